@@ -489,7 +489,8 @@ for (const [title, sharesResources, expected] of [
   test(`a filter's configuration that no listener names any more ${title}, and its removal forgets it`, async () => {
     let named = true;
     const { config, apply } = aloneConfig({ sharesResources });
-    const filter = { resource: "f", awaited: false, prepare: () => () => undefined, retract: () => false };
+    const changes = { prepare: () => () => undefined, refused: () => undefined, retract: () => false };
+    const filter = { resource: "f", awaited: false, ...changes };
     config.attach(listenersWith({ discoveries: () => (named ? [filter] : []) }));
     const known: boolean[] = [];
     const applyAndLook = async (update: XdsUpdate): Promise<void> => {

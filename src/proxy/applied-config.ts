@@ -7,6 +7,7 @@ import {
   ListenerSchema,
   RouteConfigurationSchema,
   TypedExtensionConfigSchema,
+  type TypedExtensionConfig,
 } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { ActiveClusters } from "./active-clusters.ts";
@@ -81,6 +82,8 @@ export class AppliedConfig {
   readonly routes = new Map<string, AppliedResource<typeof RouteConfigurationSchema>>();
   /** Filter configurations that extension discovery (ECDS) delivered. */
   readonly extensions = new Map<string, AppliedResource<typeof TypedExtensionConfigSchema>>();
+  /** Names of filter configurations whose latest version cannot be served. */
+  readonly #refusedExtensions = new Set<string>();
   readonly #virtualHosts: VirtualHosts;
   /** Types with a first update. */
   readonly #received = new Set<string>();
@@ -251,6 +254,7 @@ export class AppliedConfig {
     schema: Schema,
     applied: Map<string, AppliedResource<Schema>>,
     use: (message: MessageShape<Schema>, name: string) => void,
+    refused?: (name: string) => void,
   ): string[] {
     const troubles: string[] = [];
     for (const resource of update.resources) {
@@ -268,6 +272,7 @@ export class AppliedConfig {
         });
       } catch (error) {
         troubles.push(messageOf(error));
+        refused?.(resource.name);
       }
     }
     return troubles;
@@ -355,7 +360,11 @@ export class AppliedConfig {
     }
     this.#forgetTables();
     this.#client?.setNames(typeUrls.route, names);
-    const filters = new Set(this.#listenerSet?.discoveries().map(({ resource }) => resource));
+    const discoveries = this.#listenerSet?.discoveries() ?? [];
+    // The control plane does not send a refused configuration again when another listener names it.
+    for (const discovery of discoveries) if (this.#refusedExtensions.has(discovery.resource)) discovery.refused();
+    const filters = new Set(discoveries.map(({ resource }) => resource));
+    for (const name of this.#refusedExtensions) if (!filters.has(name)) this.#refusedExtensions.delete(name);
     if (this.#options.sharesResources !== true || this.extensions.size > maxKeptExtensions)
       for (const name of this.extensions.keys()) if (!filters.has(name)) this.extensions.delete(name);
     this.#client?.setNames(typeUrls.extensionConfig, filters);
@@ -400,16 +409,22 @@ export class AppliedConfig {
   /** A configuration is in force for all of its filters, or for none. */
   #applyExtensions(update: XdsUpdate): string[] {
     const filters = this.#listenerSet?.discoveries() ?? [];
-    const troubles = this.#each(update, TypedExtensionConfigSchema, this.extensions, ({ typedConfig }, name) => {
+    const use = ({ typedConfig }: TypedExtensionConfig, name: string): void => {
       if (typedConfig === undefined) throw userError("config-rejected", `${name}: typedConfig must be set`);
       const mine = filters.filter(({ resource }) => resource === name);
       if (mine.length === 0) checkExtensionConfig(name, typedConfig, this.#notes);
       for (const begin of mine.map((filter) => filter.prepare(typedConfig)))
         void begin()?.then(() => this.#listenerSet?.proceed());
+      this.#refusedExtensions.delete(name);
+    };
+    const troubles = this.#each(update, TypedExtensionConfigSchema, this.extensions, use, (name) => {
+      this.#refusedExtensions.add(name);
+      for (const filter of filters) if (filter.resource === name) filter.refused();
     });
     // Without a default, the last configuration stays in force until no listener names it, because the listener that
     // still does is about to be changed or removed.
     for (const name of update.removed) {
+      this.#refusedExtensions.delete(name);
       const staying = filters.filter((filter) => filter.resource === name && !filter.retract());
       if (staying.length === 0) this.extensions.delete(name);
     }

@@ -153,3 +153,22 @@ for (const [title, more, status] of [
     await one.put(extension("f", answering(418)));
     assert.equal(await one.status(), 418);
   });
+
+for (const [title, more, status] of [
+  ["a default applies", { defaultConfig: answering(503) }, 503],
+  ["requests are answered with 500", {}, 500],
+] as const)
+  test(`if the first configuration is refused, the listener serves: ${title} until a valid one comes`, async () => {
+    await using one = await gateway(discovered("f", more));
+    await until(() => one.ads.hasAskedFor(typeUrls.extensionConfig));
+    assert.match(String(await one.put(extension("f", { "@type": rbacType, rules: {} }))), /RBAC, expected/);
+    await one.proxy.ready();
+    assert.equal(await one.status(), status);
+    // A listener that comes later does not wait for it either.
+    one.listen([{ name: "own", typedConfig: answering(451) }, discovered("f", more)]);
+    await until(async () => (await one.status()) === 451);
+    one.listen([discovered("f", more)]);
+    await until(async () => (await one.status()) === status);
+    assert.equal(await one.put(extension("f", answering(418))), undefined);
+    assert.equal(await one.status(), 418);
+  });

@@ -107,10 +107,6 @@ test("unsupported filters and fields of a listener are rejected, and the error n
   );
   assert.throws(() => compile({ via: "me" }), /the field via is not supported/);
   assert.throws(
-    () => compile({ commonHttpProtocolOptions: { maxRequestsPerConnection: 5 } }),
-    /listener l: commonHttpProtocolOptions: the field maxRequestsPerConnection is not supported/,
-  );
-  assert.throws(
     () => compile({ httpProtocolOptions: { allowChunkedLength: true } }),
     /httpProtocolOptions: the field allowChunkedLength is not supported/,
   );
@@ -118,6 +114,21 @@ test("unsupported filters and fields of a listener are rejected, and the error n
     compile({ httpFilters: [{ ...filter("envoy.filters.http.tap", unknown), isOptional: true }] }).connection.filters
       .length,
     0,
+  );
+});
+
+test("a listener limits the duration and the requests of its connections", () => {
+  const limits = ({ connection }: HttpSpec): number[] => [
+    connection.maxConnectionMs,
+    connection.maxRequestsPerConnection,
+  ];
+  const commonHttpProtocolOptions = { maxConnectionDuration: "90s", maxRequestsPerConnection: 5 };
+  assert.deepEqual(
+    [limits(compile({ commonHttpProtocolOptions })), limits(compile({}))],
+    [
+      [90_000, 5],
+      [0, 0],
+    ],
   );
 });
 
@@ -200,6 +211,20 @@ test("unsupported filter state and gRPC statistics are reported by name", () => 
     "envoy.filters.http.grpc_stats: statsForAllMethods has no effect here",
     "envoy.filters.http.grpc_stats: enableUpstreamStats has no effect here",
     "set_filter_state: mine has no effect here",
+  ]);
+});
+
+test("the router suppresses headers that describe its work, and its other fields without effect are reported", () => {
+  const router = (config: JsonObject): JsonObject => ({
+    httpFilters: [filter("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", config)],
+  });
+  const notes: string[] = [];
+  assert.equal(compile(router({ startChildSpan: true }), notes).connection.hidesEnvoyHeaders, false);
+  assert.equal(compile(router({ suppressEnvoyHeaders: true }), notes).connection.hidesEnvoyHeaders, true);
+  assert.deepEqual(notes, []);
+  compile(router({ strictCheckHeaders: ["x-envoy-max-retries"] }), notes);
+  assert.deepEqual(notes, [
+    "listener l: the HTTP filter envoy.filters.http.router: strictCheckHeaders has no effect here",
   ]);
 });
 

@@ -101,7 +101,14 @@ export function compileHttpConnectionManager(
     message.commonHttpProtocolOptions,
     { where, notes },
     {
-      used: ["idleTimeout", "maxStreamDuration", "maxHeadersCount", "headersWithUnderscoresAction"],
+      used: [
+        "idleTimeout",
+        "maxStreamDuration",
+        "maxConnectionDuration",
+        "maxRequestsPerConnection",
+        "maxHeadersCount",
+        "headersWithUnderscoresAction",
+      ],
       harmless: ["maxResponseHeadersKb"],
     },
   );
@@ -116,14 +123,15 @@ export function compileHttpConnectionManager(
     },
   );
   const accessLogs = compileAccessLogs(message.accessLog, where, notes);
-  const { filters, peerMetadata, stats } = compileHttpFilters(
+  const { filters, peerMetadata, stats, hidesEnvoyHeaders } = compileHttpFilters(
     message.httpFilters,
     `http.${message.statPrefix.replace(/;$/, "")}.`,
     where,
     notes,
   );
   const tracing = compileTracing(message, where, notes);
-  const connection = connectionOf(message, { accessLogs, stats, tracing, filters, peerMetadata }, where, notes);
+  const compiled = { accessLogs, stats, tracing, filters, peerMetadata, hidesEnvoyHeaders };
+  const connection = connectionOf(message, compiled, where, notes);
   const indexOf = (names: readonly string[]): ReadonlyMap<string, number> =>
     new Map(names.map((name, at) => [name, at]));
   return {
@@ -212,7 +220,7 @@ function http2Of(message: HttpConnectionManager): HttpConnectionConfig["http2"] 
   };
 }
 
-interface Compiled extends Pick<HttpFilters, "filters" | "peerMetadata" | "stats"> {
+interface Compiled extends Pick<HttpFilters, "filters" | "peerMetadata" | "stats" | "hidesEnvoyHeaders"> {
   readonly accessLogs: readonly AccessLogSpec[];
   readonly tracing: TracingSpec | undefined;
 }
@@ -241,6 +249,7 @@ function connectionOf(
     http2: http2Of(message),
     serverName: message.serverName === "" ? "envoy" : message.serverName,
     serverHeader: serverHeaders[message.serverHeaderTransformation] ?? "overwrite",
+    hidesEnvoyHeaders: compiled.hidesEnvoyHeaders,
     useRemoteAddress: message.useRemoteAddress ?? false,
     internalAddresses: (message.internalAddressConfig?.cidrRanges ?? []).map((range) =>
       compileRange(range, `${where}: internalAddressConfig`),
@@ -266,6 +275,8 @@ function connectionOf(
         : compileLocalReplies(message.localReplyConfig, `${where}: localReplyConfig`, notes),
     peerMetadata,
     maxStreamDurationMs: durationOr(message.commonHttpProtocolOptions?.maxStreamDuration, 0),
+    maxConnectionMs: durationOr(message.commonHttpProtocolOptions?.maxConnectionDuration, 0),
+    maxRequestsPerConnection: message.commonHttpProtocolOptions?.maxRequestsPerConnection ?? 0,
     generateRequestId: message.generateRequestId ?? true,
     preserveExternalRequestId: message.preserveExternalRequestId,
     requestIdInResponse: message.alwaysSetRequestIdInResponse,

@@ -1,4 +1,4 @@
-import type { Message } from "@bufbuild/protobuf";
+import { isFieldSet, type Message } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { standardStats, type StatsRules } from "../record/stats-rules.ts";
 import type {
@@ -19,8 +19,10 @@ import type {
   JwtAuthentication,
   LocalRateLimit,
   Lua,
+  Router,
   StatefulSession,
 } from "../../wire/envoy/index.ts";
+import { RouterSchema } from "../../wire/envoy/index.ts";
 import { BufferFilter } from "../filters/buffer-filter.ts";
 import { CompressorFilter } from "../filters/compressor-filter.ts";
 import { CsrfFilter } from "../filters/csrf-filter.ts";
@@ -67,11 +69,15 @@ export interface HttpFilters {
   readonly peerMetadata: PeerMetadataExchange;
   /** The metrics to count. Undefined without a filter that counts. */
   readonly stats: StatsRules | undefined;
+  /** Whether the proxy tells nothing of its work in `x-envoy-` headers. */
+  readonly hidesEnvoyHeaders: boolean;
 }
+
+const routerType = "envoy.extensions.filters.http.router.v3.Router";
 
 /** Filters without effect on a request: they only observe, or other parts of the proxy always do their work. */
 const passiveTypes = new Set([
-  "envoy.extensions.filters.http.router.v3.Router",
+  routerType,
   "envoy.extensions.filters.http.cors.v3.Cors",
   // Names are looked up where the cluster is chosen.
   "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
@@ -94,6 +100,7 @@ export function compileHttpFilters(
   const filters: HttpFilter[] = [];
   let stats: StatsRules | undefined;
   let peerMetadata = noHttpExchange;
+  let hidesEnvoyHeaders = false;
   for (const message of messages) {
     const here = `${where}: the HTTP filter ${message.name}`;
     if (message.configType.case === "configDiscovery") {
@@ -104,6 +111,8 @@ export function compileHttpFilters(
       continue;
     }
     const any = message.configType.value && resolveTypedStruct(message.configType.value, here);
+    if (any !== undefined && typeNameOf(any) === routerType)
+      hidesEnvoyHeaders = readRouter(unpack(any, here) as Router, here, notes);
     const metadata = any === undefined ? undefined : compileHttpExchange(any);
     if (metadata !== undefined) {
       peerMetadata = joinHttpExchanges(peerMetadata, metadata);
@@ -122,7 +131,23 @@ export function compileHttpFilters(
       if (!message.isOptional) filters.push(new SwitchedFilter(new MissingFilter(message.name), false));
     } else if (filter !== undefined) filters.push(new SwitchedFilter(filter, !message.disabled));
   }
-  return { filters, peerMetadata, stats };
+  return { filters, peerMetadata, stats, hidesEnvoyHeaders };
+}
+
+/** Fields of the router that other parts of the proxy act on, or that concern statistics which do not exist here. */
+const quietFields = new Set([
+  "suppressEnvoyHeaders",
+  "startChildSpan",
+  "dynamicStats",
+  "suppressGrpcRequestFailureCodeStats",
+  "rejectConnectRequestEarlyData",
+]);
+
+/** Returns whether the router suppresses the headers that describe its work. */
+function readRouter(message: Router, where: string, notes: ConfigNotes): boolean {
+  for (const field of RouterSchema.fields)
+    if (isFieldSet(message, field) && !quietFields.has(field.localName)) notes.ignored(`${where}: ${field.localName}`);
+  return message.suppressEnvoyHeaders;
 }
 
 /** Checks a configuration that no filter has asked for yet. Throws if it cannot be served. */

@@ -78,7 +78,8 @@ function compileFilter(message: AccessLogFilter, where: string): Matches {
     }
     case "responseFlagFilter": {
       const flags = new Set(specifier.value.flags);
-      return (reply) => (flags.size === 0 ? reply.flag !== "-" : flags.has(reply.flag));
+      return (reply) =>
+        flags.size === 0 ? reply.flags !== "-" : reply.flags.split(",").some((flag) => flags.has(flag));
     }
     case "andFilter": {
       const tests = specifier.value.filters.map((filter) => compileFilter(filter, where));

@@ -7,7 +7,7 @@ import {
   type HeaderMatcher,
 } from "../../wire/envoy/index.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
-import { flagLetters } from "../terms/response-flags.ts";
+import { eachFlag, flagLetters } from "../terms/response-flags.ts";
 import type { CaptureIndex } from "../record/capture-index.ts";
 import { compileRecordCondition, type RecordExpression } from "../record/record-expression.ts";
 import { unsupported } from "./config-check.ts";
@@ -51,7 +51,8 @@ function compileWants(
     }
     case "responseFlagFilter": {
       const flags = new Set(filter.value.flags);
-      return ({ flag }) => (flags.size === 0 ? flag !== 0 : flags.has(flagLetters(flag)));
+      return ({ flag }) =>
+        flags.size === 0 ? flag !== 0 : eachFlag(flag).some((plain) => flags.has(flagLetters(plain)));
     }
     case "headerFilter":
       return compileHeaderFilter(filter.value.header, where);

@@ -40,6 +40,9 @@ const maxFlushSweeps = http2Limits.flushTimeoutMs / 1000;
 /** A half-closed tunnel is closed after this many sweeps without a byte. */
 const maxHalfClosedSweeps = 60;
 
+/** An old connection closes after this many idle sweeps. The next response of a busy one says `connection: close`. */
+const spentQuietSweeps = 2;
+
 type State = "head" | "request" | "tunnel" | "closing" | "closed";
 
 export interface DownstreamOptions {
@@ -82,6 +85,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #headSweeps = 0;
   #requestSweeps = 0;
   #idleSinceMs: number;
+  readonly #openedAtMs: number;
   requests = 0;
   isListed = false;
   previous: ListenerConnection | undefined;
@@ -92,7 +96,8 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.info = options.info;
     this.#context = options.context;
     this.#onClosed = options.onClosed;
-    this.#idleSinceMs = options.context.clock.steadyMs();
+    this.#openedAtMs = options.context.clock.steadyMs();
+    this.#idleSinceMs = this.#openedAtMs;
   }
 
   /** Starts reading. `received` contains bytes that were read before. */
@@ -234,6 +239,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
       case "head":
         if (this.#carry === undefined) {
           if (over(this.#quietSweeps, config.idleTimeoutMs)) this.abort();
+          else if (this.#quietSweeps > spentQuietSweeps && this.#isSpent()) this.#closeAfterAnswer();
         } else {
           // A client that never completes its head must not hold its connection for ever.
           this.#headSweeps += 1;
@@ -251,10 +257,18 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
         if (this.#quietSweeps > (this.#unsentBytes > 0 ? maxFlushSweeps : maxLingerSweeps)) this.abort();
         return;
       case "tunnel":
-        if (this.#halfClosed && this.#quietSweeps > maxHalfClosedSweeps) this.abort();
+        if (over(this.#quietSweeps, this.#exchange?.idleLimitMs ?? 0)) this.#exchange?.idleTimeout();
+        else if (this.#halfClosed && this.#quietSweeps > maxHalfClosedSweeps) this.abort();
         return;
       case "closed":
     }
+  }
+
+  /** Whether the connection takes no further request because of its age, or of the requests that it had. */
+  #isSpent(): boolean {
+    const { maxConnectionMs, maxRequestsPerConnection } = this.#context.config();
+    if (maxRequestsPerConnection > 0 && this.requests >= maxRequestsPerConnection) return true;
+    return maxConnectionMs > 0 && this.#context.clock.steadyMs() - this.#openedAtMs >= maxConnectionMs;
   }
 
   /** A client that has taken a whole write of the last response is active. Parts of a write do not show here. */
@@ -338,7 +352,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.#requestComplete = this.#complete();
     this.#state = "request";
     const body = this.#withoutHop(bytes, after, to);
-    const exchange = this.#newExchange(scratchHead, keepsAlive(scratchHead));
+    const exchange = this.#newExchange(scratchHead, keepsAlive(scratchHead) && !this.#isSpent());
     if (body === undefined) exchange.begin(bytes, after, to);
     else exchange.begin(body, 0, body.length);
     return to;

@@ -40,6 +40,7 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   readonly #streams = new LinkedList<DownstreamStream>();
   readonly #spare: ExchangeMemory[] = [];
   #idleSinceMs: number;
+  readonly #openedAtMs: number;
   isListed = false;
   previous: ListenerConnection | undefined;
   next: ListenerConnection | undefined;
@@ -49,7 +50,8 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
     this.info = options.info;
     this.context = context;
     this.#onClosed = options.onClosed;
-    this.#idleSinceMs = context.clock.steadyMs();
+    this.#openedAtMs = context.clock.steadyMs();
+    this.#idleSinceMs = this.#openedAtMs;
     const config = context.config();
     this.#connection = new Http2Connection({
       stream,
@@ -74,6 +76,9 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
     const downstream = new DownstreamStream(this, stream, this.#spare.pop() ?? new ExchangeMemory());
     this.#streams.add(downstream);
     stream.handler = downstream;
+    const { maxRequestsPerConnection } = this.context.config();
+    if (maxRequestsPerConnection > 0 && this.#connection.openedStreams >= maxRequestsPerConnection)
+      this.#connection.drain();
   }
 
   goaway(): void {
@@ -111,9 +116,9 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   sweep(): void {
     const nowMs = this.context.clock.steadyMs();
     this.#connection.sweep(nowMs);
-    const { idleTimeoutMs } = this.context.config();
-    if (this.#streams.size === 0 && idleTimeoutMs > 0 && nowMs - this.#idleSinceMs > idleTimeoutMs)
-      this.#connection.drain();
+    const { idleTimeoutMs, maxConnectionMs } = this.context.config();
+    const isIdle = this.#streams.size === 0 && idleTimeoutMs > 0 && nowMs - this.#idleSinceMs > idleTimeoutMs;
+    if (isIdle || (maxConnectionMs > 0 && nowMs - this.#openedAtMs >= maxConnectionMs)) this.#connection.drain();
     for (const stream of this.#streams) stream.sweep();
   }
 
@@ -168,9 +173,9 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<Down
     this.#requestSweeps += 1;
     const over = (sweeps: number, limitMs: number): boolean => limitMs > 0 && sweeps * 1000 > limitMs;
     const exchange = this.#exchange;
-    if (this.#tunnel || exchange === undefined) return;
+    if (exchange === undefined) return;
     exchange.sweep();
-    const late = !this.#stream.remoteEnded && over(this.#requestSweeps, requestTimeoutMs);
+    const late = !this.#tunnel && !this.#stream.remoteEnded && over(this.#requestSweeps, requestTimeoutMs);
     if (late || over(this.#quietSweeps, exchange.idleLimitMs)) exchange.idleTimeout();
   }
 

@@ -33,6 +33,7 @@ export class DiscoveredFilter implements HttpFilter, Discovery {
   #current: HttpFilter | undefined;
   /** The filter of the latest configuration. It is not in force while it starts. */
   #latest: HttpFilter | undefined;
+  #isRefused = false;
   /** Whether a request has arrived. */
   #serves = false;
 
@@ -52,12 +53,16 @@ export class DiscoveredFilter implements HttpFilter, Discovery {
   }
 
   get awaited(): boolean {
-    return this.#latest === undefined && this.#options.clock.steadyMs() < this.#waitsUntilMs;
+    return !this.#isRefused && this.#latest === undefined && this.#options.clock.steadyMs() < this.#waitsUntilMs;
   }
 
   prepare(config: Any): () => Promise<unknown> | undefined {
     const next = this.#options.compile(config);
     return () => this.#follow(next);
+  }
+
+  refused(): void {
+    this.#isRefused = true;
   }
 
   retract(): boolean {

@@ -125,6 +125,8 @@ export interface Discovery {
    * promise if the filter starts first.
    */
   prepare(config: Any): () => Promise<unknown> | undefined;
+  /** A configuration came and cannot be served. The previous one stays in force, and a listener waits no longer. */
+  refused(): void;
   /** The resource was removed. Returns false if its configuration stays in force. */
   retract(): boolean;
 }

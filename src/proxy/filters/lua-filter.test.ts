@@ -433,6 +433,12 @@ test("what a script logs forges no line, and the message of its error is cut", a
   assert.ok(text.length < 1000);
 });
 
+test("a line that a script logs is cut", async () => {
+  const { lines } = await through(onRequest('local s = string.rep("x", 100000) h:logInfo(s) print(s)'));
+  const line = `info lua script log: ${"x".repeat(4096)}…\n`;
+  assert.deepEqual(lines, [line, line]);
+});
+
 test("a call of an unsupported method is logged with its name", async () => {
   const answer = await through(onRequest("h:connectionStreamInfo()"));
   assert.match(answer.lines[0] ?? "", /script:2: handle:connectionStreamInfo\(\) is not supported/);

@@ -62,8 +62,9 @@ export class AnswerFilters {
   /** Lets an upstream's response pass. */
   begin(upstream: UpstreamAnswer, edits: HeaderEdits | undefined): void {
     const { head, framing, from, to, last, sentAtMs } = upstream;
-    const { context, facts, attempts } = this.#exchange;
-    const serviceMs = sentAtMs < 0 ? -1 : Math.max(0, Math.round(context.clock.steadyMs() - sentAtMs));
+    const { context, facts, attempts, config } = this.#exchange;
+    const serviceMs =
+      sentAtMs < 0 || config.hidesEnvoyHeaders ? -1 : Math.max(0, Math.round(context.clock.steadyMs() - sentAtMs));
     const answer = new FilteredAnswer(this.#client(sentAtMs), framing, facts.method === "HEAD");
     this.#newFlow({
       head: (changed, end) => answer.head(changed, end),

@@ -111,7 +111,7 @@ export abstract class Answer {
       config: this.config,
       delivery,
       connection,
-      upstreamServiceMs: this.upstreamServiceMs,
+      upstreamServiceMs: this.config.hidesEnvoyHeaders ? -1 : this.upstreamServiceMs,
       requestId: this.config.requestIdInResponse ? this.request.requestId : undefined,
       peerMetadata: this.peerAsked && peerMetadata.writeToClient ? ownMetadata?.(peerMetadata.labelNames) : undefined,
       edits,

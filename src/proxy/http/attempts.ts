@@ -2,18 +2,20 @@ import type { SocketAddress } from "../../net/index.ts";
 import type { UpstreamEnd } from "../terms/address-text.ts";
 import { parseAuthority } from "../../wire/hbone/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
-import type { ForwardAction } from "../routing/route.ts";
+import type { ForwardAction, RetryPolicy } from "../routing/route.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { ConnectionPool } from "../upstream/connection-pool.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/pool-user.ts";
+import { judgedStatus } from "../terms/grpc-call.ts";
+import { responseFlags, type UnretriedFlag } from "../terms/response-flags.ts";
 import { PreviousPriorities } from "../upstream/previous-priorities.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
-import { judgedStatus } from "./grpc.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
 import { unreachedHeader } from "../peers/peer-metadata.ts";
 import {
+  afterRetries,
   brokenOffReply,
   connectFailureReply,
   replyTable,
@@ -87,7 +89,13 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** The status of the response in progress. */
   #status = 0;
   #timeoutMs = 0;
+  /** The limit of one attempt. 0 means no limit. */
+  #perTryMs = 0;
+  /** When the client had sent the whole request, if there is a time limit. Negative before that. */
+  #completeAtMs = -1;
   #hash: number | undefined;
+  /** Why the policy's wish for another attempt was not met. Undefined if there was none. */
+  unretried: UnretriedFlag | undefined;
   /** A retry counts for its cluster's breaker until it has ended. */
   #retrying = false;
   /** The client's destination, for a cluster without its own endpoints. */
@@ -160,6 +168,9 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#action = action;
     this.upstreamProtocol = protocol;
     this.#timeoutMs = timeoutMs;
+    // As in Envoy, a limit that is not shorter than that of all attempts does not count.
+    const perTryMs = action.retry?.perTryTimeoutMs ?? 0;
+    this.#perTryMs = timeoutMs > 0 && perTryMs >= timeoutMs ? 0 : perTryMs;
     this.#hash = hash;
     const rule = cluster.config.originalDestination;
     this.#hostname = forward?.hostname;
@@ -167,6 +178,15 @@ export class Attempts implements PoolUser, ResponseReceiver {
     if (rule === undefined || forward !== undefined) return;
     const named = rule.header === undefined ? undefined : parseAuthority(this.#facts.head.get(rule.header) ?? "");
     this.#destination = named?.isAddress === true ? { address: named.host, port: named.port } : this.#facts.local;
+  }
+
+  /** The time in milliseconds that the next attempt has for its response. 0 means no limit. */
+  get expectedMs(): number {
+    if (this.#timeoutMs === 0) return this.#perTryMs;
+    const spentMs = this.#completeAtMs < 0 ? 0 : this.#context.clock.steadyMs() - this.#completeAtMs;
+    // 0 would tell the upstream that there is no limit.
+    const leftMs = Math.max(1, Math.ceil(this.#timeoutMs - spentMs));
+    return this.#perTryMs > 0 ? Math.min(this.#perTryMs, leftMs) : leftMs;
   }
 
   /** Chooses an endpoint. If there is none, the exchange fails. */
@@ -206,7 +226,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     endpoint.cluster.activeRequests += 1;
     endpoint.cluster.breaker.requests.force();
     endpoint.cluster.counters.requests += 1;
-    this.#request.stampAttempt(this.#made);
+    if (this.#made > 1) this.#request.stampAttempt(this.#made, this.expectedMs);
     this.#waiting = true;
     this.#pool = endpoint.poolFor(this.#facts.connection);
     if (this.#pool === undefined) this.connectFailed({ kind: "overflow", message: "overflow" });
@@ -220,6 +240,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#limitTry();
     }
     if (this.#timeoutMs > 0 && this.#routeTimer === undefined) {
+      this.#completeAtMs = this.#context.clock.steadyMs();
       this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
         if (this.#counted) this.endpoint?.report({ kind: "timeout" });
         this.#giveUp(replyTable.responseTimeout);
@@ -278,9 +299,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
 
   /** Begins the time limit of an attempt whose endpoint gets the whole request now. */
   #limitTry(): void {
-    const perTryMs = this.#action?.retry?.perTryTimeoutMs ?? 0;
-    if (perTryMs <= 0 || this.#tryTimer !== undefined || this.#tunnel) return;
-    this.#tryTimer = this.#context.clock.after(perTryMs, () => this.#tryTimedOut());
+    if (this.#perTryMs <= 0 || this.#tryTimer !== undefined || this.#tunnel) return;
+    this.#tryTimer = this.#context.clock.after(this.#perTryMs, () => this.#tryTimedOut());
   }
 
   connectFailed(failure: ConnectFailure): void {
@@ -293,7 +313,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     }
     this.endpoint?.report({ kind: failure.kind === "timeout" ? "timeout" : "connect-failure" });
     if (retriesConnectFailure(this.#action?.retry, failure) && this.#retryLater()) return;
-    this.#owner.failed(failure.kind === "timeout" ? replyTable.connectTimeout : connectFailureReply(failure.message));
+    this.#failedLast(failure.kind === "timeout" ? replyTable.connectTimeout : connectFailureReply(failure.message));
   }
 
   // ---- ResponseReceiver
@@ -363,7 +383,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     if (retriesFailure(this.#action?.retry, lost) && this.#retryLater()) return;
     if (failure.kind !== "protocol-error" && failure.message !== "connection termination")
       this.transportFailure = failure.message;
-    this.#owner.failed(upstreamFailureReplies[failure.kind]);
+    this.#failedLast(upstreamFailureReplies[failure.kind]);
   }
 
   upstreamDrained(): void {
@@ -419,9 +439,11 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #retryLater(): boolean {
     const policy = this.#action?.retry;
     const { cluster } = this;
-    if (policy === undefined || cluster === undefined || this.#retries >= policy.retries || !this.#request.replayable)
+    if (policy === undefined || cluster === undefined || !this.#hasRetry(policy)) return false;
+    if (!cluster.breaker.retries.take()) {
+      this.unretried = responseFlags.upstreamOverflow;
       return false;
-    if (!cluster.breaker.retries.take()) return false;
+    }
     this.#retrying = true;
     this.#retries += 1;
     cluster.counters.retries += 1;
@@ -443,13 +465,27 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** Makes another attempt instead of passing on a response that has begun to arrive. */
   #retryInstead(complete: boolean): boolean {
     const policy = this.#action?.retry;
-    if (policy === undefined || this.#retries >= policy.retries || !this.#request.replayable) return false;
-    if (this.cluster?.breaker.retries.exhausted !== false) return false;
+    if (policy === undefined || !this.#hasRetry(policy)) return false;
+    const { cluster } = this;
+    if (cluster === undefined) return false;
+    if (cluster.breaker.retries.exhausted) {
+      cluster.breaker.retries.overflows += 1;
+      this.unretried = responseFlags.upstreamOverflow;
+      return false;
+    }
     const channel = this.#channel;
     this.#channel = undefined;
     if (!complete) channel?.abandon();
     this.#leave(true);
     return this.#retryLater();
+  }
+
+  /** Whether the policy allows another attempt of this request. */
+  #hasRetry(policy: RetryPolicy): boolean {
+    if (!this.#request.replayable) return false;
+    if (this.#retries < policy.retries) return true;
+    this.unretried = responseFlags.upstreamRetryLimitExceeded;
+    return false;
   }
 
   #tryTimedOut(): void {
@@ -468,6 +504,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #answerComplete(): void {
     this.#channel = undefined;
     this.#leave(this.#status >= 500);
+  }
+
+  #failedLast(reply: ReplyRow): void {
+    this.#owner.failed(this.#retries > 0 ? afterRetries(reply) : reply);
   }
 
   #endRetry(): void {

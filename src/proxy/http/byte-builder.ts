@@ -113,8 +113,8 @@ export class ByteBuilder {
   }
 
   /** Leaves the current bytes to existing views, and continues with new memory. */
-  detach(): void {
-    this.buffer = Buffer.allocUnsafeSlow(this.buffer.length);
+  detach(capacity = this.buffer.length): void {
+    this.buffer = Buffer.allocUnsafeSlow(capacity);
     this.length = 0;
   }
 

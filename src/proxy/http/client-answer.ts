@@ -9,7 +9,7 @@ import { mutationContext, responseEdits } from "./exchange-edits.ts";
 import type { ExchangeParts } from "./exchange-parts.ts";
 import type { ComposedAnswer } from "./filtered-answer.ts";
 import type { GrpcWebTranslation } from "./grpc-web.ts";
-import { leavesClient, shapeReply, fieldsForPeer } from "./local-reply.ts";
+import { fieldsForPeer, leavesClient, overloadFields, shapeReply } from "./local-reply.ts";
 import { endTable, type ReplyRow } from "./reply-table.ts";
 
 type Fields = HeaderEdits["added"];
@@ -75,7 +75,7 @@ export class ClientAnswer {
   head(upstream: UpstreamAnswer): void {
     const { head, from, to } = upstream;
     const { record, facts, config } = this.#exchange;
-    record.details = endTable.answered.details;
+    record.endsBy(endTable.answered);
     if (config.peerMetadata.readFromUpstream) {
       const peer = head.get(peerMetadataHeader);
       if (peer !== undefined) record.upstreamPeer = decodePeerMetadata(peer, config.peerMetadata.labelNames);
@@ -162,10 +162,12 @@ export class ClientAnswer {
     const exchange = this.#exchange;
     const { record, config, facts, context } = exchange;
     record.endsBy(row);
-    const routed = responseEdits(exchange, this.mutations, noFields, undefined)?.added ?? noFields;
+    const edits = responseEdits(exchange, this.mutations, noFields, undefined);
+    const routed = edits?.added ?? noFields;
+    const overload = overloadFields(row, config).filter(([name]) => edits?.dropped.has(name) !== true);
     const kept = given.length === 0 ? routed : routed.filter(([name]) => !given.some(([own]) => own === name));
     const toPeer = fieldsForPeer(row, config, facts.method, context.draining, this.#answer.peerAsked);
-    const fields = [...given, ...kept, ...this.addedFields, ...toPeer];
+    const fields = [...given, ...overload, ...kept, ...this.addedFields, ...toPeer];
     const shaped = shapeReply(row, fields, config, facts.isGrpc, mutationContext(exchange, undefined));
     const reply = this.grpcWeb?.localReply(shaped) ?? shaped;
     const leaves = leavesClient(row, config);

@@ -4,6 +4,7 @@ import type { HeaderEdits } from "../routing/header-mutation.ts";
 import { UnkeptTrace, type RequestTrace } from "../terms/request-trace.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import { edgeField, edgeNames, forwardedPortHeader, fromClient, type EdgeFacts } from "./edge-fields.ts";
+import { formatGrpcTimeout } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "../peers/peer-metadata.ts";
 
@@ -29,14 +30,26 @@ export interface RequestComposition {
   /** Protocol to upgrade to. */
   readonly upgrade: string | undefined;
   readonly edits: HeaderEdits | undefined;
+  /** The time that the upstream has, in milliseconds, for the two headers below. 0 means no limit. */
+  readonly expectedMs: number;
+  /** Whether `x-envoy-expected-rq-timeout-ms` and `grpc-timeout` tell the upstream that time. */
+  readonly tellsTimeout: boolean;
+  readonly tellsGrpcTimeout: boolean;
   readonly attemptCount: boolean;
+}
+
+/** The positions of values in a head that later attempts change. -1 without such a value. */
+export interface HeadStamps {
+  attemptAt: number;
+  timeoutAt: number;
+  grpcTimeoutAt: number;
 }
 
 /**
  * Writes the head for the upstream: removes hop-by-hop headers, adds those of the edge, and copies the rest unchanged.
- * Returns the position of the one-digit attempt count, or -1 without one.
+ * `stamps` gets the positions of the values that differ between attempts.
  */
-export function composeRequest(out: ByteBuilder, request: RequestComposition): number {
+export function composeRequest(out: ByteBuilder, request: RequestComposition, stamps?: HeadStamps): void {
   const { client, config } = request;
   const { head } = client;
   if (request.target === undefined) out.range(head.bytes, head.start, head.targetEnd);
@@ -72,10 +85,36 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition): n
   }
   if (request.edits !== undefined)
     for (const [name, value] of request.edits.added) if (name !== "host") out.field(name, value);
-  if (request.attemptCount) out.field("x-envoy-attempt-count", "1");
+  const grpcTimeoutAt = tells(request, grpcTimeoutHeader)
+    ? stampedField(out, grpcTimeoutHeader, formatGrpcTimeout(request.expectedMs))
+    : -1;
+  const timeoutAt = tells(request, expectedTimeoutHeader)
+    ? stampedField(out, expectedTimeoutHeader, String(request.expectedMs))
+    : -1;
+  const attemptAt = request.attemptCount ? stampedField(out, "x-envoy-attempt-count", "1") : -1;
   out.piece(emptyLine);
-  return request.attemptCount ? out.length - "1\r\n\r\n".length : -1;
+  if (stamps === undefined) return;
+  stamps.grpcTimeoutAt = grpcTimeoutAt;
+  stamps.timeoutAt = timeoutAt;
+  stamps.attemptAt = attemptAt;
 }
+
+const grpcTimeoutHeader = "grpc-timeout";
+const expectedTimeoutHeader = "x-envoy-expected-rq-timeout-ms";
+
+/** Whether the proxy writes this header, unless the route removes it. The client's is then replaced. */
+function tells(request: RequestComposition, name: typeof grpcTimeoutHeader | typeof expectedTimeoutHeader): boolean {
+  const wanted = name === grpcTimeoutHeader ? request.tellsGrpcTimeout : request.tellsTimeout;
+  return wanted && request.expectedMs > 0 && request.edits?.dropped.has(name) !== true;
+}
+
+/** Appends the line of a header, and returns where its value begins. */
+function stampedField(out: ByteBuilder, name: string, value: string): number {
+  out.field(name, value);
+  return out.length - value.length - lineEndBytes;
+}
+
+const lineEndBytes = 2;
 
 /** Whether filters or the route have decided about a header that the proxy otherwise writes or removes itself. */
 function isSettled({ settled, edits }: RequestComposition, name: string): boolean {
@@ -144,6 +183,7 @@ function keepsRequestId({ client, edits, settled }: RequestComposition): boolean
 function keepsFieldOfEnvoy(request: RequestComposition, field: number): boolean {
   const { client, config, peerMetadata } = request;
   const name = client.head.name(field).toLowerCase();
+  if (name === expectedTimeoutHeader && tells(request, name)) return false;
   // The proxy reads or replaces these headers. Their old values described the previous hop.
   if (name === peerMetadataHeader || name === peerMetadataIdHeader)
     return !config.peerMetadata.readFromClient && peerMetadata === undefined;
@@ -154,8 +194,10 @@ function keepsOrdinaryField(request: RequestComposition, field: number): boolean
   const { client, config, edits, trace, forwardedHost } = request;
   const { head } = client;
   const described = forwardedHost !== undefined || config.appendForwardedPort;
-  if (edits === undefined && !head.connectionNominates && trace?.replaced === undefined && !described) return true;
+  const asIs = edits === undefined && !head.connectionNominates && trace?.replaced === undefined;
+  if (asIs && !described && !request.tellsGrpcTimeout) return true;
   const name = head.name(field).toLowerCase();
+  if (name === grpcTimeoutHeader && tells(request, name)) return false;
   if (trace?.replaced?.has(name) === true) return false;
   if (name === forwardedPortHeader && !keepsEdgeField(request, name)) return false;
   if (name === forwardedHostHeader && forwardedHost !== undefined && request.settled?.has(name) !== true) return false;

@@ -1,7 +1,7 @@
 import { fieldKinds } from "../../wire/http1/index.ts";
 import { HeaderBlock } from "../../wire/http2/index.ts";
 import { staysBehind } from "../http2/http2-heads.ts";
-import { keepsResponseField, type ResponseComposition } from "./compose-response.ts";
+import { keepsResponseField, writesServer, type ResponseComposition } from "./compose-response.ts";
 
 /** This thread composes one head at a time, so all responses share the memory. */
 const block = new HeaderBlock();
@@ -25,14 +25,13 @@ export function composeResponseBlock(response: ResponseComposition): Buffer | un
   for (let field = 0; field < head.fieldCount; field += 1) {
     const kind = head.kind(field);
     if (kind === fieldKinds.date) hasDate = true;
-    if (kind === fieldKinds.server) hasServer = true;
     if (staysBehind(kind) || !keepsResponseField(response, field)) continue;
+    if (kind === fieldKinds.server) hasServer = true;
     block.fieldOf(bytes, nameStarts[field] ?? 0, nameEnds[field] ?? 0, valueStarts[field] ?? 0, valueEnds[field] ?? 0);
   }
   if (upstreamServiceMs >= 0) block.field("x-envoy-upstream-service-time", String(upstreamServiceMs));
   if (!hasDate) block.field("date", response.date);
-  if (config.serverHeader === "overwrite" || (config.serverHeader === "append-if-absent" && !hasServer))
-    block.field("server", config.serverName);
+  if (writesServer(config, hasServer)) block.field("server", config.serverName);
   if (requestId !== undefined) block.field("x-request-id", requestId);
   return block.view();
 }

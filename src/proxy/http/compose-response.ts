@@ -39,8 +39,8 @@ export function composeResponse(out: ByteBuilder, response: ResponseComposition)
   if (response.upstreamServiceMs >= 0 && response.edits?.dropped.has(serviceTime) !== true)
     out.field(serviceTime, String(response.upstreamServiceMs));
   if (!seen.date) out.field("date", response.date);
-  if (config.serverHeader === "overwrite" || (config.serverHeader === "append-if-absent" && !seen.server))
-    out.field("server", config.serverName);
+  const added = response.edits?.added ?? noFields;
+  if (writesServer(config, seen.server || hasServer(added))) out.field("server", config.serverName);
   if (response.delivery === "wrap-in-chunks") out.field("transfer-encoding", "chunked");
   else if (response.delivery === "empty") out.field("content-length", "0");
   if (response.requestId !== undefined) out.field("x-request-id", response.requestId);
@@ -49,8 +49,26 @@ export function composeResponse(out: ByteBuilder, response: ResponseComposition)
     out.field(peerMetadataHeader, response.peerMetadata.value);
   }
   if (response.connection !== undefined) out.field("connection", response.connection);
-  if (response.edits !== undefined) for (const [name, value] of response.edits.added) out.field(name, value);
+  for (const [name, value] of added) if (keepsServer(config, name)) out.field(name, value);
   out.piece(emptyLine);
+}
+
+type Fields = readonly (readonly [name: string, value: string])[];
+
+const noFields: Fields = [];
+
+function hasServer(fields: Fields): boolean {
+  return fields.some(([name]) => name.toLowerCase() === "server");
+}
+
+/** Whether the proxy adds its own `server`. `present`: the response has the header from somebody else. */
+export function writesServer({ serverHeader }: HttpConnectionConfig, present: boolean): boolean {
+  return serverHeader === "overwrite" || (serverHeader === "append-if-absent" && !present);
+}
+
+/** Whether a field of a filter or the route stays beside the proxy's own `server`. */
+function keepsServer({ serverHeader }: HttpConnectionConfig, name: string): boolean {
+  return serverHeader !== "overwrite" || name.toLowerCase() !== "server";
 }
 
 function copyFields(out: ByteBuilder, response: ResponseComposition): { date: boolean; server: boolean } {
@@ -61,8 +79,10 @@ function copyFields(out: ByteBuilder, response: ResponseComposition): { date: bo
   for (let field = 0; field < fieldCount; field += 1) {
     const kind = head.kind(field);
     if (kind === fieldKinds.date) seen.date = true;
-    if (kind === fieldKinds.server) seen.server = true;
-    if (keepsResponseField(response, field)) continue;
+    if (keepsResponseField(response, field)) {
+      if (kind === fieldKinds.server) seen.server = true;
+      continue;
+    }
     out.range(bytes, rangeStart, nameStarts[field] ?? 0);
     rangeStart = lineEnds[field] ?? 0;
   }
@@ -72,7 +92,7 @@ function copyFields(out: ByteBuilder, response: ResponseComposition): { date: bo
 
 /** Whether a field of the upstream's head goes to the client. */
 export function keepsResponseField(response: ResponseComposition, field: number): boolean {
-  const { head, config, edits } = response;
+  const { head, config } = response;
   const kind = head.kind(field);
   // RFC 9110 (8.6) forbids even a length of 0.
   if (kind === fieldKinds.contentLength && head.status === 204) return false;
@@ -86,18 +106,21 @@ export function keepsResponseField(response: ResponseComposition, field: number)
     case fieldKinds.transferEncoding:
       return response.delivery === "as-is";
     case fieldKinds.server:
-      return config.serverHeader !== "overwrite";
+      return config.serverHeader !== "overwrite" && keepsOrdinaryField(response, field);
     case fieldKinds.requestId:
-      return response.requestId === undefined;
+      return response.requestId === undefined && keepsOrdinaryField(response, field);
     case fieldKinds.envoy:
-      return keepsEnvoyField(response, head.name(field).toLowerCase());
-    default: {
-      if (edits === undefined && !head.connectionNominates) return true;
-      const name = head.name(field).toLowerCase();
-      if (edits?.dropped.has(name) === true) return false;
-      return !head.connectionNominates || !isNominated(head, name);
-    }
+      return keepsEnvoyField(response, head.name(field).toLowerCase()) && keepsOrdinaryField(response, field);
+    default:
+      return keepsOrdinaryField(response, field);
   }
+}
+
+function keepsOrdinaryField({ head, edits }: ResponseComposition, field: number): boolean {
+  if (edits === undefined && !head.connectionNominates) return true;
+  const name = head.name(field).toLowerCase();
+  if (edits?.dropped.has(name) === true) return false;
+  return !head.connectionNominates || !isNominated(head, name);
 }
 
 function keepsEnvoyField(response: ResponseComposition, name: string): boolean {
@@ -118,7 +141,7 @@ export function composeLocalReply(
   out: ByteBuilder,
   reply: LocalReply,
   options: {
-    readonly serverName: string;
+    readonly config: HttpConnectionConfig;
     readonly date: string;
     readonly connection: "close" | "keep-alive" | undefined;
     readonly toHead: boolean;
@@ -126,12 +149,14 @@ export function composeLocalReply(
 ): number {
   const body = typeof reply.body === "string" ? Buffer.from(reply.body) : reply.body;
   let head = `HTTP/1.1 ${reply.status} ${statusText(reply.status)}\r\n`;
-  for (const [name, value] of reply.fields) head += `${name}: ${value}\r\n`;
+  const { config } = options;
+  for (const [name, value] of reply.fields) if (keepsServer(config, name)) head += `${name}: ${value}\r\n`;
   const bodiless = reply.status === 204 || reply.status === 304 || reply.status < 200;
   if (!bodiless) head += `content-length: ${body.length}\r\n`;
   if (body.length > 0 && !bodiless && !reply.fields.some(([name]) => name === "content-type"))
     head += "content-type: text/plain\r\n";
-  head += `date: ${options.date}\r\nserver: ${options.serverName}\r\n`;
+  head += `date: ${options.date}\r\n`;
+  if (writesServer(config, hasServer(reply.fields))) head += `server: ${config.serverName}\r\n`;
   if (options.connection !== undefined) head += `connection: ${options.connection}\r\n`;
   out.text(`${head}\r\n`);
   if (options.toHead || bodiless) return 0;

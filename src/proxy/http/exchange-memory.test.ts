@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { RepeatedText } from "./exchange-memory.ts";
+import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
+import { ExchangeMemory, RepeatedText } from "./exchange-memory.ts";
 
 test("a repeated header value is always the text of its own bytes, and in lower case", () => {
   const kept = new RepeatedText();
@@ -21,4 +22,14 @@ test("a repeated header value is always the text of its own bytes, and in lower 
     assert.equal(kept.lower(read), value.toLowerCase());
     assert.equal(kept.lower(`${value}:80`), `${value}:80`.toLowerCase());
   }
+});
+
+test("a head that waits for the next request holds none of the last one's bytes", () => {
+  const memory = new ExchangeMemory();
+  const head = new MessageHead();
+  const bytes = Buffer.from(`GET / HTTP/1.1\r\nhost: a\r\nx: ${"a".repeat(50_000)}\r\n\r\n`);
+  scanRequestHead(head, bytes, 0, bytes.length);
+  memory.giveHead(head);
+  assert.equal(memory.takeHead(), head);
+  assert.equal(head.bytes.length, 0);
 });

@@ -4,6 +4,8 @@ import { ByteBuilder } from "./byte-builder.ts";
 
 const requestBufferBytes = 2048;
 
+const noBytes = Buffer.alloc(0);
+
 /** A longer value is not kept, because idle connections would hold it. */
 const maxKeptLetters = 256;
 
@@ -39,6 +41,30 @@ export class RepeatedText {
   }
 }
 
+/** The bytes of requests that are kept for another attempt beyond a small size, for all requests of a thread. */
+export class ReplayBudget {
+  readonly #maxBytes: number;
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Takes these bytes, which must be given back. Returns false if there are not as many left. */
+  take(bytes: number): boolean {
+    if (this.#bytes + bytes > this.#maxBytes) return false;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+}
+
+/** All exchanges of the thread share it. */
+export const replayBudget = new ReplayBudget(32 * 1024 * 1024);
+
 /**
  * Memory that a connection's exchanges use one after another, because allocating it costs more than the rest of an
  * exchange. It holds no state of an exchange: all other objects are made anew for each request. A {@link RepeatedText}
@@ -62,9 +88,17 @@ export class ExchangeMemory {
    * takes new memory.
    */
   emptyRequest(): void {
-    if (this.#writtenTo?.holdsBytes === true) this.#request.detach();
+    if (this.#writtenTo?.holdsBytes === true) this.#request.detach(requestBufferBytes);
     else this.#request.clear(requestBufferBytes);
     this.#writtenTo = undefined;
+  }
+
+  /**
+   * Forgets the request's bytes, because nobody sends them again. Large memory is released at once: an idle connection
+   * would hold it. An upstream that still reads the bytes keeps them.
+   */
+  releaseRequest(): void {
+    if (this.#request.buffer.length > requestBufferBytes) this.#request.detach(requestBufferBytes);
   }
 
   /** The upstream that reads the request's bytes. It may do so until after its response. */
@@ -81,6 +115,8 @@ export class ExchangeMemory {
 
   /** Takes back a head that nobody will read any more. */
   giveHead(head: MessageHead): void {
+    // Its bytes may be as many as a head may have, and an idle connection would hold them.
+    head.bytes = noBytes;
     this.#head = head;
   }
 }

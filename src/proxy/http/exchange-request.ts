@@ -9,7 +9,7 @@ import { chooseCluster, type ClusterChoice, type ClusterPick } from "../routing/
 import { withoutPort } from "../routing/route-table.ts";
 import type { PreferredEndpoint } from "../upstream/preferred-endpoint.ts";
 import { clientCertificateField, type ClientCertificateField } from "./client-certificate.ts";
-import { isGrpcContentType } from "./grpc.ts";
+import { isGrpcContentType } from "../terms/grpc-call.ts";
 import { headText } from "../terms/header-text.ts";
 import type { NewRequestId, RandomUuid } from "../terms/random-id.ts";
 import {

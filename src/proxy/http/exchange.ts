@@ -377,7 +377,6 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
 
   switched(head: MessageHead, from: number, to: number, sentAtMs: number): void {
     this.#tunnel = true;
-    this.#stopTimer();
     this.answer.switching(head, from, to, sentAtMs);
     this.owner.switchToTunnel();
   }

@@ -29,6 +29,8 @@ export interface ForwardedExchange extends ExchangeParts {
   hold(bytes: Buffer, from: number, to: number): HeldBody;
   /** Lets the request continue with the bytes that arrived meanwhile. */
   letGo(goOn: (body: Buffer) => void): void;
+  /** The exchange ends when no byte has moved for this long. 0 means no limit. */
+  readonly idleLimitMs: number;
   /** Ends the exchange this long after its beginning. 0 means no limit. */
   limitDuration(limitMs: number): void;
   /** How the body is framed for the upstream. `otherMirrors`: some mirrors do not use HTTP/1.1. */
@@ -158,6 +160,7 @@ export class Forwarding {
     request.compose(
       this.#composition(cluster, host ?? facts.changedHost(), edits),
       exchange.bodyForm(protocol, otherMirrors, from, to),
+      action.retry !== undefined && action.retry.retries > 0,
     );
     if (mirrors.length > 0) this.#mirror(routeHost ?? facts.authority, edits);
     exchange.startBody(bytes, from, to, complete);
@@ -203,7 +206,7 @@ export class Forwarding {
   }
 
   #composition(cluster: Cluster, host: string | undefined, edits: HeaderEdits | undefined): RequestComposition {
-    const { facts, config, record, context } = this.#exchange;
+    const { facts, config, record, context, attempts } = this.#exchange;
     const action = this.#action;
     const path = action.rewritePath?.(facts.path) ?? facts.path;
     const rewritten = facts.targetDiffers || (path !== facts.path && !facts.isConnect);
@@ -211,7 +214,7 @@ export class Forwarding {
       client: facts,
       config,
       target: rewritten ? (facts.query === "" ? path : `${path}?${facts.query}`) : undefined,
-      originalPath: path === facts.path ? undefined : facts.pathAndQuery,
+      originalPath: path === facts.path || config.hidesEnvoyHeaders ? undefined : facts.pathAndQuery,
       host,
       forwardedHost: this.#forwardedHost(host),
       settled: facts.settled,
@@ -221,6 +224,9 @@ export class Forwarding {
         : undefined,
       upgrade: this.#upgrade,
       edits,
+      expectedMs: attempts.expectedMs,
+      tellsTimeout: !config.hidesEnvoyHeaders,
+      tellsGrpcTimeout: facts.isGrpc && action.stream === undefined && action.grpcTimeout !== undefined,
       attemptCount: action.includeAttemptCount,
     };
   }
@@ -246,6 +252,7 @@ export class Forwarding {
   /** Sends copies to the mirrors of the route, as far as they can take them. */
   #mirror(authority: string, edits: HeaderEdits | undefined): void {
     const { facts, request, context } = this.#exchange;
+    const timeoutMs = responseTimeoutMs(this.#action, facts);
     for (const mirror of this.#action.mirrors) {
       const protocol = this.#mirrorProtocol(mirror.cluster);
       const wanted = this.#upgrade === undefined && protocol !== undefined && context.random() < mirror.fraction;
@@ -264,6 +271,8 @@ export class Forwarding {
           chunksRequest: request.chunksRequest,
           scheme: facts.scheme,
           protocol,
+          timeoutMs,
+          idleMs: this.#exchange.idleLimitMs,
           clock: context.clock,
         }),
       );

@@ -4,7 +4,8 @@ import * as http2 from "node:http2";
 import { test } from "node:test";
 import { until } from "../../base/testing/index.ts";
 import * as grpc from "@grpc/grpc-js";
-import { encodeGrpcMessage, GrpcMessageCounter, isGrpcContentType, parseGrpcTimeout } from "./grpc.ts";
+import { isGrpcContentType } from "../terms/grpc-call.ts";
+import { encodeGrpcMessage, GrpcMessageCounter, parseGrpcTimeout } from "./grpc.ts";
 import type { HttpListenerOptions } from "../connection/http-listener.ts";
 import { forwardTo, Harness, plainOutliers, retryPolicy, route, tableOf } from "../testing/harness.ts";
 

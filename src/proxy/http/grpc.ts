@@ -1,12 +1,4 @@
-import { grpcPrefixBytes, httpStatusOfGrpc } from "../terms/grpc-call.ts";
-
-/** Whether a content type belongs to gRPC. */
-export function isGrpcContentType(value: string): boolean {
-  return (
-    value.startsWith("application/grpc") &&
-    (value.length === 16 || value.charCodeAt(16) === 43 || value.charCodeAt(16) === 59)
-  );
-}
+import { grpcPrefixBytes } from "../terms/grpc-call.ts";
 
 /** The gRPC status for an HTTP status of the proxy, by gRPC's mapping. */
 const grpcStatusOf: Readonly<Record<number, number>> = {
@@ -25,14 +17,6 @@ export function grpcStatusOfHttp(status: number): number {
   return grpcStatusOf[status] ?? unknown;
 }
 
-/**
- * The status of a response by which its endpoint is judged. As in Envoy, an error of gRPC counts if the response has no
- * body, so that `grpcStatus` is in its head. The status of other calls comes with their end.
- */
-export function judgedStatus(status: number, grpcStatus: string | undefined): number {
-  return grpcStatus === undefined ? status : httpStatusOfGrpc(Number(grpcStatus));
-}
-
 /** A text for `grpc-message`: everything except printable ASCII is percent-encoded. */
 export function encodeGrpcMessage(text: string): string {
   return text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (part) =>
@@ -46,6 +30,18 @@ const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1
 export function parseGrpcTimeout(value: string | undefined): number | undefined {
   const parts = value === undefined ? null : /^(\d{1,8})([HMSmun])$/.exec(value);
   return parts === null ? undefined : Number(parts[1]) * (unitMs[parts[2] ?? ""] ?? 0);
+}
+
+const maxGrpcTimeout = 99_999_999;
+
+/** A value for `grpc-timeout`, which has at most eight digits. */
+export function formatGrpcTimeout(timeoutMs: number): string {
+  if (timeoutMs <= maxGrpcTimeout) return `${timeoutMs}m`;
+  const seconds = Math.floor(timeoutMs / 1000);
+  if (seconds <= maxGrpcTimeout) return `${seconds}S`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes <= maxGrpcTimeout) return `${minutes}M`;
+  return `${Math.min(maxGrpcTimeout, Math.floor(minutes / 60))}H`;
 }
 
 /** Counts the messages of a gRPC body by their prefixes: one byte of flags, and four bytes of length. */

@@ -23,7 +23,7 @@ export class HeldBody {
 
   add(bytes: Buffer, from: number, to: number, complete: boolean): void {
     this.#all.add(bytes.subarray(from, to));
-    this.#chunked?.scan(bytes, from, to, (start, end) => this.#data.add(bytes.subarray(start, end)));
+    this.#chunked?.scanJoined(bytes, from, to, (part, start, end) => this.#data.add(part.subarray(start, end)));
     if (complete) this.#complete = true;
     this.#notify();
   }

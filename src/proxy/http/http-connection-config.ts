@@ -18,6 +18,8 @@ export interface HttpConnectionConfig {
   /** The value of the header `server`. */
   readonly serverName: string;
   readonly serverHeader: "overwrite" | "append-if-absent" | "pass-through";
+  /** Whether the proxy tells clients and upstreams nothing of its work in `x-envoy-` headers. */
+  readonly hidesEnvoyHeaders: boolean;
   /** Whether this proxy is the edge: the peer's address is the client's, and the headers of an edge are set here. */
   readonly useRemoteAddress: boolean;
   /** Addresses of clients whose headers about themselves are trusted. None unless the listener names some. */
@@ -62,6 +64,10 @@ export interface HttpConnectionConfig {
   readonly requestIdInResponse: boolean;
   /** Closes a connection without an open request after this time. 0 means no limit, here and below. */
   readonly idleTimeoutMs: number;
+  /** After this time, a connection takes no more requests and closes after its last one. */
+  readonly maxConnectionMs: number;
+  /** The same after this many requests. */
+  readonly maxRequestsPerConnection: number;
   /** The maximum time without progress during a request. */
   readonly streamIdleTimeoutMs: number;
   /** The limit from the first byte to the end of a request. */
@@ -86,7 +92,8 @@ export interface HttpConnectionConfig {
 }
 
 export interface LocalReplyRule {
-  readonly matches: (reply: { readonly status: number; readonly flag: string }) => boolean;
+  /** `flags`: the letters of the reply's flags, with commas between them. */
+  readonly matches: (reply: { readonly status: number; readonly flags: string }) => boolean;
   /** The status to send instead. Undefined means that the status stays. The same holds for the fields below. */
   readonly status: number | undefined;
   readonly body: ((reply: { readonly status: number; readonly body: string }) => string) | undefined;

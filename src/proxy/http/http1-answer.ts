@@ -105,7 +105,7 @@ export class Http1Answer extends Answer {
     this.keepAlive = this.#mayKeepAlive() && mayKeepAlive;
     scratch.clear();
     this.sentBytes = composeLocalReply(scratch, reply, {
-      serverName: this.config.serverName,
+      config: this.config,
       date: this.context.date.now(),
       connection: this.#connectionToSay(bodyFramings.length),
       toHead: this.request.method === "HEAD",

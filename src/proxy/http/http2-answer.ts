@@ -88,7 +88,7 @@ export class Http2Answer extends Answer {
     this.keepAlive = true;
     scratch.clear();
     this.sentBytes = composeLocalReply(scratch, reply, {
-      serverName: this.config.serverName,
+      config: this.config,
       date: this.context.date.now(),
       connection: undefined,
       toHead: this.request.method === "HEAD",

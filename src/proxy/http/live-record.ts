@@ -2,7 +2,7 @@ import { keptAddressText, type UpstreamEnd } from "../terms/address-text.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { RandomUuid } from "../terms/random-id.ts";
 import type { RequestTrace } from "../terms/request-trace.ts";
-import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
+import { joinFlags, responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import type { Route } from "../routing/route.ts";
@@ -51,7 +51,7 @@ export class LiveRecord implements ExchangeRecord {
 
   /** Why the exchange ends as it does. */
   endsBy({ flag, details }: EndRow): void {
-    this.flag = flag;
+    this.flag = joinFlags(this.#attempts.unretried, flag);
     this.details = details;
   }
 

@@ -3,7 +3,7 @@ import type { LocalReply } from "./compose-response.ts";
 import { encodeGrpcMessage, grpcStatusOfHttp } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { unreachedHeader } from "../peers/peer-metadata.ts";
-import { flagLetters, responseFlags } from "../terms/response-flags.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { ReplyRow } from "./reply-table.ts";
 import { isIdempotent } from "./retry-decision.ts";
 
@@ -16,6 +16,16 @@ type Fields = LocalReply["fields"];
 export function leavesClient({ flag }: ReplyRow, { peerMetadata }: HttpConnectionConfig): boolean {
   return flag === responseFlags.upstreamConnectionFailure && peerMetadata.writeToClient;
 }
+
+/**
+ * Tells the client that the cluster has reached a limit, so that it does not retry at once. As in Envoy, proxies retry
+ * nevertheless.
+ */
+export function overloadFields({ flag }: ReplyRow, config: HttpConnectionConfig): Fields {
+  return flag === responseFlags.upstreamOverflow && !config.hidesEnvoyHeaders ? overloaded : noFields;
+}
+
+const overloaded: Fields = [["x-envoy-overloaded", "true"]];
 
 /**
  * Tells a peer proxy that it may try another endpoint: the application has not seen the request, or it has ended and
@@ -46,7 +56,7 @@ export function shapeReply(
   let { status, body } = row;
   let fields = given;
   if (config.localReplies.length > 0) {
-    const reply = { status, flag: flagLetters(row.flag) };
+    const reply = { status, flags: context.flags() };
     const rule = config.localReplies.find((candidate) => candidate.matches(reply));
     if (rule !== undefined) {
       status = rule.status ?? status;

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
+import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
+import { forwardTo, Harness, retryPolicy, route, tableOf, testConnectionConfig } from "../testing/harness.ts";
+import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
+import type { RequestComposition } from "./compose-request.ts";
+import { ExchangeMemory, ReplayBudget } from "./exchange-memory.ts";
+import { OutgoingRequest } from "./outgoing-request.ts";
 
 test("each attempt states its number and has the whole request", async () => {
   await using harness = await Harness.start();
@@ -36,4 +41,100 @@ test("each attempt states its number and has the whole request", async () => {
     ...Array.from({ length: attempts }, (_, made) => [String(made + 1), body] as [string, string]),
     ["1", ""],
   ]);
+});
+
+/** Posts a body to a backend that answers the first attempt with 503. Returns the final status and the whole bodies. */
+async function posted(size: number, retries: number): Promise<[status: number, ...bodies: number[]]> {
+  await using harness = await Harness.start();
+  const bodies: number[] = [];
+  const { port } = await harness.backend((request, response) => {
+    let length = 0;
+    request.on("data", (chunk: Buffer) => (length += chunk.length));
+    request.on("end", () => {
+      bodies.push(length);
+      response.writeHead(bodies.length === 1 ? 503 : 200).end();
+    });
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a", { retry: retryPolicy({ retries, on: { serverError: true } }) })));
+  const { status } = await harness.get("/", { method: "POST", body: Buffer.alloc(size) });
+  return [status, ...bodies];
+}
+
+const kib = 1024;
+
+test("a request with a retry policy is kept for another attempt up to 1 MiB", async () => {
+  assert.deepEqual(await posted(kib * kib, 1), [200, kib * kib, kib * kib]);
+  assert.deepEqual(await posted(kib * kib + 1, 1), [503, kib * kib + 1]);
+});
+
+const composition = (): RequestComposition => {
+  const head = new MessageHead();
+  const text = Buffer.from("POST / HTTP/1.1\r\nhost: a\r\n\r\n");
+  scanRequestHead(head, text, 0, text.length);
+  const client = { head, internalPeer: true, externalAddress: "", scheme: "http", forwardedFor: "" } as const;
+  return {
+    client: {
+      ...client,
+      forwardedPort: undefined,
+      clientCertificate: "drop",
+      requestIdIsNew: false,
+      newRequestId: undefined,
+      randomId: undefined,
+    },
+    config: testConnectionConfig,
+    target: undefined,
+    originalPath: undefined,
+    host: undefined,
+    forwardedHost: undefined,
+    trace: undefined,
+    settled: undefined,
+    peerMetadata: undefined,
+    upgrade: undefined,
+    edits: undefined,
+    expectedMs: 0,
+    tellsTimeout: false,
+    tellsGrpcTimeout: false,
+    attemptCount: false,
+  };
+};
+
+test("all requests together are kept up to a budget, and those beyond it have one attempt", () => {
+  const budget = new ReplayBudget(1000 * kib);
+  const channel = { write: () => true, holdsBytes: true } as unknown as UpstreamChannel;
+  const memories = [new ExchangeMemory(), new ExchangeMemory(), new ExchangeMemory(), new ExchangeMemory()];
+  const made = memories.map((memory) => {
+    const request = new OutgoingRequest(memory, false, budget);
+    request.compose(composition(), "plain", true);
+    return request;
+  });
+  const [first, second, third, small] = made;
+  assert.ok(first !== undefined && second !== undefined && third !== undefined && small !== undefined);
+  const send = (request: OutgoingRequest, size: number): boolean => {
+    request.body(Buffer.alloc(size), 0, size, false, channel);
+    return request.replayable;
+  };
+  assert.equal(send(first, 600 * kib), true);
+  assert.equal(send(second, 600 * kib), false, "1072 KiB beyond the free part");
+  assert.equal(send(small, 64 * kib), true, "the free part");
+  first.answerStarted();
+  assert.equal(send(third, 600 * kib), true);
+  assert.equal(send(third, 500 * kib), false, "more than one request may keep");
+  assert.equal(send(small, kib), true);
+  for (const request of made) request.end();
+  assert.equal(budget.take(1000 * kib), true, "everything was given back");
+  assert.deepEqual(
+    memories.map((memory) => memory.request.buffer.length),
+    [2048, 2048, 2048, 2048],
+  );
+});
+
+test("a request without a retry policy is kept up to 64 KiB", () => {
+  const request = new OutgoingRequest(new ExchangeMemory(), false);
+  request.compose(composition(), "plain", false);
+  const channel = { write: () => true, holdsBytes: false } as unknown as UpstreamChannel;
+  request.body(Buffer.alloc(64 * kib), 0, 64 * kib, false, channel);
+  assert.equal(request.replayable, true);
+  request.body(Buffer.alloc(1), 0, 1, false, channel);
+  assert.equal(request.replayable, false);
 });

@@ -2,13 +2,19 @@ import { ChunkedScanner } from "../../wire/http1/index.ts";
 import { trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
-import { composeRequest, type RequestComposition } from "./compose-request.ts";
-import type { ExchangeMemory } from "./exchange-memory.ts";
+import { composeRequest, type HeadStamps, type RequestComposition } from "./compose-request.ts";
+import { replayBudget, type ExchangeMemory, type ReplayBudget } from "./exchange-memory.ts";
+import { formatGrpcTimeout } from "./grpc.ts";
 import type { Shadow } from "./shadow.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 
-/** A request is kept for another attempt up to this size; beyond it, there is one attempt. */
-export const maxReplayBytes = 64 * 1024;
+/** Each request is kept for another attempt up to this size. */
+const freeReplayBytes = 64 * 1024;
+/**
+ * A request with a retry policy is kept up to this size, Envoy's default, while all such requests keep to their budget.
+ * Beyond it, there is one attempt.
+ */
+const maxReplayBytes = 1024 * 1024;
 const noBytes = Buffer.alloc(0);
 const noShadows: readonly Shadow[] = [];
 
@@ -22,13 +28,13 @@ export type RequestBodyForm = "as-is" | "take-out-of-chunks" | "plain";
  * A request on its way to upstreams: its head, the part of its body that is kept for another attempt, and copies for
  * mirrors.
  */
-export class OutgoingRequest {
+export class OutgoingRequest implements HeadStamps {
   readonly #memory: ExchangeMemory;
   readonly #bytes: ByteBuilder;
   #headLength = 0;
-  /** Position and length of the attempt number in the head. -1 if the head has none. */
-  #attemptAt = -1;
-  #attemptLength = 1;
+  attemptAt = -1;
+  timeoutAt = -1;
+  grpcTimeoutAt = -1;
   #form: RequestBodyForm = "as-is";
   #chunked: ChunkedScanner | undefined;
   #trailers: readonly string[] | undefined;
@@ -39,9 +45,14 @@ export class OutgoingRequest {
   asksUpgrade = false;
   /** Whether everything so far is buffered for another attempt. */
   replayable = true;
+  readonly #budget: ReplayBudget;
+  /** What has been taken of the budget. */
+  #taken = 0;
+  #hasPolicy = false;
 
-  constructor(memory: ExchangeMemory, complete: boolean) {
+  constructor(memory: ExchangeMemory, complete: boolean, budget = replayBudget) {
     this.#memory = memory;
+    this.#budget = budget;
     this.#bytes = memory.request;
     this.complete = complete;
   }
@@ -51,10 +62,11 @@ export class OutgoingRequest {
     return this.#form !== "as-is";
   }
 
-  /** Writes the head. Must be called first. */
-  compose(composition: RequestComposition, form: RequestBodyForm): void {
+  /** Writes the head. Must be called first. `mayRetry`: a policy wants more attempts after failures. */
+  compose(composition: RequestComposition, form: RequestBodyForm, mayRetry: boolean): void {
+    this.#hasPolicy = mayRetry;
     this.#memory.emptyRequest();
-    this.#attemptAt = composeRequest(this.#bytes, composition);
+    composeRequest(this.#bytes, composition, this);
     this.asksUpgrade = composition.upgrade !== undefined;
     this.#headLength = this.#bytes.length;
     this.#form = form;
@@ -68,12 +80,23 @@ export class OutgoingRequest {
     this.#shadows = [...this.#shadows, shadow];
   }
 
-  stampAttempt(attempt: number): void {
-    if (this.#attemptAt < 0) return;
-    const text = String(attempt);
-    this.#bytes.replace(this.#attemptAt, this.#attemptAt + this.#attemptLength, text);
-    this.#headLength += text.length - this.#attemptLength;
-    this.#attemptLength = text.length;
+  /** Writes the number of another attempt into the head, and the time that is left for it in milliseconds. */
+  stampAttempt(attempt: number, leftMs: number): void {
+    if (this.attemptAt >= 0) this.#stamp(this.attemptAt, String(attempt));
+    if (leftMs <= 0) return;
+    if (this.timeoutAt >= 0) this.#stamp(this.timeoutAt, String(leftMs));
+    if (this.grpcTimeoutAt >= 0) this.#stamp(this.grpcTimeoutAt, formatGrpcTimeout(leftMs));
+  }
+
+  /** Replaces the value of a header. A value of another length moves those behind it. */
+  #stamp(at: number, text: string): void {
+    const end = this.#bytes.buffer.indexOf("\r\n", at);
+    const moved = text.length - (end - at);
+    this.#bytes.replace(at, end, text);
+    this.#headLength += moved;
+    if (this.attemptAt > at) this.attemptAt += moved;
+    if (this.timeoutAt > at) this.timeoutAt += moved;
+    if (this.grpcTimeoutAt > at) this.grpcTimeoutAt += moved;
   }
 
   /** Sends everything that is buffered. Returns the same as {@link UpstreamChannel.send}. */
@@ -89,8 +112,8 @@ export class OutgoingRequest {
   body(bytes: Buffer, from: number, to: number, complete: boolean, channel: UpstreamChannel | undefined): boolean {
     if (this.#form !== "take-out-of-chunks") return this.#pass(bytes, from, to, complete, channel);
     let more = true;
-    this.#chunked?.scan(bytes, from, to, (start, end) => {
-      more = this.#pass(bytes, start, end, false, channel);
+    this.#chunked?.scanJoined(bytes, from, to, (part, start, end) => {
+      more = this.#pass(part, start, end, false, channel);
     });
     if (!complete) return more;
     const trailers = permittedTrailers(trailersOfText(this.#chunked?.trailers ?? ""));
@@ -110,10 +133,29 @@ export class OutgoingRequest {
   /** Releases the buffer, because no further attempt follows. */
   answerStarted(): void {
     this.replayable = false;
+    this.#release();
+  }
+
+  #release(): void {
+    this.#memory.releaseRequest();
+    if (this.#taken === 0) return;
+    this.#budget.give(this.#taken);
+    this.#taken = 0;
+  }
+
+  /** Whether this many more bytes may be kept for another attempt. */
+  #mayKeep(bytes: number): boolean {
+    const bodyBytes = this.#bytes.length - this.#headLength + bytes;
+    const more = bodyBytes - freeReplayBytes - this.#taken;
+    if (more <= 0) return true;
+    if (!this.#hasPolicy || bodyBytes > maxReplayBytes || !this.#budget.take(more)) return false;
+    this.#taken += more;
+    return true;
   }
 
   /** Ends the exchange. Mirrors without the whole request give up. */
   end(): void {
+    this.#release();
     if (!this.complete) for (const shadow of this.#shadows) shadow.abandon();
   }
 
@@ -121,7 +163,11 @@ export class OutgoingRequest {
     const size = to - from;
     this.complete = complete;
     for (const shadow of this.#shadows) shadow.body(bytes, from, to, complete);
-    if (this.replayable && this.#bytes.length + size > maxReplayBytes && channel !== undefined) this.replayable = false;
+    // Without a channel, what arrived must be kept. Reading pauses then.
+    if (this.replayable && !this.#mayKeep(size) && channel !== undefined) {
+      this.replayable = false;
+      this.#release();
+    }
     if (channel !== undefined && !this.replayable) {
       // Most parts are whole chunks. A view of all of it would be one more object for each message of a stream.
       const isWhole = from === 0 && to === bytes.length;

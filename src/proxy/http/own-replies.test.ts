@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import type { IncomingHttpHeaders } from "node:http";
 import { test } from "node:test";
 import type { HttpFilter } from "../filters/http-filter.ts";
-import type { HeaderAddition } from "../routing/header-mutation.ts";
+import type { HeaderAddition, HeaderMutation } from "../routing/header-mutation.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
+import { connectTo, sendRequest } from "../testing/http2-peers.ts";
 import { responseFlags } from "../terms/response-flags.ts";
+import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
 const policy: HttpFilter = {
   name: "policy",
@@ -86,4 +88,73 @@ test("the headers of a filter's reply replace the route's, and those that filter
 test("a reply while filters still run has the response headers of the route", async () => {
   const broken = await replyTo("/broken", {});
   assert.equal(broken["x-route"], "route");
+});
+
+test("a reply for a cluster that has reached a limit says so, unless the route removes the header", async () => {
+  const reply = async (hidesEnvoyHeaders: boolean, remove: string[] = []): Promise<IncomingHttpHeaders> => {
+    await using harness = await Harness.start({ hidesEnvoyHeaders });
+    harness.cluster("a", [1], { maxRequests: 0 });
+    harness.table = tableOf(route(forwardTo("a"), { responseMutations: [{ add: [], remove }] }));
+    const { status, headers } = await harness.get("/");
+    assert.deepEqual([status, harness.records[0]?.flag], [503, "UO"]);
+    return headers;
+  };
+  assert.equal((await reply(false))["x-envoy-overloaded"], "true");
+  assert.equal((await reply(false, ["x-envoy-overloaded"]))["x-envoy-overloaded"], undefined);
+  assert.equal((await reply(true))["x-envoy-overloaded"], undefined);
+  assert.equal((await replyTo("/", {}))["x-envoy-overloaded"], undefined, "a cluster without endpoints");
+});
+
+test("the header server comes from the proxy or from others, as configured, over either version", async () => {
+  const names = async (serverHeader: HttpConnectionConfig["serverHeader"], mutation: HeaderMutation) => {
+    await using harness = await Harness.start({ serverHeader });
+    const { port } = await harness.backend((_, response) => response.setHeader("server", "backend").end());
+    harness.cluster("a", [port]);
+    harness.cluster("none", []);
+    harness.table = tableOf(
+      route(forwardTo("none"), { matches: ({ path }) => path === "/own", responseMutations: [mutation] }),
+      route(forwardTo("a"), { responseMutations: [mutation] }),
+    );
+    const session = await connectTo(harness.port);
+    const found: unknown[] = [];
+    for (const path of ["/", "/own"]) {
+      const client = harness.client();
+      client.send(`GET ${path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`);
+      await client.closed;
+      const fields = [...client.received.matchAll(/^server: (.*)\r$/gm)].map(([, value]) => value).join();
+      const { headers } = await sendRequest(session, { ":path": path });
+      assert.equal(fields, headers["server"] ?? "");
+      found.push(fields);
+    }
+    session.close();
+    return found;
+  };
+  const nothing = { add: [], remove: [] };
+  const removed = { add: [], remove: ["server"] };
+  const set = { add: [addition("server", "overwrite-if-exists-or-add")], remove: [] };
+  assert.deepEqual(await names("overwrite", nothing), ["istio-envoy", "istio-envoy"]);
+  assert.deepEqual(await names("overwrite", removed), ["istio-envoy", "istio-envoy"]);
+  assert.deepEqual(await names("overwrite", set), ["istio-envoy", "istio-envoy"]);
+  assert.deepEqual(await names("append-if-absent", nothing), ["backend", "istio-envoy"]);
+  assert.deepEqual(await names("append-if-absent", removed), ["istio-envoy", "istio-envoy"]);
+  assert.deepEqual(await names("append-if-absent", set), ["route", "route"]);
+  assert.deepEqual(await names("pass-through", nothing), ["backend", ""]);
+  assert.deepEqual(await names("pass-through", removed), ["", ""]);
+  assert.deepEqual(await names("pass-through", set), ["route", "route"]);
+});
+
+test("a route can remove any header of its upstream's response", async () => {
+  await using harness = await Harness.start();
+  const kept = ["x-request-id", "x-envoy-ratelimited", "x-other"];
+  const { port } = await harness.backend((_, response) => {
+    for (const name of kept) response.setHeader(name, "1");
+    response.end();
+  });
+  harness.cluster("a", [port]);
+  harness.table = tableOf(route(forwardTo("a"), { responseMutations: [{ add: [], remove: kept }] }));
+  const { headers } = await harness.get("/");
+  assert.deepEqual(
+    kept.filter((name) => name in headers),
+    [],
+  );
 });

@@ -22,6 +22,8 @@ function row(status: number, body: string | Buffer, flag: ResponseFlag, details:
   return { status, body, flag, details, grpcStatus: undefined };
 }
 
+const failedBeforeResponse = "upstream connect error or disconnect/reset before headers. ";
+
 const { none, downstreamProtocolError } = responseFlags;
 
 /** Each cause for which the proxy replies itself, with its reply. Causes with facts of their own follow below. */
@@ -107,8 +109,14 @@ export const endTable = {
   filterEnded: { flag: none, details: "filter_ended_stream" },
 } as const satisfies Readonly<Record<string, EndRow>>;
 
+/** The reply for the end of a retry. As in Envoy, its body says that it was not the first attempt. */
+export function afterRetries(reply: ReplyRow): ReplyRow {
+  const body = reply.body.toString().replace(failedBeforeResponse, `${failedBeforeResponse}retried and the latest `);
+  return { ...reply, body };
+}
+
 function beforeResponse(status: number, flag: ResponseFlag, reason: string): ReplyRow {
-  const body = `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`;
+  const body = `${failedBeforeResponse}reset reason: ${reason}`;
   return row(status, body, flag, resetDetails("before", reason));
 }
 

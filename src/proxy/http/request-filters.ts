@@ -180,7 +180,7 @@ export class RequestFilters {
     const chunks = this.#chunks;
     if (chunks === undefined) flow.body(bytes, from, to, complete);
     else {
-      chunks.scan(bytes, from, to, (start, end) => flow.body(bytes, start, end, false));
+      chunks.scanJoined(bytes, from, to, (part, start, end) => flow.body(part, start, end, false));
       if (complete) {
         const trailers = permittedTrailers(trailersOfText(chunks.trailers));
         if (trailers.length > 0) flow.end(trailers);

@@ -37,7 +37,7 @@ class Mirror {
   }
 }
 
-function rig() {
+function rig({ timeoutMs = 15_000, idleMs = 0 } = {}) {
   const acquired: PoolUser[] = [];
   const reports: string[] = [];
   const clock = new HandClock();
@@ -60,6 +60,8 @@ function rig() {
     chunksRequest: false,
     scheme: "http",
     protocol: "http1",
+    timeoutMs,
+    idleMs,
     clock,
   });
   const mirror = new Mirror();
@@ -130,10 +132,11 @@ test("a mirror that reads nothing loses the request above 256 KiB, wherever they
   assert.equal(mirror.abandoned, true);
 });
 
-test("a mirror that has the whole request and does not respond in 15 s has timed out", () => {
-  const response = new MessageHead();
-  const bytes = Buffer.from("HTTP/1.1 200 OK\r\n\r\n");
-  scanResponseHead(response, bytes, 0, bytes.length);
+const response = new MessageHead();
+const responseBytes = Buffer.from("HTTP/1.1 200 OK\r\n\r\n");
+scanResponseHead(response, responseBytes, 0, responseBytes.length);
+
+test("a mirror that has the whole request and does not respond within the route's time has timed out", () => {
   for (const [connects, complete, responds, expected] of [
     [true, true, false, ["timeout"]],
     [true, false, false, []],
@@ -147,6 +150,30 @@ test("a mirror that has the whole request and does not respond in 15 s has timed
     clock.pass(15_000);
     assert.deepEqual(reports, expected);
   }
+});
+
+test("a copy has the route's time from the end of its request, and without a limit it lasts while bytes pass", () => {
+  const limited = rig({ timeoutMs: 60_000 });
+  limited.connect();
+  limited.clock.pass(59_999);
+  limited.shadow.body(Buffer.alloc(0), 0, 0, true);
+  limited.clock.pass(59_999);
+  assert.equal(limited.mirror.abandoned, false);
+  limited.clock.pass(1);
+  assert.deepEqual([limited.mirror.abandoned, limited.clock.timers], [true, 0]);
+
+  const endless = rig({ timeoutMs: 0, idleMs: 10_000 });
+  endless.connect();
+  endless.shadow.body(Buffer.alloc(0), 0, 0, true);
+  endless.shadow.response(response, bodyFramings.untilClose, 0, 0, false);
+  for (let part = 0; part < 10; part += 1) {
+    endless.clock.pass(10_000);
+    endless.shadow.responseBody(Buffer.from("x"), 0, 1, false);
+  }
+  assert.equal(endless.mirror.abandoned, false);
+  endless.clock.pass(10_000);
+  endless.clock.pass(10_000);
+  assert.deepEqual([endless.mirror.abandoned, endless.clock.timers], [true, 0]);
 });
 
 test("a copy for which the mirror's cluster opens no connection counts among its overflows", () => {

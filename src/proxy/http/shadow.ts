@@ -4,12 +4,10 @@ import type { Endpoint } from "../upstream/cluster.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/pool-user.ts";
 import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
-import { judgedStatus } from "./grpc.ts";
+import { judgedStatus } from "../terms/grpc-call.ts";
 
 /** The maximum number of buffered bytes of a mirrored request. A slower mirror loses the request. */
 const maxWaitingBytes = 256 * 1024;
-/** The maximum time to wait for a mirror's response. */
-const maxDurationMs = 15_000;
 
 export interface ShadowOptions {
   readonly endpoint: Endpoint;
@@ -20,6 +18,10 @@ export interface ShadowOptions {
   readonly chunksRequest: boolean;
   readonly scheme: string;
   readonly protocol: WireProtocol;
+  /** The time from the end of the request to the end of the response. 0 means no limit, also below. */
+  readonly timeoutMs: number;
+  /** The time in which something of the request or response must pass. */
+  readonly idleMs: number;
   readonly clock: Clock;
 }
 
@@ -46,12 +48,21 @@ export class Shadow implements PoolUser, ResponseReceiver {
   #complete = false;
   #hasResponse = false;
   #over = false;
-  readonly #limit: Disposable;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #idleMs: number;
+  #limit: Disposable | undefined;
+  #idle: Disposable | undefined;
+  /** Whether something has passed since the idle time began. */
+  #moved = false;
 
   constructor(options: ShadowOptions) {
     const { endpoint } = options;
     this.#endpoint = endpoint;
-    this.#limit = options.clock.after(maxDurationMs, () => this.#timedOut());
+    this.#clock = options.clock;
+    this.#timeoutMs = options.timeoutMs;
+    this.#idleMs = options.idleMs;
+    this.#watch();
     this.toHead = options.toHead;
     this.#isGrpc = options.isGrpc;
     this.chunksRequest = options.chunksRequest;
@@ -69,7 +80,8 @@ export class Shadow implements PoolUser, ResponseReceiver {
 
   body(bytes: Buffer, from: number, to: number, complete: boolean): void {
     if (this.#over) return;
-    this.#complete = complete;
+    this.#moved = true;
+    if (complete) this.#completed();
     this.#waiting.add(bytes.subarray(from, to));
     const channel = this.#channel;
     if (channel !== undefined && (complete || !this.#isFull)) this.#flush(channel, complete);
@@ -78,7 +90,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   }
 
   trailers(fields: readonly string[]): void {
-    this.#complete = true;
+    this.#completed();
     this.#trailers = fields;
     const channel = this.#channel;
     if (channel === undefined) return;
@@ -106,6 +118,23 @@ export class Shadow implements PoolUser, ResponseReceiver {
     channel?.abandon();
   }
 
+  #completed(): void {
+    this.#complete = true;
+    if (this.#timeoutMs > 0 && !this.#over) this.#limit = this.#clock.after(this.#timeoutMs, () => this.#timedOut());
+  }
+
+  /** Ends the copy when nothing passes for one idle time, or at most two. */
+  #watch(): void {
+    if (this.#idleMs <= 0) return;
+    this.#idle = this.#clock.after(this.#idleMs, () => {
+      if (!this.#moved) this.#timedOut();
+      else {
+        this.#moved = false;
+        this.#watch();
+      }
+    });
+  }
+
   /** A mirror that has the whole request and gives no response fails, as an endpoint of the request itself would. */
   #timedOut(): void {
     if (this.#complete && this.#channel !== undefined && !this.#hasResponse) this.#endpoint.report({ kind: "timeout" });
@@ -113,6 +142,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   }
 
   connected(channel: UpstreamChannel): void {
+    this.#moved = true;
     this.#channel = channel;
     channel.begin(this);
     const message = Buffer.concat([this.#head, this.#waiting.take()]);
@@ -129,17 +159,19 @@ export class Shadow implements PoolUser, ResponseReceiver {
   }
 
   interimResponse(): void {
-    // Nobody waits for the response.
+    // Nobody waits for the response. As for the request itself, a server that sends only these makes no progress.
   }
 
   response(head: MessageHead, _framing: BodyFraming, _from: number, _to: number, last: boolean): void {
     this.#hasResponse = true;
+    this.#moved = true;
     const grpcStatus = this.#isGrpc ? head.get("grpc-status") : undefined;
     this.#endpoint.report({ kind: "answer", status: judgedStatus(head.status, grpcStatus) });
     if (last) this.#end();
   }
 
   responseBody(_bytes: Buffer, _from: number, _to: number, last: boolean): void {
+    this.#moved = true;
     if (last) this.#end();
   }
 
@@ -174,7 +206,8 @@ export class Shadow implements PoolUser, ResponseReceiver {
   #end(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#limit[Symbol.dispose]();
+    this.#limit?.[Symbol.dispose]();
+    this.#idle?.[Symbol.dispose]();
     this.#channel = undefined;
     this.#waiting.take();
     const { cluster } = this.#endpoint;

@@ -165,5 +165,35 @@ const cases: readonly (readonly [string, ReturnType<typeof chain>[], ConnectionT
 ];
 
 for (const [title, chains, traits, expected] of cases) {
-  test(`filter chain: ${title}`, () => assert.equal(selectFilterChain(chains, traits)?.name, expected));
+  test(`filter chain: ${title}, however many other chains there are`, () => {
+    const others = Array.from({ length: 100 }, (_, at) => chain(`other-${at}`, { serverNames: [`other-${at}.test`] }));
+    for (const all of [chains, [...chains, ...others], [...others, ...chains]])
+      assert.equal(selectFilterChain(all, traits)?.name, expected);
+  });
 }
+
+test("of thousands of chains, only those whose names may match are looked at", () => {
+  let looks = 0;
+  const chains = Array.from({ length: 5000 }, (_, at) => {
+    const { name, match } = chain(`chain-${at}`, { serverNames: [`host-${at}.test`, `*.wild-${at}.test`] });
+    return {
+      name,
+      get match() {
+        looks += 1;
+        return match;
+      },
+    };
+  });
+  const chosen = (serverName: string): string | undefined =>
+    selectFilterChain(chains, { ...secured, serverName })?.name;
+  assert.equal(chosen("host-7.test"), "chain-7");
+  looks = 0;
+  assert.deepEqual(["host-4999.test", "a.b.wild-3.test", "wild-3.test", "unknown.test", ""].map(chosen), [
+    "chain-4999",
+    "chain-3",
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  assert.ok(looks < 50, `${looks} looks`);
+});

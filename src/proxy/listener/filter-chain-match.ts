@@ -59,7 +59,7 @@ export function selectFilterChain<Chain extends { readonly match: FilterChainMat
   chains: readonly Chain[],
   traits: ConnectionTraits,
 ): Chain | undefined {
-  let left = chains;
+  let left = chains.length < indexedChains ? chains : chainsForName(chains, traits.serverName);
   for (const stage of stages) {
     let best = -1;
     const ranks = left.map(({ match }) => {
@@ -71,6 +71,53 @@ export function selectFilterChain<Chain extends { readonly match: FilterChainMat
     left = left.filter((_, index) => ranks[index] === best);
   }
   return left[0];
+}
+
+/** From this number of chains on, an index of their server names costs less than a look at each. */
+const indexedChains = 32;
+
+interface NameIndex {
+  /** The positions of chains by each of their names, in order. */
+  readonly byName: ReadonlyMap<string, readonly number[]>;
+  /** The positions of chains without names, or for any name. */
+  readonly nameless: readonly number[];
+}
+
+/** The index of each list of chains. Undefined if the stages before that of names may make a difference. */
+const indexes = new WeakMap<readonly object[], NameIndex | undefined>();
+
+/**
+ * The chains that may match a server name, in their order. The others would fall out at the stage of names: a gateway
+ * has a chain for each certificate.
+ */
+function chainsForName<Chain extends { readonly match: FilterChainMatch }>(
+  chains: readonly Chain[],
+  serverName: string,
+): readonly Chain[] {
+  if (!indexes.has(chains)) indexes.set(chains, indexNames(chains));
+  const index = indexes.get(chains);
+  if (index === undefined) return chains;
+  const { byName, nameless } = index;
+  const found = new Set(nameless);
+  for (const position of byName.get(serverName) ?? []) found.add(position);
+  for (let dot = serverName.indexOf("."); dot >= 0; dot = serverName.indexOf(".", dot + 1))
+    for (const position of byName.get(`*${serverName.slice(dot)}`) ?? []) found.add(position);
+  return [...found].sort((left, right) => left - right).flatMap((position) => chains[position] ?? []);
+}
+
+function indexNames(chains: readonly { readonly match: FilterChainMatch }[]): NameIndex | undefined {
+  const byName = new Map<string, number[]>();
+  const nameless: number[] = [];
+  for (const [position, { match }] of chains.entries()) {
+    if (match.destinationPort !== 0 || match.destinationRanges.length > 0) return undefined;
+    if (match.serverNames.length === 0 || match.serverNames.includes("*")) nameless.push(position);
+    for (const name of match.serverNames) {
+      const positions = byName.get(name);
+      if (positions === undefined) byName.set(name, [position]);
+      else positions.push(position);
+    }
+  }
+  return { byName, nameless };
 }
 
 function rangeRank(ranges: readonly AddressRange[], address: string): number | undefined {

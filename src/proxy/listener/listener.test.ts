@@ -174,3 +174,15 @@ test("the newest of the chains that had one name before it was removed accepts c
   await connect("first");
   assert.deepEqual(served, ["replaced"]);
 });
+
+test("a listener counts the connections of its chains only when it may be full, because it may have thousands", async () => {
+  const { listener, connect, served } = internal();
+  const chains = listener.chains.bind(listener);
+  let counts = 0;
+  listener.chains = () => {
+    counts += 1;
+    return chains();
+  };
+  for (let connection = 0; connection < 10; connection += 1) await connect("first");
+  assert.deepEqual([served.length, counts], [10, 0]);
+});

@@ -83,6 +83,8 @@ export class ActiveListener {
   #held: boolean;
   #stopped = false;
   readonly #opening = new LinkedList<OpeningConnection>();
+  /** A lower bound of the number of connections that it may take. */
+  #free = maxConnections;
   /** Why it does not listen. Undefined if it does. */
   trouble: string | undefined;
   lastAcceptedMs = 0;
@@ -272,10 +274,13 @@ export class ActiveListener {
   accept(stream: ByteStream, arrival: ConnectionInfo): void {
     this.counters.accepted += 1;
     this.lastAcceptedMs = this.#runtime.clock.steadyMs();
-    if (this.connections >= maxConnections || !this.#runtime.admits(arrival.remote.address)) {
+    // To count the connections costs a walk over all chains, of which a gateway has one for each certificate.
+    if (this.#free < 1) this.#free = maxConnections - this.connections;
+    if (this.#free < 1 || !this.#runtime.admits(arrival.remote.address)) {
       dispose(stream);
       return;
     }
+    this.#free -= 1;
     const opening: OpeningConnection = { stream, sinceMs: this.lastAcceptedMs, ...unlisted };
     this.#opening.add(opening);
     void this.#serve(stream, arrival)

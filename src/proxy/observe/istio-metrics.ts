@@ -3,6 +3,7 @@ import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import { standardStats, type StatsRules } from "../record/stats-rules.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
+import { allFlags } from "../terms/response-flags.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import type { TcpFlow } from "../tcp/tcp-proxy.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
@@ -398,13 +399,12 @@ export class IstioMetrics {
 
 const noCapture: CaptureIndex = { request: new Map(), response: new Map() };
 
-const flags = 64;
 const grpcOutcomes = 18;
 const maxGrpcStatus = 16;
 
 /** Combines status, flag and gRPC status in one number. -1 if the gRPC status is invalid. */
 function outcomeOf({ status, flag, isGrpc, grpcStatus }: ExchangeRecord): number {
-  const http = (status * flags + flag) * grpcOutcomes;
+  const http = (status * allFlags + flag) * grpcOutcomes;
   if (!isGrpc) return grpcStatus === "" ? http : -1;
   const code = grpcStatus === "" ? -1 : Number(grpcStatus);
   return Number.isInteger(code) && code >= 0 && code <= maxGrpcStatus ? http + 1 + code : -1;

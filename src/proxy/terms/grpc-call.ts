@@ -17,6 +17,22 @@ export function httpStatusOfGrpc(status: number): number {
   return httpStatuses[status] ?? 500;
 }
 
+/** Whether a content type belongs to gRPC. */
+export function isGrpcContentType(value: string): boolean {
+  return (
+    value.startsWith("application/grpc") &&
+    (value.length === 16 || value.charCodeAt(16) === 43 || value.charCodeAt(16) === 59)
+  );
+}
+
+/**
+ * The status of a response by which its endpoint is judged. As in Envoy, an error of gRPC counts if the response has no
+ * body, so that `grpcStatus` is in its head. The status of other calls comes with their end.
+ */
+export function judgedStatus(status: number, grpcStatus: string | undefined): number {
+  return grpcStatus === undefined ? status : httpStatusOfGrpc(Number(grpcStatus));
+}
+
 const maxAnswerBytes = 4 * 1024 * 1024;
 /** Each message has a prefix: one byte of flags and four bytes of length. */
 export const grpcPrefixBytes = 5;

@@ -25,7 +25,33 @@ export const responseFlags = {
   failedLocalHealthCheck: 22,
 } as const;
 
-export type ResponseFlag = (typeof responseFlags)[keyof typeof responseFlags];
+export type PlainFlag = (typeof responseFlags)[keyof typeof responseFlags];
+declare const joint: unique symbol;
+/** Two flags: why no further attempt was made, and the cause of the last one's end. */
+type JointFlag = number & { readonly [joint]: true };
+export type ResponseFlag = PlainFlag | JointFlag;
+
+/** Why there was no further attempt, although the retry policy wanted one. */
+export type UnretriedFlag = typeof responseFlags.upstreamRetryLimitExceeded | typeof responseFlags.upstreamOverflow;
+
+const plainFlags = 32;
+/** The number of different flags, those with a reason for no further attempt included. */
+export const allFlags = 3 * plainFlags;
+
+/** Adds why there was no further attempt to the cause of the last one's end. */
+export function joinFlags(unretried: UnretriedFlag | undefined, cause: ResponseFlag): ResponseFlag {
+  if (unretried === undefined) return cause;
+  if (cause === responseFlags.none) return unretried;
+  const group = unretried === responseFlags.upstreamRetryLimitExceeded ? 1 : 2;
+  return (group * plainFlags + (cause % plainFlags)) as JointFlag;
+}
+
+/** The flags, in the order in which they were set. */
+export function eachFlag(flag: ResponseFlag): readonly PlainFlag[] {
+  const last = (flag % plainFlags) as PlainFlag;
+  if (flag < plainFlags) return [last];
+  return [flag < 2 * plainFlags ? responseFlags.upstreamRetryLimitExceeded : responseFlags.upstreamOverflow, last];
+}
 
 const letters = [
   "-",
@@ -81,9 +107,16 @@ const names = [
 
 /** The flags by Envoy's letters. */
 export function flagNames(flag: ResponseFlag): string {
-  return names[flag] ?? "-";
+  return textOf(flag, names);
 }
 
 export function flagLetters(flag: ResponseFlag): string {
-  return letters[flag] ?? "-";
+  return textOf(flag, letters);
+}
+
+function textOf(flag: ResponseFlag, texts: readonly string[]): string {
+  if (flag < plainFlags) return texts[flag] ?? "-";
+  return eachFlag(flag)
+    .map((plain) => texts[plain] ?? "-")
+    .join(",");
 }

@@ -3,7 +3,7 @@ import type { CaptureIndex } from "../record/capture-index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { downstreamPeer, upstreamPeer } from "../record/filter-states.ts";
-import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
+import { eachFlag, responseFlags, type PlainFlag } from "../terms/response-flags.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import { parseAuthority } from "../../wire/hbone/index.ts";
@@ -102,8 +102,11 @@ function writeCommon(writer: BinaryWriter, record: ExchangeRecord, { filterState
   const local = placeOf(record.upstreamLocal);
   if (local !== undefined) address(writer, 14, local);
   text(writer, 15, cluster?.name ?? "");
-  const flag = flagFields[record.flag];
-  if (flag !== undefined) submessage(writer, 16, (flags) => writeFlag(flags, flag));
+  const fields = eachFlag(record.flag).flatMap((flag) => flagFields[flag] ?? []);
+  if (fields.length > 0)
+    submessage(writer, 16, (flags) => {
+      for (const field of fields) writeFlag(flags, field);
+    });
   text(writer, 18, record.transportFailure);
   text(writer, 19, record.routeName);
   address(writer, 20, connection.directRemote ?? connection.remote);
@@ -167,7 +170,7 @@ function writeResponse(
 }
 
 /** Field numbers of ResponseFlags. */
-const flagFields: Readonly<Partial<Record<ResponseFlag, number>>> = {
+const flagFields: Readonly<Partial<Record<PlainFlag, number>>> = {
   [responseFlags.noHealthyUpstream]: 2,
   [responseFlags.upstreamRequestTimeout]: 3,
   [responseFlags.upstreamRemoteReset]: 5,

@@ -2,6 +2,7 @@ import { transientError, onAbort, type SerinError } from "../../base/index.ts";
 import { JoinedBytes } from "../../base/joined-bytes/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { CallCluster, ClusterAnswer, ClusterRequest } from "../terms/call-cluster.ts";
+import { isGrpcContentType, judgedStatus } from "../terms/grpc-call.ts";
 import { headText } from "../terms/header-text.ts";
 import type { Cluster, Endpoint } from "./cluster.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "./connection-pool.ts";
@@ -118,7 +119,9 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
   }
 
   upstreamFailed(failure: UpstreamFailure): void {
-    this.endpoint.report({ kind: "reset" });
+    // As for requests of clients, a refusal or the end of an idle connection says nothing about the endpoint.
+    if (failure.kind !== "refused" && (failure.anyByte || this.channel?.reused !== true))
+      this.endpoint.report({ kind: "reset" });
     this.fail(transientError("connection-reset", `${this.name}: ${failure.message}`));
   }
 
@@ -126,11 +129,8 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
     // The request is short, and the channel keeps it.
   }
 
-  /** Returns whether the request was still open. */
-  protected succeed(outcome: Outcome): boolean {
-    if (!this.#end()) return false;
-    this.#outcome.resolve(outcome);
-    return true;
+  protected succeed(outcome: Outcome): void {
+    if (this.#end()) this.#outcome.resolve(outcome);
   }
 
   protected fail(error: Error): void {
@@ -160,6 +160,7 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
   readonly #request: ClusterRequest;
   #again = false;
   #status = 0;
+  readonly #isGrpc: boolean;
   #headers: [name: string, value: string][] = [];
   readonly #body = new JoinedBytes();
 
@@ -167,12 +168,15 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
     const { method, path, cluster, protocol } = request;
     super(endpoint, { name: `${method} ${path} of cluster ${cluster}`, protocol, toHead: method === "HEAD" });
     this.#request = request;
+    this.#isGrpc = request.headers.some(
+      ([name, value]) => name.toLowerCase() === "content-type" && isGrpcContentType(value),
+    );
   }
 
   async run(signal: AbortSignal): Promise<ClusterAnswer> {
     const { timeoutMs } = this.#request;
     const timer = setTimeout(() => {
-      this.endpoint.report({ kind: "timeout" });
+      if (this.#status === 0) this.endpoint.report({ kind: "timeout" });
       this.giveUp(transientError("timeout", `${this.name} took longer than ${timeoutMs} ms`));
     }, timeoutMs);
     timer.unref();
@@ -190,6 +194,8 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
 
   response(head: MessageHead, _framing: BodyFraming, from: number, to: number, last: boolean): void {
     this.#status = head.status;
+    const grpcStatus = this.#isGrpc ? head.get("grpc-status") : undefined;
+    this.endpoint.report({ kind: "answer", status: judgedStatus(head.status, grpcStatus) });
     for (let field = 0; field < head.fieldCount; field += 1)
       this.#headers.push([head.name(field).toLowerCase(), head.value(field)]);
     this.responseBody(head.bytes, from, to, last);
@@ -237,6 +243,6 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
 
   #finish(): void {
     const [status, headers] = [this.#status, this.#headers];
-    if (this.succeed({ status, headers, body: this.#body.take() })) this.endpoint.report({ kind: "answer", status });
+    this.succeed({ status, headers, body: this.#body.take() });
   }
 }

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import type { ServerHttp2Stream } from "node:http2";
 import { test } from "node:test";
-import { Harness } from "../testing/harness.ts";
+import { callGrpc } from "../terms/grpc-call.ts";
+import { Harness, plainOutliers } from "../testing/harness.ts";
 import { Http2Backend } from "../testing/http2-peers.ts";
+import { clusterCaller } from "./cluster-call.ts";
 import { runGrpcStream } from "./grpc-stream.ts";
 
 const head = { ":status": 200, "content-type": "application/grpc" };
@@ -110,4 +112,40 @@ test("a cluster that has no endpoints or cannot be reached fails the stream", as
   };
   assert.equal(await fault([]), "cluster s has no usable endpoint");
   assert.match(await fault([1]), /^\/a\.B\/C of cluster s: .*ECONNREFUSED|refused/);
+});
+
+test("an endpoint is judged by the gRPC status in the head of its answers to calls of the proxy itself", async () => {
+  const refusals = { ...head, "grpc-status": "14" };
+  await using backend = await Http2Backend.start((served) => served.respond(refusals, { endStream: true }));
+  await using harness = await Harness.start();
+  const clusterOf = (consecutiveGatewayErrors: number) =>
+    harness.cluster("s", [backend.port], {
+      upstreamProtocol: "http2",
+      outliers: { ...plainOutliers, consecutiveGatewayErrors },
+    });
+  const signal = AbortSignal.timeout(10_000);
+  const target = { cluster: "s", authority: "a", timeoutMs: 5000, initialMetadata: [] };
+  const failed = (message: string): Error => new Error(message);
+  const options = { authority: "a", path: "/a.B/C", maxMessageBytes: 100, onMessage: () => undefined, failed };
+
+  const called = clusterOf(2);
+  const callCluster = clusterCaller(() => called);
+  for (const usable of [1, 0]) {
+    await assert.rejects(callGrpc({ ...target, callCluster }, "/a.B/C", Buffer.alloc(0), signal, failed), /gRPC 14/);
+    assert.equal(called.health.usable, usable);
+  }
+  const streamed = clusterOf(2);
+  for (const usable of [1, 0]) {
+    await assert.rejects(
+      runGrpcStream(streamed, options, () => undefined, signal),
+      /gRPC status 14/,
+    );
+    assert.equal(streamed.health.usable, usable);
+  }
+  const web = clusterOf(1);
+  const { status } = await clusterCaller(() => web)(
+    { ...target, protocol: "http2", method: "POST", path: "/", headers: [], body: Buffer.alloc(0), maxAnswerBytes: 1 },
+    signal,
+  );
+  assert.deepEqual([status, web.health.usable], [200, 1], "a request that is not gRPC");
 });

@@ -1,7 +1,7 @@
 import { transientError } from "../../base/index.ts";
 import { JoinedBytes } from "../../base/joined-bytes/index.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
-import { grpcFrame, grpcPrefix, grpcPrefixBytes } from "../terms/grpc-call.ts";
+import { grpcFrame, grpcPrefix, grpcPrefixBytes, judgedStatus } from "../terms/grpc-call.ts";
 import { headText } from "../terms/header-text.ts";
 import type { Cluster, Endpoint } from "./cluster.ts";
 import { atEndpoint, OwnRequest } from "./cluster-call.ts";
@@ -70,7 +70,7 @@ class GrpcStream extends OwnRequest<void> {
   }
 
   response(head: MessageHead, _framing: BodyFraming, from: number, to: number, last: boolean): void {
-    this.endpoint.report({ kind: "answer", status: head.status });
+    this.endpoint.report({ kind: "answer", status: judgedStatus(head.status, head.get("grpc-status")) });
     if (head.status !== 200) {
       this.giveUp(this.#failed(`answered HTTP ${head.status}`));
       return;

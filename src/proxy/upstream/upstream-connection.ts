@@ -327,7 +327,9 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
   #plainBody(receiver: ResponseReceiver, bytes: Buffer, from: number): void {
     const scanner = this.#chunked;
     if (scanner === undefined) return;
-    const to = scanner.scan(bytes, from, bytes.length, (start, end) => receiver.responseBody(bytes, start, end, false));
+    const to = scanner.scanJoined(bytes, from, bytes.length, (part, start, end) =>
+      receiver.responseBody(part, start, end, false),
+    );
     if (this.#receiver !== receiver) return;
     if (scanner.bad) this.#fail("protocol-error", "bad chunked framing");
     else if (scanner.done) {

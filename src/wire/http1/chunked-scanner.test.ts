@@ -91,3 +91,42 @@ test("extensions are refused once they are much longer than the data that they d
     assert.ok(reused.done, "each body counts for itself");
   }
 });
+
+test("small chunks of one read are passed together, and large ones without a copy", () => {
+  const sizes = [1, 1, 1, 2000, 1, 600, 3, 40, ...Array<number>(20_000).fill(1)];
+  const body = Buffer.from(Array.from({ length: sizes.reduce((sum, size) => sum + size) }, (_, at) => at % 251));
+  let at = 0;
+  const chunks = sizes.map((size) => {
+    const data = body.subarray(at, (at += size));
+    return Buffer.concat([Buffer.from(`${size.toString(16)}\r\n`), data, Buffer.from("\r\n")]);
+  });
+  const bytes = Buffer.concat([...chunks, Buffer.from("0\r\n\r\n")]);
+  const parts: { readonly part: Buffer; readonly isCopy: boolean }[] = [];
+  const scanner = new ChunkedScanner();
+  const used = scanner.scanJoined(bytes, 0, bytes.length, (part, from, to) =>
+    parts.push({ part: part.subarray(from, to), isCopy: part !== bytes }),
+  );
+  assert.deepEqual([used, scanner.done], [bytes.length, true]);
+  assert.deepEqual(Buffer.concat(parts.map(({ part }) => part)), body, "no part was written over");
+  assert.deepEqual(
+    parts.map(({ part, isCopy }) => [part.length, isCopy]),
+    [
+      [3, true],
+      [2000, false],
+      [1, false],
+      [600, false],
+      [8192, true],
+      [8192, true],
+      [20_043 - 2 * 8192, true],
+    ],
+  );
+  for (const pieceBytes of [1, 3, 7, 100, 4096]) {
+    const again = new ChunkedScanner();
+    const found: Buffer[] = [];
+    for (let from = 0; from < bytes.length; from += pieceBytes)
+      again.scanJoined(bytes, from, Math.min(bytes.length, from + pieceBytes), (part, start, end) =>
+        found.push(Buffer.from(part.subarray(start, end))),
+      );
+    assert.deepEqual(Buffer.concat(found), body);
+  }
+});

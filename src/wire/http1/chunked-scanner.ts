@@ -11,6 +11,19 @@ const maxExtensionBytes = 16 * 1024;
 /** Each chunk may have an extension of this length, however little data it has. */
 const freeExtensionBytes = 16;
 
+/** Ranges of data up to this size are joined. A larger one costs more to copy than to pass. */
+const joinedRangeBytes = 512;
+const joinedBytes = 8192;
+/** The length up to which a loop copies faster than a call of the runtime. */
+const loopBytes = 32;
+
+/** Returns the end of the copy. */
+function copySmall(bytes: Buffer, from: number, to: number, into: Buffer, at: number): number {
+  if (to - from > loopBytes) bytes.copy(into, at, from, to);
+  else for (let index = from; index < to; index += 1) into[at + index - from] = bytes[index] ?? 0;
+  return at + to - from;
+}
+
 /** Numbers instead of names, because they are compared for every byte that is not data. */
 const states = {
   sizeStart: 0,
@@ -103,6 +116,54 @@ export class ChunkedScanner {
       }
     }
     return at;
+  }
+
+  /**
+   * Like {@link scan}, and passes small neighbouring ranges as one, copied: a sender may make chunks of one byte, and
+   * each call of `onData` costs as much as many bytes.
+   */
+  scanJoined(
+    bytes: Buffer,
+    start: number,
+    end: number,
+    onData: (bytes: Buffer, from: number, to: number) => void,
+  ): number {
+    // One range that waits for a neighbour, or several that were copied.
+    let from = 0;
+    let to = 0;
+    let joined: Buffer | undefined;
+    let length = 0;
+    const pass = (): void => {
+      if (joined !== undefined) onData(joined, 0, length);
+      else if (to > from) onData(bytes, from, to);
+      // A receiver may keep the memory until it is sent.
+      joined = undefined;
+      length = 0;
+      from = to;
+    };
+    const after = this.scan(bytes, start, end, (rangeStart, rangeEnd) => {
+      const size = rangeEnd - rangeStart;
+      const waiting = joined === undefined ? to - from : length;
+      if (
+        size > joinedRangeBytes ||
+        waiting + size > joinedBytes ||
+        (joined === undefined && waiting > joinedRangeBytes)
+      )
+        pass();
+      if (joined === undefined && from === to) {
+        from = rangeStart;
+        to = rangeEnd;
+        return;
+      }
+      if (joined === undefined) {
+        joined = Buffer.allocUnsafe(Math.min(joinedBytes, end - start));
+        length = copySmall(bytes, from, to, joined, 0);
+        from = to;
+      }
+      length = copySmall(bytes, rangeStart, rangeEnd, joined, length);
+    });
+    pass();
+    return after;
   }
 
   /**

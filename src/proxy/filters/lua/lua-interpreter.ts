@@ -1,5 +1,6 @@
 import { ownCopy, truncated, withoutControls, type Clock } from "../../../base/index.ts";
 import { LuaCrash, LuaMachine } from "./lua-machine.ts";
+import { isPlain, longestQuickText, LuaPattern, PatternError, plainSearch, type PatternMatch } from "./lua-pattern.ts";
 import { luaPrelude } from "./lua-prelude.ts";
 import { textOf, type LuaKey, type LuaTable, type LuaValue } from "./lua-value.ts";
 import { webAssembly } from "./web-assembly.ts";
@@ -43,6 +44,17 @@ const maxTableDepth = 32;
 const maxTableEntries = 100_000;
 const maxMessageCharacters = 500;
 
+/** The product of the lengths up to which the C function may search for plain text. */
+const maxPlainProduct = 1e8;
+
+/** Ends a search that takes too long. */
+class Overdue extends Error {}
+
+function plainMatch(both: Parameters<typeof plainSearch>[0], at: number): PatternMatch | undefined {
+  const from = plainSearch(both, at);
+  return from < 0 ? undefined : { from, to: from + both.patternTo - both.patternFrom, captures: [] };
+}
+
 /** One script with its globals. Runs are coroutines: one waits while others run. */
 export class LuaInterpreter {
   readonly #machine: LuaMachine;
@@ -67,12 +79,10 @@ export class LuaInterpreter {
     this.#machine = new LuaMachine(limits.maxMemoryBytes);
     const { lua, state } = this.#machine;
     const hook = this.#machine.functionPointer(2, 0, (thread = 0) => this.#look(thread));
-    lua.lua_pushcclosure(
-      state,
-      this.#machine.functionPointer(1, 1, (thread = 0) => this.#ask(thread)),
-      0,
-    );
-    this.#load(luaPrelude, "=envoy", 1);
+    this.#pushFunction(state, (thread) => this.#ask(thread));
+    this.#pushFunction(state, (thread) => this.#search(thread));
+    this.#pushFunction(state, (thread) => this.#guard(thread));
+    this.#load(luaPrelude, "=envoy", 3);
     // Only the prelude knows the value that marks a wait.
     lua.lua_settop(state, -2);
     this.#runner = lua.luaL_ref(state, registryIndex);
@@ -161,9 +171,7 @@ export class LuaInterpreter {
   /** Calls the function on top of the stack with the values below it. */
   #call(given: number, results: number): number {
     const { lua, state } = this.#machine;
-    if (given > 0) {
-      lua.lua_pushvalue(state, -2);
-    }
+    for (let value = 0; value < given; value += 1) lua.lua_pushvalue(state, -1 - given);
     return lua.lua_pcall(state, given, results, 0);
   }
 
@@ -174,13 +182,101 @@ export class LuaInterpreter {
   }
 
   #look(thread: number): number {
+    if (this.#isOverdue()) this.#raiseOverdue(thread);
+    return 0;
+  }
+
+  #isOverdue(): boolean {
     this.#looks += 1;
     this.#overdue ||= this.#looks > freeLooks && this.#clock.steadyMs() > this.#deadlineMs;
-    if (this.#overdue) {
-      this.#push(thread, `the script ran longer than ${this.#limits.maxRunMs} ms without a pause`);
-      this.#machine.lua.lua_error(thread);
+    return this.#overdue;
+  }
+
+  #raiseOverdue(thread: number): void {
+    this.#push(thread, `the script ran longer than ${this.#limits.maxRunMs} ms without a pause`);
+    this.#machine.lua.lua_error(thread);
+  }
+
+  #pushFunction(state: number, run: (thread: number) => number): void {
+    const pointer = this.#machine.functionPointer(1, 1, (thread = 0) => run(thread));
+    this.#machine.lua.lua_pushcclosure(state, pointer, 0);
+  }
+
+  /**
+   * Makes a function for patterns: of the C function on the stack, and of the one that takes over where the C function
+   * might take too long. The third value says whether it is `string.find`, which also searches for plain text.
+   */
+  #guard(thread: number): number {
+    const { lua } = this.#machine;
+    const native = this.#machine.functionAt(lua.lua_tocfunction(thread, 1));
+    const isFind = lua.lua_toboolean(thread, 3) !== 0;
+    lua.lua_settop(thread, 2);
+    const stepwise = lua.luaL_ref(thread, registryIndex);
+    this.#pushFunction(thread, (caller) => {
+      if (this.#isQuick(caller, isFind)) return native(caller);
+      const count = lua.lua_gettop(caller);
+      lua.lua_rawgeti(caller, registryIndex, stepwise);
+      lua.lua_insert(caller, 1);
+      lua.lua_call(caller, count, -1);
+      return lua.lua_gettop(caller);
+    });
+    return 1;
+  }
+
+  /** Whether the C function for a text and its pattern ends soon. Other values are its to refuse. */
+  #isQuick(thread: number, isFind: boolean): boolean {
+    const { lua } = this.#machine;
+    if (lua.lua_type(thread, 1) !== types.string || lua.lua_type(thread, 2) !== types.string) return true;
+    const textBytes = lua.lua_objlen(thread, 1);
+    const pattern = this.#machine.range(thread, 2);
+    const memory = new Uint8Array(lua.memory.buffer);
+    if (isFind && (lua.lua_toboolean(thread, 4) !== 0 || isPlain(memory, pattern.from, pattern.to))) {
+      if (textBytes * (pattern.to - pattern.from) <= maxPlainProduct) return true;
+      lua.lua_settop(thread, 3);
+      lua.lua_pushboolean(thread, 1);
+      return false;
     }
-    return 0;
+    return textBytes <= longestQuickText(memory, pattern.from, pattern.to);
+  }
+
+  /**
+   * Searches a text for a pattern: the text, the pattern, the position to begin at, and the kind of pattern. Returns
+   * the range of the match, then its captures, or nothing, or false with a message. The search reads the interpreter's
+   * memory, so it may take none of it.
+   */
+  #search(thread: number): number {
+    const { lua } = this.#machine;
+    const text = this.#machine.range(thread, 1);
+    const pattern = this.#machine.range(thread, 2);
+    const at = text.from + lua.lua_tonumber(thread, 3) - 1;
+    const kind = this.#machine.text(thread, 4);
+    const memory = new Uint8Array(lua.memory.buffer);
+    const both = { memory, ...text, patternFrom: pattern.from, patternTo: pattern.to };
+    let found: PatternMatch | undefined;
+    try {
+      found = kind === "plain" ? plainMatch(both, at) : this.#patternOf(both).search(at, kind === "anchored");
+    } catch (error) {
+      if (error instanceof Overdue) this.#raiseOverdue(thread);
+      if (!(error instanceof PatternError)) throw error;
+      this.#push(thread, false);
+      this.#push(thread, error.message);
+      return 2;
+    }
+    if (found === undefined) return 0;
+    const { from, to, captures } = found;
+    lua.lua_checkstack(thread, 2 + captures.length);
+    lua.lua_pushnumber(thread, from - text.from + 1);
+    lua.lua_pushnumber(thread, to - text.from);
+    for (const capture of captures)
+      if (typeof capture === "number") lua.lua_pushnumber(thread, capture);
+      else lua.lua_pushlstring(thread, capture.from, capture.to - capture.from);
+    return 2 + captures.length;
+  }
+
+  #patternOf(both: ConstructorParameters<typeof LuaPattern>[0]): LuaPattern {
+    return new LuaPattern(both, () => {
+      if (this.#isOverdue()) throw new Overdue();
+    });
   }
 
   /** Handles a call of the script. Returns whether it succeeded, then its results. */

@@ -1,4 +1,4 @@
-import { withoutControls, type Clock, type Logger } from "../../../base/index.ts";
+import { ownCopy, truncated, withoutControls, type Clock, type Logger } from "../../../base/index.ts";
 import { textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
 
 /** Handles calls that do not concern a request: `bit`, `os` and `print`. Undefined for other calls. */
@@ -11,7 +11,7 @@ export function libraryAnswer(
     case "bit":
       return [bits(textOf(given[0]), given.slice(1).map(Number))];
     case "print":
-      log.info(`script log: ${withoutControls(Buffer.from(textOf(given[0]), "latin1").toString())}`);
+      log.info(logLine(Buffer.from(textOf(given[0]), "latin1").toString()));
       return [];
     case "clock":
       return [clock.steadyMs() / 1000];
@@ -22,6 +22,13 @@ export function libraryAnswer(
     default:
       return undefined;
   }
+}
+
+const maxLogCharacters = 4096;
+
+/** The line for a text that a script logs. The script chooses the text, so it could otherwise be of any length. */
+export function logLine(text: string): string {
+  return `script log: ${withoutControls(ownCopy(truncated(text, maxLogCharacters)))}`;
 }
 
 /** LuaJIT's `bit` functions. Numbers are converted to 32 bits, and results are signed. */

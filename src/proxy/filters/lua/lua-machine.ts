@@ -23,6 +23,7 @@ interface LuaExports {
   lua_newthread(state: number): number;
   lua_resume(thread: number, arguments_: number): number;
   lua_pcall(state: number, arguments_: number, results: number, handler: number): number;
+  lua_call(state: number, arguments_: number, results: number): void;
   lua_error(state: number): number;
   lua_sethook(state: number, hook: number, mask: number, count: number): number;
   lua_gettop(state: number): number;
@@ -31,6 +32,8 @@ interface LuaExports {
   lua_type(state: number, index: number): number;
   lua_toboolean(state: number, index: number): number;
   lua_tonumber(state: number, index: number): number;
+  lua_tocfunction(state: number, index: number): number;
+  lua_objlen(state: number, index: number): number;
   lua_tolstring(state: number, index: number, length: number): number;
   lua_next(state: number, index: number): number;
   lua_pushnil(state: number): void;
@@ -92,6 +95,11 @@ export class LuaMachine {
     return at;
   }
 
+  /** The C function at an address. */
+  functionAt(pointer: number): (state: number) => number {
+    return this.lua.__indirect_function_table.get(pointer) as (state: number) => number;
+  }
+
   /** Copies text into the interpreter's memory for the duration of a call, one byte for each character. */
   withBytes<Result>(text: string, use: (pointer: number, size: number) => Result): Result {
     const { lua } = this;
@@ -105,6 +113,13 @@ export class LuaMachine {
     } finally {
       lua.free(pointer);
     }
+  }
+
+  /** The place in memory of the string at an index of the stack. */
+  range(state: number, index: number): { readonly from: number; readonly to: number } {
+    const { lua } = this;
+    const from = lua.lua_tolstring(state, index, this.#length);
+    return { from, to: from + new DataView(lua.memory.buffer).getUint32(this.#length, true) };
   }
 
   /** The string or number at an index of the stack, one character for each byte. */

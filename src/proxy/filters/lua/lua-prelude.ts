@@ -7,7 +7,7 @@
  * functions that start a coroutine pass such yields on.
  */
 export const luaPrelude = String.raw`
-local host = ...
+local host, search, guard = ...
 local type, error, tostring, tonumber, select, next, rawget = type, error, tostring, tonumber, select, next, rawget
 local setmetatable, unpack, newproxy, ipairs, rawpairs = setmetatable, unpack, newproxy, ipairs, pairs
 local getinfo, rawmeta = debug.getinfo, debug.getmetatable
@@ -20,7 +20,7 @@ local waiting = {}
 local function fail(message)
   local level = 2
   local at = getinfo(level, "Sl")
-  while at and (at.what == "C" or at.short_src == "envoy") do
+  while at and (at.what == "C" or at.what == "tail" or at.short_src == "envoy") do
     level = level + 1
     at = getinfo(level, "Sl")
   end
@@ -332,6 +332,86 @@ function string.rep(value, count, between)
   if between == nil or between == "" or count < 2 then return rep(value, count) end
   return rep(value .. between, count - 1) .. value
 end
+-- The functions for patterns that search by counted steps. A text that is short enough for its pattern does not get here.
+local function begin(s, init)
+  init = tonumber(init) or 1
+  if init < 0 then return math.max(1, #s + init + 1) end
+  return math.max(1, math.min(init, #s + 1))
+end
+local function found(from, ...)
+  if from == false then fail((...)) end
+  return from, ...
+end
+-- Without captures, the match itself counts as one.
+local function captured(s, from, to, ...)
+  if from and select("#", ...) == 0 then return sub(s, from, to) end
+  return ...
+end
+local function find(s, pattern, init, plain)
+  return found(search(s, pattern, begin(s, init), plain and "plain" or "anchored"))
+end
+local function match(s, pattern, init)
+  local function result(from, ...)
+    if from then return captured(s, from, ...) end
+  end
+  return result(find(s, pattern, init))
+end
+local function gmatch(s, pattern)
+  local at = 1
+  local function step(from, to, ...)
+    if not from then at = #s + 2 return nil end
+    at = to < from and from + 1 or to + 1
+    return captured(s, from, to, ...)
+  end
+  return function()
+    if at > #s + 1 then return nil end
+    return step(found(search(s, pattern, at, "anywhere")))
+  end
+end
+local function replacement(repl, whole, ...)
+  local kind, count, value = type(repl), select("#", ...), nil
+  local first = count == 0 and whole or (...)
+  if kind == "function" then
+    if count == 0 then value = repl(whole) else value = repl(...) end
+  elseif kind == "table" then value = repl[first]
+  else
+    local captures = { ... }
+    return (gsub(repl, "%%(.)", function(digit)
+      if digit == "0" then return whole end
+      if digit == "1" then return tostring(first) end
+      if not tonumber(digit) then return digit end
+      return captures[tonumber(digit)] or fail("invalid capture index")
+    end))
+  end
+  if not value then return whole end
+  if type(value) ~= "string" and type(value) ~= "number" then fail("invalid replacement value (a " .. type(value) .. ")") end
+  return value
+end
+local function replace(s, pattern, repl, max)
+  local kind = type(repl)
+  if kind ~= "string" and kind ~= "number" and kind ~= "table" and kind ~= "function" then
+    fail("bad argument #3 to 'gsub' (string/function/table expected)")
+  end
+  local parts, at, count, most = {}, 1, 0, tonumber(max) or #s + 1
+  local anchored = byte(pattern) == 94
+  local function step(from, to, ...)
+    if not from then return false end
+    count = count + 1
+    parts[#parts + 1] = sub(s, at, from - 1)
+    parts[#parts + 1] = replacement(repl, sub(s, from, to), ...)
+    at = to + 1
+    if to < from then
+      parts[#parts + 1] = sub(s, at, at)
+      at = at + 1
+    end
+    return not anchored
+  end
+  while count < most and at <= #s + 1 and step(found(search(s, pattern, at, "anchored"))) do end
+  parts[#parts + 1] = sub(s, at)
+  return table.concat(parts), count
+end
+string.find, string.match = guard(string.find, find, true), guard(string.match, match)
+string.gmatch, string.gsub = guard(string.gmatch, gmatch), guard(string.gsub, replace)
 function string.format(pattern, ...)
   local given, count, at = { ... }, select("#", ...), 0
   if type(pattern) == "string" then

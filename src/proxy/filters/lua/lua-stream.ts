@@ -1,5 +1,5 @@
 import { createPublicKey, verify } from "node:crypto";
-import { transientError, type Clock, type Logger, bodyFramingHeaders, withoutControls } from "../../../base/index.ts";
+import { transientError, type Clock, type Logger, bodyFramingHeaders } from "../../../base/index.ts";
 import { addressText } from "../../terms/address-text.ts";
 import type { CallCluster, ClusterAnswer } from "../../terms/call-cluster.ts";
 import type { LocalReply } from "../http-filter.ts";
@@ -9,6 +9,7 @@ import { parseAuthority } from "../../../wire/hbone/index.ts";
 import { fieldName } from "../../../wire/http2/index.ts";
 import { statusOf, type ScriptFields, type ScriptMessage } from "./lua-message.ts";
 import type { LuaWait } from "./lua-interpreter.ts";
+import { logLine } from "./lua-library.ts";
 import { fieldsOfTable, jsonOfLua, luaOfJson, textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
 
 /** The status of a request that a script ties to an endpoint which cannot be used. */
@@ -74,9 +75,7 @@ export class LuaStream {
         this.#setMetadata(textOf(first), textOf(given[1]), given[2]);
         return [];
       case "log":
-        this.#context.services.log[logMethods[Number(first) - 1] ?? "info"](
-          `script log: ${withoutControls(shown(given[1]))}`,
-        );
+        this.#context.services.log[logMethods[Number(first) - 1] ?? "info"](logLine(shown(given[1])));
         return [];
       case "clearRoute":
         this.#message.request.clearRoute();
