@@ -275,7 +275,7 @@ export const proxyDefaultsTable: FieldTable = {
       "terminationDrainDuration",
     ),
     acted(
-      "Workers. Unset means one for every proxy, because each further worker takes some 50 MB; upstream takes the container's CPU limit. 0 means one for each core, and the number of cores is the maximum. With N workers, circuit breakers and local rate limits hold for the proxy as a whole: of requests that arrive at the same instant, a circuit breaker may let N-1 more pass. All workers leave out an endpoint that one of them ejects. Each worker counts consecutive failures by itself, so an endpoint is ejected after at most N × (limit - 1) + 1 of them. An endpoint warms up from the moment when a worker learns of it, and all endpoints are new to a replaced worker. Each worker has its own pools of connections, fetched JWKS, connection limits of listeners (so N times as many connections pass) and open requests, which LEAST_REQUEST compares. Envoy behaves as upstream says",
+      "Workers: unset means one, and 0 means one for each core. [What they share](contracts/data-planes.md#workers-of-a-proxy). Envoy behaves as upstream says",
       "sg",
       "src/proxy/workers/worker-set.test.ts",
       "concurrency",
