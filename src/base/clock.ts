@@ -55,9 +55,9 @@ const limitParts = 10;
 
 /**
  * A limit for the answer of another process: calls `run` once after `ms` in which this process itself was able to read
- * that answer. On a busy machine a process may stand still for seconds. Node runs due timers before it reads sockets, so
- * a plain timer would then end requests whose answers have arrived. Here each standstill counts for at most a tenth of
- * `ms`. Disposing the handle cancels it. Keeps the process alive.
+ * that answer. On a busy machine a process may stand still for seconds. Node runs due timers before it reads sockets,
+ * so a plain timer would then end requests whose answers have arrived. Here each standstill counts for at most a tenth
+ * of `ms`. Disposing the handle cancels it. Keeps the process alive.
  */
 export function afterRunning(ms: number, run: () => void): Disposable {
   return new RunningLimit(ms, run);

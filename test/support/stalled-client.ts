@@ -19,7 +19,7 @@ const standstillMs = 600;
 /** A client's limit that is shorter than the standstill. */
 export const shortLimitSeconds = 0.5;
 
-/** Calls the server, and lets this thread stand still before it can read the answer, for longer than the short limit. */
+/** Calls the server, and lets this thread stand still before it can read the answer, longer than the short limit. */
 export async function callAndStandStill<T>(
   server: (typeof answering)[keyof typeof answering],
   call: (port: number) => Promise<T>,
