@@ -20,6 +20,7 @@ const calls = {
   sethostname: library.func("int sethostname(const char *name, size_t length)"),
   ioctl: library.func("int ioctl(int fd, ulong request, void *argument)"),
   fcntl: library.func("int fcntl(int fd, int command, int argument)"),
+  flock: library.func("int flock(int fd, int operation)"),
   mkfifo: library.func("int mkfifo(const char *path, uint mode)"),
   pivotRoot: library.func("pivot_root", "int", ["str", "str"]),
   memfdCreate: library.func("memfd_create", "int", ["str", "uint"]),
@@ -222,6 +223,12 @@ export function ioctl(descriptor: number, request: number, argument: Buffer, ope
 
 export function makeFifo(path: string): void {
   checked(calls.mkfifo(path, 0o600), `mkfifo ${path}`);
+}
+
+/** Locks a file until its descriptor is closed. Returns false if another open file has the lock. */
+export function lockFile(descriptor: number): boolean {
+  const exclusiveOrNotAtAll = 2 | 4;
+  return Number(calls.flock(descriptor, exclusiveOrNotAtAll)) === 0;
 }
 
 /** Enlarges a pipe's buffer. Returns false if the kernel's limits forbid it. */

@@ -112,6 +112,17 @@ test("a volume can be mounted inside a read-only one, in either order", async ()
   assert.doesNotMatch(stderr, /crl\/x/);
 });
 
+test("a volume whose mount path is a link to nothing is an error of the user, which names the link", async () => {
+  const [outer, inner] = [scratch(), scratch()];
+  symlinkSync("releases/1", join(outer, "current"));
+  const mounts = ["/app/current", "/app/current/data"].map((target) => [
+    { source: outer, target: "/app", readOnly: false },
+    { source: inner, target, readOnly: false },
+  ]);
+  for (const both of mounts)
+    await assert.rejects(inContainer(both, "true"), /"\/app\/current" in the container is a link to nothing/);
+});
+
 test("a container's mounts are invisible outside", async () => {
   const before = execFileSync("sh", ["-c", "wc -l < /proc/self/mountinfo"], { encoding: "utf8" });
   mkdirSync(join(scratch(), "x"));

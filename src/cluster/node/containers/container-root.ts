@@ -299,15 +299,15 @@ function mountPoint({ target, isDirectory }: Pick<VolumeTree, "target" | "isDire
   const path = normalize(join("/", target));
   const found = openPlace(path);
   if (found !== undefined) return found;
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined)
+    throw userError("volume-invalid", `"${target}" in the container is a link to nothing`);
   const parent = mountPoint({ target: dirname(path), isDirectory: true });
   try {
     makeEntry(parent, basename(path), isDirectory);
   } finally {
     closeDescriptor(parent);
   }
-  const made = openPlace(path);
-  if (made === undefined) throw userError("volume-invalid", `"${target}" in the container is a link to nothing`);
-  return made;
+  return mountPoint({ target, isDirectory });
 }
 
 /** A directory that cannot be made is reported by the container's first process, which cannot enter it. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
@@ -70,4 +70,42 @@ test("a release is compiled once without running, for each set of V8's flags, an
   assert.equal(statSync(join(directory, mark)).mtimeMs, mtimeMs);
   const links = readdirSync(directory).filter((name) => name.endsWith("-1337"));
   assert.equal(links.length, folders.length);
+});
+
+test("a release is compiled again if its manifest differs, although its files have the same time and a run was killed", async () => {
+  const release = writeRelease();
+  const directory = join(scratch, "cache/pods");
+  const marksOf = (kind: string): string[] => readdirSync(directory).filter((name) => name.endsWith(kind));
+  const fill = async (version: string): Promise<void> => {
+    writeFileSync(join(release.root, "package.json"), JSON.stringify({ version }));
+    utimesSync(join(release.root, "dist/cmd/main.js"), 1e9, 1e9);
+    const code = compiledCode();
+    code.directoryFor(release, 0);
+    await code.filled;
+  };
+  for (const name of marksOf(".done")) utimesSync(join(directory, name), 1e9, 1e9);
+  const [former = ""] = marksOf(".done");
+  await fill("1.0.0");
+  const [first = ""] = marksOf(".done");
+  assert.deepEqual([marksOf(".done").includes(former), marksOf(".done").length, marksOf(".lock")], [false, 1, []]);
+  rmSync(join(directory, first));
+  writeFileSync(join(directory, first.replace(".done", ".lock")), "");
+  await fill("1.0.0");
+  await fill("1.0.1");
+  assert.deepEqual([marksOf(".done").includes(first), marksOf(".done").length, marksOf(".lock")], [true, 2, []]);
+});
+
+test("a container starts although the code of its release cannot be compiled", async () => {
+  const release = writeRelease();
+  const code = compiledCode();
+  const directory = join(scratch, "cache/pods");
+  for (const name of readdirSync(directory).filter((entry) => entry.endsWith(".done"))) {
+    rmSync(join(directory, name));
+    mkdirSync(join(directory, name.replace(".done", ".lock")));
+  }
+  writeFileSync(join(release.root, "package.json"), JSON.stringify({ version: "1.0.1" }));
+  utimesSync(join(release.root, "dist/cmd/main.js"), 1e9, 1e9);
+  assert.equal(code.directoryFor(release, 0), directory);
+  await code.filled;
+  assert.equal(readdirSync(directory).filter((name) => name.endsWith(".done")).length, 0);
 });

@@ -7,18 +7,19 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
-  renameSync,
+  readFileSync,
   rmdirSync,
   rmSync,
   statSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { releaseInContainer, type LabRelease } from "../../images/index.ts";
 import { buildContainerRoot } from "../containers/container-root.ts";
 import { startInContainer } from "../containers/starter.ts";
-import { closeDescriptor } from "../libc.ts";
+import { closeDescriptor, lockFile } from "../libc.ts";
 import { inNewNamespaces } from "../namespaces.ts";
 import { compiledCodeInContainer, programMounts, programPath } from "./container-mounts.ts";
 
@@ -36,8 +37,9 @@ export interface CompiledCodeOptions {
 
 /** Reads leave no trace, so the code of a release that is in use may be pruned. Then it is compiled again. */
 const validMs = 7 * 86_400_000;
-/** A run that has not ended after this time was killed. */
-const abandonedMs = 10 * 60_000;
+/** The marks of a release that was compiled, and of one that is being compiled, behind a hash of 40 digits. */
+const marks = { done: ".done", lock: ".lock" };
+const markName = /^[0-9a-f]{40}\.(done|lock)$/;
 const rootSizeMb = 16;
 const noRights = { privileged: false, capabilities: [], user: 0, group: 0, noNewPrivileges: true };
 /** Node's folder for a version, an architecture, its flags and the user 0. */
@@ -115,59 +117,69 @@ export class CompiledCode {
     for (const name of names) {
       const folder = folderOfRoot.exec(name)?.[1];
       if (folder !== undefined && !names.has(`${folder}${user}`))
-        symlinkSync(name, join(this.#directory, `${folder}${user}`));
+        linkTo(name, join(this.#directory, `${folder}${user}`));
     }
   }
 
+  /** Never rejects. */
   async #fill(release: LabRelease): Promise<void> {
-    const { clock, log } = this.#options;
-    const program = this.#programOf(release);
-    const main = ["main.js", "main.ts"].map((name) => join(release.root, program, "cmd", name)).find(existsSync);
-    if (main === undefined) return;
-    const key = createHash("sha1")
-      .update(`${process.version} ${program} ${statSync(main).mtimeMs}`)
-      .digest("hex");
-    const [begun, done] = [join(this.#directory, `${key}.begun`), join(this.#directory, `${key}.done`)];
-    const ageMs = (path: string): number =>
-      clock.nowMs() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Number.NEGATIVE_INFINITY);
-    if (ageMs(done) < validMs) return;
-    if (ageMs(begun) > abandonedMs) rmSync(begun, { force: true });
     try {
-      closeSync(openSync(begun, "wx"));
-    } catch {
-      // Another node does it.
-      return;
-    }
-    try {
-      for (const run of runs) await this.#run(release, program, run);
-      renameSync(begun, done);
+      const program = this.#programOf(release);
+      const main = ["main.js", "main.ts"].map((name) => join(release.root, program, "cmd", name)).find(existsSync);
+      if (main === undefined) return;
+      // All files of a package from npm have the same time, so its manifest tells the version.
+      const key = createHash("sha1")
+        .update(`${process.version} ${program} ${statSync(main).mtimeMs} `)
+        .update(readFileSync(join(release.root, "package.json")))
+        .digest("hex");
+      await this.#fillOnce(key, async () => {
+        for (const run of runs) await this.#run(release, program, run);
+      });
     } catch (error) {
-      rmSync(begun, { force: true });
-      log.debug("the code of a release was not compiled", { release: release.version, error: messageOf(error) });
+      this.#options.log.debug("the code of a release was not compiled", {
+        release: release.version,
+        error: messageOf(error),
+      });
     }
   }
 
+  /** Several nodes and labs share the directory. The kernel gives back the lock of a process that was killed. */
+  async #fillOnce(key: string, fill: () => Promise<void>): Promise<void> {
+    const [done, lock] = [join(this.#directory, `${key}${marks.done}`), join(this.#directory, `${key}${marks.lock}`)];
+    if (this.#isValid(done)) return;
+    const descriptor = openSync(lock, "a");
+    try {
+      if (!lockFile(descriptor)) return;
+      this.#removeOldMarks();
+      await fill();
+      writeFileSync(done, "");
+      rmSync(lock, { force: true });
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  #isValid(mark: string): boolean {
+    const markedMs = statSync(mark, { throwIfNoEntry: false })?.mtimeMs;
+    return markedMs !== undefined && this.#options.clock.nowMs() - markedMs < validMs;
+  }
+
+  /** Each change of a checkout leads to another mark. */
+  #removeOldMarks(): void {
+    for (const name of readdirSync(this.#directory)) {
+      const path = join(this.#directory, name);
+      if (markName.test(name) && !this.#isValid(path)) rmSync(path, { force: true });
+    }
+  }
+
+  /** The folder that bin/serin runs. */
   #programOf({ root }: LabRelease): string {
     if (root === this.#options.ownRoot) return this.#options.ownProgram;
-    return existsSync(join(root, "dist/cmd/main.js")) ? "dist" : "src";
+    return existsSync(join(root, "src/cmd/main.ts")) ? "src" : "dist";
   }
 
   async #run(release: LabRelease, program: string, { flags, programs }: (typeof runs)[number]): Promise<void> {
-    const workDirectory = mkdtempSync(join(this.#options.workDirectory, "compile-"));
-    const mount = buildContainerRoot({
-      workDirectory,
-      mounts: [
-        ...programMounts(release),
-        { source: this.#directory, target: compiledCodeInContainer, readOnly: false },
-      ],
-      scripts: {},
-      etcFiles: {},
-      hostProc: false,
-      workingDirectory: "/",
-      readOnlyRoot: true,
-      sizeMb: rootSizeMb,
-    });
-    rmdirSync(workDirectory);
+    const mount = this.#buildRoot(release);
     const words = [
       "node",
       ...flags,
@@ -196,5 +208,35 @@ export class CompiledCode {
     } finally {
       closeDescriptor(mount);
     }
+  }
+
+  #buildRoot(release: LabRelease): number {
+    const workDirectory = mkdtempSync(join(this.#options.workDirectory, "compile-"));
+    try {
+      return buildContainerRoot({
+        workDirectory,
+        mounts: [
+          ...programMounts(release),
+          { source: this.#directory, target: compiledCodeInContainer, readOnly: false },
+        ],
+        scripts: {},
+        etcFiles: {},
+        hostProc: false,
+        workingDirectory: "/",
+        readOnlyRoot: true,
+        sizeMb: rootSizeMb,
+      });
+    } finally {
+      rmdirSync(workDirectory);
+    }
+  }
+}
+
+/** Another node may make the same link meanwhile. */
+function linkTo(target: string, path: string): void {
+  try {
+    symlinkSync(target, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }

@@ -194,7 +194,10 @@ test("a hostPath into the kernel's trees creates nothing, and does not leave the
 test("a hostPath reaches devices of /dev, but no terminals, shared memory or queues of the lab's user", () => {
   const { volumes } = setUp([]);
   assert.deepEqual(volumes.placeOf({ name: "h", hostPath: { path: "/dev/null" } }), { root: "/", path: "/dev/null" });
-  for (const path of ["/dev", "/dev/", "/dev/shm", "/dev/pts", "/dev/pts/ptmx", "/dev/serin-test-missing"])
+  const tunnels = "/dev/net/tun";
+  if (existsSync(tunnels)) assert.equal(volumes.placeOf({ name: "h", hostPath: { path: tunnels } }).path, tunnels);
+  const others = ["/dev", "/dev/", "/dev/shm", "/dev/pts", "/dev/pts/ptmx", "/dev/serin-test-missing"];
+  for (const path of [...others, "/dev/tty", "/dev/ptmx", "/dev/console", "/dev/tty1"])
     assert.throws(() => volumes.placeOf({ name: "h", hostPath: { path } }), /hostPath .* of volume "h"/, path);
 });
 

@@ -48,8 +48,10 @@ const defaultTokenSeconds = 3_600;
 const tokenRenewShare = 0.8;
 /** The kernel's trees, which all nodes of the lab share. */
 const sharedHostPaths = ["/proc", "/sys", "/dev"];
-/** A place for devices alone. Its directories contain the terminals, the memory and the queues of the lab's user. */
+/** A place for devices alone. Its directories also contain the memory and the queues of the lab's user. */
 const deviceDirectory = "/dev";
+/** The kernel's numbers of terminals: consoles, /dev/tty and the masters, and those of /dev/pts. */
+const terminalMajors = [4, 5, 136, 137, 138, 139, 140, 141, 142, 143];
 
 interface HeldToken extends IssuedToken {
   readonly renewAtMs: number;
@@ -263,13 +265,14 @@ function insidePath(path: string): string {
   return normal;
 }
 
-/** Throws a user error for a directory of devices, and for devices in one, such as terminals. */
+/** Throws a user error for a directory of devices, and for a terminal. */
 function requireDevice(path: string, requestedPath: string, volumeName: string): void {
-  if (dirname(path) === deviceDirectory && statSync(path).isCharacterDevice()) return;
+  const status = statSync(path);
+  if (status.isCharacterDevice() && !terminalMajors.includes((status.rdev >>> 8) & 0xfff)) return;
   throw userError(
     "volume-invalid",
-    `hostPath ${requestedPath} of volume "${volumeName}" is not a character device of /dev itself, such as /dev/kvm. ` +
-      "Other files there belong to the user of the lab",
+    `hostPath ${requestedPath} of volume "${volumeName}" is not a character device such as /dev/kvm, or it is a ` +
+      "terminal. Other files of /dev belong to the user of the lab",
   );
 }
 
