@@ -138,6 +138,11 @@ test("the doctor accepts the flags of every verb before its name", () => {
   assert.match(typed("-c", "/nonexistent/other", "doctor", "--kubernetes").output, /kubeconfig \/nonexistent\/other/);
 });
 
+test("a verb below another may have the name of a command of the lab", () => {
+  for (const flag of ["-nshop", "--json"])
+    assert.doesNotMatch(typed(flag, "pc", "cluster", "web-1").output, /unexpected argument/, flag);
+});
+
 test("the doctor asks in the name of the user in the flags", async () => {
   const seen = new Set<string>();
   await typedTo(

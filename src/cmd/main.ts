@@ -100,15 +100,35 @@ function thisRelease(): Release {
   };
 }
 
+/** The flags with a value, and those without one, that may stand before such a command. */
+const earlyFlags: ReadonlySet<string> = new Set([
+  "-c",
+  "--kubeconfig",
+  "--context",
+  "-n",
+  "--namespace",
+  "-i",
+  "--istioNamespace",
+  "--as",
+  "--as-uid",
+  "--as-group",
+  "--kubeclient-timeout",
+]);
+const earlySwitches: ReadonlySet<string> = new Set(["--json", "--kubernetes"]);
+
 /**
- * The words with such a command first: flags with a value may stand before it, as before every verb, and `help` asks
- * for its help.
+ * The words with such a command first: flags may stand before it, as before every verb, and `help` asks for its help.
+ * After another flag, the command's name may be the word of a verb, as in `-nshop pc cluster`.
  */
 function commandFirst(words: readonly string[]): readonly string[] {
   const [first = "", second = "", ...others] = words;
   if (first === "help" && commands.has(second)) return [second, ...others, "--help"];
   let at = 0;
-  while (words[at]?.startsWith("-") === true) at += words[at]?.includes("=") === true ? 1 : 2;
+  for (let word = words[0]; word?.startsWith("-") === true; word = words[at]) {
+    const [flag = "", value] = word.split("=", 2);
+    if (!earlyFlags.has(flag) && !earlySwitches.has(flag)) return words;
+    at += earlyFlags.has(flag) && value === undefined ? 2 : 1;
+  }
   const name = words[at];
   return name !== undefined && commands.has(name) ? [name, ...words.slice(at + 1), ...words.slice(0, at)] : words;
 }

@@ -163,9 +163,10 @@ test("a program that ignores SIGTERM and whose child floods the output is given 
   await assert.rejects(credentials.current(), /printed more than 1048576 bytes/);
 });
 
-test("a credential that has expired already is used until the server refuses it", async () => {
+test("a credential that has expired already is used for a minute, or until the server refuses it", async () => {
   program("late", answer({ token: "t", expirationTimestamp: "2020-01-01T00:00:00Z" }));
-  const clock = Object.assign(new HandClock(), { nowMs: () => Date.parse("2026-06-01T00:00:00Z") });
+  let now = Date.parse("2026-06-01T00:00:00Z");
+  const clock = Object.assign(new HandClock(), { nowMs: () => now });
   const credentials = new Credentials(await configWith({ command: "late" }), clock);
   const used = await credentials.current();
   await credentials.current();
@@ -173,6 +174,9 @@ test("a credential that has expired already is used until the server refuses it"
   credentials.forget(used);
   await credentials.current();
   assert.equal(runsOf("late"), 2);
+  now += 60_000;
+  await credentials.current();
+  assert.equal(runsOf("late"), 3);
 });
 
 test("a program that needs a terminal does not run without one", async () => {

@@ -187,15 +187,16 @@ export class CredentialPlugin {
   }
 
   /**
-   * When the credential expires. One that has expired already stays until the server refuses it: this machine's clock
-   * may be ahead, and the program must not run for each request.
+   * When the credential expires. One that has expired already is used for a while, unless the server refuses it: this
+   * machine's clock may be ahead, and the program must not run for each request. No refusal of an expired certificate
+   * reaches this code, because it ends the TLS handshake.
    */
   #expiryOf(expiry: string | undefined, nowMs: number): number {
     if (expiry === undefined) return Number.POSITIVE_INFINITY;
     const expiresAtMs = rfc3339.test(expiry) ? Date.parse(expiry) : Number.NaN;
     if (Number.isNaN(expiresAtMs))
       throw this.#fault(`returned "${expiry}" as expirationTimestamp, expected a time of RFC 3339`);
-    return expiresAtMs <= nowMs ? Number.POSITIVE_INFINITY : expiresAtMs;
+    return expiresAtMs <= nowMs ? nowMs + expiredUseMs : expiresAtMs;
   }
 
   /** A text of the status. Undefined if it is absent or empty. */
@@ -225,6 +226,8 @@ export class CredentialPlugin {
   }
 }
 
+/** How long a credential is used that had expired when the program returned it. */
+const expiredUseMs = 60_000;
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 
 /** A field of an answer in a message. */

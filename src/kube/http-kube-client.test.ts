@@ -148,6 +148,13 @@ test("a request that a busy server refuses is sent again after the time that the
   assert.equal((await client.raw("GET", "/version")).status, 429);
   assert.equal(waits.length, 4);
   client.close();
+  // Three waits would exceed the time limit, whose error would hide that the server is busy.
+  answers.push(...Array.from({ length: 10 }, () => 429));
+  const hasty = { log: silentLogger, clock, busyRetries: 9, requestTimeoutMs: 9_000 };
+  const limited = createKubeClient({ ...target, ca: certificate }, hasty);
+  assert.equal((await limited.raw("GET", "/version")).status, 429);
+  assert.equal(waits.length, 6);
+  limited.close();
   server.close();
 });
 

@@ -366,13 +366,18 @@ class HttpKubeClient implements KubeConnection {
     }
   }
 
-  /** A server that answers 429 has done nothing, so any request may be sent again. */
+  /**
+   * A server that answers 429 has done nothing, so any request may be sent again. If the wait would outlast the
+   * request's time limit, the refusal is the answer, because it names the reason.
+   */
   async #sendPatiently(exchange: Exchange): Promise<TransportResponse> {
+    let waitedMs = 0;
     for (let retry = 0; ; retry += 1) {
       const response = await this.#send(exchange);
       const waitMs = Number(response.headers["retry-after"]) * 1_000;
       const isBusy = response.status === 429 && waitMs > 0 && waitMs <= maxBusyWaitMs;
-      if (!isBusy || retry >= this.#busyRetries) return response;
+      waitedMs += waitMs;
+      if (!isBusy || retry >= this.#busyRetries || waitedMs >= this.#requestTimeoutMs) return response;
       response.body.resume();
       await this.#clock.sleep(waitMs, exchange.signal);
     }

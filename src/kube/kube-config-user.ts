@@ -68,7 +68,7 @@ export async function parseUser(user: Named<Fields>, origin: UserOrigin): Promis
     throw fault(user, origin, "needs client-certificate and client-key together");
   const tokenFile = text(user.value, "tokenFile");
   const token = text(user.value, "token");
-  if (token !== undefined && !isHeaderText(token))
+  if (token !== undefined && tokenFile === undefined && !isHeaderText(token))
     throw fault(user, origin, "has a token with a line break or another character that no HTTP header may contain");
   const username = text(user.value, "username");
   const impersonation = parseImpersonation(user, origin);

@@ -53,6 +53,16 @@ function configFile(name: string, user: object, cluster: object = {}): string {
   );
 }
 
+test("the error of a kubeconfig that cannot be parsed quotes no secret of it", async () => {
+  const yaml = "users:\n- name: me\n  user: {token: s3cret, x: [}\n";
+  for (const text of ['{"users":[{"token":"s3cret"}', '{"token":s3cret}', '{"token":"s3\ncret"}', yaml])
+    await assert.rejects(loadKubeConfig(write("broken", text)), (error: Error) => {
+      assert.match(error.message, /not valid YAML: .+/);
+      assert.doesNotMatch(error.message, /s3|cret/);
+      return true;
+    });
+});
+
 test("a kubeconfig in JSON or YAML may begin with a byte order mark", async () => {
   const fields = { contexts: [{ name: "a", context: { cluster: "c" } }], "current-context": "a" };
   const json = JSON.stringify({ ...fields, clusters: [{ name: "c", cluster: { server: "https://x" } }] });
@@ -182,6 +192,9 @@ test("a kubeconfig from others cannot run a program, and reads only files that a
     parseUntrustedKubeConfig(byFile, "the secret", new Set()),
     /certificateAuthority is not allowed: cluster "c" of the secret would read a file through certificate-authority/,
   );
-  assert.deepEqual((await read({ tokenFile: "/var/token" }, "tokenFile")).token, { type: "file", path: "/var/token" });
+  const file = { type: "file", path: "/var/token" };
+  assert.deepEqual((await read({ tokenFile: "/var/token" }, "tokenFile")).token, file);
+  // The file takes precedence, so a token that cannot be sent does not matter.
+  assert.deepEqual((await read({ tokenFile: "/var/token", token: "old\n" }, "tokenFile")).token, file);
   await assert.rejects(parseUntrustedKubeConfig("[not: yaml", "the secret", new Set()), /the secret is not valid YAML/);
 });

@@ -192,6 +192,11 @@ async function readOptional(path: string, required: boolean): Promise<string | u
   }
 }
 
+/** A parser's message up to its excerpt of the text, which may be a token or a key. */
+function withoutExcerpt(message: string): string {
+  return (message.split("\n")[0] ?? "").replace(/, (?:\.\.\.)?".*$/, "").replace(/:$/, "");
+}
+
 async function parseFile(text: string, path: string): Promise<Fields> {
   let value: unknown;
   try {
@@ -200,9 +205,10 @@ async function parseFile(text: string, path: string): Promise<Fields> {
     const trimmed = text.trimStart();
     value = trimmed.startsWith("{") ? JSON.parse(trimmed) : (await import("yaml")).parse(text);
   } catch (error) {
-    throw userError("kubeconfig-invalid", `the kubeconfig ${path} is not valid YAML: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw userError(
+      "kubeconfig-invalid",
+      `the kubeconfig ${path} is not valid YAML: ${withoutExcerpt(messageOf(error))}`,
+    );
   }
   if (value === null || value === undefined) return {};
   if (typeof value !== "object" || Array.isArray(value))

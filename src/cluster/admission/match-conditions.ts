@@ -25,9 +25,13 @@ export function admissionCel(variables: readonly string[], authorizer: Authorize
   return { library: cel.library, compile: cachedCompile(cel, maximumPrograms) };
 }
 
+/** The operators of CEL's optional fields: `a.?b`, `a[?b]`, `[?a]` and `{?a: b}`. */
+const optionalSyntax = /\.\?|[[{,]\s*\?/;
+
 /**
  * Refuses a policy or a webhook configuration with an expression that cannot be compiled. Those of the stored object
- * stay valid, so that a newer server can still change what an older one stored.
+ * stay valid, so that a newer server can still change what an older one stored. An expression with optional fields only
+ * causes a warning, because Kubernetes has these: otherwise a chart with such a policy could not be installed at all.
  */
 export function checkExpressions(
   cel: AdmissionCel,
@@ -40,6 +44,12 @@ export function checkExpressions(
       if (!stored.has(text)) cel.compile(text);
       return [];
     } catch (error) {
+      if (optionalSyntax.test(text)) {
+        request.warnings.push(
+          `${path}: this cluster cannot evaluate optional fields (.? and [?]), so its failure policy applies; use has() instead`,
+        );
+        return [];
+      }
       const message = `Invalid value: ${JSON.stringify(text)}: compilation failed: ${messageOf(error)}`;
       return [{ reason: "FieldValueInvalid", message, field: path }];
     }

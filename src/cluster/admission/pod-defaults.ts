@@ -23,16 +23,27 @@ interface PriorityClass extends UntypedObject {
 }
 
 const priorityClasses = "scheduling.k8s.io/priorityclasses";
+/** Pods of the mesh and of nodes name these, and the API server makes them only when it starts. */
+const systemClasses = new Set(["system-cluster-critical", "system-node-critical"]);
 const unreachableSeconds = 300;
 
 /**
- * Sets a pod's priority from its class, of which only one may be the default, and tolerates an unready node for 300 s
- * (Priority, DefaultTolerationSeconds).
+ * Sets a pod's priority from its class, and tolerates an unready node for 300 s (Priority, DefaultTolerationSeconds).
+ * One class at most is the default, and the system's own classes stay.
  */
 export function podDefaults({ store }: { readonly store: Store }): AdmissionPlugin {
   return {
     name: "PodDefaults",
-    mutate({ operation, type, subresource, object }) {
+    mutate(request) {
+      const { operation, type, subresource, object, name } = request;
+      if (operation === "DELETE" && type.storageKey === priorityClasses && systemClasses.has(name))
+        throw new AdmissionRefusal(
+          403,
+          "Forbidden",
+          `priorityclasses.scheduling.k8s.io "${name}" is forbidden: this is a system priority class and cannot be deleted`,
+          [],
+          subjectOf(request),
+        );
       if (operation !== "CREATE" || type.storageKey !== "/pods" || subresource !== "" || object === undefined) return;
       const spec = (object["spec"] ??= {}) as PodSpec;
       setPriority(store, spec, object.metadata.name ?? "");

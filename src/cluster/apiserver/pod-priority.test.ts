@@ -77,3 +77,13 @@ test("the value of a class cannot be changed", async () => {
   assert.equal(changed.status, 422);
   assert.match(changed.body.message, /value: Forbidden: may not be changed in an update.$/);
 });
+
+test("the classes of system pods cannot be deleted, because only a start of the server would bring them back", async () => {
+  const refused = await server.call("DELETE", `${classes}/system-node-critical`);
+  assert.equal(refused.status, 403);
+  assert.match(refused.body.message, /this is a system priority class and cannot be deleted$/);
+  await makeClass("gone", { value: 1 });
+  assert.equal((await server.call("DELETE", `${classes}/gone`)).status, 200);
+  await server.call("DELETE", classes);
+  assert.equal((await server.call("GET", `${classes}/system-cluster-critical`)).status, 200);
+});

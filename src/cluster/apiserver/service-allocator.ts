@@ -66,7 +66,7 @@ export class ServiceAllocator {
   allocate(service: UntypedObject, old: UntypedObject | undefined): Disposable {
     const spec = (service["spec"] ??= {}) as ServiceSpec;
     const oldSpec = old?.["spec"] as ServiceSpec | undefined;
-    checkFamilies(service, spec);
+    checkFamilies(service, spec, oldSpec);
     const held: string[] = [];
     const hold = { [Symbol.dispose]: () => held.forEach((entry) => this.#held.delete(entry)) };
     try {
@@ -188,11 +188,14 @@ function refused({ metadata }: UntypedObject, field: string, value: unknown, why
   return invalid({ group: "", kind: "Service" }, metadata.name ?? "", [fieldErrors.invalid(field, value, why)]);
 }
 
-/** The lab has IPv4 only. A headless Service without a selector has addresses of any family. */
-function checkFamilies(service: UntypedObject, spec: ServiceSpec): void {
+/**
+ * The lab has IPv4 only. A headless Service without a selector has addresses of any family. What an earlier release
+ * stored may stay.
+ */
+function checkFamilies(service: UntypedObject, spec: ServiceSpec, old: ServiceSpec | undefined): void {
   const isAnywhere = spec.clusterIP === "None" && Object.keys(spec.selector ?? {}).length === 0;
   if (spec.type === "ExternalName" || isAnywhere) return;
-  if (spec.ipFamilyPolicy === "RequireDualStack")
+  if (spec.ipFamilyPolicy === "RequireDualStack" && old?.ipFamilyPolicy !== spec.ipFamilyPolicy)
     throw refused(
       service,
       "spec.ipFamilyPolicy",
@@ -200,7 +203,7 @@ function checkFamilies(service: UntypedObject, spec: ServiceSpec): void {
       "Cluster is not configured for dual-stack services",
     );
   for (const [index, family] of (spec.ipFamilies ?? []).entries())
-    if (family !== "IPv4")
+    if (family !== "IPv4" && old?.ipFamilies?.includes(family) !== true)
       throw refused(service, `spec.ipFamilies[${index}]`, family, "not configured on this cluster");
 }
 

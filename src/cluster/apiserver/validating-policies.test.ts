@@ -142,6 +142,22 @@ test("policies have the functions of Kubernetes, whole numbers, and the rights o
   assert.equal((await create("functions", "bad", { data: { n: "4", list: "a,B" } })).status, 422);
 });
 
+test("a policy with optional fields is stored with a warning, because it is valid in Kubernetes", async () => {
+  const answer = await server.call("POST", `${admission}/validatingadmissionpolicies`, {
+    metadata: { name: "optional" },
+    spec: {
+      failurePolicy: "Ignore",
+      matchConstraints: { resourceRules: [configMaps] },
+      validations: [{ expression: "object.?data.?n.orValue('') == ''" }],
+    },
+  });
+  assert.equal(answer.status, 201, answer.text);
+  assert.match(
+    String(answer.headers["warning"]),
+    /validations\[0\]\.expression: this cluster cannot evaluate optional/,
+  );
+});
+
 test("a policy or a webhook with an expression that cannot be compiled is refused, and its field is named", async () => {
   const spec = { matchConstraints: { resourceRules: [configMaps] }, validations: [{ expression: "object.data. == " }] };
   const policy = await server.call("POST", `${admission}/validatingadmissionpolicies`, {

@@ -68,13 +68,13 @@ class Scheduler {
       const node = object.spec?.nodeName;
       if (change.type === "set" && node !== undefined && !isFinished(object)) {
         this.#placements.place(object, node);
-        this.#nominated.delete(uid);
+        this.#giveUp(uid, node);
         return;
       }
       if (change.type === "delete" || isFinished(object)) {
         this.#unschedulable.delete(key);
         this.#reserved.delete(uid);
-        this.#nominated.delete(uid);
+        this.#giveUp(uid);
         if (this.#placements.has(uid)) {
           this.#placements.remove(uid);
           this.#retryAll();
@@ -82,6 +82,7 @@ class Scheduler {
         return;
       }
       if (needsNode(object)) this.#queue.add(key);
+      else this.#giveUp(uid);
     });
     this.#context.view(nodeKind).onChange(({ type, object }) => {
       if (type === "delete") this.#placements.removeNode(object.metadata.name ?? "");
@@ -96,6 +97,13 @@ class Scheduler {
   #retryAll(): void {
     for (const key of this.#unschedulable) this.#queue.add(key);
     for (const { key } of this.#reserved.values()) this.#queue.add(key);
+  }
+
+  /** Ends the nomination of a pod. Others may take the room, unless the pod itself has taken it. */
+  #giveUp(uid: string, takenNode?: string): void {
+    const nomination = this.#nominated.get(uid);
+    this.#nominated.delete(uid);
+    if (nomination !== undefined && nomination.node !== takenNode) this.#retryAll();
   }
 
   async #schedule(key: string): Promise<undefined> {
@@ -128,12 +136,18 @@ class Scheduler {
     if (decision.node === undefined) {
       this.#unschedulable.add(key);
       const preemption = this.#preemptionFor(inputs);
-      await this.#reportFailure(pod, decision.message, preemption?.node);
-      if (preemption !== undefined) await this.#evict(pod, preemption);
+      try {
+        await this.#reportFailure(pod, decision.message, this.#nominated.get(uid)?.node);
+        if (preemption !== undefined) await this.#evict(pod, preemption);
+      } catch (error) {
+        // Otherwise the next try would wait for victims that nobody has deleted.
+        if (preemption !== undefined) this.#nominated.delete(uid);
+        throw error;
+      }
       return;
     }
     this.#unschedulable.delete(key);
-    this.#nominated.delete(uid);
+    this.#giveUp(uid, decision.node);
     // Record the placement before the API request, so that it counts for the next pod.
     this.#placements.place(pod, decision.node);
     if (volumeNeeds.waiting.length === 0) return await this.#bind(pod, decision.node);
@@ -153,8 +167,8 @@ class Scheduler {
     const isUnderWay = (this.#nominated.get(uid)?.victims ?? []).some((victim) => this.#placements.has(victim));
     if (isUnderWay) return undefined;
     const preemption = preempt(inputs, this.#context.view(podDisruptionBudgetKind).all());
-    if (preemption === undefined) this.#nominated.delete(uid);
-    else
+    this.#giveUp(uid, preemption?.node);
+    if (preemption !== undefined)
       this.#nominated.set(uid, {
         pod: inputs.pod,
         node: preemption.node,
@@ -240,7 +254,7 @@ class Scheduler {
     const { name = "", namespace } = pod.metadata;
     const before = podCondition(pod, "PodScheduled");
     const isKnown = before?.status === "False" && before.message === message;
-    if (isKnown && (nominatedNodeName === undefined || pod.status?.nominatedNodeName === nominatedNodeName)) return;
+    if (isKnown && pod.status?.nominatedNodeName === nominatedNodeName) return;
     if (!isKnown) this.#record(podKind, pod, { type: "Warning", reason: "FailedScheduling", message });
     const condition = {
       type: "PodScheduled",
@@ -258,7 +272,7 @@ class Scheduler {
           podKind,
           name,
           namespace,
-          { status: { conditions, ...(nominatedNodeName === undefined ? {} : { nominatedNodeName }) } },
+          { status: { conditions, nominatedNodeName: nominatedNodeName ?? null } },
           { subresource: "status" },
         ),
       );

@@ -237,10 +237,15 @@ export class HandCluster {
         const items = this.all(kind).filter(({ metadata }) => (namespace ?? metadata.namespace) === metadata.namespace);
         return { items, resourceVersion: String(this.#version) };
       },
-      create: async (kind, object) => {
+      create: async (kind, object, { subresource } = {}) => {
         const { name = "", namespace } = object.metadata;
-        if (this.#find(kind, name, namespace) !== undefined)
-          throw userError("already-exists", `${name} is there already`);
+        const known = this.#find(kind, name, namespace);
+        if (subresource === "binding" && known !== undefined) {
+          this.#note("bind", kind, name, namespace);
+          const { target } = object as { readonly target?: { readonly name?: string } };
+          return this.put(kind, applyMergePatch(known, { spec: { nodeName: target?.name } }) as never);
+        }
+        if (known !== undefined) throw userError("already-exists", `${name} is there already`);
         this.#note("create", kind, name, namespace);
         return this.put(kind, object);
       },

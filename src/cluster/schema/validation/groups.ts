@@ -225,20 +225,27 @@ const systemPriorities: ReadonlyMap<string, number> = new Map([
 const maximumUserPriority = 1_000_000_000;
 
 function priorityClass(object: JsonObject, old: JsonObject | undefined, check: Check): void {
+  check.oneOf("preemptionPolicy", object.preemptionPolicy, ["Never", "PreemptLowerPriority"]);
+  // Names and values are checked once: an earlier release stored any, and their labels may still change.
+  if (old === undefined) return newPriorityClass(object, check);
+  if (Number(object.value ?? 0) !== Number(old.value ?? 0))
+    check.forbidden("value", "may not be changed in an update.");
+  check.immutable("preemptionPolicy", object.preemptionPolicy, old.preemptionPolicy);
+}
+
+function newPriorityClass(object: JsonObject, check: Check): void {
   const name = stringOf(objectOf(object.metadata).name);
+  if (!name.startsWith("system-")) {
+    if (Number(object.value ?? 0) > maximumUserPriority)
+      check.forbidden("value", `maximum allowed value of a user defined priority is ${maximumUserPriority}`);
+    return;
+  }
   const problem = systemClassProblem(name, object);
-  if (name.startsWith("system-") && problem !== undefined)
+  if (problem !== undefined)
     check.forbidden(
       "metadata.name",
       `priority class names with 'system-' prefix are reserved for system use only. error: ${problem}`,
     );
-  if (!name.startsWith("system-") && Number(object.value ?? 0) > maximumUserPriority)
-    check.forbidden("value", `maximum allowed value of a user defined priority is ${maximumUserPriority}`);
-  check.oneOf("preemptionPolicy", object.preemptionPolicy, ["Never", "PreemptLowerPriority"]);
-  if (old === undefined) return;
-  if (Number(object.value ?? 0) !== Number(old.value ?? 0))
-    check.forbidden("value", "may not be changed in an update.");
-  check.immutable("preemptionPolicy", object.preemptionPolicy, old.preemptionPolicy);
 }
 
 function systemClassProblem(name: string, { value, globalDefault }: JsonObject): string | undefined {

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { nodeKind, podKind, type Pod } from "../../api/kubernetes/index.ts";
+import { transientError } from "../../base/index.ts";
+import { HandCluster } from "../controllers/testing/hand-cluster.ts";
+import { addScheduler } from "./scheduler.ts";
+
+/** A cluster with one node of two cores, on which the pod `low` has one. */
+async function start(): Promise<HandCluster> {
+  const cluster = new HandCluster();
+  addScheduler(cluster.context);
+  cluster.put(nodeKind, {
+    metadata: { name: "a" },
+    status: { allocatable: { cpu: "2", pods: "110" }, conditions: [{ type: "Ready", status: "True" }] },
+  });
+  put(cluster, "low", "1", { nodeName: "a" });
+  await cluster.settle();
+  return cluster;
+}
+
+function put(cluster: HandCluster, name: string, cpu: string, spec: object): void {
+  const containers = [{ name: "app", image: "x", resources: { requests: { cpu } } }];
+  const metadata = { name, namespace: "default", uid: name, finalizers: ["test/kept"] };
+  cluster.put(podKind, { metadata, spec: { containers, ...spec } });
+}
+
+function podOf(cluster: HandCluster, name: string): Pod | undefined {
+  return cluster.all(podKind).find(({ metadata }) => metadata.name === name);
+}
+
+test("a pod whose victims could not be deleted asks for their end again", async () => {
+  const cluster = await start();
+  cluster.refusals.set("delete Pod", transientError("timeout", "no answer"));
+  put(cluster, "high", "2", { priority: 5 });
+  await assert.rejects(cluster.settle(), /no answer/);
+  assert.equal(podOf(cluster, "low")?.metadata.deletionTimestamp, undefined);
+  cluster.refusals.clear();
+  put(cluster, "high", "2", { priority: 5 });
+  await cluster.settle();
+  assert.notEqual(podOf(cluster, "low")?.metadata.deletionTimestamp, undefined);
+});
+
+test("the room that is kept for a pod is free again when that pod is deleted", async () => {
+  const cluster = await start();
+  put(cluster, "high", "2", { priority: 5 });
+  await cluster.settle();
+  assert.equal(podOf(cluster, "high")?.status?.nominatedNodeName, "a");
+  put(cluster, "late", "1", { priority: 1 });
+  await cluster.settle();
+  assert.equal(podOf(cluster, "late")?.spec?.nodeName, undefined);
+  cluster.remove(podKind, "default/high");
+  await cluster.settle();
+  assert.equal(podOf(cluster, "late")?.spec?.nodeName, "a");
+});
