@@ -219,7 +219,9 @@ function commandOf(title: string, { phase, pauseReason, pausedBy, step, undo }: 
   const named = second === undefined ? first : `${second} -n ${first}`;
   if (phase === "Waiting") {
     const option = kind === "Canary" ? "canary" : "upgrade";
-    return pauseReason !== "freeze" ? "" : `serin freeze except ${pausedBy ?? "NAME"} --${option} ${key} --reason WHY`;
+    // Without a name, the engine does not know the freezes yet.
+    if (pauseReason !== "freeze" || pausedBy === undefined) return "";
+    return `serin freeze except ${pausedBy} --${option} ${key} --reason WHY`;
   }
   if (phase === "Soaking") return kind === "MeshUpgrade" ? `end it: serin upgrade complete ${key}` : "";
   const [noun, approve, back] = kind === "Canary" ? ["canary", "promote", "abort"] : ["upgrade", "approve", "rollback"];
