@@ -81,6 +81,7 @@ export {
   waitingStepOf,
   type Rollout,
   type RolloutKind,
+  commandForStep,
   rolloutCommand,
   type RolloutRights,
 } from "./rollout-actions.ts";

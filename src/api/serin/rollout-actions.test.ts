@@ -64,7 +64,7 @@ test("orders are offered with their effect and their command line", () => {
   assert.deepEqual(
     [...offers.values()].map(({ command }) => command),
     [
-      "serin canary promote shop -n prod",
+      "serin canary promote shop -n prod --step b",
       "serin canary pause shop -n prod",
       "serin canary resume shop -n prod",
       "serin canary promote shop --full -n prod",

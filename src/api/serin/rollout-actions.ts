@@ -76,12 +76,14 @@ export function rolloutOffers(
 ): readonly RolloutActionOffer[] {
   return actionsByKind[kind].map((action) => {
     const refusedBecause = refusalOf(kind, rollout, action, rights);
+    const command = rolloutCommand(kind, rollout, action);
+    const waiting = action === "approve" ? waitingStepOf(rollout) : undefined;
     return {
       action,
       title: titles[action],
       ...(refusedBecause === undefined ? {} : { refusedBecause }),
       changes: changesOf(rollout, action, journal),
-      command: rolloutCommand(kind, rollout, action),
+      command: waiting === undefined ? command : commandForStep(command, waiting),
       asksWhy: asksWhy.has(action),
     };
   });
@@ -336,6 +338,14 @@ export function rolloutCommand(
     ...(namespace === undefined ? [] : ["-n", namespace]),
   ];
   return words.join(" ");
+}
+
+/**
+ * The command, for one step: a person who copies it does not approve the next one if somebody else was faster. A wave's
+ * name may have blanks.
+ */
+export function commandForStep(command: string, step: string): string {
+  return `${command} --step ${/^[\w./+:-]+$/.test(step) ? step : `'${step.replaceAll("'", String.raw`'\''`)}'`}`;
 }
 
 function changesOf(rollout: Rollout, action: RolloutAction, journal: readonly JournalEntry[]): readonly string[] {

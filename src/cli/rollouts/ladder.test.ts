@@ -45,9 +45,11 @@ test("the ladder's last line shows since when it waits, until when, and the next
       last({ phase: "Soaking", step: { ...settling, waitingFor: [] } }),
       last({ phase: "Soaking", step: { ...settling, waitingFor: [] } }, "MeshUpgrade up"),
       last({ phase: "Paused", pauseReason: "approval", message: "weight 90/10: a text" }),
+      last({ phase: "Paused", pauseReason: "approval", message: "a text", step: { ...settling, id: "wave/the rest" } }),
       last({ phase: "Paused", pauseReason: "order", message: "approve: a text" }, "MeshUpgrade up"),
       last({ phase: "Paused", message: "weight 90/10: waits for approval" }),
       last({ phase: "Waiting", pauseReason: "freeze", pausedBy: "holidays", message: "a text" }),
+      last({ phase: "Waiting", pauseReason: "freeze", message: "waits: the freezes are not known yet" }),
       last({ phase: "Waiting", message: `waits: freeze holidays until ${until} (quiet)` }),
       last({ phase: "Waiting", message: "waits: Canary a/b has reserved namespace shop" }),
       last({ phase: "Waiting", pauseReason: "group-failed", message: "group a: change Canary a/b" }),
@@ -59,10 +61,12 @@ test("the ladder's last line shows since when it waits, until when, and the next
       "since 2026-01-31T12:03:12Z; it fails at 2026-01-31T12:08:12Z unless it makes progress",
       "since 2026-01-31T12:03:12Z, until 2026-01-31T12:08:12Z",
       "since 2026-01-31T12:03:12Z, until 2026-01-31T12:08:12Z; end it: serin upgrade complete up",
-      "since 2026-01-31T12:03:12Z: let it continue: serin canary promote web -n shop",
+      "since 2026-01-31T12:03:12Z: let it continue: serin canary promote web -n shop --step step-2",
+      "since 2026-01-31T12:03:12Z: let it continue: serin canary promote web -n shop --step 'wave/the rest'",
       "since 2026-01-31T12:03:12Z: let it continue: serin upgrade resume up",
       "since 2026-01-31T12:03:12Z",
       "since 2026-01-31T12:03:12Z; it continues by itself, or: serin freeze except holidays --canary shop/web --reason WHY",
+      "since 2026-01-31T12:03:12Z; it continues by itself",
       "since 2026-01-31T12:03:12Z; it continues by itself",
       "since 2026-01-31T12:03:12Z; it continues by itself",
       "since 2026-01-31T12:03:12Z",
@@ -85,7 +89,7 @@ test("the ladder shows what a person must do although the message begins with a 
 });
 
 test("the ladder shows the command that lets a rollout go on once", () => {
-  const command = "serin canary promote shop -n shop";
+  const command = "serin canary promote shop -n shop --step step-2";
   const message = `weight 90/10: waits for approval: ${command}`;
   const text = renderLadder(
     "Canary shop/shop",

@@ -1,4 +1,5 @@
 import {
+  commandForStep,
   isEndPhase,
   renderMatrix,
   type CheckStatus,
@@ -212,19 +213,23 @@ function instant(time: string): string {
 }
 
 /** The command that a person can run now. */
-function commandOf(title: string, { phase, pauseReason, pausedBy, undo }: RolloutStatus): string {
+function commandOf(title: string, { phase, pauseReason, pausedBy, step, undo }: RolloutStatus): string {
   const [kind, key = ""] = title.split(" ");
   const [first = "", second] = key.split("/");
   const named = second === undefined ? first : `${second} -n ${first}`;
   if (phase === "Waiting") {
     const option = kind === "Canary" ? "canary" : "upgrade";
-    return pauseReason !== "freeze" ? "" : `serin freeze except ${pausedBy ?? "NAME"} --${option} ${key} --reason WHY`;
+    // Without a name, the engine does not know the freezes yet.
+    if (pauseReason !== "freeze" || pausedBy === undefined) return "";
+    return `serin freeze except ${pausedBy} --${option} ${key} --reason WHY`;
   }
   if (phase === "Soaking") return kind === "MeshUpgrade" ? `end it: serin upgrade complete ${key}` : "";
   const [noun, approve, back] = kind === "Canary" ? ["canary", "promote", "abort"] : ["upgrade", "approve", "rollback"];
   // A status of an older engine has no reason. Its message is shown above.
-  if (phase === "Paused" && pauseReason !== undefined)
-    return `let it continue: serin ${noun} ${pauseReason === "approval" ? approve : "resume"} ${named}`;
+  if (phase === "Paused" && pauseReason !== undefined) {
+    const approval = step === undefined ? `${approve} ${named}` : commandForStep(`${approve} ${named}`, step.id);
+    return `let it continue: serin ${noun} ${pauseReason === "approval" ? approval : `resume ${named}`}`;
+  }
   if (phase === "Stuck" && undo === undefined) return `repair it, or undo it: serin ${noun} ${back} ${named}`;
   return "";
 }

@@ -15,6 +15,7 @@ import {
   refusalOf,
   remadeProblem,
   retriedRollout,
+  commandForStep,
   rolloutCommand,
   waitingStepOf,
   type OrderedBy,
@@ -469,7 +470,7 @@ function insteadOfApproval(kind: "Canary" | "MeshUpgrade", rollout: Rollout): st
   const next = nextApprovalOf(rollout);
   return next === undefined
     ? lookAtIt
-    : `approve step ${next} when it waits, or approve it in advance: ${rolloutCommand(kind, rollout, "approve")} --step ${next}`;
+    : `approve step ${next} when it waits, or approve it in advance: ${commandForStep(rolloutCommand(kind, rollout, "approve"), next)}`;
 }
 
 async function orderFully<Value extends Rollout>({

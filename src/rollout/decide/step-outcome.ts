@@ -1,4 +1,10 @@
-import type { Approval, CheckStatus, PauseReason, RolloutStatus } from "../../api/serin/index.ts";
+import {
+  commandForStep,
+  type Approval,
+  type CheckStatus,
+  type PauseReason,
+  type RolloutStatus,
+} from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
 import { isSameHold, markedAtFailure, recovered, saysTheSame, withHold, type Hold } from "./hold.ts";
 import { at, type DecideInput, type Decision, type RolloutCommands } from "./input.ts";
@@ -90,12 +96,9 @@ export function promotion({ by, why }: { readonly by: string; readonly why: stri
   };
 }
 
-/**
- * The command that approves the step. It names the step, so that a person who copies it does not approve the next one
- * if somebody else was faster. A wave's name may have blanks.
- */
+/** The command that approves the step. */
 export function approvalCommand({ approve }: RolloutCommands, { id }: Step): string {
-  return `${approve} --step ${/^[\w./+:-]+$/.test(id) ? id : `'${id.replaceAll("'", String.raw`'\''`)}'`}`;
+  return commandForStep(approve, id);
 }
 
 export function fail(input: DecideInput, step: Step, reason: RollbackReason): Decision {

@@ -1,7 +1,7 @@
 import type { BackendObjectReference } from "../../../api/gateway/index.ts";
 import { defaultMultiClusterApi } from "../../../api/multicluster/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
-import { hostnameOf, type MeshSettings, type ServiceFacts } from "../facts.ts";
+import { factsKey, hostnameOf, type MeshSettings } from "../facts.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { clusterSetHost } from "../service/imported-services.ts";
@@ -81,8 +81,8 @@ function missingGrant(
 }
 
 /**
- * Resolves a host of the mesh: a ServiceEntry's host, or a Service's full name, which needs the same grant as the
- * Service.
+ * Resolves a host of the mesh: a ServiceEntry's host, or a Service's full name. Each name of a Service needs the same
+ * grant as the Service, which may be one of another cluster, or an imported one.
  */
 function resolveHostname(reference: BackendObjectReference, context: BackendContext): ResolvedBackend {
   const { mesh, inputs, reader } = context;
@@ -94,26 +94,28 @@ function resolveHostname(reference: BackendObjectReference, context: BackendCont
   );
   const entries = reader.lookup(byHost, host);
   const ports = entries.flatMap((entry) => entry.spec.ports.map(({ number }) => number));
-  const service = serviceOfHost(host, mesh.domain, inputs, reader);
-  const refused = service === undefined ? undefined : missingGrant(service, context);
+  const named = nameInHost(host, mesh);
+  const refused = named === undefined ? undefined : missingGrant(named, context);
   if (refused !== undefined) return refused;
+  const service =
+    named === undefined || host === clusterSetHost(named) ? undefined : reader.get(inputs.services, factsKey(named));
   const known = [...ports, ...(service?.ports.map(({ port }) => port) ?? [])];
   return known.length === 0
     ? fault("BackendNotFound", `backend(${host}) not found`)
     : leadTo(host, known, reference.port, serviceSession(service ?? entries[0], mesh));
 }
 
-function serviceOfHost(
+/** The Service whose full name the host is, in the clusters' own domain or in `clusterset.local`. */
+function nameInHost(
   host: string,
-  domain: string,
-  inputs: MeshInputs,
-  reader: CollectionReader,
-): ServiceFacts | undefined {
-  const suffix = `.svc.${domain}`;
-  const [name, namespace, ...rest] = host.endsWith(suffix) ? host.slice(0, -suffix.length).split(".") : [];
-  return name === undefined || namespace === undefined || rest.length > 0
-    ? undefined
-    : reader.get(inputs.services, `${namespace}/${name}`);
+  { domain, multiClusterServices }: MeshSettings,
+): { readonly namespace: string; readonly name: string } | undefined {
+  const [name = "", namespace = ""] = host.split(".");
+  const named = { namespace, name };
+  const isNamed =
+    host === hostnameOf(named, domain).toLowerCase() ||
+    (multiClusterServices?.host === true && host === clusterSetHost(named));
+  return isNamed ? named : undefined;
 }
 
 function leadTo(

@@ -4,13 +4,14 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { deriveMeshModel } from "../mesh-model.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { ClusterSchema, ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
+import { meshKey } from "../../model/facts.ts";
 import { deriveBackendTlsStatuses } from "../../model/gateway/backend-tls-status.ts";
 import { deriveGatewayStatuses } from "../../model/gateway/gateway-status.ts";
 import { deriveListenerSetStatuses } from "../../model/gateway/listener-set-status.ts";
 import { deriveRouteStatuses, deriveUdpRouteStatuses } from "../../model/gateway/route-status.ts";
 import type { WantedCondition } from "../../model/wanted-condition.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
-import { config, createModelFixture, namespace, pod, service, slice } from "../../testing/model-fixture.ts";
+import { config, createModelFixture, namespace, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import { deriveOutboundResources } from "../outbound/outbound-resources.ts";
 import { scopedResourceKey } from "../resource.ts";
 import { deriveRouterResources } from "./router-resources.ts";
@@ -521,6 +522,30 @@ test("a route of a ServiceEntry whose hosts an older one has is not accepted, an
     ["Accepted", "NoMatchingParent", "Accepted"],
   );
   assert.match(accepted[1]?.message ?? "", /belong to the older "shop\/old"/);
+});
+
+test("a host of another namespace's Service needs the grant although this cluster has no such Service", () => {
+  const { apply, inputs, graph, routeStatuses } = gateways();
+  const multiClusterServices = { host: true, clusterLocal: false, group: "multicluster.x-k8s.io" };
+  graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, multiClusterServices }));
+  const hosts = ["db.vault.svc.cluster.local", "db.vault.svc.clusterset.local", "db.shop.svc.cluster.local"];
+  apply(
+    ...base,
+    gateway({ listeners: [http] }),
+    config("ServiceEntry", "shop/all", {
+      hosts: [...hosts, "db.example.org"],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "DNS",
+    }),
+  );
+  const resolved = [...hosts, "db.example.org"].map((name) => {
+    const backendRefs = [{ group: "networking.istio.io", kind: "Hostname", name, port: 80 }];
+    const parentRefs = [{ name: "web", namespace: "edge" }];
+    apply(config("HTTPRoute", "shop/r", { parentRefs, rules: [{ backendRefs }] }));
+    return conditionTexts(routeStatuses.http.get("shop/r")?.parents[0]?.status.conditions)[1];
+  });
+  const [refused, found] = ["ResolvedRefs=False/RefNotPermitted", "ResolvedRefs=True/ResolvedRefs"];
+  assert.deepEqual(resolved, [refused, refused, found, found]);
 });
 
 test("a backend by the host of another namespace's Service needs a ReferenceGrant", () => {

@@ -149,6 +149,49 @@ test("a ServiceImport takes no address of another namespace's Service", () => {
   }
 });
 
+test("a ServiceImport takes no address of a pod behind another namespace's headless Service", () => {
+  for (const ips of [[entryAddress], [entryAddress, "242.0.0.1"]]) {
+    const { apply, serve, inputs } = createOutboundFixture();
+    const multiClusterServices = { host: true, clusterLocal: false, group: "multicluster.x-k8s.io" };
+    inputs.mesh.set(meshKey, { ...testMesh, multiClusterServices });
+    apply(
+      namespace("shop"),
+      namespace("store"),
+      namespace("evil"),
+      pod("store/db-0", entryAddress),
+      slice("store/db", tcp, [{ address: entryAddress, pod: "db-0" }]),
+      aged(service("store/db", "None", { app: "db" }, [tcp]), 2),
+      aged(service("evil/trap", "10.96.0.66", { app: "trap" }, [tcp]), 1),
+      config("ServiceImport", "evil/trap", { ips }),
+    );
+    const found = JSON.stringify(serve().listeners()[`${entryAddress}_5432`]);
+    assert.match(found, /outbound\|5432\|\|db\.store/);
+    assert.doesNotMatch(found, /evil/);
+  }
+});
+
+test("a change of a service's labels rebuilds no listener of the headless Services on its port", () => {
+  const { apply, serve, graph } = createOutboundFixture();
+  const labelled = (track: string): KubernetesObject => {
+    const own = service("shop/api", address, { app: "api" }, [tcp]);
+    return { ...own, metadata: { ...own.metadata, labels: { track } } };
+  };
+  apply(
+    namespace("shop"),
+    namespace("store"),
+    pod("store/db-0", "10.244.1.9"),
+    slice("store/db", tcp, [{ address: "10.244.1.9", pod: "db-0" }]),
+    service("store/db", "None", { app: "db" }, [tcp]),
+    labelled("a"),
+  );
+  serve();
+  const rebuilt = (): number =>
+    graph.collections.find(({ name }) => name === "lds-outbound")?.stats.recomputations ?? 0;
+  const before = rebuilt();
+  apply(labelled("b"));
+  assert.equal(rebuilt() - before, 1, "the service's own");
+});
+
 function endpointsOf(served: ServedOutbound, name: string): readonly string[] {
   return [...JSON.stringify(served.endpoints()[name] ?? {}).matchAll(/"address":"([^"]+)"/g)].map(
     ([, found]) => found ?? "",

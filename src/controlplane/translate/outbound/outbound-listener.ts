@@ -116,13 +116,16 @@ function takenAddresses({ port, services, endpointsOf }: ListenerPort): TakenAdd
       if (ofPod === true) pods.set(addressKey(address), service.namespace);
   return {
     isOfService: ({ address, ofPod }, service) => {
-      const found = claims.get(addressKey(address)) ?? [];
-      const isOlder = (claim: AddressClaim): boolean =>
-        claim.service.namespace !== service.namespace && byCreation(claim.service, service) < 0;
-      return found.some((claim) => claim.isAssigned || (ofPod !== true && isOlder(claim)));
+      const isTaken = (claim: AddressClaim): boolean => {
+        const isForeign = claim.namespace !== service.namespace;
+        if (claim.isAssigned) return !(ofPod === true && isForeign && claim.isImported);
+        return ofPod !== true && isForeign && byCreation(claim, service) < 0;
+      };
+      return (claims.get(addressKey(address)) ?? []).some(isTaken);
     },
-    isOfPod: (address, { registry, namespace }) => {
-      const owner = registry === "External" ? pods.get(addressKey(address)) : undefined;
+    isOfPod: (address, { registry, clusterSet, namespace }) => {
+      const isWritten = registry === "External" || clusterSet === true;
+      const owner = isWritten ? pods.get(addressKey(address)) : undefined;
       return owner !== undefined && owner !== namespace;
     },
   };

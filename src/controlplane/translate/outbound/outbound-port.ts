@@ -154,12 +154,14 @@ export interface ListenerServices {
   readonly claims: readonly AddressClaim[];
 }
 
-/** The addresses of a service that is not headless. */
-export interface AddressClaim {
-  readonly addresses: readonly string[];
-  /** Whether the API server or the control plane gave the addresses to the service, and not the service's owner. */
+/** The addresses of a service that is not headless. Its other fields would make each change of it rebuild listeners. */
+export interface AddressClaim extends Pick<ServiceModel, "addresses" | "namespace" | "name" | "createdAt"> {
+  /**
+   * Whether the API server or a controller gives such a service its addresses. Of a ServiceImport, its owner may write
+   * them too.
+   */
   readonly isAssigned: boolean;
-  readonly service: ServiceModel;
+  readonly isImported: boolean;
 }
 
 /**
@@ -203,7 +205,8 @@ export function addressClaims(services: readonly (ServiceModel | undefined)[]): 
     const isAssigned =
       service.registry === "Kubernetes" ||
       service.addresses.every((address) => service.automaticAddresses?.includes(address) === true);
-    return [{ addresses: service.addresses, isAssigned, service }];
+    const { addresses, namespace, name, createdAt } = service;
+    return [{ addresses, namespace, name, createdAt, isAssigned, isImported: service.clusterSet === true }];
   });
 }
 

@@ -91,7 +91,7 @@ test("a run does not take the copy that an earlier run has left for its own, unl
     );
   assert.match(
     (await refusalOf(bodyOf("web:2"))) ?? "",
-    /^spec\.target\.deployment: Deployment shop\/web-canary, .* left, runs another pod template .*kubectl delete deployment web-canary -n shop$/,
+    /^spec\.target\.deployment: Deployment shop\/web-canary, .* left, runs another pod template .*let no route send requests to it, and delete it; .*kubectl delete deployment web-canary -n shop$/,
   );
   const same = bodyOf("web:3");
   const container = { name: "web", image: "web:3", imagePullPolicy: "Always" };

@@ -55,7 +55,7 @@ function otherTemplate(field: string, object: ObjectReference): Error {
   return targetError(
     "target-taken",
     `spec.target.${field}: ${describeReference(object)}, which an earlier run has left, runs another pod template than the one that this Canary rolls out`,
-    `delete it, and the rollout continues: kubectl delete deployment ${name} -n ${namespace}`,
+    `let no route send requests to it, and delete it; then the rollout continues: kubectl delete deployment ${name} -n ${namespace}`,
   );
 }
 
