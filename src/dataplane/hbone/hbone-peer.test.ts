@@ -20,13 +20,19 @@ function asSecure(stream: ByteStream): SecureStream {
   }) as SecureStream;
 }
 
-function poolTo(port: number, options: Partial<HbonePoolOptions> = {}) {
+function poolTo(
+  port: number,
+  options: Partial<HbonePoolOptions> = {},
+  onDial: (dialed: Promise<unknown>) => unknown = () => undefined,
+) {
   const dialed: number[] = [];
   const pool = new HbonePool({
     ...options,
-    dial: async (_target, timeoutMs) => {
+    dial: (_target, timeoutMs) => {
       dialed.push(port);
-      return asSecure(await connectTcp({ address: "127.0.0.1", port, timeoutMs }));
+      const stream = connectTcp({ address: "127.0.0.1", port, timeoutMs }).then(asSecure);
+      onDial(stream);
+      return stream;
     },
   });
   const connect = (authority = "10.0.0.1:80", destinationId?: string) =>
@@ -317,5 +323,45 @@ test("a full pool ends the connection that has been idle for the longest time, a
   assert.equal(pool.connections, 2, "the connection of b, which was idle first, has ended");
   for (const tunnel of [third, again]) tunnel.destroy();
   pool.close();
+  listener.close();
+});
+
+test("a full pool that ends a new connection before its first tunnel opens the tunnel on another one", async () => {
+  const { port, listener } = await hboneServer((request) => echo(request.accept()));
+  // The other connect comes at each step between the dial's end and the first tunnel.
+  for (let steps = 0; steps < 10; steps += 1) {
+    const other = Promise.withResolvers<HboneTunnel>();
+    let dials = 0;
+    const { pool, connect } = poolTo(port, { maxConnections: 1 }, async (dialed) => {
+      dials += 1;
+      if (dials > 1) return;
+      await dialed;
+      for (let step = 0; step < steps; step += 1) await Promise.resolve();
+      connect("b:1", "b").then(other.resolve, other.reject);
+    });
+    const results = await Promise.allSettled([connect("a:1", "a"), other.promise]);
+    for (const result of results)
+      if (result.status === "fulfilled") result.value.destroy();
+      else assert.match(String(result.reason), /holds 1 connections/);
+    pool.close();
+    await until(() => pool.connections === 0);
+  }
+  listener.close();
+});
+
+test("a pool knows the connection that it dialed again after the last one of a target had gone", async () => {
+  const { port, connections, listener } = await hboneServer((request) => {
+    if (request.authority === "lost:1" && connections.length === 1) connections[0]?.close();
+    else echo(request.accept());
+  });
+  const { pool, connect, dialed } = poolTo(port);
+  const first = await connect();
+  const again = await connect("lost:1");
+  assert.equal(dialed.length, 2);
+  const shared = await connect();
+  assert.equal(dialed.length, 2, "a later tunnel shares the connection");
+  for (const tunnel of [first, again, shared]) tunnel.destroy();
+  pool.close();
+  await until(() => pool.connections === 0);
   listener.close();
 });

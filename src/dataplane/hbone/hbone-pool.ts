@@ -84,6 +84,8 @@ export class HbonePool {
     for (let attempt = 1; ; attempt += 1) {
       const found = this.#connection(target, options, leftMs);
       const connection = found instanceof Promise ? await found : found;
+      // It was idle while this connect waited, so the peer or a full pool may have ended it.
+      if (!connection.takesStreams && attempt < maxAttempts) continue;
       const fresh = connection.openedStreams === 0;
       try {
         // All connects that need not wait have the same limit, so that they share a timer.
@@ -157,6 +159,7 @@ export class HbonePool {
     }
     const dialing: Dialing = { connection: this.#dialNew(target, options, leftMs()), waiters: 1 };
     target.dialing.add(dialing);
+    this.#remember(target);
     try {
       return await dialing.connection;
     } finally {
@@ -230,6 +233,13 @@ export class HbonePool {
         if ((connection.idleSinceMs ?? Infinity) < (idlest?.idleSinceMs ?? Infinity)) idlest = connection;
     idlest?.retire();
     return idlest !== undefined;
+  }
+
+  /** Its last connection may have ended while a connect waited, and then the pool has forgotten it. */
+  #remember(target: Target): void {
+    const { address } = target.poolTarget;
+    const known = this.#targets.get(address) ?? [];
+    if (!known.includes(target)) this.#targets.set(address, [...known, target]);
   }
 
   #forgetIfEmpty(target: Target): void {

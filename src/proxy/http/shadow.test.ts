@@ -176,6 +176,22 @@ test("a copy has the route's time from the end of its request, and without a lim
   assert.deepEqual([endless.mirror.abandoned, endless.clock.timers], [true, 0]);
 });
 
+test("a whole copy without any limit ends when its mirror has been silent for minutes", () => {
+  const silent = rig({ timeoutMs: 0 });
+  silent.connect();
+  silent.clock.pass(3_600_000);
+  assert.equal(silent.mirror.abandoned, false, "the request goes on");
+  silent.shadow.body(Buffer.alloc(0), 0, 0, true);
+  for (let minutes = 0; minutes < 60; minutes += 4) {
+    silent.clock.pass(240_000);
+    silent.shadow.responseBody(Buffer.from("x"), 0, 1, false);
+  }
+  assert.equal(silent.mirror.abandoned, false, "the response goes on");
+  silent.clock.pass(300_000);
+  silent.clock.pass(300_000);
+  assert.deepEqual([silent.mirror.abandoned, silent.clock.timers], [true, 0]);
+});
+
 test("a copy for which the mirror's cluster opens no connection counts among its overflows", () => {
   const { counters, reports, user } = rig();
   user().connectFailed({ kind: "overflow", message: "overflow" });

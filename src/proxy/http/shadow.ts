@@ -8,6 +8,11 @@ import { judgedStatus } from "../terms/grpc-call.ts";
 
 /** The maximum number of buffered bytes of a mirrored request. A slower mirror loses the request. */
 const maxWaitingBytes = 256 * 1024;
+/**
+ * The idle time of a whole copy without any limit. Istio's routes have none by default, and nobody waits for a mirror
+ * that does not respond: each copy would keep a connection for ever.
+ */
+const unlimitedIdleMs = 300_000;
 
 export interface ShadowOptions {
   readonly endpoint: Endpoint;
@@ -20,7 +25,7 @@ export interface ShadowOptions {
   readonly protocol: WireProtocol;
   /** The time from the end of the request to the end of the response. 0 means no limit, also below. */
   readonly timeoutMs: number;
-  /** The time in which something of the request or response must pass. */
+  /** The time in which something of the request or response must pass. Five minutes if both have no limit. */
   readonly idleMs: number;
   readonly clock: Clock;
 }
@@ -50,7 +55,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   #over = false;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  readonly #idleMs: number;
+  #idleMs: number;
   #limit: Disposable | undefined;
   #idle: Disposable | undefined;
   /** Whether something has passed since the idle time began. */
@@ -120,7 +125,13 @@ export class Shadow implements PoolUser, ResponseReceiver {
 
   #completed(): void {
     this.#complete = true;
-    if (this.#timeoutMs > 0 && !this.#over) this.#limit = this.#clock.after(this.#timeoutMs, () => this.#timedOut());
+    this.#moved = true;
+    if (this.#over) return;
+    if (this.#timeoutMs > 0) this.#limit = this.#clock.after(this.#timeoutMs, () => this.#timedOut());
+    else if (this.#idleMs <= 0) {
+      this.#idleMs = unlimitedIdleMs;
+      this.#watch();
+    }
   }
 
   /** Ends the copy when nothing passes for one idle time, or at most two. */

@@ -133,6 +133,30 @@ test("functions for patterns give the same results for texts of any length", () 
   ]);
 });
 
+test("a text that is searched by counted steps has the results of a short one in every detail", () => {
+  const lines = printed(`
+    local function count(...) return select("#", ...) end
+    local function results(...)
+      local texts = {}
+      for at = 1, select("#", ...) do texts[at] = tostring((select(at, ...))) end
+      return (table.concat(texts, " "):gsub("%S+:%d+: ", ""):gsub("argument #%d to '%a+'", "argument"))
+    end
+    local function same(run)
+      local short, long = results(pcall(run, "ab12  ")), results(pcall(run, string.rep("ab12  ", 3000)))
+      print(short == long and "same" or short .. " and " .. long)
+    end
+    same(function(s) return tostring(s:match("z.*y.*z")), count(s:match("z.*y.*z")), count(s:find("z.*y.*z")) end)
+    same(function(s) return count(s:gmatch("(z+)x*(y+)z*")()) end)
+    same(function(s) return s:find("b.-1.-2", 1.9) end)
+    same(function(s) return s:find("b.-1.-2", 0/0) end)
+    same(function(s) return s:find("a.-b.-1", -#s - 5.5) end)
+    same(function(s) return s:match("(%a+)x*(%d+)", "2") end)
+    same(function(s) return s:match("(%a+)x*(%d+)", "x") end)
+    same(function(s) return s:gsub("(%a+)x*(%d+)(%s*)", "<%", 1):sub(1, 2) end)
+    same(function(s) return select(2, (s .. s):gsub("(%a+)x*(%d+)(%s*)", "", 1.5)) end)`);
+  assert.deepEqual(lines, Array(9).fill("same"));
+});
+
 test("a pattern whose time grows with a power of the text's length is interrupted", () => {
   /** A clock that jumps with each look. */
   class FastClock extends HandClock {
@@ -146,6 +170,7 @@ test("a pattern whose time grows with a power of the text's length is interrupte
     `s:find("a-a-a-a-b")`,
     `s:match(".-.-.-b")`,
     `for _ in s:gmatch("a*a*a*b") do end`,
+    `for _ in string.gfind(s, "a*a*a*b") do end`,
     `s:gsub("a+a+a+b", "")`,
     `s:find("(a*)%1%1b")`,
     `(s:rep(3)):find("%b()%b()%bab%bac")`.replace("s:rep(3)", `string.rep("(", 100000)`),

@@ -13,7 +13,7 @@ local setmetatable, unpack, newproxy, ipairs, rawpairs = setmetatable, unpack, n
 local getinfo, rawmeta = debug.getinfo, debug.getmetatable
 local cocreate, coresume, coyield, costatus = coroutine.create, coroutine.resume, coroutine.yield, coroutine.status
 local gsub, sub, rep, format, byte = string.gsub, string.sub, string.rep, string.format, string.byte
-local log = math.log
+local log, floor, ceil = math.log, math.floor, math.ceil
 local waiting = {}
 
 -- Errors name the line of the script, whatever lies between.
@@ -333,10 +333,17 @@ function string.rep(value, count, between)
   return rep(value .. between, count - 1) .. value
 end
 -- The functions for patterns that search by counted steps. A text that is short enough for its pattern does not get here.
-local function begin(s, init)
-  init = tonumber(init) or 1
-  if init < 0 then return math.max(1, #s + init + 1) end
-  return math.max(1, math.min(init, #s + 1))
+local function integer(value, absent, position, name)
+  if value == nil then return absent end
+  local number = tonumber(value)
+  if not number then fail(format("bad argument #%d to '%s' (number expected, got %s)", position, name, type(value))) end
+  return number < 0 and ceil(number) or floor(number)
+end
+local function begin(s, init, name)
+  init = integer(init, 1, 3, name)
+  if init < 0 then init = #s + init + 1 end
+  if not (init >= 1) then return 1 end
+  return init > #s and #s + 1 or init
 end
 local function found(from, ...)
   if from == false then fail((...)) end
@@ -348,23 +355,28 @@ local function captured(s, from, to, ...)
   return ...
 end
 local function find(s, pattern, init, plain)
-  return found(search(s, pattern, begin(s, init), plain and "plain" or "anchored"))
+  return found(search(s, pattern, begin(s, init, "find"), plain and "plain" or "anchored"))
 end
 local function match(s, pattern, init)
   local function result(from, ...)
-    if from then return captured(s, from, ...) end
+    -- A call such as tostring(s:match(pattern)) needs a value.
+    if not from then return nil end
+    return captured(s, from, ...)
   end
-  return result(find(s, pattern, init))
+  return result(found(search(s, pattern, begin(s, init, "match"), "anchored")))
 end
 local function gmatch(s, pattern)
   local at = 1
   local function step(from, to, ...)
-    if not from then at = #s + 2 return nil end
+    if not from then
+      at = #s + 2
+      return
+    end
     at = to < from and from + 1 or to + 1
     return captured(s, from, to, ...)
   end
   return function()
-    if at > #s + 1 then return nil end
+    if at > #s + 1 then return end
     return step(found(search(s, pattern, at, "anywhere")))
   end
 end
@@ -376,7 +388,9 @@ local function replacement(repl, whole, ...)
   elseif kind == "table" then value = repl[first]
   else
     local captures = { ... }
-    return (gsub(repl, "%%(.)", function(digit)
+    -- A final percent sign takes the zero byte behind the text with it, as in C.
+    return (gsub(repl, "%%(.?)", function(digit)
+      if digit == "" then return "\0" end
       if digit == "0" then return whole end
       if digit == "1" then return tostring(first) end
       if not tonumber(digit) then return digit end
@@ -392,7 +406,7 @@ local function replace(s, pattern, repl, max)
   if kind ~= "string" and kind ~= "number" and kind ~= "table" and kind ~= "function" then
     fail("bad argument #3 to 'gsub' (string/function/table expected)")
   end
-  local parts, at, count, most = {}, 1, 0, tonumber(max) or #s + 1
+  local parts, at, count, most = {}, 1, 0, integer(max, #s + 1, 4, "gsub")
   local anchored = byte(pattern) == 94
   local function step(from, to, ...)
     if not from then return false end
@@ -412,6 +426,8 @@ local function replace(s, pattern, repl, max)
 end
 string.find, string.match = guard(string.find, find, true), guard(string.match, match)
 string.gmatch, string.gsub = guard(string.gmatch, gmatch), guard(string.gsub, replace)
+-- The old name of gmatch, which would reach the C function.
+string.gfind = string.gmatch
 function string.format(pattern, ...)
   local given, count, at = { ... }, select("#", ...), 0
   if type(pattern) == "string" then
