@@ -72,12 +72,13 @@ test("a release is compiled once without running, for each set of V8's flags, an
   assert.equal(links.length, folders.length);
 });
 
-test("a release is compiled again if its manifest differs, although its files have the same time and a run was killed", async () => {
+test("a release is compiled again if its program differs, although its files have the same time and a run was killed", async () => {
   const release = writeRelease();
   const directory = join(scratch, "cache/pods");
   const marksOf = (kind: string): string[] => readdirSync(directory).filter((name) => name.endsWith(kind));
-  const fill = async (version: string): Promise<void> => {
+  const fill = async (program: string, version = "1.0.0"): Promise<void> => {
     writeFileSync(join(release.root, "package.json"), JSON.stringify({ version }));
+    writeFileSync(join(release.root, "dist/cmd/main.js"), program);
     utimesSync(join(release.root, "dist/cmd/main.js"), 1e9, 1e9);
     const code = compiledCode();
     code.directoryFor(release, 0);
@@ -85,14 +86,16 @@ test("a release is compiled again if its manifest differs, although its files ha
   };
   for (const name of marksOf(".done")) utimesSync(join(directory, name), 1e9, 1e9);
   const [former = ""] = marksOf(".done");
-  await fill("1.0.0");
+  await fill("1;");
   const [first = ""] = marksOf(".done");
   assert.deepEqual([marksOf(".done").includes(former), marksOf(".done").length, marksOf(".lock")], [false, 1, []]);
   rmSync(join(directory, first));
   writeFileSync(join(directory, first.replace(".done", ".lock")), "");
-  await fill("1.0.0");
-  await fill("1.0.1");
+  await fill("1;");
+  await fill("2;");
   assert.deepEqual([marksOf(".done").includes(first), marksOf(".done").length, marksOf(".lock")], [true, 2, []]);
+  await fill("2;", "1.0.1");
+  assert.equal(marksOf(".done").length, 2, "another version of the same program");
 });
 
 test("a container starts although the code of its release cannot be compiled", async () => {
@@ -103,8 +106,7 @@ test("a container starts although the code of its release cannot be compiled", a
     rmSync(join(directory, name));
     mkdirSync(join(directory, name.replace(".done", ".lock")));
   }
-  writeFileSync(join(release.root, "package.json"), JSON.stringify({ version: "1.0.1" }));
-  utimesSync(join(release.root, "dist/cmd/main.js"), 1e9, 1e9);
+  writeFileSync(join(release.root, "dist/cmd/main.js"), "2;");
   assert.equal(code.directoryFor(release, 0), directory);
   await code.filled;
   assert.equal(readdirSync(directory).filter((name) => name.endsWith(".done")).length, 0);

@@ -127,10 +127,9 @@ export class CompiledCode {
       const program = this.#programOf(release);
       const main = ["main.js", "main.ts"].map((name) => join(release.root, program, "cmd", name)).find(existsSync);
       if (main === undefined) return;
-      // All files of a package from npm have the same time, so its manifest tells the version.
       const key = createHash("sha1")
-        .update(`${process.version} ${program} ${statSync(main).mtimeMs} `)
-        .update(readFileSync(join(release.root, "package.json")))
+        .update(`${process.version} ${program} ${stateOf(main)} `)
+        .update(JSON.stringify(dependenciesOf(release)))
         .digest("hex");
       await this.#fillOnce(key, async () => {
         for (const run of runs) await this.#run(release, program, run);
@@ -230,6 +229,19 @@ export class CompiledCode {
       rmdirSync(workDirectory);
     }
   }
+}
+
+/**
+ * Equal for all copies of one program, so that copies which differ in their version share the compiled code. The main
+ * module of a bundle imports all others by names that contain hashes. Sources have only their time.
+ */
+function stateOf(main: string): string {
+  return main.endsWith(".ts") ? String(statSync(main).mtimeMs) : readFileSync(main, "utf8");
+}
+
+function dependenciesOf({ root }: LabRelease): unknown {
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { readonly dependencies?: unknown };
+  return manifest.dependencies ?? {};
 }
 
 /** Another node may make the same link meanwhile. */
