@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { until } from "../../base/testing/index.ts";
 import { EndlessAnswers } from "../../../test/support/endless-answers.ts";
 import { listenOnLoopback } from "../../../test/support/listen-on-loopback.ts";
-import { answering, callAndStandStill, shortLimitSeconds } from "../../../test/support/stalled-client.ts";
+import { probeAndStandStill } from "../../../test/support/stalled-prober.ts";
 import { probeApplication } from "./app-prober.ts";
 
 test("an HTTP probe has its outcome although the body of the answer does not end, and reads no more of it", async () => {
@@ -61,14 +61,6 @@ test("an HTTP probe of an application that switches protocols fails at once", as
 });
 
 test("a probe does not fail because the proxy itself stood still for longer than the probe's limit", async () => {
-  const timeoutSeconds = shortLimitSeconds;
-  const probes = [
-    { server: answering.http, probe: (port: number) => ({ httpGet: { port }, timeoutSeconds }) },
-    { server: answering.http, probe: (port: number) => ({ tcpSocket: { port }, timeoutSeconds }) },
-    { server: answering.grpc, probe: (port: number) => ({ grpc: { port }, timeoutSeconds }) },
-  ];
-  for (const { server, probe } of probes) {
-    const call = (port: number): Promise<number> => probeApplication(probe(port), "127.0.0.1", undefined);
-    assert.equal(await callAndStandStill(server, call), 200);
-  }
+  const statuses = await probeAndStandStill((probe) => probeApplication(probe, "127.0.0.1", undefined));
+  assert.deepEqual(statuses, [200, 200, 200]);
 });

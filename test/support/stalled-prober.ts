@@ -12,18 +12,31 @@ const answerGrpc = `import("node:http2").then(({ createServer }) => {
   return server;
 })`;
 
-/** Servers that answer at once in a thread of their own, also while this thread stands still. */
-export const answering = { http: answerHttp, grpc: answerGrpc };
+interface ShortProbe {
+  readonly httpGet?: { readonly port: number };
+  readonly tcpSocket?: { readonly port: number };
+  readonly grpc?: { readonly port: number };
+  readonly timeoutSeconds: number;
+}
 
 const standstillMs = 600;
-/** A client's limit that is shorter than the standstill. */
+/** A probe's limit that is shorter than the standstill. */
 export const shortLimitSeconds = 0.5;
 
-/** Calls the server. This thread then stands still for longer than the short limit, before it can read the answer. */
-export async function callAndStandStill<T>(
-  server: (typeof answering)[keyof typeof answering],
-  call: (port: number) => Promise<T>,
-): Promise<T> {
+/**
+ * Runs a probe of each kind with the short limit. The application answers at once, in another thread. This thread stands
+ * still for longer than the limit, before it can read the answer. Returns the outcomes.
+ */
+export async function probeAndStandStill<T>(attempt: (probe: ShortProbe) => Promise<T>): Promise<T[]> {
+  const timeoutSeconds = shortLimitSeconds;
+  return [
+    await withServer(answerHttp, (port) => attempt({ httpGet: { port }, timeoutSeconds })),
+    await withServer(answerHttp, (port) => attempt({ tcpSocket: { port }, timeoutSeconds })),
+    await withServer(answerGrpc, (port) => attempt({ grpc: { port }, timeoutSeconds })),
+  ];
+}
+
+async function withServer<T>(server: string, call: (port: number) => Promise<T>): Promise<T> {
   const code = `import { parentPort } from "node:worker_threads";
     const server = await ${server};
     server.listen(0, "127.0.0.1", () => parentPort.postMessage(server.address().port));`;
