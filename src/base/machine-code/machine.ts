@@ -18,6 +18,9 @@ export type SystemCall =
 /** A number, the content of a register, or the address of a label. */
 export type Operand = number | { readonly register: Register } | { readonly address: string };
 
+/** The operand that is the content of a register. */
+export const inRegister = (register: Register): { readonly register: Register } => ({ register });
+
 /** A condition of a jump. It compares signed numbers. */
 export type Condition = "equal" | "unequal" | "less" | "lessOrEqual";
 

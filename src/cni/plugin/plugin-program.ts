@@ -1,11 +1,10 @@
 import { userError } from "../../base/index.ts";
 import {
-  elfProgram,
   encodings,
-  headerBytes,
-  imageBase,
-  Machine,
+  inRegister,
   memoryBase,
+  staticProgram,
+  type Machine,
   type Register,
 } from "../../base/machine-code/index.ts";
 import { supportedVersions } from "./plugin-versions.ts";
@@ -56,7 +55,6 @@ const text: Register = 4;
 const tries: Register = 5;
 
 const addressOf = (label: string): { readonly address: string } => ({ address: label });
-const inRegister = (register: Register): { readonly register: Register } => ({ register });
 /** Four characters as the 32-bit number that they form in memory. */
 const four = (characters: string): number => Buffer.from(characters, "latin1").readInt32LE();
 
@@ -72,21 +70,21 @@ export function pluginProgram({ architecture, socketPath, waitMs = defaultWaitMs
     });
   if (Buffer.byteLength(socketPath) > maxSocketPath)
     throw userError("socket-path-long", `the agent's socket ${socketPath} has more than ${maxSocketPath} bytes`);
-  const memory = new Map([
+  const labels = new Map([
     ["request", memoryBase],
     ["requestEnd", memoryBase + requestBytes],
     ["answer", memoryBase + requestBytes],
     ["answerEnd", memoryBase + requestBytes + answerBytes],
   ]);
-  const machine = new Machine(encoding, imageBase + headerBytes, memory);
   const address = Buffer.concat([Buffer.of(linux.unixFamily, 0), Buffer.from(`${socketPath}\0`)]);
-  collectVariables(machine);
-  readInput(machine);
-  connectToAgent(machine, address, waitMs);
-  exchange(machine);
-  print(machine);
-  answerAlone(machine, socketPath);
-  return elfProgram(encoding.elfMachine, machine.assemble(), requestBytes + answerBytes);
+  return staticProgram(encoding, { bytes: requestBytes + answerBytes, labels }, (machine) => {
+    collectVariables(machine);
+    readInput(machine);
+    connectToAgent(machine, address, waitMs);
+    exchange(machine);
+    print(machine);
+    answerAlone(machine, socketPath);
+  });
 }
 
 /**

@@ -1,11 +1,10 @@
 import { userError } from "../../../base/index.ts";
 import {
-  elfProgram,
   encodings,
-  headerBytes,
-  imageBase,
-  Machine,
+  inRegister,
   memoryBase,
+  staticProgram,
+  type Machine,
   type Register,
 } from "../../../base/machine-code/index.ts";
 
@@ -27,8 +26,6 @@ const number: Register = 1;
 const value: Register = 2;
 const end: Register = 3;
 
-const inRegister = (register: Register): { readonly register: Register } => ({ register });
-
 /**
  * A static program that makes the system calls which it reads. A failed call ends it, after a message, if the call has
  * one. The last call runs another program. It reads no environment, no file and no library, so that what a container
@@ -40,14 +37,14 @@ export function starterProgram(architecture: string): Uint8Array {
     throw userError("unsupported", `the lab starts no containers on ${architecture}`, {
       hint: `use a machine of ${Object.keys(encodings).join(" or ")}`,
     });
-  const memory = new Map([
+  const labels = new Map([
     ["calls", callsAddress],
     ["callsEnd", callsAddress + maxCallsBytes],
   ]);
-  const machine = new Machine(encoding, imageBase + headerBytes, memory);
-  readCalls(machine);
-  makeCalls(machine);
-  return elfProgram(encoding.elfMachine, machine.assemble(), maxCallsBytes);
+  return staticProgram(encoding, { bytes: maxCallsBytes, labels }, (machine) => {
+    readCalls(machine);
+    makeCalls(machine);
+  });
 }
 
 function readCalls(machine: Machine): void {
