@@ -14,10 +14,11 @@ export const callsDescriptor = 4;
 export const callsAddress = memoryBase;
 export const maxCallsBytes = 4 << 20;
 
+/** The length of one number in the starter's memory. */
+export const longBytes = 8;
 /** One call in the starter's memory, as numbers of eight bytes: a number, six arguments, and what follows a failure. */
 export const callFields = { number: 0, arguments: 1, failureBytes: 7, failureAddress: 8, exitCode: 9, count: 10 };
 
-const longBytes = 8;
 const argumentCount = 6;
 const unreadableExitCode = 126;
 

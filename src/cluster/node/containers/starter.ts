@@ -34,6 +34,15 @@ export interface StarterOptions {
   readonly exitDescriptor: number | undefined;
 }
 
+/** The rights of a program that only uses its own files. */
+export const noRights: ContainerRights = {
+  privileged: false,
+  capabilities: [],
+  user: 0,
+  group: 0,
+  noNewPrivileges: true,
+};
+
 type StdioOption = Extract<StdioOptions, readonly unknown[]>[number];
 export type StandardStreams = readonly [StdioOption, StdioOption, StdioOption];
 
@@ -105,11 +114,8 @@ const noProgram = 127;
  * after its rights are dropped and all descriptors but its own are closed.
  */
 export function startInContainer(options: StarterOptions): ChildProcess {
-  const calls = createMemoryFile("calls");
+  const calls = memoryFileOf("calls", encodeCalls(callsOf(options), process.arch));
   try {
-    const bytes = encodeCalls(callsOf(options), process.arch);
-    const written = writeSync(calls, bytes, 0, bytes.length, 0);
-    invariant(written === bytes.length, "memory takes all bytes");
     return spawn(starterPath(), [], {
       // Every descriptor is taken, so that the starter knows the number of the next.
       stdio: [...options.stdio, options.exitDescriptor ?? calls, calls, options.mount],
@@ -128,13 +134,23 @@ let starter: number | undefined;
 /** A path of the starter in this process. It is in sealed memory, so that no container can change it by /proc. */
 function starterPath(): string {
   if (starter === undefined) {
-    const descriptor = createMemoryFile("start");
-    const program = starterProgram(process.arch);
-    invariant(writeSync(descriptor, program) === program.length, "memory takes all bytes");
+    const descriptor = memoryFileOf("start", starterProgram(process.arch));
     sealMemoryFile(descriptor);
     starter = descriptor;
   }
   return `/proc/self/fd/${starter}`;
+}
+
+/** A memory file with these bytes, from whose start its descriptor reads. */
+function memoryFileOf(name: string, bytes: Uint8Array): number {
+  const descriptor = createMemoryFile(name);
+  try {
+    invariant(writeSync(descriptor, bytes, 0, bytes.length, 0) === bytes.length, "memory takes all bytes");
+    return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
 }
 
 function callsOf(options: StarterOptions): StarterCall[] {
@@ -160,7 +176,8 @@ function callsOf(options: StarterOptions): StarterCall[] {
     ...dropRights(rights),
     needed("cannot close descriptors", "close_range", firstToClose, maxDescriptor, 0),
     {
-      ...needed("", "execve", program, argv, variables),
+      name: "execve",
+      arguments: [program, argv, variables],
       failure: { message: `the container has no program ${program}, or too long a command`, exitCode: noProgram },
     },
   ];

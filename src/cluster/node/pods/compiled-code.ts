@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { releaseInContainer, type LabRelease } from "../../images/index.ts";
 import { buildContainerRoot } from "../containers/container-root.ts";
-import { startInContainer } from "../containers/starter.ts";
+import { noRights, startInContainer } from "../containers/starter.ts";
 import { closeDescriptor, lockFile } from "../libc.ts";
 import { inNewNamespaces } from "../namespaces.ts";
 import { compiledCodeInContainer, programMounts, programPath } from "./container-mounts.ts";
@@ -41,7 +41,6 @@ const validMs = 7 * 86_400_000;
 const marks = { done: ".done", lock: ".lock" };
 const markName = /^[0-9a-f]{40}\.(done|lock)$/;
 const rootSizeMb = 16;
-const noRights = { privileged: false, capabilities: [], user: 0, group: 0, noNewPrivileges: true };
 /** Node's folder for a version, an architecture, its flags and the user 0. */
 const folderOfRoot = /^(v\d+\.\d+\.\d+-\w+-[0-9a-f]+-)0$/;
 
