@@ -127,7 +127,7 @@ export class Machine {
     this.#emit(() => this.#encoding.copyResult(to));
   }
 
-  /** Sets an argument for {@link systemOf}. No other instruction may stand between but those that load and add. */
+  /** Sets an argument for {@link systemOf}. Only instructions that load or add may stand between the two. */
   argument(index: number, from: Register): void {
     this.#emit(() => this.#encoding.copyArgument(index, from));
   }

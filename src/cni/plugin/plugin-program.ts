@@ -26,13 +26,13 @@ const answerHeaderBytes = 8;
 
 /**
  * How long an ADD or STATUS waits for an agent that is being replaced. After that, the runtime gets the answer to try
- * again. A kubelet then waits 10 to 15 s until it does, so a start waits longer here, and a kubelet gives it four
- * minutes. STATUS waits less, because its answer tells whether the node is ready.
+ * again. A kubelet retries only after 10 to 15 s, and gives the start of a pod four minutes, so ADD waits longer.
+ * STATUS waits less, because its answer tells whether the node is ready.
  */
 const defaultWaitMs = 20_000;
 const statusWaitMs = 5_000;
 const connectPauseMs = 100;
-/** The number of the error that a system call reports when its time is over. */
+/** EAGAIN, the error of a system call whose time limit is over. */
 const timedOut = 11;
 /** The time to wait for the agent's answer. It is longer than the agent takes for any answer. */
 const answerTimeoutSeconds = 20;

@@ -62,7 +62,10 @@ export class MeshState {
     if (!reach.isEmpty) for (const listener of this.#policyListeners) listener(reach);
   }
 
-  /** What a change that is not applied yet means for policies. Most changes are of addresses, and mean nothing. */
+  /**
+   * The workloads whose policies a change may affect, before it is applied. Most changes concern only addresses, and
+   * affect none.
+   */
   #policyReach(change: MeshChange): PolicyReach {
     const reach = new PolicyReach();
     if (change.hasAllPolicies && !this.#policiesKnown) reach.addAll();

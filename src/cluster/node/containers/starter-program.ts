@@ -10,7 +10,7 @@ import {
 
 /** The descriptor from which the starter reads its system calls. */
 export const callsDescriptor = 4;
-/** The address at which the starter has what it read, and how much it reads. */
+/** The address at which the starter stores the calls, and the maximum that it reads. */
 export const callsAddress = memoryBase;
 export const maxCallsBytes = 4 << 20;
 

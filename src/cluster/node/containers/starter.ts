@@ -21,7 +21,9 @@ export interface StarterOptions {
   /** The container's mount namespace, which the starter enters. The caller enters all others. */
   readonly mount: number;
   readonly rights: ContainerRights;
-  /** How the container's own /proc is mounted, by its first process in its own PID namespace. */
+  /**
+   * How the container's first process mounts the /proc of its own PID namespace. Undefined means that it mounts none.
+   */
   readonly ownProc: "read-only" | "writable" | undefined;
   /** Whether descriptor 0 is a terminal that controls the program's session. */
   readonly ownsTerminal: boolean;
@@ -46,7 +48,7 @@ export const noRights: ContainerRights = {
 type StdioOption = Extract<StdioOptions, readonly unknown[]>[number];
 export type StandardStreams = readonly [StdioOption, StdioOption, StdioOption];
 
-/** By their numbers in the kernel. */
+/** The names of all capabilities. The index of each is its number in the kernel. */
 const capabilityNames = [
   "chown",
   "dac_override",
@@ -93,7 +95,7 @@ const capabilityNames = [
 
 const prctl = { setDumpable: 4, dropFromBoundingSet: 24, setNoNewPrivileges: 38, ambient: 47, ambientClearAll: 4 };
 const mountDescriptor = callsDescriptor + 1;
-/** The starter closes all others, so the numbers of those that it opens are known beforehand. */
+/** The descriptors that the starter opens. Their numbers are known, because it first closes all higher ones. */
 const fileSystemDescriptor = mountDescriptor + 1;
 const procDescriptor = mountDescriptor + 2;
 const maxDescriptor = 0xffff_ffff;
@@ -171,7 +173,7 @@ function callsOf(options: StarterOptions): StarterCall[] {
     ...(ownProc === undefined
       ? []
       : [needed("cannot mount /proc", "move_mount", procDescriptor, "", currentDirectory, "/proc", moveEmptyPath)]),
-    // The keys of the user's own session. A kernel without keys has none.
+    // Leaves the session keyring of the lab's user. The call fails on a kernel without keyrings, which is harmless.
     { name: "keyctl", arguments: [joinSessionKeyring, 0] },
     ...dropRights(rights),
     needed("cannot close descriptors", "close_range", firstToClose, maxDescriptor, 0),
