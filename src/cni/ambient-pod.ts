@@ -31,7 +31,7 @@ export function isFinished(pod: Pod): boolean {
   return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
 }
 
-/** The capture of a pod. The node's own says whether the DNS of pods is captured that do not say otherwise. */
+/** Returns how a pod is captured. `dns` is the node's default, which the pod's annotation overrides. */
 export function captureOptionsOf(pod: Pod, { dns, ipv6 }: Pick<CaptureOptions, "dns" | "ipv6">): CaptureOptions {
   const annotations = pod.metadata.annotations ?? {};
   return {

@@ -42,8 +42,8 @@ export interface PodEnrollerOptions {
   readonly probes: HostProbeRules;
   readonly excludedNamespaces: readonly string[];
   /**
-   * Whether pods join the mesh, whether the DNS of pods is captured that do not say otherwise, and whether their IPv6
-   * is captured.
+   * Whether pods join the mesh, whether their DNS is captured unless an annotation says otherwise, and whether their
+   * IPv6 is captured.
    */
   readonly capture: { readonly pods: boolean; readonly dns: boolean; readonly ipv6: boolean };
   readonly log: Logger;

@@ -18,6 +18,9 @@ export type SystemCall =
 /** A number, the content of a register, or the address of a label. */
 export type Operand = number | { readonly register: Register } | { readonly address: string };
 
+/** The operand that is the content of a register. */
+export const inRegister = (register: Register): { readonly register: Register } => ({ register });
+
 /** A condition of a jump. It compares signed numbers. */
 export type Condition = "equal" | "unequal" | "less" | "lessOrEqual";
 
@@ -124,7 +127,7 @@ export class Machine {
     this.#emit(() => this.#encoding.copyResult(to));
   }
 
-  /** Sets an argument for {@link systemOf}. No other instruction may stand between but those that load and add. */
+  /** Sets an argument for {@link systemOf}. Only instructions that load or add may stand between the two. */
   argument(index: number, from: Register): void {
     this.#emit(() => this.#encoding.copyArgument(index, from));
   }

@@ -156,7 +156,10 @@ function setReadOnly(directory: number, path: string, flags: number): void {
   checked(result, `make ${path} read-only`);
 }
 
-/** A copy of a file or directory with all mounts below it, which {@link attachTree} mounts. The caller closes it. */
+/**
+ * A detached copy of the mount of a file or directory with all mounts below, for {@link attachTree}. The caller closes
+ * it.
+ */
 export function copyTree(path: string): number {
   const flags = cloneTree | openFlags.closeOnExec | atRecursive;
   return checked(calls.syscallOpenTree(systemCalls.openTree, atCurrentDirectory, path, flags), `copy mount ${path}`);
@@ -169,8 +172,8 @@ export function attachTree(tree: number, target: number, path: string): void {
 }
 
 /**
- * Opens a place without its content. Undefined if it does not exist. Follows links, but none of /proc's, which lead to
- * files of other processes.
+ * Opens a file or directory without its content. Returns undefined if it does not exist. Follows links, except those of
+ * /proc that lead to files of other processes.
  */
 export function openPlace(path: string): number | undefined {
   const how = Buffer.alloc(24);
@@ -190,7 +193,7 @@ export function makeEntry(directory: number, name: string, isDirectory: boolean)
     );
 }
 
-/** A file in memory alone, of which programs can be run. */
+/** Creates a file that is only in memory, and may be executed. */
 export function createMemoryFile(name: string): number {
   const { closeOnExec, allowSealing, executable } = memoryFileFlags;
   const flags = closeOnExec | allowSealing;
@@ -199,7 +202,7 @@ export function createMemoryFile(name: string): number {
   return made >= 0 ? made : checked(calls.memfdCreate(name, flags), "memfd_create");
 }
 
-/** Lets nobody change a file in memory any more. */
+/** Makes a file in memory immutable. */
 export function sealMemoryFile(descriptor: number): void {
   checked(calls.fcntl(descriptor, addSealsCommand, allSeals), "seal memory");
 }

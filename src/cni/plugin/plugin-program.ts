@@ -1,11 +1,10 @@
 import { userError } from "../../base/index.ts";
 import {
-  elfProgram,
   encodings,
-  headerBytes,
-  imageBase,
-  Machine,
+  inRegister,
   memoryBase,
+  staticProgram,
+  type Machine,
   type Register,
 } from "../../base/machine-code/index.ts";
 import { supportedVersions } from "./plugin-versions.ts";
@@ -27,13 +26,13 @@ const answerHeaderBytes = 8;
 
 /**
  * How long an ADD or STATUS waits for an agent that is being replaced. After that, the runtime gets the answer to try
- * again. A kubelet then waits 10 to 15 s until it does, so a start waits longer here, and a kubelet gives it four
- * minutes. STATUS waits less, because its answer tells whether the node is ready.
+ * again. A kubelet retries only after 10 to 15 s, and gives the start of a pod four minutes, so ADD waits longer.
+ * STATUS waits less, because its answer tells whether the node is ready.
  */
 const defaultWaitMs = 20_000;
 const statusWaitMs = 5_000;
 const connectPauseMs = 100;
-/** The number of the error that a system call reports when its time is over. */
+/** EAGAIN, the error of a system call whose time limit is over. */
 const timedOut = 11;
 /** The time to wait for the agent's answer. It is longer than the agent takes for any answer. */
 const answerTimeoutSeconds = 20;
@@ -56,7 +55,6 @@ const text: Register = 4;
 const tries: Register = 5;
 
 const addressOf = (label: string): { readonly address: string } => ({ address: label });
-const inRegister = (register: Register): { readonly register: Register } => ({ register });
 /** Four characters as the 32-bit number that they form in memory. */
 const four = (characters: string): number => Buffer.from(characters, "latin1").readInt32LE();
 
@@ -72,21 +70,21 @@ export function pluginProgram({ architecture, socketPath, waitMs = defaultWaitMs
     });
   if (Buffer.byteLength(socketPath) > maxSocketPath)
     throw userError("socket-path-long", `the agent's socket ${socketPath} has more than ${maxSocketPath} bytes`);
-  const memory = new Map([
+  const labels = new Map([
     ["request", memoryBase],
     ["requestEnd", memoryBase + requestBytes],
     ["answer", memoryBase + requestBytes],
     ["answerEnd", memoryBase + requestBytes + answerBytes],
   ]);
-  const machine = new Machine(encoding, imageBase + headerBytes, memory);
   const address = Buffer.concat([Buffer.of(linux.unixFamily, 0), Buffer.from(`${socketPath}\0`)]);
-  collectVariables(machine);
-  readInput(machine);
-  connectToAgent(machine, address, waitMs);
-  exchange(machine);
-  print(machine);
-  answerAlone(machine, socketPath);
-  return elfProgram(encoding.elfMachine, machine.assemble(), requestBytes + answerBytes);
+  return staticProgram(encoding, { bytes: requestBytes + answerBytes, labels }, (machine) => {
+    collectVariables(machine);
+    readInput(machine);
+    connectToAgent(machine, address, waitMs);
+    exchange(machine);
+    print(machine);
+    answerAlone(machine, socketPath);
+  });
 }
 
 /**

@@ -76,7 +76,7 @@ export async function serveDnsUdp(fd: number, isIpv6: boolean, answer: AnswerQue
 
 /**
  * Serves on an address, or on a listening descriptor, whose ownership it takes. When closed, it first answers the
- * queries that it has read, and ends each connection behind its last answer.
+ * queries that it has read, and ends each connection after its last answer.
  */
 export async function serveDnsTcp(
   where: ListenOptions,
@@ -143,7 +143,7 @@ class DnsConnection implements ByteStreamHandler {
     this.#place = place;
   }
 
-  /** Ends the connection behind the answers to the queries that were read. */
+  /** Ends the connection after the answers to the queries that were read. */
   leave(): void {
     this.#takesNoMore = true;
     this.#next();

@@ -58,7 +58,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     return !this.#retired && this.#connection.takesStream;
   }
 
-  /** Since when it has no stream, on the steady clock. Undefined if it has one, or takes no more. */
+  /** The time on the steady clock since which it has had no stream. Undefined if it has one, or takes no more. */
   get idleSinceMs(): number | undefined {
     return this.takesStreams && this.#connection.activeStreams === 0 ? this.#idleSinceMs : undefined;
   }

@@ -235,7 +235,7 @@ export class HbonePool {
     return idlest !== undefined;
   }
 
-  /** Its last connection may have ended while a connect waited, and then the pool has forgotten it. */
+  /** Lists a target again that the pool forgot because its last connection ended while a connect waited. */
   #remember(target: Target): void {
     const { address } = target.poolTarget;
     const known = this.#targets.get(address) ?? [];

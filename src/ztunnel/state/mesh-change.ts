@@ -1,4 +1,4 @@
-import type { AuthorizationPolicy, Service, Workload } from "./model.ts";
+import { policyKey, type AuthorizationPolicy, type Service, type Workload } from "./model.ts";
 
 /** An update as plain data, so that one thread can send it to others. Removals are applied first. */
 export interface MeshChange {
@@ -38,10 +38,10 @@ export class PolicyReach {
   }
 
   /** Adds a policy that arrived, changed or left. A changed one is added as it was and as it is. */
-  addPolicy({ scope, namespace, name }: AuthorizationPolicy): void {
-    if (scope === "Global") this.#isWhole = true;
-    if (scope === "Namespace") this.#namespaces.add(namespace);
-    this.#policies.add(`${namespace}/${name}`);
+  addPolicy(policy: AuthorizationPolicy): void {
+    if (policy.scope === "Global") this.#isWhole = true;
+    if (policy.scope === "Namespace") this.#namespaces.add(policy.namespace);
+    this.#policies.add(policyKey(policy));
   }
 
   /** Adds a workload whose list of policies may be another one now. */

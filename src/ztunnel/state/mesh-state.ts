@@ -3,6 +3,7 @@ import { AddressRanges } from "./address-ranges.ts";
 import { noChange, PolicyReach, type MeshChange } from "./mesh-change.ts";
 import {
   addressKey,
+  policyKey,
   serviceKey,
   type AuthorizationPolicy,
   type GatewayAddress,
@@ -61,13 +62,16 @@ export class MeshState {
     if (!reach.isEmpty) for (const listener of this.#policyListeners) listener(reach);
   }
 
-  /** What a change that is not applied yet means for policies. Most changes are of addresses, and mean nothing. */
+  /**
+   * The workloads whose policies a change may affect, before it is applied. Most changes concern only addresses, and
+   * affect none.
+   */
   #policyReach(change: MeshChange): PolicyReach {
     const reach = new PolicyReach();
     if (change.hasAllPolicies && !this.#policiesKnown) reach.addAll();
     for (const key of change.removedPolicies) this.#addPresent(reach, key);
     for (const policy of change.policies) {
-      this.#addPresent(reach, `${policy.namespace}/${policy.name}`);
+      this.#addPresent(reach, policyKey(policy));
       reach.addPolicy(policy);
     }
     for (const name of change.removedAddresses) if (this.#workloads.has(name)) reach.addWorkload(name);
@@ -150,7 +154,7 @@ export class MeshState {
   }
 
   putPolicy(policy: AuthorizationPolicy): void {
-    const key = `${policy.namespace}/${policy.name}`;
+    const key = policyKey(policy);
     this.removePolicy(key);
     this.#policies.set(key, policy);
     if (policy.scope === "WorkloadSelector") return;

@@ -126,6 +126,10 @@ export function hasFamilyOf({ ipFamilies }: Pick<Service, "ipFamilies">, address
   return ipFamilyOf(address) === (ipFamilies === "IPv6" ? "ipv6" : "ipv4");
 }
 
+export function policyKey(policy: { readonly namespace: string; readonly name: string }): string {
+  return `${policy.namespace}/${policy.name}`;
+}
+
 export function serviceKey(service: { readonly namespace: string; readonly hostname: string }): string {
   return `${service.namespace}/${service.hostname}`;
 }

@@ -34,7 +34,10 @@ export interface ZdsClientOptions {
 const maxPauseMs = 1_000;
 /** About how many attempts fail in a minute. Each minute without an agent has one warning. */
 const attemptsPerWarning = 80;
-/** Expected while the node starts, because the agent may start after us. */
+/**
+ * The number of failures before the first warning. They are expected while the node starts, as the agent may start
+ * later.
+ */
 const quietAttempts = 8;
 
 /** A message that was read, or the reason why it cannot be. */

@@ -15,7 +15,7 @@ import {
   startTicksOf,
   type SpawnedContainer,
 } from "./container-process.ts";
-import { buildContainerRoot } from "./container-root.ts";
+import { buildTestRoot } from "./testing/test-root.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
 
 requireOwnNetwork();
@@ -30,16 +30,7 @@ const everything = {
 
 function start(script: string): { directory: string; spawned: SpawnedContainer } {
   const directory = mkdtempSync(join(tmpdir(), "serin-container-"));
-  const mount = buildContainerRoot({
-    workDirectory: mkdtempSync(join(tmpdir(), "serin-root-")),
-    mounts: [],
-    scripts: {},
-    etcFiles: {},
-    hostProc: false,
-    workingDirectory: "/tmp/deep/er",
-    readOnlyRoot: false,
-    sizeMb: 16,
-  });
+  const mount = buildTestRoot({ workingDirectory: "/tmp/deep/er" });
   const rights = { privileged: false, capabilities: ["kill"], user: 0, group: 0, noNewPrivileges: false };
   const command = {
     argv: ["/bin/sh", "-c", script],

@@ -239,15 +239,15 @@ export function adoptContainer(identity: ProcessIdentity, directory: string, clo
 }
 
 /**
- * The first process writes the code at the begin of the file. The container's programs may write more there through the
- * first process' descriptor, of any length.
+ * The first process writes the code at the start of the file. Programs of the container may append any amount through
+ * its descriptor, so only the first bytes are read.
  */
 function exitStatusIn(directory: string): ExitStatus {
-  const [code] = /^\d{1,3}(?=\n)/.exec(beginOfFile(join(directory, exitName))) ?? [];
+  const [code] = /^\d{1,3}(?=\n)/.exec(startOfFile(join(directory, exitName))) ?? [];
   return code === undefined ? { exitCode: 137, lost: true } : { exitCode: Number(code), lost: false };
 }
 
-function beginOfFile(path: string): string {
+function startOfFile(path: string): string {
   try {
     const descriptor = openSync(path, "r");
     try {

@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { buildContainerRoot, type ContainerMount } from "./container-root.ts";
+import type { ContainerMount } from "./container-root.ts";
+import { buildTestRoot } from "./testing/test-root.ts";
 import { closeDescriptor } from "../libc.ts";
 import { inNewNamespaces } from "../namespaces.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
@@ -22,16 +23,7 @@ async function inContainer(
   mounts: readonly ContainerMount[],
   script: string,
 ): Promise<{ stdout: string; stderr: string }> {
-  const mount = buildContainerRoot({
-    workDirectory: scratch(),
-    mounts,
-    scripts: {},
-    etcFiles: { "resolv.conf": "nameserver 10.96.0.10\n" },
-    hostProc: false,
-    workingDirectory: "/",
-    readOnlyRoot: false,
-    sizeMb: 16,
-  });
+  const mount = buildTestRoot({ mounts, etcFiles: { "resolv.conf": "nameserver 10.96.0.10\n" } });
   const start = (): ChildProcess =>
     startInContainer({
       mount,

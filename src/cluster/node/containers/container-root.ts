@@ -54,7 +54,7 @@ export interface ContainerRootOptions {
    * and no other is ever among its mounts.
    */
   readonly hostProc: boolean;
-  /** It is made if it is missing, as container runtimes do. */
+  /** The program's working directory. Like container runtimes, the node makes it if it is missing. */
   readonly workingDirectory: string;
   readonly readOnlyRoot: boolean;
   /** The tmpfs limit for all files that the container writes outside its volumes. */
@@ -136,7 +136,7 @@ export function buildRootOf(directory: string): number {
 
 function inNewMounts(change: () => void): number {
   return inNewNamespaces({ mount: true }, () => {
-    // It is opened now, because there will be no /proc of the machine.
+    // It is opened first, because `change` removes the machine's /proc.
     const namespace = openNamespace("self", "mnt");
     try {
       mount("none", "/", null, mountFlags.recursive | mountFlags.private);
@@ -310,7 +310,7 @@ function mountPoint({ target, isDirectory }: Pick<VolumeTree, "target" | "isDire
   return mountPoint({ target, isDirectory });
 }
 
-/** A directory that cannot be made is reported by the container's first process, which cannot enter it. */
+/** Ignores failures: the container's first process reports a directory that it cannot enter. */
 function makeWorkingDirectory(path: string): void {
   try {
     closeDescriptor(mountPoint({ target: path, isDirectory: true }));

@@ -22,7 +22,8 @@ import koffi from "koffi";
 import { until } from "../../../base/testing/index.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
 import { programPidOf, spawnContainer, type SpawnedContainer } from "./container-process.ts";
-import { buildContainerRoot, type ContainerMount } from "./container-root.ts";
+import type { ContainerMount } from "./container-root.ts";
+import { buildTestRoot } from "./testing/test-root.ts";
 import type { ExecContext } from "./exec-context.ts";
 import { closeDescriptor } from "../libc.ts";
 import { execInContainer, openTerminal, spawnInContainer, terminalStream } from "./exec-session.ts";
@@ -52,16 +53,7 @@ interface Started {
 
 function start(script: string, options: Options = {}): Started {
   const { workingDirectory = "/", hostProc = false } = options;
-  const mount = buildContainerRoot({
-    workDirectory: scratch(),
-    mounts: options.mounts ?? [],
-    scripts: {},
-    etcFiles: {},
-    hostProc,
-    workingDirectory,
-    readOnlyRoot: false,
-    sizeMb: 16,
-  });
+  const mount = buildTestRoot({ mounts: options.mounts ?? [], hostProc, workingDirectory });
   const rights = {
     privileged: false,
     capabilities: options.capabilities ?? [],
@@ -97,7 +89,7 @@ async function outputOf(script: string, options: Options = {}): Promise<string> 
 
 const spies = (directory: string): ContainerMount[] => [{ source: directory, target: "/spy", readOnly: false }];
 
-/** What a container that sleeps prints, while another command runs in it. */
+/** Returns what a sleeping container and a command in it print. */
 async function outputWithExec(options: Options): Promise<string> {
   const { spawned, output, context } = start("echo ready >/spy/ready; sleep 987", options);
   const ready = options.mounts?.find(({ target }) => target === "/spy")?.source ?? "";
@@ -138,16 +130,13 @@ test("a library that a volume adds to /etc/ld.so.preload is loaded by no program
 test("programs that the variable PATH or a volume puts before the machine's run with the container's rights alone", async () => {
   const directory = scratch();
   mkdirSync(join(directory, "bin"));
-  writeFileSync(join(directory, "notes"), "");
   const names = ["mount", "mkdir", "setpriv", "true"];
   const places = names.map((name) => realpathSync(`/usr/bin/${name}`));
   for (const name of names)
     writeFileSync(
       join(directory, "bin", name),
       "#!/bin/sh\nwhile read -r line; do echo $line; done </proc/self/status >>/spy/notes\n",
-      {
-        mode: 0o755,
-      },
+      { mode: 0o755 },
     );
   const covers = places.map((target, index) => ({
     source: join(directory, "bin", names[index] ?? ""),

@@ -1,5 +1,5 @@
 import { invariant, userError } from "../../../base/index.ts";
-import { callFields, callsAddress, maxCallsBytes } from "./starter-program.ts";
+import { callFields, callsAddress, longBytes, maxCallsBytes } from "./starter-program.ts";
 
 /** The numbers of the calls that differ between processors, and of those that are the same on all. */
 const numbersByArchitecture = {
@@ -41,8 +41,6 @@ export interface StarterCall {
   /** What the starter prints if the kernel refuses the call, before it ends. Without one, it continues. */
   readonly failure?: { readonly message: string; readonly exitCode: number };
 }
-
-const longBytes = 8;
 
 /** The calls as the starter reads them: first all calls, then what they point to. Throws a user error if too long. */
 export function encodeCalls(calls: readonly StarterCall[], architecture: string): Buffer {

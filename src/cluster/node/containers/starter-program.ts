@@ -1,24 +1,24 @@
 import { userError } from "../../../base/index.ts";
 import {
-  elfProgram,
   encodings,
-  headerBytes,
-  imageBase,
-  Machine,
+  inRegister,
   memoryBase,
+  staticProgram,
+  type Machine,
   type Register,
 } from "../../../base/machine-code/index.ts";
 
 /** The descriptor from which the starter reads its system calls. */
 export const callsDescriptor = 4;
-/** The address at which the starter has what it read, and how much it reads. */
+/** The address at which the starter stores the calls, and the maximum that it reads. */
 export const callsAddress = memoryBase;
 export const maxCallsBytes = 4 << 20;
 
+/** The length of one number in the starter's memory. */
+export const longBytes = 8;
 /** One call in the starter's memory, as numbers of eight bytes: a number, six arguments, and what follows a failure. */
 export const callFields = { number: 0, arguments: 1, failureBytes: 7, failureAddress: 8, exitCode: 9, count: 10 };
 
-const longBytes = 8;
 const argumentCount = 6;
 const unreadableExitCode = 126;
 
@@ -26,8 +26,6 @@ const place: Register = 0;
 const number: Register = 1;
 const value: Register = 2;
 const end: Register = 3;
-
-const inRegister = (register: Register): { readonly register: Register } => ({ register });
 
 /**
  * A static program that makes the system calls which it reads. A failed call ends it, after a message, if the call has
@@ -40,14 +38,14 @@ export function starterProgram(architecture: string): Uint8Array {
     throw userError("unsupported", `the lab starts no containers on ${architecture}`, {
       hint: `use a machine of ${Object.keys(encodings).join(" or ")}`,
     });
-  const memory = new Map([
+  const labels = new Map([
     ["calls", callsAddress],
     ["callsEnd", callsAddress + maxCallsBytes],
   ]);
-  const machine = new Machine(encoding, imageBase + headerBytes, memory);
-  readCalls(machine);
-  makeCalls(machine);
-  return elfProgram(encoding.elfMachine, machine.assemble(), maxCallsBytes);
+  return staticProgram(encoding, { bytes: maxCallsBytes, labels }, (machine) => {
+    readCalls(machine);
+    makeCalls(machine);
+  });
 }
 
 function readCalls(machine: Machine): void {

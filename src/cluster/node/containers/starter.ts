@@ -21,7 +21,9 @@ export interface StarterOptions {
   /** The container's mount namespace, which the starter enters. The caller enters all others. */
   readonly mount: number;
   readonly rights: ContainerRights;
-  /** How the container's own /proc is mounted, by its first process in its own PID namespace. */
+  /**
+   * How the container's first process mounts the /proc of its own PID namespace. Undefined means that it mounts none.
+   */
   readonly ownProc: "read-only" | "writable" | undefined;
   /** Whether descriptor 0 is a terminal that controls the program's session. */
   readonly ownsTerminal: boolean;
@@ -34,10 +36,19 @@ export interface StarterOptions {
   readonly exitDescriptor: number | undefined;
 }
 
+/** The rights of a program that only uses its own files. */
+export const noRights: ContainerRights = {
+  privileged: false,
+  capabilities: [],
+  user: 0,
+  group: 0,
+  noNewPrivileges: true,
+};
+
 type StdioOption = Extract<StdioOptions, readonly unknown[]>[number];
 export type StandardStreams = readonly [StdioOption, StdioOption, StdioOption];
 
-/** By their numbers in the kernel. */
+/** The names of all capabilities. The index of each is its number in the kernel. */
 const capabilityNames = [
   "chown",
   "dac_override",
@@ -84,7 +95,7 @@ const capabilityNames = [
 
 const prctl = { setDumpable: 4, dropFromBoundingSet: 24, setNoNewPrivileges: 38, ambient: 47, ambientClearAll: 4 };
 const mountDescriptor = callsDescriptor + 1;
-/** The starter closes all others, so the numbers of those that it opens are known beforehand. */
+/** The descriptors that the starter opens. Their numbers are known, because it first closes all higher ones. */
 const fileSystemDescriptor = mountDescriptor + 1;
 const procDescriptor = mountDescriptor + 2;
 const maxDescriptor = 0xffff_ffff;
@@ -105,11 +116,8 @@ const noProgram = 127;
  * after its rights are dropped and all descriptors but its own are closed.
  */
 export function startInContainer(options: StarterOptions): ChildProcess {
-  const calls = createMemoryFile("calls");
+  const calls = memoryFileOf("calls", encodeCalls(callsOf(options), process.arch));
   try {
-    const bytes = encodeCalls(callsOf(options), process.arch);
-    const written = writeSync(calls, bytes, 0, bytes.length, 0);
-    invariant(written === bytes.length, "memory takes all bytes");
     return spawn(starterPath(), [], {
       // Every descriptor is taken, so that the starter knows the number of the next.
       stdio: [...options.stdio, options.exitDescriptor ?? calls, calls, options.mount],
@@ -128,13 +136,23 @@ let starter: number | undefined;
 /** A path of the starter in this process. It is in sealed memory, so that no container can change it by /proc. */
 function starterPath(): string {
   if (starter === undefined) {
-    const descriptor = createMemoryFile("start");
-    const program = starterProgram(process.arch);
-    invariant(writeSync(descriptor, program) === program.length, "memory takes all bytes");
+    const descriptor = memoryFileOf("start", starterProgram(process.arch));
     sealMemoryFile(descriptor);
     starter = descriptor;
   }
   return `/proc/self/fd/${starter}`;
+}
+
+/** A memory file with these bytes, from whose start its descriptor reads. */
+function memoryFileOf(name: string, bytes: Uint8Array): number {
+  const descriptor = createMemoryFile(name);
+  try {
+    invariant(writeSync(descriptor, bytes, 0, bytes.length, 0) === bytes.length, "memory takes all bytes");
+    return descriptor;
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
 }
 
 function callsOf(options: StarterOptions): StarterCall[] {
@@ -155,12 +173,13 @@ function callsOf(options: StarterOptions): StarterCall[] {
     ...(ownProc === undefined
       ? []
       : [needed("cannot mount /proc", "move_mount", procDescriptor, "", currentDirectory, "/proc", moveEmptyPath)]),
-    // The keys of the user's own session. A kernel without keys has none.
+    // Leaves the session keyring of the lab's user. The call fails on a kernel without keyrings, which is harmless.
     { name: "keyctl", arguments: [joinSessionKeyring, 0] },
     ...dropRights(rights),
     needed("cannot close descriptors", "close_range", firstToClose, maxDescriptor, 0),
     {
-      ...needed("", "execve", program, argv, variables),
+      name: "execve",
+      arguments: [program, argv, variables],
       failure: { message: `the container has no program ${program}, or too long a command`, exitCode: noProgram },
     },
   ];

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { SerinError, transientError } from "../../../base/index.ts";
 import { buildRootOf } from "../containers/container-root.ts";
-import { startInContainer } from "../containers/starter.ts";
+import { noRights, startInContainer } from "../containers/starter.ts";
 import { closeDescriptor } from "../libc.ts";
 import { inNewNamespaces } from "../namespaces.ts";
 import { inDirectoryBelow, openFileBelow, readEndBelow } from "../place-below.ts";
@@ -15,7 +15,6 @@ const interfaceName = "eth0";
 const timeoutMs = 30_000;
 const maxOutputBytes = 64 << 10;
 const maxConfigBytes = 1 << 20;
-const noRights = { privileged: false, capabilities: [], user: 0, group: 0, noNewPrivileges: true };
 
 /** The node's own network, which the runtime makes itself. Other plugins are chained behind it. */
 const ownNetwork = { cniVersion: "1.1.0", name: "lab", plugins: [{ type: "lab" }] };

@@ -18,13 +18,15 @@ import { join } from "node:path";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { releaseInContainer, type LabRelease } from "../../images/index.ts";
 import { buildContainerRoot } from "../containers/container-root.ts";
-import { startInContainer } from "../containers/starter.ts";
+import { noRights, startInContainer } from "../containers/starter.ts";
 import { closeDescriptor, lockFile } from "../libc.ts";
 import { inNewNamespaces } from "../namespaces.ts";
 import { compiledCodeInContainer, programMounts, programPath } from "./container-mounts.ts";
 
 export interface CompiledCodeOptions {
-  /** The directory of the lab's own compiled code, which no container sees. Ours is below. */
+  /**
+   * The directory of the lab's own compiled code, which no container sees. The code for containers is in its `pods`.
+   */
   readonly directory: string;
   /** An existing directory of this node, for the files of one run. */
   readonly workDirectory: string;
@@ -35,17 +37,22 @@ export interface CompiledCodeOptions {
   readonly log: Logger;
 }
 
-/** Reads leave no trace, so the code of a release that is in use may be pruned. Then it is compiled again. */
+/**
+ * How long a release counts as compiled. Code in use may be pruned, because reads leave no trace on its files. After
+ * this time, it is compiled again.
+ */
 const validMs = 7 * 86_400_000;
 /** The marks of a release that was compiled, and of one that is being compiled, behind a hash of 40 digits. */
 const marks = { done: ".done", lock: ".lock" };
 const markName = /^[0-9a-f]{40}\.(done|lock)$/;
 const rootSizeMb = 16;
-const noRights = { privileged: false, capabilities: [], user: 0, group: 0, noNewPrivileges: true };
 /** Node's folder for a version, an architecture, its flags and the user 0. */
 const folderOfRoot = /^(v\d+\.\d+\.\d+-\w+-[0-9a-f]+-)0$/;
 
-/** V8's flags by which bin/serin starts programs, as far as they lead to another folder, and the programs. */
+/**
+ * The V8 flags with which bin/serin starts programs, and the files of these programs. Lists only flags that change the
+ * name of Node's folder for compiled code.
+ */
 const runs = [
   { flags: [], programs: ["cmd/main.*", "chunks/*.js", "**/*.worker.*"] },
   { flags: ["--heap-growing-percent=25"], programs: ["cmd/main.*", "{chunks,cmd}/{rollout,prometheus}{-,.}*"] },
@@ -95,7 +102,9 @@ export class CompiledCode {
     this.#directory = join(options.directory, "pods");
   }
 
-  /** What containers of a release and a user read, which may still be empty. Undefined if there is none. */
+  /**
+   * The directory that containers of a release and a user read. It may still be empty. Undefined if it cannot be made.
+   */
   directoryFor(release: LabRelease, user: number): string | undefined {
     try {
       mkdirSync(this.#directory, { recursive: true, mode: 0o755 });
@@ -111,7 +120,7 @@ export class CompiledCode {
     }
   }
 
-  /** Node looks in a folder of the process' user. */
+  /** Links the compiled code for a user, because Node looks in a folder for the user of its process. */
   #linkFor(user: number): void {
     const names = new Set(readdirSync(this.#directory));
     for (const name of names) {
@@ -142,7 +151,7 @@ export class CompiledCode {
     }
   }
 
-  /** Several nodes and labs share the directory. The kernel gives back the lock of a process that was killed. */
+  /** Several nodes and labs share the directory. The kernel releases the lock of a process that was killed. */
   async #fillOnce(key: string, fill: () => Promise<void>): Promise<void> {
     const [done, lock] = [join(this.#directory, `${key}${marks.done}`), join(this.#directory, `${key}${marks.lock}`)];
     if (this.#isValid(done)) return;
@@ -232,8 +241,8 @@ export class CompiledCode {
 }
 
 /**
- * Equal for all copies of one program, so that copies which differ in their version share the compiled code. The main
- * module of a bundle imports all others by names that contain hashes. Sources have only their time.
+ * A text that is equal for all copies of one program, so that copies of different versions share the compiled code. The
+ * main module of a bundle imports all others by names that contain hashes. Sources have only their time.
  */
 function stateOf(main: string): string {
   return main.endsWith(".ts") ? String(statSync(main).mtimeMs) : readFileSync(main, "utf8");

@@ -10,7 +10,7 @@ import { until } from "../../../base/testing/index.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
 import { readLogText } from "../containers/container-log.ts";
 import { programPidOf, spawnContainer } from "../containers/container-process.ts";
-import { buildContainerRoot } from "../containers/container-root.ts";
+import { buildTestRoot } from "../containers/testing/test-root.ts";
 import { type ContainerRecord, newRecord } from "./container-record.ts";
 import { ManagedContainer } from "./managed-container.ts";
 import type { PodHost } from "./pod-host.ts";
@@ -51,16 +51,7 @@ function startContainer(): StartedContainer {
   const logs = join(memory, "logs");
   mkdirSync(directory, { recursive: true });
   mkdirSync(join(logs, spec.name), { recursive: true });
-  const mount = buildContainerRoot({
-    workDirectory: mkdtempSync(join(tmpdir(), "managed-container-root-")),
-    mounts: [],
-    scripts: {},
-    etcFiles: {},
-    hostProc: false,
-    workingDirectory: "/",
-    readOnlyRoot: false,
-    sizeMb: 16,
-  });
+  const mount = buildTestRoot();
   const { process } = spawnContainer({
     namespaces: { mount },
     hostPid: false,

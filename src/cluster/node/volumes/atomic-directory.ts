@@ -58,7 +58,10 @@ export function writeAtomicDirectory(
   return true;
 }
 
-/** The name of the directory with the files. Nothing else counts, because it is removed later. */
+/**
+ * The name of the directory with the current files, which the next update removes. Undefined if the link leads anywhere
+ * else, because a container may have changed it.
+ */
 function currentGeneration(directory: string): string | undefined {
   try {
     const name = readlinkSync(join(directory, dataLink));

@@ -48,7 +48,9 @@ const defaultTokenSeconds = 3_600;
 const tokenRenewShare = 0.8;
 /** The kernel's trees, which all nodes of the lab share. */
 const sharedHostPaths = ["/proc", "/sys", "/dev"];
-/** A place for devices alone. Its directories also contain the memory and the queues of the lab's user. */
+/**
+ * The directory of which pods get only devices, because it also contains shared memory and queues of the lab's user.
+ */
 const deviceDirectory = "/dev";
 /** The kernel's numbers of terminals: consoles, /dev/tty and the masters, and those of /dev/pts. */
 const terminalMajors = [4, 5, 136, 137, 138, 139, 140, 141, 142, 143];

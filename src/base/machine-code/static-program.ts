@@ -1,8 +1,13 @@
+import { Machine, type Encoding } from "./machine.ts";
+
 /** The address of the file's bytes in memory. It is below 2 GiB, so that an address is a 32-bit number. */
-export const imageBase = 0x40_0000;
+const imageBase = 0x40_0000;
 /** The address of memory that is zero at the start and not in the file. */
 export const memoryBase = 0x1000_0000;
-export const headerBytes = 64 + 3 * 56;
+const headerBytes = 64 + 3 * 56;
+
+/** The address of a program's first instruction. */
+const entryAddress = imageBase + headerBytes;
 
 const loadSegment = 1;
 const stackSegment = 0x6474_e551;
@@ -12,6 +17,23 @@ const readable = 4;
 /** The largest page size of arm64. */
 const alignment = 0x1_0000;
 
+/** Memory from {@link memoryBase} on, with labels for addresses in it. */
+export interface ProgramMemory {
+  readonly bytes: number;
+  readonly labels: ReadonlyMap<string, number>;
+}
+
+/** Builds a static executable from the instructions and constants that `write` adds. */
+export function staticProgram(
+  encoding: Encoding,
+  memory: ProgramMemory,
+  write: (machine: Machine) => void,
+): Uint8Array {
+  const machine = new Machine(encoding, entryAddress, memory.labels);
+  write(machine);
+  return elfProgram(encoding.elfMachine, machine.assemble(), memory.bytes);
+}
+
 interface Segment {
   readonly type: number;
   readonly flags: number;
@@ -20,8 +42,8 @@ interface Segment {
   readonly memoryBytes: number;
 }
 
-/** Builds a static executable. Code and constants are not writable. Memory and stack are not executable. */
-export function elfProgram(machine: number, image: Uint8Array, memoryBytes: number): Uint8Array {
+/** Code and constants are not writable. Memory and stack are not executable. */
+function elfProgram(machine: number, image: Uint8Array, memoryBytes: number): Uint8Array {
   const file = new Uint8Array(headerBytes + image.length);
   const view = new DataView(file.buffer);
   // 64 bits, little-endian, version 1.
@@ -29,7 +51,7 @@ export function elfProgram(machine: number, image: Uint8Array, memoryBytes: numb
   view.setUint16(16, 2, true);
   view.setUint16(18, machine, true);
   view.setUint32(20, 1, true);
-  view.setUint32(24, imageBase + headerBytes, true);
+  view.setUint32(24, entryAddress, true);
   view.setUint32(32, 64, true);
   view.setUint16(52, 64, true);
   view.setUint16(54, 56, true);
