@@ -55,6 +55,12 @@ export interface AttemptsOwner {
   upstreamTakesMore(): void;
 }
 
+/** A retry that was taken from the breaker of its cluster. */
+interface TakenRetry {
+  readonly policy: RetryPolicy;
+  readonly cluster: Cluster;
+}
+
 /** Attempts of one exchange, one after the other, to have its request answered by an endpoint of a cluster. */
 export class Attempts implements PoolUser, ResponseReceiver {
   readonly #owner: AttemptsOwner;
@@ -437,13 +443,37 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   #retryLater(): boolean {
+    const retry = this.#takeRetry();
+    if (retry === undefined) return false;
+    this.#schedule(retry);
+    return true;
+  }
+
+  /** Makes another attempt instead of passing on a response that has begun to arrive. */
+  #retryInstead(complete: boolean): boolean {
+    const retry = this.#takeRetry();
+    if (retry === undefined) return false;
+    const channel = this.#channel;
+    this.#channel = undefined;
+    if (!complete) channel?.abandon();
+    this.#leave(true);
+    this.#schedule(retry);
+    return true;
+  }
+
+  /** Takes a retry from the cluster's breaker, if the policy allows another attempt of this request. */
+  #takeRetry(): TakenRetry | undefined {
     const policy = this.#action?.retry;
     const { cluster } = this;
-    if (policy === undefined || cluster === undefined || !this.#hasRetry(policy)) return false;
-    if (!cluster.breaker.retries.take()) {
-      this.unretried = responseFlags.upstreamOverflow;
-      return false;
-    }
+    if (policy === undefined || cluster === undefined || !this.#request.replayable) return undefined;
+    if (this.#retries >= policy.retries) this.unretried = responseFlags.upstreamRetryLimitExceeded;
+    else if (cluster.breaker.retries.take()) return { policy, cluster };
+    else this.unretried = responseFlags.upstreamOverflow;
+    return undefined;
+  }
+
+  /** Makes another attempt after a while. The one before has been left, so that it counts for the breaker no more. */
+  #schedule({ policy, cluster }: TakenRetry): void {
     this.#retrying = true;
     this.#retries += 1;
     cluster.counters.retries += 1;
@@ -459,33 +489,6 @@ export class Attempts implements PoolUser, ResponseReceiver {
       if (endpoint !== undefined) this.attempt(endpoint, false);
       else this.#endRetry();
     });
-    return true;
-  }
-
-  /** Makes another attempt instead of passing on a response that has begun to arrive. */
-  #retryInstead(complete: boolean): boolean {
-    const policy = this.#action?.retry;
-    if (policy === undefined || !this.#hasRetry(policy)) return false;
-    const { cluster } = this;
-    if (cluster === undefined) return false;
-    if (cluster.breaker.retries.exhausted) {
-      cluster.breaker.retries.overflows += 1;
-      this.unretried = responseFlags.upstreamOverflow;
-      return false;
-    }
-    const channel = this.#channel;
-    this.#channel = undefined;
-    if (!complete) channel?.abandon();
-    this.#leave(true);
-    return this.#retryLater();
-  }
-
-  /** Whether the policy allows another attempt of this request. */
-  #hasRetry(policy: RetryPolicy): boolean {
-    if (!this.#request.replayable) return false;
-    if (this.#retries < policy.retries) return true;
-    this.unretried = responseFlags.upstreamRetryLimitExceeded;
-    return false;
   }
 
   #tryTimedOut(): void {
