@@ -9,7 +9,12 @@ import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/pool-us
 import { judgedStatus } from "../terms/grpc-call.ts";
 import { responseFlags, type UnretriedFlag } from "../terms/response-flags.ts";
 import { PreviousPriorities } from "../upstream/previous-priorities.ts";
-import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
+import {
+  blamesEndpoint,
+  type ResponseReceiver,
+  type UpstreamChannel,
+  type UpstreamFailure,
+} from "../upstream/upstream-channel.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
@@ -376,10 +381,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#owner.tunnelEnded(true);
       return;
     }
-    // A connection that was closed while idle says nothing about the endpoint. A refused stream means that the endpoint
-    // is going away.
-    if (failure.kind !== "refused" && (failure.anyByte || channel?.reused !== true))
-      this.endpoint?.report({ kind: "reset" });
+    if (blamesEndpoint(failure, channel)) this.endpoint?.report({ kind: "reset" });
     if (this.#owner.answerStarted) {
       this.#owner.failed(brokenOffReply(failure));
       return;
