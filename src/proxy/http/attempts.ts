@@ -251,7 +251,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#limitTry();
     }
     if (this.#timeoutMs > 0 && this.#routeTimer === undefined) {
-      this.#completeAtMs = this.#context.clock.steadyMs();
+      // If an endpoint has the whole request, it got the last part just now.
+      this.#completeAtMs = this.#sentAtMs < 0 ? this.#context.clock.steadyMs() : this.#sentAtMs;
       this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
         if (this.#counted) this.endpoint?.report({ kind: "timeout" });
         this.#giveUp(replyTable.responseTimeout);
