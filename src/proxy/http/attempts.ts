@@ -9,7 +9,12 @@ import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/pool-us
 import { judgedStatus } from "../terms/grpc-call.ts";
 import { responseFlags, type UnretriedFlag } from "../terms/response-flags.ts";
 import { PreviousPriorities } from "../upstream/previous-priorities.ts";
-import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
+import {
+  blamesEndpoint,
+  type ResponseReceiver,
+  type UpstreamChannel,
+  type UpstreamFailure,
+} from "../upstream/upstream-channel.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
@@ -53,6 +58,12 @@ export interface AttemptsOwner {
   failed(reply: ReplyRow): void;
   /** The upstream takes bytes of the request. */
   upstreamTakesMore(): void;
+}
+
+/** A retry that was taken from the breaker of its cluster. */
+interface TakenRetry {
+  readonly policy: RetryPolicy;
+  readonly cluster: Cluster;
 }
 
 /** Attempts of one exchange, one after the other, to have its request answered by an endpoint of a cluster. */
@@ -240,7 +251,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#limitTry();
     }
     if (this.#timeoutMs > 0 && this.#routeTimer === undefined) {
-      this.#completeAtMs = this.#context.clock.steadyMs();
+      // If an endpoint has the whole request, it got the last part just now.
+      this.#completeAtMs = this.#sentAtMs < 0 ? this.#context.clock.steadyMs() : this.#sentAtMs;
       this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
         if (this.#counted) this.endpoint?.report({ kind: "timeout" });
         this.#giveUp(replyTable.responseTimeout);
@@ -370,10 +382,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#owner.tunnelEnded(true);
       return;
     }
-    // A connection that was closed while idle says nothing about the endpoint. A refused stream means that the endpoint
-    // is going away.
-    if (failure.kind !== "refused" && (failure.anyByte || channel?.reused !== true))
-      this.endpoint?.report({ kind: "reset" });
+    if (blamesEndpoint(failure, channel)) this.endpoint?.report({ kind: "reset" });
     if (this.#owner.answerStarted) {
       this.#owner.failed(brokenOffReply(failure));
       return;
@@ -437,13 +446,37 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   #retryLater(): boolean {
+    const retry = this.#takeRetry();
+    if (retry === undefined) return false;
+    this.#schedule(retry);
+    return true;
+  }
+
+  /** Makes another attempt instead of passing on a response that has begun to arrive. */
+  #retryInstead(complete: boolean): boolean {
+    const retry = this.#takeRetry();
+    if (retry === undefined) return false;
+    const channel = this.#channel;
+    this.#channel = undefined;
+    if (!complete) channel?.abandon();
+    this.#leave(true);
+    this.#schedule(retry);
+    return true;
+  }
+
+  /** Takes a retry from the cluster's breaker, if the policy allows another attempt of this request. */
+  #takeRetry(): TakenRetry | undefined {
     const policy = this.#action?.retry;
     const { cluster } = this;
-    if (policy === undefined || cluster === undefined || !this.#hasRetry(policy)) return false;
-    if (!cluster.breaker.retries.take()) {
-      this.unretried = responseFlags.upstreamOverflow;
-      return false;
-    }
+    if (policy === undefined || cluster === undefined || !this.#request.replayable) return undefined;
+    if (this.#retries >= policy.retries) this.unretried = responseFlags.upstreamRetryLimitExceeded;
+    else if (cluster.breaker.retries.take()) return { policy, cluster };
+    else this.unretried = responseFlags.upstreamOverflow;
+    return undefined;
+  }
+
+  /** Makes another attempt after a while. The one before has been left, so that it counts for the breaker no more. */
+  #schedule({ policy, cluster }: TakenRetry): void {
     this.#retrying = true;
     this.#retries += 1;
     cluster.counters.retries += 1;
@@ -459,33 +492,6 @@ export class Attempts implements PoolUser, ResponseReceiver {
       if (endpoint !== undefined) this.attempt(endpoint, false);
       else this.#endRetry();
     });
-    return true;
-  }
-
-  /** Makes another attempt instead of passing on a response that has begun to arrive. */
-  #retryInstead(complete: boolean): boolean {
-    const policy = this.#action?.retry;
-    if (policy === undefined || !this.#hasRetry(policy)) return false;
-    const { cluster } = this;
-    if (cluster === undefined) return false;
-    if (cluster.breaker.retries.exhausted) {
-      cluster.breaker.retries.overflows += 1;
-      this.unretried = responseFlags.upstreamOverflow;
-      return false;
-    }
-    const channel = this.#channel;
-    this.#channel = undefined;
-    if (!complete) channel?.abandon();
-    this.#leave(true);
-    return this.#retryLater();
-  }
-
-  /** Whether the policy allows another attempt of this request. */
-  #hasRetry(policy: RetryPolicy): boolean {
-    if (!this.#request.replayable) return false;
-    if (this.#retries < policy.retries) return true;
-    this.unretried = responseFlags.upstreamRetryLimitExceeded;
-    return false;
   }
 
   #tryTimedOut(): void {

@@ -40,7 +40,7 @@ export function composeResponse(out: ByteBuilder, response: ResponseComposition)
     out.field(serviceTime, String(response.upstreamServiceMs));
   if (!seen.date) out.field("date", response.date);
   const added = response.edits?.added ?? noFields;
-  if (writesServer(config, seen.server || hasServer(added))) out.field("server", config.serverName);
+  if (writesServer(config, seen.server, added)) out.field("server", config.serverName);
   if (response.delivery === "wrap-in-chunks") out.field("transfer-encoding", "chunked");
   else if (response.delivery === "empty") out.field("content-length", "0");
   if (response.requestId !== undefined) out.field("x-request-id", response.requestId);
@@ -57,13 +57,10 @@ type Fields = readonly (readonly [name: string, value: string])[];
 
 const noFields: Fields = [];
 
-function hasServer(fields: Fields): boolean {
-  return fields.some(([name]) => name.toLowerCase() === "server");
-}
-
-/** Whether the proxy adds its own `server`. `present`: the response has the header from somebody else. */
-export function writesServer({ serverHeader }: HttpConnectionConfig, present: boolean): boolean {
-  return serverHeader === "overwrite" || (serverHeader === "append-if-absent" && !present);
+/** Whether the proxy adds its own `server`. `seen`: the upstream's goes to the client. `added`: fields of others. */
+export function writesServer({ serverHeader }: HttpConnectionConfig, seen: boolean, added: Fields = noFields): boolean {
+  if (serverHeader !== "append-if-absent") return serverHeader === "overwrite";
+  return !seen && !added.some(([name]) => name.toLowerCase() === "server");
 }
 
 /** Whether a field of a filter or the route stays beside the proxy's own `server`. */
@@ -156,7 +153,7 @@ export function composeLocalReply(
   if (body.length > 0 && !bodiless && !reply.fields.some(([name]) => name === "content-type"))
     head += "content-type: text/plain\r\n";
   head += `date: ${options.date}\r\n`;
-  if (writesServer(config, hasServer(reply.fields))) head += `server: ${config.serverName}\r\n`;
+  if (writesServer(config, false, reply.fields)) head += `server: ${config.serverName}\r\n`;
   if (options.connection !== undefined) head += `connection: ${options.connection}\r\n`;
   out.text(`${head}\r\n`);
   if (options.toHead || bodiless) return 0;

@@ -36,7 +36,7 @@ test("the upstream gets the time that its attempt has", async () => {
   assert.equal(await told({ timeoutMs: 1_000, ...perTry(2_000) }), "1000", "a longer limit of attempts does not count");
 });
 
-test("a gRPC upstream gets that time as its deadline too, if the route follows deadlines", async () => {
+test("a gRPC upstream also gets the time of its attempt as its deadline, if the route follows deadlines", async () => {
   const grpc = { "content-type": "application/grpc", "grpc-timeout": "10S" };
   const limited = { grpcTimeout: { maxMs: 3_000, offsetMs: 0 } };
   const { request } = await received(limited, grpc);
@@ -57,7 +57,7 @@ test("a deadline of any length fits into eight digits", () => {
   );
 });
 
-test("a route can remove the time, and a router that suppresses headers writes none of its own", async () => {
+test("a route can remove the header with the time, and a router that suppresses headers writes none of its own", async () => {
   const { request } = await received({ timeoutMs: 9_000 }, { [expected]: "5" }, { remove: [expected] });
   assert.equal(request[expected], undefined);
   const shown = await received({ timeoutMs: 9_000, rewritePath: () => "/b" });

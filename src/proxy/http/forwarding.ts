@@ -139,7 +139,8 @@ export class Forwarding {
       return;
     }
     const hash = this.#hash(cluster);
-    attempts.target(cluster, action, protocol, responseTimeoutMs(action, facts), hash, choice.destination);
+    const timeoutMs = responseTimeoutMs(action, facts);
+    attempts.target(cluster, action, protocol, timeoutMs, hash, choice.destination);
     exchange.limitDuration(exchangeLimitMs(action, config, facts));
     if (choice.responseMutation !== undefined) answer.mutations = [choice.responseMutation, ...answer.mutations];
     const { requestMutations } = this.#route;
@@ -162,7 +163,7 @@ export class Forwarding {
       exchange.bodyForm(protocol, otherMirrors, from, to),
       action.retry !== undefined && action.retry.retries > 0,
     );
-    if (mirrors.length > 0) this.#mirror(routeHost ?? facts.authority, edits);
+    if (mirrors.length > 0) this.#mirror(routeHost ?? facts.authority, edits, timeoutMs);
     exchange.startBody(bytes, from, to, complete);
     if (!exchange.active) return;
     attempts.attempt(endpoint, false);
@@ -250,9 +251,8 @@ export class Forwarding {
   }
 
   /** Sends copies to the mirrors of the route, as far as they can take them. */
-  #mirror(authority: string, edits: HeaderEdits | undefined): void {
+  #mirror(authority: string, edits: HeaderEdits | undefined, timeoutMs: number): void {
     const { facts, request, context } = this.#exchange;
-    const timeoutMs = responseTimeoutMs(this.#action, facts);
     for (const mirror of this.#action.mirrors) {
       const protocol = this.#mirrorProtocol(mirror.cluster);
       const wanted = this.#upgrade === undefined && protocol !== undefined && context.random() < mirror.fraction;

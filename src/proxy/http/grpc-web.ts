@@ -2,8 +2,7 @@ import { ChunkedScanner, type MessageHead } from "../../wire/http1/index.ts";
 import type { GrpcWebForm } from "../filters/http-filter.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { LocalReply } from "./compose-response.ts";
-import { grpcFrame } from "../terms/grpc-call.ts";
-import { isGrpcContentType } from "../terms/grpc-call.ts";
+import { grpcFrame, isGrpcContentType } from "../terms/grpc-call.ts";
 
 const noBytes = Buffer.alloc(0);
 /** The flag of a frame with trailers. */

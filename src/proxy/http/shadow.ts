@@ -2,7 +2,12 @@ import { JoinedBytes } from "../../base/joined-bytes/index.ts";
 import type { Clock } from "../../base/index.ts";
 import type { Endpoint } from "../upstream/cluster.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "../upstream/pool-user.ts";
-import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "../upstream/upstream-channel.ts";
+import {
+  blamesEndpoint,
+  type ResponseReceiver,
+  type UpstreamChannel,
+  type UpstreamFailure,
+} from "../upstream/upstream-channel.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import { judgedStatus } from "../terms/grpc-call.ts";
 
@@ -202,9 +207,8 @@ export class Shadow implements PoolUser, ResponseReceiver {
     this.#end();
   }
 
-  upstreamFailed({ kind, anyByte }: UpstreamFailure): void {
-    // As for the request itself, a connection that was closed while idle says nothing about the endpoint.
-    if (kind !== "refused" && (anyByte || this.#channel?.reused !== true)) this.#endpoint.report({ kind: "reset" });
+  upstreamFailed(failure: UpstreamFailure): void {
+    if (blamesEndpoint(failure, this.#channel)) this.#endpoint.report({ kind: "reset" });
     this.#end();
   }
 

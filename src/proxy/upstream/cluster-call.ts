@@ -6,7 +6,12 @@ import { isGrpcContentType, judgedStatus } from "../terms/grpc-call.ts";
 import { headText } from "../terms/header-text.ts";
 import type { Cluster, Endpoint } from "./cluster.ts";
 import type { ConnectFailure, PoolUser, WireProtocol } from "./connection-pool.ts";
-import type { ResponseReceiver, UpstreamChannel, UpstreamFailure } from "./upstream-channel.ts";
+import {
+  blamesEndpoint,
+  type ResponseReceiver,
+  type UpstreamChannel,
+  type UpstreamFailure,
+} from "./upstream-channel.ts";
 
 /** Lets filters send requests to clusters over the shared connections. */
 export function clusterCaller(clusterOf: (name: string) => Cluster | undefined): CallCluster {
@@ -119,9 +124,7 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
   }
 
   upstreamFailed(failure: UpstreamFailure): void {
-    // As for requests of clients, a refusal or the end of an idle connection says nothing about the endpoint.
-    if (failure.kind !== "refused" && (failure.anyByte || this.channel?.reused !== true))
-      this.endpoint.report({ kind: "reset" });
+    if (blamesEndpoint(failure, this.channel)) this.endpoint.report({ kind: "reset" });
     this.fail(transientError("connection-reset", `${this.name}: ${failure.message}`));
   }
 

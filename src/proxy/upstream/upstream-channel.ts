@@ -84,3 +84,11 @@ export interface UpstreamFailure {
   readonly nothingSent: boolean;
   readonly message: string;
 }
+
+/**
+ * Whether a failure says anything about the endpoint. The end of a connection that was closed while idle does not. A
+ * refused request means that the endpoint is going away.
+ */
+export function blamesEndpoint({ kind, anyByte }: UpstreamFailure, channel: UpstreamChannel | undefined): boolean {
+  return kind !== "refused" && (anyByte || channel?.reused !== true);
+}
