@@ -67,6 +67,7 @@ export {
   firstNames,
   nearestName,
   ownCopy,
+  shellQuoted,
   terminalText,
   truncated,
   withArticle,

@@ -26,6 +26,11 @@ export function withArticle(noun: string): string {
   return `${soundsLikeVowel.test(noun) ? "an" : "a"} ${noun}`;
 }
 
+/** The text in single quotes, so that a POSIX shell reads it as one word and expands nothing in it. */
+export function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
 /** The number of edits (insert, delete, replace, swap of neighbours) from one word to another. */
 function distance(from: string, to: string): number {
   let before: number[] = [];

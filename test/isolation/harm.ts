@@ -33,7 +33,7 @@ const victimHosts = [
   "site.example.com",
   "web.shop.svc.clusterset.local",
 ];
-/** The hosts of the gateway that serves Ingresses. Those of one host are merged, also with the routes of a Gateway. */
+/** The hosts of the gateway that serves Ingresses. Ingresses with one host are merged, also with a Gateway's routes. */
 const ingressHosts = ["shop.example.com", "site.example.com"];
 const ofIngresses = /^ingress route http\.80$/;
 const victimAddresses = /\b(?:10\.96\.[1-6]\.\d|240\.0\.0\.[12]|242\.0\.0\.1|10\.244\.1\.3)\b|\/\d/;

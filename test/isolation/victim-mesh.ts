@@ -65,7 +65,7 @@ const sidecarNamespaces = [
   sidecarPod("shop/web-1", "10.244.1.1", { app: "web", version: "v1" }),
   sidecarPod("shop/web-2", "10.244.1.2", { app: "web", version: "v2" }),
   ...served("shop/web", "10.96.1.1", { "web-1": "10.244.1.1", "web-2": "10.244.1.2" }),
-  // Clients connect to the pods of this Service, also from a browser's gRPC.
+  // A headless Service. Clients connect to its pods themselves, by TCP and by gRPC-Web.
   pod("shop/db-0", "10.244.1.3", { labels: { app: "db" }, redirected: false }),
   service("shop/db", "None", { app: "db" }, [tcpPort, { name: "grpc-web", port: 8000 }]),
   slice("shop/db", { name: "tcp-data", port: 9000 }, [{ address: "10.244.1.3", pod: "db-0" }]),

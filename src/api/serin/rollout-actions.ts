@@ -1,3 +1,4 @@
+import { shellQuoted } from "../../base/index.ts";
 import type { RolloutAction, RolloutActionOffer } from "../rollout-action.ts";
 import { keyOf } from "../meta.ts";
 import type { Canary } from "./canary.ts";
@@ -341,11 +342,11 @@ export function rolloutCommand(
 }
 
 /**
- * The command, for one step: a person who copies it does not approve the next one if somebody else was faster. A wave's
- * name may have blanks.
+ * The command, limited to one step. Without the limit, a person who copies it could approve the next step, if somebody
+ * else has approved this one before. A wave's name may have blanks.
  */
 export function commandForStep(command: string, step: string): string {
-  return `${command} --step ${/^[\w./+:-]+$/.test(step) ? step : `'${step.replaceAll("'", String.raw`'\''`)}'`}`;
+  return `${command} --step ${/^[\w./+:-]+$/.test(step) ? step : shellQuoted(step)}`;
 }
 
 function changesOf(rollout: Rollout, action: RolloutAction, journal: readonly JournalEntry[]): readonly string[] {

@@ -1,3 +1,4 @@
+import { shellQuoted } from "../../base/index.ts";
 import { installedKinds, installVerbs } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { callerName, readJson, whyNot, type Access } from "./cluster-facts.ts";
@@ -54,7 +55,7 @@ function grantCommand(name: string | undefined): string {
 }
 
 function shellWord(word: string): string {
-  return /^[\w@.:/+=-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
+  return /^[\w@.:/+=-]+$/.test(word) ? word : shellQuoted(word);
 }
 
 interface NamespaceObject {

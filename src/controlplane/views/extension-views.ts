@@ -35,7 +35,7 @@ export class ExtensionViews {
   readonly #programs: ExtensionPrograms;
   /** Keyed by the identity of a stream, because the metadata that a stream sends concerns only itself. */
   readonly #tracked = new Map<ProxyIdentity, Tracked>();
-  /** By the key of the pod in the own cluster, and in the cluster that the proxy names. */
+  /** The same by the proxy's pod: by its key in the own cluster, and by its key in the cluster that the proxy names. */
   readonly #byPod = new Map<string, Set<Tracked>>();
 
   /** `served` has the services behind each waypoint. */

@@ -108,7 +108,7 @@ test("the journals tell which other rollout wrote a field last", async () => {
   assert.equal(await other("5"), undefined);
 });
 
-test("a rollout whose last write this one has found at its beginning has not written the field later", async () => {
+test("a rollout whose value this rollout found when it began does not count as a later writer of the field", async () => {
   const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
   const entry = (written: unknown, prior?: unknown): JournalEntry => ({
     type: "field",

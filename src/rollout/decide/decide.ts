@@ -223,6 +223,7 @@ function pause(status: RolloutStatus, { orderedBy: by, commands }: RolloutOrders
   return { status: withHold(kept, { phase: "Paused", message, reason: "order" }), actions: events };
 }
 
+/** Whether the step has failed, and a person must approve it or undo the rollout. */
 function isFailedForPerson({ phase, pauseReason }: RolloutStatus): boolean {
   return phase === "Stuck" && (pauseReason === "check" || pauseReason === "step");
 }

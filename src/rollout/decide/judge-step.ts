@@ -10,7 +10,7 @@ import { approvalCommand, approved, endOverruled, endStep, evidenceOf, fail, rec
 export function judge(input: DecideInput, step: Step, stepStatus: StepStatus, observation: Observation): Decision {
   const { status, orders } = input;
   const settledForMs = stepStatus.settledForMs ?? 0;
-  const isFailed = isFailedForPerson(stepStatus);
+  const isFailed = hasFailedCheck(stepStatus);
   const overruled = isFailed ? overrulingApproval(input, step, stepStatus) : undefined;
   if (overruled !== undefined) return endOverruled(input, step, stepStatus.checks.map(evidenceOf), overruled);
   // A verdict of failure that waits for a person is not judged again. Something else may have held the rollout up
@@ -60,7 +60,7 @@ function failedCheck(input: DecideInput, step: Step, checks: readonly CheckStatu
 }
 
 /** Whether a check has failed, which is stored only if a person decides on it. Otherwise the undo begins at once. */
-function isFailedForPerson({ checks }: StepStatus): boolean {
+function hasFailedCheck({ checks }: StepStatus): boolean {
   return checks.some((check) => acts(check) && check.verdict === "fail");
 }
 

@@ -1,7 +1,7 @@
 import { existsSync, realpathSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import type { Container } from "../../../api/kubernetes/index.ts";
-import { userError } from "../../../base/index.ts";
+import { shellQuoted, userError } from "../../../base/index.ts";
 import {
   appletScripts,
   releaseInContainer,
@@ -85,9 +85,8 @@ export function programPath(release: Pick<LabRelease, "nodeModules">): string {
 
 /** Scripts for the image's applets and for the other names of its program. */
 export function imageScripts({ aliases, applets }: ResolvedImage): Record<string, string> {
-  const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
   const others = Object.entries(aliases).map(
-    ([name, words]) => [name, `#!/bin/sh\nexec ${words.map(quote).join(" ")} "$@"\n`] as const,
+    ([name, words]) => [name, `#!/bin/sh\nexec ${words.map(shellQuoted).join(" ")} "$@"\n`] as const,
   );
   return { ...appletScripts(applets), ...Object.fromEntries(others) };
 }

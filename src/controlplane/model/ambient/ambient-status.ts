@@ -127,7 +127,10 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
   };
 }
 
-/** The binding of a ServiceEntry. Only the object that counts for a host has one. */
+/**
+ * The binding of a ServiceEntry. Other objects of its namespace may have the same hosts, and proxies apply labels and
+ * policies of only one object for each host. An entry that is that object for none of its hosts has no binding.
+ */
 function bindingOfEntry(
   entry: ServiceEntryFacts,
   binding: WaypointBinding,

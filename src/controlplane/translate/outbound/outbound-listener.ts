@@ -83,7 +83,7 @@ function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort, tak
     .filter((address) => !address.includes("/") && !taken.isOfPod(address, service))
     .map((address) => ({ address, destinations: [] as readonly string[] }));
   if (ranges.length > 0) binds.push({ address: wildcard, destinations: ranges });
-  if (binds.length > 0 || service.addresses.length > 0) return binds;
+  if (service.addresses.length > 0) return binds;
   if (service.resolution !== "passthrough") return [{ address: wildcard, destinations: [] }];
   const endpoints = endpointsOf(service, port.port);
   const plainEntry = service.registry === "External" && Object.keys(service.selector).length === 0;
@@ -104,15 +104,18 @@ interface TakenAddresses {
   readonly isOfPod: (address: string, service: ServiceModel) => boolean;
 }
 
+const noneTaken: TakenAddresses = { isOfService: () => false, isOfPod: () => false };
+
 function takenAddresses({ port, services, endpointsOf }: ListenerPort): TakenAddresses {
   const headless = services
     .filter(({ service, port: own }) => isHeadless(service) && listensOnAddresses(port.protocol ?? own.protocol))
     .map(({ service }) => service);
-  if (headless.length === 0) return { isOfService: () => false, isOfPod: () => false };
+  if (headless.length === 0) return noneTaken;
   const claims = claimsOfAddresses.of(port.claims ?? addressClaims(services.map(({ service }) => service)), byAddress);
+  if (claims.size === 0) return noneTaken;
   const pods = new Map<string, string>();
   for (const service of headless)
-    for (const { address, ofPod } of claims.size === 0 ? [] : endpointsOf(service, port.port))
+    for (const { address, ofPod } of endpointsOf(service, port.port))
       if (ofPod === true) pods.set(addressKey(address), service.namespace);
   return {
     isOfService: ({ address, ofPod }, service) => {

@@ -154,13 +154,14 @@ export interface ListenerServices {
   readonly claims: readonly AddressClaim[];
 }
 
-/** The addresses of a service that is not headless. Its other fields would make each change of it rebuild listeners. */
+/**
+ * The addresses of a service that is not headless, and what decides who keeps them. It has no other fields of the
+ * service, because a change of any field rebuilds the listeners of headless Services.
+ */
 export interface AddressClaim extends Pick<ServiceModel, "addresses" | "namespace" | "name" | "createdAt"> {
-  /**
-   * Whether the API server or a controller gives such a service its addresses. Of a ServiceImport, its owner may write
-   * them too.
-   */
+  /** Whether the API server or a controller assigned the addresses. The owner of a ServiceImport may write its own. */
   readonly isAssigned: boolean;
+  /** Whether the service is that of a ServiceImport. */
   readonly isImported: boolean;
 }
 

@@ -4,6 +4,16 @@ import { place } from "../router.ts";
 import { Icon } from "./icon.tsx";
 
 /**
+ * Whether the dialog that calls this hook is still open, for code that waits for an answer. The user may close the
+ * dialog meanwhile, and open another one.
+ */
+export function useIsOpen(): { readonly current: boolean } {
+  const isOpen = useRef(true);
+  useEffect(() => () => void (isOpen.current = false), []);
+  return isOpen;
+}
+
+/**
  * A modal dialog. The browser keeps the focus in it and restores it later. Escape, a click outside and another page
  * close it.
  */

@@ -4,7 +4,7 @@ export { chosenTime } from "./chosen-time.ts";
 export { CommandLine, YamlBlock } from "./copyable.tsx";
 export type { Column } from "./column.ts";
 export { DataTable, type DataTableProps } from "./data-table.tsx";
-export { Dialog } from "./dialog.tsx";
+export { Dialog, useIsOpen } from "./dialog.tsx";
 export { Icon, type IconName } from "./icon.tsx";
 export { Lazy } from "./lazy.tsx";
 export { HealthMark, Mark, PhaseMark, ProxyMark, Tag, type Tone } from "./mark.tsx";

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { ApplyAnswer, Problem } from "../../../api/dashboard/index.ts";
-import { Dialog, Loading, Notice, ProblemNotice, toast } from "../components/index.ts";
+import { Dialog, Loading, Notice, ProblemNotice, toast, useIsOpen } from "../components/index.ts";
 import { problemOf, request } from "../requests.ts";
 import { DiffView } from "./diff-view.tsx";
 
@@ -72,8 +72,7 @@ function useReview({ after, resourceVersion, onClose, onApplied }: ReviewProps):
   const [dryRun, setDryRun] = useState<ApplyAnswer | undefined>(undefined);
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
   const [applying, setApplying] = useState(false);
-  const isOpen = useRef(true);
-  useEffect(() => () => void (isOpen.current = false), []);
+  const isOpen = useIsOpen();
   useEffect(() => {
     const abort = new AbortController();
     const run = async (): Promise<void> => {

@@ -1,7 +1,7 @@
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import type { Problem, RolloutActionOffer, RolloutHead } from "../../../api/dashboard/index.ts";
-import { CommandLine, Dialog, Notice, ProblemNotice, toast } from "../components/index.ts";
+import { CommandLine, Dialog, Notice, ProblemNotice, toast, useIsOpen } from "../components/index.ts";
 import { problemOf, request } from "../requests.ts";
 import { changeSince, rolloutName, stateOf, type SeenState } from "./rollout-order.ts";
 
@@ -78,7 +78,7 @@ export function OrderDialog(props: OrderDialogProps): JSX.Element {
 
 const formId = "rollout-order";
 
-/** Gives an order. If it succeeds, the dialog closes. If the user has closed it before, a message has the outcome. */
+/** Gives an order. If it succeeds, the dialog closes. If the user has closed it before, a toast reports the outcome. */
 function useOrder({ head, confirmed: { offer, seen }, onClose }: OrderDialogProps): {
   readonly busy: boolean;
   readonly problem: Problem | undefined;
@@ -86,8 +86,7 @@ function useOrder({ head, confirmed: { offer, seen }, onClose }: OrderDialogProp
 } {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem | undefined>(undefined);
-  const isOpen = useRef(true);
-  useEffect(() => () => void (isOpen.current = false), []);
+  const isOpen = useIsOpen();
   const order = async (why: string): Promise<void> => {
     const { kind, namespace, name } = head.row;
     const { step, run, paused, stuck, uid } = seen;
@@ -106,7 +105,6 @@ function useOrder({ head, confirmed: { offer, seen }, onClose }: OrderDialogProp
         uid,
       });
       toast("good", done);
-      // By now another dialog may be open.
       if (isOpen.current) onClose();
     } catch (error) {
       const failed = problemOf(error);

@@ -65,7 +65,7 @@ test("a Canary that would make an object whose name somebody else's has is refus
   assert.match((await refusalWith({ "web-stable": "helm" }, {}, [created])) ?? "", /Service shop\/web-stable exists/);
 });
 
-test("a run does not take the copy that an earlier run has left for its own, unless it has the same pod template", async () => {
+test("a run uses a copy that an earlier run has left only if the copy has the same pod template", async () => {
   const object: ObjectReference = {
     apiVersion: "apps/v1",
     kind: "Deployment",

@@ -60,7 +60,7 @@ test("a control plane of Banzai's operator, which labels no component, is retire
   assert.deepEqual(found, { free: [], owners: [["Istio", "sample"]] });
 });
 
-test("the namespaces of what a retirement deletes are known after it, without those of other deleted objects", async () => {
+test("after a retirement, the world lists the namespaces of the workloads that it deleted, and of nothing else", async () => {
   const objectIn = (kind: string, plural: string, namespace: string): ObjectReference => ({
     apiVersion: "apps/v1",
     kind,
