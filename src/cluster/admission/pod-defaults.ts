@@ -1,5 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { Store, StoredRecord } from "../store/index.ts";
+import { systemPriorityClasses } from "../schema/system-priority-classes.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { forbidden, type AdmissionRequest } from "./request.ts";
 
@@ -23,8 +24,6 @@ interface PriorityClass extends UntypedObject {
 }
 
 const priorityClasses = "scheduling.k8s.io/priorityclasses";
-/** Pods of the mesh and of nodes name these, and the API server makes them only when it starts. */
-const systemClasses = new Set(["system-cluster-critical", "system-node-critical"]);
 const unreachableSeconds = 300;
 
 /**
@@ -36,7 +35,8 @@ export function podDefaults({ store }: { readonly store: Store }): AdmissionPlug
     name: "PodDefaults",
     mutate(request) {
       const { operation, type, subresource, object, name } = request;
-      if (operation === "DELETE" && type.storageKey === priorityClasses && systemClasses.has(name))
+      // Pods of the mesh and of nodes name these, and the API server makes them only when it starts.
+      if (operation === "DELETE" && type.storageKey === priorityClasses && systemPriorityClasses.has(name))
         throw forbidden(request, "this is a system priority class and cannot be deleted");
       if (operation !== "CREATE" || type.storageKey !== "/pods" || subresource !== "" || object === undefined) return;
       const spec = (object["spec"] ??= {}) as PodSpec;
