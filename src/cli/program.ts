@@ -41,8 +41,9 @@ async function graduated(args: readonly string[], context: CliContext): Promise<
   if (group === undefined || !isVerb || !isNamed(group, first)) return args;
   const program = emptyProgram(context);
   await addVerbs(program, [group], context);
-  const [{ commands } = { commands: [] }] = program.commands;
-  const isOwn = commands.some((command) => command.name() === second || command.aliases().includes(second));
+  const isOwn = program.commands
+    .flatMap(({ commands }) => commands)
+    .some((command) => command.name() === second || command.aliases().includes(second));
   return isOwn ? args : args.toSpliced(args.indexOf(first), 1);
 }
 

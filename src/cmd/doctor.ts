@@ -21,10 +21,8 @@ the mesh, as far as the API server shows, and which pods of an installed mesh ar
 remedy. The exit code is 1 if something prevents an installation.
 `;
 
-const options = {
-  kubernetes: { type: "boolean", default: false },
-  json: { type: "boolean", default: false },
-  help: { type: "boolean", short: "h", default: false },
+/** The flags that only a cluster's examination has. */
+const clusterOptions = {
   kubeconfig: { type: "string", short: "c" },
   context: { type: "string" },
   istioNamespace: { type: "string", short: "i" },
@@ -34,16 +32,12 @@ const options = {
   "kubeclient-timeout": { type: "string" },
 } as const;
 
-/** The flags that only a cluster's examination has. */
-const clusterFlags = [
-  "kubeconfig",
-  "context",
-  "istioNamespace",
-  "as",
-  "as-uid",
-  "as-group",
-  "kubeclient-timeout",
-] as const;
+const options = {
+  kubernetes: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+  ...clusterOptions,
+} as const;
 
 /**
  * `serin doctor [--kubernetes] [--json]`: reports which requirements the machine, or a cluster, does not meet, and the
@@ -76,7 +70,7 @@ function flagsOf(args: readonly string[]): Flags {
   if (args.length === 1 && args[0] === "help") return flagsOf(["--help"]);
   try {
     const { values } = parseArgs({ args: [...args], options });
-    const stray = clusterFlags.find((name) => values[name] !== undefined);
+    const stray = Object.keys(clusterOptions).find((name) => Object.hasOwn(values, name));
     if (stray !== undefined && !values.kubernetes) throw new Error(`--${stray} needs --kubernetes`);
     return values;
   } catch (error) {

@@ -44,7 +44,7 @@ function failWithoutOutput(): void {
   process.once("exit", () => {
     if (fault === undefined) return;
     process.stderr.write(`serin: cannot write to standard output: ${fault.message}\n`);
-    process.exitCode = process.exitCode === undefined || process.exitCode === 0 ? lostOutputExitCode : process.exitCode;
+    if (process.exitCode === undefined || process.exitCode === 0) process.exitCode = lostOutputExitCode;
   });
 }
 
@@ -100,7 +100,7 @@ function thisRelease(): Release {
   };
 }
 
-/** The flags with a value, and those without one, that may stand before such a command. */
+/** The flags with a value that may stand before the name of one of {@link commands}. */
 const earlyFlags: ReadonlySet<string> = new Set([
   "-c",
   "--kubeconfig",
@@ -114,11 +114,12 @@ const earlyFlags: ReadonlySet<string> = new Set([
   "--as-group",
   "--kubeclient-timeout",
 ]);
+/** The flags without a value that may stand there. */
 const earlySwitches: ReadonlySet<string> = new Set(["--json", "--kubernetes"]);
 
 /**
- * The words with such a command first: flags may stand before it, as before every verb, and `help` asks for its help.
- * After another flag, the command's name may be the word of a verb, as in `-nshop pc cluster`.
+ * Moves the name of one of {@link commands} to the front. Flags may stand before it, as before every verb, and `help`
+ * before it asks for its help. After another flag, the same word may belong to a verb, as in `-nshop pc cluster`.
  */
 function commandFirst(words: readonly string[]): readonly string[] {
   const [first = "", second = "", ...others] = words;

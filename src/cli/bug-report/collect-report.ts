@@ -58,7 +58,7 @@ async function* filesOfPods(client: KubeClient, flags: ReportFlags, context: Cli
   yield* podFiles(client, pods, flags, context);
 }
 
-/** Some files. If they cannot be listed, a file that cannot be read, so that the report notes the reason. */
+/** Yields the files. If they cannot be listed, yields one that cannot be read, so that the report notes the reason. */
 async function* orNote(path: string, files: () => AsyncGenerator<ReportFile, void>): AsyncGenerator<ReportFile> {
   try {
     yield* files();

@@ -1,5 +1,5 @@
 import { istioLabels } from "../../api/istio/index.ts";
-import { describeError, messageOf, nearestName, transientError, userError, type Clock } from "../../base/index.ts";
+import { describeError, messageOf, nearestName, transientError, userError } from "../../base/index.ts";
 import type { ConnectedProxy } from "../../api/serin/index.ts";
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import {
@@ -150,20 +150,22 @@ interface Answers<Result> {
 }
 
 /**
- * The answers of all pilots that answer in time. One pilot that hangs or has just ended must not hide the others.
+ * The answers of all pilots that answer within the time in the flags. One pilot that hangs or has just ended must not
+ * hide the others.
  * Throws the error of the first pilot if none answers, or if the user lacks the right to ask.
  */
 export async function askEach<Result>(
   pilots: readonly Pilot[],
   ask: (pilot: Pilot) => Promise<Result>,
-  { timeoutMs, clock }: { readonly timeoutMs: number; readonly clock: Clock },
+  { timeout }: TimeoutFlags,
+  { clock }: Pick<CliContext, "clock">,
 ): Promise<Answers<Result>> {
   const settled = await Promise.allSettled(
     pilots.map(async (pilot) => {
       const late = Promise.withResolvers<never>();
-      using _timer = clock.after(timeoutMs, () =>
+      using _timer = clock.after(timeout, () =>
         late.reject(
-          transientError("timeout", `${pilot.pod} did not answer within ${timeoutMs / 1000} s`, {
+          transientError("timeout", `${pilot.pod} did not answer within ${timeout / 1000} s`, {
             hint: `kubectl -n ${pilot.namespace} get pod ${pilot.pod} shows whether it is ready`,
           }),
         ),

@@ -28,7 +28,7 @@ export function remoteClustersCommand(program: Command, context: CliContext): vo
       if (pilots.length === 0) endWithoutPilots(context);
       const ask = async (pilot: Pilot): Promise<readonly ClusterInfo[]> =>
         JSON.parse(await askPilot(client, pilot, 8080, "/debug/clusterz")) as readonly ClusterInfo[];
-      const { answers, faults } = await askEach(pilots, ask, { timeoutMs: flags.timeout, clock: context.clock });
+      const { answers, faults } = await askEach(pilots, ask, flags, context);
       const clusters = answers.flatMap(({ pilot, answer }) =>
         answer.map(({ id = "", secretName = "", syncStatus = "" }) => ({
           name: id,

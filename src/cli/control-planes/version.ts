@@ -95,7 +95,8 @@ async function askVersions(flags: VersionFlags, context: CliContext): Promise<Ve
       number: (await askPilot(client, pilot, 15_014, "/version")).trim(),
       proxies: await listProxies(client, pilot),
     }),
-    { timeoutMs: flags.timeout, clock: context.clock },
+    flags,
+    context,
   );
   for (const fault of faults) context.err(`! ${describeError(fault).split("\n")[0] ?? ""}\n`);
   return {

@@ -35,7 +35,7 @@ export async function internalDebug(page: string | undefined, flags: DebugFlags,
     });
   };
   const asked = flags.all === true ? pilots : pilots.slice(0, 1);
-  const { answers, faults } = await askEach(asked, ask, { timeoutMs: flags.timeout, clock: context.clock });
+  const { answers, faults } = await askEach(asked, ask, flags, context);
   for (const { answer } of answers) context.out(`${pretty(answer)}\n`);
   endWithFaults(faults, context);
 }

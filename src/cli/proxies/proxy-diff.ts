@@ -43,14 +43,15 @@ async function wantedBy(
   client: KubeClient,
   pod: ProxyPod,
   { revision, timeout }: DiffFlags,
-  { programName, clock }: CliContext,
+  context: CliContext,
 ): Promise<string> {
   const path = `/debug/config_dump?proxyID=${pod.name}.${pod.namespace}`;
   const { answers, faults } = await askEach(
     await listPilotsOf(client, revision),
     async (pilot) => await tryPilot(client, pilot, 8080, path),
     // Leaves time to read the proxy's own configuration.
-    { timeoutMs: timeout / 2, clock },
+    { timeout: timeout / 2 },
+    context,
   );
   const found = answers.find(({ answer }) => answer !== undefined)?.answer;
   if (found !== undefined) return found;
@@ -60,7 +61,7 @@ async function wantedBy(
     "proxy-not-connected",
     `the proxy of ${pod.name}.${pod.namespace} is not connected to any control plane`,
     {
-      hint: `read its log: kubectl -n ${pod.namespace} logs ${pod.name} -c istio-proxy; list the connected proxies: ${programName} proxy-status`,
+      hint: `read its log: kubectl -n ${pod.namespace} logs ${pod.name} -c istio-proxy; list the connected proxies: ${context.programName} proxy-status`,
     },
   );
 }

@@ -55,8 +55,7 @@ async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<voi
     throw userError("argument-invalid", `--verbosity must be 0 or 1, got "${flags.verbosity ?? ""}"`);
   const { client, pilots: all } = await reachPilots(flags, context);
   if (all.length === 0) endWithoutPilots(context);
-  const limit = { timeoutMs: flags.timeout, clock: context.clock };
-  const { answers, faults } = await askEach(all, async (pilot) => await listProxies(client, pilot), limit);
+  const { answers, faults } = await askEach(all, async (pilot) => await listProxies(client, pilot), flags, context);
   const pilots = answers.map(({ pilot }) => pilot);
   const proxies = answers
     .flatMap(({ pilot, answer }) => answer.map((proxy): Connected => ({ ...proxy, pilot })))

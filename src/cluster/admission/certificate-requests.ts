@@ -3,7 +3,7 @@ import { messageOf, rfc3339Seconds, type Clock } from "../../base/index.ts";
 import { readCertificateRequest } from "../auth/certificate-request.ts";
 import type { Authorizer } from "../auth/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
+import { AdmissionRefusal, forbidden, nameOf, subjectOf, type AdmissionRequest } from "./request.ts";
 
 const group = "certificates.k8s.io";
 const plural = "certificatesigningrequests";
@@ -140,15 +140,6 @@ function checkDecisions(request: AdmissionRequest): void {
     );
 }
 
-function named({ name, object }: AdmissionRequest): string {
-  return name === "" ? (object?.metadata.name ?? "") : name;
-}
-
-function forbidden(request: AdmissionRequest, why: string): AdmissionRefusal {
-  const message = `${plural}.${group} "${named(request)}" is forbidden: ${why}`;
-  return new AdmissionRefusal(403, "Forbidden", message, [], subjectOf(request));
-}
-
 /** The kinds of faults of a field, as the message names them, and their reasons. */
 const faultReasons = { "Invalid value": "FieldValueInvalid", Forbidden: "FieldValueForbidden" } as const;
 
@@ -159,7 +150,7 @@ function invalid(
   detail: string,
 ): AdmissionRefusal {
   const message = `${fault}: ${detail}`;
-  const text = `CertificateSigningRequest.${group} "${named(request)}" is invalid: ${field}: ${message}`;
+  const text = `CertificateSigningRequest.${group} "${nameOf(request)}" is invalid: ${field}: ${message}`;
   const reason = faultReasons[fault];
   return new AdmissionRefusal(422, "Invalid", text, [{ reason, message, field }], {
     ...subjectOf(request),

@@ -4,6 +4,7 @@ import { cachedCompile, outOfBudget, type CelLibrary, type MeteredCel } from "..
 import type { Authorizer } from "../auth/index.ts";
 import { kubernetesCel } from "../schema/crd/cel/library.ts";
 import { CelValues } from "../schema/crd/cel/values.ts";
+import { fieldErrors } from "../schema/field-error.ts";
 import { authorizerFunctions, authorizerValue } from "./authorizer-functions.ts";
 import { AdmissionRefusal, nameOf, subjectOf, type AdmissionRequest } from "./request.ts";
 import type { Webhook } from "./webhook-configurations.ts";
@@ -13,7 +14,7 @@ const maximumPrograms = 256;
 /** The limit for the cost of all conditions of one webhook, as in Kubernetes. */
 const maxCost = 2_500_000;
 
-/** CEL of policies and conditions: an evaluator with the functions of Kubernetes, and the request's values for it. */
+/** CEL of policies and conditions: the compiler of expressions, and the library to which it and the values belong. */
 export interface AdmissionCel {
   readonly library: CelLibrary;
   readonly compile: MeteredCel["compile"];
@@ -23,6 +24,12 @@ export interface AdmissionCel {
 export function admissionCel(variables: readonly string[], authorizer: Authorizer): AdmissionCel {
   const cel = kubernetesCel([...variables, "authorizer"], (library) => authorizerFunctions(library, authorizer));
   return { library: cel.library, compile: cachedCompile(cel, maximumPrograms) };
+}
+
+/** An expression of an object with its field. */
+export interface PlacedExpression {
+  readonly path: string;
+  readonly text: string;
 }
 
 /** The operators of CEL's optional fields: `a.?b`, `a[?b]`, `[?a]` and `{?a: b}`. */
@@ -36,7 +43,7 @@ const optionalSyntax = /\.\?|[[{,]\s*\?/;
 export function checkExpressions(
   cel: AdmissionCel,
   request: AdmissionRequest,
-  expressionsOf: (object: UntypedObject | undefined) => readonly { readonly path: string; readonly text: string }[],
+  expressionsOf: (object: UntypedObject | undefined) => readonly PlacedExpression[],
 ): void {
   const stored = new Set(expressionsOf(request.oldObject).map(({ text }) => text));
   const causes = expressionsOf(request.object).flatMap(({ path, text }) => {
@@ -50,8 +57,7 @@ export function checkExpressions(
         );
         return [];
       }
-      const message = `Invalid value: ${JSON.stringify(text)}: compilation failed: ${messageOf(error)}`;
-      return [{ reason: "FieldValueInvalid", message, field: path }];
+      return [fieldErrors.invalid(path, text, `compilation failed: ${messageOf(error)}`)];
     }
   });
   if (causes.length === 0) return;
@@ -70,7 +76,7 @@ export function checkExpressions(
 export function conditionExpressions(
   path: string,
   conditions: readonly { readonly expression: string }[] | undefined,
-): readonly { readonly path: string; readonly text: string }[] {
+): readonly PlacedExpression[] {
   return (conditions ?? []).map(({ expression }, index) => ({
     path: `${path}[${index}].expression`,
     text: expression,

@@ -4,7 +4,7 @@ import { foreignLeaseFault, nodeNameOf } from "../auth/index.ts";
 import { isMirrorPod, mirrorAnnotation } from "../record/mirror-pod.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { AdmissionRefusal, nameOf, subjectOf, type AdmissionRequest } from "./request.ts";
+import { forbidden, nameOf, type AdmissionRequest } from "./request.ts";
 
 const reservedDomain = "node-restriction.kubernetes.io";
 
@@ -45,16 +45,7 @@ export function nodeRestriction(store: Store): AdmissionPlugin {
       const node = nodeNameOf(request.user);
       if (node === undefined) return;
       const fault = checks[request.type.storageKey]?.(request, node, store);
-      if (fault === undefined) return;
-      const { group, plural } = request.type;
-      const resource = group === "" ? plural : `${plural}.${group}`;
-      throw new AdmissionRefusal(
-        403,
-        "Forbidden",
-        `${resource} "${nameOf(request)}" is forbidden: ${fault}`,
-        [],
-        subjectOf(request),
-      );
+      if (fault !== undefined) throw forbidden(request, fault);
     },
   };
 }

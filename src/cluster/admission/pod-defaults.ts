@@ -1,7 +1,8 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { Store, StoredRecord } from "../store/index.ts";
+import { systemPriorityClasses } from "../schema/system-priority-classes.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { AdmissionRefusal, subjectOf } from "./request.ts";
+import { forbidden, type AdmissionRequest } from "./request.ts";
 
 interface Toleration {
   key?: string;
@@ -23,8 +24,6 @@ interface PriorityClass extends UntypedObject {
 }
 
 const priorityClasses = "scheduling.k8s.io/priorityclasses";
-/** Pods of the mesh and of nodes name these, and the API server makes them only when it starts. */
-const systemClasses = new Set(["system-cluster-critical", "system-node-critical"]);
 const unreachableSeconds = 300;
 
 /**
@@ -36,17 +35,12 @@ export function podDefaults({ store }: { readonly store: Store }): AdmissionPlug
     name: "PodDefaults",
     mutate(request) {
       const { operation, type, subresource, object, name } = request;
-      if (operation === "DELETE" && type.storageKey === priorityClasses && systemClasses.has(name))
-        throw new AdmissionRefusal(
-          403,
-          "Forbidden",
-          `priorityclasses.scheduling.k8s.io "${name}" is forbidden: this is a system priority class and cannot be deleted`,
-          [],
-          subjectOf(request),
-        );
+      // Pods of the mesh and of nodes name these, and the API server makes them only when it starts.
+      if (operation === "DELETE" && type.storageKey === priorityClasses && systemPriorityClasses.has(name))
+        throw forbidden(request, "this is a system priority class and cannot be deleted");
       if (operation !== "CREATE" || type.storageKey !== "/pods" || subresource !== "" || object === undefined) return;
       const spec = (object["spec"] ??= {}) as PodSpec;
-      setPriority(store, spec, object.metadata.name ?? "");
+      setPriority(store, spec, request);
       for (const key of ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]) {
         const tolerated = (spec.tolerations ?? []).some((toleration) => {
           return (
@@ -66,33 +60,27 @@ export function podDefaults({ store }: { readonly store: Store }): AdmissionPlug
       if (type.storageKey !== priorityClasses || subresource !== "" || object?.["globalDefault"] !== true) return;
       const other = defaultClass(store);
       if (other === undefined || (operation === "UPDATE" && other.name === object.metadata.name)) return;
-      const name = object.metadata.name ?? "";
-      throw new AdmissionRefusal(
-        403,
-        "Forbidden",
-        `priorityclasses.scheduling.k8s.io "${name}" is forbidden: PriorityClass ${other.name} is already marked as default. Only one default can exist`,
-        [],
-        subjectOf(request),
-      );
+      throw forbidden(request, `PriorityClass ${other.name} is already marked as default. Only one default can exist`);
     },
   };
 }
 
 /** A pod's priority is that of its class, or of the default class. A pod may repeat it, but not choose another one. */
-function setPriority(store: Store, spec: PodSpec, name: string): void {
+function setPriority(store: Store, spec: PodSpec, request: AdmissionRequest): void {
   const className = spec.priorityClassName ?? "";
   const found = className === "" ? defaultClass(store) : store.get(priorityClasses, "", className);
-  if (className !== "" && found === undefined) throw refused(name, `no PriorityClass with name ${className} was found`);
+  if (className !== "" && found === undefined)
+    throw forbidden(request, `no PriorityClass with name ${className} was found`);
   if (found !== undefined) spec.priorityClassName = found.name;
   const { value = 0, preemptionPolicy = "PreemptLowerPriority" } = (found?.object ?? {}) as PriorityClass;
   if (spec.priority !== undefined && spec.priority !== value)
-    throw refused(
-      name,
+    throw forbidden(
+      request,
       `the integer value of priority (${spec.priority}) must not be provided in pod spec; priority admission controller computed ${value} from the given PriorityClass name`,
     );
   if (spec.preemptionPolicy !== undefined && spec.preemptionPolicy !== preemptionPolicy)
-    throw refused(
-      name,
+    throw forbidden(
+      request,
       `the string value of PreemptionPolicy (${spec.preemptionPolicy}) must not be provided in pod spec; priority admission controller computed ${preemptionPolicy} from the given PriorityClass name`,
     );
   spec.priority = value;
@@ -107,11 +95,4 @@ function defaultClass(store: Store): StoredRecord | undefined {
     .list()
     .filter(({ object }) => object["globalDefault"] === true)
     .sort((a, b) => valueOf(a) - valueOf(b))[0];
-}
-
-function refused(name: string, why: string): AdmissionRefusal {
-  return new AdmissionRefusal(403, "Forbidden", `pods "${name}" is forbidden: ${why}`, [], {
-    ...(name === "" ? {} : { name }),
-    kind: "pods",
-  });
 }

@@ -74,3 +74,11 @@ export class AdmissionRefusal extends Error {
     this.causes = causes;
   }
 }
+
+/** The refusal of a write that a rule of the cluster forbids, in the words of the real server. */
+export function forbidden(request: Pick<AdmissionRequest, "name" | "object" | "type">, why: string): AdmissionRefusal {
+  const { group, plural } = request.type;
+  const resource = group === "" ? plural : `${plural}.${group}`;
+  const message = `${resource} "${nameOf(request)}" is forbidden: ${why}`;
+  return new AdmissionRefusal(403, "Forbidden", message, [], subjectOf(request));
+}

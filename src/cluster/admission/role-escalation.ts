@@ -10,7 +10,7 @@ import {
 } from "../auth/index.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
+import { AdmissionRefusal, forbidden, type AdmissionRequest } from "./request.ts";
 
 interface RoleRef {
   readonly kind: string;
@@ -107,12 +107,6 @@ function refusal(request: AdmissionRequest, missing: readonly PolicyRule[]): Adm
   const groups = user.groups.map((group) => JSON.stringify(group)).join(" ");
   const message = `user "${user.name}" (groups=[${groups}]) is attempting to grant RBAC permissions not currently held:`;
   return forbidden(request, [message, ...texts].join("\n"));
-}
-
-function forbidden(request: AdmissionRequest, why: string): AdmissionRefusal {
-  const { type, object } = request;
-  const message = `${type.plural}.${type.group} "${object?.metadata.name ?? ""}" is forbidden: ${why}`;
-  return new AdmissionRefusal(403, "Forbidden", message, [], subjectOf(request));
 }
 
 function missingRole({ resource, name }: { readonly resource: string; readonly name: string }): AdmissionRefusal {

@@ -13,6 +13,7 @@ import {
   checkExpressions,
   conditionExpressions,
   type AdmissionCel,
+  type PlacedExpression,
 } from "./match-conditions.ts";
 import { parametersOf, policies, policyGroup, type ParamKind, type ParamRef } from "./policy-parameters.ts";
 import { RequestMatcher, type MatchPolicy, type MatchRule } from "./request-matcher.ts";
@@ -193,15 +194,15 @@ class ValidatingPolicies {
   }
 }
 
-function expressionsOf(policy: UntypedObject | undefined): readonly { readonly path: string; readonly text: string }[] {
+function expressionsOf(policy: UntypedObject | undefined): readonly PlacedExpression[] {
   const { matchConditions, variables = [], validations = [] } = (policy?.["spec"] ?? {}) as PolicySpec;
-  const named = (path: string, text = ""): { path: string; text: string }[] => (text === "" ? [] : [{ path, text }]);
+  const placed = (path: string, text = ""): PlacedExpression[] => (text === "" ? [] : [{ path, text }]);
   return [
     ...conditionExpressions("spec.matchConditions", matchConditions),
     ...conditionExpressions("spec.variables", variables),
     ...validations.flatMap(({ expression, messageExpression }, index) => [
-      ...named(`spec.validations[${index}].expression`, expression),
-      ...named(`spec.validations[${index}].messageExpression`, messageExpression),
+      ...placed(`spec.validations[${index}].expression`, expression),
+      ...placed(`spec.validations[${index}].messageExpression`, messageExpression),
     ]),
   ];
 }

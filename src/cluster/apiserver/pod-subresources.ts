@@ -97,18 +97,20 @@ export async function evictPod(parts: ServerParts, writer: Writer, context: Reso
   for (let attempt = 1; ; attempt++) {
     const pod = parts.store.latest("/pods", info.namespace, info.name);
     if (pod === undefined) throw notFound(type, info.name);
-    // The pod must still be in the state in which no budget protects it.
     const isFree = isOver(pod) || !(await takeDisruption(parts, writer, context, pod, dryRun));
-    const resourceVersion = isFree && !isPinned && !hasEnded(pod) ? { resourceVersion: String(pod.revision) } : {};
+    // No budget protects the pod in this state. In a later one, a budget may.
+    const mustStay = isFree && !isPinned && !hasEnded(pod);
     try {
       await deleteEvicted(parts, writer, { ...base, dryRun }, info.name, {
         ...options,
-        preconditions: { ...options.preconditions, ...resourceVersion },
+        preconditions: {
+          ...options.preconditions,
+          ...(mustStay ? { resourceVersion: String(pod.revision) } : {}),
+        },
       });
       break;
     } catch (error) {
-      const isOutdated =
-        error instanceof ApiError && error.reason === "Conflict" && "resourceVersion" in resourceVersion;
+      const isOutdated = mustStay && error instanceof ApiError && error.reason === "Conflict";
       if (!isOutdated || attempt >= maximumEvictionAttempts) throw error;
     }
   }
@@ -130,12 +132,11 @@ async function deleteEvicted(
     checkPreconditions(intent.type, record, options);
     return withCondition(pod, { type: "DisruptionTarget", status: "True", ...reason }, nowText(parts.clock));
   });
-  const { resourceVersion = "", ...preconditions } = options.preconditions ?? {};
-  const revision = resourceVersion === "" ? "" : String(marked?.revision ?? resourceVersion);
-  await deleteOne(parts, intent, name, {
-    ...options,
-    preconditions: { ...preconditions, ...(revision === "" ? {} : { resourceVersion: revision }) },
-  });
+  const { preconditions } = options;
+  const isPinned = (preconditions?.resourceVersion ?? "") !== "";
+  // The mark has given the pod a new version.
+  const ownVersion = isPinned && marked !== undefined ? { resourceVersion: String(marked.revision) } : {};
+  await deleteOne(parts, intent, name, { ...options, preconditions: { ...preconditions, ...ownVersion } });
 }
 
 function evictionOptions(eviction: UntypedObject, { query }: ResourceContext): DeleteOptions {

@@ -126,9 +126,7 @@ export class ServiceAllocator {
   }
 
   #nodePorts(service: UntypedObject, spec: ServiceSpec, oldSpec: ServiceSpec | undefined, held: string[]): void {
-    const wants =
-      spec.type === "NodePort" || (spec.type === "LoadBalancer" && spec.allocateLoadBalancerNodePorts !== false);
-    if (!wants) {
+    if (!hasNodePorts(spec)) {
       if (spec.type !== "LoadBalancer") for (const port of spec.ports ?? []) delete port.nodePort;
       return;
     }
@@ -182,6 +180,14 @@ export class ServiceAllocator {
     }
     return taken;
   }
+}
+
+/** Whether each port of the Service gets a node port. */
+export function hasNodePorts({
+  type,
+  allocateLoadBalancerNodePorts,
+}: Pick<ServiceSpec, "type" | "allocateLoadBalancerNodePorts">): boolean {
+  return type === "NodePort" || (type === "LoadBalancer" && allocateLoadBalancerNodePorts !== false);
 }
 
 function refused({ metadata }: UntypedObject, field: string, value: unknown, why: string): Error {

@@ -4,6 +4,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import { templateGeneration } from "../schema/defaults/workloads.ts";
 import { cloneJson } from "../schema/json.ts";
+import { hasNodePorts } from "./service-allocator.ts";
 
 type Fields = Record<string, unknown>;
 
@@ -274,10 +275,6 @@ const fieldsOfType: Readonly<Record<string, (spec: ServiceFields) => boolean>> =
 
 function hasClusterIp({ type }: ServiceFields): boolean {
   return type !== "ExternalName";
-}
-
-function hasNodePorts({ type, allocateLoadBalancerNodePorts }: ServiceFields): boolean {
-  return type === "NodePort" || (type === "LoadBalancer" && allocateLoadBalancerNodePorts !== false);
 }
 
 /**

@@ -3,6 +3,7 @@
 import { messageOf } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { defaultClusterRoleBindings, defaultClusterRoles } from "../auth/index.ts";
+import { systemPriorityClasses } from "../schema/system-priority-classes.ts";
 import type { ServerParts } from "./context.ts";
 import { updatedDefault } from "./default-role-upkeep.ts";
 import { ApiError } from "./status.ts";
@@ -15,20 +16,6 @@ interface AdvertisedAddress {
 }
 
 const systemNamespaces = ["kube-system", "kube-public", "kube-node-lease", "default"];
-/** The classes of pods that the cluster needs. Admission knows no priorities without a class. */
-const priorityClasses = [
-  {
-    name: "system-node-critical",
-    value: 2_000_001_000,
-    description: "Used for system critical pods that must not be moved from their current node.",
-  },
-  {
-    name: "system-cluster-critical",
-    value: 2_000_000_000,
-    description:
-      "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
-  },
-];
 /** The Service, its EndpointSlice and its Endpoints share the name and the namespace. */
 const own = { name: "kubernetes", namespace: "default" } as const;
 const collections = ["/services", "discovery.k8s.io/endpointslices", "/endpoints"] as const;
@@ -63,7 +50,7 @@ export class SystemObjects implements Disposable {
       await this.#restore();
       await Promise.all(roles.map((object) => ensureRole(parts, writer, object)));
       await Promise.all(
-        priorityClasses.map(({ name, ...fields }) =>
+        [...systemPriorityClasses].map(([name, fields]) =>
           ensureObject(parts, writer, {
             apiVersion: "scheduling.k8s.io/v1",
             kind: "PriorityClass",

@@ -84,20 +84,15 @@ export async function updateObject(parts: ServerParts, writer: Writer, context: 
     return await answerScale(context, written);
   }
   checkFields(parts, context, object, duplicates);
-  const isMissing = writer.current(type, intent.namespace, info.name) === undefined;
-  if (
-    isMissing &&
-    !pinned &&
-    (object.metadata.uid ?? "") === "" &&
-    info.subresource === "" &&
-    isCreatedByUpdate(type)
-  ) {
-    object.metadata.name ??= info.name;
-    if (object.metadata.name !== info.name) throw otherName(object.metadata.name, info.name);
-    authorizeCreation(parts, context);
-    return await answer(parts, context, await writer.create(intent, object), form);
+  if (!pinned && info.subresource === "") {
+    const isMissing = writer.current(type, intent.namespace, info.name) === undefined;
+    if (isMissing && (object.metadata.uid ?? "") === "" && isCreatedByUpdate(type)) {
+      if (object.metadata.name !== info.name) throw otherName(object.metadata.name, info.name);
+      authorizeCreation(parts, context);
+      return await answer(parts, context, await writer.create(intent, object), form);
+    }
+    if (!isMissing && isReplacedByVersion(type)) requireVersion(type, info.name);
   }
-  if (!isMissing && !pinned && info.subresource === "" && isReplacedByVersion(type)) requireVersion(type, info.name);
   const written = await writer.replace(intent, info.name, () => cloneJson(object), onConflict);
   await answer(parts, context, written, form);
 }

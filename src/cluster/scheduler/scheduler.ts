@@ -256,16 +256,8 @@ class Scheduler {
     const isKnown = before?.status === "False" && before.message === message;
     if (isKnown && pod.status?.nominatedNodeName === nominatedNodeName) return;
     if (!isKnown) this.#record(podKind, pod, { type: "Warning", reason: "FailedScheduling", message });
-    const condition = {
-      type: "PodScheduled",
-      status: "False",
-      reason: "Unschedulable",
-      message,
-      lastProbeTime: null,
-      lastTransitionTime:
-        before?.status === "False" ? (before.lastTransitionTime ?? this.#context.now()) : this.#context.now(),
-    } as const;
-    const conditions = withCondition(pod, condition);
+    const condition = { type: "PodScheduled", status: "False", reason: "Unschedulable", message } as const;
+    const conditions = withCondition(pod, condition, this.#context.now());
     try {
       this.#pods.wrote(
         await this.#context.client.patchMerge(

@@ -39,6 +39,7 @@ export function addGarbageCollector(
 class GarbageCollector {
   readonly #context: ControllerContext;
   readonly #metadata: KubeClient;
+  readonly #ended: (namespace: string) => void;
   readonly #graph = new OwnerGraph();
   readonly #followed = new Map<string, Followed>();
   readonly #queue: Reconciler;
@@ -48,12 +49,10 @@ class GarbageCollector {
   readonly #filled = Promise.withResolvers<void>();
   #signal: AbortSignal | undefined;
 
-  readonly #ended: (namespace: string) => void;
-
   constructor(context: ControllerContext, metadata: KubeClient, ended: (namespace: string) => void) {
-    this.#ended = ended;
     this.#context = context;
     this.#metadata = metadata;
+    this.#ended = ended;
     this.#queue = context.queue("garbage-collector", (uid) => this.#collect(uid), {
       concurrency: 8,
       after: [this.#filled.promise],

@@ -6,7 +6,7 @@ import { controllerOf, isKubeCode, ownerReference, type EventNote } from "../../
 import type { ControllerContext } from "../controller.ts";
 import type { ObjectView } from "../object-view.ts";
 import { mayAdopt } from "./adoption.ts";
-import { isActive, isTerminating, podCondition, withCondition } from "./pod-facts.ts";
+import { isActive, isTerminating, withCondition } from "./pod-facts.ts";
 
 /** The maximum number of concurrent requests, so that a set of a thousand pods does not flood the server. */
 const maxConcurrentWrites = 16;
@@ -158,18 +158,8 @@ export async function noteDisruption(
   end: { readonly phase?: "Failed" } = {},
 ): Promise<void> {
   const { name = "", namespace, uid, resourceVersion } = pod.metadata;
-  const before = podCondition(pod, "DisruptionTarget");
-  const since = before?.status === "True" ? (before.lastTransitionTime ?? context.now()) : context.now();
-  const condition = {
-    type: "DisruptionTarget",
-    status: "True",
-    lastProbeTime: null,
-    lastTransitionTime: since,
-  } as const;
-  const status = {
-    ...end,
-    ...(cause === undefined ? {} : { conditions: withCondition(pod, { ...condition, ...cause }) }),
-  };
+  const conditions = cause && withCondition(pod, { type: "DisruptionTarget", status: "True", ...cause }, context.now());
+  const status = { ...end, ...(conditions === undefined ? {} : { conditions }) };
   const patch = { metadata: { uid, resourceVersion }, status };
   context
     .view(podKind)

@@ -35,9 +35,16 @@ export function isTerminating(object: KubernetesObject): boolean {
   return object.metadata.deletionTimestamp !== undefined;
 }
 
-/** The pod's conditions in which the new one replaces an earlier one of its type. */
-export function withCondition(pod: Pod, condition: PodCondition): PodCondition[] {
-  return [...(pod.status?.conditions ?? []).filter(({ type }) => type !== condition.type), condition];
+/** The pod's conditions with a new one. It keeps the time of the one that it replaces if the status is the same. */
+export function withCondition(
+  pod: Pod,
+  condition: Omit<PodCondition, "lastProbeTime" | "lastTransitionTime">,
+  now: string,
+): PodCondition[] {
+  const before = podCondition(pod, condition.type);
+  const others = (pod.status?.conditions ?? []).filter(({ type }) => type !== condition.type);
+  const lastTransitionTime = before?.status === condition.status ? (before.lastTransitionTime ?? now) : now;
+  return [...others, { ...condition, lastProbeTime: null, lastTransitionTime }];
 }
 
 /** Whether the pod has not ended and is not being deleted. */

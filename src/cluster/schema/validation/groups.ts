@@ -5,6 +5,7 @@ import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
 import type { KindValidators } from "./kind-validator.ts";
 import { validateLabelSelector } from "../metadata.ts";
+import { systemPriorityClasses } from "../system-priority-classes.ts";
 import { networkPolicy } from "./network-policy.ts";
 import { checkLabelName, checkSubdomain } from "../names.ts";
 import { validateCustomResourceDefinition } from "./custom-resource-definition.ts";
@@ -218,10 +219,6 @@ function ingress(object: JsonObject, _old: JsonObject | undefined, check: Check)
   }
 }
 
-const systemPriorities: ReadonlyMap<string, number> = new Map([
-  ["system-cluster-critical", 2_000_000_000],
-  ["system-node-critical", 2_000_001_000],
-]);
 const maximumUserPriority = 1_000_000_000;
 
 function priorityClass(object: JsonObject, old: JsonObject | undefined, check: Check): void {
@@ -249,9 +246,9 @@ function newPriorityClass(object: JsonObject, check: Check): void {
 }
 
 function systemClassProblem(name: string, { value, globalDefault }: JsonObject): string | undefined {
-  const wanted = systemPriorities.get(name);
-  if (wanted === undefined) return `${name} is not a known system priority class`;
-  if (value !== wanted) return `value of ${name} PriorityClass must be ${wanted}`;
+  const known = systemPriorityClasses.get(name);
+  if (known === undefined) return `${name} is not a known system priority class`;
+  if (value !== known.value) return `value of ${name} PriorityClass must be ${known.value}`;
   return globalDefault === true ? `globalDefault of ${name} PriorityClass must be false` : undefined;
 }
 
