@@ -1,4 +1,5 @@
-// Runs the steps of `npm run check`. Each counts as one case.
+// Runs the steps of `npm run check`, but for the house rules of tidy.test.ts, which is among the unit tests. Each
+// counts as one case.
 import { execFile, type ChildProcess } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";

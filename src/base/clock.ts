@@ -54,10 +54,10 @@ export const systemClock: Clock = {
 const limitParts = 10;
 
 /**
- * Calls `run` once after `ms`, as the limit of a request to another process. On a busy machine a process may stand still
- * for seconds. Node runs due timers before it reads sockets, so a plain timer would then end requests whose answers have
- * arrived. This limit counts each standstill as a tenth of `ms` at most. Disposing the handle cancels it. Keeps the
- * process alive.
+ * Calls `run` once after `ms`, as the limit of a request to another process. On a busy machine a process may stand
+ * still for seconds. Node runs due timers before it reads sockets, so a plain timer would then end requests whose
+ * answers have arrived. This limit counts each standstill as a tenth of `ms` at most. Disposing the handle cancels it.
+ * Keeps the process alive.
  */
 export function afterRunning(ms: number, run: () => void): Disposable {
   return new RunningLimit(ms, run);

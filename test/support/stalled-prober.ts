@@ -24,8 +24,8 @@ const standstillMs = 600;
 export const shortLimitSeconds = 0.5;
 
 /**
- * Runs a probe of each kind with the short limit. The application answers at once, in another thread. This thread stands
- * still for longer than the limit, before it can read the answer. Returns the outcomes.
+ * Runs a probe of each kind with the short limit. The application answers at once, in another thread. This thread
+ * stands still for longer than the limit, before it can read the answer. Returns the outcomes.
  */
 export async function probeAndStandStill<T>(attempt: (probe: ShortProbe) => Promise<T>): Promise<T[]> {
   const timeoutSeconds = shortLimitSeconds;
