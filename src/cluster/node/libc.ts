@@ -120,7 +120,8 @@ export function mount(
   flags: number,
   data: string | null = null,
 ): void {
-  checked(calls.mount(source, target, type, flags, data), `mount ${type ?? source ?? ""} on ${target}`);
+  const operation = (flags & mountFlags.remount) === 0 ? `mount ${type ?? source ?? ""} on` : "remount";
+  checked(calls.mount(source, target, type, flags, data), `${operation} ${target}`);
 }
 
 export function unmountDetached(target: string): void {
@@ -133,15 +134,20 @@ export function bindMount(source: string, target: string, recursive = true): voi
 
 /** Makes a mount and all mounts below it read-only, without set-uid programs and without devices. */
 export function makeReadOnlyRecursive(target: string): void {
-  setReadOnly(atCurrentDirectory, target, atRecursive);
+  setReadOnly({ directory: atCurrentDirectory, path: target }, target, atRecursive);
 }
 
-/** Does the same to a mount that {@link copyTree} made. */
-export function makeTreeReadOnly(tree: number): void {
-  setReadOnly(tree, "", atRecursive | atEmptyPath);
+/** Does the same to a mount that {@link copyTree} made and that is attached at `target`. */
+export function makeTreeReadOnly(tree: number, target: string): void {
+  setReadOnly({ directory: tree, path: "" }, target, atRecursive | atEmptyPath);
 }
 
-function setReadOnly(directory: number, path: string, flags: number): void {
+/** `target` names the mount in an error, because the path to a copied tree is empty. */
+function setReadOnly(
+  { directory, path }: { readonly directory: number; readonly path: string },
+  target: string,
+  flags: number,
+): void {
   const attributes = Buffer.alloc(32);
   const { readOnly, noSuid, noDevices } = mountAttributes;
   attributes.writeBigUInt64LE(BigInt(readOnly | noSuid | noDevices), 0);
@@ -153,7 +159,7 @@ function setReadOnly(directory: number, path: string, flags: number): void {
     attributes,
     attributes.length,
   );
-  checked(result, `make ${path} read-only`);
+  checked(result, `make ${target} read-only`);
 }
 
 /**

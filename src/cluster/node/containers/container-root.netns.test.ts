@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import type { ContainerMount } from "./container-root.ts";
 import { buildTestRoot } from "./testing/test-root.ts";
-import { closeDescriptor } from "../libc.ts";
+import { closeDescriptor, makeTreeReadOnly, mount, mountFlags } from "../libc.ts";
 import { inNewNamespaces } from "../namespaces.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
 import { startInContainer } from "./starter.ts";
@@ -23,10 +23,10 @@ async function inContainer(
   mounts: readonly ContainerMount[],
   script: string,
 ): Promise<{ stdout: string; stderr: string }> {
-  const mount = buildTestRoot({ mounts, etcFiles: { "resolv.conf": "nameserver 10.96.0.10\n" } });
+  const root = buildTestRoot({ mounts, etcFiles: { "resolv.conf": "nameserver 10.96.0.10\n" } });
   const start = (): ChildProcess =>
     startInContainer({
-      mount,
+      mount: root,
       rights: {
         privileged: false,
         capabilities: ["chown", "dac_override"],
@@ -42,7 +42,7 @@ async function inContainer(
       exitDescriptor: undefined,
     });
   const child = inNewNamespaces({ pid: true }, start);
-  closeDescriptor(mount);
+  closeDescriptor(root);
   assert.ok(child.stdout !== null && child.stderr !== null);
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   return { stdout, stderr };
@@ -113,6 +113,13 @@ test("a volume whose mount path is a link to nothing is an error of the user, wh
   ]);
   for (const both of mounts)
     await assert.rejects(inContainer(both, "true"), /"\/app\/current" in the container is a link to nothing/);
+});
+
+test("the error of a mount that cannot be made read-only names the mount", () => {
+  const noTree = 9_999;
+  assert.throws(() => makeTreeReadOnly(noTree, "/data"), /^SerinError: make \/data read-only\W+EBADF$/);
+  const flags = mountFlags.remount | mountFlags.bind | mountFlags.readOnly;
+  assert.throws(() => mount(null, "/absent", null, flags), /^SerinError: remount \/absent: ENOENT$/);
 });
 
 test("a container's mounts are invisible outside", async () => {

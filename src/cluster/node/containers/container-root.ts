@@ -267,11 +267,11 @@ class VolumeTrees {
       attachAt(entry);
       for (const inner of ordered)
         if (inner.target.startsWith(`${entry.target.replace(/\/$/, "")}/`)) closeDescriptor(mountPoint(inner));
-      if (entry.readOnly) makeTreeReadOnly(entry.tree);
+      if (entry.readOnly) makeTreeReadOnly(entry.tree, entry.target);
     }
     if (this.#proc === undefined) return;
     attachAt({ tree: this.#proc, target: "/proc", isDirectory: true });
-    makeTreeReadOnly(this.#proc);
+    makeTreeReadOnly(this.#proc, "/proc");
   }
 
   [Symbol.dispose](): void {
