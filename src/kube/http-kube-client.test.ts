@@ -158,6 +158,28 @@ test("a request that a busy server refuses is sent again after the time that the
   server.close();
 });
 
+test("a request that a busy server lets come again at once is sent again at once, as often as asked for", async () => {
+  const answers: (string | undefined)[] = ["0", "0", undefined];
+  let requests = 0;
+  const { server } = http2Server((_request, response) => {
+    requests += 1;
+    const wait = answers.shift();
+    response.writeHead(429, wait === undefined ? {} : { "retry-after": wait });
+    response.end("Too many requests");
+  });
+  const waits: number[] = [];
+  const clock = { ...systemClock, sleep: async (ms: number) => await Promise.resolve(void waits.push(ms)) };
+  const target = { server: `https://127.0.0.1:${await listen(server)}`, context: "test", namespace: "default" };
+  const client = createKubeClient({ ...target, ca: certificate }, { log: silentLogger, clock, busyRetries: 4 });
+  assert.equal((await client.raw("GET", "/version")).status, 429);
+  assert.deepEqual([requests, waits], [3, [0, 0]], "an answer without a time is final");
+  answers.push(...Array.from({ length: 10 }, () => "0"));
+  assert.equal((await client.raw("GET", "/version")).status, 429);
+  assert.deepEqual([requests, waits.length], [8, 6]);
+  client.close();
+  server.close();
+});
+
 test("a list of several pages is read completely, each page once, however a server starts its lists", async () => {
   const pages = ["", "two", "three"];
   const forms: readonly ((items: string, metadata: string) => string)[] = [

@@ -367,15 +367,16 @@ class HttpKubeClient implements KubeConnection {
   }
 
   /**
-   * A server that answers 429 has done nothing, so any request may be sent again. If the wait would outlast the
-   * request's time limit, the refusal is the answer, because it names the reason.
+   * A server that answers 429 has done nothing, so any request may be sent again, after the seconds of its Retry-After
+   * or at once if these are 0. If the wait would outlast the request's time limit, the refusal is the answer, because
+   * it names the reason.
    */
   async #sendPatiently(exchange: Exchange): Promise<TransportResponse> {
     let waitedMs = 0;
     for (let retry = 0; ; retry += 1) {
       const response = await this.#send(exchange);
-      const waitMs = Number(response.headers["retry-after"]) * 1_000;
-      const isBusy = response.status === 429 && waitMs > 0 && waitMs <= maxBusyWaitMs;
+      const waitMs = secondsOf(response.headers["retry-after"]) * 1_000;
+      const isBusy = response.status === 429 && waitMs <= maxBusyWaitMs;
       waitedMs += waitMs;
       if (!isBusy || retry >= this.#busyRetries || waitedMs >= this.#requestTimeoutMs) return response;
       response.body.resume();
@@ -416,6 +417,11 @@ function parseServer(config: KubeConfig): URL {
       cause: error,
     });
   }
+}
+
+/** The seconds of a Retry-After header. NaN if there is none, or a date, which no API server sends. */
+function secondsOf(retryAfter: string | undefined): number {
+  return /^\d+$/.test(retryAfter ?? "") ? Number(retryAfter) : Number.NaN;
 }
 
 function encode(body: unknown): string | Uint8Array {
