@@ -40,6 +40,22 @@ test("a pod whose victims could not be deleted asks for their end again", async 
   assert.notEqual(podOf(cluster, "low")?.metadata.deletionTimestamp, undefined);
 });
 
+test("a restarted scheduler keeps the room for which an earlier one has deleted pods, and deletes no others", async () => {
+  const before = await start();
+  put(before, "high", "2", { priority: 5 });
+  await before.settle();
+  const after = await start();
+  put(after, "late", "1", { priority: 1 });
+  for (const pod of before.all(podKind)) after.put(podKind, pod);
+  await after.settle();
+  assert.equal(podOf(after, "late")?.spec?.nodeName, undefined);
+  assert.equal(podOf(after, "high")?.status?.nominatedNodeName, "a");
+  assert.ok(!after.writes.some((write) => write.startsWith("delete ")), after.writes.join());
+  after.remove(podKind, "default/low");
+  await after.settle();
+  assert.equal(podOf(after, "high")?.spec?.nodeName, "a");
+});
+
 test("the room that is kept for a pod is free again when that pod is deleted", async () => {
   const cluster = await start();
   put(cluster, "high", "2", { priority: 5 });

@@ -24,12 +24,15 @@ import { volumeNeedsOf, type StorageFacts, type VolumeNeeds } from "./volume-nee
 
 const schedulerName = "default-scheduler";
 const concurrentBindings = 16;
+/** The reason in the condition of a pod that must go for another one. */
+const preempted = "PreemptionByScheduler";
 
 /** A pod that waits on this node for the end of the victims. */
 interface Nomination {
   readonly pod: Pod;
   readonly node: string;
-  readonly victims: readonly string[];
+  /** Their uids. Undefined if an earlier scheduler chose them: then the node's pods show which go. */
+  readonly victims: readonly string[] | undefined;
 }
 
 /** Assigns a node to each pod when the pod or the nodes change. It never polls. */
@@ -81,8 +84,9 @@ class Scheduler {
         }
         return;
       }
-      if (needsNode(object)) this.#queue.add(key);
-      else this.#giveUp(uid);
+      if (!needsNode(object)) return this.#giveUp(uid);
+      if (change.previous === undefined) this.#recall(object);
+      this.#queue.add(key);
     });
     this.#context.view(nodeKind).onChange(({ type, object }) => {
       if (type === "delete") this.#placements.removeNode(object.metadata.name ?? "");
@@ -97,6 +101,15 @@ class Scheduler {
   #retryAll(): void {
     for (const key of this.#unschedulable) this.#queue.add(key);
     for (const { key } of this.#reserved.values()) this.#queue.add(key);
+  }
+
+  /**
+   * Takes over the nomination of an earlier scheduler, which only the pod's status shows. Otherwise other pods could
+   * take the room that the victims leave, or more pods would have to go.
+   */
+  #recall(pod: Pod): void {
+    const node = pod.status?.nominatedNodeName;
+    if (node !== undefined) this.#nominated.set(uidOf(pod), { pod, node, victims: undefined });
   }
 
   /** Ends the nomination of a pod. Others may take the room, unless the pod itself has taken it. */
@@ -164,8 +177,7 @@ class Scheduler {
   /** Chooses pods that must go, unless some already go for this pod, and notes the node. */
   #preemptionFor(inputs: FilterInputs): Preemption | undefined {
     const uid = uidOf(inputs.pod);
-    const isUnderWay = (this.#nominated.get(uid)?.victims ?? []).some((victim) => this.#placements.has(victim));
-    if (isUnderWay) return undefined;
+    if (this.#isUnderWay(this.#nominated.get(uid))) return undefined;
     const preemption = preempt(inputs, this.#context.view(podDisruptionBudgetKind).all());
     this.#giveUp(uid, preemption?.node);
     if (preemption !== undefined)
@@ -177,6 +189,20 @@ class Scheduler {
     return preemption;
   }
 
+  /** Whether pods still go for the nominated pod. */
+  #isUnderWay(nomination: Nomination | undefined): boolean {
+    if (nomination === undefined) return false;
+    const { pod, node, victims } = nomination;
+    if (victims !== undefined) return victims.some((victim) => this.#placements.has(victim));
+    const state = this.#placements.nodes().find((other) => other.node.metadata.name === node);
+    return [...(state?.pods.values() ?? [])].some(
+      ({ pod: other }) =>
+        isTerminating(other) &&
+        podCondition(other, "DisruptionTarget")?.reason === preempted &&
+        priorityOf(other) < priorityOf(pod),
+    );
+  }
+
   /** Deletes the pods that must go. Their end queues the pod again. */
   async #evict(pod: Pod, { node, victims }: Preemption): Promise<void> {
     const { client } = this.#context;
@@ -185,7 +211,7 @@ class Scheduler {
       const { name = "", namespace, uid = "" } = metadata;
       const victim = await client.get(podKind, name, namespace);
       if (victim?.metadata.uid !== uid || isTerminating(victim)) continue;
-      await ignoreRace(() => noteDisruption(this.#context, victim, { reason: "PreemptionByScheduler", message }));
+      await ignoreRace(() => noteDisruption(this.#context, victim, { reason: preempted, message }));
       await ignoreRace(() => client.delete(podKind, name, namespace, { preconditions: { uid } }));
       this.#record(podKind, victim, {
         type: "Normal",
