@@ -179,8 +179,24 @@ export interface SecurityContext {
   privileged?: boolean;
   allowPrivilegeEscalation?: boolean;
   readOnlyRootFilesystem?: boolean;
-  seccompProfile?: { type: string; localhostProfile?: string };
+  seccompProfile?: SecurityProfile;
+  appArmorProfile?: SecurityProfile;
+  seLinuxOptions?: SeLinuxOptions;
+  procMount?: string;
   capabilities?: { add?: string[]; drop?: string[] };
+}
+
+interface SeLinuxOptions {
+  user?: string;
+  role?: string;
+  type?: string;
+  level?: string;
+}
+
+/** The type is `RuntimeDefault`, `Localhost` or `Unconfined`. */
+export interface SecurityProfile {
+  type: string;
+  localhostProfile?: string;
 }
 
 export interface Container {
@@ -318,6 +334,8 @@ export interface PodSpec {
   terminationGracePeriodSeconds?: number;
   hostNetwork?: boolean;
   hostPID?: boolean;
+  hostIPC?: boolean;
+  hostUsers?: boolean;
   dnsPolicy?: string;
   dnsConfig?: { nameservers?: string[]; searches?: string[]; options?: { name: string; value?: string }[] };
   hostname?: string;
@@ -327,7 +345,12 @@ export interface PodSpec {
   securityContext?: {
     runAsUser?: number;
     runAsGroup?: number;
+    runAsNonRoot?: boolean;
+    seccompProfile?: SecurityProfile;
+    appArmorProfile?: SecurityProfile;
+    seLinuxOptions?: SeLinuxOptions;
     fsGroup?: number;
+    supplementalGroups?: number[];
     sysctls?: { name: string; value: string }[];
   };
   shareProcessNamespace?: boolean;

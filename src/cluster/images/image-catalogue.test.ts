@@ -66,6 +66,17 @@ test("command and args replace an image's entrypoint and arguments as in Kuberne
   ]);
 });
 
+test("an image says whom its program runs as, and one without a user means root", async () => {
+  const state = newState();
+  writeFileSync(join(state, "images.yaml"), "images:\n- images: ['*/mine']\n  entrypoint: [node]\n  user: '7'\n");
+  const catalogue = new ImageCatalogue(state, builtIn);
+  const runsAs = async (image: string): Promise<unknown> =>
+    (await catalogue.resolve({ image, command: undefined, args: undefined })).runsAs;
+  assert.deepEqual(await runsAs("istio/pilot:1.0.0"), { user: 1337, group: 1337 });
+  assert.deepEqual(await runsAs("busybox"), { user: 0, group: 0 });
+  assert.deepEqual(await runsAs("my/mine"), { user: 7, group: 0 });
+});
+
 test("images such as busybox provide its applets, also for an entry of the user's catalogue", async () => {
   const state = newState();
   writeFileSync(join(state, "images.yaml"), "images:\n- images: ['*/tools']\n  entrypoint: []\n  applets: [wget]\n");

@@ -8,11 +8,19 @@ import { matchesImagePattern, parseImageReference } from "./image-reference.ts";
 import type { ImageEntry } from "./image-entry.ts";
 import { findRelease, type LabRelease } from "./releases.ts";
 
+/** A user and its group as numbers. 0 is root. */
+export interface ImageUser {
+  readonly user: number;
+  readonly group: number;
+}
+
 /** The program of an image's container, with paths inside the container. */
 export interface ResolvedImage {
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
+  /** Whom the image says that its program runs as. */
+  readonly runsAs: ImageUser;
   readonly release: LabRelease;
   /** Other names of the image's program, which shells in the container can find. */
   readonly aliases: Readonly<Record<string, readonly string[]>>;
@@ -80,6 +88,7 @@ export class ImageCatalogue {
         Object.entries(entry.environment).map(([name, value]) => [name, value.replaceAll("{tag}", reference.tag)]),
       ),
       workingDirectory: entry.workingDirectory,
+      runsAs: imageUser(entry.user),
       release,
     };
   }
@@ -119,6 +128,12 @@ function programOf(entry: ImageEntry, { command, args }: ContainerWords): string
 /** Whether a container runs the image's own program. */
 function usesEntrypoint(entry: ImageEntry, { command }: Pick<ContainerWords, "command">): boolean {
   return command === undefined || command.length === 0 || entry.aliases.includes(command[0] ?? "");
+}
+
+/** Reads `user:group`, or a user alone, whose group is root's. */
+function imageUser(text: string): ImageUser {
+  const [user = 0, group = 0] = text.split(":").map(Number);
+  return { user, group };
 }
 
 /** Resolves a path in the release's tree: a word that contains a slash and does not begin with one. */

@@ -24,6 +24,7 @@ import type { LoadBalancerPort } from "./node-report.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
 import { isMirrorPod } from "../record/mirror-pod.ts";
 import { isAlive, signalProcess, type ProcessIdentity } from "./containers/container-process.ts";
+import { UnmetFields } from "./containers/container-rights.ts";
 import { MirrorPods } from "./mirror-pods.ts";
 import { NetworkAttachment } from "./network/network-attachment.ts";
 import { NetworkPolicies } from "./network/network-policies.ts";
@@ -250,6 +251,7 @@ export class NodeAgent {
 
   #makeServices(): NodeServices {
     const { client, clock, log, node, stateDirectory, images, programEnvironment } = this.#options;
+    const uidCount = countUids();
     return {
       client,
       nodeName: node.name,
@@ -265,7 +267,8 @@ export class NodeAgent {
       attachment: new NetworkAttachment(this.hostRoot),
       compiledCode: this.#compiledCode(),
       programEnvironment,
-      uidCount: countUids(),
+      uidCount,
+      unmet: new UnmetFields(uidCount),
       directoriesOf: (pod) => this.#directoriesOf(pod),
       sourcesOf: (pod, podIp) => this.#sourcesOf(pod, podIp),
     };

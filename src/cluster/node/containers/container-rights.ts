@@ -1,4 +1,6 @@
-import type { Container, Pod } from "../../../api/kubernetes/index.ts";
+import type { Container, Pod, SecurityContext, SecurityProfile } from "../../../api/kubernetes/index.ts";
+import type { EventNote } from "../../../kube/index.ts";
+import type { ImageUser } from "../../images/index.ts";
 import type { ContainerRights } from "./starter.ts";
 
 /** The default capabilities in container runtimes. */
@@ -22,13 +24,23 @@ const defaultCapabilities = [
 /** The uid of sidecars. The redirect rules in their pods recognise them by it. */
 const sidecarUser = 1337;
 
-/**
- * The user and capabilities of a container's program. If the lab has only one uid, every container runs as its root.
- */
-export function containerRights(container: Container, pod: Pod, uidCount: number): ContainerRights {
+const root: ImageUser = { user: 0, group: 0 };
+
+/** What decides as whom a container's program runs, besides its manifest. */
+interface KnownUsers {
+  /** The number of uids in the lab's user namespace. If it is one, every container runs as its root. */
+  readonly uidCount: number;
+  /** The user of the container's image. It counts only where the manifest forbids root. */
+  readonly runsAs: ImageUser;
+}
+
+/** The user and capabilities of a container's program. */
+export function containerRights(container: Container, pod: Pod, { uidCount, runsAs }: KnownUsers): ContainerRights {
   const context = container.securityContext;
-  const wantedUser = context?.runAsUser ?? pod.spec?.securityContext?.runAsUser ?? 0;
-  const wantedGroup = context?.runAsGroup ?? pod.spec?.securityContext?.runAsGroup ?? 0;
+  const ofPod = pod.spec?.securityContext;
+  const otherwise = forbidsRoot(container, pod) ? runsAs : root;
+  const wantedUser = context?.runAsUser ?? ofPod?.runAsUser ?? otherwise.user;
+  const wantedGroup = context?.runAsGroup ?? ofPod?.runAsGroup ?? otherwise.group;
   const hasUser = wantedUser < uidCount && wantedGroup < uidCount;
   return {
     privileged: context?.privileged === true,
@@ -44,15 +56,98 @@ export function containerRights(container: Container, pod: Pod, uidCount: number
   };
 }
 
+/** The kubelet's refusal of a container that would run as root although its manifest forbids that. */
+export function refusalOfRoot(container: Container, pod: Pod, { user }: ImageUser): string | undefined {
+  if (!forbidsRoot(container, pod)) return undefined;
+  const wanted = container.securityContext?.runAsUser ?? pod.spec?.securityContext?.runAsUser;
+  if ((wanted ?? user) !== 0) return undefined;
+  const { name = "", namespace = "", uid = "" } = pod.metadata;
+  const fault =
+    wanted === 0
+      ? "container's runAsUser breaks non-root policy"
+      : "container has runAsNonRoot and image will run as root";
+  return `${fault} (pod: "${name}_${namespace}(${uid})", container: ${container.name})`;
+}
+
+function forbidsRoot({ securityContext }: Container, { spec }: Pod): boolean {
+  return (securityContext?.runAsNonRoot ?? spec?.securityContext?.runAsNonRoot) === true;
+}
+
+/** Reports the fields of pods that the lab does not apply: Kubernetes has them, and a pod's author may rely on them. */
+export class UnmetFields {
+  readonly #uidCount: number;
+  #hasNamedDefault = false;
+
+  constructor(uidCount: number) {
+    this.#uidCount = uidCount;
+  }
+
+  /**
+   * The events of a new pod. `RuntimeDefault` stands in most manifests, so only the first pod that has it gets an event
+   * about it.
+   */
+  notesFor(pod: Pod): readonly EventNote[] {
+    const notes: EventNote[] = [];
+    const identity = unmetIdentity(pod, this.#uidCount);
+    if (identity !== undefined) notes.push({ type: "Warning", reason: "IdentityNotApplied", message: identity });
+    const { wanted, hasDefault } = unmetFields(pod);
+    if (wanted.length > 0) {
+      const fields = wanted.length === 1 ? "this field" : "these fields";
+      const message = `${wanted.join(", ")} not applied: the lab cannot apply ${fields}, and runs the pod without`;
+      notes.push({ type: "Warning", reason: "FieldsNotApplied", message });
+    }
+    if (hasDefault && !this.#hasNamedDefault) {
+      this.#hasNamedDefault = true;
+      const message = `${runtimeDefault} profiles not applied: the lab has no seccomp and AppArmor profiles, and runs this pod and others of the node without`;
+      notes.push({ type: "Normal", reason: "FieldsNotApplied", message });
+    }
+    return notes;
+  }
+}
+
+const runtimeDefault = "RuntimeDefault";
+const appArmorAnnotation = "container.apparmor.security.beta.kubernetes.io/";
+const profileFields = ["seccompProfile", "appArmorProfile"] as const;
+
+/** The fields that have no effect in the lab, with their containers, and whether the pod has a default profile. */
+function unmetFields({ metadata, spec }: Pod): { readonly wanted: readonly string[]; readonly hasDefault: boolean } {
+  if (spec === undefined) return { wanted: [], hasDefault: false };
+  const wanted: string[] = [];
+  let hasDefault = false;
+  const note = (name: string, value: SecurityProfile, place: string): void => {
+    if (value.type === runtimeDefault) hasDefault = true;
+    else if (value.type !== "Unconfined")
+      wanted.push(`${name} ${[value.type, value.localhostProfile].filter(Boolean).join(" ")}${place}`);
+  };
+  const noteContext = (context: SecurityContext | undefined, place: string): void => {
+    for (const name of profileFields) {
+      const profile = context?.[name];
+      if (profile !== undefined) note(name, profile, place);
+    }
+    if (context?.seLinuxOptions !== undefined) wanted.push(`seLinuxOptions${place}`);
+    if (context?.procMount !== undefined && context.procMount !== "Default")
+      wanted.push(`procMount ${context.procMount}${place}`);
+  };
+  noteContext(spec.securityContext, "");
+  for (const { name, securityContext } of [...(spec.initContainers ?? []), ...spec.containers])
+    noteContext(securityContext, ` of container ${name}`);
+  for (const [key, value] of Object.entries(metadata.annotations ?? {})) {
+    if (!key.startsWith(appArmorAnnotation) || value === "unconfined") continue;
+    if (value === "runtime/default") hasDefault = true;
+    else wanted.push(`annotation ${key}`);
+  }
+  if ((spec.securityContext?.supplementalGroups ?? []).length > 0) wanted.push("supplementalGroups");
+  if (spec.hostUsers === false) wanted.push("hostUsers: false");
+  if (spec.hostIPC === true) wanted.push("hostIPC");
+  if (spec.shareProcessNamespace === true) wanted.push("shareProcessNamespace");
+  return { wanted, hasDefault };
+}
+
 /** An event's text about identities that the pod requests but this lab cannot provide. Undefined if there are none. */
-export function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
+function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
   const unmet = new Set<string>();
-  const contexts = [
-    pod.spec?.securityContext,
-    ...[...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].map(
-      (container) => container.securityContext,
-    ),
-  ];
+  const containers = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
+  const contexts = [pod.spec?.securityContext, ...containers.map(({ securityContext }) => securityContext)];
   for (const context of contexts) {
     if (context?.runAsUser !== undefined && context.runAsUser >= uidCount) unmet.add(`runAsUser ${context.runAsUser}`);
     if (context?.runAsGroup !== undefined && context.runAsGroup >= uidCount)
@@ -60,6 +155,7 @@ export function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
   }
   const group = pod.spec?.securityContext?.fsGroup;
   if (group !== undefined && group >= uidCount) unmet.add(`fsGroup ${group}`);
+  if (uidCount === 1 && containers.some((container) => forbidsRoot(container, pod))) unmet.add("runAsNonRoot");
   if (unmet.size === 0) return undefined;
   return `${[...unmet].join(", ")} not applied: this lab has ${uidCount === 1 ? "only one user" : `${uidCount} users`}; its programs run as that user`;
 }

@@ -1,7 +1,7 @@
 import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
 import { messageOf, type Logger } from "../../../base/index.ts";
 import type { EventNote, KubeClient } from "../../../kube/index.ts";
-import { unmetIdentity } from "../containers/container-rights.ts";
+import type { UnmetFields } from "../containers/container-rights.ts";
 import type { NetworkAttachment } from "../network/network-attachment.ts";
 import type { PodAddresses } from "../network/pod-network.ts";
 import { hostnameOf } from "./pod-etc.ts";
@@ -15,7 +15,7 @@ export interface SandboxServices {
   readonly log: Logger;
   readonly addresses: PodAddresses;
   readonly attachment: NetworkAttachment;
-  readonly uidCount: number;
+  readonly unmet: UnmetFields;
 }
 
 /** The pod whose sandbox it is. */
@@ -89,7 +89,7 @@ export class AttachedSandbox {
   }
 
   #create(): boolean {
-    const { addresses, nodeName, uidCount } = this.#services;
+    const { addresses, nodeName, unmet } = this.#services;
     const pod = this.#owner.pod();
     const address = pod.spec?.hostNetwork === true ? undefined : addresses.take();
     const sysctls = Object.fromEntries(
@@ -102,8 +102,7 @@ export class AttachedSandbox {
       this.#failed(messageOf(error));
       return false;
     }
-    const unmet = unmetIdentity(pod, uidCount);
-    if (unmet !== undefined) this.#owner.event({ type: "Warning", reason: "IdentityNotApplied", message: unmet });
+    for (const note of unmet.notesFor(pod)) this.#owner.event(note);
     this.#owner.save();
     void this.#annotate(this.#sandbox);
     return true;

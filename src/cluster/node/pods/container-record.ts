@@ -1,4 +1,5 @@
 import type { ContainerState } from "../../../api/kubernetes/index.ts";
+import type { ImageUser } from "../../images/index.ts";
 import type { ProbeFindings } from "../probes/container-probes.ts";
 import type { ProcessIdentity } from "../containers/container-process.ts";
 
@@ -8,6 +9,8 @@ export interface ContainerRecord {
   restartCount: number;
   containerId: string | undefined;
   imageId: string;
+  /** The user of the image. A record of an earlier release has none. */
+  runsAs?: ImageUser;
   state: ContainerState;
   lastState: ContainerState | undefined;
   /** The identity of the running process. */

@@ -7,6 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Container } from "../../../api/kubernetes/index.ts";
 import { systemClock } from "../../../base/index.ts";
 import { until } from "../../../base/testing/index.ts";
+import type { EventNote } from "../../../kube/index.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
 import { readLogText } from "../containers/container-log.ts";
 import { programPidOf, spawnContainer } from "../containers/container-process.ts";
@@ -122,4 +123,26 @@ test("if a node process ends before it stops a container, the next one stops it"
   started.end();
   await stopped;
   assert.equal(container.exitCode, 4);
+});
+
+test("a container that its manifest forbids to run as root is not started as root, and its state says why", async () => {
+  const events: string[] = [];
+  const image = { argv: ["/bin/true"], environment: {}, workingDirectory: "/", release: { version: "1", root: "/" } };
+  const host = {
+    clock: systemClock,
+    uidCount: 1,
+    directories: { memory: "/nonexistent", hostRoot: "/nonexistent", disk: "/nonexistent", logs: "/nonexistent" },
+    images: { has: () => true, resolve: async () => ({ ...image, runsAs: { user: 0, group: 0 } }) },
+    pod: () => ({ metadata: { name: "app", namespace: "shop", uid: "7" }, spec: { containers: [spec] } }),
+    sources: () => ({ services: () => [] }),
+    programEnvironment: {},
+    event: ({ reason, message }: EventNote) => void events.push(`${reason} ${message}`),
+    changed: () => undefined,
+  } as unknown as PodHost;
+  const container = new ManagedContainer({ ...spec, securityContext: { runAsNonRoot: true } }, "main", host);
+  await container.start();
+  const message = 'container has runAsNonRoot and image will run as root (pod: "app_shop(7)", container: app)';
+  assert.deepEqual(container.record.state, { waiting: { reason: "CreateContainerConfigError", message } });
+  assert.equal(events.at(-1), `Failed Error: ${message}`);
+  assert.equal(container.running, false);
 });

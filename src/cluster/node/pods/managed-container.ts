@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Container, ContainerState, LifecycleHandler, Probe } from "../../../api/kubernetes/index.ts";
-import { messageOf, rfc3339Seconds } from "../../../base/index.ts";
+import { messageOf, rfc3339Seconds, userError } from "../../../base/index.ts";
 import type { ResolvedImage } from "../../images/index.ts";
 import { containerEnvironment, expandVariables } from "../containers/container-environment.ts";
 import { runHook } from "../probes/container-hook.ts";
@@ -23,7 +23,7 @@ import {
 import { resolveContainerImage, type ReportEvent } from "./container-image.ts";
 import { type ContainerRecord, newRecord } from "./container-record.ts";
 import { crashLoopBackoff, endedState, explainsDelay, imagePullBackoff, startFailure } from "./container-states.ts";
-import { containerRights } from "../containers/container-rights.ts";
+import { containerRights, refusalOfRoot } from "../containers/container-rights.ts";
 import type { ContainerRights } from "../containers/starter.ts";
 import type { ExecContext } from "../containers/exec-context.ts";
 import { execInContainer, openTerminal, terminalStream, type Terminal } from "../containers/exec-session.ts";
@@ -189,7 +189,9 @@ export class ManagedContainer {
     const argv = image.argv.map((word) => expandVariables(word, this.#environment));
     const [program] = argv;
     if (program === undefined) throw new Error("no command specified");
-    const rights = containerRights(spec, pod, host.uidCount);
+    const refusal = refusalOfRoot(spec, pod, image.runsAs);
+    if (refusal !== undefined) throw userError("not-allowed", refusal);
+    const rights = containerRights(spec, pod, { uidCount: host.uidCount, runsAs: image.runsAs });
     this.#rights = rights;
     const hostPid = pod.spec?.hostPID === true;
     this.#closeMount();
@@ -219,6 +221,7 @@ export class ManagedContainer {
     const { record } = this;
     record.containerId = `serin://${randomBytes(32).toString("hex")}`;
     record.imageId = image.id;
+    record.runsAs = image.runsAs;
     record.identity = spawned.process.identity;
     record.stopSignalled = false;
     record.probed = undefined;
@@ -254,7 +257,8 @@ export class ManagedContainer {
     const { identity } = this.record;
     if (identity === undefined || this.record.state.running === undefined) return;
     const adopted = adoptContainer(identity, this.#files.directory, this.#host.clock);
-    this.#rights = containerRights(this.spec, this.#host.pod(), this.#host.uidCount);
+    const { runsAs = { user: 0, group: 0 } } = this.record;
+    this.#rights = containerRights(this.spec, this.#host.pod(), { uidCount: this.#host.uidCount, runsAs });
     this.#log = new ContainerLog(this.#files.logOf(this.record.restartCount), this.#host.clock);
     if (adopted.output !== undefined) {
       this.#mount = openNamespace(identity.pid, "mnt");

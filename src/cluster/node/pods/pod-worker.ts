@@ -24,6 +24,7 @@ export interface NodeServices extends SandboxServices {
   readonly events: EventRecorder;
   readonly images: ImageCatalogue;
   readonly compiledCode: CompiledCodeOfReleases | undefined;
+  readonly uidCount: number;
   readonly programEnvironment: Readonly<Record<string, string>>;
   directoriesOf(pod: Pod): PodDirectories;
   sourcesOf(pod: Pod, podIp: string): VolumeSources;
