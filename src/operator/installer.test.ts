@@ -413,6 +413,16 @@ test("an agent that does not end appears in the error", async () => {
   assert.deepEqual(cluster.names("DaemonSet"), []);
 });
 
+test("a component that stays unready holds up no other's webhooks, and its error ends the installation", async () => {
+  const cluster = new MemoryCluster();
+  cluster.held.add("Deployment/serin-system/serin-rollout");
+  await assert.rejects(
+    install(cluster, [], { clock: clockOfTurns() }),
+    /^SerinError: Deployment serin-system\/serin-rollout was not ready after 60 s: /,
+  );
+  assert.ok(cluster.names("MutatingWebhookConfiguration").includes("istio-sidecar-injector"));
+});
+
 test("an installation whose pods cannot start fails early with the kubelet's reason", async () => {
   const cluster = new MemoryCluster();
   cluster.held.add("Deployment/istio-system/istiod");

@@ -23,6 +23,11 @@ import { WorkloadObstacles } from "./workload-obstacle.ts";
 export interface InstallOptions extends InstallRequest {
   readonly client: KubeClient;
   readonly clock: Clock;
+  /**
+   * Runs each group of writes, while nothing else of this process writes or removes installed objects. Absent if this
+   * process makes one installation only.
+   */
+  readonly alone?: (write: () => Promise<void>) => Promise<void>;
 }
 
 export const fieldManager = "istio-operator";
@@ -32,10 +37,10 @@ const parallelWrites = 12;
 /**
  * Checks everything first, then applies the components in order by server-side apply, so that an interrupted
  * installation can be continued. It writes everything before it waits. Only webhooks come later, when their server
- * answers.
+ * answers. Components are waited for at the same time, so that one that stays unready holds up no other's webhooks.
  */
 export async function applyComponents(options: InstallOptions): Promise<void> {
-  const { client, clock, settings, signal } = options;
+  const { client, clock, settings, signal, alone = async (write) => await write() } = options;
   await checkRights(client, objectsOf(options.components));
   const before = await observeClusterState(client);
   await preflight(client, settings, objectsOf(withoutForeign({ ...options, onNote: () => undefined }, before)), before);
@@ -52,10 +57,16 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   // turns in writing, because one may wait for what the other installs: ztunnel's readiness needs the node agent.
   const onWait = (holder: string): void =>
     options.onNote(`${holder} is installing at the moment; waiting for it to end`);
+  const writeLock = { ...lock, name: "serin-install", onWait: () => undefined };
   const inTurn = async (write: () => Promise<void>): Promise<void> =>
-    await withInstallLock({ ...lock, name: "serin-install", onWait: () => undefined }, signal, write);
+    await alone(async () => await withInstallLock(writeLock, signal, write));
   const revision = settings.revision === "" ? "default" : settings.revision;
-  await withInstallLock({ ...lock, name: `serin-install-${revision}`, onWait }, signal, async () => {
+  // Gateways and agents alone need no such turn: an installation of gateways may wait for minutes for its pods.
+  const inRevision = async (work: () => Promise<void>): Promise<void> =>
+    settings.pilot.enabled === true
+      ? await withInstallLock({ ...lock, name: `serin-install-${revision}`, onWait }, signal, work)
+      : await work();
+  await inRevision(async () => {
     let components: readonly RenderedComponent[] = [];
     const served = new Set<string | undefined>();
     await inTurn(async () => {
@@ -74,7 +85,7 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
     const others = objectsOf(components)
       .filter(isWorkload)
       .map((workload) => new WorkloadObstacles(workload, client, clock));
-    for (const component of components) {
+    const complete = async (component: RenderedComponent): Promise<void> => {
       await waitAll(
         // Most definitions are served when the server answers, so there is nothing to wait for.
         component.objects.filter(
@@ -90,9 +101,32 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
         });
       }
       await waitAll(webhooks, options);
-      options.onDone(component);
+    };
+    await reportInOrder(components, complete, options.onDone);
+  });
+}
+
+/** Completes all components at the same time. Throws the error of the first one that fails, when all have ended. */
+async function reportInOrder(
+  components: readonly RenderedComponent[],
+  complete: (component: RenderedComponent) => Promise<void>,
+  onDone: (component: RenderedComponent) => void,
+): Promise<void> {
+  const ends = components.map(async (component) => {
+    try {
+      await complete(component);
+      return { component };
+    } catch (error) {
+      return { component, failure: { error } };
     }
   });
+  let first: { readonly error: unknown } | undefined;
+  for (const end of ends) {
+    const { component, failure } = await end;
+    if (failure === undefined) onDone(component);
+    first ??= failure;
+  }
+  if (first !== undefined) throw first.error;
 }
 
 function objectsOf(components: readonly RenderedComponent[]): UntypedObject[] {

@@ -324,6 +324,34 @@ test("ready components are reported while one is awaited, and one that stays unr
   );
 });
 
+test("an object whose pods do not start holds up neither the installation nor the deletion of others", async () => {
+  const cluster = new MemoryCluster();
+  const gateways = (name: string): object => ({
+    profile: "empty",
+    components: { ingressGateways: [{ name, enabled: true }] },
+  });
+  cluster.held.add("Deployment/istio-system/istiod-slow").add("Deployment/istio-system/slow-gateway");
+  putOperator(cluster, "mesh", { profile: "minimal" });
+  putOperator(cluster, "slow", { profile: "minimal", revision: "slow" });
+  putOperator(cluster, "slow-gateways", gateways("slow-gateway"));
+  await whileOperated(cluster, async () => {
+    await until(
+      () =>
+        cluster.names("Deployment").filter((name) => /slow/.test(name)).length === 2 && isHealthy(cluster, "mesh")(),
+      "two wait, and one is installed",
+    );
+    putOperator(cluster, "gateways", gateways("istio-ingressgateway"));
+    await until(isHealthy(cluster, "gateways"), "installed meanwhile, in the same revision");
+    putOperator(cluster, "gateways", gateways("istio-ingressgateway"), { deletionTimestamp: "2026-01-01T00:00:00Z" });
+    await until(() => cluster.find("IstioOperator", "gateways", namespace) === undefined, "deleted meanwhile");
+    assert.equal(cluster.find("Deployment", "istio-ingressgateway", namespace), undefined);
+    for (const name of ["slow", "slow-gateways"]) assert.equal(statusOf(cluster, name)?.status, "RECONCILING", name);
+    cluster.release("Deployment", namespace, "istiod-slow");
+    cluster.release("Deployment", namespace, "slow-gateway");
+    await until(() => isHealthy(cluster, "slow")() && isHealthy(cluster, "slow-gateways")(), "they go on");
+  });
+});
+
 test("a change or deletion of an object does not wait for pending components", async () => {
   const cluster = new MemoryCluster();
   cluster.held.add("Deployment/istio-system/istiod");

@@ -77,6 +77,8 @@ const watchedKinds = [
   "ValidatingWebhookConfiguration",
 ];
 const retryMaxMs = 30_000;
+/** An installation spends most of its time waiting for pods. Clusters have a few IstioOperator objects. */
+const concurrentInstallations = 16;
 
 /**
  * Keeps the cluster as its IstioOperator objects specify: installs, repairs changes by others, and removes what objects
@@ -90,10 +92,12 @@ export class IstioOperatorController {
   /** The generation in which each owned object was last seen. */
   readonly #seen = new Map<string, string>();
   /**
-   * The installation in progress. It is cancelled when its object changes, because the change may fix what it waits
+   * The installations in progress. One is cancelled when its object changes, because the change may fix what it waits
    * for.
    */
-  #current: { readonly key: string; readonly changed: AbortController } | undefined;
+  readonly #current = new Map<string, AbortController>();
+  /** The end of the last write or removal of installed objects. The next one begins after it. */
+  #lastWrite: Promise<void> = Promise.resolve();
   /** The last installed generation of each IstioOperator. */
   readonly #installed = new Map<string, number>();
 
@@ -110,10 +114,11 @@ export class IstioOperatorController {
       log,
       onChange: (object, type) => this.#ownedChanged(object, type),
     });
-    // One at a time, because the installations of a cluster share objects and would wait for each other.
+    // An object whose pods do not start must not hold up the others, least of all their deletion. Installations share
+    // objects, such as the node agent, so they take turns in writing.
     this.#reconciler = new Reconciler({
       name: "istio-operator",
-      concurrency: 1,
+      concurrency: concurrentInstallations,
       queues,
       clock,
       log,
@@ -146,7 +151,7 @@ export class IstioOperatorController {
           previous.metadata.deletionTimestamp === object.metadata.deletionTimestamp;
         if (isOwnStatus || !this.#isWatched(object)) return;
         this.#reconciler.add(key);
-        if (this.#current?.key === key) this.#current.changed.abort();
+        this.#current.get(key)?.abort();
         // The removed object may have blocked others.
         for (const other of this.#objects.list())
           if (other.status?.status === "ERROR" && this.#isWatched(other)) this.#reconciler.add(keyOf(other));
@@ -177,7 +182,8 @@ export class IstioOperatorController {
     if (raw === undefined) return;
     if (await this.#isOthers(raw)) return;
     const rendered = await this.#render(raw);
-    if (raw.metadata.deletionTimestamp !== undefined) return await this.#finalize(raw, rendered.settings);
+    if (raw.metadata.deletionTimestamp !== undefined)
+      return await this.#alone(async () => await this.#finalize(raw, rendered.settings));
     if (rendered.settings === undefined)
       return await this.#setStatus(raw, { status: "ERROR", message: rendered.error, componentStatus: {} });
     const rival = this.#rivalOf(raw, rendered.settings);
@@ -202,7 +208,7 @@ export class IstioOperatorController {
       objects: component.objects.map((object) => ownedBy(object, raw)),
     }));
     const changed = new AbortController();
-    this.#current = { key, changed };
+    this.#current.set(key, changed);
     // A check without changes should not appear in the status.
     if (raw.status?.status !== "HEALTHY" || this.#installed.get(key) !== raw.metadata.generation)
       await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, []));
@@ -216,6 +222,7 @@ export class IstioOperatorController {
         ...(defaultRevision === undefined ? {} : { defaultRevision }),
         upgradeGateways: movesGateways(raw),
         identity: this.#options.identity,
+        alone: async (write) => await this.#alone(write),
         onDone: ({ name }) => {
           ready.add(name);
           if (this.#installed.get(key) === raw.metadata.generation) return;
@@ -234,7 +241,7 @@ export class IstioOperatorController {
         signal: AbortSignal.any([signal, changed.signal]),
       });
       await written;
-      await this.#prune(raw, owned, settings);
+      await this.#alone(async () => await this.#prune(raw, owned, settings));
       await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, notes));
       this.#installed.set(key, raw.metadata.generation ?? 0);
       log.info("installed", { istioOperator: key, revision: settings.revision === "" ? "default" : settings.revision });
@@ -244,8 +251,22 @@ export class IstioOperatorController {
       await this.#setStatus(raw, statusOf(components, ready, settings.tag, messageOf(error), notes));
       throw error;
     } finally {
-      this.#current = undefined;
+      this.#current.delete(key);
     }
+  }
+
+  /**
+   * Runs a write or a removal when the previous one has ended. Otherwise a removal could delete what another object has
+   * just taken over.
+   */
+  async #alone(work: () => Promise<void>): Promise<void> {
+    const before = this.#lastWrite;
+    const own = (async () => {
+      await before;
+      await work();
+    })();
+    this.#lastWrite = own.catch(() => undefined);
+    await own;
   }
 
   /** Whether another operator manages this object's revision. Logged only, because that operator owns the status. */
