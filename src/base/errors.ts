@@ -73,9 +73,24 @@ export function messageOf(value: unknown): string {
   return value instanceof Error ? value.message : String(value);
 }
 
-/** Exit codes of the command line: 0 done, 1 failed, 2 usage (3 rolled back and 4 waiting belong to rollouts). */
-export function exitCodeOf(error: SerinError): number {
-  return error.kind === "user" ? 2 : 1;
+/** The exit code of wrong use: an unknown verb or flag, or a wrong argument. istioctl has it from sysexits.h. */
+export const usageExitCode = 64;
+const usageCodes: ReadonlySet<ErrorCode> = new Set([
+  "argument-invalid",
+  "argument-missing",
+  "arguments-conflict",
+  "usage",
+]);
+/** Codes of a command that has done its work, and whose result is no. */
+const resultCodes: ReadonlySet<ErrorCode> = new Set(["cancelled", "difference-found", "problem-found"]);
+
+/**
+ * Exit codes of the command line: 0 done, 1 failed or found something, 2 refused, 64 wrong use (3 rolled back and 4
+ * waiting belong to rollouts).
+ */
+export function exitCodeOf({ kind, code }: SerinError): number {
+  if (kind !== "user" || resultCodes.has(code)) return 1;
+  return usageCodes.has(code) ? usageExitCode : 2;
 }
 
 /** The whole error for a person: message, then causes, then the hint, one line each. */

@@ -17,6 +17,7 @@ export {
   SerinError,
   toSerinError,
   transientError,
+  usageExitCode,
   userError,
   type ErrorKind,
 } from "./errors.ts";

@@ -53,6 +53,25 @@ test("help of the lab's verbs, of the doctor and of processes is printed, and no
   }
 });
 
+test("wrong use ends with 64, as in istioctl, a difference with 1, and what the command cannot find with 2", () => {
+  for (const words of [
+    ["nonsense"],
+    ["upgrade", "nonsense"],
+    ["analyze", "--nonsense"],
+    ["analyze", "-o", "xml"],
+    ["analyze", "--use-kube=false"],
+    ["cluster", "nonsense"],
+    ["doctor", "--nonsense"],
+    ["release", "nonsense"],
+  ]) {
+    const { code, output } = typed(...words);
+    assert.equal(code, 64, `${words.join(" ")}: ${output}`);
+  }
+  assert.equal(typed("profile", "diff", "default", "minimal").code, 1);
+  assert.equal(typed("analyze", "--use-kube=false", "/nonexistent/route.yaml").code, 2);
+  assert.equal(typed("tag", "list").code, 2);
+});
+
 test("a time limit accepts a unit with every verb", () => {
   for (const words of [
     ["canary", "status", "reviews", "--timeout", "50s"],

@@ -3,7 +3,7 @@
 import { hostname, userInfo } from "node:os";
 import { join } from "node:path";
 import { CommanderError } from "commander";
-import { createLogger, messageOf, systemClock, terminalText, type Environment } from "../base/index.ts";
+import { createLogger, messageOf, systemClock, terminalText, usageExitCode, type Environment } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import {
   CommandEnd,
@@ -33,7 +33,7 @@ export async function run({ args, env, shutdown, release }: RoleContext): Promis
   } catch (error) {
     if (error instanceof CommandEnd) return error.exitCode;
     // Commander has printed its own message already.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageExitCode;
     throw error;
   }
 }

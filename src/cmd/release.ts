@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Command, CommanderError } from "commander";
-import { userError, type Environment } from "../base/index.ts";
+import { usageExitCode, userError, type Environment } from "../base/index.ts";
 import { stringify } from "yaml";
 import { profiles } from "../install/index.ts";
 import type { Release, RoleContext } from "./role.ts";
@@ -74,7 +74,7 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
     await program.parseAsync([...args], { from: "user" });
     return 0;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageExitCode;
     throw error;
   }
 }
