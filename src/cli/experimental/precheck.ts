@@ -178,7 +178,9 @@ async function checkStoredObjects(client: KubeClient, scope: Scope): Promise<Fin
   return istioKinds.flatMap((kind): Finding[] => {
     const reason = unread.get(`${kind.group}/${kind.kind}`);
     if (reason !== undefined)
-      return [{ code, level: "Warning", origin: kind.kind, message: `Stored objects are not checked: ${reason}` }];
+      return [
+        { code, level: "Warning", origin: kind.kind, message: `Stored objects are not checked: ${reason.message}` },
+      ];
     return inventory
       .issuesOf(kind)
       .filter(({ errors }) => errors.length > 0)

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
-import { describeError, SerinError, silentLogger, systemClock, userError } from "../../base/index.ts";
+import { describeError, SerinError, silentLogger, systemClock, transientError, userError } from "../../base/index.ts";
 import { createKubeClient } from "../../kube/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import { createProgram } from "../program.ts";
@@ -230,6 +230,34 @@ test("unreadable kinds are reported, and their absence causes no messages", asyn
     context.output,
     /Error \[SER0107] \(VirtualService default\/bookinfo [^)]+:\d+\) the cluster has no definition of kind VirtualService \(networking\.istio\.io\), so this object cannot be applied; install the definitions first: serin install/,
   );
+});
+
+test("a kind that the server fails to list is named, the others are analysed, and the command ends with 1", async () => {
+  const fault = "list of virtualservices in all namespaces: conversion webhook for networking.istio.io/v1 failed";
+  const partial = { ...cluster, refusals: { VirtualService: transientError("api-server", fault) } };
+  const { output, errors, exitCode } = await run(["analyze"], partial);
+  assert.match(output, /^Warning \[IST0103] \(Pod default\/reviews-1\)[^\n]+\n$/);
+  assert.equal(
+    errors,
+    `! ${fault}; analyze leaves out the checks that need them\nError: The analysis is incomplete, because the cluster did not list networking.istio.io/VirtualService.\n`,
+  );
+  assert.equal(exitCode, 1);
+  assert.equal((await run(["analyze", "-o", "json"], partial)).exitCode, 1);
+  assert.equal((await run(["analyze", "--failure-threshold", "Warning"], partial)).exitCode, 79);
+  const fine = await run(["analyze", "-S", "IST0103=Pod *.default"], partial);
+  assert.match(
+    fine.errors,
+    /^No validation issues found when analyzing namespace: default \(but 1 kind could not be read\)\.$/m,
+  );
+  const unknownUser = { ...cluster, refusals: { VirtualService: userError("unauthorized", "Unauthorized") } };
+  assert.match(await refusal(["analyze"], unknownUser), /^Unauthorized/);
+});
+
+test("a cluster that lists no kind at all is an error, not an analysis without findings", async () => {
+  const names = ["Namespace", "Service", "Pod", "MutatingWebhookConfiguration"];
+  const denied = userError("forbidden", 'list of namespaces: namespaces is forbidden: User "me" cannot list');
+  const refusals = Object.fromEntries(names.map((name) => [name, denied]));
+  assert.match(await refusal(["analyze"], { ...cluster, refusals }), /^list of namespaces: namespaces is forbidden/);
 });
 
 test("invalid arguments are rejected, and the error names them", async () => {

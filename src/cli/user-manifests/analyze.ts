@@ -43,6 +43,8 @@ interface AnalyzeFlags extends CommonFlags {
 const foundExitCode = 79;
 /** istioctl's exit code if a file could not be parsed. */
 const unparsedExitCode = 65;
+/** The exit code if a part of the cluster could not be read. */
+const incompleteExitCode = 1;
 const formats = ["log", "json", "yaml"] as const;
 
 export function analyzeCommand(program: Command, context: CliContext): void {
@@ -146,8 +148,9 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
     );
   const shown = messages.filter((message) => reaches(message.type.level, flags.outputThreshold));
   await print(shown, flags, context);
-  if (shown.length === 0) reportNothing(files, where, context);
-  end(messages, files, where, flags, context);
+  const unread = [...(target.unread ?? [])];
+  if (shown.length === 0) reportNothing({ files, unread, where }, context);
+  end(messages, { files, unread, where }, flags, context);
 }
 
 function checkAnalyzers(names: readonly string[]): void {
@@ -217,9 +220,11 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
   const limit = { timeoutMs: flags.timeout, hint: "pass a longer --timeout" };
   const contents = await cluster.readCluster(client, { istioNamespace, revision: flags.revision }, limit);
   cluster.checkRevision(contents, flags.revision);
-  for (const unreadError of contents.unread.values())
-    context.err(`! ${unreadError}; analyze leaves out the checks that need them\n`);
   const { objects } = contents;
+  const [firstError] = contents.unread.values();
+  if (objects.length === 0 && firstError !== undefined) throw firstError;
+  for (const error of contents.unread.values())
+    context.err(`! ${error.message}; analyze leaves out the checks that need them\n`);
   if (
     flags.allNamespaces !== true &&
     !contents.unread.has("/Namespace") &&
@@ -255,37 +260,51 @@ async function print(messages: readonly Message[], flags: AnalyzeFlags, context:
   for (const message of messages) context.out(`${formatMessage(message, { colour })}\n`);
 }
 
-function reportNothing({ files, faults }: ReadManifests, where: string, context: CliContext): void {
+/** What an analysis was about, and what of it could not be read. */
+interface Extent {
+  readonly files: ReadManifests;
+  /** The kinds that the cluster did not list, as `group/Kind`. */
+  readonly unread: readonly string[];
+  readonly where: string;
+}
+
+function reportNothing({ files: { files, faults }, unread, where }: Extent, context: CliContext): void {
   const broken = new Set(faults.map(({ file }) => file)).size;
-  if (broken > 0)
-    context.err(
-      `No validation issues found when analyzing ${where} (but ${broken} ${broken === 1 ? "file" : "files"} could not be parsed).\n`,
-    );
+  const lacks = [
+    ...(broken > 0 ? [`${broken} ${broken === 1 ? "file" : "files"} could not be parsed`] : []),
+    ...(unread.length > 0 ? [`${unread.length} ${unread.length === 1 ? "kind" : "kinds"} could not be read`] : []),
+  ];
+  if (lacks.length > 0)
+    context.err(`No validation issues found when analyzing ${where} (but ${lacks.join(" and ")}).\n`);
   else if (files.length > 1)
     context.err(`✔ No validation issues found when analyzing:\n${files.map((file) => `  - ${file}\n`).join("")}`);
   else context.err(`✔ No validation issues found when analyzing ${files[0] ?? where}.\n`);
 }
 
 /**
- * All messages count for the exit code, even hidden ones. With JSON or YAML output the code is 0, because the program
- * that reads the output decides.
+ * All messages count for the exit code, even hidden ones. With JSON or YAML output they do not count, because the
+ * program that reads the output decides. But that program cannot see which kinds are missing, so these always count.
  */
 function end(
   messages: readonly Message[],
-  { faults }: ReadManifests,
-  where: string,
+  { files: { faults }, unread, where }: Extent,
   flags: AnalyzeFlags,
   context: CliContext,
 ): void {
-  if (flags.output !== "log") return;
-  if (messages.some(({ type }) => reaches(type.level, flags.failureThreshold))) {
+  const isLog = flags.output === "log";
+  if (isLog && messages.some(({ type }) => reaches(type.level, flags.failureThreshold))) {
     context.err(
       `Error: Analyzers found issues when analyzing ${where}.\nSee https://istio.io/v1.31/docs/reference/config/analysis for more information about causes and resolutions.\n`,
     );
     throw new CommandEnd("problem-found", foundExitCode);
   }
-  if (faults.length > 0 && flags.ignoreUnknown !== true) {
+  if (isLog && faults.length > 0 && flags.ignoreUnknown !== true) {
     context.err("Error: Some files couldn't be parsed.\n");
     throw new CommandEnd("problem-found", unparsedExitCode);
+  }
+  if (unread.length > 0) {
+    const names = unread.map((kind) => kind.replace(/^\//, "")).toSorted();
+    context.err(`Error: The analysis is incomplete, because the cluster did not list ${names.join(", ")}.\n`);
+    throw new CommandEnd("problem-found", incompleteExitCode);
   }
 }

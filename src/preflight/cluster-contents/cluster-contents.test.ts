@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { describeError } from "../../base/index.ts";
+import { describeError, userError } from "../../base/index.ts";
+import type { KindDefinition } from "../../api/index.ts";
 import { istioKinds } from "../../api/istio/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { meshConfigOf, readCluster } from "./index.ts";
@@ -22,6 +23,30 @@ test("reading that takes too long ends with the hint of the caller, who knows it
   const late = "the cluster's objects could not be read within 0.001 s";
   assert.equal(await errorWith(), late);
   assert.equal(await errorWith("pass a longer --timeout"), `${late}\n  hint: pass a longer --timeout`);
+});
+
+test("objects of a cluster whose definitions lack a kind's newest version are read in an older one", async () => {
+  const asked: string[] = [];
+  const client = {
+    list: async ({ kind, group, versions: [version] }: KindDefinition) => {
+      if (kind === "VirtualService" || kind === "Sidecar") asked.push(`${kind} ${version}`);
+      if (kind === "VirtualService" && version === "v1beta1")
+        return { items: [{ metadata: { name: "reviews", namespace: "shop" } }] };
+      throw userError("not-found", `there is no ${kind} in ${group}/${version}`);
+    },
+  } as unknown as KubeClient;
+  const selection = { istioNamespace: "istio-system", revision: "default", kinds: istioKinds };
+  const { objects, notServed } = await readCluster(client, selection, { timeoutMs: 10_000 });
+  assert.deepEqual(
+    objects.map(({ apiVersion, kind }) => [apiVersion, kind]),
+    [["networking.istio.io/v1beta1", "VirtualService"]],
+  );
+  assert.deepEqual(
+    asked.toSorted(),
+    ["Sidecar v1", "Sidecar v1alpha3", "Sidecar v1beta1", "VirtualService v1", "VirtualService v1beta1"],
+    "each version once",
+  );
+  assert.ok(notServed.has("networking.istio.io/Sidecar") && !notServed.has("networking.istio.io/VirtualService"));
 });
 
 test("a tag selects the objects and the mesh config of the revision to which it leads", async () => {

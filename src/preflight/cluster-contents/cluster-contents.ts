@@ -1,4 +1,4 @@
-import { messageOf, transientError, userError } from "../../base/index.ts";
+import { messageOf, SerinError, transientError, userError, type ErrorCode } from "../../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
 import { rolloutKinds } from "../../api/serin/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
@@ -18,8 +18,8 @@ import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 /** The objects of a cluster that analysis reads. */
 export interface ClusterContents {
   readonly objects: readonly UntypedObject[];
-  /** Each `group/Kind` that the user may not list, with the server's message. */
-  readonly unread: ReadonlyMap<string, string>;
+  /** Each `group/Kind` that the server did not list, with the error. */
+  readonly unread: ReadonlyMap<string, SerinError>;
   /** Each `group/Kind` that the cluster has no definition of. */
   readonly notServed: ReadonlySet<string>;
   /** The selected revision, or the one to which the selected tag leads. */
@@ -36,6 +36,14 @@ const kubernetesKinds: readonly KindDefinition[] = [
   mutatingWebhookConfigurationKind,
   customResourceDefinitionKind,
 ];
+/** Errors that say nothing about one kind: no list can succeed. */
+const generalErrors: ReadonlySet<ErrorCode> = new Set([
+  "cancelled",
+  "file-unreadable",
+  "kubeconfig-invalid",
+  "unauthorized",
+  "unreachable",
+]);
 /** The number of parallel list requests. */
 const maxLists = 8;
 
@@ -55,14 +63,17 @@ interface ReadLimit {
 
 const analysedKinds = [...kubernetesKinds, ...istioKinds, ...gatewayApiKinds, ...rolloutKinds];
 
-/** Reads objects. Leaves out and names the kinds that the user may not read. Throws if the cluster does not answer. */
+/**
+ * Reads objects. Leaves out and names the kinds that the server does not list, because the user has no right or because
+ * it fails, as with a conversion webhook that is down. Throws if the cluster does not answer.
+ */
 export async function readCluster(
   client: KubeClient,
   { istioNamespace, revision, kinds = analysedKinds }: ClusterSelection,
   { timeoutMs, hint }: ReadLimit,
 ): Promise<ClusterContents> {
   const objects: UntypedObject[] = [];
-  const unread = new Map<string, string>();
+  const unread = new Map<string, SerinError>();
   const notServed = new Set<string>();
   const waiting = [...kinds];
   const deadline = AbortSignal.timeout(timeoutMs);
@@ -78,7 +89,8 @@ export async function readCluster(
         objects.push(...(await readKind(client, kind, istioNamespace)));
       } catch (error) {
         if (isKubeCode(error, "not-found")) notServed.add(`${kind.group}/${kind.kind}`);
-        else if (isKubeCode(error, "forbidden")) unread.set(`${kind.group}/${kind.kind}`, messageOf(error));
+        else if (error instanceof SerinError && !generalErrors.has(error.code))
+          unread.set(`${kind.group}/${kind.kind}`, error);
         else throw error;
       }
     }
@@ -98,16 +110,23 @@ function revisionOfTag(objects: readonly UntypedObject[], tag: string): string |
   return injector?.metadata.labels?.[istioLabels.revision];
 }
 
+/** Older definitions do not serve a kind's newest version: Istio has `v1` of most kinds since 1.22. */
 async function readKind(
   client: KubeClient,
   kind: KindDefinition,
   istioNamespace: string,
 ): Promise<readonly UntypedObject[]> {
-  const { items } = await client.list<KubernetesObject>(
-    kind,
-    kind === configMapKind ? { namespace: istioNamespace } : {},
-  );
-  const apiVersion = kind.group === "" ? kind.versions[0] : `${kind.group}/${kind.versions[0]}`;
+  const options = kind === configMapKind ? { namespace: istioNamespace } : {};
+  const [version, ...olderVersions] = kind.versions;
+  let items: readonly KubernetesObject[];
+  try {
+    ({ items } = await client.list<KubernetesObject>(kind, options));
+  } catch (error) {
+    const [next, ...others] = olderVersions;
+    if (next === undefined || !isKubeCode(error, "not-found")) throw error;
+    return await readKind(client, { ...kind, versions: [next, ...others] }, istioNamespace);
+  }
+  const apiVersion = kind.group === "" ? version : `${kind.group}/${version}`;
   return items.map((item) => ({ ...item, apiVersion: item.apiVersion ?? apiVersion, kind: item.kind ?? kind.kind }));
 }
 

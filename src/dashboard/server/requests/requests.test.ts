@@ -124,7 +124,7 @@ test("a user without rights to read the cluster gets only messages from the YAML
     messages.filter(({ code }) => code === "IST0101"),
     [],
   );
-  assert.ok(messages.some(({ level, message }) => level === "Info" && /you may not read/.test(message)));
+  assert.ok(messages.some(({ level, message }) => level === "Info" && /the server did not list/.test(message)));
 });
 
 test("a log is limited in bytes: the request is repeated for fewer lines until they fit, and the answer says so", async () => {

@@ -77,7 +77,7 @@ export async function messagesOf(
   else if (contents.unread.size > 0)
     messages.push(
       note(
-        `you may not read ${[...contents.unread.keys()].join(", ")}: messages about references to these may be wrong`,
+        `the server did not list ${[...contents.unread.keys()].join(", ")}: messages about references to these may be wrong`,
       ),
     );
   const known: Resource[] = isRead ? contents.objects.map((object) => ({ object })) : [];
