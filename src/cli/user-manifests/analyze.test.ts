@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
@@ -70,6 +72,20 @@ test("a file after --remote-contexts is analysed, and the command says that it r
   assert.match(output, /IST\d{4}/);
   assert.match(errors, /^! --remote-contexts has no effect; .+ once for each --context\nError: /);
   assert.match(errors, /^Error: Analyzers found issues when analyzing all namespaces\.$/m);
+});
+
+test("a pipe that a shell names is read, and other files without the name of a YAML file are skipped", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "analyze-"));
+  const [pipe, other] = [join(directory, "63"), join(directory, "notes")];
+  execFileSync("mkfifo", [pipe]);
+  await writeFile(other, "no YAML: [");
+  const [{ output, errors }] = await Promise.all([
+    run(["analyze", "--use-kube=false", other, pipe]),
+    writeFile(pipe, await readFile(faulty, "utf8")),
+  ]);
+  await rm(directory, { recursive: true });
+  assert.match(output, /SER0104/);
+  assert.match(errors, /^Skipping file .+notes, recognized file extensions are: \[\.json \.yaml \.yml\]\nError: /);
 });
 
 test("thresholds and suppressions choose the shown and the failing messages, and JSON output agrees", async () => {

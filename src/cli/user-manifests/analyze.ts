@@ -136,7 +136,7 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
       "! --remote-contexts has no effect; to analyse other clusters, run the command once for each --context\n",
     );
   const suppressions = suppressionsOf(flags.suppress, context);
-  const files = await readManifests(paths, context);
+  const files = await readManifests(paths, "pipes", context);
   for (const fault of files.faults)
     context.err(`Error(s) adding files: errors parsing content "${fault.file}": ${faultText(fault)}\n`);
   const target = await targetOf(files, flags, context);

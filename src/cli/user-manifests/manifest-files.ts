@@ -12,15 +12,25 @@ export interface ReadManifests extends Manifest {
   readonly files: readonly string[];
 }
 
+/** Which of the files that the command line names are read, besides those with names of YAML and JSON. */
+type NamedFiles = "all" | "pipes";
+
 /**
- * The objects of files, and of directories with everything below them. Files whose names are neither YAML's nor JSON's
- * are skipped and reported. A missing path is a user error.
+ * The objects of files, and of directories with everything below them. Other files, whose names are neither YAML's nor
+ * JSON's, are skipped and reported. A missing path is a user error.
  */
-export async function readManifests(paths: readonly string[], context: CliContext): Promise<ReadManifests> {
-  const files = (await Promise.all(paths.map(async (path) => await filesOf(path, context)))).flat();
+export async function readManifests(
+  paths: readonly string[],
+  named: NamedFiles,
+  context: CliContext,
+): Promise<ReadManifests> {
+  const files = (await Promise.all(paths.map(async (path) => await filesOf(path, named, context)))).flat();
   const manifests = await Promise.all(
     files.map(async (file) => await readManifest(file, await context.readFile(file))),
   );
+  // A pipe whose writer has failed is empty, and would look like objects without faults.
+  for (const [index, { resources, faults }] of manifests.entries())
+    if (resources.length + faults.length === 0) context.err(`! ${nameOf(files[index])} contains no objects\n`);
   return {
     files,
     resources: manifests.flatMap(({ resources }) => resources),
@@ -28,7 +38,11 @@ export async function readManifests(paths: readonly string[], context: CliContex
   };
 }
 
-async function filesOf(path: string, context: CliContext): Promise<readonly string[]> {
+function nameOf(file: string | undefined): string | undefined {
+  return file === "-" ? "standard input" : file;
+}
+
+async function filesOf(path: string, named: NamedFiles, context: CliContext): Promise<readonly string[]> {
   if (path === "-") {
     if (context.interactive) context.err("Reading from stdin:\n");
     return [path];
@@ -36,7 +50,7 @@ async function filesOf(path: string, context: CliContext): Promise<readonly stri
   const found = await stat(path).catch((error: unknown) => {
     throw userError("file-unreadable", `cannot read ${path}: ${reasonOf(error)}`);
   });
-  if (!found.isDirectory()) return accepted(path, context) ? [path] : [];
+  if (!found.isDirectory()) return named === "all" || found.isFIFO() || accepted(path, context) ? [path] : [];
   const below = await readdir(path, { recursive: true, withFileTypes: true });
   const files = below.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
   return files.toSorted().filter((file) => accepted(file, context));

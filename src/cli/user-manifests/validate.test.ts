@@ -54,6 +54,15 @@ test("valid files are reported as valid, including those in subdirectories", asy
   assert.equal((await validate(["-f", "-"], { "-": good })).out, "validation succeed\n");
 });
 
+test("a named file is validated whatever its name is, and an empty one is reported", async () => {
+  const found = await validate(["-f", "DIR/a.tmpl", "-f", "-"], { "a.tmpl": good.replace("hosts", "hots"), "-": "" });
+  assert.match(
+    found.err,
+    /^! standard input contains no objects\nError: DIR\/a\.tmpl:6:3: .*hots is not a known field/,
+  );
+  assert.equal(found.exitCode, 1);
+});
+
 test("every error has its file, line and column, for YAML and for fields", async () => {
   const found = await validate(["-f", "DIR/a.yaml,DIR/b.yaml"], {
     "a.yaml": good.replace("hosts: [reviews]", "hots: [reviews]").replace("v1\n", "v2\n"),

@@ -52,7 +52,7 @@ async function run(paths: readonly string[], context: CliContext): Promise<void>
     throw userError("argument-missing", "there is nothing to validate: name files by --filename", {
       hint: "serin validate -f FILE, -f DIRECTORY, or -f - for standard input",
     });
-  const manifests = await readManifests(paths, context);
+  const manifests = await readManifests(paths, "all", context);
   const found = manifests.resources.map(findingsOf);
   const errors = [...manifests.faults, ...found.flatMap((findings) => findings.errors)];
   const warnings = found.flatMap((findings) => findings.warnings);
