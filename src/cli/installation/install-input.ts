@@ -12,7 +12,7 @@ import {
   type InstallSettings,
   type RenderedComponent,
 } from "../../install/index.ts";
-import { yamlValue } from "../yaml-value.ts";
+import { readForKubernetes, yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
 import type { CommonFlags } from "../flags.ts";
 
@@ -151,7 +151,7 @@ export async function readYaml(file: string, context: CliContext): Promise<Untyp
   const text = await context.readFile(file);
   const lineCounter = new LineCounter();
   const objects: UntypedObject[] = [];
-  for (const document of parseAllDocuments(text, { lineCounter })) {
+  for (const document of parseAllDocuments(text, { ...readForKubernetes, lineCounter })) {
     const [syntax] = document.errors;
     if (syntax !== undefined) {
       const at = syntax.linePos?.[0];

@@ -391,7 +391,7 @@ test("two manifests are compared object by object", async () => {
 test("an IstioOperator file is converted to chart values", async () => {
   const files = {
     "iop.yaml":
-      "spec: { profile: minimal, revision: b, hub: h, values: { pilot: { env: { A: x } } }, components: { ingressGateways: [{ name: edge, enabled: true, k8s: { env: [{ name: B, value: y }] } }] } }\n",
+      'spec: { profile: minimal, revision: b, hub: h, values: { pilot: { env: { A: x } } }, components: { ingressGateways: [{ name: edge, enabled: true, k8s: { env: [{ name: B, value: "y" }] } }] } }\n',
   };
   const { output } = await serin("manifest translate -f iop.yaml", { files });
   assert.match(
@@ -400,7 +400,7 @@ test("an IstioOperator file is converted to chart values", async () => {
   );
   assert.match(
     output,
-    /# helm install edge istio\/gateway [\s\S]*labels:\n {2}istio: ingressgateway\n[\s\S]*env:\n {2}B: y\n/,
+    /# helm install edge istio\/gateway [\s\S]*labels:\n {2}istio: ingressgateway\n[\s\S]*env:\n {2}B: "y"\n/,
   );
 });
 

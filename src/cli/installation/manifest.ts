@@ -7,6 +7,7 @@ import type { CliContext } from "../context.ts";
 import { lineChanges } from "../terminal/line-changes.ts";
 import { translateOperator } from "./translate-operator.ts";
 import { writeUserFile } from "../user-file.ts";
+import { writtenForKubernetes } from "../yaml-value.ts";
 
 export function manifestCommands(program: Command, context: CliContext): void {
   const manifest = program
@@ -78,7 +79,7 @@ function componentsNamed<Component extends { readonly name: string }>(
 function textOf(object: UntypedObject): string {
   return object.kind === "CustomResourceDefinition"
     ? `${JSON.stringify(object)}\n`
-    : stringify(object, { aliasDuplicateObjects: false });
+    : stringify(object, { ...writtenForKubernetes, aliasDuplicateObjects: false });
 }
 
 async function diff(from: string, to: string, ignore: string, context: CliContext): Promise<void> {

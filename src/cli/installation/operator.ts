@@ -18,6 +18,7 @@ import { podObstacle, refusedPods, type RefusedWorkload } from "../../kube/obsta
 import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
 import { connectionFlags, readYaml } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
+import { writtenForKubernetes } from "../yaml-value.ts";
 
 interface OperatorFlags extends ConnectionFlags {
   readonly hub: string;
@@ -111,7 +112,7 @@ async function init(flags: OperatorFlags, context: CliContext): Promise<void> {
   const requested = flags.filename === undefined ? [] : await operatorObjects(flags.filename, settings, context);
   const objects = renderOperator(settings, await context.customResources("istio-operator"));
   if (flags.dryRun === true) {
-    for (const object of [...objects, ...requested]) context.out(`---\n${stringify(object)}`);
+    for (const object of [...objects, ...requested]) context.out(`---\n${stringify(object, writtenForKubernetes)}`);
     return;
   }
   const client = await context.connect(flags);

@@ -9,6 +9,7 @@ import { collect, readOperatorFile } from "./install-input.ts";
 import type { CliContext } from "../context.ts";
 import { lineChanges } from "../terminal/line-changes.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
+import { writtenForKubernetes } from "../yaml-value.ts";
 
 interface DumpFlags {
   readonly filename: readonly string[];
@@ -66,7 +67,8 @@ async function dump(name: string | undefined, flags: DumpFlags, context: CliCont
     path.length === 0 ? { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec: found } : found;
   if (flags.output === "json") context.out(`${JSON.stringify(profile, null, 2)}\n`);
   else if (flags.output === "flags") context.out(`${flagsOf(found).join("\n")}\n`);
-  else if (flags.output === "yaml") context.out(stringify(profile, { aliasDuplicateObjects: false }));
+  else if (flags.output === "yaml")
+    context.out(stringify(profile, { ...writtenForKubernetes, aliasDuplicateObjects: false }));
   else throw userError("argument-invalid", `-o ${flags.output} is not supported: expected yaml, json or flags`);
 }
 

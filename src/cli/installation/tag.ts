@@ -16,6 +16,7 @@ import { connectionFlags, manifestsFlag } from "./install-input.ts";
 import { listControlPlanes } from "../control-planes/pilots.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { renderTable } from "../terminal/table.ts";
+import { writtenForKubernetes } from "../yaml-value.ts";
 
 interface TagFlags extends ConnectionFlags {
   readonly revision?: string;
@@ -106,7 +107,7 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
     injectEverybody: flags.autoInjectNamespaces === true,
   });
   if (verb === "generate") {
-    for (const object of objects) context.out(`---\n${stringify(object)}`);
+    for (const object of objects) context.out(`---\n${stringify(object, writtenForKubernetes)}`);
     return;
   }
   for (const object of objects) await client.apply(installedKindOf(object), object, { fieldManager, force: true });

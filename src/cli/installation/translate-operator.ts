@@ -8,6 +8,7 @@ import {
   type IstioOperatorSpec,
 } from "../../api/istio/index.ts";
 import { chartValuesOf, hasAgent, resolveSpec, withRedirectByAgent, type ChartName } from "../../install/index.ts";
+import { writtenForKubernetes } from "../yaml-value.ts";
 
 export interface Translation {
   /** A YAML document for each chart, with the helm command that uses it. */
@@ -36,7 +37,7 @@ export function translateOperator(objects: readonly UntypedObject[], file: strin
     text: uses
       .map(
         ({ chart, release, component, values }) =>
-          `---\n# helm install ${release} istio/${chart} -n ${component?.namespace ?? namespace} -f <this document>\n${stringify(values, { aliasDuplicateObjects: false })}`,
+          `---\n# helm install ${release} istio/${chart} -n ${component?.namespace ?? namespace} -f <this document>\n${stringify(values, { ...writtenForKubernetes, aliasDuplicateObjects: false })}`,
       )
       .join(""),
     warnings: uses.flatMap(({ chart, path, left }) =>

@@ -1,4 +1,5 @@
 import { userError } from "../../base/index.ts";
+import { writtenForKubernetes } from "../yaml-value.ts";
 
 export type OutputFormat = "json" | "yaml" | "table";
 
@@ -25,5 +26,5 @@ export async function renderValue(value: unknown, format: "json" | "yaml"): Prom
   if (format === "json") return `${JSON.stringify(value, undefined, 4)}\n`;
   // Loaded on demand, because it takes time and is rarely needed.
   const { stringify } = await import("yaml");
-  return stringify(value, { lineWidth: 0 });
+  return stringify(value, { ...writtenForKubernetes, lineWidth: 0 });
 }

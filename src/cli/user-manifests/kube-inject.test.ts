@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseAllDocuments } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import { describeError } from "../../base/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
@@ -60,6 +60,46 @@ test("workloads get the sidecar in their templates, and other objects stay uncha
   );
   assert.doesNotMatch(JSON.stringify(cron), /proxyv2/);
   assert.equal(errors, '! CronJob tidy stays unchanged: sidecar.istio.io/inject is "false"\n');
+});
+
+test("texts, modes, merged maps and Windows' line ends keep the meaning that they have for kubectl", async () => {
+  const web = `apiVersion: v1
+kind: Pod
+metadata: {name: web, namespace: shop, annotations: {sidecar.istio.io/inject: "false"}}
+spec:
+  containers:
+  - name: web
+    image: web
+    tty: yes
+    env: [{name: A, value: "no"}, {name: B, value: "0755"}, {name: C, value: "1_000"}, {name: D, value: "22:22"}]
+    resources: &limits {limits: {cpu: 1}}
+  - name: other
+    image: other
+    resources: {<<: *limits}
+  volumes: [{name: keys, secret: {secretName: keys, defaultMode: 0400}}]
+`.replaceAll("\n", "\r\n");
+  const { output } = await serin("-f web.yaml --injectConfigFile config --meshConfigFile mesh --valuesFile values", {
+    files: { ...files, "web.yaml": web },
+  });
+  // kubectl reads YAML 1.1.
+  const { containers, volumes } = (parse(output, { version: "1.1" }) as { readonly spec: Record<string, unknown[]> })
+    .spec;
+  assert.deepEqual(containers, [
+    {
+      name: "web",
+      image: "web",
+      tty: true,
+      env: [
+        { name: "A", value: "no" },
+        { name: "B", value: "0755" },
+        { name: "C", value: "1_000" },
+        { name: "D", value: "22:22" },
+      ],
+      resources: { limits: { cpu: 1 } },
+    },
+    { name: "other", image: "other", resources: { limits: { cpu: 1 } } },
+  ]);
+  assert.deepEqual(volumes, [{ name: "keys", secret: { secretName: "keys", defaultMode: 0o400 } }]);
 });
 
 test("a file that is not YAML, a missing file name, and an unknown revision are refused", async () => {

@@ -7,6 +7,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
 import { readYaml } from "../installation/install-input.ts";
+import { writtenForKubernetes } from "../yaml-value.ts";
 import { injectionContext, readInjectionTexts, type InjectionTexts } from "./injection-source.ts";
 
 interface InjectFlags extends CommonFlags {
@@ -61,6 +62,7 @@ async function kubeInject(flags: InjectFlags, context: CliContext): Promise<void
     results.push(
       stringify(
         await injectObject(object, await namespaceOfObject(object, flags, context), labels, injection, context),
+        { ...writtenForKubernetes, aliasDuplicateObjects: false },
       ),
     );
   const text = results.join("---\n");
