@@ -47,6 +47,21 @@ test("objects that are installed from an IstioOperator file name it, and those o
   assert.deepEqual(await ownersOf("--set profile=minimal", ""), ["unknown"]);
 });
 
+test("what an installation waits for stays on one line of a terminal, and out of a file", async () => {
+  const errorsOn = async (showsProgress: boolean): Promise<string> => {
+    const context = Object.assign(new FakeContext({}), { showsProgress, interactive: true, columns: () => 40 });
+    const apply = async ({ onWait }: { readonly onWait?: (text: string) => void }): Promise<void> =>
+      onWait?.("Deployment istio-system/istiod: 0 of 1 replicas are available;\n  pod istio-system/istiod-1");
+    Object.assign(context.installer, { apply });
+    await createProgram(context).parseAsync(["install", "-y"], { from: "user" });
+    return context.errors;
+  };
+  const line = "\r\u001b[K  Deployment istio-system/istiod: 0 of…";
+  assert.ok((await errorsOn(true)).includes(line));
+  assert.equal(line.replace("\r\u001b[K", "").length, 39);
+  assert.ok(!(await errorsOn(false)).includes("\u001b"));
+});
+
 test("if a requested component is unknown, the error names those that the installation has", async () => {
   await assert.rejects(serin("manifest generate --component pilot,nope"), /the installation has no component "nope"/);
   await assert.rejects(serin("manifest generate --component pilot,"), /the installation has no component ""/);

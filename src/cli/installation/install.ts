@@ -132,6 +132,13 @@ async function runningControlPlane(
 
 /** One line shows what the verb waits for. It disappears when there is something else to print. */
 const eraseLine = "\r\u001b[K";
+const usualColumns = 80;
+
+/** The text on a line of the terminal. A longer line would continue on the next one, and stay there. */
+function waitLine(text: string, columns = usualColumns): string {
+  const line = `  ${text.replaceAll(/\s+/g, " ")}`;
+  return line.length < columns ? line : `${line.slice(0, columns - 2)}…`;
+}
 
 async function apply(
   rendered: RenderedInstall,
@@ -143,7 +150,7 @@ async function apply(
   const { settings, components } = rendered;
   const defaultRevision = renderDefaultRevision(settings);
   const printAboveProgress = (print: () => void): void => {
-    if (context.interactive) context.err(eraseLine);
+    if (context.showsProgress) context.err(eraseLine);
     print();
   };
   await context.installer.apply({
@@ -157,7 +164,9 @@ async function apply(
     identity: context.identity,
     onDone: (component) => printAboveProgress(() => context.out(`✔ ${component.done}\n`)),
     onNote: (note) => printAboveProgress(() => context.err(`! ${note}\n`)),
-    ...(context.interactive ? { onWait: (text: string) => context.err(`${eraseLine}  ${text}`) } : {}),
+    ...(context.showsProgress
+      ? { onWait: (text: string) => context.err(`${eraseLine}${waitLine(text, context.columns())}`) }
+      : {}),
     readyTimeoutMs,
     signal: context.signal,
   });
