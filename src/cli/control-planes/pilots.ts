@@ -42,14 +42,25 @@ export async function listControlPlanes(client: KubeClient): Promise<readonly De
 /** The running pods of every control plane. */
 export async function listPilots(client: KubeClient): Promise<Pilot[]> {
   const namespaces = await namespacesOfControlPlanes(client);
-  const { items } = await client.list(podKind, { labelSelector: pilotSelector });
-  return items
+  return (await podsOfPilots(client, namespaces))
     .filter((pod) => isRunning(pod) && namespaces.has(pod.metadata.namespace ?? ""))
     .map(({ metadata }) => ({
       pod: metadata.name ?? "",
       namespace: metadata.namespace ?? "",
       revision: metadata.labels?.[istioLabels.revision] ?? "default",
     }));
+}
+
+/** A user who may not list pods of all namespaces may still have the right in the namespaces of control planes. */
+async function podsOfPilots(client: KubeClient, namespaces: ReadonlySet<string>): Promise<readonly Pod[]> {
+  const listIn = async (where: { readonly namespace?: string }): Promise<readonly Pod[]> =>
+    (await client.list(podKind, { ...where, labelSelector: pilotSelector })).items;
+  try {
+    return await listIn({});
+  } catch (error) {
+    if (!isKubeCode(error, "forbidden")) throw error;
+    return (await Promise.all([...namespaces].map(async (namespace) => await listIn({ namespace })))).flat();
+  }
 }
 
 /** The revision to which a tag leads. Undefined if there is no such tag, or if the user may not see it. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { userError } from "../../base/index.ts";
 import { shortTypeOf, type ConnectedProxy } from "../../api/serin/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -70,6 +71,23 @@ gateway-2.bookinfo         east           istiod-canary-1     1.18.1      0
 ztunnel-b.istio-system     Kubernetes     istiod-1            1.18.0      2 (WADS,WDS)
 `,
   );
+});
+
+test("proxy-status needs no rights over all namespaces, only in that of the control plane", async () => {
+  const context = new FakeContext(cluster);
+  const connect = context.connect;
+  const limited = Object.assign(context, {
+    connect: async () => {
+      const client = await connect();
+      const list: typeof client.list = async (kind, options) => {
+        if (options?.namespace === undefined) throw userError("forbidden", `list of ${kind.plural} in all namespaces`);
+        return await client.list(kind, options);
+      };
+      return { ...client, list };
+    },
+  });
+  await createProgram(limited).parseAsync(["proxy-status"], { from: "user" });
+  assert.match(context.output, /^gateway-1\.bookinfo +Kubernetes +istiod-1 /m);
 });
 
 test("on a narrow terminal, proxy-status fits its width", async () => {
