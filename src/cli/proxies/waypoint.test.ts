@@ -138,6 +138,19 @@ test("waypoints are listed with their state", async () => {
   });
 });
 
+test("the status of all waypoints is shown, although some stay unready, and these are the error", async () => {
+  const context = new FakeContext({
+    objects: { Gateway: [...(cluster.objects?.["Gateway"] ?? []), waypoint("later", {}, false)] },
+  });
+  const run = createProgram(context).parseAsync(["waypoint", "status", "-n", "shop", "--waypoint-timeout", "0ms"]);
+  await assert.rejects(run, /timed out while waiting for waypoint\tshop\/late: Programmed is False \(no pods\)/);
+  assert.deepEqual(
+    context.output.split("\n").map((line) => line.split(/ {2,}/).slice(0, 2).join(" ")),
+    ["NAME STATUS", "late False", "later False", "waypoint True", ""],
+  );
+  assert.match(context.errors, /^! timed out while waiting for waypoint\tshop\/later: /);
+});
+
 test("waypoints are deleted by name, by revision, or all", async () => {
   const { output, applied } = await serin("delete waypoint gone -n shop");
   assert.equal(output, "waypoint shop/waypoint deleted\nwaypoint shop/gone not found\n");

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { istioLabels } from "../../api/istio/index.ts";
-import { transientError, userError } from "../../base/index.ts";
+import { messageOf, transientError, userError } from "../../base/index.ts";
 import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { namespaceKind, podKind, type Namespace } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
@@ -289,14 +289,23 @@ async function status(flags: WaypointFlags, context: CliContext): Promise<void> 
   const client = await context.connect(flags);
   const found = await waypointsIn(client, everywhere ? undefined : await namespaceOf(flags, context));
   if (found.length === 0) return context.out("No waypoints found.\n");
+  // One that stays unready must not hide the others, or use up their time.
+  const waits = await Promise.all(
+    found.map(async (gateway) => {
+      const { namespace = "", name = "" } = gateway.metadata;
+      if (flags.wait === false) return { gateway };
+      try {
+        return { gateway: await waitUntilProgrammed(client, namespace, name, flags.waypointTimeout, context) };
+      } catch (error) {
+        const current = await client.get(gatewayKind, name, namespace).catch(() => undefined);
+        return { gateway: current ?? gateway, failure: { error } };
+      }
+    }),
+  );
   const rows: string[][] = [];
-  for (const gateway of found) {
+  for (const { gateway } of waits) {
     const { namespace = "", name = "" } = gateway.metadata;
-    const current =
-      flags.wait === false
-        ? gateway
-        : await waitUntilProgrammed(client, namespace, name, flags.waypointTimeout, context);
-    const conditions = current.status?.conditions ?? [];
+    const conditions = gateway.status?.conditions ?? [];
     const shown = conditions.find(({ type }) => type === "Programmed") ?? conditions.at(-1);
     rows.push([
       ...(everywhere ? [namespace] : []),
@@ -310,4 +319,7 @@ async function status(flags: WaypointFlags, context: CliContext): Promise<void> 
   context.out(
     renderTable([...(everywhere ? ["NAMESPACE"] : []), "NAME", "STATUS", "TYPE", "REASON", "MESSAGE"], rows, 5),
   );
+  const [first, ...others] = waits.flatMap(({ failure }) => failure ?? []);
+  for (const { error } of others) context.err(`! ${messageOf(error)}\n`);
+  if (first !== undefined) throw first.error;
 }
