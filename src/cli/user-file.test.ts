@@ -26,6 +26,16 @@ test("a file that cannot be read is the user's error, and the message names the 
   assert.equal(await readUserFile(file), "kind: MeshUpgrade\n");
 });
 
+test("a file in UTF-16, as shells of Windows write it, is read as text", async () => {
+  const manifest = "kind: Pod # grün\r\n";
+  const file = join(directory, "utf16");
+  const bytes = Buffer.from(`\uFEFF${manifest}`, "utf16le");
+  for (const stored of [bytes, Buffer.from(bytes).swap16(), Buffer.from(manifest)]) {
+    writeFileSync(file, stored);
+    assert.equal(await readUserFile(file), manifest);
+  }
+});
+
 test("a directory is made with its parents, and a path that cannot be created is refused, without endless attempts", () => {
   const deep = join(directory, "a/b/c");
   makeUserDirectory(deep, "");

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { readFile, writeFile } from "node:fs/promises";
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import { messageOf, userError } from "../base/index.ts";
 
 const reasons: Readonly<Record<string, string>> = {
@@ -18,7 +18,7 @@ const reasons: Readonly<Record<string, string>> = {
  */
 export async function readUserFile(path: string): Promise<string> {
   try {
-    return path === "-" ? await text(process.stdin) : await readFile(path, "utf8");
+    return textOf(path === "-" ? await buffer(process.stdin) : await readFile(path));
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     throw userError(
@@ -27,6 +27,13 @@ export async function readUserFile(path: string): Promise<string> {
       code === undefined ? {} : { reason: code },
     );
   }
+}
+
+/** Shells of Windows write UTF-16, with a mark at its beginning. Everything else is UTF-8. */
+function textOf(bytes: Buffer): string {
+  const mark = bytes.subarray(0, 2).toString("hex");
+  if (mark !== "fffe" && mark !== "feff") return bytes.toString("utf8");
+  return new TextDecoder(mark === "fffe" ? "utf-16le" : "utf-16be").decode(bytes);
 }
 
 /** Writes a file that the user has named. Throws a user error that names the file. */
