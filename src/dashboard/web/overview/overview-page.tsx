@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import type { AttentionRow, NamespaceRow, OverviewHead } from "../../../api/dashboard/index.ts";
+import type { AttentionRow, NamespaceRow, OverviewHead, SourceState } from "../../../api/dashboard/index.ts";
 import {
   DataTable,
   Empty,
@@ -16,6 +16,7 @@ import { countOf, formatMs, formatRate, formatShare } from "../format.ts";
 import { useLive } from "../live/index.ts";
 import { chosenNamespaces, linkTo } from "../router.ts";
 import { chosenRows } from "../chosen-rows.ts";
+import { allClear } from "./all-clear.ts";
 import { healthRank } from "./health-rank.ts";
 
 /** Shows the mesh's traffic, the problems that need attention, and the namespaces. */
@@ -27,7 +28,7 @@ export function OverviewPage(): JSX.Element {
     <Page title="Overview" live={live} subtitle={head === undefined ? undefined : `Cluster ${head.cluster}`}>
       {head === undefined ? undefined : <Figures head={head} />}
       <div class="overview-columns">
-        <Attention rows={attention} />
+        <Attention rows={attention} sources={head?.sources ?? []} />
         <section class="card overview-charts" aria-label="The whole mesh over 15 minutes">
           <Lazy load={async () => (await import("./mesh-charts.tsx")).MeshCharts} height={190} given={{}} />
         </section>
@@ -98,7 +99,14 @@ function Figures({ head }: { readonly head: OverviewHead }): JSX.Element {
 
 const levels: Readonly<Record<AttentionRow["level"], Tone>> = { error: "bad", warning: "warn", info: "info" };
 
-function Attention({ rows }: { readonly rows: readonly (readonly [string, AttentionRow])[] }): JSX.Element {
+function Attention({
+  rows,
+  sources,
+}: {
+  readonly rows: readonly (readonly [string, AttentionRow])[];
+  readonly sources: readonly SourceState[];
+}): JSX.Element {
+  const clear = allClear(sources);
   return (
     <section class="card" aria-label="What needs attention">
       <div class="card-head">
@@ -106,8 +114,8 @@ function Attention({ rows }: { readonly rows: readonly (readonly [string, Attent
         {rows.length === 0 ? undefined : <span class="count">{rows.length}</span>}
       </div>
       {rows.length === 0 ? (
-        <Empty title="Nothing" icon="good">
-          No proxy rejects its configuration, no rollout waits for a person, and no namespace is failing.
+        <Empty title={clear.title} icon={clear.icon}>
+          {clear.text}
         </Empty>
       ) : (
         <ul class="attention">

@@ -1,0 +1,23 @@
+import type { SourceState } from "../../../api/dashboard/index.ts";
+
+interface AllClear {
+  readonly title: string;
+  readonly icon: "good" | "unknown";
+  readonly text: string;
+}
+
+/** What stands in place of problems if none is known. Without reports from all sources, that is no good news. */
+export function allClear(sources: readonly SourceState[]): AllClear {
+  const silent = sources.filter(({ ok }) => !ok).map(({ name }) => name);
+  return silent.length === 0
+    ? {
+        title: "Nothing",
+        icon: "good",
+        text: "No proxy rejects its configuration, no rollout waits for a person, and no namespace is failing.",
+      }
+    : {
+        title: "Nothing known",
+        icon: "unknown",
+        text: `Problems may be missing here, because a source does not report: ${silent.join(", ")}.`,
+      };
+}
