@@ -5,6 +5,7 @@ import { Dialog } from "../components/index.ts";
 import { go, linkTo } from "../router.ts";
 import { entries } from "../routes.ts";
 import { chooseTheme, shownTheme } from "../theme.ts";
+import { chooseShortcuts, shortcutsOn } from "./shortcut-choice.ts";
 
 const helpShown = signal(false);
 /** How long `g` waits for its second key. */
@@ -14,12 +15,12 @@ export function openHelp(): void {
   helpShown.value = true;
 }
 
-/** Keyboard shortcuts, which work except in text fields and open dialogs. */
+/** Keyboard shortcuts, which work except in text fields and open dialogs, unless the person has switched them off. */
 export function useShortcuts(): void {
   useEffect(() => {
     let goingUntil = 0;
     const onKeyDown = (event: KeyboardEvent): void => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+      if (!shortcutsOn.value || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       const { target, key } = event;
       if (
         target instanceof HTMLElement &&
@@ -76,6 +77,14 @@ export function ShortcutHelp(): JSX.Element | null {
         </dt>
         <dd>This help</dd>
       </dl>
+      <label class="row">
+        <input
+          type="checkbox"
+          checked={shortcutsOn.value}
+          onChange={(event) => chooseShortcuts(event.currentTarget.checked)}
+        />
+        Use single keys as shortcuts
+      </label>
     </Dialog>
   );
 }

@@ -5,6 +5,7 @@ import { go, linkTo } from "../router.ts";
 import { problemOf, request } from "../requests.ts";
 import { session } from "../session.ts";
 import { Menu } from "./menu.tsx";
+import { openHelp } from "./shortcuts.tsx";
 
 const ways: Readonly<Record<string, string>> = {
   kubeconfig: "by the server's kubeconfig",
@@ -51,6 +52,16 @@ export function UserMenu(): JSX.Element | null {
             {value.cluster} · Serin {value.version}
           </span>
           <span class="menu-note">Times are of {timeZoneText()}.</span>
+          <button
+            type="button"
+            class="button"
+            onClick={() => {
+              close();
+              openHelp();
+            }}
+          >
+            Keyboard shortcuts
+          </button>
           {value.mayLogIn ? (
             <button
               type="button"
