@@ -74,7 +74,7 @@ export async function observeMeshWorld(
     ...observeInjectors(webhooks, upgrade, prior),
     ztunnelNodes: ztunnelNodes(view, upgrade.spec.from.revision, prior),
     ...(await observeCni(client, view, install, upgrade, image)),
-    ...(await observeRoot(client, upgrade)),
+    ...(await observeRoot(client, view, upgrade, { installs, journal })),
     ...(await observeRetirable(client, view, retirableKinds(install), upgrade.spec.from.revision, journal)),
     ...probeSource(view, image),
     lostProbes: lostProbes(view, upgrade, dataPlanes, nowMs),
