@@ -69,9 +69,9 @@ export async function observeMeshWorld(
     gateways,
     classicGateways,
     tags: upgrade.spec.scope.tags
-      ? await observeTags({ client, install, upgrade, prior, webhooks, version: image.tag })
+      ? await observeTags({ client, install, upgrade, prior, webhooks, installs, version: image.tag })
       : [],
-    ...observeInjectors(webhooks, upgrade, prior),
+    ...observeInjectors(webhooks, upgrade, prior, installs),
     ztunnelNodes: ztunnelNodes(view, upgrade.spec.from.revision, prior),
     ...(await observeCni(client, view, install, upgrade, image)),
     ...(await observeRoot(client, view, upgrade, { installs, journal })),
