@@ -138,3 +138,36 @@ test("of two retries that have both seen the deletion, the second does not repla
   assert.match(output, /Canary shop\/web: somebody else has started it again meanwhile/);
   assert.deepEqual(context.applied, ["delete Canary/web"]);
 });
+
+test("an exception of a freeze is for the rollout that exists, and says so if nobody sees one", async () => {
+  const freeze = { metadata: { name: "holidays", resourceVersion: "7" }, spec: { reason: "peak", windows: [] } };
+  const except = async (
+    canaries: readonly UntypedObject[],
+    refusals: Readonly<Record<string, Error>> = {},
+  ): Promise<readonly unknown[]> => {
+    const context = new FakeContext({ objects: { Freeze: [freeze], Canary: canaries }, answers, refusals });
+    const client = await context.connect();
+    let exceptions: unknown;
+    const patchMerge = async (_kind: unknown, _name: string, _namespace: unknown, patch: typeof freeze) => {
+      ({ exceptions } = patch.spec as { readonly exceptions?: unknown });
+      return await Promise.resolve(patch);
+    };
+    const recording = { ...client, patchMerge } as unknown as KubeClient;
+    await createProgram(Object.assign(context, { connect: async () => recording })).parseAsync(
+      ["freeze", "except", "holidays", "--canary", "shop/web", "--reason", "outage"],
+      { from: "user" },
+    );
+    return [context.output, exceptions];
+  };
+  const exception = { kind: "Canary", namespace: "shop", name: "web", reason: "outage", by: "ann" };
+  assert.deepEqual(await except([canary("1")]), [
+    "freeze holidays exempts shop/web: outage\n",
+    [{ ...exception, uid: "first" }],
+  ]);
+  const unseen = [
+    "freeze holidays exempts shop/web, and every one of this name, because none exists that you may read: outage\n",
+    [exception],
+  ];
+  assert.deepEqual(await except([]), unseen);
+  assert.deepEqual(await except([canary("1")], { Canary: userError("forbidden", "canaries is forbidden") }), unseen);
+});
