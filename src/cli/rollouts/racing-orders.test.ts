@@ -44,6 +44,33 @@ test("a second approval without a step, directly after the step change, is refus
   assert.equal(await given("--step", "step-2"), "Canary shop/web: step-2 approved by ann\n");
 });
 
+test("an approval without a step does not go to the next step, which began to wait when somebody else approved the first", async () => {
+  const approval = { step: "step-1", by: "bob", why: "", at: "2026-01-01T00:00:00Z" };
+  const waiting = (completed: readonly string[], approvals: readonly object[], phase?: string): UntypedObject => {
+    const object = canary("1", { approvals }, phase);
+    const completedSteps = completed.map((id) => ({ id, title: id, startedAt: "", endedAt: "", evidence: [] }));
+    return { ...object, status: { ...(object["status"] as object), completedSteps } };
+  };
+  const given = async (object: UntypedObject, ...words: readonly string[]): Promise<string> => {
+    const context = new FakeContext({ objects: { Canary: [object] }, answers });
+    return await createProgram(context)
+      .parseAsync(["canary", "promote", "web", "-n", "shop", ...words], { from: "user" })
+      .then(() => context.output, describeError);
+  };
+  const approved = "Canary shop/web: step-2 approved by ann\n";
+  for (const phase of ["Paused", "Stuck"]) {
+    const refused = await given(waiting(["step-1"], [approval], phase));
+    assert.match(
+      refused,
+      /Canary shop\/web: step step-1 was approved by bob at 2026-01-01T00:00:00Z, and step step-2 \(50 %\) waits now/,
+    );
+    assert.match(refused, /the step that you have looked at: serin canary promote web -n shop --step step-2$/);
+  }
+  assert.equal(await given(waiting(["step-1"], [approval]), "--step", "step-2"), approved);
+  assert.equal(await given(waiting(["step-1"], [])), approved, "step-1 has never waited for a person");
+  assert.equal(await given(waiting([], [{ ...approval, step: "step-3" }])), approved, "step-3 was approved in advance");
+});
+
 test("an approval does not overrule a failure that came meanwhile", async () => {
   const { output, taken } = await promoted(canary("2", {}, "Stuck"));
   assert.match(output, /Canary shop\/web: it has got stuck meanwhile: .*so your order was not given/);
