@@ -36,6 +36,7 @@ export const freezeSpec: Schema = object(
           kind,
           namespace: text("", name),
           name: text("", name),
+          uid: text("", { maxLength: 128 }),
           reason: text("", { maxLength: 1024 }),
           by: text("", { maxLength: 256 }),
         },

@@ -2,15 +2,17 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createSecureServer } from "node:http2";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, test } from "node:test";
+import { after, test, type TestContext } from "node:test";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
-import { connectivityState } from "@grpc/grpc-js";
+import { connectivityState, type Client } from "@grpc/grpc-js";
+import { systemClock } from "../base/index.ts";
 import type { CompliancePolicy } from "../base/compliance/index.ts";
+import { HandClock, until } from "../base/testing/index.ts";
 import { TestAuthority } from "../net/testing/index.ts";
-import { openChannel } from "./grpc-channel.ts";
+import { connectChannel } from "./grpc-channel.ts";
 
 const authority = await TestAuthority.create();
 const { certificateChain: cert, privateKey: key } = await authority.issue({ dns: "istiod.test" });
@@ -27,19 +29,20 @@ async function dialed(serving: SecureContextOptions, compliance?: CompliancePoli
   server.on("secureConnection", (socket: TLSSocket) => (version = socket.getProtocol() ?? ""));
   const { port } = server.address() as AddressInfo;
   const url = `https://127.0.0.1:${port}`;
-  const client = await openChannel({ url, rootCertificateFile, headers: {}, serverName: "istiod.test", compliance });
-  const channel = client.getChannel();
+  const client = await connectChannel(
+    { url, rootCertificateFile, headers: {}, serverName: "istiod.test", compliance },
+    { timeoutMs: 10_000, clock: systemClock, random: () => 1, signal: new AbortController().signal },
+  );
   try {
-    for (;;) {
-      const state = channel.getConnectivityState(true);
-      if (state === connectivityState.READY) return version;
-      if (state === connectivityState.TRANSIENT_FAILURE) return "refused";
-      await new Promise<void>((resolve) => channel.watchConnectivityState(state, Infinity, () => resolve()));
-    }
+    return isReady(client) ? version : "refused";
   } finally {
     client.close();
     server.close();
   }
+}
+
+function isReady(client: Client): boolean {
+  return client.getChannel().getConnectivityState(false) === connectivityState.READY;
 }
 
 test("a policy limits the connection to the control plane, and its certificate is verified as without one", async () => {
@@ -50,4 +53,99 @@ test("a policy limits the connection to the control plane, and its certificate i
   assert.equal(await dialed({ ecdhCurve: "X25519" }, "fips-140-3"), "refused");
   const stranger = await (await TestAuthority.create()).issue({ dns: "istiod.test" });
   assert.equal(await dialed({ cert: stranger.certificateChain, key: stranger.privateKey }, "pqc"), "refused");
+});
+
+/** The Service of control planes: each connection is balanced anew, as the test decides. */
+async function balanced(t: TestContext, answers: (index: number) => "serves" | "is silent" | "closes") {
+  const pilot = createSecureServer({ cert, key });
+  const sockets: Socket[] = [];
+  const service = createServer((socket) => {
+    const answer = answers(sockets.push(socket.on("error", () => undefined)) - 1);
+    if (answer === "serves") pilot.emit("connection", socket);
+    else if (answer === "closes") socket.destroy();
+  });
+  await once(service.listen(0, "127.0.0.1"), "listening");
+  const clock = new HandClock();
+  const stop = new AbortController();
+  t.after(() => {
+    stop.abort();
+    for (const socket of sockets) socket.destroy();
+    service.close();
+  });
+  const { port } = service.address() as AddressInfo;
+  const url = `https://127.0.0.1:${port}`;
+  const connecting = connectChannel(
+    { url, rootCertificateFile, headers: {}, serverName: "istiod.test" },
+    { timeoutMs: 10_000, clock, random: () => 1, signal: stop.signal },
+  );
+  const begun = async (count: number): Promise<void> => {
+    await until(() => sockets.length === count);
+  };
+  return { connecting, clock, stop, begun, sockets, serve: (socket: Socket) => pilot.emit("connection", socket) };
+}
+
+test("a connection to an istiod that has ended delays by half a second, because a second one is balanced anew", async (t) => {
+  const { connecting, clock, begun, sockets, serve } = await balanced(t, (index) =>
+    index === 0 ? "is silent" : "serves",
+  );
+  await begun(1);
+  clock.pass(499);
+  assert.equal(sockets.length, 1);
+  clock.pass(1);
+  const client = await connecting;
+  assert.deepEqual([isReady(client), sockets.length, clock.nowMs(), clock.timers], [true, 2, 500, 0]);
+  const [first] = sockets;
+  assert.ok(first !== undefined);
+  serve(first);
+  await once(first, "close");
+  assert.equal(isReady(client), true, "the connection that came too late is closed, and not the one in use");
+  client.close();
+});
+
+test("at most four connections begin, each later than the one before, and the attempt ends after its time", async (t) => {
+  const { connecting, clock, begun, sockets } = await balanced(t, () => "is silent");
+  for (const [ms, count] of [
+    [0, 1],
+    [500, 2],
+    [1000, 3],
+    [2000, 4],
+  ] as const) {
+    clock.pass(ms);
+    await begun(count);
+  }
+  assert.deepEqual([clock.timers, clock.nextTimerMs], [1, 6500], "only the attempt's end is left");
+  clock.pass(6500);
+  await assert.rejects(connecting, /no connection to the control plane https:\S+ within 10 s/);
+  assert.equal(sockets.length, 4);
+});
+
+test("a connection that is refused does not end an attempt in which another one has no answer yet", async (t) => {
+  const { connecting, clock, begun } = await balanced(
+    t,
+    (index) => (["is silent", "closes"] as const)[index] ?? "serves",
+  );
+  await begun(1);
+  clock.pass(500);
+  await begun(2);
+  clock.pass(1000);
+  const client = await connecting;
+  assert.equal(isReady(client), true);
+  client.close();
+});
+
+test("an attempt whose only connection is refused ends at once with the reason, and one that is not needed any more ends too", async (t) => {
+  const { connecting, clock } = await balanced(t, () => "closes");
+  const client = await connecting;
+  assert.deepEqual([isReady(client), clock.timers], [false, 0]);
+  const plain = (bytes: Buffer): Buffer => bytes;
+  const refused = new Promise<string>((resolve) =>
+    client.makeUnaryRequest("/x/y", plain, plain, Buffer.alloc(0), (error) => resolve(String(error))),
+  );
+  assert.match(await refused, /UNAVAILABLE/);
+  client.close();
+  const other = await balanced(t, () => "is silent");
+  await other.begun(1);
+  other.stop.abort();
+  await assert.rejects(other.connecting, /not needed any more/);
+  assert.equal(other.clock.timers, 0);
 });

@@ -1,7 +1,16 @@
 import { readFile } from "node:fs/promises";
 import type * as Grpc from "@grpc/grpc-js";
 import type { ChannelCredentials, ChannelOptions, Client, Metadata } from "@grpc/grpc-js";
-import { loadPackage, messageOf, transientError, userError } from "../base/index.ts";
+import {
+  Backoff,
+  loadPackage,
+  messageOf,
+  onAbort,
+  transientError,
+  userError,
+  type Clock,
+  type Random,
+} from "../base/index.ts";
 import type { CompliancePolicy } from "../base/compliance/index.ts";
 import { TlsContext } from "../net/index.ts";
 
@@ -29,10 +38,133 @@ const grpc = (): typeof Grpc => (library ??= loadPackage<typeof Grpc>("@grpc/grp
 const maxMessageBytes = 256 * 1_048_576;
 
 /**
- * Creates a gRPC client for an endpoint. It resolves the name and reads roots and token again, so that it finds a moved
- * control plane and a rotated token. The caller closes it.
+ * When another connection begins beside those that have no answer yet, as in RFC 8305. If kube-proxy sends a connection
+ * to an istiod that has just ended, the kernel repeats its SYN to the same dead address for two minutes. A new
+ * connection is balanced anew. Each delay is up to twice the one before, so that a control plane that is slow under
+ * load gets few more connections, and their times are spread.
  */
-export async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Client> {
+const nextConnectionMs = { initialMs: 500, maxMs: 2_000 } as const;
+/** How many connections of one client may begin before one of them is there. */
+const maxConnections = 4;
+
+export interface ConnectOptions {
+  /** How long name lookups, TCP connections and TLS handshakes may take together. */
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Connects to an endpoint. If a connection has no answer after a moment, more begin beside it, the first one that is
+ * there is used, and the others end. If all of them failed, it returns a client whose calls fail with the reason. The
+ * caller closes the client.
+ */
+export async function connectChannel(endpoint: ControlPlaneEndpoint, options: ConnectOptions): Promise<Client> {
+  return await new ConnectionRace(endpoint, options).run();
+}
+
+class ConnectionRace {
+  readonly #endpoint: ControlPlaneEndpoint;
+  readonly #options: ConnectOptions;
+  readonly #pace: Backoff;
+  readonly #outcome = Promise.withResolvers<Client>();
+  readonly #connecting = new Set<Client>();
+  #begun = 1;
+  #next: Disposable | undefined;
+  #isOver = false;
+
+  constructor(endpoint: ControlPlaneEndpoint, options: ConnectOptions) {
+    this.#endpoint = endpoint;
+    this.#options = options;
+    this.#pace = new Backoff({ ...nextConnectionMs, random: options.random });
+  }
+
+  async run(): Promise<Client> {
+    const { clock, timeoutMs, signal } = this.#options;
+    const first = await openChannel(this.#endpoint);
+    using _timer = clock.after(timeoutMs, () => this.#fail(this.#unreachable()));
+    using _abort = onAbort(signal, () =>
+      this.#fail(transientError("cancelled", "the connection is not needed any more")),
+    );
+    try {
+      void this.#follow(first);
+      this.#schedule();
+      return await this.#outcome.promise;
+    } finally {
+      this.#next?.[Symbol.dispose]();
+      for (const client of this.#connecting) {
+        if (signal.aborted) client.close();
+        else void closeAfterAttempt(client);
+      }
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#isOver = true;
+    this.#outcome.reject(error);
+  }
+
+  #schedule(): void {
+    if (this.#isOver || this.#begun >= maxConnections) return;
+    this.#next = this.#options.clock.after(this.#pace.nextMs(), () => void this.#begin());
+  }
+
+  async #begin(): Promise<void> {
+    this.#begun += 1;
+    this.#schedule();
+    try {
+      const client = await openChannel(this.#endpoint);
+      if (this.#isOver) client.close();
+      else await this.#follow(client);
+    } catch {
+      // The files of the credentials change at this moment. Another connection is under way.
+    }
+  }
+
+  async #follow(client: Client): Promise<void> {
+    this.#connecting.add(client);
+    const isThere = await becomesReady(client);
+    if (this.#isOver) return;
+    this.#connecting.delete(client);
+    if (isThere || this.#connecting.size === 0) {
+      this.#isOver = true;
+      this.#outcome.resolve(client);
+    } else client.close();
+  }
+
+  #unreachable(): Error {
+    return transientError(
+      "control-plane-unreachable",
+      `no connection to the control plane ${this.#endpoint.url} within ${this.#options.timeoutMs / 1000} s; trying again`,
+      { hint: "check that istiod runs and that this node reaches its Service" },
+    );
+  }
+}
+
+/** Waits until the client's attempt to connect ends. Returns whether it has a connection. */
+async function becomesReady(client: Client): Promise<boolean> {
+  const { READY, SHUTDOWN, TRANSIENT_FAILURE } = grpc().connectivityState;
+  const channel = client.getChannel();
+  for (;;) {
+    const state = channel.getConnectivityState(true);
+    if (state === READY) return true;
+    if (state === TRANSIENT_FAILURE || state === SHUTDOWN) return false;
+    await new Promise<void>((resolve) => channel.watchConnectivityState(state, Infinity, () => resolve()));
+  }
+}
+
+/** The library does not end the socket of an attempt under way when it closes a client. */
+async function closeAfterAttempt(client: Client): Promise<void> {
+  await becomesReady(client);
+  client.close();
+}
+
+/**
+ * Creates a gRPC client for an endpoint. It resolves the name and reads roots and token again, so that it finds a moved
+ * control plane and a rotated token.
+ */
+async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Client> {
   const url = new URL(endpoint.url);
   if (url.protocol !== "https:" && url.protocol !== "http:") {
     throw userError(
@@ -81,11 +213,6 @@ export async function callMetadata(endpoint: ControlPlaneEndpoint): Promise<Meta
   }
   for (const [name, value] of Object.entries(endpoint.headers)) metadata.set(name, value);
   return metadata;
-}
-
-/** Whether the client has a connection. */
-export function isConnected(client: Client): boolean {
-  return client.getChannel().getConnectivityState(false) === grpc().connectivityState.READY;
 }
 
 async function read(path: string, noun: string): Promise<Buffer> {

@@ -43,6 +43,8 @@ export interface FreezeException {
   readonly kind: "Canary" | "MeshUpgrade";
   readonly namespace?: string;
   readonly name: string;
+  /** The only object of the name that it exempts. Absent means every one, also one that is created later. */
+  readonly uid?: string;
   readonly reason: string;
   readonly by: string;
 }
@@ -184,10 +186,12 @@ function time(window: Reader, field: string): string | undefined {
 
 function parseException(exception: Reader): FreezeException {
   const namespace = exception.string("namespace");
+  const uid = exception.string("uid");
   const result = {
     kind: exception.required("kind", exception.oneOf("kind", kinds)) ?? "Canary",
     ...(namespace === undefined ? {} : { namespace }),
     name: exception.required("name", exception.string("name")) ?? "",
+    ...(uid === undefined ? {} : { uid }),
     reason: exception.required("reason", exception.string("reason")) ?? "",
     by: exception.string("by") ?? "",
   };

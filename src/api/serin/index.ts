@@ -66,6 +66,7 @@ export {
   wrongPassChance,
 } from "./rate-bound.ts";
 export {
+  approvalBefore,
   approvalPatch,
   changeAgainst,
   completingSteps,

@@ -167,6 +167,19 @@ export function waitingStepOf({ status }: Rollout): string | undefined {
 }
 
 /**
+ * The last approval of a finished step of this run. After it, an order that names no step may be meant for that step:
+ * the person may have seen it wait, and somebody else has approved it since. Undefined if there is none.
+ */
+export function approvalBefore({ spec, status }: Rollout): Approval | undefined {
+  if (status === undefined) return undefined;
+  const all = approvalsOf({ spec });
+  const done = doneSteps(status);
+  return (status.ordersBefore === undefined ? all : approvalsSince(all, status.ordersBefore)).findLast(
+    ({ step }) => done.has(step) && step !== status.step?.id,
+  );
+}
+
+/**
  * The id of the first unfinished step from the current one on that is planned to wait for an approval, and that a
  * person may approve in advance. Undefined if none is.
  */

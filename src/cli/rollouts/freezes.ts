@@ -1,7 +1,9 @@
 import type { Command } from "commander";
-import { formatIssues, type FieldIssue } from "../../api/index.ts";
+import { formatIssues, type FieldIssue, type KubernetesObject } from "../../api/index.ts";
 import {
+  canaryKind,
   freezeKind,
+  meshUpgradeKind,
   parseFreeze,
   readFreeze,
   unreadableFreeze,
@@ -9,6 +11,7 @@ import {
   type FreezeWindow,
 } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
@@ -243,10 +246,14 @@ async function except(name: string, flags: ExceptFlags, context: CliContext): Pr
   const freeze = await client.get(freezeKind, name);
   if (freeze === undefined) throw userError("not-found", `there is no freeze "${name}"`, { hint: "serin freeze list" });
   const by = await whoAmI(client);
-  const rollout =
-    flags.upgrade === undefined
+  const found = await readRollout(client, flags.upgrade ?? canary ?? "", namespace);
+  const uid = found?.metadata.uid;
+  const rollout = {
+    ...(flags.upgrade === undefined
       ? { kind: "Canary", namespace, name: canary }
-      : { kind: "MeshUpgrade", name: flags.upgrade };
+      : { kind: "MeshUpgrade", name: flags.upgrade }),
+    ...(uid === undefined ? {} : { uid }),
+  };
   const exceptions = [...(freeze.spec.exceptions ?? []), { ...rollout, reason: flags.reason, by }];
   await client.patchMerge(
     freezeKind,
@@ -255,5 +262,22 @@ async function except(name: string, flags: ExceptFlags, context: CliContext): Pr
     { metadata: { resourceVersion: freeze.metadata.resourceVersion }, spec: { exceptions } },
     { fieldManager: "serin-cli" },
   );
-  context.out(`freeze ${name} exempts ${flags.canary ?? flags.upgrade ?? ""}: ${flags.reason}\n`);
+  const later = uid === undefined ? ", and every one of this name, because none exists that you may read" : "";
+  context.out(`freeze ${name} exempts ${flags.canary ?? flags.upgrade ?? ""}${later}: ${flags.reason}\n`);
+}
+
+/** Reads a Canary, or a MeshUpgrade without a namespace. Who manages freezes may have no right to read it. */
+async function readRollout(
+  client: KubeClient,
+  name: string,
+  namespace: string | undefined,
+): Promise<KubernetesObject | undefined> {
+  try {
+    return namespace === undefined
+      ? await client.get(meshUpgradeKind, name)
+      : await client.get(canaryKind, name, namespace);
+  } catch (error) {
+    if (isKubeCode(error, "forbidden")) return undefined;
+    throw error;
+  }
 }

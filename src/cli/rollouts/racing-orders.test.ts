@@ -44,6 +44,33 @@ test("a second approval without a step, directly after the step change, is refus
   assert.equal(await given("--step", "step-2"), "Canary shop/web: step-2 approved by ann\n");
 });
 
+test("an approval without a step does not go to the next step, which began to wait when somebody else approved the first", async () => {
+  const approval = { step: "step-1", by: "bob", why: "", at: "2026-01-01T00:00:00Z" };
+  const waiting = (completed: readonly string[], approvals: readonly object[], phase?: string): UntypedObject => {
+    const object = canary("1", { approvals }, phase);
+    const completedSteps = completed.map((id) => ({ id, title: id, startedAt: "", endedAt: "", evidence: [] }));
+    return { ...object, status: { ...(object["status"] as object), completedSteps } };
+  };
+  const given = async (object: UntypedObject, ...words: readonly string[]): Promise<string> => {
+    const context = new FakeContext({ objects: { Canary: [object] }, answers });
+    return await createProgram(context)
+      .parseAsync(["canary", "promote", "web", "-n", "shop", ...words], { from: "user" })
+      .then(() => context.output, describeError);
+  };
+  const approved = "Canary shop/web: step-2 approved by ann\n";
+  for (const phase of ["Paused", "Stuck"]) {
+    const refused = await given(waiting(["step-1"], [approval], phase));
+    assert.match(
+      refused,
+      /Canary shop\/web: step step-1 was approved by bob at 2026-01-01T00:00:00Z, and step step-2 \(50 %\) waits now/,
+    );
+    assert.match(refused, /the step that you have looked at: serin canary promote web -n shop --step step-2$/);
+  }
+  assert.equal(await given(waiting(["step-1"], [approval]), "--step", "step-2"), approved);
+  assert.equal(await given(waiting(["step-1"], [])), approved, "step-1 has never waited for a person");
+  assert.equal(await given(waiting([], [{ ...approval, step: "step-3" }])), approved, "step-3 was approved in advance");
+});
+
 test("an approval does not overrule a failure that came meanwhile", async () => {
   const { output, taken } = await promoted(canary("2", {}, "Stuck"));
   assert.match(output, /Canary shop\/web: it has got stuck meanwhile: .*so your order was not given/);
@@ -137,4 +164,37 @@ test("of two retries that have both seen the deletion, the second does not repla
     .then(() => context.output, describeError);
   assert.match(output, /Canary shop\/web: somebody else has started it again meanwhile/);
   assert.deepEqual(context.applied, ["delete Canary/web"]);
+});
+
+test("an exception of a freeze is for the rollout that exists, and says so if nobody sees one", async () => {
+  const freeze = { metadata: { name: "holidays", resourceVersion: "7" }, spec: { reason: "peak", windows: [] } };
+  const except = async (
+    canaries: readonly UntypedObject[],
+    refusals: Readonly<Record<string, Error>> = {},
+  ): Promise<readonly unknown[]> => {
+    const context = new FakeContext({ objects: { Freeze: [freeze], Canary: canaries }, answers, refusals });
+    const client = await context.connect();
+    let exceptions: unknown;
+    const patchMerge = async (_kind: unknown, _name: string, _namespace: unknown, patch: typeof freeze) => {
+      ({ exceptions } = patch.spec as { readonly exceptions?: unknown });
+      return await Promise.resolve(patch);
+    };
+    const recording = { ...client, patchMerge } as unknown as KubeClient;
+    await createProgram(Object.assign(context, { connect: async () => recording })).parseAsync(
+      ["freeze", "except", "holidays", "--canary", "shop/web", "--reason", "outage"],
+      { from: "user" },
+    );
+    return [context.output, exceptions];
+  };
+  const exception = { kind: "Canary", namespace: "shop", name: "web", reason: "outage", by: "ann" };
+  assert.deepEqual(await except([canary("1")]), [
+    "freeze holidays exempts shop/web: outage\n",
+    [{ ...exception, uid: "first" }],
+  ]);
+  const unseen = [
+    "freeze holidays exempts shop/web, and every one of this name, because none exists that you may read: outage\n",
+    [exception],
+  ];
+  assert.deepEqual(await except([]), unseen);
+  assert.deepEqual(await except([canary("1")], { Canary: userError("forbidden", "canaries is forbidden") }), unseen);
 });

@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
 import type { KindDefinition } from "../../api/index.ts";
 import {
+  approvalBefore,
   approvalPatch,
   approvalProblem,
   canaryKind,
@@ -119,7 +120,7 @@ function withFlags(command: Command): Command {
 function approval(command: Command, description: string): Command {
   return withFlags(command.description(description))
     .option("-m, --message <why>", "the reason, which the history keeps")
-    .option("--step <id>", "the step (default: the step that waits)");
+    .option("--step <id>", "the step (default: the step that waits, if no other one was approved in this run)");
 }
 
 function verbs<Value extends Rollout>(
@@ -443,8 +444,17 @@ async function approve<Value extends Rollout>(
 /** The step that an approval without `--step` means. */
 function waitingStep<Value extends Rollout>({ kind }: KindDefinition<Value>, rollout: Value): string {
   const step = waitingStepOf(rollout);
-  if (step !== undefined) return step;
   const { status } = rollout;
+  if (step !== undefined) {
+    const before = approvalBefore(rollout);
+    if (before === undefined) return step;
+    const command = rolloutCommand(kind === "Canary" ? "Canary" : "MeshUpgrade", rollout, "approve");
+    throw userError(
+      "ambiguous",
+      `${kind} ${nameOf(rollout)}: step ${before.step} was approved by ${before.by} at ${before.at}, and step ${step} (${status?.step?.title ?? ""}) waits now`,
+      { hint: `name the step that you have looked at: ${commandForStep(command, step)}` },
+    );
+  }
   const at = hasEnded(rollout) || status?.step === undefined ? "" : ` at ${status.step.title}`;
   throw userError(
     "nothing-waits",

@@ -1,15 +1,27 @@
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
-import { messageOf, onAbort, transientError } from "../../base/index.ts";
+import type { Client } from "@grpc/grpc-js";
+import {
+  messageOf,
+  onAbort,
+  systemClock,
+  systemRandom,
+  transientError,
+  type Clock,
+  type Random,
+} from "../../base/index.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../../wire/workload/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
-import { callMetadata, type ControlPlaneEndpoint, openChannel } from "../grpc-channel.ts";
+import { callMetadata, connectChannel, type ControlPlaneEndpoint } from "../grpc-channel.ts";
 import type { CertificateAuthority, SigningRequest } from "./certificate-types.ts";
 
 export interface IstioCertificateClientOptions {
   readonly endpoint: ControlPlaneEndpoint;
   /** True for a ztunnel, which requests certificates in the name of its node's pods. */
   readonly impersonate: boolean;
+  /** The time for connecting and for the answer together. */
   readonly timeoutMs?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
 }
 
 /**
@@ -23,7 +35,8 @@ export class IstioCertificateClient implements CertificateAuthority {
   }
 
   async sign(request: SigningRequest, signal: AbortSignal): Promise<readonly string[]> {
-    const { endpoint, impersonate, timeoutMs = 10_000 } = this.#options;
+    const { endpoint, impersonate, timeoutMs = 10_000, clock = systemClock, random = systemRandom } = this.#options;
+    const startedAtMs = clock.steadyMs();
     const metadata: JsonObject | undefined = impersonate ? { ImpersonatedIdentity: request.identity } : undefined;
     const message = create(IstioCertificateRequestSchema, {
       csr: request.csrPem,
@@ -31,23 +44,26 @@ export class IstioCertificateClient implements CertificateAuthority {
       ...(metadata === undefined ? {} : { metadata }),
     });
     const headers = await callMetadata(endpoint);
-    const client = await openChannel(endpoint);
+    let client: Client | undefined;
     try {
-      const answer = await new Promise<Buffer>((resolve, reject) => {
-        const call = client.makeUnaryRequest(
-          discoveryMethods.createCertificate,
-          (bytes: Buffer) => bytes,
-          (bytes: Buffer) => bytes,
-          Buffer.from(toBinary(IstioCertificateRequestSchema, message)),
-          headers,
-          { deadline: Date.now() + timeoutMs },
-          (error, bytes) => {
-            if (error !== null || bytes === undefined) reject(error ?? new Error("an empty answer"));
-            else resolve(bytes);
-          },
-        );
-        onAbort(signal, () => call.cancel());
-      });
+      const connected = await connectChannel(endpoint, { timeoutMs, clock, random, signal });
+      client = connected;
+      const leftMs = Math.max(0, timeoutMs - (clock.steadyMs() - startedAtMs));
+      const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+      const call = connected.makeUnaryRequest(
+        discoveryMethods.createCertificate,
+        (bytes: Buffer) => bytes,
+        (bytes: Buffer) => bytes,
+        Buffer.from(toBinary(IstioCertificateRequestSchema, message)),
+        headers,
+        { deadline: Date.now() + leftMs },
+        (error, bytes) => {
+          if (error !== null || bytes === undefined) reject(error ?? new Error("an empty answer"));
+          else resolve(bytes);
+        },
+      );
+      using _cancel = onAbort(signal, () => call.cancel());
+      const answer = await promise;
       return fromBinary(IstioCertificateResponseSchema, answer).certChain;
     } catch (error) {
       throw transientError(
@@ -56,7 +72,7 @@ export class IstioCertificateClient implements CertificateAuthority {
         { cause: error },
       );
     } finally {
-      client.close();
+      client?.close();
     }
   }
 }

@@ -6,8 +6,8 @@ import {
   type ClientDuplexStream,
   type ServerDuplexStream,
 } from "@grpc/grpc-js";
-import { messageOf, transientError, type Logger } from "../../base/index.ts";
-import { callMetadata, openChannel, type ControlPlaneEndpoint } from "../grpc-channel.ts";
+import { messageOf, systemClock, systemRandom, transientError, type Logger } from "../../base/index.ts";
+import { callMetadata, connectChannel, type ControlPlaneEndpoint } from "../grpc-channel.ts";
 
 const service = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
 const methods = ["StreamAggregatedResources", "DeltaAggregatedResources"] as const;
@@ -16,6 +16,9 @@ const methods = ["StreamAggregatedResources", "DeltaAggregatedResources"] as con
 const maxStreams = 100;
 /** The limit of a message in either direction, as in the clients of the data planes. */
 const maxMessageBytes = 256 * 1_048_576;
+
+/** How long the connection for a stream may take. The client begins another stream then. */
+const connectTimeoutMs = 10_000;
 
 export interface XdsRelayOptions {
   readonly endpoint: ControlPlaneEndpoint;
@@ -78,11 +81,19 @@ export class XdsRelay {
     }
     this.#streams += 1;
     let client: Client | undefined;
+    const left = new AbortController();
+    call.on("cancelled", () => left.abort());
     try {
       const metadata = await callMetadata(this.#options.endpoint);
-      client = await openChannel(this.#options.endpoint);
+      client = await connectChannel(this.#options.endpoint, {
+        timeoutMs: connectTimeoutMs,
+        clock: systemClock,
+        random: systemRandom,
+        signal: left.signal,
+      });
       await joined(call, client.makeBidiStreamRequest(path, plain, plain, metadata));
     } catch (error) {
+      if (left.signal.aborted) return;
       this.#options.log.warn(`a discovery stream of this pod ended: ${messageOf(error)}`);
       call.emit("error", { code: status.UNAVAILABLE, details: messageOf(error) });
     } finally {

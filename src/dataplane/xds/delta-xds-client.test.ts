@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
-import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
-import { until } from "../../base/testing/index.ts";
+import { silentLogger, systemClock } from "../../base/index.ts";
+import { HandClock, until } from "../../base/testing/index.ts";
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -169,22 +169,8 @@ test("an abort while the channel is being opened ends the client", { timeout: 10
   await running;
 });
 
-/** A clock whose timers the test ends, selected by their length. */
-function clockOfTimers(): { readonly clock: Clock; readonly elapse: (ms: number) => void } {
-  const timers = new Map<object, { readonly ms: number; readonly run: () => void }>();
-  const after = (ms: number, run: () => void): Disposable => {
-    const timer = { [Symbol.dispose]: () => void timers.delete(timer) };
-    timers.set(timer, { ms, run });
-    return timer;
-  };
-  const elapse = (ms: number): void => {
-    for (const timer of timers.values()) if (timer.ms <= ms) timer.run();
-  };
-  return { clock: { ...systemClock, after }, elapse };
-}
-
 test("a connection attempt is abandoned after 2 s for a new one, each later one after twice the time, up to 10 s", async () => {
-  const { clock, elapse } = clockOfTimers();
+  const clock = new HandClock();
   const sockets: Socket[] = [];
   const silent = createServer((socket) => void sockets.push(socket.on("error", () => undefined)));
   await once(silent.listen(0, "127.0.0.1"), "listening");
@@ -199,12 +185,15 @@ test("a connection attempt is abandoned after 2 s for a new one, each later one 
   });
   const stop = new AbortController();
   const running = client.run(stop.signal);
-  await once(silent, "connection");
-  elapse(1_999);
-  assert.deepEqual(warnings, []);
   for (const seconds of [2, 4, 8, 10, 10]) {
-    elapse(seconds * 1000);
-    await once(silent, "connection");
+    const attempts = warnings.length;
+    // The end of the attempt, and the next connection beside the first one.
+    await until(() => clock.timers === 2);
+    clock.pass(seconds * 1000 - 1);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(warnings.length, attempts);
+    clock.pass(1);
+    await until(() => warnings.length > attempts);
     const pattern = new RegExp(`no connection to the control plane http://127\\.0\\.0\\.1:\\d+ within ${seconds} s`);
     assert.match(warnings.at(-1) ?? "", pattern);
   }
@@ -213,6 +202,44 @@ test("a connection attempt is abandoned after 2 s for a new one, each later one 
   await running;
   for (const socket of sockets) socket.destroy();
   silent.close();
+});
+
+test("a first connection that goes to an istiod that has ended delays the stream by half a second, and not by seconds", async (t) => {
+  const plane = new ControlPlane();
+  await plane.start();
+  const sockets: Socket[] = [];
+  const service = createServer((socket) => {
+    sockets.push(socket.on("error", () => undefined));
+    if (sockets.length === 1) return;
+    const pilot = connect(plane.port, "127.0.0.1").on("error", () => undefined);
+    socket.on("close", () => pilot.destroy());
+    socket.pipe(pilot).pipe(socket);
+  });
+  await once(service.listen(0, "127.0.0.1"), "listening");
+  const clock = new HandClock();
+  const client = new DeltaXdsClient({
+    endpoint: { url: `http://127.0.0.1:${(service.address() as AddressInfo).port}`, headers: {} },
+    node: { id: "ztunnel~1.2.3.4~pod.ns~ns.svc.cluster.local", metadata: {} },
+    subscriptions: [{ typeUrl: "type/everything", mode: "wildcard", apply: () => undefined }],
+    log: silentLogger,
+    clock,
+    random: () => 1,
+  });
+  const stop = new AbortController();
+  const running = client.run(stop.signal);
+  t.after(() => {
+    stop.abort();
+    for (const socket of sockets) socket.destroy();
+    service.close();
+    plane.stop();
+  });
+  await until(() => sockets.length === 1);
+  clock.pass(500);
+  await until(() => sockets.length === 2);
+  assert.equal((await plane.next()).typeUrl, "type/everything");
+  assert.equal(clock.nowMs(), 500);
+  stop.abort();
+  await running;
 });
 
 test("the client is behind while it applies an update, and while another waits", async () => {

@@ -1,11 +1,10 @@
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
-import type { Client, ClientDuplexStream } from "@grpc/grpc-js";
+import type { ClientDuplexStream } from "@grpc/grpc-js";
 import {
   Backoff,
   messageOf,
   systemClock,
   systemRandom,
-  transientError,
   onAbort,
   type Clock,
   type Logger,
@@ -21,7 +20,7 @@ import {
   type Node,
 } from "../../wire/discovery/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
-import { callMetadata, type ControlPlaneEndpoint, isConnected, openChannel } from "../grpc-channel.ts";
+import { callMetadata, connectChannel, type ControlPlaneEndpoint } from "../grpc-channel.ts";
 import type { XdsClient, XdsNode, XdsSubscription, XdsUpdate } from "./xds-types.ts";
 
 export interface DeltaXdsClientOptions {
@@ -43,10 +42,8 @@ export interface DeltaXdsClientOptions {
 const invalidArgument = 3;
 const reconnectInitialMs = 100;
 /**
- * How long a name lookup, a TCP connection and a TLS handshake may take together. The kernel repeats a SYN for two
- * minutes, and if kube-proxy sent the first one to an istiod that has just ended, each repetition goes to the same dead
- * address. Only a new connection gets through. Each attempt without a connection has twice the time of the one before,
- * so that slow nodes get one too.
+ * How long an attempt to connect may take. Each attempt without a connection has twice the time of the one before, so
+ * that slow nodes get one too.
  */
 const connectTimeoutMs = { first: 2_000, longest: 10_000 } as const;
 /**
@@ -73,6 +70,7 @@ export class DeltaXdsClient implements XdsClient {
   readonly synced: Promise<void>;
   readonly #options: DeltaXdsClientOptions;
   readonly #clock: Clock;
+  readonly #random: Random;
   readonly #log: Logger;
   readonly #types = new Map<string, Subscribed>();
   #resolveSynced: () => void = () => undefined;
@@ -87,6 +85,7 @@ export class DeltaXdsClient implements XdsClient {
   constructor(options: DeltaXdsClientOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? systemRandom;
     this.#log = options.log;
     for (const subscription of options.subscriptions) {
       this.#types.set(subscription.typeUrl, {
@@ -133,11 +132,7 @@ export class DeltaXdsClient implements XdsClient {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const backoff = new Backoff({
-      initialMs: reconnectInitialMs,
-      maxMs: reconnectMaxMs,
-      random: this.#options.random ?? systemRandom,
-    });
+    const backoff = new Backoff({ initialMs: reconnectInitialMs, maxMs: reconnectMaxMs, random: this.#random });
     let timeoutMs: number = connectTimeoutMs.first;
     while (!signal.aborted) {
       let hadBegun = false;
@@ -164,15 +159,13 @@ export class DeltaXdsClient implements XdsClient {
 
   async #connectOnce(signal: AbortSignal, timeoutMs: number, onResponse: () => void): Promise<void> {
     const { endpoint } = this.#options;
-    const client = await openChannel(endpoint);
+    const metadata = await callMetadata(endpoint);
+    const client = await connectChannel(endpoint, { timeoutMs, clock: this.#clock, random: this.#random, signal });
     try {
-      const metadata = await callMetadata(endpoint);
       const identity = (bytes: Buffer) => bytes;
       const stream = client.makeBidiStreamRequest(discoveryMethods.deltaAds, identity, identity, metadata);
       const ended = this.#follow(stream, onResponse);
-      // The signal may have been aborted while the channel was opened.
       using _cancel = onAbort(signal, () => stream.cancel());
-      using _timer = this.#clock.after(timeoutMs, () => this.#giveUpUnlessConnected(client, stream, timeoutMs));
       this.#begin(stream);
       await ended;
     } finally {
@@ -180,18 +173,6 @@ export class DeltaXdsClient implements XdsClient {
       this.#connected = false;
       client.close();
     }
-  }
-
-  #giveUpUnlessConnected(client: Client, stream: DeltaStream, timeoutMs: number): void {
-    if (isConnected(client)) return;
-    stream.destroy(
-      transientError(
-        "control-plane-unreachable",
-        `no connection to the control plane ${this.#options.endpoint.url} within ${timeoutMs / 1000} s; trying again`,
-        { hint: "check that istiod runs and that this node reaches its Service" },
-      ),
-    );
-    stream.cancel();
   }
 
   #follow(stream: DeltaStream, onResponse: () => void): Promise<void> {

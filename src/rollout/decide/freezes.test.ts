@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 // oxlint-disable-next-line import/default -- Node loads the package's CommonJS build, the linter reads the other one
 import rrule from "rrule";
-import type { Freeze, FreezeSpec, FreezeWindow } from "../../api/serin/index.ts";
+import { parseFreeze, type Freeze, type FreezeSpec, type FreezeWindow } from "../../api/serin/index.ts";
 import { windowState } from "../../api/serin/freeze-windows/index.ts";
 import { seededRandom } from "../../base/index.ts";
 import { instantOf } from "../../base/zoned-time/index.ts";
@@ -108,6 +108,26 @@ test("a freeze has a name, an end and a reason, and blocks only what it names, w
     freezesInForce([{ freeze: freeze({ exceptions: [exception] }) }], { ...shop, name: "other" }, now).length,
     1,
   );
+});
+
+test("an exception for one object does not exempt another one that was created with its name later", () => {
+  const now = at("2026-12-24T12:00:00Z");
+  const exception = { kind: "Canary", namespace: "shop", name: "cart", uid: "first", reason: "fix", by: "me" } as const;
+  const textFor = (uid: string, exceptions: FreezeSpec["exceptions"] = [exception]): string | undefined =>
+    freezesInForce(
+      [{ freeze: freeze({ exceptions }) }],
+      { kind: "Canary", namespace: "shop", name: "cart", uid },
+      now,
+    )[0]?.text;
+  assert.equal(textFor("first"), undefined);
+  assert.equal(
+    textFor("second"),
+    "freeze holidays until 2027-01-04T08:00:00.000Z (peak); its exception is for an earlier Canary of this name",
+  );
+  assert.equal(textFor("second", [exception, { ...exception, uid: "second" }]), undefined);
+  const { uid: _uid, ...byName } = exception;
+  assert.equal(textFor("second", [byName]), undefined, "an exception without a uid is for every object of the name");
+  assert.deepEqual(parseFreeze(freeze({ exceptions: [exception] })).value?.spec.exceptions, [exception]);
 });
 
 test("a freeze that cannot be read blocks every rollout, and its message has the fault and who can end it", () => {

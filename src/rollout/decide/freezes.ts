@@ -1,5 +1,11 @@
 import { messageOf } from "../../base/index.ts";
-import { unreadableFreeze, type Freeze, type FreezeRead, type FreezeWindow } from "../../api/serin/index.ts";
+import {
+  unreadableFreeze,
+  type Freeze,
+  type FreezeException,
+  type FreezeRead,
+  type FreezeWindow,
+} from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
 import { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 
@@ -8,6 +14,7 @@ export interface FreezeSubject {
   readonly kind: "Canary" | "MeshUpgrade";
   readonly namespace?: string;
   readonly name: string;
+  readonly uid?: string | undefined;
 }
 
 /**
@@ -23,10 +30,12 @@ export function freezesInForce(
   return freezes.flatMap((read): Blocker[] => {
     if ("fault" in read) return [unreadable(read.name, read.fault)];
     const { metadata, spec } = read.freeze;
-    if (!holdsFor(spec, subject)) return [];
+    const exceptions = exceptionsFor(spec, subject);
+    if (!isMeant(spec, subject) || exceptions.some(({ uid }) => isOf(uid, subject))) return [];
     const { name = "" } = metadata;
     try {
-      return blockerOf(name, spec, (window) => stateOf(window, spec.timeZone, nowMs));
+      const blockers = blockerOf(name, spec, (window) => stateOf(window, spec.timeZone, nowMs));
+      return exceptions.length === 0 ? blockers : blockers.map((blocker) => withReason(blocker, subject));
     } catch (error) {
       return [unreadable(name, messageOf(error))];
     }
@@ -51,11 +60,25 @@ function unreadable(name: string, fault: string): Blocker {
   return { reason: "freeze", by: name, text: `freeze ${name}, which is ${unreadableFreeze(name, fault)}` };
 }
 
-function holdsFor({ kinds, namespaces, exceptions }: Freeze["spec"], subject: FreezeSubject): boolean {
-  if (!kinds.includes(subject.kind)) return false;
-  if (subject.kind === "Canary" && namespaces.length > 0 && !namespaces.includes(subject.namespace ?? "")) return false;
-  return !exceptions.some(
-    ({ kind, name: excepted, namespace }) =>
-      kind === subject.kind && excepted === subject.name && (namespace ?? subject.namespace) === subject.namespace,
+function isMeant({ kinds, namespaces }: Freeze["spec"], { kind, namespace = "" }: FreezeSubject): boolean {
+  if (!kinds.includes(kind)) return false;
+  return kind !== "Canary" || namespaces.length === 0 || namespaces.includes(namespace);
+}
+
+/** The exceptions for rollouts of the subject's name, which may be for another object. */
+function exceptionsFor({ exceptions }: Freeze["spec"], subject: FreezeSubject): readonly FreezeException[] {
+  return exceptions.filter(
+    ({ kind, name, namespace }) =>
+      kind === subject.kind && name === subject.name && (namespace ?? subject.namespace) === subject.namespace,
   );
+}
+
+/** Whether an exception for the object of this uid is for the subject. */
+function isOf(uid: string | undefined, subject: FreezeSubject): boolean {
+  return uid === undefined || subject.uid === undefined || uid === subject.uid;
+}
+
+/** The person who permitted the deleted rollout has not seen what this one does. */
+function withReason(blocker: Blocker, { kind }: FreezeSubject): Blocker {
+  return { ...blocker, text: `${blocker.text}; its exception is for an earlier ${kind} of this name` };
 }

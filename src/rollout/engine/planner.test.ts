@@ -48,6 +48,8 @@ test("the next pods of a step move as soon as the previous ones have moved, even
   pods[1] = enrolled("b", "new");
   assert.deepEqual(await moves(), ["a", "b", "c"]);
   assert.equal(lists, listed);
+  await planner.plan({ ...upgrade, metadata: { ...upgrade.metadata, uid: "another" } }, []);
+  assert.ok(lists > listed, "an upgrade that was created again with the name may have another spec");
 });
 
 test("a fault of the target says how to go on, and only a fault of the spec asks to correct the spec", () => {

@@ -38,6 +38,7 @@ interface KeptWorld extends ObservedWorld {
   world: MeshWorld;
   /** When its namespaces were read, and how long that took. */
   namespaces: { readonly atMs: number; readonly tookMs: number };
+  readonly uid: string | undefined;
   readonly stepsDone: number;
   readonly generation: number;
   readonly atMs: number;
@@ -88,10 +89,11 @@ export class Planner {
   async #meshWorld(upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<MeshWorld> {
     const { client, view, clock, image } = this.#options;
     const stepsDone = upgrade.status?.completedSteps.length ?? 0;
-    const generation = upgrade.metadata.generation ?? 0;
+    const { uid, generation = 0 } = upgrade.metadata;
     const kept = this.#worlds.get(keyOf(upgrade));
     if (
       kept !== undefined &&
+      kept.uid === uid &&
       kept.stepsDone === stepsDone &&
       kept.generation === generation &&
       clock.steadyMs() - kept.atMs < worldMaxAgeMs
@@ -99,7 +101,14 @@ export class Planner {
       return await this.#withNamespaces(kept, upgrade, journal);
     const observed = await observeMeshWorld({ client, view, image, nowMs: clock.nowMs() }, upgrade, journal);
     const atMs = clock.steadyMs();
-    this.#worlds.set(keyOf(upgrade), { ...observed, stepsDone, generation, atMs, namespaces: { atMs, tookMs: 0 } });
+    this.#worlds.set(keyOf(upgrade), {
+      ...observed,
+      uid,
+      stepsDone,
+      generation,
+      atMs,
+      namespaces: { atMs, tookMs: 0 },
+    });
     return observed.world;
   }
 

@@ -113,8 +113,9 @@ export class RoundBoard {
   /** A freeze may be in force while none is known, so no step begins then. An undo goes on. */
   #freezesFor(rollout: Rollout, freezes: readonly Freeze[] | undefined, nowMs: number): readonly Blocker[] {
     if (freezes === undefined) return [{ reason: "freeze", text: unknownFreezes }];
-    const { name = "", namespace } = rollout.metadata;
+    const { name = "", namespace, uid } = rollout.metadata;
     const kind = isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary";
-    return this.#calendar.inForce(freezes, { kind, name, ...(namespace === undefined ? {} : { namespace }) }, nowMs);
+    const subject = { kind, name, uid, ...(namespace === undefined ? {} : { namespace }) } as const;
+    return this.#calendar.inForce(freezes, subject, nowMs);
   }
 }

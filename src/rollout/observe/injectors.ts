@@ -123,7 +123,7 @@ export function tagLedTo(
       return name === pilot.name && namespace === pilot.namespace;
     });
     if (led !== revision && asked === -1) continue;
-    const pointer = led === revision ? labelPointer(revisionLabel) : `/webhooks/${asked}/clientConfig/service/name`;
+    const pointer = led === revision ? labelPointer(revisionLabel) : `/webhooks/${asked}/clientConfig/service`;
     const who = whoWrote(injector, pointer);
     if (who !== undefined && !isEngine(who))
       return `${who} has set tag ${tag} to revision ${revision}; set it to another one, or new pods would be refused: serin tag set ${tag} --revision REVISION --overwrite`;

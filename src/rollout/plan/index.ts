@@ -26,6 +26,7 @@ export { movedGateway, type ControlPlanes } from "./mesh/moved-gateway.ts";
 export { retireStepId } from "./mesh/retire-steps.ts";
 export { nextRootName } from "./mesh/root-steps.ts";
 export { injectionLabel, restartedForAnnotation, restartMark, revisionLabel, tagLabel } from "./mesh/sidecar-steps.ts";
+export { webhooksLedTo, type WebhookClient } from "./mesh/tag-steps.ts";
 export { probeObjects, probePods, probeSettle } from "./probe-objects.ts";
 export {
   probeNamespace,

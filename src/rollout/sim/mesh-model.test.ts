@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ModelCluster } from "./model-cluster.ts";
 import { reference } from "../plan/index.ts";
-import { gatewayPods, heldByGateway } from "./mesh-model.ts";
-import { canaryReplicas, classicReference, meshNames, rev } from "./sim-mesh.ts";
+import { gatewayPods, heldByGateway, injectingRevision, meshState } from "./mesh-model.ts";
+import { canaryReplicas, classicReference, meshNames, rev, tagPointer } from "./sim-mesh.ts";
 
 test("a growing Deployment keeps its pods, and a new one starts without any", () => {
   const cluster = new ModelCluster(() => 0.9);
@@ -40,4 +40,20 @@ test("an undo keeps a gateway's canary until the gateway's own Deployment is at 
   assert.equal(held(), undefined);
   cluster.setField(found, rev, "gone-r0", "engine");
   assert.equal(held(), undefined, "no control plane of that revision would move it");
+});
+
+test("a webhook with the new Service's name and the old namespace injects nobody, and the tag does not serve", () => {
+  const cluster = new ModelCluster(() => 0.9);
+  const { injector, tag } = meshNames("r0");
+  const moved = cluster.add(injector, { [tagPointer]: { name: "istiod-new-r0", namespace: "istio-next" } });
+  const namespace = reference("v1", "Namespace", "a");
+  cluster.add(namespace, { [rev]: tag });
+  const workload = cluster.add(reference("apps/v1", "Deployment", "work-a-r0", "a"), {});
+  const serves = (): string => meshState(cluster, { type: "tagServes", tag, revision: "new-r0" }).state;
+  assert.deepEqual([injectingRevision(cluster, workload), serves()], ["new-r0", "met"]);
+  cluster.setField(moved, tagPointer, { name: "istiod-new-r0", namespace: "istio-system" }, "engine");
+  assert.deepEqual(
+    [injectingRevision(cluster, workload), serves()],
+    ["nobody at istio-system/istiod-new-r0", "waiting"],
+  );
 });

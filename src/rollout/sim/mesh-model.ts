@@ -1,9 +1,11 @@
+import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { mustRun } from "../act/undo-order.ts";
 import { referenceKey, type SettleCondition, type SettleState } from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
 import type { ModelObject } from "./model-object.ts";
 import {
+  calledBy,
   canaryReplicas,
   canaryRevision,
   classicReference,
@@ -12,6 +14,7 @@ import {
   podRev,
   restartPointer,
   rev,
+  serviceOf,
   tagPointer,
   type MeshObjects,
 } from "./sim-mesh.ts";
@@ -61,6 +64,12 @@ function meshReason(cluster: MeshCluster, condition: SettleCondition): string | 
       return cluster.find(condition.object) === undefined && gatewayOfCanary(cluster, condition.object) === undefined
         ? undefined
         : `${condition.object.name} is still there`;
+    case "tagServes": {
+      const { injector } = meshNames(condition.tag.slice("stable-".length));
+      return calls(cluster, injector, condition.revision)
+        ? undefined
+        : `a dry-run pod of tag ${condition.tag} is refused`;
+    }
     case "noDependents":
       return dependentsReason(cluster, condition);
     default:
@@ -193,8 +202,8 @@ function dependentsReason(
       return [`pod of ${object.name}`];
     if (object.kind === "Pod" && object.namespace !== "serin-probes" && isOfUpgrade(object, revision))
       return ownerOf(cluster, object) === revision ? [`pod ${object.name} (its ztunnel)`] : [];
-    if (fields.get(tagPointer) === istiodOf(revision).name && followsTag(cluster, object))
-      return [`tag ${object.name}`];
+    const isLed = fields.has(tagPointer) && calls(cluster, object, revision);
+    if (isLed && followsTag(cluster, object)) return [`tag ${object.name}`];
     return ["Gateway", "Machine", "Deployment", "Namespace"].includes(object.kind) && fields.get(rev) === revision
       ? [`${object.kind} ${object.name}`]
       : [];
@@ -220,8 +229,16 @@ export function injectingRevision(cluster: MeshCluster, { fields, reference: obj
   const labelled = fields.get(podRev) ?? namespace?.fields.get(rev);
   const upgrade = /^stable-(.+)$/.exec(String(labelled))?.[1];
   if (upgrade === undefined) return labelled;
-  const led = cluster.find(meshNames(upgrade).injector)?.fields.get(tagPointer);
-  return String(led).slice("istiod-".length);
+  const { injector } = meshNames(upgrade);
+  const called = calledBy(cluster, injector);
+  const revision = called.name.slice("istiod-".length);
+  // The API server refuses the pods if the webhook calls a Service that does not exist.
+  return calls(cluster, injector, revision) ? revision : `nobody at ${called.namespace}/${called.name}`;
+}
+
+/** Whether the tag's webhook calls the Service of the revision's control plane. */
+function calls(cluster: MeshCluster, injector: ObjectReference, revision: string): boolean {
+  return jsonEqualWithoutNulls(calledBy(cluster, injector), serviceOf(istiodOf(revision)));
 }
 
 /** Why a field of a gateway cannot be restored yet: pods of one revision stay until those of the other serve. */

@@ -15,6 +15,7 @@ import {
   referenceTo,
   restartedForAnnotation,
   revisionLabel,
+  webhooksLedTo,
   type ClassicGatewayInWorld,
   type EnrolledPod,
   type GatewayInWorld,
@@ -75,7 +76,10 @@ function one<Value>(random: Random, values: readonly Value[]): Value {
 }
 
 const system = "istio-system";
-export const tagPointer = "/webhooks/0/clientConfig/service/name";
+/** The namespace of the new control planes. Their Services have other names and another namespace. */
+const nextSystem = "istio-next";
+const isNext = (revision: string): boolean => revision.startsWith("new-");
+export const tagPointer = "/webhooks/0/clientConfig/service";
 export const rev = labelPointer(revisionLabel);
 export const ztunnelRev = labelPointer(ztunnelRevisionLabel);
 
@@ -88,8 +92,10 @@ export function meshNames(name: string) {
     node: reference("v1", "Node", `node-${name}`),
     injector: reference("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", `tag-${name}`),
     stranger: reference("v1", "Machine", `machine-${name}`, system),
-    istiod: (revision: string) => reference("apps/v1", "Deployment", `istiod-${revision}`, system),
-    ztunnel: (revision: string) => reference("apps/v1", "DaemonSet", `ztunnel-${revision}`, system),
+    istiod: (revision: string) =>
+      reference("apps/v1", "Deployment", `istiod-${revision}`, isNext(revision) ? nextSystem : system),
+    ztunnel: (revision: string) =>
+      reference("apps/v1", "DaemonSet", `ztunnel-${revision}`, isNext(revision) ? nextSystem : system),
   };
 }
 
@@ -110,7 +116,7 @@ export function meshBefore({ name, moves = [], mesh }: SimUpgrade): [ObjectRefer
   const names = meshNames(name);
   const found: [ObjectReference, Record<string, unknown>][] = [
     [names.istiod(names.from), {}],
-    [names.injector, { [tagPointer]: names.istiod(names.from).name }],
+    [names.injector, { [tagPointer]: serviceOf(names.istiod(names.from)) }],
     [names.node, {}],
   ];
   if (!mesh.installs) found.push([names.istiod(names.to), {}]);
@@ -361,7 +367,9 @@ function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMes
         ? [
             {
               tag: names.tag,
-              fields: [{ object: names.injector, pointer: tagPointer, value: names.istiod(names.to).name }],
+              fields: webhooksLedTo(names.injector, [{ service: calledBy(objects, names.injector) }], {
+                service: serviceOf(names.istiod(names.to)),
+              }),
               objects: [],
             },
           ]
@@ -375,6 +383,22 @@ function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMes
       ...(hasAmbient(mesh, moves) ? (["ambient"] as const) : []),
     ],
   };
+}
+
+interface SimService {
+  readonly name: string;
+  readonly namespace: string;
+}
+
+/** A control plane's Service, which has the name of its Deployment. */
+export function serviceOf({ name, namespace = "" }: ObjectReference): SimService {
+  return { name, namespace };
+}
+
+/** The Service that a tag's webhook calls. */
+export function calledBy(objects: Pick<MeshObjects, "find">, injector: ObjectReference): SimService {
+  const found = objects.find(injector)?.fields.get(tagPointer) as SimService | undefined;
+  return found ?? { name: "", namespace: "" };
 }
 
 function hasEnded({ endedNamespaces }: MeshObjects, namespace: string): boolean {

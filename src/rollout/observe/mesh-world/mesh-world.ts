@@ -69,12 +69,12 @@ export async function observeMeshWorld(
     gateways,
     classicGateways,
     tags: upgrade.spec.scope.tags
-      ? await observeTags({ client, install, upgrade, prior, webhooks, version: image.tag })
+      ? await observeTags({ client, install, upgrade, prior, webhooks, installs, version: image.tag })
       : [],
-    ...observeInjectors(webhooks, upgrade, prior),
+    ...observeInjectors(webhooks, upgrade, prior, installs),
     ztunnelNodes: ztunnelNodes(view, upgrade.spec.from.revision, prior),
     ...(await observeCni(client, view, install, upgrade, image)),
-    ...(await observeRoot(client, upgrade)),
+    ...(await observeRoot(client, view, upgrade, { installs, journal })),
     ...(await observeRetirable(client, view, retirableKinds(install), upgrade.spec.from.revision, journal)),
     ...probeSource(view, image),
     lostProbes: lostProbes(view, upgrade, dataPlanes, nowMs),

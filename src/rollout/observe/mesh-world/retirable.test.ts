@@ -84,3 +84,40 @@ test("after a retirement, the world lists the namespaces of the workloads that i
   ]);
   assert.deepEqual(retiredFrom, ["kube-system", "mesh-control"]);
 });
+
+test("after a retirement by an operator's object, the world lists the namespace where that operator installs", async () => {
+  const istioOperator = (spec: object) => ({ metadata: { name: "mesh", namespace: "operators" }, spec });
+  const object: ObjectReference = {
+    apiVersion: "install.istio.io/v1alpha1",
+    kind: "IstioOperator",
+    plural: "istiooperators",
+    name: "mesh",
+    namespace: "operators",
+  };
+  const disabled = (name: string): JournalEntry => ({
+    type: "field",
+    step: "retire",
+    object,
+    pointer: `/spec/components/${name}/enabled`,
+    written: false,
+  });
+  const ofBanzai: JournalEntry = {
+    type: "deleted",
+    step: "retire",
+    object: { apiVersion: "istio.banzaicloud.io/v1beta1", kind: "Istio", plural: "istios", name: "i", namespace: "b" },
+    body: { metadata: {} },
+  };
+  const view = { deployments: { list: () => [] }, controlPlaneNamespaces: () => new Set() } as unknown as ClusterView;
+  const retiredFrom = async (spec: object | undefined, journal: readonly JournalEntry[]): Promise<unknown> => {
+    const get = async () => await Promise.resolve(spec === undefined ? undefined : istioOperator(spec));
+    const client = { list: async () => await Promise.resolve({ items: [] }), get } as unknown as KubeClient;
+    return (await observeRetirable(client, view, [], "old", journal)).retiredFrom;
+  };
+  const both = [disabled("pilot"), disabled("ztunnel")];
+  assert.deepEqual(await retiredFrom({ namespace: "mesh-control" }, both), ["mesh-control"]);
+  assert.deepEqual(await retiredFrom({ values: { global: { istioNamespace: "mesh" } } }, both), ["mesh"]);
+  assert.deepEqual(await retiredFrom({}, both), [], "the plan adds istio-system");
+  assert.deepEqual(await retiredFrom(undefined, both), []);
+  assert.deepEqual(await retiredFrom({ namespace: "mesh-control" }, []), []);
+  assert.deepEqual(await retiredFrom(undefined, [ofBanzai]), ["b"]);
+});

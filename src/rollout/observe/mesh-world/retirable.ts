@@ -1,7 +1,9 @@
+import { textAt } from "../../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
 import { istioLabels } from "../../../api/istio/index.ts";
 import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
+import { ObjectAccess } from "../../act/object-access.ts";
 import { referenceKey } from "../../decide/index.ts";
 import { referenceTo, retireStepId, type MeshWorld } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
@@ -45,19 +47,44 @@ export async function observeRetirable(
   }
   return {
     retirable: free,
-    retiredFrom: namespacesOf([
-      ...retired.map(referenceTo),
-      ...journal.flatMap(({ type, step, object }) => (type === "deleted" && step === retireStepId ? [object] : [])),
-    ]),
+    retiredFrom: [
+      ...new Set([...namespacesOf(retired.map(referenceTo)), ...(await namespacesBefore(client, journal))]),
+    ].toSorted(),
     owners: [...owners.values()].map(({ object, components }) =>
       object.kind === "IstioOperator" ? { object, components: [...components].toSorted() } : { object },
     ),
   };
 }
 
+/**
+ * The namespaces of what the retirement has removed so far. The objects of an operator are in no journal: they are
+ * where the IstioOperator installs, which exists still, or beside the object of Banzai's operator, which was deleted.
+ */
+async function namespacesBefore(client: KubeClient, journal: readonly JournalEntry[]): Promise<readonly string[]> {
+  const entries = journal.filter(({ step }) => step === retireStepId);
+  const deleted = entries.flatMap(({ type, object }) => (type === "deleted" ? [object] : []));
+  const operators = new Map(
+    entries.flatMap(({ type, object }) =>
+      type === "field" && object.kind === "IstioOperator" ? [[referenceKey(object), object] as const] : [],
+    ),
+  );
+  const objects = new ObjectAccess(client);
+  const found = await Promise.all([...operators.values()].map(async (object) => await objects.get(object)));
+  return [
+    ...namespacesOf(deleted),
+    ...deleted.flatMap(({ apiVersion, namespace }) =>
+      apiVersion.startsWith(banzaiGroup) && namespace !== undefined ? [namespace] : [],
+    ),
+    ...found.flatMap((operator) => {
+      const spec = operator?.["spec"];
+      return textAt(spec, "namespace") ?? textAt(spec, "values", "global", "istioNamespace") ?? [];
+    }),
+  ];
+}
+
 function namespacesOf(objects: readonly ObjectReference[]): readonly string[] {
   const found = objects.flatMap(({ kind, namespace }) =>
     namespace !== undefined && (kind === "Deployment" || kind === "DaemonSet") ? [namespace] : [],
   );
-  return [...new Set(found)].toSorted();
+  return found;
 }

@@ -1,18 +1,19 @@
 import { X509Certificate } from "node:crypto";
 import { matchesLabels } from "../../../api/index.ts";
 import { nodeKind, secretKind } from "../../../api/kubernetes/index.ts";
-import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { JournalEntry, MeshUpgrade } from "../../../api/serin/index.ts";
 import { certificateFingerprint, userError } from "../../../base/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { nextRootName, reference, referenceTo, revisionLabel, type MeshWorld } from "../../plan/index.ts";
 import { ObjectAccess } from "../../act/object-access.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { isZtunnel } from "../pilot-answers.ts";
+import { controlPlaneRevision, isControlPlane, isZtunnel } from "../pilot-answers.ts";
 import type { PriorValues } from "./prior-values.ts";
 import { renderOne, type EngineImage } from "./render-install.ts";
 
-const rootNamespace = "istio-system";
+/** The namespace of control planes, unless somebody has installed them elsewhere. */
+const usualNamespace = "istio-system";
 
 /**
  * The nodes on which the revision's ztunnel runs, and those that the upgrade has labelled, even after the ztunnel has
@@ -76,9 +77,15 @@ export async function observeCni(
 }
 
 /** The root in the Secret that the spec names, or the next root once a control plane has created it. */
-export async function observeRoot(client: KubeClient, { spec, status }: MeshUpgrade): Promise<Pick<MeshWorld, "root">> {
+export async function observeRoot(
+  client: KubeClient,
+  view: Pick<ClusterView, "deployments" | "controlPlaneNamespaces">,
+  { spec, status }: MeshUpgrade,
+  { installs, journal }: { readonly installs: MeshWorld["installs"]; readonly journal: readonly JournalEntry[] },
+): Promise<Pick<MeshWorld, "root">> {
   const { root } = spec.to;
   if (root === undefined) return {};
+  const rootNamespace = rootNamespaceOf(view, spec, installs, journal);
   const named = await client.get(secretKind, root.secretName, rootNamespace);
   const next = await client.get(secretKind, nextRootName, rootNamespace);
   const isOver = status?.completedSteps.some(({ id }) => id === "root/only") === true;
@@ -101,6 +108,35 @@ export async function observeRoot(client: KubeClient, { spec, status }: MeshUpgr
       data: named?.data ?? {},
     },
   };
+}
+
+/**
+ * The namespace in which control planes look for the next root, which is their own. An upgrade that has made the Secret
+ * stays there.
+ */
+function rootNamespaceOf(
+  view: Pick<ClusterView, "deployments" | "controlPlaneNamespaces">,
+  { from, to }: MeshUpgrade["spec"],
+  installs: MeshWorld["installs"],
+  journal: readonly JournalEntry[],
+): string {
+  const made = journal.find(({ type, object }) => type === "created" && object.name === nextRootName);
+  if (made?.object.namespace !== undefined) return made.object.namespace;
+  const installed = installs
+    .flat()
+    .filter(({ kind, metadata }) => kind === "Deployment" && metadata.labels?.["app"] === "istiod");
+  const running = view.deployments.list().filter((deployment) => isControlPlane(view, deployment));
+  const namespaceOf = (revision: string): string | undefined =>
+    [...running, ...installed].find((found) => controlPlaneRevision(found) === revision)?.metadata.namespace;
+  const namespace = namespaceOf(to.revision) ?? usualNamespace;
+  const before = namespaceOf(from.revision) ?? namespace;
+  if (before !== namespace)
+    throw userError(
+      "rollout-invalid",
+      `spec.to.root: revision ${from.revision} runs in namespace ${before}, and ${to.revision} in ${namespace}, and a root changes only for control planes of one namespace`,
+      { hint: `leave spec.to.root out, and change the root by another upgrade from and to ${to.revision}` },
+    );
+  return namespace;
 }
 
 function fingerprintOf(pem: string): string {

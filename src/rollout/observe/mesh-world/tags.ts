@@ -1,12 +1,13 @@
-import { matchesLabelSelector, type KindDefinition } from "../../../api/index.ts";
+import { matchesLabelSelector, type KindDefinition, type UntypedObject } from "../../../api/index.ts";
 import { defaultValidatorName } from "../../../api/istio/index.ts";
 import {
   mutatingWebhookConfigurationKind,
   serviceKind,
   validatingWebhookConfigurationKind,
+  type Service,
   type WebhookConfiguration,
 } from "../../../api/kubernetes/index.ts";
-import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import {
@@ -15,12 +16,18 @@ import {
   reference,
   revisionLabel,
   tagLabel,
+  webhooksLedTo,
   type MeshWorld,
   type TagInWorld,
+  type WebhookClient,
 } from "../../plan/index.ts";
 import type { PriorValues } from "./prior-values.ts";
 
 const defaultTag = "default";
+/** The namespace of control planes, unless somebody has installed them elsewhere. */
+const usualNamespace = "istio-system";
+/** The path at which every control plane validates. */
+const validationPath = "/validate";
 const admission = "admissionregistration.k8s.io/v1";
 
 /** The configurations of injectors and validators. */
@@ -93,95 +100,157 @@ export interface TagSources {
   readonly upgrade: MeshUpgrade;
   readonly prior: PriorValues;
   readonly webhooks: Webhooks;
+  /** The rendered objects of each install spec. */
+  readonly installs: MeshWorld["installs"];
   readonly version: string;
+}
+
+/** The control plane to which the tags move: how its injector and its validator are called. */
+interface TagTarget {
+  readonly injector: WebhookClient;
+  readonly validator: WebhookClient;
+  readonly namespace: string;
 }
 
 /** The writes that move all tags of the old revision, and objects without a revision, to the new one. */
 export async function observeTags(sources: TagSources): Promise<TagInWorld[]> {
-  const { upgrade, webhooks, prior } = sources;
+  const { client, upgrade, webhooks, prior, installs } = sources;
   const { from, to } = upgrade.spec;
-  const target = clientConfigOf(webhooks.injectors, to.revision);
   const led = [...tagsBefore(webhooks, prior, upgrade)]
     .filter(([, revision]) => revision === from.revision)
     .map(([tag]) => tag);
   const tags = from.revision === defaultTag && !led.includes(defaultTag) ? [...led, defaultTag] : led;
-  return await Promise.all(tags.toSorted().map(async (tag) => await tagInWorld(sources, tag, target)));
+  if (tags.length === 0) return [];
+  const target = targetOf(webhooks, installs, to.revision);
+  const services = (await client.list(serviceKind, { labelSelector: tagLabel })).items;
+  return tags.toSorted().map((tag) => tagInWorld(sources, { tag, isLed: led.includes(tag) }, target, services));
 }
 
-type ClientConfig = NonNullable<WebhookConfiguration["webhooks"]>[number]["clientConfig"];
+function targetOf(webhooks: Webhooks, installs: MeshWorld["installs"], revision: string): TagTarget {
+  const injector = clientConfigOf(webhooks.injectors, installs, revision);
+  const own = webhooks.validators.find(
+    (found) => found.metadata.name !== defaultValidatorName && isOwnOf(found, revision),
+  );
+  return {
+    injector,
+    validator: own?.webhooks?.[0]?.clientConfig ?? validatorBeside(injector),
+    namespace: injector.service?.namespace ?? usualNamespace,
+  };
+}
+
+/** How the validator is called that the same server serves as the injector. */
+function validatorBeside({ service, url, ...more }: WebhookClient): WebhookClient {
+  return {
+    ...more,
+    ...(service === undefined ? {} : { service: { ...service, path: validationPath } }),
+    ...(url === undefined ? {} : { url: new URL(validationPath, url).href }),
+  };
+}
+
+function isOwnOf({ metadata: { labels = {} } }: Pick<UntypedObject, "metadata">, revision: string): boolean {
+  return labels[tagLabel] === undefined && labels[revisionLabel] === revision;
+}
 
 /**
- * The client config of a revision's own webhooks. Before they exist, it uses the conventional name of the revision's
- * Service.
+ * The client config of a revision's own webhooks. Before they exist, it uses those that the upgrade installs, or the
+ * conventional name of the revision's Service.
  */
-function clientConfigOf(injectors: readonly WebhookConfiguration[], revision: string): ClientConfig {
-  const own = injectors.find(
-    ({ metadata }) => metadata.labels?.[tagLabel] === undefined && metadata.labels?.[revisionLabel] === revision,
+function clientConfigOf(
+  injectors: readonly WebhookConfiguration[],
+  installs: MeshWorld["installs"],
+  revision: string,
+): WebhookClient {
+  const installed = installs.flat().filter(({ kind }) => kind === "MutatingWebhookConfiguration");
+  const own = [...injectors, ...(installed as readonly WebhookConfiguration[])].find((found) =>
+    isOwnOf(found, revision),
   );
   return (
     own?.webhooks?.[0]?.clientConfig ?? {
-      service: { name: revision === defaultTag ? "istiod" : `istiod-${revision}`, namespace: "istio-system" },
+      service: { name: revision === defaultTag ? "istiod" : `istiod-${revision}`, namespace: usualNamespace },
     }
   );
 }
 
-async function tagInWorld(sources: TagSources, tag: string, target: ClientConfig): Promise<TagInWorld> {
-  const { client, install, upgrade, webhooks, version } = sources;
+/** `isLed`: the tag led to the old revision before the upgrade. Otherwise the upgrade makes it. */
+function tagInWorld(
+  sources: TagSources,
+  { tag, isLed }: { readonly tag: string; readonly isLed: boolean },
+  target: TagTarget,
+  services: readonly Service[],
+): TagInWorld {
+  const { install, upgrade, webhooks, version } = sources;
   const { from, to } = upgrade.spec;
   const injector = webhooks.injectors.find(({ metadata }) => metadata.labels?.[tagLabel] === tag);
-  const service = target.service?.name ?? "";
-  const fields = injector === undefined ? [] : leadTo(injector, "MutatingWebhookConfiguration", service, to.revision);
-  const namespace = target.service?.namespace ?? "istio-system";
-  const tagService = `istiod-revision-tag-${tag}`;
-  const address = await client.get(serviceKind, tagService, namespace);
-  const ofService = {
-    object: reference("v1", "Service", tagService, namespace),
-    pointer: `/spec/selector/${revisionLabel.replace("/", "~1")}`,
-    value: to.revision,
-  };
-  const ofServiceLabel = { ...ofService, pointer: labelPointer(revisionLabel) };
-  const all = address === undefined ? fields : [...fields, ofService, ofServiceLabel];
-  if (tag !== defaultTag) return { tag, fields: all, objects: [] };
-  const validator = webhooks.validators.find(({ metadata }) => metadata.name === defaultValidatorName);
+  const ofInjector =
+    injector === undefined || !isLed
+      ? []
+      : leadTo(injector, "MutatingWebhookConfiguration", target.injector, to.revision);
+  const validator =
+    tag === defaultTag ? webhooks.validators.find(({ metadata }) => metadata.name === defaultValidatorName) : undefined;
   const ofValidator =
-    validator === undefined ? [] : leadTo(validator, "ValidatingWebhookConfiguration", service, to.revision);
-  if (injector !== undefined && from.revision !== defaultTag)
-    return { tag, fields: [...all, ...ofValidator], objects: [] };
+    validator === undefined ? [] : leadTo(validator, "ValidatingWebhookConfiguration", target.validator, to.revision);
+  const service = serviceOf(services, tag, target.namespace, upgrade);
+  const fields = [...ofInjector, ...service.fields, ...ofValidator];
+  const left = service.left.length === 0 ? {} : { left: service.left };
   // A control plane without a revision name injects by default without a tag. A default tag for the new revision
   // replaces it.
+  const isMade = tag === defaultTag && (injector === undefined || from.revision === defaultTag);
+  if (!isMade && service.left.length === 0) return { tag, fields, objects: [] };
   const objects = install.renderTag({
     tag,
     revision: to.revision,
-    namespace,
+    namespace: target.namespace,
     version,
-    clientConfig: { ...target },
+    clientConfig: { ...target.injector },
     injectEverybody: false,
   });
-  const unnamed = webhooks.injectors.find(
-    ({ metadata }) => metadata.labels?.[tagLabel] === undefined && metadata.labels?.[revisionLabel] === defaultTag,
-  );
+  if (!isMade) return { tag, fields, objects: objects.filter(({ kind }) => kind === "Service"), ...left };
+  const unnamed = webhooks.injectors.find((found) => isOwnOf(found, defaultTag));
   return {
     tag,
-    fields: [...ofValidator, ...deactivation(install, unnamed)],
-    objects: objects.filter((object) => !(object.kind === "ValidatingWebhookConfiguration" && validator !== undefined)),
+    fields: [...fields, ...deactivation(install, unnamed)],
+    objects: objects.filter(
+      ({ kind }) =>
+        !(kind === "ValidatingWebhookConfiguration" && validator !== undefined) &&
+        !(kind === "MutatingWebhookConfiguration" && injector !== undefined),
+    ),
+    ...left,
+  };
+}
+
+/** The tag's Service, which selects pods of its own namespace only: what moves there, and what stays elsewhere. */
+function serviceOf(
+  services: readonly Service[],
+  tag: string,
+  namespace: string,
+  { spec: { from, to } }: MeshUpgrade,
+): Pick<TagInWorld, "fields"> & { readonly left: readonly ObjectReference[] } {
+  const name = `istiod-revision-tag-${tag}`;
+  const named = services.filter(({ metadata }) => metadata.name === name && metadata.labels?.[tagLabel] === tag);
+  const object = reference("v1", "Service", name, namespace);
+  const value = to.revision;
+  return {
+    fields: named.some(({ metadata }) => metadata.namespace === namespace)
+      ? [
+          { object, pointer: `/spec/selector/${revisionLabel.replace("/", "~1")}`, value },
+          { object, pointer: labelPointer(revisionLabel), value },
+        ]
+      : [],
+    left: named
+      .filter(({ metadata }) => metadata.namespace !== namespace && metadata.labels?.[revisionLabel] === from.revision)
+      .map(({ metadata }) => reference("v1", "Service", name, metadata.namespace)),
   };
 }
 
 function leadTo(
   { metadata, webhooks = [] }: WebhookConfiguration,
   kind: string,
-  service: string,
+  target: WebhookClient,
   revision: string,
 ): TagInWorld["fields"] {
   const object = reference(admission, kind, metadata.name ?? "");
-  return [
-    ...webhooks.map((_, index) => ({
-      object,
-      pointer: `/webhooks/${index}/clientConfig/service/name`,
-      value: service,
-    })),
-    { object, pointer: labelPointer(revisionLabel), value: revision },
-  ];
+  const clients = webhooks.map(({ clientConfig }) => clientConfig);
+  return [...webhooksLedTo(object, clients, target), { object, pointer: labelPointer(revisionLabel), value: revision }];
 }
 
 function deactivation(install: typeof Install, unnamed: WebhookConfiguration | undefined): TagInWorld["fields"] {
@@ -208,6 +277,7 @@ export function observeInjectors(
   { injectors }: Webhooks,
   { spec }: MeshUpgrade,
   prior: PriorValues,
+  installs: MeshWorld["installs"],
 ): Pick<MeshWorld, "injectors" | "newInjector"> {
   if (!spec.waves.some(({ workloadLabels }) => Object.keys(workloadLabels).length > 0)) return { injectors: [] };
   const led = injectors.filter(
@@ -227,5 +297,5 @@ export function observeInjectors(
         : [];
     }),
   );
-  return { injectors: found, newInjector: { ...clientConfigOf(injectors, spec.to.revision) } };
+  return { injectors: found, newInjector: { ...clientConfigOf(injectors, installs, spec.to.revision) } };
 }

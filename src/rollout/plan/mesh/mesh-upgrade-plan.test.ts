@@ -283,6 +283,15 @@ test("the old control plane keeps its rights until its pods have ended, so that 
   ]);
 });
 
+test("a tag's Service that cannot lead to the new namespace is deleted with the old revision, and not before", () => {
+  const left = [reference("v1", "Service", "istiod-revision-tag-default", "istio-system")];
+  const steps = planMeshUpgrade(upgrade(), { ...world, tags: world.tags.map((tag) => ({ ...tag, left })) });
+  const deleting = steps.filter(({ writes }) =>
+    writes.some(({ type, object }) => type === "delete" && object.name === "istiod-revision-tag-default"),
+  );
+  assert.deepEqual(ids(deleting), ["retire"]);
+});
+
 test("a retirement waits for the pods of the old revision in whatever namespace they run", () => {
   const steps = planMeshUpgrade(upgrade(), { ...world, retiredFrom: ["mesh-control", "istio-system"] });
   const waitsFor = (id: string): unknown[] =>

@@ -169,8 +169,13 @@ export interface TagInWorld {
    * ValidatingWebhookConfiguration.
    */
   readonly fields: readonly { readonly object: ObjectReference; readonly pointer: string; readonly value: unknown }[];
-  /** The objects to create. The default control plane without a revision name has no tag objects yet. */
+  /**
+   * The objects to create: a control plane without a revision name has no tag objects yet, and a control plane in
+   * another namespace needs a Service of the tag there.
+   */
   readonly objects: readonly UntypedObject[];
+  /** The Services of the tag in other namespaces than the new control plane's. They leave with the old revision. */
+  readonly left?: readonly ObjectReference[];
 }
 
 /** One webhook that injects pods by the label of their namespace. */

@@ -19,7 +19,7 @@ const deleteProbes: Write = { type: "delete", object: reference("v1", "Namespace
 /** Removes the old revision when nothing depends on it and its last connections have ended. */
 export function retireSteps(
   upgrade: MeshUpgrade,
-  { retirable, owners = [], retiredFrom = [], namespaces, dataPlanes }: MeshWorld,
+  { retirable, owners = [], retiredFrom = [], namespaces, dataPlanes, tags }: MeshWorld,
 ): Step[] {
   const { from, retire, approvals } = upgrade.spec;
   const rights = retirable.filter(isRight);
@@ -60,6 +60,7 @@ export function retireSteps(
           ? [{ type: "delete", object: splitInjector(upgrade.spec.to.revision) } as const]
           : []),
         ...owners.flatMap(retireOwned),
+        ...tags.flatMap(({ left = [] }) => left.map((object): Write => ({ type: "delete", object }))),
         ...retirable.filter((object) => !isRight(object)).map((object): Write => ({ type: "delete", object })),
       ],
       settle: gone("istiod"),

@@ -1,8 +1,9 @@
-import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { WebhookConfiguration } from "../../../api/kubernetes/index.ts";
+import type { MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
 import type { SettleCondition, Step, Write } from "../../decide/index.ts";
 import { labelPointer, reference, referenceTo } from "../references.ts";
 import { gatewayReference } from "./gateway-steps.ts";
-import type { MeshWorld, NamespaceInWorld } from "./mesh-world.ts";
+import type { MeshWorld, NamespaceInWorld, TagInWorld } from "./mesh-world.ts";
 import { injectionLabel, revisionLabel } from "./sidecar-steps.ts";
 import { unsplitWrites } from "./split-injection.ts";
 import { plannedWaves } from "./waves.ts";
@@ -40,6 +41,38 @@ export function tagSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
       checks: [],
     },
   ];
+}
+
+/** How a webhook reaches its control plane. */
+export type WebhookClient = NonNullable<WebhookConfiguration["webhooks"]>[number]["clientConfig"];
+
+/**
+ * The fields that make the webhooks of a configuration call another control plane. A Service's name and namespace are
+ * one field, so that no webhook names a Service that does not exist in between. The CA belongs to the control planes,
+ * which keep it in the webhooks that call their Service. A URL excludes a Service, and no control plane keeps its CA,
+ * so then the whole client config is one field.
+ */
+export function webhooksLedTo(
+  object: ObjectReference,
+  clients: readonly WebhookClient[],
+  target: WebhookClient,
+): TagInWorld["fields"] {
+  return clients.map((client, index) => ({
+    object,
+    ...clientLedTo(client, target, `/webhooks/${index}/clientConfig`),
+  }));
+}
+
+function clientLedTo(
+  client: WebhookClient,
+  target: WebhookClient,
+  pointer: string,
+): Pick<TagInWorld["fields"][number], "pointer" | "value"> {
+  if (client.service === undefined || target.service === undefined)
+    // A CA that somebody has renewed since stays.
+    return { pointer, value: client.url !== undefined && client.url === target.url ? client : target };
+  const { name, namespace } = target.service;
+  return { pointer: `${pointer}/service`, value: { ...client.service, name, namespace } };
 }
 
 /** Restores the tag labels of namespaces that have moved as a whole. */
