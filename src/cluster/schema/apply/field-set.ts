@@ -127,6 +127,23 @@ export class FieldSet {
   }
 }
 
+/** A place in a value. Only an error needs the whole path to it, so there is no copy of the path for each field. */
+export class Place {
+  readonly parent: Place | undefined;
+  readonly element: PathElement;
+
+  constructor(parent?: Place, element: PathElement = "") {
+    this.parent = parent;
+    this.element = element;
+  }
+
+  get path(): PathElement[] {
+    const path: PathElement[] = [];
+    for (let place: Place = this; place.parent !== undefined; place = place.parent) path.push(place.element);
+    return path.reverse();
+  }
+}
+
 function objectEntries(value: unknown): [string, unknown][] {
   return isObject(value) ? Object.entries(value) : [];
 }
