@@ -138,10 +138,14 @@ export class Place {
   }
 
   get path(): PathElement[] {
-    const path: PathElement[] = [];
-    for (let place: Place = this; place.parent !== undefined; place = place.parent) path.push(place.element);
-    return path.reverse();
+    return pathOf(this);
   }
+}
+
+function pathOf(place: Place): PathElement[] {
+  const path: PathElement[] = [];
+  for (let at = place; at.parent !== undefined; at = at.parent) path.push(at.element);
+  return path.reverse();
 }
 
 function objectEntries(value: unknown): [string, unknown][] {
