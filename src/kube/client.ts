@@ -94,8 +94,8 @@ export interface DeleteOptions {
 export interface WatchOptions extends ListOptions {
   readonly resourceVersion: string;
   /**
-   * Begins with the present objects, as ADDED, and a bookmark that ends them. `resourceVersion` is empty then. Not every
-   * server supports it.
+   * Begins with the present objects, as ADDED, and a bookmark that ends them. `resourceVersion` is empty then. Not
+   * every server supports it.
    */
   readonly sendInitialEvents?: boolean;
   readonly signal?: AbortSignal;

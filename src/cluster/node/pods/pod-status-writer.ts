@@ -9,8 +9,8 @@ const retryMs = 200;
 const initPidAnnotation = "lab.serin.dev/init-pid";
 
 /**
- * Writes a pod's status, with its first process as an annotation, to the API server, one request at a time. Changes that
- * arrive meanwhile are sent with the next request.
+ * Writes a pod's status to the API server, with its first process as an annotation, one request at a time. Changes
+ * that arrive meanwhile are sent with the next request.
  */
 export class PodStatusWriter {
   readonly #client: KubeClient;

@@ -459,8 +459,8 @@ const scalarTypes: Partial<Readonly<Record<ScalarCode, { readonly type: string; 
 };
 
 /**
- * Converts quantities to the server's form, so that `0.5` does not count as a change from a stored `500m`. Parts without
- * such a quantity are not copied.
+ * Converts quantities to the server's form, so that `0.5` does not count as a change from a stored `500m`. Parts
+ * without such a quantity are not copied.
  */
 export function canonicalConfiguration(shape: Shape, value: unknown): unknown {
   if (shape.kind === "scalar" && shape.code === "Q")
