@@ -1,7 +1,7 @@
 // The bench of the lab and the mesh. It measures the time to create a lab, the time until a changed weight reaches the
 // last proxy, and the memory of an idle lab. npm run bench:demo [-- --json] [-- --changes 100] It creates its own
 // cluster in a temporary home and removes it. It needs kubectl. With --json the last line is one object.
-import { createLogger, describeError, systemClock, userError } from "../src/base/index.ts";
+import { createLogger, describeError, shellQuoted, systemClock, userError } from "../src/base/index.ts";
 import type { KindDefinition, UntypedObject } from "../src/api/index.ts";
 import { gatewayKind, httpRouteKind } from "../src/api/gateway/index.ts";
 import { podKind } from "../src/api/kubernetes/index.ts";
@@ -9,6 +9,7 @@ import type { AcknowledgementReport } from "../src/api/serin/index.ts";
 import { createKubeClient, loadKubeConfig, withPortForward, type KubeClient } from "../src/kube/index.ts";
 import { LabCluster, root, serin } from "../test/support/lab-cluster.ts";
 import { memoryOf } from "./demo/memory.ts";
+import { untilPage } from "./demo/until-page.ts";
 import { oneBundle } from "./one-bundle.ts";
 
 interface Figures {
@@ -25,9 +26,6 @@ interface Figures {
 const pageTimeoutMs = 300_000;
 const lookMs = 50;
 
-/** One shell polls in a loop. A shell for each poll would take the processors from the pods that start. */
-const untilPage = (address: string): string =>
-  `until curl -s -m 2 "http://${address}/productpage" | grep -q "Reviews served by:"; do sleep 0.05; done`;
 const acknowledgementTimeoutMs = 10_000;
 /** More than the time after which idle processes give back the memory of their start. */
 const settleMs = 20_000;
@@ -84,8 +82,10 @@ async function measure(lab: LabCluster, changes: number): Promise<Figures> {
     createKubeClient(config, { log: createLogger({ scope: "bench", level: "error" }), clock: systemClock }),
     config,
   );
-  const shellCommand = untilPage(await gatewayAddress(client));
-  const { code, output } = await lab.shell(`timeout ${pageTimeoutMs / 1000} sh -c '${shellCommand}'`);
+  const ask = untilPage(await gatewayAddress(client))
+    .map(shellQuoted)
+    .join(" ");
+  const { code, output } = await lab.shell(`timeout ${pageTimeoutMs / 1000} ${ask}`);
   if (code !== 0)
     throw userError(
       "script-failed",

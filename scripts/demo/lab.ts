@@ -83,19 +83,23 @@ export class Lab {
     );
   }
 
-  /** Applies a file of the release, or objects, as kubectl does. Objects without a namespace go to the given one. */
+  /**
+   * Applies a file of the release, or objects. Objects without a namespace go to the given one. Namespaces come first,
+   * and Deployments last, whose pods need the accounts. All others are applied at once.
+   */
   async apply(source: string | readonly UntypedObject[], namespace?: string): Promise<void> {
     const objects = typeof source === "string" ? readObjects(source) : source;
-    for (const object of objects) {
-      const kind = kindOf(object);
-      const placed = kind.namespaced
-        ? {
-            ...object,
-            metadata: { ...object.metadata, namespace: object.metadata.namespace ?? namespace ?? "default" },
-          }
-        : object;
-      await this.client.apply(kind, placed, { fieldManager: "kubectl", force: true });
-    }
+    const waves = Map.groupBy(objects, ({ kind = "" }) => waveOf[kind] ?? 1);
+    for (const [, wave] of [...waves].toSorted(([a], [b]) => a - b))
+      await Promise.all(wave.map((object) => this.#applyOne(object, namespace)));
+  }
+
+  async #applyOne(object: UntypedObject, namespace: string | undefined): Promise<void> {
+    const kind = kindOf(object);
+    const placed = kind.namespaced
+      ? { ...object, metadata: { ...object.metadata, namespace: object.metadata.namespace ?? namespace ?? "default" } }
+      : object;
+    await this.client.apply(kind, placed, { fieldManager: "kubectl", force: true });
   }
 
   /** Polls until there is an answer. The error names what it waited for. */
@@ -120,6 +124,7 @@ export function readObjects(path: string): UntypedObject[] {
   return documents.map((document) => document.toJS() as UntypedObject | null).filter((object) => object !== null);
 }
 
+const waveOf: Readonly<Record<string, number>> = { Namespace: 0, Deployment: 2 };
 const plurals: Readonly<Record<string, string>> = { Canary: "canaries", Gateway: "gateways" };
 const clusterScoped = new Set(["ClusterRole", "ClusterRoleBinding", "Namespace", "MeshUpgrade"]);
 

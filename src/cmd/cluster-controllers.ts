@@ -29,19 +29,20 @@ export async function run({ args, log, shutdown, release }: RoleContext): Promis
     metadataOnly: true,
   });
   const context = new ControllerContext({ client, log, clock, random: systemRandom });
+  const bootstrapped = addBootstrap(context, {
+    definitions: definitionFiles(options.manifests ?? join(release.root, "manifests")),
+    dns: options.dns,
+    dnsServiceIP,
+  });
   addScheduler(context);
   addControllers(context, {
+    bootstrapped,
     rootCa: config.ca,
     metadataClient,
     autoscalers: { followsMetrics: options.autoscale },
     ...(options.signingAuthority === undefined ? {} : { signing: authorityIn(options.signingAuthority) }),
   });
   addClusterDns(context, { ...options.dns, ...(options.upstream === undefined ? {} : { upstream: options.upstream }) });
-  const bootstrapped = addBootstrap(context, {
-    definitions: definitionFiles(options.manifests ?? join(release.root, "manifests")),
-    dns: options.dns,
-    dnsServiceIP,
-  });
   void bootstrapped.then(() => process.send?.({ ready: true }));
   void context.allSynced().then(() => log.info("controllers are running", { server: config.server }));
   await context.run(shutdown.drain);

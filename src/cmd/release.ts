@@ -13,8 +13,6 @@ import {
 import { dirname, join, resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { usageExitCode, userError, type Environment } from "../base/index.ts";
-import { stringify } from "yaml";
-import { profiles } from "../install/index.ts";
 import type { Release, RoleContext } from "./role.ts";
 
 /** The contents of a release besides its program. */
@@ -236,6 +234,8 @@ export async function exportRelease(release: Release, directory: string): Promis
   await makeDirectory(join(directory, "manifests/profiles"));
   await makeDirectory(join(directory, "bin"));
   cpSync(join(release.root, "samples"), join(directory, "samples"), { recursive: true });
+  const { profiles } = await import("../install/index.ts");
+  const { stringify } = await import("yaml");
   for (const [name, spec] of Object.entries(profiles)) {
     const operator = {
       apiVersion: "install.istio.io/v1alpha1",

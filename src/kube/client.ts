@@ -93,12 +93,17 @@ export interface DeleteOptions {
 
 export interface WatchOptions extends ListOptions {
   readonly resourceVersion: string;
+  /**
+   * Begins with the present objects, as ADDED, and a bookmark that ends them. `resourceVersion` is empty then. Not
+   * every server supports it.
+   */
+  readonly sendInitialEvents?: boolean;
   readonly signal?: AbortSignal;
 }
 
 export type WatchEvent<Value> =
   | { readonly type: "ADDED" | "MODIFIED" | "DELETED"; readonly object: Value }
-  | { readonly type: "BOOKMARK"; readonly resourceVersion: string };
+  | { readonly type: "BOOKMARK"; readonly resourceVersion: string; readonly endsInitialEvents?: true };
 
 export interface RawOptions {
   readonly body?: unknown;

@@ -230,7 +230,9 @@ class HttpKubeClient implements KubeConnection {
       ...selectorQuery(options),
       watch: "true",
       allowWatchBookmarks: "true",
-      resourceVersion: options.resourceVersion,
+      ...(options.sendInitialEvents === true
+        ? { sendInitialEvents: "true", resourceVersionMatch: "NotOlderThan" }
+        : { resourceVersion: options.resourceVersion }),
       timeoutSeconds: String(watchTimeoutSeconds),
     });
     const subject = { verb: "watch", object };
@@ -464,6 +466,8 @@ async function readAllBytes(body: Readable, subject: RequestSubject): Promise<Bu
   }
 }
 
+const initialEventsEnd = "k8s.io/initial-events-end";
+
 function watchEventOf<Value extends KubernetesObject>(
   line: string,
   subject: RequestSubject,
@@ -478,7 +482,11 @@ function watchEventOf<Value extends KubernetesObject>(
   const { type, object } = event;
   if (type === "ERROR") throw errorOfWatchStatus(subject.object, object);
   if (object === undefined) throw unreadable(subject, toSerinError(`an event of type ${type ?? "?"} without object`));
-  if (type === "BOOKMARK") return { type, resourceVersion: object.metadata.resourceVersion ?? "" };
+  if (type === "BOOKMARK") {
+    const { annotations, resourceVersion = "" } = object.metadata;
+    const ends = annotations?.[initialEventsEnd] === "true";
+    return { type, resourceVersion, ...(ends ? { endsInitialEvents: true } : {}) };
+  }
   if (type === "ADDED" || type === "MODIFIED" || type === "DELETED")
     return { type, object: excerpt === undefined ? object : pickExcerpt(excerpt, object) };
   throw unreadable(subject, toSerinError(`an event of the unknown type ${type ?? "?"}`));

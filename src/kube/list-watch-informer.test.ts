@@ -73,13 +73,15 @@ const statusError =
 async function follow(
   answers: readonly Answer[],
   wanted: number,
+  streamsList = false,
 ): Promise<{ changes: string[]; requests: string[]; keys: string[] }> {
   const { server, url, requests } = await scripted(answers);
   const client = createKubeClient(
     { server: url, context: "test", namespace: "default" },
     { log: silentLogger, clock: systemClock },
   );
-  const informer = createInformer(client, thingKind, { log: silentLogger, clock: systemClock, random: () => 0 });
+  const dependencies = { log: silentLogger, clock: systemClock, random: () => 0 };
+  const informer = createInformer(client, thingKind, { ...dependencies, streamsList });
   const stop = new AbortController();
   const changes: string[] = [];
   const done = Promise.withResolvers<void>();
@@ -114,6 +116,32 @@ test("a broken watch resumes from the last version seen, and repeated events are
   );
   assert.deepEqual(changes, ["set a 5", "set a 5->11", "set b 21"]);
   assert.deepEqual(requests, ["list", "watch 10", "watch 20", "watch 21"]);
+});
+
+test("the present objects can come from the watch itself, also after 410", async () => {
+  const end = (version: number): string =>
+    event("BOOKMARK", {
+      metadata: { resourceVersion: String(version), annotations: { "k8s.io/initial-events-end": "true" } },
+    });
+  const { changes, requests, keys } = await follow(
+    [
+      watch(event("ADDED", objectOf("a", 5)) + event("ADDED", objectOf("b", 6)), "break"),
+      watch(
+        event("ADDED", objectOf("a", 5)) +
+          event("ADDED", objectOf("b", 6)) +
+          end(10) +
+          event("MODIFIED", objectOf("a", 11)),
+        "break",
+      ),
+      statusError(410, "Gone"),
+      watch(event("ADDED", objectOf("a", 12)) + end(90), "end"),
+    ],
+    5,
+    true,
+  );
+  assert.deepEqual(changes, ["set a 5", "set b 6", "set a 5->11", "set a 11->12", "delete b 6"]);
+  assert.deepEqual(requests, ["watch", "watch", "watch 11", "watch", "watch 90"]);
+  assert.deepEqual(keys, ["a"]);
 });
 
 test("after 410 the list is compared with the known objects, and only differences are delivered", async () => {

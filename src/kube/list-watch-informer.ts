@@ -19,6 +19,8 @@ export interface InformerOptions<Value extends KubernetesObject = KubernetesObje
   readonly transform?: (object: Value) => Value;
   /** Counts a kind as empty, instead of waiting, if the first list is forbidden. Known objects stay. */
   readonly emptyIfForbidden?: boolean;
+  /** Reads the present objects from the watch itself, which saves a list. The server must support it. */
+  readonly streamsList?: boolean;
   readonly log: Logger;
   readonly clock: Clock;
   readonly random?: Random;
@@ -65,6 +67,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   readonly #markSynced: () => void;
   readonly #object: string;
   readonly #emptyIfForbidden: boolean;
+  readonly #streamsList: boolean;
   #hasSynced = false;
   #resourceVersion: string | undefined;
   #absentSinceMs: number | undefined;
@@ -77,6 +80,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
       random = systemRandom,
       transform = (object) => object,
       emptyIfForbidden = false,
+      streamsList = false,
       namespace,
       labelSelector,
       fieldSelector,
@@ -92,6 +96,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     };
     this.#transform = transform;
     this.#emptyIfForbidden = emptyIfForbidden;
+    this.#streamsList = streamsList;
     this.#client = client;
     this.#kind = kind;
     this.#list = list;
@@ -131,17 +136,25 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     }
   }
 
-  /** One list if there is no version to continue from, then one watch to its end. */
+  /** One list if there is no version to continue from, then one watch to its end. The watch may contain the list. */
   async #step(signal: AbortSignal): Promise<void> {
-    this.#resourceVersion ??= await this.#readAll();
+    if (this.#resourceVersion === undefined && !this.#streamsList) await this.#readAll();
+    let initial: Value[] | undefined = this.#resourceVersion === undefined ? [] : undefined;
     const startedMs = this.#clock.steadyMs();
     for await (const event of this.#client.watch(this.#kind, {
       ...this.#list,
-      resourceVersion: this.#resourceVersion,
+      resourceVersion: this.#resourceVersion ?? "",
+      ...(initial === undefined ? {} : { sendInitialEvents: true }),
       signal,
     })) {
-      this.#backoff.reset();
-      this.#take(event);
+      if (initial === undefined) {
+        this.#backoff.reset();
+        this.#take(event);
+      } else if (event.type !== "BOOKMARK") initial.push(event.object);
+      else if (event.endsInitialEvents === true) {
+        this.#listed(initial, event.resourceVersion);
+        initial = undefined;
+      }
       if (signal.aborted) return;
     }
     // If a server ends watches at once, the requests must not run in a tight loop.
@@ -152,13 +165,17 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
    * A separate function, because a waiting function keeps all of its variables alive: the list's objects would stay in
    * memory as long as the watch.
    */
-  async #readAll(): Promise<string> {
+  async #readAll(): Promise<void> {
     const { items, resourceVersion } = await this.#client.list(this.#kind, this.#list);
+    this.#listed(items, resourceVersion);
+  }
+
+  #listed(items: readonly Value[], resourceVersion: string): void {
     this.#absentSinceMs = undefined;
     this.#isForbidden = false;
     this.#replace(items);
     this.#finishSync();
-    return resourceVersion;
+    this.#resourceVersion = resourceVersion;
   }
 
   #take(event: WatchEvent<Value>): void {

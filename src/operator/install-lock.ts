@@ -1,6 +1,7 @@
 import { messageOf, transientError, type Clock } from "../base/index.ts";
 import { leaseKind, type Lease } from "../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../kube/index.ts";
+import { pollPauseMs } from "./readiness.ts";
 
 export interface InstallLockOptions {
   readonly client: KubeClient;
@@ -22,7 +23,6 @@ export interface InstallLockOptions {
 /** A killed installer loses the lock after this time. */
 const leaseSeconds = 15;
 const renewMs = 5000;
-const retryMs = 500;
 
 /** Runs the work while holding the lock. Waits for the lease of a killed installer to expire. */
 export async function withInstallLock(
@@ -44,7 +44,7 @@ export async function withInstallLock(
 
 async function acquire(options: InstallLockOptions, signal: AbortSignal | undefined): Promise<void> {
   const { clock, timeoutMs, onWait } = options;
-  const deadline = clock.steadyMs() + timeoutMs;
+  const beganMs = clock.steadyMs();
   let seen: { readonly record: string; readonly atMs: number } | undefined;
   let hasReported = false;
   for (;;) {
@@ -56,7 +56,8 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
     if (held.record !== seen?.record) seen = { record: held.record, atMs: clock.steadyMs() };
     if (held.holder !== "" && !hasReported) onWait(held.holder);
     hasReported ||= held.holder !== "";
-    if (clock.steadyMs() > deadline) {
+    const waitedMs = clock.steadyMs() - beganMs;
+    if (waitedMs > timeoutMs) {
       throw transientError(
         "install-busy",
         `${held.holder === "" ? "somebody else" : held.holder} has been installing in ${options.namespace} for more than ${timeoutMs / 1000} s`,
@@ -65,7 +66,8 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
         },
       );
     }
-    await clock.sleep(retryMs, signal);
+    // Another installer writes for some tenths of a second, and the next one should not wait much longer.
+    await clock.sleep(pollPauseMs(waitedMs), signal);
   }
 }
 

@@ -222,6 +222,31 @@ test("concurrent installations wait: for the same revision until its end, for an
   }
 });
 
+test("an installation takes its turn soon after another one has written", async () => {
+  const cluster = new MemoryCluster();
+  const clock = clockOfTurns();
+  const writesForMs = 300;
+  const held = (holderIdentity: string): void =>
+    void cluster.put("Lease", {
+      metadata: { name: "serin-install", namespace: "istio-system" },
+      spec: { holderIdentity, renewTime: "2026-01-01T00:00:00Z" },
+    } as never);
+  held("ann@there (pid 7)");
+  const passing: Clock = {
+    ...clock,
+    sleep: async (ms, signal) => {
+      await clock.sleep(ms, signal);
+      if (clock.steadyMs() >= writesForMs) held("");
+    },
+  };
+  let tookTurnMs: number | undefined;
+  cluster.onWrite = (write) => {
+    if (write.startsWith("apply ") && !write.includes("Namespace")) tookTurnMs ??= clock.steadyMs();
+  };
+  await install(cluster, [], { clock: passing });
+  assert.ok(tookTurnMs !== undefined && tookTurnMs >= writesForMs && tookTurnMs <= 350, `${tookTurnMs} ms`);
+});
+
 test("nothing is written if a name is taken, or definitions, rights or ownership are missing", async () => {
   const cluster = new MemoryCluster();
   const refused = async (flags: readonly string[], text: string): Promise<void> => {

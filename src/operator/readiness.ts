@@ -37,6 +37,11 @@ const maxPollMs = 500;
 const pollPart = 1 / 8;
 const tellAfterMs = 1000;
 
+/** The pause before the next read of something that was waited for so long. */
+export function pollPauseMs(waitedMs: number): number {
+  return Math.min(maxPollMs, Math.max(minPollMs, waitedMs * pollPart));
+}
+
 /** Looks for obstacles once a workload takes longer than pods usually do. */
 const lookAfterMs = 2_000;
 
@@ -76,7 +81,7 @@ export async function waitReady(object: UntypedObject, options: WaitOptions): Pr
         { hint: hintOf(object) },
       );
     }
-    await clock.sleep(Math.min(maxPollMs, Math.max(minPollMs, waitedMs * pollPart)), signal);
+    await clock.sleep(pollPauseMs(waitedMs), signal);
   }
 }
 

@@ -64,10 +64,11 @@ export async function removeInstalled({
     .filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace");
   let removed = 0;
   const controlPlanes: SelectingWorkload[] = [];
+  // A dry run changes nothing, so it reads all kinds at once.
+  const listed = dryRun ? listAll(client, kinds, labelSelector) : undefined;
   const removeAll = async (kind: KindDefinition<UntypedObject>): Promise<void> => {
-    const items = (await present(client, kind, labelSelector)).filter(
-      (object) => !keeps({ ...object, kind: kind.kind }),
-    );
+    const found = await (listed?.get(kind) ?? present(client, kind, labelSelector));
+    const items = found.filter((object) => !keeps({ ...object, kind: kind.kind }));
     await Promise.all(
       items.map(async (object) => {
         const { metadata } = object;
@@ -120,6 +121,21 @@ async function hasOtherRevision(client: KubeClient, revision: string): Promise<b
     if (items.some(({ metadata }) => (metadata.labels?.[istioLabels.revision] ?? "default") !== revision)) return true;
   }
   return false;
+}
+
+/** The objects by kind. Who awaits a list gets its error. */
+function listAll(
+  client: KubeClient,
+  kinds: readonly KindDefinition<UntypedObject>[],
+  labelSelector: string,
+): ReadonlyMap<KindDefinition, Promise<readonly UntypedObject[]>> {
+  return new Map(
+    kinds.map((kind) => {
+      const list = present(client, kind, labelSelector);
+      list.catch(() => undefined);
+      return [kind, list];
+    }),
+  );
 }
 
 /** Controllers' objects are removed with their owners. */

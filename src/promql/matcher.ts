@@ -1,5 +1,5 @@
-import { RE2JS } from "re2js";
-import { messageOf, userError } from "../base/index.ts";
+import type * as Re2 from "re2js";
+import { loadPackage, messageOf, userError } from "../base/index.ts";
 import { maxRegexSize, regexSize } from "../base/regex-size/index.ts";
 
 export type MatchOperator = "=" | "!=" | "=~" | "!~";
@@ -55,7 +55,7 @@ function predicateOf(operator: MatchOperator, value: string, regexes: RequestReg
 const maxMatchWork = 20_000_000;
 
 /** Throws a user error if the match would take so long that nothing could end the query in time. */
-export function boundMatch(compiled: RE2JS, text: string): void {
+export function boundMatch(compiled: Re2.RE2JS, text: string): void {
   if (compiled.programSize() * text.length > maxMatchWork)
     throw userError("query-too-large", `a text of ${text.length} characters is too long for a regular expression`, {
       hint: "use a shorter expression, or select fewer series",
@@ -83,7 +83,7 @@ export class RequestRegexes {
   }
 }
 
-function remembering(compiled: RE2JS): (value: string) => boolean {
+function remembering(compiled: Re2.RE2JS): (value: string) => boolean {
   const seen = new Map<string, boolean>();
   return (value) => {
     const known = seen.get(value);
@@ -105,9 +105,11 @@ function repeatedSize(expression: string): number {
 
 /** The characters of a refused expression that its error shows. */
 const maxShown = 60;
+/** Loaded with the first expression, because most queries contain none. */
+let library: typeof Re2 | undefined;
 
 /** Compiles an RE2 expression like Prometheus: anchored at both ends, with a dot that matches line breaks. */
-export function compileWhole(expression: string, allowedRepetition = maxRegexSize): RE2JS {
+export function compileWhole(expression: string, allowedRepetition = maxRegexSize): Re2.RE2JS {
   const repeated = repeatedSize(expression);
   if (repeated > allowedRepetition) {
     const shown = expression.length > maxShown ? `${expression.slice(0, maxShown)}…` : expression;
@@ -121,6 +123,8 @@ export function compileWhole(expression: string, allowedRepetition = maxRegexSiz
     );
   }
   try {
+    library ??= loadPackage<typeof Re2>("re2js");
+    const { RE2JS } = library;
     return RE2JS.compile(`^(?:${expression})$`, RE2JS.DOTALL);
   } catch (cause) {
     throw userError("bad-query", `"${expression}" is not a valid RE2 expression: ${messageOf(cause)}`, {

@@ -4,19 +4,31 @@ import type { UntypedObject } from "../../../src/api/index.ts";
 import { loadBalancerAddresses, revisionSpec } from "../mesh-inputs.ts";
 import { buildRelease, releaseDirectory } from "../releases.ts";
 import { namespaces, revisions, versions, type Act, type Stage } from "../stage.ts";
+import { untilPage } from "../until-page.ts";
 
 /** One control plane node and two workers, and the older of the demo's two releases. */
 export const createLab: Act = {
   name: "a lab cluster",
   async play(stage) {
-    await runSerin(["cluster", "delete", "--name", clusterName]);
-    await Promise.all([serinOk(["cluster", "create", "--name", clusterName]), buildRelease(versions.old)]);
-    await serinOk(["release", "add", releaseDirectory(versions.old)]);
-    stage.lab = await Lab.connect();
-    await stage.lab.apply(loadBalancerAddresses);
+    await Promise.all([createCluster(), buildRelease(versions.old)]);
+    await Promise.all([serinOk(["release", "add", releaseDirectory(versions.old)]), connect(stage)]);
     stage.note("one control plane node and two workers are ready");
   },
 };
+
+/** Usually there is no lab. Only a demo that was killed or kept its lab leaves one, which is deleted first. */
+async function createCluster(): Promise<void> {
+  const words = ["cluster", "create", "--name", clusterName];
+  const { code } = await runSerin(words);
+  if (code === 0) return;
+  await runSerin(["cluster", "delete", "--name", clusterName]);
+  await serinOk(words);
+}
+
+async function connect(stage: Stage): Promise<void> {
+  stage.lab = await Lab.connect();
+  await stage.lab.apply(loadBalancerAddresses);
+}
 
 export const installMesh: Act = {
   name: "the mesh",
@@ -38,28 +50,34 @@ function ambientNamespace(name: string): UntypedObject {
   return { apiVersion: "v1", kind: "Namespace", metadata: { name, labels: { "istio.io/dataplane-mode": "ambient" } } };
 }
 
-/** bookinfo in two namespaces, the clients, the echo service, and the gateway with its route. */
+/** bookinfo and the gateway with its route. Once its page is there, what the other acts need. */
 export const deployApps: Act = {
   name: "bookinfo and its gateway",
   async play(stage) {
     const lab = labOf(stage);
-    await lab.apply([ambientNamespace(namespaces.stable), ambientNamespace(namespaces.canary)]);
-    await Promise.all([
-      lab.apply(bookinfo, namespaces.stable),
-      lab.apply(bookinfo, namespaces.canary),
-      lab.apply(onNode("samples/sleep/sleep.yaml", "worker"), namespaces.stable),
-      lab.apply("samples/sleep/notsleep.yaml", namespaces.stable),
-      lab.apply(onNode("samples/tcp-echo/tcp-echo.yaml", "worker2"), namespaces.stable),
-      lab.apply(gatewayObjects()),
-    ]);
+    await lab.apply([ambientNamespace(namespaces.stable)]);
+    await Promise.all([lab.apply(gatewayAndRoute()), lab.apply(bookinfo, namespaces.stable)]);
     stage.gatewayAddress = await lab.until("the gateway has an address", async () => {
       const service = await lab.client.get(serviceKind, "bookinfo-gateway-istio", namespaces.gateway);
       return service?.status?.loadBalancer?.ingress?.[0]?.ip;
     });
-    await untilBookinfoAnswers(stage);
+    await serinOk(["cluster", "shell", "--name", clusterName, "--", ...untilPage(stage.gatewayAddress)]);
     stage.note(`http://${stage.gatewayAddress}/productpage answers`);
+    await deployOthers(lab);
   },
 };
+
+/** The clients, the echo service, and bookinfo's copy for its canary. */
+async function deployOthers(lab: Lab): Promise<void> {
+  await lab.apply([ambientNamespace(namespaces.canary)]);
+  await Promise.all([
+    lab.apply(onNode("samples/sleep/sleep.yaml", "worker"), namespaces.stable),
+    lab.apply("samples/sleep/notsleep.yaml", namespaces.stable),
+    lab.apply(onNode("samples/tcp-echo/tcp-echo.yaml", "worker2"), namespaces.stable),
+    lab.apply(bookinfo, namespaces.canary),
+    lab.apply([routesToCanary]),
+  ]);
+}
 
 /** Puts the two ends of the long connection on two nodes, so that it crosses two ztunnels and each counts it once. */
 function onNode(file: string, node: "worker" | "worker2"): UntypedObject[] {
@@ -71,14 +89,18 @@ function onNode(file: string, node: "worker" | "worker2"): UntypedObject[] {
   });
 }
 
-/** One process polls in a loop. A process for each poll would take the processors from the pods that start. */
-async function untilBookinfoAnswers({ gatewayAddress }: Stage): Promise<void> {
-  const command = `curl -s -m 5 http://${gatewayAddress}/productpage`;
-  const loop = `until ${command} | grep -q "Reviews served by:"; do sleep 0.1; done`;
-  await serinOk(["cluster", "shell", "--name", clusterName, "--", "sh", "-c", loop]);
-}
+/** Lets the route of one namespace lead to the services of the other. */
+const routesToCanary: UntypedObject = {
+  apiVersion: "gateway.networking.k8s.io/v1beta1",
+  kind: "ReferenceGrant",
+  metadata: { name: "from-bookinfo", namespace: namespaces.canary },
+  spec: {
+    from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: namespaces.stable }],
+    to: [{ group: "", kind: "Service" }],
+  },
+};
 
-function gatewayObjects(): UntypedObject[] {
+function gatewayAndRoute(): UntypedObject[] {
   const [gateway, route] = readObjects("samples/bookinfo/gateway-api/bookinfo-gateway.yaml");
   if (gateway === undefined || route === undefined)
     throw new Error("bookinfo-gateway.yaml must contain a Gateway and an HTTPRoute");
@@ -89,15 +111,6 @@ function gatewayObjects(): UntypedObject[] {
   return [
     { ...gateway, metadata: { ...gateway.metadata, namespace: namespaces.gateway } },
     { ...route, metadata: { ...route.metadata, namespace: namespaces.stable } },
-    {
-      apiVersion: "gateway.networking.k8s.io/v1beta1",
-      kind: "ReferenceGrant",
-      metadata: { name: "from-bookinfo", namespace: namespaces.canary },
-      spec: {
-        from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: namespaces.stable }],
-        to: [{ group: "", kind: "Service" }],
-      },
-    },
   ];
 }
 

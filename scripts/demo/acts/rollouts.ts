@@ -1,4 +1,5 @@
 import type { KindDefinition } from "../../../src/api/index.ts";
+import { deploymentKind } from "../../../src/api/kubernetes/index.ts";
 import {
   canaryKind,
   meshUpgradeKind,
@@ -28,6 +29,8 @@ export const startLoad: Act = {
   name: "constant load",
   async play(stage) {
     const lab = labOf(stage);
+    for (const namespace of [namespaces.stable, namespaces.canary])
+      await lab.until(`the apps of ${namespace} serve`, async () => (await allServe(lab, namespace)) || undefined);
     const url = `http://${stage.gatewayAddress}/productpage`;
     stage.load = new Load({ url, keptAlive: loadClients, newConnections: loadClients, pauseMs: loadPauseMs });
     stage.connection = new LongConnection();
@@ -44,6 +47,11 @@ export const startLoad: Act = {
     );
   },
 };
+
+async function allServe(lab: Lab, namespace: string): Promise<boolean> {
+  const { items } = await lab.client.list(deploymentKind, { namespace });
+  return items.every(({ spec, status }) => (status?.availableReplicas ?? 0) >= (spec?.replicas ?? 1));
+}
 
 const checkLimits = { minSamples: 40, timeoutSeconds: 60 };
 

@@ -27,6 +27,9 @@ export interface BootstrapOptions {
   readonly dnsServiceIP: string;
 }
 
+/** The number of definitions in work at the same time, so that the API server need not wait for the disk or for us. */
+const parallelDefinitions = 4;
+
 /** Namespaces beside the API server's own. */
 const namespaces = ["metallb-system"];
 
@@ -123,12 +126,19 @@ async function applyDefinitions(context: ControllerContext, path: string): Promi
   // Parsing a megabyte of YAML takes longer than all other work here, and a user may have changed the objects since.
   if (record?.data?.[key] === digest) return;
   let count = 0;
+  let batch: UntypedObject[] = [];
+  const applyBatch = async (): Promise<void> => {
+    await Promise.all(batch.map((object) => applyObject(context.client, object)));
+    count += batch.length;
+    batch = [];
+  };
   for await (const object of objectsInManifest(text)) {
-    await applyObject(context.client, object);
-    count += 1;
+    batch.push(object);
+    if (batch.length === parallelDefinitions) await applyBatch();
     // Let watches and DNS run between documents.
     await nextTurn();
   }
+  await applyBatch();
   await context.client.apply(
     configMapKind,
     { metadata: { name: recordName, namespace: "kube-system" }, data: { ...record?.data, [key]: digest } },

@@ -72,6 +72,7 @@ export class ControllerContext implements ControllerDependencies {
     if (known !== undefined) return known as unknown as ObjectView<Value>;
     const informer: Informer<Value> = createInformer(this.client, kind, {
       ...this.dependencies(),
+      streamsList: true,
       ...(fieldSelector === undefined ? {} : { fieldSelector }),
     });
     const view = new ObjectView(informer, this.clock);

@@ -32,13 +32,15 @@ export interface ControllersOptions {
   /** A client that requests only metadata, for the garbage collector. */
   readonly metadataClient: KubeClient;
   readonly autoscalers: AutoscalerOptions;
+  /** Resolves when the cluster's first objects exist. Work that can wait begins later. */
+  readonly bootstrapped?: Promise<void> | undefined;
   /** The authority that signs CertificateSigningRequests. Without it, they stay approved. */
   readonly signing?: ReadSigningAuthority | undefined;
 }
 
 /** Adds all controllers of the cluster to the context. `context.run` runs them. */
 export function addControllers(context: ControllerContext, options: ControllersOptions): void {
-  const { rootCa, metadataClient, autoscalers, signing } = options;
+  const { rootCa, metadataClient, autoscalers, bootstrapped, signing } = options;
   addNamespaceContentControllers(context, rootCa);
   const lookAtNamespace = addNamespaceController(context);
   addNodeLifecycleController(context);
@@ -59,5 +61,5 @@ export function addControllers(context: ControllerContext, options: ControllersO
   addCertificateRequestController(context, signing);
   addClusterRoleAggregation(context);
   addPodGarbageController(context);
-  addGarbageCollector(context, metadataClient, lookAtNamespace);
+  addGarbageCollector(context, metadataClient, { after: bootstrapped, ended: lookAtNamespace });
 }

@@ -82,15 +82,16 @@ export class NodeAgent {
     this.#log = options.log;
     const { client, clock, log, node } = options;
     const shared = { log, clock };
-    this.#pods = createInformer(client, podKind, { ...shared, fieldSelector: `spec.nodeName=${node.name}` });
+    const followed = { ...shared, streamsList: true };
+    this.#pods = createInformer(client, podKind, { ...followed, fieldSelector: `spec.nodeName=${node.name}` });
     this.#referenced = new ReferencedObjects({
       ...shared,
       client,
       changed: (uid) => this.#workers.get(uid)?.volumesChanged(),
     });
-    this.#volumes = createInformer(client, persistentVolumeKind, shared);
-    this.services = createInformer(client, serviceKind, shared);
-    this.endpointSlices = createInformer(client, endpointSliceKind, shared);
+    this.#volumes = createInformer(client, persistentVolumeKind, followed);
+    this.services = createInformer(client, serviceKind, followed);
+    this.endpointSlices = createInformer(client, endpointSliceKind, followed);
     this.#services = this.#makeServices();
     this.#proxy = new ServiceProxy({
       nodeName: node.name,

@@ -1,5 +1,6 @@
-import { RE2JS } from "re2js";
+import type * as Re2 from "re2js";
 import type { EnvoyConfigPatch } from "../../api/istio/index.ts";
+import { loadPackage } from "../../base/index.ts";
 import type { EnvoyTypes } from "../../wire/envoy-types/index.ts";
 import {
   waypointKeyOf,
@@ -47,7 +48,7 @@ export class ExtensionPrograms {
   readonly #filters = new WeakMap<EnvoyFilterFacts["spec"], CompiledFilter>();
   /** The hash of a plugin's spec, which may be large and is the same for all proxies. */
   readonly #plugins = new WeakMap<TrafficExtensionFacts["spec"], string>();
-  readonly #expressions = new WeakMap<EnvoyConfigPatch, RE2JS>();
+  readonly #expressions = new WeakMap<EnvoyConfigPatch, Re2.RE2JS>();
 
   constructor(options: ExtensionProgramsOptions) {
     this.#options = options;
@@ -154,7 +155,7 @@ export class ExtensionPrograms {
     if (version === "" || proxyVersion.length > maxVersionLength) return false;
     let expression = this.#expressions.get(patch);
     if (expression === undefined) {
-      expression = RE2JS.compile(proxyVersion);
+      expression = loadPackage<typeof Re2>("re2js").RE2JS.compile(proxyVersion);
       this.#expressions.set(patch, expression);
     }
     return expression.matcher(version).find();

@@ -1,13 +1,12 @@
-// oxlint-disable-next-line import/default -- Node loads the package's CommonJS build, the linter reads the other one
-import rrule from "rrule";
-import { userError } from "../../../base/index.ts";
+import type * as Recurrence from "rrule";
+import { loadPackage, userError } from "../../../base/index.ts";
 import { instantOf, localOf } from "../../../base/zoned-time/index.ts";
 import type { FreezeWindow } from "../freeze.ts";
 import { readRecurrenceRule, type Frequency, type RecurrenceRule } from "../recurrence-rule.ts";
 import { instantFrom } from "../window-time.ts";
 
-// oxlint-disable-next-line import/no-named-as-default-member -- as above
-const { rrulestr } = rrule;
+/** Loaded with the first rule, because most meshes have no freeze. */
+let library: typeof Recurrence | undefined;
 
 /** Whether a window is active, and until when that is certain. */
 export interface WindowState {
@@ -76,7 +75,8 @@ function recentRule(
   const beginMs = laterStart(rule, startLocalMs, nowLocalMs - longestShiftMs - durationMs);
   const { parts, until, frequency, interval } = rule;
   const ends = until === undefined ? [] : [`UNTIL=${untilLocal(until, timeZone)}`];
-  const recent = rrulestr(`DTSTART:${stampOf(beginMs)}\nRRULE:${[...parts, ...ends].join(";")}`);
+  library ??= loadPackage<typeof Recurrence>("rrule");
+  const recent = library.rrulestr(`DTSTART:${stampOf(beginMs)}\nRRULE:${[...parts, ...ends].join(";")}`);
   const neededMs = Math.max(0, nowLocalMs + longestShiftMs + farMs - beginMs);
   endAfter(recent, Math.ceil(neededMs / (shortestPeriodMs[frequency] * interval)) + 2);
   return recent;

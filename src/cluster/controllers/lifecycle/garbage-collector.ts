@@ -16,6 +16,8 @@ import {
 /** A delay, because definitions change in bursts. A mesh installs thirty at once. */
 const rediscoverAfterMs = 300;
 const retryDiscoveryMs = 1_000;
+/** Collecting begins after this time even if the cluster's first objects cannot be written. */
+const longestStartMs = 5_000;
 /** Kinds that change all the time and never have owners. */
 const ignored = new Set(["/events", "events.k8s.io/events"]);
 
@@ -30,10 +32,17 @@ interface Followed {
 export function addGarbageCollector(
   context: ControllerContext,
   metadataClient: KubeClient,
-  ended: (namespace: string) => void = () => undefined,
+  {
+    after,
+    ended = () => undefined,
+  }: {
+    /** The watches of all kinds begin later, so that they do not delay the cluster's first objects. */
+    readonly after?: Promise<void> | undefined;
+    readonly ended?: (namespace: string) => void;
+  } = {},
 ): void {
   const collector = new GarbageCollector(context, metadataClient, ended);
-  context.runs((signal) => collector.run(signal));
+  context.runs((signal) => collector.run(signal, after));
 }
 
 class GarbageCollector {
@@ -59,9 +68,11 @@ class GarbageCollector {
     });
   }
 
-  async run(signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal, after: Promise<void> | undefined): Promise<void> {
     this.#signal = signal;
     await this.#context.allSynced();
+    if (after !== undefined)
+      await Promise.race([after, this.#context.clock.sleep(longestStartMs, signal).catch(() => undefined)]);
     await this.#discover();
     await aborted(signal);
     this.#rediscover?.[Symbol.dispose]();
@@ -96,7 +107,8 @@ class GarbageCollector {
 
   #follow(id: string, kind: KindDefinition<KubernetesObject>, signal: AbortSignal): Promise<void> {
     const stop = new AbortController();
-    const informer = createInformer(this.#metadata, kind, { ...this.#context.dependencies(), transform: essential });
+    const dependencies = this.#context.dependencies();
+    const informer = createInformer(this.#metadata, kind, { ...dependencies, streamsList: true, transform: essential });
     const followed: Followed = { stop };
     this.#followed.set(id, followed);
     const definesKinds = id === idOf(customResourceDefinitionKind);

@@ -10,6 +10,7 @@ import {
   type KubeClient,
   type RawResponse,
   type WatchEvent,
+  type WatchOptions,
 } from "../../../kube/index.ts";
 import { applyMergePatch } from "../../schema/patch/merge-patch.ts";
 import { asList, type ControllerContext } from "../controller.ts";
@@ -40,8 +41,12 @@ class HandInformer implements Informer<KubernetesObject> {
     return { [Symbol.dispose]: () => undefined };
   }
 
-  async *watch(signal?: AbortSignal): AsyncGenerator<WatchEvent<KubernetesObject>> {
+  async *watch({ signal, sendInitialEvents }: WatchOptions): AsyncGenerator<WatchEvent<KubernetesObject>> {
     const waiting: WatchEvent<KubernetesObject>[] = [];
+    if (sendInitialEvents === true) {
+      for (const object of this.list()) waiting.push({ type: "ADDED", object });
+      waiting.push({ type: "BOOKMARK", resourceVersion: "0", endsInitialEvents: true });
+    }
     let wake = (): void => undefined;
     this.subscribe(({ type, object }) => {
       waiting.push({ type: type === "set" ? "MODIFIED" : "DELETED", object });
@@ -271,7 +276,7 @@ export class HandCluster {
         const known = this.#find(kind, name, namespace);
         if (known !== undefined) this.#delete(kind, known, preconditions?.uid);
       },
-      watch: (kind, { signal }) => this.#informer(kind).watch(signal) as never,
+      watch: (kind, options) => this.#informer(kind).watch(options) as never,
       raw: async (_method, path) => this.#discovery(path),
     };
     return client as KubeClient;

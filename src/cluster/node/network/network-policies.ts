@@ -44,9 +44,10 @@ export class NetworkPolicies {
   constructor(options: NetworkPoliciesOptions) {
     this.#options = options;
     const { client, clock, log } = options;
-    this.#policies = createInformer(client, networkPolicyKind, { clock, log });
-    this.#pods = createInformer(client, podKind, { clock, log });
-    this.#namespaces = createInformer(client, namespaceKind, { clock, log });
+    const shared = { clock, log, streamsList: true };
+    this.#policies = createInformer(client, networkPolicyKind, shared);
+    this.#pods = createInformer(client, podKind, shared);
+    this.#namespaces = createInformer(client, namespaceKind, shared);
   }
 
   /** Blocks until the signal is aborted. The rules stay. */

@@ -1,6 +1,6 @@
-import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
+import type { Pod } from "../../../api/kubernetes/index.ts";
 import { messageOf, type Logger } from "../../../base/index.ts";
-import type { EventNote, KubeClient } from "../../../kube/index.ts";
+import type { EventNote } from "../../../kube/index.ts";
 import type { UnmetFields } from "../containers/container-rights.ts";
 import type { NetworkAttachment } from "../network/network-attachment.ts";
 import type { PodAddresses } from "../network/pod-network.ts";
@@ -10,7 +10,6 @@ import { adoptSandbox, createSandbox, destroySandbox, type PodSandbox } from "./
 
 /** The services of the node that sandboxes need. */
 export interface SandboxServices {
-  readonly client: KubeClient;
   readonly nodeName: string;
   readonly log: Logger;
   readonly addresses: PodAddresses;
@@ -104,30 +103,7 @@ export class AttachedSandbox {
     }
     for (const note of unmet.notesFor(pod)) this.#owner.event(note);
     this.#owner.save();
-    void this.#annotate(this.#sandbox);
     return true;
-  }
-
-  /**
-   * Annotates the pod with its address for the mesh's agent. The agent finds pods that are older than itself by this
-   * annotation.
-   */
-  async #annotate(sandbox: PodSandbox): Promise<void> {
-    const { client, log } = this.#services;
-    const { name = "", namespace, uid } = this.#owner.pod().metadata;
-    try {
-      const annotations = { "lab.serin.dev/init-pid": String(sandbox.init.pid) };
-      // Nodes may write only what they observe of a pod.
-      await client.patchMerge(
-        podKind,
-        name,
-        namespace,
-        { metadata: { uid: uid ?? "", annotations } },
-        { subresource: "status" },
-      );
-    } catch (error) {
-      log.debug("the pod's first process could not be recorded", { pod: name, error: messageOf(error) });
-    }
   }
 
   async #attach(sandbox: PodSandbox): Promise<boolean> {

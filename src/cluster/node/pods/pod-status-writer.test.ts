@@ -14,9 +14,12 @@ const spec = { name: "main", image: "shop" };
 /** A pod whose node gets the event of a write only by {@link ServedPod.receive}. */
 class ServedPod {
   readonly writes: Status[] = [];
+  /** The first process that each write names. */
+  readonly initPids: (string | undefined)[] = [];
   readonly writer: PodStatusWriter;
   now = "2026-01-31T12:00:00Z";
   ready = false;
+  initPid: number | undefined;
   #received: Pod = {
     metadata: { name: "shop-1", namespace: "shop", uid: "u", resourceVersion: "9" },
     spec: { containers: [spec] },
@@ -26,8 +29,9 @@ class ServedPod {
   constructor() {
     const client: Pick<KubeClient, "patchMerge"> = {
       patchMerge: async (_kind, _name, _namespace, patch) => {
-        const { status } = patch as { readonly status: Status };
+        const { metadata, status } = patch as Pick<Pod, "metadata"> & { readonly status: Status };
         this.writes.push(status);
+        this.initPids.push(metadata.annotations?.["lab.serin.dev/init-pid"]);
         this.store({ ...this.#stored.status, ...status });
         return this.#stored as never;
       },
@@ -66,9 +70,9 @@ class ServedPod {
       ready: this.ready,
       done: false,
     };
-    const { now } = this;
+    const { now, initPid } = this;
     const fixed = { podIp: "10.244.0.9", hostIp: "172.18.0.2", startTime: "2026-01-31T11:59:58Z", hasSandbox: true };
-    return { ...fixed, pod: this.#received, containers: [container], now, failure: undefined };
+    return { ...fixed, pod: this.#received, containers: [container], now, initPid, failure: undefined };
   }
 }
 
@@ -110,6 +114,18 @@ test("a status that the server has is not written again after its event has arri
     await pod.writer.flush();
   }
   assert.equal(pod.writes.length, 1);
+});
+
+test("the first process of a pod is written together with the status, and once", async () => {
+  const pod = new ServedPod();
+  await pod.writer.flush();
+  pod.initPid = 71;
+  await pod.writer.flush();
+  await pod.writer.flush();
+  assert.deepEqual(pod.initPids, [undefined, "71"]);
+  pod.initPid = undefined;
+  await pod.writer.flush();
+  assert.equal(pod.initPids.length, 2, "the end of a sandbox alone is no reason to write");
 });
 
 test("a condition that another client has removed is written again", async () => {

@@ -5,16 +5,19 @@ import { isKubeCode, type KubeClient } from "../../../kube/index.ts";
 import { podStatus, type PodView } from "./pod-status.ts";
 
 const retryMs = 200;
+/** By this annotation the mesh's agent finds the namespaces of pods that are older than itself. */
+const initPidAnnotation = "lab.serin.dev/init-pid";
 
 /**
- * Writes a pod's status to the API server, one request at a time. Changes that arrive meanwhile are sent with the next
- * request.
+ * Writes a pod's status to the API server, with its first process as an annotation, one request at a time. Changes
+ * that arrive meanwhile are sent with the next request.
  */
 export class PodStatusWriter {
   readonly #client: KubeClient;
   readonly #log: Logger;
   readonly #view: () => PodView;
   #written: Pod["status"];
+  #writtenInitPid: number | undefined;
   /** The pod in the answer to the last write. Its event arrives here later. */
   #answered: Pod | undefined;
   #dirty = false;
@@ -57,11 +60,14 @@ export class PodStatusWriter {
     const view = this.#newestView();
     const { name = "", namespace, uid } = view.pod.metadata;
     const status = podStatus(view);
+    const { initPid = this.#writtenInitPid } = view;
     if (
+      initPid === this.#writtenInitPid &&
       isDeepStrictEqual(status, this.#written) &&
       isDeepStrictEqual(view.pod.status?.conditions ?? [], status.conditions)
     )
       return;
+    const annotations = initPid === undefined ? {} : { annotations: { [initPidAnnotation]: String(initPid) } };
     // A merge patch keeps omitted fields, so removed fields must be named.
     const patch =
       view.podIp === undefined && view.pod.status?.podIP !== undefined
@@ -72,10 +78,12 @@ export class PodStatusWriter {
         podKind,
         name,
         namespace,
-        { metadata: { uid }, status: patch },
+        { metadata: { uid, ...annotations }, status: patch },
+        // Nodes may write only what they observe of a pod.
         { subresource: "status" },
       );
       this.#written = status;
+      this.#writtenInitPid = initPid;
     } catch (error) {
       if (isKubeCode(error, "not-found")) this.#gone = true;
       else throw error;

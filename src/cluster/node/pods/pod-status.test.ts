@@ -34,6 +34,7 @@ function view(containers: ContainerView[], pod: Pod = { metadata: { name: "p" },
     hostIp: "172.18.0.3",
     startTime: now,
     hasSandbox: true,
+    initPid: undefined,
     now,
     failure: undefined,
   };

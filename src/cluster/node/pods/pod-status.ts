@@ -24,6 +24,8 @@ export interface PodView {
   readonly hostIp: string;
   readonly startTime: string;
   readonly hasSandbox: boolean;
+  /** The pod's first process. Undefined if the pod has no sandbox. */
+  readonly initPid: number | undefined;
   readonly now: string;
   /** Set if the node has refused or ended the whole pod. */
   readonly failure: { readonly reason: string; readonly message: string } | undefined;

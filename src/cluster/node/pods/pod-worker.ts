@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
 import { messageOf, rfc3339Seconds, type Clock, type Logger } from "../../../base/index.ts";
-import type { EventNote, EventRecorder } from "../../../kube/index.ts";
+import type { EventNote, EventRecorder, KubeClient } from "../../../kube/index.ts";
 import type { ImageCatalogue } from "../../images/index.ts";
 import { ManagedContainer } from "./managed-container.ts";
 import { AttachedSandbox, type SandboxServices } from "./attached-sandbox.ts";
@@ -19,6 +19,7 @@ import { PodVolumes, type VolumeSources } from "../volumes/pod-volumes.ts";
 
 /** The services that all pods of a node share. */
 export interface NodeServices extends SandboxServices {
+  readonly client: KubeClient;
   readonly hostIp: string;
   readonly clock: Clock;
   readonly events: EventRecorder;
@@ -402,6 +403,7 @@ export class PodWorker {
       hostIp: this.#services.hostIp,
       startTime: this.#startTime,
       hasSandbox: this.sandbox !== undefined && this.#attachedSandbox.attached,
+      initPid: this.sandbox?.init.pid,
       now: rfc3339Seconds(this.#services.clock.nowMs()),
       failure: undefined,
     };

@@ -29,9 +29,9 @@ export interface ContainerProbesOptions {
 /**
  * The pauses between early runs, of which the last one repeats. Until its first success, a startup or readiness probe
  * also runs early, between the runs of its own schedule, so that nobody waits for the next second. Of early runs, only
- * a success counts.
+ * a success counts. Most programs start within a second, and parts of a mesh wait for each other.
  */
-const earlyPausesMs = [0, 20, 40, 80, 160, 200];
+const earlyPausesMs = [0, 20, 20, 40, 40, 60, 80, 80, 100, 100, 120, 120, 120, 160, 200];
 /** A command costs a process, so it runs early only before its own schedule begins. */
 const earlyCommandPausesMs = [0, 20, 40, 80, 160, 320, 500];
 /** A container that is not ready after this time is probed by the schedule alone. */

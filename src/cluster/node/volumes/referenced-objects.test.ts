@@ -6,7 +6,7 @@ import { silentLogger, systemClock } from "../../../base/index.ts";
 import type { KubeClient, ListOptions, WatchOptions } from "../../../kube/index.ts";
 import { ReferencedObjects } from "./referenced-objects.ts";
 
-/** Answers lists of single objects from `stored`, when `open` resolves. Watches stay silent until they are aborted. */
+/** Watches of single objects begin with those of `stored`, when `open` resolves. Then they stay silent. */
 function setUp({ maxObjects = 700, open = Promise.resolve() }: { maxObjects?: number; open?: Promise<void> } = {}): {
   objects: ReferencedObjects;
   stored: Map<string, KubernetesObject>;
@@ -19,17 +19,19 @@ function setUp({ maxObjects = 700, open = Promise.resolve() }: { maxObjects?: nu
   const subject = ({ kind }: { kind: string }, { namespace, fieldSelector }: ListOptions): string =>
     `${kind} ${namespace}/${fieldSelector?.replace("metadata.name=", "")}`;
   const client = {
-    list: async (kind: { kind: string }, options: ListOptions) => {
-      await open;
-      const found = stored.get(subject(kind, options));
-      return { items: found === undefined ? [] : [found], resourceVersion: "1" };
-    },
-    // eslint-disable-next-line require-yield
     watch: async function* (kind: { kind: string }, options: WatchOptions) {
       const key = subject(kind, options);
       watched.add(key);
-      await new Promise((resolve) => options.signal?.addEventListener("abort", resolve));
-      watched.delete(key);
+      try {
+        await open;
+        const object = stored.get(key);
+        if (object !== undefined) yield { type: "ADDED", object };
+        yield { type: "BOOKMARK", resourceVersion: "1", endsInitialEvents: true };
+        if (options.signal?.aborted !== true)
+          await new Promise((resolve) => options.signal?.addEventListener("abort", resolve));
+      } finally {
+        watched.delete(key);
+      }
     },
   } as unknown as KubeClient;
   const objects = new ReferencedObjects({

@@ -113,6 +113,7 @@ export class ReferencedObjects {
     const informer = createInformer<KubernetesObject>(client, kinds[kind], {
       clock,
       log,
+      streamsList: true,
       namespace,
       fieldSelector: `metadata.name=${name}`,
     });

@@ -127,6 +127,27 @@ export class FieldSet {
   }
 }
 
+/** A place in a value. Only an error needs the whole path to it, so there is no copy of the path for each field. */
+export class Place {
+  readonly parent: Place | undefined;
+  readonly element: PathElement;
+
+  constructor(parent?: Place, element: PathElement = "") {
+    this.parent = parent;
+    this.element = element;
+  }
+
+  get path(): PathElement[] {
+    return pathOf(this);
+  }
+}
+
+function pathOf(place: Place): PathElement[] {
+  const path: PathElement[] = [];
+  for (let at = place; at.parent !== undefined; at = at.parent) path.push(at.element);
+  return path.reverse();
+}
+
 function objectEntries(value: unknown): [string, unknown][] {
   return isObject(value) ? Object.entries(value) : [];
 }

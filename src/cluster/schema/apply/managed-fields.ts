@@ -1,4 +1,5 @@
 import type { ManagedFieldsEntry } from "../../../api/index.ts";
+import { isObject, type JsonObject } from "../json.ts";
 import { FieldSet } from "./field-set.ts";
 import type { Managers } from "./updater.ts";
 
@@ -35,13 +36,37 @@ export function managerIdentity(entry: ManagedFieldsEntry): string {
   return JSON.stringify({ manager, operation, apiVersion: operation === "Apply" ? "" : apiVersion, subresource });
 }
 
+/**
+ * Sets and their JSON, which never change once they are made. Most writes change the fields of one manager, and so need
+ * the sets of the others as the write before has made them.
+ */
+const setsByJson = new WeakMap<JsonObject, FieldSet>();
+const jsonBySet = new WeakMap<FieldSet, JsonObject>();
+
+function setOf(fieldsV1: unknown): FieldSet {
+  if (!isObject(fieldsV1)) return new FieldSet();
+  let set = setsByJson.get(fieldsV1);
+  if (set === undefined) setsByJson.set(fieldsV1, (set = FieldSet.fromJson(fieldsV1)));
+  return set;
+}
+
+function jsonOf(set: FieldSet): JsonObject {
+  let json = jsonBySet.get(set);
+  if (json === undefined) {
+    json = set.toJson();
+    jsonBySet.set(set, json);
+    setsByJson.set(json, set);
+  }
+  return json;
+}
+
 export function decodeManagedFields(entries: readonly ManagedFieldsEntry[] | undefined): Managed {
   const managers: Managers = new Map();
   const times = new Map<string, string>();
   for (const entry of entries ?? []) {
     const identity = managerIdentity(entry);
     managers.set(identity, {
-      set: FieldSet.fromJson(entry.fieldsV1),
+      set: setOf(entry.fieldsV1),
       apiVersion: entry.apiVersion ?? "",
       applied: entry.operation === "Apply",
     });
@@ -64,7 +89,7 @@ export function encodeManagedFields({ managers, times }: Managed): ManagedFields
       apiVersion: owned.apiVersion,
       ...(time === undefined ? {} : { time }),
       fieldsType: "FieldsV1",
-      fieldsV1: owned.set.toJson(),
+      fieldsV1: jsonOf(owned.set),
       ...(subresource === "" ? {} : { subresource }),
     };
   });

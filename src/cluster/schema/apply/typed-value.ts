@@ -3,13 +3,53 @@ import { SchemaFault } from "../contract.ts";
 import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 import { canonicalQuantity } from "../quantity.ts";
 import { granularAnyShape, type FieldShape, type ListShape, type ScalarCode, type Shape } from "../shape.ts";
-import { FieldSet, formatFieldPath, type PathElement } from "./field-set.ts";
+import { FieldSet, formatFieldPath, Place, type PathElement } from "./field-set.ts";
 
 /** The changes between two objects. Each path is in only one of the sets. */
 export interface Comparison {
   readonly removed: FieldSet;
   readonly modified: FieldSet;
   readonly added: FieldSet;
+}
+
+type Change = keyof Comparison;
+
+/** A place with the sets of the paths below it. A set is created with its first path. */
+class ChangedPlace extends Place {
+  declare readonly parent: ChangedPlace | undefined;
+  #removed: FieldSet | undefined;
+  #modified: FieldSet | undefined;
+  #added: FieldSet | undefined;
+
+  constructor(parent: ChangedPlace | Comparison, element?: PathElement) {
+    if (parent instanceof ChangedPlace) super(parent, element);
+    else {
+      super();
+      this.#removed = parent.removed;
+      this.#modified = parent.modified;
+      this.#added = parent.added;
+    }
+  }
+
+  /** Adds this place. The whole object is ignored, because no manager owns it. */
+  insertInto(change: Change): void {
+    if (this.parent !== undefined) this.parent.#below(change).members.add(this.element);
+  }
+
+  #below(change: Change): FieldSet {
+    switch (change) {
+      case "removed":
+        return (this.#removed ??= this.#childOf(change));
+      case "modified":
+        return (this.#modified ??= this.#childOf(change));
+      case "added":
+        return (this.#added ??= this.#childOf(change));
+    }
+  }
+
+  #childOf(change: Change): FieldSet {
+    return this.parent === undefined ? new FieldSet() : this.parent.#below(change).child(this.element);
+  }
 }
 
 /** A list that is merged by item: a set or a list map. */
@@ -67,13 +107,13 @@ function keyField(list: ListShape, key: string): FieldShape | undefined {
 }
 
 /** The path element of an item. Throws 400 if the item has none of its keys. */
-function itemElement(list: GranularList, item: unknown, path: readonly PathElement[]): PathElement {
+function itemElement(list: GranularList, item: unknown, place: Place): PathElement {
   if (list.listType === "set") return `v:${canonicalJson(item)}`;
   if (!isObject(item))
     throw new SchemaFault(
       400,
       "BadRequest",
-      `${formatFieldPath(path)}: associative list with keys may not have non-map elements`,
+      `${formatFieldPath(place.path)}: associative list with keys may not have non-map elements`,
     );
   const keys: JsonObject = {};
   for (const key of list.keys) {
@@ -85,7 +125,7 @@ function itemElement(list: GranularList, item: unknown, path: readonly PathEleme
     throw new SchemaFault(
       400,
       "BadRequest",
-      `${formatFieldPath(path)}: associative list with keys has an element that omits all key fields [${names}] (and doesn't have default values for any key fields)`,
+      `${formatFieldPath(place.path)}: associative list with keys has an element that omits all key fields [${names}] (and doesn't have default values for any key fields)`,
     );
   }
   return `k:${canonicalJson(keys)}`;
@@ -101,35 +141,39 @@ function isEmptyContainer(value: unknown): boolean {
 
 /** The fields that an object's applier owns: all leaf fields, including list items and unnamed map keys. */
 export function toFieldSet(shape: Shape, value: unknown): FieldSet {
-  const set = new FieldSet();
-  collect(shape, value, [], set);
-  return set;
+  const comparison = noChanges();
+  collect(shape, value, new ChangedPlace(comparison));
+  return comparison.added;
 }
 
-function collect(shape: Shape, value: unknown, path: PathElement[], set: FieldSet): void {
+function noChanges(): Comparison {
+  return { removed: new FieldSet(), modified: new FieldSet(), added: new FieldSet() };
+}
+
+function collect(shape: Shape, value: unknown, place: ChangedPlace): void {
   const view = viewOf(shape, value);
-  if (view.kind === "leaf") set.insert(path);
-  else if (view.kind === "items") collectItems(view.list, Array.isArray(value) ? value : [], path, set);
-  else if (isObject(value)) collectFields(view.shape, value, path, set);
+  if (view.kind === "leaf") place.insertInto("added");
+  else if (view.kind === "items") collectItems(view.list, Array.isArray(value) ? value : [], place);
+  else if (isObject(value)) collectFields(view.shape, value, place);
 }
 
-function collectFields(shape: Shape, value: JsonObject, path: PathElement[], set: FieldSet): void {
+function collectFields(shape: Shape, value: JsonObject, place: ChangedPlace): void {
   for (const [key, item] of Object.entries(value)) {
     if (item === undefined) continue;
-    const child = [...path, `f:${key}`];
-    collect(below(shape, key), item, child, set);
+    const child = new ChangedPlace(place, `f:${key}`);
+    collect(below(shape, key), item, child);
     const named = shape.kind === "struct" && shape.fields.has(key);
-    if (!named || item === null || (isObject(item) && Object.keys(item).length === 0)) set.insert(child);
+    if (!named || item === null || (isObject(item) && Object.keys(item).length === 0)) child.insertInto("added");
   }
 }
 
-function collectItems(list: GranularList, items: readonly unknown[], path: PathElement[], set: FieldSet): void {
-  const elements = items.map((item) => itemElement(list, item, path));
+function collectItems(list: GranularList, items: readonly unknown[], place: ChangedPlace): void {
+  const elements = items.map((item) => itemElement(list, item, place));
   const duplicates = new Set(repeated(elements));
   for (const [index, element] of elements.entries()) {
-    const child = [...path, element];
-    set.insert(child);
-    if (!duplicates.has(element)) collect(list.item, items[index], child, set);
+    const child = new ChangedPlace(place, element);
+    child.insertInto("added");
+    if (!duplicates.has(element)) collect(list.item, items[index], child);
   }
 }
 
@@ -145,33 +189,33 @@ function repeated(elements: readonly PathElement[]): PathElement[] {
 
 /** Compares two values of a shape. `undefined` on either side means that it is absent there. */
 export function compareValues(shape: Shape, before: unknown, after: unknown): Comparison {
-  const comparison: Comparison = { removed: new FieldSet(), modified: new FieldSet(), added: new FieldSet() };
-  compareAt(shape, before, after, [], comparison);
+  const comparison = noChanges();
+  compareAt(shape, before, after, new ChangedPlace(comparison));
   return comparison;
 }
 
-function compareAt(shape: Shape, before: unknown, after: unknown, path: PathElement[], comparison: Comparison): void {
+function compareAt(shape: Shape, before: unknown, after: unknown, place: ChangedPlace): void {
   const left = viewOf(shape, before);
   const right = viewOf(shape, after);
   const otherKind = before !== undefined && after !== undefined && left.kind !== right.kind;
-  if (otherKind) compareAs(left, before, after, path, comparison);
-  const leafLike = compareAs(after === undefined ? left : right, before, after, path, comparison);
+  if (otherKind) compareAs(left, before, after, place);
+  const leafLike = compareAs(after === undefined ? left : right, before, after, place);
   if (leafLike) return;
-  if (before === undefined) comparison.added.insert(path);
-  else if (after === undefined) comparison.removed.insert(path);
+  if (before === undefined) place.insertInto("added");
+  else if (after === undefined) place.insertInto("removed");
 }
 
 /** Returns whether the value was compared as one unit. */
-function compareAs(view: View, before: unknown, after: unknown, path: PathElement[], comparison: Comparison): boolean {
+function compareAs(view: View, before: unknown, after: unknown, place: ChangedPlace): boolean {
   const [items, fields] = [view.kind === "items", view.kind === "fields"];
   const empty = (value: unknown): boolean =>
     isEmptyContainer(value) || (items && !Array.isArray(value)) || (fields && !isObject(value));
   if (view.kind === "leaf" || (empty(before) && empty(after))) {
-    compareLeaf(before, after, path, comparison);
+    compareLeaf(before, after, place);
     return true;
   }
-  if (view.kind === "items") compareItems(view.list, listOrEmpty(before), listOrEmpty(after), path, comparison);
-  else compareFields(view.shape, before, after, path, comparison);
+  if (view.kind === "items") compareItems(view.list, listOrEmpty(before), listOrEmpty(after), place);
+  else compareFields(view.shape, before, after, place);
   return false;
 }
 
@@ -179,32 +223,34 @@ function listOrEmpty(value: unknown): unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function compareLeaf(before: unknown, after: unknown, path: PathElement[], comparison: Comparison): void {
-  if (before === undefined) comparison.added.insert(path);
-  else if (after === undefined) comparison.removed.insert(path);
-  else if (!jsonEqual(before, after)) comparison.modified.insert(path);
+function compareLeaf(before: unknown, after: unknown, place: ChangedPlace): void {
+  if (before === undefined) place.insertInto("added");
+  else if (after === undefined) place.insertInto("removed");
+  else if (!jsonEqual(before, after)) place.insertInto("modified");
 }
 
-function compareFields(
-  shape: Shape,
-  before: unknown,
-  after: unknown,
-  path: PathElement[],
-  comparison: Comparison,
-): void {
+function compareFields(shape: Shape, before: unknown, after: unknown, place: ChangedPlace): void {
   const left: JsonObject = isObject(before) ? before : {};
   const right: JsonObject = isObject(after) ? after : {};
-  for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
+  for (const key of keysOf(left, right)) {
     const [old, next] = [ownField(left, key), ownField(right, key)];
     if (old === next && typeof old !== "object") continue;
-    compareAt(below(shape, key), old, next, [...path, `f:${key}`], comparison);
+    compareAt(below(shape, key), old, next, new ChangedPlace(place, `f:${key}`));
   }
 }
 
-function group(list: GranularList, items: readonly unknown[], path: PathElement[]): Map<PathElement, unknown[]> {
+/** The keys of both objects, each once, in their order. */
+function keysOf(left: JsonObject, right: JsonObject): readonly string[] {
+  const keys = Object.keys(left);
+  if (keys.length === 0) return Object.keys(right);
+  for (const key of Object.keys(right)) if (!Object.hasOwn(left, key)) keys.push(key);
+  return keys;
+}
+
+function group(list: GranularList, items: readonly unknown[], place: Place): Map<PathElement, unknown[]> {
   const groups = new Map<PathElement, unknown[]>();
   for (const item of items) {
-    const element = itemElement(list, item, path);
+    const element = itemElement(list, item, place);
     const known = groups.get(element);
     if (known === undefined) groups.set(element, [item]);
     else known.push(item);
@@ -217,49 +263,50 @@ function compareItems(
   list: GranularList,
   before: readonly unknown[],
   after: readonly unknown[],
-  path: PathElement[],
-  comparison: Comparison,
+  place: ChangedPlace,
 ): void {
-  const left = group(list, before, path);
-  const right = group(list, after, path);
+  const left = group(list, before, place);
+  const right = group(list, after, place);
   for (const element of new Set([...left.keys(), ...right.keys()])) {
     const [old = [], next = []] = [left.get(element), right.get(element)];
-    const child = [...path, element];
-    if (old.length <= 1 && next.length <= 1) compareAt(list.item, old[0], next[0], child, comparison);
+    const child = new ChangedPlace(place, element);
+    if (old.length <= 1 && next.length <= 1) compareAt(list.item, old[0], next[0], child);
     else if (old.length >= 2 && next.length >= 2) {
-      if (!jsonEqual(old, next)) comparison.modified.insert(child);
+      if (!jsonEqual(old, next)) child.insertInto("modified");
     } else if (old.length >= 2) {
-      if (next.length > 0) compareAt(list.item, undefined, next[0], child, comparison);
-      comparison.removed.insert(child);
+      if (next.length > 0) compareAt(list.item, undefined, next[0], child);
+      child.insertInto("removed");
     } else {
-      if (old.length > 0) compareAt(list.item, old[0], undefined, child, comparison);
-      comparison.added.insert(child);
+      if (old.length > 0) compareAt(list.item, old[0], undefined, child);
+      child.insertInto("added");
     }
   }
 }
 
 /** Merges the applied configuration into the live object. The result shares no mutable part with the arguments. */
 export function mergeValues(shape: Shape, live: unknown, applied: unknown): unknown {
-  return cloneJson(mergeAt(shape, live, applied, []));
+  return cloneJson(mergeAt(shape, live, applied, new Place()));
 }
 
-function mergeAt(shape: Shape, live: unknown, applied: unknown, path: PathElement[]): unknown {
+function mergeAt(shape: Shape, live: unknown, applied: unknown, place: Place): unknown {
   if (applied === undefined) return live;
-  if (live === undefined && viewOf(shape, applied).kind === "leaf") return applied;
+  // Items that appear twice are faults of the configuration, which is checked before.
+  if (live === undefined) return applied;
   const view = viewOf(shape, applied);
   const liveView = viewOf(shape, live);
-  if (view.kind === "leaf" || (live !== undefined && live !== null && liveView.kind !== view.kind)) return applied;
+  if (view.kind === "leaf" || (live !== null && liveView.kind !== view.kind)) return applied;
   if (isEmptyContainer(live) && isEmptyContainer(applied)) return applied;
-  if (view.kind === "items") return mergeItems(view.list, listOrEmpty(live), listOrEmpty(applied), path);
-  return mergeFields(view.shape, live, applied, path);
+  if (view.kind === "items") return mergeItems(view.list, listOrEmpty(live), listOrEmpty(applied), place);
+  return mergeFields(view.shape, live, applied, place);
 }
 
-function mergeFields(shape: Shape, live: unknown, applied: unknown, path: PathElement[]): JsonObject {
+function mergeFields(shape: Shape, live: unknown, applied: unknown, place: Place): JsonObject {
   const left: JsonObject = isObject(live) ? live : {};
   const right: JsonObject = isObject(applied) ? applied : {};
   const result: JsonObject = {};
-  for (const key of new Set([...Object.keys(left), ...Object.keys(right)])) {
-    const value = mergeAt(below(shape, key), ownField(left, key), ownField(right, key), [...path, `f:${key}`]);
+  for (const key of keysOf(left, right)) {
+    const child = new Place(place, `f:${key}`);
+    const value = mergeAt(below(shape, key), ownField(left, key), ownField(right, key), child);
     if (value !== undefined) setOwn(result, key, value);
   }
   return result;
@@ -270,19 +317,19 @@ function mergeItems(
   list: GranularList,
   live: readonly unknown[],
   applied: readonly unknown[],
-  path: PathElement[],
+  place: Place,
 ): unknown[] {
-  const right = group(list, applied, path);
+  const right = group(list, applied, place);
   for (const [element, items] of right) {
     if (items.length > 1)
       throw new SchemaFault(
         400,
         "BadRequest",
-        `${formatFieldPath(path)}: duplicate entries for key ${formatFieldPath([element])}`,
+        `${formatFieldPath(place.path)}: duplicate entries for key ${formatFieldPath([element])}`,
       );
   }
-  const left = group(list, live, path);
-  const liveOrder = live.map((item) => itemElement(list, item, path));
+  const left = group(list, live, place);
+  const liveOrder = live.map((item) => itemElement(list, item, place));
   const appliedOrder = [...right.keys()];
   const shared = appliedOrder.filter((element) => left.has(element));
   const merged = new Set<PathElement>();
@@ -290,7 +337,8 @@ function mergeItems(
   const take = (element: PathElement): void => {
     merged.add(element);
     const old = left.get(element) ?? [];
-    result.push(mergeAt(list.item, old.length === 1 ? old[0] : undefined, right.get(element)?.[0], [...path, element]));
+    const child = new Place(place, element);
+    result.push(mergeAt(list.item, old.length === 1 ? old[0] : undefined, right.get(element)?.[0], child));
   };
   let [l, r, s] = [0, 0, 0];
   while (l < liveOrder.length || r < appliedOrder.length) {
@@ -333,7 +381,7 @@ export function removeFields(shape: Shape, value: unknown, paths: FieldSet): unk
 function removeItems(list: GranularList, items: readonly unknown[], paths: FieldSet): unknown[] {
   const result: unknown[] = [];
   for (const item of items) {
-    const element = itemElement(list, item, []);
+    const element = itemElement(list, item, new Place());
     if (paths.members.has(element)) continue;
     const child = paths.children.get(element);
     result.push(child === undefined ? item : removeFields(list.item, item, child));
@@ -358,32 +406,35 @@ export function withNamedFields(shape: Shape, set: FieldSet): FieldSet {
  * The faults of an applied configuration, with the server's texts: unknown fields, values of another type, and
  * duplicate items.
  */
-export function configurationFaults(shape: Shape, value: unknown, path: readonly PathElement[] = []): string[] {
-  if (value === null || value === undefined || shape.kind === "any") return [];
-  const mismatch = (expected: string): string[] => [
-    `${formatFieldPath(path)}: expected ${expected}, got ${nameOf(value)}`,
-  ];
+export function configurationFaults(shape: Shape, value: unknown): string[] {
+  const faults: string[] = [];
+  collectFaults(shape, value, new Place(), faults);
+  return faults;
+}
+
+function collectFaults(shape: Shape, value: unknown, place: Place, faults: string[]): void {
+  if (value === null || value === undefined || shape.kind === "any") return;
+  const add = (fault: string): void => void faults.push(`${formatFieldPath(place.path)}: ${fault}`);
+  const mismatch = (expected: string): void => add(`expected ${expected}, got ${nameOf(value)}`);
   if (shape.kind === "scalar") {
     const expected = scalarTypes[shape.code];
-    return expected === undefined || expected.type === typeof value ? [] : mismatch(expected.words);
-  }
-  if (shape.kind === "list") {
+    if (expected !== undefined && expected.type !== typeof value) mismatch(expected.words);
+  } else if (shape.kind === "list") {
     if (!Array.isArray(value)) return mismatch("list");
-    const elements = isGranular(shape) ? value.map((item) => itemElement(shape, item, path)) : [];
+    const elements = isGranular(shape) ? value.map((item) => itemElement(shape, item, place)) : [];
     const [again] = repeated(elements);
-    if (again !== undefined) return [`${formatFieldPath(path)}: duplicate entries for key ${formatFieldPath([again])}`];
-    return value.flatMap((item, index) =>
-      configurationFaults(shape.item, item, [...path, elements[index] ?? `i:${index}`]),
-    );
+    if (again !== undefined) return add(`duplicate entries for key ${formatFieldPath([again])}`);
+    for (const [index, item] of value.entries())
+      collectFaults(shape.item, item, new Place(place, elements[index] ?? `i:${index}`), faults);
+  } else if (!isObject(value)) mismatch("map");
+  else {
+    for (const [key, item] of Object.entries(value)) {
+      const child = new Place(place, `f:${key}`);
+      const inner = fieldShape(shape, key);
+      if (inner === undefined) faults.push(`${formatFieldPath(child.path)}: field not declared in schema`);
+      else collectFaults(inner, item, child, faults);
+    }
   }
-  if (!isObject(value)) return mismatch("map");
-  return Object.entries(value).flatMap(([key, item]) => {
-    const child = [...path, `f:${key}`];
-    const inner = fieldShape(shape, key);
-    return inner === undefined
-      ? [`${formatFieldPath(child)}: field not declared in schema`]
-      : configurationFaults(inner, item, child);
-  });
 }
 
 function nameOf(value: unknown): string {
@@ -407,17 +458,25 @@ const scalarTypes: Partial<Readonly<Record<ScalarCode, { readonly type: string; 
   d: number,
 };
 
-/** Converts quantities to the server's form, so that `0.5` does not count as a change from a stored `500m`. */
+/**
+ * Converts quantities to the server's form, so that `0.5` does not count as a change from a stored `500m`. Parts
+ * without such a quantity are not copied.
+ */
 export function canonicalConfiguration(shape: Shape, value: unknown): unknown {
   if (shape.kind === "scalar" && shape.code === "Q")
     return typeof value === "string" || typeof value === "number" ? canonicalQuantity(String(value)) : value;
-  if (shape.kind === "list" && Array.isArray(value))
-    return value.map((item) => canonicalConfiguration(shape.item, item));
+  if (shape.kind === "list" && Array.isArray(value)) {
+    const items = value.map((item) => canonicalConfiguration(shape.item, item));
+    return items.some((item, index) => item !== value[index]) ? items : value;
+  }
   if (!isObject(value) || (shape.kind !== "struct" && shape.kind !== "map")) return value;
-  const result: JsonObject = {};
+  let result = value;
   for (const [key, item] of Object.entries(value)) {
     const inner = fieldShape(shape, key);
-    setOwn(result, key, inner === undefined ? item : canonicalConfiguration(inner, item));
+    const canonical = inner === undefined ? item : canonicalConfiguration(inner, item);
+    if (canonical === item) continue;
+    if (result === value) result = { ...value };
+    setOwn(result, key, canonical);
   }
   return result;
 }

@@ -38,6 +38,8 @@ export interface ManagedConflict {
   readonly fields: FieldSet;
 }
 
+const noConflicts: { readonly conflicts: readonly ManagedConflict[] } = { conflicts: [] };
+
 export interface ApplyResult {
   readonly managers: Managers;
   /** The object after the apply, or undefined if it does not change. */
@@ -77,7 +79,10 @@ export class Updater {
     const set = this.#options.filter(toFieldSet(applied.shape, applied.value));
     reconciled.set(manager, { set, apiVersion: applied.apiVersion, applied: true });
     const pruned = last === undefined || last.set.empty ? merged : this.#prune(merged, reconciled, last);
-    const { conflicts } = this.#resolve(live, pruned, reconciled, manager, force);
+    // Without other managers nothing can be taken, so the comparison of all fields is not needed.
+    const isAlone = [...reconciled.keys()].every((name) => name === manager);
+    const { conflicts } = isAlone ? noConflicts : this.#resolve(live, pruned, reconciled, manager, force);
+    if (isAlone && set.empty) reconciled.delete(manager);
     const changed = !jsonEqual(live.value, pruned.value);
     return { managers: reconciled, value: changed ? pruned.value : undefined, conflicts };
   }
