@@ -1,12 +1,13 @@
 // Sends HTTP/1.1 through the gateway's data path on the loopback address. Measures requests per CPU second of the
 // proxy, and latency.
-//   node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare] [--beside DIR] [--json]
+//   node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare] [--beside DIR] [--processes 1] [--json]
 // With ENVOY=/path/to/envoy, the same load runs against it in turns, and the ratio of work per CPU second is reported.
 // Both get the same listener: an access log to /dev/null (none with --bare), and no Istio metrics, because a stock
 // Envoy lacks their filter. bench/telemetry.ts measures the cost of those. Envoy's own counters cannot be turned off,
 // so ours stay on too. Serin runs from a bundle, with the flags and the environment of bin/serin. With --beside, the
 // proxy of another checkout gets the same load in turns, and the ratio of the costs of each round is reported. Short
-// rounds help on an unsteady machine: --seconds 0.5 --rounds 200.
+// rounds help on an unsteady machine: --seconds 0.5 --rounds 200. No two processes are compiled alike, and two of one
+// checkout differ by some per cent. With --processes 4, each checkout has four, and a round compares their means.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -38,6 +39,8 @@ interface Options {
   readonly bodyBytes: number;
   readonly bare: boolean;
   readonly beside: string;
+  /** The number of processes of each checkout. */
+  readonly processes: number;
   readonly json: boolean;
 }
 
@@ -314,6 +317,10 @@ async function measure(subject: Subject, options: Options, seconds: number): Pro
   };
 }
 
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 function describe(name: string, measured: Measured): string {
   const { requestsPerSecond, cpuMicrosPerRequest, p50Ms, p99Ms, failed, memory } = measured;
   return `${name.padEnd(6)} ${requestsPerSecond.toFixed(0).padStart(7)} requests/s  ${cpuMicrosPerRequest.toFixed(1).padStart(6)} µs CPU each  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ${memory.shareMb.toFixed(0)} MB (${memory.residentMb.toFixed(0)} resident)  ${failed} failed\n`;
@@ -323,12 +330,23 @@ async function main(options: Options, bundles: string): Promise<void> {
   const { bare } = options;
   const upstream = await startRole("upstream", { name: "upstream", args: [String(options.bodyBytes)], core: 1 });
   const args = [String(upstream.port), ...(bare ? ["--bare"] : [])];
-  const startProxy = async (name: string, checkout: string): Promise<Subject> => {
-    const entry = await bundleRole("bench/http1.ts", checkout, join(bundles, name));
-    return await startRole("proxy", { name, args, core: 0, command: [process.execPath, ...productFlags, entry] });
-  };
-  const subjects = [await startProxy("serin", join(import.meta.dirname, ".."))];
-  if (options.beside !== "") subjects.push(await startProxy("beside", resolve(options.beside)));
+  const checkouts = [
+    {
+      name: "serin",
+      entry: await bundleRole("bench/http1.ts", join(import.meta.dirname, ".."), join(bundles, "serin")),
+    },
+  ];
+  if (options.beside !== "")
+    checkouts.push({
+      name: "beside",
+      entry: await bundleRole("bench/http1.ts", resolve(options.beside), join(bundles, "beside")),
+    });
+  const subjects: Subject[] = [];
+  for (let count = 0; count < options.processes; count += 1)
+    for (const { name, entry } of checkouts) {
+      const command = [process.execPath, ...productFlags, entry];
+      subjects.push(await startRole("proxy", { name, args, core: 0, command }));
+    }
   const program = process.env["ENVOY"];
   const envoy = program === undefined ? undefined : await startEnvoy(program, upstream.port, bare);
   if (envoy !== undefined) subjects.push(envoy);
@@ -343,11 +361,17 @@ async function main(options: Options, bundles: string): Promise<void> {
     }
   }
   const own = median((results["serin"] ?? []).map((one) => one.cpuMicrosPerRequest));
-  const costsTo = (name: string): number[] =>
-    (results[name] ?? []).map(
-      (one, round) => one.cpuMicrosPerRequest / (results["serin"]?.[round]?.cpuMicrosPerRequest ?? Infinity),
+  /** The mean cost of a request in each round, over the processes of one name. */
+  const meansOf = (name: string): number[] => {
+    const list = results[name] ?? [];
+    const perRound = list.length / options.rounds;
+    return Array.from({ length: options.rounds }, (_, round) =>
+      mean(list.slice(round * perRound, (round + 1) * perRound).map((one) => one.cpuMicrosPerRequest)),
     );
-  const ratios = costsTo("envoy");
+  };
+  const ownMeans = meansOf("serin");
+  const costsTo = (name: string): number[] => meansOf(name).map((cost, round) => cost / (ownMeans[round] ?? Infinity));
+  const ratios = envoy === undefined ? [] : costsTo("envoy");
   const costToBeside =
     options.beside === "" ? undefined : medianInterval(costsTo("beside").map((inverse) => 1 / inverse));
   if (costToBeside !== undefined)
@@ -376,6 +400,7 @@ else {
       body: 1024,
       bare: false,
       beside: "",
+      processes: 1,
       json: false,
     });
     await main({ ...options, bodyBytes }, bundles);

@@ -183,12 +183,12 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
 
   exchangeEnded(keepAlive: boolean, more: boolean): void {
     if (this.#state === "closed") return;
+    if (this.#exchange !== undefined) this.#idleSinceMs = this.#exchange.record.endedSteadyMs;
     this.#exchange = undefined;
     this.#backedUp = !more;
     if (keepAlive) {
       this.#state = "head";
       this.#quietSweeps = 0;
-      this.#idleSinceMs = this.#context.clock.steadyMs();
       this.#resumeConsuming();
     } else this.#closeAfterAnswer();
   }

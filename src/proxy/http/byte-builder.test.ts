@@ -24,3 +24,27 @@ test("a letter beyond Latin-1 cannot end the line of a header", () => {
   assert.equal(lines.view().toString("utf8"), "x-a: b\u010a\u010dx-b: c\r\n");
   assert.equal(lines.view().indexOf("\n"), lines.length - 1);
 });
+
+test("a view has the bytes of its message, and keeps them after the builder has taken new memory", () => {
+  const builder = new ByteBuilder(4);
+  builder.text("abcd");
+  const first = builder.view();
+  assert.equal(builder.view(), first);
+  builder.text("e");
+  assert.deepEqual([first.toString(), builder.view().toString()], ["abcd", "abcde"]);
+  const grown = builder.view();
+  builder.replace(0, 1, "A");
+  assert.equal(builder.view().toString(), "Abcde");
+  builder.replace(0, 1, "xy");
+  assert.deepEqual([grown.toString(), builder.view().toString()], ["Abcde", "xybcde"]);
+  const replaced = builder.view();
+  builder.detach(4);
+  builder.text("123456");
+  assert.deepEqual([replaced.toString(), builder.view().toString()], ["xybcde", "123456"]);
+  const detached = builder.view();
+  builder.clear(6);
+  builder.text("abcdef");
+  assert.deepEqual([detached.toString(), builder.view().toString()], ["123456", "abcdef"]);
+  builder.clear();
+  assert.equal(builder.view().length, 0);
+});

@@ -5,6 +5,12 @@ const lineEnd = "\r\n";
 const maxLatin1 = 0xff;
 /** The length up to which a loop writes a text faster than a call of the runtime. */
 const loopLetters = 64;
+const colon = 58;
+const space = 32;
+const carriageReturn = 13;
+const lineFeed = 10;
+/** The bytes of a header's line besides its name and value. */
+const fieldMarks = 4;
 
 /** Bytes that are made where they are needed, so that no string is. */
 export interface WritesItself {
@@ -19,6 +25,8 @@ export interface WritesItself {
 export class ByteBuilder {
   buffer: Buffer;
   length = 0;
+  /** The last view from the beginning. A message of the same length in the same memory has the same one. */
+  #view: Buffer | undefined;
 
   constructor(capacity: number) {
     this.buffer = Buffer.allocUnsafeSlow(capacity);
@@ -27,7 +35,7 @@ export class ByteBuilder {
   /** Starts over. Memory beyond `capacity` is released. */
   clear(capacity = this.buffer.length): void {
     this.length = 0;
-    if (this.buffer.length > capacity) this.buffer = Buffer.allocUnsafeSlow(capacity);
+    if (this.buffer.length > capacity) this.#take(Buffer.allocUnsafeSlow(capacity));
   }
 
   text(text: string): void {
@@ -36,12 +44,37 @@ export class ByteBuilder {
     this.length += this.buffer.write(written, this.length, "latin1");
   }
 
-  /** Appends the line of a header, like {@link text} and without a string of the whole line. */
+  /** Appends the line of a header, like {@link text} and mostly without a string of the whole line. */
   field(name: string, value: string): void {
-    this.#part(name);
-    this.#part(": ");
-    this.#part(value);
-    this.#part(lineEnd);
+    if (name.length + value.length > loopLetters || !this.#shortField(name, value)) this.text(`${name}: ${value}\r\n`);
+  }
+
+  /** Appends nothing and returns false if a letter is beyond Latin-1. */
+  #shortField(name: string, value: string): boolean {
+    this.#reserve(name.length + value.length + fieldMarks);
+    const { buffer } = this;
+    let at = this.length;
+    let letters = 0;
+    for (let index = 0; index < name.length; index += 1) {
+      const code = name.charCodeAt(index);
+      letters |= code;
+      buffer[at] = code;
+      at += 1;
+    }
+    buffer[at] = colon;
+    buffer[at + 1] = space;
+    at += 2;
+    for (let index = 0; index < value.length; index += 1) {
+      const code = value.charCodeAt(index);
+      letters |= code;
+      buffer[at] = code;
+      at += 1;
+    }
+    buffer[at] = carriageReturn;
+    buffer[at + 1] = lineFeed;
+    if (letters > maxLatin1) return false;
+    this.length = at + 2;
+    return true;
   }
 
   /** Appends the line of a header whose value writes itself. */
@@ -79,11 +112,13 @@ export class ByteBuilder {
     this.length = at + length;
   }
 
-  /** Appends bytes that are known to be valid in a head. */
+  /** Appends few bytes that are known to be valid in a head. */
   piece(piece: Uint8Array): void {
-    this.#reserve(piece.length);
-    this.buffer.set(piece, this.length);
-    this.length += piece.length;
+    const { length } = piece;
+    this.#reserve(length);
+    const { buffer, length: at } = this;
+    for (let index = 0; index < length; index += 1) buffer[at + index] = piece[index] ?? 0;
+    this.length = at + length;
   }
 
   range(bytes: Buffer, from: number, to: number): void {
@@ -94,7 +129,10 @@ export class ByteBuilder {
   }
 
   view(from = 0): Buffer {
-    return this.buffer.subarray(from, this.length);
+    if (from > 0) return this.buffer.subarray(from, this.length);
+    const kept = this.#view;
+    if (kept?.length === this.length) return kept;
+    return (this.#view = this.buffer.subarray(0, this.length));
   }
 
   /** Replaces a range by other text. If the lengths differ it uses new memory, so existing views keep their content. */
@@ -108,13 +146,13 @@ export class ByteBuilder {
     before.copy(made, 0, 0, from);
     made.write(text, from, "latin1");
     before.copy(made, from + text.length, to, this.length);
-    this.buffer = made;
+    this.#take(made);
     this.length += text.length - (to - from);
   }
 
   /** Leaves the current bytes to existing views, and continues with new memory. */
   detach(capacity = this.buffer.length): void {
-    this.buffer = Buffer.allocUnsafeSlow(capacity);
+    this.#take(Buffer.allocUnsafeSlow(capacity));
     this.length = 0;
   }
 
@@ -123,7 +161,12 @@ export class ByteBuilder {
     if (needed <= this.buffer.length) return;
     const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.buffer.length * 2));
     this.buffer.copy(grown, 0, 0, this.length);
-    this.buffer = grown;
+    this.#take(grown);
+  }
+
+  #take(buffer: Buffer): void {
+    this.buffer = buffer;
+    this.#view = undefined;
   }
 }
 

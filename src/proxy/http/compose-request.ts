@@ -52,14 +52,13 @@ export interface HeadStamps {
 export function composeRequest(out: ByteBuilder, request: RequestComposition, stamps?: HeadStamps): void {
   const { client, config } = request;
   const { head } = client;
-  if (request.target === undefined) out.range(head.bytes, head.start, head.targetEnd);
+  // The client's own line and its headers are one piece of memory, which takes one copy.
+  if (request.target === undefined && request.host === undefined && head.minorVersion === 1)
+    copyFields(out, request, head.start);
   else {
-    out.range(head.bytes, head.start, head.targetStart);
-    out.text(request.target);
+    writeLine(out, request);
+    copyFields(out, request, head.fieldsStart);
   }
-  out.piece(version);
-  if (request.host !== undefined) out.field("host", request.host);
-  copyFields(out, request);
   for (let index = 0; index < edgeNames.length; index += 1) {
     const name = edgeNames[index] ?? "";
     const id = name === requestIdHeader ? client.randomId : undefined;
@@ -126,19 +125,32 @@ const forwardedHostHeader = "x-forwarded-host";
 const version = new TextEncoder().encode(" HTTP/1.1\r\n");
 const emptyLine = new TextEncoder().encode("\r\n");
 
-function copyFields(out: ByteBuilder, request: RequestComposition): void {
+/** The request line and the host. */
+function writeLine(out: ByteBuilder, { client: { head }, target, host }: RequestComposition): void {
+  if (target === undefined) out.range(head.bytes, head.start, head.targetEnd);
+  else {
+    out.range(head.bytes, head.start, head.targetStart);
+    out.text(target);
+  }
+  out.piece(version);
+  if (host !== undefined) out.field("host", host);
+}
+
+/** Copies what stays of the head, from this position on. */
+function copyFields(out: ByteBuilder, request: RequestComposition, from: number): void {
   const { head } = request.client;
   const { bytes, nameStarts, lineEnds, fieldCount } = head;
-  let rangeStart = head.fieldsStart;
+  const areOrdinaryKept = keepsOrdinaryFields(request);
+  let rangeStart = from;
   for (let field = 0; field < fieldCount; field += 1) {
-    if (keepsRequestField(request, field)) continue;
+    if (keepsRequestField(request, field, areOrdinaryKept)) continue;
     out.range(bytes, rangeStart, nameStarts[field] ?? 0);
     rangeStart = lineEnds[field] ?? 0;
   }
   out.range(bytes, rangeStart, head.end - 2);
 }
 
-function keepsRequestField(request: RequestComposition, field: number): boolean {
+function keepsRequestField(request: RequestComposition, field: number, areOrdinaryKept: boolean): boolean {
   const { client, config } = request;
   const { head } = client;
   switch (head.kind(field)) {
@@ -165,7 +177,7 @@ function keepsRequestField(request: RequestComposition, field: number): boolean 
     case fieldKinds.envoy:
       return keepsFieldOfEnvoy(request, field);
     default:
-      return keepsOrdinaryField(request, field);
+      return areOrdinaryKept || keepsOrdinaryField(request, field);
   }
 }
 
@@ -190,12 +202,18 @@ function keepsFieldOfEnvoy(request: RequestComposition, field: number): boolean 
   return keepsEdgeField(request, name);
 }
 
-function keepsOrdinaryField(request: RequestComposition, field: number): boolean {
+/** Whether {@link keepsOrdinaryField} keeps all fields, as for most requests. */
+function keepsOrdinaryFields(request: RequestComposition): boolean {
   const { client, config, edits, trace, forwardedHost } = request;
   const { head } = client;
-  const described = forwardedHost !== undefined || config.appendForwardedPort;
-  const asIs = edits === undefined && !head.connectionNominates && trace?.replaced === undefined;
-  if (asIs && !described && !request.tellsGrpcTimeout) return true;
+  if (edits !== undefined || head.connectionNominates || trace?.replaced !== undefined) return false;
+  if (forwardedHost !== undefined || config.appendForwardedPort) return false;
+  return !tells(request, grpcTimeoutHeader) || head.find(grpcTimeoutHeader) < 0;
+}
+
+function keepsOrdinaryField(request: RequestComposition, field: number): boolean {
+  const { client, edits, trace, forwardedHost } = request;
+  const { head } = client;
   const name = head.name(field).toLowerCase();
   if (name === grpcTimeoutHeader && tells(request, name)) return false;
   if (trace?.replaced?.has(name) === true) return false;

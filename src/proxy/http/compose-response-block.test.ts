@@ -57,3 +57,23 @@ test("a head with configured fields is composed as text, because only the text's
   const config = { ...composition.config, serverName: "a\r\nb" };
   assert.equal(composeResponseBlock({ ...composition, config }), undefined);
 });
+
+test("a response has the version HTTP/1.1 and otherwise the status line of its upstream", () => {
+  for (const [version, fields] of [
+    ["1.0", ""],
+    ["1.1", ""],
+    ["1.0", "connection: close\r\nx-a: 1\r\n"],
+    ["1.1", "connection: close\r\nx-a: 1\r\n"],
+  ]) {
+    const bytes = Buffer.from(`before HTTP/${version} 404 Not  here\r\n${fields}\r\n`, "latin1");
+    const head = new MessageHead();
+    assert.ok(scanResponseHead(head, bytes, "before ".length, bytes.length) > 0);
+    const [composition] = compositions();
+    assert.ok(composition !== undefined);
+    const text = new ByteBuilder(64);
+    composeResponse(text, { ...composition, head });
+    const kept = fields === "" ? "" : "x-a: 1\r\n";
+    const expected = `HTTP/1.1 404 Not  here\r\n${kept}date: now\r\nserver: istio-envoy\r\n\r\n`;
+    assert.equal(text.view().toString("latin1"), expected);
+  }
+});

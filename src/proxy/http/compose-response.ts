@@ -32,10 +32,14 @@ const serviceTime = "x-envoy-upstream-service-time";
 /** Writes an upstream's head for the client. */
 export function composeResponse(out: ByteBuilder, response: ResponseComposition): void {
   const { head, config } = response;
-  // The proxy sets the version: the upstream's HTTP/1.0 must not make the client close.
-  out.piece(version);
-  out.range(head.bytes, head.start + 9, head.fieldsStart);
-  const seen = copyFields(out, response);
+  // The proxy sets the version: the upstream's HTTP/1.0 must not make the client close. A status line with ours and the
+  // headers are one piece of memory, which takes one copy.
+  let from = head.start;
+  if (head.minorVersion !== 1) {
+    out.piece(version);
+    from += version.length;
+  }
+  const seen = copyFields(out, response, from);
   if (response.upstreamServiceMs >= 0 && response.edits?.dropped.has(serviceTime) !== true)
     out.field(serviceTime, String(response.upstreamServiceMs));
   if (!seen.date) out.field("date", response.date);
@@ -68,11 +72,12 @@ function keepsServer({ serverHeader }: HttpConnectionConfig, name: string): bool
   return serverHeader !== "overwrite" || name.toLowerCase() !== "server";
 }
 
-function copyFields(out: ByteBuilder, response: ResponseComposition): { date: boolean; server: boolean } {
+/** Copies what stays of the head, from this position on. */
+function copyFields(out: ByteBuilder, response: ResponseComposition, from: number): { date: boolean; server: boolean } {
   const { head } = response;
   const { bytes, nameStarts, lineEnds, fieldCount } = head;
   const seen = { date: false, server: false };
-  let rangeStart = head.fieldsStart;
+  let rangeStart = from;
   for (let field = 0; field < fieldCount; field += 1) {
     const kind = head.kind(field);
     if (kind === fieldKinds.date) seen.date = true;

@@ -1,6 +1,8 @@
 import type { MessageHead } from "../../wire/http1/index.ts";
+import type { PathOptions } from "../routing/path.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
 import { ByteBuilder } from "./byte-builder.ts";
+import { readTarget, type ReadTarget } from "./request-target.ts";
 
 const requestBufferBytes = 2048;
 
@@ -41,6 +43,31 @@ export class RepeatedText {
   }
 }
 
+/** A target that requests of a connection often repeat. It is then parsed once. */
+export class RepeatedTarget {
+  readonly #texts = new RepeatedText();
+  #text = "";
+  #method = "";
+  #options: PathOptions | undefined;
+  #read: ReadTarget | undefined;
+
+  text(bytes: Buffer, from: number, to: number): string {
+    return this.#texts.read(bytes, from, to);
+  }
+
+  /** Like {@link readTarget}. */
+  read(method: string, text: string, options: PathOptions): ReadTarget | undefined {
+    if (text === this.#text && method === this.#method && options === this.#options) return this.#read;
+    const read = readTarget(method, text, options);
+    if (text.length > maxKeptLetters) return read;
+    this.#text = text;
+    this.#method = method;
+    this.#options = options;
+    this.#read = read;
+    return read;
+  }
+}
+
 /** The bytes of requests that are kept for another attempt beyond a small size, for all requests of a thread. */
 export class ReplayBudget {
   readonly #maxBytes: number;
@@ -68,13 +95,14 @@ export const replayBudget = new ReplayBudget(32 * 1024 * 1024);
 /**
  * Memory that a connection's exchanges use one after another, because allocating it costs more than the rest of an
  * exchange. It holds no state of an exchange: all other objects are made anew for each request. A {@link RepeatedText}
- * gives a request nothing but the text of its own bytes.
+ * gives a request nothing but the text of its own bytes, and a {@link RepeatedTarget} nothing but the parts of its own
+ * target.
  */
 export class ExchangeMemory {
   readonly #request = new ByteBuilder(requestBufferBytes);
   readonly host = new RepeatedText();
   readonly userAgent = new RepeatedText();
-  readonly target = new RepeatedText();
+  readonly target = new RepeatedTarget();
   #writtenTo: UpstreamChannel | undefined;
   #head: MessageHead | undefined;
 

@@ -3,7 +3,6 @@ import { internalError, type Random } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
-import { normalizePath } from "../routing/path.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import { chooseCluster, type ClusterChoice, type ClusterPick } from "../routing/route.ts";
 import { withoutPort } from "../routing/route-table.ts";
@@ -25,7 +24,6 @@ import type { ExchangeMemory, RepeatedText } from "./exchange-memory.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { nominatedFields } from "./nominated-fields.ts";
 import { replyTable, type ReplyRow } from "./reply-table.ts";
-import { parseTarget } from "./request-target.ts";
 
 const none: readonly string[] = [];
 
@@ -303,17 +301,14 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
 
   #readTarget(config: HttpConnectionConfig): boolean {
     const { head } = this;
-    const rawTarget = this.#memory.target.read(head.bytes, head.targetStart, head.targetEnd);
-    this.pathAndQuery = rawTarget;
-    const target = parseTarget(this.method, rawTarget);
-    const path = target === undefined ? undefined : normalizePath(target.path, config.path);
-    if (target === undefined || path === undefined) return false;
-    this.path = path;
+    const { host: kept, target: targets } = this.#memory;
+    const text = targets.text(head.bytes, head.targetStart, head.targetEnd);
+    const target = targets.read(this.method, text, config.path);
+    this.pathAndQuery = target?.changed ?? text;
+    if (target === undefined) return false;
+    this.path = target.path;
     this.query = target.query;
-    this.targetDiffers =
-      !this.isConnect && (path !== target.path || target.authority !== undefined || rawTarget.includes("#"));
-    if (this.targetDiffers) this.pathAndQuery = target.hasQuery ? `${path}?${target.query}` : path;
-    const { host: kept } = this.#memory;
+    this.targetDiffers = target.changed !== undefined;
     const host =
       target.authority ?? (head.hostField < 0 ? config.defaultHostForHttp10 : this.#valueOf(head.hostField, kept));
     this.authority = kept.lower(this.#stripped(host, config.stripHostPort));

@@ -39,12 +39,6 @@ export interface ForwardedExchange extends ExchangeParts {
   startBody(bytes: Buffer, from: number, to: number, complete: boolean): void;
 }
 
-/** A cluster that was chosen for a request, with what its choice changes of it. */
-interface Choice extends ClusterPick {
-  readonly to: Cluster;
-  readonly destination: ForwardDestination | undefined;
-}
-
 /** The way of one request to the cluster of its route, up to its first attempt at an endpoint. */
 export class Forwarding {
   readonly #exchange: ForwardedExchange;
@@ -52,6 +46,8 @@ export class Forwarding {
   readonly #action: ForwardAction;
   /** The protocol to upgrade to. */
   #upgrade: string | undefined;
+  /** The address of the requested name, if it decides where the request goes. */
+  #destination: ForwardDestination | undefined;
 
   constructor(exchange: ForwardedExchange, route: Route, action: ForwardAction) {
     this.#exchange = exchange;
@@ -76,15 +72,8 @@ export class Forwarding {
       return;
     }
     const { names } = cluster;
-    if (names === undefined) this.#send({ ...choice, to: cluster, destination: undefined }, bytes, from, to);
-    else
-      this.#lookUp(
-        names,
-        (destination, body, start, end) => this.#send({ ...choice, to: cluster, destination }, body, start, end),
-        bytes,
-        from,
-        to,
-      );
+    if (names === undefined) this.#send(choice, cluster, bytes, from, to);
+    else this.#lookUp(names, (body, start, end) => this.#send(choice, cluster, body, start, end), bytes, from, to);
   }
 
   /** Chooses again then, because another cluster of the name may have arrived. */
@@ -98,7 +87,7 @@ export class Forwarding {
   /** The requested name decides where the request goes. */
   #lookUp(
     names: ForwardNames,
-    send: (destination: ForwardDestination, body: Buffer, start: number, end: number) => void,
+    send: (body: Buffer, start: number, end: number) => void,
     bytes: Buffer,
     from: number,
     to: number,
@@ -109,13 +98,12 @@ export class Forwarding {
       host === undefined
         ? Promise.reject(userError("bad-request", "the request names no host"))
         : names.addressOf(host.name);
-    const at = (address: string): ForwardDestination => ({
-      address,
-      port: host?.port ?? 0,
-      hostname: host?.name ?? "",
-    });
+    const goTo = (address: string): void => {
+      this.#destination = { address, port: host?.port ?? 0, hostname: host?.name ?? "" };
+    };
     if (typeof found === "string") {
-      send(at(found), bytes, from, to);
+      goTo(found);
+      send(bytes, from, to);
       return;
     }
     const held = exchange.hold(bytes, from, to);
@@ -123,16 +111,19 @@ export class Forwarding {
       if (exchange.active && exchange.held === held) run();
     };
     found.then(
-      (address) => still(() => exchange.letGo((body) => send(at(address), body, 0, body.length))),
+      (address) =>
+        still(() => {
+          goTo(address);
+          exchange.letGo((body) => send(body, 0, body.length));
+        }),
       () => still(() => exchange.fail(replyTable.nameNotFound)),
     );
   }
 
-  #send(choice: Choice, bytes: Buffer, from: number, to: number): void {
+  #send(choice: ClusterPick, cluster: Cluster, bytes: Buffer, from: number, to: number): void {
     const exchange = this.#exchange;
     const { facts, attempts, request, config, record, answer } = exchange;
     const action = this.#action;
-    const { to: cluster } = choice;
     const protocol = this.#checkUpgrade() ? wireProtocol(cluster, facts, this.#upgrade !== undefined) : undefined;
     if (protocol === undefined) {
       exchange.fail(replyTable.upgradeRefused);
@@ -140,7 +131,7 @@ export class Forwarding {
     }
     const hash = this.#hash(cluster);
     const timeoutMs = responseTimeoutMs(action, facts);
-    attempts.target(cluster, action, protocol, timeoutMs, hash, choice.destination);
+    attempts.target(cluster, action, protocol, timeoutMs, hash, this.#destination);
     exchange.limitDuration(exchangeLimitMs(action, config, facts));
     if (choice.responseMutation !== undefined) answer.mutations = [choice.responseMutation, ...answer.mutations];
     const { requestMutations } = this.#route;

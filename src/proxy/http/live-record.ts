@@ -60,6 +60,11 @@ export class LiveRecord implements ExchangeRecord {
     this.durationMs = steadyMs - this.startedSteadyMs;
   }
 
+  /** When the exchange ended, on the steady clock. */
+  get endedSteadyMs(): number {
+    return this.startedSteadyMs + this.durationMs;
+  }
+
   /** Bodies of HTTP/2 have no framing, so that messages can be counted. */
   countRequest(bytes: Buffer, from: number, to: number): void {
     if (this.#request.isHttp2) (this.#requestCounter ??= new GrpcMessageCounter()).add(bytes, from, to);

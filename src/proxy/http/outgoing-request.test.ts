@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
 import { forwardTo, Harness, retryPolicy, route, tableOf, testConnectionConfig } from "../testing/harness.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
-import type { RequestComposition } from "./compose-request.ts";
+import { ByteBuilder } from "./byte-builder.ts";
+import { composeRequest, type RequestComposition } from "./compose-request.ts";
 import { ExchangeMemory, ReplayBudget } from "./exchange-memory.ts";
 import { OutgoingRequest } from "./outgoing-request.ts";
 
@@ -137,4 +138,25 @@ test("a request without a retry policy is kept up to 64 KiB", () => {
   assert.equal(request.replayable, true);
   request.body(Buffer.alloc(1), 0, 1, false, channel);
   assert.equal(request.replayable, false);
+});
+
+test("a request has the version HTTP/1.1, and the client's own target and host unless these change", () => {
+  const client = new MessageHead();
+  for (const version of ["1.0", "1.1"])
+    for (const target of [undefined, "/b"])
+      for (const host of [undefined, "b.test"])
+        for (const fields of ["host: a\r\nx-a: 1\r\n", "connection: close\r\nhost: a\r\nx-a: 1\r\n"]) {
+          const bytes = Buffer.from(`\r\nPOST /a?b HTTP/${version}\r\n${fields}\r\nbody`, "latin1");
+          assert.ok(scanRequestHead(client, bytes, 0, bytes.length) > 0);
+          const out = new ByteBuilder(8);
+          const plain = composition();
+          composeRequest(out, { ...plain, client: { ...plain.client, head: client }, target, host });
+          const [line, ...lines] = out.view().toString("latin1").split("\r\n");
+          assert.equal(line, `POST ${target ?? "/a?b"} HTTP/1.1`);
+          assert.deepEqual(
+            lines.filter((text) => /^(?:host|x-a|connection)/.test(text)),
+            host === undefined ? ["host: a", "x-a: 1"] : [`host: ${host}`, "x-a: 1"],
+          );
+          assert.deepEqual(lines.slice(-2), ["", ""]);
+        }
 });

@@ -1,3 +1,5 @@
+import { normalizePath, type PathOptions } from "../routing/path.ts";
+
 /** The parts of a request target. */
 export interface RequestTarget {
   readonly path: string;
@@ -41,4 +43,25 @@ function split(pathAndQuery: string, authority: string | undefined): RequestTarg
   const mark = pathAndQuery.indexOf("?");
   if (mark < 0) return { path: pathAndQuery, query: "", hasQuery: false, authority };
   return { path: pathAndQuery.slice(0, mark), query: pathAndQuery.slice(mark + 1), hasQuery: true, authority };
+}
+
+/** A request target as routes and the upstream see it. */
+export interface ReadTarget {
+  /** In normal form. */
+  readonly path: string;
+  readonly query: string;
+  readonly authority: string | undefined;
+  /** The path and query to forward. Undefined means the target as the client sent it. */
+  readonly changed: string | undefined;
+}
+
+/** Parses a request target and normalizes its path. Returns undefined if either is impossible. */
+export function readTarget(method: string, text: string, options: PathOptions): ReadTarget | undefined {
+  const target = parseTarget(method, text);
+  const path = target === undefined ? undefined : normalizePath(target.path, options);
+  if (target === undefined || path === undefined) return undefined;
+  const { query, authority } = target;
+  const differs = method !== "CONNECT" && (path !== target.path || authority !== undefined || text.includes("#"));
+  const changed = target.hasQuery ? `${path}?${query}` : path;
+  return { path, query, authority, changed: differs ? changed : undefined };
 }

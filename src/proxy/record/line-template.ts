@@ -42,7 +42,7 @@ export class HeldLines {
  * The maximum length of a text that is copied character by character. For longer ones a call into the runtime is
  * faster.
  */
-const maxCopiedLetters = 8;
+const maxCopiedLetters = 64;
 const spareBytes = 64;
 const msPerSecond = 1000;
 const millisecondsAt = 20;

@@ -9,7 +9,10 @@ const poolWords = 16_384;
 const bitsOfHalf = 16;
 const halfMask = 0xffff;
 const wordDigits = 8;
-const digits = Uint8Array.from("0123456789abcdef", (digit) => digit.charCodeAt(0));
+/** The two hexadecimal digits of each byte, the first in the lower half. */
+const digits = Uint16Array.from({ length: 256 }, (_, byte) =>
+  Buffer.from(byte.toString(16).padStart(2, "0")).readUInt16LE(),
+);
 const dash = 45;
 /** The bits of a UUID in the halves of its second and third word. */
 const version4 = 0x4000;
@@ -55,11 +58,14 @@ export function writeHex(bytes: Uint8Array, at: number, word: number): void {
   writeHalf(bytes, at + 4, word & halfMask);
 }
 
+/** An element of bytes keeps the lower eight bits of a number. */
 function writeHalf(bytes: Uint8Array, at: number, half: number): void {
-  bytes[at] = digits[half >>> 12] ?? 0;
-  bytes[at + 1] = digits[(half >>> 8) & 15] ?? 0;
-  bytes[at + 2] = digits[(half >>> 4) & 15] ?? 0;
-  bytes[at + 3] = digits[half & 15] ?? 0;
+  const high = digits[half >>> 8] ?? 0;
+  const low = digits[half & 255] ?? 0;
+  bytes[at] = high;
+  bytes[at + 1] = high >>> 8;
+  bytes[at + 2] = low;
+  bytes[at + 3] = low >>> 8;
 }
 
 export const uuidWords = 4;

@@ -61,13 +61,16 @@ const known: readonly (readonly [string, FieldKind])[] = [
 ];
 
 interface Candidate {
-  readonly name: string;
+  /** The bytes of the name, because a loop reads them faster than the letters of a string. */
+  readonly name: Uint8Array;
   readonly kind: FieldKind;
 }
 
 const longestKnown = 23;
 const byLength: readonly (readonly Candidate[])[] = Array.from({ length: longestKnown + 1 }, (_, length) =>
-  known.filter(([name]) => name.length === length).map(([name, kind]) => ({ name, kind })),
+  known
+    .filter(([name]) => name.length === length)
+    .map(([name, kind]) => ({ name: new TextEncoder().encode(name), kind })),
 );
 const none: readonly Candidate[] = [];
 
@@ -81,12 +84,22 @@ export function equalsIgnoringCase(bytes: Uint8Array, start: number, name: strin
   return true;
 }
 
+/** Like {@link equalsIgnoringCase}. */
+function isNamed(bytes: Uint8Array, start: number, name: Uint8Array): boolean {
+  for (let index = 0; index < name.length; index += 1) {
+    let byte = bytes[start + index] ?? 0;
+    if (byte >= 65 && byte <= 90) byte |= 32;
+    if (byte !== name[index]) return false;
+  }
+  return true;
+}
+
 export function fieldKindOf(bytes: Uint8Array, start: number, end: number): FieldKind {
   const length = end - start;
   const candidates = length <= longestKnown ? (byLength[length] ?? none) : none;
   for (let index = 0; index < candidates.length; index += 1) {
     const candidate = candidates[index];
-    if (candidate !== undefined && equalsIgnoringCase(bytes, start, candidate.name)) return candidate.kind;
+    if (candidate !== undefined && isNamed(bytes, start, candidate.name)) return candidate.kind;
   }
   if (length > 8 && equalsIgnoringCase(bytes, start, "x-envoy-")) return fieldKinds.envoy;
   return fieldKinds.other;

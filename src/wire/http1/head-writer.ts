@@ -94,6 +94,7 @@ export class HeadWriter {
     head.lineEnds[field] = this.#at;
     const kind = usual === undefined ? fieldKindOf(this.#bytes, nameStart, nameEnd) : usual.kind;
     head.kinds[field] = kind;
+    head.nameLengths |= 1 << name.length;
     head.fieldCount = field + 1;
     return kind === fieldKinds.other || noteField(head, field, kind);
   }

@@ -36,6 +36,8 @@ export class MessageHead {
   /** The positions after each header's CRLF. A header's line begins at its name. */
   readonly lineEnds: Int32Array;
   readonly kinds: Uint8Array;
+  /** A bit for the length of each name, modulo 32. It shows at once that most names are absent. */
+  nameLengths = 0;
 
   /** The minor version of HTTP/1.x: 0 or 1. */
   minorVersion = 1;
@@ -76,6 +78,7 @@ export class MessageHead {
     this.bytes = bytes;
     this.start = start;
     this.fieldCount = 0;
+    this.nameLengths = 0;
     this.contentLength = -1;
     this.chunked = false;
     this.connectionClose = false;
@@ -117,10 +120,11 @@ export class MessageHead {
 
   /** The first field with that name (lower case) at or after `from`. -1 if there is none. */
   find(name: string, from = 0): number {
+    const { length } = name;
+    if ((this.nameLengths & (1 << length)) === 0) return -1;
     for (let field = from; field < this.fieldCount; field += 1) {
       const start = this.nameStarts[field] ?? 0;
-      if ((this.nameEnds[field] ?? 0) - start === name.length && equalsIgnoringCase(this.bytes, start, name))
-        return field;
+      if ((this.nameEnds[field] ?? 0) - start === length && equalsIgnoringCase(this.bytes, start, name)) return field;
     }
     return -1;
   }

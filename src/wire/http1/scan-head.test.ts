@@ -176,3 +176,16 @@ test("responses are parsed with status and optional reason, and malformed ones r
     assert.equal(scanText(text), headRefused, text);
   }
 });
+
+test("a field is found by its name, whatever the lengths of the names are", () => {
+  const head = new MessageHead();
+  for (let length = 1; length <= 100; length += 1) {
+    const name = "x".repeat(length);
+    assert.ok(scan(crlf(`GET / HTTP/1.1\nhost: a\n${name}: 1\n\n`), head) > 0);
+    assert.deepEqual([head.find(name), head.get(name), head.find("host")], [1, "1", 0]);
+    for (const other of [`${name}x`, `${name}${"x".repeat(32)}`, "y".repeat(length), "y".repeat(length + 1)])
+      assert.equal(head.find(other), -1);
+  }
+  assert.ok(scan(crlf("GET / HTTP/1.1\nhost: a\n\n"), head) > 0);
+  assert.equal(head.find("x".repeat(100)), -1);
+});

@@ -174,6 +174,7 @@ export function scanFields(head: MessageHead, bytes: Buffer, start: number, end:
     lineEnds[field] = at;
     const kind = fieldKindOf(bytes, nameStart, nameEnd);
     kinds[field] = kind;
+    head.nameLengths |= 1 << (nameEnd - nameStart);
     head.fieldCount = field + 1;
     if (kind !== fieldKinds.other && !noteField(head, field, kind)) return headRefused;
   }
