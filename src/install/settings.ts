@@ -33,6 +33,8 @@ export interface InstallSettings {
   readonly meshConfig: Readonly<Record<string, unknown>>;
   /** The API group of ServiceExports. Absent means the pilot's variable MCS_API_GROUP, or the API's own. */
   readonly multiClusterGroup?: string;
+  /** The source of the volume with the mesh's root. Absent means that the values name it. */
+  readonly rootSource?: Readonly<Record<string, unknown>>;
   readonly values: Readonly<Record<string, unknown>>;
   readonly base: ComponentSpec;
   readonly pilot: ComponentSpec;
@@ -420,6 +422,7 @@ const actedOn: readonly string[] = [
     "updateStrategy",
     "peerCaCrl.enabled",
     "resourceQuotas",
+    "trustBundleName",
   ].map((name) => `ztunnel.${name}`),
 ];
 
