@@ -2,16 +2,24 @@
 // the notes of our own charts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parseAllDocuments } from "yaml";
 import chartValues from "#generated/install/chart-values.json" with { type: "json" };
 import type { Pod } from "../src/api/kubernetes/index.ts";
 import type { UntypedObject } from "../src/api/index.ts";
 import { isTree, messageOf } from "../src/base/index.ts";
 import { canonicalQuantity } from "../src/cluster/schema/quantity.ts";
+import { renderChart } from "../src/cli/charts/render-chart.ts";
 import { readGatewayPodValues } from "../src/controlplane/gateways/index.ts";
 import { injectPod, readInjectionSettings, readMeshForInjection } from "../src/inject/index.ts";
 import { defaultValues } from "../src/install/default-values.ts";
 import { mergeTrees } from "../src/install/merge.ts";
-import { renderDefaultRevision, renderInstall, resolveSettings } from "../src/install/index.ts";
+import {
+  renderCharts,
+  renderDefaultRevision,
+  renderInstall,
+  resolveSettings,
+  type Chart,
+} from "../src/install/index.ts";
 import { operatorPathOf } from "../src/install/upstream-values.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
@@ -186,6 +194,68 @@ test("every value of upstream's charts changes an installation, or a message nam
       if (!hasEffect && explained[path] === undefined) silent.push(`${chart}: ${path}`);
     }
   assert.deepEqual(silent, [], `${chartValues.release}: these values have no effect, and no message names them`);
+});
+
+/** The probes that only a chart needs, by the chart's own names. */
+const chartProbes: Readonly<Record<string, Probe>> = {
+  "istiod: cni.enabled": { value: true },
+  "istiod: cni.provider": { value: "multus", beside: { cni: { enabled: true } } },
+  "istiod: pilot.cni.enabled": { value: true },
+  "istiod: pilot.cni.provider": { value: "multus", beside: { cni: { enabled: true } } },
+  "istiod: pilot.env": { value: { OWN: "x" } },
+  "gateway: podDisruptionBudget": { value: { minAvailable: 1 }, beside: { autoscaling: { minReplicas: 2 } } },
+  "gateway: autoscaling.targetMemoryUtilizationPercentage": { value: 70 },
+  "gateway: minReadySeconds": { value: 3 },
+  "gateway: replicaCount": { value: 3, beside: { autoscaling: { enabled: false } } },
+};
+
+function chartProbe(chart: string, name: string): Probe {
+  const own = chartProbes[`${chart}: ${name}`];
+  if (own !== undefined) return own;
+  if (chart !== "gateway") return probes[operatorPathOf(chart as "istiod", name)] ?? {};
+  return name.startsWith("networkGatewayPorts.") ? { beside: { networkGateway: "far" } } : {};
+}
+
+function notedBy(chart: Chart): ReadonlySet<string> {
+  const list = /range \$path := list (.*) \}\}/.exec(chart.files.get("templates/NOTES.txt") ?? "")?.[1] ?? "";
+  return new Set([...list.matchAll(/"([^"]+)"/g)].map(([, path = ""]) => path));
+}
+
+/** What a chart writes, and the pods that injection makes with it, or why it refuses the values. */
+function chartOutcome(chart: Chart, values: Tree): string {
+  const release = { name: "mesh", namespace: "istio-system", values, skipDefinitions: false };
+  const rendered = outcomeOrError(() =>
+    parseAllDocuments(renderChart(chart, release), { version: "1.1" }).map((document) => document.toJS() as unknown),
+  );
+  if (!Array.isArray(rendered)) return JSON.stringify(rendered);
+  const objects = rendered as UntypedObject[];
+  const repeats = ({ kind, metadata: { name = "" } }: UntypedObject): boolean =>
+    kind === "ConfigMap" && /^(values|istio-sidecar-injector)/.test(name);
+  return JSON.stringify([objects.filter((object) => !repeats(object)), injected(objects)]);
+}
+
+test("every value of upstream's charts changes what our chart writes or injection makes of it, or its notes name it", () => {
+  const customResources = { istio: [definition], rollout: [], banzai: [] };
+  const charts = renderCharts({ hub: "h", version: "1.2.3", customResources });
+  const silent = Object.entries(chartValues.charts).flatMap(([name, values]) => {
+    const chart = charts.find((each) => each.name === name);
+    assert.ok(chart, name);
+    const noted = notedBy(chart);
+    const plain = new Map<string, string>();
+    const plainly = (beside: Tree): string => {
+      const key = JSON.stringify(beside);
+      const outcome = plain.get(key) ?? chartOutcome(chart, beside);
+      plain.set(key, outcome);
+      return outcome;
+    };
+    return Object.entries<unknown>(values).flatMap(([path, value]) => {
+      const { value: wanted = changed(value), beside = {} } = chartProbe(name, path);
+      const given = mergeTrees(beside, at(path, wanted)) as Tree;
+      const isSilent = !noted.has(path) && chartOutcome(chart, given) === plainly(beside);
+      return isSilent && explained[operatorPathOf(name as "istiod", path)] === undefined ? [`${name}: ${path}`] : [];
+    });
+  });
+  assert.deepEqual(silent, [], `${chartValues.release}: no effect, and not in the notes`);
 });
 
 test("the injector and the charts have the same defaults", () => {

@@ -1,5 +1,5 @@
 import { isTree } from "../base/index.ts";
-import { istioTokenVolume } from "../api/istio/index.ts";
+import { istioTokenVolume, rootSource } from "../api/istio/index.ts";
 import type { Container, EnvVar, SecurityContext, Volume } from "../api/kubernetes/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
 import type { Resources } from "./injection-settings.ts";
@@ -322,15 +322,4 @@ function ownVolumes(input: TemplateInput, type: "sidecar" | "router"): Volume[] 
         ]
       : []),
   ];
-}
-
-/** The source of the mesh's root in a pod. */
-function rootSource({ clusterTrustBundle, trustBundleName }: TemplateInput["values"]): Omit<Volume, "name"> {
-  const named = (fallback: string): string => (trustBundleName === "" ? fallback : trustBundleName);
-  if (!clusterTrustBundle) return { configMap: { name: named("istio-ca-root-cert") } };
-  return {
-    projected: {
-      sources: [{ clusterTrustBundle: { name: `istio.io:istiod-ca:${named("root-cert")}`, path: "root-cert.pem" } }],
-    },
-  };
 }

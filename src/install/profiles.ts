@@ -70,7 +70,16 @@ export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
    */
   ambient: over({
     components: { cni: on, ztunnel: on },
-    meshConfig: { defaultConfig: { proxyMetadata: { ISTIO_META_ENABLE_HBONE: "true" } } },
+    meshConfig: {
+      defaultConfig: { proxyMetadata: { ISTIO_META_ENABLE_HBONE: "true" } },
+      // Services with this label are those of all clusters, where ambient has several networks.
+      serviceScopeConfigs: [
+        {
+          servicesSelector: { matchExpressions: [{ key: "istio.io/global", operator: "In", values: ["true"] }] },
+          scope: "GLOBAL",
+        },
+      ],
+    },
     values: {
       pilot: { env: { PILOT_ENABLE_AMBIENT: "true" }, cni: { enabled: true } },
       cni: { ambient: { enabled: true } },

@@ -1,6 +1,6 @@
 import { textAt, treeAt, valueAt } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
-import { istioLabels, type ComponentSpec, type KubernetesSettings } from "../api/istio/index.ts";
+import { istioLabels, rootSource, type ComponentSpec, type KubernetesSettings } from "../api/istio/index.ts";
 import { mergeTrees } from "./merge.ts";
 import type { InstallSettings } from "./settings.ts";
 import { numberAt } from "./settings.ts";
@@ -84,6 +84,23 @@ export function imageOf(program: string, component: ComponentSpec, settings: Ins
 
 export function clusterName(settings: InstallSettings): string {
   return textAt(settings.values, "global", "multiCluster", "clusterName") ?? "Kubernetes";
+}
+
+/** The volume with the mesh's root, from where the control plane puts it. A component's own values come first. */
+export function rootVolume(settings: InstallSettings, own?: Tree): Tree {
+  const { values } = settings;
+  const source =
+    settings.rootSource ??
+    rootSource({
+      clusterTrustBundle: usesTrustBundle(own) || usesTrustBundle(treeAt(values, "pilot")),
+      trustBundleName: textAt(own, "trustBundleName") ?? textAt(values, "global", "trustBundleName") ?? "",
+    });
+  return { name: "istiod-ca-cert", ...source };
+}
+
+/** Whether a component's environment says that a ClusterTrustBundle holds the mesh's root, instead of ConfigMaps. */
+export function usesTrustBundle(own: Tree | undefined): boolean {
+  return String(valueAt(own, "env", "ENABLE_CLUSTER_TRUST_BUNDLE_API")) === "true";
 }
 
 /** Converts `{ A: "1" }` to env entries. */

@@ -423,6 +423,19 @@ test("the injector's ConfigMap contains the values that injection reads and the 
   );
 });
 
+test("the ambient profile makes Services with the label istio.io/global those of all clusters, as upstream's does", () => {
+  const scopesOf = (spec: object): unknown => {
+    const { data } = find(render(spec).objects, "ConfigMap", "istio") as unknown as { data: { mesh: string } };
+    return valueAt(parse(data.mesh), "serviceScopeConfigs");
+  };
+  const wanted = { key: "istio.io/global", operator: "In", values: ["true"] };
+  assert.deepEqual(scopesOf({ profile: "ambient" }), [
+    { servicesSelector: { matchExpressions: [wanted] }, scope: "GLOBAL" },
+  ]);
+  assert.equal(scopesOf({ profile: "default" }), undefined);
+  assert.deepEqual(scopesOf({ profile: "ambient", meshConfig: { serviceScopeConfigs: [] } }), []);
+});
+
 test("a gateway of the ambient profile speaks HBONE, and takes its ports and size from the values", () => {
   const { objects } = render({
     profile: "ambient",
@@ -592,19 +605,21 @@ test("OpenShift gets the right to its privileged constraints, the SELinux type o
   );
 });
 
-test("the CNI agent takes SELinux options and a seccomp profile from its values", () => {
-  const own = { seLinuxOptions: { type: "spc_t" }, seccompProfile: { type: "Unconfined" } };
-  const { objects } = render({ profile: "ambient", values: { cni: own } });
-  const { spec } = find(objects, "DaemonSet", "istio-cni-node") as unknown as {
-    spec: { template: { spec: { containers: { securityContext: object }[] } } };
+test("the CNI agent takes SELinux options and a seccomp profile from its values, and stays unconfined without a type", () => {
+  const contextOf = (cni: object): object | undefined => {
+    const { spec } = find(render({ profile: "ambient", values: { cni } }).objects, "DaemonSet", "istio-cni-node") as {
+      spec?: { template: { spec: { containers: { securityContext: object }[] } } };
+    };
+    return spec?.template.spec.containers[0]?.securityContext;
   };
-  assert.deepEqual(spec.template.spec.containers[0]?.securityContext, {
-    privileged: true,
-    readOnlyRootFilesystem: true,
-    runAsUser: 0,
-    runAsGroup: 0,
-    ...own,
+  const plain = { privileged: true, readOnlyRootFilesystem: true, runAsUser: 0, runAsGroup: 0 };
+  const own = { seLinuxOptions: { type: "own_t" }, seccompProfile: { type: "Unconfined" } };
+  assert.deepEqual(contextOf(own), { ...plain, ...own });
+  assert.deepEqual(contextOf({ seLinuxOptions: { level: "s0" } }), {
+    ...plain,
+    seLinuxOptions: { type: "spc_t", level: "s0" },
   });
+  assert.deepEqual(contextOf({}), plain);
 });
 
 test("an unknown platform is refused, because its nodes would silently get the usual folders", () => {

@@ -33,6 +33,8 @@ export interface InstallSettings {
   readonly meshConfig: Readonly<Record<string, unknown>>;
   /** The API group of ServiceExports. Absent means the pilot's variable MCS_API_GROUP, or the API's own. */
   readonly multiClusterGroup?: string;
+  /** The source of the volume with the mesh's root. Absent means that the values name it. */
+  readonly rootSource?: Readonly<Record<string, unknown>>;
   readonly values: Readonly<Record<string, unknown>>;
   readonly base: ComponentSpec;
   readonly pilot: ComponentSpec;
@@ -214,9 +216,18 @@ export function hasAgent({ components, values }: IstioOperatorSpec): boolean {
   return components?.cni?.enabled === true || valueAt(values, "istio_cni", "enabled") === true;
 }
 
+/** Given options without a type would take the agent, which is privileged, its type without confinement. */
+function agentTypeDefault({ values }: IstioOperatorSpec): unknown {
+  const given = treeAt(values, "cni", "seLinuxOptions") ?? {};
+  return Object.keys(given).length === 0 ? {} : { cni: { seLinuxOptions: { type: "spc_t" } } };
+}
+
 function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: InstallDefaults): InstallSettings {
   const { components = {} } = spec;
-  const ownDefaults = mergeTrees(defaultValues, hasAgent(spec) ? redirectByAgent : {});
+  const ownDefaults = [hasAgent(spec) ? redirectByAgent : {}, agentTypeDefault(spec)].reduce<unknown>(
+    mergeTrees,
+    defaultValues,
+  );
   const values = mergeTrees(ownDefaults, spec.values ?? {}) as InstallSettings["values"];
   const revision = spec.revision ?? textAt(values, "revision") ?? "";
   const namespace = spec.namespace ?? textAt(spec.values, "global", "istioNamespace") ?? "istio-system";
@@ -420,6 +431,7 @@ const actedOn: readonly string[] = [
     "updateStrategy",
     "peerCaCrl.enabled",
     "resourceQuotas",
+    "trustBundleName",
   ].map((name) => `ztunnel.${name}`),
 ];
 

@@ -23,6 +23,9 @@ const sharedParts: ReadonlySet<string> = new Set([
   "telemetry",
 ]);
 
+/** Values on which `serin install` acts, and no chart: those of a control plane in another cluster. */
+const installerOnly: ReadonlySet<string> = new Set(["global.remotePilotAddress"]);
+
 /** Whether a chart reads the value by other means than `$v`. */
 function isReadElsewhere(chart: UpstreamChart, path: string): boolean {
   return path === "profile" || (chart === "istiod" && path === "compatibilityVersion");
@@ -47,6 +50,6 @@ export function unreadValues(chart: UpstreamChart, templates: string): string[] 
     if (isReadElsewhere(chart, own) || read.some((known) => `${known}.`.startsWith(`${own}.`))) return false;
     // A part that goes on as a whole, such as `global`, may hold values that nothing reads there.
     const inPart = read.some((known) => own.startsWith(`${known}.`));
-    return !inPart || (chart !== "gateway" && !isActedOn(operatorPathOf(chart, path)));
+    return !inPart || installerOnly.has(path) || (chart !== "gateway" && !isActedOn(operatorPathOf(chart, path)));
   });
 }

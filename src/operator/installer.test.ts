@@ -419,7 +419,8 @@ test("an agent that does not end appears in the error", async () => {
   await install(cluster, ["profile=ambient"]);
   cluster.put("Pod", {
     metadata: { name: "istio-cni-node-1", namespace: "istio-system", labels: { "k8s-app": "istio-cni-node" } },
-  });
+    spec: { nodeName: "worker-7", containers: [] },
+  } as KubernetesObject);
   let nowMs = 0;
   const clock: Clock = {
     ...systemClock,
@@ -434,7 +435,7 @@ test("an agent that does not end appears in the error", async () => {
     onRemoved: () => undefined,
     onWait: (text) => void messages.push(text),
   });
-  assert.match(messages.join(""), /did not end.*istio-cni-node-1/);
+  assert.match(messages.join(""), /did not end.*: istio-cni-node-1 on worker-7\. A node with the plugin/);
   assert.deepEqual(cluster.names("DaemonSet"), []);
 });
 
@@ -446,6 +447,42 @@ test("a component that stays unready holds up no other's webhooks, and its error
     /^SerinError: Deployment serin-system\/serin-rollout was not ready after 60 s: /,
   );
   assert.ok(cluster.names("MutatingWebhookConfiguration").includes("istio-sidecar-injector"));
+});
+
+test("the node of an agent that was not ready is named, because nobody removed the CNI plugin there", async () => {
+  const cluster = new MemoryCluster();
+  await install(cluster, ["profile=ambient"]);
+  const labels = { "k8s-app": "istio-cni-node" };
+  for (const [name, status] of [
+    ["worker-1", "True"],
+    ["worker-2", "False"],
+  ] as const)
+    cluster.put("Pod", {
+      metadata: { name: `agent-${name}`, namespace: "istio-system", labels },
+      spec: { nodeName: name, containers: [] },
+      status: { conditions: [{ type: "Ready", status }] },
+    } as KubernetesObject);
+  let nowMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    steadyMs: () => nowMs,
+    sleep: (ms) => {
+      const deletionTimestamp = "2026-01-01T00:00:00Z";
+      for (const name of ["agent-worker-1", "agent-worker-2"])
+        cluster.put("Pod", { metadata: { name, namespace: "istio-system", deletionTimestamp } });
+      return Promise.resolve(void (nowMs += ms));
+    },
+  };
+  const messages: string[] = [];
+  await removeInstalled({
+    client: cluster,
+    clock,
+    selection: "everything",
+    onRemoved: () => undefined,
+    onWait: (text) => void messages.push(text),
+  });
+  assert.equal(messages.length, 1);
+  assert.match(messages[0] ?? "", /may not have cleaned up their nodes: agent-worker-2 on worker-2\. /);
 });
 
 test("an installation whose pods cannot start fails early with the kubelet's reason", async () => {

@@ -1,4 +1,4 @@
-import { podKind } from "../api/kubernetes/index.ts";
+import { podKind, type Pod } from "../api/kubernetes/index.ts";
 import type { KubernetesObject } from "../api/index.ts";
 import type { Clock } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
@@ -16,22 +16,27 @@ export interface PodsGoneOptions {
 
 const pollMs = 250;
 
-/** Waits until a workload that was deleted has no pods. Returns the names of those that remain after the wait. */
+/** Waits until a workload that was deleted has no pods. Returns those that remain after the wait. */
 export async function podsLeft(
   { client, clock, patienceMs }: PodsGoneOptions,
-  { metadata, spec }: SelectingWorkload,
-): Promise<readonly string[]> {
+  workload: SelectingWorkload,
+): Promise<readonly Pod[]> {
+  const deadline = clock.steadyMs() + patienceMs;
+  for (;;) {
+    const items = await podsOf(client, workload);
+    if (items.length === 0 || clock.steadyMs() > deadline) return items;
+    await clock.sleep(pollMs);
+  }
+}
+
+/** The pods that a workload selects. */
+export async function podsOf(client: KubeClient, { metadata, spec }: SelectingWorkload): Promise<readonly Pod[]> {
   const labels = Object.entries(spec?.selector?.matchLabels ?? {}).map((pair) => pair.join("="));
   // An empty selector would match every pod.
   if (labels.length === 0) return [];
-  const deadline = clock.steadyMs() + patienceMs;
-  for (;;) {
-    const { items } = await client.list(podKind, {
-      namespace: metadata.namespace ?? "",
-      labelSelector: labels.join(","),
-    });
-    if (items.length === 0) return [];
-    if (clock.steadyMs() > deadline) return items.map((pod) => pod.metadata.name ?? "");
-    await clock.sleep(pollMs);
-  }
+  const { items } = await client.list(podKind, {
+    namespace: metadata.namespace ?? "",
+    labelSelector: labels.join(","),
+  });
+  return items;
 }

@@ -1,9 +1,9 @@
 import { istioLabels } from "../api/istio/index.ts";
-import { daemonSetKind, type DaemonSet } from "../api/kubernetes/index.ts";
+import { daemonSetKind, type DaemonSet, type Pod } from "../api/kubernetes/index.ts";
 import type { KubernetesObject } from "../api/index.ts";
 import type { Clock } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-import { podsLeft } from "./pods-gone.ts";
+import { podsLeft, podsOf } from "./pods-gone.ts";
 
 export interface ReleaseOptions {
   readonly client: KubeClient;
@@ -34,13 +34,24 @@ export async function releasePods(options: ReleaseOptions): Promise<number> {
   );
   for (const agent of agents) {
     const { name = "", namespace = "" } = agent.metadata;
+    const unready = (await podsOf(client, agent)).filter(isUnready);
     // With foreground deletion the agents still find their DaemonSet, with a deletion timestamp, and release their
     // pods. If it were gone, they would leave the pods in the mesh.
     await client.delete(daemonSetKind, name, namespace, { propagationPolicy: "Foreground" });
-    const left = await podsLeft({ client, clock, patienceMs }, agent);
-    if (left.length > 0)
-      onWait(`these CNI agents did not end, and may not have released the pods of their nodes: ${left.join(", ")}`);
+    const left = [...unready, ...(await podsLeft({ client, clock, patienceMs }, agent))];
+    if (left.length > 0) onWait(uncleanNodes(left));
     onRemoved({ kind: daemonSetKind.kind, metadata: agent.metadata });
   }
   return agents.length;
+}
+
+/** An agent that does not work, for example on a node that is off, cleans nothing up. */
+function isUnready({ status }: Pod): boolean {
+  const ready = status?.conditions?.find(({ type }) => type === "Ready");
+  return ready !== undefined && ready.status !== "True";
+}
+
+function uncleanNodes(agents: readonly Pod[]): string {
+  const names = new Set(agents.map(({ metadata, spec }) => `${metadata.name ?? ""} on ${spec?.nodeName ?? "no node"}`));
+  return `these CNI agents were not ready or did not end, and may not have cleaned up their nodes: ${[...names].join(", ")}. A node with the plugin and without an agent starts no pod. For such a node: when it is ready, run serin install and serin uninstall --purge again, or remove the plugin serin-cni by hand from the file of its CNI configuration, for example in /etc/cni/net.d`;
 }

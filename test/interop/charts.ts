@@ -84,6 +84,8 @@ export async function useCharts(walkthrough: Walkthrough, major: "3" | "4"): Pro
   const { lab } = walkthrough;
   const ok = walkthrough.ok.bind(walkthrough);
   await emptyCluster(walkthrough);
+  // The Secret of a private registry must be there before the first pod.
+  await ok("kubectl create namespace serin-system");
   const server = lab.spawnInShell(["serin", "charts", "serve", "--port", String(chartPort)]);
   try {
     await eventually(
@@ -104,6 +106,7 @@ export async function useCharts(walkthrough: Walkthrough, major: "3" | "4"): Pro
     for (const { name, namespace } of releases.toReversed())
       await ok(`${helm} uninstall ${name} -n ${namespace} --wait`);
     await nothingIsLeft(walkthrough);
+    assert.match(await ok("kubectl get namespace serin-system"), /Active/);
   } finally {
     const ended = new Promise((resolve) => server.once("close", resolve));
     server.kill("SIGTERM");

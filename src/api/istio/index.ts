@@ -144,7 +144,9 @@ export {
   istioTokenVolume,
   meshWaypointAnnotations,
   resolveRevision,
+  rootSource,
   type RevisionLabels,
+  type RootPlace,
 } from "./labels.ts";
 export type { FileLogProvider, GrpcLogProvider, OpenTelemetryLogProvider } from "./access-log-provider.ts";
 export type { GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./authorization-provider.ts";

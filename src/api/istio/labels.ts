@@ -87,6 +87,21 @@ export const istioAnnotations = {
   proxyConfig: "proxy.istio.io/config",
 } as const;
 
+/** Where pods find the mesh's root: in a ConfigMap or in a ClusterTrustBundle, under the usual name or another one. */
+export interface RootPlace {
+  readonly clusterTrustBundle: boolean;
+  /** `global.trustBundleName`. Empty means the usual name. */
+  readonly trustBundleName: string;
+}
+
+/** The source of the volume with the mesh's root. Without it, a pod does not start. */
+export function rootSource({ clusterTrustBundle, trustBundleName }: RootPlace) {
+  const named = (fallback: string): string => (trustBundleName === "" ? fallback : trustBundleName);
+  if (!clusterTrustBundle) return { configMap: { name: named("istio-ca-root-cert") } };
+  const bundle = { name: `istio.io:istiod-ca:${named("root-cert")}`, path: "root-cert.pem" };
+  return { projected: { sources: [{ clusterTrustBundle: bundle }] } };
+}
+
 /** The volume with the token by which a component of the mesh shows its service account to the CA and to xDS. */
 export function istioTokenVolume(audience: string) {
   const serviceAccountToken = { audience, expirationSeconds: 43_200, path: "istio-token" };

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseAllDocuments } from "yaml";
+import { parse, parseAllDocuments } from "yaml";
 import { describeError } from "../../base/index.ts";
-import { renderInstall, resolveSettings } from "../../install/index.ts";
+import { renderCharts, renderInstall, resolveSettings } from "../../install/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext } from "../testing/fake-context.ts";
 import { helmFunctions } from "./helm-functions.ts";
@@ -253,6 +253,16 @@ test("a chart takes the platform from either of upstream's two places, and the u
   assert.deepEqual(await rolesOf(""), []);
 });
 
+test("the agent's SELinux options without a type leave it unconfined, as it is without options", async () => {
+  const contextOf = async (flags: string): Promise<unknown> => {
+    const [container] = podOf((await template(`cni cni${flags}`)).find(({ kind }) => kind === "DaemonSet")).containers;
+    return (container as unknown as { securityContext: Record<string, unknown> }).securityContext["seLinuxOptions"];
+  };
+  assert.deepEqual(await contextOf(" --set seLinuxOptions.level=s0"), { level: "s0", type: "spc_t" });
+  assert.deepEqual(await contextOf(" --set seLinuxOptions.type=own_t"), { type: "own_t" });
+  assert.equal(await contextOf(""), null);
+});
+
 test("numbers and percentages of rolling updates keep their type, and a 0 of the user's is no absent value", async () => {
   const strategyOf = async (chart: string, kind: string, flags: string): Promise<unknown> => {
     const workload = (await template(`r ${chart}${flags}`)).find((object) => object.kind === kind);
@@ -269,4 +279,189 @@ test("numbers and percentages of rolling updates keep their type, and a 0 of the
     " --set updateStrategy.rollingUpdate.maxSurge=0 --set updateStrategy.rollingUpdate.maxUnavailable=50%";
   assert.deepEqual(await strategyOf("ztunnel", "DaemonSet", inPlace), { maxSurge: 0, maxUnavailable: "50%" });
   assert.deepEqual(await strategyOf("cni", "DaemonSet", " --set rollingMaxUnavailable=10%"), { maxUnavailable: "10%" });
+});
+
+test("nothing counts a gateway's pods beside a DaemonSet, or beside what scales its Deployment", async () => {
+  const made = async (flags: string): Promise<unknown> => {
+    const objects = await template(`gw gateway -n ingress${flags}`);
+    const workload = objects.find(({ kind }) => kind === "Deployment" || kind === "DaemonSet");
+    const scaler = objects.find(({ kind }) => kind === "HorizontalPodAutoscaler");
+    return [workload?.kind, workload?.spec?.["replicas"], scaler?.kind];
+  };
+  const fixed = " --set autoscaling.enabled=false";
+  assert.deepEqual(await made(""), ["Deployment", undefined, "HorizontalPodAutoscaler"]);
+  assert.deepEqual(await made(" --set kind=DaemonSet"), ["DaemonSet", undefined, undefined]);
+  assert.deepEqual(await made(` --set kind=DaemonSet${fixed} --set replicaCount=2`), [
+    "DaemonSet",
+    undefined,
+    undefined,
+  ]);
+  assert.deepEqual(await made(fixed), ["Deployment", undefined, undefined]);
+  assert.deepEqual(await made(`${fixed} --set replicaCount=null`), ["Deployment", undefined, undefined]);
+  assert.deepEqual(await made(`${fixed} --set replicaCount=0`), ["Deployment", 0, undefined]);
+});
+
+test("a gateway gets a budget only with a second pod, so that the node of its only pod can be drained", async () => {
+  const budgets = async (flags: string): Promise<number> => {
+    const objects = await template(`gw gateway -n ingress --set podDisruptionBudget.minAvailable=1${flags}`);
+    return objects.filter(({ kind }) => kind === "PodDisruptionBudget").length;
+  };
+  assert.equal(await budgets(""), 0);
+  assert.equal(await budgets(" --set autoscaling.enabled=false"), 0);
+  assert.equal(await budgets(" --set autoscaling.minReplicas=2"), 1);
+  assert.equal(await budgets(" --set autoscaling.enabled=false --set replicaCount=2"), 1);
+});
+
+test("upstream's empty values of a gateway's Service, and fields of another type of Service, are left out", async () => {
+  const upstream = `
+    service:
+      type: ClusterIP
+      clusterIP: ""
+      loadBalancerClass: internal
+      loadBalancerSourceRanges: []
+      allocateLoadBalancerNodePorts: false
+      healthCheckNodePort:
+      externalIPs: []
+      ipFamilyPolicy: ""
+      ipFamilies: []
+  `;
+  const fieldsOf = async (flags: string): Promise<readonly string[]> => {
+    const objects = await template(`gw gateway -n ingress -f upstream.yaml${flags}`, { "upstream.yaml": upstream });
+    return Object.keys(objects.find(({ kind }) => kind === "Service")?.spec ?? {}).sort();
+  };
+  assert.deepEqual(await fieldsOf(""), ["ports", "selector", "type"]);
+  assert.deepEqual(await fieldsOf(" --set service.type=LoadBalancer --set service.ipFamilyPolicy=PreferDualStack"), [
+    "allocateLoadBalancerNodePorts",
+    "ipFamilyPolicy",
+    "loadBalancerClass",
+    "ports",
+    "selector",
+    "type",
+  ]);
+  await refused(
+    "gw gateway -n ingress --set service.ports=null",
+    "service.ports: must list the ports of the Service, because networkGateway is not set",
+  );
+});
+
+test("an autoscaler without a share of the CPU scales by the memory alone", async () => {
+  const flags =
+    "--set autoscaling.targetCPUUtilizationPercentage=null --set autoscaling.targetMemoryUtilizationPercentage=70";
+  const objects = await template(`gw gateway -n ingress ${flags}`);
+  const scaler = objects.find(({ kind }) => kind === "HorizontalPodAutoscaler")?.spec as {
+    readonly metrics: readonly { readonly resource: { readonly name: string } }[];
+  };
+  assert.deepEqual(
+    scaler.metrics.map(({ resource }) => resource.name),
+    ["memory"],
+  );
+});
+
+test("null takes a limit of a container away, in each chart", async () => {
+  for (const [chart, kind] of [
+    ["gateway", "Deployment"],
+    ["istiod", "Deployment"],
+    ["ztunnel", "DaemonSet"],
+    ["cni", "DaemonSet"],
+  ] as const) {
+    const values = "resources: { requests: { memory: 9Mi }, limits: { cpu: null, memory: 1Gi } }";
+    const objects = await template(`r ${chart} -f own.yaml`, { "own.yaml": values });
+    const [container] = podOf(objects.find((object) => object.kind === kind)).containers;
+    const { limits, requests } = (container as unknown as { resources: Record<string, Record<string, string>> })
+      .resources;
+    assert.deepEqual([limits, requests?.["memory"]], [{ memory: "1Gi" }, "9Mi"], chart);
+  }
+});
+
+test("a label, an annotation, a node's label or a variable of the user's replaces the chart's own, and stands there once", async () => {
+  interface Template {
+    readonly metadata: { readonly labels: Record<string, string>; readonly annotations: Record<string, string> };
+    readonly spec: {
+      readonly nodeSelector: Record<string, string>;
+      readonly containers: readonly { readonly env: readonly { readonly name: string; readonly value?: string }[] }[];
+    };
+  }
+  const templateOf = (objects: readonly Rendered[], kind: string): Template => {
+    const found = objects.find((object) => object.kind === kind);
+    assert.ok(found?.spec);
+    return found.spec["template"] as Template;
+  };
+  const own = `
+    podLabels: { istio.io/dataplane-mode: ambient, tier: 1 }
+    podAnnotations: { prometheus.io/scrape: false, prometheus.io/path: null }
+    nodeSelector: { kubernetes.io/os: linux, gpu: true }
+    env: { CLUSTER_ID: far, ISTIO_META_CLUSTER_ID: far, REVISION: other }
+  `;
+  for (const [chart, kind] of [
+    ["istiod", "Deployment"],
+    ["ztunnel", "DaemonSet"],
+  ] as const) {
+    // The parser refuses repeated keys.
+    const objects = await template(`r ${chart} -f own.yaml`, { "own.yaml": own });
+    const { metadata, spec } = templateOf(objects, kind);
+    assert.equal(metadata.labels["istio.io/dataplane-mode"], "ambient");
+    assert.equal(metadata.labels["tier"], "1");
+    assert.equal(metadata.annotations["prometheus.io/scrape"], "false");
+    assert.equal(Object.hasOwn(metadata.annotations, "prometheus.io/path"), false);
+    assert.deepEqual(spec.nodeSelector, { "kubernetes.io/os": "linux", gpu: "true" });
+    const variables = spec.containers[0]?.env ?? [];
+    const names = variables.map(({ name }) => name);
+    assert.deepEqual(names, [...new Set(names)], chart);
+    assert.equal(variables.find(({ name }) => name === "REVISION")?.value, "other");
+  }
+  const gateway = await template("gw gateway -n ingress -f own.yaml", {
+    "own.yaml": 'labels: { "istio.io/dataplane-mode": ambient, zone: 7 }',
+  });
+  const { metadata } = templateOf(gateway, "Deployment");
+  assert.deepEqual([metadata.labels["istio.io/dataplane-mode"], metadata.labels["zone"]], ["ambient", "7"]);
+});
+
+test("the agent's variables of the user's replace those of the chart, and are texts", async () => {
+  const values = "env: { AMBIENT_DNS_CAPTURE: false, OWN: true }";
+  const objects = await template("r cni -f own.yaml", { "own.yaml": values });
+  const { AMBIENT_DNS_CAPTURE, AMBIENT_IPV6, OWN } = objects.find(({ kind }) => kind === "ConfigMap")?.data ?? {};
+  assert.deepEqual([AMBIENT_DNS_CAPTURE, AMBIENT_IPV6, OWN], ["false", "true", "true"]);
+});
+
+test("a gateway's pod has no token for the API server, unless it has containers of the user's own", async () => {
+  const mounts = async (flags: string): Promise<unknown> => {
+    const objects = await template(`gw gateway -n ingress${flags}`);
+    const pod = podOf(objects.find(({ kind }) => kind === "Deployment"));
+    return (pod as unknown as Record<string, unknown>)["automountServiceAccountToken"];
+  };
+  assert.equal(await mounts(""), false);
+  assert.equal(await mounts(" --set additionalContainers[0].name=own"), undefined);
+  assert.equal(await mounts(" --set initContainers[0].name=own"), undefined);
+});
+
+test("a chart's hooks are no objects to apply, because only helm knows when to run them", async () => {
+  const kinds = new Set((await template("istio-base base -n istio-system")).map(({ kind }) => kind));
+  assert.ok(kinds.has("Deployment") && !kinds.has("Job"));
+});
+
+test("base leaves the engine's namespace alone if somebody else made it, for example to hold the Secret of the registry", () => {
+  const chart = renderCharts({
+    hub: "h",
+    version: "1.2.3",
+    customResources: { istio: [], rollout: [], banzai: [] },
+  }).find(({ name }) => name === "base");
+  const files = [...(chart?.files ?? [])].filter(([path]) => path.startsWith("templates/") && !path.endsWith(".txt"));
+  const namespaces = (annotations: Record<string, string> | undefined): number => {
+    const present = annotations === undefined ? {} : { metadata: { name: "serin-system", annotations } };
+    const functions = { ...helmFunctions, lookup: () => present };
+    const text = new ChartTemplates("base", files, functions).render("templates/rollout.yaml", {
+      Values: parse(chart?.files.get("values.yaml") ?? "") as Record<string, unknown>,
+      Release: { Name: "istio-base", Namespace: "istio-system", Service: "Helm", IsUpgrade: true },
+      Files: { Get: () => "" },
+    });
+    return text.split(/^kind: Namespace$/m).length - 1;
+  };
+  const ownedBy = (name: string, namespace: string) => ({
+    "meta.helm.sh/release-name": name,
+    "meta.helm.sh/release-namespace": namespace,
+  });
+  assert.equal(namespaces(undefined), 1);
+  assert.equal(namespaces({}), 0);
+  assert.equal(namespaces(ownedBy("istio-base", "istio-system")), 1);
+  assert.equal(namespaces(ownedBy("secrets", "istio-system")), 0);
 });

@@ -1,6 +1,12 @@
 import { parse, parseAllDocuments } from "yaml";
 import { internalError, isTree, messageOf, SerinError, type Tree, userError } from "../../base/index.ts";
-import { elementOf, parseTemplate, type ParsedTemplate, renderTemplate } from "../../base/go-template/index.ts";
+import {
+  elementOf,
+  parseTemplate,
+  type ParsedTemplate,
+  renderTemplate,
+  type TemplateFunction,
+} from "../../base/go-template/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { installedKinds, type Chart } from "../../install/index.ts";
 import { helmFunctions } from "./helm-functions.ts";
@@ -21,7 +27,7 @@ interface Manifest {
 
 /**
  * Renders one of our charts as helm would, as YAML. CustomResourceDefinitions come first, and each object comes after
- * the objects that it needs.
+ * the objects that it needs. Hooks are left out: only helm knows when to run them.
  */
 export function renderChart(chart: Chart, release: ChartRelease): string {
   const values = coalesce(parse(chart.files.get("values.yaml") ?? "") as Tree, release.values);
@@ -59,9 +65,15 @@ export class ChartTemplates {
   readonly #name: string;
   readonly #parsed: ReadonlyMap<string, ParsedTemplate>;
   readonly #definitions: ParsedTemplate["defined"];
+  readonly #functions: Readonly<Record<string, TemplateFunction>>;
 
-  constructor(name: string, templates: readonly (readonly [path: string, text: string])[]) {
+  constructor(
+    name: string,
+    templates: readonly (readonly [path: string, text: string])[],
+    functions: Readonly<Record<string, TemplateFunction>> = helmFunctions,
+  ) {
     this.#name = name;
+    this.#functions = functions;
     this.#parsed = new Map(templates.map(([path, text]) => [path, this.#ours(path, () => parseTemplate(text))]));
     this.#definitions = new Map([...this.#parsed.values()].flatMap(({ defined }) => [...defined]));
   }
@@ -74,7 +86,7 @@ export class ChartTemplates {
       renderTemplate(
         template,
         context,
-        { functions: helmFunctions, fieldOf: elementOf, missing: "", hasInclude: true },
+        { functions: this.#functions, fieldOf: elementOf, missing: "", hasInclude: true },
         this.#definitions,
       ),
     );
@@ -97,13 +109,17 @@ function manifestsIn(text: string, source: string): Manifest[] {
     .split(/^---[ \t]*$/m)
     .map((document) => document.trim())
     .filter((document) => document !== "")
-    .map((document) => ({ kind: kindOf(document, source), text: `# Source: ${source}\n${document}\n` }));
+    .map((document) => ({ ...headOf(document, source), text: `# Source: ${source}\n${document}\n` }))
+    .filter(({ isHook }) => !isHook);
 }
 
-/** The kind of a document. A definition is one long line of JSON, so only its beginning is read. */
-function kindOf(document: string, source: string): string {
+/**
+ * The kind of a document, and whether helm runs it instead of applying it. A definition is one long line of JSON, so
+ * only its beginning is read.
+ */
+function headOf(document: string, source: string): { readonly kind: string; readonly isHook: boolean } {
   const [, found] = /"kind":"(\w+)"/.exec(document.startsWith("{") ? document.slice(0, 200) : "") ?? [];
-  if (found !== undefined) return found;
+  if (found !== undefined) return { kind: found, isHook: false };
   const [first] = parseAllDocuments(document);
   const [error] = first?.errors ?? [];
   if (error !== undefined)
@@ -111,7 +127,8 @@ function kindOf(document: string, source: string): string {
       "chart-values",
       `${source} is not valid YAML with these values: ${error.message.split("\n")[0] ?? ""}`,
     );
-  return (first?.toJS() as UntypedObject | undefined)?.kind ?? "";
+  const { kind = "", metadata } = (first?.toJS() ?? {}) as Partial<UntypedObject>;
+  return { kind, isHook: metadata?.annotations?.["helm.sh/hook"] !== undefined };
 }
 
 function inOrder(manifests: readonly Manifest[]): Manifest[] {

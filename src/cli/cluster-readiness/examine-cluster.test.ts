@@ -142,6 +142,28 @@ test("IPv6 addresses of pods or of a node are a warning", async () => {
   );
 });
 
+test("Cilium's settings are looked at beside a cloud's plugin too, and a plugin that runs on no node is none", async () => {
+  const cilium = { metadata: { name: "cilium", namespace: "kube-system" } };
+  const settings = { data: { "cni-exclusive": "true" } };
+  const pluginsOf = async (...others: readonly object[]): Promise<readonly string[]> => {
+    const findings = await examine({
+      "/apis/apps/v1/daemonsets": { items: [...others, cilium] },
+      "/api/v1/namespaces/kube-system/configmaps/cilium-config": settings,
+    });
+    return findings
+      .filter(({ subject }) => subject === "network plugin" || subject === "Cilium")
+      .map(({ level, object }) => `${level} ${object}`);
+  };
+  const seen = ["ok DaemonSet kube-system/cilium", "error ConfigMap kube-system/cilium-config"];
+  const azure = { metadata: { name: "azure-cns", namespace: "kube-system" } };
+  assert.deepEqual(await pluginsOf(azure), ["ok DaemonSet kube-system/azure-cns", ...seen]);
+  const unused = {
+    metadata: { name: "aws-node", namespace: "kube-system" },
+    status: { desiredNumberScheduled: 0 },
+  };
+  assert.deepEqual(await pluginsOf(unused), seen);
+});
+
 test("missing rights are named by verb and kind, with the command that grants them", async () => {
   const findings = await examine({}, ({ verb, resource }) => verb !== "*" && resource !== "daemonsets");
   assert.deepEqual(complaints(findings), [

@@ -2,3 +2,4 @@
 export { gatewayDefinitions, lackedVersions, oldestMinor, readJson, serverVersion, whyNot } from "./cluster-facts.ts";
 export { findingText, type ClusterFinding } from "./cluster-finding.ts";
 export { examineCluster } from "./examine-cluster.ts";
+export { clusterPlatform } from "./node-findings.ts";

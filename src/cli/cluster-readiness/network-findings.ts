@@ -10,6 +10,7 @@ interface Metadata {
 
 interface DaemonSet {
   readonly metadata?: Metadata;
+  readonly status?: { readonly desiredNumberScheduled?: number };
   readonly spec?: {
     readonly template?: {
       readonly spec?: {
@@ -39,24 +40,34 @@ const pluginsByDaemonSet: Readonly<Record<string, string>> = {
 const afterwards = (istioNamespace: string): string =>
   `the CNI files of a node are not visible from outside; kubectl logs -n ${istioNamespace} ds/istio-cni-node shows the file into which the plugin was chained, once the agent runs`;
 
-/** Finds the cluster's network plugin. */
+/**
+ * Finds the cluster's network plugins. There may be several, for example Cilium beside a cloud's own plugin, which
+ * assigns the addresses, or which runs on no node any more.
+ */
 export async function networkFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
   const subject = "network plugin";
   const read = await readJson<{ readonly items?: readonly DaemonSet[] }>(client, "/apis/apps/v1/daemonsets");
   if (read.state === "forbidden") return [unseen(subject, "daemonsets", read.reason)];
   const sets = read.state === "read" ? (read.value.items ?? []) : [];
-  const plugin = sets.find(({ metadata }) => pluginsByDaemonSet[metadata?.name ?? ""] !== undefined);
-  const pluginFinding =
-    plugin === undefined
-      ? good(subject, "Cluster", `no known plugin runs as a DaemonSet; ${afterwards(istioNamespace)}`)
-      : good(
-          subject,
-          objectOf("DaemonSet", plugin.metadata),
-          `${pluginsByDaemonSet[plugin.metadata?.name ?? ""] ?? ""}; ${afterwards(istioNamespace)}`,
-        );
-  if (plugin?.metadata?.name === "cilium")
-    return [pluginFinding, ...(await ciliumFindings(client, plugin.metadata.namespace ?? ""))];
-  return plugin?.metadata?.name === "aws-node" ? [pluginFinding, ...podSecurityGroupFindings(plugin)] : [pluginFinding];
+  const plugins = sets.filter(
+    ({ metadata, status }) =>
+      pluginsByDaemonSet[metadata?.name ?? ""] !== undefined && status?.desiredNumberScheduled !== 0,
+  );
+  if (plugins.length === 0)
+    return [good(subject, "Cluster", `no known plugin runs as a DaemonSet; ${afterwards(istioNamespace)}`)];
+  const found = await Promise.all(
+    plugins.map(async (plugin) => {
+      const { name = "", namespace = "" } = plugin.metadata ?? {};
+      const finding = good(
+        subject,
+        objectOf("DaemonSet", plugin.metadata),
+        `${pluginsByDaemonSet[name] ?? ""}; ${afterwards(istioNamespace)}`,
+      );
+      if (name === "cilium") return [finding, ...(await ciliumFindings(client, namespace))];
+      return name === "aws-node" ? [finding, ...podSecurityGroupFindings(plugin)] : [finding];
+    }),
+  );
+  return found.flat();
 }
 
 /**

@@ -1,3 +1,5 @@
+import { nodeKind } from "../../api/kubernetes/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { isSupported, majorMinor, oldestMinor } from "./cluster-facts.ts";
 import { fault, good, warning, type ClusterFinding } from "./cluster-finding.ts";
 
@@ -134,6 +136,19 @@ const platforms: readonly Platform[] = [
       node.status?.nodeInfo?.["containerRuntimeVersion"]?.startsWith("docker://") === true,
   },
 ];
+
+/**
+ * The finding of {@link platformFinding} about the cluster's nodes. Undefined as well if the caller may not read them.
+ */
+export async function clusterPlatform(client: KubeClient): Promise<ClusterFinding | undefined> {
+  try {
+    const { items } = await client.list(nodeKind);
+    return platformFinding(items);
+  } catch (error) {
+    if (isKubeCode(error, "forbidden")) return undefined;
+    throw error;
+  }
+}
 
 /** Finds a platform that an installation must name in `global.platform`. */
 export function platformFinding(nodes: readonly ExaminedNode[]): ClusterFinding | undefined {

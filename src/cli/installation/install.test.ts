@@ -468,3 +468,22 @@ test("a dry run leaves out the newer objects that stay, and names them; --force 
   await run("install --dry-run -y --force");
   assert.deepEqual(forces, [false, true]);
 });
+
+test("an installation warns of nodes that keep CNI's files elsewhere, unless it names their platform or their folders", async () => {
+  const kubeletVersion = "v1.36.0+k3s1";
+  const objects = { Node: [{ metadata: { name: "pi" }, status: { nodeInfo: { kubeletVersion } } }] };
+  const warned = async (flags: string): Promise<string> => {
+    const { errors } = await serin(`install -y ${flags}`, { objects, answers: { "/version": "{}" } });
+    return errors;
+  };
+  assert.match(
+    await warned("--set profile=ambient"),
+    /^! Node pi is a node of k3s, which keeps CNI files in its own directories, and no pod there would join the mesh: serin install --set values\.global\.platform=k3s /m,
+  );
+  for (const flags of [
+    "--set profile=default",
+    "--set profile=ambient --set values.global.platform=k3s",
+    "--set profile=ambient --set values.cni.cniConfDir=/etc/own",
+  ])
+    assert.doesNotMatch(await warned(flags), /k3s/, flags);
+});

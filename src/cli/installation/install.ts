@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { userError } from "../../base/index.ts";
+import { textAt, userError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { configMapKind, deploymentKind } from "../../api/kubernetes/index.ts";
 import { isNewerRelease, renderDefaultRevision } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
-import { oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
+import { clusterPlatform, oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { durationOf } from "../flags.ts";
 import { leftoversToRemove, noteLeftovers, removeLeftovers } from "./leftovers.ts";
@@ -81,6 +81,7 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   const timeoutMs = durationOf(flags.readinessTimeout, "--readiness-timeout");
   const client = await context.connect(flags);
   await warnOfOldCluster(client, context);
+  await warnOfPlatform(rendered, client, context);
   await warnOfNewerControlPlane(rendered, client, context);
   if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
   const doomed = flags.prune === true ? await leftoversToRemove(rendered, client, context) : [];
@@ -98,6 +99,16 @@ async function warnOfOldCluster(client: KubeClient, { err }: CliContext): Promis
     err(
       `! The API server runs Kubernetes ${text}, and the oldest supported version is 1.${oldestMinor}: upgrade the cluster\n`,
     );
+}
+
+/** Warns if the node agent would look for CNI's files where the nodes do not have them, and so wait forever. */
+async function warnOfPlatform({ settings }: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<void> {
+  const { cni, values } = settings;
+  const given = [["global", "platform"], ...["cniBinDir", "cniConfDir"].map((name) => ["cni", name])];
+  if (cni.enabled !== true || given.some((path) => textAt(values, ...path) !== undefined)) return;
+  const found = await clusterPlatform(client);
+  if (found !== undefined)
+    err(`! ${found.object} ${found.detail}, and no pod there would join the mesh: ${found.remedy}\n`);
 }
 
 /**

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../base/index.ts";
 import { NetworkNamespace, RouteNetlink } from "../../net/index.ts";
+import { tryStarter } from "./containers/starter.ts";
 import { buildContainerRoot } from "./containers/container-root.ts";
 import { closeDescriptor } from "./libc.ts";
 import { ServiceRules } from "./network/service-rules.ts";
@@ -28,7 +29,17 @@ export function probeMachine(): MachineFinding[] {
       "a kernel of 5.12 or newer, with tmpfs and devpts allowed in user namespaces",
       probeRoot,
     ),
+    startFinding(tryStarter),
   ];
+}
+
+/** Whether containers can start: their first program is in memory only. */
+export function startFinding(start: () => void): MachineFinding {
+  return attempt(
+    "programs in memory",
+    "sudo sysctl -w vm.memfd_noexec=1, which forbids them only to programs that do not ask (to keep it: echo vm.memfd_noexec=1 | sudo tee /etc/sysctl.d/60-serin.conf); in a container, allow the system call memfd_create",
+    start,
+  );
 }
 
 function attempt(subject: string, remedy: string, run: () => void): MachineFinding {

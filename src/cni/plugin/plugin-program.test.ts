@@ -129,7 +129,7 @@ test("the plugin fails ADD without an agent, but not deletions and VERSION", asy
     const answer = JSON.parse(result.text) as { code: number; msg: string; details: string };
     assert.equal(answer.code, code);
     assert.match(answer.msg, /does not answer/);
-    assert.match(answer.details, /agent\.sock.*istio-cni-node/);
+    assert.match(answer.details, /agent\.sock.*istio-cni-node.*remove the plugin serin-cni from the node/);
   }
   assert.equal(version?.code, 0);
   assert.deepEqual((JSON.parse(version.text) as { supportedVersions: string[] }).supportedVersions.at(-1), "1.1.0");

@@ -255,7 +255,7 @@ function answerAlone(machine: Machine, socketPath: string): void {
       cniVersion: "1.1.0",
       code,
       msg: "the mesh's CNI agent does not answer",
-      details: `no process answers at ${socketPath}; a pod starts once the pod of DaemonSet istio-cni-node on this node is ready`,
+      details: `no process answers at ${socketPath}; a pod starts once the pod of DaemonSet istio-cni-node on this node is ready. If the mesh is uninstalled, install and uninstall it again while this node is ready, or remove the plugin serin-cni from the node's CNI configuration`,
     });
   machine.label("unanswered");
   machine.jumpIf(command, "equal", four("VERS"), "sayVersions");

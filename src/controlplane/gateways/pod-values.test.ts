@@ -60,6 +60,22 @@ test("gateways of both kinds pull their images, and are confined, as the values 
   }
 });
 
+test("gateways of both kinds mount the mesh's root from where the values say that it is", () => {
+  const root = (mode: ProxyPod["mode"], values: Readonly<Record<string, unknown>>): unknown =>
+    podOf(mode, values)?.volumes?.find(({ name }) => name === "istiod-ca-cert");
+  for (const mode of ["router", "waypoint"] as const) {
+    assert.deepEqual(root(mode, { global: { trustBundleName: "mine" } }), {
+      name: "istiod-ca-cert",
+      configMap: { name: "mine" },
+    });
+    const bundle = { name: "istio.io:istiod-ca:root-cert", path: "root-cert.pem" };
+    assert.deepEqual(root(mode, { pilot: { env: { ENABLE_CLUSTER_TRUST_BUNDLE_API: true } } }), {
+      name: "istiod-ca-cert",
+      projected: { sources: [{ clusterTrustBundle: bundle }] },
+    });
+  }
+});
+
 test("the charts' defaults, and values of a wrong form, change nothing of a gateway's pod", () => {
   const resources = { requests: { cpu: "100m", memory: "128Mi" }, limits: { cpu: "2000m", memory: "1024Mi" } };
   const defaults = {

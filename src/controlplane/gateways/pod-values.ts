@@ -1,4 +1,5 @@
 import { isTree, textAt, treeAt, valueAt } from "../../base/index.ts";
+import { rootSource } from "../../api/istio/index.ts";
 import type { PodSpec } from "../../api/kubernetes/index.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
@@ -10,6 +11,8 @@ const pullPolicies = ["Always", "IfNotPresent", "Never"] as const;
 /** The values of the installation for the pods of the Gateways that this control plane deploys. */
 export interface GatewayPodValues {
   readonly container: Pick<Container, "imagePullPolicy">;
+  /** The source of the volume with the mesh's root. */
+  readonly root: ReturnType<typeof rootSource>;
   /** `gateways.seccompProfile`, in place of the container runtime's default. */
   readonly seccompProfile?: { readonly type: string };
   /** Fields of every pod's spec. */
@@ -31,6 +34,10 @@ export function readGatewayPodValues(values: Tree): GatewayPodValues {
   });
   return {
     container: policy === undefined ? {} : { imagePullPolicy: policy },
+    root: rootSource({
+      clusterTrustBundle: String(valueAt(values, "pilot", "env", "ENABLE_CLUSTER_TRUST_BUNDLE_API")) === "true",
+      trustBundleName: textAt(values, "global", "trustBundleName") ?? "",
+    }),
     pod: Array.isArray(secrets) ? { imagePullSecrets: secrets.map((name) => ({ name: String(name) })) } : {},
     ...(seccompProfile === undefined ? {} : { seccompProfile: seccompProfile as { type: string } }),
     ...resourcesOf(treeAt(values, "global", "proxy", "resources")),

@@ -1,5 +1,5 @@
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
-import { istioLabels, istioTokenVolume } from "../../api/istio/index.ts";
+import { istioLabels, istioTokenVolume, rootSource } from "../../api/istio/index.ts";
 import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import { restrictedContext } from "../../api/pod-security/index.ts";
 import type { GatewayPodValues } from "./pod-values.ts";
@@ -46,6 +46,8 @@ const envoyMetricsPort = 15_090;
  * which an upgrade would cut long connections.
  */
 const terminationGracePeriodSeconds = 3600;
+const usualRoot = rootSource({ clusterTrustBundle: false, trustBundleName: "" });
+
 /** The pod template of a gateway proxy, as upstream's template makes it. */
 export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTemplate {
   return {
@@ -92,7 +94,7 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
           },
         },
         istioTokenVolume("istio-ca"),
-        { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
+        { name: "istiod-ca-cert", ...(proxy.podValues?.root ?? usualRoot) },
       ],
       ...proxy.podValues?.pod,
       ...(pod.mode === "waypoint" ? proxy.podValues?.waypoint.pod : {}),

@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { definitionReleaseAnnotation, renderBase } from "../components/base.ts";
 import { ownReaderAccount } from "../components/reader-account.ts";
-import { renderRolloutEngine } from "../components/rollout-engine.ts";
+import { engineNamespace, renderRolloutEngine } from "../components/rollout-engine.ts";
 import { isRolloutRole } from "../components/rollout-roles.ts";
 import { defaultStableChannel } from "../components/stable-channel.ts";
 import { defaultValidator } from "../components/webhooks.ts";
@@ -24,6 +24,20 @@ import { refusedRemoval, removalCheck } from "./removal-check.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
+
+const writesNamespace = "serin.rollout.namespace";
+
+/**
+ * Whether the release writes the engine's namespace. Helm refuses to install over one that exists, for example because
+ * it holds the Secret with which the engine's image is pulled. Such a namespace stays when the release is removed.
+ */
+const namespaceHelper = [
+  `{{- define "${writesNamespace}" -}}`,
+  `{{- $present := lookup "v1" "Namespace" "" "${engineNamespace}" }}`,
+  "{{- $owner := ($present.metadata).annotations | default dict }}",
+  '{{- if or (not $present) (and (eq (index $owner "meta.helm.sh/release-name" | default "") .Release.Name) (eq (index $owner "meta.helm.sh/release-namespace" | default "") .Release.Namespace)) }}true{{- end }}',
+  "{{- end }}",
+].join("\n");
 
 export function baseChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
@@ -51,13 +65,7 @@ export function baseChart(options: ChartOptions): Chart {
       ...stableChannelConditions("stable-channel-default-policy"),
     },
   });
-  const engineObjects = renderRolloutEngine(markedSettings(marks, false, { global: globalMarks(marks) }), []);
-  const engine = [...engineObjects, removalCheck(engineObjects)]
-    .map((object) => {
-      const text = `---\n${marks.templateOf(object)}`;
-      return isRolloutRole(object) ? `{{- if $v.base.rolloutRoles }}\n${text}\n{{- end }}` : text;
-    })
-    .join("\n");
+  const engine = engineTemplate(marks);
   return assembleChart({
     name: "base",
     upstream: "base",
@@ -74,7 +82,7 @@ export function baseChart(options: ChartOptions): Chart {
       },
     },
     templates: {
-      "_helpers.tpl": valuesHelper([]),
+      "_helpers.tpl": `${valuesHelper([])}\n${namespaceHelper}`,
       crds: `${valuesHeader}\n{{- if $v.base.enableIstioConfigCRDs }}\n{{ .Files.Get "files/crds.yaml" }}\n{{- end }}`,
       base: `${valuesHeader}\n${main}`,
       rollout: `${valuesHeader}\n{{- if $v.rollout.enabled }}\n${engine}\n{{ .Files.Get "files/rollout-crds.yaml" }}\n{{- else }}\n${refusedRemoval}\n{{- end }}`,
@@ -94,6 +102,22 @@ export function baseChart(options: ChartOptions): Chart {
       rollout: "object",
     }),
   });
+}
+
+/** The rollout engine's objects, and the Job that helm runs before it removes them. */
+function engineTemplate(marks: TemplateMarks): string {
+  const objects = renderRolloutEngine(markedSettings(marks, false, { global: globalMarks(marks) }), []);
+  const conditionOf = (object: UntypedObject): string | undefined => {
+    if (isRolloutRole(object)) return "$v.base.rolloutRoles";
+    return object.kind === "Namespace" ? `include "${writesNamespace}" .` : undefined;
+  };
+  return [...objects, removalCheck(objects)]
+    .map((object) => {
+      const text = `---\n${marks.templateOf(object)}`;
+      const condition = conditionOf(object);
+      return condition === undefined ? text : `{{- if ${condition} }}\n${text}\n{{- end }}`;
+    })
+    .join("\n");
 }
 
 /** The validator leads to `istiod`, or to `istiod-<revision>`, of the chosen default revision. */

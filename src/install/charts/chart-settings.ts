@@ -6,6 +6,7 @@ import { ownReaderAccount } from "../components/reader-account.ts";
 import { defaultValues } from "../default-values.ts";
 import { mergeTrees } from "../merge.ts";
 import { resolveSettings, type InstallSettings } from "../settings.ts";
+import { resourcesAt } from "./chart.ts";
 import type { TemplateMarks } from "./template-marks.ts";
 import type { Switch } from "./variants.ts";
 
@@ -89,7 +90,7 @@ export function ofRelease(object: UntypedObject, marks: TemplateMarks): UntypedO
 /** Marks for the values that every workload supports. */
 export function workloadMarks(marks: TemplateMarks, at: string): Tree {
   return {
-    resources: marks.map(`${at}.resources`),
+    resources: marks.map(resourcesAt(`${at}.resources`)),
     nodeSelector: marks.map(`${at}.nodeSelector`),
     tolerations: marks.list(`${at}.tolerations`),
     affinity: marks.map(`${at}.affinity`),

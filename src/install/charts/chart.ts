@@ -118,7 +118,33 @@ export function valuesHelper(
     "{{- end }}",
     "{{- toYaml $values }}",
     "{{- end }}",
+    ...resourcesHelper,
   ].join("\n");
+}
+
+/** The amounts of a container. `null` takes a default away, where the API server would read it as 0. */
+const resourcesHelper = [
+  '{{- define "serin.resources" -}}',
+  "{{- range $kind, $amounts := . }}",
+  "{{- if $amounts }}",
+  '{{- if eq $kind "claims" }}',
+  "{{ toYaml (dict $kind $amounts) }}",
+  "{{- else }}",
+  "{{ $kind }}:",
+  "{{- range $name, $amount := $amounts }}",
+  '{{- if ne (toJson $amount) "null" }}',
+  "  {{ $name }}: {{ $amount | quote }}",
+  "{{- end }}",
+  "{{- end }}",
+  "{{- end }}",
+  "{{- end }}",
+  "{{- end }}",
+  "{{- end }}",
+];
+
+/** The expression of a container's resources, from the values at a place. */
+export function resourcesAt(at: string): string {
+  return `include "serin.resources" (${at} | default dict) | fromYaml`;
 }
 
 /** The notes name each given value of upstream's chart that has no effect in ours. */

@@ -46,7 +46,10 @@ test("values reach names, images, sizes and environment", () => {
     istiod,
     /image: "\{\{ \$v\.hub \| default \$v\.global\.hub \}\}\/\{\{ \$v\.image \}\}:\{\{ \$v\.tag \| default \$v\.global\.tag \}\}"/,
   );
-  assert.match(istiod, /\{\{- with \$v\.resources \}\}\{\{ toYaml \. \| nindent \d+ \}\}\{\{- end \}\}/);
+  assert.match(
+    istiod,
+    /\{\{- with include "serin\.resources" \(\$v\.resources \| default dict\) \| fromYaml \}\}\{\{ toYaml \. \| nindent \d+ \}\}\{\{- end \}\}/,
+  );
   assert.match(
     istiod,
     /\{\{- range \$name, \$value := \$v\.env \}\}\n +- name: \{\{ \$name \}\}\n +value: \{\{ \$value \| quote \}\}/,
@@ -302,7 +305,7 @@ test("the gateway's chart writes each of the pod's, the Service's and the autosc
   const gateway = fileOf("gateway", "templates/gateway.yaml");
   for (const value of ["strategy", "lifecycle", "readinessProbe", "dnsConfig", "service.selectorLabels"])
     assert.match(gateway, new RegExp(`\\{\\{- with \\$v\\.${value.replace(".", "\\.")} \\}\\}\\{\\{ toYaml`), value);
-  assert.match(gateway, /pick \$v\.service [^}]*"loadBalancerClass"/);
+  assert.match(gateway, /\{\{- with include "gateway\.service" \$ \| fromYaml \}\}/);
   assert.match(
     gateway,
     /kind: "\{\{ \$v\.kind \| default "Deployment" \| quote \}\}"|kind: \{\{ \$v\.kind \| default "Deployment" \| quote \}\}/,

@@ -55,7 +55,10 @@ function agentMarks(marks: TemplateMarks): Tree {
     cniConfDir: marks.text(platformChoice("cniConfDir")),
     cniNetnsDir: marks.text(platformChoice("cniNetnsDir")),
     cniConfFileName: marks.text(platformChoice("cniConfFileName")),
-    seLinuxOptions: marks.map("$v.seLinuxOptions"),
+    // Given options without a type would take the agent, which is privileged, its type without confinement.
+    seLinuxOptions: marks.map(
+      'ternary dict (merge (deepCopy ($v.seLinuxOptions | default dict)) (dict "type" "spc_t")) (empty $v.seLinuxOptions)',
+    ),
     seccompProfile: marks.map("$v.seccompProfile"),
   };
 }

@@ -1,12 +1,23 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { grant } from "../components/roles.ts";
 import { object } from "../render-context.ts";
-import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import { assembleChart, defaultsKey, resourcesAt, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import type { ChartOptions } from "./chart-settings.ts";
 import { platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
+
+/** Fields of a Service that have the name of their value. */
+const serviceFields = [
+  "clusterIP",
+  "externalIPs",
+  "healthCheckNodePort",
+  "internalTrafficPolicy",
+  "ipFamilies",
+  "ipFamilyPolicy",
+  "loadBalancerSourceRanges",
+] as const;
 
 const helpers = [
   '{{- define "gateway.name" -}}',
@@ -27,8 +38,27 @@ const helpers = [
   "  targetPort: {{ $port.targetPort | default $port.port }}",
   '  protocol: {{ $port.protocol | default "TCP" }}',
   "{{- end }}",
-  "{{- else }}",
+  "{{- else if $v.service.ports }}",
   "{{ toYaml $v.service.ports }}",
+  "{{- else }}",
+  '{{- fail "service.ports: must list the ports of the Service, because networkGateway is not set" }}',
+  "{{- end }}",
+  "{{- end }}",
+  // The API server refuses these fields if they are empty, or if they are of a type that the Service does not have.
+  '{{- define "gateway.service" -}}',
+  valuesHeader,
+  `{{- range $name := list ${serviceFields.map((field) => `"${field}"`).join(" ")} }}`,
+  "{{- with index $v.service $name }}",
+  "{{ toYaml (dict $name .) }}",
+  "{{- end }}",
+  "{{- end }}",
+  '{{- if eq $v.service.type "LoadBalancer" }}',
+  "{{- with $v.service.loadBalancerClass }}",
+  "loadBalancerClass: {{ . }}",
+  "{{- end }}",
+  '{{- if ne (toJson $v.service.allocateLoadBalancerNodePorts) "null" }}',
+  "allocateLoadBalancerNodePorts: {{ $v.service.allocateLoadBalancerNodePorts }}",
+  "{{- end }}",
   "{{- end }}",
   "{{- end }}",
 ].join("\n");
@@ -44,7 +74,6 @@ const networkPorts = [
 const defaultValues = {
   name: "",
   revision: "",
-  replicaCount: 1,
   kind: "Deployment",
   rbac: { enabled: true },
   serviceAccount: { create: true, name: "", annotations: {} },
@@ -55,7 +84,7 @@ const defaultValues = {
     "inject.istio.io/templates": "gateway",
     "sidecar.istio.io/inject": "true",
   },
-  labels: {},
+  labels: { "istio.io/dataplane-mode": "none" },
   annotations: {},
   env: {},
   service: {
@@ -98,7 +127,10 @@ export function gatewayChart(options: ChartOptions): Chart {
       Role: "$v.rbac.enabled",
       RoleBinding: "$v.rbac.enabled",
       Service: 'ne $v.service.type "None"',
-      PodDisruptionBudget: "$v.podDisruptionBudget",
+      HorizontalPodAutoscaler: isDeployment,
+      // A budget for a single pod would keep its node from being drained.
+      PodDisruptionBudget:
+        "and $v.podDisruptionBudget (gt (int (ternary $v.autoscaling.minReplicas ($v.replicaCount | default 1) $v.autoscaling.enabled)) 1)",
     },
   });
   return assembleChart({
@@ -123,19 +155,6 @@ export function gatewayChart(options: ChartOptions): Chart {
   });
 }
 
-/** Fields of a Service that have the name of their value. */
-const serviceFields = [
-  "allocateLoadBalancerNodePorts",
-  "clusterIP",
-  "externalIPs",
-  "healthCheckNodePort",
-  "internalTrafficPolicy",
-  "ipFamilies",
-  "ipFamilyPolicy",
-  "loadBalancerClass",
-  "loadBalancerSourceRanges",
-] as const;
-
 /** An object in an expression. Two braces in a row would look like the end of the expression. */
 function dict(fields: Readonly<Record<string, unknown>>): string {
   return `(${JSON.stringify(JSON.stringify(fields).replaceAll(/\}(?=\})/g, "} "))} | fromYaml)`;
@@ -151,6 +170,15 @@ const containerContext = dict({
   seccompProfile: { type: "RuntimeDefault" },
 });
 const ofKind = '$v.kind | default "Deployment"';
+const isDeployment = `eq (${ofKind}) "Deployment"`;
+/** Without a number, whoever scales the Deployment decides. A DaemonSet has no such field. */
+const replicas = `ternary (dict "replicas" (int $v.replicaCount)) dict (and (${isDeployment}) (ne (toJson $v.replicaCount) "null"))`;
+/**
+ * The account may list the Secrets of its namespace. The proxy sends no requests to the API server, so whoever takes it
+ * over finds no token for them. Containers of the user's own may need one.
+ */
+const withoutToken =
+  'ternary (dict "automountServiceAccountToken" false) dict (and (empty $v.initContainers) (empty $v.additionalContainers))';
 
 function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[] {
   const name = marks.text('include "gateway.name" $');
@@ -203,7 +231,7 @@ function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[
           type: marks.text("$v.service.type"),
           loadBalancerIP: marks.optional("$v.service.loadBalancerIP"),
           externalTrafficPolicy: marks.optional("$v.service.externalTrafficPolicy"),
-          ...marks.map(`pick $v.service ${serviceFields.map((field) => `"${field}"`).join(" ")}`),
+          ...marks.map('include "gateway.service" $ | fromYaml'),
           ports: marks.list('index (include "gateway.ports" $ | fromYaml) "ports"'),
           selector: { ...selector, ...marks.map("$v.service.selectorLabels") },
         },
@@ -237,13 +265,12 @@ function gatewayDeployment(
       spec: {
         strategy: marks.map("$v.strategy"),
         minReadySeconds: marks.number("int ($v.minReadySeconds | default 0)"),
-        ...(isScaled ? {} : { replicas: marks.number("$v.replicaCount") }),
+        ...(isScaled ? {} : marks.map(replicas)),
         selector: { matchLabels: selector },
         template: {
           metadata: {
             labels: {
               "sidecar.istio.io/inject": "true",
-              "istio.io/dataplane-mode": "none",
               "istio.io/rev": marks.optional("$v.revision"),
               ...identity.labels,
             },
@@ -251,6 +278,7 @@ function gatewayDeployment(
           },
           spec: {
             serviceAccountName: account,
+            ...marks.map(withoutToken),
             securityContext: marks.map(`$v.securityContext | default ${podContext}`),
             initContainers: marks.list("$v.initContainers"),
             containers: [
@@ -272,7 +300,7 @@ function gatewayDeployment(
                   ...marks.list("$v.envVarFrom"),
                 ],
                 ports: [{ name: "http-envoy-prom", containerPort: 15_090, protocol: "TCP" }],
-                resources: marks.map("$v.resources"),
+                resources: marks.map(resourcesAt("$v.resources")),
                 volumeMounts: marks.list("$v.volumeMounts"),
                 readinessProbe: marks.map("$v.readinessProbe"),
                 lifecycle: marks.map("$v.lifecycle"),
@@ -296,20 +324,13 @@ function gatewayDeployment(
   );
 }
 
-const memoryShare = "$v.autoscaling.targetMemoryUtilizationPercentage";
-const ofMemory = `ternary (list (dict "type" "Resource" "resource" (dict "name" "memory" "target" (dict "type" "Utilization" "averageUtilization" (int ${memoryShare}))))) (list) (gt (int ${memoryShare}) 0)`;
+/** The metric of a resource, unless its share is unset. */
+function metricOf(resource: "cpu" | "memory", value: string): string {
+  const share = `int $v.autoscaling.${value}`;
+  return `ternary (list (dict "type" "Resource" "resource" (dict "name" "${resource}" "target" (dict "type" "Utilization" "averageUtilization" (${share}))))) (list) (gt (${share}) 0)`;
+}
 
 function gatewayScaler(marks: TemplateMarks, identity: GatewayIdentity): UntypedObject {
-  const metric = {
-    type: "Resource",
-    resource: {
-      name: "cpu",
-      target: {
-        type: "Utilization",
-        averageUtilization: marks.number("int $v.autoscaling.targetCPUUtilizationPercentage"),
-      },
-    },
-  };
   return object(
     { apiVersion: "autoscaling/v2", kind: "HorizontalPodAutoscaler", ...identity },
     {
@@ -317,7 +338,10 @@ function gatewayScaler(marks: TemplateMarks, identity: GatewayIdentity): Untyped
         scaleTargetRef: { apiVersion: "apps/v1", kind: marks.text(ofKind), name: identity.name },
         minReplicas: marks.number("int $v.autoscaling.minReplicas"),
         maxReplicas: marks.number("int $v.autoscaling.maxReplicas"),
-        metrics: [metric, ...marks.list(ofMemory)],
+        metrics: [
+          ...marks.list(metricOf("cpu", "targetCPUUtilizationPercentage")),
+          ...marks.list(metricOf("memory", "targetMemoryUtilizationPercentage")),
+        ],
         behavior: marks.map("$v.autoscaling.autoscaleBehavior"),
       },
     },

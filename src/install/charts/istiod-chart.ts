@@ -1,4 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { trustBundleRules } from "../components/pilot-access.ts";
 import { renderPilot } from "../components/pilot.ts";
 import { revisionStableChannel } from "../components/stable-channel.ts";
 import { revisionTagService } from "../components/revision-tag-service.ts";
@@ -45,7 +46,7 @@ export function istiodChart(options: ChartOptions): Chart {
     description: "The control plane of one revision",
     values: { [defaultsKey]: pilotDefaults(options) },
     templates: {
-      "_helpers.tpl": `${valuesHelper(["pilot"], { hasVersions: true })}\n${selectorHelper}`,
+      "_helpers.tpl": `${valuesHelper(["pilot"], { hasVersions: true })}\n${selectorHelper}\n${tracingHelper}`,
       istiod: `${valuesHeader}\n${main}`,
       // This is a file of its own, because guides render only the webhooks to move a tag.
       "revision-tags-mwc": `${valuesHeader}\n${tagsTemplate(marks, revisionTag)}`,
@@ -89,7 +90,12 @@ function pilotTemplate(marks: TemplateMarks): string {
   ]: readonly boolean[]): UntypedObject[] => {
     const settings = markedSettings(marks, isRevisioned, {
       base: validationMarks(marks),
-      global: { ...globalMarks(marks), readerServiceAccount: readerMarks(marks) },
+      global: {
+        ...globalMarks(marks),
+        readerServiceAccount: readerMarks(marks),
+        trustBundleName: marks.text('$v.global.trustBundleName | default "istio-ca-root-cert"'),
+        istiod: { enableAnalysis: marks.text('eq (toString $v.global.istiod.enableAnalysis) "true"') },
+      },
       pilot: pilotMarks(marks, isScaled, isUntainting),
       sidecarInjectorWebhook: {
         enableNamespacesByDefault: injectsEverywhere,
@@ -99,6 +105,7 @@ function pilotTemplate(marks: TemplateMarks): string {
     return [...renderPilot(settings), ...revisionStableChannel(settings)]
       .map((object) => (isRevisioned ? object : withKeptSelector(object, marks)))
       .map((object) => withBudget(object, marks))
+      .map((object) => withTrustBundles(object, marks))
       .map((object) => ofRelease(injectorName(withConfig(object, marks), marks), marks));
   };
   return templateOfVariants({
@@ -180,6 +187,15 @@ function withKeptSelector(object: UntypedObject, marks: TemplateMarks): UntypedO
   };
 }
 
+const grantedTrustBundles = `ternary (index (${JSON.stringify(JSON.stringify({ rules: trustBundleRules }))} | fromYaml) "rules") list (eq (toString $v.env.ENABLE_CLUSTER_TRUST_BUNDLE_API) "true")`;
+
+/** The control plane's rights with those for a ClusterTrustBundle, if its environment asks for one. */
+function withTrustBundles(object: UntypedObject, marks: TemplateMarks): UntypedObject {
+  const { kind, metadata, rules } = object as UntypedObject & { readonly rules?: readonly unknown[] };
+  if (kind !== "ClusterRole" || metadata.name?.startsWith("istiod-clusterrole") !== true) return object;
+  return { ...object, rules: [...(rules ?? []), ...marks.list(grantedTrustBundles)] };
+}
+
 const budget =
   '(ternary (dict "minAvailable" $v.pdb.minAvailable) (dict "maxUnavailable" $v.pdb.maxUnavailable) (empty $v.pdb.maxUnavailable))';
 const evictionPolicy =
@@ -224,6 +240,7 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boole
     trafficDistribution: marks.optional("$v.trafficDistribution"),
     autoscaleBehavior: marks.map("$v.autoscaleBehavior"),
     trustedZtunnelName: marks.text('$v.trustedZtunnelName | default "ztunnel"'),
+    crlConfigMapName: marks.text('$v.crlConfigMapName | default "istio-ca-crl"'),
     taint: {
       enabled: isUntainting,
       name: marks.text("$v.taint.name"),
@@ -232,6 +249,31 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boole
     cpu: { targetAverageUtilization: marks.number("$v.cpu.targetAverageUtilization") },
   };
 }
+
+const tracing = "serin.mesh.tracing";
+
+/** The mesh config's tracing, by `global.proxy.tracer`. */
+const tracingHelper = [
+  `{{- define "${tracing}" -}}`,
+  valuesHeader,
+  "{{- $tracer := toString $v.global.proxy.tracer }}",
+  "{{- $given := index ($v.global.tracer | default dict) $tracer | default dict }}",
+  '{{- if eq $tracer "zipkin" }}',
+  "tracing:",
+  "  zipkin:",
+  '    address: {{ $given.address | default (printf "zipkin.%s:9411" $v.global.istioNamespace) | quote }}',
+  '{{- else if eq $tracer "datadog" }}',
+  "tracing:",
+  "  datadog:",
+  '    address: {{ $given.address | default "$(HOST_IP):8126" | quote }}',
+  '{{- else if eq $tracer "lightstep" }}',
+  "tracing:",
+  "  lightstep:",
+  '    address: {{ $given.address | default "" | quote }}',
+  '    accessToken: {{ $given.accessToken | default "" | quote }}',
+  "{{- end }}",
+  "{{- end }}",
+].join("\n");
 
 /** ConfigMaps whose text the chart builds from the values. */
 function withConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject {
@@ -260,7 +302,10 @@ function configText(key: string, text: string, marks: TemplateMarks): string {
   if (key === "mesh") {
     const suffix = '(ternary "" (printf "-%s" $v.revision) (eq ($v.revision | default "default") "default"))';
     const own = '(ternary (dict "meshId" $v.global.meshID) (dict) (ne ($v.global.meshID | default "") ""))';
-    const defaults = `(dict "defaultConfig" (merge (dict "discoveryAddress" (printf "istiod%s.%s.svc:15012" ${suffix} $.Release.Namespace)) ${own}) "defaultProviders" (ternary (dict) (dict "metrics" (list "prometheus")) ${withoutMetrics}) "enablePrometheusMerge" true "rootNamespace" $.Release.Namespace "trustDomain" "cluster.local")`;
+    const type = "($v.global.proxy.variant | default $v.global.variant)";
+    const image = `(ternary (dict) (dict "image" (dict "imageType" ${type})) (empty ${type}))`;
+    const traced = `(include "${tracing}" $ | fromYaml)`;
+    const defaults = `(dict "defaultConfig" (merge (dict "discoveryAddress" (printf "istiod%s.%s.svc:15012" ${suffix} $.Release.Namespace)) ${own} ${image} ${traced}) "defaultProviders" (ternary (dict) (dict "metrics" (list "prometheus")) ${withoutMetrics}) "enablePrometheusMerge" true "rootNamespace" $.Release.Namespace "trustDomain" "cluster.local")`;
     return marks.block(`mergeOverwrite ${defaults} $v.meshConfig | toYaml`);
   }
   return text;

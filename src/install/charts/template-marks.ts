@@ -102,7 +102,8 @@ export class TemplateMarks {
     return this.#templateOf(lines);
   }
 
-  #templateOf(lines: readonly string[]): string {
+  #templateOf(given: readonly string[]): string {
+    const lines = this.#withoutRepeats(given);
     const out: string[] = [];
     for (let index = 0; index < lines.length; index += 1) {
       const line = lines[index] ?? "";
@@ -122,6 +123,34 @@ export class TemplateMarks {
       out.push(...this.#lineOf(line));
     }
     return out.join("\n");
+  }
+
+  /**
+   * Leaves out the object's own labels, annotations and variables that the user's values have too. Otherwise each would
+   * stand there twice, which kustomize and a server-side apply refuse. Values of labels and annotations become texts,
+   * and null removes one.
+   */
+  #withoutRepeats(lines: readonly string[]): string[] {
+    const wrapped = lines.map((line) => [line]);
+    lines.forEach((line, index) => {
+      const variables = this.#alone(/^( *)- name: "⟦(\d+)⟧"$/.exec(line), "env");
+      const texts = this.#alone(/^( *)"⟦(\d+)⟧": (?:null|""|"null")$/.exec(line), "map");
+      if (variables !== undefined) {
+        const { indent, expression } = variables;
+        wrapSiblings(lines, wrapped, index, { indent, key: /^ *- name: ([\w.]+)$/, expression });
+      } else if (texts !== undefined && namesTexts(lines, index, texts.indent)) {
+        const { indent, expression } = texts;
+        wrapSiblings(lines, wrapped, index, { indent, key: /^ *([\w./-]+):/, expression });
+        wrapped[index] = [
+          `${indent}{{- range $name, $value := ${expression} }}`,
+          `${indent}{{- if ne (toJson $value) "null" }}`,
+          `${indent}{{ $name | quote }}: {{ $value | quote }}`,
+          `${indent}{{- end }}`,
+          `${indent}{{- end }}`,
+        ];
+      }
+    });
+    return wrapped.flat();
   }
 
   #lineOf(line: string): string[] {
@@ -168,4 +197,49 @@ export class TemplateMarks {
   #expression(number: string): string {
     return this.#marks[Number(number)]?.expression ?? "";
   }
+}
+
+interface Siblings {
+  readonly indent: string;
+  /** How an entry begins, with its name. */
+  readonly key: RegExp;
+  /** The user's entries by name. */
+  readonly expression: string;
+}
+
+/** Encloses each fixed entry beside the line in a condition: that the user's entries have none of its name. */
+function wrapSiblings(
+  lines: readonly string[],
+  wrapped: string[][],
+  index: number,
+  { indent, key, expression }: Siblings,
+): void {
+  const [first, last] = [-1, 1].map((step) => {
+    let at = index;
+    while (belongsTo(lines[at + step], indent)) at += step;
+    return at;
+  }) as [number, number];
+  for (let at = first; at <= last; at += 1) {
+    const line = lines[at] ?? "";
+    const name = isDeeper(line, indent) ? undefined : key.exec(line)?.[1];
+    if (name === undefined || at === index) continue;
+    wrapped[at]?.unshift(`${indent}{{- if not (hasKey (${expression} | default dict) "${name}") }}`);
+    while (at < last && isDeeper(lines[at + 1] ?? "", indent)) at += 1;
+    wrapped[at]?.push(`${indent}{{- end }}`);
+  }
+}
+
+/** Whether the line is at this indentation or deeper. */
+function belongsTo(line: string | undefined, indent: string): boolean {
+  return line !== undefined && line.startsWith(indent) && line.trim() !== "";
+}
+
+function isDeeper(line: string, indent: string): boolean {
+  return line.startsWith(`${indent} `);
+}
+
+/** Whether the line stands directly in a field whose values are texts. */
+function namesTexts(lines: readonly string[], index: number, indent: string): boolean {
+  const parent = lines.slice(0, index).findLast((line) => !belongsTo(line, indent)) ?? "";
+  return /^ *(- )?(labels|annotations|nodeSelector|data):$/.test(parent);
 }

@@ -57,6 +57,11 @@ function ztunnelMarks(marks: TemplateMarks): Tree {
   };
 }
 
+const usualRoot = '(dict "configMap" (dict "name" ($v.trustBundleName | default "istio-ca-root-cert")))';
+const bundleName = '(printf "istio.io:istiod-ca:%s" ($v.trustBundleName | default "root-cert"))';
+const bundledRoot = `(dict "projected" (dict "sources" (list (dict "clusterTrustBundle" (dict "name" ${bundleName} "path" "root-cert.pem")))))`;
+const rootSource = `ternary ${bundledRoot} ${usualRoot} (eq (toString $v.env.ENABLE_CLUSTER_TRUST_BUNDLE_API) "true")`;
+
 function ztunnelDefaults(options: ChartOptions): Tree {
   return {
     global: globals(options),
@@ -84,19 +89,21 @@ function ztunnelDefaults(options: ChartOptions): Tree {
     // Templates cannot tell a 0 of the user's from an absent value, so the defaults stand here.
     updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
     resourceQuotas: quotaDefaults,
+    peerCaCrl: { enabled: false },
   };
 }
 
 export function ztunnelChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const own = ztunnelMarks(marks);
-  const render = ([isRevisioned = false]: readonly boolean[]): UntypedObject[] =>
-    renderZtunnel(
-      markedSettings(marks, isRevisioned, {
+  const render = ([isRevisioned = false, looksAtRevocations = false]: readonly boolean[]): UntypedObject[] =>
+    renderZtunnel({
+      ...markedSettings(marks, isRevisioned, {
         global: { ...globalMarks(marks), platform: constrainedPlatform },
-        ztunnel: own,
+        ztunnel: { ...own, peerCaCrl: { enabled: looksAtRevocations } },
       }),
-    ).map((object) => ofRelease(object, marks));
+      rootSource: marks.map(rootSource),
+    }).map((object) => ofRelease(object, marks));
   const discovery = [
     '{{- define "serin.discovery" -}}',
     valuesHeader,
@@ -115,7 +122,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
       "_helpers.tpl": `${valuesHelper(["ztunnel"], { flattensGlobals: true })}\n${discovery}`,
       ztunnel: `${valuesHeader}\n${templateOfVariants({
         marks,
-        switches: [revisionSwitch],
+        switches: [revisionSwitch, { condition: "$v.peerCaCrl.enabled" }],
         render,
         keyOf: keyWithoutMarks,
         conditions: {

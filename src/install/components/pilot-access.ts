@@ -1,7 +1,7 @@
 import { treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
-import { componentLabels, object, revisioned } from "../render-context.ts";
+import { componentLabels, object, revisioned, usesTrustBundle } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
 import { istioGroups, multiClusterRules, readerAccount, readerRules } from "./reader-account.ts";
 import { grant, observe, read, type PolicyRule } from "./roles.ts";
@@ -52,7 +52,7 @@ function multiClusterGroupOf({ values, multiClusterGroup }: InstallSettings): st
 }
 
 /** The rights for a root that a ClusterTrustBundle distributes. */
-const trustBundleRules = [
+export const trustBundleRules = [
   { apiGroups: ["certificates.k8s.io"], resources: ["clustertrustbundles"], verbs: [...observe, "create", "patch"] },
   {
     apiGroups: ["certificates.k8s.io"],
@@ -113,9 +113,7 @@ export function pilotRules(settings: InstallSettings): PilotRules {
       { apiGroups: [""], resources: ["services/status"], verbs: ["patch"] },
       ...(removesTaint(settings) ? [{ apiGroups: [""], resources: ["nodes"], verbs: ["patch"] }] : []),
       ...multiClusterRules(multiClusterGroupOf(settings)),
-      ...(String(treeAt(settings.values, "pilot", "env")?.["ENABLE_CLUSTER_TRUST_BUNDLE_API"]) === "true"
-        ? trustBundleRules
-        : []),
+      ...(usesTrustBundle(treeAt(settings.values, "pilot")) ? trustBundleRules : []),
     ],
     gateways: [
       { apiGroups: ["apps"], resources: ["deployments"], verbs: [...observe, ...keep] },

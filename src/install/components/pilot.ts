@@ -246,11 +246,22 @@ function discoveryEnvironment(settings: InstallSettings): { name: string; value?
     { name: "CA_TRUSTED_NODE_ACCOUNTS", value: trusted },
     { name: "PILOT_TRACE_SAMPLING", value: textAt(values, "pilot", "traceSampling") ?? "1" },
     ...taintEnvironment(settings),
-    { name: "PILOT_ENABLE_ANALYSIS", value: String(valueAt(values, "global", "istiod", "enableAnalysis") === true) },
+    ...publishedNames(settings),
+    { name: "PILOT_ENABLE_ANALYSIS", value: textAt(values, "global", "istiod", "enableAnalysis") ?? "false" },
     { name: "CLUSTER_ID", value: clusterName(settings) },
     ...(platform === undefined || platform === "" ? [] : [{ name: "PLATFORM", value: platform }]),
     { name: "HUB", value: settings.hub },
     { name: "TAG", value: settings.tag },
+  ];
+}
+
+/** The ConfigMaps that the control plane writes, by the names from which pods mount them. */
+function publishedNames({ values }: InstallSettings): { name: string; value: string }[] {
+  const root = textAt(values, "global", "trustBundleName");
+  const revocations = textAt(values, "pilot", "crlConfigMapName");
+  return [
+    ...(root === undefined ? [] : [{ name: "PILOT_CA_CERT_CONFIGMAP", value: root }]),
+    ...(revocations === undefined ? [] : [{ name: "PILOT_CRL_CONFIGMAP", value: revocations }]),
   ];
 }
 
@@ -277,6 +288,7 @@ const pilotVolumeMounts = [
 
 function pilotVolumes(settings: InstallSettings): Record<string, unknown>[] {
   const audience = textAt(settings.values, "global", "sds", "token", "aud") ?? "istio-ca";
+  const root = textAt(settings.values, "global", "trustBundleName") ?? "istio-ca-root-cert";
   return [
     { name: "config-volume", configMap: { name: revisioned("istio", settings), optional: true } },
     { name: "local-certs", emptyDir: { medium: "Memory" } },
@@ -284,6 +296,6 @@ function pilotVolumes(settings: InstallSettings): Record<string, unknown>[] {
     { name: "cacerts", secret: { secretName: "cacerts", optional: true } },
     { name: "istio-kubeconfig", secret: { secretName: "istio-kubeconfig", optional: true } },
     { name: "istio-csr-dns-cert", secret: { secretName: "istiod-tls", optional: true } },
-    { name: "istio-csr-ca-configmap", configMap: { name: "istio-ca-root-cert", defaultMode: 420, optional: true } },
+    { name: "istio-csr-ca-configmap", configMap: { name: root, defaultMode: 420, optional: true } },
   ];
 }

@@ -7,7 +7,7 @@ import { renderEngineRights } from "./rollout-engine-rights.ts";
 import { renderRolloutRoles } from "./rollout-roles.ts";
 
 /** The namespace of objects that belong to no revision of the mesh. */
-const engineNamespace = "serin-system";
+export const engineNamespace = "serin-system";
 
 const webhookPort = 15_017;
 

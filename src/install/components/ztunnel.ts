@@ -16,6 +16,7 @@ import {
   object,
   pullPolicy,
   revisioned,
+  rootVolume,
   revisionLabel,
 } from "../render-context.ts";
 import { mergeTrees } from "../merge.ts";
@@ -138,7 +139,7 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
             tolerations: [{ operator: "Exists" }],
             ...nameServerSettings(own),
             containers: [ztunnelContainer(settings)],
-            volumes: [...ownVolumes(values), ...workload.volumes],
+            volumes: [...ownVolumes(settings), ...workload.volumes],
             ...workload.pod,
           },
         },
@@ -147,14 +148,20 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
   );
 }
 
-function ownVolumes(values: InstallSettings["values"]): Tree[] {
+function ownVolumes(settings: InstallSettings): Tree[] {
+  const { values } = settings;
   return [
     istioTokenVolume("istio-ca"),
-    { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
+    rootVolume(settings, treeAt(values, "ztunnel")),
     { name: "cni-ztunnel-sock-dir", hostPath: { path: "/var/run/ztunnel", type: "DirectoryOrCreate" } },
     { name: "tmp", emptyDir: {} },
     ...(looksAtRevocations(values)
-      ? [{ name: "crl-volume", configMap: { name: "istio-ca-crl", optional: true } }]
+      ? [
+          {
+            name: "crl-volume",
+            configMap: { name: textAt(values, "pilot", "crlConfigMapName") ?? "istio-ca-crl", optional: true },
+          },
+        ]
       : []),
   ];
 }

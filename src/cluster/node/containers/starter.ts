@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess, type StdioOptions } from "node:child_process";
 import { closeSync, readFileSync, writeSync } from "node:fs";
 import { endianness } from "node:os";
 import { invariant, userError } from "../../../base/index.ts";
@@ -141,6 +141,12 @@ function starterPath(): string {
     starter = descriptor;
   }
   return `/proc/self/fd/${starter}`;
+}
+
+/** Runs the starter without calls, so that it ends at once. Throws if the kernel lets no program run from memory. */
+export function tryStarter(): void {
+  const { error } = spawnSync(starterPath(), [], { stdio: "ignore", env: {}, cwd: "/" });
+  if (error !== undefined) throw error;
 }
 
 /** A memory file with these bytes, from whose start its descriptor reads. */
