@@ -15,7 +15,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 import type { FileCounts } from "./count-reporter.ts";
-import { oneBundle, workersOfBundle } from "./one-bundle.ts";
+import { bundleOfUnitTests, oneBundle } from "./one-bundle.ts";
 import { batchesOf, needsOwnProcess, runInTurns, type Batch } from "./suite/batches.ts";
 import { endChecks, runChecks } from "./suite/checks.ts";
 import { readDurations, recordDurations } from "./suite/durations.ts";
@@ -81,7 +81,7 @@ async function runGroup(options: GroupRun): Promise<Counts> {
   const endsAtMs = performance.now() + patience * groupTimeoutMs[group];
   // A run of the tests changes no sources.
   const environment =
-    group === "e2e" ? oneBundle() : group === "unit" && files.some(startsWorkers) ? workersOfBundle() : {};
+    group === "e2e" ? oneBundle() : group === "unit" && files.some(startsFromBundle) ? bundleOfUnitTests() : {};
   const run = async (some: readonly string[], shared: boolean, yields = false): Promise<FilesRun> => {
     const limitMs = shared ? patience * sharedTimeoutMs : Infinity;
     const timeoutMs = Math.min(Math.max(1, endsAtMs - performance.now()), limitMs);
@@ -123,9 +123,12 @@ async function runGroup(options: GroupRun): Promise<Counts> {
   return total;
 }
 
-/** These tests start so many worker threads that a bundle pays, even if it must be made first. */
-function startsWorkers(file: string): boolean {
-  return file.startsWith("src/proxy/workers/");
+/**
+ * These tests start the program, or so many of the proxy's worker threads that a bundle pays, even if it must be made
+ * first.
+ */
+function startsFromBundle(file: string): boolean {
+  return file.startsWith("src/proxy/workers/") || readFileSync(join(root, file), "utf8").includes('bin/serin"');
 }
 
 function lanesOf(group: Group): number {
