@@ -13,13 +13,14 @@ export function oneBundle(): Readonly<Record<string, string>> {
 }
 
 /**
- * Tests of the proxy start some fifty worker threads. Names the thread's file in the bundle for them, where a thread
- * starts in a third of the processor time. Empty if the sources run.
+ * The same for unit tests that start the program. Also names the file of the proxy's worker threads in the bundle, of
+ * which tests start some fifty: a thread starts from it in a third of the processor time. Empty if the sources run.
  */
-export function workersOfBundle(): Readonly<Record<string, string>> {
+export function bundleOfUnitTests(): Readonly<Record<string, string>> {
   const { SERIN_BUNDLE: bundle } = oneBundle();
   if (bundle === undefined) return {};
   return {
+    SERIN_BUNDLE: bundle,
     SERIN_TEST_WORKER_FILE: join(import.meta.dirname, "../.bundles", bundle, "proxy/workers/data-path.worker.js"),
   };
 }

@@ -15,15 +15,16 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 import type { FileCounts } from "./count-reporter.ts";
-import { oneBundle, workersOfBundle } from "./one-bundle.ts";
+import { bundleOfUnitTests, oneBundle } from "./one-bundle.ts";
 import { batchesOf, needsOwnProcess, runInTurns, type Batch } from "./suite/batches.ts";
-import { endChecks, runChecks } from "./suite/checks.ts";
+import { runChecks } from "./suite/checks.ts";
 import { readDurations, recordDurations } from "./suite/durations.ts";
 import { chosenFiles, filesOf, groups, type Group } from "./suite/groups.ts";
 import { parseOptions, usage, type Options } from "./suite/options.ts";
 import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
-import { endAllRuns, pruneTestsCompileCache, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
+import { pruneTestsCompileCache, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
+import { endAllRuns } from "./suite/run-session.ts";
 import { UsageError } from "./suite/usage-error.ts";
 import { groupsBeside, isPatient, needsWholeMachine, turnOfPatient } from "./suite/whole-machine.ts";
 
@@ -67,21 +68,26 @@ interface GroupRun {
   readonly wrapped: boolean;
   readonly lanes: number | undefined;
   readonly records: boolean;
-  /**
-   * Present when the group runs beside another one, at the lowest priority. It resolves when the other one has ended.
-   * Failed files wait for it before they run a second time.
-   */
-  readonly beside?: Promise<unknown> | undefined;
+  /** Whether the group runs beside another one, at the lowest priority. */
+  readonly beside: boolean;
 }
 
-async function runGroup(options: GroupRun): Promise<Counts> {
+interface FirstRuns {
+  /** Whether files failed that run a second time. */
+  readonly runAgain: boolean;
+  /** Runs them a second time, alone, and returns the counts of the group. */
+  readonly end: () => Promise<Counts>;
+}
+
+/** Runs each file of the group once. */
+async function runGroup(options: GroupRun): Promise<FirstRuns> {
   const { group, files, secondRuns, wrapped, lanes: wantedLanes, records, beside } = options;
   // A group that runs beside another one may have to wait until all of that one has ended.
-  const patience = beside === undefined ? 1 : patienceBeside;
+  const patience = beside ? patienceBeside : 1;
   const endsAtMs = performance.now() + patience * groupTimeoutMs[group];
   // A run of the tests changes no sources.
   const environment =
-    group === "e2e" ? oneBundle() : group === "unit" && files.some(startsWorkers) ? workersOfBundle() : {};
+    group === "e2e" ? oneBundle() : group === "unit" && files.some(startsFromBundle) ? bundleOfUnitTests() : {};
   const run = async (some: readonly string[], shared: boolean, yields = false): Promise<FilesRun> => {
     const limitMs = shared ? patience * sharedTimeoutMs : Infinity;
     const timeoutMs = Math.min(Math.max(1, endsAtMs - performance.now()), limitMs);
@@ -99,33 +105,37 @@ async function runGroup(options: GroupRun): Promise<Counts> {
   const others = batches.filter((batch) => !alone.includes(batch) && !patient.includes(batch));
   const hasRoomBesideLanes = totalmem() >= (lanes + 1) * labBytes;
   const runs = await runInTurns({ alone, patient, others, hasRoomBesideLanes }, lanes, (batch, yields) =>
-    run(batch.files, batch.shared, yields || beside !== undefined),
+    run(batch.files, batch.shared, yields || beside),
   );
   const counts = new Map(runs.flatMap(({ counts: ofBatch }) => [...ofBatch]));
-  const lost = await runLost(batches, counts, async (some) => await run(some, false, beside !== undefined));
+  const lost = await runLost(batches, counts, async (some) => await run(some, false, beside));
   const failed = files.filter((file) => (counts.get(file)?.failed ?? 1) > 0);
-  if (secondRuns && failed.length > 0 && failed.length <= maxSecondRuns) {
-    await beside;
-    for (const file of failed) {
+  const runAgain = secondRuns && failed.length > 0 && failed.length <= maxSecondRuns;
+  const end = async (): Promise<Counts> => {
+    for (const file of runAgain ? failed : []) {
       process.stdout.write(`a second time, alone: ${file}\n`);
       const again = (await run([file], false)).counts.get(file);
       if (again === undefined || again.failed > 0 || again.passed === 0) continue;
       counts.set(file, again);
       process.stdout.write(`unsteady: ${file}: it passed the second time\n`);
     }
-  }
-  const total = sum(files, counts);
-  const wrong = failed.length === 0 && !lost ? runs.find(({ ended }) => ended !== "0") : undefined;
-  if (wrong !== undefined) {
-    process.stdout.write(`${group}: the test run itself failed: ${wrong.ended}\n`);
-    total.failed += 1;
-  }
-  return total;
+    const total = sum(files, counts);
+    const wrong = failed.length === 0 && !lost ? runs.find(({ ended }) => ended !== "0") : undefined;
+    if (wrong !== undefined) {
+      process.stdout.write(`${group}: the test run itself failed: ${wrong.ended}\n`);
+      total.failed += 1;
+    }
+    return total;
+  };
+  return { runAgain, end };
 }
 
-/** These tests start so many worker threads that a bundle pays, even if it must be made first. */
-function startsWorkers(file: string): boolean {
-  return file.startsWith("src/proxy/workers/");
+/**
+ * These tests start the program, or so many of the proxy's worker threads that a bundle pays, even if it must be made
+ * first.
+ */
+function startsFromBundle(file: string): boolean {
+  return file.startsWith("src/proxy/workers/") || readFileSync(join(root, file), "utf8").includes('bin/serin"');
 }
 
 function lanesOf(group: Group): number {
@@ -178,14 +188,16 @@ async function runAll(
   { once, lanes, record }: Options,
 ): Promise<Counts> {
   const total: Counts = { passed: 0, failed: 0, skipped: [] };
-  if (checks) {
+  const check = async (yields: boolean): Promise<void> => {
     const beginMs = performance.now();
-    const { passed, failed } = await runChecks(root);
+    const { passed, failed } = await runChecks(root, yields);
     process.stdout.write(`check: ${passed} passed, ${failed} failed, ${secondsSince(beginMs)}\n`);
     total.passed += passed;
     total.failed += failed;
-  }
-  const run = async (group: Group, beside?: Promise<unknown>): Promise<void> => {
+  };
+  /** Groups beside the end-to-end group whose failed files run again after it. */
+  const unended: (() => Promise<void>)[] = [];
+  const run = async (group: Group, beside: boolean): Promise<void> => {
     const ofGroup = files.get(group) ?? [];
     if (ofGroup.length === 0) return;
     const reason = unavailable(group);
@@ -193,12 +205,10 @@ async function runAll(
       total.skipped.push(`${group}: ${ofGroup.length} files (${reason})`);
       return;
     }
-    process.stdout.write(
-      `\n${group}: ${ofGroup.length} files${beside === undefined ? "" : ", beside the next group"}\n`,
-    );
+    process.stdout.write(`\n${group}: ${ofGroup.length} files${beside ? ", beside the next group" : ""}\n`);
     const beginMs = performance.now();
     const wrapped = reason === undefined;
-    const counts = await runGroup({
+    const { runAgain, end } = await runGroup({
       group,
       files: ofGroup,
       secondRuns: !once,
@@ -207,21 +217,28 @@ async function runAll(
       records: record,
       beside,
     });
-    process.stdout.write(`${group}: ${counts.passed} passed, ${counts.failed} failed, ${secondsSince(beginMs)}\n`);
-    total.passed += counts.passed;
-    total.failed += counts.failed;
-    total.skipped.push(...counts.skipped);
+    const report = async (): Promise<void> => {
+      const counts = await end();
+      process.stdout.write(`${group}: ${counts.passed} passed, ${counts.failed} failed, ${secondsSince(beginMs)}\n`);
+      total.passed += counts.passed;
+      total.failed += counts.failed;
+      total.skipped.push(...counts.skipped);
+    };
+    if (beside && runAgain) unended.push(report);
+    else await report();
   };
   // Batches with a low priority take longer than usual, so their durations must not be recorded.
   const beside = record ? [] : groupsBeside(files.get("e2e") ?? [], lanes ?? lanesOf("e2e"));
-  const e2eEnded = Promise.withResolvers<void>();
+  const checksBeside = checks && beside.length > 0;
+  if (checks && !checksBeside) await check(false);
   const runBeside = async (): Promise<void> => {
-    for (const group of beside) await run(group, e2eEnded.promise);
+    if (checksBeside) await check(true);
+    for (const group of beside) await run(group, true);
   };
   const ranBeside = runBeside();
-  for (const group of files.keys()) if (!beside.includes(group)) await run(group);
-  e2eEnded.resolve();
+  for (const group of files.keys()) if (!beside.includes(group)) await run(group, false);
   await ranBeside;
+  for (const report of unended) await report();
   return total;
 }
 
@@ -269,7 +286,6 @@ async function main(): Promise<void> {
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
-    endChecks();
     endAllRuns();
     process.exit(1);
   });

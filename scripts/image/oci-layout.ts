@@ -42,6 +42,8 @@ const zeroTime = "1970-01-01T00:00:00Z";
 export class OciLayout {
   readonly #directory: string;
   readonly #images: unknown[] = [];
+  /** The layers by their digest before compression. Architectures share those without machine code. */
+  readonly #layers = new Map<string, Layer>();
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -60,10 +62,12 @@ export class OciLayout {
     writeTar(scratch, root, ".");
     const tar = readFileSync(scratch);
     rmSync(scratch);
-    return {
-      descriptor: this.#addBlob(layerType, gzipSync(tar, { level: compressionLevel })),
-      diffId: digestOf(tar),
-    };
+    const diffId = digestOf(tar);
+    const known = this.#layers.get(diffId);
+    if (known !== undefined) return known;
+    const layer = { descriptor: this.#addBlob(layerType, gzipSync(tar, { level: compressionLevel })), diffId };
+    this.#layers.set(diffId, layer);
+    return layer;
   }
 
   /** Adds one image by its full name. Platforms differ only in their layers. */

@@ -1,9 +1,9 @@
 // Runs the steps of `npm run check`, but for the house rules of tidy.test.ts, which is among the unit tests. Each
 // counts as one case.
-import { execFile, type ChildProcess } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { goEnvironment } from "./go-environment.ts";
+import { runToEnd } from "./run-session.ts";
 
 const lanes = 2;
 /**
@@ -23,20 +23,19 @@ const checks: Readonly<Record<string, readonly string[]>> = {
 };
 /** Much longer than a check takes on an idle machine. */
 const checkTimeoutMs = 360_000;
-const maxOutputBytes = 16 << 20;
-const running = new Set<ChildProcess>();
+/** The factor by which checks that run beside a group may take longer. */
+const patienceBeside = 4;
 
-export function endChecks(): void {
-  for (const child of running) child.kill("SIGKILL");
-}
-
-/** Runs the checks and prints their failures. */
-export async function runChecks(root: string): Promise<{ readonly passed: number; readonly failed: number }> {
+/** Runs the checks and prints their failures. `yields` says that everything else on the machine comes first. */
+export async function runChecks(
+  root: string,
+  yields: boolean,
+): Promise<{ readonly passed: number; readonly failed: number }> {
   let [passed, failed] = [0, 0];
   const queue = Object.entries(checks).values();
   const lane = async (): Promise<void> => {
     for (const [name, command] of queue) {
-      const problem = await runCheck(root, command);
+      const problem = await runCheck(root, command, yields);
       if (problem === undefined) passed += 1;
       else {
         failed += 1;
@@ -49,7 +48,7 @@ export async function runChecks(root: string): Promise<{ readonly passed: number
 }
 
 /** The reason of a failure with the output. Undefined if the check passed. */
-async function runCheck(root: string, [program = "", ...args]: readonly string[]): Promise<string | undefined> {
+async function runCheck(root: string, command: readonly string[], yields: boolean): Promise<string | undefined> {
   // The programs' first line starts `node` from PATH. It must be the Node that runs this script.
   const env = {
     ...goEnvironment,
@@ -57,13 +56,7 @@ async function runCheck(root: string, [program = "", ...args]: readonly string[]
     ...process.env,
     PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`,
   };
-  const options = { cwd: root, env, timeout: checkTimeoutMs, maxBuffer: maxOutputBytes } as const;
-  return await new Promise((resolve) => {
-    const child = execFile(program, args, options, (error, stdout, stderr) => {
-      running.delete(child);
-      if (error === null) resolve(undefined);
-      else resolve(`${error.killed === true ? "it was ended, " : ""}${error.message}\n${stdout}${stderr}`);
-    });
-    running.add(child);
-  });
+  const timeoutMs = yields ? patienceBeside * checkTimeoutMs : checkTimeoutMs;
+  const { ended, output } = await runToEnd({ command, env, timeoutMs, yields, putAway: () => undefined });
+  return ended === "0" ? undefined : `${command.join(" ")}: ended with ${ended}\n${output}`;
 }

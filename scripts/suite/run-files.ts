@@ -1,5 +1,5 @@
 // Runs test files in their own namespaces, and returns the result of each.
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pruneCompileCache } from "../../src/bundle/index.ts";
@@ -7,6 +7,7 @@ import type { FileCounts } from "../count-reporter.ts";
 import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "../run-with-lab.ts";
 import { goEnvironment } from "./go-environment.ts";
 import type { Group } from "./groups.ts";
+import { runToEnd } from "./run-session.ts";
 
 /** The result of running some files. A file that did not end has no counts. */
 export interface FilesRun {
@@ -39,10 +40,6 @@ const caseTimeoutMs: Readonly<Record<Group, number>> = {
  * a lab.
  */
 const exitWithinMs: Readonly<Record<Group, number>> = { unit: 60_000, netns: 60_000, e2e: 180_000, interop: 180_000 };
-/** How long a stopped run may take to clean up. */
-const graceMs = 10_000;
-/** How much output of files that share a process is kept: its end. */
-const maxOutputCharacters = 64 << 10;
 const root = join(import.meta.dirname, "../..");
 /**
  * All files and runs share it, so that programs and labs start faster. Each user has one, because Node's cache files
@@ -91,7 +88,6 @@ export async function runFiles(options: RunOptions): Promise<FilesRun> {
   const scratch = makeScratch();
   const report = join(scratch, "counts");
   const command = [
-    ...(yields ? ["nice", "-n", "19"] : []),
     process.execPath,
     "--disable-warning=ExperimentalWarning",
     "--test",
@@ -114,7 +110,13 @@ export async function runFiles(options: RunOptions): Promise<FilesRun> {
     TMPDIR: scratch,
     SERIN_TEST_EXIT_MS: String(exitWithinMs[group]),
   };
-  const { ended, output } = await runToEnd(wrapped ? wrap(group, command) : command, env, timeoutMs, putAway);
+  const { ended, output } = await runToEnd({
+    command: wrapped ? wrap(group, command) : command,
+    env,
+    timeoutMs,
+    yields,
+    putAway,
+  });
   const counts = new Map(
     readLines(report).map((line): [string, FileCounts] => {
       const ofFile = JSON.parse(line) as FileCounts;
@@ -130,59 +132,6 @@ export async function runFiles(options: RunOptions): Promise<FilesRun> {
   for (const { summary } of counts.values()) process.stdout.write(summary);
   if (ended !== "0" && output.trim() !== "") process.stdout.write(`  The process printed:\n${output.trimEnd()}\n`);
   return { ended, counts };
-}
-
-/** One entry for each running command. It ends the command and removes its files. */
-const running = new Set<() => void>();
-
-export function endAllRuns(): void {
-  for (const end of running) end();
-}
-
-/** Runs a command as a process group. Returns its exit code as text, or what ended it. */
-async function runToEnd(
-  command: readonly string[],
-  env: NodeJS.ProcessEnv,
-  timeoutMs: number,
-  putAway: () => void,
-): Promise<{ readonly ended: string; readonly output: string }> {
-  const [program = "", ...args] = command;
-  const child = spawn(program, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding("utf8").on("data", (chunk: string) => (output = (output + chunk).slice(-maxOutputCharacters)));
-  const { pid } = child;
-  const signalAll = (signal: NodeJS.Signals): void => {
-    if (pid === undefined) return;
-    try {
-      process.kill(-pid, signal);
-    } catch {
-      // The processes have ended already.
-    }
-  };
-  let reason: string | undefined;
-  let kill: NodeJS.Timeout | undefined;
-  const timer = setTimeout(() => {
-    reason = `it took more than ${(timeoutMs / 1000).toFixed(0)} s`;
-    signalAll("SIGTERM");
-    kill = setTimeout(() => signalAll("SIGKILL"), graceMs);
-  }, timeoutMs);
-  const end = (): void => {
-    signalAll("SIGKILL");
-    putAway();
-  };
-  running.add(end);
-  const ended = await new Promise<string>((resolve) => {
-    child.on("error", (error) => resolve(error.message));
-    // Processes that it left behind may hold its output open.
-    child.on("exit", () => signalAll("SIGKILL"));
-    child.on("close", (code, signal) => resolve(String(code ?? signal)));
-  });
-  clearTimeout(timer);
-  clearTimeout(kill);
-  signalAll("SIGKILL");
-  running.delete(end);
-  return { ended: reason ?? ended, output };
 }
 
 function hasProperties(file: string): boolean {

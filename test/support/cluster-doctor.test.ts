@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import type { ClusterFinding } from "../../src/cli/cluster-readiness/index.ts";
 import { ServerHarness } from "../../src/cluster/apiserver/server-harness.ts";
 
-const main = join(import.meta.dirname, "../../src/cmd/main.ts");
+const serin = join(import.meta.dirname, "../../bin/serin");
 
 let server: ServerHarness;
 before(async () => {
@@ -38,9 +38,9 @@ interface Ended {
 }
 
 async function doctor(user: object, ...more: readonly string[]): Promise<Ended> {
-  const args = [main, "doctor", "--kubernetes", "--kubeconfig", kubeconfig(user), ...more];
+  const args = ["doctor", "--kubernetes", "--kubeconfig", kubeconfig(user), ...more];
   return await new Promise((resolve) => {
-    execFile(process.execPath, args, { timeout: 60_000 }, (error, output, errors) => {
+    execFile(serin, args, { timeout: 60_000 }, (error, output, errors) => {
       const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
       resolve({ code, output, errors });
     });
@@ -99,7 +99,7 @@ test("rejected credentials are named with what to check", async () => {
 test("foreign flags, and flags that need --kubernetes, are rejected, and the error names them", async () => {
   assert.match((await doctor({}, "--frob")).errors, /^serin: doctor: Unknown option '--frob'/);
   const alone = await new Promise<string>((resolve) => {
-    execFile(process.execPath, [main, "doctor", "-i", "mesh"], (_error, _output, errors) => resolve(errors));
+    execFile(serin, ["doctor", "-i", "mesh"], (_error, _output, errors) => resolve(errors));
   });
   assert.match(alone, /^serin: doctor: --istioNamespace needs --kubernetes\n/);
 });

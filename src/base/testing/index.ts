@@ -1,6 +1,6 @@
 // Clocks that tests set, a wait for a condition, a check for work that grows faster than its input, and the collection
 // of garbage.
-export { suspicion } from "./linear-time.ts";
+export { suspicion, type GrowthLimits } from "./linear-time.ts";
 export { hastyClock } from "./hasty-clock.ts";
 export { collectGarbage, oldBytes } from "./old-space.ts";
 export { HandClock } from "./hand-clock.ts";

@@ -12,16 +12,18 @@ function quickestMs(run: () => unknown, runs: number): number {
   return quickest;
 }
 
-/** Comparing all pairs of thousands takes longer than this on any machine. */
-const unsuspiciousMs = 30;
+/** What tells growth from noise. */
+export interface GrowthLimits {
+  /** Less time for the whole input is no growth. Comparing all pairs of thousands takes longer on any machine. */
+  readonly unsuspiciousMs: number;
+  /** How many times as long as a quarter the whole input may take. Linear is 4, quadratic 16. */
+  readonly maxTimes: number;
+}
+
+const usualLimits: GrowthLimits = { unsuspiciousMs: 30, maxTimes: 10 };
 const attempts = 3;
 const smallRuns = 3;
 const largeRuns = 3;
-
-/** Linear is 4, quadratic 16. */
-function isLinear(quarterMs: number, wholeMs: number): boolean {
-  return wholeMs < 10 * quarterMs + unsuspiciousMs;
-}
 
 /**
  * The measured times if `run`, in every attempt, took more than its share for an input of four times the size.
@@ -31,7 +33,9 @@ export function suspicion<Input>(
   run: (input: Input) => unknown,
   make: (size: number) => Input,
   size: number,
+  { unsuspiciousMs, maxTimes }: GrowthLimits = usualLimits,
 ): string | undefined {
+  const isLinear = (quarterMs: number, wholeMs: number): boolean => wholeMs < maxTimes * quarterMs + unsuspiciousMs;
   const large = make(size);
   // For most linear functions, a single run of the large input is proof enough.
   let whole = quickestMs(() => run(large), 1);

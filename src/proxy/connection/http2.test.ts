@@ -3,7 +3,8 @@ import { createHash, randomBytes } from "node:crypto";
 import * as http2 from "node:http2";
 import { Agent, request as httpRequest } from "node:http";
 import { test } from "node:test";
-import { until } from "../../base/testing/index.ts";
+import { systemClock, type Clock } from "../../base/index.ts";
+import { hastyClock, until } from "../../base/testing/index.ts";
 import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 import { sendRequest, connectTo, Http2Backend } from "../testing/http2-peers.ts";
 
@@ -27,8 +28,9 @@ const echoStream: StreamHandler = (stream, headers) => {
 async function withBackend(
   onStream: StreamHandler,
   settings: http2.Settings = {},
+  clock: Clock = systemClock,
 ): Promise<{ harness: Harness; backend: Http2Backend } & AsyncDisposable> {
-  const harness = await Harness.start();
+  const harness = await Harness.start({}, 1, { clock });
   const backend = await Http2Backend.start(onStream, settings);
   harness.cluster("a", [backend.port], { upstreamProtocol: "http2" });
   harness.table = tableOf(route(forwardTo("a", { includeAttemptCount: true })));
@@ -465,7 +467,8 @@ test("a drain sends clients away, serves open requests, and loses none that arri
 });
 
 test("clients that open and reset streams endlessly, or flood with control frames, are cut off", async () => {
-  await using made = await withBackend(() => undefined);
+  // The proxy lets such a client wait before each stream, for 14 s in all.
+  await using made = await withBackend(() => undefined, {}, hastyClock(10));
   const rapid = await connectTo(made.harness.port);
   const calm = new Promise<number>((resolve) => rapid.once("goaway", resolve));
   for (let round = 0; round < 20 && !rapid.destroyed; round += 1) {

@@ -36,6 +36,9 @@ async function gateway(address: string, port: number, workers: number): Promise<
   return proxy;
 }
 
+/** Without a longer pause, the clients take all that the machine has, and the hand-over takes as long. */
+const pauseMs = 4;
+
 /** Opens connections one after another to the pods that are ready, as a Service would. */
 class Clients {
   readonly served = new Map<string, number>();
@@ -60,7 +63,7 @@ class Clients {
     for (let count = 0; !this.#stopped; count += 1) {
       const address = this.ready[count % this.ready.length];
       if (address !== undefined) await this.#once(address);
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
 
