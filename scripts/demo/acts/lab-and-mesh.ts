@@ -1,5 +1,5 @@
 import { Lab, clusterName, readObjects, runSerin, serinOk } from "../lab.ts";
-import { serviceKind } from "../../../src/api/kubernetes/index.ts";
+import { podKind, serviceKind } from "../../../src/api/kubernetes/index.ts";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { loadBalancerAddresses, revisionSpec } from "../mesh-inputs.ts";
 import { buildRelease, releaseDirectory } from "../releases.ts";
@@ -67,19 +67,24 @@ export const deployApps: Act = {
   },
 };
 
-/** The clients, the echo service, and bookinfo's copy for its canary. */
+/**
+ * The clients, the echo service, and bookinfo's copy for its canary. The client is on another node than the page and
+ * the echo service. So its requests cross the link between nodes, and its long connection crosses two ztunnels, of
+ * which each counts it once.
+ */
 async function deployOthers(lab: Lab): Promise<void> {
+  const { items } = await lab.client.list(podKind, { namespace: namespaces.stable, labelSelector: "app=productpage" });
+  const ofPage = items[0]?.spec?.nodeName === `${clusterName}-worker` ? "worker" : "worker2";
   await lab.apply([ambientNamespace(namespaces.canary)]);
   await Promise.all([
-    lab.apply(onNode("samples/sleep/sleep.yaml", "worker"), namespaces.stable),
+    lab.apply(onNode("samples/sleep/sleep.yaml", ofPage === "worker" ? "worker2" : "worker"), namespaces.stable),
     lab.apply("samples/sleep/notsleep.yaml", namespaces.stable),
-    lab.apply(onNode("samples/tcp-echo/tcp-echo.yaml", "worker2"), namespaces.stable),
+    lab.apply(onNode("samples/tcp-echo/tcp-echo.yaml", ofPage), namespaces.stable),
     lab.apply(bookinfo, namespaces.canary),
     lab.apply([routesToCanary]),
   ]);
 }
 
-/** Puts the two ends of the long connection on two nodes, so that it crosses two ztunnels and each counts it once. */
 function onNode(file: string, node: "worker" | "worker2"): UntypedObject[] {
   return readObjects(file).map((object) => {
     if (object.kind !== "Deployment") return object;
