@@ -47,8 +47,8 @@ const groupTimeoutMs: Readonly<Record<Group, number>> = {
 const maxLanes: Readonly<Record<Group, number>> = { unit: 4, netns: 2, e2e: 2, interop: 1 };
 /** The memory of the largest lab. A machine with less for each lane runs fewer lanes. */
 const labBytes = 5 * 2 ** 30;
-/** The assumed duration of a file without a record. */
-const unknownMs: Readonly<Record<Group, number>> = { unit: 300, netns: 2_000, e2e: 60_000, interop: 60_000 };
+/** The assumed duration of a file without a record. A quick file has none (`shortestMs` in `suite/durations.ts`). */
+const unknownMs: Readonly<Record<Group, number>> = { unit: 100, netns: 2_000, e2e: 60_000, interop: 60_000 };
 /** When files that share a process keep it alive for this long, each runs again in its own. */
 const sharedTimeoutMs = 600_000;
 /** The factor by which files that run beside another group may take longer. */

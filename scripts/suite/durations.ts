@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Durations } from "./batches.ts";
 
 const path = join(import.meta.dirname, "durations.json");
-/** The time that the queue assumes for every shorter file. */
+/** Shorter files have no record, and the queue assumes the same time for all of them. */
 const shortestMs = 300;
 /** Recorded times are rounded, so that a new record changes few lines. */
 const roundMs = 100;
