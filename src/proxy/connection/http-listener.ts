@@ -48,11 +48,14 @@ const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([
 /** A listening address for HTTP/1.1 and HTTP/2. Connections stay open when its configuration changes. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
-  readonly #context: ExchangeContext;
+  /**
+   * Has no getter, because V8 keeps an object literal with one as a dictionary, and a request reads this some twenty
+   * times.
+   */
+  readonly #context: ExchangeContext & { draining: boolean };
   readonly #connections = new LinkedList<ListenerConnection>();
   #config: HttpConnectionConfig;
   readonly #sockets = new Map<string, ByteListener>();
-  #draining = false;
   /** The number of connections that were accepted since the start. */
   accepted = 0;
   refused = 0;
@@ -63,14 +66,11 @@ export class HttpListener {
     this.#options = options;
     this.#config = options.config;
     const { clock, random, cluster } = options;
-    const draining = (): boolean => this.#draining;
     this.#context = {
       config: () => this.#config,
       routeTable: () => options.routeTable(this.#config),
       cluster,
-      get draining() {
-        return draining();
-      },
+      draining: false,
       ownMetadata: options.ownMetadata,
       onTrouble: options.onTrouble,
       observe: (record) => {
@@ -100,7 +100,7 @@ export class HttpListener {
   }
 
   get draining(): boolean {
-    return this.#draining;
+    return this.#context.draining;
   }
 
   /** Listens on exactly these addresses. Sockets that stay are not touched. New sockets open before old ones close. */
@@ -171,7 +171,7 @@ export class HttpListener {
    * Lets responses say `connection: close`, and sends GOAWAY to clients of HTTP/2. The listener continues to accept.
    */
   drain(): void {
-    this.#draining = true;
+    this.#context.draining = true;
     for (const connection of this.#connections) connection.leave();
   }
 
