@@ -48,7 +48,7 @@ const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([
 /** A listening address for HTTP/1.1 and HTTP/2. Connections stay open when its configuration changes. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
-  /** Without a getter: V8 keeps an object literal with one as a dictionary, and each request reads this 20 times. */
+  /** Has no getter: V8 keeps an object literal with one as a dictionary, and each request reads this 20 times. */
   readonly #context: ExchangeContext & { draining: boolean };
   readonly #connections = new LinkedList<ListenerConnection>();
   #config: HttpConnectionConfig;
