@@ -11,6 +11,8 @@ const portCount = range.end - range.first;
 const maxAttempts = 4;
 /** How many addresses without free ports are remembered. Each costs a few attempts more if it is forgotten. */
 const maxCrowded = 1024;
+/** One in this many connections of an address without free ports tries a port. */
+const crowdedTurns = 8;
 
 /** A random integer from `min` to `max - 1`. */
 type RandomInt = (min: number, max: number) => number;
@@ -24,11 +26,12 @@ export class ForeignPorts {
   readonly #step: number;
   #walked: number;
   /**
-   * The namespaces and addresses whose last connection found none of its ports free. Each of their connections tries
+   * The namespaces and addresses that had no free port when they last tried one, with the number of their connections
+   * since then. Ports are used in turn, so if the next one is in use, the others are too. Every eighth connection tries
    * one port, until one is free. More than 500 connections a second from one address use up all ports of its namespace.
-   * Another namespace with the same descriptor begins with one attempt, and with all after the first success.
+   * Another namespace with the same descriptor begins in this state, and leaves it with its first free port.
    */
-  readonly #crowded = new BoundedCache<string, true>(maxCrowded);
+  readonly #crowded = new BoundedCache<string, { connections: number }>(maxCrowded);
 
   constructor(randomInt: RandomInt) {
     this.#walked = randomInt(0, portCount);
@@ -38,14 +41,23 @@ export class ForeignPorts {
   /** Calls `tryPort` until it returns true for a free port. Returns false if it gives up. */
   choose(namespaceFd: number | undefined, address: string, tryPort: (port: number) => boolean): boolean {
     const key = `${namespaceFd} ${address}`;
-    const isCrowded = this.#crowded.has(key);
-    for (let attempt = isCrowded ? maxAttempts : 1; attempt <= maxAttempts; attempt += 1) {
-      this.#walked = (this.#walked + this.#step) % portCount;
-      if (!tryPort(range.first + this.#walked)) continue;
-      if (isCrowded) this.#crowded.delete(key);
-      return true;
+    const crowded = this.#crowded.get(key);
+    if (crowded === undefined) {
+      if (this.#findFree(maxAttempts, tryPort)) return true;
+      this.#crowded.set(key, { connections: 0 });
+      return false;
     }
-    if (!isCrowded) this.#crowded.set(key, true);
+    crowded.connections += 1;
+    if (crowded.connections % crowdedTurns !== 0 || !this.#findFree(1, tryPort)) return false;
+    this.#crowded.delete(key);
+    return true;
+  }
+
+  #findFree(attempts: number, tryPort: (port: number) => boolean): boolean {
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      this.#walked = (this.#walked + this.#step) % portCount;
+      if (tryPort(range.first + this.#walked)) return true;
+    }
     return false;
   }
 }

@@ -121,9 +121,10 @@ export function socketName(fd: number): SocketAddress {
  * libc.
  */
 export function peerOf(stream: ByteStream): SocketAddress {
-  if (stream.fd < 0) return stream.remote;
+  const { fd } = stream;
+  if (fd < 0) return stream.remote;
   lengthBytes.writeInt32LE(28);
-  if (libc().getpeername(stream.fd, addressBytes, lengthBytes) < 0) return { address: "", port: 0 };
+  if (libc().getpeername(fd, addressBytes, lengthBytes) < 0) return { address: "", port: 0 };
   return decodeSocketAddress(addressBytes);
 }
 
@@ -211,7 +212,7 @@ const encodedAddresses = new BoundedCache<string, Buffer>(1024);
 function encodedAddress(address: string): Buffer {
   let bytes = encodedAddresses.get(address);
   if (bytes !== undefined) return bytes;
-  bytes = encodeSocketAddress(address, 0);
+  bytes = encodeSocketAddress(address);
   encodedAddresses.set(address, bytes);
   return bytes;
 }
@@ -256,7 +257,8 @@ function setOption(fd: number, level: number, name: number, value: number): void
 }
 
 function bindTo(fd: number, address: string, port: number): void {
-  const bytes = encodeSocketAddress(address, port);
+  const bytes = encodedAddress(address);
+  bytes.writeUInt16BE(port, 2);
   if (libc().bind(fd, bytes, bytes.length) < 0) throw systemError(`bind to ${address}:${port}`, lastErrorName());
 }
 
@@ -266,11 +268,11 @@ function closedAfter(fd: number, operation: string): Error {
   return error;
 }
 
-function encodeSocketAddress(address: string, port: number): Buffer {
+/** The address as the kernel reads it, with port 0. */
+function encodeSocketAddress(address: string): Buffer {
   const bytes = ipToBytes(address);
   const out = Buffer.alloc(bytes.length === 16 ? 28 : 16);
   out.writeUInt16LE(bytes.length === 16 ? linux.familyIpv6 : linux.familyIpv4, 0);
-  out.writeUInt16BE(port, 2);
   bytes.copy(out, bytes.length === 16 ? 8 : 4);
   return out;
 }

@@ -1,6 +1,6 @@
 import { messageOf, SharedTimeouts, transientError, onAbort, type Clock } from "../../base/index.ts";
 import type { ByteStream, ByteStreamHandler, SecureStream } from "../../net/index.ts";
-import { errorCode } from "../../wire/http2/index.ts";
+import { errorCode, HeaderBlock } from "../../wire/http2/index.ts";
 import type { HboneConnectOptions, HboneTunnel } from "./hbone-types.ts";
 import { hboneLimits } from "./limits.ts";
 import { statusOf } from "./request-fields.ts";
@@ -16,6 +16,9 @@ export interface HboneClientConnectionOptions {
   /** Whether the underlying transport will end soon, so that tunnels through it should be released too. */
   readonly isRetiringBelow?: (() => boolean) | undefined;
 }
+
+/** The head of a request while it is sent. The output has copied it before the next one begins. */
+const head = new HeaderBlock();
 
 /** One pooled connection. Opens tunnels, retires on GOAWAY, and ends after its idle time. */
 export class HboneClientConnection implements TunnelConnectionHandler {
@@ -93,69 +96,49 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     if (options.signal?.aborted === true)
       return Promise.reject(transientError("aborted", "the connection attempt was cancelled"));
     this.#opened += 1;
-    const fields = [...request];
-    for (const [name, value] of options.headers) fields.push(name, value);
-    return this.#answer(this.#connection.open(fields), options, timeoutMs);
+    head.begin();
+    for (let index = 0; index < request.length; index += 2) head.field(request[index] ?? "", request[index + 1] ?? "");
+    for (const [name, value] of options.headers) head.field(name, value);
+    return this.#answer(this.#connection.open(head.view()), options, timeoutMs);
   }
 
   #answer(
     stream: TunnelStream,
-    options: Pick<HboneConnectOptions, "authority" | "signal">,
+    { authority, signal }: Pick<HboneConnectOptions, "authority" | "signal">,
     timeoutMs: number,
   ): Promise<HboneTunnel> {
     return new Promise((resolve, reject) => {
-      const fail = (error: Error) => {
-        this.#settled(stream);
-        reject(error);
-      };
-      const giveUp = (error: Error) => {
-        stream.destroy({ reset: true });
-        fail(error);
-      };
+      const awaited = new AwaitedAnswer(stream, resolve, reject);
       const timer = this.#timeouts.after(timeoutMs, () =>
-        giveUp(
-          transientError("timeout", `no answer to CONNECT ${options.authority} within ${Math.round(timeoutMs)} ms`),
+        awaited.giveUp(
+          transientError("timeout", `no answer to CONNECT ${authority} within ${Math.round(timeoutMs)} ms`),
         ),
       );
-      const { signal } = options;
-      const aborted = () => giveUp(transientError("aborted", "the connection attempt was cancelled"));
-      const limits = signal === undefined ? [timer] : [timer, onAbort(signal, aborted)];
-      stream.pendingAnswer = { resolve, reject, limits };
-      stream.setHandler(new AnswerHandler(fail));
+      awaited.start(timer, signal);
     });
   }
 
-  /** Returns the waiter for the answer, if there is one, and removes it. */
-  #settled(stream: TunnelStream): PendingAnswer | undefined {
-    const pending = stream.pendingAnswer;
-    if (pending === undefined) return undefined;
-    stream.pendingAnswer = undefined;
-    for (const limit of pending.limits) limit[Symbol.dispose]();
-    return pending;
-  }
-
   headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void {
-    if (stream.pendingAnswer === undefined) {
+    const pending = stream.pendingAnswer;
+    if (pending === undefined) {
       if (endStream) stream.endReceived();
       return;
     }
     const status = statusOf(fields);
     if (status >= 100 && status < 200) return;
-    const pending = this.#settled(stream);
-    if (pending === undefined) return;
     if (status === 200) {
       // The caller that awaits the answer sets the handler. Until then the stream is paused and queues data.
       stream.setHandler(answered);
       stream.peerIdentity = this.#connection.peerIdentity;
       stream.responseFields = fields;
       stream.isRetiring = this.#isRetiring;
-      pending.resolve(stream);
+      pending.accepted();
       if (endStream) stream.endReceived();
       return;
     }
     if (!endStream) this.#connection.session.reset(stream, errorCode.cancel);
     stream.abort(undefined);
-    pending.reject(transientError("http-status", `http status: ${statusText(status)}`, { reason: String(status) }));
+    pending.failed(transientError("http-status", `http status: ${statusText(status)}`, { reason: String(status) }));
   }
 
   goaway(): void {
@@ -187,21 +170,61 @@ export class HboneClientConnection implements TunnelConnectionHandler {
   }
 }
 
-/** Owns a stream between CONNECT and its new owner's handler. Only the end of the stream can occur in that time. */
-class AnswerHandler implements ByteStreamHandler {
-  readonly #fail: (error: Error) => void;
+/**
+ * Waits for the answer to a CONNECT, within limits. Owns the stream in that time, when only the end of the stream can
+ * occur. One object for all of this, because each connection has one.
+ */
+class AwaitedAnswer implements PendingAnswer, ByteStreamHandler {
+  readonly #stream: TunnelStream;
+  readonly #resolve: (stream: TunnelStream) => void;
+  readonly #reject: (error: Error) => void;
+  #timer: Disposable | undefined;
+  #abort: Disposable | undefined;
 
-  constructor(fail: (error: Error) => void) {
-    this.#fail = fail;
+  constructor(stream: TunnelStream, resolve: (stream: TunnelStream) => void, reject: (error: Error) => void) {
+    this.#stream = stream;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  start(timer: Disposable, signal: AbortSignal | undefined): void {
+    this.#timer = timer;
+    if (signal !== undefined)
+      this.#abort = onAbort(signal, () =>
+        this.giveUp(transientError("aborted", "the connection attempt was cancelled")),
+      );
+    this.#stream.pendingAnswer = this;
+    this.#stream.setHandler(this);
+  }
+
+  accepted(): void {
+    this.#end();
+    this.#resolve(this.#stream);
+  }
+
+  failed(error: Error): void {
+    this.#end();
+    this.#reject(error);
+  }
+
+  giveUp(error: Error): void {
+    this.#stream.destroy({ reset: true });
+    this.failed(error);
+  }
+
+  #end(): void {
+    this.#stream.pendingAnswer = undefined;
+    this.#timer?.[Symbol.dispose]();
+    this.#abort?.[Symbol.dispose]();
   }
 
   data(): void {}
   end(): void {}
   drain(): void {}
   close(error: Error | undefined): void {
-    if (error !== undefined && "code" in error && error.code === "tunnel-refused") this.#fail(error);
+    if (error !== undefined && "code" in error && error.code === "tunnel-refused") this.failed(error);
     else
-      this.#fail(
+      this.failed(
         transientError(
           "tunnel-unanswered",
           `the peer closed before it answered CONNECT: ${messageOf(error ?? "no reason")}`,
@@ -211,7 +234,8 @@ class AnswerHandler implements ByteStreamHandler {
   }
 }
 
-const answered = new AnswerHandler(() => undefined);
+/** Owns a stream between the answer and its new owner's handler. */
+const answered: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
 const statusNames = new Map([
   [400, "400 Bad Request"],

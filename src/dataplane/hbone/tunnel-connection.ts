@@ -129,10 +129,10 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
     return this.session.takesStream;
   }
 
-  /** Opens a stream with the fields of a request (alternating names and values). Only for clients. */
-  open(fields: readonly string[]): TunnelStream {
+  /** Opens a stream with an encoded head, which is copied. Only for clients. */
+  open(head: Buffer): TunnelStream {
     const stream = this.#begin(this.session.claimId());
-    this.session.sendHeaders(stream, fields, false);
+    this.session.sendBlock(stream, head, false);
     return stream;
   }
 

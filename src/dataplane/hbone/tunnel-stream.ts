@@ -14,13 +14,13 @@ export interface TunnelOwner {
 
 const noBytes = new Uint8Array(0);
 const noFields: readonly string[] = [];
+const notRetiring = (): boolean => false;
 const nobody: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
 /** The waiter for the answer to our CONNECT. */
 export interface PendingAnswer {
-  readonly resolve: (stream: TunnelStream) => void;
-  readonly reject: (error: Error) => void;
-  readonly limits: readonly Disposable[];
+  accepted(): void;
+  failed(error: Error): void;
 }
 
 /** One CONNECT tunnel as a byte stream: flow control, half close and reset over HTTP/2 frames. */
@@ -57,7 +57,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   /** Names and values of the answer, alternating. */
   responseFields: readonly string[] = noFields;
   /** Whether the connection below accepts no new tunnels. Set together with the two fields above. */
-  isRetiring: () => boolean = () => false;
+  isRetiring: () => boolean = notRetiring;
 
   get responseHeaders(): Headers {
     return headersOf(this.responseFields);
@@ -212,13 +212,13 @@ export class TunnelStream extends SessionStream implements ByteStream {
     else this.#close(transientError("tunnel-broken", `the peer reset the tunnel (${errorCodeName(code)})`));
   }
 
-  readonly #deliver = (chunk: Buffer): void => {
+  #deliver(chunk: Buffer): void {
     this.#delivering = true;
     this.#received += chunk.length;
     this.#handler.data(chunk);
     this.#delivering = false;
     if (!this.#closed) this.#session.consumed(this, chunk.length);
-  };
+  }
 
   #hold(difference: number): void {
     this.#heldBytes += difference;
@@ -236,7 +236,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
       const kept = this.#queue.shift();
       if (kept === undefined) break;
       this.#hold(-kept.bytes.length);
-      kept.deliver(this.#deliver);
+      kept.deliver((chunk) => this.#deliver(chunk));
       kept.release();
     }
     if (this.#closed || !this.#queue.isEmpty || !this.remoteEnded || this.#toldEnd) return;

@@ -1,4 +1,4 @@
-import { parseIdentity } from "../../dataplane/tunnels/index.ts";
+import { parseIdentity, type Identity } from "../../dataplane/tunnels/index.ts";
 import { ipToBytes } from "../../net/index.ts";
 import type { MeshState } from "../state/mesh-state.ts";
 import type { PolicyReach } from "../state/mesh-change.ts";
@@ -40,22 +40,25 @@ export function authorize(state: MeshState, workload: Workload, facts: Connectio
   const missing = state.missingPolicy(workload);
   if (missing !== undefined) return { allowed: false, reason: missing, pending: true };
   if (!state.hasPolicies) return allowed;
+  const subject = new Subject(facts);
   let hasAllow = false;
   let matchedAllow = false;
-  const keys = [
-    ...state.policiesOfNamespace(workload.namespace),
-    ...state.policiesOfNamespace(""),
-    ...workload.authorizationPolicies,
+  const applied = [
+    state.policiesOfNamespace(workload.namespace),
+    state.policiesOfNamespace(""),
+    workload.authorizationPolicies,
   ];
-  for (const key of keys) {
-    const policy = state.policy(key);
-    if (policy === undefined || policy.dryRun) continue;
-    if (policy.action === "Deny") {
-      if (policyMatches(policy, facts))
-        return { allowed: false, reason: `explicitly denied by: ${policy.namespace}/${policy.name}` };
-    } else {
-      hasAllow = true;
-      matchedAllow ||= policyMatches(policy, facts);
+  for (const keys of applied) {
+    for (const key of keys) {
+      const policy = state.policy(key);
+      if (policy === undefined || policy.dryRun) continue;
+      if (policy.action === "Deny") {
+        if (policyMatches(policy, subject))
+          return { allowed: false, reason: `explicitly denied by: ${policy.namespace}/${policy.name}` };
+      } else {
+        hasAllow = true;
+        matchedAllow ||= policyMatches(policy, subject);
+      }
     }
   }
   if (!hasAllow || matchedAllow) return allowed;
@@ -95,40 +98,101 @@ export function deniedConnections<Connection extends { readonly details: Policed
   return live().filter(({ details }) => reached.has(details.pod.uid) && details.stillAllowed?.() === false);
 }
 
+const spiffe = "spiffe://";
+
+/** The facts of a connection in the forms that policies compare. Each is computed once, and only if a policy asks. */
+class Subject {
+  readonly #facts: ConnectionFacts;
+  #identity: Identity | false | undefined;
+  #principal: string | false | undefined;
+  #source: Uint8Array | undefined;
+  #destination: Uint8Array | undefined;
+
+  constructor(facts: ConnectionFacts) {
+    this.#facts = facts;
+  }
+
+  get port(): number {
+    return this.#facts.destinationPort;
+  }
+
+  /** False if the source has no identity in Istio's form. */
+  get identity(): Identity | false {
+    const { sourceIdentity = "" } = this.#facts;
+    return (this.#identity ??= parseIdentity(sourceIdentity) ?? false);
+  }
+
+  /** False if the source has no SPIFFE id. */
+  get principal(): string | false {
+    const { sourceIdentity = "" } = this.#facts;
+    return (this.#principal ??= sourceIdentity.startsWith(spiffe) && sourceIdentity.slice(spiffe.length));
+  }
+
+  get source(): Uint8Array {
+    return (this.#source ??= ipToBytes(this.#facts.sourceAddress));
+  }
+
+  get destination(): Uint8Array {
+    return (this.#destination ??= ipToBytes(this.#facts.destinationAddress));
+  }
+}
+
 /** A policy without rules matches nothing. A clause without matches matches everything. */
-export function policyMatches(policy: AuthorizationPolicy, facts: ConnectionFacts): boolean {
+function policyMatches(policy: AuthorizationPolicy, subject: Subject): boolean {
   return policy.rules.some((clauses) =>
-    clauses.every((matches) => matches.length === 0 || matches.some((match) => matchMatches(match, facts))),
+    clauses.every((matches) => matches.length === 0 || matches.some((match) => matchMatches(match, subject))),
   );
 }
 
-function matchMatches(match: PolicyMatch, facts: ConnectionFacts): boolean {
-  // An empty match would accidentally match everything.
-  if (Object.values(match).every((values: readonly unknown[]) => values.length === 0)) return false;
-  const identity = facts.sourceIdentity === undefined ? undefined : parseIdentity(facts.sourceIdentity);
-  const principal =
-    facts.sourceIdentity?.startsWith("spiffe://") === true ? facts.sourceIdentity.slice("spiffe://".length) : undefined;
-  const sameAccount = (account: { readonly namespace: string; readonly serviceAccount: string }) =>
-    identity !== undefined &&
-    account.namespace === identity.namespace &&
-    account.serviceAccount === identity.serviceAccount;
+function matchMatches(match: PolicyMatch, subject: Subject): boolean {
   return (
-    oneOf(match.destinationIps, match.notDestinationIps, (range) => contains(range, facts.destinationAddress)) &&
-    oneOf(match.sourceIps, match.notSourceIps, (range) => contains(range, facts.sourceAddress)) &&
-    oneOf(match.destinationPorts, match.notDestinationPorts, (port) => port === facts.destinationPort) &&
-    oneOf(match.serviceAccounts, match.notServiceAccounts, sameAccount) &&
-    oneOf(match.principals, match.notPrincipals, (text) => principal !== undefined && textMatches(text, principal)) &&
-    oneOf(match.namespaces, match.notNamespaces, (text) => textMatches(text, identity?.namespace ?? ""))
+    // An empty match would accidentally match everything.
+    !isEmpty(match) &&
+    oneOf(match.destinationIps, match.notDestinationIps, subject, isDestination) &&
+    oneOf(match.sourceIps, match.notSourceIps, subject, isSource) &&
+    oneOf(match.destinationPorts, match.notDestinationPorts, subject, isPort) &&
+    oneOf(match.serviceAccounts, match.notServiceAccounts, subject, isAccount) &&
+    oneOf(match.principals, match.notPrincipals, subject, isPrincipal) &&
+    oneOf(match.namespaces, match.notNamespaces, subject, isNamespace)
   );
 }
+
+function isEmpty(match: PolicyMatch): boolean {
+  return (
+    match.destinationIps.length + match.notDestinationIps.length === 0 &&
+    match.sourceIps.length + match.notSourceIps.length === 0 &&
+    match.destinationPorts.length + match.notDestinationPorts.length === 0 &&
+    match.serviceAccounts.length + match.notServiceAccounts.length === 0 &&
+    match.principals.length + match.notPrincipals.length === 0 &&
+    match.namespaces.length + match.notNamespaces.length === 0
+  );
+}
+
+/** Functions and not closures, because each connection would allocate them for each match of its policies. */
+type Test<Value> = (value: Value, subject: Subject) => boolean;
 
 function oneOf<Value>(
   positive: readonly Value[],
   negative: readonly Value[],
-  matches: (value: Value) => boolean,
+  subject: Subject,
+  test: Test<Value>,
 ): boolean {
-  return (positive.length === 0 || positive.some(matches)) && !negative.some(matches);
+  return (positive.length === 0 || hasOne(positive, subject, test)) && !hasOne(negative, subject, test);
 }
+
+function hasOne<Value>(values: readonly Value[], subject: Subject, test: Test<Value>): boolean {
+  for (const value of values) if (test(value, subject)) return true;
+  return false;
+}
+
+const isDestination: Test<AddressRange> = (range, { destination }) => contains(range, destination);
+const isSource: Test<AddressRange> = (range, { source }) => contains(range, source);
+const isPort: Test<number> = (value, { port }) => value === port;
+const isPrincipal: Test<StringMatch> = (match, { principal }) => principal !== false && textMatches(match, principal);
+const isNamespace: Test<StringMatch> = (match, { identity }) =>
+  textMatches(match, identity === false ? "" : identity.namespace);
+const isAccount: Test<PolicyMatch["serviceAccounts"][number]> = ({ namespace, serviceAccount }, { identity }) =>
+  identity !== false && namespace === identity.namespace && serviceAccount === identity.serviceAccount;
 
 function textMatches(match: StringMatch, text: string): boolean {
   switch (match.kind) {
@@ -143,12 +207,20 @@ function textMatches(match: StringMatch, text: string): boolean {
   }
 }
 
-function contains(range: AddressRange, address: string): boolean {
-  const network = ipToBytes(range.address);
-  const bytes = ipToBytes(address);
-  if (network.length !== bytes.length) return false;
+/** The bytes of each range's address. A changed policy has new objects. */
+const networks = new WeakMap<AddressRange, Uint8Array>();
+
+function networkOf(range: AddressRange): Uint8Array {
+  let network = networks.get(range);
+  if (network === undefined) networks.set(range, (network = ipToBytes(range.address)));
+  return network;
+}
+
+function contains(range: AddressRange, address: Uint8Array): boolean {
+  const network = networkOf(range);
+  if (network.length !== address.length) return false;
   const whole = range.length >> 3;
-  if (!network.subarray(0, whole).equals(bytes.subarray(0, whole))) return false;
+  for (let index = 0; index < whole; index += 1) if (network[index] !== address[index]) return false;
   const rest = range.length & 7;
-  return rest === 0 || ((network[whole] ?? 0) ^ (bytes[whole] ?? 0)) >> (8 - rest) === 0;
+  return rest === 0 || ((network[whole] ?? 0) ^ (address[whole] ?? 0)) >> (8 - rest) === 0;
 }

@@ -142,6 +142,54 @@ test("endpoints get connections by capacity, and one without capacity only if th
   assert.equal(to("10.96.0.9", 80, "src", new Set(["stable", "next"])).workload?.name, "left");
 });
 
+test("connections examine all endpoints of a service once, and again after an endpoint or the service has changed", () => {
+  const own = new MeshState();
+  parseLocalConfig(
+    `
+workloads:
+- {uid: src, name: src, namespace: default, workloadIps: [10.0.0.1]}
+- {uid: one, name: one, namespace: default, workloadIps: [10.0.0.2], protocol: TCP, services: {default/web.local: {80: 8080, 90: 9090}}}
+services:
+- {name: web, namespace: default, hostname: web.local, vips: [/10.96.0.1], ports: {80: 8080}}
+`,
+    own,
+  );
+  const source = own.workloadByUid("src") ?? assert.fail();
+  const one = own.workloadByUid("one") ?? assert.fail();
+  let examined = 0;
+  const examinedOne = {
+    ...one,
+    get status() {
+      examined += 1;
+      return one.status;
+    },
+  };
+  /** The ports to which connections to these ports of the service go. 0 if there is no endpoint. */
+  const ports = (...dialled: readonly number[]): readonly number[] =>
+    dialled.map((port) => {
+      const destination = { address: "10.96.0.1", port };
+      try {
+        return route({ state: own, source, destination, random, hbonePort: 15_008 }).port;
+      } catch (error) {
+        assert.match(String(error), /no healthy upstream/);
+        return 0;
+      }
+    });
+  own.putWorkload(examinedOne);
+  assert.deepEqual([ports(80, 80, 80), examined], [[8080, 8080, 8080], 1]);
+  own.putWorkload({ ...examinedOne, services: new Map([["default/web.local", new Map([[80, 8081]])]]) });
+  assert.deepEqual(ports(80), [8081]);
+  own.putWorkload({ ...one, status: "Unhealthy" });
+  assert.deepEqual(ports(80), [0]);
+  own.putWorkload(one);
+  assert.deepEqual(ports(80, 90), [8080, 0]);
+  const [service = assert.fail()] = own.services();
+  own.putService({ ...service, ports: new Map([[90, 9090]]) });
+  assert.deepEqual(ports(80, 90), [0, 9090]);
+  own.removeWorkload("one");
+  assert.deepEqual(ports(90), [0]);
+});
+
 test("unknown destinations pass directly, and errors say why one is unreachable", () => {
   assert.deepEqual(to("1.2.3.4", 443), { protocol: "TCP", address: "1.2.3.4", port: 443, expectedIdentities: [] });
   assert.equal(to("10.0.1.1", 1234).authority, "10.0.1.1:1234");

@@ -1,7 +1,7 @@
-import { transientError, type Random } from "../../base/index.ts";
+import { BoundedCache, transientError, type Random } from "../../base/index.ts";
 import { ipFamilyOf, type SocketAddress } from "../../net/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
-import type { Endpoint, MeshState } from "../state/mesh-state.ts";
+import type { Endpoint, Endpoints, MeshState } from "../state/mesh-state.ts";
 import { hasFamilyOf, workloadIdentity, type GatewayAddress, type Service, type Workload } from "../state/model.ts";
 
 /** The next hop of an outbound connection. */
@@ -278,22 +278,67 @@ function pickEndpoint(
 ): PickedEndpoint | undefined {
   const { state, source, tried, random } = options;
   if (mode === "standard" && !service.ports.has(port)) return undefined;
-  const onlyHealthy = service.loadBalancer?.healthPolicy !== "AllowAll";
-  const usable = [...state.endpoints(service).values()].filter((endpoint) => {
-    const { workload } = endpoint;
-    if (tried?.has(workload.uid) === true) return false;
-    if (onlyHealthy && workload.status === "Unhealthy") return false;
-    if (workload.workloadIps.length === 0 && workload.hostname === "" && workload.networkGateway === undefined)
-      return false;
-    if (mode === "waypoint") return service.ports.has(port) || workload.applicationTunnel !== undefined;
-    return targetPort(service, endpoint, port) !== undefined;
-  });
-  // An endpoint without capacity gets no connection while another endpoint has some.
-  const counting = usable.filter(({ workload }) => workload.capacity > 0);
+  let { usable, counting } = usableEndpoints(state.endpoints(service), service, port, mode);
+  if (tried !== undefined) {
+    const isUntried = ({ workload }: Endpoint): boolean => !tried.has(workload.uid);
+    [usable, counting] = [usable.filter(isUntried), counting.filter(isUntried)];
+  }
   const chosen = weighted(preferred(counting, source, service), (endpoint) => endpoint.workload.capacity, random);
   const endpoint =
     chosen ?? (counting.length > 0 ? undefined : weighted(preferred(usable, source, service), () => 1, random));
   return endpoint === undefined ? undefined : { endpoint, others: usable.length > 1 ? { hasOthers: true } : {} };
+}
+
+/** The endpoints of a service that one of its ports may use. */
+interface UsableEndpoints {
+  readonly usable: readonly Endpoint[];
+  /** Those with capacity. One without gets no connection while another one has some. */
+  readonly counting: readonly Endpoint[];
+}
+
+/** The usable endpoints of a service by port, as long as neither the service nor an endpoint changes. */
+interface KnownEndpoints {
+  readonly service: Service;
+  readonly version: number;
+  readonly byPort: Readonly<Record<"standard" | "waypoint", Map<number, UsableEndpoints>>>;
+}
+
+/** A service may have thousands of endpoints. Connections to it are far more frequent than changes. */
+const known = new WeakMap<Endpoints, KnownEndpoints>();
+/** The number of a service's ports whose endpoints are kept. */
+const maxKnownPorts = 64;
+
+function usableEndpoints(
+  endpoints: Endpoints,
+  service: Service,
+  port: number,
+  mode: "standard" | "waypoint",
+): UsableEndpoints {
+  let current = known.get(endpoints);
+  if (current?.service !== service || current.version !== endpoints.version) {
+    const byPort = { standard: portCache(), waypoint: portCache() };
+    known.set(endpoints, (current = { service, version: endpoints.version, byPort }));
+  }
+  const byPort = current.byPort[mode];
+  let found = byPort.get(port);
+  if (found === undefined) {
+    const usable = [...endpoints.values()].filter((endpoint) => isUsable(endpoint, service, port, mode));
+    byPort.set(port, (found = { usable, counting: usable.filter(({ workload }) => workload.capacity > 0) }));
+  }
+  return found;
+}
+
+function portCache(): Map<number, UsableEndpoints> {
+  return new BoundedCache(maxKnownPorts);
+}
+
+function isUsable(endpoint: Endpoint, service: Service, port: number, mode: "standard" | "waypoint"): boolean {
+  const { workload } = endpoint;
+  if (service.loadBalancer?.healthPolicy !== "AllowAll" && workload.status === "Unhealthy") return false;
+  if (workload.workloadIps.length === 0 && workload.hostname === "" && workload.networkGateway === undefined)
+    return false;
+  if (mode === "waypoint") return service.ports.has(port) || workload.applicationTunnel !== undefined;
+  return targetPort(service, endpoint, port) !== undefined;
 }
 
 /**

@@ -1,16 +1,23 @@
-import { randomFillSync } from "node:crypto";
+import { randomBytes } from "node:crypto";
 
-const pool = Buffer.allocUnsafeSlow(24 * 64);
-let used = pool.length;
+/** The hexadecimal digits of a trace id and of a parent id. */
+const traceDigits = 32;
+const parentDigits = 16;
+const idsDigits = traceDigits + parentDigits;
+/** Random digits for this many ids, because each call to make or to format some costs more than the digits. */
+const batch = 64;
+
+let digits = "";
+let used = 0;
 
 /** A new W3C `traceparent` with random trace and parent ids, not sampled. */
 export function newTraceParent(): string {
-  if (used + 24 > pool.length) {
-    randomFillSync(pool);
+  if (used === digits.length) {
+    digits = randomBytes((batch * idsDigits) / 2).toString("hex");
     used = 0;
   }
-  const trace = pool.toString("hex", used, used + 16);
-  const parent = pool.toString("hex", used + 16, used + 24);
-  used += 24;
-  return `00-${trace}-${parent}-00`;
+  const parent = used + traceDigits;
+  const ids = `00-${digits.slice(used, parent)}-${digits.slice(parent, parent + parentDigits)}-00`;
+  used += idsDigits;
+  return ids;
 }

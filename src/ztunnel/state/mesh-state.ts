@@ -2,11 +2,11 @@ import type { Clock } from "../../base/index.ts";
 import { AddressRanges } from "./address-ranges.ts";
 import { noChange, PolicyReach, type MeshChange } from "./mesh-change.ts";
 import {
-  addressKey,
   policyKey,
   serviceKey,
   type AuthorizationPolicy,
   type GatewayAddress,
+  type NetworkAddress,
   type Service,
   type Workload,
   type WorkloadInfo,
@@ -20,7 +20,27 @@ export interface Endpoint {
   readonly ports: ReadonlyMap<number, number>;
 }
 
-const noEndpoints: ReadonlyMap<string, Endpoint> = new Map();
+/** The endpoints of one service by the uid of their workload. */
+export interface Endpoints extends ReadonlyMap<string, Endpoint> {
+  /** Another number after each change. */
+  readonly version: number;
+}
+
+class EndpointMap extends Map<string, Endpoint> implements Endpoints {
+  version = 0;
+
+  override set(uid: string, endpoint: Endpoint): this {
+    this.version += 1;
+    return super.set(uid, endpoint);
+  }
+
+  override delete(uid: string): boolean {
+    this.version += 1;
+    return super.delete(uid);
+  }
+}
+
+const noEndpoints: Endpoints = new EndpointMap();
 const noKeys: ReadonlySet<string> = new Set();
 
 /** Workloads, services and policies, with the indexes that a connection needs. xDS or a local file fills it. */
@@ -33,11 +53,12 @@ export class MeshState {
   /** The results of {@link workloadByPod} since a workload last changed. Every connection looks up its own pod. */
   #foundByPod = new WeakMap<WorkloadInfo, Workload>();
   readonly #services = new Map<string, Service>();
-  readonly #byVip = new Map<string, Set<Service>>();
+  /** The services by network, then by address. */
+  readonly #byVip = new Map<string, Map<string, Set<Service>>>();
   readonly #byRange = new AddressRanges();
   readonly #byHostname = new Map<string, Set<Service>>();
   /** Also holds services that have not arrived yet, because workloads may arrive first. */
-  readonly #endpoints = new Map<string, Map<string, Endpoint>>();
+  readonly #endpoints = new Map<string, EndpointMap>();
   readonly #policies = new Map<string, AuthorizationPolicy>();
   readonly #policiesByNamespace = new Map<string, Set<string>>();
   readonly #workloadListeners = new Set<() => void>();
@@ -111,7 +132,7 @@ export class MeshState {
     }
     for (const [key, ports] of workload.services) {
       let endpoints = this.#endpoints.get(key);
-      if (endpoints === undefined) this.#endpoints.set(key, (endpoints = new Map()));
+      if (endpoints === undefined) this.#endpoints.set(key, (endpoints = new EndpointMap()));
       endpoints.set(workload.uid, { workload, ports });
     }
   }
@@ -136,7 +157,7 @@ export class MeshState {
     this.removeService(serviceKey(service));
     this.#services.set(serviceKey(service), service);
     for (const vip of service.vips) {
-      if (vip.length === undefined) add(this.#byVip, addressKey(vip.network, vip.address), service);
+      if (vip.length === undefined) this.#addVip(vip, service);
       else this.#byRange.add(vip, vip.length, service);
     }
     add(this.#byHostname, service.hostname, service);
@@ -147,7 +168,7 @@ export class MeshState {
     if (service === undefined) return;
     this.#services.delete(key);
     for (const vip of service.vips) {
-      if (vip.length === undefined) drop(this.#byVip, addressKey(vip.network, vip.address), service);
+      if (vip.length === undefined) this.#dropVip(vip, service);
       else this.#byRange.drop(vip, vip.length, service);
     }
     drop(this.#byHostname, service.hostname, service);
@@ -227,14 +248,14 @@ export class MeshState {
 
   /** Does the same as {@link serviceByVip}, but leaves out the services that have a range of addresses. */
   serviceByExactVip(network: string, address: string, namespace: string): Service | undefined {
-    return best(this.#byVip.get(addressKey(network, address)), namespace);
+    return best(this.#byVip.get(network)?.get(address), namespace);
   }
 
   serviceByHostname(hostname: string, namespace: string): Service | undefined {
     return best(this.#byHostname.get(hostname), namespace);
   }
 
-  endpoints(service: Service): ReadonlyMap<string, Endpoint> {
+  endpoints(service: Service): Endpoints {
     return this.#endpoints.get(serviceKey(service)) ?? noEndpoints;
   }
 
@@ -321,6 +342,19 @@ export class MeshState {
   onPolicyChange(listener: (reach: PolicyReach) => void): Disposable {
     this.#policyListeners.add(listener);
     return { [Symbol.dispose]: () => void this.#policyListeners.delete(listener) };
+  }
+
+  #addVip({ network, address }: NetworkAddress, service: Service): void {
+    let addresses = this.#byVip.get(network);
+    if (addresses === undefined) this.#byVip.set(network, (addresses = new Map()));
+    add(addresses, address, service);
+  }
+
+  #dropVip({ network, address }: NetworkAddress, service: Service): void {
+    const addresses = this.#byVip.get(network);
+    if (addresses === undefined) return;
+    drop(addresses, address, service);
+    if (addresses.size === 0) this.#byVip.delete(network);
   }
 
   #removeAddress(name: string): void {

@@ -130,16 +130,20 @@ export function policyKey(policy: { readonly namespace: string; readonly name: s
   return `${policy.namespace}/${policy.name}`;
 }
 
-export function serviceKey(service: { readonly namespace: string; readonly hostname: string }): string {
-  return `${service.namespace}/${service.hostname}`;
+interface ServiceName {
+  readonly namespace: string;
+  readonly hostname: string;
 }
 
-export function addressKey(network: string, address: string): string {
-  return `${network}/${address}`;
-}
-
-/** A changed workload is a new object. V8 compares equal texts faster if they are one object. */
+// A changed service or workload is a new object. V8 finds and compares equal texts faster if they are one object.
+const serviceKeys = new WeakMap<ServiceName, string>();
 const identities = new WeakMap<Workload, string>();
+
+export function serviceKey(service: ServiceName): string {
+  let key = serviceKeys.get(service);
+  if (key === undefined) serviceKeys.set(service, (key = `${service.namespace}/${service.hostname}`));
+  return key;
+}
 
 export function workloadIdentity(workload: Workload): string {
   let identity = identities.get(workload);
