@@ -3,7 +3,7 @@ import { parseAllDocuments, stringify } from "yaml";
 import type { UntypedObject } from "../../api/index.ts";
 import { userError } from "../../base/index.ts";
 import { convertRollouts } from "../../convert/index.ts";
-import { yamlValue } from "../yaml-value.ts";
+import { readForKubernetes, writtenForKubernetes, yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
 
 interface ImportFlags {
@@ -38,12 +38,12 @@ export function importCommand(canary: Command, context: CliContext): void {
           "file-invalid",
           `${filename.join(", ")}: found no Rollout of Argo Rollouts and no Canary of Flagger`,
         );
-      context.out(objects.map((object) => stringify(object)).join("---\n"));
+      context.out(objects.map((object) => stringify(object, writtenForKubernetes)).join("---\n"));
     });
 }
 
 function objectsOf(file: string, text: string): UntypedObject[] {
-  return parseAllDocuments(text).flatMap((document, index) => {
+  return parseAllDocuments(text, readForKubernetes).flatMap((document, index) => {
     const [problem] = document.errors;
     if (problem !== undefined)
       throw userError("file-invalid", `${file}: document ${index + 1} is not YAML: ${problem.message}`);

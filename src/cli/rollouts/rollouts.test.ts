@@ -97,6 +97,26 @@ test("aliases that cannot be resolved, a wrong version and a wrong kind are erro
   assert.match(await resultOf(["freeze", "add"], canaryText), /a\.yaml: kind: must be Freeze, got "Canary"/);
 });
 
+test("an imported pod template keeps the values that kubectl reads in it", async () => {
+  const rollout = `apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: { name: shop }
+spec:
+  selector: { matchLabels: { app: shop } }
+  template:
+    metadata: { labels: { app: shop, canary: "no" } }
+    spec:
+      containers: [{ name: shop, image: "example/shop:2", tty: yes }]
+      volumes: [{ name: key, secret: { secretName: key, defaultMode: 0400 } }]
+  strategy: { canary: { stableService: shop, canaryService: shop-canary, steps: [{ setWeight: 10 }] } }
+`;
+  const context = new FakeContext({ files: { "rollout.yaml": rollout } });
+  await createProgram(context).parseAsync(["canary", "import", "-f", "rollout.yaml"], { from: "user" });
+  assert.match(context.output, /canary: "no"/);
+  assert.match(context.output, /tty: true/);
+  assert.match(context.output, /defaultMode: 256/);
+});
+
 test("a file that is not YAML is a user's error of every verb that reads one", async () => {
   for (const words of [
     ["canary", "create"],
