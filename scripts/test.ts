@@ -24,7 +24,7 @@ import { parseOptions, usage, type Options } from "./suite/options.ts";
 import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
 import { pruneTestsCompileCache, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
-import { endAllRuns } from "./suite/run-session.ts";
+import { endAllRuns, patienceOfYielding } from "./suite/run-session.ts";
 import { UsageError } from "./suite/usage-error.ts";
 import { groupsBeside, isPatient, needsWholeMachine, turnOfPatient } from "./suite/whole-machine.ts";
 
@@ -51,8 +51,6 @@ const labBytes = 5 * 2 ** 30;
 const unknownMs: Readonly<Record<Group, number>> = { unit: 100, netns: 2_000, e2e: 60_000, interop: 60_000 };
 /** When files that share a process keep it alive for this long, each runs again in its own. */
 const sharedTimeoutMs = 600_000;
-/** The factor by which files that run beside another group may take longer. */
-const patienceBeside = 4;
 /**
  * The maximum number of failed files that run a second time. With more, the failures are no coincidence, and none runs
  * again.
@@ -83,7 +81,7 @@ interface FirstRuns {
 async function runGroup(options: GroupRun): Promise<FirstRuns> {
   const { group, files, secondRuns, wrapped, lanes: wantedLanes, records, beside } = options;
   // A group that runs beside another one may have to wait until all of that one has ended.
-  const patience = beside ? patienceBeside : 1;
+  const patience = beside ? patienceOfYielding : 1;
   const endsAtMs = performance.now() + patience * groupTimeoutMs[group];
   // A run of the tests changes no sources.
   const environment =

@@ -3,7 +3,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { goEnvironment } from "./go-environment.ts";
-import { runToEnd } from "./run-session.ts";
+import { patienceOfYielding, runToEnd } from "./run-session.ts";
 
 const lanes = 2;
 /**
@@ -23,8 +23,6 @@ const checks: Readonly<Record<string, readonly string[]>> = {
 };
 /** Much longer than a check takes on an idle machine. */
 const checkTimeoutMs = 360_000;
-/** The factor by which checks that run beside a group may take longer. */
-const patienceBeside = 4;
 
 /** Runs the checks and prints their failures. `yields` says that everything else on the machine comes first. */
 export async function runChecks(
@@ -56,7 +54,7 @@ async function runCheck(root: string, command: readonly string[], yields: boolea
     ...process.env,
     PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`,
   };
-  const timeoutMs = yields ? patienceBeside * checkTimeoutMs : checkTimeoutMs;
+  const timeoutMs = yields ? patienceOfYielding * checkTimeoutMs : checkTimeoutMs;
   const { ended, output } = await runToEnd({ command, env, timeoutMs, yields, putAway: () => undefined });
   return ended === "0" ? undefined : `${command.join(" ")}: ended with ${ended}\n${output}`;
 }

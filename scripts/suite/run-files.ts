@@ -7,7 +7,7 @@ import type { FileCounts } from "../count-reporter.ts";
 import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "../run-with-lab.ts";
 import { goEnvironment } from "./go-environment.ts";
 import type { Group } from "./groups.ts";
-import { runToEnd } from "./run-session.ts";
+import { patienceOfYielding, runToEnd } from "./run-session.ts";
 
 /** The result of running some files. A file that did not end has no counts. */
 export interface FilesRun {
@@ -85,6 +85,7 @@ export function unavailable(group: Group): string | undefined {
 /** Runs files one after another, and prints those that failed or were slow. */
 export async function runFiles(options: RunOptions): Promise<FilesRun> {
   const { group, files, shared, timeoutMs, wrapped, environment, yields } = options;
+  const patience = yields ? patienceOfYielding : 1;
   const scratch = makeScratch();
   const report = join(scratch, "counts");
   const command = [
@@ -93,7 +94,7 @@ export async function runFiles(options: RunOptions): Promise<FilesRun> {
     "--test",
     // Node gives each file a process of its own beside the first, which would have nothing else to do for one file.
     ...(shared || files.length === 1 ? ["--test-isolation=none"] : ["--test-concurrency=1"]),
-    `--test-timeout=${caseTimeoutMs[group]}`,
+    `--test-timeout=${patience * caseTimeoutMs[group]}`,
     `--import=${join(root, "scripts/suite/end-of-tests.ts")}`,
     ...(files.some(hasProperties) ? [`--import=${join(root, "scripts/suite/seed-properties.ts")}`] : []),
     `--test-reporter=${join(root, "scripts/count-reporter.ts")}`,
@@ -108,7 +109,8 @@ export async function runFiles(options: RunOptions): Promise<FilesRun> {
     ...environment,
     ...process.env,
     TMPDIR: scratch,
-    SERIN_TEST_EXIT_MS: String(exitWithinMs[group]),
+    SERIN_TEST_EXIT_MS: String(patience * exitWithinMs[group]),
+    SERIN_TEST_PATIENCE: String(patience),
   };
   const { ended, output } = await runToEnd({
     command: wrapped ? wrap(group, command) : command,

@@ -16,8 +16,10 @@ export function endAllRuns(): void {
   for (const end of running) end();
 }
 
-/** The niceness of a session that yields. A session of the usual niceness gets nine times as much. */
-const yieldingNiceness = 10;
+/** The niceness of a session that yields. A session of the usual niceness gets three times as much. */
+const yieldingNiceness = 5;
+/** The factor by which what yields may take longer. Beside twenty pods it gets a fiftieth of a core at times. */
+export const patienceOfYielding = 4;
 const lookEveryMs = 1000;
 
 /**

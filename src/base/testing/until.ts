@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 
-/** Less than the limit of a test: polling that continues after a test would keep its file running. */
-const timeoutMs = 50_000;
+/**
+ * Less than the limit of a test: polling that continues after a test would keep its file running. The runner gives
+ * tests that yield to others more time, and says by which factor.
+ */
+const timeoutMs = 50_000 * Number(process.env["SERIN_TEST_PATIENCE"] ?? 1);
 /** Looks in this many rounds of the event loop before it pauses: work in memory is done by then. */
 const roundsWithoutPause = 50;
 /** A look that takes longer asks somebody else, who needs the processor too. */

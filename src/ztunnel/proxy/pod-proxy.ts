@@ -39,6 +39,32 @@ const components: Readonly<Record<AcceptedKind, string>> = {
 
 const warnEveryMs = 10_000;
 
+/** Not an object literal: V8 keeps one with a getter as a dictionary, and each connection reads this often. */
+class ProxiedPod implements PodContext {
+  readonly environment: ProxyEnvironment;
+  readonly uid: string;
+  readonly info: WorkloadInfo;
+  readonly itself: boolean;
+  readonly pool: HbonePool;
+  readonly #openNamespace: () => number | undefined;
+
+  constructor(
+    { environment, uid, info, itself, pool }: Omit<PodContext, "namespaceFd">,
+    openNamespace: () => number | undefined,
+  ) {
+    this.environment = environment;
+    this.uid = uid;
+    this.info = info;
+    this.itself = itself;
+    this.pool = pool;
+    this.#openNamespace = openNamespace;
+  }
+
+  get namespaceFd(): number | undefined {
+    return this.#openNamespace();
+  }
+}
+
 /** Serves one pod: its listeners, its connection pool and its connections. */
 export class PodProxy {
   readonly uid: string;
@@ -66,17 +92,8 @@ export class PodProxy {
       // An idle tunnel has a descriptor for minutes, and a pod may have tunnels to thousands of others.
       admit: (connection) => options.environment.limit.admit(connection, options.uid),
     });
-    const openNamespace = (): number | undefined => this.#openNamespace();
-    this.#pod = {
-      environment: options.environment,
-      uid: options.uid,
-      info: options.info,
-      get namespaceFd() {
-        return openNamespace();
-      },
-      itself: options.itself === true,
-      pool,
-    };
+    const { environment, uid, info, itself = false } = options;
+    this.#pod = new ProxiedPod({ environment, uid, info, itself, pool }, () => this.#openNamespace());
     this.#inbound = new InboundHbone(this.#pod);
   }
 
