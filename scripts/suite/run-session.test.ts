@@ -7,7 +7,7 @@ import { until } from "../../src/base/testing/index.ts";
 import { runToEnd, yieldToOthers } from "./run-session.ts";
 
 const groupOf = (pid: number | string): string => `/proc/${pid}/autogroup`;
-const yields = (pid: number | string): boolean => / nice 5$/m.test(readFileSync(groupOf(pid), "utf8"));
+const yields = (pid: number | string): boolean => / nice 3$/m.test(readFileSync(groupOf(pid), "utf8"));
 
 test("where Linux groups processes by session, those of a command that yields come after others", async (t) => {
   const child = spawn("sh", ["-c", "setsid sleep 60 & echo $!; wait"], {

@@ -16,8 +16,8 @@ export function endAllRuns(): void {
   for (const end of running) end();
 }
 
-/** The niceness of a session that yields. A session of the usual niceness gets three times as much. */
-const yieldingNiceness = 5;
+/** The niceness of a session that yields. A session of the usual niceness gets twice as much. */
+const yieldingNiceness = 3;
 /** The factor by which what yields may take longer. Beside twenty pods it gets a fiftieth of a core at times. */
 export const patienceOfYielding = 4;
 const lookEveryMs = 1000;
