@@ -119,7 +119,9 @@ async function startCluster(): Promise<{
   const running = Promise.all([context.run(stop.signal), playNodes(client, stop.signal)]);
 
   for (const name of ["a", "b"]) {
-    const conditions = [{ type: "Ready", status: "True" as const, lastHeartbeatTime: new Date().toISOString() }];
+    // Nobody renews it, and without a heartbeat of the last 40 s no pod is placed on the node.
+    const lastHeartbeatTime = new Date(Date.now() + 3_600_000).toISOString();
+    const conditions = [{ type: "Ready", status: "True" as const, lastHeartbeatTime }];
     await client.create(nodeKind, {
       metadata: { name },
       status: { allocatable: { cpu: "4", memory: "8Gi", pods: "110" }, conditions },

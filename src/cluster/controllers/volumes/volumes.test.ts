@@ -67,7 +67,9 @@ before(async () => {
     volumes.run(stop.signal),
     janitor.run(stop.signal),
   ]);
-  const conditions = [{ type: "Ready", status: "True" as const, lastHeartbeatTime: new Date().toISOString() }];
+  // Nobody renews it, and without a heartbeat of the last 40 s no pod is placed on the node.
+  const lastHeartbeatTime = new Date(Date.now() + 3_600_000).toISOString();
+  const conditions = [{ type: "Ready", status: "True" as const, lastHeartbeatTime }];
   await client.create(nodeKind, {
     metadata: { name: "node-a", labels: { "kubernetes.io/hostname": "node-a" } },
     status: { allocatable: { cpu: "4", memory: "8Gi", pods: "110" }, conditions },
