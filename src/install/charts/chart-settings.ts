@@ -156,6 +156,9 @@ export function constraintConditions(component: string): Readonly<Record<string,
   return { [`ClusterRole/${name}`]: condition, [`ClusterRoleBinding/${name}`]: condition };
 }
 
+/** The condition that a ClusterTrustBundle holds the mesh's root, instead of ConfigMaps. */
+export const usesTrustBundle = 'eq (toString $v.env.ENABLE_CLUSTER_TRUST_BUNDLE_API) "true"';
+
 export const wantsQuota = `and (ne (toString $v.resourceQuotas.enabled) "false") (or $v.resourceQuotas.enabled${platformNeedsQuota})`;
 
 /**

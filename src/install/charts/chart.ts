@@ -142,6 +142,11 @@ const resourcesHelper = [
   "{{- end }}",
 ];
 
+/** An object in an expression. Two braces in a row would look like the end of the expression. */
+export function dict(fields: Readonly<Record<string, unknown>>): string {
+  return `(${JSON.stringify(JSON.stringify(fields).replaceAll(/\}(?=\})/g, "} "))} | fromYaml)`;
+}
+
 /** The expression of a container's resources, from the values at a place. */
 export function resourcesAt(at: string): string {
   return `include "serin.resources" (${at} | default dict) | fromYaml`;

@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { grant } from "../components/roles.ts";
 import { object } from "../render-context.ts";
-import { assembleChart, defaultsKey, resourcesAt, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import { assembleChart, defaultsKey, dict, resourcesAt, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import type { ChartOptions } from "./chart-settings.ts";
 import { platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
@@ -153,11 +153,6 @@ export function gatewayChart(options: ChartOptions): Chart {
       autoscaling: "object",
     }),
   });
-}
-
-/** An object in an expression. Two braces in a row would look like the end of the expression. */
-function dict(fields: Readonly<Record<string, unknown>>): string {
-  return `(${JSON.stringify(JSON.stringify(fields).replaceAll(/\}(?=\})/g, "} "))} | fromYaml)`;
 }
 
 const podContext = dict({ sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] });

@@ -16,12 +16,13 @@ import {
   revisionSwitch,
   readerMarks,
   stableChannelConditions,
+  usesTrustBundle,
   validationMarks,
   workloadMarks,
   type ChartOptions,
   type Tree,
 } from "./chart-settings.ts";
-import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import { assembleChart, defaultsKey, dict, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import { compatibilityFiles, platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
@@ -187,7 +188,7 @@ function withKeptSelector(object: UntypedObject, marks: TemplateMarks): UntypedO
   };
 }
 
-const grantedTrustBundles = `ternary (index (${JSON.stringify(JSON.stringify({ rules: trustBundleRules }))} | fromYaml) "rules") list (eq (toString $v.env.ENABLE_CLUSTER_TRUST_BUNDLE_API) "true")`;
+const grantedTrustBundles = `ternary (index ${dict({ rules: trustBundleRules })} "rules") list (${usesTrustBundle})`;
 
 /** The control plane's rights with those for a ClusterTrustBundle, if its environment asks for one. */
 function withTrustBundles(object: UntypedObject, marks: TemplateMarks): UntypedObject {
@@ -240,7 +241,7 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boole
     trafficDistribution: marks.optional("$v.trafficDistribution"),
     autoscaleBehavior: marks.map("$v.autoscaleBehavior"),
     trustedZtunnelName: marks.text('$v.trustedZtunnelName | default "ztunnel"'),
-    crlConfigMapName: marks.text('$v.crlConfigMapName | default "istio-ca-crl"'),
+    crlConfigMapName: marks.text(revocationLists),
     taint: {
       enabled: isUntainting,
       name: marks.text("$v.taint.name"),
@@ -284,8 +285,10 @@ function withConfig(object: UntypedObject, marks: TemplateMarks): UntypedObject 
   return { ...object, data: texts };
 }
 
-const injectorValues =
-  '(dict "gateways" (pick $v.gateways "securityContext" "seccompProfile") "global" $v.global "pilot" (dict "cni" $v.cni "env" $v.env "crlConfigMapName" ($v.crlConfigMapName | default "istio-ca-crl")) "revision" ($v.revision | default "") "sidecarInjectorWebhook" $v.sidecarInjectorWebhook)';
+/** The name of the ConfigMap with the revocation lists. */
+const revocationLists = '$v.crlConfigMapName | default "istio-ca-crl"';
+
+const injectorValues = `(dict "gateways" (pick $v.gateways "securityContext" "seccompProfile") "global" $v.global "pilot" (dict "cni" $v.cni "env" $v.env "crlConfigMapName" (${revocationLists})) "revision" ($v.revision | default "") "sidecarInjectorWebhook" $v.sidecarInjectorWebhook)`;
 
 const injectorConfig =
   '(dict "defaultTemplates" ($v.sidecarInjectorWebhook.defaultTemplates | default (list "sidecar")) "policy" $v.global.proxy.autoInject "alwaysInjectSelector" $v.sidecarInjectorWebhook.alwaysInjectSelector "neverInjectSelector" $v.sidecarInjectorWebhook.neverInjectSelector "injectedAnnotations" $v.sidecarInjectorWebhook.injectedAnnotations "template" "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}" "templates" $v.sidecarInjectorWebhook.templates)';

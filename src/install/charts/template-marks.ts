@@ -15,6 +15,9 @@ const open = "⟦";
 const close = "⟧";
 /** The first number that is used as a mark. No real setting is as large. */
 const firstNumber = 900_000_000;
+/** A line that is a mark alone: fields of an object, or an entry with a name. */
+const mapLine = /^( *)"⟦(\d+)⟧": (?:null|""|"null")$/;
+const nameLine = /^( *)- name: "⟦(\d+)⟧"$/;
 
 /**
  * Placeholders for values that a chart's user sets. Objects are rendered with them as with any value, and the output
@@ -107,7 +110,7 @@ export class TemplateMarks {
     const out: string[] = [];
     for (let index = 0; index < lines.length; index += 1) {
       const line = lines[index] ?? "";
-      const env = this.#alone(/^( *)- name: "⟦(\d+)⟧"$/.exec(line), "env");
+      const env = this.#alone(nameLine.exec(line), "env");
       if (env !== undefined) {
         // The value is on the next line.
         index += 1;
@@ -133,8 +136,8 @@ export class TemplateMarks {
   #withoutRepeats(lines: readonly string[]): string[] {
     const wrapped = lines.map((line) => [line]);
     lines.forEach((line, index) => {
-      const variables = this.#alone(/^( *)- name: "⟦(\d+)⟧"$/.exec(line), "env");
-      const texts = this.#alone(/^( *)"⟦(\d+)⟧": (?:null|""|"null")$/.exec(line), "map");
+      const variables = this.#alone(nameLine.exec(line), "env");
+      const texts = this.#alone(mapLine.exec(line), "map");
       if (variables !== undefined) {
         const { indent, expression } = variables;
         wrapSiblings(lines, wrapped, index, { indent, key: /^ *- name: ([\w.]+)$/, expression });
@@ -154,13 +157,13 @@ export class TemplateMarks {
   }
 
   #lineOf(line: string): string[] {
-    const map = this.#alone(/^( *)"⟦(\d+)⟧": (?:null|""|"null")$/.exec(line), "map");
+    const map = this.#alone(mapLine.exec(line), "map");
     if (map !== undefined)
       return [`${map.indent}{{- with ${map.expression} }}{{ toYaml . | nindent ${map.indent.length} }}{{- end }}`];
     const list = this.#alone(/^( *)- "⟦(\d+)⟧"$/.exec(line), "list");
     if (list !== undefined)
       return [`${list.indent}{{- with ${list.expression} }}{{ toYaml . | nindent ${list.indent.length} }}{{- end }}`];
-    const names = this.#alone(/^( *)- name: "⟦(\d+)⟧"$/.exec(line), "names");
+    const names = this.#alone(nameLine.exec(line), "names");
     if (names !== undefined)
       return [
         `${names.indent}{{- range $name := ${names.expression} }}`,

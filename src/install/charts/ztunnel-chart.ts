@@ -11,6 +11,7 @@ import {
   revisionSwitch,
   quotaDefaults,
   quotaMarks,
+  usesTrustBundle,
   wantsQuota,
   workloadMarks,
   type Tree,
@@ -60,7 +61,7 @@ function ztunnelMarks(marks: TemplateMarks): Tree {
 const usualRoot = '(dict "configMap" (dict "name" ($v.trustBundleName | default "istio-ca-root-cert")))';
 const bundleName = '(printf "istio.io:istiod-ca:%s" ($v.trustBundleName | default "root-cert"))';
 const bundledRoot = `(dict "projected" (dict "sources" (list (dict "clusterTrustBundle" (dict "name" ${bundleName} "path" "root-cert.pem")))))`;
-const rootSource = `ternary ${bundledRoot} ${usualRoot} (eq (toString $v.env.ENABLE_CLUSTER_TRUST_BUNDLE_API) "true")`;
+const rootSource = `ternary ${bundledRoot} ${usualRoot} (${usesTrustBundle})`;
 
 function ztunnelDefaults(options: ChartOptions): Tree {
   return {
