@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
 import { userError } from "../../base/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
 import type { PodRequest } from "../context.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
@@ -73,13 +72,12 @@ test("a user who may list neither definitions nor the pods of the cluster gets a
   const reportFor = async (...flags: readonly string[]): Promise<{ files: string; notes: string }> => {
     const { "/apis/apiextensions.k8s.io/v1/customresourcedefinitions": _hidden, ...answers } = cluster.answers ?? {};
     const objects = { Pod: [pod], Namespace: [{ metadata: { name: "shop" } }] };
-    const context = new FakeContext({ ...cluster, objects, answers });
-    const client = await context.connect();
-    const list: KubeClient["list"] = async (kind, options) => {
-      if (kind.kind === "Pod" && options?.namespace !== "shop") throw forbidden;
-      return await client.list(kind, options);
-    };
-    Object.assign(context, { connect: async () => await Promise.resolve({ ...client, list }) });
+    const context = new FakeContext({
+      ...cluster,
+      objects,
+      answers,
+      listRefusal: ({ kind }, namespace) => (kind === "Pod" && namespace !== "shop" ? forbidden : undefined),
+    });
     await createProgram(context).parseAsync(["bug-report", "--output-dir", directory, ...flags]);
     const files = execFileSync("tar", ["tzf", "bug-report.tar.gz"], { cwd: directory, encoding: "utf8" });
     return { files, notes: context.errors };

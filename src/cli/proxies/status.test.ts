@@ -74,20 +74,12 @@ ztunnel-b.istio-system     Kubernetes     istiod-1            1.18.0      2 (WAD
 });
 
 test("proxy-status needs no rights over all namespaces, only in that of the control plane", async () => {
-  const context = new FakeContext(cluster);
-  const connect = context.connect;
-  const limited = Object.assign(context, {
-    connect: async () => {
-      const client = await connect();
-      const list: typeof client.list = async (kind, options) => {
-        if (options?.namespace === undefined) throw userError("forbidden", `list of ${kind.plural} in all namespaces`);
-        return await client.list(kind, options);
-      };
-      return { ...client, list };
-    },
+  const { output } = await run("proxy-status", {
+    ...cluster,
+    listRefusal: ({ plural }, namespace) =>
+      namespace === undefined ? userError("forbidden", `list of ${plural} in all namespaces`) : undefined,
   });
-  await createProgram(limited).parseAsync(["proxy-status"], { from: "user" });
-  assert.match(context.output, /^gateway-1\.bookinfo +Kubernetes +istiod-1 /m);
+  assert.match(output, /^gateway-1\.bookinfo +Kubernetes +istiod-1 /m);
 });
 
 test("on a narrow terminal, proxy-status fits its width", async () => {

@@ -13,6 +13,8 @@ export interface FakeCluster {
   readonly statuses?: Readonly<Record<string, number>>;
   /** The errors of reading or writing objects, by kind. */
   readonly refusals?: Readonly<Record<string, Error>>;
+  /** Returns the error of a list, for one namespace or for all. Undefined if the user may list the objects. */
+  readonly listRefusal?: (kind: KindDefinition, namespace: string | undefined) => Error | undefined;
   /** The errors of creating objects, by kind. */
   readonly unwritable?: Readonly<Record<string, Error>>;
   /** The answers of pods, by `METHOD pod.namespace:port/path`. */
@@ -141,7 +143,7 @@ export class FakeContext implements CliContext {
 
 /** A client with the operations that verbs use: lists with simple selectors, GET and apply. */
 function fakeClient(
-  { objects = {}, answers = {}, statuses = {}, refusals = {}, unwritable = {} }: FakeCluster,
+  { objects = {}, answers = {}, statuses = {}, refusals = {}, listRefusal, unwritable = {} }: FakeCluster,
   applied: string[],
   appliedObjects: KubernetesObject[],
 ): KubeClient {
@@ -178,6 +180,8 @@ function fakeClient(
       { namespace, labelSelector = "" }: ListOptions = {},
     ) => {
       check(kind);
+      const refusal = listRefusal?.(kind, namespace);
+      if (refusal !== undefined) throw refusal;
       const wanted = labelSelector
         .split(",")
         .filter((part) => part !== "")
