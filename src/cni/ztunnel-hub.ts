@@ -44,7 +44,7 @@ export class ZtunnelHub {
     return this.#links;
   }
 
-  /** Resolves when the condition holds, which each new connection of a ztunnel checks again, or on timeout. */
+  /** Resolves when the condition holds, or on timeout. Checks it again whenever a ztunnel connects. */
   async untilConnected(condition: () => boolean, timeoutMs: number): Promise<void> {
     if (condition()) return;
     const { promise, resolve } = Promise.withResolvers<void>();

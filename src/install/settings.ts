@@ -216,7 +216,7 @@ export function hasAgent({ components, values }: IstioOperatorSpec): boolean {
   return components?.cni?.enabled === true || valueAt(values, "istio_cni", "enabled") === true;
 }
 
-/** Given options without a type would take the agent, which is privileged, its type without confinement. */
+/** A privileged agent without SELinux options is unconfined. Options that name no type would confine it. */
 function agentTypeDefault({ values }: IstioOperatorSpec): unknown {
   const given = treeAt(values, "cni", "seLinuxOptions") ?? {};
   return Object.keys(given).length === 0 ? {} : { cni: { seLinuxOptions: { type: "spc_t" } } };

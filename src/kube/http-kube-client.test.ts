@@ -158,7 +158,7 @@ test("a request that a busy server refuses is sent again after the time that the
   server.close();
 });
 
-test("a request that a busy server lets come again at once is sent again at once, as often as asked for", async () => {
+test("a request that gets 429 with a Retry-After of 0 is sent again at once, as often as busyRetries allows", async () => {
   const answers: (string | undefined)[] = ["0", "0", undefined];
   let requests = 0;
   const { server } = http2Server((_request, response) => {

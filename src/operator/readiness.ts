@@ -37,7 +37,7 @@ const maxPollMs = 500;
 const pollPart = 1 / 8;
 const tellAfterMs = 1000;
 
-/** The pause before the next read of something that was waited for so long. */
+/** The pause before the next read, after a wait of this time. */
 export function pollPauseMs(waitedMs: number): number {
   return Math.min(maxPollMs, Math.max(minPollMs, waitedMs * pollPart));
 }

@@ -123,7 +123,7 @@ async function hasOtherRevision(client: KubeClient, revision: string): Promise<b
   return false;
 }
 
-/** The objects by kind. Who awaits a list gets its error. */
+/** Begins to list all kinds. A list that fails rejects only where it is awaited. */
 function listAll(
   client: KubeClient,
   kinds: readonly KindDefinition<UntypedObject>[],

@@ -281,7 +281,7 @@ test("numbers and percentages of rolling updates keep their type, and a 0 of the
   assert.deepEqual(await strategyOf("cni", "DaemonSet", " --set rollingMaxUnavailable=10%"), { maxUnavailable: "10%" });
 });
 
-test("nothing counts a gateway's pods beside a DaemonSet, or beside what scales its Deployment", async () => {
+test("a gateway has replicas only in a Deployment without an autoscaler, and an autoscaler only with a Deployment", async () => {
   const made = async (flags: string): Promise<unknown> => {
     const objects = await template(`gw gateway -n ingress${flags}`);
     const workload = objects.find(({ kind }) => kind === "Deployment" || kind === "DaemonSet");

@@ -142,7 +142,7 @@ test("IPv6 addresses of pods or of a node are a warning", async () => {
   );
 });
 
-test("Cilium's settings are looked at beside a cloud's plugin too, and a plugin that runs on no node is none", async () => {
+test("Cilium's settings are examined beside a cloud's own plugin too, and a plugin that runs on no node is ignored", async () => {
   const cilium = { metadata: { name: "cilium", namespace: "kube-system" } };
   const settings = { data: { "cni-exclusive": "true" } };
   const pluginsOf = async (...others: readonly object[]): Promise<readonly string[]> => {

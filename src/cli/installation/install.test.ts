@@ -47,7 +47,7 @@ test("objects that are installed from an IstioOperator file name it, and those o
   assert.deepEqual(await ownersOf("--set profile=minimal", ""), ["unknown"]);
 });
 
-test("what an installation waits for stays on one line of a terminal, and out of a file", async () => {
+test("an installation shows what it waits for on one line of a terminal, and not in a file", async () => {
   const errorsOn = async (showsProgress: boolean): Promise<string> => {
     const context = Object.assign(new FakeContext({}), { showsProgress, interactive: true, columns: () => 40 });
     const apply = async ({ onWait }: { readonly onWait?: (text: string) => void }): Promise<void> =>

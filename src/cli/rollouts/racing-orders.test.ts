@@ -166,7 +166,7 @@ test("of two retries that have both seen the deletion, the second does not repla
   assert.deepEqual(context.applied, ["delete Canary/web"]);
 });
 
-test("an exception of a freeze is for the rollout that exists, and says so if nobody sees one", async () => {
+test("an exception of a freeze holds for the uid of the rollout, and for its name if the user sees no such rollout", async () => {
   const freeze = { metadata: { name: "holidays", resourceVersion: "7" }, spec: { reason: "peak", windows: [] } };
   const except = async (
     canaries: readonly UntypedObject[],

@@ -55,7 +55,7 @@ function agentMarks(marks: TemplateMarks): Tree {
     cniConfDir: marks.text(platformChoice("cniConfDir")),
     cniNetnsDir: marks.text(platformChoice("cniNetnsDir")),
     cniConfFileName: marks.text(platformChoice("cniConfFileName")),
-    // Given options without a type would take the agent, which is privileged, its type without confinement.
+    // A privileged agent without SELinux options is unconfined. Options that name no type would confine it.
     seLinuxOptions: marks.map(
       'ternary dict (merge (deepCopy ($v.seLinuxOptions | default dict)) (dict "type" "spc_t")) (empty $v.seLinuxOptions)',
     ),
