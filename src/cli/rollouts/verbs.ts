@@ -20,6 +20,7 @@ import {
   rolloutCommand,
   waitingStepOf,
   type OrderedBy,
+  type RolloutKind,
 } from "../../api/serin/index.ts";
 import { userError, type SerinError } from "../../base/index.ts";
 import { type KubeClient } from "../../kube/index.ts";
@@ -362,13 +363,17 @@ async function list<Value extends Rollout>(
   context.out(renderTable(header, rows));
 }
 
+function rolloutKindOf({ kind }: KindDefinition): RolloutKind {
+  return kind === "Canary" ? "Canary" : "MeshUpgrade";
+}
+
 /** Refuses an order that would change nothing. The API server decides on the user's rights. */
 function refuseVain<Value extends Rollout>(
   kind: KindDefinition<Value>,
   object: Value,
   action: Parameters<typeof refusalOf>[2],
 ): void {
-  const kindName = kind.kind === "Canary" ? "Canary" : "MeshUpgrade";
+  const kindName = rolloutKindOf(kind);
   const why = refusalOf(kindName, object, action, { patch: true, replace: true });
   if (why === undefined) return;
   const { name = "", namespace } = object.metadata;
@@ -442,13 +447,14 @@ async function approve<Value extends Rollout>(
 }
 
 /** The step that an approval without `--step` means. */
-function waitingStep<Value extends Rollout>({ kind }: KindDefinition<Value>, rollout: Value): string {
+function waitingStep<Value extends Rollout>(definition: KindDefinition<Value>, rollout: Value): string {
+  const kind = rolloutKindOf(definition);
   const step = waitingStepOf(rollout);
   const { status } = rollout;
   if (step !== undefined) {
     const before = approvalBefore(rollout);
     if (before === undefined) return step;
-    const command = rolloutCommand(kind === "Canary" ? "Canary" : "MeshUpgrade", rollout, "approve");
+    const command = rolloutCommand(kind, rollout, "approve");
     throw userError(
       "ambiguous",
       `${kind} ${nameOf(rollout)}: step ${before.step} was approved by ${before.by} at ${before.at}, and step ${step} (${status?.step?.title ?? ""}) waits now`,
@@ -459,12 +465,12 @@ function waitingStep<Value extends Rollout>({ kind }: KindDefinition<Value>, rol
   throw userError(
     "nothing-waits",
     `${nameOf(rollout)}: no step waits for an approval: the rollout is ${status?.phase ?? "not read by the engine yet"}${at}`,
-    { hint: insteadOfApproval(kind === "Canary" ? "Canary" : "MeshUpgrade", rollout) },
+    { hint: insteadOfApproval(kind, rollout) },
   );
 }
 
 /** What a person can do while no step waits for an approval. */
-function insteadOfApproval(kind: "Canary" | "MeshUpgrade", rollout: Rollout): string {
+function insteadOfApproval(kind: RolloutKind, rollout: Rollout): string {
   const lookAtIt = "look at its steps with `serin canary status` or `serin upgrade status`";
   if (hasEnded(rollout)) return lookAtIt;
   const isRefused = (order: Parameters<typeof refusalOf>[2]): boolean =>
