@@ -42,7 +42,7 @@ export type { OverlaidObject, ShownVersion } from "./relayed-watches.ts";
 export { QueueMetrics } from "./queue-metrics.ts";
 export { Reconciler, type ReconcilerOptions } from "./reconciler.ts";
 export { podLogPath, resourcePath } from "./resource-path.ts";
-export { errorOfStatus, isCode as isKubeCode, itemsIfServed } from "./status-error.ts";
+export { errorOfStatus, isCode as isKubeCode, itemsIfServed, undefinedIfForbidden } from "./status-error.ts";
 
 export { requestOverStream, type StreamExchange } from "./stream-request.ts";
 export { execInPod, type PodExec, type PodExecOptions } from "./pod-exec.ts";

@@ -105,6 +105,16 @@ export async function itemsIfServed<Value>(
   }
 }
 
+/** The answer to a request. Undefined if the user may not make it. */
+export async function undefinedIfForbidden<Value>(answer: Promise<Value>): Promise<Value | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isCode(error, "forbidden")) return undefined;
+    throw error;
+  }
+}
+
 function kindOf(httpStatus: number, code: ErrorCode, verb: string): ErrorKind {
   if (httpStatus === 409) return code === "conflict" && verb !== "create" && verb !== "apply" ? "transient" : "user";
   if (httpStatus === 410 || httpStatus === 429 || httpStatus >= 500) return "transient";

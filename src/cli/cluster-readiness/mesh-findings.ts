@@ -9,7 +9,7 @@ import {
   type Deployment,
   type Pod,
 } from "../../api/kubernetes/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { isKubeCode, undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { podObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
@@ -99,10 +99,7 @@ function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
  * Why no pod of the workload was made. Returns undefined if the user may read pods but not the events with the reason.
  */
 async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise<PodObstacle | undefined> {
-  return await refusedPods(client, workload).catch((error: unknown) => {
-    if (isKubeCode(error, "forbidden")) return undefined;
-    throw error;
-  });
+  return await undefinedIfForbidden(refusedPods(client, workload));
 }
 
 async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<ClusterFinding> {

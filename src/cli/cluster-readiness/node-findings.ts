@@ -1,5 +1,5 @@
 import { nodeKind } from "../../api/kubernetes/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { isSupported, majorMinor, oldestMinor } from "./cluster-facts.ts";
 import { fault, good, warning, type ClusterFinding } from "./cluster-finding.ts";
 
@@ -141,13 +141,8 @@ const platforms: readonly Platform[] = [
  * The finding of {@link platformFinding} about the cluster's nodes. Undefined as well if the caller may not read them.
  */
 export async function clusterPlatform(client: KubeClient): Promise<ClusterFinding | undefined> {
-  try {
-    const { items } = await client.list(nodeKind);
-    return platformFinding(items);
-  } catch (error) {
-    if (isKubeCode(error, "forbidden")) return undefined;
-    throw error;
-  }
+  const nodes = await undefinedIfForbidden(client.list(nodeKind));
+  return nodes === undefined ? undefined : platformFinding(nodes.items);
 }
 
 /** Finds a platform that an installation must name in `global.platform`. */

@@ -9,7 +9,7 @@ import {
   type Deployment,
   type Pod,
 } from "../../api/kubernetes/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { isKubeCode, undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { withinTimeout, type TimeoutFlags } from "../deadline.ts";
@@ -25,11 +25,8 @@ export interface Pilot {
 
 /** The namespaces with control planes. A user who may not list webhooks gets only istio-system. */
 export async function namespacesOfControlPlanes(client: KubeClient): Promise<ReadonlySet<string>> {
-  const { items } = await client.list(mutatingWebhookConfigurationKind).catch((error: unknown) => {
-    if (isKubeCode(error, "forbidden")) return { items: [] };
-    throw error;
-  });
-  return controlPlaneNamespaces(items);
+  const webhooks = await undefinedIfForbidden(client.list(mutatingWebhookConfigurationKind));
+  return controlPlaneNamespaces(webhooks?.items ?? []);
 }
 
 /** The Deployments of every control plane. */
@@ -55,12 +52,9 @@ export async function listPilots(client: KubeClient): Promise<Pilot[]> {
 async function podsOfPilots(client: KubeClient, namespaces: ReadonlySet<string>): Promise<readonly Pod[]> {
   const listIn = async (where: { readonly namespace?: string }): Promise<readonly Pod[]> =>
     (await client.list(podKind, { ...where, labelSelector: pilotSelector })).items;
-  try {
-    return await listIn({});
-  } catch (error) {
-    if (!isKubeCode(error, "forbidden")) throw error;
-    return (await Promise.all([...namespaces].map(async (namespace) => await listIn({ namespace })))).flat();
-  }
+  const all = await undefinedIfForbidden(listIn({}));
+  if (all !== undefined) return all;
+  return (await Promise.all([...namespaces].map(async (namespace) => await listIn({ namespace })))).flat();
 }
 
 /** The revision to which a tag leads. Undefined if there is no such tag, or if the user may not see it. */

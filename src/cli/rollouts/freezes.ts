@@ -11,7 +11,7 @@ import {
   type FreezeWindow,
 } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
@@ -272,12 +272,7 @@ async function readRollout(
   name: string,
   namespace: string | undefined,
 ): Promise<KubernetesObject | undefined> {
-  try {
-    return namespace === undefined
-      ? await client.get(meshUpgradeKind, name)
-      : await client.get(canaryKind, name, namespace);
-  } catch (error) {
-    if (isKubeCode(error, "forbidden")) return undefined;
-    throw error;
-  }
+  return await undefinedIfForbidden<KubernetesObject | undefined>(
+    namespace === undefined ? client.get(meshUpgradeKind, name) : client.get(canaryKind, name, namespace),
+  );
 }
