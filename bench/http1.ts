@@ -28,7 +28,7 @@ import {
 } from "../src/wire/envoy/index.ts";
 import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
-import { intervalText, median, medianInterval, quantile } from "./median-interval.ts";
+import { intervalText, mean, median, medianInterval, quantile } from "./median-interval.ts";
 import { cpuMicros, memoryOf, type ProcessMemory } from "./process-cost.ts";
 import { endsWithThis } from "../scripts/ends-with-this.ts";
 
@@ -317,10 +317,6 @@ async function measure(subject: Subject, options: Options, seconds: number): Pro
   };
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
 function describe(name: string, measured: Measured): string {
   const { requestsPerSecond, cpuMicrosPerRequest, p50Ms, p99Ms, failed, memory } = measured;
   return `${name.padEnd(6)} ${requestsPerSecond.toFixed(0).padStart(7)} requests/s  ${cpuMicrosPerRequest.toFixed(1).padStart(6)} µs CPU each  p50 ${p50Ms.toFixed(2)} ms  p99 ${p99Ms.toFixed(2)} ms  ${memory.shareMb.toFixed(0)} MB (${memory.residentMb.toFixed(0)} resident)  ${failed} failed\n`;
@@ -330,23 +326,16 @@ async function main(options: Options, bundles: string): Promise<void> {
   const { bare } = options;
   const upstream = await startRole("upstream", { name: "upstream", args: [String(options.bodyBytes)], core: 1 });
   const args = [String(upstream.port), ...(bare ? ["--bare"] : [])];
-  const checkouts = [
-    {
-      name: "serin",
-      entry: await bundleRole("bench/http1.ts", join(import.meta.dirname, ".."), join(bundles, "serin")),
-    },
-  ];
-  if (options.beside !== "")
-    checkouts.push({
-      name: "beside",
-      entry: await bundleRole("bench/http1.ts", resolve(options.beside), join(bundles, "beside")),
-    });
+  const checkouts: [name: string, directory: string][] = [["serin", join(import.meta.dirname, "..")]];
+  if (options.beside !== "") checkouts.push(["beside", resolve(options.beside)]);
+  const commands = new Map<string, readonly string[]>();
+  for (const [name, directory] of checkouts) {
+    const entry = await bundleRole("bench/http1.ts", directory, join(bundles, name));
+    commands.set(name, [process.execPath, ...productFlags, entry]);
+  }
   const subjects: Subject[] = [];
   for (let count = 0; count < options.processes; count += 1)
-    for (const { name, entry } of checkouts) {
-      const command = [process.execPath, ...productFlags, entry];
-      subjects.push(await startRole("proxy", { name, args, core: 0, command }));
-    }
+    for (const [name, command] of commands) subjects.push(await startRole("proxy", { name, args, core: 0, command }));
   const program = process.env["ENVOY"];
   const envoy = program === undefined ? undefined : await startEnvoy(program, upstream.port, bare);
   if (envoy !== undefined) subjects.push(envoy);

@@ -27,7 +27,7 @@ import {
 } from "../src/wire/envoy/index.ts";
 import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
-import { intervalText, median, medianInterval } from "./median-interval.ts";
+import { intervalText, mean, median, medianInterval } from "./median-interval.ts";
 
 const maxCostPercent = 5;
 /** Enough requests that hot code is compiled, however slow the machine is. */
@@ -307,8 +307,6 @@ async function measure({ child, loads }: Subject, seconds: number): Promise<Meas
 }
 
 const nothing: Measured = { requests: 0, cpuMicros: 0 };
-const mean = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
 const microsOf = ({ requests, cpuMicros: micros }: Measured): number => micros / Math.max(1, requests);
 
 async function main(options: Options): Promise<void> {

@@ -44,7 +44,7 @@ const maxMessageBytes = 256 * 1_048_576;
  * load gets few more connections, and their times are spread.
  */
 const nextConnectionMs = { initialMs: 500, maxMs: 2_000 } as const;
-/** How many connections of one client may begin before one of them is there. */
+/** How many connections may begin before one of them is established. */
 const maxConnections = 4;
 
 export interface ConnectOptions {
@@ -57,8 +57,8 @@ export interface ConnectOptions {
 
 /**
  * Connects to an endpoint. If a connection has no answer after a moment, more begin beside it, the first one that is
- * there is used, and the others end. If all of them failed, it returns a client whose calls fail with the reason. The
- * caller closes the client.
+ * established is used, and the others end. If all of them failed, it returns a client whose calls fail with the
+ * reason. The caller closes the client.
  */
 export async function connectChannel(endpoint: ControlPlaneEndpoint, options: ConnectOptions): Promise<Client> {
   return await new ConnectionRace(endpoint, options).run();
@@ -93,10 +93,7 @@ class ConnectionRace {
       return await this.#outcome.promise;
     } finally {
       this.#next?.[Symbol.dispose]();
-      for (const client of this.#connecting) {
-        if (signal.aborted) client.close();
-        else void closeAfterAttempt(client);
-      }
+      if (signal.aborted) for (const client of this.#connecting) client.close();
     }
   }
 
@@ -122,12 +119,15 @@ class ConnectionRace {
     }
   }
 
+  /**
+   * Uses the client if it is the first that has a connection, and closes it otherwise. It closes it only at the end of
+   * its attempt, because the library does not end the socket of an attempt under way.
+   */
   async #follow(client: Client): Promise<void> {
     this.#connecting.add(client);
     const isThere = await becomesReady(client);
-    if (this.#isOver) return;
     this.#connecting.delete(client);
-    if (isThere || this.#connecting.size === 0) {
+    if (!this.#isOver && (isThere || this.#connecting.size === 0)) {
       this.#isOver = true;
       this.#outcome.resolve(client);
     } else client.close();
@@ -152,12 +152,6 @@ async function becomesReady(client: Client): Promise<boolean> {
     if (state === TRANSIENT_FAILURE || state === SHUTDOWN) return false;
     await new Promise<void>((resolve) => channel.watchConnectivityState(state, Infinity, () => resolve()));
   }
-}
-
-/** The library does not end the socket of an attempt under way when it closes a client. */
-async function closeAfterAttempt(client: Client): Promise<void> {
-  await becomesReady(client);
-  client.close();
 }
 
 /**

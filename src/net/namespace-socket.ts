@@ -206,15 +206,23 @@ function bindSource(fd: number, namespaceFd: number | undefined, address: string
   bindTo(fd, address, 0);
 }
 
-/** Encoded addresses, whose port each caller sets. Most connections use the same few addresses. */
+/** Encoded addresses, with the port of the last use. Most connections use the same few addresses. */
 const encodedAddresses = new BoundedCache<string, Buffer>(1024);
 
-function encodedAddress(address: string): Buffer {
+/** The address and port as the kernel reads them. The next call for the address changes the port of the same bytes. */
+function encoded(address: string, port: number): Buffer {
   let bytes = encodedAddresses.get(address);
-  if (bytes !== undefined) return bytes;
-  bytes = encodeSocketAddress(address);
-  encodedAddresses.set(address, bytes);
+  if (bytes === undefined) encodedAddresses.set(address, (bytes = encodeAddress(address)));
+  bytes.writeUInt16BE(port, 2);
   return bytes;
+}
+
+function encodeAddress(address: string): Buffer {
+  const bytes = ipToBytes(address);
+  const out = Buffer.alloc(bytes.length === 16 ? 28 : 16);
+  out.writeUInt16LE(bytes.length === 16 ? linux.familyIpv6 : linux.familyIpv4, 0);
+  bytes.copy(out, bytes.length === 16 ? 8 : 4);
+  return out;
 }
 
 /**
@@ -222,8 +230,7 @@ function encodedAddress(address: string): Buffer {
  * sockets of one namespace within the call, but reports this only to a second one.
  */
 export function beginConnect(fd: number, { address, port }: SocketAddress): boolean {
-  const bytes = encodedAddress(address);
-  bytes.writeUInt16BE(port, 2);
+  const bytes = encoded(address, port);
   const calls = libc();
   if (calls.connect(fd, bytes, bytes.length) === 0 || calls.connect(fd, bytes, bytes.length) === 0) return true;
   const name = lastErrorName();
@@ -232,9 +239,8 @@ export function beginConnect(fd: number, { address, port }: SocketAddress): bool
 }
 
 function bindForeign(fd: number, namespaceFd: number | undefined, address: string): boolean {
-  const bytes = encodedAddress(address);
   return foreignPorts.choose(namespaceFd, address, (port) => {
-    bytes.writeUInt16BE(port, 2);
+    const bytes = encoded(address, port);
     if (libc().bind(fd, bytes, bytes.length) === 0) return true;
     const name = lastErrorName();
     if (name !== "EADDRINUSE") throw systemError(`bind to ${address}`, name);
@@ -257,8 +263,7 @@ function setOption(fd: number, level: number, name: number, value: number): void
 }
 
 function bindTo(fd: number, address: string, port: number): void {
-  const bytes = encodedAddress(address);
-  bytes.writeUInt16BE(port, 2);
+  const bytes = encoded(address, port);
   if (libc().bind(fd, bytes, bytes.length) < 0) throw systemError(`bind to ${address}:${port}`, lastErrorName());
 }
 
@@ -266,15 +271,6 @@ function closedAfter(fd: number, operation: string): Error {
   const error = systemError(operation, lastErrorName());
   libc().close(fd);
   return error;
-}
-
-/** The address as the kernel reads it, with port 0. */
-function encodeSocketAddress(address: string): Buffer {
-  const bytes = ipToBytes(address);
-  const out = Buffer.alloc(bytes.length === 16 ? 28 : 16);
-  out.writeUInt16LE(bytes.length === 16 ? linux.familyIpv6 : linux.familyIpv4, 0);
-  bytes.copy(out, bytes.length === 16 ? 8 : 4);
-  return out;
 }
 
 /** Texts of IPv4 addresses by their bytes. Equal texts that are one object are found and compared fastest. */

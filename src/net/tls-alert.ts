@@ -58,27 +58,25 @@ export interface RefusalAlert {
  */
 export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAlert {
   let secret: Buffer | undefined;
-  let isSent = false;
   const learn = (line: Buffer): void => {
     const [label, , value = ""] = line.toString("latin1").trim().split(" ");
     if (label === "SERVER_TRAFFIC_SECRET_0") secret = Buffer.from(value, "hex");
   };
   secured.on("keylog", learn);
-  return {
-    send: (code) => {
+  const alert = {
+    isSent: false,
+    send: (code: string | undefined): boolean => {
       const suite = suites[secured.getCipher().name];
       if (secret === undefined || suite === undefined || secured.getProtocol() !== "TLSv1.3") return false;
       // OpenSSL sends two session tickets, or one after a resumption.
       const sent = secured.isSessionReused() ? 1 : 2;
       const record = fatalAlert(suite, secret, sent, (code && alertOfError[code]) || certificateUnknown);
       sendAndLinger(secured, transport, record);
-      isSent = true;
+      alert.isSent = true;
       return true;
     },
-    get isSent() {
-      return isSent;
-    },
   };
+  return alert;
 }
 
 /** Data that was not read would make the kernel reset the connection, and the client could lose the alert. */

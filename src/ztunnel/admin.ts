@@ -4,7 +4,7 @@ import type { ZtunnelConfig } from "./config.ts";
 import { isOwnPod } from "./own-pod.ts";
 import type { ConnectionEntry, PodEntry, Serving } from "./serving.ts";
 import type { MeshState } from "./state/mesh-state.ts";
-import { serviceKey, type GatewayAddress, type Service, type Workload } from "./state/model.ts";
+import { policyKey, serviceKey, type GatewayAddress, type Service, type Workload } from "./state/model.ts";
 
 export interface AdminSources {
   readonly config: ZtunnelConfig;
@@ -23,7 +23,7 @@ export async function configDump({ config, certificates, serving }: AdminSources
       .services()
       .map((service) => serviceDump(service, state))
       .sort((a, b) => compare(a.hostname, b.hostname)),
-    policies: [...state.policies()].sort((a, b) => compare(`${a.namespace}/${a.name}`, `${b.namespace}/${b.name}`)),
+    policies: [...state.policies()].sort((a, b) => compare(policyKey(a), policyKey(b))),
     certificates: certificates.statuses().map(certificateDump),
     workloadState: Object.fromEntries(
       (await serving.pods()).filter(({ uid }) => !isOwnPod(uid)).map((pod) => [pod.uid, podDump(pod)]),
@@ -104,10 +104,7 @@ function gatewayField(name: string, gateway: GatewayAddress | undefined): Record
 function gatewayDump(gateway: GatewayAddress): unknown {
   const { destination, hboneMtlsPort } = gateway;
   return {
-    destination:
-      "address" in destination
-        ? `${destination.network}/${destination.address}`
-        : `${destination.namespace}/${destination.hostname}`,
+    destination: "address" in destination ? `${destination.network}/${destination.address}` : serviceKey(destination),
     hboneMtlsPort,
   };
 }

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from "@grpc/grpc-js";
 import { HandClock, until } from "../../base/testing/index.ts";
+import { serviceWithEndedBackend } from "../../net/testing/index.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "../../wire/workload/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import { IstioCertificateClient } from "./istio-certificate-client.ts";
@@ -32,23 +31,11 @@ async function authority(): Promise<{ readonly server: Server; readonly port: nu
 
 test("a request whose first connection goes to an istiod that has ended is sent once, half a second later", async (t) => {
   const { server, port, requests } = await authority();
-  const sockets: Socket[] = [];
-  const service = createServer((socket) => {
-    sockets.push(socket.on("error", () => undefined));
-    if (sockets.length === 1) return;
-    const pilot = connect(port, "127.0.0.1").on("error", () => undefined);
-    socket.on("close", () => pilot.destroy());
-    socket.pipe(pilot).pipe(socket);
-  });
-  await once(service.listen(0, "127.0.0.1"), "listening");
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    service.close();
-    server.forceShutdown();
-  });
+  t.after(() => server.forceShutdown());
+  const { port: servicePort, sockets } = await serviceWithEndedBackend(t, port);
   const clock = new HandClock();
   const client = new IstioCertificateClient({
-    endpoint: { url: `http://127.0.0.1:${(service.address() as AddressInfo).port}`, headers: {} },
+    endpoint: { url: `http://127.0.0.1:${servicePort}`, headers: {} },
     impersonate: false,
     clock,
     random: () => 1,

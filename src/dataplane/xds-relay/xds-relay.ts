@@ -17,7 +17,7 @@ const maxStreams = 100;
 /** The limit of a message in either direction, as in the clients of the data planes. */
 const maxMessageBytes = 256 * 1_048_576;
 
-/** How long the connection for a stream may take. The client begins another stream then. */
+/** How long the connection for a stream may take. After that the stream fails, and the client begins another one. */
 const connectTimeoutMs = 10_000;
 
 export interface XdsRelayOptions {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import { HandClock, until } from "../../base/testing/index.ts";
+import { serviceWithEndedBackend } from "../../net/testing/index.ts";
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -207,18 +208,10 @@ test("a connection attempt is abandoned after 2 s for a new one, each later one 
 test("a first connection that goes to an istiod that has ended delays the stream by half a second, and not by seconds", async (t) => {
   const plane = new ControlPlane();
   await plane.start();
-  const sockets: Socket[] = [];
-  const service = createServer((socket) => {
-    sockets.push(socket.on("error", () => undefined));
-    if (sockets.length === 1) return;
-    const pilot = connect(plane.port, "127.0.0.1").on("error", () => undefined);
-    socket.on("close", () => pilot.destroy());
-    socket.pipe(pilot).pipe(socket);
-  });
-  await once(service.listen(0, "127.0.0.1"), "listening");
+  const { port, sockets } = await serviceWithEndedBackend(t, plane.port);
   const clock = new HandClock();
   const client = new DeltaXdsClient({
-    endpoint: { url: `http://127.0.0.1:${(service.address() as AddressInfo).port}`, headers: {} },
+    endpoint: { url: `http://127.0.0.1:${port}`, headers: {} },
     node: { id: "ztunnel~1.2.3.4~pod.ns~ns.svc.cluster.local", metadata: {} },
     subscriptions: [{ typeUrl: "type/everything", mode: "wildcard", apply: () => undefined }],
     log: silentLogger,
@@ -229,8 +222,6 @@ test("a first connection that goes to an istiod that has ended delays the stream
   const running = client.run(stop.signal);
   t.after(() => {
     stop.abort();
-    for (const socket of sockets) socket.destroy();
-    service.close();
     plane.stop();
   });
   await until(() => sockets.length === 1);

@@ -222,10 +222,9 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
   }
 
   override upstreamFailed(failure: UpstreamFailure): void {
-    const reused = this.channel?.reused === true && !failure.anyByte;
-    // The peer closed the idle connection while we were writing. That says nothing about the endpoint, so the request
-    // is sent once more.
-    if (reused && failure.kind === "closed" && !this.#again && !this.isOver) {
+    // If the peer closed the idle connection while we were writing, the request is sent once more.
+    const wasIdle = failure.kind === "closed" && !blamesEndpoint(failure, this.channel);
+    if (wasIdle && !this.#again && !this.isOver) {
       this.#again = true;
       this.channel = undefined;
       this.endpoint.pool.acquire(this, true);

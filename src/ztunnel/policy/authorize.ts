@@ -53,8 +53,7 @@ export function authorize(state: MeshState, workload: Workload, facts: Connectio
       const policy = state.policy(key);
       if (policy === undefined || policy.dryRun) continue;
       if (policy.action === "Deny") {
-        if (policyMatches(policy, subject))
-          return { allowed: false, reason: `explicitly denied by: ${policy.namespace}/${policy.name}` };
+        if (policyMatches(policy, subject)) return { allowed: false, reason: `explicitly denied by: ${key}` };
       } else {
         hasAllow = true;
         matchedAllow ||= policyMatches(policy, subject);
