@@ -16,6 +16,7 @@ import {
   reference,
   revisionLabel,
   tagLabel,
+  usualNamespace,
   webhooksLedTo,
   type MeshWorld,
   type TagInWorld,
@@ -24,8 +25,6 @@ import {
 import type { PriorValues } from "./prior-values.ts";
 
 const defaultTag = "default";
-/** The namespace of control planes, unless somebody has installed them elsewhere. */
-const usualNamespace = "istio-system";
 /** The path at which every control plane validates. */
 const validationPath = "/validate";
 const admission = "admissionregistration.k8s.io/v1";
