@@ -82,8 +82,7 @@ async function namespacesBefore(client: KubeClient, journal: readonly JournalEnt
 }
 
 function namespacesOf(objects: readonly ObjectReference[]): readonly string[] {
-  const found = objects.flatMap(({ kind, namespace }) =>
+  return objects.flatMap(({ kind, namespace }) =>
     namespace !== undefined && (kind === "Deployment" || kind === "DaemonSet") ? [namespace] : [],
   );
-  return found;
 }

@@ -188,13 +188,12 @@ function tagInWorld(
     tag === defaultTag ? webhooks.validators.find(({ metadata }) => metadata.name === defaultValidatorName) : undefined;
   const ofValidator =
     validator === undefined ? [] : leadTo(validator, "ValidatingWebhookConfiguration", target.validator, to.revision);
-  const service = serviceOf(services, tag, target.namespace, upgrade);
-  const fields = [...ofInjector, ...service.fields, ...ofValidator];
-  const left = service.left.length === 0 ? {} : { left: service.left };
+  const { fields: ofService, left } = serviceOf(services, tag, target.namespace, upgrade);
+  const fields = [...ofInjector, ...ofService, ...ofValidator];
   // A control plane without a revision name injects by default without a tag. A default tag for the new revision
   // replaces it.
   const isMade = tag === defaultTag && (injector === undefined || from.revision === defaultTag);
-  if (!isMade && service.left.length === 0) return { tag, fields, objects: [] };
+  if (!isMade && left.length === 0) return { tag, fields, objects: [] };
   const objects = install.renderTag({
     tag,
     revision: to.revision,
@@ -203,7 +202,7 @@ function tagInWorld(
     clientConfig: { ...target.injector },
     injectEverybody: false,
   });
-  if (!isMade) return { tag, fields, objects: objects.filter(({ kind }) => kind === "Service"), ...left };
+  if (!isMade) return { tag, fields, objects: objects.filter(({ kind }) => kind === "Service"), left };
   const unnamed = webhooks.injectors.find((found) => isOwnOf(found, defaultTag));
   return {
     tag,
@@ -213,7 +212,7 @@ function tagInWorld(
         !(kind === "ValidatingWebhookConfiguration" && validator !== undefined) &&
         !(kind === "MutatingWebhookConfiguration" && injector !== undefined),
     ),
-    ...left,
+    left,
   };
 }
 
