@@ -24,7 +24,7 @@ import { parseOptions, usage, type Options } from "./suite/options.ts";
 import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
 import { pruneTestsCompileCache, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
-import { endAllRuns, patienceOfYielding } from "./suite/run-session.ts";
+import { endAllRuns, patienceOf } from "./suite/run-session.ts";
 import { UsageError } from "./suite/usage-error.ts";
 import { groupsBeside, isPatient, needsWholeMachine, turnOfPatient } from "./suite/whole-machine.ts";
 
@@ -81,7 +81,7 @@ interface FirstRuns {
 async function runGroup(options: GroupRun): Promise<FirstRuns> {
   const { group, files, secondRuns, wrapped, lanes: wantedLanes, records, beside } = options;
   // A group that runs beside another one may have to wait until all of that one has ended.
-  const patience = beside ? patienceOfYielding : 1;
+  const patience = patienceOf(beside);
   const endsAtMs = performance.now() + patience * groupTimeoutMs[group];
   // A run of the tests changes no sources.
   const environment =
@@ -188,7 +188,7 @@ async function runAll(
   const total: Counts = { passed: 0, failed: 0, skipped: [] };
   const check = async (yields: boolean): Promise<void> => {
     const beginMs = performance.now();
-    const { passed, failed } = await runChecks(root, yields);
+    const { passed, failed } = await runChecks(yields);
     process.stdout.write(`check: ${passed} passed, ${failed} failed, ${secondsSince(beginMs)}\n`);
     total.passed += passed;
     total.failed += failed;

@@ -97,7 +97,6 @@ const descriptions: Readonly<Record<string, string>> = {
   "exceptions.kind": "The kind of the rollout that may go on.",
   "exceptions.namespace": "The namespace of the rollout. Absent for a MeshUpgrade.",
   "exceptions.name": "The name of the rollout.",
-  "exceptions.uid": "The only rollout of the name that may go on. Absent means every one, also one created later.",
   "exceptions.by": "The user who permits it.",
   "exceptions.reason": "The reason.",
   "status.observedGeneration": "The generation of the object that this status describes.",

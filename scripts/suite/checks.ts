@@ -3,7 +3,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { goEnvironment } from "./go-environment.ts";
-import { patienceOfYielding, runToEnd } from "./run-session.ts";
+import { patienceOf, runToEnd } from "./run-session.ts";
 
 const lanes = 2;
 /**
@@ -23,17 +23,15 @@ const checks: Readonly<Record<string, readonly string[]>> = {
 };
 /** Much longer than a check takes on an idle machine. */
 const checkTimeoutMs = 360_000;
+const programs = join(import.meta.dirname, "../../node_modules/.bin");
 
-/** Runs the checks and prints their failures. `yields` says that everything else on the machine comes first. */
-export async function runChecks(
-  root: string,
-  yields: boolean,
-): Promise<{ readonly passed: number; readonly failed: number }> {
+/** Runs the checks and prints their failures. `yields` says that they run at the lowest priority. */
+export async function runChecks(yields: boolean): Promise<{ readonly passed: number; readonly failed: number }> {
   let [passed, failed] = [0, 0];
   const queue = Object.entries(checks).values();
   const lane = async (): Promise<void> => {
     for (const [name, command] of queue) {
-      const problem = await runCheck(root, command, yields);
+      const problem = await runCheck(command, yields);
       if (problem === undefined) passed += 1;
       else {
         failed += 1;
@@ -46,15 +44,14 @@ export async function runChecks(
 }
 
 /** The reason of a failure with the output. Undefined if the check passed. */
-async function runCheck(root: string, command: readonly string[], yields: boolean): Promise<string | undefined> {
+async function runCheck(command: readonly string[], yields: boolean): Promise<string | undefined> {
   // The programs' first line starts `node` from PATH. It must be the Node that runs this script.
   const env = {
     ...goEnvironment,
     GOMAXPROCS: threads,
     ...process.env,
-    PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"] ?? ""}`,
+    PATH: `${programs}:${process.env["PATH"] ?? ""}`,
   };
-  const timeoutMs = yields ? patienceOfYielding * checkTimeoutMs : checkTimeoutMs;
-  const { ended, output } = await runToEnd({ command, env, timeoutMs, yields, putAway: () => undefined });
+  const { ended, output } = await runToEnd({ command, env, timeoutMs: patienceOf(yields) * checkTimeoutMs, yields });
   return ended === "0" ? undefined : `${command.join(" ")}: ended with ${ended}\n${output}`;
 }

@@ -7,7 +7,7 @@ import type { FileCounts } from "../count-reporter.ts";
 import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "../run-with-lab.ts";
 import { goEnvironment } from "./go-environment.ts";
 import type { Group } from "./groups.ts";
-import { patienceOfYielding, runToEnd } from "./run-session.ts";
+import { patienceOf, runToEnd } from "./run-session.ts";
 
 /** The result of running some files. A file that did not end has no counts. */
 export interface FilesRun {
@@ -24,7 +24,7 @@ export interface RunOptions {
   readonly wrapped: boolean;
   /** Variables beside those of this process. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Whether everything else on the machine comes first. */
+  /** Whether they run at the lowest priority. */
   readonly yields: boolean;
 }
 
@@ -85,7 +85,7 @@ export function unavailable(group: Group): string | undefined {
 /** Runs files one after another, and prints those that failed or were slow. */
 export async function runFiles(options: RunOptions): Promise<FilesRun> {
   const { group, files, shared, timeoutMs, wrapped, environment, yields } = options;
-  const patience = yields ? patienceOfYielding : 1;
+  const patience = patienceOf(yields);
   const scratch = makeScratch();
   const report = join(scratch, "counts");
   const command = [

@@ -37,7 +37,6 @@ test("a command has the niceness of its priority, and its end and its output are
       env: process.env,
       timeoutMs: 60_000,
       yields: yieldsToOthers,
-      putAway: () => undefined,
     });
   const own = await run(false, "nice");
   assert.equal(own.ended, "0");

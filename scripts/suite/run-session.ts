@@ -18,14 +18,20 @@ export function endAllRuns(): void {
 
 /** The niceness of a session that yields. A session of the usual niceness gets twice as much. */
 const yieldingNiceness = 3;
-/** The factor by which what yields may take longer. Beside twenty pods it gets a fiftieth of a core at times. */
-export const patienceOfYielding = 4;
+/** Beside twenty pods of a lab, what yields gets a fiftieth of a core at times. */
+const patienceOfYielding = 4;
 const lookEveryMs = 1000;
 
+/** The factor by which the time limits of what yields are longer. */
+export function patienceOf(yields: boolean): number {
+  return yields ? patienceOfYielding : 1;
+}
+
 /**
- * Lets other sessions come before those of this process and of all that it starts. Linux shares the processor among
- * sessions first, if it groups processes by session. Then the niceness of a process counts only within its own session,
- * and that of the session counts among sessions. Each pod of a lab is a session. The result ends the watch.
+ * Gives other sessions more processor time than those of this process and of all that it starts. Linux shares the
+ * processor among sessions first, if it groups processes by session. Then the niceness of a process counts only within
+ * its own session, and that of the session counts among sessions. Each pod of a lab is a session. The result ends the
+ * watch.
  */
 export function yieldToOthers(pid: number): () => void {
   const yielding = new Set<string>();
@@ -70,10 +76,10 @@ interface Command {
   readonly command: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   readonly timeoutMs: number;
-  /** Whether everything else on the machine comes first. */
+  /** Whether it runs at the lowest priority. */
   readonly yields: boolean;
   /** Removes its files. */
-  readonly putAway: () => void;
+  readonly putAway?: () => void;
 }
 
 /** Runs a command as a session of its own. Returns its exit code as text, or what ended it, and its output's end. */
@@ -108,7 +114,7 @@ export async function runToEnd({
   }, timeoutMs);
   const end = (): void => {
     signalAll("SIGKILL");
-    putAway();
+    putAway?.();
   };
   running.add(end);
   const ended = await new Promise<string>((resolve) => {

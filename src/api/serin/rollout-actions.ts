@@ -131,11 +131,18 @@ function retryProblem(rollout: Rollout): string | undefined {
     : `it has not ended: it is ${phaseOf(status)}`;
 }
 
+/** The approvals of this run. All approvals if an earlier release wrote the status, which then has only times. */
+function approvalsOfRun(rollout: Rollout): readonly Approval[] {
+  const { status } = rollout;
+  const all = approvalsOf(rollout);
+  return status?.ordersBefore === undefined ? all : approvalsSince(all, status.ordersBefore);
+}
+
 /** The approvals of this run. For a failed step, an approval must be newer than the failure. */
-function approvalsThatCount({ spec, status }: Rollout, step: StepStatus): readonly Approval[] {
-  const all = approvalsOf({ spec });
-  if (status === undefined) return all;
-  const ofRun = status.ordersBefore === undefined ? all : approvalsSince(all, status.ordersBefore);
+function approvalsThatCount(rollout: Rollout, step: StepStatus): readonly Approval[] {
+  const { status } = rollout;
+  const ofRun = approvalsOfRun(rollout);
+  if (status === undefined) return ofRun;
   const isStuck = status.conditions.some(({ type, status: on }) => type === "Stuck" && on === "True");
   if (isStuck) return approvalsSinceFailure(ofRun, step, status.conditions);
   // A status that an earlier release wrote has only times.
@@ -170,13 +177,11 @@ export function waitingStepOf({ status }: Rollout): string | undefined {
  * The last approval of a finished step of this run. After it, an order that names no step may be meant for that step:
  * the person may have seen it wait, and somebody else has approved it since. Undefined if there is none.
  */
-export function approvalBefore({ spec, status }: Rollout): Approval | undefined {
+export function approvalBefore(rollout: Rollout): Approval | undefined {
+  const { status } = rollout;
   if (status === undefined) return undefined;
-  const all = approvalsOf({ spec });
   const done = doneSteps(status);
-  return (status.ordersBefore === undefined ? all : approvalsSince(all, status.ordersBefore)).findLast(
-    ({ step }) => done.has(step) && step !== status.step?.id,
-  );
+  return approvalsOfRun(rollout).findLast(({ step }) => done.has(step) && step !== status.step?.id);
 }
 
 /**

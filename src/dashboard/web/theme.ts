@@ -1,4 +1,5 @@
 import { signal, type ReadonlySignal } from "@preact/signals";
+import { storeChoice, storedChoice } from "./stored-choice.ts";
 
 export const themes = ["auto", "light", "dark"] as const;
 export type Theme = (typeof themes)[number];
@@ -15,12 +16,8 @@ export const theme: ReadonlySignal<Theme> = chosen;
 export const shownTheme: ReadonlySignal<"light" | "dark"> = shown;
 
 function storedTheme(): Theme {
-  try {
-    const stored = localStorage.getItem(storageKey);
-    return themes.find((name) => name === stored) ?? "auto";
-  } catch {
-    return "auto";
-  }
+  const stored = storedChoice(storageKey);
+  return themes.find((name) => name === stored) ?? "auto";
 }
 
 function apply(): void {
@@ -31,11 +28,7 @@ function apply(): void {
 
 export function chooseTheme(next: Theme): void {
   chosen.value = next;
-  try {
-    localStorage.setItem(storageKey, next);
-  } catch {
-    // Without storage, the choice lasts only while the page is open.
-  }
+  storeChoice(storageKey, next);
   apply();
 }
 

@@ -12,7 +12,7 @@ import { windowState, type WindowState } from "../../api/serin/freeze-windows/in
 /** The rollout to which a freeze may apply. */
 export interface FreezeSubject {
   readonly kind: "Canary" | "MeshUpgrade";
-  readonly namespace?: string;
+  readonly namespace?: string | undefined;
   readonly name: string;
   readonly uid?: string | undefined;
 }
@@ -78,7 +78,10 @@ function isOf(uid: string | undefined, subject: FreezeSubject): boolean {
   return uid === undefined || subject.uid === undefined || uid === subject.uid;
 }
 
-/** The person who permitted the deleted rollout has not seen what this one does. */
+/**
+ * The blocker with the reason why the exception does not count: the person who permitted the deleted rollout has not
+ * seen what this one does.
+ */
 function withReason(blocker: Blocker, { kind }: FreezeSubject): Blocker {
   return { ...blocker, text: `${blocker.text}; its exception is for an earlier ${kind} of this name` };
 }

@@ -115,7 +115,6 @@ export class RoundBoard {
     if (freezes === undefined) return [{ reason: "freeze", text: unknownFreezes }];
     const { name = "", namespace, uid } = rollout.metadata;
     const kind = isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary";
-    const subject = { kind, name, uid, ...(namespace === undefined ? {} : { namespace }) } as const;
-    return this.#calendar.inForce(freezes, subject, nowMs);
+    return this.#calendar.inForce(freezes, { kind, namespace, name, uid }, nowMs);
   }
 }

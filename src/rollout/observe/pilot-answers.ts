@@ -1,7 +1,7 @@
 import { messageOf, SerinError, transientError } from "../../base/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
-import type { Pod } from "../../api/kubernetes/index.ts";
+import type { Deployment, Pod } from "../../api/kubernetes/index.ts";
 import type { AcknowledgementReport, ConnectedProxy, ObjectReference, RootsReport } from "../../api/serin/index.ts";
 import { describeReference } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -25,12 +25,19 @@ export function controlPlanePods(view: ClusterView): Pod[] {
   return view.runningPods(controlPlaneLabels).filter((pod) => isControlPlane(view, pod));
 }
 
+/** The Deployments of control planes, both ours and upstream's. */
+export function controlPlaneDeployments(
+  view: Pick<ClusterView, "deployments" | "controlPlaneNamespaces">,
+): readonly Deployment[] {
+  return view.deployments.list().filter((deployment) => isControlPlane(view, deployment));
+}
+
 /**
  * Whether a pod or Deployment belongs to a control plane. Users may label pods in their own namespaces, so the
  * namespace must be that of an injector's Service. Otherwise the engine would wait for forged control planes and send
  * them tokens.
  */
-export function isControlPlane(
+function isControlPlane(
   view: Pick<ClusterView, "controlPlaneNamespaces">,
   { metadata: { labels = {}, namespace = "" } }: KubernetesObject,
 ): boolean {

@@ -10,7 +10,7 @@ import {
 import type { ObjectAccess } from "../act/object-access.ts";
 import { annotationPointer, reference, referenceTo, revisionLabel, tagLabel } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { controlPlaneRevision, isControlPlane } from "./pilot-answers.ts";
+import { controlPlaneDeployments, controlPlaneRevision } from "./pilot-answers.ts";
 import { withPodReason } from "./pod-reason.ts";
 import { readyState } from "./ready-state.ts";
 
@@ -92,9 +92,7 @@ function ownerOf(view: ClusterView, { metadata: { namespace = "", labels = {} } 
 
 /** Whether a revision has a control plane that could make the pods. */
 function isRevision(view: ClusterView, name: string): boolean {
-  return view.deployments
-    .list()
-    .some((deployment) => isControlPlane(view, deployment) && controlPlaneRevision(deployment) === name);
+  return controlPlaneDeployments(view).some((deployment) => controlPlaneRevision(deployment) === name);
 }
 
 /** Waits for the canary beside a gateway's Deployment, which takes over from it. */

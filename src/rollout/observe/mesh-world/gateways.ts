@@ -17,9 +17,10 @@ import {
 } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { operatorObjectOf } from "../operator-objects.ts";
-import { controlPlaneRevision, isControlPlane } from "../pilot-answers.ts";
+import { controlPlaneDeployments, controlPlaneRevision } from "../pilot-answers.ts";
 import { isReady } from "../pod-reason.ts";
 import type { PriorValues } from "./prior-values.ts";
+import { installedControlPlanes } from "./render-install.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const componentLabel = "operator.istio.io/component";
@@ -204,10 +205,7 @@ function controlPlanes(
   { spec: { from, to } }: MeshUpgrade,
   installs: readonly (readonly UntypedObject[])[],
 ): ControlPlanes | undefined {
-  const all = [
-    ...installs.flat().filter(({ kind, metadata }) => kind === "Deployment" && metadata.labels?.["app"] === "istiod"),
-    ...view.deployments.list().filter((deployment) => isControlPlane(view, deployment)),
-  ] as readonly Deployment[];
+  const all = [...installedControlPlanes(installs), ...controlPlaneDeployments(view)] as readonly Deployment[];
   const pilotOf = (revision: string): Deployment | undefined =>
     all.find((deployment) => controlPlaneRevision(deployment) === revision);
   const imageOf = (pilot: Deployment | undefined): string | undefined =>

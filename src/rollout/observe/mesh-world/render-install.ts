@@ -25,6 +25,11 @@ export function renderInstalls(
   });
 }
 
+/** The Deployments of the control planes among the rendered objects of install specs. */
+export function installedControlPlanes(installs: readonly (readonly UntypedObject[])[]): readonly UntypedObject[] {
+  return installs.flat().filter(({ kind, metadata }) => kind === "Deployment" && metadata.labels?.["app"] === "istiod");
+}
+
 /** Renders one install spec. Throws a user error with the field if that fails. */
 export function renderOne(
   { resolveSettings, renderInstall }: typeof Install,

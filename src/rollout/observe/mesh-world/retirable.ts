@@ -8,7 +8,7 @@ import { referenceKey } from "../../decide/index.ts";
 import { referenceTo, retireStepId, type MeshWorld } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { operatorObjectOf } from "../operator-objects.ts";
-import { controlPlaneRevision, isControlPlane } from "../pilot-answers.ts";
+import { controlPlaneDeployments, controlPlaneRevision } from "../pilot-answers.ts";
 
 const componentLabel = "operator.istio.io/component";
 /** The fields of an IstioOperator's components, by the component that their objects name. */
@@ -27,9 +27,8 @@ export async function observeRetirable(
   const labelSelector = `${istioLabels.revision}=${revision},${componentLabel} in (${Object.keys(operatorComponents).join(",")}),!${istioLabels.tag}`;
   const lists = await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
   // Banzai's operator labels no component.
-  const controlPlanes = view.deployments
-    .list()
-    .filter((deployment) => isControlPlane(view, deployment) && controlPlaneRevision(deployment) === revision)
+  const controlPlanes = controlPlaneDeployments(view)
+    .filter((deployment) => controlPlaneRevision(deployment) === revision)
     .filter((deployment) => operatorObjectOf(deployment)?.apiVersion.startsWith(banzaiGroup) === true);
   const free: ObjectReference[] = [];
   const owners = new Map<string, { readonly object: ObjectReference; readonly components: Set<string> }>();
@@ -83,8 +82,7 @@ async function namespacesBefore(client: KubeClient, journal: readonly JournalEnt
 }
 
 function namespacesOf(objects: readonly ObjectReference[]): readonly string[] {
-  const found = objects.flatMap(({ kind, namespace }) =>
+  return objects.flatMap(({ kind, namespace }) =>
     namespace !== undefined && (kind === "Deployment" || kind === "DaemonSet") ? [namespace] : [],
   );
-  return found;
 }

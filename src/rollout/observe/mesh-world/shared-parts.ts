@@ -5,15 +5,19 @@ import type { JournalEntry, MeshUpgrade } from "../../../api/serin/index.ts";
 import { certificateFingerprint, userError } from "../../../base/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { nextRootName, reference, referenceTo, revisionLabel, type MeshWorld } from "../../plan/index.ts";
+import {
+  nextRootName,
+  reference,
+  referenceTo,
+  revisionLabel,
+  usualNamespace,
+  type MeshWorld,
+} from "../../plan/index.ts";
 import { ObjectAccess } from "../../act/object-access.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { controlPlaneRevision, isControlPlane, isZtunnel } from "../pilot-answers.ts";
+import { controlPlaneDeployments, controlPlaneRevision, isZtunnel } from "../pilot-answers.ts";
 import type { PriorValues } from "./prior-values.ts";
-import { renderOne, type EngineImage } from "./render-install.ts";
-
-/** The namespace of control planes, unless somebody has installed them elsewhere. */
-const usualNamespace = "istio-system";
+import { installedControlPlanes, renderOne, type EngineImage } from "./render-install.ts";
 
 /**
  * The nodes on which the revision's ztunnel runs, and those that the upgrade has labelled, even after the ztunnel has
@@ -122,12 +126,9 @@ function rootNamespaceOf(
 ): string {
   const made = journal.find(({ type, object }) => type === "created" && object.name === nextRootName);
   if (made?.object.namespace !== undefined) return made.object.namespace;
-  const installed = installs
-    .flat()
-    .filter(({ kind, metadata }) => kind === "Deployment" && metadata.labels?.["app"] === "istiod");
-  const running = view.deployments.list().filter((deployment) => isControlPlane(view, deployment));
+  const all = [...controlPlaneDeployments(view), ...installedControlPlanes(installs)];
   const namespaceOf = (revision: string): string | undefined =>
-    [...running, ...installed].find((found) => controlPlaneRevision(found) === revision)?.metadata.namespace;
+    all.find((found) => controlPlaneRevision(found) === revision)?.metadata.namespace;
   const namespace = namespaceOf(to.revision) ?? usualNamespace;
   const before = namespaceOf(from.revision) ?? namespace;
   if (before !== namespace)

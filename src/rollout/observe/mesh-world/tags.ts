@@ -16,6 +16,7 @@ import {
   reference,
   revisionLabel,
   tagLabel,
+  usualNamespace,
   webhooksLedTo,
   type MeshWorld,
   type TagInWorld,
@@ -24,8 +25,6 @@ import {
 import type { PriorValues } from "./prior-values.ts";
 
 const defaultTag = "default";
-/** The namespace of control planes, unless somebody has installed them elsewhere. */
-const usualNamespace = "istio-system";
 /** The path at which every control plane validates. */
 const validationPath = "/validate";
 const admission = "admissionregistration.k8s.io/v1";
@@ -189,13 +188,12 @@ function tagInWorld(
     tag === defaultTag ? webhooks.validators.find(({ metadata }) => metadata.name === defaultValidatorName) : undefined;
   const ofValidator =
     validator === undefined ? [] : leadTo(validator, "ValidatingWebhookConfiguration", target.validator, to.revision);
-  const service = serviceOf(services, tag, target.namespace, upgrade);
-  const fields = [...ofInjector, ...service.fields, ...ofValidator];
-  const left = service.left.length === 0 ? {} : { left: service.left };
+  const { fields: ofService, left } = serviceOf(services, tag, target.namespace, upgrade);
+  const fields = [...ofInjector, ...ofService, ...ofValidator];
   // A control plane without a revision name injects by default without a tag. A default tag for the new revision
   // replaces it.
   const isMade = tag === defaultTag && (injector === undefined || from.revision === defaultTag);
-  if (!isMade && service.left.length === 0) return { tag, fields, objects: [] };
+  if (!isMade && left.length === 0) return { tag, fields, objects: [] };
   const objects = install.renderTag({
     tag,
     revision: to.revision,
@@ -204,7 +202,7 @@ function tagInWorld(
     clientConfig: { ...target.injector },
     injectEverybody: false,
   });
-  if (!isMade) return { tag, fields, objects: objects.filter(({ kind }) => kind === "Service"), ...left };
+  if (!isMade) return { tag, fields, objects: objects.filter(({ kind }) => kind === "Service"), left };
   const unnamed = webhooks.injectors.find((found) => isOwnOf(found, defaultTag));
   return {
     tag,
@@ -214,7 +212,7 @@ function tagInWorld(
         !(kind === "ValidatingWebhookConfiguration" && validator !== undefined) &&
         !(kind === "MutatingWebhookConfiguration" && injector !== undefined),
     ),
-    ...left,
+    left,
   };
 }
 

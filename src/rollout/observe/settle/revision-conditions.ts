@@ -1,7 +1,7 @@
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import { fieldManager } from "../../../api/serin/field-managers/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { controlPlaneRevision, isControlPlane, pilotPods } from "../pilot-answers.ts";
+import { controlPlaneDeployments, controlPlaneRevision, pilotPods } from "../pilot-answers.ts";
 
 type RevisionServes = Extract<SettleCondition, { type: "revisionServes" }>;
 
@@ -22,9 +22,7 @@ export function revisionServesState(
  * Whether no other installer has installed the revision. A control plane that the engine itself installed is allowed.
  */
 export function revisionFreeState(view: ClusterView, revision: string): SettleState {
-  const found = view.deployments
-    .list()
-    .find((deployment) => isControlPlane(view, deployment) && controlPlaneRevision(deployment) === revision);
+  const found = controlPlaneDeployments(view).find((deployment) => controlPlaneRevision(deployment) === revision);
   const managers = (found?.metadata.managedFields ?? []).map(({ manager }) => manager);
   if (found === undefined || managers.includes(fieldManager)) return { state: "met" };
   const by =

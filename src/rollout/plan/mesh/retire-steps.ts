@@ -8,7 +8,7 @@ import { splitInjector } from "./split-injection.ts";
 
 export const retireStepId = "retire";
 /** The namespace of control planes and ztunnels, unless somebody has installed them elsewhere. */
-const usualNamespace = "istio-system";
+export const usualNamespace = "istio-system";
 
 /**
  * Undo does not restore the namespace, because it would first have to wait for the end of its deletion, which can take
