@@ -17,7 +17,7 @@ import {
 import { join } from "node:path";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { releaseInContainer, type LabRelease } from "../../images/index.ts";
-import { buildContainerRoot } from "../containers/container-root.ts";
+import { buildContainerRoot, plainRoot } from "../containers/container-root.ts";
 import { noRights, startInContainer } from "../containers/starter.ts";
 import { closeDescriptor, lockFile } from "../libc.ts";
 import { inNewNamespaces } from "../namespaces.ts";
@@ -222,15 +222,12 @@ export class CompiledCode {
     const workDirectory = mkdtempSync(join(this.#options.workDirectory, "compile-"));
     try {
       return buildContainerRoot({
+        ...plainRoot,
         workDirectory,
         mounts: [
           ...programMounts(release),
           { source: this.#directory, target: compiledCodeInContainer, readOnly: false },
         ],
-        scripts: {},
-        etcFiles: {},
-        hostProc: false,
-        workingDirectory: "/",
         readOnlyRoot: true,
         sizeMb: rootSizeMb,
       });
