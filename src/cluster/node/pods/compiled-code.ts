@@ -238,8 +238,9 @@ export class CompiledCode {
 }
 
 /**
- * A text that is equal for all copies of one program, so that copies of different versions share the compiled code. The
- * main module of a bundle imports all others by names that contain hashes. Sources have only their time.
+ * A text that is equal for all copies of one program, so that releases of different versions share the compiled code.
+ * For a bundle it is the main module, which imports all others by names that contain hashes of their content. For
+ * sources it is only the time of the main module.
  */
 function stateOf(main: string): string {
   return main.endsWith(".ts") ? String(statSync(main).mtimeMs) : readFileSync(main, "utf8");
