@@ -84,8 +84,8 @@ export class Lab {
   }
 
   /**
-   * Applies a file of the release, or objects. Objects without a namespace go to the given one. Namespaces come first,
-   * and Deployments last, whose pods need the accounts. All others are applied at once.
+   * Applies a file of the release, or objects. Objects without a namespace go to the given one. Namespaces come first.
+   * Deployments come last, because their pods need the ServiceAccounts. Objects of one wave are applied in parallel.
    */
   async apply(source: string | readonly UntypedObject[], namespace?: string): Promise<void> {
     const objects = typeof source === "string" ? readObjects(source) : source;

@@ -2,6 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { appendFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { shellQuoted } from "../../src/base/index.ts";
 import { wordsThatEndWithThis } from "../ends-with-this.ts";
 import { kubectlDirectory, kubectls } from "../../test/support/kubectls.ts";
 import { LabCluster, root } from "../../test/support/lab-cluster.ts";
@@ -88,7 +89,7 @@ function commandOf({ suite, mesh, run, skip }: AttemptOptions, directory: string
     ...(upgradesCharts(suite) ? [`--istio.test.helmRepo=${formerCharts}`] : []),
     ...(suite.isAmbient === true ? ["--istio.test.ambient"] : []),
   ];
-  const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+  const quoted = words.map(shellQuoted).join(" ");
   // Upstream skips this test beside others, because charts leave their CRDs to the namespace of the first release.
   const isAlone = /^\W*TestNumericNamespaceInstall\W*$/.test(run);
   return `export ISTIO_TEST_HELM_NUMERIC_NAMESPACE=${isAlone ? "1" : ""} REPO_ROOT='${source}' PATH='${directory}/bin':"$PATH"; cd '${source}/tests/integration/${folderOf(suite)}' && exec ${wordsThatEndWithThis(`'${builds}/${suite.name}.test'`).join(" ")} --istio.test.kube.config="$KUBECONFIG" ${quoted} 2>&1`;

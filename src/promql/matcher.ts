@@ -105,8 +105,6 @@ function repeatedSize(expression: string): number {
 
 /** The characters of a refused expression that its error shows. */
 const maxShown = 60;
-/** Loaded with the first expression, because most queries contain none. */
-let library: typeof Re2 | undefined;
 
 /** Compiles an RE2 expression like Prometheus: anchored at both ends, with a dot that matches line breaks. */
 export function compileWhole(expression: string, allowedRepetition = maxRegexSize): Re2.RE2JS {
@@ -123,8 +121,7 @@ export function compileWhole(expression: string, allowedRepetition = maxRegexSiz
     );
   }
   try {
-    library ??= loadPackage<typeof Re2>("re2js");
-    const { RE2JS } = library;
+    const { RE2JS } = loadPackage<typeof Re2>("re2js");
     return RE2JS.compile(`^(?:${expression})$`, RE2JS.DOTALL);
   } catch (cause) {
     throw userError("bad-query", `"${expression}" is not a valid RE2 expression: ${messageOf(cause)}`, {

@@ -16,7 +16,7 @@ export const createLab: Act = {
   },
 };
 
-/** Usually there is no lab. Only a demo that was killed or kept its lab leaves one, which is deleted first. */
+/** Creates the lab. If that fails, an earlier demo may have left its lab: deletes it and tries once more. */
 async function createCluster(): Promise<void> {
   const words = ["cluster", "create", "--name", clusterName];
   const { code } = await runSerin(words);
@@ -50,7 +50,7 @@ function ambientNamespace(name: string): UntypedObject {
   return { apiVersion: "v1", kind: "Namespace", metadata: { name, labels: { "istio.io/dataplane-mode": "ambient" } } };
 }
 
-/** bookinfo and the gateway with its route. Once its page is there, what the other acts need. */
+/** Deploys bookinfo and the gateway with its route, and what the other acts need after the page answers. */
 export const deployApps: Act = {
   name: "bookinfo and its gateway",
   async play(stage) {
@@ -68,18 +68,19 @@ export const deployApps: Act = {
 };
 
 /**
- * The clients, the echo service, and bookinfo's copy for its canary. The client is on another node than the page and
- * the echo service. So its requests cross the link between nodes, and its long connection crosses two ztunnels, of
- * which each counts it once.
+ * Deploys the clients, the echo service, and bookinfo's copy for its canary. The client runs on another node than the
+ * page and the echo service. So its requests cross the link between nodes, and its long connection crosses two
+ * ztunnels, which count it once each.
  */
 async function deployOthers(lab: Lab): Promise<void> {
   const { items } = await lab.client.list(podKind, { namespace: namespaces.stable, labelSelector: "app=productpage" });
-  const ofPage = items[0]?.spec?.nodeName === `${clusterName}-worker` ? "worker" : "worker2";
+  const pageIsOnFirst = items[0]?.spec?.nodeName === `${clusterName}-worker`;
+  const [pageNode, clientNode] = pageIsOnFirst ? (["worker", "worker2"] as const) : (["worker2", "worker"] as const);
   await lab.apply([ambientNamespace(namespaces.canary)]);
   await Promise.all([
-    lab.apply(onNode("samples/sleep/sleep.yaml", ofPage === "worker" ? "worker2" : "worker"), namespaces.stable),
+    lab.apply(onNode("samples/sleep/sleep.yaml", clientNode), namespaces.stable),
     lab.apply("samples/sleep/notsleep.yaml", namespaces.stable),
-    lab.apply(onNode("samples/tcp-echo/tcp-echo.yaml", ofPage), namespaces.stable),
+    lab.apply(onNode("samples/tcp-echo/tcp-echo.yaml", pageNode), namespaces.stable),
     lab.apply(bookinfo, namespaces.canary),
     lab.apply([routesToCanary]),
   ]);
@@ -94,7 +95,7 @@ function onNode(file: string, node: "worker" | "worker2"): UntypedObject[] {
   });
 }
 
-/** Lets the route of one namespace lead to the services of the other. */
+/** Allows the routes of the stable namespace to refer to Services of the canary's namespace. */
 const routesToCanary: UntypedObject = {
   apiVersion: "gateway.networking.k8s.io/v1beta1",
   kind: "ReferenceGrant",

@@ -7,8 +7,6 @@ import type { Reader } from "../reader.ts";
 const maxExpressionLength = 1024;
 /** The instructions of all expressions of an object. A proxy takes a quarter of a second and 100 MB to compile them. */
 const maxTotalSize = 131_072;
-/** Loaded with the first expression, because few objects contain one. */
-let library: typeof Re2 | undefined;
 
 /**
  * Reports the fault of an RE2 expression, if any. A proxy would reject the routes of all namespaces at a gateway's port
@@ -33,8 +31,7 @@ export function regexFault(expression: string, size = regexSize(expression)): st
   if (size > maxRegexSize)
     return `must be an expression of at most ${maxRegexSize} instructions, got about ${size}: repeat less by {n,m}`;
   try {
-    library ??= loadPackage<typeof Re2>("re2js");
-    library.RE2JS.compile(expression);
+    loadPackage<typeof Re2>("re2js").RE2JS.compile(expression);
     return undefined;
   } catch (error) {
     const reason = error instanceof Error ? error.message.replace(/^error parsing regexp: /, "") : String(error);

@@ -12,9 +12,9 @@ function quickestMs(run: () => unknown, runs: number): number {
   return quickest;
 }
 
-/** What tells growth from noise. */
+/** The limits by which {@link suspicion} tells growth from noise. */
 export interface GrowthLimits {
-  /** Less time for the whole input is no growth. Comparing all pairs of thousands takes longer on any machine. */
+  /** A whole input that takes less time is never suspicious. Comparing all pairs of thousands takes longer. */
   readonly unsuspiciousMs: number;
   /** How many times as long as a quarter the whole input may take. Linear is 4, quadratic 16. */
   readonly maxTimes: number;

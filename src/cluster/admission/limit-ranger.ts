@@ -10,7 +10,7 @@ import {
   type Amounts,
   type ContainerAmounts,
 } from "./pod-amounts.ts";
-import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
+import { forbidden, type AdmissionRequest } from "./request.ts";
 
 type Bounds = Readonly<Record<string, string>>;
 
@@ -50,9 +50,7 @@ export function limitRanger(store: Store): AdmissionPlugin {
         problemsOf(request.type.storageKey, object, limit),
       );
       if (problems.length === 0) return;
-      const text = problems.length === 1 ? (problems[0] ?? "") : `[${problems.join(", ")}]`;
-      const message = `${request.type.plural} "${object.metadata.name ?? ""}" is forbidden: ${text}`;
-      throw new AdmissionRefusal(403, "Forbidden", message, [], subjectOf(request));
+      throw forbidden(request, problems.length === 1 ? (problems[0] ?? "") : `[${problems.join(", ")}]`);
     },
   };
 }

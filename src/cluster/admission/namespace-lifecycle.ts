@@ -1,6 +1,6 @@
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { AdmissionRefusal, subjectOf } from "./request.ts";
+import { AdmissionRefusal, forbidden } from "./request.ts";
 
 const immortal = new Set(["default", "kube-system", "kube-public"]);
 /** Reviews are not stored, so their namespace need not exist. */
@@ -12,15 +12,8 @@ export function namespaceLifecycle(store: Store): AdmissionPlugin {
     name: "NamespaceLifecycle",
     mutate(request) {
       const { operation, type, namespace, subresource, name } = request;
-      if (operation === "DELETE" && type.storageKey === "/namespaces" && immortal.has(name)) {
-        throw new AdmissionRefusal(
-          403,
-          "Forbidden",
-          `namespaces "${name}" is forbidden: this namespace may not be deleted`,
-          [],
-          subjectOf(request),
-        );
-      }
+      if (operation === "DELETE" && type.storageKey === "/namespaces" && immortal.has(name))
+        throw forbidden(request, "this namespace may not be deleted");
       if (operation !== "CREATE" || !type.namespaced || subresource !== "" || unstored.has(type.plural)) return;
       const found = store.latest("/namespaces", "", namespace);
       if (found === undefined)
@@ -30,21 +23,9 @@ export function namespaceLifecycle(store: Store): AdmissionPlugin {
         });
       const { phase } = (found.object["status"] ?? {}) as { phase?: string };
       if (phase !== "Terminating" && found.object.metadata.deletionTimestamp === undefined) return;
-      const resource = type.group === "" ? type.plural : `${type.plural}.${type.group}`;
-      const wanted = request.object?.metadata.name ?? "";
-      throw new AdmissionRefusal(
-        403,
-        "Forbidden",
-        `${resource} "${wanted}" is forbidden: unable to create new content in namespace ${namespace} because it is being terminated`,
-        [
-          {
-            reason: "NamespaceTerminating",
-            message: `namespace ${namespace} is being terminated`,
-            field: "metadata.namespace",
-          },
-        ],
-        subjectOf(request),
-      );
+      const why = `unable to create new content in namespace ${namespace} because it is being terminated`;
+      const message = `namespace ${namespace} is being terminated`;
+      throw forbidden(request, why, [{ reason: "NamespaceTerminating", message, field: "metadata.namespace" }]);
     },
   };
 }

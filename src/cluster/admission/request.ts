@@ -76,9 +76,13 @@ export class AdmissionRefusal extends Error {
 }
 
 /** The refusal of a write that a rule of the cluster forbids, in the words of the real server. */
-export function forbidden(request: Pick<AdmissionRequest, "name" | "object" | "type">, why: string): AdmissionRefusal {
+export function forbidden(
+  request: Pick<AdmissionRequest, "name" | "object" | "type">,
+  why: string,
+  causes: AdmissionRefusal["causes"] = [],
+): AdmissionRefusal {
   const { group, plural } = request.type;
   const resource = group === "" ? plural : `${plural}.${group}`;
   const message = `${resource} "${nameOf(request)}" is forbidden: ${why}`;
-  return new AdmissionRefusal(403, "Forbidden", message, [], subjectOf(request));
+  return new AdmissionRefusal(403, "Forbidden", message, causes, subjectOf(request));
 }

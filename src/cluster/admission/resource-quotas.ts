@@ -4,7 +4,7 @@ import type { Store, StoredRecord } from "../store/index.ts";
 import { addAmounts, amountsOf, podSpecOf, type Amounts } from "./pod-amounts.ts";
 import { isInScopes, type QuotaSpec } from "./quota-scopes.ts";
 import { claimsKey, collectionOf, podsKey, quotaNames, servicesKey, usageOf } from "./quota-usage.ts";
-import { AdmissionRefusal, subjectOf, type AdmissionRequest } from "./request.ts";
+import { forbidden, type AdmissionRequest } from "./request.ts";
 
 export const quotasKey = "/resourcequotas";
 const zero: Quantity = { nanos: 0n, format: "decimal" };
@@ -16,7 +16,7 @@ const growing = new Set([claimsKey, servicesKey]);
 type QuotaRequest = Pick<AdmissionRequest, "operation" | "type" | "subresource" | "namespace" | "name">;
 
 /**
- * Throws {@link AdmissionRefusal} if the write would exceed a ResourceQuota of its namespace. Call it right before the
+ * Throws an admission refusal if the write would exceed a ResourceQuota of its namespace. Call it right before the
  * write, without an await in between, so that no other write can use up the rest of the quota.
  */
 export function checkQuotas(
@@ -34,9 +34,7 @@ export function checkQuotas(
   const more = growth(usageOf(type.storageKey, object), old === undefined ? new Map() : usageOf(type.storageKey, old));
   for (const quota of quotas) {
     const problem = problemOf(store, quota, request, object, more);
-    if (problem === undefined) continue;
-    const message = `${type.plural}${type.group === "" ? "" : `.${type.group}`} "${object.metadata.name ?? ""}" is forbidden: ${problem}`;
-    throw new AdmissionRefusal(403, "Forbidden", message, [], subjectOf({ ...request, object }));
+    if (problem !== undefined) throw forbidden({ ...request, object }, problem);
   }
 }
 

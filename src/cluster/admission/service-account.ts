@@ -3,7 +3,7 @@ import type { Random } from "../../base/index.ts";
 import { isMirrorPod } from "../record/mirror-pod.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { AdmissionRefusal, subjectOf } from "./request.ts";
+import { forbidden } from "./request.ts";
 import { cloneJson } from "../schema/json.ts";
 
 const tokenMountPath = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -45,11 +45,11 @@ export function serviceAccountAdmission({
       spec.serviceAccountName ||= spec.serviceAccount || "default";
       spec.serviceAccount = spec.serviceAccountName;
       const account = store.get("/serviceaccounts", request.namespace, spec.serviceAccountName);
-      if (account === undefined) {
-        const name = object.metadata.name ?? "";
-        const message = `pods "${name}" is forbidden: error looking up service account ${request.namespace}/${spec.serviceAccountName}: serviceaccount "${spec.serviceAccountName}" not found`;
-        throw new AdmissionRefusal(403, "Forbidden", message, [], subjectOf(request));
-      }
+      if (account === undefined)
+        throw forbidden(
+          request,
+          `error looking up service account ${request.namespace}/${spec.serviceAccountName}: serviceaccount "${spec.serviceAccountName}" not found`,
+        );
       const accountFields = account.object as UntypedObject & {
         automountServiceAccountToken?: boolean;
         imagePullSecrets?: unknown[];

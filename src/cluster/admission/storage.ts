@@ -3,7 +3,7 @@ import type { Store } from "../store/index.ts";
 import { volumeAnnotations, volumeFinalizers } from "../record/local-volumes.ts";
 import { compareQuantities, parseQuantity } from "../schema/quantity.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { AdmissionRefusal, subjectOf } from "./request.ts";
+import { forbidden } from "./request.ts";
 
 const claims = "/persistentvolumeclaims";
 const volumes = "/persistentvolumes";
@@ -36,14 +36,9 @@ export function storageAdmission({ store }: { readonly store: Store }): Admissio
       if (object === undefined || oldObject === undefined || !grows(object, oldObject)) return;
       const { storageClassName = "" } = (oldObject["spec"] ?? {}) as ClaimSpec;
       if (store.get(classes, "", storageClassName)?.object["allowVolumeExpansion"] === true) return;
-      const why =
-        "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize";
-      throw new AdmissionRefusal(
-        403,
-        "Forbidden",
-        `persistentvolumeclaims "${object.metadata.name ?? ""}" is forbidden: ${why}`,
-        [],
-        subjectOf(request),
+      throw forbidden(
+        request,
+        "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize",
       );
     },
   };

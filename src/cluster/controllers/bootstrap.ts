@@ -126,19 +126,16 @@ async function applyDefinitions(context: ControllerContext, path: string): Promi
   // Parsing a megabyte of YAML takes longer than all other work here, and a user may have changed the objects since.
   if (record?.data?.[key] === digest) return;
   let count = 0;
-  let batch: UntypedObject[] = [];
-  const applyBatch = async (): Promise<void> => {
-    await Promise.all(batch.map((object) => applyObject(context.client, object)));
-    count += batch.length;
-    batch = [];
+  const objects = objectsInManifest(text);
+  const work = async (): Promise<void> => {
+    for await (const object of objects) {
+      await applyObject(context.client, object);
+      count += 1;
+      // Let watches and DNS run between documents.
+      await nextTurn();
+    }
   };
-  for await (const object of objectsInManifest(text)) {
-    batch.push(object);
-    if (batch.length === parallelDefinitions) await applyBatch();
-    // Let watches and DNS run between documents.
-    await nextTurn();
-  }
-  await applyBatch();
+  await Promise.all(Array.from({ length: parallelDefinitions }, work));
   await context.client.apply(
     configMapKind,
     { metadata: { name: recordName, namespace: "kube-system" }, data: { ...record?.data, [key]: digest } },

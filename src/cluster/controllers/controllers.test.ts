@@ -25,6 +25,7 @@ import { createInformer, createKubeClient, type KubeClient } from "../../kube/in
 import { ServerHarness } from "../apiserver/server-harness.ts";
 import { addScheduler } from "../scheduler/index.ts";
 import { addControllers, ControllerContext } from "./index.ts";
+import { lastingNodeStatus } from "./testing/lasting-node-status.ts";
 
 const options = { log: silentLogger, clock: systemClock };
 const namespace = "shop";
@@ -119,20 +120,9 @@ async function startCluster(): Promise<{
   const running = Promise.all([context.run(stop.signal), playNodes(client, stop.signal)]);
 
   for (const name of ["a", "b"]) {
-    // Nobody renews it, and without a heartbeat of the last 40 s no pod is placed on the node.
-    const lastHeartbeatTime = new Date(Date.now() + 3_600_000).toISOString();
-    const conditions = [{ type: "Ready", status: "True" as const, lastHeartbeatTime }];
-    await client.create(nodeKind, {
-      metadata: { name },
-      status: { allocatable: { cpu: "4", memory: "8Gi", pods: "110" }, conditions },
-    });
-    await client.patchMerge(
-      nodeKind,
-      name,
-      undefined,
-      { status: { allocatable: { cpu: "4", memory: "8Gi", pods: "110" }, conditions } },
-      { subresource: "status" },
-    );
+    const status = lastingNodeStatus();
+    await client.create(nodeKind, { metadata: { name }, status });
+    await client.patchMerge(nodeKind, name, undefined, { status }, { subresource: "status" });
   }
   await client.create(namespaceKind, { metadata: { name: namespace } });
   await until(

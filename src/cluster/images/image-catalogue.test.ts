@@ -66,7 +66,7 @@ test("command and args replace an image's entrypoint and arguments as in Kuberne
   ]);
 });
 
-test("an image says whom its program runs as, and one without a user means root", async () => {
+test("an image names the user of its program, and an image without one means root", async () => {
   const state = newState();
   writeFileSync(join(state, "images.yaml"), "images:\n- images: ['*/mine']\n  entrypoint: [node]\n  user: '7'\n");
   const catalogue = new ImageCatalogue(state, builtIn);

@@ -19,7 +19,7 @@ export interface ResolvedImage {
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
-  /** Whom the image says that its program runs as. */
+  /** The user that the image names for its program. */
   readonly runsAs: ImageUser;
   readonly release: LabRelease;
   /** Other names of the image's program, which shells in the container can find. */

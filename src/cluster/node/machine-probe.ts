@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../base/index.ts";
 import { NetworkNamespace, RouteNetlink } from "../../net/index.ts";
+import { buildContainerRoot, plainRoot } from "./containers/container-root.ts";
 import { tryStarter } from "./containers/starter.ts";
-import { buildContainerRoot } from "./containers/container-root.ts";
 import { closeDescriptor } from "./libc.ts";
 import { ServiceRules } from "./network/service-rules.ts";
 
@@ -103,18 +103,7 @@ function probeRules(): void {
 function probeRoot(): void {
   const workDirectory = mkdtempSync(join(tmpdir(), "serin-doctor-"));
   try {
-    closeDescriptor(
-      buildContainerRoot({
-        workDirectory,
-        mounts: [],
-        scripts: {},
-        etcFiles: {},
-        hostProc: false,
-        workingDirectory: "/",
-        readOnlyRoot: false,
-        sizeMb: 1,
-      }),
-    );
+    closeDescriptor(buildContainerRoot({ ...plainRoot, workDirectory, sizeMb: 1 }));
   } finally {
     rmdirSync(workDirectory);
   }

@@ -5,8 +5,6 @@ import type { WholeRegex } from "../routing/matchers.ts";
 import { invalid } from "./config-check.ts";
 
 const maxShown = 1_000;
-/** Loaded with the first expression, because most configurations contain none. */
-let library: typeof Re2 | undefined;
 
 /** Compiles an RE2 expression. It matches in linear time, because users write the expressions. */
 export function compileRegex(pattern: string, where: string): WholeRegex {
@@ -28,9 +26,9 @@ function compile(pattern: string, where: string): Re2.RE2JS {
       where,
       `the regular expression "${pattern.slice(0, maxShown)}" has about ${size} instructions, of at most ${maxRegexSize}`,
     );
-  library ??= loadPackage<typeof Re2>("re2js");
+  const { RE2JS } = loadPackage<typeof Re2>("re2js");
   try {
-    return library.RE2JS.compile(pattern);
+    return RE2JS.compile(pattern);
   } catch (error) {
     throw invalid(where, `the regular expression "${pattern}" is not RE2: ${String(error)}`);
   }

@@ -5,9 +5,6 @@ import type { FreezeWindow } from "../freeze.ts";
 import { readRecurrenceRule, type Frequency, type RecurrenceRule } from "../recurrence-rule.ts";
 import { instantFrom } from "../window-time.ts";
 
-/** Loaded with the first rule, because most meshes have no freeze. */
-let library: typeof Recurrence | undefined;
-
 /** Whether a window is active, and until when that is certain. */
 export interface WindowState {
   readonly holds: boolean;
@@ -75,8 +72,8 @@ function recentRule(
   const beginMs = laterStart(rule, startLocalMs, nowLocalMs - longestShiftMs - durationMs);
   const { parts, until, frequency, interval } = rule;
   const ends = until === undefined ? [] : [`UNTIL=${untilLocal(until, timeZone)}`];
-  library ??= loadPackage<typeof Recurrence>("rrule");
-  const recent = library.rrulestr(`DTSTART:${stampOf(beginMs)}\nRRULE:${[...parts, ...ends].join(";")}`);
+  const { rrulestr } = loadPackage<typeof Recurrence>("rrule");
+  const recent = rrulestr(`DTSTART:${stampOf(beginMs)}\nRRULE:${[...parts, ...ends].join(";")}`);
   const neededMs = Math.max(0, nowLocalMs + longestShiftMs + farMs - beginMs);
   endAfter(recent, Math.ceil(neededMs / (shortestPeriodMs[frequency] * interval)) + 2);
   return recent;

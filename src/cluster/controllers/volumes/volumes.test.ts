@@ -21,6 +21,7 @@ import { VolumeJanitor } from "../../node/volumes/volume-janitor.ts";
 import { localVolumePath } from "../../record/local-volumes.ts";
 import { addScheduler } from "../../scheduler/index.ts";
 import { addBootstrap, addControllers, ControllerContext } from "../index.ts";
+import { lastingNodeStatus } from "../testing/lasting-node-status.ts";
 
 const options = { log: silentLogger, clock: systemClock };
 const namespace = "default";
@@ -67,12 +68,9 @@ before(async () => {
     volumes.run(stop.signal),
     janitor.run(stop.signal),
   ]);
-  // Nobody renews it, and without a heartbeat of the last 40 s no pod is placed on the node.
-  const lastHeartbeatTime = new Date(Date.now() + 3_600_000).toISOString();
-  const conditions = [{ type: "Ready", status: "True" as const, lastHeartbeatTime }];
   await client.create(nodeKind, {
     metadata: { name: "node-a", labels: { "kubernetes.io/hostname": "node-a" } },
-    status: { allocatable: { cpu: "4", memory: "8Gi", pods: "110" }, conditions },
+    status: lastingNodeStatus(),
   });
   await bootstrapped;
 });

@@ -26,7 +26,7 @@ const sidecarUser = 1337;
 
 const root: ImageUser = { user: 0, group: 0 };
 
-/** What decides as whom a container's program runs, besides its manifest. */
+/** The users that the lab and the image have, which decide with the manifest as whom a program runs. */
 interface KnownUsers {
   /** The number of uids in the lab's user namespace. If it is one, every container runs as its root. */
   readonly uidCount: number;

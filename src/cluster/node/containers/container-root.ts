@@ -61,6 +61,16 @@ export interface ContainerRootOptions {
   readonly sizeMb: number;
 }
 
+/** A root with the machine's programs alone: without volumes, scripts and files of its own. */
+export const plainRoot = {
+  mounts: [],
+  scripts: {},
+  etcFiles: {},
+  hostProc: false,
+  workingDirectory: "/",
+  readOnlyRoot: false,
+} satisfies Partial<ContainerRootOptions>;
+
 const oldRoot = "/.old";
 const emptyDirectories = ["etc", "tmp", "run", "var", "proc", "sys", "dev", "home", "root", "mnt", "srv", "opt"];
 /**

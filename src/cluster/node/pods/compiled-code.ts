@@ -17,7 +17,7 @@ import {
 import { join } from "node:path";
 import { messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { releaseInContainer, type LabRelease } from "../../images/index.ts";
-import { buildContainerRoot } from "../containers/container-root.ts";
+import { buildContainerRoot, plainRoot } from "../containers/container-root.ts";
 import { noRights, startInContainer } from "../containers/starter.ts";
 import { closeDescriptor, lockFile } from "../libc.ts";
 import { inNewNamespaces } from "../namespaces.ts";
@@ -222,15 +222,12 @@ export class CompiledCode {
     const workDirectory = mkdtempSync(join(this.#options.workDirectory, "compile-"));
     try {
       return buildContainerRoot({
+        ...plainRoot,
         workDirectory,
         mounts: [
           ...programMounts(release),
           { source: this.#directory, target: compiledCodeInContainer, readOnly: false },
         ],
-        scripts: {},
-        etcFiles: {},
-        hostProc: false,
-        workingDirectory: "/",
         readOnlyRoot: true,
         sizeMb: rootSizeMb,
       });
@@ -241,8 +238,9 @@ export class CompiledCode {
 }
 
 /**
- * A text that is equal for all copies of one program, so that copies of different versions share the compiled code. The
- * main module of a bundle imports all others by names that contain hashes. Sources have only their time.
+ * A text that is equal for all copies of one program, so that releases of different versions share the compiled code.
+ * For a bundle it is the main module, which imports all others by names that contain hashes of their content. For
+ * sources it is only the time of the main module.
  */
 function stateOf(main: string): string {
   return main.endsWith(".ts") ? String(statSync(main).mtimeMs) : readFileSync(main, "utf8");

@@ -290,7 +290,7 @@ export function mergeValues(shape: Shape, live: unknown, applied: unknown): unkn
 
 function mergeAt(shape: Shape, live: unknown, applied: unknown, place: Place): unknown {
   if (applied === undefined) return live;
-  // Items that appear twice are faults of the configuration, which is checked before.
+  // There is nothing to merge. `configurationFaults` has already refused duplicate items.
   if (live === undefined) return applied;
   const view = viewOf(shape, applied);
   const liveView = viewOf(shape, live);

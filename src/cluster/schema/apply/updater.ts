@@ -38,13 +38,17 @@ export interface ManagedConflict {
   readonly fields: FieldSet;
 }
 
-const noConflicts: { readonly conflicts: readonly ManagedConflict[] } = { conflicts: [] };
-
 export interface ApplyResult {
   readonly managers: Managers;
   /** The object after the apply, or undefined if it does not change. */
   readonly value: unknown;
   readonly conflicts: readonly ManagedConflict[];
+}
+
+interface ResolveOptions {
+  readonly force: boolean;
+  /** The changes that are already known, by version. Others are computed when a manager of their version needs them. */
+  readonly comparisons?: Map<string, Comparison>;
 }
 
 /**
@@ -62,7 +66,9 @@ export class Updater {
   /** The managers after a write other than an apply. `manager` becomes the owner of all changed fields. */
   update(live: TypedObject, next: TypedObject, managers: Managers, manager: string): Managers {
     const reconciled = this.#withoutMissingVersions(live, managers);
-    const { compared } = this.#resolve(live, next, reconciled, manager, true);
+    const compared = compareValues(next.shape, live.value, next.value);
+    const comparisons = new Map([[next.apiVersion, this.#filtered(compared)]]);
+    this.#resolve(live, next, reconciled, manager, { force: true, comparisons });
     const previous = reconciled.get(manager)?.set ?? new FieldSet();
     const set = this.#options.filter(
       previous.difference(compared.removed).union(compared.modified).union(compared.added),
@@ -79,10 +85,7 @@ export class Updater {
     const set = this.#options.filter(toFieldSet(applied.shape, applied.value));
     reconciled.set(manager, { set, apiVersion: applied.apiVersion, applied: true });
     const pruned = last === undefined || last.set.empty ? merged : this.#prune(merged, reconciled, last);
-    // Without other managers nothing can be taken, so the comparison of all fields is not needed.
-    const isAlone = [...reconciled.keys()].every((name) => name === manager);
-    const { conflicts } = isAlone ? noConflicts : this.#resolve(live, pruned, reconciled, manager, force);
-    if (isAlone && set.empty) reconciled.delete(manager);
+    const conflicts = this.#resolve(live, pruned, reconciled, manager, { force });
     const changed = !jsonEqual(live.value, pruned.value);
     return { managers: reconciled, value: changed ? pruned.value : undefined, conflicts };
   }
@@ -93,29 +96,27 @@ export class Updater {
     after: TypedObject,
     managers: Managers,
     manager: string,
-    force: boolean,
-  ): { compared: Comparison; conflicts: ManagedConflict[] } {
-    const compared = compareValues(after.shape, before.value, after.value);
-    const versions = new Map<string, Comparison>([[after.apiVersion, this.#filtered(compared)]]);
+    { force, comparisons = new Map<string, Comparison>() }: ResolveOptions,
+  ): ManagedConflict[] {
     const conflicts: ManagedConflict[] = [];
     const removals = new Map<string, FieldSet>();
     for (const [name, owned] of managers) {
       if (name === manager) continue;
-      const comparison = versions.get(owned.apiVersion) ?? this.#compareIn(before, after, owned.apiVersion);
+      const comparison = comparisons.get(owned.apiVersion) ?? this.#compareIn(before, after, owned.apiVersion);
       if (comparison === undefined) {
         managers.delete(name);
         continue;
       }
-      versions.set(owned.apiVersion, comparison);
+      comparisons.set(owned.apiVersion, comparison);
       const fields = owned.set.intersection(comparison.modified.union(comparison.added));
       if (!fields.empty) conflicts.push({ manager: name, fields });
       if (!comparison.removed.empty) removals.set(name, comparison.removed);
     }
-    if (!force && conflicts.length > 0) return { compared, conflicts };
+    if (!force && conflicts.length > 0) return conflicts;
     for (const { manager: name, fields } of conflicts) this.#take(managers, name, fields);
     for (const [name, fields] of removals) this.#take(managers, name, fields);
     for (const [name, owned] of managers) if (owned.set.empty) managers.delete(name);
-    return { compared, conflicts: [] };
+    return [];
   }
 
   #take(managers: Managers, name: string, fields: FieldSet): void {
