@@ -2,7 +2,7 @@
 // .proto files. It keeps only the messages that the doors of src/wire export, because all of Envoy's messages would
 // cost each proxy 30 MB. Needs Go and npx. Run `node scripts/generate-protos.ts` after changing a list or a pin.
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { CodeGeneratorResponseSchema } from "@bufbuild/protobuf/wkt";
@@ -176,11 +176,14 @@ const root = dirname(import.meta.dirname);
 const target = join(root, "generated", "proto");
 const maxBufferBytes = 64 * 1024 * 1024;
 
+/** Some doors export their messages through a file for each area. */
 const doors = ["discovery", "envoy", "envoy-telemetry", "envoy-wasm", "workload"]
-  .map((door) => readFileSync(join(root, "src", "wire", door, "index.ts"), "utf8"))
+  .map((door) => join(root, "src", "wire", door))
+  .flatMap((folder) => globSync("*.ts", { cwd: folder, exclude: ["*.test.ts"] }).map((name) => join(folder, name)))
+  .map((path) => readFileSync(path, "utf8"))
   .join("\n");
 
-/** The messages that a door exports from the file, by their TypeScript names. */
+/** The messages that the doors export from the file, by their TypeScript names. */
 function exportedMessages(path: string): string {
   const module = `#generated/proto/${path.replace(/\.proto$/, "_pb.js")}`;
   const names = [...doors.matchAll(/export (?:type )?\{([^}]*)\} from "([^"]+)"/g)]

@@ -65,6 +65,8 @@ export class LineTemplate {
   /** The current numbers, and the seconds of times. */
   readonly #numbers: Float64Array;
   readonly #pieces: (Uint8Array | undefined)[];
+  /** The current texts. Empty for values of other types. */
+  readonly #texts: string[];
   /** The bytes of the line. Undefined after its length has changed. */
   #line: Uint8Array | undefined;
 
@@ -83,6 +85,7 @@ export class LineTemplate {
     this.#lengths = new Int32Array(slots.length);
     this.#numbers = new Float64Array(slots.length).fill(NaN);
     this.#pieces = slots.map(() => undefined);
+    this.#texts = slots.map(() => "");
   }
 
   /** The line with the values of one held line. The bytes are valid until the next call. */
@@ -104,7 +107,14 @@ export class LineTemplate {
     return (this.#line ??= this.#bytes.subarray(0, this.#length));
   }
 
+  /** Requests of a connection often repeat a target, which then stays in the line. */
   #text(slot: number, text: string): void {
+    if (text === this.#texts[slot]) return;
+    this.#texts[slot] = text;
+    this.#write(slot, text);
+  }
+
+  #write(slot: number, text: string): void {
     const { length } = text;
     if (length !== this.#lengths[slot]) this.#resize(slot, length);
     const at = this.#at[slot] ?? 0;
@@ -117,6 +127,7 @@ export class LineTemplate {
       this.#text(slot, text);
       return;
     }
+    this.#texts[slot] = "";
     if (this.#lengths[slot] !== uuidLetters) this.#resize(slot, uuidLetters);
     new RandomUuid(ids, line * uuidWords).writeTo(this.#bytes, this.#at[slot] ?? 0);
   }
@@ -152,7 +163,7 @@ export class LineTemplate {
     const second = Math.floor(ms / msPerSecond);
     if (second !== this.#numbers[slot] || this.#lengths[slot] !== isoLength || !(second >= 0)) {
       this.#numbers[slot] = second;
-      this.#text(slot, isoText(ms));
+      this.#write(slot, isoText(ms));
       return;
     }
     const at = (this.#at[slot] ?? 0) + millisecondsAt;

@@ -298,6 +298,16 @@ test("a line has the digits of its own numbers and the letters of its own texts,
   );
 });
 
+test("a line has its request's own id where ids of clients and of the proxy take turns", async () => {
+  const newId = randomUuids((bytes) => bytes.fill(0xab));
+  const randomId = newId();
+  const id = randomId.toString();
+  const given = { ...record, requestId: "given" };
+  const random = { ...record, requestId: id, randomId };
+  const lines = await written(compileTextFormat("%REQ(X-REQUEST-ID)%\n", refuse), given, random, given, random, given);
+  assert.equal(String(lines), `given\n${id}\ngiven\n${id}\ngiven\n`);
+});
+
 test("a text that is empty after a long one leaves nothing of the long one in later lines", async () => {
   const formats = [
     compileTextFormat("[%REQ(x-extra)%]\n", refuse, true),

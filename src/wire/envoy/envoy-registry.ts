@@ -1,4 +1,5 @@
 import { createRegistry, type Registry } from "@bufbuild/protobuf";
+import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 import { file_envoy_config_cluster_v3_cluster } from "#generated/proto/envoy/config/cluster/v3/cluster_pb.js";
 import { file_envoy_config_endpoint_v3_endpoint } from "#generated/proto/envoy/config/endpoint/v3/endpoint_pb.js";
@@ -160,6 +161,7 @@ let registry: Registry | undefined;
  * use.
  */
 export function envoyRegistry(): Registry {
-  registry ??= createRegistry(...files);
+  // Of a file itself, the library would read its whole description.
+  registry ??= createRegistry(...files.flatMap((file) => [...nestedTypes(file)]));
   return registry;
 }

@@ -2,7 +2,7 @@
 // @generated from file istio/workload/workload.proto (package istio.workload, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../file-description.js";
 import { file_google_protobuf_any, file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 
@@ -10,7 +10,7 @@ import { file_google_protobuf_any, file_google_protobuf_wrappers } from "@bufbui
  * Describes the file istio/workload/workload.proto.
  */
 export const file_istio_workload_workload = /*@__PURE__*/
-  fileDesc("Ch1pc3Rpby93b3JrbG9hZC93b3JrbG9hZC5wcm90bxIOaXN0aW8ud29ya2xvYWQiawoHQWRkcmVzcxIsCgh3b3JrbG9hZBgBIAEoCzIYLmlzdGlvLndvcmtsb2FkLldvcmtsb2FkSAASKgoHc2VydmljZRgCIAEoCzIXLmlzdGlvLndvcmtsb2FkLlNlcnZpY2VIAEIGCgR0eXBlIsgECgdTZXJ2aWNlEgwKBG5hbWUYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEhAKCGhvc3RuYW1lGAMgASgJEjEKCWFkZHJlc3NlcxgEIAMoCzIeLmlzdGlvLndvcmtsb2FkLk5ldHdvcmtBZGRyZXNzEiMKBXBvcnRzGAUgAygLMhQuaXN0aW8ud29ya2xvYWQuUG9ydBIZChFzdWJqZWN0X2FsdF9uYW1lcxgGIAMoCRIwCgh3YXlwb2ludBgHIAEoCzIeLmlzdGlvLndvcmtsb2FkLkdhdGV3YXlBZGRyZXNzEjUKDmxvYWRfYmFsYW5jaW5nGAggASgLMh0uaXN0aW8ud29ya2xvYWQuTG9hZEJhbGFuY2luZxIvCgtpcF9mYW1pbGllcxgJIAEoDjIaLmlzdGlvLndvcmtsb2FkLklQRmFtaWxpZXMSLQoKZXh0ZW5zaW9ucxgKIAMoCzIZLmlzdGlvLndvcmtsb2FkLkV4dGVuc2lvbhIRCgljYW5vbmljYWwYCyABKAgSHAoUaW5ncmVzc191c2Vfd2F5cG9pbnQYDCABKAgSPAoSd2VpZ2h0ZWRfd2F5cG9pbnRzGA0gAygLMiAuaXN0aW8ud29ya2xvYWQuV2VpZ2h0ZWRXYXlwb2ludBI2Cgp2aXNpYmlsaXR5GA4gASgOMiIuaXN0aW8ud29ya2xvYWQuU2VydmljZS5WaXNpYmlsaXR5IicKClZpc2liaWxpdHkSCgoGUFVCTElDEAASDQoJTkFNRVNQQUNFEAEipgMKDUxvYWRCYWxhbmNpbmcSPwoScm91dGluZ19wcmVmZXJlbmNlGAEgAygOMiMuaXN0aW8ud29ya2xvYWQuTG9hZEJhbGFuY2luZy5TY29wZRIwCgRtb2RlGAIgASgOMiIuaXN0aW8ud29ya2xvYWQuTG9hZEJhbGFuY2luZy5Nb2RlEkEKDWhlYWx0aF9wb2xpY3kYAyABKA4yKi5pc3Rpby53b3JrbG9hZC5Mb2FkQmFsYW5jaW5nLkhlYWx0aFBvbGljeSJlCgVTY29wZRIVChFVTlNQRUNJRklFRF9TQ09QRRAAEgoKBlJFR0lPThABEggKBFpPTkUQAhILCgdTVUJaT05FEAMSCAoETk9ERRAEEgsKB0NMVVNURVIQBRILCgdORVRXT1JLEAYiRwoETW9kZRIUChBVTlNQRUNJRklFRF9NT0RFEAASCgoGU1RSSUNUEAESDAoIRkFJTE9WRVIQAhIPCgtQQVNTVEhST1VHSBADIi8KDEhlYWx0aFBvbGljeRIQCgxPTkxZX0hFQUxUSFkQABINCglBTExPV19BTEwQASLSBwoIV29ya2xvYWQSCwoDdWlkGBQgASgJEgwKBG5hbWUYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEhEKCWFkZHJlc3NlcxgDIAMoDBIQCghob3N0bmFtZRgVIAEoCRIPCgduZXR3b3JrGAQgASgJEjcKD3R1bm5lbF9wcm90b2NvbBgFIAEoDjIeLmlzdGlvLndvcmtsb2FkLlR1bm5lbFByb3RvY29sEhQKDHRydXN0X2RvbWFpbhgGIAEoCRIXCg9zZXJ2aWNlX2FjY291bnQYByABKAkSMAoId2F5cG9pbnQYCCABKAsyHi5pc3Rpby53b3JrbG9hZC5HYXRld2F5QWRkcmVzcxI3Cg9uZXR3b3JrX2dhdGV3YXkYEyABKAsyHi5pc3Rpby53b3JrbG9hZC5HYXRld2F5QWRkcmVzcxIMCgRub2RlGAkgASgJEhYKDmNhbm9uaWNhbF9uYW1lGAogASgJEhoKEmNhbm9uaWNhbF9yZXZpc2lvbhgLIAEoCRIzCg13b3JrbG9hZF90eXBlGAwgASgOMhwuaXN0aW8ud29ya2xvYWQuV29ya2xvYWRUeXBlEhUKDXdvcmtsb2FkX25hbWUYDSABKAkSFQoNbmF0aXZlX3R1bm5lbBgOIAEoCBI9ChJhcHBsaWNhdGlvbl90dW5uZWwYFyABKAsyIS5pc3Rpby53b3JrbG9hZC5BcHBsaWNhdGlvblR1bm5lbBI4CghzZXJ2aWNlcxgWIAMoCzImLmlzdGlvLndvcmtsb2FkLldvcmtsb2FkLlNlcnZpY2VzRW50cnkSHgoWYXV0aG9yaXphdGlvbl9wb2xpY2llcxgQIAMoCRIuCgZzdGF0dXMYESABKA4yHi5pc3Rpby53b3JrbG9hZC5Xb3JrbG9hZFN0YXR1cxISCgpjbHVzdGVyX2lkGBIgASgJEioKCGxvY2FsaXR5GBggASgLMhguaXN0aW8ud29ya2xvYWQuTG9jYWxpdHkSMQoMbmV0d29ya19tb2RlGBkgASgOMhsuaXN0aW8ud29ya2xvYWQuTmV0d29ya01vZGUSLQoKZXh0ZW5zaW9ucxgaIAMoCzIZLmlzdGlvLndvcmtsb2FkLkV4dGVuc2lvbhIuCghjYXBhY2l0eRgbIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRpJCg1TZXJ2aWNlc0VudHJ5EgsKA2tleRgBIAEoCRInCgV2YWx1ZRgCIAEoCzIYLmlzdGlvLndvcmtsb2FkLlBvcnRMaXN0OgI4AUoECA8QECI5CghMb2NhbGl0eRIOCgZyZWdpb24YASABKAkSDAoEem9uZRgCIAEoCRIPCgdzdWJ6b25lGAMgASgJIi8KCFBvcnRMaXN0EiMKBXBvcnRzGAEgAygLMhQuaXN0aW8ud29ya2xvYWQuUG9ydCJkCgRQb3J0EhQKDHNlcnZpY2VfcG9ydBgBIAEoDRITCgt0YXJnZXRfcG9ydBgCIAEoDRIxCgxhcHBfcHJvdG9jb2wYAyABKA4yGy5pc3Rpby53b3JrbG9hZC5BcHBQcm90b2NvbCKAAQoRQXBwbGljYXRpb25UdW5uZWwSPAoIcHJvdG9jb2wYASABKA4yKi5pc3Rpby53b3JrbG9hZC5BcHBsaWNhdGlvblR1bm5lbC5Qcm90b2NvbBIMCgRwb3J0GAIgASgNIh8KCFByb3RvY29sEggKBE5PTkUQABIJCgVQUk9YWRABIqkBCg5HYXRld2F5QWRkcmVzcxI2Cghob3N0bmFtZRgBIAEoCzIiLmlzdGlvLndvcmtsb2FkLk5hbWVzcGFjZWRIb3N0bmFtZUgAEjEKB2FkZHJlc3MYAiABKAsyHi5pc3Rpby53b3JrbG9hZC5OZXR3b3JrQWRkcmVzc0gAEhcKD2hib25lX210bHNfcG9ydBgDIAEoDUINCgtkZXN0aW5hdGlvbkoECAQQBSJXChBXZWlnaHRlZFdheXBvaW50EjMKC2Rlc3RpbmF0aW9uGAEgASgLMh4uaXN0aW8ud29ya2xvYWQuR2F0ZXdheUFkZHJlc3MSDgoGd2VpZ2h0GAIgASgNIlIKDk5ldHdvcmtBZGRyZXNzEg8KB25ldHdvcmsYASABKAkSDwoHYWRkcmVzcxgCIAEoDBITCgZsZW5ndGgYAyABKA1IAIgBAUIJCgdfbGVuZ3RoIjkKEk5hbWVzcGFjZWRIb3N0bmFtZRIRCgluYW1lc3BhY2UYASABKAkSEAoIaG9zdG5hbWUYAiABKAkiPwoJRXh0ZW5zaW9uEgwKBG5hbWUYASABKAkSJAoGY29uZmlnGAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSpDCgpJUEZhbWlsaWVzEg0KCUFVVE9NQVRJQxAAEg0KCUlQVjRfT05MWRABEg0KCUlQVjZfT05MWRACEggKBERVQUwQAyotCgtOZXR3b3JrTW9kZRIMCghTVEFOREFSRBAAEhAKDEhPU1RfTkVUV09SSxABKiwKDldvcmtsb2FkU3RhdHVzEgsKB0hFQUxUSFkQABINCglVTkhFQUxUSFkQASo9CgxXb3JrbG9hZFR5cGUSDgoKREVQTE9ZTUVOVBAAEgsKB0NST05KT0IQARIHCgNQT0QQAhIHCgNKT0IQAypNCgtBcHBQcm90b2NvbBILCgdVTktOT1dOEAASCgoGSFRUUDExEAESCQoFSFRUUDIQAhIICgRHUlBDEAMSBwoDVENQEAQSBwoDVExTEAUqPAoOVHVubmVsUHJvdG9jb2wSCAoETk9ORRAAEgkKBUhCT05FEAESFQoRTEVHQUNZX0lTVElPX01UTFMQAmIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_wrappers]);
+  fileDesc("Ch1pc3Rpby93b3JrbG9hZC93b3JrbG9hZC5wcm90bxIOaXN0aW8ud29ya2xvYWQiawoHQWRkcmVzcxIsCgh3b3JrbG9hZBgBIAEoCzIYLmlzdGlvLndvcmtsb2FkLldvcmtsb2FkSAASKgoHc2VydmljZRgCIAEoCzIXLmlzdGlvLndvcmtsb2FkLlNlcnZpY2VIAEIGCgR0eXBlIsgECgdTZXJ2aWNlEgwKBG5hbWUYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEhAKCGhvc3RuYW1lGAMgASgJEjEKCWFkZHJlc3NlcxgEIAMoCzIeLmlzdGlvLndvcmtsb2FkLk5ldHdvcmtBZGRyZXNzEiMKBXBvcnRzGAUgAygLMhQuaXN0aW8ud29ya2xvYWQuUG9ydBIZChFzdWJqZWN0X2FsdF9uYW1lcxgGIAMoCRIwCgh3YXlwb2ludBgHIAEoCzIeLmlzdGlvLndvcmtsb2FkLkdhdGV3YXlBZGRyZXNzEjUKDmxvYWRfYmFsYW5jaW5nGAggASgLMh0uaXN0aW8ud29ya2xvYWQuTG9hZEJhbGFuY2luZxIvCgtpcF9mYW1pbGllcxgJIAEoDjIaLmlzdGlvLndvcmtsb2FkLklQRmFtaWxpZXMSLQoKZXh0ZW5zaW9ucxgKIAMoCzIZLmlzdGlvLndvcmtsb2FkLkV4dGVuc2lvbhIRCgljYW5vbmljYWwYCyABKAgSHAoUaW5ncmVzc191c2Vfd2F5cG9pbnQYDCABKAgSPAoSd2VpZ2h0ZWRfd2F5cG9pbnRzGA0gAygLMiAuaXN0aW8ud29ya2xvYWQuV2VpZ2h0ZWRXYXlwb2ludBI2Cgp2aXNpYmlsaXR5GA4gASgOMiIuaXN0aW8ud29ya2xvYWQuU2VydmljZS5WaXNpYmlsaXR5IicKClZpc2liaWxpdHkSCgoGUFVCTElDEAASDQoJTkFNRVNQQUNFEAEipgMKDUxvYWRCYWxhbmNpbmcSPwoScm91dGluZ19wcmVmZXJlbmNlGAEgAygOMiMuaXN0aW8ud29ya2xvYWQuTG9hZEJhbGFuY2luZy5TY29wZRIwCgRtb2RlGAIgASgOMiIuaXN0aW8ud29ya2xvYWQuTG9hZEJhbGFuY2luZy5Nb2RlEkEKDWhlYWx0aF9wb2xpY3kYAyABKA4yKi5pc3Rpby53b3JrbG9hZC5Mb2FkQmFsYW5jaW5nLkhlYWx0aFBvbGljeSJlCgVTY29wZRIVChFVTlNQRUNJRklFRF9TQ09QRRAAEgoKBlJFR0lPThABEggKBFpPTkUQAhILCgdTVUJaT05FEAMSCAoETk9ERRAEEgsKB0NMVVNURVIQBRILCgdORVRXT1JLEAYiRwoETW9kZRIUChBVTlNQRUNJRklFRF9NT0RFEAASCgoGU1RSSUNUEAESDAoIRkFJTE9WRVIQAhIPCgtQQVNTVEhST1VHSBADIi8KDEhlYWx0aFBvbGljeRIQCgxPTkxZX0hFQUxUSFkQABINCglBTExPV19BTEwQASLSBwoIV29ya2xvYWQSCwoDdWlkGBQgASgJEgwKBG5hbWUYASABKAkSEQoJbmFtZXNwYWNlGAIgASgJEhEKCWFkZHJlc3NlcxgDIAMoDBIQCghob3N0bmFtZRgVIAEoCRIPCgduZXR3b3JrGAQgASgJEjcKD3R1bm5lbF9wcm90b2NvbBgFIAEoDjIeLmlzdGlvLndvcmtsb2FkLlR1bm5lbFByb3RvY29sEhQKDHRydXN0X2RvbWFpbhgGIAEoCRIXCg9zZXJ2aWNlX2FjY291bnQYByABKAkSMAoId2F5cG9pbnQYCCABKAsyHi5pc3Rpby53b3JrbG9hZC5HYXRld2F5QWRkcmVzcxI3Cg9uZXR3b3JrX2dhdGV3YXkYEyABKAsyHi5pc3Rpby53b3JrbG9hZC5HYXRld2F5QWRkcmVzcxIMCgRub2RlGAkgASgJEhYKDmNhbm9uaWNhbF9uYW1lGAogASgJEhoKEmNhbm9uaWNhbF9yZXZpc2lvbhgLIAEoCRIzCg13b3JrbG9hZF90eXBlGAwgASgOMhwuaXN0aW8ud29ya2xvYWQuV29ya2xvYWRUeXBlEhUKDXdvcmtsb2FkX25hbWUYDSABKAkSFQoNbmF0aXZlX3R1bm5lbBgOIAEoCBI9ChJhcHBsaWNhdGlvbl90dW5uZWwYFyABKAsyIS5pc3Rpby53b3JrbG9hZC5BcHBsaWNhdGlvblR1bm5lbBI4CghzZXJ2aWNlcxgWIAMoCzImLmlzdGlvLndvcmtsb2FkLldvcmtsb2FkLlNlcnZpY2VzRW50cnkSHgoWYXV0aG9yaXphdGlvbl9wb2xpY2llcxgQIAMoCRIuCgZzdGF0dXMYESABKA4yHi5pc3Rpby53b3JrbG9hZC5Xb3JrbG9hZFN0YXR1cxISCgpjbHVzdGVyX2lkGBIgASgJEioKCGxvY2FsaXR5GBggASgLMhguaXN0aW8ud29ya2xvYWQuTG9jYWxpdHkSMQoMbmV0d29ya19tb2RlGBkgASgOMhsuaXN0aW8ud29ya2xvYWQuTmV0d29ya01vZGUSLQoKZXh0ZW5zaW9ucxgaIAMoCzIZLmlzdGlvLndvcmtsb2FkLkV4dGVuc2lvbhIuCghjYXBhY2l0eRgbIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRpJCg1TZXJ2aWNlc0VudHJ5EgsKA2tleRgBIAEoCRInCgV2YWx1ZRgCIAEoCzIYLmlzdGlvLndvcmtsb2FkLlBvcnRMaXN0OgI4AUoECA8QECI5CghMb2NhbGl0eRIOCgZyZWdpb24YASABKAkSDAoEem9uZRgCIAEoCRIPCgdzdWJ6b25lGAMgASgJIi8KCFBvcnRMaXN0EiMKBXBvcnRzGAEgAygLMhQuaXN0aW8ud29ya2xvYWQuUG9ydCJkCgRQb3J0EhQKDHNlcnZpY2VfcG9ydBgBIAEoDRITCgt0YXJnZXRfcG9ydBgCIAEoDRIxCgxhcHBfcHJvdG9jb2wYAyABKA4yGy5pc3Rpby53b3JrbG9hZC5BcHBQcm90b2NvbCKAAQoRQXBwbGljYXRpb25UdW5uZWwSPAoIcHJvdG9jb2wYASABKA4yKi5pc3Rpby53b3JrbG9hZC5BcHBsaWNhdGlvblR1bm5lbC5Qcm90b2NvbBIMCgRwb3J0GAIgASgNIh8KCFByb3RvY29sEggKBE5PTkUQABIJCgVQUk9YWRABIqkBCg5HYXRld2F5QWRkcmVzcxI2Cghob3N0bmFtZRgBIAEoCzIiLmlzdGlvLndvcmtsb2FkLk5hbWVzcGFjZWRIb3N0bmFtZUgAEjEKB2FkZHJlc3MYAiABKAsyHi5pc3Rpby53b3JrbG9hZC5OZXR3b3JrQWRkcmVzc0gAEhcKD2hib25lX210bHNfcG9ydBgDIAEoDUINCgtkZXN0aW5hdGlvbkoECAQQBSJXChBXZWlnaHRlZFdheXBvaW50EjMKC2Rlc3RpbmF0aW9uGAEgASgLMh4uaXN0aW8ud29ya2xvYWQuR2F0ZXdheUFkZHJlc3MSDgoGd2VpZ2h0GAIgASgNIlIKDk5ldHdvcmtBZGRyZXNzEg8KB25ldHdvcmsYASABKAkSDwoHYWRkcmVzcxgCIAEoDBITCgZsZW5ndGgYAyABKA1IAIgBAUIJCgdfbGVuZ3RoIjkKEk5hbWVzcGFjZWRIb3N0bmFtZRIRCgluYW1lc3BhY2UYASABKAkSEAoIaG9zdG5hbWUYAiABKAkiPwoJRXh0ZW5zaW9uEgwKBG5hbWUYASABKAkSJAoGY29uZmlnGAIgASgLMhQuZ29vZ2xlLnByb3RvYnVmLkFueSpDCgpJUEZhbWlsaWVzEg0KCUFVVE9NQVRJQxAAEg0KCUlQVjRfT05MWRABEg0KCUlQVjZfT05MWRACEggKBERVQUwQAyotCgtOZXR3b3JrTW9kZRIMCghTVEFOREFSRBAAEhAKDEhPU1RfTkVUV09SSxABKiwKDldvcmtsb2FkU3RhdHVzEgsKB0hFQUxUSFkQABINCglVTkhFQUxUSFkQASo9CgxXb3JrbG9hZFR5cGUSDgoKREVQTE9ZTUVOVBAAEgsKB0NST05KT0IQARIHCgNQT0QQAhIHCgNKT0IQAypNCgtBcHBQcm90b2NvbBILCgdVTktOT1dOEAASCgoGSFRUUDExEAESCQoFSFRUUDIQAhIICgRHUlBDEAMSBwoDVENQEAQSBwoDVExTEAUqPAoOVHVubmVsUHJvdG9jb2wSCAoETk9ORRAAEgkKBUhCT05FEAESFQoRTEVHQUNZX0lTVElPX01UTFMQAmIGcHJvdG8z", [file_google_protobuf_any, file_google_protobuf_wrappers], {"name":"istio/workload/workload","package":"istio.workload","messages":[["Address"],["Service",[],["Visibility"]],["LoadBalancing",[],["Scope","Mode","HealthPolicy"]],["Workload"],["Locality"],["PortList"],["Port"],["ApplicationTunnel",[],["Protocol"]],["GatewayAddress"],["WeightedWaypoint"],["NetworkAddress"],["NamespacedHostname"],["Extension"]],"enums":["IPFamilies","NetworkMode","WorkloadStatus","WorkloadType","AppProtocol","TunnelProtocol"]});
 
 /**
  * Describes the message istio.workload.Address.
@@ -35,8 +35,7 @@ export const Service_VisibilitySchema = /*@__PURE__*/
 /**
  * @generated from enum istio.workload.Service.Visibility
  */
-export const Service_Visibility = /*@__PURE__*/
-  tsEnum(Service_VisibilitySchema);
+export const Service_Visibility = {"0":"PUBLIC","1":"NAMESPACE","PUBLIC":0,"NAMESPACE":1};
 
 /**
  * Describes the message istio.workload.LoadBalancing.
@@ -54,8 +53,7 @@ export const LoadBalancing_ScopeSchema = /*@__PURE__*/
 /**
  * @generated from enum istio.workload.LoadBalancing.Scope
  */
-export const LoadBalancing_Scope = /*@__PURE__*/
-  tsEnum(LoadBalancing_ScopeSchema);
+export const LoadBalancing_Scope = {"0":"UNSPECIFIED_SCOPE","1":"REGION","2":"ZONE","3":"SUBZONE","4":"NODE","5":"CLUSTER","6":"NETWORK","UNSPECIFIED_SCOPE":0,"REGION":1,"ZONE":2,"SUBZONE":3,"NODE":4,"CLUSTER":5,"NETWORK":6};
 
 /**
  * Describes the enum istio.workload.LoadBalancing.Mode.
@@ -66,8 +64,7 @@ export const LoadBalancing_ModeSchema = /*@__PURE__*/
 /**
  * @generated from enum istio.workload.LoadBalancing.Mode
  */
-export const LoadBalancing_Mode = /*@__PURE__*/
-  tsEnum(LoadBalancing_ModeSchema);
+export const LoadBalancing_Mode = {"0":"UNSPECIFIED_MODE","1":"STRICT","2":"FAILOVER","3":"PASSTHROUGH","UNSPECIFIED_MODE":0,"STRICT":1,"FAILOVER":2,"PASSTHROUGH":3};
 
 /**
  * Describes the enum istio.workload.LoadBalancing.HealthPolicy.
@@ -78,8 +75,7 @@ export const LoadBalancing_HealthPolicySchema = /*@__PURE__*/
 /**
  * @generated from enum istio.workload.LoadBalancing.HealthPolicy
  */
-export const LoadBalancing_HealthPolicy = /*@__PURE__*/
-  tsEnum(LoadBalancing_HealthPolicySchema);
+export const LoadBalancing_HealthPolicy = {"0":"ONLY_HEALTHY","1":"ALLOW_ALL","ONLY_HEALTHY":0,"ALLOW_ALL":1};
 
 /**
  * Describes the message istio.workload.Workload.
@@ -125,8 +121,7 @@ export const ApplicationTunnel_ProtocolSchema = /*@__PURE__*/
 /**
  * @generated from enum istio.workload.ApplicationTunnel.Protocol
  */
-export const ApplicationTunnel_Protocol = /*@__PURE__*/
-  tsEnum(ApplicationTunnel_ProtocolSchema);
+export const ApplicationTunnel_Protocol = {"0":"NONE","1":"PROXY","NONE":0,"PROXY":1};
 
 /**
  * Describes the message istio.workload.GatewayAddress.
@@ -172,8 +167,7 @@ export const IPFamiliesSchema = /*@__PURE__*/
 /**
  * @generated from enum istio.workload.IPFamilies
  */
-export const IPFamilies = /*@__PURE__*/
-  tsEnum(IPFamiliesSchema);
+export const IPFamilies = {"0":"AUTOMATIC","1":"IPV4_ONLY","2":"IPV6_ONLY","3":"DUAL","AUTOMATIC":0,"IPV4_ONLY":1,"IPV6_ONLY":2,"DUAL":3};
 
 /**
  * Describes the enum istio.workload.NetworkMode.
@@ -184,8 +178,7 @@ export const NetworkModeSchema = /*@__PURE__*/
 /**
  * @generated from enum istio.workload.NetworkMode
  */
-export const NetworkMode = /*@__PURE__*/
-  tsEnum(NetworkModeSchema);
+export const NetworkMode = {"0":"STANDARD","1":"HOST_NETWORK","STANDARD":0,"HOST_NETWORK":1};
 
 /**
  * Describes the enum istio.workload.WorkloadStatus.
@@ -196,8 +189,7 @@ export const WorkloadStatusSchema = /*@__PURE__*/
 /**
  * @generated from enum istio.workload.WorkloadStatus
  */
-export const WorkloadStatus = /*@__PURE__*/
-  tsEnum(WorkloadStatusSchema);
+export const WorkloadStatus = {"0":"HEALTHY","1":"UNHEALTHY","HEALTHY":0,"UNHEALTHY":1};
 
 /**
  * Describes the enum istio.workload.WorkloadType.
@@ -208,8 +200,7 @@ export const WorkloadTypeSchema = /*@__PURE__*/
 /**
  * @generated from enum istio.workload.WorkloadType
  */
-export const WorkloadType = /*@__PURE__*/
-  tsEnum(WorkloadTypeSchema);
+export const WorkloadType = {"0":"DEPLOYMENT","1":"CRONJOB","2":"POD","3":"JOB","DEPLOYMENT":0,"CRONJOB":1,"POD":2,"JOB":3};
 
 /**
  * Describes the enum istio.workload.AppProtocol.
@@ -220,8 +211,7 @@ export const AppProtocolSchema = /*@__PURE__*/
 /**
  * @generated from enum istio.workload.AppProtocol
  */
-export const AppProtocol = /*@__PURE__*/
-  tsEnum(AppProtocolSchema);
+export const AppProtocol = {"0":"UNKNOWN","1":"HTTP11","2":"HTTP2","3":"GRPC","4":"TCP","5":"TLS","UNKNOWN":0,"HTTP11":1,"HTTP2":2,"GRPC":3,"TCP":4,"TLS":5};
 
 /**
  * Describes the enum istio.workload.TunnelProtocol.
@@ -232,6 +222,5 @@ export const TunnelProtocolSchema = /*@__PURE__*/
 /**
  * @generated from enum istio.workload.TunnelProtocol
  */
-export const TunnelProtocol = /*@__PURE__*/
-  tsEnum(TunnelProtocolSchema);
+export const TunnelProtocol = {"0":"NONE","1":"HBONE","2":"LEGACY_ISTIO_MTLS","NONE":0,"HBONE":1,"LEGACY_ISTIO_MTLS":2};
 

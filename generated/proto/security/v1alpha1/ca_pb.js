@@ -10,7 +10,7 @@ import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
  * Describes the file security/v1alpha1/ca.proto.
  */
 export const file_security_v1alpha1_ca = /*@__PURE__*/
-  fileDesc("ChpzZWN1cml0eS92MWFscGhhMS9jYS5wcm90bxINaXN0aW8udjEuYXV0aCJsChdJc3Rpb0NlcnRpZmljYXRlUmVxdWVzdBILCgNjc3IYASABKAkSGQoRdmFsaWRpdHlfZHVyYXRpb24YAyABKAMSKQoIbWV0YWRhdGEYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ii4KGElzdGlvQ2VydGlmaWNhdGVSZXNwb25zZRISCgpjZXJ0X2NoYWluGAEgAygJYgZwcm90bzM", [file_google_protobuf_struct]);
+  fileDesc("ChpzZWN1cml0eS92MWFscGhhMS9jYS5wcm90bxINaXN0aW8udjEuYXV0aCJsChdJc3Rpb0NlcnRpZmljYXRlUmVxdWVzdBILCgNjc3IYASABKAkSGQoRdmFsaWRpdHlfZHVyYXRpb24YAyABKAMSKQoIbWV0YWRhdGEYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ii4KGElzdGlvQ2VydGlmaWNhdGVSZXNwb25zZRISCgpjZXJ0X2NoYWluGAEgAygJYgZwcm90bzM", [file_google_protobuf_struct], {"name":"security/v1alpha1/ca","package":"istio.v1.auth","messages":[["IstioCertificateRequest"],["IstioCertificateResponse"]]});
 
 /**
  * Describes the message istio.v1.auth.IstioCertificateRequest.

@@ -2,7 +2,7 @@
 // @generated from file envoy/extensions/stats/config.proto (package stats, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../file-description.js";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 
@@ -10,7 +10,7 @@ import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/stats/config.proto.
  */
 export const file_envoy_extensions_stats_config = /*@__PURE__*/
-  fileDesc("CiNlbnZveS9leHRlbnNpb25zL3N0YXRzL2NvbmZpZy5wcm90bxIFc3RhdHMivQEKDE1ldHJpY0NvbmZpZxI3CgpkaW1lbnNpb25zGAEgAygLMiMuc3RhdHMuTWV0cmljQ29uZmlnLkRpbWVuc2lvbnNFbnRyeRIMCgRuYW1lGAIgASgJEhYKDnRhZ3NfdG9fcmVtb3ZlGAMgAygJEg0KBW1hdGNoGAQgASgJEgwKBGRyb3AYBSABKAgaMQoPRGltZW5zaW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUAoQTWV0cmljRGVmaW5pdGlvbhIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJEh8KBHR5cGUYAyABKA4yES5zdGF0cy5NZXRyaWNUeXBlIs4DCgxQbHVnaW5Db25maWcSDQoFZGVidWcYASABKAgSGwoTbWF4X3BlZXJfY2FjaGVfc2l6ZRgCIAEoBRITCgtzdGF0X3ByZWZpeBgDIAEoCRIXCg9maWVsZF9zZXBhcmF0b3IYBCABKAkSFwoPdmFsdWVfc2VwYXJhdG9yGAUgASgJEiQKHGRpc2FibGVfaG9zdF9oZWFkZXJfZmFsbGJhY2sYBiABKAgSOQoWdGNwX3JlcG9ydGluZ19kdXJhdGlvbhgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIkCgdtZXRyaWNzGAggAygLMhMuc3RhdHMuTWV0cmljQ29uZmlnEiwKC2RlZmluaXRpb25zGAkgAygLMhcuc3RhdHMuTWV0cmljRGVmaW5pdGlvbhIhCghyZXBvcnRlchgKIAEoDjIPLnN0YXRzLlJlcG9ydGVyEjQKEXJvdGF0aW9uX2ludGVydmFsGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEj0KGmdyYWNlZnVsX2RlbGV0aW9uX2ludGVydmFsGAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKjMKCk1ldHJpY1R5cGUSCwoHQ09VTlRFUhAAEgkKBUdBVUdFEAESDQoJSElTVE9HUkFNEAIqLwoIUmVwb3J0ZXISDwoLVU5TUEVDSUZJRUQQABISCg5TRVJWRVJfR0FURVdBWRABYgZwcm90bzM", [file_google_protobuf_duration]);
+  fileDesc("CiNlbnZveS9leHRlbnNpb25zL3N0YXRzL2NvbmZpZy5wcm90bxIFc3RhdHMivQEKDE1ldHJpY0NvbmZpZxI3CgpkaW1lbnNpb25zGAEgAygLMiMuc3RhdHMuTWV0cmljQ29uZmlnLkRpbWVuc2lvbnNFbnRyeRIMCgRuYW1lGAIgASgJEhYKDnRhZ3NfdG9fcmVtb3ZlGAMgAygJEg0KBW1hdGNoGAQgASgJEgwKBGRyb3AYBSABKAgaMQoPRGltZW5zaW9uc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUAoQTWV0cmljRGVmaW5pdGlvbhIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJEh8KBHR5cGUYAyABKA4yES5zdGF0cy5NZXRyaWNUeXBlIs4DCgxQbHVnaW5Db25maWcSDQoFZGVidWcYASABKAgSGwoTbWF4X3BlZXJfY2FjaGVfc2l6ZRgCIAEoBRITCgtzdGF0X3ByZWZpeBgDIAEoCRIXCg9maWVsZF9zZXBhcmF0b3IYBCABKAkSFwoPdmFsdWVfc2VwYXJhdG9yGAUgASgJEiQKHGRpc2FibGVfaG9zdF9oZWFkZXJfZmFsbGJhY2sYBiABKAgSOQoWdGNwX3JlcG9ydGluZ19kdXJhdGlvbhgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIkCgdtZXRyaWNzGAggAygLMhMuc3RhdHMuTWV0cmljQ29uZmlnEiwKC2RlZmluaXRpb25zGAkgAygLMhcuc3RhdHMuTWV0cmljRGVmaW5pdGlvbhIhCghyZXBvcnRlchgKIAEoDjIPLnN0YXRzLlJlcG9ydGVyEjQKEXJvdGF0aW9uX2ludGVydmFsGAsgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEj0KGmdyYWNlZnVsX2RlbGV0aW9uX2ludGVydmFsGAwgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKjMKCk1ldHJpY1R5cGUSCwoHQ09VTlRFUhAAEgkKBUdBVUdFEAESDQoJSElTVE9HUkFNEAIqLwoIUmVwb3J0ZXISDwoLVU5TUEVDSUZJRUQQABISCg5TRVJWRVJfR0FURVdBWRABYgZwcm90bzM", [file_google_protobuf_duration], {"name":"envoy/extensions/stats/config","package":"stats","messages":[["MetricConfig"],["MetricDefinition"],["PluginConfig"]],"enums":["MetricType","Reporter"]});
 
 /**
  * Describes the message stats.MetricConfig.
@@ -42,8 +42,7 @@ export const MetricTypeSchema = /*@__PURE__*/
 /**
  * @generated from enum stats.MetricType
  */
-export const MetricType = /*@__PURE__*/
-  tsEnum(MetricTypeSchema);
+export const MetricType = {"0":"COUNTER","1":"GAUGE","2":"HISTOGRAM","COUNTER":0,"GAUGE":1,"HISTOGRAM":2};
 
 /**
  * Describes the enum stats.Reporter.
@@ -54,6 +53,5 @@ export const ReporterSchema = /*@__PURE__*/
 /**
  * @generated from enum stats.Reporter
  */
-export const Reporter = /*@__PURE__*/
-  tsEnum(ReporterSchema);
+export const Reporter = {"0":"UNSPECIFIED","1":"SERVER_GATEWAY","UNSPECIFIED":0,"SERVER_GATEWAY":1};
 

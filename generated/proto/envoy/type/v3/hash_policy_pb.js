@@ -9,7 +9,7 @@ import { fileDesc } from "../../../file-description.js";
  * Describes the file envoy/type/v3/hash_policy.proto.
  */
 export const file_envoy_type_v3_hash_policy = /*@__PURE__*/
-  fileDesc("Ch9lbnZveS90eXBlL3YzL2hhc2hfcG9saWN5LnByb3RvEg1lbnZveS50eXBlLnYzImUKCkhhc2hQb2xpY3kSNwoJc291cmNlX2lwGAEgASgLMiIuZW52b3kudHlwZS52My5IYXNoUG9saWN5LlNvdXJjZUlwSAAaCgoIU291cmNlSXBCEgoQcG9saWN5X3NwZWNpZmllcmIGcHJvdG8z");
+  fileDesc("Ch9lbnZveS90eXBlL3YzL2hhc2hfcG9saWN5LnByb3RvEg1lbnZveS50eXBlLnYzImUKCkhhc2hQb2xpY3kSNwoJc291cmNlX2lwGAEgASgLMiIuZW52b3kudHlwZS52My5IYXNoUG9saWN5LlNvdXJjZUlwSAAaCgoIU291cmNlSXBCEgoQcG9saWN5X3NwZWNpZmllcmIGcHJvdG8z", [], {"name":"envoy/type/v3/hash_policy","package":"envoy.type.v3","messages":[["HashPolicy",[["SourceIp"]]]]});
 
 /**
  * Describes the message envoy.type.v3.HashPolicy.

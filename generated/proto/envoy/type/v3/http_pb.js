@@ -2,14 +2,14 @@
 // @generated from file envoy/type/v3/http.proto (package envoy.type.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../file-description.js";
 
 /**
  * Describes the file envoy/type/v3/http.proto.
  */
 export const file_envoy_type_v3_http = /*@__PURE__*/
-  fileDesc("ChhlbnZveS90eXBlL3YzL2h0dHAucHJvdG8SDWVudm95LnR5cGUudjMqMgoPQ29kZWNDbGllbnRUeXBlEgkKBUhUVFAxEAASCQoFSFRUUDIQARIJCgVIVFRQMxACYgZwcm90bzM");
+  fileDesc("ChhlbnZveS90eXBlL3YzL2h0dHAucHJvdG8SDWVudm95LnR5cGUudjMqMgoPQ29kZWNDbGllbnRUeXBlEgkKBUhUVFAxEAASCQoFSFRUUDIQARIJCgVIVFRQMxACYgZwcm90bzM", [], {"name":"envoy/type/v3/http","package":"envoy.type.v3","enums":["CodecClientType"]});
 
 /**
  * Describes the enum envoy.type.v3.CodecClientType.
@@ -20,6 +20,5 @@ export const CodecClientTypeSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.type.v3.CodecClientType
  */
-export const CodecClientType = /*@__PURE__*/
-  tsEnum(CodecClientTypeSchema);
+export const CodecClientType = {"0":"HTTP1","1":"HTTP2","2":"HTTP3","HTTP1":0,"HTTP2":1,"HTTP3":2};
 

@@ -2,14 +2,14 @@
 // @generated from file envoy/type/v3/ratelimit_unit.proto (package envoy.type.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../file-description.js";
 
 /**
  * Describes the file envoy/type/v3/ratelimit_unit.proto.
  */
 export const file_envoy_type_v3_ratelimit_unit = /*@__PURE__*/
-  fileDesc("CiJlbnZveS90eXBlL3YzL3JhdGVsaW1pdF91bml0LnByb3RvEg1lbnZveS50eXBlLnYzKlwKDVJhdGVMaW1pdFVuaXQSCwoHVU5LTk9XThAAEgoKBlNFQ09ORBABEgoKBk1JTlVURRACEggKBEhPVVIQAxIHCgNEQVkQBBIJCgVNT05USBAFEggKBFlFQVIQBmIGcHJvdG8z");
+  fileDesc("CiJlbnZveS90eXBlL3YzL3JhdGVsaW1pdF91bml0LnByb3RvEg1lbnZveS50eXBlLnYzKlwKDVJhdGVMaW1pdFVuaXQSCwoHVU5LTk9XThAAEgoKBlNFQ09ORBABEgoKBk1JTlVURRACEggKBEhPVVIQAxIHCgNEQVkQBBIJCgVNT05USBAFEggKBFlFQVIQBmIGcHJvdG8z", [], {"name":"envoy/type/v3/ratelimit_unit","package":"envoy.type.v3","enums":["RateLimitUnit"]});
 
 /**
  * Describes the enum envoy.type.v3.RateLimitUnit.
@@ -20,6 +20,5 @@ export const RateLimitUnitSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.type.v3.RateLimitUnit
  */
-export const RateLimitUnit = /*@__PURE__*/
-  tsEnum(RateLimitUnitSchema);
+export const RateLimitUnit = {"0":"UNKNOWN","1":"SECOND","2":"MINUTE","3":"HOUR","4":"DAY","5":"MONTH","6":"YEAR","UNKNOWN":0,"SECOND":1,"MINUTE":2,"HOUR":3,"DAY":4,"MONTH":5,"YEAR":6};
 

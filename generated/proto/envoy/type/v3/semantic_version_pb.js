@@ -8,5 +8,5 @@ import { fileDesc } from "../../../file-description.js";
  * Describes the file envoy/type/v3/semantic_version.proto.
  */
 export const file_envoy_type_v3_semantic_version = /*@__PURE__*/
-  fileDesc("CiRlbnZveS90eXBlL3YzL3NlbWFudGljX3ZlcnNpb24ucHJvdG8SDWVudm95LnR5cGUudjNiBnByb3RvMw");
+  fileDesc("CiRlbnZveS90eXBlL3YzL3NlbWFudGljX3ZlcnNpb24ucHJvdG8SDWVudm95LnR5cGUudjNiBnByb3RvMw", [], {"name":"envoy/type/v3/semantic_version","package":"envoy.type.v3"});
 

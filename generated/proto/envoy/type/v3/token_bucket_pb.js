@@ -10,7 +10,7 @@ import { file_google_protobuf_duration, file_google_protobuf_wrappers } from "@b
  * Describes the file envoy/type/v3/token_bucket.proto.
  */
 export const file_envoy_type_v3_token_bucket = /*@__PURE__*/
-  fileDesc("CiBlbnZveS90eXBlL3YzL3Rva2VuX2J1Y2tldC5wcm90bxINZW52b3kudHlwZS52MyKKAQoLVG9rZW5CdWNrZXQSEgoKbWF4X3Rva2VucxgBIAEoDRI1Cg90b2tlbnNfcGVyX2ZpbGwYAiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSMAoNZmlsbF9pbnRlcnZhbBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbmIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_wrappers]);
+  fileDesc("CiBlbnZveS90eXBlL3YzL3Rva2VuX2J1Y2tldC5wcm90bxINZW52b3kudHlwZS52MyKKAQoLVG9rZW5CdWNrZXQSEgoKbWF4X3Rva2VucxgBIAEoDRI1Cg90b2tlbnNfcGVyX2ZpbGwYAiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSMAoNZmlsbF9pbnRlcnZhbBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbmIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_wrappers], {"name":"envoy/type/v3/token_bucket","package":"envoy.type.v3","messages":[["TokenBucket"]]});
 
 /**
  * Describes the message envoy.type.v3.TokenBucket.

@@ -9,7 +9,7 @@ import { fileDesc } from "../../../file-description.js";
  * Describes the file istio/mesh/v1alpha1/proxy-config.proto.
  */
 export const file_istio_mesh_v1alpha1_proxy_config = /*@__PURE__*/
-  fileDesc("CiZpc3Rpby9tZXNoL3YxYWxwaGExL3Byb3h5LWNvbmZpZy5wcm90bxITaXN0aW8ubWVzaC52MWFscGhhMSKtAQoLUHJveHlDb25maWcSSwoOcHJveHlfbWV0YWRhdGEYGCADKAsyMy5pc3Rpby5tZXNoLnYxYWxwaGExLlByb3h5Q29uZmlnLlByb3h5TWV0YWRhdGFFbnRyeRIbChNjYV9jZXJ0aWZpY2F0ZXNfcGVtGCIgAygJGjQKElByb3h5TWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBYgZwcm90bzM");
+  fileDesc("CiZpc3Rpby9tZXNoL3YxYWxwaGExL3Byb3h5LWNvbmZpZy5wcm90bxITaXN0aW8ubWVzaC52MWFscGhhMSKtAQoLUHJveHlDb25maWcSSwoOcHJveHlfbWV0YWRhdGEYGCADKAsyMy5pc3Rpby5tZXNoLnYxYWxwaGExLlByb3h5Q29uZmlnLlByb3h5TWV0YWRhdGFFbnRyeRIbChNjYV9jZXJ0aWZpY2F0ZXNfcGVtGCIgAygJGjQKElByb3h5TWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBYgZwcm90bzM", [], {"name":"istio/mesh/v1alpha1/proxy-config","package":"istio.mesh.v1alpha1","messages":[["ProxyConfig"]]});
 
 /**
  * Describes the message istio.mesh.v1alpha1.ProxyConfig.

@@ -9,5 +9,5 @@ import { file_envoy_config_core_v3_grpc_service } from "./grpc_service_pb.js";
  * Describes the file envoy/config/core/v3/event_service_config.proto.
  */
 export const file_envoy_config_core_v3_event_service_config = /*@__PURE__*/
-  fileDesc("Ci9lbnZveS9jb25maWcvY29yZS92My9ldmVudF9zZXJ2aWNlX2NvbmZpZy5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjNiBnByb3RvMw", [file_envoy_config_core_v3_grpc_service]);
+  fileDesc("Ci9lbnZveS9jb25maWcvY29yZS92My9ldmVudF9zZXJ2aWNlX2NvbmZpZy5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjNiBnByb3RvMw", [file_envoy_config_core_v3_grpc_service], {"name":"envoy/config/core/v3/event_service_config","package":"envoy.config.core.v3"});
 

@@ -2,7 +2,7 @@
 // @generated from file envoy/config/core/v3/proxy_protocol.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_substitution_format_string } from "./substitution_format_string_pb.js";
 
@@ -10,7 +10,7 @@ import { file_envoy_config_core_v3_substitution_format_string } from "./substitu
  * Describes the file envoy/config/core/v3/proxy_protocol.proto.
  */
 export const file_envoy_config_core_v3_proxy_protocol = /*@__PURE__*/
-  fileDesc("CillbnZveS9jb25maWcvY29yZS92My9wcm94eV9wcm90b2NvbC5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjMidAoTUHJveHlQcm90b2NvbENvbmZpZxJCCgd2ZXJzaW9uGAEgASgOMjEuZW52b3kuY29uZmlnLmNvcmUudjMuUHJveHlQcm90b2NvbENvbmZpZy5WZXJzaW9uIhkKB1ZlcnNpb24SBgoCVjEQABIGCgJWMhABYgZwcm90bzM", [file_envoy_config_core_v3_substitution_format_string]);
+  fileDesc("CillbnZveS9jb25maWcvY29yZS92My9wcm94eV9wcm90b2NvbC5wcm90bxIUZW52b3kuY29uZmlnLmNvcmUudjMidAoTUHJveHlQcm90b2NvbENvbmZpZxJCCgd2ZXJzaW9uGAEgASgOMjEuZW52b3kuY29uZmlnLmNvcmUudjMuUHJveHlQcm90b2NvbENvbmZpZy5WZXJzaW9uIhkKB1ZlcnNpb24SBgoCVjEQABIGCgJWMhABYgZwcm90bzM", [file_envoy_config_core_v3_substitution_format_string], {"name":"envoy/config/core/v3/proxy_protocol","package":"envoy.config.core.v3","messages":[["ProxyProtocolConfig",[],["Version"]]]});
 
 /**
  * Describes the message envoy.config.core.v3.ProxyProtocolConfig.
@@ -28,6 +28,5 @@ export const ProxyProtocolConfig_VersionSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.config.core.v3.ProxyProtocolConfig.Version
  */
-export const ProxyProtocolConfig_Version = /*@__PURE__*/
-  tsEnum(ProxyProtocolConfig_VersionSchema);
+export const ProxyProtocolConfig_Version = {"0":"V1","1":"V2","V1":0,"V2":1};
 

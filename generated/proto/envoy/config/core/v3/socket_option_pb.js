@@ -2,14 +2,14 @@
 // @generated from file envoy/config/core/v3/socket_option.proto (package envoy.config.core.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../file-description.js";
 
 /**
  * Describes the file envoy/config/core/v3/socket_option.proto.
  */
 export const file_envoy_config_core_v3_socket_option = /*@__PURE__*/
-  fileDesc("CihlbnZveS9jb25maWcvY29yZS92My9zb2NrZXRfb3B0aW9uLnByb3RvEhRlbnZveS5jb25maWcuY29yZS52MyKwAwoMU29ja2V0T3B0aW9uEhMKC2Rlc2NyaXB0aW9uGAEgASgJEg0KBWxldmVsGAIgASgDEgwKBG5hbWUYAyABKAMSEwoJaW50X3ZhbHVlGAQgASgDSAASEwoJYnVmX3ZhbHVlGAUgASgMSAASPQoFc3RhdGUYBiABKA4yLi5lbnZveS5jb25maWcuY29yZS52My5Tb2NrZXRPcHRpb24uU29ja2V0U3RhdGUSRgoKaXBfdmVyc2lvbhgIIAEoDjIyLmVudm95LmNvbmZpZy5jb3JlLnYzLlNvY2tldE9wdGlvbi5Tb2NrZXRJcFZlcnNpb24iRgoLU29ja2V0U3RhdGUSEQoNU1RBVEVfUFJFQklORBAAEg8KC1NUQVRFX0JPVU5EEAESEwoPU1RBVEVfTElTVEVOSU5HEAIibAoPU29ja2V0SXBWZXJzaW9uEiEKHVNPQ0tFVF9JUF9WRVJTSU9OX1VOU1BFQ0lGSUVEEAASGgoWU09DS0VUX0lQX1ZFUlNJT05fSVBWNBABEhoKFlNPQ0tFVF9JUF9WRVJTSU9OX0lQVjYQAkIHCgV2YWx1ZWIGcHJvdG8z");
+  fileDesc("CihlbnZveS9jb25maWcvY29yZS92My9zb2NrZXRfb3B0aW9uLnByb3RvEhRlbnZveS5jb25maWcuY29yZS52MyKwAwoMU29ja2V0T3B0aW9uEhMKC2Rlc2NyaXB0aW9uGAEgASgJEg0KBWxldmVsGAIgASgDEgwKBG5hbWUYAyABKAMSEwoJaW50X3ZhbHVlGAQgASgDSAASEwoJYnVmX3ZhbHVlGAUgASgMSAASPQoFc3RhdGUYBiABKA4yLi5lbnZveS5jb25maWcuY29yZS52My5Tb2NrZXRPcHRpb24uU29ja2V0U3RhdGUSRgoKaXBfdmVyc2lvbhgIIAEoDjIyLmVudm95LmNvbmZpZy5jb3JlLnYzLlNvY2tldE9wdGlvbi5Tb2NrZXRJcFZlcnNpb24iRgoLU29ja2V0U3RhdGUSEQoNU1RBVEVfUFJFQklORBAAEg8KC1NUQVRFX0JPVU5EEAESEwoPU1RBVEVfTElTVEVOSU5HEAIibAoPU29ja2V0SXBWZXJzaW9uEiEKHVNPQ0tFVF9JUF9WRVJTSU9OX1VOU1BFQ0lGSUVEEAASGgoWU09DS0VUX0lQX1ZFUlNJT05fSVBWNBABEhoKFlNPQ0tFVF9JUF9WRVJTSU9OX0lQVjYQAkIHCgV2YWx1ZWIGcHJvdG8z", [], {"name":"envoy/config/core/v3/socket_option","package":"envoy.config.core.v3","messages":[["SocketOption",[],["SocketState","SocketIpVersion"]]]});
 
 /**
  * Describes the message envoy.config.core.v3.SocketOption.
@@ -27,8 +27,7 @@ export const SocketOption_SocketStateSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.config.core.v3.SocketOption.SocketState
  */
-export const SocketOption_SocketState = /*@__PURE__*/
-  tsEnum(SocketOption_SocketStateSchema);
+export const SocketOption_SocketState = {"0":"STATE_PREBIND","1":"STATE_BOUND","2":"STATE_LISTENING","STATE_PREBIND":0,"STATE_BOUND":1,"STATE_LISTENING":2};
 
 /**
  * Describes the enum envoy.config.core.v3.SocketOption.SocketIpVersion.
@@ -39,6 +38,5 @@ export const SocketOption_SocketIpVersionSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.config.core.v3.SocketOption.SocketIpVersion
  */
-export const SocketOption_SocketIpVersion = /*@__PURE__*/
-  tsEnum(SocketOption_SocketIpVersionSchema);
+export const SocketOption_SocketIpVersion = {"0":"UNSPECIFIED","1":"IPV4","2":"IPV6","UNSPECIFIED":0,"IPV4":1,"IPV6":2};
 

@@ -11,7 +11,7 @@ import { file_envoy_config_core_v3_grpc_service } from "../../core/v3/grpc_servi
  * Describes the file envoy/config/ratelimit/v3/rls.proto.
  */
 export const file_envoy_config_ratelimit_v3_rls = /*@__PURE__*/
-  fileDesc("CiNlbnZveS9jb25maWcvcmF0ZWxpbWl0L3YzL3Jscy5wcm90bxIZZW52b3kuY29uZmlnLnJhdGVsaW1pdC52MyKeAQoWUmF0ZUxpbWl0U2VydmljZUNvbmZpZxI3CgxncnBjX3NlcnZpY2UYAiABKAsyIS5lbnZveS5jb25maWcuY29yZS52My5HcnBjU2VydmljZRI/ChV0cmFuc3BvcnRfYXBpX3ZlcnNpb24YBCABKA4yIC5lbnZveS5jb25maWcuY29yZS52My5BcGlWZXJzaW9uSgQIARACSgQIAxAEYgZwcm90bzM", [file_envoy_config_core_v3_config_source, file_envoy_config_core_v3_grpc_service]);
+  fileDesc("CiNlbnZveS9jb25maWcvcmF0ZWxpbWl0L3YzL3Jscy5wcm90bxIZZW52b3kuY29uZmlnLnJhdGVsaW1pdC52MyKeAQoWUmF0ZUxpbWl0U2VydmljZUNvbmZpZxI3CgxncnBjX3NlcnZpY2UYAiABKAsyIS5lbnZveS5jb25maWcuY29yZS52My5HcnBjU2VydmljZRI/ChV0cmFuc3BvcnRfYXBpX3ZlcnNpb24YBCABKA4yIC5lbnZveS5jb25maWcuY29yZS52My5BcGlWZXJzaW9uSgQIARACSgQIAxAEYgZwcm90bzM", [file_envoy_config_core_v3_config_source, file_envoy_config_core_v3_grpc_service], {"name":"envoy/config/ratelimit/v3/rls","package":"envoy.config.ratelimit.v3","messages":[["RateLimitServiceConfig"]]});
 
 /**
  * Describes the message envoy.config.ratelimit.v3.RateLimitServiceConfig.

@@ -10,7 +10,7 @@ import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/config/trace/v3/datadog.proto.
  */
 export const file_envoy_config_trace_v3_datadog = /*@__PURE__*/
-  fileDesc("CiNlbnZveS9jb25maWcvdHJhY2UvdjMvZGF0YWRvZy5wcm90bxIVZW52b3kuY29uZmlnLnRyYWNlLnYzIlwKDURhdGFkb2dDb25maWcSGQoRY29sbGVjdG9yX2NsdXN0ZXIYASABKAkSFAoMc2VydmljZV9uYW1lGAIgASgJEhoKEmNvbGxlY3Rvcl9ob3N0bmFtZRgDIAEoCWIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("CiNlbnZveS9jb25maWcvdHJhY2UvdjMvZGF0YWRvZy5wcm90bxIVZW52b3kuY29uZmlnLnRyYWNlLnYzIlwKDURhdGFkb2dDb25maWcSGQoRY29sbGVjdG9yX2NsdXN0ZXIYASABKAkSFAoMc2VydmljZV9uYW1lGAIgASgJEhoKEmNvbGxlY3Rvcl9ob3N0bmFtZRgDIAEoCWIGcHJvdG8z", [file_google_protobuf_duration], {"name":"envoy/config/trace/v3/datadog","package":"envoy.config.trace.v3","messages":[["DatadogConfig"]]});
 
 /**
  * Describes the message envoy.config.trace.v3.DatadogConfig.

@@ -2,7 +2,7 @@
 // @generated from file envoy/config/trace/v3/zipkin.proto (package envoy.config.trace.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_http_service } from "../../core/v3/http_service_pb.js";
 import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
@@ -11,7 +11,7 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/config/trace/v3/zipkin.proto.
  */
 export const file_envoy_config_trace_v3_zipkin = /*@__PURE__*/
-  fileDesc("CiJlbnZveS9jb25maWcvdHJhY2UvdjMvemlwa2luLnByb3RvEhVlbnZveS5jb25maWcudHJhY2UudjMimgUKDFppcGtpbkNvbmZpZxIZChFjb2xsZWN0b3JfY2x1c3RlchgBIAEoCRIaChJjb2xsZWN0b3JfZW5kcG9pbnQYAiABKAkSFwoPdHJhY2VfaWRfMTI4Yml0GAMgASgIEjcKE3NoYXJlZF9zcGFuX2NvbnRleHQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuQm9vbFZhbHVlEmAKGmNvbGxlY3Rvcl9lbmRwb2ludF92ZXJzaW9uGAUgASgOMjwuZW52b3kuY29uZmlnLnRyYWNlLnYzLlppcGtpbkNvbmZpZy5Db2xsZWN0b3JFbmRwb2ludFZlcnNpb24SGgoSY29sbGVjdG9yX2hvc3RuYW1lGAYgASgJEh8KF3NwbGl0X3NwYW5zX2Zvcl9yZXF1ZXN0GAcgASgIElQKFHRyYWNlX2NvbnRleHRfb3B0aW9uGAggASgOMjYuZW52b3kuY29uZmlnLnRyYWNlLnYzLlppcGtpbkNvbmZpZy5UcmFjZUNvbnRleHRPcHRpb24SPAoRY29sbGVjdG9yX3NlcnZpY2UYCSABKAsyIS5lbnZveS5jb25maWcuY29yZS52My5IdHRwU2VydmljZRIbChN0aW1lc3RhbXBfdHJhY2VfaWRzGAogASgIIkEKElRyYWNlQ29udGV4dE9wdGlvbhIKCgZVU0VfQjMQABIfChtVU0VfQjNfV0lUSF9XM0NfUFJPUEFHQVRJT04QASJuChhDb2xsZWN0b3JFbmRwb2ludFZlcnNpb24SKQolREVQUkVDQVRFRF9BTkRfVU5BVkFJTEFCTEVfRE9fTk9UX1VTRRAAEg0KCUhUVFBfSlNPThABEg4KCkhUVFBfUFJPVE8QAhIICgRHUlBDEANiBnByb3RvMw", [file_envoy_config_core_v3_http_service, file_google_protobuf_wrappers]);
+  fileDesc("CiJlbnZveS9jb25maWcvdHJhY2UvdjMvemlwa2luLnByb3RvEhVlbnZveS5jb25maWcudHJhY2UudjMimgUKDFppcGtpbkNvbmZpZxIZChFjb2xsZWN0b3JfY2x1c3RlchgBIAEoCRIaChJjb2xsZWN0b3JfZW5kcG9pbnQYAiABKAkSFwoPdHJhY2VfaWRfMTI4Yml0GAMgASgIEjcKE3NoYXJlZF9zcGFuX2NvbnRleHQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuQm9vbFZhbHVlEmAKGmNvbGxlY3Rvcl9lbmRwb2ludF92ZXJzaW9uGAUgASgOMjwuZW52b3kuY29uZmlnLnRyYWNlLnYzLlppcGtpbkNvbmZpZy5Db2xsZWN0b3JFbmRwb2ludFZlcnNpb24SGgoSY29sbGVjdG9yX2hvc3RuYW1lGAYgASgJEh8KF3NwbGl0X3NwYW5zX2Zvcl9yZXF1ZXN0GAcgASgIElQKFHRyYWNlX2NvbnRleHRfb3B0aW9uGAggASgOMjYuZW52b3kuY29uZmlnLnRyYWNlLnYzLlppcGtpbkNvbmZpZy5UcmFjZUNvbnRleHRPcHRpb24SPAoRY29sbGVjdG9yX3NlcnZpY2UYCSABKAsyIS5lbnZveS5jb25maWcuY29yZS52My5IdHRwU2VydmljZRIbChN0aW1lc3RhbXBfdHJhY2VfaWRzGAogASgIIkEKElRyYWNlQ29udGV4dE9wdGlvbhIKCgZVU0VfQjMQABIfChtVU0VfQjNfV0lUSF9XM0NfUFJPUEFHQVRJT04QASJuChhDb2xsZWN0b3JFbmRwb2ludFZlcnNpb24SKQolREVQUkVDQVRFRF9BTkRfVU5BVkFJTEFCTEVfRE9fTk9UX1VTRRAAEg0KCUhUVFBfSlNPThABEg4KCkhUVFBfUFJPVE8QAhIICgRHUlBDEANiBnByb3RvMw", [file_envoy_config_core_v3_http_service, file_google_protobuf_wrappers], {"name":"envoy/config/trace/v3/zipkin","package":"envoy.config.trace.v3","messages":[["ZipkinConfig",[],["TraceContextOption","CollectorEndpointVersion"]]]});
 
 /**
  * Describes the message envoy.config.trace.v3.ZipkinConfig.
@@ -29,8 +29,7 @@ export const ZipkinConfig_TraceContextOptionSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.config.trace.v3.ZipkinConfig.TraceContextOption
  */
-export const ZipkinConfig_TraceContextOption = /*@__PURE__*/
-  tsEnum(ZipkinConfig_TraceContextOptionSchema);
+export const ZipkinConfig_TraceContextOption = {"0":"USE_B3","1":"USE_B3_WITH_W3C_PROPAGATION","USE_B3":0,"USE_B3_WITH_W3C_PROPAGATION":1};
 
 /**
  * Describes the enum envoy.config.trace.v3.ZipkinConfig.CollectorEndpointVersion.
@@ -41,6 +40,5 @@ export const ZipkinConfig_CollectorEndpointVersionSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.config.trace.v3.ZipkinConfig.CollectorEndpointVersion
  */
-export const ZipkinConfig_CollectorEndpointVersion = /*@__PURE__*/
-  tsEnum(ZipkinConfig_CollectorEndpointVersionSchema);
+export const ZipkinConfig_CollectorEndpointVersion = {"0":"DEPRECATED_AND_UNAVAILABLE_DO_NOT_USE","1":"HTTP_JSON","2":"HTTP_PROTO","3":"GRPC","DEPRECATED_AND_UNAVAILABLE_DO_NOT_USE":0,"HTTP_JSON":1,"HTTP_PROTO":2,"GRPC":3};
 

@@ -2,7 +2,7 @@
 // @generated from file envoy/service/ratelimit/v3/rls.proto (package envoy.service.ratelimit.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "../../../config/core/v3/base_pb.js";
 import { file_envoy_extensions_common_ratelimit_v3_ratelimit } from "../../../extensions/common/ratelimit/v3/ratelimit_pb.js";
@@ -12,7 +12,7 @@ import { file_google_protobuf_duration, file_google_protobuf_struct, file_google
  * Describes the file envoy/service/ratelimit/v3/rls.proto.
  */
 export const file_envoy_service_ratelimit_v3_rls = /*@__PURE__*/
-  fileDesc("CiRlbnZveS9zZXJ2aWNlL3JhdGVsaW1pdC92My9ybHMucHJvdG8SGmVudm95LnNlcnZpY2UucmF0ZWxpbWl0LnYzIocBChBSYXRlTGltaXRSZXF1ZXN0Eg4KBmRvbWFpbhgBIAEoCRJOCgtkZXNjcmlwdG9ycxgCIAMoCzI5LmVudm95LmV4dGVuc2lvbnMuY29tbW9uLnJhdGVsaW1pdC52My5SYXRlTGltaXREZXNjcmlwdG9yEhMKC2hpdHNfYWRkZW5kGAMgASgNIroHChFSYXRlTGltaXRSZXNwb25zZRJICgxvdmVyYWxsX2NvZGUYASABKA4yMi5lbnZveS5zZXJ2aWNlLnJhdGVsaW1pdC52My5SYXRlTGltaXRSZXNwb25zZS5Db2RlElAKCHN0YXR1c2VzGAIgAygLMj4uZW52b3kuc2VydmljZS5yYXRlbGltaXQudjMuUmF0ZUxpbWl0UmVzcG9uc2UuRGVzY3JpcHRvclN0YXR1cxJCChdyZXNwb25zZV9oZWFkZXJzX3RvX2FkZBgDIAMoCzIhLmVudm95LmNvbmZpZy5jb3JlLnYzLkhlYWRlclZhbHVlEkEKFnJlcXVlc3RfaGVhZGVyc190b19hZGQYBCADKAsyIS5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZRIQCghyYXdfYm9keRgFIAEoDBIxChBkeW5hbWljX21ldGFkYXRhGAYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBqWAgoJUmF0ZUxpbWl0EgwKBG5hbWUYAyABKAkSGQoRcmVxdWVzdHNfcGVyX3VuaXQYASABKA0SSgoEdW5pdBgCIAEoDjI8LmVudm95LnNlcnZpY2UucmF0ZWxpbWl0LnYzLlJhdGVMaW1pdFJlc3BvbnNlLlJhdGVMaW1pdC5Vbml0EjUKD3VuaXRfbXVsdGlwbGllchgEIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZSJdCgRVbml0EgsKB1VOS05PV04QABIKCgZTRUNPTkQQARIKCgZNSU5VVEUQAhIICgRIT1VSEAMSBwoDREFZEAQSCAoEV0VFSxAHEgkKBU1PTlRIEAUSCAoEWUVBUhAGGvYBChBEZXNjcmlwdG9yU3RhdHVzEkAKBGNvZGUYASABKA4yMi5lbnZveS5zZXJ2aWNlLnJhdGVsaW1pdC52My5SYXRlTGltaXRSZXNwb25zZS5Db2RlEk4KDWN1cnJlbnRfbGltaXQYAiABKAsyNy5lbnZveS5zZXJ2aWNlLnJhdGVsaW1pdC52My5SYXRlTGltaXRSZXNwb25zZS5SYXRlTGltaXQSFwoPbGltaXRfcmVtYWluaW5nGAMgASgNEjcKFGR1cmF0aW9uX3VudGlsX3Jlc2V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIisKBENvZGUSCwoHVU5LTk9XThAAEgYKAk9LEAESDgoKT1ZFUl9MSU1JVBACYgZwcm90bzM", [file_envoy_config_core_v3_base, file_envoy_extensions_common_ratelimit_v3_ratelimit, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_google_protobuf_wrappers]);
+  fileDesc("CiRlbnZveS9zZXJ2aWNlL3JhdGVsaW1pdC92My9ybHMucHJvdG8SGmVudm95LnNlcnZpY2UucmF0ZWxpbWl0LnYzIocBChBSYXRlTGltaXRSZXF1ZXN0Eg4KBmRvbWFpbhgBIAEoCRJOCgtkZXNjcmlwdG9ycxgCIAMoCzI5LmVudm95LmV4dGVuc2lvbnMuY29tbW9uLnJhdGVsaW1pdC52My5SYXRlTGltaXREZXNjcmlwdG9yEhMKC2hpdHNfYWRkZW5kGAMgASgNIroHChFSYXRlTGltaXRSZXNwb25zZRJICgxvdmVyYWxsX2NvZGUYASABKA4yMi5lbnZveS5zZXJ2aWNlLnJhdGVsaW1pdC52My5SYXRlTGltaXRSZXNwb25zZS5Db2RlElAKCHN0YXR1c2VzGAIgAygLMj4uZW52b3kuc2VydmljZS5yYXRlbGltaXQudjMuUmF0ZUxpbWl0UmVzcG9uc2UuRGVzY3JpcHRvclN0YXR1cxJCChdyZXNwb25zZV9oZWFkZXJzX3RvX2FkZBgDIAMoCzIhLmVudm95LmNvbmZpZy5jb3JlLnYzLkhlYWRlclZhbHVlEkEKFnJlcXVlc3RfaGVhZGVyc190b19hZGQYBCADKAsyIS5lbnZveS5jb25maWcuY29yZS52My5IZWFkZXJWYWx1ZRIQCghyYXdfYm9keRgFIAEoDBIxChBkeW5hbWljX21ldGFkYXRhGAYgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBqWAgoJUmF0ZUxpbWl0EgwKBG5hbWUYAyABKAkSGQoRcmVxdWVzdHNfcGVyX3VuaXQYASABKA0SSgoEdW5pdBgCIAEoDjI8LmVudm95LnNlcnZpY2UucmF0ZWxpbWl0LnYzLlJhdGVMaW1pdFJlc3BvbnNlLlJhdGVMaW1pdC5Vbml0EjUKD3VuaXRfbXVsdGlwbGllchgEIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZSJdCgRVbml0EgsKB1VOS05PV04QABIKCgZTRUNPTkQQARIKCgZNSU5VVEUQAhIICgRIT1VSEAMSBwoDREFZEAQSCAoEV0VFSxAHEgkKBU1PTlRIEAUSCAoEWUVBUhAGGvYBChBEZXNjcmlwdG9yU3RhdHVzEkAKBGNvZGUYASABKA4yMi5lbnZveS5zZXJ2aWNlLnJhdGVsaW1pdC52My5SYXRlTGltaXRSZXNwb25zZS5Db2RlEk4KDWN1cnJlbnRfbGltaXQYAiABKAsyNy5lbnZveS5zZXJ2aWNlLnJhdGVsaW1pdC52My5SYXRlTGltaXRSZXNwb25zZS5SYXRlTGltaXQSFwoPbGltaXRfcmVtYWluaW5nGAMgASgNEjcKFGR1cmF0aW9uX3VudGlsX3Jlc2V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIisKBENvZGUSCwoHVU5LTk9XThAAEgYKAk9LEAESDgoKT1ZFUl9MSU1JVBACYgZwcm90bzM", [file_envoy_config_core_v3_base, file_envoy_extensions_common_ratelimit_v3_ratelimit, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_google_protobuf_wrappers], {"name":"envoy/service/ratelimit/v3/rls","package":"envoy.service.ratelimit.v3","messages":[["RateLimitRequest"],["RateLimitResponse",[["RateLimit",[],["Unit"]],["DescriptorStatus"]],["Code"]]]});
 
 /**
  * Describes the message envoy.service.ratelimit.v3.RateLimitRequest.
@@ -44,8 +44,7 @@ export const RateLimitResponse_RateLimit_UnitSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.service.ratelimit.v3.RateLimitResponse.RateLimit.Unit
  */
-export const RateLimitResponse_RateLimit_Unit = /*@__PURE__*/
-  tsEnum(RateLimitResponse_RateLimit_UnitSchema);
+export const RateLimitResponse_RateLimit_Unit = {"0":"UNKNOWN","1":"SECOND","2":"MINUTE","3":"HOUR","4":"DAY","5":"MONTH","6":"YEAR","7":"WEEK","UNKNOWN":0,"SECOND":1,"MINUTE":2,"HOUR":3,"DAY":4,"WEEK":7,"MONTH":5,"YEAR":6};
 
 /**
  * Describes the message envoy.service.ratelimit.v3.RateLimitResponse.DescriptorStatus.
@@ -63,6 +62,5 @@ export const RateLimitResponse_CodeSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.service.ratelimit.v3.RateLimitResponse.Code
  */
-export const RateLimitResponse_Code = /*@__PURE__*/
-  tsEnum(RateLimitResponse_CodeSchema);
+export const RateLimitResponse_Code = {"0":"UNKNOWN","1":"OK","2":"OVER_LIMIT","UNKNOWN":0,"OK":1,"OVER_LIMIT":2};
 

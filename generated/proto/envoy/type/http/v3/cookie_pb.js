@@ -10,7 +10,7 @@ import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/type/http/v3/cookie.proto.
  */
 export const file_envoy_type_http_v3_cookie = /*@__PURE__*/
-  fileDesc("Ch9lbnZveS90eXBlL2h0dHAvdjMvY29va2llLnByb3RvEhJlbnZveS50eXBlLmh0dHAudjMihQEKBkNvb2tpZRIMCgRuYW1lGAEgASgJEiYKA3R0bBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRwYXRoGAMgASgJEjcKCmF0dHJpYnV0ZXMYBCADKAsyIy5lbnZveS50eXBlLmh0dHAudjMuQ29va2llQXR0cmlidXRlIi4KD0Nvb2tpZUF0dHJpYnV0ZRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJYgZwcm90bzM", [file_google_protobuf_duration]);
+  fileDesc("Ch9lbnZveS90eXBlL2h0dHAvdjMvY29va2llLnByb3RvEhJlbnZveS50eXBlLmh0dHAudjMihQEKBkNvb2tpZRIMCgRuYW1lGAEgASgJEiYKA3R0bBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIMCgRwYXRoGAMgASgJEjcKCmF0dHJpYnV0ZXMYBCADKAsyIy5lbnZveS50eXBlLmh0dHAudjMuQ29va2llQXR0cmlidXRlIi4KD0Nvb2tpZUF0dHJpYnV0ZRIMCgRuYW1lGAEgASgJEg0KBXZhbHVlGAIgASgJYgZwcm90bzM", [file_google_protobuf_duration], {"name":"envoy/type/http/v3/cookie","package":"envoy.type.http.v3","messages":[["Cookie"],["CookieAttribute"]]});
 
 /**
  * Describes the message envoy.type.http.v3.Cookie.

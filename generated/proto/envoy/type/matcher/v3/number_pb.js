@@ -9,5 +9,5 @@ import { file_envoy_type_v3_range } from "../../v3/range_pb.js";
  * Describes the file envoy/type/matcher/v3/number.proto.
  */
 export const file_envoy_type_matcher_v3_number = /*@__PURE__*/
-  fileDesc("CiJlbnZveS90eXBlL21hdGNoZXIvdjMvbnVtYmVyLnByb3RvEhVlbnZveS50eXBlLm1hdGNoZXIudjNiBnByb3RvMw", [file_envoy_type_v3_range]);
+  fileDesc("CiJlbnZveS90eXBlL21hdGNoZXIvdjMvbnVtYmVyLnByb3RvEhVlbnZveS50eXBlLm1hdGNoZXIudjNiBnByb3RvMw", [file_envoy_type_v3_range], {"name":"envoy/type/matcher/v3/number","package":"envoy.type.matcher.v3"});
 

@@ -10,7 +10,7 @@ import { file_envoy_type_matcher_v3_string } from "./string_pb.js";
  * Describes the file envoy/type/matcher/v3/path.proto.
  */
 export const file_envoy_type_matcher_v3_path = /*@__PURE__*/
-  fileDesc("CiBlbnZveS90eXBlL21hdGNoZXIvdjMvcGF0aC5wcm90bxIVZW52b3kudHlwZS5tYXRjaGVyLnYzIksKC1BhdGhNYXRjaGVyEjQKBHBhdGgYASABKAsyJC5lbnZveS50eXBlLm1hdGNoZXIudjMuU3RyaW5nTWF0Y2hlckgAQgYKBHJ1bGViBnByb3RvMw", [file_envoy_type_matcher_v3_string]);
+  fileDesc("CiBlbnZveS90eXBlL21hdGNoZXIvdjMvcGF0aC5wcm90bxIVZW52b3kudHlwZS5tYXRjaGVyLnYzIksKC1BhdGhNYXRjaGVyEjQKBHBhdGgYASABKAsyJC5lbnZveS50eXBlLm1hdGNoZXIudjMuU3RyaW5nTWF0Y2hlckgAQgYKBHJ1bGViBnByb3RvMw", [file_envoy_type_matcher_v3_string], {"name":"envoy/type/matcher/v3/path","package":"envoy.type.matcher.v3","messages":[["PathMatcher"]]});
 
 /**
  * Describes the message envoy.type.matcher.v3.PathMatcher.

@@ -2,7 +2,7 @@
 // @generated from file envoy/type/tracing/v3/custom_tag.proto (package envoy.type.tracing.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../file-description.js";
 import { file_envoy_type_metadata_v3_metadata } from "../../metadata/v3/metadata_pb.js";
 
@@ -10,7 +10,7 @@ import { file_envoy_type_metadata_v3_metadata } from "../../metadata/v3/metadata
  * Describes the file envoy/type/tracing/v3/custom_tag.proto.
  */
 export const file_envoy_type_tracing_v3_custom_tag = /*@__PURE__*/
-  fileDesc("CiZlbnZveS90eXBlL3RyYWNpbmcvdjMvY3VzdG9tX3RhZy5wcm90bxIVZW52b3kudHlwZS50cmFjaW5nLnYzIs4FCglDdXN0b21UYWcSCwoDdGFnGAEgASgJEjsKB2xpdGVyYWwYAiABKAsyKC5lbnZveS50eXBlLnRyYWNpbmcudjMuQ3VzdG9tVGFnLkxpdGVyYWxIABJDCgtlbnZpcm9ubWVudBgDIAEoCzIsLmVudm95LnR5cGUudHJhY2luZy52My5DdXN0b21UYWcuRW52aXJvbm1lbnRIABJBCg5yZXF1ZXN0X2hlYWRlchgEIAEoCzInLmVudm95LnR5cGUudHJhY2luZy52My5DdXN0b21UYWcuSGVhZGVySAASPQoIbWV0YWRhdGEYBSABKAsyKS5lbnZveS50eXBlLnRyYWNpbmcudjMuQ3VzdG9tVGFnLk1ldGFkYXRhSAASDwoFdmFsdWUYBiABKAlIABI+Cgp2YWx1ZV90eXBlGAcgASgOMiouZW52b3kudHlwZS50cmFjaW5nLnYzLkN1c3RvbVRhZy5WYWx1ZVR5cGUaGAoHTGl0ZXJhbBINCgV2YWx1ZRgBIAEoCRoyCgtFbnZpcm9ubWVudBIMCgRuYW1lGAEgASgJEhUKDWRlZmF1bHRfdmFsdWUYAiABKAkaLQoGSGVhZGVyEgwKBG5hbWUYASABKAkSFQoNZGVmYXVsdF92YWx1ZRgCIAEoCRqQAQoITWV0YWRhdGESMgoEa2luZBgBIAEoCzIkLmVudm95LnR5cGUubWV0YWRhdGEudjMuTWV0YWRhdGFLaW5kEjkKDG1ldGFkYXRhX2tleRgCIAEoCzIjLmVudm95LnR5cGUubWV0YWRhdGEudjMuTWV0YWRhdGFLZXkSFQoNZGVmYXVsdF92YWx1ZRgDIAEoCSJHCglWYWx1ZVR5cGUSDwoLVU5TUEVDSUZJRUQQABIKCgZTVFJJTkcQARIHCgNJTlQQAhIKCgZET1VCTEUQAxIICgRCT09MEARCBgoEdHlwZWIGcHJvdG8z", [file_envoy_type_metadata_v3_metadata]);
+  fileDesc("CiZlbnZveS90eXBlL3RyYWNpbmcvdjMvY3VzdG9tX3RhZy5wcm90bxIVZW52b3kudHlwZS50cmFjaW5nLnYzIs4FCglDdXN0b21UYWcSCwoDdGFnGAEgASgJEjsKB2xpdGVyYWwYAiABKAsyKC5lbnZveS50eXBlLnRyYWNpbmcudjMuQ3VzdG9tVGFnLkxpdGVyYWxIABJDCgtlbnZpcm9ubWVudBgDIAEoCzIsLmVudm95LnR5cGUudHJhY2luZy52My5DdXN0b21UYWcuRW52aXJvbm1lbnRIABJBCg5yZXF1ZXN0X2hlYWRlchgEIAEoCzInLmVudm95LnR5cGUudHJhY2luZy52My5DdXN0b21UYWcuSGVhZGVySAASPQoIbWV0YWRhdGEYBSABKAsyKS5lbnZveS50eXBlLnRyYWNpbmcudjMuQ3VzdG9tVGFnLk1ldGFkYXRhSAASDwoFdmFsdWUYBiABKAlIABI+Cgp2YWx1ZV90eXBlGAcgASgOMiouZW52b3kudHlwZS50cmFjaW5nLnYzLkN1c3RvbVRhZy5WYWx1ZVR5cGUaGAoHTGl0ZXJhbBINCgV2YWx1ZRgBIAEoCRoyCgtFbnZpcm9ubWVudBIMCgRuYW1lGAEgASgJEhUKDWRlZmF1bHRfdmFsdWUYAiABKAkaLQoGSGVhZGVyEgwKBG5hbWUYASABKAkSFQoNZGVmYXVsdF92YWx1ZRgCIAEoCRqQAQoITWV0YWRhdGESMgoEa2luZBgBIAEoCzIkLmVudm95LnR5cGUubWV0YWRhdGEudjMuTWV0YWRhdGFLaW5kEjkKDG1ldGFkYXRhX2tleRgCIAEoCzIjLmVudm95LnR5cGUubWV0YWRhdGEudjMuTWV0YWRhdGFLZXkSFQoNZGVmYXVsdF92YWx1ZRgDIAEoCSJHCglWYWx1ZVR5cGUSDwoLVU5TUEVDSUZJRUQQABIKCgZTVFJJTkcQARIHCgNJTlQQAhIKCgZET1VCTEUQAxIICgRCT09MEARCBgoEdHlwZWIGcHJvdG8z", [file_envoy_type_metadata_v3_metadata], {"name":"envoy/type/tracing/v3/custom_tag","package":"envoy.type.tracing.v3","messages":[["CustomTag",[["Literal"],["Environment"],["Header"],["Metadata"]],["ValueType"]]]});
 
 /**
  * Describes the message envoy.type.tracing.v3.CustomTag.
@@ -56,6 +56,5 @@ export const CustomTag_ValueTypeSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.type.tracing.v3.CustomTag.ValueType
  */
-export const CustomTag_ValueType = /*@__PURE__*/
-  tsEnum(CustomTag_ValueTypeSchema);
+export const CustomTag_ValueType = {"0":"UNSPECIFIED","1":"STRING","2":"INT","3":"DOUBLE","4":"BOOL","UNSPECIFIED":0,"STRING":1,"INT":2,"DOUBLE":3,"BOOL":4};
 

@@ -9,7 +9,7 @@ import { fileDesc } from "../../../../file-description.js";
  * Describes the file istio/networking/nds/v1/name-table.proto.
  */
 export const file_istio_networking_nds_v1_name_table = /*@__PURE__*/
-  fileDesc("Cihpc3Rpby9uZXR3b3JraW5nL25kcy92MS9uYW1lLXRhYmxlLnByb3RvEhdpc3Rpby5uZXR3b3JraW5nLm5kcy52MSKIAgoJTmFtZVRhYmxlEjwKBXRhYmxlGAEgAygLMi0uaXN0aW8ubmV0d29ya2luZy5uZHMudjEuTmFtZVRhYmxlLlRhYmxlRW50cnkaYgoITmFtZUluZm8SCwoDaXBzGAEgAygJEhAKCHJlZ2lzdHJ5GAIgASgJEhEKCXNob3J0bmFtZRgDIAEoCRIRCgluYW1lc3BhY2UYBCABKAkSEQoJYWx0X2hvc3RzGAUgAygJGlkKClRhYmxlRW50cnkSCwoDa2V5GAEgASgJEjoKBXZhbHVlGAIgASgLMisuaXN0aW8ubmV0d29ya2luZy5uZHMudjEuTmFtZVRhYmxlLk5hbWVJbmZvOgI4AWIGcHJvdG8z");
+  fileDesc("Cihpc3Rpby9uZXR3b3JraW5nL25kcy92MS9uYW1lLXRhYmxlLnByb3RvEhdpc3Rpby5uZXR3b3JraW5nLm5kcy52MSKIAgoJTmFtZVRhYmxlEjwKBXRhYmxlGAEgAygLMi0uaXN0aW8ubmV0d29ya2luZy5uZHMudjEuTmFtZVRhYmxlLlRhYmxlRW50cnkaYgoITmFtZUluZm8SCwoDaXBzGAEgAygJEhAKCHJlZ2lzdHJ5GAIgASgJEhEKCXNob3J0bmFtZRgDIAEoCRIRCgluYW1lc3BhY2UYBCABKAkSEQoJYWx0X2hvc3RzGAUgAygJGlkKClRhYmxlRW50cnkSCwoDa2V5GAEgASgJEjoKBXZhbHVlGAIgASgLMisuaXN0aW8ubmV0d29ya2luZy5uZHMudjEuTmFtZVRhYmxlLk5hbWVJbmZvOgI4AWIGcHJvdG8z", [], {"name":"istio/networking/nds/v1/name-table","package":"istio.networking.nds.v1","messages":[["NameTable",[["NameInfo"]]]]});
 
 /**
  * Describes the message istio.networking.nds.v1.NameTable.

@@ -11,7 +11,7 @@ import { file_xds_type_matcher_v3_matcher } from "./matcher_pb.js";
  * Describes the file xds/type/matcher/v3/ip.proto.
  */
 export const file_xds_type_matcher_v3_ip = /*@__PURE__*/
-  fileDesc("Chx4ZHMvdHlwZS9tYXRjaGVyL3YzL2lwLnByb3RvEhN4ZHMudHlwZS5tYXRjaGVyLnYzItgBCglJUE1hdGNoZXISRQoOcmFuZ2VfbWF0Y2hlcnMYASADKAsyLS54ZHMudHlwZS5tYXRjaGVyLnYzLklQTWF0Y2hlci5JUFJhbmdlTWF0Y2hlchqDAQoOSVBSYW5nZU1hdGNoZXISJgoGcmFuZ2VzGAEgAygLMhYueGRzLmNvcmUudjMuQ2lkclJhbmdlEjYKCG9uX21hdGNoGAIgASgLMiQueGRzLnR5cGUubWF0Y2hlci52My5NYXRjaGVyLk9uTWF0Y2gSEQoJZXhjbHVzaXZlGAMgASgIYgZwcm90bzM", [file_xds_core_v3_cidr, file_xds_type_matcher_v3_matcher]);
+  fileDesc("Chx4ZHMvdHlwZS9tYXRjaGVyL3YzL2lwLnByb3RvEhN4ZHMudHlwZS5tYXRjaGVyLnYzItgBCglJUE1hdGNoZXISRQoOcmFuZ2VfbWF0Y2hlcnMYASADKAsyLS54ZHMudHlwZS5tYXRjaGVyLnYzLklQTWF0Y2hlci5JUFJhbmdlTWF0Y2hlchqDAQoOSVBSYW5nZU1hdGNoZXISJgoGcmFuZ2VzGAEgAygLMhYueGRzLmNvcmUudjMuQ2lkclJhbmdlEjYKCG9uX21hdGNoGAIgASgLMiQueGRzLnR5cGUubWF0Y2hlci52My5NYXRjaGVyLk9uTWF0Y2gSEQoJZXhjbHVzaXZlGAMgASgIYgZwcm90bzM", [file_xds_core_v3_cidr, file_xds_type_matcher_v3_matcher], {"name":"xds/type/matcher/v3/ip","package":"xds.type.matcher.v3","messages":[["IPMatcher",[["IPRangeMatcher"]]]]});
 
 /**
  * Describes the message xds.type.matcher.v3.IPMatcher.

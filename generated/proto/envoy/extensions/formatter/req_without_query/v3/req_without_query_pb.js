@@ -9,7 +9,7 @@ import { fileDesc } from "../../../../../file-description.js";
  * Describes the file envoy/extensions/formatter/req_without_query/v3/req_without_query.proto.
  */
 export const file_envoy_extensions_formatter_req_without_query_v3_req_without_query = /*@__PURE__*/
-  fileDesc("CkdlbnZveS9leHRlbnNpb25zL2Zvcm1hdHRlci9yZXFfd2l0aG91dF9xdWVyeS92My9yZXFfd2l0aG91dF9xdWVyeS5wcm90bxIvZW52b3kuZXh0ZW5zaW9ucy5mb3JtYXR0ZXIucmVxX3dpdGhvdXRfcXVlcnkudjMiEQoPUmVxV2l0aG91dFF1ZXJ5YgZwcm90bzM");
+  fileDesc("CkdlbnZveS9leHRlbnNpb25zL2Zvcm1hdHRlci9yZXFfd2l0aG91dF9xdWVyeS92My9yZXFfd2l0aG91dF9xdWVyeS5wcm90bxIvZW52b3kuZXh0ZW5zaW9ucy5mb3JtYXR0ZXIucmVxX3dpdGhvdXRfcXVlcnkudjMiEQoPUmVxV2l0aG91dFF1ZXJ5YgZwcm90bzM", [], {"name":"envoy/extensions/formatter/req_without_query/v3/req_without_query","package":"envoy.extensions.formatter.req_without_query.v3","messages":[["ReqWithoutQuery"]]});
 
 /**
  * Describes the message envoy.extensions.formatter.req_without_query.v3.ReqWithoutQuery.

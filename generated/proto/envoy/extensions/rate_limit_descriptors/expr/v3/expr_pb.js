@@ -10,7 +10,7 @@ import { file_google_api_expr_v1alpha1_syntax } from "../../../../../google/api/
  * Describes the file envoy/extensions/rate_limit_descriptors/expr/v3/expr.proto.
  */
 export const file_envoy_extensions_rate_limit_descriptors_expr_v3_expr = /*@__PURE__*/
-  fileDesc("CjplbnZveS9leHRlbnNpb25zL3JhdGVfbGltaXRfZGVzY3JpcHRvcnMvZXhwci92My9leHByLnByb3RvEi9lbnZveS5leHRlbnNpb25zLnJhdGVfbGltaXRfZGVzY3JpcHRvcnMuZXhwci52MyKPAQoKRGVzY3JpcHRvchIWCg5kZXNjcmlwdG9yX2tleRgBIAEoCRIVCg1za2lwX2lmX2Vycm9yGAIgASgIEg4KBHRleHQYAyABKAlIABIwCgZwYXJzZWQYBCABKAsyHi5nb29nbGUuYXBpLmV4cHIudjFhbHBoYTEuRXhwckgAQhAKDmV4cHJfc3BlY2lmaWVyYgZwcm90bzM", [file_google_api_expr_v1alpha1_syntax]);
+  fileDesc("CjplbnZveS9leHRlbnNpb25zL3JhdGVfbGltaXRfZGVzY3JpcHRvcnMvZXhwci92My9leHByLnByb3RvEi9lbnZveS5leHRlbnNpb25zLnJhdGVfbGltaXRfZGVzY3JpcHRvcnMuZXhwci52MyKPAQoKRGVzY3JpcHRvchIWCg5kZXNjcmlwdG9yX2tleRgBIAEoCRIVCg1za2lwX2lmX2Vycm9yGAIgASgIEg4KBHRleHQYAyABKAlIABIwCgZwYXJzZWQYBCABKAsyHi5nb29nbGUuYXBpLmV4cHIudjFhbHBoYTEuRXhwckgAQhAKDmV4cHJfc3BlY2lmaWVyYgZwcm90bzM", [file_google_api_expr_v1alpha1_syntax], {"name":"envoy/extensions/rate_limit_descriptors/expr/v3/expr","package":"envoy.extensions.rate_limit_descriptors.expr.v3","messages":[["Descriptor"]]});
 
 /**
  * Describes the message envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor.

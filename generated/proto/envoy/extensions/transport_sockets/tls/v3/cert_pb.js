@@ -11,5 +11,5 @@ import { file_envoy_extensions_transport_sockets_tls_v3_tls } from "./tls_pb.js"
  * Describes the file envoy/extensions/transport_sockets/tls/v3/cert.proto.
  */
 export const file_envoy_extensions_transport_sockets_tls_v3_cert = /*@__PURE__*/
-  fileDesc("CjRlbnZveS9leHRlbnNpb25zL3RyYW5zcG9ydF9zb2NrZXRzL3Rscy92My9jZXJ0LnByb3RvEillbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52M2IGcHJvdG8z", [file_envoy_extensions_transport_sockets_tls_v3_common, file_envoy_extensions_transport_sockets_tls_v3_secret, file_envoy_extensions_transport_sockets_tls_v3_tls]);
+  fileDesc("CjRlbnZveS9leHRlbnNpb25zL3RyYW5zcG9ydF9zb2NrZXRzL3Rscy92My9jZXJ0LnByb3RvEillbnZveS5leHRlbnNpb25zLnRyYW5zcG9ydF9zb2NrZXRzLnRscy52M2IGcHJvdG8z", [file_envoy_extensions_transport_sockets_tls_v3_common, file_envoy_extensions_transport_sockets_tls_v3_secret, file_envoy_extensions_transport_sockets_tls_v3_tls], {"name":"envoy/extensions/transport_sockets/tls/v3/cert","package":"envoy.extensions.transport_sockets.tls.v3"});
 

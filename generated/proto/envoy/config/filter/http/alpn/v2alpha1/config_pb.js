@@ -2,14 +2,14 @@
 // @generated from file envoy/config/filter/http/alpn/v2alpha1/config.proto (package istio.envoy.config.filter.http.alpn.v2alpha1, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/config/filter/http/alpn/v2alpha1/config.proto.
  */
 export const file_envoy_config_filter_http_alpn_v2alpha1_config = /*@__PURE__*/
-  fileDesc("CjNlbnZveS9jb25maWcvZmlsdGVyL2h0dHAvYWxwbi92MmFscGhhMS9jb25maWcucHJvdG8SLGlzdGlvLmVudm95LmNvbmZpZy5maWx0ZXIuaHR0cC5hbHBuLnYyYWxwaGExIqUCCgxGaWx0ZXJDb25maWcSXgoNYWxwbl9vdmVycmlkZRgBIAMoCzJHLmlzdGlvLmVudm95LmNvbmZpZy5maWx0ZXIuaHR0cC5hbHBuLnYyYWxwaGExLkZpbHRlckNvbmZpZy5BbHBuT3ZlcnJpZGUahQEKDEFscG5PdmVycmlkZRJeChF1cHN0cmVhbV9wcm90b2NvbBgBIAEoDjJDLmlzdGlvLmVudm95LmNvbmZpZy5maWx0ZXIuaHR0cC5hbHBuLnYyYWxwaGExLkZpbHRlckNvbmZpZy5Qcm90b2NvbBIVCg1hbHBuX292ZXJyaWRlGAIgAygJIi0KCFByb3RvY29sEgoKBkhUVFAxMBAAEgoKBkhUVFAxMRABEgkKBUhUVFAyEAJiBnByb3RvMw");
+  fileDesc("CjNlbnZveS9jb25maWcvZmlsdGVyL2h0dHAvYWxwbi92MmFscGhhMS9jb25maWcucHJvdG8SLGlzdGlvLmVudm95LmNvbmZpZy5maWx0ZXIuaHR0cC5hbHBuLnYyYWxwaGExIqUCCgxGaWx0ZXJDb25maWcSXgoNYWxwbl9vdmVycmlkZRgBIAMoCzJHLmlzdGlvLmVudm95LmNvbmZpZy5maWx0ZXIuaHR0cC5hbHBuLnYyYWxwaGExLkZpbHRlckNvbmZpZy5BbHBuT3ZlcnJpZGUahQEKDEFscG5PdmVycmlkZRJeChF1cHN0cmVhbV9wcm90b2NvbBgBIAEoDjJDLmlzdGlvLmVudm95LmNvbmZpZy5maWx0ZXIuaHR0cC5hbHBuLnYyYWxwaGExLkZpbHRlckNvbmZpZy5Qcm90b2NvbBIVCg1hbHBuX292ZXJyaWRlGAIgAygJIi0KCFByb3RvY29sEgoKBkhUVFAxMBAAEgoKBkhUVFAxMRABEgkKBUhUVFAyEAJiBnByb3RvMw", [], {"name":"envoy/config/filter/http/alpn/v2alpha1/config","package":"istio.envoy.config.filter.http.alpn.v2alpha1","messages":[["FilterConfig",[["AlpnOverride"]],["Protocol"]]]});
 
 /**
  * Describes the message istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig.
@@ -34,6 +34,5 @@ export const FilterConfig_ProtocolSchema = /*@__PURE__*/
 /**
  * @generated from enum istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig.Protocol
  */
-export const FilterConfig_Protocol = /*@__PURE__*/
-  tsEnum(FilterConfig_ProtocolSchema);
+export const FilterConfig_Protocol = {"0":"HTTP10","1":"HTTP11","2":"HTTP2","HTTP10":0,"HTTP11":1,"HTTP2":2};
 

@@ -2,7 +2,7 @@
 // @generated from file envoy/extensions/compression/brotli/compressor/v3/brotli.proto (package envoy.extensions.compression.brotli.compressor.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../../../file-description.js";
 import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 
@@ -10,7 +10,7 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/compression/brotli/compressor/v3/brotli.proto.
  */
 export const file_envoy_extensions_compression_brotli_compressor_v3_brotli = /*@__PURE__*/
-  fileDesc("Cj5lbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL2Jyb3RsaS9jb21wcmVzc29yL3YzL2Jyb3RsaS5wcm90bxIxZW52b3kuZXh0ZW5zaW9ucy5jb21wcmVzc2lvbi5icm90bGkuY29tcHJlc3Nvci52MyKYAwoGQnJvdGxpEi0KB3F1YWxpdHkYASABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSWwoMZW5jb2Rlcl9tb2RlGAIgASgOMkUuZW52b3kuZXh0ZW5zaW9ucy5jb21wcmVzc2lvbi5icm90bGkuY29tcHJlc3Nvci52My5Ccm90bGkuRW5jb2Rlck1vZGUSMQoLd2luZG93X2JpdHMYAyABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSNgoQaW5wdXRfYmxvY2tfYml0cxgEIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRIwCgpjaHVua19zaXplGAUgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEigKIGRpc2FibGVfbGl0ZXJhbF9jb250ZXh0X21vZGVsaW5nGAYgASgIIjsKC0VuY29kZXJNb2RlEgsKB0RFRkFVTFQQABILCgdHRU5FUklDEAESCAoEVEVYVBACEggKBEZPTlQQA2IGcHJvdG8z", [file_google_protobuf_wrappers]);
+  fileDesc("Cj5lbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL2Jyb3RsaS9jb21wcmVzc29yL3YzL2Jyb3RsaS5wcm90bxIxZW52b3kuZXh0ZW5zaW9ucy5jb21wcmVzc2lvbi5icm90bGkuY29tcHJlc3Nvci52MyKYAwoGQnJvdGxpEi0KB3F1YWxpdHkYASABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSWwoMZW5jb2Rlcl9tb2RlGAIgASgOMkUuZW52b3kuZXh0ZW5zaW9ucy5jb21wcmVzc2lvbi5icm90bGkuY29tcHJlc3Nvci52My5Ccm90bGkuRW5jb2Rlck1vZGUSMQoLd2luZG93X2JpdHMYAyABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSNgoQaW5wdXRfYmxvY2tfYml0cxgEIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRIwCgpjaHVua19zaXplGAUgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlEigKIGRpc2FibGVfbGl0ZXJhbF9jb250ZXh0X21vZGVsaW5nGAYgASgIIjsKC0VuY29kZXJNb2RlEgsKB0RFRkFVTFQQABILCgdHRU5FUklDEAESCAoEVEVYVBACEggKBEZPTlQQA2IGcHJvdG8z", [file_google_protobuf_wrappers], {"name":"envoy/extensions/compression/brotli/compressor/v3/brotli","package":"envoy.extensions.compression.brotli.compressor.v3","messages":[["Brotli",[],["EncoderMode"]]]});
 
 /**
  * Describes the message envoy.extensions.compression.brotli.compressor.v3.Brotli.
@@ -28,6 +28,5 @@ export const Brotli_EncoderModeSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.extensions.compression.brotli.compressor.v3.Brotli.EncoderMode
  */
-export const Brotli_EncoderMode = /*@__PURE__*/
-  tsEnum(Brotli_EncoderModeSchema);
+export const Brotli_EncoderMode = {"0":"DEFAULT","1":"GENERIC","2":"TEXT","3":"FONT","DEFAULT":0,"GENERIC":1,"TEXT":2,"FONT":3};
 

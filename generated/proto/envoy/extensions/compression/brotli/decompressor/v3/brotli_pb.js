@@ -10,7 +10,7 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/compression/brotli/decompressor/v3/brotli.proto.
  */
 export const file_envoy_extensions_compression_brotli_decompressor_v3_brotli = /*@__PURE__*/
-  fileDesc("CkBlbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL2Jyb3RsaS9kZWNvbXByZXNzb3IvdjMvYnJvdGxpLnByb3RvEjNlbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLmJyb3RsaS5kZWNvbXByZXNzb3IudjMiZAoGQnJvdGxpEigKIGRpc2FibGVfcmluZ19idWZmZXJfcmVhbGxvY2F0aW9uGAEgASgIEjAKCmNodW5rX3NpemUYAiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWViBnByb3RvMw", [file_google_protobuf_wrappers]);
+  fileDesc("CkBlbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL2Jyb3RsaS9kZWNvbXByZXNzb3IvdjMvYnJvdGxpLnByb3RvEjNlbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLmJyb3RsaS5kZWNvbXByZXNzb3IudjMiZAoGQnJvdGxpEigKIGRpc2FibGVfcmluZ19idWZmZXJfcmVhbGxvY2F0aW9uGAEgASgIEjAKCmNodW5rX3NpemUYAiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWViBnByb3RvMw", [file_google_protobuf_wrappers], {"name":"envoy/extensions/compression/brotli/decompressor/v3/brotli","package":"envoy.extensions.compression.brotli.decompressor.v3","messages":[["Brotli"]]});
 
 /**
  * Describes the message envoy.extensions.compression.brotli.decompressor.v3.Brotli.

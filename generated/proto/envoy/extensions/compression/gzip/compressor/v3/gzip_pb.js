@@ -2,7 +2,7 @@
 // @generated from file envoy/extensions/compression/gzip/compressor/v3/gzip.proto (package envoy.extensions.compression.gzip.compressor.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../../../file-description.js";
 import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
 
@@ -10,7 +10,7 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/compression/gzip/compressor/v3/gzip.proto.
  */
 export const file_envoy_extensions_compression_gzip_compressor_v3_gzip = /*@__PURE__*/
-  fileDesc("CjplbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL2d6aXAvY29tcHJlc3Nvci92My9nemlwLnByb3RvEi9lbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLmd6aXAuY29tcHJlc3Nvci52MyKFBgoER3ppcBIyCgxtZW1vcnlfbGV2ZWwYASABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSYQoRY29tcHJlc3Npb25fbGV2ZWwYAiABKA4yRi5lbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLmd6aXAuY29tcHJlc3Nvci52My5HemlwLkNvbXByZXNzaW9uTGV2ZWwSZwoUY29tcHJlc3Npb25fc3RyYXRlZ3kYAyABKA4ySS5lbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLmd6aXAuY29tcHJlc3Nvci52My5HemlwLkNvbXByZXNzaW9uU3RyYXRlZ3kSMQoLd2luZG93X2JpdHMYBCABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSMAoKY2h1bmtfc2l6ZRgFIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZSJfChNDb21wcmVzc2lvblN0cmF0ZWd5EhQKEERFRkFVTFRfU1RSQVRFR1kQABIMCghGSUxURVJFRBABEhAKDEhVRkZNQU5fT05MWRACEgcKA1JMRRADEgkKBUZJWEVEEAQitgIKEENvbXByZXNzaW9uTGV2ZWwSFwoTREVGQVVMVF9DT01QUkVTU0lPThAAEg4KCkJFU1RfU1BFRUQQARIXChNDT01QUkVTU0lPTl9MRVZFTF8xEAESFwoTQ09NUFJFU1NJT05fTEVWRUxfMhACEhcKE0NPTVBSRVNTSU9OX0xFVkVMXzMQAxIXChNDT01QUkVTU0lPTl9MRVZFTF80EAQSFwoTQ09NUFJFU1NJT05fTEVWRUxfNRAFEhcKE0NPTVBSRVNTSU9OX0xFVkVMXzYQBhIXChNDT01QUkVTU0lPTl9MRVZFTF83EAcSFwoTQ09NUFJFU1NJT05fTEVWRUxfOBAIEhcKE0NPTVBSRVNTSU9OX0xFVkVMXzkQCRIUChBCRVNUX0NPTVBSRVNTSU9OEAkaAhABYgZwcm90bzM", [file_google_protobuf_wrappers]);
+  fileDesc("CjplbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL2d6aXAvY29tcHJlc3Nvci92My9nemlwLnByb3RvEi9lbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLmd6aXAuY29tcHJlc3Nvci52MyKFBgoER3ppcBIyCgxtZW1vcnlfbGV2ZWwYASABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSYQoRY29tcHJlc3Npb25fbGV2ZWwYAiABKA4yRi5lbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLmd6aXAuY29tcHJlc3Nvci52My5HemlwLkNvbXByZXNzaW9uTGV2ZWwSZwoUY29tcHJlc3Npb25fc3RyYXRlZ3kYAyABKA4ySS5lbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLmd6aXAuY29tcHJlc3Nvci52My5HemlwLkNvbXByZXNzaW9uU3RyYXRlZ3kSMQoLd2luZG93X2JpdHMYBCABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSMAoKY2h1bmtfc2l6ZRgFIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZSJfChNDb21wcmVzc2lvblN0cmF0ZWd5EhQKEERFRkFVTFRfU1RSQVRFR1kQABIMCghGSUxURVJFRBABEhAKDEhVRkZNQU5fT05MWRACEgcKA1JMRRADEgkKBUZJWEVEEAQitgIKEENvbXByZXNzaW9uTGV2ZWwSFwoTREVGQVVMVF9DT01QUkVTU0lPThAAEg4KCkJFU1RfU1BFRUQQARIXChNDT01QUkVTU0lPTl9MRVZFTF8xEAESFwoTQ09NUFJFU1NJT05fTEVWRUxfMhACEhcKE0NPTVBSRVNTSU9OX0xFVkVMXzMQAxIXChNDT01QUkVTU0lPTl9MRVZFTF80EAQSFwoTQ09NUFJFU1NJT05fTEVWRUxfNRAFEhcKE0NPTVBSRVNTSU9OX0xFVkVMXzYQBhIXChNDT01QUkVTU0lPTl9MRVZFTF83EAcSFwoTQ09NUFJFU1NJT05fTEVWRUxfOBAIEhcKE0NPTVBSRVNTSU9OX0xFVkVMXzkQCRIUChBCRVNUX0NPTVBSRVNTSU9OEAkaAhABYgZwcm90bzM", [file_google_protobuf_wrappers], {"name":"envoy/extensions/compression/gzip/compressor/v3/gzip","package":"envoy.extensions.compression.gzip.compressor.v3","messages":[["Gzip",[],["CompressionStrategy","CompressionLevel"]]]});
 
 /**
  * Describes the message envoy.extensions.compression.gzip.compressor.v3.Gzip.
@@ -28,8 +28,7 @@ export const Gzip_CompressionStrategySchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.extensions.compression.gzip.compressor.v3.Gzip.CompressionStrategy
  */
-export const Gzip_CompressionStrategy = /*@__PURE__*/
-  tsEnum(Gzip_CompressionStrategySchema);
+export const Gzip_CompressionStrategy = {"0":"DEFAULT_STRATEGY","1":"FILTERED","2":"HUFFMAN_ONLY","3":"RLE","4":"FIXED","DEFAULT_STRATEGY":0,"FILTERED":1,"HUFFMAN_ONLY":2,"RLE":3,"FIXED":4};
 
 /**
  * Describes the enum envoy.extensions.compression.gzip.compressor.v3.Gzip.CompressionLevel.
@@ -40,6 +39,5 @@ export const Gzip_CompressionLevelSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.extensions.compression.gzip.compressor.v3.Gzip.CompressionLevel
  */
-export const Gzip_CompressionLevel = /*@__PURE__*/
-  tsEnum(Gzip_CompressionLevelSchema);
+export const Gzip_CompressionLevel = {"0":"DEFAULT_COMPRESSION","1":"COMPRESSION_LEVEL_1","2":"COMPRESSION_LEVEL_2","3":"COMPRESSION_LEVEL_3","4":"COMPRESSION_LEVEL_4","5":"COMPRESSION_LEVEL_5","6":"COMPRESSION_LEVEL_6","7":"COMPRESSION_LEVEL_7","8":"COMPRESSION_LEVEL_8","9":"BEST_COMPRESSION","DEFAULT_COMPRESSION":0,"BEST_SPEED":1,"COMPRESSION_LEVEL_1":1,"COMPRESSION_LEVEL_2":2,"COMPRESSION_LEVEL_3":3,"COMPRESSION_LEVEL_4":4,"COMPRESSION_LEVEL_5":5,"COMPRESSION_LEVEL_6":6,"COMPRESSION_LEVEL_7":7,"COMPRESSION_LEVEL_8":8,"COMPRESSION_LEVEL_9":9,"BEST_COMPRESSION":9};
 

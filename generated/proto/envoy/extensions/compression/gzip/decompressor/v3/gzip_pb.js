@@ -10,7 +10,7 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/compression/gzip/decompressor/v3/gzip.proto.
  */
 export const file_envoy_extensions_compression_gzip_decompressor_v3_gzip = /*@__PURE__*/
-  fileDesc("CjxlbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL2d6aXAvZGVjb21wcmVzc29yL3YzL2d6aXAucHJvdG8SMWVudm95LmV4dGVuc2lvbnMuY29tcHJlc3Npb24uZ3ppcC5kZWNvbXByZXNzb3IudjMipAEKBEd6aXASMQoLd2luZG93X2JpdHMYASABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSMAoKY2h1bmtfc2l6ZRgCIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRI3ChFtYXhfaW5mbGF0ZV9yYXRpbxgDIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZWIGcHJvdG8z", [file_google_protobuf_wrappers]);
+  fileDesc("CjxlbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL2d6aXAvZGVjb21wcmVzc29yL3YzL2d6aXAucHJvdG8SMWVudm95LmV4dGVuc2lvbnMuY29tcHJlc3Npb24uZ3ppcC5kZWNvbXByZXNzb3IudjMipAEKBEd6aXASMQoLd2luZG93X2JpdHMYASABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUSMAoKY2h1bmtfc2l6ZRgCIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRI3ChFtYXhfaW5mbGF0ZV9yYXRpbxgDIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZWIGcHJvdG8z", [file_google_protobuf_wrappers], {"name":"envoy/extensions/compression/gzip/decompressor/v3/gzip","package":"envoy.extensions.compression.gzip.decompressor.v3","messages":[["Gzip"]]});
 
 /**
  * Describes the message envoy.extensions.compression.gzip.decompressor.v3.Gzip.

@@ -2,7 +2,7 @@
 // @generated from file envoy/extensions/compression/zstd/compressor/v3/zstd.proto (package envoy.extensions.compression.zstd.compressor.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_base } from "../../../../../config/core/v3/base_pb.js";
 import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
@@ -11,7 +11,7 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/compression/zstd/compressor/v3/zstd.proto.
  */
 export const file_envoy_extensions_compression_zstd_compressor_v3_zstd = /*@__PURE__*/
-  fileDesc("CjplbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL3pzdGQvY29tcHJlc3Nvci92My96c3RkLnByb3RvEi9lbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLnpzdGQuY29tcHJlc3Nvci52MyKVAwoEWnN0ZBI3ChFjb21wcmVzc2lvbl9sZXZlbBgBIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRIXCg9lbmFibGVfY2hlY2tzdW0YAiABKAgSUAoIc3RyYXRlZ3kYAyABKA4yPi5lbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLnpzdGQuY29tcHJlc3Nvci52My5ac3RkLlN0cmF0ZWd5EjQKCmRpY3Rpb25hcnkYBCABKAsyIC5lbnZveS5jb25maWcuY29yZS52My5EYXRhU291cmNlEjAKCmNodW5rX3NpemUYBSABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUigAEKCFN0cmF0ZWd5EgsKB0RFRkFVTFQQABIICgRGQVNUEAESCQoFREZBU1QQAhIKCgZHUkVFRFkQAxIICgRMQVpZEAQSCQoFTEFaWTIQBRILCgdCVExBWlkyEAYSCQoFQlRPUFQQBxILCgdCVFVMVFJBEAgSDAoIQlRVTFRSQTIQCWIGcHJvdG8z", [file_envoy_config_core_v3_base, file_google_protobuf_wrappers]);
+  fileDesc("CjplbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL3pzdGQvY29tcHJlc3Nvci92My96c3RkLnByb3RvEi9lbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLnpzdGQuY29tcHJlc3Nvci52MyKVAwoEWnN0ZBI3ChFjb21wcmVzc2lvbl9sZXZlbBgBIAEoCzIcLmdvb2dsZS5wcm90b2J1Zi5VSW50MzJWYWx1ZRIXCg9lbmFibGVfY2hlY2tzdW0YAiABKAgSUAoIc3RyYXRlZ3kYAyABKA4yPi5lbnZveS5leHRlbnNpb25zLmNvbXByZXNzaW9uLnpzdGQuY29tcHJlc3Nvci52My5ac3RkLlN0cmF0ZWd5EjQKCmRpY3Rpb25hcnkYBCABKAsyIC5lbnZveS5jb25maWcuY29yZS52My5EYXRhU291cmNlEjAKCmNodW5rX3NpemUYBSABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWUigAEKCFN0cmF0ZWd5EgsKB0RFRkFVTFQQABIICgRGQVNUEAESCQoFREZBU1QQAhIKCgZHUkVFRFkQAxIICgRMQVpZEAQSCQoFTEFaWTIQBRILCgdCVExBWlkyEAYSCQoFQlRPUFQQBxILCgdCVFVMVFJBEAgSDAoIQlRVTFRSQTIQCWIGcHJvdG8z", [file_envoy_config_core_v3_base, file_google_protobuf_wrappers], {"name":"envoy/extensions/compression/zstd/compressor/v3/zstd","package":"envoy.extensions.compression.zstd.compressor.v3","messages":[["Zstd",[],["Strategy"]]]});
 
 /**
  * Describes the message envoy.extensions.compression.zstd.compressor.v3.Zstd.
@@ -29,6 +29,5 @@ export const Zstd_StrategySchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.extensions.compression.zstd.compressor.v3.Zstd.Strategy
  */
-export const Zstd_Strategy = /*@__PURE__*/
-  tsEnum(Zstd_StrategySchema);
+export const Zstd_Strategy = {"0":"DEFAULT","1":"FAST","2":"DFAST","3":"GREEDY","4":"LAZY","5":"LAZY2","6":"BTLAZY2","7":"BTOPT","8":"BTULTRA","9":"BTULTRA2","DEFAULT":0,"FAST":1,"DFAST":2,"GREEDY":3,"LAZY":4,"LAZY2":5,"BTLAZY2":6,"BTOPT":7,"BTULTRA":8,"BTULTRA2":9};
 

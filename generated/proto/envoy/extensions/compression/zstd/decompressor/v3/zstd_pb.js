@@ -11,7 +11,7 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/compression/zstd/decompressor/v3/zstd.proto.
  */
 export const file_envoy_extensions_compression_zstd_decompressor_v3_zstd = /*@__PURE__*/
-  fileDesc("CjxlbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL3pzdGQvZGVjb21wcmVzc29yL3YzL3pzdGQucHJvdG8SMWVudm95LmV4dGVuc2lvbnMuY29tcHJlc3Npb24uenN0ZC5kZWNvbXByZXNzb3IudjMicAoEWnN0ZBI2CgxkaWN0aW9uYXJpZXMYASADKAsyIC5lbnZveS5jb25maWcuY29yZS52My5EYXRhU291cmNlEjAKCmNodW5rX3NpemUYAiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWViBnByb3RvMw", [file_envoy_config_core_v3_base, file_google_protobuf_wrappers]);
+  fileDesc("CjxlbnZveS9leHRlbnNpb25zL2NvbXByZXNzaW9uL3pzdGQvZGVjb21wcmVzc29yL3YzL3pzdGQucHJvdG8SMWVudm95LmV4dGVuc2lvbnMuY29tcHJlc3Npb24uenN0ZC5kZWNvbXByZXNzb3IudjMicAoEWnN0ZBI2CgxkaWN0aW9uYXJpZXMYASADKAsyIC5lbnZveS5jb25maWcuY29yZS52My5EYXRhU291cmNlEjAKCmNodW5rX3NpemUYAiABKAsyHC5nb29nbGUucHJvdG9idWYuVUludDMyVmFsdWViBnByb3RvMw", [file_envoy_config_core_v3_base, file_google_protobuf_wrappers], {"name":"envoy/extensions/compression/zstd/decompressor/v3/zstd","package":"envoy.extensions.compression.zstd.decompressor.v3","messages":[["Zstd"]]});
 
 /**
  * Describes the message envoy.extensions.compression.zstd.decompressor.v3.Zstd.

@@ -2,7 +2,7 @@
 // @generated from file envoy/extensions/filters/common/fault/v3/fault.proto (package envoy.extensions.filters.common.fault.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_type_v3_percent } from "../../../../../type/v3/percent_pb.js";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
@@ -11,7 +11,7 @@ import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/filters/common/fault/v3/fault.proto.
  */
 export const file_envoy_extensions_filters_common_fault_v3_fault = /*@__PURE__*/
-  fileDesc("CjRlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvY29tbW9uL2ZhdWx0L3YzL2ZhdWx0LnByb3RvEihlbnZveS5leHRlbnNpb25zLmZpbHRlcnMuY29tbW9uLmZhdWx0LnYzIqQCCgpGYXVsdERlbGF5EjAKC2ZpeGVkX2RlbGF5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASWAoMaGVhZGVyX2RlbGF5GAUgASgLMkAuZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmNvbW1vbi5mYXVsdC52My5GYXVsdERlbGF5LkhlYWRlckRlbGF5SAASNAoKcGVyY2VudGFnZRgEIAEoCzIgLmVudm95LnR5cGUudjMuRnJhY3Rpb25hbFBlcmNlbnQaDQoLSGVhZGVyRGVsYXkiGwoORmF1bHREZWxheVR5cGUSCQoFRklYRUQQAEIWChRmYXVsdF9kZWxheV9zZWNpZmllckoECAIQA0oECAEQAlIEdHlwZSJGCg5GYXVsdFJhdGVMaW1pdBI0CgpwZXJjZW50YWdlGAIgASgLMiAuZW52b3kudHlwZS52My5GcmFjdGlvbmFsUGVyY2VudGIGcHJvdG8z", [file_envoy_type_v3_percent, file_google_protobuf_duration]);
+  fileDesc("CjRlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvY29tbW9uL2ZhdWx0L3YzL2ZhdWx0LnByb3RvEihlbnZveS5leHRlbnNpb25zLmZpbHRlcnMuY29tbW9uLmZhdWx0LnYzIqQCCgpGYXVsdERlbGF5EjAKC2ZpeGVkX2RlbGF5GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uSAASWAoMaGVhZGVyX2RlbGF5GAUgASgLMkAuZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmNvbW1vbi5mYXVsdC52My5GYXVsdERlbGF5LkhlYWRlckRlbGF5SAASNAoKcGVyY2VudGFnZRgEIAEoCzIgLmVudm95LnR5cGUudjMuRnJhY3Rpb25hbFBlcmNlbnQaDQoLSGVhZGVyRGVsYXkiGwoORmF1bHREZWxheVR5cGUSCQoFRklYRUQQAEIWChRmYXVsdF9kZWxheV9zZWNpZmllckoECAIQA0oECAEQAlIEdHlwZSJGCg5GYXVsdFJhdGVMaW1pdBI0CgpwZXJjZW50YWdlGAIgASgLMiAuZW52b3kudHlwZS52My5GcmFjdGlvbmFsUGVyY2VudGIGcHJvdG8z", [file_envoy_type_v3_percent, file_google_protobuf_duration], {"name":"envoy/extensions/filters/common/fault/v3/fault","package":"envoy.extensions.filters.common.fault.v3","messages":[["FaultDelay",[["HeaderDelay"]],["FaultDelayType"]],["FaultRateLimit"]]});
 
 /**
  * Describes the message envoy.extensions.filters.common.fault.v3.FaultDelay.
@@ -36,8 +36,7 @@ export const FaultDelay_FaultDelayTypeSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.extensions.filters.common.fault.v3.FaultDelay.FaultDelayType
  */
-export const FaultDelay_FaultDelayType = /*@__PURE__*/
-  tsEnum(FaultDelay_FaultDelayTypeSchema);
+export const FaultDelay_FaultDelayType = {"0":"FIXED","FIXED":0};
 
 /**
  * Describes the message envoy.extensions.filters.common.fault.v3.FaultRateLimit.

@@ -2,7 +2,7 @@
 // @generated from file envoy/extensions/filters/common/set_filter_state/v3/value.proto (package envoy.extensions.filters.common.set_filter_state.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_substitution_format_string } from "../../../../../config/core/v3/substitution_format_string_pb.js";
 
@@ -10,7 +10,7 @@ import { file_envoy_config_core_v3_substitution_format_string } from "../../../.
  * Describes the file envoy/extensions/filters/common/set_filter_state/v3/value.proto.
  */
 export const file_envoy_extensions_filters_common_set_filter_state_v3_value = /*@__PURE__*/
-  fileDesc("Cj9lbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvY29tbW9uL3NldF9maWx0ZXJfc3RhdGUvdjMvdmFsdWUucHJvdG8SM2Vudm95LmV4dGVuc2lvbnMuZmlsdGVycy5jb21tb24uc2V0X2ZpbHRlcl9zdGF0ZS52MyLyAgoQRmlsdGVyU3RhdGVWYWx1ZRIUCgpvYmplY3Rfa2V5GAEgASgJSAASEwoLZmFjdG9yeV9rZXkYBiABKAkSRwoNZm9ybWF0X3N0cmluZxgCIAEoCzIuLmVudm95LmNvbmZpZy5jb3JlLnYzLlN1YnN0aXR1dGlvbkZvcm1hdFN0cmluZ0gBEhEKCXJlYWRfb25seRgDIAEoCBJ2ChRzaGFyZWRfd2l0aF91cHN0cmVhbRgEIAEoDjJYLmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5jb21tb24uc2V0X2ZpbHRlcl9zdGF0ZS52My5GaWx0ZXJTdGF0ZVZhbHVlLlNoYXJlZFdpdGhVcHN0cmVhbRIVCg1za2lwX2lmX2VtcHR5GAUgASgIIjgKElNoYXJlZFdpdGhVcHN0cmVhbRIICgROT05FEAASCAoET05DRRABEg4KClRSQU5TSVRJVkUQAkIFCgNrZXlCBwoFdmFsdWViBnByb3RvMw", [file_envoy_config_core_v3_substitution_format_string]);
+  fileDesc("Cj9lbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvY29tbW9uL3NldF9maWx0ZXJfc3RhdGUvdjMvdmFsdWUucHJvdG8SM2Vudm95LmV4dGVuc2lvbnMuZmlsdGVycy5jb21tb24uc2V0X2ZpbHRlcl9zdGF0ZS52MyLyAgoQRmlsdGVyU3RhdGVWYWx1ZRIUCgpvYmplY3Rfa2V5GAEgASgJSAASEwoLZmFjdG9yeV9rZXkYBiABKAkSRwoNZm9ybWF0X3N0cmluZxgCIAEoCzIuLmVudm95LmNvbmZpZy5jb3JlLnYzLlN1YnN0aXR1dGlvbkZvcm1hdFN0cmluZ0gBEhEKCXJlYWRfb25seRgDIAEoCBJ2ChRzaGFyZWRfd2l0aF91cHN0cmVhbRgEIAEoDjJYLmVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5jb21tb24uc2V0X2ZpbHRlcl9zdGF0ZS52My5GaWx0ZXJTdGF0ZVZhbHVlLlNoYXJlZFdpdGhVcHN0cmVhbRIVCg1za2lwX2lmX2VtcHR5GAUgASgIIjgKElNoYXJlZFdpdGhVcHN0cmVhbRIICgROT05FEAASCAoET05DRRABEg4KClRSQU5TSVRJVkUQAkIFCgNrZXlCBwoFdmFsdWViBnByb3RvMw", [file_envoy_config_core_v3_substitution_format_string], {"name":"envoy/extensions/filters/common/set_filter_state/v3/value","package":"envoy.extensions.filters.common.set_filter_state.v3","messages":[["FilterStateValue",[],["SharedWithUpstream"]]]});
 
 /**
  * Describes the message envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue.
@@ -28,6 +28,5 @@ export const FilterStateValue_SharedWithUpstreamSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.extensions.filters.common.set_filter_state.v3.FilterStateValue.SharedWithUpstream
  */
-export const FilterStateValue_SharedWithUpstream = /*@__PURE__*/
-  tsEnum(FilterStateValue_SharedWithUpstreamSchema);
+export const FilterStateValue_SharedWithUpstream = {"0":"NONE","1":"ONCE","2":"TRANSITIVE","NONE":0,"ONCE":1,"TRANSITIVE":2};
 

@@ -10,7 +10,7 @@ import { file_google_protobuf_wrappers } from "@bufbuild/protobuf/wkt";
  * Describes the file envoy/extensions/filters/http/buffer/v3/buffer.proto.
  */
 export const file_envoy_extensions_filters_http_buffer_v3_buffer = /*@__PURE__*/
-  fileDesc("CjRlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9idWZmZXIvdjMvYnVmZmVyLnByb3RvEidlbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5idWZmZXIudjMiRwoGQnVmZmVyEjcKEW1heF9yZXF1ZXN0X2J5dGVzGAEgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlSgQIAhADInMKDkJ1ZmZlclBlclJvdXRlEhIKCGRpc2FibGVkGAEgASgISAASQQoGYnVmZmVyGAIgASgLMi8uZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuYnVmZmVyLnYzLkJ1ZmZlckgAQgoKCG92ZXJyaWRlYgZwcm90bzM", [file_google_protobuf_wrappers]);
+  fileDesc("CjRlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9idWZmZXIvdjMvYnVmZmVyLnByb3RvEidlbnZveS5leHRlbnNpb25zLmZpbHRlcnMuaHR0cC5idWZmZXIudjMiRwoGQnVmZmVyEjcKEW1heF9yZXF1ZXN0X2J5dGVzGAEgASgLMhwuZ29vZ2xlLnByb3RvYnVmLlVJbnQzMlZhbHVlSgQIAhADInMKDkJ1ZmZlclBlclJvdXRlEhIKCGRpc2FibGVkGAEgASgISAASQQoGYnVmZmVyGAIgASgLMi8uZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuYnVmZmVyLnYzLkJ1ZmZlckgAQgoKCG92ZXJyaWRlYgZwcm90bzM", [file_google_protobuf_wrappers], {"name":"envoy/extensions/filters/http/buffer/v3/buffer","package":"envoy.extensions.filters.http.buffer.v3","messages":[["Buffer"],["BufferPerRoute"]]});
 
 /**
  * Describes the message envoy.extensions.filters.http.buffer.v3.Buffer.

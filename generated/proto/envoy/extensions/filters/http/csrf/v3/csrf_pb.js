@@ -11,7 +11,7 @@ import { file_envoy_type_matcher_v3_string } from "../../../../../type/matcher/v
  * Describes the file envoy/extensions/filters/http/csrf/v3/csrf.proto.
  */
 export const file_envoy_extensions_filters_http_csrf_v3_csrf = /*@__PURE__*/
-  fileDesc("CjBlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9jc3JmL3YzL2NzcmYucHJvdG8SJWVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLmNzcmYudjMi3gEKCkNzcmZQb2xpY3kSRgoOZmlsdGVyX2VuYWJsZWQYASABKAsyLi5lbnZveS5jb25maWcuY29yZS52My5SdW50aW1lRnJhY3Rpb25hbFBlcmNlbnQSRgoOc2hhZG93X2VuYWJsZWQYAiABKAsyLi5lbnZveS5jb25maWcuY29yZS52My5SdW50aW1lRnJhY3Rpb25hbFBlcmNlbnQSQAoSYWRkaXRpb25hbF9vcmlnaW5zGAMgAygLMiQuZW52b3kudHlwZS5tYXRjaGVyLnYzLlN0cmluZ01hdGNoZXJiBnByb3RvMw", [file_envoy_config_core_v3_base, file_envoy_type_matcher_v3_string]);
+  fileDesc("CjBlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9jc3JmL3YzL2NzcmYucHJvdG8SJWVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLmNzcmYudjMi3gEKCkNzcmZQb2xpY3kSRgoOZmlsdGVyX2VuYWJsZWQYASABKAsyLi5lbnZveS5jb25maWcuY29yZS52My5SdW50aW1lRnJhY3Rpb25hbFBlcmNlbnQSRgoOc2hhZG93X2VuYWJsZWQYAiABKAsyLi5lbnZveS5jb25maWcuY29yZS52My5SdW50aW1lRnJhY3Rpb25hbFBlcmNlbnQSQAoSYWRkaXRpb25hbF9vcmlnaW5zGAMgAygLMiQuZW52b3kudHlwZS5tYXRjaGVyLnYzLlN0cmluZ01hdGNoZXJiBnByb3RvMw", [file_envoy_config_core_v3_base, file_envoy_type_matcher_v3_string], {"name":"envoy/extensions/filters/http/csrf/v3/csrf","package":"envoy.extensions.filters.http.csrf.v3","messages":[["CsrfPolicy"]]});
 
 /**
  * Describes the message envoy.extensions.filters.http.csrf.v3.CsrfPolicy.

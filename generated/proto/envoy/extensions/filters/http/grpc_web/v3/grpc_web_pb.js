@@ -9,7 +9,7 @@ import { fileDesc } from "../../../../../../file-description.js";
  * Describes the file envoy/extensions/filters/http/grpc_web/v3/grpc_web.proto.
  */
 export const file_envoy_extensions_filters_http_grpc_web_v3_grpc_web = /*@__PURE__*/
-  fileDesc("CjhlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9ncnBjX3dlYi92My9ncnBjX3dlYi5wcm90bxIpZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuZ3JwY193ZWIudjMiCQoHR3JwY1dlYmIGcHJvdG8z");
+  fileDesc("CjhlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC9ncnBjX3dlYi92My9ncnBjX3dlYi5wcm90bxIpZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmh0dHAuZ3JwY193ZWIudjMiCQoHR3JwY1dlYmIGcHJvdG8z", [], {"name":"envoy/extensions/filters/http/grpc_web/v3/grpc_web","package":"envoy.extensions.filters.http.grpc_web.v3","messages":[["GrpcWeb"]]});
 
 /**
  * Describes the message envoy.extensions.filters.http.grpc_web.v3.GrpcWeb.

@@ -10,7 +10,7 @@ import { file_envoy_extensions_wasm_v3_wasm } from "../../../../wasm/v3/wasm_pb.
  * Describes the file envoy/extensions/filters/http/wasm/v3/wasm.proto.
  */
 export const file_envoy_extensions_filters_http_wasm_v3_wasm = /*@__PURE__*/
-  fileDesc("CjBlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC93YXNtL3YzL3dhc20ucHJvdG8SJWVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLndhc20udjMiPgoEV2FzbRI2CgZjb25maWcYASABKAsyJi5lbnZveS5leHRlbnNpb25zLndhc20udjMuUGx1Z2luQ29uZmlnYgZwcm90bzM", [file_envoy_extensions_wasm_v3_wasm]);
+  fileDesc("CjBlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvaHR0cC93YXNtL3YzL3dhc20ucHJvdG8SJWVudm95LmV4dGVuc2lvbnMuZmlsdGVycy5odHRwLndhc20udjMiPgoEV2FzbRI2CgZjb25maWcYASABKAsyJi5lbnZveS5leHRlbnNpb25zLndhc20udjMuUGx1Z2luQ29uZmlnYgZwcm90bzM", [file_envoy_extensions_wasm_v3_wasm], {"name":"envoy/extensions/filters/http/wasm/v3/wasm","package":"envoy.extensions.filters.http.wasm.v3","messages":[["Wasm"]]});
 
 /**
  * Describes the message envoy.extensions.filters.http.wasm.v3.Wasm.

@@ -9,7 +9,7 @@ import { fileDesc } from "../../../../../../file-description.js";
  * Describes the file envoy/extensions/filters/listener/original_src/v3/original_src.proto.
  */
 export const file_envoy_extensions_filters_listener_original_src_v3_original_src = /*@__PURE__*/
-  fileDesc("CkRlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvbGlzdGVuZXIvb3JpZ2luYWxfc3JjL3YzL29yaWdpbmFsX3NyYy5wcm90bxIxZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmxpc3RlbmVyLm9yaWdpbmFsX3NyYy52MyIuCgtPcmlnaW5hbFNyYxIRCgliaW5kX3BvcnQYASABKAgSDAoEbWFyaxgCIAEoDWIGcHJvdG8z");
+  fileDesc("CkRlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvbGlzdGVuZXIvb3JpZ2luYWxfc3JjL3YzL29yaWdpbmFsX3NyYy5wcm90bxIxZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmxpc3RlbmVyLm9yaWdpbmFsX3NyYy52MyIuCgtPcmlnaW5hbFNyYxIRCgliaW5kX3BvcnQYASABKAgSDAoEbWFyaxgCIAEoDWIGcHJvdG8z", [], {"name":"envoy/extensions/filters/listener/original_src/v3/original_src","package":"envoy.extensions.filters.listener.original_src.v3","messages":[["OriginalSrc"]]});
 
 /**
  * Describes the message envoy.extensions.filters.listener.original_src.v3.OriginalSrc.

@@ -2,7 +2,7 @@
 // @generated from file envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.proto (package envoy.extensions.filters.listener.proxy_protocol.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../../../file-description.js";
 import { file_envoy_config_core_v3_proxy_protocol } from "../../../../../config/core/v3/proxy_protocol_pb.js";
 
@@ -10,7 +10,7 @@ import { file_envoy_config_core_v3_proxy_protocol } from "../../../../../config/
  * Describes the file envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol.proto.
  */
 export const file_envoy_extensions_filters_listener_proxy_protocol_v3_proxy_protocol = /*@__PURE__*/
-  fileDesc("CkhlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvbGlzdGVuZXIvcHJveHlfcHJvdG9jb2wvdjMvcHJveHlfcHJvdG9jb2wucHJvdG8SM2Vudm95LmV4dGVuc2lvbnMuZmlsdGVycy5saXN0ZW5lci5wcm94eV9wcm90b2NvbC52MyLAAgoNUHJveHlQcm90b2NvbBItCiVhbGxvd19yZXF1ZXN0c193aXRob3V0X3Byb3h5X3Byb3RvY29sGAIgASgIEk4KE2Rpc2FsbG93ZWRfdmVyc2lvbnMYBCADKA4yMS5lbnZveS5jb25maWcuY29yZS52My5Qcm94eVByb3RvY29sQ29uZmlnLlZlcnNpb24SEwoLc3RhdF9wcmVmaXgYBSABKAkSZAoMdGx2X2xvY2F0aW9uGAYgASgOMk4uZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmxpc3RlbmVyLnByb3h5X3Byb3RvY29sLnYzLlByb3h5UHJvdG9jb2wuVGx2TG9jYXRpb24iNQoLVGx2TG9jYXRpb24SFAoQRFlOQU1JQ19NRVRBREFUQRAAEhAKDEZJTFRFUl9TVEFURRABYgZwcm90bzM", [file_envoy_config_core_v3_proxy_protocol]);
+  fileDesc("CkhlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvbGlzdGVuZXIvcHJveHlfcHJvdG9jb2wvdjMvcHJveHlfcHJvdG9jb2wucHJvdG8SM2Vudm95LmV4dGVuc2lvbnMuZmlsdGVycy5saXN0ZW5lci5wcm94eV9wcm90b2NvbC52MyLAAgoNUHJveHlQcm90b2NvbBItCiVhbGxvd19yZXF1ZXN0c193aXRob3V0X3Byb3h5X3Byb3RvY29sGAIgASgIEk4KE2Rpc2FsbG93ZWRfdmVyc2lvbnMYBCADKA4yMS5lbnZveS5jb25maWcuY29yZS52My5Qcm94eVByb3RvY29sQ29uZmlnLlZlcnNpb24SEwoLc3RhdF9wcmVmaXgYBSABKAkSZAoMdGx2X2xvY2F0aW9uGAYgASgOMk4uZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLmxpc3RlbmVyLnByb3h5X3Byb3RvY29sLnYzLlByb3h5UHJvdG9jb2wuVGx2TG9jYXRpb24iNQoLVGx2TG9jYXRpb24SFAoQRFlOQU1JQ19NRVRBREFUQRAAEhAKDEZJTFRFUl9TVEFURRABYgZwcm90bzM", [file_envoy_config_core_v3_proxy_protocol], {"name":"envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol","package":"envoy.extensions.filters.listener.proxy_protocol.v3","messages":[["ProxyProtocol",[],["TlvLocation"]]]});
 
 /**
  * Describes the message envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.
@@ -28,6 +28,5 @@ export const ProxyProtocol_TlvLocationSchema = /*@__PURE__*/
 /**
  * @generated from enum envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol.TlvLocation
  */
-export const ProxyProtocol_TlvLocation = /*@__PURE__*/
-  tsEnum(ProxyProtocol_TlvLocationSchema);
+export const ProxyProtocol_TlvLocation = {"0":"DYNAMIC_METADATA","1":"FILTER_STATE","DYNAMIC_METADATA":0,"FILTER_STATE":1};
 

@@ -9,7 +9,7 @@ import { fileDesc } from "../../../../../../file-description.js";
  * Describes the file envoy/extensions/filters/network/sni_cluster/v3/sni_cluster.proto.
  */
 export const file_envoy_extensions_filters_network_sni_cluster_v3_sni_cluster = /*@__PURE__*/
-  fileDesc("CkFlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvbmV0d29yay9zbmlfY2x1c3Rlci92My9zbmlfY2x1c3Rlci5wcm90bxIvZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLm5ldHdvcmsuc25pX2NsdXN0ZXIudjMiDAoKU25pQ2x1c3RlcmIGcHJvdG8z");
+  fileDesc("CkFlbnZveS9leHRlbnNpb25zL2ZpbHRlcnMvbmV0d29yay9zbmlfY2x1c3Rlci92My9zbmlfY2x1c3Rlci5wcm90bxIvZW52b3kuZXh0ZW5zaW9ucy5maWx0ZXJzLm5ldHdvcmsuc25pX2NsdXN0ZXIudjMiDAoKU25pQ2x1c3RlcmIGcHJvdG8z", [], {"name":"envoy/extensions/filters/network/sni_cluster/v3/sni_cluster","package":"envoy.extensions.filters.network.sni_cluster.v3","messages":[["SniCluster"]]});
 
 /**
  * Describes the message envoy.extensions.filters.network.sni_cluster.v3.SniCluster.

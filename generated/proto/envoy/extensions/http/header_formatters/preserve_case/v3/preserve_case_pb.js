@@ -2,14 +2,14 @@
 // @generated from file envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.proto (package envoy.extensions.http.header_formatters.preserve_case.v3, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc } from "../../../../../../file-description.js";
 
 /**
  * Describes the file envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case.proto.
  */
 export const file_envoy_extensions_http_header_formatters_preserve_case_v3_preserve_case = /*@__PURE__*/
-  fileDesc("CkxlbnZveS9leHRlbnNpb25zL2h0dHAvaGVhZGVyX2Zvcm1hdHRlcnMvcHJlc2VydmVfY2FzZS92My9wcmVzZXJ2ZV9jYXNlLnByb3RvEjhlbnZveS5leHRlbnNpb25zLmh0dHAuaGVhZGVyX2Zvcm1hdHRlcnMucHJlc2VydmVfY2FzZS52MyKWAgobUHJlc2VydmVDYXNlRm9ybWF0dGVyQ29uZmlnEh0KFWZvcndhcmRfcmVhc29uX3BocmFzZRgBIAEoCBKaAQofZm9ybWF0dGVyX3R5cGVfb25fZW52b3lfaGVhZGVycxgCIAEoDjJxLmVudm95LmV4dGVuc2lvbnMuaHR0cC5oZWFkZXJfZm9ybWF0dGVycy5wcmVzZXJ2ZV9jYXNlLnYzLlByZXNlcnZlQ2FzZUZvcm1hdHRlckNvbmZpZy5Gb3JtYXR0ZXJUeXBlT25FbnZveUhlYWRlcnMiOwobRm9ybWF0dGVyVHlwZU9uRW52b3lIZWFkZXJzEgsKB0RFRkFVTFQQABIPCgtQUk9QRVJfQ0FTRRABYgZwcm90bzM");
+  fileDesc("CkxlbnZveS9leHRlbnNpb25zL2h0dHAvaGVhZGVyX2Zvcm1hdHRlcnMvcHJlc2VydmVfY2FzZS92My9wcmVzZXJ2ZV9jYXNlLnByb3RvEjhlbnZveS5leHRlbnNpb25zLmh0dHAuaGVhZGVyX2Zvcm1hdHRlcnMucHJlc2VydmVfY2FzZS52MyKWAgobUHJlc2VydmVDYXNlRm9ybWF0dGVyQ29uZmlnEh0KFWZvcndhcmRfcmVhc29uX3BocmFzZRgBIAEoCBKaAQofZm9ybWF0dGVyX3R5cGVfb25fZW52b3lfaGVhZGVycxgCIAEoDjJxLmVudm95LmV4dGVuc2lvbnMuaHR0cC5oZWFkZXJfZm9ybWF0dGVycy5wcmVzZXJ2ZV9jYXNlLnYzLlByZXNlcnZlQ2FzZUZvcm1hdHRlckNvbmZpZy5Gb3JtYXR0ZXJUeXBlT25FbnZveUhlYWRlcnMiOwobRm9ybWF0dGVyVHlwZU9uRW52b3lIZWFkZXJzEgsKB0RFRkFVTFQQABIPCgtQUk9QRVJfQ0FTRRABYgZwcm90bzM", [], {"name":"envoy/extensions/http/header_formatters/preserve_case/v3/preserve_case","package":"envoy.extensions.http.header_formatters.preserve_case.v3","messages":[["PreserveCaseFormatterConfig",[],["FormatterTypeOnEnvoyHeaders"]]]});
 
 /**
  * Describes the message envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig.
@@ -27,6 +27,5 @@ export const PreserveCaseFormatterConfig_FormatterTypeOnEnvoyHeadersSchema = /*@
 /**
  * @generated from enum envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig.FormatterTypeOnEnvoyHeaders
  */
-export const PreserveCaseFormatterConfig_FormatterTypeOnEnvoyHeaders = /*@__PURE__*/
-  tsEnum(PreserveCaseFormatterConfig_FormatterTypeOnEnvoyHeadersSchema);
+export const PreserveCaseFormatterConfig_FormatterTypeOnEnvoyHeaders = {"0":"DEFAULT","1":"PROPER_CASE","DEFAULT":0,"PROPER_CASE":1};
 

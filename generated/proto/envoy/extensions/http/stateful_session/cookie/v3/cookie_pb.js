@@ -10,7 +10,7 @@ import { file_envoy_type_http_v3_cookie } from "../../../../../type/http/v3/cook
  * Describes the file envoy/extensions/http/stateful_session/cookie/v3/cookie.proto.
  */
 export const file_envoy_extensions_http_stateful_session_cookie_v3_cookie = /*@__PURE__*/
-  fileDesc("Cj1lbnZveS9leHRlbnNpb25zL2h0dHAvc3RhdGVmdWxfc2Vzc2lvbi9jb29raWUvdjMvY29va2llLnByb3RvEjBlbnZveS5leHRlbnNpb25zLmh0dHAuc3RhdGVmdWxfc2Vzc2lvbi5jb29raWUudjMiRQoXQ29va2llQmFzZWRTZXNzaW9uU3RhdGUSKgoGY29va2llGAEgASgLMhouZW52b3kudHlwZS5odHRwLnYzLkNvb2tpZWIGcHJvdG8z", [file_envoy_type_http_v3_cookie]);
+  fileDesc("Cj1lbnZveS9leHRlbnNpb25zL2h0dHAvc3RhdGVmdWxfc2Vzc2lvbi9jb29raWUvdjMvY29va2llLnByb3RvEjBlbnZveS5leHRlbnNpb25zLmh0dHAuc3RhdGVmdWxfc2Vzc2lvbi5jb29raWUudjMiRQoXQ29va2llQmFzZWRTZXNzaW9uU3RhdGUSKgoGY29va2llGAEgASgLMhouZW52b3kudHlwZS5odHRwLnYzLkNvb2tpZWIGcHJvdG8z", [file_envoy_type_http_v3_cookie], {"name":"envoy/extensions/http/stateful_session/cookie/v3/cookie","package":"envoy.extensions.http.stateful_session.cookie.v3","messages":[["CookieBasedSessionState"]]});
 
 /**
  * Describes the message envoy.extensions.http.stateful_session.cookie.v3.CookieBasedSessionState.

@@ -9,7 +9,7 @@ import { fileDesc } from "../../../../../../file-description.js";
  * Describes the file envoy/extensions/http/stateful_session/header/v3/header.proto.
  */
 export const file_envoy_extensions_http_stateful_session_header_v3_header = /*@__PURE__*/
-  fileDesc("Cj1lbnZveS9leHRlbnNpb25zL2h0dHAvc3RhdGVmdWxfc2Vzc2lvbi9oZWFkZXIvdjMvaGVhZGVyLnByb3RvEjBlbnZveS5leHRlbnNpb25zLmh0dHAuc3RhdGVmdWxfc2Vzc2lvbi5oZWFkZXIudjMiJwoXSGVhZGVyQmFzZWRTZXNzaW9uU3RhdGUSDAoEbmFtZRgBIAEoCWIGcHJvdG8z");
+  fileDesc("Cj1lbnZveS9leHRlbnNpb25zL2h0dHAvc3RhdGVmdWxfc2Vzc2lvbi9oZWFkZXIvdjMvaGVhZGVyLnByb3RvEjBlbnZveS5leHRlbnNpb25zLmh0dHAuc3RhdGVmdWxfc2Vzc2lvbi5oZWFkZXIudjMiJwoXSGVhZGVyQmFzZWRTZXNzaW9uU3RhdGUSDAoEbmFtZRgBIAEoCWIGcHJvdG8z", [], {"name":"envoy/extensions/http/stateful_session/header/v3/header","package":"envoy.extensions.http.stateful_session.header.v3","messages":[["HeaderBasedSessionState"]]});
 
 /**
  * Describes the message envoy.extensions.http.stateful_session.header.v3.HeaderBasedSessionState.

@@ -9,7 +9,7 @@ import { fileDesc } from "../../../../../../file-description.js";
  * Describes the file envoy/extensions/path/match/uri_template/v3/uri_template_match.proto.
  */
 export const file_envoy_extensions_path_match_uri_template_v3_uri_template_match = /*@__PURE__*/
-  fileDesc("CkRlbnZveS9leHRlbnNpb25zL3BhdGgvbWF0Y2gvdXJpX3RlbXBsYXRlL3YzL3VyaV90ZW1wbGF0ZV9tYXRjaC5wcm90bxIrZW52b3kuZXh0ZW5zaW9ucy5wYXRoLm1hdGNoLnVyaV90ZW1wbGF0ZS52MyIvChZVcmlUZW1wbGF0ZU1hdGNoQ29uZmlnEhUKDXBhdGhfdGVtcGxhdGUYASABKAliBnByb3RvMw");
+  fileDesc("CkRlbnZveS9leHRlbnNpb25zL3BhdGgvbWF0Y2gvdXJpX3RlbXBsYXRlL3YzL3VyaV90ZW1wbGF0ZV9tYXRjaC5wcm90bxIrZW52b3kuZXh0ZW5zaW9ucy5wYXRoLm1hdGNoLnVyaV90ZW1wbGF0ZS52MyIvChZVcmlUZW1wbGF0ZU1hdGNoQ29uZmlnEhUKDXBhdGhfdGVtcGxhdGUYASABKAliBnByb3RvMw", [], {"name":"envoy/extensions/path/match/uri_template/v3/uri_template_match","package":"envoy.extensions.path.match.uri_template.v3","messages":[["UriTemplateMatchConfig"]]});
 
 /**
  * Describes the message envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig.

@@ -9,7 +9,7 @@ import { fileDesc } from "../../../../../../file-description.js";
  * Describes the file envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config.proto.
  */
 export const file_envoy_extensions_retry_priority_previous_priorities_v3_previous_priorities_config = /*@__PURE__*/
-  fileDesc("CldlbnZveS9leHRlbnNpb25zL3JldHJ5L3ByaW9yaXR5L3ByZXZpb3VzX3ByaW9yaXRpZXMvdjMvcHJldmlvdXNfcHJpb3JpdGllc19jb25maWcucHJvdG8SNmVudm95LmV4dGVuc2lvbnMucmV0cnkucHJpb3JpdHkucHJldmlvdXNfcHJpb3JpdGllcy52MyI0ChhQcmV2aW91c1ByaW9yaXRpZXNDb25maWcSGAoQdXBkYXRlX2ZyZXF1ZW5jeRgBIAEoBWIGcHJvdG8z");
+  fileDesc("CldlbnZveS9leHRlbnNpb25zL3JldHJ5L3ByaW9yaXR5L3ByZXZpb3VzX3ByaW9yaXRpZXMvdjMvcHJldmlvdXNfcHJpb3JpdGllc19jb25maWcucHJvdG8SNmVudm95LmV4dGVuc2lvbnMucmV0cnkucHJpb3JpdHkucHJldmlvdXNfcHJpb3JpdGllcy52MyI0ChhQcmV2aW91c1ByaW9yaXRpZXNDb25maWcSGAoQdXBkYXRlX2ZyZXF1ZW5jeRgBIAEoBWIGcHJvdG8z", [], {"name":"envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config","package":"envoy.extensions.retry.priority.previous_priorities.v3","messages":[["PreviousPrioritiesConfig"]]});
 
 /**
  * Describes the message envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig.

@@ -9,7 +9,7 @@ import { fileDesc } from "../../../../../../file-description.js";
  * Describes the file envoy/extensions/tracers/opentelemetry/resource_detectors/v3/dynatrace_resource_detector.proto.
  */
 export const file_envoy_extensions_tracers_opentelemetry_resource_detectors_v3_dynatrace_resource_detector = /*@__PURE__*/
-  fileDesc("Cl5lbnZveS9leHRlbnNpb25zL3RyYWNlcnMvb3BlbnRlbGVtZXRyeS9yZXNvdXJjZV9kZXRlY3RvcnMvdjMvZHluYXRyYWNlX3Jlc291cmNlX2RldGVjdG9yLnByb3RvEjxlbnZveS5leHRlbnNpb25zLnRyYWNlcnMub3BlbnRlbGVtZXRyeS5yZXNvdXJjZV9kZXRlY3RvcnMudjMiIQofRHluYXRyYWNlUmVzb3VyY2VEZXRlY3RvckNvbmZpZ2IGcHJvdG8z");
+  fileDesc("Cl5lbnZveS9leHRlbnNpb25zL3RyYWNlcnMvb3BlbnRlbGVtZXRyeS9yZXNvdXJjZV9kZXRlY3RvcnMvdjMvZHluYXRyYWNlX3Jlc291cmNlX2RldGVjdG9yLnByb3RvEjxlbnZveS5leHRlbnNpb25zLnRyYWNlcnMub3BlbnRlbGVtZXRyeS5yZXNvdXJjZV9kZXRlY3RvcnMudjMiIQofRHluYXRyYWNlUmVzb3VyY2VEZXRlY3RvckNvbmZpZ2IGcHJvdG8z", [], {"name":"envoy/extensions/tracers/opentelemetry/resource_detectors/v3/dynatrace_resource_detector","package":"envoy.extensions.tracers.opentelemetry.resource_detectors.v3","messages":[["DynatraceResourceDetectorConfig"]]});
 
 /**
  * Describes the message envoy.extensions.tracers.opentelemetry.resource_detectors.v3.DynatraceResourceDetectorConfig.

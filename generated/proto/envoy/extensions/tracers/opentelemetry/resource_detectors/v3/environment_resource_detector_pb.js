@@ -9,7 +9,7 @@ import { fileDesc } from "../../../../../../file-description.js";
  * Describes the file envoy/extensions/tracers/opentelemetry/resource_detectors/v3/environment_resource_detector.proto.
  */
 export const file_envoy_extensions_tracers_opentelemetry_resource_detectors_v3_environment_resource_detector = /*@__PURE__*/
-  fileDesc("CmBlbnZveS9leHRlbnNpb25zL3RyYWNlcnMvb3BlbnRlbGVtZXRyeS9yZXNvdXJjZV9kZXRlY3RvcnMvdjMvZW52aXJvbm1lbnRfcmVzb3VyY2VfZGV0ZWN0b3IucHJvdG8SPGVudm95LmV4dGVuc2lvbnMudHJhY2Vycy5vcGVudGVsZW1ldHJ5LnJlc291cmNlX2RldGVjdG9ycy52MyIjCiFFbnZpcm9ubWVudFJlc291cmNlRGV0ZWN0b3JDb25maWdiBnByb3RvMw");
+  fileDesc("CmBlbnZveS9leHRlbnNpb25zL3RyYWNlcnMvb3BlbnRlbGVtZXRyeS9yZXNvdXJjZV9kZXRlY3RvcnMvdjMvZW52aXJvbm1lbnRfcmVzb3VyY2VfZGV0ZWN0b3IucHJvdG8SPGVudm95LmV4dGVuc2lvbnMudHJhY2Vycy5vcGVudGVsZW1ldHJ5LnJlc291cmNlX2RldGVjdG9ycy52MyIjCiFFbnZpcm9ubWVudFJlc291cmNlRGV0ZWN0b3JDb25maWdiBnByb3RvMw", [], {"name":"envoy/extensions/tracers/opentelemetry/resource_detectors/v3/environment_resource_detector","package":"envoy.extensions.tracers.opentelemetry.resource_detectors.v3","messages":[["EnvironmentResourceDetectorConfig"]]});
 
 /**
  * Describes the message envoy.extensions.tracers.opentelemetry.resource_detectors.v3.EnvironmentResourceDetectorConfig.

@@ -10,7 +10,7 @@ import { file_envoy_config_core_v3_http_service } from "../../../../../config/co
  * Describes the file envoy/extensions/tracers/opentelemetry/samplers/v3/dynatrace_sampler.proto.
  */
 export const file_envoy_extensions_tracers_opentelemetry_samplers_v3_dynatrace_sampler = /*@__PURE__*/
-  fileDesc("CkplbnZveS9leHRlbnNpb25zL3RyYWNlcnMvb3BlbnRlbGVtZXRyeS9zYW1wbGVycy92My9keW5hdHJhY2Vfc2FtcGxlci5wcm90bxIyZW52b3kuZXh0ZW5zaW9ucy50cmFjZXJzLm9wZW50ZWxlbWV0cnkuc2FtcGxlcnMudjMilAEKFkR5bmF0cmFjZVNhbXBsZXJDb25maWcSDgoGdGVuYW50GAEgASgJEhIKCmNsdXN0ZXJfaWQYAiABKAUSNwoMaHR0cF9zZXJ2aWNlGAMgASgLMiEuZW52b3kuY29uZmlnLmNvcmUudjMuSHR0cFNlcnZpY2USHQoVcm9vdF9zcGFuc19wZXJfbWludXRlGAQgASgNYgZwcm90bzM", [file_envoy_config_core_v3_http_service]);
+  fileDesc("CkplbnZveS9leHRlbnNpb25zL3RyYWNlcnMvb3BlbnRlbGVtZXRyeS9zYW1wbGVycy92My9keW5hdHJhY2Vfc2FtcGxlci5wcm90bxIyZW52b3kuZXh0ZW5zaW9ucy50cmFjZXJzLm9wZW50ZWxlbWV0cnkuc2FtcGxlcnMudjMilAEKFkR5bmF0cmFjZVNhbXBsZXJDb25maWcSDgoGdGVuYW50GAEgASgJEhIKCmNsdXN0ZXJfaWQYAiABKAUSNwoMaHR0cF9zZXJ2aWNlGAMgASgLMiEuZW52b3kuY29uZmlnLmNvcmUudjMuSHR0cFNlcnZpY2USHQoVcm9vdF9zcGFuc19wZXJfbWludXRlGAQgASgNYgZwcm90bzM", [file_envoy_config_core_v3_http_service], {"name":"envoy/extensions/tracers/opentelemetry/samplers/v3/dynatrace_sampler","package":"envoy.extensions.tracers.opentelemetry.samplers.v3","messages":[["DynatraceSamplerConfig"]]});
 
 /**
  * Describes the message envoy.extensions.tracers.opentelemetry.samplers.v3.DynatraceSamplerConfig.
