@@ -159,9 +159,10 @@ export class Http2Transport implements Transport {
     const head = await new Promise<IncomingHttpHeaders>((resolve, reject) => {
       stream.once("response", resolve);
       stream.on("error", (error) => reject(signal?.aborted === true ? error : unreachable(this.#config, error)));
-      stream.once("close", () =>
-        reject(unreachable(this.#config, new Error("the connection was closed before the answer"))),
-      );
+      // Each stream closes, and an error costs the time of its stack.
+      const closed = (): void =>
+        reject(unreachable(this.#config, new Error("the connection was closed before the answer")));
+      stream.once("close", closed).once("response", () => stream.off("close", closed));
       if (body !== undefined) stream.end(body);
     });
     // A stream that was cut off must not look complete.

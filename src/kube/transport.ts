@@ -178,7 +178,9 @@ export async function wholeBody(body: Readable, maxBytes: number): Promise<Buffe
   try {
     await new Promise<void>((resolve, reject) => {
       body.on("error", reject);
-      body.on("close", () => reject(new Error("the connection was closed in the middle of the answer")));
+      body.on("close", () => {
+        if (!body.readableEnded) reject(new Error("the connection was closed in the middle of the answer"));
+      });
       body.on("end", resolve);
       if (body.destroyed) reject(new Error("the connection was closed before the answer was read"));
       body.on("data", (part: Buffer) => {

@@ -1,10 +1,14 @@
 // The shared code of the four bookinfo services: an HTTP server with a graceful end, and the headers to forward for
 // traces and sessions.
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import type { LookupAddress } from "node:dns";
+import type { ClientRequestArgs, IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import { flushCompileCache } from "node:module";
+import type { LookupFunction, Socket } from "node:net";
 
 // An import would load every export of node:http. Its WebSocket loads all of undici, in half of the time of a start.
 const { createServer, request } = process.getBuiltinModule("node:http");
+const { lookup } = process.getBuiltinModule("node:dns");
+const { connect } = process.getBuiltinModule("node:net");
 
 export type Handler = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void> | void;
 
@@ -52,13 +56,14 @@ export function sendText(response: ServerResponse, status: number, contentType: 
 }
 
 const bodyLimitBytes = 65_536;
+const tooLong = `the body is longer than ${bodyLimitBytes} bytes`;
 
 export async function readBody(message: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of message as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > bodyLimitBytes) throw new Error(`the body is longer than ${bodyLimitBytes} bytes`);
+    if (size > bodyLimitBytes) throw new Error(tooLong);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");
@@ -72,14 +77,53 @@ export interface FetchedJson {
 /** Gets a JSON document from another service. A status other than 200 is a response. A time-out is an error. */
 export function getJson(url: string, headers: Record<string, string>, timeoutMs: number): Promise<FetchedJson> {
   return new Promise((resolve, reject) => {
-    // Opens a connection for each call, so that the next response may come from another pod or version.
-    const outgoing = request(url, { headers, agent: false, signal: AbortSignal.timeout(timeoutMs) }, (answer) => {
-      readBody(answer).then((text) => resolve({ status: answer.statusCode ?? 500, body: jsonOf(text) }), reject);
+    const outgoing = request(url, { headers, createConnection: connectAnew }, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
+        if (text.length > bodyLimitBytes) outgoing.destroy(new Error(`${url}: ${tooLong}`));
+      });
+      answer.on("error", reject);
+      answer.on("end", () => resolve({ status: answer.statusCode ?? 500, body: jsonOf(text) }));
     });
+    const limit = setTimeout(
+      () => outgoing.destroy(new Error(`${url}: no whole answer in ${timeoutMs} ms`)),
+      timeoutMs,
+    );
     outgoing.on("error", reject);
+    outgoing.on("close", () => clearTimeout(limit));
     outgoing.end();
   });
 }
+
+/**
+ * Opens a connection for one call, so that the next response may come from another pod or version. Node's way to do so,
+ * `agent: false`, makes an agent for each call as well.
+ */
+function connectAnew({ host, port }: ClientRequestArgs): Socket {
+  return connect({ host: host ?? "", port: Number(port), lookup: lookupOnce });
+}
+
+/** How long an address is used again. A lookup takes a thread, and several messages to the mesh's resolver. */
+const addressMs = 1_000;
+const maxAddresses = 16;
+const addresses = new Map<string, { readonly found: readonly LookupAddress[]; readonly untilMs: number }>();
+
+const lookupOnce: LookupFunction = (host, options, callback) => {
+  const answer = (found: readonly LookupAddress[]): void => {
+    const [first] = found;
+    if (options.all === true) callback(null, [...found]);
+    else callback(null, first?.address ?? "", first?.family ?? 0);
+  };
+  const known = addresses.get(host);
+  if (known !== undefined && performance.now() < known.untilMs) return process.nextTick(answer, known.found);
+  lookup(host, { ...options, all: true }, (error, found) => {
+    if (error !== null) return callback(error, []);
+    if (addresses.size >= maxAddresses) addresses.clear();
+    addresses.set(host, { found, untilMs: performance.now() + addressMs });
+    answer(found);
+  });
+};
 
 /** Undefined for a body that is not JSON, such as a proxy's error message. */
 function jsonOf(text: string): unknown {

@@ -23,6 +23,7 @@ import { RecentValues } from "./recent-values.ts";
 import { SilentPods } from "./silent-pods.ts";
 
 const answerMaxAgeMs = 300;
+const longerMs = 10_000;
 const maxAnswers = 512;
 
 /** The objects that the engine watches. It requests all other objects when it needs them. */
@@ -42,6 +43,7 @@ export class ClusterView {
    */
   readonly reporterNamespaces: ReadonlySet<string> | undefined;
   readonly #answers: RecentValues<Promise<unknown>>;
+  readonly #keptLonger: RecentValues<unknown>;
 
   constructor(
     client: KubeClient,
@@ -63,6 +65,7 @@ export class ClusterView {
     this.pilotTokens = new PilotTokens(client, options.clock);
     this.silentPods = new SilentPods(options.clock);
     this.#answers = new RecentValues(options.clock, { maxAgeMs: answerMaxAgeMs, maxValues: maxAnswers });
+    this.#keptLonger = new RecentValues(options.clock, { maxAgeMs: longerMs, maxValues: maxAnswers });
   }
 
   get #informers(): readonly { run(signal: AbortSignal): Promise<void>; readonly synced: Promise<void> }[] {
@@ -88,6 +91,18 @@ export class ClusterView {
     const answer = ask();
     this.#answers.set(key, answer);
     return await answer;
+  }
+
+  /**
+   * Like {@link recently}, for answers that seldom change and for whose change nothing waits. Does not keep a failure,
+   * which would last too long.
+   */
+  async keptLonger<Answer>(key: string, ask: () => Promise<Answer>): Promise<Answer> {
+    const kept = this.#keptLonger.get(key);
+    if (kept !== undefined) return kept as Answer;
+    const answer = await ask();
+    this.#keptLonger.set(key, answer);
+    return answer;
   }
 
   controlPlaneNamespaces(): ReadonlySet<string> {

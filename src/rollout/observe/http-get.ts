@@ -31,7 +31,10 @@ export function httpGet(
             request.destroy(new Error(`${where} sent more than ${bodyLimitBytes} bytes`));
         });
         // If the server closes the connection in the middle of its answer, Node emits no error.
-        response.on("close", () => reject(unreachable(`${where} closed the connection in the middle of its answer`)));
+        response.on("close", () => {
+          if (!response.readableEnded)
+            reject(unreachable(`${where} closed the connection in the middle of its answer`));
+        });
         response.on("end", () => {
           if (response.statusCode === 200) resolve(body.view().toString("utf8"));
           else {

@@ -25,6 +25,27 @@ test("an HTTP probe has its outcome although the body of the answer does not end
   server.close();
 });
 
+test("an HTTP probe asks with the kubelet's headers over one connection, and names what it could not reach", async () => {
+  let connections = 0;
+  const asked: unknown[] = [];
+  const server = createServer(({ method, url, headers }, response) => {
+    asked.push([method, url, headers.host, headers["user-agent"], headers.connection]);
+    response.writeHead(503).end();
+  });
+  server.on("connection", () => (connections += 1));
+  const port = await listenOnLoopback(server);
+  const probe = { httpGet: { port, path: "/ready" }, timeoutSeconds: 600 };
+  const refused = { success: false, message: "HTTP probe failed with statuscode: 503" };
+  assert.deepEqual(await attemptProbe(probe, target), refused);
+  assert.deepEqual(asked, [["GET", "/ready", `127.0.0.1:${port}`, "kube-probe/1.36", "close"]]);
+  assert.equal(connections, 1);
+  await new Promise((resolve) => server.close(resolve));
+  assert.deepEqual(await attemptProbe(probe, target), {
+    success: false,
+    message: `Get "http://127.0.0.1:${port}/ready": connect ECONNREFUSED 127.0.0.1:${port}`,
+  });
+});
+
 test("a gRPC probe whose answer does not end fails before it fills the memory", async () => {
   const answers = new EndlessAnswers();
   const server = createHttp2Server();

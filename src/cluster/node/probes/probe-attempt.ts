@@ -1,6 +1,7 @@
+import type { ClientRequest } from "node:http";
 import { connect as connectHttp2, constants } from "node:http2";
 import { request as httpsRequest } from "node:https";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { Container, Probe } from "../../../api/kubernetes/index.ts";
 import { afterRunning, messageOf, nodeHttp } from "../../../base/index.ts";
 import { requireFinalResponse } from "../../../base/joined-bytes/index.ts";
@@ -68,34 +69,48 @@ export async function attemptHttp(
   const headers: Record<string, string> = { "user-agent": "kube-probe/1.36", accept: "*/*", connection: "close" };
   for (const { name, value } of get.httpHeaders ?? []) headers[name.toLowerCase()] = value;
   const path = get.path === undefined || get.path === "" ? "/" : get.path.startsWith("/") ? get.path : `/${get.path}`;
-  const options = { host, port, path, headers, agent: false as const };
+  const isSecure = get.scheme === "HTTPS";
   return await new Promise((resolve) => {
-    const request =
-      get.scheme === "HTTPS" ? httpsRequest({ ...options, rejectUnauthorized: false }) : nodeHttp().request(options);
-    const limit = afterRunning(timeoutMs, () => request.destroy(new Error("context deadline exceeded")));
-    request.once("error", (error) => {
+    const finish = (success: boolean, message: string): void => {
       limit[Symbol.dispose]();
-      resolve({
-        success: false,
-        message: `Get "${(get.scheme ?? "HTTP").toLowerCase()}://${host}:${port}${path}": ${error.message}`,
+      resolve({ success, message });
+    };
+    const failed = (error: Error): void =>
+      finish(false, `Get "${isSecure ? "https" : "http"}://${host}:${port}${path}": ${error.message}`);
+    const send = (request: ClientRequest): void => {
+      open = request;
+      request.once("error", failed);
+      requireFinalResponse(request);
+      request.once("response", (response) => {
+        let bodyBytes = 0;
+        response.on("data", (chunk: Buffer) => {
+          bodyBytes += chunk.length;
+          // The body may have no end, and says nothing about the outcome.
+          if (bodyBytes > maxBodyBytes) response.destroy();
+        });
+        response.once("close", () => {
+          const status = response.statusCode ?? 0;
+          const success = status >= 200 && status < 400;
+          finish(success, success ? "" : `HTTP probe failed with statuscode: ${status}`);
+        });
       });
+      request.end();
+    };
+    let open: Socket | ClientRequest;
+    const limit = afterRunning(timeoutMs, () => open.destroy(new Error("context deadline exceeded")));
+    if (isSecure) {
+      send(httpsRequest({ host, port, path, headers, agent: false, rejectUnauthorized: false }));
+      return;
+    }
+    // Nothing listens yet in most runs of a probe whose container starts, and a request costs five times as much as its
+    // connection.
+    const socket = connect({ host, port });
+    open = socket;
+    socket.once("error", failed);
+    socket.once("connect", () => {
+      socket.off("error", failed);
+      send(nodeHttp().request({ host, port, path, headers, createConnection: () => socket }));
     });
-    requireFinalResponse(request);
-    request.once("response", (response) => {
-      let bodyBytes = 0;
-      response.on("data", (chunk: Buffer) => {
-        bodyBytes += chunk.length;
-        // The body may have no end, and says nothing about the outcome.
-        if (bodyBytes > maxBodyBytes) response.destroy();
-      });
-      response.once("close", () => {
-        limit[Symbol.dispose]();
-        const status = response.statusCode ?? 0;
-        const success = status >= 200 && status < 400;
-        resolve({ success, message: success ? "" : `HTTP probe failed with statuscode: ${status}` });
-      });
-    });
-    request.end();
   });
 }
 

@@ -75,7 +75,7 @@ export async function observeMeshWorld(
     ztunnelNodes: ztunnelNodes(view, upgrade.spec.from.revision, prior),
     ...(await observeCni(client, view, install, upgrade, image)),
     ...(await observeRoot(client, view, upgrade, { installs, journal })),
-    ...(await observeRetirable(client, view, retirableKinds(install), upgrade.spec.from.revision, journal)),
+    ...(await observeRetirable(client, view, retirableKinds(install), upgrade, journal)),
     ...probeSource(view, image),
     lostProbes: lostProbes(view, upgrade, dataPlanes, nowMs),
     dataPlanes,

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { createLogger } from "../../../base/index.ts";
 import type { KindDefinition } from "../../../api/index.ts";
-import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
+import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import type { ClusterView } from "../cluster-view.ts";
+import { standingClock } from "../checks/testing/fake-mesh.ts";
+import { ClusterView } from "../cluster-view.ts";
 import { observeRetirable } from "./retirable.ts";
 
 const namespace = "istio-system";
@@ -18,14 +20,29 @@ const owning = {
   "install.operator.istio.io/owning-resource-namespace": namespace,
 };
 
+/** A view without control planes. */
+const noView = {
+  deployments: { list: () => [] },
+  controlPlaneNamespaces: () => new Set(),
+  keptLonger: async (_key: string, ask: () => Promise<unknown>) => await ask(),
+} as unknown as ClusterView;
+
+/** An upgrade from revision `old` that has done so many steps. */
+function upgrade(stepsDone = 0, step?: string): MeshUpgrade {
+  const completedSteps = Array.from({ length: stepsDone }, () => ({}));
+  const status = { completedSteps, ...(step === undefined ? {} : { step: { id: step } }) };
+  return { metadata: { name: "u", uid: "1" }, spec: { from: { revision: "old" } }, status } as unknown as MeshUpgrade;
+}
+
 async function retirable(listed: readonly object[], deployments: readonly object[] = []) {
   const client = { list: async () => await Promise.resolve({ items: listed }) } as unknown as KubeClient;
   const view = {
     deployments: { list: () => deployments },
     controlPlaneNamespaces: () => new Set([namespace]),
+    keptLonger: async (_key: string, ask: () => Promise<unknown>) => await ask(),
   } as unknown as ClusterView;
   const kinds = [{ kind: "Deployment" }] as unknown as readonly KindDefinition[];
-  const { retirable: free, owners = [] } = await observeRetirable(client, view, kinds, "old", []);
+  const { retirable: free, owners = [] } = await observeRetirable(client, view, kinds, upgrade(), []);
   return {
     free: free.map(({ name }) => name),
     owners: owners.map(({ object, components }) => [object.kind, object.name, ...(components ?? [])]),
@@ -75,8 +92,7 @@ test("after a retirement, the world lists the namespaces of the workloads that i
     body: { metadata: {} },
   });
   const client = { list: async () => await Promise.resolve({ items: [] }) } as unknown as KubeClient;
-  const view = { deployments: { list: () => [] }, controlPlaneNamespaces: () => new Set() } as unknown as ClusterView;
-  const { retiredFrom } = await observeRetirable(client, view, [], "old", [
+  const { retiredFrom } = await observeRetirable(client, noView, [], upgrade(), [
     deleted("retire", objectIn("Deployment", "deployments", "mesh-control")),
     deleted("retire", objectIn("DaemonSet", "daemonsets", "kube-system")),
     deleted("retire", objectIn("ConfigMap", "configmaps", "elsewhere")),
@@ -107,11 +123,10 @@ test("after a retirement by an operator's object, the world lists the namespace 
     object: { apiVersion: "istio.banzaicloud.io/v1beta1", kind: "Istio", plural: "istios", name: "i", namespace: "b" },
     body: { metadata: {} },
   };
-  const view = { deployments: { list: () => [] }, controlPlaneNamespaces: () => new Set() } as unknown as ClusterView;
   const retiredFrom = async (spec: object | undefined, journal: readonly JournalEntry[]): Promise<unknown> => {
     const get = async () => await Promise.resolve(spec === undefined ? undefined : istioOperator(spec));
     const client = { list: async () => await Promise.resolve({ items: [] }), get } as unknown as KubeClient;
-    return (await observeRetirable(client, view, [], "old", journal)).retiredFrom;
+    return (await observeRetirable(client, noView, [], upgrade(), journal)).retiredFrom;
   };
   const both = [disabled("pilot"), disabled("ztunnel")];
   assert.deepEqual(await retiredFrom({ namespace: "mesh-control" }, both), ["mesh-control"]);
@@ -120,4 +135,31 @@ test("after a retirement by an operator's object, the world lists the namespace 
   assert.deepEqual(await retiredFrom(undefined, both), []);
   assert.deepEqual(await retiredFrom({ namespace: "mesh-control" }, []), []);
   assert.deepEqual(await retiredFrom(undefined, [ofBanzai]), ["b"]);
+});
+
+test("the objects to retire are listed when a step begins and each ten seconds, and in each round of the retirement", async () => {
+  let lists = 0;
+  let refusal: Error | undefined;
+  const list = async () => {
+    lists += 1;
+    if (refusal !== undefined) throw refusal;
+    return await Promise.resolve({ items: [] });
+  };
+  const client = { list } as unknown as KubeClient;
+  const clock = standingClock();
+  const view = new ClusterView(client, { log: createLogger({ scope: "test", write: () => undefined }), clock });
+  const kinds = [{ kind: "Deployment" }] as unknown as readonly KindDefinition[];
+  const listsOf = async (of: MeshUpgrade): Promise<number> => {
+    const before = lists;
+    await observeRetirable(client, view, kinds, of, []).catch(() => undefined);
+    return lists - before;
+  };
+  assert.deepEqual([await listsOf(upgrade(3, "probe")), await listsOf(upgrade(3, "probe"))], [1, 0]);
+  assert.deepEqual([await listsOf(upgrade(4)), await listsOf(upgrade(4, "adopt"))], [1, 0]);
+  clock.nowAtMs += 10_000;
+  refusal = new Error("forbidden");
+  assert.deepEqual([await listsOf(upgrade(4, "adopt")), await listsOf(upgrade(4, "adopt"))], [1, 1], "not kept");
+  refusal = undefined;
+  assert.deepEqual([await listsOf(upgrade(4, "adopt")), await listsOf(upgrade(4, "adopt"))], [1, 0]);
+  assert.deepEqual([await listsOf(upgrade(4, "retire")), await listsOf(upgrade(4, "retire"))], [1, 1]);
 });

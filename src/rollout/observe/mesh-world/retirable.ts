@@ -1,7 +1,7 @@
 import { textAt } from "../../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
 import { istioLabels } from "../../../api/istio/index.ts";
-import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
+import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { ObjectAccess } from "../../act/object-access.ts";
 import { referenceKey } from "../../decide/index.ts";
@@ -16,16 +16,24 @@ const operatorComponents: Readonly<Record<string, string>> = { Pilot: "pilot", Z
 
 const banzaiGroup = "istio.banzaicloud.io/";
 
-/** What the retirement of a revision deletes, and the objects of operators that it changes instead. */
+/**
+ * What the retirement of a revision deletes, and the objects of operators that it changes instead. The lists of all
+ * kinds are most of the requests for a mesh's world, so they are kept while the rollout is at another step.
+ */
 export async function observeRetirable(
   client: KubeClient,
   view: ClusterView,
   kinds: readonly KindDefinition[],
-  revision: string,
+  { metadata, spec, status }: MeshUpgrade,
   journal: readonly JournalEntry[],
 ): Promise<Pick<MeshWorld, "retirable" | "owners" | "retiredFrom">> {
+  const { revision } = spec.from;
   const labelSelector = `${istioLabels.revision}=${revision},${componentLabel} in (${Object.keys(operatorComponents).join(",")}),!${istioLabels.tag}`;
-  const lists = await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
+  const list = async () =>
+    await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
+  // The step that begins next sees what is there now.
+  const key = `retirable ${metadata.uid ?? ""} ${revision} ${status?.completedSteps.length ?? 0}`;
+  const lists = status?.step?.id === retireStepId ? await list() : await view.keptLonger(key, list);
   // Banzai's operator labels no component.
   const controlPlanes = controlPlaneDeployments(view)
     .filter((deployment) => controlPlaneRevision(deployment) === revision)

@@ -66,7 +66,7 @@ export function fakeView(
 ): ClusterView {
   const view: Pick<
     ClusterView,
-    "runningPods" | "scrapablePods" | "recently" | "controlPlaneNamespaces" | "reporterNamespaces"
+    "runningPods" | "scrapablePods" | "recently" | "keptLonger" | "controlPlaneNamespaces" | "reporterNamespaces"
   > & {
     readonly pods: Pick<ClusterView["pods"], "list" | "get">;
     readonly deployments: Pick<ClusterView["deployments"], "list" | "get">;
@@ -86,6 +86,7 @@ export function fakeView(
     runningPods: (labels) => pods.filter((pod) => matchesLabels(labels, pod.metadata.labels)),
     scrapablePods: (labels) => pods.filter((pod) => matchesLabels(labels, pod.metadata.labels)),
     recently: async (_, ask) => await ask(),
+    keptLonger: async (_, ask) => await ask(),
     reporterNamespaces,
     controlPlaneNamespaces: () => new Set(["istio-system"]),
   };
