@@ -612,7 +612,13 @@ test("the CNI agent takes SELinux options and a seccomp profile from its values,
     };
     return spec?.template.spec.containers[0]?.securityContext;
   };
-  const plain = { privileged: true, readOnlyRootFilesystem: true, runAsUser: 0, runAsGroup: 0 };
+  const plain = {
+    privileged: true,
+    readOnlyRootFilesystem: true,
+    runAsUser: 0,
+    runAsGroup: 0,
+    appArmorProfile: { type: "Unconfined" },
+  };
   const own = { seLinuxOptions: { type: "own_t" }, seccompProfile: { type: "Unconfined" } };
   assert.deepEqual(contextOf(own), { ...plain, ...own });
   assert.deepEqual(contextOf({ seLinuxOptions: { level: "s0" } }), {
@@ -620,6 +626,11 @@ test("the CNI agent takes SELinux options and a seccomp profile from its values,
     seLinuxOptions: { type: "spc_t", level: "s0" },
   });
   assert.deepEqual(contextOf({}), plain);
+});
+
+test("no installation has the deprecated annotation of AppArmor, for which API servers warn", () => {
+  for (const profile of ["ambient", "demo"])
+    assert.doesNotMatch(JSON.stringify(render({ profile }).objects), /apparmor\.security\.beta/);
 });
 
 test("an unknown platform is refused, because its nodes would silently get the usual folders", () => {

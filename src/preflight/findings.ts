@@ -69,6 +69,26 @@ export function pilotPodsFindings(
   ];
 }
 
+/** Pods in ambient cannot move to a revision that has no ztunnel. */
+export function ztunnelFindings(
+  revision: string,
+  { hasZtunnel, isRendered }: { readonly hasZtunnel: boolean | undefined; readonly isRendered: boolean },
+  ambientNamespaces: readonly string[],
+): Finding[] {
+  if (hasZtunnel !== false || ambientNamespaces.length === 0) return [];
+  return [
+    {
+      severity: "blocked",
+      area: "rendered",
+      message: `${isRendered ? "spec.to.install renders" : "the cluster has"} no ztunnel of revision "${revision}", to which the pods in ambient would move`,
+      ...named(ambientNamespaces.map((name) => `Namespace ${name}`)),
+      hint: isRendered
+        ? "add profile: ambient, or components.ztunnel.enabled: true, to spec.to.install"
+        : `install it first, for example: helm install ztunnel-${revision} istio/ztunnel -n istio-system --set revision=${revision}`,
+    },
+  ];
+}
+
 export function defaultsFindings({ profile, effective }: DefaultsReport): Finding[] {
   const fields = effective.reduce((sum, { changes }) => sum + changes.length, 0);
   if (fields > 0)

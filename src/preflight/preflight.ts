@@ -3,12 +3,19 @@ import { SerinError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { releaseOfImage } from "../install/index.ts";
 import type { PlannedUpgrade, PreflightOptions, UpgradeSteps } from "./options.ts";
-import { named, verdictOf, type Finding, type NotCompared, type PreflightReport } from "./report.ts";
+import {
+  named,
+  verdictOf,
+  type Finding,
+  type NamespaceReport,
+  type NotCompared,
+  type PreflightReport,
+} from "./report.ts";
 import { checkTrust, fingerprints } from "./cluster/trust.ts";
 import { waveOrder } from "./cluster/wave-order.ts";
 import { surveyWorkloads } from "./cluster/workloads.ts";
 import { estimate } from "./estimate.ts";
-import { unmovedFindings, unselectedFindings } from "./findings.ts";
+import { unmovedFindings, unselectedFindings, ztunnelFindings } from "./findings.ts";
 import { readAuthorities, readConnections, readLiveCluster, rootOf, type LiveCluster } from "./live-cluster.ts";
 import { releaseParts, wantedVersion } from "./release-parts.ts";
 import { meshTrustOf } from "./trust-settings.ts";
@@ -50,6 +57,7 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
       ...trust.findings,
       ...(await rotationFindings(options, live.controlPlane.namespace)),
       ...survey.findings,
+      ...missingZtunnel(upgrade, parts.hasZtunnel, survey.report.namespaces),
       ...(upgrade.scope.namespaces ? unselectedFindings(order.left, upgrade.from) : []),
       ...leftBehind(live, upgrade),
       ...(steps === undefined ? [] : unmovedFindings(steps.leftBehind, upgrade.from)),
@@ -85,6 +93,16 @@ export async function preflight(options: PreflightOptions): Promise<PreflightRep
   } finally {
     await runner.close();
   }
+}
+
+function missingZtunnel(
+  { from, to, scope, installs }: PlannedUpgrade,
+  hasZtunnel: boolean | undefined,
+  namespaces: readonly NamespaceReport[],
+): Finding[] {
+  if (!scope.ztunnel || from === to) return [];
+  const ambient = namespaces.flatMap(({ namespace, mode }) => (mode === "ambient" ? [namespace] : []));
+  return ztunnelFindings(to, { hasZtunnel, isRendered: installs.length > 0 }, ambient);
 }
 
 /** The new release may accept a spec that this release cannot plan. */

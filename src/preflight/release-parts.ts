@@ -12,7 +12,14 @@ import { compareMessages } from "./compare/messages.ts";
 import { neutral, type Side } from "./compare/neutral.ts";
 import { compareObjects, compareRendered } from "./compare/rendered.ts";
 import { injectableWorkloads } from "./injectable-workload.ts";
-import { controlPlaneOf, isControlPlane, pilotPodsOf, type RenderedControlPlane } from "./rendered-control-plane.ts";
+import {
+  controlPlaneOf,
+  isControlPlane,
+  isZtunnelOf,
+  pilotPodsOf,
+  rendersZtunnel,
+  type RenderedControlPlane,
+} from "./rendered-control-plane.ts";
 import { fieldChanges } from "./tree-diff.ts";
 import { meshTrustOf, specTrust } from "./trust-settings.ts";
 import {
@@ -57,6 +64,8 @@ export interface ReleaseParts {
   readonly injection: readonly InjectionGroup[];
   readonly toTrust: MeshTrust;
   readonly toNamespace: string;
+  /** Whether the new revision has a ztunnel. Undefined if its objects could not be rendered. */
+  readonly hasZtunnel: boolean | undefined;
   readonly toVersion: string | undefined;
 }
 
@@ -74,6 +83,7 @@ class ReleaseQuestions {
   #reports: ReleaseParts["reports"] = {};
   #injection: readonly InjectionGroup[] = [];
   #control: RenderedControlPlane | undefined;
+  #hasZtunnel: boolean | undefined;
 
   constructor(input: ReleasePartsInput) {
     this.#input = input;
@@ -89,6 +99,10 @@ class ReleaseQuestions {
       injection: this.#injection,
       toTrust: control === undefined ? specTrust(upgrade.installs, live.controlPlane.mesh) : meshTrustOf(control.mesh),
       toNamespace: control?.namespace ?? live.controlPlane.namespace,
+      hasZtunnel:
+        upgrade.installs.length === 0
+          ? live.pods.some(({ metadata }) => isZtunnelOf(metadata.labels, upgrade.to))
+          : this.#hasZtunnel,
       toVersion: control?.version ?? to?.version ?? wantedVersion(upgrade),
     };
   }
@@ -151,6 +165,7 @@ class ReleaseQuestions {
     const objects = await this.#objectsOf(to);
     if (objects === undefined) return;
     this.#control = controlPlaneOf(objects, upgrade.to);
+    this.#hasZtunnel = rendersZtunnel(objects, upgrade.to);
     if (this.#control === undefined) return this.#blockWithoutControlPlane(objects);
     if (this.#control.version !== to.version)
       this.#findings.push({

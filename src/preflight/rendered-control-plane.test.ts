@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../api/index.ts";
-import { pilotPodsFindings } from "./findings.ts";
-import { controlPlaneOf, pilotPodsOf } from "./rendered-control-plane.ts";
+import { pilotPodsFindings, ztunnelFindings } from "./findings.ts";
+import { controlPlaneOf, pilotPodsOf, rendersZtunnel } from "./rendered-control-plane.ts";
 
 function deployment(name: string, revision: string | undefined, image: string): UntypedObject {
   const labels = { app: "istiod", ...(revision === undefined ? {} : { "istio.io/rev": revision }) };
@@ -61,4 +61,29 @@ test("a new control plane with fewer pods than the old one is a warning that say
   assert.match(warned([plain, autoscaler(2)], 3) ?? "", /begins with 2 pods of istiod, and revision old has 3; set/);
   assert.equal(warned([plain, autoscaler(2)], 2), undefined);
   assert.equal(warned([plain], 1), undefined);
+});
+
+test("an upgrade of pods in ambient is blocked if the new revision has no ztunnel", () => {
+  const ztunnel = (labels: Record<string, string>): UntypedObject => ({
+    kind: "DaemonSet",
+    metadata: { name: "ztunnel", namespace: "mesh" },
+    spec: { template: { metadata: { labels: { app: "ztunnel", ...labels } } } },
+  });
+  const objects = [deployment("istiod-next", "next", "hub/pilot:1"), ztunnel({})];
+  assert.equal(rendersZtunnel(objects, "next"), false);
+  assert.equal(rendersZtunnel(objects, "default"), true);
+  assert.equal(rendersZtunnel([...objects, ztunnel({ "istio.io/rev": "next" })], "next"), true);
+  const found = (hasZtunnel: boolean | undefined, isRendered: boolean, namespaces: readonly string[]) =>
+    ztunnelFindings("next", { hasZtunnel, isRendered }, namespaces).map(({ severity, message, objects: named, hint }) =>
+      [severity, message, named?.join() ?? "", hint ?? ""].join(" | "),
+    );
+  assert.deepEqual(found(false, true, ["shop"]), [
+    'blocked | spec.to.install renders no ztunnel of revision "next", to which the pods in ambient would move | Namespace shop | add profile: ambient, or components.ztunnel.enabled: true, to spec.to.install',
+  ]);
+  assert.match(
+    found(false, false, ["shop"]).join(),
+    /the cluster has no ztunnel .* helm install ztunnel-next istio\/ztunnel/,
+  );
+  for (const none of [found(true, true, ["shop"]), found(undefined, true, ["shop"]), found(false, true, [])])
+    assert.deepEqual(none, []);
 });

@@ -46,6 +46,20 @@ export function isControlPlane({ kind, metadata }: UntypedObject): boolean {
   return kind === "Deployment" && metadata.labels?.["app"] === "istiod";
 }
 
+/** Whether the rendered objects contain a ztunnel of the revision. */
+export function rendersZtunnel(objects: readonly UntypedObject[], revision: string): boolean {
+  return objects.some((object) => {
+    if (object.kind !== "DaemonSet") return false;
+    const { template } = (object["spec"] ?? {}) as { readonly template?: Pick<UntypedObject, "metadata"> };
+    return isZtunnelOf(template?.metadata.labels, revision);
+  });
+}
+
+/** Whether a pod with these labels is a ztunnel of the revision. */
+export function isZtunnelOf(labels: Readonly<Record<string, string>> | undefined, revision: string): boolean {
+  return labels?.["app"] === "ztunnel" && (labels[istioLabels.revision] ?? "default") === revision;
+}
+
 /** The control plane of the revision among rendered objects. Undefined if there is none. */
 export function controlPlaneOf(objects: readonly UntypedObject[], revision: string): RenderedControlPlane | undefined {
   const deployment = deploymentOf(objects, revision);

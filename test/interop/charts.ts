@@ -103,8 +103,12 @@ export async function useCharts(walkthrough: Walkthrough, major: "3" | "4"): Pro
       await ok(`${helm} upgrade ${name} istio/${chart} -n ${namespace} ${values} ${waited}`);
     assert.equal((await ok(`${helm} list -A -q`)).trim().split("\n").length, releases.length);
     await keepsNeededEngine(walkthrough, helm);
+    // A second revision's release may not contain the account, which the first one's has.
+    await ok(`${helm} install ztunnel-next istio/ztunnel -n istio-system --set revision=next --dry-run=server`);
     for (const { name, namespace } of releases.toReversed())
       await ok(`${helm} uninstall ${name} -n ${namespace} --wait`);
+    // Ztunnels of other revisions would need it.
+    await ok("kubectl delete serviceaccount -n istio-system ztunnel");
     await nothingIsLeft(walkthrough);
     assert.match(await ok("kubectl get namespace serin-system"), /Active/);
   } finally {

@@ -10,7 +10,11 @@ import { ChartTemplates } from "./render-chart.ts";
 
 interface Rendered {
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
   readonly spec?: Readonly<Record<string, unknown>>;
   readonly data?: Readonly<Record<string, string>>;
 }
@@ -439,29 +443,53 @@ test("a chart's hooks are no objects to apply, because only helm knows when to r
   assert.ok(kinds.has("Deployment") && !kinds.has("Job"));
 });
 
-test("base leaves the engine's namespace alone if somebody else made it, for example to hold the Secret of the registry", () => {
-  const chart = renderCharts({
-    hub: "h",
-    version: "1.2.3",
-    customResources: { istio: [], rollout: [], banzai: [] },
-  }).find(({ name }) => name === "base");
+/** How many objects of a kind a template of a chart writes beside an object that exists and has these annotations. */
+function writtenBeside(
+  name: string,
+  file: string,
+  kind: string,
+): (annotations: Record<string, string> | undefined) => number {
+  const options = { hub: "h", version: "1.2.3", customResources: { istio: [], rollout: [], banzai: [] } };
+  const chart = renderCharts(options).find((one) => one.name === name);
   const files = [...(chart?.files ?? [])].filter(([path]) => path.startsWith("templates/") && !path.endsWith(".txt"));
-  const namespaces = (annotations: Record<string, string> | undefined): number => {
-    const present = annotations === undefined ? {} : { metadata: { name: "serin-system", annotations } };
+  return (annotations) => {
+    const present = annotations === undefined ? {} : { metadata: { name: "there", annotations } };
     const functions = { ...helmFunctions, lookup: () => present };
-    const text = new ChartTemplates("base", files, functions).render("templates/rollout.yaml", {
+    const text = new ChartTemplates(name, files, functions).render(file, {
       Values: parse(chart?.files.get("values.yaml") ?? "") as Record<string, unknown>,
-      Release: { Name: "istio-base", Namespace: "istio-system", Service: "Helm", IsUpgrade: true },
+      Release: { Name: "mine", Namespace: "istio-system", Service: "Helm", IsUpgrade: true },
       Files: { Get: () => "" },
     });
-    return text.split(/^kind: Namespace$/m).length - 1;
+    return text.split(new RegExp(`^kind: ${kind}$`, "m")).length - 1;
   };
-  const ownedBy = (name: string, namespace: string) => ({
-    "meta.helm.sh/release-name": name,
-    "meta.helm.sh/release-namespace": namespace,
-  });
+}
+
+const ownedBy = (name: string, namespace: string) => ({
+  "meta.helm.sh/release-name": name,
+  "meta.helm.sh/release-namespace": namespace,
+});
+
+test("base leaves the engine's namespace alone if somebody else made it, for example to hold the Secret of the registry", () => {
+  const namespaces = writtenBeside("base", "templates/rollout.yaml", "Namespace");
   assert.equal(namespaces(undefined), 1);
   assert.equal(namespaces({}), 0);
-  assert.equal(namespaces(ownedBy("istio-base", "istio-system")), 1);
+  assert.equal(namespaces(ownedBy("mine", "istio-system")), 1);
   assert.equal(namespaces(ownedBy("secrets", "istio-system")), 0);
+});
+
+test("a second release of ztunnel uses the account of the first, which stays when that release is removed", async () => {
+  const accounts = writtenBeside("ztunnel", "templates/ztunnel.yaml", "ServiceAccount");
+  assert.equal(accounts(undefined), 1);
+  assert.equal(accounts(ownedBy("mine", "istio-system")), 1);
+  assert.equal(accounts(ownedBy("another", "istio-system")), 0);
+  assert.equal(accounts({}), 0, "serin install made it");
+  for (const [platform, others] of [
+    ["", []],
+    ["openshift", ["ClusterRole", "ClusterRoleBinding"]],
+    ["gke", ["ResourceQuota"]],
+  ] as const) {
+    const objects = await template(`next ztunnel -n istio-system --set revision=next,global.platform=${platform}`);
+    const kept = objects.filter(({ metadata }) => metadata.annotations?.["helm.sh/resource-policy"] === "keep");
+    assert.deepEqual(kept.map(({ kind }) => kind).toSorted(), [...others, "ServiceAccount"].toSorted());
+  }
 });

@@ -16,6 +16,7 @@ import {
   readerName,
   stableChannelConditions,
   validationMarks,
+  writesUnlessTaken,
   type ChartOptions,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
@@ -27,17 +28,8 @@ import { templateOfVariants } from "./variants.ts";
 
 const writesNamespace = "serin.rollout.namespace";
 
-/**
- * Whether the release writes the engine's namespace. Helm refuses to install over one that exists, for example because
- * it holds the Secret with which the engine's image is pulled. Such a namespace stays when the release is removed.
- */
-const namespaceHelper = [
-  `{{- define "${writesNamespace}" -}}`,
-  `{{- $present := lookup "v1" "Namespace" "" "${engineNamespace}" }}`,
-  "{{- $owner := ($present.metadata).annotations | default dict }}",
-  '{{- if or (not $present) (and (eq (index $owner "meta.helm.sh/release-name" | default "") .Release.Name) (eq (index $owner "meta.helm.sh/release-namespace" | default "") .Release.Namespace)) }}true{{- end }}',
-  "{{- end }}",
-].join("\n");
+/** The namespace may hold the Secret with which the engine's image is pulled. */
+const namespaceHelper = writesUnlessTaken(writesNamespace, `"v1" "Namespace" "" "${engineNamespace}"`);
 
 export function baseChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();

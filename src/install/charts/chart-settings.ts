@@ -182,3 +182,18 @@ export function stableChannelConditions(name: string): Readonly<Record<string, s
     [`ValidatingAdmissionPolicyBinding/${binding}.istio.io`]: wanted,
   };
 }
+
+/**
+ * A named template that is true if the release writes an object that others may have made, too: it does not exist yet,
+ * or is the release's own. Helm refuses to install over another one. That one stays when the release is removed.
+ * `object` has the arguments of Helm's `lookup`.
+ */
+export function writesUnlessTaken(name: string, object: string): string {
+  return [
+    `{{- define "${name}" -}}`,
+    `{{- $present := lookup ${object} }}`,
+    "{{- $owner := ($present.metadata).annotations | default dict }}",
+    '{{- if or (not $present) (and (eq (index $owner "meta.helm.sh/release-name" | default "") .Release.Name) (eq (index $owner "meta.helm.sh/release-namespace" | default "") .Release.Namespace)) }}true{{- end }}',
+    "{{- end }}",
+  ].join("\n");
+}

@@ -14,6 +14,7 @@ import {
   usesTrustBundle,
   wantsQuota,
   workloadMarks,
+  writesUnlessTaken,
   type Tree,
   type ChartOptions,
 } from "./chart-settings.ts";
@@ -94,6 +95,29 @@ function ztunnelDefaults(options: ChartOptions): Tree {
   };
 }
 
+const writesShared = "serin.ztunnel.shared";
+const sharedHelper = writesUnlessTaken(writesShared, '"v1" "ServiceAccount" .Release.Namespace "ztunnel"');
+
+/**
+ * The ztunnels of all revisions share their account, and what admits its pods. These outlive the release that made
+ * them, because ztunnels of other revisions get no certificates without the account.
+ */
+function kept(object: UntypedObject): UntypedObject {
+  return { ...object, metadata: { ...object.metadata, annotations: { "helm.sh/resource-policy": "keep" } } };
+}
+
+/** The conditions of the shared objects. Helm refuses to install objects that another release has. */
+function sharedConditions(): Readonly<Record<string, string>> {
+  const conditions = { "ResourceQuota/ztunnel": wantsQuota, ...constraintConditions("ztunnel") };
+  const isWritten = `include "${writesShared}" .`;
+  return {
+    "ServiceAccount/ztunnel": isWritten,
+    ...Object.fromEntries(
+      Object.entries(conditions).map(([key, condition]) => [key, `and (${isWritten}) (${condition})`]),
+    ),
+  };
+}
+
 export function ztunnelChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
   const own = ztunnelMarks(marks);
@@ -104,7 +128,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
         ztunnel: { ...own, peerCaCrl: { enabled: looksAtRevocations } },
       }),
       rootSource: marks.map(rootSource),
-    }).map((object) => ofRelease(object, marks));
+    }).map((object) => ofRelease(object.kind === "DaemonSet" ? object : kept(object), marks));
   const discovery = [
     '{{- define "serin.discovery" -}}',
     valuesHeader,
@@ -120,16 +144,13 @@ export function ztunnelChart(options: ChartOptions): Chart {
     description: "The node proxy of one revision",
     values: { [defaultsKey]: ztunnelDefaults(options) },
     templates: {
-      "_helpers.tpl": `${valuesHelper(["ztunnel"], { flattensGlobals: true })}\n${discovery}`,
+      "_helpers.tpl": `${valuesHelper(["ztunnel"], { flattensGlobals: true })}\n${discovery}\n${sharedHelper}`,
       ztunnel: `${valuesHeader}\n${templateOfVariants({
         marks,
         switches: [revisionSwitch, { condition: "$v.peerCaCrl.enabled" }],
         render,
         keyOf: keyWithoutMarks,
-        conditions: {
-          "ResourceQuota/ztunnel": wantsQuota,
-          ...constraintConditions("ztunnel"),
-        },
+        conditions: sharedConditions(),
       })}`,
     },
     files: { ...profileFiles(["global", "ztunnel"]), ...platformFiles(["ztunnel"]) },

@@ -150,7 +150,6 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
               ...workload.podLabels,
             },
             annotations: {
-              "container.apparmor.security.beta.kubernetes.io/install-cni": "unconfined",
               "sidecar.istio.io/inject": "false",
               "prometheus.io/port": "15014",
               "prometheus.io/scrape": "true",
@@ -200,6 +199,7 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
       readOnlyRootFilesystem: true,
       runAsUser: 0,
       runAsGroup: 0,
+      appArmorProfile: { type: "Unconfined" },
       ...(Object.keys(seLinuxOptions).length === 0 ? {} : { seLinuxOptions }),
       ...(Object.keys(seccompProfile).length === 0 ? {} : { seccompProfile }),
     },

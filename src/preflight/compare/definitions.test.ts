@@ -117,3 +117,20 @@ test("a version with stored objects may not be removed, and one that is no longe
     ["version-unserved"],
   );
 });
+
+test("of several variants of a definition, as those of the Gateway API's channels, only the closest counts", () => {
+  const standard = definition([{ name: "v1", storage: true, properties: rules("name") }]);
+  const experimental = definition([
+    { name: "v1", storage: true, properties: { ...rules("name"), retry: { type: "string" } } },
+    { name: "v1alpha2", properties: rules("name") },
+  ]);
+  const compared = (before: UntypedObject): unknown[] =>
+    compareDefinitions({ before: [before], after: [standard, experimental], stored: new Map() });
+  assert.deepEqual(compared(standard), []);
+  assert.deepEqual(compared(experimental), []);
+  const added = compareDefinitions({ before: [], after: [standard, experimental], stored: new Map() });
+  assert.deepEqual(
+    added.map(({ definition: of, type }) => `${type} ${of}`),
+    [`kind-added ${name}`],
+  );
+});

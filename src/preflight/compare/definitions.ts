@@ -32,18 +32,20 @@ const maxDepth = 40;
 
 /**
  * Compares the definitions, and finds the stored objects that each change concerns. Also reports kinds that only one
- * side has.
+ * side has. A release has the definitions of the Gateway API once for each channel. Only the variant that is closest to
+ * the cluster's definition counts, because an upgrade does not change the channel.
  */
 export function compareDefinitions({ before, after, stored }: DefinitionsInput): DefinitionChange[] {
   const old = new Map(before.map((definition) => [definition.metadata.name ?? "", definition]));
-  return after.flatMap((definition) => {
-    const name = definition.metadata.name ?? "";
+  const variants = Map.groupBy(after, ({ metadata }) => metadata.name ?? "");
+  return [...variants].flatMap(([name, definitions]): DefinitionChange[] => {
     const was = old.get(name);
     if (was === undefined)
-      return [
-        { definition: name, type: "kind-added", detail: "a kind that the cluster does not have yet", ...none } as const,
-      ];
-    return compareDefinition(name, was, definition, stored.get(name) ?? []);
+      return [{ definition: name, type: "kind-added", detail: "a kind that the cluster does not have yet", ...none }];
+    const [closest = []] = definitions
+      .map((definition) => compareDefinition(name, was, definition, stored.get(name) ?? []))
+      .toSorted((left, right) => left.length - right.length);
+    return closest;
   });
 }
 

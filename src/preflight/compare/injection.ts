@@ -3,7 +3,14 @@ import type { UntypedObject } from "../../api/index.ts";
 import { maxNamed, type InjectionGroup } from "../report.ts";
 import { withoutServerFields } from "./installed-fields.ts";
 import { neutral, type Side } from "./neutral.ts";
-import { fieldChanges, type FieldChange, type Json } from "../tree-diff.ts";
+import { fieldChanges, mapStrings, type FieldChange, type Json } from "../tree-diff.ts";
+
+/**
+ * The address of an istiod without a revision. `PROXY_CONFIG` omits it as a default, and names that of a revision,
+ * which becomes the same once it is neutral.
+ */
+const defaultAddress =
+  /,"discoveryAddress":"istiod\.istio-system\.svc:15012"(?=\})|"discoveryAddress":"istiod\.istio-system\.svc:15012",?/;
 
 /**
  * Compares what two releases inject into the same workloads, given in one order. Reports equal changes once, the most
@@ -15,7 +22,8 @@ export function compareInjection(
   from: Side,
   to: Side,
 ): InjectionGroup[] {
-  const neutralOfBoth = (object: UntypedObject): Json => neutral(neutral(withoutServerFields(object), to), from);
+  const neutralOfBoth = (object: UntypedObject): Json =>
+    mapStrings(neutral(neutral(withoutServerFields(object), to), from), (text) => text.replace(defaultAddress, ""));
   const groups = new Map<string, { readonly changes: readonly FieldChange[]; readonly workloads: string[] }>();
   for (const [index, object] of before.entries()) {
     const next = after[index];

@@ -59,7 +59,7 @@ export function compareRoots(from: RevisionRoots, to: RevisionRoots, nowMs: numb
 }
 
 /** `CN=…, O=… (sha256 0123456789ab…)`. */
-function describeRoot({ subject, fingerprint }: RootCertificate): string {
+export function describeRoot({ subject, fingerprint }: RootCertificate): string {
   const digest = `sha256 ${fingerprint.slice(0, 12)}…`;
   return subject === "" ? digest : `${subject} (${digest})`;
 }

@@ -1,6 +1,12 @@
 // Decides the next status and actions of a rollout from its steps and observations. Pure.
 export { noticed } from "./conditions.ts";
-export { compareRoots, type RevisionRoots, type RootCertificate, type RootComparison } from "./compare-roots.ts";
+export {
+  compareRoots,
+  describeRoot,
+  type RevisionRoots,
+  type RootCertificate,
+  type RootComparison,
+} from "./compare-roots.ts";
 export { blockers, groupView, type Blocker, type BlockersInput, type GroupView } from "./blockers.ts";
 export { isUnbegunCopy } from "./copied.ts";
 export {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { transientError, userError } from "../../base/index.ts";
 import { parseMeshUpgrade, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
+import { createCertificate } from "../admission/create-certificate.ts";
 import { ObjectAccess } from "../act/object-access.ts";
 import { fakePod, fakeView, standingClock } from "../observe/checks/testing/fake-mesh.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
@@ -59,4 +60,38 @@ test("a fault of the target says how to go on, and only a fault of the spec asks
   assert.equal(planRefusal(hinted)?.remedy, "enable it");
   assert.equal(planRefusal(userError("rollout-invalid", "spec.steps: too many"))?.remedy, "correct the spec");
   assert.equal(planRefusal(transientError("read-late", "too old")), undefined);
+});
+
+test("a control plane of another namespace whose root nobody trusts stops the upgrade before its first step", async () => {
+  const { certificate } = await createCertificate(["root.test"], 0);
+  const client = {
+    list: async () => ({ items: [], resourceVersion: "1" }),
+    get: async (_kind: object, name: string) =>
+      name === "istio-ca-root-cert" ? { data: { "root-cert.pem": certificate } } : undefined,
+  } as unknown as KubeClient;
+  const labels = { app: "istiod", "istio.io/rev": "old" };
+  const old = { metadata: { name: "istiod-old", namespace: "istio-system", labels } };
+  const none = { list: () => [], get: () => undefined };
+  const others = {
+    namespaces: none,
+    daemonSets: none,
+    statefulSets: none,
+    injectors: none,
+    deployments: { list: () => [old], get: () => undefined },
+    controlPlaneNamespaces: () => new Set(["istio-system"]),
+  };
+  const view: ClusterView = Object.assign(fakeView([]), others as object);
+  const { value: upgrade } = parseMeshUpgrade({
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "MeshUpgrade",
+    metadata: { name: "u", uid: "0123456789" },
+    spec: {
+      from: { revision: "old" },
+      to: { revision: "new", install: [{ revision: "new", namespace: "mesh-control", profile: "ambient" }] },
+    },
+  });
+  assert.ok(upgrade);
+  const image = { hub: "serin", tag: "1.0.0" };
+  const planner = new Planner({ client, objects: new ObjectAccess(client), view, clock: standingClock(), image });
+  await assert.rejects(planner.plan(upgrade, []), /new would run in namespace mesh-control.*a root of its own/);
 });

@@ -12,6 +12,7 @@ import { observeMeshWorld, type ObservedWorld } from "../observe/mesh-world/mesh
 import { observeNamespaces } from "../observe/mesh-world/namespaces.ts";
 import { PriorValues } from "../observe/mesh-world/prior-values.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
+import { refuseOtherRoot } from "../observe/probe-roots.ts";
 import { planCanary, planMeshUpgrade, type MeshWorld } from "../plan/index.ts";
 import { isMeshUpgrade, isWatched, specCandidate, type Rollout } from "./rollout-object.ts";
 
@@ -100,6 +101,7 @@ export class Planner {
     )
       return await this.#withNamespaces(kept, upgrade, journal);
     const observed = await observeMeshWorld({ client, view, image, nowMs: clock.nowMs() }, upgrade, journal);
+    await refuseOtherRoot(client, view, upgrade, observed.world);
     const atMs = clock.steadyMs();
     this.#worlds.set(keyOf(upgrade), {
       ...observed,

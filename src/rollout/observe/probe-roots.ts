@@ -1,17 +1,26 @@
 import { X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate } from "node:tls";
 import type * as Yaml from "yaml";
-import { certificateFingerprint, loadPackage, messageOf } from "../../base/index.ts";
+import { certificateFingerprint, loadPackage, messageOf, userError } from "../../base/index.ts";
 import { parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
 import { configMapKind, secretKind, type Pod } from "../../api/kubernetes/index.ts";
-import type { RootsReport } from "../../api/serin/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
-import { compareRoots, type RevisionRoots, type RootCertificate, type SettleState } from "../decide/index.ts";
+import type { MeshUpgrade, RootsReport } from "../../api/serin/index.ts";
+import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
+import {
+  compareRoots,
+  describeRoot,
+  type RevisionRoots,
+  type RootCertificate,
+  type SettleState,
+} from "../decide/index.ts";
+import type { MeshWorld } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { connectionError } from "./http-get.ts";
+import { installedControlPlanes } from "./mesh-world/render-install.ts";
 import { isReady } from "./pod-reason.ts";
 import {
   answerOf,
+  controlPlaneDeployments,
   controlPlanePods,
   controlPlaneRevision,
   pilotPod,
@@ -21,6 +30,9 @@ import {
 } from "./pilot-answers.ts";
 
 const discoveryPort = 15_012;
+const rootConfigMap = "istio-ca-root-cert";
+/** The Secrets of a control plane's authority. The first one takes precedence. */
+const authoritySecrets = ["cacerts", "istio-ca-secret"] as const;
 
 /**
  * Reads the roots and trust domains of a revision from each pod of its control plane. Serin's pilots report their roots
@@ -79,6 +91,65 @@ export async function observeRootsCompatible(
 }
 
 /**
+ * Throws if the new control plane would run in another namespace than the old one, and would sign with a root that no
+ * data plane trusts. Both control planes write their roots into the same ConfigMap of each namespace, so the old one's
+ * data planes would lose theirs as soon as the new one runs. {@link observeRootsCompatible} compares the other cases,
+ * such as bundles with a common root, once it runs.
+ */
+export async function refuseOtherRoot(
+  client: KubeClient,
+  view: Pick<ClusterView, "deployments" | "controlPlaneNamespaces">,
+  { spec: { from, to } }: MeshUpgrade,
+  { installs, dataPlanes }: Pick<MeshWorld, "installs" | "dataPlanes">,
+): Promise<void> {
+  const running = controlPlaneDeployments(view);
+  const [old, started, next] = [
+    running.find((found) => controlPlaneRevision(found) === from.revision)?.metadata.namespace,
+    running.find((found) => controlPlaneRevision(found) === to.revision),
+    installedControlPlanes(installs).find((found) => controlPlaneRevision(found) === to.revision)?.metadata.namespace,
+  ];
+  if (old === undefined || next === undefined || next === old || started !== undefined) return;
+  const trusted = certificatesIn((await client.get(configMapKind, rootConfigMap, old))?.data?.["root-cert.pem"] ?? "");
+  if (trusted.length === 0) return;
+  const where = `spec.to.install: ${to.revision} would run in namespace ${next}, and ${from.revision} runs in ${old}`;
+  const copy = `copy the Secret cacerts of namespace ${old}, or else its istio-ca-secret, to namespace ${next}`;
+  const signing = await undefinedIfForbidden(signingSecret(client, next));
+  if (signing === undefined) {
+    if (dataPlanes.length === 0) return;
+    throw userError("rollout-invalid", `${where}, and the engine may not read the root with which it would sign`, {
+      hint: `in namespace ${next}, bind a Role that lets the engine's account get the Secrets cacerts and istio-ca-secret, and ${copy} if it has neither`,
+    });
+  }
+  const named = new Set(trusted.map(({ fingerprint256 }) => fingerprint256));
+  if (signing.roots.some(({ fingerprint256 }) => named.has(fingerprint256))) return;
+  const other =
+    signing.name === ""
+      ? `would make a root of its own, because namespace ${next} has neither Secret cacerts nor istio-ca-secret`
+      : `would sign with ${signing.roots.map((root) => describeRoot(rootOf(root))).join(", ") || "no certificate"} of Secret ${next}/${signing.name}`;
+  throw userError(
+    "rollout-invalid",
+    `${where}. It ${other}, and data planes trust ${trusted.map((root) => describeRoot(rootOf(root))).join(", ")}`,
+    { hint: copy },
+  );
+}
+
+/** The Secret with which a control plane of the namespace would sign, and its roots. Without one, the name is empty. */
+async function signingSecret(
+  client: KubeClient,
+  namespace: string,
+): Promise<{ readonly name: string; readonly roots: readonly X509Certificate[] }> {
+  for (const name of authoritySecrets) {
+    const secret = await client.get(secretKind, name, namespace);
+    if (secret === undefined) continue;
+    const [root = "", signer = ""] = ["root-cert.pem", "ca-cert.pem"].map((key) =>
+      Buffer.from(secret.data?.[key] ?? "", "base64").toString("utf8"),
+    );
+    return { name, roots: certificatesIn(root === "" ? signer : root) };
+  }
+  return { name: "", roots: [] };
+}
+
+/**
  * The trust domains that a revision accepts as its own, its real one first. Empty if its mesh config cannot be read.
  */
 export async function trustedDomains(
@@ -118,12 +189,11 @@ interface KnownRoots {
 }
 
 async function knownRoots(client: KubeClient, namespace: string): Promise<KnownRoots> {
-  const [pluggedIn, selfSigned, published] = await Promise.all([
-    client.get(secretKind, "cacerts", namespace),
-    client.get(secretKind, "istio-ca-secret", namespace),
-    client.get(configMapKind, "istio-ca-root-cert", namespace),
+  const [published, ...stored] = await Promise.all([
+    client.get(configMapKind, rootConfigMap, namespace),
+    ...authoritySecrets.map(async (name) => await client.get(secretKind, name, namespace)),
   ]);
-  const secrets = [pluggedIn, selfSigned].flatMap((secret) =>
+  const secrets = stored.flatMap((secret) =>
     ["root-cert.pem", "ca-cert.pem"].map((key) => Buffer.from(secret?.data?.[key] ?? "", "base64").toString("utf8")),
   );
   const public_ = certificatesIn(published?.data?.["root-cert.pem"] ?? "");
