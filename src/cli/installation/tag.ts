@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../../base/index.ts";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import { defaultValidatorName, istioLabels } from "../../api/istio/index.ts";
 import {
@@ -16,7 +17,6 @@ import { connectionFlags, manifestsFlag } from "./install-input.ts";
 import { listControlPlanes } from "../control-planes/pilots.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { renderTable } from "../terminal/table.ts";
-import { writtenForKubernetes } from "../yaml-value.ts";
 
 interface TagFlags extends ConnectionFlags {
   readonly revision?: string;
