@@ -63,6 +63,11 @@ test("yes and on are booleans, as kubectl and istioctl read them, and no texts",
     (await validate(["-f", "-"], { "-": labelled })).err,
     /metadata\.labels\.team must be a string, got true/,
   );
+  const named = good.replace("name: reviews", "name: off");
+  assert.match(
+    (await validate(["-f", "-"], { "-": named })).err,
+    /metadata\.name must be a text, got false: put quotes/,
+  );
 });
 
 test("a named file is validated whatever its name is, and an empty one is reported", async () => {
