@@ -11,9 +11,13 @@ const booleans: ReadonlyMap<string, boolean> = new Map([
 
 const integer = /^[-+]?(?:0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*)$/;
 const float = /^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9_]+)?$/;
+/** Numbers that JSON does not have. Who sends or stores them must refuse them. */
+const infinite = /^(?:([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/;
 
 /** The value of a text that is a number in form. The text itself, if it is none, such as `0x_`. */
 function numberOf(text: string): number | string {
+  const [isInfinite, infinitySign] = infinite.exec(text) ?? [];
+  if (isInfinite !== undefined) return infinitySign === undefined ? NaN : infinitySign === "-" ? -Infinity : Infinity;
   const digits = text.replaceAll("_", "");
   const sign = digits.startsWith("-") ? -1 : 1;
   const unsigned = digits.replace(/^[-+]/, "");
@@ -40,7 +44,7 @@ const scalarTags: readonly ScalarTag[] = [
     tag: "tag:yaml.org,2002:float",
     default: true,
     identify: (value) => typeof value === "number",
-    test: float,
+    test: new RegExp(`${float.source}|${infinite.source}`),
     resolve: numberOf,
   },
 ];
@@ -66,7 +70,7 @@ export const readForKubernetes = {
 /** The value of an unquoted text, as these programs read it. */
 export function plainScalar(text: string): string | number | boolean | null {
   if (/^(?:null|Null|NULL|~|)$/.test(text)) return null;
-  return booleans.get(text) ?? (integer.test(text) || float.test(text) ? numberOf(text) : text);
+  return booleans.get(text) ?? ([integer, float, infinite].some((form) => form.test(text)) ? numberOf(text) : text);
 }
 
 /** A node of the package's documents, as far as it is needed to find keys. */
