@@ -7,8 +7,8 @@ import { formatMessage } from "./format.ts";
 import { readManifest } from "./manifest/manifest.ts";
 import { messageTypes } from "./message-types.ts";
 
-// Each file contains objects and facts about the cluster (`# scope: cluster`, `# not served: group/Kind`). Its last
-// lines are the expected messages.
+// Each file contains objects and facts about the cluster (`# scope: cluster`, `# not served: group/Kind`) and the time
+// (`# now: 2027-01-01T00:00:00Z`). Its last lines are the expected messages.
 const cases = globSync(join(import.meta.dirname, "testing/cases/*.yaml")).toSorted();
 
 for (const file of cases) {
@@ -18,7 +18,9 @@ for (const file of cases) {
     const { resources, faults } = await readManifest(basename(file), text);
     assert.deepEqual(faults, []);
     const notServed = new Set([...text.matchAll(/^# not served: (.*)$/gm)].map(([, kind = ""]) => kind));
+    const [, now] = /^# now: (.*)$/m.exec(text) ?? [];
     const messages = analyze(resources, {
+      ...(now === undefined ? {} : { nowMs: Date.parse(now) }),
       scope: text.includes("\n# scope: cluster\n") ? "cluster" : "files",
       notServed,
       istioNamespace: "istio-system",

@@ -28,6 +28,8 @@ export interface InventoryOptions {
   readonly istioNamespace: string;
   /** The mesh config with its defaults. If absent, it is unknown, so the defaults are assumed. */
   readonly meshConfig?: MeshConfig | undefined;
+  /** The time, which certificates are compared with. If absent, nothing is reported about their validity. */
+  readonly nowMs?: number | undefined;
 }
 
 /** All resources of an analysis by kind. Each is parsed once. */

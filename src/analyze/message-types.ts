@@ -85,13 +85,13 @@ export const messageTypes = {
     "IST0128",
     "NoServerCertificateVerificationDestinationLevel",
     "Warning",
-    "The server's certificate is not verified.",
+    "TLS to a server names no authority (caCertificates).",
   ),
   noServerCertificateVerificationPortLevel: type(
     "IST0129",
     "NoServerCertificateVerificationPortLevel",
     "Warning",
-    "The server's certificate is not verified on a port.",
+    "TLS to a port of a server names no authority (caCertificates).",
   ),
   virtualServiceUnreachableRule: type(
     "IST0130",

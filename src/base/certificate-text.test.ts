@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { alternativeNames } from "./certificate-text.ts";
+import { alternativeNames, certificateValidity } from "./certificate-text.ts";
 
 test("a name with a comma, a quote or a control character is one name of one kind", () => {
   const forged = "spiffe://elsewhere/x, URI:spiffe://cluster.local/ns/istio-system/sa/istiod, URI:y";
@@ -18,4 +18,24 @@ test("a name with a comma, a quote or a control character is one name of one kin
   }
   assert.deepEqual(alternativeNames(""), []);
   assert.deepEqual(alternativeNames("URI:spiffe://td/ns/a/sa/b"), [{ kind: "URI", value: "spiffe://td/ns/a/sa/b" }]);
+});
+
+const pem = `-----BEGIN CERTIFICATE-----
+MIIBizCCATGgAwIBAgIUPfGkT9XIK7puln2oCPtV+gId3rYwCgYIKoZIzj0EAwIw
+GzEZMBcGA1UEAwwQc2hvcC5leGFtcGxlLmNvbTAeFw0yNjExMjgyMTQ2MThaFw0y
+NjEyMjgyMTQ2MThaMBsxGTAXBgNVBAMMEHNob3AuZXhhbXBsZS5jb20wWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAASQ3XAMo7KgEjtQXPzzFETDH6OTCtXXzkDbk9gF
+UQWgGEB9jWVbUbdLTCbZqTEbVT0+jg1O/BGo1qbSlISiTGPko1MwUTAdBgNVHQ4E
+FgQUY/RT/f+s0vRF71GSi//e4hPfF84wHwYDVR0jBBgwFoAUY/RT/f+s0vRF71GS
+i//e4hPfF84wDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEA/Ser
+gG5xs+ILh2i2nP/OryMK6AbOIY5HSy6rpatRacgCIDHTeEoiIkW7QNQZiBxKzEhq
+rBFJdiLDW5aBoqlwuqR0
+-----END CERTIFICATE-----`;
+
+test("the validity of a PEM text's first certificate is read, and a text without one has none", () => {
+  const validity = { notBeforeMs: Date.UTC(2026, 10, 28, 21, 46, 18), notAfterMs: Date.UTC(2026, 11, 28, 21, 46, 18) };
+  assert.deepEqual(certificateValidity(`a chain:\n${pem}\n`), validity);
+  assert.equal(certificateValidity(pem.replace("MIIBizCC", "MIIBizCD")), undefined, "it is longer than the text");
+  for (const text of ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", pem.slice(0, 200)])
+    assert.equal(certificateValidity(text), undefined, text);
 });

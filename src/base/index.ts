@@ -1,5 +1,10 @@
 // The terms of every part: errors, logs, clocks, backoff, drain, environment variables. It imports no other part.
-export { alternativeNames, certificateFingerprint, type AlternativeName } from "./certificate-text.ts";
+export {
+  alternativeNames,
+  certificateFingerprint,
+  certificateValidity,
+  type AlternativeName,
+} from "./certificate-text.ts";
 export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { BoundedCache } from "./bounded-cache.ts";
 export { BoundedQueue } from "./bounded-queue.ts";

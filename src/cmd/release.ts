@@ -13,6 +13,7 @@ import {
 import { dirname, join, resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { usageExitCode, userError, type Environment } from "../base/index.ts";
+import { writtenForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import type { Release, RoleContext } from "./role.ts";
 
 /** The contents of a release besides its program. */
@@ -243,10 +244,7 @@ export async function exportRelease(release: Release, directory: string): Promis
       metadata: { namespace: "istio-system" },
       spec,
     };
-    writeFileSync(
-      join(directory, `manifests/profiles/${name}.yaml`),
-      stringify(operator, { aliasDuplicateObjects: false }),
-    );
+    writeFileSync(join(directory, `manifests/profiles/${name}.yaml`), stringify(operator, writtenForKubernetes));
   }
   const istioctl = join(directory, "bin/istioctl");
   rmSync(istioctl, { force: true });

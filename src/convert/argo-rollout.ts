@@ -4,8 +4,15 @@ import { at, durationSeconds, Notes, objectName, type Conversion, type Conversio
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Finds the AnalysisTemplate that a Rollout names. */
-export type FindTemplate = (name: string, clusterScope: boolean) => UntypedObject | undefined;
+/** Finds what a Rollout needs in the given files. */
+export interface RolloutFinder {
+  /** The AnalysisTemplate that a Rollout names. */
+  readonly template: (name: string, clusterScope: boolean) => UntypedObject | undefined;
+  /** The names of the Services that select pods with these labels. */
+  readonly servicesOf: (labels: Readonly<Record<string, unknown>>) => readonly string[];
+}
+
+type FindTemplate = RolloutFinder["template"];
 
 const group = "rollout.serin.dev/v1alpha1";
 
@@ -94,15 +101,16 @@ function argumentsOf(analysis: Reader, notes: Notes): Readonly<Record<string, st
 }
 
 /** Converts a Rollout (argoproj.io/v1alpha1) to a Deployment, a Canary and Checks. */
-export function convertRollout(rollout: UntypedObject, find: FindTemplate): Conversion {
+export function convertRollout(rollout: UntypedObject, find: RolloutFinder): Conversion {
   const notes = new Notes(objectName(rollout));
   const { name = "", namespace } = rollout.metadata;
   const spec = new Reader(rollout["spec"] ?? {}, "spec");
-  const pool = new CheckPool(name, namespace, find);
+  const pool = new CheckPool(name, namespace, find.template);
   const strategy = spec.object("strategy");
   const canary = strategy?.object("canary");
   const blueGreen = strategy?.object("blueGreen");
   const workload = deploymentOf(rollout, spec, notes);
+  const service = serviceOf(rollout, spec, find, notes);
   notes.dropped(spec, {
     rollbackWindow: "an undo, or a change back to an older template, takes the same steps",
     restartAt: "use kubectl rollout restart",
@@ -113,9 +121,9 @@ export function convertRollout(rollout: UntypedObject, find: FindTemplate): Conv
   const paused = spec.boolean("paused");
   const made =
     canary !== undefined
-      ? canarySpec(canary, name, pool, notes)
+      ? canarySpec(canary, service, pool, notes)
       : blueGreen !== undefined
-        ? blueGreenSpec(blueGreen, name, pool, notes)
+        ? blueGreenSpec(blueGreen, service, pool, notes)
         : undefined;
   if (made === undefined)
     notes.note("spec.strategy", "has neither canary nor blueGreen: the Canary has one step, all at once");
@@ -123,7 +131,7 @@ export function convertRollout(rollout: UntypedObject, find: FindTemplate): Conv
   notes.rest(blueGreen);
   notes.rest(strategy);
   notes.rest(spec);
-  const { target, ...rest } = made ?? { target: { service: name }, steps: [{ weight: 100 }] };
+  const { target, ...rest } = made ?? { target: { service }, steps: [{ weight: 100 }] };
   const object: UntypedObject = {
     apiVersion: group,
     kind: "Canary",
@@ -135,6 +143,32 @@ export function convertRollout(rollout: UntypedObject, find: FindTemplate): Conv
     },
   };
   return { objects: [...workload.objects, ...pool.objects, object], notes: [...notes.all, ...pool.notes] };
+}
+
+/**
+ * The Service that gets the requests. A Rollout may name none: then Argo Rollouts splits them by the numbers of pods,
+ * whatever Services select these.
+ */
+function serviceOf(
+  { metadata: { name = "" } }: UntypedObject,
+  spec: Reader,
+  find: RolloutFinder,
+  notes: Notes,
+): string {
+  const { strategy, template } = spec.raw as {
+    readonly strategy?: { readonly canary?: Fields; readonly blueGreen?: Fields };
+    readonly template?: { readonly metadata?: { readonly labels?: Readonly<Record<string, unknown>> } };
+  };
+  const named = strategy?.canary?.["stableService"] ?? strategy?.blueGreen?.["activeService"];
+  if (typeof named === "string") return named;
+  const labels = template?.metadata?.labels;
+  const [found, ...others] = labels === undefined ? [] : find.servicesOf(labels);
+  const service = found !== undefined && others.length === 0 ? found : name;
+  notes.note(
+    "spec.strategy",
+    `names no Service, and the Canary got target.deployment.service: ${service}, ${found === service ? "which selects its pods" : "the Rollout's own name"}; write the Service there that gets the requests, because the mesh splits them, and not the numbers of pods`,
+  );
+  return service;
 }
 
 /** The Rollout's own pods as a Deployment, or the Deployment that it names. */
@@ -151,10 +185,17 @@ function deploymentOf(
     if (kind !== undefined && kind !== "Deployment")
       notes.note("spec.workloadRef.kind", `is not carried over: only a Deployment can be the target, got ${kind}`);
     reference.ignore("apiVersion");
-    notes.dropped(reference, {
-      scaleDown: "the Deployment itself keeps running: scale it up again before you delete the Rollout",
-    });
+    reference.ignore("scaleDown");
     notes.rest(reference);
+    notes.note(
+      "spec.workloadRef",
+      `became the target: the Rollout ran the pods, so the Deployment ${referred} may have none. Scale it up, and wait until it is ready before you delete the Rollout, so that requests always find pods`,
+    );
+    notes.dropped(spec, {
+      replicas: "set it in the Deployment",
+      minReadySeconds: "set it in the Deployment",
+      revisionHistoryLimit: "set it in the Deployment",
+    });
     return { name: referred, objects: [] };
   }
   const copied = Object.fromEntries(
@@ -176,8 +217,8 @@ function deploymentOf(
   return { name, objects: [{ apiVersion: "apps/v1", kind: "Deployment", metadata, spec: defined(copied) }] };
 }
 
-function canarySpec(canary: Reader, rollout: string, pool: CheckPool, notes: Notes): Fields {
-  const stable = canary.string("stableService");
+function canarySpec(canary: Reader, service: string, pool: CheckPool, notes: Notes): Fields {
+  canary.ignore("stableService");
   const canaryService = canary.string("canaryService");
   tellTraffic(canary.object("trafficRouting"), notes);
   const always = pool.use(canary.object("analysis"), notes);
@@ -198,7 +239,7 @@ function canarySpec(canary: Reader, rollout: string, pool: CheckPool, notes: Not
     pingPong: "the engine creates and removes the canary's copy",
   });
   return {
-    target: defined({ service: stable ?? rollout, previewService: canaryService }),
+    target: defined({ service, previewService: canaryService }),
     steps: [...canary.list("steps").flatMap((step) => stepOf(step, pool, notes)), { weight: 100 }],
     ...checksField(always),
     ...defined({
@@ -227,7 +268,7 @@ function tellTraffic(traffic: Reader | undefined, notes: Notes): void {
     managedRoutes: "a step's match and mirror create and remove their own routes",
     maxTrafficWeight: "weights are percentages",
   });
-  for (const other of ["nginx", "alb", "smi", "apisix", "traefik", "ambassador", "plugins"]) {
+  for (const other of ["nginx", "alb", "appMesh", "smi", "apisix", "traefik", "ambassador", "plugins"]) {
     if (traffic.has(other)) notes.note(at(traffic, other), "is not carried over: the mesh splits the traffic");
   }
   notes.rest(traffic);
@@ -341,9 +382,9 @@ function experimentOf(experiment: Reader, pool: CheckPool, notes: Notes): Fields
   return [{ experiment: { durationSeconds: seconds ?? 3600, replicas }, ...checksField(checks) }];
 }
 
-function blueGreenSpec(blueGreen: Reader, rollout: string, pool: CheckPool, notes: Notes): Fields {
-  const active = blueGreen.string("activeService");
-  const preview = blueGreen.string("previewService") ?? `${rollout}-preview`;
+function blueGreenSpec(blueGreen: Reader, service: string, pool: CheckPool, notes: Notes): Fields {
+  blueGreen.ignore("activeService");
+  const preview = blueGreen.string("previewService") ?? `${service}-preview`;
   const automatic = blueGreen.boolean("autoPromotionEnabled") ?? true;
   const seconds = blueGreen.integer("autoPromotionSeconds");
   const replicas = blueGreen.integer("previewReplicaCount");
@@ -366,7 +407,7 @@ function blueGreenSpec(blueGreen: Reader, rollout: string, pool: CheckPool, note
             : { untilApproved: true, ...(seconds === undefined ? {} : { durationSeconds: seconds }) },
         };
   return {
-    target: defined({ service: active ?? rollout, previewService: preview }),
+    target: { service, previewService: preview },
     steps: [
       { preview: true, ...(replicas === undefined ? {} : { scale: { replicas } }), ...checksField(before), ...pause },
       { weight: 100, ...checksField(after) },

@@ -79,7 +79,7 @@ test("each dropped field of a Rollout is reported with a remedy", () => {
     "AnalysisTemplate shop/errors spec.metrics[2].provider.web.jsonPath",
     "AnalysisTemplate shop/errors spec.metrics[3].provider",
     "Rollout shop/blue spec.strategy.blueGreen.prePromotionAnalysis.templates[0].templateName",
-    "Rollout shop/blue spec.workloadRef.scaleDown",
+    "Rollout shop/blue spec.workloadRef",
     "Rollout shop/shop spec.rollbackWindow",
     "Rollout shop/shop spec.strategy.canary.analysis.startingStep",
     "Rollout shop/shop spec.strategy.canary.canaryService",
@@ -106,6 +106,7 @@ test("Flagger's Canary becomes the same weights, thresholds, gates and templates
     steps: [
       { weight: 20, pause: { durationSeconds: 60 } },
       { weight: 40, pause: { durationSeconds: 60 } },
+      { weight: 60, pause: { durationSeconds: 60 } },
       {
         checks: [
           {
@@ -172,6 +173,127 @@ test("Flagger's Canary becomes the same weights, thresholds, gates and templates
     "metadata.name",
   ])
     assert.ok(named.includes(path), path);
+});
+
+const objectsOf = (text: string): UntypedObject[] =>
+  parseAllDocuments(text).map((document) => document.toJS() as UntypedObject);
+
+test("a Rollout without a Service gets the one that selects its pods, and the notes say so", () => {
+  const rollout = `
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: { name: web }
+spec:
+  template: { metadata: { labels: { app: shop, tier: web } } }
+  strategy: { canary: { steps: [{ setWeight: 20 }] } }
+`;
+  const service = (name: string, selector: string): string =>
+    `\n---\napiVersion: v1\nkind: Service\nmetadata: { name: ${name} }\nspec: { selector: ${selector} }\n`;
+  const serviceOf = (text: string): readonly unknown[] => {
+    const { objects, notes } = convertRollouts(objectsOf(text));
+    const { spec } = find(objects, "Canary", "web") as { spec: { target: { deployment: { service: string } } } };
+    const note = notes.find(({ path }) => path === "spec.strategy")?.message ?? "";
+    return [spec.target.deployment.service, /got (target\.deployment\.service: .*?); /.exec(note)?.[1]];
+  };
+  const preview = service("web", "{ app: preview }");
+  assert.deepEqual(serviceOf(`${rollout}${preview}${service("shop", "{ app: shop }")}`), [
+    "shop",
+    "target.deployment.service: shop, which selects its pods",
+  ]);
+  assert.deepEqual(serviceOf(`${rollout}${service("a", "{ app: shop }")}${service("b", "{ tier: web }")}`), [
+    "web",
+    "target.deployment.service: web, the Rollout's own name",
+  ]);
+});
+
+test("the replicas of a Rollout that names a Deployment belong into that Deployment", () => {
+  const { notes } = convertRollouts(
+    objectsOf(`
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: { name: web }
+spec:
+  replicas: 3
+  workloadRef: { apiVersion: apps/v1, kind: Deployment, name: web }
+  strategy: { canary: { stableService: web, trafficRouting: { appMesh: {} } } }
+`),
+  );
+  assert.deepEqual(
+    notes.map(({ path, message }) => `${path} ${message.split(/[:,]/)[1]}`),
+    [
+      "spec.workloadRef  the Rollout ran the pods",
+      "spec.replicas  set it in the Deployment",
+      "spec.strategy.canary.trafficRouting.appMesh  the mesh splits the traffic",
+    ],
+  );
+});
+
+test("Flagger's threshold is the least success rate and the most of other metrics, and a range counts instead of it", () => {
+  const checksOf = (analysis: string): unknown[] =>
+    convertRollouts(
+      objectsOf(`
+apiVersion: flagger.app/v1beta1
+kind: Canary
+metadata: { name: web }
+spec:
+  targetRef: { kind: Deployment, name: web }
+  analysis: { stepWeight: 50, metrics: [${analysis}] }
+`),
+    ).objects.flatMap(({ kind, spec }) => (kind === "Check" ? [spec] : []));
+  const every = { intervalSeconds: 60 };
+  assert.deepEqual(
+    checksOf("{ name: request-success-rate, threshold: 99 }, { name: request-duration, threshold: 500 }"),
+    [
+      { type: "request-success-rate", maxErrorRate: 0.01, ...every },
+      { type: "request-duration", quantiles: [0.99], maxMs: 500, ...every },
+    ],
+  );
+  assert.deepEqual(checksOf("{ name: request-success-rate, threshold: 1, thresholdRange: { min: 99 } }"), [
+    { type: "request-success-rate", maxErrorRate: 0.01, ...every },
+  ]);
+});
+
+test("weights rise until Flagger's maxWeight is reached or passed, and iterations replace them", () => {
+  const stepsOf = (analysis: string): readonly unknown[] => {
+    const { objects, notes } = convertRollouts(
+      objectsOf(`
+apiVersion: flagger.app/v1beta1
+kind: Canary
+metadata: { name: web }
+spec: { targetRef: { kind: Deployment, name: web }, analysis: { interval: 5s, ${analysis} } }
+`),
+    );
+    const { spec } = find(objects, "Canary", "web") as {
+      spec: { steps: readonly { weight?: number; preview?: boolean }[] };
+    };
+    const isNoted = notes.some(({ path }) => path === "spec.analysis.iterations");
+    return [...spec.steps.map(({ weight, preview }) => (preview === true ? "preview" : weight)), isNoted];
+  };
+  assert.deepEqual(stepsOf("stepWeight: 20, maxWeight: 50"), [20, 40, 60, 100, false]);
+  assert.deepEqual(stepsOf("stepWeight: 20, maxWeight: 40"), [20, 40, 100, false]);
+  assert.deepEqual(stepsOf("stepWeight: 40"), [40, 80, 100, false]);
+  assert.deepEqual(stepsOf("stepWeight: 20, maxWeight: 40, iterations: 3"), ["preview", 100, true]);
+  assert.deepEqual(stepsOf("iterations: 3"), ["preview", 100, false]);
+});
+
+test("with skipAnalysis, Flagger's Canary gives a new version all requests at once", () => {
+  const { objects, notes } = convertRollouts(
+    objectsOf(`
+apiVersion: flagger.app/v1beta1
+kind: Canary
+metadata: { name: web }
+spec:
+  targetRef: { kind: Deployment, name: web }
+  skipAnalysis: true
+  analysis: { stepWeight: 50, metrics: [{ name: request-success-rate, thresholdRange: { min: 99 } }] }
+`),
+  );
+  assert.deepEqual(find(objects, "Canary", "web").spec, {
+    target: { deployment: { name: "web", service: "web", previewService: "web-canary" } },
+    steps: [{ weight: 100 }],
+  });
+  assert.equal(objects.length, 1);
+  assert.ok(notes.some(({ path }) => path === "spec.skipAnalysis"));
 });
 
 test("an object that is not a rollout is reported by name", () => {

@@ -46,11 +46,28 @@ function convertOne(object: UntypedObject, all: readonly UntypedObject[]): Conve
         (where === undefined || candidate.metadata.namespace === undefined || candidate.metadata.namespace === where),
     );
   if (group === "argoproj.io" && object.kind === "Rollout") {
-    return convertRollout(object, (name, clusterScope) =>
-      find(clusterScope ? "ClusterAnalysisTemplate" : "AnalysisTemplate", name, clusterScope ? undefined : namespace),
-    );
+    return convertRollout(object, {
+      template: (name, clusterScope) =>
+        find(clusterScope ? "ClusterAnalysisTemplate" : "AnalysisTemplate", name, clusterScope ? undefined : namespace),
+      servicesOf: (labels) =>
+        all.flatMap((candidate) => (selects(candidate, labels, namespace) ? (candidate.metadata.name ?? []) : [])),
+    });
   }
   return group === "flagger.app" && object.kind === "Canary" ? convertFlaggerCanary(object, find) : undefined;
+}
+
+/** Whether the object is a Service of the namespace that selects pods with these labels. */
+function selects(
+  { kind, apiVersion, metadata, spec }: UntypedObject,
+  labels: Readonly<Record<string, unknown>>,
+  namespace: string | undefined,
+): boolean {
+  if (kind !== "Service" || apiVersion !== "v1") return false;
+  if (metadata.namespace !== undefined && namespace !== undefined && metadata.namespace !== namespace) return false;
+  const selector = Object.entries(
+    (spec as { readonly selector?: Readonly<Record<string, unknown>> } | undefined)?.selector ?? {},
+  );
+  return selector.length > 0 && selector.every(([key, value]) => labels[key] === value);
 }
 
 function isSupporting({ kind = "", apiVersion = "" }: UntypedObject): boolean {

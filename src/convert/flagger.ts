@@ -16,16 +16,20 @@ export function convertFlaggerCanary(source: UntypedObject, find: FindObject): C
   const { name = "", namespace } = source.metadata;
   const notes = new Notes(objectName(source));
   const spec = new Reader(source["spec"] ?? {}, "spec");
-  const analysis = spec.object("analysis") ?? spec.empty("analysis");
+  const skipsAnalysis = spec.boolean("skipAnalysis") === true;
+  const given = spec.object("analysis");
+  if (skipsAnalysis)
+    notes.note(
+      "spec.skipAnalysis",
+      "was true: as in Flagger, a new version gets all requests at once, and spec.analysis is not carried over; without skipAnalysis, it becomes the Canary's steps and checks",
+    );
+  const analysis = (skipsAnalysis ? undefined : given) ?? spec.empty("analysis");
   const checks = new Metrics(name, namespace, find, notes);
   const target = targetOf(spec, name, notes);
   const interval = durationSeconds((analysis.raw as Fields)["interval"]) ?? defaultIntervalSeconds;
   analysis.ignore("interval");
   const threshold = analysis.integer("threshold");
-  const metrics =
-    spec.boolean("skipAnalysis") === true
-      ? []
-      : analysis.list("metrics").flatMap((metric) => checks.use(metric, interval, threshold));
+  const metrics = analysis.list("metrics").flatMap((metric) => checks.use(metric, interval, threshold));
   const hooks = hooksOf(analysis, interval, notes);
   const affinity = affinityOf(analysis, notes);
   const steps = stepsOf(analysis, interval, hooks, notes);
@@ -200,7 +204,14 @@ function stepsOf(analysis: Reader, interval: number, hooks: Hooks, notes: Notes)
       ? [{ mirror: { percent: analysis.integer("mirrorWeight") ?? 100 }, pause }]
       : [];
   analysis.ignore("mirrorWeight");
-  const weights = weightsOf(analysis);
+  const hasIterations = iterations !== undefined && iterations > 0;
+  const given = weightsOf(analysis);
+  if (hasIterations && given.length > 0)
+    notes.note(
+      at(analysis, "iterations"),
+      "is set, so the weights are not carried over: as in Flagger, there are none",
+    );
+  const weights = hasIterations ? [] : given;
   const steps: Fields[] = [...first, ...mirror];
   if (matches.length > 0) {
     const [match, ...others] = matches;
@@ -208,8 +219,7 @@ function stepsOf(analysis: Reader, interval: number, hooks: Hooks, notes: Notes)
       notes.note(at(analysis, "match"), "has several alternative matches: each became a step of its own");
     for (const alternative of [match, ...others])
       steps.push({ match: alternative, iterations: { count: iterations ?? 1, intervalSeconds: interval } });
-  } else if (iterations !== undefined && weights.length === 0)
-    steps.push({ preview: true, iterations: { count: iterations, intervalSeconds: interval } });
+  } else if (hasIterations) steps.push({ preview: true, iterations: { count: iterations, intervalSeconds: interval } });
   for (const weight of weights) steps.push({ weight, pause });
   if (hooks.beforePromotion.length > 0) steps.push({ checks: hooks.beforePromotion });
   return [...steps, { weight: maxWeight }];
@@ -221,7 +231,8 @@ function weightsOf(analysis: Reader): number[] {
   const highest = analysis.integer("maxWeight") ?? maxWeight;
   if (listed.length > 0) return listed.filter((weight) => weight < maxWeight);
   if (step === undefined || step <= 0) return [];
-  return Array.from({ length: Math.floor(highest / step) }, (_, index) => (index + 1) * step).filter(
+  // Flagger adds steps until the highest weight is reached or passed.
+  return Array.from({ length: Math.ceil(highest / step) }, (_, index) => (index + 1) * step).filter(
     (weight) => weight < maxWeight,
   );
 }
@@ -285,7 +296,13 @@ class Metrics {
     const every = durationSeconds((metric.raw as Fields)["interval"]) ?? interval;
     metric.ignore("interval");
     const range = metric.object("thresholdRange");
-    const [min, max] = [range?.number("min"), range?.number("max") ?? metric.number("threshold")];
+    // As in Flagger, a range counts instead of a threshold, which is the least success rate, but the most of others.
+    const single = metric.number("threshold");
+    const isLeast = name === "request-success-rate" && !metric.has("templateRef") && !metric.has("query");
+    const [min, max] =
+      range !== undefined
+        ? [range.number("min"), range.number("max")]
+        : [isLeast ? single : undefined, isLeast ? undefined : single];
     const limits = defined({
       intervalSeconds: every,
       failureLimit: threshold === undefined ? undefined : Math.max(0, threshold - 1),

@@ -69,7 +69,7 @@ class ConnectionRace {
   readonly #options: ConnectOptions;
   readonly #pace: Backoff;
   readonly #outcome = Promise.withResolvers<Client>();
-  readonly #connecting = new Set<Client>();
+  readonly #connecting = new Set<Dialing>();
   #begun = 1;
   #next: Disposable | undefined;
   #isOver = false;
@@ -93,7 +93,8 @@ class ConnectionRace {
       return await this.#outcome.promise;
     } finally {
       this.#next?.[Symbol.dispose]();
-      if (signal.aborted) for (const client of this.#connecting) client.close();
+      // A peer that is frozen never closes them.
+      for (const dialing of this.#connecting) dialing.end();
     }
   }
 
@@ -111,26 +112,23 @@ class ConnectionRace {
     this.#begun += 1;
     this.#schedule();
     try {
-      const client = await openChannel(this.#endpoint);
-      if (this.#isOver) client.close();
-      else await this.#follow(client);
+      const dialing = await openChannel(this.#endpoint);
+      if (this.#isOver) dialing.end();
+      else await this.#follow(dialing);
     } catch {
       // The files of the credentials change at this moment. Another connection is under way.
     }
   }
 
-  /**
-   * Uses the client if it is the first that has a connection, and closes it otherwise. It closes it only at the end of
-   * its attempt, because the library does not end the socket of an attempt under way.
-   */
-  async #follow(client: Client): Promise<void> {
-    this.#connecting.add(client);
-    const isThere = await becomesReady(client);
-    this.#connecting.delete(client);
+  /** Uses the client if it is the first that has a connection, and ends it otherwise. */
+  async #follow(dialing: Dialing): Promise<void> {
+    this.#connecting.add(dialing);
+    const isThere = await becomesReady(dialing.client);
+    this.#connecting.delete(dialing);
     if (!this.#isOver && (isThere || this.#connecting.size === 0)) {
       this.#isOver = true;
-      this.#outcome.resolve(client);
-    } else client.close();
+      this.#outcome.resolve(dialing.client);
+    } else dialing.end();
   }
 
   #unreachable(): Error {
@@ -154,11 +152,18 @@ async function becomesReady(client: Client): Promise<boolean> {
   }
 }
 
+/** A client with its attempt to connect. */
+interface Dialing {
+  readonly client: Client;
+  /** Closes the client and its sockets, also during a handshake. */
+  readonly end: () => void;
+}
+
 /**
  * Creates a gRPC client for an endpoint. It resolves the name and reads roots and token again, so that it finds a moved
  * control plane and a rotated token.
  */
-async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Client> {
+async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Dialing> {
   const url = new URL(endpoint.url);
   if (url.protocol !== "https:" && url.protocol !== "http:") {
     throw userError(
@@ -184,11 +189,41 @@ async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Client> {
       ? await read(endpoint.rootCertificateFile, "root certificate")
       : null;
   const port = url.port === "" ? (secure ? "443" : "80") : url.port;
-  return new (grpc().Client)(
-    `${url.hostname}:${port}`,
+  const { credentials, endSockets } = withSockets(
     secure ? secureCredentials(roots, endpoint.compliance) : grpc().credentials.createInsecure(),
-    options,
   );
+  const client = new (grpc().Client)(`${url.hostname}:${port}`, credentials, options);
+  return {
+    client,
+    end: () => {
+      client.close();
+      endSockets();
+    },
+  };
+}
+
+/**
+ * The same credentials, with an end for the sockets on which they begin. The library's `close` leaves a socket open
+ * whose handshake has no answer, until the peer closes it.
+ */
+function withSockets(credentials: ChannelCredentials): {
+  readonly credentials: ChannelCredentials;
+  readonly endSockets: () => void;
+} {
+  const end = new AbortController();
+  const create = credentials._createSecureConnector.bind(credentials);
+  credentials._createSecureConnector = (...given) => {
+    const connector = create(...given);
+    const connect = connector.connect.bind(connector);
+    connector.connect = async (socket) => {
+      if (end.signal.aborted) throw transientError("cancelled", "the connection is not needed any more");
+      const registration = onAbort(end.signal, () => socket.destroy());
+      socket.once("close", () => registration[Symbol.dispose]());
+      return await connect(socket);
+    };
+    return connector;
+  };
+  return { credentials, endSockets: () => end.abort() };
 }
 
 function secureCredentials(roots: Buffer | null, compliance: CompliancePolicy | undefined): ChannelCredentials {

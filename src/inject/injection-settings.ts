@@ -1,6 +1,7 @@
 import { parse } from "yaml";
 import type { LabelSelector } from "../api/index.ts";
 import { isTree, messageOf, textAt, type Tree, treeAt, userError, valueAt } from "../base/index.ts";
+import { readForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
 
 /** Compute resources in the form of a container's. */
@@ -171,7 +172,7 @@ function parseTree(text: string | undefined, key: string): Tree {
   if (text === undefined || text.trim() === "") return {};
   let value: unknown;
   try {
-    value = parse(text, { logLevel: "error" });
+    value = parse(text, { ...readForKubernetes, logLevel: "error" });
   } catch (error) {
     throw userError("injection-config-invalid", `the key ${key} is neither JSON nor YAML: ${messageOf(error)}`);
   }

@@ -1,6 +1,7 @@
 import { parse } from "yaml";
 import { parseMeshConfig } from "../api/istio/index.ts";
 import { isTree, messageOf, textAt, type Tree, treeAt, userError } from "../base/index.ts";
+import { readForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
 import { yamlBoundsFault } from "../base/yaml-bounds/index.ts";
 
@@ -113,7 +114,7 @@ export function parseProxyConfig(text: string): Tree {
   let value: unknown;
   try {
     // A warning would write a pod's text into the control plane's log.
-    value = parse(text, { logLevel: "error" });
+    value = parse(text, { ...readForKubernetes, logLevel: "error" });
   } catch (error) {
     throw userError(
       "annotation-invalid",

@@ -1,5 +1,6 @@
 import { parse, stringify } from "yaml";
 import { isTree, messageOf, userError } from "../base/index.ts";
+import { readForKubernetes, writtenForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { elementOf, templateFunctions, textOf, type TemplateFunction } from "../base/go-template/index.ts";
 
 /** Looks up a key as Go does: a map of strings such as labels has an empty string under every missing key. */
@@ -41,12 +42,12 @@ export const podTemplateFunctions: Readonly<Record<string, TemplateFunction>> = 
   valueOrDefault: (value, fallback) => (value === undefined || value === "" ? fallback : value),
   isset: (tree, key) => elementOf(tree, key) !== undefined,
   toLower: (text) => textOf(text).toLowerCase(),
-  toYaml: (value) => stringify(value ?? null, { aliasDuplicateObjects: false }).trimEnd(),
+  toYaml: (value) => stringify(value ?? null, writtenForKubernetes).trimEnd(),
   toJSON: toJson,
   structToJSON: toJson,
   protoToJSON: toJson,
   fromJSON: (text) => parsed("fromJSON", text, JSON.parse),
-  fromYaml: (text) => parsed("fromYaml", text, parse),
+  fromYaml: (text) => parsed("fromYaml", text, (given) => parse(given, readForKubernetes) as unknown),
   omitNil: withoutNil,
   annotation: (metadata, name, fallback) => annotation(metadata, name, fallback),
 };

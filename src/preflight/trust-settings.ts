@@ -1,11 +1,12 @@
 import { parse } from "yaml";
+import { readForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import type { MeshTrust } from "./cluster/trust.ts";
 
 const defaultTrustDomain = "cluster.local";
 
 /** The trust settings of a mesh config. */
 export function meshTrustOf(text: string): MeshTrust {
-  return trustIn(parse(text));
+  return trustIn(parse(text, readForKubernetes));
 }
 
 /**

@@ -559,6 +559,32 @@ casesInChromium("the page", () => {
     }
   });
 
+  test("in a contrast theme of the system, bars, lines and the chosen view still differ from their surroundings", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.emulateMedia({ forcedColors: "active", colorScheme: "dark", reducedMotion: "reduce" });
+    await page.goto(`${server.url}#/rollouts/Canary/shop/checkout`);
+    await settled(page);
+    const colorOf = async (selector: string): Promise<string> =>
+      await page.evaluate<string>(
+        `getComputedStyle(document.querySelector(${JSON.stringify(selector)})).backgroundColor`,
+      );
+    assert.notEqual(await colorOf(".weight-track i"), await colorOf(".weight-track"));
+    assert.notEqual(await colorOf(".nav a[aria-current]"), await colorOf(".nav a:not([aria-current])"));
+    assert.notEqual(await colorOf(".live-dot"), await colorOf("body"));
+    // Without colours of its own, a canvas would have the colour of texts alone.
+    await until(
+      page,
+      `[...document.querySelectorAll("canvas")].some((canvas) => {
+        if (canvas.width === 0) return false;
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        for (let at = 0; at < data.length; at += 4)
+          if (data[at + 3] === 255 && data[at + 2] > data[at] + 60) return true;
+        return false;
+      })`,
+    );
+  });
+
   test("a lost server is reported with the age of the data, and the page recovers by itself", async () => {
     await using opened = await open(browser);
     const { page } = opened;

@@ -39,7 +39,11 @@ function trustsAnybody(tls: ClientTls | undefined, isSelective: boolean): boolea
 }
 
 function unverified(host: string, tls: ClientTls | undefined): string {
-  return `TLS to ${host} is ${tls?.mode ?? ""} without caCertificates: the proxy accepts any certificate, unless the mesh verifies with the system's roots; set caCertificates (and subjectAltNames), or ISTIO_MUTUAL for a workload of the mesh`;
+  const effect =
+    tls?.insecureSkipVerify === true
+      ? "with insecureSkipVerify, the proxy accepts any certificate"
+      : "the proxy accepts certificates of all authorities among the system's roots, and of no others";
+  return `TLS to ${host} is ${tls?.mode ?? ""} without caCertificates: ${effect}; set caCertificates (and subjectAltNames), or ISTIO_MUTUAL for a workload of the mesh`;
 }
 
 export const subsetPodsAnalyzer: Analyzer = {

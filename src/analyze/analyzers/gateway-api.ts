@@ -1,4 +1,4 @@
-import { namespaceKind, podKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { namespaceKind, podKind, secretKind, serviceKind } from "../../api/kubernetes/index.ts";
 import {
   gatewayApiKinds,
   gatewayGroup,
@@ -18,6 +18,7 @@ import { listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
 import { groupKindOf, type Resource } from "../resource.ts";
+import { checkValidity } from "./gateways.ts";
 
 interface Route extends KubernetesObject {
   readonly spec: {
@@ -49,6 +50,11 @@ export const routeReferenceAnalyzer: Analyzer = {
         for (const [index, { group, kind, name, namespace }] of (tls?.certificateRefs ?? []).entries()) {
           const path = `spec.listeners[${listenerIndex}].tls.certificateRefs[${index}]`;
           checkGrant(resource, { group, kind, name, namespace }, path, inventory, report);
+          const secret =
+            kind === secretKind.kind
+              ? inventory.find(secretKind, namespace ?? object.metadata.namespace ?? "", name)?.object
+              : undefined;
+          if (secret !== undefined) checkValidity(resource, secret, path, inventory, report);
         }
       }
     }

@@ -1,9 +1,11 @@
 import { matchesLabels } from "../../api/index.ts";
+import { certificateValidity } from "../../base/index.ts";
 import { secretKind, serviceKind, type Secret } from "../../api/kubernetes/index.ts";
 import { istioGatewayKind, istioLabels, type GatewayServer, type IstioGateway } from "../../api/istio/index.ts";
 import { labelsText, listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
+import type { Resource } from "../resource.ts";
 import { knowsAllWorkloads, selected, workloads, type Workload } from "../workloads.ts";
 
 type Gateway = Entry<IstioGateway>;
@@ -135,14 +137,37 @@ function checkSecret(
     );
     return;
   }
-  const fault = secretFault(secret);
-  if (fault !== undefined)
+  const values = valuesOf(secret);
+  const fault = secretFault(values);
+  if (fault !== undefined) {
     report(
       messageTypes.invalidGatewayCredential,
       resource,
       path,
       `secret ${namespace}/${name} ${fault}, so the server does not listen; it needs tls.crt and tls.key (or cert and key) in PEM`,
     );
+    return;
+  }
+  checkValidity(resource, secret, path, inventory, report);
+}
+
+/** Reports a certificate that clients refuse because of the time. */
+export function checkValidity(
+  resource: Resource,
+  secret: Secret,
+  path: string,
+  inventory: Inventory,
+  report: Report,
+): void {
+  const outdated = validityFault(valuesOf(secret), inventory.options.nowMs);
+  if (outdated === undefined) return;
+  const { namespace = "", name = "" } = secret.metadata;
+  report(
+    messageTypes.invalidGatewayCredential,
+    resource,
+    path,
+    `the certificate of secret ${namespace}/${name} ${outdated}, so clients refuse it; replace it: the gateway uses the new one without a restart`,
+  );
 }
 
 const pairs = [
@@ -150,18 +175,35 @@ const pairs = [
   ["cert", "key"],
 ] as const;
 
-function secretFault({ data = {}, stringData = {} }: Secret): string | undefined {
-  const values = {
-    ...Object.fromEntries(Object.entries(data).map(([key, value]) => [key, decoded(value)])),
-    ...stringData,
-  };
-  const pair = pairs.find(([certificate, key]) => values[certificate] !== undefined && values[key] !== undefined);
+type SecretValues = Readonly<Record<string, string>>;
+
+function valuesOf({ data = {}, stringData = {} }: Secret): SecretValues {
+  return { ...Object.fromEntries(Object.entries(data).map(([key, value]) => [key, decoded(value)])), ...stringData };
+}
+
+function pairOf(values: SecretValues): (typeof pairs)[number] | undefined {
+  return pairs.find(([certificate, key]) => values[certificate] !== undefined && values[key] !== undefined);
+}
+
+function secretFault(values: SecretValues): string | undefined {
+  const pair = pairOf(values);
   if (pair === undefined)
     return `has no certificate and key, only ${listed(Object.keys(values).toSorted()) || "nothing"}`;
   const [certificate, key] = pair;
   if (!/-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/.test(values[certificate] ?? ""))
     return `has no certificate in ${certificate}`;
   return /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(values[key] ?? "") ? undefined : `has no private key in ${key}`;
+}
+
+function validityFault(values: SecretValues, nowMs: number | undefined): string | undefined {
+  const validity = certificateValidity(values[pairOf(values)?.[0] ?? ""] ?? "");
+  if (validity === undefined || nowMs === undefined) return undefined;
+  if (nowMs > validity.notAfterMs) return `has expired at ${timeText(validity.notAfterMs)}`;
+  return nowMs < validity.notBeforeMs ? `is valid only from ${timeText(validity.notBeforeMs)} on` : undefined;
+}
+
+function timeText(ms: number): string {
+  return new Date(ms).toISOString().replace(".000Z", "Z");
 }
 
 function decoded(base64: string): string {

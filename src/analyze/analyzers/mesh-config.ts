@@ -2,6 +2,7 @@ import type * as Yaml from "yaml";
 import { meansNoEffect } from "../../api/index.ts";
 import { parseMeshConfig } from "../../api/istio/index.ts";
 import { loadPackage } from "../../base/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { Analyzer } from "../analyzer.ts";
 import { readPlainYaml } from "../manifest/plain-yaml.ts";
 import { messageTypes } from "../message-types.ts";
@@ -43,7 +44,7 @@ function valueOf(text: string): unknown {
   const plain = readPlainYaml(text);
   if (plain !== undefined) return plain[0]?.value;
   try {
-    return loadPackage<typeof Yaml>("yaml").parse(text) as unknown;
+    return loadPackage<typeof Yaml>("yaml").parse(text, readForKubernetes) as unknown;
   } catch {
     return text;
   }

@@ -18,3 +18,15 @@ test("aliases that cannot be resolved are a fault of their document, and the oth
     [{ a: 1, b: 1 }],
   );
 });
+
+test("a key that is a map, as an unquoted template makes it, is a fault with its position", () => {
+  const { documents, faults } = readFullYaml("a: 1\n---\nmetadata:\n  name: {{ name }}\n---\nb: [{? [x] : y}]\n");
+  assert.deepEqual(
+    faults.map(({ line, column, message }) => [line, column, message.slice(0, 23)]),
+    [
+      [4, 10, "a key must be a text, a"],
+      [6, 8, "a key must be a text, a"],
+    ],
+  );
+  assert.equal(documents.length, 1);
+});

@@ -1,5 +1,6 @@
 import { isCollection, isMap, isScalar, LineCounter, parseAllDocuments, type Node } from "yaml";
 import { messageOf } from "../../base/index.ts";
+import { collectionKeyFault, collectionKeyOffset, readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { Position } from "../resource.ts";
 import type { PlainDocument } from "./plain-yaml.ts";
 import type { Positions } from "./positions.ts";
@@ -8,7 +9,7 @@ export interface YamlFault extends Position {
   readonly message: string;
 }
 
-/** Parses any YAML 1.2, with anchors and merges. Returns faults together with the valid documents. */
+/** Parses any YAML, with anchors and merges. Returns faults together with the valid documents. */
 export function readFullYaml(text: string): {
   readonly documents: readonly PlainDocument[];
   readonly faults: readonly YamlFault[];
@@ -16,7 +17,7 @@ export function readFullYaml(text: string): {
   const lineCounter = new LineCounter();
   const documents: PlainDocument[] = [];
   const faults: YamlFault[] = [];
-  const found = parseAllDocuments(text, { lineCounter, prettyErrors: false, merge: true });
+  const found = parseAllDocuments(text, { ...readForKubernetes, lineCounter, prettyErrors: false });
   for (const document of Array.isArray(found) ? found : []) {
     // One mistake usually causes several errors, and the first one describes it.
     for (const error of document.errors.slice(0, 1)) {
@@ -24,6 +25,12 @@ export function readFullYaml(text: string): {
       faults.push({ line, column: col, message: error.message });
     }
     if (document.errors.length > 0 || document.contents === null) continue;
+    const badKey = collectionKeyOffset(document.contents);
+    if (badKey !== undefined) {
+      const { line, col } = lineCounter.linePos(badKey);
+      faults.push({ line, column: col, message: collectionKeyFault });
+      continue;
+    }
     const positions: Positions = new Map();
     let value: unknown;
     try {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { array, assert as assertProperty, constantFrom, nat, property, tuple } from "fast-check";
 import { parseAllDocuments } from "yaml";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { readPlainYaml } from "./plain-yaml.ts";
 
 const root = join(import.meta.dirname, "../../..");
@@ -13,7 +14,7 @@ const files = ["samples/**/*.yaml", "manifests/*.yaml", "test/**/*.yaml"]
   .filter(({ text }) => text.length < 40_000);
 
 function fully(text: string): { readonly values: readonly unknown[]; readonly faults: number } {
-  const documents = parseAllDocuments(text, { prettyErrors: false, logLevel: "silent" });
+  const documents = parseAllDocuments(text, { ...readForKubernetes, prettyErrors: false, logLevel: "silent" });
   const all = Array.isArray(documents) ? documents : [];
   return {
     values: all.map((document) => document.toJS() as unknown).filter((value) => value !== null),
@@ -47,7 +48,7 @@ items:
     line
 
     last
-  n: -1
+  m: -1
   list:
   - - x
   -
@@ -102,6 +103,11 @@ test("the plain reader gives the full reader's answer for any text, or none", ()
     ".5",
     "+",
     "true",
+    "yes",
+    "y",
+    "off",
+    "_",
+    "0b1",
   );
   const edits = array(tuple(nat(sample.length), nat(4), pieces), { minLength: 1, maxLength: 6 });
   assertProperty(
@@ -122,7 +128,7 @@ test("the plain reader gives the full reader's answer for any text, or none", ()
   );
 });
 
-test("a scalar has the value of the core schema", () => {
+test("a scalar or key has the value that the full reader gives it", () => {
   for (const text of [
     "010",
     "-0",
@@ -132,7 +138,17 @@ test("a scalar has the value of the core schema", () => {
     "+1",
     "yes",
     "on",
+    "Off",
+    "n",
+    "oN",
+    "True",
+    "e5",
     "1_000",
+    "08",
+    "0o17",
+    "0b11",
+    "1e3",
+    "null",
     "12:30",
     "0x1f",
     ".inf",
@@ -149,5 +165,7 @@ test("a scalar has the value of the core schema", () => {
   ]) {
     const documents = readPlainYaml(`k: ${text}\n`);
     if (documents !== undefined) assert.deepEqual(documents[0]?.value, fully(`k: ${text}\n`).values[0], text);
+    const keyed = readPlainYaml(`${text}: k\n`);
+    if (keyed !== undefined) assert.deepEqual(keyed[0]?.value, fully(`${text}: k\n`).values[0], text);
   }
 });

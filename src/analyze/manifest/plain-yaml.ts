@@ -1,3 +1,4 @@
+import { plainScalar } from "../../base/kubernetes-yaml/index.ts";
 import type { Position } from "../resource.ts";
 import type { Positions } from "./positions.ts";
 
@@ -11,7 +12,7 @@ export interface PlainDocument {
 /**
  * Parses YAML in the usual form of manifests: block maps and lists, single-line scalars, literal blocks, short flow
  * collections. Returns undefined for anything else (anchors, tags, folded text, tabs, faults). The full parser handles
- * that, and takes ten times as long to load and to run. The results equal those of YAML 1.2's core schema.
+ * that, and takes ten times as long to load and to run. The results equal those of the full parser.
  */
 export function readPlainYaml(text: string): PlainDocument[] | undefined {
   if (text.includes("\t") || text.includes("\r") || text.startsWith("\uFEFF")) return undefined;
@@ -42,9 +43,10 @@ interface Line {
 }
 
 const keyPattern = /^([A-Za-z0-9_][A-Za-z0-9_./-]*|"[^"\\]*"|'[^']*')\s*:(?:\s+(.*))?$/;
-/** Plain keys that are strings. YAML rewrites numbers (`0o7`, `1e3`) and null. */
+/** Whether a plain key keeps its text. YAML rewrites numbers (`0o7`, `1e3`), booleans (`y`) and null. */
 function isTextKey(key: string): boolean {
-  return !/^(null|Null|NULL|__proto__)$/.test(key) && (!/^[0-9]/.test(key) || /^[1-9][0-9]{0,8}$/.test(key));
+  const value = plainScalar(key);
+  return value !== null && String(value) === key && key !== "__proto__";
 }
 
 const commentPattern = /(^|\s+)#.*$/;
@@ -206,13 +208,7 @@ function unquote(quoted: string): string {
 function plain(text: string): unknown {
   if (/^[-?:,[\]{}#&*!|>'"%@`]/.test(text) && !/^-[^\s-]/.test(text) && !/^--\S/.test(text)) throw new NotPlain();
   if (text.includes(": ") || text.endsWith(":")) throw new NotPlain();
-  if (/^(null|Null|NULL|~|)$/.test(text)) return null;
-  if (/^(true|True|TRUE)$/.test(text)) return true;
-  if (/^(false|False|FALSE)$/.test(text)) return false;
-  if (/^[-+]?[0-9]+$/.test(text) || /^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?$/.test(text))
-    return Number(text);
-  if (/^0[xo]/.test(text) || /^[-+]?\.(?:inf|nan)$/i.test(text)) throw new NotPlain();
-  return text;
+  return plainScalar(text);
 }
 
 /** Reads `[a, "b"]` and `{a: 1}` within a line. */

@@ -1,5 +1,6 @@
 import { parse, stringify } from "yaml";
 import { isTree, userError } from "../../base/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { elementOf, isTrue, templateFunctions, textOf, type TemplateFunction } from "../../base/go-template/index.ts";
 
 /**
@@ -49,7 +50,7 @@ export const helmFunctions: Readonly<Record<string, TemplateFunction>> = {
   fail: (message) => {
     throw userError("chart-values", textOf(message));
   },
-  fromYaml: (text) => (parse(textOf(text), { version: "1.1" }) as unknown) ?? {},
+  fromYaml: (text) => (parse(textOf(text), readForKubernetes) as unknown) ?? {},
   // `helm template` looks for no object either.
   lookup: () => ({}),
   merge: (target, ...sources) => mergeInto(target, sources, "first"),

@@ -1,5 +1,6 @@
 import { parse, parseAllDocuments } from "yaml";
 import { internalError, isTree, messageOf, SerinError, type Tree, userError } from "../../base/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import {
   elementOf,
   parseTemplate,
@@ -30,7 +31,7 @@ interface Manifest {
  * the objects that it needs. Hooks are left out: only helm knows when to run them.
  */
 export function renderChart(chart: Chart, release: ChartRelease): string {
-  const values = coalesce(parse(chart.files.get("values.yaml") ?? "") as Tree, release.values);
+  const values = coalesce(parse(chart.files.get("values.yaml") ?? "", readForKubernetes) as Tree, release.values);
   checkValues(chart, values);
   const context = {
     Values: values,
@@ -120,7 +121,7 @@ function manifestsIn(text: string, source: string): Manifest[] {
 function headOf(document: string, source: string): { readonly kind: string; readonly isHook: boolean } {
   const [, found] = /"kind":"(\w+)"/.exec(document.startsWith("{") ? document.slice(0, 200) : "") ?? [];
   if (found !== undefined) return { kind: found, isHook: false };
-  const [first] = parseAllDocuments(document);
+  const [first] = parseAllDocuments(document, readForKubernetes);
   const [error] = first?.errors ?? [];
   if (error !== undefined)
     throw userError(

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { LineCounter, parseAllDocuments } from "yaml";
 import { userError } from "../../base/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { formatIssues, type UntypedObject } from "../../api/index.ts";
 import { defaultHub } from "../../api/images/index.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../../api/istio/index.ts";
@@ -12,7 +13,7 @@ import {
   type InstallSettings,
   type RenderedComponent,
 } from "../../install/index.ts";
-import { readForKubernetes, yamlValue } from "../yaml-value.ts";
+import { yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
 import type { CommonFlags } from "../flags.ts";
 

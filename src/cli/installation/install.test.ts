@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
 import { describeError, silentLogger, systemClock } from "../../base/index.ts";
+import type { WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import { createKubeClient, loadKubeConfig } from "../../kube/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
@@ -347,6 +348,32 @@ test("a tag is set on an existing revision, moved only on request, and listed wi
   ]);
   assert.match(moved.output, /^Revision tag "prod" moved, referencing control plane revision "canary"/);
   assert.equal((await serin("tag list", tagged)).output, "TAG    REVISION   NAMESPACES\nprod   default    shop\n");
+});
+
+test("a tag that moves to a control plane in another namespace leaves nothing in the old one", async () => {
+  const configurations = (tagged.objects?.["MutatingWebhookConfiguration"] ?? []) as readonly WebhookConfiguration[];
+  const elsewhere: FakeCluster = {
+    objects: {
+      ...tagged.objects,
+      MutatingWebhookConfiguration: configurations.map(({ metadata, webhooks = [] }) =>
+        metadata.labels?.["istio.io/rev"] !== "canary"
+          ? { metadata, webhooks }
+          : {
+              metadata,
+              webhooks: webhooks.map((webhook) => ({
+                ...webhook,
+                clientConfig: { service: { name: "istiod-canary", namespace: "mesh-canary" } },
+              })),
+            },
+      ),
+    },
+  };
+  assert.deepEqual((await serin("tag set prod --revision canary --overwrite", elsewhere)).applied, [
+    "Service/istiod-revision-tag-prod",
+    "MutatingWebhookConfiguration/istio-revision-tag-prod-mesh-canary",
+    "delete MutatingWebhookConfiguration/istio-revision-tag-prod",
+    "delete Service/istiod-revision-tag-prod",
+  ]);
 });
 
 test("removing a tag removes its Service, and needs a confirmation while namespaces use it", async () => {

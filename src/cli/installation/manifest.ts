@@ -1,13 +1,13 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../../base/index.ts";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { keyOf, type UntypedObject } from "../../api/index.ts";
 import { installFlags, manifestOf, readYaml, renderFromFlags, type InstallFlags } from "./install-input.ts";
 import type { CliContext } from "../context.ts";
 import { lineChanges } from "../terminal/line-changes.ts";
 import { translateOperator } from "./translate-operator.ts";
 import { writeUserFile } from "../user-file.ts";
-import { writtenForKubernetes } from "../yaml-value.ts";
 
 export function manifestCommands(program: Command, context: CliContext): void {
   const manifest = program
@@ -79,7 +79,7 @@ function componentsNamed<Component extends { readonly name: string }>(
 function textOf(object: UntypedObject): string {
   return object.kind === "CustomResourceDefinition"
     ? `${JSON.stringify(object)}\n`
-    : stringify(object, { ...writtenForKubernetes, aliasDuplicateObjects: false });
+    : stringify(object, writtenForKubernetes);
 }
 
 async function diff(from: string, to: string, ignore: string, context: CliContext): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError, isDnsLabel } from "../../base/index.ts";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { apiVersionOf, defineKind, type KubernetesObject } from "../../api/index.ts";
 import { defaultHub, hubFault, tagFault } from "../../api/images/index.ts";
 import {
@@ -18,7 +19,6 @@ import { podObstacle, refusedPods, type RefusedWorkload } from "../../kube/obsta
 import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
 import { connectionFlags, readYaml } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
-import { writtenForKubernetes } from "../yaml-value.ts";
 
 interface OperatorFlags extends ConnectionFlags {
   readonly hub: string;

@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../../base/index.ts";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { formatIssues } from "../../api/index.ts";
 import { defaultHub } from "../../api/images/index.ts";
 import type { IstioOperatorSpec } from "../../api/istio/index.ts";
@@ -9,7 +10,6 @@ import { collect, readOperatorFile } from "./install-input.ts";
 import type { CliContext } from "../context.ts";
 import { lineChanges } from "../terminal/line-changes.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
-import { writtenForKubernetes } from "../yaml-value.ts";
 
 interface DumpFlags {
   readonly filename: readonly string[];
@@ -67,8 +67,7 @@ async function dump(name: string | undefined, flags: DumpFlags, context: CliCont
     path.length === 0 ? { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec: found } : found;
   if (flags.output === "json") context.out(`${JSON.stringify(profile, null, 2)}\n`);
   else if (flags.output === "flags") context.out(`${flagsOf(found).join("\n")}\n`);
-  else if (flags.output === "yaml")
-    context.out(stringify(profile, { ...writtenForKubernetes, aliasDuplicateObjects: false }));
+  else if (flags.output === "yaml") context.out(stringify(profile, writtenForKubernetes));
   else throw userError("argument-invalid", `-o ${flags.output} is not supported: expected yaml, json or flags`);
 }
 
@@ -90,7 +89,7 @@ async function specOf(name: string, context: CliContext): Promise<IstioOperatorS
 function textOf(spec: IstioOperatorSpec): string {
   return stringify(
     { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec },
-    { sortMapEntries: true, aliasDuplicateObjects: false },
+    { ...writtenForKubernetes, sortMapEntries: true },
   );
 }
 

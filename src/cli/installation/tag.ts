@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { userError } from "../../base/index.ts";
-import type { UntypedObject } from "../../api/index.ts";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import { defaultValidatorName, istioLabels } from "../../api/istio/index.ts";
 import {
   mutatingWebhookConfigurationKind,
@@ -16,7 +17,6 @@ import { connectionFlags, manifestsFlag } from "./install-input.ts";
 import { listControlPlanes } from "../control-planes/pilots.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { renderTable } from "../terminal/table.ts";
-import { writtenForKubernetes } from "../yaml-value.ts";
 
 interface TagFlags extends ConnectionFlags {
   readonly revision?: string;
@@ -91,8 +91,8 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
       hint: "choose another name",
     });
   }
-  const existing = tagNamed(injectors, tag);
-  const leadsTo = existing?.metadata.labels?.[istioLabels.revision];
+  const existing = tagsNamed(injectors, tag);
+  const leadsTo = existing[0]?.metadata.labels?.[istioLabels.revision];
   if (verb === "set" && leadsTo !== undefined && leadsTo !== revision && flags.overwrite !== true) {
     throw userError("name-taken", `the tag "${tag}" already points to revision "${leadsTo}"`, {
       hint: `move it: serin tag set ${tag} --revision ${revision} --overwrite`,
@@ -101,7 +101,7 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
   const objects = renderTag({
     tag,
     revision,
-    namespace: own.webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system",
+    namespace: namespaceOf(own),
     version: context.version,
     clientConfig: { ...own.webhooks?.[0]?.clientConfig },
     injectEverybody: flags.autoInjectNamespaces === true,
@@ -111,6 +111,14 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
     return;
   }
   for (const object of objects) await client.apply(installedKindOf(object), object, { fieldManager, force: true });
+  // A control plane in another namespace has other names of webhooks, and its Service is in that namespace.
+  for (const { kind, name, namespace } of existing.flatMap((found) => tagObjects(found, tag))) {
+    const isMoved = objects.some(
+      ({ kind: written, metadata }) =>
+        written === kind.kind && metadata.name === name && metadata.namespace === namespace,
+    );
+    if (!isMoved) await client.delete(kind, name, namespace);
+  }
   if (tag === "default" && revision !== "default") await patchUnnamed(client, deactivateDefault);
   context.out(
     `Revision tag "${tag}" ${leadsTo === undefined ? "created" : "moved"}, referencing control plane revision "${revision}". To enable injection using this\n` +
@@ -130,8 +138,28 @@ async function injectorsOf(client: KubeClient): Promise<readonly WebhookConfigur
   return (await client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" })).items;
 }
 
-function tagNamed(injectors: readonly WebhookConfiguration[], tag: string): WebhookConfiguration | undefined {
-  return injectors.find(({ metadata: { labels = {} } }) => labels[istioLabels.tag] === tag);
+/** The webhooks of a tag. There are several if another program moved it to a control plane in another namespace. */
+function tagsNamed(injectors: readonly WebhookConfiguration[], tag: string): readonly WebhookConfiguration[] {
+  return injectors.filter(({ metadata: { labels = {} } }) => labels[istioLabels.tag] === tag);
+}
+
+/** The namespace of the control plane to which webhooks lead. */
+function namespaceOf({ webhooks }: WebhookConfiguration): string {
+  return webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system";
+}
+
+interface TagObject {
+  readonly kind: KindDefinition;
+  readonly name: string;
+  readonly namespace?: string;
+}
+
+/** The objects of one tag alone: its webhooks and its Service. */
+function tagObjects(webhooks: WebhookConfiguration, tag: string): readonly TagObject[] {
+  return [
+    { kind: mutatingWebhookConfigurationKind, name: webhooks.metadata.name ?? "" },
+    { kind: serviceKind, name: tagServiceName(tag), namespace: namespaceOf(webhooks) },
+  ];
 }
 
 /** Changes the webhooks of the unnamed control plane. Only one control plane may inject by default. */
@@ -197,8 +225,8 @@ async function namespacesOf(client: KubeClient, tag: string): Promise<string[]> 
 
 async function remove(tag: string, flags: TagFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
-  const found = tagNamed(await injectorsOf(client), tag);
-  if (found === undefined)
+  const found = tagsNamed(await injectorsOf(client), tag);
+  if (found.length === 0)
     throw userError("revision-unknown", `there is no tag "${tag}"`, { hint: "serin tag list shows the tags" });
   const users = await namespacesOf(client, tag);
   if (users.length > 0 && flags.skipConfirmation !== true) {
@@ -206,9 +234,8 @@ async function remove(tag: string, flags: TagFlags, context: CliContext): Promis
     if (!(await context.confirm(text)))
       throw userError("cancelled", "the tag was not removed", { hint: "answer y, or pass --skip-confirmation" });
   }
-  const namespace = found.webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system";
-  await client.delete(mutatingWebhookConfigurationKind, found.metadata.name ?? "");
-  await client.delete(serviceKind, tagServiceName(tag), namespace);
+  for (const { kind, name, namespace } of found.flatMap((webhooks) => tagObjects(webhooks, tag)))
+    await client.delete(kind, name, namespace);
   if (tag === "default") await removeDefault(client);
   context.out(`Revision tag ${tag} removed\n`);
 }
@@ -225,11 +252,10 @@ async function removeDefault(client: KubeClient): Promise<void> {
   }
   await patchUnnamed(client, reactivateDefault);
   const clientConfig = { ...unnamed.webhooks?.[0]?.clientConfig };
-  const namespace = unnamed.webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system";
   const objects: UntypedObject[] = renderTag({
     tag: "default",
     revision: "default",
-    namespace,
+    namespace: namespaceOf(unnamed),
     version: "",
     clientConfig,
     injectEverybody: false,

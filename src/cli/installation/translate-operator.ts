@@ -1,5 +1,6 @@
 import { stringify } from "yaml";
 import { userError } from "../../base/index.ts";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { formatIssues, type UntypedObject } from "../../api/index.ts";
 import {
   parseIstioOperator,
@@ -8,7 +9,6 @@ import {
   type IstioOperatorSpec,
 } from "../../api/istio/index.ts";
 import { chartValuesOf, hasAgent, resolveSpec, withRedirectByAgent, type ChartName } from "../../install/index.ts";
-import { writtenForKubernetes } from "../yaml-value.ts";
 
 export interface Translation {
   /** A YAML document for each chart, with the helm command that uses it. */
@@ -37,7 +37,7 @@ export function translateOperator(objects: readonly UntypedObject[], file: strin
     text: uses
       .map(
         ({ chart, release, component, values }) =>
-          `---\n# helm install ${release} istio/${chart} -n ${component?.namespace ?? namespace} -f <this document>\n${stringify(values, { ...writtenForKubernetes, aliasDuplicateObjects: false })}`,
+          `---\n# helm install ${release} istio/${chart} -n ${component?.namespace ?? namespace} -f <this document>\n${stringify(values, writtenForKubernetes)}`,
       )
       .join(""),
     warnings: uses.flatMap(({ chart, path, left }) =>

@@ -2,8 +2,9 @@ import type { Command } from "commander";
 import { parseAllDocuments, stringify } from "yaml";
 import type { UntypedObject } from "../../api/index.ts";
 import { userError } from "../../base/index.ts";
+import { readForKubernetes, writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { convertRollouts } from "../../convert/index.ts";
-import { readForKubernetes, writtenForKubernetes, yamlValue } from "../yaml-value.ts";
+import { yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
 
 interface ImportFlags {
@@ -51,6 +52,9 @@ function objectsOf(file: string, text: string): UntypedObject[] {
     if (value === null || value === undefined) return [];
     if (typeof value !== "object" || typeof value.kind !== "string")
       throw userError("file-invalid", `${file}: document ${index + 1}: kind: is required`);
+    const isRollout = /^(argoproj\.io|flagger\.app)\//.test(value.apiVersion ?? "");
+    if (isRollout && typeof value.metadata?.name !== "string")
+      throw userError("file-invalid", `${file}: document ${index + 1}: metadata.name: is required`);
     return [{ ...value, metadata: value.metadata ?? {} }];
   });
 }

@@ -2,6 +2,7 @@ import { parseAllDocuments } from "yaml";
 import { formatIssues, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { authorAnnotation, type Canary, type MeshUpgrade } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { yamlValue } from "../yaml-value.ts";
@@ -43,7 +44,7 @@ export async function readObject<Value extends KubernetesObject>(
 
 /** The one object of a file. A user error names the file, and says how to apply a file with several objects. */
 export function parseOneObject(file: string, text: string): unknown {
-  const documents = [...parseAllDocuments(text)];
+  const documents = [...parseAllDocuments(text, readForKubernetes)];
   const [problem] = documents.flatMap(({ errors }) => errors);
   if (problem !== undefined) throw userError("rollout-invalid", `${file}: is not YAML: ${problem.message}`);
   const objects = documents.map((document) => yamlValue(file, document)).filter((value) => (value ?? null) !== null);

@@ -73,7 +73,7 @@ test("a freeze of a file takes neither the name of another one nor flags, which 
   assert.match(await resultOf(), /^freeze holidays holds: /);
 });
 
-test("aliases that cannot be resolved, a wrong version and a wrong kind are errors that name the file", async () => {
+test("aliases that cannot be resolved, keys that are maps, a wrong version and a wrong kind are errors that name the file", async () => {
   const resultOf = async (words: readonly string[], text: string): Promise<string> =>
     await createProgram(new FakeContext({ files: { "a.yaml": text } }))
       .parseAsync([...words, "-f", "a.yaml"], { from: "user" })
@@ -89,12 +89,17 @@ test("aliases that cannot be resolved, a wrong version and a wrong kind are erro
   ]) {
     assert.match(await resultOf(words, bomb), /a\.yaml: the aliases .*hint: /s, words.join(" "));
     assert.match(await resultOf(words, "a: *b"), /a\.yaml: the aliases .* alias/, words.join(" "));
+    assert.match(await resultOf(words, "a: {{ b }}"), /a\.yaml: a key must be a text/, words.join(" "));
   }
   assert.match(
     await resultOf(["canary", "create"], canaryText.replace("v1alpha1", "v1")),
     /a\.yaml: apiVersion: must be rollout\.serin\.dev\/v1alpha1, got "rollout\.serin\.dev\/v1"/,
   );
   assert.match(await resultOf(["freeze", "add"], canaryText), /a\.yaml: kind: must be Freeze, got "Canary"/);
+  assert.match(
+    await resultOf(["canary", "import"], "apiVersion: flagger.app/v1beta1\nkind: Canary\nspec: {}\n"),
+    /a\.yaml: document 1: metadata\.name: is required/,
+  );
 });
 
 test("an imported pod template keeps the values that kubectl reads in it", async () => {
@@ -115,6 +120,18 @@ spec:
   assert.match(context.output, /canary: "no"/);
   assert.match(context.output, /tty: true/);
   assert.match(context.output, /defaultMode: 256/);
+});
+
+test("an imported Canary repeats equal parts, and has no aliases", async () => {
+  const canary = `apiVersion: flagger.app/v1beta1
+kind: Canary
+metadata: { name: shop }
+spec: { targetRef: { kind: Deployment, name: shop }, analysis: { interval: 15s, stepWeight: 20, maxWeight: 40 } }
+`;
+  const context = new FakeContext({ files: { "canary.yaml": canary } });
+  await createProgram(context).parseAsync(["canary", "import", "-f", "canary.yaml"], { from: "user" });
+  assert.match(context.output, /- weight: 40\n {6}pause:\n {8}durationSeconds: 15/);
+  assert.doesNotMatch(context.output, /[&*]a1/);
 });
 
 test("a file that is not YAML is a user's error of every verb that reads one", async () => {

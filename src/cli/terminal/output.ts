@@ -1,5 +1,5 @@
 import { userError } from "../../base/index.ts";
-import { writtenForKubernetes } from "../yaml-value.ts";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 
 export type OutputFormat = "json" | "yaml" | "table";
 

@@ -141,7 +141,12 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
     context.err(`Error(s) adding files: errors parsing content "${fault.file}": ${faultText(fault)}\n`);
   const target = await targetOf(files, flags, context);
   const where = flags.allNamespaces === true ? "all namespaces" : `namespace: ${target.defaultNamespace}`;
-  const messages = analyze(target.resources, { ...target, suppressions, only: flags.analyzer });
+  const messages = analyze(target.resources, {
+    ...target,
+    suppressions,
+    only: flags.analyzer,
+    nowMs: context.clock.nowMs(),
+  });
   if (flags.verbose === true)
     context.err(
       `Analyzed ${target.resources.length} objects in ${where} with ${flags.analyzer.length === 0 ? analyzers.length : flags.analyzer.length} analyzers\n`,

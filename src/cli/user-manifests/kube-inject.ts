@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { messageOf, userError } from "../../base/index.ts";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { namespaceKind, type Pod } from "../../api/kubernetes/index.ts";
 import { injectPod, type InjectionContext } from "../../inject/index.ts";
@@ -7,7 +8,6 @@ import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
 import { readYaml } from "../installation/install-input.ts";
-import { writtenForKubernetes } from "../yaml-value.ts";
 import { injectionContext, readInjectionTexts, type InjectionTexts } from "./injection-source.ts";
 
 interface InjectFlags extends CommonFlags {
@@ -62,7 +62,7 @@ async function kubeInject(flags: InjectFlags, context: CliContext): Promise<void
     results.push(
       stringify(
         await injectObject(object, await namespaceOfObject(object, flags, context), labels, injection, context),
-        { ...writtenForKubernetes, aliasDuplicateObjects: false },
+        writtenForKubernetes,
       ),
     );
   const text = results.join("---\n");

@@ -54,6 +54,22 @@ test("valid files are reported as valid, including those in subdirectories", asy
   assert.equal((await validate(["-f", "-"], { "-": good })).out, "validation succeed\n");
 });
 
+test("yes and on are booleans, as kubectl and istioctl read them, and no texts", async () => {
+  const rule =
+    "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec:\n  host: a.b.c\n  trafficPolicy: {connectionPool: {http: {useClientProtocol: yes}}}\n";
+  assert.equal((await validate(["-f", "-"], { "-": rule })).out, "validation succeed\n");
+  const labelled = good.replace("name: reviews", "name: reviews\n  labels: {team: on}");
+  assert.match(
+    (await validate(["-f", "-"], { "-": labelled })).err,
+    /metadata\.labels\.team must be a string, got true/,
+  );
+  const named = good.replace("name: reviews", "name: off");
+  assert.match(
+    (await validate(["-f", "-"], { "-": named })).err,
+    /metadata\.name must be a text, got false: put quotes/,
+  );
+});
+
 test("a named file is validated whatever its name is, and an empty one is reported", async () => {
   const found = await validate(["-f", "DIR/a.tmpl", "-f", "-"], { "a.tmpl": good.replace("hosts", "hots"), "-": "" });
   assert.match(

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { UntypedObject } from "../../api/index.ts";
 import { readBytes } from "../../base/joined-bytes/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
 import { wellFormedJson } from "../schema/json.ts";
 import { ApiError, badRequest } from "./status.ts";
@@ -126,7 +127,7 @@ async function parsedYaml(text: string): Promise<unknown> {
   const { isScalar, parseDocument, visit } = await import("yaml");
   // A warning would write the client's text into the server's log. The parser's own search for keys that appear twice
   // compares each key with all before it. A pretty error copies the text, and a bad text has errors without end.
-  const options = { version: "1.1", merge: true, logLevel: "error", uniqueKeys: false, prettyErrors: false } as const;
+  const options = { ...readForKubernetes, logLevel: "error", uniqueKeys: false, prettyErrors: false } as const;
   const document = parseDocument(text, options);
   const [error] = document.errors;
   if (error !== undefined) throw error;

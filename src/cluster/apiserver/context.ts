@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { rfc3339Seconds, type Clock, type Logger, type Random } from "../../base/index.ts";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { AdmissionChain } from "../admission/index.ts";
 import type { AccessAttributes, Authorizer, ServiceAccountTokens, User } from "../auth/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
@@ -123,7 +124,12 @@ export async function sendForm(
 ): Promise<void> {
   if (form.encoding === "json") return sendBytes(context, status, json);
   const { stringify } = await import("yaml");
-  sendBytes(context, status, Buffer.from(stringify(JSON.parse(json.toString("utf8")))), "application/yaml");
+  sendBytes(
+    context,
+    status,
+    Buffer.from(stringify(JSON.parse(json.toString("utf8")), writtenForKubernetes)),
+    "application/yaml",
+  );
 }
 
 export function nowText(clock: Clock): string {

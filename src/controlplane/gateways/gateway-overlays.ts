@@ -2,6 +2,7 @@ import { parse } from "yaml";
 import type { KubernetesObject } from "../../api/index.ts";
 import { horizontalPodAutoscalerKind, podDisruptionBudgetKind, type Deployment } from "../../api/kubernetes/index.ts";
 import { messageOf, userError } from "../../base/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { yamlBoundsFault } from "../../base/yaml-bounds/index.ts";
 import { underOtherSource } from "../../inject/index.ts";
 
@@ -95,7 +96,7 @@ function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject):
     throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} ${fault}`, { hint });
   try {
     // A warning would write the parameters' text into the control plane's log.
-    const value: unknown = parse(text, { logLevel: "error" });
+    const value: unknown = parse(text, { ...readForKubernetes, logLevel: "error" });
     if (isFields(value)) return value;
   } catch (error) {
     throw userError(

@@ -3,6 +3,7 @@ import { parse } from "yaml";
 import { formatIssues, type Parsed } from "../../api/index.ts";
 import { parseMeshConfig, parseMeshNetworks, type MeshConfig, type MeshNetworks } from "../../api/istio/index.ts";
 import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { yamlNestingFault } from "../../base/yaml-bounds/index.ts";
 
 const pollMs = 1000;
@@ -27,7 +28,7 @@ function readConfig<Config>(
   if (tooDeep !== undefined) throw userError("bad-mesh-config", `${path} ${tooDeep}`);
   let raw: unknown;
   try {
-    raw = parse(text, { logLevel: "error" });
+    raw = parse(text, { ...readForKubernetes, logLevel: "error" });
   } catch (error) {
     throw userError("bad-mesh-config", `${path} is not valid YAML: ${messageOf(error)}`);
   }
@@ -67,7 +68,7 @@ class ConfigFile<Config> {
 
   /** The parsed text in force. */
   get tree(): unknown {
-    return parse(this.#text, { logLevel: "error" });
+    return parse(this.#text, { ...readForKubernetes, logLevel: "error" });
   }
 
   async load(): Promise<Config> {

@@ -4,6 +4,7 @@ import { proxyConfigKind, type ProxyConfigObject } from "../../api/istio/index.t
 import { configMapKind, type ConfigMap } from "../../api/kubernetes/index.ts";
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import {
   readInjectionSettings,
   readMeshForInjection,
@@ -136,7 +137,7 @@ export class InjectionSource {
   #currentMesh(): MeshForInjection {
     const text = this.#options.meshText();
     if (this.#mesh === undefined || text !== this.#meshText) {
-      this.#mesh = readMeshForInjection(parse(text, { logLevel: "error" }));
+      this.#mesh = readMeshForInjection(parse(text, { ...readForKubernetes, logLevel: "error" }));
       this.#meshText = text;
     }
     return this.#mesh;

@@ -6,6 +6,8 @@ export type Theme = (typeof themes)[number];
 
 const storageKey = "serin.theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");
+/** A contrast theme of the system, which sets the grounds. */
+const forced = matchMedia("(forced-colors: active)");
 
 const chosen = signal<Theme>(storedTheme());
 const shown = signal<"light" | "dark">("light");
@@ -21,7 +23,8 @@ function storedTheme(): Theme {
 }
 
 function apply(): void {
-  const resolved = chosen.value === "auto" ? (dark.matches ? "dark" : "light") : chosen.value;
+  const ofSystem = dark.matches ? "dark" : "light";
+  const resolved = chosen.value === "auto" || forced.matches ? ofSystem : chosen.value;
   document.documentElement.dataset["theme"] = resolved;
   shown.value = resolved;
 }
@@ -36,12 +39,15 @@ export function chooseTheme(next: Theme): void {
 export function startTheme(): void {
   apply();
   dark.addEventListener("change", apply);
+  forced.addEventListener("change", apply);
 }
 
 /** The current colour of a custom property as `rgb(…)`, for canvases. */
 export function resolvedColor(property: string): string {
   const probe = document.createElement("span");
   probe.style.color = `var(${property})`;
+  // With forced colours, each colour would be that of texts.
+  probe.style.setProperty("forced-color-adjust", "none");
   document.body.append(probe);
   const color = getComputedStyle(probe).color;
   probe.remove();

@@ -1,4 +1,5 @@
 import { stringify } from "yaml";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { platformNames } from "../platform.ts";
 import { operatorPathOf, unreadValues, type UpstreamChart } from "../upstream-values.ts";
 
@@ -42,7 +43,7 @@ export function assembleChart(parts: ChartParts): Chart {
   };
   const files = new Map([
     ["Chart.yaml", stringify(metadata)],
-    ["values.yaml", stringify(parts.values)],
+    ["values.yaml", stringify(parts.values, writtenForKubernetes)],
     ["values.schema.json", `${JSON.stringify(parts.schema, null, 2)}\n`],
     ["templates/NOTES.txt", `${parts.notes}${unreadNotes(parts)}`],
     ...Object.entries(parts.templates).map(

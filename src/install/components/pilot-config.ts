@@ -1,5 +1,6 @@
 import { stringify } from "yaml";
 import { textAt, treeAt, valueAt } from "../../base/index.ts";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { mergeTrees } from "../merge.ts";
 import { object, revisioned } from "../render-context.ts";
@@ -15,8 +16,8 @@ export function meshConfigMap(settings: InstallSettings, labels: Record<string, 
     { apiVersion: "v1", kind: "ConfigMap", name: revisioned("istio", settings), namespace, labels },
     {
       data: {
-        mesh: stringify(meshConfigOf(settings), { aliasDuplicateObjects: false }),
-        meshNetworks: stringify({ networks }).trimEnd(),
+        mesh: stringify(meshConfigOf(settings), writtenForKubernetes),
+        meshNetworks: stringify({ networks }, writtenForKubernetes).trimEnd(),
       },
     },
   );

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { parseAllDocuments, stringify } from "yaml";
 import { transientError, userError } from "../../base/index.ts";
+import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { objectsInManifest } from "../../kube/index.ts";
 import { readMessages } from "../compare/messages.ts";
@@ -24,7 +25,7 @@ export async function askManifest(
   for (const [index, spec] of specs.entries()) {
     const file = await runner.file(
       `install-${index}.yaml`,
-      stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec }),
+      stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec }, writtenForKubernetes),
     );
     const result = await runner.run(release, ["manifest", "generate", "-f", file]);
     if (result.code !== 0)

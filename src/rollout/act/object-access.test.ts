@@ -36,6 +36,35 @@ test("a field that already has its value is not written again", () => {
   assert.deepEqual(fieldPatch(object, "/metadata/labels/absent", undefined, "x"), []);
 });
 
+test("a parent made for a field is removed with it only if it contains nothing else by then", () => {
+  const annotated = { metadata: { ...object.metadata, annotations: { a: "1" } } };
+  assert.deepEqual(fieldPatch(annotated, "/metadata/annotations/a", undefined, "1", 1), [
+    { op: "test", path: "/metadata/annotations/a", value: "1" },
+    { op: "test", path: "/metadata/annotations", value: { a: "1" } },
+    { op: "remove", path: "/metadata/annotations" },
+  ]);
+});
+
+test("a field that somebody has set since it was seen absent keeps its value", async () => {
+  const route = { apiVersion: "v1", kind: "Route", plural: "routes", name: "a", namespace: "n" };
+  const patches: unknown[] = [];
+  const objects = new ObjectAccess({
+    get: async () => await Promise.resolve(structuredClone(object)),
+    raw: async (_verb: string, _path: string, { body }: { body: unknown }) => {
+      patches.push(body);
+      return await Promise.resolve({ status: 200, text: JSON.stringify(object) });
+    },
+  } as unknown as KubeClient);
+  const pointer = "/metadata/labels/istio.io~1rev";
+  await assert.rejects(objects.setField(route, pointer, "new", undefined), {
+    code: "patch-refused",
+    message:
+      'change of /metadata/labels/istio.io~1rev in Route n/a: expected no value, found "old", which somebody has set meanwhile',
+  });
+  assert.deepEqual(patches, []);
+  assert.equal(await objects.setField(route, pointer, "old", undefined), "old", "it was written before");
+});
+
 test("equality ignores the order of keys and treats null as absent", () => {
   assert.ok(jsonEqualWithoutNulls({ a: 1, b: [1, { c: null }] }, { b: [1, {}], a: 1 }));
   assert.ok(!jsonEqualWithoutNulls([1, 2], [2, 1]));

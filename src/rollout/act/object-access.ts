@@ -3,7 +3,7 @@ import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import { fieldManager, withoutClaim } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
-import { describeReference, referenceKey } from "../decide/index.ts";
+import { describeReference, referenceKey, shown } from "../decide/index.ts";
 
 /** How often the engine tries to give up a claim while others write the object. */
 const releaseAttempts = 3;
@@ -76,6 +76,12 @@ export class ObjectAccess {
   ): Promise<unknown> {
     const current = await this.get(object);
     if (current === undefined) return undefined;
+    const found = valueAt(current, pointer);
+    if (expected === undefined && ![expected, value].some((allowed) => jsonEqualWithoutNulls(found, allowed)))
+      throw transientError(
+        "patch-refused",
+        `change of ${pointer} in ${describeReference(object)}: expected no value, found ${shown(found)}, which somebody has set meanwhile`,
+      );
     const stored = await this.#patch(object, fieldPatch(current, pointer, value, expected, madeParents), pointer);
     if (stored === undefined) return value;
     if (object.kind === "Deployment" && !pointer.startsWith(`${templatePointer}/`)) {
@@ -158,7 +164,12 @@ export function fieldPatch(
     expected === undefined
       ? { op: "test", path: "/metadata/resourceVersion", value: current.metadata.resourceVersion }
       : { op: "test", path: pointer, value: expected };
-  if (value === undefined) return [test, { op: "remove", path: emptiedBy(current, pointer, madeParents) }];
+  if (value === undefined) {
+    const path = emptiedBy(current, pointer, madeParents);
+    // Somebody may have added another field to the parent since it was read.
+    const isAlone: PatchOperation[] = path === pointer ? [] : [{ op: "test", path, value: valueAt(current, path) }];
+    return [test, ...isAlone, { op: "remove", path }];
+  }
   return [test, ...missingParents(current, pointer), { op: "add", path: pointer, value }];
 }
 

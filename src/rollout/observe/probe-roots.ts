@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate } from "node:tls";
 import type * as Yaml from "yaml";
 import { certificateFingerprint, loadPackage, messageOf, userError } from "../../base/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
 import { configMapKind, secretKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { MeshUpgrade, RootsReport } from "../../api/serin/index.ts";
@@ -179,7 +180,9 @@ async function meshConfigOf(
   const name = mounted ?? (revision === "default" ? "istio" : `istio-${revision}`);
   const map = await client.get(configMapKind, name, pod?.metadata.namespace ?? "istio-system");
   const text = map?.data?.["mesh"];
-  return text === undefined ? undefined : parseMeshConfig(loadPackage<typeof Yaml>("yaml").parse(text)).value;
+  return text === undefined
+    ? undefined
+    : parseMeshConfig(loadPackage<typeof Yaml>("yaml").parse(text, readForKubernetes)).value;
 }
 
 /** The certificates in the namespace, and the roots that are published to data planes. */

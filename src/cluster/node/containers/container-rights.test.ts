@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Container, Pod, PodSpec } from "../../../api/kubernetes/index.ts";
+import type { Container, Pod, PodSpec, SecurityContext } from "../../../api/kubernetes/index.ts";
 import { containerRights, refusalOfRoot, UnmetFields } from "./container-rights.ts";
 
 const root = { user: 0, group: 0 };
@@ -73,6 +73,19 @@ test("fields that the lab cannot apply are named in an event of the pod, the def
   );
   const harmless = { seccompProfile: { type: "Unconfined" }, appArmorProfile: { type: "Unconfined" } };
   assert.deepEqual(notes({ securityContext: { ...harmless, procMount: "Default" } }), []);
+});
+
+test("the group of a pod's volumes is named if a container without it would miss it", () => {
+  const unmet = new UnmetFields(65_536);
+  const named = (container: SecurityContext, pod: PodSpec["securityContext"] = {}): boolean =>
+    unmet
+      .notesFor(podWith({ securityContext: container }, { securityContext: { fsGroup: 2000, ...pod } }).pod)
+      .some(({ message }) => message.startsWith("fsGroup 2000 not applied"));
+  assert.equal(named({ runAsUser: 1000 }), true);
+  assert.equal(named({}, { runAsNonRoot: true, runAsGroup: 3000 }), true);
+  assert.equal(named({ runAsUser: 1000, runAsGroup: 2000 }), false);
+  assert.equal(named({ runAsUser: 1000 }, { runAsGroup: 2000 }), false);
+  assert.equal(named({}), false, "root reads every file");
 });
 
 test("in a lab with one user, the users that a pod asks for are named", () => {

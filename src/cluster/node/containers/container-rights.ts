@@ -1,4 +1,4 @@
-import type { Container, Pod, SecurityContext, SecurityProfile } from "../../../api/kubernetes/index.ts";
+import type { Container, Pod, PodSpec, SecurityContext, SecurityProfile } from "../../../api/kubernetes/index.ts";
 import type { EventNote } from "../../../kube/index.ts";
 import type { ImageUser } from "../../images/index.ts";
 import type { ContainerRights } from "./starter.ts";
@@ -136,11 +136,29 @@ function unmetFields({ metadata, spec }: Pod): { readonly wanted: readonly strin
     if (value === "runtime/default") hasDefault = true;
     else wanted.push(`annotation ${key}`);
   }
+  if (lacksVolumeGroup(spec)) wanted.push(`fsGroup ${spec.securityContext?.fsGroup}`);
   if ((spec.securityContext?.supplementalGroups ?? []).length > 0) wanted.push("supplementalGroups");
   if (spec.hostUsers === false) wanted.push("hostUsers: false");
   if (spec.hostIPC === true) wanted.push("hostIPC");
   if (spec.shareProcessNamespace === true) wanted.push("shareProcessNamespace");
   return { wanted, hasDefault };
+}
+
+/**
+ * Whether a container may miss the group of the pod's volumes. A root needs no group, and a container that runs with
+ * this group has it.
+ */
+function lacksVolumeGroup({ securityContext, initContainers = [], containers }: PodSpec): boolean {
+  const group = securityContext?.fsGroup;
+  if (group === undefined) return false;
+  return [...initContainers, ...containers].some(({ securityContext: own }) => {
+    const user = own?.runAsUser ?? securityContext?.runAsUser;
+    const forbidsRoot = own?.runAsNonRoot ?? securityContext?.runAsNonRoot;
+    return (
+      (user ?? (forbidsRoot === true ? undefined : 0)) !== 0 &&
+      (own?.runAsGroup ?? securityContext?.runAsGroup) !== group
+    );
+  });
 }
 
 /** An event's text about identities that the pod requests but this lab cannot provide. Undefined if there are none. */
@@ -153,8 +171,6 @@ function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
     if (context?.runAsGroup !== undefined && context.runAsGroup >= uidCount)
       unmet.add(`runAsGroup ${context.runAsGroup}`);
   }
-  const group = pod.spec?.securityContext?.fsGroup;
-  if (group !== undefined && group >= uidCount) unmet.add(`fsGroup ${group}`);
   if (uidCount === 1 && containers.some((container) => forbidsRoot(container, pod))) unmet.add("runAsNonRoot");
   if (unmet.size === 0) return undefined;
   return `${[...unmet].join(", ")} not applied: this lab has ${uidCount === 1 ? "only one user" : `${uidCount} users`}; its programs run as that user`;

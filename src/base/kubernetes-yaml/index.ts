@@ -1,0 +1,101 @@
+// How Kubernetes' and Istio's programs read YAML.
+import type { ScalarTag, Tags } from "yaml";
+
+/** Types of YAML 1.1 that these programs do not read. Their texts stay texts. */
+const unreadTypes: ReadonlySet<string> = new Set(["timestamp", "binary", "omap", "pairs", "set"]);
+
+const booleans: ReadonlyMap<string, boolean> = new Map([
+  ...["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"].map((text) => [text, true] as const),
+  ...["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"].map((text) => [text, false] as const),
+]);
+
+const integer = /^[-+]?(?:0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*)$/;
+const float = /^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9_]+)?$/;
+/** Numbers that JSON does not have. Who sends or stores them must refuse them. */
+const infinite = /^(?:([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/;
+
+/** The value of a text that is a number in form. The text itself, if it is none, such as `0x_`. */
+function numberOf(text: string): number | string {
+  const [isInfinite, infinitySign] = infinite.exec(text) ?? [];
+  if (isInfinite !== undefined) return infinitySign === undefined ? NaN : infinitySign === "-" ? -Infinity : Infinity;
+  const digits = text.replaceAll("_", "");
+  const sign = digits.startsWith("-") ? -1 : 1;
+  const unsigned = digits.replace(/^[-+]/, "");
+  const value = Number(/^0[0-7]+$/.test(unsigned) ? `0o${unsigned.slice(1)}` : unsigned);
+  return Number.isFinite(value) && unsigned !== "" ? sign * value : text;
+}
+
+const scalarTags: readonly ScalarTag[] = [
+  {
+    tag: "tag:yaml.org,2002:bool",
+    default: true,
+    identify: (value) => typeof value === "boolean",
+    test: new RegExp(`^(?:${[...booleans.keys()].join("|")})$`),
+    resolve: (text) => booleans.get(text) ?? text,
+  },
+  {
+    tag: "tag:yaml.org,2002:int",
+    default: true,
+    identify: Number.isInteger,
+    test: integer,
+    resolve: numberOf,
+  },
+  {
+    tag: "tag:yaml.org,2002:float",
+    default: true,
+    identify: (value) => typeof value === "number",
+    test: new RegExp(`${float.source}|${infinite.source}`),
+    resolve: numberOf,
+  },
+];
+
+const replacedTypes: ReadonlySet<string> = new Set(["bool", "int", "float"]);
+
+/**
+ * Options for the package `yaml`. kubectl, istioctl and istiod read YAML 1.1: `0644` is octal, `yes` is true and `<<`
+ * merges a map. `22:22` and dates are texts, other than in the specification. So is `e5`, which the package's own rules
+ * take for a number.
+ */
+export const readForKubernetes = {
+  version: "1.1" as const,
+  customTags: (tags: Tags): Tags => [
+    ...tags.filter((tag) => {
+      const type = typeof tag === "string" ? "" : tag.tag.replace("tag:yaml.org,2002:", "");
+      return !unreadTypes.has(type) && !replacedTypes.has(type);
+    }),
+    ...scalarTags,
+  ],
+};
+
+/** The value of an unquoted text, as these programs read it. */
+export function plainScalar(text: string): string | number | boolean | null {
+  if (/^(?:null|Null|NULL|~|)$/.test(text)) return null;
+  return booleans.get(text) ?? ([integer, float, infinite].some((form) => form.test(text)) ? numberOf(text) : text);
+}
+
+/** A node of the package's documents, as far as it is needed to find keys. */
+interface YamlNode {
+  readonly items?: readonly (YamlNode & { readonly key?: YamlNode | null; readonly value?: YamlNode | null })[];
+  readonly range?: readonly [number, ...number[]] | null;
+}
+
+/**
+ * Where the text has the first key that is a map or a list, such as an unquoted `{{ name }}` of a template. These
+ * programs refuse such keys, and the package would write them as texts. Undefined if there is none.
+ */
+export function collectionKeyOffset(node: unknown): number | undefined {
+  for (const item of (node as YamlNode | null)?.items ?? []) {
+    if (item.key?.items !== undefined) return item.key.range?.[0] ?? 0;
+    const below = collectionKeyOffset(item.key === undefined ? item : item.value);
+    if (below !== undefined) return below;
+  }
+  return undefined;
+}
+
+export const collectionKeyFault = "a key must be a text, and not a map or list; put quotes around {{ ... }}";
+
+/**
+ * Options for the package `yaml`. It quotes texts that these programs would read as something else, such as `no`, and
+ * writes repeated parts out, because people read and change the text.
+ */
+export const writtenForKubernetes = { compat: "yaml-1.1", aliasDuplicateObjects: false } as const;

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parse } from "yaml";
+import { plainScalar, readForKubernetes } from "./index.ts";
+
+/** Texts with the values that kubectl and istioctl read. */
+const values: readonly (readonly [string, unknown])[] = [
+  ["yes", true],
+  ["Y", true],
+  ["On", true],
+  ["no", false],
+  ["n", false],
+  ["OFF", false],
+  ["oN", "oN"],
+  ["0644", 420],
+  ["-010", -8],
+  ["08", 8],
+  ["0o17", 15],
+  ["0b11", 3],
+  ["0x1F", 31],
+  ["0x_", "0x_"],
+  ["1_000", 1000],
+  ["1e3", 1000],
+  [".5", 0.5],
+  ["1.", 1],
+  ["e5", "e5"],
+  [".", "."],
+  ["_1", "_1"],
+  ["1e1000", "1e1000"],
+  [".inf", Infinity],
+  ["-.Inf", -Infinity],
+  [".NaN", NaN],
+  [".iNF", ".iNF"],
+  ["22:22", "22:22"],
+  ["2024-01-01", "2024-01-01"],
+  ["1.2.3", "1.2.3"],
+  ["~", null],
+];
+
+test("unquoted texts have the values that kubectl and istioctl read", () => {
+  for (const [text, value] of values) {
+    assert.deepEqual(parse(`k: ${text}`, readForKubernetes), { k: value }, text);
+    assert.equal(plainScalar(text), value, text);
+  }
+  assert.deepEqual(parse('k: "yes"', readForKubernetes), { k: "yes" });
+});
+
+test("keys are texts of their values, and << merges a map", () => {
+  assert.deepEqual(parse("yes: 1\n0644: 2\noff: 3", readForKubernetes), { true: 1, 420: 2, false: 3 });
+  assert.deepEqual(parse("a: &a {b: 1}\nc: {<<: *a, d: 2}", readForKubernetes), { a: { b: 1 }, c: { b: 1, d: 2 } });
+});
