@@ -24,7 +24,7 @@ import { parseOptions, usage, type Options } from "./suite/options.ts";
 import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
 import { pruneTestsCompileCache, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
-import { endAllRuns, patienceOf, processorSecondsOfEnded } from "./suite/run-session.ts";
+import { endAllRuns, patienceOf } from "./suite/run-session.ts";
 import { GroupLimit, runAgain } from "./suite/second-runs.ts";
 import { UsageError } from "./suite/usage-error.ts";
 import { groupsBeside, isPatient, needsWholeMachine, turnOfPatient } from "./suite/whole-machine.ts";
@@ -274,7 +274,7 @@ async function main(): Promise<void> {
   const nothingChosen = options.changed !== undefined && !checks && [...files.values()].flat().length === 0;
   if (nothingChosen) process.stdout.write("no test file can be touched by this change: nothing ran\n");
   process.stdout.write(
-    `${secondsSince(beginMs)} on ${availableParallelism()} cores; ${processorSecondsOfEnded().toFixed(0)} s of processor time; load ${beginLoad} at the begin, ${load()} at the end\n`,
+    `${secondsSince(beginMs)} on ${availableParallelism()} cores; load ${beginLoad} at the begin, ${load()} at the end\n`,
   );
   process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
   process.exitCode = total.failed === 0 && (total.passed > 0 || nothingChosen) ? 0 : 1;

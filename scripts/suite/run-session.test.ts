@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { until } from "../../src/base/testing/index.ts";
-import { processorSecondsOfEnded, runToEnd, yieldToOthers } from "./run-session.ts";
+import { runToEnd, yieldToOthers } from "./run-session.ts";
 
 const groupOf = (pid: number | string): string => `/proc/${pid}/autogroup`;
 const yields = (pid: number | string): boolean => / nice 3$/m.test(readFileSync(groupOf(pid), "utf8"));
@@ -41,17 +41,4 @@ test("a command has the niceness of its priority, and its end and its output are
   const own = await run(false, "nice");
   assert.equal(own.ended, "0");
   assert.deepEqual(await run(true, "nice; exit 3"), { ended: "3", output: "19\n" });
-});
-
-test("the processor time of ended commands is counted, and so is that of what they started", async () => {
-  const before = processorSecondsOfEnded();
-  const busy =
-    "for (let used = 0; used < 1e5; ) { const { user, system } = process.cpuUsage(); used = user + system; }";
-  await runToEnd({
-    command: ["sh", "-c", '"$0" -e "$1"; exit 0', process.execPath, busy],
-    env: process.env,
-    timeoutMs: 60_000,
-    yields: false,
-  });
-  assert.ok(processorSecondsOfEnded() - before >= 0.1);
 });

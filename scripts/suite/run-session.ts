@@ -53,29 +53,15 @@ export function yieldToOthers(pid: number): () => void {
   return () => clearInterval(timer);
 }
 
-/** Linux counts the time of processes in hundredths of a second, whatever its own clock is. */
-const ticksOfSecond = 100;
-
-/** The processor time of all ended processes that this one has started, and of all that these have started. */
-export function processorSecondsOfEnded(): number {
-  const [user = "", system = ""] = fieldsOf("self").slice(13, 15);
-  return (Number(user) + Number(system)) / ticksOfSecond;
-}
-
-/** The fields of `/proc/PID/stat` behind the process's name, which may contain spaces and brackets. */
-function fieldsOf(pid: string): string[] {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-}
-
 /** The sessions of a process and of all below it, each with one of its processes. */
 function sessionsFrom(pid: number): Map<string, string> {
   const sessions = new Map<string, string>();
   const waiting = [String(pid)];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     try {
-      // The first fields are the state, the parent, the group and the session.
-      const session = fieldsOf(next)[3];
+      const stat = readFileSync(`/proc/${next}/stat`, "utf8");
+      // The name may contain spaces and brackets. After it come the state, the parent, the group and the session.
+      const session = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3];
       if (session !== undefined && !sessions.has(session)) sessions.set(session, next);
       const children = readFileSync(`/proc/${next}/task/${next}/children`, "utf8").trim();
       if (children !== "") waiting.push(...children.split(" "));
