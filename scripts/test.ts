@@ -25,6 +25,7 @@ import { planOfChange } from "./suite/plan-of-change.ts";
 import { planOfSmoke } from "./suite/plan-of-smoke.ts";
 import { pruneTestsCompileCache, runFiles, unavailable, type FilesRun } from "./suite/run-files.ts";
 import { endAllRuns, patienceOf } from "./suite/run-session.ts";
+import { GroupLimit, runAgain } from "./suite/second-runs.ts";
 import { UsageError } from "./suite/usage-error.ts";
 import { groupsBeside, isPatient, needsWholeMachine, turnOfPatient } from "./suite/whole-machine.ts";
 
@@ -72,7 +73,7 @@ interface GroupRun {
 
 interface FirstRuns {
   /** Whether files failed that run a second time. */
-  readonly runAgain: boolean;
+  readonly runsAgain: boolean;
   /** Runs them a second time, alone, and returns the counts of the group. */
   readonly end: () => Promise<Counts>;
 }
@@ -82,13 +83,13 @@ async function runGroup(options: GroupRun): Promise<FirstRuns> {
   const { group, files, secondRuns, wrapped, lanes: wantedLanes, records, beside } = options;
   // A group that runs beside another one may have to wait until all of that one has ended.
   const patience = patienceOf(beside);
-  const endsAtMs = performance.now() + patience * groupTimeoutMs[group];
+  const limit = new GroupLimit(patience * groupTimeoutMs[group], () => performance.now());
   // A run of the tests changes no sources.
   const environment =
     group === "e2e" ? oneBundle() : group === "unit" && files.some(startsFromBundle) ? bundleOfUnitTests() : {};
   const run = async (some: readonly string[], shared: boolean, yields = false): Promise<FilesRun> => {
-    const limitMs = shared ? patience * sharedTimeoutMs : Infinity;
-    const timeoutMs = Math.min(Math.max(1, endsAtMs - performance.now()), limitMs);
+    const sharedMs = shared ? patience * sharedTimeoutMs : Infinity;
+    const timeoutMs = Math.min(limit.leftMs, sharedMs);
     return await runFiles({ group, files: some, shared, timeoutMs, wrapped, environment, yields });
   };
   const shares = (file: string): boolean =>
@@ -106,17 +107,14 @@ async function runGroup(options: GroupRun): Promise<FirstRuns> {
     run(batch.files, batch.shared, yields || beside),
   );
   const counts = new Map(runs.flatMap(({ counts: ofBatch }) => [...ofBatch]));
-  const lost = await runLost(batches, counts, async (some) => await run(some, false, beside));
+  const lost = await runLost(batches, counts, async (some) => {
+    limit.beginAnew();
+    return await run(some, false, beside);
+  });
   const failed = files.filter((file) => (counts.get(file)?.failed ?? 1) > 0);
-  const runAgain = secondRuns && failed.length > 0 && failed.length <= maxSecondRuns;
+  const runsAgain = secondRuns && failed.length > 0 && failed.length <= maxSecondRuns;
   const end = async (): Promise<Counts> => {
-    for (const file of runAgain ? failed : []) {
-      process.stdout.write(`a second time, alone: ${file}\n`);
-      const again = (await run([file], false)).counts.get(file);
-      if (again === undefined || again.failed > 0 || again.passed === 0) continue;
-      counts.set(file, again);
-      process.stdout.write(`unsteady: ${file}: it passed the second time\n`);
-    }
+    if (runsAgain) await runAgain(failed, counts, limit, async (file) => (await run([file], false)).counts.get(file));
     const total = sum(files, counts);
     const wrong = failed.length === 0 && !lost ? runs.find(({ ended }) => ended !== "0") : undefined;
     if (wrong !== undefined) {
@@ -125,7 +123,7 @@ async function runGroup(options: GroupRun): Promise<FirstRuns> {
     }
     return total;
   };
-  return { runAgain, end };
+  return { runsAgain, end };
 }
 
 /**
@@ -206,7 +204,7 @@ async function runAll(
     process.stdout.write(`\n${group}: ${ofGroup.length} files${beside ? ", beside the next group" : ""}\n`);
     const beginMs = performance.now();
     const wrapped = reason === undefined;
-    const { runAgain, end } = await runGroup({
+    const { runsAgain, end } = await runGroup({
       group,
       files: ofGroup,
       secondRuns: !once,
@@ -222,7 +220,7 @@ async function runAll(
       total.failed += counts.failed;
       total.skipped.push(...counts.skipped);
     };
-    if (beside && runAgain) unended.push(report);
+    if (beside && runsAgain) unended.push(report);
     else await report();
   };
   // Batches with a low priority take longer than usual, so their durations must not be recorded.

@@ -2,12 +2,12 @@
 // retries. A request has failed if it is refused, reset, over the time limit, or answered with status 500 or above or
 // with the wrong body.
 //   node load-generator.ts '<JSON of a LoadPlan>'
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { grpcClient } from "./grpc-client.ts";
 import { httpClient } from "./http-client.ts";
-import type { ConnectionTarget, LoadPlan, RequestTarget } from "./load-plan.ts";
+import { hurryFile, type ConnectionTarget, type LoadPlan, type RequestTarget } from "./load-plan.ts";
 import { LoadRecord } from "./load-record.ts";
 import { hold } from "./long-connection.ts";
 
@@ -22,13 +22,33 @@ const record = new LoadRecord(
 );
 const stopping = new AbortController();
 let podEnds = false;
+/** How many times as many requests as planned the clients send now. */
+let hurry = 1;
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
+
+/** The number in the file that asks for more requests. 1 without the file. */
+function wantedHurry(): number {
+  try {
+    return Math.max(1, Number(readFileSync(join(plan.reportDirectory, hurryFile), "utf8")) || 1);
+  } catch {
+    return 1;
+  }
+}
+
+/** Rests until a client's next request, which begins this long after its last one, or sooner if it must hurry. */
+async function rest(startedMs: number, everyMs: number): Promise<void> {
+  while (!stopping.signal.aborted) {
+    const leftMs = everyMs / hurry - (performance.now() - startedMs);
+    if (leftMs <= 0) return;
+    await sleep(Math.min(leftMs, reportEveryMs));
+  }
+}
 
 async function request(target: RequestTarget, group: "kept-alive" | "new-connection", everyMs: number): Promise<void> {
   const ask = clients[target.protocol](target, group === "kept-alive", plan.limitMs);
   // The clients of a target start one after another, so that they do not send in step.
-  await sleep(Math.random() * everyMs);
+  await rest(performance.now(), Math.random() * everyMs);
   while (!stopping.signal.aborted) {
     const started = performance.now();
     try {
@@ -42,8 +62,7 @@ async function request(target: RequestTarget, group: "kept-alive" | "new-connect
         error instanceof Error ? error.message : String(error),
       );
     }
-    const left = everyMs - (performance.now() - started);
-    if (left > 0) await sleep(left);
+    await rest(started, everyMs);
   }
 }
 
@@ -80,7 +99,10 @@ process.on("SIGTERM", () => {
 });
 if (plan.untilInputEnds === true) process.stdin.on("end", () => stopping.abort()).resume();
 
-const timer = setInterval(() => record.flush(), reportEveryMs);
+const timer = setInterval(() => {
+  record.flush();
+  hurry = wantedHurry();
+}, reportEveryMs);
 const running: Promise<void>[] = [];
 for (const target of plan.requests) {
   const everyMs = ((target.keptAlive + target.newConnections) * 1000) / target.perSecond;

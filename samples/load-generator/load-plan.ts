@@ -14,6 +14,12 @@ export interface LoadPlan {
   readonly connections: readonly ConnectionTarget[];
 }
 
+/**
+ * While a file of this name is in the report directory, the clients send as many times their requests as its number
+ * says. So a test that waits for requests gets them soon, without a higher load before and after.
+ */
+export const hurryFile = "hurry";
+
 /** Short requests: `perSecond` of all clients together. They are never retried. */
 export interface RequestTarget {
   readonly name: string;

@@ -44,7 +44,7 @@ export async function playCanary(proof: Proof): Promise<void> {
   const { lab } = proof;
   const options = { namespace: namespaces.shop, timeoutMs: canaryTimeoutMs };
   await lab.api.apply([appCanary("forth", appChecks(proof))]);
-  const forth = await followWithPages(proof, "forth", options);
+  const forth = await followWithRequests(proof, "forth", options);
   if (forth.phase !== "Completed")
     throw new Error(`the canary ended as ${forth.phase}: ${forth.cause ?? forth.message}`);
   await lab.serin(["canary", "undo", "forth", "-n", namespaces.shop]);
@@ -53,14 +53,15 @@ export async function playCanary(proof: Proof): Promise<void> {
   proof.note("weight 100/0 again");
 }
 
-const pagesAtOnce = 20;
+const requestsAtOnce = 20;
 const lookMs = 200;
 
 /**
- * Follows a canary. With less load than the full one, it requests pages itself while a step waits for answers. A tenth
- * of that load's pages is so few that everything else would go on for 25 s until five of them have come.
+ * Follows a canary. With less load than the full one, it sends requests itself while a step waits for answers. A tenth
+ * of that load's pages is so few that everything else would go on for 25 s until five of them have come. It requests
+ * the list of products, which has the page's route, and for which productpage asks no other application.
  */
-async function followWithPages(proof: Proof, name: string, options: FollowOptions): Promise<RolloutStatus> {
+async function followWithRequests(proof: Proof, name: string, options: FollowOptions): Promise<RolloutStatus> {
   let phase: RolloutPhase | undefined;
   const ended = new AbortController();
   const followed = follow(proof, canaryKind, name, {
@@ -70,24 +71,20 @@ async function followWithPages(proof: Proof, name: string, options: FollowOption
       return false;
     },
   }).finally(() => ended.abort());
-  const sendPages = async (): Promise<void> => {
-    const url = `http://${await gatewayAddress(proof)}/productpage`;
+  const sendRequests = async (): Promise<void> => {
+    const url = `http://${await gatewayAddress(proof)}/api/v1/products`;
     const found = "%{http_code} %{exitcode} %{time_total} s %{errormsg}";
-    const command = `curl -s -m 4 -o /dev/null -w '${found}\\n' '${url}?[1-${pagesAtOnce}]'`;
+    const command = `curl -s -m 4 -o /dev/null -w '${found}\\n' '${url}?[1-${requestsAtOnce}]'`;
     while (!ended.signal.aborted) {
       if (phase === "Judging") {
         const { output } = await proof.lab.cluster.shell(command);
         const lines = output.trim().split("\n");
         const failed = lines.filter((line) => !line.startsWith("200 0 "));
-        assert.deepEqual(
-          failed,
-          [],
-          `requests for the pages that the canary waited for, at ${new Date().toISOString()}`,
-        );
-        assert.equal(lines.length, pagesAtOnce, output);
+        assert.deepEqual(failed, [], `requests that the canary waited for, at ${new Date().toISOString()}`);
+        assert.equal(lines.length, requestsAtOnce, output);
       } else await systemClock.sleep(lookMs, proof.signal);
     }
   };
-  const [status] = await Promise.all([followed, proof.scale.rate < 1 ? sendPages() : undefined]);
+  const [status] = await Promise.all([followed, proof.scale.rate < 1 ? sendRequests() : undefined]);
   return status;
 }

@@ -1,8 +1,9 @@
 // Prepares a lab, a mesh of the old revision, applications in ambient and sidecar namespaces, and the load, which runs
 // to the end.
 import type { ChildProcess } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { hurryFile } from "../../samples/load-generator/load-plan.ts";
 import { deploymentKind, serviceKind } from "../../src/api/kubernetes/index.ts";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { systemClock } from "../../src/base/index.ts";
@@ -175,8 +176,33 @@ async function leadsEverywhere({ lab, signal }: Proof, address: string): Promise
   return output.trim() === "200 200 200" ? true : undefined;
 }
 
-/** Resolves when this many more requests have been sent. */
-export async function moreRequests({ reports, signal }: Proof, count: number, silenceMs = 60_000): Promise<void> {
+/** Five times the rate of the short proof is a third of the full rate. */
+const hurryFactor = 5;
+
+/**
+ * Resolves when this many more requests have been sent. With less load than the full one, the generators hurry
+ * meanwhile, because nothing else happens: 1,300 requests take 12 instead of 64 s.
+ */
+export async function moreRequests(proof: Proof, count: number, silenceMs = 60_000): Promise<void> {
+  if (count <= 0) return;
+  const files = proof.scale.rate < 1 ? hurryFiles(proof) : [];
+  try {
+    for (const file of files) writeFileSync(file, String(hurryFactor));
+    await untilSent(proof, count, silenceMs);
+  } finally {
+    for (const file of files) rmSync(file, { force: true });
+  }
+}
+
+/** A node on which no generator has run has no report directory. */
+function hurryFiles({ lab }: Proof): string[] {
+  return lab
+    .reportDirectories()
+    .filter((directory) => existsSync(directory))
+    .map((directory) => join(directory, hurryFile));
+}
+
+async function untilSent({ reports, signal }: Proof, count: number, silenceMs: number): Promise<void> {
   const wanted = reports.totals.requests + count;
   let last = 0;
   let lastAtMs = performance.now();

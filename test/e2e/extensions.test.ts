@@ -223,7 +223,7 @@ function extensions(kubectl: Kubectl): void {
       answerPattern: "Hostname: (\\S+)",
       pauseMs: 100,
     });
-    await load.more(10);
+    await load.begun();
   });
   after(async () => {
     await load?.stop();

@@ -31,7 +31,7 @@ spec:
   containers: [{name: curl, image: curlimages/curl, command: [/bin/sleep, infinity]}]
 `;
 
-const writePauseMs = 100;
+const writePauseMs = 300;
 
 /** Sequential writes by kubectl. Each creates an object and increments a counter in another one. */
 class Writes {
@@ -84,7 +84,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
     await ok(["kubectl", "create", "configmap", "count"]);
     load = new GatewayLoad(lab, url);
     writes = new Writes();
-    await load.more(20);
+    await load.begun();
   });
 
   after(async () => await lab.delete());

@@ -127,7 +127,7 @@ describe("as an ordinary user", { concurrency: 1 }, () => {
     assert.ok(launcher);
     process.kill(launcher.pid, "SIGKILL");
     await eventually("every process of the lab is gone", () => lab.processes().length === 0);
-    const created = await lab.create();
+    const created = await lab.createOneNode();
     assert.equal(created.code, 0, created.output);
     await ok([lab.serin, "cluster", "delete"]);
     await eventually("every process of the lab is gone", () => lab.processes().length === 0);

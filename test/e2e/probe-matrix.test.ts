@@ -46,7 +46,7 @@ function probeMatrix(kubectl: Kubectl): void {
   };
 
   before(async () => {
-    const created = await guide.lab.create();
+    const created = await guide.lab.createOneNode();
     assert.equal(created.code, 0, created.output);
     await guide.ok(install({ profile: "empty", components: { cni: { enabled: true } } }));
     await guide.ok(revision("old"));

@@ -59,6 +59,11 @@ async function rules(): Promise<unknown> {
   return JSON.parse(await ok(["kubectl", "get", "httproute", "bookinfo", "-o", "jsonpath={.spec.rules}"])) as unknown;
 }
 
+/**
+ * Twenty requests a second, so that the checks soon have their samples. They are for the list of products, which has
+ * the page's route. For a page, productpage asks three other applications, which takes 20 ms of processor time in all.
+ */
+const loadPauseMs = 100;
 const stoppedMs = 2500;
 
 /** Destinations to cut an engine off from: the API server's Service, and the pods whose metrics it reads. */
@@ -151,7 +156,7 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
   let original: unknown;
 
   before(async () => {
-    const created = await lab.create();
+    const created = await lab.createOneNode();
     assert.equal(created.code, 0, created.output);
     const url = await setBookinfoStage(lab, {
       releaseRoot: root,
@@ -166,7 +171,7 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
     const [engine] = lab.ofRole("rollout");
     assert.ok(engine);
     for (const verb of ["add", "del"]) await routeOf(engine.pid, [verb, "blackhole", "192.0.2.1/32"]);
-    load = new GatewayLoad(lab, url, { pauseMs: 50 });
+    load = new GatewayLoad(lab, new URL("/api/v1/products", url).href, { expected: '"title"', pauseMs: loadPauseMs });
     await load.more(20);
     original = await rules();
   });

@@ -30,6 +30,11 @@ const weights = [
   { weight: 50, counted: 200 },
   { weight: 100, counted: 80 },
 ] as const;
+/**
+ * Two clients would need half a minute for these answers, because each rests for four times as long as its last request
+ * took. Everything else in the lab would go on meanwhile.
+ */
+const countingClients = 4;
 /** The answers to wait for after a change that moves no share of the traffic. */
 const answersAfterwards = 20;
 const gateway = `http://${addresses}.202/productpage`;
@@ -93,8 +98,12 @@ async function underLoad(
   change: () => Promise<void>,
   afterwards = answersAfterwards,
 ): Promise<ReadonlyMap<string, number>> {
-  const load = new GatewayLoad(lab, gateway, { pauseMs: afterwards > answersAfterwards ? 50 : 250 });
-  await load.more(10);
+  const load = new GatewayLoad(
+    lab,
+    gateway,
+    afterwards > answersAfterwards ? { pauseMs: 50, clientsOfEachKind: countingClients } : {},
+  );
+  await load.begun();
   await change();
   load.answers.clear();
   await load.more(afterwards);

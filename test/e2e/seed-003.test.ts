@@ -102,7 +102,7 @@ function walkthrough(kubectl: Kubectl): void {
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const urls = ["app-a.demo-a.svc.cluster.local", "app-b.demo-b.svc.cluster.local"];
     const load = new PodLoad(guide.lab, { namespace: "load", workload: "pod/client", container: "client", urls });
-    await load.more(20);
+    await load.begun();
     await change();
     await load.more(20);
     await load.stop();

@@ -20,7 +20,7 @@ function walkthrough(kubectl: Kubectl): void {
   /** Changes something under constant load through the gateway. No request may fail. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const load = new GatewayLoad(guide.lab, page);
-    await load.more(10);
+    await load.begun();
     await change();
     await load.more(20);
     await load.stop();

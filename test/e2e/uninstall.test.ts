@@ -27,7 +27,7 @@ test("everything is uninstalled while pods are captured: no request fails, and n
     container: "curl",
     urls: ["http://details:9080/details/0", "http://productpage:9080/productpage"],
   });
-  await load.more(30);
+  await load.begun();
   const uninstallOutput = await lab.ok([lab.serin, "uninstall", "--purge", "-y"]);
   assert.match(
     uninstallOutput,

@@ -128,7 +128,7 @@ function waypoint(kubectl: Kubectl): void {
   };
 
   before(async () => {
-    const created = await guide.lab.create();
+    const created = await guide.lab.createOneNode();
     assert.equal(created.code, 0, created.output);
     await guide.run("release", "export", guide.lab.directory);
     await ok("./bin/istioctl install --set profile=ambient -y");

@@ -23,6 +23,8 @@ export interface GatewayLoadOptions {
   readonly answerPattern?: string;
   /** The shortest time from one request of a client to its next. The default is {@link defaultPauseMs}. */
   readonly pauseMs?: number;
+  /** How many clients keep their connections, and how many open new ones. The default is 1. */
+  readonly clientsOfEachKind?: number;
 }
 
 /**
@@ -31,27 +33,27 @@ export interface GatewayLoadOptions {
  */
 const defaultPauseMs = 250;
 
-/** One client keeps its connection, and one opens a new one for each request. */
+/** Half of the clients keep their connections, and half open a new one for each request. */
 export class GatewayLoad {
   readonly failures: unknown[] = [];
   /** The number of answers by `namespace/version`. */
   readonly answers = new Map<string, number>();
   requests = 0;
+  readonly #clients: number;
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
 
-  constructor(
-    lab: Pick<LabCluster, "spawnInShell">,
-    url: string,
-    { releaseRoot = root, header = "", expected, answerPattern, pauseMs = defaultPauseMs }: GatewayLoadOptions = {},
-  ) {
+  constructor(lab: Pick<LabCluster, "spawnInShell">, url: string, options: GatewayLoadOptions = {}) {
+    const { releaseRoot = root, header = "", expected, answerPattern, pauseMs = defaultPauseMs } = options;
+    const { clientsOfEachKind = 1 } = options;
+    this.#clients = 2 * clientsOfEachKind;
     const node = process.execPath.replace(root, releaseRoot);
     this.#child = lab.spawnInShell([
       node,
       join(releaseRoot, "scripts/demo/load-client.ts"),
       url,
-      "1",
-      "1",
+      String(clientsOfEachKind),
+      String(clientsOfEachKind),
       String(pauseMs),
       header,
       ...(expected === undefined ? [] : [expected, answerPattern ?? ""]),
@@ -65,6 +67,11 @@ export class GatewayLoad {
         this.answers.set(name, (this.answers.get(name) ?? 0) + count);
     });
     this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
+  }
+
+  /** Resolves when the load runs: the clients have had two answers each, so kept connections have been used again. */
+  async begun(): Promise<void> {
+    await eventually("answers to the load", () => this.requests >= 2 * this.#clients);
   }
 
   /** Resolves after this many more answers. */

@@ -23,6 +23,8 @@ test("each request of a pod's load has a connection of its own, and an answer ot
   };
   const place = { namespace: "default", workload: "pod/client", container: "client" };
   const load = new PodLoad({ spawnInShell }, { ...place, urls: [url, `-H x-mark:yes ${url}/bad`] });
+  await load.begun();
+  assert.ok(load.requests >= 4, "each URL has been requested twice");
   await load.more(24);
   await load.stop();
   server.closeAllConnections();

@@ -35,11 +35,13 @@ const requestOptions = `-H "Connection: close" -o /dev/null -m 4 -w "%{stderr}%{
 export class PodLoad {
   readonly failures: string[] = [];
   requests = 0;
+  readonly #requestsWhenBegun: number;
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
 
   constructor(lab: Pick<LabCluster, "spawnInShell">, options: PodLoadOptions) {
     const { namespace, workload, container, urls, roundsPerSecond = defaultRoundsPerSecond } = options;
+    this.#requestsWhenBegun = 2 * urls.length;
     const round = urls.map((url) => `${requestOptions} ${url}`);
     const requests = Array.from({ length: roundsOfCurl }, () => round)
       .flat()
@@ -67,6 +69,11 @@ export class PodLoad {
       for (const line of lines) this.#take(line);
     });
     this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
+  }
+
+  /** Resolves when the load runs: each URL has been requested twice. */
+  async begun(): Promise<void> {
+    await eventually("answers to the load from a pod", () => this.requests >= this.#requestsWhenBegun);
   }
 
   /** Resolves after this many more answers. */

@@ -1,0 +1,44 @@
+// Runs failed files a second time, alone, and limits the time of a group's runs.
+import type { FileCounts } from "../count-reporter.ts";
+
+/** The time limit of a group's runs. All of them share it until it begins anew. */
+export class GroupLimit {
+  readonly #limitMs: number;
+  readonly #nowMs: () => number;
+  #endsAtMs: number;
+
+  constructor(limitMs: number, nowMs: () => number) {
+    this.#limitMs = limitMs;
+    this.#nowMs = nowMs;
+    this.#endsAtMs = nowMs() + limitMs;
+  }
+
+  beginAnew(): void {
+    this.#endsAtMs = this.#nowMs() + this.#limitMs;
+  }
+
+  /** The time that a run may take which begins now. It is never 0, which would mean no limit. */
+  get leftMs(): number {
+    return Math.max(1, this.#endsAtMs - this.#nowMs());
+  }
+}
+
+/**
+ * Runs each of these files again, and puts the counts of those that pass in place of the first ones. The time limit
+ * begins anew for each file: the second runs of a group may wait for a longer group, and would have nothing left.
+ */
+export async function runAgain(
+  files: readonly string[],
+  counts: Map<string, FileCounts>,
+  limit: GroupLimit,
+  run: (file: string) => Promise<FileCounts | undefined>,
+): Promise<void> {
+  for (const file of files) {
+    process.stdout.write(`a second time, alone: ${file}\n`);
+    limit.beginAnew();
+    const again = await run(file);
+    if (again === undefined || again.failed > 0 || again.passed === 0) continue;
+    counts.set(file, again);
+    process.stdout.write(`unsteady: ${file}: it passed the second time\n`);
+  }
+}
