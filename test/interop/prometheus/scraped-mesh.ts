@@ -55,7 +55,7 @@ export class ScrapedMesh implements AsyncDisposable {
         containers: ["app", "istio-proxy"],
         annotations: { "prometheus.io/scrape": "true", "prometheus.io/port": String(port), "prometheus.io/path": path },
       });
-      const reached: Pod = { ...made, status: { ...made.status, podIP: "127.0.0.1" } };
+      const reached: Pod = { ...made, status: { ...made.status, podIP: `10.244.0.${index + 1}` } };
       this.#cluster.set(podKind, reached);
       return {
         targets: [`127.0.0.1:${port}`],
@@ -79,7 +79,8 @@ export class ScrapedMesh implements AsyncDisposable {
       client: this.#cluster.client,
       clock: systemClock,
       log: silentLogger,
-      askPod: this.#pods.ask,
+      // The reader asks no pod whose address is the machine's own, where the servers of this mesh are.
+      askPod: async (pod, ...request) => await this.#pods.ask({ ...pod, ip: "127.0.0.1" }, ...request),
       cluster: "interop",
       ...(prometheusUrl === undefined ? {} : { prometheusUrl }),
     });
