@@ -1,4 +1,4 @@
-import type { UntypedObject } from "../api/index.ts";
+import { matchesLabels, type UntypedObject } from "../api/index.ts";
 import { convertRollout } from "./argo-rollout.ts";
 import { objectName, type Conversion, type ConversionNote } from "./conversion.ts";
 import { convertFlaggerCanary } from "./flagger.ts";
@@ -64,10 +64,8 @@ function selects(
 ): boolean {
   if (kind !== "Service" || apiVersion !== "v1") return false;
   if (metadata.namespace !== undefined && namespace !== undefined && metadata.namespace !== namespace) return false;
-  const selector = Object.entries(
-    (spec as { readonly selector?: Readonly<Record<string, unknown>> } | undefined)?.selector ?? {},
-  );
-  return selector.length > 0 && selector.every(([key, value]) => labels[key] === value);
+  const { selector } = (spec ?? {}) as { readonly selector?: Readonly<Record<string, string>> };
+  return matchesLabels(selector, labels as Readonly<Record<string, string>>);
 }
 
 function isSupporting({ kind = "", apiVersion = "" }: UntypedObject): boolean {
