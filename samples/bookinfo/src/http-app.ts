@@ -78,13 +78,17 @@ export interface FetchedJson {
 export function getJson(url: string, headers: Record<string, string>, timeoutMs: number): Promise<FetchedJson> {
   return new Promise((resolve, reject) => {
     const outgoing = request(url, { headers, createConnection: connectAnew }, (answer) => {
-      let text = "";
-      answer.setEncoding("utf8").on("data", (part: string) => {
-        text += part;
-        if (text.length > bodyLimitBytes) outgoing.destroy(new Error(`${url}: ${tooLong}`));
+      const chunks: Buffer[] = [];
+      let size = 0;
+      answer.on("data", (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > bodyLimitBytes) outgoing.destroy(new Error(`${url}: ${tooLong}`));
+        chunks.push(chunk);
       });
       answer.on("error", reject);
-      answer.on("end", () => resolve({ status: answer.statusCode ?? 500, body: jsonOf(text) }));
+      answer.on("end", () => {
+        resolve({ status: answer.statusCode ?? 500, body: jsonOf(Buffer.concat(chunks).toString("utf8")) });
+      });
     });
     const limit = setTimeout(
       () => outgoing.destroy(new Error(`${url}: no whole answer in ${timeoutMs} ms`)),
