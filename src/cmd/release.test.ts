@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { test } from "node:test";
 import { SerinError } from "../base/index.ts";
 import { buildRelease, exportRelease, programCopies } from "./release.ts";
@@ -64,4 +64,36 @@ test("a build does not replace the release that it copies, and one that failed c
   changes("{}");
   await buildRelease(release, target, "1.0.1", overlay);
   assert.ok(existsSync(join(target, "package.json")));
+});
+
+test("a copy of a checkout's bundle has the data of generated, and neither its modules nor source maps", async (context) => {
+  const root = mkdtempSync(join(tmpdir(), "serin-release-"));
+  context.after(() => rmSync(root, { recursive: true }));
+  const own = join(root, "own");
+  const files = [
+    ".bundles/1/cmd/main.js",
+    ".bundles/1/cmd/main.js.map",
+    "generated/kubernetes/types.json.br",
+    "generated/proto/door.d.ts",
+    "generated/proto/door.js",
+    "samples/bookinfo/src/ratings.ts",
+    "package.json",
+  ];
+  for (const file of files) {
+    mkdirSync(join(own, file, ".."), { recursive: true });
+    writeFileSync(join(own, file), "{}");
+  }
+  mkdirSync(join(own, "node_modules"));
+  const copy = join(root, "copy");
+  await buildRelease({ version: "1.0.0", root: own, entry: ".bundles/1/cmd/main.js" }, copy, "1.0.1");
+  const copied = readdirSync(copy, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(relative(copy, entry.parentPath), entry.name));
+  assert.deepEqual(copied.toSorted(), [
+    ".serin-release",
+    "dist/cmd/main.js",
+    "generated/kubernetes/types.json.br",
+    "package.json",
+    "samples/bookinfo/src/ratings.ts",
+  ]);
 });

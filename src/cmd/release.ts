@@ -10,7 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { Command, CommanderError } from "commander";
 import { usageExitCode, userError, type Environment } from "../base/index.ts";
 import { writtenForKubernetes } from "../base/kubernetes-yaml/index.ts";
@@ -123,16 +123,17 @@ export async function buildRelease(
   rmSync(directory, { recursive: true, force: true });
   await makeDirectory(directory);
   writeFileSync(join(directory, buildMark), "");
+  const bundle = release.entry.startsWith(".bundles/") ? dirname(dirname(release.entry)) : undefined;
+  const changesProgram = overlay !== undefined && changedFiles(overlay).some((file) => /^(src|generated)\//.test(file));
+  const unneeded = bundle === undefined || changesProgram ? /\.test\.ts$/ : filesThatBundlesContain;
   const copyEntry = (from: string, to: string): void => {
     if (!existsSync(join(release.root, from))) return;
     cpSync(join(release.root, from), join(directory, to), {
       recursive: true,
-      filter: (path) => !path.endsWith(".test.ts"),
+      filter: (path) => !unneeded.test(relative(release.root, path)),
     });
   };
   for (const entry of treeEntries) copyEntry(entry, entry);
-  const bundle = release.entry.startsWith(".bundles/") ? dirname(dirname(release.entry)) : undefined;
-  const changesProgram = overlay !== undefined && changedFiles(overlay).some((file) => /^(src|generated)\//.test(file));
   for (const [from, to] of programCopies(bundle, changesProgram)) copyEntry(from, to);
   if (overlay !== undefined) layOver(overlay, directory);
   const manifest = JSON.parse(readFileSync(join(release.root, "package.json"), "utf8")) as Record<string, unknown>;
@@ -177,6 +178,12 @@ async function bundleChanged(directory: string): Promise<void> {
   await writeProgram(directory, join(directory, "dist"));
   rmSync(join(directory, "src"), { recursive: true });
 }
+
+/**
+ * The modules of `generated`, which are part of every bundle, and the bundle's source maps, which only debuggers read.
+ * They are half of a release's files, and each lab that runs the release copies them.
+ */
+const filesThatBundlesContain = /^generated\/.*\.[jt]s$|\.js\.map$/;
 
 interface TextChange {
   readonly file: string;
