@@ -1,57 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults } from "../../api/serin/index.ts";
-import { decide, initialStatus } from "./decide.ts";
-import type { DecideInput, RolloutOrders } from "./input.ts";
+import { decide } from "./decide.ts";
+import type { DecideInput } from "./input.ts";
 import type { Observation } from "./observation.ts";
 import type { Step } from "./step.ts";
-
-const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "n" };
-const plain = { writes: [], settle: [], checks: [] };
-const first: Step = {
-  ...plain,
-  id: "one",
-  title: "one",
-  namespaces: ["n"],
-  weight: 10,
-  settle: [{ type: "ready", object }],
-};
-const last: Step = { ...plain, id: "two", title: "two", namespaces: ["m"], essential: true };
-const orders: RolloutOrders = {
-  commands: {
-    approve: "serin canary promote c -n n",
-    undo: "serin canary abort c -n n",
-    resume: "serin canary resume c -n n",
-    retry: "serin canary retry c -n n",
-    edit: "kubectl edit canary c -n n",
-  },
-  generation: 3,
-  paused: false,
-  abort: false,
-  automaticRollback: true,
-  approvals: [],
-  last: {},
-  settleTimeoutMs: 300_000,
-  holdsAllNamespaces: true,
-};
-const nowMs = Date.parse("2026-01-01T00:00:00Z");
-
-function input(options: Partial<DecideInput> = {}): DecideInput {
-  return {
-    orders,
-    status: initialStatus,
-    steps: [first, last],
-    change: { candidate: "v1", watched: false },
-    observation: undefined,
-    journal: { run: 0, setup: 0, completed: false },
-    blockers: [],
-    elapsedMs: 100,
-    nowMs,
-    ...options,
-  };
-}
-
-const waiting: Observation = { writes: [], settle: [{ state: "waiting", detail: "0 of 1 ready" }], checks: [] };
+import { first, input, last, object, waiting } from "./testing/two-steps.ts";
 
 test("requests that come while somebody has changed a step's route do not count, and the step settles again", () => {
   const write = { type: "field", object, pointer: "/spec/rules", value: 1 } as const;

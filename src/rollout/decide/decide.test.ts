@@ -3,63 +3,11 @@ import { test } from "node:test";
 import { checkDefaults, type RolloutStatus, type StepStatus, type UndoCause } from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
 import { decide, initialStatus } from "./decide.ts";
-import type { DecideInput, Decision, RolloutOrders } from "./input.ts";
+import type { DecideInput, Decision } from "./input.ts";
 import type { Observation } from "./observation.ts";
 import { orderedSteps } from "./planned-steps.ts";
 import type { Step } from "./step.ts";
-
-const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "n" };
-const plain = { writes: [], settle: [], checks: [] };
-const first: Step = {
-  ...plain,
-  id: "one",
-  title: "one",
-  namespaces: ["n"],
-  weight: 10,
-  settle: [{ type: "ready", object }],
-};
-const last: Step = { ...plain, id: "two", title: "two", namespaces: ["m"], essential: true };
-const orders: RolloutOrders = {
-  commands: {
-    approve: "serin canary promote c -n n",
-    undo: "serin canary abort c -n n",
-    resume: "serin canary resume c -n n",
-    retry: "serin canary retry c -n n",
-    edit: "kubectl edit canary c -n n",
-  },
-  generation: 3,
-  paused: false,
-  abort: false,
-  automaticRollback: true,
-  approvals: [],
-  last: {},
-  settleTimeoutMs: 300_000,
-  holdsAllNamespaces: true,
-};
-const nowMs = Date.parse("2026-01-01T00:00:00Z");
-
-function input(options: Partial<DecideInput> = {}): DecideInput {
-  return {
-    orders,
-    status: initialStatus,
-    steps: [first, last],
-    change: { candidate: "v1", watched: false },
-    observation: undefined,
-    journal: { run: 0, setup: 0, completed: false },
-    blockers: [],
-    elapsedMs: 100,
-    nowMs,
-    ...options,
-  };
-}
-
-function reasons({ actions }: Decision): string[] {
-  return actions.flatMap((action) => (action.type === "event" ? [action.reason] : [action.type]));
-}
-
-const begun = decide(input()).status;
-const waiting: Observation = { writes: [], settle: [{ state: "waiting", detail: "0 of 1 ready" }], checks: [] };
-const met: Observation = { writes: [], settle: [{ state: "met" }], checks: [] };
+import { begun, first, input, last, met, nowMs, object, orders, plain, reasons, waiting } from "./testing/two-steps.ts";
 
 test("a run begins with its plan, the namespaces of all its steps, and a name for its candidate", () => {
   const { plannedSteps, namespaces, run, candidate, phase } = begun;

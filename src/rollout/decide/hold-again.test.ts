@@ -2,37 +2,25 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { decide, initialStatus } from "./decide.ts";
-import type { DecideInput, Decision, RolloutOrders } from "./input.ts";
+import type { DecideInput, Decision } from "./input.ts";
 import type { Step } from "./step.ts";
+import { input, orders } from "./testing/two-steps.ts";
 
 const object = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "web", namespace: "shop" };
 const resumed = { type: "field", object, pointer: "/spec/paused", value: true } as const;
 const step: Step = { id: "step-1", title: "weight 50", writes: [], settle: [], checks: [], holdMs: 60_000 };
-const orders: RolloutOrders = {
-  commands: { approve: "", undo: "", resume: "", retry: "", edit: "" },
-  generation: 1,
-  paused: false,
-  abort: false,
-  automaticRollback: true,
-  approvals: [],
-  last: {},
-  settleTimeoutMs: 300_000,
-  holdsAllNamespaces: true,
-};
 
 function decided(status: RolloutStatus, more: Partial<DecideInput> = {}): Decision {
-  return decide({
-    orders,
-    status,
-    steps: [step],
-    change: { candidate: "v2", watched: true, resumed },
-    observation: { writes: [], settle: [], checks: [] },
-    journal: { run: 1, setup: 1, completed: false },
-    blockers: [],
-    elapsedMs: 100,
-    nowMs: Date.parse("2026-01-01T00:00:00Z"),
-    ...more,
-  });
+  return decide(
+    input({
+      status,
+      steps: [step],
+      change: { candidate: "v2", watched: true, resumed },
+      observation: { writes: [], settle: [], checks: [] },
+      journal: { run: 1, setup: 1, completed: false },
+      ...more,
+    }),
+  );
 }
 
 const kinds = ({ actions }: Decision): string[] =>

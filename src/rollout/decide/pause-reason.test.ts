@@ -2,45 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults, type CheckStatus, type RolloutStatus } from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
-import { decide, initialStatus } from "./decide.ts";
+import { decide } from "./decide.ts";
 import { refusedStatus } from "./hold.ts";
-import type { DecideInput, RolloutCommands, RolloutOrders } from "./input.ts";
+import type { DecideInput, RolloutCommands } from "./input.ts";
 import type { Observation } from "./observation.ts";
 import type { Step } from "./step.ts";
+import { input, met, orders } from "./testing/two-steps.ts";
 
 const step: Step = { id: "one", title: "one", namespaces: ["n"], writes: [], settle: [], checks: [] };
-const orders: RolloutOrders = {
-  commands: {
-    approve: "serin canary promote c -n n",
-    undo: "serin canary abort c -n n",
-    resume: "serin canary resume c -n n",
-    retry: "serin canary retry c -n n",
-    edit: "kubectl edit canary c -n n",
-  },
-  generation: 1,
-  paused: false,
-  abort: false,
-  automaticRollback: true,
-  approvals: [],
-  last: {},
-  settleTimeoutMs: 300_000,
-  holdsAllNamespaces: true,
-};
-const met: Observation = { writes: [], settle: [{ state: "met" }], checks: [] };
 
 function decided(options: Partial<DecideInput> = {}): RolloutStatus {
-  return decide({
-    orders,
-    status: initialStatus,
-    steps: [step],
-    change: { candidate: "v1", watched: false },
-    observation: undefined,
-    journal: { run: 0, setup: 0, completed: false },
-    blockers: [],
-    elapsedMs: 100,
-    nowMs: Date.parse("2026-01-01T00:00:00Z"),
-    ...options,
-  }).status;
+  return decide(input({ steps: [step], ...options })).status;
 }
 
 const begun = decided();

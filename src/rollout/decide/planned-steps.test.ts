@@ -1,62 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RolloutStatus } from "../../api/serin/index.ts";
-import { decide, initialStatus } from "./decide.ts";
-import type { DecideInput, Decision, RolloutOrders } from "./input.ts";
+import { decide } from "./decide.ts";
 import type { Observation } from "./observation.ts";
 import { orderedSteps } from "./planned-steps.ts";
 import type { Step } from "./step.ts";
-
-const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "n" };
-const plain = { writes: [], settle: [], checks: [] };
-const first: Step = {
-  ...plain,
-  id: "one",
-  title: "one",
-  namespaces: ["n"],
-  weight: 10,
-  settle: [{ type: "ready", object }],
-};
-const last: Step = { ...plain, id: "two", title: "two", namespaces: ["m"], essential: true };
-const orders: RolloutOrders = {
-  commands: {
-    approve: "serin canary promote c -n n",
-    undo: "serin canary abort c -n n",
-    resume: "serin canary resume c -n n",
-    retry: "serin canary retry c -n n",
-    edit: "kubectl edit canary c -n n",
-  },
-  generation: 3,
-  paused: false,
-  abort: false,
-  automaticRollback: true,
-  approvals: [],
-  last: {},
-  settleTimeoutMs: 300_000,
-  holdsAllNamespaces: true,
-};
-const nowMs = Date.parse("2026-01-01T00:00:00Z");
-
-function input(options: Partial<DecideInput> = {}): DecideInput {
-  return {
-    orders,
-    status: initialStatus,
-    steps: [first, last],
-    change: { candidate: "v1", watched: false },
-    observation: undefined,
-    journal: { run: 0, setup: 0, completed: false },
-    blockers: [],
-    elapsedMs: 100,
-    nowMs,
-    ...options,
-  };
-}
-
-function reasons({ actions }: Decision): string[] {
-  return actions.flatMap((action) => (action.type === "event" ? [action.reason] : [action.type]));
-}
-
-const begun = decide(input()).status;
+import { begun, first, input, last, orders, plain, reasons } from "./testing/two-steps.ts";
 
 test("a run whose next steps somebody removes ends with the last weight of the steps that are left", () => {
   const at = (index: number, weight: number): Step => ({ ...plain, id: `step-${index}`, title: `${weight}`, weight });

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { decide, initialStatus } from "./decide.ts";
 import type { DecideInput, Decision } from "./input.ts";
+import { input } from "./testing/two-steps.ts";
 
 const undo = { startedAt: "", elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" } as const;
 const goingBack: RolloutStatus = {
@@ -16,28 +17,9 @@ const goingBack: RolloutStatus = {
 const refused = { detail: "update of RolloutJournal canary.shop.web: denied", waits: false };
 
 function decided(status: RolloutStatus, more: Partial<DecideInput>): Decision {
-  return decide({
-    orders: {
-      commands: { approve: "", undo: "", resume: "", retry: "", edit: "" },
-      generation: 1,
-      paused: false,
-      abort: false,
-      automaticRollback: true,
-      approvals: [],
-      last: {},
-      settleTimeoutMs: 300_000,
-      holdsAllNamespaces: true,
-    },
-    status,
-    steps: [],
-    change: { candidate: "v1", watched: false },
-    observation: undefined,
-    journal: { run: 2, setup: 0, completed: false },
-    blockers: [],
-    elapsedMs: 5000,
-    nowMs: 0,
-    ...more,
-  });
+  return decide(
+    input({ status, steps: [], journal: { run: 2, setup: 0, completed: false }, elapsedMs: 5000, nowMs: 0, ...more }),
+  );
 }
 
 test("an undo whose passes fail is Stuck after its limit and names the failure, whatever an earlier pass has undone", () => {
