@@ -33,6 +33,8 @@ export interface LabMesh {
   readonly judgedByProbes?: boolean;
   /** Whether a message of the waiting upgrade names a command that a person must type. */
   readonly movedByHand?: boolean;
+  /** Whether the upgrade is undone after its end, so that an operator installs the old revision again. */
+  readonly undoneAtTheEnd?: boolean;
 }
 
 const metadata = (name: string, namespace?: string, labels?: Readonly<Record<string, string>>): object => ({

@@ -157,6 +157,7 @@ const operatorPreview: LabMesh = {
     ]);
   },
   bring: async (guide) => await operatorInstalls(guide, newRevision, newTag),
+  undoneAtTheEnd: true,
 };
 
 async function operatorInstalls(guide: Walkthrough, revision: string, tag: string | undefined): Promise<void> {

@@ -62,7 +62,9 @@ export class MeshPlay {
     try {
       await this.#begin();
       await this.#backFromTheMiddle();
+      const pods = await this.#revisions();
       await this.#toTheEnd();
+      if (this.#mesh.undoneAtTheEnd === true) await this.#backFromTheEnd(pods);
       await this.#moreRequests();
     } catch (error) {
       problem = error instanceof Error ? error.message : String(error);
@@ -166,6 +168,16 @@ export class MeshPlay {
     assert.deepEqual(new Set((await this.#revisions()).split(" ")), new Set([this.#mesh.to ?? newRevision]));
     await this.#moreRequests();
     this.#note(`moved to the end in ${this.#steps} steps`);
+  }
+
+  /** Undoes the completed upgrade, after which the pods have their former revisions again. */
+  async #backFromTheEnd(pods: string): Promise<void> {
+    await this.#ok(`kubectl patch meshupgrade whole --type merge -p '{"spec":{"abort":true}}'`);
+    await this.#until("whole", "the completed upgrade is taken back", (phase) => phase === "RolledBack");
+    await eventually("the pods are of the old revision", async () => (await this.#revisions()) === pods, 120_000);
+    const { from, istiod = from === undefined ? "istiod" : `istiod-${from}` } = this.#mesh;
+    await this.#ok(`kubectl rollout status -n istio-system deployment/${istiod} --timeout=60s`);
+    this.#note("taken back after the end");
   }
 
   /** Types the command that the waiting upgrade names. */

@@ -4,7 +4,7 @@ import { isEngine, isOurs, lastWriter, whoWrote } from "../../api/serin/field-ma
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { describeReference, shown, type Write } from "../decide/index.ts";
 import { covers, valueAt, type ObjectAccess } from "./object-access.ts";
-import { hasLeftMesh, isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
+import { givesBackRevision, hasLeftMesh, isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
 import type { UndoResult } from "./undo-play.ts";
 
 /** Performs one write of a step. Repeating it changes nothing. */
@@ -20,6 +20,11 @@ export interface UndoSurroundings {
   stillServes(entry: JournalEntry): Promise<string | undefined>;
   /** Why a recreated workload is not ready yet. Undefined if it is ready. */
   notReady(object: ObjectReference): Promise<string | undefined>;
+  /**
+   * Why the control plane or ztunnel that an operator installs by the entry's restored object does not run yet.
+   * Undefined if it runs.
+   */
+  notInstalled(entry: JournalEntry): Promise<string | undefined>;
   /** The workload that gets the requests next is not ready yet, or proxies do not know its pods. */
   notReached(object: ObjectReference): Promise<string | undefined>;
   /** Proxies have not acknowledged the present destinations of requests yet. */
@@ -104,7 +109,9 @@ async function undoDeleted(
     ? await surroundings.notReached(entry.object)
     : isWorkload(entry)
       ? await surroundings.notReady(entry.object)
-      : undefined;
+      : givesBackRevision(entry)
+        ? await surroundings.notInstalled(entry)
+        : undefined;
   return notReady === undefined ? { state: "undone" } : { state: "waiting", detail: notReady };
 }
 
@@ -184,6 +191,10 @@ async function undoField(
   if (mustRun(entry)) {
     const notReached = await surroundings.notReached(entry.object);
     if (notReached !== undefined) return { state: "waiting", detail: notReached };
+  }
+  if (givesBackRevision(entry)) {
+    const notInstalled = await surroundings.notInstalled(entry);
+    return notInstalled === undefined ? { state: "undone" } : { state: "waiting", detail: notInstalled };
   }
   if (!movesTraffic(entry)) return { state: "undone" };
   const notAcknowledged = await surroundings.notAcknowledged(entry.object);

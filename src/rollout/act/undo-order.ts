@@ -96,6 +96,24 @@ export function mustRun(entry: JournalEntry): boolean {
   );
 }
 
+const operatedComponent = /^\/spec\/components\/(pilot|ztunnel)\/enabled$/;
+
+/**
+ * Whether undoing the entry lets an operator install a control plane or a ztunnel again, which must run before later
+ * entries may rely on it.
+ */
+export function givesBackRevision(entry: JournalEntry): boolean {
+  const { apiVersion, kind } = entry.object;
+  if (entry.type === "deleted") return kind === "Istio" && apiVersion.startsWith("istio.banzaicloud.io/");
+  return (
+    entry.type === "field" &&
+    kind === "IstioOperator" &&
+    operatedComponent.test(entry.pointer) &&
+    entry.written === false &&
+    entry.prior !== false
+  );
+}
+
 /**
  * A Gateway's revision decides which pods it has and whether it has a canary, so undo may have to wait for these pods.
  */

@@ -1,6 +1,7 @@
 import type { JournalEntry } from "../../api/serin/index.ts";
 import { describeReference, referenceKey, type UndoReport } from "../decide/index.ts";
 import {
+  givesBackRevision,
   isCopy,
   isRestart,
   isWorkload,
@@ -88,7 +89,7 @@ export class UndoPlay {
       if (mustRun(waiting) && wantsPods(entry) && waiting.object.namespace === entry.object.namespace) return true;
       if (mustRun(waiting) || (isCopy(waiting) && waiting.type === "deleted"))
         return movesTraffic(entry) || entry.type === "created";
-      if (waiting.type === "deleted" && isWorkload(waiting)) return reliesOnMesh(entry);
+      if ((waiting.type === "deleted" && isWorkload(waiting)) || givesBackRevision(waiting)) return reliesOnMesh(entry);
       // A workload that still serves keeps the objects that were created for it: its rights, its Service, its
       // configuration.
       if (waiting.type !== "created" || entry.type !== "created") return false;

@@ -152,6 +152,7 @@ const free: UndoContext = {
   nowMs: Date.parse("2026-01-01T00:00:00Z"),
   stillServes: async () => undefined,
   notReady: async () => undefined,
+  notInstalled: async () => undefined,
   notReached: async () => undefined,
   notAcknowledged: async () => undefined,
   heldBack: async () => undefined,
@@ -621,6 +622,54 @@ test("a deleted object is not recreated in a namespace that is being deleted, or
     [1, ["Deployment n/istiod-old: namespaces n is being terminated"]],
     "the server has another reason",
   );
+});
+
+test("what relies on the old revision waits until its operator has installed it again, however long, and other entries do not", async () => {
+  const operators = [
+    { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", plural: "istiooperators", name: "mesh" },
+    { apiVersion: "istio.banzaicloud.io/v1beta1", kind: "Istio", plural: "istios", name: "mesh" },
+  ] as const;
+  const [operator, istio] = operators.map((object) => ({ ...object, namespace: "istio-system" }));
+  assert.ok(operator !== undefined && istio !== undefined);
+  const disabled: JournalEntry = {
+    type: "field",
+    step: "retire",
+    object: operator,
+    pointer: "/spec/components/pilot/enabled",
+    written: false,
+  };
+  const removed: JournalEntry = {
+    type: "deleted",
+    step: "retire",
+    object: istio,
+    body: { metadata: { name: "mesh" } },
+  };
+  const label: JournalEntry = {
+    type: "field",
+    step: "wave/shop",
+    object: { apiVersion: "v1", kind: "Namespace", plural: "namespaces", name: "shop" },
+    pointer: "/metadata/labels/istio.io~1rev",
+    prior: "old",
+    written: "new",
+  };
+  const other: JournalEntry = { ...label, pointer: "/metadata/labels/team", prior: "a", written: "b" };
+  for (const retired of [disabled, removed]) {
+    const objects = cluster();
+    const labels = { "istio.io/rev": "new", team: "b" };
+    objects.all.set("Namespace shop", { metadata: { name: "shop", labels } });
+    objects.all.set("IstioOperator mesh", {
+      metadata: { name: "mesh" },
+      spec: { components: { pilot: { enabled: false } } },
+    });
+    const journal = [label, other, retired];
+    const waiting = await undo(objects, journal, { notInstalled: async () => "istiod is not there yet" }, true);
+    assert.deepEqual(
+      [waiting.undone, waiting.report.waitingFor],
+      [[other], [`${retired.object.kind} istio-system/mesh: istiod is not there yet`]],
+    );
+    const { undone } = await undo(objects, journal);
+    assert.deepEqual(undone, [retired, other, label]);
+  }
 });
 
 test("objects of a namespace that the rollout had deleted wait until it is recreated, however long", async () => {

@@ -106,3 +106,60 @@ test("undo keeps the canary of a Gateway without a label until the default revis
   assert.equal(await canaryHeldBy("new", [tag], true), undefined, "Istio writes the revision into the template alone");
   assert.equal(await canaryHeldBy("new", [], true), "front-istio is at new, and not yet at default");
 });
+
+/** Why undo waits after it has let an operator install `istiod-old` or `ztunnel-old` again, whose pods are these. */
+async function notInstalled(component: string, workloads: readonly object[]): Promise<string | undefined> {
+  const clock = { nowMs: () => 0, steadyMs: () => 0 } as Parameters<typeof undoSurroundings>[0]["clock"];
+  const list = { list: () => workloads };
+  const view = Object.assign(fakeView([]), { deployments: list, daemonSets: list }) as unknown as ClusterView;
+  const surroundings = undoSurroundings({
+    client: {} as KubeClient,
+    objects: {} as ObjectAccess,
+    view,
+    clock,
+    ages: new EventAges(clock),
+  });
+  const object = reference("install.istio.io/v1alpha1", "IstioOperator", "mesh", "istio-system");
+  const pointer = `/spec/components/${component}/enabled`;
+  return await surroundings.notInstalled({ type: "field", step: "retire", object, pointer, written: false });
+}
+
+test("undo waits until the operator has installed the old istiod or ztunnel again, and its pods are ready", async () => {
+  const operatedBy = (app: string, owner: string, ready: number): object => ({
+    metadata: {
+      name: `${app}-old`,
+      namespace: "istio-system",
+      generation: 1,
+      labels: {
+        app,
+        "install.operator.istio.io/owning-resource": owner,
+        "install.operator.istio.io/owning-resource-namespace": "istio-system",
+      },
+    },
+    spec: { replicas: 1 },
+    status: {
+      observedGeneration: 1,
+      replicas: 1,
+      updatedReplicas: 1,
+      readyReplicas: ready,
+      availableReplicas: ready,
+      desiredNumberScheduled: 1,
+      currentNumberScheduled: 1,
+      updatedNumberScheduled: 1,
+      numberReady: ready,
+      numberAvailable: ready,
+    },
+  });
+  for (const [component, app] of [
+    ["pilot", "istiod"],
+    ["ztunnel", "ztunnel"],
+  ] as const) {
+    assert.match(
+      (await notInstalled(component, [])) ?? "",
+      new RegExp(`^its operator has not installed ${app} again yet; if it stays so, `),
+    );
+    assert.match((await notInstalled(component, [operatedBy(app, "other", 1)])) ?? "", /has not installed/);
+    assert.match((await notInstalled(component, [operatedBy(app, "mesh", 0)])) ?? "", /0 of 1/);
+    assert.equal(await notInstalled(component, [operatedBy(app, "mesh", 1)]), undefined);
+  }
+});

@@ -1,14 +1,16 @@
 import { messageOf, type Clock } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
 import { ztunnelOwnerAnnotation, type JournalEntry } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { UndoSurroundings } from "../act/perform.ts";
-import type { SettleState } from "../decide/index.ts";
-import { nextRootName, probeNamespace } from "../plan/index.ts";
+import { referenceKey, type SettleState } from "../decide/index.ts";
+import { nextRootName, probeNamespace, reference } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { EventAges } from "./event-ages.ts";
 import { heldByInjector, howToLeadAway, tagLedTo } from "./injectors.ts";
+import { operatorObjectOf } from "./operator-objects.ts";
 import { whoChangesOwner, withPodReason } from "./pod-reason.ts";
-import { pilotPods } from "./pilot-answers.ts";
+import { controlPlaneDeployments, pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { reachableState } from "./settle/endpoints-state.ts";
@@ -46,6 +48,7 @@ export function undoSurroundings({
       const found = await objects.get(object);
       return reasonOf(withPodReason(readyState(found, object), found, view));
     },
+    notInstalled: async (entry) => await Promise.resolve(notInstalledAgain(view, entry)),
     notReached: async (object) => {
       const found = await objects.get(object);
       const notReady = reasonOf(withPodReason(readyState(found, object), found, view));
@@ -58,6 +61,28 @@ export function undoSurroundings({
 
 function reasonOf(state: SettleState): string | undefined {
   return state.state === "met" ? undefined : state.detail;
+}
+
+/** Why an operator has not installed again yet what the entry's restored object contains. */
+function notInstalledAgain(view: ClusterView, entry: JournalEntry): string | undefined {
+  const isZtunnel = entry.type === "field" && entry.pointer.startsWith("/spec/components/ztunnel/");
+  const [kind, installed] = isZtunnel
+    ? (["DaemonSet", view.daemonSets.list().filter(({ metadata }) => metadata.labels?.["app"] === "ztunnel")] as const)
+    : (["Deployment", controlPlaneDeployments(view)] as const);
+  const own = installed.filter((workload) => {
+    const operator = operatorObjectOf(workload);
+    return operator !== undefined && referenceKey(operator) === referenceKey(entry.object);
+  });
+  const part = isZtunnel ? "ztunnel" : "istiod";
+  if (own.length === 0)
+    return `its operator has not installed ${part} again yet; if it stays so, read the operator's log and its status`;
+  for (const { metadata, ...rest } of own) {
+    const found = { metadata, ...rest } as unknown as UntypedObject;
+    const object = reference("apps/v1", kind, metadata.name ?? "", metadata.namespace);
+    const reason = reasonOf(withPodReason(readyState(found, object), found, view));
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
 }
 
 /** Undo reverts a stage of the root rotation only when all data planes have followed the current stage. */

@@ -2,13 +2,15 @@ import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { mustRun } from "../act/undo-order.ts";
 import { referenceKey, type SettleCondition, type SettleState } from "../decide/index.ts";
-import { reference } from "../plan/index.ts";
+import { reference, revisionLabel } from "../plan/index.ts";
 import type { ModelObject } from "./model-object.ts";
 import {
   calledBy,
   canaryReplicas,
   canaryRevision,
   classicReference,
+  enabledPointer,
+  isSidecarWorkload,
   meshNames,
   ownerOf,
   podRev,
@@ -17,6 +19,7 @@ import {
   serviceOf,
   tagPointer,
   type MeshObjects,
+  type OperatedMesh,
 } from "./sim-mesh.ts";
 
 /** The state of the cluster that the model of a mesh needs. */
@@ -64,6 +67,11 @@ function meshReason(cluster: MeshCluster, condition: SettleCondition): string | 
       return cluster.find(condition.object) === undefined && gatewayOfCanary(cluster, condition.object) === undefined
         ? undefined
         : `${condition.object.name} is still there`;
+    case "podsGone": {
+      const { app = "", [revisionLabel]: revision = "" } = condition.labels;
+      const object = app === "istiod" ? istiodOf(revision) : meshNames("").ztunnel(revision);
+      return cluster.find(object) === undefined ? undefined : `${object.name} is still there`;
+    }
     case "tagServes": {
       const { injector } = meshNames(condition.tag.slice("stable-".length));
       return calls(cluster, injector, condition.revision)
@@ -131,10 +139,6 @@ function workloadState(
   return isRestarted && sinceMs > withinMs
     ? { state: "failed", detail: `${detail} ${Math.round(sinceMs / 1000)} s after its restart` }
     : { state: "waiting", detail };
-}
-
-function isSidecarWorkload(name: string): boolean {
-  return /^(work|helm|byHand)-/.test(name);
 }
 
 function readyPodsReason(
@@ -285,6 +289,26 @@ export function templateRevision(cluster: MeshCluster, deployment: ObjectReferen
 /** Why a restored object does not serve yet. */
 export function notServing(cluster: MeshCluster, entry: JournalEntry): string | undefined {
   return mustRun(entry) ? notReady(cluster, entry.object) : undefined;
+}
+
+/** Whether an operator installs this part now. */
+export function isInstalled(cluster: MeshObjects, { operator }: OperatedMesh, component: "pilot" | "ztunnel"): boolean {
+  const found = cluster.find(operator);
+  return found !== undefined && found.fields.get(enabledPointer(component)) !== false;
+}
+
+/** Why what an operator installs by the entry's object does not run again. */
+export function notInstalled(
+  cluster: MeshCluster,
+  entry: JournalEntry,
+  operated: readonly OperatedMesh[],
+): string | undefined {
+  const own = operated.find(({ operator }) => referenceKey(operator) === referenceKey(entry.object));
+  const missing = own?.parts.find(
+    (part) =>
+      (entry.type !== "field" || entry.pointer === enabledPointer(part.component)) && !runs(cluster, part.object),
+  );
+  return missing === undefined ? undefined : `${missing.object.name} is not installed again`;
 }
 
 /** Why an object that the run created still serves traffic. */

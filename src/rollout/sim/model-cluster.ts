@@ -1,7 +1,7 @@
 import { invariant, jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { UndoResult } from "../act/undo-play.ts";
-import { isRestart, isWorkload, movesTraffic } from "../act/undo-order.ts";
+import { givesBackRevision, isRestart, isWorkload, movesTraffic } from "../act/undo-order.ts";
 import { covers } from "../act/object-access.ts";
 import {
   keptFields,
@@ -19,14 +19,16 @@ import {
 import {
   heldByGateway,
   injectingRevision,
+  isInstalled,
   meshState,
+  notInstalled,
   notReady,
   notServing,
   stillServes,
   templateRevision,
 } from "./mesh-model.ts";
 import type { ModelObject } from "./model-object.ts";
-import { canaryRevision, podRev, restartPointer, rev } from "./sim-mesh.ts";
+import { canaryRevision, isSidecarWorkload, podRev, restartPointer, rev, type OperatedMesh } from "./sim-mesh.ts";
 import { runningPointer, templatePointer } from "./sim-plan.ts";
 
 const restarts: ReadonlySet<string> = new Set(["/restartedAt", podRev, restartPointer]);
@@ -72,6 +74,8 @@ export class ModelCluster {
   readonly endedNamespaces = new Set<string>();
   /** Tells for which objects the server refuses new pods, as a quota or an admission webhook does. By rollout. */
   readonly podsRefused = new Map<string, (object: ObjectReference) => boolean>();
+  /** What operators install. */
+  readonly operated: OperatedMesh[] = [];
   controlPlaneUp = true;
   nowMs = 0;
   readonly #random: Random;
@@ -132,11 +136,24 @@ export class ModelCluster {
       this.objects.delete(key);
       this.injected.delete(key);
     }
+    this.#operate();
     for (const { reference, fields } of this.objects.values()) {
       if (reference.kind !== "HTTPRoute") continue;
       const { name } = reference;
       if (this.controlPlaneUp && this.#random() < 0.5) this.acknowledged.set(name, fields.get("/weight"));
       if (!this.silent.has(name) && !this.#hasEnded(reference)) this.#send(name, errorRateOf(name));
+    }
+  }
+
+  /** Operators install and remove what their objects say, after a while. */
+  #operate(): void {
+    for (const operated of this.operated) {
+      for (const { component, object } of operated.parts) {
+        if (this.#random() < 0.8) continue;
+        const isWanted = isInstalled(this, operated, component);
+        if (!isWanted) this.#remove(object);
+        else if (this.find(object) === undefined) this.#start(this.add(object));
+      }
     }
   }
 
@@ -358,7 +375,7 @@ export class ModelCluster {
   #readyAt({ reference }: ModelObject): number {
     const takesMs = Math.floor(startMs * this.#random());
     const isRefused = [...this.podsRefused.values()].some((refuses) => refuses(reference));
-    const isHeld = this.withoutBudget.has(reference.namespace ?? "") && /^(work|helm|byHand)-/.test(reference.name);
+    const isHeld = this.withoutBudget.has(reference.namespace ?? "") && isSidecarWorkload(reference.name);
     return isRefused || isHeld ? Infinity : this.nowMs + takesMs;
   }
 
@@ -386,7 +403,11 @@ export class ModelCluster {
     if (entry.type === "deleted") {
       if (found === undefined && this.#hasEnded(entry.object)) return { state: "undone" };
       if (found === undefined) this.#start(this.add(entry.object));
-      const missing = isWorkload(entry) ? notReady(this, entry.object) : undefined;
+      const missing = isWorkload(entry)
+        ? notReady(this, entry.object)
+        : givesBackRevision(entry)
+          ? notInstalled(this, entry, this.operated)
+          : undefined;
       return missing === undefined ? { state: "undone" } : { state: "waiting", detail: missing };
     }
     if (found === undefined) return { state: "undone" };
@@ -419,7 +440,11 @@ export class ModelCluster {
         return { state: "conflict", detail: `${entry.object.name}${entry.pointer} was changed by somebody else` };
       this.setField(found, entry.pointer, entry.prior, engineWriter);
     }
-    const waits = movesTraffic(entry) ? this.notAcknowledged(entry.object) : notServing(this, entry);
+    const waits = movesTraffic(entry)
+      ? this.notAcknowledged(entry.object)
+      : givesBackRevision(entry)
+        ? notInstalled(this, entry, this.operated)
+        : notServing(this, entry);
     return waits === undefined ? { state: "undone" } : { state: "waiting", detail: waits };
   }
 

@@ -51,6 +51,13 @@ export interface SimMesh {
   readonly egress?: boolean;
   /** Autoscalers add and remove pods of gateways and ambient workloads all the time. */
   readonly autoscaled?: boolean;
+  /** One more workload has a sidecar in its own pod template, as `kube-inject` writes it. */
+  readonly kubeInject?: boolean;
+  /**
+   * The kind of the object from which an operator in the cluster installs the old revision. An `Istio` of Banzai's
+   * operator brings no ztunnel.
+   */
+  readonly operator?: "IstioOperator" | "Istio";
 }
 
 export function meshOf(seed: number): SimMesh {
@@ -92,6 +99,13 @@ export function meshNames(name: string) {
     node: reference("v1", "Node", `node-${name}`),
     injector: reference("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration", `tag-${name}`),
     stranger: reference("v1", "Machine", `machine-${name}`, system),
+    operator: (kind: "IstioOperator" | "Istio") =>
+      reference(
+        kind === "Istio" ? "istio.banzaicloud.io/v1beta1" : "install.istio.io/v1alpha1",
+        kind,
+        `mesh-${name}`,
+        system,
+      ),
     istiod: (revision: string) =>
       reference("apps/v1", "Deployment", `istiod-${revision}`, isNext(revision) ? nextSystem : system),
     ztunnel: (revision: string) =>
@@ -125,6 +139,10 @@ export function meshBefore({ name, moves = [], mesh }: SimUpgrade): [ObjectRefer
     if (!mesh.installs) found.push([names.ztunnel(names.to), {}]);
   }
   if (mesh.stranger) found.push([names.stranger, { [rev]: names.from }]);
+  if (mesh.operator !== undefined) {
+    const lacksZtunnel = mesh.operator === "IstioOperator" && !hasAmbient(mesh, moves);
+    found.push([names.operator(mesh.operator), lacksZtunnel ? { [enabledPointer("ztunnel")]: false } : {}]);
+  }
   moves.forEach((namespace, index) => {
     found.push([reference("v1", "Namespace", namespace), isSidecar(mesh, index) ? { [rev]: labelOf(name, mesh) } : {}]);
     for (const workload of workloadsOf({ name, mesh }, namespace, index))
@@ -171,7 +189,58 @@ function workloadsOf(
   return [
     ...(sidecars ? [{ object: deployment("work"), byPodLabel: false }] : []),
     ...injected.map((kind) => ({ object: deployment(kind), byPodLabel: !sidecars || kind === "byHand" })),
+    ...(index === 0 && mesh.kubeInject === true ? [{ object: deployment("kubeInject"), byPodLabel: true }] : []),
   ];
+}
+
+/** Whether a Deployment of the model has pods with a sidecar, or with a proxy that is injected like one. */
+export function isSidecarWorkload(name: string): boolean {
+  return /^(work|helm|byHand|kubeInject)-/.test(name);
+}
+
+/** A part that an operator installs, by the component of an IstioOperator. */
+export interface OperatedPart {
+  readonly component: "pilot" | "ztunnel";
+  readonly object: ObjectReference;
+}
+
+/** What an operator installs from one object. */
+export interface OperatedMesh {
+  readonly operator: ObjectReference;
+  readonly parts: readonly OperatedPart[];
+}
+
+export function operatedMesh({ name, moves = [], mesh }: SimUpgrade): OperatedMesh | undefined {
+  if (mesh?.operator === undefined) return undefined;
+  const names = meshNames(name);
+  const ztunnel: OperatedPart = { component: "ztunnel", object: names.ztunnel(names.from) };
+  return {
+    operator: names.operator(mesh.operator),
+    parts: [
+      { component: "pilot", object: names.istiod(names.from) },
+      ...(mesh.operator === "IstioOperator" && hasAmbient(mesh, moves) ? [ztunnel] : []),
+    ],
+  };
+}
+
+/** The field of an IstioOperator that removes a component if it is false. */
+export function enabledPointer(component: OperatedPart["component"]): string {
+  return `/spec/components/${component}/enabled`;
+}
+
+/** What the retirement of the old revision deletes itself, and the operator's object that it changes instead. */
+function retiredParts(
+  sim: SimUpgrade & { readonly mesh: SimMesh },
+  parts: readonly ObjectReference[],
+): Pick<MeshWorld, "retirable" | "owners"> {
+  const operated = operatedMesh(sim);
+  if (operated === undefined) return { retirable: parts };
+  const { operator, parts: own } = operated;
+  const components = own.map(({ component }) => component);
+  return {
+    retirable: parts.filter((part) => own.every(({ object }) => object.name !== part.name)),
+    owners: [operator.kind === "IstioOperator" ? { object: operator, components } : { object: operator }],
+  };
 }
 
 const podNames = ["one", "two", "three"] as const;
@@ -374,7 +443,7 @@ function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMes
             },
           ]
         : [],
-    retirable: parts(names.from),
+    ...retiredParts(sim, parts(names.from)),
     injectors: [],
     ztunnelNodes: hasAmbient(mesh, moves) ? [names.node.name] : [],
     probeImage: "serin",

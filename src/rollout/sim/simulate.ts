@@ -11,7 +11,7 @@ import { calmFromTick, tickMs, type Disturbance, type Lasting, type Scenario, ty
 import { SimEngine } from "./sim-engine.ts";
 import { injectingRevision } from "./mesh-model.ts";
 import { reference } from "../plan/index.ts";
-import { meshBefore } from "./sim-mesh.ts";
+import { isSidecarWorkload, meshBefore, operatedMesh } from "./sim-mesh.ts";
 import {
   keyOf,
   namespaceOf,
@@ -122,8 +122,9 @@ class Simulation {
     const upgrades = this.#scenario.rollouts.filter(({ kind }) => kind === "MeshUpgrade");
     for (const upgrade of upgrades)
       for (const [object, fields] of meshBefore(upgrade)) this.#cluster.add(object, fields);
+    this.#cluster.operated.push(...upgrades.flatMap((upgrade) => operatedMesh(upgrade) ?? []));
     for (const [key, object] of this.#cluster.objects)
-      if (/^(work|helm|byHand)-/.test(object.reference.name))
+      if (isSidecarWorkload(object.reference.name))
         this.#cluster.injected.set(key, injectingRevision(this.#cluster, object));
     for (const sim of this.#scenario.rollouts.filter(({ kind }) => kind === "Canary")) {
       const { route, app } = objectsOf(sim);

@@ -4,7 +4,7 @@ import { profiles, renderInstall, resolveSettings } from "../../install/index.ts
 import { dataPlanes, gatewayKinds } from "./sim-mesh.ts";
 import { simulateCell, upgradeMatrix } from "./upgrade-matrix.ts";
 
-test("the matrix has every data plane with every kind of gateway, with namespaces by revision and by tag, and with a new revision that the upgrade installs or that exists before", () => {
+test("the matrix has every data plane with every kind of gateway, with namespaces by revision and by tag, with a new revision that the upgrade installs or that exists before, and with operators", () => {
   const cells = upgradeMatrix();
   for (const dataPlane of dataPlanes)
     for (const kind of gatewayKinds)
@@ -20,10 +20,28 @@ test("the matrix has every data plane with every kind of gateway, with namespace
             ),
             `${dataPlane} ${kind} ${by}`,
           );
-  for (const dataPlane of dataPlanes)
+  for (const dataPlane of dataPlanes) {
+    const own = cells.filter((cell) => cell.dataPlane === dataPlane);
     assert.ok(
-      cells.some((cell) => cell.dataPlane === dataPlane && cell.egress === true),
+      own.some(({ egress }) => egress === true),
       `${dataPlane} with two gateways of the installation`,
+    );
+    assert.ok(
+      own.some(({ kubeInject }) => kubeInject === true),
+      `${dataPlane} with a sidecar of kube-inject`,
+    );
+    const operated = own.filter(({ operator }) => operator === "IstioOperator");
+    for (const by of ["revision", "tag"])
+      for (const installs of [true, false])
+        assert.ok(
+          operated.some((cell) => cell.by === by && cell.installs === installs),
+          `${dataPlane} of an IstioOperator, by ${by}`,
+        );
+  }
+  for (const dataPlane of ["sidecar", "none"])
+    assert.ok(
+      cells.some((cell) => cell.dataPlane === dataPlane && cell.operator === "Istio" && cell.stranger),
+      `${dataPlane} of Banzai's operator, with a gateway that a person moves`,
     );
 });
 

@@ -15,7 +15,7 @@ export function upgradeMatrix(): SimMesh[] {
           const cell = { dataPlane, gateways, by, installs };
           // Profile demo has the gateway of profile default and one more.
           const isDefault = gateways.length === 1 && gateways[0] === "operator";
-          return isDefault ? [cell, { ...cell, egress: true }] : [cell];
+          return [cell, ...(isDefault ? [{ ...cell, egress: true }] : []), ...operatedCells(cell)];
         }),
       ),
     ),
@@ -27,10 +27,22 @@ export function upgradeMatrix(): SimMesh[] {
     weights: index % 2 === 0 ? [50, 100] : [100],
     replicas: 1 + (index % 3),
     retire: index % 5 === 0 ? "Manual" : "Automatic",
-    stranger: false,
+    // A person moves the gateway of Banzai's operator.
+    stranger: "operator" in cell && cell.operator === "Istio" && index % 2 === 0,
+    kubeInject: index % 4 === 0,
     // With these weights and numbers, each number of pods has other steps.
     ...(index % 4 < 2 ? { autoscaled: true, weights: [10, 50, 100], replicas: 4 } : {}),
   }));
+}
+
+type Cell = Pick<SimMesh, "dataPlane" | "gateways" | "by" | "installs" | "operator">;
+
+/** The same mesh, whose old revision an operator has installed, for meshes without gateways and with one of each. */
+function operatedCells(cell: Cell): Cell[] {
+  if (cell.gateways.length === 1) return [];
+  // Banzai's operator has neither ztunnels nor an object that an upgrade could write for the new revision.
+  const isOfBanzai = (cell.dataPlane === "sidecar" || cell.dataPlane === "none") && !cell.installs;
+  return [{ ...cell, operator: "IstioOperator" }, ...(isOfBanzai ? [{ ...cell, operator: "Istio" as const }] : [])];
 }
 
 export interface CellResult {
