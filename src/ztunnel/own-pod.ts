@@ -3,7 +3,7 @@ import { listenTcpInNamespace } from "../net/index.ts";
 import type { AddedPod, PassedListener, ServedPods } from "./proxy/served-pods.ts";
 import type { WorkloadInfo } from "./state/model.ts";
 
-/** No pod of ZDS has this uid, because the kubelet's uids have no slash. */
+/** A uid that no pod of ZDS has, because the kubelet's uids contain no slash. */
 const ownUid = "ztunnel/itself";
 
 /**

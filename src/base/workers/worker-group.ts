@@ -40,7 +40,7 @@ const replaceInitialMs = 100;
 const replaceMaxMs = 15_000;
 /** A worker that lived this long did not end because of its initial data. */
 const steadyAfterMs = 60_000;
-/** The time that a worker gets to end in order. */
+/** The time that a worker gets to end in an orderly way. */
 const endLimitMs = 5000;
 
 /** Keeps a number of workers alive, each in a thread. A worker that ends or no longer answers is replaced. */
@@ -121,7 +121,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     this.#ended.abort();
   }
 
-  /** Ends all workers when `inOrder` resolves, or by force if that takes too long. */
+  /** Ends all workers when `inOrder` resolves, or by force if it takes too long. */
   async end(inOrder: Promise<unknown>): Promise<void> {
     this.stopReplacing();
     const { clock, log } = this.#options;

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { isSystemCode } from "../../net/index.ts";
 
-/** Where the installation mounts `values.pilot.jwksResolverExtraRootCA`, as upstream. */
+/** Where the installation mounts `values.pilot.jwksResolverExtraRootCA`, as in upstream. */
 const rootsFile = "/cacerts/extra.pem";
 
 /** Roots in PEM that are trusted for key sets besides those of the operating system. Undefined without any. */

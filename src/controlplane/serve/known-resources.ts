@@ -27,7 +27,7 @@ export class KnownResources {
   }
 
   /**
-   * Records that a client without resources was sent these lists, without a look at each resource. Returns false if it
+   * Records that a client without resources was sent these lists, without reading each resource. Returns false if it
    * has something already, or if a name is in two lists. The lists must not change any more.
    */
   begin(lists: readonly (readonly EncodedResource[])[]): boolean {

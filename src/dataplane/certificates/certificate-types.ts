@@ -29,7 +29,7 @@ export interface HandshakeRules {
   /** The revocation lists for peers' certificates. */
   readonly revocations?: RevocationLists | undefined;
   readonly compliance?: CompliancePolicy | undefined;
-  /** Accepts and offers TLS 1.2 besides TLS 1.3. */
+  /** Whether TLS 1.2 is accepted and offered in addition to TLS 1.3. */
   readonly allowsTls12?: boolean | undefined;
 }
 

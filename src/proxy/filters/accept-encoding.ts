@@ -1,7 +1,7 @@
-/** A compressor that a response would pass, in the order of the filters. */
+/** One compressor filter among those that a response would pass, in the order of the filters. */
 export interface OfferedCoding {
   readonly coding: string;
-  /** Whether it comes before other codings of the same quality value. */
+  /** Whether this coding is preferred to others of the same quality value. */
   readonly chosenFirst: boolean;
 }
 

@@ -86,7 +86,7 @@ export class InboundHbone {
     this.#connections.remove(open);
   }
 
-  /** Tells peers to use a new connection, which the process that now accepts will get. Live tunnels continue. */
+  /** Tells peers to use a new connection, which reaches the process that accepts now. Live tunnels continue. */
   drain(): void {
     this.#state = "draining";
     for (const { connection } of this.#connections) connection.drain();
