@@ -102,7 +102,7 @@ export class ConnectionLimit {
     return place;
   }
 
-  /** Has no effect on a connection that does not count any more. */
+  /** Has no effect on a connection that no longer counts. */
   readonly #leave = (place: Place): void => {
     const own = this.#open.get(place.address);
     if (own?.remove(place) !== true) return;

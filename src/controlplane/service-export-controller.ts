@@ -63,7 +63,7 @@ export async function exportServices(options: ServiceExportControllerOptions, si
   await reconciler.run(signal);
 }
 
-/** Whether the namespace is being deleted. The Service goes with it. */
+/** Whether the namespace is being deleted. The Service is then deleted too. */
 function isTerminating(error: unknown): boolean {
   return error instanceof SerinError && error.reason === "NamespaceTerminating";
 }

@@ -100,7 +100,7 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
-/** `/healthz/ready` and the like: 200 if no task is open, or else 503 with the open tasks. */
+/** A readiness path such as `/healthz/ready`. It answers 200 if no task is open, or else 503 with the open tasks. */
 export function readinessRoute(readiness: Readiness): EndpointRoute {
   return () =>
     readiness.ready

@@ -61,7 +61,7 @@ export interface SecureStream extends ByteStream {
   readonly peerCertificate: X509Certificate | undefined;
   /** Whether the certificate is valid now and chains to one of the context's roots. */
   readonly peerVerified: boolean;
-  /** `TLSv1.3` and the like, and OpenSSL's name of the cipher. */
+  /** The TLS version, such as `TLSv1.3`. `cipher` is OpenSSL's name for the cipher. */
   readonly tlsVersion: string;
   readonly cipher: string;
 }

@@ -73,7 +73,7 @@ export class AppliedConfig {
   readonly #notes: ConfigNotes;
   readonly #activeClusters: ActiveClusters;
   readonly #tables: RouteTables;
-  /** Names of tables and of received routes that no listener uses any more. */
+  /** Names of tables and of received routes that listeners no longer use. */
   #unrequested = new Set<string>();
   // The resources as received, by type and name.
   readonly listeners = new Map<string, AppliedResource<typeof ListenerSchema>>();

@@ -65,8 +65,8 @@ export interface ProxyOptions {
 }
 
 /**
- * One L7 proxy process: its configuration comes by xDS, its identity from the CA, and requests pass from listeners to
- * endpoints.
+ * One L7 proxy process: its configuration comes from an xDS server, its identity from the CA, and requests pass from
+ * listeners to endpoints.
  */
 export class Proxy {
   readonly #options: ProxyOptions;

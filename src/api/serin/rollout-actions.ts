@@ -206,7 +206,7 @@ function doneSteps({ completedSteps = [] }: Partial<RolloutStatus>): ReadonlySet
   return new Set(completedSteps.map(({ id }) => id));
 }
 
-/** Whether nothing changes anymore, and no change of the target would start another run. */
+/** Whether nothing changes any longer, and no change of the target would start another run. */
 export function hasEnded({ spec, status }: Rollout): boolean {
   return isEndPhase(status?.phase) && !("target" in spec && "deployment" in spec.target);
 }

@@ -55,7 +55,7 @@ const maxInterimResponses = 100;
 /**
  * Ends a request with an error if its server sends interim responses without end, or switches protocols. Every request
  * that does not ask for another protocol needs this. Node reports neither an unrequested switch (101) nor a later
- * abort, so the caller would wait for ever.
+ * abort, so the caller would wait forever.
  */
 export function requireFinalResponse(request: ClientRequest): ClientRequest {
   return limitInterimResponses(request).on("upgrade", (_response, socket) => {

@@ -116,7 +116,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     void this.each(name, argument, undefined, except);
   }
 
-  /** A worker that ends is not replaced any more. */
+  /** A worker that ends is no longer replaced. */
   stopReplacing(): void {
     this.#ended.abort();
   }

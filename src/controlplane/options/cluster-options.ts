@@ -8,7 +8,7 @@ import { readMultiClusterServiceSettings, type MultiClusterServiceSettings } fro
 export interface ClusterSettings {
   /** The folder of remote clusters' kubeconfigs, which is read instead of Secrets. */
   readonly kubeconfigFolder: string | undefined;
-  /** How long a start waits for a remote cluster that does not answer. 0 means for ever. */
+  /** How long a start waits for a remote cluster that does not answer. 0 means that it waits forever. */
   readonly remoteTimeoutMs: number;
   /** Fields of remote secrets' kubeconfigs that may name files of this machine. */
   readonly insecureKubeConfigOptions: ReadonlySet<InsecureKubeConfigOption>;

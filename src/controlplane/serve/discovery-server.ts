@@ -132,7 +132,7 @@ export class DiscoveryServer {
     let proxy: ProxyIdentity | undefined;
     const kept = this.#keptFor(sink.peer ?? "");
     const debug = this.#debugConnection(protocol, sink);
-    // Without this limit, a stream without requests would stay open for ever.
+    // Without this limit, a stream without requests would stay open forever.
     const { clock } = this.#options;
     const refuse = (): void =>
       sink.refuse?.(

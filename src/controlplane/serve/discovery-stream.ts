@@ -17,7 +17,7 @@ import { Subscription, type Delivery, type DuePart } from "./subscription.ts";
 export interface ResponseSink {
   /** The address from which the client connects. Absent if unknown. */
   readonly peer?: string;
-  /** The parts form one response. Their bytes must not change any more. */
+  /** The parts form one response. Their bytes must not change afterwards. */
   write(parts: readonly Buffer[]): boolean;
   /** Ends the stream with an error. If absent, the stream's owner does this. */
   refuse?(error: SerinError): void;

@@ -49,8 +49,8 @@ export class ScopeClusterView implements ResourceView {
           }),
         ),
       ),
-      // Reports services that were added to or removed from the scope. If no scope uses a service's clusters any more,
-      // their removal has already been reported.
+      // Reports services that were added to or removed from the scope. If no scope uses a service's clusters any
+      // longer, their removal has already been reported.
       this.#clusters.scopes.onChange((changes) => {
         if (!changes.some(({ key }) => key === this.#scope)) return;
         const before = services;

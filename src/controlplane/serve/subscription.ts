@@ -354,8 +354,8 @@ export class Subscription {
   }
 
   /**
-   * Clears the range when nothing is pending. Otherwise a rollout that waits for the acknowledgement would wait for
-   * ever.
+   * Clears the range when nothing is pending. Otherwise a rollout that waits for the acknowledgement would wait
+   * forever.
    */
   #endRange(): void {
     if (this.hasAsked || this.hasChanged || this.hasRemoved) return;

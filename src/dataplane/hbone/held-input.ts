@@ -1,7 +1,7 @@
 import { endOfTurn, type Flushable } from "./end-of-turn.ts";
 import { hboneLimits } from "./limits.ts";
 
-/** A stream with input that its reader does not take yet. */
+/** A stream with input that its reader does not accept yet. */
 export interface HeldStream {
   readonly heldBytes: number;
   /** Resets the stream, and drops what it holds. */

@@ -241,7 +241,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
           if (over(this.#quietSweeps, config.idleTimeoutMs)) this.abort();
           else if (this.#quietSweeps > spentQuietSweeps && this.#isSpent()) this.#closeAfterAnswer();
         } else {
-          // A client that never completes its head must not hold its connection for ever.
+          // A client that never completes its head must not keep its connection forever.
           this.#headSweeps += 1;
           const limitMs = config.headTimeoutMs > 0 ? config.headTimeoutMs : config.idleTimeoutMs;
           if (over(this.#headSweeps, limitMs)) this.#refuse(408, "request header timeout");

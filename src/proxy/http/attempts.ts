@@ -39,8 +39,8 @@ import {
 } from "./retry-decision.ts";
 
 /**
- * The exchange that makes the attempts. After it has failed or its response is complete, its methods are not called any
- * more.
+ * The exchange that makes the attempts. After it has failed or its response is complete, its methods are no longer
+ * called.
  */
 export interface AttemptsOwner {
   /** Whether a part of the response was sent to the client. Then there is no further attempt. */

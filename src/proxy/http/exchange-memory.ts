@@ -143,7 +143,7 @@ export class ExchangeMemory {
     return head;
   }
 
-  /** Takes back a head that nobody will read any more. */
+  /** Takes back a head that is no longer read. */
   giveHead(head: MessageHead): void {
     // The head may have its maximum size, and an idle connection would hold these bytes.
     head.bytes = noBytes;

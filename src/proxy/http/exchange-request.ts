@@ -250,7 +250,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     if (this.head !== this.#ownHead) this.#keep(Buffer.from(this.head.bytes.subarray(this.head.start, this.head.end)));
   }
 
-  /** Gives the head's memory to the next request, because nobody reads it any more. */
+  /** Gives the head's memory to the next request, because the head is no longer read. */
   giveMemoryBack(): void {
     const own = this.#ownHead;
     if (own === undefined) return;

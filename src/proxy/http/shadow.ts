@@ -15,7 +15,7 @@ import { judgedStatus } from "../terms/grpc-call.ts";
 const maxWaitingBytes = 256 * 1024;
 /**
  * The idle time of a copy if no other limit applies. Istio's routes have no limit by default. Nobody waits for a
- * mirror's response, so a copy without one would keep its connection for ever.
+ * mirror's response, so a copy without one would keep its connection forever.
  */
 const unlimitedIdleMs = 300_000;
 

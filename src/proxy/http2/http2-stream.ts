@@ -147,7 +147,7 @@ export class Http2Stream extends SessionStream {
   }
 
   /**
-   * Called when the stream has no user any more. Further data of the peer is dropped, and the stream ends when our data
+   * Called when the stream no longer has a user. Further data of the peer is dropped, and the stream ends when our data
    * has been sent.
    */
   leave(): void {

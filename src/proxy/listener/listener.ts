@@ -63,7 +63,7 @@ const maxConnections = 50_000;
 /** A chain that the configuration no longer has. */
 interface Departure {
   readonly atMs: number;
-  /** The specification that had it last. Undefined once it accepts no connections any more. */
+  /** The specification that had it last. Undefined once it no longer accepts connections. */
   spec: ListenerSpec | undefined;
 }
 

@@ -274,7 +274,7 @@ export class SecretStore {
     this.#unnamed = unnamed;
   }
 
-  /** Forgets a secret that no configuration names any more. */
+  /** Forgets a secret that configuration no longer names. */
   forget(ref: ServiceSecret): void {
     this.#drop(secretKey(ref));
   }

@@ -56,7 +56,7 @@ export type BreakerResource = (typeof breakerResources)[number];
 export class CircuitBreaker {
   /**
    * The connections of all endpoints together. An endpoint without a connection may always open one, because its users
-   * could otherwise wait for ever.
+   * could otherwise wait forever.
    */
   readonly connections: Budget;
   /** Requests that wait for a connection. */

@@ -223,7 +223,7 @@ export class ConnectionPool implements ConnectionHome {
     }
   }
 
-  /** Closes connections that nobody needed any more when they opened. */
+  /** Closes connections that were no longer needed when they opened. */
   closeUnused(): void {
     for (const connection of this.#idle.filter((idle) => idle.requests === 0)) connection.retire(this.#clock);
   }
@@ -285,7 +285,7 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   #hasRoom(): boolean {
-    // Without any connection to the endpoint, a waiting user would wait for ever.
+    // Without any connection to the endpoint, a waiting user would wait forever.
     if (this.#all.size + this.#http2.usableConnections + this.dialing === 0) return this.limits.maxConnections > 0;
     return !this.#breaker.connections.exhausted;
   }

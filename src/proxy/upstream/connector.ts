@@ -50,7 +50,7 @@ const meshAlpn: Readonly<Record<"http1" | "http2" | "alpn", readonly string[]>> 
   alpn: ["istio-h2", "istio-http/1.1", "istio", "h2", "http/1.1"],
 };
 
-/** Connects to endpoints as they require: directly, by TLS, or through an HBONE tunnel with this proxy's identity. */
+/** Connects to endpoints as they require: directly, with TLS, or through an HBONE tunnel with this proxy's identity. */
 export class MeshConnector implements EndpointConnector {
   readonly #options: MeshConnectorOptions;
   readonly #pool: HbonePool;

@@ -100,9 +100,9 @@ export class DnsResolver {
   /**
    * Returns the full names of the short names of a Kubernetes Service: `web`, `web.shop` and `web.shop.svc`. A resolver
    * asks for the second one as `web.shop.<own namespace>.svc.cluster.local` first. As in upstream ztunnel, this one
-   * answers that query at once, instead of waiting until a name server reports that the name does not exist.
-   * `web-0.web` and the like are short for names of a StatefulSet's pods. As in upstream, only a ServiceEntry can have
-   * such a host. The cluster's name server resolves the names of the pods themselves.
+   * answers that query at once, instead of waiting until a name server reports that the name does not exist. Names such
+   * as `web-0.web` are short for the names of a StatefulSet's pods. As in upstream, only a ServiceEntry can have such a
+   * host. The cluster's name server resolves the names of the pods themselves.
    */
   #fullNames(name: string, namespace: string): readonly string[] {
     const { domain } = this.#options;

@@ -78,8 +78,8 @@ interface PolicedConnection {
 }
 
 /**
- * The live connections that policies do not allow any more. Evaluates only connections to those pods whose policies may
- * have changed, because a node has many connections and its mesh changes often. `live` is called only if there are such
+ * The live connections that policies no longer allow. Evaluates only connections to those pods whose policies may have
+ * changed, because a node has many connections and its mesh changes often. `live` is called only if there are such
  * pods.
  */
 export function deniedConnections<Connection extends { readonly details: PolicedConnection }>(

@@ -164,10 +164,7 @@ export class PodProxy {
     this.#whenClosed.resolve();
   }
 
-  /**
-   * Serves a connection that another thread has accepted. Returns false if this pod does not accept connections any
-   * more.
-   */
+  /** Serves a connection that another thread has accepted. Returns false if this pod no longer accepts connections. */
   take(kind: AcceptedKind, stream: ByteStream): boolean {
     if (this.#state !== "serving") return false;
     this.#serve(kind, stream);

@@ -43,7 +43,7 @@ export class FrameOutput {
     return this.#writer.length + this.#largeBytes;
   }
 
-  /** Adds a piece to the frame whose head was written last. Its bytes must not change any more. */
+  /** Adds a piece to the frame whose head was written last. Its bytes must not change afterwards. */
   part(bytes: Buffer): void {
     if (bytes.length <= grpcLimits.copiedPartBytes) {
       this.#writer.raw(bytes);

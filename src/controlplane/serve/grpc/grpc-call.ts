@@ -174,7 +174,7 @@ export class GrpcCall extends SessionStream {
   }
 
   /**
-   * Sends one message that consists of these parts, whose bytes must not change any more. If it returns false, the
+   * Sends one message that consists of these parts, whose bytes must not change afterwards. If it returns false, the
    * caller must wait for `drained`.
    */
   write(parts: readonly Buffer[]): boolean {

@@ -27,7 +27,7 @@ export const grpcLimits = {
   maxStreams: 100,
   /** The maximum number of bytes that are framed at a time. The rest waits in messages that all clients share. */
   outputHighWaterBytes: 512 * 1024,
-  /** The maximum number of bytes of answers to PING, SETTINGS and the like that a peer may leave unread. */
+  /** The maximum number of bytes of answers to PING, SETTINGS and similar frames that a peer may leave unread. */
   maxBufferedControlBytes: 1_048_576,
   /** Up to this size, copying a part of a message costs less than writing it separately. */
   copiedPartBytes: 4096,
