@@ -15,7 +15,7 @@ export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | 
   readonly chains: Omit<ListenerRuntime["chains"], "enter">;
   /** Connections of a listener or chain that is gone are closed after this time. */
   readonly leavingLimitMs: number;
-  /** What the first listeners wait for besides their own resources. */
+  /** What the first listeners wait for in addition to their own resources. */
   readonly startNeeds: () => readonly string[];
   /** Called when a listener no longer needs the resources of its previous specification. */
   readonly replaced: () => void;

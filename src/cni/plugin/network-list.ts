@@ -24,7 +24,7 @@ export interface NetworkFileChange {
 /** The field with the name of a single network's file before it became a list. */
 const convertedFrom = "convertedFrom";
 
-/** The file that a runtime uses: the first valid file by name that has a plugin besides ours. */
+/** The file that a runtime uses: the first valid file by name that has a plugin other than ours. */
 export function primaryNetworkFile(files: readonly NetworkFile[]): NetworkFile | undefined {
   return files
     .filter(({ name }) => /\.(conf|conflist)$/.test(name))

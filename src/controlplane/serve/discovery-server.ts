@@ -72,7 +72,7 @@ const maxDebugNonces = 16;
  * do not exist. A client of the port without authentication chooses all of this. A proxy needs about ten kilobytes.
  */
 const defaultKeptBytes = 512 << 20;
-/** The memory for each client, besides its labels, metadata and networks. */
+/** The memory for each client, in addition to its labels, metadata and networks. */
 const bytesOfClient = 16 << 10;
 
 /** The memory that the server keeps for one client. Throws if the client's address exceeds its share. */

@@ -6,7 +6,7 @@ export interface HeldRequest {
 
 /** The maximum memory of held requests, more than the first requests of thousands of proxies need. */
 const maxHeldBytes = 16 << 20;
-/** The memory of a request besides its bytes. A request may be empty. */
+/** The memory of a request in addition to its bytes. A request may be empty. */
 const bytesOfRequest = 512;
 
 function bytesOf({ bytes }: Pick<HeldRequest, "bytes">): number {

@@ -73,9 +73,9 @@ const maxTextCharacters = 512;
 const maxIdCharacters = 2048;
 /** The maximum number of networks, far more than a mesh has. */
 const maxNetworks = 1000;
-/** The memory of a label or a field of the metadata besides its characters. */
+/** The memory of a label or a field of the metadata, in addition to its characters. */
 const bytesOfPair = 64;
-/** The memory of a network's name besides its characters. */
+/** The memory of a network's name in addition to its characters. */
 const bytesOfNetwork = 32;
 
 /** Reads `<type>~<address>~<pod>.<namespace>~<domain>` and the metadata that Istio's proxies send. */

@@ -24,7 +24,7 @@ export interface WorkloadCertificate {
   readonly context: TlsContext;
 }
 
-/** Further rules for handshakes with workload certificates, besides the certificate and its roots. */
+/** Further rules for handshakes with workload certificates, in addition to the certificate and its roots. */
 export interface HandshakeRules {
   /** The revocation lists for peers' certificates. */
   readonly revocations?: RevocationLists | undefined;

@@ -200,7 +200,7 @@ export class PrometheusApi {
         .slice(0, largest),
       memoryInBytesByLabelName: [],
       seriesCountByLabelValuePair: [],
-      // Not part of Prometheus' API.
+      // This is not part of Prometheus' API.
       sampleBytes,
       samplesAppended: appended,
       samplesRefused: refused,

@@ -7,8 +7,8 @@ const longestLabel = 63;
 /** The type and the class after the name. */
 const questionTailBytes = 4;
 /**
- * The maximum number of records besides the question. A query has at most an OPT record and a signature, and a request
- * for a transfer has a SOA.
+ * The maximum number of records in addition to the question. A query has at most an OPT record and a signature, and a
+ * request for a transfer has a SOA.
  */
 const maxOtherRecords = 4;
 

@@ -11,7 +11,7 @@ export class CsrfSettings {
    */
   readonly enabled: number;
   readonly shadowed: number;
-  /** The hosts, with their ports, from which requests may come besides the request's own host. */
+  /** The hosts, with their ports, from which requests may come, in addition to the request's own host. */
   readonly otherOrigins: readonly StringMatcher[];
 
   constructor(options: Pick<CsrfSettings, "enabled" | "shadowed" | "otherOrigins">) {

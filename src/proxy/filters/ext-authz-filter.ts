@@ -34,7 +34,7 @@ export type AuthorizationAnswer =
       readonly metadata: unknown;
     };
 
-/** The parts of a question besides the request's head. */
+/** The parts of a question other than the request's head. */
 export interface AuthorizationQuestion {
   /** The context extensions of the route. */
   readonly extensions: Readonly<Record<string, string>>;

@@ -9,7 +9,7 @@ const colon = 58;
 const space = 32;
 const carriageReturn = 13;
 const lineFeed = 10;
-/** The bytes of a header's line besides its name and value. */
+/** The number of bytes in a header's line in addition to its name and value. */
 const fieldMarks = 4;
 
 /** A source that writes its bytes directly into a buffer, so that no string has to be made. */

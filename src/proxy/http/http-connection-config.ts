@@ -55,7 +55,7 @@ export interface HttpConnectionConfig {
    * client's certificate, `set` replaces the header by that element.
    */
   readonly clientCertificate: "sanitize" | "forward" | "append" | "set" | "always-forward";
-  /** The parts of an element besides `By` and `Hash`, in this order. */
+  /** The parts of an element other than `By` and `Hash`, in this order. */
   readonly clientCertificateFields: readonly ("Cert" | "Chain" | "Subject" | "URI" | "DNS")[];
   /**
    * Whether HTTP/1.1 trailers pass, in both directions. If false, the proxy drops them, as it drops chunk extensions.

@@ -460,7 +460,7 @@ test("a client's value cannot start a new line in text, and JSON keeps it unchan
 
 test("bytes of heads reach a file unchanged, and a format that needs text gets characters", async () => {
   const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
-  // Also bytes that are not UTF-8.
+  // This includes bytes that are not UTF-8.
   const inLatin1: ExchangeRecord = {
     ...record,
     connection: { ...record.connection },

@@ -40,7 +40,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The thread needs little memory besides the module's own. */
+/** The thread needs little memory in addition to the module's own. */
 const heapMiB = 64;
 
 /** A module in its own thread. Calls are answered in order. A call that takes too long ends the thread. */

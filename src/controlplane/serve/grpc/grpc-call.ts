@@ -58,7 +58,7 @@ export interface CallOwner {
 
 /** The length of a message's prefix, which says that the message is not compressed, and how long it is. */
 export const prefixBytes = 5;
-/** The memory of a header besides its characters, as HPACK counts it. */
+/** The memory of a header in addition to its characters, as HPACK counts it. */
 const bytesOfField = 32;
 const nobody: CallHandler = { message() {}, ended() {}, drained() {}, failed() {}, closed() {} };
 
