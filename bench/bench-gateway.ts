@@ -1,4 +1,5 @@
-// The data path of a gateway for benches, without a control plane: the bench applies the configuration itself.
+// The data path of a gateway for benches. There is no control plane, because the bench applies the configuration
+// itself.
 import { randomFillSync } from "node:crypto";
 import { fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
 import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
@@ -19,11 +20,14 @@ import { envoyRegistry } from "../src/wire/envoy/index.ts";
 export interface BenchGateway {
   /** Applies one resource, as if a control plane had sent it. */
   readonly apply: <Schema extends DescMessage>(typeUrl: string, schema: Schema, name: string, json: JsonValue) => void;
-  /** Resolves with the port of the first listener when all listeners listen. */
+  /** Resolves with the port of the first listener when all listeners accept connections. */
   readonly port: () => Promise<number>;
 }
 
-/** Counts into the registry, logs to /dev/null, and speaks plain text only. `servicesOf`: the services of filters. */
+/**
+ * Starts a gateway. It counts into the registry, logs to /dev/null, and does not use TLS. `servicesOf` returns the
+ * services of its filters.
+ */
 export function benchGateway(
   registry: MetricsRegistry,
   servicesOf?: (callCluster: ReturnType<typeof clusterCaller>) => FilterServices,

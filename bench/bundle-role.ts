@@ -4,7 +4,7 @@ import { build, stop, type Plugin } from "esbuild";
 import { trafficFlags } from "../src/cmd/traffic-flags.ts";
 
 /**
- * The flags and the environment of Node that a data plane has by `bin/serin` and `src/cmd/traffic-flags.ts`, so that a
+ * Node's flags and environment for a data plane, as `bin/serin` and `src/cmd/traffic-flags.ts` set them. With them, a
  * measured process has the memory and the speed of a real one.
  */
 export const productFlags = [
@@ -18,7 +18,7 @@ export const productEnv = {
   MALLOC_TRIM_THRESHOLD_: "131072",
 } as const;
 
-/** A new folder for bundles of the roles. The caller deletes it. */
+/** A new folder for the bundles of roles. The caller deletes it. */
 export function bundleFolder(): string {
   const folder = join(own, ".bundles");
   mkdirSync(folder, { recursive: true });
@@ -32,9 +32,9 @@ const inBundle = "@bufbuild/protobuf";
 const threads = ["proxy/workers/data-path.worker"] as const;
 
 /**
- * Bundles a role's file of this checkout with the sources of a checkout, as `bin/serin` runs them, and returns the
- * bundle's entry. `file` is relative to the checkout. The bundle must lie below this checkout, because it finds its
- * packages there. See {@link bundleFolder}.
+ * Bundles a role's file from this checkout with the sources of the given checkout, in the form in which `bin/serin`
+ * runs them. Returns the path of the bundle's entry. `file` is relative to the checkout. The bundle must be in a folder
+ * of this checkout, because it finds its packages there. See {@link bundleFolder}.
  */
 export async function bundleRole(file: string, checkout: string, directory: string): Promise<string> {
   const packages = JSON.parse(readFileSync(join(own, "package.json"), "utf8")) as Readonly<
@@ -56,7 +56,7 @@ export async function bundleRole(file: string, checkout: string, directory: stri
   try {
     await build({
       absWorkingDir: checkout,
-      // The program finds its threads beside cmd/main.
+      // The program expects its threads beside cmd/main.
       entryPoints: [
         { in: "bench-role", out: "cmd/main" },
         ...threads.map((thread) => ({ in: join(checkout, "src", `${thread}.ts`), out: thread })),

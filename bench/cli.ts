@@ -24,7 +24,7 @@ interface Run {
   readonly cpuMs: number;
 }
 
-/** A home without a kubeconfig, in which only these runs cache compiled code. */
+/** A home directory without a kubeconfig. Only these runs cache compiled code in it. */
 const home = mkdtempSync(join(tmpdir(), "serin-bench-"));
 
 /** The shell's `times` prints the CPU time of its children. */

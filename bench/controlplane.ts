@@ -1,10 +1,10 @@
-// Measures the cost of a change for the control plane, and compares it with a real istiod if ISTIOD names a
-// pilot-discovery binary.
-//   npm run bench:controlplane -- [--services 1000] [--pods 5] [--clients 200] [--many 1000] [--rounds 10] [--only start,sidecars,...] [--json]
-//   npm run bench:controlplane -- --beside DIR [--pairs 4] [--clients 100] [--rounds 10] [--changes ep,vs,svc] [--json]
-// Both serve from a real kube-apiserver (scripts/fetch-kube-apiserver.sh) on the loopback address. K clients of
-// bench/xdsload take their responses. With --beside, the control planes of this and another checkout get the same
-// changes at the same moment (bench/controlplane/beside.ts).
+// Measures the cost of a change for the control plane, and compares it with a real istiod if the variable ISTIOD names
+// a pilot-discovery binary. npm run bench:controlplane -- [--services 1000] [--pods 5] [--clients 200] [--many 1000]
+// [--rounds 10] [--only start,sidecars,...] [--json] npm run bench:controlplane -- --beside DIR [--pairs 4] [--clients
+// 100] [--rounds 10] [--changes ep,vs,svc] [--json] Both serve from a real kube-apiserver
+// (scripts/fetch-kube-apiserver.sh) on the loopback address. Clients of bench/xdsload receive their responses. With
+// --beside, the control planes of this and another checkout get the same changes at the same moment
+// (bench/controlplane/beside.ts).
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
@@ -50,7 +50,7 @@ interface Report {
   readonly pod?: Series;
 }
 
-/** The values of the table. Less is better. */
+/** The values in the table. Less is better. */
 type Figures = Record<string, number>;
 
 interface Scenario {
@@ -58,7 +58,7 @@ interface Scenario {
   readonly ambient: boolean;
   readonly clients: number;
   readonly arguments: readonly string[];
-  /** Upstream has nothing to compare with. */
+  /** Whether only Serin is measured, because upstream has nothing comparable. */
   readonly ownOnly?: boolean;
   readonly figures: (report: Report) => Figures;
 }
@@ -174,8 +174,8 @@ async function measure(api: ApiServer, program: Program, scenario: Scenario): Pr
 }
 
 /**
- * Medians of alternating starts. The first start of each does not count, because the API server's first answers are
- * slow.
+ * The medians of starts that alternate between the programs. The first start of each program does not count, because
+ * the API server's first answers are slow.
  */
 async function measureStarts(api: ApiServer, programs: readonly Program[]): Promise<Figures[]> {
   const rounds = programs.map((): { readyS: number; cpuS: number }[] => []);

@@ -1,6 +1,6 @@
-// Measures the cost of the dashboard's page in a browser: first view, script bytes, and the graph of 500 workloads.
-// With --json the last line is one JSON object.
-//   node bench/dashboard-page.ts [--workloads 500] [--seconds 15] [--json]
+// Measures the cost of the dashboard's page in a browser. This includes the first view, the bytes of scripts, and the
+// graph of 500 workloads. With --json the last line is one JSON object. node bench/dashboard-page.ts [--workloads 500]
+// [--seconds 15] [--json]
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -67,7 +67,7 @@ try {
   server.kill();
 }
 
-/** Largest contentful paint of the overview, in ms from the start of navigation. */
+/** The time of the overview's largest contentful paint, in ms from the start of navigation. */
 async function firstView(page: Page, address: string): Promise<number> {
   await page.goto(address);
   await page.waitForTimeout(3000);
@@ -76,7 +76,10 @@ async function firstView(page: Page, address: string): Promise<number> {
   })`);
 }
 
-/** The CPU time of the page's main thread so far, in ms. Other load on the machine is not part of it. */
+/**
+ * Returns a function for the CPU time of the page's main thread so far, in ms. It does not include other load on the
+ * machine.
+ */
 async function mainThreadClock(page: Page): Promise<() => Promise<number>> {
   const session = await page.context().newCDPSession(page);
   await session.send("Performance.enable", { timeDomain: "threadTicks" });
@@ -88,7 +91,7 @@ async function mainThreadClock(page: Page): Promise<() => Promise<number>> {
 
 /**
  * The time of each update of the graph, from the view's change to the end of drawing, and the CPU time of everything
- * that the page did meanwhile. No dots move.
+ * that the page did meanwhile. The graph is not animated.
  */
 async function graphUpdates(
   page: Page,

@@ -1,9 +1,9 @@
-// Measures the cost of the dashboard's server under many viewers. It runs `serin kiali` of the built package, like a
-// user, over a mesh of workloads with a sidecar each, whose counters all change. Each open page follows the graph and a
-// table. A tenth of the pages also follows the overview and the ladder. One page reads nothing for a while. The mesh,
-// the server and the pages are separate processes. Memory and CPU are the server's, from /proc.
-//   npm run build && npm run bench:dashboard -- [--workloads 500] [--calls 4] [--pods 1] [--pages 50] [--seconds 30] [--source] [--json]
-// --source runs the sources of the checkout, which also costs the stripping of types.
+// Measures the cost of the dashboard's server under many viewers. It runs `serin kiali` of the built package, as a user
+// would. Each workload of the mesh has a sidecar, and all counters of the sidecars change. Each open page follows the
+// graph and a table. A tenth of the pages also follows the overview and the ladder. One page reads nothing for a while.
+// The mesh, the server and the pages are separate processes. Memory and CPU are the server's, from /proc. npm run build
+// && npm run bench:dashboard -- [--workloads 500] [--calls 4] [--pods 1] [--pages 50] [--seconds 30] [--source]
+// [--json] With --source, the sources of the checkout run. Then the cost includes removing the types from them.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -45,11 +45,14 @@ const slowMs = 6_000;
 const settleMs = 15_000;
 const firstViewsMs = 60_000;
 const ticksPerSecond = 100;
-/** The limit while pages are open. It is higher while all pages open at once, which is reported separately. */
+/**
+ * The memory limit while pages are open. While all pages are opening at once, the server needs more, which is reported
+ * separately.
+ */
 const lastingMb = 120;
 const checkout = join(import.meta.dirname, "..");
 
-/** Lays out the package as npm installs it, without sources. */
+/** Creates the package as npm installs it, without sources. */
 function layPackage(directory: string): string {
   if (!existsSync(join(checkout, "dist/cmd/main.js"))) throw new Error("there is no dist/: npm run build, or --source");
   const tree = join(directory, "serin");

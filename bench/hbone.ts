@@ -1,8 +1,7 @@
-// Tunnels over HTTP/2 on the loopback address without TLS. Measures the CPU time of a round trip, a megabyte and a new
-// tunnel, for both ends together.
-//   node bench/hbone.ts [--rounds 20] [--slice 300] [--tunnels 64] [--bytes 1024] [--beside DIR] [--json]
-// With --beside, another checkout does the same in alternating slices, and the ratio of the costs is reported. Less is
-// better.
+// Opens tunnels over HTTP/2 without TLS on the loopback address. Measures the CPU time of a round trip, a megabyte and
+// a new tunnel, for both ends together. node bench/hbone.ts [--rounds 20] [--slice 300] [--tunnels 64] [--bytes 1024]
+// [--beside DIR] [--json] With --beside, another checkout does the same work in alternating slices, and the ratio of
+// the costs is reported. Less is better.
 import { fork, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { benchOptions } from "../scripts/bench-options.ts";
@@ -23,7 +22,7 @@ const blockBytes = 65_536;
 const openersAtOnce = 16;
 const warmUps = 4;
 
-/** Skips TLS, whose cost would hide that of HTTP/2. */
+/** Skips TLS, because its cost would hide the cost of HTTP/2. */
 function asSecure(stream: ByteStream): SecureStream {
   return Object.defineProperties(stream, {
     peerIdentity: { value: "spiffe://cluster.local/ns/default/sa/bench" },

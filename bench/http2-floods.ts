@@ -37,7 +37,8 @@ function chosenServer(): FloodedServer {
 const flooded = chosenServer();
 
 /**
- * The line that a child process prints: first its port, later its memory in MB, its connections and its CPU time in ms.
+ * The line that a child process prints. The first line has its port. Later ones have its memory in MB, its connections
+ * and its CPU time in ms.
  */
 type Report = readonly [number, number, number];
 
@@ -155,7 +156,7 @@ class Bench {
     );
     const attacks: Record<string, unknown> = {};
     for (const title of [...flooded.attacks.keys()].filter((one) => one.includes(options.only))) {
-      // The attackers flood another server first. That phase shows the effect of their CPU time alone.
+      // The attackers first flood another server. That phase shows the effect of their CPU time alone.
       attackers.send({ title, port: sinkPort });
       const elsewhere = nextReport(attackers);
       const busy = await honest(port);

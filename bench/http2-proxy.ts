@@ -1,5 +1,5 @@
-// Serin's proxy as one process of the bench, until it ends. The arguments are the URL of its control plane and the
-// number of its workers.
+// Runs Serin's proxy as one process of the bench, until the bench ends. The arguments are the URL of its control plane
+// and the number of its workers.
 import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import {
@@ -20,7 +20,7 @@ import { spawnWorker, WorkerSet } from "../src/proxy/workers/index.ts";
 
 const [discoveryAddress = "", workersText = "1"] = process.argv.slice(2);
 const workers = Number(workersText);
-// As src/cmd does.
+// Do what src/cmd does.
 giveBackIdleMemory(workers > 1 ? unhurriedShare : undefined);
 
 const [admin, stats, readiness, envoyStats] = await Promise.all(

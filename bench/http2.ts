@@ -26,11 +26,14 @@ const answerBytes = 1024;
 const bulkBytes = 1_048_576;
 const messageBytes = 100;
 const warmUpSeconds = 1;
-/** Enough that hot code is compiled, however slow the machine is. Large bodies need fewer, so the time has a limit. */
+/**
+ * Enough answers that hot code is compiled, however slow the machine is. With large bodies, fewer answers are enough,
+ * so the time is also limited.
+ */
 const warmUpAnswers = 10_000;
 const maxWarmUps = 15;
 const settleMs = 200;
-/** Slow answers are compared while both proxies serve this share of what the slower one can. */
+/** Slow answers are compared at this share of the rate that the slower proxy can serve. */
 const pacedShare = 0.6;
 const paceMs = 1;
 
@@ -65,7 +68,7 @@ const grpcFields = Object.entries({
   te: "trailers",
   "user-agent": "bench/1",
 }).flat();
-/** A flag, the length and the message. */
+/** A gRPC message in its frame: a flag, the length and the message. */
 const grpcMessage = Buffer.concat([Buffer.from([0, 0, 0, 0, messageBytes]), Buffer.alloc(messageBytes, "x")]);
 
 const scenarios: readonly Scenario[] = [
@@ -105,7 +108,10 @@ const scenarios: readonly Scenario[] = [
 /** The load of one measurement. */
 interface Load {
   readonly seconds: number;
-  /** Requests in a second, however fast the answers come. Absent: a number of streams is kept open. */
+  /**
+   * The number of requests per second, however fast the answers come. If it is absent, a number of streams is kept open
+   * instead.
+   */
   readonly rate?: number;
 }
 
@@ -215,7 +221,7 @@ async function measure(
   };
 }
 
-/** Sends requests at this rate over all sessions in turn. Late timers do not lower the rate. */
+/** Sends requests at this rate over all sessions in turn. A late timer does not lower the rate. */
 function pace(sessions: readonly LoadSession[], rate: number): Disposable {
   const startedMs = performance.now();
   let sent = 0;
@@ -237,8 +243,8 @@ async function warmUp(subject: Subject, scenario: Scenario, certificates: Certif
 }
 
 /**
- * Opens idle connections in a separate process, because of the limit of descriptors. Returns a function that closes
- * them.
+ * Opens idle connections in a separate process, because a process may have only a limited number of file descriptors.
+ * Returns a function that closes them.
  */
 async function openIdle(subject: Subject, count: number): Promise<() => void> {
   if (count === 0) return () => undefined;
@@ -275,7 +281,7 @@ async function holdIdle([port = 0, count = 0]: readonly number[]): Promise<void>
 interface Row {
   readonly title: string;
   readonly results: Readonly<Record<string, readonly Measured[]>>;
-  /** Slow answers at one rate, which every proxy can serve. Empty for scenarios without this measurement. */
+  /** The slow answers at one rate that every proxy can serve. Empty for scenarios without this measurement. */
   readonly paced: Readonly<Record<string, readonly Measured[]>>;
   /** The ratio of this checkout's work per CPU second to the named proxy's. */
   readonly ratios: Readonly<Record<string, MedianInterval>>;
@@ -334,7 +340,9 @@ async function takeTurns(
   return results;
 }
 
-/** The rate at which slow answers are compared. None for streams that never end, and for a single proxy. */
+/**
+ * The rate at which slow answers are compared. Undefined for streams that never end, and if there is only one proxy.
+ */
 function rateFor(
   { plan }: Scenario,
   results: Readonly<Record<string, readonly Measured[]>>,
@@ -363,7 +371,7 @@ async function main(): Promise<void> {
   if (chosen.length === 0) throw new Error(`no scenario's title has "${options.only}" in it`);
   const authority = await TestAuthority.create();
   const certificates = await authority.issue({ dns: serverName });
-  // Inherited by the upstream and the holders of idle connections.
+  // The upstream and the processes that hold idle connections inherit this.
   if (options.threads === 1) spawnSync("taskset", ["-cp", "1", String(process.pid)]);
   const upstream = spawn(...endsWithThis(process.execPath, import.meta.filename, "upstream"), {
     stdio: ["pipe", "pipe", "inherit"],

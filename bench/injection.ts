@@ -1,7 +1,6 @@
-// Measures the latency of the injection webhook of a whole control plane at a constant rate of requests.
-//   node bench/injection.ts [--rate 50] [--seconds 10] [--services 50] [--json]
-// The control plane is a separate process with an API server in memory. Every pod of a request also appears in its
-// model as ready.
+// Measures the latency of a whole control plane's injection webhook at a constant rate of requests. node
+// bench/injection.ts [--rate 50] [--seconds 10] [--services 50] [--json] The control plane is a separate process with
+// an API server in memory. Every pod in a request also appears in the control plane's model as ready.
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
@@ -30,8 +29,8 @@ const warmUpRequests = 100;
 const connections = 4;
 
 /**
- * The process of the control plane. It prints the webhook's port once it serves. Each line of its input is a pod that
- * has started.
+ * The process of the control plane. It prints the webhook's port as soon as it serves. Each line of its input is a pod
+ * that has started.
  */
 async function runControlPlane(services: number): Promise<void> {
   const kube = new FakeKubeClient();
@@ -98,7 +97,7 @@ async function runControlPlane(services: number): Promise<void> {
   });
 }
 
-/** A review of a typical Deployment pod: two containers, probes, volumes, a token. */
+/** An admission review of a typical pod of a Deployment, with two containers, probes, volumes and a token. */
 function review(index: number): string {
   const container = (name: string, port: number): unknown => ({
     name,
@@ -191,7 +190,7 @@ async function sendReview(agent: Agent, port: number, body: string): Promise<num
   return tookMs;
 }
 
-/** CPU time of a process in milliseconds, all threads. */
+/** The CPU time of all threads of a process, in milliseconds. */
 function cpuMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
   return (Number(fields[11]) + Number(fields[12])) * 10;

@@ -1,8 +1,7 @@
-// Simulates the judge's error rates with default settings: rates, durations and shares together, judged after every
-// batch.
-//   node bench/judge.ts [--runs 10000] [--seed 1] [--requests-a-look 20] [--only TEXT] [--json]
-// Cases without an expected result run a tenth as often. A run is a rollout with the steps 10, 25, 50, 75 and 100 %.
-// Each step's evidence starts again, as in the engine.
+// Simulates how often the judge is wrong with default settings. Rates, durations and shares are judged together after
+// every batch of requests. node bench/judge.ts [--runs 10000] [--seed 1] [--requests-a-look 20] [--only TEXT] [--json]
+// Cases without an expected result run a tenth as often. A run is a rollout with the steps 10, 25, 50, 75 and 100 %. As
+// in the engine, the evidence starts again at each step.
 import { benchOptions } from "../scripts/bench-options.ts";
 import { checkDefaults } from "../src/api/serin/index.ts";
 import { seededRandom } from "../src/base/index.ts";
@@ -19,7 +18,7 @@ interface Options {
   readonly runs: number;
   readonly seed: number;
   readonly requestsALook: number;
-  /** A part of the names of the cases to run. */
+  /** Only cases whose names contain this text run. */
   readonly only: string;
   readonly json: boolean;
 }
@@ -27,7 +26,7 @@ interface Options {
 interface Scenario {
   readonly name: string;
   readonly rollout: SimulatedRollout;
-  /** The expected end of a run. `report` means that the case is only reported. */
+  /** How a run is expected to end. `report` means that the case is only reported. */
   readonly expected: "completed" | "failed" | "report";
 }
 
@@ -36,7 +35,7 @@ interface Result {
   readonly runs: number;
   readonly failedShare: number;
   readonly completedShare: number;
-  /** The canary's requests until the end of a run. */
+  /** The number of the canary's requests until the end of a run. */
   readonly p50: number;
   readonly p99: number;
   readonly ok: boolean;
@@ -45,7 +44,7 @@ interface Result {
 const rolloutWeights = [10, 25, 50, 75, 100];
 const caughtWithin = 500;
 const neverEnding = 200_000;
-/** The buckets of the mesh's own proxies: each bound is a fifth above the one before. */
+/** The buckets of the mesh's own proxies. Each bound is a fifth above the one before. */
 const fineBoundsMs = Array.from({ length: 64 }, (_, index) => 0.5 * 1.2 ** index);
 
 function scenarios(options: Options): Scenario[] {
@@ -129,7 +128,7 @@ function scenarios(options: Options): Scenario[] {
       });
     }
   }
-  // Buckets of 1 to 5 ms cannot distinguish these. The sums can.
+  // Buckets of 1 to 5 ms cannot distinguish these durations, but the sums of durations can.
   const [blind, twice] = [
     { errorRate: 0, durationMs: logNormal(1.7, 0.15) },
     { errorRate: 0, durationMs: logNormal(3.4, 0.1) },

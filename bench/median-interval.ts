@@ -1,6 +1,9 @@
 export interface MedianInterval {
   readonly median: number;
-  /** The interval contains the median in 95 % of all cases, whatever the distribution of the values is. */
+  /**
+   * The lower end of the interval. The interval contains the median in 95 % of all cases, whatever the distribution of
+   * the values is.
+   */
   readonly low: number;
   readonly high: number;
 }
@@ -16,13 +19,13 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? upper) + upper) / 2;
 }
 
-/** The value below which this share of the values lies. */
+/** The value that this share of the values lies below. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((left, right) => left - right);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-/** The median with its interval by order statistics. */
+/** The median, with an interval that order statistics give. */
 export function medianInterval(values: readonly number[]): MedianInterval {
   const sorted = values.toSorted((left, right) => left - right);
   const out = leftOut(sorted.length);

@@ -10,9 +10,9 @@ export function cpuMicros(pid: number): number {
 
 /** The memory of a process in MB. */
 export interface ProcessMemory {
-  /** The proportional set size: a page that several processes map counts in parts. */
+  /** The proportional set size. If several processes map a page, each process counts only its part of the page. */
   readonly shareMb: number;
-  /** The resident set size: what the process would take if no other process ran the same program. */
+  /** The resident set size. The process would take this much if no other process ran the same program. */
   readonly residentMb: number;
 }
 

@@ -1,10 +1,10 @@
-// Measures the cost of telemetry for the proxy: requests per CPU second with metrics, an access log to /dev/null and
-// traces at 1 %, compared with none of them.
-//   node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--processes 4] [--connections 32] [--body 1024] [--parts] [--beside DIR] [--json]
-// Proxies with and without telemetry take turns. There are several of each, because no two processes are compiled
-// alike. A round's ratio compares the means of both kinds, and the result is the median of the ratios.
-// With --parts, each part of telemetry also has its own proxy, and so have traces of every request.
-// With --beside, as many proxies of another checkout take turns with these, and the last lines compare both.
+// Measures the cost of telemetry for the proxy. It compares the requests per CPU second with metrics, an access log to
+// /dev/null and traces of 1 % of the requests to those without any of these. node bench/telemetry.ts [--seconds 0.1]
+// [--rounds 150] [--processes 4] [--connections 32] [--body 1024] [--parts] [--beside DIR] [--json] Proxies with and
+// without telemetry take turns. There are several of each, because no two processes are compiled alike. A round's ratio
+// compares the means of both kinds, and the result is the median of the ratios. With --parts, there are also proxies
+// with only one part of telemetry each, and proxies with traces of every request. With --beside, the same number of
+// proxies of another checkout take turns with these, and the last lines compare both.
 import { fork, type ChildProcess } from "node:child_process";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -92,7 +92,7 @@ const tracing = (percent: number): JsonValue => ({
   },
 });
 
-/** 20 prefixes, and a 90/10 split. */
+/** Routes with 20 prefixes, and one with a 90/10 split. */
 function virtualHosts(): JsonValue {
   const plain = Array.from({ length: 20 }, (_, index) => ({
     name: `r${index}`,
@@ -203,7 +203,7 @@ async function nextMessage(child: ChildProcess): Promise<ChildMessage> {
   });
 }
 
-/** Starts it with the flags of a data plane. */
+/** Starts a child process with the flags of a data plane. */
 async function start(
   role: string,
   args: readonly (string | number)[],
@@ -224,7 +224,7 @@ async function cpuMicros(child: ChildProcess): Promise<number> {
   return "cpuMicros" in answer ? answer.cpuMicros : 0;
 }
 
-/** Sends requests over one connection without a pause, except when it is told to pause. */
+/** Sends requests over one connection, one directly after another, until it is told to pause. */
 class LoadConnection {
   readonly #stream: ByteStream;
   readonly #bodyBytes: number;
@@ -378,7 +378,7 @@ async function main(options: Options): Promise<void> {
       );
     }
   const cost = costOf(ratiosOf(meansOf("on")));
-  // Requests per CPU second, so that 5 % more time a request is 4.8 % fewer of them.
+  // The loss is in requests per CPU second, so 5 % more time for each request means 4.8 % fewer requests.
   const lostPercent = 100 - 100 / (1 + cost / 100);
   const failed = [...subjects.values()].flatMap(({ loads }) => loads).reduce((sum, one) => sum + one.failed, 0);
   const ok = lostPercent <= maxCostPercent && failed === 0;

@@ -39,9 +39,9 @@ const headEnd = "\r\n\r\n";
 interface Measured {
   readonly requestsPerSecond: number;
   readonly requestsPerCpuSecond: number;
-  /** The share of the time in which each serving thread ran. */
+  /** For each serving thread, the share of the time in which it ran. */
   readonly busy: readonly number[];
-  /** Connections by worker. */
+  /** Each worker's number of connections. */
   readonly shares: readonly number[];
 }
 
@@ -107,7 +107,7 @@ async function runProxy(workers: number, upstreamPort: number, port: number): Pr
   process.send?.(port);
 }
 
-/** CPU time of a process's threads in microseconds, by thread. */
+/** The CPU time of each thread of a process, in microseconds. */
 function threadMicros(pid: number): Map<string, number> {
   return new Map(
     readdirSync(`/proc/${pid}/task`).map((thread) => {
@@ -202,7 +202,7 @@ async function main(options: Options, json: boolean): Promise<void> {
   for (let round = 0; round <= options.rounds; round += 1)
     for (const [workers, { child, port }] of subjects) {
       const measured = await measure(child, port, workers, options);
-      // The first round only warms up.
+      // The first round is only for warming up.
       if (round === 0) continue;
       results.get(workers)?.push(measured);
       const percent = measured.busy.map((share) => `${Math.round(share * 100)} %`).join(" and ");

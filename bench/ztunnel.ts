@@ -1,14 +1,13 @@
 // Sends captured connections through a ztunnel that is both ends of the tunnel. Measures work per CPU second and
-// memory.
-//   node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--together] [--workers 2] [--no-memory] [--profile DIR]
-// With ZTUNNEL=/path/to/ztunnel (scripts/fetch-ztunnel.sh builds one), the same load runs against upstream's in
-// alternating slices. With --beside, it runs against that of another checkout. The ratio is Serin's work per CPU second
-// to theirs. More is better. Needs root.
-// With --together, all of them get their slices at the same time, and share the core. Other work on the machine then
-// affects all alike, so that the ratios are more exact. CPU times are higher than with one at a time.
-// --workers compares several workers with one. Each side has as many cores as there are workers. The ratio is the work
-// per CPU second of several workers to that of one, and the running time of each worker is reported. --profile writes a
-// CPU profile of Serin's ztunnel there.
+// memory. node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--together]
+// [--workers 2] [--no-memory] [--profile DIR] With ZTUNNEL=/path/to/ztunnel (scripts/fetch-ztunnel.sh builds one), the
+// same load runs against upstream's ztunnel in alternating slices. With --beside, it runs against that of another
+// checkout. The reported ratio is that of Serin's work per CPU second to theirs. More is better. Needs root. With
+// --together, all of these get their slices at the same time, and share the core. Other work on the machine then
+// affects all alike, so that the ratios are more exact. CPU times are then higher than if one runs at a time. --workers
+// compares several workers with one. Each side has as many cores as there are workers. The ratio is the work per CPU
+// second of several workers to that of one, and the running time of each worker is reported. With --profile, a CPU
+// profile of Serin's ztunnel is written to that directory.
 import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -72,9 +71,9 @@ const settleMs = 1500;
 interface Row {
   readonly cpuMicros: Record<string, number>;
   readonly p99Ms: Record<string, number>;
-  /** The ratio of the first ztunnel's work per CPU second to that of each other. */
+  /** The ratio of the first ztunnel's work per CPU second to that of each other one. */
   readonly ratio: Record<string, MedianInterval>;
-  /** The share of the time in which each serving thread ran. */
+  /** For each ztunnel, the share of the time in which each serving thread ran. */
   readonly busy: Record<string, readonly number[]>;
 }
 
@@ -115,7 +114,10 @@ async function inTurnsOrTogether<Result>(
   return results;
 }
 
-/** The medians by rank: of the busiest thread of each round, of the second, and so on. */
+/**
+ * The medians by rank. The first is that of the busiest threads of all rounds, the second that of the second busiest
+ * ones, and so on.
+ */
 function mediansOf(rounds: readonly (readonly number[])[]): readonly number[] {
   return (rounds[0] ?? []).map((_, place) => medianInterval(rounds.map((shares) => shares[place] ?? 0)).median);
 }
@@ -131,7 +133,7 @@ function lineOf(unit: string, { cpuMicros, p99Ms, ratio, busy }: Row): string {
   return `${unit.padEnd(36)} ${[...costs, ...ratios].join("; ")}`;
 }
 
-/** Warms all ztunnels up at once for these works. */
+/** Warms up all ztunnels at once for these kinds of work. */
 async function warmUp(scenes: readonly Scene[], names: readonly string[]): Promise<void> {
   for (const { name, forWorks, count } of warmUpWorks) {
     const work = works[name]?.work;

@@ -31,7 +31,7 @@ const lookMs = 200;
 /** Every service whose number is a multiple of this has a VirtualService and a DestinationRule. */
 const routedEvery = 10;
 
-/** Builds the load client; needs Go. */
+/** Builds the load client. This needs Go. */
 export async function buildLoadClient(): Promise<void> {
   mkdirSync(cache, { recursive: true });
   await promisify(execFile)("go", ["build", "-o", xdsload, "."], {
@@ -40,7 +40,10 @@ export async function buildLoadClient(): Promise<void> {
   });
 }
 
-/** Starts both with the data of an earlier run. The first run fills them, which takes about a minute. */
+/**
+ * Starts the API server and etcd with the data of an earlier run. The first run creates the data, which takes about a
+ * minute.
+ */
 export async function startApiServer(data: MeshData): Promise<ApiServer> {
   for (const program of ["etcd", "kube-apiserver"])
     if (!existsSync(join(programs, program)))
@@ -53,7 +56,7 @@ export async function startApiServer(data: MeshData): Promise<ApiServer> {
   const url = `https://127.0.0.1:${port}`;
   const kubeconfig = join(directory, "kubeconfig");
   writeFileSync(kubeconfig, kubeconfigOf(url));
-  // Kill it, because it would wait for its clients and its etcd, and has nothing to save.
+  // Kill the API server. Otherwise, it would wait for its clients and etcd, and it has nothing to save.
   const stop = async (): Promise<void> => {
     server.kill("SIGKILL");
     await ended(server);
@@ -107,7 +110,7 @@ function serverFlags(directory: string, port: number, etcd: number): string[] {
   }).map(([name, value]) => `--${name}=${value ?? ""}`);
 }
 
-/** Starts a process that ends with this one, however this one ends. */
+/** Starts a process that ends when this one ends, whatever the reason is. */
 export function startProcess(
   command: readonly string[],
   log: string,

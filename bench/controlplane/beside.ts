@@ -1,5 +1,5 @@
-// Compares the control planes of two checkouts. Both watch one API server and have the same clients, so a change costs
-// both at the same moment, and what else the machine does falls on both.
+// Compares the control planes of two checkouts. Both watch one API server and have the same clients, so a change causes
+// work for both at the same moment, and other load on the machine affects both alike.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { medianInterval, type MedianInterval } from "../median-interval.ts";
@@ -11,9 +11,9 @@ export interface BesideOptions {
   readonly pods: number;
   /** The number of clients of each of the two control planes. */
   readonly clients: number;
-  /** How often both processes start. */
+  /** The number of times that both processes start. */
   readonly pairs: number;
-  /** Slices of changes of each kind, for each pair of processes. */
+  /** The number of slices of changes of each kind, for each pair of processes. */
   readonly rounds: number;
   /** The kinds of changes: ep, vs and svc, with commas between them. */
   readonly changes: string;
@@ -23,7 +23,7 @@ const sliceChanges = 5;
 const storms = 10;
 const timeoutMs = 1_200_000;
 
-/** The ratio of this checkout's CPU time to the other's, by the kind of change. */
+/** Returns the ratio of this checkout's CPU time to the other's, by the kind of change. */
 export async function compareCheckouts(
   api: ApiServer,
   beside: string,

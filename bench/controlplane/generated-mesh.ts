@@ -1,4 +1,4 @@
-// Generates a mesh with a given number of services in memory, and changes in it.
+// Generates a mesh with a given number of services in memory, and makes changes in it.
 import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
 import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
 import type { ServedMesh } from "../../src/controlplane/served-mesh.ts";
@@ -16,7 +16,7 @@ export interface MeshSize {
 
 const nodes = 10;
 const zones = 3;
-/** The second service port of every tenth service. */
+/** The second port that every tenth service has. */
 const databasePort = 5432;
 
 /** Writes objects in the form in which an API server returns them. */

@@ -34,7 +34,7 @@ interface Cost {
   readonly bytesPerClient: number;
 }
 
-/** The value below which this share of the values lies. */
+/** The value that this share of the values lies below. */
 function quantile(values: readonly number[], part: number): number {
   return values.toSorted((left, right) => left - right)[Math.floor(values.length * part)] ?? Number.NaN;
 }
@@ -150,7 +150,7 @@ class Size {
   }
 }
 
-/** Shows the median and the lower quartile, because a busy machine adds to the upper half. */
+/** Formats the median and the lower quartile, because a busy machine makes the upper half larger. */
 function shown(values: readonly number[]): string {
   return `${quantile(values, 0.5).toFixed(2)} (${quantile(values, 0.25).toFixed(2)})`;
 }

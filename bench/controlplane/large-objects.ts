@@ -1,7 +1,7 @@
-// Measures how long one large object keeps the control plane busy: its ingest, the derivation of everything that it
-// changes, and the responses to a sidecar, a gateway, a waypoint and a ztunnel.
-//   npm run bench:controlplane:large -- [--cases subsets,hosts] [--scale 1] [--json]
-// Each case runs with a quarter of its size and with its size. A growth above 4 is more than linear.
+// Measures how long one large object keeps the control plane busy. This includes its ingest, the derivation of
+// everything that it changes, and the responses to a sidecar, a gateway, a waypoint and a ztunnel. npm run
+// bench:controlplane:large -- [--cases subsets,hosts] [--scale 1] [--json] Each case runs with a quarter of its size
+// and with its full size. A growth above 4 is more than linear.
 import { benchOptions } from "../../scripts/bench-options.ts";
 import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
 import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
@@ -27,7 +27,7 @@ interface Cost {
   readonly slowest: string;
 }
 
-/** The node of a proxy's requests. */
+/** The node in a proxy's requests. */
 function proxyNode(id: string, namespaceName: string, labels: Readonly<Record<string, string>>) {
   return {
     id,
@@ -138,7 +138,7 @@ function measure(large: LargeObjects, size: number): Cost {
     .slice(0, 3)
     .map(({ name, stats }) => `${name} ${stats.lastCostMs.toFixed(0)}`)
     .join(", ");
-  // A later change of something else that the object concerns.
+  // The time of a later change to something else that the object affects.
   const changeMs = cpuMs(() => {
     mesh.graph.batch(() =>
       take([

@@ -4,7 +4,10 @@ import { ServedMesh } from "../../src/controlplane/served-mesh.ts";
 import { testMesh } from "../../src/controlplane/testing/model-fixture.ts";
 import { MetricsRegistry } from "../../src/telemetry/index.ts";
 
-/** A mesh with default settings that settles each change in one turn, so that its cost can be measured. */
+/**
+ * A mesh with default settings. It handles each change completely in one turn, so that the cost of the change can be
+ * measured.
+ */
 export function measuredMesh(): ServedMesh {
   const mesh = new ServedMesh({
     maxTurnMs: Number.POSITIVE_INFINITY,
@@ -18,7 +21,7 @@ export function measuredMesh(): ServedMesh {
   return mesh;
 }
 
-/** The processor time of a run in milliseconds, which other load on the machine hardly changes. */
+/** The CPU time of a run in milliseconds. Other load on the machine hardly changes it. */
 export function cpuMs(run: () => void): number {
   const before = process.cpuUsage();
   run();

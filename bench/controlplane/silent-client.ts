@@ -9,13 +9,16 @@ export interface Received {
   bytes: number;
 }
 
-/** The names that the first client requested. The others request the same, so that they need not read responses. */
+/**
+ * The names that the first client requested. The other clients request the same names, so that they need not read
+ * responses.
+ */
 export interface Script {
   endpoints: readonly string[];
   routes: readonly string[];
 }
 
-/** Opens a stream and counts its responses. `acknowledge` acknowledges them. */
+/** Opens a stream and counts its responses, which it acknowledges only when `acknowledge` is called. */
 export class SilentClient {
   readonly received: Received = { responses: 0, bytes: 0 };
   readonly #client: ReturnType<DiscoveryServer["connect"]>;

@@ -20,7 +20,7 @@ export type Program = { readonly checkout: string } | { readonly discovery: stri
 /** The control plane of this checkout. */
 export const ownProgram: Program = { checkout: root };
 
-/** Serin and istiod both debounce changes for a millisecond or two. */
+/** Starts a control plane. Both Serin and istiod wait a millisecond or two for further changes. */
 export async function startSubject(api: ApiServer, program: Program): Promise<Subject> {
   const [http, grpc, secure, webhooks, monitoring, control] = [
     await freePort(),
@@ -63,7 +63,7 @@ export async function startSubject(api: ApiServer, program: Program): Promise<Su
     PILOT_DEBOUNCE_AFTER: "1ms",
     PILOT_ENABLE_AMBIENT: "true",
     ROOT_CA_DIR: cache,
-    // Uses the compile cache of an earlier start, as its image does.
+    // Use the compile cache of an earlier start, as the image does.
     NODE_COMPILE_CACHE: join(cache, "compiled"),
   };
   const isOther = "checkout" in program && resolve(program.checkout) !== root;

@@ -9,9 +9,9 @@ import { applyLiveMessage, type LiveMessage, type View } from "../../src/api/das
 export class OpenPage {
   readonly views = new Map<string, View>();
   bytes = 0;
-  /** Messages that changed a view. */
+  /** The number of messages that changed a view. */
   changes = 0;
-  /** Changes of an unknown view, and problems. */
+  /** The number of changes to an unknown view, and of problems. */
   faults = 0;
   readonly #response: IncomingMessage;
   #rest = "";
@@ -51,7 +51,7 @@ export class OpenPage {
     this.#response.destroy();
   }
 
-  /** A message that begins with its data changes a view, or says that nothing has changed. */
+  /** Counts a message. If the message begins with its data, it changes a view or says that nothing has changed. */
   #count(chunk: Buffer): void {
     this.bytes += chunk.length;
     for (let at = chunk.indexOf('data: {"type":"'); at !== -1; at = chunk.indexOf('data: {"type":"', at + 1)) {

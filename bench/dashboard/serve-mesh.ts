@@ -7,13 +7,13 @@ import { TestAuthority } from "../../src/net/testing/certificates.ts";
 
 export interface MeshSize {
   readonly workloads: number;
-  /** Calls of each workload to others. */
+  /** The number of other workloads that each workload calls. */
   readonly calls: number;
-  /** Pods of each workload. */
+  /** The number of pods of each workload. */
   readonly pods: number;
 }
 
-/** Printed on standard output once it serves. */
+/** What is printed on standard output as soon as the mesh is served. */
 export interface ServedMesh {
   readonly server: string;
   readonly authority: string;
@@ -71,7 +71,7 @@ function addressOf(index: number, number: number): string {
   return `127.${64 + (all >> 16)}.${(all >> 8) & 0xff}.${all & 0xff}`;
 }
 
-/** Metadata of the size that kubectl, a Deployment and the injector give to an object. */
+/** Metadata that is as large as that of an object which kubectl, a Deployment and the injector have written. */
 function meta(
   namespace: string,
   name: string,
@@ -247,7 +247,7 @@ function deploymentOf(index: number, pods: number): KubeObject {
 
 type Watcher = (line: string) => void;
 
-/** Serves paged lists, watches, and reviews that allow everything. */
+/** Serves paged lists and watches, and answers each access review with "allowed". */
 class ApiServer {
   readonly #objects: ReadonlyMap<string, readonly KubeObject[]>;
   readonly #watchers = new Map<string, Set<Watcher>>();

@@ -1,4 +1,5 @@
-// The HTTP/2 servers of Serin that strangers reach, each as one process that counts its connections and its cost.
+// Serin's HTTP/2 servers that strangers can connect to. Each is one process, which counts its connections and measures
+// its cost.
 import { silentLogger, systemClock } from "../../src/base/index.ts";
 import { GrpcServer, grpcStatus, unaryMethod } from "../../src/controlplane/serve/grpc/index.ts";
 import { serveHbone } from "../../src/dataplane/index.ts";
@@ -39,7 +40,7 @@ export interface Upstreams {
 
 export interface FloodedServer {
   start(upstreams: Upstreams): Promise<RunningServer>;
-  /** Is answered with status 200. */
+  /** A request that the server answers with status 200. */
   readonly honest: HonestRequest;
   readonly attacks: ReadonlyMap<string, Attack>;
 }
@@ -65,7 +66,7 @@ async function startGateway({ attackedPort, honestPort }: Upstreams): Promise<Ru
   return { port: harness.port, upstreamConnections };
 }
 
-/** Skips TLS, whose handshakes would cost more than what is measured. */
+/** Skips TLS, because its handshakes would cost more than what is measured. */
 function asSecure(stream: ByteStream): SecureStream {
   return Object.defineProperties(stream, {
     peerIdentity: { value: peerIdentity },
@@ -121,7 +122,7 @@ const grpcFields = [":method", "POST", ":scheme", "http", ":path", grpcPath, ":a
   "trailers",
 ]);
 const forbidden = ["connection", "close"];
-/** A gRPC message of one byte: a flag, the length, the byte. */
+/** A gRPC message of one byte. It consists of a flag, the length and the byte. */
 const grpcMessage = Buffer.from([0, 0, 0, 0, 1, 120]);
 
 function attacksBy(requests?: AttackingRequests): ReadonlyMap<string, Attack> {

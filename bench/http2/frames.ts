@@ -1,5 +1,5 @@
-// HTTP/2 for a load generator and an upstream: frames alone, without the state that a real peer checks. Its cost must
-// not hide that of the proxy between them.
+// HTTP/2 for a load generator and an upstream. It handles only frames, without the state that a real peer checks. Its
+// cost must not hide that of the proxy between them.
 import type { Duplex } from "node:stream";
 import { hpackEncode, FrameWriter } from "../../src/wire/http2/index.ts";
 import { clientPreface, frameFlag, frameHeaderLength, frameType } from "../../src/wire/http2/constants.ts";
@@ -23,7 +23,7 @@ interface Frame {
   readonly word: number;
 }
 
-/** Finds the frames in chunks, and drops their payloads. */
+/** Finds the frames in chunks of bytes, and drops their payloads. */
 class FrameScanner {
   readonly #onFrame: (frame: Frame) => void;
   readonly #head = Buffer.alloc(frameHeaderLength + payloadKept);
@@ -136,9 +136,9 @@ class Connection {
 
 export interface RequestPlan {
   readonly fields: readonly string[];
-  /** Follows the head. */
+  /** The body that follows the head. */
   readonly body?: Buffer;
-  /** Whether each stream stays open, and the body is sent again after each response message. */
+  /** Whether each stream stays open. The body is then sent again after each response message. */
   readonly endless?: boolean;
 }
 
@@ -176,7 +176,7 @@ export class LoadSession {
     this.#connection.flush();
   }
 
-  /** Sends this many requests without a later one. */
+  /** Sends this many requests. No others follow them. */
   send(requests: number): void {
     for (let count = 0; count < requests; count += 1) this.#open();
     this.#connection.flush();
@@ -227,8 +227,9 @@ const grpcHead = hpackEncode([":status", "200", "content-type", "application/grp
 const grpcTrailers = hpackEncode(["grpc-status", "0"]);
 
 /**
- * Answers requests on one connection. A request without a body gets `body`. A gRPC request gets its own message and
- * trailers. Each message of an open stream gets as many bytes back.
+ * Answers requests on one connection. The response to a request without a body contains `body`. The response to a gRPC
+ * request contains the request's message, and trailers. Each message of an open stream is answered with the same number
+ * of bytes.
  */
 export function answerHttp2(stream: Duplex, body: Buffer): void {
   const head = hpackEncode([":status", "200", "content-type", "text/plain", "content-length", String(body.length)]);

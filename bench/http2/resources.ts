@@ -1,5 +1,5 @@
-// The configuration that both proxies get from the same kind of server: a listener with TLS or without, the routes of a
-// gateway in a small mesh, and a cluster for each protocol.
+// The configuration that both proxies get from the same kind of server. It consists of a listener with or without TLS,
+// the routes of a gateway in a small mesh, and a cluster for each protocol.
 import type { JsonValue } from "@bufbuild/protobuf";
 import { typeUrls } from "../../src/wire/xds/index.ts";
 
@@ -103,7 +103,10 @@ function cluster(name: UpstreamKind, port: number): JsonValue {
   };
 }
 
-/** Many prefixes that do not match, and one route for each kind of upstream. `version` makes them differ. */
+/**
+ * Many prefixes that do not match, and one route for each kind of upstream. `version` makes the routes of two versions
+ * differ.
+ */
 export function routes(version: number): JsonValue {
   const kinds: readonly UpstreamKind[] = ["bulk", "http2", "mutualTls"];
   return {

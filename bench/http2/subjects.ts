@@ -1,5 +1,5 @@
-// The compared proxies. Each is a process with its own control plane in the bench. With one thread it has the first
-// core, and with several it has all.
+// The compared proxies. Each is a process with its own control plane in the bench. With one thread, it has the first
+// core. With several threads, it has all cores.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

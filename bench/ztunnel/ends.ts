@@ -16,7 +16,7 @@ export type Order =
   | { readonly order: "trickle"; readonly work: Work; readonly gapMs: number; readonly forMs: number }
   | { readonly order: "close" };
 
-/** `count`: the number of round trips, megabytes or connections. */
+/** `count` is the number of round trips, megabytes or connections. */
 export interface Answer {
   readonly count: number;
   readonly p99Ms: number;
@@ -27,7 +27,7 @@ const ports = { echo: 8080, sink: 8081, source: 8082 };
 const connectTimeoutMs = 20_000;
 const blockBytes = 65_536;
 export const megabyte = 1_048_576;
-/** A slice lasts until this much is done. Otherwise a slice on a busy machine would measure only its own start. */
+/** The work that a slice does at least. Otherwise, a slice on a busy machine would measure only its own start. */
 const leastWork = { roundTrips: 500, bytes: 48 * megabyte, connections: 100 };
 
 /** Answers each message with the number of bytes that its sink has received. */
@@ -71,7 +71,7 @@ export async function runServer(): Promise<void> {
   process.send?.("listening");
 }
 
-/** Open connections, and their work between "go" and the end of the slice. */
+/** Open connections. They work from "go" until the end of the slice. */
 interface Session {
   run(sliceMs: number): Promise<Answer>;
   close(): void;
@@ -108,7 +108,7 @@ async function open(work: Work): Promise<Session> {
     }
   };
   await Promise.all(Array.from({ length: 32 }, more));
-  // A tunnel is open once a byte has come back.
+  // A tunnel is open as soon as a byte has come back.
   if (port === ports.echo) await Promise.all(lines.map(async (line) => await line.trip(Buffer.alloc(1))));
   const run = { pingPong, up, down, hold: () => Promise.resolve(nothing) }[work.kind];
   return {
@@ -224,7 +224,7 @@ async function exchange(address: string, message: Buffer): Promise<void> {
   await line.room();
 }
 
-/** Begins a connection now and then, even if the earlier ones have not ended. */
+/** Starts connections at intervals, even if the earlier ones have not ended. */
 async function trickle({
   work,
   gapMs,

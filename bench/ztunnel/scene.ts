@@ -1,5 +1,5 @@
-// Runs a ztunnel in a network namespace, with a server beside it and a client behind a link. Rules redirect the
-// client's traffic to the ztunnel, which is both ends of the tunnel.
+// Runs a ztunnel and a server in one network namespace, and a client in another one that a link connects to it. Rules
+// redirect the client's traffic to the ztunnel, which is both ends of the tunnel.
 import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ const sinkTimeoutMs = 60_000;
 const warmUpSliceMs = 1000;
 const lastWordsBytes = 1000;
 const readinessPort = 15_021;
-/** One core for the ztunnel under test, the other for the load. */
+/** The core for the ztunnel under test. The other core is for the load. */
 export const subjectCore = "0";
 const endsCore = "1";
 
@@ -44,7 +44,7 @@ export interface Subject {
 export interface Measured {
   readonly cpuMicros: number;
   readonly p99Ms: number;
-  /** The share of the time in which each serving thread ran, the busiest first. */
+  /** The share of the time in which each serving thread ran. The busiest thread comes first. */
   readonly busy: readonly number[];
 }
 
@@ -99,7 +99,8 @@ export class Scene {
           PROXY_MODE: "dedicated",
           PROXY_WORKLOAD_INFO: "default/client/bench",
           LOCAL_XDS_PATH: meshFile,
-          // An empty address means that there is no control plane. Upstream's would wait for its default one.
+          // An empty address means that there is no control plane. Otherwise, upstream's ztunnel would wait for its
+          // default one.
           XDS_ADDRESS: "",
           FAKE_CA: "true",
           ZTUNNEL_WORKER_THREADS: String(subject.workers),
@@ -123,7 +124,7 @@ export class Scene {
       server.once("message", () => resolve());
       server.once("exit", () => reject(new Error(`the server of ${this.name} ended`)));
     });
-    // Another failure may come before anyone waits for this one.
+    // Another failure may come before any code waits for this promise.
     this.#serverListens.catch(() => undefined);
   }
 
@@ -140,7 +141,7 @@ export class Scene {
     }
   }
 
-  /** The CPU time of each of the ztunnel's threads in nanoseconds. */
+  /** The CPU time of each of the ztunnel's threads, in nanoseconds. */
   cpuNanos(): Map<string, number> {
     const tasks = `/proc/${this.#subject.pid}/task`;
     return new Map(
@@ -196,7 +197,10 @@ export class Scene {
     return bytes;
   }
 
-  /** Does so much of the work for each worker, because each compiles for itself, without measuring it. */
+  /**
+   * Does this much of the work for each worker, without measuring it. The amount is for each worker, because each
+   * compiles its code for itself.
+   */
   async warmUp(work: Work, countOfWorker: number): Promise<void> {
     for (let done = 0; done < countOfWorker * this.#workers;) {
       await this.run({ order: "open", work });
@@ -217,7 +221,7 @@ export class Scene {
     return answer;
   }
 
-  /** Stops it gracefully, so that it writes its profile, or kills it if that takes too long. */
+  /** Stops the ztunnel gracefully, so that it writes its profile. Kills it if that takes too long. */
   async stop(): Promise<void> {
     const ended = new Promise((resolve) => this.#subject.once("exit", resolve));
     for (const child of this.#ends) child.kill("SIGKILL");
@@ -260,7 +264,7 @@ export class Scene {
   }
 }
 
-/** Starts a process on one core. It ends with this process. */
+/** Starts a process on one core. It ends when this process ends. */
 function pinned(core: string, command: readonly string[], options: SpawnOptions): ChildProcess {
   return spawn(...endsWithThis("taskset", "-c", core, ...command), options);
 }

@@ -47,7 +47,7 @@ export function withOwnFileDescription(name: string, content: string): string {
     .replace(enumObject, (_, type: string) => `${JSON.stringify(valuesOf(file, enums.get(type)))};`);
 }
 
-/** The enumeration at the indexes that its message's place and its own are. */
+/** Finds an enumeration by its path: the index of each enclosing message, and then its own index. */
 function enumAt(file: FileDescriptorProto, path: string): EnumDescriptorProto | undefined {
   const indexes = path.split(", ").slice(1).map(Number);
   let parent: FileDescriptorProto | DescriptorProto | undefined = file;

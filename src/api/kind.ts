@@ -5,7 +5,7 @@ import type { Parsed } from "./parsed.ts";
 export interface KindDefinition<Value extends KubernetesObject = KubernetesObject> {
   /** Empty for the core group. */
   readonly group: string;
-  /** The served versions. The first one is read and written. */
+  /** The served versions. Serin reads and writes the first one. */
   readonly versions: readonly [string, ...string[]];
   readonly kind: string;
   /** The resource's name in paths, such as `httproutes`. */

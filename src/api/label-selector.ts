@@ -4,7 +4,7 @@ import type { LabelSelector } from "./meta.ts";
 type Labels = Readonly<Record<string, string>>;
 
 /**
- * Whether the labels match the selector. An empty selector matches everything, and an absent one nothing
+ * Whether the labels match the selector. An empty selector matches everything, and an absent selector matches nothing
  * (metav1.LabelSelector).
  */
 export function matchesLabelSelector(selector: LabelSelector | undefined, labels: Labels = {}): boolean {

@@ -41,7 +41,7 @@ const kinds = [
   { ...banzaiMeshGatewayKind, parse: parseBanzaiMeshGateway },
 ];
 const read = (file: string): string => readFileSync(new URL(file, import.meta.url), "utf8");
-// Some definitions are JSON, which JSON.parse reads a hundred times as fast as the YAML parser.
+// Some CRDs are JSON, which JSON.parse reads a hundred times as fast as the YAML parser.
 const definitionOf = (text: string): Definition | null =>
   (text.trimStart().startsWith("{") ? JSON.parse(text) : parse(text)) as Definition | null;
 const definitions = [
@@ -167,8 +167,9 @@ function growthsOf(value: unknown): readonly (readonly [string, Growth])[] {
 
 const listSize = 4_000;
 /**
- * For lists. Twice as many elements with the usual limits need twice the time, and find the same: a part that grows
- * with the square of the length, and would take four times as long as the linear one for 8,000 elements.
+ * The limits for lists. They allow twice as many elements and twice the time as the usual limits. What they find is the
+ * same: a part whose time grows with the square of the length, and which would take four times as long as the linear
+ * part for 8,000 elements.
  */
 const listLimits: GrowthLimits = { unsuspiciousMs: 7.5, maxTimes: 8 };
 const manyKeys = Array.from({ length: listSize }, (_, index) => `k${index}`);

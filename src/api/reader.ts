@@ -29,7 +29,7 @@ export class Reader {
     this.#report.warnings.push({ path: this.#at(field), message, ...(code === undefined ? {} : { code }) });
   }
 
-  /** Warns that a field has no effect, or none in Serin's own proxies. */
+  /** Warns that a field has no effect, or has none in Serin's own proxies. */
   warnNoEffect(message: string, field?: string): void {
     this.warn(message, field, "no-effect");
   }
@@ -101,8 +101,8 @@ export class Reader {
   }
 
   /**
-   * Returns an object of any form. Undefined if absent. Reports one with too many levels: whatever handles such a value
-   * recurses, and one overflow of the stack could stop the objects of others too.
+   * Returns an object of any form. Undefined if absent. Reports an object with too many levels. Whatever handles such
+   * an object recurses, and one overflow of the stack could also stop the handling of other people's objects.
    */
   freeForm(field: string): Readonly<Record<string, unknown>> | undefined {
     const value = this.#typed<Record<string, unknown>>(field, "an object", isRecord);
@@ -204,7 +204,7 @@ export class Reader {
   }
 }
 
-/** A text with half of a surrogate pair cannot be sent as UTF-8. An encoder of protobuf fails for it. */
+/** A text with half of a surrogate pair cannot be sent as UTF-8, and protobuf's encoder fails for it. */
 const halfCharacter = "must not contain half of a character (a lone surrogate, such as \\ud800)";
 
 /** Suggesting the nearest name is slow, so it is only done for a few unknown fields. */
@@ -238,7 +238,7 @@ function describe(value: unknown): string {
   return truncated(JSON.stringify(value) ?? String(value), shownCharacters);
 }
 
-/** Whether an earlier key equals each key. False for undefined keys. Runs in linear time. */
+/** For each key, whether an earlier key equals it. False for undefined keys. Runs in linear time. */
 export function areRepeated(keys: readonly (string | number | undefined)[]): readonly boolean[] {
   const seen = new Set<string | number>();
   return keys.map((key) => {

@@ -11,7 +11,7 @@ export interface RolloutActionOffer {
   readonly refusedBecause?: string;
   /** Sentences for the confirmation dialog: the changes, one sentence per object. */
   readonly changes: readonly string[];
-  /** The command that does the same. */
+  /** The command line that does the same. */
   readonly command: string;
   /** Whether the dialog asks for a reason, which is recorded. */
   readonly asksWhy: boolean;

@@ -1,6 +1,6 @@
 /**
- * A Map for values that can be computed again. A new key empties a full cache: this bounds the memory, costs nothing at
- * each read, and needs no order of use.
+ * A Map for values that can be computed again. A new key empties a full cache: this bounds the memory, costs nothing
+ * when a value is read, and needs no record of when a value was last used.
  */
 export class BoundedCache<Key, Value> extends Map<Key, Value> {
   readonly maxEntries: number;

@@ -28,7 +28,7 @@ export class BoundedQueue<Item> {
     if (this.#head === this.#items.length) return undefined;
     const item = this.#items[this.#head];
     this.#head += 1;
-    // Compact when half of the array is consumed, so that shifting stays constant on average.
+    // Compact when half of the array is consumed, so that shifting takes constant time on average.
     if (this.#head * 2 >= this.#items.length) {
       this.#items = this.#items.slice(this.#head);
       this.#head = 0;

@@ -1,4 +1,4 @@
-// An import, because the global of this name is an accessor, which each use would call.
+// Imported, because the global with this name is an accessor, which every use would call.
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleepFor } from "node:timers/promises";
 
@@ -25,7 +25,7 @@ export function rfc3339Seconds(atMs: number): string {
 /** Node treats a longer time as one millisecond. */
 const maxTimerMs = 2 ** 31 - 1;
 
-/** A class, because V8 builds object literals with computed names slowly. */
+/** This is a class, because V8 creates object literals with computed names slowly. */
 class StartedTimer implements Disposable {
   readonly #timer: NodeJS.Timeout;
 
@@ -56,7 +56,7 @@ const limitParts = 10;
 /**
  * Calls `run` once after `ms`, as the limit of a request to another process. On a busy machine a process may stand
  * still for seconds. Node runs due timers before it reads sockets, so a plain timer would then end requests whose
- * answers have arrived. This limit counts each standstill as a tenth of `ms` at most. Disposing the handle cancels it.
+ * answers have arrived. This limit counts each standstill as at most a tenth of `ms`. Disposing the handle cancels it.
  * Keeps the process alive.
  */
 export function afterRunning(ms: number, run: () => void): Disposable {

@@ -6,7 +6,7 @@ interface LimitedConnection {
   destroy(): unknown;
 }
 
-/** The connections that an address loses, the oldest first. */
+/** The connections that an address loses to a newcomer, the oldest first. */
 export interface LostConnections<Connection> {
   readonly address: string;
   readonly connections: readonly Connection[];
@@ -19,7 +19,8 @@ interface HeldConnections<Connection> extends Iterable<Connection> {
 
 /**
  * What a full server does for a new connection: the address with the most connections loses its oldest ones to an
- * address with fewer, `wanted` or as many as it has more. None if no address has at least two more.
+ * address with fewer. It loses `wanted` of them, but no more than its surplus. It loses none if no address has at least
+ * two more.
  */
 export function outnumberingConnections<Connection>(
   held: ReadonlyMap<string, HeldConnections<Connection>>,
@@ -43,7 +44,7 @@ function mostConnections<Connections extends { readonly size: number }>(
   return { address, connections: largest, surplus: Math.max(0, (largest?.size ?? 0) - own - 1) };
 }
 
-/** The place of a connection in a server. The connection gives it back when it ends. */
+/** A connection's place in the limit. The connection gives it back when it ends. */
 class Place implements Disposable, Linked<Place> {
   readonly connection: LimitedConnection;
   readonly address: string;
@@ -101,7 +102,7 @@ export class ConnectionLimit {
     return place;
   }
 
-  /** Has no effect on a connection that does not count any more. */
+  /** Has no effect on a connection that no longer counts. */
   readonly #leave = (place: Place): void => {
     const own = this.#open.get(place.address);
     if (own?.remove(place) !== true) return;
@@ -110,7 +111,10 @@ export class ConnectionLimit {
   };
 }
 
-/** More than a server of readiness, metrics or pages needs, and few beside a process's descriptors. */
+/**
+ * This is more than a server of readiness, metrics or pages needs, and little compared with a process's limit of
+ * descriptors.
+ */
 const defaultMax = 1024;
 
 /** Limits the connections of one of node's servers. With TLS, those that have not ended their handshake count too. */

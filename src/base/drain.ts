@@ -47,7 +47,7 @@ export function shutdownOnSignals(): ShutdownController {
   return controller;
 }
 
-/** Resolves when the signal is aborted; at once if it is already. */
+/** Resolves when the signal is aborted, or at once if it already is. */
 export function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {

@@ -73,7 +73,7 @@ export function messageOf(value: unknown): string {
   return value instanceof Error ? value.message : String(value);
 }
 
-/** The exit code of wrong use: an unknown verb or flag, or a wrong argument. istioctl has it from sysexits.h. */
+/** The exit code of wrong use: an unknown verb or flag, or a wrong argument. istioctl uses it too, from sysexits.h. */
 export const usageExitCode = 64;
 const usageCodes: ReadonlySet<ErrorCode> = new Set([
   "argument-invalid",
@@ -81,7 +81,7 @@ const usageCodes: ReadonlySet<ErrorCode> = new Set([
   "arguments-conflict",
   "usage",
 ]);
-/** Codes of a command that has done its work, and whose result is no. */
+/** The codes of a command that has done its work, and whose result is negative. */
 const resultCodes: ReadonlySet<ErrorCode> = new Set(["cancelled", "difference-found", "problem-found"]);
 
 /**

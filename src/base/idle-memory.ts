@@ -45,7 +45,7 @@ function heapTotalBytes(): number {
   return getHeapStatistics().total_heap_size;
 }
 
-/** The flag is reset at once, because compiled code is cached under the flags with which it was compiled. */
+/** The flag is reset at once, because V8 caches compiled code together with the flags with which it was compiled. */
 function exposedCollector(): Collect {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as Collect;

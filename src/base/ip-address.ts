@@ -83,15 +83,16 @@ export function isOwnMachineAddress(text: string): boolean {
 }
 
 /**
- * IPv6 networks whose last 32 bits are the IPv4 address that they lead to: mapped, compatible, and the prefixes of
+ * IPv6 networks whose addresses contain an IPv4 address in their last 32 bits: mapped, compatible, and the prefixes of
  * NAT64.
  */
 const ipv4Carriers = ["::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48"].map(networkOf);
 /** The address to which 6to4 packets are sent follows this prefix. */
 const sixToFour = networkOf("2002::/16");
 /**
- * This machine, its link, and the addresses at which clouds serve a machine's credentials. Alibaba's, Azure's
- * (168.63.129.16) and Oracle's (192.0.0.192) are not link-local in IPv4. Amazon's and Google's are not in IPv6.
+ * This machine, its link, and the addresses at which clouds serve a machine's credentials. In IPv4, the addresses of
+ * Alibaba, Azure (168.63.129.16) and Oracle (192.0.0.192) are not link-local. In IPv6, those of Amazon and Google are
+ * not.
  */
 const insideNetworks = [
   "0.0.0.0/8",
@@ -107,15 +108,15 @@ const insideNetworks = [
 ].map(networkOf);
 
 /**
- * Whether an address leads to this machine, to its own link, or to a server of a machine's credentials, also if an IPv6
- * address contains such an IPv4 address. A text that is not an address counts as such an address, so that no connection
- * goes there.
+ * Whether an address belongs to this machine, to its own link, or to a server of a machine's credentials. An IPv6
+ * address that contains such an IPv4 address counts too. So does a text that is not an address, so that no connection
+ * is made to it.
  */
 export function isInsideAddress(text: string): boolean {
   return addressWithoutZone(text) === undefined || isAddressOf(text, insideNetworks);
 }
 
-/** Whether an address is in one of the networks, also if it is an IPv6 address that contains such an IPv4 address. */
+/** Whether an address is in one of the networks. An IPv6 address that contains such an IPv4 address counts too. */
 export function isAddressOf(text: string, networks: readonly Network[]): boolean {
   const address = addressWithoutZone(text);
   if (address === undefined) return false;

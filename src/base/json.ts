@@ -6,7 +6,7 @@ export function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value if it is a string, else an empty text. */
+/** The value if it is a string. Otherwise an empty text. */
 export function stringOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }

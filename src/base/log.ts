@@ -22,7 +22,7 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** A logger with the same output under another scope. */
+  /** Returns a logger with the same output and another scope. */
   scoped(scope: string): Logger;
 }
 
@@ -44,7 +44,7 @@ export interface LoggerOptions {
 
 let threadFormat: LogFormat = "text";
 
-/** The variable of upstream's ztunnel that asks for JSON by the value `json`. Threads inherit it. */
+/** The variable of upstream's ztunnel whose value `json` asks for JSON. Threads inherit it. */
 export const logFormatVariable = "LOG_FORMAT";
 
 /** Sets the format of this thread's loggers. */
@@ -138,8 +138,8 @@ export function createLogger(options: LoggerOptions): Logger {
 }
 
 /**
- * Write to the descriptor without a stream, because after one failure (a full disk) a stream would write nothing any
- * more.
+ * Write to the descriptor without a stream, because after one failure (such as a full disk) a stream would never write
+ * again.
  */
 function standardErrorWriter(): (line: string) => void {
   let isFile: boolean | undefined;
@@ -149,7 +149,7 @@ function standardErrorWriter(): (line: string) => void {
       if (isFile) writeSync(2, line);
       else process.stderr.write(line);
     } catch {
-      // The line is lost, and there is no place to report that.
+      // The line is lost, and there is nowhere to report that.
     }
   };
 }
@@ -157,7 +157,7 @@ function standardErrorWriter(): (line: string) => void {
 /** Drops all lines. For tests, and for callers that need no log. */
 export const silentLogger: Logger = createLogger({ scope: "silent", level: "error", write: () => undefined });
 
-/** Access log lines have their fields in the message, behind a tab. */
+/** Access log lines have their fields in the message, after a tab. */
 function jsonFields(message: string, fields: LogFields | undefined, messageKey: string): Record<string, unknown> {
   const tab = message.indexOf("\t");
   const out: Record<string, unknown> = { [messageKey]: tab < 0 ? message : message.slice(0, tab) };

@@ -54,7 +54,7 @@ function distance(from: string, to: string): number {
   return previous[to.length] ?? 0;
 }
 
-/** Longer names are compared with none, because who writes an object may give it names of a megabyte. */
+/** Longer names are not compared, because the author of an object may use names of a megabyte. */
 const longestCompared = 100;
 
 /** The known name that a misspelt one most likely means. Undefined if none is similar. Case does not matter. */
@@ -97,8 +97,9 @@ const ownColours = new RegExp(
 const ownMovement = new RegExp(String.raw`^(?:(?:${escape}\[\d+A)?\r${escape}\[[JK]|${escape}\[\?25[lh]$)`, "u");
 
 /**
- * One output of the command line for a terminal. All control characters are written out except those that Serin's own
- * command line sends, where it sends them. Texts of objects could otherwise move the cursor and replace other lines.
+ * One output of the command line for a terminal. All control characters are written out, except those that Serin's own
+ * command line sends, in the places where it sends them. Texts of objects could otherwise move the cursor and replace
+ * other lines.
  */
 export function terminalText(text: string): string {
   const movement = ownMovement.exec(text)?.[0] ?? "";

@@ -3,8 +3,8 @@ import { messageOf, type Clock, type Logger } from "../base/index.ts";
 import { isKubeCode, type Informer, type KubeClient } from "../kube/index.ts";
 
 /**
- * Why an agent ends. `restarted`: another one takes its place. `removed`: its DaemonSet was deleted while a ztunnel
- * stays. `uninstalled`: the mesh is removed too.
+ * Why an agent ends. `restarted` means that another agent takes its place. `removed` means that its DaemonSet was
+ * deleted while a ztunnel stays. `uninstalled` means that the mesh is removed too.
  */
 export type AgentEnd = "restarted" | "removed" | "uninstalled";
 
@@ -13,7 +13,7 @@ export interface AgentEndOptions {
   /** The namespace of the agent and of its ztunnels. */
   readonly namespace: string;
   readonly daemonSet: string;
-  /** The agent's DaemonSet as it was last seen. It must be watched until the answer is there. */
+  /** The agent's DaemonSet as it was last seen. Its watch must continue until the result is known. */
   readonly seen: SeenDaemonSet;
   readonly clock: Clock;
   readonly log: Logger;
@@ -37,7 +37,10 @@ export class SeenDaemonSet {
 
 /** Several DaemonSets may be deleted one after another, so wait before checking again. */
 const secondLookMs = 1_000;
-/** An API server that has just started may refuse everybody for this long. The pod's grace period is 30 s. */
+/**
+ * How many times the agent asks while the API server refuses it, because one that has just started may refuse
+ * everybody. The pod's grace period is 30 s.
+ */
 const looksWhileRefused = 10;
 
 /**
@@ -61,7 +64,7 @@ export async function agentEnd(options: AgentEndOptions, ztunnels: readonly stri
     return "restarted";
   }
   if (seen.state === "unknown") return "uninstalled";
-  // New signing keys and an account that was made anew also end the agent's rights, and its successor has them again.
+  // New signing keys or a recreated account also end the agent's rights, and its successor has them again.
   log.warn("the API server refuses the agent, whose DaemonSet exists; its configuration stays");
   return "restarted";
 }

@@ -12,7 +12,7 @@ export function isAmbientNamespace(namespace: Namespace | undefined): boolean {
 
 /**
  * Whether a pod belongs to the mesh. Its own label overrides its namespace's. Pods on the host's network and pods with
- * a sidecar never do.
+ * a sidecar never belong to it.
  */
 export function isAmbientPod(pod: Pod, namespace: Namespace | undefined): boolean {
   if (pod.spec?.hostNetwork === true || isFinished(pod)) return false;

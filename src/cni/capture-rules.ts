@@ -12,17 +12,17 @@ import {
 } from "../net/index.ts";
 import { addMarkRoutes } from "./mark-routes.ts";
 
-/** Ports of a ztunnel inside each pod, as upstream has them. */
+/** The ports of a ztunnel inside each pod, the same as upstream's. */
 export const ztunnelPorts = { outbound: 15001, inboundPlaintext: 15006, inboundHbone: 15008, dns: 15053 } as const;
 
-/** The source address of the node's probes. Pods distinguish them from other traffic of the node by it. */
+/** The source address of the node's probes. It lets pods distinguish probes from other traffic of the node. */
 export const probeSource = { ipv4: "169.254.7.127", ipv6: "fd16:9254:7127:1337:ffff:ffff:ffff:ffff" } as const;
 
 /** Marks ztunnel's traffic, and connections that it opened to the application from another host's address. */
 const ztunnelMark = { value: 0x539, mask: 0xfff } as const;
 const connectionMark = { value: 0x111, mask: 0xfff } as const;
 const dnsPort = 53;
-/** Routes that lead the application's packets to a client's address back to ztunnel. */
+/** Routes that return the application's packets for a client's address to ztunnel. */
 const returnRoutes = {
   mark: connectionMark.value,
   markMask: connectionMark.mask,
@@ -81,8 +81,8 @@ export function guardCapture(namespaceFd: number, options: Pick<CaptureOptions, 
 }
 
 /**
- * Lets traffic bypass ztunnel again. The nat chains stay, empty, and so do marks and routes. Without them the kernel
- * would no longer translate open connections.
+ * Lets traffic bypass ztunnel again. The nat chains stay but are empty. Marks and routes stay too. Without them the
+ * kernel would no longer translate open connections.
  */
 export function removeCapture(namespaceFd: number): void {
   using nft = new NftNetlink(namespaceFd);
@@ -108,7 +108,10 @@ export function hasCapture(namespaceFd: number): boolean {
   return nft.tables("inet").includes(natTable);
 }
 
-/** The SHA-256 of the rules in the kernel that decide where packets go, in hexadecimal. All agents agree on these. */
+/**
+ * The SHA-256, in hexadecimal, of the rules in the kernel that decide where packets go. All versions of the agent agree
+ * on these rules.
+ */
 export function captureDigest(namespaceFd: number): string {
   using nft = new NftNetlink(namespaceFd);
   const hash = createHash("sha256");
@@ -211,8 +214,8 @@ function writeMangle(transaction: NftTransaction): void {
  * Drops SYN packets that would pass the redirect. `nat` rules see only the first packet of a connection. A client with
  * raw sockets could send another packet first: an ACK with an option that the kernel ignores is not redirected, and no
  * socket answers it. A SYN of the same connection would then go straight to the application. Such a client could also
- * make the kernel take a SYN for an answer, which belongs to no connection. These rules may stay when the nat table has
- * no redirects, because an earlier agent does not remove them.
+ * make the kernel treat a SYN as an answer to something that the pod sent, which belongs to no connection. These rules
+ * may stay when the nat table has no redirects, because an earlier agent does not remove them.
  */
 function writeGuard(transaction: NftTransaction, { ipv6 }: Pick<CaptureOptions, "ipv6">): void {
   const table = transaction

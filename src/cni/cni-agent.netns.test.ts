@@ -403,7 +403,7 @@ test("an agent starts, and exempts the probes of its pods, although one pod cann
   rig.hostProc = join(rig.directory, "proc");
   mkdirSync(rig.hostProc);
   symlinkSync(`/proc/${reviews.initPid}`, join(rig.hostProc, String(reviews.initPid)));
-  // The kernel refuses to open a link that leads to itself.
+  // The kernel refuses to open a link to itself.
   symlinkSync(String(broken.initPid), join(rig.hostProc, String(broken.initPid)));
   rig.startAgent();
   await until(() => existsSync(join(rig.directory, "plugin.sock")));

@@ -38,7 +38,10 @@ export interface CniPluginOptions {
   readonly architecture: string;
   /** The file to chain the plugin into. Absent means the first one by name. */
   readonly confFile?: string;
-  /** False if the platform calls the plugin through a file of its own. */
+  /**
+   * Whether the plugin is added to the existing configuration. False if the platform calls the plugin through a file of
+   * its own.
+   */
   readonly chained: boolean;
 }
 
@@ -77,7 +80,7 @@ export interface CniAgentOptions {
   /** Called when the agent ends, with the revisions of its ztunnels. Returns why it ends. */
   readonly whyEnds: (ztunnels: readonly string[]) => Promise<AgentEnd>;
   readonly log: Logger;
-  /** (Serin's own) Also writes the log lines of the agent of 2022. */
+  /** (Serin's own) Whether the log lines of the agent of 2022 are written too. */
   readonly logsRoutes?: boolean;
   readonly clock: Clock;
   /** The registry of its metrics. */
@@ -225,7 +228,7 @@ export class CniAgent {
     }
   }
 
-  /** A pod that cannot be looked at gets its exemption when it is enrolled, which is tried again. */
+  /** A pod that cannot be examined now gets its exemption when it is enrolled, which is retried. */
   #capturedAddresses(pods: readonly Pod[]): string[] {
     const found = new Set<string>();
     this.#attempt("the processes of this node cannot be listed", {}, () =>
@@ -342,9 +345,9 @@ export class CniAgent {
   }
 
   /**
-   * The pod of a request may be newer than the watch, which may still know an earlier pod of its name. The earlier pod
-   * may have failed, and then the new one would start outside the mesh. A static pod has another uid on its node than
-   * in the API.
+   * The pod of a plugin's request. It may be newer than what the watch has shown, which may still be an earlier pod
+   * with the same name. If that one has failed, the new one would start outside the mesh. A static pod has another uid
+   * on its node than in the API.
    */
   async #podOf({ podName, podNamespace, podUid }: PodAttachment): Promise<Pod> {
     const { pods, client } = this.#options;

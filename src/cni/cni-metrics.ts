@@ -34,7 +34,7 @@ export class CniMetrics {
     this.#events.labels(type).increment();
   }
 
-  /** Counts a pod that the container runtime adds, by the status of HTTP that upstream's agent would answer. */
+  /** Counts a pod that the container runtime adds, by the HTTP status that upstream's agent would answer with. */
   async pluginRequest(handled: Promise<void>): Promise<void> {
     try {
       await handled;

@@ -1,6 +1,6 @@
 import { isSystemCode, RouteNetlink, type RouteSpec, type RuleSpec } from "../net/index.ts";
 
-/** A route table with one route, by which all addresses are local to this namespace. */
+/** A route table whose only route makes all addresses local to this namespace. */
 export interface MarkRoutes {
   /** Packets with this mark use the table. */
   readonly mark: number;

@@ -47,7 +47,7 @@ export interface PodEnrollerOptions {
    */
   readonly capture: { readonly pods: boolean; readonly dns: boolean; readonly ipv6: boolean };
   readonly log: Logger;
-  /** (Serin's own) Also logs each capture in the format of ambient's first release. */
+  /** (Serin's own) Whether each capture is also logged in the format of ambient's first release. */
   readonly logsRoutes: boolean;
   readonly clock: Clock;
 }
@@ -82,7 +82,7 @@ interface Enrolment {
   addresses: readonly string[];
   /** The runtime's id of the pod's sandbox, or undefined for a pod that started before this agent. */
   containerId: string | undefined;
-  /** Set once the pod no longer announces HBONE: when its sockets close, on the steady clock. */
+  /** The steady-clock time at which the pod's sockets close. Set once the pod no longer announces HBONE. */
   leavesAtMs: number | undefined;
 }
 
@@ -138,8 +138,8 @@ export class PodEnroller {
   }
 
   /**
-   * Brings a pod into its wanted state. With `start`, the pod has no process yet. It is enrolled when this resolves. If
-   * it resolves to a number, the caller must call again after that many milliseconds.
+   * Brings a pod into its wanted state. With `start`, the pod has no process yet, and is enrolled when this resolves.
+   * If it resolves to a number, the caller must call again after that many milliseconds.
    */
   async reconcile(view: PodView, start?: PodStart): Promise<number | undefined> {
     const { pod } = view;
@@ -202,12 +202,15 @@ export class PodEnroller {
     return this.#target(view, this.#enrolments.get(keyOf(view.pod))) !== undefined;
   }
 
-  /** A sandbox has been removed. A runtime may report this late or twice, when the pod already has another sandbox. */
+  /**
+   * Called when a sandbox has been removed. A runtime may report this late or twice, when the pod already has another
+   * sandbox.
+   */
   async forgetContainer(key: string, containerId: string): Promise<void> {
     if (this.#enrolments.get(key)?.containerId === containerId) await this.forget(key);
   }
 
-  /** The pod is deleted, and its namespace with it. */
+  /** Called when the pod is deleted, and its network namespace with it. */
   async forget(key: string): Promise<void> {
     const enrolment = this.#enrolments.get(key);
     const kept = this.#kept.get(key);
@@ -451,7 +454,7 @@ export class PodEnroller {
   }
 
   /**
-   * Removes the rules, then the annotation by which peers use HBONE. The sockets stay until all peers know that.
+   * Removes the rules, then the annotation that makes peers use HBONE. The sockets stay until all peers know that.
    * Returns how long this takes.
    */
   async #unenrol(pod: Pod): Promise<number | undefined> {
@@ -464,8 +467,8 @@ export class PodEnroller {
         if (namespace !== undefined) this.#removeOldCapture(namespace);
       }
       await this.#annotate(pod, absent);
-      // An earlier agent enrolled the pod. Its ztunnel drops the pod after the snapshot, which does not name it and
-      // waits for this.
+      // An earlier agent enrolled the pod. Its ztunnel drops the pod after the snapshot, which does not name the pod,
+      // and which waits for this.
       if (wasCaptured(pod)) await this.#options.clock.sleep(leaveMs);
       await this.forget(key);
       return undefined;
@@ -548,7 +551,7 @@ function digestOf(namespace: NetworkNamespace): string {
   }
 }
 
-/** A pod that was captured before has sockets of a ztunnel. In another pod, its own program has the port. */
+/** In a pod that was captured before, a ztunnel has the sockets. In another pod, the pod's own program has the port. */
 function socketsHeld({ key, captured }: Pick<Enrolment, "key" | "captured">, error: SerinError): SerinError {
   const holder = captured
     ? "a ztunnel that is not connected holds the pod's sockets; wait until it connects, or delete that ztunnel's pod"

@@ -61,7 +61,7 @@ export class PodNamespaceFinder {
     return [
       ...(hostRoot === undefined ? [] : [join(hostRoot, path)]),
       ...(namespaceDirectory === undefined ? [] : [join(namespaceDirectory, basename(path))]),
-      // An absolute symbolic link such as /var/run would lead into the agent's own file system.
+      // An absolute symbolic link such as /var/run would be resolved in the agent's own file system.
       join(this.#hostProc, "1/root", path.replace(/^\/var\/run\//, "/run/")),
     ];
   }
@@ -79,7 +79,7 @@ export class PodNamespaceFinder {
    * Opens the namespace of a pod that has an address. Undefined if the pod has no process.
    *
    * Users may write the annotation too. The namespace must therefore have the pod's address: otherwise the author of a
-   * pod could have the agent capture or release any other pod of the node.
+   * pod could make the agent capture or release any other pod of the node.
    */
   open(pod: Pod): NetworkNamespace | undefined {
     for (const pid of this.#processesOf(pod)) {

@@ -17,8 +17,8 @@ const statusAnnotation = "sidecar.istio.io/status";
 const validationContainer = "istio-validation";
 
 /**
- * The redirect that a pod's injection leaves to the agent: its init container only checks the redirect, and has the
- * redirect's flags as arguments. Undefined for every other pod. Throws a user error for flags that cannot be honoured.
+ * The redirect that a pod's injection leaves to the agent. The pod's init container only checks the redirect, and has
+ * its flags as arguments. Undefined for every other pod. Throws a user error for flags that cannot be honoured.
  */
 export function sidecarRedirect(pod: Pod): RedirectOptions | undefined {
   if (pod.metadata.annotations?.[statusAnnotation] === undefined || isFinished(pod)) return undefined;

@@ -13,7 +13,7 @@ const restartGraceMs = 10_000;
 export interface ZtunnelHubHandler {
   /** Called after the hello of a ztunnel. */
   connected(link: ZtunnelLink): void;
-  /** The set of running revisions may have changed. */
+  /** Called when the set of running revisions may have changed. */
   changed(): void;
 }
 

@@ -10,7 +10,7 @@ import {
 } from "../wire/zds/index.ts";
 
 const helloTimeoutMs = 5_000;
-/** A ztunnel that has not answered by then is disconnected. It reconnects and receives everything again. */
+/** A ztunnel that has not answered within this time is disconnected. It reconnects and receives everything again. */
 const answerTimeoutMs = 10_000;
 const maxWaitingRequests = 4_096;
 

@@ -89,7 +89,7 @@ function eventCounters(
   };
 }
 
-/** Created at the first use, so that metrics without a count are not shown. */
+/** A handle that is created at its first use, so that metrics without a count are not shown. */
 function heldHandle(family: MetricFamily<Counter>, ...values: readonly string[]): () => Counter {
   let handle: Counter | undefined;
   return () => (handle ??= family.labels(...values));

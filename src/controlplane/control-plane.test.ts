@@ -245,7 +245,7 @@ test("a node proxy gets the certificate of a pod on its node over gRPC, and that
   const { certChain } = fromBinary(IstioCertificateResponseSchema, answer);
   assert.equal(new X509Certificate(certChain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
 
-  // With this certificate, and no token, its owner may open a stream.
+  // With this certificate and without a token, its owner may open a stream.
   const privateKey = KeyObject.from(keys.privateKey).export({ type: "pkcs8", format: "pem" });
   const own = grpc.credentials.createSsl(
     Buffer.from(root),

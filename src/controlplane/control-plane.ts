@@ -50,7 +50,7 @@ import {
 
 export interface ControlPlaneOptions {
   readonly client: KubeClient;
-  /** How to reach remote clusters. Absent means by their kubeconfigs. */
+  /** How to reach remote clusters. Absent means with their kubeconfigs. */
   readonly connect?: (config: KubeConfig, clusterId: string) => RemoteClient;
   readonly settings: ControlPlaneSettings;
   readonly version: string;
@@ -64,7 +64,10 @@ const drainMs = 2000;
 /** How long the controllers may take to finish and to release their leases. */
 const endMs = 5000;
 
-/** A shadow has nothing to release, so requests that still wait for the API server are cancelled. */
+/**
+ * The same limit for a shadow control plane (`--shadow`). It has nothing to release, so requests that still wait for
+ * the API server are cancelled.
+ */
 const shadowEndMs = 500;
 
 /** One revision's control plane: a model of the mesh, served to proxies. */
@@ -202,7 +205,7 @@ export class ControlPlane {
     if (settings.shadow !== undefined) return await this.#runShadow(settings.shadow, shutdown.drain);
     const { drain } = shutdown;
     const mesh = await this.#sources.load();
-    // Until proxies reach another replica, they still get changes.
+    // Proxies still get changes until they reach another replica.
     const stopped = new AbortController();
     const work = new Map<string, Promise<void>>();
     const start: StartWork = (name, task) =>

@@ -7,11 +7,11 @@ import { remoteKey, type MeshInputs } from "./model/index.ts";
 
 export interface MeshClustersOptions extends Omit<RemoteClustersOptions, "inputs"> {
   readonly inputs: MeshInputs;
-  /** A pod of the own cluster, as last seen. */
+  /** A pod of the control plane's own cluster, as last seen. */
   readonly podOf: (key: string) => KubernetesObject | undefined;
 }
 
-/** The own cluster and the remote ones, for certificates, debug pages and the mesh config. */
+/** The control plane's own cluster and the remote ones, for certificates, debug pages and the mesh config. */
 export class MeshClusters {
   readonly #options: MeshClustersOptions;
   readonly #remotes: RemoteClusters;
@@ -21,7 +21,7 @@ export class MeshClusters {
     this.#remotes = new RemoteClusters({ ...options, inputs: options.inputs.remote });
   }
 
-  /** Resolves when no cluster must be waited for before proxies are served. */
+  /** Resolves when every cluster was read, or timed out, that proxies have to wait for. */
   get synced(): Promise<void> {
     return this.#remotes.synced;
   }

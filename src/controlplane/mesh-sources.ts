@@ -24,7 +24,7 @@ import type { ServedMesh } from "./served-mesh.ts";
 
 export interface MeshSourcesOptions {
   readonly client: KubeClient;
-  /** How to reach remote clusters. Absent means by their kubeconfigs. */
+  /** How to reach remote clusters. Absent means with their kubeconfigs. */
   readonly connect?: ((config: KubeConfig, clusterId: string) => RemoteClient) | undefined;
   readonly settings: ControlPlaneSettings;
   /** The mesh whose inputs the sources fill, and whose configuration names further objects to read. */
@@ -126,7 +126,7 @@ export class MeshSources {
     return this.#configFile.text;
   }
 
-  /** Resolves when the lists are read that proxies must not be served without. */
+  /** Resolves when all lists are read that must be complete before proxies are served. */
   get synced(): Promise<unknown> {
     return Promise.all([this.ingest.synced, this.clusters.synced]);
   }

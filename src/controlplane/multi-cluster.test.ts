@@ -137,7 +137,7 @@ after(async () => {
   shutdown.request("the test is over");
   await done;
 });
-// The cluster `lost` never answers, and the start waits for it no longer than configured.
+// The cluster `lost` never answers, and the start waits for it only as long as configured.
 await until(async () =>
   (await fetch(`http://${address}:${bound.http}/ready`).catch(() => undefined))?.status === 200 ? true : undefined,
 );

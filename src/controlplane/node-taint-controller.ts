@@ -6,7 +6,7 @@ import { leadAlone, type LeadingControllerOptions } from "./leadership/index.ts"
 
 export interface NodeTaintControllerOptions extends LeadingControllerOptions {
   readonly settings: NodeTaintSettings;
-  /** The latest objects, also of namespaces that the mesh config's selectors exclude. */
+  /** The latest objects, including those of namespaces that the mesh config's selectors exclude. */
   readonly objectsOf: (kind: "Node" | "Pod") => Informer<KubernetesObject> | undefined;
 }
 
@@ -63,8 +63,8 @@ function hasTaint({ spec }: Node, taint: string): boolean {
 }
 
 /**
- * Keeps the taints of other writers. Fails with `conflict` if the node has changed since it was read. The next try
- * reads it again.
+ * Removes the taint, and keeps those of other writers. Fails with `conflict` if the node has changed since it was read.
+ * The next try reads it again.
  */
 async function removeTaint(client: KubeClient, { metadata, spec }: Node, taint: string): Promise<void> {
   const { name = "", resourceVersion } = metadata;

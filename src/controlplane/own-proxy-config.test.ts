@@ -35,7 +35,7 @@ const wayLabels = {
   "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
 };
 
-/** A pod with a sidecar that speaks only when its traffic is its own. */
+/** A pod with a sidecar, whose annotation has this text. */
 function sidecarPod(text: string | undefined): KubernetesObject {
   const base = pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, redirected: false }) as KubernetesObject & {
     spec: { containers: object[] };

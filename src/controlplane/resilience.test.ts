@@ -280,7 +280,7 @@ test("an API server that lost its history is read again once, and proxies do not
 
 /**
  * Time runs faster, so that a lease ends within two seconds. It must not run so fast that a leader loses its lease
- * whenever the process is paused for a moment.
+ * whenever the process pauses for a moment.
  */
 function fastClock(factor: number): Clock {
   const start = performance.now();

@@ -15,7 +15,7 @@ import type { ServedMesh } from "./served-mesh.ts";
 import { runServiceExportController } from "./service-export-controller.ts";
 import type { InjectionSource } from "./webhooks/index.ts";
 
-/** The inputs of the controllers, and the client with whose rights they write. */
+/** The inputs of the controllers, and the client with which they write. */
 export interface ControllerParts {
   readonly client: KubeClient;
   readonly settings: ControlPlaneSettings;

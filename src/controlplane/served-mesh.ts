@@ -71,11 +71,13 @@ export interface ServedMeshOptions {
   readonly settling?: () => void;
   /** Called when everything that pending writes affect has been computed, before proxies are notified. */
   readonly settled: (generation: number) => void;
-  /** How long one turn of the event loop may take, if a change takes longer. Infinite: always one turn. */
+  /**
+   * How long one turn of the event loop may take, if a change takes longer. If infinite, there is always a single turn.
+   */
   readonly maxTurnMs?: number | undefined;
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;
   readonly debug?: DebugAnswerer | undefined;
-  /** Checks who may list Secrets. Absent for a shadow, whose proxies do not authenticate. */
+  /** Checks who may list Secrets. Absent in a shadow control plane (`--shadow`), whose proxies do not authenticate. */
   readonly secretAccess?: SecretAccess | undefined;
 }
 
@@ -93,12 +95,12 @@ export interface WantedState {
 const debounceBounds = [0.01, 0.1, 1, 5, 10, 20, 30, 50, 100];
 /** Writes within this time settle together. */
 const debounceMs = 2;
-/** Far below the timeout of a probe, and far above what nearly all changes take. */
+/** The default is far below the timeout of a probe, and far above the time that nearly all changes take. */
 const defaultTurnMs = 50;
 
 /**
- * Derives the configuration of proxies from the facts of a mesh, by model, translation and discovery, without any
- * network.
+ * Derives the configuration of proxies from the facts of a mesh, through model, translation and discovery, without any
+ * network access.
  */
 export class ServedMesh {
   readonly graph: CollectionGraph;
@@ -178,7 +180,9 @@ export class ServedMesh {
     });
   }
 
-  /** The graph settles and the streams get the result when writes have been quiet for {@link debounceMs}. */
+  /**
+   * Creates the graph. When there were no writes for {@link debounceMs}, it settles, and the streams get the result.
+   */
   #createGraph({ metrics, clock, log, settling, settled }: ServedMeshOptions): CollectionGraph {
     const debounced = metrics
       .histogram(

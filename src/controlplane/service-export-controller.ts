@@ -14,7 +14,7 @@ export interface ServiceExportControllerOptions extends LeadershipOptions {
   readonly inputs: MeshInputs;
   /** The client of a remote cluster. Undefined for one that is no longer read. */
   readonly remoteClientOf: (clusterId: string) => KubeClient | undefined;
-  /** A Service as last seen. Without a cluster's id, one of the own cluster. */
+  /** A Service as last seen. Without a cluster's id, it is one of the control plane's own cluster. */
   readonly serviceOf: (clusterId: string | undefined, key: string) => KubernetesObject | undefined;
   readonly queues?: QueueMetrics | undefined;
 }
@@ -22,13 +22,13 @@ export interface ServiceExportControllerOptions extends LeadershipOptions {
 /** Upstream's name. All revisions share the lease, because they would make the same objects. */
 const lease = "istio-serviceexport-controller-election";
 const maxAttempts = 5;
-/** A cluster without the definition, or without the right to create exports, is tried again after this time. */
+/** A cluster that lacks the CRD, or forbids creating exports, is tried again after this time. */
 const blockedMs = 60_000;
 
 /**
- * Makes a ServiceExport for each Service of every cluster, except those that are local to their cluster. A Service owns
- * its export, so Kubernetes deletes both together. The controller does not recreate an export that a user deletes while
- * its Service stays and this control plane leads.
+ * Creates a ServiceExport for each Service of every cluster, except those that are local to their cluster. A Service
+ * owns its export, so Kubernetes deletes both together. If a user deletes an export while its Service stays and this
+ * control plane leads, the controller does not recreate it.
  */
 export async function runServiceExportController(
   options: ServiceExportControllerOptions,
@@ -63,14 +63,14 @@ export async function exportServices(options: ServiceExportControllerOptions, si
   await reconciler.run(signal);
 }
 
-/** Whether the namespace is being deleted. The Service goes with it. */
+/** Whether the namespace is being deleted. The Service is then deleted too. */
 function isTerminating(error: unknown): boolean {
   return error instanceof SerinError && error.reason === "NamespaceTerminating";
 }
 
 class ServiceExporter {
   readonly #options: ServiceExportControllerOptions;
-  /** The times until which clusters that cannot have exports are not tried again. */
+  /** For each cluster that cannot have exports, the time until which it is not tried again. */
   readonly #blockedUntilMs = new Map<string, number>();
 
   constructor(options: ServiceExportControllerOptions) {

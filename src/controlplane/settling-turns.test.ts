@@ -103,7 +103,7 @@ test("a large change is computed in several turns, and a proxy gets it as a whol
   take(rule());
   await until(() => mesh.graph.isSettling);
   let turns = 0;
-  // The proxy's acknowledgement arrives in the middle, and leads to no response with a part of the change.
+  // The proxy's acknowledgement arrives in the middle, and causes no response with only a part of the change.
   proxy.acknowledge();
   await until(
     () => proxy.responses.length > 1,

@@ -24,7 +24,7 @@ export interface TrustAnchorsOptions {
   readonly random?: Random;
 }
 
-/** Upstream's times. */
+/** Upstream's intervals. */
 const refreshMs = 30 * 60_000;
 const fetchTimeoutMs = 10_000;
 const retryInitialMs = 1000;
@@ -38,8 +38,8 @@ const maxBundleRoots = 64;
  * The roots that workloads trust in a mesh of several roots (Istio's ISTIO_MULTIROOT_MESH): those of this control
  * plane's own authority, and those of the mesh config's `caCertificates`, as PEM or as a SPIFFE bundle that is fetched
  * and kept current. A root of the mesh config may only sign for the trust domains of its entries, or for the mesh's own
- * and its aliases if an entry names none. If a bundle cannot be fetched, its last roots stay. If one root of the mesh
- * config is unusable, all its roots stay as they were, as upstream does.
+ * and its aliases if an entry names none. If a bundle cannot be fetched, its last roots stay. As in upstream, if one
+ * root of the mesh config is unusable, all its roots stay as they were.
  */
 export class TrustAnchors {
   readonly #options: TrustAnchorsOptions;

@@ -95,7 +95,7 @@ export class ConnectionTracker<Details> {
     this.#changed();
   }
 
-  /** The process drains: marks all connections, including later ones. */
+  /** Called when the process drains. Marks all connections, including later ones. */
   drainAll(): void {
     this.#processDrains = true;
     this.drain(() => true);

@@ -55,7 +55,7 @@ test("a policy limits the connection to the control plane, and its certificate i
   assert.equal(await dialed({ cert: stranger.certificateChain, key: stranger.privateKey }, "pqc"), "refused");
 });
 
-/** The Service of control planes: each connection is balanced anew, as the test decides. */
+/** A Service of several control planes: the test decides which of them gets each new connection. */
 async function balanced(t: TestContext, answers: (index: number) => "serves" | "is silent" | "closes") {
   const pilot = createSecureServer({ cert, key });
   const sockets: Socket[] = [];

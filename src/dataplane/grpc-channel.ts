@@ -30,7 +30,7 @@ export interface ControlPlaneEndpoint {
   readonly compliance?: CompliancePolicy | undefined;
 }
 
-/** Loaded with the first connection, because the workers of a data plane have none, and the library takes megabytes. */
+/** The gRPC library, loaded with the first connection: it takes megabytes, and a data plane's workers never connect. */
 let library: typeof Grpc | undefined;
 const grpc = (): typeof Grpc => (library ??= loadPackage<typeof Grpc>("@grpc/grpc-js"));
 
@@ -38,10 +38,10 @@ const grpc = (): typeof Grpc => (library ??= loadPackage<typeof Grpc>("@grpc/grp
 const maxMessageBytes = 256 * 1_048_576;
 
 /**
- * When another connection begins beside those that have no answer yet, as in RFC 8305. If kube-proxy sends a connection
- * to an istiod that has just ended, the kernel repeats its SYN to the same dead address for two minutes. A new
- * connection is balanced anew. Each delay is up to twice the one before, so that a control plane that is slow under
- * load gets few more connections, and their times are spread.
+ * The delay before another connection is opened in parallel with those that have no answer yet, as in RFC 8305. If
+ * kube-proxy sends a connection to an istiod that has just ended, the kernel repeats its SYN to the same dead address
+ * for two minutes. A new connection is balanced anew. Each delay is up to twice the previous one. A control plane that
+ * is slow under load therefore gets only a few more connections, spread over time.
  */
 const nextConnectionMs = { initialMs: 500, maxMs: 2_000 } as const;
 /** How many connections may begin before one of them is established. */
@@ -56,8 +56,8 @@ export interface ConnectOptions {
 }
 
 /**
- * Connects to an endpoint. If a connection has no answer after a moment, more begin beside it, the first one that is
- * established is used, and the others end. If all of them failed, it returns a client whose calls fail with the
+ * Connects to an endpoint. If a connection has no answer after a moment, more are opened in parallel. The first one
+ * that is established is used, and the others end. If all of them fail, this returns a client whose calls fail with the
  * reason. The caller closes the client.
  */
 export async function connectChannel(endpoint: ControlPlaneEndpoint, options: ConnectOptions): Promise<Client> {
@@ -93,7 +93,7 @@ class ConnectionRace {
       return await this.#outcome.promise;
     } finally {
       this.#next?.[Symbol.dispose]();
-      // A peer that is frozen never closes them.
+      // End them here, because a frozen peer never closes them.
       for (const dialing of this.#connecting) dialing.end();
     }
   }
@@ -116,7 +116,7 @@ class ConnectionRace {
       if (this.#isOver) dialing.end();
       else await this.#follow(dialing);
     } catch {
-      // The files of the credentials change at this moment. Another connection is under way.
+      // The credential files are just being replaced. Another connection attempt is under way.
     }
   }
 

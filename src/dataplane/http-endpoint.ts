@@ -100,7 +100,7 @@ function closeServer(server: Server): Promise<void> {
   });
 }
 
-/** `/healthz/ready` and the like: 200 if no task is open, or else 503 with the open tasks. */
+/** A readiness path such as `/healthz/ready`. It answers 200 if no task is open, or else 503 with the open tasks. */
 export function readinessRoute(readiness: Readiness): EndpointRoute {
   return () =>
     readiness.ready
@@ -133,7 +133,8 @@ export function jsonRoute(value: () => unknown): EndpointRoute {
 }
 
 /**
- * `POST /logging?level=debug` sets the level. Without a level it returns the present one. Path and text are upstream's.
+ * `POST /logging?level=debug` sets the level. Without a level it returns the present one. Path and text are the same as
+ * in upstream ztunnel.
  */
 export function loggingRoute(threshold: LogThreshold): EndpointRoute {
   return ({ method }, url) => {
@@ -150,7 +151,7 @@ export function loggingRoute(threshold: LogThreshold): EndpointRoute {
 
 /**
  * A route for callers in the same pod: connections over loopback except connections that this process has opened itself
- * for others (`isOwn`). The connection decides, not a header. Status and text are upstream's.
+ * for others (`isOwn`). The connection decides, not a header. Status and text are the same as in upstream Istio.
  */
 export function forOwnPod(route: EndpointRoute, isOwn: (socket: Socket) => boolean | Promise<boolean>): EndpointRoute {
   return async (request, url) =>

@@ -4,7 +4,7 @@ export interface RelayResult {
   /** The number of bytes from the first stream, and from the second. */
   readonly forwardBytes: number;
   readonly backwardBytes: number;
-  /** Why the relay ended. Undefined if both sides ended in order. */
+  /** Why the relay ended. Undefined if both sides ended in an orderly way. */
   readonly error: Error | undefined;
   /** The stream that failed. */
   readonly failed: "first" | "second" | undefined;
@@ -12,7 +12,7 @@ export interface RelayResult {
 
 export interface RelayOptions {
   /**
-   * Called with the length of each chunk from the first stream to the second. The other one is for the opposite
+   * Called with the length of each chunk from the first stream to the second. The callback below is for the opposite
    * direction.
    */
   readonly onForward?: (bytes: number) => void;
@@ -35,7 +35,7 @@ export function relay(first: ByteStream, second: ByteStream, options: RelayOptio
 
 /** The two streams of a relay. */
 class Pair {
-  /** How many of the two sides have ended in order. */
+  /** How many of the two sides have ended in an orderly way. */
   ends = 0;
   readonly #first: ByteStream;
   readonly #second: ByteStream;

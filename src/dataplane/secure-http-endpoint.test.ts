@@ -83,7 +83,7 @@ test("clients of the secure port take turns by their addresses, and one that doe
   reader.on("data", (part: Buffer) => {
     const before = Math.floor(readBytes / stepBytes);
     readBytes += part.length;
-    // It reads for longer than the time that a client may read nothing.
+    // The client reads for longer than it may pause.
     if (Math.floor(readBytes / stepBytes) > before) for (let look = 0; look < 8; look += 1) clock.pass(3_000);
   });
   await once(reader, "end");

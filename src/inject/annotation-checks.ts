@@ -2,12 +2,12 @@ import { addressBytes, userError, truncated } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import { proxyConfigIssues } from "./mesh.ts";
 
-/** Returns a description of valid values. Undefined if the value is valid. */
+/** Returns a description of valid values if the value is invalid, and undefined if it is valid. */
 type Check = (value: string) => string | undefined;
 
 const maxPort = 65_535;
 const maxUint32 = 2 ** 32 - 1;
-/** The number of characters of a bad value to quote. */
+/** The maximum number of characters that a message quotes of an invalid value. */
 const maxQuoted = 200;
 
 const isNumber =
@@ -59,7 +59,7 @@ const isProxyConfig: Check = (value) => {
   return errors.length === 0 ? undefined : `a proxy config (${errors.join("; ")})`;
 };
 const maxTemplates = 20;
-/** The number of templates is bounded, because each is rendered and laid on the pod. */
+/** The number of templates is bounded, because each of them is rendered and applied to the pod. */
 const areTemplates: Check = (value) =>
   value.split(",").length <= maxTemplates ? undefined : `at most ${maxTemplates} names`;
 

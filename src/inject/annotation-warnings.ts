@@ -15,7 +15,7 @@ const ownPrefixes = [
 
 const onlyEnvoy = "is for Envoy's bootstrap: it has no effect on Serin's own proxy";
 
-/** Pod annotations that upstream documents and that have no effect here, with the reason. */
+/** Pod annotations that upstream documents and that have no effect here, each with the reason. */
 export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
   "sidecar.istio.io/bootstrapOverride": onlyEnvoy,
   "sidecar.istio.io/discoveryAddress":
@@ -35,7 +35,7 @@ export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
 const read: ReadonlySet<string> = new Set(Object.values(podAnnotations));
 const known: readonly string[] = [...read, ...Object.keys(annotationsWithoutEffect)];
 
-/** The number of unknown names to report, because each is compared with all known ones. */
+/** The maximum number of unknown names that are reported, because each is compared with all known names. */
 const maxUnknown = 20;
 
 /** Warns the creator of a pod about settings that have no effect, or a different effect than they seem to have. */

@@ -17,8 +17,9 @@ const systemNamespaces: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether to inject a pod that reached the webhook. The label overrides the annotation. If they are true or false, they
- * override the selectors of the configuration, of which `neverInjectSelector` comes first. The policy decides the rest.
+ * Whether to inject a pod that reached the webhook. The label overrides the annotation. If either is true or false, it
+ * overrides the selectors of the configuration. Among the selectors, `neverInjectSelector` comes first. For all other
+ * pods, the policy decides.
  */
 export function injectionDecision(
   pod: Pod,
@@ -35,7 +36,7 @@ export function injectionDecision(
   if (mode === "ambient") return no(`its label ${podLabels.dataplaneMode} is ambient`);
   if (injectValue === "true") return { inject: true };
   if (injectValue === "false") return no(`${podLabels.inject} is "false"`);
-  // A revision label without an injection label may be meant for the namespace's waypoints. As upstream, an explicit
+  // A revision label without an injection label may be meant for the namespace's waypoints. As in upstream, an explicit
   // request for injection takes precedence over ambient.
   const isOrdered = namespaceLabels[istioLabels.injection] === "enabled";
   if (mode !== "none" && !isOrdered && namespaceLabels[podLabels.dataplaneMode] === "ambient")

@@ -37,8 +37,8 @@ export function gatewayTemplate(input: TemplateInput): InjectedPod {
 }
 
 /**
- * The minimal rights. A container that explicitly asks for root gets it, because the kubelet would refuse the
- * combination.
+ * The security context with minimal rights. A container that explicitly asks to run as root may do so, because the
+ * kubelet would refuse the combination of root and `runAsNonRoot`.
  */
 function gatewaySecurityContext({ pod }: TemplateInput): SecurityContext {
   const own = pod.spec?.containers.find(({ name }) => name === proxyContainerName);

@@ -21,13 +21,13 @@ const bootstrapFolder = "/var/lib/grpc/data/";
 const bootstrapFile = `${bootstrapFolder}bootstrap.json`;
 const plainDiscoveryPort = 15_010;
 
-/** The volumes that only a proxy with traffic needs. */
+/** The volumes that only a proxy needs, and not an agent alone. */
 const trafficVolumes = new Set(["credential-socket", "istio-ca-crl"]);
 
 /**
  * The template `grpc-agent`: applications whose gRPC speaks xDS get an agent that has no proxy. Nothing redirects their
- * traffic. The label `security.istio.io/tlsMode` stays the user's, because only the application knows whether its
- * server accepts mutual TLS.
+ * traffic. The label `security.istio.io/tlsMode` stays as the user has set it, because only the application knows
+ * whether its server accepts mutual TLS.
  */
 export function grpcAgentTemplate(input: TemplateInput): InjectedPod {
   const { values, pod } = input;
@@ -87,7 +87,7 @@ function readiness(input: TemplateInput): Pick<Container, "readinessProbe"> {
   };
 }
 
-/** The fields that each of the user's containers gets. An image is absent, so that the user's own stays. */
+/** The fields that each of the user's containers gets. They include no image, so that the user's own image stays. */
 function applicationPart(name: string): Container {
   return {
     name,
@@ -128,7 +128,7 @@ export function grpcSimpleTemplate(input: TemplateInput): InjectedPod {
   };
 }
 
-/** Kubernetes replaces `$(…)` in the value of a variable by variables that stand before it. */
+/** In the value of a variable, Kubernetes replaces `$(NAME)` with the value of an earlier variable. */
 function bootstrapContainer(
   { values, revision }: TemplateInput,
   volumeMounts: NonNullable<Container["volumeMounts"]>,

@@ -1,4 +1,4 @@
-// Injection: changes a pod so that a proxy runs beside its application. Pure.
+// Injection: changes a pod so that a proxy runs beside its application. The functions are pure.
 export { underOtherSource } from "./merge-pod.ts";
 export { injectionDecision, type InjectionDecision } from "./decision.ts";
 export { injectPod, type InjectionContext, type InjectionOutcome, type InjectionRequest } from "./inject-pod.ts";

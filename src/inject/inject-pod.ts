@@ -30,7 +30,7 @@ export interface InjectionContext {
   readonly nativeSidecars: boolean;
   /** The objects of all namespaces. */
   readonly proxyConfigs: readonly ProxyConfigObject[];
-  /** The control plane's policy, for the proxies. */
+  /** The control plane's compliance policy, which also applies to the proxies. */
   readonly compliance?: CompliancePolicy | undefined;
 }
 
@@ -60,12 +60,14 @@ const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>>
   "grpc-simple": grpcSimpleTemplate,
 };
 
-/** A container with this image stands for the template's own container and gets its image. */
+/**
+ * A container with this image stands for the template's container of the same name, and gets that container's image.
+ */
 const autoImage = "auto";
 
 /**
- * Decides on a pod and injects it. A pod that was injected before, by `kube-inject` or another webhook, gets this
- * revision's sidecar in place of the former one. Throws a user error for the pod's creator if an annotation cannot be
+ * Decides whether to inject a pod, and does so. If `kube-inject` or another webhook has injected the pod before, this
+ * revision's sidecar replaces the former one. Throws a user error for the pod's creator if an annotation cannot be
  * used.
  */
 export function injectPod(given: InjectionRequest, context: InjectionContext): InjectionOutcome {
@@ -190,7 +192,10 @@ function withMovedProxy(pod: Pod, template: InjectedPod): Pod {
   return { ...pod, spec };
 }
 
-/** The user's settings of a container that the template also has take precedence. An annotation records them. */
+/**
+ * If the template and the user have the same container, the user's settings take precedence. An annotation records
+ * them.
+ */
 function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
   const overrides: { containers?: Container[]; initContainers?: Container[] } = {};
   const spec: PodSpec = { ...merged.spec, containers: merged.spec?.containers ?? [] };
@@ -212,7 +217,7 @@ function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
   );
 }
 
-/** If the proxy runs as another user, the redirect must exempt that user. */
+/** If the proxy runs as another user than usual, the redirect must exempt that user. */
 function withProxyUser(pod: Pod, own: Container | undefined): Pod {
   const { runAsUser, runAsGroup } = own?.securityContext ?? {};
   if (runAsUser === undefined && runAsGroup === undefined) return pod;
@@ -244,7 +249,7 @@ function exempting(container: Container, runAsUser: number | undefined, runAsGro
   };
 }
 
-/** Only root has capabilities in a container. The redirect exempts its group, because it cannot exempt root. */
+/** Only root has capabilities in a container. The redirect exempts the proxy's group, because it cannot exempt root. */
 function asTransparentProxy(container: Container): Container {
   if (container.name !== proxyContainerName) return container;
   return {
@@ -262,7 +267,10 @@ function redirectsTransparently(container: Container): boolean {
   return isRedirect(container) && args[args.indexOf("-m") + 1] === "TPROXY";
 }
 
-/** Adds what no template can express: metrics, probes, the status annotation and the order of the containers. */
+/**
+ * Adds what no template can express. This concerns metrics, probes, the status annotation and the order of the
+ * containers.
+ */
 function finish(
   merged: Pod,
   template: InjectedPod,
@@ -334,9 +342,10 @@ function injectionStatus({ spec }: InjectedPod, revision: string): string {
 }
 
 /**
- * The proxy comes last, so that `kubectl exec` and the like keep their default container. It comes first if the
- * application waits for it. The redirect follows the user's init containers, which need the network before a proxy
- * runs. A native sidecar also serves those, so it and its redirect precede them.
+ * The pod with its containers in order. The proxy comes last, so that `kubectl exec` and similar commands keep their
+ * default container. If the application waits for the proxy, it comes first. The init container of the redirect follows
+ * the user's init containers, which need the network before a proxy runs. A native sidecar also serves the user's init
+ * containers, so it and its redirect precede them.
  */
 function ordered(pod: Pod, proxyConfig: PodProxyConfig, settings: InjectionSettings): Pod {
   const { containers = [], initContainers } = pod.spec ?? {};

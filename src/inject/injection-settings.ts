@@ -4,7 +4,7 @@ import { isTree, messageOf, textAt, type Tree, treeAt, userError, valueAt } from
 import { readForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
 
-/** Compute resources in the form of a container's. */
+/** Compute resources in the form that a container has. */
 export interface Resources {
   readonly requests?: Readonly<Record<string, string>>;
   readonly limits?: Readonly<Record<string, string>>;
@@ -82,7 +82,7 @@ export interface InjectionSettings {
   readonly values: InjectionValues;
   /** The unparsed values, for users' templates. */
   readonly tree: Tree;
-  /** Settings without effect, for a log line. */
+  /** Messages about settings without effect, for the log. */
   readonly warnings: readonly string[];
 }
 
@@ -120,7 +120,7 @@ const chartTemplates = new Set([
 ]);
 
 /**
- * Reads both keys, and fills upstream's defaults. Throws a user error for invalid YAML or a value of the wrong type.
+ * Reads both keys, and fills in upstream's defaults. Throws a user error for invalid YAML or a value of the wrong type.
  */
 export function readInjectionSettings(sources: InjectionSources, defaults: InjectionDefaults): InjectionSettings {
   const config = parseTree(sources.config, "config");
@@ -187,7 +187,10 @@ function selectorsAt(config: Tree, field: string): LabelSelector[] {
 
 const operators: ReadonlySet<unknown> = new Set(["In", "NotIn", "Exists", "DoesNotExist"]);
 
-/** The fault of a selector, if any. A selector that is read differently than intended would select other pods. */
+/**
+ * The fault of a selector, if any. If a faulty selector were read differently than intended, it would select other
+ * pods.
+ */
 function selectorFault({
   matchLabels,
   matchExpressions,

@@ -5,7 +5,7 @@ export type JsonPatchOperation =
   | { readonly op: "add" | "replace"; readonly path: string; readonly value: unknown }
   | { readonly op: "remove"; readonly path: string };
 
-/** The operations that turn one JSON value into another. Unchanged parts cause none. */
+/** The operations that turn one JSON value into another. Unchanged parts need no operation. */
 export function createJsonPatch(from: unknown, to: unknown): JsonPatchOperation[] {
   const operations: JsonPatchOperation[] = [];
   compare(from, to, "", operations);

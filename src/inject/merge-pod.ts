@@ -97,7 +97,10 @@ function mergeLists(
   return [...merged.values()];
 }
 
-/** A volume has one source, which another one replaces. The API server refuses both. */
+/**
+ * The volume as another one with the same name can be merged into it. A volume has one source, because the API server
+ * refuses two. If the other one has a source of another type, this volume's source is left out.
+ */
 export function underOtherSource(volume: unknown, over: unknown): unknown {
   if (!isTree(volume) || !isTree(over)) return volume;
   const sources = Object.entries(over).filter(
@@ -106,7 +109,7 @@ export function underOtherSource(volume: unknown, over: unknown): unknown {
   return sources.length === 0 || sources.some(([key]) => volume[key] !== undefined) ? volume : { name: volume["name"] };
 }
 
-/** The element's values of the keys as one text, or undefined if it is no object or has none of the keys. */
+/** The element's values of the keys as one text, or undefined if it is not an object or has none of the keys. */
 function keyOf(element: unknown, keys: readonly string[]): string | undefined {
   if (!isTree(element) || keys.every((key) => element[key] === undefined)) return undefined;
   return JSON.stringify(keys.map((key) => element[key] ?? defaultOf(key)));
@@ -138,7 +141,7 @@ export function findAnyContainer(pod: Pod, name: string): Container | undefined 
   return findContainer(pod.spec?.containers, name) ?? findContainer(pod.spec?.initContainers, name);
 }
 
-/** The list with the named container moved to an end. Unchanged if there is no such container. */
+/** The list with the named container moved to one of its ends. Unchanged if there is no such container. */
 export function moveContainer(containers: readonly Container[], name: string, end: "first" | "last"): Container[] {
   const found = findContainer(containers, name);
   if (found === undefined) return [...containers];

@@ -19,7 +19,7 @@ export interface MeshForInjection {
   readonly defaultConfig: Tree;
 }
 
-/** istio.mesh.v1alpha1.ProxyConfig for one pod: the mesh's, overridden by the pod's own. */
+/** istio.mesh.v1alpha1.ProxyConfig for one pod. The pod's own settings override the mesh's. */
 export interface PodProxyConfig {
   readonly statusPort: number;
   readonly interceptionMode: "REDIRECT" | "TPROXY" | "NONE";
@@ -88,7 +88,7 @@ export function podProxyConfig(mesh: MeshForInjection, layers: readonly Tree[]):
 }
 
 /**
- * If a stronger layer does not set one of these, the weaker layer's value stays, as upstream. All other headers are
+ * If a later layer does not set one of these, the earlier layer's value stays, as in upstream. All other headers are
  * replaced as a whole.
  */
 const keptHeaders = ["forwardedClientCert", "requestId", "attemptCount", "server", "envoyDebugHeaders"] as const;
@@ -113,7 +113,7 @@ export function parseProxyConfig(text: string): Tree {
     );
   let value: unknown;
   try {
-    // A warning would write a pod's text into the control plane's log.
+    // With this level, the parser writes no warnings. They would put a pod's text into the control plane's log.
     value = parse(text, { ...readForKubernetes, logLevel: "error" });
   } catch (error) {
     throw userError(
@@ -135,7 +135,7 @@ export function parseProxyConfig(text: string): Tree {
   );
 }
 
-/** Protobuf's JSON takes their numbers in quotes as well. */
+/** Fields with numbers. Protobuf's JSON also accepts these in quotes. */
 const numeric: ReadonlySet<string> = new Set(["concurrency", "proxyAdminPort", "statNameLength", "statusPort"]);
 
 export interface ProxyConfigIssues {
@@ -144,8 +144,8 @@ export interface ProxyConfigIssues {
 }
 
 /**
- * The invalid fields of an annotation's value, and those without effect. Each text begins with its field. Throws as
- * {@link parseProxyConfig} does.
+ * The invalid fields of an annotation's value, and the fields without effect. Each text begins with its field. Throws
+ * as {@link parseProxyConfig} does.
  */
 export function proxyConfigIssues(text: string): ProxyConfigIssues {
   const { errors, warnings } = parseMeshConfig({ defaultConfig: parseProxyConfig(text) });

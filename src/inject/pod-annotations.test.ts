@@ -59,7 +59,7 @@ const argument = (pod: Pod, flag: string): string | undefined => {
   return args[args.indexOf(flag) + 1];
 };
 
-/** One value of each annotation, and where its effect is seen. */
+/** One value of each annotation, and what shows its effect. */
 const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod) => unknown, expected: unknown]>> = {
   [podAnnotations.templates]: ["gateway", (pod) => proxy(pod).args?.[1], "router"],
   [podAnnotations.proxyConfig]: [
@@ -138,7 +138,7 @@ const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod)
   ],
 };
 
-/** Annotations with their own tests: they decide about injection, injection writes them, or the proxy reads them. */
+/** Annotations with their own tests. They decide about injection, injection writes them, or the proxy reads them. */
 const elsewhere = [
   podAnnotations.inject,
   podAnnotations.status,

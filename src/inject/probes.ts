@@ -2,11 +2,11 @@ import type { Container, LifecycleHandler, Pod, Probe } from "../api/kubernetes/
 
 const proxyContainer = "istio-proxy";
 const kinds = { readinessProbe: "readyz", livenessProbe: "livez", startupProbe: "startupz" } as const;
-/** The proxy's variable with the probes that it makes. */
+/** The proxy's environment variable with the probes that it makes. */
 export const probersVariable = "ISTIO_KUBE_APP_PROBERS";
 const hooks = { preStop: "prestopz", postStart: "poststartz" } as const;
 
-/** A probe that the proxy makes in place of the kubelet, under the path that the kubelet requests. */
+/** A probe that the proxy makes instead of the kubelet. The kubelet requests a path from the proxy for it. */
 interface Prober {
   readonly httpGet?: Probe["httpGet"];
   readonly tcpSocket?: Probe["tcpSocket"];
@@ -14,7 +14,10 @@ interface Prober {
   readonly timeoutSeconds?: number;
 }
 
-/** The value of ISTIO_KUBE_APP_PROBERS: every probe that {@link rewriteProbes} changes. Undefined if there is none. */
+/**
+ * The value of ISTIO_KUBE_APP_PROBERS. It contains every probe that {@link rewriteProbes} changes. Undefined if there
+ * is none.
+ */
 export function applicationProbers(pod: Pod, statusPort: number): string | undefined {
   const probers: Record<string, Prober> = {};
   for (const container of applicationContainers(pod)) {
@@ -87,8 +90,8 @@ function rewriteContainer(container: Container, statusPort: number): Container {
 }
 
 /**
- * Writes the application's own probes and hooks back, in which names of ports have become numbers. `text` is the value
- * of {@link probersVariable}.
+ * Restores the application's own probes and hooks. Names of ports in them have become numbers. `text` is the value of
+ * {@link probersVariable}.
  */
 export function restoreProbes(pod: Pod, text: string | undefined): Pod {
   const probers = readProbers(text);

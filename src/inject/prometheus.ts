@@ -3,7 +3,7 @@ import { userError } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import type { MeshForInjection } from "./mesh.ts";
 
-/** Prometheus treats `prometheus.io/port`, `prometheus-io/port` and the like as the same annotation. */
+/** Prometheus treats `prometheus.io/port`, `prometheus-io/port` and similar names as the same annotation. */
 function wordOf(name: string): string {
   return name.replaceAll(/[^a-zA-Z0-9_]/g, "_");
 }
@@ -17,21 +17,21 @@ const words: ReadonlySet<string> = new Set([scrapeWord, portWord, pathWord, targ
 /** The maximum number of addresses that the proxy scrapes. */
 const maxTargets = 16;
 
-/** The sidecar's own ports. Scraping these would loop. */
+/** The sidecar's own ports. If the proxy scraped these, it would scrape itself. */
 const reservedPorts: ReadonlySet<number> = new Set([
   15_000, 15_001, 15_004, 15_006, 15_008, 15_020, 15_021, 15_053, 15_090,
 ]);
 const maxPort = 65_535;
 
-/** The proxy's variable with the address of the application's own metrics. */
+/** The proxy's environment variable with the address of the application's own metrics. */
 export const applicationVariable = "ISTIO_PROMETHEUS_ANNOTATIONS";
 const mergedPath = "/stats/prometheus";
 
 export interface PrometheusMerge {
   readonly annotations: Record<string, string>;
   /**
-   * The value of ISTIO_PROMETHEUS_ANNOTATIONS: the address of the application's own metrics. Undefined if the
-   * application has no metrics of its own.
+   * The value of ISTIO_PROMETHEUS_ANNOTATIONS, which is the address of the application's own metrics. Undefined if the
+   * application has none.
    */
   readonly application: string | undefined;
 }
@@ -73,7 +73,10 @@ export function mergePrometheus(pod: Pod, mesh: MeshForInjection, statusPort: nu
   };
 }
 
-/** The annotations before {@link mergePrometheus}. `application` is the value of {@link applicationVariable}. */
+/**
+ * The annotations as they were before {@link mergePrometheus}. `application` is the value of {@link
+ * applicationVariable}.
+ */
 export function restoredPrometheus(
   annotations: Readonly<Record<string, string>>,
   application: string | undefined,
@@ -114,7 +117,7 @@ function readApplication(text: string | undefined): Application {
   }
 }
 
-/** Pairs `port:path` with commas between them. Upstream's default for the path. */
+/** Reads pairs of the form `port:path`, separated by commas. A path that is absent gets upstream's default. */
 function parseTargets(text = ""): readonly Target[] {
   const entries = text
     .split(",")
@@ -132,8 +135,8 @@ function parseTargets(text = ""): readonly Target[] {
 }
 
 /**
- * The annotation by which Prometheus finds metrics behind mutual TLS, if the proxy serves them. An existing annotation
- * stays.
+ * The annotation that tells Prometheus where metrics behind mutual TLS are, if the proxy serves them. An existing
+ * annotation stays.
  */
 export function securePortAnnotation(pod: Pod, proxy: Container | undefined): Record<string, string> {
   const port = proxy?.env?.find(({ name }) => name === "ENVOY_SECURE_MERGED_METRICS_PORT")?.value ?? "";

@@ -13,9 +13,9 @@ export interface ProxyConfigScope {
 }
 
 /**
- * The layers over the mesh's proxy config for a pod, in ascending precedence: ProxyConfig objects of the root namespace
- * and of the pod's namespace, the pod's annotation, and objects that select the pod. Throws a user error for a bad
- * annotation.
+ * The layers on top of the mesh's proxy config for a pod, in ascending precedence. These are the ProxyConfig objects of
+ * the root namespace and of the pod's namespace, the pod's annotation, and objects that select the pod. Throws a user
+ * error for a bad annotation.
  */
 export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: ProxyConfigScope): Tree[] {
   const { namespace, rootNamespace, revision, labels, annotation } = scope;
@@ -38,7 +38,10 @@ export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: 
   ];
 }
 
-/** Younger ones first. Objects of the same second sort by name, and the first name counts as the oldest. */
+/**
+ * Sorts the youngest object first. Among objects that were created in the same second, the one with the first name
+ * counts as the oldest.
+ */
 function youngerFirst(a: ProxyConfigObject, b: ProxyConfigObject): number {
   const ageOf = ({ metadata }: ProxyConfigObject): string =>
     `${metadata.creationTimestamp ?? ""} ${metadata.name ?? ""}`;

@@ -26,7 +26,7 @@ export function proxyImage(input: TemplateInput, image: string, configType = inp
   return `${values.hub}/${image}:${imageTagOfType(values.tag, type)}`;
 }
 
-/** The tag of an image type, such as `1.31.0-distroless`. The type `default` adds nothing. */
+/** The tag for an image type, such as `1.31.0-distroless`. The type `default` adds nothing to the tag. */
 export function imageTagOfType(tag: string, type: string): string {
   if (type === "") return tag;
   const plain = tag.replace(/-(distroless|debug)$/, "");
@@ -78,7 +78,10 @@ export interface ProxyContainerOptions {
   readonly securityContext: SecurityContext;
 }
 
-/** The proxy's container, as far as both templates agree. They add probes, lifecycle and the like. */
+/**
+ * The part of the proxy's container that both templates have in common. Each template adds probes, the lifecycle and
+ * other fields.
+ */
 export function proxyContainer(input: TemplateInput, { type, securityContext }: ProxyContainerOptions): Container {
   const { values, annotations } = input;
   const { proxy } = values;
@@ -223,8 +226,8 @@ export function metadataVariables(metadata: Readonly<Record<string, string>>): E
 }
 
 /**
- * The service's attributes by OpenTelemetry's conventions for Kubernetes: from annotations, or else from the pod. The
- * kubelet fills in the pod's name.
+ * The service's attributes as OpenTelemetry's conventions for Kubernetes define them. They come from annotations, or
+ * else from the pod. The kubelet fills in the pod's name.
  */
 function serviceAttributes(input: TemplateInput): string {
   const { annotations, namespace, pod } = input;
@@ -243,7 +246,7 @@ function serviceAttributes(input: TemplateInput): string {
     .join(",");
 }
 
-/** `<tag>@<digest>`, or whichever of the two an image has. */
+/** The version of an image: `<tag>@<digest>`, or only one of these if the image has only one. */
 function imageVersion(image: string): string {
   const [name = "", digest = ""] = image.split("@");
   const colon = name.lastIndexOf(":");
@@ -272,14 +275,14 @@ function userVolumeMounts(annotations: Readonly<Record<string, string>>): NonNul
 function namedEntries(json: string | undefined): Record<string, unknown>[] {
   if (json === undefined) return [];
   const parsed: unknown = JSON.parse(json);
-  // The keys of a list are its indices, so an entry's own name takes precedence.
+  // If the value is a list, the keys are its indices, so an entry's own name takes precedence.
   const entries = Array.isArray(parsed) || isTree(parsed) ? Object.entries(parsed) : [];
   return entries.map(([name, value]) => ({ name, ...(isTree(value) ? value : {}) }));
 }
 
 /**
- * The volumes that {@link proxyContainer} mounts. A volume of the annotation takes the place of the one with its name:
- * the user mounts certificates of their own by it.
+ * The volumes that {@link proxyContainer} mounts. A volume in the annotation replaces the one with the same name, so
+ * that users can mount their own certificates.
  */
 export function proxyVolumes(input: TemplateInput, type: "sidecar" | "router"): Volume[] {
   const users =

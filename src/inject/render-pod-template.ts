@@ -12,7 +12,10 @@ export function renderPodTemplate(text: string, data: Tree): string {
   });
 }
 
-/** A field by its JSON name or its Go name: `.Spec.Containers` is `spec.containers`, `.GetTracing` is `tracing`. */
+/**
+ * Finds a field by its JSON name or its Go name, so that `.Spec.Containers` is `spec.containers`, and `.GetTracing` is
+ * `tracing`.
+ */
 function fieldOf(value: unknown, name: string): unknown {
   if (name === "String" || name === "GetValue") return value;
   if (!isTree(value)) return undefined;
@@ -22,7 +25,10 @@ function fieldOf(value: unknown, name: string): unknown {
   return undefined;
 }
 
-/** The JSON name of a Go field: `APIVersion` is `apiVersion`, `UID` is `uid`, `Containers` is `containers`. */
+/**
+ * The JSON name of a Go field. For example, `APIVersion` becomes `apiVersion`, `UID` becomes `uid`, and `Containers`
+ * becomes `containers`.
+ */
 function jsonName(name: string): string {
   return name.replace(/^[A-Z]+(?=[A-Z][a-z])|^[A-Z]+$|^[A-Z]/, (head) => head.toLowerCase());
 }

@@ -19,7 +19,7 @@ import { proxyUser, type InjectedPod, type TemplateInput } from "./template-inpu
 /** Ports that do not belong to the application: Envoy's metrics and the proxy's readiness. */
 const proxyPorts = "15090,15021";
 
-/** The template `sidecar`: the redirect's init container, and the proxy. */
+/** The template `sidecar`, which adds the redirect's init container and the proxy. */
 export function sidecarTemplate(input: TemplateInput): InjectedPod {
   const { values, proxyConfig, nativeSidecar } = input;
   const proxy = sidecarContainer(input);
@@ -82,8 +82,8 @@ function probes(
 }
 
 /**
- * A native sidecar starts before the application and ends after it without help. The preStop hook tells the proxy when
- * the pod begins to terminate.
+ * Kubernetes itself starts a native sidecar before the application and ends it afterwards. The preStop hook tells the
+ * proxy when the pod begins to terminate.
  */
 function proxyLifecycle(input: TemplateInput): Container["lifecycle"] {
   const { values, proxyConfig, nativeSidecar } = input;
@@ -128,7 +128,10 @@ function sidecarSecurityContext(input: TemplateInput): SecurityContext {
   };
 }
 
-/** `istio-init` installs the redirect. `istio-validation` waits for the one that the CNI agent installs. */
+/**
+ * The init container. `istio-init` installs the redirect. `istio-validation` waits for the redirect that the CNI agent
+ * installs.
+ */
 function initContainer(input: TemplateInput): Container {
   const { values, proxyConfig } = input;
   const { cni } = values;
@@ -191,7 +194,7 @@ function redirectArguments(input: TemplateInput): string[] {
   ];
 }
 
-/** The user's ports, and the status port unless it is disabled or listed already. */
+/** The ports that the user excludes, and the status port unless it is disabled or already listed. */
 function excludedInboundPorts(input: TemplateInput): string {
   const excluded = annotationOr(input, podAnnotations.excludeInboundPorts, input.values.proxy.excludeInboundPorts);
   const status = statusPort(input);
@@ -202,7 +205,7 @@ function excludedInboundPorts(input: TemplateInput): string {
   return status === "0" || ports.includes(status) ? excluded : [...ports, status].join(",");
 }
 
-/** Multus accepts names separated by commas, or a JSON list. Adds ours once. */
+/** Multus accepts names separated by commas, or a JSON list. Adds our network, unless it is there already. */
 function withMultusNetwork(networks: string): string {
   const name = "default/istio-cni";
   if (networks.trim() === "") return name;

@@ -8,9 +8,9 @@ import { proxyContainerName } from "./template-input.ts";
 type ContainerLists = Partial<Record<"containers" | "initContainers", readonly Container[]>>;
 
 /**
- * The pod as it was before an injection, as far as the injection has recorded it. So a template that `kube-inject` has
- * written gets the sidecar of its namespace's revision, as in upstream. Labels that only injection sets stay, because
- * the next injection writes them again. A pod without a readable record is returned unchanged.
+ * The pod as it was before an injection, as far as the injection has recorded this. Because of this, a pod that
+ * `kube-inject` has changed gets the sidecar of its namespace's revision, as in upstream. Labels that only injection
+ * sets stay, because the next injection writes them again. A pod without a readable record is returned unchanged.
  */
 export function withoutInjection(pod: Pod): Pod {
   const { annotations = {} } = pod.metadata;
@@ -21,7 +21,8 @@ export function withoutInjection(pod: Pod): Pod {
   const { containers, initContainers, volumes } = pod.spec;
   const left = <Item extends { readonly name: string }>(list: readonly Item[], names: unknown): Item[] =>
     Array.isArray(names) ? list.filter(({ name }) => !names.includes(name)) : [...list];
-  // Restore only changes to containers that injection had added, so that an annotation cannot add others to the pod.
+  // Restore only the user's changes to containers that injection had added, so that an annotation cannot add other
+  // containers to the pod.
   const changed = (list: readonly Container[] | undefined, names: unknown): Container[] =>
     Array.isArray(names) && Array.isArray(list)
       ? (list as readonly Container[]).filter(({ name }) => names.includes(name))

@@ -1,6 +1,6 @@
 import { isTree, treeAt, valueAt } from "../base/index.ts";
 
-/** A boolean, also one that is written as a string or wrapped as `{ value: true }`. */
+/** Reads a boolean, which may also be written as a string or wrapped as `{ value: true }`. */
 export function flagAt(tree: unknown, ...path: readonly string[]): boolean | undefined {
   const found = valueAt(tree, ...path);
   const value = isTree(found) ? found["value"] : found;

@@ -4,9 +4,9 @@ import type { Container, Pod } from "../api/kubernetes/index.ts";
 import { injectPod, readInjectionSettings, readMeshForInjection } from "./index.ts";
 
 /**
- * Compared field by field with the pod that an istiod of 1.32 returns: order, names, values and patches are the same.
- * Only empty values differ: istiod's probes omit `initialDelaySeconds` if it is 0, its empty volumes have no
- * `emptyDir: {}`, and the application's container gets `resources: {}`. The API server stores the same for both.
+ * This pod was compared field by field with the pod that an istiod of 1.32 returns. Order, names, values and patches
+ * are the same. Only empty values differ. istiod's probes omit `initialDelaySeconds` if it is 0, its empty volumes have
+ * no `emptyDir: {}`, and the application's container gets `resources: {}`. The API server stores the same for both.
  */
 const pod: Pod = {
   metadata: {

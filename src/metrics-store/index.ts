@@ -1,4 +1,4 @@
-// Scrapes metrics into memory, and answers Prometheus' HTTP API.
+// Scrapes metrics into memory, and serves Prometheus' HTTP API.
 export { PrometheusApi, type PrometheusApiOptions } from "./http/prometheus-api.ts";
 export type { ApiAnswer, ApiRequest } from "./http/api-request.ts";
 export {

@@ -175,7 +175,7 @@ for (const kind of ["libuv", "node"] as const) {
       const pump = (): void => {
         for (;;) {
           const isFull = !writeAll(near, [next(9), next(65_536), next(9), next(200_000)]);
-          // These bytes are queued behind the waiting ones.
+          // These bytes are queued after the waiting ones.
           if (isFull) near.write(next(70_000));
           if (sent >= total) return near.end();
           if (isFull) return;
@@ -183,7 +183,7 @@ for (const kind of ["libuv", "node"] as const) {
       };
       left.onDrain = pump;
       pump();
-      // Provokes garbage collection. If the stream did not hold its buffers, other bytes would overwrite them.
+      // Provoke garbage collection. If the stream did not hold its buffers, other bytes would overwrite them.
       for (let count = 0; count < 50; count += 1) Buffer.alloc(1 << 20, 0xaa);
       const right = new Recorder(far, { verifyPattern: true });
       await right.ended;
@@ -425,7 +425,7 @@ for (const kind of ["libuv", "node"] as const) {
       address.writeUInt16LE(2, 0);
       address.writeUInt16BE(listener.address.port, 2);
       Buffer.from([127, 0, 0, 1]).copy(address, 4);
-      // Non-blocking: a connect over loopback is under way at once, and done when the other side accepts.
+      // The socket does not block. A connect over loopback starts at once, and is done when the other side accepts.
       libc().connect(fd, address, address.length);
       const far = await accepted.promise;
       const near = path.adoptTcp(fd);

@@ -19,7 +19,10 @@ import { keepAlive } from "./tcp-keepalive.ts";
 
 const defaultBacklog = 4096;
 const noBytes = new Uint8Array(0);
-/** How many connections of a listener a turn of the event loop accepts before other sockets have their turn. */
+/**
+ * The maximum number of connections that a listener accepts in one turn of the event loop, before other sockets have
+ * their turn.
+ */
 const acceptsPerTurn = 16;
 
 /** Where to listen: on a given descriptor, whose ownership passes to the callee, or on an address. */
@@ -27,8 +30,8 @@ export type ListenOptions =
   | {
       readonly fd: number;
       /**
-       * Asked after each connection whether to accept another one that waits, in the same turn of the event loop. Loads
-       * libc. If absent, each turn accepts one.
+       * Called after each connection. Returns whether another one that waits is accepted in the same turn of the event
+       * loop. If absent, each turn accepts one. Loads libc.
        */
       readonly acceptsMore?: () => boolean;
     }
@@ -36,12 +39,15 @@ export type ListenOptions =
       readonly address: string;
       /** 0 means any free port. */
       readonly port: number;
-      /** SO_REUSEPORT: several processes or threads may listen. */
+      /** SO_REUSEPORT: whether several processes or threads may listen. */
       readonly reusePort?: boolean;
       readonly backlog?: number;
-      /** Reserves the address, if this Node can. Clients are refused until {@link ByteListener.begin}. */
+      /**
+       * Whether the address is only reserved, if this Node can do that. Clients are refused until {@link
+       * ByteListener.begin}.
+       */
       readonly held?: boolean;
-      /** Accepts connections to addresses of other hosts (IP_TRANSPARENT). */
+      /** Whether to accept connections to addresses of other hosts (IP_TRANSPARENT). */
       readonly transparent?: boolean;
     };
 
@@ -50,7 +56,7 @@ export interface BytePath {
   readonly kind: "libuv" | "node";
   connectTcp(options: ConnectOptions): Promise<ByteStream>;
   listenTcp(options: ListenOptions, accept: (stream: ByteStream) => void): Promise<ByteListener>;
-  /** Makes a stream of a connected socket. Takes ownership of the descriptor. */
+  /** Makes a stream from a connected socket. Takes ownership of the descriptor. */
   adoptTcp(fd: number): ByteStream;
 }
 
@@ -162,7 +168,7 @@ class LibuvPath implements BytePath {
     // Accepted sockets inherit the option.
     if (status === 0) server.setNoDelay(true);
     if (status === 0 && !held) status = server.listen(backlogOf(options));
-    // libuv reports an address that is in use with the next call.
+    // If the address is in use, libuv reports that only at the next call.
     if (status === 0) status = server.getsockname(out);
     if (status !== 0) {
       server.close();
@@ -183,7 +189,7 @@ class LibuvPath implements BytePath {
     return Promise.resolve({ address, close, begin });
   }
 
-  /** libuv accepts one connection in each turn. With several, a tunnel sends their requests in one write. */
+  /** libuv accepts one connection in each turn. If several are accepted, a tunnel sends their requests in one write. */
   #acceptMore(server: TcpHandle, acceptsMore: () => boolean, accept: (stream: ByteStream) => void): void {
     for (let accepted = 1; accepted < acceptsPerTurn && acceptsMore(); accepted += 1) {
       // The listener may have been closed meanwhile, and then it has no descriptor.
@@ -221,8 +227,8 @@ class LibuvPath implements BytePath {
   }
 
   /**
-   * Connects a socket of our own, which libuv need not watch if it is connected at once, like a connection to an
-   * application in the same namespace.
+   * Connects a socket of our own. libuv does not have to watch a socket that is connected at once, as one to an
+   * application in the same namespace is.
    */
   #dialPrepared(handle: TcpHandle, fd: number, options: ConnectOptions, done: (status: number) => void): void {
     let isConnected: boolean;
@@ -234,7 +240,7 @@ class LibuvPath implements BytePath {
     }
     const opened = open(handle, fd);
     if (opened !== 0) return done(opened);
-    // A caller that has already given up is notified of that first.
+    // If the caller has already given up, it is notified of that first.
     if (isConnected) return queueMicrotask(() => done(0));
     // libuv would refuse to connect the socket again. An empty write completes when it is connected, or fails with the
     // reason why it is not.

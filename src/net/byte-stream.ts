@@ -20,7 +20,7 @@ export interface ByteStream {
   readonly bufferedBytes: number;
   /** Sends what is queued, then ends our side (FIN, or TLS close_notify and FIN). The peer may continue to send. */
   end(): void;
-  /** Closes at once and drops queued bytes. `close` follows later, once. With `reset`, sends RST. */
+  /** Closes at once and drops queued bytes. `close` follows later, once. With `reset`, sends a RST. */
   destroy(options?: { readonly error?: Error; readonly reset?: boolean }): void;
   pause(): void;
   resume(): void;
@@ -36,7 +36,7 @@ export interface ByteStream {
 export interface ByteStreamHandler {
   /** Receives a chunk, which is valid only during the call. Copy what must be kept. */
   data(chunk: Buffer): void;
-  /** The peer has ended its side. */
+  /** Called when the peer has ended its side. */
   end(): void;
   /** Called when the kernel has taken everything, after a write returned false. */
   drain(): void;
@@ -61,7 +61,7 @@ export interface SecureStream extends ByteStream {
   readonly peerCertificate: X509Certificate | undefined;
   /** Whether the certificate is valid now and chains to one of the context's roots. */
   readonly peerVerified: boolean;
-  /** `TLSv1.3` and the like, and OpenSSL's name of the cipher. */
+  /** The TLS version, such as `TLSv1.3`. `cipher` is OpenSSL's name for the cipher. */
   readonly tlsVersion: string;
   readonly cipher: string;
 }
@@ -84,12 +84,12 @@ export interface ConnectOptions {
   readonly namespaceFd?: number | undefined;
   /** SO_MARK, such as 0x539. */
   readonly mark?: number | undefined;
-  /** Dial from this address, which may belong to another host (IP_TRANSPARENT). */
+  /** The local address to dial from, which may belong to another host (IP_TRANSPARENT). */
   readonly sourceAddress?: string | undefined;
   /** Keepalive probes for the lifetime of the connection. Absent means none. */
   readonly keepalive?: TcpKeepalive | undefined;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  /** Receives a function that aborts the connect. Costs less than a signal. */
+  /** Receives a function that aborts the connect. This costs less than a signal. */
   readonly onStart?: (giveUp: (reason: Error) => void) => void;
 }

@@ -34,8 +34,8 @@ export function forgetTranslatedDatagrams(namespaceFd: number, wanted: DatagramT
 /**
  * Deletes the kernel's entries for TCP connects that have no answer yet and were sent to another endpoint
  * (`address:port`) than the current ones, in the calling thread's network namespace. Returns their number. Such an
- * entry lives for two minutes after the last attempt. It sends each repeated SYN to the endpoint that was chosen first,
- * and those of later connections from the same port too.
+ * entry lives for two minutes after the last attempt. It sends each repeated SYN to the endpoint that was chosen first.
+ * It does the same with the SYNs of later connections from the same port.
  */
 export function forgetUnansweredConnects(isCurrent: (endpoint: string) => boolean): number {
   using socket = new NetlinkSocket("netfilter");
@@ -45,7 +45,7 @@ export function forgetUnansweredConnects(isCurrent: (endpoint: string) => boolea
   });
 }
 
-/** Deletes the listed entries that `wanted` returns, and returns their number. */
+/** Deletes those of the listed entries for which `wanted` returns one, and returns their number. */
 function forgetAll(socket: NetlinkSocket, list: Buffer, wanted: (payload: Buffer) => TrackedEntry | undefined): number {
   let forgotten = 0;
   for (const payload of socket.dump("list tracked connections", list)) {

@@ -17,7 +17,7 @@ class Dials {
   }
 }
 
-/** The attempts of eight connections in a row of an address without free ports. */
+/** The number of attempts that each of eight connections in a row makes from an address without free ports. */
 const crowdedTurns = [0, 0, 0, 0, 0, 0, 0, 1];
 
 test("every eighth connection of an address whose ports are all in use tries one port, until one is free", () => {
@@ -36,7 +36,7 @@ test("an address whose ports are all in use takes no attempts from other address
   assert.equal(dials.attempts(7, "10.0.0.1", false), 4);
   assert.equal(dials.attempts(7, "10.0.0.2", false), 4);
   assert.equal(dials.attempts(8, "10.0.0.1", false), 4);
-  // A free port of one of them does not end it for the others.
+  // If one of them finds a free port, the others remain crowded.
   assert.deepEqual(
     crowdedTurns.map(() => dials.attempts(8, "10.0.0.1", true)),
     crowdedTurns,

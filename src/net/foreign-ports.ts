@@ -9,7 +9,10 @@ const range = { first: 1024, end: 32_768 } as const;
 const portCount = range.end - range.first;
 /** The number of ports to try before the kernel picks one. */
 const maxAttempts = 4;
-/** How many addresses without free ports are remembered. Each costs a few attempts more if it is forgotten. */
+/**
+ * The maximum number of addresses without free ports that are remembered. Forgetting one costs only a few more
+ * attempts.
+ */
 const maxCrowded = 1024;
 /** One in this many connections of an address without free ports tries a port. */
 const crowdedTurns = 8;
@@ -18,9 +21,9 @@ const crowdedTurns = 8;
 type RandomInt = (min: number, max: number) => number;
 
 /**
- * Chooses ports for connections from other hosts' addresses. A closed connection keeps its port for a minute. So the
- * ports are used in turn and not at random, so that each is reused as late as possible. Each thread has its own start
- * and order, because another thread may dial from the same address.
+ * Chooses ports for connections from other hosts' addresses. A closed connection keeps its port for a minute. The ports
+ * are therefore used in turn and not at random, so that each is reused as late as possible. Each thread has its own
+ * start and order, because another thread may dial from the same address.
  */
 export class ForeignPorts {
   readonly #step: number;
@@ -29,7 +32,8 @@ export class ForeignPorts {
    * The namespaces and addresses that had no free port when they last tried one, with the number of their connections
    * since then. Ports are used in turn, so if the next one is in use, the others are too. Every eighth connection tries
    * one port, until one is free. More than 500 connections a second from one address use up all ports of its namespace.
-   * Another namespace with the same descriptor begins in this state, and leaves it with its first free port.
+   * A later namespace whose descriptor has the same number begins in this state, and leaves it with its first free
+   * port.
    */
   readonly #crowded = new BoundedCache<string, { connections: number }>(maxCrowded);
 

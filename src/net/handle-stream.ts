@@ -20,10 +20,12 @@ const noBuffers: readonly ReadBuffer[] = [];
 /** The differences between a TCP handle and a TLS handle. */
 export interface HandleBacking {
   readonly handle: StreamHandle;
-  /** Records of one turn are joined. A paused TLS handle may still deliver some. */
+  /**
+   * Whether it is a TLS handle. Its records of one turn are joined, and it may still deliver some while it is paused.
+   */
   readonly tls: boolean;
   name(which: "local" | "remote", out: NameOut): number;
-  /** Sends the end at once, if nothing waits to be written. Returns false if it cannot, and then libuv has to. */
+  /** Sends the end at once, if nothing waits to be written. If it returns false, libuv has to send it. */
   sendEnd?(): boolean;
   /** Closes the handle and those below it. Calls `done` later. */
   close(reset: boolean, done: () => void): void;
@@ -137,12 +139,12 @@ export class HandleStream implements ByteStream {
     return this.#handle;
   }
 
-  /** After {@link detach}: how {@link destroy} ends the connection that uses the handle now. */
+  /** Must be called after {@link detach}. `end` is how {@link destroy} ends the connection that uses the handle now. */
   handedOn(end: () => void): void {
     this.#endSuccessor = end;
   }
 
-  /** Puts bytes back before the next ones. Allowed only while paused. */
+  /** Puts bytes back in front of the next ones. Allowed only while paused. */
   unread(bytes: Buffer): void {
     if (this.#state === "open") this.#early.unshift(bytes);
   }
@@ -275,8 +277,8 @@ export class HandleStream implements ByteStream {
     this.#inFlightBytes = 0;
     for (const buffer of this.#inFlightBuffers) buffer.release();
     this.#inFlightBuffers = noBuffers;
-    // A request must not be reused inside its own completion, so keep it, and reuse the one that completed before it.
-    // Every write to TLS completes later.
+    // Every write to TLS completes later. A request must not be reused inside its own completion, so keep it, and reuse
+    // the one that completed before it.
     this.#reusable ??= this.#completed;
     this.#completed = this.#inFlight;
     this.#inFlight = undefined;
@@ -311,7 +313,7 @@ export class HandleStream implements ByteStream {
     if (status !== 0) this.#notSent(length, status);
   }
 
-  /** The kernel has refused a whole write, for example because the peer had reset the connection before. */
+  /** Called when the kernel has refused a whole write, for example because the peer had reset the connection before. */
   #notSent(length: number, status: number): void {
     this.sentBytes -= length;
     this.#fail("write", status);
@@ -341,8 +343,9 @@ export class HandleStream implements ByteStream {
   #installReader(): void {
     this.#buffer = ReadBuffer.take(0);
     this.#handle.useUserBuffer(this.#buffer.area);
-    // V8 takes a function that is written into a property for a method, and puts it among the old objects. It would
-    // keep a closed stream until those are collected. So each such function has a name first.
+    // If a function is written directly into a property, V8 treats it as a method and puts it among the old objects. It
+    // would keep a closed stream until those are collected. Each such function is therefore assigned to a variable
+    // first.
     const read = (): Buffer | undefined => this.#onRead();
     this.#handle.onread = read;
   }
@@ -529,7 +532,8 @@ export function withHeaderInFront(stream: ByteStream, chunk: Uint8Array, headerB
 }
 
 /**
- * Keeps no large buffer for the stream, so that large data arrives in small chunks. Numerous quiet connections use it.
+ * Keeps no large buffer for the stream, so that large data arrives in small chunks. It is for numerous quiet
+ * connections.
  */
 export function readInSmallChunks(stream: ByteStream): void {
   if (stream instanceof HandleStream) stream.maxReadTier = 0;

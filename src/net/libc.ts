@@ -80,7 +80,7 @@ export function libc(): Libc {
   return loaded;
 }
 
-/** The functions of libc if this process has called one before, for those who do without them otherwise. */
+/** The functions of libc, if this process has loaded them before. For callers that can do without them. */
 export function loadedLibc(): Libc | undefined {
   return loaded;
 }

@@ -10,10 +10,10 @@ import { systemError } from "./node-error.ts";
 export interface NamespaceSocketOptions {
   readonly address: string;
   readonly port: number;
-  /** IP_TRANSPARENT: accepts connections to addresses of other hosts. */
+  /** IP_TRANSPARENT: whether to accept connections to addresses of other hosts. */
   readonly transparent?: boolean;
   readonly reusePort?: boolean;
-  /** Whether a socket on `::` takes IPv6 only. True if absent. */
+  /** Whether a socket on `::` accepts IPv6 only. True if absent. */
   readonly ipv6Only?: boolean;
   /** SO_MARK. */
   readonly mark?: number;
@@ -27,7 +27,10 @@ export interface NamespaceListenOptions extends NamespaceSocketOptions {
 export interface ConnectingSocketOptions {
   readonly family: IpFamily;
   readonly mark?: number | undefined;
-  /** Dial from this address, which may belong to another host. Sets IP_TRANSPARENT unless it is a loopback address. */
+  /**
+   * The local address to dial from, which may belong to another host. Sets IP_TRANSPARENT unless it is a loopback
+   * address.
+   */
   readonly sourceAddress?: string | undefined;
   /**
    * The port to connect from. If absent, the kernel chooses a free one. For another host's address, a port outside that
@@ -49,7 +52,7 @@ const lengthBytes = Buffer.alloc(4);
 export function listenTcpInNamespace(namespaceFd: number | undefined, options: NamespaceListenOptions): number {
   return inNamespace(namespaceFd, () => {
     const fd = boundSocket(linux.socketStream, options);
-    // Sockets that are accepted from the descriptor have the option, even those that wait already.
+    // Sockets accepted from the descriptor inherit the option, even those that already wait.
     setOption(fd, linux.levelTcp, linux.noDelay, 1);
     if (libc().listen(fd, options.backlog ?? defaultBacklog) < 0)
       throw closedAfter(fd, `listen on ${options.address}:${options.port}`);
@@ -117,8 +120,8 @@ export function socketName(fd: number): SocketAddress {
 }
 
 /**
- * The peer's address of a stream. Empty if the stream has closed. Takes less than the stream's own `remote`, but loads
- * libc.
+ * The peer's address of a stream. Empty if the stream has closed. This costs less than the stream's own `remote`, but
+ * loads libc.
  */
 export function peerOf(stream: ByteStream): SocketAddress {
   const { fd } = stream;
@@ -132,8 +135,8 @@ const peekWithoutWait = 0x42;
 const oneByte = Buffer.alloc(1);
 
 /**
- * Whether the peer has sent bytes or its end, and the event loop has not read them yet. A reset is not seen, because a
- * write reports it. Loads libc.
+ * Whether the peer has sent bytes or its end, and the event loop has not read them yet. A reset does not count, because
+ * a write reports it. Loads libc.
  */
 export function hasUnreadInput({ fd }: ByteStream): boolean {
   return fd >= 0 && libc().recv(fd, oneByte, oneByte.length, peekWithoutWait) >= 0;
@@ -147,16 +150,16 @@ export function resetOnClose(fd: number): void {
 }
 
 /**
- * Sends a socket's end behind what was written to it. Returns false if libc is not loaded. A failure means that the
- * peer is gone, and the next read reports why.
+ * Sends a socket's end after everything that was written to it. Returns false if libc is not loaded. A failure means
+ * that the peer is gone, and the next read reports why.
  */
 export function sendEnd(fd: number): boolean {
   return loadedLibc()?.shutdown(fd, linux.shutWrite) !== undefined;
 }
 
 /**
- * Accepts a connection from a listener that does not block. Undefined if none waits, or if accepting fails: whoever
- * polls the listener finds out why.
+ * Accepts a connection from a listener that does not block. Undefined if none waits, or if accepting fails. The code
+ * that polls the listener then learns the reason.
  */
 export function acceptWaiting(listenerFd: number): number | undefined {
   const fd = libc().accept4(listenerFd, null, null, linux.closeOnExec | linux.nonBlocking);

@@ -25,7 +25,7 @@ export class NetlinkSocket implements Disposable {
       ),
     );
     this.#trySetOption(netlinkLevel, capAcknowledgements, 1);
-    // The forced sizes need CAP_NET_ADMIN on the host. Without it, wmem_max limits the size.
+    // Forcing the size needs CAP_NET_ADMIN on the host. Without it, wmem_max limits the size.
     for (const [force, plain] of [
       [forceSendBuffer, linux.sendBufferBytes],
       [forceReceiveBuffer, linux.receiveBufferBytes],

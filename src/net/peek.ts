@@ -5,7 +5,7 @@ import { SocketStream } from "./socket-stream.ts";
 export interface PeekOptions {
   /** Called with all bytes so far, and also with no bytes after the timeout. */
   readonly enough: (bytes: Buffer) => boolean;
-  /** The number of bytes with which the peek ends. */
+  /** The number of bytes after which the peek ends. */
   readonly maxBytes: number;
   /** 0 means no limit. */
   readonly timeoutMs: number;
@@ -13,9 +13,9 @@ export interface PeekOptions {
 
 export interface Peeked {
   readonly bytes: Buffer;
-  /** `ended`: the peer ended its side, or the connection closed, before there was enough. */
+  /** `ended` means that the peer ended its side, or the connection closed, before there was enough. */
   readonly outcome: "enough" | "timeout" | "ended";
-  /** Why the connection failed, such as a peer's TLS alert. Undefined if the peer ended in order. */
+  /** Why the connection failed, such as a peer's TLS alert. Undefined if the peer ended in an orderly way. */
   readonly error?: Error | undefined;
 }
 

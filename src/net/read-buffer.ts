@@ -5,7 +5,7 @@
 const headroomBytes = 16;
 
 export const readBufferTiers = [4096, 65_536, 262_144] as const;
-/** The number of spare buffers to keep for each tier: 1, 4 and 4 MiB. */
+/** The number of spare buffers to keep for each tier: 1, 4 and 4 MiB in total. */
 const sparesKept: readonly number[] = [256, 64, 16];
 const spares: readonly ReadBuffer[][] = readBufferTiers.map(() => []);
 
@@ -167,7 +167,7 @@ export class ChunkQueue {
     return this.#chunks.length - this.#gone === 1;
   }
 
-  /** The chunk that waits longest. Undefined if there is none. */
+  /** The chunk that has waited longest. Undefined if there is none. */
   get first(): KeptChunk | undefined {
     return this.#chunks[this.#gone];
   }
@@ -177,7 +177,7 @@ export class ChunkQueue {
     if (this.isEmpty || this.#chunks.at(-1)?.add(chunk) !== true) this.#chunks.push(new KeptChunk(chunk));
   }
 
-  /** Removes and returns the chunk that waits longest. The caller must release it. */
+  /** Removes and returns the chunk that has waited longest. The caller must release it. */
   shift(): KeptChunk | undefined {
     const { first } = this;
     if (first === undefined) return undefined;

@@ -41,7 +41,10 @@ export class RouteNetlink implements Disposable {
     this.#socket = new NetlinkSocket("route", namespaceFd);
   }
 
-  /** Sends all calls inside as one datagram. Throws the kernel's first error, and still makes the other calls. */
+  /**
+   * Sends all calls inside as one datagram. If the kernel refuses some, the others still have their effect, and the
+   * first error is thrown.
+   */
   batch(run: () => void): void {
     if (this.#batch !== undefined) return run();
     this.#batch = [];

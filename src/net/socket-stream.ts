@@ -66,12 +66,12 @@ export class SocketStream implements ByteStream {
     return this.#socket;
   }
 
-  /** After {@link detach}: how {@link destroy} ends the connection that uses the socket now. */
+  /** Must be called after {@link detach}. `end` is how {@link destroy} ends the connection that uses the socket now. */
   handedOn(end: () => void): void {
     this.#endSuccessor = end;
   }
 
-  /** Puts bytes back before the next ones, without counting them again. Allowed only while paused. */
+  /** Puts bytes back in front of the next ones, without counting them again. Allowed only while paused. */
   unread(bytes: Buffer): void {
     if (this.#closed) return;
     this.receivedBytes -= bytes.length;

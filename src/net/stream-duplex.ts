@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import type { ByteStream } from "./byte-stream.ts";
 
-/** A stream over TLS encrypts a write at once, so that a large one would take its size twice. */
+/** The maximum size of one write. A TLS stream encrypts a write at once, so a large one would need its size twice. */
 const maxWriteBytes = 1 << 16;
 
 /** Has those members of a socket that servers need to know their clients and their progress. */

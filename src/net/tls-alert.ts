@@ -5,7 +5,9 @@ import type { TLSSocket } from "node:tls";
 /** How long a refused client may take to read its alert before the connection is destroyed. */
 const lingerMs = 1000;
 
-/** The alerts that OpenSSL sends itself where it verifies peers itself. Others are `certificate_unknown`. */
+/**
+ * The alerts that OpenSSL sends when it verifies peers itself. All other errors have the alert `certificate_unknown`.
+ */
 const alertOfError: Readonly<Record<string, number>> = {
   CERT_REVOKED: 44,
   CERT_HAS_EXPIRED: 45,
@@ -45,7 +47,7 @@ const suites: Readonly<Record<string, Suite>> = {
  * checks refused it.
  */
 export interface RefusalAlert {
-  /** Ends the connection with the alert. False if that is impossible here. Then nothing was sent. */
+  /** Ends the connection with the alert. Returns false if that is impossible here and nothing was sent. */
   send(code: string | undefined): boolean;
   /** Whether the alert is on its way, or was sent. The connection then ends by itself within a second. */
   readonly isSent: boolean;

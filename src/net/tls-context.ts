@@ -17,9 +17,12 @@ export interface TlsContextOptions {
    * the chain may be on one.
    */
   readonly revocations?: readonly string[];
-  /** Checks peers beyond their chain. */
+  /** Checks peers further, after their chain was verified. */
   readonly guard?: PeerGuard;
-  /** `mesh`: only TLS 1.3 with AES-GCM, as HBONE requires. `web` (default): TLS 1.2 and later with node's ciphers. */
+  /**
+   * `mesh` allows only TLS 1.3 with AES-GCM, as HBONE requires. `web`, the default, allows TLS 1.2 and later with
+   * node's ciphers.
+   */
   readonly profile?: "mesh" | "web";
   /** Overrides the profile's versions. */
   readonly minVersion?: SecureVersion;
@@ -29,13 +32,16 @@ export interface TlsContextOptions {
    * {@link aesGcmOnly}.
    */
   readonly ciphers?: readonly string[];
-  /** Offers only AES-GCM for TLS 1.3, and also for TLS 1.2 unless other ciphers are named. */
+  /** Whether only AES-GCM is offered for TLS 1.3, and also for TLS 1.2 unless other ciphers are named. */
   readonly aesGcmOnly?: boolean;
-  /** OpenSSL's names of groups for the key exchange, such as `X25519MLKEM768`. Absent or empty: the profile's. */
+  /**
+   * OpenSSL's names of groups for the key exchange, such as `X25519MLKEM768`. Absent or empty means the profile's
+   * groups.
+   */
   readonly curves?: readonly string[];
-  /** Disables session tickets, so that every connection shows its certificate. */
+  /** Whether session tickets are disabled, so that every connection shows its certificate. */
   readonly noTickets?: boolean;
-  /** Wins over all versions, ciphers and curves above. */
+  /** Takes precedence over all versions, ciphers and curves above. */
   readonly compliance?: CompliancePolicy | undefined;
 }
 
@@ -177,7 +183,7 @@ const meshSettings = {
   minVersion: "TLSv1.3",
   maxVersion: "TLSv1.3",
   ciphers: "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384",
-  // A client shows its key for the first group only, so the last one costs nothing until a peer insists on it.
+  // A client sends a key for the first group only, so the last one costs nothing unless a peer insists on it.
   ecdhCurve: "X25519:P-256:X25519MLKEM768",
   secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
 } as const;

@@ -395,7 +395,7 @@ for (const kind of ["libuv", "node"] as const) {
         behind.setHandler({
           data: (chunk) => {
             read = Buffer.concat([read, chunk]);
-            // A part of the ClientHello is read along, which TLS must get back.
+            // A part of the ClientHello has been read too, and TLS must get it back.
             if (read.length <= preface.length) return;
             behind.pause();
             resolve(read);

@@ -18,15 +18,16 @@ export interface SecureClientOptions {
    * is offered.
    */
   readonly alpn: readonly string[];
-  /** Accepts a server that selects none of the protocols. */
+  /** Whether a server that selects none of the protocols is accepted. */
   readonly alpnOptional?: boolean;
   /** The SNI to send. If absent, none is sent. */
   readonly servername?: string;
   readonly timeoutMs: number;
   /**
-   * How to verify the server. All but `none` need a chain to the context's roots. `identities`: the server has one of
-   * these SPIFFE ids, or any id if the list is empty. `hostname`: the certificate is for this name. `chain`: the chain
-   * suffices. `none`: no check. `refuse` comes last, and may refuse the server.
+   * How to verify the server. All ways except `none` need a chain to the context's roots. With `identities`, the server
+   * must have one of these SPIFFE ids, or any id if the list is empty. With `hostname`, the certificate must be for
+   * this name. With `chain`, the chain suffices. `none` means no check. `refuse` is called last, and may refuse the
+   * server.
    */
   readonly verify:
     | { readonly by: "identities"; readonly identities: readonly string[] }
@@ -42,15 +43,15 @@ export interface SecureServerOptions {
   readonly alpn: readonly string[];
   readonly timeoutMs: number;
   /**
-   * `require`: refuses clients without a certificate of a trusted chain. `request`: refuses untrusted certificates,
-   * accepts none. `any`: requests a certificate and accepts everything.
+   * `require` refuses clients without a certificate of a trusted chain. `request` refuses untrusted certificates, but
+   * accepts clients without a certificate. `any` requests a certificate and accepts every client.
    */
   readonly clientCertificate: "require" | "request" | "any" | "none";
   /** Bytes (at most a few kB) that were already read from the stream and belong to TLS. */
   readonly received?: Buffer;
   /** Called last. May refuse the client. */
   readonly refuse?: RefusePeer;
-  /** Sends a TLS 1.3 alert that tells a client why its certificate is refused. */
+  /** Whether a TLS 1.3 alert tells a client why its certificate is refused. */
   readonly alerts?: boolean;
 }
 
@@ -105,8 +106,8 @@ export async function secureClient(
 }
 
 /**
- * Makes the TLS handshake as the server, and takes over the stream. Waits for the context first. If
- * there is none, closes the stream and throws. The time limit starts when the context is available.
+ * Performs the TLS handshake as the server, and takes over the stream. Waits for the context first. If there is none,
+ * closes the stream and throws. The time limit starts when the context is available.
  */
 export async function secureServer(
   stream: ByteStream,
@@ -213,8 +214,8 @@ function takeTransport(stream: ByteStream): Transport {
 }
 
 /**
- * The owner of the stream below may end the connection, for example because its server is full. It also does so after a
- * refusal, which must not cut off an alert.
+ * Lets the owner of the stream below end the connection, for example because its server is full. The owner also does so
+ * after a refusal, which must not cut off an alert.
  */
 function handOn(stream: ByteStream, secured: TLSSocket, alert?: RefusalAlert): void {
   const end = (): void => {
@@ -254,7 +255,7 @@ function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSoc
 }
 
 interface Handshake {
-  /** Begins each of its error messages. */
+  /** The beginning of each of its error messages. */
   readonly title: string;
   readonly timeoutMs: number;
   readonly guard: PeerGuard | undefined;

@@ -12,7 +12,8 @@ interface Group {
 const groupings = new WeakMap<Aggregation, (labels: Labels) => Labels>();
 
 /**
- * The labels that a series keeps in an aggregation. The same inputs return the same objects at every step of a query.
+ * Returns a function for the labels that a series keeps in an aggregation. For the same input, it returns the same
+ * object at every step of a query.
  */
 function groupLabels(aggregation: Aggregation): (labels: Labels) => Labels {
   let grouping = groupings.get(aggregation);
@@ -65,7 +66,7 @@ function chosen(operator: "topk" | "bottomk" | "limitk", members: readonly Sampl
   return members.toSorted((a, b) => byValue(a.value, b.value, sign)).slice(0, count);
 }
 
-/** NaN sorts last in both directions. */
+/** Compares values for sorting. NaN comes last in both directions. */
 export function byValue(a: number, b: number, sign: 1 | -1): number {
   if (Number.isNaN(a) || Number.isNaN(b)) return Number(Number.isNaN(a)) - Number(Number.isNaN(b));
   return a === b ? 0 : a < b ? -sign : sign;
@@ -80,7 +81,7 @@ function countValues(groups: readonly Group[], label: string): Sample[] {
   });
 }
 
-/** Formats a number like Prometheus. */
+/** Formats a number as Prometheus does. */
 export function numberText(value: number): string {
   if (value === Infinity) return "+Inf";
   if (value === -Infinity) return "-Inf";

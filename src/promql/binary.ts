@@ -24,7 +24,7 @@ import type { Sample } from "./values.ts";
 
 type Side = readonly Sample[] | number;
 
-/** The result of a binary operator. For two scalars, one sample without labels. */
+/** The result of a binary operator. For two scalars, it is one sample without labels. */
 export function combine(expression: Binary, left: Side, right: Side): readonly Sample[] {
   const { operator } = expression;
   if (isSetOperator(operator)) return combineSets(operator, expression.matching, vectorOf(left), vectorOf(right));
@@ -51,7 +51,7 @@ function combineWithScalar({ operator, bool }: Binary, left: Side, right: Side):
     if (!isComparison(operator))
       answer.push({ labels: withoutName(labels), value: calculate(operator, first, second) });
     else if (bool) answer.push({ labels: withoutName(labels), value: holds(operator, first, second) ? 1 : 0 });
-    // A filter keeps the vector's value, on whichever side the vector is.
+    // A filter keeps the vector's value, whichever side the vector is on.
     else if (holds(operator, first, second)) answer.push({ labels, value });
   }
   return answer;
@@ -95,7 +95,10 @@ function holds(operator: ComparisonOperator, left: number, right: number): boole
 
 const matchers = new WeakMap<Matching, (labels: Labels) => Labels>();
 
-/** The matched labels of a side as text. The same inputs return the same text at every step of a query. */
+/**
+ * Returns a function for the matched labels of a side, as text. For the same input, it returns the same text at every
+ * step of a query.
+ */
 function matchKey(matching: Matching): (labels: Labels) => string {
   let matched = matchers.get(matching);
   if (matched === undefined) {
@@ -146,7 +149,7 @@ function combineVectors(expression: Binary, left: readonly Sample[], right: read
     if (comparison === false && !bool) continue;
     const value = isComparison(operator) ? (bool ? Number(comparison) : first) : calculate(operator, first, second);
     const labels = resultLabels(expression, sample.labels, partner.labels);
-    // Each side may have one match, unless the query allows one side many. Even then their results must have distinct
+    // Each side may have one match, unless the query allows many on one side. Even then, the results must have distinct
     // labels.
     const place = matching.many === undefined ? key : labelsKey(labels);
     if (taken.has(place)) throw severalMatches(matching, labels);

@@ -19,7 +19,10 @@ export function parseDurationMs(text: string): number | undefined {
   return sum;
 }
 
-/** Parses a PromQL number: decimal, hexadecimal, with underscores, or a duration, which counts in seconds. */
+/**
+ * Parses a PromQL number. It may be decimal or hexadecimal, contain underscores, or be a duration, which means its
+ * seconds.
+ */
 export function parseNumber(text: string): number | undefined {
   const sign = text.startsWith("-") ? -1 : 1;
   const bare = text.replace(/^[-+]/, "").trim().toLowerCase();

@@ -6,7 +6,7 @@ import { seriesOf } from "./testing/series-notation.ts";
 
 const minuteMs = 60_000;
 
-/** The result as lines such as `{labels} value`. They are sorted by their text unless the query sorts. */
+/** The result as lines such as `{labels} value`. They are sorted by their text, unless the query itself sorts. */
 function lines(value: QueryValue): string[] {
   const text = (number: number): string =>
     numberText(Number.isInteger(number) ? number : Number(number.toPrecision(10)));
@@ -144,7 +144,7 @@ test("a rate is extrapolated to its window's edges as far as samples allow, and 
       // The window is (0, 10]. The counter rises from 18 to 90, and after its reset from 0 to 72. That is 144 in 9
       // minutes, and a minute is missing at the start.
       "increase(reset[10m])": ['{c="1"} 160'],
-      // The counter was zero within the window. Half an interval before its first sample it would be below zero, so
+      // The counter was zero within the window. Half an interval before its first sample, it would be below zero, so
       // nothing is added there.
       "increase(young[10m])": ['{c="1"} 60'],
       "delta(gauge[10m])": ['{c="1"} -100'],

@@ -12,13 +12,16 @@ import type { Call, Expression, RangeSelector, Selector, Subquery } from "./synt
 import type { Point, QueryValue, RangeSeries, Sample } from "./values.ts";
 
 export interface EvaluationOptions {
-  /** The age up to which the last sample of a series still counts as its value. */
+  /** The maximum age at which the last sample of a series still counts as its value. */
   readonly lookbackMs?: number;
   /** The step of subqueries that name none. */
   readonly defaultStepMs?: number;
-  /** The number of samples that one query may load at once. */
+  /** The maximum number of samples that one query may load at once. */
   readonly maxSamples?: number;
-  /** The number of points that a range query or a subquery may collect. They take more memory than loaded samples. */
+  /**
+   * The maximum number of points that a range query or a subquery may collect. Points take more memory than loaded
+   * samples.
+   */
   readonly maxCollected?: number;
   /** Called before each step, expression, window and match. Throws to end the evaluation. */
   readonly checkpoint?: () => void;
@@ -28,9 +31,12 @@ const defaultLookbackMs = 300_000;
 const defaultStepMs = 60_000;
 const defaultMaxSamples = 50_000_000;
 const defaultMaxCollected = 5_000_000;
-/** The characters that `label_replace` and `label_join` may write in one step. Nested, they could double a label. */
+/**
+ * The maximum number of characters that `label_replace` and `label_join` may write in one step. Each nested call could
+ * double a label.
+ */
 const maxLabelCharacters = 64_000_000;
-/** The number of steps of one query. As in Prometheus, more are refused. */
+/** The maximum number of steps of one query. As in Prometheus, a query with more is refused. */
 export const maxPoints = 11_000;
 
 /**
@@ -223,7 +229,7 @@ class Evaluation {
       sampleTimes: (selector) =>
         this.#instant(selector, timeMs).map(({ labels, timestampMs }) => ({ labels, value: timestampMs / 1000 })),
     });
-    // Without their names, several metrics may have the same labels.
+    // When the names of metrics are removed, several series may have the same labels.
     refuseDuplicates(answer);
     return answer;
   }
@@ -251,7 +257,7 @@ class Evaluation {
     return found;
   }
 
-  /** One window at a time, because their points take much memory. */
+  /** Makes one window at a time, because the points of windows take much memory. */
   #windows(expression: Expression, timeMs: number): Iterable<RangeWindow> {
     if (expression.type === "range") return this.#rangeWindows(expression, timeMs);
     if (expression.type === "subquery") return this.#subqueryWindows(expression, timeMs);
@@ -275,7 +281,7 @@ class Evaluation {
     const stepMs = subquery.stepMs ?? this.#defaultStepMs;
     const endMs = shiftedMs(subquery, timeMs, this.#times);
     const startMs = endMs - subquery.rangeMs;
-    // Steps are multiples of the step since 1970, whenever the query runs.
+    // The times are multiples of the step since 1970, so they do not depend on when the query runs.
     const firstMs = (Math.floor(startMs / stepMs) + 1) * stepMs;
     if (subquery.rangeMs / stepMs > maxPoints)
       throw userError("bad-query", `a subquery of more than ${maxPoints} steps`, { hint: "use a greater step" });

@@ -4,7 +4,7 @@ export interface Signature {
   readonly args: readonly ValueType[];
   /** The number of trailing arguments that may be omitted. */
   readonly optional: number;
-  /** Whether the last argument may occur any number of times, including never. */
+  /** Whether the last argument may occur any number of times, including zero. */
   readonly variadic: boolean;
   readonly result: ValueType;
 }

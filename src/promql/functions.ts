@@ -74,7 +74,7 @@ const functions: ReadonlyMap<string, VectorFunction> = new Map<string, VectorFun
   [
     "quantile_over_time",
     (call, context) => {
-      // Once, not for each window: the scalar may itself be such a function.
+      // Evaluated once and not for each window, because the scalar may itself contain such a function.
       const share = context.scalar(argument(call, 0));
       return overWindows(context, argument(call, 1), ({ points }) =>
         quantile(
@@ -142,7 +142,7 @@ function isEmpty(windows: Iterable<RangeWindow>): boolean {
   return true;
 }
 
-/** If nothing was found: one sample with the labels that the selector requires by `=`. */
+/** One sample with the labels that the selector requires with `=`, if nothing was found. */
 function absent(call: Call, isAbsent: boolean): Sample[] {
   if (!isAbsent) return [];
   const [target] = call.args;
@@ -167,7 +167,7 @@ function clamp(call: Call, context: CallContext, least: number, most: number): S
 
 function round(call: Call, context: CallContext): Sample[] {
   const to = call.args.length > 1 ? context.scalar(argument(call, 1)) : 1;
-  // Multiply by the inverse, because 0.1 would turn 2.3 into 2.3000000000000003.
+  // Multiply by the inverse, because a division by 0.1 would turn 2.3 into 2.3000000000000003.
   const inverse = 1 / to;
   return context
     .vector(argument(call, 0))

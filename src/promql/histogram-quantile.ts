@@ -9,7 +9,10 @@ interface Bucket {
 
 const withoutBound = remembered((labels) => without(labels, new Set(["le", metricName])));
 
-/** One quantile for each histogram, from its bucket counts by `le`. Skips samples without that label. */
+/**
+ * One quantile for each histogram. It is computed from the counts of the buckets, whose bounds are in the label `le`.
+ * Skips samples without that label.
+ */
 export function histogramQuantile(rank: number, samples: readonly Sample[]): Sample[] {
   const histograms = new Map<string, { readonly labels: Labels; readonly buckets: Bucket[] }>();
   for (const sample of samples) {
@@ -25,8 +28,9 @@ export function histogramQuantile(rank: number, samples: readonly Sample[]): Sam
 }
 
 /**
- * Assumes that values are spread evenly within a bucket. The first bucket begins at zero if its bound is positive. The
- * last, open bucket returns its lower bound. NaN without an open bucket or without observations.
+ * Assumes that values are spread evenly within a bucket. The first bucket begins at zero if its bound is positive. If
+ * the quantile lies in the last, open bucket, the result is the lower bound of that bucket. NaN if there is no open
+ * bucket or no observation.
  */
 function quantileOf(rank: number, found: readonly Bucket[]): number {
   if (Number.isNaN(rank)) return NaN;

@@ -1,6 +1,6 @@
 /**
- * The labels of one series, sorted by name, with the metric's name under `__name__`. No value is empty, because that
- * equals an absent label.
+ * The labels of one series, sorted by name, with the metric's name under `__name__`. No value is empty, because an
+ * empty value means the same as an absent label.
  */
 export type Labels = ReadonlyMap<string, string>;
 
@@ -16,7 +16,7 @@ export function labelsOf(entries: Iterable<readonly [string, string]>): Labels {
 
 export const noLabels: Labels = new Map();
 
-/** A text that is equal for equal labels. */
+/** A text that is the same for equal labels. */
 export function labelsKey(labels: Labels): string {
   let key = keys.get(labels);
   if (key === undefined) {
@@ -32,7 +32,7 @@ export function labelsObject(labels: Labels): Record<string, string> {
   return Object.fromEntries(labels);
 }
 
-/** Formats a series like Prometheus: `name{label="value",…}`. */
+/** Formats a series as Prometheus does: `name{label="value",…}`. */
 export function labelsText(labels: Labels): string {
   const name = labels.get(metricName) ?? "";
   const others = [...labels]

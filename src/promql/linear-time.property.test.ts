@@ -3,12 +3,12 @@ import { test } from "node:test";
 import { suspicion } from "../base/testing/index.ts";
 import { parseQuery } from "./index.ts";
 
-/** Just below the bound of a query, 100,000 characters. */
+/** A size just below the limit for a query, which is 100,000 characters. */
 const size = 96_000;
 
 const repeated = (piece: string, size_: number): string => piece.repeat(Math.ceil(size_ / piece.length));
 
-/** Texts that repeat one piece. Half of them are no valid queries. */
+/** Texts that repeat one piece. Half of them are not valid queries. */
 const growths: Readonly<Record<string, (size: number) => string>> = {
   ...Object.fromEntries(
     [
@@ -69,7 +69,7 @@ for (const [name, make] of Object.entries(growths))
     assert.equal(suspicion(read, make, size), undefined);
   });
 
-/** The shortest processor time of some runs, in milliseconds. */
+/** The shortest CPU time of several runs, in milliseconds. */
 function workMs(text: string): number {
   const runs = Array.from({ length: 3 }, () => {
     const before = process.cpuUsage();

@@ -12,7 +12,7 @@ export interface Matcher {
   readonly matches: (value: string) => boolean;
 }
 
-/** Throws a user error if the value of `=~` or `!~` is no valid RE2 expression, or too large for the request. */
+/** Throws a user error if the value of `=~` or `!~` is not a valid RE2 expression, or is too large for the request. */
 export function createMatcher(
   name: string,
   operator: MatchOperator,
@@ -22,7 +22,10 @@ export function createMatcher(
   return { name, operator, value, matches: predicateOf(operator, value, regexes) };
 }
 
-/** The matcher with a call before each match. It may throw, because a store tries many thousands of matches. */
+/**
+ * The matcher with a call of `checkpoint` before each match. The call may throw to end the query, because a store tries
+ * many thousands of matches.
+ */
 export function checkedMatcher(matcher: Matcher, checkpoint: () => void): Matcher {
   return {
     ...matcher,
@@ -49,12 +52,12 @@ function predicateOf(operator: MatchOperator, value: string, regexes: RequestReg
 }
 
 /**
- * The product of an expression's size and a text's length, to which the time of a match is proportional: about half a
- * second.
+ * The maximum product of an expression's size and a text's length. The time of a match is proportional to it, so this
+ * means about half a second.
  */
 const maxMatchWork = 20_000_000;
 
-/** Throws a user error if the match would take so long that nothing could end the query in time. */
+/** Throws a user error if the match would take too long, because nothing could end the query during it. */
 export function boundMatch(compiled: Re2.RE2JS, text: string): void {
   if (compiled.programSize() * text.length > maxMatchWork)
     throw userError("query-too-large", `a text of ${text.length} characters is too long for a regular expression`, {
@@ -67,7 +70,7 @@ const maxRemembered = 10_000;
 
 /**
  * The regular expressions of one request. Each distinct one is compiled once, because a dashboard writes the same
- * expression into many selectors. The instructions that they add by repetitions are bounded together.
+ * expression into many selectors. The total number of instructions that their repetitions add is bounded.
  */
 export class RequestRegexes {
   readonly #predicates = new Map<string, (value: string) => boolean>();
@@ -96,17 +99,18 @@ function remembering(compiled: Re2.RE2JS): (value: string) => boolean {
 }
 
 /**
- * The instructions of an expression beyond one for each of its characters. Only repetitions such as `{1000}` add any.
- * The characters themselves are bounded with the text of the request: a list of a thousand pods is ordinary.
+ * The number of instructions that an expression has in addition to one for each of its characters. Only repetitions
+ * such as `{1000}` add any. The characters themselves are bounded together with the text of the request, because a list
+ * of a thousand pods is ordinary.
  */
 function repeatedSize(expression: string): number {
   return Math.max(0, regexSize(expression) - expression.length);
 }
 
-/** The characters of a refused expression that its error shows. */
+/** The maximum number of characters that an error shows of a refused expression. */
 const maxShown = 60;
 
-/** Compiles an RE2 expression like Prometheus: anchored at both ends, with a dot that matches line breaks. */
+/** Compiles an RE2 expression as Prometheus does. It is anchored at both ends, and its dot matches line breaks. */
 export function compileWhole(expression: string, allowedRepetition = maxRegexSize): Re2.RE2JS {
   const repeated = repeatedSize(expression);
   if (repeated > allowedRepetition) {

@@ -11,20 +11,20 @@ import type { BinaryOperator, Expression, Matching, Selector, TimeShift } from "
 /** The maximum length of a query. Longer queries are refused. */
 export const maxQueryCharacters = 100_000;
 /**
- * The characters after an error that are read to describe it. The tolerant parser tries many ways to go on after an
- * error, each time it meets one, so it must not read a long query that is refused anyway.
+ * The number of characters after an error that are read to describe it. At each error, the tolerant parser tries many
+ * ways to continue, so it must not read a long query that is refused anyway.
  */
 const describedCharacters = 200;
 const strictParser = parser.configure({ strict: true });
-/** More deeply nested queries are refused, because evaluation recurses. */
+/** The maximum depth of a query. Deeper ones are refused, because evaluation recurses. */
 const maxDepth = 200;
 const tooDeep = `the query is nested more than ${maxDepth} levels deep, and each operator of a chain such as a + b + c is one level; aggregate the terms, as in sum(a), or group them by parentheses`;
 /** The grammar's nodes that nest expressions. */
 const nestingNode = /Expr$|^(?:FunctionCall|MatrixSelector)$/;
 
 /**
- * Parses a query by Prometheus' own grammar. Throws a user error with the position if it is invalid. The queries of one
- * request share the bound of their regular expressions.
+ * Parses a query with Prometheus' own grammar. Throws a user error with the position if the query is invalid. The
+ * queries of one request share the limit for regular expressions.
  */
 export function parseQuery(text: string, regexes = new RequestRegexes()): Expression {
   if (text.length > maxQueryCharacters)
@@ -37,7 +37,7 @@ export function parseQuery(text: string, regexes = new RequestRegexes()): Expres
   return reader.expression(top, 0);
 }
 
-/** Throws the user error of the first thing that the grammar does not expect. */
+/** Throws a user error for the first text that the grammar does not expect. */
 function parseStrictly(text: string, reader: QueryReader): Tree {
   let failedAt: number;
   try {
@@ -48,7 +48,7 @@ function parseStrictly(text: string, reader: QueryReader): Tree {
     failedAt = Number(position);
   }
   const tree = parser.parse(text.slice(0, failedAt + describedCharacters));
-  // The parser gives up a long chain or a deep nesting at any place, as if there were an error.
+  // The parser may stop anywhere in a long chain or a deep nesting, as if there were an error.
   let depth = 0;
   let unexpected: Error | undefined;
   tree.iterate({
@@ -92,7 +92,7 @@ class QueryReader {
     );
   }
 
-  /** The error for something that the grammar does not expect. A parenthesis after a name means an unknown function. */
+  /** The error for a text that the grammar does not expect. A parenthesis after a name means an unknown function. */
   unexpected(from: number, to: number): Error {
     const [, name] = /([a-zA-Z_]\w*)\s*$/.exec(this.#text.slice(0, from)) ?? [];
     const isCall = name !== undefined && this.#text.slice(from).trimStart().startsWith("(");

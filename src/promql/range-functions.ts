@@ -2,22 +2,27 @@ import type { RangeWindow } from "./range-window.ts";
 import { quantile, regression, spread } from "./statistics.ts";
 import type { Point } from "./values.ts";
 
-/** The result of a window, or undefined if the series has none. */
+/** The result of a window. Undefined if the series has no result. */
 export type RangeFunction = (window: RangeWindow) => number | undefined;
 
-/** How to compute a rate from the samples of a window: as a counter, and per second. */
+/**
+ * How to compute a rate from the samples of a window: whether they are those of a counter, and whether the result is
+ * per second.
+ */
 interface RateForm {
   readonly counter: boolean;
   readonly perSecond: boolean;
 }
 
-/** Samples at most this many average intervals from the window's edge count as reaching it. */
+/**
+ * If the samples begin or end at most this many average intervals from the window's edge, they count as reaching it.
+ */
 const edgeDistances = 1.1;
 
 /**
  * Extrapolates the change over the samples to the whole window. The change continues up to an edge that is about one
- * interval away. A series that begins or ends within the window is extended by half an interval, and a counter never
- * below zero.
+ * interval away. A series that begins or ends within the window is extended by half an interval. A counter is never
+ * extended below zero.
  */
 function extrapolated({ points, startMs, endMs }: RangeWindow, { counter, perSecond }: RateForm): number | undefined {
   const [first] = points;
@@ -83,7 +88,7 @@ function changesWhere(changed: (previous: number, value: number) => boolean): Ra
   };
 }
 
-/** The point that no other beats. The last one if several are equal. */
+/** The point that no other point beats. If several are equal, it is the last of these. */
 function extreme(points: readonly Point[], beats: (value: number, best: number) => boolean): Point | undefined {
   return points.reduce<Point | undefined>(
     (best, point) => (best === undefined || Number.isNaN(best.value) || beats(point.value, best.value) ? point : best),

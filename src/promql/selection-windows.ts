@@ -1,6 +1,6 @@
 import type { Expression, Selector, TimeShift } from "./syntax.ts";
 
-/** The time range of a whole query. Both are equal for an instant query. */
+/** The time range of a whole query. For an instant query, both times are equal. */
 export interface QueryTimes {
   readonly startMs: number;
   readonly endMs: number;
@@ -17,7 +17,7 @@ export function shiftedMs({ offsetMs, at }: TimeShift, timeMs: number, { startMs
   return base - offsetMs;
 }
 
-/** The range (from, to] from which each selector of a query needs samples, at any step. */
+/** For each selector of a query, the range (from, to] from which its steps need samples. */
 export function selectionWindows(
   expression: Expression,
   times: QueryTimes,

@@ -1,4 +1,7 @@
-/** Holt's linear method: the last smoothed value, with the trend of all. Undefined for fewer than two values. */
+/**
+ * Holt's linear method. Returns the last smoothed value, which includes the trend of all values. Undefined for fewer
+ * than two values.
+ */
 export function doubleExponentialSmoothing(
   values: readonly number[],
   smoothing: number,

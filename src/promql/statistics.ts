@@ -1,4 +1,7 @@
-/** A quantile of values, interpolated between its two neighbours. Infinite for a rank outside 0 to 1. */
+/**
+ * A quantile of values, interpolated between its two neighbours. The result is infinite if the rank is not between 0
+ * and 1.
+ */
 export function quantile(rank: number, values: readonly number[]): number {
   if (values.length === 0 || Number.isNaN(rank)) return NaN;
   if (rank < 0) return -Infinity;
@@ -23,7 +26,7 @@ export function regression(
   originMs: number,
 ): { readonly slope: number; readonly intercept: number } {
   const first = points[0]?.value ?? NaN;
-  // A constant has slope 0, which rounding in the sums would change.
+  // If all values are equal, the slope is 0. Rounding in the sums would change that.
   if (points.every(({ value }) => value === first)) return { slope: 0, intercept: first };
   let sumX = 0;
   let sumY = 0;

@@ -22,7 +22,7 @@ export interface StringLiteral {
   readonly value: string;
 }
 
-/** The time of a lookup: `offsetMs` before the evaluation time or before a fixed time. */
+/** The time of a lookup. It is `offsetMs` before the evaluation time, or before the fixed time `at`. */
 export interface TimeShift {
   readonly offsetMs: number;
   /** Milliseconds since 1970. `start` and `end` refer to the whole query. */
@@ -60,15 +60,15 @@ export interface Aggregation {
   readonly parameter: Expression | undefined;
   readonly expression: Expression;
   readonly grouping: ReadonlySet<string>;
-  /** `without`: all labels except those of `grouping`. */
+  /** Whether the aggregation keeps all labels except those in `grouping` (`without`). */
   readonly without: boolean;
 }
 
 export interface Matching {
-  /** Matches `on` these labels, or `ignoring` them. */
+  /** Whether series match `on` these labels. Otherwise, they match `ignoring` them. */
   readonly on: boolean;
   readonly labels: ReadonlySet<string>;
-  /** The side on which several series may match one of the other side. */
+  /** The side on which several series may match one series of the other side. */
   readonly many: "left" | "right" | undefined;
   /** Labels that the many side copies from the other side. */
   readonly include: readonly string[];
@@ -79,7 +79,7 @@ export interface Binary {
   readonly operator: BinaryOperator;
   readonly left: Expression;
   readonly right: Expression;
-  /** The comparison returns 0 or 1 instead of filtering. */
+  /** Whether the comparison returns 0 or 1 instead of filtering. */
   readonly bool: boolean;
   readonly matching: Matching;
 }

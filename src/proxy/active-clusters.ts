@@ -27,7 +27,9 @@ interface LeavingCluster extends ActiveCluster {
   readonly sinceMs: number;
 }
 
-/** Routes and listeners that lead to a removed cluster keep it for this long. Their successors may wait meanwhile. */
+/**
+ * A removed cluster stays for this long while routes or listeners still name it. Their successors may wait meanwhile.
+ */
 const namedLimitMs = 15_000;
 
 export interface ActiveClustersOptions {
@@ -172,7 +174,7 @@ export class ActiveClusters {
     return this.#leaving.size > 0;
   }
 
-  /** Ends the removed clusters, except, for a while, those to which routes and listeners in force lead. */
+  /** Ends the removed clusters. Those that routes and listeners in force still name stay for a while. */
   endLeaving(reachable: ReachableClusters): void {
     const nowMs = this.#options.clock.steadyMs();
     for (const [name, active] of this.#leaving) {
@@ -183,8 +185,8 @@ export class ActiveClusters {
   }
 
   /**
-   * The caller for filters that are compiled now. Clusters that are removed already do not exist for them, although
-   * connections of removed listeners or chains may still use those.
+   * The caller for filters that are compiled now. These filters cannot call a cluster that is already removed, although
+   * connections of removed listeners or chains may still use it.
    */
   callerOfNow(callCluster: CallCluster): CallCluster {
     if (this.#leaving.size === 0) return callCluster;
@@ -196,7 +198,7 @@ export class ActiveClusters {
     };
   }
 
-  /** Sets the endpoints of the clusters that request them under this name. If undefined, there are none. */
+  /** Sets the endpoints of the clusters that request them under this name. Undefined means no endpoints. */
   assign(serviceName: string, assignment: ClusterLoadAssignment | undefined): void {
     for (const { spec, cluster } of this.#clusters.values()) {
       if (spec.discovery.kind !== "eds" || spec.discovery.serviceName !== serviceName || spec.unusable !== undefined)

@@ -73,7 +73,7 @@ export class AppliedConfig {
   readonly #notes: ConfigNotes;
   readonly #activeClusters: ActiveClusters;
   readonly #tables: RouteTables;
-  /** Names of tables and of received routes that no listener uses any more. */
+  /** Names of tables and of received routes that listeners no longer use. */
   #unrequested = new Set<string>();
   // The resources as received, by type and name.
   readonly listeners = new Map<string, AppliedResource<typeof ListenerSchema>>();
@@ -304,8 +304,9 @@ export class AppliedConfig {
   }
 
   /**
-   * Requests on connections of a removed listener or chain still name clusters that were removed along with it. So do
-   * routes and listeners whose successors wait, or have not arrived: after a reconnect, clusters come first.
+   * Requests on connections of a removed listener or chain still name clusters that were removed along with it. Routes
+   * and listeners still name them too, while their new versions wait or have not arrived: after a reconnect, clusters
+   * come first.
    */
   #forgetClusters(): void {
     if (this.#activeClusters.hasLeaving && this.#listenerSet?.needsRemoved !== true)
@@ -317,7 +318,7 @@ export class AppliedConfig {
       this.#activeClusters.assign(name, message),
     );
     // As in Envoy, a removal ends the wait for the first endpoints and nothing else: endpoints are removed before the
-    // clusters and routes that still lead to them. A service without endpoints has an empty assignment.
+    // clusters and routes that still refer to them. A service without endpoints has an empty assignment.
     for (const name of update.removed) if (!this.endpoints.has(name)) this.#activeClusters.assign(name, undefined);
     this.#tables.finishWarming();
     return troubles;

@@ -60,7 +60,7 @@ class QuietDataPath implements Disposable {
     });
   }
 
-  /** Gives it a listener with this TLS, and everything that the listener needs besides secrets. */
+  /** Gives it a listener with this TLS, and everything that the listener needs except secrets. */
   async serve(transportSocket: JsonValue): Promise<void> {
     const port = await freePort();
     const listener = httpListener(port, "web") as { readonly filterChains: readonly JsonObject[] } & JsonObject;

@@ -58,8 +58,8 @@ export interface DataPathOptions {
 }
 
 /**
- * A waypoint that is removed learns of it at the same time as the ztunnels, and some ztunnels learn of it later. Until
- * then they send new connections here.
+ * A removed waypoint learns of its removal at about the same time as the ztunnels. Some ztunnels learn of it later, and
+ * until then they send new connections here.
  */
 const waypointLingerMs = 2000;
 const sweepMs = 1000;
@@ -69,8 +69,8 @@ const tunnelEndStepMs = 10;
 /** How long the last spans and logs may take to reach their collector. */
 const exportsEndMs = 2000;
 /**
- * Packets with this mark pass the redirect of the pod's connections. Mode TPROXY needs another mark, because 1337 then
- * keeps packets in the pod, whatever their destination is.
+ * Packets with this mark pass the redirect of the pod's connections. The mode TPROXY needs another mark, because there
+ * the mark 1337 keeps packets in the pod, whatever their destination is.
  */
 export function redirectMark({ metadata }: Pick<ProxySettings, "metadata">): number {
   return metadata["INTERCEPTION_MODE"] === "TPROXY" ? 1338 : 1337;

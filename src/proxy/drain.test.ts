@@ -77,7 +77,7 @@ test("a draining proxy keeps listening when connections arrived while it waited 
   let nowMs = 0;
   let acceptedMs = 0;
   let accepted = 0;
-  // This connection waits in the kernel when the proxy first sees that nobody came for two seconds.
+  // This connection already waits in the kernel when the proxy first notices two seconds without a connection.
   const acceptNext = (): void => {
     if (accepted === 0 && nowMs >= quietEnoughMs)
       setImmediate(() => {

@@ -10,26 +10,26 @@ export interface DrainOptions {
   /** Outbound traffic is served until the end, because the application may need it as long as it runs. */
   readonly inboundOnly: boolean;
   /**
-   * The application has ended, so no further connection can come in or go out. The drain ends with the last open
-   * connection.
+   * Whether the application has ended, so that no further connection can come in or go out. The drain then ends with
+   * the last open connection.
    */
   readonly applicationEnded: boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** How long no connection must have arrived before we assume that clients have learned that we leave. */
+/** After this time without a new connection, the proxy assumes that all clients know that it leaves. */
 const quietMs = 2000;
 const stepMs = 100;
 
 /**
- * Ends without losing a request. Responses say `connection: close` while listening continues, until no new connections
- * arrive. Then connections are closed when they have been idle for a while, and the drain ends with the last one. A
- * forced shutdown closes everything. When the application has ended, listening stops at once, so that a client is
- * refused and tries another endpoint.
+ * Ends the proxy without losing a request. At first it continues to listen, and its responses say `connection: close`.
+ * When no new connections arrive, it closes each connection that has been idle for a while, and the drain ends with the
+ * last one. A forced shutdown closes everything. When the application has ended, listening stops at once, so that a
+ * client is refused and tries another endpoint.
  *
- * A proxy without listeners belongs to a deleted Gateway, so no connection can arrive. Its open connections are limited
- * by the time for connections of removed listeners.
+ * A proxy without listeners belongs to a deleted Gateway, so no connection can arrive. Its open connections may last as
+ * long as those of a removed listener.
  */
 export async function drain(options: DrainOptions): Promise<void> {
   const { serving, shutdown, clock, log, applicationEnded } = options;

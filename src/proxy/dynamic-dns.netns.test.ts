@@ -193,7 +193,7 @@ const get = async (host: string, port = 80) => {
   return [status, body];
 };
 
-/** `upstream_rq_total` of the clusters for unknown destinations, as Envoy's admin port has it. */
+/** `upstream_rq_total` of the clusters for unknown destinations, as Envoy's admin port reports it. */
 async function requests(): Promise<readonly [byName: number, passed: number]> {
   const count = async (name: string): Promise<number> => {
     const { body } = await fetchOnce(sidecar.ports.admin, `/stats?filter=^cluster\\.${name}`);
@@ -218,7 +218,7 @@ test("a request to an unknown host is resolved and reached by name, whatever add
   const [byName, passed] = await requests();
   assert.deepEqual(await get("unknown.test"), [200, "by name"]);
   assert.equal(headers["host"], "unknown.test");
-  // The port of the host counts, and not the port of the connection.
+  // The port in the host header counts, not the port of the connection.
   assert.deepEqual(await get("unknown.test", 8123), [200, "by name"]);
   assert.deepEqual(queries, ["unknown.test"]);
   assert.deepEqual(await get("nowhere.test"), [503, "DNS resolution failure"]);

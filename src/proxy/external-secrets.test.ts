@@ -33,7 +33,7 @@ const http = connectionManager({
   httpFilters: [router],
 });
 
-/** The provider's cluster speaks HTTP/2, as one of a port for gRPC does. */
+/** The provider's cluster speaks HTTP/2, as a cluster for a gRPC port does. */
 const certsCluster = (connectTimeout = "10s"): JsonValue => ({
   ...(outboundCluster(certs, "certs", "") as JsonObject),
   connectTimeout,

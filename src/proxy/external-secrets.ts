@@ -27,7 +27,7 @@ const streamSecrets = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSec
 /** The gRPC code for a resource that cannot be used. */
 const invalidArgument = 3;
 const maxMessageBytes = 1_048_576;
-/** Each secret has a stream, as in Envoy: some services serve one secret on a stream only. */
+/** Each secret has its own stream, as in Envoy, because some services serve only one secret on a stream. */
 const maxSecrets = 1000;
 const retry = { initialMs: 100, maxMs: 10_000 } as const;
 
@@ -82,7 +82,8 @@ export class ExternalSecrets {
   }
 
   /**
-   * Must be called once a second. The stream of a replaced cluster would keep a connection by its old configuration.
+   * Must be called once a second. Moves streams off replaced clusters: such a stream would keep a connection with the
+   * old configuration.
    */
   sweep(): void {
     for (const { stream } of this.#followed.values())
@@ -189,8 +190,7 @@ export class ExternalSecrets {
     const { ref, ended } = followed;
     if (ended.signal.aborted) return;
     this.#options.store.fail(ref, fault);
-    // At the start, a cluster's endpoints come after the cluster. A provider that restarts is back with the next
-    // attempt.
+    // At the start, a cluster's endpoints arrive after the cluster. A provider that restarts answers the next attempt.
     if (attempt === 0) return;
     if (followed.fault !== fault)
       this.#options.log.warn("an SDS provider cannot be asked for a secret", {

@@ -154,7 +154,7 @@ test("a gateway chooses certificates from secrets by server name, verifies clien
     code: "ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN",
   });
 
-  // Over HTTP/2, on a connection that outlives the certificate.
+  // An HTTP/2 connection that outlives the certificate.
   const session = connectHttp2(`https://127.0.0.1:${port}`, { servername: "shop.test", rejectUnauthorized: false });
   opened.defer(() => session.destroy());
   const status = async (): Promise<unknown> => {

@@ -22,8 +22,8 @@ const type = (name: string): JsonObject => ({
 });
 
 /**
- * A DestinationRule's own TLS in Istio's form for endpoints that accept HBONE: inside the socket that leads to the
- * tunnel.
+ * A DestinationRule's own TLS, in the form that Istio uses for endpoints that accept HBONE: inside the socket that
+ * enters the tunnel.
  */
 const tls = {
   name: "envoy.transport_sockets.tls",

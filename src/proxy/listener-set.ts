@@ -15,7 +15,7 @@ export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | 
   readonly chains: Omit<ListenerRuntime["chains"], "enter">;
   /** Connections of a listener or chain that is gone are closed after this time. */
   readonly leavingLimitMs: number;
-  /** What the first listeners wait for besides their own resources. */
+  /** What the first listeners wait for in addition to their own resources. */
   readonly startNeeds: () => readonly string[];
   /** Called when a listener no longer needs the resources of its previous specification. */
   readonly replaced: () => void;
@@ -54,7 +54,7 @@ export class ListenerSet {
   #destinations = new Map<string, ActiveListener>();
   /** Removed listeners, until their last connection has ended. */
   readonly #leaving = new Map<ActiveListener, Removal>();
-  /** The listeners that wait, by name. Meanwhile a listener that serves already continues unchanged. */
+  /** The listeners that wait, by name. Meanwhile a listener that already serves continues unchanged. */
   readonly #waiting = new Map<string, Waiting>();
   /** Whether the first listeners serve. They begin together, because some hand connections to others. */
   #started = false;
@@ -149,8 +149,8 @@ export class ListenerSet {
   }
 
   /**
-   * Takes a listener's configuration, which comes into force by {@link proceed}. Resolves when its addresses are
-   * reserved. Rejects if an address cannot be reserved, and retries in the background.
+   * Takes a listener's configuration. {@link proceed} puts it in force. Resolves when its addresses are reserved.
+   * Rejects if an address cannot be reserved, and retries in the background.
    */
   async set(spec: ListenerSpec): Promise<void> {
     this.#makeRoomFor(spec);
@@ -194,7 +194,7 @@ export class ListenerSet {
     this.#waiting.delete(name);
   }
 
-  /** Puts configuration in force whose resources have arrived. Must be called when some may have arrived. */
+  /** Puts configurations in force whose resources have arrived. Must be called when some may have arrived. */
   proceed(): void {
     if (this.#waiting.size === 0) return;
     const ready = [...this.#waiting.values()].filter(
@@ -379,7 +379,7 @@ function discoveriesOf(chains: readonly ChainSpec[]): Discovery[] {
   );
 }
 
-/** A filter's configuration has a time limit of its own, or none. */
+/** Whether the listener waits for a filter's configuration. That wait has its own time limit, or none. */
 function awaitsFilter(spec: ListenerSpec): boolean {
   return discoveriesOf(chainsOf(spec)).some(({ awaited }) => awaited);
 }

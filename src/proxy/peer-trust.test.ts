@@ -127,7 +127,7 @@ test("with PROXY_CONFIG_XDS_AGENT, a proxy trusts authorities as soon as the con
   assert.match((await tell(["nonsense"])) ?? "", /root 0 of the trust bundle is not a certificate in PEM/);
   assert.equal(await tell([mesh.rootPem, other.roots]), undefined);
   assert.deepEqual([await enter(inPort, client), await leave()], ["200", 200]);
-  // A root that may not sign for the domain that it uses is refused in both directions, on new connections.
+  // A root that signs for a domain that it may not use is refused in both directions, on new connections.
   backendServer.closeAllConnections();
   assert.equal(await tell([mesh.rootPem, other.roots], "foreign.example"), undefined);
   assert.deepEqual([await enter(inPort, client), await leave()], ["refused", 503]);
@@ -146,7 +146,7 @@ test("a name of another kind than a URI proves nothing if the root may only sign
   });
   const { ads } = proxy;
   const port = await freePort();
-  // A DestinationRule expects the server of a name of the mesh. The foreign authority signs that name too.
+  // A DestinationRule expects a server with a name of the mesh. The foreign authority signs that name too.
   const issued = await other.issue({ spiffe: "spiffe://foreign.example/ns/x/sa/y", dns: "pay.shop.svc.cluster.local" });
   const backend = await securedBackend(issued);
   const [backendServer = assert.fail("no server was started")] = servers.slice(-1);

@@ -64,7 +64,7 @@ export interface ProxySettings {
    * certificates.
    */
   readonly requestsTrustBundle: boolean;
-  /** The pod's DNS queries are redirected to us. */
+  /** Whether the pod's DNS queries are redirected to this proxy. */
   readonly capturesDns: boolean;
   /** METRICS_LOCALHOST_ACCESS_ONLY: only clients in the pod get metrics. */
   readonly metricsInPodOnly: boolean;
@@ -81,7 +81,7 @@ export interface ProxySettings {
      * port.
      */
     readonly secureStats: number;
-    /** ENVOY_SECURE_MERGED_METRICS_PORT: the same, with the application's metrics. */
+    /** ENVOY_SECURE_MERGED_METRICS_PORT: the same, including the application's metrics. */
     readonly secureMergedStats: number;
     readonly readiness: number;
     readonly dns: number;
@@ -109,7 +109,10 @@ function certificateOutput(env: Environment): CertificateOutput | undefined {
   return folder === "" ? undefined : { folder, inPod: env["KUBERNETES_SERVICE_HOST"] !== undefined };
 }
 
-/** A proxy that waited for a certificate of the CA instead would never become ready, and no log would say why. */
+/**
+ * Refuses settings that mount certificates from files. A proxy that waited for the CA's certificate instead would never
+ * become ready, and no log would say why.
+ */
 function refuseMountedCertificates(env: Environment): void {
   if (envString(env, "FILE_MOUNTED_CERTS", "false") !== "false")
     throw userError(
@@ -161,7 +164,8 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     logLevel: logLevelOf(env, args),
     meshRevocationsFile: envBoolean(env, "PILOT_ENABLE_CA_CRL", true) ? meshRevocations : undefined,
     requestsTrustBundle: envBoolean(env, "PROXY_CONFIG_XDS_AGENT", false),
-    // Only in a sidecar's pod do rules lead queries to the proxy. In a gateway's pod a ztunnel may have the port.
+    // Only a sidecar's pod has rules that redirect queries to the proxy. In a gateway's pod, a ztunnel may have the
+    // port.
     capturesDns: roleOf(args) === "sidecar" && envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
     metricsInPodOnly: envBoolean(env, "METRICS_LOCALHOST_ACCESS_ONLY", false),
     concurrency: concurrencyOf(args, proxyConfig, sources.annotationsFile),
@@ -341,7 +345,7 @@ function nodeMetadata(
     ISTIO_VERSION: settings.version,
     // An extension of Serin: virtual hosts come separately from their route configuration.
     VIRTUAL_HOST_DISCOVERY: "true",
-    // An extension of Serin too: older proxies of ours refuse filters whose configuration comes separately.
+    // Another extension of Serin: its older proxies refuse filters whose configuration comes separately.
     EXTENSION_CONFIG_DISCOVERY: "true",
     PILOT_SAN: ["istiod.istio-system.svc"],
     ENVOY_PROMETHEUS_PORT: ports.envoyStats,
@@ -362,8 +366,8 @@ function jsonOf(name: string, text: string): unknown {
 }
 
 /**
- * How long a terminating proxy keeps its listeners at least. As in upstream, EXIT_ON_ZERO_ACTIVE_CONNECTIONS replaces
- * the mesh's time by its own minimum.
+ * How long a terminating proxy keeps its listeners at least. As in upstream Istio, EXIT_ON_ZERO_ACTIVE_CONNECTIONS
+ * replaces the mesh's time with its own minimum.
  */
 function drainMsOf(env: Environment, proxyConfig: Readonly<Record<string, unknown>>): number {
   if (envString(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "false") === "true")

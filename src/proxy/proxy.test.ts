@@ -341,7 +341,7 @@ test("an endpoint behind a tunnel is reached by HBONE with the gateway's identit
   ads.push(typeUrls.listener, { [`listener_${port}`]: httpListener(port, "http.80") });
   ads.push(typeUrls.route, { "http.80": weightedRoute("http.80", { a: 1 }) });
   await mesh.ready();
-  // On one connection: each worker has tunnels of its own.
+  // All requests use one connection, because each worker has tunnels of its own.
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const get = async (): Promise<string> => (await fetchOnce(port, "/", { agent })).body;
   for (let index = 0; index < 3; index += 1) assert.equal(await get(), "through the tunnel");

@@ -58,15 +58,15 @@ export interface ProxyOptions {
   readonly random: Random;
   /** Where the pod's preStop hook leaves a file, see {@link followPodEnd}. If absent, the hook sends a request. */
   readonly podEndFolder?: string;
-  /** Ends this process like a signal. */
+  /** Ends this process as a signal would. */
   readonly quit: () => void;
   /** Creates the part that serves requests. If absent, a {@link DataPath} in this thread. */
   readonly serve?: (options: DataPathOptions) => Serving;
 }
 
 /**
- * One L7 proxy process: its configuration comes by xDS, its identity from the CA, and requests pass from listeners to
- * endpoints.
+ * One L7 proxy process: its configuration comes from an xDS server, its identity from the CA, and requests pass from
+ * listeners to endpoints.
  */
 export class Proxy {
   readonly #options: ProxyOptions;
@@ -328,14 +328,15 @@ export class Proxy {
     const pending = await this.#pending();
     if (pending.length > 0) return { status: 503, body: `not ready, pending: ${pending.join(", ")}\n` };
     if (!this.#wasReady) {
-      // Once ready, only leaving makes us unready: a control plane that is away must not take gateways out of service.
+      // Once ready, the proxy becomes unready only when it leaves. A control plane that is away must not take gateways
+      // out of service.
       this.#wasReady = true;
       this.#options.log.info("ready", { listeners: (await this.#serving.status()).listeners });
     }
     return { status: 200, body: "ready\n" };
   }
 
-  /** Readiness waits for this, because without its certificate every handshake of a peer would fail. */
+  /** What readiness waits for. Without the proxy's certificate, for example, every handshake of a peer would fail. */
   async #pending(): Promise<readonly string[]> {
     if (this.#wasReady) return [];
     const own = this.#certificates.peek(this.#identity) === undefined ? ["the workload's certificate"] : [];

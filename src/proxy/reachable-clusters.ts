@@ -1,13 +1,13 @@
 import type { ChainSpec } from "./listener/listener-spec.ts";
 import type { RouteTable } from "./routing/route-table.ts";
 
-/** The clusters that configuration in force leads to. */
+/** The clusters that the configuration in force can send requests to. */
 export type ReachableClusters = Pick<ReadonlySet<string>, "has">;
 
 /**
- * The clusters to which these route tables and chains lead, copies of requests included. If a header chooses the
- * cluster, every cluster counts, because other configuration may write the header. A server name comes from the client,
- * and no later configuration changes it, so it does not count.
+ * The clusters to which these route tables and chains can send requests, including mirrored ones. If a header chooses
+ * the cluster, every cluster counts, because other configuration may write the header. A server name comes from the
+ * client, and no later configuration changes it, so it does not count.
  */
 export function reachableClusters(tables: Iterable<RouteTable>, chains: Iterable<ChainSpec>): ReachableClusters {
   const names = new Set<string>();

@@ -9,7 +9,7 @@ import { httpListener, weightedRoute } from "./testing/ads-server.ts";
 import { fetchOnce } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
-/** Takes each update after a while, as workers do that have just started. */
+/** Applies each update only after a while, as workers do that have just started. */
 class SlowPath extends DataPath {
   override subscriptions(): ReturnType<DataPath["subscriptions"]> {
     return super.subscriptions().map((subscription) => ({

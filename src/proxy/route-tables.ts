@@ -1,7 +1,7 @@
 import type { Clock, Logger } from "../base/index.ts";
 import type { RouteTable } from "./routing/route-table.ts";
 
-/** How long a table waits at most for the endpoints of its clusters. */
+/** The maximum time for which a table waits for the endpoints of its clusters. */
 const warmingLimitMs = 5000;
 
 export interface RouteTablesOptions {
@@ -35,7 +35,10 @@ export class RouteTables {
     return this.#tables.values();
   }
 
-  /** A table that follows another waits, for a while, until the clusters that it names have endpoints. */
+  /**
+   * Sets a table. If it replaces another one, it waits, for a limited time, until the clusters that it names have
+   * endpoints.
+   */
   set(name: string, table: RouteTable): void {
     this.stopWarming(name);
     if (!this.#tables.has(name) || this.#isWarm(table)) {
@@ -69,7 +72,10 @@ export class RouteTables {
     }
   }
 
-  /** An unknown cluster may never arrive, so only clusters that wait for their endpoints delay a table. */
+  /**
+   * Whether nothing delays the table. An unknown cluster may never arrive, so only clusters that wait for their
+   * endpoints delay it.
+   */
   #isWarm(table: RouteTable): boolean {
     for (const name of table.clusters()) if (this.#options.awaitsEndpoints(name)) return false;
     return true;

@@ -27,7 +27,7 @@ export interface Serving {
   /** The client whose subscriptions it sets. */
   attach(client: Pick<XdsClient, "setNames">): void;
   start(): void;
-  /** The process has a new certificate of its own. */
+  /** Called when the process has a new certificate of its own. */
   certify(certificate: WorkloadCertificate): void;
   setLogLevel(level: LogLevel): void;
   status(): Promise<ServingStatus>;
@@ -35,14 +35,15 @@ export interface Serving {
   failHealthChecks(fails: boolean): void;
   /** Responses say `connection: close` from now on. With `inboundOnly`, outbound listeners do not change. */
   drain(inboundOnly: boolean): void;
-  /** Closes upstream connections on which no request was sent, from now on. */
+  /** From now on, closes upstream connections on which no request was sent. */
   closeUnused(): void;
   /** Closes the sockets of draining listeners. */
   stopListening(): void;
   closeQuiet(quietMs: number): void;
   closeAll(): void;
   /**
-   * Ends for good: sends the remaining telemetry, and ends idle tunnels in an orderly way, unless `force` is aborted.
+   * Ends for good. Unless `force` is aborted, it first sends the remaining telemetry and ends idle tunnels in an
+   * orderly way.
    */
   end(force: AbortSignal): Promise<void>;
   /** Whether it opened the connection from this local port to a port of this process. */

@@ -54,7 +54,7 @@ async function listening(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Answers each request with the first request of its connection and the number of earlier ones. */
+/** Answers each request with the first request of its connection and the number of earlier requests on it. */
 function tellingServer(connections: Socket[]): Server {
   return createServer((socket) => {
     connections.push(socket);

@@ -34,7 +34,7 @@ export class VirtualHosts {
     return this.#table(message.name);
   }
 
-  /** The table has its own hosts now, or was removed. */
+  /** Called when the table has its own hosts now, or was removed. */
   retract(table: string): void {
     this.#tables.delete(table);
   }

@@ -130,7 +130,7 @@ test("warnings and errors of a logger are written at once, in order with the lin
       ],
     ],
   );
-  // The error waits for the write in flight, and not for the time of the next one.
+  // The error waits only for the write in flight, not for the next interval.
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(written.length, 2);
   assert.match(written[1] ?? "", /^access before error\n.*"error"/);

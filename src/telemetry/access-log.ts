@@ -19,9 +19,12 @@ export interface LineHolder {
 export interface AccessLogOptions {
   readonly sink: AccessLogSink;
   readonly clock: Clock;
-  /** Lines wait at most this long. 1 s if absent. */
+  /** The maximum time for which lines wait. 1 s if absent. */
   readonly flushIntervalMs?: number;
-  /** The size of each of the two buffers. 256 KiB if absent: one write then costs as much as formatting many lines. */
+  /**
+   * The size of each of the two buffers. 256 KiB if absent, so that a write costs little compared with formatting its
+   * lines.
+   */
   readonly bufferBytes?: number;
   /** Called once when lines begin to be lost, and once for each failed write. */
   readonly onTrouble?: (message: string) => void;
@@ -37,14 +40,14 @@ export class AccessLog {
   #spare: LineBuffer;
   #writing: Promise<void> | undefined;
   #timer: Disposable | undefined;
-  /** The flush interval has passed, but the sink is still writing. */
+  /** Whether the flush interval has passed while the sink was still writing. */
   #isDue = false;
   #droppedLines = 0;
   /** Holders that may hold lines since the last write. */
   readonly #holders = new Set<LineHolder>();
 
   readonly #flushIntervalMs: number;
-  /** When a warning may be written at once again. */
+  /** The time from which a warning may again be written at once. */
   #nextWarningMs = 0;
 
   constructor(options: AccessLogOptions) {
@@ -67,8 +70,8 @@ export class AccessLog {
   }
 
   /**
-   * Adds one line of a logger. Errors are written at once: they may explain why the thread ends then. So are warnings,
-   * but only one in each interval, because clients can cause many of them.
+   * Adds one line of a logger. Errors are written at once, because they may explain why the thread is ending. Warnings
+   * are too, but only one in each interval, because clients can cause many of them.
    */
   logLine(text: string, level: LogLevel): void {
     this.line(text);
@@ -191,8 +194,8 @@ export function fileSink(path: string): AccessLogSink {
 }
 
 /**
- * A worker thread's stream sends each chunk to the main thread, which writes it. A message with a view copies all of
- * the memory behind it, which is the whole buffer of lines. So a worker sends a copy of the lines alone.
+ * A worker thread's stream sends each chunk to the main thread, which writes it. A message with a view would copy all
+ * of the memory behind it, which is the whole buffer of lines. A worker therefore sends a copy of the lines alone.
  */
 function streamSink(stream: NodeJS.WritableStream): AccessLogSink {
   return {

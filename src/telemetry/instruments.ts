@@ -33,7 +33,7 @@ export class Gauge {
   }
 }
 
-/** Powers of two that an integer of 31 bits is below, with one for greater numbers and the end. */
+/** The number of powers of two up to 31 bits, plus one for greater numbers and one for the end. */
 const powers = 34;
 const maxPower = powers - 2;
 const firstLargeNumber = 2 ** (maxPower - 1);
@@ -42,8 +42,8 @@ const firstLargeNumber = 2 ** (maxPower - 1);
 export class BucketBounds {
   readonly values: Float64Array;
   /**
-   * Where to search for the bucket of a number: for each power of two, the first bound that is not below half of it. So
-   * most numbers are compared with one bound or two.
+   * Where to search for the bucket of a number: for each power of two, the first bound that is not below half of it.
+   * Most numbers are therefore compared with only one or two bounds.
    */
   readonly #starts: Uint16Array;
 

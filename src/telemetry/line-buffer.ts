@@ -1,4 +1,4 @@
-/** The greatest number of UTF-8 bytes for one character of a JavaScript string. */
+/** The maximum number of UTF-8 bytes for one character of a JavaScript string. */
 const maxBytesACharacter = 3;
 
 /** Memory for lines, one after another. A line that does not fit is marked, and its bytes do not count. */

@@ -5,9 +5,9 @@ import { BucketBounds, Counter, Gauge, Histogram } from "./instruments.ts";
 export type MetricType = "counter" | "gauge" | "histogram";
 
 export interface MetricsRegistryOptions {
-  /** The number of label sets for one metric. {@link defaultMaxSeriesPerMetric} if absent. */
+  /** The maximum number of label sets for one metric. {@link defaultMaxSeriesPerMetric} if absent. */
   readonly maxSeriesPerMetric?: number;
-  /** The number of label sets for all counters and histograms. {@link defaultMaxSeries} if absent. */
+  /** The maximum number of label sets for all counters and histograms. {@link defaultMaxSeries} if absent. */
   readonly maxSeries?: number;
   /** Measures how long a series has not changed. Without a clock, no series is dropped. */
   readonly clock?: Pick<Clock, "steadyMs">;
@@ -15,9 +15,9 @@ export interface MetricsRegistryOptions {
   readonly staleAfterMs?: number;
 }
 
-/** The number of label sets of a metric. Further ones share one series. */
+/** The maximum number of label sets of a metric. Further ones share one series. */
 export const defaultMaxSeriesPerMetric = 2000;
-/** The number of label sets of all counters and histograms. Further ones share one series of their metric. */
+/** The maximum number of label sets of all counters and histograms. Further ones share one series of their metric. */
 export const defaultMaxSeries = 20_000;
 /** The time without a change after which series are dropped, if their metric holds half of its limit. */
 export const defaultStaleAfterMs = 15 * 60_000;
@@ -36,7 +36,7 @@ export interface Series<Handle> {
 }
 
 interface KeptSeries<Handle> extends Series<Handle> {
-  /** The count at the last look, and since when it has not changed. */
+  /** The count at the last check, and since when it has not changed. */
   counted: number;
   sinceMs: number;
 }
@@ -165,7 +165,7 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   }
 }
 
-/** The number of additional label lists that the metrics of a process may have. */
+/** The maximum number of additional label lists that the metrics of a process may have. */
 const maxVariants = 200;
 
 /** All metrics of a process. Registering a name again with the same type and labels returns the same metric. */

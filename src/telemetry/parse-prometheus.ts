@@ -43,8 +43,8 @@ function readSampleLines(text: string, read: (line: string, lineNumber: number) 
 const typeLine = /^#\s+TYPE\s+(?:"((?:[^"\\]|\\.)+)"|(\S+))\s+(\S+)/;
 
 /**
- * Reads a scrape line by line, so that its reader decides when it has read enough. A list of all lines of a hostile
- * answer, which has many and short ones, would take a multiple of its memory.
+ * Reads a scrape line by line, so that its reader decides when it has read enough. A hostile answer may consist of many
+ * short lines, and a list of them would take several times its size.
  */
 export class SampleLines {
   /** The declared types so far. */
@@ -60,7 +60,7 @@ export class SampleLines {
     this.#maxTypes = maxTypes;
   }
 
-  /** The next line if it is a sample's, else an empty text. Undefined at the end. */
+  /** The next line if it is a sample. Otherwise an empty text. Undefined at the end. */
   next(): string | undefined {
     if (this.#at > this.#text.length) return undefined;
     const found = this.#text.indexOf("\n", this.#at);
@@ -132,7 +132,7 @@ export function readValue(
   };
 }
 
-/** Splits the line of a sample. Throws a user error with the line number if it is none. */
+/** Splits the line of a sample. Throws a user error with the line number if the line is not a sample. */
 export function readSampleText(line: string, lineNumber: number): SampleText {
   let name = nameAtStart.exec(line)?.[0];
   let at = name?.length ?? 0;

@@ -90,13 +90,13 @@ export class DerReader {
   }
 }
 
-/** Certificates have some ten levels. */
+/** The maximum depth. Certificates have about ten levels. */
 const maxLevels = 32;
 const constructed = 0x20;
 
 /**
- * Checks the lengths of all elements, also of those within others, but not what an OCTET STRING contains. Throws the
- * user error `bad-der`.
+ * Checks the lengths of all elements, including nested ones, but not the content of an OCTET STRING. Throws the user
+ * error `bad-der`.
  */
 export function checkDer(bytes: Buffer, levels = maxLevels): void {
   if (levels === 0) throw malformed(`more than ${maxLevels} levels`);

@@ -2,7 +2,10 @@ import { createHash, type KeyObject } from "node:crypto";
 import { derBitString, derElement, derObjectIdentifier, DerReader, derSequence, derTags } from "./der.ts";
 import { alternativeName, type AlternativeName } from "./names.ts";
 
-/** The extensions of certificates that are made and read here (RFC 5280, 4.2), by the contents of their ids in hex. */
+/**
+ * The extensions of certificates that are made and read here (RFC 5280, 4.2). The values are the contents of their
+ * object identifiers in hex.
+ */
 export const extensionIds = {
   subjectKeyIdentifier: "551d0e",
   keyUsage: "551d0f",

@@ -30,7 +30,7 @@ export class X509Signer {
   readonly #algorithm: SignatureAlgorithm;
   readonly #algorithmDer: Buffer;
 
-  /** Throws a user error for a private key of another kind than RSA, ECDSA and Ed25519. */
+  /** Throws a user error unless the private key is of RSA, ECDSA or Ed25519. */
   constructor(key: KeyObject) {
     this.#key = key;
     this.#algorithm = algorithmOf(key);
@@ -43,7 +43,7 @@ export class X509Signer {
     return this.#closed("CERTIFICATE", body, sign(this.#algorithm.hash, body, this.#key));
   }
 
-  /** Signs in another thread, because a signature by RSA takes a millisecond. */
+  /** Signs in another thread, because an RSA signature takes a millisecond. */
   async certificateInPool(content: CertificateContent): Promise<string> {
     const body = this.#body(content);
     return this.#closed("CERTIFICATE", body, await signInPool(this.#algorithm.hash, body, this.#key));

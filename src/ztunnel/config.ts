@@ -33,7 +33,7 @@ export interface ZtunnelConfig {
   readonly handshakes: Pick<HandshakeRules, "compliance" | "allowsTls12">;
   readonly tokenFile: string;
   readonly secretTtlSeconds: number;
-  /** `shared`: serves the pods that ZDS names. `dedicated`: serves only its own network namespace. */
+  /** `shared` serves the pods that ZDS names. `dedicated` serves only its own network namespace. */
   readonly proxyMode: "shared" | "dedicated";
   readonly dedicatedWorkload: WorkloadInfo | undefined;
   /** The ztunnel's own pod. Undefined if the environment does not name it, or in dedicated mode. */
@@ -185,7 +185,7 @@ function dedicatedWorkload(env: Environment): WorkloadInfo {
   return { namespace, name, serviceAccount };
 }
 
-/** Upstream's defaults: a peer that is silent for half an hour is gone. */
+/** Reads the settings with upstream's defaults, by which a peer that is silent for half an hour counts as gone. */
 function keepalive(env: Environment): TcpKeepalive {
   const timeSeconds = seconds(env, "KEEPALIVE_TIME", 180);
   const intervalSeconds = seconds(env, "KEEPALIVE_INTERVAL", 180);

@@ -41,9 +41,9 @@ export interface DataPathOptions {
 }
 
 /**
- * How long an accepted connection may take until it is tracked: it waits for the certificate of its pod, the handshake
- * of its peer and the policies of its pod. A peer that keeps a connection without a tunnel open does not keep the
- * process alive.
+ * How long an accepted connection may take until it is tracked. Before that, it waits for its pod's certificate, its
+ * peer's handshake and its pod's policies. After this time, a peer that keeps a connection open without a tunnel no
+ * longer keeps the process alive.
  */
 const maxOpeningMs = 45_000;
 

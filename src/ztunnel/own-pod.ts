@@ -3,13 +3,13 @@ import { listenTcpInNamespace } from "../net/index.ts";
 import type { AddedPod, PassedListener, ServedPods } from "./proxy/served-pods.ts";
 import type { WorkloadInfo } from "./state/model.ts";
 
-/** No pod of ZDS has this uid, because the kubelet's uids have no slash. */
+/** A uid that no pod of ZDS has, because the kubelet's uids contain no slash. */
 const ownUid = "ztunnel/itself";
 
 /**
- * Serves the ztunnel's own pod, as upstream does: clients reach its port 15020 by HBONE on 15008, with mutual TLS and
- * under the policies of its own workload. Clients use HBONE if the pod has the label `networking.istio.io/tunnel:
- * http`.
+ * Serves the ztunnel's own pod, as upstream does. Clients reach its port 15020 over HBONE on port 15008, with mutual
+ * TLS, and under the policies of its own workload. Clients use HBONE if the pod has the label
+ * `networking.istio.io/tunnel: http`.
  */
 export class OwnPod {
   readonly #pods: ServedPods;

@@ -23,8 +23,8 @@ export class XdsMetrics {
   }
 
   /**
-   * `Complete`: the control plane ended the stream. `Error`: the stream broke. `ConnectionError`: no stream could be
-   * opened.
+   * `Complete` means that the control plane ended the stream. `Error` means that the stream broke. `ConnectionError`
+   * means that no stream could be opened.
    */
   ended(reason: "Complete" | "Error" | "ConnectionError"): void {
     this.#terminations.labels(reason).increment();

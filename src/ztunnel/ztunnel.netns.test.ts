@@ -209,7 +209,7 @@ for (const [before, after] of [
     const long = await talk(pods.client);
     await long.send("before ");
 
-    // A continuous load of connections, each of which must be answered.
+    // A constant stream of connections, each of which must be answered.
     const load = { stop: false };
     const answered = Promise.all(
       Array.from({ length: 8 }, async (_, loop) => {

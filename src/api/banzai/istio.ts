@@ -238,7 +238,7 @@ export function minorOf(version: string): string {
   return version.split(".").slice(0, 2).join(".");
 }
 
-/** The suffix of the names of the control plane's objects: empty for a global one, else the object's name. */
+/** The suffix of the names of the control plane's objects: empty for a global one, or else the object's name. */
 export function resourceSuffixOf({ metadata, spec }: BanzaiIstio): string {
   return spec.global ? "" : (metadata.name ?? "").replaceAll(".", "-");
 }

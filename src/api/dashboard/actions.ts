@@ -23,8 +23,9 @@ export interface ActionRequest {
    */
   readonly paused: boolean;
   /**
-   * Whether the user saw that the rollout was Stuck. If not, such an order is a `conflict` if it has got stuck since.
-   * Absent means any state, because a page that was loaded from an earlier release does not know the field.
+   * Whether the user saw that the rollout was Stuck. If the user did not, and it has become Stuck since, such an order
+   * is a `conflict`. Absent means any state, because a page that was loaded from an earlier release does not know the
+   * field.
    */
   readonly stuck?: boolean;
   /** The uid of the object that the user saw. Each order is a `conflict` for another object. Empty means any object. */

@@ -44,7 +44,8 @@ export interface ConfigMessage {
   /** The path of the field, for example `spec.http[0].route[0].destination.host`. Empty for the object as a whole. */
   readonly path: string;
   /**
-   * The line in the YAML that was sent or is shown, from 1. If the path is not in the YAML, the object's first line.
+   * The line in the YAML that was sent or is shown, from 1. If the path is not in the YAML, this is the object's first
+   * line.
    */
   readonly line: number;
   readonly column: number;

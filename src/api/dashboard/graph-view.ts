@@ -20,7 +20,7 @@ export interface GraphHead extends ViewHead {
   /** The time that the graph shows. If `live` is true, it advances. */
   readonly shownAtMs: number;
   readonly live: boolean;
-  /** The oldest time in the metrics store, for time travel. */
+  /** The oldest time in the metrics store. Time travel cannot go further back. */
   readonly oldestMs?: number;
   /** All namespaces that this user can see, including those that the filter hides. */
   readonly namespaces: readonly string[];

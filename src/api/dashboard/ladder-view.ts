@@ -33,15 +33,15 @@ export interface LadderRung {
   readonly namespace: string;
   readonly name: string;
   /**
-   * The share of its pods for each revision. For a gateway or waypoint in transition, the share of its traffic. The
-   * shares add up to 1.
+   * For each revision, the share of this part's pods. While a gateway or waypoint moves, it is the share of its
+   * traffic. The shares add up to 1.
    */
   readonly at: Readonly<Record<string, number>>;
   readonly pods: Readonly<Record<string, number>>;
   /** The revision that its labels select. Empty outside the mesh. */
   readonly wanted: string;
   /**
-   * The revision to which the current upgrade moves this part. Empty if the part is there already, or if there is no
+   * The revision that the current upgrade moves this part to. Empty if the part is there already, or if there is no
    * upgrade.
    */
   readonly goingTo: string;
@@ -60,8 +60,8 @@ export interface LadderProxy {
   readonly node: string;
   readonly state: "synced" | "stale" | "rejected" | "not connected";
   /**
-   * The reason of a NACK, with the type of the resource. For `stale`, the resource types that were sent and are not
-   * acknowledged yet.
+   * The reason of a NACK, with the type of the resource. For `stale`, the types of the resources that were sent and
+   * that the proxy has not acknowledged yet.
    */
   readonly reason: string;
   readonly connectedAtMs?: number;

@@ -3,8 +3,8 @@ import type { ConfigMessage } from "./config-view.ts";
 import type { LoginRequest, Session } from "./session.ts";
 
 /**
- * The page's requests besides the live stream: `GET` with the request as query, or `POST` with it as JSON and the
- * header `x-serin-csrf`. An answer with a status of 400 or above is `{"problem": Problem}`.
+ * The page's requests other than the live stream: `GET` with the request in the query string, or `POST` with the
+ * request as JSON and the header `x-serin-csrf`. An answer with a status of 400 or above is `{"problem": Problem}`.
  */
 export interface DashboardRequests {
   readonly "GET /api/session": { readonly request: Readonly<Record<string, never>>; readonly answer: Session };

@@ -1,14 +1,20 @@
-/** Invisible and direction-changing characters. Joiners are not included, because scripts need them. */
+/**
+ * Characters that are invisible or change the direction of text. Joiners are not among them, because some writing
+ * systems need them.
+ */
 const disguises = "\\u061C\\u200B\\u200E\\u200F\\u2028-\\u202E\\u2060\\u2066-\\u2069\\uFEFF";
 const disguised = new RegExp(`[${disguises}]`, "u");
 const unseen = new RegExp(`(?![\\t\\n])[\\p{Cc}${disguises}]`, "gu");
 
-/** Replaces each of them by its name, such as `⟨U+202E⟩`, so that the user sees the whole text in its real order. */
+/**
+ * Replaces each of these characters with its name, such as `⟨U+202E⟩`, so that the user sees the whole text in its real
+ * order.
+ */
 export function seenText(text: string): string {
   return text.replaceAll(unseen, nameOf);
 }
 
-/** Does what {@link seenText} does in all texts of a JSON document, whose control characters are escaped already. */
+/** Does what {@link seenText} does, in all texts of a JSON document. Control characters are already escaped there. */
 export function seenJson(json: string): string {
   return disguised.test(json) ? json.replaceAll(unseen, nameOf) : json;
 }

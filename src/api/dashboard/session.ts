@@ -3,8 +3,8 @@ export interface Session {
   readonly user: string;
   readonly groups: readonly string[];
   /**
-   * `kubeconfig`: the server uses the user's kubeconfig. `token`: the user gave a bearer token. `anonymous`: the
-   * server's own account reads, and nobody writes. `none`: the user must log in first.
+   * With `kubeconfig`, the server uses the user's kubeconfig. With `token`, the user gave a bearer token. With
+   * `anonymous`, the server reads with its own account, and nobody can write. With `none`, the user must log in first.
    */
   readonly authentication: "kubeconfig" | "token" | "anonymous" | "none";
   readonly mayLogIn: boolean;

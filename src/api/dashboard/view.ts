@@ -1,7 +1,7 @@
 /**
  * A view contains what one page shows: a head, and tables of rows by key. Rows are flat enough to be compared as JSON.
- * Only changed rows are sent, so a page with 500 workloads costs what changes on it. Times are milliseconds since 1970,
- * rates are per second, and shares are from 0 to 1.
+ * Only changed rows are sent, so the cost of a page with 500 workloads depends on how much of it changes. Times are
+ * milliseconds since 1970, rates are per second, and shares are from 0 to 1.
  */
 export interface View {
   readonly head: ViewHead;
@@ -21,7 +21,7 @@ export interface SourceState {
   readonly ok: boolean;
   /** The time of the source's latest data. Undefined before it delivered any. */
   readonly asOfMs?: number;
-  /** Set if `ok` is false: the problem in words, and what to do. */
+  /** The problem in words, and what to do. Set if `ok` is false. */
   readonly problem?: string;
 }
 

@@ -63,7 +63,7 @@ export interface PodRow {
   readonly startedAtMs?: number;
   readonly containers: readonly string[];
   readonly revision: string;
-  /** The ztunnel that owns the pod in ambient mode, or why none does. */
+  /** In ambient mode, the ztunnel that serves the pod, or why none does. */
   readonly ztunnel: string;
 }
 

@@ -2,21 +2,22 @@
 export type FieldActor = "sidecar" | "gateway" | "waypoint" | "ztunnel" | "control plane";
 
 /**
- * A group of fields and their support. Paths start below `spec` (for a mesh config, below its root): `[]` is any
- * element of a list, `{}` any value of a map, and a trailing `**` all fields below. A test compares these tables with
- * the kinds' definitions and parsers.
+ * A group of fields and their support. Paths start below `spec` (in a mesh config, below its root). In a path, `[]`
+ * means any element of a list, `{}` any value of a map, and `**` at the end all fields below. A test compares these
+ * tables with the kinds' CRDs and parsers.
  */
 export interface FieldRow {
   readonly group: string;
   readonly fields: readonly string[];
   /**
-   * acted: as upstream. envoy: Envoy acts on it, and the parser warns that Serin's own proxy does not. warned: no
-   * effect, and the parser warns with the field's path. refused: the parser rejects it with the reason.
+   * `acted` means that Serin acts on the field as upstream does. With `envoy`, Envoy acts on it, and the parser warns
+   * that Serin's own proxy does not. With `warned`, it has no effect, and the parser warns with the field's path. With
+   * `refused`, the parser rejects it and says why.
    */
   readonly support: "acted" | "envoy" | "warned" | "refused";
   /** Empty if no component acts on it. */
   readonly by: readonly FieldActor[];
-  /** The test or golden file that proves it, relative to the repository's root. */
+  /** The path of the test or golden file that proves it, relative to the repository's root. */
   readonly proof: string;
 }
 
@@ -53,7 +54,7 @@ const actors: Readonly<Record<string, FieldActor>> = {
   c: "control plane",
 };
 
-/** The actors of a text of letters. For example, `sgw` means sidecars, gateways and waypoints. */
+/** The actors that the letters of a text name. For example, `sgw` means sidecars, gateways and waypoints. */
 function actorsOf(letters: string): readonly FieldActor[] {
   return letters.split("").flatMap((letter) => actors[letter] ?? []);
 }

@@ -1,4 +1,4 @@
-// The support for every field of every kind. A test compares it with the kinds' definitions, and `docs/features.md` is
+// The support for every field of every kind. A test compares it with the kinds' CRDs, and `docs/features.md` is
 // generated from it.
 import type { FieldTable } from "./field-table.ts";
 import { gatewayApiTables } from "./gateway-api-tables.ts";
@@ -26,7 +26,7 @@ import {
 export type { FieldRow, FieldTable } from "./field-table.ts";
 export { meshConfigTable, proxyDefaultsTable };
 
-/** The tables of Istio's kinds and of the Gateway API, in the order of the page. */
+/** The tables of Istio's kinds and of the Gateway API's, in the order in which the page shows them. */
 export const kindTables: readonly FieldTable[] = [
   virtualServiceTable,
   destinationRuleTable,

@@ -4,13 +4,13 @@ import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { checkHostname, gatewayGroup, warnOfUnknown, type ParentReference } from "./references.ts";
 
-/** How a gateway connects to a backend by TLS. */
+/** How a gateway connects to a backend with TLS. */
 export interface BackendTlsPolicy extends KubernetesObject {
   spec: BackendTlsPolicySpec;
   status?: { ancestors?: PolicyAncestorStatus[] };
 }
 
-/** The policy's result at a target, or at a Gateway that leads to one. */
+/** The policy's result at a target, or at a Gateway whose routes send traffic to a target. */
 export interface PolicyAncestorStatus {
   ancestorRef: Pick<ParentReference, "name"> & Partial<ParentReference>;
   controllerName: string;
@@ -18,12 +18,12 @@ export interface PolicyAncestorStatus {
 }
 
 export interface BackendTlsPolicySpec {
-  /** Objects of the policy's namespace. A section is a port's name. */
+  /** Objects in the policy's namespace. `sectionName` is the name of a port. */
   targetRefs: { group: string; kind: string; name: string; sectionName?: string | undefined }[];
   validation: {
     /** The server name. The server's certificate must contain it unless subjectAltNames are set. */
     hostname: string;
-    /** CA bundles in ConfigMaps (key `ca.crt`) or Secrets. Empty means the system's. */
+    /** CA bundles in ConfigMaps (key `ca.crt`) or Secrets. If the list is empty, the system's roots apply. */
     caCertificateRefs: { group: string; kind: string; name: string }[];
     wellKnownCACertificates?: string | undefined;
     subjectAltNames: ({ type: "Hostname"; hostname: string } | { type: "URI"; uri: string })[];

@@ -26,9 +26,9 @@ export interface GatewayInfrastructure {
 }
 
 export interface GatewayTls {
-  /** Towards backends: the Gateway's client certificate. */
+  /** The settings towards backends, which are the Gateway's client certificate. */
   backend?: { clientCertificateRef?: SecretObjectReference | undefined } | undefined;
-  /** Towards clients: settings for each port, and a default for other ports. */
+  /** The settings towards clients, for each port, and a default for other ports. */
   frontend?: { default: FrontendTls; perPort: { port: number; tls: FrontendTls }[] } | undefined;
 }
 
@@ -72,7 +72,7 @@ export interface ListenerTls {
 
 export interface AllowedRoutes {
   namespaces: AllowedNamespaces;
-  /** Empty means the kinds of the protocol. */
+  /** Empty means all kinds that fit the protocol. */
   kinds: RouteGroupKind[];
 }
 
@@ -83,7 +83,7 @@ export interface RouteGroupKind {
 
 export interface GatewayAddress {
   type?: string | undefined;
-  /** Empty in a spec means any address of the type. */
+  /** If it is empty in a spec, any address of the type is meant. */
   value: string;
 }
 
@@ -292,7 +292,7 @@ export function readListener(
   return listener;
 }
 
-/** 0 means none, because the kind's definition sets it as the default. */
+/** 0 means that no port is set, because the CRD has it as the default. */
 function readOptionalPort(reader: Reader, otherwise: number): number | undefined {
   const port = reader.integer("port", 0, maxPort);
   return port === undefined || port === 0 ? otherwise : port;

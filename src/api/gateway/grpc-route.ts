@@ -118,7 +118,7 @@ function readBackendRef(reader: Reader): GrpcBackendRef {
   return backend;
 }
 
-/** Filters that change paths have no meaning for gRPC, whose paths are its methods. */
+/** Filters that change paths make no sense for gRPC, where a path names a method. */
 function readGrpcFilters(reader: Reader): GrpcRouteFilter[] {
   return readFilters(reader).filter((filter): filter is GrpcRouteFilter => {
     const isKnown = filterTypes.includes(filter.type);

@@ -129,7 +129,7 @@ function readMatch(reader: Reader): HttpRouteMatch {
 
 function checkPath(reader: Reader, { type, value }: HttpRouteMatch["path"]): void {
   if (!value.startsWith("/")) reader.error(`must begin with "/", got "${value}"`, "value");
-  // An Envoy rejects the routes of the whole port for a prefix with a question mark.
+  // If a prefix contains a question mark, an Envoy rejects the routes of the whole port.
   for (const part of ["//", "/./", "/../", "%2f", "%2F", "#", ...(type === "PathPrefix" ? ["?"] : [])])
     if (value.includes(part)) reader.error(`must not contain "${part}", got "${value}"`, "value");
 }

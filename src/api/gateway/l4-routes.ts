@@ -14,7 +14,7 @@ import {
   type RouteParentStatus,
 } from "./references.ts";
 
-// Routes for connections: by TLS server name, or for a whole port.
+// Routes for connections. They match the server name of TLS, or apply to a whole port.
 
 export interface WeightedBackendRef extends BackendObjectReference {
   weight: number;
@@ -46,8 +46,8 @@ export function parseTlsRoute(raw: unknown): Parsed<TlsRoute> {
   const hostnames = [...reader.strings("hostnames")];
   for (const [index, hostname] of hostnames.entries())
     checkHostname(hostname, (message) => reader.error(message, `hostnames[${index}]`));
-  // The fields are optional, because an API server may return a route as v1 that was written as v1alpha2, where they
-  // are optional.
+  // The fields are optional here, because they are optional in v1alpha2, and an API server may return a route as v1
+  // that was written as v1alpha2.
   if (hostnames.length === 0 && isSince(raw, "v1")) reader.warn("must have at least one name", "hostnames");
   const spec = {
     parentRefs: reader.objects("parentRefs").map(readParentReference),

@@ -5,7 +5,7 @@ import { Reader } from "../reader.ts";
 import { checkListeners, readListener, type Listener, type ListenerStatus } from "./gateway.ts";
 import { gatewayGroup, readParentReference, warnOfUnknown, type ParentReference } from "./references.ts";
 
-/** Listeners that are added to a Gateway. The Gateway must allow it (`allowedListeners`). */
+/** Listeners that are added to a Gateway, if its `allowedListeners` allow this. */
 export interface ListenerSet extends KubernetesObject {
   spec: { parentRef: ParentReference; listeners: Listener[] };
   status?: { conditions?: Condition[]; listeners?: ListenerStatus[] };

@@ -8,7 +8,7 @@ import { gatewayGroup, warnOfUnknown } from "./references.ts";
 export interface ReferenceGrant extends KubernetesObject {
   spec: {
     from: { group: string; kind: string; namespace: string }[];
-    /** The objects to which references may lead. An entry without a name stands for all objects of its kind. */
+    /** The objects that may be referred to. An entry without a name means all objects of its kind. */
     to: { group: string; kind: string; name?: string | undefined }[];
   };
 }

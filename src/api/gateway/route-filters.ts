@@ -33,7 +33,7 @@ export interface UrlRewrite {
 
 export interface RequestMirror {
   backendRef: BackendObjectReference;
-  /** Percentage. Absent if there is a fraction. */
+  /** A percentage. Absent if there is a fraction. */
   percent?: number | undefined;
   fraction?: { numerator: number; denominator: number } | undefined;
 }
@@ -145,7 +145,7 @@ function readHeaderModifier(reader: Reader): HeaderModifier {
   };
 }
 
-/** The definition of the kind does not check these names, and a proxy would reject the routes of the whole port. */
+/** The CRD does not check these names, and a proxy would reject the routes of the whole port if one is invalid. */
 function readRemoved(reader: Reader): string[] {
   const names = readStrings(reader, "remove");
   const wrong = names.find((name) => !headerNamePattern.test(name));

@@ -1,7 +1,10 @@
 import { envString, type Environment } from "../../base/index.ts";
 import { defaultHub } from "./default-hub.ts";
 
-/** The location of the images for installations that do not name others: `HUB` and `TAG`, or the release's own. */
+/**
+ * The location of the images for installations that name no other location. It comes from the variables `HUB` and
+ * `TAG`, or else from the release.
+ */
 export function imagesOf(env: Environment, releaseVersion: string): { readonly hub: string; readonly tag: string } {
   return { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", releaseVersion) };
 }

@@ -1,3 +1,3 @@
-// The location of a release's images, by hub and tag.
+// The location of a release's images, which consists of a hub and a tag.
 export { defaultHub } from "./default-hub.ts";
 export { hubFault, imagesOf, tagFault } from "./images-of.ts";

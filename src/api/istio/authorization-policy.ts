@@ -41,7 +41,7 @@ export interface AuthorizationRule {
   when: AuthorizationCondition[];
 }
 
-/** Values of one field are OR-ed, fields AND-ed. */
+/** The values of one field are OR-ed, and the fields are AND-ed. */
 export type AuthorizationSource = Readonly<Record<SourceField, readonly string[]>>;
 export type AuthorizationOperation = Readonly<Record<OperationField, readonly string[]>>;
 
@@ -196,8 +196,9 @@ function readCondition(reader: Reader, action: AuthorizationAction): Authorizati
 }
 
 /**
- * The strictest reading of a policy that was rejected, so that a fault in it admits nobody: an ALLOW allows nothing,
- * and other actions deny everything that they select. Undefined for AUDIT, which decides nothing.
+ * The strictest reading of a policy that was rejected, so that a fault in it admits nobody. An ALLOW then allows
+ * nothing, and other actions deny all requests of the workloads that they select. Undefined for AUDIT, which decides
+ * nothing.
  */
 export function closedPolicySpec(raw: unknown): AuthorizationPolicy["spec"] | undefined {
   const { spec: reader } = openObject(raw);

@@ -85,8 +85,9 @@ function wildcardFault(value: string): string | undefined {
 const methods: ReadonlySet<string> = new Set(httpMethods);
 
 /**
- * Why no request can have this valid value. Undefined if requests can. An ALLOW rule with it matches nothing, which its
- * author notices. A DENY rule with it would silently not deny the intended requests.
+ * Why no request can have this value, although it is valid. Undefined if requests can have it. An ALLOW rule with such
+ * a value matches nothing, which its author notices. A DENY rule with one would silently fail to deny the intended
+ * requests.
  */
 export function operationDoubt(field: OperationField, value: string): string | undefined {
   switch (field) {
@@ -114,7 +115,10 @@ export function operationDoubt(field: OperationField, value: string): string | u
   }
 }
 
-/** The most characters of a path with templates. A longer one could exceed the proxies' limit for expressions. */
+/**
+ * The maximum number of characters of a path with templates. A longer one could exceed the proxies' limit for
+ * expressions.
+ */
 const maxTemplateLength = 4096;
 
 /**
@@ -161,8 +165,8 @@ export function namesInBrackets(key: string): readonly string[] {
 }
 
 /**
- * The fault of a condition's key, if any. An Envoy would reject a whole listener for an empty name, or one with a line
- * break.
+ * The fault of a condition's key, if any. If a name is empty or contains a line break, an Envoy would reject a whole
+ * listener.
  */
 export function conditionFault(key: string, isCustom: boolean): string | undefined {
   if (key === "") return "is required";

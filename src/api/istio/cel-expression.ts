@@ -2,14 +2,14 @@ import type * as Cel from "@bufbuild/cel";
 import { hasLoop } from "../../base/cel/index.ts";
 import { loadPackage, truncated } from "../../base/index.ts";
 
-/** The most characters of an expression. The parser takes some 10 µs for each. */
+/** The maximum number of characters of an expression. The parser takes about 10 µs for each of them. */
 export const maxExpressionLength = 8192;
-/** The most characters of an expression in a message. */
+/** The maximum number of characters that a message shows of an expression. */
 export const maxShown = 100;
-/** Serin's proxies run out of stack at some two thousand levels. Envoy takes 32. */
+/** Serin's proxies run out of stack at about two thousand levels. Envoy accepts 32. */
 const maxLevels = 500;
 
-/** An expression's tree, or why no proxy takes the expression. */
+/** An expression's tree, or why no proxy accepts the expression. */
 export type ReadExpression = { readonly tree: unknown } | { readonly fault: string };
 
 const tooDeep = `must have at most ${maxLevels} levels of operators, fields and brackets`;

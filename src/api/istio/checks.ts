@@ -3,7 +3,7 @@ import type { Reader } from "../reader.ts";
 import { domainFault, isDnsLabel } from "./domain-names.ts";
 import { isKnownProtocol, protocols } from "./protocols.ts";
 
-// Checks that several kinds of Istio share. They report to the reader that is passed in.
+// Checks that several of Istio's kinds share. They report faults to the given reader.
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -13,7 +13,7 @@ const labelKeyPattern =
 const maxLabelName = 63;
 const maxLabelPrefix = 253;
 
-/** Reports the fault that the function finds in each string of a list, at the string's index. */
+/** Calls the function for each string of a list, and reports the fault that it returns at the string's index. */
 export function checkEach(
   reader: Reader,
   field: string,
@@ -38,7 +38,7 @@ export function addressFault(text: string): string | undefined {
   return isAddress(text) ? undefined : `must be an IP address, got "${text}"`;
 }
 
-/** Requires an address, or a range of addresses in CIDR notation. */
+/** The fault of a text that must be an address, or a range of addresses in CIDR notation. Undefined if it is valid. */
 export function subnetFault(text: string): string | undefined {
   return cidrOf(text) === undefined ? `must be an IP address or a CIDR such as 10.1.0.0/16, got "${text}"` : undefined;
 }
@@ -48,10 +48,16 @@ export function domainOrAddressFault(text: string): string | undefined {
   return `must be a DNS name or an IP address, got "${text}"`;
 }
 
-/** The most bytes of a Unix socket's path. Envoy rejects longer ones, and with them all endpoints that it is sent. */
+/**
+ * The maximum number of bytes of a Unix socket's path. If a path is longer, Envoy rejects all endpoints that are sent
+ * together with it.
+ */
 const maxUnixPathBytes = 107;
 
-/** The part after `unix://` must be an absolute path, or `@` and an abstract name, that the kernel has place for. */
+/**
+ * The part after `unix://` must be an absolute path, or `@` and an abstract name. It must not be longer than the kernel
+ * allows.
+ */
 export function unixPathFault(path: string): string | undefined {
   if (path.includes("\0")) return "must not have a zero byte in the path of a socket";
   const bytes = new TextEncoder().encode(path).length;
@@ -103,7 +109,7 @@ export interface ExportToRules {
   readonly namespace: string;
   /** Whether `~` (nobody) is allowed. Only services may use it. */
   readonly allowNobody?: boolean;
-  /** The object only applies to clients of its own namespace, so no other namespace needs to see it. */
+  /** Whether the object only applies to clients in its own namespace, so that no other namespace needs to see it. */
   readonly ownNamespaceOnly?: boolean;
 }
 

@@ -10,7 +10,7 @@ export interface ConnectionPool {
 export interface TcpPool {
   readonly maxConnections?: number | undefined;
   readonly connectTimeoutMs?: number | undefined;
-  /** 0 means none. */
+  /** 0 means that there is no timeout. */
   readonly idleTimeoutMs?: number | undefined;
   readonly maxConnectionDurationMs?: number | undefined;
   readonly tcpKeepalive?: TcpKeepalive | undefined;
@@ -58,7 +58,7 @@ function readTcp(reader: Reader | undefined): TcpPool {
 }
 
 const msPerHour = 3_600_000;
-/** Proxies get these times in seconds, in 32 bits. Sockets take at most 32,767 s. */
+/** Proxies receive these times as 32-bit numbers of seconds. Sockets accept at most 32,767 s. */
 const maxKeepaliveMs = 1_000_000 * msPerHour;
 
 /** Reads the field `tcpKeepalive`. */

@@ -5,18 +5,19 @@ import { virtualServiceKind, type VirtualService } from "./virtual-service.ts";
 /** A spec that is used although the stored one has faults. */
 export interface Corrected<Spec> {
   readonly spec: Spec;
-  /** The faults, each with what holds until they are corrected. */
+  /** The faults. Each message also says what proxies do until the fault is corrected. */
   readonly issues: readonly FieldIssue[];
 }
 
-/** The field of a header that a route, or a destination of a route, sets or adds. */
+/** The path of the field of a header that a route, or a route's destination, sets or adds. */
 const changedHeader =
   /^spec\.http\[(?<route>\d+)\](?:\.route\[(?<destination>\d+)\])?\.headers\.(?<side>request|response)\.(?<operation>set|add)\.(?<name>.+)$/s;
 
 /**
- * The spec of a stored VirtualService in which only values of headers are at fault, with these values as text. A value
- * that is no text for a header becomes empty, which means that proxies do not change the header. Undefined if another
- * field is at fault. Releases before accepted such values, and an upgrade must not remove their routes.
+ * The spec of a stored VirtualService in which only values of headers are at fault. It has these values as plain text.
+ * If a header cannot have a value even as plain text, the value becomes empty, which means that proxies do not change
+ * the header. Undefined if another field is at fault. Earlier releases accepted such values, and an upgrade must not
+ * remove the routes that have them.
  */
 export function withCorrectedHeaders(
   object: VirtualService,
@@ -33,9 +34,9 @@ export function withCorrectedHeaders(
 }
 
 /**
- * Escapes a faulty value without judging it again, because to judge an expression may take long. If the header stayed
- * as it is instead, a client could write what the route should have set. An authority is sent as written, so that
- * percent signs in it cannot be escaped.
+ * Escapes a faulty value without checking it again, because checking an expression may take long. If the route did not
+ * set the header at all, a client could send a value of its own. An authority is sent as written, so percent signs in
+ * it cannot be escaped.
  */
 function textOf(value: string, name: string): string {
   return isAuthority(name) ? "" : value.replaceAll("%", "%%");
@@ -84,7 +85,9 @@ function headerAt({ spec }: VirtualService, { path }: Pick<FieldIssue, "path">):
   return typeof value === "string" ? { values: holder as Record<string, unknown>, name, value } : undefined;
 }
 
-/** The stored object is untrusted: a name may be one that all objects inherit. */
+/**
+ * The stored object is untrusted. A name in it may be one that all JavaScript objects inherit, such as `constructor`.
+ */
 function own(holder: unknown, name: string): unknown {
   return typeof holder === "object" && holder !== null && Object.hasOwn(holder, name)
     ? (holder as Record<string, unknown>)[name]

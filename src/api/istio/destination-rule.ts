@@ -18,9 +18,9 @@ export interface DestinationRuleSpec {
   readonly host: string;
   readonly trafficPolicy?: TrafficPolicy | undefined;
   readonly subsets: readonly DestinationSubset[];
-  /** The namespaces that see it: `.` its own, `*` all. Empty means the mesh's default. */
+  /** The namespaces that see it. `.` means its own namespace, and `*` all. An empty list means the mesh's default. */
   readonly exportTo: readonly string[];
-  /** Limits the rule to these clients in its own namespace. Absent means all clients. */
+  /** The clients in its own namespace that the rule applies to. Absent means all clients. */
   readonly workloadSelector?: { readonly matchLabels: Readonly<Record<string, string>> } | undefined;
 }
 

@@ -8,14 +8,14 @@ export interface Destination {
   readonly host: string;
   /** A subset of the host's DestinationRule. */
   readonly subset?: string | undefined;
-  /** Absent means the service's only port, else the request's port. */
+  /** Absent means the service's only port, or the request's port if the service has several. */
   readonly port?: { readonly number: number } | undefined;
 }
 
 /** One destination of a route. */
 export interface RouteDestination {
   readonly destination: Destination;
-  /** Relative to the sum of all weights. The only destination of a route gets all traffic. */
+  /** The weight relative to the sum of all weights. If a route has only one destination, it gets all traffic. */
   readonly weight: number;
 }
 
@@ -49,7 +49,7 @@ function checkHost(reader: Reader, host: string): void {
 
 const percent = 100;
 
-/** Weights are relative to their sum. A single destination needs none. */
+/** Checks the weights, which are relative to their sum. A single destination needs none. */
 export function checkWeights(reader: Reader, destinations: readonly RouteDestination[]): void {
   if (destinations.length < 2) return;
   const total = destinations.reduce((sum, { weight }) => sum + weight, 0);

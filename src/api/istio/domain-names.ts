@@ -15,7 +15,7 @@ export function domainFault(name: string): string | undefined {
   return lengthFault(name) ?? labelsFault(name, name);
 }
 
-/** The fault of a name whose first label may be `*`, or begin with `*`. */
+/** The fault of a name whose first label may be `*` or begin with `*`. */
 export function wildcardDomainFault(name: string): string | undefined {
   const tooLong = lengthFault(name);
   if (tooLong !== undefined) return tooLong;
@@ -51,16 +51,16 @@ function labelsFault(name: string, whole: string): string | undefined {
 interface OpenWildcard {
   readonly key: string;
   readonly index: number;
-  /** The first name among this one and those that contain it. */
+  /** The index of the first name in the list among this name and those that contain it. */
   readonly firstAbove: number;
-  /** The first name among this one and those that it contains. */
+  /** The index of the first name in the list among this name and those that it contains. */
   firstWithin: number;
 }
 
 /**
- * The first earlier name with which each name overlaps. Names may be wildcards. Names are sorted by suffix, so that the
- * names within a wildcard follow it directly. This keeps the cost low for objects with thousands of names, which must
- * not block the process.
+ * For each name, the first earlier name in the list that overlaps with it. Names may be wildcards. They are sorted by
+ * suffix, so that the names within a wildcard follow it directly. This keeps the cost low for objects with thousands of
+ * names, which must not block the process.
  */
 export function firstOverlaps(names: readonly string[]): readonly (string | undefined)[] {
   const first: number[] = names.map((_name, index) => index);
@@ -93,7 +93,7 @@ export function firstOverlaps(names: readonly string[]): readonly (string | unde
   return first.map((other, index) => (other < index ? names[other] : undefined));
 }
 
-/** Sorts names by suffix. Among equal suffixes, wildcards come first, then the original order. */
+/** Sorts names by suffix. Among equal suffixes, wildcards come first, and the others keep their order. */
 function sortedByEnd(names: readonly string[]): { key: string; isWildcard: boolean; index: number }[] {
   return names
     .map((name, index) => {

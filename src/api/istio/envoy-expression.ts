@@ -3,11 +3,11 @@ import { maxProgramSize } from "../../base/regex-size/index.ts";
 import { maxExpressionLength, maxShown, readExpression } from "./cel-expression.ts";
 import { regexFault } from "./regular-expressions.ts";
 
-/** Envoy's limit of the levels of an expression, and of the parentheses in it. */
+/** Envoy's limit for the levels of an expression, and for the parentheses that are open at once. */
 const maxDepth = 32;
-/** Envoy's limit of the instructions of a regular expression within an expression. */
+/** Envoy's limit for the instructions of a regular expression within an expression. */
 const maxPatternSize = 100;
-/** A longer one has more instructions. */
+/** A longer regular expression always has too many instructions. */
 const maxPatternLength = 1024;
 
 interface Verdict {
@@ -18,8 +18,9 @@ interface Verdict {
 const maxVerdicts = 4096;
 const maxCharacters = 1_048_576;
 /**
- * The verdicts by expression. An object often has one expression several times, and two verdicts are asked for it. One
- * namespace may empty the cache for all, so what must stay known is kept with its object, as translations do.
+ * The verdicts by expression. An object often contains the same expression several times, and each needs two verdicts.
+ * The expressions of one namespace can push all others out of this cache, so a verdict that must stay known is kept
+ * with its object, as translations do.
  */
 const verdicts = new BoundedCache<string, Verdict>(maxVerdicts);
 let keptCharacters = 0;
@@ -42,23 +43,26 @@ function verdictOf(expression: string): Verdict {
   return verdict;
 }
 
-/** V8 keeps a whole text for a part of it, and a fault quotes the expression, which is a part of a format. */
+/**
+ * A copy of the text. V8 keeps a whole text in memory as long as a part of it is in use, and a fault quotes the
+ * expression, which is a part of a format.
+ */
 function ownCopy<Text extends string | undefined>(text: Text): Text {
   return text === undefined ? text : (JSON.parse(JSON.stringify(text)) as Text);
 }
 
 /**
- * The fault of an expression for every proxy: a syntax error, a loop, or too many levels. Undefined if it has none. A
- * proxy rejects a whole listener for a fault in the filter of an access log.
+ * The fault of an expression for every proxy: a syntax error, a loop, or too many levels. Undefined if it has none. If
+ * the filter of an access log has a fault, a proxy rejects the whole listener.
  */
 export function celFault(expression: string): string | undefined {
   return verdictOf(expression).fault;
 }
 
 /**
- * Why an Envoy does not take an expression that has no `celFault`, as "it calls string with 1 argument". Undefined if
- * it takes the expression. An Envoy rejects a whole listener for it, and a waypoint's listener serves other namespaces
- * too. So this allows what Envoy is known to take, and no more.
+ * Why an Envoy does not accept an expression that has no `celFault`, such as "it calls string with 1 argument".
+ * Undefined if it accepts the expression. An Envoy rejects a whole listener for an expression that it does not accept,
+ * and a waypoint's listener serves other namespaces too. So this function allows only what Envoy is known to accept.
  */
 export function envoyCelFault(expression: string): string | undefined {
   return verdictOf(expression).envoyFault;
@@ -77,7 +81,7 @@ const literal =
 const escapes = /\\(?:[abfnrtv"'`?\\]|[xX][\da-fA-F]{2}|[0-3][0-7]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8})/g;
 const bytesEscapes = /\\(?:[abfnrtv"'`?\\]|[xX][\da-fA-F]{2}|[0-3][0-7]{2})/g;
 
-/** The expression without its texts, and the fault of a text. */
+/** The expression without its string literals, and the fault of a literal, if any. */
 function withoutLiterals(expression: string): { readonly rest: string; readonly fault?: string } {
   let rest = "";
   for (let at = 0; at < expression.length;) {
@@ -104,7 +108,7 @@ function withoutLiterals(expression: string): { readonly rest: string; readonly 
   return /["'`\\]/.test(rest) ? { rest, fault: "it has a quote or backslash outside of a text" } : { rest };
 }
 
-/** The most brackets that are open at once. */
+/** The maximum number of brackets that are open at once. */
 function nesting(text: string): number {
   let open = 0;
   let most = 0;
@@ -131,7 +135,10 @@ const timeParts =
   "getDate getDayOfMonth getDayOfWeek getDayOfYear getFullYear getHours getMilliseconds getMinutes getMonth getSeconds".split(
     " ",
   );
-/** The forms of Envoy's functions: `m` for a method, and the number of arguments. */
+/**
+ * The forms in which Envoy's functions can be called: the number of arguments, with an `m` if the function is called as
+ * a method.
+ */
 const functions: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
   ...conversions.map((name) => [name, ["1"]] as const),
   ...timeParts.map((name) => [name, ["m0", "m1"]] as const),
@@ -142,7 +149,7 @@ const functions: ReadonlyMap<string, readonly string[]> = new Map<string, readon
   ["re.captureN", ["m2"]],
 ]);
 
-/** The first fault of a node of the tree. `depth` is the number of levels that it may have. */
+/** The first fault of a node of the tree. `depth` is the number of levels that the node may have. */
 function nodeFault(node: unknown, depth: number): string | undefined {
   if (typeof node !== "object" || node === null || ArrayBuffer.isView(node)) return undefined;
   const { exprKind } = node as Expression;
@@ -160,7 +167,7 @@ function kindFault({ case: kind, value }: NonNullable<Expression["exprKind"]>): 
   switch (kind) {
     case "callExpr": {
       const call = value as Call;
-      // The parser's own operators, such as _+_ and @in, are no words.
+      // The parser's own operators, such as _+_ and @in, are not words.
       return /^\w+$/.test(call.function) ? callFault(call) : undefined;
     }
     case "constExpr":
@@ -193,7 +200,7 @@ interface Constant {
   readonly constantKind?: { readonly case?: string; readonly value?: unknown };
 }
 
-/** The parser takes whole numbers of any size. */
+/** The parser accepts whole numbers of any size. */
 function numberFault({ constantKind }: Constant): string | undefined {
   const { case: kind, value } = constantKind ?? {};
   if (typeof value !== "bigint") return undefined;

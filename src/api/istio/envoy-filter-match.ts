@@ -116,7 +116,7 @@ function readProxyVersion(proxy: Reader): string | undefined {
   return version;
 }
 
-/** The match must be of the class that `applyTo` needs. */
+/** Checks that the match is of the class that `applyTo` needs. */
 function checkMatch(match: Reader, applyTo: EnvoyPatchPlace, context: EnvoyPatchMatch["context"]): void {
   const found = objectTypes.filter((type) => match.has(type));
   const [type] = found;

@@ -43,7 +43,7 @@ const operations = [
   "MERGE_AND_REPLACE_LIST",
 ] as const;
 
-/** Services whose clusters a waypoint also receives, because a filter uses them. */
+/** The annotation that names services whose clusters a waypoint also receives, because a filter uses them. */
 const referencedServices = "envoyfilter.istio.io/referenced-services";
 
 export function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {

@@ -16,14 +16,14 @@ mock.getter(cel, "parse", () => (text: string) => {
   return parse(text);
 });
 
-/** The expressions that an object's parser parses, and the fault of the first that is too many. */
+/** The expressions that an object's parser parses, and the fault of the first one above the limit. */
 function parsesOf(read: () => Parsed<unknown>): { readonly parses: readonly string[]; readonly fault?: string } {
   parsed = [];
   const error = read().errors.find(({ message }) => message.startsWith("has one CEL expression too many"));
   return { parses: parsed, ...(error === undefined ? {} : { fault: `${error.path}: ${error.message}` }) };
 }
 
-/** Expressions that nothing has parsed before, on 16 KiB of each of the headers. */
+/** Expressions that nothing has parsed before. Each header has 16 KiB of them. */
 let made = 0;
 const formats = (length: number): string[] =>
   Array.from({ length: 16 }, () => {

@@ -1,14 +1,18 @@
 import { celExpressions } from "../../base/command-operators/index.ts";
 import type { Reader } from "../reader.ts";
 
-/** The most different CEL expressions of an object. */
+/** The maximum number of different CEL expressions in an object. */
 const maxExpressions = 256;
-/** The most characters of an object's expressions. The parser takes some 10 µs for each, and nothing else runs then. */
+/**
+ * The maximum number of characters of all expressions in an object. The parser takes about 10 µs for each, and nothing
+ * else runs meanwhile.
+ */
 const maxCharacters = 8192;
 
 /**
- * Counts the expressions of an object. Reports one above the bound, and returns whether it is. One that the object has
- * several times counts once, because its verdict is kept. Call it before anything parses the expression.
+ * Counts the expressions of an object. Reports an error and returns true if these exceed the limits. An expression that
+ * the object contains several times counts once, because its verdict is cached. Call this before anything parses the
+ * expressions.
  */
 export function exceedsExpressions(reader: Reader, field: string, expressions: readonly string[]): boolean {
   let isTooMuch = false;

@@ -56,7 +56,7 @@ const readers: Readonly<Record<string, Read>> = {
   },
   sds: (name, reader) => {
     const settings = readServicePort(reader);
-    // As upstream, this second name selects nothing.
+    // As in upstream, this second name selects nothing.
     reader.string("name");
     warnOfUnknown(reader);
     return { kind: "secrets", name, settings };

@@ -5,7 +5,7 @@ import { areRepeated, type Reader } from "../reader.ts";
 import { openObject, readPortNumber, refuseDryRun, refuseUnknown, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTarget } from "./policy-target.ts";
 
-/** extensions.istio.io: code that proxies are to load. Serin's own proxy runs those for requests. */
+/** extensions.istio.io: code that proxies load. Serin's own proxy runs the extensions that handle requests. */
 const extensionsGroup = "extensions.istio.io";
 
 export interface WasmPlugin extends KubernetesObject {
@@ -133,8 +133,8 @@ function checkModule(reader: Reader, module: WasmModule): void {
 }
 
 /**
- * A URL without a scheme names an image. One without anything after its scheme would make a proxy reject the plugin,
- * and a listener waits for the configuration of all its plugins.
+ * Whether the text is the URL of a module. A URL without a scheme names an image. If nothing follows the scheme, a
+ * proxy would reject the plugin, and a listener waits for the configuration of all its plugins.
  */
 function isModuleUrl(text: string): boolean {
   const scheme = /^[a-z][a-z0-9+.-]*:(?=\/\/)/i.exec(text)?.[0].toLowerCase();

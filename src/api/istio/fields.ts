@@ -5,7 +5,7 @@ import { Reader } from "../reader.ts";
 
 export const maxPort = 65_535;
 export const maxInt32 = 2_147_483_647;
-/** The longest duration that an Envoy accepts. For a longer one it rejects all routes of a port. */
+/** The longest duration that an Envoy accepts. If a duration is longer, it rejects all routes of a port. */
 const maxDurationMs = 9_223_372_035_000;
 
 /** Reads a string. An empty string counts as unset, as in protobuf. */
@@ -81,10 +81,13 @@ export interface OpenedObject {
 }
 
 export const dryRunAnnotation = "istio.io/dry-run";
-/** Validation refuses every object with this annotation. As upstream, a dry run with it tests the webhook. */
+/**
+ * Validation refuses every object with this annotation. As in upstream, a dry run with such an object tests the
+ * webhook.
+ */
 export const alwaysRejectAnnotation = "internal.istio.io/webhook-always-reject";
 /**
- * Annotations that Istio only sets on generated objects. On a user's object, they would grant the rights of another
+ * Annotations that Istio only sets on generated objects. On a user's object, they would give it the rights of another
  * object.
  */
 const internalAnnotations = ["internal.istio.io/parents", "internal.istio.io/parent-namespace", alwaysRejectAnnotation];

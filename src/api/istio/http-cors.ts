@@ -5,7 +5,7 @@ import { readDurationMs, refuseUnknown } from "./fields.ts";
 import { headerNameFault } from "./http-headers.ts";
 import { readStringMatchIn, type StringMatch } from "./string-match.ts";
 
-/** The answers to browsers about requests from other origins. */
+/** What browsers are told about requests from other origins. */
 export interface HttpCorsPolicy {
   /** `allowOrigins`, and the deprecated `allowOrigin` as exact matches. */
   readonly allowOrigins: readonly StringMatch[];

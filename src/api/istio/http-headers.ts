@@ -8,7 +8,7 @@ import { readText } from "./fields.ts";
 
 const tokenPattern = /^[-!#$%&'*+.^_`|~A-Za-z0-9]+$/;
 const strictPattern = /^[-_A-Za-z0-9]+$/;
-/** The most characters of a wrong name in a message. */
+/** The maximum number of characters that a message shows of a wrong name. */
 export const maxShown = 100;
 const maxParameterBytes = 1024;
 const pseudoHeaders = [":method", ":scheme", ":authority", ":path", ":status"];
@@ -17,20 +17,20 @@ export function headerNameFault(name: string): string | undefined {
   return tokenPattern.test(name) ? undefined : `must be the name of a header, got "${truncated(name, maxShown)}"`;
 }
 
-/** The fault of a header that a tag of spans shows. It may be a pseudo-header. */
+/** The fault of a header that a span's tag shows. It may be a pseudo-header. */
 export function taggedHeaderFault(name: string): string | undefined {
   return isPseudoHeader(name) ? undefined : headerNameFault(name);
 }
 
 /**
- * The fault of a header by which requests are distributed. An Envoy takes every name of one line. Otherwise, a rule
- * that worked with upstream would lose its other settings too.
+ * The fault of a header whose value decides which endpoint gets a request. Every name without a line break is accepted,
+ * as in Envoy. Otherwise, a rule that worked with upstream would lose its other settings too.
  */
 export function hashedHeaderFault(name: string): string | undefined {
   return /[\0\r\n]/.test(name) ? headerNameFault(name) : undefined;
 }
 
-/** Whether no request has a header with the name. */
+/** Whether no request can have a header with this name. */
 export function isNoHeader(name: string): boolean {
   return taggedHeaderFault(name) !== undefined;
 }
@@ -39,19 +39,19 @@ function isPseudoHeader(name: string): boolean {
   return pseudoHeaders.includes(name.toLowerCase());
 }
 
-/** The fault of the name of an attribute of a cookie, or of a cookie. A proxy writes both into a header's value. */
+/** The fault of the name of a cookie, or of a cookie's attribute. A proxy writes both into a header's value. */
 export function cookieNameFault(name: string): string | undefined {
   return literalValueFault(name);
 }
 
-/** Whether the name is one for a cookie, which all clients accept and send back. */
+/** Whether the text can be the name of a cookie that all clients accept and send back. */
 export function isCookieName(name: string): boolean {
   return tokenPattern.test(name);
 }
 
 /**
- * The fault of the name of a query's parameter to match. An Envoy would reject the routes of all namespaces at a
- * gateway's port for it.
+ * The fault of a query parameter's name in a match. For such a name, an Envoy would reject the routes of all namespaces
+ * at a gateway's port.
  */
 export function parameterNameFault(name: string): string | undefined {
   if (name === "") return "must be the name of a parameter, got an empty one";
@@ -67,7 +67,10 @@ export function strictHeaderNameFault(name: string): string | undefined {
     : `must be the name of a header of letters, digits, "-" and "_", got "${name}"`;
 }
 
-/** The fault of a header to match. It may be a pseudo-header, or a token's claim (`@request.auth.claims.group`). */
+/**
+ * The fault of a header's name in a match. It may be a pseudo-header, or a token's claim
+ * (`@request.auth.claims.group`).
+ */
 export function matchedHeaderFault(name: string): string | undefined {
   return isClaim(name) || pseudoHeaders.includes(name) ? undefined : headerNameFault(name);
 }
@@ -100,7 +103,10 @@ export function literalValueFault(value: string): string | undefined {
   return lengthFault(value);
 }
 
-/** Reports a text that a proxy does not take. Otherwise, it would reject the routes or the listener of others too. */
+/**
+ * Reports a text that a proxy does not accept. The proxy would otherwise also reject the routes or the listener of
+ * others.
+ */
 export function checkText(
   reader: Reader,
   field: string,
@@ -119,14 +125,14 @@ export function readHeaderText(reader: Reader, field: string): string | undefine
 }
 
 /**
- * The fault of a value that may contain `%VARIABLE%` or `%VARIABLE(argument)%`, where `%%` means a percent sign. A
- * proxy rejects the routes of the whole port if it cannot parse one of them, or does not know it.
+ * The fault of a value that may contain `%VARIABLE%` or `%VARIABLE(argument)%`, where `%%` means a percent sign. If a
+ * proxy cannot parse a variable or does not know it, it rejects the routes of the whole port.
  */
 export function headerValueFault(value: string): string | undefined {
   return literalValueFault(value) ?? envoyFormatFault(value, "header");
 }
 
-/** Why not all proxies take a text with `%VARIABLE%` in that place. Undefined if they do. */
+/** Why some proxies do not accept a text with `%VARIABLE%` in that place. Undefined if all accept it. */
 export function envoyFormatFault(text: string, place: FormatPlace): string | undefined {
   return formatFault(text, place, envoyCelFault);
 }

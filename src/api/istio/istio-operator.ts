@@ -70,7 +70,8 @@ export interface KubernetesSettings {
 type UntypedEntry = Readonly<Record<string, unknown>>;
 
 /**
- * A patch to one object that a component renders: `path` is `metadata.name` or `spec.containers.[name:discovery].args`.
+ * A patch to one object that a component renders. `path` has a form such as `metadata.name` or
+ * `spec.containers.[name:discovery].args`.
  */
 export interface Overlay {
   readonly apiVersion?: string;
@@ -143,7 +144,7 @@ function parseSpec(spec: Reader): IstioOperatorSpec {
   return result;
 }
 
-/** The number is the last minor release of Istio that read the field. */
+/** Warns of fields that Istio has removed. The number is the last minor release of Istio that read the field. */
 function warnOfRemovedFields(reader: Reader, fields: Readonly<Record<string, number>>): void {
   for (const [field, until] of Object.entries(fields)) {
     if (reader.has(field)) reader.warn(`has no effect: Istio 1.${until} was the last release that read it`, field);

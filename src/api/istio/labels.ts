@@ -3,7 +3,7 @@ export const istioLabels = {
   revision: "istio.io/rev",
   tag: "istio.io/tag",
   injection: "istio-injection",
-  /** "false" keeps the sidecar out of a pod. An annotation of the same name means the same. */
+  /** With the value "false", the pod gets no sidecar. An annotation of the same name means the same. */
   inject: "sidecar.istio.io/inject",
   dataplaneMode: "istio.io/dataplane-mode",
   useWaypoint: "istio.io/use-waypoint",
@@ -16,9 +16,9 @@ export const istioLabels = {
   canonicalRevision: "service.istio.io/canonical-revision",
   /** Sets the name of the workload of a pod or a WorkloadEntry. */
   workloadName: "service.istio.io/workload-name",
-  /** "istio" on pods whose sidecar accepts mutual TLS. */
+  /** The value is "istio" on pods whose sidecar accepts mutual TLS. */
   tlsMode: "security.istio.io/tlsMode",
-  /** "http" on pods whose proxy accepts HBONE. */
+  /** The value is "http" on pods whose proxy accepts HBONE. */
   tunnel: "networking.istio.io/tunnel",
   network: "topology.istio.io/network",
   subzone: "topology.istio.io/subzone",
@@ -31,22 +31,29 @@ export const istioLabels = {
   /** Names the IstioOperator from which an object was installed. */
   owningResource: "install.operator.istio.io/owning-resource",
   owningResourceNamespace: "install.operator.istio.io/owning-resource-namespace",
-  /** "true" keeps an object that its installation no longer contains. It still goes with the whole installation. */
+  /**
+   * With the value "true", an object stays when its installation no longer contains it. It is still removed together
+   * with the whole installation.
+   */
   owningResourceNotPruned: "install.operator.istio.io/owning-resource-not-pruned",
 } as const;
 
-/** The revision of objects without a revision label. A tag of this name leads to the cluster's default revision. */
+/** The revision of objects without a revision label. A tag of this name points to the cluster's default revision. */
 export const defaultRevision = "default";
 
-/** What names the owner of a Gateway or a route: its label `istio.io/rev`, and that of its namespace. */
+/**
+ * The labels that decide which revision owns a Gateway or a route. They are the object's own label `istio.io/rev`, and
+ * its namespace's.
+ */
 export interface RevisionLabels {
   readonly own: string | undefined;
   readonly namespace: string | undefined;
 }
 
 /**
- * The revision that owns a Gateway or a route: the one that its own label names, else its namespace's label, else the
- * cluster's default. `revisionOf` returns the revision of a tag, and undefined for a name that is no tag.
+ * The revision that owns a Gateway or a route. Its own label comes first, then its namespace's label, then the
+ * cluster's default. `revisionOf` returns the revision that a tag points to, and undefined for a name that is not a
+ * tag.
  */
 export function resolveRevision(
   { own, namespace }: RevisionLabels,
@@ -57,19 +64,19 @@ export function resolveRevision(
 }
 
 /**
- * The webhook configuration that validates objects without a revision label. Its own label names the cluster's default
- * revision.
+ * The webhook configuration that validates objects without a revision label. The label on this configuration names the
+ * cluster's default revision.
  */
 export const defaultValidatorName = "istiod-default-validator";
 
-/** Annotations of the waypoints of 2022 (class `istio-mesh`). */
+/** Annotations of the waypoints as they were in 2022 (class `istio-mesh`). */
 export const meshWaypointAnnotations = {
   serviceAccount: "istio.io/service-account",
 } as const;
 
 export const istioAnnotations = {
   useWaypointCanaryWeight: "istio.io/use-waypoint-canary-weight",
-  /** What injection added to a pod. Its presence marks a pod with a sidecar. */
+  /** Describes what injection added to a pod. A pod that has this annotation has a sidecar. */
   sidecarStatus: "sidecar.istio.io/status",
   injectTemplates: "inject.istio.io/templates",
   interceptionMode: "sidecar.istio.io/interceptionMode",
@@ -87,7 +94,10 @@ export const istioAnnotations = {
   proxyConfig: "proxy.istio.io/config",
 } as const;
 
-/** Where pods find the mesh's root: in a ConfigMap or in a ClusterTrustBundle, under the usual name or another one. */
+/**
+ * Where pods find the mesh's root. It is in a ConfigMap or in a ClusterTrustBundle, under the usual name or another
+ * one.
+ */
 export interface RootPlace {
   readonly clusterTrustBundle: boolean;
   /** `global.trustBundleName`. Empty means the usual name. */
@@ -102,7 +112,7 @@ export function rootSource({ clusterTrustBundle, trustBundleName }: RootPlace) {
   return { projected: { sources: [{ clusterTrustBundle: bundle }] } };
 }
 
-/** The volume with the token by which a component of the mesh shows its service account to the CA and to xDS. */
+/** The volume with the token that proves a component's service account to the CA and to the xDS server. */
 export function istioTokenVolume(audience: string) {
   const serviceAccountToken = { audience, expirationSeconds: 43_200, path: "istio-token" };
   return { name: "istio-token", projected: { sources: [{ serviceAccountToken }] } };

@@ -57,7 +57,10 @@ export interface Warmup {
 
 const allPercent = 100;
 const maxTableSize = 5_000_011;
-/** Proxies refuse a cluster with more, also those of other namespaces that the rule is exported to. */
+/**
+ * A proxy refuses a cluster whose ring is larger. Proxies in other namespaces, to which the rule is exported, do so
+ * too.
+ */
 const maxRingSize = 8_388_608;
 
 function isPrime(value: number): boolean {
@@ -69,7 +72,8 @@ function isPrime(value: number): boolean {
 const simpleWords = ["UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST"] as const;
 
 /**
- * Reads the load balancer. Reports settings of a failover without outlier detection, because nothing would trigger it.
+ * Reads the load balancer. Reports failover settings without outlier detection, because nothing would trigger a
+ * failover.
  */
 export function readLoadBalancer(reader: Reader | undefined, hasOutlierDetection: boolean): LoadBalancer | undefined {
   if (reader === undefined) return undefined;

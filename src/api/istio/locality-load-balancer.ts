@@ -7,7 +7,7 @@ export interface LocalityLoadBalancer {
   readonly enabled?: boolean | undefined;
   /** `to` is a percentage for each locality. The percentages add up to 100. */
   readonly distribute: readonly { readonly from: string; readonly to: Readonly<Record<string, number>> }[];
-  /** The failover region of each region. */
+  /** For each region, the region that traffic fails over to. */
   readonly failover: readonly { readonly from: string; readonly to: string }[];
   /**
    * An ordered list of labels, `key` or `key=value`. Endpoints that share more of the leading labels with the client
@@ -95,7 +95,7 @@ function readDistribution(reader: Reader): LocalityLoadBalancer["distribute"][nu
   return distribution;
 }
 
-/** Every locality must be well-formed, and none may contain another. */
+/** Checks that every locality is well-formed, and that none contains another. */
 function checkLocalities(localities: readonly string[], report: (index: number, message: string) => void): void {
   const overlaps = earlierOverlaps(localities);
   for (const [index, locality] of localities.entries()) {
@@ -108,11 +108,11 @@ function checkLocalities(localities: readonly string[], report: (index: number, 
   }
 }
 
-/** The first earlier locality that contains each locality or is contained in it. */
+/** For each locality, the first earlier one that contains it or is contained in it. */
 function earlierOverlaps(localities: readonly string[]): readonly (string | undefined)[] {
-  /** The first locality within each place. */
+  /** For each place, the index of the first locality within it. */
   const within = new Map<string, number>();
-  /** The first locality that covers the whole of each place. */
+  /** For each place, the index of the first locality that covers all of it. */
   const whole = new Map<string, number>();
   return localities.map((locality, index) => {
     const around = placesAround(locality);
@@ -125,7 +125,10 @@ function earlierOverlaps(localities: readonly string[]): readonly (string | unde
   });
 }
 
-/** Everything, the region, the zone and the subzone. Localities with more parts are rejected elsewhere. */
+/**
+ * The places that contain the locality: everything, its region, its zone and its subzone. Localities with more parts
+ * are rejected elsewhere.
+ */
 function placesAround(locality: string): readonly string[] {
   const parts = locality.split("/", localityParts + 1);
   return ["", ...parts.map((_, index) => parts.slice(0, index + 1).join("/"))];

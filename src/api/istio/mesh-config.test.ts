@@ -224,6 +224,6 @@ test("custom tags that not all proxies take are left out, also those of a pod's 
   const own = readOwnProxyConfig({
     tracing: { customTags: { ...tracing.customTags, "": { literal: { value: "x" } }, e: { literal: {} }, ...many } },
   });
-  // An annotation's faults are not reported, so its tags above the bound of expressions are left out too.
+  // An annotation's faults are not reported. Its tags above the limit for expressions are also left out.
   assert.deepEqual(Object.keys(own?.tracing?.customTags ?? {}), ["ok", ...Object.keys(many).slice(0, 8)]);
 });

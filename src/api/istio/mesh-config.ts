@@ -49,8 +49,8 @@ export interface MeshConfig {
   readonly ingressService: string;
   readonly connectTimeoutMs: number;
   /**
-   * How sidecars handle traffic to unknown destinations. ALLOW_ANY_DYNAMIC_DNS: requests in plain HTTP go to the host
-   * that they name, and other traffic to its original destination.
+   * How sidecars handle traffic to unknown destinations. With ALLOW_ANY_DYNAMIC_DNS, requests in plain HTTP go to the
+   * host that they name, and other traffic goes to its original destination.
    */
   readonly outboundTrafficPolicy: (typeof outboundTrafficModes)[number];
   /** TLS towards hosts of ALLOW_ANY_DYNAMIC_DNS. Absent means plain text. */
@@ -61,7 +61,7 @@ export interface MeshConfig {
   readonly defaultDestinationRuleExportTo: readonly string[];
   readonly h2UpgradePolicy: "DO_NOT_UPGRADE" | "UPGRADE";
   readonly dnsRefreshRateMs: number;
-  /** How long a proxy waits for the first bytes to detect a protocol. 0 means without limit. */
+  /** How long a proxy waits for the first bytes to detect a protocol. 0 means that it waits without limit. */
   readonly protocolDetectionTimeoutMs: number;
   readonly extensionProviders: readonly ExtensionProvider[];
   /** Providers that write access logs unless Telemetry says otherwise. */
@@ -76,14 +76,17 @@ export interface MeshConfig {
   };
   readonly proxyListenPort: number;
   readonly proxyInboundListenPort: number;
-  /** Whether inbound connections go to the pod's address, or to its loopback as before Istio 1.10. */
+  /** Whether inbound connections go to the pod's address, or to its loopback address as before Istio 1.10. */
   readonly inboundTrafficPolicy: "PASSTHROUGH" | "LOCALHOST";
   /** TCP keepalive for destinations whose rule sets none. */
   readonly tcpKeepalive?: TcpKeepalive | undefined;
   readonly enableTracing: boolean;
   readonly enablePrometheusMerge: boolean;
   readonly ingressControllerMode: "UNSPECIFIED" | "OFF" | "DEFAULT" | "STRICT";
-  /** The value of the label `istio` of the gateway that serves Ingresses. Absent means that of ingressService. */
+  /**
+   * The value of the label `istio` of the gateway that serves Ingresses. Absent means the label of the gateway that
+   * `ingressService` names.
+   */
   readonly ingressSelector?: string | undefined;
   /** The setting for destinations whose rule sets none. */
   readonly localityLbSetting: LocalityLoadBalancer;
@@ -110,7 +113,7 @@ const outboundTrafficModes = ["ALLOW_ANY", "REGISTRY_ONLY", "ALLOW_ANY_DYNAMIC_D
 export type EntryVisibility = "PUBLIC" | "NAMESPACE" | "NONE";
 
 interface ServiceEntryVisibility {
-  /** Applies if no policy matches. */
+  /** The visibility if no policy matches. */
   readonly defaultVisibility: EntryVisibility;
   /** Whether sidecars and gateways also obey it, not only ztunnels and waypoints. */
   readonly applyToSidecars: boolean;
@@ -124,7 +127,7 @@ interface ServiceEntryVisibility {
 }
 
 export interface ServiceScope {
-  /** Selectors for the Service's namespace and for the Service. An absent one matches all. */
+  /** Selectors for the Service's namespace and for the Service itself. A selector that is absent matches all. */
   readonly namespaceSelector?: LabelSelector | undefined;
   readonly servicesSelector?: LabelSelector | undefined;
   readonly scope: "LOCAL" | "GLOBAL";
@@ -221,7 +224,10 @@ export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
   return reader.finish(() => value);
 }
 
-/** Sidecars may not read Secrets. With TLS settings that a sidecar cannot use, requests would stay in plain text. */
+/**
+ * Rejects TLS settings that need a Secret, which sidecars may not read. If a sidecar could not use the settings,
+ * requests would stay in plain text.
+ */
 function readOutboundTraffic(
   reader: Reader | undefined,
 ): Pick<MeshConfig, "outboundTrafficPolicy" | "outboundTrafficTls"> {
@@ -303,7 +309,7 @@ function readLabelSelector(reader: Reader): LabelSelector {
   return selector;
 }
 
-/** Balancing by locality is enabled unless it is turned off. */
+/** Reads the settings for balancing by locality, which is enabled unless it is turned off. */
 function readLocalitySettings(reader: Reader): Pick<MeshConfig, "localityLbSetting" | "zoneAwareLbSetting"> {
   const setting = readLocality(reader.object("localityLbSetting"), true);
   return {

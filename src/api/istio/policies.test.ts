@@ -233,7 +233,7 @@ test("settings of spans bring no warning, because all proxies follow them", () =
 test("a label of a metric whose expression cannot be parsed brings a warning", () => {
   const metrics = (value: string): object => ({ metrics: [{ overrides: [{ tagOverrides: { a: { value } } }] }] });
   assert.deepEqual(issuesOf(telemetryKind, metrics("request.host")), { errors: [], warnings: [] });
-  // Serin's proxies have more functions than Envoy.
+  // Serin's proxies have more CEL functions than Envoy.
   for (const value of ["string(destination.port)", "request.host.lowerAscii()"])
     assert.deepEqual(issuesOf(telemetryKind, metrics(value)), { errors: [], warnings: [] });
   assert.match(

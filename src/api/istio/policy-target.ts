@@ -13,7 +13,10 @@ export interface PolicyTargetReference {
   namespace?: string | undefined;
 }
 
-/** The scope of a policy. Without either field, its whole namespace. In the root namespace, the whole mesh. */
+/**
+ * The scope of a policy. Without either field, it is the policy's whole namespace, or the whole mesh if that is the
+ * root namespace.
+ */
 export interface PolicyTarget {
   selector?: LabelSelector | undefined;
   targetRefs: PolicyTargetReference[];

@@ -26,7 +26,10 @@ export function isTlsProtocol(protocol: string | undefined): boolean {
   return protocol === "HTTPS" || protocol === "TLS";
 }
 
-/** Whether proxies pass its bytes on without reading messages: all protocols over TCP except HTTP in plain text. */
+/**
+ * Whether proxies pass the protocol's bytes on without reading messages. They do so for all protocols over TCP except
+ * HTTP in plain text.
+ */
 export function isTcpProtocol(protocol: string | undefined): boolean {
   return ["TCP", "HTTPS", "TLS", "MONGO", "REDIS", "MYSQL"].includes(protocol ?? "");
 }

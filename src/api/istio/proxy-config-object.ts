@@ -6,14 +6,17 @@ import type { Reader } from "../reader.ts";
 import { networkingGroup } from "./networking.ts";
 import { readWorkloadSelector } from "./policy-target.ts";
 
-/** networking.istio.io ProxyConfig: proxy settings of pods that start from now on. They override the mesh config. */
+/**
+ * networking.istio.io ProxyConfig: proxy settings for pods that start after it was written. They override the mesh
+ * config.
+ */
 export interface ProxyConfigObject extends KubernetesObject {
   spec: ProxyConfigObjectSpec;
 }
 
 export interface ProxyConfigObjectSpec {
   readonly selector?: LabelSelector | undefined;
-  /** The number of threads. 0 means one for each core, and absent means the mesh's setting. */
+  /** The number of threads. 0 means one for each core. Absent means the mesh's setting. */
   readonly concurrency?: number | undefined;
   readonly environmentVariables: Readonly<Record<string, string>>;
   /** The image variant: `default`, `debug` or `distroless`. */

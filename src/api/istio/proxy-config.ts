@@ -11,7 +11,7 @@ export interface ProxyConfig {
   readonly discoveryAddress: string;
   readonly drainDurationMs: number;
   readonly terminationDrainDurationMs: number;
-  /** The number of a proxy's workers. 0 means one for each core, and undefined means unset. */
+  /** The number of a proxy's workers. 0 means one for each core. Undefined if it is unset. */
   readonly concurrency: number | undefined;
   readonly proxyMetadata: Readonly<Record<string, string>>;
   readonly holdApplicationUntilProxyStarts: boolean;
@@ -22,7 +22,7 @@ export interface ProxyConfig {
   readonly imageType: string;
   readonly gatewayTopology: GatewayTopology;
   readonly proxyHeaders: ProxyHeaders;
-  /** Absent means unset. */
+  /** Absent if it is unset. */
   readonly tracing?: ProxyTracing | undefined;
   /** The name of the workload in spans. */
   readonly tracingServiceName: TracingServiceName;
@@ -31,7 +31,7 @@ export interface ProxyConfig {
 const tracingServiceNames = ["APP_LABEL_AND_NAMESPACE", "CANONICAL_NAME_ONLY", "CANONICAL_NAME_AND_NAMESPACE"] as const;
 export type TracingServiceName = (typeof tracingServiceNames)[number];
 
-/** Applies unless Telemetry says otherwise. */
+/** The settings for traces that apply unless a Telemetry object sets others. */
 export interface ProxyTracing {
   /** The share of requests with spans, from 0 to 100. Absent means the control plane's default. */
   readonly samplingPercent?: number | undefined;
@@ -43,7 +43,10 @@ export interface ProxyTracing {
 
 /** The proxies between clients and gateways. */
 export interface GatewayTopology {
-  /** The number of trusted proxies in front, by which the client's address is found. */
+  /**
+   * The number of trusted proxies in front of the gateway. It decides which address in `x-forwarded-for` is the
+   * client's.
+   */
   readonly numTrustedProxies: number;
   readonly forwardClientCertDetails: ForwardClientCertDetails;
   /** Whether the PROXY protocol carries clients' addresses. */
@@ -74,7 +77,7 @@ export interface ProxyHeaders {
   readonly attemptCountDisabled: boolean;
   readonly envoyDebugHeadersDisabled: boolean;
   readonly metadataExchangeInMeshOnly: boolean;
-  /** Whether requests whose host a route replaces carry the former host in `x-forwarded-host`. */
+  /** Whether a request whose host a route has replaced carries the former host in `x-forwarded-host`. */
   readonly xForwardedHost: boolean;
   /** Whether gateways send the port that the client used in `x-forwarded-port`. */
   readonly xForwardedPort: boolean;
@@ -203,7 +206,8 @@ function readTracing(reader: Reader | undefined): ProxyTracing | undefined {
     reader.error(`must be from 0 to 100, got ${sampling}`, "sampling");
   const tracing: ProxyTracing = {
     samplingPercent: sampling === 0 ? undefined : sampling,
-    // Tags of a mesh or a pod are in many listeners, and an Envoy rejects a listener for one that it does not take.
+    // The tags of a mesh or a pod are in many listeners. If a listener has a tag that Envoy does not accept, Envoy
+    // rejects the listener.
     customTags: readTags(reader).accepted,
     maxPathTagLength: reader.integer("maxPathTagLength", 0) || undefined,
     enableIstioTags: reader.boolean("enableIstioTags") ?? true,
@@ -258,7 +262,10 @@ export interface OwnProxyConfig extends Partial<
   readonly proxyHeaders?: Partial<ProxyHeaders>;
 }
 
-/** Headers that keep the mesh's value if a pod sets only others. The remaining headers are replaced as a whole. */
+/**
+ * The headers that keep the mesh's values if a pod sets only other headers. All remaining headers are replaced as a
+ * whole.
+ */
 const keptHeaders: Readonly<Record<string, readonly (keyof ProxyHeaders)[]>> = {
   forwardedClientCert: ["forwardedClientCert"],
   requestId: ["requestIdDisabled"],

@@ -5,12 +5,15 @@ import { maxRegexSize, regexSize } from "../../base/regex-size/index.ts";
 import type { Reader } from "../reader.ts";
 
 const maxExpressionLength = 1024;
-/** The instructions of all expressions of an object. A proxy takes a quarter of a second and 100 MB to compile them. */
+/**
+ * The maximum number of instructions of all expressions in an object. A proxy needs a quarter of a second and 100 MB to
+ * compile that many.
+ */
 const maxTotalSize = 131_072;
 
 /**
- * Reports the fault of an RE2 expression, if any. A proxy would reject the routes of all namespaces at a gateway's port
- * for one expression that is not RE2. Each sidecar would spend its time and memory on one of great size.
+ * Reports the fault of an RE2 expression, if any. For one expression that is not RE2, a proxy would reject the routes
+ * of all namespaces at a gateway's port. A very large expression would cost each sidecar much time and memory.
  */
 export function checkRegex(reader: Reader, field: string, expression: string): void {
   const size = regexSize(expression);
@@ -23,7 +26,7 @@ export function checkRegex(reader: Reader, field: string, expression: string): v
     );
 }
 
-/** The fault of an RE2 expression. Undefined if a proxy takes it. */
+/** The fault of an RE2 expression. Undefined if proxies accept it. */
 export function regexFault(expression: string, size = regexSize(expression)): string | undefined {
   if (expression === "") return "must not be an empty expression";
   if (expression.length > maxExpressionLength)

@@ -20,7 +20,7 @@ export interface RequestAuthenticationSpec {
 
 export interface JwtRule {
   readonly issuer: string;
-  /** Empty means any audience, as upstream. */
+  /** Empty means any audience, as in upstream. */
   readonly audiences: readonly string[];
   readonly jwksUri?: string | undefined;
   /** The key set as JSON. If jwksUri is absent too, the issuer's discovery document provides the keys. */

@@ -17,13 +17,13 @@ export interface ServerTls {
   readonly caCertCredentialName?: string | undefined;
   readonly tlsCertificates: readonly ServerCertificateFiles[];
   readonly subjectAltNames: readonly string[];
-  /** Base64 SHA-256 of the client certificate's public key info. */
+  /** SHA-256 digests of the public key info of client certificates, in base64. */
   readonly verifyCertificateSpki: readonly string[];
-  /** Hex SHA-256 of the client's certificate. */
+  /** SHA-256 digests of client certificates, in hex. */
   readonly verifyCertificateHash: readonly string[];
   readonly minProtocolVersion: TlsVersion;
   readonly maxProtocolVersion: TlsVersion;
-  /** Known cipher suites without repetition, by OpenSSL's names. Empty means the proxy's default. */
+  /** Known cipher suites under OpenSSL's names, each once. Empty means the proxy's default. */
   readonly cipherSuites: readonly string[];
 }
 
@@ -177,7 +177,7 @@ function checkExternalNames(reader: Reader, tls: ServerTls): void {
       reader.error(`must have the name of a secret of the SDS provider after ${externalSecretPrefix}`, field);
 }
 
-/** Requires certificates from Secrets or files, in modes in which the proxy terminates TLS. */
+/** Reports missing certificates. In modes in which the proxy terminates TLS, they must come from Secrets or files. */
 function checkOwnCertificates(reader: Reader, tls: ServerTls): void {
   if (tls.caCrl !== undefined && tls.credentialName !== undefined)
     reader.error("must be in the credential instead", "caCrl");

@@ -18,13 +18,13 @@ export interface ServiceEntry extends KubernetesObject {
 }
 
 export interface ServiceEntryStatus {
-  /** Addresses that a control plane assigned to its hosts. */
+  /** Addresses that a control plane has assigned to the entry's hosts. */
   readonly addresses?: readonly { readonly value: string; readonly host?: string }[];
 }
 
 export interface ServiceEntrySpec {
   readonly hosts: readonly string[];
-  /** The addresses or CIDRs that clients use. Empty means assigned addresses, or access by name. */
+  /** The addresses or CIDRs that clients use. If it is empty, clients use assigned addresses or the name. */
   readonly addresses: readonly string[];
   readonly ports: readonly IstioPort[];
   readonly location: "MESH_EXTERNAL" | "MESH_INTERNAL";
@@ -32,14 +32,18 @@ export interface ServiceEntrySpec {
   readonly endpoints: readonly WorkloadEntrySpec[];
   /** Selects pods and WorkloadEntries of its namespace as endpoints, instead of `endpoints`. */
   readonly workloadSelector?: { readonly labels: Readonly<Record<string, string>> } | undefined;
-  /** The namespaces that see it: `.` its own, `*` all, `~` none. Empty means the mesh's default. */
+  /**
+   * The namespaces that see it. `.` means its own namespace, `*` all, and `~` none. An empty list means the mesh's
+   * default.
+   */
   readonly exportTo: readonly string[];
   readonly subjectAltNames: readonly string[];
 }
 
 /**
- * NONE: the client's destination address. DNS: all addresses of the endpoints' names. DNS_ROUND_ROBIN: the first of
- * them. DYNAMIC_DNS: the address of the host in each request.
+ * How proxies find the addresses. With NONE, they use the client's destination address. With DNS, they use all
+ * addresses of the endpoints' names, and with DNS_ROUND_ROBIN the first of these. With DYNAMIC_DNS, they use the
+ * address of the host that each request names.
  */
 export type ServiceEntryResolution = (typeof resolutions)[number];
 const resolutions = ["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"] as const;
@@ -76,7 +80,7 @@ export function parseServiceEntry(raw: unknown): Parsed<ServiceEntry> {
 }
 
 /**
- * The hosts that need an assigned address. None if the user sets addresses or opts out, or if an address could not be
+ * The hosts that need an assigned address. Empty if the user sets addresses or opts out, or if an address could not be
  * mapped back to its host.
  */
 export function automaticallyAddressedHosts({
@@ -189,7 +193,10 @@ function checkEndpoints(reader: Reader, { endpoints, resolution, workloadSelecto
     );
 }
 
-/** Each request names its host, so the entry needs wildcards and a protocol with host names. */
+/**
+ * Checks an entry with DYNAMIC_DNS. Each request names its host, so the entry needs wildcards and a protocol with host
+ * names.
+ */
 function checkDynamicDns({ spec: reader, labels }: OpenedObject, spec: ServiceEntrySpec): void {
   checkEach(reader, "hosts", spec.hosts, (host) =>
     host.startsWith("*") ? undefined : `must have a wildcard when the resolution is DYNAMIC_DNS, got "${host}"`,

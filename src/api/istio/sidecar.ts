@@ -14,8 +14,8 @@ import { isHttpProtocol, isTlsProtocol } from "./protocols.ts";
 import { readServerTls, type ServerTls } from "./server-tls.ts";
 
 /**
- * networking.istio.io Sidecar: the listeners and destinations of the sidecars in a namespace, or of those that it
- * selects.
+ * networking.istio.io Sidecar: the listeners and destinations of all sidecars in a namespace, or of those that the
+ * object selects.
  */
 export interface Sidecar extends KubernetesObject {
   spec: SidecarSpec;
@@ -94,7 +94,7 @@ export function parseSidecar(raw: unknown): Parsed<Sidecar> {
   return object.finish(() => ({ ...(raw as Sidecar), spec }));
 }
 
-/** Two listeners cannot have the same port, and the one without a port must come last. */
+/** Checks that no two listeners have the same port, and that the one without a port comes last. */
 function checkListeners(reader: Reader, spec: SidecarSpec): void {
   for (const field of ["ingress", "egress"] as const) {
     const listeners: readonly { readonly port?: IstioPort | undefined; readonly bind?: string | undefined }[] =

@@ -2,7 +2,7 @@ import type { Reader } from "../reader.ts";
 import { refuseUnknown } from "./fields.ts";
 import { checkRegex } from "./regular-expressions.ts";
 
-/** Matches a value: equal, by prefix, or as a whole by an RE2 expression. */
+/** Matches a value. The value must be equal, have a prefix, or match an RE2 expression as a whole. */
 export interface StringMatch {
   readonly kind: "exact" | "prefix" | "regex";
   readonly value: string;

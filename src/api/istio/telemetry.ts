@@ -120,7 +120,7 @@ function readTracing(reader: Reader): TelemetryTracing {
 
 type Tags = Readonly<Record<string, TracingTag>>;
 
-/** Reads `customTags`. Warns of those that not all proxies take, which are not in `accepted`. */
+/** Reads `customTags`. Warns of tags that some proxies do not accept. These are not in `accepted`. */
 export function readTags(reader: Reader): { readonly tags: Tags; readonly accepted: Tags } {
   const tags = readObjects(reader, "customTags", readTag);
   const accepted = Object.entries(tags).filter(([name, tag]) => {
@@ -153,8 +153,8 @@ function readTag(reader: Reader): TracingTag {
 }
 
 /**
- * Whether all proxies take a tag. They reject a whole listener for another one, and a waypoint's listener serves other
- * namespaces too.
+ * Whether all proxies accept a tag. If a listener has another tag, they reject the whole listener, and a waypoint's
+ * listener serves other namespaces too.
  */
 export function isAcceptedTag(tag: TracingTag): boolean {
   if (tag.kind === "formatter") return envoyFormatFault(tag.value, "tag") === undefined;
@@ -225,7 +225,10 @@ function readAccessLogging(reader: Reader): TelemetryAccessLogging {
   return logging;
 }
 
-/** An Envoy would reject the listener for an expression that it does not take, so it gets no such log. */
+/**
+ * Checks the filter's expression. If Envoy does not accept it, it would reject the listener, so Envoys do not get such
+ * a log.
+ */
 function checkFilter(filter: Reader, expression: string): void {
   if (exceedsExpressions(filter, "expression", [expression])) return;
   const fault = celFault(expression);

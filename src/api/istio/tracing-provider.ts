@@ -38,7 +38,7 @@ export interface OpenTelemetryProvider extends Collector {
   readonly sampler?: DynatraceSampler | undefined;
 }
 
-/** Decides which traces are kept. */
+/** Settings of Dynatrace's sampler, which decides which traces are kept. */
 export interface DynatraceSampler {
   readonly tenant: string;
   readonly clusterId: number;

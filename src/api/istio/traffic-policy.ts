@@ -31,7 +31,7 @@ export interface TrafficPolicy extends TrafficPolicySettings {
     | undefined;
 }
 
-/** The reasons for ejecting an endpoint for a time. A count of 0 disables that reason. Absent means the default. */
+/** The reasons to eject an endpoint for some time. A count of 0 disables a reason. Absent means the default. */
 export interface OutlierDetection {
   readonly consecutive5xxErrors?: number | undefined;
   readonly consecutiveGatewayErrors?: number | undefined;

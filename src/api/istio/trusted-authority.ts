@@ -35,7 +35,7 @@ function readTrustedAuthority(reader: Reader): TrustedAuthority {
   return { pem, spiffeBundleUrl: url === undefined ? undefined : bundleAddress(reader, url), trustDomains };
 }
 
-/** Upstream only fetches by HTTPS, and adds `https://` to an address without a scheme. */
+/** Upstream fetches over HTTPS only, and adds `https://` to an address without a scheme. */
 function bundleAddress(reader: Reader, text: string): string {
   const address = text.startsWith("https://") ? text : `https://${text}`;
   if (/^[a-z]+:\/\//.test(text) && address !== text)

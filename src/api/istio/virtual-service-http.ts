@@ -41,18 +41,18 @@ import {
   type StringMatch,
 } from "./string-match.ts";
 
-/** One HTTP route. It has exactly one of destinations, redirect, directResponse and delegate. */
+/** One HTTP route. Exactly one of destinations, redirect, directResponse and delegate is set. */
 export interface VirtualServiceHttpRoute {
   readonly name?: string | undefined;
-  /** One of them must match. Empty matches all requests. */
+  /** At least one of these must match. An empty list matches all requests. */
   readonly match: readonly HttpMatch[];
   readonly route: readonly HttpRouteDestination[];
   readonly redirect?: HttpRedirect | undefined;
   readonly directResponse?: HttpDirectResponse | undefined;
-  /** A VirtualService without hosts. Without a namespace, it is in the same one. */
+  /** A VirtualService without hosts. If `namespace` is absent, it is in the same namespace. */
   readonly delegate?: { readonly name: string; readonly namespace?: string | undefined } | undefined;
   readonly rewrite?: HttpRewrite | undefined;
-  /** Absent means none. */
+  /** Absent means that there is no timeout. */
   readonly timeoutMs?: number | undefined;
   /** Absent means the mesh's default. */
   readonly retries?: HttpRetry | undefined;
@@ -77,12 +77,12 @@ export interface HttpMatch {
   readonly headers: Readonly<Record<string, PresenceMatch>>;
   readonly withoutHeaders: Readonly<Record<string, PresenceMatch>>;
   readonly queryParams: Readonly<Record<string, PresenceMatch>>;
-  /** Applies to exact and prefix matches of the path. */
+  /** Whether exact and prefix matches of the path ignore case. */
   readonly ignoreUriCase: boolean;
   readonly port?: number | undefined;
   readonly sourceLabels: Readonly<Record<string, string>>;
   readonly sourceNamespace?: string | undefined;
-  /** Overrides the gateways of the VirtualService. Empty means those. */
+  /** Overrides the gateways of the VirtualService, unless it is empty. */
   readonly gateways: readonly string[];
   readonly statPrefix?: string | undefined;
 }
@@ -124,9 +124,9 @@ export interface HttpMirror {
 }
 
 export interface HttpRouteContext {
-  /** The VirtualService has no hosts, so another one delegates to it. */
+  /** Whether the VirtualService has no hosts, so that others delegate to it. */
   readonly isDelegate: boolean;
-  /** Whether the match applies only to gateways, where tokens are verified before routing. */
+  /** Whether the match applies only to gateways. Only there, tokens are verified before routing. */
   readonly onGatewaysOnly: boolean;
 }
 
@@ -170,7 +170,7 @@ function readDelegate(reader: Reader, context: HttpRouteContext): VirtualService
   return found;
 }
 
-/** A route has exactly one action, and its other fields must fit that action. */
+/** Checks that the route has exactly one action, and that its other fields fit that action. */
 function checkAction(reader: Reader, route: VirtualServiceHttpRoute): void {
   const excluded: [string, readonly string[]] =
     route.delegate !== undefined
@@ -188,7 +188,7 @@ function checkAction(reader: Reader, route: VirtualServiceHttpRoute): void {
     reader.error("must have a route, a redirect, a directResponse or a delegate");
 }
 
-/** The authority may be rewritten only once. */
+/** Checks that the authority is rewritten only once. */
 function checkAuthority(reader: Reader, { rewrite, headers }: VirtualServiceHttpRoute): void {
   let isWritten = rewrite?.authority !== undefined;
   for (const field of ["set", "add"] as const) {

@@ -51,13 +51,13 @@ interface PrefixMatch {
 }
 
 /**
- * Bounds the comparison: this many matches with the same prefix, and only the first part of each prefix. The warnings
- * need not be complete.
+ * Bounds the comparison. It takes at most this many matches with the same prefix, and only the first part of each
+ * prefix. The warnings need not be complete.
  */
 const maxAlike = 8;
 const maxComparedLength = 256;
 
-/** Matches with a shorter prefix, in their order. */
+/** The matches with a shorter prefix, in the order in which they were written. */
 function earlierShorter(known: ReadonlyMap<string, readonly PrefixMatch[]>, prefix: string): readonly PrefixMatch[] {
   const found: PrefixMatch[] = [];
   for (let length = 0; length < prefix.length && length <= maxComparedLength; length += 1)

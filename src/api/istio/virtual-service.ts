@@ -24,7 +24,7 @@ export interface VirtualServiceSpec {
   readonly http: readonly VirtualServiceHttpRoute[];
   readonly tls: readonly VirtualServiceTlsRoute[];
   readonly tcp: readonly VirtualServiceTcpRoute[];
-  /** The namespaces that see it: `.` its own, `*` all. Empty means the mesh's default. */
+  /** The namespaces that see it. `.` means its own namespace, and `*` all. An empty list means the mesh's default. */
   readonly exportTo: readonly string[];
 }
 
@@ -45,7 +45,7 @@ export interface L4Match {
   readonly destinationSubnets: readonly string[];
   readonly port?: number | undefined;
   readonly sourceLabels: Readonly<Record<string, string>>;
-  /** Overrides the gateways of the VirtualService. Empty means those. */
+  /** Overrides the gateways of the VirtualService, unless it is empty. */
   readonly gateways: readonly string[];
   readonly sourceNamespace?: string | undefined;
 }
@@ -96,8 +96,8 @@ function checkParts(reader: Reader, spec: VirtualServiceSpec): void {
 }
 
 /**
- * The maximum number of routes times hosts, because each proxy gets every route once for every host. A small object
- * could otherwise become gigabytes, and block the control plane while these are made.
+ * The maximum of the number of routes times the number of hosts, because each proxy gets every route once for every
+ * host. Otherwise, a small object could become gigabytes of routes, and block the control plane while it builds them.
  */
 export const maxExpandedRoutes = 100_000;
 
@@ -131,7 +131,7 @@ function hostFault(host: string, allowGenerated: boolean): string | undefined {
 }
 
 /**
- * Recognizes server names that one mesh uses for another through a gateway:
+ * Recognizes the server names with which one mesh reaches another through a gateway, such as
  * `outbound_.80_._.reviews.default.svc.cluster.local`.
  */
 function isGeneratedSni(name: string): boolean {

@@ -34,7 +34,7 @@ export interface WorkloadEntrySpec {
    * set.
    */
   readonly address?: string | undefined;
-  /** The workload's ports by the name of the service's port. */
+  /** The workload's ports, keyed by the name of the service's port. */
   readonly ports: Readonly<Record<string, number>>;
   readonly labels: Readonly<Record<string, string>>;
   readonly network?: string | undefined;

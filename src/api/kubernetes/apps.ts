@@ -158,7 +158,7 @@ interface UpdatedSpec {
   };
 }
 
-/** How many pods an update of a workload with this spec removes before their successors are ready. */
+/** The number of pods that an update of a workload with this spec removes before their successors are ready. */
 export function podsTakenAtOnce(kind: string, spec: unknown): number {
   const { replicas = 1, strategy, updateStrategy } = (spec ?? {}) as UpdatedSpec;
   if (kind === "Deployment") {
@@ -182,15 +182,15 @@ export interface PodWorkload {
   readonly name: string;
 }
 
-/** The labels that end the name of a ReplicaSet, with the kind that made the ReplicaSet. */
+/** The labels whose value is at the end of a ReplicaSet's name, each with the kind that made the ReplicaSet. */
 const templateHashes = [
   { label: "rollouts-pod-template-hash", kind: "Rollout", apiVersion: "argoproj.io/v1alpha1" },
   { label: "pod-template-hash", kind: "Deployment", apiVersion: "apps/v1" },
 ] as const;
 
 /**
- * The workload of a pod, from the pod alone. Names show the Deployment or Rollout of a ReplicaSet and the CronJob of a
- * Job, as in Istio, whose proxies report these names in their metrics.
+ * The workload of a pod, found from the pod alone. The name of a ReplicaSet shows its Deployment or Rollout, and the
+ * name of a Job shows its CronJob. Istio does the same, and its proxies report these names in their metrics.
  */
 export function workloadOfPod({ metadata }: Pod): PodWorkload {
   const controller = metadata.ownerReferences?.find((reference) => reference.controller === true);

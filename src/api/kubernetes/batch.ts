@@ -104,7 +104,7 @@ export interface AutoscalerTarget {
   value?: string;
 }
 
-/** The sources that need no further metrics API are typed. Others exist. */
+/** Only the sources that need no other metrics API have types here. More sources exist. */
 export interface AutoscalerMetric extends Record<string, unknown> {
   type: string;
   resource?: { name: string; target: AutoscalerTarget };

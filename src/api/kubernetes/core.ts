@@ -222,7 +222,7 @@ export interface Container {
   securityContext?: SecurityContext;
   terminationMessagePath?: string;
   terminationMessagePolicy?: "File" | "FallbackToLogsOnError";
-  /** `Always` on an init container makes it a sidecar (KEP-753). */
+  /** Makes an init container a sidecar if it is `Always` (KEP-753). */
   restartPolicy?: "Always";
   stdin?: boolean;
   tty?: boolean;
@@ -275,7 +275,7 @@ export interface NodeSelectorRequirement {
 
 export interface NodeSelectorTerm {
   matchExpressions?: NodeSelectorRequirement[];
-  /** The requirements for fields of the node, of which only `metadata.name` can be matched. */
+  /** The requirements for fields of the node. Only `metadata.name` can be matched. */
   matchFields?: NodeSelectorRequirement[];
 }
 

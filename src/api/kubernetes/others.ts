@@ -168,7 +168,7 @@ export const podDisruptionBudgetKind = defineKind<PodDisruptionBudget>({
 
 /**
  * Whether a budget delays an update that removes this many pods before their successors are ready (`podsTakenAtOnce`).
- * An update that removes none disturbs nobody, so it only waits while pods are missing already.
+ * An update that removes no pods disturbs nobody. It only waits if pods are already missing.
  */
 export function delaysUpdate(status: PodDisruptionBudget["status"], taken: number): boolean {
   const { disruptionsAllowed = 0, currentHealthy = 0, desiredHealthy = 0 } = status ?? {};
@@ -306,7 +306,7 @@ export interface PersistentVolumeClaim extends KubernetesObject {
     accessModes?: AccessMode[];
     resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
     selector?: LabelSelector;
-    /** Absent means the default class, which admission fills in. Empty means no class, so only volumes without one. */
+    /** Absent means the default class, which admission fills in. If it is empty, only volumes without a class fit. */
     storageClassName?: string;
     volumeMode?: "Filesystem" | "Block";
     volumeName?: string;

@@ -1,7 +1,7 @@
 import type { WebhookConfiguration } from "../kubernetes/index.ts";
 
 const usual = "istio-system";
-/** The cluster's own namespace. On some platforms, only its pods may be node-critical. */
+/** The cluster's own namespace. On some platforms, only pods in it may be node-critical. */
 const ofTheCluster = "kube-system";
 
 /**

@@ -10,14 +10,14 @@ import type { MultiClusterApi } from "./multi-cluster-api.ts";
  */
 export interface ServiceImport extends KubernetesObject {
   spec: {
-    /** Sorted, and only those that are addresses. */
+    /** The valid addresses, sorted. */
     ips: readonly string[];
   };
 }
 
 const shownCharacters = 60;
 
-/** An entry that is no address is left out with a warning, because the others still work. */
+/** Leaves out an entry that is not an address, with a warning, because the others still work. */
 export function parseServiceImport(raw: unknown): Parsed<ServiceImport> {
   const object = new Reader(raw);
   const spec = object.object("spec");

@@ -52,13 +52,13 @@ const read: ReadonlySet<string> = new Set([
   "VALIDATION_WEBHOOK_CONFIG_NAME",
 ]);
 
-/** Flags that need no switch here, because what they ask for is always so. */
+/** Flags that need no switch here, because what they ask for always happens. */
 const always: Readonly<Record<string, string>> = {
   PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS: "false",
   PILOT_ENABLE_AMBIENT: "true",
 };
 
-/** The given variables that ask for another behaviour than upstream's default, and have no effect. */
+/** Those of the given variables that ask for something other than upstream's default, and have no effect here. */
 export function unreadVariables(given: Readonly<Record<string, unknown>>): string[] {
   const defaults: Readonly<Record<string, string | null>> = pilotVariables.variables;
   return Object.entries(given).flatMap(([name, value]) => {

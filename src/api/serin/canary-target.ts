@@ -48,7 +48,7 @@ export interface DestinationTarget {
   readonly port?: number;
 }
 
-/** The kind of route that the engine creates if there is none. */
+/** The kind of route that the engine creates if no route exists. */
 export type RouteKind = "VirtualService" | "HTTPRoute";
 
 /**

@@ -27,21 +27,21 @@ export interface CanarySpec extends RolloutOrdersSpec {
   readonly sessionAffinity?: { readonly cookieName: string; readonly maxAgeSeconds: number };
   /** Whether the stable version shrinks as the canary grows (Deployment target). */
   readonly dynamicStableScale: boolean;
-  /** How long the old version keeps running after the end, so that undo is immediate. */
+  /** How long the old version keeps running after the end, so that an undo is immediate. */
   readonly scaleDownDelaySeconds: number;
 }
 
 /** A step has at least one of weight, match, mirror, scale, preview, experiment, pause and checks. */
 export interface CanaryStep {
   readonly name?: string;
-  /** The percentage of traffic for the canary. */
+  /** The percentage of traffic that goes to the canary. */
   readonly weight?: number;
   /** Requests that match go to the canary, whatever the weight is. */
   readonly match?: TrafficMatch;
   /** Copies this percentage of the stable version's requests to the canary. Its responses are dropped. */
   readonly mirror?: { readonly percent: number };
   readonly scale?: CanaryScale;
-  /** Runs the canary at full scale, reachable by the preview Service only. This is the first half of blue-green. */
+  /** Runs the canary at full scale. Only the preview Service reaches it. This is the first half of blue-green. */
   readonly preview?: boolean;
   /**
    * Runs fresh copies of the stable version (baseline) and of the canary side by side, with no live traffic, or with
@@ -179,7 +179,9 @@ function checkFit(
     spec.error("is required by a step with preview", "target.deployment.previewService");
 }
 
-/** Reports names with which the engine's copies and Services would have longer names than the API server accepts. */
+/**
+ * Reports names that are so long that the API server would not accept the names of the engine's copies and Services.
+ */
 function checkDerivedNames(
   spec: Reader,
   { name, service, routes }: DeploymentTarget,
@@ -198,7 +200,7 @@ function checkDerivedNames(
   if (routes === "HTTPRoute") check("service", service, maxServiceNameLength);
 }
 
-/** Weights must not decrease. Undo is the way back. */
+/** Checks that weights do not decrease. Undo is the way back. */
 function checkWeights(spec: Reader, steps: readonly CanaryStep[]): void {
   let before = 0;
   steps.forEach(({ weight }, index) => {
@@ -211,7 +213,7 @@ function checkWeights(spec: Reader, steps: readonly CanaryStep[]): void {
 
 const ofRequests: ReadonlySet<string> = new Set(["request-success-rate", "request-duration", "request-share"]);
 
-/** Reports checks that would wait for ever: proxies count the connections of a tcp or tls route, and no requests. */
+/** Reports checks that would wait forever. For a tcp or tls route, proxies count connections and no requests. */
 function refuseRequestChecks(spec: Reader, checks: readonly CheckSpec[], place: string): void {
   checks.forEach(({ type, ref, dryRun }, index) => {
     if (ofRequests.has(type) && ref === undefined && dryRun !== true)
@@ -222,7 +224,10 @@ function refuseRequestChecks(spec: Reader, checks: readonly CheckSpec[], place: 
   });
 }
 
-/** TCP connections can only be matched by their client, and gRPC calls by their headers. */
+/**
+ * Checks that the target supports the match. A match of TCP connections can only name the client, and a match of gRPC
+ * calls only headers.
+ */
 function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep, place: string): void {
   if (match === undefined) return;
   const connections = "virtualService" in target && target.virtualService.protocol !== "http";

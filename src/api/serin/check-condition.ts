@@ -21,7 +21,8 @@ export function conditionProblem(expression: string): string | undefined {
 }
 
 /**
- * Whether the condition is true, or why it cannot be evaluated. Numbers are CEL doubles, and a missing value is null.
+ * Returns whether the condition is true, or why it cannot be evaluated. Numbers are CEL doubles, and a missing value is
+ * null.
  */
 export function evaluateCondition(
   expression: string,

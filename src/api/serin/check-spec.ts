@@ -6,25 +6,25 @@ import { templateNames, unknownTemplateNames } from "./check-template.ts";
 
 /** A check that a step must pass before the next one starts. The parser fills in every default. */
 export interface CheckSpec {
-  /** The check's name. Absent means its type. */
+  /** The check's name. If it is absent, the name is the check's type. */
   readonly name?: string;
   readonly type: CheckType;
   /** The minimum number of canary samples. With fewer, the check waits and never passes. */
   readonly minSamples: number;
   /**
-   * The highest error rate without a stable version to compare with, from 0 to 1. A rate that is significantly higher
-   * fails.
+   * The highest error rate if there is no stable version to compare with, from 0 to 1. The check fails if the rate is
+   * significantly higher.
    */
   readonly maxErrorRate: number;
   /** The allowed difference between the canary's measured share and its configured weight, in percentage points. */
   readonly shareTolerance: number;
   /** How long a check may have no answer, or proxies may not converge, before the check fails. */
   readonly timeoutSeconds: number;
-  /** The time between two measurements. 0 means each time the engine looks. */
+  /** The time between two measurements. 0 means that it measures each time the engine looks. */
   readonly intervalSeconds?: number;
   /** The number of consecutive measurements that must pass. */
   readonly count?: number;
-  /** The number of measurements that may fail. One more fails the check. */
+  /** The number of measurements that may fail. If one more fails, the check fails. */
   readonly failureLimit?: number;
   /** The number of consecutive measurements without an answer. Absent means that only `timeoutSeconds` applies. */
   readonly errorLimit?: number;
@@ -32,7 +32,7 @@ export interface CheckSpec {
    * The number of consecutive inconclusive measurements. Absent means that the check waits for traffic without limit.
    */
   readonly waitLimit?: number;
-  /** The verdict is recorded and has no effect. */
+  /** Whether the verdict is only recorded and has no effect. */
   readonly dryRun?: boolean;
   /** The quantiles of durations that are compared, in ascending order. */
   readonly quantiles?: readonly number[];
@@ -42,7 +42,7 @@ export interface CheckSpec {
   readonly maxMs?: number;
   readonly query?: QuerySpec;
   readonly webhook?: WebhookSpec;
-  /** CEL over `result`, `baseline`, `canary` and `stable`. */
+  /** A CEL expression over `result`, `baseline`, `canary` and `stable`. */
   readonly passWhen?: string;
   readonly failWhen?: string;
   /** The limits for a query's result. */
@@ -124,13 +124,13 @@ const defaultIntervals: Partial<Record<CheckType, number>> = {
   webhook: 5,
 };
 
-/** The default seconds between two measurements. 0 means each time the engine looks. */
+/** The default number of seconds between two measurements. 0 means that a check measures each time the engine looks. */
 export function defaultIntervalSeconds(type: CheckType): number {
   return defaultIntervals[type] ?? 0;
 }
 
 const maxChecks = 32;
-/** A check's name stands in tables and messages. */
+/** The limit for a check's name, because tables and messages contain it. */
 const maxCheckNameLength = 63;
 const maxSeconds = 86_400;
 const maxLooks = 10_000;

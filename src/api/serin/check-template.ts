@@ -9,7 +9,7 @@ export interface TemplateSide {
 export interface TemplateValues {
   readonly canary: TemplateSide;
   readonly stable: TemplateSide;
-  /** The time since the step settled, in PromQL's form: `90s`. */
+  /** The time since the step settled, in PromQL's form, such as `90s`. */
   readonly window: string;
 }
 
@@ -29,14 +29,14 @@ export function unknownTemplateNames(text: string): string[] {
   return [...text.matchAll(placeholder)].map(([, name = ""]) => name).filter((name) => !templateNames.includes(name));
 }
 
-/** Whether the text names the time since the step settled. */
+/** Whether the text contains the name for the time since the step settled. */
 export function namesWindow(text: string): boolean {
   return [...text.matchAll(placeholder)].some(([, name]) => name === "window");
 }
 
 /**
- * Replaces the names in the text. Reports a name without a value, because the query would mean something else without
- * it.
+ * Replaces the names in the text with their values. Reports a name that has no value, because the query would mean
+ * something else if the name were only removed.
  */
 export function fillTemplate(
   text: string,

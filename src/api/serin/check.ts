@@ -37,8 +37,8 @@ export function parseCheck(raw: unknown): Parsed<Check> {
 }
 
 /**
- * Replaces references with the Checks that they name. `find` receives the reference's namespace, else the rollout's.
- * Throws a user error that names a missing Check.
+ * Replaces references with the Checks that they name. `find` receives the reference's namespace if it has one, or else
+ * the rollout's. Throws a user error that names a missing Check.
  */
 export function resolveChecks(
   checks: readonly CheckSpec[],

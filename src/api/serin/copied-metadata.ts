@@ -2,9 +2,10 @@ import { checkLabels } from "../istio/checks.ts";
 import type { Reader } from "../reader.ts";
 
 /**
- * Key prefixes that a Canary may add to its pods: those that only people and metrics use. Controllers act on other
- * prefixed keys with rights of their own. For example, an injector mounts what `sidecar.istio.io/userVolume` names. A
- * user who may only write Canaries would gain those rights, so such keys belong in the Deployment's template.
+ * The prefixes of keys that a Canary may add to its pods. Only people and metrics use keys with these prefixes.
+ * Controllers act on keys with other prefixes, and have rights of their own. For example, an injector mounts what
+ * `sidecar.istio.io/userVolume` names. A user who may only write Canaries would gain those rights, so such keys belong
+ * in the Deployment's template.
  */
 const allowedPrefixes = ["app.kubernetes.io", "helm.sh", "prometheus.io"];
 const allowedKeys = [

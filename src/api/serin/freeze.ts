@@ -17,7 +17,7 @@ export interface Freeze extends KubernetesObject {
 }
 
 export interface FreezeSpec {
-  /** The reason, for those who must wait. */
+  /** The reason, which is shown to people who must wait. */
   readonly reason: string;
   /** An IANA name such as Europe/Berlin. The default is UTC. */
   readonly timeZone: string;

@@ -1,12 +1,12 @@
 /**
- * Annotations by which a rollout lets a second revision serve a part of a Gateway or waypoint
+ * Annotations with which a rollout lets a second revision serve a part of a Gateway's or waypoint's traffic
  * (docs/contracts/rollout.md).
  */
 export const gatewayCanaryAnnotations = {
   /** The control plane of this revision deploys a canary behind the same Service. */
   revision: "rollout.serin.dev/canary-revision",
   replicas: "rollout.serin.dev/canary-replicas",
-  /** The percentage of a waypoint's new connections for the canary, from 0 to 100. */
+  /** The percentage of a waypoint's new connections that go to the canary, from 0 to 100. */
   weight: "rollout.serin.dev/canary-weight",
   stableReplicas: "rollout.serin.dev/stable-replicas",
 } as const;

@@ -119,7 +119,9 @@ function parseSpec(spec: Reader): MeshUpgradeSpec {
   return result;
 }
 
-/** The name of a revision is the value of a label. That of a control plane of Banzai is NAME.NAMESPACE. */
+/**
+ * The name of a revision is the value of a label. For a control plane of Banzai Cloud's operator, it is NAME.NAMESPACE.
+ */
 const revisionPattern = /^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$/i;
 
 function revisionOf(end: Reader): string {
@@ -174,7 +176,7 @@ function agentSpec(cni: IstioOperatorSpec, mesh: IstioOperatorSpec | undefined):
   };
 }
 
-/** Parses the spec of an IstioOperator. Issues are reported at its own path. */
+/** Parses the spec of an IstioOperator. Issues are reported at the path of the element. */
 function parseInstall(element: Reader): IstioOperatorSpec[] {
   const parsed = parseIstioOperator({ spec: element.raw });
   for (const issue of parsed.errors) element.error(issue.message, issue.path.replace(/^spec\.?/, ""));

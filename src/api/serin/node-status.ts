@@ -1,5 +1,5 @@
 /**
- * The report of a node's CNI agent about its enrolled pods (docs/contracts/rollout.md, "Moving the mesh's own parts").
+ * What a node's CNI agent reports about its enrolled pods (docs/contracts/rollout.md, "Moving the mesh's own parts").
  */
 export interface EnrolledReport {
   readonly node: string;
@@ -21,7 +21,8 @@ export interface EnrolledPodReport {
   /** The SHA-256, in hex, of the kernel's rules. Empty if they cannot be read. Equal rules have equal digests. */
   readonly rulesDigest: string;
   /**
-   * The pod's listening sockets that the agent holds, by role. The inode shows whether a socket is still the same one.
+   * The listening sockets in the pod that the agent keeps open, by role. The inode shows whether a socket is still the
+   * same one.
    */
   readonly listeners: readonly { readonly role: string; readonly inode: number }[];
 }

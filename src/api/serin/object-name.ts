@@ -9,12 +9,12 @@ export const maxServiceNameLength = 63;
 const replicaSetSuffixLength = 11;
 export const maxDeploymentNameLength = maxNameLength - replicaSetSuffixLength;
 
-/** Reads the name of an object, which the API server would accept. */
+/** Reads the name of an object. Reports a name that the API server would not accept. */
 export function objectName(reader: Reader, field: string): string {
   return reader.required(field, optionalName(reader, field)) ?? "";
 }
 
-/** `maxLength`: the limit of a name that is not that of an object, such as a check's. */
+/** `maxLength` is the limit for a name that is not the name of an object, such as a check's. */
 export function optionalName(reader: Reader, field: string, maxLength = maxNameLength): string | undefined {
   const name = reader.string(field);
   if (name !== undefined) checkName(reader, field, name, maxLength);
@@ -31,7 +31,7 @@ export function objectNames(reader: Reader, field: string): readonly string[] {
 /** The maximum length of a namespace's name. */
 const maxNamespaceLength = 63;
 
-/** Reports a rollout's name with which its journal's name would be too long: `canary.NAMESPACE.NAME`. */
+/** Reports a rollout's name if the name of its journal (`canary.NAMESPACE.NAME`) would be too long. */
 export function checkRolloutName(metadata: Reader | undefined, kind: "Canary" | "MeshUpgrade"): void {
   const name = metadata?.string("name");
   const most = maxNameLength - kind.length - 1 - (kind === "Canary" ? maxNamespaceLength + 1 : 0);

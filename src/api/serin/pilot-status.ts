@@ -12,8 +12,8 @@ export interface ConnectedProxy {
   /** Absent if the release does not report it. */
   readonly clusterId?: string;
   /**
-   * Set if the proxy has not proven its identity: it uses the port without TLS, from an address other than that of the
-   * pod that it names.
+   * Set if the proxy has not proven its identity. It then uses the port without TLS, from another address than the pod
+   * that it names.
    */
   readonly unproven?: true;
   /** The time of the connection, in RFC 3339. */
@@ -76,7 +76,7 @@ export const workloadControllerPodAnnotation = "serin.dev/workload-controller-po
  * (docs/contracts/rollout.md).
  */
 export const authorityStageAnnotation = "rollout.serin.dev/ca-stage";
-/** The stages of a root rotation. `none`: no rotation is under way. */
+/** The stages of a root rotation. `none` means that no rotation is under way. */
 export const authorityStages = ["none", "trust", "issue", "only", "done"] as const;
 export type AuthorityStage = (typeof authorityStages)[number];
 
@@ -99,7 +99,7 @@ export interface RootsReport {
 export interface ProxyRoots {
   readonly id: string;
   readonly type: string;
-  /** The last certificate of each identity. Empty if none was requested from this pilot. */
+  /** The last certificate of each identity. Empty if no certificate was requested from this pilot. */
   readonly certificates: readonly {
     readonly identity: string;
     readonly root: string;

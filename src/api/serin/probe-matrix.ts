@@ -1,6 +1,6 @@
 /**
- * The data plane at one end of a probe: a sidecar, a ztunnel (`ambient`), a ztunnel and a waypoint in front of the
- * server, an ingress gateway that a plain client calls, or none.
+ * The data plane at one end of a probe. It is a sidecar, a ztunnel (`ambient`), a ztunnel with a waypoint in front of
+ * the server, an ingress gateway that a client outside the mesh calls, or none.
  */
 export const probeDataPlanes = ["sidecar", "ambient", "waypoint", "gateway", "none"] as const;
 export type ProbeDataPlane = (typeof probeDataPlanes)[number];
@@ -16,23 +16,29 @@ export interface ProbePair {
   readonly from: ProbeEnd;
   readonly to: ProbeEnd;
   /**
-   * `refusal`: a client outside the mesh sends requests to a port that accepts only mTLS. A refusal then counts as
+   * With `refusal`, a client outside the mesh sends requests to a port that accepts only mTLS. A refusal then counts as
    * `ok`, and an answer as `failed`.
    */
   readonly expected: "answer" | "refusal";
   readonly ok: number;
   readonly failed: number;
-  /** According to the server's side: all connections use mTLS, none, or some. `unknown` until it has reported any. */
+  /**
+   * Whether all connections use mTLS, none, or some, according to the server's side. `unknown` until that side has
+   * reported a connection.
+   */
   readonly mutualTls: "yes" | "no" | "mixed" | "unknown";
-  /** The client's SPIFFE ID as verified by the server's side. Empty if unknown. */
+  /** The client's SPIFFE ID, as the server's side has verified it. Empty if unknown. */
   readonly clientIdentity: string;
-  /** The SPIFFE ID of the server, or of the waypoint before it, as verified by the client's side. Empty if unknown. */
+  /**
+   * The SPIFFE ID of the server, or of the waypoint in front of it, as the client's side has verified it. Empty if
+   * unknown.
+   */
   readonly serverIdentity: string;
-  /** Latency of the latest answers, each over a new connection. Absent if there are no answers. */
+  /** The latency of the latest answers, each of which came over a new connection. Absent if there are no answers. */
   readonly p50Ms?: number;
-  /** Empty without one. */
+  /** Empty if there was no error. */
   readonly lastError: string;
-  /** A text about the pair's fault. Empty if there is none, or the result is not known yet. */
+  /** A text about the pair's fault. Empty if there is no fault, or if the result is not known yet. */
   readonly problem: string;
 }
 
@@ -76,7 +82,7 @@ export function renderMatrix({ pairs }: ProbeMatrix): string {
   return [...table, ...problems].map((line) => `${line}\n`).join("");
 }
 
-/** `✔ 25 mTLS 3ms`, `✖ 4/25 plain`, `✔ 25 refused`. */
+/** The text of a cell, such as `✔ 25 mTLS 3ms`, `✖ 4/25 plain` or `✔ 25 refused`. */
 function cellOf({ expected, ok, failed, mutualTls, p50Ms, problem }: ProbePair): string {
   const total = ok + failed;
   if (total === 0) return "-";

@@ -32,7 +32,7 @@ interface DayDemands {
 }
 
 /**
- * Why a rule never recurs after its start, for example because no day of January is the 366th of its year. Such a
+ * Why a rule never recurs after its start, for example because no day in January is the 366th of its year. Such a
  * freeze would have no effect. Undefined if it recurs. `startMs` is a local time, as if it were UTC.
  */
 export function neverRecurs(rule: RecurrenceRule, startMs: number): string | undefined {
@@ -91,7 +91,7 @@ function demandsOf({ frequency }: RecurrenceRule, parts: ReadonlyMap<string, str
   };
 }
 
-/** The periods that the rule visits, each kind of them once. */
+/** The periods that the rule visits, one of each kind. */
 function* periodsOf({ frequency, interval }: RecurrenceRule, start: Date): Generator<Period> {
   const isMonthly = frequency === "MONTHLY";
   const step = frequency === "YEARLY" || isMonthly ? interval : 1;
@@ -103,7 +103,7 @@ function* periodsOf({ frequency, interval }: RecurrenceRule, start: Date): Gener
     if (year > lastYear) return;
     const month = isMonthly ? (months % monthsInYear) + 1 : undefined;
     const key = [new Date(Date.UTC(year, 0, 1)).getUTCDay(), yearLength(year), yearLength(year - 1), month].join(" ");
-    // The days of the first period before the start do not count.
+    // In the first period, the days before the start do not count.
     if (visit > 0 && known.has(key)) continue;
     if (visit > 0) known.add(key);
     yield { year, isFirst: visit === 0, ...(month === undefined ? {} : { month }) };

@@ -6,7 +6,7 @@ export interface RecurrenceRule {
   readonly isCounted: boolean;
   /** Whether the rule names its days. Otherwise they follow from the window's start. */
   readonly hasDays: boolean;
-  /** `UNTIL` as it is written, a local time unless it ends with Z. */
+  /** The value of `UNTIL` as it is written. It is a local time unless it ends with Z. */
   readonly until?: string;
   /** All parts without UNTIL, in upper case. */
   readonly parts: readonly string[];
@@ -26,7 +26,8 @@ interface NumberPart {
   /** Whether negative numbers count from the end. */
   readonly isSigned?: boolean;
   /**
-   * Whether the part has one number and not a list. More minutes or seconds would mean more than one start per hour.
+   * Whether the part has one number instead of a list. Several minutes or seconds would mean more than one start per
+   * hour.
    */
   readonly isSingle?: boolean;
 }
@@ -47,8 +48,8 @@ const numberParts: Readonly<Record<string, NumberPart>> = {
 const knownParts = ["FREQ", "UNTIL", ...Object.keys(numberParts), "BYDAY", "WKST"];
 
 /**
- * Parts that are allowed with some frequencies only. RFC 5545 allows a few more pairs. A rule with one of those may
- * never recur, and its evaluation would visit each hour or day until the year 9999.
+ * Parts that are allowed with some frequencies only. RFC 5545 allows a few more pairs. A rule with one of those pairs
+ * may never recur, and its evaluation would visit each hour or day until the year 9999.
  */
 const frequenciesOfPart: Readonly<Record<string, readonly Frequency[]>> = {
   BYHOUR: ["YEARLY", "MONTHLY", "WEEKLY", "DAILY"],
@@ -60,7 +61,7 @@ const frequenciesOfPart: Readonly<Record<string, readonly Frequency[]>> = {
   BYWEEKNO: ["YEARLY"],
 };
 
-/** The rule, or the fault of the text. */
+/** The rule that the text contains, or the fault of the text. */
 export function readRecurrenceRule(text: string): RecurrenceRule | { readonly problem: string } {
   const body = text.replace(/^RRULE:/i, "").toUpperCase();
   const parts = new Map<string, string>();

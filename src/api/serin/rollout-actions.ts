@@ -131,7 +131,9 @@ function retryProblem(rollout: Rollout): string | undefined {
     : `it has not ended: it is ${phaseOf(status)}`;
 }
 
-/** The approvals of this run. All approvals if an earlier release wrote the status, which then has only times. */
+/**
+ * The approvals of this run. If an earlier release wrote the status, it has only times, and all approvals are returned.
+ */
 function approvalsOfRun(rollout: Rollout): readonly Approval[] {
   const { status } = rollout;
   const all = approvalsOf(rollout);
@@ -151,7 +153,7 @@ function approvalsThatCount(rollout: Rollout, step: StepStatus): readonly Approv
     : ofRun;
 }
 
-/** Whether the full promotion applies to this run, and not to one before. */
+/** Whether the full promotion applies to this run, and not to an earlier one. */
 function isPromoted({ spec, status }: Rollout): boolean {
   const { fullPromotion } = spec;
   if (fullPromotion === undefined) return false;
@@ -162,8 +164,9 @@ function isPromoted({ spec, status }: Rollout): boolean {
 }
 
 /**
- * The id of the step that waits for a person now. Undefined if none does: then an approval without the name of a step
- * would be for one that nobody has looked at, such as the next one after somebody else's approval.
+ * The id of the step that waits for a person now. Undefined if no step does. An approval without the name of a step
+ * would then approve a step that nobody has looked at, such as the one after a step that somebody else has just
+ * approved.
  */
 export function waitingStepOf({ status }: Rollout): string | undefined {
   const { phase, pauseReason, step } = status ?? {};
@@ -174,8 +177,9 @@ export function waitingStepOf({ status }: Rollout): string | undefined {
 }
 
 /**
- * The last approval of a finished step of this run. After it, an order that names no step may be meant for that step:
- * the person may have seen it wait, and somebody else has approved it since. Undefined if there is none.
+ * The last approval of a finished step of this run. After such an approval, an order that names no step may be meant
+ * for the approved step. The person may have seen that step wait before somebody else approved it. Undefined if there
+ * is no such approval.
  */
 export function approvalBefore(rollout: Rollout): Approval | undefined {
   const { status } = rollout;
@@ -185,8 +189,8 @@ export function approvalBefore(rollout: Rollout): Approval | undefined {
 }
 
 /**
- * The id of the first unfinished step from the current one on that is planned to wait for an approval, and that a
- * person may approve in advance. Undefined if none is.
+ * The id of the first unfinished step, from the current one on, that is planned to wait for an approval. A person may
+ * approve it in advance. Undefined if there is no such step.
  */
 export function nextApprovalOf({ status }: Rollout): string | undefined {
   if (status === undefined) return undefined;
@@ -202,7 +206,7 @@ function doneSteps({ completedSteps = [] }: Partial<RolloutStatus>): ReadonlySet
   return new Set(completedSteps.map(({ id }) => id));
 }
 
-/** Whether nothing changes any more, and no change of the target would start another run. */
+/** Whether nothing changes any longer, and no change of the target would start another run. */
 export function hasEnded({ spec, status }: Rollout): boolean {
   return isEndPhase(status?.phase) && !("target" in spec && "deployment" in spec.target);
 }
@@ -220,10 +224,10 @@ export function approvalPatch(rollout: Rollout, steps: readonly string[], ordere
 }
 
 /**
- * A merge patch that pauses, resumes or rolls back, with the person's name. The server refuses it for another object of
- * the name, because it contains the uid. To resume a Canary whose last run is undone takes back the abort, so that the
- * next change begins a run. To resume a copy of another object makes the person its author, because the account that
- * restored it may have other rights.
+ * A merge patch that pauses, resumes or rolls back, with the person's name. It contains the uid, so the server refuses
+ * it for another object of the same name. If the last run of a Canary is undone, resuming takes back the abort, so that
+ * the next change begins a run. If the object is a copy of another one, resuming makes the person its author, because
+ * the account that restored it may have other rights.
  */
 export function orderPatch(rollout: Rollout, order: keyof typeof orderSpecs, orderedBy: OrderedBy): unknown {
   const released = order === "resume" && holdsNextRun(rollout) ? { abort: false } : {};
@@ -238,17 +242,19 @@ export function orderPatch(rollout: Rollout, order: keyof typeof orderSpecs, ord
   };
 }
 
-/** Whether it is a copy of another object and has not begun. */
+/** Whether the rollout is a copy of another object and has not begun. */
 function isRestored({ status }: Rollout): boolean {
   return status?.phase === "Paused" && status.pauseReason === "restored";
 }
 
-/** Whether an earlier, completed abort keeps a watched Deployment's next change from beginning a run. */
+/**
+ * Whether an earlier abort, which is completed, prevents the next change of a watched Deployment from beginning a run.
+ */
 function holdsNextRun({ spec, status }: Rollout): boolean {
   return spec.abort && status?.phase === "RolledBack" && "target" in spec && "deployment" in spec.target;
 }
 
-/** Why an approval of the step would have no effect. Undefined if it has one, or before anything is planned. */
+/** Why an approval of the step would have no effect. Undefined if it would have one, or if nothing is planned yet. */
 export function approvalProblem({ status }: Rollout, id: string): string | undefined {
   const { plannedSteps: planned, step } = status ?? {};
   if (planned === undefined || planned.length === 0 || completingSteps.includes(id)) return undefined;
@@ -271,18 +277,18 @@ export function approvalProblem({ status }: Rollout, id: string): string | undef
   return `step "${id}" does not wait for an approval; ${those}`;
 }
 
-/** A merge patch that skips to the last step, for this version of the object. */
+/** A merge patch that skips to the last step. It is only valid for this version of the object. */
 export function fullPromotionPatch({ metadata: { resourceVersion } }: Rollout, ordered: OrderedBy): unknown {
   return { metadata: { resourceVersion }, spec: { fullPromotion: ordered, paused: false } };
 }
 
-/** Why an order for one rollout is not given to another one of the name. */
+/** Why an order for one rollout is not given to another rollout of the same name. */
 export const remadeProblem = "it was deleted, and somebody has created another one of its name meanwhile";
 
 /**
  * Why an order is not given to a rollout that has changed since the person looked at it. Undefined if the order is
- * given. A person who has looked at one version must not approve the next one, whose run begins in the same moment. Nor
- * must an order for a step that waits overrule the failure of that step, which the person has not seen. A full
+ * given. A person who has looked at one version must not approve the next version, whose run may begin at the same
+ * moment. An order for a step that waits must not overrule a failure of that step that the person has not seen. A full
  * promotion also ends a pause and skips the checks, so it must not overrule an order that the person has not seen.
  */
 export function changeAgainst(
@@ -360,8 +366,8 @@ export function rolloutCommand(
 }
 
 /**
- * The command, limited to one step. Without the limit, a person who copies it could approve the next step, if somebody
- * else has approved this one before. A wave's name may have blanks.
+ * The command, limited to one step. Without the limit, a person who copies the command could approve the next step, if
+ * somebody else has approved this one in the meantime. A wave's name may have blanks.
  */
 export function commandForStep(command: string, step: string): string {
   return `${command} --step ${/^[\w./+:-]+$/.test(step) ? step : shellQuoted(step)}`;
@@ -435,8 +441,8 @@ function undoText(status: RolloutStatus | undefined, journal: readonly JournalEn
 }
 
 /**
- * The changes of an undo that remain at its end, in its order: of several values that a field gets, the last one, and
- * no fields of an object that the undo deletes.
+ * The changes of an undo that remain at its end, in the order of the undo. If a field gets several values, only the
+ * last one counts. Fields of an object that the undo deletes are left out.
  */
 function lastingChanges(journal: readonly JournalEntry[]): readonly JournalEntry[] {
   const created = new Set<string>();
@@ -467,7 +473,7 @@ function objectText({ kind, name, namespace }: ObjectReference): string {
 
 const maxValueLength = 80;
 
-/** The value as JSON. A cut value would tell little, so a long one is only mentioned. */
+/** The value as JSON. Only the beginning of a long value would tell little, so such a value is only mentioned. */
 function shortJson(value: unknown): string {
   const text = JSON.stringify(value);
   return text.length <= maxValueLength ? text : "its earlier value";

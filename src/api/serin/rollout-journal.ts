@@ -26,8 +26,9 @@ export type JournalEntry =
       readonly prior?: unknown;
       readonly written?: unknown;
       /**
-       * The value that `written` replaces, when a changed plan has the step write another one. After a crash between
-       * the journal and the write, the field still has it, even if somebody has put it there.
+       * The value that `written` replaces, if the plan has changed so that the step writes another value. After a crash
+       * between the journal and the write, the field still has the replaced value, even if somebody else has written
+       * it.
        */
       readonly replaced?: unknown;
       /** See {@link RestartKind}. */
@@ -35,8 +36,8 @@ export type JournalEntry =
       /** Set if a user wrote the current value. Undo does not change it if it has changed since. */
       readonly adopted?: boolean;
       /**
-       * The value that the user wrote after the adopted one, while the rollout replaced pods. Undo needs the prior
-       * value for the pods first, and writes this one when it has undone everything else of the field.
+       * The value that the user wrote after the adopted one, while the rollout replaced pods. For the pods, undo needs
+       * the prior value first. It writes this one when it has undone all other changes of the field.
        */
       readonly later?: unknown;
       readonly undoGroup?: string;
@@ -62,8 +63,8 @@ export type JournalEntry =
 
 /**
  * A write that replaces a workload's pods. Within its `undoGroup`, it is undone after all other writes, so that new
- * pods start with the restored configuration. `template` writes the previous value, which rolls back. `time` writes the
- * time of the undo.
+ * pods start with the restored configuration. To undo `template`, the engine writes the previous value, which rolls the
+ * workload back. To undo `time`, it writes the time of the undo.
  */
 export type RestartKind = "template" | "time";
 
@@ -103,7 +104,7 @@ export interface DecisionRecord {
 
 const turns = new Set(["Started", "RollingBack", "RolledBack", "Completed"]);
 
-/** Whether the last run in the journal has completed, so that its changes stay. */
+/** Whether the last run in the journal has completed. Its changes then stay. */
 export function lastRunCompleted(decisions: readonly Pick<DecisionRecord, "decision">[]): boolean {
   return decisions.findLast(({ decision }) => turns.has(decision))?.decision === "Completed";
 }
@@ -111,8 +112,8 @@ export function lastRunCompleted(decisions: readonly Pick<DecisionRecord, "decis
 const changesShown = 5;
 
 /**
- * The text about the changes that a removed rollout has left, with what a person can do. Undefined if it has left none:
- * those of a completed run stay for good, except for the preparation of its target.
+ * The text about the changes that a removed rollout has left behind, and what a person can do about them. Undefined if
+ * it has left none. The changes of a completed run are meant to stay, except for those that prepared its target.
  */
 export function changesLeft({ metadata, entries, decisions = [] }: RolloutJournal): string | undefined {
   const left = lastRunCompleted(decisions) ? entries.filter(({ setup }) => setup === true) : entries;

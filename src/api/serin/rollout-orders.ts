@@ -11,10 +11,7 @@ export interface RolloutOrdersSpec {
   readonly orderedBy?: OrderedBy;
   /** Rolls everything back, in any phase. */
   readonly abort: boolean;
-  /**
-   * The approvals of steps, each with the user and the reason. Approvals are kept. Those from before a later run do not
-   * apply to it.
-   */
+  /** The approvals of steps, each with the user and the reason. Approvals are kept, but do not apply to later runs. */
   readonly approvals: readonly Approval[];
   /** Skips to the last step without pauses and checks. Undefined means step by step. */
   readonly fullPromotion?: FullPromotion;
@@ -50,8 +47,8 @@ export interface Approval {
 }
 
 /**
- * The last orders at some moment. What came later is found by its place in the list, and not by its time: the clock of
- * the person who ordered, and that of the engine, may differ by any amount.
+ * The last orders at some moment. Later orders are found by their place in the list and not by their time, because a
+ * person's clock and the engine's clock may differ by any amount.
  */
 export interface OrdersMark {
   /** Absent if there was no approval. */
@@ -59,7 +56,9 @@ export interface OrdersMark {
   readonly fullPromotion?: FullPromotion;
 }
 
-/** The approvals that came after the mark. All, if the list has not got the marked one any more. */
+/**
+ * The approvals that came after the mark. If the list no longer contains the marked approval, these are all approvals.
+ */
 export function approvalsSince(
   approvals: readonly Approval[],
   { approval: last }: Pick<OrdersMark, "approval">,
@@ -110,7 +109,7 @@ export interface NotificationSpec {
   readonly events: readonly NotificationEvent[];
 }
 
-/** The limit over all runs. A new approval replaces the oldest. */
+/** The limit for the approvals of all runs together. A new approval replaces the oldest. */
 export const maxApprovals = 256;
 const maxNotifications = 8;
 const maxSettleSeconds = 86_400;
@@ -213,7 +212,7 @@ export function parsePause(owner: Reader): PauseSpec | undefined {
   const durationSeconds = pause.integer("durationSeconds", 0, maxPauseSeconds);
   const untilApproved = pause.boolean("untilApproved");
   pause.unknownFields();
-  // In other tools an empty pause waits for a person.
+  // In other tools, an empty pause waits for a person.
   if (!pause.has("durationSeconds") && !pause.has("untilApproved"))
     pause.error("must have durationSeconds, or untilApproved: true to wait for a person");
   return {

@@ -18,14 +18,14 @@ export const ownUidAnnotation = "rollout.serin.dev/uid";
 /** The value of {@link ownUidAnnotation} in a copy that has the author or the orders of another object, but no uid. */
 export const unknownUid = "unknown";
 /**
- * The Canary that holds a Deployment. It tells the engine's pause from a person's if the Canary's journal is gone, for
- * example after a restore of one namespace.
+ * Names the Canary that holds a Deployment. If the Canary's journal is gone, for example after a restore of one
+ * namespace, this shows that the engine has paused the Deployment, and not a person.
  */
 export const holderAnnotation = "rollout.serin.dev/held-by";
 
 /**
- * The name of a kind in commands of kubectl. Flagger has a kind Canary too, and kubectl takes the plain name for
- * Flagger's where both exist.
+ * The name of a kind in commands of kubectl. Flagger also has a kind Canary. Where both exist, kubectl takes the plain
+ * name for Flagger's kind.
  */
 export function kubectlKind(kind: string): string {
   const plain = kind.toLowerCase();
@@ -109,7 +109,7 @@ export interface RolloutStatus {
   readonly phase: RolloutPhase;
   /** When it entered this phase. */
   readonly phaseSince?: string;
-  /** For example `3/7`. */
+  /** The number of finished steps and of all steps, for example `3/7`. */
   readonly progress: string;
   readonly message: string;
   /** Set while the phase is Paused, Waiting or Stuck. Absent if an older engine wrote the status. */
@@ -125,13 +125,18 @@ export interface RolloutStatus {
   readonly rolledBackInMs?: number;
   /** The number of the change that this object rolls out, from 1. */
   readonly run?: number;
-  /** A digest of the pod template or spec that is rolled out, or was last. A new one starts a new run. */
+  /**
+   * A digest of the pod template or spec that is being rolled out, or was rolled out last. A new one starts a new run.
+   */
   readonly candidate?: string;
-  /** What the run moves, since its beginning: the target, or the two revisions. Absent if an older engine began it. */
+  /**
+   * What the run moves, as it was when the run began: the target, or the two revisions. Absent if an older engine began
+   * the run.
+   */
   readonly moves?: string;
   /**
-   * The orders that were there when this run was noticed: they do not apply to it. Absent in a first run, except of a
-   * copy.
+   * The orders that existed when the engine noticed this run. They do not apply to it. Absent in an object's first run,
+   * unless the object is a copy.
    */
   readonly ordersBefore?: OrdersMark;
   /** All currently planned steps, including completed ones, at most {@link maxPlannedSteps}. */
@@ -214,13 +219,13 @@ export interface StepStatus {
   /** When the current wait began, or last made progress. */
   readonly waitingSince?: string;
   /**
-   * The time at which the step fails unless it makes progress, at which the rollout is Stuck unless a sample comes, or
-   * at which a soak ends.
+   * The time at which the wait ends: the step fails unless it has made progress, the rollout is Stuck unless a sample
+   * has come, or a soak is over.
    */
   readonly waitsUntil?: string;
   /** Set if the step only waits for live connections to end. Other rollouts do not wait for it. */
   readonly lingers?: boolean;
-  /** The orders that were there when the step failed and began to wait for a person: they do not decide on it. */
+  /** The orders that existed when the step failed and began to wait for a person. They do not decide about it. */
   readonly ordersBefore?: OrdersMark;
 }
 
@@ -248,7 +253,10 @@ export interface CompletedStep {
   readonly evidence: readonly string[];
 }
 
-/** Keeps the object of a running rollout until its changes are undone, or left as `onDeletion` says. */
+/**
+ * Keeps the object of a running rollout until its changes are undone, or until the engine leaves them because
+ * `onDeletion` says so.
+ */
 export const undoFinalizer = "rollout.serin.dev/undo";
 
 /** Whether the API server keeps the object until the engine has undone its changes. */

@@ -23,7 +23,9 @@ export interface ValueMatch {
 export type PathMatchType = "Exact" | "Prefix" | "Regex";
 
 const maxMatches = 16;
-/** Cookies come in any order, and each order is an alternative in one regular expression. */
+/**
+ * The maximum number of cookies. Cookies come in any order, and each order is an alternative in one regular expression.
+ */
 const maxCookies = 3;
 const valueTypes = ["Exact", "Prefix", "Regex"] as const;
 

@@ -5,8 +5,8 @@ import { objectNames } from "./object-name.ts";
 import { parsePause, type PauseSpec } from "./rollout-orders.ts";
 
 /**
- * A part of a mesh upgrade that moves together and is judged together. A namespace or workload that several waves
- * select moves in the first of them.
+ * A part of a mesh upgrade. Everything in it moves together and is judged together. A namespace or workload that
+ * several waves select moves in the first of these waves.
  */
 export interface UpgradeWave {
   readonly name: string;
@@ -20,7 +20,8 @@ export interface UpgradeWave {
    */
   readonly workloadLabels: Readonly<Record<string, string>>;
   /**
-   * Restart: each workload uses its own update strategy. ScaleFirst: all new pods are ready before an old one stops.
+   * With `Restart`, each workload uses its own update strategy. With `ScaleFirst`, all new pods are ready before an old
+   * one stops.
    */
   readonly mode: "Restart" | "ScaleFirst";
   /** The number of workloads that restart at the same time. */

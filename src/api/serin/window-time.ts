@@ -2,7 +2,7 @@ import { instantOf } from "../../base/zoned-time/index.ts";
 import { isCalendarTime } from "./recurrence-rule.ts";
 
 const pattern = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?)(?:Z|[+-]\d{2}:\d{2})?$/;
-/** Earlier starts would only make rules slow to evaluate. */
+/** The first year in which a window may start. Earlier starts would only make rules slow to evaluate. */
 const firstYear = "1970";
 
 /** Whether this is a time of a freeze's window: a local time such as `2026-12-20T18:00:00`, or one with an offset. */

@@ -9,11 +9,11 @@ export type CelLibrary = typeof Cel;
 // character or item that a call may read, and a quarter for each character of a pattern.
 export const traversalFactor = 0.1;
 const patternFactor = 0.25;
-/** The number of instructions for each character up to which an expression costs what it does in Kubernetes. */
+/** Up to this many instructions for each character, an expression costs the same as in Kubernetes. */
 const ordinaryRepetition = 10;
 /**
- * The number of instructions up to which an expression costs what it does in Kubernetes, because a short one such as
- * `^.{1,253}$` is ordinary.
+ * Up to this many instructions, an expression costs the same as in Kubernetes, because a short one such as `^.{1,253}$`
+ * is ordinary.
  */
 const ordinarySize = 1_000;
 /** The units for compiling an instruction, which takes 2 µs. */

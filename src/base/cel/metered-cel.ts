@@ -40,7 +40,7 @@ export function untypedCel(library: CelLibrary, variables: readonly string[]): M
   return new MeteredCel(library, { variables: Object.fromEntries(variables.map((name) => [name, DYN])) });
 }
 
-/** Compiles each expression once. Forgets all when there would be more than `maxPrograms`. */
+/** Compiles each expression once. Forgets all programs when there would be more than `maxPrograms`. */
 export function cachedCompile(cel: MeteredCel, maxPrograms: number): MeteredCel["compile"] {
   const programs = new BoundedCache<string, MeteredProgram>(maxPrograms);
   return (expression) => {
@@ -116,7 +116,7 @@ export class MeteredCel {
     };
   }
 
-  /** The evaluator chains lists, and reads a chain of n in time of n². */
+  /** The evaluator chains lists, and reading a chain of n lists takes time proportional to n². */
   #concatenated([left, right]: readonly CelValue[]): CelList | undefined {
     const { isCelList, celList } = this.library;
     return isCelList(left) && isCelList(right) ? celList([...left, ...right]) : undefined;

@@ -2,30 +2,30 @@ import { matchAt } from "../match-at.ts";
 import { truncated } from "../message-text.ts";
 import { nameFaults, operatorForms, operatorNames, type OperatorForm } from "./operators.ts";
 
-/** Where a format stands. Envoy translates an older operator in values of headers. */
+/** Where a format is used. In header values, Envoy also translates an older operator. */
 export type FormatPlace = "header" | "tag";
 
-/** The most bytes that Envoy takes as the value of a header. */
+/** The maximum number of bytes that Envoy accepts as the value of a header. */
 const maxFormatBytes = 16_384;
 
-/** The most characters of an expression in a format. Envoy takes more. */
+/** The maximum number of characters of an expression in a format. Envoy accepts more. */
 const maxExpressionLength = 1024;
-/** The most characters of a format in a message. */
+/** The maximum number of characters of a format that a message shows. */
 const maxShown = 100;
 const celNames: ReadonlySet<string> = new Set(["CEL", "TYPED_CEL"]);
 
-/** Why Envoy does not take an expression of `%CEL(…)%`. Undefined if it takes the expression. */
+/** Why Envoy does not accept an expression of `%CEL(…)%`. Undefined if Envoy accepts it. */
 export type ExpressionFault = (expression: string) => string | undefined;
 
-/** The end of the argument is the first parenthesis that a percent sign or a length and a percent sign follow. */
+/** The argument ends at the first parenthesis that is followed by a percent sign, or by a length and a percent sign. */
 const operator = /%(?<name>[A-Z0-9_]+)(?:\((?<argument>[^\n]*?)\))?(?::(?<length>\d{1,18}))?%/y;
 /** A start that looks like an operator, for a message. */
 const start = /%[A-Z0-9_]*/y;
 
 /**
- * Why not all of Envoy 1.37 to 1.40 take a format, as `has %PROTOCOL:5%, …`. Undefined if they do. An Envoy rejects a
- * whole table of routes or a whole listener for one format, and those of a gateway or waypoint serve other namespaces
- * too. So this allows what all of these versions are known to take, and no more.
+ * Why some version of Envoy from 1.37 to 1.40 does not accept a format, such as `has %PROTOCOL:5%, …`. Undefined if all
+ * of them accept it. For one format, Envoy rejects a whole route table or listener, and those of a gateway or waypoint
+ * serve other namespaces too. This function therefore allows only what all of these versions are known to accept.
  */
 export function formatFault(format: string, place: FormatPlace, expressionFault: ExpressionFault): string | undefined {
   const tooLong = lengthFault(format);

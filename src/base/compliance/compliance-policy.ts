@@ -7,7 +7,7 @@ export type CompliancePolicy = (typeof policies)[number];
 const policies = ["fips-140-2", "fips-140-3", "pqc"] as const;
 const variable = "COMPLIANCE_POLICY";
 
-/** The ciphers up to TLS 1.2 that every policy leaves, by OpenSSL's names. */
+/** The ciphers up to TLS 1.2 that every policy allows, by OpenSSL's names. */
 export const approvedCiphers: readonly string[] = [
   "ECDHE-ECDSA-AES128-GCM-SHA256",
   "ECDHE-RSA-AES128-GCM-SHA256",
@@ -15,7 +15,7 @@ export const approvedCiphers: readonly string[] = [
   "ECDHE-RSA-AES256-GCM-SHA384",
 ];
 
-/** The groups for the key exchange that each policy leaves, by OpenSSL's names. */
+/** The groups for the key exchange that each policy allows, by OpenSSL's names. */
 export const approvedCurves: Readonly<Record<CompliancePolicy, readonly string[]>> = {
   "fips-140-2": ["P-256"],
   "fips-140-3": ["P-256", "P-384"],

@@ -2,6 +2,6 @@
 export interface ErrorEntry {
   readonly meaning: string;
   readonly remedy: string;
-  /** The command line does not print the remedy, because the message says as much. */
+  /** Set if the command line does not print the remedy, because the message already contains it. */
   readonly silent?: true;
 }

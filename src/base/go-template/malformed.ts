@@ -1,6 +1,6 @@
 import { userError } from "../errors.ts";
 
-/** The error of a text that is no template. */
+/** The error for a text that is not a template. */
 export function malformed(fault: string): Error {
   return userError("template-failed", fault);
 }

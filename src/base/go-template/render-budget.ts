@@ -1,15 +1,15 @@
 import { isTree } from "../json.ts";
 import { failed } from "./malformed.ts";
 
-/** The greatest length of a rendered text, and of each text that a function returns. */
+/** The maximum length of a rendered text, and of each text that a function returns. */
 export const maxCharacters = 1_048_576;
-/** The greatest depth of templates that call each other. */
+/** The maximum depth of templates that call each other. */
 const maxCalls = 50;
-/** The greatest depth of blocks and calls together. */
+/** The maximum depth of blocks and calls together. */
 const maxDepth = 200;
-/** The greatest depth of a value. Values of Kubernetes nest about a dozen levels deep. */
+/** The maximum depth of a value. Values of Kubernetes nest about a dozen levels deep. */
 const maxLevels = 100;
-/** The work of one rendering. A character and an element cost 1 each, a step as much as {@link stepCost}. */
+/** The maximum work of one rendering. A character and an element cost 1 each, and a step costs {@link stepCost}. */
 const maxWork = 16_777_216;
 const stepCost = 16;
 

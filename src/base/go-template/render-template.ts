@@ -8,7 +8,7 @@ import { isTrue, textOf, type TemplateFunction } from "./values.ts";
 /** The differences between the programs that render Go templates. */
 export interface TemplateDialect {
   readonly functions: Readonly<Record<string, TemplateFunction>>;
-  /** The field of a value. Undefined if there is none. */
+  /** Returns the field of a value, or undefined if there is none. */
   readonly fieldOf: (value: unknown, name: string) => unknown;
   /** The output of an action without a value. */
   readonly missing: string;

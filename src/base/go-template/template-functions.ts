@@ -78,7 +78,7 @@ function length(value: unknown): number {
   return typeof value === "string" || Array.isArray(value) ? value.length : 0;
 }
 
-/** A map without, or with only, some of its keys. */
+/** A copy of a map with only those keys that `keep` accepts. */
 function chosen(tree: unknown, keep: (key: string) => boolean): unknown {
   return isTree(tree) ? Object.fromEntries(Object.entries(tree).filter(([key]) => keep(key))) : {};
 }
@@ -88,8 +88,8 @@ function joinList(separator: unknown, value: unknown): string {
 }
 
 /**
- * The functions of Go's text/template and of Sprig that templates of pods and of charts call. Arguments have the
- * original order: the piped one is last. None of them changes its arguments.
+ * The functions of Go's text/template and of Sprig that templates of pods and of charts call. Arguments are in the
+ * order of the call, with the piped one last. None of them changes its arguments.
  */
 export const templateFunctions: Readonly<Record<string, TemplateFunction>> = {
   not: (value) => !isTrue(value),

@@ -1,10 +1,10 @@
-// Reads answers whose senders choose their size, and the size of the pieces in which they arrive.
+// Reads bodies whose senders choose how long they are, and in how small pieces they arrive.
 
 import type { ClientRequest } from "node:http";
 
 /**
- * Bytes that arrive in pieces, in one piece of memory. A sender chooses the size of the pieces: a list of pieces of one
- * byte takes 370 times the memory that a limit of the bytes allows.
+ * Joins bytes that arrive in pieces into one piece of memory. The sender chooses the size of the pieces, and a list of
+ * one-byte pieces would take 370 times as much memory as the bytes themselves.
  */
 export class JoinedBytes {
   #memory = Buffer.alloc(0);
@@ -27,7 +27,7 @@ export class JoinedBytes {
     return this.#memory.subarray(0, this.length);
   }
 
-  /** The bytes so far, which this object forgets. */
+  /** Returns the bytes so far, and forgets them. */
   take(): Buffer {
     const taken = this.view();
     this.#memory = Buffer.alloc(0);
@@ -53,21 +53,21 @@ export async function readBytes(
 const maxInterimResponses = 100;
 
 /**
- * Ends a request with an error if its server sends interim responses without an end, or switches protocols. Every
- * request that does not ask for another protocol needs this: Node reports neither an unasked switch (101) nor a later
- * abort, so the caller would wait for ever.
+ * Ends a request with an error if its server sends interim responses without end, or switches protocols. Every request
+ * that does not ask for another protocol needs this. Node reports neither an unrequested switch (101) nor a later
+ * abort, so the caller would wait forever.
  */
 export function requireFinalResponse(request: ClientRequest): ClientRequest {
   return limitInterimResponses(request).on("upgrade", (_response, socket) => {
     socket.destroy();
-    // For Node the request is over, so destroying it would report nothing.
+    // Node considers the request as over, so destroying it would not report an error.
     request.emit("error", new Error("the server switched to another protocol, which the request did not ask for"));
   });
 }
 
 /**
- * Ends a request with an error if its server sends interim responses (1xx) without an end. No other bound of a request
- * counts them, and nobody's reading slows down their sender.
+ * Ends a request with an error if its server sends interim responses (1xx) without end. No other limit of a request
+ * counts them, and no slow reader holds their sender back.
  */
 export function limitInterimResponses(request: ClientRequest): ClientRequest {
   let count = 0;

@@ -1,7 +1,7 @@
 // How Kubernetes' and Istio's programs read YAML.
 import type { ScalarTag, Tags } from "yaml";
 
-/** Types of YAML 1.1 that these programs do not read. Their texts stay texts. */
+/** Types of YAML 1.1 that these programs do not support. Such values stay strings. */
 const unreadTypes: ReadonlySet<string> = new Set(["timestamp", "binary", "omap", "pairs", "set"]);
 
 const booleans: ReadonlyMap<string, boolean> = new Map([
@@ -11,10 +11,10 @@ const booleans: ReadonlyMap<string, boolean> = new Map([
 
 const integer = /^[-+]?(?:0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*)$/;
 const float = /^[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9_]+)(?:[eE][-+]?[0-9_]+)?$/;
-/** Numbers that JSON does not have. Who sends or stores them must refuse them. */
+/** Numbers that do not exist in JSON. Code that sends or stores a value must refuse them. */
 const infinite = /^(?:([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$/;
 
-/** The value of a text that is a number in form. The text itself, if it is none, such as `0x_`. */
+/** The value of a text that looks like a number. The text itself if it is not a number, such as `0x_`. */
 function numberOf(text: string): number | string {
   const [isInfinite, infinitySign] = infinite.exec(text) ?? [];
   if (isInfinite !== undefined) return infinitySign === undefined ? NaN : infinitySign === "-" ? -Infinity : Infinity;
@@ -53,8 +53,8 @@ const replacedTypes: ReadonlySet<string> = new Set(["bool", "int", "float"]);
 
 /**
  * Options for the package `yaml`. kubectl, istioctl and istiod read YAML 1.1: `0644` is octal, `yes` is true and `<<`
- * merges a map. `22:22` and dates are texts, other than in the specification. So is `e5`, which the package's own rules
- * take for a number.
+ * merges a map. Unlike in the specification, `22:22` and dates are strings. So is `e5`, which the package's own rules
+ * would read as a number.
  */
 export const readForKubernetes = {
   version: "1.1" as const,
@@ -73,15 +73,15 @@ export function plainScalar(text: string): string | number | boolean | null {
   return booleans.get(text) ?? ([integer, float, infinite].some((form) => form.test(text)) ? numberOf(text) : text);
 }
 
-/** A node of the package's documents, as far as it is needed to find keys. */
+/** The fields of a node of the package's documents that are needed to find keys. */
 interface YamlNode {
   readonly items?: readonly (YamlNode & { readonly key?: YamlNode | null; readonly value?: YamlNode | null })[];
   readonly range?: readonly [number, ...number[]] | null;
 }
 
 /**
- * Where the text has the first key that is a map or a list, such as an unquoted `{{ name }}` of a template. These
- * programs refuse such keys, and the package would write them as texts. Undefined if there is none.
+ * The offset of the first key that is a map or a list, such as an unquoted `{{ name }}` of a template. These programs
+ * refuse such keys, but the package would turn them into strings. Undefined if there is none.
  */
 export function collectionKeyOffset(node: unknown): number | undefined {
   for (const item of (node as YamlNode | null)?.items ?? []) {
@@ -95,7 +95,7 @@ export function collectionKeyOffset(node: unknown): number | undefined {
 export const collectionKeyFault = "a key must be a text, and not a map or list; put quotes around {{ ... }}";
 
 /**
- * Options for the package `yaml`. It quotes texts that these programs would read as something else, such as `no`, and
- * writes repeated parts out, because people read and change the text.
+ * Options for the package `yaml`. It quotes strings that these programs would read as something else, such as `no`. It
+ * writes repeated parts out in full, because people read and change the text.
  */
 export const writtenForKubernetes = { compat: "yaml-1.1", aliasDuplicateObjects: false } as const;

@@ -1,3 +1,3 @@
-// The size of a regular expression once it is compiled, known before that.
+// Computes the compiled size of a regular expression without compiling it.
 export { maxProgramSize } from "./program-size.ts";
 export { maxRegexSize, regexSize } from "./regex-size.ts";

@@ -13,8 +13,9 @@ const foldedSize = 8;
 const frameSize = 4;
 
 /**
- * At least as many instructions as RE2 compiles a valid expression to, which works on the bytes of UTF-8. Ordinary
- * expressions have up to twice as many here. `regexSize` is an average, and this is a bound.
+ * An upper bound of the number of instructions to which RE2, which works on the bytes of UTF-8, compiles a valid
+ * expression. For ordinary expressions, the bound is up to twice the real number. `regexSize`, in contrast, is an
+ * estimate.
  */
 export function maxProgramSize(expression: string): number {
   const outer: number[] = [];

@@ -13,7 +13,7 @@ const namedClass = /\[:\^?[a-z]{1,10}:\]/y;
 /**
  * About how many instructions RE2 compiles an expression to. Memory and the time of each matched character grow with
  * this number, and a few characters such as `(a{100}){10}` can stand for very many instructions. It takes time in
- * proportion to the text, also for one that is no valid expression.
+ * proportion to the text, even if that is not a valid expression.
  */
 export function regexSize(expression: string): number {
   const outer: number[] = [];
@@ -55,7 +55,7 @@ export function regexSize(expression: string): number {
       continue;
     }
     if (character === "[") at = lastOfClass(expression, at);
-    // A character by its code, such as \x{2603}, is no repetition.
+    // A character by its code, such as \x{2603}, is not a repetition.
     if (character === "\\") at += expression.startsWith("x{", at + 1) ? 2 : 1;
     last = "*+?".includes(character ?? "") ? last + 1 : 1;
     size += 1;
@@ -67,7 +67,9 @@ function textAt(pattern: RegExp, text: string, at: number): string {
   return matchAt(pattern, text, at)?.[0] ?? "";
 }
 
-/** The number of quoted characters between `\Q` and `\E`, and the place behind the quotation. It may have no `\E`. */
+/**
+ * The number of quoted characters between `\Q` and `\E`, and the position after the quotation. The `\E` may be missing.
+ */
 function quotation(expression: string, at: number): { readonly end: number; readonly length: number } {
   const start = at + 2;
   const close = expression.indexOf(String.raw`\E`, start);
@@ -75,7 +77,7 @@ function quotation(expression: string, at: number): { readonly end: number; read
   return { end: close === -1 ? textEnd : close + 2, length: textEnd - start };
 }
 
-/** The place of the bracket that ends a class. All its characters are one instruction, also parentheses. */
+/** The place of the bracket that ends a class. All its characters, including parentheses, are one instruction. */
 function lastOfClass(expression: string, at: number): number {
   let end = at + 1;
   if (expression[end] === "^") end += 1;

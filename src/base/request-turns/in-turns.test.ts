@@ -122,7 +122,7 @@ test("many requests at once delay another client by one of them", async (context
     await once(socket, "data");
     return socket;
   };
-  // All are accepted before, which takes a round of the event loop for each.
+  // All connections are accepted first, which takes a round of the event loop for each.
   const floods = await Promise.all(Array.from({ length: 50 }, async () => await accepted("127.0.0.2")));
   const bystander = await accepted("127.0.0.3");
   answered = 0;
@@ -150,7 +150,7 @@ interface Served {
   readonly look: () => void;
 }
 
-/** Serves answers of so many bytes, with the given limit. */
+/** Serves answers of this many bytes, with the given limit. */
 async function serveLarge(context: TestContext, bodyBytes: number, maxUnreadBytes: number): Promise<Served> {
   const body = Buffer.alloc(bodyBytes);
   const responses: ServerResponse[] = [];
@@ -244,7 +244,7 @@ test("a client loses its connection if it reads nothing for two minutes after th
   for (let index = 0; index < 40; index += 1) {
     assert.equal(socket?.destroyed, false);
     clock.pass(3_000);
-    // The first bytes leave after the first look.
+    // The client reads its first bytes after the first check.
     if (index === 0) await read(client, megabyte);
   }
   for (let index = 0; index < 2; index += 1) clock.pass(3_000);

@@ -14,15 +14,15 @@ export interface TurnOptions {
   readonly clock?: Clock;
 }
 
-/** The maximum number of requests that a client sends on one connection before it has their answers. */
+/** The maximum number of requests that a client may send on one connection before it has their answers. */
 const maxPipelined = 64;
 
 /**
- * A listener that answers one request in every third round of the event loop, that of the address whose answers took
- * the least time lately (see {@link Turns}). The ports of metrics, readiness and pages are open to everybody, and the
- * process has other work: an answer takes milliseconds, so that a thousand requests at once would keep the process for
- * seconds. A listener with more work than that waits for further turns. Clients that leave too many bytes of answers
- * unread are disconnected.
+ * A listener that answers one request in every third round of the event loop. It chooses a request from the address
+ * whose answers recently took the least time (see {@link Turns}). The ports of metrics, readiness and pages are open to
+ * everybody, and the process has other work. An answer takes milliseconds, so a thousand requests at once would keep
+ * the process busy for seconds. A listener with more work than that waits for further turns. Clients that leave too
+ * many bytes of answers unread are disconnected.
  */
 export function inTurns(
   listener: TurnListener,
@@ -55,7 +55,7 @@ export function inTurns(
       }),
     );
     unread.watch(socket, response, address);
-    // An answer that waits for those before it would take memory.
+    // Wait for the earlier answers first, because a finished answer that waits for them would take memory.
     before.then(nextTurn).then(
       () => listener(request, response, nextTurn),
       () => undefined,

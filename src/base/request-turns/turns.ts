@@ -4,16 +4,19 @@ import type { Clock } from "../clock.ts";
 /** The maximum number of waiting requests of one caller. Pipelined ones may be many. */
 const maxWaiting = 256;
 
-/** A new connection takes a round of the event loop to be accepted, and one until its first bytes are read. */
+/**
+ * The number of rounds between turns. Accepting a new connection takes one round of the event loop, and reading its
+ * first bytes another one.
+ */
 const roundsBetween = 3;
 
 /** The number of callers whose used time is known. */
 const maxCallers = 4_096;
 /** Half of a caller's used time is forgotten after this time. */
 const halfLifeMs = 60_000;
-/** A turn counts as this time at least, so that callers alternate. */
+/** A turn counts as at least this time, so that callers alternate. */
 const minTurnMs = 0.1;
-/** A caller waits at most as many times its used time for newcomers, of which there may always be one. */
+/** A caller waits for newcomers, of which there may always be one more, at most this many times its own used time. */
 const maxWaitRatio = 20;
 
 interface WaitingRequest {
@@ -28,8 +31,8 @@ interface UsedTime {
 
 /**
  * Gives one caller a turn in every third round of the event loop: the one whose turns have kept the event loop for the
- * least time. So a caller with many or long requests delays neither the others nor the process's other work by more
- * than one of them, however many such callers there are.
+ * least time. A caller with many or long requests therefore delays the others, and the process's other work, by at most
+ * one of its requests, however many such callers there are.
  */
 export class Turns {
   readonly #clock: Pick<Clock, "steadyMs">;

@@ -2,24 +2,24 @@ import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../clock.ts";
 
-/** The bytes of answers that clients of one server have not read yet. */
+/** The limit of answer bytes that clients of one server have not read yet. */
 const defaultMaxBytes = 64 << 20;
 /**
- * The multiple of the limit up to which clients that read, and a client's only answer, keep their connections. An
- * answer may be larger than the limit.
+ * Up to this multiple of the limit, clients that keep reading keep their connections, and so does a client with only
+ * one answer. An answer may be larger than the limit.
  */
 const hardMultiple = 4;
 const lookMs = 3_000;
-/** One look is not enough, because the process may have been too busy to send. */
+/** One check is not enough, because the process may have been too busy to send. */
 const stalledLooks = 2;
-/** A client that reads nothing of its answer in this many looks, two minutes, is disconnected. */
+/** A client that reads nothing of its answer for this many checks (two minutes) is disconnected. */
 const maxIdleLooks = 40;
 
 interface UnreadAnswer {
   readonly address: string;
-  /** What {@link unsentMark} was at the last look that saw the client read. */
+  /** The value of {@link unsentMark} at the last check that found that the client had read. */
   mark: number;
-  /** The number of looks since then. */
+  /** The number of checks since then. */
   idleLooks: number;
 }
 
@@ -80,7 +80,7 @@ export class UnreadAnswers {
       const lengths = [...this.#open.keys()].map(({ writableLength }) => writableLength);
       const total = lengths.reduce((sum, length) => sum + length, 0);
       if (total <= this.#maxBytes) return;
-      // The largest answer leaves room for as many bytes of others.
+      // Even beside the largest answer, there is room for equally many bytes of other answers.
       const hardMaxBytes = Math.max(hardMultiple * this.#maxBytes, 2 * Math.max(...lengths));
       const dispensable = this.#dispensable(total > hardMaxBytes);
       if (dispensable === undefined) return;

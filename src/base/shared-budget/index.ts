@@ -1,7 +1,7 @@
 // Memory that the callers of a server share, so that none of them can take all of it.
 import { JoinedBytes } from "../joined-bytes/index.ts";
 
-/** A review is no larger than this: objects have up to 3 MiB, and an update contains two of them. */
+/** The maximum size of a review. Objects have up to 3 MiB, and an update contains two of them. */
 const reviewBytes = 8 << 20;
 /** The maximum total size of the reviews that are read or waiting. */
 const heldReviewBytes = 64 << 20;
@@ -20,8 +20,8 @@ export interface BodyLimits {
 }
 
 /**
- * A limit that callers share: each may use half of what the others leave. So a caller that takes as much as it can and
- * keeps it gets at most half, and the next such caller half of the rest.
+ * A limit that callers share: each may use half of what the others leave. A caller that takes as much as it can gets at
+ * most half of the limit, and the next such caller half of the rest.
  */
 export class SharedBudget {
   readonly #max: number;

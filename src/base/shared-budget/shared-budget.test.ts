@@ -47,7 +47,7 @@ test("a body that is too large is refused, and no longer counts", async () => {
 test("a body keeps no piece in which it came, because each piece of one byte would cost hundreds of bytes", async () => {
   const bodies = new BodyBudget({ tooLarge: () => new Error("too large"), busy: () => new Error("busy") });
   async function* parts(): AsyncGenerator<Buffer> {
-    // Each piece comes in the same memory.
+    // Each piece arrives in the same memory.
     const piece = Buffer.alloc(1);
     for (const letter of "abc") {
       piece.write(letter);

@@ -1,6 +1,6 @@
 // Finds functions whose time grows more than linearly with the input.
 
-/** The shortest time of some runs. Other work of the machine makes a run longer, never shorter. */
+/** The shortest time of several runs. Other work of the machine makes a run longer, never shorter. */
 function quickestMs(run: () => unknown, runs: number): number {
   let quickest = Number.POSITIVE_INFINITY;
   for (let count = 0; count < runs; count += 1) {

@@ -7,7 +7,7 @@ let collect: ((options: { readonly type: "major" | "minor" }) => void) | undefin
 export function collectGarbage(kind: "all" | "minor"): void {
   if (collect === undefined) {
     setFlagsFromString("--expose-gc");
-    // Each context takes old memory itself.
+    // Create it only once, because each context takes old memory itself.
     collect = runInNewContext("gc") as typeof collect;
   }
   collect?.({ type: kind === "all" ? "major" : kind });

@@ -1,16 +1,19 @@
 import assert from "node:assert/strict";
 
 /**
- * Less than the limit of a test: polling that continues after a test would keep its file running. The runner gives
- * tests that yield to others more time, and says by which factor.
+ * Less than the time limit of a test, because polling that continues after a test would keep its file running. The
+ * runner gives more time to tests that yield to others, and passes the factor.
  */
 const timeoutMs = 50_000 * Number(process.env["SERIN_TEST_PATIENCE"] ?? 1);
-/** Looks in this many rounds of the event loop before it pauses: work in memory is done by then. */
+/**
+ * The condition is checked in this many rounds of the event loop before the first pause, because work in memory is done
+ * by then.
+ */
 const roundsWithoutPause = 50;
-/** A look that takes longer asks somebody else, who needs the processor too. */
+/** A check that takes longer asks another process, which needs the processor too. */
 const quickLookMs = 0.5;
 const pauseMs = 5;
-/** The shortest pause after a look that is not quick, as a multiple of its duration, and its limit. */
+/** The minimum pause after a check that is not quick, as a multiple of its duration, and the limit of that pause. */
 const pauseFactor = 4;
 const longestPauseMs = 25;
 

@@ -16,11 +16,11 @@ export type ThreadOutcome<Answer> =
 export interface TaskLimits {
   /** The limit of the thread's CPU time, which does not grow when other processes keep the machine busy. */
   readonly workMs: number;
-  /** The limit of the time until the answer. At least {@link workMs}. */
+  /** The limit of the time until the answer, which is at least {@link workMs}. */
   readonly waitMs: number;
 }
 
-/** The shortest pause between two readings of the CPU time. */
+/** The minimum pause between two readings of the CPU time. */
 const shortestLookMs = 50;
 
 /** The memory of a thread in MiB. A task with an object of 3 MiB needs a tenth of this. */
@@ -63,7 +63,7 @@ export class LimitedThread<Task, Answer, Notice = never, Message = never> {
     });
   }
 
-  /** The time to start the thread does not count, because the task did not cause it. */
+  /** Runs a task. The time to start the thread does not count, because the task did not cause it. */
   async ask(task: Task, limits: TaskLimits): Promise<ThreadOutcome<Answer>> {
     this.#worker.ref();
     await this.#ready;
@@ -88,7 +88,7 @@ export class LimitedThread<Task, Answer, Notice = never, Message = never> {
     const before = await this.#workedMs();
     for (let leftMs = workMs; leftMs > 0;) {
       await this.#clock.sleep(Math.max(leftMs, shortestLookMs), answered).catch(() => undefined);
-      // A thread inside a long native call answers late. The limit of the wait ends it in that case.
+      // A thread inside a long native call answers late. In that case, the limit of the wait ends it.
       const worked = await this.#workedMs();
       if (answered.aborted || before === undefined || worked === undefined) return;
       leftMs = workMs - (worked - before);

@@ -18,7 +18,7 @@ export type ReviewVerdict<Reply> =
 export type ReviewNotice<Notice = never> = { readonly reviewed: ReviewedObject } | { readonly other: Notice };
 
 interface ReviewThreadOptions<Notice, Message> {
-  /** It calls `answerTasks`, and reports {@link ReviewedObject}. */
+  /** The thread's program. It calls `answerTasks`, and reports {@link ReviewedObject}. */
   readonly program: URL;
   readonly clock: Clock;
   /** The time limits of one review. */

@@ -21,7 +21,7 @@ interface Waiting<Task, Outcome> {
 }
 
 /**
- * Does tasks one at a time in a thread, which is replaced if a task ends it. Callers take turns, so that a caller that
+ * Runs tasks one at a time in a thread, which is replaced if a task ends it. Callers take turns, so that a caller that
  * floods the queue delays only itself.
  */
 export class TurnQueue<Task, Outcome> {

@@ -58,7 +58,7 @@ export class ThreadCalls<Theirs extends CallTable, Ours extends CallTable> {
     });
   }
 
-  /** The other thread has ended, so no call will be answered. */
+  /** Called when the other thread has ended, so that no call will be answered. */
   close(error: Error): void {
     this.#closed = error;
     for (const { reject } of this.#waiting.values()) reject(error);

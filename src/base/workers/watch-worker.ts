@@ -19,8 +19,8 @@ const defaults: WatchLimits = { everyMs: 1000, maxMissed: 30 };
 
 /**
  * Watches for a worker that no longer answers, such as one in an endless loop. It counts checks and not time, because
- * after a suspension of the process, all of its workers are late at once. The start of a worker has no limit. Ends with
- * the signal, or after it has reported a stuck worker.
+ * all workers are late at once after the process was suspended. The start of a worker has no limit. Ends with the
+ * signal, or after it has reported a stuck worker.
  */
 export async function watchWorker(options: WatchOptions, signal: AbortSignal): Promise<void> {
   const { ask, onStuck, clock, limits = defaults } = options;

@@ -40,7 +40,7 @@ const replaceInitialMs = 100;
 const replaceMaxMs = 15_000;
 /** A worker that lived this long did not end because of its initial data. */
 const steadyAfterMs = 60_000;
-/** The time that a worker gets to end in order. */
+/** The time that a worker gets to end in an orderly way. */
 const endLimitMs = 5000;
 
 /** Keeps a number of workers alive, each in a thread. A worker that ends or no longer answers is replaced. */
@@ -116,12 +116,12 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     void this.each(name, argument, undefined, except);
   }
 
-  /** A worker that ends is not replaced any more. */
+  /** A worker that ends is no longer replaced. */
   stopReplacing(): void {
     this.#ended.abort();
   }
 
-  /** Ends all workers when `inOrder` resolves, or by force if that takes too long. */
+  /** Ends all workers when `inOrder` resolves, or by force if it takes too long. */
   async end(inOrder: Promise<unknown>): Promise<void> {
     this.stopReplacing();
     const { clock, log } = this.#options;

@@ -31,7 +31,7 @@ export function instantOf(timeZone: string, localMs: number): number {
 }
 
 /**
- * The first time after `fromMs` at which the zone's clocks are set forward or back. Undefined if that is not until
+ * The first time after `fromMs` at which the zone's clocks are set forward or back. Undefined if there is none before
  * `toMs`.
  */
 export function nextClockChange(timeZone: string, fromMs: number, toMs: number): number | undefined {

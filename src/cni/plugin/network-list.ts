@@ -24,7 +24,7 @@ export interface NetworkFileChange {
 /** The field with the name of a single network's file before it became a list. */
 const convertedFrom = "convertedFrom";
 
-/** The file that a runtime uses: the first valid file by name that has a plugin besides ours. */
+/** The file that a runtime uses: the first valid file by name that has a plugin other than ours. */
 export function primaryNetworkFile(files: readonly NetworkFile[]): NetworkFile | undefined {
   return files
     .filter(({ name }) => /\.(conf|conflist)$/.test(name))
@@ -32,7 +32,10 @@ export function primaryNetworkFile(files: readonly NetworkFile[]): NetworkFile |
     .find((file) => listOf(file)?.plugins.some(({ type }) => type !== pluginType) === true);
 }
 
-/** The file with our plugin at the end. Undefined if it is there already, or if the file is no valid configuration. */
+/**
+ * The file with our plugin at the end. Undefined if the plugin is already in it, or if the file is not a valid
+ * configuration.
+ */
 export function chained(file: NetworkFile): NetworkFileChange | undefined {
   const list = listOf(file);
   if (list === undefined) return undefined;

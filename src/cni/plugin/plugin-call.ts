@@ -216,7 +216,7 @@ function addressesOf(previous: Configuration | undefined): string[] {
   });
 }
 
-/** The result of the plugins before, unchanged. Empty if ours is the only plugin. */
+/** The result of the previous plugins, unchanged. Empty if ours is the only plugin. */
 function resultOf(call: CheckedCall): string {
   return JSON.stringify({ ...previousOf(call), cniVersion: call.version });
 }

@@ -99,7 +99,7 @@ test("the installer removes its own files, and restores the changed ones", async
   await until(() => existsSync(join(node.bin, "serin-cni")));
   node.write("10-bridge.conf", single);
   node.write("20-ptp.conflist", network);
-  // The first release left this file, which names a plugin that does not exist.
+  // The first release of Serin left this file, which names a plugin that does not exist.
   node.write("serin-cni.conf", '{"cniVersion":"1.0.0","name":"serin-cni","type":"serin-cni"}');
   await until(() => node.installer.installed && !existsSync(join(node.conf, "serin-cni.conf")));
   assert.deepEqual(readdirSync(node.conf).toSorted(), ["10-bridge.conflist", "20-ptp.conflist"]);

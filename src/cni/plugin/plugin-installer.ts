@@ -51,9 +51,12 @@ const formerFile = "serin-cni.conf";
 const newFileMode = 0o600;
 const programMode = 0o755;
 const afterChangeMs = 50;
-/** The shortest interval between repairs, if another program keeps removing the plugin. */
+/** The minimum interval between repairs if another program keeps removing the plugin. */
 const repeatMs = 1_000;
-/** The shortest interval between failures, for example on a full disk. Each of them may change the watched folders. */
+/**
+ * The minimum pause after a failure, for example on a full disk. The failed attempt itself may change the watched
+ * folders.
+ */
 const afterFailureMs = 5_000;
 /** The interval of checks for changes that the kernel did not report, as on some file systems. */
 const lookMs = 30_000;
@@ -144,7 +147,7 @@ export class PluginInstaller {
   #chain(): InstallState {
     const { confFile, confDirectory } = this.#options;
     const files = this.#files();
-    // A file that became a list may return under its first name, and the reverse.
+    // A file that was converted to a list may return under its first name, and the other way around.
     const wanted = confFile === undefined ? undefined : confFile.replace(/\.conf(list)?$/, "");
     const candidates =
       wanted === undefined ? files : files.filter(({ name }) => name.replace(/\.conf(list)?$/, "") === wanted);

@@ -97,7 +97,7 @@ test("the plugin sends its request again if the agent ends before its answer", a
   const ending = createServer({ allowHalfOpen: true }, (socket) => {
     calls += 1;
     socket.on("error", () => undefined);
-    // The first call breaks off while it sends, the second one while it waits.
+    // The first call loses its connection while it sends, the second one while it waits.
     if (calls === 1) socket.destroy();
     else socket.resume().once("end", () => ending.close());
     if (calls === 2) socket.once("end", () => socket.destroy());

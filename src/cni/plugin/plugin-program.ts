@@ -25,7 +25,7 @@ const answerBytes = 1 << 20;
 const answerHeaderBytes = 8;
 
 /**
- * How long an ADD or STATUS waits for an agent that is being replaced. After that, the runtime gets the answer to try
+ * How long an ADD or STATUS waits for an agent that is being replaced. After that, the answer tells the runtime to try
  * again. A kubelet retries only after 10 to 15 s, and gives the start of a pod four minutes, so ADD waits longer.
  * STATUS waits less, because its answer tells whether the node is ready.
  */

@@ -6,7 +6,10 @@ import { networkError } from "../../net/index.ts";
 import { answerPluginCall, parsePluginCall, type PluginAnswer, type PluginHandler } from "./plugin-call.ts";
 
 const maxRequestBytes = 1 << 20;
-/** A runtime starts few pods at once. Further calls wait in the socket's queue, or must be retried. */
+/**
+ * The maximum number of calls at once. A runtime starts few pods at once. Further calls wait in the socket's queue, or
+ * must be retried.
+ */
 const maxCalls = 512;
 const headerBytes = 8;
 

@@ -1,6 +1,6 @@
 /**
- * How inbound connections reach the proxy: `REDIRECT`: at a port of this pod. `TPROXY`: with unchanged addresses, and
- * the application then sees the client's address. `NONE`: no connection is redirected.
+ * How inbound connections reach the proxy. With `REDIRECT`, they arrive at a port of this pod. With `TPROXY`, their
+ * addresses stay unchanged, and the application sees the client's address. With `NONE`, no connection is redirected.
  */
 export type InterceptionMode = "REDIRECT" | "TPROXY" | "NONE";
 
@@ -46,7 +46,7 @@ export type RedirectVerdict =
   /** Redirects the packet to a port of this pod. */
   | { readonly kind: "redirect"; readonly port: number }
   /**
-   * Leads the packet to the transparent socket on a port of this pod. Source and destination stay unchanged. Without
+   * Delivers the packet to the transparent socket on a port of this pod. Source and destination stay unchanged. Without
    * such a socket, the rule does not match.
    */
   | { readonly kind: "intercept"; readonly port: number; readonly mark: number }
@@ -62,7 +62,7 @@ export type RedirectCondition =
   | { readonly kind: "mark" | "connection-mark"; readonly mark: number }
   /** The packet comes from the side that opened the connection. */
   | { readonly kind: "opener" }
-  /** The packet opens a connection (SYN without ACK), whatever the kernel takes it for. */
+  /** The packet opens a connection (SYN without ACK), whatever state the kernel assigns to it. */
   | { readonly kind: "start" };
 
 /** Makes rules of a chain that redirect the matching packets to a port, or let them pass. */

@@ -44,8 +44,9 @@ function arriving(options: RedirectOptions): RedirectRule[] {
     rule(pass, fromLoopback),
     rule(pass, tcp, { kind: "port", port: tunnelPort }),
   );
-  // Also later packets: the kernel keeps no trace of a connection that it opens with a SYN cookie. Also starts that the
-  // kernel takes for packets of no connection, because a client has made it believe that the pod opened one.
+  // This includes later packets, because the kernel does not track a connection that it opens with a SYN cookie. It
+  // also includes SYNs that the kernel does not treat as the start of a connection, because a client has made it
+  // believe that the pod opened one.
   const fromClients: readonly RedirectCondition[] = [{ kind: "opener" }, { kind: "start" }];
   if (inboundPorts === "*") {
     for (const port of options.excludedInboundPorts) rules.push(rule(pass, tcp, { kind: "port", port }));

@@ -124,14 +124,14 @@ export class Rig {
     this.#running = this.#agent.run(this.#stop.signal);
   }
 
-  /** The agent sees the machine's processes, until they are hidden. Call it before the agent starts. */
+  /** Lets the agent see the machine's processes, until they are hidden. Call it before the agent starts. */
   showProcesses(): void {
     this.hostProc = join(this.directory, "proc");
     rmSync(this.hostProc, { recursive: true, force: true });
     symlinkSync("/proc", this.hostProc);
   }
 
-  /** The agent sees no process, and so finds no pod, until they are shown again. */
+  /** Hides the processes from the agent, which then finds no pod, until they are shown again. */
   hideProcesses(): void {
     rmSync(this.hostProc);
     mkdirSync(this.hostProc);

@@ -18,7 +18,7 @@ import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { config, namespace, pod, service } from "../testing/model-fixture.ts";
 import { runAnalysisController } from "./analysis-controller.ts";
 
-/** Records the writes. Refuses the first one as if somebody else had written just before. */
+/** Records the writes. Refuses the first one, as if somebody else had just written. */
 class NotingKubeClient extends FakeKubeClient {
   readonly patches: unknown[] = [];
   #hasRefused = false;

@@ -18,7 +18,7 @@ export interface AnalysisControllerOptions extends LeadingControllerOptions {
   readonly includes: (namespace: string) => boolean;
   readonly meshConfig: () => MeshConfig | undefined;
   readonly onMeshChange: (changed: () => void) => Disposable;
-  /** An analysis begins this long after the first change at the latest. */
+  /** The maximum time between a change and the start of its analysis. */
   readonly maxDelayMs: number;
   /** An analysis begins when nothing has changed for this long. {@link defaultQuietMs} if absent. */
   readonly quietMs?: number;
@@ -28,7 +28,7 @@ type WithMessages = KubernetesObject & { status?: { validationMessages?: readonl
 
 const defaultQuietMs = 1000;
 const fieldManager = "istio-analysis";
-/** Upstream's name. The field has room for one control plane, so all revisions share the lease. */
+/** Upstream's name. The field has room for one writer only, so all revisions share the lease. */
 const leaseName = "istio-analyze-leader";
 const retryInitialMs = 5000;
 const retryMaxMs = 600_000;
@@ -41,8 +41,9 @@ const analysedKinds: readonly KindDefinition[] = [
   ...gatewayApiKinds,
 ];
 /**
- * The analysis must not conclude from missing objects of these kinds. The control plane does not read them, or reads
- * only those that configuration names. It leaves out webhooks too, because no finding about Istio's objects needs them.
+ * The analysis must not draw conclusions from missing objects of these kinds. The control plane does not read them, or
+ * reads only those that configuration names. It leaves out webhooks too, because no finding about Istio's objects needs
+ * them.
  */
 const neverRead = [
   "/Secret",
@@ -175,8 +176,8 @@ class AnalysisController {
   }
 
   /**
-   * Keeps the other fields of the status. Fails with `conflict` if the object has changed since it was read. The next
-   * attempt reads it again.
+   * Writes the messages, and keeps the other fields of the status. Fails with `conflict` if the object has changed
+   * since it was read. The next attempt reads it again.
    */
   async #write(id: string): Promise<void> {
     const analysed = this.#analysed.get(id);

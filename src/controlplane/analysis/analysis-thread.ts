@@ -14,7 +14,7 @@ export interface AnalysedObject {
 /** The objects of an analysis by id. */
 export type AnalysedObjects = ReadonlyMap<string, AnalysedObject>;
 
-/** Ten thousand objects take fifteen seconds on a busy machine. */
+/** The limits of one analysis. Ten thousand objects take fifteen seconds on a busy machine. */
 const limits = { workMs: 120_000, waitMs: 600_000 };
 /** Writing the JSON of this many objects takes some milliseconds. Discovery continues between two parts. */
 const objectsInPart = 250;

@@ -18,8 +18,8 @@ export class ChangeBurst {
   }
 
   /**
-   * Waits for a change. Then resolves after `quietMs` without another, `longestMs` after the first, or when the signal
-   * aborts.
+   * Waits for a change. Then resolves after `quietMs` without another change, at most `longestMs` after the first one,
+   * or when the signal aborts.
    */
   async end(quietMs: number, longestMs: number, signal: AbortSignal): Promise<void> {
     if (this.#firstMs === undefined)

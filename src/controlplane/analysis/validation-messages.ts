@@ -7,14 +7,14 @@ export function objectId(groupKind: string, object: KubernetesObject): string {
   return `${groupKind} ${keyOf(object)}`;
 }
 
-/** Whether the group is Istio's. As upstream, only the status of Istio's own kinds has messages. */
+/** Whether the group is Istio's. As in upstream, only the status of Istio's own kinds has messages. */
 export function isIstioGroup(group: string): boolean {
   return group === "istio.io" || group.endsWith(".istio.io");
 }
 
 /**
- * The messages for the status of Istio's objects. The status has no field for the text. So an object gets only one
- * message for each type, and no message of a type that no page of Istio explains.
+ * The messages for the status of Istio's objects. The status has no field for the text. An object therefore gets only
+ * one message for each type, and none of a type that Istio's pages do not explain.
  */
 export function findingsOf(messages: readonly Message[]): Findings {
   const byObject = new Map<string, Map<string, ValidationMessage>>();

@@ -62,7 +62,10 @@ interface Verdict {
 
 const reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews";
 const cacheMs = 60_000;
-/** Short, because an API server that does not know an account yet may know it a moment later. */
+/**
+ * How long a refusal is remembered. It is short, because an API server that does not know an account yet may know it a
+ * moment later.
+ */
 const refusedMs = 5000;
 /** The limit for each kind of result, so that refused tokens do not displace accepted ones. */
 const defaultRemembered = 10_000;
@@ -73,7 +76,8 @@ const httpCreated = 201;
 const httpOk = 200;
 
 /**
- * Authenticates callers by a service account token for one of the audiences, else by a client certificate of the mesh.
+ * Authenticates callers by a service account token for one of the audiences, or else by a client certificate of the
+ * mesh.
  */
 export class Authenticator {
   readonly #options: AuthenticatorOptions;

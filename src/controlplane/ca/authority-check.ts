@@ -93,7 +93,7 @@ function checkPath(
   throw bad(`the chain to the root has more than ${maxDepth} certificates`);
 }
 
-/** `below`: the number of intermediates between this certificate and the authority that signs for workloads. */
+/** `below` is the number of intermediates between this certificate and the authority that signs for workloads. */
 function checkIssuer(certificate: X509Certificate, field: string, below: number): void {
   if (!certificate.ca)
     throw bad(

@@ -13,7 +13,7 @@ import {
 import { rootBundle, splitPem } from "./root-bundle.ts";
 
 const pluggedInName = "cacerts";
-/** The key that marks a `cacerts` that a control plane made, and no user plugged in. */
+/** The key that marks a `cacerts` that a control plane made, as opposed to one that a user plugged in. */
 const generatedKey = "istio-generated";
 const tlsType = "kubernetes.io/tls";
 const selfSignedName = "istio-ca-secret";
@@ -39,7 +39,9 @@ export interface SelfSignedOptions {
   readonly rsaKeyBits: number;
   /** The root is renewed when this percentage of its lifetime remains. Undefined means never. */
   readonly gracePercent: number | undefined;
-  /** Store the root in `cacerts`, marked as made by a control plane, unless there is an `istio-ca-secret`. */
+  /**
+   * Whether to store the root in `cacerts`, marked as made by a control plane, unless there is an `istio-ca-secret`.
+   */
   readonly inCacerts: boolean;
 }
 
@@ -63,7 +65,7 @@ export interface AuthorityState {
  * A missing secret is created from `known`, so that losing the secret does not change the root of a running mesh. If
  * several control planes start at once, the first one creates the secret, and the others adopt it. While an
  * `istio-ca-next` exists, its stage decides which authority signs. All control planes read the same secrets, and the
- * first one that sees a change to make writes it.
+ * first one that sees that a change is due writes it.
  */
 export async function loadAuthority(
   options: AuthoritySecretOptions,

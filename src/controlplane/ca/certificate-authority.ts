@@ -29,7 +29,7 @@ export interface AuthorityMaterial {
   readonly root: string;
   /** Intermediates between the certificate and the root. */
   readonly chain: string;
-  /** Revocation lists, one for each authority of the chain. Absent or empty: none. */
+  /** Revocation lists, one for each authority of the chain. Absent or empty means none. */
   readonly crl?: string;
 }
 
@@ -136,7 +136,7 @@ export class CertificateAuthority {
   readonly root: string;
   /** The SHA-256 fingerprints of these roots in hex. */
   readonly rootFingerprints: readonly string[];
-  /** Revocation lists in PEM; empty for none. */
+  /** Revocation lists in PEM. Empty if there are none. */
   readonly crl: string;
   /** When the root of its own signatures expires. */
   readonly rootNotAfterMs: number;

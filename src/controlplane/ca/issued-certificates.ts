@@ -23,7 +23,7 @@ export class IssuedCertificates {
     this.#clock = clock;
   }
 
-  /** `roots`: the roots that were sent with the certificate. The signing root comes first. */
+  /** Records a certificate. `roots` are those that were sent with it, with the signing root first. */
   note(
     caller: { readonly namespace: string; readonly pod: string },
     identity: string,

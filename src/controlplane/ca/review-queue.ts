@@ -6,7 +6,10 @@ export interface ReviewBounds {
   /** The maximum number of concurrent reviews of one address. */
   readonly runningPerAddress: number;
   readonly waiting: number;
-  /** Large, because all callers of a remote cluster may come from the address of its east-west gateway. */
+  /**
+   * The maximum number of waiting reviews of one address. It is large, because all callers of a remote cluster may come
+   * from the address of its east-west gateway.
+   */
   readonly waitingPerAddress: number;
 }
 

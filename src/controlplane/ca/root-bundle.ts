@@ -39,7 +39,7 @@ export function signingRoot({ certificate, chain, root }: AuthorityChain): strin
 
 /**
  * Puts a self-signed certificate before the published roots. A renewed certificate replaces its former version, which
- * has the same name and key and which another control plane may still publish.
+ * has the same name and key. Another control plane may still publish that version.
  */
 export function rootsWith(certificate: string, bundle: string): string {
   const pems = splitPem(bundle);
@@ -49,7 +49,7 @@ export function rootsWith(certificate: string, bundle: string): string {
   return [own, ...pems.filter((pem) => anchorOf(pem) !== anchor)].join("");
 }
 
-/** The name and the key by which peers identify a root. A renewed root keeps both. */
+/** The name and the key with which peers identify a root. A renewed root keeps both. */
 export function anchorOf(pem: string): string {
   const parsed = parsedPem(pem);
   return parsed === undefined
@@ -57,7 +57,7 @@ export function anchorOf(pem: string): string {
     : `${parsed.subject}\n${parsed.publicKey.export({ type: "spki", format: "der" }).toString("base64")}`;
 }
 
-/** Reads a certificate. Returns undefined if the text is none. */
+/** Reads a certificate. Returns undefined if the text is not a certificate. */
 export function parsedPem(pem: string): X509Certificate | undefined {
   try {
     return new X509Certificate(pem);

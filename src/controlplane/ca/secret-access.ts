@@ -22,7 +22,7 @@ interface Verdict {
 }
 
 const reviewPath = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-/** How long a result is kept, as upstream does. */
+/** How long a result is kept, the same as in upstream. */
 const keptMs = 60_000;
 /** The wait before the next try after a failed review. */
 const failedMs = 2000;

@@ -66,7 +66,7 @@ export function inspectionRoutes(sources: InspectionSources): Readonly<Record<st
   };
 }
 
-/** Upstream's pages about internals that Serin does not have. Each answer says where to look instead. */
+/** Upstream's pages about internals that Serin does not have. The value says where to look instead. */
 const withoutCounterpart: Readonly<Record<string, string>> = {
   "/debug/cachez":
     "this control plane has no cache of responses to show or to clear: it encodes each resource once, when its inputs change; see /debug/krtz for the resources",

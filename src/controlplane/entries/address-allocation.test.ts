@@ -18,7 +18,8 @@ function entry(name: string, spec: object, more: object = {}): ServiceEntry {
 }
 
 /**
- * Runs the controller beside `body`. `given` waits until the addresses of an entry fulfil `until`, and returns them.
+ * Runs the controller while `body` runs. `given` waits until the addresses of an entry satisfy `until`, and returns
+ * them.
  */
 async function allocating(
   body: (

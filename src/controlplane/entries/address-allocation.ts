@@ -80,7 +80,7 @@ class AddressAllocation {
     return concerned;
   }
 
-  /** A user's range displaces allocated addresses within it: their entries need other ones. */
+  /** Takes a user's range. Entries with allocated addresses within it need other addresses. */
   #takeRange(range: string, concerned: Set<string>): void {
     this.#ranges.add(range);
     for (const [address, holders] of this.#holders)

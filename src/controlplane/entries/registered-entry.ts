@@ -13,7 +13,7 @@ const maxNameLength = 253;
 const localityLabel = "istio-locality";
 
 /**
- * The name of a proxy's WorkloadEntry: the name that the proxy states, else group, address and network joined.
+ * The name of a proxy's WorkloadEntry. It is the name that the proxy states, or else group, address and network joined.
  * Undefined if the proxy has no entry.
  */
 export function registeredEntryName({

@@ -321,7 +321,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
 
   /**
    * A killed replica could not mark its proxies as disconnected. Mark those that have not connected to any replica
-   * since, with the time of now. Skip entries of replicas that this one cannot look up, because their proxies may still
+   * since, with the current time. Skip entries whose replica cannot be looked up here, because their proxies may still
    * be connected.
    */
   async #markLeftBehind(): Promise<void> {
@@ -411,7 +411,7 @@ function goneSince(entry: WorkloadEntry): number | undefined {
   return annotations[disconnectedAt] === undefined ? undefined : timeOf(entry, disconnectedAt);
 }
 
-/** The time in an annotation, in milliseconds. Minus infinity if there is none. */
+/** The time in an annotation, in milliseconds. Negative infinity if there is none. */
 function timeOf({ metadata }: WorkloadEntry, annotation: string): number {
   const parsed = Date.parse(metadata.annotations?.[annotation] ?? "");
   return Number.isNaN(parsed) ? Number.NEGATIVE_INFINITY : parsed;

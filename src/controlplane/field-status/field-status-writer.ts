@@ -13,8 +13,8 @@ export interface FieldStatusOptions extends LeadershipOptions {
 type WithConditions = KubernetesObject & { status?: { conditions?: readonly IstioCondition[] } };
 
 /**
- * Our condition. It is true while fields of the object have no effect, at all or at Serin's own proxies, and otherwise
- * absent.
+ * Serin's own condition. It is true while fields of the object have no effect, or no effect at Serin's own proxies.
+ * Otherwise it is absent.
  */
 export const fieldCondition = "serin.dev/FieldsWithoutEffect";
 const fieldManager = "istio-field-status";

@@ -30,7 +30,7 @@ export interface GatewayDeploymentOptions {
   /** This revision's role for each Gateway of the class. */
   readonly placements: Collection<GatewayPlacement>;
   readonly proxy: () => ProxySettings;
-  /** Calls back after a change that concerns the pods of all Gateways. */
+  /** Registers a callback for changes that concern the pods of all Gateways. */
   readonly onProxyChange?: ((changed: () => void) => Disposable) | undefined;
   readonly proxyConfigs: Collection<ProxyConfigFacts>;
   readonly rootNamespace: () => string;
@@ -135,8 +135,8 @@ async function reconcile(
   if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined) return undefined;
   const memory: Remembered = remembered.get(key) ?? {};
   if (placement !== undefined) remembered.set(key, memory);
-  // Deploying without the parameters would replace the pods needlessly. Use the last known parameters, and without any
-  // leave everything unchanged.
+  // Deploying without the parameters would replace the pods needlessly. Use the last known parameters. If there are
+  // none, leave everything unchanged.
   const overlays = placement?.overlays ?? memory.overlays;
   if (placement !== undefined && overlays === undefined) return undefined;
   const wanted =
@@ -159,7 +159,8 @@ async function reconcile(
   await applyAll(serviceKind, wanted.services);
   await applyAll(autoscalerKind, wanted.autoscalers);
   await applyAll(disruptionBudgetKind, wanted.budgets);
-  // Remember the parameters only after they were applied, because parameters that cannot be applied are no fallback.
+  // Remember the parameters only after they were applied, because parameters that cannot be applied must not become the
+  // fallback.
   memory.overlays = overlays;
   for (const unwanted of wanted.unwanted) {
     const found = await client.get(unwanted.kind, unwanted.name, namespace);
@@ -189,8 +190,8 @@ function isMadeFor({ metadata: { labels = {} } }: KubernetesObject, gateway: Gat
 const gatewayNameLabels = [istioLabels.gatewayName, "istio.io/gateway-name"];
 
 /**
- * This controller does not watch objects of others, so it checks again later. A service account that a user made is no
- * conflict, because the proxies can use it.
+ * Returns when to check again, because this controller does not watch objects of others. A service account that a user
+ * made is no conflict, because the proxies can use it.
  */
 function waitFor(
   { log }: GatewayDeploymentOptions,
@@ -333,7 +334,10 @@ function isLeftOver(
   return owned && placement.waypoints !== undefined && manager === waypointsManagedBy;
 }
 
-/** Deletes a Deployment. Its clients have already learned from the model that it leaves. */
+/**
+ * Deletes a Deployment. Clients learn from the model that its pods are terminating, and the proxies serve open
+ * connections to their end.
+ */
 async function remove(
   { client, log }: GatewayDeploymentOptions,
   gateway: Gateway,

@@ -103,8 +103,8 @@ function named({ metadata, spec }: Gateway): Parameters<typeof gatewayServiceNam
 }
 
 /**
- * Annotations of the objects beside the pods: the Gateway's own if its infrastructure sets none. Changing them restarts
- * nothing.
+ * Annotations of the objects other than the pods. They are the Gateway's own if its infrastructure sets none. Changing
+ * them restarts nothing.
  */
 function objectAnnotations({ metadata, spec }: Gateway): { annotations?: Record<string, string> } {
   const annotations =

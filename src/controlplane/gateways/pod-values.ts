@@ -13,7 +13,7 @@ export interface GatewayPodValues {
   readonly container: Pick<Container, "imagePullPolicy">;
   /** The source of the volume with the mesh's root. */
   readonly root: ReturnType<typeof rootSource>;
-  /** `gateways.seccompProfile`, in place of the container runtime's default. */
+  /** `gateways.seccompProfile`, which replaces the container runtime's default. */
   readonly seccompProfile?: { readonly type: string };
   /** Fields of every pod's spec. */
   readonly pod: Partial<PodSpec>;
@@ -62,7 +62,10 @@ function resourcesOf(tree: Tree | undefined): { readonly resources?: Resources }
   return kinds.length === 0 ? {} : { resources: Object.fromEntries(kinds) };
 }
 
-/** The charts' defaults in the shorter text that earlier releases wrote, so that an upgrade replaces no pod for it. */
+/**
+ * The amount in the shorter spelling in which earlier releases wrote the charts' defaults, so that an upgrade does not
+ * replace pods because of it.
+ */
 function shortAmount(amount: string): string {
   return amount === "2000m" ? "2" : amount === "1024Mi" ? "1Gi" : amount;
 }

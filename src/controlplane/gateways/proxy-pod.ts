@@ -54,7 +54,7 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
     metadata: {
       // With the Gateway's own label `istio.io/dataplane-mode: ambient`, connections to the proxy pass a ztunnel first.
       // The last label keeps injectors away. They obey annotations, which can mount any Secret of the namespace and run
-      // any image. Whoever may write a Gateway chooses its pods' annotations, and must not gain these rights.
+      // any image. Users who may write a Gateway choose its pods' annotations, and must not gain these rights.
       labels: {
         [istioLabels.canonicalName]: pod.name,
         [istioLabels.canonicalRevision]: "latest",
@@ -73,9 +73,9 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
     spec: {
       serviceAccountName: pod.serviceAccount,
       terminationGracePeriodSeconds,
-      // The kernel keeps SIGTERM from the first process of a PID namespace that has no handler for it yet, so a pod
-      // that is deleted while its proxy starts would stay for the whole grace period. In this pod, the first process is
-      // the pause container.
+      // The kernel does not deliver SIGTERM to the first process of a PID namespace while it has no handler for it. A
+      // pod that is deleted while its proxy starts would then stay for the whole grace period. In a shared PID
+      // namespace, the first process is the pause container.
       shareProcessNamespace: true,
       // The proxy listens on the Gateway's ports, which may be below 1024.
       securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] },
@@ -134,7 +134,8 @@ function proxyContainer(proxy: ProxySettings, pod: ProxyPod): NonNullable<PodTem
     env: proxyEnvironment(proxy, pod),
     startupProbe: {
       httpGet: { path: "/healthz/ready", port: statusPort },
-      // Ten minutes, as for a sidecar. Killing a proxy that starts slowly does not help, because its node stays slow.
+      // Ten minutes, the same as for a sidecar. Killing a proxy that starts slowly does not help, because its node
+      // stays slow.
       failureThreshold: 600,
       initialDelaySeconds: 1,
       periodSeconds: 1,

@@ -17,7 +17,7 @@ export interface RootCertificateControllerOptions {
   readonly revocationConfigMap?: string | undefined;
   /** Whether a namespace belongs to the mesh. If absent, all namespaces do. */
   readonly includes?: (namespace: string) => boolean;
-  /** Publish the root in a ClusterTrustBundle instead. */
+  /** Whether to publish the root in a ClusterTrustBundle instead. */
   readonly clusterTrustBundle?: boolean;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;

@@ -300,7 +300,7 @@ const builtInClasses: Readonly<Record<string, BuiltInClass>> = {
   },
 };
 
-/** How long to wait before looking again whether the Gateway API is installed. */
+/** How long to wait before checking again whether the Gateway API is installed. */
 const absentRetryMs = 10_000;
 /** A deleted class is created again within this time. */
 const resyncMs = 60_000;

@@ -137,7 +137,7 @@ function waypointService(gateway: Gateway, metadata: Service["metadata"], select
   return {
     apiVersion: "v1",
     kind: "Service",
-    // Clients choose a near pod if there are several.
+    // If there are several pods, clients choose one that is near.
     metadata: {
       ...metadata,
       annotations: { [istioAnnotations.trafficDistribution]: "PreferClose", ...metadata.annotations },

@@ -93,7 +93,7 @@ export function withInformers<OfFeed extends Pick<Feed, "kind" | "excerpt" | "is
   }));
 }
 
-/** Makes the feed of a kind: `convert` reads the facts of an object, and `target` gets them. */
+/** Makes the feed of a kind. `convert` reads the facts of an object, and `target` receives them. */
 type MakeFeed = <Value extends KubernetesObject, Facts>(
   kind: KindDefinition<Value>,
   target: SourceCollection<Facts>,
@@ -123,7 +123,7 @@ export function createFeeds(
     isRefused = !isCorrected;
     onIssues(object, issues, isCorrected);
   };
-  // A refused object keeps its last valid version in force. What is used instead of one follows the object.
+  // The last valid version of a refused object stays in force. A version that is used instead of it follows the object.
   const feed: MakeFeed = (kind, target, convert) => {
     const withoutValid = new Set<string>();
     return {

@@ -16,16 +16,20 @@ import { requireFinalResponse, readBytes } from "../../base/joined-bytes/index.t
 /** The roots that a fetch trusts, and the addresses that it must not reach. */
 export interface FetchBounds {
   /**
-   * Roots in PEM besides those of the operating system. Read for each request, so that a changed file has an effect.
+   * Roots in PEM, in addition to those of the operating system. Called for each request, so that a changed file has an
+   * effect.
    */
   readonly additionalRoots: () => Promise<string | undefined>;
   /** Networks to which no request is sent, not even after a redirect. */
   readonly blockedNetworks: readonly Network[];
-  /** Whether an address leads to this machine, whose servers trust this process. No request is sent there either. */
+  /**
+   * Whether an address is inside: it belongs to this machine or its link, whose servers may trust this process. No
+   * request is sent there either.
+   */
   readonly isInside: (address: string) => boolean;
   /**
-   * Whether the first host may be inside nevertheless, if it is an address or localhost. Other hosts, to which
-   * redirects lead, may not, and neither may a name, because its owner chooses its address.
+   * Whether the first host may be inside nevertheless, if it is an address or localhost. A host that a redirect names
+   * may not. Neither may any other name, because the name's owner chooses its address.
    */
   readonly startsAnywhere?: boolean;
 }
@@ -33,13 +37,16 @@ export interface FetchBounds {
 const maxBytes = 1 << 20;
 /** The limit of Go's HTTP client. */
 const maxRedirects = 10;
-/** Object stores compress some documents whether or not a client asks for it. Firewalls refuse unnamed clients. */
+/**
+ * Object stores compress some documents even if the client does not ask for it. Firewalls refuse clients without a
+ * name.
+ */
 const requestHeaders = { "user-agent": "istiod", accept: "*/*", "accept-encoding": "gzip" };
 
 /**
  * Fetches a text of at most a megabyte over HTTP or HTTPS from an address that an administrator chose, which may be on
- * this machine. The server is another party: its redirects and its name do not lead to this machine or its link. HTTPS
- * uses the roots of the operating system.
+ * this machine. The server may belong to someone else, so its redirects and its name must not lead to this machine or
+ * its link. HTTPS uses the roots of the operating system.
  */
 export async function fetchText(url: string, signal: AbortSignal): Promise<string> {
   return await fetchTextWithin(url, signal, {
@@ -64,7 +71,7 @@ export async function fetchTextWithin(url: string, signal: AbortSignal, bounds: 
     const answer = await getOver(address, { ...ca, signal, lookup: permittedLookup(address, boundsOf(address)) });
     const status = answer.statusCode ?? 0;
     const { location } = answer.headers;
-    // The body of another answer is not read, because it may have no end.
+    // The body of any other answer is not read, because it may have no end.
     if (status < 200 || status >= 300) answer.destroy();
     if (status >= 300 && status < 400 && location !== undefined) {
       address = new URL(location, address);
@@ -84,7 +91,10 @@ function withoutBrackets(hostname: string): string {
   return hostname.replace(/^\[|\]$/g, "");
 }
 
-/** Throws if the host is an address that is not permitted. The returned lookup refuses names that have one. */
+/**
+ * Throws if the host is an address that is not permitted. The returned lookup refuses names that resolve to such an
+ * address.
+ */
 function permittedLookup({ hostname }: URL, bounds: FetchBounds): LookupFunction {
   const host = withoutBrackets(hostname);
   const refusal = isIP(host) === 0 ? undefined : refusalOf(host, host, bounds);
@@ -135,7 +145,7 @@ function getOver(address: URL, options: Http.RequestOptions): Promise<Http.Incom
 
 function decoded(url: string, answer: Http.IncomingMessage): Readable {
   if (!/^(x-)?gzip$/i.test(answer.headers["content-encoding"] ?? "")) return answer;
-  // Blocks of gzip may be empty, so that the bound of the text alone would never be reached.
+  // Bound the compressed bytes too. Blocks of gzip may be empty, so the bound of the text might never be reached.
   let read = 0;
   const bounded = new Transform({
     transform: (chunk: Buffer, _encoding, done) => {

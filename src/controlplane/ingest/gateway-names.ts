@@ -17,8 +17,8 @@ export interface GatewayNamesOptions {
 const refreshMs = 30_000;
 
 /**
- * Resolves the host names of network gateways, because proxies need addresses, and repeats it regularly. The last known
- * addresses stay while no server answers.
+ * Resolves the host names of network gateways regularly, because proxies need addresses. The last known addresses stay
+ * while no server answers.
  */
 export class GatewayNames {
   readonly #options: GatewayNamesOptions;

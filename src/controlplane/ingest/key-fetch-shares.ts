@@ -1,11 +1,11 @@
 import { onAbort } from "../../base/index.ts";
 import { SharedBudget, type BudgetShare } from "../../base/shared-budget/index.ts";
 
-/** The number of key sets that are fetched at the same time. */
+/** The maximum number of key sets that are fetched at the same time. */
 const maxFetches = 64;
-/** The memory for all key sets together. One has at most a megabyte. */
+/** The maximum memory for all key sets together. Each has at most a megabyte. */
 const maxKeyBytes = 64 * 1_048_576;
-/** The most bytes that a character of a key set takes. */
+/** The maximum number of bytes that a character of a key set takes. */
 const bytesPerCharacter = 2;
 /** The average time between two fetches of a namespace's key sets. */
 const fetchSpacingMs = 20;
@@ -18,8 +18,8 @@ interface Queue {
 
 /**
  * Users who may write RequestAuthentications decide how many key sets the control plane fetches, from which servers,
- * and how long they take. So namespaces share the fetches and the memory: each may use half of what the others leave. A
- * key set that several namespaces want counts for one that has room.
+ * and how long they take. Namespaces therefore share the fetches and the memory: each may use half of what the others
+ * leave. A key set that several namespaces want counts for one of them that has room.
  */
 export class KeyFetchShares {
   readonly #places: SharedBudget;
@@ -87,7 +87,7 @@ export class KeyFetchShares {
     return undefined;
   }
 
-  /** Each queue gets a turn. After it, it moves behind the others. */
+  /** Gives the next queue its turn. The queue then moves behind the others. */
   #beginNext(): void {
     for (const [key, queue] of this.#waiting) {
       const [begin] = queue.begin;
@@ -101,7 +101,7 @@ export class KeyFetchShares {
   }
 }
 
-/** How long a key set waits at least until it is fetched again, if its namespace has this many. */
+/** The minimum time before a key set is fetched again, if its namespace has this many key sets. */
 export function leastWaitMs(sourcesOfNamespace: number): number {
   return sourcesOfNamespace * fetchSpacingMs;
 }

@@ -34,7 +34,7 @@ export interface KeySetIngestOptions {
   readonly log: Logger;
 }
 
-/** Long, because issuers rarely change their keys, and keep the old ones valid for a while. */
+/** This is long, because issuers rarely change their keys, and keep the old ones valid for a while. */
 const refreshMs = 20 * 60_000;
 const retryInitialMs = 1000;
 const retryMaxMs = 60_000;

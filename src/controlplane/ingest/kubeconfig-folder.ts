@@ -22,11 +22,14 @@ interface Known {
 
 const pollMs = 1000;
 const extensions: ReadonlySet<string> = new Set([".yaml", ".yml"]);
-/** A kubeconfig with its certificates has some ten kilobytes. A Secret's data cannot be larger. */
+/**
+ * The maximum size of a file. A kubeconfig with its certificates has about ten kilobytes, and a Secret's data cannot be
+ * larger than this.
+ */
 const maxFileBytes = 1024 * 1024;
-/** More files than any mesh has clusters. */
+/** The maximum number of files, which is more than any mesh has clusters. */
 const maxFiles = 1000;
-/** The folders of a mounted volume lie at most this deep. */
+/** The maximum depth of the folders of a mounted volume. */
 const maxDepth = 4;
 
 /**
@@ -34,7 +37,7 @@ const maxDepth = 4;
  * (`PILOT_MULTICLUSTER_KUBECONFIG_PATH`). The id of a file's cluster is the name that its current context gives to the
  * cluster. The folder is read each second, because file events are not reliable: the kubelet replaces a volume's files
  * through a symbolic link. A missing folder counts as empty. If a file becomes unusable, its last cluster stays in use,
- * and the fault is logged once. An empty file is not yet written, so it is skipped.
+ * and the fault is logged once. An empty file has not been written yet, so it is skipped.
  */
 export class KubeconfigFolder implements RemoteConfigSource {
   readonly noun = "file";

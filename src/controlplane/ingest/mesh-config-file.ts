@@ -15,7 +15,7 @@ interface FileContent<Config> {
 }
 
 /**
- * Parses the YAML. An empty text gives all defaults. Throws a user error for invalid fields, and logs fields without
+ * Parses the YAML. An empty text gives all defaults. Throws a user error for invalid fields. Logs fields without
  * effect.
  */
 function readConfig<Config>(

@@ -55,7 +55,7 @@ export class MeshIngest {
   readonly #log: Logger;
   /** The faults of the object that is being read. */
   #faults: string | undefined;
-  /** Whether it is used in spite of its faults. */
+  /** Whether that object is used in spite of its faults. */
   #isCorrected = false;
   readonly #namespaces = new DiscoveryNamespaces();
 

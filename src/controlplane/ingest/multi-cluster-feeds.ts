@@ -34,9 +34,9 @@ export type TellOfIssues = (object: KubernetesObject, issues: readonly FieldIssu
 
 export interface MultiClusterReading {
   readonly kinds: MultiClusterKinds;
-  /** An object that changes nothing. */
+  /** Called for an object that is ignored as a whole. */
   readonly refused: TellOfIssues;
-  /** Fields that are passed over. */
+  /** Called for fields that are ignored while the others are used. */
   readonly warned: TellOfIssues;
 }
 
@@ -51,7 +51,7 @@ type CreateFeed<Feed> = <Value extends KubernetesObject, Facts>(
   convert: (object: Value) => Facts | undefined,
 ) => Feed;
 
-/** The feeds of these kinds for one cluster. A cluster may lack the definitions, or the right to read them. */
+/** The feeds of these kinds for one cluster. A cluster may lack the CRDs, or forbid reading these kinds. */
 export function multiClusterFeeds<Feed extends object>(
   create: CreateFeed<Feed>,
   { serviceExports, serviceImports }: MultiClusterTargets,

@@ -12,7 +12,7 @@ export interface NamedObjectsOptions<Value extends KubernetesObject> {
   readonly kind: KindDefinition<Value>;
   /** The references to objects. Several may name the same one. */
   readonly references: readonly Collection<ObjectName>[];
-  /** Called for each referenced object, also if it does not exist. If undefined, the object does not exist. */
+  /** Called for each referenced object. If `object` is undefined, it does not exist. */
   readonly take: (name: ObjectName, object: Value | undefined) => void;
   /** Called when the last reference to an object is gone. */
   readonly forget: (key: string) => void;

@@ -17,8 +17,8 @@ const sign = 0x80;
 const time = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/;
 
 /**
- * Why an Envoy rejects a staple for a certificate: it takes a successful basic response about this certificate alone.
- * Undefined if it takes the staple.
+ * Why an Envoy rejects a staple for a certificate. It accepts only a successful basic response about this certificate
+ * alone. Undefined if it accepts the staple.
  */
 export function stapleFault(staple: Buffer, certificate: X509Certificate): string | undefined {
   try {
@@ -29,7 +29,9 @@ export function stapleFault(staple: Buffer, certificate: X509Certificate): strin
   }
 }
 
-/** Returns the serial number of the certificate that a response is about. Throws if it is no such response. */
+/**
+ * Returns the serial number of the certificate that a response is about. Throws if the staple is not such a response.
+ */
 function serialOf(staple: Buffer): bigint {
   const file = new DerReader(staple);
   const response = file.inside(derTags.sequence);
@@ -73,7 +75,10 @@ function readSingle(single: DerReader): bigint {
   return positiveInteger(serial);
 }
 
-/** Envoys also read only the shortest encoding. A certificate with a negative serial number gets no staple. */
+/**
+ * Like this function, Envoys read only the shortest encoding. A certificate with a negative serial number gets no
+ * staple.
+ */
 function positiveInteger(bytes: Buffer): bigint {
   const [first = sign, second = sign] = bytes;
   if (first >= sign || (first === 0 && bytes.length > 1 && second < sign))
@@ -81,7 +86,7 @@ function positiveInteger(bytes: Buffer): bigint {
   return BigInt(`0x${bytes.toString("hex")}`);
 }
 
-/** Reads the time of a day that exists. */
+/** Reads a time, whose day must exist. */
 function readTime(reader: DerReader): void {
   const text = reader.next(derTags.generalizedTime).contents.toString("latin1");
   const iso = text.replace(time, "$1-$2-$3T$4:$5:$6.000Z");

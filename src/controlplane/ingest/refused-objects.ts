@@ -7,7 +7,7 @@ export interface RefusedObject {
   readonly key: string;
   /** The faults, one line for each field. */
   readonly faults: string;
-  /** It is used, except for the faulty fields. */
+  /** Whether the object is used, except for the faulty fields. */
   readonly isCorrected: boolean;
 }
 

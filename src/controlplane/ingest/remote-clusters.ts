@@ -47,7 +47,7 @@ export interface RemoteClustersOptions {
 /** The state of a cluster in the answer of `/debug/clusterz`. */
 export interface ClusterState {
   readonly id: string;
-  /** `namespace/name`, or the path of the file in its folder. Absent for the own cluster. */
+  /** `namespace/name`, or the path of the file in its folder. Absent for the control plane's own cluster. */
   readonly secretName?: string;
   readonly syncStatus: RemoteSyncStatus;
 }
@@ -65,7 +65,7 @@ interface Remote {
   status: RemoteSyncStatus;
 }
 
-/** More kubeconfigs than any mesh needs. If there are more, their author has made a mistake. */
+/** The maximum number of clusters. If there are more kubeconfigs, their author has made a mistake. */
 const maxClusters = 500;
 
 /**
@@ -84,7 +84,10 @@ export class RemoteClusters {
   /** Readers with a former kubeconfig, which stay until their successors have read the cluster. */
   readonly #leaving = new Set<Remote>();
   readonly #started: (() => void)[] = [];
-  /** The end of the chain that handles configs one after another, because parsing a kubeconfig is asynchronous. */
+  /**
+   * The last step of the chain of promises that handles configs one after another, because parsing a kubeconfig is
+   * asynchronous.
+   */
   #handled: Promise<void> = Promise.resolve();
   #selectors: readonly LabelSelector[] = [];
   #signal: AbortSignal | undefined;

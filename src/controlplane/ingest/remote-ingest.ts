@@ -19,7 +19,7 @@ export interface RemoteIngestOptions {
 
 /**
  * Reads one remote cluster. Its objects enter the model only after all have been read once. While its API server is
- * away, the last known objects stay.
+ * unreachable, the last known objects stay.
  */
 export class RemoteIngest {
   /** Resolves when all kinds have been listed once. */

@@ -22,14 +22,17 @@ const block = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|X509 CRL)-----[^-]+---
 const blockStart = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|X509 CRL)-----/g;
 /** A private key without a passphrase. */
 const keyBlock = /-----BEGIN ((?:RSA |EC )?PRIVATE KEY)-----[^-]+-----END \1-----/;
-/** The text that is sent for a file without a revocation list. Envoys then refuse every peer, as for the file. */
+/**
+ * The text that is sent for a file without a revocation list. Envoys then refuse every peer, as they do for such a
+ * file.
+ */
 const noRevocations = "no revocation list\n";
 
-/** The extension by which a certificate requires a staple (RFC 7633), and the value that Envoys look for. */
+/** The extension with which a certificate requires a staple (RFC 7633), and the value that Envoys look for. */
 const tlsFeature = "2b06010505070118";
 const mustStaple = "3003020105";
 
-/** The shortest RSA key that Envoys accept, and their curves. */
+/** The length of the shortest RSA key that Envoys accept, and the curves that they accept. */
 const minRsaBits = 2048;
 const curves: ReadonlySet<string> = new Set(["prime256v1", "secp384r1", "secp521r1"]);
 
@@ -74,7 +77,9 @@ function keyPairOf(data: Data): SecretPart<KeyPair> {
   };
 }
 
-/** Why an Envoy rejects the certificate of a server. It takes such a certificate from a client. */
+/**
+ * Why an Envoy rejects a certificate that a server presents, although it accepts the same certificate from a client.
+ */
 function serverFault(
   certificateKey: string,
   leaf: X509Certificate,
@@ -104,7 +109,7 @@ function stapleOf(data: Data, leaf: X509Certificate): Pick<KeyPair, "ocspStaple"
   return fault === undefined ? { ocspStaple } : { stapleFault: `${stapleKey} is no usable response of OCSP: ${fault}` };
 }
 
-/** Envoys require a staple for the feature `status_request` alone, and not for a list with others. */
+/** Envoys require a staple only if `status_request` is the only feature, and not for a list with others. */
 function requiresStaple(leaf: X509Certificate): boolean {
   return readCertificate(leaf.raw).extensions.get(tlsFeature)?.value.toString("hex") === mustStaple;
 }
@@ -136,7 +141,7 @@ function keysOf(data: Data): string {
 }
 
 /**
- * The certificates of a text in PEM. Among roots there may be revocation lists, which Envoys apply. Only blocks that
+ * The certificates of a text in PEM. Roots may be mixed with revocation lists, which Envoys apply. Only blocks that
  * were read are sent, because Envoys reject the whole text for any other block with a fault.
  */
 function certificatesIn(key: string, text: string, use: "chain" | "roots"): SecretPart<string> {
@@ -160,7 +165,7 @@ function certificatesIn(key: string, text: string, use: "chain" | "roots"): Secr
 function certificateOf({ label, text }: PemBlock, use: "chain" | "roots"): string {
   const { raw } = new X509Certificate(text);
   const settings = use === "roots" && label === trustedLabel ? derOfPem(text, /^TRUSTED/) : undefined;
-  // OpenSSL also reads lengths that are not DER, and Envoys do not.
+  // OpenSSL also reads lengths that are not valid in DER. Envoys do not.
   checkDer(settings ?? raw);
   readCertificate(raw);
   return settings === undefined ? pemOf("CERTIFICATE", raw) : pemOf(trustedLabel, settings);

@@ -30,7 +30,7 @@ async function pairFor(dns: string) {
 
 const one = await pairFor("one");
 const two = await pairFor("two");
-/** Its subject has an organization, and neither a common name nor another name. */
+/** Its subject has an organization, but no common name. It has no other name either. */
 const nameless = await createSelfSignedAuthority("nameless", systemClock);
 
 test("a secret is read under the keys of either type, and the error names its faults", () => {
@@ -280,7 +280,7 @@ const element = (tag: string, contents: string): string => {
   return `${tag}${prefix}${contents}`;
 };
 const goodTime = "20260101000000Z";
-/** The base64 of a response of OCSP. */
+/** The base64 of an OCSP response. */
 const stapleOf = (
   serial: string,
   {

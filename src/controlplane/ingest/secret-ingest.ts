@@ -15,8 +15,8 @@ export interface SecretIngestOptions {
 }
 
 /**
- * Reads only the secrets that configuration names, with one watch for each. So an attacker who reads the control
- * plane's memory finds no other secrets, and changes of other secrets cost nothing.
+ * Reads only the secrets that configuration names, with one watch for each. An attacker who reads the control plane's
+ * memory therefore finds no other secrets, and changes of other secrets cost nothing.
  */
 export class SecretIngest {
   readonly #options: SecretIngestOptions;

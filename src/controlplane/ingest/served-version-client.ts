@@ -21,7 +21,7 @@ const httpOk = 200;
  * A client that uses the API version that the server serves, because clusters may have an older Gateway API. It uses
  * the first served version of those that a kind lists. These versions must have compatible fields.
  *
- * Kinds that the control plane must not read have no objects here.
+ * For this client, kinds that the control plane must not read have no objects.
  */
 export class ServedVersionClient implements KubeClient {
   readonly #client: KubeClient;
@@ -52,7 +52,7 @@ export class ServedVersionClient implements KubeClient {
     try {
       return await this.#client.list(await this.#servedKind(kind), options);
     } catch (error) {
-      // A new CustomResourceDefinition may have dropped this version.
+      // The CustomResourceDefinition may have changed and no longer serve this version.
       if (isKubeCode(error, "not-found")) this.#served.delete(keyOfKind(kind));
       throw error;
     }

@@ -87,13 +87,15 @@ const protocols: Readonly<Record<string, AppProtocol>> = {
 /** Protocols for which ztunnels have no name. */
 const unnamedProtocols: ReadonlySet<string> = new Set(["grpc-web", "mongo", "mysql", "redis"]);
 
-/** What a port names as its protocol: `appProtocol`, else its name up to the first hyphen. `grpc-web` is kept whole. */
+/** The protocol that a port names: `appProtocol`, or else its name up to the first hyphen. `grpc-web` is kept whole. */
 function protocolText(port: ServicePort): string {
   const text = (port.appProtocol ?? port.name ?? "").toLowerCase();
   return text.startsWith("grpc-web") ? "grpc-web" : (text.split("-")[0] ?? "");
 }
 
-/** The protocol of a port as Istio selects it. Ports that name none get one only if their number is well known. */
+/**
+ * The protocol of a port as Istio selects it. A port that names none gets a protocol only if its number is well known.
+ */
 function appProtocolOf(port: ServicePort): AppProtocol {
   if (port.protocol === "UDP") return "unknown";
   const exact = port.appProtocol === undefined ? undefined : protocols[port.appProtocol.toLowerCase()];
@@ -102,8 +104,8 @@ function appProtocolOf(port: ServicePort): AppProtocol {
 }
 
 /**
- * Which endpoints clients prefer: as the Service's field says, else its annotation, else its namespace's annotation. An
- * unknown value has no effect.
+ * Which endpoints clients prefer, according to the Service's field, or else its annotation, or else its namespace's
+ * annotation. An unknown value has no effect.
  */
 function preferenceOf({ metadata, spec }: Service): Pick<ServiceFacts, "preference" | "inheritsPreference"> {
   if (spec?.internalTrafficPolicy === "Local") return { preference: "only-node" };

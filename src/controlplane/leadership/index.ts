@@ -1,2 +1,2 @@
-// For each controller, one replica of a revision leads. Only it writes.
+// For each controller, one replica of a revision leads. Only this replica writes.
 export { leadAlone, type LeadershipOptions, type LeadingControllerOptions } from "./lead.ts";

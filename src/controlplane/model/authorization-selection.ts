@@ -9,9 +9,9 @@ export interface PolicySubject {
   readonly labels: Labels;
   /** Set for a proxy of a Gateway (Gateway API). */
   readonly gateway?: { readonly name: string; readonly className: string };
-  /** Waypoints only obey policies with targetRefs. Ztunnels enforce policies with selectors. */
+  /** Whether it is a waypoint, which obeys only policies with targetRefs. Ztunnels enforce policies with selectors. */
   readonly waypoint?: boolean;
-  /** Like a waypoint, it only obeys policies with targetRefs. */
+  /** Whether it obeys only policies with targetRefs, like a waypoint. */
   readonly ignoresSelectors?: boolean;
   /** The services of this waypoint's filter chain. */
   readonly services?: readonly {

@@ -6,7 +6,7 @@ import type { MeshInputs } from "./mesh-inputs.ts";
 import { endpointNetworks, type EndpointNetworks } from "./networks.ts";
 import { remoteKey } from "./remote-inputs.ts";
 
-/** The pods and nodes of one cluster (the own one or a remote one) that endpoints are computed from. */
+/** The pods and nodes of one cluster (the control plane's own or a remote one) from which endpoints are computed. */
 export interface ClusterView {
   readonly id: string;
   readonly networkOf: EndpointNetworks;
@@ -51,8 +51,8 @@ function networkLabelOf(namespace: NamespaceFacts | undefined): string {
 }
 
 /**
- * The default network of the own cluster's workloads: the label of the root namespace, else this control plane's
- * setting.
+ * The default network of the workloads in the control plane's own cluster: the label of the root namespace, or else
+ * this control plane's setting.
  */
 export function localNetwork(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): string {
   return networkLabelOf(reader.get(inputs.namespaces, mesh.rootNamespace)) || mesh.network;

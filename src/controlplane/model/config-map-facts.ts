@@ -10,7 +10,7 @@ export interface ConfigMapFacts {
   readonly authority: SecretPart<Authority>;
 }
 
-/** The referrer is not recorded, because a ConfigMap's content is not secret. */
+/** A reference to a ConfigMap. The referrer is not recorded, because a ConfigMap's content is not secret. */
 export interface ConfigMapReference {
   readonly namespace: string;
   readonly name: string;

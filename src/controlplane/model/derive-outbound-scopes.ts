@@ -16,7 +16,7 @@ export interface OutboundScopes {
   readonly scopes: Collection<OutboundScope>;
 }
 
-/** Gives each group of proxies a scope, and each scope what its proxies reach. */
+/** Derives the scope of each group of proxies, and what the proxies of each scope reach. */
 export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSources): OutboundScopes {
   const groups = graph.source<ProxyGroup>("proxy-groups");
   const { services, serviceEntries, namespaces } = sources.inputs;

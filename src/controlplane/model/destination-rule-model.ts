@@ -61,7 +61,7 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
   const byHost = inputs.destinationRules.index("namespace-host", (rule) => [
     `${rule.namespace}/${rule.spec.host.toLowerCase()}`,
   ]);
-  // This index joins the short and the full spelling of one host.
+  // Rules with the short and with the full spelling of a host share a key here.
   const spellings = graph.derive("destination-rule-hosts", inputs.destinationRules, (rule, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
@@ -221,9 +221,9 @@ export interface RuleClient {
 }
 
 /**
- * The rule for a service and client: a rule of the client's namespace, else an exported one of the service's namespace,
- * else one of the root namespace. The first namespace that has any rule for the service wins, with its most specific
- * host. In the root namespace, private rules win over exported ones.
+ * The rule for a service and client: a rule of the client's namespace, or else an exported one of the service's
+ * namespace, or else one of the root namespace. The first namespace that has any rule for the service wins, with its
+ * most specific host. In the root namespace, private rules win over exported ones.
  */
 export function destinationRuleFor(
   service: { readonly hostname: string; readonly namespace: string },
@@ -233,7 +233,7 @@ export function destinationRuleFor(
   reader: CollectionReader,
 ): DestinationRuleModel | undefined {
   const found = ownRuleFor(service, client, mesh, rules, reader);
-  // ServiceEntries of other namespaces may have the host. A policy for these is not for this service.
+  // ServiceEntries of other namespaces may have the host. A policy for these does not apply to this service.
   const policies = reader
     .lookup(rules.backendTls, service.hostname)
     .filter(({ policy }) => policy.namespace === service.namespace);
@@ -320,8 +320,9 @@ function mostSpecificRules(
 }
 
 /**
- * A rule that selects the client wins over a rule for all clients. Several of the latter differ in their exportTo, and
- * each is made of the rules with one exportTo. As in upstream, the one whose oldest rule is the youngest wins.
+ * A rule that selects the client wins over a rule for all clients. There may be several rules for all clients: rules
+ * with the same exportTo are merged, and rules with a different exportTo are not. As in upstream, the one whose oldest
+ * part is the youngest wins.
  */
 function choose(found: readonly DestinationRuleModel[], client: RuleClient): DestinationRuleModel | undefined {
   const selecting = found.find(

@@ -12,7 +12,7 @@ import {
   type ServiceEntryFacts,
 } from "./facts.ts";
 
-/** The properties of a proxy by which extensions select it. */
+/** The properties of a proxy that extensions select by. */
 export interface ExtendedProxy {
   readonly type: "sidecar" | "router" | "waypoint";
   readonly namespace: string;
@@ -71,7 +71,10 @@ export class ExtensionSelection {
     );
   }
 
-  /** Sorted by priority, then those of the root namespace first, then by age, then by name. */
+  /**
+   * The EnvoyFilters of a proxy. They are sorted by priority, then with those of the root namespace first, then by age,
+   * then by name.
+   */
   envoyFiltersOf(proxy: ExtendedProxy): readonly EnvoyFilterFacts[] {
     const root = this.#options.rootNamespace();
     const rankOf = ({ namespace }: EnvoyFilterFacts): number => (namespace === root ? 0 : 1);
@@ -94,8 +97,8 @@ export class ExtensionSelection {
   }
 
   /**
-   * Sorted by namespace (the proxy's own, then the root namespace, then those of services), then by priority, highest
-   * first.
+   * The traffic extensions of a proxy. They are sorted by namespace (the proxy's own, then the root namespace, then
+   * those of services), then by priority, highest first.
    */
   trafficExtensionsOf(proxy: ExtendedProxy): readonly SelectedExtension[] {
     const found = new Map<string, SelectedExtension>();
@@ -144,8 +147,9 @@ export class ExtensionSelection {
   }
 
   /**
-   * The hosts of the targets behind a waypoint. The host alone does not make a target: services of several namespaces
-   * may have it, and an extension is neither for the requests of others nor may others read its configuration.
+   * The hosts of the targets behind a waypoint. The host alone does not identify a target. Services of several
+   * namespaces may have it, and an extension must neither process the requests of other namespaces nor be readable to
+   * them.
    */
   #hostsOf({ namespace, spec }: TrafficExtensionFacts, waypoint: string): readonly string[] {
     const { serviceEntries, domain, servedHost } = this.#options;

@@ -31,13 +31,15 @@ import type { KeySetFetcher } from "./request-authentication-keys.ts";
 
 // The part of each object that translation reads. Changes of other fields have no effect.
 
-/** Which proxies use HBONE among those whose metadata allow it (ENABLE_HBONE). Waypoints and ztunnels always use it. */
+/**
+ * Which proxies use HBONE, among those whose metadata allows it (ENABLE_HBONE). Waypoints and ztunnels always use it.
+ */
 export interface HboneSettings {
-  /** Sidecars and gateways use HBONE towards workloads that accept no other mesh protocol. */
+  /** Whether sidecars and gateways use HBONE towards workloads that accept no other mesh protocol. */
   readonly sent: boolean;
   /** Whether sidecars and gateways also use HBONE towards workloads that accept Istio's mutual TLS. */
   readonly preferred: boolean;
-  /** Sidecars accept HBONE. */
+  /** Whether sidecars accept HBONE. */
   readonly takenBySidecars: boolean;
 }
 
@@ -94,18 +96,18 @@ export interface MeshSettings
   readonly trustDomain: string;
   /** From `defaultConfig`. Absent if not set. */
   readonly proxyConcurrency?: number | undefined;
-  /** Roots of additional authorities. Servers accept clients with certificates of these. */
+  /** The trust domains of the mesh config's additional authorities. Servers accept clients from these too. */
   readonly trustedDomains: readonly string[];
   /** The networks, from the file beside the mesh config. */
   readonly networks: MeshNetworks;
   /** Whether ambient mode reaches global services in all clusters and networks. Absent means no. */
   readonly ambientMultiNetwork?: boolean;
   /**
-   * Which proxies enter other networks by HBONE within HBONE in a mesh with several networks. Absent means only
+   * Which proxies use HBONE within HBONE to enter other networks, in a mesh with several networks. Absent means only
    * waypoints.
    */
   readonly ambientNetworkCrossing?: { readonly waypoints: boolean; readonly ingress: boolean };
-  /** Absent means that every cluster discovers the services of all. */
+  /** Absent means that every cluster discovers the services of all clusters. */
   readonly multiClusterServices?: MultiClusterServices;
   /** Absent means upstream's defaults, as in {@link hboneOf}. */
   readonly hbone?: HboneSettings;
@@ -162,17 +164,19 @@ export interface SessionRules {
   readonly cookieLabel: string;
   /** Label of services whose clients keep their endpoint in a header. */
   readonly headerLabel: string;
-  /** Label of workloads that drain: they get only requests of sessions. */
+  /** Label of workloads that drain. They get only requests of existing sessions. */
   readonly drainingLabel: string;
 }
 
-/** If true, other clusters discover an endpoint only if a ServiceExport of its cluster offers the service. */
+/**
+ * With these settings, other clusters discover an endpoint only if a ServiceExport of its cluster offers the service.
+ */
 export interface MultiClusterServices {
   /** The API group of ServiceImports that routes name. */
   readonly group: string;
-  /** ServiceImports have the host `<service>.<namespace>.svc.clusterset.local`. */
+  /** Whether ServiceImports have the host `<service>.<namespace>.svc.clusterset.local`. */
   readonly host: boolean;
-  /** Hosts in the cluster's domain lead only to endpoints in the client's cluster. */
+  /** Whether hosts in the cluster's domain have only endpoints in the client's cluster. */
   readonly clusterLocal: boolean;
 }
 
@@ -197,7 +201,7 @@ export interface IngressFacts {
   readonly annotatedClass: string | undefined;
   readonly className: string | undefined;
   readonly tls: readonly { readonly hosts: readonly string[]; readonly secretName: string }[];
-  /** A rule without a host has `*`. */
+  /** The rules. One without a host has the host `*`. */
   readonly rules: readonly { readonly host: string; readonly paths: readonly IngressPathFacts[] }[];
 }
 
@@ -240,11 +244,11 @@ export interface PodFacts {
   readonly hostNetwork: boolean;
   readonly node: string;
   readonly serviceAccount: string;
-  /** False as soon as the pod is terminating. */
+  /** Whether the pod is ready. False as soon as it is terminating. */
   readonly ready: boolean;
-  /** The pod is terminating and still serves. */
+  /** Whether the pod is terminating and still serves. */
   readonly leaving: boolean;
-  /** A ztunnel captures its traffic, by the annotation of the CNI agent. */
+  /** Whether a ztunnel captures its traffic, according to the CNI agent's annotation. */
   readonly redirected: boolean;
   readonly workloadName: string;
   readonly workloadType: "deployment" | "cronjob" | "job" | "pod";
@@ -260,9 +264,9 @@ export interface SidecarProxyFacts {
    * How connections reach the proxy. With NONE, no connection is redirected, and the proxy listens on its own ports.
    */
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
-  /** The proxy also accepts HBONE. */
+  /** Whether the proxy also accepts HBONE. */
   readonly hbone: boolean;
-  /** The proxy requests the endpoints of its own workload, for zone-aware balancing. */
+  /** Set if the proxy requests the endpoints of its own workload, for zone-aware balancing. */
   readonly selfDiscovery?: true;
 }
 
@@ -280,7 +284,7 @@ export interface ServiceFacts {
   readonly externalName: string;
   /** RFC 3339, to the second. The older of two services with one hostname wins. */
   readonly createdAt: string;
-  /** The namespaces that see it: `.` its own, `*` all, `~` none. Empty means the mesh config's default. */
+  /** The namespaces that see it. `.` means its own, `*` all, and `~` none. Empty means the mesh config's default. */
   readonly exportTo: readonly string[];
   /** The addresses of its load balancer. Empty until it has any. */
   readonly balancerAddresses: readonly string[];
@@ -288,7 +292,7 @@ export interface ServiceFacts {
   readonly externalAddresses: readonly string[];
   readonly clusterAddresses: readonly string[];
   readonly preference: TrafficPreference;
-  /** It has no setting of its own, so its namespace's setting applies. */
+  /** Set if it has no setting of its own, so that its namespace's setting applies. */
   readonly inheritsPreference?: true;
   readonly publishNotReady: boolean;
   /** The annotation's value. */
@@ -319,11 +323,11 @@ export interface ServicePortFacts {
   readonly protocol: "TCP" | "UDP" | "SCTP";
   readonly target: number | string;
   readonly appProtocol: AppProtocol;
-  /** ztunnels have no name for its protocol: gRPC-Web, MongoDB, MySQL or Redis. */
+  /** Set if ztunnels have no name for its protocol: gRPC-Web, MongoDB, MySQL or Redis. */
   readonly unnamedProtocol?: true;
 }
 
-/** Istio's protocol selection: by `appProtocol`, else by the port's name. */
+/** A port's protocol by Istio's protocol selection: by `appProtocol`, or else by the port's name. */
 export type AppProtocol = "unknown" | "http" | "http2" | "grpc" | "tcp" | "tls";
 
 export interface SliceFacts {
@@ -365,7 +369,7 @@ export interface TagFacts {
 export interface ServiceAccountFacts {
   readonly namespace: string;
   readonly name: string;
-  /** This control plane deploys the Gateway's proxies. */
+  /** Whether this control plane deploys the Gateway's proxies. */
   readonly managed: boolean;
 }
 
@@ -380,7 +384,7 @@ export interface GatewayClassFacts {
 export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
   /** Whether the status shows that some revision has served the object. */
   readonly programmed: boolean;
-  /** The addresses of a Gateway that leads into a network. */
+  /** The addresses of a Gateway into another network. */
   readonly networkAddresses?: readonly string[];
   /** The ports of proxies that somebody else deploys, by the Gateway's ports. Absent means the same ports. */
   readonly targetPorts?: ReadonlyMap<number, number>;
@@ -415,7 +419,7 @@ export interface WorkloadEntryFacts extends ConfigFacts<WorkloadEntry["spec"]> {
 export type RequestAuthenticationFacts = ConfigFacts<RequestAuthentication["spec"]>;
 export type TelemetryFacts = ConfigFacts<Telemetry["spec"]>;
 
-/** The names of the labels by which the mesh config orders endpoints for failover. */
+/** The names of the labels that the mesh config uses to order endpoints for failover. */
 export function meshFailoverLabels({
   localityLbSetting,
   zoneAwareLbSetting,

@@ -8,7 +8,7 @@ export const meshControllerName = "istio.io/mesh-controller";
 export const eastWestControllerName = "istio.io/eastwest-controller";
 const unmanagedControllerName = "istio.io/unmanaged-gateway";
 export const remoteClassName = "istio-remote";
-/** The class of ambient mode's gateways into a network, by HBONE. */
+/** The class of ambient mode's gateways into a network. They use HBONE. */
 export const eastWestClassName = "istio-east-west";
 export const ingressClassName = "istio";
 /** The class of waypoints that objects name by label. */
@@ -24,7 +24,7 @@ export function isIngressClass(className: string, inputs: MeshInputs, reader: Co
   );
 }
 
-/** Gateways of other clusters. They are described in this cluster and served in the other one. */
+/** Whether a Gateway of the class describes another cluster's gateway, and is served there. */
 export function isRemoteClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
   return (
     className === remoteClassName ||
@@ -37,8 +37,8 @@ export function isWaypointClass(className: string): boolean {
 }
 
 /**
- * Gateways into the cluster's own network, in ambient meshes with several networks. In other meshes the class has no
- * meaning.
+ * Whether a Gateway of the class is an entry into the cluster's own network. In ambient meshes without several
+ * networks, the class has no meaning.
  */
 export function isEastWestClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
   return className === eastWestClassName && reader.get(inputs.mesh, meshKey)?.ambientMultiNetwork === true;

@@ -8,7 +8,7 @@ export function intersectHostnames(left: string, right: string): string | undefi
   return covers(right, left) ? left : undefined;
 }
 
-/** Whether the wildcard `wide` covers every name of `narrow`. */
+/** Whether the wildcard `wide` covers every name that `narrow` covers. */
 function covers(wide: string, narrow: string): boolean {
   if (!wide.startsWith("*.")) return false;
   const suffix = wide.slice(1);

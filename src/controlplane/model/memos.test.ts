@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 const controlPlane = join(import.meta.dirname, "..");
 
-/** State of a collection's or view's followers, which is no cache. */
+/** The state of a collection's or view's followers is not a cache. */
 const notMemos = ["serve/address-demand.ts indexes", "serve/resource-view.ts followedCollections"];
 
 test("functions of the control plane cache by object only in memos, whose sizes the graph shows", () => {

@@ -28,8 +28,8 @@ export interface NetworkGateways {
 }
 
 /**
- * Anybody who may create Gateways or Services can add networks with gateways. Without this bound, a few of them make
- * weights that no proxy accepts, in the clusters of all namespaces.
+ * Anybody who may create Gateways or Services can add networks with gateways. Without this bound, a few of them could
+ * create weights that no proxy accepts, in the clusters of all namespaces.
  */
 const maxScale = 10_000;
 
@@ -47,7 +47,7 @@ export function gatewaysOf(collection: Collection<NetworkGateways>, reader: Coll
   return reader.get(collection, gatewaysKey) ?? noNetworkGateways;
 }
 
-/** The network's gateways in the endpoint's own cluster, else all gateways of the network. Upstream does the same. */
+/** As in upstream, the network's gateways in the endpoint's own cluster, or else all gateways of the network. */
 export function gatewaysTo(gateways: NetworkGateways, network: string, cluster: string): readonly NetworkGateway[] {
   const ofNetwork = gateways.all.filter((gateway) => gateway.network === network);
   const near = ofNetwork.filter((gateway) => gateway.cluster === cluster);

@@ -7,7 +7,7 @@ import { memos } from "./memos.ts";
 /** The network of an endpoint, by its address and the labels of its workload. Empty if its network has no name. */
 export type EndpointNetworks = (address: string, labels: Labels) => string;
 
-/** The workload's label wins, then its cluster's root namespace, then the mesh networks. Upstream does the same. */
+/** As in upstream, the workload's label takes precedence, then its cluster's root namespace, then the mesh networks. */
 export function endpointNetworks(
   clusterId: string,
   rootNamespaceLabel: string,

@@ -56,7 +56,7 @@ export interface ReachSources {
 
 const everything: SidecarEgress = { captureMode: "DEFAULT", hosts: ["*/*"] };
 
-/** What the proxies of a scope reach: the services and routes that their Sidecar selects, else all visible ones. */
+/** What the proxies of a scope reach: the services and routes that their Sidecar selects, or else all visible ones. */
 export function outboundScope(
   choice: ScopeChoice,
   mesh: MeshSettings,
@@ -151,8 +151,8 @@ const reaches = memos.memo<readonly ServiceModel[], Reach | null>("reaches");
 const reachOfServices = memos.memo<readonly ScopedService[], Reach>("reaches-of-services");
 
 /**
- * The visible services as a client reaches them. Returns undefined if several services have one host, because then the
- * client's namespace decides which one is meant.
+ * The visible services as a client reaches them. Undefined if several services have the same host, because the client's
+ * namespace then decides which one is meant.
  */
 function reachOf(visible: readonly ServiceModel[]): Reach | undefined {
   let reach = reaches.get(visible);
@@ -212,8 +212,8 @@ function isSelected(
 }
 
 /**
- * Keeps one service for each host: that of the client's own namespace, else one with a Kubernetes Service, else the
- * oldest.
+ * Keeps one service for each host: the one of the client's own namespace, or else one with a Kubernetes Service, or
+ * else the oldest.
  */
 function onePerHost(services: readonly ServiceModel[], namespace: string): readonly ServiceModel[] {
   const chosen = new Map<string, ServiceModel>();

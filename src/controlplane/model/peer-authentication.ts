@@ -17,8 +17,8 @@ export function peerAuthenticationsFor(
 }
 
 /**
- * Those of {@link peerAuthenticationsFor} that apply to all workloads. Who reads only these is not computed anew when
- * one of thousands of policies with selectors changes.
+ * Those of {@link peerAuthenticationsFor} that apply to all workloads. What is derived from these alone is not
+ * recomputed when one of thousands of policies with selectors changes.
  */
 export function inheritedPeerAuthenticationsFor(
   namespace: string,

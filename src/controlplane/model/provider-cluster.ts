@@ -12,8 +12,8 @@ export interface ProviderCluster {
 type SecretProvider = Extract<ExtensionProvider, { readonly kind: "secrets" }>;
 
 /**
- * The provider of the certificates whose names begin with `sds://`. As in upstream, it is the first provider of the
- * mesh config that can be.
+ * The provider of the certificates whose names begin with `sds://`. As in upstream, it is the first suitable provider
+ * of the mesh config.
  */
 export function secretProvider(mesh: Pick<MeshSettings, "extensionProviders"> | undefined): SecretProvider | undefined {
   return mesh?.extensionProviders.find((provider) => provider.kind === "secrets");
@@ -31,9 +31,9 @@ export class ProviderClusters {
 
   /**
    * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or if it is ambiguous because
-   * several namespaces have a ServiceEntry for it. The root namespace's entry comes before all, and entries that are
-   * exported to all come before others. A Service keeps its host, whatever entries repeat it, because its clients use
-   * it too. A proxy rejects a whole listener that names an unknown cluster.
+   * several namespaces have a ServiceEntry for it. The root namespace's entry takes precedence over all others, and
+   * entries that are exported to all namespaces over the rest. A Service keeps its host even if entries repeat it,
+   * because its clients use it too. A proxy rejects a whole listener that names an unknown cluster.
    */
   of({ service, port }: ProviderService, mesh: ProviderMesh, reader: CollectionReader): ProviderCluster | undefined {
     const slash = service.indexOf("/");

@@ -11,8 +11,8 @@ import type {
 } from "./facts.ts";
 
 /**
- * The objects of the clusters that remote secrets name. Keys are {@link remoteKey}s. Configuration is only read from
- * the own cluster.
+ * The objects of the clusters that remote secrets name. Keys are {@link remoteKey}s. Configuration is read only from
+ * the control plane's own cluster.
  */
 export interface RemoteInputs extends SharedInputs {
   /** The remote clusters by id. A cluster appears after its first complete read. */
@@ -26,9 +26,7 @@ export interface RemoteInputs extends SharedInputs {
   readonly gateways: SourceCollection<GatewayFacts & OfCluster>;
 }
 
-/**
- * The sources that hold the objects of the own cluster and of remote ones alike, because they describe the whole mesh.
- */
+/** The sources that contain objects of all clusters, because they describe the whole mesh. */
 interface SharedInputs {
   readonly serviceExports: SourceCollection<ServiceExportFacts>;
   readonly serviceImports: SourceCollection<ServiceImportFacts>;

@@ -69,7 +69,7 @@ export interface ScopeChoiceSources {
 
 const anySelector = "any";
 
-/** The scope of a group: all groups in which configuration matches the same share one. */
+/** Chooses the scope of a group. Groups that differ in nothing that configuration matches share one. */
 export function chooseScope(
   group: ProxyGroup,
   { needsPlace, needsNetwork }: { readonly needsPlace: boolean; readonly needsNetwork: boolean },
@@ -143,8 +143,8 @@ function isTraced(mesh: MeshSettings, inputs: MeshInputs, reader: CollectionRead
 }
 
 /**
- * The Sidecar of a workload: one of its namespace that selects it, else one for the whole namespace, else the root
- * namespace's. The oldest wins among equals.
+ * The Sidecar of a workload: one of its namespace that selects it, or else one for the whole namespace, or else the
+ * root namespace's. The oldest wins among equals.
  */
 export function sidecarFor(
   workload: { readonly namespace: string; readonly labels: Labels },

@@ -39,7 +39,7 @@ export interface SecretReference {
   readonly namespace: string;
   readonly name: string;
   readonly part: "keyPair" | "authority";
-  /** The secret may be missing, because another one provides the same. */
+  /** Whether the secret may be missing, because another one provides the same. */
   readonly optional: boolean;
   /** Whether a server presents the certificate. Absent if a client does. */
   readonly isServer?: boolean;
@@ -73,7 +73,7 @@ export function credentialResource(given: string): string {
 /** A secret that a server names. */
 export interface ServerCredential {
   readonly resource: string;
-  /** `provider`: an SDS provider serves it. Otherwise it is a Secret, which the control plane sends. */
+  /** With `provider`, an SDS provider serves it. Otherwise it is a Secret, which the control plane sends. */
   readonly from: "control-plane" | "provider";
 }
 

@@ -3,9 +3,9 @@ import { memos } from "./memos.ts";
 const usable = memos.memo<object, string | null>("usable-key-sets");
 
 /**
- * The key set (JWKS) as an Envoy takes it, or undefined if it has no key that an Envoy can use. Without one, an Envoy
- * rejects the whole listener, and a waypoint's listener serves other namespaces too. `owner` is the object with the
- * text, for which the result is remembered.
+ * The key set (JWKS) in a form that Envoy accepts, or undefined if it has no key that Envoy can use. Without a usable
+ * key, Envoy rejects the whole listener, and a waypoint's listener serves other namespaces too. `owner` is the object
+ * that contains the text. The result is remembered for it.
  */
 export function usableKeySet(owner: object, text: string): string | undefined {
   return usable.of(owner, () => readKeySet(text) ?? null) ?? undefined;
@@ -20,7 +20,7 @@ function readKeySet(text: string): string | undefined {
   }
   if (typeof set !== "object" || set === null) return undefined;
   const listed: unknown = Reflect.get(set, "keys");
-  // A single key may stand for a set.
+  // A single key counts as a set.
   const keys = (Array.isArray(listed) ? (listed as readonly unknown[]) : [set]).flatMap(plainKey);
   return keys.some(isUsable) ? JSON.stringify({ keys }) : undefined;
 }
@@ -30,9 +30,9 @@ type Key = Readonly<Record<string, unknown>>;
 const members: ReadonlySet<string> = new Set(["kty", "kid", "alg", "use", "x", "y", "crv", "n", "e", "k"]);
 
 /**
- * The key with the members that proxies read. An Envoy's parser is stricter than ours: it refuses a text with deep
- * nesting, huge numbers, duplicate members or lone surrogates, whatever its keys are. A key with another kind of id is
- * left out, because without its id it would verify the tokens of all.
+ * The key with only the members that proxies read. Envoy's parser is stricter than ours: it refuses a text with deep
+ * nesting, huge numbers, duplicate members or lone surrogates, even if the keys are valid. A key whose id is not a
+ * string is left out, because without its id it would verify tokens with any id.
  */
 function plainKey(value: unknown): Key[] {
   if (typeof value !== "object" || value === null) return [];
@@ -66,7 +66,7 @@ function isUsable(key: Key): boolean {
 
 const minModulusBits = 512;
 const maxModulusBits = 16_384;
-/** The exponents that an Envoy takes. */
+/** The exponents that Envoy accepts. */
 const exponents: readonly unknown[] = [3n, 65_537n];
 
 function isRsaKey(key: Key): boolean {
@@ -105,7 +105,7 @@ const curves: Readonly<Record<string, Curve>> = {
   },
 };
 
-/** Whether a key of an elliptic curve is a point of the curve. An Envoy drops others. */
+/** Whether an elliptic curve key is a point of its curve. Envoy drops others. */
 function isPoint(key: Key): boolean {
   const { alg } = key;
   const crv = key["crv"] ?? curveOf(alg);
@@ -121,7 +121,7 @@ function isPoint(key: Key): boolean {
   );
 }
 
-/** The curve of a key that names none: that of its algorithm, or the first. */
+/** The curve of a key that names none: that of its algorithm, or the first curve. */
 function curveOf(alg: unknown): string {
   return Object.entries(curves).find(([, { algorithm }]) => algorithm === alg)?.[0] ?? "P-256";
 }

@@ -1,17 +1,17 @@
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import type { Labels, WorkloadEntryFacts } from "./facts.ts";
 
-/** The object's labels win over those in its spec. */
+/** The object's labels take precedence over those in its spec. */
 export function workloadEntryLabels({ labels, spec }: Pick<WorkloadEntryFacts, "labels" | "spec">): Labels {
   return { ...spec.labels, ...labels };
 }
 
-/** The WorkloadGroup that registered it, else its label, else its own name. */
+/** The WorkloadGroup that registered it, or else its label, or else its own name. */
 export function workloadNameOfEntry({ annotations, labels, name }: WorkloadEntryFacts): string {
   return annotations[istioAnnotations.autoRegistrationGroup] ?? labels[istioLabels.workloadName] ?? name;
 }
 
-/** The number of a named port. A port may have the name of a property of all objects, such as `constructor`. */
+/** The number of a named port. The name may be that of a property of every JavaScript object, such as `constructor`. */
 export function portNamed(ports: WorkloadEntryFacts["spec"]["ports"], name: string): number | undefined {
   return Object.hasOwn(ports, name) ? ports[name] : undefined;
 }

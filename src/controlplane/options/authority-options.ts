@@ -17,9 +17,9 @@ export interface AuthoritySettings {
   readonly checkIntervalMs: number;
   /** Accepted token audiences: a token must be for one of them. */
   readonly audiences: readonly string[];
-  /** Sends the roots over xDS to proxies that ask for them. */
+  /** Whether to send the roots over xDS to proxies that ask for them. */
   readonly trustOverXds: boolean;
-  /** Publishes the root as a ClusterTrustBundle instead of a ConfigMap in each namespace. */
+  /** Whether to publish the root as a ClusterTrustBundle instead of a ConfigMap in each namespace. */
   readonly clusterTrustBundle: boolean;
   /** Name of the ConfigMap with the root in each namespace. */
   readonly rootConfigMap: string;
@@ -67,7 +67,7 @@ export function readAuthoritySettings(env: Environment): AuthoritySettings {
   };
 }
 
-/** Settings that would choose another signer are reported as errors, not ignored. */
+/** Refuses settings that ask for another signer, because they must not be ignored silently. */
 function refuseExternalAuthority(env: Environment): void {
   for (const name of ["EXTERNAL_CA", "K8S_SIGNER"]) {
     const value = envString(env, name, "");

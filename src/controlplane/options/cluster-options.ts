@@ -8,15 +8,15 @@ import { readMultiClusterServiceSettings, type MultiClusterServiceSettings } fro
 export interface ClusterSettings {
   /** The folder of remote clusters' kubeconfigs, which is read instead of Secrets. */
   readonly kubeconfigFolder: string | undefined;
-  /** How long a start waits for a remote cluster that does not answer. 0 means for ever. */
+  /** How long a start waits for a remote cluster that does not answer. 0 means that it waits forever. */
   readonly remoteTimeoutMs: number;
   /** Fields of remote secrets' kubeconfigs that may name files of this machine. */
   readonly insecureKubeConfigOptions: ReadonlySet<InsecureKubeConfigOption>;
-  /** Resolves the names of network gateways. Otherwise gateways with a name are ignored. */
+  /** Whether to resolve the names of network gateways. Otherwise gateways with a name are ignored. */
   readonly resolveGatewayNames: boolean;
-  /** Lets ambient reach services that are global in all clusters and networks. */
+  /** Whether ambient mode reaches services that are global in all clusters and networks. */
   readonly ambient: AmbientMultiNetwork;
-  /** Services of the Multi-Cluster Services API. */
+  /** The settings of the Multi-Cluster Services API. */
   readonly services: MultiClusterServiceSettings;
   /** Settings of the environment that have no effect, for the log. */
   readonly withoutEffect: readonly string[];

@@ -46,7 +46,7 @@ export interface ControlPlaneSettings {
   readonly trustedNodeAccounts: ReadonlySet<string>;
   readonly authority: AuthoritySettings;
   /**
-   * Makes the validating webhooks of this control plane fail closed once a test shows that they work. False if
+   * Whether the validating webhooks of this control plane fail closed, once a test shows that they work. False if
    * VALIDATION_WEBHOOK_CONFIG_NAME is empty.
    */
   readonly validationFailsClosed: boolean;
@@ -97,17 +97,17 @@ export interface ControlPlaneSettings {
   readonly monitoring: ListenAddress;
   readonly hub: string;
   readonly tag: string;
-  /** Native sidecars for pods without an annotation. `auto`: if every node is new enough. */
+  /** Whether pods without an annotation get native sidecars. `auto` means if every node is new enough. */
   readonly nativeSidecars: "auto" | "true" | "false";
   /** CIDRs for the automatic addresses of ServiceEntries' hosts. If empty, hosts get no address. */
   readonly addressRanges: readonly string[];
-  /** Makes and removes WorkloadEntries for proxies on machines outside of the cluster. */
+  /** Whether and how to create and remove WorkloadEntries for proxies on machines outside of the cluster. */
   readonly workloadRegistration: { readonly enabled: boolean; readonly graceMs: number };
   /** PILOT_ENABLE_NODE_UNTAINT_CONTROLLERS. If absent, the control plane changes no node. */
   readonly nodeTaint?: NodeTaintSettings;
   /** Image of the gateways that this control plane deploys: `<hub>/proxyv2:<tag>`. */
   readonly proxyImage: string;
-  /** Set for a shadow, which computes the configuration of proxies and writes nothing. */
+  /** Set for a shadow control plane (`--shadow`), which computes the configuration of proxies and writes nothing. */
   readonly shadow?: ShadowSettings;
 }
 
@@ -120,16 +120,18 @@ export interface NodeTaintSettings {
 }
 
 export interface AnalysisSettings {
-  /** An analysis begins this long after a change at the latest. */
+  /** The maximum time between a change and the start of its analysis. */
   readonly maxDelayMs: number;
 }
 
 export interface ShadowSettings {
-  /** Loopback address on which it serves proxies without TLS. If undefined, it serves none. */
+  /**
+   * The loopback address on which the shadow control plane serves proxies without TLS. If undefined, it serves none.
+   */
   readonly discovery: ListenAddress | undefined;
 }
 
-/** The largest number of the message's field. */
+/** The largest number that fits into the message's field. */
 const maxDynamicDnsHosts = 4_294_967_295;
 const defaultMeshConfigPath = "/etc/istio/config/mesh";
 const flags: Readonly<Record<string, string>> = {
@@ -247,7 +249,7 @@ function hboneSettings(env: Environment): HboneSettings {
   };
 }
 
-/** An empty name means that no label has the meaning. */
+/** An empty name means that there is no such label. */
 function sessionRules(env: Environment): SessionRules {
   const { enabled, cookieLabel, headerLabel, drainingLabel } = defaultSessionRules;
   return {
@@ -258,7 +260,7 @@ function sessionRules(env: Environment): SessionRules {
   };
 }
 
-/** Envoy rejects a cache for no host. */
+/** Reads the number, which must not be 0: Envoy rejects a cache for no host. */
 function dynamicDnsMaxHosts(env: Environment): number {
   const name = "PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS";
   const hosts = envInteger(env, name, defaultDynamicDnsHosts);
@@ -287,7 +289,10 @@ function isShadow(args: readonly string[], env: Environment): boolean {
   return args.includes("--shadow") || args.includes("--shadow=true") || envBoolean(env, "SHADOW", false);
 }
 
-/** A shadow does not authenticate clients and has no identity of its own, so only this machine may reach it. */
+/**
+ * A shadow control plane does not authenticate clients and has no identity of its own, so only this machine may reach
+ * it.
+ */
 function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
   const addressOf = (flag: string): ListenAddress | undefined => {
     const text = given.get(flag);
@@ -350,7 +355,7 @@ function blockedNetwork(text: string): Network {
   return network;
 }
 
-/** Reads upstream's values. Upstream replaces an unknown value by its default, but this control plane refuses it. */
+/** Reads upstream's values. Upstream replaces an unknown value with its default, but this control plane refuses it. */
 function keySetFetcher(text: string): KeySetFetcher {
   switch (text.toLowerCase()) {
     case "istiod":

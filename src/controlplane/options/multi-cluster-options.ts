@@ -4,13 +4,13 @@ import { envBoolean, envString, userError, type Environment } from "../../base/i
 /** istiod's settings for the Multi-Cluster Services API, under upstream's names. */
 export interface MultiClusterServiceSettings {
   readonly api: MultiClusterApi;
-  /** Other clusters discover only what a ServiceExport offers. */
+  /** Whether other clusters discover only what a ServiceExport offers. */
   readonly discovery: boolean;
-  /** Imported services have the host `<service>.<namespace>.svc.clusterset.local`. */
+  /** Whether imported services have the host `<service>.<namespace>.svc.clusterset.local`. */
   readonly host: boolean;
   /** Whether a host in a cluster's own domain has only the endpoints of that cluster. */
   readonly clusterLocal: boolean;
-  /** The leader makes a ServiceExport for each Service that is not local to its cluster. */
+  /** Whether the leader creates a ServiceExport for each Service that is not local to its cluster. */
   readonly autoExport: boolean;
 }
 
@@ -18,7 +18,7 @@ const discoveryName = "ENABLE_MCS_SERVICE_DISCOVERY";
 const hostName = "ENABLE_MCS_HOST";
 const clusterLocalName = "ENABLE_MCS_CLUSTER_LOCAL";
 
-/** `withoutEffect` names the settings that need another one, and which. */
+/** `withoutEffect` names the settings that have no effect without another one, and that other one. */
 export function readMultiClusterServiceSettings(env: Environment): {
   readonly settings: MultiClusterServiceSettings;
   readonly withoutEffect: readonly string[];

@@ -16,8 +16,8 @@ export class AcknowledgementReader {
   #lastType = "";
 
   /**
-   * Reads a plain acknowledgement. Returns undefined for a request with any other content, including malformed ones:
-   * the full decoder decides.
+   * Reads a plain acknowledgement. Returns undefined for any other request, including malformed ones, which the full
+   * decoder must judge.
    */
   read(request: Uint8Array): Acknowledgement | undefined {
     const bytes = Buffer.isBuffer(request) ? request : Buffer.from(request.buffer, request.byteOffset, request.length);

@@ -1,6 +1,9 @@
 import type { Clock } from "../../base/index.ts";
 
-/** A client that does not acknowledge the resources on which routes depend must not delay routes for ever. */
+/**
+ * The maximum wait. A client that does not acknowledge the resources on which routes depend must not delay routes
+ * forever.
+ */
 const longestWaitMs = 2000;
 const timerSlackMs = 10;
 

@@ -9,7 +9,7 @@ import type { ResourceView } from "./resource-view.ts";
 
 interface Known {
   readonly resource: EncodedResource;
-  /** `network/address`, of CIDRs with their length. */
+  /** Entries of the form `network/address`. CIDRs include their length. */
   readonly aliases: readonly string[];
   /** The services of a workload, and its node. */
   readonly services: readonly string[];
@@ -62,8 +62,8 @@ const indexes = new WeakMap<ResourceView, { readonly index: AddressIndex; users:
 const aliased = memos.memo<EncodedResource, EncodedResource>("resources-with-aliases");
 
 /**
- * The addresses that one ztunnel has asked for, by uid, `namespace/hostname` or `network/address`. A service brings its
- * workloads. The first request also brings the workloads of the ztunnel's own node.
+ * The addresses that one ztunnel has asked for, by uid, `namespace/hostname` or `network/address`. An answer with a
+ * service also contains its workloads. The first answer also contains the workloads of the ztunnel's own node.
  */
 export class AddressDemand {
   readonly #view: ResourceView;
@@ -83,7 +83,7 @@ export class AddressDemand {
     const shared = indexes.get(this.#view);
     if (shared === undefined) return;
     shared.users -= 1;
-    // Without users, nothing keeps the index current.
+    // Without users, nothing keeps the index up to date.
     if (shared.users === 0) indexes.delete(this.#view);
   }
 

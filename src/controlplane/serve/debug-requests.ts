@@ -16,8 +16,8 @@ export interface DebugRequestsOptions {
   readonly routes: () => Readonly<Record<string, DebugRoute>>;
   readonly types: () => EnvoyTypes;
   /**
-   * Whether this is the control plane's own namespace. Its callers may see everything, others only the proxies of their
-   * own namespace.
+   * Whether this is the control plane's own namespace. Its callers may see everything. Others may see only the proxies
+   * of their own namespace.
    */
   readonly isSystem: (namespace: string) => boolean;
   /** The answering control plane in istioctl's form. */
@@ -177,7 +177,7 @@ export class DebugRequests implements DebugAnswerer {
   }
 
   /**
-   * The parts of the proxy's dump, one resource each. Empty if the proxy is not connected here, or if the caller may
+   * The parts of the proxy's dump, each as one resource. Empty if the proxy is not connected here, or if the caller may
    * not see it.
    */
   #dump(server: DiscoveryServer, proxyId: string, isVisible: (namespace: string) => boolean): Answer["resources"] {

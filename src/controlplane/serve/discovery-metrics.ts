@@ -3,12 +3,12 @@ import type { Counter, Histogram, MetricsRegistry } from "../../telemetry/index.
 /** The metrics of the discovery service, under upstream's names. */
 export interface DiscoveryMetrics {
   /**
-   * `sinceMs`: the time since the change arrived. Undefined for an answer to a request. `tookMs`: the time to encode
-   * and hand over the response.
+   * `sinceMs` is the time since the change arrived, or undefined for an answer to a request. `tookMs` is the time to
+   * encode and hand over the response.
    */
   pushed(type: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
   rejected(type: string): void;
-  /** An answer by an old nonce. */
+  /** Called for an answer with an old nonce. */
   expired(type: string): void;
   connected(version: string, delta: 1 | -1): void;
 }

@@ -40,7 +40,7 @@ export interface DiscoveryServerOptions {
   /** Lets the model settle in several turns of the event loop. If absent, it always settles in one. */
   readonly turns?: ModelTurns | undefined;
   readonly metrics: DiscoveryMetrics;
-  /** Another bound than 512 MiB of the memory that only single clients make the server keep. */
+  /** The limit of the memory that the server keeps for single clients only. 512 MiB if absent. */
   readonly maxKeptBytes?: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -63,19 +63,19 @@ export interface DiscoveryClient {
   close(): void;
 }
 
-/** Far more time than any client needs for its first request. */
+/** The time limit for a client's first request, far more than any client needs. */
 const maxSilenceMs = 30_000;
 const keepBodiesMs = 3000;
 const maxDebugNonces = 16;
 /**
- * The memory for what only single clients make us keep: who they are, and names of resources that do not exist. A
- * client of the port without authentication chooses all of it. A proxy takes some ten kilobytes.
+ * The limit of the memory that the server keeps for single clients only: their identities, and names of resources that
+ * do not exist. A client of the port without authentication chooses all of this. A proxy needs about ten kilobytes.
  */
 const defaultKeptBytes = 512 << 20;
-/** What each client takes, besides its labels, metadata and networks. */
+/** The memory for each client, in addition to its labels, metadata and networks. */
 const bytesOfClient = 16 << 10;
 
-/** The memory that one client makes us keep. Throws if the client's address makes us keep too much. */
+/** The memory that the server keeps for one client. Throws if the client's address exceeds its share. */
 interface KeptMemory {
   readonly forItself: (bytes: number) => void;
   readonly forStream: (bytes: number) => void;
@@ -132,7 +132,7 @@ export class DiscoveryServer {
     let proxy: ProxyIdentity | undefined;
     const kept = this.#keptFor(sink.peer ?? "");
     const debug = this.#debugConnection(protocol, sink);
-    // Without this limit, a stream without requests would stay open for ever.
+    // Without this limit, a stream without requests would stay open forever.
     const { clock } = this.#options;
     const refuse = (): void =>
       sink.refuse?.(
@@ -292,7 +292,7 @@ export class DiscoveryServer {
 
   /** Sends what the last settling changed. Returns false if the time was too short for some streams. */
   flush(budgetMs = Number.POSITIVE_INFINITY): boolean {
-    // While proxies connect, the model settles for each arrival, but this does not change what they need.
+    // While proxies connect, the model settles for each new one, but this does not change what they need.
     if (this.#forgetting === undefined && !this.#flushesOn) this.#bodies.clear();
     const isDue = this.#dueAfter(budgetMs);
     const pending = this.#pending;

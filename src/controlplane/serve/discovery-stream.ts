@@ -17,7 +17,7 @@ import { Subscription, type Delivery, type DuePart } from "./subscription.ts";
 export interface ResponseSink {
   /** The address from which the client connects. Absent if unknown. */
   readonly peer?: string;
-  /** The parts form one response. Their bytes must not change any more. */
+  /** The parts form one response. Their bytes must not change afterwards. */
   write(parts: readonly Buffer[]): boolean;
   /** Ends the stream with an error. If absent, the stream's owner does this. */
   refuse?(error: SerinError): void;
@@ -28,7 +28,7 @@ export interface ResponseSink {
 export interface StreamObserver {
   pushed(typeUrl: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
   rejected(typeUrl: string, reason: string): void;
-  /** The nonce belongs to a response other than the last one. */
+  /** Called when a nonce belongs to a response other than the last one. */
   expired(typeUrl: string): void;
 }
 
@@ -74,7 +74,7 @@ export class DiscoveryStream {
   readonly proxy: ProxyIdentity;
   readonly connectedAtMs: number;
   readonly subscriptions = new Map<string, Subscription>();
-  /** Set by the server: the stream is in the list of those that wait for the model to settle. */
+  /** Whether the stream is in the server's list of those that wait for the model to settle. The server sets it. */
   isPending = false;
   readonly #options: DiscoveryStreamOptions;
   readonly #viewSubscriptions: Disposable[] = [];
@@ -99,7 +99,7 @@ export class DiscoveryStream {
     this.#acknowledgements = new AcknowledgementWait(options.clock, () => {
       this.#clusters.stopWarming();
       this.pump();
-      // Nothing is sent while the model settles. Then the wait stays over until it has settled.
+      // While the model settles, nothing is sent, so the wait stays over until then.
       if (!options.isModelSettling()) this.#acknowledgements.end();
     });
   }
@@ -137,7 +137,7 @@ export class DiscoveryStream {
     return true;
   }
 
-  /** The sink can take more. */
+  /** Called when the sink accepts more. */
   drained(): void {
     this.#writable = true;
     this.#memory.read();
@@ -204,14 +204,20 @@ export class DiscoveryStream {
     return false;
   }
 
-  /** The types before it in its chain must be acknowledged, and the endpoints of new clusters. */
+  /**
+   * Whether additions may be sent. The previous types of the chain must be acknowledged, and so must the endpoints of
+   * new clusters.
+   */
   #mayAdd(subscription: Subscription): boolean {
     const settled = this.#areIdle(typesBefore(subscription.typeUrl));
     const warm = this.#clusters.areWarm || !usesClusters.has(subscription.typeUrl);
     return (settled && warm) || this.#acknowledgements.isOver();
   }
 
-  /** All additions of the chain must be acknowledged, and the types after it must have no removals left. */
+  /**
+   * Whether removals may be sent. All additions of the chain must be acknowledged, and the later types must have no
+   * removals left.
+   */
   #mayRemove(subscription: Subscription): boolean {
     const settled = this.#areIdle(chainOf(subscription.typeUrl));
     return (
@@ -224,8 +230,8 @@ export class DiscoveryStream {
 
   /**
    * A filter that fetches keys may name a cluster that does not exist. If the client still has that cluster, its
-   * removal comes before the listener. Otherwise the listener would fetch keys through it. Returns whether a removal
-   * was sent.
+   * removal must be sent before the listener. Otherwise the listener would fetch keys through it. Returns whether a
+   * removal was sent.
    */
   #removeNamedClusters(subscription: Subscription): boolean {
     const clusters = this.subscriptions.get(typeUrls.cluster);
@@ -281,8 +287,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * A state-of-the-world response. Listeners and clusters are always complete. Other types contain only what changed;
-   * the protocol cannot express their removals.
+   * A state-of-the-world response. Listeners and clusters are always complete. Other types contain only what changed,
+   * because the protocol cannot express their removals.
    */
   #wholeDelivery(subscription: Subscription, part: DuePart): Delivery | undefined {
     if (!isWholeInStateOfTheWorld(subscription.typeUrl) && !subscription.wildcard) {
@@ -308,8 +314,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * A client that receives a route configuration again does not ask for its virtual hosts if it already has some, so
-   * send them.
+   * A client that receives a route configuration again does not ask for its virtual hosts if it already has some. They
+   * must therefore be sent.
    */
   #noteTables({ groups }: Delivery): void {
     const hosts = this.subscriptions.get(typeUrls.virtualHost);
@@ -322,8 +328,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * Takes an ACK or NACK. Returns false if it answers an older response, because its list of names is then out of date.
-   * A state-of-the-world client that asks for other names later reuses the nonce that it has already acknowledged.
+   * Takes an ACK or NACK. Returns false if it answers an older response. Its list of names is then out of date. A
+   * state-of-the-world client that asks for other names later reuses the nonce that it has already acknowledged.
    */
   #acknowledge(
     subscription: Subscription,
@@ -400,7 +406,10 @@ export class DiscoveryStream {
     if (subscription.typeUrl === typeUrls.endpoint) subscription.askIfAny(this.#clusters.takeOwed(names), generation);
   }
 
-  /** Records no clusters that do not exist or that the client does not request: it may claim any number of them. */
+  /**
+   * Clusters that do not exist or that the client does not request are not recorded, because it may claim any number of
+   * them.
+   */
   #noteClaims(clusters: Subscription, known: ResourceRequest["known"]): void {
     for (const [name, version] of Object.entries(known)) {
       const cluster = clusters.wants(name) ? clusters.view.get(name) : undefined;

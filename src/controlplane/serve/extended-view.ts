@@ -42,8 +42,8 @@ export class ExtendedView implements ResourceView {
 }
 
 /**
- * Configuration that filters name. If it belongs to some of a waypoint's services, only a waypoint with such a service
- * gets it.
+ * The configurations that filters name. One that belongs to some of a waypoint's services is only for a waypoint with
+ * such a service.
  */
 export class ExtensionConfigView implements ResourceView {
   readonly #program: ExtensionProgram;

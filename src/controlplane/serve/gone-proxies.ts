@@ -1,7 +1,7 @@
 import { ownCopy } from "../../base/index.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 
-/** Who a proxy is, and what shows whether that is proven. */
+/** The identity of a proxy, and whether it is proven. */
 export type NamedProxy = Pick<ProxyIdentity, "id" | "type" | "name" | "namespace" | "peer" | "verified">;
 
 /**
@@ -12,8 +12,9 @@ const rememberMs = 30_000;
 const maxRemembered = 10_000;
 
 /**
- * The proxies that disconnected a short while ago. Any client of the port without authentication gets here, and nothing
- * counts the memory any more. So this keeps only short texts, as copies: a part of a text keeps the whole text.
+ * The proxies that disconnected a short while ago. Any client of the port without authentication can get into this
+ * list, and its memory is no longer counted. The list therefore keeps only short texts, and copies them, because a part
+ * of a text would keep the whole text in memory.
  */
 export class GoneProxies {
   /** The oldest comes first. */
@@ -34,7 +35,7 @@ export class GoneProxies {
     this.#gone.set(proxy.id, { proxy, atMs: nowMs });
   }
 
-  /** The proxy is back. */
+  /** Called when the proxy is back. */
   forget(id: string): void {
     this.#gone.delete(id);
   }

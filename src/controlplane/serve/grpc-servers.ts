@@ -20,7 +20,7 @@ export interface GrpcServersOptions {
   readonly log: Logger;
 }
 
-/** Requests are small. A client with a larger one is broken. */
+/** The maximum size of a request. Requests are small, and a client that sends a larger one is broken. */
 const maxRequestBytes = 4 << 20;
 
 /** A discovery server without TLS and without authentication, for the pod's own network only. */

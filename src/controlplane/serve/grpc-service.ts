@@ -9,7 +9,7 @@ import type { ProxyIdentity } from "./proxy-identity.ts";
 
 export interface GrpcDiscoveryOptions {
   readonly discovery: DiscoveryServer;
-  /** Finds out who calls. Undefined on the plaintext port, which does not authenticate clients. */
+  /** Authenticates the caller. Undefined on the plaintext port, which does not authenticate clients. */
   readonly authenticate: ((call: GrpcCall) => Promise<Caller>) | undefined;
   readonly log: Logger;
 }

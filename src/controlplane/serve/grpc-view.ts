@@ -18,7 +18,7 @@ export interface GrpcListenerSources {
   readonly listeners: ResourceView;
   /** The domain of the application's namespace, for short names of services. */
   readonly domain: string;
-  /** The pod's label announces to clients that its servers accept mutual TLS. */
+  /** Whether the pod's label announces to clients that its servers accept mutual TLS. */
   readonly announcesTls: boolean;
 }
 

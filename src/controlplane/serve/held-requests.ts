@@ -4,9 +4,9 @@ export interface HeldRequest {
   readonly take: (bytes: Uint8Array) => void;
 }
 
-/** More than the first requests of thousands of proxies. */
+/** The maximum memory of held requests, more than the first requests of thousands of proxies need. */
 const maxHeldBytes = 16 << 20;
-/** The memory of a request besides its bytes. A request may be empty. */
+/** The memory of a request in addition to its bytes. A request may be empty. */
 const bytesOfRequest = 512;
 
 function bytesOf({ bytes }: Pick<HeldRequest, "bytes">): number {
@@ -45,7 +45,7 @@ export class HeldRequests {
       this.#bytes -= bytesOf(held);
       held.take(held.bytes);
     }
-    // A request that must wait again was put into the new list. It came before those that are left.
+    // A request that must wait again was put into the new list. It arrived before those that are left.
     this.#requests = [...this.#requests, ...requests.slice(done)];
   }
 }

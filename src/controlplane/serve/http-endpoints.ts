@@ -25,8 +25,8 @@ export function json(value: unknown, status = 200): HttpAnswer {
 }
 
 /**
- * The route for callers on this machine only, which includes port-forwards. Others get 401. The connection decides, not
- * a header.
+ * Restricts a route to callers on this machine, which includes port-forwards. Others get 401. The connection decides,
+ * not a header.
  */
 export function forLoopback(route: HttpRoute): HttpRoute {
   return (url, request) => {
@@ -40,8 +40,8 @@ export function forLoopback(route: HttpRoute): HttpRoute {
 export type AuthenticateRequest = (request: IncomingMessage) => Promise<{ readonly namespace: string }>;
 
 /**
- * The route for callers on this machine, and for authenticated callers that may request this path. Others get 401 or
- * 403, as from upstream (ENABLE_DEBUG_ENDPOINT_AUTH).
+ * Restricts a route to callers on this machine, and to authenticated callers that may request this path. As in
+ * upstream, others get 401 or 403 (ENABLE_DEBUG_ENDPOINT_AUTH).
  */
 export function forKnownCallers(
   route: HttpRoute,

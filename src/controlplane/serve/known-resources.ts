@@ -27,8 +27,8 @@ export class KnownResources {
   }
 
   /**
-   * Records that a client without resources was sent these lists, without a look at each resource. Returns false if it
-   * has something already, or if a name is in two lists. The lists must not change any more.
+   * Records that a client without resources was sent these lists, without reading each resource. Returns false if it
+   * has something already, or if a name is in two lists. The lists must not change afterwards.
    */
   begin(lists: readonly (readonly EncodedResource[])[]): boolean {
     if (this.#size > 0 || this.#own.size > 0) return false;
@@ -60,7 +60,7 @@ export class KnownResources {
 
   /**
    * Records that the client was sent these lists. Equal versions are then stored with the lists. The lists must not
-   * change any more.
+   * change afterwards.
    */
   share(lists: readonly (readonly EncodedResource[])[]): void {
     const known = [...this.names()].map((name) => [name, this.get(name) ?? ""] as const);

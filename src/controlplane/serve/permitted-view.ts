@@ -1,12 +1,12 @@
 import type { EncodedResource } from "../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
-/** Whether the proxy may have a resource of this name. Undefined until that is known; then `learned` is called. */
+/** Whether the proxy may have a resource with this name. Undefined until that is known. `learned` is then called. */
 export type Permission = (name: string, learned: (allowed: boolean) => void) => boolean | undefined;
 
 /**
- * Names that wait for a permission, or were refused one. Refused names are checked again when another name is
- * requested.
+ * The maximum number of names that wait for a permission, or were refused one. Refused names are checked again when
+ * another name is requested.
  */
 const maxHeldBack = 1000;
 

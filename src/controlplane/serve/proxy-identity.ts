@@ -34,9 +34,9 @@ export interface ProxyIdentity {
   readonly selfDiscovery: boolean;
   /** Whether the proxy answers its application's DNS queries. */
   readonly dnsCapture: boolean;
-  /** An Envoy, of whichever build. */
+  /** Whether it is an Envoy of any build. */
   readonly envoy: boolean;
-  /** An Envoy without Istio's filters. It would refuse configuration that contains them. */
+  /** Whether it is an Envoy without Istio's filters. It would refuse configuration that contains them. */
   readonly stockEnvoy: boolean;
   /** Set for a proxy on a machine outside of the cluster. */
   readonly registration?: ProxyRegistration | undefined;
@@ -46,8 +46,8 @@ export interface ProxyIdentity {
    */
   readonly virtualHostDiscovery: boolean;
   /**
-   * Whether it takes the configuration of filters as separate resources. An Envoy always does, and so does Serin's
-   * proxy unless it is older than this feature.
+   * Whether it accepts the configuration of filters as separate resources. An Envoy always does. Serin's proxy does
+   * unless it is older than this feature.
    */
   readonly extensionConfigDiscovery: boolean;
   /** Whether credentials have proven its namespace. Only such a proxy gets secrets. */
@@ -66,13 +66,16 @@ const maxNodeCharacters = 131_072;
  * characters.
  */
 const maxTextCharacters = 512;
-/** The maximum length of a node id, which consists of four texts. A proxy's texts are parts of it and keep it whole. */
+/**
+ * The maximum length of a node id, which consists of four texts. A proxy's texts are parts of it, and keep the whole id
+ * in memory.
+ */
 const maxIdCharacters = 2048;
-/** Far more networks than a mesh has. */
+/** The maximum number of networks, far more than a mesh has. */
 const maxNetworks = 1000;
-/** The memory of a label or a field of the metadata besides its characters. */
+/** The memory of a label or a field of the metadata, in addition to its characters. */
 const bytesOfPair = 64;
-/** The memory of a network's name besides its characters. */
+/** The memory of a network's name in addition to its characters. */
 const bytesOfNetwork = 32;
 
 /** Reads `<type>~<address>~<pod>.<namespace>~<domain>` and the metadata that Istio's proxies send. */
@@ -128,7 +131,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
   };
 }
 
-/** The control plane keeps these texts for each proxy, and the labels more than once. */
+/** Limits the texts, because the control plane keeps them for each proxy, and the labels more than once. */
 function checkSize(id: string, ...records: readonly Readonly<Record<string, string>>[]): void {
   const pairs = records.flatMap((record) => Object.entries(record));
   const characters = pairs.reduce((sum, [name, value]) => sum + name.length + value.length, id.length);
@@ -141,7 +144,7 @@ function checkSize(id: string, ...records: readonly Readonly<Record<string, stri
 
 /**
  * An estimate of the memory for the labels, the metadata and the requested networks, which a client chooses freely.
- * Tens of thousands of labels without values take fifteen times their characters.
+ * Tens of thousands of labels without values take fifteen times as many bytes as they have characters.
  */
 export function bytesOfTexts({ labels, metadata, networkView }: ProxyIdentity): number {
   const pairs = [...Object.entries(labels), ...Object.entries(metadata)];
@@ -184,7 +187,9 @@ function checkCharacters(id: string, texts: Readonly<Record<string, string>>): v
     throw userError("bad-request", `${wrong[0] ?? ""} contains a control character, which no name has`);
 }
 
-/** Envoys list their extensions. Serin's proxy and ztunnels list nothing. */
+/**
+ * Recognizes an Envoy without Istio's filters: Envoys list their extensions. Serin's proxy and ztunnels list nothing.
+ */
 function isStockEnvoy(node: Node): boolean {
   return (
     node.userAgentName === "envoy" &&

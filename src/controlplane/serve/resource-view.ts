@@ -158,7 +158,7 @@ export class UnionView implements ResourceView {
   }
 }
 
-/** The resources that no earlier view has. Returns the given list itself if that is all of them. */
+/** The resources that no earlier view has. Returns the given list itself if nothing was removed from it. */
 function withoutNames(group: readonly EncodedResource[], earlier: readonly ResourceView[]): readonly EncodedResource[] {
   const isTaken = ({ name }: EncodedResource): boolean => earlier.some((view) => view.get(name) !== undefined);
   return group.some(isTaken) ? group.filter((resource) => !isTaken(resource)) : group;
@@ -171,7 +171,7 @@ export interface ViewSource {
    * view does not change.
    */
   current(): ResourceView | undefined;
-  /** Keeps the source alive, and calls when `current` may have changed. */
+  /** Keeps the source alive, and calls `changed` when `current` may have changed. */
   follow(changed: () => void): Disposable;
   /** Whether all objects that determine the view have been read. */
   known(): boolean;
@@ -282,7 +282,7 @@ export function followScope(
   };
 }
 
-/** The keys of each batch of changes. Does not report what already exists. */
+/** Reports the keys of each batch of changes, but not what already exists. */
 export function subscribeToKeys(
   collection: Collection<unknown>,
   changed: (keys: readonly string[]) => void,

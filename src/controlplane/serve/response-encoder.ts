@@ -48,7 +48,7 @@ export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): 
     head.set(type);
     head[type.length] = (nonceField << 3) | lengthDelimited;
     head[type.length + 1] = nonce.length;
-    // For so few characters, a loop is faster than a call into Node.
+    // For so few characters, a loop is faster than a call of Node's functions.
     for (let index = 0; index < nonce.length; index += 1) head[type.length + 2 + index] = nonce.charCodeAt(index);
     return head;
   }
@@ -123,7 +123,7 @@ interface SharedBody {
   readonly ownBytes: number;
 }
 
-/** Total size of the bodies that are kept because another client may soon get the same. */
+/** The maximum total size of the bodies that are kept because another client may soon get the same. */
 const maxKeptBytes = 48 << 20;
 /** Comparing more candidates than this would cost more than it saves. */
 const maxCandidates = 16;

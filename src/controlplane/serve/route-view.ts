@@ -156,7 +156,7 @@ export class VirtualHostView implements ResourceView {
     );
   }
 
-  /** Skips the equal beginning and end of both lists, which are most of them. */
+  /** Skips the equal beginning and end of both lists, which are most of their entries. */
   #replace(before: readonly HostPlan[], after: readonly HostPlan[], names: Set<string>): void {
     const shorter = Math.min(before.length, after.length);
     let head = 0;

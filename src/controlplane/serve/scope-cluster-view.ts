@@ -49,8 +49,8 @@ export class ScopeClusterView implements ResourceView {
           }),
         ),
       ),
-      // Reports services that were added to or removed from the scope. If no scope uses a service's clusters any more,
-      // their removal has already been reported.
+      // Reports services that were added to or removed from the scope. If no scope uses a service's clusters any
+      // longer, their removal has already been reported.
       this.#clusters.scopes.onChange((changes) => {
         if (!changes.some(({ key }) => key === this.#scope)) return;
         const before = services;
@@ -102,7 +102,7 @@ function serviceOf(services: readonly ClientService[], hostname: string): Client
   return found(services, hostname, ({ service }) => service.hostname);
 }
 
-/** The first item with this name. Binary search: the list is in the order of names. */
+/** The first item with this name, found by binary search, because the list is sorted by name. */
 function found<Item>(items: readonly Item[], name: string, nameOf: (item: Item) => string): Item | undefined {
   let from = 0;
   let to = items.length;
@@ -116,7 +116,7 @@ function found<Item>(items: readonly Item[], name: string, nameOf: (item: Item) 
   return item !== undefined && nameOf(item) === name ? item : undefined;
 }
 
-/** The entries that are in one of the lists only. Skips the equal beginning and end, which are most of them. */
+/** The entries that are in only one of the lists. Skips the equal beginning and end, which are most of the entries. */
 function differing(
   before: readonly ClientService[],
   after: readonly ClientService[],

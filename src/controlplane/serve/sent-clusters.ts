@@ -22,9 +22,9 @@ export class SentClusters {
   /** New clusters whose endpoints the client has not acknowledged yet. */
   readonly #warming = new Set<string>();
   /**
-   * Clusters that were sent to an Envoy without their endpoints since. An Envoy activates and acknowledges a changed
-   * cluster only when endpoints arrive after it. If it has the endpoints of the cluster's previous form, it does not
-   * ask for them.
+   * Clusters that were sent to an Envoy, but whose endpoints have not been sent since. An Envoy activates and
+   * acknowledges a changed cluster only when endpoints arrive after it. If it has the endpoints of the cluster's
+   * previous form, it does not ask for them.
    */
   readonly #owed = new Set<string>();
 
@@ -77,7 +77,7 @@ export class SentClusters {
     for (const group of groups) for (const { name } of group) this.#warming.delete(name);
   }
 
-  /** Waits for no endpoints any more. */
+  /** Stops waiting for endpoints. */
   stopWarming(): void {
     this.#warming.clear();
   }

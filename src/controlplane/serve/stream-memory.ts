@@ -42,7 +42,7 @@ export class StreamMemory {
     this.#countLess();
   }
 
-  /** The client has read what was sent. */
+  /** Called when the client has read what was sent. */
   read(): void {
     if (!this.hasUnread) return;
     this.#unreadBytes = 0;

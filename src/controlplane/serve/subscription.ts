@@ -39,7 +39,7 @@ export type DuePart = "asked" | "changed" | "removed" | ReadonlySet<string>;
 const noRange: GenerationRange = { first: 0, last: 0 };
 let latestRange = noRange;
 
-/** The range of one generation. All streams of a change share the object. */
+/** The range that consists of one generation. All streams that a change affects share the object. */
 function rangeOf(generation: number): GenerationRange {
   if (latestRange.last !== generation) latestRange = { first: generation, last: generation };
   return latestRange;
@@ -71,11 +71,11 @@ export class Subscription {
   hasDemanded = false;
   /** Names that the client has requested. They are answered at once, even if they do not exist. */
   #requested: Set<string> | undefined;
-  /** The client has no resource and has requested all. */
+  /** Whether the client has no resource and has requested all. */
   #askedAll = false;
   /**
-   * The total length, and the memory, of names of removed resources that the client claims to have, in the request that
-   * is not answered yet.
+   * The total length of the names of removed resources that the client claims to have, in the request that is not
+   * answered yet, and the memory that these names take.
    */
   #goneCharacters = 0;
   #goneBytes = 0;
@@ -95,7 +95,10 @@ export class Subscription {
     this.view = view;
   }
 
-  /** The client requests resources again. `known` are the versions that it has. Equal ones are not sent again. */
+  /**
+   * Called when the client requests resources again. `known` are the versions that it has. Equal ones are not sent
+   * again.
+   */
   ask(names: Iterable<string>, known: Readonly<Record<string, string>>, generation: number): void {
     const requested = (this.#requested ??= new Set());
     this.#gatherChanged();
@@ -199,7 +202,7 @@ export class Subscription {
     return concerned;
   }
 
-  /** The list is short, and every name is wanted and exists. */
+  /** Whether the list is short, and every name in it is wanted and exists. */
   #wantsAllOf(names: readonly string[]): boolean {
     if (names.length === 0 || names.length > maxSharedNames || this.demand !== undefined) return false;
     for (let index = 0; index < names.length; index += 1) {
@@ -225,7 +228,7 @@ export class Subscription {
     this.#endRange();
   }
 
-  /** Something must be sent, now or when the client has answered. */
+  /** Whether something must be sent, now or when the client has answered. */
   get isDue(): boolean {
     return this.#range !== undefined;
   }
@@ -246,7 +249,7 @@ export class Subscription {
       if (found !== undefined) yield found;
     }
   }
-  /** Whether the resource is gone, which is still to be sent. */
+  /** Whether the resource is gone, and the client has not been told yet. */
   isRemoved(name: string): boolean {
     return this.#removed.has(name);
   }
@@ -351,8 +354,8 @@ export class Subscription {
   }
 
   /**
-   * Clears the range when nothing is pending. Otherwise a rollout that waits for the acknowledgement would wait for
-   * ever.
+   * Clears the range when nothing is pending. Otherwise a rollout that waits for the acknowledgement would wait
+   * forever.
    */
   #endRange(): void {
     if (this.hasAsked || this.hasChanged || this.hasRemoved) return;

@@ -2,7 +2,7 @@ import { memos } from "../model/memos.ts";
 import type { EncodedResource } from "../translate/index.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 
-/** The memory of a name besides its characters: the string, and its places in sets. */
+/** The memory of a name in addition to its characters. It includes the string object and its places in sets. */
 const bytesOfName = 200;
 
 /** An estimate of the memory of a name that only one client knows. */

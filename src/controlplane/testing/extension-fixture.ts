@@ -22,7 +22,7 @@ export interface TestProxy {
   readonly metadata?: Readonly<Record<string, string>>;
   /** Whether its identity is proven. True if absent. */
   readonly verified?: boolean;
-  /** Serin's own otherwise. */
+  /** Whether the proxy is an Envoy. Otherwise it is Serin's own. */
   readonly envoy?: boolean;
 }
 

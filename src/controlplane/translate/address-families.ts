@@ -15,7 +15,7 @@ import { isAddress } from "../model/ip-address.ts";
 import { memos } from "../model/memos.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** The address families of a proxy. Upstream resolves the names of clusters only to addresses of these. */
+/** The address families of a proxy. Upstream resolves the names of clusters only to addresses of these families. */
 export type AddressFamilies = "IPv4" | "IPv6" | "both";
 
 /** The families of a proxy's addresses. Other texts are ignored. Without any address it is IPv4, as in upstream. */
@@ -27,15 +27,15 @@ export function addressFamiliesOf(addresses: readonly string[]): AddressFamilies
 
 const lookups = { IPv6: Cluster_DnsLookupFamily.V6_ONLY, both: Cluster_DnsLookupFamily.ALL } as const;
 type Lookup = (typeof lookups)[keyof typeof lookups];
-/** The variants of each resource. Each is made once, for all proxies of the same families. */
+/** The variants of each resource. Each variant is made once, for all proxies with the same families. */
 const variants = {
   IPv6: memos.memo<EncodedResource, EncodedResource>("resources-for-ipv6"),
   both: memos.memo<EncodedResource, EncodedResource>("resources-for-both-families"),
 };
 
 /**
- * A resource for proxies of these families. Name resolution in it looks for addresses that the proxy can reach.
- * Resources are made for IPv4, the only family of most meshes, so that those meshes share the encoded bytes.
+ * A resource for proxies of these families. It makes the proxy resolve names to addresses that it can reach. Resources
+ * are made for IPv4, the only family of most meshes, so that those meshes share the encoded bytes.
  */
 export function forAddressFamilies(
   families: "IPv6" | "both",

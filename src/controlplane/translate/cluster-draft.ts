@@ -24,7 +24,7 @@ export interface ProtocolChoice {
   readonly mesh: Pick<MeshSettings, "proxyHeaders">;
 }
 
-/** Sets the HTTP version of a port. As upstream, ports that keep the case of headers are not upgraded to HTTP/2. */
+/** Sets the HTTP version of a port. As in upstream, ports that keep the case of headers are not upgraded to HTTP/2. */
 export function useProtocolOf(draft: ClusterDraft, { protocol, followsClient, mesh }: ProtocolChoice): void {
   if (protocol === "http2" || protocol === "grpc") return useHttp2(draft);
   if (mayKeepHeaderCase(protocol) && mesh.proxyHeaders.preserveHttp1HeaderCase) useHttp1(draft, http1Options(true));

@@ -44,7 +44,7 @@ export const rawBuffer: TransportSocketInit = {
   configType: { case: "typedConfig", value: packed(RawBufferSchema, {}) },
 };
 
-/** Leads through the internal listener that speaks HBONE, and passes the endpoint's metadata along. */
+/** A transport through the internal listener that speaks HBONE. It passes the endpoint's metadata along. */
 export function internalUpstream(inner: TransportSocketInit): TransportSocketInit {
   return {
     name: "envoy.transport_sockets.internal_upstream",

@@ -27,7 +27,7 @@ const outerConnectName = "outer_connect_originate";
 /** The service and port that both CONNECT requests name. */
 const targetState = "istio.double_hbone.hbone_target_address";
 
-/** The names of their clusters. */
+/** The names of the clusters of these listeners. */
 export const doubleTunnelNames: readonly string[] = [innerConnectName, outerConnectName];
 
 /** Whether ingress gateways enter other networks this way. */
@@ -35,7 +35,7 @@ export function ingressCrossesNetworks({ ambientMultiNetwork, ambientNetworkCros
   return ambientMultiNetwork === true && ambientNetworkCrossing?.ingress === true;
 }
 
-/** The kind of this proxy. The gateway decides by it whether to use a waypoint. */
+/** The kind of this proxy, by which the gateway decides whether to use a waypoint. */
 export type TunnelSource = "waypoint" | "gateway";
 
 /**

@@ -59,7 +59,10 @@ export function forwardDynamically(draft: ClusterDraft, cache: DnsCache, tls: Cl
   delete cluster.commonLbConfig;
 }
 
-/** Resolves the host of each request that is routed to the cache's cluster. Leaves other requests alone. */
+/**
+ * The filter that resolves the host of each request that is routed to the cache's cluster. It does not affect other
+ * requests.
+ */
 export function forwardHttpFilter(cache: DnsCache): FilterInit {
   return filterInit("envoy.filters.http.dynamic_forward_proxy", DynamicForwardProxyFilterSchema, {
     implementationSpecifier: { case: "dnsCacheConfig", value: cache },

@@ -37,8 +37,8 @@ export interface LocalityGroup {
 }
 
 /**
- * Proxies refuse endpoints whose weights add up to more than 32 bits. This is half of that, because each endpoint has
- * at least weight 1 after rounding.
+ * The limit of the sum of weights. Proxies refuse endpoints whose weights add up to more than 32 bits. The limit is
+ * half of that, because each endpoint has at least weight 1 after rounding.
  */
 const maxTotalWeight = 2 ** 31;
 
@@ -96,12 +96,15 @@ export function loadAssignment(name: string, groups: readonly LocalityGroup[]): 
   return create(ClusterLoadAssignmentSchema, { clusterName: name, endpoints: groups.map(({ resource }) => resource) });
 }
 
-/** A sidecar that accepts both is reached by Istio's mutual TLS, whatever policies set. */
+/**
+ * Whether an endpoint is reached through HBONE. With `needed`, a sidecar that also accepts Istio's mutual TLS is
+ * reached with that, whatever policies set.
+ */
 function isTunnelled(endpoint: EndpointModel, hbone: AssignmentOptions["hbone"]): boolean {
   return endpoint.hbone && (hbone === "always" || (hbone === "needed" && !takesIstioTls(endpoint)));
 }
 
-/** Whether clients use Istio's mutual TLS: as the rule sets, else as the workload's policies allow. */
+/** Whether clients use Istio's mutual TLS, according to the rule, or else to the workload's policies. */
 export function speaksMutualTls(endpoint: EndpointModel, { ruleTls, hbone }: AssignmentOptions): boolean {
   if (isTunnelled(endpoint, hbone)) return false;
   if (ruleTls === undefined) return endpoint.mutualTls;

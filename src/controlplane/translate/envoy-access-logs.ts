@@ -10,7 +10,10 @@ import {
 import { memos } from "../model/memos.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** The name of an access log's filter that no Envoy accepts. Proxies do not read it: Envoys never get it. */
+/**
+ * The name of an access log's filter that no Envoy accepts. Envoys never get such a filter, and Serin's proxies do not
+ * read the name.
+ */
 export const unacceptedFilter = "serin.access_loggers.extension_filters.cel";
 
 const converted = memos.memo<EncodedResource, EncodedResource>("listeners-for-envoy");
@@ -18,7 +21,7 @@ const converted = memos.memo<EncodedResource, EncodedResource>("listeners-for-en
 const marker = Buffer.from(unacceptedFilter);
 
 /**
- * Leaves out the access logs of Telemetries whose filter no Envoy accepts. It would reject the listener, which
+ * Leaves out the access logs of Telemetries whose filter no Envoy accepts. An Envoy would reject the listener, which
  * may serve other namespaces too. Serin's proxies keep these logs. Each listener is converted once.
  */
 export function withAcceptedLogs(listener: EncodedResource): EncodedResource {

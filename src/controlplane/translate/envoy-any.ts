@@ -37,8 +37,8 @@ export const overAds = {
 const { initialFetchTimeout: _endless, ...overAdsInTime } = overAds;
 
 /**
- * The source of secrets that may not exist yet: a proxy that waits for one continues without it after a while, so that
- * others are not blocked.
+ * The source of secrets that may not exist yet. A proxy that waits for such a secret continues without it after a
+ * while, so that it does not block others.
  */
 export const secretOverAds = overAdsInTime;
 

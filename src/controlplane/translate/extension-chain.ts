@@ -45,8 +45,8 @@ function isForTraffic(match: SelectedExtension["facts"]["spec"]["match"], { side
 }
 
 /**
- * Filters that read the peer's metadata, or send the proxy's own to the peer. Extensions come after them, so that none
- * trusts what a client forged.
+ * Filters that read the peer's metadata, or send the proxy's own to the peer. Extensions come after them, so that they
+ * do not trust metadata that a client forged.
  */
 const peerNames: ReadonlySet<string> = new Set([
   "istio.metadata_exchange",

@@ -19,7 +19,7 @@ export interface ExtensionContext {
   readonly types: EnvoyTypes;
   /** Whether the proxy is an Envoy. Serin's own proxy runs modules for requests, not for connections. */
   readonly envoy: boolean;
-  /** Whether the proxy takes the configuration of filters as separate resources. */
+  /** Whether the proxy accepts the configuration of filters as separate resources. */
   readonly discovers: boolean;
   /**
    * The content of an image pull secret, by namespace and name. Empty if it does not exist or the proxy may not read
@@ -47,7 +47,7 @@ export function compileExtension(selected: SelectedExtension, context: Extension
     const isShared = selected.hosts !== undefined;
     const http = {
       name: resource,
-      // Then Serin's own proxy fails only the service's requests if the script does not load, and the waypoint's
+      // If the script does not load, Serin's own proxy then fails only the service's requests, and the waypoint's
       // listener stays valid for others. Older versions of it, without Lua, would skip the script.
       isOptional: isShared && context.discovers && !context.envoy,
       typedConfig: {
@@ -103,7 +103,7 @@ function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
 }
 
 /**
- * The filter for connections of Serin's own proxy, which does not run the module: none, or one that rejects everything.
+ * The filter for connections at Serin's own proxy, which does not run the module: none, or one that rejects everything.
  */
 function closed(name: string, { failStrategy }: WasmModule): JsonObject | undefined {
   if (failStrategy === "FAIL_OPEN") return undefined;

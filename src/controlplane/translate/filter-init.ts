@@ -21,9 +21,12 @@ export function filterInit<Schema extends DescMessage>(
 export const destinationState = "envoy.filters.listener.original_dst.local_ip";
 
 export interface FilterStateOptions {
-  /** Which connections to upstreams inherit the value: the next one, or also those behind it. */
+  /** Which connections to upstreams inherit the value: only the next one, or also those that follow it. */
   readonly inherits: "ONCE" | "TRANSITIVE";
-  /** Whether the value is a part of a connection pool's key. Then connections with different values share no pool. */
+  /**
+   * Whether the value is a part of a connection pool's key, so that connections with different values do not share a
+   * pool.
+   */
   readonly isHashed?: boolean;
 }
 

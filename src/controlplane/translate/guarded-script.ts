@@ -7,7 +7,7 @@
  * filter. So after it has rejected a script, it rejects each later version of the listener because of that script.
  */
 export function guardedScript(code: string): string {
-  // An Envoy reads no further than a zero byte, and would miss the end of the text.
+  // An Envoy reads only up to a zero byte, and would miss the end of the text.
   const [read = ""] = code.split("\0", 1);
   const level = levelOf(read);
   return `local load, call, set, globals, typeOf, time = loadstring, pcall, rawset, _G, type, os.time
@@ -34,8 +34,8 @@ end
 const logIntervalSeconds = 60;
 
 /**
- * The equals signs between the brackets around a text, so that the text has no closing bracket of its own. Lua 5.1
- * takes no opening bracket between brackets without a sign.
+ * The equals signs between the brackets around a text, so that the text has no closing bracket of its own. Between
+ * brackets without an equals sign, Lua 5.1 does not accept another opening bracket.
  */
 function levelOf(text: string): string {
   let level = "=";

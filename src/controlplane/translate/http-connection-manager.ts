@@ -184,7 +184,7 @@ function normalization(mesh: MeshSettings): ConnectionManagerInit {
   }
 }
 
-/** As upstream, only sidecars of clients and gateways keep sessions. */
+/** As in upstream, only sidecars of clients and gateways keep sessions. */
 function keepsSessions(direction: HttpDirection, mesh: MeshSettings): boolean {
   return (direction === "outbound" || direction === "gateway") && sessionRulesOf(mesh).enabled;
 }

@@ -7,11 +7,11 @@ export interface InboundChainMatch {
   readonly applicationProtocols: readonly string[];
   readonly transport: "tls" | "raw_buffer";
   readonly serves: "http" | "tcp";
-  /** True if the sidecar terminates the TLS. Otherwise TLS belongs to the application and passes through. */
+  /** Whether the sidecar terminates the TLS. Otherwise TLS belongs to the application and passes through. */
   readonly terminates: boolean;
 }
 
-/** A port's protocol: declared, or `sniffed`, which means that the first bytes decide. */
+/** The protocol of a port. `sniffed` means that none is declared, and that the first bytes decide. */
 export type Carried = "http" | "tcp" | "sniffed";
 
 /** The HTTP inspector does not report HTTP/1.0, which Istio's proxies refuse, so it passes as TCP. */

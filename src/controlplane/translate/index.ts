@@ -1,4 +1,4 @@
-// Translates the model into Envoy's resources by pure functions.
+// Translates the model into Envoy's resources with pure functions.
 export { deriveMeshModel, type MeshModel } from "./mesh-model.ts";
 export { deriveAmbientResources, type AmbientResources } from "./ambient/ambient-resources.ts";
 export { fieldOf, scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "./resource.ts";

@@ -17,7 +17,10 @@ const metadataExchangeName = "istio.metadata_exchange";
 const peerMetadataType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
 const tcpExchangeType = "type.googleapis.com/envoy.tcp.metadataexchange.config.MetadataExchange";
 
-/** Exchanges peer metadata: reads it from headers and from workload discovery, and sends our own by headers. */
+/**
+ * The filter that exchanges peer metadata. It reads the peer's from headers and from workload discovery, and sends the
+ * proxy's own in headers.
+ */
 export function httpMetadataExchange(side: "downstream" | "upstream", mesh: MeshSettings): FilterInit {
   const inMeshOnly = side === "upstream" && mesh.proxyHeaders.metadataExchangeInMeshOnly;
   return peerMetadata(metadataExchangeName, {

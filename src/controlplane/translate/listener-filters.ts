@@ -14,10 +14,10 @@ export function originalDestination(): FilterInit {
   return filterInit(originalDestinationFilter, OriginalDstSchema, {});
 }
 
-/** The mark of the pod's own traffic in mode TPROXY. The redirect's rules let it pass, upstream's as well. */
+/** The mark of the pod's own traffic in mode TPROXY. The redirect's rules let it pass, and so do upstream's. */
 const transparentMark = 1337;
 
-/** Connections to the application have the client's address. */
+/** Makes connections to the application have the client's address. */
 export function originalSource(): FilterInit {
   return filterInit("envoy.filters.listener.original_src", OriginalSrcSchema, { mark: transparentMark });
 }

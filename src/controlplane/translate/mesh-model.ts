@@ -11,7 +11,10 @@ import { deriveOutboundScopes, type OutboundScopes } from "../model/derive-outbo
 import { deriveVirtualServices, type VirtualServices } from "../model/routing/virtual-service-model.ts";
 import { deriveWaypoints, type Waypoints } from "../model/ambient/waypoint.ts";
 
-/** Whether the own cluster and remote ones have pods that accept HBONE. Each has at most one element. */
+/**
+ * Whether the control plane's own cluster and remote ones have pods that accept HBONE. Each collection has at most one
+ * element.
+ */
 export type HboneServers = readonly Collection<boolean>[];
 
 /** The services with their endpoints and configuration: the input of all translations. */
@@ -55,7 +58,7 @@ export function deriveMeshModel(graph: CollectionGraph, inputs: MeshInputs): Mes
 
 /**
  * The HTTPRoutes and GRPCRoutes that are attached to a Service's port and apply to clients of a namespace: those in
- * that namespace if there are any, else those in the Service's own namespace.
+ * that namespace if there are any, or else those in the Service's own namespace.
  */
 export function routesToService(
   service: ServiceModel,

@@ -17,13 +17,13 @@ export interface ClientNetwork {
   /** The networks whose endpoints it requests. Undefined means all. */
   readonly view: readonly string[] | undefined;
   readonly gateways: NetworkGateways;
-  /** How it enters other networks. Absent means by mutual TLS that gateways pass through. */
+  /** How it enters other networks. Absent means with mutual TLS that gateways pass through. */
   readonly crossing?: NetworkCrossing;
 }
 
 /**
- * How a client reaches another network. `double-tunnel`: by HBONE within HBONE to the network's gateway, with the
- * service's host and port. `never`: endpoints of other networks are left out.
+ * How a client reaches another network. `double-tunnel` means with HBONE within HBONE to the network's gateway, with
+ * the service's host and port. `never` means that endpoints of other networks are left out.
  */
 export type NetworkCrossing =
   | {
@@ -35,7 +35,7 @@ export type NetworkCrossing =
     }
   | { readonly kind: "never" };
 
-/** An endpoint with data that proxies do not receive. A gateway represents endpoints of another network. */
+/** An endpoint together with data that proxies do not receive. A gateway may represent endpoints of another network. */
 export interface LocatedEndpoint {
   readonly endpoint: EndpointModel & { readonly isGateway?: true };
   readonly resource: LbEndpoint;
@@ -58,7 +58,7 @@ export function isSeenBy(
 /**
  * Distributes the endpoints of one locality as upstream does. Reachable endpoints stay, with weights that are divisible
  * by the number of gateways of any network. Other endpoints add their weight to their network's gateways if they accept
- * mutual TLS, which gateways pass through by server name, or if the client enters by HBONE.
+ * mutual TLS, which gateways pass through by server name, or if the client enters with HBONE.
  */
 export function acrossNetworks(
   located: readonly (LocatedEndpoint & { readonly mutualTls: boolean })[],

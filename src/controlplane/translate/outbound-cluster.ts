@@ -45,8 +45,8 @@ export interface OutboundClusterOptions {
   /** Whether endpoints that accept mutual TLS get it without a policy. */
   readonly automaticTls: boolean;
   /**
-   * Whether all endpoints are reached by tunnels, which identify the peers. Otherwise an endpoint that is reached by
-   * mutual TLS knows the client's metadata only from headers.
+   * Whether all endpoints are reached through tunnels, which identify the peers. Otherwise an endpoint that is reached
+   * with mutual TLS knows the client's metadata only from headers.
    */
   readonly allCaptured: boolean;
   /** Set for cluster types that contain their endpoints. */

@@ -23,14 +23,14 @@ import { typeOf } from "./traffic-policy.ts";
 
 /** The server of a cluster, as TLS needs it. */
 export interface TlsTarget {
-  /** `outbound_.80_.v1_.host`, by which the peer knows which of its services the client calls. */
+  /** `outbound_.80_.v1_.host`, from which the peer knows which of its services the client calls. */
   readonly sni: string;
   readonly identities: readonly string[];
   readonly meshExternal: boolean;
   readonly isEntry: boolean;
   /** The mesh's settings, whose `tlsDefaults` are for TLS other than Istio's mutual TLS. */
   readonly mesh: MeshSettings;
-  /** Endpoints that accept Istio's mutual TLS get it without a policy. */
+  /** Whether endpoints that accept Istio's mutual TLS get it without a policy. */
   readonly automatic: boolean;
   readonly hbone: boolean;
   /** Whether the proxy may read secrets: gateways, and sidecars that a rule selects by labels. */

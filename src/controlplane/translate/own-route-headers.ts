@@ -4,7 +4,7 @@ import { RouteConfigurationSchema, VirtualHostSchema, type Route, type VirtualHo
 import { typeUrls } from "../../wire/xds/index.ts";
 import { encodeResource, type EncodedResource } from "./resource.ts";
 
-/** The headers of routes that a proxy's own config sets. Absent means the mesh's. */
+/** The headers of routes that a proxy's own config sets. Absent means that the mesh's setting applies. */
 export interface OwnRouteHeaders {
   /** Whether requests carry their attempt count (`x-envoy-attempt-count`). */
   readonly attemptCount: boolean | undefined;

@@ -35,8 +35,8 @@ export function originalDestinations(
     lbPolicy: Cluster_LbPolicy.CLUSTER_PROVIDED,
     typedExtensionProtocolOptions: passthroughOptions(mesh.proxyHeaders.preserveHttp1HeaderCase),
   });
-  // As upstream, the HTTP options stay those of a passthrough cluster. The mesh's connection pool settings for HTTP do
-  // not change them.
+  // As in upstream, the mesh's connection pool settings for HTTP do not change the HTTP options of a passthrough
+  // cluster.
   const http = create(HttpProtocolOptionsSchema);
   applyConnectionPool({ cluster, http }, mesh.defaultTrafficPolicy.connectionPool, undefined, mesh);
   return cluster;

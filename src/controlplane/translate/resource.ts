@@ -83,7 +83,7 @@ export function sameResource(left: EncodedResource, right: EncodedResource): boo
   return left.version === right.version && left.name === right.name;
 }
 
-/** A resource of one scope; the collection's key is {@link scopedResourceKey}. */
+/** A resource of one scope. The collection's key is {@link scopedResourceKey}. */
 export interface ScopedEncodedResource {
   readonly scope: string;
   readonly resource: EncodedResource;

@@ -41,7 +41,7 @@ function limitsOf(policy: CompliancePolicy, wanted: TlsParametersInit): TlsParam
     case "pqc":
       return {
         tlsMinimumProtocolVersion: TLSv1_3,
-        // A lower limit that a server sets would leave no version at all.
+        // With a lower maximum version, which a server may set, no version would be left.
         ...((wanted.tlsMaximumProtocolVersion ?? TLS_AUTO) === TLS_AUTO ? {} : { tlsMaximumProtocolVersion: TLSv1_3 }),
         cipherSuites: [...approvedCiphers],
         ecdhCurves: [...approvedCurves[policy]],

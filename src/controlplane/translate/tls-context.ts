@@ -92,12 +92,14 @@ export function validatedBy(
 
 type SubjectAltNameInit = MessageInitShape<typeof SubjectAltNameMatcherSchema>;
 
-/** Peers of the mesh with one of these names. Without names, all peers of the mesh. */
+/**
+ * Validation that accepts peers of the mesh with one of these names, or all peers of the mesh if there are no names.
+ */
 export function meshPeers(names: readonly SubjectAltNameInit[]) {
   return validatedBy({ name: "ROOTCA", sdsConfig: overAgentSds }, { matchTypedSubjectAltNames: [...names] });
 }
 
-/** All identities of a trust domain, or of a part of it such as `domain/ns/shop/sa`. */
+/** Matches all identities of a trust domain, or of a part of it such as `domain/ns/shop/sa`. */
 export function trustDomainPeers(domain: string) {
   return {
     sanType: SubjectAltNameMatcher_SanType.URI,

@@ -27,7 +27,7 @@ export interface ServerTlsContext {
 }
 
 export interface ServerTlsOptions {
-  /** Whether connections carry raw TCP. Then the peers exchange their metadata by a protocol that TLS negotiates. */
+  /** Whether connections carry raw TCP. The peers then exchange their metadata with a protocol that TLS negotiates. */
   readonly tcp?: boolean;
   /** Whether client certificates are requested and none is rejected. */
   readonly untrusted?: boolean;

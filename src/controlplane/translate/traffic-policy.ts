@@ -38,7 +38,7 @@ export interface PolicyTarget {
   readonly mesh: MeshSettings;
 }
 
-/** The policy of one port of a host or subset, after narrower settings replaced wider ones. */
+/** The policy of one port of a host or subset, after narrower settings have replaced wider ones. */
 export type EffectivePolicy = TrafficPolicySettings & Pick<TrafficPolicy, "retryBudget" | "proxyProtocol" | "tunnel">;
 
 /**
@@ -94,8 +94,8 @@ export interface ZoneAwareChoice {
 export type LocalityChoice = LocalityLoadBalancer | ZoneAwareChoice | "close" | "node" | "off";
 
 /**
- * How locality affects load balancing: the rule's setting, else the service's preference, else the mesh config's. In
- * each of them, zone-aware balancing comes first. "off" means that locality is ignored.
+ * How locality affects load balancing: the rule's setting, or else the service's preference, or else the mesh config's
+ * setting. In each of them, zone-aware balancing takes precedence. "off" means that locality is ignored.
  */
 export function localitySetting(
   { loadBalancer }: EffectivePolicy,
@@ -170,7 +170,7 @@ export function applyConnectionPool(
   if (pool !== undefined) applyHttpPool(draft, pool);
 }
 
-/** Merges the settings: each field comes from the rule, else from the mesh. */
+/** Merges the settings: each field comes from the rule, or else from the mesh. */
 function joined(mesh: TcpKeepalive | undefined, own: TcpKeepalive | undefined): TcpKeepalive | undefined {
   if (mesh === undefined || own === undefined) return own ?? mesh;
   return {

@@ -1,4 +1,5 @@
-// Applies the corpus for real Envoys without an Envoy. Every case must change what it intends, and nothing else.
+// Applies the corpus that also runs with real Envoys, but without an Envoy. Every case must change what it intends, and
+// nothing else.
 import assert from "node:assert/strict";
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

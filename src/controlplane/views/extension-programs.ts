@@ -34,7 +34,7 @@ interface CompiledFilter {
   readonly hash: string;
 }
 
-/** Entries without a user are removed when there are this many. */
+/** When there are this many entries, those without a user are removed. */
 const sweepAt = 64;
 const maxVersionLength = 1024;
 

@@ -4,12 +4,12 @@ import type { Collection } from "../../kube/index.ts";
 import { translatedName, type ExtensionInputs } from "../model/index.ts";
 import type { PatchFault } from "../translate/index.ts";
 
-/** Listing more faults than this would not help a reader. */
+/** The maximum number of faults. More would not help a reader. */
 const maxFaults = 1000;
 
 /**
- * Reports each patch that could not be applied, and each plugin that our own proxies do not run. Reports it once until
- * the object changes, in the log and by upstream's metric.
+ * Reports each patch that could not be applied, and each plugin that our own proxies do not run, in the log and in
+ * upstream's metric. Each is reported once until its object changes.
  */
 export class ExtensionReports {
   readonly #reported = new Map<string, Set<string>>();

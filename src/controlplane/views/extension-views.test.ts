@@ -6,7 +6,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import type { ExtensionPrograms } from "./extension-programs.ts";
 import { ExtensionViews } from "./extension-views.ts";
 
-/** Connected proxies by their names, and which of them a change makes the views look at. */
+/** Connected proxies by their names, and which of them the views examine after a change. */
 function connected(types: Readonly<Record<string, ProxyIdentity["type"]>>) {
   const fixture = createModelFixture();
   fixture.apply(

@@ -35,7 +35,10 @@ export class ExtensionViews {
   readonly #programs: ExtensionPrograms;
   /** Keyed by the identity of a stream, because the metadata that a stream sends concerns only itself. */
   readonly #tracked = new Map<ProxyIdentity, Tracked>();
-  /** The same by the proxy's pod: by its key in the own cluster, and by its key in the cluster that the proxy names. */
+  /**
+   * The same by the proxy's pod: by its key in the control plane's own cluster, and by its key in the cluster that the
+   * proxy names.
+   */
   readonly #byPod = new Map<string, Set<Tracked>>();
 
   /** `served` has the services behind each waypoint. */
@@ -141,7 +144,7 @@ export class ExtensionViews {
     });
   }
 
-  /** A proxy whose extensions cannot be computed keeps those that it has, and holds up no other proxy. */
+  /** If a proxy's extensions cannot be computed, it keeps those that it has, and other proxies are not affected. */
   #reconsiderEach(concerned: Iterable<Tracked>): void {
     const failures: unknown[] = [];
     for (const tracked of concerned) {
@@ -166,7 +169,7 @@ function touchesRoutes(program: ExtensionProgram | undefined): boolean {
   return program?.touches(typeUrls.route) === true;
 }
 
-/** The pod's key in the own cluster, and in the cluster that the proxy names. */
+/** The pod's key in the control plane's own cluster, and in the cluster that the proxy names. */
 function podKeysOf({ namespace, name, clusterId }: ProxyIdentity): readonly string[] {
   const key = `${namespace}/${name}`;
   return [key, remoteKey(clusterId, key)];

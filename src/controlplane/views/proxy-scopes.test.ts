@@ -154,7 +154,7 @@ test("a group stays for a while after its last proxy has left, however often one
   assert.equal(scopes.groups.size, 0);
 });
 
-/** Scopes whose groups are deleted when the test says so, and settle then too. */
+/** Scopes whose groups are deleted, and which settle, when the test says so. */
 function handScopes() {
   const graph = new CollectionGraph({ schedule: () => undefined });
   const inputs = createMeshInputs(graph);

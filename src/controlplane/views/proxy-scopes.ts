@@ -46,8 +46,8 @@ const lingerMs = 60_000;
  */
 const maxLingeringCharacters = 16 << 20;
 /**
- * Labels that differ for each pod or each roll-out. No configuration selects by them, and with them there would be as
- * many groups as pods.
+ * Labels that differ for each pod or each roll-out. No configuration selects by them. If they counted, there would be
+ * as many groups as pods.
  */
 const ownLabels: ReadonlySet<string> = new Set([
   "pod-template-hash",
@@ -96,7 +96,7 @@ export class ProxyScopes {
           if (changed.has(this.#keyIn(tracked.proxy, this.#nodeOf(tracked.proxy)))) this.#reconsider(tracked);
       });
     }
-    // When a cluster becomes known, proxies that name it stop matching pods of the own cluster.
+    // When a cluster becomes known, proxies that name it stop matching pods of the control plane's own cluster.
     remote.clusters.subscribe((changes) => {
       const changed = new Set(changes.map((change) => change.key));
       for (const tracked of this.#tracked.values()) if (changed.has(tracked.proxy.clusterId)) this.#reconsider(tracked);
@@ -196,7 +196,7 @@ export class ProxyScopes {
     if (same?.size === 0) this.#byPod.delete(pod);
   }
 
-  /** The remote cluster of a proxy. Undefined for the own cluster. */
+  /** The remote cluster of a proxy. Undefined for the control plane's own cluster. */
   #remoteOf({ clusterId }: ProxyIdentity): string | undefined {
     return this.#options.inputs.remote.clusters.get(clusterId) === undefined ? undefined : clusterId;
   }
@@ -269,7 +269,9 @@ export class ProxyScopes {
     this.#options.scopes.groups.delete(key);
   }
 
-  /** Decided by the proxy's metadata and its pod. Undefined if it sends no metadata and its pod has not been seen. */
+  /**
+   * The group of a proxy, by its metadata and its pod. Undefined if it sends no metadata and its pod has not been seen.
+   */
   #groupOf(proxy: ProxyIdentity): ProxyGroup | undefined {
     const { inputs } = this.#options;
     const clusterId = this.#remoteOf(proxy);

@@ -71,7 +71,7 @@ export interface ServedResources {
   readonly extensions: ExtensionViews;
 }
 
-/** Above this number, views without followers are forgotten. */
+/** The number of views above which those without followers are forgotten. */
 const maxSharedViews = 4096;
 
 const hostTypes: ReadonlySet<string> = new Set([typeUrls.route, typeUrls.virtualHost]);
@@ -131,7 +131,7 @@ export class ProxyViews {
     );
   }
 
-  /** Virtual hosts as separate resources, unless filters patch routes: then the tables are patched as a whole. */
+  /** Virtual hosts as separate resources. If filters patch routes, the tables are patched as a whole instead. */
   #hostView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const { extensions, outbound } = this.#resources;
     if (typeUrl === typeUrls.virtualHost)

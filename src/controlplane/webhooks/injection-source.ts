@@ -15,7 +15,7 @@ import {
 } from "../../inject/index.ts";
 import { createInformer, type KubeClient } from "../../kube/index.ts";
 
-/** Whether pods get a native sidecar unless they choose themselves. `auto`: if every node supports it. */
+/** Whether pods get a native sidecar unless they choose themselves. `auto` means if every node supports it. */
 export type NativeSidecarMode = "auto" | "true" | "false";
 
 export interface InjectionSourceOptions {
@@ -26,7 +26,7 @@ export interface InjectionSourceOptions {
   readonly serviceName: string;
   readonly defaults: InjectionDefaults;
   readonly nativeSidecars: NativeSidecarMode;
-  /** Passed on to proxies. */
+  /** The policy that is passed on to proxies. */
   readonly compliance?: CompliancePolicy | undefined;
   /** The YAML of the mesh config in force, which is always valid. */
   readonly meshText: () => string;

@@ -29,7 +29,7 @@ export interface ReviewAnswer {
   readonly injection?: InjectionReport;
 }
 
-/** `fault`: the request cannot be read. */
+/** The reply to a review. `fault` means that the request cannot be read. */
 export type ReviewReply =
   | ({ readonly kind: "answer" } & ReviewAnswer)
   | { readonly kind: "fault"; readonly message: string };

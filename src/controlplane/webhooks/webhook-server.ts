@@ -25,7 +25,7 @@ import { createValidationMetrics } from "./validation-metrics.ts";
 
 /** How long a review may take to arrive. It can be short, because the API server sends a review in one piece. */
 const requestTimeoutMs = 20_000;
-/** An API server in the same cluster needs milliseconds. */
+/** The time limit of a handshake. An API server in the same cluster needs milliseconds. */
 const handshakeTimeoutMs = 10_000;
 const defaultMaxConnections = 1_024;
 

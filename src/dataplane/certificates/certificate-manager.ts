@@ -134,8 +134,8 @@ export class CertificateManager implements CertificateSource {
   }
 
   /**
-   * Fetches matching certificates again, spread over this time to limit the load on the CA. The present ones stay in
-   * use until then.
+   * Fetches matching certificates again, spread over this time to limit the load on the CA. The present certificates
+   * stay in use until then.
    */
   renew(matches: (certificate: WorkloadCertificate) => boolean, spreadMs: number): void {
     for (const entry of this.#entries.values()) {
@@ -148,8 +148,8 @@ export class CertificateManager implements CertificateSource {
   }
 
   /**
-   * Also trusts peers with certificates of these roots, in addition to the CA's. Replaces earlier additional roots. New
-   * handshakes use them at once. Throws if one cannot be used, and changes nothing in that case.
+   * Also trusts peers with certificates of these roots, in addition to the CA's roots. Replaces earlier additional
+   * roots. New handshakes use them at once. Throws if one cannot be used, and changes nothing in that case.
    */
   trustBesides(roots: readonly TrustedRoot[]): void {
     const held = [...this.#entries.values()].flatMap((entry) =>
@@ -210,7 +210,10 @@ export class CertificateManager implements CertificateSource {
     if (isNew) this.#options.onCertificate?.(certificate);
   }
 
-  /** Fetches, waits for half of the lifetime, and fetches again, until the entry is dropped. Never throws. */
+  /**
+   * Fetches the certificate, waits for half of its lifetime, and fetches it again, until the entry is dropped. Never
+   * throws.
+   */
   async #keep(identity: string, entry: Entry): Promise<void> {
     const { signal } = entry.stop;
     const backoff = new Backoff({ initialMs: firstRetryMs, maxMs: maxRetryMs, random: this.#random });

@@ -24,12 +24,12 @@ export interface WorkloadCertificate {
   readonly context: TlsContext;
 }
 
-/** Further rules for handshakes with workload certificates, besides the certificate and its roots. */
+/** Further rules for handshakes with workload certificates, in addition to the certificate and its roots. */
 export interface HandshakeRules {
   /** The revocation lists for peers' certificates. */
   readonly revocations?: RevocationLists | undefined;
   readonly compliance?: CompliancePolicy | undefined;
-  /** Accepts and offers TLS 1.2 besides TLS 1.3. */
+  /** Whether TLS 1.2 is accepted and offered in addition to TLS 1.3. */
   readonly allowsTls12?: boolean | undefined;
 }
 

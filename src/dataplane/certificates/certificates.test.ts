@@ -149,12 +149,12 @@ test("when the mesh's roots change, certificates are renewed until they match, a
     steadyMs: () => steadyMs,
     sleep: async (ms: number, signal?: AbortSignal) => {
       steadyMs += ms > 100_000 ? 0 : ms;
-      // Long waits are those for rotation, which must not happen during this test.
+      // A long wait is one for a rotation, which must not happen during this test.
       if (ms > 100_000) await new Promise<void>((resolve) => signal?.addEventListener("abort", () => resolve()));
       else await pass();
     },
   };
-  // The clock waits for requests that are under way. Otherwise all attempts could be over before the first answer.
+  // The clock stands still while requests are under way. Otherwise all attempts could be over before the first answer.
   const requests = new Set<object>();
   const pass = async (): Promise<void> => {
     do await systemClock.sleep(2);
@@ -163,7 +163,7 @@ test("when the mesh's roots change, certificates are renewed until they match, a
   let behind = 2;
   let file = old.rootPem;
   const answer = async (request: Parameters<FakeCertificateAuthority["sign"]>[0]): Promise<readonly string[]> => {
-    // A control plane that has not heard of the change answers first.
+    // First, a control plane answers that has not heard of the change.
     if (file === old.rootPem || behind-- > 0) return await old.sign(request);
     const [leaf = ""] = await next.sign(request);
     return [leaf, next.rootPem + old.rootPem];

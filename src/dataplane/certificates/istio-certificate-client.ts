@@ -16,7 +16,10 @@ import type { CertificateAuthority, SigningRequest } from "./certificate-types.t
 
 export interface IstioCertificateClientOptions {
   readonly endpoint: ControlPlaneEndpoint;
-  /** True for a ztunnel, which requests certificates in the name of its node's pods. */
+  /**
+   * Whether certificates are requested for other identities. True for a ztunnel, which requests them for its node's
+   * pods.
+   */
   readonly impersonate: boolean;
   /** The time for connecting and for the answer together. */
   readonly timeoutMs?: number;

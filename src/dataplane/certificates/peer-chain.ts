@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 
-/** A certificate of a peer's chain, with one that has issued it. */
+/** A certificate of a peer's chain, with a certificate that has issued it. */
 export interface IssuedBy {
   readonly certificate: X509Certificate;
   readonly issuer: X509Certificate;
@@ -13,7 +13,7 @@ export interface PeerChain {
   readonly anchors: readonly (readonly X509Certificate[])[];
 }
 
-/** The number of certificates that a peer may send. A mesh's chains are shorter. */
+/** The maximum number of certificates that a peer may send. A mesh's chains are shorter. */
 const maxSent = 16;
 
 /**
@@ -46,7 +46,8 @@ export function peerChain(leaf: X509Certificate, roots: readonly X509Certificate
 }
 
 /**
- * The certificates that the peer sent after its own, in its order. Node links each to the next one, whoever issued it.
+ * The certificates that the peer sent after its own, in the order in which it sent them. Node links each one to the
+ * next, whoever issued it.
  */
 function sentWith(leaf: X509Certificate): readonly X509Certificate[] {
   const sent: X509Certificate[] = [];

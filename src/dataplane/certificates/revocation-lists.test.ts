@@ -272,6 +272,6 @@ test("admitted connections that have ended are collected before they reach the o
     admit();
     if (count % 200 === 0) collectGarbage("minor");
   }
-  // The connections have 16 MB.
+  // The connections take 16 MB.
   assert.ok(oldBytes() - before < 4_000_000, `${oldBytes() - before} bytes became old`);
 });

@@ -42,8 +42,8 @@ interface Admitted extends Linked<Admitted> {
 
 /**
  * Revoked certificates, by the rules of upstream's ztunnel. Each certificate of a peer's chain is checked against its
- * issuer's list, on every way to a trusted root. Without a list of the issuer it counts as valid. A list is used as
- * long as it exists, whatever its dates are. Live connections are checked again when the lists change.
+ * issuer's list, on every path to a trusted root. Without a list of the issuer it counts as valid. A list is used as
+ * long as it is present, whatever its dates are. Live connections are checked again when the lists change.
  */
 export class RevocationLists {
   readonly #onRevoked: (peer: "client" | "server") => void;
@@ -174,7 +174,7 @@ function listsOf(bytes: Buffer): RevocationList[] {
 
 /**
  * The revocation lists of a text in PEM, each with its own first and last line. Throws if there is none, or if one is
- * not complete: text that is not a list, or the beginning of one, must not end the revocations that are in force.
+ * not complete: text that is not a list, or only the beginning of one, must not replace the lists that are in force.
  */
 export function listsInPem(text: string): readonly string[] {
   const lists = text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? [];

@@ -21,7 +21,7 @@ const againMs = [10_000, 15_000, 30_000, 60_000, 120_000];
 
 /**
  * Renews all certificates whenever the mesh's roots change, until the signal aborts. The CA's answers contain the roots
- * to trust, and another root may be signing now. Connections continue.
+ * to trust, and another root may now sign certificates. Connections continue.
  */
 export async function followRoots(
   { path, readFile, certificates, clock, log }: RootFollowerOptions,

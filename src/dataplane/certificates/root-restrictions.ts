@@ -19,8 +19,9 @@ export interface TrustedRoot {
 
 /**
  * A guard that refuses names that a root of the peer's chain may not sign. The handshake has verified the chain to one
- * of the PEM roots. If it leads to several, each must be allowed to sign. A trust domain limits URIs only, so other
- * names of a restricted root prove nothing, as in Envoy's SPIFFE validator. Undefined if no root is restricted.
+ * of the PEM roots. If the chain leads to several roots, each must be allowed to sign. A trust domain limits URIs only,
+ * so other kinds of names prove nothing under a restricted root, as in Envoy's SPIFFE validator. Undefined if no root
+ * is restricted.
  */
 export function restrictionGuard(rootsPem: string, restrictions: readonly RootRestriction[]): PeerGuard | undefined {
   if (restrictions.length === 0) return undefined;
@@ -50,7 +51,7 @@ export function restrictionGuard(rootsPem: string, restrictions: readonly RootRe
   };
 }
 
-/** A guard that refuses whom one of the two refuses. Undefined if there is neither. */
+/** A guard that refuses a peer if one of the two guards refuses it. Undefined if there is neither. */
 export function bothGuards(first: PeerGuard | undefined, second: PeerGuard | undefined): PeerGuard | undefined {
   if (first === undefined || second === undefined) return first ?? second;
   return {

@@ -7,7 +7,7 @@ import type { HandshakeRules, WorkloadCertificate } from "./certificate-types.ts
 import { bothGuards, restrictionGuard, type RootRestriction, type TrustedRoot } from "./root-restrictions.ts";
 
 /**
- * Makes a usable certificate of a CA's answer: leaf first, root or roots last. Refuses a leaf without the identity.
+ * Makes a usable certificate from a CA's answer: leaf first, root or roots last. Refuses a leaf without the identity.
  * Peers with certificates of the additional roots are trusted too. Peers with revoked certificates are not.
  */
 export function workloadCertificate(
@@ -100,7 +100,7 @@ function meshContext(
 
 /**
  * The roots to trust, and those of them that may only sign for some trust domains. The roots that came with the
- * certificate may sign for all. Without additional roots, the text is exactly the received one.
+ * certificate may sign for all trust domains. Without additional roots, the text is exactly the received one.
  */
 function trustedRoots(
   issuedPem: string,

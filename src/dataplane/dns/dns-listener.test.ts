@@ -14,7 +14,7 @@ import { withLength } from "../../net/dns/index.ts";
 import { freePort, Recorder } from "../../net/testing/index.ts";
 import { serveDnsConnection, serveDnsTcp, serveDnsUdp } from "./dns-listener.ts";
 
-/** A connection whose client reads when the test says so. */
+/** A connection whose client reads only when the test says so. */
 class FakeStream {
   handler: ByteStreamHandler | undefined;
   readonly written: string[] = [];
@@ -151,7 +151,7 @@ test("a client that ends its side behind its query still gets the answer", async
   client.write(withLength(Buffer.from("query")));
   client.end();
   await asked.promise;
-  // The listener's next read, if it reads, finds the end.
+  // If the listener reads again, it finds the end.
   for (let count = 0; count < 20; count += 1) await turn();
   mayAnswer.resolve(undefined);
   assert.equal(await closed.promise, undefined);

@@ -7,14 +7,17 @@ import { type DnsTransport, withLength } from "../../net/dns/index.ts";
 /** Returns the answer to a query in bytes. Undefined if there is none. */
 export type AnswerQuery = (query: Buffer, transport: DnsTransport) => Promise<Buffer | undefined>;
 
-/** Gives a connection its place among those of its process. Returns undefined if it has closed the connection. */
+/**
+ * Counts a connection among those of its process. Returns undefined if there was no room, and the connection was
+ * closed.
+ */
 export type AdmitConnection = (stream: ByteStream) => Disposable | undefined;
 
 const lengthBytes = 2;
 /** The limit of pipelined queries from one client. */
 const maxReceived = 65_537 * 2;
 
-/** The time that a closed listener may still answer. Resolvers retry after that. */
+/** How long a closed listener may still answer. Resolvers retry after that time. */
 const maxLingerMs = 5000;
 
 export interface DnsServer {
@@ -57,7 +60,7 @@ export async function serveDnsUdp(fd: number, isIpv6: boolean, answer: AnswerQue
         closeWhenAnswered();
       });
   });
-  // With a descriptor, the event occurs during the call.
+  // With a descriptor, the event occurs during the call itself.
   const listening = once(socket, "listening");
   socket.bind({ fd });
   await listening;
@@ -124,9 +127,8 @@ export function serveDnsConnection(stream: ByteStream, answer: AnswerQuery, plac
 }
 
 /**
- * Answers the queries of a connection in sequence. Each one is preceded by its length. Only the client closes an idle
- * connection, as long as the listener is open. Reads no further while an answer is missing, or while the client does
- * not read one.
+ * Answers the queries of a connection in sequence. Each one is preceded by its length. While the listener is open, only
+ * the client closes an idle connection. Reads no further query while an answer is missing or unread.
  */
 class DnsConnection implements ByteStreamHandler {
   readonly #stream: ByteStream;
@@ -154,7 +156,7 @@ class DnsConnection implements ByteStreamHandler {
   }
 
   data(chunk: Buffer): void {
-    // The client asks again over another connection.
+    // Drop the query: the client asks again over another connection.
     if (this.#takesNoMore) return;
     this.#received = Buffer.concat([this.#received, chunk]);
     if (this.#received.length > maxReceived) this.#stream.destroy();
@@ -202,7 +204,7 @@ class DnsConnection implements ByteStreamHandler {
       const response = await this.#answer(query, "tcp");
       message = response === undefined ? undefined : withLength(response);
     } catch {
-      // The client asks again.
+      // No answer: the client asks again.
     }
     if (message === undefined) {
       this.#stream.destroy();

@@ -48,7 +48,7 @@ test("failures of each client's queries are warned of once in ten seconds, with 
 test("a failure repeats the opcode and the desired recursion of its query, and no other flag", async () => {
   const responder = new DnsResponder(forwarder, createLogger({ scope: "dns", write: () => {} }));
   const asked = Buffer.from(query);
-  // Opcode 4, authoritative, truncated, recursion desired, recursion available, all of Z, and the code 15.
+  // Opcode 4, authoritative, truncated, recursion desired, recursion available, all Z bits, and response code 15.
   asked.writeUInt16BE(0x27ff, 2);
   const answer = await responder.answer(asked, "udp", () => undefined);
   assert.equal(answer?.readUInt16BE(2), 0xa182);

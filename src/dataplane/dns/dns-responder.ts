@@ -29,18 +29,18 @@ export interface DnsObserver {
 }
 
 const timeToLiveSeconds = 30;
-/** The UDP limit of clients without EDNS, and that of IPv4. Over TCP, a length has 16 bits. */
+/** The UDP limits of clients without EDNS and of IPv4. Over TCP, a length has 16 bits. */
 const plainUdpBytes = 512;
 const maxUdpBytes = 65_507;
 const maxTcpBytes = 65_535;
 const serverFailure = 2;
 const truncated = 0x200;
-/** The flags of a query that a failure repeats: the opcode, and that recursion is desired. */
+/** The flags of a query that an error response repeats: the opcode, and "recursion desired". */
 const keptFlags = 0x7800 | RECURSION_DESIRED;
 
 /** A pod that floods the name servers must not flood the log too. */
 const warnEveryMs = 10_000;
-/** More than a node has pods. */
+/** The maximum number of clients for which this is recorded. A node has fewer pods. */
 const maxWarnedClients = 1000;
 
 /** Answers queries for the mesh's names, and forwards others to name servers. */
@@ -48,7 +48,7 @@ export class DnsResponder {
   readonly #forwarder: Pick<DnsForwarder, "forward">;
   readonly #log: Logger;
   readonly #nowMs: () => number;
-  /** When the log last warned of a client's failures, and how many have followed. The earliest warned comes first. */
+  /** When the log last warned about a client's failures, and how many have followed. The oldest warning comes first. */
   readonly #warned = new Map<string, { readonly atMs: number; since: number }>();
 
   constructor(forwarder: Pick<DnsForwarder, "forward">, log: Logger, nowMs = () => performance.now()) {
@@ -58,8 +58,8 @@ export class DnsResponder {
   }
 
   /**
-   * The answer to a query in bytes. Undefined if it is not a query. `client` names the pod that asks, because pods
-   * share the places of queries that wait for name servers.
+   * The answer to a query in bytes. Undefined if it is not a query. `client` names the pod that asks, because all pods
+   * share the limit of queries that wait for name servers.
    */
   async answer(
     query: Buffer,

@@ -17,7 +17,7 @@ export interface HostLookupOptions {
   readonly readHosts?: () => Promise<HostsFile>;
 }
 
-/** How often the name servers are queried if none of them answers, because a datagram may be lost. */
+/** How many times the name servers are queried if none of them answers. A datagram may be lost. */
 const attempts = 3;
 
 /**

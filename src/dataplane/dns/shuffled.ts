@@ -1,6 +1,9 @@
 import type { Random } from "../../base/index.ts";
 
-/** The items in a random order. Clients mostly use the first address of an answer, so each should often be first. */
+/**
+ * The items in random order. Clients mostly use the first address of an answer, so each address should be the first one
+ * equally often.
+ */
 export function shuffled<Item>(items: readonly Item[], random: Random): readonly Item[] {
   const out = [...items];
   for (let left = out.length - 1; left > 0; left -= 1) {

@@ -7,7 +7,7 @@ import type { TunnelConnection } from "./tunnel-connection.ts";
 import type { TunnelStream } from "./tunnel-stream.ts";
 
 const noHeaders: Headers = [];
-/** Encoded answers by their headers. A server that accepts with the same object each time encodes it once. */
+/** Encoded answers by their headers object. A server that always accepts with the same object encodes it once. */
 const acceptances = new WeakMap<Headers, Buffer>();
 
 function acceptance(headers: Headers): Buffer {
@@ -17,7 +17,8 @@ function acceptance(headers: Headers): Buffer {
 }
 
 /**
- * A CONNECT from a peer. Handles its stream until the answer. During that time, only the end of the stream can arrive.
+ * A CONNECT from a peer. Handles its stream until the request is answered. During that time, only the end of the stream
+ * can arrive.
  */
 export class ArrivedConnect implements HboneRequest, ByteStreamHandler {
   readonly authority: string;

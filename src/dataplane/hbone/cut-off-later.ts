@@ -4,7 +4,7 @@ import type { ByteStream } from "../../net/index.ts";
 export interface CutOffTimes {
   /** How long the peer may take to close after our end. */
   readonly graceMs: number;
-  /** How much longer it may take while bytes before our end wait, because it reads slowly. */
+  /** How much longer the peer may take if it reads slowly, so that bytes before our end are still waiting. */
   readonly flushMs: number;
 }
 

@@ -87,7 +87,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     return this.openBy([":method", "CONNECT", ":authority", options.authority], options, timeoutMs);
   }
 
-  /** Opens a tunnel by a request with these pseudo-fields (names and values in turn). */
+  /** Opens a tunnel with a request that has these pseudo-fields (alternating names and values). */
   openBy(
     request: readonly string[],
     options: Pick<HboneConnectOptions, "authority" | "headers" | "signal">,
@@ -172,7 +172,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
 
 /**
  * Waits for the answer to a CONNECT, within limits. Owns the stream in that time, when only the end of the stream can
- * occur. One object for all of this, because each connection has one.
+ * occur. It is a single object, because each connection needs one.
  */
 class AwaitedAnswer implements PendingAnswer, ByteStreamHandler {
   readonly #stream: TunnelStream;

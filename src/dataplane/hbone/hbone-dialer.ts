@@ -4,7 +4,7 @@ import type { CertificateSource } from "../certificates/certificate-types.ts";
 import type { HboneDialer } from "./hbone-pool.ts";
 
 /**
- * Connects by TCP, then makes the handshake with the source's certificate when it is available. Sends no SNI and
+ * Connects by TCP, then performs the handshake with the source's certificate once that is available. Sends no SNI and
  * resumes no sessions.
  */
 export function hboneDialer(certificates: CertificateSource, clock: Clock = systemClock): HboneDialer {

@@ -25,7 +25,7 @@ const padded = 8;
 const priorityType = 2;
 const continuationType = 9;
 
-/** A server, and the client that the test plays by frames. */
+/** A server, and its client, which the test plays frame by frame. */
 class Flooder implements FrameHandler {
   readonly writer = new FrameWriter();
   readonly requests: HboneRequest[] = [];

@@ -169,7 +169,7 @@ test("tunnels share a connection; a draining server sends new tunnels elsewhere 
   assert.equal(dialed.length, 1);
   for (const tunnel of others) tunnel.destroy();
   connections[0]?.drain();
-  // The first GOAWAY reaches the client within the round trip that the drain itself waits for.
+  // The drain itself waits for a round trip, in which the first GOAWAY reaches the client.
   while (dialed.length < 2) {
     const tunnel = await connect();
     tunnel.destroy();
@@ -328,7 +328,7 @@ test("a full pool ends the connection that has been idle for the longest time, a
 
 test("a full pool that ends a new connection before its first tunnel opens the tunnel on another one", async () => {
   const { port, listener } = await hboneServer((request) => echo(request.accept()));
-  // The other connect comes at each step between the dial's end and the first tunnel.
+  // Try the other connect at each step between the end of the dial and the first tunnel.
   for (let steps = 0; steps < 10; steps += 1) {
     const other = Promise.withResolvers<HboneTunnel>();
     let dials = 0;

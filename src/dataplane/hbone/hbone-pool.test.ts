@@ -114,7 +114,7 @@ test("connects share a connection only if their targets are equal in every field
   connect(2_000, { expectedIdentities: ["b", "a"] });
   await pass(0);
   assert.equal(dialed.length, targets.length);
-  // Failed targets are forgotten, each for itself.
+  // Each failed target is forgotten separately.
   dialed[0]?.fail(transientError("connection-refused", "refused"));
   await pass(0);
   connect(2_000);

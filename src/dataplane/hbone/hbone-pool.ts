@@ -5,7 +5,7 @@ import type { HboneConnectOptions, HboneTarget, HboneTunnel } from "./hbone-type
 import { hboneLimits } from "./limits.ts";
 
 /**
- * Connects to a target and makes the TLS handshake (ALPN h2) with the certificate of the source's identity. After
+ * Connects to a target and performs the TLS handshake (ALPN h2) with the certificate of the source's identity. After
  * `timeoutMs` it fails with code `timeout` or `certificate-wait`.
  */
 export type HboneDialer = (target: HboneTarget, timeoutMs: number, signal?: AbortSignal) => Promise<SecureStream>;
@@ -14,18 +14,18 @@ export interface HbonePoolOptions {
   readonly dial: HboneDialer;
   readonly clock?: Clock;
   /**
-   * Gives each connection a place among those of its process. Without a place, or when it is taken away by `destroy`, a
+   * Counts each connection among those of its process. If there is no room, or if `destroy` is called later, a
    * connection lives only as long as it has tunnels.
    */
   readonly admit?: (connection: { destroy(): void }) => Disposable | undefined;
-  /** The limit of connections to all targets. 8,192 if absent. */
+  /** The maximum number of connections to all targets together. 8,192 if absent. */
   readonly maxConnections?: number;
 }
 
 /** The connections of one target: live ones, and at most a few in preparation. */
 interface Target {
   readonly poolTarget: HboneTarget;
-  /** The expected identities in one text. */
+  /** The expected identities as one text. */
   readonly expected: string;
   readonly connections: Set<HboneClientConnection>;
   readonly dialing: Set<Dialing>;
@@ -45,9 +45,10 @@ const unlimited: Disposable = { [Symbol.dispose]: () => undefined };
 const leastLeftMs = 1;
 
 /**
- * Tunnels over shared connections: one for each source identity and destination, with up to 100 streams, closed after 5
- * idle minutes, or earlier if others need the room. A CONNECT that the peer refused, or whose connection had already
- * gone, is retried on a fresh connection, because none of the application's bytes are sent before the 200.
+ * Tunnels over shared connections. There is one connection for each source identity and destination, with up to 100
+ * streams. It is closed after 5 idle minutes, or earlier if other connections need the room. A CONNECT that the peer
+ * refused, or whose connection had already gone, is retried on a fresh connection, because none of the application's
+ * bytes are sent before the 200.
  */
 export class HbonePool {
   readonly #dial: HboneDialer;
@@ -88,7 +89,7 @@ export class HbonePool {
       if (!connection.takesStreams && attempt < maxAttempts) continue;
       const fresh = connection.openedStreams === 0;
       try {
-        // All connects that need not wait have the same limit, so that they share a timer.
+        // All connects that do not have to wait get the same limit, so that they share a timer.
         const isAtOnce = attempt === 1 && connection === found;
         return await connection.open(options, isAtOnce ? options.timeoutMs : leftMs());
       } catch (error) {
@@ -169,8 +170,8 @@ export class HbonePool {
   }
 
   /**
-   * Waits for a connection that another connect dials, but no longer than this one may wait. Returns undefined if only
-   * the other one's time is over, because that one may have had a shorter limit or an earlier start.
+   * Waits for a connection that another connect is dialing, but no longer than this one may wait. Returns undefined if
+   * only the other connect's time is over: it may have had a shorter limit or an earlier start.
    */
   async #dialedByAnother(
     dialing: Dialing,

@@ -8,7 +8,7 @@ export interface HboneTarget {
   /** The address to connect to, with its HBONE port (15008). */
   readonly address: string;
   readonly port: number;
-  /** The peer must have one of these SPIFFE ids. Empty accepts any peer of our trust domains. */
+  /** The SPIFFE ids of which the peer must have one. An empty list accepts any peer of our trust domains. */
   readonly expectedIdentities: readonly string[];
   /**
    * The owner of the address, such as a workload's uid. If the address gets a new owner, that owner gets a new
@@ -26,7 +26,7 @@ export interface HboneConnectOptions extends HboneTarget {
   readonly authority: string;
   /** The headers of CONNECT, for example baggage, forwarded and traceparent. Names are in lower case. */
   readonly headers: Headers;
-  /** Covers the connection, TLS and the answer to CONNECT. */
+  /** The time limit for the connection, TLS and the answer to CONNECT together. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
 }
@@ -35,9 +35,9 @@ export interface HboneConnectOptions extends HboneTarget {
 export interface HboneTunnel extends ByteStream {
   /** The peer's proven SPIFFE id. */
   readonly peerIdentity: string;
-  /** Headers of the 200, for example the peer's baggage. */
+  /** The headers of the 200 response to CONNECT, for example the peer's baggage. */
   readonly responseHeaders: Headers;
-  /** The peer drains the connection below (GOAWAY), so users of reusable tunnels should release them. */
+  /** Whether the peer drains the underlying connection (GOAWAY). Users of reusable tunnels should then release them. */
   readonly retiring: boolean;
 }
 
@@ -45,7 +45,7 @@ export interface HboneTunnel extends ByteStream {
 export interface HboneRequest {
   readonly authority: string;
   readonly headers: Headers;
-  /** The value of one of the headers. Costs less than all of them. */
+  /** The value of one header. This costs less than reading all of them. */
   field(name: string): string | undefined;
   /** The peer's SPIFFE id. */
   readonly peerIdentity: string;
@@ -56,7 +56,7 @@ export interface HboneRequest {
   onWithdrawn(run: (reason: Error) => void): void;
   /** Answers 200 and returns our end of the tunnel, paused. The same headers object is encoded only once. */
   accept(headers?: Headers): ByteStream;
-  /** Answers with an HTTP status: 401 policy, 503 upstream failure, 400 bad target. */
+  /** Answers with an HTTP status: 401 if a policy denies, 503 if the upstream fails, 400 for a bad target. */
   reject(status: number, headers?: Headers): void;
 }
 

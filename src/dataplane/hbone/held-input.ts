@@ -1,7 +1,7 @@
 import { endOfTurn, type Flushable } from "./end-of-turn.ts";
 import { hboneLimits } from "./limits.ts";
 
-/** A stream with input that its reader does not take yet. */
+/** A stream with input that its reader does not accept yet. */
 export interface HeldStream {
   readonly heldBytes: number;
   /** Resets the stream, and drops what it holds. */
@@ -21,11 +21,14 @@ interface HeldByPeer {
   readonly holders: InputHolder[];
 }
 
-/** A process may hold this much, and less where its memory is limited. */
+/** The maximum that a process may hold. It is less if the memory is limited. */
 const maxBytesOfProcess = 512 * 1_048_576;
 /** The part of a limited memory that held input may use. */
 const memoryParts = 4;
-/** The minimum for one thread. With less, a single stream whose reader pauses could lose what its window allows. */
+/**
+ * The minimum for one thread. With less, a single stream whose reader pauses could be reset although it stays within
+ * its window.
+ */
 const minBytesOfThread = 2 * hboneLimits.streamWindowBytes;
 /**
  * The part of the limit that is freed when the limit is exceeded. With this room, the next bytes do not exceed it
@@ -82,7 +85,7 @@ export class HeldInput implements Flushable {
     while (this.#bytes > goal) {
       const most = largest(peers);
       if (most === undefined || most.bytes <= 0) return;
-      // Freeing at least a part of it bounds the number of rounds among peers that hold as much as each other.
+      // Free at least a part of it, to bound the number of rounds among peers that hold equal amounts.
       const wanted = Math.max(most.bytes / roomParts, Math.min(most.bytes, this.#bytes - goal) / peers.length);
       const freed = shed(most.holders, wanted);
       most.bytes = freed === 0 ? 0 : most.bytes - freed;

@@ -32,7 +32,7 @@ async function hboneServer(
       clientCertificate: "require",
     })
       .then((stream) => onServing(serveHbone(stream, { onConnect })))
-      // A client that does not like the server's identity hangs up.
+      // A client that rejects the server's identity ends the connection.
       .catch(() => undefined);
   });
 }

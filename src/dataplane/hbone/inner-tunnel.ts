@@ -12,9 +12,9 @@ export interface InnerTunnelOptions extends Pick<
 }
 
 /**
- * HBONE within HBONE. The end of the outer tunnel forwards its content, so a second TLS connection leads to the final
- * peer. It carries a single tunnel and is not shared, because another tunnel may lead to another peer. Closes the outer
- * tunnel on failure.
+ * Opens HBONE within HBONE. The end of the outer tunnel forwards its content, so the second TLS connection inside it
+ * reaches the final peer. It carries a single tunnel and is not shared, because another tunnel may have another peer.
+ * Closes the outer tunnel on failure.
  */
 export async function connectWithin(
   outer: HboneTunnel,

@@ -12,7 +12,7 @@ export const hboneLimits = {
   outputHighWaterBytes: 262_144,
   /** The limit of unread answers to PING, SETTINGS and resets. */
   maxOutputBytes: 8 * 1_048_576,
-  /** The number of bytes for paused streams at which the connection stops giving back window. */
+  /** The number of queued bytes of paused streams at which the connection stops renewing its window. */
   maxQueuedBytes: 32 * 1_048_576,
   /** The number of streams that the pool puts on one connection. */
   pooledStreams: 100,
@@ -24,13 +24,14 @@ export const hboneLimits = {
    */
   maxIdleFramesPerSecond: 5_000,
   /**
-   * The number of tunnels that a client may waste: cancelled within {@link prematureResetMs}, unanswered, or broken.
+   * The number of tunnels that a client may waste: those that it cancels within {@link prematureResetMs}, and those
+   * that it breaks by an error.
    */
   wastedStreams: 500,
   wastedStreamsPerSecond: 10,
   /** Streams that a client may open before other connections get their turn. */
   streamsPerTurn: 16,
-  /** How long the next stream of a wasteful client waits for each stream that it has wasted. */
+  /** For each stream that a client has wasted, its next stream waits this much longer. */
   pausePerWastedStreamMs: 0.1,
   prematureResetMs: 1_000,
   answeredResetsAreFree: true,
@@ -39,15 +40,15 @@ export const hboneLimits = {
   pingIntervalMs: 10_000,
   pingTimeoutMs: 20_000,
   /**
-   * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine answers after
-   * seconds, and a stream that comes after the second GOAWAY is refused.
+   * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine may answer only
+   * after seconds, and a stream that arrives after the second GOAWAY is refused.
    */
   goawayGraceMs: 5_000,
-  /** The time in which a peer must have read the rest of its tunnels' bytes, once the connection has ended. */
+  /** The time within which a peer must have read the rest of its tunnels' bytes after we have ended the connection. */
   flushTimeoutMs: 60_000,
   /** The time for the peer to close after we have ended, if nothing waits for it. */
   closeGraceMs: 2_000,
-  /** How many bytes are read and dropped after our end. */
+  /** The maximum number of bytes that are read and dropped after our end. */
   maxDroppedBytes: 256 * 1024,
 } as const;
 

@@ -7,8 +7,8 @@ export interface SingleTunnelOptions
   /** The `host:port` to which the proxy must connect. */
   readonly authority: string;
   /**
-   * If set, requests the tunnel by POST to this path, with the scheme by which the proxy is reached. If absent,
-   * requests it by CONNECT.
+   * If set, the tunnel is requested with POST to this path, and with the scheme with which the proxy is reached. If
+   * absent, it is requested with CONNECT.
    */
   readonly post?: { readonly scheme: "http" | "https"; readonly path: string } | undefined;
   readonly timeoutMs: number;

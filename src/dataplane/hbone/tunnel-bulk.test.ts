@@ -34,7 +34,7 @@ function asSecure(stream: ByteStream): SecureStream {
 
 interface ReceivedBytes {
   readonly length: number;
-  /** The position of the first wrong byte. -1: there is none. */
+  /** The position of the first wrong byte. -1 if there is none. */
   readonly wrongAt: number;
 }
 
@@ -89,7 +89,7 @@ async function listen(accept: (stream: ByteStream) => void): Promise<ByteListene
   return await listenTcp({ address: "127.0.0.1", port: 0 }, accept);
 }
 
-/** How both ends of the tunnel's connection are made of a plain one. */
+/** How both ends of the tunnel's connection are made from a plain one. */
 interface Ends {
   readonly accept: (stream: ByteStream) => Promise<SecureStream>;
   readonly dial: HboneDialer;

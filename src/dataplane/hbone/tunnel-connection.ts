@@ -18,18 +18,18 @@ import { hboneLimits } from "./limits.ts";
 import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
 import { TurnOutput } from "./turn-output.ts";
 
-/** Among several streams, joining smaller chunks to one write costs less than writing each. */
+/** A smaller chunk is not written separately if there are several streams: joining chunks into one write costs less. */
 const largeBytes = 32_768;
 const requestPseudoFields = [":method", ":scheme", ":path", ":authority"];
 
 export interface TunnelConnectionHandler {
-  /** A client opened a stream with a request. Only for servers. */
+  /** Called when a client has opened a stream with a request. Only for servers. */
   opened?(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
-  /** More HEADERS of a live stream: the answer to ours, or trailers. */
+  /** Called for further HEADERS of a live stream: the answer to ours, or trailers. */
   headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
-  /** The peer accepts no more streams. */
+  /** Called when the peer accepts no more streams. */
   goaway?(): void;
-  /** The last stream has ended. */
+  /** Called when the last stream has ended. */
   idle?(): void;
   /** `cutOff` is set if we ended it with ENHANCE_YOUR_CALM. */
   connectionClosed(error: Error | undefined, cutOff: FloodReason | undefined): void;
@@ -46,7 +46,7 @@ export interface TunnelConnectionOptions {
 
 /**
  * HTTP/2 for tunnels over one connection, in either role. Its liveness is checked even while it is idle. Any workload
- * of the mesh can be a peer, so flooding is limited as for requests.
+ * of the mesh can be a peer, so flooding is limited in the same way as for HTTP requests.
  */
 export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
   readonly peerIdentity: string;
@@ -174,8 +174,8 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
   }
 
   /**
-   * A lone stream's bytes leave at once. At the end of the turn, nothing would join them, and the turn's end costs more
-   * than the write's preparation.
+   * The bytes of a lone stream leave at once. Nothing would join them by the end of the turn, and waiting for it costs
+   * more than preparing the write.
    */
   get inPlaceBytes(): number {
     return this.activeStreams === 1 ? 1 : largeBytes;
@@ -295,8 +295,9 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
   }
 
   /**
-   * Wait before closing: otherwise data in flight from the peer would be answered by a reset, and the peer would never
-   * read our last frames. `flushMs`: how long a slow peer may take for the bytes that the kernel has not taken yet.
+   * Waits before closing. Otherwise the kernel would answer data in flight from the peer with a reset, and the peer
+   * would never read our last frames. `flushMs` is how long a slow peer may take for the bytes that the kernel has not
+   * taken yet.
    */
   #end(flushMs = 0): void {
     this.session.close();

@@ -142,7 +142,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
 
   destroy(options: { readonly error?: Error; readonly reset?: boolean } = {}): void {
     if (this.#closed) return;
-    // A close without reset ends our side in order, and then ignores input.
+    // A close without a reset ends our side in an orderly way, and then ignores input.
     if (options.reset !== true && this.#localEnd === "open") this.#session.sendData(this, noBytes, 0, true);
     this.#session.reset(this, options.reset === true || this.#pendingBytes > 0 ? errorCode.cancel : errorCode.noError);
     this.#close(options.error);
@@ -180,13 +180,13 @@ export class TunnelStream extends SessionStream implements ByteStream {
     );
   }
 
-  /** The peer ended its side with a head. */
+  /** Called when the peer ended its side with a head. */
   endReceived(): void {
     this.remoteEnded = true;
     this.#deliverQueue();
   }
 
-  /** The peer or the connection ended the stream. */
+  /** Called when the peer or the connection ended the stream. */
   abort(error: Error | undefined): void {
     if (!this.#closed) this.#close(error);
   }

@@ -56,7 +56,7 @@ export class TurnOutput implements Flushable {
     onEmpty();
   }
 
-  /** The kernel has taken everything. */
+  /** Called when the kernel has taken everything. */
   drained(): void {
     this.#isBusy = false;
     this.flush();

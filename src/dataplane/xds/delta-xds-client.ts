@@ -42,8 +42,8 @@ export interface DeltaXdsClientOptions {
 const invalidArgument = 3;
 const reconnectInitialMs = 100;
 /**
- * How long an attempt to connect may take. Each attempt without a connection has twice the time of the one before, so
- * that slow nodes get one too.
+ * How long an attempt to connect may take. Each attempt after a failed one gets twice the time, so that slow nodes
+ * connect too.
  */
 const connectTimeoutMs = { first: 2_000, longest: 10_000 } as const;
 /**
@@ -63,9 +63,7 @@ interface Subscribed {
 
 type DeltaStream = ClientDuplexStream<Buffer, Buffer>;
 
-/**
- * Incremental ADS: one stream for all types, ACK and NACK. Reconnects without help, and keeps its resources meanwhile.
- */
+/** Incremental ADS: one stream for all types, ACK and NACK. Reconnects by itself, and keeps its resources meanwhile. */
 export class DeltaXdsClient implements XdsClient {
   readonly synced: Promise<void>;
   readonly #options: DeltaXdsClientOptions;
@@ -79,7 +77,7 @@ export class DeltaXdsClient implements XdsClient {
   /** The number of updates in progress. */
   #applying = 0;
   #node: Node | undefined;
-  /** Reports about ourselves, by type. An error describes what is wrong. */
+  /** This client's reports about its own workload, by type. An error describes what is wrong. */
   readonly #answered = new Map<string, string | undefined>();
 
   constructor(options: DeltaXdsClientOptions) {
@@ -124,7 +122,8 @@ export class DeltaXdsClient implements XdsClient {
   }
 
   /**
-   * Sends a report about ourselves to the control plane, now and after each reconnect. `error` describes what is wrong.
+   * Sends a report about this client's own workload to the control plane, now and after each reconnect. `error`
+   * describes what is wrong.
    */
   tell(typeUrl: string, error: string | undefined): void {
     this.#answered.set(typeUrl, error);

@@ -16,7 +16,10 @@ export interface XdsUpdate {
 /** The subscription of one type. Types are requested in the given order. */
 export interface XdsSubscription {
   readonly typeUrl: string;
-  /** `wildcard`: everything that the server has for us. `named`: the names given to {@link XdsClient.setNames}. */
+  /**
+   * `wildcard` requests everything that the server has for this client. `named` requests the names given to {@link
+   * XdsClient.setNames}.
+   */
   readonly mode: "wildcard" | "named";
   /**
    * Applies an update, which is acknowledged when this returns. An exception becomes the text of the NACK, and the
@@ -36,7 +39,7 @@ export interface XdsNode {
 
 /** A source of xDS resources: a delta ADS stream, or a local file. */
 export interface XdsClient {
-  /** Runs until the signal aborts. Reconnects without help, and keeps applied resources meanwhile. */
+  /** Runs until the signal aborts. Reconnects by itself, and keeps applied resources meanwhile. */
   run(signal: AbortSignal): Promise<void>;
   /** Replaces the names of a `named` subscription. */
   setNames(typeUrl: string, names: Iterable<string>): void;

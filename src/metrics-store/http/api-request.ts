@@ -8,7 +8,7 @@ export interface ApiRequest {
   /** The parameters of the query and, for a POST, of the form in the body. */
   readonly params: URLSearchParams;
   readonly clientAddress: string;
-  /** Waits, between the steps of a long query, until other requests and scrapes had their turn. */
+  /** Waits until other requests and scrapes have had their turn. A long query calls it between its steps. */
   readonly nextTurn: () => Promise<void>;
 }
 
@@ -32,7 +32,7 @@ export function failure(status: number, errorType: string, error: string): ApiAn
   return { status, contentType: json, body: JSON.stringify({ status: "error", errorType, error }) };
 }
 
-/** Codes of errors that depend on the data and not on the query's text. */
+/** The codes of errors that depend on the data and not on the query's text. */
 const executionCodes = new Set<ErrorCode>(["series-ambiguous", "query-too-large"]);
 
 export function failureOf(error: unknown): ApiAnswer {

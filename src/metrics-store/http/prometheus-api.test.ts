@@ -214,7 +214,7 @@ test("a list of series is ended in time, between two matches of any kind", async
     }
 });
 
-/** A clock that passes by a millisecond, or more, with each look at it. */
+/** A clock that advances by a millisecond or more each time it is read. */
 function passingClock(byMs = 1): Clock {
   let steadyMs = 0;
   return { ...standing, steadyMs: () => (steadyMs += byMs) };

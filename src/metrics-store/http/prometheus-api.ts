@@ -16,7 +16,7 @@ export interface PrometheusApiOptions {
   /** The configuration for `status/config`, without secrets. */
   readonly configText: () => string;
   /**
-   * Reads the configuration again. Throws if it is invalid, and the old one stays. If undefined, reloading is not
+   * Reads the configuration again. If it is invalid, throws and keeps the old one. Undefined if reloading is not
    * allowed.
    */
   readonly reload: (() => Promise<void>) | undefined;
@@ -26,7 +26,7 @@ type Endpoint = (params: URLSearchParams, request: ApiRequest) => ApiAnswer | Pr
 
 const labelValuesPath = /^\/api\/v1\/label\/([^/]+)\/values$/;
 
-/** Prometheus' HTTP API, as far as a store in memory can answer it. Unknown endpoints return 404. */
+/** Prometheus' HTTP API, as far as a store in memory can implement it. Unknown endpoints return 404. */
 export class PrometheusApi {
   readonly #options: PrometheusApiOptions;
   readonly #startedMs: number;
@@ -200,7 +200,7 @@ export class PrometheusApi {
         .slice(0, largest),
       memoryInBytesByLabelName: [],
       seriesCountByLabelValuePair: [],
-      // Not part of Prometheus' API.
+      // This is not part of Prometheus' API.
       sampleBytes,
       samplesAppended: appended,
       samplesRefused: refused,

@@ -25,21 +25,21 @@ export interface QueryContext {
   readonly evaluationIntervalMs: number;
 }
 
-/** A query that takes longer is ended. */
+/** The maximum time of a query. A query that takes longer is ended. */
 const maxQueryMs = 60_000;
 /**
- * An instant query, or a step of a range query, that takes longer is ended. The process does nothing else meanwhile,
- * and its readiness probe waits for four seconds.
+ * The maximum time of an instant query, or of one step of a range query. If it takes longer, it is ended, because the
+ * process does nothing else meanwhile, and its readiness probe waits for only four seconds.
  */
 const maxStepMs = 2_000;
-/** A range query leaves the process to others after this time. */
+/** After this time, a range query lets other work run. */
 const sliceMs = 20;
 const maxLookbackMs = 86_400_000;
-/** The number of samples that one query may load: about all that the store keeps. */
+/** The maximum number of samples that one query may load. This is about the number that the store keeps. */
 const maxSamples = 10_000_000;
-/** The number of `match[]` of one request. */
+/** The maximum number of parameters `match[]` in one request. */
 const maxSelectors = 100;
-/** The range of requests without a time. */
+/** The time range of requests that name none. */
 const allTime = { fromMs: -Infinity, toMs: Infinity };
 
 export function instantQuery(params: URLSearchParams, context: QueryContext): ApiAnswer {
@@ -73,12 +73,12 @@ export async function rangeQuery(
   return limited(params, resultOf({ type: "matrix", series: step.value }, range.endMs));
 }
 
-/** How long a query has run. The turns of others do not count. */
+/** Measures how long a query has run. The time in which other work has its turn does not count. */
 class QueryTime {
   readonly options: EvaluationOptions;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  /** The time of the query's earlier slices. */
+  /** The time that the query's earlier slices took. */
   #spentMs = 0;
   #sliceFromMs: number;
   #stepFromMs: number;
@@ -163,7 +163,7 @@ function resultOf(value: QueryValue, timeMs: number): QueryResult {
   }
 }
 
-/** The matchers of each `match[]`. Together they are bounded like one query. */
+/** The matchers of each parameter `match[]`. The limits of one query apply to all of them together. */
 function selectorsOf(params: URLSearchParams): (readonly Matcher[])[] {
   const texts = params.getAll("match[]");
   if (texts.length > maxSelectors)

@@ -8,8 +8,9 @@ import type { ScrapeAccess } from "./scrape-config.ts";
 import type { ScrapeTarget } from "./targets.ts";
 
 /**
- * Fetches the exposed text of a target and passes it to `read`. Fails unless the target answers 200 before the signal
- * aborts. The text counts towards the memory for responses until `read` has ended, so the reader keeps no part of it.
+ * Fetches the text that a target exposes, and passes it to `read`. Fails unless the target answers with status 200
+ * before the signal aborts. Until `read` has ended, the text counts towards the limit for responses in memory. After
+ * that, `read` must not keep any part of it.
  */
 export type FetchMetrics = (
   target: ScrapeTarget,
@@ -18,13 +19,13 @@ export type FetchMetrics = (
 ) => Promise<void>;
 
 /**
- * A longer response makes the scrape fail. All responses that are being read share a limit: those of one namespace may
- * use half of what the others leave.
+ * The limits for responses. If a response is longer than `maxBytes`, the scrape fails. All responses that are being
+ * read share `maxHeldBytes`, of which those of one namespace may use half of what the others leave.
  */
 const defaultLimits = { maxBytes: 64 << 20, maxHeldBytes: 128 << 20 };
 const accept = "text/plain;version=0.0.4,*/*;q=0.1";
 
-/** Fetches over HTTP, within limits for the memory of all responses that are being read. */
+/** Returns a function that fetches over HTTP. It limits the memory of all responses that are being read. */
 export function createFetchMetrics(limits = defaultLimits): FetchMetrics {
   const bodies = new BodyBudget(
     {
@@ -40,7 +41,7 @@ export function createFetchMetrics(limits = defaultLimits): FetchMetrics {
   return async (target, signal, read) => {
     const response = await openResponse(target, signal);
     try {
-      // An async function would keep the bytes beside the text.
+      // This callback is not an async function, because that would keep the bytes in memory in addition to the text.
       await bodies.use(response, target.owner.namespace, (body) => read(body.toString("utf8")));
     } finally {
       response.destroy();

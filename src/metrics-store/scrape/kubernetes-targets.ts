@@ -31,7 +31,7 @@ export function discoverTargets(role: DiscoveryRole, objects: ClusterObjects): D
   }
 }
 
-/** Replaces characters that label names may not contain by `_`. */
+/** Replaces each character that label names may not contain with `_`. */
 function labelPart(name: string): string {
   return name.replaceAll(/[^a-zA-Z0-9_]/g, "_");
 }
@@ -80,7 +80,7 @@ interface PodPort {
   readonly port: ContainerPort | undefined;
 }
 
-/** A port for each declared port of a pod's containers, and one for each container without ports. */
+/** The declared ports of a pod's containers, and an entry without a port for each container that declares none. */
 function podPorts(pod: Pod): PodPort[] {
   const containers = [
     ...(pod.spec?.containers ?? []).map((container) => ({ container, isInit: false })),
@@ -150,7 +150,7 @@ function serviceTargets(service: Service): DiscoveredLabels[] {
   );
 }
 
-/** A target for each address and port of an Endpoints object, and one for each other port of its pods. */
+/** The targets of an Endpoints object: one for each address and port, and one for each other port of its pods. */
 function endpointsTargets({ endpoints, services, pods }: ClusterObjects): DiscoveredLabels[] {
   const keyOf = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
   const servicesByKey = new Map(services.map((service) => [keyOf(service), service]));

@@ -1,6 +1,9 @@
 import { isAlias, isMap, isScalar, isSeq, parseDocument, visit, type Document, type Scalar } from "yaml";
 
-/** The fields that Prometheus' configuration keeps secrets in. Those that end in `_file` name a file, and are shown. */
+/**
+ * The fields in Prometheus' configuration that contain secrets. Fields whose names end in `_file` name a file, and are
+ * shown.
+ */
 const secretFields: ReadonlySet<string> = new Set([
   "password",
   "bearer_token",
@@ -18,7 +21,7 @@ const secretFields: ReadonlySet<string> = new Set([
   "client_certificate_key",
   "proxy_connect_header",
 ]);
-/** The secrets whose fields have that meaning only within another field. `*` is a name that the user chooses. */
+/** Fields that contain a secret only within another field. `*` means any name that the user has chosen. */
 const secretsWithin: ReadonlyMap<string, readonly string[]> = new Map([
   ["tls_config", ["key"]],
   ["http_headers", ["*", "secrets"]],
@@ -26,7 +29,7 @@ const secretsWithin: ReadonlyMap<string, readonly string[]> = new Map([
 const passwordInUrl = /(\/\/[^/?#@\s:]*:)[^/?#\s]*@/g;
 const mask = "<secret>";
 
-/** The configuration with its secrets masked, as Prometheus shows it to everybody who reaches its port. */
+/** The configuration with its secrets masked, as Prometheus shows it to everybody who can connect to its port. */
 export function maskedConfig(text: string): string {
   const document = parseDocument(text, { logLevel: "error" });
   let isMasked = false;
@@ -51,7 +54,7 @@ export function maskedConfig(text: string): string {
   return isMasked ? document.toString({ lineWidth: 0 }) : text;
 }
 
-/** The scalars at or below a path. Follows aliases, each only once, because they may form a circle. */
+/** The scalars at or below a path. Follows each alias only once, because aliases may form a circle. */
 function* scalarsAt(
   node: unknown,
   path: readonly string[],

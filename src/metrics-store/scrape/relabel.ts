@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expand, type compileWhole } from "../../promql/index.ts";
 
-/** The labels of a target and of its discovery during relabelling. Absent is the same as empty. */
+/** The labels of a target and of its discovery during relabelling. A label that is absent counts as empty. */
 export type LabelSet = ReadonlyMap<string, string>;
 
 export const relabelActions = [
@@ -90,7 +90,7 @@ function set(labels: Map<string, string>, name: string, value: string): void {
   else labels.set(name, value);
 }
 
-/** The last eight bytes of the MD5 sum, so that several servers shard alike. */
+/** The last eight bytes of the MD5 sum. As Prometheus uses them too, several servers agree on the shard of a target. */
 function hashOf(value: string): bigint {
   return createHash("md5").update(value).digest().readBigUInt64BE(8);
 }

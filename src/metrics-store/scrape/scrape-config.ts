@@ -4,18 +4,18 @@ import { messageOf, nearestName, userError } from "../../base/index.ts";
 import { compileWhole, parseDurationMs } from "../../promql/index.ts";
 import { relabelActions, type RelabelRule } from "./relabel.ts";
 
-/** The part of `prometheus.yml` about scraping. */
+/** The part of `prometheus.yml` that concerns scraping. */
 export interface ScrapeConfig {
   readonly externalLabels: ReadonlyMap<string, string>;
   readonly evaluationIntervalMs: number;
   readonly jobs: readonly ScrapeJob[];
-  /** Unsupported settings of the file, by path. */
+  /** Messages about settings of the file that are not supported, each with its path. */
   readonly warnings: readonly string[];
 }
 
 export interface ScrapeJob {
   readonly name: string;
-  /** Equal for an unchanged job after a reload. */
+  /** Stays equal in a reload that does not change the job. */
   readonly fingerprint: string;
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -24,7 +24,7 @@ export interface ScrapeJob {
   readonly params: ReadonlyMap<string, readonly string[]>;
   readonly honorLabels: boolean;
   readonly honorTimestamps: boolean;
-  /** A scrape with more samples fails. 0 means no limit. */
+  /** The maximum number of samples. A scrape with more fails. 0 means no limit. */
   readonly sampleLimit: number;
   readonly access: ScrapeAccess;
   readonly staticTargets: readonly {
@@ -53,7 +53,7 @@ export type DiscoveryRole = (typeof discoveryRoles)[number];
 
 export interface KubernetesDiscovery {
   readonly role: DiscoveryRole;
-  /** The namespaces to discover targets in. Empty means all. */
+  /** The namespaces in which targets are discovered. Empty means all. */
   readonly namespaces: readonly string[];
   readonly ownNamespace: boolean;
 }

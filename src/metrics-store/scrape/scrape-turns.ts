@@ -1,7 +1,7 @@
 /**
- * Lets one scrape at a time read its answer, for a slice of time in each round of the event loop, so that queries wait
- * for one slice and not for the slices of all scrapes. Namespaces take turns, and so do the scrapes of each, because
- * anybody who may start pods decides how long their answers are.
+ * Lets one scrape at a time read its answer, for one slice of time in each round of the event loop. So queries wait for
+ * one slice, and not for the slices of all scrapes. Namespaces take turns, and so do the scrapes within each namespace,
+ * because anybody who may start pods decides how long their answers are.
  */
 export class ScrapeTurns {
   /** The scrapes that wait, by namespace. The namespace that had a turn last comes last. */

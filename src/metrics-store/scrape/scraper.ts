@@ -29,12 +29,15 @@ export interface ScraperOptions {
   readonly namespace: string;
 }
 
-/** Collects changes of the cluster for this time before it derives targets. */
+/** The time for which the scraper collects changes in the cluster before it derives targets from them. */
 const gatherMs = 500;
 const pruneEveryMs = 60_000;
-/** The number of metric families that `types` lists. */
+/** The maximum number of metric families that `types` lists. */
 const maxListedTypes = 20_000;
-/** The limit of the known heads and types of all targets' last scrapes. Namespaces share it. */
+/**
+ * The maximum number of bytes for the texts (sample heads and types) that are kept from all targets' last scrapes.
+ * Namespaces share it.
+ */
 const maxTextBytes = 128 << 20;
 
 interface RunningTarget {
@@ -50,7 +53,7 @@ interface Watches {
   readonly nodes?: Informer<Node>;
 }
 
-/** Discovers targets and scrapes them into the store. The configuration may be replaced while it runs. */
+/** Discovers targets and scrapes them into the store. The configuration may be replaced meanwhile. */
 export class Scraper {
   readonly #options: ScraperOptions;
   readonly #loops = new Map<string, RunningTarget>();
@@ -87,7 +90,7 @@ export class Scraper {
     return [...this.#loops.values()].map(({ loop }) => loop);
   }
 
-  /** Targets in both configurations continue without interruption. */
+  /** Replaces the configuration. Targets that are in both the old and the new one continue without interruption. */
   reconfigure(config: ScrapeConfig): void {
     this.#config = config;
     this.#changed.resolve();
@@ -122,7 +125,7 @@ export class Scraper {
   #watch(signal: AbortSignal): Promise<void>[] {
     const { client, log, clock } = this.#options;
     const roles = new Set(this.#config.jobs.flatMap(({ discoveries }) => discoveries.map(({ role }) => role)));
-    // Endpoints are described by their Services and pods too.
+    // The labels of Endpoints also describe their Services and pods.
     if (roles.has("endpoints")) for (const role of ["service", "pod"] as const) roles.add(role);
     if (roles.size > 0 && client === undefined)
       log.warn("no cluster to discover targets in: only static targets are scraped");

@@ -22,26 +22,27 @@ export interface TargetLoopOptions {
   readonly store: SampleStore;
   readonly fetch: FetchMetrics;
   readonly clock: Clock;
-  /** The memory for the known heads and types of all targets' last scrapes. */
+  /** The memory for the texts (sample heads and types) that are kept from all targets' last scrapes. */
   readonly texts: SharedBudget;
   readonly turns: ScrapeTurns;
 }
 
-/** The number of series that one target may expose at once. */
+/** The maximum number of series that one target may expose at once. */
 const maxSeriesATarget = 50_000;
-/** The maximum number of lines, with comments and samples that rules drop. */
+/** The maximum number of lines, including comments and samples that rules drop. */
 const maxLines = 500_000;
 const maxTypesATarget = 5_000;
 /** The limits of one sample's name and labels. */
 const maxHeadCharacters = 16_384;
 const maxLabels = 128;
-/** The approximate size of a known head or type beside its text. */
+/** The approximate memory of a kept head or type in addition to its text. */
 const entryOverheadBytes = 128;
-/** The time after which other work has a turn. */
+/** The length of a slice. After it, other work has a turn. */
 const sliceMs = 10;
 /**
- * Timestamps that targets write are refused outside of these times, as in Prometheus. A series takes no sample that is
- * older than its last one, so a sample of a far time would end a series that another target writes.
+ * Timestamps that targets write are refused if they are further from now than this, as in Prometheus. A series accepts
+ * no sample that is older than its last one. So a sample with a time far in the future would block a series that
+ * another target also writes.
  */
 const maxPastMs = 3_600_000;
 const maxFutureMs = 600_000;
@@ -51,14 +52,17 @@ interface ExposedSeries {
   readonly labels: Labels;
   /** The number of the last scrape that contained it. */
   scrape: number;
-  /** Whether the store had room for it. The store's limits bound only the labels of series that it has. */
+  /** Whether the store had room for the series. The store's limits bound only the labels of series that it contains. */
   isStored: boolean;
 }
 
-/** The name and labels of a sample as the target writes them. The job's rules may drop the series. */
+/**
+ * What a sample's head stands for. A head is the text of the sample's name and labels as the target writes it. The
+ * job's rules may drop the series.
+ */
 interface KnownHead {
   readonly series: ExposedSeries | undefined;
-  /** The share of the budget of texts. */
+  /** The part of the budget for texts that it uses. */
   readonly size: number;
   scrape: number;
 }
@@ -76,7 +80,7 @@ interface ReadSample {
   readonly timestampMs: number | undefined;
 }
 
-/** Scrapes one target repeatedly, and marks the end of its series. */
+/** Scrapes one target repeatedly, and marks its series as ended when they are no longer exposed. */
 export class TargetLoop {
   readonly target: ScrapeTarget;
   readonly #options: TargetLoopOptions;
@@ -84,15 +88,15 @@ export class TargetLoop {
   /** The series of the last scrape, by the text of their labels. */
   readonly #exposed = new Map<string, ExposedSeries>();
   /**
-   * Later scrapes find a series by the text of its head, and need not read its labels again. Heads that have no place
-   * in the budget are read in each scrape.
+   * Later scrapes find a series by the text of its head, and need not read its labels again. A head for which the
+   * budget has no room is read in each scrape.
    */
   readonly #heads = new Map<string, KnownHead>();
   #scrapes = 0;
   #types: ReadonlyMap<string, string> = new Map();
-  /** The types' share of the budget for texts. */
+  /** The part of the budget for texts that the types use. */
   readonly #typesShare: BudgetShare;
-  /** The heads' share of it. */
+  /** The part of the budget for texts that the heads use. */
   readonly #headsShare: BudgetShare;
 
   constructor(options: TargetLoopOptions) {
@@ -128,7 +132,10 @@ export class TargetLoop {
     }
   }
 
-  /** Spreads targets over the interval by their key. The first scrape still comes soon. */
+  /**
+   * The time until the first scrape. It depends on the target's key, so that the scrapes of many targets are spread
+   * over the interval. The first scrape still comes soon.
+   */
   #firstDelayMs(nowMs: number): number {
     const { target } = this.#options;
     const spreadMs = Math.min(target.intervalMs, 5_000);
@@ -136,7 +143,7 @@ export class TargetLoop {
     return (offsetMs - (nowMs % spreadMs) + spreadMs) % spreadMs;
   }
 
-  /** Makes one scrape. Stores its samples and the metrics about it (`up`, `scrape_…`). */
+  /** Scrapes once. Stores the samples and the metrics about the scrape (`up`, `scrape_…`). */
   async scrape(signal: AbortSignal): Promise<void> {
     const { target, fetch, clock } = this.#options;
     const timestampMs = clock.nowMs();
@@ -188,7 +195,7 @@ export class TargetLoop {
     await this.#append(samples, timestampMs);
   }
 
-  /** Calls `read` with each sample's line, in slices, because queries are answered meanwhile. */
+  /** Calls `read` with each sample's line. Works in slices, so that queries can be answered in between. */
   async #inSlices(lines: SampleLines, signal: AbortSignal, read: (line: string) => void): Promise<void> {
     const slice = await this.#beginSlice();
     for (let line = lines.next(); line !== undefined; line = lines.next()) {
@@ -274,7 +281,7 @@ export class TargetLoop {
     return { series: this.#seriesOf(name, labels), size, scrape: this.#scrapes };
   }
 
-  /** The series under its final labels, or undefined if the job's rules drop it. */
+  /** The series with its final labels. Undefined if the job's rules drop it. */
   #seriesOf(name: string, exposed: Readonly<Record<string, string>>): ExposedSeries | undefined {
     const { job, labels: own } = this.target;
     const merged = new Map<string, string>([[metricName, name]]);
@@ -293,8 +300,8 @@ export class TargetLoop {
   }
 
   /**
-   * Appends the samples of a scrape, and ends the series that it does not contain. Forgets those without room in the
-   * store, because nothing else bounds their memory.
+   * Appends the samples of a scrape, and ends the series that the scrape does not contain. Forgets the series for which
+   * the store has no room, because nothing else bounds their memory.
    */
   async #append(samples: readonly ReadSample[], timestampMs: number): Promise<void> {
     const { store } = this.#options;

@@ -7,14 +7,14 @@ import type { ScrapeConfig, ScrapeJob } from "./scrape-config.ts";
 /** One endpoint to scrape. */
 export interface ScrapeTarget {
   readonly job: ScrapeJob;
-  /** Labels for its series. Labels in the exposition take precedence. */
+  /** Labels for the target's series. Labels that the target exposes take precedence. */
   readonly labels: Labels;
   /** Labels before relabelling. */
   readonly discovered: ReadonlyMap<string, string>;
   readonly url: string;
   /** Equal for equal targets. */
   readonly key: string;
-  /** The job if the target was not discovered in a namespace. */
+  /** The owner of the target's series. If the target was not discovered in a namespace, it is the job. */
   readonly owner: SeriesOwner;
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -27,12 +27,12 @@ export interface DroppedTarget {
 
 export interface TargetSet {
   readonly active: readonly ScrapeTarget[];
-  /** Targets that rules dropped. At most `maxDropped`. */
+  /** Targets that rules dropped, at most `maxDropped`. */
   readonly dropped: readonly DroppedTarget[];
   readonly droppedCount: number;
 }
 
-/** Limits the number of targets, and of dropped targets to remember. */
+/** The maximum number of targets, and of dropped targets that are remembered. */
 const maxTargets = 5_000;
 const maxDropped = 1_000;
 
@@ -57,8 +57,8 @@ export function targetsOf(config: ScrapeConfig, objects: ClusterObjects, ownName
 }
 
 /**
- * As many targets as the limit allows. Above it, namespaces take turns, because anybody who may write Services or pods
- * decides how many targets they have.
+ * As many targets as the limit allows. If there are more, namespaces take turns, because anybody who may write Services
+ * or pods decides how many targets these have.
  */
 function inTurnsOfNamespaces(targets: readonly ScrapeTarget[]): readonly ScrapeTarget[] {
   if (targets.length <= maxTargets) return targets;

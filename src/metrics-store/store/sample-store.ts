@@ -19,11 +19,11 @@ import {
 
 export interface SampleStoreOptions {
   readonly maxSeries?: number;
-  /** The limit of the size of all labels, with the index. */
+  /** The maximum size of all labels, including the index. */
   readonly maxLabelBytes?: number;
-  /** Above this size, the namespace with the most samples loses its oldest ones. */
+  /** The maximum size of all samples. Above it, the namespace with the most samples loses its oldest ones. */
   readonly maxSampleBytes?: number;
-  /** Older samples are dropped. */
+  /** How long samples are kept. */
   readonly retentionMs?: number;
 }
 
@@ -34,31 +34,37 @@ export interface SampleStoreStats {
   readonly appended: number;
   /** Counts by reason: `series-limit`, `out-of-order`, `out-of-bounds`. */
   readonly refused: Readonly<Record<string, number>>;
-  /** The series that were dropped before their time, to make room. */
+  /** The number of series that were dropped before their time, to make room. */
   readonly dropped: number;
   readonly oldestMs: number | undefined;
 }
 
 const defaultMaxSeries = 100_000;
-/** Suffices for the labels of as many of Istio's standard series, of which each takes almost 4 KB. */
+/**
+ * Suffices for the labels of the maximum number of series if all are Istio's standard ones. Each of these takes almost
+ * 4 KB.
+ */
 const defaultMaxLabelBytes = 384 << 20;
 const defaultMaxSampleBytes = 96 << 20;
 const defaultRetentionMs = 15 * 86_400_000;
 /** The share of the retained time that is dropped if there are too many samples. */
 const forgottenShare = 0.1;
-/** Room is made down to this share of the limit, because that reads all series of a namespace. */
+/**
+ * When the store makes room, it goes down to this share of the limit. It should not do so often, because this reads all
+ * series of a namespace.
+ */
 const goalShare = 0.95;
-/** The approximate size of a label's places in its series and in the index, beside its text. */
+/** The approximate memory that a label takes in its series and in the index, in addition to its text. */
 const labelPlaceBytes = 64;
-/** The approximate size of the index' place for a name, or for a value of a name, beside its text. */
+/** The approximate memory that the index takes for a name, or for a value of a name, in addition to the text. */
 const indexPlaceBytes = 200;
 const unknownOwner: SeriesOwner = { namespace: "", target: "" };
 
 type ValueIndex = Map<string, Set<StoredSeries>>;
 
 /**
- * Samples in memory, found by labels. All limits hold at any time. If the store is full, the namespace that uses the
- * most gives way. A read sees everything that was appended before.
+ * Samples in memory, found by labels. The store never exceeds its limits. If it is full, it drops series of the
+ * namespace that uses the most. A read sees everything that was appended before.
  */
 export class SampleStore implements SampleSource {
   readonly #maxSeries: number;
@@ -127,7 +133,7 @@ export class SampleStore implements SampleSource {
     return series;
   }
 
-  /** The size of the names and values that the index does not have yet. */
+  /** The size of those names and values that the index does not contain yet. */
   #newPlaceBytes(labels: Labels): number {
     let bytes = 0;
     for (const [name, value] of labels) {
@@ -139,7 +145,7 @@ export class SampleStore implements SampleSource {
   }
 
   #makeRoom(labels: Labels, labelBytes: number, owner: SeriesOwner): boolean {
-    // A series that gives way may take values out of the index that these labels need again.
+    // When a series is dropped, values may leave the index that these labels need again.
     while (
       this.#series.size >= this.#maxSeries ||
       this.#labelBytes + labelBytes + this.#newPlaceBytes(labels) > this.#maxLabelBytes
@@ -166,7 +172,10 @@ export class SampleStore implements SampleSource {
     return postings;
   }
 
-  /** Returns false if the sample was refused. `stats` has the reason. The first owner of a series stays its owner. */
+  /**
+   * Appends a sample. Returns false if it was refused, and counts the reason in `stats`. The first owner of a series
+   * stays its owner.
+   */
   append(labels: Labels, timestampMs: number, value: number, owner = unknownOwner): boolean {
     const series = this.#open(labels, owner);
     if (series === undefined) return false;
@@ -224,8 +233,8 @@ export class SampleStore implements SampleSource {
   }
 
   /**
-   * Keeps all live series, because those that were not scraped yet in this round look old. Returns false if all that is
-   * left are the last samples of each.
+   * Drops a namespace's oldest samples. Keeps all live series, because those that were not scraped yet in this round
+   * look old. Returns false if only the last samples of each series are left.
    */
   #forgetOldestOf(usage: NamespaceUsage, goal: number): boolean {
     const before = this.#sampleBytes;
@@ -254,7 +263,7 @@ export class SampleStore implements SampleSource {
     this.#dropped += count;
   }
 
-  /** Returns false if all samples of the series are older. */
+  /** Drops the samples before the time. Returns false if all samples of the series are older. */
   #forgetBefore(series: StoredSeries, timeMs: number): boolean {
     let isNewer = true;
     this.#change(series, (samples) => {
@@ -332,7 +341,10 @@ export class SampleStore implements SampleSource {
   }
 }
 
-/** The size of the series' key, which repeats all texts, of the places of its labels, and of texts of its own. */
+/**
+ * The size of a series' labels. It contains the key, which repeats all texts, the places of the labels, and the texts
+ * that are too long to be shared.
+ */
 function labelBytesOf(labels: Labels): number {
   let bytes = textBytes(labelsKey(labels)) + labels.size * labelPlaceBytes;
   for (const label of labels) for (const text of label) if (text.length > maxSharedLength) bytes += textBytes(text);

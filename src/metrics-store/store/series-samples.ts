@@ -1,12 +1,17 @@
 import { indexAtOrBefore } from "../../promql/index.ts";
 
-/** A small number, because the samples of the last, open chunk of each series are never dropped. */
+/**
+ * The number of samples in a chunk. It is small, because the samples of the last, open chunk of each series are never
+ * dropped.
+ */
 const samplesAChunk = 64;
 const firstCapacity = 8;
 /** The approximate size of a chunk's objects, apart from its samples. */
 const chunkOverheadBytes = 200;
 
-/** A completed run of samples. Most series rarely change, and such a run keeps a single value. */
+/**
+ * A completed run of samples. Most series rarely change. If all samples in a run are equal, it keeps only one value.
+ */
 interface SealedChunk {
   readonly startMs: number;
   readonly endMs: number;
@@ -14,7 +19,7 @@ interface SealedChunk {
   readonly values: Float64Array | number;
 }
 
-/** A chunk spans less than 2^32 ms, so that offsets fit. */
+/** A chunk spans less than 2^32 ms, so that offsets fit into 32 bits. */
 const maxChunkMs = 0xff_ff_ff_ff;
 
 /** The samples of one series in order of time. */
@@ -54,7 +59,7 @@ export class SeriesSamples {
     return true;
   }
 
-  /** Marks the end of the series. Later lookbacks do not cross it. */
+  /** Marks the end of the series. Later queries do not look back beyond it. */
   end(timestampMs: number): void {
     if (this.isEnded) return;
     this.#staleMs.push(Math.max(timestampMs, this.#lastMs));

@@ -10,12 +10,12 @@ export const maxSharedLength = 256;
 
 const beyondLatin1 = /[\u{100}-\u{10ffff}]/u;
 
-/** The memory of a text: V8 keeps one with any character beyond Latin-1 in two bytes a character. */
+/** The memory of a text. If a text has any character outside Latin-1, V8 keeps it with two bytes for each character. */
 export function textBytes(text: string): number {
   return beyondLatin1.test(text) ? text.length * 2 : text.length;
 }
 
-/** Gives equal texts the same memory. The labels of series repeat a few values thousands of times. */
+/** Keeps equal texts only once in memory. The labels of series repeat a few values thousands of times. */
 export class SharedTexts {
   readonly #texts = new BoundedCache<string, string>(maxTexts);
 

@@ -1,7 +1,7 @@
 import type { Labels } from "../../promql/index.ts";
 import type { SeriesSamples } from "./series-samples.ts";
 
-/** Who sent a series: a target, and the namespace whose users decide what it sends. */
+/** The sender of a series. It is a target, with the namespace whose users decide what the target sends. */
 export interface SeriesOwner {
   readonly namespace: string;
   readonly target: string;
@@ -13,7 +13,7 @@ export interface StoredSeries {
   readonly owner: SeriesOwner;
   /** The approximate size of the labels. */
   readonly labelBytes: number;
-  /** The approximate size of the places in the index that the series was the first to need. */
+  /** The approximate size of those places in the index that this series was the first to need. */
   readonly placeBytes: number;
 }
 
@@ -23,7 +23,10 @@ export interface NamespaceUsage {
   /** The series that are no longer exposed. The one that ended first comes first. */
   readonly ended: Set<StoredSeries>;
   series: number;
-  /** With the places in the index that these series were the first to need. Others may need them now. */
+  /**
+   * The size of the labels, including the places in the index that these series were the first to need. Other series
+   * may need these places now.
+   */
   labelBytes: number;
   sampleBytes: number;
 }
@@ -35,7 +38,7 @@ export interface StoreLimits {
 
 /**
  * Counts what the series of each namespace use, and chooses which series a full store drops. Anybody who may start a
- * pod decides how many series it exposes, so the namespace that uses the most gives way to those that use less.
+ * pod decides how many series it exposes, so the namespace that uses the most loses its series to those that use less.
  */
 export class StoreUsage {
   readonly #namespaces = new Map<string, NamespaceUsage>();
@@ -45,7 +48,7 @@ export class StoreUsage {
     this.#limits = limits;
   }
 
-  /** The usage of a namespace with series. */
+  /** The usage of the series' namespace. */
   of({ owner }: StoredSeries): NamespaceUsage {
     const { namespace } = owner;
     let usage = this.#namespaces.get(namespace);
@@ -82,9 +85,10 @@ export class StoreUsage {
   }
 
   /**
-   * The series that a full store drops for a new one of this owner: an ended one of a namespace that uses more, or of
-   * the owner's own, else a live one of the namespace that uses the most, else one of the target in the owner's own
-   * namespace that exposes the most. Undefined if all of these use less than the owner.
+   * The series that a full store drops for a new one of this owner. It first looks for an ended series, in a namespace
+   * that uses more or in the owner's own. If there is none, it takes a live one of the namespace that uses the most. If
+   * that is the owner's own namespace, it takes one of the target that exposes the most there. Undefined if all of
+   * these use less than the owner.
    */
   surplus({ namespace, target }: SeriesOwner): StoredSeries | undefined {
     const own = this.#namespaces.get(namespace);
@@ -103,7 +107,7 @@ export class StoreUsage {
     return rival !== undefined && rival.size > (own?.targets.get(target)?.size ?? 0) + 1 ? first(rival) : undefined;
   }
 
-  /** The share that a namespace uses of the limit to which it is closest. */
+  /** How much of a limit a namespace uses, for the limit to which it is closest. */
   #shareOf({ series, labelBytes }: NamespaceUsage): number {
     return Math.max(series / this.#limits.maxSeries, labelBytes / this.#limits.maxLabelBytes);
   }

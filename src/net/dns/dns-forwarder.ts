@@ -21,16 +21,16 @@ export interface DnsForwarderOptions {
 
 /**
  * The number of queries that may wait for name servers. A name server that does not know a name may ask others for
- * seconds, so a single client could take all places with such names. Therefore a client with fewer waiting queries
- * takes the place of the oldest query of the one with the most.
+ * seconds, so a single client could use up the limit with such names. Therefore, when the limit is reached, a query of
+ * a client with fewer waiting queries replaces the oldest query of the client with the most.
  */
 const maxWaiting = 1_000;
 const ids = 0x1_0000;
 const lengthBytes = 2;
 
 /**
- * Forwards queries to name servers. Each datagram and each connection has a random id and a port of its own, and only
- * the server that was asked can answer it, so that others cannot forge an answer.
+ * Forwards queries to name servers. Each datagram and each connection has a random id and its own port, and only an
+ * answer from the server that was asked counts, so that others cannot forge one.
  */
 export class DnsForwarder {
   readonly #options: DnsForwarderOptions;
@@ -44,7 +44,7 @@ export class DnsForwarder {
 
   /**
    * The first server's answer, which has the query's id. Over UDP it may be truncated. Throws if no server answers, or
-   * if too many queries wait, most of them of this client.
+   * if too many queries wait and this client has the most.
    */
   async forward(query: Buffer, transport: DnsTransport, client = ""): Promise<Buffer> {
     if (query.length < headerBytes) throw transientError("bad-request", "the query has no header");
@@ -103,7 +103,7 @@ export class DnsForwarder {
     }
   }
 
-  /** Fails at the end of the time, or when the query of another client has taken this one's place. */
+  /** Fails when the time is over, or when the query of another client has replaced this one. */
   async #inTime<Result>({ address }: NameServer, work: Promise<Result>, displaced: AbortSignal): Promise<Result> {
     const { clock, timeoutMs } = this.#options;
     const late = Promise.withResolvers<never>();

@@ -6,12 +6,15 @@ const truncatedFlag = 0x02;
 const longestLabel = 63;
 /** The type and the class after the name. */
 const questionTailBytes = 4;
-/** Beside its question, a query has at most an OPT record and a signature, and a request for a transfer has a SOA. */
+/**
+ * The maximum number of records in addition to the question. A query has at most an OPT record and a signature, and a
+ * request for a transfer has a SOA.
+ */
 const maxOtherRecords = 4;
 
 /**
  * Whether a message has one question and few records, as the queries of resolvers have. Other messages must not be
- * decoded: ten thousand questions of 64 kB may all point to one long name, and to read that takes 180 ms.
+ * decoded: ten thousand questions in 64 kB may all point to one long name, and reading them takes 180 ms.
  */
 export function isPlainQuery(message: Buffer): boolean {
   if (message.length < headerBytes || isResponse(message) || message.readUInt16BE(4) !== 1) return false;

@@ -6,7 +6,7 @@ import type { DnsSockets, NameServer } from "./dns-sockets.ts";
 
 /**
  * When a query is sent again. A datagram may be lost, and a name server behind a Service may have just ended. Another
- * source port can lead to another server.
+ * source port may reach another server.
  */
 const resentAfterMs = [300, 700] as const;
 
@@ -18,8 +18,8 @@ export interface UdpQuestionOptions {
 }
 
 /**
- * One query to one name server over UDP: up to three datagrams, each with an id and a port of its own. A datagram that
- * cannot be sent, or that a host refuses, is followed by the next one at once. Disposing it closes all sockets.
+ * One query to one name server over UDP: up to three datagrams, each with an id and a port of its own. If a datagram
+ * cannot be sent, or if a host refuses it, the next one is sent at once. Disposing it closes all sockets.
  */
 export class UdpQuestion implements Disposable {
   readonly #query: Buffer;

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 
-/** A Service with a backend that has ended: the first connection has no answer, and later ones go to this port. */
+/** A Service with a backend that has ended: the first connection gets no answer, and later ones go to this port. */
 export async function serviceWithEndedBackend(
   t: TestContext,
   port: number,

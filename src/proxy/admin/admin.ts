@@ -14,7 +14,7 @@ export interface AdminSources {
   readonly startedMs: number;
   readonly nowMs: () => number;
   readonly state: () => Promise<"LIVE" | "DRAINING" | "INITIALIZING">;
-  /** Readiness fails, or is restored. */
+  /** Makes the readiness probe fail, or succeed again. */
   readonly setHealth: (healthy: boolean) => void;
   readonly quit: () => void;
 }

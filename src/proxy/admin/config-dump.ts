@@ -227,7 +227,10 @@ function withoutKey(message: Secret): Secret {
   });
 }
 
-/** `?resource=dynamic_listeners` and the like: the entries of one list only. Undefined if there is no such list. */
+/**
+ * Answers requests such as `?resource=dynamic_listeners` with the entries of one list only. Undefined if there is no
+ * such list.
+ */
 export function dumpOfResource(
   dump: readonly Record<string, unknown>[],
   resource: string,

@@ -61,7 +61,10 @@ async function answerProbe(probe: AppProbe, address: string, request: IncomingMe
   }
 }
 
-/** The status of an HTTP probe, else 200, or 404 for an unknown kind of probe. Rejects if there is no answer. */
+/**
+ * Returns the status of an HTTP probe. Another probe that succeeds returns 200, and an unknown kind of probe 404.
+ * Rejects if there is no answer.
+ */
 export async function probeApplication(
   probe: AppProbe,
   address: string,
@@ -141,7 +144,7 @@ function probeTcp(host: string, port: number, timeoutMs: number): Promise<void> 
 
 const serving = 1;
 
-/** `grpc.health.v1.Health/Check`, by hand: one string in, one number out. */
+/** `grpc.health.v1.Health/Check`, encoded by hand: the request has one string, the response one number. */
 async function probeGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<void> {
   const { connect: connectHttp2 } = builtin("node:http2");
   const session = connectHttp2(`http://${host}:${port}`, { createConnection: () => openSocket(host, port) });
@@ -155,7 +158,7 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
         "content-type": "application/grpc",
         te: "trailers",
       });
-      // A limit of the stream's own would begin anew with each byte.
+      // The stream's own timeout would start again with each byte.
       limit = afterRunning(timeoutMs, () => reject(new Error(`no answer in ${timeoutMs} ms`)));
       stream.once("error", reject);
       const parts: Buffer[] = [];

@@ -13,7 +13,7 @@ export const certificateFiles = {
 /** Where the workload's certificate is written for other programs of its pod. */
 export interface CertificateOutput {
   readonly folder: string;
-  /** Whether this process runs in a pod, whose other containers then read the files as users of their own. */
+  /** Whether this process runs in a pod. The pod's other containers then read the files as other users. */
   readonly inPod: boolean;
 }
 

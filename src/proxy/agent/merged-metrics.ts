@@ -56,10 +56,10 @@ export interface MergedMetricsOptions {
 }
 
 /**
- * This proxy's metrics followed by the application's. If those of an address do not come in time, or none of their
- * lines is readable, they are left out. The log reports when that begins and ends, and metrics under the names of
- * upstream's agent count it. Single unreadable lines are left out, because a scraper would reject the whole response
- * with them.
+ * This proxy's metrics followed by the application's. If an address does not send its metrics in time, or none of their
+ * lines is readable, they are left out. The log reports when that begins and ends, and metrics with the names that
+ * upstream's agent uses count it. Single unreadable lines are left out, because a scraper would reject the whole
+ * response with them.
  */
 export function mergedMetricsRoute({ own, apps, address, registry, log }: MergedMetricsOptions): EndpointRoute {
   if (apps.length === 0) return own;
@@ -174,8 +174,8 @@ function readable(
 }
 
 /**
- * If both have metrics of their process (`process_…`), the application's are served, because a scraper accepts a series
- * only once.
+ * If both the application and the proxy have metrics of their process (`process_…`), the application's are served,
+ * because a scraper accepts a series only once.
  */
 function merged(ours: string, theirs: string): string {
   const processNames = new Set<string>();
@@ -240,7 +240,7 @@ export interface MetricsRoutesOptions {
   readonly inPod: (route: EndpointRoute) => EndpointRoute;
 }
 
-/** Where metrics are: at the status port those of the whole pod, at Envoy's port the proxy's own. */
+/** The routes of metrics: the status port serves those of the whole pod, Envoy's port those of the proxy alone. */
 export function metricsRoutes({ merged, own, inPodOnly, inPod }: MetricsRoutesOptions): {
   readonly status: Readonly<Record<string, EndpointRoute>>;
   readonly envoy: Readonly<Record<string, EndpointRoute>>;

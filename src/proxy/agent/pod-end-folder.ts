@@ -16,12 +16,12 @@ export interface PodEndOptions {
 }
 
 /**
- * Watches until the signal for the file by which a pod's preStop hook tells the proxy that the pod ends. A request to
- * the proxy has the same effect, but the hook must start Node to send it. On a busy machine, Node starts after the
- * application has ended.
+ * Watches, until the signal aborts, for the file by which a pod's preStop hook tells the proxy that the pod ends. A
+ * request to the proxy has the same effect, but the hook must start Node to send it. On a busy machine, Node starts
+ * after the application has ended.
  *
- * The folder exists only while a proxy watches it. If the folder is missing, the hook sends the request. It is missing
- * if the pod has no such volume, or if the kernel allows no further watch.
+ * The folder exists only while a proxy watches it. If the folder is missing, the hook sends the request. The folder is
+ * missing if the pod has no such volume, or if the kernel allows no further watch.
  */
 export async function followPodEnd({ folder, onPodEnd, log }: PodEndOptions, signal: AbortSignal): Promise<void> {
   const remove = async (): Promise<void> => await rm(folder, { recursive: true, force: true });

@@ -29,7 +29,7 @@ const defaults = {
 };
 const methods = ["httpGet", "tcpSocket", "exec", "grpc"] as const;
 
-/** Throws a user error for an invalid probe. Undefined without a probe. */
+/** Reads the probe. Returns undefined if none is configured. Throws a user error for an invalid probe. */
 export function readWorkloadProbe(value: unknown): WorkloadProbe | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value !== "object" || Array.isArray(value))
@@ -40,7 +40,9 @@ export function readWorkloadProbe(value: unknown): WorkloadProbe | undefined {
   return probe;
 }
 
-/** Probes until the signal. The result changes after a number of equal answers in a row, which the thresholds set. */
+/**
+ * Probes until the signal aborts. The result changes after as many equal answers in a row as the thresholds require.
+ */
 export async function watchWorkloadHealth(
   { probe, address, clock, report }: WorkloadHealthOptions,
   signal: AbortSignal,

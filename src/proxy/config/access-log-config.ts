@@ -17,8 +17,8 @@ import { contentTypeUrl, typeNameOf, unpack } from "./typed-struct.ts";
 const serviceLog = /^envoy\.extensions\.access_loggers\.grpc\.v3\.(Http|Tcp)GrpcAccessLogConfig$/;
 
 /**
- * Compiles access logs to files, to OTLP services, and to services of Envoy's own protocol. Throws an error that names
- * any other log.
+ * Compiles access logs to files, to OTLP services, and to services that speak Envoy's own protocol. Throws an error
+ * that names a log of any other kind.
  */
 export function compileAccessLogs(
   messages: readonly AccessLogMessage[],

@@ -63,7 +63,7 @@ function forwardedPort({ portSpecifier }: SniDynamicForwardProxy): number {
   return portSpecifier.case === "portValue" && portSpecifier.value > 0 ? portSpecifier.value : httpsPort;
 }
 
-/** Filters that forward the client's server name. Connections that dial do this anyway. */
+/** Filters that forward the client's server name. A connection to an upstream does this anyway. */
 const serverNameFilters = new Set(["forward_downstream_sni", "envoy.filters.network.forward_downstream_sni"]);
 
 function configOf(message: Filter, where: string): Any | undefined {
@@ -187,7 +187,8 @@ function compileTcpProxy(message: TcpProxy, before: BeforeTcpProxy, where: strin
 }
 
 /**
- * Istio's own tunnels use a variable here. The dialling side speaks HBONE itself, so such a listener is never entered.
+ * Istio's own tunnels use a variable here. The code that connects to the upstream speaks HBONE itself, so no connection
+ * reaches such a listener.
  */
 function compileTunnel(
   message: TcpProxy_TunnelingConfig,

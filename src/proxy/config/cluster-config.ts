@@ -148,7 +148,7 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
   };
 }
 
-/** Istio's metadata says if a cluster's own protocols must not be changed. */
+/** Whether the proxy may change the cluster's ALPN protocols. Istio's metadata can forbid it. */
 function overridesAlpn(message: ClusterMessage): boolean {
   return message.metadata?.filterMetadata["istio"]?.["alpn_override"] !== "false";
 }

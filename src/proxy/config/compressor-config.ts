@@ -122,7 +122,7 @@ function compileRequest(message: Compressor, where: string, notes: ConfigNotes):
 
 function compileResponse(message: Compressor, where: string, notes: ConfigNotes): ResponseRules {
   const config = message.responseDirectionConfig;
-  // The older fields of the message itself have an effect only without this one.
+  // The older fields of the message itself count only if this one is unset.
   if (config === undefined)
     return {
       enabled: isEnabled(message.runtimeEnabled),

@@ -5,7 +5,7 @@ import type { HttpFilter } from "../filters/http-filter.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { contentTypeUrl } from "./typed-struct.ts";
 
-/** Makes a filter of its configuration. Undefined if the filter has no effect on requests. */
+/** Compiles a filter from its configuration. Returns undefined if the filter has no effect on requests. */
 export type CompileFilter = (config: Any, where: string) => HttpFilter | undefined | "unknown";
 
 /** Envoy's default of `initial_fetch_timeout`. */

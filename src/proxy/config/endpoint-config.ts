@@ -27,8 +27,8 @@ const doubleTunnelListener = "inner_connect_originate";
 
 /**
  * Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. A Unix socket is left
- * out, and so is a discovered address that is not an IP address. `tell` gets a note about them: anybody's ServiceEntry
- * may name one, and a refusal would hold up everybody who waits until this proxy acknowledges its configuration.
+ * out, and so is a discovered address that is not an IP address. `tell` gets a note about them. Any user's ServiceEntry
+ * may name one, and a refusal would delay everyone who waits until this proxy acknowledges its configuration.
  */
 export function compileEndpoints(
   assignment: EndpointSource,
@@ -102,7 +102,7 @@ const statusNames: Readonly<Record<HealthStatus, EndpointStatus>> = {
   [HealthStatus.UNHEALTHY]: "unhealthy",
   [HealthStatus.TIMEOUT]: "timeout",
 };
-/** A control plane may send a number that no name belongs to. */
+/** A control plane may send a number without a name in the enumeration. */
 export const endpointStatuses: Readonly<Record<number, EndpointStatus | undefined>> = statusNames;
 
 function addressOf(
@@ -132,8 +132,8 @@ function addressOf(
 }
 
 /**
- * The transport to addresses that are not internal, which others use inside their tunnel. A waypoint reaches pods
- * outside of the mesh this way.
+ * The transport to endpoints with real addresses. Endpoints that are internal listeners use the same transport inside
+ * their tunnel. A waypoint reaches pods outside of the mesh this way.
  */
 export function directTransport(chosen: TransportKind): Extract<EndpointTransport, { readonly kind: "plain" | "tls" }> {
   if (chosen.kind === "plain") return { kind: "plain" };

@@ -9,9 +9,9 @@ type ValuePart = (context: MutationContext) => string;
 
 /**
  * Compiles a header's value with Envoy's operators (`%REQ(name?other):length%`, `%DOWNSTREAM_REMOTE_ADDRESS%`, …). A
- * missing value becomes empty. So does an operator of Envoy's whose value this proxy does not have, and one whose
- * argument nobody knows: that is noted and not refused, because one route must not make the proxy refuse the routes of
- * all others.
+ * missing value becomes empty. An Envoy operator whose value this proxy does not have, or whose argument is unknown,
+ * becomes empty too. It is noted and not refused, because one route must not make the proxy refuse the routes of all
+ * others.
  */
 export function compileHeaderValue(
   text: string,

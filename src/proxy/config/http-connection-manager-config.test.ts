@@ -77,7 +77,7 @@ test("Istio's usual filters are accepted, and cost nothing if they have no confi
   );
 });
 
-/** A type that no filter here has. */
+/** A type that is not the configuration of any filter here. */
 const unknown = "envoy.config.route.v3.FilterConfig";
 
 test("unsupported filters and fields of a listener are rejected, and the error names them", () => {

@@ -69,17 +69,17 @@ export interface HttpFilters {
   readonly peerMetadata: PeerMetadataExchange;
   /** The metrics to count. Undefined without a filter that counts. */
   readonly stats: StatsRules | undefined;
-  /** Whether the proxy tells nothing of its work in `x-envoy-` headers. */
+  /** Whether the proxy omits the `x-envoy-` headers that describe its work. */
   readonly hidesEnvoyHeaders: boolean;
 }
 
 const routerType = "envoy.extensions.filters.http.router.v3.Router";
 
-/** Filters without effect on a request: they only observe, or other parts of the proxy always do their work. */
+/** Filters that do nothing to a request: they only observe, or another part of the proxy always does their work. */
 const passiveTypes = new Set([
   routerType,
   "envoy.extensions.filters.http.cors.v3.Cors",
-  // Names are looked up where the cluster is chosen.
+  // The code that chooses the cluster looks up the names.
   "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
   "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
 ]);
@@ -88,8 +88,8 @@ const passiveTypes = new Set([
 const pluginPrefix = "extensions.istio.io/trafficextension/";
 
 /**
- * Compiles the filters in their order. Throws an error that names the filter which cannot be served. `statPrefix` ends
- * in a dot.
+ * Compiles the filters in their order. Throws an error that names a filter that cannot be served. `statPrefix` ends in
+ * a dot.
  */
 export function compileHttpFilters(
   messages: readonly HttpFilterMessage[],
@@ -154,7 +154,7 @@ function readRouter(message: Router, where: string, notes: ConfigNotes): boolean
 export function checkExtensionConfig(name: string, any: Any, notes: ConfigNotes): void {
   const where = `the configuration of the HTTP filter ${name}`;
   const wasm = wasmOf(any);
-  // A filter would start its module.
+  // Creating the filter would start its module.
   if (wasm !== undefined) compileWasm(wasm, where, notes);
   else if (compileFilter({ name, isOptional: false }, resolveTypedStruct(any, where), "", where, notes) === "unknown")
     throw unsupported(where, any.typeUrl);
@@ -194,7 +194,8 @@ function compileFilter(
       const lua = message as Lua;
       const prefix = `${statPrefix}lua.${lua.statPrefix === "" ? "" : `${lua.statPrefix}.`}`;
       const errors = services.statistics.counter(`${prefix}errors`);
-      // Serin's control plane marks the scripts of services at a waypoint: others may share the listener.
+      // Serin's control plane marks the scripts of services at a waypoint as optional, because other services may share
+      // the listener.
       const mayFail = isOptional && name.startsWith(pluginPrefix);
       return new LuaFilter(name, compileLua(lua, where, notes, mayFail), services.scripts, errors);
     }

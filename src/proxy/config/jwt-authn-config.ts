@@ -63,7 +63,7 @@ export function compileJwtPerRoute(message: JwtPerRouteConfig, where: string, no
   refuseUnknown(JwtPerRouteConfigSchema, message, where);
   const specifier = message.requirementSpecifier;
   if (specifier.case === "requirementName" && specifier.value !== "") return new JwtRouteSettings(specifier.value);
-  // Settings with neither field must not switch the filter off.
+  // Settings without either field must not switch the filter off.
   if (specifier.case !== "disabled" || !specifier.value)
     throw invalid(where, "either disabled must be true, or requirementName must name a requirement");
   return new JwtRouteSettings(undefined);

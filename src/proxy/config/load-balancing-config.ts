@@ -22,7 +22,7 @@ const policies: Readonly<Record<number, LoadBalancing>> = {
   [Cluster_LbPolicy.RANDOM]: "random",
   [Cluster_LbPolicy.RING_HASH]: "ring-hash",
   [Cluster_LbPolicy.MAGLEV]: "maglev",
-  // Such a cluster chooses by itself.
+  // A cluster with this policy chooses its endpoints itself.
   [Cluster_LbPolicy.CLUSTER_PROVIDED]: "round-robin",
 };
 
@@ -85,8 +85,8 @@ function preferableOf(common: Cluster_CommonLbConfig | undefined): ReadonlySet<E
 const defaultMinClusterSize = 6;
 
 /**
- * As in Envoy, a cluster that states nothing is routed by zone too, once the proxy knows the endpoints of its own
- * workload. Policies by hash choose by the request, wherever the endpoint is.
+ * As in Envoy, a cluster without a setting is routed by zone too, once the proxy knows the endpoints of its own
+ * workload. A hash policy chooses by the request, wherever the endpoint is.
  */
 function zoneAwareOf(common: Cluster_CommonLbConfig | undefined, policy: LoadBalancing): ZoneAwareRule | undefined {
   const specific = common?.localityConfigSpecifier;

@@ -133,7 +133,7 @@ function compileDescriptors(
   notes: ConfigNotes,
 ): (() => DescriptorLimitSettings) | undefined {
   const { stage, maxDynamicDescriptors: maxOpen = defaultMaxOpen } = message;
-  // They are checked even if no limit needs them.
+  // Check the rules even if no limit needs them.
   const rules = compileFilterRules(message.rateLimits, ["actions", "hitsAddend"], where, notes);
   if (message.descriptors.length === 0) return undefined;
   if (maxOpen < 1) throw invalid(where, "maxDynamicDescriptors must be at least 1");

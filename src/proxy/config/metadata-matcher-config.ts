@@ -4,7 +4,7 @@ import { compileString } from "./matcher-config.ts";
 
 type ValueTest = (value: unknown) => boolean;
 
-/** Whether the metadata of a filter, by the filter's name, has the wanted value. */
+/** Compiles a condition on the metadata that a filter, found by its name, has set. */
 export function compileMetadata(
   message: MetadataMatcher,
   where: string,

@@ -8,7 +8,7 @@ import { tellFilterState } from "./filter-state-config.ts";
 import { compileNetworkRbac } from "./rbac-config.ts";
 import type { unpack } from "./typed-struct.ts";
 
-/** Filters that only report about a connection, or whose work the listener does. */
+/** Filters that only report about a connection, or whose work the listener already does. */
 const passiveNames = new Set([
   "istio.stats",
   "istio.metadata_exchange",
@@ -19,8 +19,9 @@ const passiveNames = new Set([
 ]);
 
 /**
- * Compiles a network filter before the last one of a chain. `config` is its configuration, undefined if this proxy does
- * not know the type. Undefined for a filter that refuses nothing. Throws an error that names an unsupported filter.
+ * Compiles a network filter before the last one of a chain. `config` is its configuration, or undefined if this proxy
+ * does not know the type. Returns undefined for a filter that never refuses a connection. Throws an error that names an
+ * unsupported filter.
  */
 export function compileNetworkFilter(
   name: string,

@@ -7,7 +7,10 @@ import { durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 const defaultTimeoutMs = 5000;
 const exportPath = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
-/** Compiles an access log to an OTLP service over gRPC. Reports a service without a cluster, and returns undefined. */
+/**
+ * Compiles an access log to an OTLP service over gRPC. If the service has no cluster, reports this and returns
+ * undefined.
+ */
 export function compileOtlpLog(
   message: OpenTelemetryAccessLogConfig,
   where: string,

@@ -33,7 +33,7 @@ export function compileHits(message: RateLimit_HitsAddend, where: string, notes:
   };
 }
 
-/** Reads what Envoy reads as a number. As there, a value that is none counts as no hits if it says so itself. */
+/** Reads what Envoy reads as a number. As in Envoy, the value NaN counts as no hits. */
 function hitsIn(text: string): number | undefined {
   const trimmed = text.trim();
   if (/^[+-]?nan$/i.test(trimmed)) return 0;

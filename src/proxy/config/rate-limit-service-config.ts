@@ -21,7 +21,7 @@ import {
 } from "./rate-limit-config.ts";
 
 const defaultTimeoutMs = 20;
-/** The longest time that gRPC can tell a service in milliseconds. */
+/** The longest timeout in milliseconds that gRPC can transmit to a service. */
 const maxTimeoutMs = 99_999_999;
 
 /** Compiles the filter of limits that a service counts. */

@@ -136,7 +136,7 @@ function compilePermission(message: Permission, where: string, notes: ConfigNote
       return ({ local }) => local.port >= rule.value.start && local.port < rule.value.end;
     case "requestedServerName": {
       const matches = compileString(rule.value, where);
-      // Also applies if TLS ends elsewhere.
+      // This also holds if TLS ends elsewhere.
       return (connection) => matches(connection.serverName ?? connection.tls?.serverName ?? "");
     }
     default:
@@ -196,7 +196,7 @@ function isNamed(tls: DownstreamTls, matches: StringMatcher): boolean {
   return tls.peerUris().some(matches) || tls.peerDnsNames().some(matches) || matches(tls.peerSubject());
 }
 
-/** Identities as a tunnel's end knows them. */
+/** The identities that the end of a tunnel knows. */
 function compileFilterState(message: FilterStateMatcher, where: string): AccessMatcher {
   if (message.matcher.case !== "stringMatch")
     throw unsupported(where, `a filterState match by ${message.matcher.case ?? "nothing"}`);

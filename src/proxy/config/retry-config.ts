@@ -29,7 +29,7 @@ const conditionFields: Readonly<Record<string, keyof RetryConditions>> = {
 };
 
 /**
- * Conditions of `retry_on` that never hold here: one cannot occur without HTTP/3, and one needs a list of headers,
+ * Conditions of `retry_on` that never hold here. One cannot occur without HTTP/3. The other needs a list of headers,
  * which no route has.
  */
 const neverHappens = new Set(["http3-post-connect-failure", "retriable-headers"]);

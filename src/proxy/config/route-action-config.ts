@@ -37,10 +37,10 @@ import { compileRouteRules } from "./rate-limit-config.ts";
 /** Envoy's timeout for a route without one. */
 const defaultTimeoutMs = 15_000;
 
-/** What the compilation of an action knows of its route. */
+/** What is known about an action's route when the action is compiled. */
 export interface ActionScope {
   readonly host: VirtualHostMessage;
-  /** The virtual host's. */
+  /** The rate limits of the virtual host. */
   readonly rateLimits: readonly RateLimitRule[];
   readonly maxBodyBytes: number;
   readonly notes: ConfigNotes;

@@ -16,7 +16,7 @@ import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
 import { compileMetadata } from "./metadata-matcher-config.ts";
 import { compileRegex } from "./regex.ts";
 
-/** Whether a request matches: everything that the message names must hold. */
+/** Compiles a condition on requests. Everything that the message names must hold. */
 export function compileMatch(match: RouteMatch, where: string, notes: ConfigNotes): RequestMatcher {
   checkFields(RouteMatchSchema, match, where, notes, {
     used: [

@@ -26,8 +26,8 @@ const knownStates = new Set(["upstream_peer", "downstream_peer"]);
 export type ServiceLogMessage = HttpGrpcAccessLogConfig | TcpGrpcAccessLogConfig;
 
 /**
- * Compiles an access log to a service of Envoy's own protocol over gRPC, with one stream for each batch. Reports a
- * service without a cluster, and returns undefined.
+ * Compiles an access log to a service of Envoy's own protocol over gRPC, with one stream for each batch. If the service
+ * has no cluster, reports this and returns undefined.
  */
 export function compileServiceLog(
   message: ServiceLogMessage,
@@ -106,7 +106,7 @@ function tcpFields(message: TcpGrpcAccessLogConfig, where: string, notes: Config
   return { requestHeaders: [], responseHeaders: [], responseTrailers: [] };
 }
 
-/** How much waits, and how long, are this proxy's own bounds. */
+/** This proxy has its own bounds for how many entries wait, and for how long. */
 function checkCommon(common: CommonGrpcAccessLogConfig | undefined, where: string, notes: ConfigNotes): void {
   if (common === undefined) return;
   checkFields(CommonGrpcAccessLogConfigSchema, common, `${where}: commonConfig`, notes, {

@@ -36,9 +36,9 @@ function metricsOf({ name, match }: IstioStatsConfig["metrics"][number], notes: 
 }
 
 /**
- * A label that an expression computes. Like Envoy, does without the label if the expression is invalid, because a
- * waypoint's listener serves other namespaces too. Characters that no label's name has would make all metrics of the
- * proxy unreadable, so they are replaced, as in Envoy.
+ * A label that an expression computes. As in Envoy, an invalid expression only loses its label, because a waypoint's
+ * listener serves other namespaces too. A name with characters that are invalid in a label would make all metrics of
+ * the proxy unreadable, so they are replaced, as in Envoy.
  */
 function dimensionOf(label: string, text: string, metric: string, notes: ConfigNotes): MetricRule["added"] {
   try {

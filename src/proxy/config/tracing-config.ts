@@ -28,7 +28,7 @@ const percent = 100;
 const defaultMaxPathLength = 256;
 const defaultTimeoutMs = 5000;
 
-/** How a connection manager's requests are traced, and what must be captured of them for tags. */
+/** How a connection manager's requests are traced, and what the tags need from each request. */
 export interface TracingSpec {
   readonly tracing: RequestTracing;
   readonly requestCapture: readonly string[];
@@ -36,8 +36,8 @@ export interface TracingSpec {
 }
 
 /**
- * Compiles a connection manager's tracing. Reports a tracer that this proxy cannot send to. Then contexts are
- * propagated and no spans are made.
+ * Compiles a connection manager's tracing. If this proxy cannot send to the tracer, reports this. Contexts are then
+ * propagated, and no spans are made.
  */
 export function compileTracing(
   manager: Pick<HttpConnectionManager, "tracing" | "requestIdExtension">,
@@ -108,9 +108,9 @@ interface Tracer extends Pick<RequestTracingOptions, "formats" | "shortTraceIds"
 }
 
 /**
- * The tracer of a connection manager. Undefined if the configuration names none, because the bootstrap of this proxy
- * has none, and for tracers whose contexts this proxy cannot write. Contexts then stay as the client sent them, as in
- * an Envoy without a tracer.
+ * The tracer of a connection manager. Undefined if the configuration names none, because this proxy's bootstrap has no
+ * default tracer, and for tracers whose contexts this proxy cannot write. Contexts then stay as the client sent them,
+ * as in an Envoy without a tracer.
  */
 function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, notes: ConfigNotes): Tracer | undefined {
   const config =
@@ -239,7 +239,7 @@ interface CollectorService {
   }[];
 }
 
-/** Istio writes only host and path. With a scheme it is a URL. */
+/** Istio writes only host and path. The scheme makes it a URL. */
 function requestOf(service: CollectorService, contentType: string, where: string): ExportTarget<Span>["request"] {
   const uri = service.httpUri;
   if (uri?.httpUpstreamType.case !== "cluster") throw unsupported(where, "tracing: a collector without a cluster");

@@ -26,7 +26,7 @@ type BareTransport =
   | { readonly kind: "internal"; readonly tls: UpstreamTlsSpec | undefined };
 
 interface TransportRule {
-  /** All of these must be in the endpoint's metadata; empty matches every endpoint. */
+  /** All of these must be in the endpoint's metadata. An empty list matches every endpoint. */
   readonly match: readonly (readonly [key: string, value: unknown])[];
   readonly transport: TransportKind;
 }

@@ -119,7 +119,10 @@ function locationOf({ code, environmentVariables }: VmConfig, where: string): Mo
   throw invalid(where, "config.vmConfig.code must name a file, bytes or a remote address");
 }
 
-/** Texts, bytes and structures are given to modules as they are meant, other messages as they are encoded. */
+/**
+ * A module gets a text or bytes without their wrapper message, and a structure as JSON. It gets any other message in
+ * its encoded form.
+ */
 function bytesOf(any: Any | undefined): Uint8Array {
   if (any === undefined) return new Uint8Array();
   const text = anyUnpack(any, StringValueSchema);

@@ -33,8 +33,8 @@ const maxLingerBytes = 1024 * 1024;
 /** The number of sweeps (one each second) after which a closing connection is ended. */
 const maxLingerSweeps = 5;
 /**
- * The same, while bytes of the last response wait for a slow client. As long as HTTP/2 waits for them. The number
- * starts again when a whole write has left, so a response in one large write has this time in total.
+ * The same limit while bytes of the last response wait for a slow client. HTTP/2 waits equally long. The number starts
+ * again when a whole write has left, so a response in one large write has this time in total.
  */
 const maxFlushSweeps = http2Limits.flushTimeoutMs / 1000;
 /** A half-closed tunnel is closed after this many sweeps without a byte. */
@@ -241,7 +241,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
           if (over(this.#quietSweeps, config.idleTimeoutMs)) this.abort();
           else if (this.#quietSweeps > spentQuietSweeps && this.#isSpent()) this.#closeAfterAnswer();
         } else {
-          // A client that never completes its head must not hold its connection for ever.
+          // A client that never completes its head must not keep its connection forever.
           this.#headSweeps += 1;
           const limitMs = config.headTimeoutMs > 0 ? config.headTimeoutMs : config.idleTimeoutMs;
           if (over(this.#headSweeps, limitMs)) this.#refuse(408, "request header timeout");
@@ -264,7 +264,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     }
   }
 
-  /** Whether the connection takes no further request because of its age, or of the requests that it had. */
+  /** Whether the connection is too old, or has served too many requests, to take another one. */
   #isSpent(): boolean {
     const { maxConnectionMs, maxRequestsPerConnection } = this.#context.config();
     if (maxRequestsPerConnection > 0 && this.requests >= maxRequestsPerConnection) return true;

@@ -48,7 +48,10 @@ const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([
 /** A listening address for HTTP/1.1 and HTTP/2. Connections stay open when its configuration changes. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
-  /** Has no getter: V8 keeps an object literal with one as a dictionary, and each request reads this 20 times. */
+  /**
+   * This object has no getter: V8 keeps an object literal with a getter as a dictionary, and each request reads this
+   * object 20 times.
+   */
   readonly #context: ExchangeContext & { draining: boolean };
   readonly #connections = new LinkedList<ListenerConnection>();
   #config: HttpConnectionConfig;
@@ -164,9 +167,7 @@ export class HttpListener {
     this.#config = config;
   }
 
-  /**
-   * Lets responses say `connection: close`, and sends GOAWAY to clients of HTTP/2. The listener continues to accept.
-   */
+  /** Adds `connection: close` to responses, and sends GOAWAY to HTTP/2 clients. The listener continues to accept. */
   drain(): void {
     this.#context.draining = true;
     for (const connection of this.#connections) connection.leave();

@@ -86,7 +86,7 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   }
 
   streamsChanged(): void {
-    // Exchanges report this themselves.
+    // The exchanges report this themselves.
   }
 
   closed(): void {
@@ -209,7 +209,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<Down
   // ---- ExchangeOwner
 
   pauseRequest(): void {
-    // A stream without a consumer must drop bytes that still arrive.
+    // A released stream has no consumer, so it must drop bytes that still arrive, not hold them.
     if (!this.#released) this.#stream.pause();
   }
 

@@ -10,7 +10,7 @@ import { sendRequest, connectTo } from "../testing/http2-peers.ts";
 
 const attackers = 8;
 const connectionsEach = 2;
-/** Enough for each account: refused streams are frames without progress. */
+/** Enough streams to exceed both limits: a refused stream also counts as frames without progress. */
 const floodStreams = 2 * http2Limits.maxIdleFramesPerSecond;
 const upstreamDelayMs = 20;
 const honestRequests = 50;
@@ -117,7 +117,7 @@ test("a client whose unfinished requests each cost the gateway an upstream conne
   let answered = 0;
   while (!client.closed && answered < 2 * http2Limits.wastedStreams && (await unfinished(client)) === 200)
     answered += 1;
-  // The passing time restores a few.
+  // A few are restored as time passes.
   assert.ok(answered < 1.2 * http2Limits.wastedStreams, `${answered} answers`);
   assert.equal(await leaves, constants.NGHTTP2_ENHANCE_YOUR_CALM);
 });

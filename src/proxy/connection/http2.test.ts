@@ -365,7 +365,7 @@ test("large answers flow to slow clients stream by stream without being buffered
   const size = 24 * 1024 * 1024;
   let sent = 0;
   await using made = await withBackend((stream, headers) => {
-    // Unread, node would end the stream by a reset.
+    // If it stays unread, Node resets the stream.
     stream.resume();
     stream.respond({ ":status": 200 });
     if (headers[":path"] === "/small") {

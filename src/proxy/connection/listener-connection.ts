@@ -4,7 +4,7 @@ import type { Linked } from "../../base/index.ts";
 export interface ListenerConnection extends Linked<ListenerConnection> {
   /** The client's address. */
   readonly peer: string;
-  /** Closes the connection as soon as this loses no request. */
+  /** Closes the connection as soon as no request is lost by it. */
   leave(): void;
   /** Closes the connection if no request has been under way for that long. */
   closeIfIdle(nowMs: number, quietMs: number): void;

@@ -39,7 +39,7 @@ test("a client that reads nothing of a response that ends its connection is cut 
   assert.equal(harness.listener.connections, 0);
 });
 
-/** A connection whose kernel has taken what the test says. */
+/** A connection whose test decides how many bytes the kernel has taken. */
 class SlowStream implements ByteStream {
   bufferedBytes = 0;
   handler: ByteStreamHandler | undefined;

@@ -26,9 +26,9 @@ export interface DnsCaptureOptions {
   readonly resolverFile: ResolverFile;
   /** Reads the pod's hosts file, for names that the proxy itself resolves. */
   readonly readHosts: () => Promise<HostsFile>;
-  /** The mark that the redirect of the pod's queries lets pass, if the process may set it. */
+  /** The mark of packets that pass the redirect of the pod's queries, if the process may set it. */
   readonly mark: number;
-  /** The port to which the redirect leads: 15053. */
+  /** The port to which the pod's queries are redirected: 15053. */
   readonly port: number;
   readonly random: Random;
   readonly log: Logger;

@@ -6,7 +6,7 @@ function server(max: number) {
   const connections = new NewestConnections(max);
   const ended: string[] = [];
   const places = new Map<string, Disposable>();
-  // As with a stream, the place is given back when the connection ends for any reason.
+  // As on a real stream, the end of a connection gives its place back, whatever the reason.
   const end = (name: string): void => places.get(name)?.[Symbol.dispose]();
   const connect = (name: string): void => {
     const destroy = (): void => {

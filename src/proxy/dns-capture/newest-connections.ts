@@ -10,8 +10,8 @@ interface Place extends Linked<Place>, Disposable {
 }
 
 /**
- * Limits the connections of one client, the pod. When they are too many, the oldest one ends, because nobody else ends
- * idle ones: processes that only keep connections open would otherwise cut the pod off from DNS over TCP.
+ * Limits the connections of one client, the pod. When there are too many, the oldest one ends. Nobody else ends idle
+ * connections, so processes that only keep connections open would otherwise cut the pod off from DNS over TCP.
  */
 export class NewestConnections {
   readonly #max: number;

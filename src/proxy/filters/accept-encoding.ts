@@ -1,7 +1,7 @@
-/** A compressor that a response would pass, in the order of the filters. */
+/** One compressor filter among those that a response would pass, in the order of the filters. */
 export interface OfferedCoding {
   readonly coding: string;
-  /** Whether it comes before other codings of the same quality value. */
+  /** Whether this coding is preferred to others of the same quality value. */
   readonly chosenFirst: boolean;
 }
 
@@ -50,7 +50,7 @@ export function chooseCoding(acceptEncoding: string, offered: readonly OfferedCo
   return { coding: first, by: "wildcard" };
 }
 
-/** One member of the list with its weight. Empty if it has no coding, or a weight that is no number. */
+/** One member of the list with its weight. Empty if it has no coding, or a weight that is not a number. */
 function readCoding(member: string): { readonly coding: string; readonly weight: number }[] {
   const [coding = "", parameter] = member.split(/;(.*)/s).map((part) => part.trim());
   if (coding === "") return [];

@@ -38,7 +38,7 @@ export class BodyDecompression {
   }
 }
 
-/** Envoy's limit for bodies of gzip if a configuration sets none. It protects the other codings here, too. */
+/** Envoy's limit for gzip bodies if a configuration sets none. Here it applies to the other codings too. */
 export const defaultMaxRatio = 100;
 
 export interface GunzipOptions {

@@ -32,7 +32,7 @@ export class BufferFilter implements HttpFilter {
 async function hold(request: FilterRequest, maxBytes: number): Promise<LocalReply | undefined> {
   const { bytes, isWhole } = await request.bodyStart(maxBytes);
   if (!isWhole) return bodyTooLarge;
-  // With trailers, HTTP/1.1 needs a body in chunks.
+  // HTTP/1.1 can carry trailers only after a chunked body.
   if (request.header("content-length") === undefined && (request.trailers ?? []).length === 0)
     request.replaceBody(bytes);
   return undefined;

@@ -268,7 +268,7 @@ export class CompressorFilter implements HttpFilter {
     return chosen === coding;
   }
 
-  /** A strong validator promises the same bytes, so it must not stay on other ones. */
+  /** A strong validator promises the same bytes, so a changed body must not keep it. */
   #changeEtag(response: FilterResponse): void {
     const etag = responseValue(response, "etag");
     if (etag === undefined || /^w\//i.test(etag)) return;

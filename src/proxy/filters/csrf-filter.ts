@@ -11,7 +11,7 @@ export class CsrfSettings {
    */
   readonly enabled: number;
   readonly shadowed: number;
-  /** The hosts, with their ports, from which requests may come besides the request's own host. */
+  /** The hosts, with their ports, from which requests may come, in addition to the request's own host. */
   readonly otherOrigins: readonly StringMatcher[];
 
   constructor(options: Pick<CsrfSettings, "enabled" | "shadowed" | "otherOrigins">) {
@@ -31,7 +31,7 @@ const refusal: LocalReply = {
   details: "csrf_origin_mismatch",
 };
 
-/** Refuses requests by which another site would have a browser change something. */
+/** Refuses requests that another site makes a browser send to change something (CSRF). */
 export class CsrfFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;
@@ -77,12 +77,12 @@ export class CsrfFilter implements HttpFilter {
 /** The host and port of the page that sends the request. Empty if no header names it. */
 function sourceOf(request: FilterRequest): string {
   const origin = request.header("origin") ?? "";
-  // A request with the origin `null` counts as foreign, even if its referer names this site.
+  // A request with the origin `null` counts as one from another site, even if its referer names this site.
   if (origin === "null") return "";
   return hostOf(origin === "" ? (request.header("referer") ?? "") : origin);
 }
 
-/** The host and port of an absolute URL. Any other text stays as it is, and matches no host by its parts. */
+/** The host and port of an absolute URL. Any other text stays as it is. No host equals it. */
 function hostOf(url: string): string {
   const [, host = url] = /^[a-z][a-z\d+.-]*:\/\/(?:[^/?#@]*@)?([^/?#@]+)(?:[/?#]|$)/i.exec(url) ?? [];
   return host;

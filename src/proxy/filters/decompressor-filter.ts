@@ -33,7 +33,7 @@ export interface DecompressorSettings {
   readonly advertises: boolean;
 }
 
-/** The reply to a request whose body is not what its head says. */
+/** The reply to a request whose body is not in the coding that its head names. */
 const badBody: LocalReply = {
   status: 400,
   body: "the body cannot be decompressed",
@@ -115,7 +115,10 @@ export class DecompressorFilter implements HttpFilter {
     };
   }
 
-  /** The codings that remain of a message that is decompressed. As in Envoy, the first one of the list counts. */
+  /**
+   * The codings that a message still has after it was decompressed. As in Envoy, only the first coding of the list
+   * decides.
+   */
   #restOf(
     { enabled, ignoresNoTransform }: DecompressedDirection,
     codings: string | undefined,
@@ -200,8 +203,8 @@ function joinedValues(values: readonly string[]): string | undefined {
 }
 
 /**
- * The codings that the client accepts, with this one at the end. It replaces what the client says about it. As in
- * Envoy, the case of letters counts.
+ * The codings that the client accepts, with this one at the end, which replaces the client's own entry for it. As in
+ * Envoy, the comparison is case-sensitive.
  */
 function withCoding(accepted: string, coding: string): string {
   const others = listMembers(accepted).filter((member) => (member.split(";")[0] ?? "").trim() !== coding);

@@ -4,7 +4,7 @@ import type { Tokens } from "./tokens.ts";
 /** A limit for the requests with exactly these entries. An entry without a value matches each value. */
 export interface DescriptorLimit {
   readonly entries: readonly DescriptorEntry[];
-  /** Requests above the limit are counted, and not refused. */
+  /** Whether requests above the limit are only counted, not refused. */
   readonly isShadow: boolean;
   /** The tokens of the limit, or of one combination of values if an entry has none. */
   readonly make: () => Tokens;
@@ -93,7 +93,7 @@ function covers(limit: readonly DescriptorEntry[], entries: readonly DescriptorE
   );
 }
 
-/** One text for each list of entries. */
+/** A text that identifies a list of entries. */
 export function keyOf(entries: readonly DescriptorEntry[]): string {
   return JSON.stringify(entries.map(({ key, value }) => [key, value]));
 }

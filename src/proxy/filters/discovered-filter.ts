@@ -7,14 +7,14 @@ export interface DiscoveredFilterOptions {
   readonly name: string;
   /** Makes the filter of a configuration. Throws if it cannot be served. */
   readonly compile: (config: Any) => HttpFilter;
-  /** Serves until a configuration has come, and after it was removed. */
+  /** The filter that serves before a configuration arrives, and after it was removed. */
   readonly fallback: HttpFilter | undefined;
   /** How long a listener waits for the first configuration. Infinity means until it comes. */
   readonly waitMs: number;
   readonly clock: Pick<Clock, "steadyMs">;
 }
 
-/** Envoy's answer when the configuration has not come in time. */
+/** Envoy's answer if the configuration has not arrived in time. */
 const noConfiguration: LocalReply = {
   status: 500,
   body: "",
@@ -28,7 +28,10 @@ export class DiscoveredFilter implements HttpFilter, Discovery {
   readonly name: string;
   readonly #options: DiscoveredFilterOptions;
   readonly #waitsUntilMs: number;
-  /** The filter that processed a request's head also gets the rest of it, even if another one is in force by then. */
+  /**
+   * The filter that processed a request's head also processes the rest of that request, even if another filter is in
+   * force by then.
+   */
   readonly #taken = new WeakMap<FilterRequest, HttpFilter>();
   #current: HttpFilter | undefined;
   /** The filter of the latest configuration. It is not in force while it starts. */
@@ -92,8 +95,9 @@ export class DiscoveredFilter implements HttpFilter, Discovery {
   }
 
   /**
-   * The previous filter continues until the new one has started. The first one begins at once, unless the default
-   * already serves: the listener or the requests wait for it.
+   * The previous filter continues until the new one has started. The first filter is in force at once, and the listener
+   * or the requests wait until it has started. If the default already serves, the first filter starts like any later
+   * one.
    */
   #follow(next: HttpFilter): Promise<unknown> | undefined {
     const isFirst = this.#latest === undefined && !this.#serves;

@@ -32,7 +32,9 @@ function filterFor(config: JsonObject, callCluster: CallCluster): ExtAuthzFilter
 
 const httpService = { serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" } };
 
-/** A proxy that asks an HTTP service about its requests, and the requests that this service received. */
+/**
+ * Starts a proxy that asks an HTTP service about its requests. Also returns the requests that this service received.
+ */
 async function startWithAuthorization(body: JsonObject): Promise<{ harness: Harness; requests: string[] }> {
   const clusters: { current?: Harness } = {};
   const filter = filterFor(

@@ -34,7 +34,7 @@ export type AuthorizationAnswer =
       readonly metadata: unknown;
     };
 
-/** The parts of a question besides the request's head. */
+/** The parts of a question other than the request's head. */
 export interface AuthorizationQuestion {
   /** The context extensions of the route. */
   readonly extensions: Readonly<Record<string, string>>;
@@ -42,7 +42,7 @@ export interface AuthorizationQuestion {
   readonly body: RequestBodyStart | undefined;
 }
 
-/** Asks the service. Rejects if there is no answer, or no verdict in it. */
+/** Asks the service. Rejects if there is no answer, or if the answer has no verdict. */
 export type AskAuthorization = (
   request: FilterRequest,
   question: AuthorizationQuestion,
@@ -64,7 +64,7 @@ export interface ExtAuthzSettings {
 
 export interface BodyRules {
   readonly maxBytes: number;
-  /** Sends the beginning of a longer body. Otherwise such requests are refused. */
+  /** Whether the beginning of a longer body is sent. Otherwise requests with a longer body are refused. */
   readonly partial: boolean;
 }
 
@@ -134,8 +134,8 @@ export class ExtAuthzFilter implements HttpFilter {
     const rules = route?.body ?? settings.body;
     const body =
       rules === undefined || rules === "none" || !request.hasBody ? undefined : await request.bodyStart(rules.maxBytes);
-    // Requests that may pass when the service cannot be asked are refused too: the service must see this request's
-    // body, and cannot.
+    // Such a request is refused even if requests may pass when the service does not answer: the service must see this
+    // request's body, and cannot.
     if (body !== undefined && !body.isWhole && rules !== undefined && rules !== "none" && !rules.partial)
       return bodyTooLarge;
     let answer: AuthorizationAnswer;

@@ -8,7 +8,7 @@ import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 /** A delay or an abort for a fraction of the requests, from 0 to 1. */
 export interface FaultDelay {
   readonly fraction: number;
-  /** The unit in which a request may set a smaller fraction: hundredths, or a finer one. */
+  /** The denominator of the fraction that a request may set: 100 or more. */
   readonly denominator: number;
   /** The delay. If undefined, the request's header `x-envoy-fault-delay-request` sets it, if present. */
   readonly delayMs: number | undefined;

@@ -19,7 +19,10 @@ export interface FilterServices {
   readonly statistics: FilterStatistics;
   /** The name of the service that this proxy serves, as it states it to control planes (Envoy's `node.cluster`). */
   readonly serviceName: string;
-  /** Whether an order has made this proxy unhealthy, so that load balancers send their requests elsewhere. */
+  /**
+   * Whether `POST /healthcheck/fail` has made this proxy report itself as unhealthy, so that load balancers send their
+   * requests elsewhere.
+   */
   readonly failsHealthChecks: () => boolean;
   /**
    * How many endpoints of a cluster there are, and how many may get requests. Undefined if there is no such cluster.
@@ -27,7 +30,7 @@ export interface FilterServices {
   readonly clusterHealth: (cluster: string) => ClusterHealth | undefined;
   /** Asks a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;
-  /** Loads the host of WebAssembly modules once. */
+  /** Returns the host of WebAssembly modules, which the first call loads. */
   readonly modules: () => Promise<WasmModules>;
   /** The targets of spans and of logs to services. */
   readonly exports: CollectorExports;
@@ -40,8 +43,8 @@ export interface FilterServices {
 }
 
 /**
- * The services for compiling a configuration outside of a proxy. The configuration can be checked, and its filters
- * reach no cluster.
+ * The services for compiling a configuration outside of a proxy. They suffice to check it, but its filters reach no
+ * cluster.
  */
 export function standaloneServices(): FilterServices {
   const shared = {

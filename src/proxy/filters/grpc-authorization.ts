@@ -25,7 +25,7 @@ export interface GrpcAuthorizationOptions extends GrpcTarget {
   readonly isSent: (name: string) => boolean;
   readonly includesCertificate: boolean;
   readonly includesTlsSession: boolean;
-  /** Sends bodies as bytes. If false, sends them as text and replaces invalid UTF-8. */
+  /** Whether bodies are sent as bytes. If false, they are sent as text, with invalid UTF-8 replaced. */
   readonly packsBodyAsBytes: boolean;
   /** The filters whose metadata is sent. */
   readonly metadataNamespaces: readonly string[];
@@ -38,7 +38,7 @@ type Attributes = Exclude<
   { $typeName: string }
 >;
 
-/** Asks about a request by Envoy's `Authorization.Check`. */
+/** Asks about a request with Envoy's call `Authorization.Check`. */
 export function grpcAuthorization(options: GrpcAuthorizationOptions): AskAuthorization {
   return async (request, { extensions, body }, signal) => {
     const { connection } = request;
@@ -52,7 +52,7 @@ export function grpcAuthorization(options: GrpcAuthorizationOptions): AskAuthori
   };
 }
 
-/** Asks about a connection by the same call. */
+/** Asks about a connection with the same call. */
 export function grpcConnectionAuthorization(
   options: GrpcAuthorizationOptions,
 ): (info: ConnectionInfo, metadata: ReadonlyMap<string, unknown>, signal: AbortSignal) => Promise<AuthorizationAnswer> {
@@ -99,7 +99,7 @@ function requestOf(
 ): NonNullable<Attributes["request"]> {
   const query = queryAfterEdits(request);
   const path = query === "" ? request.path : `${request.path}?${query}`;
-  // A client may name a header `constructor` or `__proto__`, which plain objects have already.
+  // A Map, because a client may name a header `constructor` or `__proto__`, which every plain object already has.
   const headers = new Map([
     [":method", request.method],
     [":path", path],
@@ -107,7 +107,7 @@ function requestOf(
     [":scheme", request.scheme],
   ]);
   for (const [name, value] of request.headers()) {
-    // A filter's edit of the target is in the path already.
+    // The path already contains a filter's edit of the target.
     if (name === "host" || name.startsWith(":") || !options.isSent(name)) continue;
     const before = headers.get(name);
     headers.set(name, before === undefined ? value : `${before},${value}`);
@@ -140,7 +140,7 @@ function metadataOf(metadata: ReadonlyMap<string, unknown>, namespaces: readonly
   const out: Record<string, Json> = {};
   for (const name of namespaces) {
     const named = metadata.get(name);
-    // Metadata of filters has the form of JSON.
+    // Metadata of filters has the form of JSON values.
     if (typeof named === "object" && named !== null) out[name] = named as Json;
   }
   return out;
@@ -176,8 +176,8 @@ function verdictOf(response: CheckResponse): AuthorizationAnswer {
 }
 
 /**
- * The status for a refused client. With a status that is not that of a final response, the client would wait for the
- * final one, or treat the whole connection as broken.
+ * The status for a refused client. If it were not the status of a final response, the client would wait for the final
+ * one, or treat the whole connection as broken.
  */
 function finalStatus(code: number | undefined): number {
   return code !== undefined && code >= 200 && code <= 599 ? code : 403;

@@ -14,7 +14,7 @@ import type { AskRateLimit } from "./rate-limit-filter.ts";
 
 const path = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit";
 
-/** Asks by Envoy's `RateLimitService.ShouldRateLimit`. */
+/** Asks with Envoy's call `RateLimitService.ShouldRateLimit`. */
 export function grpcRateLimit(target: GrpcTarget): AskRateLimit {
   return async (domain, descriptors, signal) => {
     const request = create(RateLimitRequestSchema, { domain, descriptors: descriptors.map(messageOf) });

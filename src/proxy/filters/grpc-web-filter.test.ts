@@ -14,7 +14,7 @@ function frame(flag: number, text: string): Buffer {
 
 const trailers = "grpc-status: 0\r\ngrpc-message: fine\r\n";
 
-/** Echoes messages by gRPC; a path may ask for an answer of another kind. */
+/** Echoes messages over gRPC. Some paths get another kind of answer. */
 async function started(): Promise<{ harness: Harness; requests: string[]; close: () => void }> {
   const harness = await Harness.start({
     filters: [new GrpcWebFilter("envoy.filters.http.grpc_web")],
@@ -86,7 +86,7 @@ test("a base64 request is decoded however it is split, and its response is encod
   await using _ = harness;
   const first = frame(0, "one");
   const second = frame(0, "second");
-  // Each message with padding of its own.
+  // Each message has its own base64 padding.
   const text = `${first.toString("base64")}${second.toString("base64")}`;
   const client = harness.client();
   client.send(

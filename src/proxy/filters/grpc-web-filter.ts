@@ -1,6 +1,6 @@
 import type { FilterRequest, HttpFilter } from "./http-filter.ts";
 
-/** Content types of gRPC-Web: whether bodies are text (base64). */
+/** The content types of gRPC-Web. The value says whether bodies are text (base64). */
 const webTypes: ReadonlyMap<string, boolean> = new Map([
   ["application/grpc-web", false],
   ["application/grpc-web+proto", false],
@@ -22,7 +22,7 @@ export class GrpcWebFilter implements HttpFilter {
     request.setHeader("content-type", "application/grpc");
     request.setHeader("te", "trailers");
     request.setHeader("grpc-accept-encoding", "identity,deflate,gzip");
-    // The announced length is that of the text.
+    // The announced length is that of the base64 text.
     if (asText && request.hasBody) request.openLength();
     request.translateGrpcWeb({
       requestIsText: asText,

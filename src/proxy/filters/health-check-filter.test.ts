@@ -14,7 +14,7 @@ import { HealthCheckFilter } from "./health-check-filter.ts";
 const notes = new ConfigNotes((note) => assert.fail(note));
 const compile = (config: JsonObject) => compileHealthCheck(fromJson(HttpHealthCheckSchema, config), "test", notes);
 
-/** A proxy that answers checks of one path, in front of a server. */
+/** A proxy that answers health checks of one path, in front of a server. */
 async function answering(services: FilterServices, statPrefix: string): Promise<Harness> {
   const isCheck = compile({
     passThroughMode: false,
@@ -80,7 +80,10 @@ test("without headers to match, every request is a health check", async () => {
   assert.equal((await harness.get("/any")).status, 200);
 });
 
-/** A proxy whose upstream answers checks, with `x-degraded` in its target as degraded. What it counts, by name. */
+/**
+ * A proxy whose upstream answers health checks. A check with `x-degraded` in its target gets a degraded answer. Also
+ * returns the proxy's counters, by name.
+ */
 async function passing(
   services: FilterServices,
   config: JsonObject,

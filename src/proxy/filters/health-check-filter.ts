@@ -13,12 +13,12 @@ import {
 
 export interface HealthCheckSettings {
   readonly isCheck: RequestMatcher;
-  /** The upstream answers checks, not the proxy. */
+  /** Whether the upstream, not the proxy, answers checks. */
   readonly passes: boolean;
-  /** How long its answer serves further checks. 0 means that it serves none. */
+  /** How long the upstream's answer is reused for further checks. 0 means never. */
   readonly cacheMs: number;
   /**
-   * The least percentage of usable endpoints, by cluster. As in Envoy, it does not concern checks that the upstream
+   * The minimum percentage of usable endpoints, by cluster. As in Envoy, it does not apply to checks that the upstream
    * answers.
    */
   readonly leastHealthy: ReadonlyMap<string, number>;
@@ -28,7 +28,7 @@ export interface HealthCheckSettings {
 interface CachedAnswer {
   readonly status: number;
   readonly degraded: boolean;
-  /** The interval of the cache in which it was given. */
+  /** The number of the cache interval in which the upstream gave it. */
   readonly interval: number;
 }
 
@@ -53,7 +53,7 @@ export class HealthCheckFilter implements HttpFilter {
   readonly #startMs: number;
   readonly #counters: Readonly<Record<"total" | "ok" | "failed" | "cached" | "degraded", FilterCounter>>;
   #cached: CachedAnswer | undefined;
-  /** Checks on their way to the upstream, whose answers are kept. */
+  /** Checks that were sent to the upstream, and whose answers will be cached. */
   readonly #asking = new WeakSet<FilterRequest>();
 
   /** `statPrefix` ends in a dot. */
@@ -74,7 +74,7 @@ export class HealthCheckFilter implements HttpFilter {
 
   onRequest(request: FilterRequest): LocalReply | undefined {
     const fails = this.#services.failsHealthChecks();
-    // With this header, an Envoy that balances load stops sending requests before its next check.
+    // An Envoy that balances load and receives this header stops sending requests at once, not only at its next check.
     if (fails) request.addResponseHeader("x-envoy-immediate-health-check-fail", "true");
     if (!this.#settings.isCheck(request)) return undefined;
     request.markHealthCheck();
@@ -99,8 +99,8 @@ export class HealthCheckFilter implements HttpFilter {
   }
 
   /**
-   * Replies by the health of clusters. A missing cluster is unhealthy, and so is a cluster without endpoints if it
-   * needs them.
+   * Replies according to the health of clusters. A missing cluster is unhealthy. So is a cluster without endpoints if a
+   * percentage of them must be healthy.
    */
   #judged(): LocalReply {
     const { leastHealthy } = this.#settings;

@@ -9,7 +9,10 @@ import type { PreferredEndpoint } from "../upstream/preferred-endpoint.ts";
 /** A request between its route and its upstream. It is valid until the request is answered or sent upstream. */
 export interface FilterRequest extends RequestView {
   readonly connection: ConnectionInfo;
-  /** The client's address without port: from `x-forwarded-for`, as far as the listener trusts it, else the peer's. */
+  /**
+   * The client's address without port. It comes from `x-forwarded-for`, as far as the listener trusts that header.
+   * Otherwise it is the peer's.
+   */
   readonly clientAddress: string;
   /** The latest chosen route. Undefined if none matched. */
   readonly route: Route | undefined;
@@ -36,30 +39,36 @@ export interface FilterRequest extends RequestView {
    * the client leaves.
    */
   bodyStart(limit: number): Promise<RequestBodyStart>;
-  /** Another body for the upstream. Only after {@link bodyStart} has given the whole one, or without a body. */
+  /**
+   * Sets another body for the upstream. Allowed only if {@link bodyStart} has returned the whole body, or if there is
+   * no body.
+   */
   replaceBody(bytes: Buffer): void;
   /**
-   * The filter, or the exchange on its behalf, will change the body's length. The body goes upstream without an
-   * announced length, also if another filter replaces it.
+   * Announces that the filter, or the exchange on its behalf, will change the body's length. The body then goes
+   * upstream without an announced length, even if another filter replaces it.
    */
   openLength(): void;
-  /** Names and values in turn, if trailers have come with the whole body. */
+  /** Alternating names and values, if trailers came with the whole body. */
   readonly trailers: readonly string[] | undefined;
   setTrailers(fields: readonly string[]): void;
   readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
-  /** The client speaks gRPC-Web, the upstream gRPC. */
+  /** Makes the exchange translate: the client speaks gRPC-Web, the upstream gRPC. */
   translateGrpcWeb(form: GrpcWebForm): void;
-  /** The endpoint for the first attempt, if its cluster has it and it can be used. */
+  /** Sets the endpoint for the first attempt. It has an effect only if the cluster has this endpoint and can use it. */
   prefer(endpoint: PreferredEndpoint): void;
   /** Keeps the request out of traces, and out of the access logs whose filter excludes health checks. */
   markHealthCheck(): void;
   /** Chooses the route again, after edits that routes may match. */
   clearRoute(): void;
-  /** Metadata for other filters and the log, by the name of the filter that set it (Envoy's dynamic metadata). */
+  /**
+   * Metadata for other filters and the access log, keyed by the name of the filter that set it (Envoy's dynamic
+   * metadata).
+   */
   readonly metadata: Map<string, unknown>;
   /**
-   * The facts to which variables in header values may refer at this point. `response`: the response's headers, once
-   * there are some.
+   * The facts to which variables in header values may refer at this point. `response` has the response's headers, once
+   * they exist.
    */
   valueContext(response: MutationContext["response"]): MutationContext;
 }
@@ -78,15 +87,15 @@ export interface RequestBodyStart {
 }
 
 /**
- * A response on its way to the client, from the upstream or of our own, while a filter holds its head. Filters see it
- * in the reverse order.
+ * A response on its way to the client, while a filter holds its head. The upstream or the proxy itself has made it.
+ * Filters see it in reverse order.
  */
 export interface FilterResponse {
   readonly request: FilterRequest;
   status: number;
   /** Names are in lower case. */
   fields: readonly (readonly [name: string, value: string])[];
-  /** Names and values in turn. They are known after the whole body. */
+  /** Alternating names and values. They are known only after the whole body. */
   trailers: readonly string[] | undefined;
   /** Like `bodyStart` of requests. */
   bodyStart(limit: number): Promise<RequestBodyStart>;
@@ -125,9 +134,12 @@ export interface Discovery {
    * promise if the filter starts first.
    */
   prepare(config: Any): () => Promise<unknown> | undefined;
-  /** A configuration came and cannot be served. The previous one stays in force, and a listener waits no longer. */
+  /**
+   * Reports a configuration that cannot be served. The previous one stays in force, and a waiting listener waits no
+   * longer.
+   */
   refused(): void;
-  /** The resource was removed. Returns false if its configuration stays in force. */
+  /** Reports that the resource was removed. Returns false if its configuration stays in force. */
   retract(): boolean;
 }
 
@@ -140,15 +152,15 @@ export interface HttpFilter {
    * The configured name, such as `envoy.filters.http.rbac`. A route's configuration for the filter has the same name.
    */
   readonly name: string;
-  /** The filter does nothing unless a route configures it. */
+  /** Whether the filter does nothing unless a route configures it. */
   readonly idle?: boolean;
   /** Absent if the listener contains the whole configuration. */
   readonly discovery?: Discovery | undefined;
   /** Resolves when the filter can take requests. Undefined if it can already. Requests that arrive before wait. */
   starting?(): Promise<unknown> | undefined;
   /**
-   * Processes the head of a request. Undefined lets the request continue. A promise holds the request until it settles.
-   * `signal` is aborted when the client leaves. A rejection is answered with 500.
+   * Processes the head of a request. If it returns undefined, the request continues. A promise holds the request until
+   * it settles. `signal` is aborted when the client leaves. A rejection is answered with 500.
    */
   onRequest(
     request: FilterRequest,
@@ -170,7 +182,7 @@ export type StreamOutcome<Part> =
   | { readonly kind: "reply"; readonly reply: LocalReply }
   | { readonly kind: "abort" };
 
-/** The end of a message: the rest of its body, and its trailers (names and values in turn). */
+/** The end of a message: the rest of its body, and its trailers (alternating names and values). */
 export interface StreamTail {
   readonly body: Buffer;
   readonly trailers: readonly string[];
@@ -179,13 +191,15 @@ export interface StreamTail {
 /**
  * A filter's part in one exchange after the request's head. It may hold, change, replace and end the following parts. A
  * part for which the filter has no method passes unchanged. Parts come one after another: the next one waits for the
- * outcome of the previous one. A filter may keep a part of a body and return it with a later part. Only the outcome of
- * the last part must wait until nothing is kept any more.
+ * outcome of the previous one. A filter may keep a part of a body and return it with a later part. Before the outcome
+ * of the last part, the filter must have returned everything that it kept.
  */
 export interface StreamFilter {
   requestBody?(bytes: Buffer, end: boolean): Later<StreamOutcome<Buffer>>;
   requestTrailers?(trailers: readonly string[]): Later<StreamOutcome<StreamTail>>;
-  /** `end`: the response has no body. The filter may change the response until it lets the head go. */
+  /**
+   * `end` says whether the response has no body. The filter may change the response until it lets the head continue.
+   */
   responseHead?(response: FilterResponse, end: boolean): Later<StreamOutcome<undefined>>;
   responseBody?(bytes: Buffer, end: boolean): Later<StreamOutcome<Buffer>>;
   responseTrailers?(trailers: readonly string[]): Later<StreamOutcome<StreamTail>>;

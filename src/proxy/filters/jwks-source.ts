@@ -3,12 +3,12 @@ import type { Clock } from "../../base/index.ts";
 import type { CallCluster } from "../terms/call-cluster.ts";
 import { jose } from "./jose.ts";
 
-/** Keys that tokens are verified with. Another object means other keys. */
+/** The keys that verify tokens. Different keys are always in a different object. */
 export interface KeySet {
   readonly find: ReturnType<typeof createLocalJWKSet>;
 }
 
-/** Where a provider's keys come from. Throws, or rejects, if there are no keys. */
+/** The source of a provider's keys. Throws, or rejects, if there are no keys. */
 export interface JwksSource {
   keys(): KeySet | Promise<KeySet>;
 }

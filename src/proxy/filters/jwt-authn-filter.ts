@@ -30,7 +30,7 @@ export interface JwtAuthnSettings {
   readonly providers: readonly JwtProvider[];
   readonly named: ReadonlyMap<string, JwtRequirement>;
   readonly bypassesPreflights: boolean;
-  /** A refused client gets nothing but the status. */
+  /** Whether a refused client gets nothing but the status. */
   readonly stripsFailure: boolean;
 }
 
@@ -72,7 +72,7 @@ export class JwtAuthnFilter implements HttpFilter {
     return requirement === undefined ? this.#removeTold(request) : this.#verify(requirement, request);
   }
 
-  /** Removes the headers that carry claims. A client must not set them where no token is required either. */
+  /** Removes the headers that carry claims. A client must not set them even where no token is required. */
   #removeTold(request: FilterRequest): undefined {
     for (const name of this.#claimHeaders) if (request.header(name) !== undefined) request.removeHeader(name);
     return undefined;

@@ -3,7 +3,7 @@ import type { FilterRequest } from "./http-filter.ts";
 
 /** Where a request may carry a token. */
 export type JwtLocation =
-  /** `name` is in lower case. The token follows the prefix, wherever that occurs. */
+  /** `name` is in lower case. The token follows the prefix, wherever the prefix occurs in the value. */
   | { readonly kind: "header"; readonly name: string; readonly prefix: string }
   | { readonly kind: "query"; readonly name: string }
   | { readonly kind: "cookie"; readonly name: string };
@@ -65,6 +65,7 @@ function afterPrefix(value: string | undefined, prefix: string): string | undefi
 
 function queryValue(query: string, name: string): string | undefined {
   const values = query === "" ? [] : new URLSearchParams(query).getAll(name);
-  // Servers differ in which of several they use. Joined, they are no token, as with several fields.
+  // If there are several values, servers differ in which one they use. Joined by commas, they are not a valid token, as
+  // with several header fields.
   return values.length === 0 ? undefined : values.join(",");
 }

@@ -29,7 +29,9 @@ export interface JwtProviderOptions {
   readonly audiences: readonly string[];
   readonly subjects: StringMatcher | undefined;
   readonly requiresExpiration: boolean;
-  /** Maximum remaining lifetime from now, whenever the token was issued. With it, a token must have an expiry. */
+  /**
+   * The maximum remaining lifetime from now, whenever the token was issued. If it is set, a token must have an expiry.
+   */
   readonly maxLifetimeSeconds: number | undefined;
   readonly clockSkewSeconds: number;
   readonly locations: readonly JwtLocation[];
@@ -42,7 +44,7 @@ export interface JwtProviderOptions {
   readonly payloadInMetadata: string;
   readonly headerInMetadata: string;
   readonly failedStatusInMetadata: string;
-  /** Claims that become lists when they are text with spaces. */
+  /** Claims whose text is split at spaces into a list. */
   readonly spaceDelimitedClaims: readonly string[];
   readonly claimHeaders: readonly { readonly header: string; readonly path: readonly string[] }[];
   readonly clearsRoute: boolean;
@@ -53,8 +55,8 @@ const maxVerified = 1000;
 const maxVerifiedLength = 4096;
 
 /**
- * Issuers have a few keys. Without this bound, a bad token that names none could take a second of processor time, if
- * its issuer's keys have a megabyte.
+ * An issuer has only a few keys. Without this bound, a bad token that names no key could cost a second of CPU time if
+ * its issuer publishes a megabyte of keys.
  */
 const maxTriedKeys = 256;
 
@@ -139,7 +141,10 @@ async function verifySignature(text: string, keys: KeySet): Promise<JwtProblem |
   }
 }
 
-/** A token that names no key, or a key of several, may be signed by any of them. The first ones are tried. */
+/**
+ * A token may name no key, or an id that several keys share. Then any of them may have signed it, and the first ones
+ * are tried.
+ */
 async function verifyWithAny(
   text: string,
   candidates: errors.JWKSMultipleMatchingKeys,
@@ -151,7 +156,7 @@ async function verifyWithAny(
       await jose().compactVerify(text, key);
       return undefined;
     } catch {
-      // Not this key.
+      // This key did not sign the token.
     }
   }
   return jwtProblems.badSignature;
@@ -174,7 +179,10 @@ export function parseToken(text: string): ParsedToken | JwtProblem {
 /** Times must fit into 64 bits. */
 const timesEnd = 2 ** 64;
 
-/** Whether the times are valid. A time of another type, or out of range, would set no limit at all. */
+/**
+ * Whether the times are valid. A time with another type or out of range would not limit the token at all, so it is
+ * invalid.
+ */
 function hasValidTimes(claims: JwtClaims): boolean {
   return ["exp", "nbf", "iat"].every((name) => {
     const value = claims[name];

@@ -17,7 +17,7 @@ export interface AcceptedToken {
   readonly token: ParsedToken;
 }
 
-/** The verified tokens. Without a problem the request may pass. */
+/** The result of verifying a request's tokens. Without a problem, the request may pass. */
 export interface JwtVerdict {
   readonly problem: JwtProblem | undefined;
   readonly accepted: readonly AcceptedToken[];

@@ -121,7 +121,7 @@ test("a route's limit without a bucket is refused, because it would limit nothin
   );
 });
 
-/** A filter with limits by descriptors, and what it answers to users. */
+/** Makes a filter with limits by descriptors. Returns a function that says what the filter answers a user. */
 function limited(config: JsonObject): (user: string, path?: string) => number {
   const services = { ...standaloneServices(), clock: { ...systemClock, steadyMs: () => 0 } };
   const all = { defaultValue: { numerator: 100 } };

@@ -17,7 +17,9 @@ export interface DescriptorLimitSettings {
   readonly rules: readonly RateLimitRule[] | undefined;
   readonly stage: number;
   readonly hostRules: HostRules;
-  /** Whether a request takes a token of {@link LocalRateLimitSettings.bucket} beside those of its descriptors. */
+  /**
+   * Whether a request takes a token of {@link LocalRateLimitSettings.bucket} in addition to those of its descriptors.
+   */
   readonly alwaysBucket: boolean;
 }
 
@@ -37,7 +39,7 @@ export class LocalRateLimitSettings {
   readonly status: number;
   /** A gRPC client's status. Undefined means the one that the HTTP status maps to. */
   readonly grpcStatus: number | undefined;
-  /** Whether responses tell the client its limit, by the fields of {@link limitFields}. */
+  /** Whether responses tell the client its limit in the fields of {@link limitFields}. */
   readonly sendsLimitFields: boolean;
   /** The fractions (0 to 1) of requests that are counted, and of those that are refused without a token. */
   readonly enabled: number;
@@ -71,7 +73,7 @@ export class LocalRateLimitSettings {
 }
 
 interface TokensTaken {
-  /** "shadow": admitted although it exceeds a limit, because the limit only counts. */
+  /** "shadow" means that the request was admitted although it exceeds a limit, because that limit only counts. */
   readonly verdict: "admitted" | "shadow" | "refused";
   /**
    * The limit that the response headers report: the one that refused the request, or else the slowest of its
@@ -108,7 +110,7 @@ function limitsNothing({ limits: { bucket, descriptors } }: LocalRateLimitSettin
   return bucket === undefined && descriptors === undefined;
 }
 
-/** Refuses requests beyond a rate. This proxy counts them itself, without other proxies. */
+/** Refuses requests beyond a rate. This proxy counts only its own requests, not those of other proxies. */
 export class LocalRateLimitFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;

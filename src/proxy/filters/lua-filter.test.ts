@@ -79,7 +79,7 @@ async function labOf(
   };
 }
 
-/** The client's response through a script, and what the script logged or counted. */
+/** Sends a request through a script. Returns the client's response, and what the script logged or counted. */
 async function through(
   source: string,
   path = "/a?b=c",

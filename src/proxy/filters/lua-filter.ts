@@ -14,7 +14,7 @@ import {
 } from "./http-filter.ts";
 
 export interface LuaSettings {
-  /** The default script, for routes without their own. Requests are refused while an optional one does not load. */
+  /** The default script, for routes without their own. While an optional script does not load, requests are refused. */
   readonly script: LuaScript | OptionalScript | undefined;
   /** Scripts that a route can select by name. */
   readonly named: ReadonlyMap<string, LuaScript>;

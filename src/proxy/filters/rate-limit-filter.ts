@@ -20,7 +20,7 @@ export interface RateLimitAnswer {
   readonly metadata: unknown;
 }
 
-/** Asks the service about a request. Rejects if there is no answer, or no verdict in it. */
+/** Asks the service about a request. Rejects if there is no answer, or if the answer has no verdict. */
 export type AskRateLimit = (
   domain: string,
   descriptors: readonly Descriptor[],
@@ -34,8 +34,8 @@ export interface RateLimitSettings {
   /** How requests are described. If undefined, their routes and virtual hosts decide. */
   readonly rules: readonly RateLimitRule[] | undefined;
   /**
-   * The fractions (0 to 1) of requests about which the service is asked, of limited requests that are refused, and of
-   * failures that refuse.
+   * Three fractions (0 to 1): of requests about which the service is asked, of limited requests that are refused, and
+   * of failed questions that refuse the request.
    */
   readonly enabled: number;
   readonly enforced: number;
@@ -44,7 +44,7 @@ export interface RateLimitSettings {
   readonly statusOnError: number;
   /** A gRPC client's status. Undefined means the one that the HTTP status maps to. */
   readonly grpcStatus: number | undefined;
-  /** Whether a refusal has the field `x-envoy-ratelimited`, for which the caller's proxy does not retry. */
+  /** Whether a refusal has the header `x-envoy-ratelimited`, which keeps the caller's proxy from retrying. */
   readonly marksRefusal: boolean;
   /** Whether responses tell the client its limits. */
   readonly sendsLimitFields: boolean;
@@ -148,7 +148,10 @@ export class RateLimitFilter implements HttpFilter {
     };
   }
 
-  /** Envoy counts by the cluster of the route. A client could make up many that a header names. */
+  /**
+   * Envoy counts by the cluster of the route. Clusters that a request header names are not counted, because a client
+   * could invent many.
+   */
   #count({ route, cluster }: FilterRequest, name: string): void {
     const target = route?.action.kind === "forward" ? route.action.target : undefined;
     if (target === undefined || target.kind === "header" || cluster === undefined) return;

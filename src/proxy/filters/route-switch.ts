@@ -1,7 +1,7 @@
 import { responseFlags } from "../terms/response-flags.ts";
 import type { Discovery, FilterRequest, HttpFilter, LocalReply, StreamFilter } from "./http-filter.ts";
 
-/** A route's switch for a filter, besides or instead of a configuration. */
+/** Whether a route switches a filter on or off, besides or instead of configuring it. */
 export class FilterSwitch {
   readonly enabled: boolean;
 
@@ -55,8 +55,8 @@ export class SwitchedFilter implements HttpFilter {
 }
 
 /**
- * Represents an unknown filter that is off by default. A route that turns it on must not be served without it, so it
- * refuses such requests.
+ * Represents an unknown filter that is off by default. Requests on a route that turns it on must not be served without
+ * it, so they are refused.
  */
 export class MissingFilter implements HttpFilter {
   readonly name: string;

@@ -16,11 +16,11 @@ export interface SessionCarrier {
 export interface SessionField {
   readonly name: string;
   readonly value: string;
-  /** Whether the field takes the place of others of its name. */
+  /** Whether the field replaces others with its name. */
   readonly replaces: boolean;
 }
 
-/** The endpoint in a header of its own, in both directions. `header` is in lower case. */
+/** Carries the endpoint in a header of its own, in both directions. `header` is in lower case. */
 export function headerCarrier(header: string): SessionCarrier {
   return {
     covers: () => true,
@@ -40,13 +40,13 @@ export interface SessionCookie {
   readonly name: string;
   /** Empty if the cookie has no path. */
   readonly path: string;
-  /** 0 for a cookie that ends with the client's own session. */
+  /** 0 means a cookie that lasts until the browser session ends. */
   readonly lifetimeSeconds: number;
   /** `name` or `name=value`. */
   readonly attributes: readonly string[];
 }
 
-/** The endpoint in a cookie, with the time when the session ends. */
+/** Carries the endpoint in a cookie, with the time when the session ends. */
 export function cookieCarrier(cookie: SessionCookie, clock: Pick<Clock, "nowMs">): SessionCarrier {
   const { name, path, lifetimeSeconds, attributes } = cookie;
   const nowSeconds = (): number => Math.floor(clock.nowMs() / 1000);

@@ -3,8 +3,8 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
  * Parses a JSON object that every parser reads in the same way: UTF-8, no name twice in an object, no lone surrogate,
- * at most 100 levels deep. Undefined for anything else. Otherwise the code that verifies a text and the code that uses
- * it could see different claims.
+ * at most 100 levels deep. Returns undefined for anything else, because the code that verifies a text and the code that
+ * uses it could see different claims.
  */
 export function strictJsonObject(bytes: Buffer): Record<string, unknown> | undefined {
   try {

@@ -11,7 +11,7 @@ export interface TokenLevel {
   readonly max: number;
   /** Whole tokens. */
   readonly remaining: number;
-  /** The time until the next token, rounded up. 0 if there is one. */
+  /** The time until the next token, rounded up. 0 if a token is left. */
   readonly resetSeconds: number;
 }
 
@@ -30,15 +30,16 @@ export interface Tokens {
 /** Creates token buckets that the threads of a proxy share. */
 export interface SharedBuckets {
   /**
-   * Starts the buckets of a resource. Each thread compiles it in the same order, so the n-th bucket is the same one.
+   * Starts the buckets of a resource. Each thread compiles the resource in the same order, so the n-th bucket is the
+   * same in all threads.
    */
   begin(resource: string): void;
   make(size: BucketSize): Tokens;
 }
 
 /**
- * The arithmetic of a bucket into which tokens flow evenly, as in Envoy. They do not arrive all at once after each
- * interval. The state is one number: when the bucket was empty, on a monotonic clock.
+ * The arithmetic of a bucket that fills evenly, as in Envoy, and not all at once after each interval. The state is one
+ * number: the time on a monotonic clock at which the bucket was empty.
  */
 export class TokenFlow {
   readonly #size: BucketSize;
@@ -48,15 +49,15 @@ export class TokenFlow {
   }
 
   /**
-   * The time at which an even flow would have begun with an empty bucket, after the tokens are taken. Undefined if the
-   * bucket has fewer.
+   * Takes tokens. Returns the new state: the time at which the bucket was empty, if it has filled evenly since. Returns
+   * undefined if the bucket has too few.
    */
   take(emptyMs: number, nowMs: number, count: number): number | undefined {
     const tokens = this.#tokens(emptyMs, nowMs);
     return tokens < count || count === 0 ? undefined : nowMs - this.#msFor(tokens - count);
   }
 
-  /** Like {@link take}, after tokens are given back. */
+  /** Gives tokens back. Returns the new state, like {@link take}. */
   give(emptyMs: number, nowMs: number, count: number): number {
     return nowMs - this.#msFor(Math.min(this.#size.max, this.#tokens(emptyMs, nowMs) + count));
   }

@@ -24,8 +24,8 @@ export class TransformedBody {
   }
 
   /**
-   * Returns the output for the part, as far as it does not need the next one. Rejects after a fault of the stream. The
-   * next call must wait for the result.
+   * Returns as much output as the parts so far allow. Rejects if the stream has failed. The next call must wait for the
+   * result.
    */
   part(bytes: Buffer, end: boolean): Promise<Buffer> {
     const waiting = Promise.withResolvers<Buffer>();
@@ -42,7 +42,7 @@ export class TransformedBody {
   }
 
   #collect(): void {
-    // Without a reader, the stream would wait at its high-water mark.
+    // If nobody read the output, the stream would wait at its high-water mark.
     for (let chunk = this.#read(); chunk !== null; chunk = this.#read()) {
       this.#output.push(chunk);
       const fault = this.#check(chunk.length);
@@ -72,7 +72,7 @@ export class TransformedBody {
   }
 }
 
-/** Loads zlib with the first configuration that compresses or decompresses. */
+/** Returns zlib. The first configuration that compresses or decompresses loads it. */
 export function zlib(): typeof Zlib {
   return process.getBuiltinModule("node:zlib");
 }

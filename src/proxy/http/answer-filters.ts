@@ -13,7 +13,7 @@ import {
 } from "./filtered-answer.ts";
 import { MessageFlow, type FlowHead, type FlowStep } from "./message-flow.ts";
 
-/** An upstream's head, with the first part of its body behind it. */
+/** An upstream's response head, followed by the first part of its body. */
 export interface UpstreamAnswer {
   readonly head: MessageHead;
   readonly framing: BodyFraming;
@@ -25,7 +25,7 @@ export interface UpstreamAnswer {
 
 /** The exchange whose response the filters process. */
 export interface AnsweringExchange extends ExchangeParts {
-  /** A filter replies, or ends the exchange. */
+  /** Called when a filter replies, or ends the exchange. */
   stoppedByFilter(reply: FilterReply | undefined): void;
   filterFailed(error: unknown): void;
 }
@@ -78,7 +78,7 @@ export class AnswerFilters {
     this.#afterPart();
   }
 
-  /** Takes a part of the body. False: the response does not pass. */
+  /** Takes a part of the body. Returns false if the response does not pass through the filters. */
   body(bytes: Buffer, from: number, to: number, last: boolean): boolean {
     if (this.#flow === undefined) return false;
     this.#flow.body(bytes, from, to, last);
@@ -86,7 +86,7 @@ export class AnswerFilters {
     return true;
   }
 
-  /** Takes the trailers that end the body. False: the response does not pass. */
+  /** Takes the trailers that end the body. Returns false if the response does not pass through the filters. */
   end(trailers: readonly string[]): boolean {
     this.#flow?.end(trailers);
     return this.#flow !== undefined;
@@ -117,13 +117,13 @@ export class AnswerFilters {
     }).begin({ status: reply.status, fields: describedFields(reply) }, body, 0, body.length, true);
   }
 
-  /** The client takes bytes again. Returns whether the upstream may send more. */
+  /** Called when the client accepts bytes again. Returns whether the upstream may send more. */
   clientDrained(): boolean {
     this.#clientBlocked = false;
     return this.#flow?.full !== true;
   }
 
-  /** The exchange has ended, and nothing more passes. */
+  /** Called when the exchange has ended. Nothing more passes. */
   cancel(): void {
     this.#flow?.cancel();
   }

@@ -18,18 +18,19 @@ export abstract class Answer {
   /** Whether the connection can be used for another request. */
   keepAlive = false;
   /**
-   * Whether the response is complete before its request. Then a connection of HTTP/1.1 ends, and the client is told so.
+   * Whether the response is complete before its request is. An HTTP/1.1 connection then ends, and the response tells
+   * the client so.
    */
   precedesRequest = false;
   status = 0;
   sentBytes = 0;
-  /** -1 if the upstream did not respond. */
+  /** The time that the upstream needed, in milliseconds. -1 if it did not respond. */
   upstreamServiceMs = -1;
   grpcStatus = "";
   captured = noTexts;
   /** Names and values, alternating. */
   receivedTrailers = noTexts;
-  /** The client's proxy identified itself, so the response identifies this one. */
+  /** Whether the client's proxy identified itself. The response then identifies this proxy. */
   peerAsked = false;
 
   constructor(
@@ -47,8 +48,8 @@ export abstract class Answer {
   /** Sends `100 Continue`, if the client's protocol has it. */
   abstract sayContinue(): void;
   /**
-   * Passes the upstream's head and the first part of the body. False means that the client accepts no more bytes for
-   * now. This also applies to the methods below.
+   * Passes the upstream's head and the first part of the body. Like the methods below, returns false if the client
+   * accepts no more bytes for now.
    */
   abstract fromUpstream(
     head: MessageHead,
@@ -84,7 +85,7 @@ export abstract class Answer {
   protected note(head: MessageHead, sentAtMs: number): void {
     this.started = true;
     this.status = head.status;
-    // An upstream that responds before it has the whole request has no measurable duration.
+    // If the upstream responds before it has the whole request, there is no duration to measure.
     this.upstreamServiceMs = sentAtMs < 0 ? -1 : Math.max(0, Math.round(this.context.clock.steadyMs() - sentAtMs));
     const grpcStatus = head.find("grpc-status");
     if (grpcStatus >= 0) this.grpcStatus = head.value(grpcStatus);

@@ -39,24 +39,28 @@ import {
 } from "./retry-decision.ts";
 
 /**
- * The exchange that makes the attempts. After it has failed or its response is complete, its methods are not called any
- * more.
+ * The exchange that makes the attempts. After it has failed or its response is complete, its methods are no longer
+ * called.
  */
 export interface AttemptsOwner {
-  /** A part of the response was sent to the client, so there is no other attempt. */
+  /** Whether a part of the response was sent to the client. Then there is no further attempt. */
   readonly answerStarted: boolean;
   interimAnswer(head: MessageHead): void;
   answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void;
   answerBody(bytes: Buffer, from: number, to: number, last: boolean): void;
-  /** The end of the answer, with trailers. */
+  /** Called at the end of the response, with its trailers. */
   answerTrailers(fields: readonly string[]): void;
   switched(head: MessageHead, from: number, to: number, sentAtMs: number): void;
   tunnelBytes(bytes: Buffer): void;
-  /** The upstream has ended its side of a tunnel, or with `isComplete` the whole tunnel. */
+  /**
+   * Called when the upstream has ended its side of a tunnel. If `isComplete` is true, it has ended the whole tunnel.
+   */
   tunnelEnded(isComplete: boolean): void;
-  /** No upstream will respond. The proxy responds instead, or cuts off a response that has already begun. */
+  /**
+   * Called if no upstream will respond. The proxy then responds itself, or cuts off a response that has already begun.
+   */
   failed(reply: ReplyRow): void;
-  /** The upstream takes bytes of the request. */
+  /** Called when the upstream accepts bytes of the request again. */
   upstreamTakesMore(): void;
 }
 
@@ -66,7 +70,9 @@ interface TakenRetry {
   readonly cluster: Cluster;
 }
 
-/** Attempts of one exchange, one after the other, to have its request answered by an endpoint of a cluster. */
+/**
+ * The attempts of one exchange, one after the other, to get a response to its request from an endpoint of a cluster.
+ */
 export class Attempts implements PoolUser, ResponseReceiver {
   readonly #owner: AttemptsOwner;
   readonly #context: ExchangeContext;
@@ -105,9 +111,9 @@ export class Attempts implements PoolUser, ResponseReceiver {
   /** When the client had sent the whole request, if there is a time limit. Negative before that. */
   #completeAtMs = -1;
   #hash: number | undefined;
-  /** Why the policy's wish for another attempt was not met. Undefined if there was none. */
+  /** Why there was no further attempt although the retry policy asked for one. Undefined if it did not ask. */
   unretried: UnretriedFlag | undefined;
-  /** A retry counts for its cluster's breaker until it has ended. */
+  /** Whether this exchange has a retry that still counts for its cluster's circuit breaker. */
   #retrying = false;
   /** The client's destination, for a cluster without its own endpoints. */
   #destination: SocketAddress | undefined;
@@ -166,7 +172,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return this.#channel;
   }
 
-  /** The cluster of the request and how it is sent. */
+  /** Sets the cluster that gets the request, and how the request is sent. */
   target(
     cluster: Cluster,
     action: ForwardAction,
@@ -179,7 +185,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#action = action;
     this.upstreamProtocol = protocol;
     this.#timeoutMs = timeoutMs;
-    // As in Envoy, a limit that is not shorter than that of all attempts does not count.
+    // As in Envoy, the limit of one attempt has no effect unless it is shorter than the limit of all attempts.
     const perTryMs = action.retry?.perTryTimeoutMs ?? 0;
     this.#perTryMs = timeoutMs > 0 && perTryMs >= timeoutMs ? 0 : perTryMs;
     this.#hash = hash;
@@ -244,7 +250,9 @@ export class Attempts implements PoolUser, ResponseReceiver {
     else this.#pool.acquire(this, fresh);
   }
 
-  /** The client has sent all of the request: the time limits of the route and of the current attempt begin. */
+  /**
+   * Called when the client has sent the whole request. The time limits of the route and of the current attempt begin.
+   */
   requestComplete(): void {
     if (this.#channel !== undefined) {
       if (this.#sentAtMs < 0) this.#sentAtMs = this.#context.clock.steadyMs();
@@ -260,7 +268,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     }
   }
 
-  /** The client takes no more bytes of the response for now. */
+  /** Called when the client accepts no more bytes of the response for now. */
   pause(): void {
     this.#paused = true;
     this.#channel?.pause();
@@ -289,7 +297,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     channel.abandon();
   }
 
-  /** The exchange is over. */
+  /** Called when the exchange is over. */
   end(): void {
     this.#clearTimers();
   }
@@ -303,7 +311,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#begunAtMs = this.#context.clock.steadyMs();
     channel.begin(this);
     const more = this.#request.sendTo(channel);
-    // The system call between both takes microseconds. Reading the clock again would take a part of one for nothing.
+    // The system call between both takes only microseconds, so reading the clock again would gain nothing.
     if (this.#request.complete) this.#sentAtMs = this.#begunAtMs;
     else if (more) this.#owner.upstreamTakesMore();
     if (this.#request.complete) this.#limitTry();
@@ -340,7 +348,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     const grpcStatus = isGrpc || retry !== undefined ? head.get("grpc-status") : undefined;
     this.endpoint?.report({ kind: "answer", status: judgedStatus(head.status, isGrpc ? grpcStatus : undefined) });
     if (retry !== undefined) {
-      // A body that still arrives goes to the next endpoint, as after a failed connection.
+      // A body that is still arriving goes to the next endpoint, as after a failed connection.
       const wasUnreached = retry.on.connectFailure && isUnreached(head, grpcStatus);
       const isWanted = wasUnreached || (this.#request.complete && retriesResponse(retry, head, grpcStatus));
       if (isWanted && this.#retryInstead(last)) return;
@@ -416,8 +424,9 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   /**
-   * The peer closed a kept-alive connection while we were writing, and no response had begun. A request that was not
-   * sent, or may be sent twice, is sent once more over a new connection. This does not count as a retry of the policy.
+   * The peer closed a kept-alive connection while we were writing, and no response had begun. If the request was not
+   * sent yet, or may be sent twice, it is sent once more over a new connection. This does not count as a retry of the
+   * policy.
    */
   #retriesStale(channel: UpstreamChannel | undefined, lost: LostRequest): boolean {
     if (channel?.reused !== true || this.#staleRetried || !this.#request.replayable || !mayBeUnseen(lost)) return false;
@@ -475,7 +484,9 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return undefined;
   }
 
-  /** Makes another attempt after a while. The one before has been left, so that it counts for the breaker no more. */
+  /**
+   * Makes another attempt after a pause. The previous attempt has been dropped, so it no longer counts for the breaker.
+   */
   #schedule({ policy, cluster }: TakenRetry): void {
     this.#retrying = true;
     this.#retries += 1;

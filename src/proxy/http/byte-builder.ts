@@ -3,16 +3,16 @@ import { headText } from "../terms/header-text.ts";
 
 const lineEnd = "\r\n";
 const maxLatin1 = 0xff;
-/** The length up to which a loop writes a text faster than a call of the runtime. */
+/** Up to this length, a loop writes a text faster than a call of the runtime does. */
 const loopLetters = 64;
 const colon = 58;
 const space = 32;
 const carriageReturn = 13;
 const lineFeed = 10;
-/** The bytes of a header's line besides its name and value. */
+/** The number of bytes in a header's line in addition to its name and value. */
 const fieldMarks = 4;
 
-/** Bytes that are made where they are needed, so that no string is. */
+/** A source that writes its bytes directly into a buffer, so that no string has to be made. */
 export interface WritesItself {
   readonly byteLength: number;
   writeTo(bytes: Uint8Array, at: number): void;
@@ -25,7 +25,7 @@ export interface WritesItself {
 export class ByteBuilder {
   buffer: Buffer;
   length = 0;
-  /** The last view from the beginning. A message of the same length in the same memory has the same one. */
+  /** The last view from the beginning. It is reused for a message with the same length in the same memory. */
   #view: Buffer | undefined;
 
   constructor(capacity: number) {
@@ -44,7 +44,7 @@ export class ByteBuilder {
     this.length += this.buffer.write(written, this.length, "latin1");
   }
 
-  /** Appends the line of a header, like {@link text} and mostly without a string of the whole line. */
+  /** Appends the line of a header, like {@link text}, mostly without making a string of the whole line. */
   field(name: string, value: string): void {
     if (name.length + value.length > loopLetters || !this.#shortField(name, value)) this.text(`${name}: ${value}\r\n`);
   }

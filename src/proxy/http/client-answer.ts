@@ -19,13 +19,13 @@ const noMutations: readonly HeaderMutation[] = [];
 
 /** The exchange that is answered. */
 export interface AnsweredExchange extends ExchangeParts {
-  /** The response is complete, or nothing of it follows any more. */
+  /** Called when the response is complete, or was cut off. */
   finish(): void;
 }
 
 /**
- * The way of one response to the client, from an upstream or from the proxy itself: headers are edited, filters see it,
- * and gRPC becomes gRPC-Web. The first response whose head is written is the only one.
+ * Takes one response to the client, from an upstream or from the proxy itself: edits its headers, passes it through the
+ * filters, and translates gRPC to gRPC-Web. Only the first response whose head is written reaches the client.
  */
 export class ClientAnswer {
   readonly #exchange: AnsweredExchange;
@@ -58,12 +58,15 @@ export class ClientAnswer {
     return this.#answer.started || this.filters?.begun === true;
   }
 
-  /** The client's proxy identified itself, so the response identifies this one. */
+  /** Called if the client's proxy identified itself. The response then identifies this proxy. */
   peerAsked(): void {
     this.#answer.peerAsked = true;
   }
 
-  /** Sends `100 Continue` once only: a server that repeats it would fill the memory for a client that does not read. */
+  /**
+   * Sends `100 Continue` only once. A server that repeats it could otherwise fill the memory while the client does not
+   * read.
+   */
   sayContinue(): void {
     if (this.#saidContinue) return;
     this.#saidContinue = true;
@@ -122,7 +125,7 @@ export class ClientAnswer {
     answer.precedesRequest = last && !this.#exchange.request.complete;
     const edits = grpcWeb === undefined ? given : grpcWeb.answer(head, given, last && from === to);
     if (grpcWeb?.translatesAnswer !== true || (last && from === to)) {
-      // Its chunks were decoded, because a response of gRPC would need plain frames.
+      // The chunked body was decoded, because a gRPC response would need plain frames.
       const shown = grpcWeb !== undefined && framing === bodyFramings.chunked ? bodyFramings.untilClose : framing;
       return this.#afterSend(answer.fromUpstream(head, shown, from, to, last, edits, sentAtMs), last);
     }
@@ -157,7 +160,7 @@ export class ClientAnswer {
 
   // ---- the proxy's own reply
 
-  /** Replies for this cause, with these fields of its own, which replace the route's of the same name. */
+  /** Replies for this cause. The given fields replace those of the route with the same names. */
   reply(row: ReplyRow, given: Fields = noFields): void {
     const exchange = this.#exchange;
     const { record, config, facts, context } = exchange;

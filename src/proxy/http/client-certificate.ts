@@ -48,7 +48,8 @@ function fieldParts(
       return pem === "" ? [] : [`${field}="${encodeURIComponent(pem)}"`];
     }
     case "Subject":
-      // Quotes inside the value are escaped already (RFC 2253). Another backslash would end the value there.
+      // Quotes inside the value are already escaped (RFC 2253). If the backslash were escaped again, the quote would
+      // end the value.
       return [`Subject="${oneLine(tls.peerSubject())}"`];
     case "URI":
       return [`URI=${nameText(tls.peerIdentity)}`];

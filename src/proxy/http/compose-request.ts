@@ -10,7 +10,7 @@ import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "../p
 
 /** The edits of a request's head on its way to the upstream. */
 export interface RequestComposition {
-  /** With the head that is edited. */
+  /** The facts about the client. Its head is the one that is edited. */
   readonly client: EdgeFacts;
   readonly config: HttpConnectionConfig;
   /** The path and query to request. Undefined means the client's target. */
@@ -25,14 +25,14 @@ export interface RequestComposition {
   readonly trace: Pick<RequestTrace, "lines" | "replaced"> | undefined;
   /** Headers that filters wrote or removed, in lower case. The proxy's own values do not replace them. */
   readonly settled: ReadonlySet<string> | undefined;
-  /** Replaces the client's header if there is one. */
+  /** The proxy's own metadata. If set, it replaces the client's header. */
   readonly peerMetadata: OwnMetadata | undefined;
   /** Protocol to upgrade to. */
   readonly upgrade: string | undefined;
   readonly edits: HeaderEdits | undefined;
-  /** The time that the upstream has, in milliseconds, for the two headers below. 0 means no limit. */
+  /** The upstream's time limit in milliseconds, for the two headers below. 0 means no limit. */
   readonly expectedMs: number;
-  /** Whether `x-envoy-expected-rq-timeout-ms` and `grpc-timeout` tell the upstream that time. */
+  /** Whether `x-envoy-expected-rq-timeout-ms` and `grpc-timeout` tell the upstream its time limit. */
   readonly tellsTimeout: boolean;
   readonly tellsGrpcTimeout: boolean;
   readonly attemptCount: boolean;

@@ -8,9 +8,9 @@ const block = new HeaderBlock();
 const visibleAscii = /^[!-~]*$/;
 
 /**
- * Composes an upstream's head for the client as an HTTP/2 header block, with the fields of `composeResponse` and
- * without its text, which would have to be scanned again. Valid until the next block. Undefined if the head needs that
- * text: configured fields may be invalid, and only the scan finds that.
+ * Composes an upstream's head for the client as an HTTP/2 header block. It has the fields of `composeResponse`, but
+ * skips the text that HTTP/2 would have to scan again. The block is valid until the next one. Returns undefined if the
+ * head needs that text: configured fields may be invalid, and only the scan finds that.
  */
 export function composeResponseBlock(response: ResponseComposition): Buffer | undefined {
   const { head, config, requestId, upstreamServiceMs } = response;

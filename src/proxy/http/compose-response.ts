@@ -32,8 +32,8 @@ const serviceTime = "x-envoy-upstream-service-time";
 /** Writes an upstream's head for the client. */
 export function composeResponse(out: ByteBuilder, response: ResponseComposition): void {
   const { head, config } = response;
-  // The proxy sets the version: the upstream's HTTP/1.0 must not make the client close. A status line with ours and the
-  // headers are one piece of memory, which takes one copy.
+  // The proxy sets the version: the upstream's HTTP/1.0 must not make the client close. If the status line has our
+  // version, it and the headers are one piece of memory, which takes one copy.
   let from = head.start;
   if (head.minorVersion !== 1) {
     out.piece(version);
@@ -61,7 +61,10 @@ type Fields = readonly (readonly [name: string, value: string])[];
 
 const noFields: Fields = [];
 
-/** Whether the proxy adds its own `server`. `seen`: the upstream's goes to the client. `added`: fields of others. */
+/**
+ * Whether the proxy adds its own `server`. `seen` says that the upstream's goes to the client. `added` has the fields
+ * of filters and the route.
+ */
 export function writesServer({ serverHeader }: HttpConnectionConfig, seen: boolean, added: Fields = noFields): boolean {
   if (serverHeader !== "append-if-absent") return serverHeader === "overwrite";
   return !seen && !added.some(([name]) => name.toLowerCase() === "server");

@@ -8,7 +8,7 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 export interface EdgeFacts {
   /** The client's head with the edits of filters. */
   readonly head: MessageHead;
-  /** The peer is in a private network, so its headers about itself are kept. */
+  /** Whether the peer is in a private network. If so, its headers about itself are kept. */
   readonly internalPeer: boolean;
   /** The client's address: the peer's address, or the address that trusted proxies report in `x-forwarded-for`. */
   readonly externalAddress: string;
@@ -20,9 +20,12 @@ export interface EdgeFacts {
    */
   readonly forwardedPort: string | undefined;
   readonly clientCertificate: ClientCertificateField;
-  /** Whether the proxy gives the request an id. Costs less than its text. */
+  /** Whether the proxy gives the request an id. Reading this costs less than making the id's text. */
   readonly requestIdIsNew: boolean;
-  /** The id that the proxy gives the request. Undefined if the client's id, or none, is sent. */
+  /**
+   * The id that the proxy gives the request. Undefined if the request keeps the client's id, or goes upstream without
+   * one.
+   */
   readonly newRequestId: string | undefined;
   /** The same id, if it is random and can be written as bytes. */
   readonly randomId: RandomUuid | undefined;
@@ -34,9 +37,9 @@ export const forwardedPortHeader = "x-forwarded-port";
 export const fromClient = Symbol("fromClient");
 
 /**
- * The value of a header by which the proxy itself describes the client. A value replaces the client's header, and
- * undefined means that there is no such header. As in Envoy, it is in effect before a route is chosen and before
- * filters. Otherwise they could trust a value that the client sent. `name` is in lower case.
+ * The value of a header in which the proxy itself describes the client. A value replaces the client's header, and
+ * undefined means that there is no such header. As in Envoy, it applies before the route is chosen and before the
+ * filters run. Otherwise they could trust a value that the client sent. `name` is in lower case.
  */
 export function edgeField(
   name: string,
@@ -85,7 +88,7 @@ export const edgeNames: readonly string[] = [
   "x-envoy-external-address",
 ];
 
-/** Whether {@link edgeField} may differ from the client's value. Costs less. */
+/** Whether {@link edgeField} may differ from the client's value. This check costs less than {@link edgeField}. */
 export function mayDescribeClient(name: string): boolean {
   return name.startsWith(envoyPrefix) || edgeNames.includes(name);
 }

@@ -13,7 +13,7 @@ export interface ExchangeContext {
   /** The routes in force. Undefined until the table has arrived. */
   routeTable(): RouteTable | undefined;
   cluster(name: string): Cluster | undefined;
-  /** Whether responses carry `connection: close`, because what serves them is draining. */
+  /** Whether responses carry `connection: close`, because the listener is draining. */
   readonly draining: boolean;
   /** The metadata of our workload, which peers receive. Undefined if peers do not receive our metadata. */
   readonly ownMetadata: OwnMetadataWith | undefined;

@@ -38,7 +38,10 @@ export function requestEdits(parts: Parts, levels: readonly HeaderMutation[]): H
   return editHeaders(levels, mutationContext(parts, undefined), (name) => parts.facts.header(name) !== undefined);
 }
 
-/** The edits of a response's head, with the fields that filters add. Replies of the proxy itself give no head. */
+/**
+ * The edits of a response's head, with the fields that filters add. For a reply of the proxy itself, the head is
+ * undefined.
+ */
 export function responseEdits(
   parts: Parts,
   levels: readonly HeaderMutation[],

@@ -12,8 +12,8 @@ const noBytes = Buffer.alloc(0);
 const maxKeptLetters = 256;
 
 /**
- * A target or a header's value that requests of a connection often repeat. The same bytes give the same string object,
- * which costs less than a new one, and which later comparisons find equal at once.
+ * A target or a header value that requests of a connection often repeat. The same bytes give the same string object.
+ * This costs less than a new string, and later comparisons find the two equal at once.
  */
 export class RepeatedText {
   #text = "";
@@ -68,7 +68,9 @@ export class RepeatedTarget {
   }
 }
 
-/** The bytes of requests that are kept for another attempt beyond a small size, for all requests of a thread. */
+/**
+ * The budget for request bytes that a thread keeps for further attempts. A small part of each request does not count.
+ */
 export class ReplayBudget {
   readonly #maxBytes: number;
   #bytes = 0;
@@ -129,7 +131,7 @@ export class ExchangeMemory {
     if (this.#request.buffer.length > requestBufferBytes) this.#request.detach(requestBufferBytes);
   }
 
-  /** The upstream that reads the request's bytes. It may do so until after its response. */
+  /** Sets the upstream that reads the request's bytes. It may still read them after its response. */
   writtenTo(channel: UpstreamChannel): void {
     this.#writtenTo = channel;
   }
@@ -141,9 +143,9 @@ export class ExchangeMemory {
     return head;
   }
 
-  /** Takes back a head that nobody will read any more. */
+  /** Takes back a head that is no longer read. */
   giveHead(head: MessageHead): void {
-    // Its bytes may be as many as a head may have, and an idle connection would hold them.
+    // The head may have its maximum size, and an idle connection would hold these bytes.
     head.bytes = noBytes;
     this.#head = head;
   }

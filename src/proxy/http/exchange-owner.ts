@@ -8,7 +8,7 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 export interface ExchangeOwner {
   readonly info: ConnectionInfo;
   readonly isHttp2: boolean;
-  /** `keepAlive`: the client wants to use the connection again. */
+  /** `keepAlive` says whether the client wants to use the connection again. */
   createAnswer(
     context: ExchangeContext,
     config: HttpConnectionConfig,
@@ -18,22 +18,22 @@ export interface ExchangeOwner {
   pauseRequest(): void;
   resumeRequest(): void;
   /**
-   * The upstream has answered before the client sent the whole request, and that answer cost its connection. Called
-   * before {@link exchangeEnded}.
+   * Called, before {@link exchangeEnded}, if the upstream answered before the client had sent the whole request, so
+   * that the connection to the upstream was lost.
    */
   upstreamLost(): void;
   /**
-   * The response is complete. The connection continues with the next request (`more`: at once, otherwise after a drain)
-   * or closes. `leaves`: the client should use another connection, because this proxy's own application cannot be
-   * reached.
+   * Called when the response is complete. The connection continues with the next request, or closes. With `more`, it
+   * continues at once, and otherwise after its output has drained. `leaves` says that the client should use another
+   * connection, because this proxy's own application cannot be reached.
    */
   exchangeEnded(keepAlive: boolean, more: boolean, leaves?: boolean): void;
-  /** Bytes moved, so the idle time starts again. */
+  /** Called when bytes have moved. The idle time starts again. */
   touch(): void;
   /** Lets the client's bytes go to `Exchange.clientBytes` from now on. */
   switchToTunnel(): void;
-  /** The tunnel's other end has ended its side. */
+  /** Called when the tunnel's other end has ended its side. */
   endTunnel(): void;
-  /** A response was cut off, so nothing valid can follow on this connection or stream. */
+  /** Called when a response was cut off. Nothing valid can follow on this connection or stream. */
   abort(): void;
 }

@@ -27,7 +27,7 @@ import { replyTable, type ReplyRow } from "./reply-table.ts";
 
 const none: readonly string[] = [];
 
-/** The empty head of an exchange whose bytes were no valid request. */
+/** The empty head of an exchange whose bytes were not a valid request. */
 const noHead = new MessageHead();
 
 /** New values by name in lower case. Undefined removes the header, and a list writes one field for each value. */
@@ -43,9 +43,9 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   readonly connection: ConnectionInfo;
   readonly remote: SocketAddress;
   readonly local: SocketAddress;
-  /** The listener treats the client as internal, so its headers about itself are kept. */
+  /** Whether the listener treats the client as internal, so that its headers about itself are kept. */
   internalPeer = false;
-  /** The client speaks HTTP/2: bodies are without framing, both ways. */
+  /** Whether the client speaks HTTP/2. Bodies then have no framing in either direction. */
   readonly isHttp2: boolean;
   /**
    * The scheme of the request's URL. For an HTTP/1 client, `x-forwarded-proto` counts as far as the listener trusts it.
@@ -56,8 +56,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   head: MessageHead;
   readonly #memory: ExchangeMemory;
   /**
-   * A copy of the head. It exists once the head was edited, or must be kept longer than the buffer of the read that
-   * delivered it.
+   * A copy of the head. It exists if the head was edited, or must be kept longer than the buffer that it was read into.
    */
   #ownHead: MessageHead | undefined;
   method = "-";
@@ -74,7 +73,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   userAgent = "";
   forwardedFor = "";
   isGrpc = false;
-  /** The client takes gRPC in the form of gRPC-Web. */
+  /** Whether the client speaks gRPC-Web. */
   isGrpcWeb = false;
   /** Whether filters see the response. Its chunked framing is then removed. */
   answerPassesFilters = false;
@@ -123,7 +122,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
       this.pathAndQuery = head.target();
       return replyTable.oldVersion;
     }
-    // Policies would see another method than servers that ignore case.
+    // A server that ignores case would see another method than the policies do.
     if (this.method !== "GET" && /[a-z]/.test(this.method)) return replyTable.badMethod;
     if (!this.#readTarget(config)) return replyTable.badPath;
     if (this.authority === "") return replyTable.noHost;
@@ -144,8 +143,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   }
 
   /**
-   * Servers that convert headers to variables, as CGI does, cannot distinguish `a_b` from `a-b`, which a proxy may have
-   * checked.
+   * Servers that convert headers to variables, as CGI does, cannot distinguish `a_b` from `a-b`, which a proxy before
+   * them may have checked.
    */
   #judgeUnderscores(config: HttpConnectionConfig, rule: "reject" | "drop"): boolean {
     const { head } = this;
@@ -207,8 +206,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   }
 
   /**
-   * A header's value (lower case) for routes and filters: the proxy's own value about the client, else the client's
-   * header.
+   * The value of a header for routes and filters: the proxy's own value about the client if it has one, otherwise the
+   * client's header. `name` is in lower case.
    */
   header(name: string): string | undefined {
     const own = this.#edgeField(name);
@@ -246,12 +245,12 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     this.settled = new Set([...(this.settled ?? none), ...edits.keys()]);
   }
 
-  /** Copies the head, so that it can be kept longer than the buffer of the read that delivered it. */
+  /** Copies the head, so that it can be kept longer than the buffer that it was read into. */
   detach(): void {
     if (this.head !== this.#ownHead) this.#keep(Buffer.from(this.head.bytes.subarray(this.head.start, this.head.end)));
   }
 
-  /** Gives the head's memory to the next request, because nobody reads it any more. */
+  /** Gives the head's memory to the next request, because the head is no longer read. */
   giveMemoryBack(): void {
     const own = this.#ownHead;
     if (own === undefined) return;
@@ -261,8 +260,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   }
 
   /**
-   * Changes the head: a value takes the place of all fields of its name (lower case), undefined removes them. `:path`,
-   * `:method` and `:authority` too.
+   * Changes the head. A value replaces all fields with its name (lower case), and undefined removes them. `:path`,
+   * `:method` and `:authority` can be changed too.
    */
   rewriteHead(edits: HeadEdits, config: HttpConnectionConfig): void {
     const { head } = this;
@@ -333,7 +332,10 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return withoutPort(host);
   }
 
-  /** The address of one hop: the peer, or the one address that the peer reports, if the listener trusts it. */
+  /**
+   * Whether the client is internal. Only one address counts: the peer's, or the single one that the peer reports if the
+   * listener trusts it.
+   */
   #isInternal(config: HttpConnectionConfig, forwardedFor: string | undefined): boolean {
     if (config.useRemoteAddress ? forwardedFor !== undefined : forwardedFor === undefined || forwardedFor.includes(","))
       return false;

@@ -55,8 +55,8 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
   #durationTimer: Disposable | undefined;
 
   /**
-   * A scanned head, or undefined for bytes that never became one. `keepAlive`: the client wants to use the connection
-   * again. `complete`: the request has no body, or all of it has arrived.
+   * `head` is a scanned head, or undefined for bytes that never became one. `keepAlive` says whether the client wants
+   * to use the connection again. `complete` says whether the request has no body or all of it has arrived.
    */
   constructor(
     owner: ExchangeOwner,
@@ -78,7 +78,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.chunkedByClient = head?.chunked === true && !owner.isHttp2;
   }
 
-  /** The exchange ends when no byte has moved for this long. 0 means no limit. */
+  /** The idle time after which the exchange ends. 0 means no limit. */
   get idleLimitMs(): number {
     const action = this.record.route?.action;
     return (action?.kind === "forward" ? action.idleTimeoutMs : undefined) ?? this.config.streamIdleTimeoutMs;
@@ -147,7 +147,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     else if (!more) this.owner.pauseRequest();
   }
 
-  /** The end of the request with its trailers. */
+  /** Called at the end of the request, with its trailers. */
   requestTrailers(fields: readonly string[]): void {
     if (!this.active) return;
     const trailers = permittedTrailers(fields);
@@ -160,7 +160,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     if (this.#filters?.end(trailers) !== true) this.endRequest(trailers);
   }
 
-  /** The client's bytes after a switch of protocols. */
+  /** Takes the client's bytes after a switch of protocols. */
   clientBytes(chunk: Buffer): void {
     const { channel } = this.attempts;
     if (channel === undefined) return;
@@ -172,12 +172,12 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.attempts.channel?.endTunnel();
   }
 
-  /** The client takes bytes again. */
+  /** Called when the client accepts bytes again. */
   clientDrained(): void {
     if (this.answer.filters?.clientDrained() !== false) this.attempts.resume();
   }
 
-  /** The client has gone. */
+  /** Called when the client has gone. */
   abandon(): void {
     if (!this.active) return;
     if (!this.#tunnel) this.record.endsBy(endTable.clientLeft);
@@ -185,7 +185,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.finish();
   }
 
-  /** The framing of the request's body is invalid, so its end cannot be known. */
+  /** Called when the framing of the request's body is invalid, so that its end cannot be known. */
   badBody(): void {
     this.fail(replyTable.badChunks);
   }
@@ -268,7 +268,8 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
 
   /**
    * Returns whether the CORS policy answers the request itself. Otherwise it may add headers to the response. As in
-   * Envoy, its headers replace the route's: a browser refuses a response with two `access-control-allow-origin`.
+   * Envoy, its headers replace those of the route, because a browser refuses a response with two
+   * `access-control-allow-origin` headers.
    */
   #answersByCors(policy: CorsPolicy): boolean {
     const decision = decideCors(policy, this.facts);
@@ -430,7 +431,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.active = false;
     record.end(context.clock.steadyMs());
     context.observe(record);
-    // A filter that waits may still read the request.
+    // If there are filters, one that waits may still read the request.
     if (filters === undefined) this.facts.giveMemoryBack();
     else filters.pass.abort();
   }
@@ -442,8 +443,8 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
 }
 
 /**
- * The mutations of a reply that comes before the route's action, as from a filter. As in Envoy, only a route that
- * forwards has them.
+ * The mutations of a reply that is sent before the route's action, for example by a filter. As in Envoy, only a route
+ * that forwards has them.
  */
 function mutationsBeforeAction(route: Route | undefined): readonly HeaderMutation[] {
   return route?.action.kind === "forward" ? route.responseMutations : noMutations;

@@ -18,7 +18,7 @@ export interface FilterPassOptions {
   readonly pickCluster: (target: ClusterChoice) => ClusterPick | undefined;
   readonly hasBody: boolean;
   readonly bodyStart: (limit: number) => Promise<RequestBodyStart>;
-  /** The trailers that came with the body: names and values in turn. */
+  /** The trailers that came with the body: alternating names and values. */
   readonly trailers: () => readonly string[] | undefined;
   readonly setTrailers: (fields: readonly string[]) => void;
   readonly markHealthCheck: () => void;
@@ -26,7 +26,7 @@ export interface FilterPassOptions {
   readonly valueContext: (response: MutationContext["response"]) => MutationContext;
 }
 
-/** The result of the filters: a response, or `pass`. A promise if one of them needs time. */
+/** The result of the filters: a response, or `pass`. */
 export type FilterVerdict = LocalReply | "pass";
 
 /** One request on its way through the filters, with what they read and change. */
@@ -39,7 +39,7 @@ export class FilterPass implements FilterRequest {
   #clientAddress: string | undefined;
   #abort: AbortController | undefined;
   #lengthIsOpen = false;
-  /** The client has left, or the exchange has ended. */
+  /** Whether the client has left, or the exchange has ended. */
   #over = false;
   readonly metadata = new Map<string, unknown>();
   /** The body for the upstream, if a filter has replaced the client's. */

@@ -9,7 +9,7 @@ type Fields = readonly (readonly [name: string, value: string])[];
 const composedLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
 /** This thread handles one head at a time, so all responses share it. */
 const composedHead = new MessageHead(composedLimits);
-/** The router adds it before filters see the response, so they may remove it. */
+/** The router adds this header before filters see the response, so they may remove it. */
 const serviceTimeHeader = "x-envoy-upstream-service-time";
 const noBytes = Buffer.alloc(0);
 
@@ -24,7 +24,7 @@ export interface ComposedAnswer {
 
 /** The client's side, as filtered responses act on it. */
 export interface FilteredAnswerTarget {
-  /** `edits` remain to be made when the head is written. */
+  /** Writes the head. `edits` are applied while it is written. */
   head(composed: ComposedAnswer, edits: HeaderEdits): void;
   body(bytes: Buffer, from: number, to: number, last: boolean): void;
   end(trailers: readonly string[]): void;
@@ -32,8 +32,8 @@ export interface FilteredAnswerTarget {
 
 /**
  * An upstream's response that the filters have processed. Its head waits for the first part of the body that comes in
- * the same turn, so that both are one write. Bytes that the head does not announce would be taken for the next
- * response, so a body of another length is an error.
+ * the same turn, so that both are one write. A client would take bytes beyond the announced length for the next
+ * response, so a body with another length is an error.
  */
 export class FilteredAnswer {
   readonly #target: FilteredAnswerTarget;
@@ -44,7 +44,7 @@ export class FilteredAnswer {
   #announced = -1;
   #sent = 0;
 
-  /** `framing`: of the upstream. `toHead`: the request was HEAD. */
+  /** `framing` is the upstream's. `toHead` says whether the request was HEAD. */
   constructor(target: FilteredAnswerTarget, framing: BodyFraming, toHead: boolean) {
     this.#target = target;
     this.#framing = framing;

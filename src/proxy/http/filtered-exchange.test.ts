@@ -28,12 +28,12 @@ class Capitals implements HttpFilter, StreamFilter {
   readonly name = "capitals";
   readonly events: string[] = [];
   readonly mark: string;
-  /** Whether its outcomes come later. */
+  /** Whether its outcomes are promises. */
   takesTime = true;
   refuses = false;
   breaksOff = false;
   keepsLength = false;
-  /** Holds the response's head until it has its body. */
+  /** Whether it holds the response's head until the body has arrived. */
   readsBody = false;
 
   constructor(mark = "a") {

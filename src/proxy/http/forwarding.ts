@@ -29,17 +29,17 @@ export interface ForwardedExchange extends ExchangeParts {
   hold(bytes: Buffer, from: number, to: number): HeldBody;
   /** Lets the request continue with the bytes that arrived meanwhile. */
   letGo(goOn: (body: Buffer) => void): void;
-  /** The exchange ends when no byte has moved for this long. 0 means no limit. */
+  /** The idle time after which the exchange ends. 0 means no limit. */
   readonly idleLimitMs: number;
   /** Ends the exchange this long after its beginning. 0 means no limit. */
   limitDuration(limitMs: number): void;
-  /** How the body is framed for the upstream. `otherMirrors`: some mirrors do not use HTTP/1.1. */
+  /** How the body is framed for the upstream. `otherMirrors` says whether some mirrors do not use HTTP/1.1. */
   bodyForm(protocol: WireProtocol, otherMirrors: boolean, from: number, to: number): RequestBodyForm;
   /** Takes the first part of the body, once the request's head is composed. */
   startBody(bytes: Buffer, from: number, to: number, complete: boolean): void;
 }
 
-/** The way of one request to the cluster of its route, up to its first attempt at an endpoint. */
+/** Takes one request to the cluster of its route, up to the first attempt at an endpoint. */
 export class Forwarding {
   readonly #exchange: ForwardedExchange;
   readonly #route: Route;
@@ -76,7 +76,7 @@ export class Forwarding {
     else this.#lookUp(names, (body, start, end) => this.#send(choice, cluster, body, start, end), bytes, from, to);
   }
 
-  /** Chooses again then, because another cluster of the name may have arrived. */
+  /** Waits, and then chooses again, because another cluster with the name may have arrived. */
   #startAfter(first: Promise<void>, held: HeldBody): void {
     const exchange = this.#exchange;
     void first.then(() => {
@@ -141,7 +141,7 @@ export class Forwarding {
     );
     const endpoint = attempts.pick();
     if (endpoint === undefined) return;
-    // Header values of the response that refer to the request must outlive this read.
+    // Header values of the response may refer to the request, so it must outlive this read.
     if (answer.mutations.length > 0 || config.localReplies.length > 0) facts.detach();
     const routeHost = edits?.added.find(([name]) => name === "host")?.[1] ?? choice.hostRewrite ?? action.rewriteHost;
     const host = routeHost ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined);
@@ -162,8 +162,8 @@ export class Forwarding {
   }
 
   /**
-   * The request's hash, if its cluster chooses endpoints by it. A cookie that was created for it is set on the
-   * response.
+   * The request's hash, if its cluster chooses endpoints by hash. If a cookie was created for the hash, the response
+   * sets it.
    */
   #hash(cluster: Cluster): number | undefined {
     const { hashPolicies } = this.#action;

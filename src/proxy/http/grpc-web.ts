@@ -23,7 +23,7 @@ export class GrpcWebTranslation {
     this.#chunked = chunked && form.requestIsText ? new ChunkedScanner() : undefined;
   }
 
-  /** Whether bodies of requests are converted, as those of `application/grpc-web-text`. */
+  /** Whether request bodies are converted. Those of `application/grpc-web-text` are. */
   get changesRequest(): boolean {
     return this.#form.requestIsText;
   }
@@ -64,7 +64,9 @@ export class GrpcWebTranslation {
     };
   }
 
-  /** The proxy's own reply in gRPC's form is a head alone. gRPC-Web clients accept it under their own content type. */
+  /**
+   * The proxy's own gRPC reply consists of a head only. gRPC-Web clients accept this form with their own content type.
+   */
   localReply(reply: LocalReply): LocalReply {
     const fields = reply.fields.map(
       ([name, value]) => [name, name === "content-type" ? this.contentType : value] as const,

@@ -7,7 +7,7 @@ import type { RequestBodyStart } from "../filters/http-filter.ts";
  * that reads it.
  */
 export class HeldBody {
-  /** One piece of memory, because a client may send single bytes. */
+  /** Joined into one piece of memory, because a client may send single bytes. */
   readonly #all = new JoinedBytes();
   /** The data among the bytes. The same object if all bytes are data. */
   readonly #data: JoinedBytes;
@@ -28,7 +28,7 @@ export class HeldBody {
     this.#notify();
   }
 
-  /** All data has arrived, and trailers followed it. */
+  /** Called when all data has arrived, followed by trailers. */
   end(): void {
     this.#complete = true;
     this.#notify();

@@ -18,9 +18,12 @@ export interface HttpConnectionConfig {
   /** The value of the header `server`. */
   readonly serverName: string;
   readonly serverHeader: "overwrite" | "append-if-absent" | "pass-through";
-  /** Whether the proxy tells clients and upstreams nothing of its work in `x-envoy-` headers. */
+  /** Whether the proxy omits the `x-envoy-` headers that describe its work to clients and upstreams. */
   readonly hidesEnvoyHeaders: boolean;
-  /** Whether this proxy is the edge: the peer's address is the client's, and the headers of an edge are set here. */
+  /**
+   * Whether this proxy is the edge of the mesh. The peer's address is then the client's, and the proxy sets the headers
+   * that an edge sets.
+   */
   readonly useRemoteAddress: boolean;
   /** Addresses of clients whose headers about themselves are trusted. None unless the listener names some. */
   readonly internalAddresses: readonly ((address: string) => boolean)[];
@@ -52,11 +55,11 @@ export interface HttpConnectionConfig {
    * client's certificate, `set` replaces the header by that element.
    */
   readonly clientCertificate: "sanitize" | "forward" | "append" | "set" | "always-forward";
-  /** The parts of an element besides `By` and `Hash`, in this order. */
+  /** The parts of an element other than `By` and `Hash`, in this order. */
   readonly clientCertificateFields: readonly ("Cert" | "Chain" | "Subject" | "URI" | "DNS")[];
   /**
-   * Passes HTTP/1.1 trailers on, both ways. If false, the proxy drops them, as it drops chunk extensions. HTTP/2
-   * trailers always pass.
+   * Whether HTTP/1.1 trailers pass, in both directions. If false, the proxy drops them, as it drops chunk extensions.
+   * HTTP/2 trailers always pass.
    */
   readonly http1Trailers: boolean;
   readonly generateRequestId: boolean;
@@ -66,35 +69,38 @@ export interface HttpConnectionConfig {
   readonly idleTimeoutMs: number;
   /** After this time, a connection takes no more requests and closes after its last one. */
   readonly maxConnectionMs: number;
-  /** The same after this many requests. */
+  /** After this many requests, a connection takes no more requests and closes after its last one. */
   readonly maxRequestsPerConnection: number;
   /** The maximum time without progress during a request. */
   readonly streamIdleTimeoutMs: number;
-  /** The limit from the first byte to the end of a request. */
+  /** The maximum time from a request's first byte until all of it has arrived. */
   readonly requestTimeoutMs: number;
-  /** The limit from the first byte to the end of a head. */
+  /** The maximum time from a request's first byte until its whole head has arrived. */
   readonly headTimeoutMs: number;
   readonly headLimits: HeadLimits;
-  /** The filters between route and upstream, in this order. */
+  /** The filters that run between routing and the upstream, in this order. */
   readonly filters: readonly HttpFilter[];
   /** Whether all filters only act on routes that configure them. */
   readonly filtersIdle: boolean;
   /** Changes the proxy's own responses. The first rule that matches applies. */
   readonly localReplies: readonly LocalReplyRule[];
-  /** Whether `x-envoy-peer-metadata` is read (and removed), or written, towards the client and the upstream. */
+  /**
+   * Whether the proxy reads (and removes) or writes `x-envoy-peer-metadata` towards the client and towards the
+   * upstream.
+   */
   readonly peerMetadata: PeerMetadataExchange;
   /** The maximum duration of a request, unless its route sets another. 0 means no limit. */
   readonly maxStreamDurationMs: number;
-  /** How requests are traced. Undefined if they are not. */
+  /** How requests are traced. Undefined if they are not traced. */
   readonly tracing: RequestTracing | undefined;
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
 }
 
 export interface LocalReplyRule {
-  /** `flags`: the letters of the reply's flags, with commas between them. */
+  /** Whether the rule matches a reply. `flags` has the letters of the reply's flags, separated by commas. */
   readonly matches: (reply: { readonly status: number; readonly flags: string }) => boolean;
-  /** The status to send instead. Undefined means that the status stays. The same holds for the fields below. */
+  /** The status to send instead. Undefined keeps the reply's own status. The fields below work in the same way. */
   readonly status: number | undefined;
   readonly body: ((reply: { readonly status: number; readonly body: string }) => string) | undefined;
   readonly contentType: string | undefined;

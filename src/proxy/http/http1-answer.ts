@@ -17,7 +17,8 @@ export class Http1Answer extends Answer {
   readonly #stream: ByteStream;
   #delivery: BodyDelivery = "as-is";
   /**
-   * Whether the client expects no body, whatever the head says. It would read one as the response to its next request.
+   * Whether the client expects no body, whatever the head says. It would read a body as the response to its next
+   * request.
    */
   #isBodiless = false;
 
@@ -114,9 +115,10 @@ export class Http1Answer extends Answer {
   }
 
   /**
-   * A client may send its tunnel's bytes at once, behind a CONNECT. If it gets no tunnel, the connection ends, because
-   * the bytes are somebody else's and must not be read as the client's next requests. A method, because V8 calls its
-   * runtime for each use of a private getter.
+   * Whether the connection can take another request. A client may send its tunnel's bytes at once, right after a
+   * CONNECT. If it gets no tunnel, the connection ends, because these bytes may come from someone else and must not be
+   * read as the client's next requests. This is a method, because V8 calls its runtime for each use of a private
+   * getter.
    */
   #mayKeepAlive(): boolean {
     return this.clientKeepsAlive && !this.precedesRequest && !this.context.draining && !this.request.isConnect;

@@ -49,13 +49,13 @@ export class LiveRecord implements ExchangeRecord {
     this.downstreamPeer = request.connection.peer;
   }
 
-  /** Why the exchange ends as it does. */
+  /** Sets the reason for which the exchange ends. */
   endsBy({ flag, details }: EndRow): void {
     this.flag = joinFlags(this.#attempts.unretried, flag);
     this.details = details;
   }
 
-  /** The exchange is over. */
+  /** Called when the exchange is over. */
   end(steadyMs: number): void {
     this.durationMs = steadyMs - this.startedSteadyMs;
   }
@@ -65,7 +65,7 @@ export class LiveRecord implements ExchangeRecord {
     return this.startedSteadyMs + this.durationMs;
   }
 
-  /** Bodies of HTTP/2 have no framing, so that messages can be counted. */
+  /** HTTP/2 bodies arrive without framing, so gRPC messages can be counted. */
   countRequest(bytes: Buffer, from: number, to: number): void {
     if (this.#request.isHttp2) (this.#requestCounter ??= new GrpcMessageCounter()).add(bytes, from, to);
   }

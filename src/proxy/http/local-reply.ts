@@ -28,8 +28,8 @@ export function overloadFields({ flag }: ReplyRow, config: HttpConnectionConfig)
 const overloaded: Fields = [["x-envoy-overloaded", "true"]];
 
 /**
- * Tells a peer proxy that it may try another endpoint: the application has not seen the request, or it has ended and
- * the request may be sent twice. `peerAsked`: the client's proxy identified itself.
+ * The fields that tell a peer proxy that it may try another endpoint: the application has not seen the request, or it
+ * has ended and the request may be sent twice. `peerAsked` says whether the client's proxy identified itself.
  */
 export function fieldsForPeer(
   { flag }: ReplyRow,

@@ -103,7 +103,8 @@ test("a POST goes over a new connection if the peer has closed or reset the idle
     const filter = {
       name: "test",
       onRequest: () => {
-        // The kernel of the proxy knows before this returns, and its event loop after the request was written.
+        // The proxy's kernel learns of the end before this call returns. The proxy's event loop learns of it after the
+        // request was written.
         if (leaves) sockets.at(-1)?.[leave]();
         leaves = false;
         return undefined;

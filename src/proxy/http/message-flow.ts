@@ -35,14 +35,14 @@ export interface FlowStep {
 interface FlowTarget {
   head(head: FlowHead, end: boolean): void;
   body(bytes: Buffer, from: number, to: number, end: boolean): void;
-  /** The body ends with trailers (names and values, alternating). */
+  /** Called when the body ends with trailers (names and values, alternating). */
   end(trailers: readonly string[]): void;
 }
 
 export interface FlowSink extends FlowTarget {
-  /** Everything that may continue has continued. The sender may send more unless the flow is full. */
+  /** Called when everything that may continue has continued. The sender may send more unless the flow is full. */
   settled(): void;
-  /** Nothing more of the message follows. Undefined means that a filter ends the exchange. */
+  /** Called when nothing more of the message follows. If `reply` is undefined, a filter ends the exchange. */
   stopped(reply: LocalReply | undefined): void;
   failed(error: unknown): void;
 }
@@ -79,7 +79,7 @@ export class MessageFlow {
     return held > maxUnaskedBytes;
   }
 
-  /** The head with the first part of the body. `last`: that is the whole message. */
+  /** Takes the head with the first part of the body. `last` says whether that is the whole message. */
   begin(head: FlowHead, bytes: Buffer, from: number, to: number, last: boolean): void {
     this.complete = last;
     this.run(() => {
@@ -143,7 +143,7 @@ class FlowStage implements FlowTarget, FilterResponse {
   /** Bodies arrive without chunk framing. */
   readonly #held = new HeldBody(false);
   #head: "awaited" | "held" | "gone" = "awaited";
-  /** The message has no body. */
+  /** Whether the message has no body. */
   #headIsAll = false;
   /** The body that replaces the message's own. */
   #newBody: Buffer | undefined;
@@ -217,7 +217,7 @@ class FlowStage implements FlowTarget, FilterResponse {
     while (!this.#asking && !this.#ended && !this.#flow.over && this.#pass()) continue;
   }
 
-  /** Requests the next part. False if there is none yet. */
+  /** Passes the next part. Returns false if there is none yet. */
   #pass(): boolean {
     if (this.#head === "awaited") return false;
     const { head, body, trailers } = this.#step;

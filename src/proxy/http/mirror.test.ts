@@ -11,7 +11,7 @@ interface Mirrored extends AsyncDisposable {
   readonly copies: (string | undefined)[];
 }
 
-/** A route whose mirror gives this status, or no answer for undefined. */
+/** A route whose mirror answers with this status, or not at all if it is undefined. */
 async function mirrored(
   status: number | undefined,
   cluster: Partial<ClusterConfig> = {},

@@ -8,7 +8,7 @@ import { responseFlags } from "../terms/response-flags.ts";
 import { forwardTo, Harness, retryPolicy, route, tableOf, type RawClient } from "../testing/harness.ts";
 import { sendRequest, connectTo, Http2Backend } from "../testing/http2-peers.ts";
 
-/** A filter that lets requests wait by their path until the test lets them go. */
+/** A filter that holds requests, chosen by their path, until the test lets them go. */
 class Gate implements HttpFilter {
   readonly name = "gate";
   readonly waiting = new Map<string, () => void>();
@@ -48,7 +48,7 @@ test("a filter that outlasts its request changes nothing in the next request of 
   gate.waiting.get("/next")?.();
   assert.equal((await answer).headers[":status"], 200);
   assert.deepEqual(requests, [["/next", "x-roles-of-next"]]);
-  // Later filters would count a request whose client has gone.
+  // If later filters saw a request whose client has gone, they would count it.
   assert.deepEqual(later, ["/next"]);
   session.close();
 });

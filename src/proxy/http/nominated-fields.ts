@@ -1,7 +1,7 @@
 import { bodyFramingHeaders } from "../../base/index.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
 
-/** How many names a `connection` header may contain. A peer with more tries to cost us time. */
+/** The maximum number of names in a `connection` header. A peer that sends more tries to waste our time. */
 const maxNominated = 9;
 
 /**
@@ -21,7 +21,9 @@ const ofTheHop: ReadonlySet<string> = new Set([
   "",
 ]);
 
-/** The headers that `connection` names, in lower case. Undefined if the request must be refused for one of them. */
+/**
+ * The headers that `connection` names, in lower case. Undefined if the request must be refused because of one of them.
+ */
 export function nominatedFields(head: MessageHead): readonly string[] | undefined {
   const names = new Set<string>();
   let listed = 0;

@@ -31,7 +31,7 @@ test("each attempt states its number and has the whole request", async () => {
     ),
   );
   const body = "0123456789".repeat(300);
-  // The connection is kept: the next request begins with one digit again.
+  // The connection is kept, so its next request starts again with an attempt number of one digit.
   const client = harness.client();
   client.send(`POST / HTTP/1.1\r\nhost: a\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
   await client.until(/^HTTP\/1\.1 200 /);

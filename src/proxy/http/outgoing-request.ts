@@ -8,19 +8,19 @@ import { formatGrpcTimeout } from "./grpc.ts";
 import type { Shadow } from "./shadow.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 
-/** Each request is kept for another attempt up to this size. */
+/** Up to this size, every request is kept for another attempt. */
 const freeReplayBytes = 64 * 1024;
 /**
- * A request with a retry policy is kept up to this size, Envoy's default, while all such requests keep to their budget.
- * Beyond it, there is one attempt.
+ * Up to this size (Envoy's default), a request with a retry policy is kept too, as long as the budget for all such
+ * requests suffices. A larger one gets a single attempt.
  */
 const maxReplayBytes = 1024 * 1024;
 const noBytes = Buffer.alloc(0);
 const noShadows: readonly Shadow[] = [];
 
 /**
- * How a body is relayed. `as-is`: unchanged, chunks with their framing. `take-out-of-chunks`: only the data of its
- * chunks. `plain`: it arrived as data without a length in the head.
+ * How a body is relayed. `as-is` leaves it unchanged, with the framing of its chunks. `take-out-of-chunks` relays only
+ * the data of its chunks. `plain` is for a body that arrived as data, without a length in the head.
  */
 export type RequestBodyForm = "as-is" | "take-out-of-chunks" | "plain";
 
@@ -46,7 +46,7 @@ export class OutgoingRequest implements HeadStamps {
   /** Whether everything so far is buffered for another attempt. */
   replayable = true;
   readonly #budget: ReplayBudget;
-  /** What has been taken of the budget. */
+  /** How many bytes were taken from the budget. */
   #taken = 0;
   #hasPolicy = false;
 
@@ -57,12 +57,12 @@ export class OutgoingRequest implements HeadStamps {
     this.complete = complete;
   }
 
-  /** The body is sent without framing, and no header has its length. */
+  /** Whether the body is data without framing, and no header has its length. */
   get chunksRequest(): boolean {
     return this.#form !== "as-is";
   }
 
-  /** Writes the head. Must be called first. `mayRetry`: a policy wants more attempts after failures. */
+  /** Writes the head. Must be called first. `mayRetry` says whether a policy wants further attempts after failures. */
   compose(composition: RequestComposition, form: RequestBodyForm, mayRetry: boolean): void {
     this.#hasPolicy = mayRetry;
     this.#memory.emptyRequest();
@@ -153,7 +153,7 @@ export class OutgoingRequest implements HeadStamps {
     return true;
   }
 
-  /** Ends the exchange. Mirrors without the whole request give up. */
+  /** Called when the exchange ends. Mirrors that do not have the whole request give up. */
   end(): void {
     this.#release();
     if (!this.complete) for (const shadow of this.#shadows) shadow.abandon();
@@ -163,7 +163,7 @@ export class OutgoingRequest implements HeadStamps {
     const size = to - from;
     this.complete = complete;
     for (const shadow of this.#shadows) shadow.body(bytes, from, to, complete);
-    // Without a channel, what arrived must be kept. Reading pauses then.
+    // Without a channel, the bytes that arrived must be kept. Reading then pauses.
     if (this.replayable && !this.#mayKeep(size) && channel !== undefined) {
       this.replayable = false;
       this.#release();

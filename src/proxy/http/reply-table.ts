@@ -3,7 +3,7 @@ import type { LocalReply } from "../filters/http-filter.ts";
 import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { UpstreamFailure } from "../upstream/upstream-channel.ts";
 
-/** How an exchange ends if no upstream ended it, for logs and metrics. */
+/** How an exchange ended if no upstream response ended it, for logs and metrics. */
 export interface EndRow {
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */
@@ -26,9 +26,9 @@ const failedBeforeResponse = "upstream connect error or disconnect/reset before 
 
 const { none, downstreamProtocolError } = responseFlags;
 
-/** Each cause for which the proxy replies itself, with its reply. Causes with facts of their own follow below. */
+/** The proxy's own reply for each cause. Replies that depend on further facts follow below. */
 export const replyTable = {
-  // The client's request.
+  // Faults of the client's request.
   badChunks: row(400, "Bad Request", downstreamProtocolError, "http1.codec_error{bad_chunked_framing}"),
   oldVersion: row(426, "Upgrade Required", downstreamProtocolError, "low_version"),
   badMethod: row(400, "", none, "http1.invalid_method"),
@@ -37,29 +37,29 @@ export const replyTable = {
   badConnectionField: row(400, "", none, "invalid_connection_header"),
   underscore: row(400, "", none, "unexpected_underscore"),
   badBase64: row(400, "Bad gRPC-web request, invalid base64 data.", none, "grpc_base_64_decode_failed"),
-  // Routes and policies.
+  // Replies by routes and policies.
   tlsRequired: row(301, "", none, "tls_required"),
   noRoute: row(404, "", responseFlags.noRouteFound, "route_not_found"),
   corsAnswer: row(200, "", none, "cors_response"),
   upgradeRefused: row(403, "", none, "upgrade_failed"),
   filterFailed: row(500, "", none, "filter_failed"),
-  // The choice of an endpoint.
+  // Failures to choose an endpoint.
   nameNotFound: row(503, "DNS resolution failure", responseFlags.dnsResolutionFailed, "dns_resolution_failure"),
   noHealthyUpstream: row(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream"),
   overflow: beforeResponse(503, responseFlags.upstreamOverflow, "overflow"),
-  // The connection to the endpoint.
+  // Failures of the connection to the endpoint.
   connectTimeout: beforeResponse(503, responseFlags.upstreamConnectionFailure, "connection timeout"),
   // Time limits.
   responseTimeout: row(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "response_timeout"),
   tryTimeout: row(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "upstream_per_try_timeout"),
   durationTimeout: row(408, "downstream duration timeout", responseFlags.durationTimeout, "max_duration_timeout"),
-  /** The client has not sent the whole request. */
+  /** If the client has not sent the whole request. */
   idleRequest: row(408, "stream timeout", responseFlags.streamIdleTimeout, "stream_idle_timeout"),
-  /** The upstream has the whole request. */
+  /** If the upstream has the whole request. */
   idleResponse: row(504, "stream timeout", responseFlags.streamIdleTimeout, "stream_idle_timeout"),
 } as const satisfies Readonly<Record<string, ReplyRow>>;
 
-/** The upstream's failures, before a response has begun. */
+/** The replies for failures of the upstream before its response has begun. */
 export const upstreamFailureReplies: Readonly<Record<UpstreamFailure["kind"], ReplyRow>> = {
   closed: beforeResponse(503, responseFlags.upstreamConnectionTermination, "connection termination"),
   "protocol-error": beforeResponse(502, responseFlags.upstreamProtocolError, "protocol error"),
@@ -67,41 +67,44 @@ export const upstreamFailureReplies: Readonly<Record<UpstreamFailure["kind"], Re
   refused: beforeResponse(503, responseFlags.upstreamRemoteReset, "remote refused stream reset"),
 };
 
-/** The upstream failed after its response had begun. Only filters may still hold its head, and then a reply follows. */
+/**
+ * The reply if the upstream failed after its response had begun. It can be sent only while filters still hold the
+ * response's head.
+ */
 export function brokenOffReply({ kind, message }: UpstreamFailure): ReplyRow {
   const { status, flag } = upstreamFailureReplies[kind];
   return row(status, "", flag, resetDetails("after", message));
 }
 
-/** No connection could be opened, for this reason. */
+/** The reply if no connection could be opened. `message` says why. */
 export function connectFailureReply(message: string): ReplyRow {
   const reason = `remote connection failure, transport failure reason: ${message}`;
   return beforeResponse(503, responseFlags.upstreamConnectionFailure, reason);
 }
 
-/** Bytes that never became a request. */
+/** The reply to bytes that never became a request. */
 export function codecErrorReply(status: number, reason: string, isHttp2: boolean): ReplyRow {
   const codec = isHttp2 ? "http2" : "http1";
   const details = `${codec}.codec_error{${reason.replaceAll(" ", "_")}}`;
   return row(status, statusText(status), downstreamProtocolError, details);
 }
 
-/** The route's cluster does not exist. The route names the status. */
+/** The reply if the route's cluster does not exist. The route names the status. */
 export function noClusterReply(status: number): ReplyRow {
   return row(status, "", responseFlags.noClusterFound, "cluster_not_found");
 }
 
-/** The route itself is the reply, or redirects. */
+/** The reply of a route that answers or redirects itself. */
 export function directReply(status: number, body: string | Buffer): ReplyRow {
   return row(status, body, none, "direct_response");
 }
 
-/** A filter replies instead of the upstream. */
+/** The reply of a filter, instead of the upstream's. */
 export function filterReply({ status, body, flag, details, grpcStatus }: LocalReply): ReplyRow {
   return { status, body, flag, details, grpcStatus };
 }
 
-/** Ends without a reply of the proxy. */
+/** How exchanges end without a reply of the proxy. */
 export const endTable = {
   answered: { flag: none, details: "via_upstream" },
   clientLeft: { flag: responseFlags.downstreamConnectionTermination, details: "downstream_remote_disconnect" },
@@ -109,7 +112,7 @@ export const endTable = {
   filterEnded: { flag: none, details: "filter_ended_stream" },
 } as const satisfies Readonly<Record<string, EndRow>>;
 
-/** The reply for the end of a retry. As in Envoy, its body says that it was not the first attempt. */
+/** The reply if a retry fails. As in Envoy, its body says that it was not the first attempt. */
 export function afterRetries(reply: ReplyRow): ReplyRow {
   const body = reply.body.toString().replace(failedBeforeResponse, `${failedBeforeResponse}retried and the latest `);
   return { ...reply, body };

@@ -24,12 +24,15 @@ export interface FilteredExchange extends ExchangeParts {
   hold(bytes: Buffer, from: number, to: number): HeldBody;
   /** Lets the request continue with the bytes that arrived meanwhile. */
   letGo(goOn: (body: Buffer) => void): void;
-  /** The request's head has passed the filters, or one of them replies. The first part of the body follows. */
+  /**
+   * Called when the request's head has passed the filters, or when one of them replies. The arguments end with the
+   * first part of the body.
+   */
   filtered(filters: RequestFilters, verdict: FilterVerdict, bytes: Buffer, from: number, to: number): void;
-  /** Passes a part of the request's body. False: no more for now. */
+  /** Passes a part of the request's body. Returns false if no more bytes are accepted for now. */
   passRequestBody(bytes: Buffer, from: number, to: number, complete: boolean): boolean;
   endRequest(trailers: readonly string[]): void;
-  /** A filter replies, or ends the exchange. */
+  /** Called when a filter replies, or ends the exchange. */
   stoppedByFilter(reply: LocalReply | undefined): void;
   filterFailed(error: unknown): void;
 }
@@ -173,7 +176,7 @@ export class RequestFilters {
     this.more(bytes, from, to, complete);
   }
 
-  /** Takes a part of the body. False: filters have no part in it. */
+  /** Takes a part of the body. Returns false if no filter processes the body. */
   more(bytes: Buffer, from: number, to: number, complete: boolean): boolean {
     const flow = this.#flow;
     if (flow === undefined) return false;
@@ -191,19 +194,19 @@ export class RequestFilters {
     return true;
   }
 
-  /** Takes the trailers that end the body. False: filters have no part in it. */
+  /** Takes the trailers that end the body. Returns false if no filter processes the body. */
   end(trailers: readonly string[]): boolean {
     this.#flow?.end(trailers);
     return this.#flow !== undefined;
   }
 
-  /** The upstream takes bytes of the request. Returns whether the client may send more. */
+  /** Called when the upstream accepts bytes of the request again. Returns whether the client may send more. */
   upstreamTakesMore(): boolean {
     this.#upstreamBlocked = false;
     return this.#flow?.full !== true;
   }
 
-  /** The exchange is over, and nothing more passes. */
+  /** Called when the exchange is over. Nothing more passes. */
   cancel(): void {
     this.#flow?.cancel();
   }

@@ -7,7 +7,7 @@ import { compileTextFormat } from "../record/log-format.ts";
 import { RequestTracing } from "../tracing/request-tracing.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 
-/** Traces half of the requests by chance, and tells the upstream by W3C's header. */
+/** Traces a random half of the requests, and sends the decision to the upstream in W3C's header. */
 const tracing = new RequestTracing({
   formats: ["w3c"],
   readFormats: ["w3c"],
@@ -66,7 +66,7 @@ test("the upstream, the record and the log have the same id of a request, whatev
   assert.equal(connections.size, 1);
   assert.deepEqual(recorded, ids);
   assert.equal(log, ids.map((id) => `${id?.slice(0, 8)} ${id} ${id} ${id}\n`).join(""));
-  // The fifteenth letter of the proxy's own ids tells whether the request is traced.
+  // The fifteenth character of an id that the proxy makes tells whether the request is traced.
   assert.deepEqual(
     ids.map((id) => (id === kept || id === "short" ? id : `${id?.[14]} of ${id?.length}`)),
     ["4 of 36", "4 of 36", "9 of 36", kept, "4 of 36", "short", kept, "9 of 36", "4 of 36"],

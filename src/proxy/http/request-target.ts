@@ -28,7 +28,7 @@ export function parseTarget(method: string, requestTarget: string): RequestTarge
   const absolute = /^https?:\/\/([\w\-.~!$&'()*+;=:%[\]]+)((?:[/?].*)?)$/i.exec(target);
   if (absolute === null || !hasPort(absolute[1] ?? "")) return undefined;
   const rest = absolute[2] ?? "";
-  // Such a fragment stands in the authority: only a path or a query ends it.
+  // Here the fragment would be a part of the authority, which only a path or a query ends.
   if (rest === "" && fragment >= 0) return undefined;
   return split(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);
 }
@@ -47,7 +47,7 @@ function split(pathAndQuery: string, authority: string | undefined): RequestTarg
 
 /** A request target as routes and the upstream see it. */
 export interface ReadTarget {
-  /** In normal form. */
+  /** The path in normal form. */
   readonly path: string;
   readonly query: string;
   readonly authority: string | undefined;

@@ -30,7 +30,10 @@ export interface LostRequest {
  */
 const unseenLimitMs = 1000;
 
-/** Whether the request may be sent again, because no application has seen it, or probably none and no harm is done. */
+/**
+ * Whether the request may be sent again. It may if no application has seen it, or if probably none has and repeating it
+ * does no harm.
+ */
 export function mayBeUnseen({ failure, method, afterMs }: LostRequest): boolean {
   if (failure.kind !== "closed" || failure.anyByte) return false;
   return failure.nothingSent || (isIdempotent(method) && afterMs < unseenLimitMs);
@@ -62,7 +65,7 @@ export function retriesTimeout(policy: RetryPolicy | undefined): boolean {
  */
 export function retriesResponse(policy: RetryPolicy, head: MessageHead, grpcStatus: string | undefined): boolean {
   const isWanted = wantsOther(policy, head.status, grpcStatus);
-  // To look for the header costs a walk over all fields, so most responses need none.
+  // Looking for the header costs a walk over all fields, which most responses are spared.
   if (isWanted === policy.on.rateLimited) return isWanted;
   return head.find("x-envoy-ratelimited") >= 0 ? policy.on.rateLimited : isWanted;
 }

@@ -9,7 +9,7 @@ import { endpointAt, forwardTo, Harness, retryPolicy, route, tableOf } from "../
 
 /**
  * The priorities to which the attempts of one request went. Endpoints of `failing` answer 503, and those of `ejected`
- * take no request.
+ * get no requests.
  */
 async function attempts(
   retries: number,

@@ -14,14 +14,14 @@ import { judgedStatus } from "../terms/grpc-call.ts";
 /** The maximum number of buffered bytes of a mirrored request. A slower mirror loses the request. */
 const maxWaitingBytes = 256 * 1024;
 /**
- * The idle time of a whole copy without any limit. Istio's routes have none by default, and nobody waits for a mirror
- * that does not respond: each copy would keep a connection for ever.
+ * The idle time of a copy if no other limit applies. Istio's routes have no limit by default. Nobody waits for a
+ * mirror's response, so a copy without one would keep its connection forever.
  */
 const unlimitedIdleMs = 300_000;
 
 export interface ShadowOptions {
   readonly endpoint: Endpoint;
-  /** The request's head. Parts of the body follow by {@link Shadow.body}. */
+  /** The request's head. {@link Shadow.body} gets the parts of the body later. */
   readonly head: Buffer;
   readonly toHead: boolean;
   readonly isGrpc: boolean;
@@ -30,7 +30,7 @@ export interface ShadowOptions {
   readonly protocol: WireProtocol;
   /** The time from the end of the request to the end of the response. 0 means no limit, also below. */
   readonly timeoutMs: number;
-  /** The time in which something of the request or response must pass. Five minutes if both have no limit. */
+  /** The time within which some byte of the request or response must pass. Five minutes if neither has a limit. */
   readonly idleMs: number;
   readonly clock: Clock;
 }
@@ -139,7 +139,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
     }
   }
 
-  /** Ends the copy when nothing passes for one idle time, or at most two. */
+  /** Ends the copy if nothing passes for the idle time, or at most twice that long. */
   #watch(): void {
     if (this.#idleMs <= 0) return;
     this.#idle = this.#clock.after(this.#idleMs, () => {
@@ -175,7 +175,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
   }
 
   interimResponse(): void {
-    // Nobody waits for the response. As for the request itself, a server that sends only these makes no progress.
+    // Nobody waits for the response. As with the original request, interim responses do not count as progress.
   }
 
   response(head: MessageHead, _framing: BodyFraming, _from: number, _to: number, last: boolean): void {

@@ -9,7 +9,7 @@ import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { pseudoFault } from "../http2/http2-pseudo.ts";
 
-// Requests by which a stranger tries to make a proxy, or the server behind it, believe something false about the
+// Requests with which a stranger tries to make a proxy, or the server behind it, believe something false about the
 // sender.
 
 interface Passed {

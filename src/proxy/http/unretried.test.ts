@@ -9,7 +9,10 @@ import { LocalReplyConfigSchema } from "../../wire/envoy/index.ts";
 import type { ClusterConfig } from "../upstream/cluster.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
-/** How a request ends whose backend always answers with this status, or breaks off for undefined. */
+/**
+ * How a request ends if its backend always answers with this status. Undefined makes the backend break the connection
+ * off.
+ */
 async function ended(
   status: number | undefined,
   options: {

@@ -9,7 +9,7 @@ test("on a route with weights, a filter reads the cluster that then gets the req
   const filter: HttpFilter = {
     name: "reader",
     onRequest: (request) => {
-      // A second reader must not see another one.
+      // A second reader must see the same cluster.
       for (let read = 0; read < 3; read += 1) request.addResponseHeader("x-cluster", request.cluster ?? "(none)");
       return undefined;
     },

@@ -13,11 +13,11 @@ import { http2Limits } from "./http2-limits.ts";
 import { Http2Stream, type StreamFailure } from "./http2-stream.ts";
 
 export interface Http2ConnectionHandler {
-  /** A client opened a stream: set its handler, which then gets the head. */
+  /** Called when a client has opened a stream. Must set its handler, which then gets the head. */
   opened(stream: Http2Stream): void;
-  /** The peer goes away. Streams that it has processed continue to their end. */
+  /** Called when the peer sends GOAWAY. Streams that it has processed continue to their end. */
   goaway(): void;
-  /** A stream has ended, or the peer changed its limit of streams. */
+  /** Called when a stream has ended, or when the peer has changed its limit of streams. */
   streamsChanged(): void;
   /** Called once, as the last call. */
   closed(error: Error | undefined): void;
@@ -31,8 +31,8 @@ export interface Http2ConnectionOptions {
   /** Announced as SETTINGS_MAX_HEADER_LIST_SIZE. */
   readonly maxHeaderListBytes: number;
   /**
-   * The limit of open streams. For a server it limits the client's streams, for a client its own, as far as the server
-   * allows.
+   * The maximum number of open streams. On a server, it limits the client's streams. On a client, it limits its own, in
+   * addition to the server's limit.
    */
   readonly maxStreams: number;
   /** A peer with open streams that is silent for this time gets a PING. 0 means never. */
@@ -287,7 +287,7 @@ export class Http2Connection implements SessionPort, InputHolder {
     else this.#end();
   }
 
-  /** `flushMs`: how long a slow peer may take for the bytes that the kernel has not taken yet. */
+  /** `flushMs` is how long a slow peer may take for the bytes that the kernel has not taken yet. */
   #end(flushMs = 0): void {
     if (this.#closeGrace !== undefined || this.#isClosed) return;
     this.#session.close();

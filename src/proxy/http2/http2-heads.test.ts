@@ -138,7 +138,7 @@ test("framing and routing fields are removed from trailers in both directions", 
   assert.equal(textOfTrailers(["grpc-status", "0", "host", "a"]), "grpc-status: 0\r\n");
 });
 
-/** The text of a header list, scanned. The property of {@link HeadReader} is that it never differs from this. */
+/** Reads a header list by scanning its text. {@link HeadReader} must always have the same result. */
 function scannedText(fields: readonly string[], side: "request" | "response", endStream: boolean, head: MessageHead) {
   const result = side === "request" ? requestText(fields, endStream) : responseText(fields);
   if ("malformed" in result || (side === "request" && pseudoFault(fields) !== undefined)) return headMalformed;

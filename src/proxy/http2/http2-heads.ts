@@ -26,7 +26,7 @@ export type HeadText = { readonly text: string } | { readonly malformed: string 
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
-/** A request's headers as the text of a head. `endStream`: no body follows. */
+/** A request's headers as the text of a head. `endStream` says that no body follows. */
 export function requestText(fields: readonly string[], endStream: boolean): HeadText {
   const pseudo: PseudoFields = {};
   const regular = readPseudoFields(fields, [":method", ":scheme", ":path", ":authority"], pseudo);
@@ -107,8 +107,8 @@ export class HeadReader {
   }
 
   /**
-   * Reads a request's headers. `endStream`: no body follows. Returns where the head ends, `headRefused` or {@link
-   * headMalformed}.
+   * Reads a request's headers. `endStream` says that no body follows. Returns where the head ends, `headRefused` or
+   * {@link headMalformed}.
    */
   request(fields: readonly string[], endStream: boolean, limits = this.#limits): number {
     if (this.#usualRequest(fields, endStream, limits)) return this.head.end;

@@ -27,13 +27,14 @@ export const http2Limits = {
    */
   maxIdleFramesPerSecond: 5000,
   /**
-   * How many more requests a client may waste, by resetting them or by breaking their rules, than it lets us answer.
+   * How many requests a client may waste, by resetting them or by violating the protocol, beyond the number that it
+   * lets us answer.
    */
   wastedStreams: 500,
   wastedStreamsPerSecond: 10,
   /** Streams that a client may open before other connections get their turn. */
   streamsPerTurn: 16,
-  /** How long the next stream of a wasteful client waits for each stream that it has wasted. */
+  /** For each stream that a client has wasted, its next stream waits this much longer. */
   pausePerWastedStreamMs: 0.1,
   /** A client may reset a request without penalty after waiting this long for the response. */
   prematureResetMs: 1000,
@@ -47,18 +48,18 @@ export const http2Limits = {
   pingIntervalMs: 15_000,
   pingTimeoutMs: 20_000,
   /**
-   * The time in which the rest of a response must make progress after its exchange is over. After the end of its
-   * connection, the time in total for what the kernel has not taken.
+   * The time within which the rest of a response must make progress after its exchange is over. After our end of the
+   * connection, it is the total time for the bytes that the kernel has not taken.
    */
   flushTimeoutMs: 60_000,
   /**
-   * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine answers after
-   * seconds, and a stream that comes after the second GOAWAY is refused.
+   * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine may answer only
+   * after seconds, and a stream that arrives after the second GOAWAY is refused.
    */
   goawayGraceMs: 5000,
-  /** How long the peer may take to close after our end. The rest of a response has {@link flushTimeoutMs}. */
+  /** How long the peer may take to close after our end. The rest of a response may take {@link flushTimeoutMs}. */
   closeGraceMs: 2000,
-  /** How many bytes are read and dropped after our end. */
+  /** The maximum number of bytes that are read and dropped after our end. */
   maxDroppedBytes: 256 * 1024,
 } as const;
 

@@ -1,6 +1,6 @@
 /**
- * Why pseudo headers (names and values in turn) cannot be routed. Undefined if they can. An absolute `:path` could be
- * read as another authority than the one that was checked, and applications see the scheme.
+ * Why pseudo headers (alternating names and values) cannot be routed. Undefined if they can. An absolute `:path` could
+ * be read as another authority than the one that was checked, and applications see the scheme.
  */
 export function pseudoFault(fields: readonly string[]): string | undefined {
   let hosts = 0;

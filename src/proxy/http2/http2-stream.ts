@@ -7,19 +7,19 @@ import { http2Limits } from "./http2-limits.ts";
  * {@link Http2Stream.reset}.
  */
 export interface Http2StreamHandler {
-  /** Names and values in turn: a head, or the trailers. */
+  /** Called for a head and for the trailers, with alternating names and values. */
   headers(fields: readonly string[], endStream: boolean): void;
   data(bytes: Buffer, endStream: boolean): void;
   /** Called when there is room again after a write returned false. */
   drained(): void;
-  /** The stream was aborted. */
+  /** Called when the stream was aborted. */
   aborted(failure: StreamFailure): void;
 }
 
 export interface StreamFailure {
   readonly by: "peer" | "connection" | "protocol";
   readonly code: number;
-  /** The peer has not processed the stream, so it may be opened again on another connection. */
+  /** Whether the peer has not processed the stream, so that it may be opened again on another connection. */
   readonly unprocessed: boolean;
   readonly message: string;
 }
@@ -53,7 +53,7 @@ export class Http2Stream extends SessionStream {
   #stalledSweeps = 0;
   #heldBytes = 0;
 
-  /** `server`: a client has opened it. */
+  /** `server` says whether a client has opened the stream. */
   constructor(session: Http2Session<Http2Stream>, id: number, server: boolean) {
     super(id);
     this.#session = session;
@@ -69,7 +69,7 @@ export class Http2Stream extends SessionStream {
     return this.#heldBytes;
   }
 
-  /** Our side has ended, or will when windows allow it. */
+  /** Whether our side has ended, or will end when the windows allow it. */
   get localEnded(): boolean {
     return this.#local !== "open";
   }
@@ -147,8 +147,8 @@ export class Http2Stream extends SessionStream {
   }
 
   /**
-   * The stream has no user any more. Further data of the peer is dropped, and the stream ends when our data has been
-   * sent.
+   * Called when the stream no longer has a user. Further data of the peer is dropped, and the stream ends when our data
+   * has been sent.
    */
   leave(): void {
     this.handler = nobody;

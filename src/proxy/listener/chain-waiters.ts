@@ -1,9 +1,9 @@
 import type { Clock } from "../../base/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 
-/** Connections that wait hold what their peers have sent, so one listener never has more of them. */
+/** The maximum number of waiting connections of one listener, because each holds the bytes that its peer has sent. */
 const maxWaiting = 1024;
-/** How many of these clients may have the same address. */
+/** The maximum number of waiting connections from the same address. */
 const maxWaitingOfPeer = 32;
 
 /**
@@ -24,8 +24,8 @@ export class ChainWaiters {
   }
 
   /**
-   * Waits until `choose` finds a chain. Undefined if it does not in this time, if too many wait, or if the paused
-   * stream closes or ends: nobody tells the chain of an end that came before it.
+   * Waits until `choose` finds a chain. Returns undefined if it finds none in this time, if too many connections wait,
+   * or if the paused stream closes or ends: a chain would not be told of an end that came before it.
    */
   async wait<Chain>(
     stream: ByteStream,

@@ -10,7 +10,10 @@ export interface HeldConnection {
 
 /** A connection has up to two ends. The rest is left for upstream pools, the control plane, certificates and logs. */
 const descriptorsPerConnection = 2.2;
-/** A full proxy makes room for this part of its connections at once, because it has to look at all of them for it. */
+/**
+ * A full proxy makes room for one in this many of its connections at once, because it must look at all of them to make
+ * any room.
+ */
 const roomParts = 64;
 /** The time for which further connections of a refused address are refused without another look. */
 const refusalMs = 100;
@@ -29,7 +32,8 @@ export interface ConnectionRoomOptions {
 
 /**
  * Limits the connections of clients, so that they cannot use up the process's descriptors, by the same rule as
- * `ConnectionLimit`. It counts only when it may be full: short connections cost nothing. It then ends some at once.
+ * `ConnectionLimit`. It counts the connections only when it may be full, so short connections cost nothing. When it is
+ * full, it ends several at once.
  */
 export class ConnectionRoom {
   readonly #options: ConnectionRoomOptions;

@@ -22,7 +22,7 @@ export interface HandshakeOptions {
   readonly exchangesPeers: boolean;
 }
 
-/** Makes the handshake as the server. Closes the stream and rejects on failure. */
+/** Performs the handshake as the server. Closes the stream and rejects on failure. */
 export async function secureDownstream(
   options: HandshakeOptions,
 ): Promise<{ readonly stream: SecureStream; readonly tls: DownstreamTls }> {
@@ -77,7 +77,7 @@ class VerifiedTls implements DownstreamTls {
     return this.#certificate?.toString() ?? "";
   }
 
-  /** Node puts each part on its own line, the most general first. */
+  /** Node puts each part of the name on its own line, with the most general part first. */
   peerSubject(): string {
     return (this.#certificate?.subject ?? "")
       .split("\n")

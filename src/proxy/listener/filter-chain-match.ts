@@ -83,12 +83,12 @@ interface NameIndex {
   readonly nameless: readonly number[];
 }
 
-/** The index of each list of chains. Undefined if the stages before that of names may make a difference. */
+/** The index of each list of chains. Undefined if an earlier stage than the server names may exclude chains. */
 const indexes = new WeakMap<readonly object[], NameIndex | undefined>();
 
 /**
- * The chains that may match a server name, in their order. The others would fall out at the stage of names: a gateway
- * has a chain for each certificate.
+ * The chains that may match a server name, in their order. The stage that compares names would exclude all others, and
+ * a gateway has a chain for each certificate.
  */
 function chainsForName<Chain extends { readonly match: FilterChainMatch }>(
   chains: readonly Chain[],

@@ -86,8 +86,8 @@ export class FilterChainRuntime {
   }
 
   /**
-   * Whether the chain can continue with another specification: it can if the transport, and therefore who may connect,
-   * stays the same, and the protocol too.
+   * Whether the chain can continue with another specification. The protocol and the transport, which decides who may
+   * connect, must stay the same.
    */
   accepts(spec: ChainSpec): boolean {
     return spec.serves.kind === this.#spec.serves.kind && admission(spec) === admission(this.#spec);
@@ -98,7 +98,7 @@ export class FilterChainRuntime {
     if (spec.serves.kind === "http") this.#http?.reconfigure(spec.serves.http.connection);
   }
 
-  /** A connection whose transport is ready. The stream is paused. */
+  /** Accepts a connection whose transport is ready. The stream is paused. */
   accept(stream: ByteStream, info: ConnectionInfo): void {
     const { maxConnections, filters } = this.#spec;
     const verdict = this.connections >= maxConnections ? "deny" : judgeConnection(filters, info);
@@ -107,7 +107,7 @@ export class FilterChainRuntime {
     else void this.#serveLater(verdict, stream, info);
   }
 
-  /** A filter asks a service. The stream waits, and may end meanwhile. */
+  /** Serves the connection after a filter has asked a service. The stream waits, and may end meanwhile. */
   async #serveLater(verdict: Promise<ConnectionVerdict>, stream: ByteStream, info: ConnectionInfo): Promise<void> {
     let closed = false;
     stream.setHandler({
@@ -222,10 +222,7 @@ export class FilterChainRuntime {
   }
 }
 
-/**
- * A text of the settings that decide which clients the chain's TLS accepts. Another certificate of our own does not
- * change it.
- */
+/** A text that identifies which clients the chain's TLS accepts. It does not change with our own certificate. */
 function admission({ tls }: ChainSpec): string {
   return tls === undefined
     ? "raw"

@@ -122,7 +122,7 @@ const binary = fc
   )
   .map(([command, family, contents]) => Buffer.concat([signature, Buffer.from([command, family]), sized(2, contents)]));
 
-/** Headers of which a part once passed that must not pass in an address. */
+/** Headers with an invalid address, parts of which were once accepted. */
 const keptHeaders: readonly (readonly [header: string, kind: string])[] = [
   ["PROXY TCP4 1.1.1.1\nx-admin:yes 198.51.100.1 4711 80\r\n", "bad"],
   ["PROXY TCP6 fe80::1%\nx:y ::1 1 2\r\n", "bad"],

@@ -119,7 +119,7 @@ export class HboneServer {
     if (!this.#options.enter(listener, stream, inner)) stream.destroy({ reset: true });
   }
 
-  /** The stream's reader sets its handler. The byte counts are final at its end. */
+  /** Watches for the end of a stream, where its byte counts are final. The stream's reader sets its handler later. */
   #watch(
     stream: ByteStream,
     connection: ConnectionInfo,
@@ -156,12 +156,15 @@ export class HboneServer {
   }
 }
 
-/** Listeners on loopback trust that their callers are in the pod, so no tunnel from outside may lead there. */
+/**
+ * Whether a tunnel would lead to loopback. Listeners there trust that their callers are in the pod, so no tunnel from
+ * outside may reach them.
+ */
 function isOwnMachine({ host, isAddress }: Authority): boolean {
   return isAddress && isOwnMachineAddress(host);
 }
 
-/** HBONE uses TLS. Only the peer's identity of the stream matters here. */
+/** The stream as one with TLS, which HBONE needs. Here only the peer's identity matters. */
 function secureStream(stream: ByteStream, info: ConnectionInfo): SecureStream {
   return Object.assign(stream, {
     peerIdentity: info.tls?.peerIdentity ?? "",

@@ -13,7 +13,10 @@ export interface Inspection {
   readonly proxied:
     | { readonly remote: SocketAddress | undefined; readonly local: SocketAddress | undefined }
     | undefined;
-  /** `timeout`: what is known so far. `ended`: the client left. `refused`: the connection must close. */
+  /**
+   * `timeout` means that not everything is known. `ended` means that the client has left. `refused` means that the
+   * connection must close.
+   */
   readonly outcome: "done" | "timeout" | "ended" | "refused";
 }
 

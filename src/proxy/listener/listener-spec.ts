@@ -21,10 +21,11 @@ export interface ListenerSpec {
    */
   readonly addresses: readonly ListenAddress[];
   /**
-   * `internal`: reached from within this proxy, by its name. `virtual`: gets connections from one that hands them off.
+   * An `internal` listener is entered from within this proxy, by its name. A `virtual` one gets its connections from a
+   * listener that hands them off.
    */
   readonly kind: "bound" | "virtual" | "internal";
-  /** Connections go to the listener that represents their original destination, if there is one. */
+  /** Whether connections are handed to the listener that represents their original destination, if there is one. */
   readonly handsOff: boolean;
   /** Whether the sockets accept connections to addresses of other hosts. */
   readonly transparent: boolean;
@@ -37,7 +38,7 @@ export interface ListenerSpec {
   readonly chains: readonly ChainSpec[];
   /** The chain for connections that match no other. */
   readonly defaultChain: ChainSpec | undefined;
-  /** Chooses the chain instead of the chains' own conditions. */
+  /** If set, chooses the chain, and the chains' own conditions do not count. */
   readonly matcher: ChainMatcher | undefined;
   /** TCP keepalive of accepted connections. Undefined means no probes. */
   readonly keepalive: TcpKeepalive | undefined;
@@ -45,7 +46,7 @@ export interface ListenerSpec {
 }
 
 export interface InspectorSpec {
-  /** `original-source`: connections to endpoints have the client's address. */
+  /** With `original-source`, connections to endpoints have the client's address. */
   readonly kind: "original-destination" | "original-source" | "tls" | "http" | "proxy-protocol";
   /** Whether it inspects connections to this port. */
   readonly enabled: (destinationPort: number) => boolean;
@@ -56,9 +57,9 @@ export interface InspectorSpec {
 }
 
 export interface ProxyHeaderRules {
-  /** Accepts connections without a header, with the peer as their client. Otherwise they are closed. */
+  /** Whether connections without a header are accepted, with the peer as their client. Otherwise they are closed. */
   readonly optional: boolean;
-  /** Versions that are taken. */
+  /** The accepted versions. */
   readonly versions: ReadonlySet<1 | 2>;
 }
 
@@ -74,9 +75,9 @@ export interface ChainSpec extends ChainService {
 /** The service that a chain gives its connections. */
 export interface ChainService {
   readonly filters: readonly NetworkFilter[];
-  /** The number of concurrent connections. More are closed. */
+  /** The maximum number of concurrent connections. Further ones are closed. */
   readonly maxConnections: number;
-  /** The server's name is the name of the cluster, as for traffic between networks. */
+  /** Whether the server name (SNI) is the name of the cluster, as for traffic between networks. */
   readonly clusterByServerName: boolean;
   /** The port for clusters that forward by name: connections go to the server name that they request, at this port. */
   readonly forwardPort: number | undefined;
@@ -85,6 +86,6 @@ export interface ChainService {
   readonly serves:
     | { readonly kind: "http"; readonly http: HttpSpec }
     | { readonly kind: "tcp"; readonly tcp: TcpSpec }
-    /** HBONE: each CONNECT continues at an internal listener, which the cluster names. */
+    /** For HBONE, each CONNECT continues at an internal listener, which the cluster names. */
     | { readonly kind: "hbone"; readonly cluster: string; readonly accessLogs: readonly AccessLogSpec[] };
 }

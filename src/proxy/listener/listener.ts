@@ -34,8 +34,8 @@ export interface ListenerRuntime {
   readonly observeRefused: (listener: ListenerSpec, info: ConnectionInfo) => void;
   /**
    * Clients may learn of a change this much earlier or later than this proxy. A removed listener, and a removed chain
-   * of an internal one, accept connections for this time. Connections to an internal listener wait so long for a new
-   * chain. 0 means neither.
+   * of an internal one, accept connections for this time. Connections to an internal listener wait equally long for a
+   * new chain. 0 disables both.
    */
   readonly lingerMs: number;
   readonly clock: Clock;
@@ -63,7 +63,7 @@ const maxConnections = 50_000;
 /** A chain that the configuration no longer has. */
 interface Departure {
   readonly atMs: number;
-  /** The specification that had it last. Undefined once it accepts no connections any more. */
+  /** The specification that had it last. Undefined once it no longer accepts connections. */
   spec: ListenerSpec | undefined;
 }
 
@@ -141,7 +141,7 @@ export class ActiveListener {
     return [...this.#leaving.values()].some(({ spec }) => spec !== undefined);
   }
 
-  /** Including chains that only serve their open connections. */
+  /** All chains, including those that only serve their open connections. */
   chains(): FilterChainRuntime[] {
     return [
       ...this.#chains.values(),
@@ -181,7 +181,7 @@ export class ActiveListener {
     return !this.#held;
   }
 
-  /** Accepts connections from now on. {@link bind} waits for it, and rejects if a socket cannot. */
+  /** Accepts connections from now on. {@link bind} waits until the sockets accept, and rejects if one cannot. */
   begin(): void {
     if (!this.#held) return;
     this.#held = false;
@@ -243,7 +243,7 @@ export class ActiveListener {
     for (const chain of this.chains()) chain.drain();
   }
 
-  /** Including connections that have not sent anything for that long. */
+  /** Closes connections that have been idle for that long, including those that have not sent anything yet. */
   closeIdle(quietMs: number): void {
     const before = this.#runtime.clock.steadyMs() - quietMs;
     for (const { stream, sinceMs } of this.#opening) if (sinceMs <= before) stream.destroy();
@@ -274,7 +274,7 @@ export class ActiveListener {
   accept(stream: ByteStream, arrival: ConnectionInfo): void {
     this.counters.accepted += 1;
     this.lastAcceptedMs = this.#runtime.clock.steadyMs();
-    // To count the connections costs a walk over all chains, of which a gateway has one for each certificate.
+    // Counting the connections costs a walk over all chains, and a gateway has a chain for each certificate.
     if (this.#free < 1) this.#free = maxConnections - this.connections;
     if (this.#free < 1 || !this.#runtime.admits(arrival.remote.address)) {
       dispose(stream);
@@ -382,7 +382,7 @@ export class ActiveListener {
   #leavingChain(traits: ConnectionTraits): FilterChainRuntime | undefined {
     let asked: ListenerSpec | undefined;
     let name: string | undefined;
-    // If a chain was replaced under its name before its removal, clients know the newest.
+    // If another chain replaced this one under the same name before the removal, clients know the newest.
     for (const [chain, { spec }] of [...this.#leaving].toReversed()) {
       if (spec === undefined) continue;
       // Chains that left together follow each other.
@@ -395,7 +395,7 @@ export class ActiveListener {
     return undefined;
   }
 
-  /** The chain for a connection whose client knows earlier of a new service than this proxy. */
+  /** Waits for the chain of a connection whose client knows of a new service earlier than this proxy. */
   async #laterChain(stream: ByteStream, traits: ConnectionTraits): Promise<FilterChainRuntime | undefined> {
     const { lingerMs } = this.#runtime;
     if (this.#spec.kind !== "internal" || lingerMs === 0 || this.#draining) return undefined;

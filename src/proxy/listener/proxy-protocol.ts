@@ -71,7 +71,7 @@ function isPlainIpv6(text: string): boolean {
   return isIPv6(text) && !text.includes("%");
 }
 
-/** The form in which addresses are compared: short IPv6, and IPv4 for IPv4-mapped addresses. */
+/** The form in which addresses are compared. IPv6 addresses are short, and IPv4-mapped addresses are IPv4 addresses. */
 function plainForm(address: string): string {
   return bytesToIp(ipToBytes(address));
 }

@@ -47,7 +47,7 @@ export function parseHistogramBuckets(text: string): readonly HistogramBuckets[]
 }
 
 /**
- * Reads the pod's annotation from its node metadata. An unreadable annotation is logged and ignored, as upstream does.
+ * Reads the pod's annotation from its node metadata. An unreadable annotation is logged and ignored, as in upstream.
  */
 export function podHistogramBuckets(
   metadata: Readonly<Record<string, unknown>>,

@@ -84,7 +84,7 @@ export function namesHost({ cluster, routeName }: Pick<Ends, "cluster" | "routeN
 }
 
 /**
- * As upstream: the service's name, or else the host. For traffic without a service, `PassthroughCluster` or
+ * As in upstream Istio, the service's name, or else the host. For traffic without a service, `PassthroughCluster` or
  * `BlackHoleCluster`.
  */
 function serviceValues(
@@ -158,7 +158,7 @@ function isMutual({ tls }: ConnectionInfo): boolean {
   return tls?.verified === true && tls.peerIdentity !== "" && tls.localIdentity !== "";
 }
 
-/** A peer without metadata has still proved its namespace by its certificate. */
+/** The labels that a peer without metadata still has: its certificate proves its namespace. */
 function workloadOfIdentity(text: string): WorkloadLabels {
   const identity = parseIdentity(text);
   return identity === undefined ? unknownWorkload : { ...unknownWorkload, namespace: identity.namespace };

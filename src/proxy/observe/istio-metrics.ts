@@ -417,7 +417,7 @@ function addedValues(rules: StatsRules, record: ExchangeRecord, capture: Capture
   );
 }
 
-/** The result of an expression in Istio's form. */
+/** The result of an expression, as text in Istio's form. */
 function textOf(value: unknown): string {
   if (typeof value === "string") return value === "" ? "unknown" : value;
   return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean"

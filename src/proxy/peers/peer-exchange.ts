@@ -45,9 +45,9 @@ export interface ExchangedPeer {
 }
 
 /**
- * Sends our metadata and reads the peer's with these further labels, on a paused stream that has agreed to this. A peer
- * that sends something else, or nothing in time, is served without metadata. Undefined if the connection ended
- * meanwhile. Rejects if it failed.
+ * Sends our metadata with these further labels, and reads the peer's, on a paused stream whose ends have agreed to
+ * this. A peer that sends something else, or nothing in time, is served without metadata. Returns undefined if the
+ * connection ended meanwhile. Rejects if it failed.
  */
 export async function exchangePeers(
   stream: ByteStream,
@@ -94,7 +94,7 @@ function decodeBody(body: Buffer, labelNames: readonly string[]): WorkloadLabels
     const metadata = fields[peerMetadataHeader]?.kind;
     return metadata?.case === "structValue" ? workloadOfStruct(metadata.value, labelNames) : undefined;
   } catch {
-    // The value has another type and names no workload.
+    // The value has another type, so it names no workload.
     return undefined;
   }
 }

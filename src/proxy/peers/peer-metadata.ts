@@ -40,7 +40,7 @@ const describingLabels: ReadonlySet<string> = new Set([
 ]);
 
 export const noLabelNames: readonly string[] = [];
-/** A mesh has one list. EnvoyFilters may add a few. */
+/** A mesh has one list of label names. EnvoyFilters may add a few. */
 const maxKnownLabelNames = 100;
 const knownLabelNames = new BoundedCache<string, readonly string[]>(maxKnownLabelNames);
 

@@ -28,8 +28,9 @@ export interface ProxylessAgentOptions {
 }
 
 /**
- * The agent of an application whose gRPC library speaks xDS itself. It writes gRPC's bootstrap file, passes discovery
- * from a socket on to the control plane, and keeps the workload's certificate in files. No traffic passes through it.
+ * The agent of an application whose gRPC library speaks xDS itself. It writes gRPC's bootstrap file, passes xDS
+ * requests from a socket on to the control plane, and keeps the workload's certificate in files. No traffic passes
+ * through it.
  */
 export class ProxylessAgent {
   readonly #options: ProxylessAgentOptions;

@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import { envString, type Environment } from "../../base/index.ts";
 
-/** Where the agent and the application's containers meet. */
+/** The files that the agent and the application's containers share. */
 export interface ProxylessPaths {
   readonly bootstrapFile: string;
   readonly socket: string;

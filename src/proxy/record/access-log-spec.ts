@@ -9,7 +9,7 @@ export interface AccessLogSpec {
   readonly format: LogFormat;
   /** Receives records instead of the file, if the log goes to a service. */
   readonly emit?: (record: ExchangeRecord, capture: CaptureIndex) => void;
-  /** Whether the log takes a record. Undefined takes all. */
+  /** Whether the log accepts a record. Undefined means that it accepts all. */
   readonly wants: ((record: ExchangeRecord, capture: CaptureIndex) => boolean) | undefined;
   /** Fields that must be captured for the format and the filter. */
   readonly requestCapture: readonly string[];

@@ -28,7 +28,7 @@ export function compileCel(source: string | ParsedExpression, refuse: (problem: 
     const environment = cel.celEnv({
       variables: Object.fromEntries(variables.map((name) => [name, cel.CelScalar.DYN])),
     });
-    // Google's tree has the fields of the evaluator's own, which is its successor.
+    // Google's older format of the tree has the same fields as the evaluator's own.
     const tree = typeof source === "string" ? cel.parse(source).expr : (source as unknown as Tree);
     // Like Envoy, refuses loops, so that an expression costs no more than its length allows.
     if (hasLoop(tree)) throw new Error("loops (all, exists, exists_one, filter, map) are not supported");
@@ -46,7 +46,7 @@ export function compileCel(source: string | ParsedExpression, refuse: (problem: 
   }
 }
 
-/** Attributes of which some are functions, which run when an expression reads them. An undefined one is absent. */
+/** Attributes, some of which are functions that run when an expression reads them. An undefined attribute is absent. */
 export class LazyAttributes extends Map<string, unknown> {
   constructor(attributes: Readonly<Record<string, unknown>>) {
     super(Object.entries(attributes));

@@ -23,7 +23,7 @@ export interface ExchangeRecord {
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */
   readonly details: string;
-  /** Whether the request is a health check of a load balancer, as a filter has found. */
+  /** Whether a filter has found that the request is a load balancer's health check. */
   readonly isHealthCheck: boolean;
   readonly transportFailure: string;
   /** The number of body bytes. */
@@ -68,7 +68,7 @@ export interface ExchangeRecord {
   readonly responseMessages: number;
   /** Metadata of filters, by the filter's name. Undefined if there is none. */
   readonly metadata: ReadonlyMap<string, unknown> | undefined;
-  /** The response's headers: names in lower case and values in turn. */
+  /** The trailers of the response: alternating names in lower case and values. */
   readonly trailers: readonly string[];
   readonly capturedRequest: readonly string[];
   readonly capturedResponse: readonly string[];

@@ -24,8 +24,8 @@ export type LogPart = (record: ExchangeRecord, capture: CaptureIndex) => string;
  */
 export type ValueSpan = "request" | "kind" | "way";
 /**
- * The encoding of a value's characters. `head`: bytes of a header, which lines in files contain unchanged. `bytes`: one
- * byte for each character.
+ * The encoding of a value's characters. `head` means bytes of a header, which lines in files contain unchanged. `bytes`
+ * means one byte for each character.
  */
 export type ValueLetters = "head" | "bytes" | "text";
 
@@ -35,7 +35,7 @@ export interface LineValue {
   readonly letters: ValueLetters;
   /** The number that is the value, so that no string has to be created. `startedMs` is written as a time. */
   readonly number?: LineNumber;
-  /** Whether the value is the request's id, which mostly is written without a string too. */
+  /** Whether the value is the request's id, which is mostly written without a string too. */
   readonly isRequestId?: boolean;
 }
 
@@ -44,13 +44,13 @@ const maxHeldLines = 64;
 /** Total length of the texts of held lines. A line that is longer than this is written at once. */
 const maxHeldLetters = 65_536;
 
-/** A longer line, and what it has in common with others, is forgotten when it has been written. */
+/** A longer line is forgotten once it is written, together with the template made from it. */
 const maxKeptBytes = 4096;
 
 /**
  * Composes the lines of a format, as text or as bytes of a file. Most of a line is the same as for the previous request
  * of the connection. While requests are of one kind (method, host, client, route, response), only the values that
- * differ are written into the bytes of the line before.
+ * differ are written into the bytes of the previous line.
  */
 export class LineComposer implements LineHolder {
   /** Texts and values in their order. */
@@ -62,9 +62,11 @@ export class LineComposer implements LineHolder {
   readonly #texts: LogPart[] = [];
   /** The index of the request's id among them. -1 if lines do not have it. */
   #idAt = -1;
-  /** Runs of values, with the texts between them, that depend on the upstream connection. The last may be extended. */
+  /**
+   * Runs of values that depend on the upstream connection, with the texts between them. The last run may be extended.
+   */
   readonly #wayRuns: (string | LineValue)[][] = [];
-  /** The kinds and ways of connections that store those of another format themselves. */
+  /** The kinds and ways of those connections on which another format has already stored its own. */
   readonly #kinds = new WeakMap<ConnectionInfo, RequestKind>();
   readonly #ways = new WeakMap<UpstreamEnd, ComposedWay>();
   /** The way of the last request without an upstream connection. */
@@ -120,7 +122,7 @@ export class LineComposer implements LineHolder {
     return out;
   }
 
-  /** The line is written with those of other requests, at the latest before the file's next write. */
+  /** Holds the line, and writes it together with those of other requests, before the file's next write. */
   write(file: AccessLog, record: ExchangeRecord, capture: CaptureIndex): void {
     if (this.#file !== file) {
       this.release();

@@ -6,9 +6,10 @@ export const lineNumbers = ["startedMs", "durationMs", "receivedBytes", "sentByt
 export type LineNumber = (typeof lineNumbers)[number];
 
 /**
- * A value of a line that may differ from the previous request's. `number` and `time` have an index in
- * {@link lineNumbers}, `text` among the texts of a line, and `way` among the pieces of its {@link UpstreamWay}. `id` is
- * the request's id: its text has an index too, and is empty if the line has the numbers of a UUID instead.
+ * A value of a line that may differ from the previous request's. The index of a `number` or `time` refers to {@link
+ * lineNumbers}, that of a `text` to the texts of the line, and that of a `way` to the pieces of its {@link
+ * UpstreamWay}. `id` is the request's id. Its text has an index too, and is empty if the line has the numbers of a UUID
+ * instead.
  */
 export interface ValueSlot {
   readonly type: "number" | "time" | "text" | "id" | "way";

@@ -460,7 +460,7 @@ test("a client's value cannot start a new line in text, and JSON keeps it unchan
 
 test("bytes of heads reach a file unchanged, and a format that needs text gets characters", async () => {
   const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
-  // Bytes that are no UTF-8 as well.
+  // This includes bytes that are not UTF-8.
   const inLatin1: ExchangeRecord = {
     ...record,
     connection: { ...record.connection },
@@ -488,7 +488,7 @@ test("bytes of heads reach a file unchanged, and a format that needs text gets c
   assert.equal(compileTextFormat(text, refuse).line(inLatin1, capture), letters("\u00ff"));
   const json = compileJsonFormat({ all: text }, refuse);
   assert.deepEqual(JSON.parse((await written(json, inLatin1)).toString()), { all: letters("\u00ff") });
-  // A letter whose low byte would end the line.
+  // A character whose low byte would end the line.
   assert.equal(
     (
       await written(compileTextFormat("%REQ(USER-AGENT)% %REQ(x-extra)%", refuse), {

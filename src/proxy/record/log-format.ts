@@ -35,8 +35,8 @@ export const envoyDefaultFormat =
   '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
 
 /**
- * Throws the result of `refuse` for an unknown operator. If empty values are omitted, their place stays empty. Control
- * characters of values are escaped, unless the receiver escapes the text itself: a value must not begin a new line.
+ * Throws the result of `refuse` for an unknown operator. If empty values are omitted, their place stays empty. A value
+ * must not begin a new line, so its control characters are escaped, unless the receiver escapes the text itself.
  */
 export function compileTextFormat(
   text: string,

@@ -18,7 +18,7 @@ export interface Captures {
 }
 
 const orDash = (text: string | undefined): string => (text === undefined || text === "" ? "-" : text);
-/** Brackets are the port's. */
+/** Brackets only separate an address from its port. */
 const withoutPort = (address: string): string =>
   address.startsWith("[")
     ? address.slice(1, address.lastIndexOf("]"))
@@ -80,7 +80,7 @@ const plain: Readonly<Record<string, LogPart>> = {
   UPSTREAM_TRANSPORT_FAILURE_REASON: (record) => orDash(record.transportFailure),
 };
 
-/** The part of Envoy's operators that never have a value in this proxy: it does not measure or have them. */
+/** The part for those of Envoy's operators that never have a value in this proxy, because it does not measure it. */
 export const noValue: LogPart = () => "-";
 
 /** Operators whose value is a number in JSON. */
@@ -154,8 +154,8 @@ export function isRequestId(operator: string | undefined, argument: string | und
 const plainBytes = new Set([":path", "x-request-id"]);
 
 /**
- * A faster way to a request's value whose characters are bytes: the last of several headers, if none of those before it
- * is present.
+ * A faster way to read a request's value whose characters are bytes. For several headers, it reads the last one if none
+ * of those before it is present.
  */
 export function quickPartOf(operator: string | undefined, argument: string | undefined): LogPart | undefined {
   if (operator !== "REQ") return undefined;

@@ -92,7 +92,7 @@ function captured(
   );
 }
 
-/** A record of a plain connection has no method, and so no attributes of HTTP. */
+/** The attributes of HTTP. A record of a plain connection has no method, and therefore none of them. */
 function requestAttributes(
   record: ExchangeRecord,
   headers: Readonly<Record<string, string>>,

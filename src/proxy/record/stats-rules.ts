@@ -6,7 +6,7 @@ export interface StatsRules {
   readonly metrics: ReadonlyMap<string, MetricRule>;
   /** Whether an expression sets one of the labels. */
   readonly hasExpressions: boolean;
-  /** Labels traffic to no known service with the requested host. */
+  /** Whether traffic to an unknown service is labelled with the requested host. */
   readonly hostFallback: boolean;
   /** Time between two reports of a connection's bytes. Absent means the default. */
   readonly reportingMs?: number | undefined;
@@ -16,7 +16,7 @@ export interface StatsRules {
 }
 
 export interface MetricRule {
-  /** The metric is not counted at all. */
+  /** Whether the metric is not counted at all. */
   readonly drop: boolean;
   readonly removed: ReadonlySet<string>;
   /** Labels that are added, or have another value than the standard one. */

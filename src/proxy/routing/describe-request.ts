@@ -1,6 +1,6 @@
 import type { DescribedRequest, Descriptor, RateLimitRule } from "./route.ts";
 
-/** Whether the rules of a virtual host apply: only if the route has no rules, always, or never. */
+/** When the rules of a virtual host apply: only if the route has no rules, always, or never. */
 export type HostRules = "override" | "include" | "ignore";
 
 /** How a request is described to the rate limits of a stage: one descriptor for each rule that applies. */

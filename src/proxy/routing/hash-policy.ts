@@ -24,8 +24,8 @@ export interface RequestHash {
 }
 
 /**
- * A request's hash. Sources without a value are skipped. After a terminal source with a value, the others are skipped.
- * Undefined if no source has a value. The value of a new cookie is made from the client's connection.
+ * A request's hash. Sources without a value are skipped. A terminal source with a value ends the list. Undefined if no
+ * source has a value. The value of a new cookie is made from the client's connection.
  */
 export function requestHash(
   policies: readonly HashPolicy[],

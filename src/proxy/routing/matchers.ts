@@ -70,8 +70,8 @@ export function headerMatches(condition: HeaderCondition): RequestMatcher {
   const { name, value, invert, treatMissingAsEmpty } = condition;
   return (request) => {
     const found = anyValue(request, name, value) ?? (treatMissingAsEmpty ? (value?.("") ?? true) : undefined);
-    // A missing header fails a value condition, also an inverted one. An inverted presence condition needs a missing
-    // header.
+    // A missing header fails every condition on its value, even an inverted one. An inverted presence condition holds
+    // only for a missing header.
     if (found === undefined) return value === undefined && invert;
     return found !== invert;
   };

@@ -49,7 +49,7 @@ export interface ForwardAction {
   /** How a gRPC client's own deadline replaces the timeout. Undefined if it does not. */
   readonly grpcTimeout: GrpcTimeout | undefined;
   /**
-   * Limit from the beginning of the request to the end of the response. If set, it replaces {@link timeoutMs} and
+   * The limit from the beginning of the request to the end of the response. If set, it replaces {@link timeoutMs} and
    * {@link grpcTimeout}.
    */
   readonly stream: { readonly maxMs: number; readonly grpcTimeout: GrpcTimeout | undefined } | undefined;
@@ -88,20 +88,21 @@ export interface DescriptorEntry {
 }
 
 /**
- * Names the limits for which a request counts. A limit applies to the requests with all of its entries, in this order.
+ * Names the limits that a request counts towards. A limit applies to requests that have exactly its entries, in this
+ * order.
  */
 export interface Descriptor {
   readonly entries: readonly DescriptorEntry[];
   /** Overrides the limit of a rate limit service. `unit` is Envoy's number of it. */
   readonly limit?: { readonly requestsPerUnit: number; readonly unit: number };
-  /** How many requests this one counts as. If absent, it counts as one. */
+  /** How many requests this one counts as. Absent means one. */
   readonly hits?: DescriptorHits;
 }
 
 /** The number of requests that one request counts as. */
 export interface DescriptorHits {
   readonly count: number;
-  /** The hits are given back to the limit. */
+  /** Whether the hits are given back to the limit. */
   readonly refills: boolean;
 }
 
@@ -115,7 +116,7 @@ export interface RateLimitRule {
 export interface RouteRateLimits {
   readonly ofRoute: readonly RateLimitRule[];
   readonly ofHost: readonly RateLimitRule[];
-  /** The virtual host's rules apply in addition to the route's, even if the filter's settings exclude them. */
+  /** Whether the virtual host's rules apply in addition to the route's, even if the filter's settings exclude them. */
   readonly includeHost: boolean;
 }
 
@@ -167,7 +168,7 @@ export interface RetryConditions {
   readonly gatewayError: boolean;
   readonly retriable4xx: boolean;
   readonly retriableStatusCodes: boolean;
-  /** Responses that a proxy on the way sent because of a rate limit. */
+  /** Whether to retry responses that a proxy on the way sent because of a rate limit. */
   readonly rateLimited: boolean;
   /** gRPC status codes in the response's head. */
   readonly grpcStatuses: ReadonlySet<string>;

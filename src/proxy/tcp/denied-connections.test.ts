@@ -17,7 +17,7 @@ async function outcomeAt(port: number): Promise<string> {
 
 async function served(accept: (stream: ByteStream) => void, ask: (port: number) => Promise<void>): Promise<void> {
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {
-    // By then the kernel holds the client's unread bytes, as it does while a policy is evaluated.
+    // After this delay, the kernel holds unread bytes of the client, as it does while a policy is evaluated.
     setTimeout(() => accept(stream), 50);
   });
   await ask(listener.address.port);

@@ -57,7 +57,7 @@ for (const alpnProtocol of [peerExchangeProtocol, "istio"]) {
   test(`a client sees the end of a connection that the endpoint's policy denies, and no reset, by ALPN ${alpnProtocol}`, async () => {
     const { outcome, flow } = await through(alpnProtocol, (socket) => socket.end());
     assert.equal(outcome, "end");
-    // An endpoint that was reached is no failed connection.
+    // An endpoint that was reached does not count as a failed connection.
     assert.equal(flow.endpoint?.counters.connectFailures, 0);
     if (alpnProtocol === peerExchangeProtocol) assert.equal(flagLetters(flow.flag), "UC");
   });

@@ -5,7 +5,7 @@ import { peek, unread, type ByteStream } from "../../net/index.ts";
 export interface HttpTunnelSpec {
   /** The `host:port` to which the proxy must connect. */
   readonly authority: string;
-  /** Uses POST to this path instead of CONNECT. */
+  /** The path for POST, which is then used instead of CONNECT. Undefined means CONNECT. */
   readonly postPath: string | undefined;
 }
 

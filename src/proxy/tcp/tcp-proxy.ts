@@ -89,8 +89,8 @@ const defaultReportMs = 5000;
 const exchangeTimeoutMs = 10_000;
 
 /**
- * The protocol of a tunnel to the endpoints of a cluster. As in Envoy, it is HTTP/2 where the cluster follows the
- * client, because a raw connection has no protocol to follow.
+ * The protocol of a tunnel to the endpoints of a cluster. If the cluster follows the client's protocol, the tunnel uses
+ * HTTP/2, as in Envoy, because a raw connection has no protocol to follow.
  */
 const tunnelProtocols: Readonly<Record<UpstreamProtocol, WireProtocol>> = {
   http1: "http1",
@@ -367,7 +367,7 @@ export class TcpProxy {
   /**
    * `ended` if the endpoint accepted us and then closed before it introduced itself, as it does if its policy denies
    * us. `failed` if the connection broke, for example by a TLS alert that refuses our certificate: the flow then has
-   * the reason. The client sees the same as without an introduction.
+   * the reason. In both cases, the client sees what it would see if no metadata were exchanged.
    */
   async #introduce(
     direct: UpstreamStream,

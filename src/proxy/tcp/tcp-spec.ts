@@ -6,18 +6,18 @@ export interface TcpSpec {
   readonly statPrefix: string;
   readonly clusters: readonly { readonly cluster: string; readonly weight: number }[];
   readonly totalWeight: number;
-  /** The limit of silence in both directions. 0 means no limit. */
+  /** The maximum time without a byte in either direction. 0 means no limit. */
   readonly idleTimeoutMs: number;
   /** 0 means no limit. */
   readonly maxDurationMs: number;
   readonly connectAttempts: number;
-  /** Connections from one address go to one endpoint, as far as the cluster balances by hashes. */
+  /** Whether connections from one address go to one endpoint, if the cluster balances by hashes. */
   readonly hashesSource: boolean;
   readonly accessLogs: readonly AccessLogSpec[];
   /** The metrics to count. Undefined means none. */
   readonly stats: StatsRules | undefined;
   /** The further labels that a client and this proxy tell each other. */
   readonly peerLabelNames: readonly string[];
-  /** The cluster's endpoints are proxies, which are asked for a tunnel. */
+  /** Set if the cluster's endpoints are HTTP proxies, which must open a tunnel. */
   readonly tunnel: HttpTunnelSpec | undefined;
 }

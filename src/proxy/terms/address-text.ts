@@ -28,7 +28,7 @@ const texts = new WeakMap<SocketAddress, string>();
  */
 export function keptAddressText(address: SocketAddress): string {
   let text = texts.get(address);
-  // The detour over bytes makes one flat string, which is copied faster than a concatenated one.
+  // Converting to bytes and back makes a flat string, which is copied faster than a concatenated one.
   if (text === undefined) texts.set(address, (text = Buffer.from(addressText(address), "latin1").toString("latin1")));
   return text;
 }

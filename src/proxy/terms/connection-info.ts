@@ -31,7 +31,7 @@ export interface ConnectionInfo {
   logKind?: object;
 }
 
-/** The client's address for connections to endpoints, which a mark lets return to this proxy. */
+/** Connections to endpoints use the client's address. A mark makes their replies return to this proxy. */
 export interface OriginalSource {
   readonly address: string;
   /** Their SO_MARK. */

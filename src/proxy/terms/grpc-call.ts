@@ -26,8 +26,8 @@ export function isGrpcContentType(value: string): boolean {
 }
 
 /**
- * The status of a response by which its endpoint is judged. As in Envoy, an error of gRPC counts if the response has no
- * body, so that `grpcStatus` is in its head. The status of other calls comes with their end.
+ * The status that counts for or against an endpoint after a response. As in Envoy, a gRPC error counts if the response
+ * has no body, so that `grpcStatus` is in its head. Other calls have their status only at their end.
  */
 export function judgedStatus(status: number, grpcStatus: string | undefined): number {
   return grpcStatus === undefined ? status : httpStatusOfGrpc(Number(grpcStatus));

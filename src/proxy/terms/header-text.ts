@@ -4,7 +4,7 @@ const beyondAscii = /[\u0080-\uffff]/;
 
 /**
  * Encodes a text as header bytes, one byte for each character. Characters beyond Latin-1 become UTF-8. If they were cut
- * to their low byte, U+010A would end the line, and the text after it would become another header.
+ * to their low byte instead, U+010A would end the line, and the text after it would become another header.
  */
 export function headText(text: string): string {
   return wide.test(text) ? text.replaceAll(wideRuns, (run) => Buffer.from(run).toString("latin1")) : text;

@@ -2,8 +2,8 @@
 export type FillRandom = (bytes: Uint8Array) => void;
 
 /**
- * The number of words that one call of the random source fills. Between requests, a call takes up to 70 us of CPU, and
- * most of it does not depend on the number: nothing else keeps the code of the source in the processor's caches.
+ * The number of words that one call of the random source fills. Between requests, a call takes up to 70 us of CPU. Most
+ * of that does not depend on the number of words: the source's code has to be loaded into the processor's caches again.
  */
 const poolWords = 16_384;
 const bitsOfHalf = 16;
@@ -32,7 +32,7 @@ export class RandomWords {
     this.#fill = fill;
   }
 
-  /** The position in {@link words} of as many unused numbers. */
+  /** Returns the position in {@link words} from which this many numbers are unused. */
   take(count: number): number {
     if (this.#at + count > poolWords) {
       this.#fill(this.#bytes);

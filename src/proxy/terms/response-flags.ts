@@ -27,7 +27,7 @@ export const responseFlags = {
 
 export type PlainFlag = (typeof responseFlags)[keyof typeof responseFlags];
 declare const joint: unique symbol;
-/** Two flags: why no further attempt was made, and the cause of the last one's end. */
+/** Two flags: why no further attempt was made, and why the last attempt failed. */
 type JointFlag = number & { readonly [joint]: true };
 export type ResponseFlag = PlainFlag | JointFlag;
 
@@ -35,10 +35,10 @@ export type ResponseFlag = PlainFlag | JointFlag;
 export type UnretriedFlag = typeof responseFlags.upstreamRetryLimitExceeded | typeof responseFlags.upstreamOverflow;
 
 const plainFlags = 32;
-/** The number of different flags, those with a reason for no further attempt included. */
+/** The number of different flags, including those with a reason for no further attempt. */
 export const allFlags = 3 * plainFlags;
 
-/** Adds why there was no further attempt to the cause of the last one's end. */
+/** Combines the reason for no further attempt with the cause for which the last attempt failed. */
 export function joinFlags(unretried: UnretriedFlag | undefined, cause: ResponseFlag): ResponseFlag {
   if (unretried === undefined) return cause;
   if (cause === responseFlags.none) return unretried;

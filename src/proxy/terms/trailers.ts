@@ -2,8 +2,8 @@ import type { ChunkedScanner } from "../../wire/http1/index.ts";
 import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
 
 /**
- * Headers that are not allowed as trailers: they would arrive too late, or after they were checked, and a receiver that
- * merges them into the head would accept them.
+ * Headers that are not allowed as trailers. They would arrive too late, or bypass the checks of the head: a receiver
+ * that merges them into the head would accept them.
  */
 const forbidden: ReadonlySet<string> = new Set([
   // Framing headers.
@@ -53,7 +53,9 @@ const forbidden: ReadonlySet<string> = new Set([
 /** Headers that proxies exchange. */
 const ofProxies = /^(:|x-forwarded-|x-envoy-|x-original-|x-rewrite-)/;
 
-/** The trailers (names in lower case and values in turn) that may pass. Removes those that RFC 9110, 6.5.1 forbids. */
+/**
+ * The trailers (alternating names in lower case and values) that may pass. Removes those that RFC 9110, 6.5.1 forbids.
+ */
 export function permittedTrailers(fields: readonly string[]): readonly string[] {
   if (!fields.some((name, index) => index % 2 === 0 && isForbidden(name))) return fields;
   const permitted: string[] = [];

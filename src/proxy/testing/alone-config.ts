@@ -3,8 +3,8 @@ import type { XdsUpdate } from "../../dataplane/index.ts";
 import { AppliedConfig, type AppliedConfigOptions } from "../applied-config.ts";
 
 /**
- * A configuration without a proxy around it, and a function that applies an update to it. Its names have no addresses,
- * and nobody connects.
+ * A configuration without a proxy, and a function that applies an update to it. No name resolves to an address, and
+ * nothing connects.
  */
 export function aloneConfig({
   random = Math.random,

@@ -401,7 +401,7 @@ export class RawClient {
     this.socket.write(typeof text === "string" ? Buffer.from(text, "latin1") : text);
   }
 
-  /** Resolves with all received text once it matches. Rejects if the connection ends before. */
+  /** Resolves with all received text once it matches. Rejects if the connection ends first. */
   until(pattern: RegExp): Promise<string> {
     return new Promise((resolve, reject) => {
       let ended = false;
@@ -419,8 +419,8 @@ export class RawClient {
 }
 
 /**
- * Sends a text and returns the bytes received until the connection ends. The client ends its side after that many
- * bytes.
+ * Sends a text, and returns everything that was received. The client ends its side after it has received as many bytes
+ * as it sent.
  */
 export function sendText(port: number, text: string): Promise<string> {
   return new Promise((resolve) => {

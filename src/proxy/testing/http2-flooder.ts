@@ -90,7 +90,7 @@ export class Http2Flooder {
   /** How each connection ended: with the server's GOAWAY, or without one. */
   readonly endings: string[] = [];
 
-  /** `streamsPerConnection` limits what a connection sends. After that it waits for its end. */
+  /** A connection opens up to `streamsPerConnection` streams, and then waits until the server ends it. */
   constructor(attack: Attack, streamsPerConnection = Infinity) {
     this.#attack = attack;
     this.#streamsPerConnection = streamsPerConnection;

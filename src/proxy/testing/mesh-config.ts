@@ -325,7 +325,7 @@ export function inboundCluster(name: string, service?: string): JsonValue {
   };
 }
 
-/** A service's cluster: mutual TLS to endpoints that have it, for this identity. */
+/** A service's cluster, with mutual TLS to those endpoints that support it. They must have this identity. */
 export function outboundCluster(name: string, service: string, identity: string): JsonValue {
   return {
     name,

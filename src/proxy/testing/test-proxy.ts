@@ -40,7 +40,7 @@ export const workersOfRun = Number(process.env["SERIN_TEST_WORKERS"] ?? 1);
 /** The file of a worker thread in the bundle of these sources, if the test run gives one. */
 export const bundledWorkerFile = process.env["SERIN_TEST_WORKER_FILE"];
 
-/** Starts a worker thread, from the bundle if there is one: that takes a third of the processor time. */
+/** Starts a worker thread, from the bundle if there is one, which takes a third of the CPU time. */
 export function spawnTestWorker(start: WorkerStart): Worker {
   if (bundledWorkerFile === undefined) return spawnWorker(start);
   return new Worker(bundledWorkerFile, { workerData: start, execArgv: ["--disable-warning=ExperimentalWarning"] });

@@ -3,13 +3,13 @@ import { open, type FileHandle } from "node:fs/promises";
 import { userError } from "../../base/index.ts";
 
 const chunkBytes = 65_536;
-/** Bundles of all public roots have some hundred kB, and revocation lists some MB. */
+/** A bundle of all public roots has a few hundred kB, and revocation lists have a few MB. */
 const maxTextBytes = 16 << 20;
 
 /**
- * Reads a file that configuration names. A DestinationRule of any namespace can name one for all sidecars, so a device
- * without an end (`/dev/zero`), or one that has nothing to read (`/dev/ptmx`), must neither fill the memory nor occupy
- * a thread.
+ * Reads a file that configuration names. A DestinationRule of any namespace can name one for all sidecars, so an
+ * endless device (`/dev/zero`) must not fill the memory, and one with nothing to read (`/dev/ptmx`) must not occupy a
+ * thread.
  */
 export async function readBoundedFile(path: string, maxBytes: number): Promise<Buffer> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
@@ -22,7 +22,7 @@ export async function readBoundedFile(path: string, maxBytes: number): Promise<B
   }
 }
 
-/** The size in the file's status may be 0, and the file may grow. */
+/** The size that the file's status reports may be 0, and the file may grow. */
 async function contentOf(file: FileHandle, path: string, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for (let total = 0; ;) {

@@ -34,8 +34,8 @@ export interface SecretStoreOptions {
   readonly meshRevocationsFile?: string | undefined;
   /**
    * Called when a secret has arrived or is known to be absent, and when the file with the mesh's revocation lists was
-   * read. A listener that waits may begin then. Listeners wait for no other files, and the workload's certificate is
-   * not among the secrets.
+   * read. A waiting listener may then begin. Listeners wait for no other files. The workload's certificate is not a
+   * secret in this sense.
    */
   readonly onChange?: () => void;
   readonly clock: Clock;
@@ -75,7 +75,10 @@ const systemRootsName = "file-root:system";
 const fileCertificatePrefix = "file-cert:";
 const fileRootsPrefix = "file-root:";
 
-/** Configurations name far fewer secrets. Names beyond this number wait as if the control plane did not answer. */
+/**
+ * The maximum number of absent secrets that are remembered. Configurations name far fewer. Further ones wait as if the
+ * control plane had not answered.
+ */
 const maxAbsent = 10_000;
 
 /** Files are read at this interval. A change affects new connections. */
@@ -91,8 +94,8 @@ interface FileEntry {
 }
 
 /**
- * Certificates and roots by reference: our own from the CA, the control plane's and other services' by SDS, and files.
- * Rotated in place.
+ * Certificates and roots by reference: our own from the CA, those of the control plane and other services by SDS, and
+ * files. They are replaced while in use.
  */
 export class SecretStore {
   readonly #options: SecretStoreOptions;
@@ -243,22 +246,22 @@ export class SecretStore {
   }
 
   /**
-   * A service has no such secret. If the service sent it before, the secret stays, as when the control plane removes
-   * one.
+   * Called when a service has no such secret. If the service sent it before, the secret stays, as when the control
+   * plane removes one.
    */
   miss(ref: ServiceSecret): void {
     if (!this.#applied.has(secretKey(ref))) this.#absent.set(secretKey(ref), ref);
     this.#tell();
   }
 
-  /** A service cannot be asked now. */
+  /** Called when a service cannot be asked now. */
   fail(ref: ServiceSecret, reason: string): void {
     this.#faults.set(secretKey(ref), reason);
   }
 
   /**
    * Must be called once a second with the names of the control plane's secrets that the configuration uses. Forgets the
-   * secrets that two calls in a row do not name. So a name that comes back at once is not requested again.
+   * secrets that two calls in a row do not name. A name that comes back at once is therefore not requested again.
    */
   forgetUnnamed(names: ReadonlySet<string>): void {
     const unnamed = new Set<string>();
@@ -271,7 +274,7 @@ export class SecretStore {
     this.#unnamed = unnamed;
   }
 
-  /** Forgets a secret that no configuration names any more. */
+  /** Forgets a secret that configuration no longer names. */
   forget(ref: ServiceSecret): void {
     this.#drop(secretKey(ref));
   }

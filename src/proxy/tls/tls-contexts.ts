@@ -20,8 +20,8 @@ export class TlsContexts {
   readonly #cached = new BoundedCache<string, Cached>(maxContexts);
 
   /**
-   * `aesGcmOnly` applies to every specification. The configuration cannot express this for TLS 1.3, because Envoy's has
-   * no names for its ciphers.
+   * `aesGcmOnly` applies to every specification. The configuration cannot express this for TLS 1.3, because Envoy's API
+   * has no names for the ciphers of TLS 1.3.
    */
   constructor(secrets: SecretStore, aesGcmOnly = false) {
     this.#secrets = secrets;

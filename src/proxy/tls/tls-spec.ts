@@ -1,4 +1,4 @@
-/** A service of a cluster that has secrets of its own, which it sends by SDS over gRPC. */
+/** A service in a cluster that serves its own secrets by SDS over gRPC. */
 export interface SecretService {
   readonly cluster: string;
   readonly authority: string;
@@ -77,7 +77,7 @@ export interface TlsSpec {
 export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
 export interface DownstreamTlsSpec extends TlsSpec {
-  /** `any`: a certificate is requested, and every client is admitted. */
+  /** With `any`, the server requests a certificate, and admits every client. */
   readonly clientCertificate: "require" | "request" | "any" | "none";
   readonly requireServerName: boolean;
 }
@@ -87,7 +87,7 @@ export interface UpstreamTlsSpec extends TlsSpec {
   readonly serverName: string | undefined;
   /** Whether the endpoint's hostname, if any, is sent as SNI. */
   readonly hostnameAsServerName: boolean;
-  /** Sent if there is no other name: the service's host. */
+  /** The name that is sent if there is no other: the service's host. */
   readonly fallbackServerName: string | undefined;
   /** Whether the certificate must be valid for the SNI. */
   readonly verifiesServerName: boolean;

@@ -5,7 +5,7 @@ import { type CertificateManager, type TrustedRoot, type XdsSubscription } from 
 import { ProxyConfigSchema } from "../../wire/discovery/index.ts";
 import { trustDomainsPrefix, typeUrls } from "../../wire/xds/index.ts";
 
-/** The number of roots in one bundle. Each makes handshakes more expensive. */
+/** The maximum number of roots in one bundle. Each makes handshakes more expensive. */
 const maxRoots = 256;
 
 /**
@@ -34,7 +34,7 @@ export function trustBundleSubscription(certificates: Pick<CertificateManager, "
 
 /**
  * The root with its PEM in canonical form. The bundle has no field for a root's trust domains. Our control plane writes
- * them into the metadata, by the root's fingerprint, where upstream's agents ignore them.
+ * them into the metadata, keyed by the root's fingerprint. Upstream's agents ignore them there.
  */
 function readRoot(pem: string, index: number, metadata: Readonly<Record<string, string>>): TrustedRoot {
   let certificate: X509Certificate;

@@ -44,14 +44,14 @@ export interface BatchExporterOptions<Item> {
 const maxWaiting = 2048;
 /** Items of one request to a collector. */
 const maxBatch = 512;
-/** The pause between two requests while few items come. */
+/** The pause between two requests while few items arrive. */
 const flushIntervalMs = 1000;
 const maxAnswerBytes = 65_536;
 const firstError = 300;
 
 /**
- * Sends spans or lines of logs in batches, one request at a time. A batch that its collector does not take is lost, as
- * with Envoy, and counted.
+ * Sends spans or lines of logs in batches, one request at a time. A batch that its collector does not accept is lost
+ * and counted, as in Envoy.
  */
 export class BatchExporter<Item> {
   readonly #options: BatchExporterOptions<Item>;
@@ -86,7 +86,7 @@ export class BatchExporter<Item> {
     else this.#wait();
   }
 
-  /** Resolves when all waiting items were sent or lost, at the latest after `limitMs`. */
+  /** Resolves when all waiting items were sent or lost, or after `limitMs`. */
   async flush(limitMs: number): Promise<void> {
     using _limit = this.#options.clock.after(limitMs, () => this.#aborted.abort());
     while ((this.#waiting.length > 0 || this.#sending !== undefined) && !this.#aborted.signal.aborted) {

@@ -12,7 +12,7 @@ export interface CollectorExportsOptions {
   readonly log?: Logger;
 }
 
-/** How many collectors a proxy sends to at once. More are refused. */
+/** The maximum number of collectors that a proxy sends to. Further ones are refused. */
 const maxExporters = 32;
 
 /** The exporters of a proxy. Listeners that send spans or logs to the same collector in the same way share one. */

@@ -20,7 +20,7 @@ const nanosPerMs = 1_000_000;
 
 /**
  * OTLP's protobuf message of a batch of log lines. OpenTelemetry's own library writes it. It is loaded with the first
- * batch, or before by an empty one.
+ * batch. An empty batch loads it earlier.
  */
 export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatch<LogItem> {
   let library: Promise<Pick<typeof ProtobufLogsSerializer, "serializeRequest">> | undefined;
@@ -52,8 +52,8 @@ export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatc
             }),
       };
     });
-    // The library does not compute sizes in advance. If all items are too large for a message, half of them are tried,
-    // and so on.
+    // The library does not compute sizes in advance. If all items are too large for a message, try half of them, and so
+    // on.
     for (let taken = records.length; ; taken = Math.floor(taken / 2)) {
       const message = serializer.serializeRequest(records.slice(0, taken)) ?? new Uint8Array();
       if (message.length <= maxExportBytes || taken === 0) return { message: Buffer.from(message), taken };

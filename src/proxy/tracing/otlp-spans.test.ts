@@ -158,7 +158,7 @@ test("a message holds as many spans as fit, and a span larger than a message is 
     message: Buffer.alloc(0),
     taken: 0,
   });
-  // Exact to the byte: a batch that fits by the computed size also fits with everything around it.
+  // The limit is exact to the byte: a batch whose computed size fits also fits in its message.
   for (let size = maxExportBytes - 300; size < maxExportBytes; size += 7) {
     const { message, taken } = await encode([spanOf("0000000000000006", size)]);
     assert.ok(message.length <= maxExportBytes && (taken === 1) === message.length > 0);

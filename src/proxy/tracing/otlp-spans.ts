@@ -83,7 +83,7 @@ interface SpanParts {
   readonly repeated: Map<string, RepeatedAttribute>;
 }
 
-/** Returns false if the span needs more than `room`. Then it is incomplete. */
+/** Returns false if the span needs more than `room`. What was written is then incomplete. */
 function writeSpan(
   { traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span,
   { span, status, repeated }: SpanParts,
@@ -127,7 +127,7 @@ const more = 0x80;
 /** The maximum size of a tag and a length. */
 const maxPrefix = 16;
 
-/** One protobuf message under construction. It grows as needed, up to {@link maxExportBytes} and one tag of a span. */
+/** One protobuf message under construction. It grows as needed, up to {@link maxExportBytes} plus one tag of a span. */
 class ProtobufBuilder {
   #bytes = Buffer.allocUnsafeSlow(firstCapacity);
   #length = 0;
@@ -177,7 +177,7 @@ class ProtobufBuilder {
     this.#length += this.#bytes.write(text, this.#length);
   }
 
-  /** A text under a name, without a copy from a builder of its own. */
+  /** Writes an attribute with a text, without building it separately and copying it. */
   attribute(field: number, key: string, value: string): void {
     const keyLength = Buffer.byteLength(key);
     const valueLength = Buffer.byteLength(value);

@@ -25,13 +25,13 @@ export interface RequestTracingOptions {
   readonly readFormats: readonly TraceFormat[];
   readonly shortTraceIds: boolean;
   /**
-   * Shares from 0 to 1: of traced requests among those without a context, among those whose client requests a trace,
-   * and among all of these.
+   * The shares (0 to 1) of requests that are traced: of those without a context, of those whose client asks for a
+   * trace, and of both together.
    */
   readonly randomShare: number;
   readonly clientShare: number;
   readonly overallShare: number;
-  /** The request's id decides whether it is traced. */
+  /** Whether a request's id decides whether it is traced. */
   readonly byRequestId: boolean;
   /** Whether contexts are passed on. */
   readonly propagates: boolean;
@@ -47,7 +47,7 @@ export interface RequestTracingOptions {
 /** The values of a request that decide whether it is traced. */
 export interface TracedRequest {
   readonly head: MessageHead;
-  /** Changed if the request is kept and the id is new. */
+  /** Set to a marked id if the request is traced and its id is new. */
   requestId: string;
   readonly requestIdIsNew: boolean;
   /** Whether the request's tracing headers are trusted. */
@@ -62,12 +62,12 @@ const requestIdLength = 36;
 
 /**
  * Decides which requests are traced, passes their contexts on and makes their spans. A request that is not traced costs
- * little: with W3C's header alone, the numbers of its ids, and otherwise a few short strings.
+ * little: the numbers of its ids if W3C's header is the only format, and otherwise a few short strings.
  */
 export class RequestTracing {
   readonly #options: RequestTracingOptions;
   readonly #replaced: ReadonlySet<string>;
-  /** Whether a trace that is not recorded has W3C's line and nothing else. */
+  /** Whether a trace that is not recorded adds only W3C's header line. */
   readonly #hasPlainLine: boolean;
   readonly #randomShare: number;
   readonly #overallShare: number;
@@ -85,7 +85,7 @@ export class RequestTracing {
    * unchanged.
    */
   start(facts: TracedRequest, random: Random): RequestTrace | undefined {
-    // Chance alone decides about most requests, which say nothing of a trace and whose id the proxy makes.
+    // For most requests, chance alone decides: they carry no trace context, and the proxy makes their id.
     if (!facts.head.mayTellOfTrace && facts.requestIdIsNew)
       return this.#byChance(random) ? this.#begin(facts, "none", true) : this.#unkept();
     const { exporter, readFormats } = this.#options;
@@ -211,7 +211,7 @@ export class RequestTracing {
   }
 }
 
-/** Whether the id of a request tells that an earlier proxy traces it. */
+/** Whether the id of a request shows that an earlier proxy traces it. */
 function isMarked(requestId: string): boolean {
   return requestId.length === requestIdLength && tracedMarks.includes(requestId.charAt(decisionAt));
 }

@@ -158,7 +158,7 @@ test("exchanges that a filter excludes are not sent, and entries that the servic
   assert.equal((await fetchOnce(port, "/none")).status, 404);
   collector.status = 503;
   await fetchOnce(port, "/lost");
-  // The collector may refuse the entries of earlier exchanges too, in the same batch or before.
+  // The collector may also refuse entries of earlier exchanges, in the same batch or in an earlier one.
   await until(() =>
     entries("http-log", 2, collector.refusedServiceLogs).some((entry) => textOf(first(entry, 3), 5) === "/lost"),
   );

@@ -13,7 +13,7 @@ import type { TracedNode } from "./traced-node.ts";
 // Envoy's access log service (envoy.service.accesslog.v3, envoy.data.accesslog.v3). Field numbers are those of its
 // .proto files.
 
-/** One entry in the service's form. It is written while its record still belongs to the exchange. */
+/** One entry in the service's form. It is encoded while its record still belongs to the exchange. */
 export type ServiceLogEntry = Uint8Array;
 
 /** The entry of an exchange, in addition to the common part. */
@@ -229,7 +229,7 @@ function writeTime(writer: BinaryWriter, ms: number): void {
   number(number(writer, 1, seconds), 2, Math.round((ms - seconds * msPerSecond) * nanosPerMs));
 }
 
-/** envoy.config.core.v3.Address: a socket's. */
+/** envoy.config.core.v3.Address of a socket. */
 function address(writer: BinaryWriter, field: number, place: Pick<SocketAddress, "address" | "port">): void {
   if (place.address === "") return;
   submessage(writer, field, (outer) => {

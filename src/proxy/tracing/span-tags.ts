@@ -21,7 +21,7 @@ export interface TagContext {
   readonly node: TracedNode;
 }
 
-/** The name of the operation: the client's, else the route's, else a name that depends on the proxy's side. */
+/** The name of the operation: the client's, or else the route's, or else a name that depends on the proxy's side. */
 export function operationOf(
   record: ExchangeRecord,
   { operationGiven }: Pick<RequestTrace, "operationGiven">,

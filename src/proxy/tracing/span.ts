@@ -2,7 +2,7 @@
 export interface Span {
   /** 32 hexadecimal digits, or 16 if the tracer asks for short ids. */
   readonly traceId: string;
-  /** 16 digits. */
+  /** 16 hexadecimal digits. */
   readonly spanId: string;
   readonly parentSpanId: string | undefined;
   readonly name: string;

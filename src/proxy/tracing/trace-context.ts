@@ -123,7 +123,7 @@ export function randomSpanId(): string {
   return words.hexText(2);
 }
 
-/** A new trace that is not kept. */
+/** A new trace that is not recorded. */
 export function newUnkeptTrace(): UnkeptTrace {
   return new UnkeptTrace(words.words, words.take(traceWords));
 }

@@ -2,13 +2,13 @@ import type { Clock } from "../../base/index.ts";
 import { ipFamilyOf, type ByteStream } from "../../net/index.ts";
 
 /**
- * How long only one attempt runs before the next address is tried too. This is Envoy's time, and RFC 8305 section 5
- * allows it.
+ * After this time without success, the next address is tried too. This is Envoy's value, and RFC 8305 section 5 allows
+ * it.
  */
 export const attemptDelayMs = 300;
 
 export interface AddressRaceOptions {
-  /** The addresses, at least one. The first is tried first. */
+  /** The addresses, at least one, in the order in which they are tried within a family. */
   readonly addresses: readonly string[];
   /** Opens a connection to one address. Must reject when the signal aborts, or when `timeoutMs` is over. */
   readonly connect: (address: string, timeoutMs: number, signal: AbortSignal) => Promise<ByteStream>;
@@ -18,9 +18,9 @@ export interface AddressRaceOptions {
 }
 
 /**
- * Connects to the address of a name that answers first ("Happy Eyeballs", RFC 8305). The next address is tried when an
- * attempt fails, or when it has taken {@link attemptDelayMs}. The order alternates between the families. Rejects with
- * the last attempt's error when all have failed. Connections that come too late are closed.
+ * Connects to whichever address of a name answers first ("Happy Eyeballs", RFC 8305). The next address is tried when an
+ * attempt fails, or after {@link attemptDelayMs}. The order alternates between the families. Rejects with the last
+ * attempt's error when all have failed. Connections that come too late are closed.
  */
 export function connectFirst(options: AddressRaceOptions): Promise<ByteStream> {
   const { connect, timeoutMs, clock } = options;

@@ -52,11 +52,11 @@ export class Budget {
 export const breakerResources = ["connections", "pending", "requests", "retries", "relayed"] as const;
 export type BreakerResource = (typeof breakerResources)[number];
 
-/** Keeps a cluster within its limits. What exceeds them is refused at once (response flag UO). */
+/** Keeps a cluster within its limits. Whatever exceeds them is refused at once (response flag UO). */
 export class CircuitBreaker {
   /**
-   * Connections of all endpoints together. An endpoint without a connection may always open one. Otherwise its users
-   * could wait without end.
+   * The connections of all endpoints together. An endpoint without a connection may always open one, because its users
+   * could otherwise wait forever.
    */
   readonly connections: Budget;
   /** Requests that wait for a connection. */

@@ -8,7 +8,7 @@ const maxIdleMs = 15_000;
 
 /**
  * The connections to one endpoint when not all clients can share them. If connections name their client at the start,
- * each client connection has its own pool. If connections have their client's address, each address has a pool.
+ * each client connection has its own pool. If connections use their client's address, each address has its own pool.
  */
 export class ClientPools {
   readonly #options: ConnectionPoolOptions;
@@ -34,7 +34,7 @@ export class ClientPools {
 
   /**
    * The pool for connections from a client's address. If there are too many pools, the one that was unused for longest
-   * is removed: its idle connections close, and the others end with their exchanges.
+   * is removed. Its idle connections close, and the others end with their exchanges.
    */
   ofSource(source: OriginalSource): ConnectionPool {
     const key = `${source.address} ${source.mark}`;

@@ -102,7 +102,7 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
   }
 
   interimResponse(): void {
-    // Waits for the final response.
+    // Ignored: this request waits for the final response.
   }
 
   abstract response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void;
@@ -222,7 +222,7 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
   }
 
   override upstreamFailed(failure: UpstreamFailure): void {
-    // If the peer closed the idle connection while we were writing, the request is sent once more.
+    // If the peer closed the connection, which was idle, while we were writing, the request is sent once more.
     const wasIdle = failure.kind === "closed" && !blamesEndpoint(failure, this.channel);
     if (wasIdle && !this.#again && !this.isOver) {
       this.#again = true;

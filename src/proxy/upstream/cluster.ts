@@ -20,22 +20,22 @@ export interface ClusterConfig extends SelectionRules, BreakerLimits {
   /** The protocol to endpoints. `downstream` is the client's protocol, and `alpn` the one that TLS negotiates. */
   readonly upstreamProtocol: UpstreamProtocol;
   readonly http2: UpstreamHttp2;
-  /** TLS may offer mesh protocols instead of the configured ones. */
+  /** Whether TLS may offer the mesh's protocols instead of the configured ones. */
   readonly overridesAlpn: boolean;
-  /** Both sides of raw connections may exchange metadata at the beginning. */
+  /** Whether both sides of a raw connection may exchange metadata at its beginning. */
   readonly exchangesPeers: boolean;
   /** The further labels that both ends then send each other. */
   readonly peerLabelNames: readonly string[];
-  /** Whether endpoints get the proxy's metadata by HTTP. `external`: only if all endpoints are outside the mesh. */
+  /** Whether endpoints get the proxy's metadata over HTTP. With `external`, all endpoints are outside the mesh. */
   readonly peerMetadata: "tell" | "external" | "never";
   readonly outliers: OutlierPolicy | undefined;
-  /** New endpoints get requests slowly at first. */
+  /** Set if new endpoints get few requests at first. */
   readonly slowStart: SlowStart | undefined;
-  /** The statuses in which an endpoint gets the requests that name it. Absent means Envoy's default. */
+  /** The statuses with which an endpoint still gets requests that name it. Absent means Envoy's default. */
   readonly preferableStatuses?: ReadonlySet<EndpointStatus>;
   /** `istio.services[0]` of the cluster's metadata, for metrics. */
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string } | undefined;
-  /** The cluster has no endpoints of its own and connects to the client's destination. */
+  /** Set if the cluster has no endpoints of its own and connects to the client's destination. */
   readonly originalDestination?: OriginalDestinationRule | undefined;
 }
 
@@ -143,7 +143,7 @@ export class Endpoint {
     for (const pool of this.pools()) pool.drain();
   }
 
-  /** The control plane has removed its address from its cluster. */
+  /** Called when the control plane has removed the address from the cluster. */
   remove(): void {
     for (const pool of this.pools()) pool.remove();
   }
@@ -258,8 +258,9 @@ export class Cluster {
   }
 
   /**
-   * A cluster arrives before its endpoints, and its routes may too if the control plane or this process is slow.
-   * Requests then wait for this. Undefined if endpoints have been set (even to none), or do not arrive in time.
+   * What requests wait for if the endpoints have not arrived yet: a cluster arrives before its endpoints, and its
+   * routes may too if the control plane or this process is slow. Undefined if endpoints have been set (even to none),
+   * or have not arrived in time.
    */
   firstEndpoints(): Promise<void> | undefined {
     if (this.#hasEndpoints || this.#left) return undefined;
@@ -287,12 +288,15 @@ export class Cluster {
     return this.#endpoints.values();
   }
 
-  /** Sets the endpoints. Those that are gone may still be there, so their connections in progress go on. */
+  /** Sets the endpoints. Endpoints that were removed may still run, so connections in progress to them continue. */
   setEndpoints(configs: readonly EndpointConfig[]): void {
     this.#replaceEndpoints(configs, (endpoint) => endpoint.drain());
   }
 
-  /** Sets the endpoints that the control plane discovered. An address that is not among them has probably vanished. */
+  /**
+   * Sets the endpoints that the control plane discovered. An address that is no longer among them has probably
+   * vanished.
+   */
   discoverEndpoints(configs: readonly EndpointConfig[]): void {
     const present = new Set(configs.map(({ address, port }) => `${address} ${port}`));
     this.#replaceEndpoints(configs, (endpoint) => {
@@ -323,9 +327,9 @@ export class Cluster {
   }
 
   /**
-   * Chooses an endpoint for a request. `avoid` are the endpoints tried before; after `attempts` picks, one of them is
+   * Chooses an endpoint for a request. `avoid` are the endpoints tried before. After `attempts` picks, one of them is
    * used again. `hash` is the request's 32-bit hash, for clusters that choose by it. `previous` are the priorities of
-   * earlier attempts to leave out.
+   * earlier attempts that must be left out.
    */
   pick(
     avoid: ReadonlySet<Endpoint> | undefined,
@@ -370,7 +374,7 @@ export class Cluster {
       if (one === endpoint) ejected({ cluster: this.name, endpoint: key, forMs: endpoint.outliers.ejectedForMs });
   }
 
-  /** Another thread of this proxy has ejected an endpoint. */
+  /** Called when another thread of this proxy has ejected an endpoint. */
   eject(key: string, forMs: number): void {
     const record = this.#endpoints.get(key)?.outliers;
     if (record === undefined) return;
@@ -400,7 +404,7 @@ export class Cluster {
     return endpoint;
   }
 
-  /** Closes the kept connections to one destination that nobody uses, the oldest one. False if there is none. */
+  /** Closes the kept connections to the oldest destination that nobody uses. Returns false if there is none. */
   #forgetIdle(): boolean {
     for (const [key, endpoint] of this.#endpoints) {
       if (!endpoint.idle) continue;

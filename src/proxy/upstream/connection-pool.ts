@@ -33,13 +33,13 @@ export const hardMaxPendingRequests = 16_384;
 /** How long a connection stays open for others if its own request ended before the connection opened. */
 const unusedTimeoutMs = 5000;
 /**
- * After this idle time, a connection is looked at once more before it carries a request that must not be sent twice.
- * The peer may have closed it, and a busy event loop may not have noticed. The look is a system call, so a connection
- * that was in use just now is spared it.
+ * After this idle time, a connection is checked again before it carries a request that must not be sent twice. The peer
+ * may have closed it, and a busy event loop may not have noticed. The check is a system call, so it is skipped for a
+ * connection that was in use just now.
  */
 const trustedIdleMs = 10;
 
-/** How long requests wait for a first connection to an endpoint that is configured no more. */
+/** How long requests wait for a first connection to an endpoint that is no longer configured. */
 const removedWaitMs = 1000;
 
 export interface PoolCounters {
@@ -76,7 +76,7 @@ export interface ConnectionPoolOptions {
 
 /**
  * The connections to one endpoint. With HTTP/1.1, the most recently used idle connection is taken first, so that
- * surplus ones grow old and are swept. An HTTP/2 connection serves many requests at a time.
+ * surplus ones stay idle and are closed. An HTTP/2 connection serves many requests at a time.
  */
 export class ConnectionPool implements ConnectionHome {
   readonly #endpoint: EndpointConfig;
@@ -87,7 +87,7 @@ export class ConnectionPool implements ConnectionHome {
   readonly #idle: UpstreamConnection[] = [];
   readonly #all = new LinkedList<UpstreamConnection>();
   readonly #http2: Http2Pool;
-  /** When each waiting user came, on the steady clock, in the order of their arrival. */
+  /** When each waiting user arrived, on the steady clock, in order of arrival. */
   readonly #waiting = new Map<PoolUser, number>();
   readonly #connecting: Record<WireProtocol, number> = { http1: 0, http2: 0, alpn: 0 };
   /** The protocol that TLS agreed on last. */
@@ -165,7 +165,7 @@ export class ConnectionPool implements ConnectionHome {
     } else if (this.openConnections + this.dialing === 0) this.#fail(user, { kind: "overflow", message: "overflow" });
   }
 
-  /** The user no longer waits. A connection in progress will serve others. */
+  /** Called when the user no longer waits. A connection in progress will serve others. */
   giveUp(user: PoolUser): void {
     this.#noLongerWaits(user);
   }
@@ -191,7 +191,7 @@ export class ConnectionPool implements ConnectionHome {
     this.#idle.push(connection);
   }
 
-  /** The connection has ended. */
+  /** Called when the connection has ended. */
   forget(connection: UpstreamConnection): void {
     if (!this.#all.remove(connection)) return;
     this.#breaker.connections.give();
@@ -201,7 +201,9 @@ export class ConnectionPool implements ConnectionHome {
     this.#connectForWaiting();
   }
 
-  /** Once a second: closes connections that have been idle for too long, or keep requests waiting. */
+  /**
+   * Must be called once a second. Closes connections that have been idle for too long, or that keep requests waiting.
+   */
   sweep(nowMs: number): void {
     this.#http2.sweep(nowMs, this.limits.idleTimeoutMs, this.limits.maxDurationMs);
     this.#http2.replaceHeldOff(
@@ -221,7 +223,7 @@ export class ConnectionPool implements ConnectionHome {
     }
   }
 
-  /** Closes connections whose users no longer needed them when they opened. */
+  /** Closes connections that were no longer needed when they opened. */
   closeUnused(): void {
     for (const connection of this.#idle.filter((idle) => idle.requests === 0)) connection.retire(this.#clock);
   }
@@ -234,8 +236,8 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   /**
-   * The control plane has removed the endpoint: drains. An address that has vanished does not answer at all. So
-   * requests that wait for the first connection soon fail as if it had failed, and may go elsewhere.
+   * Called when the control plane has removed the endpoint. Drains. An address that has vanished does not answer at
+   * all, so requests that wait for the first connection soon fail as if it had failed, and may go elsewhere.
    */
   remove(): void {
     this.#removedAtMs ??= this.#clock.steadyMs();
@@ -283,7 +285,7 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   #hasRoom(): boolean {
-    // A user that waits for an endpoint without a connection would wait for ever.
+    // Without any connection to the endpoint, a waiting user would wait forever.
     if (this.#all.size + this.#http2.usableConnections + this.dialing === 0) return this.limits.maxConnections > 0;
     return !this.#breaker.connections.exhausted;
   }
@@ -313,7 +315,8 @@ export class ConnectionPool implements ConnectionHome {
   async #connect(protocol: WireProtocol): Promise<void> {
     this.#connecting[protocol] += 1;
     this.#breaker.connections.force();
-    // A client that floods withdraws its requests by the frames that follow them. Such a request opens no connection.
+    // A client that floods withdraws its requests in the very next frames. Wait for those, so that such a request opens
+    // no connection.
     await Promise.resolve();
     this.#connecting[protocol] -= 1;
     if (!this.#isShort(protocol)) {
@@ -334,7 +337,8 @@ export class ConnectionPool implements ConnectionHome {
       this.#connecting[protocol] -= 1;
       this.#breaker.connections.give();
       this.#counters.connectFailures += 1;
-      // Other waiting users have attempts of their own, or take a connection that becomes free.
+      // Only one user fails. The other waiting users have their own connection attempts, or take a connection that
+      // becomes free.
       const user = this.#takeWaiting((waiting) => (waiting.upstreamProtocol ?? "http1") === protocol);
       user?.connectFailed(connectFailureOf(error));
       this.#connectForWaiting();
@@ -351,7 +355,8 @@ export class ConnectionPool implements ConnectionHome {
     }
     const connection = new UpstreamConnection(stream, this, this.#clock.steadyMs());
     this.#all.add(connection);
-    // The carrier may be draining from the start. Another connection would be no better, so this one serves one user.
+    // The tunnel connection that carries this one may be draining from the start. Another connection would be no
+    // better, so this one serves one user.
     const next = this.#takeWaiting((user) => user.upstreamProtocol !== "http2");
     if (next === undefined) {
       connection.isSurplus = true;
@@ -377,7 +382,7 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   #firstWaiting(suits: (user: PoolUser) => boolean): PoolUser | undefined {
-    // Mostly nobody waits, and an iterator costs more than this look.
+    // Usually nobody waits, and an iterator costs more than this check.
     if (this.#waiting.size === 0) return undefined;
     for (const user of this.#waiting.keys()) if (suits(user)) return user;
     return undefined;

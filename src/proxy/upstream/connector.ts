@@ -50,7 +50,7 @@ const meshAlpn: Readonly<Record<"http1" | "http2" | "alpn", readonly string[]>> 
   alpn: ["istio-h2", "istio-http/1.1", "istio", "h2", "http/1.1"],
 };
 
-/** Connects to endpoints as they require: directly, by TLS, or through an HBONE tunnel with this proxy's identity. */
+/** Connects to endpoints as they require: directly, with TLS, or through an HBONE tunnel with this proxy's identity. */
 export class MeshConnector implements EndpointConnector {
   readonly #options: MeshConnectorOptions;
   readonly #pool: HbonePool;
@@ -193,13 +193,13 @@ export class MeshConnector implements EndpointConnector {
         peerTrouble(certificate, tls, onlyUris) ??
         (tls.verifiesServerName ? nameTrouble(certificate, servername, onlyUris) : undefined),
     });
-    // A tunnel that drains retires the connection inside it as well.
+    // A draining tunnel retires the connection inside it too.
     return "retiring" in stream ? Object.defineProperty(secured, "retiring", { get: () => stream.retiring }) : secured;
   }
 }
 
 /**
- * A request of the proxy itself has no other client. A PROXY header of version 1 can express that only by the
+ * A request of the proxy itself has no other client. Version 1 of the PROXY header can express that only with the
  * connection's own addresses.
  */
 function headerOf(version: ProxyHeaderVersion, stream: ByteStream, downstream: ConnectionInfo | undefined): Buffer {
@@ -216,7 +216,7 @@ function alpnOf(tls: UpstreamTlsSpec, { protocol, exchangesPeers = false }: Conn
     return tls.alpnProtocols.filter((offered) => exchangesPeers || offered !== peerExchangeProtocol);
   if (protocol === "http2") return tls.alpnProtocols.length === 0 ? ["h2"] : tls.alpnProtocols;
   if (protocol === "alpn") return tls.alpnProtocols.length === 0 ? ["h2", "http/1.1"] : tls.alpnProtocols;
-  // Like Envoy, offer HTTP/1.1 where the configuration offers nothing: some servers insist on ALPN.
+  // As in Envoy, offer HTTP/1.1 if the configuration offers nothing, because some servers insist on ALPN.
   return tls.alpnProtocols.length === 0 ? ["http/1.1"] : tls.alpnProtocols.filter((offered) => offered !== "h2");
 }
 

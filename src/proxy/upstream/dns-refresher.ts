@@ -5,13 +5,13 @@ import { ofFamily, type AddressFamily } from "./address-family.ts";
 /** Resolves a name to IP addresses, in any order. */
 export type ResolveName = (name: string) => Promise<ResolvedName>;
 
-/** Records may be valid for no time at all. */
+/** The lifetime of a record may be 0. */
 const minTtlMs = 1000;
 
 export interface DnsRefresherOptions {
   readonly names: readonly string[];
   readonly refreshMs: number;
-  /** Whether records are resolved again when their time is over, instead of after `refreshMs`. */
+  /** Whether records are resolved again when their lifetime is over, instead of after `refreshMs`. */
   readonly respectsTtl: boolean;
   /** The address families of the names. IP addresses in place of names are always used. */
   readonly family: AddressFamily;
@@ -25,8 +25,8 @@ export interface DnsRefresherOptions {
 }
 
 /**
- * Keeps the addresses of a cluster's names up to date. Each name is resolved by itself, as in Envoy: a slow one delays
- * no other. A name that cannot be resolved keeps its addresses.
+ * Keeps the addresses of a cluster's names up to date. As in Envoy, each name is resolved separately, so a slow one
+ * does not delay the others. A name that cannot be resolved keeps its addresses.
  */
 export class DnsRefresher {
   readonly #options: DnsRefresherOptions;
@@ -68,7 +68,7 @@ export class DnsRefresher {
       const { addresses, ttlMs = 0 } = await resolve(name);
       const found = [...ofFamily(addresses, family)].sort();
       if (found.length > 0) this.#addresses.set(name, found);
-      // As in Envoy, a time of 0 counts as none.
+      // As in Envoy, a lifetime of 0 counts as unknown.
       if (respectsTtl && ttlMs > 0) againMs = Math.max(minTtlMs, ttlMs);
     } catch (error) {
       log.debug("a name cannot be resolved", { name, error: messageOf(error) });
@@ -82,7 +82,7 @@ export class DnsRefresher {
     );
   }
 
-  /** An empty set means that no name has an address, so it must wait for the last response. */
+  /** An empty set means that no name has an address, so it is reported only after the last response. */
   #tell(): void {
     if (this.#addresses.size === 0 && this.#unanswered.size > 0) return;
     const text = JSON.stringify(this.#options.names.map((name) => this.#addresses.get(name)));

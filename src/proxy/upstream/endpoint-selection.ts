@@ -26,7 +26,7 @@ export interface SelectionRules {
   readonly panicThreshold: number;
   /** Whether requests are first divided among localities by weight. */
   readonly localityWeighted: boolean;
-  /** Requests stay in the proxy's locality as far as its endpoints have the capacity. */
+  /** Set if requests stay in the proxy's locality as far as its endpoints have the capacity. */
   readonly zoneAware?: ZoneAwareRule | undefined;
 }
 
@@ -109,7 +109,7 @@ interface Level<Endpoint> {
 
 interface PriorityLevel<Endpoint> extends Level<Endpoint> {
   readonly share: number;
-  /** Too few endpoints are usable, so all are chosen. */
+  /** Whether too few endpoints are usable, so that all of them are chosen. */
   readonly panics: boolean;
 }
 

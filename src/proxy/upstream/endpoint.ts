@@ -17,8 +17,8 @@ export type EndpointTransport =
       readonly port: number;
       readonly expectedIdentities: readonly string[];
       /**
-       * The tunnel leads to another network's gateway, and contains a second tunnel with the same authority to the
-       * server there.
+       * Whether the tunnel ends at another network's gateway, and contains a second tunnel with the same authority to
+       * the server there.
        */
       readonly within?: true;
     }
@@ -47,9 +47,11 @@ export interface EndpointConfig extends SocketOptions {
   /** The endpoint's locality, and that locality's share of requests. Undefined if not set. */
   readonly locality?: { readonly name: string; readonly weight: number };
   readonly healthy: boolean;
-  /** The status that `healthy` comes from. Absent means unknown, or unhealthy if it is not healthy. */
+  /** The status from which `healthy` was derived. Absent means unknown, or unhealthy if `healthy` is false. */
   readonly status?: EndpointStatus;
-  /** Connections begin with a PROXY header that names the client, so each client has connections of its own. */
+  /**
+   * Set if connections begin with a PROXY header that names the client. Each client then has connections of its own.
+   */
   readonly proxyHeader?: ProxyHeaderVersion;
   /** TLS inside the tunnel, which the application terminates. */
   readonly innerTls?: UpstreamTlsSpec;
@@ -74,7 +76,7 @@ export function sourceFor(config: EndpointConfig, source: OriginalSource | undef
   return ipFamilyOf(address) === ipFamilyOf(source.address) ? source : undefined;
 }
 
-/** Identifies the connection target. The pools of equal targets survive an update. */
+/** A text that identifies the connection target. If it stays the same, the pool survives an update. */
 export function endpointKey(config: EndpointConfig): string {
   return `${config.address} ${config.port} ${transportKey(config.transport)} ${config.sourceAddress ?? ""} ${config.proxyHeader ?? ""} ${config.innerTls?.key ?? ""}`;
 }
@@ -85,7 +87,10 @@ function transportKey(transport: EndpointTransport): string {
 
 /** A connection to an endpoint. */
 export interface UpstreamStream extends ByteStream {
-  /** The carrier is draining: the connection finishes its open requests and gets no new ones. */
+  /**
+   * Whether the tunnel connection that carries this one is draining. If so, this connection finishes its open requests
+   * and gets no new ones.
+   */
   readonly retiring?: boolean;
   /** The protocol that TLS negotiated. */
   readonly alpnProtocol?: string | undefined;

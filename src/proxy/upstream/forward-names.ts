@@ -10,9 +10,9 @@ export interface ForwardNameRules {
   readonly defaultPort: number;
   /** The maximum number of known names. Requests for further names are rejected. */
   readonly maxHosts: number;
-  /** The address of an answer without a lifetime is resolved again after this time. */
+  /** If a DNS answer has no lifetime, the name is resolved again after this time. */
   readonly refreshMs: number;
-  /** Any other address is resolved again when its answer is no longer valid, but not earlier than this. */
+  /** Any other name is resolved again when its answer is no longer valid, but not earlier than this. */
   readonly minTtlMs: number;
   /** An unused name is forgotten after this time. */
   readonly idleMs: number;
@@ -31,7 +31,7 @@ interface KnownName {
 
 /**
  * The addresses of names that clients request, for a cluster without endpoints. Envoy forwards to any address. This
- * proxy excludes addresses of this machine, of its link and of a cloud's credentials, so that a name's owner cannot
+ * proxy excludes loopback and link-local addresses and those of a cloud's credentials, so that a name's owner cannot
  * reach the proxy's own ports.
  */
 export class ForwardNames {

@@ -11,7 +11,7 @@ export interface GrpcStreamOptions {
   readonly authority: string;
   /** `/package.Service/Method`. */
   readonly path: string;
-  /** A longer message of the service ends the stream. */
+  /** The maximum length of a message from the service. A longer one ends the stream. */
   readonly maxMessageBytes: number;
   /** Takes each message of the service. An exception ends the stream. */
   readonly onMessage: (message: Buffer) => void;

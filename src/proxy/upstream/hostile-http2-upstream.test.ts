@@ -32,7 +32,7 @@ const withTrailers =
     writer.headers(id, hpackEncode(["a", "b"]), true, maxFrameBytes);
   };
 
-/** A server of HTTP/2 that does a deed for the path of each request. */
+/** An HTTP/2 server that runs the deed for each request's path. */
 async function hostileServer(
   harness: Harness,
   deeds: Readonly<Record<string, Deed>>,
@@ -156,7 +156,7 @@ test("a stream whose interim responses do not end is reset, and others of its co
 test("a server may answer every request with many fields and an empty end", async () => {
   await using harness = await Harness.start();
   const fields = Array.from({ length: 90 }, (_field, index) => [`x-${index}`, "v"]).flat();
-  // In a second, the server may send 5,000 frames more than it has earned, and this clock stands still.
+  // The server may send 5,000 such frames per second beyond those that it has earned, and this clock stands still.
   const server = await hostileServer(harness, { "/": withEmptyEnd("200", ...fields) }, [], new HandClock());
   for (let round = 0; round < 20; round += 1) {
     const answers = await Promise.all(Array.from({ length: 50 }, async () => await harness.get("/")));

@@ -49,7 +49,7 @@ export class Http2Pool implements Http2ConnectionHome {
   }
 
   adopt(stream: UpstreamStream): void {
-    // A server that allowed no streams before may allow some now. If it does not, it refuses the one that tries.
+    // A server that allowed no streams before may allow some now. If it does not, it refuses the stream that tries.
     const assumed = this.#knownStreams === undefined ? undefined : Math.max(1, this.#knownStreams);
     const connection = new Http2UpstreamConnection(stream, this, this.#clock, this.#settings, assumed);
     this.#connections.add(connection);
@@ -58,7 +58,7 @@ export class Http2Pool implements Http2ConnectionHome {
 
   /** The number of concurrent requests that a new connection is expected to accept. */
   get expectedStreams(): number {
-    // A limit of 0 is not known to hold for the next connection. One at a time finds out.
+    // A limit of 0 may not hold for the next connection. One request at a time tries that.
     const known = Math.min(
       this.#knownStreams || http2Limits.openedStreamsBeforeSettings,
       this.#settings?.maxConcurrentStreams ?? Infinity,
@@ -75,8 +75,8 @@ export class Http2Pool implements Http2ConnectionHome {
   }
 
   /**
-   * Ends connections that allow no streams once requests have waited for a second, so that one other opens. Behind a
-   * virtual address, it may reach another server. Envoy opens a connection for each request that waits.
+   * When requests have waited for a second, ends the connections that allow no streams, so that another one opens.
+   * Behind a virtual address, it may reach another server. Envoy opens a connection for each waiting request.
    */
   replaceHeldOff(nowMs: number, isAwaited: boolean): void {
     if (!isAwaited || !this.isHeldOff) {

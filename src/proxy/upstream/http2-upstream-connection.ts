@@ -23,9 +23,9 @@ import {
 
 /** The pool of a connection. */
 export interface Http2ConnectionHome {
-  /** The connection may accept more streams than before, or is idle. */
+  /** Called when the connection may accept more streams than before, or is idle. */
   changed(connection: Http2UpstreamConnection): void;
-  /** The connection accepts no more requests. */
+  /** Called when the connection accepts no more requests. */
   forget(connection: Http2UpstreamConnection): void;
 }
 
@@ -95,19 +95,21 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     return this.#connection.takesStream && !this.#isRetiring();
   }
 
-  /** The carrier is draining: the connection ends with its open streams. */
+  /**
+   * Whether the tunnel connection that carries this one is draining. If so, this connection ends with its open streams.
+   */
   get retiring(): boolean {
     return this.#stream.retiring === true;
   }
 
-  /** The connection accepts no more streams, now or later. */
+  /** Whether the connection accepts no more streams, now or later. */
   get finished(): boolean {
     return this.#connection.closed || this.#connection.draining || this.#isRetiring();
   }
 
   /**
-   * The carrier may be draining from the start. Another connection would be no better, so this one serves one request.
-   * A method, because V8 calls its runtime for each use of a private getter.
+   * The tunnel connection that carries this one may be draining from the start. Another connection would be no better,
+   * so this one serves one request. This is a method, because V8 calls its runtime for each use of a private getter.
    */
   #isRetiring(): boolean {
     return this.retiring && this.requests > 0;

@@ -28,7 +28,7 @@ function counts(policy: LoadBalancing, among: readonly Fake[], picks: number, ha
 test("random, ring hash and maglev spread evenly, and by weight", () => {
   const among = [endpoint("a:1", 3), endpoint("b:1", 1)];
   const picks = 8000;
-  // Four deviations for chance; the ring's own unevenness is greater than that.
+  // Four standard deviations for chance. The ring's own unevenness is greater than that.
   const bounds: Readonly<Record<string, number>> = {
     random: 4 * Math.sqrt(picks * 0.75 * 0.25),
     maglev: 4 * Math.sqrt(picks * 0.75 * 0.25),

@@ -52,7 +52,7 @@ export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
     let filled = 0;
     for (let turn = 1; filled < tableSize; turn += 1) {
       for (const claim of claims) {
-        // A lighter endpoint skips turns.
+        // An endpoint with a lower weight skips turns.
         if (claim.taken >= turn * claim.share) continue;
         while (table[claim.at] !== free) claim.at = (claim.at + claim.skip) % tableSize;
         table[claim.at] = claim.owner;

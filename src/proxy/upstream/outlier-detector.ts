@@ -53,7 +53,7 @@ export class OutlierRecord {
 
 export interface OutlierCounters {
   ejections: number;
-  /** How often the percentage prevented an ejection. */
+  /** The number of ejections that the percentage prevented. */
   overflows: number;
 }
 

@@ -16,8 +16,8 @@ interface Known {
 }
 
 /**
- * Connections that this proxy opened to its own ports for a client, by a tunnel or a route. Their peer has a local
- * address although the client is not in the pod, so the paths that end or drain the proxy check this list too.
+ * Connections that this proxy opened to its own ports for a client, through a tunnel or a route. Their peer has a local
+ * address although the client is not in the pod. The paths that end or drain the proxy therefore check this list too.
  */
 export class OwnConnections {
   readonly #ports: ReadonlySet<number>;
@@ -27,7 +27,7 @@ export class OwnConnections {
     this.#ports = new Set(ports);
   }
 
-  /** Adds a stream if it leads to one of the ports. Throws if there are too many. */
+  /** Adds a stream if it is connected to one of the ports. Throws if there are too many. */
   add(stream: Pick<ByteStream, "fd" | "local" | "remote" | "destroy">): void {
     const { port } = stream.remote;
     if (!this.#ports.has(port)) return;

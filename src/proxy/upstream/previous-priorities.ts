@@ -2,9 +2,9 @@ import type { LoadBalancer } from "./balancing.ts";
 import type { EndpointSelection, Selectable } from "./endpoint-selection.ts";
 
 /**
- * Sends the retries of a request to other priorities than its attempts used, as Envoy's `previous_priorities`. After
- * every `after` attempts, all priorities tried so far are excluded, and the others share the load by their health. If
- * none of these can take requests, it starts over. If no priority can, nothing is excluded.
+ * Sends the retries of a request to priorities that its attempts have not used, like Envoy's `previous_priorities`.
+ * After every `after` attempts, all priorities tried so far are excluded, and the others share the load by their
+ * health. If none of these can take requests, it starts over. If no priority can, nothing is excluded.
  */
 export class PreviousPriorities {
   readonly #after: number;

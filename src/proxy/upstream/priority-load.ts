@@ -13,9 +13,9 @@ export function healthOf({ healthy, total }: PriorityHealth): number {
 }
 
 /**
- * The share of the load, from 0 to 1, of each priority, the most preferred first. Each takes as much as its health
- * allows of what the previous ones leave. If all together are not healthy enough, their shares are scaled up to the
- * whole.
+ * The share of the load, from 0 to 1, of each priority, the most preferred first. Each priority takes as much as its
+ * health allows of what the previous ones left. If all together are not healthy enough, their shares are scaled up to
+ * 1.
  */
 export function priorityLoads(priorities: readonly PriorityHealth[]): number[] {
   const health = priorities.map(healthOf);

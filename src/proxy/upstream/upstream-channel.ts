@@ -2,8 +2,8 @@ import type { UpstreamEnd } from "../terms/address-text.ts";
 import { defaultHeadLimits, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
 
 /**
- * The maximum size of all interim responses to a request. They end at this hop, so nobody's reading slows down a server
- * that sends them without an end. As in Go.
+ * The maximum size of all interim responses to a request, as in Go. They end at this hop, so no slow reader would hold
+ * back a server that sends them without end.
  */
 export const maxInterimBytes = defaultHeadLimits.maxHeadBytes;
 
@@ -43,39 +43,45 @@ export interface UpstreamChannel {
 
 /** The exchange that a channel serves. All byte ranges are only valid during the call. */
 export interface ResponseReceiver {
-  /** The request is HEAD, so its response has no body. */
+  /** Whether the request is HEAD, so that its response has no body. */
   readonly toHead: boolean;
-  /** The request is CONNECT, so a 2xx response opens a tunnel. */
+  /** Whether the request is CONNECT, so that a 2xx response opens a tunnel. */
   readonly toConnect: boolean;
-  /** The request asks for another protocol. A 101 response switches to it, and is an error otherwise. */
+  /** Whether the request asks for another protocol. If so, a 101 response switches to it. If not, a 101 is an error. */
   readonly toUpgrade: boolean;
-  /** The receiver wants the data of a chunked body without framing. */
+  /** Whether the receiver wants the data of a chunked body without framing. */
   readonly wantsPlainBody: boolean;
-  /** The request's body has no framing and unknown length, so HTTP/1.1 needs chunks. */
+  /** Whether the request's body has no framing and an unknown length, so that HTTP/1.1 needs chunks. */
   readonly chunksRequest: boolean;
-  /** HTTP/1.1 trailers are forwarded in both directions. */
+  /** Whether HTTP/1.1 trailers are forwarded, in both directions. */
   readonly http1Trailers: boolean;
   readonly scheme: string;
   interimResponse(head: MessageHead): void;
-  /** The final head, and the part of the body in `bytes[from, to)`. `last` means that the response is complete. */
+  /**
+   * Called with the final head, and with the part of the body in `bytes[from, to)`. `last` means that the response is
+   * complete.
+   */
   response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void;
   responseBody(bytes: Buffer, from: number, to: number, last: boolean): void;
-  /** The end of the response, with trailers (names and values, alternating). */
+  /** Called at the end of the response, with trailers (names and values, alternating). */
   responseTrailers(fields: readonly string[]): void;
-  /** A 101, or a 2xx to CONNECT. From now on, bytes are relayed unchanged, starting with `bytes[from, to)`. */
+  /**
+   * Called for a 101, or for a 2xx to CONNECT. From now on, bytes are relayed unchanged, starting with `bytes[from,
+   * to)`.
+   */
   switched(head: MessageHead, from: number, to: number): void;
   switchedBytes(bytes: Buffer): void;
   switchedEnd(): void;
-  /** The connection ended or broke protocol before the response was complete. */
+  /** Called if the connection ended or violated the protocol before the response was complete. */
   upstreamFailed(failure: UpstreamFailure): void;
-  /** The channel accepts bytes again. */
+  /** Called when the channel accepts bytes again. */
   upstreamDrained(): void;
 }
 
 export interface UpstreamFailure {
   /**
-   * `reset`: the peer reset this request only. `refused`: the peer did not process the request, so it may be sent
-   * again.
+   * `reset` means that the peer reset this request only. `refused` means that the peer did not process the request, so
+   * it may be sent again.
    */
   readonly kind: "closed" | "protocol-error" | "reset" | "refused";
   /** Whether any byte of a response had arrived. */
@@ -86,8 +92,8 @@ export interface UpstreamFailure {
 }
 
 /**
- * Whether a failure says anything about the endpoint. The end of a connection that was closed while idle does not. A
- * refused request means that the endpoint is going away.
+ * Whether a failure counts against the endpoint. The end of a connection that was closed while idle does not. Neither
+ * does a refused request: the endpoint is going away.
  */
 export function blamesEndpoint({ kind, anyByte }: UpstreamFailure, channel: UpstreamChannel | undefined): boolean {
   return kind !== "refused" && (anyByte || channel?.reused !== true);

@@ -25,9 +25,9 @@ import {
 
 /** The pool of a connection. */
 export interface ConnectionHome {
-  /** The exchange is over, and the connection can serve another one. */
+  /** Called when the exchange is over. The connection can serve another one. */
   release(connection: UpstreamConnection): void;
-  /** The connection serves no more requests. */
+  /** Called when the connection serves no more requests. */
   forget(connection: UpstreamConnection): void;
 }
 
@@ -213,7 +213,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
   close(error: Error | undefined): void {
     this.#retirement?.[Symbol.dispose]();
     // A server that refuses a request without reading it whole resets the connection after its response. As in Envoy,
-    // that ends a body without length.
+    // that reset ends a body without a length.
     if (this.#endsWithConnection && error instanceof SerinError && error.code === "connection-reset") this.#endBody();
     else this.#fail("closed", error?.message ?? "connection termination");
   }
@@ -259,7 +259,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     const receiver = this.#receiver;
     if (receiver === undefined) return;
     if (head.status === 101 && !receiver.toUpgrade) {
-      // Bytes after it would bypass routes and policies, in both directions.
+      // Bytes after the 101 would bypass routes and policies, in both directions.
       this.#fail("protocol-error", "101 to a request that asked for no other protocol");
       return;
     }
@@ -294,7 +294,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     else receiver.responseBody(body, 0, body.length, last);
   }
 
-  /** `keep-alive: timeout=5` says when the peer will close. Leaving earlier avoids the race with its close. */
+  /** `keep-alive: timeout=5` says when the peer will close the connection. Closing earlier avoids the race with it. */
   #noteKeepAliveHint(head: MessageHead): void {
     const field = head.find("keep-alive");
     if (field < 0) return;

@@ -4,7 +4,7 @@ export interface ZoneAwareRule {
   readonly routed: number;
   /** The number of usable endpoints below which no request is routed by zone. */
   readonly minClusterSize: number;
-  /** In panic, requests fail instead of reaching endpoints that may not be healthy. */
+  /** Whether requests fail in panic, instead of reaching endpoints that may not be healthy. */
   readonly failsOnPanic: boolean;
 }
 
@@ -32,7 +32,8 @@ export function zoneShares(
 ): ReadonlyMap<string, number> | undefined {
   const [upstreamTotal, localTotal] = [sum(upstream.values()), sum(local.values())];
   const [near, proxies] = [upstream.get(own) ?? 0, local.get(own) ?? 0];
-  // Envoy also routes by zone if only others have usable endpoints. Istio documents even balancing then.
+  // Envoy also routes by zone if only other localities have usable endpoints. Istio documents even balancing for this
+  // case.
   if (upstream.size < 2 || near === 0 || upstreamTotal < minClusterSize) return undefined;
   // If all proxies are in one locality, even balancing gives the same shares. If none is in our own locality, the
   // counts are wrong, because this proxy is there.
@@ -45,7 +46,7 @@ export function zoneShares(
     const left = count * localTotal - (local.get(name) ?? 0) * upstreamTotal;
     if (left > 0) residual.set(name, left);
   }
-  // Above 0, because other localities have the capacity that our own lacks.
+  // The sum is above 0, because other localities have the capacity that our own lacks.
   const total = sum(residual.values());
   const away = 1 - capacity / load;
   return new Map([

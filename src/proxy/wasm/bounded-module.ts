@@ -11,7 +11,7 @@ export function beginsAsModule(bytes: Uint8Array): boolean {
 }
 
 /**
- * Bounds a module's memory: it may grow to `maxBytes` and no further, whatever it declares. A thread's limits do not
+ * Rewrites a module so that its memory cannot exceed `maxBytes`, whatever the module declares. A thread's limits do not
  * bound WebAssembly memory, because it is outside the heap.
  */
 export function boundedModule(code: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {

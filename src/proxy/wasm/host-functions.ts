@@ -17,7 +17,7 @@ export interface HostFunctionOptions {
   readonly memoryOf: () => GuestMemory;
   readonly version: AbiVersion;
   readonly log: (level: number, text: string) => void;
-  /** The module has finished a context that it had kept. */
+  /** Called when the module has finished a context that it had kept. */
   readonly done: (context: number) => boolean;
 }
 
@@ -102,7 +102,7 @@ function contextFunctions({ state, log, done }: HostFunctionOptions): Record<str
   };
 }
 
-/** A map for reading. `empty` is for a map that exists without fields. */
+/** A map for reading. It is `empty` if the map exists but has no fields. */
 function readableMap(state: MachineState, map: number): Pick<FieldMap, "pairs"> | undefined {
   if (map === maps.callResponseHeaders) return state.callAnswer && { pairs: state.callAnswer.fields };
   if (map === maps.callResponseTrailers) return state.callAnswer && { pairs: state.callAnswer.trailers };
@@ -262,7 +262,7 @@ function streamFunctions({ state }: HostFunctionOptions): Record<string, HostFun
   };
 }
 
-/** Behind a 1xx status, the client would go on waiting for a response. */
+/** After a 1xx status, the client would continue to wait for a response. */
 function isFinalStatus(code: number): boolean {
   return code >= 200 && code <= 599;
 }

@@ -1,23 +1,23 @@
 /** How long one call into a module may take. A module that takes longer is ended with its thread. */
 export const callDeadlineMs = 5000;
-/** How long a module may take to start: it is compiled and its plugin is configured meanwhile. */
+/** How long a module may take to start. This includes its compilation and the configuration of its plugin. */
 export const startDeadlineMs = 30_000;
 /** The maximum memory of a module. A lower maximum that the module declares also applies. */
 export const maxMemoryBytes = 256 * 1024 * 1024;
 /** Upstream's bound of a module's size. */
 export const maxModuleBytes = 256 * 1024 * 1024;
-/** Threads of modules that one proxy runs at once. */
+/** The maximum number of module threads that one proxy runs at once. */
 export const maxVirtualMachines = 32;
 /** The maximum number of calls that wait for one module. Further requests are treated as if the module had failed. */
 export const maxWaitingCalls = 4096;
-/** How much of a body is held while a module pauses it. */
+/** The maximum part of a body that is held while a module pauses it. */
 export const maxHeldBodyBytes = 1024 * 1024;
 /** The maximum number of calls to clusters that one module waits for. */
 export const maxOpenCalls = 1024;
 /** The time limit of a call for which the module sets none. */
 export const maxCallMs = 60_000;
 export const maxCallAnswerBytes = 1024 * 1024;
-/** The size of shared data and queues of one proxy. */
+/** The maximum size of the shared data and queues of one proxy. */
 export const maxSharedBytes = 64 * 1024 * 1024;
 export const maxSharedQueues = 1024;
 export const maxQueuedItems = 65_536;
@@ -26,11 +26,11 @@ export const maxMetrics = 1000;
 export const maxTextBytes = 16 * 1024;
 /** The maximum number of pairs in a serialized map. */
 export const maxPairs = 1000;
-/** No timer is shorter. */
+/** The minimum period of a timer. */
 export const minTickMs = 1;
 /** Upstream's pause before a failed module is started again. */
 export const reloadAfterMs = 1000;
-/** The size of fetched modules that are cached for other plugins and later configurations. */
+/** The maximum total size of fetched modules that are cached for other plugins and later configurations. */
 export const maxCachedModuleBytes = 256 * 1024 * 1024;
 /** How many versions of the objects that name a cached module are remembered. */
 export const maxKnownVersions = 64;

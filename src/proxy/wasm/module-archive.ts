@@ -27,8 +27,8 @@ export function fileOf(archive: Buffer, isWanted: (path: string) => boolean): Bu
 }
 
 /**
- * The size in the header of a file: octal digits. Undefined for another text. A negative number would lead back to an
- * earlier file, again and again.
+ * The size in the header of a file, which consists of octal digits. Undefined for any other text: a negative number
+ * would send the reader back to an earlier file, again and again.
  */
 function sizeAt(archive: Buffer, header: number): number | undefined {
   const [, digits] = /^ *([0-7]*)[ \0]*$/.exec(archive.toString("latin1", header + 124, header + 136)) ?? [];

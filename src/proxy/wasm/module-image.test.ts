@@ -19,7 +19,7 @@ function tar(name: string, content: Buffer): Buffer {
   return Buffer.concat([head, content, Buffer.alloc((512 - (content.length % 512)) % 512), Buffer.alloc(1024)]);
 }
 
-/** A registry with one image, which asks for a token that only `me` gets. */
+/** A registry with one image. It asks for a token, which only the user `me` gets. */
 class Registry {
   readonly fetched: string[] = [];
   readonly #manifest: Buffer;

@@ -208,7 +208,7 @@ function placeOf(url: string): Place {
   const [, registry = "", repository = "", tag = "latest", digest] = parts ?? [];
   if (registry === "" || repository === "" || repository.includes(".."))
     throw userError("module-invalid", `${url} is not an image: expected oci://registry/repository:tag`);
-  // Upstream's Go client also uses plain HTTP for such registries.
+  // Upstream's Go client also uses plain HTTP for registries on such hosts.
   const scheme = isNear(registry.replace(/:\d+$/, "")) ? "http" : "https";
   return { origin: `${scheme}://${registry}`, registry, repository, reference: digest ?? tag };
 }

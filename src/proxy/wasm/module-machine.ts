@@ -36,7 +36,7 @@ export interface MachineServices {
 /** Receives the effects of calls on a stream. */
 export interface StreamReceiver {
   effect(effect: Effect): void;
-  /** The module has failed. */
+  /** Called when the module has failed. */
   moduleFailed(): void;
 }
 

@@ -32,7 +32,7 @@ async function pausedStream(): Promise<{ readonly stream: ModuleStream; readonly
 
 test("a paused module's stream joins small parts, and keeps none of the pieces in which they came", async () => {
   const { stream, fail } = await pausedStream();
-  // Each piece comes in the same memory, so the stream would show a piece that it kept.
+  // Every piece uses the same memory, so a piece that the stream had kept without a copy would be wrong.
   const piece = Buffer.alloc(1);
   const text = "0123456789".repeat(50);
   for (const letter of text) {

@@ -21,9 +21,9 @@ export interface ModuleStreamOptions {
   readonly session: PluginSession;
   readonly request: FilterRequest;
   readonly attributes: AttributeMap;
-  /** Streams pass when the module fails. */
+  /** Whether streams pass when the module fails. */
   readonly passesOnFailure: boolean;
-  /** A property that a module set, for the modules behind it. */
+  /** Stores a property that a module set, for later modules. */
   readonly setProperty: (path: string, value: Uint8Array) => void;
 }
 

@@ -18,12 +18,12 @@ export interface ModuleThreadOptions {
   readonly machine: MachineOptions;
   readonly logLevel: number;
   readonly clock: Clock;
-  /** Must answer at once. */
+  /** Answers a request of the module. Must answer at once. */
   readonly ask: (request: SharedRequest) => SharedAnswer;
   readonly tell: (request: HostRequest) => void;
   /** Receives the effects of calls on streams. */
   readonly effects: (effects: readonly Effect[]) => void;
-  /** The thread has ended: the module trapped, took too long, or ended itself. */
+  /** Called when the thread has ended: the module trapped, took too long, or ended itself. */
   readonly failed: (failure: ModuleFailure) => void;
   readonly deadlineMs?: number;
 }
@@ -40,7 +40,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The thread needs little memory besides the module's own. */
+/** The thread needs little memory in addition to the module's own. */
 const heapMiB = 64;
 
 /** A module in its own thread. Calls are answered in order. A call that takes too long ends the thread. */

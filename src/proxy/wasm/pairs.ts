@@ -35,8 +35,8 @@ export function isFieldName(name: string): boolean {
 }
 
 /**
- * The value on one line. A line break would begin another header, or another message, for the receiver. An error would
- * end modules whose SDK expects none, so that one request could stop the module for all.
+ * The value on one line. A receiver would take what follows a line break for another header or message. An error
+ * instead would end modules whose SDK expects none, so one request could stop the module for everyone.
  */
 export function onOneLine(value: string): string {
   return value.replaceAll(/[\r\n\0]/g, "");

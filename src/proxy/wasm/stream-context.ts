@@ -50,7 +50,7 @@ export class FieldMap {
 export class BodyBuffer {
   bytes: Buffer = Buffer.alloc(0);
   /**
-   * Whether the module may read and write the body: during a call with the body, or while the module pauses this side.
+   * Whether the module may read and write the body. It may during a call with the body, and while it pauses this side.
    */
   open = false;
 
@@ -79,7 +79,7 @@ export class StreamContext {
   readonly response = new BodyBuffer();
   /** Properties that modules set. */
   readonly properties = new Map<string, Buffer>();
-  /** The module will report when it has finished. */
+  /** Whether the module will report when it has finished. */
   waitsForDone = false;
   ended = false;
 

@@ -70,7 +70,7 @@ export class VirtualMachine {
     this.#initialize();
   }
 
-  /** Runs one call. Rethrows what the module threw. After that the module must not be called again. */
+  /** Runs one call. If the module throws, the exception is passed on, and the module must not be called again. */
   run(call: MachineCall): MachineAnswer {
     const state = this.#state;
     state.effects = [];
@@ -298,7 +298,7 @@ export class VirtualMachine {
 }
 
 const unimplemented = 12;
-/** Not an action of the ABI: the module holds more of a body than allowed. */
+/** Means that the module holds more of a body than allowed. This is not an action of the ABI. */
 export const tooLarge = -1;
 
 function checkImports(module: CompiledModule, known: Readonly<Record<string, Imports>>): void {

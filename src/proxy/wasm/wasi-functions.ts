@@ -3,7 +3,7 @@ import { MemoryFault, type GuestMemory } from "./guest-memory.ts";
 import { maxTextBytes } from "./limits.ts";
 import type { MachineState } from "./machine-state.ts";
 
-/** The module ended itself. */
+/** Thrown when the module ended itself. */
 export class ModuleExit extends Error {
   override readonly name = "ModuleExit";
   readonly code: number;

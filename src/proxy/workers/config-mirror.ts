@@ -2,7 +2,7 @@ import type { XdsResource, XdsSubscription, XdsUpdate } from "../../dataplane/in
 
 interface Mirrored {
   accepted: XdsResource | undefined;
-  /** Resources that arrived since then in updates that were partly refused. */
+  /** Versions that arrived after the accepted one, in updates that were partly refused. */
   tried: XdsResource[];
 }
 

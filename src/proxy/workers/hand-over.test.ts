@@ -36,7 +36,7 @@ async function gateway(address: string, port: number, workers: number): Promise<
   return proxy;
 }
 
-/** Without a longer pause, the clients take all that the machine has, and the hand-over takes as long. */
+/** With a shorter pause, the clients use all processors of the machine, and the hand-over is slow. */
 const pauseMs = 4;
 
 /** Opens connections one after another to the pods that are ready, as a Service would. */

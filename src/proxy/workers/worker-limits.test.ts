@@ -29,7 +29,7 @@ test("a cluster's limits apply to all workers together, and a slot that one work
   assert.deepEqual([one.requests.active, two.requests.active, one.requests.open], [2, 2, 4]);
   one.requests.give();
   assert.deepEqual([two.requests.take(), one.requests.take()], [true, false]);
-  // Half of the four requests that are open in both.
+  // Half of the four requests that are open in both workers together.
   assert.deepEqual([one.retries.take(), two.retries.take(), one.retries.take()], [true, true, false]);
   one.connections.force();
   two.relayed.force();
@@ -83,7 +83,7 @@ test("all workers draw from one bucket, and each resource has its own buckets", 
     compiled.map((buckets) => buckets[0]?.level()),
     [level, level],
   );
-  // However long no request came, the bucket holds no more than its size.
+  // However long no request arrives, the bucket holds no more than its size.
   nowMs = 3_600_000;
   assert.deepEqual(take(0), [true, true, true, false]);
   for (nowMs of [(2 ** 31 - 10) * 1000, (2 ** 31 + 10) * 1000]) assert.deepEqual(take(0), [true, true, true, false]);

@@ -166,7 +166,7 @@ class JointBudget extends Budget {
   }
 }
 
-/** A time in two cells that all threads may change. Untouched cells are a time long ago. */
+/** A time in two cells that all threads may change. Cells that were never set stand for a time long ago. */
 class SharedTime {
   readonly #bits: BigInt64Array;
   readonly #scratch = new Float64Array(1);
@@ -197,7 +197,10 @@ class SharedTime {
   }
 }
 
-/** A token bucket that all threads share. Its time begins at a moment that they share too, not at its creation. */
+/**
+ * A token bucket that all threads share. Its time does not begin at its creation, but at a moment that all threads
+ * share.
+ */
 class SharedTokenBucket implements Tokens {
   readonly #flow: TokenFlow;
   readonly #empty: SharedTime;

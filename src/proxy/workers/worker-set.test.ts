@@ -56,12 +56,12 @@ class Gateway implements AsyncDisposable {
     return new Gateway(proxy, port, servers, threads);
   }
 
-  /** Requests on a connection each. */
+  /** Sends requests, each on its own connection. */
   async bodies(count: number): Promise<string[]> {
     return await Promise.all(Array.from({ length: count }, async () => (await fetchOnce(this.port, "/")).body));
   }
 
-  /** A client that has sent nothing yet. */
+  /** Connects a client that sends nothing yet. */
   async client(): Promise<Socket> {
     const socket = connect({ port: this.port, host: "127.0.0.1" });
     this.#sockets.push(socket);
@@ -74,7 +74,7 @@ class Gateway implements AsyncDisposable {
     return (await this.proxy.samples(name)).reduce((sum, { value }) => sum + value, 0);
   }
 
-  /** Connections that live, by worker. */
+  /** The number of open connections, by worker. */
   async shares(): Promise<number[]> {
     const samples = await this.proxy.samples("serin_proxy_worker_connections");
     return samples
@@ -146,7 +146,7 @@ test("a worker that dies is replaced, the other continues, and no count is lost"
   const holder = (await gateway.shares()).indexOf(1);
   assert.equal((await fetchOnce(proxy.ports.admin, "/ready")).status, 200);
   await threads[1 - holder]?.terminate();
-  // It is no longer known which connections to our own ports the dead worker had opened.
+  // Nobody knows which connections to the proxy's own ports the dead worker had opened.
   assert.equal((await fetchOnce(proxy.ports.admin, "/ready")).status, 403);
   // The remaining worker accepts the new connections from now on.
   assert.deepEqual(new Set(await gateway.bodies(20)), new Set(["a"]));

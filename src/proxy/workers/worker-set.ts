@@ -28,7 +28,7 @@ export interface WorkerSetOptions {
   readonly watch?: WatchLimits;
 }
 
-/** After a worker has ended, requests that came over its connections may wait for this long. */
+/** After a worker has ended, requests that came over its connections may still wait for this long. */
 const ownedAfterEndMs = 5000;
 /** Several worker threads with their own listeners and connections, which serve as one proxy. */
 export class WorkerSet implements Serving {

@@ -9,7 +9,7 @@ export class ThreadMetrics {
   readonly #threads = new Map<number, readonly FamilySnapshot[]>();
   #past: readonly FamilySnapshot[] = [];
 
-  /** `shared`: metrics that have the same value in all threads. Their greatest value is used. */
+  /** `shared` names the metrics that have the same value in all threads. Their greatest value is used. */
   constructor(shared: ReadonlySet<string> = new Set()) {
     this.#shared = shared;
   }

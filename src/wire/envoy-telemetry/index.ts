@@ -1,4 +1,4 @@
-/** Messages about traces that a control plane writes for Envoy and that Serin's proxies do not load. */
+/** Messages about traces, which a control plane writes for Envoy. Serin's proxies do not load them. */
 export { type HttpService, HttpServiceSchema } from "#generated/proto/envoy/config/core/v3/http_service_pb.js";
 export { DatadogConfigSchema } from "#generated/proto/envoy/config/trace/v3/datadog_pb.js";
 export { type Tracing_Http, Tracing_HttpSchema } from "#generated/proto/envoy/config/trace/v3/http_tracer_pb.js";

@@ -161,7 +161,7 @@ let registry: Registry | undefined;
  * use.
  */
 export function envoyRegistry(): Registry {
-  // Of a file itself, the library would read its whole description.
+  // If it got the file itself, the library would read the file's whole description.
   registry ??= createRegistry(...files.flatMap((file) => [...nestedTypes(file)]));
   return registry;
 }

@@ -15,7 +15,7 @@ const ipv4 = /^\d{1,3}(?:\.\d{1,3}){3}$/;
 const ipv6Bytes = 16;
 const hostname = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;
 
-/** Parsed authorities by their text. Most tunnels of a peer lead to the same few. */
+/** Parsed authorities by their text. Most tunnels of a peer have the same few authorities. */
 const parsedAuthorities = new BoundedCache<string, Authority>(512);
 /** A longer text is parsed each time, so that a peer cannot fill the memory. */
 const maxCachedLetters = 64;

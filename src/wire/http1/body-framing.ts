@@ -10,7 +10,9 @@ export function requestFraming(head: MessageHead): BodyFraming {
   return head.contentLength > 0 ? bodyFramings.length : bodyFramings.none;
 }
 
-/** `toHead`: the response answers a HEAD request. Interim (1xx) responses have no body. The caller handles 101. */
+/**
+ * `toHead` says that the response answers a HEAD request. Interim (1xx) responses have no body. The caller handles 101.
+ */
 export function responseFraming(head: MessageHead, toHead: boolean): BodyFraming {
   if (toHead || head.status < 200 || head.status === 204 || head.status === 304) return bodyFramings.none;
   if (head.chunked) return bodyFramings.chunked;

@@ -1,11 +1,12 @@
 import { CR, hexValue, isFieldValue, isToken, LF } from "./characters.ts";
 
-/** The greatest length of a chunk's size line, and of the trailers. */
+/** The maximum length of a chunk's size line, and of the trailers. */
 const maxLineBytes = 4096;
 const maxTrailerBytes = 16 * 1024;
 /**
  * How many bytes of chunk extensions a body may have beyond {@link freeExtensionBytes} and twice its data. Extensions
- * end at this hop, so nobody's reading slows them down, and each byte costs more than one of data. As in Go.
+ * end at this hop, so no slow reader holds their sender back, and each byte of them costs more than a byte of data. As
+ * in Go.
  */
 const maxExtensionBytes = 16 * 1024;
 /** Each chunk may have an extension of this length, however little data it has. */
@@ -44,15 +45,15 @@ const states = {
 const SEMICOLON = 59;
 
 /**
- * Follows a chunked body without copying it: finds its end and the ranges of data. Strict: plain hexadecimal sizes, CR
- * LF everywhere, no control bytes in extensions, valid trailers, and limits for everything.
+ * Follows a chunked body without copying it: finds its end and the ranges of data. It is strict: it demands plain
+ * hexadecimal sizes, CR LF everywhere, no control bytes in extensions, valid trailers, and limits everything.
  */
 export class ChunkedScanner {
   #state = states.sizeStart;
   #remaining = 0;
   #digits = 0;
   #line = 0;
-  /** The bytes of extensions so far that no data has paid for. */
+  /** The number of extension bytes so far beyond what the chunks and their data allow. */
   #extensionBytes = 0;
   #trailerBytes = 0;
   #trailerHasName = false;
@@ -119,8 +120,8 @@ export class ChunkedScanner {
   }
 
   /**
-   * Like {@link scan}, and passes small neighbouring ranges as one, copied: a sender may make chunks of one byte, and
-   * each call of `onData` costs as much as many bytes.
+   * Like {@link scan}, but copies small neighbouring ranges into one. A sender may make chunks of one byte, and a call
+   * of `onData` costs as much as many bytes.
    */
   scanJoined(
     bytes: Buffer,

@@ -24,7 +24,7 @@ export const fieldKinds = {
   envoy: 18,
   http2Settings: 19,
   forwardedHost: 20,
-  /** A trace's context, or a request to trace. */
+  /** The context of a trace, or a request for tracing. */
   trace: 21,
 } as const;
 

@@ -23,8 +23,8 @@ const statusLines = new BoundedCache<number, Uint8Array>(1_000);
 
 /**
  * Writes a head of HTTP/1.1 from strings, and describes it in a {@link MessageHead} as the scan of the written bytes
- * would. One head after the other uses the same memory. Each method returns false if the scan would refuse the head or
- * if the part is not usual. The caller then makes and scans the text, which finds the reason.
+ * would. One head after the other uses the same memory. Each method returns false if the scan would refuse the head, or
+ * if the part is unusual. The caller then writes the head as text and scans it, which finds the reason.
  */
 export class HeadWriter {
   readonly head: MessageHead;
@@ -74,7 +74,7 @@ export class HeadWriter {
     this.head.fieldsStart = this.#at;
   }
 
-  /** Adds a field. A name in capitals is not usual. */
+  /** Adds a field. A name with capitals counts as unusual. */
   field(name: string, value: string, limits: HeadLimits): boolean {
     const { head } = this;
     const field = head.fieldCount;

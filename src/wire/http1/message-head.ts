@@ -36,7 +36,7 @@ export class MessageHead {
   /** The positions after each header's CRLF. A header's line begins at its name. */
   readonly lineEnds: Int32Array;
   readonly kinds: Uint8Array;
-  /** A bit for the length of each name, modulo 32. It shows at once that most names are absent. */
+  /** One bit for the length of each name, modulo 32. For most absent names, this shows at once that they are absent. */
   nameLengths = 0;
 
   /** The minor version of HTTP/1.x: 0 or 1. */
@@ -56,7 +56,7 @@ export class MessageHead {
   /** Whether the `connection` field nominates fields that apply only to this hop. */
   connectionNominates = false;
   expectsContinue = false;
-  /** Whether a header belongs to a trace, or may, because its name begins with `x-envoy-`. */
+  /** Whether a header belongs to a trace, or may belong to one because its name begins with `x-envoy-`. */
   mayTellOfTrace = false;
   /** The index of the `host` field. -1 if there is none. */
   hostField = -1;

@@ -12,7 +12,7 @@ const maxLeadingEmptyLines = 2;
 
 /**
  * Scans a request's head that starts at `start`. Returns the offset after the head, {@link headIncomplete}, or {@link
- * headRefused}. As strict as RFC 9112 allows: no bare CR or LF, no folded lines, no space before a colon, one
+ * headRefused}. It is as strict as RFC 9112 allows: no bare CR or LF, no folded lines, no space before a colon, one
  * unambiguous body length, exactly one `host` in HTTP/1.1.
  */
 export function scanRequestHead(

@@ -7,7 +7,7 @@ import { SessionStream } from "./session-stream.ts";
 import type { SessionPort } from "./session-types.ts";
 import { modelLimits } from "./testing/session-model.ts";
 
-/** A client's stream that never resets, as that of a tunnel whose server has answered. */
+/** A client's stream that never resets, like that of a tunnel whose server has answered. */
 class PatientStream extends SessionStream {
   receive(): number {
     return 0;

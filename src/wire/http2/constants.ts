@@ -51,7 +51,7 @@ const errorNames = new Map<number, string>(
   ]),
 );
 
-/** `REFUSED_STREAM` and the like; unknown codes as a number. */
+/** The name of an error code, such as `REFUSED_STREAM`. An unknown code becomes a number. */
 export function errorCodeName(code: number): string {
   return errorNames.get(code) ?? `error ${code}`;
 }

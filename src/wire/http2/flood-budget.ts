@@ -31,13 +31,13 @@ export interface FloodLimits {
   readonly maxIdleFramesPerSecond: number;
   /** The number of streams that a client may waste, beyond those that it lets us serve. */
   readonly wastedStreams: number;
-  /** The part of that number which each second restores. */
+  /** How many of these streams each second restores. */
   readonly wastedStreamsPerSecond: number;
   /** The number of streams that a client may open before other connections get their turn. */
   readonly streamsPerTurn: number;
   /**
-   * A client that wastes streams opens one at a time, and waits this long before the next, times the number of streams
-   * that it has wasted.
+   * A client that wastes streams opens one at a time. Before the next one, it waits this long for each stream that it
+   * has wasted.
    */
   readonly pausePerWastedStreamMs: number;
 }
@@ -47,17 +47,17 @@ export interface FloodLimits {
  * measure.
  */
 const framesEarned = 3;
-/** Reading these many names and values of a header block takes as long as a small frame. */
+/** Reading this many names and values of a header block takes as long as reading a small frame. */
 const textsPerFrame = 16;
 const noFields: readonly string[] = [];
-/** A client must wait between streams once it has used up one part in this many of its account. */
+/** A client must wait between streams once it has used up this fraction (25 means a 25th) of its account. */
 const wastefulParts = 25;
 /** A stream that breaks the protocol costs as much as this many cancelled ones. Correct clients have hardly any. */
 const brokenStreamCost = 5;
 
 /**
- * Charges a connection for the work that its peer causes. It has two accounts, because time refills one and served
- * requests refill the other: frames without progress, and wasted streams.
+ * Charges a connection for the work that its peer causes. It has two accounts: frames without progress, and wasted
+ * streams. They are separate because time refills one, and served requests refill the other.
  */
 export class FloodBudget {
   readonly #limits: FloodLimits;
@@ -139,7 +139,10 @@ export class FloodBudget {
     this.#waste(brokenStreamCost, "broken_streams", "reset because of what the peer sent");
   }
 
-  /** Records a stream above a limit that the peer knows. Correct clients have some, which cross our resets. */
+  /**
+   * Records a stream above a limit that the peer knows. A correct client may open some while our resets are on their
+   * way.
+   */
   refused(): void {
     this.#waste(1, "refused_streams", "above the limit");
   }

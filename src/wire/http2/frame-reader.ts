@@ -31,12 +31,13 @@ export interface FrameHandler {
   goaway(lastStreamId: number, code: number, debug: string): void;
   windowUpdate(streamId: number, increment: number): void;
   /**
-   * A DATA frame begins that is padded or smaller than {@link smallDataBytes}. Its bytes and padding follow in pieces.
+   * Called when a DATA frame begins that is padded or smaller than {@link smallDataBytes}. Its bytes and padding follow
+   * in pieces.
    */
   smallData?(streamId: number, isPadded: boolean): void;
   /** A frame of a type that we ignore. */
   ignored?(type: number): void;
-  /** Asked before HEADERS. True leaves them and all later bytes to {@link FrameReader.proceed}. */
+  /** Called before HEADERS. If it returns true, they and all later bytes wait for {@link FrameReader.proceed}. */
   isTurnOver?(streamId: number): boolean;
 }
 
@@ -101,7 +102,10 @@ export class FrameReader {
     if (at < bytes.length) this.#partial = bytes === chunk ? Buffer.from(bytes.subarray(at)) : bytes.subarray(at);
   }
 
-  /** Whether the handler ended its turn before the bytes did. Until {@link proceed}, further ones wait behind them. */
+  /**
+   * Whether the handler ended its turn before all bytes were handled. Until {@link proceed}, the rest and further bytes
+   * wait.
+   */
   get isDeferred(): boolean {
     return this.#isDeferred;
   }
@@ -188,7 +192,7 @@ export class FrameReader {
       throw new Http2ConnectionError(errorCode.frameSizeError, `a frame of type ${type} has ${length} bytes`);
     }
     if (bytes.length - body < length) return at;
-    // An upstream may send one with each message, so it gets no view of its own.
+    // Read in place, without creating a view, because an upstream may send one with each message.
     if (type === frameType.windowUpdate) this.#windowUpdateFrame(bytes, body, length, streamId);
     else if (type === frameType.headers && (flags | frameFlag.endStream) === wholeBlockFlags)
       this.#wholeBlock(bytes, body, body + length, flags, streamId);
@@ -196,7 +200,10 @@ export class FrameReader {
     return body + length;
   }
 
-  /** A header block in one frame without padding and priority, as most are. It is decoded in the received buffer. */
+  /**
+   * Handles a header block in one frame without padding and priority, as most are. It is decoded in the received
+   * buffer.
+   */
   #wholeBlock(bytes: Buffer, start: number, end: number, flags: number, streamId: number): void {
     if (streamId === 0) throw protocolError("HEADERS on stream 0");
     if (end - start > this.#maxHeaderBlockBytes) throw this.#blockTooLarge();

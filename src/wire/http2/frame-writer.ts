@@ -63,7 +63,7 @@ export class FrameWriter {
     this.#length = 0;
   }
 
-  /** All released memory has been consumed. */
+  /** Called when all released memory has been consumed. */
   returned(): void {
     if (this.#lent.length === 0) return;
     for (const bytes of this.#lent)
@@ -91,19 +91,22 @@ export class FrameWriter {
       this.#bytes.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at + frameHeaderLength);
   }
 
-  /** The header of a DATA frame. Its `length` bytes follow by {@link raw} or outside this buffer. */
+  /**
+   * Writes the header of a DATA frame. The caller writes the frame's `length` bytes with {@link raw}, or sends them
+   * outside this buffer.
+   */
   dataHead(streamId: number, length: number, endStream: boolean): void {
     const at = this.#grow(frameHeaderLength);
     putFrameHeader(this.#bytes, at, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
   }
 
-  /** Bytes of a frame whose header was written already. */
+  /** Writes bytes of a frame whose header was written already. */
   raw(bytes: Uint8Array): void {
     const at = this.#grow(bytes.length);
     this.#bytes.set(bytes, at);
   }
 
-  /** A header block, split into CONTINUATION frames if it exceeds the peer's frame size. */
+  /** Writes a header block, split into CONTINUATION frames if it exceeds the peer's frame size. */
   headers(streamId: number, block: Uint8Array, endStream: boolean, maxFrameSize: number): void {
     const ending = endStream ? frameFlag.endStream : 0;
     if (block.length <= maxFrameSize) {

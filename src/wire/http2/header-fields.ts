@@ -72,7 +72,7 @@ export function readPseudoFields(
   return at;
 }
 
-/** Returns false if the field is there already. Names written out are found faster than computed ones. */
+/** Returns false if the field is there already. Literal property names are found faster than computed ones. */
 function putPseudoField(into: PseudoFields, name: string, value: string): boolean {
   switch (name) {
     case ":method":

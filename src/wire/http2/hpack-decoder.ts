@@ -5,7 +5,7 @@ import { staticNames, staticValues } from "./static-table.ts";
 export interface HpackDecoderOptions {
   /** The SETTINGS_HEADER_TABLE_SIZE that we announced. 4096 if absent. */
   readonly maxTableBytes?: number;
-  /** The limit of one block's names and values, with 32 bytes more for each field. 64 KiB if absent. */
+  /** The limit of one block's names and values, plus 32 bytes for each field. 64 KiB if absent. */
   readonly maxListBytes?: number;
 }
 

@@ -10,7 +10,7 @@ const maxIntegerBytes = 5;
 const loopBytes = 48;
 
 export interface HpackEncodeOptions {
-  /** Huffman-codes strings if that is shorter. Costs more CPU than it saves on a local network. */
+  /** Whether strings are Huffman-coded if that is shorter. On a local network, this costs more CPU than it saves. */
   readonly huffman?: boolean;
 }
 

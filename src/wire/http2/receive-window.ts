@@ -14,7 +14,7 @@ export class ReceiveWindow {
     this.#maxQueuedBytes = maxQueuedBytes;
   }
 
-  /** Returns whether {@link takeCredit} may have window to give back. */
+  /** Records received bytes. Returns whether {@link takeCredit} may have window to give back. */
   received(bytes: number): boolean {
     this.#bytes -= bytes;
     this.#uncredited += bytes;
@@ -23,7 +23,7 @@ export class ReceiveWindow {
     return this.#uncredited >= this.#creditBytes;
   }
 
-  /** Returns how many bytes streams hold back now. */
+  /** Records a change in the bytes that streams hold back. Returns how many they hold back now. */
   queued(difference: number): number {
     this.#queuedBytes += difference;
     return this.#queuedBytes;

@@ -28,7 +28,7 @@ export class SendWindows<Stream extends SessionStream> {
     return Math.min(stream.sendWindow, this.#connection, this.frameBytes);
   }
 
-  /** How much DATA may be sent now in frames of any number. 0 or less: none. */
+  /** How much DATA may be sent now, in any number of frames. 0 or less means none. */
   roomForAll(stream: Stream): number {
     return Math.min(stream.sendWindow, this.#connection);
   }
@@ -90,7 +90,7 @@ export class SendWindows<Stream extends SessionStream> {
     this.#unblock();
   }
 
-  /** The output has room again. */
+  /** Called when the output has room again. */
   wake(): void {
     if (this.#waiting.size === 0) return;
     const waiting = this.#waiting;

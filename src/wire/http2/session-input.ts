@@ -13,7 +13,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     this.#core = core;
   }
 
-  /** A small DATA frame for a closed stream is unlikely to have been in flight. */
+  /** Charge a small DATA frame for a closed stream, because it is unlikely to have been in flight. */
   smallData(streamId: number, isPadded: boolean): void {
     const { streams, budget } = this.#core;
     if (isPadded || streams.get(streamId) === undefined) budget.idleFrame();
@@ -71,7 +71,10 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     return !this.#core.server && name === ":status" && !status.startsWith("1");
   }
 
-  /** The frames behind a head may cancel its stream. Cancelling costs least in the same turn. */
+  /**
+   * The frames that follow a head may cancel its stream. A cancelled stream costs least if that happens in the same
+   * turn.
+   */
   isTurnOver(streamId: number): boolean {
     const { openedInTurn, budget, limits, streams } = this.#core;
     // Streams that waited here may have been reset since.
@@ -190,7 +193,7 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     this.#throwIfExceeded();
   }
 
-  /** Throw here and not where the budget is exceeded, because a stream may be in the middle of its end there. */
+  /** Throws here and not where the budget is exceeded, because a stream may be just ending there. */
   #throwIfExceeded(): void {
     const { exceeded } = this.#core.budget;
     if (exceeded !== undefined) throw exceeded;

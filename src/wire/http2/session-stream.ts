@@ -1,6 +1,6 @@
 /**
- * A stream's state in the session, and the calls that the session makes to it. Error codes are RFC 9113's; `noError` if
- * there is none.
+ * A stream's state in the session, and the calls that the session makes to it. Error codes are those of RFC 9113, or
+ * `noError`.
  */
 export abstract class SessionStream {
   readonly id: number;
@@ -19,7 +19,10 @@ export abstract class SessionStream {
   remoteEnded = false;
   /** Whether our END_STREAM has been written. */
   sentEnd = false;
-  /** Whether the peer cost us more than an answer, such as a connection to another server. Charged at the end. */
+  /**
+   * Whether the stream cost us more than an answer, such as a connection to another server. It is charged at the end of
+   * the stream.
+   */
   isCostly = false;
 
   constructor(id: number) {
@@ -31,8 +34,8 @@ export abstract class SessionStream {
   /** Receives a head or trailers. Returns like {@link receive}. */
   abstract receiveHeaders(fields: readonly string[], endStream: boolean): number;
   abstract resetByPeer(code: number): void;
-  /** The session has reset the stream, because the peer broke the protocol on it. */
+  /** Called when the session has reset the stream, because the peer violated the protocol on it. */
   abstract broken(code: number): void;
-  /** Windows or the output have room again. */
+  /** Called when windows or the output have room again. */
   abstract writable(): void;
 }

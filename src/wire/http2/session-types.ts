@@ -17,11 +17,11 @@ export interface SessionLimits extends FloodLimits {
   readonly maxSentFrameBytes: number;
   /** A client may cancel a stream after this time without charge. */
   readonly prematureResetMs: number;
-  /** A client may also cancel a stream without charge after our head has been sent. */
+  /** Whether a client may also cancel a stream without charge after our head has been sent. */
   readonly answeredResetsAreFree: boolean;
   /**
    * How many bytes are read and dropped after the session's end, so that the peer reads our last frames before a reset.
-   * More stay in the kernel until the connection closes.
+   * Further bytes stay in the kernel until the connection closes.
    */
   readonly maxDroppedBytes: number;
 }
@@ -58,33 +58,36 @@ export interface SessionPort {
   /** DATA of at least this size is offered to {@link sendInPlace}. Absent means 32 KiB. */
   readonly inPlaceBytes?: number;
   /**
-   * Sends the bytes as DATA frames of at most `frameBytes`, behind what the output has, without a copy. Returns false
-   * if it cannot: then they go through the output. Only called while the output is not full.
+   * Sends the bytes as DATA frames of at most `frameBytes`, after the content of the output, without a copy. If it
+   * returns false, they go through the output instead. Only called while the output is not full.
    */
   sendInPlace?(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean;
-  /** A client opened a stream. Pass it to {@link Http2Session.adopt}, or {@link Http2Session.refuse} it. */
+  /** Called when a client opened a stream. Pass it to {@link Http2Session.adopt}, or {@link Http2Session.refuse} it. */
   opened(streamId: number, fields: readonly string[], endStream: boolean): void;
-  /** A stream has ended. */
+  /** Called when a stream has ended. */
   streamEnded(): void;
-  /** Streams hold back this many bytes of input after a change. */
+  /** Called when the number of input bytes that streams hold back has changed. */
   inputHeld?(bytes: number): void;
-  /** The peer's SETTINGS have arrived. */
+  /** Called when the peer's SETTINGS have arrived. */
   settingsChanged(): void;
-  /** GOAWAY: the peer accepts no stream above `lastStreamId`. */
+  /** Called for GOAWAY: the peer accepts no stream above `lastStreamId`. */
   peerLeaves(lastStreamId: number, code: number, debug: string): void;
-  /** No stream is left and none will come. End the connection after the written frames. */
+  /** Called when no stream is left and none will come. End the connection after the written frames. */
   finished(): void;
   /**
-   * The peer broke the protocol of the connection. GOAWAY was written: end the connection after it, and all streams.
+   * Called when the peer violated the protocol of the connection. GOAWAY was written. End all streams, and the
+   * connection after it.
    */
   failed(error: Http2ConnectionError): void;
   /**
-   * The peer has opened many streams at once, or wastes them. Read no more, and call {@link Http2Session.proceed} after
-   * this time, and after other connections had their turn.
+   * Called when the peer has opened many streams at once, or wastes them. Read no more. Call {@link
+   * Http2Session.proceed} after this time, when other connections have had their turn.
    */
   deferred(waitMs: number): void;
-  /** The session is over, and the peer has sent {@link SessionLimits.maxDroppedBytes} since. Read no more. */
+  /**
+   * Called when the session is over and the peer has sent {@link SessionLimits.maxDroppedBytes} since. Read no more.
+   */
   sendsOn(): void;
-  /** The peer does not answer pings. End the connection at once. */
+  /** Called when the peer does not answer pings. End the connection at once. */
   unanswered(): void;
 }

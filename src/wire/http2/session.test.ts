@@ -313,7 +313,7 @@ test("the session's output does not depend on how the peer's bytes are split", (
       const outputOf = (bytes: number): string[] =>
         playSession(seed, bytes).sentFrames.filter((event) => !event.startsWith("window"));
       const [cut, uncut] = [outputOf(pieceBytes), outputOf(Infinity)];
-      // How many bytes beyond a window are still accepted does depend on the pieces.
+      // The number of bytes beyond a window that are still accepted does depend on the pieces.
       fc.pre(![...cut, ...uncut].some((event) => event.endsWith("FLOW_CONTROL_ERROR")));
       assert.deepEqual(cut, uncut);
     }),

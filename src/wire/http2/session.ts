@@ -11,7 +11,7 @@ const lifePing = Buffer.from("alive???", "latin1");
 /** Tells the peer's decoder that our encoder uses no table, after it asked for a smaller one (RFC 7541, 4.2). */
 const emptyTableUpdate = Buffer.from([0x20]);
 const noBytes = new Uint8Array(0);
-/** {@link SessionPort.inPlaceBytes} of a port that names none. A smaller copy costs less than a write. */
+/** The default of {@link SessionPort.inPlaceBytes}. Copying fewer bytes costs less than a separate write. */
 const defaultInPlaceBytes = 32_768;
 
 /**
@@ -142,7 +142,7 @@ export class Http2Session<Stream extends SessionStream> {
     }
   }
 
-  /** The peer's silence up to now does not count, because nobody has read its input. */
+  /** Excuses the peer's silence up to now, because nobody has read its input. */
   excuse(nowMs: number): void {
     this.#heardAtMs = nowMs;
   }
@@ -160,7 +160,7 @@ export class Http2Session<Stream extends SessionStream> {
     }
   }
 
-  /** The output has room again. */
+  /** Called when the output has room again. */
   wake(): void {
     this.#core.windows.wake();
   }
@@ -188,7 +188,7 @@ export class Http2Session<Stream extends SessionStream> {
     this.#core.reset(streamId, code);
   }
 
-  /** The stream no longer needs the session. */
+  /** Called when the stream no longer needs the session. */
   ended(stream: Stream): void {
     const core = this.#core;
     if (!core.streams.delete(stream)) return;
@@ -265,8 +265,8 @@ export class Http2Session<Stream extends SessionStream> {
   }
 
   /**
-   * The number of bytes that a port may write itself as one DATA frame and report by {@link spend}. 0 if the stream
-   * must wait until it is woken.
+   * The number of bytes that a port may write itself as one DATA frame, and then report with {@link spend}. 0 if the
+   * stream must wait until it is woken.
    */
   reserve(stream: Stream): number {
     const { port, windows, over } = this.#core;
@@ -286,7 +286,7 @@ export class Http2Session<Stream extends SessionStream> {
     this.#core.budget.earn(bytes);
   }
 
-  /** Sends RST_STREAM. The stream reports its end by {@link ended}. */
+  /** Sends RST_STREAM. The stream reports its end with {@link ended}. */
   reset(stream: Stream, code: number): void {
     this.#core.reset(stream.id, code);
   }
@@ -298,12 +298,12 @@ export class Http2Session<Stream extends SessionStream> {
     return true;
   }
 
-  /** The stream's bytes were read, so the peer gets window for them. */
+  /** Called when bytes of the stream were read. The peer gets window for them. */
   consumed(stream: Stream, bytes: number): void {
     this.#core.creditStream(stream, bytes);
   }
 
-  /** The number of bytes that streams hold back has changed. */
+  /** Called when the number of bytes that streams hold back has changed. */
   queuedBytesChanged(difference: number): void {
     const held = this.#core.received.queued(difference);
     this.#core.port.inputHeld?.(held);
@@ -341,7 +341,7 @@ export class Http2Session<Stream extends SessionStream> {
     this.#fail(new Http2FloodError(reason, message));
   }
 
-  /** The connection has ended: no more frames in either direction. */
+  /** Called when the connection has ended. There are no more frames in either direction. */
   close(): void {
     this.#core.over = true;
   }

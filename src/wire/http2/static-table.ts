@@ -1,4 +1,4 @@
-// RFC 7541, appendix A; index 1 is the first line.
+// RFC 7541, appendix A. Index 1 is the first line.
 const lines = `:authority
 :method GET
 :method POST

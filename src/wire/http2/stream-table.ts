@@ -2,16 +2,16 @@ import { errorCode, Http2ConnectionError, maxStreamId } from "./constants.ts";
 import type { SessionStream } from "./session-stream.ts";
 
 /**
- * Holds a stream until it is deleted. A Map leaves a table behind whenever it has been refilled, with its entries and a
- * reference to the next table. Once one of them is old, V8 keeps all later ones until it collects old objects. So every
- * short-lived stream, with all that belongs to its connection, would be copied twice and become old.
+ * Holds a stream until it is deleted. A Map that is refilled leaves its old table behind, with its entries and a
+ * reference to the next table. Once one of these tables is old, V8 keeps all later ones until it collects old objects.
+ * Every short-lived stream, with everything that belongs to its connection, would then be copied twice and become old.
  */
 interface Place<Stream> {
   stream: Stream | undefined;
 }
 
 /**
- * The number of streams after which a new Map replaces the Map, because no old table refers to the table of a new one.
+ * The number of streams after which a new Map replaces the current one. No old table refers to the table of a new Map.
  */
 const renewAfter = 256;
 
@@ -25,7 +25,7 @@ export class StreamTable<Stream extends SessionStream> {
   /** The number of streams that were added to this Map. */
   #added = 0;
   #nextId = 1;
-  /** The peer knows that we ignore streams above this id. */
+  /** The id of the last stream that we accept. The peer knows that we ignore later ones. */
   #lastAcceptedId: number = maxStreamId;
   /** The last stream that the peer opened. */
   lastPeerId = 0;
@@ -102,7 +102,7 @@ export class StreamTable<Stream extends SessionStream> {
     return true;
   }
 
-  /** A frame for an unknown stream. Throws unless the stream existed earlier. */
+  /** Handles a frame for an unknown stream. Throws unless the stream existed earlier. */
   refuseUnopened(id: number, frame: string): void {
     const unopened = this.#server ? id > this.lastPeerId : id >= this.#nextId;
     if (!unopened && id % 2 === 1) return;

@@ -71,7 +71,7 @@ export function readTranslatedDatagrams(payload: Buffer): TranslatedDatagrams | 
   return { family: payload[0] ?? 0, tuple, destinationPort, translatedPort };
 }
 
-/** A connect over TCP whose destination is translated and that nobody has answered yet. */
+/** A TCP connect whose destination is translated, and which has no answer yet. */
 export interface UnansweredConnect extends TrackedEntry {
   /** The endpoint that it was sent to, as `address:port`. */
   readonly endpoint: string;

@@ -204,7 +204,7 @@ export const match = {
     mask(Buffer.from([0x17])),
     compare(equality(options), Buffer.from([0x02])),
   ],
-  /** An address or prefix of either family. Matches only packets of that family, also with `not`. */
+  /** An address or prefix of either family. Matches only packets of that family, even with `not`. */
   source: (prefix: string, options: Negatable = {}): NftExpression[] => matchAddress("source", prefix, options),
   destination: (prefix: string, options: Negatable = {}): NftExpression[] =>
     matchAddress("destination", prefix, options),
@@ -223,7 +223,7 @@ export const match = {
     mask(u32(states.reduce((bits, state) => bits | ctStateBits[state], 0))),
     compare("notEqual", u32(0)),
   ],
-  /** Packets from the side that opened the connection, the first one included. */
+  /** Packets from the side that opened the connection, including the first one. */
   fromOpener: (): NftExpression[] => [loadCt(ctKeys.direction), compare("equal", Buffer.from([0]))],
   /** Matches connections whose source or destination address has been translated. */
   connectionStatus: (status: keyof typeof ctStatusBits): NftExpression[] => [
@@ -308,8 +308,8 @@ export const action = {
     expression("redir", attribute(1, u32be(register)), attribute(2, u32be(register))),
   ],
   /**
-   * Gives the packet to the transparent socket of its connection, or else to the one that listens on this port of this
-   * namespace, without a change of its addresses. The rule does not match if there is no such socket.
+   * Gives the packet, with unchanged addresses, to the transparent socket of its connection, or else to the one that
+   * listens on this port of this namespace. The rule does not match if there is no such socket.
    */
   transparentProxy: (port: number): NftExpression[] => [
     immediate(u16be(port)),

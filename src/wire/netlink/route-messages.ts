@@ -65,9 +65,9 @@ export interface RouteSpec {
   /** `main` (254) if absent. */
   readonly table?: number;
   readonly type?: "unicast" | "local" | "blackhole" | "unreachable";
-  /** The gateway is on the link, although no route says so. */
+  /** Whether the gateway counts as being on the link although no route says so. */
   readonly onLink?: boolean;
-  /** Replaces a route to the same destination instead of failing with EEXIST. */
+  /** Whether a route to the same destination is replaced. Otherwise the kernel fails with EEXIST. */
   readonly replace?: boolean;
 }
 

@@ -99,8 +99,8 @@ export function encodeFrame(frame: SpdyFrame): Uint8Array {
 /** Splits a byte stream into frames. Chunks may have any size. */
 export class SpdyFrameReader {
   /**
-   * Received bytes of the next frames. The memory doubles, so that each byte of a large frame is copied a few times and
-   * not once for each chunk.
+   * Received bytes of the next frames. The memory grows by doubling, so that each byte of a large frame is copied only
+   * a few times, and not once for each chunk.
    */
   #bytes = new Uint8Array(firstBytes);
   #held = 0;

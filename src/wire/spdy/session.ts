@@ -12,9 +12,9 @@ import { MessageInflater } from "./inflate.ts";
 /** Receives the events of one stream. */
 export interface SpdyStreamHandler {
   data(bytes: Uint8Array): void;
-  /** The peer has ended its side. */
+  /** Called when the peer has ended its side. */
   end(): void;
-  /** The peer has cancelled the stream. */
+  /** Called when the peer has cancelled the stream. */
   reset(): void;
 }
 
@@ -33,13 +33,13 @@ export interface SpdyStream {
 export interface SpdySessionOptions {
   /** Sends bytes on the connection, in order. */
   readonly send: (bytes: Uint8Array) => void;
-  /** The peer has opened a stream, which is accepted. Set its handler before returning. */
+  /** Called when the peer has opened a stream, which is accepted. Set its handler before returning. */
   readonly opened: (stream: SpdyStream) => void;
   /** The client uses odd ids, and the server even ones. */
   readonly role: "client" | "server";
 }
 
-/** Further concurrent streams are refused. A port-forward uses two for each connection. */
+/** The maximum number of concurrent streams. Further ones are refused. A port-forward uses two for each connection. */
 const maximumStreams = 2000;
 const protocolError = 1;
 const refusedStream = 3;
@@ -111,7 +111,7 @@ export class SpdySession {
         return;
       }
       case "ping":
-        // A ping with our own parity would be an echo, and we send none.
+        // A ping with our own parity would be the answer to one of ours, and we send none.
         if ((frame.id & 1) === (this.#options.role === "server" ? 1 : 0)) this.#send(frame);
         return;
       case "settings":
@@ -126,7 +126,7 @@ export class SpdySession {
     const headers = decodeHeaders(this.#inflater.inflate(frame.block));
     if (this.#streams.size >= maximumStreams)
       return this.#send({ type: "rst-stream", streamId: frame.streamId, status: refusedStream });
-    // A second stream with this id would leak the first one, as often as the peer likes.
+    // A second stream with this id would leak the first one, and the peer could repeat that any number of times.
     if (this.#streams.has(frame.streamId))
       return this.#send({ type: "rst-stream", streamId: frame.streamId, status: protocolError });
     const stream = new Stream(frame.streamId, headers, (sent) => this.#sendFor(stream, sent));
@@ -211,7 +211,7 @@ class Stream implements SpdyStream {
   }
 }
 
-/** The Adler-32 checksum in big-endian order, by which a zlib stream identifies its dictionary. */
+/** The Adler-32 checksum in big-endian order, with which a zlib stream identifies its dictionary. */
 function checksumBytes(bytes: Uint8Array): number[] {
   let low = 1;
   let high = 0;

@@ -8,7 +8,10 @@ export interface ZdsHello {
   readonly version: number;
   /** Empty if the ztunnel does not support revisions. */
   readonly revision: string;
-  /** Accepts listening sockets beside the namespace's descriptor, and returns them on request. */
+  /**
+   * Whether the ztunnel accepts listening sockets in addition to the namespace's descriptor, and returns them on
+   * request.
+   */
   readonly acceptsListeners: boolean;
 }
 
@@ -35,9 +38,9 @@ export type ZdsListenerRole = (typeof zdsListenerRoles)[number];
 
 export type ZdsRequest =
   /**
-   * Carries the descriptor of the network namespace, then one for each listener. If the uid is known, the descriptors
-   * are closed. With `handedOver` another ztunnel serves the workload until the answer, so the receiver refuses what it
-   * cannot serve at once.
+   * Carries the descriptor of the network namespace, then one for each listener. If the ztunnel already knows the uid,
+   * it closes the descriptors. With `handedOver`, another ztunnel serves the workload until the answer, so the receiver
+   * refuses what it cannot serve at once.
    */
   | {
       readonly type: "add";
@@ -48,12 +51,12 @@ export type ZdsRequest =
     }
   /** The workload stays unchanged. With `returnListeners` the answer carries its descriptors. */
   | { readonly type: "keep"; readonly uid: string; readonly returnListeners: boolean }
-  /** With `handedOver`: stop accepting, and keep live connections until they end. */
+  /** With `handedOver`, the ztunnel stops accepting, and keeps live connections until they end. */
   | { readonly type: "delete"; readonly uid: string; readonly handedOver: boolean }
   /** The snapshot is complete. Workloads that it did not name are gone. */
   | { readonly type: "snapshot-sent" };
 
-/** The answer to a request. Answers have the order of the requests. */
+/** The answer to a request. Answers are in the order of the requests. */
 export interface ZdsResponse {
   /** Empty on success. */
   readonly error: string;

@@ -88,7 +88,7 @@ export class DnsResolver {
     return undefined;
   }
 
-  /** The service of a name, or of a full name of which it may be the short form. */
+  /** The service with this name, or with a full name whose short form it may be. */
   #byName(name: string, namespace: string): Service | undefined {
     for (const host of [name, ...this.#fullNames(name, namespace)]) {
       const found = this.#byHost(host, namespace);
@@ -99,10 +99,10 @@ export class DnsResolver {
 
   /**
    * Returns the full names of the short names of a Kubernetes Service: `web`, `web.shop` and `web.shop.svc`. A resolver
-   * asks for the second one as `web.shop.<own namespace>.svc.cluster.local` first. As upstream, we answer that query at
-   * once, instead of waiting until a name server reports that the name does not exist. `web-0.web` and the like are
-   * short for names of a StatefulSet's pods. As upstream, only a ServiceEntry has such a host. The cluster's name
-   * server resolves the names of the pods themselves.
+   * asks for the second one as `web.shop.<own namespace>.svc.cluster.local` first. As in upstream ztunnel, this one
+   * answers that query at once, instead of waiting until a name server reports that the name does not exist. Names such
+   * as `web-0.web` are short for the names of a StatefulSet's pods. As in upstream, only a ServiceEntry can have such a
+   * host. The cluster's name server resolves the names of the pods themselves.
    */
   #fullNames(name: string, namespace: string): readonly string[] {
     const { domain } = this.#options;
@@ -133,7 +133,10 @@ export class DnsResolver {
     return undefined;
   }
 
-  /** As in upstream, a service without addresses is answered only if it is a Kubernetes Service, with its endpoints. */
+  /**
+   * As in upstream, a service without addresses is answered only if it is a Kubernetes Service. The answer has the
+   * addresses of its endpoints.
+   */
   #answerable(hostname: string, namespace: string): Service | undefined {
     const { state, domain } = this.#options;
     const service = state.serviceByHostname(hostname, namespace);
@@ -155,8 +158,8 @@ export class DnsResolver {
   }
 
   /**
-   * A service's addresses. A headless service has those of its healthy endpoints, also of pods with more families than
-   * the service has.
+   * A service's addresses. A headless service has those of its healthy endpoints, including addresses of families that
+   * the service itself does not have.
    */
   #addresses(service: Service): readonly string[] {
     const { state, network, random } = this.#options;

@@ -25,7 +25,9 @@ export type Verdict =
   | {
       readonly allowed: false;
       readonly reason: string;
-      /** The policies are not complete yet. New connections wait for them; live connections continue. */
+      /**
+       * Set if the policies are not complete yet. New connections then wait for them, and live connections continue.
+       */
       readonly pending?: true;
     };
 
@@ -76,9 +78,9 @@ interface PolicedConnection {
 }
 
 /**
- * The live connections that policies do not allow any more. Evaluates only connections to those of these pods that a
- * change reaches, because a node has many connections and its mesh changes often. `live` is called only if there are
- * such pods.
+ * The live connections that policies no longer allow. Evaluates only connections to those pods whose policies may have
+ * changed, because a node has many connections and its mesh changes often. `live` is called only if there are such
+ * pods.
  */
 export function deniedConnections<Connection extends { readonly details: PolicedConnection }>(
   state: MeshState,
@@ -90,7 +92,7 @@ export function deniedConnections<Connection extends { readonly details: Policed
   const reached = new Set<string>();
   for (const { uid, info } of pods) {
     const workload = state.workloadByPod(info);
-    // Connections to a pod that has left xDS remain under the policies that it had, which only they know.
+    // If a pod has left xDS, only its connections still know its last policies, which remain in force for them.
     if (workload === undefined || reach.includes(workload)) reached.add(uid);
   }
   if (reached.size === 0) return [];
@@ -99,7 +101,10 @@ export function deniedConnections<Connection extends { readonly details: Policed
 
 const spiffe = "spiffe://";
 
-/** The facts of a connection in the forms that policies compare. Each is computed once, and only if a policy asks. */
+/**
+ * The facts of a connection in the forms that policies compare. Each is computed at most once, when a policy first
+ * needs it.
+ */
 class Subject {
   readonly #facts: ConnectionFacts;
   #identity: Identity | false | undefined;
@@ -167,7 +172,7 @@ function isEmpty(match: PolicyMatch): boolean {
   );
 }
 
-/** Functions and not closures, because each connection would allocate them for each match of its policies. */
+/** Plain functions: each connection would allocate closures for each match of its policies. */
 type Test<Value> = (value: Value, subject: Subject) => boolean;
 
 function oneOf<Value>(

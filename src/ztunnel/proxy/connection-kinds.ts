@@ -41,7 +41,7 @@ interface KnownKind {
 const maxKindsOfPair = 16;
 const nobody = {};
 
-/** The kinds of live workloads. Those of a workload that changed or left are forgotten with it. */
+/** The connection kinds of live workloads. When a workload changes or leaves, its kinds are forgotten with it. */
 export class ConnectionKinds {
   readonly #bySource = new WeakMap<object, WeakMap<object, KnownKind[]>>();
   readonly #create: (ends: ConnectionEnds) => ConnectionKind;

@@ -8,8 +8,8 @@ export interface ConnectionShare {
   /** Whether this thread would serve the next connection itself. */
   keeps(kind: AcceptedKind): boolean;
   /**
-   * Offers a connection from which nothing was read to another thread. If the result is undefined, the caller serves
-   * it. If the promise resolves to true, the other thread has taken it, and the caller must close its own stream.
+   * Offers a connection from which nothing was read to another thread. If the result is undefined, the caller serves it
+   * itself. If the promise resolves to true, the other thread has taken it, and the caller must close its own stream.
    */
   offer(uid: string, kind: AcceptedKind, stream: ByteStream): Promise<boolean> | undefined;
   /** Counts a connection as served here until the returned object is disposed. */

@@ -2,8 +2,8 @@ import type { MeshState } from "../state/mesh-state.ts";
 import type { Service, Workload } from "../state/model.ts";
 
 /**
- * Guesses the service of a connection, for logs and metrics only: the service that the client names if the workload
- * belongs to it, else the first service with this target port.
+ * Guesses the service of a connection, for logs and metrics only. It is the service that the client names if the
+ * workload belongs to it, otherwise the first service with this target port.
  */
 export function guessService(
   state: MeshState,

@@ -86,7 +86,7 @@ export class InboundHbone {
     this.#connections.remove(open);
   }
 
-  /** Tells peers to use a new connection, which the process that now accepts will get. Live tunnels continue. */
+  /** Tells peers to use a new connection, which reaches the process that accepts now. Live tunnels continue. */
   drain(): void {
     this.#state = "draining";
     for (const { connection } of this.#connections) connection.drain();
@@ -229,7 +229,7 @@ export class InboundHbone {
       if (error === undefined) record.finish();
       else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
     } catch (error) {
-      // Nobody else knows the connection to the application. A tunnel that was accepted cannot be refused any more.
+      // Nobody else knows the connection to the application. A tunnel that was accepted can no longer be refused.
       application.destroy({ reset: true });
       record.finish(messageOf(error));
       abort.tunnel(error instanceof Error ? error : new Error(messageOf(error)));

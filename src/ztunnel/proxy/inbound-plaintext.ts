@@ -35,7 +35,7 @@ export async function serveInboundPlaintext(pod: PodContext, client: ByteStream)
     return refuse(messageOf(error));
   }
   const { applicationTunnel } = workload;
-  // Without a port of its own, each port of the workload takes the header.
+  // If it names no port, every port of the workload gets the header.
   const headerPort = applicationTunnel?.protocol === "PROXY" ? (applicationTunnel.port ?? destination.port) : undefined;
   if (headerPort === destination.port)
     return refuse(

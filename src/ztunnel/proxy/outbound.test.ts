@@ -38,7 +38,7 @@ test("the flag of a failed connection comes from the error's code", () => {
   );
 });
 
-/** A service with the endpoints a and b, of which b answers. CONNECT to a fails with this status. */
+/** A service with the endpoints a and b. Only b answers. CONNECT to a fails with this status. */
 async function connectWithStatus(status: number): Promise<{ readonly answer: string; readonly tried: string[] }> {
   const log = createLogger({ scope: "ztunnel", level: "error", write: () => undefined });
   const state = new MeshState();

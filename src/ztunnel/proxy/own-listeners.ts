@@ -6,7 +6,7 @@ import type { PassedListener } from "./served-pods.ts";
 
 const tcpRoles = ["outbound", "inbound-plaintext", "inbound-hbone"] as const;
 
-/** Opens a pod's sockets if no agent passes them. The sockets of an older ztunnel may stay open beside them. */
+/** Opens a pod's sockets if no agent passes them. An older ztunnel may keep its own sockets open at the same time. */
 export function openListeners(
   namespaceFd: number | undefined,
   ports: ProxyPorts,

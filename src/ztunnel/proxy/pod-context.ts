@@ -30,8 +30,8 @@ export interface ProxyEnvironment {
   readonly telemetry: ConnectionTelemetry;
   readonly tracker: ConnectionTracker<LiveConnection>;
   /**
-   * The connections of all pods, by uid. Otherwise one pod that opens many could use up the process's descriptors, and
-   * cut off the others.
+   * Limits the connections of each pod, by uid. Without it, one pod that opens many could use up the process's
+   * descriptors, and cut off the others.
    */
   readonly limit: ConnectionLimit;
   readonly log: Logger;
@@ -61,8 +61,8 @@ export interface PodContext {
   readonly uid: string;
   readonly info: WorkloadInfo;
   /**
-   * The pod's network namespace. Undefined for our own. Throws once the pod is closed, because its descriptor's number
-   * may be that of another pod's namespace by then.
+   * The pod's network namespace. Undefined for our own. Throws once the pod is closed, because the descriptor's number
+   * may then refer to another pod's namespace.
    */
   get namespaceFd(): number | undefined;
   /**
@@ -75,8 +75,9 @@ export interface PodContext {
 
 export const connectTimeoutMs = 10_000;
 /**
- * The limit of {@link connectTimeoutMs} while another endpoint can be tried. The address of a pod that has ended sends
- * no response at all, and a ztunnel may learn of the end late, for example while its istiod is replaced too.
+ * The time limit for a connection while another endpoint can be tried, in place of {@link connectTimeoutMs}. The
+ * address of a pod that has ended sends no response at all, and a ztunnel may learn of the end late, for example while
+ * its istiod is replaced too.
  */
 export const connectTimeoutWithOthersMs = 2_000;
 /**

@@ -46,7 +46,7 @@ services:
 - {name: echo, namespace: default, hostname: echo.default.svc.cluster.local, vips: ["/${serviceAddress}"], ports: {80: 8080}}
 ${policies}`;
 
-/** A retry comes 2 s after the last one at the latest, to both ends, and machines are busy. */
+/** Retries of both ends are at most 2 s apart, and the machine may be busy. */
 const retryWithinMs = 4_500;
 
 /** The parts of a ztunnel without its process. */
@@ -256,7 +256,7 @@ const serverSocket = Buffer.from([2, 0, 0x1f, 0x90, 10, 1, 0, 2, 0, 0, 0, 0, 0, 
 /** Connects to the server and resets the connection, before the event loop can accept it. */
 function connectAndReset(namespace: NetworkNamespace): void {
   const fd = openTcpSocketInNamespace(namespace.fd, { family: "ipv4" });
-  // A further call reports that the connection is open.
+  // Calling connect again shows whether the connection is open.
   for (let attempt = 0; libc().connect(fd, serverSocket, serverSocket.length) !== 0; attempt += 1) {
     assert.ok(attempt < 1_000, "the connection opens");
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
@@ -447,7 +447,7 @@ for (const [itself, sourceName, sourceAddress] of [
 test("STRICT accepts mTLS and closes plaintext, which PERMISSIVE accepts from the client's address", async () => {
   for (const policies of ["", strict]) {
     const { pods, source, destination, close } = await startBoth(policies);
-    // The client's ztunnel knows no server: it sends plaintext.
+    // The client's ztunnel does not know the server's workload, so it sends plain text.
     for (const workload of source.env.state.workloads())
       if (workload.name === "server") source.env.state.putWorkload({ ...workload, protocol: "TCP" });
     const answer = await talk(pods.client, serverAddress, 8080).then(

@@ -39,7 +39,10 @@ const components: Readonly<Record<AcceptedKind, string>> = {
 
 const warnEveryMs = 10_000;
 
-/** Not an object literal: V8 keeps one with a getter as a dictionary, and each connection reads this often. */
+/**
+ * A class, not an object literal: V8 keeps an object literal with a getter as a dictionary, and each connection reads
+ * this often.
+ */
 class ProxiedPod implements PodContext {
   readonly environment: ProxyEnvironment;
   readonly uid: string;
@@ -161,10 +164,7 @@ export class PodProxy {
     this.#whenClosed.resolve();
   }
 
-  /**
-   * Serves a connection that another thread has accepted. Returns false if this pod does not accept connections any
-   * more.
-   */
+  /** Serves a connection that another thread has accepted. Returns false if this pod no longer accepts connections. */
   take(kind: AcceptedKind, stream: ByteStream): boolean {
     if (this.#state !== "serving") return false;
     this.#serve(kind, stream);
@@ -208,14 +208,14 @@ export class PodProxy {
 
   async #listenFor(kind: AcceptedKind, fd: number): Promise<{ close(): void }> {
     const { keepalive } = this.#options.environment;
-    // Without probes, a connection whose peer has vanished would stay open, and hold up the end of a draining ztunnel.
+    // Without probes, a connection whose peer has vanished would stay open, and keep a draining ztunnel from ending.
     if (keepalive !== undefined) keepAlive({ fd }, keepalive);
     const { share } = this.#options.environment;
     const acceptsMore = share === undefined ? () => true : () => share.keeps(kind);
     return await listenTcp({ fd, acceptsMore }, (stream) => this.#accept(kind, stream));
   }
 
-  /** A draining pod is not done before the queries that it has read are answered, because nobody else has them. */
+  /** A draining pod must first answer the queries that it has read, because no other process has them. */
   #answersNames(listener: DnsServer): DnsServer {
     this.#open += 1;
     void listener.ended.then(() => {
@@ -271,7 +271,7 @@ export class PodProxy {
     });
   }
 
-  /** Counts open connections, to know when a draining pod is done. */
+  /** Counts open connections, so that it is known when a draining pod is done. */
   #track(served: Promise<void>, kind: AcceptedKind, stream: ByteStream, release?: () => void): void {
     this.#open += 1;
     const ended = (): void => {

@@ -18,9 +18,9 @@ export interface PodSources {
 }
 
 /**
- * Waits until the control plane has sent a pod and the CA its certificate. Without them, peers that connect would wait
- * for an answer, although another ztunnel can still give it. The returned object keeps the certificate, and must be
- * disposed after the pod was added. Throws a transient error after 4 s.
+ * Waits until the control plane has sent a pod, and the CA has sent its certificate. Without them, peers that connect
+ * would wait for an answer, although another ztunnel can still give it. The returned object keeps the certificate, and
+ * must be disposed after the pod was added. Throws a transient error after 4 s.
  */
 export async function preparePod(
   info: WorkloadInfo,

@@ -164,7 +164,7 @@ services:
       return one.status;
     },
   };
-  /** The ports to which connections to these ports of the service go. 0 if there is no endpoint. */
+  /** For each dialled port of the service, the port to which the connection goes. 0 if there is no endpoint. */
   const ports = (...dialled: readonly number[]): readonly number[] =>
     dialled.map((port) => {
       const destination = { address: "10.96.0.1", port };

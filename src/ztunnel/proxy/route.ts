@@ -13,13 +13,13 @@ export interface Route {
   /** `:authority` of the CONNECT. */
   readonly authority?: string;
   readonly workload?: Workload;
-  /** The requested service, also if it is behind a waypoint. */
+  /** The requested service, even if it is behind a waypoint. */
   readonly service?: Service | undefined;
-  /** The next hop is a waypoint. */
+  /** Set if the next hop is a waypoint. */
   readonly waypoint?: true;
   /** SPIFFE ids. The next hop must have one of them. */
   readonly expectedIdentities: readonly string[];
-  /** The service or the waypoint has another endpoint that this connection has not tried yet. */
+  /** Set if the service or the waypoint has another endpoint that this connection has not tried yet. */
   readonly hasOthers?: true;
   /** Set if the destination is in another network. A gateway ends the outer tunnel and passes the inner one on. */
   readonly within?: InnerTunnel;
@@ -44,8 +44,9 @@ export interface RouteOptions {
 }
 
 /**
- * Decides the next hop: the workload of the address (or its waypoint), else the service's waypoint, else an endpoint of
- * the service, else the address itself. Throws a transient error in upstream's words if there is no next hop.
+ * Decides the next hop. It is the first of these that exists: the workload of the address (or its waypoint), the
+ * service's waypoint, an endpoint of the service, the address itself. Throws a transient error in upstream's words if
+ * there is no next hop.
  */
 export function route(options: RouteOptions): Route {
   const { state, source, destination } = options;
@@ -60,8 +61,8 @@ export function route(options: RouteOptions): Route {
 
 /**
  * The service whose virtual IP is the address of its own endpoint, as a ServiceEntry's may be. It maps the port and may
- * have a waypoint, but the client has chosen the endpoint. A range, a service without load balancing, and an entry that
- * claims the address of a workload that is not its endpoint change nothing for the workload.
+ * have a waypoint, but the client has chosen the endpoint. Three kinds of services are ignored here: one with a range
+ * of addresses, one without load balancing, and one that claims the address of a workload that is not its endpoint.
  */
 function serviceAtEndpoint({ state, source, destination }: RouteOptions, workload: Workload): Service | undefined {
   const service = state.serviceByExactVip(source.network, destination.address, source.namespace);
@@ -292,7 +293,7 @@ function pickEndpoint(
 /** The endpoints of a service that one of its ports may use. */
 interface UsableEndpoints {
   readonly usable: readonly Endpoint[];
-  /** Those with capacity. One without gets no connection while another one has some. */
+  /** The endpoints with capacity. One without capacity gets no connection while another one has some. */
   readonly counting: readonly Endpoint[];
 }
 
@@ -342,8 +343,8 @@ function isUsable(endpoint: Endpoint, service: Service, port: number, mode: "sta
 }
 
 /**
- * The endpoints that match the longest run of routing preferences from the first on. In strict mode all preferences
- * must match.
+ * The endpoints that match the most routing preferences, counted from the first one up to the first mismatch. In strict
+ * mode all preferences must match.
  */
 function preferred(endpoints: readonly Endpoint[], source: Workload, service: Service): readonly Endpoint[] {
   const balancer = service.loadBalancer;

@@ -1,7 +1,7 @@
 import type { ZdsListenerRole } from "../../wire/zds/index.ts";
 import type { WorkloadInfo } from "../state/model.ts";
 
-/** A listening socket with its role. It belongs to the receiver as soon as it is passed. */
+/** A listening socket with its role. The receiver owns it as soon as it is passed. */
 export interface PassedListener {
   readonly role: ZdsListenerRole;
   readonly fd: number;
@@ -29,6 +29,6 @@ export interface ServedPods {
   uids(): readonly string[];
   /** Takes over the descriptors. Fails if the pod's listeners cannot be opened. The pod then counts as not added. */
   add(added: AddedPod): Promise<void>;
-  /** Stops accepting at once. After a hand-over, connections live on. Otherwise they get the grace time. */
+  /** Stops accepting at once. After a hand-over, connections continue. Otherwise they get the grace time. */
   remove(uid: string, handedOver: boolean): void;
 }

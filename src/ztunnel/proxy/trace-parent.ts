@@ -4,7 +4,10 @@ import { randomBytes } from "node:crypto";
 const traceDigits = 32;
 const parentDigits = 16;
 const idsDigits = traceDigits + parentDigits;
-/** Random digits for this many ids, because each call to make or to format some costs more than the digits. */
+/**
+ * Random digits are made for this many ids at once, because a call that makes or formats them costs more than the
+ * digits themselves.
+ */
 const batch = 64;
 
 let digits = "";

@@ -5,7 +5,7 @@ import type { Workload } from "../state/model.ts";
 const known = new WeakMap<Workload, string>();
 const answers = new WeakMap<Workload, Headers>();
 
-/** The metadata about itself that each end of HBONE sends to the other. */
+/** The metadata that each end of an HBONE connection sends to the other about its own workload. */
 export function workloadBaggage(workload: Workload): string {
   let baggage = known.get(workload);
   if (baggage === undefined) known.set(workload, (baggage = baggageOf(workload)));

@@ -191,7 +191,10 @@ const policyActions: Readonly<Partial<Record<Action, AuthorizationPolicy["action
   [Action.DENY]: "Deny",
 };
 
-/** Refuses an unknown scope or action, as upstream. A guess would allow or deny connections that nobody meant. */
+/**
+ * Refuses an unknown scope or action, as upstream does. A guess could allow or deny connections against the author's
+ * intent.
+ */
 export function policyFromXds(wire: Authorization): AuthorizationPolicy {
   const [scope, action] = [policyScopes[wire.scope], policyActions[wire.action]];
   if (scope === undefined || action === undefined)

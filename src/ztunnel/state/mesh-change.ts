@@ -9,7 +9,7 @@ export interface MeshChange {
   /** `namespace/name`. */
   readonly removedPolicies: readonly string[];
   readonly policies: readonly AuthorizationPolicy[];
-  /** All existing policies have arrived with this change. There may be none. */
+  /** Whether all existing policies have arrived with this change. There may be none. */
   readonly hasAllPolicies: boolean;
 }
 
@@ -37,14 +37,14 @@ export class PolicyReach {
     this.#isWhole = true;
   }
 
-  /** Adds a policy that arrived, changed or left. A changed one is added as it was and as it is. */
+  /** Adds a policy that arrived, changed or left. Both versions of a changed policy must be added. */
   addPolicy(policy: AuthorizationPolicy): void {
     if (policy.scope === "Global") this.#isWhole = true;
     if (policy.scope === "Namespace") this.#namespaces.add(policy.namespace);
     this.#policies.add(policyKey(policy));
   }
 
-  /** Adds a workload whose list of policies may be another one now. */
+  /** Adds a workload whose list of policies may have changed. */
   addWorkload(uid: string): void {
     this.#uids.add(uid);
   }

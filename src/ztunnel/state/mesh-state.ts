@@ -22,7 +22,7 @@ export interface Endpoint {
 
 /** The endpoints of one service by the uid of their workload. */
 export interface Endpoints extends ReadonlyMap<string, Endpoint> {
-  /** Another number after each change. */
+  /** A number that differs after each change. */
   readonly version: number;
 }
 
@@ -236,7 +236,7 @@ export class MeshState {
   }
 
   /**
-   * The service with this virtual IP. If several have it, prefers the one of the namespace, then a canonical one. The
+   * The service with this virtual IP. If several have it, prefers one in this namespace, then a canonical one. The
    * choice is deterministic.
    */
   serviceByVip(network: string, address: string, namespace: string): Service | undefined {
@@ -293,7 +293,7 @@ export class MeshState {
     return this.#policiesByNamespace.get(namespace) ?? noKeys;
   }
 
-  /** All existing policies have arrived. There may be none. */
+  /** Called when all existing policies have arrived. There may be none. */
   allPoliciesPut(): void {
     this.#policiesKnown = true;
   }

@@ -1,8 +1,8 @@
 import type { Workload } from "./model.ts";
 
 /**
- * Workloads by a key that several of them may have. A ServiceEntry may have thousands of endpoints, which all have its
- * name, so to add or remove one takes no longer than for a key of its own.
+ * Workloads by a key that several of them may share. A ServiceEntry may have thousands of endpoints, all with its name,
+ * so adding or removing one takes no longer than with a unique key.
  */
 export class WorkloadIndex {
   /** A key's only workload, or its workloads by uid in the order in which they arrived. */
@@ -40,7 +40,7 @@ export class WorkloadIndex {
     if (present.size === 0) this.#byKey.delete(key);
   }
 
-  /** The workload of a key with the highest rank, of equal ones the latest. Those without a rank do not count. */
+  /** The workload of a key with the highest rank. Among equals, the latest. Workloads without a rank do not count. */
   best(key: string, rankOf: (workload: Workload) => number | undefined): Workload | undefined {
     const present = this.#byKey.get(key);
     if (present === undefined) return undefined;

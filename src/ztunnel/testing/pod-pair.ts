@@ -24,7 +24,7 @@ export const serviceAddress = "10.96.0.50";
 /** The source address of the node's own probes. */
 export const probeAddress = "169.254.7.127";
 
-/** `outsider`: the client is outside the mesh, and also has the probes' address. */
+/** With `outsider`, the client is outside the mesh, and also has the probes' address. */
 export function podPair({ outsider = false } = {}): PodPair {
   const client = NetworkNamespace.create();
   const server = NetworkNamespace.create();

@@ -31,7 +31,7 @@ import { ShareMemory } from "./share-memory.ts";
 import { WorkerShare } from "./worker-share.ts";
 import type { OfferedConnection, ProcessCalls, WorkerCalls, WorkerStart } from "./worker-calls.ts";
 
-/** Each write of the log wakes the main thread, which makes it. */
+/** How long log lines are collected, because each write wakes the main thread, which performs it. */
 const logFlushMs = 100;
 
 invariant(parentPort !== null, "a worker runs in a thread of its own");
@@ -44,7 +44,7 @@ if (process.env[logFormatVariable] === "json") setLogFormat({ messageKey: "messa
 const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock, flushIntervalMs: logFlushMs });
 const logOptions = { scope: "ztunnel", level: threshold };
 const log = createLogger({ ...logOptions, write: (line, level) => lines.logLine(line, level) });
-/** Its errors wait like other lines, because clients can cause many of them. */
+/** Errors of connections are collected like other lines, because clients can cause many of them. */
 const connectionLog = createLogger({ ...logOptions, write: (line) => lines.line(line) });
 const registry = new MetricsRegistry({ clock });
 const revocations =

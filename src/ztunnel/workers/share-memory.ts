@@ -5,8 +5,8 @@ const cellsEach = 5;
 const cellBytes = 4;
 
 /**
- * A connection stays with its worker up to this difference in load between workers, because a move costs more than it
- * gains.
+ * Up to this difference in load between workers, a connection stays with its worker, because a move would cost more
+ * than it gains.
  */
 const minSlack = 3;
 const slackShare = 0.05;
@@ -57,7 +57,7 @@ export class ShareMemory {
 
   /**
    * Chooses another worker for a connection that this worker accepted. If the result is undefined, this worker keeps
-   * it. A tunnel connection carries many streams, so no worker may have two more of these than another.
+   * it. A tunnel connection carries many streams, so a worker may have at most one more of these than another.
    */
   better(worker: number, kind: AcceptedKind): number | undefined {
     const own = this.#get(worker, kind);

@@ -50,7 +50,10 @@ test("a worker keeps connections so short that all of its connections are replac
   assert.equal(share.keeps("outbound"), false);
 });
 
-/** Whether a worker keeps connections after its 8 have ended together at this age, and 8 new ones were accepted. */
+/**
+ * Whether a worker keeps new connections after its 8 connections have ended together at this age, and 8 new ones were
+ * accepted.
+ */
 function keepsAfterEnd(kind: AcceptedKind, ageMs: number): boolean {
   const memory = new ShareMemory(ShareMemory.memory(2));
   for (const worker of [0, 1]) memory.begin(worker);

@@ -9,11 +9,11 @@ type Offer = (offer: Parameters<ProcessCalls["offer"]>[0]) => Promise<boolean>;
 const turnoverWindowMs = 1000;
 
 /**
- * Decides by the load of each worker which one serves a connection. A worker keeps a connection in spite of its load if
- * as many connections of its kind as it serves now have ended within about {@link turnoverWindowMs}, and each of them
- * lived less than that. Then the difference between the workers vanishes by itself, and a move would cost more than the
- * connection. Older connections that end together do not count, because those that replace them may live long too. A
- * worker never keeps HBONE connections for this reason: one of them lives for hours, and carries many streams.
+ * Decides by the load of each worker which one serves a connection. A worker keeps a connection in spite of its load
+ * if, within about {@link turnoverWindowMs}, it has ended as many connections of that kind as it serves now, each
+ * younger than that. The difference between the workers then vanishes by itself, and a move would cost more than the
+ * connection. Older connections that end together do not count, because their replacements may live long too. A worker
+ * never keeps HBONE connections for this reason: one of them lives for hours, and carries many streams.
  */
 export class WorkerShare implements ConnectionShare {
   readonly #memory: ShareMemory;
@@ -73,7 +73,9 @@ export class WorkerShare implements ConnectionShare {
   }
 }
 
-/** How many connections ended in the last full window of time, or in the running one if those are more already. */
+/**
+ * The number of connections that ended in the last full window of time, or in the current one if that is already more.
+ */
 class RecentEnds {
   readonly #windowMs: number;
   #window = 0;

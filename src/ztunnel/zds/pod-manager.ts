@@ -76,7 +76,7 @@ export class PodManager implements ServedPods {
     for (const pod of this.#pods.values()) pod.drain();
   }
 
-  /** Resolves when no pod has a connection left, or with the limit. Only after {@link drainAll}. */
+  /** Resolves when no pod has a connection left, or when the limit resolves. Only after {@link drainAll}. */
   async idle(limit: Promise<void>): Promise<void> {
     await Promise.race([Promise.all(this.list().map(async (pod) => await pod.closed)), limit]);
   }

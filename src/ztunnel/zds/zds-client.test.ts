@@ -105,7 +105,7 @@ test("a client looks for an absent agent at least once a second, and warns once 
 });
 
 test("a pod that is added with another namespace is served there, and one that is added again stays", async (context) => {
-  // Any files have inodes, as namespaces do.
+  // Any files will do, because they have inodes as namespaces do.
   const [before, now] = [openSync("/proc/self/status", "r"), openSync("/proc/self/stat", "r")];
   context.after(() => {
     for (const fd of [before, now]) closeSync(fd);

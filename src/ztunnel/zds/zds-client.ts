@@ -28,11 +28,11 @@ export interface ZdsClientOptions {
 }
 
 /**
- * A pod that starts waits in the CNI agent for its ztunnel, and only for some seconds, so a returned agent must be
- * found soon.
+ * The maximum pause between attempts to connect. A starting pod waits in the CNI agent for its ztunnel, but only for
+ * some seconds, so the ztunnel must soon find an agent that has returned.
  */
 const maxPauseMs = 1_000;
-/** About how many attempts fail in a minute. Each minute without an agent has one warning. */
+/** About the number of attempts that fail in a minute, so that each minute without an agent has one warning. */
 const attemptsPerWarning = 80;
 /**
  * The number of failures before the first warning. They are expected while the node starts, as the agent may start
@@ -40,7 +40,7 @@ const attemptsPerWarning = 80;
  */
 const quietAttempts = 8;
 
-/** A message that was read, or the reason why it cannot be. */
+/** A message that was read, or the reason why it could not be read. */
 interface Received {
   readonly request?: ZdsRequest;
   readonly unreadable?: unknown;
@@ -49,7 +49,10 @@ interface Received {
   readonly prepared?: Promise<Disposable>;
 }
 
-/** Our end of ZDS. The CNI agent names the pods that we serve, and passes their namespaces and sockets. */
+/**
+ * The ztunnel's end of ZDS. The CNI agent names the pods that the ztunnel serves, and passes their namespaces and
+ * sockets.
+ */
 export class ZdsClient {
   readonly #options: ZdsClientOptions;
   readonly #log: Logger;
@@ -111,7 +114,7 @@ export class ZdsClient {
       if (request.type !== "add" || !request.handedOver || pods.descriptors(request.uid) !== undefined)
         return { request, descriptors };
       const prepared = prepare(request.workload);
-      // Whoever adds the pod sees the failure.
+      // The code that adds the pod sees the failure.
       prepared.catch(() => undefined);
       return { request, descriptors, prepared };
     } catch (error) {
@@ -137,7 +140,7 @@ export class ZdsClient {
     try {
       connection.send(encodeZdsResponse({ error, listeners: returned.roles }), returned.descriptors);
     } catch (thrown) {
-      // An agent that has just ended does not read the answer. Its end has not been read here yet.
+      // The agent has just ended, and this side has not read its end yet.
       this.#log.debug("the CNI agent did not receive an answer", { error: messageOf(thrown) });
       connection.close();
     }
@@ -192,7 +195,7 @@ export class ZdsClient {
         for (const fd of descriptors) closeDescriptor(fd);
         return;
       }
-      // The kubelet has made the pod's sandbox anew while no agent ran that could report the end of the old one.
+      // The kubelet has recreated the pod's sandbox while no agent ran that could report the end of the old one.
       this.#log.info("the pod has another network namespace now", { uid });
       pods.remove(uid, false);
     }

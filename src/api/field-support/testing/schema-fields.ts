@@ -1,12 +1,15 @@
 import { parseAllDocuments } from "yaml";
 
-/** One field of a kind, from the kind's definition. */
+/** One field of a kind, as the kind's CRD defines it. */
 export interface SchemaField {
-  /** Below `spec`: `http[].match[].headers{}.exact`; `[]` is any element, `{}` any value of a map. */
+  /**
+   * The path below `spec`, such as `http[].match[].headers{}.exact`. `[]` means any element of a list, and `{}` any
+   * value of a map.
+   */
   readonly path: string;
   /** A minimal spec in which the field is set. */
   readonly sample: unknown;
-  /** The field's path in the sample, as parsers report it: `spec.http[0].match[0].headers.x.exact`. */
+  /** The field's path in the sample, as parsers report it, such as `spec.http[0].match[0].headers.x.exact`. */
   readonly samplePath: string;
 }
 
@@ -58,7 +61,7 @@ export function definedKinds(manifest: string): readonly DefinedKind[] {
 
 const mapKey = "x";
 
-/** Returns leaves only: objects without fields of their own, scalars, and untyped values. */
+/** Returns only leaves. These are objects without fields of their own, scalars, and untyped values. */
 function fieldsOf(schema: Schema): readonly SchemaField[] {
   if (schema.items !== undefined)
     return fieldsOf(schema.items).map((field) => nested("[]", "[0]", field, [field.sample]));

@@ -1,5 +1,5 @@
-// The verdicts of stock Envoys on values of headers. test/interop/envoy-formats.test.ts asks them again.
-/** A header's value of each kind that Envoy 1.37, 1.38, 1.39 and 1.40 take. */
+// The verdicts of stock Envoys on values of headers. test/interop/envoy-formats.test.ts asks Envoy for them again.
+/** One header value of each kind that Envoy 1.37, 1.38, 1.39 and 1.40 accept. */
 export const takenFormats: readonly string[] = [
   "x%REQ(a)%y",
   "%REQ(a)% %REQ(b)%",
@@ -193,7 +193,7 @@ export const rejectedFormats: readonly string[] = [
   "%PROTOCOL(x)",
 ];
 
-/** Values that Envoy 1.40 takes and an earlier one rejects. */
+/** Values that Envoy 1.40 accepts and an earlier version rejects. */
 export const newFormats: readonly string[] = [
   "%QUERY_PARAMS(ORIG)%",
   "%QUERY_PARAMS(DECODED)%",
@@ -213,7 +213,10 @@ export const newFormats: readonly string[] = [
   "%SPAN_ID%",
 ];
 
-/** Values that Envoy takes and Serin refuses, because nobody means them, or because they write a line break. */
+/**
+ * Values that Envoy accepts and Serin refuses, because nobody would write them on purpose, or because they produce a
+ * line break.
+ */
 export const strangeFormats: readonly string[] = [
   "%REQ(?a)%",
   "%REQ(a?)%",

@@ -13,7 +13,7 @@ export function whoWrote(object: KubernetesObject | undefined, pointer: string):
   return latestOf(object, ({ fieldsV1 }) => owns(fieldsV1, segments));
 }
 
-/** Whether {@link whoWrote} names this engine. */
+/** Whether the writer, as {@link whoWrote} returns it, is this engine. */
 export function isEngine(writer: string | undefined): boolean {
   return writer === fieldManager || writer?.startsWith(`${fieldManager} `) === true;
 }
@@ -67,8 +67,8 @@ function described({ manager = "somebody", time }: ManagedFieldsEntry): string {
 }
 
 /**
- * The field managers without this engine's claim to the field and all below it. Undefined if it has none, or if no
- * manager would be left: a server keeps the former ones then.
+ * The field managers without this engine's claim to the field and everything below it. Undefined if the engine has no
+ * such claim. Also undefined if no manager would be left, because a server then keeps the former ones.
  */
 export function withoutClaim(
   { metadata: { managedFields = [] } }: KubernetesObject,
@@ -89,7 +89,10 @@ export function withoutClaim(
 
 type FieldSet = Readonly<Record<string, unknown>>;
 
-/** The set of fields without one of them, and without parents that would be left empty. The same if it is not there. */
+/**
+ * The set of fields without one of them, and without parents that would be left empty. Returns the same set if it does
+ * not contain the field.
+ */
 function withoutField(fields: unknown, [segment = "", ...more]: readonly string[]): FieldSet {
   const set = (fields ?? {}) as FieldSet;
   const inner = set[segment];

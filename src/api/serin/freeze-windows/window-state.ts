@@ -16,7 +16,7 @@ const dayMs = 86_400_000;
 const longestShiftMs = 3 * 3_600_000;
 /** The time until a rule without a further occurrence is evaluated again. */
 const farMs = 366 * dayMs;
-/** The length of each frequency's longest period in local time. */
+/** For each frequency, the length of its longest period in local time. */
 const longestPeriodMs: Readonly<Record<Frequency, number>> = {
   YEARLY: 366 * dayMs,
   MONTHLY: 31 * dayMs,
@@ -57,8 +57,8 @@ function recurringState(window: FreezeWindow, text: string, timeZone: string, no
 }
 
 /**
- * The rule with a later start, before any occurrence that matters now. The library visits every occurrence from the
- * start on, and a rule may be years old.
+ * The rule with a later start, which is still before any occurrence that matters now. The library visits every
+ * occurrence from the start on, and a rule may be years old.
  */
 function recentRule(
   window: FreezeWindow,
@@ -80,8 +80,8 @@ function recentRule(
 }
 
 /**
- * Ends the evaluation after so many periods. For a rule that never recurs, such as `BYMONTH=1;BYYEARDAY=366`, the
- * library visits every period up to the year 9999, which takes seconds. It stops where it finds an interval of 0.
+ * Ends the evaluation after this many periods. For a rule that never recurs, such as `BYMONTH=1;BYYEARDAY=366`, the
+ * library visits every period up to the year 9999, which takes seconds. It stops when it reads an interval of 0.
  */
 function endAfter({ options }: { readonly options: { interval: number } }, periods: number): void {
   const { interval } = options;
@@ -94,12 +94,15 @@ function endAfter({ options }: { readonly options: { interval: number } }, perio
   });
 }
 
-/** The maximum number of times that the library reads the interval in each period. More is only slower. */
+/**
+ * The maximum number of times that the library reads the interval in each period. If this number is too high, the
+ * evaluation is only slower.
+ */
 const readsPerPeriod = 4;
 
 /**
- * The start, or a whole number of intervals later: from there on, the rule has the same occurrences. Always more than
- * one interval before `neededMs`.
+ * The start, or a time that is a whole number of intervals later. From there on, the rule has the same occurrences.
+ * Always more than one interval before `neededMs`.
  */
 function laterStart(rule: RecurrenceRule, startMs: number, neededMs: number): number {
   const { frequency, interval, isCounted, hasDays } = rule;

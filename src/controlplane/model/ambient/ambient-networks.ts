@@ -71,7 +71,7 @@ export function addressesElsewhere(
     );
 }
 
-/** A gateway through which ztunnels and waypoints enter another network, by HBONE within HBONE. */
+/** A gateway through which ztunnels and waypoints enter another network, with HBONE within HBONE. */
 export interface AmbientGateway {
   /** `namespace/name` of the Gateway. */
   readonly gateway: string;
@@ -91,8 +91,8 @@ export interface AmbientGateways {
 }
 
 /**
- * Gateways into other networks: Gateways of the own cluster that describe remote gateways, and the east-west gateways
- * of remote clusters.
+ * Gateways into other networks: Gateways of the control plane's own cluster that describe remote gateways, and the
+ * east-west gateways of remote clusters.
  */
 export function deriveAmbientGateways(graph: CollectionGraph, inputs: MeshInputs): AmbientGateways {
   const local = graph.derive("ambient-gateways", inputs.gateways, (gateway, reader) => {

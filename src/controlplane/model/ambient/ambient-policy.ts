@@ -35,8 +35,8 @@ export function requestAttributes(rule: AuthorizationRule): readonly string[] {
 
 /**
  * Whether a ztunnel can enforce the policy. Policies with targets belong to waypoints, and only waypoints know AUDIT
- * and CUSTOM. No ztunnel gets a dry run, as upstream: a ztunnel before 1.29 would enforce it, and ztunnels do not send
- * their version.
+ * and CUSTOM. As in upstream, no ztunnel gets a dry-run policy: a ztunnel before 1.29 would enforce it, and ztunnels do
+ * not send their version.
  */
 export function isForZtunnel(policy: AuthorizationPolicyFacts): boolean {
   return (

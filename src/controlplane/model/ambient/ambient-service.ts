@@ -39,12 +39,12 @@ export interface AmbientService {
   readonly selector: Labels;
   readonly families: readonly string[];
   readonly subjectAltNames: readonly string[];
-  /** Connections keep their original destination. */
+  /** Whether connections keep their original destination. */
   readonly passthrough: boolean;
   readonly preference: TrafficPreference;
   readonly publishNotReady: boolean;
   readonly waypointCanaryWeight?: string | undefined;
-  /** Only clients of the service's own namespace may use it. */
+  /** Set if only clients of the service's own namespace may use it. */
   readonly ownNamespaceOnly?: true;
 }
 
@@ -91,7 +91,7 @@ export function ambientServiceOf(
     labels: service.labels,
     createdAt: service.createdAt,
     addresses: service.clusterAddresses,
-    // Like upstream, include all ports, also those that are not TCP.
+    // As in upstream, include all ports, even those that are not TCP.
     ports: service.ports.map(({ name, port, target, appProtocol, unnamedProtocol }) => ({
       name,
       port,

@@ -10,8 +10,8 @@ interface Labelled {
 
 /**
  * Calls `seen` at the first sign that ztunnels run or will run: a captured pod, a ztunnel's own pod, a waypoint, or a
- * label that adds a namespace or pod to ambient or names a waypoint. Calls at most once, and never after it was
- * disposed. Objects that existed before the call are no sign.
+ * label that adds a namespace or pod to ambient or names a waypoint. Calls it at most once, and never after the result
+ * was disposed of. Objects that existed before the call do not count.
  */
 export function watchForAmbient(inputs: MeshInputs, waypoints: Waypoints, onSign: () => void): Disposable {
   const watched: Disposable[] = [];

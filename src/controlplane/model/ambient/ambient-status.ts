@@ -128,8 +128,8 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
 }
 
 /**
- * The binding of a ServiceEntry. Other objects of its namespace may have the same hosts, and proxies apply labels and
- * policies of only one object for each host. An entry that is that object for none of its hosts has no binding.
+ * The binding of a ServiceEntry. Other objects of its namespace may have the same hosts, and proxies apply the labels
+ * and policies of only one object for each host. An entry that is not that object for any of its hosts has no binding.
  */
 function bindingOfEntry(
   entry: ServiceEntryFacts,
@@ -154,10 +154,13 @@ function bindingOfEntry(
   };
 }
 
-/** The most objects that a message names. */
+/** The maximum number of objects that a message names. */
 const maxNamed = 5;
 
-/** Without a waypoint, ztunnels ignore a strategy of connecting and cannot serve a wildcard. */
+/**
+ * Reports what needs a waypoint: without one, ztunnels ignore a strategy for connecting, and cannot serve a wildcard
+ * host.
+ */
 function needOfWaypoint(entry: ServiceEntryFacts): readonly AmbientCondition[] {
   if (wantsRace(entry)) return [missingForRace];
   return entry.spec.hosts.some((host) => host.startsWith("*")) ? [missingForWildcard] : [];

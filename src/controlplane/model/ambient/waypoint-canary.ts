@@ -23,9 +23,9 @@ function isCanaryPod({ labels }: PodFacts): boolean {
 }
 
 /**
- * The pods of a waypoint that requests may be sent to. A waypoint without a ready pod keeps those that may still serve:
- * the terminating ones, else those that are not ready. A restarted kubelet reports a pod with a startup probe as
- * unready until it has probed the pod. Without any pod, every connection would fail.
+ * The pods of a waypoint that requests may be sent to. If no pod of a waypoint is ready, those that may still serve are
+ * used: the terminating ones, or else those that are not ready. A restarted kubelet reports a pod with a startup probe
+ * as unready until it has probed the pod. Without any pod, every connection would fail.
  */
 export function usedWaypointPods(pods: readonly PodFacts[]): readonly PodFacts[] {
   const ready = pods.filter((pod) => pod.ready);

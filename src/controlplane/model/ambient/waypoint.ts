@@ -26,7 +26,7 @@ export interface Waypoint {
   /** The service account of its pods. */
   readonly account: string;
   readonly takes: WaypointTraffic;
-  /** How ztunnels forward connections to its pods. Undefined means by HBONE. */
+  /** How ztunnels forward connections to its pods. Undefined means with HBONE. */
   readonly binding: InboundBinding | undefined;
   readonly port: number;
   /**
@@ -77,7 +77,7 @@ export interface Waypoints {
   readonly all: Collection<Waypoint>;
   /**
    * Gateways of other classes, by `namespace/gateway`. Services may name them too: a gateway behind a ztunnel, or one
-   * of another vendor. They get no configuration of a waypoint from here.
+   * of another vendor. This control plane sends them no waypoint configuration.
    */
   readonly gateways: Collection<Waypoint>;
   /** The waypoints of class `istio-mesh`, by `namespace/account`. */
@@ -253,7 +253,7 @@ export class WaypointBindings {
     this.#waypoints = waypoints;
   }
 
-  /** The waypoint that its labels name, else the waypoint of an account that some of its pods use. */
+  /** The waypoint that its labels name, or else the waypoint of an account that some of its pods use. */
   ofService(service: ServiceSubject, reader: CollectionReader): Waypoint | undefined {
     return this.bindingOfService(service, reader).waypoint;
   }
@@ -290,7 +290,7 @@ export class WaypointBindings {
   }
 
   /**
-   * The waypoints that share a Service's connections. Only the first one while its canary cannot be used. Empty if the
+   * The waypoints that share a Service's connections. While its canary cannot be used, only the first one. Empty if the
    * Service has no waypoint.
    */
   sharesOfService(service: ServiceSubject, reader: CollectionReader): readonly WaypointShare[] {
@@ -312,7 +312,9 @@ export class WaypointBindings {
     return canary === undefined ? [primary] : [primary, canary.waypoint];
   }
 
-  /** The namespace's canary, as upstream. It also applies to Services that take their waypoint from it. */
+  /**
+   * The namespace's canary. As in upstream, it also applies to Services that take their waypoint from the namespace.
+   */
   #canaryOf(
     service: ServiceSubject,
     primary: Waypoint,
@@ -361,7 +363,7 @@ export class WaypointBindings {
     return bound === undefined || (isInherited && bound.fault?.reason === unsupportedTraffic) ? {} : bound;
   }
 
-  /** The object's own label `istio.io/use-waypoint` wins over the namespace's, also if it is `none`. */
+  /** The object's own label `istio.io/use-waypoint` takes precedence over the namespace's, even if it is `none`. */
   #bindingOf(subject: Subject, traffic: "service" | "workload", reader: CollectionReader): WaypointBinding | undefined {
     const wanted =
       wantedWaypoint(subject.labels, subject.namespace) ??

@@ -8,7 +8,7 @@ import { clusterSetHost } from "../service/imported-services.ts";
 import { serviceSession, type ServiceSession } from "../service/service-session.ts";
 import { isGranted } from "./reference-grant.ts";
 
-/** The cluster that a backend reference leads to, or why it leads to none. */
+/** The cluster for a backend reference, or why there is none. */
 export type ResolvedBackend =
   | {
       readonly cluster: string;
@@ -26,7 +26,10 @@ export interface BackendContext {
   /** The route's namespace. */
   readonly namespace: string;
   readonly kind: string;
-  /** Routes of Services need no grant, because their clients may connect anywhere. */
+  /**
+   * Whether references to other namespaces need a grant. Those of routes for Services need none, because their clients
+   * may connect anywhere.
+   */
   readonly needsGrant: boolean;
 }
 
@@ -67,7 +70,7 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
       );
 }
 
-/** The fault of a reference to a Service that a ReferenceGrant of its namespace must allow and does not. */
+/** The fault of a reference to a Service that no ReferenceGrant of its namespace allows. */
 function missingGrant(
   { namespace, name }: { readonly namespace: string; readonly name: string },
   { needsGrant, kind, namespace: own, inputs, reader }: BackendContext,

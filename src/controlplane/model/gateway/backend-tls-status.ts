@@ -35,7 +35,7 @@ const maxAncestors = 16;
 
 /**
  * The status of each BackendTLSPolicy that this revision owns: one entry for each target, and for each Gateway whose
- * routes lead to a target.
+ * routes have a target as backend.
  */
 export function deriveBackendTlsStatuses(
   graph: CollectionGraph,

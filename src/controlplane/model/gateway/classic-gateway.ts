@@ -117,8 +117,8 @@ function serverModel(gateway: IstioGatewayFacts, server: GatewayServer, port: nu
 }
 
 /**
- * The address, spelled alike by all servers that have it, and empty for all IPv4 addresses. Proxies take one listener
- * for each address, so another spelling would keep the servers of others from it.
+ * The address in canonical spelling. Empty for all IPv4 addresses. Proxies accept only one listener for each address,
+ * so with another spelling, one server could exclude those of others.
  */
 function bindOf({ bind = "" }: GatewayServer): string {
   if (bind === anyAddress) return "";

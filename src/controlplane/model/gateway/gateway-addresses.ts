@@ -16,7 +16,7 @@ export function isManaged({ spec: { addresses = [] } }: Pick<GatewayFacts, "spec
   return first === undefined || (addresses.length === 1 && (first.type ?? "IPAddress") === "IPAddress");
 }
 
-/** The Services (by full name) that lead to a Gateway's proxies, and the addresses that are no Service. */
+/** The Services (by full name) in front of a Gateway's proxies, and the addresses that do not belong to a Service. */
 export function gatewayHosts(
   gateway: GatewayFacts,
   domain: string,

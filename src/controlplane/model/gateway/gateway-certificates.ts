@@ -26,7 +26,7 @@ export interface ListenerTlsResources {
 /** Faults of the objects to which a listener refers. */
 export interface ListenerFaults {
   readonly unresolved?: Verdict;
-  /** Without valid roots, no client can be verified, so the listener accepts nobody. */
+  /** The fault of the roots. Without valid roots, no client can be verified, so the listener accepts nobody. */
   readonly authority?: Verdict;
 }
 
@@ -80,7 +80,7 @@ function secretResourceName({ namespace, name }: { readonly namespace: string; r
   return `kubernetes-gateway://${namespace}/${name}`;
 }
 
-/** The setting for the listener's port, else the setting for all ports. */
+/** The setting for the listener's port, or else the setting for all ports. */
 export function frontendValidation(
   { spec }: GatewayFacts,
   { port }: Pick<Listener, "port">,
@@ -90,8 +90,8 @@ export function frontendValidation(
 }
 
 /**
- * Whether a listener says nothing of its TLS. A Gateway may have one as a placeholder for those of ListenerSets. It is
- * not served.
+ * Whether a listener lacks its TLS settings. A Gateway may have such a listener as a placeholder for those of
+ * ListenerSets. It is not served.
  */
 export function lacksTls({ protocol, tls }: Listener): boolean {
   return tls === undefined && (protocol === "HTTPS" || protocol === "TLS");

@@ -13,9 +13,12 @@ import type { Waypoints } from "../ambient/waypoint.ts";
 /** The proxies that a revision deploys for a Gateway. */
 export interface GatewayPlacement {
   readonly owned: boolean;
-  /** The Gateway names this revision as its canary. */
+  /** Whether the Gateway names this revision as its canary. */
   readonly canary: boolean;
-  /** False if the Gateway names an address. Then somebody else deploys its proxies. */
+  /**
+   * Whether this control plane deploys its proxies. False if the Gateway names an address: somebody else then deploys
+   * them.
+   */
   readonly managed: boolean;
   /** The source of its objects. It is kept here so that a change of it is noticed. */
   readonly gateway: GatewayFacts;
@@ -23,7 +26,7 @@ export interface GatewayPlacement {
   readonly ports: readonly GatewayPort[];
   /**
    * The content of its parameters' ConfigMap, and empty if it names none. Undefined if the ConfigMap cannot be used or
-   * is not read yet. Then nothing is created.
+   * has not been read yet. Nothing is then created.
    */
   readonly overlays: Readonly<Record<string, string>> | undefined;
   /** One Deployment for each waypoint and for each gateway between networks. Undefined for other Gateways. */

@@ -94,7 +94,7 @@ export function deriveGatewayStatuses(
 
 /**
  * The ports on which the Gateway's status depends: those of its own listeners, and those of ListenerSets only if it has
- * none. A ListenerSet may be of another namespace, and its own status says whether its ports are reachable.
+ * none. A ListenerSet may belong to another namespace, and its own status says whether its ports are reachable.
  */
 function portsOf(verdicts: readonly ListenerVerdict[]): readonly number[] {
   const attached = verdicts.filter(({ attaches }) => attaches);

@@ -89,7 +89,7 @@ function feed<Facts>(
   });
 }
 
-/** Decides by the deprecated annotation, else by the IngressClass. The mode decides about Ingresses without either. */
+/** Decides by the deprecated annotation, or else by the IngressClass. For Ingresses with neither, the mode decides. */
 function isOurs(facts: IngressFacts, inputs: MeshInputs, reader: CollectionReader): boolean {
   const settings = reader.get(inputs.mesh, meshKey)?.ingress;
   if (settings === undefined || settings.mode === "OFF" || settings.mode === "UNSPECIFIED") return false;
@@ -146,7 +146,7 @@ function virtualServiceOf(
     )
     .toSorted((left, right) => byPrecedence(left.path, right.path))
     .flatMap(({ route }) => route ?? []);
-  // The parser gets a short generated name instead of the result's. The result's contains the Ingress's name and
+  // The parser gets a short generated name instead of the result's. The result's name contains the Ingress's name and
   // namespace, so it may be longer than the parser allows.
   const spec = virtualServiceKind.parse?.({
     metadata: { name: generatedName, namespace: first.namespace },
@@ -186,7 +186,7 @@ type UriMatch = { readonly exact: string } | { readonly prefix: string };
 function matchesOf({ path, pathType }: IngressPathFacts): readonly UriMatch[] {
   if (pathType === "Exact") return [{ exact: path }];
   if (pathType === "Prefix") {
-    // Prefixes match by segment: /shop matches /shop and /shop/cart, and not /shopping.
+    // Prefixes match by segment: /shop matches /shop and /shop/cart, but not /shopping.
     const trimmed = path.replace(/\/$/, "");
     return trimmed === "" ? [{ prefix: "/" }] : [{ exact: trimmed }, { prefix: `${trimmed}/` }];
   }

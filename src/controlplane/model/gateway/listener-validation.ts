@@ -8,9 +8,9 @@ import { gatewayListeners, type OwnedListener } from "./gateway-listeners.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { Verdict } from "../verdict.ts";
 
-/** A listener's conditions, and whether it serves. */
+/** The conditions of a listener, and whether it serves. */
 export interface ListenerVerdict extends OwnedListener {
-  /** Routes may attach. */
+  /** Whether routes may attach. */
   readonly attaches: boolean;
   /** Whether the listener listens, and the objects to which it refers exist. */
   readonly serves: boolean;
@@ -79,7 +79,7 @@ function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
   return unsupported(`protocol "${listener.protocol}" is not supported by this control plane${hint}`);
 }
 
-/** As upstream, only listeners of ListenerSets need their TLS. */
+/** As in upstream, only listeners of ListenerSets need TLS settings. */
 function missingTls({ listener, owner }: OwnedListener): Verdict {
   if (owner.kind !== "ListenerSet" || !lacksTls(listener)) return undefined;
   return {

@@ -14,7 +14,7 @@ import { oldestOfHost } from "../service/service-entry-host.ts";
 export interface ParentAttachment {
   readonly parentRef: ParentReference;
   /**
-   * `namespace/name` of the Gateway, also if the parent is a ListenerSet. Empty if the parent is a Service or a
+   * `namespace/name` of the Gateway, even if the parent is a ListenerSet. Empty if the parent is a Service or a
    * ServiceEntry.
    */
   readonly gateway: string;
@@ -88,7 +88,9 @@ function attachToService(
   return { ...base, refused: undefined };
 }
 
-/** The ServiceEntry that has the hosts of the given one, and is older. Undefined if the given one counts for a host. */
+/**
+ * The older ServiceEntry that counts for the hosts of the given one. Undefined if the given one counts for some host.
+ */
 function countingInstead(key: string, inputs: MeshInputs, reader: CollectionReader): string | undefined {
   const entry = reader.get(inputs.serviceEntries, key);
   const counting = entry?.spec.hosts.map((host) => oldestOfHost(entry, host, inputs, reader) ?? entry) ?? [];
@@ -121,7 +123,8 @@ function gatewayOf(
 }
 
 /**
- * Reasons for refusal, those that come closest to an attachment first. The first one among all listeners is reported.
+ * Reasons for refusal, with those that are closest to an attachment first. Of all listeners' reasons, the first one in
+ * this order is reported.
  */
 const refusalOrder = ["NotAllowedByListeners", "NoMatchingListenerHostname", "NoMatchingParent"];
 

@@ -6,16 +6,16 @@ import type {
   VirtualServiceHttpRoute,
 } from "../../../api/istio/index.ts";
 
-/** The work that the merging of one VirtualService with its delegates may still cost. */
+/** The remaining budget for merging one VirtualService with its delegates. */
 export interface MergeBudget {
-  /** The matches of the result. */
+  /** The number of matches that the result may have. */
   matches: number;
-  /** A match of a root against one of a delegate. */
+  /** The number of comparisons of a root's match with a delegate's match. */
   comparisons: number;
 }
 
 /**
- * The delegate's routes, as far as the budget allows, which it reduces. Each is narrowed by the root's matches and
+ * The delegate's routes, as far as the budget allows. Reduces the budget. Each is narrowed by the root's matches and
  * inherits settings that only the root has. Routes that contradict the root are dropped.
  */
 export function mergeDelegate(

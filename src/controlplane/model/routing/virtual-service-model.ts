@@ -106,8 +106,8 @@ function virtualServiceModel(
 }
 
 /**
- * The routes with those of delegates in place of the roots'. Validation bounds the routes of one object, but a root can
- * name a delegate many times. Routes beyond the same bound are left out.
+ * The routes, in which delegates' routes replace the root routes that name them. Validation bounds the routes of one
+ * object, but a root can name a delegate many times. Routes beyond the same bound are left out.
  */
 function withDelegates(
   facts: VirtualServiceFacts,

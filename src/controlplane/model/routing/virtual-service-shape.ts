@@ -4,8 +4,8 @@ import { byCreation } from "../facts.ts";
 import type { VirtualServiceModel } from "./virtual-service.ts";
 
 /**
- * The parts of a VirtualService that decide which hosts and destinations exist. Changes of weights, timeouts and the
- * like do not change it.
+ * The parts of a VirtualService that decide which hosts and destinations exist. Changes of weights, timeouts and
+ * similar fields do not change it.
  */
 export interface VirtualServiceShape extends Pick<
   VirtualServiceModel,

@@ -4,7 +4,10 @@ import { hostCovers, isWildcard, mostSpecificHost } from "./service-hostname.ts"
 
 const tables = memos.memo<MeshSettings, ReadonlyMap<string, boolean>>("cluster-local-hosts");
 
-/** Whether a host means each cluster's own service: by `serviceSettings`, else only for Kubernetes' own services. */
+/**
+ * Whether a host means each cluster's own service. `serviceSettings` decide. By default, only Kubernetes' own services
+ * are cluster-local.
+ */
 export function isClusterLocal(hostname: string, mesh: MeshSettings): boolean {
   const hosts = tables.of(mesh, clusterLocalHosts);
   return hosts.get(mostSpecificHost(hosts.keys(), hostname) ?? "") ?? false;

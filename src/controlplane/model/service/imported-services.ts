@@ -53,9 +53,9 @@ export function deriveImportedServices(
   const byAddress = inputs.services.index("cluster-address", addressesOf);
   const remoteByAddress = inputs.remote.services.index("cluster-address", addressesOf);
   /**
-   * Whether no Service of another namespace has the address in the import's cluster. Otherwise whoever
-   * may write a ServiceImport could take that Service's clients. A Service of the import's own namespace may have the
-   * address, because a controller may use it for the import.
+   * Whether no Service of another namespace has the address in the import's cluster. Otherwise, users who may write a
+   * ServiceImport could capture that Service's clients. A Service of the import's own namespace may have the address,
+   * because a controller may use it for the import.
    */
   const isFree = (address: string, { namespace, clusterId }: ServiceImportFacts, reader: CollectionReader): boolean =>
     (clusterId === undefined

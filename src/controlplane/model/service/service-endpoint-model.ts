@@ -27,7 +27,7 @@ export interface EndpointModel {
   readonly clusterId: string;
   readonly node: string;
   readonly weight: number;
-  /** Set if the address is a pod's own. Others are written by whoever may write the service's endpoints. */
+  /** Set if the address is a pod's own. Other addresses come from users who may write the service's endpoints. */
   readonly ofPod?: true;
   /** Set if the endpoint gets only requests of sessions that it already has. */
   readonly draining?: true;
@@ -39,8 +39,8 @@ export interface EndpointModel {
    */
   readonly workload: string;
   /**
-   * Absent for endpoints that every cluster discovers, whatever is exported. Without multi-cluster services, that is
-   * all of them.
+   * Absent for endpoints that every cluster discovers, whatever is exported. Without multi-cluster services, these are
+   * all endpoints.
    */
   readonly discoverable?: Discoverability;
 }
@@ -90,9 +90,9 @@ export function takesIstioTls({ labels }: EndpointModel): boolean {
 }
 
 /**
- * The endpoints that clients use of those that could serve a request. Terminating endpoints serve if there are no
- * others, as with kube-proxy (KEP 1669), because without any endpoint every request would fail. Otherwise they only
- * keep their sessions.
+ * Selects the endpoints that clients use among those that could serve a request. Terminating endpoints serve if there
+ * are no others, as with kube-proxy (KEP 1669), because without any endpoint every request would fail. Otherwise they
+ * only keep their sessions.
  */
 export function usedEndpoints(endpoints: readonly EndpointModel[]): readonly EndpointModel[] {
   if (!endpoints.some(({ terminating }) => terminating === true)) return endpoints;

@@ -45,7 +45,7 @@ import { isMarkedDraining, keepsDraining } from "./service-session.ts";
 
 /** Endpoints by {@link endpointsKey}. Every port of every service has an item, even if it is empty. */
 export interface ServiceEndpoints {
-  /** Services of the own cluster, with their endpoints in every cluster. */
+  /** Services of the control plane's own cluster, with their endpoints in every cluster. */
   readonly kubernetes: Collection<readonly EndpointModel[]>;
   /** Services that exist only in other clusters. */
   readonly remote: Collection<readonly EndpointModel[]>;
@@ -177,9 +177,9 @@ function deriveKubernetesEndpoints(
 }
 
 /**
- * The endpoints that ServiceEntries add to a port of the Service, such as those of virtual machines. As in upstream,
- * they are those of its namespace with its host, and the port has the same number and name. Clients connect to the
- * endpoints of a headless Service directly, so an entry adds none there.
+ * The endpoints that ServiceEntries add to a port of the Service, such as those of virtual machines. As in upstream, an
+ * entry counts if it has the Service's namespace and host, and its port has the same number and name. Clients connect
+ * to the endpoints of a headless Service directly, so an entry adds none there.
  */
 function addedEndpoints(
   service: ServiceFacts,
@@ -199,7 +199,9 @@ function addedEndpoints(
       : [];
 }
 
-/** Whether endpoint discovery may send the endpoint. Envoy rejects a name, because it looks up none there. */
+/**
+ * Whether endpoint discovery may send the endpoint. Envoy rejects host names there, because it does not look them up.
+ */
 function isDiscoverable({ address, port }: EndpointModel): boolean {
   return port === 0 || isAddress(address);
 }
@@ -361,7 +363,7 @@ function sliceEndpoints(
   const { discoverable } = context;
   const modelsOf = (endpoint: EndpointFacts): readonly EndpointModel[] => {
     const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
-    // The pod is not known yet, or not any more. Without its labels, clients would send plain text.
+    // The pod is not known yet, or no longer known. Without its labels, clients would send plain text.
     if (pod === undefined && endpoint.pod !== "") return [];
     return endpoint.addresses.map((address) => {
       const found =
@@ -379,7 +381,7 @@ function sliceEndpoints(
 }
 
 /**
- * A slice follows its Service a moment later. So a port that was renamed is found by its number, among the slice's
+ * A slice follows its Service with a delay. A port that was renamed is therefore found by its number, among the slice's
  * ports whose names the Service does not have.
  */
 function targetPortOf(slice: SliceFacts, { ports }: ServiceFacts, portName: string): number | undefined {
@@ -453,7 +455,7 @@ function takesMutualTls(
   );
 }
 
-/** Whether the pod accepts HBONE: by a ztunnel, by itself, or as a waypoint. */
+/** Whether the pod accepts HBONE: through a ztunnel, itself, or as a waypoint. */
 export function takesHbone(pod: PodFacts): boolean {
   return (
     pod.redirected ||
@@ -478,7 +480,7 @@ function selectedWorkloadEntries(
       );
 }
 
-/** Those of a namespace by selector. Each host of a ServiceEntry asks for the same ones. */
+/** The selected entries of a namespace, cached by selector. Each host of a ServiceEntry asks for the same ones. */
 const selectedEntries = memos.keyed<readonly WorkloadEntryFacts[], readonly WorkloadEntryFacts[]>(
   "selected-workload-entries",
 );

@@ -106,7 +106,7 @@ function endpointOf(
   };
 }
 
-/** The endpoints of a port from several objects. Those of the first one stay as they are. */
+/** Joins the endpoints of a port from several objects. Those of the first object stay as they are. */
 export class JoinedEndpoints {
   readonly endpoints: EndpointModel[];
   readonly #known: Set<string>;

@@ -6,8 +6,8 @@ import { distinctAddresses } from "./service-entry-model.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
 /**
- * The entries that form one host: the oldest ones. A change of one reads all of them again, so a namespace with more
- * would keep the control plane busy.
+ * The maximum number of entries that form one host. The oldest ones count. A change of one entry reads all of them
+ * again, so a namespace with more would keep the control plane busy.
  */
 const maxJoinedEntries = 1000;
 
@@ -20,7 +20,7 @@ export interface EntryHosts {
 
 export function deriveEntryHosts(graph: CollectionGraph, { serviceEntries }: MeshInputs): EntryHosts {
   return {
-    // Thousands of entries may have one host, so each host is read once and not once for each entry.
+    // Thousands of entries may have the same host, so each host is read once, not once for each entry.
     keys: graph.derive("service-entry-hosts", serviceEntries, (entry) => hostKeys(entry).map((key) => [key, key])),
     entries: entriesByHost(serviceEntries),
   };
@@ -58,7 +58,7 @@ function hostKey(namespace: string, host: string): string {
   return `${namespace}/${host.toLowerCase()}`;
 }
 
-/** A host as the entry spells it. */
+/** The host in the entry's own spelling. */
 export function hostIn({ namespace, spec }: ServiceEntryFacts, key: string): string {
   const [only = ""] = spec.hosts;
   return spec.hosts.length < 2 ? only : (spellings.of(spec, spellingsIn).get(key.slice(namespace.length + 1)) ?? only);
@@ -74,8 +74,8 @@ function spellingsIn({ hosts }: Spec): ReadonlyMap<string, string> {
 }
 
 /**
- * The entries that form the service of a host, oldest first. Similar to upstream, a user may write an entry for each
- * port of a host, or for some of its endpoints. The oldest entry decides about the whole service. An entry with another
+ * The entries that form the service of a host, oldest first. As in upstream, a user may write an entry for each port of
+ * a host, or for some of its endpoints. The oldest entry decides about the whole service. An entry with another
  * resolution, location or exportTo, or with other addresses or subjectAltNames, is left out.
  */
 export function entriesOfHost(

@@ -26,8 +26,8 @@ const protocols: Readonly<Record<string, AppProtocol>> = {
 };
 
 /**
- * The service of a host. Of several entries, the oldest comes first and decides: later ones add ports. `visibility` is
- * the limit that the mesh config sets for its exportTo. Undefined if there is no entry.
+ * The service of a host. `entries` are sorted by age: the oldest decides, and later ones only add ports. `visibility`
+ * is the limit that the mesh config sets for its exportTo. Returns undefined if there is no entry.
  */
 export function serviceEntryModel(
   hosts: readonly { readonly entry: ServiceEntryFacts; readonly host: string }[],
@@ -66,7 +66,7 @@ export function serviceEntryModel(
   };
 }
 
-/** All ports. Of several with one number, the oldest entry's counts. */
+/** All ports. If several have the same number, that of the oldest entry counts. */
 function portsOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<ServiceModel, "ports" | "ownPorts"> {
   const own = oldest?.spec.ports.flatMap(portModel) ?? [];
   const taken = new Set(own.map(({ port }) => port));
@@ -79,12 +79,12 @@ function portsOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<Service
   return added.length === 0 ? { ports: own } : { ports: [...own, ...added], ownPorts: own };
 }
 
-/** Whether the entries of a host ask for connections to the address of its name that answers first. */
+/** Whether the entries of a host ask proxies to connect to whichever address of its name answers first. */
 export function racesAddresses(entries: readonly ServiceEntryFacts[]): boolean {
   return entries.every((entry) => wantsRace(entry) && isOneName(entry.spec));
 }
 
-/** Whether the entry asks for connections to the address that answers first. */
+/** Whether the entry asks proxies to connect to whichever address answers first. */
 export function wantsRace({ annotations }: Pick<ServiceEntryFacts, "annotations">): boolean {
   return annotations[istioAnnotations.connectStrategy]?.toUpperCase() === "RACE_FIRST_TCP_CONNECT";
 }
@@ -113,14 +113,14 @@ export function declaredProtocol({ protocol = "" }: Pick<IstioPort, "protocol">)
   return namedProtocols.has(protocol) ? (protocols[protocol] ?? "unknown") : "unknown";
 }
 
-/** The protocol from its `protocol`. Unlike for a Service's port, the port's name is ignored, as upstream does. */
+/** The protocol from its `protocol`. As in upstream, the port's name is ignored, unlike for a Service's port. */
 export function istioPortProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
   return protocols[protocol] ?? "unknown";
 }
 
 /**
- * Each address once, however it is written. They become domains of virtual hosts. If a domain is there twice, the
- * proxies of all namespaces to which the entry is exported reject the routes of the port.
+ * Each address once, in whatever spelling it is repeated. The addresses become domains of virtual hosts. If a domain
+ * occurred twice, the proxies of all namespaces to which the entry is exported would reject the routes of the port.
  */
 export function distinctAddresses(addresses: readonly string[]): readonly string[] {
   const plain = addresses.map((address) => withoutFullPrefix(address.toLowerCase()));

@@ -11,14 +11,14 @@ export function hostsOverlap(left: string, right: string): boolean {
   return hostCovers(left, right) || hostCovers(right, left);
 }
 
-/** Whether `wide` covers every name of `narrow`. */
+/** Whether `wide` covers every name that `narrow` covers. */
 export function hostCovers(wide: string, narrow: string): boolean {
   if (!isWildcard(wide)) return wide === narrow;
   if (!isWildcard(narrow)) return narrow.endsWith(wide.slice(1));
   return narrow.length >= wide.length && narrow.slice(1).endsWith(wide.slice(1));
 }
 
-/** The most specific host that covers the name: the name itself, else the longest wildcard. */
+/** The most specific host that covers the name: the name itself, or else the longest wildcard. */
 export function mostSpecificHost(hosts: Iterable<string>, name: string): string | undefined {
   let found: string | undefined;
   for (const host of hosts) {

@@ -156,7 +156,7 @@ export function servicesSeenFrom(
 }
 
 /**
- * Merges and sorts the lists once for all namespaces that see the same lists. `first` is a list that only this
+ * Merges and sorts the lists, once for all namespaces that see the same ones. `first` is the list that only this
  * namespace has, if there is one.
  */
 function inOrder(lists: readonly (readonly ServiceModel[])[], first: readonly ServiceModel[]): readonly ServiceModel[] {
@@ -191,7 +191,7 @@ export function isVisible(service: ServiceModel, namespace: string): boolean {
   return service.visibleIn.includes("*") || service.visibleIn.includes(namespace);
 }
 
-/** The service to which a route's destination refers: one of the client's namespace, else the best visible one. */
+/** The service to which a route's destination refers: one of the client's namespace, or else the best visible one. */
 export function destinationService(
   host: string,
   namespace: string,
@@ -209,7 +209,7 @@ export function destinationService(
   );
 }
 
-/** The service with the addresses that it has in a cluster. Undefined means the own cluster. */
+/** The service with the addresses that it has in a cluster. Undefined means the control plane's own cluster. */
 export function serviceInCluster(service: ServiceModel, clusterId: string | undefined): ServiceModel {
   const own = clusterId === undefined ? undefined : service.addressesByCluster?.[clusterId];
   return own === undefined || own.length === 0 ? service : { ...service, addresses: own };

@@ -49,7 +49,7 @@ export interface ServiceServers {
   readonly identities: readonly string[];
   /** Ports with endpoints that all accept Istio's mutual TLS. */
   readonly mutualTlsPorts: readonly number[];
-  /** Ports with endpoints that are all reached by HBONE. */
+  /** Ports with endpoints that are all reached through HBONE. */
   readonly tunnelledPorts: readonly number[];
 }
 
@@ -67,7 +67,7 @@ interface ServerSources {
 
 /**
  * The servers of the requested services. Others are not computed, so that endpoint changes without effect on clusters
- * stop here.
+ * go no further.
  */
 export class ServersOfServices {
   readonly #servers: Collection<ServiceServers>;

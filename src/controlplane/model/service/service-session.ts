@@ -41,7 +41,7 @@ export function serviceSession(
 
 /**
  * Whether clients of the service learn of endpoints that drain. Proxies send them only the requests that name them. As
- * upstream, this depends on the labels only.
+ * in upstream, this depends only on the labels.
  */
 export function keepsDraining({ labels }: { readonly labels: Labels }, mesh: Pick<MeshSettings, "sessions">): boolean {
   const { cookieLabel, headerLabel } = sessionRulesOf(mesh);

@@ -39,8 +39,8 @@ export interface ServiceModel {
   readonly ownPorts?: readonly ServicePortModel[];
   readonly resolution: ServiceResolution;
   /**
-   * A proxy that resolves its name connects to the address that answers first. If absent, the proxy uses the addresses
-   * in turn.
+   * Set if a proxy that resolves its name connects to whichever address answers first. If absent, the proxy uses the
+   * addresses in turn.
    */
   readonly racesAddresses?: true;
   /** The service's addresses and CIDRs. If empty, traffic is matched by name. */
@@ -52,7 +52,7 @@ export interface ServiceModel {
   readonly automaticAddresses?: readonly string[];
   /** The service's addresses in other clusters. */
   readonly addressesByCluster?: Readonly<Record<string, readonly string[]>>;
-  /** Set if its host is in `clusterset.local`: the name of the service whose exported endpoints it has. */
+  /** Set if its host is in `clusterset.local`, the domain of exported services. */
   readonly clusterSet?: true;
   readonly meshExternal: boolean;
   /** `*`, or namespaces. Empty means that nobody sees it. */

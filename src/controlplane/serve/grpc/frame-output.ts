@@ -17,7 +17,7 @@ export class FrameOutput {
   #writer = new FrameWriter();
   #owner: OutputOwner | undefined;
   #armed = false;
-  /** Parts outside of the buffer, each with its position in it. */
+  /** Parts outside of the buffer. Each has its position in the buffer. */
   readonly #large: Buffer[] = [];
   readonly #places: number[] = [];
   #largeBytes = 0;
@@ -26,7 +26,7 @@ export class FrameOutput {
     this.#owner?.flush();
   };
 
-  /** Makes `owner` the one that writes frames, until another connection claims the buffer. */
+  /** Lets `owner` write frames, until another connection claims the buffer. */
   claim(owner: OutputOwner): FrameWriter {
     if (this.#owner === owner) return this.#writer;
     this.#owner?.flush();
@@ -43,7 +43,7 @@ export class FrameOutput {
     return this.#writer.length + this.#largeBytes;
   }
 
-  /** Adds a piece to the frame whose head was written last. Its bytes must not change any more. */
+  /** Adds a piece to the frame whose head was written last. Its bytes must not change afterwards. */
   part(bytes: Buffer): void {
     if (bytes.length <= grpcLimits.copiedPartBytes) {
       this.#writer.raw(bytes);
@@ -55,8 +55,8 @@ export class FrameOutput {
   }
 
   /**
-   * Sends the frames of `owner`. Returns false if the stream takes no more before its `drain`. `waits`: the stream will
-   * probably not finish the write at once.
+   * Sends the frames of `owner`. Returns false if the stream accepts no more until its `drain`. `waits` says that the
+   * stream will probably not finish the write at once.
    */
   writeTo(stream: ByteStream, owner: OutputOwner, waits: boolean): boolean {
     if (this.#owner !== owner || this.length === 0) return true;
@@ -65,7 +65,7 @@ export class FrameOutput {
     const copied = waits || stream.bufferedBytes > 0;
     const view = copied ? Buffer.from(writer.view()) : writer.view();
     const taken = this.#large.length === 0 ? stream.write(view) : writeAll(stream, this.#chunksOf(view));
-    // The write has no copy, so the kernel may still read from that memory.
+    // The write made no copy, so the kernel may still read from that memory.
     if (!copied && stream.bufferedBytes > 0) this.#writer = new FrameWriter();
     this.#clear();
     return taken;

@@ -22,13 +22,16 @@ export interface Peer {
 export interface CallHandler {
   /** Receives a request. The bytes are valid only during the call. */
   message(bytes: Buffer): void;
-  /** The client has ended its side of the stream. */
+  /** Called when the client has ended its side of the stream. */
   ended(): void;
-  /** More may be written, after a write has returned false. */
+  /** Called when more may be written, after a write has returned false. */
   drained(): void;
-  /** The server stops. A handler whose call would not end by itself ends it, and its client finds another server. */
+  /**
+   * Called when the server stops. A handler whose call would not end by itself must end it. Its client then finds
+   * another server.
+   */
   stopping?(): void;
-  /** The client sent something that is not a request. The handler ends the call. */
+  /** Called when the client sent something that is not a request. The handler must end the call. */
   failed(error: SerinError): void;
   /**
    * The last call to the handler: the client has cancelled or is disconnected, the deadline has passed, or the handler
@@ -41,7 +44,7 @@ export interface CallHandler {
 export interface CallOwner {
   readonly peer: Peer;
   readonly session: Http2Session<GrpcCall>;
-  /** Heads and incomplete requests of all connections, by the addresses of their clients. */
+  /** The memory of heads and incomplete requests of all connections, which the addresses of their clients share. */
   readonly memory: SharedBudget;
   /** Whether the connection is not read now, because the clients of other addresses have their turn. */
   readonly waitsForTurn: boolean;
@@ -53,9 +56,9 @@ export interface CallOwner {
   pump(call: GrpcCall): boolean;
 }
 
-/** The prefix of a message: not compressed, and its length. */
+/** The length of a message's prefix, which says that the message is not compressed, and how long it is. */
 export const prefixBytes = 5;
-/** The memory of a header besides its characters, as HPACK counts it. */
+/** The memory of a header in addition to its characters, as HPACK counts it. */
 const bytesOfField = 32;
 const nobody: CallHandler = { message() {}, ended() {}, drained() {}, failed() {}, closed() {} };
 
@@ -74,7 +77,7 @@ export class GrpcCall extends SessionStream {
   /** The requests that arrived before a handler started. */
   readonly #held = new ChunkQueue();
   #heldBytes = 0;
-  /** The request that the handler keeps. */
+  /** The number of bytes of the request that the handler keeps. */
   #requestBytes = 0;
   /** The call's share of the owner's memory. */
   readonly #kept: BudgetShare;
@@ -87,11 +90,11 @@ export class GrpcCall extends SessionStream {
   #hasReportedEnd = false;
   #isOver = false;
   pendingBytes = 0;
-  /** The content of the trailers, to be sent when the messages are gone. */
+  /** The content of the trailers, which are sent after the messages. */
   ending: { readonly status: GrpcStatus; readonly message: string } | undefined;
-  /** Our side has ended, or the stream is gone. */
+  /** Whether our side has ended, or the stream is gone. */
   isClosed = false;
-  /** Seconds since it was ended. */
+  /** The number of seconds since it was ended. */
   endSweeps = 0;
   deadline: Disposable | undefined;
 
@@ -122,8 +125,8 @@ export class GrpcCall extends SessionStream {
   }
 
   /**
-   * Runs if the client has not sent what it must in this time. Disposing of it calls that off. The time while its
-   * connection is not read is not the client's.
+   * Calls `run` if the client has not sent what it must within this time. Disposing the result cancels this. Time in
+   * which the client's connection is not read does not count.
    */
   afterSilence(clock: Clock, ms: number, run: () => void): Disposable {
     const listen = (): Disposable =>
@@ -162,15 +165,18 @@ export class GrpcCall extends SessionStream {
   }
 
   /**
-   * Counts the bytes of a request that the handler keeps until the call ends. Throws if its client's calls keep too
-   * much together.
+   * Counts the bytes of a request that the handler keeps until the call ends. Throws if all calls of this client
+   * together keep too much memory.
    */
   keepRequest(bytes: number): void {
     this.#requestBytes = bytes;
     this.#count();
   }
 
-  /** Sends one message of these parts, whose bytes must not change any more. False: wait for `drained`. */
+  /**
+   * Sends one message that consists of these parts, whose bytes must not change afterwards. If it returns false, the
+   * caller must wait for `drained`.
+   */
   write(parts: readonly Buffer[]): boolean {
     if (this.isClosed || this.ending !== undefined) return false;
     let length = 0;
@@ -189,7 +195,10 @@ export class GrpcCall extends SessionStream {
 
   // ---- for the connection
 
-  /** Counts what the call keeps. Ends it, and returns false, if its client's calls keep too much together. */
+  /**
+   * Counts the memory that the call keeps. If all calls of this client together keep too much, ends the call and
+   * returns false.
+   */
   countOrEnd(): boolean {
     try {
       this.#count();
@@ -262,7 +271,7 @@ export class GrpcCall extends SessionStream {
     this.pendingBytes -= length;
   }
 
-  /** The stream is gone, or our side has ended. */
+  /** Called when the stream is gone, or our side has ended. */
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
@@ -293,7 +302,7 @@ export class GrpcCall extends SessionStream {
     }
   }
 
-  /** Counts what the call keeps. Throws if its client's calls keep too much together. */
+  /** Counts the memory that the call keeps. Throws if all calls of this client together keep too much. */
   #count(): void {
     if (!this.#kept.set(this.#headBytes + this.#heldBytes + this.#decoder.keptBytes + this.#requestBytes))
       throw transientError("busy", `too many requests from ${this.peer.address} wait for their end`, {

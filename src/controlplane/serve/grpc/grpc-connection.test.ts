@@ -345,7 +345,7 @@ test("heads of calls without a request, and requests that wait for a handler, co
   client.head(3, ["x-long", "x".repeat(40_000)]);
   client.send();
   assert.deepEqual(await ends(), [`headers 3 :status 200 ${busy}`, "rst 3 NO_ERROR"]);
-  // A thousand empty headers take more than their names.
+  // A thousand empty headers take more memory than their names.
   client.head(5, Array.from({ length: 1000 }, () => ["x", ""]).flat());
   client.head(7);
   client.request(7, "x".repeat(10_000));

@@ -41,9 +41,9 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
   readonly #owner: ConnectionOwner;
   readonly #output: FrameOutput;
   readonly #prefix = Buffer.alloc(prefixBytes);
-  /** The kernel takes no more for now. */
+  /** Whether the kernel accepts no more bytes for now. */
   #isBusy = false;
-  /** The last write did not finish at once. Over TLS, no write does. */
+  /** Whether the last write did not finish at once. Over TLS, no write does. */
   #waitsForKernel = false;
   waitsForTurn = false;
   #isEnded = false;
@@ -237,15 +237,15 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
   }
 
   streamEnded(): void {
-    // Each call notifies its own handler.
+    // Nothing to do here: each call notifies its own handler.
   }
 
   settingsChanged(): void {
-    // We open no streams.
+    // Nothing to do: a server opens no streams.
   }
 
   peerLeaves(): void {
-    // The client opens no more streams. Open streams continue.
+    // Nothing to do: the client opens no more streams, and open streams continue.
   }
 
   finished(): void {

@@ -1,6 +1,8 @@
 /** Bounds of the server's connections. */
 export const grpcLimits = {
-  /** The connections of a port. If more come, the address with the most connections loses its oldest one. */
+  /**
+   * The maximum number of connections of a port. Beyond it, the address with the most connections loses its oldest one.
+   */
   maxConnections: 8192,
   /**
    * A discovery stream sends a request of about a hundred bytes for each response, so its window is renewed about once
@@ -11,7 +13,7 @@ export const grpcLimits = {
   connectionWindowBytes: 1_048_576,
   /** A window is returned when this fraction of it has been read (2: one half). */
   creditParts: 2,
-  /** Data that waits in a call counts against the connection's window. */
+  /** 0, so that data that waits in a call counts against the connection's window. */
   maxQueuedBytes: 0,
   /** The memory for heads and incomplete requests of all connections, which the addresses of their clients share. */
   maxIncompleteBytes: 128 << 20,
@@ -23,23 +25,26 @@ export const grpcLimits = {
    * A proxy has one discovery stream, and sometimes one more request. A relay for many proxies has as many connections.
    */
   maxStreams: 100,
-  /** How much is framed at a time. The rest waits in messages that all clients share. */
+  /** The maximum number of bytes that are framed at a time. The rest waits in messages that all clients share. */
   outputHighWaterBytes: 512 * 1024,
-  /** How many bytes of answers to PING, SETTINGS and the like a peer may leave unread. */
+  /** The maximum number of bytes of answers to PING, SETTINGS and similar frames that a peer may leave unread. */
   maxBufferedControlBytes: 1_048_576,
   /** Up to this size, copying a part of a message costs less than writing it separately. */
   copiedPartBytes: 4096,
-  /** Frames in a second that transport nothing: PING, SETTINGS, PRIORITY, empty DATA, refused streams. */
+  /**
+   * The maximum number of frames per second that transport nothing: PING, SETTINGS, PRIORITY, empty DATA, refused
+   * streams.
+   */
   maxIdleFramesPerSecond: 2000,
   /**
-   * Calls in a second that a client may open and cancel, or that break the protocol. Answered calls count too, because
-   * an answer is expensive.
+   * The maximum number of calls per second that a client may cancel, or break by violating the protocol. Answered calls
+   * that it cancels count too, because an answer is expensive.
    */
   wastedStreams: 200,
   wastedStreamsPerSecond: 200,
   /** Streams that a client may open before other connections get their turn. */
   streamsPerTurn: 16,
-  /** How long the next stream of a wasteful client waits for each stream that it has wasted. */
+  /** For each stream that a client has wasted, its next stream waits this much longer. */
   pausePerWastedStreamMs: 0.02,
   prematureResetMs: Infinity,
   answeredResetsAreFree: false,
@@ -48,18 +53,18 @@ export const grpcLimits = {
   keepaliveTimeoutMs: 10_000,
   handshakeTimeoutMs: 10_000,
   /**
-   * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine answers after
-   * seconds, and a stream that comes after the second GOAWAY is refused.
+   * The time between the two GOAWAYs, if the peer does not answer the PING between them. A busy machine may answer only
+   * after seconds, and a stream that arrives after the second GOAWAY is refused.
    */
   goawayGraceMs: 5000,
-  /** The time in which the peer must read the remaining data and close after our end. */
+  /** The time within which the peer must read the remaining data, and close after our end. */
   closeGraceMs: 1000,
-  /** How many bytes are read and dropped after our end. */
+  /** The maximum number of bytes that are read and dropped after our end. */
   maxDroppedBytes: 256 * 1024,
-  /** The time in which the request of a call with one request must end. Discovery's first request has the same time. */
+  /** The time limit for the request of a call with one request. Discovery's first request has the same limit. */
   unaryRequestTimeoutMs: 30_000,
-  /** Within this time an ended call must be gone from our side. */
+  /** The time limit for the last bytes of a call that our side has ended. */
   endTimeoutMs: 30_000,
-  /** Length of an encoded `grpc-message`, because a peer may allow only small header lists. */
+  /** The maximum length of an encoded `grpc-message`, because a peer may allow only small header lists. */
   maxStatusMessageBytes: 4096,
 } as const;

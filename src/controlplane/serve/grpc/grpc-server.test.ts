@@ -198,7 +198,7 @@ test("a stopping server finishes open calls and accepts none, and after the grac
 
 test("an address that holds all connections loses its oldest ones to others, before, during and after the handshake", async () => {
   const { port } = await serve(2);
-  /** Resolves with the connection when the server has sent its settings, and with undefined if it closes before. */
+  /** Resolves with the connection when the server has sent its settings, or with undefined if it closes first. */
   const connected = async (localAddress: string): Promise<TLSSocket | undefined> =>
     await new Promise((resolve) => {
       const options = { host: "127.0.0.1", port, localAddress, rejectUnauthorized: false, ALPNProtocols: ["h2"] };

@@ -11,13 +11,13 @@ import type { RotatingCertificate } from "./rotating-certificate.ts";
 import { FrameOutput } from "./frame-output.ts";
 import { ReadingTurns } from "./reading-turns.ts";
 
-/** Starts the answer to a call by {@link GrpcCall.start}, now or later. */
+/** Starts the answer to a call with {@link GrpcCall.start}, now or later. */
 export type GrpcMethod = (call: GrpcCall) => void;
 
 export interface GrpcServerOptions {
   /** The methods by path: `/package.Service/Method`. */
   readonly methods: ReadonlyMap<string, GrpcMethod>;
-  /** A longer request ends its call. */
+  /** The maximum length of a request. A longer one ends its call. */
   readonly maxRequestBytes: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -123,7 +123,7 @@ export class GrpcServer implements ConnectionOwner {
   async #secure(stream: ByteStream, certificate: RotatingCertificate, release: () => void): Promise<void> {
     this.#handshakes.add(stream);
     try {
-      // A client with an expired certificate may still authenticate by a token.
+      // A client with an expired certificate may still authenticate with a token.
       const secured = await secureServer(stream, () => certificate.context, {
         alpn: [http2Protocol],
         timeoutMs: grpcLimits.handshakeTimeoutMs,

@@ -86,7 +86,7 @@ export class MessageDecoder {
     this.#kept = size;
   }
 
-  /** How many bytes must have arrived before the kept message can be decoded further. */
+  /** The number of bytes that must have arrived before the kept message can be decoded further. */
   get #awaited(): number {
     return this.#kept < prefixBytes ? prefixBytes : prefixBytes + this.#lengthAt(this.#place, 0);
   }

@@ -13,26 +13,28 @@ interface ReadAddress {
   readonly waiting: Set<ReadConnection>;
   /** The time that its requests took in this turn of the event loop. */
   usedMs: number;
-  /** The time that its requests took lately. It falls by half of the time that passes. */
+  /** The time that its requests recently took. It decreases by half of the time that passes. */
   lateMs: number;
   seenAtMs: number;
   /** The time until which none of its connections is read. */
   untilMs: number;
-  /** How many of those that wait are read in the next turn. */
+  /** How many of the waiting connections are read in the next turn. */
   step: number;
 }
 
 /** The time that the requests of an address may take in one turn of the event loop. The first one may take longer. */
 const turnMs = 20;
-/** An address whose requests took longer than this lately waits as long as its next requests take. */
+/**
+ * If the requests of an address recently took longer than this, the address waits as long as its next requests take.
+ */
 const burstMs = 500;
 /** The number of addresses without a connection whose wait is remembered, so that connecting again does not end it. */
 const maxGone = 1_000;
 
 /**
- * Lets the addresses of clients take turns. The event loop reads every connection that has input before it comes to the
- * first one again, so a client with many connections and requests that take long would keep all others waiting. Once
- * the requests of an address have taken their time, its connections wait for later turns. An address that goes on like
+ * Lets the addresses of clients take turns. The event loop reads every connection that has input before it returns to
+ * the first one. A client with many connections and slow requests would therefore keep all others waiting. Once the
+ * requests of an address have taken their time, its connections wait for later turns. An address that continues like
  * that gets half of the time, as long as others are connected.
  */
 export class ReadingTurns {
@@ -74,7 +76,7 @@ export class ReadingTurns {
     if (found.lateMs > 0) this.#gone.set(address, found);
   }
 
-  /** A read of the connection took this long, until now. */
+  /** Records that a read of the connection, which has just ended, took this long. */
   spent(connection: ReadConnection, ms: number, nowMs: number): void {
     const found = this.#addresses.get(connection.peer.address);
     if (found === undefined) return;
@@ -84,7 +86,7 @@ export class ReadingTurns {
     if (found.usedMs < turnMs) return;
     found.lateMs = Math.max(0, found.lateMs - (nowMs - found.seenAtMs) / 2) + ms;
     found.seenAtMs = nowMs;
-    // Nobody else needs the time. Pausing thousands of connections would only cost some.
+    // No other address needs the time, and pausing thousands of connections would only cost time.
     if (this.#addresses.size < 2) return;
     if (found.lateMs > burstMs) found.untilMs = nowMs + found.usedMs;
     if (found.connections.size < 2 && found.untilMs <= nowMs) return;

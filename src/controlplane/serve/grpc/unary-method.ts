@@ -19,7 +19,8 @@ export function unaryMethod({ answer, statusOf, clock }: UnaryMethodOptions): Gr
       const { status, message } = statusOf(error);
       call.end(status, message);
     };
-    // The caller is authenticated only when its request has ended, so anybody could keep calls open.
+    // Limit the time, because the caller is authenticated only when its request has ended, so anybody could keep calls
+    // open.
     const silence = call.afterSilence(clock, grpcLimits.unaryRequestTimeoutMs, () =>
       refuse(userError("bad-request", `the request must end within ${grpcLimits.unaryRequestTimeoutMs / 1000} s`)),
     );

@@ -32,9 +32,9 @@ import { serviceAddress } from "./service-address.ts";
 import { explicitTrustDomain, podAddress, podUid } from "./workload-address.ts";
 
 /**
- * The resources of other clusters that ztunnels receive: global services that the own cluster lacks, the pods of
- * clusters in the own network, and for each other network one workload for each global service. Such a workload
- * represents all pods of the service in that network, behind the network's gateway.
+ * The resources of other clusters that ztunnels receive: global services that the control plane's own cluster lacks,
+ * the pods of clusters in its own network, and for each other network one workload for each global service. Such a
+ * workload represents all pods of the service in that network, behind the network's gateway.
  */
 export function deriveAmbientNetworks(
   graph: CollectionGraph,
@@ -146,7 +146,7 @@ function deriveSplitHorizon(
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh?.ambientMultiNetwork !== true) return [];
       const own = reader.get(inputs.services, factsKey(facts));
-      // A service that is local to the own cluster is not merged with others.
+      // A service that is local to the control plane's own cluster is not merged with others.
       if (own !== undefined && !isGlobalHere(own, mesh, inputs, reader)) return [];
       const everywhere = globalElsewhere(factsKey(facts), mesh, inputs, reader);
       const service = ambientServiceOf(own ?? everywhere[0] ?? facts, mesh, undefined);

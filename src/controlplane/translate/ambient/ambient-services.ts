@@ -108,7 +108,7 @@ function publishedShares(shares: readonly WaypointShare[]): readonly WaypointSha
   return shares[0]?.waypoint.published === true ? shares : [];
 }
 
-/** The service's label, else its namespace's. Undefined if neither has one. */
+/** The service's label, or else its namespace's. Undefined if neither has one. */
 export function usesWaypointForIngress(
   service: Pick<AmbientService, "labels" | "namespace">,
   inputs: MeshInputs,

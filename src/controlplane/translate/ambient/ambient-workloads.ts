@@ -129,7 +129,10 @@ function derivePods(
     });
   };
 
-  /** The pod is terminating, but clients of a service have no other one. They then use it, as `usedEndpoints` says. */
+  /**
+   * Whether the pod is terminating, but clients of a service have no other one. They then use it, as in
+   * `usedEndpoints`.
+   */
   const isLastOf = ({ source, namespace, name, selector }: AmbientService, reader: CollectionReader): boolean =>
     source === "Service" &&
     Object.keys(selector).length > 0 &&

@@ -58,8 +58,8 @@ function rulesOf(rule: AuthorizationRule, allow: boolean, namespace: string): re
     ...(rule.from.length > 0 ? [{ matches: rule.from.map((source) => sourceMatch(source, namespace)) }] : []),
     ...rule.when.map((condition) => ({ matches: [conditionMatch(condition, namespace)] })),
   ];
-  // At a ztunnel, a match without conditions matches nothing. Of a DENY, it is what remains of a part that only L7 can
-  // check. It must match everything, because nobody else would deny those requests.
+  // At a ztunnel, a match without conditions matches nothing. In a DENY policy, such a match is left of a part that
+  // only L7 can check. It must match everything, because nothing else would deny those requests.
   return allow ? rules : rules.filter(({ matches }) => !matches.some(isEmpty));
 }
 
@@ -136,7 +136,7 @@ function stringMatch(text: string): StringMatch {
   return { matchType: { case: "exact", value: text } };
 }
 
-/** Workloads under STRICT list this policy: deny clients without an identity. */
+/** The policy that workloads under STRICT list. It denies clients without an identity. */
 export function staticStrictPolicy(rootNamespace: string): Authorization {
   return create(AuthorizationSchema, {
     name: staticStrictPolicyName,

@@ -34,9 +34,9 @@ export interface ServiceContext {
   readonly mesh: MeshSettings;
   /** The service's waypoints, the primary one first. Empty while none can accept connections. */
   readonly shares: readonly WaypointShare[];
-  /** Clients in all namespaces use this service for the hostname. */
+  /** Whether clients in all namespaces use this service for the hostname. */
   readonly canonical: boolean;
-  /** Connections from outside the mesh also pass its waypoint. */
+  /** Whether connections from outside the mesh also pass its waypoint. */
   readonly ingressUseWaypoint: boolean;
   /** The service's addresses in other clusters. */
   readonly elsewhere?: readonly { readonly network: string; readonly address: string }[];
@@ -70,7 +70,7 @@ export function serviceAddress(
   });
   const [primary] = shares;
   if (primary !== undefined) {
-    // Set even with weights: a ztunnel that does not know weights takes the primary one.
+    // Set this even with weights: a ztunnel that does not support weights uses the primary one.
     value.waypoint = gatewayAddress(primary.waypoint, mesh.domain);
     value.ingressUseWaypoint = ingressUseWaypoint;
   }

@@ -147,7 +147,7 @@ export class ExtensionProgram {
     }
   }
 
-  /** As upstream, patches change neither tunnels nor routes that the user has defined for a waypoint's service. */
+  /** As in upstream, patches change neither tunnels nor routes that the user has defined for a waypoint's service. */
   #patchInline(listener: string, manager: HttpConnectionManager, chain: FilterChain, patching: Patching): void {
     if (listener === "connect_terminate" || manager.routeSpecifier.case !== "routeConfig") return;
     const configuration = manager.routeSpecifier.value;
@@ -188,7 +188,7 @@ export class ExtensionProgram {
     return { side: "CLIENT", port: portOf(listener) ?? 0 };
   }
 
-  /** Keeps the resource's name, because resources are sent under it and a patch cannot rename them. */
+  /** Restores the resource's name, because resources are sent under it and a patch cannot rename them. */
   #keepName(message: Message, name: string, patching: Patching): void {
     const named = message as unknown as { name: string };
     if (named.name === name) return;

@@ -11,7 +11,9 @@ export interface ValueIssues {
   readonly warnings: readonly FieldIssue[];
 }
 
-/** The number of unknown fields for which a similar name is sought. A value has room for a hundred thousand of them. */
+/**
+ * The maximum number of unknown fields for which a similar name is sought. A value may have a hundred thousand of them.
+ */
 const maxSuggestions = 20;
 const anyType = "google.protobuf.Any";
 /** Messages whose JSON form is not an object with their fields. */

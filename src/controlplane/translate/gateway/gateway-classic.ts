@@ -151,7 +151,7 @@ function tcpContext(context: ClassicGatewayContext): TcpRouteContext {
   };
 }
 
-/** Prefers a service of the VirtualService's namespace, then one of the gateway's namespace. */
+/** Finds a service: one of the VirtualService's namespace, or else one of the gateway's namespace. */
 function serviceFor(
   host: string,
   namespace: string,

@@ -33,8 +33,8 @@ export interface GatewayChain {
 }
 
 /**
- * The chains without the server names that an earlier one has, because each can have only one destination. A chain with
- * other names keeps them: the earlier one may be of another namespace.
+ * The chains without the server names that an earlier one has, because each can have only one destination. A chain
+ * keeps its other names, because the earlier chain may belong to another namespace.
  */
 export function withDistinctNames(chains: readonly GatewayChain[]): readonly GatewayChain[] {
   const taken = new Set<string>();
@@ -61,8 +61,8 @@ export interface GatewayListenerOptions {
 }
 
 /**
- * The listener of a gateway's port. If chains have server names, these select the chain. The TLS inspector runs
- * wherever TLS is terminated, as upstream, because logs contain the server name.
+ * The listener of a gateway's port. If chains have server names, these select the chain. As in upstream, the TLS
+ * inspector runs wherever TLS is terminated, because logs contain the server name.
  */
 export function gatewayListener(
   bind: string,

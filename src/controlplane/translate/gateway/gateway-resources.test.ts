@@ -94,7 +94,7 @@ function gateways({ hbone = false }: { readonly hbone?: boolean } = {}) {
   };
 }
 
-/** `server names [certificates, authority] > route table or cluster`. */
+/** A text of the form `server names [certificates, authority] > route table or cluster`. */
 function chainText(chain: JsonObject): string {
   const names = ((chain["filterChainMatch"] as { serverNames?: string[] } | undefined)?.serverNames ?? ["*"]).join(",");
   const tls = valueAt(chain, "transportSocket", "typedConfig");

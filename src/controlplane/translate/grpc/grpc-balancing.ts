@@ -19,7 +19,7 @@ export function grpcBalancing({
 
 /**
  * The newer field, which comes before `lb_policy`: current clients take the first policy of the list that they know.
- * Clients that know neither this field nor LEAST_REQUEST refuse the cluster, as they refuse istiod's.
+ * Clients that know neither this field nor LEAST_REQUEST refuse the cluster, as they would refuse istiod's.
  */
 function leastRequestFirst(): Partial<Pick<Cluster, "loadBalancingPolicy">> {
   const { loadBalancingPolicy } = create(ClusterSchema, { loadBalancingPolicy: {} });

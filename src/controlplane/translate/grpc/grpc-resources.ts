@@ -62,7 +62,7 @@ export function grpcListener(name: string, target: GrpcTarget, cluster: EncodedR
   const manager = packed(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: grpcRoutesName(target), configSource: overAds } },
     httpFilters: [
-      // Libraries that do not know the filter go on without sessions.
+      // Libraries that do not know the filter continue without sessions.
       ...(keepsSessions(cluster) ? [{ ...emptySessionFilter(), isOptional: true }] : []),
       filterInit(faultFilter, HTTPFaultSchema, {}),
       filterInit("envoy.filters.http.router", RouterSchema, {}),
@@ -87,8 +87,8 @@ function apiListener(manager: Any): Uint8Array {
 }
 
 /**
- * Extracts the routes of one service from the route configuration of its port. Only the configuration of the
- * filters stays that gRPC clients have.
+ * Extracts the routes of one service from the route configuration of its port. Of the filters' configuration, only that
+ * of filters that gRPC clients have stays.
  */
 export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedResource | undefined {
   const found = hostsOfTables.of(table, hostsByDomain).get(target.host);

@@ -118,7 +118,7 @@ export function passthroughChains(
   return inboundChainMatches(mode, "sniffed").map((match) => chainOf(match, destination, context));
 }
 
-/** Closes connections to the listener's own port, which would loop for ever. */
+/** Closes connections to the listener's own port, which would loop forever. */
 export function blackHoleChain({ mesh, telemetry }: InboundContext): FilterChainInit {
   return {
     name: blackHoleChainName,

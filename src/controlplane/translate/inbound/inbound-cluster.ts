@@ -21,7 +21,8 @@ type ClusterInit = Exclude<MessageInitShape<typeof ClusterSchema>, { $typeName: 
 /** The source address of the proxy's connections to its application. The redirect rules exempt it. */
 const ownAddress = { ipv4: "127.0.0.6", ipv6: "::6" } as const;
 /**
- * In practice, original destinations are never cleaned up, because they must stay known as long as the cluster exists.
+ * A time that practically means never. Original destinations are never cleaned up, because they must stay known as long
+ * as the cluster exists.
  */
 const neverMs = 9_223_372_035_000;
 

@@ -148,7 +148,7 @@ export function hboneCluster(): Cluster {
   return internalListenerCluster(mainInternalName);
 }
 
-/** A cluster that leads to an internal listener. */
+/** A cluster whose endpoint is an internal listener. */
 export function internalListenerCluster(name: string, listener = name): Cluster {
   return create(ClusterSchema, {
     name,

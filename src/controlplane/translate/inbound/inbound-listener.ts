@@ -18,7 +18,7 @@ export interface InboundListenerOptions {
   readonly mesh: MeshSettings;
   /** The wildcard of the pod's first address family. */
   readonly wildcard: string;
-  /** Mode TPROXY. */
+  /** Whether the mode is TPROXY. */
   readonly transparent: boolean;
   readonly telemetry: Pick<ProxyTelemetry, "accessLogs">;
 }

@@ -48,8 +48,8 @@ export interface Workload {
 }
 
 /**
- * Finds the ports of a workload that its sidecar serves: those of a Sidecar's ingress if there are any, else those of
- * its services.
+ * Finds the ports of a workload that its sidecar serves: those of a Sidecar's ingress if there are any, or else those
+ * of its services.
  */
 export class InboundTargets {
   readonly #inputs: MeshInputs;

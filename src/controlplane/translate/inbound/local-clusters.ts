@@ -114,7 +114,9 @@ export function deriveLocalClusters(
   };
 }
 
-/** As upstream, a WorkloadEntry with the pod's address stands in for the pod, and only the oldest service is used. */
+/**
+ * As in upstream, a WorkloadEntry with the pod's address stands in for the pod, and only the oldest service is used.
+ */
 function groupOf(pod: PodFacts, mesh: MeshSettings, sources: Sources, reader: CollectionReader): LocalGroup {
   const standIns = pod.addresses.flatMap((address) =>
     reader.lookup(sources.workloadEntries, `${pod.namespace}/${address}`),
@@ -192,7 +194,7 @@ function assignmentOf(
     endpoint.locality.region === region &&
     rolloutLabels.every((name) => (endpoint.labels[name] ?? "") === labels[name]);
   const own = getEndpoints(endpoints, service, service.port, reader).filter(isOwn);
-  // Only the zones of these endpoints matter. No proxy connects to them by this cluster.
+  // Only the zones of these endpoints matter. No proxy connects to them through this cluster.
   const groups = localityGroups(own, { hbone: "never", healthKnown: true });
   return encodeResource(ClusterLoadAssignmentSchema, localClusterName, loadAssignment(localClusterName, groups));
 }

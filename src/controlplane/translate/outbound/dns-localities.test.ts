@@ -54,7 +54,7 @@ test("a cluster of DNS names has the locality weights and priorities of its rule
     }
   };
   const distribute = rule({ distribute: [{ from: "region", to: { near: 80, region: 20 } }] });
-  // Far has no share.
+  // The locality `far` has no share.
   expect(distribute, "", [
     ["far", 1, 0],
     ["near", 80, 0, "near.test"],

@@ -109,7 +109,7 @@ test("no resources of dynamic DNS reach gateways, or sidecars whose Sidecar obje
   const gateway = serve({ kind: "router" });
   for (const served of [own, gateway])
     assert.doesNotMatch(JSON.stringify([served.clusters(), served.listeners(), served.routes()]), /dynamic/i);
-  // With a Sidecar without a mode, the mesh's mode applies.
+  // If a Sidecar sets no mode, the mesh's mode applies.
   assert.ok(cluster in serve().clusters());
 });
 

@@ -78,7 +78,8 @@ export function dynamicDnsCluster(scope: DynamicDnsScope, mesh: MeshSettings): C
     mayReadSecrets: false,
   });
   forwardDynamically(draft, dynamicDnsCache(scope, mesh), tls);
-  // As upstream: options that TLS needs replace those of the passthrough, and HTTP/1.1 goes upstream.
+  // As in upstream Istio, options that TLS needs replace those of the passthrough cluster, and HTTP/1.1 is sent to the
+  // destination.
   packHttpOptions(draft);
   return draft.cluster;
 }

@@ -32,7 +32,8 @@ export function takesEverything(chain: OutboundChain): boolean {
 }
 
 /**
- * Chains of one listener, each with another match. Of chains with the same match, which Envoy rejects, the first stays.
+ * The chains of one listener, all with different matches. Envoy rejects chains with the same match, so only the first
+ * of them stays.
  */
 export class DistinctChains {
   readonly #byMatch = new Map<string, OutboundChain>();

@@ -130,7 +130,7 @@ export function deriveOutboundClusters(
     ({ endpoints }) => endpoints ?? "",
   );
   return {
-    // Updated after the services that they refer to.
+    // The scopes are updated after the services that they refer to.
     scopes: graph.derive("scope-clusters", reached, (scope, _reader, key) => [[key, scope]], Object.is),
     services,
     clusters: graph.derive(
@@ -255,7 +255,7 @@ interface ResolvedVariant {
   readonly rule: DestinationRuleModel | undefined;
 }
 
-/** The objects that a variant names. Without the endpoints, so that their changes do not touch the clusters. */
+/** The objects that a variant names. Endpoints are left out, so that their changes do not affect the clusters. */
 function resolve(
   variant: ClusterVariant,
   sources: ClusterSources,

@@ -108,7 +108,7 @@ function planned(namespace: string, own: Partial<PlannedPort> = {}, labels = {})
 /** A route to an ExternalName Service that is not among the services of the port. */
 const toOld = { match: [], destinations: [{ host: "old.stock.svc.cluster.local" }] };
 
-/** The wildcard is for a host without a VirtualService of its own, whoever the client is. */
+/** For every client, the wildcard applies to a host without its own VirtualService. */
 const ofOneHost = [
   shape("shop/all", ["*.svc.cluster.local"]),
   shape("shop/labels", [web.hostname], { sourceLabels: { app: "a" } }),

@@ -87,7 +87,9 @@ interface Candidate extends Origin {
   readonly host: string;
 }
 
-/** HTTPRoutes of a service win over VirtualServices. A service with neither gets a plain route to itself. */
+/**
+ * HTTPRoutes of a service take precedence over VirtualServices. A service with neither gets a plain route to itself.
+ */
 function planHosts(planned: PlannedPort): readonly HostPlan[] {
   return plansFromCommon(planned) ?? chooseHosts(planned).accepted.map(({ plan }) => plan);
 }
@@ -251,8 +253,8 @@ function hasRoutes(shape: VirtualServiceShape, { port, namespace, labels }: Outb
 
 /**
  * Returns a function that finds the VirtualService of a service: the first one with its host that has routes for the
- * client and port, else the first one with its host, else the first one with the most specific wildcard. As in
- * upstream, one without such routes hides only wildcards.
+ * client and port, or else the first one with its host, or else the first one with the most specific wildcard. As in
+ * upstream, a VirtualService without routes for the client and port hides only wildcards.
  */
 function chooser(
   shapes: readonly VirtualServiceShape[],
@@ -347,8 +349,8 @@ interface CommonHosts {
 }
 
 /**
- * The number of cached variants of one list of services. Clients differ by the VirtualServices that apply to them, and
- * most clients do not differ.
+ * The maximum number of cached variants for one list of services. Clients can differ in the VirtualServices that apply
+ * to them, but most do not.
  */
 const maxCommon = 16;
 const commonHosts = memos.memo<readonly ResolvedService[], CommonHosts[]>("common-hosts");

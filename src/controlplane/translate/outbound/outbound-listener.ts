@@ -73,8 +73,8 @@ interface Bind {
 }
 
 /**
- * The service's addresses, else those of its pods, else all addresses. With all addresses, CIDR ranges or server names
- * must distinguish services.
+ * The service's addresses, or else those of its pods, or else all addresses. With all addresses, CIDR ranges or server
+ * names must distinguish services.
  */
 function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort, taken: TakenAddresses): readonly Bind[] {
   if (port.bind !== undefined) return [{ address: port.bind, destinations: [] }];
@@ -93,9 +93,9 @@ function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort, tak
 }
 
 /**
- * Decides between a headless Service and another service with the address of one of its endpoints. Whoever writes the
- * one could take the clients of the other, so an assigned address always stays with its service, and a pod's with the
- * pod. Otherwise the older service wins, as in upstream.
+ * Decides between a headless Service and another service with the address of one of its endpoints. The author of one
+ * could capture the clients of the other, so an assigned address always stays with its service, and a pod's address
+ * with the pod. Otherwise, as in upstream, the older service wins.
  */
 interface TakenAddresses {
   /** Whether a service other than the headless one has the endpoint's address. */
@@ -247,7 +247,7 @@ function relevant(service: ServiceModel, models: readonly VirtualServiceModel[])
   return models.filter((model) => model.hosts.some((host) => hostsOverlap(host, service.hostname)));
 }
 
-/** Selects chains by server name, as TLS routes define. Without TLS routes, connections lead to the service itself. */
+/** Selects chains by server name, as TLS routes define. Without TLS routes, connections go to the service itself. */
 function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort): readonly OutboundChain[] {
   const client = { namespace: port.port.namespace, labels: port.port.labels, gateway: meshGateway };
   const number = port.port.port;
@@ -267,7 +267,7 @@ function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
     }
   }
   if (found.all.length > 0) return found.all;
-  // An address that only this service has identifies it.
+  // The address alone identifies a service if no other has it.
   const byName = bind.destinations.length > 0 || bind.address === wildcard || isForwarded(service);
   const names = byName ? [service.hostname, ...port.aliasesOf(service.hostname)] : [];
   return [plainChain(serviceFilters(service, port), names, bind.destinations, undefined)];
@@ -368,7 +368,7 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
   const { proxyListenPort: port } = traffic.mesh;
   const telemetry = traffic.telemetry ?? meshTelemetry(traffic.mesh);
   const byName = forwardsUnknownHosts(traffic.port);
-  // Like upstream, connections without a destination are not logged.
+  // As in upstream, connections without a destination are not logged.
   const context = { mesh: traffic.mesh, role: "client" as const, telemetry: { ...telemetry, accessLogs: [] } };
   return create(ListenerSchema, {
     name: "virtualOutbound",
@@ -392,8 +392,8 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
 }
 
 /**
- * Clients of a server that speaks first are served after the time limit. Upstream closes their connections then. Envoy
- * continues without the filters that have not run, so the original destination must be known before.
+ * Clients of a server that speaks first are served after the time limit, whereas upstream closes their connections.
+ * Envoy then continues without the filters that have not run, so the original destination must be known earlier.
  */
 function detectsHttp({ protocolDetectionTimeoutMs: timeoutMs }: MeshSettings): ListenerInit {
   return {

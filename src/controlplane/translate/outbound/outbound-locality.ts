@@ -4,7 +4,7 @@ import type { LocalityModel } from "../../model/service/service-endpoint-model.t
 import { localityGroup, type LocalityGroup } from "../endpoints.ts";
 import type { EffectivePolicy, LocalityChoice } from "../traffic-policy.ts";
 
-/** A client's location, by which endpoints are chosen. */
+/** A client's location, which decides the choice of endpoints. */
 export interface ClientPlace {
   readonly locality: LocalityModel;
   readonly node: string;
@@ -63,8 +63,8 @@ function failedOver(groups: readonly LocalityGroup[], setting: Failover, place: 
 }
 
 /**
- * How far a locality is from the client. 0 is the same place, 1 the same zone, 2 the same region, and 3 another region,
- * or the failover region. With a failover region, 4 is every other region.
+ * How far a locality is from the client: 0 for the same place, 1 for the same zone, 2 for the same region, and 3 for
+ * another region. If there is a failover region, 3 is that region, and 4 every other one.
  */
 function localityRank({ endpoints }: LocalityGroup, failover: Failover["failover"], { locality }: ClientPlace): number {
   const there = endpoints[0]?.locality;

@@ -4,7 +4,7 @@ import { isAddress } from "../../model/ip-address.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
-/** The proxy whose pod asks. */
+/** The proxy whose pod sends the DNS query. */
 export interface NameClient {
   readonly namespace: string;
   /** `cluster.local`. */
@@ -25,7 +25,7 @@ export function nameTable(
     if (isForeignWildcard(service, client)) continue;
     const ips = addressesOf(service, endpointsOf);
     if (ips.length === 0) continue;
-    // Short names mean the host in the cluster's domain, so a host in clusterset.local has none.
+    // Short names mean the host in the cluster's domain, so a host in clusterset.local has no short names.
     const own =
       service.registry === "Kubernetes" && service.clusterSet !== true
         ? { shortname: service.name, namespace: service.namespace }

@@ -19,10 +19,10 @@ export interface OutboundPort extends Pick<
   "scope" | "namespace" | "labels" | "clusterId" | "dnsCapture" | "proxyConfig" | "unknownTraffic" | "egressProxy"
 > {
   readonly port: number;
-  /** The protocol of an egress listener with its own port. It wins over the services' protocols. */
+  /** The protocol of an egress listener with its own port. It takes precedence over the services' protocols. */
   readonly protocol: AppProtocol | undefined;
   readonly bind: string | undefined;
-  /** True if applications connect to the listener directly. Otherwise connections are redirected. */
+  /** Whether applications connect to the listener directly. Otherwise connections are redirected to it. */
   readonly bindsToPort: boolean;
   /** The services with this port, oldest first. */
   readonly services: readonly PortService[];
@@ -148,15 +148,16 @@ export interface ListenerServices {
   /** Services with an address that no other service has on this port, with that address. */
   readonly apart: readonly { readonly address: string; readonly entry: PortService }[];
   /**
-   * The addresses of all services, if the rest has a service that listens on those of its endpoints. Whoever may write
-   * an EndpointSlice, a WorkloadEntry or a ServiceEntry chooses these, and would take the services' clients.
+   * The addresses of all services, if `rest` contains a service that listens on the addresses of its endpoints. Users
+   * who may write an EndpointSlice, a WorkloadEntry or a ServiceEntry choose these addresses, and could otherwise
+   * capture the services' clients.
    */
   readonly claims: readonly AddressClaim[];
 }
 
 /**
- * The addresses of a service that is not headless, and what decides who keeps them. It has no other fields of the
- * service, because a change of any field rebuilds the listeners of headless Services.
+ * The addresses of a service that is not headless, and the facts that decide which service keeps them. Other fields of
+ * the service are left out, because a change of any field rebuilds the listeners of headless Services.
  */
 export interface AddressClaim extends Pick<ServiceModel, "addresses" | "namespace" | "name" | "createdAt"> {
   /** Whether the API server or a controller assigned the addresses. The owner of a ServiceImport may write its own. */
@@ -166,8 +167,9 @@ export interface AddressClaim extends Pick<ServiceModel, "addresses" | "namespac
 }
 
 /**
- * Plain TCP services with their own address are built separately, so that a change of one only rebuilds its listener.
- * All HTTP services share one listener, so the first of them represents the rest, unless `all` are needed.
+ * The listeners of plain TCP services with their own address are built separately, so that a change of such a service
+ * rebuilds only its own listener. All HTTP services share one listener, so the first of them represents the others,
+ * unless `all` are needed.
  */
 export function listenerServices(
   number: number,
@@ -238,7 +240,7 @@ function speaksOnlyHttp(service: ServiceModel, number: number): boolean {
 }
 
 /**
- * The address of a service that no other shares. Returns undefined if it listens on several, or on one that others may
+ * The address of a service that no other service shares. Undefined if it listens on several, or on one that others may
  * share.
  */
 function soleAddress(service: ServiceModel | undefined, port: number): string | undefined {

@@ -531,7 +531,7 @@ test("a cluster is recomputed when an identity, a capture by ztunnel, or mutual 
   apply(endpoints(...one));
   apply(endpoints(...both));
   assert.equal(computed(), before);
-  // The pod loses its sidecar, so not all endpoints accept Istio's mutual TLS any more.
+  // The pod loses its sidecar, so some endpoints no longer accept Istio's mutual TLS.
   apply(captured("web-1", "10.244.1.5", true));
   assert.deepEqual([computed() - before, isCaptured()], [1, false]);
   apply(captured("web-2", "10.244.2.6", true));

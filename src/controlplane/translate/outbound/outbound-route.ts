@@ -72,7 +72,7 @@ function routesOf(
     port,
     isTls: false,
     mesh,
-    // A destination without a port uses the request's port, even if its service has a single other port.
+    // A destination without a port uses the request's port, even if its service has only one port, with another number.
     serviceOf: (host) => {
       const aliasOf = destinations === undefined ? "" : destinations.get(host);
       return aliasOf === undefined ? undefined : { ports: [{ name: "", port, protocol: "http", target: 0 }], aliasOf };

@@ -6,8 +6,8 @@ import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 import { specifierOf } from "./weighted-target.ts";
 
 /**
- * Network filters that lead connections to a route's backends. If all weights are 0, connections are closed, because no
- * other route of the port applies.
+ * Network filters that forward connections to a route's backends. If all weights are 0, connections are closed, because
+ * no other route of the port applies.
  */
 export function l4RouteFilters(
   { route, gateway: { backends } }: L4RouteModel,

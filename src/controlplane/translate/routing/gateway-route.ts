@@ -200,7 +200,7 @@ function routeOf(source: string, port: number, entry: RouteEntry, mesh: MeshSett
   };
 }
 
-/** A rule has the sessions of one service: of its first backend with sessions. */
+/** The sessions of a rule are those of its first backend with sessions. */
 function sessionOf(rule: HttpRouteRule, backends: readonly ResolvedBackend[]): ServiceSession | undefined {
   return backends
     .filter((_, index) => (rule.backendRefs[index]?.weight ?? 0) > 0)
@@ -212,7 +212,7 @@ function istioMetadata(source: string, route: RouteModel["route"]): JsonObject {
   return { config: `/apis/networking.istio.io/v1/namespaces/${route.namespace}/virtual-service/${source}` };
 }
 
-/** The span's name: the destination if there is only one, else the route. */
+/** The span's name: the destination if there is only one, or else the route. */
 function operationOf(
   source: string,
   port: number,
@@ -300,8 +300,8 @@ function clusterOf(resolved: ResolvedBackend | undefined): string {
 }
 
 /**
- * Same defaults as for a VirtualService. A rule's retries add to those for failed connections. A timeout of 0 means
- * none.
+ * The retries of a rule, with the same defaults as for a VirtualService. A rule's retries add to those for failed
+ * connections. A timeout of 0 means none.
  */
 function retriesOf({ retry, timeouts }: HttpRouteRule, mesh: MeshSettings): RouteActionInit["retryPolicy"] {
   if (retry === undefined) return retryPolicy(mesh.defaultHttpRetryPolicy, false);

@@ -94,7 +94,7 @@ function isHost(name: string): boolean {
   return name.startsWith(":") || name.toLowerCase() === "host";
 }
 
-/** Redirect codes by status. */
+/** Envoy's redirect codes, by status. */
 export const redirectCodes = {
   301: RedirectAction_RedirectResponseCode.MOVED_PERMANENTLY,
   302: RedirectAction_RedirectResponseCode.FOUND,
@@ -121,8 +121,8 @@ export function redirectAction(
 }
 
 /**
- * The port 0 omits the port from the redirect. That is correct if the redirect's port is the default of its scheme, and
- * the request used the default of its own.
+ * The redirect's port. 0 omits it, which is correct if it is the default of the redirect's scheme, and the request used
+ * the default port of its own scheme.
  */
 function redirectPort(redirect: RequestRedirect, listenerPort: number): number {
   if (redirect.port !== undefined) return redirect.port;

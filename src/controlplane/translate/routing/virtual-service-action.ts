@@ -124,18 +124,18 @@ const previousHosts = {
   name: "envoy.retry_host_predicates.previous_hosts",
   configType: { case: "typedConfig" as const, value: packed(PreviousHostsPredicateSchema, {}) },
 };
-/** Retries prefer another locality after two attempts in one. */
+/** Retries prefer another locality after two attempts in the same one. */
 const otherLocalities = {
   name: "envoy.retry_priorities.previous_priorities",
   configType: { case: "typedConfig" as const, value: packed(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) },
 };
-/** Envoy rejects the routes of the whole port for no backoff at all. */
+/** The minimum backoff. For a backoff of 0, Envoy rejects the routes of the whole port. */
 const minBackoffMs = 1;
 const minStatus = 100;
 const maxStatus = 599;
 
 /**
- * The route's retries, else the default. Undefined if retries are off. With consistent hashing, a retry goes to the
+ * The route's retries, or else the default. Undefined if retries are off. With consistent hashing, a retry goes to the
  * same host.
  */
 export function retryPolicy(retry: HttpRetry | undefined, byHash: boolean): RetryPolicyInit | undefined {

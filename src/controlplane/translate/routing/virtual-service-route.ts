@@ -29,7 +29,7 @@ export interface VirtualServiceRouteOptions {
   /** The port of the requests: the service's port, or the Gateway server's. */
   readonly port: number;
   readonly isTls: boolean;
-  /** Has the default retries, for routes without their own. */
+  /** The mesh's settings. They have the default retries, for routes without their own. */
   readonly mesh: MeshSettings;
   readonly serviceOf: (host: string) => Pick<ServiceModel, "ports" | "aliasOf"> | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
@@ -96,7 +96,7 @@ function httpRoute(
   };
 }
 
-/** A route has the sessions of one service: of its first destination with sessions. */
+/** The sessions of a route are those of its first destination with sessions. */
 function sessionOfRoute(
   http: VirtualServiceHttpRoute,
   { sessionOf }: VirtualServiceRouteOptions,
@@ -122,7 +122,7 @@ function actionOf(
   return forward(http, authority, options);
 }
 
-/** The span's name: the destination if there is only one, else the VirtualService. */
+/** The span's name: the destination if there is only one, or else the VirtualService. */
 export function operationOf(
   { action }: RouteInit,
   match: NonNullable<RouteInit["match"]>,
@@ -146,7 +146,9 @@ export function operationOf(
   return host === undefined ? `${name}:${port}${shown}` : `${host}:${clusterPort ?? ""}${shown}`;
 }
 
-/** The cluster of a destination: by its own port, else the only port of its service, else the request's port. */
+/**
+ * The cluster of a destination. Its port is its own, or else the only port of its service, or else the request's port.
+ */
 export function destinationCluster(
   destination: Destination,
   port: number,
@@ -198,7 +200,7 @@ function forward(
           },
     ...rewriteOf(http),
     ...(host === undefined ? {} : { hostRewriteSpecifier: { case: "hostRewriteLiteral" as const, value: host } }),
-    // As upstream, the original host is sent only for a rewrite, not if a header of the route replaces it.
+    // As in upstream, the original host is sent only for a rewrite, not if a header of the route replaces it.
     appendXForwardedHost: http.rewrite !== undefined && options.mesh.proxyHeaders.xForwardedHost,
     timeout,
     maxGrpcTimeout: timeout,

@@ -30,7 +30,7 @@ export function l4Matches(match: L4Match, port: number, client: MatchClient): bo
   return (match.gateways.length === 0 || match.gateways.includes(client.gateway)) && concernsClient(source, client);
 }
 
-/** Network filters that lead a connection to the destinations of a TCP or TLS route. */
+/** Network filters that forward a connection to the destinations of a TCP or TLS route. */
 export function tcpRouteFilters(
   routes: readonly RouteDestination[],
   port: number,
@@ -58,12 +58,12 @@ export function tcpRouteFilters(
 interface TcpTarget {
   readonly rule: DestinationRuleModel | undefined;
   readonly subset: string | undefined;
-  /** Leaves out the rule's tunnel, for bytes that another proxy sends on. */
+  /** Set if the rule's tunnel is left out, for bytes that another proxy forwards. */
   readonly untunnelled?: true;
   readonly context: Pick<TcpRouteContext, "mesh" | "role" | "telemetry">;
 }
 
-/** Network filters that lead all connections to one cluster. */
+/** Network filters that forward all connections to one cluster. */
 export function tcpClusterFilters(cluster: string, target: TcpTarget): readonly FilterInit[] {
   return filters({ statPrefix: cluster, clusterSpecifier: { case: "cluster", value: cluster } }, target);
 }
@@ -88,7 +88,7 @@ function filters(proxy: TcpProxyInit, target: TcpTarget): readonly FilterInit[] 
   return [...telemetry.stats(context.role), filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)];
 }
 
-/** As upstream, a subset does not inherit the tunnel of its rule. */
+/** As in upstream, a subset does not inherit the tunnel of its rule. */
 function tunnelTo({ rule, subset }: TcpTarget): TrafficPolicy["tunnel"] {
   if (subset === undefined) return rule?.trafficPolicy?.tunnel;
   return subsetOf(rule, subset)?.trafficPolicy?.tunnel;

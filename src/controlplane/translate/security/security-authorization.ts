@@ -21,7 +21,7 @@ export interface AuthorizationContext {
 export const httpRbacName = "envoy.filters.http.rbac";
 export const networkRbacName = "envoy.filters.network.rbac";
 
-/** One filter each for AUDIT, DENY and ALLOW, in this order, because a DENY wins over any ALLOW. */
+/** One filter each for AUDIT, DENY and ALLOW, in this order, because a DENY takes precedence over any ALLOW. */
 export function authorizationFilters(
   policies: readonly AuthorizationPolicyFacts[],
   context: AuthorizationContext,
@@ -48,7 +48,7 @@ export function authorizationFilters(
   });
 }
 
-/** Without shadow rules, upstream uses the prefix of ALLOW. */
+/** As in upstream, the prefix is that of ALLOW if there are no shadow rules. */
 function shadowPrefix(shadowRules: RbacInit | undefined): string {
   switch (shadowRules?.action) {
     case RBAC_Action.DENY:
@@ -108,9 +108,9 @@ function policiesOf(
 const custom: AuthorizationAction = "CUSTOM";
 
 /**
- * CUSTOM: shadow rules select the requests that are sent to the provider. Requests are denied if the provider is
- * unknown, its service is missing, or a workload has several providers and the control plane does not allow that. An
- * HTTP provider cannot decide about TCP and is left out, as upstream.
+ * The filters for CUSTOM. Shadow rules select the requests that are sent to the provider. Requests are denied if the
+ * provider is unknown, its service is missing, or a workload has several providers and the control plane does not allow
+ * that. As in upstream, an HTTP provider is left out for TCP, about which it cannot decide.
  */
 export function customAuthorizationFilters(
   policies: readonly AuthorizationPolicyFacts[],

@@ -494,7 +494,7 @@ test("a path template that no proxy takes becomes a regular expression", () => {
   assert.deepEqual(pathsOf("a.b/{**}"), regex(String.raw`a\.b/.*`));
   assert.deepEqual(pathsOf("//{*}"), regex("//[^/]+"));
   assert.deepEqual(pathsOf("/{**}//"), regex("/.*//"));
-  // Envoy takes templates of 256 characters.
+  // Envoy accepts templates of up to 256 characters.
   const long = "a".repeat(253);
   assert.equal(valueAt(pathsOf(`/${long}/{*}`), "uriTemplate", "name"), "uri-template");
   assert.deepEqual(pathsOf(`/a${long}/{*}`), regex(`/a${long}/[^/]+`));
@@ -531,7 +531,7 @@ test("proxies get no key set without a key that an Envoy can use, because it wou
         { ...withoutCurve, ...named },
       ]);
   }
-  // What an Envoy's parser refuses in any member, whether it reads the member or not.
+  // Envoy's parser refuses these in any member, even in one that it does not read.
   const [key = {}] = keys;
   const deep = `${"[".repeat(200)}${"]".repeat(200)}`;
   const members = JSON.stringify(key).slice(1, -1);

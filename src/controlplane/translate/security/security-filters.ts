@@ -93,6 +93,6 @@ function clusterOfKeys(
   const { hostname, port, protocol } = new URL(uri);
   const number = port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
   const found = clusterOf({ service: hostname, port: number })?.cluster;
-  // Like upstream, this cluster may not exist, or may be created later.
+  // As in upstream, this cluster may not exist, or may be created later.
   return found ?? (fetcher === "proxy" ? `outbound|${number}||${hostname}` : undefined);
 }

@@ -43,15 +43,21 @@ export interface RuleContext {
   readonly namespace: string;
   readonly trustDomain: string;
   readonly trustDomainAliases: readonly string[];
-  /** True for connections, which lack the properties of requests. */
+  /** Whether the rule is for connections, which lack the properties of requests. */
   readonly tcp: boolean;
-  /** An ALLOW rule that cannot be evaluated never matches. DENY and AUDIT drop the part that cannot be evaluated. */
+  /**
+   * Whether the rule is an ALLOW. If it cannot be evaluated, it never matches. DENY and AUDIT drop the part that cannot
+   * be evaluated.
+   */
   readonly allow: boolean;
   /** The location of the peer's identity: the connection's certificate, or, behind HBONE, the filter state. */
   readonly peer: "certificate" | "filter-state";
 }
 
-/** A part of a rule that cannot be expressed. It drops the whole rule of an ALLOW, and only the part otherwise. */
+/**
+ * Thrown for a part of a rule that cannot be expressed. In an ALLOW, the whole rule is then dropped, and otherwise only
+ * the part.
+ */
 class Untellable extends Error {}
 
 /** Translates one kind of value. Undefined if nothing is left. */
@@ -154,12 +160,12 @@ function pathPermission(path: string): PermissionInit {
   };
 }
 
-/** The most characters of a template that Envoy takes. */
+/** The maximum number of characters of a template that Envoy accepts. */
 const maxEnvoyTemplate = 256;
 
 /**
- * A proxy rejects the whole listener for a template without a slash at its beginning, with empty segments, or with more
- * characters. A waypoint's listener serves other namespaces too.
+ * Whether Envoy accepts a template. For one without a slash at its beginning, with empty segments or with too many
+ * characters, it rejects the whole listener, and a waypoint's listener serves other namespaces too.
  */
 function isEnvoyTemplate(template: string): boolean {
   return template.startsWith("/") && !template.includes("//") && template.length <= maxEnvoyTemplate;

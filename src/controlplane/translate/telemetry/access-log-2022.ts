@@ -21,7 +21,7 @@ export function serviceLogsOf2022(host: string, port: number, mesh: MeshSettings
   return lines.flatMap((end) => textLog(`${istioTextStart} ${end}`, mesh));
 }
 
-/** One more line for each tunnel to a service, selected by its address. */
+/** The log for one more line for each tunnel to a service, which its address selects. */
 export function tunnelLogsOf2022(
   services: readonly {
     readonly host: string;

@@ -13,7 +13,7 @@ export interface FileLogSettings {
   readonly encoding: "TEXT" | "JSON";
   /** A text, or, for JSON, an object of command operators. Empty means Istio's default. */
   readonly format: string;
-  /** Omits values that are missing, instead of writing `-` or null. */
+  /** Whether missing values are omitted, instead of written as `-` or null. */
   readonly omitEmptyValues?: boolean;
 }
 
@@ -112,7 +112,7 @@ function formatOf(settings: FileLogSettings) {
   return { case: "jsonFormat" as const, value: jsonFields(settings.format) };
 }
 
-/** Like upstream, a format that is not a JSON object falls back to Istio's fields. */
+/** As in upstream, a format that is not a JSON object falls back to Istio's fields. */
 function jsonFields(format: string): JsonObject {
   if (format === "") return istioFields;
   try {

@@ -96,8 +96,8 @@ function holdsFor({ match }: TelemetryAccessLogging, mode: Mode): boolean {
 }
 
 /**
- * The name of a filter says whether Envoys accept it. An expression is judged once in the life of its Telemetry. To
- * judge it takes long, and every listener has it.
+ * The name of a filter says whether Envoys accept it. An expression is checked once for its Telemetry, because the
+ * check takes long, and every listener has the expression.
  */
 const filterNames = memos.memo<LogFilter, string>("names-of-log-filters");
 

@@ -42,10 +42,10 @@ const standardLabels: ReadonlySet<string> = new Set([
 
 /**
  * A Telemetry without values for standard labels. A waypoint follows the Telemetry of its services' namespaces. None of
- * these must make it report requests to the services of others, with any result.
+ * these namespaces may change how it labels requests to the services of others.
  */
 export function withoutStandardLabels({ metrics }: Level): Level {
-  // Proxies replace other characters in a label's name.
+  // Compare the names as proxies write them: they replace other characters in a label's name.
   const isStandard = (tag: string): boolean => standardLabels.has(tag.replaceAll(/\W/g, "_"));
   return {
     metrics: metrics.map((entry) => ({

@@ -11,7 +11,7 @@ export interface ProviderSource {
   readonly clusterOf: (service: ProviderService) => ProviderCluster | undefined;
 }
 
-/** Providers that exist without a definition. A definition in the mesh config replaces them. */
+/** Providers that exist by default. One with the same name in the mesh config replaces them. */
 const builtIn: readonly ExtensionProvider[] = [
   { kind: "prometheus", name: "prometheus" },
   {
@@ -21,7 +21,7 @@ const builtIn: readonly ExtensionProvider[] = [
   },
 ];
 
-/** The provider of a name, whatever its case. */
+/** The provider with a name, which is compared without regard to case. */
 export function providerOf(
   name: string,
   { extensionProviders }: Pick<MeshSettings, "extensionProviders">,

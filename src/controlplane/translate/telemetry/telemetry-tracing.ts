@@ -45,8 +45,8 @@ interface Wanted {
 const allTraces = 100;
 
 /**
- * How requests are traced. Undefined if they are not. Without a Telemetry object or a default provider, the proxy
- * config decides, and its collector is in the proxy's bootstrap.
+ * How requests are traced. Undefined if they are not traced. Without a Telemetry object or a default provider, the
+ * proxy config decides, and its collector is in the proxy's bootstrap.
  */
 export function tracingOf(
   levels: readonly Level[],
@@ -129,7 +129,10 @@ function merged(entries: readonly TelemetryTracing[], mode: "CLIENT" | "SERVER",
 
 type Tags = Readonly<Record<string, TracingTag>>;
 
-/** The tags of a Telemetry that all proxies take. They are judged once in its life, because every listener has them. */
+/**
+ * The tags of a Telemetry that all proxies accept. They are checked once for each Telemetry, because every listener has
+ * them.
+ */
 const acceptedTags = memos.memo<Tags, Tags>("accepted-tags");
 
 /** The user's tags replace those of the proxy config. */

@@ -57,7 +57,7 @@ interface ReachedService {
   readonly service: string;
 }
 
-/** How the gateway reaches one port of such a service: its pods directly, or its waypoint. */
+/** How the gateway reaches one port of such a service: its pods directly, or through its waypoint. */
 interface Way {
   readonly name: string;
   readonly port: ServicePortModel;
@@ -69,9 +69,9 @@ const wildcard = "0.0.0.0";
 const weightUnits = 100;
 
 /**
- * Derives the gateways into the own network. A tunnel for a global service leads to a pod of the service or of its
- * waypoint, which terminates the inner tunnel. The gateway does not decrypt the inner tunnel. Unlike upstream,
- * endpoints are addressed directly, without an internal listener.
+ * Derives the resources of gateways into their own network. A tunnel for a global service goes to a pod of the service
+ * or of its waypoint, which terminates the inner tunnel. The gateway does not decrypt the inner tunnel. Unlike
+ * upstream, endpoints are addressed directly, without an internal listener.
  */
 export function deriveEastWestResources(graph: CollectionGraph, model: MeshModel): EastWestResources {
   const bindings = new WaypointBindings(model.inputs, model.waypoints);
@@ -279,7 +279,7 @@ function mainListener(routed: readonly RoutedService[]): Listener {
     listenerSpecifier: { case: "internalListener", value: {} },
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: [originalDestination()],
-    // A listener needs a chain, even if no traffic leads to it.
+    // A listener needs a chain, even if no traffic can reach it.
     filterChains: chains.length === 0 ? [passChain("blackhole", blackHoleName)] : chains,
     filterChainMatcher: byNameOr(names, addressRanges(ranges)),
   });

@@ -60,17 +60,20 @@ export function deriveServedRegistries(
   ];
 }
 
-/** Policies name an object. Those of the oldest entry say nothing about the ports of others with its host. */
+/**
+ * The service with only the ports of its own object. Policies name an object, so those of the oldest entry do not apply
+ * to the ports of other entries with its host.
+ */
 function withOwnPorts(service: ServiceModel): ServiceModel {
   return service.ownPorts === undefined ? service : { ...service, ports: service.ownPorts };
 }
 
 /**
  * Gives each ServiceEntry a name in its waypoint that no other service there has. Filter chains and clusters have the
- * host in their names. If an entry shared those of another namespace's service, it could take the requests for that
- * service, past its policies. A Service keeps its host as the name. Among ServiceEntries one of the waypoint's own
- * namespace keeps it, then the oldest. Clients of the others reach them by their addresses. The owner of each host is
- * found once, because thousands of entries may have it.
+ * host in their names. If an entry shared the names of another namespace's service, it could capture the requests for
+ * that service and bypass its policies. A Service keeps its host as the name. Among ServiceEntries, one of the
+ * waypoint's own namespace keeps it, or else the oldest. Clients of the others reach them by their addresses. The owner
+ * of each host is determined once, because thousands of entries may have the same host.
  */
 function withOwnNames(
   graph: CollectionGraph,

@@ -90,7 +90,7 @@ function throughTunnel(inner: TransportSocketInit) {
   });
 }
 
-/** As upstream, also accepts the identities of the waypoint's own namespace. */
+/** As in upstream, also accepts the identities of the waypoint's own namespace. */
 export function peersOfNamespace(mesh: MeshSettings, namespace: string) {
   return trustDomainPeers(`${mesh.trustDomain}/ns/${namespace}/sa`);
 }

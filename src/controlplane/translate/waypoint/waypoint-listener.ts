@@ -92,7 +92,7 @@ export function mainInternalListener({ mesh, services, workloads, direct }: Main
   const chains = services.flatMap(({ ports, policies }) =>
     ports.flatMap((port) => carriedKinds(port.protocol).map((carries) => serviceChain(port, carries, policies, mesh))),
   );
-  // Requests by name come from another network, where addresses differ. They reach the owner of the host.
+  // Requests by name come from another network, where addresses differ. They go to the owner of the host.
   const names =
     mesh.ambientMultiNetwork === true
       ? services.flatMap(({ addresses, ports }) =>
@@ -118,9 +118,9 @@ export function mainInternalListener({ mesh, services, workloads, direct }: Main
 }
 
 /**
- * The chains by address. Of equal ranges, a proxy uses the first that leads to a chain. So entries come last: one that
- * claims the address of a Service or a pod would take requests past their policies. It loses that address altogether,
- * because the proxy would use it for the ports that the Service does not have.
+ * The chains by address. Of equal ranges, a proxy uses the first one that has a chain. ServiceEntries therefore come
+ * last: one that claims the address of a Service or a pod could capture requests and bypass their policies. It loses
+ * that address altogether, because the proxy would otherwise use it for the ports that the Service does not have.
  */
 function rangesOf(services: readonly WaypointServiceChains[], workloads: readonly string[]): readonly AddressRanges[] {
   const toServices = ({ addresses, ports }: WaypointServiceChains): readonly AddressRanges[] =>
@@ -141,7 +141,7 @@ function rangesOf(services: readonly WaypointServiceChains[], workloads: readonl
   ];
 }
 
-/** One key for all spellings of an address or range. IPv4 has only one here. */
+/** A key that is equal for all spellings of an address or range. IPv4 has only one spelling here. */
 function rangeKey(text: string): string {
   const range = text.includes(":") ? cidrOf(text) : undefined;
   return range === undefined ? text : `${range.address.join(".")}/${range.length}`;
@@ -223,20 +223,20 @@ function requests(
   { security, telemetry, forwardsClientIdentity }: WaypointPolicies,
   mesh: MeshSettings,
 ): FilterInit {
-  // A route must not lead requests to hosts outside the wildcard.
+  // A route must not send requests to hosts outside the wildcard.
   const domains = forwarded === true ? [host, `${host}:${port}`] : undefined;
   return httpConnectionManagerFilter({
     direction: "waypoint",
     statPrefix: `inbound_0.0.0.0_${port}`,
     mesh,
     routes: { inline: waypointRouteTable(name, port, routes, domains) },
-    // Policies may match the header, so they come after it.
+    // Policies may match the header, so they come after the filter that sets it.
     security: forwardsClientIdentity ? [clientIdentityInXfcc(), ...security.http] : security.http,
     telemetry,
     ...(forwarded === true ? { forwarded: [wildcardCache(host)] } : {}),
     fields: {
       ...(protocol === "http2" || protocol === "grpc" ? { http2ProtocolOptions: {} } : {}),
-      // The mode for a connection that has no certificate itself, because the tunnel around it had one.
+      // Forward the header although this connection has no certificate itself: the tunnel around it had one.
       ...(forwardsClientIdentity
         ? { forwardClientCertDetails: HttpConnectionManager_ForwardClientCertDetails.ALWAYS_FORWARD_ONLY }
         : {}),
@@ -309,7 +309,7 @@ function byProtocol(tcp: string, http: string): MatcherInit {
   };
 }
 
-/** Matches the authority of the CONNECT, else uses the other matcher. */
+/** Matches the authority of the CONNECT, or else uses the other matcher. */
 export function byNameOr(
   names: readonly (readonly [authority: string, then: OnMatchInit])[],
   otherwise: MatcherInit,

@@ -29,7 +29,7 @@ export function vipName(port: number, carries: WaypointCarries, subset: string |
   return `inbound-vip|${port}|${carries}${subset === undefined || subset === "" ? "" : `/${subset}`}|${vipHost}`;
 }
 
-/** Whether a cluster leads to a service behind the waypoint. */
+/** Whether a cluster is that of a service behind the waypoint. */
 export function isVipName(name: string): boolean {
   return name.startsWith("inbound-vip|");
 }

@@ -23,7 +23,7 @@ export function waypointEndpoints(
   return ofOwnClusters(endpoints, service, mesh, inputs, reader);
 }
 
-/** The endpoints in the own network. */
+/** The endpoints in the control plane's own network. */
 export function nearEndpoints(
   endpoints: readonly EndpointModel[],
   service: ServiceModel,
@@ -55,7 +55,7 @@ function ofOwnClusters(
 
 /**
  * How a waypoint reaches endpoints in other networks for one port of a service. Undefined if it does not. `isVip` means
- * that the cluster leads to a service behind this waypoint.
+ * that the cluster is that of a service behind this waypoint.
  */
 export function waypointCrossing(
   service: ServiceModel,

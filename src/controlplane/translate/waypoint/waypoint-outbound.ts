@@ -33,8 +33,8 @@ interface OutboundReference {
 }
 
 /**
- * Waypoints get clusters for all services of the mesh's providers (authorizers, tracers, logs), whether they use them
- * or not, as upstream.
+ * As in upstream, waypoints get clusters for all services of the mesh's providers (authorizers, tracers, logs), whether
+ * they use them or not.
  */
 export function deriveProviderReferences(
   graph: CollectionGraph,

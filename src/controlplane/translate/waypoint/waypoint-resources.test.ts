@@ -103,7 +103,7 @@ const ready: readonly KubernetesObject[] = [
   slice("shop/wp", { name: "mesh", port: 15_008 }, [{ address: "10.244.1.9", pod: "wp-1" }]),
 ];
 
-/** The names to which a matcher leads, by value. */
+/** The names that a matcher returns, by value. */
 function leads(matcher: unknown): unknown {
   const found = matcher as {
     action?: { name: string };

@@ -23,7 +23,8 @@ import { deriveVipClusters, deriveVipEndpoints } from "./waypoint-vips.ts";
 
 /**
  * The resources of waypoints and of gateways between networks. Scopes are keys of {@link Waypoint} or of a Gateway.
- * Endpoints, and clusters that contain theirs, may also have a {@link waypointPodScope}, which wins.
+ * Endpoints, and clusters that contain their endpoints, may also have a {@link waypointPodScope}, which takes
+ * precedence.
  */
 export interface WaypointResources {
   readonly listeners: readonly Collection<ScopedEncodedResource>[];

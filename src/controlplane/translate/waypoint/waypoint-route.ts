@@ -34,9 +34,9 @@ export interface WaypointRouteContext {
 }
 
 /**
- * The routes of requests to one port of a service: from its HTTPRoutes, else from its VirtualServices in order, else a
- * plain route to the service. The client is unknown here, so a match by the client's labels never applies, and a match
- * by the client's namespace applies to all clients, as upstream.
+ * The routes of requests to one port of a service: from its HTTPRoutes, or else from its VirtualServices in order, or
+ * else a plain route to the service. The client is unknown here, so, as in upstream, a match by the client's labels
+ * never applies, and a match by the client's namespace applies to all clients.
  */
 export function waypointRoutes(
   service: ServiceModel,
@@ -54,7 +54,10 @@ export function waypointRoutes(
     : [plainRoute(fallback, service.hostname, port, context.mesh, hashOfService(service, port, context))];
 }
 
-/** The only virtual host of a port. Domains other than `*` limit where requests may lead. */
+/**
+ * The route table of a port, which has a single virtual host. Domains other than `*` limit the hosts that requests may
+ * name.
+ */
 export function waypointRouteTable(
   name: string,
   port: number,
@@ -69,7 +72,7 @@ export function waypointRouteTable(
   };
 }
 
-/** The name of the route of a service that has no routes, as upstream. */
+/** The name of the route of a service that has no routes, the same as in upstream. */
 export const plainRouteName = "default";
 
 /** One route for all requests to one cluster. The client's side sets timeouts. */
@@ -208,7 +211,7 @@ function virtualServicesFor(
 function forAnyClient(model: VirtualServiceModel): VirtualServiceModel {
   const http = model.http.flatMap((route) => {
     const match = route.match.filter(({ sourceLabels }) => Object.keys(sourceLabels).length === 0);
-    // Without its matches, the route would take every request.
+    // Without its matches, the route would match every request.
     if (match.length === 0 && route.match.length > 0) return [];
     return [
       { ...route, match: match.map((condition) => ({ ...condition, gateways: [], sourceNamespace: undefined })) },
@@ -217,7 +220,7 @@ function forAnyClient(model: VirtualServiceModel): VirtualServiceModel {
   return { ...model, http };
 }
 
-/** The service of a host in the routes of another service, which has its own host itself. */
+/** The service of a host in the routes of another service. The other service itself has its own host. */
 function serviceOf(
   host: string,
   routed: ServiceModel,

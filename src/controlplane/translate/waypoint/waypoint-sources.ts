@@ -76,8 +76,8 @@ export function routeContext(
 }
 
 /**
- * The ports of a service behind a waypoint, with their routes or TCP targets. Its routes to its own host lead to the
- * service itself, also if another service owns the host.
+ * The ports of a service behind a waypoint, with their routes or TCP targets. Its routes to its own host go to the
+ * service itself, even if another service owns the host.
  */
 export function portsOf(
   service: ServiceModel,

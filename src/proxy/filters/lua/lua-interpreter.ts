@@ -13,7 +13,7 @@ export interface LuaLimits {
 
 export const defaultLuaLimits: LuaLimits = { maxMemoryBytes: 64 * 1024 * 1024, maxRunMs: 250 };
 
-/** An error of Lua at loading that the same script raises each time, as far as one can tell. */
+/** An error at loading that Lua presumably raises for this script each time. */
 export class LuaError extends Error {}
 
 /** Answers the script's calls. If it throws, the message becomes the script's error. */
@@ -44,7 +44,7 @@ const maxTableDepth = 32;
 const maxTableEntries = 100_000;
 const maxMessageCharacters = 500;
 
-/** The product of the lengths up to which the C function may search for plain text. */
+/** The largest product of both lengths with which the C function may search for plain text. */
 const maxPlainProduct = 1e8;
 
 /** Ends a search that takes too long. */
@@ -70,7 +70,7 @@ export class LuaInterpreter {
 
   /**
    * Throws if the script does not load: a {@link LuaError} if it does not compile or fails, or another error if it took
-   * too long or memory was missing, which the state of the node may have caused.
+   * too long or memory was missing. The state of the node may have caused such an error.
    */
   constructor(source: string, host: LuaHost, clock: Clock, limits: LuaLimits) {
     this.#clock = clock;
@@ -83,7 +83,7 @@ export class LuaInterpreter {
     this.#pushFunction(state, (thread) => this.#search(thread));
     this.#pushFunction(state, (thread) => this.#guard(thread));
     this.#load(luaPrelude, "=envoy", 3);
-    // Only the prelude knows the value that marks a wait.
+    // Only the prelude has the value that marks a wait.
     lua.lua_settop(state, -2);
     this.#runner = lua.luaL_ref(state, registryIndex);
     lua.lua_sethook(state, hook, hookOnCount, stepsPerLook);
@@ -203,7 +203,7 @@ export class LuaInterpreter {
   }
 
   /**
-   * Makes a function for patterns: of the C function on the stack, and of the one that takes over where the C function
+   * Combines two functions for patterns: the C function on the stack, and the one that takes over when the C function
    * might take too long. The third value says whether it is `string.find`, which also searches for plain text.
    */
   #guard(thread: number): number {
@@ -223,7 +223,10 @@ export class LuaInterpreter {
     return 1;
   }
 
-  /** Whether the C function for a text and its pattern ends soon. Other values are its to refuse. */
+  /**
+   * Whether the C function for this text and pattern ends soon. Values that are neither are left to the C function,
+   * which refuses them.
+   */
   #isQuick(thread: number, isFind: boolean): boolean {
     const { lua } = this.#machine;
     if (lua.lua_type(thread, 1) !== types.string || lua.lua_type(thread, 2) !== types.string) return true;
@@ -240,9 +243,9 @@ export class LuaInterpreter {
   }
 
   /**
-   * Searches a text for a pattern: the text, the pattern, the position to begin at, and the kind of pattern. Returns
-   * the range of the match, then its captures, or nothing, or false with a message. The search reads the interpreter's
-   * memory, so it may take none of it.
+   * Searches a text for a pattern. The arguments are the text, the pattern, the first position, and the kind of
+   * pattern. Returns the range of the match and then its captures, or nothing, or false with a message. The search
+   * reads the interpreter's memory, so it must not allocate any of it.
    */
   #search(thread: number): number {
     const { lua } = this.#machine;
@@ -279,7 +282,7 @@ export class LuaInterpreter {
     });
   }
 
-  /** Handles a call of the script. Returns whether it succeeded, then its results. */
+  /** Handles a call that the script makes. Returns whether the call succeeded, then its results. */
   #ask(thread: number): number {
     let results: readonly LuaValue[];
     const [operation, ...given] = this.#take(thread, 1);

@@ -26,7 +26,7 @@ export function libraryAnswer(
 
 const maxLogCharacters = 4096;
 
-/** The line for a text that a script logs. The script chooses the text, so it could otherwise be of any length. */
+/** The log line for a text that a script logs, with a bounded length because the script chooses the text. */
 export function logLine(text: string): string {
   return `script log: ${withoutControls(ownCopy(truncated(text, maxLogCharacters)))}`;
 }

@@ -95,7 +95,7 @@ export class LuaMachine {
     return at;
   }
 
-  /** The C function at an address. */
+  /** Returns the C function at an address. */
   functionAt(pointer: number): (state: number) => number {
     return this.lua.__indirect_function_table.get(pointer) as (state: number) => number;
   }

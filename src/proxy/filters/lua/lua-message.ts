@@ -16,7 +16,7 @@ export interface ScriptMessage {
   readonly kind: "request" | "response";
   readonly request: FilterRequest;
   readonly fields: ScriptFields;
-  /** The whole body. Undefined without one; "too long" beyond {@link maxScriptBodyBytes}. */
+  /** The whole body. Undefined if there is none, and "too long" if it exceeds {@link maxScriptBodyBytes}. */
   body(): Promise<Buffer | undefined | "too long">;
   setBody(bytes: Buffer): void;
   /** The trailers, which are known only after the body. Undefined if there are none. */
@@ -167,7 +167,7 @@ function replaced(fields: Fields, name: string, values: readonly string[]): Fiel
   return [...rest.slice(0, place), ...values.map((value) => [name, value] as const), ...rest.slice(place)];
 }
 
-/** Names and values in turn, as fields. */
+/** Alternating names and values, as fields. */
 function fieldsOfList(flat: readonly string[], keep: (flat: readonly string[]) => void): ScriptFields {
   let fields: Fields = flat.flatMap((name, index) => (index % 2 === 0 ? [[name, flat[index + 1] ?? ""] as const] : []));
   return {

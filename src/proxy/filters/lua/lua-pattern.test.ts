@@ -70,7 +70,7 @@ test("patterns match as those of the interpreter's own functions do, and are ref
   );
 });
 
-/** string.find takes a pattern as plain text if nothing before a zero byte has a meaning. */
+/** string.find treats a pattern as plain text if no character before a zero byte is special. */
 function plainOr(text: string, pattern: string): string {
   if (/^[^\0]*[$^*+?.([%-]/.test(pattern)) return searched(text, pattern);
   const at = text.indexOf(pattern);
@@ -158,7 +158,7 @@ test("a text that is searched by counted steps has the results of a short one in
 });
 
 test("a pattern whose time grows with a power of the text's length is interrupted", () => {
-  /** A clock that jumps with each look. */
+  /** A clock that jumps each time it is read. */
   class FastClock extends HandClock {
     override steadyMs(): number {
       this.pass(100);

@@ -44,8 +44,8 @@ const frontier = 0x66;
 const stepsPerTick = 100_000;
 
 /**
- * Lua 5.1's patterns, for matches that might take very long: `tick` is called again and again, and may end the search
- * by an exception. The C functions of the interpreter cannot be interrupted.
+ * Lua 5.1's patterns, for matches that might take very long. `tick` is called regularly, and may end the search by an
+ * exception. The interpreter's own C functions cannot be interrupted.
  */
 export class LuaPattern {
   readonly #bytes: Uint8Array;
@@ -72,7 +72,10 @@ export class LuaPattern {
     this.#tick = tick;
   }
 
-  /** The first match that begins at `at` or later. `anchors`: a caret at the pattern's beginning allows only `at`. */
+  /**
+   * The first match that begins at `at` or later. If `anchors` is true, a caret at the pattern's beginning allows only
+   * `at`.
+   */
   search(at: number, anchors: boolean): PatternMatch | undefined {
     const anchored = anchors && this.#at(this.#pattern) === caret;
     const pattern = anchored ? this.#pattern + 1 : this.#pattern;
@@ -111,7 +114,10 @@ export class LuaPattern {
     if (this.#steps % stepsPerTick === 0) this.#tick();
   }
 
-  /** Returns where a match of the pattern from `pattern` on ends that begins at `text`, or -1. */
+  /**
+   * Matches the pattern from position `pattern` on against the text from position `text` on. Returns where the match
+   * ends, or -1.
+   */
   #match(text: number, pattern: number): number {
     if (this.#depth >= maxDepth) throw new PatternError("pattern too complex");
     this.#depth += 1;
@@ -257,7 +263,7 @@ export class LuaPattern {
     return at + 1;
   }
 
-  /** Whether there is a byte at `s` that the class from `p` to `after` has. */
+  /** Whether the class from `p` to `after` contains the byte at `s`. False at the end of the text. */
   #single(s: number, p: number, after: number): boolean {
     if (s >= this.#end) return false;
     this.#step();
@@ -288,18 +294,19 @@ export class LuaPattern {
   }
 }
 
-/** The steps that a C function may take, which cannot be interrupted. */
+/** The number of steps that a C function may take, because it cannot be interrupted. */
 const maxQuickSteps = 2e7;
 
 /**
- * The longest text for which the C functions take a pattern. The number of steps is at most a power of the text's
- * length: each repetition whose end may fail adds to the exponent, and so does the choice where a match begins.
+ * The length of the longest text for which the C functions may match this pattern. The number of steps is at most a
+ * power of the text's length. Each repetition after which the match may still fail adds one to the exponent, and so
+ * does the choice of where a match begins.
  */
 export function longestQuickText(memory: Uint8Array, from: number, to: number): number {
   let at = from;
   let exponent = 1;
   let factor = to - from;
-  /** What follows a repetition may fail, and then the repetition gives way. */
+  /** If what follows a repetition does not match, Lua tries the repetition with another length. */
   let repeats = false;
   if (memory[at] === caret) {
     exponent = 0;
@@ -338,7 +345,7 @@ function classEnd(memory: Uint8Array, from: number, to: number): number {
   return at + 1;
 }
 
-/** Whether a pattern has no character with a meaning, up to the zero byte that ends it. */
+/** Whether a pattern has no special character before the zero byte that ends it. */
 export function isPlain(memory: Uint8Array, from: number, to: number): boolean {
   for (let at = from; at < to; at += 1) {
     const byte = memory[at] ?? 0;
@@ -355,7 +362,7 @@ function isDigit(byte: number): boolean {
   return byte >= zero && byte <= nine;
 }
 
-/** C's classes of characters, in the locale that has ASCII only, as the ends of ranges. */
+/** C's character classes in the ASCII locale, as the first and last characters of ranges. */
 const ranges: Readonly<Record<string, string>> = {
   a: "AZaz",
   c: "\0\x1f\x7f\x7f",
@@ -386,11 +393,12 @@ function inClass(byte: number, letter: number): boolean {
   return (table[byte] === 1) === ((letter & lowerBit) !== 0);
 }
 
-/** The position of a text within another, in time that grows with the sum of their lengths. -1 if there is none. */
+/** Finds a text within another one, in time proportional to the sum of their lengths. Returns its position, or -1. */
 export function plainSearch({ memory, to, patternFrom, patternTo }: PatternText, at: number): number {
   const needle = memory.subarray(patternFrom, patternTo);
   if (needle.length === 0) return at;
-  // For each prefix of the needle, the length of its longest border: where to go on after a difference.
+  // For each prefix of the needle, the length of its longest border (as in Knuth-Morris-Pratt): where to continue after
+  // a difference.
   const borders = new Int32Array(needle.length);
   for (let length = 1, border = 0; length < needle.length; length += 1) {
     while (border > 0 && needle[border] !== needle[length]) border = borders[border - 1] ?? 0;

@@ -1,7 +1,7 @@
 /**
- * The functions that scripts find besides the language: the objects of Envoy's API, whose methods call `host`, and what
- * LuaJIT adds to Lua 5.1. The prelude runs once in each interpreter, before the script. It removes the functions that
- * reach outside the interpreter.
+ * The functions that scripts have in addition to the language: the objects of Envoy's API, whose methods call `host`,
+ * and what LuaJIT adds to Lua 5.1. The prelude runs once in each interpreter, before the script. It removes the
+ * functions that reach outside the interpreter.
  *
  * A method that must wait yields `waiting` and what it waits for. A yield ends at the nearest coroutine, so the
  * functions that start a coroutine pass such yields on.

@@ -92,7 +92,7 @@ test("headers cannot change while a script iterates over them", () => {
   assert.deepEqual(fieldsAfter(source, [["a", "1"]]), { fields: [["a", "1"]], errors: 1 });
 });
 
-/** A clock that jumps with each look while `isBusy`, so that a script that looks at it often is overdue. */
+/** A clock that jumps each time it is read while `isBusy`, so that a script that looks at it often is overdue. */
 class BusyClock extends HandClock {
   isBusy = false;
 

@@ -73,7 +73,7 @@ export class LuaScript {
     let progress: LuaProgress = first;
     while (progress.kind === "waits") {
       const results = await Promise.race([this.#waitFor(stream, progress), gone(context.signal())]);
-      // A reply ends the script, and so does a client that disconnects.
+      // A reply ends the script. So does a client that disconnects.
       if (stream.reply !== undefined || results === undefined) break;
       progress = run.go(results);
     }
@@ -130,7 +130,7 @@ interface Running {
 /** Why a script does not load. */
 export class LuaLoadFailure {
   readonly message: string;
-  /** Whether the same script may load later, because the time or the memory of the node did not suffice. */
+  /** Whether the same script may load later, because only time or memory was short on this node. */
   readonly mayPass: boolean;
 
   constructor(error: unknown) {
@@ -163,8 +163,8 @@ export class OptionalScript {
   }
 
   /**
-   * The script, or why it does not load. Loads it again if that may help, after growing pauses: otherwise each request
-   * and each update of a listener would wait for a script that never ends.
+   * Returns the script, or why it does not load. Tries to load it again if that may help, but only after growing
+   * pauses. Otherwise each request and each update of a listener would wait for a script that never ends.
    */
   attempt(where: string): LuaScript | LuaLoadFailure {
     const known = this.#latest;
@@ -184,7 +184,7 @@ export class OptionalScript {
     return latest;
   }
 
-  /** Logs at most once a minute, because each request attempts. */
+  /** Logs at most once a minute, because each request tries to load the script. */
   #report(line: string, nowMs: number): void {
     if (nowMs - this.#loggedMs < logIntervalMs) return;
     this.#loggedMs = nowMs;
@@ -206,14 +206,14 @@ export class LuaScripts {
     this.#limits = limits;
   }
 
-  /** Throws a user error with the script's place and Lua's message. */
+  /** Compiles a script. Throws a user error with the script's location and Lua's message. */
   compile(source: string, where: string): LuaScript {
     const loaded = this.#load(source);
     if (loaded instanceof LuaScript) return loaded;
     throw userError("config-rejected", `${where}: ${loaded.message}`);
   }
 
-  /** Attempts to load a script, and accepts it even if it does not load. Logs the reason with the script's place. */
+  /** Attempts to load a script, and accepts it even if it does not load. Logs the reason with the script's location. */
   optional(source: string, where: string): OptionalScript {
     const known = this.#optional.get(source)?.deref();
     const script = known ?? new OptionalScript(() => this.#load(source), this.services);

@@ -12,7 +12,7 @@ import type { LuaWait } from "./lua-interpreter.ts";
 import { logLine } from "./lua-library.ts";
 import { fieldsOfTable, jsonOfLua, luaOfJson, textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
 
-/** The status of a request that a script ties to an endpoint which cannot be used. */
+/** The status of a request if its script demands an endpoint that cannot be used. */
 const statusWithoutEndpoint = 503;
 
 export interface LuaServices {
@@ -46,7 +46,7 @@ export class LuaStream {
   /** The body for the script. Undefined until the script requests it. */
   #body: Buffer | undefined;
   #trailers: ScriptFields | undefined;
-  /** Replaces the message. */
+  /** The reply that replaces the message, if the script has made one. */
   reply: LocalReply | undefined;
 
   constructor(message: ScriptMessage, context: LuaContext) {

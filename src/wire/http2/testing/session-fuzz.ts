@@ -7,7 +7,7 @@ export interface FuzzOptions {
   readonly seed: number;
   /** The number of sessions to play. */
   readonly runs: number;
-  /** Called between runs. True ends the loop. */
+  /** Called between runs. If it returns true, the loop ends. */
   readonly isOver?: () => boolean;
 }
 

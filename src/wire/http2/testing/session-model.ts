@@ -204,7 +204,7 @@ export class SessionModel implements SessionPort, FrameHandler {
   turns = 0;
   /** The time that it spent waiting between turns. */
   waitedMs = 0;
-  /** Whether the bytes form no whole frame. The peer's own intent is then undefined. */
+  /** Whether the bytes do not form a whole frame, so that the peer's own state is undefined. */
   #isLost = false;
   #nowMs = 0;
   /** The last stream that began. */

@@ -14,7 +14,7 @@ import { FrameOutput } from "../frame-output.ts";
 import { ReadingTurns } from "../reading-turns.ts";
 import { grpcLimits } from "../grpc-limits.ts";
 
-/** How long the next call of a wasteful client waits at most. */
+/** The maximum time that the next call of a wasteful client waits. */
 const longestWaitMs = grpcLimits.wastedStreams * grpcLimits.pausePerWastedStreamMs;
 
 /** A byte stream whose other end the test controls. */
@@ -182,7 +182,7 @@ export class FrameClient {
   /** The server's frames since the last call. */
   async takeFrames(): Promise<readonly string[]> {
     await turn();
-    // The connection reads on in later turns. Its answers leave at the end of the last one.
+    // The connection continues to read in later turns. Its answers leave at the end of the last one.
     while (this.pipe.isPaused) {
       const { nextTimerMs } = this.#clock;
       if (nextTimerMs <= longestWaitMs) this.#clock.pass(nextTimerMs);
