@@ -62,7 +62,7 @@ export interface SimMesh {
 
 export function meshOf(seed: number): SimMesh {
   const random = seededRandom(seed);
-  return {
+  const mesh: SimMesh = {
     dataPlane: one(random, dataPlanes),
     gateways: gatewayKinds.filter(() => random() < 0.4),
     by: one(random, ["revision", "tag"] as const),
@@ -73,7 +73,15 @@ export function meshOf(seed: number): SimMesh {
     retire: random() < 0.8 ? "Automatic" : "Manual",
     stranger: random() < 0.15,
     autoscaled: random() < 0.3,
+    kubeInject: random() < 0.2,
   };
+  if (random() >= 0.3) return mesh;
+  return { ...mesh, operator: canBeOfBanzai(mesh) && random() < 0.5 ? "Istio" : "IstioOperator" };
+}
+
+/** Banzai's operator has neither ztunnels nor an object that an upgrade could write for the new revision. */
+export function canBeOfBanzai({ dataPlane, installs }: Pick<SimMesh, "dataPlane" | "installs">): boolean {
+  return (dataPlane === "sidecar" || dataPlane === "none") && !installs;
 }
 
 function one<Value>(random: Random, values: readonly Value[]): Value {

@@ -1,5 +1,5 @@
 import type { Scenario, SimRollout } from "./scenario.ts";
-import { dataPlanes, gatewayKinds, type GatewayKind, type SimMesh } from "./sim-mesh.ts";
+import { canBeOfBanzai, dataPlanes, gatewayKinds, type GatewayKind, type SimMesh } from "./sim-mesh.ts";
 import { simulate } from "./simulate.ts";
 
 /**
@@ -40,9 +40,10 @@ type Cell = Pick<SimMesh, "dataPlane" | "gateways" | "by" | "installs" | "operat
 /** The same mesh, whose old revision an operator has installed, for meshes without gateways and with one of each. */
 function operatedCells(cell: Cell): Cell[] {
   if (cell.gateways.length === 1) return [];
-  // Banzai's operator has neither ztunnels nor an object that an upgrade could write for the new revision.
-  const isOfBanzai = (cell.dataPlane === "sidecar" || cell.dataPlane === "none") && !cell.installs;
-  return [{ ...cell, operator: "IstioOperator" }, ...(isOfBanzai ? [{ ...cell, operator: "Istio" as const }] : [])];
+  return [
+    { ...cell, operator: "IstioOperator" },
+    ...(canBeOfBanzai(cell) ? [{ ...cell, operator: "Istio" as const }] : []),
+  ];
 }
 
 export interface CellResult {
