@@ -12,7 +12,7 @@ export interface CanaryWorld {
   readonly idle?: boolean;
   /** Why no run begins, although the candidate differs. The world is then idle too. */
   readonly held?: string;
-  /** Holds the Deployment again that somebody has resumed. */
+  /** The write that holds the Deployment again, after somebody has resumed it. */
   readonly resumed?: Extract<Write, { type: "field" }>;
   /** The user's routes that the rollout changes. */
   readonly routes: readonly RouteInWorld[];
@@ -50,7 +50,7 @@ export interface DeploymentInWorld {
   /** The template already runs. */
   readonly idle: boolean;
   readonly held?: string;
-  /** Somebody has resumed it, although a finished step holds it. */
+  /** Somebody has resumed the Deployment, although a finished step holds it. */
   readonly isResumed?: boolean;
   readonly labels: Readonly<Record<string, string>>;
   /** The number of pods before the rollout. If there is an autoscaler, the current number. */
