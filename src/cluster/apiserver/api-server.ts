@@ -45,11 +45,11 @@ export interface ApiServerOptions {
    * port.
    */
   readonly advertise: { readonly address: string; readonly port?: number };
-  /** How long Events live after their last change. Undefined means for an hour. */
+  /** How long Events live after their last change. Undefined means one hour. */
   readonly eventTtlMs?: number | undefined;
-  /** The bytes of answers that clients have not read, of all together. Undefined means 256 MiB. */
+  /** The maximum number of bytes that clients have not read, of all answers together. Undefined means 256 MiB. */
   readonly maxUnreadBytes?: number;
-  /** Whether nodes may have loopback addresses, as those of tests have. */
+  /** Whether nodes may have loopback addresses, as in tests. */
   readonly allowsInsideNodes?: boolean;
   readonly registry: SchemaRegistry;
   readonly log: Logger;

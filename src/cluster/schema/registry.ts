@@ -52,7 +52,7 @@ const scalePaths = {
   statusReplicasPath: "status.replicas",
   labelSelectorPath: "spec.selector",
 } as const;
-/** The events of both groups are stored as one resource in the form of the core group. */
+/** Events of both groups are stored as one resource, in the form of the core group. */
 const storageOfEvents = { storageVersion: "v1", storageKey: "/events" } as const;
 
 function builtInType(entry: GeneratedResource): ResourceType {
@@ -97,7 +97,8 @@ export class Schemas implements SchemaRegistry {
   }
 
   /**
-   * Loads the CEL evaluator, for which the first custom resource with rules would otherwise wait (a tenth of a second).
+   * Loads the CEL evaluator in advance, which takes a tenth of a second. Otherwise the first custom resource with rules
+   * would wait for it.
    */
   warmUp(): void {
     loadCel();

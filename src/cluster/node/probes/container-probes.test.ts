@@ -18,9 +18,9 @@ interface Found {
 type ProbeField = "startupProbe" | "readinessProbe" | "livenessProbe";
 
 interface Application {
-  /** Whether it answers a run of the probe at that time. */
+  /** Whether the container answers a run of the probe at that time. */
   readonly answers: (atMs: number, run: number) => boolean;
-  /** How long it takes to answer. 0 if absent. Beyond the probe's timeout, it does not answer. */
+  /** How long it takes to answer. 0 if absent. If this exceeds the probe's timeout, it does not answer. */
   readonly takesMs?: number;
 }
 
