@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { envString, SerinError, userError, type Environment } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 
-/** Some registries return an identity token for a password. It is exchanged for tokens for requests. */
+/**
+ * A password, or an identity token that some registries return for it. An identity token is exchanged for tokens for
+ * requests.
+ */
 export type RegistryCredentials =
   | { readonly username: string; readonly password: string }
   | { readonly identityToken: string };
@@ -87,7 +90,7 @@ function parseConfig(text: string, file: string): DockerConfig {
   });
 }
 
-/** Keys are hosts. Older clients wrote full URLs. */
+/** The entry of a registry. Keys are hosts, but older clients wrote full URLs. */
 function entryOf<Value>(entries: Readonly<Record<string, Value>> | undefined, registry: string): Value | undefined {
   const found = Object.entries(entries ?? {}).find(([key]) => hostOf(key) === hostOf(registry));
   return found?.[1];
