@@ -147,7 +147,7 @@ export async function askInjection(
   return await Array.fromAsync(objectsInManifest(result.stdout));
 }
 
-/** The CustomResourceDefinitions that a release carries, whether or not an installation writes them. */
+/** The CRDs that a release contains, even those that no installation writes. */
 export async function readDefinitions(release: Release): Promise<readonly UntypedObject[]> {
   const definitions: UntypedObject[] = [];
   for (const file of await definitionFiles(release))
