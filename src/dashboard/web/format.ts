@@ -47,7 +47,7 @@ export function formatBytes(bytes: number | undefined): string {
 }
 
 const daysOfYear = 365;
-/** Years below this are shown with days, as in kubectl's ages. */
+/** Below this number of years, days are shown too, as in kubectl's ages. */
 const yearsWithDays = 8;
 
 /** `8 s`, `4 min 10 s`, `3 h 5 min`, `12 d`, `2 y 31 d`. The second part is shown only if the first is small. */

@@ -11,7 +11,7 @@ export interface ClusterAccessOptions {
   /** The server's own account. */
   readonly config: KubeConfig;
   readonly client: KubeConnection;
-  /** Users without a login read with the server's own account. */
+  /** Whether users without a login read with the server's own account. */
   readonly anonymousReads: boolean;
   /** The server's own namespace. */
   readonly namespace: string;
@@ -130,7 +130,7 @@ export async function limitsOfRights(identity: Identity): Promise<readonly strin
   return limits;
 }
 
-/** The `exp` of a JSON web token. Other tokens have none here; the API server decides when they end. */
+/** The `exp` of a JSON web token. Undefined for other tokens, for which the API server decides when they end. */
 function expiryOf(token: string): number | undefined {
   try {
     const { exp } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8")) as {
