@@ -114,7 +114,7 @@ export class FakeContext implements CliContext {
     return text;
   };
   readonly releaseTree = async (): Promise<undefined> => undefined;
-  /** The Gateway API definitions by channel. */
+  /** The CRDs of Gateway API by channel. */
   readonly gatewayApi: { standard: UntypedObject[]; experimental: UntypedObject[] } = {
     standard: [],
     experimental: [],
