@@ -59,7 +59,7 @@ export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
     if (created.code !== 0) throw new Error(`the lab did not start\n${created.output}`);
     mkdirSync(join(lab.directory, "bin"));
     placeMesh(options.mesh, lab);
-    // `scripts/fetch-helm.sh 3` builds it.
+    // `scripts/fetch-helm.sh 3` builds this program.
     symlinkSync(join(root, ".cache/helm/helm-3"), join(lab.directory, "bin/helm"));
     const source = usesCharts(options.suite) ? await sourceWithCharts(upstream, lab) : upstream;
     if (upgradesCharts(options.suite)) charts = await serveFormerCharts(lab);

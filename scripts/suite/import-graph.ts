@@ -68,7 +68,7 @@ export class ImportGraph {
   readonly #needs = new Map<string, Needs>();
   readonly #doors = new Map<string, Door | undefined>();
 
-  /** Without the program, only a test's own sources and data touch a test that starts the program. */
+  /** Without the program, a test that starts it needs only the test's own sources and data. */
   constructor(tree: SourceTree, withProgram = true) {
     this.#tree = tree;
     this.#withProgram = withProgram;

@@ -22,7 +22,7 @@ export const checksTree = "it checks the whole tree";
  */
 const alwaysRuns = (test: string): boolean => /^scripts\/.*\.test\.ts$/.test(test);
 
-/** Without the program, only the files that a test itself reads touch a test that starts the program. */
+/** Without the program, a test that starts it is chosen only for changes of the files that the test itself reads. */
 export function selectTests(
   tests: readonly string[],
   changed: readonly string[],

@@ -5,7 +5,7 @@ import type { InstallSettings } from "./settings.ts";
 export interface InstallRequest {
   readonly settings: InstallSettings;
   readonly components: readonly RenderedComponent[];
-  /** Written if no revision is the default yet. */
+  /** The objects that make this revision the default. They are written only if no revision is the default yet. */
   readonly defaultRevision?: DefaultRevision;
   /** Moves gateways of other revisions to this one in place, as former releases of istioctl did. */
   readonly upgradeGateways: boolean;

@@ -13,7 +13,7 @@ export interface KubeClient {
     name: string,
     namespace?: string,
   ): Promise<Value | undefined>;
-  /** Lists all pages. */
+  /** Lists objects. Reads all pages of the list. */
   list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options?: ListOptions): Promise<ListResult<Value>>;
   create<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
@@ -26,7 +26,7 @@ export interface KubeClient {
     object: Value,
     options?: WriteOptions,
   ): Promise<Value>;
-  /** RFC 7386 merge patch. */
+  /** Applies a merge patch (RFC 7386). */
   patchMerge<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     name: string,

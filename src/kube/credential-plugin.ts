@@ -21,14 +21,14 @@ export const pluginVersions = ["client.authentication.k8s.io/v1", "client.authen
  */
 export const interactiveModes = ["Never", "IfAvailable", "Always"] as const;
 
-/** `user.exec` of a kubeconfig. */
+/** The settings in `user.exec` of a kubeconfig. */
 export interface PluginSettings {
   /** The user and the file, for messages: `user "me" of /home/me/.kube/config`. */
   readonly where: string;
   /** A path, or a name that is looked up in PATH. */
   readonly command: string;
   readonly args: readonly string[];
-  /** Added to the environment. */
+  /** Variables to add to the environment. */
   readonly env: Readonly<Record<string, string>>;
   readonly apiVersion: (typeof pluginVersions)[number];
   readonly interactiveMode: (typeof interactiveModes)[number];

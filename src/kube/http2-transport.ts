@@ -77,7 +77,7 @@ export class Http2Transport implements Transport {
     this.#fallback?.renew();
     const former = this.#session;
     this.#session = undefined;
-    // Open requests end first.
+    // The former session closes only after its open requests have ended.
     void former?.then(
       (session) => {
         if (session.closed) return;

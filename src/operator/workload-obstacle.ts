@@ -26,7 +26,7 @@ export class WorkloadObstacles {
   #obstacle: PodObstacle | undefined;
   #hasAskedAgain = false;
 
-  /** `DaemonSet istio-system/ztunnel`. */
+  /** The workload's kind and name, such as `DaemonSet istio-system/ztunnel`. */
   get subject(): string {
     return `${this.#workload.kind ?? ""} ${keyOf(this.#workload)}`;
   }

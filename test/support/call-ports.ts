@@ -6,7 +6,7 @@ import { request as requestHttps } from "node:https";
 import { Socket } from "node:net";
 import { text } from "node:stream/consumers";
 
-/** One call. */
+/** A call to make. */
 export interface Call {
   readonly method?: string;
   /**

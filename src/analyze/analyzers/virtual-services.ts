@@ -189,7 +189,7 @@ export const subsetAnalyzer: Analyzer = {
         report(
           messageTypes.referencedResourceNotFound,
           resource,
-          // istioctl reports this line.
+          // istioctl also reports the line of the host.
           `${path}.host`,
           `${isMirror ? "mirror " : ""}subset "${destination.subset}" of host "${destination.host}" is not defined, so requests get 503: ${known}`,
         );

@@ -20,7 +20,7 @@ export interface ImageVariant {
 }
 
 export interface LayoutImage {
-  /** The whole name: `registry.example.com/mesh/pilot:0.2.0`. */
+  /** The whole name, such as `registry.example.com/mesh/pilot:0.2.0`. */
   readonly reference: string;
   /** The list of its variants, as a blob. */
   readonly index: Descriptor;
@@ -117,7 +117,7 @@ export class ImageLayout {
       const value: unknown = JSON.parse(bytes.toString());
       if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
     } catch {
-      // Reported below.
+      // The error is thrown below.
     }
     throw this.#invalid(file, "not a JSON object");
   }

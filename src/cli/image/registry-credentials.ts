@@ -83,7 +83,7 @@ function parseConfig(text: string, file: string): DockerConfig {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value;
   } catch {
-    // Reported below.
+    // The error is thrown below.
   }
   throw userError("file-invalid", `${file} is not a JSON object`, {
     hint: "fix the file, or pass --username and --password-stdin",

@@ -17,7 +17,7 @@ const shownLeftovers = 10;
  * contain: for example the ingress gateway when the profile changes from `default` to `minimal`.
  */
 interface Leftovers {
-  /** Workloads first. */
+  /** The names of the objects, workloads first. */
   readonly names: readonly string[];
   /** Another namespace with a control plane of this revision. No label distinguishes the objects of the two. */
   readonly otherNamespace?: string;

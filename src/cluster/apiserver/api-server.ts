@@ -28,10 +28,10 @@ import { Upkeep } from "./upkeep.ts";
 import { Writer } from "./writer.ts";
 
 export interface ApiServerOptions {
-  /** Holds `objects.db` and `audit.log`. */
+  /** The directory of `objects.db` and `audit.log`. */
   readonly stateDirectory: string;
   readonly listen: readonly ListenTarget[];
-  /** PEM texts. */
+  /** The authority's certificate. This and all other certificates and keys are in PEM. */
   readonly caCertificate: string;
   readonly serverCertificate: string;
   readonly serverKey: string;

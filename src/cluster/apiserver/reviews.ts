@@ -172,7 +172,7 @@ function rulesReview(parts: ServerParts, { user }: ResourceContext, spec: Fields
 const minimumTokenSeconds = 600;
 const maximumTokenSeconds = 2 ** 32;
 
-/** `serviceaccounts/token`: the TokenRequest API. */
+/** Creates a token: `serviceaccounts/token`, the TokenRequest API. */
 export async function createToken(parts: ServerParts, context: ResourceContext): Promise<void> {
   const { info, request } = context;
   const { object: sent } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);

@@ -17,7 +17,7 @@ export interface ParsedKindConfig {
   readonly warnings: readonly string[];
 }
 
-/** kind's own default. */
+/** The name that kind gives a cluster by default. */
 const defaultName = "kind";
 const apiVersion = "kind.x-k8s.io/v1alpha4";
 const namePattern = /^[a-z0-9][a-z0-9.-]{0,39}$/;

@@ -107,12 +107,12 @@ export interface StatusCause {
   readonly field: string;
 }
 
-/** The writer, for managedFields. */
+/** Who writes an object, for its managedFields. */
 export interface WriteOrigin {
   readonly manager: string;
   /** Empty for the resource itself. */
   readonly subresource: string;
-  /** RFC 3339, whole seconds. */
+  /** The time in RFC 3339, in whole seconds. */
   readonly time: string;
 }
 
@@ -186,9 +186,9 @@ export interface SchemaRegistry {
    */
   convert(object: UntypedObject, to: ResourceType): UntypedObject;
 
-  /** Strategic merge patch. Throws 415 for a CRD's type, 400/422 for a bad patch. */
+  /** Applies a strategic merge patch. Throws 415 for a CRD's type, 400/422 for a bad patch. */
   strategicMerge(type: ResourceType, original: UntypedObject, patch: unknown): UntypedObject;
-  /** RFC 7386. */
+  /** Applies a merge patch (RFC 7386). */
   mergePatch(original: UntypedObject, patch: unknown): UntypedObject;
   /** Applies a JSON patch (RFC 6902). Throws 400 for an invalid patch, and 422 for a patch that cannot be applied. */
   jsonPatch(original: UntypedObject, patch: unknown): UntypedObject;

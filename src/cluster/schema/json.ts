@@ -40,7 +40,7 @@ export function setOwn(target: JsonObject, key: string, value: unknown): void {
   else target[key] = value;
 }
 
-/** `spec.containers[0].name`, from parts. */
+/** Extends a path by a key or an index, to form a path such as `spec.containers[0].name`. */
 export function childPath(parent: string, key: string | number): string {
   if (typeof key === "number") return `${parent}[${key}]`;
   return parent === "" ? key : `${parent}.${key}`;

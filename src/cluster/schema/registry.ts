@@ -86,7 +86,7 @@ export class Schemas implements SchemaRegistry {
   readonly #managers = new WeakMap<ResourceModel, FieldManager>();
   readonly #openApi = new OpenApiDocuments(() => [...this.#custom.values()]);
   #resources: readonly ResourceType[] | undefined;
-  /** By storage key. */
+  /** The versions of each resource, by its storage key. */
   #versions: ReadonlyMap<string, readonly ResourceType[]> | undefined;
   #generation = 0;
 

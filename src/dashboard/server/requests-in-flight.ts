@@ -54,7 +54,7 @@ export class RequestsInFlight {
     const [oldest] = connections;
     if (oldest === undefined) throw refusal("unavailable", "the server is busy", "try again in a moment");
     oldest.destroy();
-    // The response closes later.
+    // Forget the response now, because it closes only later.
     this.#leave(address, oldest);
   }
 

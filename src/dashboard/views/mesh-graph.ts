@@ -4,7 +4,7 @@ import type { TrafficEdge } from "./traffic.ts";
 /** The configured weight of an edge in a rule. */
 export interface ConfiguredWeight {
   readonly rule: RouteRule;
-  /** From 0 to 1. */
+  /** The weight as a share from 0 to 1. */
   readonly weight: number;
 }
 

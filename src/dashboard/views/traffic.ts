@@ -17,7 +17,7 @@ export interface ServiceEnd {
 
 /** One combination of labels in a proxy's counters. It is made once for each combination, and compared by its keys. */
 export interface TrafficLabels {
-  /** `source`, `destination`, `waypoint`. */
+  /** The kind of proxy that counts: `source`, `destination` or `waypoint`. */
   readonly reporter: string;
   readonly source: WorkloadEnd;
   readonly destination: WorkloadEnd;

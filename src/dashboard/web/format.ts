@@ -89,7 +89,7 @@ export function formatClock(atMs: number): string {
   return clock.format(atMs);
 }
 
-/** `20 Nov, 14:02:09`. */
+/** Formats a moment, such as `20 Nov, 14:02:09`. */
 export function formatDate(atMs: number): string {
   return date.format(atMs);
 }
@@ -106,7 +106,7 @@ export function timeZoneText(): string {
   return offset === "" || offset === timeZone ? timeZone : `${timeZone} (${offset})`;
 }
 
-/** `1 pod`, `3 pods`. */
+/** Formats a count, such as `1 pod` or `3 pods`. */
 export function countOf(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`;
 }

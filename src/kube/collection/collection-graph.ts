@@ -230,7 +230,7 @@ export class CollectionGraph {
     return this.#pauseAtMs !== Number.POSITIVE_INFINITY && this.#nowMs() >= this.#pauseAtMs;
   }
 
-  /** The time without pauses. */
+  /** The time, without that spent in pauses. */
   #nowMs(): number {
     if (this.#pausedAtMs !== undefined) {
       this.#pausedMs += this.#now() - this.#pausedAtMs;

@@ -41,7 +41,7 @@ export async function askManifest(
   return objects;
 }
 
-/** A release's built-in profile. */
+/** Reads a built-in profile of a release. */
 export async function askProfile(runner: ReleaseRunner, release: Release, profile: string): Promise<Json> {
   const result = await runner.run(release, ["profile", "dump", profile]);
   const [document] = result.code === 0 ? parseAllDocuments(result.stdout) : [];

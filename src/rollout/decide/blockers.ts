@@ -13,7 +13,7 @@ export interface Blocker {
 export interface BlockersInput {
   /** The rollout that wants to begin a step. */
   readonly self: Contender;
-  /** All rollouts, `self` too. */
+  /** All rollouts, including `self`. */
   readonly all: readonly Contender[];
   /** The freezes that hold for it. */
   readonly freezes: readonly Blocker[];

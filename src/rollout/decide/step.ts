@@ -224,7 +224,7 @@ export function referenceKey(object: ObjectReference): string {
   return `${object.apiVersion}/${object.kind}/${object.namespace ?? ""}/${object.name}`;
 }
 
-/** `HTTPRoute istio-system/bookinfo`, for people. */
+/** Describes a reference for people, such as `HTTPRoute istio-system/bookinfo`. */
 export function describeReference(object: ObjectReference): string {
   return `${object.kind} ${object.namespace === undefined ? "" : `${object.namespace}/`}${object.name}`;
 }

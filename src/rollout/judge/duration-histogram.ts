@@ -76,7 +76,7 @@ export function countAbove({ counts }: DurationHistogram, boundIndex: number): n
 }
 
 export interface QuantileEstimate {
-  /** Interpolated in the bucket. The highest bound if the quantile is above it. */
+  /** The quantile, interpolated within its bucket. If it is above the highest bound, that bound. */
   readonly ms: number;
   /** The bounds of the bucket that contains it. */
   readonly aboveMs: number;

@@ -320,12 +320,12 @@ function limitText(canary: DurationHistogram, quantile: number, maxMs: number): 
   return `${quantileName(quantile)} ${quantileText(canary, quantile)} is above maxMs ${shownMs(maxMs)}${rounded}`;
 }
 
-/** `0.999` is `p99.9`. */
+/** The name of a quantile: `0.999` is `p99.9`. */
 export function quantileName(quantile: number): string {
   return `p${Number((quantile * 100).toFixed(3))}`;
 }
 
-/** Interpolated, with its bucket if that differs. */
+/** The interpolated quantile as text, with its bucket if that says something else. */
 function quantileText(histogram: DurationHistogram, quantile: number): string {
   const { ms, aboveMs, upToMs } = quantileOf(histogram, quantile);
   if (upToMs === Infinity) return `above ${shownMs(aboveMs)}`;

@@ -58,7 +58,7 @@ export interface EarlierRate {
  * each with a check of rates and one of durations, stays within 1 %.
  */
 export const wrongFailure = 0.001;
-/** By how many standard errors an earlier rate may be underestimated. */
+/** The number of standard errors by which an earlier rate may be underestimated. */
 const earlierDeviations = 3;
 const failThreshold = Math.log(1 / wrongFailure);
 const passThreshold = Math.log(1 / wrongPassChance);

@@ -423,7 +423,7 @@ export class ModelCluster {
     return waits === undefined ? { state: "undone" } : { state: "waiting", detail: waits };
   }
 
-  /** See `undoAdopted`. */
+  /** The model of the real cluster's `undoAdopted`. */
   #undoAdopted(
     found: ModelObject,
     entry: Extract<JournalEntry, { type: "field" }>,

@@ -80,7 +80,7 @@ class Simulation {
   #wallOffsetMs = 0;
   #apiUp = true;
   #freezes: readonly Freeze[] = [];
-  /** By the name of a rollout, why it is not carried out. */
+  /** The reasons for which rollouts are not carried out, by the names of the rollouts. */
   readonly #refusals = new Map<string, Refusal>();
   /** What the server cannot read: `target` or `journal`, and the rollout's name. */
   readonly #unread = new Set<string>();

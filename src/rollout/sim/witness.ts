@@ -50,7 +50,7 @@ interface Seen {
   kept: boolean;
   /** When the status was last written only to update texts and counters. */
   toldAtMs: number;
-  /** When the engine wrote for this step again, in the last minute. */
+  /** The times in the last minute at which the engine wrote for this step again. */
   repeated: { readonly step: string; readonly atMs: readonly number[] };
 }
 

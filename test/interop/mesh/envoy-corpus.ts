@@ -12,7 +12,7 @@ import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh
 
 interface Outcome {
   readonly name: string;
-  /** `<proxy> <type>: <reason>`. */
+  /** The rejections, as `<proxy> <type>: <reason>`. */
   readonly nacks: readonly string[];
   /** Other faults. */
   readonly faults: readonly string[];

@@ -26,7 +26,7 @@ export interface UsageSamplerOptions {
   readonly memoryBytes: (pid: number) => Promise<number>;
   /** The first processes of all containers that run. */
   readonly containers: () => readonly ProcessIdentity[];
-  /** The node process. */
+  /** The ID of the process of the lab's node itself. */
   readonly ownPid: number;
 }
 

@@ -5,7 +5,7 @@ import { HandClock } from "../../../base/testing/index.ts";
 import { ContainerProbes, type ContainerProbesOptions, type ProbeKind } from "./container-probes.ts";
 
 interface Found {
-  /** When the probe ran. */
+  /** The times at which the probe ran. */
   readonly runsMs: readonly number[];
   /** Each change of the container's state, with its time. */
   readonly changes: readonly string[];

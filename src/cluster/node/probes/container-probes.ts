@@ -35,7 +35,7 @@ export interface ContainerProbesOptions {
 const earlyPausesMs = [0, 20, 20, 40, 40, 60, 80, 80, 100, 100, 120, 120, 120, 160, 200];
 /** The pauses for commands. A command needs a process, so it runs early only before its own schedule begins. */
 const earlyCommandPausesMs = [0, 20, 40, 80, 160, 320, 500];
-/** A container that is not ready after this time is probed by the schedule alone. */
+/** A container that is not ready after this time is probed only by its schedule. */
 const earlyForMs = 60_000;
 
 /** The probes of one run of a container. */
@@ -164,7 +164,7 @@ export class ContainerProbes {
 /** The early runs of a probe that has not succeeded yet. */
 interface EarlyRuns {
   readonly pausesMs: readonly number[];
-  /** When they end. */
+  /** The time at which the early runs end. */
   readonly untilMs: number;
   done: number;
 }

@@ -8,7 +8,7 @@ import { reviewSelf, reviewToken, type KnownUser } from "./reviews.ts";
 import { configWithToken, credentialsOf } from "./user-credentials.ts";
 
 export interface ClusterAccessOptions {
-  /** The server's own account. */
+  /** The configuration of the server's own account. */
   readonly config: KubeConfig;
   readonly client: KubeConnection;
   /** Whether users without a login read with the server's own account. */
@@ -17,7 +17,7 @@ export interface ClusterAccessOptions {
   readonly namespace: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Replaced in tests. */
+  /** Makes the credentials for a token. Tests replace this. */
   readonly credentialsOfToken?: (token: string) => OwnCredentials & { readonly client: KubeConnection };
 }
 

@@ -28,7 +28,7 @@ export interface LookState extends PodMemory {
   readonly look?: number;
   /** How many looks in a row passed. */
   readonly passes: number;
-  /** Looks that failed. */
+  /** The number of looks that failed. */
   readonly failures: number;
   /** The number of consecutive looks without an answer, and when the first of them was, counted from settling. */
   readonly errors: number;

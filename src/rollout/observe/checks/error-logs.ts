@@ -144,7 +144,7 @@ interface LoggedContainer {
   readonly pod: Pod;
   readonly container: string;
   readonly group: "canary" | "stable";
-  /** `namespace/pod container`. */
+  /** A key in the form `namespace/pod container`. */
   readonly key: string;
 }
 

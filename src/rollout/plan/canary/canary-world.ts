@@ -33,7 +33,7 @@ export interface RouteInWorld {
 }
 
 export interface MissingGrant {
-  /** `HTTPRoute` or `GRPCRoute`. */
+  /** The route's kind: `HTTPRoute` or `GRPCRoute`. */
   readonly kind: string;
   readonly fromNamespace: string;
   readonly toNamespace: string;
@@ -47,7 +47,7 @@ export interface DeploymentInWorld {
   readonly uid: string;
   /** The digest of the Deployment's template. */
   readonly candidate: string;
-  /** The template already runs. */
+  /** Whether the template already runs. */
   readonly idle: boolean;
   readonly held?: string;
   /** Somebody has resumed the Deployment, although a finished step holds it. */

@@ -45,7 +45,7 @@ export interface Dependent {
   readonly owner?: ObjectReference;
   /** `<pod>.<namespace>` of its proxy. */
   readonly proxy?: string;
-  /** `pod shop/web-1 (its sidecar)`. */
+  /** A description, such as `pod shop/web-1 (its sidecar)`. */
   readonly text: string;
   /** The time by which the pod has ended, if it is ending already. Then nobody has to move it. */
   readonly endsBy?: string;
