@@ -15,7 +15,7 @@ import { oneBundle } from "./one-bundle.ts";
 interface Figures {
   /** `serin cluster create` of one control plane and two workers, until all nodes are Ready. */
   clusterReadySeconds: number;
-  /** The time from the beginning of `cluster create` to the first bookinfo page through the mesh's gateway. */
+  /** The time from the start of `cluster create` to bookinfo's first page through the mesh's gateway. */
   pageFromNothingSeconds: number;
   /** The time from the write of a weight to the last proxy's ACK, as the pilot measures it. */
   weightChangeMs: { changes: number; p50: number; p99: number; max: number };
@@ -27,7 +27,7 @@ const pageTimeoutMs = 300_000;
 const lookMs = 50;
 
 const acknowledgementTimeoutMs = 10_000;
-/** More than the time after which idle processes give back the memory of their start. */
+/** Idle processes give back the memory of their start sooner than this. */
 const settleMs = 20_000;
 
 const addresses = `apiVersion: metallb.io/v1beta1
@@ -104,7 +104,7 @@ async function measure(lab: LabCluster, changes: number): Promise<Figures> {
   };
 }
 
-/** Few calls of kubectl, because each takes a processor for as long as a pod needs to start. */
+/** Calls kubectl only a few times, because each call takes as much processor time as the start of a pod. */
 function deployLines(): string {
   const samples = [
     "bookinfo/platform/kube/bookinfo.yaml",

@@ -11,8 +11,8 @@ type Options<Defaults extends Readonly<Record<string, Default>>> = {
 };
 
 /**
- * A number must be above 0. `--help` prints the usage. An invalid option ends the process with 2 and a message that
- * names it.
+ * A number must be above 0. `--help` prints the usage. An invalid option ends the process with exit code 2 and a
+ * message that names the option.
  */
 export function benchOptions<const Defaults extends Readonly<Record<string, Default>>>(
   command: string,

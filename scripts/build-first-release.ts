@@ -1,8 +1,7 @@
 // Builds release 0.1.0 from its commit, as the release to upgrade from: its tree with bin/serin, and its images. The
 // images get one patch, without which a kubelet cannot start them. Then runc starts every container of the ambient
-// profile, where this machine can.
-//   node scripts/build-first-release.ts [--output DIR] [--arch amd64]
-//   npm run e2e:kubernetes -- --from DIR --only mesh-upgrade
+// profile, if this machine can do that. node scripts/build-first-release.ts [--output DIR] [--arch amd64] npm run
+// e2e:kubernetes -- --from DIR --only mesh-upgrade
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { basename, delimiter, dirname, join, resolve } from "node:path";
 import { defaultHub } from "../src/api/images/index.ts";
@@ -65,7 +64,7 @@ async function startAll(tree: string, images: string, scratch: string): Promise<
   );
   const store = ImageStore.open(images, scratch);
   const { started, faults } = await startContainers(podsOfManifest("ambient", manifest), store, scratch, {
-    // Version 0.1.0 requests less memory than it uses, as its users have it.
+    // Version 0.1.0 requests less memory than it uses, and its users have it so.
     judgesMemory: false,
   });
   if (faults.length > 0) throw new Error(`These containers do not start:\n${faults.join("\n")}`);

@@ -200,7 +200,7 @@ function labelsOf(title: string): Record<string, string> {
   };
 }
 
-/** The commit of the checkout, or undefined outside of one. */
+/** The commit of the checkout. Undefined outside a checkout. */
 function currentRevision(): string | undefined {
   try {
     return runProgram("git", ["rev-parse", "HEAD"], { cwd: root }).trim();

@@ -1,6 +1,5 @@
-// Chaos: a mesh under load in which something breaks every ten seconds, while a Canary or a MeshUpgrade is always under
-// way.
-//   npm run chaos -- --minutes N [--seed N] [--rate X] [--json]
+// Chaos: runs a mesh under load, and breaks something every ten seconds, while a Canary or a MeshUpgrade is always
+// under way. npm run chaos -- --minutes N [--seed N] [--rate X] [--json]
 import { describeError, seededRandom, systemClock } from "../src/base/index.ts";
 import { inTime } from "./chaos/chaos.ts";
 import { ChaosRun, endLimitMs, stageLimitMs } from "./chaos/play.ts";
@@ -29,10 +28,10 @@ const { values: flags } = scriptArguments(
   },
 );
 const streamSeconds = 20;
-/** The run's own file system, so that it can be full. */
+/** The size of the run's own file system, which a fault can fill. */
 const diskBytes = 512 * 2 ** 20;
 const insideVariable = "SERIN_CHAOS_INSIDE";
-/** The limit for deleting the lab. Whatever is left ends with the process namespace. */
+/** The limit for deleting the lab. Whatever is left then ends with the process namespace. */
 const deleteLimitMs = 20_000;
 /** The time from a signal to the last line, if the process can still work. */
 const reportLimitMs = 10_000;
@@ -50,7 +49,7 @@ const limitMs = stageLimitMs + minutes * 60_000 + endLimitMs;
 
 async function main(): Promise<number> {
   const interrupt = new AbortController();
-  // A parent ends this process by closing its input, so that it still reports its findings.
+  // A parent process ends this one by closing its input, so that this one can still report its findings.
   process.stdin.on("end", () => interrupt.abort(new Error("ended by a signal"))).resume();
   const note = (text: string): void =>
     void process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${text}\n`);

@@ -1,5 +1,5 @@
-// Every value of upstream's charts has an effect here, or is named: by a warning or an error of the installer, and by
-// the notes of our own charts.
+// Every value of Istio's charts has an effect here. If it has none, a warning or an error of the installer names it,
+// and so do the notes of our own charts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
@@ -24,9 +24,9 @@ import { operatorPathOf } from "../src/install/upstream-values.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 interface Probe {
-  /** The value that must show an effect, where a changed default cannot. */
+  /** The value to try. If absent, it is a changed default. */
   readonly value?: unknown;
-  /** Other values that it needs. */
+  /** Other values that this one needs to take effect. */
   readonly beside?: Tree;
 }
 
@@ -93,7 +93,7 @@ const definition: UntypedObject = {
 
 interface Outcome {
   readonly issues: readonly { readonly path: string }[];
-  /** Everything that the installation writes, without the ConfigMaps that only repeat the values. */
+  /** Everything that the installation writes, except the ConfigMaps that only repeat the values. */
   readonly written: string;
   /** The effect of these ConfigMaps. */
   readonly injected: () => string;
@@ -138,7 +138,7 @@ function injected(objects: readonly UntypedObject[]): unknown {
   return [pods, readGatewayPodValues(settings.tree)];
 }
 
-/** A refusal is an effect, too. */
+/** Returns the result of `run`, or its error, because a refusal is an effect too. */
 function outcomeOrError(run: () => unknown): unknown {
   try {
     return run();
@@ -221,7 +221,10 @@ function notedBy(chart: Chart): ReadonlySet<string> {
   return new Set([...list.matchAll(/"([^"]+)"/g)].map(([, path = ""]) => path));
 }
 
-/** What a chart writes, and the pods that injection makes with it, or why it refuses the values. */
+/**
+ * The objects that a chart writes, and the pods that injection makes with them. If the chart refuses the values, the
+ * reason.
+ */
 function chartOutcome(chart: Chart, values: Tree): string {
   const release = { name: "mesh", namespace: "istio-system", values, skipDefinitions: false };
   const rendered = outcomeOrError(() =>

@@ -17,7 +17,7 @@ interface Lockfile {
 const operatingSystems = ["android", "darwin", "freebsd", "linux", "openharmony", "win32"];
 const path = join(import.meta.dirname, "../package-lock.json");
 
-/** Packages name their platform at the end: `…-linux-x64-musl`, `darwin-arm64`. */
+/** Reads the platform from the end of a package's name, such as `…-linux-x64-musl` or `darwin-arm64`. */
 function entryOf(name: string, version: string, dev: boolean): Record<string, unknown> {
   const words = (name.split("/").at(-1) ?? "").split("-");
   const at = words.findIndex((word) => operatingSystems.includes(word));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
-/** Servers without a limit of their own, and why they need none. */
+/** Servers without a limit of their own, each with the reason why it needs none. */
 const unlimited: Readonly<Record<string, string>> = {
   "src/cli/charts/charts-command.ts": "serves the user's own programs on the loopback",
   "src/cluster/launcher/launcher.ts": "binds the lab's sockets and hands them to the API server, which limits them",
@@ -17,7 +17,7 @@ const unlimited: Readonly<Record<string, string>> = {
   "src/ztunnel/proxy/pod-proxy.ts": "the limit is shared by all pods: ProxyEnvironment",
 };
 
-/** A call, not a declaration. */
+/** Matches the calls of these functions, and not their declarations. */
 const listens = /(?<!function |async |#|\w)(?:createServer|createSecureServer|listenTcp)\((?!options: )/;
 const limits = /limitConnections\(|new ConnectionLimit|\.maxConnections = |>= maxConnections/;
 
@@ -30,7 +30,7 @@ test("every server limits its connections, so that one client cannot use up the 
   assert.deepEqual(found.toSorted(), Object.keys(unlimited).toSorted());
 });
 
-/** HTTP servers whose requests are not answered in turns, and why they need none. */
+/** HTTP servers that do not answer their requests in turns, each with the reason why it need not. */
 const withoutTurns: Readonly<Record<string, string>> = {
   "src/cli/charts/charts-command.ts": "serves the user's own programs on the loopback",
   "src/cluster/apiserver/listeners.ts": "bounds the answers that a user does not read: UnreadAnswers",

@@ -1,6 +1,6 @@
-// A reporter for node's test runner. For each file that ended it writes one line of JSON: the counts, and a summary for
-// people with the failures, the file's output, and the slow tests. Node reports no end of a file when files share a
-// process, so their lines come when the process ends.
+// A reporter for node's test runner. It writes one line of JSON for each file that ended: the counts, and a summary for
+// people with the failures, the file's output, and the slow tests. When files share a process, Node does not report the
+// end of each file, so their lines come when the process ends.
 import { relative } from "node:path";
 import { inspect } from "node:util";
 import type { TestEvent } from "node:test/reporters";

@@ -8,7 +8,7 @@ import { completeProgram } from "../src/cli/program.ts";
 import { FakeContext } from "../src/cli/testing/fake-context.ts";
 
 const root = join(import.meta.dirname, "..");
-/** Processes, which images and addons start. */
+/** Verbs that start processes. Images and addons run them, and not users. */
 const roles = /^(pilot|prometheus|kiali)$/;
 /** Verbs that are separate programs. Only their usage lists their options. */
 const ownPrograms = /^(cluster|doctor)$/;
@@ -16,7 +16,7 @@ const ownPrograms = /^(cluster|doctor)$/;
 interface CommandLine {
   readonly at: string;
   readonly words: readonly string[];
-  /** A command that stands alone in a line is typed as it is. In a sentence, its arguments may be missing. */
+  /** Whether the command stands alone in a line, and is typed as it is. In a sentence, its arguments may be missing. */
   readonly isWhole: boolean;
 }
 
@@ -58,7 +58,7 @@ test("an unknown verb, option or argument is reported with its line", async () =
   );
 });
 
-/** The command lines in code blocks and between backquotes. */
+/** The commands in code blocks and between backquotes. */
 function commandLines(file: string, text: string): CommandLine[] {
   let isBlock = false;
   return text.split("\n").flatMap((line, index) => {

@@ -33,7 +33,7 @@ function placesOf(pattern: RegExp): Place[] {
   });
 }
 
-/** The anchors of a document's headings, as GitHub makes them. */
+/** The anchors that GitHub gives a document's headings. */
 function anchorsOf(document: string): Set<string> {
   const headings = readFileSync(join(root, document), "utf8").matchAll(/^#+ (.*)$/gm);
   const anchors = new Set<string>();

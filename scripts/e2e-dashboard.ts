@@ -1,5 +1,6 @@
-// Drives the dashboard as a person does: a real Chromium against a live lab under load.
-//   npm run e2e:dashboard [-- --json] [-- --only views,figures,freshness,orders,access,faults,upgrade] [-- --rate 0.3] [-- --sights 3] [-- --pictures DIR] [-- --keep]
+// Drives the dashboard as a person does: with a real Chromium, in a live lab under load. npm run e2e:dashboard [--
+// --json] [-- --only views,figures,freshness,orders,access,faults,upgrade] [-- --rate 0.3] [-- --sights 3] [--
+// --pictures DIR] [-- --keep]
 import type { BrowserContext, Page } from "playwright-core";
 import { describeError } from "../src/base/index.ts";
 import { tryAccess } from "./dashboard-proof/access.ts";
@@ -20,7 +21,7 @@ import { allAvailable, ConstantLoad, setStage } from "./upgrade-proof/stage.ts";
 const parts = ["views", "figures", "freshness", "orders", "access", "faults", "upgrade"] as const;
 const maxDeviation = 0.02;
 const maxDelayMs = 2_000;
-/** The share of the load on services whose figures are not compared: the views only need some requests there. */
+/** The factor for the load on services whose figures are not compared. The views need only a few requests there. */
 const uncomparedShare = 0.25;
 
 const help = `npm run e2e:dashboard [-- options]
@@ -50,7 +51,7 @@ interface Summary {
   readonly ok: boolean;
   /** The number of views opened, each at every size and in both colour schemes. */
   readonly views: number;
-  /** The number of faults. The lines above describe each. */
+  /** The number of faults. The earlier lines of the output describe each. */
   readonly failed: number;
   readonly consoleErrors: number;
   /** The largest deviation of a figure on the page from the load generators' own count, as a share. */
@@ -125,8 +126,8 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
     // Only the first address contains the secret. Its cookie opens all others.
     const base = page.url().replace(/#.*$/, "");
     const state = await context.storageState();
-    // The comparison waits for more than a minute on its own page, while the other parts run. These change where
-    // requests go, and not how many there are.
+    // The comparison waits for more than a minute on its own page, while the other parts run. The other parts change
+    // where requests go, and not how many there are.
     const figures = wanted.has("figures") ? figuresOf(proof, await browser.page(context), base) : undefined;
     // If another part fails too, report its error first.
     figures?.catch(() => undefined);
@@ -206,7 +207,10 @@ interface OpenDashboard {
   readonly cookies: Cookies;
 }
 
-/** Looks at the ladder and at the upgrade's page while the upgrade waits between two revisions. */
+/**
+ * Gives the upgrade's orders. While the upgrade waits between two revisions, looks at the ladder and at the upgrade's
+ * page.
+ */
 async function orderUpgrade(
   proof: Proof,
   { browser, page, base, cookies }: OpenDashboard,

@@ -17,12 +17,12 @@ import { ConstantLoad, moreRequests, setStage } from "./upgrade-proof/stage.ts";
 
 interface Summary {
   readonly ok: boolean;
-  /** Requests in the good parts. */
+  /** The number of requests in the good parts. */
   readonly requests: number;
   readonly failed: number;
-  /** Long connections that the mesh closed in the good parts. */
+  /** The number of long connections that the mesh closed in the good parts. */
   readonly closedConnections: number;
-  /** Long connections that ended because a wave restarted one of their pods. */
+  /** The number of long connections that ended because a wave restarted one of their pods. */
   readonly endedWithPod: number;
   readonly badReleases: readonly BadReleaseResult[];
 }
@@ -100,9 +100,9 @@ function isPart(part: string): boolean {
   return ["upgrade", "canary", "bad", ...badReleases.map(({ name }) => `bad:${name}`)].includes(part);
 }
 
-/** What has been played so far, also if the proof ends early. */
+/** The results of the parts that were played, also if the proof ends early. */
 interface Played {
-  /** What the load counted in the good parts. */
+  /** The load's counts in the good parts. */
   good: LoadTotals | undefined;
   readonly bad: BadReleaseResult[];
   problem: unknown;

@@ -2,8 +2,8 @@ const program = "setpriv";
 const flags = ["--pdeathsig", "KILL"] as const;
 
 /**
- * The program and arguments of a process that the kernel ends with this one, however this one ends. Pass them to
- * `spawn`.
+ * The program and arguments, for `spawn`, of a process that the kernel ends when this process ends, however that
+ * happens.
  */
 export function endsWithThis(...command: readonly string[]): [program: string, args: string[]] {
   return [program, [...flags, ...command]];

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the helm programs that tests drive from their Go modules, as .cache/helm/helm-3 and helm-4. Arguments select
+# Builds the helm programs that tests drive, from their Go modules, as .cache/helm/helm-3 and helm-4. Arguments select
 # some of them (`fetch-helm.sh 3`). Existing files stay. Needs Go.
 set -euo pipefail
 cd "$(dirname "$0")/.."

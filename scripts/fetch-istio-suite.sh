@@ -28,7 +28,7 @@ copy_source() {
   mv "$source.part" "$source"
 }
 
-# Makes the tests call the program istioctl instead of upstream's library. Each line changes one file of the copy, and
+# Makes the tests call the program istioctl instead of Istio's library. Each line changes one file of the copy, and
 # does nothing if the file is already changed.
 lay_over() {
   local framework="$source/pkg/test/framework/components"
@@ -54,7 +54,7 @@ lay_over() {
   # A lab reaches no registry, and the runner makes the releases from which the tests upgrade.
   sed -i -e '/"istio.io\/istio\/pkg\/util\/image"$/d' -e 's/:= image\.Exists(.*String()); err/:= true, error(nil); err/' \
     "$source/tests/integration/helm/upgrade/helm_upgrade_test.go"
-  # Go takes these files for a machine of WebAssembly by their names, and compiles them nowhere else.
+  # The names of these files make Go compile them only for WebAssembly.
   local wasm
   for wasm in "$source"/tests/integration/{ambient,telemetry/api}/trafficextension_wasm_test.go; do
     [[ ! -e $wasm ]] || mv "$wasm" "${wasm%_wasm_test.go}_modules_test.go"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds upstream's control plane and command line from their Go module, and copies its charts. They are in
+# Builds Istio's control plane and command line from their Go module, and copies its charts. They are in
 # .cache/interop/{pilot-discovery,istioctl,istio-charts}. Existing files stay. Needs Go. The build takes some minutes.
 # Use: ISTIOD=.cache/interop/pilot-discovery npm run interop
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the two kubectls that the end-to-end tests drive to .cache/kubectl/. `kubectl-1.20` comes from Debian 12's
+# Fetches the two kubectls that the end-to-end tests drive, to .cache/kubectl/. `kubectl-1.20` comes from Debian 12's
 # package, which is unpacked and not installed. `kubectl` is a current one, built from its Go module. Existing files
 # stay. Needs apt-get, dpkg and Go.
 set -euo pipefail

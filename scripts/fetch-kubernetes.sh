@@ -17,7 +17,7 @@ export GOFLAGS=-mod=mod CGO_ENABLED=0
 scratch=$(mktemp -d)
 trap 'chmod -R u+w "$scratch"; rm -rf "$scratch"' EXIT
 
-# build <module@version> <package>...: builds in a module of its own. The programs are in $scratch/<name>/out.
+# build <module@version> <package>...: builds in a separate module. The programs are in $scratch/<name>/out.
 build() {
   local name=$1 required=$2
   shift 2
@@ -53,7 +53,7 @@ build_kubernetes() {
 
 build_coredns() {
   mkdir -p "$scratch/coredns"
-  # Only the plugins that a cluster's DNS needs. To build all plugins takes ten times as long.
+  # Build only the plugins that a cluster's DNS needs, because building all plugins takes ten times as long.
   cat > "$scratch/coredns/main.go" <<'GO'
 package main
 

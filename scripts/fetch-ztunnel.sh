@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds upstream's ztunnel with cargo from a checkout, as .cache/interop/ztunnel. An existing file stays.
+# Builds Istio's ztunnel with cargo from a checkout, as .cache/interop/ztunnel. An existing file stays.
 #   ZTUNNEL_SOURCE=<checkout or git directory> [ZTUNNEL_REF=release-1.31] scripts/fetch-ztunnel.sh
-# Needs cargo, a C compiler, cmake and protoc. The release build, like that of upstream's images, takes half an hour on
-# two cores.
+# Needs cargo, a C compiler, cmake and protoc. The build is a release build, like that of Istio's images, and takes half
+# an hour on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target="$PWD/.cache/interop"

@@ -11,12 +11,10 @@ export interface FollowedObject<Value extends KubernetesObject> {
   readonly signal: AbortSignal;
 }
 
-/** `look` is called at least this often, so that it can end the watch after some time. */
+/** `look` is called at least this often, so that it can end the watch at a time limit. */
 const lookEveryMs = 1000;
 
-/**
- * Resolves with the first answer of `look`, which is called for each state of the object. Rejects when `look` throws.
- */
+/** Calls `look` for each state of the object, and resolves with its first answer. Rejects when `look` throws. */
 export async function followObject<Value extends KubernetesObject, Answer>(
   client: KubeClient,
   { kind, name, namespace, signal }: FollowedObject<Value>,

@@ -14,11 +14,11 @@ interface Outcome extends FuzzReport {
 
 const maxInputBytes = 1 << 20;
 const beatHeadBytes = 8;
-/** An input that uses more processor time counts as endless. Wall time would mislead on a busy machine. */
+/** An input that uses more processor time than this counts as endless. Wall time would mislead on a busy machine. */
 const endlessMs = 10_000;
 const beatIntervalMs = 1000;
 const msPerMinute = 60_000;
-/** Caches and compiled code stay below this growth. */
+/** The largest growth of the heap that is no leak. Caches and compiled code grow by less. */
 const maxGrownBytes = 24 << 20;
 const maxRestarts = 5;
 
@@ -41,7 +41,9 @@ const { values, positionals } = scriptArguments(
   },
 );
 
-/** Runs a target until its time is over, or until an input never ends. Then that finding is the only result. */
+/**
+ * Runs a target until its time is over, or until an input never ends. In that case, this finding is the only result.
+ */
 async function runOnce(name: string, seed: number, durationMs: number): Promise<FuzzReport> {
   const beat = new SharedArrayBuffer(beatHeadBytes + maxInputBytes);
   const order: FuzzOrder = { name, seed, durationMs, beat };
@@ -101,7 +103,7 @@ function countOf({ findings }: Outcome, kind: Finding["kind"]): number {
   return findings.filter((finding) => finding.kind === kind).length;
 }
 
-/** Serialises bytes, one a character, as ASCII text. */
+/** Serialises texts in which each character is a byte as JSON in ASCII. */
 function asciiJson(texts: readonly string[]): string {
   const escape = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return `${JSON.stringify(texts, null, 2).replace(/[\u007f-\uffff]/g, escape)}\n`;

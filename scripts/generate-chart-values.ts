@@ -1,8 +1,7 @@
-// Generates generated/install/chart-values.json: the values of upstream's charts in one release, by chart, with their
-// defaults, from a clone of github.com/istio/istio with its release branches.
-//   node scripts/generate-chart-values.ts <clone>
-// It lists the values of `values.yaml`, and those that templates read although `values.yaml` lacks them, with null. It
-// copies no text of upstream.
+// Generates generated/install/chart-values.json: the values of Istio's charts in one release, by chart, with their
+// defaults. It reads a clone of github.com/istio/istio with its release branches. node scripts/generate-chart-values.ts
+// <clone> It lists the values of `values.yaml`, and, with null, those that templates read although `values.yaml` lacks
+// them. It copies no text of Istio's.
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +15,7 @@ const folders = {
   ztunnel: "ztunnel",
   gateway: "gateway",
 } as const;
-/** Names of the templates' own, which are no values. */
+/** Names that templates use among themselves, which are not values. */
 const internal = /^(_|defaults$|platform$|pilot$)/;
 
 const clone = process.argv[2] ?? "";
@@ -43,7 +42,7 @@ function leaves(value: unknown, path: string, found: Map<string, unknown>): Map<
   return found;
 }
 
-/** The values that templates read. A template may read an object, whose fields are listed already. */
+/** The values that templates read. A template may read an object whose fields are already listed. */
 function readBy(folder: string): string[] {
   const templates = [...filesIn(`${folder}/templates`), ...filesIn(`${folder}/files`)].filter(
     (path) => !/profile-|crd-all/.test(path),

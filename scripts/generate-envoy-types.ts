@@ -22,7 +22,7 @@ const goCommand = "go";
 const root = dirname(import.meta.dirname);
 const target = join(root, "generated", "envoy");
 
-/** Modules, at the versions of scripts/generate-protos/go.mod, and the folders to read. */
+/** Modules, with the folders to read in each. Their versions are those of scripts/generate-protos/go.mod. */
 const modules: readonly (readonly [module: string, version: string, folders: string])[] = [
   ["github.com/envoyproxy/go-control-plane/envoy", "v1.40.0", "**"],
   ["github.com/envoyproxy/go-control-plane/contrib", "v1.36.1-0.20260729145720-a2d8c7492908", "**"],
@@ -34,7 +34,7 @@ const modules: readonly (readonly [module: string, version: string, folders: str
   ["go.opentelemetry.io/proto/otlp", "v1.10.0", "common/**"],
   ["github.com/prometheus/client_model", "v0.6.2", "go"],
 ];
-/** Files that only options and services need, which are left out. */
+/** Files that only options and services need. They are left out. */
 const left = [
   "validate/",
   "udpa/annotations/",
@@ -120,7 +120,7 @@ for (const [module, version, folders] of modules) {
       if (!isLeft(file.name)) files.set(file.name, file);
   }
 }
-/** Only services import these, and the output leaves out services. */
+/** Files that only services import. The output has no services. */
 const missing = new Set<string>();
 for (const file of files.values()) {
   file.service = [];

@@ -4,11 +4,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 export interface GoField {
-  /** Name in JSON. */
+  /** The field's name in JSON. */
   readonly name: string;
-  /** The number on the wire. 0 for a field without one. */
+  /** The field's number on the wire. 0 if it has none. */
   readonly number: number;
-  /** The type code, as generated/kubernetes/README.md lists it. */
+  /** The type code. generated/kubernetes/README.md lists them. */
   readonly type: string;
   readonly pointer: boolean;
   /** Whether JSON leaves out a zero value. Go's omitempty never leaves out a struct, but omitzero does. */
@@ -31,7 +31,7 @@ interface RawField {
   readonly tag: string;
 }
 
-/** Types whose JSON or wire form is not a struct's. */
+/** Types that have another form than a struct in JSON or on the wire. */
 const special: Readonly<Record<string, string>> = {
   "io.k8s.apimachinery.pkg.apis.meta.v1.Time": "T",
   "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": "M",
@@ -62,7 +62,7 @@ const scalars: Readonly<Record<string, string>> = {
 
 export class GoTypes {
   readonly #declarations = new Map<string, Declaration>();
-  /** Local import names and their packages, for each package. */
+  /** For each package, the local names of its imports and the packages that they mean. */
   readonly #imports = new Map<string, Map<string, string>>();
 
   /** Reads all type files of a folder as the package with that OpenAPI prefix (`io.k8s.api.core.v1`). */

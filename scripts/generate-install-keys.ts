@@ -1,7 +1,6 @@
-// Generates generated/install/known-values.json: the keys under `spec.values` of every release from 1.6 on, from a
-// clone of github.com/istio/istio with its tags and release branches.
-//   node scripts/generate-install-keys.ts <clone>
-// The file holds only the keys and the last release that had each. It copies no text of upstream.
+// Generates generated/install/known-values.json: the keys under `spec.values` of every release from 1.6 on, read from a
+// clone of github.com/istio/istio with its tags and release branches. node scripts/generate-install-keys.ts <clone> The
+// file holds only the keys and the last release that had each. It copies no text of Istio's.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,8 +15,8 @@ if (clone === "") {
 }
 
 /**
- * A key with its children, which are absent where any key may follow, and the last minor release that had it, which is
- * absent for the newest.
+ * A key. Its children are absent if any key may follow. The last minor release that had it is absent if the newest one
+ * has it.
  */
 interface Key {
   until: number;

@@ -13,7 +13,7 @@ const kubernetesVersion = "v1.36.1";
 const libraryVersion = "v0.36.1";
 const target = join(import.meta.dirname, "../generated/kubernetes");
 
-/** The groups that a lab serves, in a real server's order, with the folder of each in k8s.io/api. */
+/** The groups that a lab serves, each with its folder in k8s.io/api, in the order in which a real server lists them. */
 const groups: readonly (readonly [group: string, folder: string, versions: readonly string[]])[] = [
   ["", "core", ["v1"]],
   ["apps", "apps", ["v1"]],
@@ -348,8 +348,8 @@ function discovered(): Json {
 }
 
 /**
- * Flags: 1 pointer, 2 left out of JSON when zero, 4 required, 8 inline. The fifth element is optional and holds rare
- * properties.
+ * An entry of a field table. Its flags are the sum of 1 for a pointer, 2 for a field that JSON leaves out when it is
+ * zero, 4 for a required field, and 8 for an inline one. The fifth element is optional and holds rare properties.
  */
 function fieldEntry(field: GoField, schema: JsonObject, required: boolean, use: (name: string) => number): Json {
   const type = field.type.replace(/#(.*)$/, (_, name: string) => `#${use(name)}`);

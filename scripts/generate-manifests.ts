@@ -61,7 +61,7 @@ function write(
   console.log(`${name}: ${definitions.length} definitions, ${head.length + documents.join("").length} bytes`);
 }
 
-/** The listener of a Gateway of the older version that names none. */
+/** The listener of a Gateway of the older version that declares none. */
 const meshListener: JsonObject = { name: "mesh", port: 15008, protocol: "HBONE" };
 
 /** Adds Gateway v1alpha2 to the versions, for manifests from before 2023, in which listeners may be absent. */

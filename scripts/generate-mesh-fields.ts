@@ -6,7 +6,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * A field below a message: its JSON path and its type. An `enum WORD` names its first value that is not the default.
+ * A field below a message: its JSON path and its type. In the type `enum WORD`, the word is the first value that is not
+ * the default.
  */
 interface Field {
   readonly path: string;
@@ -35,7 +36,7 @@ function parse(texts: readonly string[]): Message {
   return top;
 }
 
-/** Reads up to the brace that closes the body. Returns the position after it. */
+/** Reads a body to its closing brace. Returns the position after the brace. */
 function parseBody(tokens: readonly string[], start: number, into: Message): number {
   let at = start;
   while (at < tokens.length) {

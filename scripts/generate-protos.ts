@@ -183,7 +183,7 @@ const doors = ["discovery", "envoy", "envoy-telemetry", "envoy-wasm", "workload"
   .map((path) => readFileSync(path, "utf8"))
   .join("\n");
 
-/** The messages that the doors export from the file, by their TypeScript names. */
+/** The TypeScript names of the messages that the doors export from the file. */
 function exportedMessages(path: string): string {
   const module = `#generated/proto/${path.replace(/\.proto$/, "_pb.js")}`;
   const names = [...doors.matchAll(/export (?:type )?\{([^}]*)\} from "([^"]+)"/g)]

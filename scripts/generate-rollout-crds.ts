@@ -1,5 +1,4 @@
-// Writes manifests/crds/rollout.yaml, the definitions of the rollout engine's kinds, from the schemas in
-// scripts/rollout-crds.
+// Writes manifests/crds/rollout.yaml, the CRDs of the rollout engine's kinds, from the schemas in scripts/rollout-crds.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -103,7 +102,8 @@ const definitions: readonly Definition[] = [
 export function rolloutDefinitions(): string {
   const head =
     "# The kinds of the rollout engine (rollout.serin.dev), written by scripts/generate-rollout-crds.ts; their types and parsers are in src/api/serin.\n";
-  // Each document is one line of JSON, which is also YAML. Reading it as YAML took a quarter of `serin install`.
+  // Each document is one line of JSON, which is also YAML. Reading the file as YAML took a quarter of the time of
+  // `serin install`.
   return head + definitions.map((definition) => `---\n${JSON.stringify(crd(definition))}\n`).join("");
 }
 

@@ -14,7 +14,7 @@ const sample = parse(readFileSync(join(import.meta.dirname, "../samples/gitops/a
   readonly data: Readonly<Record<string, string>>;
 };
 
-/** The value as a Lua expression. */
+/** Writes the value as a Lua expression. */
 function luaOf(value: unknown): string {
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   return `{${Object.entries(value)
@@ -22,7 +22,7 @@ function luaOf(value: unknown): string {
     .join(", ")}}`;
 }
 
-/** The health that Argo CD's script returns for the object, which it finds in the global `obj`. */
+/** The health that Argo CD's script returns for the object. The script finds it in the global `obj`. */
 function healthOf(kind: string, obj: object): string {
   const script = sample.data[`resource.customizations.health.rollout.serin.dev_${kind}`] ?? "";
   const source = `obj = ${luaOf(obj)}

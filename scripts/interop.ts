@@ -19,11 +19,11 @@ interface Part {
   /** The test is `test/interop/<name>.test.ts`. */
   readonly name: string;
   readonly title: string;
-  /** The variable that names the peer's binary, because no package registry offers it. */
+  /** The environment variable that names the peer's binary, for a peer that no package registry offers. */
   readonly peer?: "ISTIOD" | "ISTIOCTL" | "ZTUNNEL";
 }
 
-/** The quick parts first. */
+/** The parts, the quick ones first. */
 const parts: readonly Part[] = [
   { name: "prometheus", title: "Prometheus" },
   { name: "registry", title: "CNCF's registry" },
@@ -47,7 +47,7 @@ const parts: readonly Part[] = [
 interface Outcome {
   readonly passed: number;
   readonly failed: number;
-  /** Cases that did not run, or the whole part, with the reason. */
+  /** The cases that did not run, or the whole part, each with the reason. */
   readonly notRun: readonly string[];
 }
 
@@ -97,7 +97,7 @@ async function outcomeOf({ name, peer }: Part): Promise<Outcome> {
   };
 }
 
-/** Ends this process when the command fails. */
+/** Runs a command. Ends this process if it fails. */
 function run(program: string, args: readonly string[]): void {
   const { status, error } = spawnSync(...endsWithThis(program, ...args), { cwd: root, stdio: "inherit" });
   if (error !== undefined) throw error;

@@ -14,7 +14,7 @@ import { scriptArguments } from "./script-arguments.ts";
 
 const minuteMs = 60_000;
 const setUpName = "(set-up)";
-/** A new attempt follows a test that hung, or a process that ended early. */
+/** The maximum number of attempts at a suite. A new one follows a test that hung, or a process that ended early. */
 const maximalAttempts = 20;
 
 const help = `npm run interop -- istio-suite [options]
@@ -77,7 +77,7 @@ async function runSuite(suite: Suite, mesh: MeshUnderTest, record: CaseRecord, u
         .map(({ test }) => test)
     : [];
   if (flags.failed && again.length === 0) return;
-  // A test that did not end has not ended either when its failed cases have run again.
+  // A test that did not end counts as unended even when its failed cases have run again.
   const unended = new Set(again.flatMap(ancestorsOf).filter((test) => !record.has(test)));
   if (!flags.resume) forgetChosen(record, again);
   for (let attempt = 1; attempt <= maximalAttempts; attempt++) {
@@ -98,7 +98,7 @@ async function runSuite(suite: Suite, mesh: MeshUnderTest, record: CaseRecord, u
     });
     if (end === "out-of-time") return;
     if (verdicts === 0) {
-      // Upstream skips some suites in such a cluster. Such a suite ends successfully without a test.
+      // Istio skips some suites in a cluster like this one. Such a suite ends successfully without a test.
       const verdict = /Skipping suite/.test(outside) ? "skipped" : "failed";
       record.add({ test: setUpName, verdict, seconds: 0, at: new Date().toISOString(), why: outside });
       return;
@@ -121,7 +121,7 @@ function recordFile(suite: Suite, mesh: MeshUnderTest): string {
   return join(builds, resultsFolder(mesh), `${suite.name}.jsonl`);
 }
 
-/** The cases that both meshes have run, side by side. */
+/** The table of the cases that have run with both meshes. */
 function besideUpstream(outcomes: readonly SuiteOutcome[], mesh: MeshUnderTest): string {
   const other = mesh === "serin" ? "upstream" : "serin";
   const others = suites.map((suite) => {
@@ -141,7 +141,7 @@ async function main(): Promise<number> {
     const file = recordFile(suite, mesh);
     const record = new CaseRecord(file);
     record.load();
-    // Verdicts from before the exclusion.
+    // These tests may have verdicts from before they were excluded.
     for (const test of excludedTests(suite))
       if (record.has(test)) record.forget((name) => name === test || name.startsWith(`${test}/`));
     if (!flags.report) {

@@ -1,5 +1,5 @@
-// The CEL expressions of the definitions in manifests/crds. They compile here, so the API server does not compile them
-// again when it accepts the definitions.
+// The CEL expressions of the CRDs in manifests/crds. They are compiled here, so that the API server need not compile
+// them again when it accepts the CRDs.
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { objectsInManifest } from "../src/kube/index.ts";
 const crds = join(import.meta.dirname, "../manifests/crds");
 const folder = join(import.meta.dirname, "../generated/cel");
 
-/** The digests of all expressions of the release's definitions, as in `generated/cel/known-rules.json`. */
+/** The digests of all expressions in the release's CRDs, as in `generated/cel/known-rules.json`. */
 export async function knownRules(): Promise<string[]> {
   const expressions = new Set<string>();
   for (const file of readdirSync(crds).filter((name) => name.endsWith(".yaml")))

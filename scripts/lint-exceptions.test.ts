@@ -20,11 +20,11 @@ interface Report {
 }
 
 const root = join(import.meta.dirname, "..");
-/** The limits from which single files are exempt. */
+/** The limits from which some single files are exempt. */
 const limits = ["max-lines-per-function", "max-params"];
 const configuration = JSON.parse(readFileSync(join(root, ".oxlintrc.json"), "utf8")) as Configuration;
 
-/** The files that exceed a limit when none is exempt, as `rule file`. */
+/** The files that exceed a limit if no file is exempt, as `rule file`. */
 function excesses(files: readonly string[]): ReadonlySet<string> {
   const directory = mkdtempSync(join(tmpdir(), "serin-lint-"));
   try {

@@ -3,7 +3,8 @@ import { join } from "node:path";
 
 /**
  * The environment in which all programs of this checkout, and the pods of the labs that they create, run from the
- * present bundle. They save the search for changed sources: 25 ms of processor time each. Empty if the sources run.
+ * present bundle. This saves each of them the search for changed sources, which takes 25 ms of processor time. Empty if
+ * this process runs from the sources.
  */
 export function oneBundle(): Readonly<Record<string, string>> {
   const serin = join(import.meta.dirname, "../bin/serin");
@@ -13,8 +14,9 @@ export function oneBundle(): Readonly<Record<string, string>> {
 }
 
 /**
- * The same for unit tests that start the program. Also names the file of the proxy's worker threads in the bundle, of
- * which tests start some fifty: a thread starts from it in a third of the processor time. Empty if the sources run.
+ * The same for unit tests that start the program. It also names the bundle's file for the proxy's worker threads. Tests
+ * start about fifty of these, and a thread takes a third of the processor time to start from the bundle. Empty if this
+ * process runs from the sources.
  */
 export function bundleOfUnitTests(): Readonly<Record<string, string>> {
   const { SERIN_BUNDLE: bundle } = oneBundle();

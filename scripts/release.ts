@@ -73,8 +73,8 @@ function pack(): string {
 }
 
 /**
- * Writes `bin/istioctl`, `samples`, `manifests/profiles` and `manifests/charts` as Istio's archives have them, and
- * Node.
+ * Writes Node, and `bin/istioctl`, `samples`, `manifests/profiles` and `manifests/charts` where Istio's archives have
+ * them.
  */
 function writeArchive(architecture: Architecture, archive: string, scratch: string): void {
   const name = `${title}-linux-${architecture}`;
@@ -94,7 +94,7 @@ function writeArchive(architecture: Architecture, archive: string, scratch: stri
   );
   const tar = join(output, `${name}.tar`);
   writeTar(tar, join(scratch, name), title);
-  // gzip would otherwise store a name and a time.
+  // Without --no-name, gzip would store a name and a time.
   runProgram("gzip", ["--no-name", "--best", "--force", tar]);
 }
 
@@ -138,7 +138,7 @@ async function build(wanted: readonly Architecture[], scratch: string): Promise<
   writeFileSync(join(output, sums), lines.join(""));
 }
 
-/** Makes the release again with other folders, umask, time zone and language. */
+/** Makes the release again with other folders, and another umask, time zone and language. */
 function compareWithSecondRun(scratch: string): void {
   const second = join(scratch, "second");
   const temporary = join(scratch, "temporary");

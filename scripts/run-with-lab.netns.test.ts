@@ -12,7 +12,7 @@ import { runWithLab } from ${JSON.stringify(join(import.meta.dirname, "run-with-
 const [options, ...command] = process.argv.slice(1);
 process.exit(await runWithLab(command, JSON.parse(options)));
 `;
-/** Prints that it runs, and leaves a daemon and a file behind. */
+/** A command that prints that it runs, and leaves a daemon and a file behind. */
 const daemon = "sleep 3600 & echo left > $TMPDIR/file; echo runs;";
 
 interface Run {
@@ -37,7 +37,7 @@ async function begin(options: object, line: string): Promise<Run> {
   return { child, directory, output: () => output, code };
 }
 
-/** No process of the run, and no file. */
+/** Waits until no process and no file of the run is left. */
 async function nothingIsLeft({ directory }: Run): Promise<void> {
   await eventually("nothing is left", () => {
     const left = [...processesOf(directory).map(({ words }) => words.join(" ")), ...readdirSync(directory)];

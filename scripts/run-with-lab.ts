@@ -8,7 +8,7 @@ import { wordsThatEndWithThis } from "./ends-with-this.ts";
 /** Kills the command and everything it started when this process ends. */
 export const ownProcesses = ["--kill-child=KILL", "--mount-proc"];
 
-/** A process namespace, so that a lab's daemons end with the process that created it. */
+/** The flags for a process namespace, so that a lab's daemons end with the process that created the lab. */
 export const labNamespaces =
   process.getuid?.() === 0
     ? ["unshare", "-mpf", ...ownProcesses]
@@ -33,7 +33,7 @@ export function makeScratch(): string {
   return scratch;
 }
 
-/** Removes the directory when this process ends, also when it is killed. */
+/** Removes the directory when this process ends, even if it is killed. */
 function removeAtEnd(directory: string): void {
   const removal = 'cat >/dev/null; for turn in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$0" && exit; sleep 0.3; done';
   const janitor = spawn("sh", ["-c", removal, directory], { stdio: ["pipe", "ignore", "ignore"], detached: true });
@@ -41,14 +41,14 @@ function removeAtEnd(directory: string): void {
 }
 
 export interface LabRunOptions {
-  /** The line of the shell that runs the command, as `"$0" "$@"`. */
+  /** The shell's line that runs the command, which the line refers to as `"$0" "$@"`. */
   readonly inner?: string;
   /**
-   * The time that the command has to end by itself after a signal ended its standard input. If absent, it is killed at
-   * once.
+   * The time that the command has to end by itself after a signal, which closes its standard input. If absent, the
+   * command is killed at once.
    */
   readonly graceMs?: number;
-  /** The time after which the command ends as by a signal. */
+  /** The time after which the command is ended, in the same way as by a signal. */
   readonly limitMs?: number;
 }
 
@@ -72,7 +72,7 @@ export async function runWithLab(
     try {
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
     } catch {
-      // The processes have ended already.
+      // The processes have already ended.
     }
   };
   const timers: NodeJS.Timeout[] = [];
@@ -101,7 +101,7 @@ export async function runWithLab(
 
 const startsLab = "SERIN_SCRIPT_STARTS_LAB";
 
-/** Whether this process is the one that {@link runThisScriptWithLab} has started. */
+/** Whether {@link runThisScriptWithLab} has started this process. */
 export const isWithinLab = process.env[startsLab] === "1";
 
 /** Runs the script of this process again, with its arguments, as {@link runWithLab} runs a command. */

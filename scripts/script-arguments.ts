@@ -11,13 +11,13 @@ export interface ScriptUsage {
   readonly command: string;
   /** The names of positional arguments, such as `[TARGET …]`. If absent, the script takes none. */
   readonly positionals?: string;
-  /** One line about each option, by its name; or the whole usage as text. */
+  /** A line about each option, by the option's name. Or the whole usage as text. */
   readonly help: Readonly<Record<string, string>> | string;
 }
 
 /**
- * Parses a script's arguments. `--help` prints the usage and ends the process with 0. An invalid argument prints the
- * fault and the usage, and ends the process with 2.
+ * Parses a script's arguments. `--help` prints the usage and ends the process with exit code 0. An invalid argument
+ * prints the fault and the usage, and ends it with exit code 2.
  */
 export function scriptArguments<const Chosen extends Options>(
   usage: ScriptUsage,
@@ -52,7 +52,9 @@ export function usageText({ command, positionals, help }: ScriptUsage, options: 
   return [`usage: ${command} [OPTIONS]${positionals === undefined ? "" : ` ${positionals}`}`, ...lines, ""].join("\n");
 }
 
-/** The first sentence of Node's message. The rest explains how to pass such a value as a positional argument. */
+/**
+ * The first sentence of Node's message. Its other sentences explain how to pass such a value as a positional argument.
+ */
 function faultOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.split(/\. (?=To )/)[0] ?? message;

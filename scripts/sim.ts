@@ -32,7 +32,7 @@ function failuresOf({ from, to, step }: Share): Failure[] {
   return failures;
 }
 
-/** Simulates all seeds. Of N workers each takes every Nth seed, so that all have the same amount of work. */
+/** Simulates all seeds. With N workers, each takes every Nth seed, so that all have the same amount of work. */
 async function simulateAll(from: number, seeds: number, workers: number): Promise<Failure[]> {
   const shares = Array.from({ length: workers }, async (_one, index): Promise<Failure[]> => {
     const worker = new Worker(new URL(import.meta.url), {
@@ -56,7 +56,7 @@ function replay(seed: number): boolean {
   return result.failure === undefined;
 }
 
-/** Simulates every mesh of the matrix, forward, and back from every step. */
+/** Simulates the upgrade of every mesh of the matrix, forward, and back from every step. */
 function simulateMatrix(json: boolean): number {
   const began = performance.now();
   const results = upgradeMatrix().map((mesh) => simulateCell(mesh));

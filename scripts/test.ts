@@ -42,15 +42,15 @@ const groupTimeoutMs: Readonly<Record<Group, number>> = {
   interop: 5_400_000,
 };
 /**
- * How many processes or labs run side by side, and never more than the machine has cores. One lab seldom keeps two
- * cores busy.
+ * The maximum number of processes or labs that run side by side. It is also never more than the machine's cores. One
+ * lab seldom keeps two cores busy.
  */
 const maxLanes: Readonly<Record<Group, number>> = { unit: 4, netns: 2, e2e: 2, interop: 1 };
-/** The memory of the largest lab. A machine with less for each lane runs fewer lanes. */
+/** The memory of the largest lab. A machine that has less for each lane runs fewer lanes. */
 const labBytes = 5 * 2 ** 30;
 /** The assumed duration of a file without a record. A quick file has none (`shortestMs` in `suite/durations.ts`). */
 const unknownMs: Readonly<Record<Group, number>> = { unit: 100, netns: 2_000, e2e: 60_000, interop: 60_000 };
-/** When files that share a process keep it alive for this long, each runs again in its own. */
+/** When files that share a process keep it alive for this long, each runs again in its own process. */
 const sharedTimeoutMs = 600_000;
 /**
  * The maximum number of failed files that run a second time. With more, the failures are no coincidence, and none runs
@@ -74,7 +74,7 @@ interface GroupRun {
 interface FirstRuns {
   /** Whether files failed that run a second time. */
   readonly runsAgain: boolean;
-  /** Runs them a second time, alone, and returns the counts of the group. */
+  /** Runs the failed files a second time, alone, and returns the counts of the group. */
   readonly end: () => Promise<Counts>;
 }
 
@@ -84,7 +84,7 @@ async function runGroup(options: GroupRun): Promise<FirstRuns> {
   // A group that runs beside another one may have to wait until all of that one has ended.
   const patience = patienceOf(beside);
   const limit = new GroupLimit(patience * groupTimeoutMs[group], () => performance.now());
-  // A run of the tests changes no sources.
+  // The bundle stays valid, because a run of the tests changes no sources.
   const environment =
     group === "e2e" ? oneBundle() : group === "unit" && files.some(startsFromBundle) ? bundleOfUnitTests() : {};
   const run = async (some: readonly string[], shared: boolean, yields = false): Promise<FilesRun> => {
@@ -127,8 +127,8 @@ async function runGroup(options: GroupRun): Promise<FirstRuns> {
 }
 
 /**
- * These tests start the program, or so many of the proxy's worker threads that a bundle pays, even if it must be made
- * first.
+ * Whether the test starts the program, or so many of the proxy's worker threads that a bundle saves time even if it
+ * must be made first.
  */
 function startsFromBundle(file: string): boolean {
   return file.startsWith("src/proxy/workers/") || readFileSync(join(root, file), "utf8").includes('bin/serin"');
@@ -140,8 +140,8 @@ function lanesOf(group: Group): number {
 }
 
 /**
- * When a shared process ended early, its unfinished files run again, each in its own process, because one of them may
- * have ended it. Returns whether there were any.
+ * Runs the unfinished files of a shared process that ended early again, each in its own process, because one of them
+ * may have ended it. Returns whether there were any.
  */
 async function runLost(
   batches: readonly Batch[],
@@ -168,7 +168,7 @@ function sum(files: readonly string[], counts: ReadonlyMap<string, FileCounts>):
   return total;
 }
 
-/** The files of each group to run. */
+/** The files to run, by group. */
 function plan(options: Options): Map<Group, readonly string[]> {
   const chosen = groups.filter((group) =>
     options.group === undefined ? group !== "interop" : group === options.group,
@@ -191,7 +191,7 @@ async function runAll(
     total.passed += passed;
     total.failed += failed;
   };
-  /** Groups beside the end-to-end group whose failed files run again after it. */
+  /** The groups beside the end-to-end group whose failed files run again after it. */
   const unended: (() => Promise<void>)[] = [];
   const run = async (group: Group, beside: boolean): Promise<void> => {
     const ofGroup = files.get(group) ?? [];
@@ -270,7 +270,7 @@ async function main(): Promise<void> {
   if (options.files.length === 0) pruneTestsCompileCache();
   for (const skipped of total.skipped) process.stdout.write(`not run: ${skipped}\n`);
   if (process.env["CI"] === "true") total.failed += total.skipped.length;
-  // A change that touches no test is no failure.
+  // It is no failure if a change touches no test.
   const nothingChosen = options.changed !== undefined && !checks && [...files.values()].flat().length === 0;
   if (nothingChosen) process.stdout.write("no test file can be touched by this change: nothing ran\n");
   process.stdout.write(

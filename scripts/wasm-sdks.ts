@@ -25,7 +25,7 @@ const facts: Readonly<Record<Sdk, (code: Uint8Array) => Promise<Facts>>> = {
   rust: rustFacts,
   assemblyscript: assemblyScriptFacts,
 };
-/** Enough on a busy machine, too. */
+/** The time limit of a module's start and of a request. It is enough on a busy machine too. */
 const deadlineMs = 5000;
 const failed: string[] = [];
 mkdirSync(join(cache, "assembly"), { recursive: true });

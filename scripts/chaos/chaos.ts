@@ -4,16 +4,16 @@ import type { Proof } from "../upgrade-proof/proof.ts";
 
 export interface Chaos {
   readonly proof: Proof;
-  /** The load's reports use the same wall clock. */
+  /** The wall clock, which the load's reports also use. */
   readonly clock: Clock;
-  /** A number from 0 to 1, from the run's seed. */
+  /** Returns the next random number from 0 to 1, by the run's seed. */
   readonly random: () => number;
 }
 
 export class TimeLimitError extends Error {}
 
 /**
- * Rejects when the work has not ended within the limit, or when the outer signal aborts. Then the work's own signal
+ * Rejects when the work has not ended within the limit, and when the outer signal aborts. Then the work's own signal
  * aborts too, and nothing waits for the work any longer.
  */
 export async function inTime<Value>(
@@ -40,9 +40,7 @@ export async function inTime<Value>(
   }
 }
 
-/**
- * Repeats an order until it succeeds or the signal aborts. Throws the last reason of the order itself, if it has one.
- */
+/** Repeats an action until it succeeds or the signal aborts. Then throws the action's own last error, if it has one. */
 export async function untilDone<Value>(
   clock: Clock,
   signal: AbortSignal,

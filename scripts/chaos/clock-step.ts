@@ -5,8 +5,8 @@ const inspectorUrl = "http://127.0.0.1:9229/json/list";
 const stepMs = 60_000;
 
 /**
- * A program for `node -e` in the network of the process. It evaluates its argument in the process, and then closes the
- * inspector.
+ * A program for `node -e`, which runs in the network namespace of the process. It evaluates its argument in the
+ * process, and then closes the inspector.
  */
 const evaluator = `
 const [expression] = process.argv.slice(1);

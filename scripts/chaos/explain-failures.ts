@@ -1,4 +1,4 @@
-// Decides which failed requests a fault explains: those on a connection of a killed process, and those over a link that
+// Decides which failed requests a fault explains: those on a connection of a killed process, and those on a link that
 // was down.
 import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
 import type { StruckFault } from "./strikes.ts";

@@ -13,11 +13,11 @@ import type { Blow, Fault } from "./strikes.ts";
 
 const awayMs = 5_000;
 const lastingMs = 10_000;
-/** The limit of one command or request. A command that ends a fault is repeated. */
+/** The time limit of one command or request. A command that undoes a fault is repeated. */
 const orderLimitMs = 5_000;
-/** A larger file system belongs to the machine, and is never filled. */
+/** The size of the largest file system that is filled. A larger one belongs to the machine. */
 const maxFilledBytes = 2 ** 30;
-/** Large pieces first, because filling must not take longer than the fault. */
+/** The sizes of the pieces to write. Large ones come first, because filling must not take longer than the fault. */
 const fillBytes = [2 ** 24, 2 ** 12] as const;
 export const hangingWebhookAddress = { host: "172.18.0.1", port: 9443 } as const;
 
@@ -27,8 +27,8 @@ interface KilledRole {
 }
 
 /**
- * Roles of the cluster and the mesh, without the supervisor. The supervisor stands for the machine, and everything ends
- * with it.
+ * The roles of the cluster and the mesh whose processes are killed. The supervisor is not one of them: it stands for
+ * the machine, and everything ends with it.
  */
 const roles: readonly KilledRole[] = [
   { role: "cluster-apiserver" },
@@ -70,7 +70,7 @@ function somePid(chaos: Chaos, role: string): number {
   return some(chaos, chaos.proof.lab.cluster.ofRole(role), role).pid;
 }
 
-/** Sends a signal to a process. Returns false if the process has ended. */
+/** Sends a signal to a process. Returns false if the process has already ended. */
 function signalled(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     return process.kill(pid, signal);
@@ -159,7 +159,7 @@ function clockStep(chaos: Chaos): Blow {
   };
 }
 
-/** A webhook that accepts the connection and never answers. */
+/** Installs a webhook that accepts connections and never answers. */
 function webhookHangs({ proof, clock }: Chaos): Blow {
   const { client } = proof.lab.api;
   const name = "serin-chaos-hangs";
@@ -210,7 +210,7 @@ async function hangingWebhook(client: KubeClient, name: string): Promise<void> {
   );
 }
 
-/** 200 ms and 1 % loss. Without the kernel's netem, only the loss. */
+/** Adds a delay of 200 ms and a loss of 1 %. If the kernel lacks netem, adds only the loss. */
 function slowLink(chaos: Chaos): Blow {
   const { cluster } = chaos.proof.lab;
   const link = some(chaos, workerLinks, "worker");
@@ -243,7 +243,7 @@ async function onHost(cluster: LabCluster, words: readonly string[], pid?: numbe
 
 const shownCharacters = 40;
 
-/** The command without the programs that other words contain. */
+/** The command as text, without words that contain whole programs. */
 function shownCommand(words: readonly string[]): string {
   return words.map((word) => (word.length > shownCharacters || word.includes("\n") ? "…" : word)).join(" ");
 }

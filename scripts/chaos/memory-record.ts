@@ -2,17 +2,17 @@
 import { readFileSync } from "node:fs";
 import type { MachineProcess } from "../../test/support/processes.ts";
 
-/** A younger process is still starting. */
+/** A process that is younger than this is still starting. */
 const grownUpMs = 60_000;
 const allowedGrowth = 1.05;
-/** A shorter quarter, or one with fewer samples, shows nothing about growth. */
+/** The shortest quarter of a run that can show growth. */
 const minQuarterMs = 300_000;
 const minLooks = 20;
 const maxLooks = 20_000;
 
 /** Ages of one band differ by at most this factor. */
 const ageBandFactor = 1.25;
-/** Growth within this many standard errors may be chance. */
+/** Growth by less than this many standard errors may be chance. */
 const sureErrors = 2;
 
 export interface Look {
@@ -26,14 +26,14 @@ export interface Look {
 export interface MemoryOfRole {
   readonly role: string;
   /**
-   * The mean memory of a process of the role in the second and in the last quarter of the run. Undefined without
+   * The mean memory of the role's processes in the second quarter of the run, and in the last one. Undefined without
    * samples.
    */
   readonly secondKib?: number;
   readonly lastKib?: number;
   /**
-   * The memory in the last quarter divided by that in the second, of processes of the same age. A role whose processes
-   * all lived through both quarters has no such ages, and is compared as it is.
+   * The memory in the last quarter divided by that in the second, for processes of the same age. If all processes of
+   * the role lived through both quarters, none have the same age, and their memory is compared without regard to age.
    */
   readonly ratio?: number;
   /** Whether the memory grows from quarter to quarter. False if the quarters are too short for a decision. */
@@ -89,7 +89,7 @@ export class MemoryRecord {
 
 interface Growth {
   readonly ratio: number;
-  /** The standard error of the ratio, as far as several processes allow an estimate. */
+  /** The standard error of the ratio. It can only be estimated from several processes. */
   readonly error: number;
 }
 

@@ -29,9 +29,9 @@ const faultEveryMs = 10_000;
 const memoryEveryMs = 5_000;
 /** The time limit of a request of the load. */
 const requestLimitMs = 4_000;
-/** Further failures are counted, and not explained. */
+/** The maximum number of failures that the run explains. It only counts further ones. */
 const maxFailures = 20_000;
-/** A generator reports a failure in less than this. */
+/** The time within which a generator reports a failure. */
 const examineAfterMs = 2_000;
 /** The number of unexplained failures that one check prints. */
 const warnedFailures = 10;
@@ -49,10 +49,10 @@ export class ChaosRun {
   readonly #strikes: Strikes;
   readonly #rollouts: EndlessRollouts;
   readonly #writes: AcknowledgedWrites;
-  /** The lost writes, or undefined until the acknowledged writes have been read. */
+  /** The lost writes. Undefined until the acknowledged writes have been read. */
   #lost: readonly string[] | undefined;
   #fromMs = 0;
-  /** How long faults have been struck. */
+  /** The total time for which faults lasted. */
   #struckMs = 0;
   #waitedMs: number | undefined;
   #begun: LoadTotals | undefined;
@@ -66,7 +66,7 @@ export class ChaosRun {
     this.#writes = new AcknowledgedWrites(chaos);
   }
 
-  /** Throws when the stage cannot be prepared, and when the run is interrupted. */
+  /** Plays the run. Throws when the stage cannot be prepared, and when the run is interrupted. */
   async play(): Promise<void> {
     const { proof, clock } = this.#chaos;
     await inTime("the stage", stageLimitMs, async () => await this.#begin(), proof.signal);
@@ -131,7 +131,7 @@ export class ChaosRun {
     };
   }
 
-  /** Runs a part. Other parts still run when this one fails or reaches its limit. */
+  /** Runs a part. The other parts go on when this one fails or reaches its limit. */
   async #part(part: string, limitMs: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const { signal } = this.#chaos.proof;
     try {

@@ -17,9 +17,9 @@ import { inTime, untilDone, type Chaos } from "./chaos.ts";
 import { doubled, tag } from "./stage.ts";
 
 const lookEveryMs = 500;
-/** The limit of one read or order. */
+/** The time limit of one read or one order. */
 const orderLimitMs = 20_000;
-/** The limit of one rollout, forward or back, with faults all the time. */
+/** The time limit of one rollout, forward or back, while faults go on. */
 const endsWithinMs = 600_000;
 /** How long an order is repeated, because the API server may be down. */
 const takenWithinMs = 60_000;
@@ -27,13 +27,13 @@ const takenWithinMs = 60_000;
 const upgradeTakesMs = 150_000;
 /** How often a note reports what a rollout waits for. */
 const noteEveryMs = 15_000;
-/** The load is small, so a step of 10 % would wait for requests most of the time. */
+/** The weights of a Canary. The load is small, so a step of 10 % would wait for requests most of the time. */
 const weights = [50, 100];
 const checks = [{ type: "request-success-rate", minSamples: 20, timeoutSeconds: 300 }];
 const ends: readonly RolloutPhase[] = ["Completed", "RolledBack", "Stuck"];
 
 export interface RolloutCounts {
-  /** Canaries and MeshUpgrades that were begun. */
+  /** The number of Canaries and MeshUpgrades that were begun. */
   readonly rollouts: number;
   /** Rollouts that did not end in time, or that ended without saying who must do what. */
   readonly unended: readonly string[];
@@ -56,7 +56,10 @@ export class EndlessRollouts {
     return { rollouts: this.#rollouts, unended: [...this.#unended, ...now] };
   }
 
-  /** Starts rollouts until the signal aborts, at `lastFaultMs` of the steady clock. The current one may end later. */
+  /**
+   * Starts rollouts until the signal aborts, which happens at `lastFaultMs` of the steady clock. The current rollout
+   * may end later.
+   */
   async run(over: AbortSignal, lastFaultMs: number): Promise<void> {
     const { proof, clock } = this.#chaos;
     let wasCanary = false;
@@ -157,7 +160,7 @@ export class EndlessRollouts {
     }
   }
 
-  /** An order that is refused for long counts as a fault. */
+  /** Gives an order, and repeats it while it fails. Throws the last error if it fails for too long. */
   async #order(title: string, order: () => Promise<unknown>): Promise<void> {
     const { proof, clock } = this.#chaos;
     let last: unknown;

@@ -1,4 +1,4 @@
-// The lab for chaos: bookinfo and echoes in an ambient mesh, behind two gateways and two istiods.
+// The lab for chaos: bookinfo and the echo services in an ambient mesh, with two pods of the gateway and two of istiod.
 import { join } from "node:path";
 import { revisionSpec } from "../demo/mesh-inputs.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
@@ -12,12 +12,12 @@ import { hangingWebhookAddress } from "./faults.ts";
 export const tag = versions.old;
 
 /**
- * The default of an hour is as long as a run, so the number of Events would grow until its end, and with it the API
- * server's memory.
+ * The time that the API server keeps an Event. The default of an hour is as long as a run, so the number of Events
+ * would grow until the run's end, and the API server's memory with it.
  */
 const eventTtl = "5m";
 
-/** Creates a lab of this tree, and the mesh of the first revision with bookinfo and echoes in it. */
+/** Creates a lab that runs this tree, and the first revision's mesh with bookinfo and the echo services in it. */
 export async function setChaosStage({ proof }: Chaos): Promise<void> {
   const { lab } = proof;
   await lab.create(["--event-ttl", eventTtl]);

@@ -13,12 +13,12 @@ export interface Blow {
 export interface Fault {
   readonly name: string;
   /**
-   * The targets of the load whose connections it cuts: those with this prefix, or undefined for none. The empty prefix
-   * stands for all.
+   * The fault cuts the connections of the load's targets with this prefix. The empty prefix means all targets, and
+   * undefined means none.
    */
   readonly cuts: string | undefined;
   readonly lastsMs: number;
-  /** Throws if the fault is not possible here. Then nothing is struck. */
+  /** Chooses a target. Throws if the fault is not possible here. */
   readonly aim: (chaos: Chaos) => Blow;
 }
 
@@ -28,7 +28,7 @@ export interface StruckFault {
   readonly cuts: string | undefined;
   /** Milliseconds since the epoch. */
   readonly fromMs: number;
-  /** Infinity until it has ended. */
+  /** Milliseconds since the epoch. Infinity until the fault has ended. */
   untilMs: number;
 }
 
@@ -37,13 +37,13 @@ export interface StrikeLimits {
   readonly endMs: number;
 }
 
-/** The limits of one fault, in addition to its duration. */
+/** The time limits for beginning and for ending a fault. */
 export const strikeLimits: StrikeLimits = { beginMs: 15_000, endMs: 30_000 };
 
 export class Strikes {
   /** The struck faults, in order. */
   readonly struck: StruckFault[] = [];
-  /** Struck faults that could not be ended, each with the reason. */
+  /** Faults that could not be ended, each with the reason. */
   readonly unended: string[] = [];
   readonly #chaos: Chaos;
   readonly #limits: StrikeLimits;
@@ -81,7 +81,7 @@ export class Strikes {
     await this.#end(struck, blow);
     if (refused === undefined) return;
     proof.note(`fault not begun: ${name}: ${messageOf(refused)}`);
-    // An order without an answer may have taken effect. A refused one has not, and is no fault.
+    // A command without an answer may have taken effect. A refused one has not, so there is no fault to end.
     if (!(refused instanceof TimeLimitError)) this.struck.splice(this.struck.indexOf(struck), 1);
   }
 
@@ -114,7 +114,7 @@ export class Strikes {
   }
 }
 
-/** All faults in random order, and then again. */
+/** Yields all faults in random order, and then again without end. */
 export function* inTurn<One>(faults: readonly One[], random: () => number): Generator<One, void> {
   while (faults.length > 0) {
     const left = [...faults];

@@ -15,13 +15,13 @@ export interface Found {
   readonly struck: readonly StruckFault[];
   /** Faults that could not be ended. */
   readonly unendedFaults: readonly string[];
-  /** Started Canaries and MeshUpgrades. An undo does not count as one. */
+  /** The number of Canaries and MeshUpgrades that were started. An undo does not count as a rollout. */
   readonly rollouts: number;
   /** Rollouts that did not end, forward or back, or that ended without saying who must do what. */
   readonly unendedRollouts: readonly string[];
-  /** Writes that the API server acknowledged. */
+  /** The number of writes that the API server acknowledged. */
   readonly writes: number;
-  /** The names of lost writes, or undefined if the acknowledged writes could not be read. */
+  /** The names of the lost writes. Undefined if the acknowledged writes could not be read. */
   readonly lostWrites: readonly string[] | undefined;
   readonly load: Counted;
   /** Failures of requests and of long connections. */
@@ -40,7 +40,7 @@ export interface Summary {
   readonly faults: number;
   readonly rollouts: number;
   readonly unended: number;
-  /** Null when nobody could read the writes. */
+  /** The number of lost writes. Null if the acknowledged writes could not be read. */
   readonly lostWrites: number | null;
   readonly requests: number;
   readonly failed: number;

@@ -8,7 +8,7 @@ const label = "serin-chaos";
 const everyMs = 200;
 /** The time limit of one write. A later answer does not count as an acknowledgement. */
 const limitMs = 5_000;
-/** More than a run of a day writes. */
+/** The maximum number of writes. A run of a whole day makes fewer. */
 const maxWrites = 500_000;
 /**
  * The number of objects. An object for each write would let the memory of all watchers grow. With this many, a write
@@ -75,8 +75,8 @@ export class AcknowledgedWrites {
   }
 
   /**
-   * Returns the acknowledged writes that the API server no longer has. Repeats the question until it is answered or the
-   * signal aborts.
+   * Returns the acknowledged writes that the API server no longer has. Repeats its request until it gets an answer or
+   * the signal aborts.
    */
   async lost(signal: AbortSignal): Promise<readonly string[]> {
     const { proof, clock } = this.#chaos;
@@ -94,7 +94,10 @@ export class AcknowledgedWrites {
   }
 }
 
-/** The acknowledged writes that are missing. An object may have a later write, whose acknowledgement was lost. */
+/**
+ * The acknowledged writes that are missing. A later number in an object is correct too: the acknowledgement of that
+ * write was lost.
+ */
 export function lostOf(acknowledged: ReadonlyMap<string, number>, there: readonly Written[]): readonly string[] {
   const found = new Map(there.map(({ name, number }) => [name, number]));
   return [...acknowledged].flatMap(([name, number]) =>

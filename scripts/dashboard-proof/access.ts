@@ -1,5 +1,5 @@
-// Checks who may see and do what: opens the page in the cluster without a login, and with tokens of accounts with
-// different rights.
+// Checks who may see and do what: opens the page of the cluster's own dashboard without a login, and with the tokens of
+// accounts that have different rights.
 import type { Page } from "playwright-core";
 import type { UntypedObject } from "../../src/api/index.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";

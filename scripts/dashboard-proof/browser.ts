@@ -52,8 +52,8 @@ export class ProofBrowser {
   }
 
   /**
-   * The browser itself logs a request that got no answer. When a test takes a server away, this is not the page's
-   * fault.
+   * Forgets the errors about requests that got no answer. The browser itself logs them, and when a test takes a server
+   * away, they are not the page's fault.
    */
   forgiveUnanswered(): void {
     this.complaints = this.complaints.filter((complaint) => !unanswered.test(complaint));

@@ -5,7 +5,7 @@ import { namespaces } from "../upgrade-proof/load-plans.ts";
 import type { Proof } from "../upgrade-proof/proof.ts";
 import { createToken } from "./access.ts";
 
-/** The time to see a fault on the page. It is longer than any timeout of the page. */
+/** The time within which the page must show a fault. It is longer than any timeout of the page. */
 const seenTimeoutMs = 90_000;
 const tokenTimeoutMs = 180_000;
 const awayMs = 6_000;
@@ -60,7 +60,7 @@ export async function standFaults(proof: Proof, pages: FaultPages): Promise<read
 
 const aged = /is of \d\d:\d\d:\d\d|\d+ s ago|\d+ s old/;
 
-/** Stops the supervisor meanwhile, because it would restart the API server at once. */
+/** Stops the API server for a while. Stops the supervisor too, because it would restart the API server at once. */
 async function apiServerAway({ lab }: Proof, { own }: FaultPages, page: Page): Promise<void> {
   await page.goto(`${own}#/workloads`);
   const content = page.locator("#content");
@@ -106,7 +106,7 @@ async function dashboardAnew({ lab }: Proof, { inCluster }: FaultPages, page: Pa
   await gone(page.locator("#content"), /what is shown is \d+ s old/);
 }
 
-/** Deletes the account, which makes its tokens as invalid as expired ones. */
+/** Deletes the account, which makes its tokens invalid, as if they had expired. */
 async function tokenEnds({ lab }: Proof, { inCluster }: FaultPages, page: Page): Promise<void> {
   await lab.api.apply([
     { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: deletedAccount, namespace: namespaces.shop } },
@@ -130,7 +130,7 @@ async function tokenEnds({ lab }: Proof, { inCluster }: FaultPages, page: Page):
   await page.getByRole("banner").filter({ hasText: "anonymous" }).waitFor({ timeout: seenTimeoutMs });
 }
 
-/** A pod that claims to have a proxy, but serves HTML as its metrics. */
+/** Creates a pod that claims to have a proxy, but serves HTML as its metrics. */
 async function garbageMetrics({ lab }: Proof, { own }: FaultPages, page: Page): Promise<void> {
   const namespace = "default";
   await lab.api.apply([

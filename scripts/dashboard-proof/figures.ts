@@ -42,10 +42,12 @@ export interface Deviation {
 }
 
 const windowMs = 60_000;
-/** The time until every proxy was scraped once. */
+/** The time within which every proxy has been scraped once. */
 const warmUpMs = 10_000;
 
-/** Waits one window under load, and compares its rates with the list of services. */
+/**
+ * Waits for one window of time under load, and compares the generators' rates in it with the page's list of services.
+ */
 export async function compareFigures(proof: Proof, page: Page, base: string): Promise<readonly Deviation[]> {
   await page.goto(`${base}#/services?window=60`);
   await page.waitForTimeout(warmUpMs);

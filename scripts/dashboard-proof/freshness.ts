@@ -11,8 +11,8 @@ const lookEveryMs = 20;
 const giveUpMs = 15_000;
 
 /**
- * Writes weights into the route of app-b's page. Returns the milliseconds until the graph's table showed each, or
- * Infinity.
+ * Writes weights into the route of app-b's page. Returns the milliseconds until the graph's table showed each weight.
+ * Infinity means that it did not.
  */
 export async function weightDelays({ lab }: Proof, page: Page, base: string): Promise<readonly number[]> {
   await page.goto(`${base}#/graph?window=60&ns=${namespaces.shop}&as=table&label=weight`);
@@ -44,7 +44,7 @@ export async function weightDelays({ lab }: Proof, page: Page, base: string): Pr
 
 /**
  * Sends one request from a workload that never sent one before. Returns the milliseconds until the graph's table shows
- * both workloads, or Infinity.
+ * both workloads, or Infinity if it does not.
  */
 export async function requestDelay({ lab }: Proof, page: Page, base: string): Promise<number> {
   await page.goto(

@@ -18,7 +18,7 @@ const seenTimeoutMs = 10_000;
 
 export const upgradeName = "by-page";
 
-/** A Canary of productpage with 10, 50 and 100 %. Each step waits for an approval. */
+/** A Canary of productpage with weights of 10, 50 and 100 %. Each step waits for an approval. */
 export function pausedCanary({ scale }: Proof): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
@@ -37,8 +37,8 @@ export function pausedCanary({ scale }: Proof): UntypedObject {
 }
 
 /**
- * A MeshUpgrade of the whole mesh, or of the first sidecar namespaces alone. Each wave waits for an approval, and the
- * soak waits for the order to finish.
+ * A MeshUpgrade of the whole mesh, or only of the first sidecar namespaces. Each wave waits for an approval, and the
+ * soak waits for the order `finish`.
  */
 function pausedUpgrade(proof: Proof, whole: boolean): UntypedObject {
   const made = upgradeObject(proof, {
@@ -261,8 +261,8 @@ async function reached(
         if (found?.status === undefined) return undefined;
         if (until(found.status, found.spec)) return true;
         proof.signal.throwIfAborted();
-        // The upgrade ended although no order asked for it, so waiting longer is useless. A cause from before the order
-        // does not count, because the rollout has not started again yet.
+        // The upgrade ended although no order asked for that, so there is no use in waiting longer. A cause from before
+        // the order does not count: it only shows that the rollout has not started again yet.
         const { cause } = found.status;
         if (
           ordered.kind.kind === "MeshUpgrade" &&

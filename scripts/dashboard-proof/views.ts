@@ -10,7 +10,7 @@ export interface ProofView {
   readonly name: string;
   /** The part of the address after `#/`. */
   readonly link: string;
-  /** Texts that must appear anywhere in its content. */
+  /** Texts that must appear somewhere in its content. */
   readonly shows: readonly RegExp[];
 }
 
@@ -53,14 +53,14 @@ export interface OpenViewsOptions {
   /** Logs a new page in and returns the page's address. */
   readonly enter: (page: Page) => Promise<string>;
   readonly sights: readonly Sight[];
-  /** The directory of the screenshots. Undefined takes none. */
+  /** The directory for screenshots. Undefined means that none are taken. */
   readonly pictures: string | undefined;
   readonly note: (text: string) => void;
 }
 
 /**
- * Opens every view at every size and colour. Returns how many it opened, and the views that lacked a text, with their
- * content.
+ * Opens every view at every size and in both colour schemes. Returns how many it opened, and the views that lacked a
+ * text, with their content.
  */
 export async function openViews(
   browser: ProofBrowser,
@@ -98,7 +98,7 @@ async function openView(page: Page, base: string, { link, shows }: ProofView): P
     // `innerText` does not contain an editor's content.
     for (const held of await content.locator(".cm-content").all()) text += (await held.textContent()) ?? "";
     const missing = /Arranging…/.test(text) ? "an arranged graph" : shows.find((wanted) => !wanted.test(text));
-    // The text must stay: the graph's layout follows its figures a moment later.
+    // The text must stay for a moment, because the graph is laid out shortly after its figures change.
     seenAtMs = missing === undefined ? (seenAtMs ?? performance.now()) : undefined;
     if (seenAtMs !== undefined && performance.now() - seenAtMs > steadyMs) break;
     if (missing !== undefined && performance.now() > deadline)

@@ -1,4 +1,4 @@
-// The lab as a user drives it: only by bin/serin and by the API.
+// The lab, driven as a user does it: only with bin/serin and the API.
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ export const root = join(import.meta.dirname, "../..");
 export const clusterName = "serin-demo";
 export const kubeconfigPath = join(root, ".cache/demo/kubeconfig");
 const serin = join(root, "bin/serin");
-/** Commands take longer on a busy machine. A command that hangs still ends. */
+/** The time limit of a command. It is long for the sake of busy machines, and only ends a command that hangs. */
 const commandTimeoutMs = 300_000;
 
 export interface CommandResult {
@@ -50,7 +50,7 @@ export function runSerin(args: readonly string[], input?: string): Promise<Comma
   });
 }
 
-/** Like {@link runSerin}, but throws with the output when the exit code is not 0. */
+/** The same as {@link runSerin}, but throws an error with the output when the exit code is not 0. */
 export async function serinOk(args: readonly string[], input?: string): Promise<string> {
   const { code, output } = await runSerin(args, input);
   if (code !== 0) throw userError("script-failed", `serin ${args.join(" ")} ended with ${code}:\n${output}`);
@@ -102,7 +102,7 @@ export class Lab {
     await this.client.apply(kind, placed, { fieldManager: "kubectl", force: true });
   }
 
-  /** Polls until there is an answer. The error names what it waited for. */
+  /** Polls until there is an answer. The error at the time limit names what it waited for. */
   async until<Value>(
     condition: string,
     ask: () => Promise<Value | undefined>,

@@ -7,8 +7,8 @@ export interface Terminal {
 }
 
 /**
- * Asks whether to keep the lab, and returns true for the answer `keep`. Ctrl-C, Ctrl-D and `signal` are the answer no,
- * because a question without an answer would end the process and leave the lab behind.
+ * Asks whether to keep the lab, and returns true for the answer `keep`. Ctrl-C, Ctrl-D and `signal` count as any other
+ * answer, because a question without an answer would end the process and leave the lab behind.
  */
 export async function askToKeep({ input, output }: Terminal, signal: AbortSignal): Promise<boolean> {
   const terminal = createInterface({ input, output });

@@ -1,8 +1,8 @@
 // A load generator: one process with two groups of clients, which reports one line of JSON at a time on standard
-// output. It runs in the lab's host namespace, so it reaches the gateway by its own address. It never retries a
-// request.
-//   node load-client.ts <url> <kept-alive clients> <new-connection clients> <shortest time from one request of a client to its next, ms> [header: value]
-//     [text that every response contains] [regular expression whose first group names the server]
+// output. It runs in the lab's host namespace, so it reaches the gateway at the gateway's own address. It never retries
+// a request. node load-client.ts <url> <kept-alive clients> <new-connection clients> <shortest time from one request of
+// a client to its next, ms> [header: value] [text that every response contains] [regular expression whose first group
+// names the server]
 import { Agent, request } from "node:http";
 import { shownCharacters } from "../../samples/load-generator/ask-once.ts";
 
@@ -17,7 +17,7 @@ const [
 ] = process.argv.slice(2);
 const target = new URL(url);
 const pauseMs = Number(pauseText);
-/** The time after which a request counts as lost. It is longer than a busy machine takes for a page. */
+/** The time after which a request counts as lost. Even a busy machine takes less for a page. */
 const limitMs = 10_000;
 const reportEveryMs = 100;
 /**
@@ -34,7 +34,7 @@ export interface LoadFailure {
   readonly group: string;
 }
 
-/** One line of output: what happened since the line before. */
+/** One line of output: what happened since the previous line. */
 export interface LoadReport {
   requests: number;
   /** Responses by the server that gave them: `namespace/version`. */
@@ -51,7 +51,7 @@ function emptyReport(): LoadReport {
   return { requests: 0, answers: {}, failures: [], latenciesMs: [] };
 }
 
-/** The namespace and version of the reviews on the page, by the pod's name, or the match of the pattern. */
+/** The namespace and version of the reviews on the page, read from the pod's name. With a pattern, its match. */
 function servedBy(body: string): string {
   if (answerPattern !== "") return new RegExp(answerPattern).exec(body)?.[1] ?? "?";
   const [, pod = ""] = /Reviews served by:<\/dt>\s*<dd>([^<]*)<\/dd>/.exec(body) ?? [];

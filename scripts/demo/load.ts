@@ -77,12 +77,12 @@ export class Load {
     return this.#child.exitCode === null;
   }
 
-  /** The generator's standard error, when it did not start. */
+  /** The generator's standard error, which explains why it did not start. */
   get problem(): string {
     return this.#stderr;
   }
 
-  /** Stops the load after the running requests. */
+  /** Stops the load once the running requests have ended. */
   async stop(): Promise<LoadCounts> {
     this.#child.stdin?.end();
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), 5000);

@@ -4,7 +4,10 @@ import { podKind } from "../../src/api/kubernetes/index.ts";
 import { execInPod, type PodExec } from "../../src/kube/index.ts";
 import type { Lab } from "./lab.ts";
 
-/** bash holds the connection. It sends each line of ours, and prints the server's answer with its prefix. */
+/**
+ * A script for bash, which holds the connection. It sends each line of its input, and prints the server's answer with
+ * its prefix.
+ */
 const script = `exec 3<>/dev/tcp/tcp-echo/9000 || exit 7
 while IFS= read -r line; do printf '%s\\n' "$line" >&3; IFS= read -r answer <&3 || exit 8; printf '%s\\n' "$answer"; done`;
 
@@ -58,7 +61,7 @@ export class LongConnection {
     }
   }
 
-  /** Closes without waiting, because an early end of the demo must not keep the process alive. */
+  /** Closes without waiting, for a demo that ends early: the connection must not keep the process alive. */
   abandon(): void {
     clearInterval(this.#timer);
     if (this.#closing) return;

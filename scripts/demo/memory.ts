@@ -1,5 +1,5 @@
-// Measures the memory of each process of the lab as its proportional set size (PSS), which divides shared pages among
-// their users.
+// Measures the memory of each process of the lab as its proportional set size (PSS), which divides the size of a shared
+// page among the processes that use it.
 import { readdirSync, readFileSync } from "node:fs";
 
 interface Process {

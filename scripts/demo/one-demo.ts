@@ -1,4 +1,4 @@
-// One demo at a time: its lab has a fixed name, so a second demo would remove the lab of the first.
+// Allows one demo at a time. Its lab has a fixed name, so a second demo would remove the lab of the first one.
 import { createServer } from "node:net";
 import { userError } from "../../src/base/index.ts";
 

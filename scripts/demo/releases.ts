@@ -18,7 +18,7 @@ export function prepareReleases(): ReadonlyMap<string, Promise<void>> {
   return new Map(
     releases.map(({ version, overlay }) => {
       const added = before.then(async () => await addRelease(version, overlay));
-      // The act that needs it reports a failure.
+      // If this fails, the act that needs the release reports it.
       before = added.catch(() => undefined);
       return [version, added];
     }),
@@ -50,7 +50,9 @@ export async function buildRelease(version: string, overlay?: string): Promise<v
   writeFileSync(keyFile, key);
 }
 
-/** Changes with the name, size or time of any of the files, and with the Node that compiles them. */
+/**
+ * A key that changes with the name, size or time of any of the files, and with the version of Node that compiles them.
+ */
 function keyOf(paths: readonly string[]): string {
   const hash = createHash("sha256").update(process.version);
   for (const path of paths) {

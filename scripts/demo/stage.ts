@@ -21,7 +21,7 @@ export interface Stage {
   gatewayAddress: string;
   ladder: readonly LadderRow[];
   readonly rolledBack: Rollback[];
-  /** The releases by version. A promise resolves when the lab can run that release. */
+  /** The releases by their versions. Each promise resolves when the lab can run that release. */
   releases: ReadonlyMap<string, Promise<void>> | undefined;
   readonly printedSteps: PrintedSteps;
   readonly rows: StepRow[];
@@ -30,7 +30,7 @@ export interface Stage {
   readonly signal: AbortSignal;
   /** Prints an event on a line of its own. */
   note(text: string): void;
-  /** Shows the progress of the running step beside it, where there is room. */
+  /** Shows the progress of the running step beside it, if the output has room for that. */
   progress(text: string): void;
 }
 
@@ -41,7 +41,10 @@ export interface Act {
 
 const noCounts: LoadCounts = { requests: 0, failed: 0, answers: {} };
 
-/** Plays the acts in order. Counts the load's requests for the act that runs. The first failure ends the demo. */
+/**
+ * Plays the acts one after another, and counts the load's requests for the act during which they end. The first failure
+ * ends the demo.
+ */
 export async function playActs(acts: readonly Act[], stage: Stage): Promise<void> {
   for (const act of acts) {
     const row = stage.rows.find(({ name }) => name === act.name);

@@ -1,4 +1,4 @@
-/** Asks for bookinfo's page every 50 ms until it is whole. */
+/** Requests bookinfo's page every 50 ms until it is complete. */
 const script = `
 const [url] = process.argv.slice(1);
 const ask = () => {
@@ -15,8 +15,8 @@ ask();
 `;
 
 /**
- * The command that ends when the gateway answers with the page. One process asks: a process for each request would take
- * the processors from the pods that start.
+ * The command that ends when the gateway answers with the page. One process sends all requests, because a process for
+ * each would take processor time from the pods that start.
  */
 export function untilPage(gatewayAddress: string): string[] {
   return [process.execPath, "-e", script, `http://${gatewayAddress}/productpage`];

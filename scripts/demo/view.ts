@@ -55,7 +55,7 @@ export class PlainView implements View {
   }
 
   close(): void {
-    // Every line was written already.
+    // Every line has already been written.
   }
 }
 
@@ -77,7 +77,7 @@ const marks = {
   failed: `${color.red}✘${color.off}`,
 } as const;
 
-/** Redraws in the terminal's alternate screen. The events stay on the normal screen after it closes. */
+/** Draws in the terminal's alternate screen. When it closes, the events remain on the normal screen. */
 export class TerminalView implements View {
   readonly #output: NodeJS.WriteStream;
   readonly #rows: readonly StepRow[];

@@ -1,5 +1,5 @@
-// Finds circles of imports between the units of a folder. The units are its subfolders, each with everything below it,
-// and its own files. An import counts in the folder where the paths of its two files part. A circle of files alone is
+// Finds circles of imports between the units of a folder. A unit is a subfolder with everything below it, or a file of
+// the folder itself. An import counts in the deepest folder that contains both of its files. A circle of files alone is
 // not reported, because dependency-cruiser refuses it.
 import { dirname, join, normalize } from "node:path";
 
@@ -15,7 +15,10 @@ export interface FolderCircle {
   readonly folder: string;
   /** The units of a shortest circle, by name. */
   readonly units: readonly string[];
-  /** An import for each arrow of the circle: the first leads from the first unit to the second, the last leads back. */
+  /**
+   * One import for each arrow of the circle: the first leads from the first unit to the second, the last leads back to
+   * the first.
+   */
   readonly steps: readonly CircleStep[];
   /**
    * All units of the circle's strongly connected component, in which every unit imports every other one, directly or
@@ -30,8 +33,8 @@ type UnitGraph = Map<string, Map<string, CircleStep>>;
 const importPatterns = [/^(?:import|export)\b[^;"]*"(\.[^"\n]+)"/gm, /\bimport\(\s*"(\.[^"\n]+)"/g] as const;
 
 /**
- * A circle for every set of units that reach each other. Tests and `testing` folders do not count. Imports of types
- * count.
+ * Returns one circle for every set of units that reach each other. Tests and `testing` folders do not count. Imports of
+ * types count.
  */
 export function folderCircles(texts: ReadonlyMap<string, string>): FolderCircle[] {
   const circles: FolderCircle[] = [];
@@ -45,7 +48,7 @@ export function folderCircles(texts: ReadonlyMap<string, string>): FolderCircle[
   return circles.toSorted((one, other) => (one.folder < other.folder ? -1 : 1));
 }
 
-/** A circle as a message: its way, then an import for each arrow. */
+/** Describes a circle in a message: its units, and then an import for each arrow. */
 export function describeCircle({ folder, units, steps, entangled }: FolderCircle): string {
   const way = [...units, units[0]].join(" -> ");
   const others = entangled.filter((unit) => !units.includes(unit));

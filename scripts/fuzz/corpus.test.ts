@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { loadTarget, readCorpus, targetNames } from "./target.ts";
 
-/** CPU time. The first input also loads its parser. */
+/** The limit of an input's CPU time. The first input also loads its parser. */
 const maxInputMs = 5000;
 
 for (const name of targetNames())

@@ -19,13 +19,13 @@ const covered = [
 
 /**
  * Counts how often the blocks of covered modules run, and knows which counts are new. It groups counts into eight
- * classes: 1, 2, 3, up to 7, to 15, to 31, to 127, and more.
+ * classes: 1, 2, 3, up to 7, up to 15, up to 31, up to 127, and more.
  */
 export class Coverage {
   readonly words = new Set<string>();
   readonly numbers = new Set<number>();
   readonly #counters = new Uint8Array(maxBlocks);
-  /** The counters as 32-bit words. Most are 0, so four are skipped at a time. */
+  /** The counters as 32-bit words. Most are 0, so this skips four at a time. */
   readonly #fours = new Uint32Array(this.#counters.buffer);
   /** The classes of counts that each block has reached, one bit each. */
   readonly #seen = new Uint8Array(maxBlocks);
@@ -86,7 +86,7 @@ export class Coverage {
     return found;
   }
 
-  /** The blocks that ran with their count classes, one number each. */
+  /** One number for each block that ran and the class of its count. */
   features(): Uint32Array {
     const features: number[] = [];
     for (let block = 0; block < this.#blocks; block += 1) {

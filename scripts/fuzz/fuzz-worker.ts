@@ -34,7 +34,7 @@ export interface FuzzReport {
   readonly corpus: readonly string[];
 }
 
-/** The time by the thread's own clock after which an input counts as a hang. */
+/** The processor time of the thread after which an input counts as a hang. */
 const hangMs = 1000;
 const maxFindings = 20;
 const maxCorpus = 4000;
@@ -42,7 +42,7 @@ const maxKept = 80;
 const maxKeptBytes = 1024;
 const shrinkTries = 500;
 const entryBytes = 400;
-/** Node frees some garbage only between turns of the event loop. */
+/** The number of executions in one turn of the event loop. Node frees some garbage only between turns. */
 const executionsPerTurn = 256;
 
 const order = workerData as FuzzOrder;
@@ -92,7 +92,7 @@ class Fuzzer {
     };
   }
 
-  /** Prefers new inputs, because they lead to new coverage more often. */
+  /** Picks an input to change. Prefers new ones, because they lead to new coverage more often. */
   #pick(): number {
     const { length } = this.#inputs;
     return this.#mutator.below(3) > 0 ? this.#mutator.below(length) : Math.max(0, length - 1 - this.#mutator.below(20));
@@ -175,7 +175,7 @@ function describe(error: unknown): string {
   return (error.stack ?? error.message).split("\n").slice(0, 6).join("\n");
 }
 
-/** One finding for each place that threw. */
+/** The key of a finding: there is one for each place that threw. */
 function keyOf(message: string): string {
   const [first = "", ...stack] = message.split("\n");
   const place = stack.find((line) => line.includes("at ") && !line.includes("/fuzz/target.ts")) ?? first;

@@ -49,7 +49,8 @@ export function instrument(source: string, file: string, firstBlock: number): In
   const numbers = new Set<number>();
   let blocks = 0;
   const count = (): string => `${countersName}[${firstBlock + blocks++}]++`;
-  // At one place, closings come before openings, and an outer opening before the inner one.
+  // At the same place, text that closes a block comes before text that opens one, and an outer opening before an inner
+  // one.
   const open = (at: number, text: string): void => void insertions.push({ at, text, rank: insertions.length + 1 });
   const close = (at: number, text: string): void => void insertions.push({ at, text, rank: -insertions.length - 1 });
   const statement = (node: Statement | undefined): void => {

@@ -20,7 +20,7 @@ export class Mutator {
     return Math.floor(this.#random() * limit);
   }
 
-  /** Changes one of the inputs at some places. */
+  /** Returns the input with changes at some places. */
   mutate(base: Buffer, corpus: readonly Buffer[]): Buffer {
     let input: Buffer = Buffer.from(base);
     for (let left = 1 + this.below(maxStacked); left > 0; left -= 1) input = this.#change(input, corpus);

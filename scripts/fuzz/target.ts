@@ -6,11 +6,14 @@ export interface FuzzTarget {
   readonly title: string;
   /** Inputs that are well formed, or nearly so. */
   readonly seeds: readonly (Buffer | string)[];
-  /** Words of the format to insert, besides those that the parser's sources contain. */
+  /** Words of the format to insert, in addition to those that the parser's sources contain. */
   readonly words?: readonly string[];
-  /** {@link defaultMaxBytes} when absent. */
+  /** The largest input. If absent, {@link defaultMaxBytes}. */
   readonly maxBytes?: number;
-  /** Throws when the parser broke a rule. An error of the parser's declared type is a refusal, and no fault. */
+  /**
+   * Runs the parser on the input. Throws when the parser broke a rule. An error of the parser's declared type is a
+   * refusal, and not a fault.
+   */
   readonly run: (input: Buffer) => void | Promise<void>;
 }
 

@@ -1,9 +1,9 @@
 import { fileDesc as describeFile } from "@bufbuild/protobuf/codegenv2";
 
-/** The views of files of the library, as their importers see them. */
+/** The library's files, each with the view of it that its importers get. */
 const withoutImports = new WeakMap();
 
-/** The file without its own imports. Everything else is the file's. */
+/** A view of the file that has no imports, and is otherwise the same. */
 function alone(file) {
   if (file instanceof LazyFile) return file.view;
   let view = withoutImports.get(file);
@@ -15,9 +15,9 @@ function alone(file) {
 }
 
 /**
- * The same as the library's `fileDesc`, in less time. The library walks over everything that the imports import, once
- * for each path that leads there. A file only uses the types of its own imports, unless one of them imports others
- * publicly.
+ * The same as the library's `fileDesc`, in less time. The library visits everything that the imports import, directly
+ * or not, once for each path that leads there. A file only uses the types of its own imports, unless one of them
+ * imports others publicly.
  */
 function describe(text, imports) {
   let file;
@@ -31,8 +31,8 @@ function describe(text, imports) {
 }
 
 /**
- * A file with its types' names, which describes itself at the first use of anything else. A process uses few of the
- * files that it loads.
+ * A file that knows the names of its types, and describes itself at the first use of anything else. A process uses few
+ * of the files that it loads.
  */
 class LazyFile {
   kind = "file";
@@ -48,7 +48,7 @@ class LazyFile {
     const scope = packageName === "" ? "" : `${packageName}.`;
     this.messages = messages.map((names, index) => new LazyMessage(this, undefined, scope, names, index));
     this.enums = enums.map((type, index) => new LazyEnum(this, undefined, scope, type, index));
-    /** What an importer needs. The file that it describes refers to these types. */
+    /** The view of this file for its importers, whose files refer to its types. */
     this.view = {
       kind: "file",
       proto: { name: `${name}.proto` },
@@ -85,7 +85,7 @@ class LazyFile {
   }
 }
 
-/** A message of such a file. It has its name and the names of its types. */
+/** A message of such a file. At first it knows only its name and the names of its types. */
 class LazyMessage {
   kind = "message";
   nestedExtensions = [];
@@ -139,7 +139,7 @@ class LazyMessage {
   }
 }
 
-/** An enumeration of such a file. It has its name. */
+/** An enumeration of such a file. At first it knows only its name. */
 class LazyEnum {
   kind = "enum";
   #index;
@@ -190,8 +190,8 @@ class LazyEnum {
 }
 
 /**
- * Describes a file by its FileDescriptorProto in base64, on first use. `names` has its types. Without them, describes it
- * at once.
+ * Describes a file by its FileDescriptorProto in base64, on first use. `names` has the names of its types. Without
+ * them, describes the file at once.
  */
 export function fileDesc(text, imports = [], names) {
   return names === undefined ? describe(text, imports) : new LazyFile(text, imports, names);

@@ -104,7 +104,7 @@ import (
 type generation struct {
 	wanted  map[string]bool
 	sources map[string]string
-	// By path, then by the message's name in TypeScript.
+	// The messages to keep: first by path, then by the message's name in TypeScript.
 	messages map[string]map[string]bool
 	done     map[string]bool
 	request  *pluginpb.CodeGeneratorRequest
@@ -139,7 +139,7 @@ func main() {
 	}
 }
 
-// find answers a linked file, or compiles one of ours.
+// find returns a linked file, or compiles one of ours.
 func (g *generation) find(path string) protoreflect.FileDescriptor {
 	if _, ours := g.sources[path]; !ours {
 		file, err := protoregistry.GlobalFiles.FindFileByPath(path)
@@ -238,7 +238,7 @@ func (g *generation) plainMessages(descriptors protoreflect.MessageDescriptors, 
 	return kept
 }
 
-// messageKept says whether a message was asked for, or holds one that was; map entries are kept with their values.
+// messageKept says whether a message was requested, or contains one that was. Map entries are kept if their values are.
 func (g *generation) messageKept(message protoreflect.MessageDescriptor) bool {
 	path := message.ParentFile().Path()
 	if !g.wanted[path] {

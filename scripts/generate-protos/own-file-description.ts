@@ -20,8 +20,8 @@ const enumSchema = /export const (\w+)Schema = \/\*@__PURE__\*\/\s+enumDesc\(\w+
 const unused = new Set(["fileDesc", "tsEnum"]);
 
 /**
- * Lets a generated module describe its file by our function, on first use. So the module also contains the names of its
- * types and the values of its enumerations. `name` is its path below the generated files.
+ * Makes a generated module describe its file by our function, on first use. So the module also contains the names of
+ * its types and the values of its enumerations. `name` is its path below the generated files.
  */
 export function withOwnFileDescription(name: string, content: string): string {
   const found = description.exec(content);
@@ -33,7 +33,7 @@ export function withOwnFileDescription(name: string, content: string): string {
   const enums = new Map(
     [...content.matchAll(enumSchema)].map(([, type = "", path = ""]) => [type, enumAt(file, path)] as const),
   );
-  // The library describes a file with others of its types at once.
+  // A file with services or extensions is described at once, by the library.
   const hasOthers = file.service.length > 0 || file.extension.length > 0 || file.messageType.some(hasExtensions);
   const described = hasOthers ? "" : `, ${JSON.stringify(namesOf(file))}`;
   return content
@@ -68,7 +68,7 @@ function valuesOf(file: FileDescriptorProto, type: EnumDescriptorProto | undefin
   return tsEnum(described);
 }
 
-/** Messages without those that stand for the entries of maps, as the library counts them. */
+/** The messages that the library counts: all except those that stand for the entries of maps. */
 function messagesOf(parent: FileDescriptorProto | DescriptorProto | undefined): readonly DescriptorProto[] {
   if (parent === undefined) return [];
   return "messageType" in parent ? parent.messageType : parent.nestedType.filter((type) => !isMapEntry(type));

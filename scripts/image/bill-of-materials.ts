@@ -26,7 +26,7 @@ interface PackageManifest {
   readonly license?: string;
 }
 
-/** Every package below a `node_modules`, nested ones included. */
+/** Every package below a `node_modules` folder, including nested ones. */
 export function npmComponents(modules: string): Component[] {
   const found = new Map<string, Component>();
   for (const file of globSync("**/package.json", { cwd: modules }).sort()) {
@@ -46,7 +46,10 @@ export function npmComponents(modules: string): Component[] {
   return [...found.values()];
 }
 
-/** The same components give the same text, so it contains no time and no random number. */
+/**
+ * The bill of materials as text. It contains no time and no random number, so that the same components give the same
+ * text.
+ */
 export function billOfMaterials(image: Component, components: readonly Component[]): string {
   const document = {
     bomFormat: "CycloneDX",

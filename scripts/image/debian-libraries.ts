@@ -1,11 +1,14 @@
-// Takes the C library and the other libraries of Node from Debian's packages, also for another architecture than this
+// Takes the C library and the other libraries of Node from Debian's packages, also for architectures other than this
 // machine's.
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runProgram } from "./run-program.ts";
 
-/** `busybox-static` is the image's shell, for the entry script and for people who look into a pod. */
+/**
+ * The packages to unpack. `busybox-static` is the image's shell, for the entry script and for people who look into a
+ * pod.
+ */
 const packages = ["libc6", "libgcc-s1", "libstdc++6", "busybox-static", "ca-certificates"] as const;
 
 export interface DebianPackage {

@@ -1,5 +1,5 @@
-// Decides which images a release has, and the name, program and user of each, from the catalogue by which the lab runs
-// the same images.
+// Decides which images a release has, and the name, program and user of each. It reads the catalogue that also tells
+// the lab how to run them.
 import { matchesImagePattern, parseImageReference } from "../../src/cluster/images/image-reference.ts";
 import type { ImageEntry } from "../../src/cluster/images/index.ts";
 

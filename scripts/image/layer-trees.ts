@@ -17,7 +17,7 @@ import { dirname, join } from "node:path";
 import { unpackLibraries, type DebianPackage } from "./debian-libraries.ts";
 import { runProgram } from "./run-program.ts";
 
-/** Architectures by our name, with Debian's and npm's names. */
+/** Architectures by our names, each with Debian's name and npm's. */
 export const architectures = {
   amd64: { debian: "amd64", npm: "x64" },
   arm64: { debian: "arm64", npm: "arm64" },
@@ -85,7 +85,7 @@ export function systemTree(architecture: Architecture, directory: string): reado
   write(directory, "etc/group", accounts.map(([name, id]) => `${name}:x:${id}:\n`).join(""));
   // Without this file the C library asks DNS before it reads /etc/hosts.
   write(directory, "etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n");
-  // Scanners look for the name of the system. The packages come from the system that built the image.
+  // Scanners read the name of the system from this file. The packages come from the system that built the image.
   mkdirSync(join(directory, "usr/lib"), { recursive: true });
   copyFileSync("/etc/os-release", join(directory, "usr/lib/os-release"));
   rmSync(join(directory, "etc/os-release"), { force: true });
@@ -105,7 +105,7 @@ export interface ProgramTrees {
 }
 
 export interface ProgramInput {
-  /** The checkout. */
+  /** The directory of the checkout. */
   readonly root: string;
   /** The archive that `npm pack` wrote. */
   readonly archive: string;
@@ -147,8 +147,8 @@ export function programTrees(architecture: Architecture, input: ProgramInput, sc
 }
 
 /**
- * Installs the archive of `npm pack` with its dependencies for an architecture (in npm's name), without npm's own
- * metadata.
+ * Installs the archive of `npm pack` and its dependencies for an architecture, which has npm's name. Leaves out npm's
+ * own metadata.
  */
 export function installPackage(
   npm: string,

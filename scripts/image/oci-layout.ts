@@ -11,7 +11,9 @@ interface Descriptor {
   readonly size: number;
 }
 
-/** A layer as a manifest describes it, and its digest before compression, which the image configuration needs. */
+/**
+ * A layer, as a manifest describes it. In addition, its digest before compression, which the image configuration needs.
+ */
 export interface Layer {
   readonly descriptor: Descriptor;
   readonly diffId: string;
@@ -42,7 +44,7 @@ const zeroTime = "1970-01-01T00:00:00Z";
 export class OciLayout {
   readonly #directory: string;
   readonly #images: unknown[] = [];
-  /** The layers by their digest before compression. Architectures share those without machine code. */
+  /** The layers by their digest before compression. Architectures share the layers that contain no machine code. */
   readonly #layers = new Map<string, Layer>();
 
   constructor(directory: string) {
@@ -105,7 +107,8 @@ export class OciLayout {
       manifests,
       annotations: config.labels,
     });
-    // containerd reads the pod's image name from its own annotation. skopeo and podman read the specification's.
+    // containerd reads the image's name from an annotation of its own. skopeo and podman read it from that of the
+    // specification.
     const names = { "io.containerd.image.name": reference, "org.opencontainers.image.ref.name": reference };
     this.#images.push({ ...index, annotations: names });
   }

@@ -1,4 +1,4 @@
-// Records the verdict of each test of a suite over all runs: one JSON line for each verdict. The last line counts.
+// Records the verdicts of each test of a suite over all runs, as one JSON line each. The last line of a test counts.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Verdict } from "./test-output.ts";
@@ -62,8 +62,8 @@ export class CaseRecord {
   }
 
   /**
-   * The cases: tests without subtests. A failed test whose subtests all passed is a case too, because its own code
-   * failed before or after them. Empty groups of cases do not count.
+   * The cases, which are the tests without subtests. A failed test whose subtests all passed is a case too, because its
+   * own code failed before or after them. Empty groups of cases do not count.
    */
   cases(): readonly CaseResult[] {
     const parents = new Set<string>();
@@ -87,12 +87,15 @@ export class CaseRecord {
   }
 }
 
-/** Upstream's framework skips a pair of client and server for which a test has no case. */
+/**
+ * Whether the test is an empty group of cases: Istio's framework skips a pair of client and server for which a test has
+ * no case.
+ */
 function isEmptyGroup({ verdict, why = "" }: CaseResult): boolean {
   return verdict === "skipped" && /cases from \S+ in \S+ with .* as destination are removed by filters/.test(why);
 }
 
-/** The tests that contain a test, from the outermost. */
+/** The tests that contain the given test, the outermost first. */
 export function ancestorsOf(test: string): readonly string[] {
   const elements = test.split("/");
   return elements.slice(1).map((_, index) => elements.slice(0, index + 1).join("/"));

@@ -81,7 +81,7 @@ test("cases are the tests without subtests, and those that failed by themselves"
     ["TestA/one", "TestA/two", "TestB/one", "TestB", "TestC", "TestD/one/deep"],
   );
   assert.deepEqual(record.counts(), { cases: 6, passed: 3, failed: 2, skipped: 1 });
-  // A resumed run leaves these out. Tests below an ended one are left out with it.
+  // A resumed run leaves these out. Tests below one that has ended are left out with it.
   assert.deepEqual(record.ended(), ["TestA", "TestB", "TestC", "TestD/one/deep"]);
 });
 

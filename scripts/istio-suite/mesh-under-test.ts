@@ -1,5 +1,5 @@
-// The mesh that the suites judge: Serin's, or upstream's control plane and ztunnel in the same lab. A case that fails
-// with both shows a difference of the lab, and not of the mesh.
+// The mesh that the suites judge: Serin's, or Istio's control plane and ztunnel in the same lab. A case that fails with
+// both shows a difference of the lab, and not of the mesh.
 import { existsSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { userError } from "../../src/base/index.ts";
@@ -10,7 +10,7 @@ export type MeshUnderTest = (typeof meshes)[number];
 
 const images = join(root, "test/interop/istio-suite");
 const peers = join(root, ".cache/interop");
-/** Upstream's programs in .cache/interop, with the scripts that build them. */
+/** Istio's programs in .cache/interop, each with the script that builds it. */
 const upstreamPrograms = [
   ["pilot-discovery", "scripts/fetch-istiod.sh"],
   ["istioctl", "scripts/fetch-istiod.sh"],
@@ -36,7 +36,10 @@ export function resultsFolder(mesh: MeshUnderTest): string {
   return mesh === "serin" ? "results" : `results-${mesh}`;
 }
 
-/** Puts the images of the tests and of the mesh into the lab, and the mesh's `istioctl` into the tests' PATH. */
+/**
+ * Makes the images of the tests and of the mesh known to the lab, and puts the mesh's `istioctl` into the PATH of the
+ * tests.
+ */
 export function placeMesh(mesh: MeshUnderTest, lab: LabCluster): void {
   const files = ["images.yaml", ...(mesh === "upstream" ? ["upstream-images.yaml"] : [])];
   const catalogue = files.map((file) => readFileSync(join(images, file), "utf8")).join("");
@@ -44,8 +47,9 @@ export function placeMesh(mesh: MeshUnderTest, lab: LabCluster): void {
   symlinkSync(mesh === "serin" ? serin : join(peers, "istioctl"), join(lab.directory, "bin/istioctl"));
 }
 
-/** The flags of upstream's framework that depend on the mesh. */
+/** The flags of Istio's test framework that depend on the mesh. */
 export function meshFlags(mesh: MeshUnderTest): readonly string[] {
-  // The framework deploys workloads of a template only if the ConfigMap names it. Serin's own templates are code.
+  // The framework deploys the workloads of a template only if the ConfigMap names the template. Serin's own templates
+  // are code.
   return mesh === "serin" ? ["--istio.test.kube.helm.values=sidecarInjectorWebhook.templates.grpc-agent=built-in"] : [];
 }

@@ -1,4 +1,4 @@
-// Runs a suite's tests once in a new lab, until they end, one of them hangs, or the time is over.
+// Runs a suite's tests once in a new lab, until they end, until one of them hangs, or until the time is over.
 import type { ChildProcess } from "node:child_process";
 import { appendFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ export interface AttemptOptions {
   readonly skip: string;
   /** How long the tests may make no progress before the running ones count as hanging. */
   readonly caseDeadlineMs: number;
-  /** The same limit while the mesh and its first pods start. */
+  /** The same limit for the time in which the mesh and its first pods start. */
   readonly setUpDeadlineMs: number;
   /** The end of the whole run, by performance.now(). */
   readonly until: number;
@@ -39,9 +39,9 @@ export type AttemptEnd = "ended" | "hung" | "out-of-time";
 
 export interface Attempt {
   readonly end: AttemptEnd;
-  /** How many verdicts the attempt brought. */
+  /** The number of verdicts that the attempt brought. */
   readonly verdicts: number;
-  /** The last lines outside tests, which explain why the set-up failed. */
+  /** The last lines of output outside tests, which explain why the set-up failed. */
   readonly outside: string;
 }
 
@@ -59,7 +59,7 @@ export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
     if (created.code !== 0) throw new Error(`the lab did not start\n${created.output}`);
     mkdirSync(join(lab.directory, "bin"));
     placeMesh(options.mesh, lab);
-    // `scripts/fetch-helm.sh 3` builds it.
+    // `scripts/fetch-helm.sh 3` builds this program.
     symlinkSync(join(root, ".cache/helm/helm-3"), join(lab.directory, "bin/helm"));
     const source = usesCharts(options.suite) ? await sourceWithCharts(upstream, lab) : upstream;
     if (upgradesCharts(options.suite)) charts = await serveFormerCharts(lab);
@@ -90,12 +90,13 @@ function commandOf({ suite, mesh, run, skip }: AttemptOptions, directory: string
     ...(suite.isAmbient === true ? ["--istio.test.ambient"] : []),
   ];
   const quoted = words.map(shellQuoted).join(" ");
-  // Upstream skips this test beside others, because charts leave their CRDs to the namespace of the first release.
+  // Istio skips this test when it runs beside others, because charts leave their CRDs to the namespace of the first
+  // release.
   const isAlone = /^\W*TestNumericNamespaceInstall\W*$/.test(run);
   return `export ISTIO_TEST_HELM_NUMERIC_NAMESPACE=${isAlone ? "1" : ""} REPO_ROOT='${source}' PATH='${directory}/bin':"$PATH"; cd '${source}/tests/integration/${folderOf(suite)}' && exec ${wordsThatEndWithThis(`'${builds}/${suite.name}.test'`).join(" ")} --istio.test.kube.config="$KUBECONFIG" ${quoted} 2>&1`;
 }
 
-/** Watches one process of tests. */
+/** Watches one process that runs tests. */
 class Watched {
   readonly #options: AttemptOptions;
   readonly #logFile: string;
@@ -137,7 +138,7 @@ class Watched {
     return { end, verdicts: this.#verdicts, outside: this.#whyOf("") };
   }
 
-  /** Why the process must be killed now, or "ended" while it may continue. */
+  /** The reason why the process must be killed now, or "ended" if it may continue. */
   #end(): AttemptEnd {
     const now = performance.now();
     const deadlineMs = this.#begun ? this.#options.caseDeadlineMs : this.#options.setUpDeadlineMs;
@@ -164,7 +165,8 @@ class Watched {
   }
 
   /**
-   * Fails the running tests. Parents that wait for a subtest get no verdict, and run again for their other subtests.
+   * Records that the running tests failed. Parents that wait for a subtest get no verdict, and run again for their
+   * other subtests.
    */
   #failRunning(why: string): void {
     const names = [...this.#running.keys()];

@@ -1,11 +1,12 @@
-// The charts of the suites of helm: Serin's in the place of upstream's, and a repository with those of former releases.
+// The charts for Istio's suites of Helm: Serin's charts in place of Istio's, and a repository with the charts of former
+// releases.
 import type { ChildProcess } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { root, type LabCluster } from "../../test/support/lab-cluster.ts";
 import type { Suite } from "./suites.ts";
 
-/** The folder of each upstream chart that our package replaces. */
+/** For each chart of ours, the folder of the Istio chart that it replaces. */
 const placeOf: Readonly<Record<string, string>> = {
   base: "base",
   istiod: "istio-control/istio-discovery",
@@ -14,7 +15,7 @@ const placeOf: Readonly<Record<string, string>> = {
   ztunnel: "ztunnel",
 };
 const repositoryPort = 8879;
-/** The releases from which the tests upgrade: one and two minor versions before that of upstream's sources. */
+/** The releases from which the tests upgrade: one and two minor versions before that of Istio's sources. */
 const formerReleases = ["1.29.0", "1.30.0"];
 const formerHub = "registry.istio.io/release";
 
@@ -29,7 +30,7 @@ export function upgradesCharts({ name }: Suite): boolean {
   return name === "helm.upgrade";
 }
 
-/** A tree like upstream's sources, but with this checkout's charts. Returns its directory. */
+/** Makes a tree like Istio's sources, but with this checkout's charts. Returns its directory. */
 export async function sourceWithCharts(source: string, lab: LabCluster): Promise<string> {
   const tree = join(lab.directory, "source");
   mkdirSync(tree);

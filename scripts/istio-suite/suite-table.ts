@@ -16,7 +16,7 @@ export interface Totals {
   readonly excluded: number;
 }
 
-/** One line for each suite, then every failed case with the reason from its output. */
+/** A table with one line for each suite. After it comes every failed case with the reason from its output. */
 export function suiteTable(outcomes: readonly SuiteOutcome[]): string {
   const ran = outcomes.filter(({ record }) => record.counts().cases > 0);
   const row = (cells: readonly string[]): string =>
@@ -37,8 +37,8 @@ export function suiteTable(outcomes: readonly SuiteOutcome[]): string {
 }
 
 /**
- * The counts of the cases that ran with Serin's mesh and with upstream's in the same lab, and the cases whose verdicts
- * differ. Empty if no case ran with both. A case that fails with both shows a difference of the lab.
+ * A table of the cases that ran both with Serin's mesh and with Istio's in the same lab: their counts, and those whose
+ * verdicts differ. Empty if no case ran with both. A case that fails with both shows a difference of the lab.
  */
 export function comparisonTable(serin: readonly SuiteOutcome[], upstream: readonly SuiteOutcome[]): string {
   const rows: string[] = [];
@@ -86,7 +86,7 @@ export function reasonOf({ why = "" }: CaseResult): string {
   ).slice(0, 200);
 }
 
-/** Totals of the suites that have a verdict. A run of all suites also counts the excluded cases. */
+/** The totals of the suites that have a verdict. A run of all suites also counts the excluded cases. */
 export function totalsOf(outcomes: readonly SuiteOutcome[], areAll: boolean): Totals {
   const ran = outcomes.filter(({ record }) => record.counts().cases > 0);
   const sum = (pick: "cases" | "passed" | "failed" | "skipped"): number =>

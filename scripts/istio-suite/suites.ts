@@ -2,8 +2,8 @@
 
 export interface Suite {
   /**
-   * A folder of upstream's tests/integration, with dots for slashes. The suite of a folder that also contains suites
-   * ends with `.main`.
+   * A folder of Istio's tests/integration, with dots for slashes. The suite of a folder that also contains suites ends
+   * with `.main`.
    */
   readonly name: string;
   readonly isAmbient?: boolean;
@@ -13,14 +13,14 @@ export interface Exclusion {
   readonly suite: string;
   /** Full names of tests. Absent for the whole suite. */
   readonly tests?: readonly string[];
-  /** How many cases the exclusion leaves out. For a whole suite it counts test functions. */
+  /** How many cases the exclusion leaves out. If it is for a whole suite, these are test functions. */
   readonly cases: number;
   readonly why: string;
 }
 
 const isAmbient = true;
 
-/** The large suites of each group first. */
+/** The suites, with the large ones of each group first. */
 export const suites: readonly Suite[] = [
   { name: "pilot.main" },
   { name: "pilot.analysis" },
@@ -176,7 +176,7 @@ export function excludedTests(suite: Suite): readonly string[] {
   return exclusions.flatMap(({ suite: name, tests = [] }) => (name === suite.name ? tests : []));
 }
 
-/** The folder of a suite below upstream's tests/integration. */
+/** The folder of a suite below Istio's tests/integration. */
 export function folderOf({ name }: Suite): string {
   return name.replace(/\.main$/, "").replaceAll(".", "/");
 }

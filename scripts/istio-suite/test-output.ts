@@ -10,7 +10,7 @@ export type TestEvent =
 const verdicts: Readonly<Record<string, Verdict>> = { PASS: "passed", FAIL: "failed", SKIP: "skipped" };
 /** The binary writes this before each of its own lines, even in the middle of a test's line. */
 const marker = "\u0016";
-/** The maximum length of a line. Longer lines are dumps, and are cut. */
+/** The maximum length of a line. Longer lines are dumps, which are cut. */
 const lineBytes = 16_384;
 
 export class TestOutput {
@@ -24,7 +24,7 @@ export class TestOutput {
     return lines.flatMap((line) => this.#read(line));
   }
 
-  /** Returns the event of an unfinished last line. */
+  /** Returns the events of an unfinished last line. */
   end(): readonly TestEvent[] {
     const rest = this.#rest;
     this.#rest = "";

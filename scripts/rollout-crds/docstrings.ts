@@ -1,5 +1,5 @@
-// Gives the schemas' fields the descriptions of the types' members, so that `kubectl explain` shows what the sources
-// say.
+// Describes the schemas' fields by the docstrings of the types' members, so that `kubectl explain` shows what the
+// sources say.
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -43,13 +43,13 @@ function readDeclarations(): ReadonlyMap<string, Declaration> {
   return found;
 }
 
-/** The schema of a kind with descriptions of the kind, its spec and every field that has one in the types. */
+/** The schema of a kind, with descriptions of the kind, of its spec, and of every field that the types describe. */
 export function describedKind(kind: string, properties: Readonly<Record<string, Schema>>): Record<string, Schema> {
   const declaration = declarations.get(kind);
   return declaration === undefined ? { ...properties } : described(properties, membersOf(declaration), kind);
 }
 
-/** What the kind is for. Its type's docstring begins with the group and the name. */
+/** Describes what the kind is for: the docstring of its type, without the group and the name at its beginning. */
 export function kindDescription(kind: string): string {
   const [first = "", ...rest] = docOf(declarations.get(kind)).replace(/^\S+ \w+: /, "");
   return `${first.toUpperCase()}${rest.join("")}`;
@@ -102,7 +102,7 @@ function typeDeclaration(type: TypeNode | undefined): Declaration | undefined {
     : undefined;
 }
 
-/** The members of a type. Those of all variants of a union have the same meaning where they have the same name. */
+/** The members of a type. For a union, the members of all variants: those of the same name have the same meaning. */
 function membersOf(node: Declaration | TypeNode): ReadonlyMap<string, PropertySignature> {
   if (isInterfaceDeclaration(node)) {
     const inherited = (node.heritageClauses ?? []).flatMap(({ types }) =>

@@ -2,7 +2,7 @@ import { maxPlannedSteps, pauseReasons, rolloutPhases } from "../../src/api/seri
 import { anyObject, anything, flag, list, object, oneOf, text, type Schema } from "./schema.ts";
 
 const long: Schema = { type: "integer", format: "int64" };
-/** A newer engine may write more fields. */
+/** Keeps unknown fields, because a newer engine may write more. */
 const open = { "x-kubernetes-preserve-unknown-fields": true };
 const evidence: Schema = { type: "array", items: { type: "string" } };
 

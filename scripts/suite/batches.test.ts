@@ -76,7 +76,10 @@ test("a free lane takes the next batch, and results keep the order of the batche
 
 const batchOf = (name: string, expectedMs: number): Batch => ({ files: [name], expectedMs, shared: false });
 
-/** Runs a batch that needs the whole machine, three patient ones and the rest, on two lanes. Each lasts until `end`. */
+/**
+ * Runs a batch that needs the whole machine, three patient ones and the rest, on two lanes. Each batch lasts until
+ * `end` is called for it.
+ */
 function beginTurns(rest: Pick<Parameters<typeof runInTurns>[0], "others" | "hasRoomBesideLanes">) {
   const ends = new Map<string, () => void>();
   const begun: string[] = [];

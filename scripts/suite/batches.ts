@@ -12,13 +12,13 @@ export interface Batch {
 export type Durations = Readonly<Record<string, number>>;
 
 const maxFilesOfBatch = 160;
-/** A batch is full at this expected duration. */
+/** The expected duration at which a batch is full. */
 const batchMs = 45_000;
 
 /**
  * A match means that the test changes its whole process or measures its memory, so no other file may share it: hooks
  * around every test, the environment, the working directory, signal handlers, the exit code, globals, mocks, loader
- * hooks, the heap, and Node's flags. Files run one after another, so the processor time of a call is its own.
+ * hooks, the heap, and Node's flags. The processor time of a call is no reason, because files run one after another.
  */
 const claimsProcess: readonly RegExp[] = [
   /^(?:beforeEach|afterEach)\(/m,
@@ -80,9 +80,9 @@ export async function runInLanes<Result>(
 }
 
 export interface Turns {
-  /** Batches with nothing of the same priority beside them. */
+  /** Batches beside which only batches of a lower priority may run. */
   readonly alone: readonly Batch[];
-  /** Batches that may run beside all others, with the processor time that those leave. */
+  /** Batches that may run beside all others, with the processor time that the others leave unused. */
   readonly patient: readonly Batch[];
   readonly others: readonly Batch[];
   /** Whether the machine has room for a patient batch beside the lanes, and not only beside `alone`. */
@@ -90,9 +90,9 @@ export interface Turns {
 }
 
 /**
- * Runs the batches of `alone` one after another, and then all others in lanes. Beside them patient batches run, one at
- * a time. `yields` tells the run that the batch must leave the processor to others. A lane that has nothing else to do
- * takes a patient batch too.
+ * Runs the batches of `alone` one after another, and then all others in lanes. Beside these, patient batches run, one
+ * at a time. `yields` tells the run that the batch must leave the processor to others. A lane that has nothing else to
+ * do also takes patient batches.
  */
 export async function runInTurns<Result>(
   { alone, patient, others, hasRoomBesideLanes }: Turns,

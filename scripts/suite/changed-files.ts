@@ -14,8 +14,8 @@ export interface ChangedFiles {
 const mainLines = ["@{upstream}", "origin/main", "main", "origin/master", "master"] as const;
 
 /**
- * Files that were added, changed or deleted, committed or not, since the branch left the given revision, or the main
- * branch if none is given.
+ * The files that were added, changed or deleted since the branch left the given revision, or the main branch if none is
+ * given. The changes may be uncommitted.
  */
 export function changedFiles(root: string, revision: string | undefined): ChangedFiles {
   const git = (...args: string[]): string[] =>

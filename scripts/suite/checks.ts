@@ -1,5 +1,5 @@
-// Runs the steps of `npm run check`, but for the house rules of tidy.test.ts, which is among the unit tests. Each
-// counts as one case.
+// Runs the steps of `npm run check`, except the house rules of tidy.test.ts, which is among the unit tests. Each counts
+// as one case.
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { goEnvironment } from "./go-environment.ts";
@@ -11,7 +11,7 @@ const lanes = 2;
  * threads and 21 s with one, because each thread's checker works out the types that it needs itself.
  */
 const threads = String(Math.max(1, Math.floor(availableParallelism() / lanes)));
-/** The longest first. Most of them use one core. */
+/** The checks, the longest ones first. Most of them use one core. */
 const checks: Readonly<Record<string, readonly string[]>> = {
   lint: ["node_modules/.bin/oxlint", "--type-aware"],
   "import rules": ["node_modules/.bin/depcruise", "src"],
@@ -21,11 +21,11 @@ const checks: Readonly<Record<string, readonly string[]>> = {
   format: ["node_modules/.bin/oxfmt", "--check", "."],
   "folder circles": [process.execPath, "scripts/check-folder-circles.ts"],
 };
-/** Much longer than a check takes on an idle machine. */
+/** The time limit of a check. On an idle machine, a check takes much less. */
 const checkTimeoutMs = 360_000;
 const programs = join(import.meta.dirname, "../../node_modules/.bin");
 
-/** Runs the checks and prints their failures. `yields` says that they run at the lowest priority. */
+/** Runs the checks and prints their failures. With `yields`, they run at the lowest priority. */
 export async function runChecks(yields: boolean): Promise<{ readonly passed: number; readonly failed: number }> {
   let [passed, failed] = [0, 0];
   const queue = Object.entries(checks).values();
@@ -43,7 +43,7 @@ export async function runChecks(yields: boolean): Promise<{ readonly passed: num
   return { passed, failed };
 }
 
-/** The reason of a failure with the output. Undefined if the check passed. */
+/** The reason of a failure, with the check's output. Undefined if the check passed. */
 async function runCheck(command: readonly string[], yields: boolean): Promise<string | undefined> {
   // The programs' first line starts `node` from PATH. It must be the Node that runs this script.
   const env = {

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import type { Durations } from "./batches.ts";
 
 const path = join(import.meta.dirname, "durations.json");
-/** Shorter files have no record, and the queue assumes the same time for all of them. */
+/** Files that take less have no record, and the queue assumes the same duration for all of them. */
 const shortestMs = 300;
-/** Recorded times are rounded, so that a new record changes few lines. */
+/** Recorded times are rounded to this, so that a new record changes few lines. */
 const roundMs = 100;
 
 export function readDurations(): Durations {

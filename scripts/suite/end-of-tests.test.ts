@@ -8,7 +8,7 @@ import { test, type TestContext } from "node:test";
 const preload = join(import.meta.dirname, "end-of-tests.ts");
 const limitMs = 60_000;
 
-/** Runs a test file with this text as the suite does, and returns its exit code and output. */
+/** Runs a test file with this text in the same way as the suite, and returns its exit code and output. */
 function run(
   context: TestContext,
   text: string,

@@ -1,12 +1,12 @@
-// Test files load this first. It ends a process that goes on after its tests: the file then fails with the names of
-// what keeps it open, instead of holding up the run.
+// Test files load this first. It ends a process that goes on after its tests. The file then fails with the names of
+// whatever keeps the process open, instead of holding up the run.
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 import { isMainThread } from "node:worker_threads";
 
 const exitWithinMs = Number(process.env["SERIN_TEST_EXIT_MS"]);
 
-/** Workers, and programs that a test forks, inherit Node's flags and so load this too. They have no tests. */
+/** Workers, and programs that a test forks, inherit Node's flags and so also load this. They have no tests. */
 const hasTests =
   isMainThread &&
   (process.execArgv.includes("--test-isolation=none") ||

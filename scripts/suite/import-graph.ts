@@ -1,9 +1,9 @@
-// Finds the files that a source file needs at run time, from its text: imports (static and dynamic, but not of types),
-// and paths in its strings. A path may be relative to the file or to the root. A string with a placeholder or a
-// wildcard stands for its folder.
+// Finds the files that a source file needs at run time. It reads them from the file's text: static and dynamic imports,
+// except those of types, and paths in strings. A path may be relative to the file or to the root. A string with a
+// placeholder or a wildcard stands for its folder.
 import { dirname, join, normalize } from "node:path";
 
-/** Every file of the tree, with the text of the sources. */
+/** Every file of the tree. The sources come with their texts. */
 export interface SourceTree {
   /** All files, relative to the root. Includes files that were deleted since the base. */
   readonly files: ReadonlySet<string>;
@@ -14,7 +14,7 @@ export interface SourceTree {
 interface Needs {
   /** Sources that the file loads. Their needs are also its needs. */
   readonly loaded: ReadonlySet<string>;
-  /** Files that it only reads, and doors of parts. */
+  /** Files that it only reads, and doors of parts. Their needs are not its needs. */
   readonly read: ReadonlySet<string>;
   /** Folders whose files it may read, at any depth. */
   readonly folders: ReadonlySet<string>;
@@ -28,7 +28,7 @@ export interface AllNeeds {
 
 interface Import {
   readonly specifier: string;
-  /** The imported names, or undefined for all of them. */
+  /** The imported names. Undefined means all of them. */
   readonly names: readonly string[] | undefined;
 }
 
@@ -48,7 +48,10 @@ const isSource = (file: string): boolean => /\.(ts|tsx|js|mjs|cjs)$/.test(file) 
 
 const importClause = /(?:^|\n)(?:import|export)\b(?!\s+type\b)\s*([\w$*{}\s,]*?)\s*(?:\bfrom\s*)?"([^"\n]+)"/g;
 const dynamicImport = /(?:(?:const|let)\s*\{([^{}]*)\}\s*=\s*(?:\(?\s*)?await\s+)?\bimport\(\s*"([^"\n]+)"/g;
-/** Two patterns, so that a quote in a comment or in the other kind of string does not hide what follows. */
+/**
+ * Comments are removed with a pattern of their own, so that a quote in a comment or in another kind of string does not
+ * hide what follows.
+ */
 const comment = /^\s*\/\/.*$|^\s*\/\*[\s\S]*?\*\//gm;
 const importOrExport = /^(?:import|export)\b[\w$*{}\s,]*"[^"\n]+"|\bimport\(\s*"[^"\n]+"/gm;
 const literals = [/"([^"\n\\]{1,200})"/g, /`([^`]{1,2000})`/g] as const;
@@ -65,7 +68,7 @@ export class ImportGraph {
   readonly #needs = new Map<string, Needs>();
   readonly #doors = new Map<string, Door | undefined>();
 
-  /** Without the program, a test that starts it is touched only by its own sources and data. */
+  /** Without the program, a test that starts it needs only the test's own sources and data. */
   constructor(tree: SourceTree, withProgram = true) {
     this.#tree = tree;
     this.#withProgram = withProgram;
@@ -223,8 +226,8 @@ export class ImportGraph {
     // A pattern may begin at the root: "test/**/*.yaml".
     if (pattern !== undefined)
       return [...this.#tree.files].filter((file) => file.startsWith(`${found}/`) && file.endsWith(pattern));
-    // A top folder is only a place to search, and not what the file reads. A word means a folder only if that folder
-    // has data.
+    // A top folder is only a place to search, and not something that the file reads. A word means a folder only if that
+    // folder has data.
     if (!this.#folders.has(found) || /^(src|scripts|test|bench|bin)$/.test(found)) return [];
     return path.includes("/") || !this.#sourceFolders.has(found) ? [found] : [];
   }
@@ -232,9 +235,9 @@ export class ImportGraph {
 
 interface NamedPath {
   readonly path: string;
-  /** Set when only the file's name is unknown: the path is its folder, and the name ends so. */
+  /** Set if only the file's name is unknown. The path is then its folder, and this is the end of the name. */
   readonly ending?: string;
-  /** Set for a wildcard: the path is its folder, and the names of files at any depth end so. */
+  /** Set for a wildcard. The path is then its folder, and this is the end of the names of files at any depth. */
   readonly pattern?: string;
 }
 

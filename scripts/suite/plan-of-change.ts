@@ -4,15 +4,15 @@ import type { Group } from "./groups.ts";
 import { checksTree, selectTests, type Selection } from "./select-tests.ts";
 
 /**
- * Starts every role of the program in a lab. It runs when the program changed, unless the run has end-to-end files
- * alone.
+ * A file that starts every role of the program in a lab. It runs when the program changed, unless the run consists only
+ * of end-to-end files.
  */
 export const spanningFile = "test/e2e/demo.test.ts";
 const maxLines = 15;
 
 /**
  * Every file of test/e2e/ runs the whole program, so each change of src/ touches all of them. They run with `--only
- * e2e`. Otherwise only the files run whose own sources or data changed, and the one that spans the program.
+ * e2e`. Without that option, only those run whose own sources or data changed, and the one that spans the program.
  */
 export function planOfChange(
   root: string,

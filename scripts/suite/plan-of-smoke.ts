@@ -6,7 +6,7 @@ import { ImportGraph } from "./import-graph.ts";
 import { spanningFile } from "./plan-of-change.ts";
 import { spanningSet } from "./spanning-set.ts";
 
-/** The limit for the sum of the chosen unit files' recorded durations. */
+/** The maximum total of the chosen unit files' recorded durations. */
 const budgetMs = 20_000;
 
 export function planOfSmoke(

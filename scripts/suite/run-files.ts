@@ -22,13 +22,13 @@ export interface RunOptions {
   readonly shared: boolean;
   readonly timeoutMs: number;
   readonly wrapped: boolean;
-  /** Variables beside those of this process. */
+  /** Environment variables in addition to those of this process. */
   readonly environment: Readonly<Record<string, string>>;
   /** Whether they run at the lowest priority. */
   readonly yields: boolean;
 }
 
-/** The limit of one case. A walkthrough is one case, and other projects' programs are slow. */
+/** The time limit of one case. A walkthrough is one case, and other projects' programs are slow. */
 const caseTimeoutMs: Readonly<Record<Group, number>> = {
   unit: 600_000,
   netns: 60_000,
@@ -36,18 +36,18 @@ const caseTimeoutMs: Readonly<Record<Group, number>> = {
   interop: 1_800_000,
 };
 /**
- * How long a file's process may go on after its last test, its own hooks included. A hook of an end-to-end file deletes
- * a lab.
+ * How long a file's process may go on after its last test. The time includes the file's own hooks. A hook of an
+ * end-to-end file deletes a lab.
  */
 const exitWithinMs: Readonly<Record<Group, number>> = { unit: 60_000, netns: 60_000, e2e: 180_000, interop: 180_000 };
 const root = join(import.meta.dirname, "../..");
 /**
- * All files and runs share it, so that programs and labs start faster. Each user has one, because Node's cache files
- * are private.
+ * All files and runs share this cache, so that programs and labs start faster. Each user has one, because Node's cache
+ * files are private.
  */
 const compileCache = join(root, `.cache/compiled-${process.getuid?.() ?? 0}`);
 
-/** Tests compile files in many temporary folders, and their code stays in the cache. */
+/** Removes code that tests compiled from files in temporary folders. It would stay in the cache. */
 export function pruneTestsCompileCache(): void {
   pruneCompileCache({ directory: compileCache, nowMs: Date.now() });
 }
@@ -74,7 +74,7 @@ function wrap(group: Group, command: readonly string[]): string[] {
   );
 }
 
-/** Why this machine cannot create the group's namespaces. Undefined if it can. */
+/** The reason why this machine cannot create the group's namespaces. Undefined if it can. */
 export function unavailable(group: Group): string | undefined {
   const [program = "", ...args] = wrap(group, ["true"]);
   const probe = spawnSync(program, args, { encoding: "utf8" });
@@ -92,7 +92,8 @@ export async function runFiles(options: RunOptions): Promise<FilesRun> {
     process.execPath,
     "--disable-warning=ExperimentalWarning",
     "--test",
-    // Node gives each file a process of its own beside the first, which would have nothing else to do for one file.
+    // By default, Node starts a process for each file in addition to the first one. For a single file, the first one
+    // would have nothing else to do.
     ...(shared || files.length === 1 ? ["--test-isolation=none"] : ["--test-concurrency=1"]),
     `--test-timeout=${patience * caseTimeoutMs[group]}`,
     `--import=${join(root, "scripts/suite/end-of-tests.ts")}`,
@@ -104,7 +105,7 @@ export async function runFiles(options: RunOptions): Promise<FilesRun> {
   const putAway = (): void => rmSync(scratch, { recursive: true, force: true, maxRetries: 3 });
   const env = {
     NODE_COMPILE_CACHE: compileCache,
-    // Interop runs servers in Go, which live for long.
+    // Interop runs servers in Go, which live for a long time.
     ...(group === "interop" ? {} : goEnvironment),
     ...environment,
     ...process.env,

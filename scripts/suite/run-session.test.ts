@@ -26,7 +26,7 @@ test("where Linux groups processes by session, those of a command that yields co
     await closed;
   });
   if (existsSync(groupOf("self"))) await until(() => yields(pid) && yields(below));
-  // A process that has ended is no error.
+  // A process that has already ended is no error.
   assert.doesNotThrow(() => yieldToOthers(2 ** 30)());
 });
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 /** How long a stopped run may take to clean up. */
 const graceMs = 10_000;
-/** How much output of a command is kept: its end. */
+/** How much of a command's output is kept: this many characters at its end. */
 const maxOutputCharacters = 64 << 10;
 const root = join(import.meta.dirname, "../..");
 
@@ -16,22 +16,25 @@ export function endAllRuns(): void {
   for (const end of running) end();
 }
 
-/** The niceness of a session that yields. A session of the usual niceness gets twice as much. */
+/** The niceness of a session that yields. A session of the usual niceness gets twice as much processor time. */
 const yieldingNiceness = 3;
-/** Beside twenty pods of a lab, what yields gets a fiftieth of a core at times. */
+/**
+ * The factor for the time limits of a run that yields. Beside a lab's twenty pods, it gets only a fiftieth of a core at
+ * times.
+ */
 const patienceOfYielding = 4;
 const lookEveryMs = 1000;
 
-/** The factor by which the time limits of what yields are longer. */
+/** The factor for the time limits of a run, which are longer if it yields. */
 export function patienceOf(yields: boolean): number {
   return yields ? patienceOfYielding : 1;
 }
 
 /**
- * Gives other sessions more processor time than those of this process and of all that it starts. Linux shares the
- * processor among sessions first, if it groups processes by session. Then the niceness of a process counts only within
- * its own session, and that of the session counts among sessions. Each pod of a lab is a session. The result ends the
- * watch.
+ * Gives other sessions more processor time than the sessions of this process and of everything that it starts. Linux
+ * shares the processor among sessions first, if it groups processes by session. Then the niceness of a process counts
+ * only within its own session, and that of the session counts among sessions. Each pod of a lab is a session. The watch
+ * for new sessions goes on until the returned function is called.
  */
 export function yieldToOthers(pid: number): () => void {
   const yielding = new Set<string>();
@@ -53,7 +56,7 @@ export function yieldToOthers(pid: number): () => void {
   return () => clearInterval(timer);
 }
 
-/** The sessions of a process and of all below it, each with one of its processes. */
+/** The sessions of a process and of its descendants, each with one of its processes. */
 function sessionsFrom(pid: number): Map<string, string> {
   const sessions = new Map<string, string>();
   const waiting = [String(pid)];
@@ -76,13 +79,15 @@ interface Command {
   readonly command: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   readonly timeoutMs: number;
-  /** Whether it runs at the lowest priority. */
+  /** Whether the command runs at the lowest priority. */
   readonly yields: boolean;
-  /** Removes its files. */
+  /** Removes the command's files. */
   readonly putAway?: () => void;
 }
 
-/** Runs a command as a session of its own. Returns its exit code as text, or what ended it, and its output's end. */
+/**
+ * Runs a command as a session of its own. Returns its exit code as text, or what ended it, and the end of its output.
+ */
 export async function runToEnd({
   command,
   env,
@@ -102,7 +107,7 @@ export async function runToEnd({
     try {
       process.kill(-pid, signal);
     } catch {
-      // The processes have ended already.
+      // The processes have already ended.
     }
   };
   let reason: string | undefined;

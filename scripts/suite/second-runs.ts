@@ -1,7 +1,7 @@
 // Runs failed files a second time, alone, and limits the time of a group's runs.
 import type { FileCounts } from "../count-reporter.ts";
 
-/** The time limit of a group's runs. All of them share it until it begins anew. */
+/** The time limit that all runs of a group share, until it begins anew. */
 export class GroupLimit {
   readonly #limitMs: number;
   readonly #nowMs: () => number;
@@ -17,15 +17,16 @@ export class GroupLimit {
     this.#endsAtMs = this.#nowMs() + this.#limitMs;
   }
 
-  /** The time that a run may take which begins now. It is never 0, which would mean no limit. */
+  /** The time that a run may take if it begins now. It is never 0, because that would mean no limit. */
   get leftMs(): number {
     return Math.max(1, this.#endsAtMs - this.#nowMs());
   }
 }
 
 /**
- * Runs each of these files again, and puts the counts of those that pass in place of the first ones. The time limit
- * begins anew for each file: the second runs of a group may wait for a longer group, and would have nothing left.
+ * Runs each of these files again. For those that pass, replaces the counts of the first run. The time limit begins anew
+ * for each file, because second runs may have to wait for another group that takes longer, and then no time would be
+ * left.
  */
 export async function runAgain(
   files: readonly string[],

@@ -9,19 +9,20 @@ export interface Selection {
   readonly untested: readonly string[];
 }
 
-/** Versions of packages, and files that Node reads at start: they affect every test. */
+/** Files that affect every test: they have the versions of packages, or Node reads them at its start. */
 const touchesAll = new Set(["package.json", "package-lock.json", ".npmrc"]);
-/** Folders of data. A test may build the path of such a file so that its text does not show it. */
+/** Folders of data. A test may build the path of a file in them in such a way that the test's text does not show it. */
 const dataFolders = ["generated/", "manifests/", "samples/"];
 
 export const checksTree = "it checks the whole tree";
 
 /**
- * Tests of scripts compare generated files, documents and the whole tree. They are few and quick, so they always run.
+ * Whether a test always runs. Tests of scripts do, because they compare generated files, documents and the whole tree,
+ * and are few and quick.
  */
 const alwaysRuns = (test: string): boolean => /^scripts\/.*\.test\.ts$/.test(test);
 
-/** Without the program, a test that starts it is touched only by the files that it reads itself. */
+/** Without the program, a test that starts it is chosen only for changes of the files that the test itself reads. */
 export function selectTests(
   tests: readonly string[],
   changed: readonly string[],
@@ -63,8 +64,8 @@ function isNeeded(file: string, { files, folders }: AllNeeds): boolean {
 }
 
 /**
- * The tests for data that no test visibly reads: those of the nearest folder that has any, or all tests for data of
- * several parts.
+ * The tests for data that no test visibly reads: those of the nearest folder that has tests. For data of several parts,
+ * all tests.
  */
 function nearbyTests(file: string, tests: readonly string[]): readonly string[] {
   if (/\.(ts|tsx|md)$/.test(file)) return [];

@@ -1,11 +1,11 @@
 // Chooses a few test files that together load most of the sources that all tests load.
 import type { Durations } from "./batches.ts";
 
-/** The fixed cost of running a file. */
+/** The time that running a file takes at least. */
 const startMs = 200;
 
 /**
- * Repeatedly takes the file that loads the most new sources for its time, while the budget lasts. Keeps the order of
+ * Repeatedly chooses the file that loads the most new sources for its time, while the budget lasts. Keeps the order of
  * the files.
  */
 export function spanningSet(

@@ -1,2 +1,2 @@
-/** A mistake in the command line. Its message is all that the user needs. */
+/** A mistake in the command line. The user needs only its message, and no stack. */
 export class UsageError extends Error {}

@@ -5,7 +5,7 @@ const files: ReadonlySet<string> = new Set([
   // The proofs under load. A request that takes longer than 4 s counts as failed.
   "test/e2e/upgrade-proof.test.ts",
   "test/e2e/demo.test.ts",
-  // The load's figures and the page's may differ by 2 %, and the page must show a change within 2 s.
+  // The page's figures may differ from the load's by 2 %, and the page must show a change within 2 s.
   "test/e2e/dashboard.test.ts",
   // A search among thousands of items, and a click, must take less than 3 s.
   "test/e2e/dashboard-faults.test.ts",
@@ -13,8 +13,8 @@ const files: ReadonlySet<string> = new Set([
 
 /**
  * Files without a time limit that a busy machine could reach. They run at the lowest priority beside all others, in
- * this order. The files above leave half of the processor's time unused. What writes much comes last, when those have
- * ended.
+ * this order. The files above leave half of the processor time unused. Files that write much to the disk come last,
+ * when those above have ended.
  */
 const patientFiles: readonly string[] = [
   "test/e2e/envoy.test.ts",
@@ -28,7 +28,10 @@ const patientFiles: readonly string[] = [
 /** These groups may run at the lowest priority while the files above leave processor time. */
 const patientGroups = ["unit", "netns"] as const;
 
-/** The groups that run beside the end-to-end files, if there is more than one lane and some of the files leave time. */
+/**
+ * The groups that run beside the end-to-end files. There are some only with more than one lane, and if some of the
+ * files leave processor time.
+ */
 export function groupsBeside(files: readonly string[], lanes: number): readonly Group[] {
   return lanes > 1 && files.some(needsWholeMachine) ? patientGroups : [];
 }

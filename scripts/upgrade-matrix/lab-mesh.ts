@@ -9,27 +9,27 @@ export const edge = "edge";
 /** One mesh, which runs in its own lab. */
 export interface LabMesh {
   readonly name: string;
-  /** The cells of the matrix that it covers, in words. */
+  /** The cells of the matrix that the mesh covers, in words. */
   readonly title: string;
-  /** Absent if the mesh has one revision without a name. */
+  /** The name of the old revision. Absent if the mesh has one revision without a name. */
   readonly from?: string;
-  /** The name of the old control plane's Deployment. Absent means the name that an installation gives it. */
+  /** The name of the old control plane's Deployment. If absent, the name that an installation gives it. */
   readonly istiod?: string;
-  /** The name of the new revision. Absent means {@link newRevision}. */
+  /** The name of the new revision. If absent, {@link newRevision}. */
   readonly to?: string;
   /** The labels of the applications' namespace. */
   readonly labels: Readonly<Record<string, string>>;
   /** The label `istio` of the gateway's pods, and its address in the cluster. */
   readonly gateway: { readonly selector: string; readonly url: string };
-  /** Types the commands that install the old revision and the gateway. The applications' namespace exists. */
+  /** Types the commands that install the old revision and the gateway. The applications' namespace already exists. */
   readonly install: (guide: Walkthrough) => Promise<void>;
   /** Types the commands that bring the new revision. If absent, the upgrade installs `specs`. */
   readonly bring?: (guide: Walkthrough) => Promise<void>;
   /** The specs of IstioOperators that the upgrade installs. */
   readonly specs?: readonly object[];
-  /** Another host behind the gateway, with its path. It is under load too. */
+  /** Another host behind the gateway, with its path, which is also under load. */
   readonly alsoAsked?: { readonly path: string; readonly host: string };
-  /** Whether no proxy counts requests of a gateway that gets none. Then only probes and rejections decide. */
+  /** Whether the gateway gets no requests that a proxy could count. Then only probes and rejections decide. */
   readonly judgedByProbes?: boolean;
   /** Whether a message of the waiting upgrade names a command that a person must type. */
   readonly movedByHand?: boolean;

@@ -1,5 +1,5 @@
-// The meshes of the matrix that a lab upgrades. Together they have every installer, every kind of gateway and every
-// data plane that no other proof moves.
+// The meshes of the matrix that are upgraded in a lab. Together they have every installer, every kind of gateway, and
+// every data plane that no other proof upgrades.
 import { join } from "node:path";
 import { root } from "../../test/support/lab-cluster.ts";
 import type { Walkthrough } from "../../test/support/walkthrough.ts";
@@ -29,7 +29,7 @@ const operator = (spec: object, name = "mesh"): string =>
     spec,
   });
 
-/** The next revision of a profile, whose gateways and CNI agent stay those of the old one. */
+/** The spec of a profile's next revision. The old revision's gateways and CNI agent stay. */
 const next = (profile: string, components: object = {}): object => ({
   profile,
   revision: newRevision,
@@ -200,7 +200,7 @@ const banzai: LabMesh = {
   install: async (guide) => {
     const { serin } = guide.lab;
     await guide.ok(`${serin} release export ${guide.lab.directory}`);
-    // The rollout engine is part of no Istio object.
+    // No object of Istio's contains the rollout engine.
     await guide.ok(`${serin} install --set profile=empty --set components.base.enabled=true -y`);
     await banzaiInstalls(guide, "1.6", "--set-string operator.image.tag=0.6.12 --set-string istioVersion=1.6");
     await guide.ok("kubectl rollout status -n istio-system deployment/istiod --timeout=110s");

@@ -55,7 +55,7 @@ export class MeshPlay {
     this.#note = (text) => note(`${mesh.name}: ${text}`);
   }
 
-  /** Plays both ways, and removes the lab. */
+  /** Plays the way back and the way to the end, and removes the lab. */
   async play(): Promise<PlayedMesh> {
     const begunMs = performance.now();
     let problem: string | undefined;
@@ -118,7 +118,7 @@ export class MeshPlay {
     await this.#ok("kubectl apply -f -", list);
   }
 
-  /** Waits until more requests are answered, and checks that none has failed. */
+  /** Waits until more requests have been answered, and checks that none has failed. */
   async #moreRequests(): Promise<void> {
     await this.#load?.more(40);
     assert.deepEqual(this.#load?.failures, [], `of ${this.#load?.requests ?? 0} requests`);
@@ -197,7 +197,7 @@ export class MeshPlay {
     return phase === wanted;
   }
 
-  /** Waits for a state of an upgrade as of its latest generation. */
+  /** Waits until an upgrade's status shows a state for its latest generation. */
   async #until(
     name: string,
     condition: string,
@@ -223,7 +223,7 @@ export class MeshPlay {
     });
   }
 
-  /** The labels of the namespaces, except those that the engine makes and installs. */
+  /** The labels of the namespaces, except the namespaces that the engine or an installation creates. */
   async #namespaces(): Promise<string> {
     const lines = await this.#ok(
       "kubectl get namespaces --no-headers -o custom-columns=N:.metadata.name,L:.metadata.labels",
@@ -234,7 +234,10 @@ export class MeshPlay {
       .join("\n");
   }
 
-  /** The revisions of the proxies, separated by spaces. Only gateways of an installation have a label with it. */
+  /**
+   * The revisions of the proxies, separated by spaces. Only gateways of an installation have a label with their
+   * revision.
+   */
   async #revisions(): Promise<string> {
     const { items } = JSON.parse(await this.#ok("kubectl get pods -A -o json")) as PodList;
     const revision = "istio.io/rev";

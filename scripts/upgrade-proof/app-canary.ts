@@ -11,7 +11,10 @@ import { gatewayAddress } from "./stage.ts";
 
 const checkLimits = { timeoutSeconds: 120 };
 const canaryTimeoutMs = 420_000;
-/** A tenth of the page's requests with the least load is one in five seconds. */
+/**
+ * The number of answers that a step waits for. With the least load, a tenth of the page's requests is one in five
+ * seconds.
+ */
 const fewestOfCanary = 5;
 
 function appChecks({ scale }: Proof): readonly object[] {
@@ -57,9 +60,9 @@ const requestsAtOnce = 20;
 const lookMs = 200;
 
 /**
- * Follows a canary. With less load than the full one, it sends requests itself while a step waits for answers. A tenth
- * of that load's pages is so few that everything else would go on for 25 s until five of them have come. It requests
- * the list of products, which has the page's route, and for which productpage asks no other application.
+ * Follows a canary. With less than the full load, it sends requests itself while a step waits for answers. A tenth of
+ * the pages of such a load is so few that 25 s would pass until five have come. It requests the list of products, which
+ * has the page's route, and for which productpage asks no other application.
  */
 async function followWithRequests(proof: Proof, name: string, options: FollowOptions): Promise<RolloutStatus> {
   let phase: RolloutPhase | undefined;

@@ -15,12 +15,12 @@ import { allAvailable } from "./stage.ts";
 export interface BadReleaseResult {
   readonly name: string;
   /**
-   * Whether the engine undid it with a cause that names the fault, and no more requests failed than weight, error rate
-   * and time explain.
+   * Whether the engine undid the release with a cause that names the fault, and no more requests failed than weight,
+   * error rate and time explain.
    */
   readonly undone: boolean;
   readonly cause: string;
-  /** The time from the rollout's start until everything was as before. */
+  /** The time from the rollout's start until everything was the same as before. */
   readonly seconds: number;
   readonly failedShare: number;
 }
@@ -39,14 +39,14 @@ interface BadRelease {
   readonly kind: "mesh" | "application";
   /** The expected text of the evidence. */
   readonly cause: RegExp;
-  /** Empty when the release must never receive a request. */
+  /** Empty if the release must never receive a request. */
   readonly exposures: readonly Exposure[];
-  /** The weights of the application's canary. 10, 50 and 100 when absent. */
+  /** The weights of the application's canary. If absent, 10, 50 and 100. */
   readonly weights?: readonly number[];
   /** Environment variables of the application's container. */
   readonly environment?: readonly { readonly name: string; readonly value: string }[];
   readonly checks?: readonly object[];
-  /** The soak of each wave. */
+  /** The duration of the soak after each wave. */
   readonly soakSeconds?: number;
 }
 
@@ -54,19 +54,20 @@ const runTimeoutMs = 600_000;
 const settleTimeoutSeconds = 90;
 const limits = { timeoutSeconds: 120 };
 
-/** The weight of a canary's steps 10, 50 and 100. */
+/** The weight of one of a canary's steps 10, 50 and 100. */
 const weightOfStep = (id: string): number => [0, 0.1, 0.5, 1][Number(/^step-(\d)/.exec(id)?.[1] ?? 0)] ?? 0;
 /**
- * Gateway steps are called `gateway/…/50/pods`, `gateway/…/50`, …, `gateway/…/own`. Waypoint steps use the same form.
+ * The weight of a gateway's or waypoint's step. Steps of gateways are called `gateway/…/50/pods`, `gateway/…/50`, …,
+ * `gateway/…/own`, and those of waypoints have the same form.
  */
 const weightOf =
   (kind: "gateway" | "waypoint") =>
   (id: string): number =>
     id.startsWith(`${kind}/`) ? Number(/\/(\d+)(?:\/pods)?$/.exec(id)?.[1] ?? 100) / 100 : 0;
-/** The sidecars of the load generator, from their restart on. */
+/** The weight of the load generator's sidecars, which have the release from their restart on. */
 const weightOfSidecars = (id: string): number => Number(id.startsWith(`${firstWave}/`));
 
-/** Requests through a sidecar of the first wave or through the gateway, of which this share fails. */
+/** The requests through a sidecar of the first wave or through the gateway. This share of them fails. */
 const ofProxies = (errorRate: number): readonly Exposure[] => [
   { targets: /^sidecar: /, errorRate, weightAt: weightOfSidecars },
   { targets: /^gateway: /, errorRate, weightAt: weightOf("gateway") },
@@ -193,7 +194,7 @@ async function rollOutRevision(
   return await follow(proof, meshUpgradeKind, name, { timeoutMs: runTimeoutMs });
 }
 
-/** Rolls out a release of bookinfo's productpage. Its image tag names the tree to run. */
+/** Rolls out a release of bookinfo's productpage. The image's tag names the tree to run. */
 async function rollOutApplication(
   proof: Proof,
   { name, checks = [], environment = [], weights }: BadRelease,
@@ -241,7 +242,7 @@ function judge(
   };
 }
 
-/** Weight × error rate × request rate × time, summed over the steps. */
+/** The expected number of failures: weight × error rate × request rate × time, summed over the steps. */
 function expectedFailures(
   { targets, errorRate, weightAt }: Exposure,
   status: RolloutStatus,

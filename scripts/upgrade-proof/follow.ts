@@ -1,17 +1,17 @@
-// Follows a rollout by its object.
+// Follows a rollout by watching its object.
 import type { KindDefinition } from "../../src/api/index.ts";
 import type { Canary, MeshUpgrade, RolloutPhase, RolloutStatus } from "../../src/api/serin/index.ts";
 import { followObject } from "../follow-object.ts";
 import { seconds, type Proof } from "./proof.ts";
 
-/** Finished steps that were printed, so that a second look does not print them again. */
+/** The finished steps that were printed. They are not printed again. */
 const printed = new Set<string>();
 const ends: readonly RolloutPhase[] = ["Completed", "RolledBack", "Stuck"];
 
 export interface FollowOptions {
   readonly namespace?: string;
   readonly timeoutMs: number;
-  /** Phases that end the watch. When absent, the rollout's final phases. */
+  /** The phases that end the watch. If absent, the rollout's final phases. */
   readonly until?: readonly RolloutPhase[];
   /** A condition that also ends the watch. */
   readonly isEnough?: (status: RolloutStatus) => boolean;

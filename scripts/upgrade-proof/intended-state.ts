@@ -1,5 +1,5 @@
-// Compares the state that people have ordered, in objects of any kind. An undone upgrade must leave all of it as it
-// was.
+// Compares the state that people have specified, in objects of any kind. An undone upgrade must leave all of it as it
+// was before.
 import assert from "node:assert/strict";
 import { gatewayKind } from "../../src/api/gateway/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../src/api/index.ts";
@@ -26,7 +26,7 @@ const kinds: readonly KindDefinition[] = [
   validatingWebhookConfigurationKind,
   podDisruptionBudgetKind,
 ];
-/** Annotations that controllers and commands leave as a note. */
+/** Annotations in which controllers and commands leave a note. */
 const notes = /^(deployment\.kubernetes\.io|kubectl\.kubernetes\.io)\//;
 
 /** The objects that an upgrade changes, by kind and name, without what controllers write. */
@@ -49,7 +49,7 @@ function intended(kind: string, object: KubernetesObject): [string, unknown] {
   const { namespace = "", name = "", labels = {}, annotations = {} } = object.metadata;
   const own = Object.fromEntries(Object.entries(annotations).filter(([key]) => !notes.test(key)));
   const { spec, webhooks } = object as { readonly spec?: unknown; readonly webhooks?: unknown };
-  // Each certificate of a webhook is a new one. Templates keep an empty map where an annotation was.
+  // A webhook gets a new certificate each time. Templates keep an empty map where an annotation was removed.
   const text = JSON.stringify({ labels, own, spec, webhooks }, (key, value: unknown) =>
     key === "caBundle" || (key === "annotations" && JSON.stringify(value) === "{}") ? undefined : value,
   );

@@ -1,5 +1,5 @@
-// Which client sends requests to which service. One generator outside the mesh comes through the gateway, one runs in
-// an ambient and one in a sidecar namespace.
+// Decides which client sends requests to which service. One generator is outside the mesh and comes through the
+// gateway, one runs in an ambient namespace, and one in a namespace with sidecars.
 import type { ConnectionTarget, LoadPlan, RequestTarget } from "../../samples/load-generator/load-plan.ts";
 import { podReportDirectory } from "./proof-lab.ts";
 
@@ -14,22 +14,25 @@ export const namespaces = {
 export const ambientNamespaces = [namespaces.shop, namespaces.echoes];
 
 export interface LoadScale {
-  /** A factor for the rates of requests and of messages. */
+  /** The factor for the rates of requests and of messages. */
   readonly rate: number;
-  /** How long a long connection lives. */
+  /** How long a long connection stays open. */
   readonly streamSeconds: number;
-  /** The factor for targets whose requests nobody counts, and for messages. Absent means `rate`. */
+  /** The factor for targets whose requests nobody counts, and for messages. If absent, `rate`. */
   readonly uncounted?: { readonly rate: number; readonly isCounted: (target: string) => boolean };
 }
 
 const limitMs = 4000;
-/** An old ztunnel leaves with its last connection, so every kept-alive connection must end at some time. */
+/**
+ * How long a kept-alive connection stays open. It must end at some time, because an old ztunnel leaves only with its
+ * last connection.
+ */
 const maxKeptSeconds = 60;
 /** The time between two messages of a long connection at the full rate, and its limit at lower rates. */
 const fastestMessagesMs = 150;
 const slowestMessagesMs = 2000;
 const page = "<title>Simple Bookstore App</title>";
-/** v2 of reviews has black stars. */
+/** Version v2 of reviews has black stars. */
 const blackStars = {
   url: `http://reviews.${namespaces.shop}:9080/reviews/0`,
   expected: '"color":"black"',
@@ -111,8 +114,8 @@ export function gatewayPlan(address: string, reportDirectory: string, scale: Loa
 }
 
 /**
- * The load of an ambient pod: on a service with a waypoint, services with ztunnels alone, and an application with a
- * sidecar.
+ * The load from an ambient pod: on a service with a waypoint, on services that only ztunnels serve, and on an
+ * application with a sidecar.
  */
 export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
   const requests = [
@@ -128,7 +131,10 @@ export function ambientPlan(scale: LoadScale, withSidecars: boolean): LoadPlan {
   return plan(scale, podReportDirectory, requests, streams("ambient", `streams.${namespaces.echoes}`, scale));
 }
 
-/** The load of a pod with a sidecar: on an application and gRPC with sidecars, and a service with a waypoint. */
+/**
+ * The load from a pod with a sidecar: on an application and a gRPC service with sidecars, and on a service with a
+ * waypoint.
+ */
 export function sidecarPlan(scale: LoadScale): LoadPlan {
   const requests = [
     http("sidecar: app-b", appB, 50),
@@ -138,7 +144,7 @@ export function sidecarPlan(scale: LoadScale): LoadPlan {
   return plan(scale, podReportDirectory, requests, streams("sidecar", `streams.${namespaces.sidecarServers}`, scale));
 }
 
-/** Long connections of these targets may end with their pod, because a wave restarts it. */
+/** Whether the target's long connections may end together with their pod, because a wave restarts it. */
 export function mayEndWithPod(target: string): boolean {
   return target.startsWith("sidecar: ");
 }

@@ -14,7 +14,7 @@ export interface Counted {
 }
 
 export interface LoadTotals extends Counted {
-  /** Requests that took longer than the last of {@link latencyBoundsMs}. */
+  /** The number of requests that took longer than the last of {@link latencyBoundsMs}. */
   readonly slow: number;
   readonly targets: Readonly<Record<string, Counted>>;
   readonly ended: number;
@@ -41,7 +41,7 @@ export class LoadReports {
     this.#directories = directories;
   }
 
-  /** Reads the lines appended since the last call. */
+  /** Reads the lines that were appended since the last call. */
   read(): void {
     for (const directory of this.#directories)
       for (const name of filesIn(directory)) this.#readFile(join(directory, name));
@@ -102,7 +102,7 @@ export class LoadReports {
   }
 
   /**
-   * The requests and failures of each target, and upper bounds of the median and the 99th percentile of its response
+   * For each target, its requests and failures, and upper bounds of the median and the 99th percentile of its response
    * times.
    */
   table(): readonly {

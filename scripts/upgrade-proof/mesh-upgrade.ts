@@ -1,5 +1,5 @@
-// Upgrades the whole mesh and rolls back from the middle. Upgrades again to the end, where the old revision is retired,
-// and rolls back, which installs the old revision again. After each rollback, the state that people have ordered must
+// Upgrades the whole mesh and rolls back from the middle. Then upgrades to the end, where the old revision is retired,
+// and rolls back, which installs the old revision again. After each rollback, the state that people have specified must
 // be the same as before.
 import assert from "node:assert/strict";
 import {
@@ -21,12 +21,12 @@ import { moreRequests } from "./stage.ts";
 const checkLimits = { minSamples: 40, timeoutSeconds: 120 };
 const stepsTimeoutMs = 900_000;
 /**
- * Shares of the wanted requests to send while both revisions serve, counted from the end of the first wave, and after
- * the way back.
+ * The shares of the wanted requests to send: while both revisions serve, counted from the end of the first wave, and
+ * after the way back.
  */
 const middleShare = 0.2;
 const backShare = 0.05;
-/** The requests to send while the upgrade is paused, whatever was sent before. */
+/** The number of requests to send while the upgrade is paused, however many were sent before. */
 const pausedRequests = 200;
 
 export const firstWave = "callers";
@@ -36,10 +36,10 @@ export interface UpgradeWords {
   readonly from: string;
   readonly to: string;
   readonly version: string;
-  /** The soak of each wave. */
+  /** The duration of the soak after each wave. */
   readonly soakSeconds?: number;
   readonly settleTimeoutSeconds?: number;
-  /** Checks in addition to every upgrade's own. */
+  /** Checks in addition to those that every upgrade has. */
   readonly checks?: readonly object[];
 }
 
@@ -87,8 +87,8 @@ export function upgradeObject(
 }
 
 /**
- * The first wave has moved and the second has not. Half of the waypoint's requests go to the new revision, or half of
- * the gateway's if there is no waypoint.
+ * Whether the first wave has moved and the second has not, while half of the waypoint's requests go to the new
+ * revision. If there is no waypoint, half of the gateway's requests.
  */
 function isInTheMiddle({ ambientOnly }: Proof, { completedSteps }: RolloutStatus): boolean {
   const half = ambientOnly ? /^gateway\/.*\/50$/ : /^waypoint\/.*\/50$/;
@@ -155,7 +155,10 @@ async function expectRetired({ lab, ambientOnly }: Proof): Promise<void> {
   assert.equal(metadata.labels?.["istio-injection"], "enabled", `the label of ${namespaces.sidecarClients}`);
 }
 
-/** A ztunnel leaves with its last connection, so the upgrade may take as long as a long connection lives. */
+/**
+ * Waits for the upgrade's end. A ztunnel leaves only with its last connection, so the upgrade may take as long as a
+ * long connection stays open.
+ */
 async function expectEnd(proof: Proof, name: string, phase: "Completed" | "RolledBack"): Promise<void> {
   const until: readonly RolloutPhase[] =
     phase === "Completed" ? ["Completed", "RolledBack", "Stuck"] : ["RolledBack", "Stuck"];

@@ -17,7 +17,7 @@ export const productpageRoute = {
     canary: { name: canaryBackend, port: 9080 },
   },
 } as const;
-/** productpage in the release that the tag names. */
+/** The image of productpage in the release that the tag names. */
 export const releaseImage = "ghcr.io/serin-mesh/release-productpage";
 /** Entries for the lab's image catalogue, in the form of manifests/images.yaml. */
 export const imageCatalogue = `images:
@@ -34,13 +34,13 @@ export function namespaceObjects(revision: string): UntypedObject[] {
   });
   return [
     ...ambientNamespaces.map((name) => namespace(name, { "istio.io/dataplane-mode": "ambient" })),
-    // One follows the tag `default`, and one names its revision.
+    // One namespace follows the tag `default`, and one names its revision.
     namespace(namespaces.sidecarClients, { "istio-injection": "enabled" }),
     namespace(namespaces.sidecarServers, { "istio.io/rev": revision }),
   ];
 }
 
-/** Sidecars are replaced by evictions, of which the last ready pod is spared. */
+/** Sidecars are replaced by evicting their pods. This budget spares the last ready pod. */
 export function disruptionBudget(): UntypedObject {
   return {
     apiVersion: "policy/v1",
@@ -92,7 +92,7 @@ export function shopObjects(withWaypoint: boolean): UntypedObject[] {
   });
 }
 
-/** A second productpage with its own Service, of the given image or of the first one's. */
+/** A second productpage with its own Service. It has the given image, or the first one's if none is given. */
 export function canaryObjects(
   image?: string,
   environment: readonly { readonly name: string; readonly value: string }[] = [],

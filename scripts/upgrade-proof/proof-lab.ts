@@ -14,7 +14,7 @@ export class ProofLab {
   readonly cluster = new LabCluster("serin-proof");
   #lab: Lab | undefined;
 
-  /** One control plane node, two workers, and addresses for LoadBalancer Services. */
+  /** Creates a lab with one control plane node, two workers, and addresses for LoadBalancer Services. */
   async create(flags: readonly string[] = []): Promise<void> {
     await this.serin(["cluster", "create", "--name", this.cluster.name, ...flags]);
     this.#lab = await Lab.connect(join(this.cluster.stateDirectory, "kubeconfig"));
@@ -26,7 +26,7 @@ export class ProofLab {
     return this.#lab;
   }
 
-  /** Runs `serin …`. Throws with its output if the exit code is not 0. */
+  /** Runs `serin …`. Throws an error with its output if the exit code is not 0. */
   async serin(args: readonly string[], input?: string): Promise<string> {
     const { code, output } = await this.cluster.run([this.cluster.serin, ...args], {
       timeoutMs: releaseTimeoutMs,
@@ -36,7 +36,7 @@ export class ProofLab {
     return output;
   }
 
-  /** Copies this tree as another version, with the overlay on top. The lab runs it for images with that tag. */
+  /** Copies this tree as another version, with the overlay on top. The lab runs the copy for images with that tag. */
   async addRelease(version: string, overlay?: string): Promise<void> {
     const directory = join(this.cluster.directory, `../release-${version}`);
     await this.serin([

@@ -18,13 +18,13 @@ export interface Proof {
   readonly signal: AbortSignal;
   /** The current revision of the whole mesh. */
   revision: string;
-  /** Prints a line for people. */
+  /** Prints a line for people to read. */
   readonly note: (text: string) => void;
 }
 
 /**
- * The number of samples at a load. With less load, steps wait for fewer answers, so that a step takes as long as with
- * the full load.
+ * The number of samples to require at a load. With less load, steps wait for fewer answers, so that a step takes as
+ * long as with the full load.
  */
 export const samplesAt = ({ rate }: LoadScale, atFullRate: number, fewest = fewestSamples): number =>
   Math.max(fewest, Math.round(atFullRate * Math.min(1, rate)));
@@ -33,8 +33,8 @@ const fewestSamples = 10;
 
 /**
  * The samples of the probe matrix. A probe opens a connection through several proxies, and each pair of a large matrix
- * is probed five times in each step. With less load than the full one, twice is enough: every pair must still answer
- * with mutual TLS and the right identities in every step, and a single wrong answer fails the step.
+ * is probed five times in each step. With less than the full load, twice is enough: every pair must still answer with
+ * mutual TLS and the right identities in every step, and a single wrong answer fails the step.
  */
 export const probesOfPairs = ({ rate }: LoadScale, atFullRate: number): number =>
   rate < 1 ? probesOfEachPair : atFullRate;
@@ -42,8 +42,8 @@ export const probesOfPairs = ({ rate }: LoadScale, atFullRate: number): number =
 const probesOfEachPair = 2;
 
 /**
- * How many workloads of a namespace restart at the same time in the second wave. With less load than the full one all
- * of them do, because each takes up to its grace period, in which the load only waits.
+ * How many workloads of a namespace restart at the same time in the second wave. With less than the full load, all of
+ * them do: each takes up to its grace period, and the load would only wait for that long.
  */
 export const restartsAtOnce = ({ rate }: LoadScale): number => (rate < 1 ? 8 : 1);
 

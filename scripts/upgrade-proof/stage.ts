@@ -85,8 +85,8 @@ export async function deployApplications({ lab, ambientOnly }: Proof): Promise<v
 }
 
 /**
- * A preStop hook lets the pod serve for a moment after its deletion. Applications whose clients keep connections need
- * this.
+ * Adds a preStop hook, so that the pod still serves for a moment after its deletion. Applications whose clients keep
+ * connections open need this.
  */
 function withPreStop(object: UntypedObject): UntypedObject {
   if (object.kind !== "Deployment") return object;
@@ -99,7 +99,7 @@ function withPreStop(object: UntypedObject): UntypedObject {
   return { ...object, spec: { ...spec, template: { ...spec.template, spec: pod } } };
 }
 
-/** A second pod of the application whose disruption budget spares one. */
+/** Adds a second pod to the application whose disruption budget spares one. */
 function withSpare(object: UntypedObject): UntypedObject {
   if (object.kind !== "Deployment" || object.metadata.name !== "app-b") return object;
   return { ...object, spec: { ...(object["spec"] as object), replicas: 2 } };
@@ -152,14 +152,14 @@ export class ConstantLoad {
     return load;
   }
 
-  /** Stops the load after the running requests. */
+  /** Stops the load once the running requests have ended. */
   async stop(): Promise<void> {
     this.#gateway.stdin?.end();
     await this.#ended;
   }
 }
 
-/** The address of the gateway, when it has one. */
+/** Waits until the gateway has an address, and returns it. */
 export async function gatewayAddress({ lab }: Proof): Promise<string> {
   return await lab.api.until("the gateway has an address", async () => {
     const service = await lab.api.client.get(serviceKind, gatewayService, namespaces.mesh);
@@ -176,12 +176,14 @@ async function leadsEverywhere({ lab, signal }: Proof, address: string): Promise
   return output.trim() === "200 200 200" ? true : undefined;
 }
 
-/** Five times the rate of the short proof is a third of the full rate. */
+/**
+ * The factor by which generators send faster when they hurry. For the short proof, this is a third of the full rate.
+ */
 const hurryFactor = 5;
 
 /**
- * Resolves when this many more requests have been sent. With less load than the full one, the generators hurry
- * meanwhile, because nothing else happens: 1,300 requests take 12 instead of 64 s.
+ * Resolves when this many more requests have been sent. With less than the full load, the generators send faster
+ * meanwhile, because nothing else happens: 1,300 requests take 12 s instead of 64 s.
  */
 export async function moreRequests(proof: Proof, count: number, silenceMs = 60_000): Promise<void> {
   if (count <= 0) return;
@@ -194,7 +196,7 @@ export async function moreRequests(proof: Proof, count: number, silenceMs = 60_0
   }
 }
 
-/** A node on which no generator has run has no report directory. */
+/** The files that make the generators hurry. A node on which no generator has run has no report directory. */
 function hurryFiles({ lab }: Proof): string[] {
   return lab
     .reportDirectories()

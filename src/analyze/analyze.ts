@@ -10,12 +10,12 @@ export interface AnalysisOptions extends InventoryOptions {
    * Absent means all.
    */
   readonly namespace?: string | undefined;
-  /** Leaves out the objects of other namespaces, also those in files. */
+  /** Leaves out the objects of other namespaces, even those in files. */
   readonly onlyNamespace?: boolean | undefined;
   /** The namespace for objects in files that name none. */
   readonly defaultNamespace: string;
   readonly suppressions?: readonly Suppression[] | undefined;
-  /** The names of the analyzers to run. Absent or empty: all. */
+  /** The names of the analyzers to run. Absent or empty means all. */
   readonly only?: readonly string[] | undefined;
 }
 
@@ -40,8 +40,8 @@ const clusterKinds = new Set([
 ]);
 
 /**
- * The messages of all analyzers without duplicates. The most severe come first, then in order of code, kind, name and
- * text. Of several resources with the same name the last one counts, as it would after applying all.
+ * The messages of all analyzers without duplicates. They are sorted by severity, then by code, kind, name and text. If
+ * several resources have the same name, the last one counts, as after applying all.
  */
 export function analyze(resources: readonly Resource[], options: AnalysisOptions): readonly Message[] {
   const inventory = new Inventory(

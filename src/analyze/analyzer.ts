@@ -12,7 +12,7 @@ export interface Analyzer {
   analyze(inventory: Inventory, report: Report): void;
 }
 
-/** Formats names for a message: `a, b and c`. Only the first ones if there are many. */
+/** Formats names for a message: `a, b and c`. If there are many, only the first ones. */
 export function listed(names: readonly string[], most = 5): string {
   const shown = names.length > most ? [...names.slice(0, most), `${names.length - most} more`] : names;
   return shown.length < 2 ? (shown[0] ?? "") : `${shown.slice(0, -1).join(", ")} and ${shown.at(-1) ?? ""}`;

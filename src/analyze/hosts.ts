@@ -60,7 +60,7 @@ export function namesakes(inventory: Inventory, host: string): readonly string[]
   );
 }
 
-/** Whether an unknown host can be reported as missing. */
+/** Whether all hosts are known, so that an unknown host can be reported as missing. */
 export function knowsAllHosts(inventory: Inventory): boolean {
   return inventory.options.scope === "cluster"
     ? inventory.knowsAll(serviceKind, serviceEntryKind)

@@ -23,12 +23,12 @@ export interface InventoryOptions {
   readonly scope: "cluster" | "files";
   /** Each `group/Kind` that could not be read. Nothing is reported about missing objects of these kinds. */
   readonly unread?: ReadonlySet<string> | undefined;
-  /** Each `group/Kind` that the cluster has no definition of. */
+  /** Each `group/Kind` for which the cluster has no CRD. */
   readonly notServed?: ReadonlySet<string> | undefined;
   readonly istioNamespace: string;
   /** The mesh config with its defaults. If absent, it is unknown, so the defaults are assumed. */
   readonly meshConfig?: MeshConfig | undefined;
-  /** The time, which certificates are compared with. If absent, nothing is reported about their validity. */
+  /** The time with which the validity of certificates is compared. If absent, nothing is reported about it. */
   readonly nowMs?: number | undefined;
 }
 
@@ -84,7 +84,7 @@ export class Inventory {
     );
   }
 
-  /** Whether a missing resource of these kinds certainly does not exist. */
+  /** Whether all resources of these kinds are known, so that a missing one certainly does not exist. */
   knowsAll(...kinds: readonly Pick<KindDefinition, "group" | "kind">[]): boolean {
     const { scope, unread } = this.options;
     return kinds.every((kind) =>

@@ -36,7 +36,7 @@ export function namespaceOf({ object }: Resource): string {
   return object.kind === "Namespace" ? (object.metadata.name ?? "") : (object.metadata.namespace ?? "");
 }
 
-/** The position as `file.yaml:12`. Lines of JSON are omitted, because they help nobody. */
+/** The position as `file.yaml:12`. For JSON the line is omitted, because it is not helpful. */
 export function referenceOf({ source }: Resource, path?: string): string | undefined {
   if (source === undefined) return undefined;
   const position = source.file.endsWith(".json") ? undefined : source.positionOf(path);

@@ -32,7 +32,7 @@ export function workloads(inventory: Inventory): readonly Workload[] {
   const known = workloadsOf.get(inventory);
   if (known !== undefined) return known;
   const found = pods(inventory);
-  // In a cluster, the templates have pods already. Templates in files have no pods yet.
+  // In a cluster, the templates already have pods, which are listed instead. Templates in files have no pods yet.
   for (const kind of [deploymentKind, statefulSetKind, daemonSetKind, replicaSetKind]) {
     for (const { resource, object } of inventory.of<KubernetesObject>(kind)) {
       const { replicas, template } = (object as { spec?: { replicas?: number; template?: PodTemplate } }).spec ?? {};
@@ -129,7 +129,7 @@ export function isInMesh(workload: Workload, inventory: Inventory): boolean {
   return isInjected(workload, inventory) || isAmbient(workload, inventory);
 }
 
-/** Parts of the mesh itself, which no user wrote. */
+/** Whether the workload is a part of the mesh itself, and not an application. */
 export function isControlPlane({ object: { metadata } }: Resource): boolean {
   return metadata.labels?.["istio"] !== undefined || metadata.labels?.["release"] === "istio";
 }

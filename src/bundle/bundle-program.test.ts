@@ -10,7 +10,7 @@ const checkout = join(import.meta.dirname, "../..");
 let root: string;
 
 /**
- * A small program with a thread, a module on demand and a package in the older module format, which is imported on
+ * A small program with a thread, a module that is imported on demand, and a CommonJS package that is imported on
  * demand.
  */
 const sources: Readonly<Record<string, string>> = {

@@ -2,13 +2,13 @@ import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * Packages in the bundle: they consist of many small ES modules, and each process of the mesh loads them. Other
- * packages stay outside, because a bundled import() of a CommonJS package has no names, and some packages read files
- * beside themselves.
+ * Packages that are bundled, because they consist of many small ES modules and each process of the mesh loads them.
+ * Other packages stay outside, because a bundled import() of a CommonJS package has no named exports, and some packages
+ * read files beside their own.
  */
 const inBundle = ["@bufbuild/protobuf"];
 
-/** Chunks and their source maps lie one folder below the bundle's root. */
+/** Chunks and their source maps are one folder below the bundle's root. */
 const chunkNames = "chunks/[name]-[hash]";
 
 /** The files that processes and threads start with. */
@@ -23,7 +23,7 @@ function packagesOutside(root: string): string[] {
   const { dependencies = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     readonly dependencies?: Readonly<Record<string, string>>;
   };
-  // Only a checkout has the bundler, which is imported on demand.
+  // The bundler is imported on demand, because only a checkout has it.
   return ["esbuild", ...Object.keys(dependencies).filter((name) => !inBundle.includes(name))];
 }
 
@@ -51,7 +51,7 @@ export async function bundleProgram(root: string, directory: string): Promise<vo
       logLevel: "silent",
     });
   } finally {
-    // The bundler is a process of its own, which would continue after its caller.
+    // The bundler is a separate process, which would continue after its caller.
     await stop();
   }
 }

@@ -23,14 +23,15 @@ export interface KeepBundleOptions {
 
 /** The number of older bundles to keep, because labs may run from them. Each takes 17 MB. */
 const maxFormerBundles = 3;
-/** A bundle that is unfinished for this long was abandoned. */
+/** The time after which an unfinished bundle counts as abandoned. */
 const unfinishedMs = 10 * 60_000;
 const unfinishedMark = ".unfinished-";
 const failedEnding = ".failed";
 
 /**
- * Makes a bundle unless it exists, and removes old ones. The bundle appears by one rename, so several processes may
- * call this. A failure leaves a file with the reason, so that no process tries again with the same sources.
+ * Makes a bundle unless it exists, and removes old ones. The finished bundle appears by a single rename, so several
+ * processes may call this at the same time. A failure leaves a file with the reason, so that no process tries again
+ * with the same sources.
  */
 export async function keepBundle({ directory, key, write, nowMs }: KeepBundleOptions): Promise<void> {
   const target = join(directory, key);
@@ -67,7 +68,7 @@ function removeOld(directory: string, key: string, nowMs: number): void {
   for (const { name } of former.slice(maxFormerBundles)) if (!commands.includes(name)) remove(name);
 }
 
-/** The command lines of all processes, which name the bundles that they run from. */
+/** The command lines of all processes. They contain the bundles from which the processes run. */
 function commandLines(): string {
   return globSync("/proc/[0-9]*/cmdline").map(readIfThere).join("\n");
 }

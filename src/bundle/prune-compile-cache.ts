@@ -8,23 +8,26 @@ export interface PruneCompileCacheOptions {
   readonly maxFiles?: number;
 }
 
-/** A checkout has about 6,000 files with compiled code, and a bundle 300. Some checkouts share a cache. */
+/**
+ * The maximum number of files. A checkout has about 6,000 files with compiled code, and a bundle has 300. Several
+ * checkouts may share a cache.
+ */
 const defaultMaxFiles = 60_000;
-/** The share of the bound that stays, so that not every start has to prune. */
+/** The share of the maximum that is kept, so that not every start has to prune. */
 const keptShare = 2 / 3;
-/** Node may still write a younger file. */
+/** The age below which Node.js may still be writing a file. */
 const youngMs = 600_000;
-/** Node's folder for a version, an architecture, its flags and a user. */
+/** Matches Node.js' folder for a version, an architecture, its flags and a user. */
 const versionFolder = /^v\d+\.\d+\.\d+-\w+-[0-9a-f]+-\d+$/;
 const compiledFile = /^[0-9a-f]{8}$/;
-/** Processes of labs have a folder of their own in the cache, and in it the programs of pods another. */
+/** The folders in the cache: its root, that of the lab's processes, and that of programs in pods. */
 const folders = ["", "lab", "lab/pods"];
 
 /**
- * Removes the files with compiled code that were not used for the longest time, if there are too many. Node never
- * removes files, and each new path of a source adds one, for example in each bundle and each folder of a test. Other
- * processes may use the cache meanwhile, because Node compiles missing files again. Returns how many files it has
- * removed.
+ * Removes the files with compiled code that were not used for the longest time, if there are too many. Node.js never
+ * removes files, and each new path of a source file adds one, for example in each bundle and each folder of a test.
+ * Other processes may use the cache meanwhile, because Node.js compiles again what is missing. Returns the number of
+ * removed files.
  */
 export function pruneCompileCache({ directory, nowMs, maxFiles = defaultMaxFiles }: PruneCompileCacheOptions): number {
   const paths = filesOf(directory);
@@ -37,7 +40,10 @@ export function pruneCompileCache({ directory, nowMs, maxFiles = defaultMaxFiles
   return unused.filter(({ path }) => removed(path)).length;
 }
 
-/** Only Node's own names, because the environment may name any folder. Does not follow links. */
+/**
+ * The files with compiled code. Considers only Node.js' own names, because the environment may name any folder. Does
+ * not follow links.
+ */
 function filesOf(directory: string): readonly string[] {
   return folders.flatMap((folder) =>
     entriesOf(join(directory, folder))
@@ -59,7 +65,7 @@ function entriesOf(directory: string): readonly Dirent[] {
   }
 }
 
-/** Most file systems note that a file was read once a day. */
+/** When a file was last used. Most file systems record at most one read of a file per day. */
 function lastUseMs(path: string): number {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   return stat === undefined ? 0 : Math.max(stat.atimeMs, stat.mtimeMs);

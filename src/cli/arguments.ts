@@ -2,7 +2,7 @@ import type { Command, Option } from "commander";
 import { nearestName, userError } from "../base/index.ts";
 import { commonFlags } from "./flags.ts";
 
-/** Flags with a value that may stand before their verbs. */
+/** Flags with a value that users may write before the verb. */
 const earlyFlags = new Set([
   ...commonFlags.flatMap(({ short, long }) => [...(short === undefined ? [] : [short]), long.split(" ")[0] ?? ""]),
   "-o",
@@ -34,7 +34,7 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
         held.push(value);
         index += 1;
       } else if (command.options.some(({ long, short, required }) => required && (long === word || short === word))) {
-        // The next word is its value, even if it is also the name of a verb.
+        // The next word is the flag's value, even if it is also the name of a verb.
         held.pop();
         break;
       }
@@ -49,14 +49,14 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
     command = next;
   }
   if (command === program && held.includes("--version")) return ["--version"];
-  // A group without a verb shows its help, whatever flags there are.
+  // A group without a verb shows its help, even if there are flags.
   if (index >= args.length && command.commands.length > 0 && !hasAction(command)) return [...path, "--help"];
   return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];
 }
 
 /**
  * The error for an unknown verb of a group that also runs alone, such as `upgrade`. The parser's own error would only
- * count the words after it.
+ * state the number of words.
  */
 function unknownVerb(command: Command, path: readonly string[], word: string): Error {
   const names = command.commands.map((child) => child.name());
@@ -82,8 +82,8 @@ function arrangeFlags(command: Command, words: readonly string[]): string[] {
 }
 
 /**
- * Whether a word is the `true` of `--wait true`. istioctl ignores it, and would also ignore `false`. This command line
- * keeps `false`, which is then an error, because it means the opposite.
+ * Whether a word is the `true` of `--wait true`, which has no effect. istioctl would ignore `false` in the same way.
+ * Here `--wait false` is an error, because it would mean the opposite.
  */
 function isWordOfSwitch(command: Command, before: string | undefined, word: string): boolean {
   if (word !== "true" || command.registeredArguments.length > 0) return false;

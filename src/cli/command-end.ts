@@ -1,7 +1,8 @@
 import { SerinError, type ErrorCode } from "../base/index.ts";
 
 /**
- * Ends the command with an exit code that reports a finding. The command itself has not failed, so it prints no error.
+ * Ends the command with an exit code that reports a finding. No error is printed, because the command itself has not
+ * failed.
  */
 export class CommandEnd extends SerinError {
   readonly exitCode: number;

@@ -10,7 +10,7 @@ async function script(shell: string): Promise<string> {
   return context.output;
 }
 
-/** The completions that bash offers for a line whose last word is unfinished. */
+/** The completions that bash offers for a line with an unfinished last word. */
 function offered(bash: string, line: string): string[] {
   const words = line.split(" ");
   const quoted = words.map((word) => `"${word}"`).join(" ");

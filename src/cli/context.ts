@@ -7,10 +7,10 @@ import type { Problem, TopicName, Topics } from "../api/dashboard/index.ts";
 import type { CheckSpec, CheckStatus, MeshUpgrade } from "../api/serin/index.ts";
 import type { UpgradeSteps } from "../preflight/index.ts";
 
-/** The standard channel has the stable kinds and fields, the experimental one has more. */
+/** The standard channel has the stable kinds and fields. The experimental channel has more. */
 export type GatewayApiChannel = "standard" | "experimental";
 
-/** A file of `manifests/crds` with definitions that a command installs. */
+/** A file of `manifests/crds` with CRDs that a command installs. */
 type DefinitionFile = "istio" | "rollout" | "istio-operator" | "banzai";
 
 /** Everything outside the process that a verb may use. `cmd` builds it, and tests fake it. */
@@ -64,9 +64,9 @@ export interface CliContext {
   readonly readFile: (path: string) => Promise<string>;
   /** The directory of a release by its version, from the lab, or of this release itself. Undefined if there is none. */
   readonly releaseTree: (version: string, flags: ConnectionFlags) => Promise<string | undefined>;
-  /** The CustomResourceDefinitions of this release in one of its files. */
+  /** The CRDs of this release in one of its files. */
   readonly customResources: (file: DefinitionFile) => Promise<readonly UntypedObject[]>;
-  /** This release's definitions of one channel of the Gateway API. */
+  /** This release's CRDs of one channel of the Gateway API. */
   readonly gatewayApiDefinitions: (channel: GatewayApiChannel) => Promise<readonly UntypedObject[]>;
   readonly installer: Installer;
   /**
@@ -78,7 +78,7 @@ export interface CliContext {
   readonly previewUpgrade?: (flags: ConnectionFlags, upgrade: MeshUpgrade) => Promise<UpgradeSteps>;
   /**
    * Follows a view of the mesh, as the dashboard makes it, until the signal is aborted: each change, at most once a
-   * second. Views of one command line share their inputs.
+   * second. Views of the same command share their inputs.
    */
   readonly followMesh?: FollowMesh;
   /** Reports keys pressed on the terminal, one at a time. `\u0003` is Ctrl-C. Undefined without a terminal. */
@@ -100,7 +100,7 @@ export type FollowMesh = <Name extends TopicName>(
 export interface ConnectionFlags {
   readonly kubeconfig?: string;
   readonly context?: string;
-  /** The user in whose name the server shall act. */
+  /** The user in whose name the server is to act. */
   readonly as?: string;
   readonly asUid?: string;
   readonly asGroup?: readonly string[];
@@ -170,10 +170,10 @@ export interface DashboardOptions {
   readonly istioNamespace: string;
   /** An address of this machine. `localhost` means both loopback addresses. */
   readonly host: string;
-  /** Tried in this order; 0 is any free one. */
+  /** The ports to try, in this order. 0 is any free port. */
   readonly ports: readonly number[];
   /** An existing Prometheus, which is queried instead of scraping the proxies. */
   readonly prometheusUrl: string | undefined;
-  /** Called with the first address, and with a new address each time one was used. */
+  /** Called with the first address, and with a new one each time an address was used. */
   readonly announce: (url: string, isFirst: boolean) => void;
 }

@@ -7,7 +7,7 @@ export interface TimeoutFlags {
   readonly timeout: number;
 }
 
-/** istioctl's flag `--timeout` of verbs that call control planes. */
+/** Adds istioctl's flag `--timeout` to a verb that calls control planes. */
 export function timeoutFlag(command: Command): Command {
   return command.addOption(durationOption("--timeout <duration>", "how long control planes may take to answer", "30s"));
 }

@@ -21,8 +21,8 @@ export function checkNamespaceNames(names: readonly string[], place: string): vo
 }
 
 /**
- * Refuses namespaces that do not exist, because their table would only be empty. If the caller may not read namespaces,
- * the names count as existing.
+ * Refuses namespaces that do not exist. Otherwise the command would only print an empty table. If the caller may not
+ * read namespaces, the names count as existing.
  */
 export async function checkNamespaces(client: KubeClient, names: readonly string[], place: string): Promise<void> {
   checkNamespaceNames(names, place);

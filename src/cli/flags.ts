@@ -15,7 +15,7 @@ export interface CommonFlag {
   readonly hidden?: boolean;
   /** Whether the flag may be given several times. */
   readonly isList?: boolean;
-  /** The variable of the environment with its default, as in istioctl. */
+  /** The environment variable with its default, as in istioctl. */
   readonly variable?: string;
 }
 
@@ -53,7 +53,7 @@ export const commonFlags: readonly CommonFlag[] = [
 
 export const defaultIstioNamespace = "istio-system";
 
-/** The namespace in the flags, else the one of the kubeconfig's context. */
+/** The namespace in the flags, or without one that of the kubeconfig's context. */
 export async function namespaceOf(flags: CommonFlags, context: CliContext): Promise<string> {
   return flags.namespace ?? (await context.defaultNamespace(flags));
 }
@@ -83,7 +83,7 @@ export function durationFlag(value: string): number {
   return durationOf(value, "a time");
 }
 
-/** The client's option for `--kubeclient-timeout`. None for 0, which means the default. */
+/** The client's option for `--kubeclient-timeout`. Empty for 0, which means the default. */
 export function requestLimit(time: string | undefined): { readonly requestTimeoutMs?: number } {
   const ms = time === undefined ? 0 : durationOf(time, "--kubeclient-timeout");
   return ms === 0 ? {} : { requestTimeoutMs: ms };
@@ -94,7 +94,7 @@ export function durationOption(flags: string, text: string, fallback: string): O
   return new Option(flags, text).argParser(durationFlag).default(durationFlag(fallback), fallback);
 }
 
-/** Like {@link durationFlag}. `what` is the subject of the error message. */
+/** The same as {@link durationFlag}. `what` is the subject of the error message. */
 export function durationOf(value: string, flag: string): number {
   const ms = /^\d+(\.\d+)?$/.test(value) ? Number(value) * 1000 : goDurationMs(value);
   if (ms === undefined || ms < 0)

@@ -2,7 +2,7 @@ import { transientError, userError } from "../base/index.ts";
 import type { SourceState, TopicName, Topics } from "../api/dashboard/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
-/** How long to count before a single output has meaningful rates. */
+/** How long to count requests until a single output has meaningful rates. */
 const measureMs = 5000;
 /** The command gives up if the cluster does not answer for this time. */
 const patienceMs = 30_000;
@@ -91,12 +91,13 @@ export async function followViews<First extends TopicName, Second extends TopicN
 }
 
 /**
- * The time until a single output is useful: this long after counting has begun, or at once if nothing will be counted.
+ * Decides when a single output is useful: {@link measureMs} after counting has begun, or at once if nothing will be
+ * counted.
  */
 export class FirstLook {
   #sinceMs: number | undefined;
 
-  /** Stays true once it is true. */
+  /** Whether the output is useful now. Once true, it stays true. */
   isReady(sources: readonly SourceState[], nowMs: number): boolean {
     const metrics = sources.find(({ name }) => name === "metrics" || name === "prometheus");
     if (metrics?.name === "prometheus") return true;

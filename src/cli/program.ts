@@ -31,8 +31,8 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
 }
 
 /**
- * `x ztunnel-config` is `ztunnel-config`. Many guides still show verbs below `experimental` that have left it in a
- * later release of Istio.
+ * Turns `x ztunnel-config` into `ztunnel-config`. Many guides still show verbs below `experimental` that later releases
+ * of Istio have moved to the top.
  */
 async function graduated(args: readonly string[], context: CliContext): Promise<readonly string[]> {
   const [first = "", second = ""] = wordsOf(args);
@@ -47,7 +47,7 @@ async function graduated(args: readonly string[], context: CliContext): Promise<
   return isOwn ? args : args.toSpliced(args.indexOf(first), 1);
 }
 
-/** `help pc cluster` is `pc cluster --help`. The parser's own `help` reads one word only. */
+/** Turns `help pc cluster` into `pc cluster --help`. The parser's own `help` reads only one word. */
 function helpLast(args: readonly string[]): readonly string[] {
   const isDeep = args[0] === "help" && args.length > 2;
   return isDeep ? [...args.slice(1), "--help"] : args;
@@ -71,7 +71,7 @@ function isLasting(args: readonly string[], called: readonly Verb[]): boolean {
   );
 }
 
-/** The program with every verb loaded, for what is derived from it: completion, documentation. */
+/** The program with every verb loaded, from which completion and documentation are derived. */
 export async function completeProgram(context: CliContext): Promise<Command> {
   const program = emptyProgram(context);
   await addVerbs(program, verbs, context);
@@ -100,7 +100,7 @@ function emptyProgram(context: CliContext): Command {
 
 const standardHelp = new Help();
 
-/** Leaves out the default of a flag that may be repeated, which would read `(default: [])`. */
+/** Describes an option without the default of a repeatable flag, which would read `(default: [])`. */
 function describeOption(option: Option): string {
   const isEmptyList = Array.isArray(option.defaultValue) && option.defaultValue.length === 0;
   return isEmptyList ? option.description : standardHelp.optionDescription(option);
@@ -135,7 +135,7 @@ function inListedOrder(program: Command): void {
   commands.sort((a, b) => (order.get(a.name()) ?? verbs.length) - (order.get(b.name()) ?? verbs.length));
 }
 
-/** Every verb accepts these flags, anywhere in the line. A verb with a flag of the same name keeps its own. */
+/** Adds the flags that every verb accepts, anywhere in the line. A verb with a flag of the same name keeps its own. */
 function addCommonFlags(command: Command, context: CliContext): void {
   for (const child of command.commands) addCommonFlags(child, context);
   if (command.commands.length > 0 && command.registeredArguments.length === 0 && !hasAction(command)) return;

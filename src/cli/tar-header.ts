@@ -1,7 +1,7 @@
 import { invariant } from "../base/index.ts";
 
 export const tarBlockBytes = 512;
-/** The maximum length of a path in the first of its two fields. */
+/** The maximum length of the first of a path's two fields. */
 const maxNameBytes = 100;
 const maxPrefixBytes = 155;
 
@@ -11,7 +11,7 @@ export interface TarEntry {
   readonly modifiedSeconds: number;
 }
 
-/** The header of a plain file in a tar (POSIX ustar) that everybody may read. */
+/** The header of a regular, world-readable file in a tar (POSIX ustar). */
 export function tarHeader({ path, sizeBytes, modifiedSeconds }: TarEntry): Buffer {
   const { prefix, name } = splitPath(path);
   const block = Buffer.alloc(tarBlockBytes);

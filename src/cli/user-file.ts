@@ -13,8 +13,8 @@ const reasons: Readonly<Record<string, string>> = {
 };
 
 /**
- * The text of a file that the user has named, of standard input for `-`. Throws a user error that names the file, with
- * the system's code as its reason.
+ * The text of a file that the user has named, or of standard input for `-`. Throws a user error that names the file,
+ * with the system's code as its reason.
  */
 export async function readUserFile(path: string): Promise<string> {
   try {
@@ -29,7 +29,7 @@ export async function readUserFile(path: string): Promise<string> {
   }
 }
 
-/** Shells of Windows write UTF-16, with a mark at its beginning. Everything else is UTF-8. */
+/** The text of a file. Shells of Windows write UTF-16 with a byte order mark. Everything else is UTF-8. */
 function textOf(bytes: Buffer): string {
   const mark = bytes.subarray(0, 2).toString("hex");
   if (mark !== "fffe" && mark !== "feff") return bytes.toString("utf8");
@@ -46,8 +46,8 @@ export async function writeUserFile(path: string, content: string | Uint8Array):
 }
 
 /**
- * Makes a directory that the user has named, with its parents. Throws a user error that names it. Node's own recursive
- * mkdir never returns if a parent exists and allows no entries, as in /proc.
+ * Makes a directory that the user has named, with its parents. Throws a user error that names it. Node.js' own
+ * recursive mkdir never returns if a parent exists and allows no entries, as in /proc.
  */
 export function makeUserDirectory(path: string, hint: string): void {
   const missing: string[] = [];

@@ -2,8 +2,8 @@ import { messageOf, userError } from "../base/index.ts";
 import { collectionKeyFault, collectionKeyOffset } from "../base/kubernetes-yaml/index.ts";
 
 /**
- * The value of a YAML document of the file. The reader throws its own errors for aliases of unknown anchors, and for
- * aliases that would fill the memory. Both are the file's fault.
+ * The value of a YAML document of the file. The parser throws its own errors for aliases of unknown anchors, and for
+ * aliases that would fill the memory. In both cases the file is at fault.
  */
 export function yamlValue(
   file: string,

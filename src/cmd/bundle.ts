@@ -5,13 +5,13 @@ import { bundleProgram, keepBundle, pruneCompileCache } from "../bundle/index.ts
 import { builtPage, bundlePage, pageSources } from "../dashboard/bundle/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** Other users must be able to read it, because root's lab runs as another user. */
+/** Other users must be able to read the bundle, because root's lab runs as another user. */
 const readableByAll = 0o022;
 
 /**
  * `serin bundle KEY`: makes the bundle of this checkout. bin/serin calls it if there is no bundle of these sources.
- * `serin bundle`: prints the key of the bundle that runs, which the variable SERIN_BUNDLE takes. Prints nothing if the
- * sources run.
+ * `serin bundle`: prints the key of the running bundle, for the variable SERIN_BUNDLE. Prints nothing if the sources
+ * themselves run.
  */
 export async function run({ args, env, release }: RoleContext): Promise<number> {
   const [key] = args;

@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 const timeoutMs = 60_000;
-/** As users start it. It runs from the bundle, in half of the time that the sources need. */
+/** The program as users start it. It runs from the bundle, which starts in half of the time that the sources need. */
 const serin = join(import.meta.dirname, "../../bin/serin");
 
-/** A line as a user types it, with a standard input that has ended and no cluster. */
+/** Runs a line as a user types it, without a cluster and with a standard input that has ended. */
 function typed(...words: readonly string[]): { readonly code: number | null; readonly output: string } {
   const { status, stdout, stderr } = spawnSync(serin, words, {
     env: {
@@ -105,7 +105,7 @@ interface Typing {
   readonly onOutput?: (child: ChildProcess) => void;
 }
 
-/** The end of a line whose API server answers in this way. */
+/** Runs a line with an API server that answers in this way, to its end. */
 async function typedTo(
   answer: RequestListener,
   { words, onOutput }: Typing,

@@ -86,7 +86,10 @@ function terminalOf(env: Environment): Terminal {
   };
 }
 
-/** As kubectl does. One refused write of a hundred would end an installation in the middle. */
+/**
+ * How often a refused request is repeated, as in kubectl. Otherwise one refused write of a hundred would end an
+ * installation in the middle.
+ */
 const busyRetries = 10;
 
 type ClusterAccess = Pick<CliContext, "connect" | "kubeConfig" | "defaultNamespace" | "requestOfPod" | "streamOfPod">;
@@ -126,7 +129,7 @@ async function kubeConfigOf(env: Environment, flags: ConnectionFlags): Promise<K
   return impersonating(config, { user: flags.as, uid: flags.asUid, groups: flags.asGroup });
 }
 
-/** Where releases are, and the definitions of kinds that this release contains. */
+/** The places of releases, and the CRDs that this release contains. */
 function releaseFiles(
   env: Environment,
   release: Release,
@@ -184,7 +187,7 @@ const installer: CliContext["installer"] = {
     await (await import("../operator/index.ts")).removeInstalled({ ...options, clock: systemClock }),
 };
 
-/** What the command line asks of the rollout engine's code. */
+/** The functions of the rollout engine that the command line calls. */
 function engineCalls(
   cluster: ClusterAccess,
   { env, version }: { readonly env: Environment; readonly version: string },
@@ -227,7 +230,7 @@ interface MeshSource {
   readonly err: CliContext["err"];
 }
 
-/** The data behind views. It is read while views are followed. */
+/** The source of views. It reads data while views are followed. */
 interface MeshReading {
   readonly reader: Promise<DashboardReader>;
   readonly stop: () => void;
@@ -242,7 +245,7 @@ const ownReader = {
   may: async (): Promise<boolean> => true,
 };
 
-/** All views of one command line share their inputs. */
+/** All views of the same command share their inputs. */
 function followMesh(source: MeshSource): NonNullable<CliContext["followMesh"]> {
   let mesh: MeshReading | undefined;
   return async (flags, { name, parameters }, sink, signal) => {
@@ -326,7 +329,7 @@ export async function confirm(question: string): Promise<boolean> {
   }
 }
 
-/** A user without an entry in the machine's user list still has a number. */
+/** The user's name, or the uid of a user without an entry in the machine's user list. */
 function userName(): string {
   try {
     return userInfo().username;

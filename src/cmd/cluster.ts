@@ -184,7 +184,7 @@ function readConfig(path: string): string {
   }
 }
 
-/** The cluster that the flag names, else the shell's own, else the only existing one. */
+/** The cluster that the flag names, or without a flag the shell's own cluster, or otherwise the only existing one. */
 async function nameOf({ env }: RoleContext, given: string | undefined): Promise<string> {
   if (given !== undefined) return given;
   if (env["SERIN_CLUSTER"] !== undefined) return env["SERIN_CLUSTER"];

@@ -26,7 +26,7 @@ import { networkError } from "../net/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** The name differs from that of upstream's socket, because upstream's plugin speaks HTTP. */
+/** The name of the plugin's socket. It differs from the name in Istio, because Istio's plugin speaks HTTP. */
 const pluginSocket = "serin-cni.sock";
 
 /** `serin cni`: the CNI agent of the node NODE_NAME. */
@@ -132,8 +132,8 @@ async function createRegistry(version: string): Promise<MetricsRegistry> {
 }
 
 /**
- * Upstream's `/readyz` and `/healthz`. Serin's own `/version` returns the running release, and `/debug/serin/enrolled`
- * the rules and sockets of the node's pods.
+ * Serves `/readyz` and `/healthz` as Istio does. Serin's own `/version` returns the running release, and
+ * `/debug/serin/enrolled` returns the rules and sockets of the node's pods.
  */
 function serveReadiness(agent: CniAgent, port: number, version: string): Promise<{ close(): void }> {
   const server = nodeHttp().createServer(

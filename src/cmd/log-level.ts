@@ -10,7 +10,7 @@ export function logLevelOf(env: Environment): LogLevel {
 }
 
 /**
- * Whether a process writes its log as JSON: by upstream's argument `--log_as_json`, or by the variable of upstream's
+ * Whether a process writes its log as JSON: because of Istio's argument `--log_as_json`, or of the variable of Istio's
  * ztunnel.
  */
 export function logsAsJson(args: readonly string[], env: Environment): boolean {

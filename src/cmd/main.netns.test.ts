@@ -84,7 +84,7 @@ function preStopCommand(): readonly string[] {
   return sidecar?.lifecycle?.preStop?.exec?.command ?? [];
 }
 
-/** The words for which a name stands in the images that the catalogue describes. */
+/** The command that a name is an alias of, in the images that the catalogue describes. */
 function aliasedWords(name: string): readonly string[] {
   const catalogue = parse(readFileSync(join(root, "manifests/images.yaml"), "utf8")) as {
     readonly images: readonly { readonly entrypoint: readonly string[]; readonly aliases?: readonly string[] }[];

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { ServerHarness } from "../cluster/apiserver/testing/index.ts";
 
-/** As users start it. It runs from the bundle, in half of the time that the sources need. */
+/** The program as users start it. It runs from the bundle, which starts in half of the time that the sources need. */
 const serin = join(import.meta.dirname, "../../bin/serin");
 
 test("a control plane that cannot start ends with its error, although its watches have already started", async () => {
@@ -38,7 +38,7 @@ test("a control plane that cannot start ends with its error, although its watche
   });
   const closed = once(child, "close") as Promise<[number | null, string | null]>;
   await Promise.race([reported.promise, closed]);
-  // Without a limit, the process waited for its watches: more than a minute.
+  // Without a time limit, the process would wait for its watches for more than a minute.
   const limit = setTimeout(() => child.kill("SIGKILL"), 30_000);
   const [code, signal] = await closed;
   clearTimeout(limit);

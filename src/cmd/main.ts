@@ -22,8 +22,8 @@ import type { Release, RoleModule } from "./role.ts";
 
 enableCompileCache();
 /**
- * Processes of the lab usually end by a kill, so they must write their compile cache before that. On a busy machine
- * they take longer to load.
+ * When to write the compile cache. Processes of the lab are usually killed, so they must write it before their end. On
+ * a busy machine they take longer to load.
  */
 const cacheAfterMs = [3_000, 15_000] as const;
 for (const ms of cacheAfterMs) setTimeout(flushCompileCache, ms).unref();
@@ -32,10 +32,13 @@ giveBackIdleMemory();
 // Node prints the error, and ends the process.
 process.on("uncaughtExceptionMonitor", (error) => (error.stack = sourceStack(error)));
 
-/** A reader that has left, or a full disk below a log, is no reason to end. */
+/** The process must not end because a reader has left or the disk of a log is full. */
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
-/** Lets a command fail whose output could not be written, for example to a full disk. A reader may leave early. */
+/**
+ * Makes a command fail if its output could not be written, for example to a full disk. It does not fail if the reader
+ * has left early.
+ */
 function failWithoutOutput(): void {
   let fault: NodeJS.ErrnoException | undefined;
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -50,7 +53,7 @@ function failWithoutOutput(): void {
 
 const lostOutputExitCode = 1;
 
-/** The roles that a person calls and that end. */
+/** The roles that people call as commands, and that end by themselves. */
 const commands: ReadonlySet<string> = new Set(["cluster", "doctor", "release"]);
 
 /** How long a process that has finished its work waits for open handles. */
@@ -92,7 +95,7 @@ async function proxyRole(word: string | undefined): Promise<RoleModule> {
 function thisRelease(): Release {
   const root = packageRoot();
   const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
-  // The lab runs its own tree under the name of any version that was not added.
+  // The lab runs its own tree under the version of any image whose release was not added.
   return {
     root,
     entry: relative(root, import.meta.filename),
@@ -114,12 +117,12 @@ const earlyFlags: ReadonlySet<string> = new Set([
   "--as-group",
   "--kubeclient-timeout",
 ]);
-/** The flags without a value that may stand there. */
+/** The flags without a value that may stand before the name. */
 const earlySwitches: ReadonlySet<string> = new Set(["--json", "--kubernetes"]);
 
 /**
  * Moves the name of one of {@link commands} to the front. Flags may stand before it, as before every verb, and `help`
- * before it asks for its help. After another flag, the same word may belong to a verb, as in `-nshop pc cluster`.
+ * before it requests its help. After another flag, the same word may belong to a verb, as in `-nshop pc cluster`.
  */
 function commandFirst(words: readonly string[]): readonly string[] {
   const [first = "", second = "", ...others] = words;
@@ -143,7 +146,8 @@ async function main(): Promise<number> {
   }
   const load = roles[name];
   if (load === undefined || commands.has(name)) failWithoutOutput();
-  // The kernel drops a SIGTERM for a container's first process while that has no handler, and loading takes a while.
+  // The kernel drops a SIGTERM for a container's first process as long as that has no handler, and loading takes a
+  // while.
   const signalled = load === undefined ? undefined : shutdownOnSignals();
   const role: RoleModule = load === undefined ? await import("./cli.ts") : await load();
   if (load !== undefined && logsAsJson(args, process.env)) {
@@ -155,12 +159,13 @@ async function main(): Promise<number> {
   if (stray.length > 0) log.warn("arguments are unknown and have no effect", { arguments: stray.join(" ") });
   const own = load === undefined ? [name, ...args] : args;
   const shutdown = signalled ?? shutdownOnSignals();
-  // A command may have to finish or undo its work. A user who interrupts it again does not want to wait for that.
+  // After an interruption, a command may have to finish or undo its work. A user who interrupts again does not want to
+  // wait for that.
   if (load === undefined) onAbort(shutdown.force, endInterrupted);
   try {
     return await role.run({ args: own, env: process.env, log, shutdown, release: thisRelease() });
   } catch (error) {
-    // The interruption ends the command's own requests. Their errors say nothing about the server.
+    // The interruption ends the command's own requests, so their errors say nothing about the server.
     const isCause = load === undefined && shutdown.drain.aborted && toSerinError(error).kind === "transient";
     throw isCause ? new DOMException("interrupted", "AbortError") : error;
   } finally {
@@ -169,7 +174,7 @@ async function main(): Promise<number> {
 }
 
 /**
- * Ends the process soon, whatever handles are open. Otherwise an unanswered connection would keep it alive for the two
+ * Ends the process soon, even if handles are open. Otherwise an unanswered connection would keep it alive for the two
  * minutes in which the kernel repeats its SYN, and work that an error interrupted might keep it alive for ever. Waits
  * for output that is still being read.
  */

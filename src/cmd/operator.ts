@@ -1,5 +1,5 @@
-// Operators in the cluster: IstioOperator objects, Banzai Cloud's Istio and MeshGateway, and the proxy before their
-// metrics.
+// The operators that run in the cluster: for IstioOperator objects, for Banzai Cloud's Istio and MeshGateway, and the
+// proxy for their metrics.
 import { readFile } from "node:fs/promises";
 import type { RequestListener } from "node:http";
 import { createServer as createSecureServer } from "node:https";
@@ -30,7 +30,7 @@ import {
 import { addProcessMetrics, MetricsRegistry, prometheusContentType, renderPrometheus } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** `serin operator init` and the like are verbs of the command line. With flags it is a process. */
+/** `serin operator init` and so on are verbs of the command line. With flags, `serin operator` is a process. */
 export async function run(context: RoleContext): Promise<number> {
   const [first] = context.args;
   const isProcess = first !== undefined && (first === "server" || (first.startsWith("--") && first !== "--help"));
@@ -57,8 +57,8 @@ export async function run(context: RoleContext): Promise<number> {
 }
 
 /**
- * Reads `--name=value`, `--name value` and `--name`. Accepts all names, because the images are also started with flags
- * of upstream that have no meaning here.
+ * Reads `--name=value`, `--name value` and `--name`. Accepts all names, because the images may also be started with
+ * flags of the original operators that have no meaning here.
  */
 function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
@@ -162,7 +162,7 @@ async function runBanzaiOperator(
   });
 }
 
-/** Where the leader is elected, and where all replicas serve metrics and readiness. */
+/** The Lease of the election, and the address at which all replicas serve metrics and readiness. */
 interface Replica {
   readonly client: KubeClient;
   readonly namespace: string;

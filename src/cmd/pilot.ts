@@ -6,7 +6,7 @@ import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /**
- * `serin pilot [discovery] [flags]`: one revision's control plane, by upstream's environment and flags; with
+ * `serin pilot [discovery] [flags]`: one revision's control plane, with Istio's environment variables and flags. With
  * `--shadow`, it only reads.
  */
 export async function run(context: RoleContext): Promise<number> {
@@ -59,7 +59,7 @@ function orphanedSignal(): Disposable & { readonly signal: AbortSignal } {
 
 const defaultControlPort = 9876;
 
-/** `--ctrlz_port`, upstream's flag. */
+/** The port in Istio's flag `--ctrlz_port`. */
 function controlPort(args: readonly string[]): number {
   const index = args.findIndex((argument) => argument === "--ctrlz_port" || argument.startsWith("--ctrlz_port="));
   const text = index === -1 ? "" : (args[index]?.split("=")[1] ?? args[index + 1] ?? "");

@@ -3,8 +3,8 @@ interface ProcessHelp {
   /** The page of its settings, in the folder `docs/contracts`. */
   readonly page: string;
   /**
-   * The words and flags that the process uses, or that installations of its upstream counterpart pass to it. Absent:
-   * the process checks them itself.
+   * The words and flags that the process uses, or that installations of its upstream counterpart pass to it. If absent,
+   * the process checks its arguments itself.
    */
   readonly known?: { readonly words?: RegExp; readonly flags?: RegExp };
 }
@@ -81,7 +81,7 @@ export function processHelp(name: string, args: readonly string[]): string | und
 /** The arguments that have no effect, because neither the process nor its upstream counterpart knows them. */
 export function strayArguments(name: string, args: readonly string[]): string[] {
   const known = processes[name]?.known;
-  // Its init containers and hooks have arguments of their own.
+  // The proxy's init containers and hooks have their own arguments.
   if (known === undefined || (name === "proxy" && /^(wait|request|istio-iptables)$/.test(args[0] ?? ""))) return [];
   return args.filter((argument, index) => {
     const [, flag] = /^--?([^=]+)/.exec(argument) ?? [];

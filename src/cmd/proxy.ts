@@ -51,7 +51,7 @@ export async function run(context: RoleContext): Promise<number> {
   });
   const logThreshold: LogThreshold = { level: settings.logLevel };
   const log = createLogger({ scope: "proxy", level: logThreshold });
-  // With this variable, upstream's agent runs without a proxy.
+  // With this variable, Istio's agent runs without a proxy.
   if (envBoolean(env, "DISABLE_ENVOY", false)) {
     const { ProxylessAgent, readProxylessPaths } = await import("../proxy/proxyless/index.ts");
     const paths = readProxylessPaths(env);

@@ -99,8 +99,8 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
 }
 
 /**
- * Builds a release. Replaces a former build at that path, also one that has failed, and refuses every other existing
- * path: it removes all files there, and a checkout has the same files as a build.
+ * Builds a release. Replaces a former build at that path, even one that has failed. It removes all files there, so it
+ * refuses every other existing path: a checkout, for example, has the same files as a build.
  */
 export async function buildRelease(
   release: Release,
@@ -152,15 +152,15 @@ function containsRelease(directory: string, { root }: Release): boolean {
 /** The empty file that a build writes first. Nothing else shows that the files of a directory may be removed. */
 const buildMark = ".serin-release";
 
-/** A work tree that somebody made of a build is theirs. */
+/** Whether the directory is a former build. A build that somebody has turned into a Git work tree does not count. */
 function isFormerBuild(directory: string): boolean {
   return existsSync(join(directory, buildMark)) && !existsSync(join(directory, ".git"));
 }
 
 /**
  * The folders that contain the program, each with its name in the copy. A copy of a checkout gets the bundle that the
- * checkout runs from. A copy with changed sources gets a bundle of its own, from the sources alone: the checkout may
- * also contain `dist`, a build for the package, with thousands of files.
+ * checkout runs from. A copy with changed sources gets its own bundle, and only the sources are copied: the checkout
+ * may also contain `dist`, a build for the package with thousands of files.
  */
 export function programCopies(
   bundle: string | undefined,

@@ -7,7 +7,7 @@ export interface RoleContext {
   readonly env: Environment;
   readonly log: Logger;
   readonly shutdown: ShutdownController;
-  /** The release tree that this process runs from. */
+  /** The release tree from which this process runs. */
   readonly release: Release;
 }
 

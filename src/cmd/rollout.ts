@@ -19,7 +19,7 @@ import type { RoleContext } from "./role.ts";
 
 const monitoringPort = 15_014;
 const webhookPort = 15_017;
-/** How long readiness waits for the webhook. */
+/** How long readiness waits until the webhook is trusted. */
 const trustGraceMs = 20_000;
 
 /** The argument with which helm's hook asks whether the engine may be removed. */

@@ -14,7 +14,7 @@ import type { RoleContext } from "./role.ts";
 const validationTimeoutMs = 5_000;
 
 /**
- * `serin proxy istio-iptables [flags]`: the work of a pod's init container, which runs once in the pod's network
+ * `serin proxy istio-iptables [flags]`: the program of a pod's init container. It runs once, in the pod's network
  * namespace.
  */
 export async function run({ args, env, log }: RoleContext): Promise<number> {

@@ -21,7 +21,7 @@ import { typeUrls } from "../wire/xds/index.ts";
 requireOwnNetwork();
 
 // This process's network namespace is the pod: its sidecar, its application and the rules of mode TPROXY. The client is
-// in another one, behind a link.
+// in another network namespace, behind a link.
 
 const pod = { ipv4: "10.1.0.1", ipv6: "fd00:1::1" } as const;
 const client = { ipv4: "10.1.0.2", ipv6: "fd00:1::2" } as const;
@@ -52,7 +52,7 @@ function linkNamespaces(): void {
     links.addNeighbour(2, other4, mac);
     links.addNeighbour(2, other6, mac);
   }
-  // The strictest check of packets' sources that a node may have.
+  // The strictest check of source addresses that a node may have.
   for (const name of ["all", "eth0", "lo"]) writeFileSync(`/proc/sys/net/ipv4/conf/${name}/rp_filter`, "1");
   other.addAddress(2, { address: secondClient, prefixLength: 32 });
   own.addNeighbour(2, secondClient, clientMac);

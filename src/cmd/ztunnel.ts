@@ -79,7 +79,10 @@ async function certificateAuthority(
   });
 }
 
-/** FAKE_CA_ROOT (ours): a JSON file `{ "keyPem", "certificatePem" }`, so that several fake CAs trust each other. */
+/**
+ * Reads Serin's own variable FAKE_CA_ROOT: a JSON file `{ "keyPem", "certificatePem" }`, so that several fake CAs trust
+ * each other.
+ */
 async function readRoot(path: string): Promise<{ readonly keyPem: string; readonly certificatePem: string }> {
   try {
     return JSON.parse(await readFile(path, "utf8")) as { keyPem: string; certificatePem: string };

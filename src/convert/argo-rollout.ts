@@ -16,7 +16,7 @@ type FindTemplate = RolloutFinder["template"];
 
 const group = "rollout.serin.dev/v1alpha1";
 
-/** The Checks made from templates. A Check that is named several times is made once. */
+/** The Checks made from templates. A Check that is referenced several times is made once. */
 class CheckPool {
   readonly notes: ConversionNote[] = [];
   readonly #rollout: string;
@@ -66,7 +66,7 @@ class CheckPool {
     return converted.checks.map(({ name: check, spec }) => ({ ref: this.#store(check, spec) }));
   }
 
-  /** Stores a Check, unless it exists. The same template with other arguments is another Check. */
+  /** Stores a Check, unless it exists already. The same template with other arguments is another Check. */
   #store(name: string, spec: CheckFields): string {
     for (let copy = 1; ; copy += 1) {
       const candidate = checkName(`${this.#rollout}-${name}${copy === 1 ? "" : `-${copy}`}`);
@@ -146,8 +146,8 @@ export function convertRollout(rollout: UntypedObject, find: RolloutFinder): Con
 }
 
 /**
- * The Service that gets the requests. A Rollout may name none: then Argo Rollouts splits them by the numbers of pods,
- * whatever Services select these.
+ * The Service that gets the requests. A Rollout may name none. Then Argo Rollouts splits requests by the numbers of
+ * pods, for all Services that select these.
  */
 function serviceOf(
   { metadata: { name = "" } }: UntypedObject,

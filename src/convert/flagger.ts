@@ -124,10 +124,10 @@ function targetOf(spec: Reader, name: string, notes: Notes): Fields {
 }
 
 interface Hooks {
-  /** Run before the first request goes to the canary. */
+  /** The webhooks that run before the first request goes to the canary. */
   readonly before: readonly Fields[];
   readonly always: readonly Fields[];
-  /** Run before the last step. */
+  /** The webhooks that run before the last step. */
   readonly beforePromotion: readonly Fields[];
   readonly notifications: readonly Fields[];
 }
@@ -296,7 +296,8 @@ class Metrics {
     const every = durationSeconds((metric.raw as Fields)["interval"]) ?? interval;
     metric.ignore("interval");
     const range = metric.object("thresholdRange");
-    // As in Flagger, a range counts instead of a threshold, which is the least success rate, but the most of others.
+    // As in Flagger, a range takes precedence over a threshold. The threshold is a minimum for the success rate, and a
+    // maximum for other metrics.
     const single = metric.number("threshold");
     const isLeast = name === "request-success-rate" && !metric.has("templateRef") && !metric.has("query");
     const [min, max] =
@@ -325,7 +326,7 @@ class Metrics {
     const reference = metric.object("templateRef");
     const inline = metric.string("query");
     if (reference === undefined && inline === undefined) {
-      // Flagger compares the percentage of good answers, and our Check the share of bad ones.
+      // Flagger compares the percentage of good answers, but a Check compares the share of bad ones.
       if (name === "request-success-rate")
         return {
           type: name,

@@ -25,7 +25,7 @@ const workloadFields = [
 ] as const;
 
 /**
- * The chart values that express the spec of its component. For a gateway, the values under its name override the
+ * The chart values that express the spec of its component. For a gateway, the values below its name override the
  * chart's.
  */
 export function chartValuesOf(spec: IstioOperatorSpec, chart: ChartName, gateway?: GatewaySpec): ChartValues {
@@ -83,7 +83,7 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
     ...(isEmpty(annotations) ? {} : { annotations }),
     ...gateway?.k8s?.service,
   };
-  // The chart derives the label from the name, and an installation from the direction.
+  // The chart derives the label from the gateway's name, and an installation from its direction.
   const labels = {
     ...(gateway?.name === `istio-${direction}gateway` ? {} : { istio: `${direction}gateway` }),
     ...treeAt(own, "labels"),
@@ -125,7 +125,7 @@ function withWorkload(values: Tree, k8s: KubernetesSettings | undefined, done: r
   const left = Object.entries(k8s)
     .filter(([field, value]) => value !== undefined && !known.has(field))
     .map(([field]) => field);
-  // Variables with a source have no text, so they cannot become values.
+  // Variables with a source (`valueFrom`) have no text, so they cannot become values.
   const sourced = (k8s.env ?? []).some((entry) => valueAt(entry, "value") === undefined)
     ? ["env (those with a valueFrom)"]
     : [];

@@ -26,7 +26,7 @@ function bracketStep(text: string): PathStep {
 
 /**
  * A copy of `tree` with the value at the path replaced. Undefined deletes the value. Creates missing objects and lists
- * on the way. As in upstream, an index beyond a list's end appends to it.
+ * on the way. As in istioctl, an index beyond a list's end appends to it.
  */
 export function setAtPath(tree: unknown, steps: readonly PathStep[], value: unknown): unknown {
   const [step, ...rest] = steps;

@@ -9,7 +9,7 @@ const places = [
 
 /**
  * Applies `values.gateways.enabled` and `values.gateways.istio-ingressgateway.enabled`, the switches of releases before
- * 1.7, if the given spec does not mention the gateway itself. A warning names the present field.
+ * 1.7, if the given spec does not mention the gateway itself. A warning names the current field.
  */
 export function switchGateways(
   given: unknown,

@@ -1,15 +1,15 @@
 import type { DefaultRevision, RenderedComponent } from "./render.ts";
 import type { InstallSettings } from "./settings.ts";
 
-/** Rendered components that are to be applied to a cluster, and whom to tell how it goes. */
+/** Rendered components to apply to a cluster, and the functions that report the progress. */
 export interface InstallRequest {
   readonly settings: InstallSettings;
   readonly components: readonly RenderedComponent[];
-  /** Written if no revision is the default yet. */
+  /** The objects that make this revision the default. They are written only if no revision is the default yet. */
   readonly defaultRevision?: DefaultRevision;
-  /** Moves gateways of other revisions to this one in place, as upstream did. */
+  /** Moves gateways of other revisions to this one in place, as former releases of istioctl did. */
   readonly upgradeGateways: boolean;
-  /** Replaces the rollout engine and the definitions of kinds by older ones. They stay if this is absent. */
+  /** Whether to replace the rollout engine and CRDs by older ones. Absent means that the newer ones stay. */
   readonly replaceNewer?: boolean;
   /** Identifies this installer to concurrent ones. */
   readonly identity: string;
@@ -17,7 +17,7 @@ export interface InstallRequest {
   readonly onDone: (component: RenderedComponent) => void;
   /** Called for objects that are left unchanged, and for waits. */
   readonly onNote: (note: string) => void;
-  /** Called with what is missing if something takes longer than a second to become ready. */
+  /** Called if something takes longer than a second to become ready, with a text about the missing part. */
   readonly onWait?: (text: string) => void;
   /** The time for one component to become ready, and for another installer to end. */
   readonly readyTimeoutMs: number;

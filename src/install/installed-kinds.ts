@@ -49,7 +49,7 @@ export function installedKindOf(object: KubernetesObject): KindDefinition<Untype
   return found;
 }
 
-/** The kinds of which an installer reads single objects: their owner, their readiness, or whether they exist. */
+/** The kinds of which an installer reads single objects, for their owner, their readiness, or their existence. */
 const readKinds: ReadonlySet<string> = new Set([
   "Namespace",
   "CustomResourceDefinition",
@@ -60,7 +60,7 @@ const readKinds: ReadonlySet<string> = new Set([
   "MutatingWebhookConfiguration",
   "ValidatingWebhookConfiguration",
 ]);
-/** The kinds that no removal looks for. */
+/** The kinds that are never removed. */
 const keptKinds: ReadonlySet<string> = new Set(["Namespace", "CustomResourceDefinition"]);
 
 /** The verbs that an installer needs for a kind. Removal also needs `delete`. */

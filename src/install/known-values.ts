@@ -9,10 +9,10 @@ import type { FieldIssue } from "../api/index.ts";
  */
 type KnownKey = number | { readonly [key: string]: KnownKey };
 
-/** Kubernetes defines what stands below these keys. Upstream's defaults list only what they set themselves. */
+/** Kubernetes defines the fields below these keys. Istio's defaults list only the fields that they set themselves. */
 const resources: KnownKey = { limits: 1, requests: 1 };
 
-/** Keys of Serin's own, and keys that upstream reads although neither its schema nor its defaults list them. */
+/** Serin's own keys, and keys that Istio reads although neither its schema nor its defaults list them. */
 const ownKeys: Readonly<Record<string, KnownKey>> = {
   base: { rolloutRoles: 1, validationFailurePolicy: 1 },
   cni: { updateStrategy: { rollingUpdate: 1 } },

@@ -17,10 +17,7 @@ export interface OperatorSettings {
   readonly imagePullSecrets?: readonly string[];
 }
 
-/**
- * The objects of `operator init`: namespaces, the definition of IstioOperator, account and roles, Service and
- * Deployment.
- */
+/** The objects of `operator init`: namespaces, the CRD of IstioOperator, account and roles, Service and Deployment. */
 export function renderOperator(settings: OperatorSettings, definitions: readonly UntypedObject[]): UntypedObject[] {
   const { namespace, watchedNamespaces, revision } = settings;
   const name = operatorName(revision);

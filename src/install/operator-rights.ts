@@ -8,7 +8,7 @@ const rbac = ["rbac.authorization.k8s.io"];
 const granting: PolicyRule = { apiGroups: rbac, resources: ["clusterroles", "roles"], verbs: ["escalate", "bind"] };
 const keepRoles = ["list", "create", "patch", "delete"] as const;
 
-/** Definitions of kinds are never removed, because that would delete users' objects. */
+/** CRDs are never removed, because that would delete users' objects. */
 const definitions: PolicyRule = {
   apiGroups: ["apiextensions.k8s.io"],
   resources: ["customresourcedefinitions"],
@@ -34,7 +34,7 @@ export const istioOperatorRules: readonly PolicyRule[] = [
   { apiGroups: [""], resources: ["serviceaccounts"], verbs: [...observe, "create", "patch", "delete"] },
   { apiGroups: [""], resources: ["configmaps", "services"], verbs: [...manage, "watch"] },
   { apiGroups: ["apps"], resources: ["deployments", "daemonsets"], verbs: [...manage, "watch"] },
-  // No installation has StatefulSets. But removal also finds objects to which a user has given the installation's
+  // Installations contain no StatefulSets. But removal also finds objects to which a user has given the installation's
   // labels.
   { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["list", "delete"] },
   { apiGroups: [""], resources: ["resourcequotas"], verbs: [...observe, "create", "patch", "delete"] },
@@ -55,7 +55,7 @@ export const istioOperatorRules: readonly PolicyRule[] = [
     resources: ["validatingwebhookconfigurations"],
     verbs: [...manage, "watch"],
   },
-  // Why pods do not start.
+  // To find out why pods do not start.
   { apiGroups: [""], resources: ["pods", "events"], verbs: ["list"] },
   { apiGroups: [""], resources: ["pods/log"], verbs: ["get"] },
 ];
@@ -75,7 +75,7 @@ export function banzaiOperatorRules(lease: string): readonly PolicyRule[] {
     },
     // A cluster may require this right for an owner reference that blocks the owner's deletion.
     { apiGroups: banzaiGroup, resources: ["istios/finalizers", "meshgateways/finalizers"], verbs: ["update"] },
-    // A creation cannot be limited to a name.
+    // RBAC cannot limit a creation to a name.
     { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["create"] },
     { apiGroups: ["coordination.k8s.io"], resources: ["leases"], resourceNames: [lease], verbs: ["get", "update"] },
     { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },

@@ -2,7 +2,7 @@ import { nearestName } from "../base/index.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
-/** How the nodes of a platform keep CNI's files, and what the platform asks of pods that a node needs. */
+/** Where the nodes of a platform keep CNI's files, and what the platform requires of pods that every node needs. */
 export interface NodePlatform {
   readonly cniBinDir: string;
   readonly cniConfDir: string;
@@ -10,9 +10,9 @@ export interface NodePlatform {
   /** The file to chain the plugin into. If empty, the first file is used. */
   readonly cniConfFileName: string;
   readonly chained: boolean;
-  /** The platform admits pods that a node needs only in namespaces with a ResourceQuota for their priority class. */
+  /** Whether the platform admits pods with a node's priority class only in namespaces with a ResourceQuota for it. */
   readonly needsQuota: boolean;
-  /** The platform admits privileged pods only of accounts that may use its SecurityContextConstraints. */
+  /** Whether the platform admits privileged pods only if their account may use its SecurityContextConstraints. */
   readonly hasContextConstraints: boolean;
 }
 
@@ -27,8 +27,8 @@ const usual: NodePlatform = {
 };
 
 /**
- * The platforms that differ, by `global.platform` as in upstream's platform profiles. EKS, AKS, kind and kubeadm use
- * the defaults.
+ * The platforms that differ from the defaults, by `global.platform` as in Istio's platform profiles. EKS, AKS, kind and
+ * kubeadm use the defaults.
  */
 const differing: Readonly<Record<string, Partial<NodePlatform>>> = {
   gke: { cniBinDir: "/home/kubernetes/bin", needsQuota: true },
@@ -39,7 +39,7 @@ const differing: Readonly<Record<string, Partial<NodePlatform>>> = {
     cniBinDir: "/var/snap/microk8s/current/opt/cni/bin",
   },
   minikube: { cniNetnsDir: "/var/run/docker/netns" },
-  // Multus calls the plugin by the name of a file.
+  // Multus runs the plugin by the name of a file.
   openshift: {
     cniBinDir: "/var/lib/cni/bin",
     cniConfDir: "/etc/cni/multus/net.d",
@@ -49,7 +49,10 @@ const differing: Readonly<Record<string, Partial<NodePlatform>>> = {
   },
 };
 
-/** Values of a platform that are the same in every component that reads them. They come between profile and user. */
+/**
+ * Values of a platform that are the same in every component that reads them. They override the profile, and the user's
+ * values override them.
+ */
 const valuesByPlatform: Readonly<Record<string, Tree>> = {
   openshift: {
     pilot: { cni: { enabled: true, provider: "multus" }, terminationMessagePolicy: "FallbackToLogsOnError" },
@@ -64,7 +67,7 @@ export function platformValues(name: string): Tree | undefined {
   return valuesByPlatform[name];
 }
 
-/** Why there is no such platform. Undefined for a known one, and where none is named. */
+/** The fault of an unknown platform's name. Undefined for a known platform, and if none is named. */
 export function platformFault(name: string): string | undefined {
   if (name === "" || platformNames.includes(name)) return undefined;
   const near = nearestName(name, platformNames);
@@ -75,7 +78,7 @@ export function nodePlatform(name: string): NodePlatform {
   return { ...usual, ...differing[name] };
 }
 
-/** The values of one field by platform, without the default, for a template that decides at installation. */
+/** The values of one field by platform, without the default. A template chooses among them at installation. */
 export function nodePlatformChoices(field: "cniBinDir" | "cniConfDir" | "cniNetnsDir" | "cniConfFileName"): {
   readonly usual: string;
   readonly differing: readonly (readonly [platform: string, value: string])[];

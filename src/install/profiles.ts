@@ -64,15 +64,15 @@ const demo = over({
 
 export const profiles: Readonly<Record<string, IstioOperatorSpec>> = {
   /**
-   * This profile includes an ingress gateway, which upstream's profile had in 2022 and 2023 and lacks today. To omit
-   * it, set components.ingressGateways[0].enabled=false. Every node of an ambient mesh has a CNI agent, also where
-   * another revision installs it, so sidecars leave their redirect to it.
+   * This profile includes an ingress gateway, which Istio's profile had in 2022 and 2023 and lacks today. To omit it,
+   * set components.ingressGateways[0].enabled=false. Every node of an ambient mesh has a CNI agent, even if another
+   * revision installs it, so sidecars leave their redirect to the agent.
    */
   ambient: over({
     components: { cni: on, ztunnel: on },
     meshConfig: {
       defaultConfig: { proxyMetadata: { ISTIO_META_ENABLE_HBONE: "true" } },
-      // Services with this label are those of all clusters, where ambient has several networks.
+      // If ambient has several networks, Services with this label span all clusters.
       serviceScopeConfigs: [
         {
           servicesSelector: { matchExpressions: [{ key: "istio.io/global", operator: "In", values: ["true"] }] },

@@ -8,9 +8,9 @@ export function releaseOfImage(image: string): string | undefined {
 }
 
 /**
- * Whether the first release is newer than the second. Variants of an image are of the same release, and a release
- * follows its own prereleases. Other names, such as `latest` and `1.2.0-5-gabc`, are not comparable: they are neither
- * newer nor older.
+ * Whether the first release is newer than the second. Variants of an image are the same release, and a release is newer
+ * than its prereleases. Other names, such as `latest` and `1.2.0-5-gabc`, cannot be compared: they are neither newer
+ * nor older.
  */
 export function isNewerRelease(release: string, than: string): boolean {
   const [left, right] = [orderOf(release), orderOf(than)];
@@ -26,10 +26,10 @@ function withoutVariant(tag: string): string {
   return tag.replace(/-(distroless|debug)$/, "");
 }
 
-/** The stages before a release, the earliest first. */
+/** The stages of prereleases, the earliest first. */
 const stages = ["dev", "alpha", "beta", "rc"];
 
-/** The numbers by which a release is compared. Undefined if it is not comparable. */
+/** The numbers with which a release is compared. Undefined if it cannot be compared. */
 function orderOf(release: string): readonly number[] | undefined {
   const pattern = /^v?(\d+)\.(\d+)(?:\.(\d+))?(?:-([a-z]+)([.\d]*))?$/;
   const [, major, minor, patch = "0", stage, rest = ""] = pattern.exec(withoutVariant(release)) ?? [];

@@ -56,8 +56,8 @@ export function labelValue(text: string): string {
 }
 
 /**
- * Labels of a component's objects, as upstream has them. Objects of one revision name it. Shared objects do not, so
- * that they stay when a revision is removed.
+ * The labels of a component's objects, as in Istio. Objects of one revision name the revision. Shared objects do not,
+ * so that they stay when a revision is removed.
  */
 export function componentLabels(
   component: ComponentName,
@@ -86,7 +86,10 @@ export function clusterName(settings: InstallSettings): string {
   return textAt(settings.values, "global", "multiCluster", "clusterName") ?? "Kubernetes";
 }
 
-/** The volume with the mesh's root, from where the control plane puts it. A component's own values come first. */
+/**
+ * The volume with the mesh's root, from the object into which the control plane writes it. A component's own values
+ * take precedence.
+ */
 export function rootVolume(settings: InstallSettings, own?: Tree): Tree {
   const { values } = settings;
   const source =
@@ -121,7 +124,7 @@ export function logFormatEntries(settings: InstallSettings): { name: string; val
     : [];
 }
 
-/** The argument for logs in JSON, by `global.logAsJson`. A chart's value is a mark for a list. */
+/** The argument for logs in JSON, from `global.logAsJson`. In a chart, the value is a mark for a list. */
 export function jsonLogArguments(values: InstallSettings["values"]): unknown[] {
   const wanted = valueAt(values, "global", "logAsJson");
   if (Array.isArray(wanted)) return wanted;
@@ -142,7 +145,7 @@ export function mergeEnv<Entry extends { readonly name?: unknown }>(...lists: re
   return [...byName.values()];
 }
 
-/** The settings of a workload from a component's values and its `k8s`. The latter override the former. */
+/** The settings of a workload from a component's values and its `k8s`. Those in `k8s` take precedence. */
 export interface WorkloadSettings {
   readonly replicas: number;
   readonly autoscale: { readonly minimum: number; readonly maximum: number } | undefined;
@@ -194,8 +197,8 @@ export function workloadSettings(
 }
 
 /**
- * The settings of a DaemonSet whose pods others of their node depend on. It needs a pod on every node, evicted last, so
- * the placement and priority of the mesh's other pods do not apply to it.
+ * The settings of a DaemonSet on which the other pods of a node depend. It needs a pod on every node that is evicted
+ * last, so the placement and priority of the mesh's other pods do not apply to it.
  */
 export function nodeWorkloadSettings(
   component: ComponentSpec,
@@ -255,7 +258,7 @@ function filled(value: unknown): unknown {
   return Object.keys(value).length === 0 ? undefined : value;
 }
 
-/** `imagePullPolicy` of a container, if one is set. `own`: that of the component's values. */
+/** The `imagePullPolicy` of a container, if one is set. `own`: the policy in the component's values. */
 export function pullPolicy(
   component: ComponentSpec,
   settings: InstallSettings,
@@ -326,7 +329,7 @@ function budgetObjects(
   ];
 }
 
-/** The values `pdb`, of which `maxUnavailable` comes before `minAvailable`. */
+/** The values `pdb`, in which `maxUnavailable` takes precedence over `minAvailable`. */
 function budgetValues(own: Tree | undefined): Tree {
   const maxUnavailable = valueAt(own, "maxUnavailable");
   const policy = textAt(own, "unhealthyPodEvictionPolicy");

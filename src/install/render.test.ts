@@ -360,7 +360,7 @@ test("a misspelt component, an invalid revision, and misspelt, obsolete or unuse
     { path: "spec.values.mixer", message: "has no effect: Istio 1.7 was the last release that read it" },
     { path: "spec.values.gatewayClasses", message: "has no effect: Serin does not read it" },
   ]);
-  // The charts alone have the policies of the profile stable.
+  // Only the charts contain the policies of the profile stable.
   assert.deepEqual(
     values({ experimental: { stableValidationPolicy: true } }).warnings.map(({ path }) => path),
     ["spec.values.experimental"],

@@ -22,7 +22,7 @@ export interface RenderedComponent {
   readonly objects: readonly UntypedObject[];
 }
 
-/** CustomResourceDefinitions, which the caller reads from the release's `manifests/crds`. */
+/** CRDs, which the caller reads from the release's `manifests/crds`. */
 export interface CustomResources {
   readonly istio: readonly UntypedObject[];
   readonly rollout: readonly UntypedObject[];
@@ -75,7 +75,8 @@ export interface DefaultRevision {
 }
 
 /**
- * What makes the installed revision the default one: its tag, validator and Service. Undefined without a control plane.
+ * The objects that make the installed revision the default one: tag, validator and Service. Undefined without a control
+ * plane.
  */
 export function renderDefaultRevision(settings: InstallSettings): DefaultRevision | undefined {
   if (settings.pilot.enabled !== true || settings.revisionLabel !== undefined) return undefined;
@@ -108,7 +109,7 @@ export function renderNamespaces(settings: InstallSettings, components: readonly
     });
 }
 
-/** All objects in an order in which they can be applied: namespaces, definitions, accounts, …, webhooks. */
+/** All objects in an order in which they can be applied: namespaces, CRDs, accounts, …, webhooks. */
 export function inApplyOrder(objects: readonly UntypedObject[]): UntypedObject[] {
   const rank = new Map(installedKinds.map(({ kind }, index) => [kind, index]));
   return objects.toSorted((a, b) => (rank.get(a.kind ?? "") ?? 0) - (rank.get(b.kind ?? "") ?? 0));

@@ -11,9 +11,9 @@ export interface TagTarget {
   /** The value of the label `istio.io/rev`. */
   readonly revision: string;
   readonly namespace: string;
-  /** The version of the release that writes. */
+  /** The version of the release that writes the tag. */
   readonly version: string;
-  /** How the revision's own webhooks reach it, including the CA. */
+  /** The client config of the revision's own webhooks, including the CA. */
   readonly clientConfig: Tree;
   readonly injectEverybody: boolean;
 }
@@ -47,8 +47,8 @@ function withClient({ webhooks, ...rest }: UntypedObject, clientConfig: Tree): U
 const neverMatches = { matchLabels: { "istio.io/deactivated": "never-match" } } as const;
 
 /**
- * Disables the webhooks of an unnamed control plane, because the tag `default` leads to another control plane, as in
- * upstream. The tag's webhooks select the same pods, including those with `istio.io/rev=default`. If a pod is injected
+ * Disables the webhooks of an unnamed control plane, because the tag `default` points to another control plane, as in
+ * Istio. The tag's webhooks select the same pods, including those with `istio.io/rev=default`. If a pod is injected
  * twice, the last injection counts, and webhooks run in the order of their names: the tag's comes first.
  */
 export function deactivateDefault(webhooks: readonly Tree[]): Tree[] {

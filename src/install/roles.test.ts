@@ -11,7 +11,7 @@ interface Rule {
   readonly verbs?: readonly string[];
 }
 
-/** The roles with a `*`: by the role's name, the rule with the `*`, and the reason for it. */
+/** The roles with a `*`, by name. For each, the rule with the `*` and the reason for it. */
 const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "istiod-clusterrole-istio-system": {
     "*: get list watch": "all kinds of Istio and of the Gateway API, later ones among them",

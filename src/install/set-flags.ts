@@ -7,8 +7,8 @@ export interface SetFlag {
 }
 
 /**
- * Reads `a.b[0].c=value` flags. Values are read as by helm: true, false, whole numbers, `{a,b}` for lists, or else a
- * string.
+ * Reads `a.b[0].c=value` flags. Values are read as by helm: true, false, whole numbers, and `{a,b}` for lists.
+ * Everything else is a string.
  */
 export function parseSetFlags(texts: readonly string[]): {
   readonly flags: readonly SetFlag[];

@@ -58,8 +58,8 @@ export interface SettingsSources {
 }
 
 /**
- * Merges files and then flags onto the profile that the last of them names. Errors refer to the given input, never to a
- * profile.
+ * Merges files and then flags onto the profile that the last of these names. Errors refer to the given input, never to
+ * a profile.
  */
 export function resolveSettings(sources: SettingsSources, defaults: InstallDefaults): Parsed<InstallSettings> {
   const flags = parseSetFlags(sources.setFlags ?? []);
@@ -116,8 +116,8 @@ function unknownProfile(profile: string): FieldIssue {
 }
 
 /**
- * The spec below the user's: the profile with the values of the platform, and with the behaviour of an earlier version
- * if the user requests one.
+ * The spec onto which the user's is merged: the profile with the values of the platform, and with the behaviour of an
+ * earlier version if the user requests one.
  */
 function baseOf(profile: string, given: unknown): { readonly spec: unknown } | FieldIssue {
   const spec = profiles[profile];
@@ -204,8 +204,8 @@ function failed(errors: readonly FieldIssue[], warnings: readonly FieldIssue[]):
 const redirectByAgent = { pilot: { cni: { enabled: true } } };
 
 /**
- * The spec with the default where a CNI agent is installed: sidecars leave their redirect to it, so that pods need no
- * rights on the network.
+ * The spec with an additional default if it installs a CNI agent: sidecars leave their redirect to the agent, so that
+ * pods need no rights on the network.
  */
 export function withRedirectByAgent(spec: IstioOperatorSpec): IstioOperatorSpec {
   return mergeTrees({ values: redirectByAgent }, spec) as IstioOperatorSpec;

@@ -3,7 +3,7 @@ import { isActedOn } from "./settings.ts";
 
 export type UpstreamChart = "base" | "istiod" | "cni" | "ztunnel" | "gateway";
 
-/** Parts of `spec.values` that istiod's chart has at its top, too. All its other values stand under `pilot`. */
+/** Parts of `spec.values` that are at the top of istiod's chart too. All its other values are below `pilot`. */
 const sharedParts: ReadonlySet<string> = new Set([
   "base",
   "compatibilityVersion",
@@ -23,15 +23,15 @@ const sharedParts: ReadonlySet<string> = new Set([
   "telemetry",
 ]);
 
-/** Values on which `serin install` acts, and no chart: those of a control plane in another cluster. */
+/** Values that only `serin install` uses, and no chart: those of a control plane in another cluster. */
 const installerOnly: ReadonlySet<string> = new Set(["global.remotePilotAddress"]);
 
-/** Whether a chart reads the value by other means than `$v`. */
+/** Whether a chart reads the value in another way than through `$v`. */
 function isReadElsewhere(chart: UpstreamChart, path: string): boolean {
   return path === "profile" || (chart === "istiod" && path === "compatibilityVersion");
 }
 
-/** Where a value of a chart stands in `spec.values` of an IstioOperator. */
+/** The path in an IstioOperator's `spec.values` of a chart's value. */
 export function operatorPathOf(chart: UpstreamChart, path: string): string {
   const [first = ""] = path.split(".");
   if (chart === "base" || first === "global" || first === "revision") return path;
@@ -39,16 +39,16 @@ export function operatorPathOf(chart: UpstreamChart, path: string): string {
   return `${chart}.${path}`;
 }
 
-/** The values of upstream's chart that our chart with these templates does not act on. */
+/** The values of Istio's chart that have no effect in Serin's chart with these templates. */
 export function unreadValues(chart: UpstreamChart, templates: string): string[] {
   const read = [...templates.matchAll(/\$v\)?\.([A-Za-z0-9_.()]+)/g)].map(([, path = ""]) =>
     path.replaceAll(/[()]/g, "").replace(/\.$/, ""),
   );
   return Object.keys(chartValues.charts[chart]).filter((path) => {
-    // Values of istiod may stand in an older place, too.
+    // Values of istiod may also be in an older place.
     const own = chart === "istiod" ? path.replace(/^pilot\./, "") : path;
     if (isReadElsewhere(chart, own) || read.some((known) => `${known}.`.startsWith(`${own}.`))) return false;
-    // A part that goes on as a whole, such as `global`, may hold values that nothing reads there.
+    // A part that is passed on as a whole, such as `global`, may contain values that nothing reads.
     const inPart = read.some((known) => own.startsWith(`${known}.`));
     return !inPart || installerOnly.has(path) || (chart !== "gateway" && !isActedOn(operatorPathOf(chart, path)));
   });

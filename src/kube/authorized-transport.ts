@@ -5,7 +5,7 @@ import type { Transport, TransportRequest, TransportResponse } from "./transport
 export class AuthorizedTransport {
   readonly #transport: Transport;
   readonly #credentials: Credentials;
-  /** Those of the last request. */
+  /** The credentials of the last request. */
   #used: RequestCredentials | undefined;
 
   constructor(transport: Transport, credentials: Credentials) {
@@ -27,7 +27,7 @@ export class AuthorizedTransport {
   }
 
   async #sendWith(credentials: RequestCredentials, request: TransportRequest): Promise<TransportResponse> {
-    // A connection keeps the certificate with which it was opened.
+    // A connection keeps its client certificate, so another certificate needs a new connection.
     if (this.#used !== undefined && this.#used.clientCertificate !== credentials.clientCertificate)
       this.#transport.renew();
     this.#used = credentials;

@@ -13,7 +13,7 @@ export interface KubeClient {
     name: string,
     namespace?: string,
   ): Promise<Value | undefined>;
-  /** Lists all pages. */
+  /** Lists objects. Reads all pages of the list. */
   list<Value extends KubernetesObject>(kind: KindDefinition<Value>, options?: ListOptions): Promise<ListResult<Value>>;
   create<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
@@ -26,7 +26,7 @@ export interface KubeClient {
     object: Value,
     options?: WriteOptions,
   ): Promise<Value>;
-  /** RFC 7386 merge patch. */
+  /** Applies a merge patch (RFC 7386). */
   patchMerge<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     name: string,
@@ -40,7 +40,7 @@ export interface KubeClient {
     object: Value,
     options: ApplyOptions,
   ): Promise<Value>;
-  /** Deletes an object. Resolves also if the object does not exist. */
+  /** Deletes an object. Also resolves if the object does not exist. */
   delete(kind: KindDefinition, name: string, namespace?: string, options?: DeleteOptions): Promise<void>;
   /** One watch request from `resourceVersion` on, which ends when the server ends it. Throws code `gone` on 410. */
   watch<Value extends KubernetesObject>(
@@ -59,11 +59,11 @@ export interface ListOptions {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   /**
-   * The needed fields of each object. Other fields may be left out. Lists may then come in Kubernetes' binary form,
+   * The needed fields of each object. Other fields may be missing. Lists may then come in Kubernetes' binary form,
    * which exists for built-in kinds and costs both sides a fraction of JSON.
    */
   readonly excerpt?: Excerpt;
-  /** The number of objects on one page. 500 if absent. Small pages take less memory and more requests. */
+  /** The number of objects on one page. 500 if absent. Small pages need less memory but more requests. */
   readonly pageSize?: number;
 }
 
@@ -94,8 +94,8 @@ export interface DeleteOptions {
 export interface WatchOptions extends ListOptions {
   readonly resourceVersion: string;
   /**
-   * Begins with the present objects, as ADDED, and a bookmark that ends them. `resourceVersion` is empty then. Not
-   * every server supports it.
+   * Begins with the present objects, as ADDED, followed by a bookmark. `resourceVersion` is empty then. Not every
+   * server supports it.
    */
   readonly sendInitialEvents?: boolean;
   readonly signal?: AbortSignal;

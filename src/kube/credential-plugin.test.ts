@@ -64,7 +64,7 @@ test("a program gives the token, runs once for all requests, and again after its
   credentials.forget(used);
   await credentials.current();
   assert.equal(runsOf("renewing"), 3);
-  // A late refusal of the former credentials says nothing of the present ones.
+  // A late refusal of former credentials says nothing about the present ones.
   credentials.forget(used);
   await credentials.current();
   assert.equal(runsOf("renewing"), 3);

@@ -12,20 +12,23 @@ import {
 } from "../base/index.ts";
 import { isHeaderText } from "./kube-config-fields.ts";
 
-/** The API versions in which a program and its caller may speak. */
+/** The API versions that a program and its caller may use. */
 export const pluginVersions = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"] as const;
 
-/** Whether a program gets the terminal's input: never, if there is a terminal, or it cannot run without one. */
+/**
+ * Whether a program gets the terminal's input: never, if there is a terminal, or always, so that it cannot run without
+ * one.
+ */
 export const interactiveModes = ["Never", "IfAvailable", "Always"] as const;
 
-/** `user.exec` of a kubeconfig. */
+/** The settings in `user.exec` of a kubeconfig. */
 export interface PluginSettings {
   /** The user and the file, for messages: `user "me" of /home/me/.kube/config`. */
   readonly where: string;
   /** A path, or a name that is looked up in PATH. */
   readonly command: string;
   readonly args: readonly string[];
-  /** Added to the environment. */
+  /** Variables to add to the environment. */
   readonly env: Readonly<Record<string, string>>;
   readonly apiVersion: (typeof pluginVersions)[number];
   readonly interactiveMode: (typeof interactiveModes)[number];
@@ -35,7 +38,7 @@ export interface PluginSettings {
   readonly cluster?: Readonly<Record<string, unknown>>;
 }
 
-/** The certificate of a connection's client, as PEM pair. */
+/** A client certificate with its key, in PEM. */
 export interface ClientCertificate {
   readonly certificate: string;
   readonly key: string;
@@ -59,7 +62,7 @@ const maxPlugins = 64;
 /** Clients of one kubeconfig share credentials, as in client-go: a program may take seconds, or ask for a password. */
 const known = new BoundedCache<string, CredentialPlugin>(maxPlugins);
 
-/** The program of these settings, which is one object for all who ask. Does not run it. */
+/** The program of these settings. All callers get the same object. Does not run the program. */
 export function credentialPlugin(settings: PluginSettings, surroundings: PluginSurroundings): CredentialPlugin {
   const key = JSON.stringify(settings);
   const plugin = known.get(key) ?? new CredentialPlugin(settings, surroundings);
@@ -85,8 +88,8 @@ export class CredentialPlugin {
   }
 
   /**
-   * The credential, for which the program runs if there is none, or if it has expired. There is no limit of time,
-   * because a person may have to log in. The signal ends the wait, and not the program, for which others may wait.
+   * The credential. If there is none, or if it has expired, the program runs first. There is no time limit, because a
+   * person may have to log in. The signal ends only the wait and not the program, because others may wait for it.
    * Throws a user error with the program's name.
    */
   async current(clock: Clock, signal?: AbortSignal): Promise<PluginCredential> {
@@ -101,7 +104,7 @@ export class CredentialPlugin {
     return await promise;
   }
 
-  /** The server has refused this credential, so the next request needs another one. */
+  /** Forgets a credential that the server has refused, so that the next request gets another one. */
   forget(refused: PluginCredential): void {
     if (this.#credential === refused) this.#credential = undefined;
   }
@@ -113,7 +116,7 @@ export class CredentialPlugin {
       throw this.#fault("needs a terminal (interactiveMode: Always), and standard input is none");
     const text = await this.#output(interactiveMode !== "Never" && isTerminal);
     const { token, clientCertificate, expiresAtMs } = this.#parse(text, clock.nowMs());
-    // Clients open new connections for another object.
+    // Clients open new connections if they get another object.
     const certificate = isSame(clientCertificate, this.#certificate) ? this.#certificate : clientCertificate;
     this.#certificate = certificate;
     this.#credential = {
@@ -124,7 +127,7 @@ export class CredentialPlugin {
     return this.#credential;
   }
 
-  /** Runs the program. Its standard error is ours, because it tells the user there what to do. */
+  /** Runs the program. It shares this process' standard error, where it tells the user what to do. */
   async #output(interactive: boolean): Promise<string> {
     const { command, args, env, apiVersion, cluster, installHint } = this.#settings;
     const spec = { ...(cluster === undefined ? {} : { cluster }), interactive };
@@ -139,7 +142,7 @@ export class CredentialPlugin {
       child.stdout.on("data", (piece: Buffer) => {
         bytes += piece.length;
         if (bytes <= maxAnswerBytes) return void pieces.push(piece);
-        // It may ignore SIGTERM, or leave a child of its own that writes on.
+        // The program may ignore SIGTERM, or leave a child that goes on writing.
         child.kill("SIGKILL");
         child.stdout.destroy();
         reject(this.#fault(`printed more than ${maxAnswerBytes} bytes`));
@@ -187,7 +190,7 @@ export class CredentialPlugin {
   }
 
   /**
-   * When the credential expires. One that has expired already is used for a while, unless the server refuses it: this
+   * When the credential expires. An already expired one is used for a while, unless the server refuses it: this
    * machine's clock may be ahead, and the program must not run for each request. No refusal of an expired certificate
    * reaches this code, because it ends the TLS handshake.
    */
@@ -226,11 +229,11 @@ export class CredentialPlugin {
   }
 }
 
-/** How long a credential is used that had expired when the program returned it. */
+/** How long a credential is used that had already expired when the program returned it. */
 const expiredUseMs = 60_000;
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 
-/** A field of an answer in a message. */
+/** A field of an answer, as text for a message. */
 function shown(value: unknown, otherwise: string): string {
   if (value === undefined || value === null) return otherwise;
   return typeof value === "string" ? value.slice(0, 100) : typeName(value);

@@ -12,11 +12,11 @@ export type RequestHeaders = Readonly<Record<string, string | string[]>>;
 
 /** How a request shows who sends it. */
 export interface RequestCredentials {
-  /** `authorization` and those of impersonation. */
+  /** The header `authorization`, and the headers of impersonation. */
   readonly headers: RequestHeaders;
   /** The certificate of the connection. The object is the same until the certificate changes. */
   readonly clientCertificate: ClientCertificate | undefined;
-  /** What a program has returned for it. */
+  /** The credential of a program from which they were made. Undefined without a program. */
   readonly fromPlugin: PluginCredential | undefined;
 }
 
@@ -42,7 +42,7 @@ export class Credentials {
     return this.#config.token?.type === "file" || this.#config.plugin !== undefined;
   }
 
-  /** The server has refused these credentials. There may be newer ones already, which stay. */
+  /** Forgets credentials that the server has refused. Newer ones, if there are any, stay. */
   forget({ headers, fromPlugin }: RequestCredentials): void {
     if (headers["authorization"] === this.#header) this.#readAtMs = Number.NEGATIVE_INFINITY;
     if (fromPlugin !== undefined) this.#config.plugin?.forget(fromPlugin);
@@ -113,7 +113,10 @@ function headersOf(impersonation: Impersonation | undefined): RequestHeaders {
   };
 }
 
-/** The text in UTF-8, as client-go sends it. Node sends one byte for each character. */
+/**
+ * The text in UTF-8, as client-go sends it. Each byte becomes one character, because Node.js sends one byte for each
+ * character.
+ */
 function headerValue(meaning: string, value: string): string {
   const bytes = Buffer.from(value, "utf8").toString("latin1");
   if (isHeaderText(bytes)) return bytes;

@@ -22,7 +22,7 @@ export interface EventNote {
 }
 
 /**
- * The maximum number of waiting events. It is exceeded only if the server does not answer. The newest events are then
+ * The maximum number of waiting events. Only a server that does not answer causes more. The newest events are then
  * dropped and counted.
  */
 const maxWaiting = 1_000;

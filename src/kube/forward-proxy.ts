@@ -18,7 +18,8 @@ import { serverAddress } from "./server-address.ts";
 
 /**
  * The proxy that the variables HTTPS_PROXY and NO_PROXY name for a server, with the rules of Go's
- * golang.org/x/net/http/httpproxy: a server on this machine needs none. Throws a user error for a proxy that is no URL.
+ * golang.org/x/net/http/httpproxy: a server on this machine needs no proxy. Throws a user error for a proxy that is no
+ * URL.
  */
 export function proxyOfEnvironment(server: URL, env: Environment): URL | undefined {
   const [variable, value] = firstSet(env, "HTTPS_PROXY", "https_proxy");
@@ -97,7 +98,7 @@ async function tunnelByHttp(proxy: URL, { host, port }: Target, signal: AbortSig
     method: "CONNECT",
     path: authority,
     ...address,
-    // Otherwise Node would expect a certificate for the name in the Host header, the server's.
+    // Otherwise Node.js would expect a certificate for the name in the Host header, which is the server's.
     servername: isIP(address.host) === 0 ? address.host : "",
     agent: false as const,
     signal,
@@ -147,11 +148,11 @@ const socksRefusals: Readonly<Record<number, string>> = {
   6: "time to live expired",
 };
 
-/** The proxy resolves the server's name, also for `socks5:`, as kubectl lets it. */
+/** Connects through a SOCKS5 proxy. As with kubectl, the proxy resolves the server's name, even for `socks5:`. */
 async function tunnelBySocks(proxy: URL, { host, port }: Target, signal: AbortSignal): Promise<Duplex> {
   signal.throwIfAborted();
   const socket = connect(serverAddress(proxy));
-  // Reads and the owner of the connection learn of an error by its end.
+  // Readers and the owner of the connection notice an error when the connection ends.
   socket.on("error", () => undefined);
   using _abort = onAbort(signal, () => void socket.destroy(signal.reason as Error));
   try {
@@ -194,7 +195,7 @@ function sized(text: string): Buffer {
   return Buffer.concat([Buffer.from([bytes.length]), bytes]);
 }
 
-/** The next bytes. Those behind them stay in the socket. Rejects if the socket ends before. */
+/** The next bytes. Further bytes stay in the socket. Rejects if the socket ends before. */
 async function bytesOf(socket: Socket, count: number): Promise<Buffer> {
   for (;;) {
     const bytes = socket.read(count) as Buffer | null;

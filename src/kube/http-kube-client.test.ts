@@ -100,7 +100,7 @@ test("a request on a connection that has just ended is sent over another one", a
   };
   const client = clientOf(await listen(server), {}, clock);
   assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
-  // The ping, then the end of the wait for its answer.
+  // The time of the ping, and then the end of the wait for its answer.
   for (const ms of [30_000, 15_000]) planned.get(ms)?.();
   // A write is sent only once, because a sent request without an answer may have been executed.
   await client.delete(podKind, "web", "default");
@@ -348,7 +348,7 @@ test("a program's token is asked for again when the server refuses the old one, 
     response.end('{"metadata":{"name":"web"}}');
   });
   const counter = join(directory, "counter");
-  // Text behind a certificate has no effect, but it is another certificate for a client.
+  // Text after a certificate has no effect, but for a client it is another certificate.
   const pair = { clientCertificateData: `${certificate}\nNUMBER`, clientKeyData: key };
   const script = `printf x >> ${counter}; read token <<END\n$(wc -c < ${counter})\nEND\nsed "s/NUMBER/$token/g" <<'END'\n${JSON.stringify(
     { apiVersion: "client.authentication.k8s.io/v1", kind: "ExecCredential", status: { token: "NUMBER", ...pair } },

@@ -44,8 +44,8 @@ export interface KubeClientOptions {
   /** The time for one request and its answer. Watches have none. 60 s if absent. */
   readonly requestTimeoutMs?: number;
   /**
-   * How often a request is sent again that a busy server has refused (429), after the time that the server names. 0 if
-   * absent: informers and reconcilers wait themselves.
+   * How often a request that a busy server has refused (429) is sent again, each time after the time that the server
+   * names. 0 if absent, because informers and reconcilers wait themselves.
    */
   readonly busyRetries?: number;
 }
@@ -61,7 +61,7 @@ const binaryType = "application/vnd.kubernetes.protobuf";
 const binaryOrJson = `${binaryType},application/json`;
 const defaultPageSize = 500;
 const defaultRequestTimeoutMs = 60_000;
-/** A server that names a longer time is not waited for. */
+/** The longest time for which the client waits if a server names it. */
 const maxBusyWaitMs = 30_000;
 const maxWatchLineBytes = 16 << 20;
 const maxAnswerBytes = 512 << 20;
@@ -292,7 +292,7 @@ class HttpKubeClient implements KubeConnection {
         subject,
         ...accept,
       });
-      // The request may fail while the previous page is still read, and that may fail as well.
+      // The request may fail while the previous page is still being read, which may fail as well.
       response.catch(() => undefined);
       return response;
     };
@@ -300,7 +300,7 @@ class HttpKubeClient implements KubeConnection {
     let resourceVersion = "";
     for (let pending: Promise<AnswerBody> | undefined = ask(undefined); pending !== undefined;) {
       let early: Promise<AnswerBody> | undefined;
-      // The server prepares the next page while this one is read.
+      // The server prepares the next page while this one is being read.
       const page: ListPage<Value> = readPage(await pending, subject, excerpt, (token) => {
         early = ask(token);
       });

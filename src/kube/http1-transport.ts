@@ -13,7 +13,7 @@ import {
   type TransportResponse,
 } from "./transport.ts";
 
-/** Watches hold a connection each, so the bound leaves room for many of them. */
+/** The maximum number of connections. Each watch needs one, so the bound allows many. */
 const maxConnections = 128;
 
 const pool = { keepAlive: true, maxSockets: maxConnections, scheduling: "lifo" } as const;
@@ -63,7 +63,7 @@ export class Http1Transport implements Transport {
   async #newAgent(isSecure: boolean): Promise<HttpAgent> {
     if (!isSecure) return new (nodeHttp().Agent)(pool);
     const { clientCertificate } = await this.#credentials.current();
-    // Another request may have made one meanwhile.
+    // Another request may have made an agent meanwhile.
     return this.#agent ?? serverAgent(this.#config, clientCertificate, pool);
   }
 
@@ -71,7 +71,7 @@ export class Http1Transport implements Transport {
     const former = this.#agent as (HttpAgent & { keepAlive: boolean }) | undefined;
     this.#agent = undefined;
     if (former === undefined) return;
-    // Without it, Node keeps no socket whose request has ended.
+    // Without keepAlive, Node.js keeps no socket whose request has ended.
     former.keepAlive = false;
     for (const sockets of Object.values(former.freeSockets)) sockets?.forEach((socket) => socket.destroy());
     this.#former.add(former);

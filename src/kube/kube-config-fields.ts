@@ -18,7 +18,7 @@ export function text(fields: Fields, name: string): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-/** Whether a text may be the value of an HTTP header. Others make the request fail. */
+/** Whether a text may be the value of an HTTP header. Any other text would make the request fail. */
 export function isHeaderText(value: string): boolean {
   return /^[\t\x20-\x7e\x80-\xff]*$/.test(value);
 }

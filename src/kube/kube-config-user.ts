@@ -12,10 +12,10 @@ import { inlineOrFile, isHeaderText, text, type Fields, type Named } from "./kub
 
 export type TokenSource =
   | { readonly type: "literal"; readonly token: string }
-  /** Reread because it rotates. */
+  /** A file with a token, which is read again because the token rotates. */
   | { readonly type: "file"; readonly path: string };
 
-/** Another user in whose name the server acts, if it lets us (`impersonate`). */
+/** Another user in whose name the server acts, if the caller has the right `impersonate`. */
 export interface Impersonation {
   readonly user: string;
   readonly uid?: string;
@@ -23,7 +23,7 @@ export interface Impersonation {
   readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** What the flags of a command say about the user to impersonate. */
+/** The flags of a command with the user to impersonate. */
 interface ImpersonationFlags {
   readonly user: string | undefined;
   readonly uid: string | undefined;
@@ -46,17 +46,17 @@ export interface KubeUser {
   readonly clientCertificate?: ClientCertificate;
   readonly token?: TokenSource;
   readonly basic?: { readonly username: string; readonly password: string };
-  /** Returns credentials. Used only without the fields above. */
+  /** A program that returns credentials. Used only without the fields above. */
   readonly plugin?: CredentialPlugin;
   readonly impersonation?: Impersonation;
 }
 
 export interface UserOrigin {
-  /** The kubeconfig's files. */
+  /** The kubeconfig's files, for messages. */
   readonly where: string;
   /** If undefined, programs are refused, because somebody else wrote the kubeconfig. */
   readonly surroundings?: PluginSurroundings;
-  /** What a program learns of the cluster. */
+  /** The facts about the cluster that a program gets. */
   readonly clusterInfo: () => Readonly<Record<string, unknown>>;
 }
 

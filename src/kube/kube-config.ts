@@ -14,7 +14,7 @@ import { parseUser, type KubeUser } from "./kube-config-user.ts";
 export interface KubeConfig extends KubeUser {
   /** `https://host:port`, possibly with a path prefix, without a slash at the end. */
   readonly server: string;
-  /** The context's name; `in-cluster` for a pod's own. */
+  /** The context's name. `in-cluster` for a pod's own service account. */
   readonly context: string;
   /** The default namespace. */
   readonly namespace: string;
@@ -22,7 +22,7 @@ export interface KubeConfig extends KubeUser {
   readonly ca?: string;
   /** Accepts any server certificate. */
   readonly insecure?: boolean;
-  /** Checked in the certificate instead of the server's host. */
+  /** The name to check in the certificate instead of the server's host. */
   readonly tlsServerName?: string;
   /** The proxy of HTTP or SOCKS5 through which the server is reached. Only for `https:`. */
   readonly proxy?: URL;
@@ -36,8 +36,8 @@ interface Merged {
 }
 
 /**
- * The kubeconfig at `source`, or the one that the environment names: `KUBECONFIG` (several files are merged, the first
- * definition wins), else `~/.kube/config`, else the pod's service account. `env` names the proxies, and is the
+ * The kubeconfig at `source`. Without `source`, the one that `KUBECONFIG` names (several files are merged, and the
+ * first definition wins), then `~/.kube/config`, then the pod's service account. `env` names the proxies, and is the
  * environment of a program that the kubeconfig names for credentials. Throws a user error that names the file and the
  * missing part.
  */
@@ -71,7 +71,10 @@ async function nonePresent(paths: readonly string[]): Promise<boolean> {
 
 const serviceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/** The service account of the pod that this process runs in; `SERVICE_ACCOUNT_DIR` (ours) moves its directory. */
+/**
+ * The service account of the pod in which this process runs. Serin's own variable `SERVICE_ACCOUNT_DIR` sets another
+ * directory for its files.
+ */
 export async function loadInClusterConfig(env: Environment): Promise<KubeConfig> {
   const host = env["KUBERNETES_SERVICE_HOST"];
   const port = env["KUBERNETES_SERVICE_PORT"] ?? "443";
@@ -126,7 +129,8 @@ export async function parseUntrustedKubeConfig(
 
 /**
  * The name that a kubeconfig gives to its cluster, as upstream's istiod determines it: the cluster of the current
- * context, else of the first context by name, else the first cluster by name. Throws a user error if there is none.
+ * context. Without one, it is the cluster of the first context by name, and without contexts the first cluster by name.
+ * Throws a user error if there is none.
  */
 export async function clusterNameOfKubeConfig(text: string, where: string): Promise<string> {
   const merged = nothingMerged();
@@ -192,7 +196,7 @@ async function readOptional(path: string, required: boolean): Promise<string | u
   }
 }
 
-/** A parser's message up to its excerpt of the text, which may be a token or a key. */
+/** A parser's message without its excerpt of the text, which may be a token or a key. */
 function withoutExcerpt(message: string): string {
   return (message.split("\n")[0] ?? "").replace(/, (?:\.\.\.)?".*$/, "").replace(/:$/, "");
 }
@@ -200,8 +204,8 @@ function withoutExcerpt(message: string): string {
 async function parseFile(text: string, path: string): Promise<Fields> {
   let value: unknown;
   try {
-    // YAML's parser takes time to load, and the lab's own kubeconfigs are JSON.
-    // A byte order mark counts as white space here, and not for JSON.
+    // The YAML parser takes time to load, and the lab's own kubeconfigs are JSON. `trimStart` also removes a byte order
+    // mark, which JSON does not allow.
     const trimmed = text.trimStart();
     value = trimmed.startsWith("{") ? JSON.parse(trimmed) : (await import("yaml")).parse(text);
   } catch (error) {

@@ -96,7 +96,7 @@ test("one replica leads, and another follows when it releases the lease or the l
   assert.deepEqual(order, ["a leads", "a ends", "b leads"]);
   stopB.abort();
   await runningB;
-  // A holder that ended without a release. Its record does not change any more.
+  // A holder that ended without a release. Its record no longer changes.
   await server.create(
     undefined as never,
     { metadata: { name: "test" }, spec: { holderIdentity: "dead", renewTime: "x", leaseDurationSeconds: 15 } } as never,
@@ -234,7 +234,7 @@ test("a process drains if its pod was deleted while it started, and goes on if n
     const client = { list } as unknown as KubeClient;
     await drainDeletedPod({ client, env, shutdown, log: silentLogger, clock: steppedClock() });
     const ended = shutdown.drain.aborted;
-    // The SIGTERM of a pod with a preStop hook comes later.
+    // In a pod with a preStop hook, SIGTERM comes later.
     shutdown.request("SIGTERM");
     return { ended, forced: shutdown.force.aborted, looks };
   };

@@ -20,11 +20,11 @@ export interface LeaderElectionOptions {
   readonly name: string;
   /** Unique among the candidates: the pod's name. */
   readonly identity: string;
-  /** A holder that has not renewed for this time has lost the lease. 15 s if absent. */
+  /** The time without a renewal after which a holder has lost the lease. 15 s if absent. */
   readonly leaseDurationMs?: number;
   /**
-   * The holder gives up the lease after this time without a renewal. Must be less than the lease's duration. 10 s if
-   * absent.
+   * The time without a renewal after which the holder itself gives up the lease. Must be less than the lease's
+   * duration. 10 s if absent.
    */
   readonly renewDeadlineMs?: number;
   /** How often a candidate reads the lease, and how soon a failed renewal is repeated. 2 s if absent. */
@@ -86,7 +86,8 @@ export class LeaderElection {
    */
   async run(signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
     while (!signal.aborted) {
-      // The lease counts from the request on: an answer may be so late that another process leads by then.
+      // The lease counts from the time of the request, because an answer may be so late that another process leads by
+      // then.
       const requestedMs = this.#options.clock.steadyMs();
       const isOurs = await this.#tryHold();
       if (isOurs) this.#renewedMs = requestedMs;
@@ -116,7 +117,7 @@ export class LeaderElection {
       if (leading.aborted) break;
       const requestedMs = clock.steadyMs();
       const leftMs = this.#renewedMs + this.#renewDeadlineMs - requestedMs;
-      // The server may answer much later than others take the lease.
+      // Others may take the lease long before the server answers.
       using _deadline = clock.after(Math.max(0, leftMs), lose);
       renewal = this.#renewOrTake(leading);
       const renewed = await unlessAborted(renewal, leading);
@@ -250,7 +251,7 @@ async function unlessAborted(result: Promise<boolean>, signal: AbortSignal): Pro
 
 export interface PodProcess {
   readonly client: Pick<KubeClient, "list">;
-  /** Names the pod by POD_NAME and POD_NAMESPACE. */
+  /** The environment, in which POD_NAME and POD_NAMESPACE name the pod. */
   readonly env: Environment;
   readonly shutdown: ShutdownController;
   readonly log: Logger;
@@ -262,8 +263,8 @@ const ownPodPauseMs = 1_000;
 
 /**
  * Drains the process if its pod was deleted before the process could handle signals. The kernel drops a SIGTERM for the
- * first process of a container while that has no handler. Such a process would serve, and might become the leader,
- * until the end of its grace period. Without the right to list its pod, or without an answer, nothing happens.
+ * first process of a container if the process has no handler yet. Such a process would serve until the end of its grace
+ * period, and might even become the leader. Without the right to list its pod, or without an answer, nothing happens.
  */
 export async function drainDeletedPod(own: PodProcess): Promise<void> {
   const { shutdown, log } = own;

@@ -2,9 +2,7 @@ import { transientError } from "../base/index.ts";
 
 const newline = 0x0a;
 
-/**
- * Splits a byte stream into lines. Throws on a line longer than `maxBytes`, and the caller must then end the stream.
- */
+/** Splits a byte stream into lines. Throws for a line longer than `maxBytes`. The caller must then end the stream. */
 export class LineDecoder {
   readonly #maxBytes: number;
   #parts: Uint8Array[] = [];

@@ -94,7 +94,7 @@ async function follow(
   informer.subscribe(note);
   const running = informer.run(stop.signal);
   await Promise.all([informer.synced, done.promise]);
-  // Waits for the next requests, with which a wrong delivery would happen.
+  // Waits for the next requests. A wrong delivery would happen by then.
   await until(() => requests.length > answers.length);
   stop.abort();
   await running;

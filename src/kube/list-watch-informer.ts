@@ -26,10 +26,13 @@ export interface InformerOptions<Value extends KubernetesObject = KubernetesObje
   readonly random?: Random;
 }
 
-/** A restarted control plane returns within seconds, and the mesh should not wait longer for its watch. */
+/**
+ * The first wait before a retry. A restarted control plane returns within seconds, and the mesh should not wait longer
+ * than that for its watch.
+ */
 const retryInitialMs = 50;
 const retryMaxMs = 5_000;
-/** A busy server may ask to wait longer, and no server for longer than this. */
+/** The longest wait that a busy server can request. */
 const retryAfterMaxMs = 60_000;
 /**
  * A server that has just started may not know a custom kind yet, so the kind counts as missing only after this time.
@@ -162,8 +165,8 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   }
 
   /**
-   * A separate function, because a waiting function keeps all of its variables alive: the list's objects would stay in
-   * memory as long as the watch.
+   * Reads a list. This is a separate function, because a waiting function keeps all of its variables alive: the list's
+   * objects would stay in memory as long as the watch runs.
    */
   async #readAll(): Promise<void> {
     const { items, resourceVersion } = await this.#client.list(this.#kind, this.#list);
@@ -282,7 +285,10 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     this.#markSynced();
   }
 
-  /** Many clients are told to wait for the same time, so the backoff spreads them. */
+  /**
+   * Waits before the next request. A server may tell many clients to wait for the same time, so the backoff spreads
+   * them.
+   */
   async #pause(signal: AbortSignal, retryAfterMs = 0): Promise<void> {
     const delayMs = Math.min(retryAfterMs, retryAfterMaxMs) + this.#backoff.nextMs();
     await this.#clock.sleep(delayMs, signal).catch(() => undefined);

@@ -3,7 +3,7 @@ import type { UntypedObject } from "../api/index.ts";
 
 /**
  * The objects of a file with YAML or JSON documents, one at a time. A document that begins with a brace is parsed as
- * JSON, which takes a hundredth of the time. The definitions of a release are written in that form.
+ * JSON, which takes a hundredth of the time. The CRDs of a release are written in that form.
  */
 export async function* objectsInManifest(manifest: string): AsyncGenerator<UntypedObject> {
   for (const [index, part] of manifest.split(/^---[ \t]*$/m).entries()) {
@@ -18,7 +18,10 @@ function isBlank(text: string): boolean {
   return text.split("\n").every((line) => /^[ \t\r]*(?:#|$)/.test(line));
 }
 
-/** Deep nesting overflows a parser's stack, and an undefined alias throws. In both cases the document is at fault. */
+/**
+ * Parses a document. Deep nesting overflows the parser's stack, and an undefined alias makes it throw. In both cases
+ * the document is at fault.
+ */
 async function documentOf(text: string, ordinal: number): Promise<UntypedObject | null> {
   try {
     if (text.trimStart().startsWith("{")) return JSON.parse(text) as UntypedObject | null;

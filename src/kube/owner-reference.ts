@@ -11,7 +11,7 @@ export function ownerReference(kind: KindDefinition, owner: KubernetesObject): O
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, name, uid, controller: true, blockOwnerDeletion: true };
 }
 
-/** The reference to the object's controller; there is at most one. */
+/** The reference to the object's controller. An object has at most one. */
 export function controllerOf(object: KubernetesObject): OwnerReference | undefined {
   return object.metadata.ownerReferences?.find((reference) => reference.controller === true);
 }

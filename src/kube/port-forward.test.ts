@@ -136,7 +136,8 @@ test("a request is repeated by port-forward only if the pod requires a known cal
     "/api/v1/namespaces/istio-system/pods/istiod-1/portforward",
     "8080 GET /debug/syncz?a=b HTTP/1.1",
   ]);
-  // Requests with side effects are not repeated by port-forward, and other paths belong to the API server itself.
+  // Requests with side effects are not repeated through a port-forward, and other paths belong to the API server
+  // itself.
   assert.equal((await client.raw("POST", path)).status, 401);
   assert.equal((await client.raw("GET", "/api/v1/namespaces/istio-system/pods/istiod-1")).status, 401);
   status = 200;

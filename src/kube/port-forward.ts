@@ -20,7 +20,10 @@ export interface PortForwardTarget {
 }
 
 const maxErrorBytes = 64 << 10;
-/** The API server waits without a limit for a kubelet that has accepted its connection and hangs. */
+/**
+ * The time limit for the upgrade. The API server itself waits without a limit for a kubelet that has accepted a
+ * connection and hangs.
+ */
 const upgradeTimeoutMs = 30_000;
 
 /**
@@ -83,7 +86,7 @@ async function refusal(response: IncomingMessage, object: string): Promise<Error
   return errorOfStatus({ verb: "port-forward", object }, status, body);
 }
 
-/** A data stream and an error stream, in a session of their own. */
+/** A data stream and an error stream, in one separate session. */
 class ForwardedStream extends Duplex {
   readonly #socket: Duplex;
   readonly #session: SpdySession;
@@ -165,8 +168,8 @@ const unauthenticated = 401;
 
 /**
  * A client that repeats a request through a port-forward if the pod refuses it through the API server. Control planes
- * report their proxies only to callers inside their pod, and a port-forward counts as such. It needs `create` on
- * `pods/portforward`; without that right the caller gets the first answer.
+ * report their proxies only to callers inside their pod, and a port-forward counts as such. The user needs `create` on
+ * `pods/portforward`. Without that right, the caller gets the first answer.
  */
 export function withPortForward<Client extends KubeClient>(client: Client, config: KubeConfig): Client {
   const raw = async (method: string, path: string, options?: RawOptions): Promise<RawResponse> => {

@@ -72,7 +72,7 @@ test("a path in another spelling reaches neither a pod nor a hidden resource", a
   const count = requests.length;
   const statusOf = async (path: string): Promise<number> => {
     const { hostname, port } = new URL(url);
-    // fetch would bring the path into its plain form.
+    // fetch would normalise the path.
     const outgoing = sendRequest({ hostname, port, path, headers, agent: false }).end();
     const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
     answer.resume();

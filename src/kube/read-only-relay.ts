@@ -28,8 +28,9 @@ export interface ReadOnlyRelay {
   /** Refused writes, as `POST /api/v1/…`. At most {@link maxNoted}. */
   readonly refused: readonly string[];
   /**
-   * Replaces the overlaid objects. Watchers receive the new ones, under the returned versions, and the server's
-   * versions of those that are no longer overlaid. Throws a transient error if no watcher of such a kind exists.
+   * Replaces the overlaid objects. Watchers receive the new objects, under the returned versions. For objects that are
+   * no longer overlaid, they receive the server's versions again. Throws a transient error if no watcher of such a kind
+   * exists.
    */
   overlay(objects: readonly OverlaidObject[]): Promise<readonly ShownVersion[]>;
   close(): void;
@@ -42,7 +43,7 @@ const liveTimeoutMs = 5000;
 const liveAttempts = 10;
 /** These reviews answer a question and change nothing. */
 const askingPosts = /^\/apis\/(authorization|authentication)\.k8s\.io\/[^/]+\/(self)?(subject|token)[a-z]*reviews$/;
-/** A GET of these paths acts on a pod or a node. */
+/** Paths of which even a GET acts on a pod or a node. */
 const actingPaths = /\/(pods|services|nodes)\/[^/]+\/(exec|attach|portforward|proxy)(\/|$)/;
 
 /**
@@ -130,7 +131,7 @@ class Relay {
     return announced;
   }
 
-  /** If the server reported a change during the read, read again. */
+  /** Shows watchers the server's version again. If the server has reported a change during the read, it reads again. */
   async #showLive(old: OverlaidObject): Promise<ShownVersion | undefined> {
     for (let attempt = 0; attempt < liveAttempts; attempt += 1) {
       const passed = this.#watches.passed(old.kind);
@@ -213,7 +214,8 @@ class Relay {
     const type = answer.headers["content-type"];
     response.writeHead(answer.status, type === undefined ? {} : { "content-type": type });
     response.flushHeaders();
-    // Control planes other than Serin's may request Kubernetes' binary form, which has no lines. Pass it on unchanged.
+    // Other control planes than Serin's may request Kubernetes' binary form, which has no lines. It is passed on
+    // unchanged.
     if (type?.startsWith("application/json") !== true) {
       answer.body.on("error", () => response.destroy());
       answer.body.pipe(response);
@@ -260,7 +262,7 @@ class Relay {
           (object) => object.metadata.name === metadata.name && object.metadata.namespace === metadata.namespace,
         ),
     );
-    // The objects appear on the first page, whatever page their names belong to.
+    // The overlaid objects appear on the first page, even if their names belong on a later one.
     answerJson(response, 200, { ...list, items: searchParams.has("continue") ? others : [...others, ...objects] });
   }
 
@@ -339,8 +341,8 @@ function isWatch(query: URLSearchParams): boolean {
 }
 
 /**
- * The path as a server reads it: decoded, and without empty parts. Otherwise a caller could hide from this relay what a
- * path means. Undefined for a path that no client needs, which leads upwards or is not well-formed.
+ * The path as a server reads it: decoded, and without empty parts. Otherwise a caller could disguise a path from this
+ * relay. Undefined for a path that leads upwards or is not well-formed, because no client needs one.
  */
 function pathOf(url: string): string | undefined {
   try {

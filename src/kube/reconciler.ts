@@ -19,7 +19,7 @@ export interface ReconcilerOptions {
    * changes.
    */
   readonly reconcile: (key: string, signal: AbortSignal) => Promise<number | void>;
-  /** The number of keys in work at the same time. One key is never in work twice. 4 if absent. */
+  /** The number of keys that are processed at the same time. One key is never processed twice at once. 4 if absent. */
   readonly concurrency?: number;
   /**
    * The number of consecutive failures after which a key is dropped until it is added again. `Infinity` never drops
@@ -48,8 +48,8 @@ interface KeyState {
 }
 
 /**
- * A queue of keys. Adding a waiting key changes nothing. Adding a key in work makes it run once more afterwards. Each
- * failed key is retried with its own backoff.
+ * A queue of keys. Adding a waiting key changes nothing. Adding a key that is being processed makes it run once more
+ * afterwards. Each failed key is retried with its own backoff.
  */
 export class Reconciler {
   /** Resolves when every key that was present when work began has been tried once. */
@@ -108,7 +108,7 @@ export class Reconciler {
     });
   }
 
-  /** Works until the signal aborts, then waits for the keys in work. */
+  /** Works until the signal aborts, then waits for the keys that are being processed. */
   async run(signal: AbortSignal): Promise<void> {
     using _shown = this.#measured?.shown();
     const stop = aborted(signal);

@@ -27,13 +27,16 @@ export interface ShownVersion {
   readonly resourceVersion: string;
 }
 
-/** Far above the versions of servers, so that the two are never confused. */
+/**
+ * The first version that the relay assigns. It is far above the versions of servers, so that the two are never
+ * confused.
+ */
 const firstShownVersion = 1n << 60n;
 
 /**
- * Watches that pass through a relay, which inserts events. Watchers see objects in place of the server's for a while,
- * and then the server's again, as if both had been written. The server's own events for such objects are withheld. A
- * bookmark after each inserted event returns the watcher to the server's version.
+ * Watches that pass through a relay, which inserts events. For a while, watchers see other objects in place of the
+ * server's, and then the server's again, as if both had been written. The server's own events for such objects are
+ * withheld. A bookmark after each inserted event returns the watcher to the server's version.
  */
 export class RelayedWatches {
   readonly #open = new Set<RelayedWatch>();
@@ -140,7 +143,7 @@ class RelayedWatch extends Transform {
     done();
   }
 
-  /** A response that is no watch may end anywhere. */
+  /** A response that is no watch may end without a complete line. */
   override _flush(done: () => void): void {
     if (this.#rest.length > 0) this.push(this.#rest);
     done();

@@ -50,8 +50,8 @@ const codesByStatus: Readonly<Record<number, ErrorCode>> = {
 };
 
 /**
- * The server's refusal as an error. Its reason is that of the Status' first cause, else that of the Status, else the
- * HTTP status. `retryAfter` is the header of that name.
+ * The server's refusal as an error. Its reason is that of the Status' first cause, or that of the Status, or the HTTP
+ * status, whichever exists first. `retryAfter` is the header of that name.
  */
 export function errorOfStatus(
   subject: RequestSubject,
@@ -93,7 +93,7 @@ export function isCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof SerinError && error.code === code;
 }
 
-/** The objects of a list. A server that does not know the kind has none. */
+/** The objects of a list. Empty if the server does not know the kind. */
 export async function itemsIfServed<Value>(
   list: Promise<{ readonly items: readonly Value[] }>,
 ): Promise<readonly Value[]> {
@@ -121,7 +121,10 @@ function kindOf(httpStatus: number, code: ErrorCode, verb: string): ErrorKind {
   return "user";
 }
 
-/** The authorizer's words. Quotas, Pod Security and other admission answer 403 too, whatever the user's rights are. */
+/**
+ * The authorizer's words. They are needed because quotas, Pod Security and other admission answer 403 too, independent
+ * of the user's rights.
+ */
 const lackOfRights = /\bcannot [a-z*]+ (resource|path)\b/;
 
 function hintOf(code: ErrorCode, status: Status | undefined): string | undefined {

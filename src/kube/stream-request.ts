@@ -25,7 +25,7 @@ export async function requestOverStream(
   stream: Duplex,
   { method, path, body, maxAnswerBytes = defaultMaxAnswerBytes, signal }: StreamExchange,
 ): Promise<{ readonly status: number; readonly text: string }> {
-  // An import would load every export of node:http, and its WebSocket loads all of undici.
+  // An import would load every export of node:http, one of which (WebSocket) loads all of undici.
   const { request } = process.getBuiltinModule("node:http");
   if (signal?.aborted === true) stream.destroy();
   signal?.throwIfAborted();
@@ -56,7 +56,7 @@ export async function requestOverStream(
 }
 
 async function read(response: IncomingMessage, maxBytes: number): Promise<string> {
-  // Leaving the loop early ends the stream.
+  // Leaving the loop early destroys the stream.
   const tooLong = (): Error => transientError("answer-too-long", `the answer is longer than ${maxBytes} bytes`);
   return (await readBytes(response as AsyncIterable<Buffer>, maxBytes, tooLong)).toString();
 }

@@ -44,7 +44,7 @@ const connectTimeoutMs = 10_000;
 
 /**
  * Calls `late` when connecting has taken too long. A process that loads its code on a busy machine must not give up a
- * connection that is there.
+ * connection that has just been made.
  */
 export function limitConnecting(late: (problem: Error) => void, what: string): Disposable {
   return afterRunning(connectTimeoutMs, () => late(new Error(`no ${what} within ${connectTimeoutMs} ms`)));
@@ -63,12 +63,15 @@ function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate | undef
   };
 }
 
-/** The machine's authorities, as for kubectl. Node's own list lacks those that a company has added. */
+/** The machine's authorities, as kubectl uses them. Node.js' own list lacks those that a company has added. */
 function systemRoots(): string[] {
   return [...getCACertificates("default"), ...getCACertificates("system")];
 }
 
-/** Reading some hundred certificates takes a tenth of a second, which each connection would pay. */
+/**
+ * The context with the system's roots. It is made once, because reading some hundred certificates takes a tenth of a
+ * second.
+ */
 let systemTrust: SecureContext | undefined;
 
 /** Throws a user error for PEM that cannot be read, and for a key that does not belong to its certificate. */
@@ -135,7 +138,7 @@ export function serverAgent(
     : new ProxyAgent(config, certificate, options);
 }
 
-/** Connects through the proxy. Connects that are under way do not count for `maxSockets`. */
+/** Connects through the proxy. Connections that are not established yet do not count for `maxSockets`. */
 class ProxyAgent extends HttpsAgent {
   readonly #config: KubeConfig;
   readonly #certificate: ClientCertificate | undefined;
@@ -169,8 +172,8 @@ export function unreachable(config: KubeConfig, cause: unknown): SerinError {
 export class TooLong extends Error {}
 
 /**
- * Reads by events, because an iterator of an HTTP/2 stream fails once the exchange has ended, even if the whole answer
- * still waits to be read. A busy API server sends short answers in that way.
+ * Reads the whole body by events. An iterator of an HTTP/2 stream fails once the exchange has ended, even if the whole
+ * answer is still unread. This happens with short answers of a busy API server.
  */
 export async function wholeBody(body: Readable, maxBytes: number): Promise<Buffer> {
   const parts: Buffer[] = [];

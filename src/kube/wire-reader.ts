@@ -9,7 +9,7 @@ const varintShift = 0x80;
 const maxVarintBytes = 10;
 const maxKnownBytes = 48;
 const firstNotAscii = 0x80;
-/** Must be a power of two. */
+/** The size of the table of known texts. Must be a power of two. */
 const knownTexts = 1024;
 const hashFactor = 31;
 const hashFold = 15;
@@ -21,7 +21,7 @@ export function unreadableBytes(why: string): SerinError {
 /** Reads the fields of protobuf messages in sequence, without copying skipped ones. */
 export class WireReader {
   readonly #bytes: Buffer;
-  /** Texts by their hash. A text replaces another with the same hash. */
+  /** Texts by their hash. A text replaces another one with the same hash. */
   readonly #texts: (string | undefined)[];
   #position: number;
   #end: number;
@@ -50,7 +50,7 @@ export class WireReader {
     return tag >>> typeBits;
   }
 
-  /** Loses the last digits above 2^53. */
+  /** Reads an integer. Above 2^53, the last digits are lost. */
   wholeNumber(): number {
     if (this.#type !== wireVarint)
       throw unreadableBytes(`a field is of wire type ${this.#type} where a number was expected`);
@@ -123,7 +123,7 @@ export class WireReader {
   }
 }
 
-/** Whether the bytes equal a text. Only ASCII texts are compared, and all others are decoded. */
+/** Whether the bytes equal a text. Compares only ASCII texts. All others are decoded instead. */
 function isText(text: string, bytes: Buffer, start: number, end: number): boolean {
   if (text.length !== end - start) return false;
   for (let at = start; at < end; at += 1) {

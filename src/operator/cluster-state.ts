@@ -33,7 +33,7 @@ export interface ClusterState {
   readonly revisions: readonly InstalledRevision[];
   readonly tags: readonly InstalledTag[];
   readonly gateways: readonly InstalledGateway[];
-  /** The revision that injects pods without a revision, if any. */
+  /** The revision that injects pods without a revision. Undefined if there is none. */
   readonly defaultRevision: string | undefined;
   readonly hasDefinitions: boolean;
 }

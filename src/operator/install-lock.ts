@@ -12,11 +12,11 @@ export interface InstallLockOptions {
   readonly namespace: string;
   /** Unique to this installer and readable: `user@host (pid 12)`. */
   readonly identity: string;
-  /** Installers whose locks have expired. There is no need to wait again for their other locks. */
+  /** Installers whose locks have expired. Their other locks have expired too, so there is no need to wait for these. */
   readonly dead: Set<string>;
   /** Called once while another installer is at work. */
   readonly onWait: (holder: string) => void;
-  /** The time to wait for another installer. */
+  /** The maximum time to wait for another installer. */
   readonly timeoutMs: number;
 }
 
@@ -66,14 +66,14 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
         },
       );
     }
-    // Another installer writes for some tenths of a second, and the next one should not wait much longer.
+    // Another installer writes for some tenths of a second, and this one should not wait much longer than that.
     await clock.sleep(pollPauseMs(waitedMs), signal);
   }
 }
 
 /**
- * Tries to take the lock. Returns its holder, or undefined if we hold it now. `expired` is a record that was not
- * renewed in time.
+ * Tries to take the lock. Returns another holder, or undefined if this installer holds it now. `expired` is a record
+ * that was not renewed in time.
  */
 async function tryTake(
   { client, name, namespace, identity, clock, dead }: InstallLockOptions,

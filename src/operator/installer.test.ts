@@ -30,7 +30,7 @@ interface Flags {
   readonly replaceNewer?: boolean;
   readonly identity?: string;
   readonly clock?: Clock;
-  /** The definitions of the release. Only that of VirtualServices if absent. */
+  /** The CRDs of the release. If absent, only that of VirtualServices. */
   readonly definitions?: readonly string[];
 }
 
@@ -564,7 +564,7 @@ test("a definition is not read again if the answer to its write shows that it is
     await install(new Cluster(), []);
     return reads;
   };
-  // The installer looks three times for traces of other installations, and once for a newer release of the definition.
+  // The installer looks three times for traces of other installations, and once for a newer release of the CRD.
   assert.equal(await readsOf(true), 4);
   assert.equal(await readsOf(false), 5);
 });
@@ -686,7 +686,7 @@ test("an older release of Istio's definitions is replaced, and a newer one is ke
   assert.deepEqual(notes.filter(isOfNewer), [
     `keeps the definitions of Istio's kinds of release 1.32.0, which is newer than ${istioRelease}: ${gateways}; to replace them: serin install --force`,
   ]);
-  // Istio's installer wrote over ours, and left our annotation.
+  // Istio's installer has written over Serin's CRD, and left Serin's annotation.
   const { metadata } = (await cluster.get(customResourceDefinitionKind, virtualServices)) ?? { metadata: {} };
   cluster.put("CustomResourceDefinition", {
     ...definition(virtualServices),

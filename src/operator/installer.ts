@@ -24,8 +24,8 @@ export interface InstallOptions extends InstallRequest {
   readonly client: KubeClient;
   readonly clock: Clock;
   /**
-   * Runs each group of writes, while nothing else of this process writes or removes installed objects. Absent if this
-   * process makes one installation only.
+   * Runs each group of writes while nothing else in this process writes or removes installed objects. Absent if this
+   * process makes only one installation.
    */
   readonly alone?: (write: () => Promise<void>) => Promise<void>;
 }
@@ -37,7 +37,8 @@ const parallelWrites = 12;
 /**
  * Checks everything first, then applies the components in order by server-side apply, so that an interrupted
  * installation can be continued. It writes everything before it waits. Only webhooks come later, when their server
- * answers. Components are waited for at the same time, so that one that stays unready holds up no other's webhooks.
+ * answers. It waits for all components at the same time, so that an unready component does not delay the webhooks of
+ * others.
  */
 export async function applyComponents(options: InstallOptions): Promise<void> {
   const { client, clock, settings, signal, alone = async (write) => await write() } = options;
@@ -54,14 +55,14 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
     dead: new Set<string>(),
   };
   // Two installations of the same revision run one after the other. Installations of different revisions only take
-  // turns in writing, because one may wait for what the other installs: ztunnel's readiness needs the node agent.
+  // turns in writing, because one may wait for an object of the other: ztunnel's readiness needs the node agent.
   const onWait = (holder: string): void =>
     options.onNote(`${holder} is installing at the moment; waiting for it to end`);
   const writeLock = { ...lock, name: "serin-install", onWait: () => undefined };
   const inTurn = async (write: () => Promise<void>): Promise<void> =>
     await alone(async () => await withInstallLock(writeLock, signal, write));
   const revision = settings.revision === "" ? "default" : settings.revision;
-  // Gateways and agents alone need no such turn: an installation of gateways may wait for minutes for its pods.
+  // An installation of only gateways or agents takes no such turn, because it may wait for its pods for minutes.
   const inRevision = async (work: () => Promise<void>): Promise<void> =>
     settings.pilot.enabled === true
       ? await withInstallLock({ ...lock, name: `serin-install-${revision}`, onWait }, signal, work)
@@ -87,7 +88,7 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
       .map((workload) => new WorkloadObstacles(workload, client, clock));
     const complete = async (component: RenderedComponent): Promise<void> => {
       await waitAll(
-        // Most definitions are served when the server answers, so there is nothing to wait for.
+        // Most CRDs are already served when the server answers, so there is nothing to wait for.
         component.objects.filter(
           (object) => !isWebhook(object) && !(isDefinition(object) && served.has(object.metadata.name)),
         ),
@@ -106,7 +107,7 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   });
 }
 
-/** Completes all components at the same time. Throws the error of the first one that fails, when all have ended. */
+/** Completes all components at the same time. When all have ended, throws the error of the first one that failed. */
 async function reportInOrder(
   components: readonly RenderedComponent[],
   complete: (component: RenderedComponent) => Promise<void>,
@@ -176,7 +177,7 @@ function withoutForeign(
     const objects = component.objects.filter(({ kind, metadata }) => {
       const tag = state.tags.find((installed) => installed.tag === metadata.labels?.[istioLabels.tag]);
       if (tag === undefined || !lives(tag.revision)) return true;
-      // Its Service and its webhooks stay together.
+      // The Service and the webhooks of a tag stay together.
       if (kind !== "Service")
         onNote(
           `tag "${tag.tag}" stays on revision "${tag.revision}"; to move it: serin tag set ${tag.tag} --revision ${own} --overwrite`,
@@ -189,7 +190,8 @@ function withoutForeign(
 }
 
 /**
- * The injector of an unnamed control plane. It injects by default only if the tag `default` does not lead elsewhere.
+ * The injector of an unnamed control plane. It injects by default only if the tag `default` does not point to another
+ * control plane.
  */
 function withoutDefault(object: UntypedObject): UntypedObject {
   const { [istioLabels.tag]: tag, [istioLabels.revision]: revision } = object.metadata.labels ?? {};

@@ -14,9 +14,9 @@ interface Webhooks extends UntypedObject {
 }
 
 /**
- * A control plane sets its webhook's failure policy to Fail once the webhook works, and this must not be undone at each
- * write. The policy applies to one server. A webhook for another server gets Ignore again until that server is known to
- * work.
+ * The webhook configuration with the failure policies in the cluster. A control plane sets its webhook's policy to Fail
+ * once the webhook works, and no later write may undo this. A webhook that now calls another server gets Ignore again
+ * until that server is known to work.
  */
 export async function keptClosed(client: KubeClient, object: Webhooks): Promise<UntypedObject> {
   if (object.kind !== "ValidatingWebhookConfiguration") return object;
@@ -30,7 +30,7 @@ export async function keptClosed(client: KubeClient, object: Webhooks): Promise<
   return { ...object, webhooks };
 }
 
-/** A key of the webhook's name and its server. */
+/** A key that consists of the webhook's name and its server. */
 function webhookKey({
   name = "",
   clientConfig: { service, url = "" } = {},

@@ -6,8 +6,8 @@ import type { KubeClient } from "../kube/index.ts";
 const selectingKinds = new Set(["Deployment", "DaemonSet"]);
 
 /**
- * The object with the selector of the workload that has its name in the cluster, because the API server refuses another
- * one. Upstream's Deployment of istiod, for example, selects the same pods by one label less.
+ * The object with the selector of the existing workload of its name, because the API server refuses any other. For
+ * example, Istio's own Deployment of istiod selects the same pods with one label less.
  */
 export async function keptSelector(client: KubeClient, object: UntypedObject): Promise<UntypedObject> {
   if (!selectingKinds.has(object.kind ?? "")) return object;
@@ -17,7 +17,7 @@ export async function keptSelector(client: KubeClient, object: UntypedObject): P
   return { ...object, spec: { ...treeAt(object, "spec"), selector } };
 }
 
-/** The selector of the workload in the cluster, if the object would change it to one that does not select its pods. */
+/** The selector of the existing workload, if it does not select the pods of the object. */
 export function lostSelector(object: UntypedObject, found: UntypedObject | undefined): LabelSelector | undefined {
   const selector = selectingKinds.has(object.kind ?? "") ? otherSelector(object, found) : undefined;
   return selector === undefined || selectsOwnPods(selector, object) ? undefined : selector;

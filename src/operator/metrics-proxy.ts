@@ -52,7 +52,8 @@ export async function proxyMetrics(
     if (response.headersSent) response.destroy();
     else response.writeHead(502).end(`${messageOf(error)}\n`);
   });
-  // The client's body stays here: Node sends that of a GET unframed, as if it were a second request.
+  // The client's body is not passed on, because Node.js sends the body of a GET unframed, so that it looks like a
+  // second request.
   outgoing.end();
 }
 

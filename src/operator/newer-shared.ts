@@ -11,18 +11,18 @@ import type { KubeClient } from "../kube/index.ts";
 
 /** The label with the release that installed an object. */
 const versionLabel = "app.kubernetes.io/version";
-/** The release of Istio from which this release has the definitions of Istio's kinds. docs/kubernetes.md names it. */
+/** The release of Istio from which this release has the CRDs of Istio's kinds. docs/kubernetes.md names it. */
 export const istioRelease = "1.31.1";
 const engineName = "serin-rollout";
 const engineGroup = ".rollout.serin.dev";
 
 export interface KeptNewer {
   readonly components: readonly RenderedComponent[];
-  /** What stays, or is replaced by force. */
+  /** Which objects stay, or are replaced because of `force`. */
   readonly notes: readonly string[];
 }
 
-/** An object to install that the cluster has of a newer release. */
+/** An object to install that exists in the cluster from a newer release. */
 interface Outdated {
   readonly object: UntypedObject;
   readonly what: string;
@@ -31,10 +31,10 @@ interface Outdated {
 }
 
 /**
- * The components without each definition of a kind, and without the rollout engine, that the cluster has of a newer
- * release. Older definitions would drop fields that objects use, and an older engine may not understand the rollouts
- * that run. A newer engine drives older control planes. Definitions that are missing in the cluster always stay in the
- * components. With `force` nothing is left out, and the notes name what is replaced.
+ * The components without the CRDs and the rollout engine that the cluster already has from a newer release. Older CRDs
+ * would drop fields that objects use, and an older engine may not understand running rollouts. A newer engine can drive
+ * older control planes. CRDs that the cluster lacks always stay in the components. With `force` nothing is left out,
+ * and the notes name the replaced objects.
  */
 export async function keepNewerShared(
   client: KubeClient,
@@ -65,7 +65,7 @@ async function outdatedObjects(client: KubeClient, objects: readonly UntypedObje
   const outdated = await Promise.all(
     shared.map(async (object): Promise<Outdated[]> => {
       const live = object === engine ? liveEngine : await read(object);
-      // Charts and earlier releases did not write the release into the engine's definitions.
+      // Charts and earlier releases did not write the release into the engine's CRDs.
       const stands = live !== undefined && isEngineDefinition(live) ? liveEngine : undefined;
       const installed = releaseOf(live) ?? releaseOf(stands);
       const isOfIstio = isOfIstioRelease(object, live);
@@ -82,13 +82,13 @@ function releaseOf(object: UntypedObject | undefined): string | undefined {
   return object?.metadata.labels?.[versionLabel];
 }
 
-/** Whether an installer of Istio wrote the definition in the cluster. Its releases have other numbers than Serin's. */
+/** Whether an installer of Istio wrote the CRD in the cluster. Istio's releases have other numbers than Serin's. */
 function isOfIstioRelease(object: UntypedObject, live: UntypedObject | undefined): boolean {
   if (!isDefinition(object) || isEngineDefinition(object)) return false;
   return live?.metadata.annotations?.[definitionReleaseAnnotation] !== releaseOf(live);
 }
 
-/** `1.32.0` of `1.32.0-vendor.3`, which cannot be compared. */
+/** The release without a vendor's suffix, which cannot be compared: `1.32.0` for `1.32.0-vendor.3`. */
 function withoutVendor(release: string): string {
   return /^v?\d+\.\d+(\.\d+)?/.exec(release)?.[0] ?? release;
 }
@@ -114,7 +114,7 @@ function describe(object: UntypedObject): string {
   return isEngineDefinition(object) ? "definitions of the rollout engine's kinds" : "definitions of Istio's kinds";
 }
 
-/** One note for each part of the installation and each release that the cluster has of it. */
+/** One note for each part of the installation and each release of it that the cluster has. */
 function notesOf(outdated: readonly Outdated[], force: boolean): string[] {
   const groups = Map.groupBy(outdated, ({ what, installed, given }) =>
     force

@@ -1,5 +1,5 @@
-// The operators work under their roles alone, and the roles allow little more. test/e2e/seed-003.test.ts and
-// test/e2e/seed-004.test.ts compare the roles with the requests of a lab.
+// The operators work with only the rights of their roles, and the roles allow little more. test/e2e/seed-003.test.ts
+// and test/e2e/seed-004.test.ts compare the roles with the requests of a lab.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLogger, systemClock, type Clock } from "../base/index.ts";
@@ -19,7 +19,7 @@ const definitions = ["virtualservices", "destinationrules"].map((plural) => ({
   kind: "CustomResourceDefinition",
   metadata: { name: `${plural}.networking.istio.io` },
 }));
-/** All time is a hundredth. */
+/** A clock whose waits last one hundredth of their time. */
 const clock: Clock = {
   ...systemClock,
   steadyMs: () => systemClock.steadyMs() * 100,
@@ -34,7 +34,7 @@ const istioRules = renderOperator(
   .flatMap((role) => (role as unknown as { rules: readonly RuleOfRole[] }).rules);
 const banzaiRules = banzaiOperatorRules("banzai-istio-operator-1-6");
 
-/** Leads and works under the role while the body runs. */
+/** Runs the operator as leader, with the rights of the role, while the body runs. */
 async function whileWorking(
   client: ClientUnderRole,
   name: string,

@@ -43,7 +43,7 @@ test("a closed validation stays closed when its webhook is written again for the
   } as never);
   await owned.apply(wanted(["more"]));
   assert.deepEqual(policies(), ["Fail", "Ignore"]);
-  // Another control plane's answers are not shown yet.
+  // The answers of another control plane have not been seen yet.
   await owned.apply(wanted(["more"], "istiod-next"));
   assert.deepEqual(policies(), ["Ignore", "Ignore"]);
 });

@@ -6,7 +6,10 @@ import { installedKindOf, installVerbs, type InstallSettings } from "../install/
 import type { ClusterState } from "./cluster-state.ts";
 import { lostSelector } from "./kept-selector.ts";
 
-/** Checks everything except rights that could fail after the first write. Throws a user error that names all faults. */
+/**
+ * Checks everything, except rights, that could make the installation fail after the first write. Throws a user error
+ * that names all faults.
+ */
 export async function preflight(
   client: KubeClient,
   settings: InstallSettings,
@@ -115,7 +118,7 @@ async function mayDo(
     verb,
     ...(namespace === undefined ? {} : { namespace }),
   });
-  // A server without such reviews refuses at the write itself.
+  // A server without such reviews refuses the write itself.
   return allowed || httpStatus >= 300;
 }
 
@@ -140,7 +143,7 @@ async function presentObjects(client: KubeClient, objects: readonly UntypedObjec
   return read.flat();
 }
 
-/** Finds objects with these names that somebody else manages. An operator would revert our writes. */
+/** Finds objects with these names that somebody else manages. An operator would revert the installer's writes. */
 function checkOwners(present: readonly PresentObject[]): void {
   const lines = present.flatMap(({ object, found }) => {
     const owner = controllerOf(found);
@@ -158,7 +161,7 @@ function checkOwners(present: readonly PresentObject[]): void {
   );
 }
 
-/** Finds workloads of these names whose selectors, which the API server never changes, leave out our pods. */
+/** Finds workloads with these names whose selectors do not select the new pods. Selectors are immutable. */
 function checkSelectors(present: readonly PresentObject[]): void {
   const lines = present.flatMap(({ object, found }) => {
     const selector = lostSelector(object, found);

@@ -18,13 +18,13 @@ import { WorkloadObstacles } from "./workload-obstacle.ts";
 export interface WaitOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
-  /** The time for one object to become ready. */
+  /** The maximum time for one object to become ready. */
   readonly readyTimeoutMs: number;
-  /** Called if a wait takes longer than a second, and again when the missing part changes. */
+  /** Called with the missing part if a wait takes longer than a second, and again when the missing part changes. */
   readonly onWait?: (text: string) => void;
   /**
-   * Workloads written at the same time. This workload may wait, without reporting it, for one of them that cannot
-   * start.
+   * Workloads that were written at the same time. This workload may depend on one of them that cannot start, without
+   * showing it.
    */
   readonly others?: readonly WorkloadObstacles[];
   readonly signal?: AbortSignal;
@@ -33,7 +33,10 @@ export interface WaitOptions {
 /** The shortest and the longest pause between two reads. A lab is ready within seconds. */
 const minPollMs = 40;
 const maxPollMs = 500;
-/** The pause is this part of the time so far, so that a read comes late by as much, and slow clusters get few reads. */
+/**
+ * The pause as a part of the elapsed time. So a result is noticed late by at most this part, and slow clusters get few
+ * reads.
+ */
 const pollPart = 1 / 8;
 const tellAfterMs = 1000;
 
@@ -134,7 +137,7 @@ export function readinessCheck(
   return undefined;
 }
 
-/** Whether a definition, as a server has answered it, is served. */
+/** Whether a CRD, as a server has returned it, is served. */
 export function isEstablished(definition: KubernetesObject): boolean {
   const { status } = definition as CustomResourceDefinition;
   return (

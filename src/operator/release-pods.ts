@@ -17,8 +17,8 @@ export interface ReleaseOptions {
 
 const agentComponent = "Cni";
 /**
- * The time to wait for an agent. It is longer than its grace period. A killed agent has released nothing, so waiting
- * longer would not help.
+ * The time to wait for an agent. It is longer than the agent's grace period. After that the agent has been killed, so
+ * waiting longer would not help.
  */
 const patienceMs = 60_000;
 
@@ -45,7 +45,7 @@ export async function releasePods(options: ReleaseOptions): Promise<number> {
   return agents.length;
 }
 
-/** An agent that does not work, for example on a node that is off, cleans nothing up. */
+/** Whether an agent does not work, for example on a node that is off. Such an agent cleans nothing up. */
 function isUnready({ status }: Pod): boolean {
   const ready = status?.conditions?.find(({ type }) => type === "Ready");
   return ready !== undefined && ready.status !== "True";

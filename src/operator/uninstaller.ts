@@ -9,9 +9,9 @@ import { releasePods } from "./release-pods.ts";
 export interface UninstallOptions {
   readonly client: KubeClient;
   /**
-   * The objects to remove: those of one revision, or of them only those that were installed from the IstioOperator
-   * `owner`; those that a selector finds; or everything. With a selector and a `revision`, the base and the node agent
-   * stay while another revision exists, because it may need them.
+   * The objects to remove. Of a revision: all its objects, or with `owner` only those that were installed from that
+   * IstioOperator. Of a selector: all objects that it finds. With a `revision` beside the selector, the base and the
+   * node agent stay while another revision exists, because it may need them. Otherwise everything is removed.
    */
   readonly selection:
     | { readonly revision: string; readonly owner?: string }
@@ -37,17 +37,17 @@ const everything = istioLabels.component;
 const notShared = `${everything} notin (Base,Cni)`;
 const rightsGroup = "rbac.authorization.k8s.io";
 /**
- * The time to wait for a control plane. It is longer than its leases live without it, so waiting longer would not help.
+ * The time to wait for a control plane to end. Its leases expire earlier than that, so waiting longer would not help.
  */
 const controlPlanePatienceMs = 20_000;
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 
 /**
- * Removes installed objects. Webhooks and tags come first, so that none leads to a removed control plane. Then come the
- * CNI agents, which release their pods while everything else still serves. The other kinds follow, the last installed
- * first. Rights go only when the control planes have ended: without them, a control plane could not give up its leases,
- * and the next one would wait for these. Definitions stay, because removing them would remove users' objects. The root
- * certificate and namespaces stay too.
+ * Removes installed objects. Webhooks and tags come first, so that none calls a removed control plane. Then come the
+ * CNI agents, which release their pods while everything else still serves. The other kinds follow in reverse order of
+ * their installation. Rights are removed only when the control planes have ended, because without rights a control
+ * plane could not release its leases, and the next one would wait for these. CRDs stay, because removing them would
+ * remove users' objects. The root certificate and namespaces stay too.
  */
 export async function removeInstalled({
   client,
@@ -123,7 +123,7 @@ async function hasOtherRevision(client: KubeClient, revision: string): Promise<b
   return false;
 }
 
-/** Begins to list all kinds. A list that fails rejects only where it is awaited. */
+/** Begins to list all kinds. A failed list rejects only where it is awaited. */
 function listAll(
   client: KubeClient,
   kinds: readonly KindDefinition<UntypedObject>[],
@@ -138,7 +138,7 @@ function listAll(
   );
 }
 
-/** Controllers' objects are removed with their owners. */
+/** Leaves out objects that a controller owns, because they are removed with their owners. */
 async function present(
   client: KubeClient,
   kind: KindDefinition<UntypedObject>,

@@ -53,7 +53,7 @@ function comparable(object: UntypedObject): string {
   );
 }
 
-/** Fields in one order, whoever wrote them. */
+/** Sorts the fields of an object, because writers may have used another order. */
 function sorted(_key: string, value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));

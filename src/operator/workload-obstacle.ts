@@ -26,7 +26,7 @@ export class WorkloadObstacles {
   #obstacle: PodObstacle | undefined;
   #hasAskedAgain = false;
 
-  /** `DaemonSet istio-system/ztunnel`. */
+  /** The workload's kind and name, such as `DaemonSet istio-system/ztunnel`. */
   get subject(): string {
     return `${this.#workload.kind ?? ""} ${keyOf(this.#workload)}`;
   }
@@ -51,8 +51,8 @@ export class WorkloadObstacles {
   }
 
   /**
-   * The last log lines of the crashed container, to append to a message, or why nobody can read them. Empty if no
-   * container crashed.
+   * The last log lines of the crashed container, to append to a message, or the reason why they cannot be read. Empty
+   * if no container crashed.
    */
   async lastWords(): Promise<string> {
     const crashed = this.#obstacle?.crashed;
@@ -103,7 +103,8 @@ export class WorkloadObstacles {
 
   /**
    * A controller whose pods are refused waits longer after each attempt, up to a quarter of an hour. Somebody may have
-   * removed the cause since, and installs again for that reason. A change of an annotation makes it try at once.
+   * removed the cause meanwhile, and may install again because of that. A change of an annotation makes the controller
+   * try at once.
    */
   async #askAgain(name: string, namespace: string): Promise<void> {
     if (this.#hasAskedAgain) return;

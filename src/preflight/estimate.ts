@@ -11,11 +11,11 @@ export interface EstimateInput extends Pick<
   readonly workloads: Omit<WorkloadsReport, "injection">;
   readonly injected: readonly InjectedWorkload[];
   readonly order: WaveOrder;
-  /** Pods of the old revision's control plane, which show how long the new ones will take. */
+  /** Pods of the old revision's control plane, which show how long the new pods will take. */
   readonly controlPlanePods: readonly Pod[];
 }
 
-/** How long a pod takes to become ready, if no pod shows it. */
+/** How long a pod takes to become ready, if no existing pod shows it. */
 const assumedReadySeconds = 10;
 /** The time for a step to settle and to be judged, measured on a mesh with some traffic. */
 const judgedStepSeconds = 5;

@@ -44,8 +44,8 @@ export function renderedFindings({ components }: RenderedReport, from: string): 
 }
 
 /**
- * The new control plane begins with fewer pods than the old one has now. The new one's install spec does not know what
- * somebody has set for the old one. `isRendered`: the upgrade installs it.
+ * Warns if the new control plane begins with fewer pods than the old one has now, because its install spec does not
+ * contain what somebody has set for the old one. `isRendered`: the upgrade installs the new control plane.
  */
 export function pilotPodsFindings(
   before: { readonly revision: string; readonly count: number },
@@ -69,7 +69,7 @@ export function pilotPodsFindings(
   ];
 }
 
-/** Pods in ambient cannot move to a revision that has no ztunnel. */
+/** Reports that pods in ambient cannot move to a revision that has no ztunnel. */
 export function ztunnelFindings(
   revision: string,
   { hasZtunnel, isRendered }: { readonly hasZtunnel: boolean | undefined; readonly isRendered: boolean },
@@ -242,7 +242,7 @@ export function proxyFindings(
   return findings;
 }
 
-/** Workloads that no wave selects. */
+/** Reports workloads that no wave selects. */
 export function unselectedFindings(
   left: readonly { readonly namespace: string; readonly kind: string; readonly name: string }[],
   from: string,

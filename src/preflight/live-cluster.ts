@@ -26,7 +26,7 @@ import type { WorkloadFacts } from "./cluster/workloads.ts";
 /** Everything in a cluster that a plan reads. */
 export interface LiveCluster extends Omit<WorkloadFacts, "connections"> {
   readonly definitions: readonly UntypedObject[];
-  /** Objects of the mesh's own kinds, by the name of their definition. */
+  /** Objects of the mesh's own kinds, by the name of their CRD. */
   readonly stored: ReadonlyMap<string, readonly UntypedObject[]>;
   /** The ConfigMap `istio-ca-root-cert` of each namespace. */
   readonly rootCertificates: ReadonlyMap<string, string>;
@@ -156,7 +156,7 @@ async function readStored(
   return found;
 }
 
-/** The kind that a definition defines, in its storage version. */
+/** The kind of a CRD, in its storage version. */
 function kindOfDefinition(definition: UntypedObject): KindDefinition<UntypedObject> {
   const spec = definition["spec"] as {
     readonly group: string;
@@ -175,7 +175,7 @@ function kindOfDefinition(definition: UntypedObject): KindDefinition<UntypedObje
   };
 }
 
-/** Finds the objects by the labels of Serin's and Istio's installations, whoever applied them. */
+/** Finds installed objects by the labels that Serin's and Istio's installers write. */
 async function readInstalled(client: KubeClient): Promise<readonly UntypedObject[]> {
   const kinds = installedKinds.filter(
     ({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace" && kind !== "EndpointSlice",
@@ -203,8 +203,8 @@ async function readInstalled(client: KubeClient): Promise<readonly UntypedObject
 const authorityNames = { pluggedIn: "cacerts", selfSigned: "istio-ca-secret" } as const;
 
 /**
- * The root certificates of the Secrets with which the control planes of these namespaces sign. Undefined if the user
- * may not read them. Private keys are dropped at once.
+ * The root certificates in the Secrets with which the control planes of these namespaces sign. Undefined if the user
+ * may not read the Secrets. Private keys are dropped at once.
  */
 export async function readAuthorities(
   client: KubeClient,
@@ -230,8 +230,8 @@ export async function readAuthorities(
 }
 
 /**
- * The root certificate of a Secret in the form of `cacerts`. Empty if it holds none, undefined if the Secret does not
- * exist.
+ * The root certificate of a Secret in the form of `cacerts`. Empty if it contains none. Undefined if the Secret does
+ * not exist.
  */
 export async function rootOf(client: KubeClient, name: string, namespace: string): Promise<string | undefined> {
   const secret = await client.get(secretKind, name, namespace);

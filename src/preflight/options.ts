@@ -46,7 +46,7 @@ export interface PreflightOptions {
   readonly upgrade: PlannedUpgrade;
   /** Finds the trees of the releases if the caller names none. */
   readonly releases: ReleaseFinder;
-  /** The environment for the processes of releases: PATH, HOME and the like. */
+  /** The environment for the processes of releases: PATH, HOME and so on. */
   readonly env: Environment;
   readonly clock: Clock;
   readonly log: Logger;

@@ -105,7 +105,7 @@ function missingZtunnel(
   return ztunnelFindings(to, { hasZtunnel, isRendered: installs.length > 0 }, ambient);
 }
 
-/** The new release may accept a spec that this release cannot plan. */
+/** The planned steps. Undefined if this release cannot plan the spec, which the new release may accept. */
 async function plannedSteps({ preview }: PreflightOptions): Promise<{
   readonly steps: UpgradeSteps | undefined;
   readonly notPlanned: readonly NotCompared[];
@@ -127,7 +127,7 @@ function bySeverity(findings: readonly Finding[]): Finding[] {
   return findings.toSorted((left, right) => severities.indexOf(left.severity) - severities.indexOf(right.severity));
 }
 
-/** The tag of the control plane's image, or else the version in its labels. */
+/** The tag of the control plane's image, or without one the version in its labels. */
 function versionOf({ metadata, spec }: LiveCluster["controlPlane"]["deployment"]): string | undefined {
   const image = spec?.template.spec?.containers.find(({ name }) => name === "discovery")?.image ?? "";
   return releaseOfImage(image) ?? metadata.labels?.["app.kubernetes.io/version"];
@@ -178,7 +178,7 @@ function controlPlanePods({ pods, controlPlaneNamespaces }: LiveCluster, revisio
   );
 }
 
-/** Objects that name the old revision. The new revision does not read them, whichever namespaces move. */
+/** Objects that name the old revision. The new revision never reads them, even if their namespaces move. */
 function leftBehind({ stored }: LiveCluster, { from, to }: PlannedUpgrade): Finding[] {
   const isConfiguration = (object: UntypedObject): boolean => /istio\.io\//.test(object.apiVersion ?? "");
   const names = [...stored.values()]

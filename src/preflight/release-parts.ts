@@ -194,7 +194,9 @@ class ReleaseQuestions {
     return pilotPodsFindings({ revision: upgrade.from, count }, pods, to);
   }
 
-  /** The objects of the new revision: rendered, or installed already. Undefined if the release refuses the spec. */
+  /**
+   * The objects of the new revision, either rendered or already installed. Undefined if the release refuses the spec.
+   */
   async #objectsOf(to: Release): Promise<readonly UntypedObject[] | undefined> {
     const { runner, upgrade, live, signal } = this.#input;
     try {

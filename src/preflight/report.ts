@@ -97,7 +97,7 @@ export interface DefaultsReport {
 }
 
 export interface DefinitionsReport {
-  /** Whether the upgrade writes definitions. If not, those of the cluster stay. */
+  /** Whether the upgrade writes CRDs. If not, those of the cluster stay. */
   readonly installed: boolean;
   readonly changes: readonly DefinitionChange[];
 }

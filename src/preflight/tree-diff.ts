@@ -48,7 +48,7 @@ function compareLists(before: readonly Json[], after: readonly Json[], path: str
   if (left !== undefined && right !== undefined) {
     for (const name of new Set([...left.keys(), ...right.keys()]))
       compareField(left.get(name), right.get(name), `${path}[${name}]`, changes);
-    // The order of filters and routes has meaning, so compare them by position.
+    // The order of filters and routes matters, so compare them by position.
     const [oldOrder, newOrder] = [
       [...left.keys()].filter((name) => right.has(name)),
       [...right.keys()].filter((name) => left.has(name)),

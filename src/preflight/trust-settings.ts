@@ -10,7 +10,8 @@ export function meshTrustOf(text: string): MeshTrust {
 }
 
 /**
- * The trust settings of the install spec alone, for use without its release. Unset fields keep their present values.
+ * The trust settings that the install spec itself contains, for use without its release. Unset fields keep their
+ * present values.
  */
 export function specTrust(installs: readonly unknown[], mesh: string): MeshTrust {
   const configs = installs.flatMap((spec) =>

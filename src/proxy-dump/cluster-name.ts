@@ -13,7 +13,7 @@ export interface ClusterName {
   readonly isService: boolean;
 }
 
-/** Splits a name such as `outbound|80|v1|web.shop.svc.cluster.local`. Any other name is a host alone. */
+/** Splits a name such as `outbound|80|v1|web.shop.svc.cluster.local`. Of any other name, only `host` is set. */
 export function parseClusterName(name: string): ClusterName {
   const parts = name.split("|");
   if (parts.length < 4) return { direction: "", port: 0, subset: "", host: name, isService: false };

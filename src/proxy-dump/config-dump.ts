@@ -6,7 +6,7 @@ import type { Address } from "./address-text.ts";
 export type Json = Readonly<Record<string, unknown>>;
 
 /**
- * The fields that are read from Envoy's `/config_dump`, with JSON names. All others stay in it and are shown with `-o
+ * The fields that are read from Envoy's `/config_dump`, with JSON names. All other fields are kept, and shown with `-o
  * json`.
  */
 export interface ClusterConfig extends Json {
@@ -48,7 +48,7 @@ export interface AddressRange {
   readonly prefixLen?: number;
 }
 
-/** xDS's matcher: a tree that ends in the name of a filter chain. */
+/** The matcher of xDS: a tree whose leaves are names of filter chains. */
 export interface Matcher {
   readonly onNoMatch?: OnMatch;
   readonly matcherTree?: {
@@ -180,7 +180,7 @@ export class ConfigDump {
     return [...this.sentRoutes(), ...this.#resources("RoutesConfigDump", "staticRouteConfigs", "routeConfig")];
   }
 
-  /** The routes that came by RDS, not inside a listener. */
+  /** The routes that came by RDS, and not inside a listener. */
   sentRoutes(): readonly RouteConfig[] {
     return this.#resources("RoutesConfigDump", "dynamicRouteConfigs", "routeConfig");
   }

@@ -1,6 +1,6 @@
 /**
  * Renames fields from protobuf's names (`host_statuses`), which Envoy's admin port writes, to JSON's (`hostStatuses`),
- * which Istio's tools show. It needs no knowledge of the messages, so the answer of any Envoy can be shown.
+ * which Istio's tools show. It does not need to know the messages, so it can convert the answer of any Envoy.
  */
 export function jsonNames(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(jsonNames);
@@ -49,7 +49,10 @@ export function isRecord(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether `metadata` is a node's, which holds any JSON. That of a cluster or route holds metadata of filters. */
+/**
+ * Whether `metadata` is that of a node, which contains any JSON. That of a cluster or route contains metadata of
+ * filters.
+ */
 function isNodeMetadata(value: unknown): boolean {
   return isRecord(value) && !Object.keys(value).some((name) => /^(typed_?)?filter_?metadata$/i.test(name));
 }

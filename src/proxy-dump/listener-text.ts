@@ -23,7 +23,7 @@ function isBlackHole(config: Json | undefined): boolean {
   return JSON.stringify(config ?? {}).includes(blackHole);
 }
 
-/** The addresses on which the listener accepts, the main one first. A unix socket is its path. */
+/** The addresses on which the listener accepts, the main one first. For a unix socket, the path. */
 export function addressesOf({ address = {}, additionalAddresses = [] }: ListenerConfig): readonly string[] {
   return [
     address.socketAddress?.address ?? address.pipe?.path ?? "",

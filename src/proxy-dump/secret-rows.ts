@@ -10,7 +10,7 @@ interface SecretRow {
 }
 
 /**
- * A row for each secret, about its first certificate. There is a column of trust domains only if each secret has one.
+ * A row for each secret, about its first certificate. There is a column for trust domains only if each secret has one.
  */
 export function secretRows(
   dump: ConfigDump,
@@ -33,7 +33,7 @@ export function secretRows(
   return { header, rows: rows.map((row) => columns(row, nowMs, withDomain)) };
 }
 
-/** The roots by which the proxy verifies peers, as PEM. Undefined if it has none. */
+/** The roots with which the proxy verifies peers, as PEM. Undefined if it has none. */
 export function rootCertificates(dump: ConfigDump): string | undefined {
   const root = dump.secrets("ACTIVE").find(({ name }) => name === "ROOTCA");
   return (
@@ -74,7 +74,7 @@ function pemOf(base64: string | undefined): string | undefined {
   return base64 === undefined || base64 === "" ? undefined : Buffer.from(base64, "base64").toString("utf8");
 }
 
-/** Also undefined if the certificate cannot be read. It is then shown as invalid. */
+/** The first certificate of a PEM text. Undefined if there is none, or if it cannot be read and is shown as invalid. */
 function firstCertificate(pem: string | undefined): X509Certificate | undefined {
   try {
     return pem === undefined ? undefined : certificatesIn(pem)[0];

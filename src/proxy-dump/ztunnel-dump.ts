@@ -73,7 +73,7 @@ export interface DumpedPod {
   readonly info?: { readonly name: string; readonly namespace: string };
 }
 
-/** One part of a dump as a table, and the part itself for `-o json`. */
+/** One part of a dump as a table, with the raw part for `-o json`. */
 export interface DumpSection {
   readonly header: readonly string[];
   readonly rows: readonly (readonly string[])[];
@@ -148,7 +148,7 @@ export function policySection({ policies = [] }: ZtunnelDump, { namespace }: Dum
 export function certificateSection({ certificates = [] }: ZtunnelDump, { namespace, nowMs }: DumpFilter): DumpSection {
   const raw = certificates.filter(({ identity }) => namespace === undefined || identity.includes(`/ns/${namespace}/`));
   const rows = raw.flatMap(({ identity, state, certChain = [], rootCerts = [] }) => {
-    // The reason, which may be long, is in the ztunnel's log.
+    // The reason may be long, and is in the ztunnel's log.
     const shown = state.startsWith("Unavailable") ? "Unavailable" : state;
     if (certChain.length === 0)
       return [[identity, notAvailable, shown, "false", notAvailable, notAvailable, notAvailable]];

@@ -76,7 +76,7 @@ test("the engine's role covers each read and write of a kind that its sources na
 
 test("the engine's role covers installing, changing and removing every installed kind", () => {
   const lacking = installedKinds
-    // Definitions are part of the release, and namespaces stay.
+    // CRDs are part of the release, and namespaces stay.
     .filter(({ kind }) => kind !== "CustomResourceDefinition")
     .flatMap(({ group, plural }) => missing(group, plural, ["get", "list", "create", "patch", "delete"]));
   assert.deepEqual(lacking, []);

@@ -1,4 +1,4 @@
-// Drives the API server, as a process of its own, with this machine's kubectl.
+// Drives the API server, which is a separate process, with this machine's kubectl.
 import assert from "node:assert/strict";
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -79,14 +79,14 @@ function run(args: readonly string[], input?: string, env: NodeJS.ProcessEnv = {
   return { status: status ?? 1, output: `${stdout}${stderr}` };
 }
 
-/** Runs kubectl; it must succeed. */
+/** Runs kubectl, which must succeed. */
 function kubectl(command: string, input?: string, env?: NodeJS.ProcessEnv): string {
   const { status, output } = run(words(command), input, env);
   assert.equal(status, 0, `kubectl ${command}: ${output}`);
   return output;
 }
 
-/** Runs kubectl; it must fail. */
+/** Runs kubectl, which must fail. */
 function refused(command: string, input?: string): string {
   const { status, output } = run(words(command), input);
   assert.notEqual(status, 0, `kubectl ${command} should have failed: ${output}`);

@@ -16,7 +16,7 @@ assert.ok(kubectl);
 const guide = new Walkthrough("canary-targets", kubectl);
 const ok = async (line: string): Promise<string> => await guide.ok(line);
 /**
- * Applies the sample's Canary, which here waits for ten instead of thirty requests, because nobody looks at its
+ * Applies the sample's Canary. It waits for ten requests instead of thirty, because this test does not look at its
  * judgement.
  */
 const applyCanary = async (namespace: string, name: string): Promise<string> =>
@@ -33,8 +33,8 @@ const urls = {
   front: "http://nginx.front/",
 } as const;
 /**
- * Each target has its own load, so that none waits for another one's answers. Testers are the clients that the first
- * steps send to the new version.
+ * Each target has its own load, so that none waits for another one's answers. Testers are the clients whose requests go
+ * to the new version in the first steps.
  */
 const loaded: readonly (readonly string[])[] = [
   [urls.web],
@@ -70,7 +70,7 @@ after(async () => {
   await guide.lab.delete();
 });
 
-/** Waits until the Canary's `phase: message` is accepted. */
+/** Waits for a `phase: message` of the Canary that is accepted. */
 async function untilStatusLine(
   namespace: string,
   name: string,
@@ -96,7 +96,7 @@ async function reaches(namespace: string, name: string, phase: string): Promise<
   });
 }
 
-/** Counts the answers of each version among this many requests. */
+/** Sends this many requests and counts the answers of each version. */
 async function versions(url: string, count: number, options = ""): Promise<Record<string, number>> {
   const output = await ok(
     `kubectl exec -n client deploy/curl -c curl -- curl -s -m 4 ${options} "${url}?[1-${count}]"`,

@@ -1,5 +1,5 @@
-// Takes a lab cluster from creation to deletion by the command line alone: the user's commands, and the state after
-// kill -9.
+// Takes a lab cluster from creation to deletion with nothing but the command line: the user's commands, and the state
+// after kill -9.
 import "reflect-metadata";
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -29,7 +29,7 @@ const env = {
   PATH: process.env["PATH"] ?? "",
   XDG_STATE_HOME: join(home, "state"),
   KUBECONFIG: join(home, "kubeconfig"),
-  // Programs start in half of the time with the code that other tests have compiled.
+  // Programs start in half the time with the code that other tests have compiled.
   ...(process.env["NODE_COMPILE_CACHE"] === undefined ? {} : { NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] }),
 };
 const name = "e2e";
@@ -254,7 +254,7 @@ test("the lab's CA signs an approved certificate request", async () => {
   assert.equal(new X509Certificate(Buffer.from(certificate, "base64")).subject, "CN=jane");
 });
 
-/** Uses about an eighth of a processor. */
+/** A program that uses about an eighth of a processor. */
 const busyProgram = "setInterval(() => { const end = Date.now() + 12; while (Date.now() < end); }, 100)";
 
 test("an autoscaler adds pods while the processor time of its Deployment's pods is above the target", async () => {
@@ -283,7 +283,7 @@ test("an autoscaler adds pods while the processor time of its Deployment's pods 
       ],
     },
   });
-  // The first look may come before the pod is measured, and the controller looks every 15 seconds.
+  // The controller may first look before the pod is measured, and looks again only every 15 seconds.
   await eventually("two replicas", scaled).catch(async () => await eventually("two replicas", scaled));
   // The controller writes the status after the replicas.
   await eventually("the condition", async () => {

@@ -1,5 +1,5 @@
-// Faults while a page is open: the dashboard of a user's own command, over a real API server that has no nodes. `npm
-// run e2e:dashboard` has the faults that need a mesh.
+// Faults while a page is open: the dashboard is that of a user's own command, over a real API server without nodes.
+// `npm run e2e:dashboard` has the faults that need a mesh.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -20,7 +20,7 @@ const awayMs = 3_000;
 const crowd = "crowd";
 const crowdSize = 5_000;
 const atOnce = 16;
-/** The limit for a search, from its last letter to its result, and for a click, until its view is there. */
+/** The time limit for a search, from its last letter to its result, and for a click, until its view is there. */
 const usableMs = 3_000;
 
 const service: UntypedObject = {
@@ -168,7 +168,7 @@ casesInChromium("faults while a page is open", () => {
   });
 });
 
-/** The pod has no node, and no scheduler runs that could give it one. */
+/** A pod without a node. No scheduler runs that could give it one. */
 function podOf(index: number): UntypedObject {
   const name = `crowd-${index}`;
   return {

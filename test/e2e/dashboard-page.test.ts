@@ -69,14 +69,14 @@ const looks = [
   { width: 390, height: 844, colorScheme: "light" },
 ] as const;
 
-/** The server of the dashboard's developers, as a process that a test can kill. */
+/** The server that the dashboard's developers use, as a process that a test can kill. */
 class PageServer {
   #child: ChildProcess | undefined;
   url = "";
 
   /**
-   * One bundle serves all loads, because the sources do not change between them. The mesh has two namespaces and
-   * workloads of every kind. axe judges each row, so more rows of the same kinds take only time.
+   * All loads get the same bundle, because the sources do not change between them. The mesh has two namespaces and
+   * workloads of every kind. axe judges each row, so more rows of the same kinds would only take more time.
    */
   async start(port = 0, ...options: readonly string[]): Promise<void> {
     const child = spawn(
@@ -111,11 +111,14 @@ class PageServer {
 casesInChromium("the page", () => {
   const server = new PageServer();
   let browser: Browser;
-  /** The window in which the views are opened one after another. A new window takes a new process of the browser. */
+  /**
+   * The window in which the views are opened one after another. A new window would need a new process of the browser.
+   */
   let shared: Opened;
   let documents = 0;
   /**
-   * Opens the view in a new document of the shared window. With the same query, the browser would stay in the old one.
+   * Opens the view in a new document of the shared window. With the same query, the browser would stay in the old
+   * document.
    */
   const openAnew = async (url: string, link: string): Promise<void> => {
     documents += 1;
@@ -145,7 +148,7 @@ casesInChromium("the page", () => {
         await dress(page, dressed);
         await page.evaluate("new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))");
         const look = `${width} px ${colorScheme}`;
-        // A theme changes nothing but colours, so each width is judged whole once.
+        // A theme changes only colours, so each width is judged completely only once.
         const isKnownWidth = judgedWidths.has(width);
         judgedWidths.add(width);
         assert.deepEqual(await seriousFindings(page, isKnownWidth ? ["color-contrast"] : undefined), [], look);
@@ -572,7 +575,7 @@ casesInChromium("the page", () => {
     assert.notEqual(await colorOf(".weight-track i"), await colorOf(".weight-track"));
     assert.notEqual(await colorOf(".nav a[aria-current]"), await colorOf(".nav a:not([aria-current])"));
     assert.notEqual(await colorOf(".live-dot"), await colorOf("body"));
-    // Without colours of its own, a canvas would have the colour of texts alone.
+    // Without colours of its own, a canvas would only have the colour of texts.
     await until(
       page,
       `[...document.querySelectorAll("canvas")].some((canvas) => {

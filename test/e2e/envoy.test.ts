@@ -1,5 +1,5 @@
-// A stock Envoy under Serin's control plane, with plain processes instead of a lab: it accepts every configuration of
-// the corpus and routes accordingly. With CI=true a missing Envoy is a failure.
+// A stock Envoy under Serin's control plane, with plain processes instead of a lab. It accepts every configuration of
+// the corpus, and routes as that configuration says. With CI=true a missing Envoy is a failure.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { root } from "../support/lab-cluster.ts";
 
 const envoy = join(root, ".cache/interop/envoy");
 const inNamespace = join(root, "test/interop/mesh/in-namespace.sh");
-/** It may run beside other files, at the lowest priority. */
+/** The limit is long, because this file may run beside others at the lowest priority. */
 const timeoutMs = 1_500_000;
 const missing = `there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts it there`;
 

@@ -1,4 +1,4 @@
-// Scripts and modules of users: Lua by an EnvoyFilter, WebAssembly by WasmPlugins at a gateway and at a waypoint. One
+// Scripts and modules of users at a gateway and at a waypoint: Lua by an EnvoyFilter, and WebAssembly by WasmPlugins. A
 // load goes through both proxies from beginning to end, and none of its requests fails.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -16,14 +16,14 @@ const sha256 = (bytes: Uint8Array | string): string => createHash("sha256").upda
 
 const moduleBytes = readFileSync(join(root, "test/wasm/test-module.wasm"));
 const blob = { mediaType: "application/vnd.module.wasm.content.layer.v1+wasm", size: moduleBytes.length };
-/** The registry's manifest for `filters/test:1.0`. The modules' host serves it under the last part of its path. */
+/** The registry's manifest for `filters/test:1.0`. The host of the modules serves it by the last part of its path. */
 const imageManifest = JSON.stringify({
   schemaVersion: 2,
   mediaType: "application/vnd.oci.image.manifest.v1+json",
   config: { mediaType: "application/vnd.module.wasm.config.v1+json", digest: `sha256:${sha256("{}")}`, size: 2 },
   layers: [{ ...blob, digest: `sha256:${sha256(moduleBytes)}` }],
 });
-/** The files of the modules' host. */
+/** The files that the host of the modules serves. */
 const hosted: Readonly<Record<string, Uint8Array | string>> = {
   "test-module.wasm": moduleBytes,
   "broken.wasm": Buffer.concat([moduleBytes.subarray(0, 8), Buffer.from("no module")]),
@@ -153,7 +153,7 @@ const scriptOf = (place: "gateway" | "waypoint"): string =>
 interface PluginWords {
   readonly name: string;
   readonly namespace?: string;
-  /** In YAML: `selector` or `targetRefs`. */
+  /** The `selector` or the `targetRefs`, in YAML. */
   readonly target: string;
   readonly url: string;
   readonly more: string;
@@ -175,7 +175,7 @@ function extensions(kubectl: Kubectl): void {
   const ok = async (line: string): Promise<string> => await guide.ok(line);
   let url = "";
   let load: GatewayLoad | undefined;
-  /** A response's head and body. */
+  /** Sends a GET, and returns the response's head and body. */
   const get = async (path: string, header = "x-none: 1"): Promise<string> =>
     await ok(`curl -s -i -m 20 -H '${header}' ${url}${path}`);
   const status = (answer: string): string => answer.split(" ")[1] ?? "";
@@ -314,7 +314,7 @@ function extensions(kubectl: Kubectl): void {
     await configure("istio-system", "the front");
     await configure("default", "the middle");
     await at("the middle", "the front");
-    // The configuration came by extension discovery, and is no part of a listener.
+    // The configuration came by extension discovery, and is not part of a listener.
     const shown = async (kind: string): Promise<string> =>
       await ok(`${guide.lab.serin} proxy-config ${kind} deploy/waypoint.default`);
     assert.match(await shown("ecds"), /^extensions\.istio\.io\/\S*default\.greet\S* +\S*Wasm$/m);
@@ -346,7 +346,7 @@ function extensions(kubectl: Kubectl): void {
       assert.match(await ok("kubectl logs deploy/waypoint"), /default\.broken/);
       await ok(own("broken.wasm", "failStrategy: FAIL_OPEN"));
       await other("200");
-      // As with upstream, all requests are denied if the module cannot be fetched.
+      // If the module cannot be fetched, all requests are denied, as in Istio.
       await ok(own("text.wasm", "failStrategy: FAIL_CLOSE"));
       await other("403");
       await ok(own("test-module.wasm", `failStrategy: FAIL_CLOSE\n  sha256: "${"0".repeat(64)}"`));

@@ -32,11 +32,13 @@ spec:
 `;
 
 const writePauseMs = 300;
-/** So many requests follow each of the six faults, and so many writes are made, however fast the machine is. */
+/**
+ * The number of requests to send after each of the six faults, and the number of writes, however fast the machine is.
+ */
 const requestsAfterFault = 34;
 const leastWrites = 21;
 
-/** Sequential writes by kubectl. Each creates an object and increments a counter in another one. */
+/** Writes by kubectl, one after another. Each creates an object and increments a counter in another one. */
 class Writes {
   readonly made: string[] = [];
   counted = 0;
@@ -65,7 +67,7 @@ class Writes {
       ]);
       if (counted.code === 0) this.counted = number;
       else this.refused += 1;
-      // A kubectl takes ten times the processor time of its write.
+      // The start of a kubectl takes ten times the processor time of its write.
       await systemClock.sleep(writePauseMs);
     }
   }

@@ -1,4 +1,4 @@
-// Types every line of the tutorial "A first Canary in five minutes" (docs/first-canary.md), in its order.
+// Types every line of the tutorial "A first Canary in five minutes" (docs/first-canary.md), in the tutorial's order.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ let typed = 0;
 
 const commands = commandsOf(readFileSync(join(root, "docs/first-canary.md"), "utf8"));
 
-/** Types the next commands, up to the first that begins with this text. */
+/** Types the next commands, up to and including the first that begins with this text. */
 async function typeUpTo(last: string): Promise<string> {
   for (;;) {
     const line = commands[typed];

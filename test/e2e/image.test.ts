@@ -1,5 +1,4 @@
-// Builds the images for a real Kubernetes as `npm run image` does, unpacks them as a container runtime does, and runs
-// them.
+// Builds the images for a real Kubernetes like `npm run image`, unpacks them like a container runtime, and runs them.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -15,7 +14,7 @@ import { root } from "../support/lab-cluster.ts";
 import { startContainers, whyNotByRunc } from "../support/start-containers.ts";
 
 const version = "1.31.7";
-/** EM_X86_64 and EM_AARCH64 of the ELF header. */
+/** The values EM_X86_64 and EM_AARCH64 in an ELF header. */
 const machines: Readonly<Record<string, number>> = { amd64: 62, arm64: 183 };
 /** The first output of each image without a cluster. It shows that the image had everything to load. */
 const firstWords: Readonly<Record<string, RegExp>> = {
@@ -29,19 +28,19 @@ const firstWords: Readonly<Record<string, RegExp>> = {
 /** Arguments that the manifest, or a person, adds to the image's entry point. */
 const extraArguments: Readonly<Record<string, readonly string[]>> = { operator: ["--kind=istio"], serin: ["version"] };
 /**
- * Sizes of the pulled layers in MiB: of one component's image, of a sample's, and of all images of an architecture
- * together.
+ * The maximum sizes of the pulled layers in MiB: of one component's image, of a sample's, and of all images of an
+ * architecture together.
  */
 const sizeBounds = { component: 60, sample: 57, all: 62 } as const;
 const hub = "ghcr.io/serin-mesh";
 
-/** Long enough for a busy machine. The wait ends with the expected words. */
+/** The limit of the wait for the expected words. It is long enough for a busy machine. */
 const firstWordsWithinMs = 60_000;
 
 /**
- * Returns a program's output until it has printed the expected text, has ended, or has reached its limit. Then the
- * program is killed from outside its namespace, because the first process of a namespace ignores signals from within
- * that it does not handle.
+ * Returns a program's output once the program has printed the expected text, has ended, or has reached its limit. The
+ * program is then killed from outside its namespace, because the first process of a namespace ignores signals from
+ * within that it does not handle.
  */
 async function outputUntil(
   expected: RegExp,
@@ -63,7 +62,7 @@ async function outputUntil(
 
 const referenceOf = (name: string): string => `${hub}/${name}:${version}`;
 
-/** Where runc cannot run, its tests are skipped with the reason. */
+/** If runc cannot run here, its tests are skipped with the reason. */
 const skip = whyNotByRunc() ?? false;
 
 describe("the image", () => {
@@ -181,7 +180,7 @@ describe("the image", () => {
       for (const [name, expected] of Object.entries(firstWords)) {
         const entry = imageOf(name, architecture).configuration.config;
         const command = [...entry.Entrypoint, ...(extraArguments[name] ?? entry.Cmd ?? [])];
-        // Runs in its own namespaces, with an environment that has nothing of this machine's.
+        // The program runs in its own namespaces, with an environment that contains nothing of this machine's.
         const output = await outputUntil(expected, {
           program: "unshare",
           args: ["-Urmpf", "--kill-child=KILL", "--net", `--root=${directory}`, "--mount-proc", ...command],

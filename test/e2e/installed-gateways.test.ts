@@ -1,5 +1,5 @@
-// Moves a mesh to another revision that was installed as the README says. Its ingress gateway, which the upgrade does
-// not install, moves too, and the old revision is retired. The plan names the steps that the engine then takes.
+// Moves a mesh that was installed as the README says to another revision. Its ingress gateway, which the upgrade does
+// not install, also moves, and the old revision is retired. The plan names the steps that the engine then takes.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
@@ -66,7 +66,7 @@ metadata: {name: client, namespace: shop}
 spec:
   containers: [{name: client, image: curlimages/curl, command: [/bin/sleep, infinity]}]`;
 
-/** Each pair of the matrix is probed twice a step, as in `upgrade-proof`: a single wrong answer fails the step. */
+/** Each pair of the matrix is probed twice in a step, as in `upgrade-proof`. A single wrong answer fails the step. */
 const upgrade = (profile: string): string => `apiVersion: rollout.serin.dev/v1alpha1
 kind: MeshUpgrade
 metadata: {name: to-1-18-1}

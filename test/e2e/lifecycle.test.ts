@@ -10,7 +10,7 @@ import { LabCluster, serin } from "../support/lab-cluster.ts";
 const lab = new LabCluster("lifecycle");
 const create = [serin, "cluster", "create", "--name", lab.name];
 
-/** Asserts that this HOME's clusters have left no process (and so no namespace), no mount and no file. */
+/** Asserts that the clusters of this HOME have left no process (and so no namespace), no mount and no file. */
 async function nothingIsLeft(): Promise<void> {
   await eventually("every process of the lab is gone", () => lab.processes().length === 0);
   assert.equal(readFileSync("/proc/self/mountinfo", "utf8").includes(dirname(lab.directory)), false);

@@ -43,7 +43,7 @@ function meshParts(kubectl: Kubectl): void {
       { clients, url: "http://reviews.default:9080/health", streams: { host: "streams.default", seconds } },
       body,
     );
-    // The number of requests depends on the machine's speed. None may have failed.
+    // The number of requests depends on the machine's speed. No request may have failed.
     assert.ok(requests > 20, `${requests} requests`);
   };
 
@@ -115,8 +115,8 @@ function meshParts(kubectl: Kubectl): void {
         );
       };
       /**
-       * The values of a metric for a root, one for each data plane that holds certificates. 0 means that it does not
-       * know the root.
+       * The values of a metric for a root, one for each data plane that holds certificates. 0 means that the data plane
+       * does not know the root.
        */
       const values = async (metric: string, root: string): Promise<number[]> => {
         const texts = await Promise.all(

@@ -19,9 +19,9 @@ const releaseRoot = isRoot ? readableCopy() : root;
 const lab = new LabCluster("ordinary", isRoot ? { uid: stranger, releaseRoot } : {});
 
 /**
- * Root's checkout may be in a directory that other users cannot enter. Root still owns the copied files, so the user
- * can only read them. The sources are not linked: links would change their times, and the checkout would need a new
- * bundle.
+ * Copies the checkout, because root's may be in a directory that other users cannot enter. Root owns the copied files
+ * too, so the user can only read them. The sources are not linked: links would change their times, and the checkout
+ * would need a new bundle.
  */
 function readableCopy(): string {
   chmodSync(scratch, 0o755);

@@ -1,5 +1,5 @@
-// Random faults strike everything that moves a Canary. It ends in the right state, and its status tells the truth. Then
-// people interfere: one edits a field, another deletes the object midway.
+// Random faults strike everything that moves a Canary. The Canary ends in the right state, and its status tells the
+// truth. Then people interfere: one edits a field, another deletes the object in the middle of the rollout.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { seededRandom, systemClock } from "../../src/base/index.ts";
@@ -41,7 +41,7 @@ interface Status {
   readonly completedSteps?: readonly { readonly id: string }[];
 }
 
-/** The rollout's status: undefined while no server answers, and null when the object does not exist. */
+/** The rollout's status. Undefined while no server answers, and null if the object does not exist. */
 async function statusOf(name: string): Promise<Status | null | undefined> {
   const { code, output } = await lab.run(["kubectl", "get", "canary", name, "-o", "json"], { timeoutMs: 5000 });
   if (code !== 0) return /not found/i.test(output) ? null : undefined;
@@ -60,8 +60,9 @@ async function rules(): Promise<unknown> {
 }
 
 /**
- * Twenty requests a second, so that the checks soon have their samples. They are for the list of products, which has
- * the page's route. For a page, productpage asks three other applications, which takes 20 ms of processor time in all.
+ * Makes twenty requests a second, so that the checks soon have their samples. The requests are for the list of
+ * products, which has the page's route. For a page, productpage asks three other applications, which takes 20 ms of
+ * processor time in all.
  */
 const loadPauseMs = 100;
 const stoppedMs = 2500;
@@ -103,7 +104,7 @@ async function cutOff(whom: keyof typeof partitions): Promise<string> {
   return `engine ${engine.pid} cut off from ${whom} for ${stoppedMs} ms`;
 }
 
-/** Each fault kills a process of the rollout with -9, stops it for a while, or cuts it off. */
+/** The faults. Each kills a process of the rollout with -9, stops it for a while, or cuts it off. */
 const strikes: readonly (() => string | Promise<string>)[] = [
   () => kill("cluster-apiserver", "API server"),
   () => kill("rollout", "engine"),
@@ -115,7 +116,7 @@ const strikes: readonly (() => string | Promise<string>)[] = [
   async () => await cutOff("all metrics"),
 ];
 
-/** Returns faults in random order. Every kind comes once before one repeats. */
+/** Yields faults in random order. Every kind comes once before any kind repeats. */
 function* faultsInTurn(): Generator<() => string | Promise<string>, never> {
   for (;;) {
     const left = [...strikes];
@@ -167,7 +168,7 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
     await ok(["kubectl", "scale", "deployment", "serin-rollout", "-n", "serin-system", "--replicas=2"]);
     await ok(["kubectl", "scale", "deployment", "istiod", "-n", "istio-system", "--replicas=2"]);
     await ok(["kubectl", "rollout", "status", "deployment/istiod", "-n", "istio-system", "--timeout=60s"]);
-    // If the test may not change this network, the fault would never happen.
+    // If the test may not change this network, the partition would never happen.
     const [engine] = lab.ofRole("rollout");
     assert.ok(engine);
     for (const verb of ["add", "del"]) await routeOf(engine.pid, [verb, "blackhole", "192.0.2.1/32"]);

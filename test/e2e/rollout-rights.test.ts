@@ -42,7 +42,7 @@ const recordsAuthors = async (): Promise<boolean> =>
   (await ok(`${canary("probe")} | kubectl apply --dry-run=server -f - -o jsonpath='{.metadata.annotations}'`)).includes(
     "rollout.serin.dev/author",
   );
-/** Limits the webhook that records authors to this kind. */
+/** Makes the webhook that records authors see only this kind. */
 const askAuthors = async (kind: string): Promise<string> =>
   await ok(
     `kubectl patch ${authorHook} --type=json -p '[{"op":"replace","path":"/webhooks/0/rules/0/resources/0","value":"${kind}"}]'`,
@@ -114,7 +114,7 @@ const author = async (): Promise<{ readonly user: string; readonly groups: reado
   JSON.parse(
     await ok(`kubectl get canary -n rights nginx -o jsonpath='{.metadata.annotations.rollout\\.serin\\.dev/author}'`),
   ) as { user: string; groups: string[] };
-/** Makes a kubeconfig with nothing but the token of this account. */
+/** Makes a kubeconfig whose only credential is the token of this account. */
 const loginOf = async (name: string): Promise<string> => {
   const file = `${name}.kubeconfig`;
   await ok(
@@ -150,13 +150,13 @@ test("a Canary that a GitOps controller applies does what the controller's accou
     "system:serviceaccounts",
     "system:serviceaccounts:gitops",
   ]);
-  // The next sync, by whomever, changes nothing and therefore not the author.
+  // The next sync changes nothing, whoever makes it, and therefore the author stays too.
   const flux = await loginOf("flux");
   const sync = (as: string): string =>
     `${canary()} | ${flux} ${as} apply --server-side --force-conflicts --field-manager=kustomize-controller -f -`;
   await ok(sync(""));
   assert.deepEqual(await author(), byArgo);
-  // Flux's `spec.serviceAccountName`: its controller may do more than the account of the tenant.
+  // This is Flux's `spec.serviceAccountName`: its controller has more rights than the account of the tenant.
   const reconciler = "--as=system:serviceaccount:rights:reconciler";
   await ok("kubectl delete canary -n rights nginx --timeout=200s");
   await guide.fails(`${flux} ${reconciler} get --raw /version`, /cannot impersonate resource "serviceaccounts"/);

@@ -18,12 +18,12 @@ const canary = "1-18-1";
 /** A given cluster has other names and addresses than kind's. */
 const given = givenFacts();
 const [stableNode, canaryNode] = given?.nodes ?? ["ambient-worker", "ambient-worker2"];
-/** The pool of LoadBalancer addresses without the last number. */
+/** The first three numbers of the pool of LoadBalancer addresses. */
 const addresses = given?.addresses ?? "172.18.255";
 let lab: GuideCluster;
 /**
- * The canary's weights, and the answers to count at each. At each, chance leaves the limits less than once in seventy
- * thousand runs. At 10 %, that the canary does not answer at all has a chance of three in a million.
+ * The canary's weights, and the number of answers to count at each. Chance leaves the limits of a weight less than once
+ * in seventy thousand runs. At 10 %, the chance that the canary does not answer at all is three in a million.
  */
 const weights = [
   { weight: 10, counted: 120 },
@@ -32,14 +32,14 @@ const weights = [
 ] as const;
 /**
  * Two clients would need half a minute for these answers, because each rests for four times as long as its last request
- * took. Everything else in the lab would go on meanwhile.
+ * took. The rest of the lab would use processor time for all of that.
  */
 const countingClients = 4;
-/** The answers to wait for after a change that moves no share of the traffic. */
+/** The number of answers to wait for after a change that moves no share of the traffic. */
 const answersAfterwards = 20;
 const gateway = `http://${addresses}.202/productpage`;
 
-/** A directory for each kubectl. The current version is the last one. */
+/** The directories of the versions of kubectl. The current version is the last one. */
 const typists: string[] = [];
 /** The directory of the kubectl for the next line. Undefined means the current version. */
 let typist: string | undefined;
@@ -49,13 +49,13 @@ async function type(line: string, input?: string): Promise<Ran> {
   return await lab.shell(typed, input === undefined ? {} : { input });
 }
 
-/** Each kubectl types the lines that can be repeated. */
+/** Types lines that can be repeated with each version of kubectl. */
 async function byEach(body: () => Promise<void>): Promise<void> {
   for (typist of typists) await body();
   typist = undefined;
 }
 
-/** Runs the lines that can run only once with the oldest kubectl. */
+/** Types lines that can run only once with the oldest kubectl. */
 async function byOldest<Value>(body: () => Promise<Value>): Promise<Value> {
   [typist] = typists;
   const value = await body();
@@ -91,8 +91,8 @@ async function titleComesBack(expected: RegExp): Promise<void> {
 }
 
 /**
- * Applies a corrected line under constant load. No request may fail. After the change it waits for at least this many
- * answers, and returns who sent them.
+ * Applies a corrected line under constant load. No request may fail. After the change, waits for at least this many
+ * answers, and returns how many came from each version.
  */
 async function underLoad(
   change: () => Promise<void>,
@@ -227,8 +227,8 @@ nodes:
   });
 
   step("the kubeconfig is kind's, and every node is ready", async () => {
-    // A given cluster is not kind's: its kubeconfig exists already, its context has another name, and every node runs
-    // pods.
+    // A given cluster is not one of kind: its kubeconfig already exists, its context has another name, and every node
+    // runs pods.
     if (given === undefined) await ok("mkdir -p ~/.kube && sudo kind get kubeconfig --name ambient > ~/.kube/config");
     await byEach(async () => {
       const nodes = await ok("kubectl get nodes");
@@ -239,7 +239,7 @@ nodes:
     });
   });
 
-  // A given cluster has a LoadBalancer already, and neither Docker's network nor MetalLB's kinds.
+  // A given cluster already has a load balancer, and neither Docker's network nor MetalLB's kinds.
   const labStep = given === undefined ? step : (): void => undefined;
   labStep(
     "MetalLB: the network is kind's, the slip `apply -f <<EOF` fails, and with `-` the pool is made",
@@ -269,7 +269,7 @@ EOF`;
   );
 
   step("the Gateway API's kinds exist", async () => {
-    // The part behind `||` does not run, because the kinds exist.
+    // The part after `||` does not run, because the kinds exist.
     const line = `kubectl get crd gateways.gateway.networking.k8s.io &> /dev/null || { kubectl kustomize "github.com/kubernetes-sigs/gateway-api/config/crd/experimental?ref=v0.6.1" | kubectl apply -f -; }`;
     await byEach(async () => void (await ok(line)));
   });

@@ -1,5 +1,5 @@
 // The walkthrough "Try out Istio Ambient mode" (seed 001), every command in its order. Lines that download something or
-// create the cluster are replaced, and say so. Pods' names are looked up, as its reader does.
+// create the cluster are replaced, and say so. The names of pods are looked up, as a reader does.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
@@ -61,7 +61,7 @@ nodes:
   after(async () => await guide.lab.delete());
 
   step("the ambient profile is installed from the walkthrough's own hub", async () => {
-    // The release of 2022 printed other logs and another page. Options select those formats.
+    // The release of 2022 wrote its logs and its page in other formats, which these options select.
     await ok(
       "./bin/istioctl install --set profile=ambient --set hub=zhaohuabing --set meshConfig.defaultConfig.proxyMetadata.SERIN_LOG_FORMAT=2022 -y",
     );
@@ -119,8 +119,8 @@ nodes:
         `kubectl -n istio-system get pod -l k8s-app=istio-cni-node --field-selector spec.nodeName=${node} -o jsonpath='{.items[0].metadata.name}'`,
       )
     ).trim();
-    // The source is the node's address in its range of pods, or the node's own where the cluster gives nodes no such
-    // range.
+    // The source is the node's address in its range of pods. If the cluster gives nodes no such range, it is the node's
+    // own address.
     assert.match(
       await ok(`kubectl logs ${agent} -n istio-system|grep route`),
       /info\tambient\tAdding route for productpage-v1-\S+\/default: \[table 100 10\.244\.\d+\.\d+\/32 via 192\.168\.126\.2 dev istioin src 10\.24[04]\.\d+\.\d+\]/,

@@ -121,7 +121,7 @@ const canaryBounds = { least: 69, most: 133 };
 const wholeName = "nginx.default.svc.cluster.local";
 
 const pageTimeoutMs = 60_000;
-/** Percentages over the last minute, which contains only a part of the 1,000 requests from outside. */
+/** The allowed percentages over the last minute, which contains only a part of the 1,000 requests from outside. */
 const measuredBounds = { least: 5, most: 16 };
 
 /**
@@ -186,8 +186,8 @@ function walkthrough(kubectl: Kubectl): void {
   };
   const inTestPod = "kubectl exec test-connection -c test-connection -- ";
   /**
-   * Counts the answers of both versions of nginx. The client is in the test pod, or outside the cluster. One curl sends
-   * all requests, each over a connection of its own, because starting a curl takes ten times as long as a request.
+   * Counts the answers of both versions of nginx. The client is in the test pod or outside the cluster. One curl sends
+   * all requests, each over its own connection, because the start of a curl takes ten times as long as a request.
    */
   const countVersions = async (
     count: number,
@@ -231,7 +231,7 @@ function walkthrough(kubectl: Kubectl): void {
   step("the cluster has only its own pods", async () => {
     const pods = await ok("kubectl get pods -A");
     assert.match(pods, /kube-system\s+coredns-\S+\s+1\/1\s+Running/);
-    // The given cluster's kube-proxy is a program of the node, and no pod.
+    // The given cluster's kube-proxy is a program of the node, and not a pod.
     if (guide.given === undefined) assert.match(pods, /kube-system\s+kube-proxy-\S+\s+1\/1\s+Running/);
     for (const line of pods.trim().split("\n").slice(1)) assert.match(line, /^kube-system\s|^metallb-system\s/);
   });
@@ -270,7 +270,7 @@ function walkthrough(kubectl: Kubectl): void {
     await apply("service.yaml", service);
     await ok("kubectl rollout status deployment/nginx-v1 --timeout=180s");
     assert.match(await ok("kubectl get pods -l app=nginx --no-headers"), /\s2\/2\s+Running/);
-    // `kubectl run -it` needs a terminal, and script(1) provides one.
+    // `kubectl run -it` needs a terminal, which script(1) provides.
     const session =
       await ok(`script -qec "kubectl run -it test-connection --image=radial/busyboxplus:curl -- sh" /dev/null <<'EOF'
 curl nginx && echo
@@ -298,9 +298,9 @@ EOF`);
       await apply("destination-rule.yaml", destinationRule);
       await apply("virtual-service.yaml", virtualService(90, 10));
       await new Promise((resolve) => setTimeout(resolve, 1000));
-      // The guide has an error here, which shows on a real cluster too: the pod has a sidecar, which routes port 80 by
-      // the Host header straight to the Service nginx. The weights hold only at the gateway, so the answers stay in
-      // round robin.
+      // The guide has an error here, which also shows on a real cluster. The pod has a sidecar, which routes port 80 by
+      // the Host header, straight to the Service nginx. The weights apply only at the gateway, so both versions still
+      // answer in turn.
       const { v1, v2 } = await countVersions(200, "istio-ingressgateway.istio-system", { host: "nginx" });
       assert.ok(v1 >= 70 && v2 >= 70, `${v1} and ${v2} of 200`);
     },

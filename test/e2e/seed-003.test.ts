@@ -1,5 +1,6 @@
 // The walkthrough "Istio canary upgrade guide" (seed 003), with Banzai Cloud's operators: every command in its order.
-// Only the chart repository's URL and the URLs of the sample files are replaced, and the line that creates the cluster.
+// The only replacements are for the URLs of the chart repository and of the sample files, and for the line that creates
+// the cluster.
 import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,7 +15,7 @@ const helm = join(root, ".cache/helm/helm-3");
 
 /**
  * The guide's pods count as ready when they start, and its echoserver listens at once. Ours needs a second or more on a
- * real node, so all three tries of a request could come too early.
+ * real node, so all three attempts of a request could come too early.
  */
 const readiness = `
         readinessProbe:
@@ -302,7 +303,7 @@ function walkthrough(kubectl: Kubectl): void {
     const pilots = ["istiod-service-account", "istiod-service-account-istio-sample-v17x"].map(
       (name) => `istio-system:${name}`,
     );
-    // This comes before the removal, because an ending istiod has lost its roles already.
+    // This comes before the removal, because an istiod that is ending has already lost its roles.
     await guide.requireLeastRights({ accounts: [...operators, ...pilots], compared: operators });
     await ok(
       "kubectl label ns load istio-injection- istio.io/rev=istio-sample-v17x.istio-system --overwrite && kubectl -n load delete pod client --wait=true && kubectl apply -f client.yaml && kubectl -n load wait --for=condition=Ready pod/client --timeout=60s",

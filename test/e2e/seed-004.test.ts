@@ -1,5 +1,5 @@
-// The walkthrough "Istio Control Plane Upgrades using Canary Deployments" (seed 004). Its command blocks were lost;
-// they are Istio's own documented commands of that time, which its prose describes one by one. Everything that changes
+// The walkthrough "Istio Control Plane Upgrades using Canary Deployments" (seed 004). Its command blocks were lost.
+// They were Istio's documented commands of that time, which its prose describes one by one. Everything that changes
 // runs under load.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

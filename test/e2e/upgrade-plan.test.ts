@@ -41,7 +41,7 @@ spec:
 const plan = async (file: string, ...flags: readonly string[]): Promise<Ran> =>
   await lab.run([serin, "upgrade", "plan", "-f", file, ...flags], { timeoutMs: 300_000 });
 
-/** Every object that a plan could change, with its version. */
+/** A command that prints every object that a plan could change, with its version. */
 const everything =
   "kubectl get namespaces,configmaps,secrets,services,serviceaccounts,deployments,daemonsets,customresourcedefinitions,mutatingwebhookconfigurations,validatingwebhookconfigurations,clusterroles,destinationrules,proxyconfigs,envoyfilters -A -o jsonpath='{range .items[*]}{.kind}/{.metadata.namespace}/{.metadata.name}={.metadata.resourceVersion}{\"\\n\"}{end}'";
 
@@ -94,7 +94,7 @@ step("a mesh with sidecars, ambient pods, a bare pod and a strict budget", async
   await ok("kubectl create namespace field && kubectl label namespace field istio.io/dataplane-mode=ambient");
   for (const namespace of ["shop", "field"])
     await ok(`kubectl -n ${namespace} apply -f ${root}/samples/sleep/sleep.yaml`);
-  // An update that makes new pods first disturbs nobody, so no budget delays it.
+  // An update that first creates new pods disturbs nobody, so no budget delays it.
   const inPlace = '{"spec":{"strategy":{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1}}}}';
   await ok(`kubectl -n shop patch deployment sleep --type=merge -p '${inPlace}'`);
   writeFileSync(join(lab.directory, "objects.yaml"), objects);
@@ -111,7 +111,7 @@ step("a mesh with sidecars, ambient pods, a bare pod and a strict budget", async
 
 step("a plan lists all changes of the other release and who gets them, and writes nothing", async () => {
   const file = upgradeFile("upgrade.yaml", `{ profile: ambient, revision: new, tag: ${version} }`);
-  // The engine, which has just started, writes this, not the plan.
+  // The engine writes this, which has just started, and not the plan.
   await eventually(
     "the engine's reviews are trusted",
     async () =>

@@ -18,8 +18,8 @@ interface ProofSummary {
 
 const requests = 5_000;
 /**
- * The fraction of the long form's 360 requests a second. The gateway, the waypoint and the clients of each data plane
- * still carry four to ten requests a second, half of them over new connections.
+ * The fraction of the 360 requests a second that the long form sends. The gateway, the waypoint and the clients of each
+ * data plane still carry four to ten requests a second, half of them over new connections.
  */
 const rate = 0.07;
 const timeLimitMs = 1_180_000;

@@ -86,7 +86,8 @@ function waypoint(kubectl: Kubectl): void {
     }
   };
   /**
-   * Sends this many requests, each on a new connection, and counts them by waypoint pod. `field` identifies the pods.
+   * Sends this many requests, each over a new connection, and counts them by the waypoint's pods, which `field`
+   * identifies.
    */
   const divided = async (requests: number, field: string): Promise<Record<string, number>> => {
     const count = async (): Promise<Record<string, number>> => {
@@ -110,7 +111,9 @@ function waypoint(kubectl: Kubectl): void {
     );
   };
   const curl = async (args: string): Promise<string> => await ok(`kubectl exec deploy/sleep -- curl -s -m 5 ${args}`);
-  /** Applies a change while requests run over one kept-alive connection and over new ones. All must answer 200. */
+  /**
+   * Applies a change while requests run over one kept-alive connection and over new ones. All must get the answer 200.
+   */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const kept = ok(
       `kubectl exec deploy/sleep -- sh -c 'curl -s -m 5 -o /dev/null -w "%{http_code}%{errormsg}\\n" --rate 20/s "http://reviews:9080/health?[1-120]"'`,
@@ -197,7 +200,7 @@ function waypoint(kubectl: Kubectl): void {
         assert.equal((await byRevision(40))["next"], 0);
         await annotate("canary-weight=10");
         const tenth = await byRevision(200);
-        // All requests of the kept-alive connection go to the same revision.
+        // All requests over the kept-alive connection go to the same revision.
         assert.ok((tenth["next"] ?? 0) > 4 && (tenth["next"] ?? 0) < (tenth["default"] ?? 0), JSON.stringify(tenth));
         await annotate("canary-weight=100");
         assert.ok(((await byRevision(40))["next"] ?? 0) >= 40);

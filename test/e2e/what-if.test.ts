@@ -1,5 +1,5 @@
-// What-if over a real API server without nodes: long-lived control planes answer like fresh ones, whatever was read or
-// written before.
+// What-if over a real API server without nodes: control planes that have run for long answer in the same way as fresh
+// ones, whatever was read or written before.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -22,7 +22,7 @@ import { startApiServer, type PlainApiServer } from "../interop/mesh/plain-api-s
 import { root } from "../support/lab-cluster.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "serin-what-if-"));
-/** At the lowest priority beside other files, it takes eight minutes on a slow machine. */
+/** At the lowest priority beside other files, this file takes eight minutes on a slow machine. */
 const timeLimitMs = 900_000;
 let api: PlainApiServer;
 let config: KubeConfig;
@@ -223,7 +223,7 @@ test(
       changed(again.report).some((line) => line.includes("route 80")),
       changed(again.report).join("\n"),
     );
-    // Kubernetes' own kinds can be overlaid too.
+    // An overlay may also have Kubernetes' own kinds.
     const renamed = await askBoth({
       apiVersion: "v1",
       kind: "Service",

@@ -1,4 +1,4 @@
-// Uses the charts as helm's users do, from the repository that `serin charts serve` provides.
+// Uses the charts as users of Helm do, from the repository that `serin charts serve` provides.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -26,11 +26,14 @@ const releases = [
 const waited = "--wait --timeout 300s";
 const leftoverTimeoutMs = 180_000;
 
-/** Everything of ours that is left, except what a cluster keeps on purpose (roots) and the lab's own objects. */
+/**
+ * A command that lists everything of ours that is left, except the roots, which a cluster keeps on purpose, and the
+ * lab's own objects.
+ */
 const leftovers =
   "kubectl get deployment,daemonset,service,configmap,secret,serviceaccount,mutatingwebhookconfiguration,validatingwebhookconfiguration,clusterrole,clusterrolebinding,role,rolebinding,poddisruptionbudget,horizontalpodautoscaler -A -o name | grep -E 'istio|ztunnel|serin' | grep -v -E 'istio-ca-root-cert|istio-ca-secret|serin-lab|serin-bootstrap' || true";
 
-/** Removed objects may take a moment to disappear. */
+/** Waits until nothing is left, because removed objects may take a moment to disappear. */
 export async function nothingIsLeft(walkthrough: Walkthrough): Promise<void> {
   const deadline = Date.now() + leftoverTimeoutMs;
   for (;;) {
@@ -41,7 +44,7 @@ export async function nothingIsLeft(walkthrough: Walkthrough): Promise<void> {
   }
 }
 
-/** Deletes namespaces and definitions, which installers leave behind. */
+/** Deletes namespaces and CRDs, which installers leave behind. */
 export async function emptyCluster(walkthrough: Walkthrough): Promise<void> {
   await walkthrough.ok(
     "kubectl delete namespace istio-system serin-system ingress istio-operator-v16x-system --ignore-not-found --wait",
@@ -58,7 +61,7 @@ const heldCanary = {
   spec: { target: { deployment: { name: "absent", service: "absent" } }, steps: [{ weight: 10 }] },
 };
 
-/** Only the engine lets this Canary go, so helm must not remove the engine. */
+/** Only the engine can remove this Canary's finalizer, so helm must not remove the engine. */
 async function keepsNeededEngine(walkthrough: Walkthrough, helm: string): Promise<void> {
   await walkthrough.ok(`echo '${JSON.stringify(heldCanary)}' | kubectl apply -f -`);
   const upgrade = `${helm} upgrade istio-base istio/base -n istio-system --set rollout.enabled=false`;
@@ -103,11 +106,11 @@ export async function useCharts(walkthrough: Walkthrough, major: "3" | "4"): Pro
       await ok(`${helm} upgrade ${name} istio/${chart} -n ${namespace} ${values} ${waited}`);
     assert.equal((await ok(`${helm} list -A -q`)).trim().split("\n").length, releases.length);
     await keepsNeededEngine(walkthrough, helm);
-    // A second revision's release may not contain the account, which the first one's has.
+    // The release of a second revision must not contain the account, which is part of the first one's.
     await ok(`${helm} install ztunnel-next istio/ztunnel -n istio-system --set revision=next --dry-run=server`);
     for (const { name, namespace } of releases.toReversed())
       await ok(`${helm} uninstall ${name} -n ${namespace} --wait`);
-    // Ztunnels of other revisions would need it.
+    // Uninstalling keeps the account, because ztunnels of other revisions would need it.
     await ok("kubectl delete serviceaccount -n istio-system ztunnel");
     await nothingIsLeft(walkthrough);
     assert.match(await ok("kubectl get namespace serin-system"), /Active/);

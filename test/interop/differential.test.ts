@@ -1,5 +1,5 @@
 // Sends the same bytes to Serin's proxy and to a stock Envoy. Serin's proxy must be at least as safe for every request
-// of a stranger.
+// that a stranger sends.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";

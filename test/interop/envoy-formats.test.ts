@@ -17,7 +17,7 @@ import { until } from "../../src/base/testing/index.ts";
 
 const envoy = join(import.meta.dirname, "../../.cache/interop/envoy");
 
-/** A format that Envoy always rejects. Its rejection shows that Envoy has read all listeners. */
+/** A format that Envoy always rejects. When Envoy has rejected it, it has read all listeners. */
 const faulty = "%THE_END%";
 
 const typed = (type: string, rest: object): object => ({
@@ -25,7 +25,7 @@ const typed = (type: string, rest: object): object => ({
   ...rest,
 });
 
-/** A listener of its own for each format: Envoy rejects the one, and takes the others. */
+/** A listener for one format. Each format has its own, so that Envoy can reject that listener and accept the others. */
 function listener(format: string, index: number): object {
   const route = {
     match: { prefix: "/" },
@@ -95,7 +95,7 @@ test("a stock Envoy takes every format that a header may have", async () => {
   const admitted = [...operatorNames]
     .flatMap((name) => [...operands, ...options].flatMap((operand) => [`%${name}${operand}%`, `%${name}${operand}:5%`]))
     .filter((format) => headerValueFault(format) === undefined);
-  // Otherwise, the test would ask nothing.
+  // Otherwise, the test would not ask Envoy anything.
   assert.ok(admitted.length > operatorNames.size, `${admitted.length} formats`);
   assert.deepEqual([...(await rejectedOf(admitted))], []);
 });

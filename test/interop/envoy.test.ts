@@ -1,5 +1,5 @@
-// A stock Envoy in place of Serin's proxy, as gateway, sidecar and waypoint: it accepts and serves the pilot's whole
-// configuration.
+// A stock Envoy in place of Serin's proxy, as gateway, sidecar and waypoint. It accepts the pilot's whole configuration
+// and serves by it.
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const samples = join(root, "samples");
 const counted = 1000;
 const canaryBounds = { least: 69, most: 133 };
 
-/** The time for proxies to acknowledge their configuration. */
+/** The time that proxies have to acknowledge their configuration. */
 const answerMs = 30_000;
 
 interface ConnectedProxy {

@@ -12,9 +12,9 @@ import { Walkthrough } from "../support/walkthrough.ts";
 const suite = join(root, ".cache/interop/gateway-conformance/suite");
 const [kubectl] = kubectls().slice(-1);
 const minute = 60_000;
-/** A Service of the suite, with an address that a Gateway can use. */
+/** A Service of the suite, whose address a Gateway can use. */
 const backend = "infra-backend-v1";
-/** Without the features of Gateways, which have their own tests. */
+/** The supported features, without those of Gateways, which have their own tests. */
 const meshFeatures = supportedFeatures.filter((name) => /^(Mesh|HTTPRoute|GRPC)/.test(name));
 
 interface Outcome {
@@ -23,12 +23,12 @@ interface Outcome {
   readonly result: "PASS" | "FAIL" | "SKIP";
 }
 
-/** Features that a profile requires. A test that needs others belongs to the extended ones. */
+/** The features that a profile requires. A test that needs other features is an extended one. */
 const coreFeatures = new Set(["Gateway", "ReferenceGrant", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "Mesh"]);
 
 /**
- * Reads the suite's log instead of its report, because parallel tests end after the report is written, which counts
- * them as passed.
+ * Reads the suite's log instead of its report. The report is written before parallel tests end, and counts them as
+ * passed.
  */
 function outcomesIn(log: string): readonly Outcome[] {
   const features = new Map(
@@ -88,13 +88,13 @@ function conformance(): void {
     outcomes.filter(({ result }) => result === "FAIL").map(({ name }) => name);
 
   test("gateways pass", async () => {
-    // The mesh's tests use the objects that this run leaves.
+    // The tests of the mesh use the objects that this run leaves behind.
     const flags = `-cleanup-base-resources=false -usable-address=${backend}.gateway-conformance-infra.svc.cluster.local -unusable-address=nowhere`;
     assert.deepEqual(failuresOf(await run(["GATEWAY-HTTP", "GATEWAY-GRPC", "GATEWAY-TLS", "GATEWAY-TCP"], flags)), []);
   });
 
   test("the mesh passes with sidecars", async () => {
-    // Sidecars distinguish Services by the host of a request, like upstream's.
+    // Sidecars distinguish Services by the host of a request, as in Istio.
     const features = meshFeatures.filter((name) => name !== "MeshClusterIPMatching");
     assert.deepEqual(
       failuresOf(
@@ -124,7 +124,7 @@ function conformance(): void {
       "istio.io/use-waypoint": "waypoint",
       "istio.io/use-waypoint-namespace": "waypoints",
     };
-    // A waypoint does not apply routes of its clients' namespaces. Upstream leaves these tests out too.
+    // A waypoint does not apply routes of its clients' namespaces. Istio also leaves these tests out.
     const features = meshFeatures.filter((name) => name !== "MeshConsumerRoute");
     const flags = `-namespace-labels=${Object.entries(labels)
       .map((label) => label.join("="))

@@ -1,5 +1,5 @@
-// Runs upstream's own istioctl against Serin: its requests to the API server, the control plane and each kind of proxy,
-// and its output.
+// Runs Istio's own istioctl against Serin. Checks its requests to the API server, the control plane and each kind of
+// proxy, and its output.
 import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -15,7 +15,7 @@ const samples = join(root, "samples");
 const [kubectl] = kubectls().slice(-1);
 /** The exit code of `analyze` when it has findings. */
 const foundIssues = 79;
-/** A busy lab may not answer in time, and a missing answer is no finding. */
+/** The limit is long, because a busy lab may be slow to answer, and a missing answer is no finding. */
 const patienceMs = 120_000;
 
 if (given === undefined)
@@ -29,7 +29,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
   const guide = new Walkthrough("interop-istioctl", shellKubectl);
   const { lab } = guide;
   const ok = async (line: string): Promise<string> => await guide.ok(line);
-  /** The combined output. The command must succeed. */
+  /** Runs a command that must succeed, and returns its combined output. */
   const ctl = async (words: string): Promise<string> => await ok(`${program} ${words}`);
   const ctlJson = async (words: string): Promise<unknown> =>
     JSON.parse(await ok(`${program} ${words} 2>/dev/null`)) as unknown;
@@ -314,7 +314,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
       ),
       JSON.stringify(policies),
     );
-    // Certificates and connections are those of the node's pods.
+    // The certificates and connections belong to the node's pods.
     const node = await ok("kubectl -n amb get pod -l app=httpbin -o jsonpath='{.items[0].spec.nodeName}'");
     const certificates = tableIn(await ctl(`ztunnel-config certificate --node ${node}`), "CERTIFICATE NAME");
     assert.ok(

@@ -1,5 +1,5 @@
-// Upstream's own istiod in the lab. It injects and serves Serin's sidecars. A MeshUpgrade moves namespaces between two
-// revisions of istiod, and between istiod and Serin in both directions.
+// Istio's own istiod in the lab. It injects and serves Serin's sidecars. A MeshUpgrade moves namespaces between two
+// revisions of istiod, and in both directions between istiod and Serin.
 import assert from "node:assert/strict";
 import { copyFileSync, existsSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -146,7 +146,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
         });
       const shown = await page.locator("#content").innerText();
       for (const revision of ["up-1", "up-2", "serin-1"]) assert.match(shown, new RegExp(revision));
-      // By default upstream's istiods answer debug requests only from inside their pods.
+      // By default, Istio's istiod answers debug requests only from inside its pod.
       assert.doesNotMatch(shown, /does not list its proxies/);
     } finally {
       await browser.close();

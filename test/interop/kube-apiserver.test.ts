@@ -16,10 +16,10 @@ const samples = join(root, "samples");
 const cache = join(root, ".cache");
 /**
  * Lets the validation webhook fail closed from the start. Otherwise the pilot changes the policy once it serves, and
- * applying the manifest again would change it back, as with upstream's.
+ * applying the manifest again would change it back, as in Istio.
  */
 const closed = "--set values.base.validationFailurePolicy=Fail";
-/** A high limit, like those of kubectl's waits, because the machine may be busy. */
+/** A high limit, like the limits of kubectl's waits, because the machine may be busy. */
 const servingTimeoutMs = 180_000;
 const profiles = ["empty", "minimal", "default", "demo", "ambient", "preview", "remote", "stable"];
 
@@ -76,7 +76,7 @@ describe("a real API server", () => {
     await ok(
       `kubectl apply -n amb -f ${samples}/helloworld/helloworld.yaml -f ${samples}/curl/curl.yaml && kubectl -n amb wait pod --all --for=condition=ready --timeout=300s`,
     );
-    // Running pods are enrolled too.
+    // Pods that already run are enrolled too.
     await ok(
       `kubectl label namespace amb istio.io/dataplane-mode=ambient istio.io/use-waypoint=waypoint && kubectl apply -f ${import.meta.dirname}/envoy/waypoint.yaml`,
     );
@@ -145,7 +145,7 @@ describe("a real API server", () => {
   step("accepts every sample", async () => {
     const files = globSync("**/*.yaml", { cwd: samples })
       .map((name) => join(samples, name))
-      // Without files for `serin install -f`, and for operators that are not installed.
+      // Leaves out files for `serin install -f`, and those for operators that are not installed.
       .filter((file) => !/^kind: (IstioOperator|Istio|Kustomization)$/m.test(readFileSync(file, "utf8")));
     const namespaces = new Set(
       files.flatMap((file) =>

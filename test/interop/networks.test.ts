@@ -1,6 +1,6 @@
 // Two clusters, each with its own network and control plane, which know each other by remote secrets. Pods of one
-// cluster answer requests from the other: in ambient through double HBONE, with sidecars through gateways that route by
-// server name. A service continues when one cluster has no pod of it.
+// cluster answer requests from the other. In ambient, these pass through double HBONE, and with sidecars through
+// gateways that route by server name. A service continues if one cluster has no pod of it.
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,8 +20,8 @@ const apply = (...objects: readonly object[]): string =>
   `kubectl apply -f - <<'EOF'\n${JSON.stringify({ apiVersion: "v1", kind: "List", items: objects })}\nEOF`;
 
 /**
- * The result of a request: the waypoint that marked the response with a header (empty: none), and the pod that answered
- * (empty: none).
+ * The result of a request: the waypoint that marked the response with a header, and the pod that answered. Each is
+ * empty if there is none.
  */
 interface Answer {
   readonly code: string;
@@ -163,7 +163,9 @@ class Side {
     }
   }
 
-  /** Both clusters get the same applications: with ztunnel in `shop`, with sidecars in `cart`. */
+  /**
+   * Creates the applications, which are the same in both clusters: with ztunnel in `shop`, and with sidecars in `cart`.
+   */
   async applications(): Promise<void> {
     await this.ok(
       "kubectl create namespace shop; kubectl label namespace shop istio.io/dataplane-mode=ambient; kubectl create namespace cart; kubectl label namespace cart istio-injection=enabled",
@@ -176,7 +178,7 @@ class Side {
       await this.ok(`kubectl -n ${namespace} rollout status deploy/httpbin deploy/curl --timeout=200s`);
   }
 
-  /** The names of the pods that answer this number of requests. Each request opens a connection. */
+  /** Sends this number of requests, each over a new connection. Returns the names of the pods that answered. */
   async answering(namespace: string, requests = 20): Promise<ReadonlySet<string>> {
     const output = await this.ok(
       `kubectl -n ${namespace} exec deploy/curl -- sh -c 'for i in $(seq ${requests}); do curl -sS -m 10 ${url}; done'`,
@@ -186,7 +188,7 @@ class Side {
     return new Set(names);
   }
 
-  /** The results of requests to the ambient service. Each request opens a connection. */
+  /** Sends requests to the ambient service, each over a new connection. Returns their results. */
   async answers(method: string, requests = 10): Promise<readonly Answer[]> {
     const output = await this.ok(
       `kubectl -n shop exec deploy/curl -- sh -c 'for i in $(seq ${requests}); do curl -sS -m 10 -X ${method} -w "\\nanswer %{http_code} %header{x-waypoint}\\n" ${url}; done'`,
@@ -290,7 +292,7 @@ describe("two networks", () => {
         async () => [...(await side.answering(namespace))].toSorted().join() === both.join(),
       );
   };
-  /** Sends requests from the west while `body` runs. None may fail. */
+  /** Sends requests from the west while `body` runs. No request may fail. */
   const underLoad = async (namespace: string, body: () => Promise<void>): Promise<void> => {
     const client = `kubectl -n ${namespace} exec deploy/curl --`;
     await west.ok(`${client} rm -f /tmp/stop`);
@@ -420,7 +422,7 @@ describe("two networks", () => {
         [`200 east ${near}`, `200 east ${far}`].toSorted().join(", "),
       );
       // The far waypoint balances over both networks, so a request from here may come back to the pod here. No request
-      // reaches the far pod without the waypoint.
+      // reaches the far pod without passing through the waypoint.
       const ways = async (): Promise<string> =>
         (await answersOf(west, "GET")).replace(`, 200 east ${near}`, "").replace(`200 east ${near}, `, "");
       await becomes(
@@ -430,7 +432,7 @@ describe("two networks", () => {
       );
       await west.scale("shop", 0);
       await becomes("all goes through it", async () => await answersOf(west, "GET"), `200 east ${far}`);
-      // The waypoint also marks its own response, so the 403 names the one that denied the request.
+      // A waypoint also marks its own responses, so the 403 names the waypoint that denied the request.
       assert.equal(await answersOf(west, "DELETE"), "403 east");
       await west.scale("shop", 1);
     },

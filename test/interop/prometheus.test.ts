@@ -61,7 +61,7 @@ test(
   { skip, timeout: timeoutMs },
   async () => {
     const endMs = Math.floor(Date.now() / 60_000) * 60_000 - 600_000;
-    // Samples do not lie on full minutes, where the steps of a subquery are. The comment on `atSeconds` says why.
+    // Samples do not lie on full minutes, where the steps of a subquery are. The comment on `atSeconds` explains that.
     const history = meshHistory(endMs + 4000, 120);
     const store = new SampleStore({ retentionMs: 2 * 3_600_000 + 3_600_000 });
     for (const { name, labels, timeMs, value } of history)
@@ -125,8 +125,8 @@ test(
       if (found !== undefined)
         differences.push(`${who}: ${params["query"]} at ${params["time"] ?? `${params["start"]}…`}: ${found}`);
     };
-    // The times lie between samples. Exactly at a sample, Prometheus 2 includes the left edge of a range, while 3 and
-    // this store exclude it.
+    // These times lie between samples. If the left edge of a range is exactly at a sample, Prometheus 2 includes the
+    // sample, while Prometheus 3 and this store exclude it.
     const atSeconds = [0, 7.3, 1003.7, 3605.1, 5404.9].map((back) => endMs / 1000 - back + 1.9);
     for (const [who, list] of Object.entries(queries)) {
       for (const query of list) {
@@ -145,7 +145,7 @@ test(
   },
 );
 
-/** A target whose samples have the time stamp of the current second, so both scrapers see the same values. */
+/** A target whose samples are stamped with the current second, so that both scrapers see the same values. */
 const exporter = createServer((request, response) => {
   const timeMs = Math.floor(Date.now() / 1000) * 1000;
   const value = (timeMs / 1000) % 100_000;
@@ -234,8 +234,8 @@ test(
 
 const windowSeconds = 60;
 /**
- * The maximum relative difference of rates. A rate covers the time between scrapes and is extrapolated to the window's
- * ends.
+ * The maximum relative difference of rates. A rate covers the time between scrapes, and is extrapolated to both ends of
+ * the window.
  */
 const mostApart = 0.05;
 
@@ -264,7 +264,7 @@ test(
       port,
     );
     const [own, byUrl] = [mesh.reader(), mesh.reader(url)];
-    // Waits until both have scraped through the whole window.
+    // Waits until both have scraped during the whole window.
     await systemClock.sleep((windowSeconds + 15) * 1000);
     const [ours, theirs] = await Promise.all(
       [own, byUrl].map(async (reader) => edgeFigures(await reader.traffic(windowSeconds))),
@@ -281,7 +281,7 @@ test(
       }
     }
     assert.deepEqual(apart, []);
-    // Counters keep rising, so the proxies' value lies between an earlier and a later answer of Prometheus.
+    // The counters keep rising, so the proxies' value lies between an earlier and a later answer of Prometheus.
     const expression = 'sum(istio_requests_total{reporter="source",destination_service_name="web"})';
     const earlier = await queryOfCheck(url, expression);
     const counted = await mesh.counted();

@@ -13,7 +13,7 @@ import { FakeContext } from "../../src/cli/testing/fake-context.ts";
 const program = join(import.meta.dirname, "../../.cache/interop/registry");
 const startTimeoutMs = 30_000;
 const account = { username: "mesh", password: "small-secret" };
-/** bcrypt of the password, as htpasswd writes it. */
+/** The account with its password's bcrypt hash, in htpasswd's format. */
 const accounts = `${account.username}:$2y$05$abcdefghijklmnopqrstuueU6Bzt8/vDb30xvGO0uYwi3dziq5Ks2\n`;
 const images = ["pilot", "ztunnel"].map((name) => `ghcr.io/serin-mesh/${name}:1.18.1`);
 
@@ -53,7 +53,7 @@ class Registry implements AsyncDisposable {
   }
 }
 
-/** Where the process says that it listens. */
+/** Waits for the address at which the process says that it listens. */
 async function addressOf(child: ChildProcess): Promise<string> {
   let output = "";
   return await new Promise((resolve, reject) => {

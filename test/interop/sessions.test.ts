@@ -57,7 +57,7 @@ const settings: Readonly<Record<string, JsonObject>> = {
 const base64 = (text: string): string => Buffer.from(text, "latin1").toString("base64");
 const inMessage = (text: string): string => base64(`\n${String.fromCharCode(text.length)}${text}`);
 
-/** The requests of clients whose session names a usable endpoint, a draining one, or none. */
+/** Requests of clients whose session names a usable endpoint, a draining one, or one that does not exist. */
 function requestsFor(usable: string, draining: string): readonly (readonly [path: string, Record<string, string>])[] {
   const none = "127.0.0.1:1";
   const inHeader = [usable, draining, none, ""].map((address) => ({ "x-session": base64(address) }));
@@ -77,7 +77,10 @@ function requestsFor(usable: string, draining: string): readonly (readonly [path
   ];
 }
 
-/** Names the endpoints by what the request says of them. Without a session, several endpoints answer in turn. */
+/**
+ * Describes the answers to some equal requests. An endpoint is named by what the request says of it. Without a session,
+ * several endpoints answer in turn.
+ */
 async function outcome(port: number, path: string, headers: Record<string, string>): Promise<string> {
   const bodies = new Set<string>();
   const outcomes = new Set<string>();
@@ -171,11 +174,12 @@ async function listening(): Promise<Server> {
 
 test("sessions behave in the proxy like in a stock Envoy", { timeout: 120_000 }, async () => {
   assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts it there");
-  // Envoy's port, a draining endpoint and three usable ones. A request that fails chooses twice without its session. Of
-  // two endpoints, the last choice of each request would be the same one, and the round decides which.
+  // Envoy's port, a draining endpoint and three usable ones. A request that fails chooses an endpoint twice without its
+  // session. If there were only two, the last choice of every request would be the same one, and which one that is
+  // would depend on the round.
   const servers = await Promise.all([1, 2, 3, 4, 5].map(listening));
   const [port = 0, ...ports] = servers.map((server) => (server.address() as AddressInfo).port);
-  // Its port is Envoy's from now on.
+  // From now on, its port is Envoy's.
   await new Promise((resolve) => servers[0]?.close(resolve));
   const directory = mkdtempSync(join(tmpdir(), "serin-sessions-"));
   const file = join(directory, "envoy.json");

@@ -1,6 +1,6 @@
-// Upstream's own ztunnel under Serin's control plane and authority. Three set-ups: plain processes with HBONE in both
-// directions; a lab in which it replaces Serin's and gets its pods from Serin's CNI agent; and a lab in which it runs
-// on one node and Serin's on another.
+// Istio's own ztunnel under Serin's control plane and authority. There are three set-ups: plain processes with HBONE in
+// both directions; a lab in which it replaces Serin's and gets its pods from Serin's CNI agent; and a lab in which it
+// runs on one node and Serin's on another.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
@@ -113,7 +113,7 @@ function labProof(program: string): void {
   });
 }
 
-/** A lab in which the ztunnel image of the hub "upstream" runs the real program. */
+/** Creates a lab in which the ztunnel image of the hub "upstream" runs the real program. */
 async function createWith(lab: LabCluster, program: string): Promise<void> {
   const created = await lab.create();
   assert.equal(created.code, 0, created.output);
@@ -258,7 +258,7 @@ function mixedProof(program: string): void {
   });
 }
 
-/** Makes an account, a Deployment on a node of that kind, and a Service. */
+/** The objects of an application: an account, a Deployment on a node of that kind, and a Service. */
 function application(name: string, kind: Kind, container: object): readonly object[] {
   const metadata = { name, namespace: "shop" };
   return [

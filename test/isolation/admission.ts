@@ -22,7 +22,7 @@ interface Definition extends UntypedObject {
 }
 
 const crds = join(import.meta.dirname, "../../manifests/crds");
-/** Kinds without a namespace, and those that the control plane does not read. */
+/** Kinds that have no namespace, and kinds that the control plane does not read. */
 const unreadKinds: ReadonlySet<string> = new Set([
   "GatewayClass",
   "WorkloadGroup",
@@ -31,7 +31,7 @@ const unreadKinds: ReadonlySet<string> = new Set([
   "XMesh",
 ]);
 
-/** An API server's schemas and the webhook: they decide what an attacker can create. */
+/** The API server's schemas and the webhook, which decide what an attacker can create. */
 export class Admission {
   readonly kinds: readonly AttackerKind[];
   /** Well-formed objects by `group/kind`. */
@@ -60,7 +60,9 @@ export class Admission {
     );
   }
 
-  /** Returns the object with its defaults and without unknown fields, or the paths of its faults. */
+  /**
+   * Returns the object with its defaults and without unknown fields. If it is refused, returns the paths of its faults.
+   */
   admit(given: UntypedObject): { readonly object: UntypedObject } | { readonly faults: readonly string[] } {
     const object = structuredClone(given);
     const [version = "", group = ""] = (object.apiVersion ?? "").split("/").toReversed();
@@ -104,7 +106,7 @@ function definitionsIn(name: string): readonly Definition[] {
     .map((part) => JSON.parse(part) as Definition);
 }
 
-/** The configuration that the tests with a real Envoy use. */
+/** Reads the configurations that the tests with a real Envoy use. */
 function readExamples(): readonly UntypedObject[] {
   const corpus = join(import.meta.dirname, "../interop/envoy/corpus");
   return globSync("*/*.yaml", { cwd: corpus })

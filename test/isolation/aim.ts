@@ -6,7 +6,7 @@ type Spec = Record<string, unknown>;
 
 const openHosts = ["evil.open.example.com", "other.open.example.com", openHost];
 const routes: ReadonlySet<string> = new Set(["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"]);
-/** Policies that select workloads, or name what they are for. */
+/** The kinds of policies that select workloads, or name their targets. */
 const policies: ReadonlySet<string> = new Set([
   "AuthorizationPolicy",
   "RequestAuthentication",
@@ -15,7 +15,7 @@ const policies: ReadonlySet<string> = new Set([
   "WasmPlugin",
 ]);
 
-/** Leads an object to a proxy that the attacker shares: chance alone seldom names an existing one. */
+/** Makes an object affect a proxy that the attacker shares, because random values seldom name an existing one. */
 export function aim(object: UntypedObject & { spec?: Spec }, draw: Draw): void {
   const { kind = "", metadata, spec } = object;
   if (spec === undefined) return;
@@ -45,7 +45,7 @@ export function aim(object: UntypedObject & { spec?: Spec }, draw: Draw): void {
   leadToOwnService(spec);
 }
 
-/** To the shared gateway, or to a Service behind the shared waypoint. */
+/** Attaches a route to the shared gateway, or to a Service behind the shared waypoint. */
 function aimRoute(spec: Spec, draw: Draw): void {
   const toGateway = draw.chance(0.6);
   spec["parentRefs"] = [toGateway ? { name: "door", namespace: "edge" } : { kind: "Service", group: "", name: "web" }];
@@ -54,7 +54,7 @@ function aimRoute(spec: Spec, draw: Draw): void {
   else delete spec["hostnames"];
 }
 
-/** Replaces the targets of routes by a Service that exists. */
+/** Replaces the targets of a route by a Service that exists. */
 function leadToOwnService(value: unknown): void {
   if (typeof value !== "object" || value === null) return;
   for (const [key, inner] of Object.entries(value)) {

@@ -1,4 +1,4 @@
-// One attack: objects come into a mesh, others are looked at, and the objects go again.
+// One attack: adds objects to a mesh, looks at what happens to others, and removes the objects again.
 import { keyOf, type KubernetesObject, type UntypedObject } from "../../src/api/index.ts";
 import type { Admission } from "./admission.ts";
 import { AttackedMesh, type Snapshot } from "./attacked-mesh.ts";
@@ -25,7 +25,9 @@ export class Range {
     return range;
   }
 
-  /** Returns what the objects do to others. After faults the range may be damaged: open another one. */
+  /**
+   * Returns the faults that the objects cause for others. After a fault, the range may be damaged, so open another one.
+   */
   async faultsOf(objects: readonly KubernetesObject[]): Promise<readonly string[]> {
     const mesh = this.#mesh;
     const attacks = new Map(objects.map((object) => [idOf(object), object]));
@@ -53,7 +55,7 @@ export class Range {
   }
 }
 
-/** The most attempts to make objects smaller. */
+/** The maximum number of attempts to make objects smaller. */
 const maxAttempts = 200;
 
 /** Removes objects and fields as long as the rest still has a fault of the same kind. */

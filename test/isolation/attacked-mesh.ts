@@ -1,4 +1,4 @@
-// A whole control plane in memory, and the proxies of its victims as far as they accept configuration.
+// A whole control plane in memory, and that part of its victims' proxies which accepts configuration.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
@@ -22,7 +22,7 @@ import { formatFaults } from "./envoy-formats.ts";
 import { secretFaults } from "./envoy-secrets.ts";
 import { victimProxies, victimSettings, type VictimProxy } from "./victim-mesh.ts";
 
-/** In the order in which a proxy gets them. */
+/** The types of resources that proxies accept, in the order in which a proxy gets them. */
 export const proxyTypes = {
   cluster: typeUrls.cluster,
   endpoint: typeUrls.endpoint,
@@ -30,10 +30,10 @@ export const proxyTypes = {
   route: typeUrls.route,
   extension: typeUrls.extensionConfig,
 } as const;
-/** Also compared. It is for the names that a sidecar answers. */
+/** The types of resources that are compared. The table of names is for the DNS names that a sidecar answers. */
 const comparedTypes = { ...proxyTypes, names: typeUrls.nameTable, secret: typeUrls.secret } as const;
 export type ProxyType = keyof typeof proxyTypes;
-/** The names by which gateways request secrets and roots. They have no list of all. */
+/** The names by which gateways request secrets and roots, because they can only be requested by name. */
 const requestedSecrets = secretNames.flatMap((name) => [
   `kubernetes://${name}`,
   ...["edge", "evil", "evil-ambient"].flatMap((namespace) => [
@@ -42,7 +42,9 @@ const requestedSecrets = secretNames.flatMap((name) => [
   ]),
 ]);
 
-/** Everything that others see, by place: `shop cluster outbound|80||web…`, `ambient address …`, `status route …`. */
+/**
+ * Everything that others see, by its place: `shop cluster outbound|80||web…`, `ambient address …`, `status route …`.
+ */
 export type Snapshot = ReadonlyMap<string, { readonly version: string; readonly resource?: EncodedResource }>;
 
 /** A proxy that compiles what it gets, and opens no socket. */
@@ -64,7 +66,7 @@ class AcceptingProxy {
     this.#parts.config.attach(listeners as unknown as ListenerSet);
   }
 
-  /** Returns why the proxy refuses the resources. */
+  /** Returns the reasons for which the proxy refuses the resources. */
   async accept(type: ProxyType, resources: readonly EncodedResource[], removed: readonly string[]): Promise<string[]> {
     try {
       await this.#parts.apply({
@@ -145,7 +147,7 @@ export class AttackedMesh {
     this.#mesh.discovery.flush();
   }
 
-  /** Secrets and ConfigMaps, which the control plane reads once other objects name them. */
+  /** Adds or removes a Secret or ConfigMap, which the control plane reads only when other objects name it. */
   #refer(object: KubernetesObject, isThere: boolean): void {
     const { secrets, configMaps } = this.#mesh.inputs;
     const key = keyOf(object);
@@ -224,7 +226,10 @@ export class AttackedMesh {
     return found;
   }
 
-  /** Hands the changes since the last call to the victims' proxies. Returns what they, or Envoys, refuse. */
+  /**
+   * Gives the victims' proxies the changes since the last call. Returns what these proxies, or Envoys in their place,
+   * refuse.
+   */
   async refusals(snapshot: Snapshot): Promise<string[]> {
     const refused = [...snapshot].flatMap(([place, { resource }]) =>
       / secret /.test(place) && resource !== undefined

@@ -35,7 +35,7 @@ export function attackerObject(admission: Admission, kind: AttackerKind, seed: n
 
 const versionOf = ({ group, version }: AttackerKind): string => (group === "" ? version : `${group}/${version}`);
 
-/** An example with other values in some of its fields, and some more fields. */
+/** An example with other values in some of its fields, and with some more fields. */
 function changedExample(example: UntypedObject, kind: AttackerKind, draw: Draw): UntypedObject {
   const { labels = {}, annotations = {} } = example.metadata;
   const own = metadataOf(draw, kind);
@@ -138,7 +138,7 @@ function metadataOf(draw: Draw, { kind }: AttackerKind): UntypedObject["metadata
     namespace: draw.of(attackerNamespaces),
     labels,
     annotations,
-    // The victims came first.
+    // The object is younger than those of the victims.
     creationTimestamp: "2026-06-01T00:00:00Z",
     generation: 1,
     uid: `uid-${draw.below(1e9)}`,
@@ -207,7 +207,7 @@ function removeAt(object: UntypedObject, path: string): void {
     chain.push([value, key]);
     value = (value as Record<string, unknown>)[key];
   }
-  // The value around a missing field is faulty.
+  // If the field is missing, the value around it is at fault.
   while (chain.length > 1 && chain.at(-1)?.[1] !== undefined && !hasKey(chain.at(-1))) chain.pop();
   const [holder, key] = chain.length > 1 ? (chain.at(-1) ?? [object, "spec"]) : lastFieldOf(object);
   if (Array.isArray(holder)) holder.splice(Number(key), 1);

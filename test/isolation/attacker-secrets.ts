@@ -12,14 +12,14 @@ async function pairFor(dns: string): Promise<Pair> {
 }
 
 const [one, two] = [await pairFor("one.example.com"), await pairFor("two.example.com")];
-/** Its subject has an organization, and neither a common name nor another name. */
+/** A certificate whose subject has an organization, and neither a common name nor an alternative name. */
 const namelessPair: Pair = await createSelfSignedAuthority("nameless", systemClock);
 
-/** The names that both the victims' and the attacker's Secrets have. */
+/** The names of Secrets, which are the same for the victims and the attacker. */
 export const secretNames = ["shop-cert", "shop-cert-cacert", "web", "api"] as const;
 
 const emptyList = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n";
-/** Blocks for which an Envoy rejects the whole text. */
+/** Blocks that make an Envoy reject the whole text. */
 const faultyBlocks = [
   "-----BEGIN FOO-----\nAAAA\n",
   "-----BEGIN FOO-----\nAAAA\n-----END BAR-----\n",
@@ -29,7 +29,7 @@ const faultyBlocks = [
   "-----BEGIN TRUSTED CERTIFICATE-----\nAAAA\n-----END TRUSTED CERTIFICATE-----\n",
   emptyList,
 ];
-/** The attacker's `tls.crt`, `ca.crt` and `cacert`. */
+/** Values of the attacker's `tls.crt`, `ca.crt` and `cacert`. */
 export const certificates = [
   namelessPair.certificate,
   shortPair.certificate,
@@ -49,7 +49,7 @@ export const certificates = [
   "",
   "\u0000",
 ];
-/** The attacker's `tls.key`. */
+/** Values of the attacker's `tls.key`. */
 export const keys = [
   namelessPair.privateKey,
   shortPair.privateKey,
@@ -63,7 +63,7 @@ export const keys = [
   "x",
   "",
 ];
-/** The attacker's `ca.crl`. */
+/** Values of the attacker's `ca.crl`. */
 export const lists = [
   revocationList,
   ...faultyBlocks.map((block) => revocationList + block),
@@ -74,7 +74,7 @@ export const lists = [
   `-----BEGIN X509 CRL-----\n`,
 ];
 
-/** The attacker's `tls.ocsp-staple`, in base64. */
+/** Values of the attacker's `tls.ocsp-staple`, in base64. */
 export const attackerStaples = [...Object.values(staples), "AAAA", "MAMKAQA="];
 
 const texts = (values: readonly string[], encode: (text: string) => string): StructuralSchema => ({
@@ -95,7 +95,7 @@ const roots = (encode: (text: string) => string): Readonly<Record<string, Struct
   "ca.crl": texts(lists, encode),
 });
 
-/** Kinds that the control plane reads by the names that other objects give. */
+/** Kinds whose objects the control plane reads only when other objects name them. */
 export const referencedKinds: readonly AttackerKind[] = [
   {
     group: "",

@@ -143,7 +143,7 @@ export const builtInKinds: readonly AttackerKind[] = [
   },
 ];
 
-/** Kinds whose definitions other programs install. */
+/** Kinds whose CRDs other programs install. */
 export const multiClusterKinds: readonly AttackerKind[] = [
   {
     group: "multicluster.x-k8s.io",

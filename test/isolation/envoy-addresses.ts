@@ -1,14 +1,14 @@
-// The addresses of endpoints that Envoy accepts. Serin's proxies accept others too.
+// Decides which addresses of endpoints Envoy accepts. Serin's proxies accept others too.
 import { isIP } from "node:net";
 import { fromBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import type { EncodedResource } from "../../src/controlplane/translate/index.ts";
 import { ClusterLoadAssignmentSchema, type Address } from "../../src/wire/envoy/index.ts";
 
-/** The most bytes of a Unix socket's path. The kernel has place for one more, which is zero. */
+/** The maximum length of a Unix socket's path in bytes. The kernel has room for one more, which must be zero. */
 const maxPathBytes = 107;
 
-/** Returns why Envoy rejects the endpoints of a resource of endpoint discovery. */
+/** Returns the reasons for which Envoy rejects the endpoints in a resource of endpoint discovery. */
 export function addressFaults({ name, any }: EncodedResource): string[] {
   const { endpoints } = fromBinary(ClusterLoadAssignmentSchema, fromBinary(AnySchema, any).value);
   return endpoints.flatMap(({ lbEndpoints }) =>

@@ -1,4 +1,4 @@
-// The OCSP staples that Envoy 1.40 accepts.
+// Decides which OCSP staples Envoy 1.40 accepts.
 import type { X509Certificate } from "node:crypto";
 
 /** An element of DER. Those with a constructed tag have children. */

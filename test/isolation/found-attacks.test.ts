@@ -70,7 +70,7 @@ const faultyFormats = [
   "%COALESCE(5)%",
 ];
 
-/** Attacks that the search of isolation.property.test.ts has found, and that are mended. */
+/** Attacks that isolation.property.test.ts has found, and that no longer succeed. */
 const attacks: Readonly<Record<string, KubernetesObject | readonly KubernetesObject[]>> = {
   "a header with the time in an unknown format does not make a shared gateway refuse its routes":
     route("%START_TIME(%E9999f)%"),
@@ -136,7 +136,7 @@ test("a stored route that writes a line break into a path is left out, and named
   assert.deepEqual(others, []);
 });
 
-/** A route of the attacker on the shared gateway, whose service has that way to distribute requests. */
+/** A route of the attacker on the shared gateway, to a service that distributes its requests by this hash. */
 const hashed = (consistentHash: object): readonly KubernetesObject[] => [
   publicRoute({}),
   config("DestinationRule", "evil/hash", {
@@ -172,7 +172,7 @@ const tokens = (rule: object): KubernetesObject =>
 const condition = (key: string): KubernetesObject =>
   policy("AuthorizationPolicy", { action: "DENY", rules: [{ when: [{ key, values: ["x"] }] }] });
 
-/** A plugin of the attacker at the shared waypoint, with a variable of that name. */
+/** A plugin of the attacker at the shared waypoint, with an environment variable of that name. */
 const plugin = (name: string): KubernetesObject => ({
   ...config("WasmPlugin", "evil-ambient/plugin", {
     url: "oci://example.com/plugin:1",

@@ -1,4 +1,5 @@
-// Loads the scripts of tenants as a shared Envoy gets them. test/interop/lua.test.ts does the same with a real one.
+// Loads the scripts of tenants in the form in which a shared Envoy gets them. test/interop/lua.test.ts does the same
+// with a real one.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HandClock } from "../../src/base/testing/index.ts";
@@ -9,7 +10,7 @@ import { jsonOfLua, type LuaValue } from "../../src/proxy/filters/lua/lua-value.
 const clock = new HandClock();
 const clocks: ReadonlySet<string> = new Set(["clock", "time"]);
 
-/** What the function for requests of a guarded script asks for, or undefined if there is none. */
+/** The calls that a guarded script's function for requests makes. Undefined if it has no such function. */
 function requestOf(code: string): readonly (readonly unknown[])[] | undefined {
   const asked: (readonly unknown[])[] = [];
   const ask = (operation: string, given: readonly LuaValue[]): void =>

@@ -1,4 +1,4 @@
-// What an attacker's objects may change for others, and what they may not.
+// Decides what an attacker's objects may change for others, and what not.
 import { createRegistry, fromBinary, toJson, type JsonValue } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import type { KubernetesObject } from "../../src/api/index.ts";
@@ -8,12 +8,15 @@ import { NameTableSchema } from "../../src/wire/discovery/index.ts";
 import { AddressSchema, AuthorizationSchema } from "../../src/wire/workload/index.ts";
 import type { Snapshot } from "./attacked-mesh.ts";
 
-/** Proxies whose configuration nobody else may change at all. */
+/** Proxies in whose configuration nobody else may change anything. */
 const closed = /^(bank|waypoint) /;
 /** Parts of other proxies that nobody else may change. */
 const own =
   /^shop (cluster inbound\||cluster InboundPassthroughCluster|listener virtualInbound)|^shop extension |^\w+ extension /;
-/** What follows the VirtualServices and ServiceEntries that are exported to it, as docs/security.md says. */
+/**
+ * The configuration that follows the VirtualServices and ServiceEntries that are exported to its proxy, as
+ * docs/security.md says.
+ */
 const following = /^shop |^(ingress|egress|door) (cluster|endpoint) /;
 const victimHosts = [
   ...[
@@ -33,14 +36,17 @@ const victimHosts = [
   "site.example.com",
   "web.shop.svc.clusterset.local",
 ];
-/** The hosts of the gateway that serves Ingresses. Ingresses with one host are merged, also with a Gateway's routes. */
+/**
+ * The hosts of the gateway that serves Ingresses. Ingresses for the same host are merged with each other, and with a
+ * Gateway's routes.
+ */
 const ingressHosts = ["shop.example.com", "site.example.com"];
 const ofIngresses = /^ingress route http\.80$/;
 const victimAddresses = /\b(?:10\.96\.[1-6]\.\d|240\.0\.0\.[12]|242\.0\.0\.1|10\.244\.1\.3)\b|\/\d/;
 /** The attacker's names and addresses. */
 const attackers = /\bevil\b|\b10\.(?:96|244)\.9\./;
 
-/** Returns how the objects have changed what is not the attacker's. */
+/** Returns the changes that the objects have made to what is not the attacker's. */
 export function harmOf(before: Snapshot, after: Snapshot, objects: readonly KubernetesObject[]): string[] {
   const isClaimed = objects.some(claims);
   const isMerged = objects.some(claimsIngress);
@@ -86,7 +92,7 @@ function claims({ kind, spec }: Exported): boolean {
   const { exportTo = [], hosts = [], addresses = [] } = spec ?? {};
   if (exportTo.length > 0 && exportTo.every((name) => name === "." || name === "~")) return false;
   return (
-    // An entry without addresses takes all addresses on its ports, as in upstream's mesh.
+    // An entry without addresses applies to all addresses on its ports, as in Istio.
     (kind === "ServiceEntry" && addresses.length === 0) ||
     addresses.some((address) => victimAddresses.test(address)) ||
     hosts.some((host) =>
@@ -102,10 +108,10 @@ function claimsIngress({ kind, spec }: KubernetesObject & { readonly spec?: unkn
   return rules.some(({ host = "" }) => ingressHosts.includes(host.toLowerCase()));
 }
 
-/** The port of the gateway to which everybody's sets of listeners may attach. */
+/** The port of the gateway to which everybody may attach sets of listeners. */
 const openPort = 80;
 
-/** Whether an object is a set of listeners with another port than its gateway. */
+/** Whether an object is a set of listeners with a port that its gateway does not have. */
 function addsPort({ kind, spec }: KubernetesObject & { readonly spec?: unknown }): boolean {
   if (kind !== "ListenerSet") return false;
   const { listeners } = (spec ?? {}) as { readonly listeners?: unknown };
@@ -113,8 +119,8 @@ function addsPort({ kind, spec }: KubernetesObject & { readonly spec?: unknown }
 }
 
 /**
- * Routes of everybody may attach to the open listener, and sets of listeners to its gateway. If a set has another port,
- * the gateway's Service gets it.
+ * Everybody may attach routes to the open listener, and sets of listeners to its gateway. If a set has another port,
+ * that is added to the gateway's Service.
  */
 function changedStatus(place: string, before: string, after: string, mayAddPort: boolean): string[] {
   const withoutCounts = (text: string): string =>
@@ -136,7 +142,10 @@ function portsOf(status: unknown): readonly unknown[] {
   return Array.isArray(ports) ? ports : [];
 }
 
-/** Gateways of networks multiply all weights of endpoints by the same factor. */
+/**
+ * Replaces the weights of endpoints by relative ones, because gateways of networks multiply all of them by the same
+ * factor.
+ */
 function withRelativeWeights(value: JsonValue): JsonValue {
   let divisor = 0;
   const text = JSON.stringify(value, (key, inner: unknown) => {
@@ -201,7 +210,9 @@ function isShared(key: string, item: JsonValue): boolean {
   );
 }
 
-/** Returns the path of a part of the first value that the second one lacks. Lists are compared as sets, by name. */
+/**
+ * Returns the path of a part of the first value that the second one lacks. Lists are compared as sets of named items.
+ */
 function lost(before: JsonValue, after: JsonValue | undefined, path: string, isExact: boolean): string | undefined {
   if (typeof before !== "object" || before === null)
     return before === after ? undefined : `${path} ${JSON.stringify(before)} -> ${JSON.stringify(after)}`;

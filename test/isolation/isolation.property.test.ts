@@ -11,10 +11,10 @@ import { attackerObject } from "./attacker-objects.ts";
 
 const admission = new Admission();
 
-/** docs/testing.md describes longer runs. */
+/** The number of attacks. docs/testing.md describes longer runs. */
 const runs = Number(process.env["SERIN_ISOLATION_RUNS"] ?? 60);
 
-/** Only objects of the cluster's administrators. */
+/** The kinds that the attacker cannot create, because only the cluster's administrators may. */
 const administrators = [
   "GatewayClass",
   "IngressClass",
@@ -72,7 +72,10 @@ test("the harm that objects of the root namespace do is noticed", async () => {
   );
 });
 
-/** Half of the attacks leave out what sidecars follow by design, so that their whole configuration can be compared. */
+/**
+ * Half of the attacks do not export what sidecars follow by design, so that the sidecars' whole configuration can be
+ * compared.
+ */
 function kept(objects: readonly KubernetesObject[], areExported: boolean): readonly KubernetesObject[] {
   return areExported
     ? objects

@@ -384,7 +384,7 @@ const annotationTexts = [
   "drainDuration: 99999999999999s",
 ];
 
-/** A text for a field of that name: mostly one that fits, and sometimes any. */
+/** A text for a field of that name: mostly one that fits the field, and sometimes any text. */
 export function textFor(name: string, draw: Draw, format?: string): string {
   if (name === "annotation") return draw.of(annotationTexts);
   const ofKey = keys[name];

@@ -6,7 +6,7 @@ export interface Pair {
   readonly privateKey: string;
 }
 
-/** RSA with 1024 bits, which Envoys reject. */
+/** A certificate with an RSA key of 1024 bits, which Envoys reject. */
 export const shortPair: Pair = {
   certificate: `-----BEGIN CERTIFICATE-----
 MIIB9DCCAV2gAwIBAgIUbeUGxYNYY1V5Sj2ntrrw02cLECcwDQYJKoZIhvcNAQEL
@@ -41,7 +41,7 @@ BkbjaOo44lxoUORI
 `,
 };
 
-/** ECDSA on secp256k1, which Envoys reject. */
+/** A certificate with an ECDSA key on secp256k1, which Envoys reject. */
 export const rarePair: Pair = {
   certificate: `-----BEGIN CERTIFICATE-----
 MIIBaTCCARCgAwIBAgIUFpCBVLAwLDlHkGv9T1u8W7A95SQwCgYIKoZIzj0EAwIw
@@ -84,7 +84,7 @@ e0A8/SuRkzs+z7tYdOrLVUQkxxWhRANCAAQhOoi1nbHjY8a2Gk0OrGjY+jVO1z0y
 `,
 };
 
-/** Responses of OCSP about the certificate with the TLS feature, in base64. Envoys take the first one only. */
+/** OCSP responses about the certificate with the TLS feature, in base64. Envoys accept only the first one. */
 export const staples = {
   good: "MH0KAQCgeDB2BgkrBgEFBQcwAQEEaTBnMFSiAwQBABgPMjAyNjAxMDEwMDAwMDBaMDwwOjAlMAcGBSsOAwIaBAEABAEAAhQvzPijTadreYuRwZvjAvFNO2iCl4AAGA8yMDI2MDEwMTAwMDAwMFowCwYJKoZIhvcNAQELAwIAAA==",
   month13:

@@ -31,7 +31,10 @@ const tcpPort = { name: "tcp-data", port: 9000, targetPort: 9000 };
 const ofGatewayApi = { apiVersion: "gateway.networking.k8s.io/v1" };
 const ofIstio = { apiVersion: "networking.istio.io/v1" };
 
-/** The shared gateways have one host for everybody's routes. All others belong to the namespace `shop`. */
+/**
+ * The host of the shared gateways to which everybody may attach routes. Their other hosts belong to the namespace
+ * `shop`.
+ */
 export const openHost = "*.open.example.com";
 
 function sidecarPod(key: string, address: string, labels: Readonly<Record<string, string>>): KubernetesObject {
@@ -111,7 +114,7 @@ const sidecarNamespaces = [
   }),
   config("PeerAuthentication", "shop/default", { mtls: { mode: "STRICT" } }),
   config("Telemetry", "shop/default", { tracing: [{ randomSamplingPercentage: 10 }] }),
-  // A namespace whose sidecars see only themselves.
+  // A namespace whose sidecars see only their own namespace.
   namespace("bank", { "istio-injection": "enabled" }),
   sidecarPod("bank/ledger-1", "10.244.2.1", { app: "ledger" }),
   ...served("bank/ledger", "10.96.2.1", { "ledger-1": "10.244.2.1" }),
@@ -333,7 +336,7 @@ export interface VictimProxy {
   readonly address: string;
 }
 
-/** The proxies whose configuration is compared, by a name for messages. */
+/** The proxies whose configuration is compared, by the names that messages give them. */
 export const victimProxies: Readonly<Record<string, VictimProxy>> = {
   shop: { type: "sidecar", pod: "shop/web-1", address: "10.244.1.1" },
   bank: { type: "sidecar", pod: "bank/ledger-1", address: "10.244.2.1" },

@@ -8,7 +8,7 @@ import { runCommand } from "./run-command.ts";
 export const coreDnsImage = "registry.serin.test/coredns:1";
 export const busyboxImage = "registry.serin.test/busybox:1";
 const busybox = "/bin/busybox";
-/** A static program needs the C library's shared objects to resolve names. */
+/** Even a static program needs these shared objects of the C library to resolve names. */
 const nameLibraries = "/lib{,64}/{*-linux-gnu/,}{libc.so.6,libresolv.so.2,libnss_*.so.2,ld-linux-*.so.*}";
 const applets = [
   "sh",

@@ -1,4 +1,4 @@
-// The types of a case and of the tools that it gets.
+// The types of a case, and of the tools that it gets.
 import type { LoadReports } from "../../scripts/upgrade-proof/load-totals.ts";
 import type { ConstantLoad } from "./constant-load.ts";
 import type { RealCluster } from "./real-cluster.ts";
@@ -10,7 +10,7 @@ export interface Bench {
   readonly load: ConstantLoad;
   /** The release that is installed. */
   readonly release: Release;
-  /** The release to which the mesh is upgraded. */
+  /** The release that the mesh is upgraded to. */
   readonly next: Release;
   readonly note: (text: string) => void;
 }
@@ -20,7 +20,10 @@ export interface Case {
   readonly title: string;
   /** Cases that must run before this one. */
   readonly after?: readonly string[];
-  /** Error texts of requests that the fault itself makes fail, such as connections of a killed process. */
+  /**
+   * The error texts of requests that fail because of the fault itself, such as those on connections of a killed
+   * process.
+   */
   readonly excused?: RegExp;
   /** Returns the result in words. Throws if it is wrong. */
   run(bench: Bench): Promise<string>;
@@ -32,11 +35,11 @@ export interface CaseResult {
   readonly seconds: number;
   readonly saw: string;
   readonly requests: number;
-  /** Failed requests that the case does not excuse. */
+  /** The number of failed requests that the case does not excuse. */
   readonly requestsFailed: number;
 }
 
-/** The named cases with those that must run before them, in the order of the list. All cases if none is named. */
+/** The named cases, and those that must run before them, in the order of the list. All cases if none is named. */
 export function chosenCases(all: readonly Case[], names: readonly string[]): Case[] {
   if (names.length === 0) return [...all];
   const wanted = new Set<string>();

@@ -67,7 +67,7 @@ function coreDnsRights(): UntypedObject[] {
   ];
 }
 
-/** Two replicas on different nodes, so that DNS survives the loss of a node, as in real clusters. */
+/** CoreDNS with two replicas on different nodes, so that DNS survives the loss of a node, as in real clusters. */
 function coreDnsDeployment(): UntypedObject {
   const labels = { "k8s-app": "kube-dns" };
   const container = {
@@ -79,7 +79,8 @@ function coreDnsDeployment(): UntypedObject {
       { containerPort: 53, name: "dns", protocol: "UDP" },
       { containerPort: 53, name: "dns-tcp", protocol: "TCP" },
     ],
-    // kubeadm's values. Without a CPU request, no name can be resolved while the pods of a drained node start.
+    // These are kubeadm's values. Without a CPU request, no name can be resolved while the pods of a drained node
+    // start.
     resources: { requests: { cpu: "100m", memory: "70Mi" } },
     livenessProbe: { httpGet: { path: "/health", port: 8080 }, timeoutSeconds: 5, failureThreshold: 5 },
     readinessProbe: { httpGet: { path: "/ready", port: 8181 }, periodSeconds: 2 },

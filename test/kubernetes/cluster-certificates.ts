@@ -1,4 +1,4 @@
-// Certificates and kubeconfigs as kubeadm lays them out.
+// Writes certificates and kubeconfigs where kubeadm puts them.
 import { generateKeyPairSync } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// The addresses and files of the cluster. Its network is one Ethernet with two nodes; the client has the first address.
+// The addresses and files of the cluster. Its network is an Ethernet with two nodes and the client, which has the first
+// address.
 import { join } from "node:path";
 
 export type NodeNumber = 1 | 2;
@@ -9,14 +10,14 @@ export const serviceRange = "10.96.0.0/16";
 export const kubernetesServiceAddress = "10.96.0.1";
 export const dnsAddress = "10.96.0.10";
 export const podRange = "10.244.0.0/16";
-/** Addresses of LoadBalancer Services, which lead to the first node. */
+/** The addresses of LoadBalancer Services, which lead to the first node. */
 export const loadBalancerRange = "10.240.1.0/24";
 export const loadBalancerAddress = (index: number): string => `10.240.1.${index}`;
 
 export const nodeName = (node: NodeNumber): string => `n${node}`;
 export const nodeAddress = (node: NodeNumber): string => `10.240.0.1${node}`;
 export const podRangeOf = (node: NodeNumber): string => `10.244.${node}.0/24`;
-/** As with kubeadm, the control plane runs on the first node. */
+/** The API server's address. The control plane runs on the first node, as with kubeadm. */
 export const apiServer = `https://${nodeAddress(1)}:6443`;
 
 /** The files of one run, all below its scratch directory. */

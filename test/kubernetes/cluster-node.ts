@@ -37,7 +37,7 @@ export class ClusterNode {
     const disk = join(this.#directory, "disk");
     if (!existsSync(disk)) {
       mkdirSync(disk, { recursive: true });
-      // An overlay's upper directory must not lie in its lower one, which is the machine's root.
+      // The upper directory of an overlay must not be inside its lower one, which is the machine's root.
       runCommand(["mount", "-t", "tmpfs", "tmpfs", disk]);
     }
     this.#makeCgroups();
@@ -144,8 +144,8 @@ export class ClusterNode {
   }
 
   /**
-   * Removes the control groups, because a machine that boots has none. A kubelet asks containerd about each that it
-   * finds, which took two minutes.
+   * Removes the control groups, because a machine has none when it boots. A kubelet asks containerd about each group
+   * that it finds, which took two minutes.
    */
   #removeCgroups(): boolean {
     const groups = cgroupHierarchies().map((hierarchy) => join(hierarchy, this.#cgroup, this.name));
@@ -167,7 +167,7 @@ export class ClusterNode {
   }
 }
 
-/** The first process of the process namespace. `unshare` forks it, and `nsenter` is replaced by `unshare`. */
+/** The first process in the process namespace. It is a child, because `nsenter` becomes `unshare`, which forks. */
 function firstChildOf(pid: number | undefined): number | undefined {
   try {
     const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);

@@ -1,4 +1,5 @@
-// Constant load from the client's network through a gateway, and from a pod in the cluster. No request is repeated.
+// Constant load from the client's network through a gateway, and from a pod in the cluster. A failed request is never
+// repeated.
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +11,7 @@ import { root, type RealCluster } from "./real-cluster.ts";
 const generator = join(root, "samples/load-generator/load-generator.ts");
 /**
  * The time limit of a request. On two busy cores, answers take seconds while all pods of a drained node start. A lost
- * request never gets one. Cases report answers that took more than 4 s.
+ * request never gets an answer. Cases report answers that took more than 4 s.
  */
 const limitMs = 10_000;
 const keptSeconds = 20;
@@ -52,7 +53,7 @@ export class ConstantLoad {
     return this.#reports.totals;
   }
 
-  /** Starts a load from the client's network. Returns a function that ends only this load. */
+  /** Starts another load from the client's network. Returns a function that ends only that load. */
   begin(
     name: string,
     targets: readonly LoadTarget[],
@@ -83,7 +84,7 @@ export class ConstantLoad {
     return child;
   }
 
-  /** No generator sends requests until {@link resume}, not even those in pods. */
+  /** Pauses all generators until {@link resume}, including those in pods. */
   async pause(): Promise<void> {
     await this.#stopChildren();
     await this.#scalePods(0);
@@ -117,7 +118,7 @@ export class ConstantLoad {
   }
 }
 
-/** Ends the generator's input. It then completes its requests and exits. */
+/** Ends the generator's input, so that it completes its requests and exits. */
 async function endInput(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   await new Promise((resolve) => void child.on("close", resolve).stdin?.end());

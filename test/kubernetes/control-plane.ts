@@ -69,8 +69,8 @@ export class ControlPlane {
           "--use-service-account-credentials=true",
           `--cluster-cidr=${podRange}`,
           "--leader-elect=false",
-          // Longer than the outage of the API server in a case. Otherwise a controller that returns before the kubelets
-          // would declare all nodes and their pods lost.
+          // This is longer than the outage of the API server in a case. Otherwise a controller that is back before the
+          // kubelets would declare all nodes and their pods lost.
           "--node-monitor-grace-period=40s",
         ];
       case "kube-scheduler":

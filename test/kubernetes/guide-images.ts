@@ -21,18 +21,21 @@ import { runCommand } from "./run-command.ts";
 
 const busybox = "/bin/busybox";
 const curl = "/usr/bin/curl";
-/** The directory of curl in an image, apart from the image's own libraries. */
+/** The directory of curl and its libraries in an image, which keeps them apart from the image's own. */
 const curlPlace = "opt/curl";
 const programs = "usr/local/bin";
 
 export interface GuideImages {
-  /** Versions of the components. Such an image is the release's own, with a package.json of that version on top. */
+  /**
+   * Versions of the components. The image of such a version is that of the release, with a package.json of that version
+   * on top.
+   */
   readonly versions?: readonly string[];
-  /** Other images. The catalogue names the program of Serin that each one runs. */
+  /** Other images. The catalogue names the program of Serin that each of them runs. */
   readonly addons?: readonly string[];
   /** Images with a shell and curl. */
   readonly clients?: readonly string[];
-  /** Images of the release in which the guide runs curl. */
+  /** Those images of the release in which the guide runs curl. */
   readonly withCurl?: readonly string[];
 }
 
@@ -87,7 +90,7 @@ export async function writeGuideImages(directory: string, release: Release, want
   return join(directory, "guide-images");
 }
 
-/** PS1 is the prompt that a guide shows. */
+/** The environment of images for clients. PS1 is the prompt that a guide shows. */
 const clientEnvironment = { PATH: `/${programs}:/bin`, PS1: "[ root@$HOSTNAME:$PWD ]$ " };
 
 /** The environment of the release's images. */

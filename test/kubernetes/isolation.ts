@@ -8,34 +8,34 @@ import { withinNamespaces } from "../../scripts/run-with-lab.ts";
 const cgroupRoot = "/sys/fs/cgroup";
 const namespaces = ["unshare", "-mpniuf", "--kill-child=KILL", "--mount-proc", "--propagation", "private"];
 
-/** What the processes of the run know about its place on the machine. */
+/** The facts about the run's place on the machine that its processes know. */
 export interface Surroundings {
   /** A directory that is removed at the end of the run. */
   readonly scratch: string;
   /** The run's control group in each hierarchy, from the hierarchy's root. */
   readonly cgroup: string;
-  /** The process that started the run, by its number outside of the run. */
+  /** The number of the process that started the run, as it is outside the run. */
   readonly starter: number;
 }
 
 const variable = "SERIN_KUBERNETES_RUN";
 
-/** What surrounds the test, or undefined outside of the namespaces. */
+/** The facts about the run that this process is in. Undefined outside its namespaces. */
 export function surroundings(): Surroundings | undefined {
   const text = process.env[variable];
   return text === undefined ? undefined : (JSON.parse(text) as Surroundings);
 }
 
 /**
- * The beginning of a command line that leads a person from outside into the run's network and mounts. The run's
- * `unshare` is in all of its namespaces except that of the processes. Numbers of processes inside mean nothing outside:
- * there, 1 is the machine's own first process.
+ * The beginning of a command line with which a person outside can enter the run's network and mounts. It names the
+ * run's `unshare`, which is in all of the run's namespaces except that of the processes. Numbers of processes inside
+ * mean nothing outside, where 1 is the machine's own first process.
  */
 export function enteringCommand({ starter }: Surroundings): string {
   return `nsenter -t $(pgrep -P ${starter} -x unshare) --mount --net`;
 }
 
-/** The hierarchies of control groups. Version 2 has one, version 1 has one for each controller. */
+/** The hierarchies of control groups. Version 2 has a single one, and version 1 has one for each controller. */
 export function cgroupHierarchies(): string[] {
   if (existsSync(join(cgroupRoot, "cgroup.controllers"))) return [cgroupRoot];
   return readdirSync(cgroupRoot).map((name) => join(cgroupRoot, name));
@@ -46,18 +46,18 @@ export function cgroupHierarchies(): string[] {
  * starting container would starve serving ones. Nodes with a `system.slice` do not have this fault.
  */
 export const cpuShares = {
-  /** The weight of the run against other work on the machine: that of four programs. */
+  /** The weight of the run against other work on the machine. It is the weight of four programs. */
   run: 4_096,
   client: 2_048,
   controlPlane: 2_048,
-  /** The weight of a node of two cores: 2048 for its pods, as the kubelet sets it, and the rest for its programs. */
+  /** The weight of a node with two cores: 2048 for its pods, which the kubelet sets, and the rest for its programs. */
   node: 3_072,
   nodePrograms: 1_024,
 } as const;
 
 /**
- * Makes a control group, named from the hierarchy's root. Returns the file to which a process writes 0 to join it. With
- * version 2, `shares` has no effect, because the controllers appear only when a kubelet requests them.
+ * Makes a control group. Its name is its path from the hierarchy's root. Returns the file into which a process writes 0
+ * to join it. With version 2, `shares` has no effect, because the controllers appear only when a kubelet requests them.
  */
 export function makeCpuGroup(name: string, shares: number): string {
   const group = join(existsSync(join(cgroupRoot, "cgroup.controllers")) ? cgroupRoot : join(cgroupRoot, "cpu"), name);
@@ -67,8 +67,8 @@ export function makeCpuGroup(name: string, shares: number): string {
 }
 
 /**
- * Runs the command in the namespaces and returns its exit code. Namespaces leave a directory and control groups behind,
- * which the sweeper removes even if this process is killed.
+ * Runs the command in the namespaces and returns its exit code. A directory and control groups are left when the
+ * namespaces end. The sweeper removes them even if this process is killed.
  */
 export async function runIsolated(command: readonly string[]): Promise<number> {
   const scratch = mkdtempSync(join(tmpdir(), "sk-"));
@@ -91,7 +91,7 @@ export async function runIsolated(command: readonly string[]): Promise<number> {
     try {
       process.kill(-child.pid, "SIGKILL");
     } catch {
-      // The process has ended already.
+      // The process has already ended.
     }
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);

@@ -1,4 +1,5 @@
-// One Ethernet in the run's network namespace, in which the client runs too, and a namespace for each node.
+// The network: an Ethernet in the run's network namespace, in which the client also runs, and a namespace for each
+// node.
 import {
   clientAddress,
   loadBalancerRange,
@@ -41,13 +42,16 @@ export function attachNode(node: NodeNumber): void {
   ip("-n", name, "route", "add", "default", "via", clientAddress);
   for (const other of nodeNumbers)
     if (other !== node) ip("-n", name, "route", "add", podRangeOf(other), "via", nodeAddress(other));
-  // kube-proxy refuses connections to a Service without endpoints by ICMP. By default the kernel sends a client one
-  // such refusal a second and drops the others, so refused requests would seem to hang.
+  // kube-proxy refuses connections to a Service without endpoints by ICMP. By default, the kernel sends a client only
+  // one such refusal a second and drops the others, so refused requests would seem to hang.
   for (const setting of ["net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0"])
     runCommand(["nsenter", `--net=${networkOf(node)}`, "sysctl", "-qw", setting]);
 }
 
-/** The kernel removes a namespace and its link with a delay, and a node that starts meanwhile needs the link's name. */
+/**
+ * Removes a node's namespace and link. The kernel removes the link of an ended namespace with a delay, and a node that
+ * starts meanwhile needs the link's name.
+ */
 export function detachNode(node: NodeNumber): void {
   ip("link", "del", `to-${nodeName(node)}`);
   ip("netns", "del", nodeName(node));

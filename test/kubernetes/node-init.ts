@@ -1,6 +1,6 @@
-// The program that makes its namespaces a node. It makes a root file system, and then keeps containerd, kubelet and
-// kube-proxy running, except those that it is told to stop.
-//   node node-init.ts '<JSON of a NodePlan>', in mount, process, network, host name and IPC namespaces of its own
+// The program that turns its namespaces into a node. It makes a root file system, and then keeps containerd, kubelet
+// and kube-proxy running, except those that it is told to stop. node node-init.ts '<JSON of a NodePlan>', in mount,
+// process, network, host name and IPC namespaces of its own
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -8,7 +8,10 @@ import { createInterface } from "node:readline";
 import { containerdSocket, type NodeOrder, type NodePlan, type NodeProgram } from "./node-plan.ts";
 import { runCommand } from "./run-command.ts";
 
-/** The kernel settings that a kubelet wants. Without these files it would set them for the whole machine. */
+/**
+ * The kernel settings that a kubelet requires. Without these files, the kubelet would change them for the whole
+ * machine.
+ */
 const kernelSettings = {
   "vm/overcommit_memory": 1,
   "vm/panic_on_oom": 0,
@@ -29,7 +32,7 @@ function mount(...words: readonly string[]): void {
   runCommand(["mount", ...words]);
 }
 
-/** Makes the tree that becomes the root: the machine's files, with the node's changes in an overlay. */
+/** Makes the tree that becomes the node's root: the machine's files, with the node's changes in an overlay. */
 function makeRoot(): string {
   const disk = join(plan.directory, "disk");
   const root = join(disk, "root");
@@ -67,7 +70,7 @@ function fillRoot(root: string): void {
   }
 }
 
-/** Replaces the root, drops the old one, and shares mounts, so that the node sees those of pods. */
+/** Replaces the root, drops the old one, and makes mounts shared, so that the node sees those of pods. */
 function enterRoot(root: string): void {
   mkdirSync(join(root, "old-root"), { recursive: true });
   process.chdir(root);

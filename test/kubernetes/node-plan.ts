@@ -1,4 +1,5 @@
-// The plan of a node, which is its only argument (JSON), and the configuration files of its programs.
+// The plan of a node, which is the only argument of its program, as JSON, and the configuration files of the node's
+// programs.
 import { join } from "node:path";
 import {
   clientAddress,
@@ -13,17 +14,23 @@ import {
 export interface NodePlan {
   readonly name: string;
   readonly address: string;
-  /** The node's own files: `disk` (a file system for what it changes below `/`), `containerd`, `kubelet`, `logs`. */
+  /**
+   * The node's own files: `containerd`, `kubelet`, `logs`, and `disk`, a file system for what the node changes below
+   * `/`.
+   */
   readonly directory: string;
-  /** A directory that is mounted at the same path: certificates, kubeconfigs, and the files to which pods report. */
+  /**
+   * A directory that is mounted at the same path in the node. It has certificates, kubeconfigs, and the files to which
+   * pods report.
+   */
   readonly shared: string;
   readonly logs: string;
   readonly kubeconfig: string;
-  /** Directories with absolute paths, which come first in PATH. */
+  /** Absolute paths of directories that come first in PATH. */
   readonly path: readonly string[];
   /** The file of a control group that the node's own programs join. */
   readonly processes: string;
-  /** Contents of files, by their path in the node. */
+  /** Contents of files, by their paths in the node. */
   readonly files: Readonly<Record<string, string>>;
 }
 

@@ -7,8 +7,9 @@ export function namespaceObject(name: string, labels: Readonly<Record<string, st
 }
 
 /**
- * Gives the containers of a namespace a CPU request if they have none, as in production. Without a request, a container
- * gets almost no time while pods with requests start on a busy node, and its clients wait, with or without a mesh.
+ * A LimitRange that gives containers a CPU request if they have none, because in production they have one. Without a
+ * request, a container gets almost no processor time while pods with requests start on a busy node. Then its clients
+ * wait, with or without a mesh.
  */
 export function defaultCpuRequest(namespace: string): UntypedObject {
   const limits = [{ type: "Container", defaultRequest: { cpu: "50m" } }];
@@ -36,7 +37,7 @@ export interface WorkloadWords {
   readonly labels?: Readonly<Record<string, string>>;
 }
 
-/** A Deployment with one container. All of its names are the same. */
+/** A Deployment with one container. It, its container and its label have the same name. */
 export function deploymentObject(words: WorkloadWords): UntypedObject {
   return {
     apiVersion: "apps/v1",
@@ -98,7 +99,7 @@ export function serviceObject(
   };
 }
 
-/** Each image of the samples contains the programs of all of them. */
+/** The image for the tests' programs. Each image of the samples contains the programs of all samples. */
 export const samplesImage = "ghcr.io/serin-mesh/streams:1";
 const generatorCommand = ["/usr/local/bin/node", "/opt/serin/samples/load-generator/load-generator.ts"];
 

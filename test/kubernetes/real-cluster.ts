@@ -39,13 +39,13 @@ export interface AskingPod {
   /** The pod's name, or `deploy/NAME` for a pod of a Deployment. */
   readonly pod: string;
   readonly seconds?: number;
-  /** The output begins with the head of the response. */
+  /** Whether the output begins with the head of the response. */
   readonly withHead?: boolean;
 }
 
 /**
- * The command line of a GET in a pod. `timeout` bounds it, because with wget's own `-T` Debian's static busybox crashes
- * in our images (exit code 139).
+ * The command line of a GET in a pod. `timeout` limits its time, because Debian's static busybox crashes in our images
+ * with wget's own `-T` (exit code 139).
  */
 export function boundedGet(url: string, seconds: number, withHead = false): string[] {
   return ["timeout", String(seconds), "wget", withHead ? "-qSO-" : "-qO-", url];
@@ -169,12 +169,12 @@ export class RealCluster {
     return await this.ok(["kubectl", ...args]);
   }
 
-  /** Sends a GET from a pod with busybox. Returns wget's output and exit code. */
+  /** Sends a GET from a pod that has busybox. Returns wget's output and exit code. */
   async ask({ namespace, pod, seconds = 4, withHead = false }: AskingPod, url: string): Promise<Ran> {
     return await this.run(["kubectl", "exec", "-n", namespace, pod, "--", ...boundedGet(url, seconds, withHead)]);
   }
 
-  /** Like {@link ask}, but throws without an answer. */
+  /** The same as {@link ask}, but throws if there is no answer. */
   async answer(from: AskingPod, url: string): Promise<string> {
     const { code, output } = await this.ask(from, url);
     if (code !== 0) throw new Error(`${from.pod} of ${from.namespace} got no answer from ${url} (${code}): ${output}`);

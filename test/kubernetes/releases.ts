@@ -10,7 +10,7 @@ export interface Release {
   readonly images: string;
   readonly hub: string;
   readonly version: string;
-  /** The `serin` that a user of this release has. */
+  /** The `serin` that users of this release have. */
   readonly serin: string;
 }
 
@@ -20,7 +20,7 @@ const ownVersion = (JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 /** The version of the next release's images if these are built from this tree too. */
 export const versionAfterOwn = ownVersion.replace(/\d+$/, (patch) => String(Number(patch) + 1));
 
-/** The release with these images. */
+/** The release to which these images belong. */
 export async function releaseOf(images: string, serin: string): Promise<Release> {
   const [pilot] = chooseImages(await new ImageLayout(images).images(), { names: ["pilot"], all: false });
   const { repository, tag } = parseImageReference(pilot?.reference ?? "");

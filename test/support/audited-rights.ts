@@ -14,7 +14,7 @@ interface AuditEvent {
     readonly namespace: string;
     readonly name: string;
   };
-  /** The path of a request that names no resource. */
+  /** The path of the request. It matters for a request that names no resource. */
   readonly requestURI?: string;
   readonly annotations: Readonly<Record<string, string>>;
 }
@@ -46,7 +46,7 @@ export interface RbacObjects {
 interface RightsReport {
   /** The users that sent any request. */
   readonly users: readonly string[];
-  /** `istiod may not list secrets in shop`. */
+  /** For example, `istiod may not list secrets in shop`. */
   readonly refused: readonly string[];
   /**
    * Rights in roles of these users that no request needed, for example `istiod-clusterrole-istio-system: get nodes`.
@@ -54,7 +54,10 @@ interface RightsReport {
   readonly unused: readonly string[];
 }
 
-/** Compares for the service accounts of these namespaces, `unused` for some of them alone. */
+/**
+ * Compares the requests and rights of all service accounts in these namespaces. Finds unused rights only for the
+ * accounts of `compared`.
+ */
 function auditedRights(
   stateDirectory: string,
   rbac: RbacObjects,
@@ -152,11 +155,11 @@ interface Right {
   readonly verb: string;
   readonly group: string;
   readonly resource: string;
-  /** A path without a resource, such as `/metrics`. */
+  /** A path that belongs to no resource, such as `/metrics`. */
   readonly path?: string;
 }
 
-/** Each verb of each resource and of each path. */
+/** One right for each verb on each resource and each path. */
 function rightsOf({ rules }: Role): Right[] {
   return (rules ?? []).flatMap(({ apiGroups = [], resources = [], nonResourceURLs = [], verbs }) => [
     ...apiGroups.flatMap((group) =>
@@ -166,7 +169,7 @@ function rightsOf({ rules }: Role): Right[] {
   ]);
 }
 
-/** `istiod-clusterrole-istio-system: get nodes`, for each right of a role. */
+/** The names of a role's rights, such as `istiod-clusterrole-istio-system: get nodes`. */
 export function rightsByName(role: Role): string[] {
   return rightsOf(role).map((right) => `${nameOf(role.metadata.name, role.metadata.namespace)}: ${textOf(right)}`);
 }
@@ -180,13 +183,15 @@ function nameOf(role: string, namespace: string | undefined): string {
 }
 
 export interface ExpectedRights {
-  /** `istio-system:istiod`, sorted: all accounts that send requests. None of their requests is refused. */
+  /**
+   * All accounts that send requests, such as `istio-system:istiod`, in sorted order. None of their requests is refused.
+   */
   readonly accounts: readonly string[];
-  /** The accounts that have done all of their work, except rare work. */
+  /** The accounts that have done all of their work except rare work. */
   readonly compared: readonly string[];
 }
 
-/** Fails for a request that a role refused, and for a right that nobody used and that no rare work needs. */
+/** Fails for a request that was refused, and for a right that no request used and no rare work needs. */
 export function requireLeastRights(
   stateDirectory: string,
   rbac: RbacObjects,

@@ -4,7 +4,7 @@ import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadReport } from "../../samples/load-generator/load-plan.ts";
 
-/** Call it once for each load, when the load has ended. */
+/** Reports the requests of a load. Call it once for each load, when the load has ended. */
 export function bookRequests(target: string, requests: number, causes: readonly string[]): void {
   const directory = process.env["SERIN_TEST_REPORTS"];
   if (directory === undefined || directory === "") return;

@@ -1,5 +1,5 @@
 // The stage of tests that need a mesh with an application behind a gateway: addresses for gateways, the ambient mesh,
-// bookinfo.
+// and bookinfo.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,15 +17,15 @@ metadata: {name: all, namespace: metallb-system}
 `;
 
 export interface BookinfoStageOptions {
-  /** Where the samples are read from. */
+  /** The directory that the samples are read from. */
   readonly releaseRoot: string;
   /** Whether bookinfo's namespace (`default`) is in the ambient mesh. */
   readonly ambient?: boolean;
-  /** Objects besides bookinfo's own, as YAML. */
+  /** Objects in addition to bookinfo's own, as YAML. */
   readonly more?: string;
 }
 
-/** Prepares the stage in an existing cluster. Returns the URL of bookinfo's page when the page is served. */
+/** Prepares the stage in an existing cluster. Waits until bookinfo's page is served, and returns its URL. */
 export async function setBookinfoStage(
   lab: LabCluster,
   { releaseRoot, ambient = true, more }: BookinfoStageOptions,

@@ -6,7 +6,7 @@ import { request as requestHttps } from "node:https";
 import { Socket } from "node:net";
 import { text } from "node:stream/consumers";
 
-/** One call. */
+/** A call to make. */
 export interface Call {
   readonly method?: string;
   /**
@@ -15,13 +15,13 @@ export interface Call {
    */
   readonly url: string;
   readonly token?: string;
-  /** A gRPC message in base64. Absent: an empty one. */
+  /** A gRPC message in base64. If absent, an empty message. */
   readonly message?: string;
 }
 
 /**
- * `200`. For gRPC: `grpc 16`, `grpc message`, or `grpc key` if the answer contains a private key. `none` without an
- * answer.
+ * The answer: for HTTP a status such as `200`. For gRPC a status such as `grpc 16`, `grpc message`, or `grpc key` if
+ * the answer contains a private key. `none` if there is no answer.
  */
 export type CallAnswer = string;
 
@@ -76,7 +76,7 @@ async function overGrpc({ url, token, message = "" }: Call): Promise<CallAnswer>
       const body = Buffer.from(message, "base64");
       const head = Buffer.alloc(5);
       head.writeUInt32BE(body.length, 1);
-      // A discovery stream stays open for further requests, until it gets an answer.
+      // A discovery stream stays open for further requests until it gets an answer.
       stream.write(Buffer.concat([head, body]));
       if (message === "") stream.end();
     });

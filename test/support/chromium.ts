@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { chromium, type Browser } from "playwright-core";
 
-/** Debian's path. CHROMIUM names another one. */
+/** The path of Chromium in Debian. CHROMIUM names another one. */
 const executablePath = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 /**
  * The features that are disabled. If the flag `--disable-features` is given several times, the last one counts, so ours
@@ -23,9 +23,12 @@ const offByPlaywright = [
   "AimEnabled",
   "PreconnectToSearch",
 ];
-/** Each new page would load two pages for the address bar's list, in a process that takes 0.8 s of the processor. */
+/**
+ * Without this, each new page would load two pages for the address bar's list, in a process that takes 0.8 s of
+ * processor time.
+ */
 const addressBar = ["WebUIOmniboxPopup", "WebUIOmniboxAimPopup"];
-// Without most of these flags it contacts its vendor's hosts at every start.
+// Without most of these flags, Chromium contacts its vendor's hosts at every start.
 const quiet = [
   "--disable-gpu",
   "--disable-quic",
@@ -42,7 +45,7 @@ const missing = existsSync(executablePath)
   ? undefined
   : `there is no Chromium at ${executablePath}: apt-get install chromium, or name one by CHROMIUM`;
 
-/** Without Chromium, these cases are reported as not run. With CI=true they fail. */
+/** Declares cases that need Chromium. Without it, they are reported as not run. With CI=true, they then fail. */
 export function casesInChromium(name: string, define: () => void): void {
   if (missing !== undefined && process.env["CI"] !== "true") process.stderr.write(`not run, ${name}: ${missing}\n`);
   else define();

@@ -6,13 +6,13 @@ import type { Container, PodSpec, SecurityContext } from "../../src/api/kubernet
 import { everyPod, injectedApplication } from "./every-pod.ts";
 
 const release = { hub: "hub.example/serin", version: "1.2.3" };
-/** Applications from upstream's samples, which do not belong to the mesh. */
+/** Applications from Istio's samples, which do not belong to the mesh. */
 const applications = /^samples\/(?!addons\/)/;
 
-/** The rights of a container beyond the least, with the reason for each. */
+/** The rights that a container has beyond the least, with the reason for each. */
 const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  // The CNI agent. It opens the namespaces of a node's pods, and writes their rules and /proc/sys, which only such a
-  // container may write.
+  // The CNI agent. It opens the namespaces of a node's pods, and writes their rules and their /proc/sys, which needs
+  // such rights.
   "install-cni": {
     privileged: "it writes /proc/sys of the pods' networks",
     allowPrivilegeEscalation: "what is privileged has no less",
@@ -20,7 +20,7 @@ const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     root: "the kernel asks for it, and the node's plugin directory is root's",
     "no seccomp profile": "what is privileged has none",
   },
-  // The ztunnel. Sidecars and gateways with the same container name have none of these.
+  // The ztunnel. Sidecars and gateways, whose container has the same name, have none of these rights.
   "ztunnel istio-proxy": {
     allowPrivilegeEscalation: "Kubernetes refuses its absence beside SYS_ADMIN",
     "capability NET_ADMIN": "it marks its connections",

@@ -8,7 +8,7 @@ const piece = Buffer.alloc(16_384);
 export class EndlessAnswers {
   #open = 0;
 
-  /** The number of answers whose client still reads them. */
+  /** The number of answers whose clients still read them. */
   get open(): number {
     return this.#open;
   }
@@ -23,7 +23,7 @@ export class EndlessAnswers {
     this.fill(stream);
   };
 
-  /** Fills an answer whose head was written. */
+  /** Writes the endless body of an answer whose head was already written. */
   fill(answer: Writable): void {
     this.#open += 1;
     answer.on("close", () => (this.#open -= 1));

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 
 const shortestRestMs = 50;
 const longestRestMs = 1000;
-/** The pause after a question, as a multiple of its duration. */
+/** The pause after a question, as a multiple of the question's duration. */
 const restFactor = 4;
 
 /**
- * Polls until the answer is neither undefined nor false, and returns it. The error names the awaited condition. The
- * pause is four times as long as the question took, because polling takes processor time from the awaited work.
+ * Polls until the answer is neither undefined nor false, and returns it. The error at the time limit names the awaited
+ * condition. The pause is four times as long as the question took, because polling takes processor time from the
+ * awaited work.
  */
 export async function eventually<Value>(
   condition: string,

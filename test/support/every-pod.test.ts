@@ -1,4 +1,5 @@
-// PodSecurity's judgement of each of our pods: level `restricted` accepts all except the two that change a node.
+// PodSecurity's judgement of each of our pods: the level `restricted` accepts all except the two kinds that change a
+// node.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { PodSpec } from "../../src/api/kubernetes/index.ts";
@@ -8,14 +9,14 @@ import type { Level } from "../../src/cluster/admission/pod-security/policy.ts";
 import { everyPod, injectedApplication, injectedGateway } from "./every-pod.ts";
 
 const release = { hub: "hub.example/serin", version: "1.2.3" };
-/** These pods write a node's rules, and enter the namespaces of its pods. */
+/** The pods that write a node's rules, and enter the namespaces of its pods. */
 const nodeAgents = /DaemonSet (istio-cni-node|ztunnel)/;
-/** Applications from upstream's samples, which do not belong to the mesh. */
+/** Applications from Istio's samples, which do not belong to the mesh. */
 const applications = /^samples\/(?!addons\/)/;
 
 const pods = everyPod(release);
 
-/** The rules of the latest version of a level that a pod violates. */
+/** The rules of a level, in its latest version, that a pod violates. */
 function violationsAt(level: Level, spec: PodSpec | undefined, annotations: Readonly<Record<string, string>> = {}) {
   return violationsOf({ annotations, spec: (spec ?? {}) as CheckedSpec }, { level, version: "latest" });
 }

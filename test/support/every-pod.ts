@@ -24,9 +24,9 @@ import { probeObjects } from "../../src/rollout/plan/index.ts";
 import { root } from "./lab-cluster.ts";
 
 export interface NamedPod {
-  /** `profile ambient: DaemonSet ztunnel`. */
+  /** A name such as `profile ambient: DaemonSet ztunnel`. */
   readonly name: string;
-  /** The pod as the kubelet gets it, after injection where its labels request that. */
+  /** The pod in the form in which the kubelet gets it: after injection, if its labels request that. */
   readonly pod: Pod;
 }
 
@@ -78,7 +78,7 @@ export function podsOfManifest(source: string, text: string): NamedPod[] {
   });
 }
 
-/** An application's pod with a sidecar, the redirect made by the CNI agent or by an init container. */
+/** An application's pod with a sidecar. The CNI agent or an init container makes the redirect. */
 export function injectedApplication(release: ReleaseName, spec: PodSpec, cni: boolean): Pod {
   const pod = { metadata: { name: "app", labels: { "sidecar.istio.io/inject": "true" } }, spec };
   return injected(pod, release, cni);
@@ -156,7 +156,7 @@ function podOf(object: UntypedObject): Pod | undefined {
   };
 }
 
-/** Injects like istiod's webhook, if the pod's labels request it. */
+/** Injects a proxy as istiod's webhook does, if the pod's labels request it. */
 function injected(pod: Pod, { hub, version }: ReleaseName, cni = true): Pod {
   const { "sidecar.istio.io/inject": wanted, "istio.io/rev": revision = "default" } = pod.metadata.labels ?? {};
   if (wanted !== "true" && (wanted !== undefined || pod.metadata.labels?.["istio.io/rev"] === undefined)) return pod;

@@ -13,7 +13,7 @@ export interface WalkTokens {
   readonly workload: string;
 }
 
-/** Rows that a mesh with one waypoint, one sidecar and nothing else does not open. */
+/** The rows whose ports a mesh with one waypoint, one sidecar and nothing else does not open. */
 export const elsewhere: ReadonlySet<string> = new Set([
   "proxy 15053 names",
   "operator 8383 /metrics, /ready",
@@ -29,7 +29,7 @@ export const elsewhere: ReadonlySet<string> = new Set([
   "Grafana addon 3000 all",
 ]);
 
-/** Rows that a real cluster does not open besides. */
+/** Further rows whose ports a real cluster does not open. */
 export const ofLabsAlone: readonly string[] = [
   "lab: API server 6443 API",
   "lab: node 10250 kubelet's API",
@@ -41,9 +41,9 @@ const forbidden = /^403$/;
 const unknown = /^401$/;
 const unserved = /^grpc 12$/;
 const unauthenticated = /^grpc 16$/;
-/** A sidecar or a ztunnel on the way may answer in the target's place that nothing listens. */
+/** The answer if nothing listens. A sidecar or a ztunnel on the way may give it in place of the target. */
 const nobody = /^(none|503)$/;
-/** mutual TLS closes a connection without a certificate before any answer. */
+/** With mutual TLS, a connection without a certificate is closed before any answer. */
 const noHandshake = /^none$/;
 
 const methods = {
@@ -55,7 +55,7 @@ const methods = {
 /** The port that the walk's Gateway opens at the ingress gateway. */
 export const walkedPort = 8443;
 
-/** A key of the root namespace, and the Gateway for which the ingress gateway gets it. */
+/** A key in the root namespace, and the Gateway that makes the ingress gateway get it. */
 export async function walkedKey(nowMs: number): Promise<readonly object[]> {
   const { certificate, privateKey } = await createCertificate(["walked.test"], nowMs);
   const metadata = { name: "walked", namespace: "istio-system" };

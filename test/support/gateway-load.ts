@@ -19,7 +19,7 @@ export interface GatewayLoadOptions {
   readonly header?: string;
   /** A text in every answer. The default is bookinfo's title. */
   readonly expected?: string;
-  /** Its first group names the pod or version that answered. */
+  /** A pattern whose first group names the pod or version that answered. */
   readonly answerPattern?: string;
   /** The shortest time from one request of a client to its next. The default is {@link defaultPauseMs}. */
   readonly pauseMs?: number;
@@ -28,8 +28,8 @@ export interface GatewayLoadOptions {
 }
 
 /**
- * Eight requests a second. A page of bookinfo takes 20 ms of processor time and more, so that twenty a second took a
- * third of a core. A gateway that fails for a quarter of a second is still noticed.
+ * This makes eight requests a second. A page of bookinfo takes 20 ms of processor time or more, and twenty pages a
+ * second took a third of a core. Eight still show a gateway that fails for a quarter of a second.
  */
 const defaultPauseMs = 250;
 
@@ -69,12 +69,12 @@ export class GatewayLoad {
     this.#ended = new Promise((resolve) => this.#child.on("close", () => resolve()));
   }
 
-  /** Resolves when the load runs: the clients have had two answers each, so kept connections have been used again. */
+  /** Resolves when the load runs: each client has had two answers, so kept connections have been used again. */
   async begun(): Promise<void> {
     await eventually("answers to the load", () => this.requests >= 2 * this.#clients);
   }
 
-  /** Resolves after this many more answers. */
+  /** Resolves when this many more answers have come. */
   async more(count: number): Promise<void> {
     const wanted = this.requests + count;
     await eventually(`${count} more requests of load`, () => this.requests >= wanted);

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LabCluster, ProgramRunner, serin, type Ran, type RunOptions, type SpawnOptions } from "./lab-cluster.ts";
 
-/** The interface that guides need of a cluster, a lab or a given one. */
+/** The part of a cluster's interface that guides need. The cluster is a lab or a given one. */
 export type GuideCluster = Pick<
   LabCluster,
   | "name"
@@ -22,16 +22,16 @@ export type GuideCluster = Pick<
   | "delete"
 >;
 
-/** What differs from cluster to cluster. */
+/** Facts that differ from cluster to cluster. */
 export interface GivenFacts {
   readonly kubeconfig: string;
   /** The names of two nodes that run pods. */
   readonly nodes: readonly [string, string];
-  /** The pool of LoadBalancer addresses without the last number. Its first address is `.200`. */
+  /** The first three numbers of the pool of LoadBalancer addresses. The last number of its first address is 200. */
   readonly addresses: string;
 }
 
-/** What the environment says about a given cluster, or undefined where the test makes a lab. */
+/** The facts about a given cluster, from the environment. Undefined if the test makes a lab. */
 export function givenFacts(env: NodeJS.ProcessEnv = process.env): GivenFacts | undefined {
   const kubeconfig = env["SERIN_TEST_KUBECONFIG"];
   if (kubeconfig === undefined || kubeconfig === "") return undefined;
@@ -79,14 +79,14 @@ export class GivenCluster extends ProgramRunner implements GuideCluster {
     return join(this.#home, ".kube/config");
   }
 
-  /** The cluster exists already. Only its kubeconfig is copied, to where the guide's own command writes one. */
+  /** Copies the kubeconfig to where the guide's own command writes one. The cluster already exists. */
   create(): Promise<Ran> {
     mkdirSync(join(this.#home, ".kube"), { recursive: true });
     copyFileSync(this.#facts.kubeconfig, this.#kubeconfig);
     return Promise.resolve({ code: 0, output: "" });
   }
 
-  /** A node pulls the images of all versions from the same registry. */
+  /** Does nothing, because a node pulls the images of all versions from the same registry. */
   addRelease(): Promise<void> {
     return Promise.resolve();
   }

@@ -1,5 +1,5 @@
-// A read-only registry that serves the images of some layouts, whatever registry the node asks for. A node's containerd
-// uses it instead of all others, so that pods that always pull need no Internet.
+// A read-only registry that serves the images of some layouts, whatever registry a node asks for. A node's containerd
+// uses it instead of all others, so that pods that always pull their image need no Internet.
 import { createReadStream, existsSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { ImageLayout, type Descriptor } from "../../src/cli/image/image-layout.ts";
@@ -12,11 +12,11 @@ interface Served {
 
 export interface ImageRegistryOptions {
   /**
-   * Directories of layouts. If two have an image of the same name, the first counts. A layer may be in another layout
-   * than its image.
+   * The directories of the layouts. If two have an image of the same name, the first one counts. A layer may be in
+   * another layout than its image.
    */
   readonly layouts: readonly string[];
-  /** Our hub. Images of any other hub map to it by name, because the guides name their own hubs. */
+  /** Our hub. An image of any other hub is looked up here by its name, because the guides name their own hubs. */
   readonly hub: string;
 }
 
@@ -51,7 +51,7 @@ export class ImageRegistry {
     this.#server?.close();
   }
 
-  /** A blob of an image, by the name that a node requests. Undefined if it does not exist. */
+  /** The descriptor of the image that a node requests by this name. Undefined if it does not exist. */
   find(image: string): Descriptor | undefined {
     return this.#find(image)?.blob;
   }

@@ -1,4 +1,4 @@
-// Reads an OCI layout of images, and unpacks their files as a container runtime does.
+// Reads an OCI layout of images, and unpacks their files like a container runtime.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -56,7 +56,7 @@ export class ImageStore {
     this.#scratch = scratch;
   }
 
-  /** Files of images go into directories of `scratch`. */
+  /** Opens a layout. Unpacked files go into directories in `scratch`. */
   static open(layout: string, scratch: string): ImageStore {
     const { manifests } = JSON.parse(readFileSync(join(layout, "index.json"), "utf8")) as Index;
     const images = new Map(manifests.map((entry) => [nameOf(entry), variantsOf(layout, entry)]));
@@ -65,8 +65,8 @@ export class ImageStore {
   }
 
   /**
-   * The image's files for this machine, or undefined if the layout does not have it. Images with the same layers share
-   * a directory.
+   * The image's files for this machine. Undefined if the layout does not have the image. Images with the same layers
+   * share a directory.
    */
   unpacked(reference: string): UnpackedImage | undefined {
     const image = this.images.get(reference)?.get(ownArchitecture);
@@ -75,7 +75,7 @@ export class ImageStore {
     return { root: this.unpack(image), entrypoint: Entrypoint, arguments: Cmd, environment: Env, user: User };
   }
 
-  /** Applies all layers, and checks each against the configuration. */
+  /** Unpacks all layers, and checks each against the image's configuration. */
   unpack({ manifest, configuration }: StoredImage): string {
     const key = manifest.layers.map(({ digest }) => digest).join();
     const known = this.#roots.get(key);

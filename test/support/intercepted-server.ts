@@ -2,7 +2,7 @@
 // TPROXY.
 
 /**
- * A Deployment and a Service on port 80 in one namespace. The pod has a second container `curl`, for requests of the
+ * A Deployment and a Service on port 80 in one namespace. The pod has a second container `curl`, for requests from the
  * pod itself.
  */
 export const interceptedServer = (
@@ -33,7 +33,7 @@ kind: Service
 metadata: {name: ${name}, namespace: ${namespace}}
 spec: {selector: {app: ${name}}, ports: [{name: http, port: 80, targetPort: 8080}]}`;
 
-/** The address that the application saw, by its description of the request. */
+/** The client's address that the application saw, read from its description of the request. */
 export function clientAddress(description: string): string | undefined {
   return /^\tclient_address=(.*)$/m.exec(description)?.[1];
 }

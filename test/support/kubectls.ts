@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 
 export interface Kubectl {
   readonly title: string;
-  /** The program's file. Undefined when it is required and missing. */
+  /** The program's file. Undefined if the program is required but missing. */
   readonly file: string | undefined;
 }
 
@@ -14,9 +14,9 @@ const cache = join(import.meta.dirname, "../../.cache/kubectl");
 const remedy = "scripts/fetch-kubectls.sh puts both into .cache/kubectl";
 
 /**
- * Only SERIN_KUBECTL (a name or a file) if it is set. Otherwise the two of `scripts/fetch-kubectls.sh`: Debian's old
- * one and a current one. Without them, the machine's own. With CI=true both are required, and a missing one fails its
- * test.
+ * The programs to test with. If SERIN_KUBECTL (a name or a file) is set, only that one. Otherwise the two that
+ * `scripts/fetch-kubectls.sh` fetches: Debian's old one and a current one. Without these, the machine's own. With
+ * CI=true, both are required, and a missing one fails its test.
  */
 export function kubectls(): Kubectl[] {
   const chosen = process.env["SERIN_KUBECTL"];

@@ -19,20 +19,20 @@ export interface Ran {
 export interface RunOptions {
   readonly input?: string;
   readonly timeoutMs?: number;
-  /** Added to the cluster's own environment. */
+  /** Variables to add to the cluster's own environment. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface LabClusterOptions {
-  /** Runs everything as this user, who must be able to read the release. The default is the test's own user. */
+  /** The user that everything runs as, who must be able to read the release. If absent, the test's own user. */
   readonly uid?: number;
-  /** The release tree. The default is SERIN_LAB_RELEASE, or else this checkout. */
+  /** The release tree. If absent, the one that SERIN_LAB_RELEASE names. Without that variable, this checkout. */
   readonly releaseRoot?: string;
 }
 
 /**
- * The default timeout of a command. It is longer than a cluster's own limits, and than the limits that tests give to
- * kubectl.
+ * The default timeout of a command. It is longer than a cluster's own limits, and longer than the limits that tests
+ * give to kubectl.
  */
 const defaultTimeoutMs = 400_000;
 
@@ -42,7 +42,7 @@ export interface SpawnOptions {
   readonly input?: boolean;
 }
 
-/** Runs programs on the test's machine, outside of a cluster. */
+/** Runs programs on the test's machine, outside a cluster. */
 export abstract class ProgramRunner {
   abstract spawn(command: readonly string[], options?: SpawnOptions): ChildProcess;
 
@@ -53,7 +53,7 @@ export abstract class ProgramRunner {
     return await outcome(child, timeoutMs);
   }
 
-  /** The output of a program that must succeed. */
+  /** Runs a program that must succeed, and returns its output. */
   async ok(command: readonly string[], input?: string): Promise<string> {
     const { code, output } = await this.run(command, input === undefined ? {} : { input });
     assert.equal(code, 0, `${command.join(" ")}\n${output}`);
@@ -65,7 +65,7 @@ export class LabCluster extends ProgramRunner {
   readonly name: string;
   /** The directory in which the shell's commands run. */
   readonly directory: string;
-  /** The program of the cluster's release. */
+  /** The path of `serin` in the cluster's release. */
   readonly serin: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #user: { readonly uid: number; readonly gid: number } | undefined;
@@ -81,7 +81,7 @@ export class LabCluster extends ProgramRunner {
     chmodSync(this.#home, 0o755);
     this.directory = join(this.#home, "work");
     mkdirSync(this.directory);
-    // Every process of this lab inherits the marked PATH, which distinguishes it from those of other labs.
+    // Every process of this lab inherits the marked PATH, which distinguishes it from the processes of other labs.
     const path = `${process.env["PATH"] ?? ""}:${join(this.#home, "marked")}`;
     const bare = { PATH: path, HOME: this.#home, XDG_STATE_HOME: join(this.#home, "state") };
     this.#env =
@@ -97,21 +97,21 @@ export class LabCluster extends ProgramRunner {
     return await this.run([this.serin, "cluster", "create", ...words], config === undefined ? {} : { input: config });
   }
 
-  /** Creates the cluster with one node, for tests whose facts need no second one. */
+  /** Creates the cluster with a single node, for tests that do not need a second one. */
   async createOneNode(): Promise<Ran> {
     return await this.create(
       `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: ${this.name}\nnodes: [{role: control-plane}]\n`,
     );
   }
 
-  /** Makes this tree known to the lab as another version's release. */
+  /** Makes this tree known to the lab as the release of another version. */
   async addRelease(version: string): Promise<void> {
     const directory = join(this.#home, `release-${version}`);
     await this.ok([serin, "release", "build", directory, "--version", version]);
     await this.ok([serin, "release", "add", directory, "--name", this.name]);
   }
 
-  /** Starts a program on the machine, outside of the lab. With `input`, its standard input stays open. */
+  /** Starts a program on the machine, outside the lab. With `input`, its standard input stays open. */
   spawn(command: readonly string[], { env, input = false }: SpawnOptions = {}): ChildProcess {
     const [program = "", ...args] = command;
     return spawn(program, args, {
@@ -127,12 +127,15 @@ export class LabCluster extends ProgramRunner {
     return join(this.#home, "state/serin/clusters", this.name);
   }
 
-  /** Every process of the machine that belongs to a cluster made with this HOME. */
+  /** All processes of the machine that belong to clusters made with this HOME. */
   processes(): MachineProcess[] {
     return processesOf(join(this.#home, "marked"));
   }
 
-  /** The cluster's processes of one role (`cluster-apiserver`, `pilot`, …), as Serin's command line names it. */
+  /**
+   * The cluster's processes of one role. Its name is that in Serin's command line, such as `cluster-apiserver` or
+   * `pilot`.
+   */
   ofRole(role: string): MachineProcess[] {
     return this.processes().filter(
       ({ words }) =>
@@ -164,8 +167,8 @@ export class LabCluster extends ProgramRunner {
   }
 
   /**
-   * The command as the lab's shell starts it. Returns undefined before the first line has entered, when the command
-   * itself must report the error, and for a user other than the test's own.
+   * The command in the form in which the lab's shell starts it. Undefined before the first line has entered, and for a
+   * user other than the test's own. `serin cluster shell` must then start it, and report errors.
    */
   #entered(command: readonly string[], env: NodeJS.ProcessEnv = {}): ShellCommand | undefined {
     if (!this.#hasShell || this.#user !== undefined) return undefined;
@@ -199,7 +202,7 @@ export class LabCluster extends ProgramRunner {
   }
 }
 
-/** Collects a program's output until it ends. After the limit the program is killed. */
+/** Collects a program's output until the program ends. At the time limit, the program is killed. */
 export async function outcome(child: ChildProcess, timeoutMs: number): Promise<Ran> {
   let output = "";
   const collect = (chunk: Buffer): void => {

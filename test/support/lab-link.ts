@@ -1,4 +1,4 @@
-// Connects two labs like a network between them: nodes and pods of one reach an address of the other.
+// Connects two labs like a network between them: the nodes and pods of one reach an address of the other.
 import type { ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { eventually } from "./eventually.ts";
@@ -7,8 +7,9 @@ import { root, type LabCluster } from "./lab-cluster.ts";
 const relay = join(root, "test/support/tcp-relay.ts");
 
 /**
- * Labs have the same address ranges. `address` must be in the fabric's range, and only `to` may use it. The host of
- * `from` then has it as well. Traffic passes through a socket in a directory that both labs see.
+ * Makes `address` of the lab `to` reachable from the lab `from`, whose host then has it as well. All labs have the same
+ * address ranges, so `address` must be in the fabric's range, and `from` must not use it itself. Traffic passes through
+ * a socket in a directory that both labs see.
  */
 export class LabLink {
   readonly #ends: readonly ChildProcess[];
@@ -37,7 +38,7 @@ export class LabLink {
     return new LabLink(ends);
   }
 
-  /** Breaks all connections that lead through it, and refuses new ones. */
+  /** Breaks all connections through the link, and refuses new ones. */
   close(): void {
     for (const end of this.#ends) end.stdin?.end();
   }

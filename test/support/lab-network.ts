@@ -1,9 +1,9 @@
-// The network of a lab's process, entered from outside.
+// Enters the network of a lab's process from outside.
 import type { LabCluster } from "./lab-cluster.ts";
 
 /**
- * The command that runs a program in the network of one of the lab's processes, by default the supervisor's. Root must
- * enter the lab's user namespace first. Other users are root there already.
+ * The command that runs a program in the network of one of the lab's processes, by default the supervisor. Root must
+ * first enter the lab's user namespace. Other users are already root there.
  */
 export function inNetworkOf(lab: LabCluster, words: readonly string[], pid?: number): string[] {
   const [supervisor] = lab.ofRole("cluster-supervisor");

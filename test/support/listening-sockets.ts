@@ -6,7 +6,7 @@ export interface ListeningSocket {
   readonly transport: "tcp" | "udp";
   readonly port: number;
   readonly isLoopback: boolean;
-  /** The roles of the processes that hold it: the word after `main.ts` in their command lines. */
+  /** The roles of the processes that hold the socket. A role is the word after `main.ts` in the command line. */
   readonly holders: readonly string[];
 }
 
@@ -33,7 +33,7 @@ export function listeningSockets(processes: readonly MachineProcess[]): Listenin
   );
 }
 
-/** A process in the network namespace that has the address. */
+/** Finds a process in the network namespace that has the address. */
 export function processWithAddress(processes: readonly MachineProcess[], address: string): number {
   const namespaces = new Map(processes.map(({ pid }) => [networkOf(pid), pid]));
   namespaces.delete(undefined);
@@ -95,7 +95,7 @@ function listeningIn(pid: number): Listening[] {
         const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/);
         const [address = "", port = ""] = local.split(":");
         const transport = file.startsWith("tcp") ? "tcp" : "udp";
-        // A client's UDP socket has no peer either, but its port is chosen by the kernel.
+        // A client's UDP socket has no peer either, but the kernel chooses its port.
         if (state !== states[transport] || Number.parseInt(port, 16) === 0) return [];
         const isLoopback = loopbacks.some((pattern) => pattern.test(address));
         return [{ inode, transport, port: Number.parseInt(port, 16), isLoopback }];

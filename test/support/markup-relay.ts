@@ -5,15 +5,18 @@ import type { AddressInfo } from "node:net";
 import { StringDecoder } from "node:string_decoder";
 import { text } from "node:stream/consumers";
 
-/** It closes an attribute and an element, and its image runs a script on error. */
+/** A text that closes an attribute and an element. Its image runs a script on error. */
 export const markup = `"><img src=x onerror=struck=1>`;
-/** With this text behind them, the names of the synthetic mesh are as long as Kubernetes' longest: 253 characters. */
+/**
+ * A text that makes the names of the synthetic mesh, to which it is added, as long as Kubernetes' longest: 253
+ * characters.
+ */
 export const length253 = `-${"n".repeat(244)}`;
 
 interface AddedText {
   readonly plain: string;
   readonly inJson: string;
-  /** Its encodings in paths, in query parameters, and in topics within them. */
+  /** The text's encodings in paths, in query parameters, and in topics within these. */
   readonly encodings: readonly string[];
 }
 
@@ -29,14 +32,14 @@ function addedText(plain: string): AddedText {
   };
 }
 
-/** Words in the names, hosts and lines of the synthetic mesh. The page's own protocol uses none of them. */
+/** The words in the names, hosts and lines of the synthetic mesh. The page's own protocol uses none of them. */
 const words = /(?<![a-z])(?:shop|frontend|checkout|cart|request(?= \d))(?![a-z])/g;
 
 export interface MarkupRelay extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Appends the text to every name that begins with one of the words. */
+/** Starts a relay that appends the text to every name that begins with one of the words. */
 export async function startMarkupRelay(upstream: string, text = markup): Promise<MarkupRelay> {
   const added = addedText(text);
   const server: Server = createServer((request, response) => void relay(new URL(upstream), added, request, response));
@@ -51,7 +54,7 @@ export async function startMarkupRelay(upstream: string, text = markup): Promise
   };
 }
 
-/** A link with the text, encoded as the page encodes its links. */
+/** Adds the text to a link, encoded as the page encodes its links. */
 export function markedLink(link: string, text = markup): string {
   return link.replace(words, (word) => word + encodeURIComponent(text));
 }
@@ -96,7 +99,7 @@ function without({ encodings }: AddedText, text: string): string {
   return encodings.reduce((left, encoded) => left.replaceAll(encoded, ""), text);
 }
 
-/** Topic names are restored to the form in which the page requested them. */
+/** Adds the text to a line. The names of topics are restored to the form in which the page requested them. */
 function marked(line: string, added: AddedText, suffix: string, [topic, ...others]: readonly string[]): string {
   if (topic === undefined) return line.replace(words, (word) => word + suffix);
   return line

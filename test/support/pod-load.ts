@@ -10,25 +10,27 @@ export interface PodLoadOptions {
   readonly namespace: string;
   readonly workload: string;
   readonly container: string;
-  /** Each may have options of curl before it. */
+  /** The URLs to request. Each may have options of curl before it. */
   readonly urls: readonly string[];
-  /** How often each URL is requested. The default is {@link defaultRoundsPerSecond}. */
+  /** How often a second each URL is requested. The default is {@link defaultRoundsPerSecond}. */
   readonly roundsPerSecond?: number;
 }
 
 /**
- * How often each URL is requested. A connection of its own through two sidecars takes 10 ms of processor time.
+ * How often a second each URL is requested. A request over a new connection through two sidecars takes 10 ms of
+ * processor time.
  */
 const defaultRoundsPerSecond = 5;
 /**
- * One curl sends this many rounds. Starting a curl takes ten times the processor time of a request, but each new one
- * asks the DNS anew.
+ * The number of rounds that one curl sends. The start of a curl takes ten times the processor time of a request, but
+ * each new curl asks the DNS again.
  */
 const roundsOfCurl = 10;
-/** A bound, so that a forgotten run ends by itself. */
+/** The maximum number of curls, so that a forgotten run ends by itself. */
 const maxCurls = 2_000;
 /**
- * `close` makes curl open a connection for each request. Standard error has no buffer, so that each line comes at once.
+ * `close` makes curl open a connection for each request. The results go to standard error, which has no buffer, so that
+ * each line comes at once.
  */
 const requestOptions = `-H "Connection: close" -o /dev/null -m 4 -w "%{stderr}%{http_code} %{exitcode} %{url_effective} %{errormsg}\\n"`;
 
@@ -76,7 +78,7 @@ export class PodLoad {
     await eventually("answers to the load from a pod", () => this.requests >= this.#requestsWhenBegun);
   }
 
-  /** Resolves after this many more answers. */
+  /** Resolves when this many more answers have come. */
   async more(count: number): Promise<void> {
     const wanted = this.requests + count;
     await eventually(`${count} more requests of load from a pod`, () => this.requests >= wanted);

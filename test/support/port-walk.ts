@@ -7,7 +7,7 @@ import type { Call, CallAnswer } from "./call-ports.ts";
 import type { ListeningSocket } from "./listening-sockets.ts";
 import { isLoopbackRow, type PortsRow } from "./ports-table.ts";
 
-/** The table's name of each role. */
+/** The name that the table has for each role. */
 const processes: Readonly<Record<string, string>> = {
   proxy: "proxy",
   ztunnel: "ztunnel",
@@ -47,7 +47,10 @@ export function compareSockets(
   assert.deepEqual([...unknown], [], "each port that listens stands in docs/security.md, as open as it is");
 }
 
-/** Rows whose ports this lab does not open must be in `elsewhere`. The ports of all other rows must listen. */
+/**
+ * Fails if the rows with ports on which nothing listens are not exactly those of `elsewhere`, which this lab does not
+ * open.
+ */
 export function compareRows(
   rows: readonly PortsRow[],
   sockets: readonly ListeningSocket[],
@@ -79,7 +82,7 @@ export const places = ["a pod outside", "a pod inside", "another namespace", "th
 export type Caller = (typeof places)[number] | "the own pod";
 
 export interface ExpectedCall {
-  /** `http://<target>:15000/config_dump`, where `<target>` stands for an address. */
+  /** A URL such as `http://<target>:15000/config_dump`, where `<target>` stands for an address. */
   readonly url: string;
   readonly method?: string;
   readonly token?: string;
@@ -87,7 +90,7 @@ export interface ExpectedCall {
   /** The owner of the address. */
   readonly target: string;
   readonly others: RegExp;
-  /** The answer to the target's own pod, if it differs. Undefined if the pod does not call itself. */
+  /** The answer that the target's own pod gets, if it differs. Undefined if the pod does not call itself. */
   readonly own?: RegExp;
 }
 
@@ -109,7 +112,10 @@ export async function callFrom(pid: number, calls: readonly Call[]): Promise<rea
   return (await json(child.stdout)) as readonly CallAnswer[];
 }
 
-/** Calls every row from every place at once, and from the target's own pod where a row gives it another answer. */
+/**
+ * Calls every row from every place at the same time. Also calls from the target's own pod if a row has another answer
+ * for it.
+ */
 export async function askRows(
   rows: readonly PortsRow[],
   {

@@ -5,11 +5,11 @@ import { root } from "./lab-cluster.ts";
 
 export interface PortsRow {
   readonly process: string;
-  /** Empty if the row has no port number. */
+  /** The port numbers. Empty if the row has none. */
   readonly ports: readonly number[];
   readonly path: string;
   readonly enforcedBy: string;
-  /** `istiod 15014 /debug/*`: names the row. */
+  /** A name for the row, such as `istiod 15014 /debug/*`. */
   readonly name: string;
 }
 
@@ -28,7 +28,7 @@ export function portsTable(): PortsRow[] {
   });
 }
 
-/** Only processes of the same pod may use the row's ports. */
+/** Whether only processes of the same pod may use the row's ports. */
 export function isLoopbackRow({ enforcedBy }: PortsRow): boolean {
   return enforcedBy.startsWith("bound to the loopback");
 }

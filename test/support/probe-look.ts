@@ -1,6 +1,6 @@
 // Runs the probe matrix inside a lab without an upgrade: creates the probes, waits until they have settled, counts and
-// judges. `node probe-look.ts REVISION,… DATAPLANE,…` prints one line of JSON: the result of `judgeMatrix`, and how
-// many clients have answered that they do not rest. `--leaving NAME` does not wait for that client to settle.
+// judges. `node probe-look.ts REVISION,… DATAPLANE,…` prints one line of JSON: the result of `judgeMatrix`, and the
+// number of clients that have answered that they do not rest. `--leaving NAME` does not wait for that client to settle.
 import { createLogger, systemClock } from "../../src/base/index.ts";
 import { checkDefaults, probeDataPlanes } from "../../src/api/serin/index.ts";
 import { createKubeClient, loadKubeConfig } from "../../src/kube/index.ts";

@@ -12,8 +12,8 @@ interface InspectedProcess extends MachineProcess {
 }
 
 /**
- * Processes with the mark in their environment, and those in the same user namespace, because pods have their own
- * environment.
+ * The processes with the mark in their environment. Also those in the same user namespace, because pods have an
+ * environment of their own.
  */
 export function processesOf(mark: string): MachineProcess[] {
   const own = readlinkSync("/proc/self/ns/user");
@@ -42,7 +42,7 @@ export function visibleProcesses(): MachineProcess[] {
 function look(entry: string, mark: string): InspectedProcess[] {
   try {
     const words = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0").slice(0, -1);
-    // A kernel thread, or an ended process that waits for its parent.
+    // This is a kernel thread, or an ended process that waits for its parent.
     if (words.length === 0) return [];
     const marked = readFileSync(`/proc/${entry}/environ`, "utf8").includes(mark);
     return [{ pid: Number(entry), words, marked, userNamespace: readlinkSync(`/proc/${entry}/ns/user`) }];

@@ -2,7 +2,7 @@
 import { at, each, type RareRights } from "./rare-rights.ts";
 
 const operator = "istio-operator";
-/** One operator for each of two releases. Neither does the whole work of the guide. */
+/** The roles of two operators, one for each of two releases. Neither does all the work of the guide. */
 const banzai = ["istio-operator-v16x", "istio-operator-v17x"];
 const ofBanzai = (verbs: string, resources: string): string[] => banzai.flatMap((role) => each(role, verbs, resources));
 
@@ -15,7 +15,7 @@ const grants = at("src/install/components/pilot-access.ts", "export function pil
 
 const ofIstioOperator: readonly RareRights[] = [
   {
-    // The lab's API server asks for `patch` alone, and a real one also for these.
+    // The lab's API server requires only `patch`, and a real one also requires these.
     feature: "server-side apply of what is not there, and of roles that grant more than the operator has",
     usedAt: [at("src/operator/installer.ts", "client.apply(kind, wanted, { fieldManager, force: true })"), grants],
     rights: [
@@ -119,7 +119,7 @@ const ofBanzaiOperators: readonly RareRights[] = [
       ...ofBanzai("get", "meshgateways.istio.banzaicloud.io"),
       ...ofBanzai("patch", "meshgateways/status.istio.banzaicloud.io"),
       ...ofBanzai("delete", "meshgateways.istio.banzaicloud.io deployments.apps replicasets.apps"),
-      // A cluster may ask for these when an object gets an owner.
+      // A cluster may require these when an object gets an owner.
       ...ofBanzai("update", "istios/finalizers.istio.banzaicloud.io meshgateways/finalizers.istio.banzaicloud.io"),
     ],
   },

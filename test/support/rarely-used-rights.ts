@@ -7,7 +7,7 @@ const engine = "serin-rollout";
 const pilot = "istiod-clusterrole-istio-system";
 const gateways = "istiod-gateway-controller-istio-system";
 const access = "src/rollout/act/object-access.ts";
-/** Steps of plans name their objects. One function reads, creates, patches and removes them. */
+/** The steps of plans name their objects. One function reads, creates, patches and removes these. */
 const bySteps = [
   at(access, "client.get(kindOf(object"),
   at(access, "client.create(kindOf(object"),

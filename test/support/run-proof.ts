@@ -6,11 +6,14 @@ export interface ProofRun<Summary> {
   readonly code: number;
   /** Standard output and standard error, in the order in which they came. */
   readonly output: string;
-  /** Parses the last line. Throws with the whole output if that line is not JSON. */
+  /** Parses the last line of the output. Throws an error with the whole output if that line is not JSON. */
   readonly summary: () => Summary;
 }
 
-/** Runs `<script> --json …` with a path from the root. After the limit it gets SIGTERM, and then deletes its lab. */
+/**
+ * Runs `<script> --json …`, with the script's path from the root. At the time limit, the script gets SIGTERM, and then
+ * deletes its lab.
+ */
 export async function runProof<Summary>(
   script: string,
   options: readonly string[],

@@ -1,6 +1,6 @@
-// Starts one container of a pod by runc alone, as a kubelet and containerd do: with the image's files and
-// configuration, and the manifest's command, arguments, environment, user, capabilities, seccomp, root and volumes. It
-// has no network except its own loopback, and no Kubernetes API.
+// Starts one container of a pod with nothing but runc, in the same way as a kubelet and containerd: with the image's
+// files and configuration, and the manifest's command, arguments, environment, user, capabilities, seccomp, root and
+// volumes. It has no network except its own loopback, and no Kubernetes API.
 import { execFile, spawn } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,15 +13,15 @@ export interface UnpackedImage {
   readonly entrypoint: readonly string[];
   readonly arguments: readonly string[];
   readonly environment: readonly string[];
-  /** `1337:1337`. */
+  /** The user and the group, such as `1337:1337`. */
   readonly user: string;
 }
 
 export interface ContainerEnd {
-  /** The exit code, or undefined if the container still ran when it was killed. */
+  /** The exit code. Undefined if the container still ran when it was killed. */
   readonly code: number | undefined;
   readonly output: string;
-  /** The memory of its processes when it was killed, or 0 if it ended by itself. */
+  /** The memory of its processes when it was killed. 0 if it ended by itself. */
   readonly memoryBytes: number;
 }
 
@@ -31,11 +31,11 @@ export interface ContainerRun {
   readonly image: UnpackedImage;
   /** A directory of this run. */
   readonly scratch: string;
-  /** The time after which it is killed. It is killed earlier if it has loaded its program and is idle. */
+  /** The time after which the container is killed. It is killed earlier when it has loaded its program and is idle. */
   readonly forMs: number;
 }
 
-/** The least memory of a Node that has loaded a program. A waiting shell has less. */
+/** The least memory of a Node process that has loaded a program. A waiting shell has less. */
 export const leastMemoryBytes = 10 * 1024 * 1024;
 
 /** The capabilities that containerd grants by default. */
@@ -56,7 +56,8 @@ const defaultCapabilities = [
   "SYS_CHROOT",
 ];
 /**
- * Further capabilities of a privileged container, by the kernel's numbers. No container gets one that this run lacks.
+ * Further capabilities of a privileged container, with the kernel's numbers. No container gets a capability that this
+ * run lacks.
  */
 const furtherCapabilities = {
   DAC_READ_SEARCH: 2,
@@ -66,7 +67,7 @@ const furtherCapabilities = {
   SYS_ADMIN: 21,
   SYS_RESOURCE: 24,
 } as const;
-/** System calls that a runtime's profile refuses without the capability, and that one of our programs might use. */
+/** System calls that a runtime's profile refuses without a capability, and that one of our programs might use. */
 const refusedCalls = [
   "add_key",
   "bpf",
@@ -103,7 +104,7 @@ const callsOfAdministrators: ReadonlySet<string> = new Set([
   "unshare",
 ]);
 const lookEveryMs = 300;
-/** After this many samples in a row without work, a container is idle. */
+/** A container is idle after this many samples in a row in which it did no work. */
 const looksUntilQuiet = 3;
 const maxOutput = 64 * 1024;
 
@@ -143,7 +144,7 @@ export async function runContainer(run: ContainerRun): Promise<ContainerEnd> {
   return { code: runsOn ? undefined : status, output, memoryBytes: runsOn ? memoryBytes : 0 };
 }
 
-/** The memory of the container's processes after they have loaded something and are idle, or at the limit. */
+/** The memory of the container's processes, once they have loaded something and are idle, or at the time limit. */
 async function memoryWhenQuiet(pidFile: string, forMs: number, ended: AbortSignal): Promise<number> {
   const until = performance.now() + forMs;
   let quiet = 0;
@@ -182,14 +183,14 @@ function processesFrom(id: number | undefined): number[] {
   return [id, ...children.flatMap((child) => processesFrom(Number(child)))];
 }
 
-/** The state of its main thread, and the processor time of all its threads. */
+/** The state of the process's main thread, and the processor time of all its threads. */
 function statOf(id: number): { readonly state: string; readonly ticks: number } {
   const stat = textOf(`/proc/${id}/stat`);
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return { state: fields[0] ?? "", ticks: Number(fields[11] ?? 0) + Number(fields[12] ?? 0) };
 }
 
-/** Its resident memory. Shared pages count in proportion. */
+/** The resident memory of the process. Shared pages count in proportion. */
 function residentBytes(id: number): number {
   return Number(/^Pss:\s+(\d+) kB$/m.exec(textOf(`/proc/${id}/smaps_rollup`))?.[1] ?? 0) * 1024;
 }
@@ -332,7 +333,7 @@ function volumeMounts({ spec }: Pod, container: Container, bundle: string): obje
     .map(({ name, mountPath, readOnly }) => {
       const volume = volumes.get(name);
       if (volume === undefined) throw new Error(`${container.name} mounts ${name}, which the pod does not have`);
-      // Instead of the node's processes, the container sees only its own.
+      // The container sees its own processes here instead of the node's.
       if (volume.hostPath?.path === "/proc") return { destination: mountPath, type: "proc", source: "proc" };
       const source = join(bundle, "volumes", name);
       mkdirSync(source, { recursive: true, mode: 0o777 });
@@ -345,7 +346,7 @@ function volumeMounts({ spec }: Pod, container: Container, bundle: string): obje
     });
 }
 
-/** The kubelet provides these files, and they are read-only. */
+/** Whether the kubelet provides the volume's files, which are then read-only. */
 function isGiven({ configMap, secret, projected, downwardAPI }: Volume): boolean {
   return [configMap, secret, projected, downwardAPI].some((kind) => kind !== undefined);
 }

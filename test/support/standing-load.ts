@@ -5,11 +5,11 @@ import type { Walkthrough } from "./walkthrough.ts";
 export interface StandingLoadOptions {
   /** Targets of `kubectl exec`, for example `deploy/sleep` or `-n shop deploy/sleep`. */
   readonly clients: readonly string[];
-  /** Requested over kept-alive connections and over new ones. */
+  /** The URL to request, over kept-alive connections and over new ones. */
   readonly url: string;
   /**
-   * The host of `samples/streams`, for a download and a TCP stream, and their duration. They outlive the change, or
-   * last that long.
+   * The host of `samples/streams`, for a download and a TCP stream, and how long they last. They last longer if the
+   * change does.
    */
   readonly streams: { readonly host: string; readonly seconds: number };
 }
@@ -41,12 +41,13 @@ export async function underStandingLoad(
     run(`kubectl exec ${client} -- sh -c 'while [ ! -f /tmp/stop ]; do ${line}; done'`);
   const loads = clients.flatMap((client) => [
     until(client, `curl ${code} -m 9 --rate 5/s "${url}?[1-10]"`),
-    // A curl takes ten times the processor time of a request, so each sends five, over a connection of its own.
+    // The start of a curl takes ten times the processor time of a request, so each curl sends five, each over a new
+    // connection.
     until(client, `curl ${code} -m 5 --rate 5/s -H "Connection: close" "${url}?[1-5]"`),
   ]);
   const hear = (client: string, line: string): Promise<string> =>
     run(`kubectl exec ${client} -- sh -c '${streamScript(line, seconds)}'`);
-  // Longer than any client listens, so a stream that ends by itself was interrupted.
+  // No client listens for this long, so a stream that ends by itself was interrupted.
   const longest = seconds + 300;
   const downloads = clients.map((client) =>
     hear(client, `curl -sN -m ${longest} "http://${host}:8080/download?seconds=${longest}"`),

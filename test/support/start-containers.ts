@@ -1,4 +1,4 @@
-// Starts each distinct container of some pods by runc, and reports those that cannot run their program.
+// Starts each distinct container of some pods with runc, and reports those that cannot run their program.
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import type { Container, Pod } from "../../src/api/kubernetes/index.ts";
@@ -13,10 +13,13 @@ export interface StartedContainers {
   readonly faults: readonly string[];
 }
 
-/** Long enough to load a whole program on a busy machine. The wait ends when the program is idle. */
+/**
+ * The limit of the time that a container runs. It is long enough to load a whole program on a busy machine. A container
+ * ends earlier when its program is idle.
+ */
 const runForMs = 30_000;
 const runsAtOnce = 4;
-/** The highest user that images and manifests name. */
+/** The number of users to map, which is above every user that images and manifests name. */
 const allUsers = 65_536;
 const mebibyte = 1024 * 1024;
 /**
@@ -29,7 +32,7 @@ const startFaults =
 const lacksCluster =
   /ECONNREFUSED|cannot reach|kubeconfig|127\.0\.0\.1:6443|not redirected|cannot read the configuration/i;
 
-/** For root of a new user namespace, this is one user. */
+/** The number of users in this user namespace. For root of a new one, that is 1. */
 function mappedUsers(): number {
   const lines = readFileSync("/proc/self/uid_map", "utf8").trim().split("\n");
   return lines.reduce((sum, line) => sum + Number(line.trim().split(/\s+/)[2]), 0);
@@ -42,7 +45,10 @@ export function whyNotByRunc(): string | undefined {
   return spawnSync("runc", ["--version"]).status === 0 ? undefined : "runc is missing: apt-get install runc";
 }
 
-/** Containers that start in the same way run once. Images that the store does not have are skipped. */
+/**
+ * Starts the containers. Those that start in the same way run only once, and those whose images the store does not have
+ * are skipped.
+ */
 export async function startContainers(
   pods: readonly NamedPod[],
   store: ImageStore,
@@ -82,7 +88,9 @@ function likenessOf(pod: Pod, { command, args, securityContext, volumeMounts }: 
   return JSON.stringify([repository, command, args, context, volumeMounts]);
 }
 
-/** A kubelet does not start a container as root if its manifest forbids that. */
+/**
+ * The reason for which a kubelet refuses to start the container: it would run as root, and its manifest forbids that.
+ */
 function refusalOfKubelet(pod: Pod, container: Container, imageUser: string): string | undefined {
   const context = { ...pod.spec?.securityContext, ...container.securityContext };
   if (context.runAsNonRoot !== true) return undefined;

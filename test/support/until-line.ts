@@ -6,20 +6,20 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { LabCluster } from "./lab-cluster.ts";
 
 export interface AwaitedLine {
-  /** The awaited state, for the error. */
+  /** The awaited state, which the error names. */
   readonly condition: string;
-  /** `kubectl get … -w` without the `-w`. It prints a line for each state of the object. */
+  /** `kubectl get …`, to which `-w` is added. It then prints a line for each state of the object. */
   readonly command: readonly string[];
   readonly timeoutMs: number;
-  /** For tests of this function. */
+  /** The time after which a watch begins again. Only tests of this function set it. */
   readonly watchMs?: number;
 }
 
 /** The pause before a watch that ended begins again. */
 const againMs = 300;
 /**
- * A watch begins again after this time. `kubectl get NAME -w` reads the object, and does not print the first event of
- * the watch that it then starts, so a change between the two requests is never printed.
+ * The time after which a watch begins again. `kubectl get NAME -w` reads the object, and does not print the first event
+ * of the watch that it then starts. So it never prints a change between the two requests.
  */
 const defaultWatchMs = 20_000;
 
@@ -45,7 +45,7 @@ export async function untilLine(
   return assert.fail(`${condition}: not so after ${timeoutMs / 1000} s: ${last}`);
 }
 
-/** The first line that is accepted, or undefined when the watch or the time ended. */
+/** The first line that is accepted. Undefined if the watch or the time ended before it. */
 async function firstAccepted(
   { stdout, stderr }: ChildProcess,
   signal: AbortSignal,

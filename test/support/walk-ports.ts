@@ -6,7 +6,7 @@ import { askRows, callFrom, compareRows, compareSockets } from "./port-walk.ts";
 import { portsTable } from "./ports-table.ts";
 import type { MachineProcess } from "./processes.ts";
 
-/** One pod of those that a selector finds. */
+/** One of the pods that a selector finds. */
 export interface WalkedPod {
   readonly namespace: string;
   readonly selector: string;
@@ -17,7 +17,7 @@ export interface WalkedMesh {
   readonly ok: (line: string) => Promise<string>;
   /** All processes of the cluster. */
   readonly processes: () => readonly MachineProcess[];
-  /** Rows of the table that this mesh does not open. */
+  /** The rows of the table whose ports this mesh does not open. */
   readonly elsewhere: ReadonlySet<string>;
   /** An image that has `sleep`. */
   readonly sleepImage: string;
@@ -27,7 +27,7 @@ export interface WalkedMesh {
   /** A pod in another namespace of the mesh, which calls the captured one. */
   readonly another: WalkedPod;
   readonly waypoint: WalkedPod;
-  /** Addresses of the called node and of the calling one. */
+  /** The addresses of the called node and of the calling one. */
   readonly nodes: { readonly called: string; readonly calling: string };
 }
 
@@ -96,7 +96,7 @@ export async function walkPorts(mesh: WalkedMesh): Promise<number> {
 }
 
 async function apply(ok: WalkedMesh["ok"], objects: readonly object[]): Promise<void> {
-  // One document: kubectl 1.32 fails at the second of several JSON documents.
+  // The objects are one document, because kubectl 1.32 fails at the second of several JSON documents.
   const list = JSON.stringify({ apiVersion: "v1", kind: "List", items: objects });
   await ok(`kubectl apply -f - <<'EOF'\n${list}\nEOF`);
 }

@@ -1,5 +1,5 @@
-// Shared by the walkthroughs' tests: lines typed into a shell of the lab or of a given cluster, in dependent steps,
-// under load.
+// Shared by the tests of the walkthroughs: lines that are typed into a shell of the lab or of a given cluster, in steps
+// that depend on each other, under load.
 import assert from "node:assert/strict";
 import { requireLeastRights, type ExpectedRights, type RbacObjects } from "./audited-rights.ts";
 import { kubectlDirectory, type Kubectl } from "./kubectls.ts";
@@ -21,7 +21,7 @@ export class TypedGuide<Cluster extends GuideCluster> {
   readonly lab: Cluster;
   #failed: string | undefined;
 
-  /** The kubectl that the cluster's shell finds first. */
+  /** `kubectl` is the one that the cluster's shell finds first. */
   constructor(kubectl: Kubectl, make: () => Cluster) {
     const path = process.env["PATH"];
     process.env["PATH"] = `${kubectlDirectory(kubectl)}:${path ?? ""}`;
@@ -59,7 +59,7 @@ export class TypedGuide<Cluster extends GuideCluster> {
     requireLeastRights(this.lab.stateDirectory, JSON.parse(output) as RbacObjects, expected);
   }
 
-  /** Runs a program on the machine, outside the cluster. It must succeed. */
+  /** Runs a program on the machine, outside the cluster. The program must succeed. */
   async run(...command: readonly string[]): Promise<string> {
     const { code, output } = await this.lab.run([serin, ...command]);
     assert.equal(code, 0, `serin ${command.join(" ")}\n${output}`);
@@ -107,7 +107,7 @@ export class SeedGuide extends TypedGuide<GuideCluster> {
     this.given = given;
   }
 
-  /** Creates the cluster from kind's YAML or by flags of `serin cluster create`. A given cluster exists already. */
+  /** Creates the cluster from kind's YAML, or with flags of `serin cluster create`. A given cluster already exists. */
   async create(config?: string, flags?: readonly string[]): Promise<void> {
     const created = await this.lab.create(config, flags);
     assert.equal(created.code, 0, created.output);

@@ -1,5 +1,5 @@
-;; A module for tests, written for Proxy-Wasm 0.2.1 without an SDK. What it does with a request, the first letter of
-;; the header x-do says. Built to test-module.wasm by scripts/build-wasm-test-module.ts.
+;; A module for tests, written for Proxy-Wasm 0.2.1 without an SDK. The first letter of the header x-do says what it
+;; does with a request. Built to test-module.wasm by scripts/build-wasm-test-module.ts.
 (module
   (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
   (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
@@ -40,7 +40,7 @@
   (data (i32.const 228) "!")
   (data (i32.const 240) "starts")
   (data (i32.const 248) "x-config")
-  ;; Three pairs: how the callee is asked.
+  ;; The headers of the request to the callee: three pairs.
   (data (i32.const 264)
     "\03\00\00\00"
     "\07\00\00\00\03\00\00\00"
@@ -56,7 +56,7 @@
 
   (func (export "proxy_abi_version_0_2_1"))
 
-  ;; The heap begins anew before it is full: nothing is kept from one call to the next.
+  ;; Before the heap is full, it begins again at its start, because nothing is kept from one call to the next.
   (func (export "malloc") (param $size i32) (result i32)
     (local $at i32)
     (local.set $at (global.get $heap))
@@ -127,7 +127,7 @@
     (if (i32.eq (local.get $do) (i32.const 108)) (then (loop $again (br $again))))
     ;; trap
     (if (i32.eq (local.get $do) (i32.const 116)) (then (unreachable)))
-    ;; memory: grows until it may not, and traps
+    ;; memory: grows until the host refuses, and traps
     (if (i32.eq (local.get $do) (i32.const 109))
       (then
         (loop $more (br_if $more (i32.ne (memory.grow (i32.const 256)) (i32.const -1))))

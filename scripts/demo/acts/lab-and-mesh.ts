@@ -6,7 +6,7 @@ import { buildRelease, releaseDirectory } from "../releases.ts";
 import { namespaces, revisions, versions, type Act, type Stage } from "../stage.ts";
 import { untilPage } from "../until-page.ts";
 
-/** One control plane node and two workers, and the older of the demo's two releases. */
+/** Creates a lab with one control plane node and two workers, which runs the older of the demo's two releases. */
 export const createLab: Act = {
   name: "a lab cluster",
   async play(stage) {
@@ -50,7 +50,7 @@ function ambientNamespace(name: string): UntypedObject {
   return { apiVersion: "v1", kind: "Namespace", metadata: { name, labels: { "istio.io/dataplane-mode": "ambient" } } };
 }
 
-/** Deploys bookinfo and the gateway with its route, and what the other acts need after the page answers. */
+/** Deploys bookinfo and the gateway with its route. Once the page answers, deploys what the other acts need. */
 export const deployApps: Act = {
   name: "bookinfo and its gateway",
   async play(stage) {
@@ -68,9 +68,9 @@ export const deployApps: Act = {
 };
 
 /**
- * Deploys the clients, the echo service, and bookinfo's copy for its canary. The client runs on another node than the
- * page and the echo service. So its requests cross the link between nodes, and its long connection crosses two
- * ztunnels, which count it once each.
+ * Deploys the clients, the echo service, and bookinfo's copy for its canary. The client does not run on the node of the
+ * page and the echo service. So its requests cross the link between nodes, and its long connection passes through two
+ * ztunnels, each of which counts it once.
  */
 async function deployOthers(lab: Lab): Promise<void> {
   const { items } = await lab.client.list(podKind, { namespace: namespaces.stable, labelSelector: "app=productpage" });

@@ -6,10 +6,13 @@ import type { Lab } from "../lab.ts";
 import { namespaces, revisions, type Act } from "../stage.ts";
 import { labOf } from "./lab-and-mesh.ts";
 
-/** The capture ends when the requests are answered. This limit is only for a capture that nobody ends. */
+/** The capture ends when the requests are answered. This limit is for a capture that nothing else ends. */
 const captureLimitSeconds = 300;
 const requests = 10;
-/** A request proves something about the bytes on the wire, however long a busy machine takes for it. */
+/**
+ * The time limit of a request. It is long, because a request on a busy machine proves as much about the bytes on the
+ * wire.
+ */
 const requestLimitSeconds = 60;
 
 /**

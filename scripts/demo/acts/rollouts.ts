@@ -18,11 +18,14 @@ import { labOf } from "./lab-and-mesh.ts";
 
 const loadClients = 4;
 const loadPauseMs = 100;
-/** Three answers to each client of both kinds. */
+/** Three answers for each client of the two kinds. */
 const firstAnswers = 3 * 2 * loadClients;
 /** Enough clients for the step that routes by header to get its 40 answers in a second. */
 const testerClients = 2;
-/** The time without a write after which the engine has failed. On a busy machine every step is slower. */
+/**
+ * The engine counts as failed when it has written nothing for this long. The time is long, because every step is slower
+ * on a busy machine.
+ */
 const silenceMs = 180_000;
 
 export const startLoad: Act = {
@@ -135,12 +138,12 @@ function upgradeObject(
   };
 }
 
-/** Whether only draining ztunnels are left, which wait for the long connection. */
+/** Whether the upgrade now waits only for draining ztunnels, which wait for the long connection. */
 function isDownToTheLast({ step, message }: RolloutStatus): boolean {
   return step?.id === "drain" && message.includes("draining");
 }
 
-/** Upgrades everything but the long connection, which the old ztunnel still serves when this act ends. */
+/** Upgrades the mesh. Only the long connection is still served by the old ztunnel when this act ends. */
 export const upgradeTheMesh: Act = {
   name: "a mesh canary",
   async play(stage) {

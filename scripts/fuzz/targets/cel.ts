@@ -42,7 +42,7 @@ export const target: FuzzTarget = {
     try {
       loadCel().compile(text)({ self, oldSelf: self });
     } catch (error) {
-      // A rule that does not compile, or has no value, refuses the object with a message.
+      // If a rule does not compile, or has no value, the object is refused with a message.
       expectRefusal(error, Error);
       if (error instanceof TypeError) throw error;
     }

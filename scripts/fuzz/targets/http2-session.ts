@@ -11,7 +11,10 @@ const blocks = [
 ];
 const sizes = [0, 1, 100, 1024, 5000, 20_000, 65_535, 70_000, 2 ** 31 - 1];
 
-/** Three bytes are one action: the kind, the stream and the amount. Some actions also take raw bytes. */
+/**
+ * Reads actions from the input: three bytes each, for the kind, the stream and the amount. Some actions also take raw
+ * bytes.
+ */
 function actionsOf(input: Buffer): Action[] {
   const actions: Action[] = [];
   for (let at = 1; at + 2 < input.length && actions.length < maxActions; at += 3) {

@@ -25,7 +25,10 @@ const options = {
 const provider = new JwtProvider(options, systemClock);
 const signed = new Set(good.map((token) => token.split(".").slice(0, 2).join(".")));
 
-/** Writes the three parts as plain text and encodes them later, so that base64 does not hide a mutation. */
+/**
+ * Encodes a token whose three parts are plain text in the input. A mutation of the base64 text itself would seldom mean
+ * anything.
+ */
 function encoded(text: string): string {
   return text
     .split("\n")

@@ -21,7 +21,7 @@ const maxMessageBytes = 1000;
 const readers: readonly ((bytes: Buffer) => void)[] = [
   (bytes) => void decoder.decode(bytes),
   (bytes) => void decoder.decode(Buffer.concat([Buffer.from("k8s\0"), bytes])),
-  // The handler of a call turns every decoding error into the call's status.
+  // The server turns every decoding error into the status of the call.
   ...schemas.map((schema) => (bytes: Buffer) => {
     try {
       fromBinary(schema, bytes);

@@ -18,7 +18,7 @@ export interface DashboardVariable {
   readonly label: string;
   /** The query of a query variable: `label_values(metric, label)`. */
   readonly query: string;
-  /** The values of a variable that lists them itself. */
+  /** The values of a variable whose values are listed in the dashboard. */
   readonly values: readonly string[];
   readonly includeAll: boolean;
   readonly allValue: string | undefined;
@@ -128,7 +128,7 @@ export function variableQuery(
 }
 
 const reference = /\$(?:\{(\w+)(?::\w+)?\}|(\w+))|\[\[(\w+)\]\]/g;
-/** Variables that Grafana defines itself, with values for the present moment. */
+/** Variables that Grafana itself defines, with their present values. */
 const builtIn: Readonly<Record<string, string>> = {
   __rate_interval: "1m",
   __interval: "15s",

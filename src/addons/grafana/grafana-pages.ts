@@ -14,7 +14,7 @@ const lead =
   "Serin's page in Grafana's place: the dashboards of its ConfigMaps, with the current values of their panels as tables. It draws no graphs and saves nothing.";
 const links = [{ href: "/", text: "Dashboards" }];
 const refreshSeconds = 30;
-/** The number of shown rows in a panel, and of values of a variable. */
+/** The maximum number of rows in a panel, and of values of a variable. */
 const maxRows = 20;
 const maxValues = 200;
 
@@ -43,7 +43,9 @@ interface Chosen {
   readonly value: string;
 }
 
-/** `chosen` are the reader's values of variables, from `var-<name>` as in Grafana's own URLs. */
+/**
+ * The page of a dashboard. `chosen` has the reader's values of variables, from `var-<name>` as in Grafana's own URLs.
+ */
 export async function dashboardPage(
   dashboard: Dashboard,
   chosen: VariableValues,
@@ -75,7 +77,8 @@ async function optionsOf(
 ): Promise<{ readonly options: readonly string[]; readonly value: string }> {
   const all = variable.includeAll ? [variable.allValue ?? ".*"] : [];
   const found = variable.kind === "query" ? await queriedOptions(variable, values, query) : variable.values;
-  // The value is put between quotes in a query, so a value that could end them is refused, also one that a pod wrote.
+  // The query contains the value between quotes, so a value that could end the quotes is refused, even one that a pod
+  // wrote.
   const options = [...new Set([...all, ...found])].filter(isQuotable).slice(0, maxValues);
   const value = wanted !== undefined && isQuotable(wanted) ? wanted : (options[0] ?? "");
   return { options, value };

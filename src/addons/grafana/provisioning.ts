@@ -13,7 +13,7 @@ export interface DataSource {
   readonly isDefault: boolean;
 }
 
-/** The number of dashboards to read. Further ones are skipped. */
+/** The maximum number of dashboards. Further ones are skipped. */
 const maxDashboards = 200;
 
 interface Named {
@@ -39,7 +39,10 @@ export async function readDataSources(provisioning: string, log: Logger): Promis
   }));
 }
 
-/** The dashboards in the directories that files below `provisioning/dashboards` name. They are read each time. */
+/**
+ * The dashboards in the directories that files below `provisioning/dashboards` name. The files are read again at each
+ * call.
+ */
 export async function readDashboards(provisioning: string, log: Logger): Promise<Dashboard[]> {
   const dashboards: Dashboard[] = [];
   for (const { folder = "", options } of await readLists(join(provisioning, "dashboards"), "providers", log)) {

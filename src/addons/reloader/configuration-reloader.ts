@@ -10,7 +10,7 @@ export interface ConfigurationReloaderOptions {
   readonly log: Logger;
 }
 
-/** A mounted ConfigMap changes by renaming a link, which file watches miss, so poll it. */
+/** The interval of polling. File watches miss changes of a mounted ConfigMap, because a link is renamed. */
 const pollMs = 5_000;
 const requestTimeoutMs = 10_000;
 

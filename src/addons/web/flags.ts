@@ -1,8 +1,8 @@
 import { userError } from "../../base/index.ts";
 
 /**
- * Parses flags like Go programs: `-name=value`, `--name value`, or a name alone, which means `true`. If a name repeats,
- * the last value counts.
+ * Parses flags like Go programs: `-name=value`, `--name value`, or a name alone, which means `true`. If a name is
+ * repeated, the last value counts.
  */
 export function readFlags(args: readonly string[]): ReadonlyMap<string, string> {
   const flags = new Map<string, string>();

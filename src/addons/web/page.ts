@@ -6,12 +6,15 @@ export interface PageOptions {
   /** One line under the title that says what the page shows. */
   readonly lead: string;
   readonly links: readonly { readonly href: string; readonly text: string }[];
-  /** The page reloads itself after this time. */
+  /** The time after which the page reloads itself. */
   readonly refreshSeconds?: number;
   readonly body: Html;
 }
 
-/** Follows the reader's light or dark theme. Uses no scripts, no separate files and no external resources. */
+/**
+ * The style of pages. It follows the reader's light or dark theme, and uses no separate files and no external
+ * resources.
+ */
 const style = `
 :root { color-scheme: light dark; --line: light-dark(#d8dce2, #3a4048); --soft: light-dark(#f4f6f8, #1d2127); --dim: light-dark(#5b6470, #9aa4b0); --good: light-dark(#1a7f4b, #58c98b); --bad: light-dark(#b3261e, #ff8a80); --accent: light-dark(#1f5fbf, #7db2ff); }
 body { font: 14px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1280px; padding: 1.25rem 1.5rem 3rem; background: light-dark(#fff, #14171b); color: light-dark(#1c2128, #e4e8ee); }

@@ -6,7 +6,10 @@ export interface MeasuredSample {
   readonly value: number;
 }
 
-/** Queries a Prometheus for an instant vector. Throws a transient error if it does not answer or refuses. */
+/**
+ * Queries a Prometheus for an instant vector. Throws a transient error if Prometheus does not answer or refuses the
+ * query.
+ */
 export type QueryPrometheus = (query: string) => Promise<readonly MeasuredSample[]>;
 
 const timeoutMs = 20_000;

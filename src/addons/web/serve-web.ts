@@ -19,7 +19,7 @@ export interface WebRequest {
   /** The parameters of the query and, for a POST, of the form in the body. */
   readonly params: URLSearchParams;
   readonly clientAddress: string;
-  /** Waits, in work that takes long, until all other clients had their turns. Rejects if the client has left. */
+  /** Long work calls this to wait until all other clients have had their turns. Rejects if the client has left. */
   readonly nextTurn: NextTurn;
 }
 
@@ -42,7 +42,7 @@ export interface ServeWebOptions {
 /** The maximum size of a form. A query has at most 100,000 characters, each of which takes three bytes in a form. */
 const maxBodyBytes = 320 << 10;
 
-/** Answers contain texts that pods wrote, so a browser must not take them for anything but what they are. */
+/** Answers contain texts that pods wrote, so a browser must not guess their content type or run anything in them. */
 const securityHeaders = {
   "content-security-policy": contentSecurityPolicy,
   "x-content-type-options": "nosniff",
@@ -103,7 +103,7 @@ async function answer(
   const params = url.searchParams;
   if (request.method === "POST") {
     for (const [name, value] of new URLSearchParams(await formOf(request))) params.append(name, value);
-    // The turn that began the request is over if its body came later.
+    // If the body came later, the turn in which the request began is over.
     await nextTurn();
   }
   const {

@@ -77,10 +77,10 @@ function checkSubsets(
     );
     return;
   }
-  // Endpoints other than pods have their own labels.
+  // Endpoints other than pods have labels that are unknown here.
   if (!knowsAllWorkloads(inventory) || Object.keys(known.selector).length === 0) return;
   const behind = selected(workloads(inventory), known.selector, known.namespace);
-  // A host without pods gives no reason to report the rule.
+  // If the host has no pods, the rule is not at fault.
   if (behind.length === 0) return;
   for (const [index, { name, labels }] of spec.subsets.entries()) {
     if (selected(behind, labels).length > 0 || isByPlace(labels) || isOfCanary(labels)) continue;
@@ -100,7 +100,7 @@ function checkSubsets(
   }
 }
 
-/** Whether these are the labels of a Canary's copies. Between runs the copies do not exist, and get no requests. */
+/** Whether these are the labels of a Canary's copies. Between runs, the copies do not exist and get no requests. */
 function isOfCanary(labels: Readonly<Record<string, string>>): boolean {
   return labels["rollout.serin.dev/copy"] !== undefined;
 }

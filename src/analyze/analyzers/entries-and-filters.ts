@@ -86,7 +86,7 @@ export const envoyFilterAnalyzer: Analyzer = {
   name: "envoyfilter.EnvoyPatchAnalyzer",
   description: "operations of EnvoyFilter patches work where they are used, and their order is set",
   analyze(inventory, report) {
-    // Names of filters that earlier patches change only for some proxy versions.
+    // The names of filters that an earlier patch changes only for some proxy versions.
     const versioned = new Set<string>();
     for (const { resource, object } of inventory.of(envoyFilterKind)) {
       for (const [index, patch] of object.spec.configPatches.entries()) {

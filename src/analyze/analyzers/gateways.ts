@@ -61,7 +61,8 @@ function reportNoPods({ resource, object: { spec } }: Gateway, inventory: Invent
 }
 
 /**
- * The ports that Services open to the pods, or undefined if no Service selects them, for example with a node's port.
+ * The ports that Services open to the pods. Undefined if no Service selects the pods, for example if they use a port of
+ * their node.
  */
 function portsOf(behind: readonly Workload[], inventory: Inventory): ReadonlySet<number> | undefined {
   const ports = new Set<number>();

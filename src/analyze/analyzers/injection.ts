@@ -229,7 +229,7 @@ function imageOf(values: InjectorValues | undefined): string | undefined {
   return `${hub}/${image}:${tag}${variant === "" ? "" : `-${variant}`}`;
 }
 
-/** The values of a revision's injector. Upstream and Serin write them as JSON. */
+/** The values of a revision's injector. Istio and Serin write them as JSON. */
 function valuesOf(inventory: Inventory, named: string | undefined): InjectorValues | undefined {
   const suffix =
     named === undefined || named === "" || named === "default" ? "" : `-${injectorsOf(inventory)?.get(named) ?? named}`;

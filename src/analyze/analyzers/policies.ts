@@ -36,7 +36,7 @@ function checkTarget({ resource, object: { metadata, spec } }: Policy, inventory
   if (isOfMesh && spec.selector === undefined) return;
   const found = selected(workloads(inventory), labels, isOfMesh ? undefined : namespace);
   if (found.some((workload) => isInMesh(workload, inventory))) return;
-  // A file without the Namespace does not show whether its workloads are in the mesh.
+  // Without the Namespace object, files do not show whether its workloads are in the mesh.
   if (inventory.options.scope === "files" && found.length > 0) return;
   const where = isOfMesh ? "the mesh" : `namespace ${namespace}`;
   const subject =
@@ -186,7 +186,7 @@ export const deprecationAnalyzer: Analyzer = {
   },
 };
 
-/** The Gateway API definitions that a control plane of 1.31 reads, with the oldest supported bundle version. */
+/** The CRDs of the Gateway API that a control plane of 1.31 reads, with the oldest supported bundle version. */
 const minimumVersions: Readonly<Record<string, readonly [number, number, number]>> = {
   "grpcroutes.gateway.networking.k8s.io": [1, 1, 0],
   "backendtlspolicies.gateway.networking.k8s.io": [1, 4, 0],

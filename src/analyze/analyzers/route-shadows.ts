@@ -9,7 +9,7 @@ import { listed, type Analyzer } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
 
-/** A rule of a route, with the rules of other routes that match the same requests. */
+/** A rule of a route, with the facts that decide its order among rules that match the same requests. */
 interface PlacedRule {
   readonly entry: Entry<HttpRoute>;
   readonly rule: HttpRouteRule;
@@ -110,7 +110,7 @@ function lostPaths(own: HttpRouteRule, other: HttpRouteRule): readonly LostPath[
     const matchIndex = own.matches.findIndex((match) => isWithin(winner, match) && hasMoreConditions(match, winner));
     const match = own.matches[matchIndex];
     if (match === undefined) return [];
-    // Another match of this rule may combine the path and the header.
+    // Another match of this rule may have both the path and the header.
     const isKept = own.matches.some(
       (also) => hasMoreConditions(also, winner) && rank(also) >= rank(winner) && isWithin(winner, also),
     );

@@ -26,9 +26,7 @@ function sentence({ path, message }: FieldIssue): string {
   return path === "" ? message : `${path} ${message}`;
 }
 
-/**
- * The warnings that have message types of their own. Undefined for those that another analyzer reports in more detail.
- */
+/** The message type of a parser's warning. Undefined for warnings that another analyzer reports in more detail. */
 function typeOfWarning({ path, code }: FieldIssue): MessageType | undefined {
   switch (code) {
     case "never-used":

@@ -169,7 +169,7 @@ export const subsetAnalyzer: Analyzer = {
   description: "subsets that VirtualServices route to are defined by a DestinationRule",
   analyze(inventory, report) {
     const rules = inventory.of(destinationRuleKind);
-    // As in istioctl: routes need their subsets, so an analysis of files reports them as missing.
+    // As in istioctl, an analysis of files reports missing subsets too, because routes need them.
     const mayCallSubsetsMissing = inventory.options.scope === "files" || inventory.knowsAll(destinationRuleKind);
     for (const service of inventory.of(virtualServiceKind)) {
       const { resource, object } = service;
@@ -189,7 +189,7 @@ export const subsetAnalyzer: Analyzer = {
         report(
           messageTypes.referencedResourceNotFound,
           resource,
-          // istioctl reports this line.
+          // istioctl also reports the line of the host.
           `${path}.host`,
           `${isMirror ? "mirror " : ""}subset "${destination.subset}" of host "${destination.host}" is not defined, so requests get 503: ${known}`,
         );

@@ -36,7 +36,7 @@ export function readFullYaml(text: string): {
     try {
       value = document.toJS({ onAnchor: () => undefined });
     } catch (error) {
-      // The reader throws for aliases of unknown anchors, and for aliases that would fill the memory.
+      // The parser throws for aliases of unknown anchors, and for aliases that would fill the memory.
       const { line, col } = lineCounter.linePos(document.contents.range?.[0] ?? 0);
       faults.push({ line, column: col, message: `the aliases (*name) cannot be resolved: ${messageOf(error)}` });
       continue;

@@ -30,7 +30,7 @@ export async function readManifest(file: string, text: string): Promise<Manifest
   return manifestOf(file, await readDocuments(text));
 }
 
-/** Like {@link readManifest}, for documents from {@link readDocuments}. */
+/** The same as {@link readManifest}, for documents from {@link readDocuments}. */
 export function manifestOf(file: string, { documents, faults }: ManifestDocuments): Manifest {
   const resources: Resource[] = [];
   const found: ManifestFault[] = faults.map(({ line, column, message }) => ({
@@ -54,8 +54,8 @@ export function manifestOf(file: string, { documents, faults }: ManifestDocument
 }
 
 /**
- * Parses YAML or JSON. The text decides how long this takes: a few kilobytes can take seconds. Parse untrusted texts in
- * a thread that can be ended.
+ * Parses YAML or JSON. Even a text of a few kilobytes can take seconds, so parse untrusted texts in a thread that can
+ * be ended.
  */
 export async function readDocuments(text: string): Promise<ManifestDocuments> {
   if (text.trimStart().startsWith("{")) {

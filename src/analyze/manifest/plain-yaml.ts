@@ -173,7 +173,7 @@ class PlainReader {
       const line = this.#lines[this.#at] ?? "";
       const isBlank = line.trim() === "";
       if (!isBlank && line.length - line.trimStart().length < inner) break;
-      // Leading blank lines that are longer than the indentation of the text are invalid.
+      // Leading blank lines must not be longer than the indentation of the text.
       if (isBlank && line.length > inner && content.every((earlier) => earlier === "")) throw new NotPlain();
       content.push(line.slice(inner));
     }

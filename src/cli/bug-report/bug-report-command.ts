@@ -17,7 +17,7 @@ interface CommandFlags extends ReportFlags {
 /** The maximum size of a report before it is packed. */
 const maxReportBytes = 512 << 20;
 const maxFileBytes = 16 << 20;
-/** A kubelet or a process that hangs accepts a request and never answers. */
+/** The time limit for one file, because a kubelet or a process that hangs accepts a request and never answers. */
 const fileTimeoutMs = 20_000;
 
 export function bugReportCommand(program: Command, context: CliContext): void {
@@ -99,14 +99,14 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
   );
 }
 
-/** A respondent that did not answer in time. */
+/** A kubelet or a process that did not answer in time. */
 interface Silent {
   readonly command: string;
-  /** The number of files that were left out for it. */
+  /** The number of files that were left out because of it. */
   leftOut: number;
 }
 
-/** Reads the files of a report. Asks a kubelet or a process no more once it has not answered in time. */
+/** Reads the files of a report. Once a kubelet or a process has not answered in time, it gets no further requests. */
 class ReportReader {
   readonly #clock: Clock;
   readonly #notes: string[];

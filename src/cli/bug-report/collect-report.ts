@@ -20,7 +20,7 @@ export interface ReportFlags extends AdminFlags {
 
 export interface ReportFile {
   readonly path: string;
-  /** The kubelets and processes that must answer: the last one is asked, by way of those before it. */
+  /** The kubelets and processes that must answer. The request goes to the last one through those before it. */
   readonly respondents?: readonly Respondent[];
   readonly text: () => Promise<string>;
 }
@@ -28,7 +28,7 @@ export interface ReportFile {
 /** A kubelet or a process, which may hang. */
 export interface Respondent {
   readonly name: string;
-  /** Shows its state. */
+  /** The command that shows its state. */
   readonly command: string;
 }
 
@@ -58,7 +58,7 @@ async function* filesOfPods(client: KubeClient, flags: ReportFlags, context: Cli
   yield* podFiles(client, pods, flags, context);
 }
 
-/** Yields the files. If they cannot be listed, yields one that cannot be read, so that the report notes the reason. */
+/** Yields the files. If they cannot be listed, yields one unreadable file, so that the report notes the reason. */
 async function* orNote(path: string, files: () => AsyncGenerator<ReportFile, void>): AsyncGenerator<ReportFile> {
   try {
     yield* files();
@@ -172,7 +172,7 @@ async function* pilotFiles(client: KubeClient): AsyncGenerator<ReportFile> {
   }
 }
 
-/** The admin pages that the report contains of one kind of proxy. */
+/** The admin pages of one kind of proxy that the report contains. */
 interface StatePages {
   readonly folder: string;
   readonly paths: readonly string[];

@@ -145,7 +145,7 @@ async function serve(
     throw userError("argument-invalid", `--port must be from 0 to 65535, got "${port}"`);
   const files = await repository(hub, context);
   const server = nodeHttp().createServer((request, response) => {
-    // Any client may send any target, and not every one of them is a URL.
+    // Clients may send any target, which need not be a URL.
     const [name = ""] = (request.url ?? "/").slice(1).split("?");
     const content = files.get(name);
     if (content === undefined)

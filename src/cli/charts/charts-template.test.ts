@@ -99,7 +99,7 @@ test("values come from the chart, files, --set and --set-string, in this order",
   );
   assert.deepEqual(containers[0]?.args.slice(-3), ["--istio-version=1.6", "--a", "--b=c"]);
   assert.deepEqual(nodeSelector, { disk: "ssd" });
-  // The operator may lead by the Lease of its release alone.
+  // The operator may write only the Lease of its own release.
   const role = objects.find(({ kind }) => kind === "ClusterRole") as unknown as {
     rules: readonly { readonly resourceNames?: readonly string[] }[];
   };
@@ -400,7 +400,7 @@ test("a label, an annotation, a node's label or a variable of the user's replace
     ["istiod", "Deployment"],
     ["ztunnel", "DaemonSet"],
   ] as const) {
-    // The parser refuses repeated keys.
+    // This parser refuses duplicate keys.
     const objects = await template(`r ${chart} -f own.yaml`, { "own.yaml": own });
     const { metadata, spec } = templateOf(objects, kind);
     assert.equal(metadata.labels["istio.io/dataplane-mode"], "ambient");
@@ -443,7 +443,7 @@ test("a chart's hooks are no objects to apply, because only helm knows when to r
   assert.ok(kinds.has("Deployment") && !kinds.has("Job"));
 });
 
-/** How many objects of a kind a template of a chart writes beside an object that exists and has these annotations. */
+/** How many objects of a kind a chart's template writes if an object with these annotations already exists. */
 function writtenBeside(
   name: string,
   file: string,

@@ -51,7 +51,7 @@ export const helmFunctions: Readonly<Record<string, TemplateFunction>> = {
     throw userError("chart-values", textOf(message));
   },
   fromYaml: (text) => (parse(textOf(text), readForKubernetes) as unknown) ?? {},
-  // `helm template` looks for no object either.
+  // Finds no object, like `helm template`.
   lookup: () => ({}),
   merge: (target, ...sources) => mergeInto(target, sources, "first"),
   mergeOverwrite: (target, ...sources) => mergeInto(target, sources, "last"),

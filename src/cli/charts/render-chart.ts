@@ -17,7 +17,7 @@ export interface ChartRelease {
   readonly namespace: string;
   /** The user's values, which override the chart's own. */
   readonly values: Tree;
-  /** Leave out the CustomResourceDefinitions. */
+  /** Leave out the CRDs. */
   readonly skipDefinitions: boolean;
 }
 
@@ -27,8 +27,8 @@ interface Manifest {
 }
 
 /**
- * Renders one of our charts as helm would, as YAML. CustomResourceDefinitions come first, and each object comes after
- * the objects that it needs. Hooks are left out: only helm knows when to run them.
+ * Renders one of Serin's charts as YAML, as helm would. CRDs come first, and each object comes after the objects that
+ * it needs. Hooks are left out, because only helm knows when to run them.
  */
 export function renderChart(chart: Chart, release: ChartRelease): string {
   const values = coalesce(parse(chart.files.get("values.yaml") ?? "", readForKubernetes) as Tree, release.values);
@@ -61,7 +61,10 @@ export function renderChart(chart: Chart, release: ChartRelease): string {
     .join("");
 }
 
-/** The templates of one chart, which share their definitions. Only our own charts are run: a faulty one is a bug. */
+/**
+ * The templates of one chart, which share their named templates. Only Serin's own charts are run, so a faulty template
+ * is a bug.
+ */
 export class ChartTemplates {
   readonly #name: string;
   readonly #parsed: ReadonlyMap<string, ParsedTemplate>;
@@ -115,8 +118,8 @@ function manifestsIn(text: string, source: string): Manifest[] {
 }
 
 /**
- * The kind of a document, and whether helm runs it instead of applying it. A definition is one long line of JSON, so
- * only its beginning is read.
+ * The kind of a document, and whether helm runs it instead of applying it. A CRD is one long line of JSON, so only its
+ * beginning is read.
  */
 function headOf(document: string, source: string): { readonly kind: string; readonly isHook: boolean } {
   const [, found] = /"kind":"(\w+)"/.exec(document.startsWith("{") ? document.slice(0, 200) : "") ?? [];
@@ -134,7 +137,7 @@ function headOf(document: string, source: string): { readonly kind: string; read
 
 function inOrder(manifests: readonly Manifest[]): Manifest[] {
   const rank = new Map(installedKinds.map(({ kind }, index) => [kind, index]));
-  // Definitions come before everything else. Kinds that need nothing keep the order of the files.
+  // CRDs come before everything else. Kinds that need no others keep the order of the files.
   const rankOf = ({ kind }: Manifest): number => (kind === definitionKind ? -1 : (rank.get(kind) ?? rank.size));
   return manifests.toSorted((a, b) => rankOf(a) - rankOf(b));
 }
@@ -150,7 +153,7 @@ export function coalesce(base: Tree, over: Tree): Tree {
   return merged;
 }
 
-/** Checks values against the chart's schema, which has the types of the most common values. */
+/** Checks values against the chart's schema, which states the types of the most common values. */
 function checkValues({ name, files }: Chart, values: Tree): void {
   const schema = JSON.parse(files.get("values.schema.json") ?? "{}") as {
     readonly properties?: Readonly<Record<string, { readonly type: string }>>;

@@ -6,7 +6,10 @@ import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts
 
 const subject = "authority";
 const dayMs = 86_400_000;
-/** Proxies need minutes for a new root, but people need days to get one from their own authority. */
+/**
+ * The remaining days from which an expiry is reported. Proxies need minutes for a new root, but people need days to get
+ * one from their own authority.
+ */
 const soonDays = 30;
 
 /**

@@ -7,14 +7,17 @@ interface Lease {
   readonly spec?: { readonly renewTime?: string };
 }
 
-/** A kubelet renews its lease every ten seconds by its own clock, so a smaller difference says nothing. */
+/**
+ * The tolerated difference of clocks. A kubelet renews its lease only every ten seconds, so a small difference means
+ * nothing.
+ */
 const toleratedMs = 60_000;
 const path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
 /**
- * Compares the clocks of this machine and of the nodes with that of the API server. Certificates are not valid yet, or
- * no longer, where a clock is wrong. A lease that is too old may be that of a node without power, which is reported as
- * not ready, so only `ready` nodes count. Says nothing where it cannot read the times.
+ * Compares the clocks of this machine and of the nodes with the API server's clock. On a machine with a wrong clock,
+ * certificates seem not valid yet or expired. A lease that is too old may be that of a node without power, which is
+ * reported as not ready, so only `ready` nodes count. Finds nothing where it cannot read the times.
  */
 export async function clockFindings(
   client: KubeClient,

@@ -1,5 +1,5 @@
-// Reads facts of a cluster from its API server, for precheck and the doctor. Writes nothing, because access reviews are
-// not stored.
+// Reads facts about a cluster from its API server, for `precheck` and `doctor`. Changes nothing, because access reviews
+// are not stored.
 import { userError } from "../../base/index.ts";
 import { askSelfAccess } from "../../kube/access/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -120,7 +120,7 @@ export interface GatewayDefinition {
   readonly name: string;
   readonly kind: string;
   readonly served: readonly string[];
-  /** `v1.5.0`. Empty if the definition does not name its release. */
+  /** `v1.5.0`. Empty if the CRD does not name its release. */
   readonly release: string;
   readonly channel: string;
 }
@@ -136,7 +136,7 @@ interface Definition {
 
 const gatewayGroup = "gateway.networking.k8s.io";
 
-/** The cluster's definitions of the Gateway API. */
+/** The cluster's CRDs of the Gateway API. */
 export async function gatewayDefinitions(client: KubeClient): Promise<Read<readonly GatewayDefinition[]>> {
   const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
   const read = await readJson<{ readonly items?: readonly Definition[] }>(client, path);
@@ -153,7 +153,7 @@ export async function gatewayDefinitions(client: KubeClient): Promise<Read<reado
   return { state: "read", value };
 }
 
-/** A version in which a kind must be served, if its definition exists. */
+/** A version in which a kind must be served, if its CRD exists. */
 export interface VersionNeed {
   readonly version: string;
   /** istioctl's code of the finding. */
@@ -171,7 +171,7 @@ const versionNeeds: readonly (VersionNeed & { readonly kinds: readonly string[] 
   { version: "v1", code: "IST0172", level: "Warning", kinds: ["Gateway", "GatewayClass", "HTTPRoute", "GRPCRoute"] },
 ];
 
-/** The required versions that a definition lacks. */
+/** The required versions that a CRD lacks. */
 export function lackedVersions({ kind, served }: GatewayDefinition): readonly VersionNeed[] {
   return versionNeeds.filter(({ kinds, version }) => kinds.includes(kind) && !served.includes(version));
 }

@@ -13,7 +13,7 @@ import { isKubeCode, undefinedIfForbidden, type KubeClient } from "../../kube/in
 import { podObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
-/** Labels of the mesh's own workloads: of those that an installation writes, and of those of Gateways. */
+/** Labels of the mesh's own workloads: of those that an installation creates, and of those of Gateways. */
 const ownLabels: readonly string[] = [istioLabels.component, istioLabels.gatewayManaged];
 
 const subject = "mesh";
@@ -24,13 +24,13 @@ interface OwnWorkload {
   readonly object: Deployment | DaemonSet;
   readonly wanted: number;
   readonly ready: number;
-  /** Whether pods are missing or are being replaced, also beside enough ready ones. */
+  /** Whether pods are missing or are being replaced, even if enough pods are ready. */
   readonly isChanging: boolean;
 }
 
 /**
- * Checks whether the pods of the installed mesh are ready. A pod that is not gets the reason of the kubelet, the
- * scheduler or the API server. Finds nothing without a mesh.
+ * Checks whether the pods of the installed mesh are ready. For a pod that is not, it gives the reason of the kubelet,
+ * the scheduler or the API server. Finds nothing without a mesh.
  */
 export async function meshFindings(client: KubeClient): Promise<ClusterFinding[]> {
   try {
@@ -77,7 +77,10 @@ async function ownWorkloads(client: KubeClient): Promise<OwnWorkload[]> {
   return lists.flat();
 }
 
-/** A ztunnel without an agent gets no pods and does not become ready, for no reason that its own pods show. */
+/**
+ * Finds ztunnels without a CNI agent. Such a ztunnel gets no pods and does not become ready, and its own pods do not
+ * show why.
+ */
 function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
   const has = (component: string): boolean =>
     workloads.some(

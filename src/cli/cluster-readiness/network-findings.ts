@@ -42,7 +42,7 @@ const afterwards = (istioNamespace: string): string =>
 
 /**
  * Finds the cluster's network plugins. There may be several, for example Cilium beside a cloud's own plugin, which
- * assigns the addresses, or which runs on no node any more.
+ * assigns the addresses or no longer runs on any node.
  */
 export async function networkFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
   const subject = "network plugin";
@@ -72,7 +72,7 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
 
 /**
  * Checks the settings of Amazon's plugin. In its strict mode, security groups of pods drop packets with link-local
- * addresses, and so the kubelet's probes of captured pods.
+ * addresses. The kubelet's probes of captured pods have such addresses.
  */
 function podSecurityGroupFindings({ metadata, spec }: DaemonSet): ClusterFinding[] {
   const variables = new Map(
@@ -95,7 +95,7 @@ function objectOf(kind: string, { namespace = "", name = "" }: Metadata = {}): s
   return `${kind} ${namespace}/${name}`;
 }
 
-/** Checks those of Cilium's settings that are known to break the mesh. */
+/** Checks the settings of Cilium that are known to break the mesh. */
 async function ciliumFindings(client: KubeClient, namespace: string): Promise<ClusterFinding[]> {
   const object = `ConfigMap ${namespace}/cilium-config`;
   const path = `/api/v1/namespaces/${namespace}/configmaps/cilium-config`;
@@ -196,7 +196,7 @@ async function metalLbFinding(client: KubeClient): Promise<ClusterFinding | unde
   );
 }
 
-/** The schemes of provider ids of clouds whose controllers give addresses. */
+/** The URL schemes in provider ids of clouds whose controllers assign addresses. */
 const clouds: readonly string[] = [
   "aws",
   "azure",

@@ -20,8 +20,8 @@ const controlPlaneIn: Need = { direction: "Ingress", port: 15_012, why: "by whic
 const webhooksIn: Need = { direction: "Ingress", port: 15_017, why: "by which the API server calls the webhooks" };
 
 /**
- * Finds NetworkPolicies that cut off pods of the mesh from each other or from istiod. Compares ports alone: a rule that
- * names other peers counts as permission.
+ * Finds NetworkPolicies that cut off pods of the mesh from each other or from istiod. Compares only ports: a rule
+ * counts as permission even if it names other peers.
  */
 export async function policyFindings(client: KubeClient): Promise<ClusterFinding[]> {
   try {
@@ -90,7 +90,7 @@ function permits({ spec = {} }: NetworkPolicy, { direction, port: wanted }: Need
       ports.length === 0 ||
       ports.some(({ protocol = "TCP", port, endPort }) => {
         if (protocol !== "TCP") return false;
-        // An egress rule's name is that of a port of the peer, which is not looked at.
+        // In an egress rule, a name is that of a port of the peer, which is not examined here.
         if (typeof port === "string") return direction === "Egress" || portsNamed(port, pod).includes(wanted);
         return port === undefined || (port <= wanted && wanted <= (endPort ?? port));
       }),

@@ -30,7 +30,7 @@ export async function webhookFindings(client: KubeClient, istioNamespace: string
   );
   if (read.state === "forbidden") return [unseen(subject, "validatingwebhookconfigurations", read.reason)];
   const found = read.state === "read" ? (read.value.items ?? []) : [];
-  // The webhook of a revision and that of the default revision may lead to the same Service.
+  // The webhooks of a revision and of the default revision may call the same Service.
   const byService = new Map(found.toReversed().map((configuration) => [serviceOf(configuration), configuration]));
   return await Promise.all(
     [...byService.values()]

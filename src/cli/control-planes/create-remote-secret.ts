@@ -77,7 +77,7 @@ async function createRemoteSecret(flags: RemoteSecretFlags, context: CliContext)
   context.out("---\n");
 }
 
-/** The name in the server's certificate. The kubeconfig's belongs to the kubeconfig's own address. */
+/** The name in the server's certificate. The kubeconfig's name applies only to the kubeconfig's own address. */
 function serverNameOf(
   { server, tlsServerName: given }: RemoteSecretFlags,
   kubeConfig: KubeConfig,
@@ -124,7 +124,7 @@ function certificatesIn(pem: string): string[] {
   return blocks.map((block) => block.replaceAll(/\s/g, ""));
 }
 
-/** The uid of kube-system, as upstream uses it. */
+/** The uid of kube-system, which istioctl uses too. */
 async function clusterId(client: KubeClient): Promise<string> {
   const found = await client.get(namespaceKind, "kube-system");
   if (found?.metadata.uid === undefined)
@@ -167,7 +167,7 @@ async function ensureAccount(
     await client.apply(roleKind(object.kind ?? ""), object, { fieldManager });
 }
 
-/** The rights to read this cluster, as the account has that an installation makes for other clusters. */
+/** The rights to read this cluster: those of the account that an installation makes for other clusters. */
 function readerGrants(serviceAccount: Account): readonly UntypedObject[] {
   const { name, namespace } = serviceAccount;
   const rules = readerRules(defaultMultiClusterApi.group);
@@ -208,8 +208,8 @@ const accountAnnotation = "kubernetes.io/service-account.name";
 const tokenType = "kubernetes.io/service-account-token";
 
 /**
- * Finds or creates a Secret with the account's token. It does not expire, because control planes cannot renew remote
- * tokens.
+ * Finds or creates a Secret with the account's token. The token does not expire, because control planes cannot renew
+ * remote tokens.
  */
 async function tokenSecret(
   client: KubeClient,

@@ -14,7 +14,9 @@ import { CommandEnd } from "../command-end.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { withinTimeout, type TimeoutFlags } from "../deadline.ts";
 
-/** Users may set this label on pods of their own namespaces, so the label alone proves nothing. */
+/**
+ * The selector of pilots. Users may set this label on pods of their own namespaces, so the label alone proves nothing.
+ */
 const pilotSelector = "app=istiod";
 
 export interface Pilot {
@@ -48,7 +50,10 @@ export async function listPilots(client: KubeClient): Promise<Pilot[]> {
     }));
 }
 
-/** A user who may not list pods of all namespaces may still have the right in the namespaces of control planes. */
+/**
+ * The pods of pilots. A user who may not list pods of all namespaces may still have the right in the namespaces of
+ * control planes.
+ */
 async function podsOfPilots(client: KubeClient, namespaces: ReadonlySet<string>): Promise<readonly Pod[]> {
   const listIn = async (where: { readonly namespace?: string }): Promise<readonly Pod[]> =>
     (await client.list(podKind, { ...where, labelSelector: pilotSelector })).items;
@@ -57,7 +62,7 @@ async function podsOfPilots(client: KubeClient, namespaces: ReadonlySet<string>)
   return (await Promise.all([...namespaces].map(async (namespace) => await listIn({ namespace })))).flat();
 }
 
-/** The revision to which a tag leads. Undefined if there is no such tag, or if the user may not see it. */
+/** The revision to which a tag points. Undefined if there is no such tag, or if the user may not see it. */
 async function revisionOfTag(client: KubeClient, tag: string): Promise<string | undefined> {
   const labelSelector = `${istioLabels.tag}=${tag}`;
   const { items } = await client.list(mutatingWebhookConfigurationKind, { labelSelector }).catch(() => ({ items: [] }));
@@ -136,7 +141,7 @@ interface ReachFlags extends ConnectionFlags, TimeoutFlags {
   readonly revision?: string;
 }
 
-/** A client, and the pilots of the revision in the flags or of all, within the time in the flags. */
+/** A client, and the pilots of the revision in the flags, or all pilots. Fails after the time in the flags. */
 export async function reachPilots(
   flags: ReachFlags,
   context: CliContext,
@@ -186,7 +191,7 @@ export async function askEach<Result>(
   return { answers, faults };
 }
 
-/** Reports the pilots that did not answer, and ends the command with 1. The shown answers are not the whole. */
+/** Reports the pilots that did not answer, and ends the command with 1. The printed answers are incomplete then. */
 export function endWithFaults(faults: readonly Error[], { err }: Pick<CliContext, "err">): void {
   if (faults.length === 0) return;
   for (const fault of faults) err(`! ${describeError(fault)}\n`);

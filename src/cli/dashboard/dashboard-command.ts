@@ -38,8 +38,8 @@ const pilotPort = 8080;
 const answerWithinMs = 3_000;
 
 /**
- * `dashboard` opens the mesh's page, from its pod or served by this process. `dashboard …` forwards a local port to a
- * page of a pod until the user ends it.
+ * `dashboard` opens the mesh's page, either from its pod or served by this process. `dashboard …` forwards a local port
+ * to a page of a pod until the user ends the command.
  */
 export function dashboardCommands(program: Command, context: CliContext): void {
   const parent = forwardFlags(
@@ -138,7 +138,8 @@ async function showPage(flags: PageFlags, context: CliContext): Promise<void> {
 }
 
 /**
- * Finds the dashboard's pod. Also undefined if the user may not list pods, because they could not forward ports either.
+ * Finds the dashboard's pod. Undefined if there is none, or if the user may not list pods and so could not forward
+ * ports either.
  */
 async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: CliContext): Promise<Pod | undefined> {
   const client = await context.connect(flags);
@@ -153,7 +154,7 @@ async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: 
   return undefined;
 }
 
-/** Prints or opens the address, which admits one browser. Each later address is for another browser. */
+/** Prints or opens the address, which lets one browser in. Each later address is for another browser. */
 async function announce(url: string, isFirst: boolean, flags: DashboardFlags, context: CliContext): Promise<void> {
   if (!isFirst) {
     context.out(`open this address in another browser: ${url}\n`);
@@ -242,7 +243,7 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
   return pod;
 }
 
-/** Finds the control plane's pod by name, labels or revision, else the first that runs. */
+/** Finds the control plane's pod by name, labels or revision, or without these the first one that runs. */
 async function pilotPod(name: string | undefined, flags: DashboardFlags, context: CliContext): Promise<Pod> {
   const { selector, revision } = flags;
   if ([name, selector, revision].filter((part) => part !== undefined).length > 1)

@@ -7,7 +7,7 @@ import { messageOf, userError } from "../../base/index.ts";
 export interface LocalForwardOptions {
   /** An address, or `localhost` for the loopback addresses that the machine has. */
   readonly address: string;
-  /** Tried in this order; 0 is any free one. */
+  /** The ports to try, in this order. 0 is any free port. */
   readonly ports: readonly number[];
   /** Opens a new stream to the forwarded port. */
   readonly open: () => Promise<Duplex>;

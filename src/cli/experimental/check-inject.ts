@@ -99,8 +99,8 @@ async function podToCheck(
 }
 
 /**
- * Removes the traces of injection, because an injected pod would be skipped, and the command is about the pod that
- * replaces it.
+ * The pod without the traces of injection. An injected pod would be skipped, but the command is about the pod that will
+ * replace it.
  */
 function asBeforeInjection(pod: Pod): Pod {
   const {
@@ -118,7 +118,7 @@ async function verdictOf(
 ): Promise<Verdict> {
   const met = matchWebhooks(hook, namespaceLabels, pod.metadata.labels ?? {});
   if (!met.injected) return met;
-  // A tag's webhook calls the control plane of its revision, whose configuration decides.
+  // A tag's webhook calls the control plane of its revision, so that revision's configuration decides.
   const settings = await settingsOfRevision(hook.metadata.labels?.[istioLabels.revision] ?? "default");
   const decision =
     settings === undefined
@@ -180,7 +180,7 @@ function matches(selector: LabelSelector | undefined, labels: Labels): boolean {
   return selector === undefined || matchesLabelSelector(selector, labels);
 }
 
-/** Whether a webhook is deactivated. Its selector then requires a label that nothing has. */
+/** Whether a webhook is deactivated. Such a webhook's selector requires a label that nothing has. */
 function isNever(selector: LabelSelector | undefined): boolean {
   return selector?.matchLabels?.["istio.io/deactivated"] === "never-match";
 }

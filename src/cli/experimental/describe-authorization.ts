@@ -41,7 +41,9 @@ function isSelecting({ spec }: Written<PeerAuthenticationSpec>): boolean {
   return Object.keys(spec.selector?.matchLabels ?? {}).length > 0;
 }
 
-/** The mTLS mode. A policy of the pod overrides one of the namespace, and that one of the mesh. UNSET inherits. */
+/**
+ * The mTLS mode. A policy of the pod overrides one of the namespace, which overrides one of the mesh. UNSET inherits.
+ */
 function effectiveMode(peers: readonly Written<PeerAuthenticationSpec>[], rootNamespace: string): string {
   const rank = (peer: Written<PeerAuthenticationSpec>): number =>
     isSelecting(peer) ? 0 : peer.metadata.namespace === rootNamespace ? 2 : 1;

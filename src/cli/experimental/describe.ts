@@ -116,7 +116,7 @@ function portTexts({ name, ports = [] }: Container): string[] {
   );
 }
 
-/** Names from other namespaces than `spokenOf` are shown with their namespace. */
+/** Describes the service. Names from other namespaces than `spokenOf` are shown with their namespace. */
 function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjects, spokenOf: string): string[] {
   const lines = [`Service: ${shownName(service.metadata, spokenOf)}`];
   const ports = service.spec?.ports ?? [];
@@ -133,7 +133,7 @@ function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjec
   ];
   lines.push(...waypointLines(service));
   if (ports.length < 2) lines.push(...rules);
-  // Like istioctl: if there are several ports, show the rules below each.
+  // As in istioctl, if there are several ports, show the rules below each.
   else for (const { port } of tcpPorts) lines.push(`${port}:`, ...rules.map((line) => `   ${line}`));
   return [...lines, ...describeExposure(service, objects, spokenOf)];
 }
@@ -153,7 +153,10 @@ function targetPort({ port, targetPort: target = port }: ServicePort, pod: Pod |
 const protocols = ["http2", "https", "http", "grpc-web", "grpc", "tcp", "tls", "mongo", "mysql", "redis", "udp"];
 const usualPorts: Readonly<Record<number, string>> = { 3306: "MySQL", 27_017: "Mongo" };
 
-/** The protocol by `appProtocol`, else by the port's name. Otherwise it is detected from the traffic. */
+/**
+ * The protocol by `appProtocol`, or without it by the port's name. If neither states one, it is detected from the
+ * traffic.
+ */
 function protocolOf({ name = "", appProtocol, port }: ServicePort): string {
   const declared = (
     appProtocol ??

@@ -165,7 +165,7 @@ async function checkGatewayApi(client: KubeClient): Promise<Finding[]> {
 const readTimeoutMs = 300_000;
 
 /**
- * Finds the stored objects of Istio's kinds that this release's control plane refuses or serves otherwise than they are
+ * Finds stored objects of Istio's kinds that this release's control plane refuses, or does not serve as they are
  * written. Objects of other revisions are left out, because it does not read them.
  */
 async function checkStoredObjects(client: KubeClient, scope: Scope): Promise<Finding[]> {
@@ -188,7 +188,7 @@ async function checkStoredObjects(client: KubeClient, scope: Scope): Promise<Fin
   });
 }
 
-/** What the control plane does with an object that has errors, if no valid version of it is in its memory. */
+/** What the control plane does with an object that has errors, if it has no earlier valid version in memory. */
 function verdict(kind: KindDefinition, { resource, errors }: ParsedIssues): Pick<Finding, "level" | "message"> {
   const { object } = resource;
   const corrected =
@@ -201,7 +201,7 @@ function verdict(kind: KindDefinition, { resource, errors }: ParsedIssues): Pick
   return { level: "Error", message: `is refused${instead}: ${formatIssues(errors)}` };
 }
 
-/** The last minor release whose defaults sent traces to Zipkin. */
+/** The last minor release that sent traces to Zipkin by default. */
 const lastWithTracing = 21;
 
 async function checkFromVersion(client: KubeClient, version: string): Promise<Finding[]> {

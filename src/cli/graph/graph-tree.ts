@@ -22,7 +22,7 @@ interface Line {
   readonly node: GraphNode | undefined;
   readonly edge: GraphEdge | undefined;
   readonly note: string;
-  /** Whether its namespace differs from its caller's, or it has no caller. */
+  /** Whether its namespace differs from its caller's. True also if it has no caller. */
   readonly isElsewhere: boolean;
 }
 
@@ -30,13 +30,13 @@ interface Line {
 const unknownName = "unknown";
 const gap = 2;
 const leastName = 16;
-/** Deeper calls are left out, with a note. */
+/** The maximum depth. Deeper calls are left out, with a note. */
 const maxDepth = 12;
 const maxLines = 2000;
 
 /**
  * Renders each workload with the workloads that it calls below it. The tree begins at workloads that no other calls. A
- * workload with several callers is shown in full at the first.
+ * workload with several callers is shown with its calls only below the first one.
  */
 export function renderGraph({ tables: { nodes, edges } }: GraphView, options: GraphTreeOptions): string {
   // Connections to and from waypoints carry traffic that is already shown between the workloads.
@@ -168,8 +168,8 @@ const explanations: readonly { readonly occursIn: (line: Line) => boolean; reado
 ];
 
 function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): string {
-  // Without room for the column, a namespace is printed where it changes, because workloads of several namespaces may
-  // have the same name.
+  // If there is no space for the column, a namespace is printed where it changes, because workloads of several
+  // namespaces may have the same name.
   const namespaceOf = ({ node, isElsewhere }: Line): string =>
     isElsewhere &&
     !shown.some(({ title }) => title === "NAMESPACE") &&

@@ -11,11 +11,11 @@ export interface ArchiveContent {
 
 const json = (value: unknown): string => `${JSON.stringify(value)}\n`;
 
-/** The images of one architecture if one is named, else of all architectures in the layout. */
+/** The images of the named architecture, or without one of all architectures in the layout. */
 export function ociArchive(images: readonly LayoutImage[], architecture: string | undefined): ArchiveContent {
   const entries = images.map((image) => {
     const { reference, index } = image;
-    // containerd reads the name from its own annotation. skopeo and podman read the one of the specification.
+    // containerd reads the name from its own annotation, and skopeo and podman from that of the specification.
     const annotations = { "io.containerd.image.name": reference, "org.opencontainers.image.ref.name": reference };
     if (architecture === undefined) return { descriptor: index, variants: image.variants, annotations };
     const variant = variantOf(image, architecture);

@@ -243,7 +243,7 @@ suite("serin image", () => {
       "! left out 1 images of samples and addons, because they have the names of other projects' images; to include them, pass --all, or name them (serin image list)\n",
     );
     assert.equal(await notes("save", "-o", archive, "--all"), "");
-    // Under the user's own hub, no name is that of another project.
+    // Under the user's own hub, no name can be mistaken for another project's.
     await using registry = await new FakeRegistry().start();
     const hub = `${registry.host}/mesh`;
     await serin(["push", "--hub", hub, "--plain-http", "--layout", mixed]);

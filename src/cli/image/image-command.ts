@@ -121,7 +121,7 @@ async function list(flags: LayoutFlags, context: CliContext): Promise<void> {
 
 const nameThem = "name them (serin image list)";
 
-/** Chooses images. Says how to include those that are left out. */
+/** Chooses images. Tells the user how to include those that are left out. */
 async function chosen(
   layout: ImageLayout,
   choice: Choice,
@@ -172,7 +172,7 @@ async function load(names: readonly string[], flags: LoadFlags, context: CliCont
 
 async function push(names: readonly string[], flags: PushFlags, context: CliContext): Promise<void> {
   const layout = layoutOf(flags, context);
-  // Under a hub of the user's, no name is that of another project.
+  // Under the user's own hub, no name can be mistaken for another project's.
   const images = await chosen(layout, { names, all: flags.hub !== undefined }, nameThem, context);
   const destinations = images.map((image) => ({ image, to: destinationOf(nameUnder(flags.hub, image.reference)) }));
   refuseSameNames(destinations);
@@ -203,7 +203,7 @@ async function push(names: readonly string[], flags: PushFlags, context: CliCont
 }
 
 /**
- * Reads the CA certificates of a file. Throws if there are none, because Node would ignore such a file without an
+ * Reads the CA certificates of a file. Throws if there are none, because Node.js would ignore such a file without an
  * error.
  */
 async function authoritiesOf(file: string, context: CliContext): Promise<string> {

@@ -20,7 +20,7 @@ export interface ImageVariant {
 }
 
 export interface LayoutImage {
-  /** The whole name: `registry.example.com/mesh/pilot:0.2.0`. */
+  /** The whole name, such as `registry.example.com/mesh/pilot:0.2.0`. */
   readonly reference: string;
   /** The list of its variants, as a blob. */
   readonly index: Descriptor;
@@ -117,7 +117,7 @@ export class ImageLayout {
       const value: unknown = JSON.parse(bytes.toString());
       if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
     } catch {
-      // Reported below.
+      // The error is thrown below.
     }
     throw this.#invalid(file, "not a JSON object");
   }
@@ -142,14 +142,14 @@ export class ImageLayout {
 export interface Choice {
   /** Full or short names, such as `pilot`. */
   readonly names: readonly string[];
-  /** Without names: also the images under the names of other projects. */
+  /** Whether images under the names of other projects are included. Applies only without `names`. */
   readonly all: boolean;
 }
 
 /** The short names of the mesh's components in manifests/images.yaml. Their images have the hub of the mesh. */
 const components: ReadonlySet<string> = new Set(["pilot", "install-cni", "ztunnel", "proxyv2", "serin", "operator"]);
 
-/** The images with these names. Without names, those of the mesh or all. */
+/** The images with these names. Without names, those of the mesh, or with `all` all images. */
 export function chooseImages(images: readonly LayoutImage[], { names, all }: Choice): readonly LayoutImage[] {
   if (names.length === 0) return all ? images : ownImages(images);
   const chosen = new Set<LayoutImage>();
@@ -166,7 +166,8 @@ export function chooseImages(images: readonly LayoutImage[], { names, all }: Cho
 
 /**
  * The images of the mesh. Those of samples and addons have the names of other projects, as their manifests do. On a
- * node that has them, each pod with such a name starts Serin's program, whoever made the pod. So they need a request.
+ * node that has them, every pod that names such an image starts Serin's program, even a pod that has nothing to do with
+ * Serin. So they are included only on request.
  */
 function ownImages(images: readonly LayoutImage[]): readonly LayoutImage[] {
   const component = images.find(({ reference }) => components.has(shortName(reference)));
@@ -183,7 +184,7 @@ function hubOf(reference: string): string {
   return reference.slice(0, reference.lastIndexOf("/"));
 }
 
-/** `pilot` of `registry.example.com/mesh/pilot:0.2.0`. */
+/** The short name: `pilot` for `registry.example.com/mesh/pilot:0.2.0`. */
 export function shortName(reference: string): string {
   const last = reference.slice(reference.lastIndexOf("/") + 1);
   return last.includes(":") ? last.slice(0, last.indexOf(":")) : last;

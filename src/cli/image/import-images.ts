@@ -6,7 +6,7 @@ import { userError } from "../../base/index.ts";
 
 export interface ImportOptions {
   readonly bytes: Readable;
-  /** containerd's client with the words before its flags: `ctr`, `k3s ctr`. */
+  /** The command of containerd's client, without flags: `ctr`, `k3s ctr`. */
   readonly command: string;
   readonly address: string | undefined;
   readonly signal: AbortSignal;

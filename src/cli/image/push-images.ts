@@ -32,7 +32,7 @@ export function destinationOf(reference: string): Destination {
 export class ImagePusher {
   readonly #layout: ImageLayout;
   readonly #client: RegistryClient;
-  /** A repository that contains a blob, by the blob's digest, as far as this run knows. */
+  /** A repository that is known to contain a blob, by the blob's digest. */
   readonly #repositories = new Map<string, string>();
 
   constructor(layout: ImageLayout, client: RegistryClient) {

@@ -269,7 +269,7 @@ function unreachable(url: URL, cause: NodeJS.ErrnoException, options: RegistryOp
   const code = cause.code ?? "";
   const hint = certificateHint(code, options);
   if (hint !== undefined)
-    // Omits Node's own advice, which is for programmers.
+    // The message omits the advice of Node.js, which is for programmers.
     return userError(
       "registry-refused",
       `cannot reach the registry ${url.host}: ${cause.message.split(";")[0] ?? code}`,

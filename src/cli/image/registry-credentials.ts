@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { envString, SerinError, userError, type Environment } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 
-/** Some registries return an identity token for a password. It is exchanged for tokens for requests. */
+/**
+ * A password, or an identity token that some registries return for it. An identity token is exchanged for tokens for
+ * requests.
+ */
 export type RegistryCredentials =
   | { readonly username: string; readonly password: string }
   | { readonly identityToken: string };
@@ -80,14 +83,14 @@ function parseConfig(text: string, file: string): DockerConfig {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null) return value;
   } catch {
-    // Reported below.
+    // The error is thrown below.
   }
   throw userError("file-invalid", `${file} is not a JSON object`, {
     hint: "fix the file, or pass --username and --password-stdin",
   });
 }
 
-/** Keys are hosts. Older clients wrote full URLs. */
+/** The entry of a registry. Keys are hosts, but older clients wrote full URLs. */
 function entryOf<Value>(entries: Readonly<Record<string, Value>> | undefined, registry: string): Value | undefined {
   const found = Object.entries(entries ?? {}).find(([key]) => hostOf(key) === hostOf(registry));
   return found?.[1];

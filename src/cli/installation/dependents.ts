@@ -74,7 +74,7 @@ async function tagsOf(client: KubeClient, revision: string): Promise<string[]> {
     .toSorted();
 }
 
-/** The tags that must move first. Tags of the last control plane are removed with it. */
+/** The tags that must move to another control plane first. Tags of the last control plane are removed with it. */
 async function takenOver(client: KubeClient, revision: string, tags: readonly string[]): Promise<readonly string[]> {
   const items = await listControlPlanes(client);
   const hasHeir = items.some(

@@ -7,8 +7,8 @@ const isAmbient = ({ metadata }: Pod): boolean =>
 const hasSidecar = ({ metadata }: Pod): boolean => metadata.annotations?.[istioAnnotations.sidecarStatus] !== undefined;
 
 /**
- * Summarises the pods in the mesh, one line for each kind: `ambient: bookinfo (6 pods), shop (1 pod)`. A CNI agent
- * whose DaemonSet was deleted leaves its pods captured by ztunnel. Only an agent can release them.
+ * Summarises the pods in the mesh, one line for each kind: `ambient: bookinfo (6 pods), shop (1 pod)`. If the CNI
+ * agent's DaemonSet was deleted, pods stay captured by ztunnel. Only an agent can release them.
  */
 export async function enrolledPods(client: KubeClient): Promise<string[]> {
   const { items } = await client.list(podKind);

@@ -53,7 +53,9 @@ async function install(flags: GatewayApiFlags, context: CliContext): Promise<voi
   }
 }
 
-/** Refuses to replace the experimental channel by the standard one, which lacks fields that objects may use. */
+/**
+ * Refuses to replace the experimental channel by the standard channel, because that lacks fields that objects may use.
+ */
 function refuseSmallerChannel(
   wanted: readonly UntypedObject[],
   live: ReadonlyMap<string, CustomResourceDefinition>,

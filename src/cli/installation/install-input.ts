@@ -78,7 +78,9 @@ export async function renderFromFlags(flags: InstallFlags, context: CliContext):
   return rendered;
 }
 
-/** An installation's namespace is a field. A flag that names another one would look as if it had been followed. */
+/**
+ * Notes that a flag with another namespace has no effect, because an installation's namespace is a field of its spec.
+ */
 function noteOtherNamespace(
   { istioNamespace, namespace }: InstallFlags,
   { settings }: RenderedInstall,
@@ -103,7 +105,7 @@ export async function renderSpecs(
   const parsed = resolveSettings({ specs, setFlags }, { hub: defaultHub, tag: context.version });
   if (parsed.value === undefined) throw userError("install-invalid", formatIssues(parsed.errors));
   for (const warning of parsed.warnings) context.err(`! ${formatIssues([warning])}\n`);
-  // Load the megabyte of definitions only if the base component, which installs them, is enabled.
+  // Load the megabyte of CRDs only if the base component, which installs them, is enabled.
   const customResources =
     parsed.value.base.enabled === true
       ? { istio: await context.customResources("istio"), rollout: await context.customResources("rollout") }

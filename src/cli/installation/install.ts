@@ -48,7 +48,7 @@ function applyFlags(command: Command): Command {
     .option("--dry-run", "print the changes, and write nothing");
 }
 
-/** Compares an installation's objects with the cluster. It was a separate verb before 1.24. */
+/** Compares an installation's objects with the cluster. This was a separate verb of istioctl before 1.24. */
 export function verifyInstallCommand(program: Command, context: CliContext): void {
   installFlags(
     program.command("verify-install").description("check that all objects of an installation exist and are ready"),
@@ -112,8 +112,8 @@ async function warnOfPlatform({ settings }: RenderedInstall, client: KubeClient,
 }
 
 /**
- * Warns before an installation replaces a control plane by one of an older release. Proxies and namespaces may use what
- * only the newer one knows.
+ * Warns before an installation replaces a control plane by one of an older release. Proxies and namespaces may use
+ * features that only the newer one has.
  */
 async function warnOfNewerControlPlane(
   { settings }: RenderedInstall,
@@ -141,11 +141,11 @@ async function runningControlPlane(
   return { name, version: image.slice(image.lastIndexOf(":") + 1) };
 }
 
-/** One line shows what the verb waits for. It disappears when there is something else to print. */
+/** Erases the line that shows what the verb waits for, when there is something else to print. */
 const eraseLine = "\r\u001b[K";
 const usualColumns = 80;
 
-/** The text on a line of the terminal. A longer line would continue on the next one, and stay there. */
+/** The text, cut to one line of the terminal. A longer text would continue on the next line, which is not erased. */
 function waitLine(text: string, columns = usualColumns): string {
   const line = `  ${text.replaceAll(/\s+/g, " ")}`;
   return line.length < columns ? line : `${line.slice(0, columns - 2)}…`;
@@ -183,7 +183,7 @@ async function apply(
   });
 }
 
-/** Removes what was announced with --prune. Without it names what an earlier installation left. */
+/** Removes, with `--prune`, the announced objects that an earlier installation left. Without it, only names them. */
 async function treatLeftovers(
   rendered: RenderedInstall,
   doomed: readonly string[],

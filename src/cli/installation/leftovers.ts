@@ -17,15 +17,15 @@ const shownLeftovers = 10;
  * contain: for example the ingress gateway when the profile changes from `default` to `minimal`.
  */
 interface Leftovers {
-  /** Workloads first. */
+  /** The names of the objects, workloads first. */
   readonly names: readonly string[];
-  /** Another namespace with a control plane of this revision. No label tells the objects of the two apart. */
+  /** Another namespace with a control plane of this revision. No label distinguishes the objects of the two. */
   readonly otherNamespace?: string;
   /** Why `names` may be incomplete. */
   readonly fault?: unknown;
 }
 
-/** Names the leftovers on standard error. They are not worth failing an installation that is complete. */
+/** Names the leftovers on standard error. A complete installation must not fail because of them. */
 export async function noteLeftovers(rendered: RenderedInstall, client: KubeClient, context: CliContext): Promise<void> {
   const { names, fault } = await findLeftovers(rendered, client, context);
   if (names.length > 0) {
@@ -71,7 +71,7 @@ export async function removeLeftovers(
   });
 }
 
-/** An installation without a control plane adds to another one, so it leaves nothing over. */
+/** Finds the leftovers. An installation without a control plane only adds to another one, so it has none. */
 async function findLeftovers(rendered: RenderedInstall, client: KubeClient, context: CliContext): Promise<Leftovers> {
   if (rendered.settings.pilot.enabled !== true) return { names: [] };
   const found: string[] = [];
@@ -92,7 +92,7 @@ async function findLeftovers(rendered: RenderedInstall, client: KubeClient, cont
   }
 }
 
-/** A control plane that runs elsewhere has only the Service. */
+/** For a control plane that runs elsewhere, there is only the Service. */
 async function otherNamespaceOf(rendered: RenderedInstall, client: KubeClient): Promise<string | undefined> {
   const labelSelector = `app=istiod,${istioLabels.revision}=${revisionOf(rendered)}`;
   const { items: deployments } = await client.list(deploymentKind, { labelSelector });
@@ -108,7 +108,7 @@ function selectorOf(rendered: RenderedInstall): string {
     istioLabels.component,
     `${istioLabels.revision}=${revisionOf(rendered)}`,
     `${istioLabels.owningResource}=${owner}`,
-    // The objects of an operator in the cluster have it.
+    // Objects of an operator in the cluster have this label.
     `!${istioLabels.owningResourceNamespace}`,
   ].join(",");
 }
@@ -118,8 +118,8 @@ function revisionOf({ settings }: RenderedInstall): string {
 }
 
 /**
- * Revision tags stay, because `serin tag set` writes them too. A gateway that a MeshUpgrade moved to this revision
- * stays, because the installation of another revision wrote it.
+ * Whether to keep an object. Revision tags stay, because `serin tag set` writes them too. A gateway that a MeshUpgrade
+ * moved to this revision stays, because the installation of another revision wrote it.
  */
 function keptBy(rendered: RenderedInstall): (object: UntypedObject) => boolean {
   const { validator, tag, service } = renderDefaultRevision(rendered.settings) ?? {};
@@ -139,7 +139,7 @@ function nameOf(object: KubernetesObject): string {
   return `${object.kind ?? ""} ${keyOf(object)}`;
 }
 
-/** A person knows the workloads. The other objects belong to them. */
+/** Sorts workloads first, because people know these. The other objects belong to them. */
 function workloadsFirst(a: string, b: string): number {
   const rank = (name: string): number => (/^(Deployment|DaemonSet) /.test(name) ? 0 : 1);
   return rank(a) - rank(b) || (a < b ? -1 : 1);

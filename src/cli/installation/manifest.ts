@@ -75,7 +75,7 @@ function componentsNamed<Component extends { readonly name: string }>(
   return components.filter((component) => chosen.has(component));
 }
 
-/** Writes definitions as one line of JSON, which is also YAML, because writing a megabyte as YAML takes a second. */
+/** Writes a CRD as one line of JSON, which is valid YAML, because a megabyte of YAML takes a second to write. */
 function textOf(object: UntypedObject): string {
   return object.kind === "CustomResourceDefinition"
     ? `${JSON.stringify(object)}\n`

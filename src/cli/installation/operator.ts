@@ -251,7 +251,7 @@ async function remove(flags: OperatorFlags, context: CliContext): Promise<void> 
   context.out("✔ Removal complete\n");
 }
 
-/** Refuses to remove the last controller while objects exist, because nothing else removes their finalizers. */
+/** Refuses to remove the last controller while IstioOperators exist, because nothing else removes their finalizers. */
 async function refuseWhileNeeded(client: KubeClient, isLast: boolean, flags: OperatorFlags): Promise<void> {
   if (!isLast || flags.force === true) return;
   const objects = await itemsIfServed(client.list(istioOperatorKind));

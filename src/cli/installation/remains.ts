@@ -12,9 +12,9 @@ interface Remains {
   readonly command: string;
 }
 
-/** Namespaces in which only the mesh has objects, if they exist. An upgrade makes the last one. */
+/** Namespaces in which only the mesh has objects. A MeshUpgrade makes the last one. */
 const ownNamespaces = ["istio-system", "serin-system", "serin-probes"];
-/** What a control plane copies into every namespace, and the names of the ConfigMaps. */
+/** The objects that a control plane copies into every namespace, with the names of the ConfigMaps. */
 const copies = [
   ["the mesh's root", "istio-ca-root-cert"],
   ["the mesh's revocation lists", "istio-ca-crl"],
@@ -23,8 +23,8 @@ const partOfIstio = "app.kubernetes.io/part-of=istio";
 const istioControllers = /^istio\.io\//;
 
 /**
- * The text about everything that a purge left, with the commands that remove it. As upstream, a purge keeps definitions
- * with the users' objects, and the mesh's authority. `namespaces` are those of the removed control planes.
+ * The text about everything that a purge left, with the commands that remove it. As in istioctl, a purge keeps the CRDs
+ * with the users' objects, and the mesh's CA. `namespaces` are those of the removed control planes.
  */
 export async function remainsText(client: KubeClient, namespaces: ReadonlySet<string>): Promise<string> {
   try {

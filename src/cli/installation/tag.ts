@@ -111,7 +111,7 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
     return;
   }
   for (const object of objects) await client.apply(installedKindOf(object), object, { fieldManager, force: true });
-  // A control plane in another namespace has other names of webhooks, and its Service is in that namespace.
+  // For a control plane in another namespace, the webhooks have other names, and the Service is in that namespace.
   for (const { kind, name, namespace } of existing.flatMap((found) => tagObjects(found, tag))) {
     const isMoved = objects.some(
       ({ kind: written, metadata }) =>
@@ -138,12 +138,15 @@ async function injectorsOf(client: KubeClient): Promise<readonly WebhookConfigur
   return (await client.list(mutatingWebhookConfigurationKind, { labelSelector: "app=sidecar-injector" })).items;
 }
 
-/** The webhooks of a tag. There are several if another program moved it to a control plane in another namespace. */
+/**
+ * The webhook configurations of a tag. There are several if another program moved the tag to a control plane in another
+ * namespace.
+ */
 function tagsNamed(injectors: readonly WebhookConfiguration[], tag: string): readonly WebhookConfiguration[] {
   return injectors.filter(({ metadata: { labels = {} } }) => labels[istioLabels.tag] === tag);
 }
 
-/** The namespace of the control plane to which webhooks lead. */
+/** The namespace of the control plane that the webhooks call. */
 function namespaceOf({ webhooks }: WebhookConfiguration): string {
   return webhooks?.[0]?.clientConfig.service?.namespace ?? "istio-system";
 }
@@ -154,7 +157,7 @@ interface TagObject {
   readonly namespace?: string;
 }
 
-/** The objects of one tag alone: its webhooks and its Service. */
+/** The tag's own objects: its webhooks and its Service. */
 function tagObjects(webhooks: WebhookConfiguration, tag: string): readonly TagObject[] {
   return [
     { kind: mutatingWebhookConfigurationKind, name: webhooks.metadata.name ?? "" },
@@ -240,7 +243,7 @@ async function remove(tag: string, flags: TagFlags, context: CliContext): Promis
   context.out(`Revision tag ${tag} removed\n`);
 }
 
-/** Removes the default validator with the tag, unless an unnamed control plane exists to which it returns. */
+/** Removes the default validator with the tag, unless it returns to a control plane without a revision name. */
 async function removeDefault(client: KubeClient): Promise<void> {
   const unnamed = (await injectorsOf(client)).find(
     ({ metadata: { labels = {} } }) =>

@@ -59,7 +59,7 @@ interface ChartUse {
   readonly left: readonly string[];
 }
 
-/** The charts to install. They know the profiles by name, except the chart of gateways. */
+/** The charts to install. All except the gateway chart know the profiles by name. */
 function chartsOf(spec: IstioOperatorSpec, resolved: IstioOperatorSpec): ChartUse[] {
   const { components = {} } = resolved;
   // The chart of istiod does not know whether the chart of the agent is installed.

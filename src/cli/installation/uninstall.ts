@@ -47,7 +47,10 @@ export function uninstallCommand(program: Command, context: CliContext): void {
   ).action(async (flags: UninstallFlags) => await uninstall(flags, context));
 }
 
-/** An object without the owner's label stays, so that the file of another installation removes nothing. */
+/**
+ * The message if nothing is removed. An object without the owner's label stays, so that the file of another
+ * installation removes nothing.
+ */
 function nothingFor(target: What): string {
   const left = "! There was nothing to remove";
   if (target === "everything" || target.owner === undefined) return `${left}\n`;
@@ -84,7 +87,7 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
   const foreign = target === "everything" ? await nameForeign(client, context) : 0;
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
   else context.out(removed === 0 ? nothingFor(target) : "✔ Uninstall complete\n");
-  // The commands in this text would destroy a mesh that stays.
+  // The commands in this text would destroy the remaining mesh of another installer.
   if (target === "everything" && foreign === 0) context.out(await remainsText(client, namespaces));
 }
 
@@ -101,8 +104,8 @@ async function refuseWhileHeld(client: KubeClient, flags: UninstallFlags, contex
 }
 
 /**
- * Control planes of other installers, such as an operator, lack the label of installed objects. They stay. Returns how
- * many there are.
+ * Names the control planes of other installers, such as an operator, which stay because they lack the label of
+ * installed objects. Returns their number.
  */
 async function nameForeign(client: KubeClient, context: CliContext): Promise<number> {
   const foreign = (await listControlPlanes(client)).filter(
@@ -115,7 +118,7 @@ async function nameForeign(client: KubeClient, context: CliContext): Promise<num
   return foreign.length;
 }
 
-/** Names the control planes that go, with their images, because one of them may be Istio's own. */
+/** Names the control planes that will be removed, with their images, because one of them may be Istio's own. */
 async function nameControlPlanes(client: KubeClient, context: CliContext): Promise<void> {
   const going = (await listControlPlanes(client)).filter(
     ({ metadata }) => metadata.labels?.[istioLabels.component] !== undefined,
@@ -157,7 +160,10 @@ function ofOwner(revision: string, owner: string | undefined): What {
   return { revision, ...(owner === undefined ? {} : { owner }) };
 }
 
-/** The last file wins, as with an installation. The files need not be valid, since the revision is known. */
+/**
+ * The owner in the files. As in an installation, the last file wins. The files need not be valid, because the revision
+ * is known.
+ */
 async function ownerOfFiles({ filename }: UninstallFlags, context: CliContext): Promise<string | undefined> {
   let owner: string | undefined;
   for (const file of filename) for (const raw of await readYaml(file, context)) owner = ownerOf(raw) ?? owner;
@@ -195,7 +201,7 @@ async function askAboutRevision(
     await ask(`Revision ${revision} will be removed from the cluster`, context);
 }
 
-/** Whether any object has the revision's label, so that an incomplete installation counts too. */
+/** Whether any object has the revision's label. An incomplete installation counts too. */
 async function exists(client: KubeClient, revision: string): Promise<boolean> {
   for (const kind of installedKinds.toReversed()) {
     const labelSelector = `${istioLabels.revision}=${revision}`;

@@ -4,7 +4,7 @@ const mostMinorsUp = 2;
 const mostMinorsDown = 1;
 
 /**
- * Why one version must not replace another in place, as a user error. Undefined if it may, or if they cannot be
+ * Why one version must not replace another in place, as a user error. Undefined if it may, or if the versions cannot be
  * compared.
  */
 export function versionSkew(from: string, to: string): Error | undefined {

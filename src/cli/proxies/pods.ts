@@ -18,7 +18,7 @@ type Selecting = KubernetesObject & {
   readonly spec?: { readonly selector?: LabelSelector | Readonly<Record<string, string>> };
 };
 
-/** The words before the slash that kubectl accepts. */
+/** The words that kubectl accepts before the slash. */
 const selectingKinds: readonly { readonly words: readonly string[]; readonly kind: KindDefinition }[] = [
   { words: ["deployment", "deployments", "deploy"], kind: deploymentKind },
   { words: ["daemonset", "daemonsets", "ds"], kind: daemonSetKind },

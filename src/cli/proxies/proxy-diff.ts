@@ -55,7 +55,7 @@ async function wantedBy(
   );
   const found = answers.find(({ answer }) => answer !== undefined)?.answer;
   if (found !== undefined) return found;
-  // The proxy may be connected to one that did not answer.
+  // The proxy may be connected to a control plane that did not answer.
   if (faults[0] !== undefined) throw faults[0];
   throw userError(
     "proxy-not-connected",
@@ -75,8 +75,8 @@ function inOrder({ virtualHosts = [], ...rest }: RouteConfig): RouteConfig {
 }
 
 /**
- * The maximum number of lines of a resource whose diff is shown. A longer one would be too long to read, and its cost
- * grows with the product of the lines.
+ * The maximum number of lines of a resource whose diff is shown. A longer diff would be too long to read, and its cost
+ * grows with the product of both numbers of lines.
  */
 const maxLines = 3_000;
 

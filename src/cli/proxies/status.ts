@@ -86,7 +86,7 @@ async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<voi
   endWithFaults(faults, context);
 }
 
-/** An istiod that has just started looks like a mesh without proxies. */
+/** The text if no proxy is connected. An istiod that has just started looks like a mesh without proxies. */
 function nobodyConnected(pilots: readonly Pilot[], namespace: string | undefined): string {
   const who = namespace === undefined ? "No proxy" : `No proxy of namespace ${namespace}`;
   return `${who} is connected to ${pilots.map(({ pod }) => pod).join(", ")}. Proxies connect within a few seconds after an istiod starts; run the command again.\n`;
@@ -96,7 +96,7 @@ function start({ id, clusterId = "" }: Connected): readonly string[] {
   return [id, clusterId === "" ? ownCluster : clusterId];
 }
 
-/** The name of a cluster without a configured name. */
+/** The name of a cluster for which no name is configured. */
 const ownCluster = "Kubernetes";
 
 /** `4 (CDS,LDS,EDS,RDS)`. A type has `!` if its last push was rejected, and `*` if it is not acknowledged yet. */

@@ -289,7 +289,7 @@ async function status(flags: WaypointFlags, context: CliContext): Promise<void> 
   const client = await context.connect(flags);
   const found = await waypointsIn(client, everywhere ? undefined : await namespaceOf(flags, context));
   if (found.length === 0) return context.out("No waypoints found.\n");
-  // One that stays unready must not hide the others, or use up their time.
+  // A waypoint that stays unready must not hide the others, or use up their time.
   const waits = await Promise.all(
     found.map(async (gateway) => {
       const { namespace = "", name = "" } = gateway.metadata;

@@ -92,7 +92,7 @@ const sections: readonly {
   },
 ];
 
-/** `ztunnel-config …`: shows the answers of a ztunnel's admin port in upstream's columns. */
+/** `ztunnel-config …`: shows the answers of a ztunnel's admin port in istioctl's columns. */
 export function ztunnelConfigCommands(program: Command, context: CliContext): void {
   const parent = program
     .command("ztunnel-config")

@@ -6,7 +6,7 @@ interface BuildVersion {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-/** The versions that a proxy reports: Istio's and Envoy's. For other proxies than Envoy, the name. */
+/** The versions that a proxy reports: Istio's and Envoy's. For a proxy other than Envoy, its name. */
 export function bootstrapSummary(dump: ConfigDump): string {
   const { node = {} } = (dump.part("BootstrapConfigDump")?.["bootstrap"] ?? {}) as { readonly node?: Json };
   const metadata = (node["metadata"] ?? {}) as Readonly<Record<string, unknown>>;

@@ -101,7 +101,7 @@ interface DumpCommand {
   readonly name: string;
   readonly aliases: readonly string[];
   readonly description: string;
-  /** What the user may give as a file. */
+  /** What a file that the user names must contain. */
   readonly file?: string;
   /** The default of `--output`. */
   readonly output?: "short" | "json";

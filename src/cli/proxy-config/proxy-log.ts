@@ -14,7 +14,7 @@ interface LogFlags extends AdminFlags {
 }
 
 const levels = ["trace", "debug", "info", "warning", "error", "critical", "off"];
-/** Other names of levels. */
+/** Other names of levels, with the level that each means. */
 const sameLevels: Readonly<Record<string, string>> = { warn: "warning", none: "off" };
 const defaultLevel = "warning";
 

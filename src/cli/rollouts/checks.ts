@@ -114,7 +114,7 @@ async function checkBackend(
       if ((await client.get(serviceKind, service, namespace)) !== undefined) return;
     } else {
       for (const kind of workloadKinds) if ((await client.get(kind, workload, namespace)) !== undefined) return;
-      // Pods of other controllers, such as Argo Rollouts, begin with the name of their workload.
+      // The names of other controllers' pods, such as those of Argo Rollouts, begin with the name of their workload.
       const { items } = await client.list(podKind, { namespace });
       if (items.some(({ metadata }) => metadata.name?.startsWith(`${workload}-`))) return;
     }
@@ -141,7 +141,7 @@ function flags(command: Command): Command {
     .option("--context <name>", "the context of the kubeconfig");
 }
 
-/** A check of the type with all defaults. Undefined if the type needs more fields. */
+/** A check of the type with all defaults. Undefined if the type has required fields. */
 function defaultOf(type: string): CheckSpec | undefined {
   return parseCheck({ metadata: { name: "check" }, spec: { type } }).value?.spec;
 }

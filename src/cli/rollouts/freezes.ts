@@ -99,7 +99,7 @@ function connection(command: Command): Command {
     .option("--context <name>", "the context of the kubeconfig");
 }
 
-/** A file has the whole Freeze, so the flags of its fields would have no effect. */
+/** Reads the Freeze of a file. It is complete, so flags for fields would have no effect and are refused. */
 async function fromFile(name: string | undefined, file: string, flags: AddFlags, context: CliContext): Promise<Freeze> {
   const given = (["reason", "from", "until", "rrule", "duration", "zone", "kind", "namespaces"] as const).filter(
     (flag) => flags[flag] !== undefined,
@@ -141,7 +141,7 @@ function fromFlags(name: string | undefined, flags: AddFlags, context: CliContex
   };
 }
 
-/** A flag with several values takes the name too if that follows the values. */
+/** The flags' values without the freeze's name. A flag with several values also takes a name that follows them. */
 function withoutName({ kind = [], namespaces = [] }: AddFlags): Error {
   const taken = [
     ["--kind", kind],
@@ -223,7 +223,7 @@ function renderFreezes(items: readonly Freeze[]): string {
   return renderTable(["NAME", "WINDOWS", "HOLDS", "EXCEPT", "REASON"], rows);
 }
 
-/** A freeze for Canaries and MeshUpgrades is one for all. */
+/** The number of kinds. A freeze for Canaries and MeshUpgrades is a freeze for all. */
 const allKinds = 2;
 
 function windowText({ start, end, rrule, durationSeconds = 0 }: FreezeWindow, zone = "UTC"): string {
@@ -266,7 +266,7 @@ async function except(name: string, flags: ExceptFlags, context: CliContext): Pr
   context.out(`freeze ${name} exempts ${flags.canary ?? flags.upgrade ?? ""}${later}: ${flags.reason}\n`);
 }
 
-/** Reads a Canary, or a MeshUpgrade without a namespace. Who manages freezes may have no right to read it. */
+/** Reads a Canary, or without a namespace a MeshUpgrade. A user who manages freezes may have no right to read it. */
 async function readRollout(
   client: KubeClient,
   name: string,

@@ -97,7 +97,7 @@ test("the ladder shows the command that lets a rollout go on once", () => {
     { colour: false, verbose: false },
   );
   assert.equal(text.split(command).length, 2, text);
-  // A terminal that cuts the message shows the command below it.
+  // If the terminal is too narrow for the message, the command is shown below it.
   const narrow = renderLadder(
     "Canary shop/shop",
     { ...status, phase: "Paused", pauseReason: "approval", message: `weight 90/10: ${"long ".repeat(15)}: ${command}` },

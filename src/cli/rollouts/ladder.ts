@@ -15,7 +15,7 @@ export interface LadderOptions {
   readonly colour: boolean;
   /** The width of the terminal, to which lines are cut. Absent means unlimited. */
   readonly columns?: number;
-  /** Show the evidence of done steps, and all future steps instead of the next few. */
+  /** Whether to show the evidence of done steps, and all future steps instead of the next few. */
   readonly verbose: boolean;
   /** Set if the engine has not seen the latest change of the object, such as an order or its deletion. */
   readonly isBehind?: boolean;
@@ -48,7 +48,7 @@ const phaseStyles: Readonly<Partial<Record<RolloutPhase, Style>>> = {
 };
 /** Phases whose message is more than the name of a step. */
 const restingPhases: ReadonlySet<RolloutPhase> = new Set(["Waiting", "Paused", "Stuck", "Watching", "RolledBack"]);
-/** The numbers of future and done steps that are shown without `verbose`. */
+/** How many future and done steps are shown without `verbose`. */
 const shownAhead = 6;
 const shownBehind = 12;
 
@@ -79,7 +79,10 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
 
 const endPhases: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "Watching"]);
 const ifItStays = "if this stays: kubectl -n serin-system get pods -l app=serin-rollout";
-/** Repeating the order would not help, because the first one is still pending. */
+/**
+ * The hint while the engine has not seen an order. To repeat the order would not help, because the first one is still
+ * pending.
+ */
 const behindHint = `the engine has not acted on the last order or change yet; ${ifItStays}`;
 
 type Paint = (style: Style, text: string) => string;
@@ -116,8 +119,8 @@ function currentLines({ phase, message }: RolloutStatus, step: StepStatus, paint
 }
 
 /**
- * Checks that say the same, such as that one control plane does not answer, appear as one with all their names. A check
- * that only reports does not appear with one that decides.
+ * Joins checks with the same text, such as that a control plane does not answer, into one entry with all their names. A
+ * check that only reports is not joined with one that decides.
  */
 function saidOnce(checks: readonly CheckStatus[]): readonly CheckStatus[] {
   const groups = Map.groupBy(checks, ({ verdict, evidence, matrix, dryRun = false }) =>
@@ -128,7 +131,7 @@ function saidOnce(checks: readonly CheckStatus[]): readonly CheckStatus[] {
   );
 }
 
-/** What a message says after the last of the shown lines that it repeats: what a person must do. */
+/** The part of a message after the last shown line that it repeats. It says what a person must do. */
 function leftOf(message: string, shown: readonly string[]): string {
   const ends = shown.filter((line) => message.includes(line)).map((line) => message.indexOf(line) + line.length);
   return message.slice(Math.max(0, ...ends)).replace(/^[;,] /, "");
@@ -171,8 +174,8 @@ function aheadLines(
 }
 
 /**
- * How long the rollout waits, who can act, and with which command, unless a line shows that command already. `title`:
- * `Canary shop/web`, `MeshUpgrade to-1-31`.
+ * How long the rollout has waited, who can act, and with which command. Without the command if a line already shows it.
+ * `title`: `Canary shop/web`, `MeshUpgrade to-1-31`.
  */
 function hintOf(title: string, status: RolloutStatus, shown: readonly string[]): string {
   const { phase, step, phaseSince } = status;
@@ -219,7 +222,7 @@ function commandOf(title: string, { phase, pauseReason, pausedBy, step, undo }: 
   const named = second === undefined ? first : `${second} -n ${first}`;
   if (phase === "Waiting") {
     const option = kind === "Canary" ? "canary" : "upgrade";
-    // Without a name, the engine does not know the freezes yet.
+    // If the freeze has no name, the engine does not know the freezes yet.
     if (pauseReason !== "freeze" || pausedBy === undefined) return "";
     return `serin freeze except ${pausedBy} --${option} ${key} --reason WHY`;
   }

@@ -42,7 +42,10 @@ export async function readObject<Value extends KubernetesObject>(
   return raw as Value;
 }
 
-/** The one object of a file. A user error names the file, and says how to apply a file with several objects. */
+/**
+ * The only object of a file. Throws a user error that names the file, and says how to apply a file with several
+ * objects.
+ */
 export function parseOneObject(file: string, text: string): unknown {
   const documents = [...parseAllDocuments(text, readForKubernetes)];
   const [problem] = documents.flatMap(({ errors }) => errors);
@@ -94,7 +97,7 @@ export async function findRollout<Value extends Rollout>(
   );
 }
 
-/** Finds the rollout for an order, like kubectl only in the given namespace or the kubeconfig's own. */
+/** Finds the rollout for an order. Like kubectl, looks only in the given namespace or the kubeconfig's own. */
 export async function rolloutToOrder<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,

@@ -28,7 +28,8 @@ const waitingExitCode = 4;
 const watchMs = 500;
 
 /**
- * Shows the state of a rollout. With `watch`, follows it to its end: redrawn on a terminal, else each new line once.
+ * Shows the state of a rollout. With `watch`, follows it to its end. A terminal is redrawn, and any other output gets
+ * each new line once.
  */
 export async function showStatus<Value extends Rollout>(
   kind: KindDefinition<Value>,
@@ -67,7 +68,7 @@ function isCurrent({ metadata, status }: Rollout): boolean {
   return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
 }
 
-/** Reads the rollout. While watching, waits for an API server that is briefly away. */
+/** Reads the rollout. While watching, waits for an API server that is briefly unavailable. */
 async function lookUp<Value extends Rollout>(
   kind: KindDefinition<Value>,
   name: string,
@@ -84,7 +85,7 @@ async function lookUp<Value extends Rollout>(
   }
 }
 
-/** The ladder, or the status for programs: one line of JSON for each change, or documents of YAML. */
+/** The ladder, or the status for programs: one line of JSON, or one YAML document, for each change. */
 async function statusText<Value extends Rollout>(
   kind: KindDefinition<Value>,
   object: Value,

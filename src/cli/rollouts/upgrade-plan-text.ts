@@ -11,7 +11,7 @@ interface TextOptions {
   readonly columns?: number | undefined;
 }
 
-/** The maximum number of entries shown in a section. The rest is counted. */
+/** The maximum number of entries that a section shows. Of the rest, it shows the number. */
 const maxShown = 8;
 const maxChangesShown = 3;
 const maxStepsShown = 30;

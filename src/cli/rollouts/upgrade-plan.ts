@@ -23,7 +23,7 @@ const blockedExitCode = 1;
 
 /** `serin upgrade plan`: shows what an upgrade would do, without doing it. */
 export function upgradePlanCommand(upgrade: Command, context: CliContext): void {
-  // Without it, `-f` after a verb would count as the flag of `upgrade` itself.
+  // Without this, `-f` after a verb would count as the flag of `upgrade` itself.
   upgrade.enablePositionalOptions();
   upgrade
     .command("plan")
@@ -57,7 +57,7 @@ async function plan(flags: PlanFlags, context: CliContext): Promise<void> {
     throw userError("argument-invalid", `-o ${flags.output} is not supported: expected json`);
   const upgrade = await readUpgrade(flags.filename, context);
   const report = await reportOf(upgrade, flags, context).catch((error: unknown) => {
-    // If the user interrupted, report that instead of the resulting error.
+    // If the user has interrupted the command, report that instead of the resulting error.
     throw context.signal.aborted ? new DOMException("the plan was interrupted", "AbortError") : error;
   });
   context.out(
@@ -139,7 +139,7 @@ function asWritten(object: UntypedObject): { readonly installs: readonly unknown
 }
 
 /**
- * Finds a release: the directory in the flags, else the lab's directory of the version, else this release itself if it
+ * Finds a release: the directory in the flags, then the lab's directory of the version, then this release itself if it
  * has that version.
  */
 async function releaseFinder(flags: PlanFlags, context: CliContext): Promise<ReleaseFinder> {

@@ -235,8 +235,8 @@ async function create<Value extends Rollout>(
 }
 
 /**
- * The command that begins a run of a Canary that follows a Deployment, with the template that the Deployment has. The
- * time makes each template a new one, as that of `kubectl rollout restart` does.
+ * The command that begins a run of a Canary that follows a Deployment, with the Deployment's present template. As in
+ * `kubectl rollout restart`, the time makes it a new template.
  */
 function howToBegin({ spec, metadata: { namespace = "" } }: Rollout, nowMs: number): string | undefined {
   if (!("target" in spec && "deployment" in spec.target)) return undefined;
@@ -367,7 +367,7 @@ function rolloutKindOf({ kind }: KindDefinition): RolloutKind {
   return kind === "Canary" ? "Canary" : "MeshUpgrade";
 }
 
-/** Refuses an order that would change nothing. The API server decides on the user's rights. */
+/** Refuses an order that would change nothing. The API server checks the user's rights. */
 function refuseVain<Value extends Rollout>(
   kind: KindDefinition<Value>,
   object: Value,
@@ -397,7 +397,10 @@ interface Order<Value extends Rollout> {
   readonly context: CliContext;
 }
 
-/** Patches the rollout in the version that was read, unless it has changed in a way that the user has not seen. */
+/**
+ * Patches the rollout in the version that was read. Refuses if it has changed since in a way that the user has not
+ * seen.
+ */
 async function patchAsSeen<Value extends Rollout>(
   { client, kind, object, context }: Order<Value>,
   order: Parameters<typeof changeAgainst>[0],
@@ -432,7 +435,8 @@ async function approve<Value extends Rollout>(
   const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(kind, object)]);
   if (hasEnded(object))
     throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: it has ended as ${object.status?.phase ?? ""}`);
-  // Given earlier, it would skip the soak of the whole mesh, and remove the old revision without a look.
+  // An earlier approval would skip the soak of the whole mesh, and remove the old revision without a look at the
+  // result.
   if (kind.kind === "MeshUpgrade" && wanted.some((step) => completingSteps.includes(step)))
     refuseVain(kind, object, "complete");
   for (const step of wanted) {
@@ -446,7 +450,7 @@ async function approve<Value extends Rollout>(
   context.out(`${kind.kind} ${nameOf(object)}: ${wanted.join(", ")} approved by ${ordered.by}\n`);
 }
 
-/** The step that an approval without `--step` means. */
+/** The step that is approved without `--step`. */
 function waitingStep<Value extends Rollout>(definition: KindDefinition<Value>, rollout: Value): string {
   const kind = rolloutKindOf(definition);
   const step = waitingStepOf(rollout);
@@ -469,7 +473,7 @@ function waitingStep<Value extends Rollout>(definition: KindDefinition<Value>, r
   );
 }
 
-/** What a person can do while no step waits for an approval. */
+/** What a person can do if no step waits for an approval. */
 function insteadOfApproval(kind: RolloutKind, rollout: Rollout): string {
   const lookAtIt = "look at its steps with `serin canary status` or `serin upgrade status`";
   if (hasEnded(rollout)) return lookAtIt;

@@ -3,15 +3,15 @@ import { withoutControls } from "../../base/index.ts";
 import { columnWidths, renderTable, type CellStyle } from "./table.ts";
 
 interface TableLayout {
-  /** The width of the terminal. Undefined if the output is not a terminal, so that scripts see every cell whole. */
+  /** The width of the terminal. Undefined if the output is not a terminal, so that scripts get complete cells. */
   readonly columns: number | undefined;
   readonly gap?: number;
   readonly style?: CellStyle;
 }
 
-/** The gap of a table that is too wide with its usual gap. */
+/** The gap between columns in a table that is too wide with its usual gap. */
 const narrowGap = 2;
-/** Cells are not shortened below this width. */
+/** The width below which cells are not shortened. */
 const leastCell = 12;
 
 /**
@@ -65,7 +65,7 @@ export function wrappedLine(line: string, columns: number | undefined): string[]
   if (columns === undefined || visibleLength(line) <= columns || line.trimStart().startsWith("-> ")) return [line];
   const indent = line.length - line.trimStart().length;
   const hanging = " ".repeat(indent + 2);
-  // All lines have the width of the indented ones, because a wider first line would save little.
+  // All lines get the width of the indented ones, because a wider first line would save little.
   const [first = "", ...others] = wrappedText(line.slice(indent), columns - hanging.length);
   return [`${" ".repeat(indent)}${first}`, ...others.map((text) => `${hanging}${text}`)];
 }

@@ -29,7 +29,7 @@ export function screenOf(context: CliContext): Screen {
   };
 }
 
-/** A terminal that cannot be redrawn only gets new lines. */
+/** A screen that only prints new lines, for a terminal that cannot be redrawn. */
 function seenLines(context: CliContext): Screen {
   let before = new Set<string>();
   return {

@@ -3,7 +3,10 @@ import { withoutControls } from "../../base/index.ts";
 /** Styles a cell's text. It may add only text without width, such as colour. */
 export type CellStyle = (cell: string, column: string) => string;
 
-/** A longer cell stands out of its column, so that one endless name does not push the others out of sight. */
+/**
+ * The maximum width of a column. A longer cell extends beyond it, so that one very long name does not push the other
+ * columns out of sight.
+ */
 const widestCell = 1_000;
 
 /** The width of each column, without gaps. */

@@ -4,8 +4,8 @@ interface SpareColumn {
 }
 
 /**
- * A wide column may have been removed although removing a narrow one would have sufficed. Puts back those that still
- * fit, the most important first, in the order of `all`.
+ * Puts removed columns back that still fit, the most important first, in the order of `all`. A wide column may have
+ * been removed after a narrow one, which then fits again.
  */
 export function withWhatFits<Column extends SpareColumn>(
   all: readonly Column[],

@@ -9,7 +9,7 @@ export interface FakeCluster {
   readonly objects?: Readonly<Record<string, readonly KubernetesObject[]>>;
   /** The answers to GET requests through the API server, by path. */
   readonly answers?: Readonly<Record<string, string>>;
-  /** The statuses of these answers, if not 200. */
+  /** The HTTP statuses of these answers. 200 if absent. */
   readonly statuses?: Readonly<Record<string, number>>;
   /** The errors of reading or writing objects, by kind. */
   readonly refusals?: Readonly<Record<string, Error>>;
@@ -114,7 +114,7 @@ export class FakeContext implements CliContext {
     return text;
   };
   readonly releaseTree = async (): Promise<undefined> => undefined;
-  /** The Gateway API definitions by channel. */
+  /** The CRDs of Gateway API by channel. */
   readonly gatewayApi: { standard: UntypedObject[]; experimental: UntypedObject[] } = {
     standard: [],
     experimental: [],

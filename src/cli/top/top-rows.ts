@@ -32,7 +32,7 @@ export interface TopRow {
 }
 
 /**
- * The rows of the view, with more values from the graph. The graph must be by `service` for services, else by
+ * The rows of the view, with more values from the graph. The graph must be by `service` for services, and otherwise by
  * `workload`.
  */
 export function topRows(view: WorkloadsView | ServicesView | OverviewView, graph: GraphView): TopRow[] {
@@ -73,7 +73,7 @@ interface Measurements {
   readonly mutualTlsShare?: number;
 }
 
-/** What the proxies measured of the traffic to these nodes of the graph. */
+/** The proxies' measurements of the traffic to these nodes of the graph. */
 function measurementsOf({ tables }: GraphView, isWanted: (node: GraphNode) => boolean): Measurements {
   const wanted = new Set(Object.entries(tables.nodes).flatMap(([key, node]) => (isWanted(node) ? key : [])));
   return sumOf(Object.values(tables.edges).filter(({ to }) => wanted.has(to)));
@@ -153,7 +153,7 @@ export function sortedRows(rows: readonly TopRow[], sort: TopSort): TopRow[] {
   const valueOf = (row: TopRow): number => {
     switch (sort) {
       case "rate":
-        // Rows with connections alone come after those with requests, and the busiest of them first.
+        // Rows that have only connections come after those with requests, the busiest first.
         return row.requestRate === 0 ? row.byteRate / 1e12 : row.requestRate;
       case "errors":
         return row.errorShare * row.requestRate;

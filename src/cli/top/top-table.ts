@@ -55,7 +55,10 @@ function columnsOf(subject: TopSubject): Column[] {
   return all.filter((column) => column !== undefined);
 }
 
-/** Fits the table: removes the least important columns if there is no room, and rows at the end. */
+/**
+ * Fits the table into the terminal: removes the least important columns if it is too wide, and rows at the end if it is
+ * too long.
+ */
 export function renderTop(
   rows: readonly TopRow[],
   { subject, columns, colour, rows: height }: TopTableOptions,
@@ -72,7 +75,7 @@ export function renderTop(
     while (total() > columns) {
       const why = shown.at(-1);
       const rest = columns - (total() - (why === undefined ? 0 : widthOf(why)));
-      // The reason may be truncated, as long as some of it is left.
+      // The reason may be truncated, as long as a part of it is left.
       if (why?.title === "WHY" && rest >= leastName) break;
       const last = shown.toSorted((a, b) => b.spare - a.spare)[0];
       if (last === undefined || last.spare === 0) break;

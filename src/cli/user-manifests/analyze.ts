@@ -265,7 +265,7 @@ async function print(messages: readonly Message[], flags: AnalyzeFlags, context:
   for (const message of messages) context.out(`${formatMessage(message, { colour })}\n`);
 }
 
-/** What an analysis was about, and what of it could not be read. */
+/** The scope of an analysis, and the parts that could not be read. */
 interface Extent {
   readonly files: ReadManifests;
   /** The kinds that the cluster did not list, as `group/Kind`. */
@@ -287,8 +287,9 @@ function reportNothing({ files: { files, faults }, unread, where }: Extent, cont
 }
 
 /**
- * All messages count for the exit code, even hidden ones. With JSON or YAML output they do not count, because the
- * program that reads the output decides. But that program cannot see which kinds are missing, so these always count.
+ * Ends the command with its exit code. All messages count for it, even hidden ones. With JSON or YAML output they do
+ * not count, because the program that reads the output decides. But that program cannot see which kinds could not be
+ * read, so these always count.
  */
 function end(
   messages: readonly Message[],

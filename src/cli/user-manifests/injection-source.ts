@@ -83,7 +83,7 @@ export async function injectionContext(
   };
 }
 
-/** The first kubelet in which sidecar containers are stable. */
+/** The first minor version of the kubelet in which sidecar containers are stable. */
 const firstMinorWithSidecars = 33;
 
 function runsSidecars(version: string): boolean {

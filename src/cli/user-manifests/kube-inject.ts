@@ -106,7 +106,7 @@ async function namespaceOfObject(
   return metadata?.namespace ?? (await namespaceOf(flags, context).catch(() => "default"));
 }
 
-/** The labels of namespaces. Each is read once. A missing namespace has none. */
+/** The labels of namespaces. Each namespace is read once. A missing one has no labels. */
 class NamespaceLabels {
   readonly #client: KubeClient | undefined;
   readonly #known = new Map<string, Promise<Readonly<Record<string, string>>>>();
@@ -164,7 +164,7 @@ async function injectObject(
   return copy;
 }
 
-/** The pod, or the pod template of a workload, with what decides about its injection. */
+/** The pod, or the pod template of a workload, with the facts that decide about its injection. */
 interface InjectedTemplate {
   readonly pod: Pod;
   /** The kind and name of the object in the file. */

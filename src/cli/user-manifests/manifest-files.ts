@@ -12,12 +12,12 @@ export interface ReadManifests extends Manifest {
   readonly files: readonly string[];
 }
 
-/** Which of the files that the command line names are read, besides those with names of YAML and JSON. */
+/** Which files that the command line names are read although their names are not those of YAML or JSON. */
 type NamedFiles = "all" | "pipes";
 
 /**
- * The objects of files, and of directories with everything below them. Other files, whose names are neither YAML's nor
- * JSON's, are skipped and reported. A missing path is a user error.
+ * The objects of files, and of directories with everything below them. Files whose names are not those of YAML or JSON
+ * are skipped and reported. A missing path is a user error.
  */
 export async function readManifests(
   paths: readonly string[],
@@ -28,7 +28,7 @@ export async function readManifests(
   const manifests = await Promise.all(
     files.map(async (file) => await readManifest(file, await context.readFile(file))),
   );
-  // A pipe whose writer has failed is empty, and would look like objects without faults.
+  // If the writer of a pipe has failed, the pipe is empty. It must not look like objects without faults.
   for (const [index, { resources, faults }] of manifests.entries())
     if (resources.length + faults.length === 0) context.err(`! ${nameOf(files[index])} contains no objects\n`);
   return {

@@ -144,7 +144,7 @@ function unknownKindIssues(groupKind: string): readonly FieldIssue[] {
     ];
   }
   const home = [...kinds.values()].find((known) => known.kind === kind);
-  // Other tools have kinds with the same names, but not in groups with istio in their name.
+  // Other tools have kinds with the same names, but not in groups whose names contain istio.
   if (home === undefined || !group.includes("istio")) return [];
   return [{ path: "apiVersion", message: `must be of group ${home.group} for ${withArticle(kind)}, got "${group}"` }];
 }

@@ -4,7 +4,7 @@ import type { AccessAttributes, Authorizer, User } from "../auth/index.ts";
 import { tagged, textField } from "../schema/crd/cel/kubernetes-functions.ts";
 import { nameOf, type AdmissionRequest } from "./request.ts";
 
-/** A check of access is a value that collects its attributes, until `check` asks the authorizer. */
+/** An access check is a value that collects attributes, until `check` asks the authorizer. */
 type Attribute = Exclude<keyof AccessAttributes, "verb">;
 
 const attributes: readonly Attribute[] = ["group", "resource", "subresource", "namespace", "name", "path"];
@@ -50,7 +50,7 @@ export function authorizerFunctions(
     extend("subresource"),
     extend("namespace"),
     extend("name"),
-    // The roles of a lab do not look at selectors, so these do not change an answer.
+    // RBAC does not look at selectors, so these do not change an answer.
     ...["fieldSelector", "labelSelector"].map((name) =>
       celMethod(name, map, [STRING], map, function () {
         return checkOf(userIn(this, "check"), attributesIn(this));

@@ -45,7 +45,7 @@ export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
   ];
 }
 
-/** Warns of objects that this server stores, but does not act on. */
+/** Warns of objects that this server stores but does not act on. */
 const unsupportedObjects: AdmissionPlugin = {
   name: "UnsupportedObjects",
   validate({ operation, type, subresource, object, warnings }) {

@@ -124,7 +124,7 @@ function usageProblems(usage: Usage, limit: Limit): string[] {
   ];
 }
 
-/** Claims have requests alone. */
+/** The problems of a claim, which has requests but no limits. */
 function claimProblems(claim: UntypedObject, limit: Limit): string[] {
   const { resources } = (claim["spec"] ?? {}) as { resources?: { requests?: Bounds } };
   const requests = amountsOf(resources?.requests);

@@ -14,7 +14,7 @@ const maximumPrograms = 256;
 /** The limit for the cost of all conditions of one webhook, as in Kubernetes. */
 const maxCost = 2_500_000;
 
-/** CEL of policies and conditions: the compiler of expressions, and the library to which it and the values belong. */
+/** CEL for policies and conditions: the compiler of expressions, and the library of the compiler and the values. */
 export interface AdmissionCel {
   readonly library: CelLibrary;
   readonly compile: MeteredCel["compile"];
@@ -36,9 +36,10 @@ export interface PlacedExpression {
 const optionalSyntax = /\.\?|[[{,]\s*\?/;
 
 /**
- * Refuses a policy or a webhook configuration with an expression that cannot be compiled. Those of the stored object
- * stay valid, so that a newer server can still change what an older one stored. An expression with optional fields only
- * causes a warning, because Kubernetes has these: otherwise a chart with such a policy could not be installed at all.
+ * Refuses a policy or a webhook configuration with an expression that cannot be compiled. Expressions of the stored
+ * object stay valid, so that a newer server can still change what an older one stored. An expression with optional
+ * fields only causes a warning, because Kubernetes has these: otherwise a chart with such a policy could not be
+ * installed at all.
  */
 export function checkExpressions(
   cel: AdmissionCel,
@@ -72,7 +73,7 @@ export function checkExpressions(
   );
 }
 
-/** The match conditions at a path of a policy or a webhook. */
+/** The match conditions of a policy or a webhook, each with its path. */
 export function conditionExpressions(
   path: string,
   conditions: readonly { readonly expression: string }[] | undefined,

@@ -22,7 +22,7 @@ const kubeletLabels = new Set([
   "topology.kubernetes.io/zone",
 ]);
 const kubeletDomains = ["kubelet.kubernetes.io", "node.kubernetes.io"] as const;
-/** A node of the lab gives itself its role when it registers, which kubeadm does elsewhere. */
+/** A lab node sets its own role when it registers. In other clusters, kubeadm sets the role. */
 const registeredLabels = new Set(["node-role.kubernetes.io/control-plane"]);
 
 type Check = (request: AdmissionRequest, node: string, store: Store) => string | undefined;
@@ -36,7 +36,7 @@ const checks: Readonly<Record<string, Check>> = {
 
 /**
  * NodeRestriction: a node's identity changes only its own Node and Lease, and the pods that are bound to it, and gives
- * its Node no labels that decide which pods it gets. So a stolen identity of one node does not reach the others.
+ * its Node no labels that decide which pods it gets. So a stolen identity of one node gives no access to other nodes.
  */
 export function nodeRestriction(store: Store): AdmissionPlugin {
   return {
@@ -107,7 +107,7 @@ function checkPod(request: AdmissionRequest, node: string, store: Store): string
   return undefined;
 }
 
-/** A mirror pod shows what runs on its node anyway. It may not refer to what a pod could read. */
+/** A mirror pod only shows what already runs on its node. It may not refer to objects that a pod could read. */
 function mirrorFault(object: UntypedObject, node: string): string | undefined {
   const spec = (object["spec"] ?? {}) as { nodeName?: string; serviceAccountName?: string };
   if (!isMirrorPod(object))

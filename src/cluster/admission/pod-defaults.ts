@@ -27,15 +27,15 @@ const priorityClasses = "scheduling.k8s.io/priorityclasses";
 const unreachableSeconds = 300;
 
 /**
- * Sets a pod's priority from its class, and tolerates an unready node for 300 s (Priority, DefaultTolerationSeconds).
- * One class at most is the default, and the system's own classes stay.
+ * Sets a pod's priority from its class, and lets it tolerate an unready node for 300 s (Priority,
+ * DefaultTolerationSeconds). Allows only one default class, and refuses to delete the system's own classes.
  */
 export function podDefaults({ store }: { readonly store: Store }): AdmissionPlugin {
   return {
     name: "PodDefaults",
     mutate(request) {
       const { operation, type, subresource, object, name } = request;
-      // Pods of the mesh and of nodes name these, and the API server makes them only when it starts.
+      // Pods of the mesh and of nodes name these classes, and the API server creates them only when it starts.
       if (operation === "DELETE" && type.storageKey === priorityClasses && systemPriorityClasses.has(name))
         throw forbidden(request, "this is a system priority class and cannot be deleted");
       if (operation !== "CREATE" || type.storageKey !== "/pods" || subresource !== "" || object === undefined) return;
@@ -65,7 +65,10 @@ export function podDefaults({ store }: { readonly store: Store }): AdmissionPlug
   };
 }
 
-/** A pod's priority is that of its class, or of the default class. A pod may repeat it, but not choose another one. */
+/**
+ * Sets a pod's priority to that of its class, or of the default class. A pod may state the same priority, but not
+ * another one.
+ */
 function setPriority(store: Store, spec: PodSpec, request: AdmissionRequest): void {
   const className = spec.priorityClassName ?? "";
   const found = className === "" ? defaultClass(store) : store.get(priorityClasses, "", className);
@@ -87,7 +90,7 @@ function setPriority(store: Store, spec: PodSpec, request: AdmissionRequest): vo
   spec.preemptionPolicy = preemptionPolicy;
 }
 
-/** Of several default classes, as after a race, the one of the lowest priority counts. */
+/** The default class. If there are several, for example after a race, the one with the lowest priority counts. */
 function defaultClass(store: Store): StoredRecord | undefined {
   const valueOf = ({ object }: StoredRecord): number => (object as PriorityClass).value ?? 0;
   return store

@@ -58,7 +58,9 @@ export function parametersOf(
   return found.map(({ object }) => registry.convert(object, type));
 }
 
-/** Where the parameters are: in the binding's namespace, else in the request's. Empty for cluster-scoped objects. */
+/**
+ * The namespace of the parameters: the one that the binding names, or the request's. Empty for cluster-scoped objects.
+ */
 function namespaceOf(type: ResourceType, { namespace = "" }: ParamRef, requestNamespace: string): string {
   if (!type.namespaced) {
     if (namespace !== "") throw new Error("paramRef.namespace must not be provided for a cluster-scoped `paramKind`");

@@ -7,7 +7,7 @@ export const claimsKey = "/persistentvolumeclaims";
 export const servicesKey = "/services";
 
 const oneObject: Quantity = { nanos: 1_000_000_000n, format: "decimal" };
-/** Kinds with an older name in quotas, without the prefix `count/`. */
+/** Kinds that quotas can also count by an older name, without the prefix `count/`. */
 const countedByPlural = new Set(["configmaps", "replicationcontrollers", "resourcequotas", "secrets"]);
 const ofServices = new Set(["services", "services.loadbalancers", "services.nodeports"]);
 const classSuffix = ".storageclass.storage.k8s.io/";

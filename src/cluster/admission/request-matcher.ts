@@ -25,7 +25,7 @@ export class RequestMatcher {
     this.#registry = registry;
   }
 
-  /** The request's own type, or with matchPolicy Equivalent another version of the resource that a rule names. */
+  /** The request's own type, or with `matchPolicy: Equivalent` another version of the resource, which a rule names. */
   typeFor(
     rules: readonly MatchRule[],
     policy: MatchPolicy | undefined,
@@ -46,7 +46,7 @@ export class RequestMatcher {
     request: AdmissionRequest,
   ): boolean {
     const { type } = request;
-    // An object of the whole cluster is in no namespace, so no namespace's labels exempt it. As in the real server.
+    // As in the real server, a cluster-scoped object is in no namespace, so no namespace's labels exempt it.
     const isInNamespace = type.namespaced || type.storageKey === "/namespaces";
     if (
       isInNamespace &&

@@ -10,7 +10,7 @@ export const quotasKey = "/resourcequotas";
 const zero: Quantity = { nanos: 0n, format: "decimal" };
 /** A quota of one of these resources requires a request or limit in each container. */
 const explicit = new Set(["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"]);
-/** The kinds whose objects may use more after an update. Pods may after a resize. */
+/** The kinds whose objects may use more after an update. Pods may use more only after a resize. */
 const growing = new Set([claimsKey, servicesKey]);
 
 type QuotaRequest = Pick<AdmissionRequest, "operation" | "type" | "subresource" | "namespace" | "name">;

@@ -28,7 +28,7 @@ export interface WebhookClientConfig {
     readonly path?: string;
     readonly port?: number;
   };
-  /** PEM, base64. */
+  /** Certificates in PEM, encoded in base64. */
   readonly caBundle?: string;
 }
 

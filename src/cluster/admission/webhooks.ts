@@ -69,7 +69,7 @@ class Webhooks {
     if (response?.patch === undefined || response.patch === "" || request.object === undefined) return;
     const { webhook, type } = match;
     try {
-      // Buffer would take an object for a list, and allocate as many bytes as its length says.
+      // For an object, `Buffer.from` would allocate as many bytes as the object's `length` says.
       if (!isText(response.patch)) throw new TypeError("the patch is no text");
       const patch: unknown = JSON.parse(wellFormedJson(Buffer.from(response.patch, "base64").toString("utf8")));
       if (request.objectKind !== undefined) {
@@ -126,7 +126,7 @@ class Webhooks {
   }
 }
 
-/** More warnings do not fit into the answer. */
+/** The maximum number of warnings that fit into an answer. */
 const maximumWarnings = 100;
 
 /** A webhook may answer with anything. */

@@ -28,10 +28,10 @@ import { Upkeep } from "./upkeep.ts";
 import { Writer } from "./writer.ts";
 
 export interface ApiServerOptions {
-  /** Holds `objects.db` and `audit.log`. */
+  /** The directory of `objects.db` and `audit.log`. */
   readonly stateDirectory: string;
   readonly listen: readonly ListenTarget[];
-  /** PEM texts. */
+  /** The authority's certificate. This and all other certificates and keys are in PEM. */
   readonly caCertificate: string;
   readonly serverCertificate: string;
   readonly serverKey: string;
@@ -45,11 +45,11 @@ export interface ApiServerOptions {
    * port.
    */
   readonly advertise: { readonly address: string; readonly port?: number };
-  /** How long Events live after their last change. Undefined means for an hour. */
+  /** How long Events live after their last change. Undefined means one hour. */
   readonly eventTtlMs?: number | undefined;
-  /** The bytes of answers that clients have not read, of all together. Undefined means 256 MiB. */
+  /** The maximum number of bytes that clients have not read, of all answers together. Undefined means 256 MiB. */
   readonly maxUnreadBytes?: number;
-  /** Whether nodes may have loopback addresses, as those of tests have. */
+  /** Whether nodes may have loopback addresses, as in tests. */
   readonly allowsInsideNodes?: boolean;
   readonly registry: SchemaRegistry;
   readonly log: Logger;

@@ -60,7 +60,9 @@ export async function decodeObject(
   return { object, duplicates: media === "application/json" ? duplicateFields(text) : [] };
 }
 
-/** The levels of an object. The real server allows 10,000, and overflows no stack that far down. */
+/**
+ * The maximum depth of an object. The real server allows 10,000 levels, and its stack does not overflow at that depth.
+ */
 const maximumLevels = 1000;
 
 /**
@@ -92,15 +94,18 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** The parser takes microseconds for a character. Clients send longer objects as JSON. */
+/**
+ * The maximum length of a YAML text, because the parser takes microseconds for each character. Clients send longer
+ * objects as JSON.
+ */
 const maximumYamlCharacters = 256 * 1024;
 
-/** The parser looks for the anchor of each alias among all nodes before it. */
+/** The maximum number of aliases, because the parser searches all nodes before an alias for its anchor. */
 const maximumYamlAliases = 100;
 
 /**
- * Parses YAML, within bounds, because the parser takes far longer for levels than in proportion to their number. JSON
- * does not go through the slow parser. Throws 400.
+ * Parses YAML, within bounds, because the parser's time grows faster than the number of levels. JSON does not go
+ * through the slow parser. Throws 400.
  */
 export async function parseYaml(text: string): Promise<unknown> {
   if (text.trimStart().startsWith("{")) {
@@ -125,8 +130,8 @@ export async function parseYaml(text: string): Promise<unknown> {
 
 async function parsedYaml(text: string): Promise<unknown> {
   const { isScalar, parseDocument, visit } = await import("yaml");
-  // A warning would write the client's text into the server's log. The parser's own search for keys that appear twice
-  // compares each key with all before it. A pretty error copies the text, and a bad text has errors without end.
+  // A warning would write the client's text into the server's log. The parser's own search for duplicate keys compares
+  // each key with all keys before it. A pretty error copies the text, and an invalid text may have very many errors.
   const options = { ...readForKubernetes, logLevel: "error", uniqueKeys: false, prettyErrors: false } as const;
   const document = parseDocument(text, options);
   const [error] = document.errors;
@@ -138,7 +143,7 @@ async function parsedYaml(text: string): Promise<unknown> {
       if (aliases > maximumYamlAliases) throw new Error(`must have at most ${maximumYamlAliases} aliases`);
     },
     Scalar(_key, { value }) {
-      // Go's parser of YAML refuses the escape of half of a surrogate pair, which JSON may have.
+      // Go's YAML parser refuses an escaped half of a surrogate pair, which JSON may contain.
       if (typeof value === "string" && !value.isWellFormed())
         throw new Error("found invalid Unicode character escape code");
     },
@@ -163,12 +168,12 @@ interface Level {
   field: string;
 }
 
-/** How many unknown or duplicate fields of an object are reported, as in the real server. */
+/** The maximum number of unknown or duplicate fields that are reported for an object, as in the real server. */
 export const maximumFieldFaults = 100;
 
 /**
- * The paths of the first fields that a JSON text names more than once in one object. The text must be valid JSON. Each
- * path may have megabytes, so there must not be one for each field.
+ * The paths of the first fields that a JSON text names more than once in one object. The text must be valid JSON. A
+ * path may have megabytes, so the list must not contain every field.
  */
 export function duplicateFields(text: string): string[] {
   const found: string[] = [];

@@ -39,8 +39,8 @@ export interface ClusterPki {
   readonly controllerManager: PemFiles;
   readonly scheduler: PemFiles;
   /**
-   * The files of each node by its name. The certificate names the user `system:node:<name>` and the group
-   * `system:nodes`, and is also the server's on port 10250.
+   * The files of each node, by its name. The certificate names the user `system:node:<name>` and the group
+   * `system:nodes`. It is also the server certificate on port 10250.
    */
   readonly nodes: Readonly<Record<string, PemFiles>>;
 }
@@ -89,7 +89,7 @@ export function createClusterPki(directory: string, options: ClusterPkiOptions =
   };
   const names = [...new Set([...alwaysServed, ...(options.serverNames ?? [])])];
   const server = issue("apiserver", { commonName: "kube-apiserver", subjectAltNames: names, usages: ["server"] });
-  // Nodes know it by its name. A group would give rights of the API to whoever makes this server proxy to itself.
+  // Nodes accept it by its name. With a group, whoever makes this server proxy to itself would get rights in the API.
   const nodeClient = issue("apiserver-kubelet-client", {
     commonName: "kube-apiserver-kubelet-client",
     usages: ["client"],

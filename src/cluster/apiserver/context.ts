@@ -24,7 +24,7 @@ export interface ServerParts {
   readonly tokens: ServiceAccountTokens;
   readonly services: ServiceAllocator;
   readonly nodes: NodeClient;
-  /** Whether nodes may have loopback addresses, as those of tests have. */
+  /** Whether nodes may have loopback addresses, as in tests. */
   readonly allowsInsideNodes: boolean;
   /** The cluster's CA certificate in PEM. */
   readonly caCertificate: string;
@@ -80,8 +80,8 @@ const maximumWarningCharacters = 4096;
 const maximumCutCharacters = 256;
 
 /**
- * The warnings that an answer has, within the real server's bounds: clients of HTTP fail for heads of a few dozen
- * kilobytes, and an admission webhook or a client's own object may cause megabytes.
+ * The warnings of an answer, within the real server's bounds. HTTP clients fail for heads of a few dozen kilobytes, and
+ * an admission webhook or a client's own object may cause megabytes of warnings.
  */
 export function boundedWarnings(warnings: readonly string[]): string[] {
   const texts = [...new Set(warnings)];

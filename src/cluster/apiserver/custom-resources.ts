@@ -31,8 +31,8 @@ interface Condition {
 }
 
 /**
- * Writes the status that the real server's controllers give a new definition: accepted names, stored versions, and
- * whether it is established. A definition whose names are already taken is stored but not served.
+ * Writes the status that the real server's controllers give a new CRD: accepted names, stored versions, and whether it
+ * is established. A CRD whose names are already taken is stored but not served.
  */
 export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "registry" | "clock">): void {
   const spec = definition["spec"] as CrdSpec;
@@ -89,7 +89,7 @@ export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "
   }
 }
 
-/** The status of a definition that is being deleted reports this until its objects are deleted. */
+/** Marks a CRD that is being deleted as terminating, until its objects are deleted. */
 export function markTerminating(definition: UntypedObject, time: string): void {
   const status = (definition["status"] ?? {}) as { conditions?: Condition[] };
   const message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
@@ -111,8 +111,8 @@ function keepTime(condition: Condition, before: readonly Condition[] | undefined
 }
 
 /**
- * The conflict with another definition of the group. Names may be equal in different groups. Clients then prefer the
- * first group.
+ * The conflict of names with another CRD of the same group. Names may be equal in different groups. Clients then prefer
+ * the first group.
  */
 function namesTaken(
   { group, names }: CrdSpec,
@@ -141,7 +141,7 @@ export function isEstablished(definition: UntypedObject): boolean {
   return conditions.some((condition) => condition.type === "Established" && condition.status === "True");
 }
 
-/** Serves the types of definitions as soon as they are stored, and stops when they are deleted. */
+/** Serves the types of CRDs as soon as they are stored, and stops when they are deleted. */
 export function serveDefinitions(
   store: Store,
   registry: SchemaRegistry,
@@ -163,7 +163,7 @@ export function serveDefinitions(
   });
 }
 
-/** The types of one definition. */
+/** The types of one CRD. */
 export function typesOf(registry: SchemaRegistry, definition: string): ResourceType[] {
   return registry.resources().filter((type) => type.customResourceDefinition === definition);
 }

@@ -10,12 +10,12 @@ interface Subject {
 
 const autoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
 
-/** The Node authorizer took the place of this binding, which gave each node the Secrets of all namespaces. */
+/** This binding gave each node the Secrets of all namespaces. The Node authorizer has replaced it. */
 const withdrawn = { binding: "system:node", subject: { kind: "Group", name: "system:nodes" } } as const;
 
 /**
- * The stored role or binding with the default one's rules and subjects added. A real server adds them when it starts.
- * Undefined if none is missing, or if the user has switched the update off by the annotation.
+ * The stored role or binding, with the missing rules and subjects of the default one. A real server adds them when it
+ * starts. Undefined if none is missing, or if the user has switched the update off by the annotation.
  */
 export function updatedDefault(stored: UntypedObject, current: UntypedObject): UntypedObject | undefined {
   if (stored.metadata.annotations?.[autoUpdate] !== "true") return undefined;

@@ -15,9 +15,9 @@ export interface ListMetadata {
 /** How a Table shows objects. */
 export interface TableView {
   readonly form: AnswerForm;
-  /** What each row contains of its object, beside the cells. */
+  /** The part of its object that each row contains, beside the cells. */
   readonly include: IncludeObject;
-  /** A watch's tables have their columns only in the stream's first event. */
+  /** Whether the table has its columns. A watch sends them only with its first event. */
   readonly withColumns: boolean;
 }
 
@@ -32,7 +32,7 @@ export function apiVersionOf(type: { readonly group: string; readonly version: s
 export class Encoder {
   readonly #registry: SchemaRegistry;
   readonly #clock: Clock;
-  /** Bytes of records in versions other than the stored one. */
+  /** The bytes of records in other versions than the stored one. */
   readonly #converted = new WeakMap<StoredRecord, Map<string, Buffer>>();
 
   constructor(registry: SchemaRegistry, clock: Clock) {

@@ -116,8 +116,8 @@ function fieldReader(field: string, type: ResourceType): ((record: StoredRecord)
 }
 
 /**
- * The error for an unsupported field. As upstream, the text depends on whether the kind has selectable fields of its
- * own.
+ * The error for an unsupported field. As in the real server, the text depends on whether the kind has selectable fields
+ * of its own.
  */
 function unsupportedField(field: string, type: ResourceType): Error {
   if (!type.builtIn || selectableFields[type.storageKey] !== undefined)

@@ -4,7 +4,10 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { limitConnections, userError, onAbort } from "../../base/index.ts";
 
-/** The connections of one listening socket. Without a bound, one pod could use up the server's descriptors. */
+/**
+ * The maximum number of connections of one listening socket. Without a bound, one pod could use up the server's
+ * descriptors.
+ */
 const maxConnections = 4096;
 
 /** How long a client of HTTP/1.1 may take for a head, and how often this is checked. */
@@ -21,7 +24,7 @@ export type ListenTarget = { readonly host: string; readonly port: number } | { 
 export interface TlsFiles {
   readonly certificate: string;
   readonly key: string;
-  /** Client certificates are checked against it. */
+  /** The CA against which client certificates are checked. */
   readonly clientCa: string;
 }
 
@@ -68,7 +71,7 @@ export class Listeners {
     this.#tls.on("sessionError", () => undefined);
     this.#tls.on("tlsClientError", () => undefined);
     this.#tls.setTimeout(0);
-    // It does not listen itself, but only then would it begin to enforce its time limits for the heads and bodies of
+    // This server does not listen itself, but only this event makes it enforce its time limits for heads and bodies of
     // HTTP/1.1.
     this.#tls.emit("listening");
   }
@@ -93,8 +96,8 @@ export class Listeners {
   }
 
   /**
-   * Accepts no more connections. Closes the open ones when their requests are done, at the latest after `graceMs` or
-   * when `forced`.
+   * Accepts no more connections. Closes the open ones when their requests are done, but no later than after `graceMs`
+   * or when `forced` is aborted.
    */
   async close(graceMs: number, forced: AbortSignal): Promise<void> {
     const closed = Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));

@@ -89,7 +89,7 @@ async function podMetrics(
     records.map(nodeOf).filter((name) => name !== ""),
   );
   return records.flatMap((record) => {
-    // A node reports on its own pods only: autoscalers of others must not follow what it says.
+    // A node may report only about its own pods, so that it cannot influence the autoscalers of other pods.
     const containers = summaries.get(nodeOf(record))?.pods.get(record.object.metadata.uid ?? "") ?? [];
     const [first] = containers;
     if (first === undefined) return [];
@@ -160,7 +160,7 @@ function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** A node measures the time between two samples in parts of a millisecond. */
+/** Rounds a number, because a node measures the time between two samples with fractions of a millisecond. */
 function wholeOf(value: unknown): unknown {
   return typeof value === "number" ? Math.round(value) : value;
 }

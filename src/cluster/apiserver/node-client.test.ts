@@ -109,7 +109,7 @@ test("a request that changes something has a connection of its own, because it m
 test("the body of a request that only reads does not become another request to the node, nor part of one", async (t) => {
   const { front, requests } = await relay(t);
   const smuggled = "GET /pods HTTP/1.1\r\nhost: node\r\n\r\n";
-  // The node would read as many bytes of the next request as the body of this one.
+  // The node would read this many bytes of the next request as the body of this one.
   const announced = `GET / HTTP/1.1\r\nhost: front\r\ncontent-length: ${smuggled.length}\r\n\r\n${smuggled}`;
   const chunked = (method: string): string =>
     `${method} / HTTP/1.1\r\nhost: front\r\ntransfer-encoding: chunked\r\n\r\n${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`;

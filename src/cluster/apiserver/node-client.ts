@@ -29,7 +29,7 @@ export interface NodeClientOptions {
 
 const connectTimeoutMs = 10_000;
 const readTimeoutMs = 10_000;
-/** A node with hundreds of pods answers with less than one. */
+/** The maximum size of a node's answer. A node with hundreds of pods sends less than a megabyte. */
 const maxReadBytes = 8 * 1024 * 1024;
 /**
  * How many idle connections to a node are kept. The rollout engine reads logs of several pods several times a second.
@@ -79,9 +79,9 @@ export class NodeClient {
   }
 
   /**
-   * A node may have closed a kept connection meanwhile. Then a request that only reads is sent again. Each request with
-   * a body has a connection of its own: on a shared one, a body that ends early would swallow the request of another
-   * user, and begin a request of its own in the middle of it.
+   * Sends the request and returns the answer. If the node has closed a kept connection meanwhile, a request that only
+   * reads is sent again. Each request with a body has a connection of its own: on a shared one, a body that ends early
+   * would swallow the next user's request, and could smuggle in another request.
    */
   async #answer(
     target: ProxyTarget,
@@ -92,7 +92,7 @@ export class NodeClient {
     const body = bodyOf(request);
     const isRead = (request.method === "GET" || request.method === "HEAD") && body === "none";
     const headers = passedHeaders(request);
-    // Node frames the body of some methods only if a header says how.
+    // Node.js frames the body of some methods only if a header says how.
     if (body === "chunked") headers["transfer-encoding"] = "chunked";
     const outgoing = this.#request(target, request.method ?? "GET", headers, isRead ? agent : this.#fresh);
     const end = (): void => void outgoing.destroy();
@@ -178,7 +178,7 @@ function connectLimited(outgoing: ReturnType<typeof httpsRequest>): ReturnType<t
   return outgoing;
 }
 
-/** How a request announces its body. A stream of HTTP/2 may have one without announcing it. */
+/** How a request announces its body. An HTTP/2 stream may have a body without announcing it. */
 function bodyOf(request: IncomingMessage): "none" | "of-length" | "chunked" {
   const { "content-length": length, "transfer-encoding": encoding } = request.headers;
   if (length !== undefined && encoding === undefined) return length === "0" ? "none" : "of-length";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
 
-// The identity of node `a`, as who stole it uses it.
+// The requests of a thief of node `a`'s identity.
 const server = new ServerHarness();
 const merge = { "content-type": "application/merge-patch+json" };
 const [pods, nodes] = ["/api/v1/namespaces/shop/pods", "/api/v1/nodes"];

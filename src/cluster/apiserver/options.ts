@@ -1,5 +1,5 @@
-// The options of a request besides its object: those of meta.k8s.io that come as query parameters. Invalid ones are
-// refused as by the real server.
+// The options of a request besides its object: the options of meta.k8s.io that come as query parameters. Invalid ones
+// are refused as by the real server.
 import { fieldErrors } from "../schema/field-error.ts";
 import type { FieldError } from "../schema/contract.ts";
 import { badRequest, invalid, type ApiError } from "./status.ts";
@@ -93,7 +93,7 @@ function dryRunErrors(values: readonly string[]): FieldError[] {
   return wanted.every((value) => value === "All") ? [] : [fieldErrors.notSupported("dryRun", wanted, ["All"])];
 }
 
-/** What a field of a body without a schema may hold. */
+/** The type of a field in a body without a schema. */
 type FieldKind = "integer" | "text" | "boolean" | "texts" | "object" | "map of texts";
 
 const isText = (value: unknown): boolean => typeof value === "string";
@@ -110,8 +110,8 @@ const fits: Readonly<Record<FieldKind, (value: unknown) => boolean>> = {
 };
 
 /**
- * Checks the fields of a body that is not stored, and so has no schema. Otherwise a value of another type could get
- * into a stored object, which other clients then cannot read. A null counts as absent. Throws 400.
+ * Checks the fields of a body that is not stored and therefore has no schema. Otherwise a value of a wrong type could
+ * get into a stored object, which other clients could then not read. A null counts as absent. Throws 400.
  */
 export function checkTypes(fields: unknown, kinds: Readonly<Record<string, FieldKind>>, where: string): void {
   if (!isPlainObject(fields)) throw badRequest(`${where} is no object`);

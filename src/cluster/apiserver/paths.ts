@@ -29,7 +29,7 @@ export function answerPath(parts: ServerParts, discovery: Discovery, context: Pa
   if (path === "/openid/v1/jwks") return sendValue(context, parts.tokens.jwks(), "application/jwk-set+json");
   if (path === "/.well-known/openid-configuration") return sendValue(context, issuerDocument(parts));
   if (path === "/") return sendValue(context, { paths: rootPaths });
-  // Below a served path, the 404 names an object.
+  // Below a served path, the body of the 404 names an object.
   const [root, group = ""] = path.split("/").slice(1);
   if (root === "api" || (root === "apis" && parts.registry.resources().some((type) => type.group === group)))
     throw unknownPath();
@@ -83,7 +83,7 @@ function sendHealth(parts: ServerParts, context: PathContext, probe: string, que
 }
 
 const openApiV3 = "/openapi/v3";
-/** A year, as Kubernetes' own server says. */
+/** One year, as in Kubernetes' own server. */
 const immutableForMs = 365 * 86_400_000;
 
 function answerOpenApi(parts: ServerParts, context: PathContext): void {

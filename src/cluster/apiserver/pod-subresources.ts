@@ -69,7 +69,9 @@ function checkBinding(binding: UntypedObject): void {
   checkTypes(binding.metadata, texts, "Binding.metadata");
 }
 
-/** A scheduler states which pod it has looked at. Another one may have taken its name meanwhile. Throws 409. */
+/**
+ * Throws 409 unless the pod is the one that the scheduler has looked at. Another pod may have taken its name meanwhile.
+ */
 function checkBound({ metadata }: UntypedObject, pod: UntypedObject, name: string): void {
   for (const [field, what] of [
     ["uid", "UID"],
@@ -98,7 +100,7 @@ export async function evictPod(parts: ServerParts, writer: Writer, context: Reso
     const pod = parts.store.latest("/pods", info.namespace, info.name);
     if (pod === undefined) throw notFound(type, info.name);
     const isFree = isOver(pod) || !(await takeDisruption(parts, writer, context, pod, dryRun));
-    // No budget protects the pod in this state. In a later one, a budget may.
+    // No budget protects the pod in this state, but in a later state one may.
     const mustStay = isFree && !isPinned && !hasEnded(pod);
     try {
       await deleteEvicted(parts, writer, { ...base, dryRun }, info.name, {
@@ -134,7 +136,7 @@ async function deleteEvicted(
   });
   const { preconditions } = options;
   const isPinned = (preconditions?.resourceVersion ?? "") !== "";
-  // The mark has given the pod a new version.
+  // Writing the reason has given the pod a new version.
   const ownVersion = isPinned && marked !== undefined ? { resourceVersion: String(marked.revision) } : {};
   await deleteOne(parts, intent, name, { ...options, preconditions: { ...preconditions, ...ownVersion } });
 }
@@ -193,7 +195,7 @@ function refusalOf(name: string, { currentHealthy = 0, desiredHealthy = 0, condi
   return message === "" ? refuses : `${refuses} (${reason}): ${message}`;
 }
 
-/** Whether the budget lets pods go that are not ready, which it does not count as healthy. */
+/** Whether the budget protects only healthy pods, so that unready pods may always be evicted. */
 function sparesOnlyHealthy({ object }: StoredRecord): boolean {
   const { spec, status } = object as Budget;
   const { currentHealthy = 0, desiredHealthy = 0 } = status ?? {};
@@ -202,7 +204,8 @@ function sparesOnlyHealthy({ object }: StoredRecord): boolean {
 
 /**
  * Counts the disruption in the budget's status, so that concurrent evictions do not count on the same allowed
- * disruption. Returns false if the pod is not ready and its budget lets it go, as long as it stays so.
+ * disruption. Returns false if the budget does not protect the pod because it is not ready. That holds only while it
+ * stays unready.
  */
 async function takeDisruption(
   parts: ServerParts,

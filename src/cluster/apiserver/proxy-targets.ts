@@ -17,7 +17,7 @@ export function isProxied({ info, type }: ResourceContext): boolean {
   );
 }
 
-/** Whether the request is for logs of a pod without a node. These are empty, and the request is not an error. */
+/** Whether the request is for logs of a pod without a node. Such logs are empty, and the request is not an error. */
 export function hasNoLogsYet(parts: ServerParts, { info, type }: ResourceContext): boolean {
   if (type.storageKey !== "/pods" || info.subresource !== "log") return false;
   const pod = parts.store.get("/pods", info.namespace, info.name)?.object as unknown as PodFields | undefined;
@@ -48,8 +48,8 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
 }
 
 /**
- * The writer of an EndpointSlice or of a status chooses its addresses, so a proxied request must not reach this
- * server's loopback or link-local addresses.
+ * Throws for this server's loopback and link-local addresses, because the writer of an EndpointSlice or of a status
+ * chooses the addresses to which requests are proxied.
  */
 function allowed(host: string): string {
   if (isInsideAddress(host)) throw badRequest("address not allowed");

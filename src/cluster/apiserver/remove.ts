@@ -107,7 +107,7 @@ function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, op
   return before !== undefined && JSON.stringify(object) === JSON.stringify(record.object) ? record.object : object;
 }
 
-/** Kinds that are first marked as terminating, without a grace period. */
+/** Kinds that are first marked as terminating, although they have no grace period. */
 const endsInSteps = new Set(["/namespaces", customResourceDefinitionKey]);
 
 const jobs = "batch/jobs";
@@ -124,7 +124,7 @@ function isGraceful(type: ResourceType): boolean {
 /** Kinds for which a deletion returns the object instead of a success status. */
 const answeredWhenGone = new Set(["/pods", "/services"]);
 
-/** A much longer grace period would end in a year of more than four digits, which no client can read. */
+/** A longer grace period could end in a year of more than four digits, which no client can read. */
 const maximumGraceSeconds = 2 ** 31 - 1;
 
 /** The grace period. Only pods that a node may be running have one. */

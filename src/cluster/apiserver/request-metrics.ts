@@ -18,7 +18,7 @@ const durationBounds = [
 const labelsOfRequest = ["verb", "group", "version", "resource", "subresource", "scope", "component"] as const;
 const component = "apiserver";
 
-/** The verbs of the real server's metrics, where they are not the verb in capitals. */
+/** The verbs in the real server's metrics that are not simply the verb in capitals. */
 const verbNames: Readonly<Record<string, string>> = { create: "POST", update: "PUT" };
 
 /** Counts requests for resources under the names of the real API server. */

@@ -172,7 +172,7 @@ function rulesReview(parts: ServerParts, { user }: ResourceContext, spec: Fields
 const minimumTokenSeconds = 600;
 const maximumTokenSeconds = 2 ** 32;
 
-/** `serviceaccounts/token`: the TokenRequest API. */
+/** Creates a token: `serviceaccounts/token`, the TokenRequest API. */
 export async function createToken(parts: ServerParts, context: ResourceContext): Promise<void> {
   const { info, request } = context;
   const { object: sent } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
@@ -219,7 +219,10 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
   });
 }
 
-/** Otherwise a text in place of the seconds would be joined to the time, and the token would never expire. */
+/**
+ * Throws 400 for values of other types. Otherwise JavaScript would append a text in place of the seconds to the time,
+ * and the token would never expire.
+ */
 function checkTokenTypes(spec: unknown): void {
   const where = "TokenRequest.spec";
   checkTypes(spec, { audiences: "texts", expirationSeconds: "integer", boundObjectRef: "object" }, where);
@@ -228,7 +231,10 @@ function checkTokenTypes(spec: unknown): void {
   checkTypes(boundObjectRef ?? {}, texts, `${where}.boundObjectRef`);
 }
 
-/** NodeRestriction: a node gets tokens only for pods that are bound to it, and for audiences that these mount. */
+/**
+ * NodeRestriction: a node gets tokens only for pods that are bound to it, and for audiences whose tokens these pods
+ * mount.
+ */
 function checkNodesToken(
   parts: ServerParts,
   { user, info }: ResourceContext,

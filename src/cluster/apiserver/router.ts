@@ -138,7 +138,8 @@ export class Router {
       throw this.#parts.registry.resources().some(({ group }) => group === info.group)
         ? unknownPath()
         : new NotServed();
-    // A Namespace is authorized in the namespace of its own name, so a path through another namespace must be refused.
+    // The rights to a Namespace are those in the namespace of the same name, so a path through another namespace must
+    // be refused.
     const ownNamespace = type.storageKey === "/namespaces" ? info.name : "";
     if (!type.namespaced && info.namespace !== ownNamespace) throw unknownPath();
     if (info.subresource !== "" && !type.subresources.some((subresource) => subresource.name === info.subresource))
@@ -253,7 +254,10 @@ export class Router {
   }
 }
 
-/** Whether shorter answers are too many shows the next look at all of them. */
+/**
+ * If an answer has more unread bytes than this, the server checks all unread answers at once. Otherwise they wait for
+ * the next regular check.
+ */
 const longAnswerBytes = 65_536;
 const notServedText = Buffer.from("404 page not found\n");
 

@@ -29,8 +29,8 @@ const firstNodePort = 30_000;
 const lastNodePort = 32_767;
 
 /**
- * Assigns Services their cluster IPs and node ports. Taken ones are read from the stored Services, and reserved while a
- * write is in progress.
+ * Assigns Services their cluster IPs and node ports. It reads from the stored Services which are taken, and reserves
+ * new ones while a write is in progress.
  */
 export class ServiceAllocator {
   readonly #store: Store;
@@ -195,8 +195,8 @@ function refused({ metadata }: UntypedObject, field: string, value: unknown, why
 }
 
 /**
- * The lab has IPv4 only. A headless Service without a selector has addresses of any family. What an earlier release
- * stored may stay.
+ * Refuses IPv6, because the lab has IPv4 only. A headless Service without a selector may have any family, and values
+ * that an earlier release stored may stay.
  */
 function checkFamilies(service: UntypedObject, spec: ServiceSpec, old: ServiceSpec | undefined): void {
   const isAnywhere = spec.clusterIP === "None" && Object.keys(spec.selector ?? {}).length === 0;

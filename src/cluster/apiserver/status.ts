@@ -63,7 +63,7 @@ interface Named {
   readonly plural: string;
 }
 
-/** `deployments.apps`, `pods`. */
+/** A resource's name with its group, such as `deployments.apps`. Those of the core group have none, such as `pods`. */
 export function qualifiedResource({ group, plural }: Named): string {
   return group === "" ? plural : `${plural}.${group}`;
 }

@@ -50,7 +50,7 @@ export function hasStatus(type: ResourceType): boolean {
   return type.subresources.some((subresource) => subresource.name === "status");
 }
 
-/** Kinds of which an update creates an object that does not exist. */
+/** Kinds of which an update creates a missing object. */
 const createdByUpdate = new Set([
   "/endpoints",
   "/events",
@@ -68,7 +68,7 @@ export function isCreatedByUpdate(type: ResourceType): boolean {
   return createdByUpdate.has(type.storageKey);
 }
 
-/** Built-in kinds of which an update must name the version that it replaces. */
+/** Built-in kinds whose updates must name the version that they replace. */
 const replacedByVersion = new Set([
   "admissionregistration.k8s.io/mutatingwebhookconfigurations",
   "admissionregistration.k8s.io/validatingadmissionpolicies",
@@ -155,8 +155,8 @@ export function mergeSubresource(
 }
 
 /**
- * The metadata after a write to the status of a built-in kind. As in the real server, the right to a pod's status does
- * not give the pod another owner, which could adopt or delete it.
+ * The metadata after a write to the status of a built-in kind. As in the real server, such a write cannot give a pod
+ * another owner, which could adopt or delete the pod.
  */
 function withStatusMetadata(
   type: ResourceType,
@@ -168,7 +168,7 @@ function withStatusMetadata(
   return ownerReferences === undefined ? next : { ...next, ownerReferences };
 }
 
-/** A resize changes the resources of containers, and no other fields of them. */
+/** The pod's spec after a resize, which changes only the resources of containers. */
 function withResources(spec: Fields, next: Fields): Fields {
   const resized = { ...spec };
   for (const field of ["containers", "initContainers"]) {
@@ -278,8 +278,8 @@ function hasClusterIp({ type }: ServiceFields): boolean {
 }
 
 /**
- * A client that changes a Service's type need not remove the fields that its old type had, if it leaves them as they
- * are. Most of them were filled in by the server.
+ * Removes fields that a Service's new type does not have. A client that changes the type need not remove them itself if
+ * it leaves them unchanged, because the server filled in most of them.
  */
 function dropFieldsOfType(spec: ServiceFields, old: ServiceFields): void {
   const [had, has] = [hasNodePorts(old), hasNodePorts(spec)];

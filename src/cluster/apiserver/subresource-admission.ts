@@ -42,7 +42,7 @@ async function admit(parts: ServerParts, context: ResourceContext, made: Admissi
   const objectKind = kind === undefined ? undefined : { group: kind.group, version: kind.version, kind: kind.kind };
   const request: AdmissionRequest = objectKind === undefined ? made : { ...made, objectKind };
   await parts.admission.mutate(request);
-  // A webhook's patch may have removed it.
+  // A webhook's patch may have removed the object.
   if (request.object !== undefined) request.object.metadata ??= {};
   await parts.admission.validate(request);
   return request.object ?? { metadata: {} };
@@ -52,7 +52,7 @@ function subresourceOf({ info, type }: ResourceContext): SubresourceType | undef
   return type.subresources.find(({ name }) => name === info.subresource);
 }
 
-/** The options of a stream, as PodExecOptions and its siblings name them. */
+/** The options of a stream, in the form of PodExecOptions, PodAttachOptions and so on. */
 function streamOptions({ info, query }: ResourceContext): Readonly<Record<string, unknown>> {
   if (info.subresource === "proxy") return { path: info.rest };
   if (info.subresource === "portforward") {

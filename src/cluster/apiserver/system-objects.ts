@@ -22,9 +22,10 @@ const collections = ["/services", "discovery.k8s.io/endpointslices", "/endpoints
 const retryMs = 1000;
 
 /**
- * Creates the objects, and restores namespaces and Service when somebody has deleted them. `kubectl delete all --all`
- * deletes the Service, and without it no pod reaches the API server any more. The real server checks the Service every
- * ten seconds, and the namespaces every minute. Both servers restore roles and priority classes only when they start.
+ * Creates the objects, and restores the namespaces and the Service when somebody has deleted them. `kubectl delete all
+ * --all` deletes the Service, and without the Service no pod reaches the API server. The real server checks the Service
+ * every ten seconds, and the namespaces every minute. Both servers restore roles and priority classes only when they
+ * start.
  */
 export class SystemObjects implements Disposable {
   readonly #parts: ServerParts;
@@ -41,7 +42,8 @@ export class SystemObjects implements Disposable {
 
   /**
    * Resolves when all objects exist, and the Service points to the current address of this server. If a webhook or a
-   * policy refuses one of them, it tries again later: only through this server can somebody remove the webhook.
+   * policy refuses one of them, it tries again later and does not fail, because the webhook can be removed only through
+   * this server.
    */
   async start(): Promise<void> {
     const [parts, writer] = [this.#parts, this.#writer];
@@ -166,7 +168,7 @@ async function ensureObject(parts: ServerParts, writer: Writer, object: UntypedO
   await writer.create(intent, object);
 }
 
-/** Creates a default role or binding, or adds what it lacks. */
+/** Creates a default role or binding, or adds its missing rules or subjects. */
 async function ensureRole(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
   await ensureObject(parts, writer, object);
   const { name = "" } = object.metadata;

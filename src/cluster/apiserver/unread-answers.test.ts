@@ -91,7 +91,7 @@ test("a client that opens lists and reads none of them loses some, and the serve
   try {
     const path = "/api/v1/namespaces/default/configmaps";
     await server.call("POST", path, { metadata: { name: "big" }, data: { text: "x".repeat(900_000) } });
-    // Node bounds the memory of one connection.
+    // Node.js bounds the memory of one connection, so the test uses many.
     const sessions = Array.from({ length: 30 }, () =>
       connect(`https://127.0.0.1:${server.port}`, {
         ...server.credentials(),

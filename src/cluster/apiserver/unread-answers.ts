@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type ServerHttp2Stream } from "node:http2";
 
-/** All answers together that clients have not read. A list of a large cluster has some ten megabytes. */
+/** The maximum number of unread bytes of all answers together. A list of a large cluster has some ten megabytes. */
 const maxUnreadBytes = 256 * 1024 * 1024;
 
 /** The parts of a response over HTTP/1 or HTTP/2 that matter here. */
@@ -11,8 +11,8 @@ type Answer = Pick<ServerResponse, "writableLength" | "destroy" | "once"> & {
 };
 
 /**
- * The open answers of each user. Above the bound, the user with the most unread bytes loses the answers with the most.
- * Otherwise one that opens many lists or watches, and reads none, would fill the server's memory.
+ * The open answers of each user. Above the bound, the user with the most unread bytes loses the longest unread answers.
+ * Otherwise a user who opens many lists or watches and reads none would fill the server's memory.
  */
 export class UnreadAnswers {
   readonly #maxBytes: number;
@@ -52,7 +52,7 @@ export class UnreadAnswers {
     );
     let count = 0;
     for (const answer of answers) {
-      // Below half of the bound, so that the next answer does not end another one.
+      // End answers down to half of the bound, so that the next answer does not exceed it again at once.
       if (total <= this.#maxBytes / 2 || answer.writableLength === 0) break;
       total -= answer.writableLength;
       this.#end(top, answer);
@@ -61,21 +61,21 @@ export class UnreadAnswers {
     return { user: top, count };
   }
 
-  /** The answer tells later that it is closed. Until then, the next call must not count and end it again. */
+  /** The answer's close event comes later. Until then, the next call must not count and end the answer again. */
   #end(user: string, answer: Answer): void {
     const answers = this.#ofUsers.get(user);
     answers?.delete(answer);
     if (answers?.size === 0) this.#ofUsers.delete(user);
     connectionOf(answer)?.destroy();
-    // Without an error, a client would take a part of a list for all of it.
+    // Without an error, a client would take a part of a list for the whole list.
     answer.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     answer.destroy();
   }
 }
 
 /**
- * The connection of an answer over HTTP/1. An answer to a pipelined request has none of its own until the answers
- * before it are read, so it neither ends its connection nor hears of its end.
+ * The connection of an answer over HTTP/1. The answer to a pipelined request has no socket until the answers before it
+ * are read. So it can neither close its connection nor notice that the connection has closed.
  */
 function connectionOf({ req }: Answer): IncomingMessage["socket"] | undefined {
   return req?.httpVersionMajor === 1 ? req.socket : undefined;

@@ -1,4 +1,4 @@
-// The server's own maintenance: aggregated roles, objects of deleted definitions, expiry of events and of old changes.
+// The server's own maintenance: aggregated roles, objects of deleted CRDs, expiry of events and of old changes.
 import { isDeepStrictEqual } from "node:util";
 import type { UntypedObject } from "../../api/index.ts";
 import { aggregatedRules, clusterRoles, rulesOf } from "../auth/index.ts";
@@ -13,7 +13,10 @@ import type { Writer } from "./writer.ts";
 /** The default of the real server's `--event-ttl`. */
 const defaultEventTtlMs = 3_600_000;
 const sweepMs = 60_000;
-/** Changes are kept for five minutes, for watches that resume and lists that continue, as in the real server. */
+/**
+ * The number of sweeps for which changes are kept, which takes five minutes as in the real server. Watches resume and
+ * lists continue from them.
+ */
 const knownSweeps = 5;
 
 /** Runs until disposed. Logs failures, and tries again with the next change. */
@@ -182,9 +185,7 @@ export class Upkeep {
     });
   }
 
-  /**
-   * Deletes the objects of a terminating definition, waits for those with finalizers, and then removes the definition.
-   */
+  /** Deletes the objects of a terminating CRD, waits for those with finalizers, and then removes the CRD. */
   async #clean(name: string): Promise<void> {
     const { registry, store } = this.#parts;
     const terminating = (): UntypedObject | undefined => {

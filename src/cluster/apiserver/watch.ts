@@ -8,7 +8,9 @@ import { isTrue } from "./request-info.ts";
 import { checkListOptions, numberOption, wantsInitialEvents } from "./options.ts";
 import { expired, type ApiError } from "./status.ts";
 
-/** A watcher with more unread data is disconnected. It may resume from its last event. */
+/**
+ * The maximum size of a watcher's unread data. A watcher with more is disconnected, and may resume from its last event.
+ */
 const maximumUnsentBytes = 16 * 1024 * 1024;
 const bookmarkIntervalMs = 60_000;
 const defaultTimeoutSeconds = 1800;
@@ -54,7 +56,7 @@ class WatchStream {
   readonly #form: AnswerForm;
   readonly #selection: Selection;
   readonly #include: IncludeObject;
-  /** Events of the same key share their bytes among watchers. */
+  /** Watchers with the same key share the bytes of an event. */
   readonly #formKey: string;
   #columnsSent = false;
 
@@ -106,7 +108,7 @@ class WatchStream {
       }
     });
     const end = (): void => void response.end();
-    // A last bookmark lets the client resume after all that it has seen, even if nothing it follows has changed.
+    // A last bookmark lets the client resume at the newest version, even if none of its objects has changed.
     const timer = clock.after(timeoutSeconds * 1000, () => {
       if (bookmarks) this.#write([this.#bookmark()]);
       end();

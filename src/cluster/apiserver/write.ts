@@ -156,7 +156,7 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
   const next = (current: UntypedObject): UntypedObject => {
     const version = current.metadata.resourceVersion;
     const object = patched(current);
-    // A JSON patch can add to what is deep already.
+    // A JSON patch can make a deep object even deeper.
     if (media === "application/json-patch+json") checkValue(object);
     object.metadata ??= {};
     if ((object.metadata.resourceVersion ?? version) !== version) throw conflict(type, info.name);
@@ -172,7 +172,7 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
   await answer(parts, context, await writer.replace(intent, info.name, next), form);
 }
 
-/** Turns an applied Scale into a configuration with only the replicas field. */
+/** Turns an applied Scale into a configuration of its object with only the replicas field. */
 function configurationOfScale(type: ResourceType, scale: UntypedObject): UntypedObject {
   if (scale.apiVersion !== "autoscaling/v1" || scale.kind !== "Scale")
     throw badRequest(`invalid object type: ${scale.apiVersion ?? "/"}, Kind=${scale.kind ?? ""}`);
@@ -253,7 +253,10 @@ async function applyPatch(
   }
 }
 
-/** Refuses what is no head of an object, before anything reads it. Adds missing metadata. */
+/**
+ * Refuses a body whose kind, apiVersion or metadata are no valid head of an object, before other code reads them. Adds
+ * missing metadata.
+ */
 function checkHead(sent: UntypedObject): void {
   const { apiVersion, kind, metadata } = sent as { apiVersion?: unknown; kind?: unknown; metadata?: unknown };
   for (const [field, value] of Object.entries({ apiVersion, kind }))
@@ -292,7 +295,7 @@ export function checkFields(
   );
 }
 
-/** A path in a message. A client may choose names of megabytes. */
+/** A path, shortened for a message. A client may choose names of megabytes. */
 function shortPath(path: string): string {
   return path.length > maximumPathCharacters ? `${path.slice(0, maximumPathCharacters)}…` : path;
 }

@@ -38,11 +38,11 @@ const generatedSuffixLetters = "bcdfghjklmnpqrstvwxz2456789";
 const maximumGeneratedBase = 58;
 const maximumAttempts = 8;
 /**
- * The bytes of a stored object: those of the longest body, and room for what the server adds. Otherwise one patch after
- * the other could make an object ever larger. etcd has such a bound too.
+ * The maximum size of a stored object: the longest body, and space for what the server adds. Without this bound,
+ * repeated patches could make an object ever larger. etcd has such a bound too.
  */
 const maximumObjectBytes = 4 * 1024 * 1024;
-/** A write without a change may add digits to the revision and the generation. */
+/** How much a write without a change may add: digits of the revision and the generation. */
 const revisionGrowthBytes = 64;
 /** The object itself, and the subresources that write its spec. */
 const specSubresources: ReadonlySet<string> = new Set(["", "scale", "ephemeralcontainers", "resize"]);
@@ -141,8 +141,8 @@ export class Writer {
   }
 
   /**
-   * Like {@link update}, without the copy: `next` gets the stored object itself. It must not change it, and its result
-   * must share nothing with it, because the result is changed before it is stored.
+   * Like {@link update}, without the copy: `next` gets the stored object itself. It must not change that object, and
+   * its result must share nothing with it, because the result is changed before it is stored.
    */
   async replace(
     intent: WriteIntent,
@@ -256,7 +256,10 @@ export class Writer {
     if (errors.length > 0) throw invalid(type, object.metadata.name ?? "", errors);
   }
 
-  /** An object that is too large already may stay so, for example because its deletion has begun, but may not grow. */
+  /**
+   * Stores the object. One that is too large already may still be written, for example when its deletion begins, but
+   * may not grow.
+   */
   async #put(
     type: ResourceType,
     object: UntypedObject,
@@ -282,7 +285,7 @@ export class Writer {
       throw new ApiError(500, "InternalError", `no storage version ${type.storageVersion} of ${type.storageKey}`);
     const converted = this.#parts.registry.convert(object, stored);
     if (converted === object) return cloneJson(object);
-    // A conversion may read fields from annotations, in which a client can write anything.
+    // A conversion may read fields from annotations, into which a client can write anything.
     if (stored.builtIn) this.#parts.registry.dropUnknownFields(stored, converted);
     return converted;
   }

@@ -7,7 +7,7 @@ import { readSubject } from "./certificate-request.ts";
 import type { ServiceAccountTokens } from "./tokens.ts";
 import { anonymousUser, type User } from "./user.ts";
 
-/** Finds the user of a connection and its headers. */
+/** Finds the user of a request by its connection and headers. */
 export class Authenticator {
   readonly #tokens: ServiceAccountTokens;
   readonly #byConnection = new WeakMap<object, User | "none">();
@@ -43,7 +43,10 @@ export class Authenticator {
 /** The beginning of a WebSocket subprotocol that is a client's token. It must not be passed on to others. */
 export const tokenProtocolPrefix = "base64url.bearer.authorization.k8s.io.";
 
-/** The token in a WebSocket subprotocol, because browsers cannot set headers there. */
+/**
+ * The token in a WebSocket subprotocol, as a `Bearer` value. Browsers send it this way, because they cannot set headers
+ * of a WebSocket request.
+ */
 function webSocketToken(headers: IncomingHttpHeaders): string | undefined {
   const offered = headers["sec-websocket-protocol"]?.split(",").map((word) => word.trim());
   const found = offered?.find((word) => word.startsWith(tokenProtocolPrefix));
@@ -60,15 +63,15 @@ function userOfCertificate(socket: TLSSocket): User | undefined {
 }
 
 /**
- * The user in the subject of a certificate in DER. The texts of OpenSSL and Node escape characters in several ways, so
- * that two subjects could have one text.
+ * The user in the subject of a certificate in DER. It reads DER, because OpenSSL and Node.js escape characters in
+ * several ways, so that two subjects could have the same text.
  */
 export function userOfSubject(certificate: Buffer): User | undefined {
   let subject: ReturnType<typeof readSubject>;
   try {
     subject = readSubject(new DerReader(readIssuer(certificate).subject).next(derTags.sequence));
   } catch {
-    // A string type that is not read, which no signer of the cluster accepts.
+    // The subject has a string type that is not supported here. No signer of the cluster accepts it.
     return undefined;
   }
   if (subject.commonName === "") return undefined;

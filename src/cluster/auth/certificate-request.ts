@@ -10,7 +10,7 @@ import {
   readSigned,
 } from "../../x509/index.ts";
 
-/** The parts of a PKCS #10 request that a signer of the cluster looks at or copies. */
+/** The parts of a PKCS #10 request that the cluster's signers look at or copy. */
 export interface CertificateRequestParts {
   /** The whole subject in DER. */
   readonly subject: Buffer;
@@ -20,7 +20,7 @@ export interface CertificateRequestParts {
   readonly publicKey: Buffer;
   /** The requested extension in DER. */
   readonly subjectAltName: Buffer | undefined;
-  /** The kinds of its names. */
+  /** The kinds of the alternative names. */
   readonly alternatives: readonly ("dns" | "ip" | "email" | "uri" | "other")[];
 }
 
@@ -58,7 +58,7 @@ export function readCertificateRequest(pem: string): CertificateRequestParts {
 }
 
 /**
- * The names in a subject from which the API server makes a user and its groups. As in Kubernetes, the last common name
+ * The names in a subject: the API server makes a user and its groups of them. As in Kubernetes, the last common name
  * counts.
  */
 export function readSubject(subject: DerElement): { readonly commonName: string; readonly organizations: string[] } {
@@ -68,7 +68,7 @@ export function readSubject(subject: DerElement): { readonly commonName: string;
   };
 }
 
-/** The string types of names whose bytes are UTF-8, at least if they are ASCII. */
+/** The string types whose bytes are UTF-8, at least for ASCII texts. */
 const utf8Tags: ReadonlySet<number> = new Set([0x0c, 0x12, 0x13, 0x14, 0x16]);
 
 /**

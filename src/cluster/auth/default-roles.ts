@@ -166,7 +166,7 @@ export function defaultClusterRoles(): UntypedObject[] {
   return [...userRoles(), ...apiRoles(), ...componentRoles()];
 }
 
-/** The roles that people are bound to, and the rules that these collect by label. */
+/** The roles for people, and the roles whose rules these collect by label. */
 function userRoles(): UntypedObject[] {
   const aggregate = (name: string): Record<string, string> => ({
     [`rbac.authorization.k8s.io/aggregate-to-${name}`]: "true",
@@ -188,7 +188,7 @@ function userRoles(): UntypedObject[] {
   ];
 }
 
-/** What every user, or nobody in particular, may ask the API about itself. */
+/** The roles for questions about the API and about oneself, for all users or even anonymous ones. */
 function apiRoles(): UntypedObject[] {
   return [
     clusterRole("system:discovery", [
@@ -238,7 +238,7 @@ function apiRoles(): UntypedObject[] {
 function componentRoles(): UntypedObject[] {
   return [
     clusterRole("system:node", nodeRules),
-    // The lab's nodes do the work of a network plugin, and of the provisioner of their volumes.
+    // The lab's nodes also do the work of a network plugin and of a volume provisioner.
     clusterRole("lab:policy-enforcer", [
       rule(["list", "watch"], "networking.k8s.io", "networkpolicies"),
       rule(["list", "watch"], "", "namespaces", "pods"),

@@ -19,12 +19,15 @@ function* singleRules(rule: PolicyRule): Iterable<PolicyRule> {
   }
 }
 
-/** A rule of a few kilobytes may stand for billions of rights. So many comparisons take some tenths of a second. */
+/**
+ * The maximum number of comparisons, which take some tenths of a second. A rule of a few kilobytes may stand for
+ * billions of rights.
+ */
 const maxComparisons = 20_000_000;
 
 /**
- * The parts of `wanted` that `held` does not grant, which the writer would gain. A rule that would take too long to
- * compare in its parts counts as a whole as not granted.
+ * The parts of `wanted` that `held` does not grant, which the writer would gain. If comparing the parts of a rule would
+ * take too long, the whole rule counts as not granted.
  */
 export function rulesNotCovered(held: readonly PolicyRule[], wanted: readonly PolicyRule[]): PolicyRule[] {
   const missing: PolicyRule[] = [];

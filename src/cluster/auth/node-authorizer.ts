@@ -18,8 +18,8 @@ const referencedResources: Readonly<Record<string, ReferencedKind>> = {
 
 /**
  * The Node authorizer: an identity `system:node:NAME` reads only the Secrets, ConfigMaps and claims to which the pods
- * of its node refer, one at a time, and gets tokens only for the accounts of these pods. Other resources are the same
- * for all nodes. What it does not allow, the roles may allow.
+ * of its node refer, one at a time, and gets tokens only for the accounts of these pods. For other resources, all nodes
+ * have the same rights. Roles may allow what this authorizer does not.
  */
 export class NodeAuthorizer implements Authorizer {
   readonly #store: Store;
@@ -86,7 +86,7 @@ function unrelated(node: string): string {
   return `no relationship found between node '${node}' and this object`;
 }
 
-/** The name of a new Lease is not known here. NodeRestriction compares it. */
+/** Why the node may not use the Lease. The name of a new Lease is not known here, so NodeRestriction checks it. */
 function leaseFault(node: string, { verb, namespace, name }: AccessAttributes): string | undefined {
   if (!leaseVerbs.includes(verb)) return "can only get, create, update, patch, or delete a node lease";
   return foreignLeaseFault(node, { namespace, name: verb === "create" ? node : name });

@@ -18,7 +18,7 @@ export interface TokenRequest {
   readonly audiences: readonly string[];
   readonly expirationSeconds: number;
   readonly bound?: BoundObject;
-  /** The node of the bound pod. Its uid is missing if the node does not exist any more. */
+  /** The node of the bound pod. The uid is missing if the node no longer exists. */
   readonly node?: { readonly name: string; readonly uid?: string };
 }
 
@@ -47,11 +47,14 @@ export interface VerifiedToken {
 
 const defaultIssuer = "https://kubernetes.default.svc.cluster.local";
 /**
- * The audiences of tokens for the API server itself, as by kube-apiserver's `--api-audiences`. Many clusters accept the
- * short name, among them those of Istio's own tests.
+ * The audiences of tokens for the API server itself, like kube-apiserver's `--api-audiences`. Many clusters accept the
+ * short name, for example those of Istio's own tests.
  */
 const apiAudiences: readonly string[] = [defaultIssuer, "kubernetes.default.svc"];
-/** How long tokens of an object stay valid after its deletion, if a finalizer or the grace period keeps the object. */
+/**
+ * How long an object's tokens stay valid after its deletion has begun, if a finalizer or the grace period keeps the
+ * object.
+ */
 const deletedLeewayMs = 60_000;
 const maximumCachedSignatures = 4096;
 
@@ -147,7 +150,7 @@ export class ServiceAccountTokens {
       return deletionTimestamp === undefined || Date.parse(deletionTimestamp) >= oldestDeletionMs;
     };
     if (!holds("/serviceaccounts", serviceaccount.name, serviceaccount.uid)) return false;
-    // The node of a pod's token is a fact about the pod, and not what the token is bound to.
+    // A token of a pod is bound to the pod. Its node is only information about the pod.
     if (pod !== undefined) return holds("/pods", pod.name, pod.uid);
     if (node !== undefined && !holds("/nodes", node.name, node.uid ?? "", "")) return false;
     return secret === undefined || holds("/secrets", secret.name, secret.uid);

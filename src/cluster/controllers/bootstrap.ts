@@ -20,22 +20,24 @@ const fieldManager = "serin-bootstrap";
 const recordName = "serin-bootstrap";
 
 export interface BootstrapOptions {
-  /** Definition files in YAML or JSON. They are applied once, and again when their content changes. */
+  /** Files with CRDs in YAML or JSON. They are applied once, and again when their content changes. */
   readonly definitions: readonly string[];
   /** Where the name server listens, for the Service `kube-dns`. */
   readonly dns: { readonly address: string; readonly port: number };
   readonly dnsServiceIP: string;
 }
 
-/** The number of definitions in work at the same time, so that the API server need not wait for the disk or for us. */
+/**
+ * How many CRDs are written at the same time, so that the API server need not wait for the disk or for this process.
+ */
 const parallelDefinitions = 4;
 
 /** Namespaces beside the API server's own. */
 const namespaces = ["metallb-system"];
 
 /**
- * The objects of a new lab: the DNS Service, the default StorageClass, MetalLB's namespace, the definitions of MetalLB
- * and the Gateway API. Resolves when all of them exist.
+ * The objects of a new lab: the DNS Service, the default StorageClass, MetalLB's namespace, the CRDs of MetalLB and the
+ * Gateway API. Resolves when all of them exist.
  */
 export function addBootstrap(context: ControllerContext, options: BootstrapOptions): Promise<void> {
   const steps = [...namespaces.map((name) => `namespace/${name}`), "dns", "storage", ...options.definitions];
@@ -49,13 +51,13 @@ export function addBootstrap(context: ControllerContext, options: BootstrapOptio
     missing.delete(step);
     if (missing.size === 0) resolve();
   };
-  // One at a time, because each definition file writes its mark into the same record.
+  // One file at a time, because each file writes its mark into the same record.
   const queue = context.queue("bootstrap", bootstrap, { concurrency: 1 });
   for (const step of steps) queue.add(step);
   return promise;
 }
 
-/** The definition files below a release's `manifests` directory. */
+/** The files with CRDs below a release's `manifests` directory. */
 export function definitionFiles(manifestsDirectory: string): string[] {
   return ["metallb", "gateway-api-lab"].map((name) => join(manifestsDirectory, "crds", `${name}.yaml`));
 }
@@ -144,7 +146,7 @@ async function applyDefinitions(context: ControllerContext, path: string): Promi
   context.log.info("applied definitions", { file: key, objects: count });
 }
 
-/** Applies an object. Definition files contain only a few kinds. */
+/** Applies an object. The files contain only a few kinds. */
 async function applyObject(client: KubeClient, object: UntypedObject): Promise<void> {
   const plurals: Readonly<Record<string, readonly [string, boolean]>> = {
     CustomResourceDefinition: ["customresourcedefinitions", false],

@@ -23,7 +23,7 @@ export interface ControllerDependencies {
 
 export interface QueueOptions {
   readonly concurrency?: number;
-  /** Work begins only after these, in addition to the views. */
+  /** Work begins only after these promises, in addition to the views. */
   readonly after?: readonly Promise<void>[];
 }
 
@@ -32,7 +32,7 @@ const neverGiveUp = Number.POSITIVE_INFINITY;
 
 /**
  * Shared by all controllers of one process: the client, one view for each kind, indexes of pods, and the tasks to run.
- * A controller is a function that takes this, requests views and adds a queue.
+ * A controller is a function that takes this context, requests views and adds a queue.
  */
 export class ControllerContext implements ControllerDependencies {
   readonly client: KubeClient;
@@ -137,8 +137,8 @@ export class ControllerContext implements ControllerDependencies {
 type StatusWriter = Pick<ControllerContext, "client" | "view">;
 
 /**
- * Whether a status would change the object's. The server does not store most zeros and empty texts and lists, so a
- * field with such a value equals a missing one. Otherwise every look at an object would write its zeros again.
+ * Whether a status would change the object's status. The server does not store most zeros, empty texts and empty lists,
+ * so such a value equals a missing field. Otherwise every look at an object would write its zeros again.
  */
 export function changesStatus(before: object | undefined, status: object): boolean {
   return !jsonEqual(withoutZeros({ ...before }), withoutZeros({ ...before, ...status }));
@@ -156,7 +156,7 @@ function isZero(value: unknown): boolean {
   return value === undefined || value === null || value === 0 || value === "" || value === false;
 }
 
-/** Writes a status that changes the object's. Otherwise the same as {@link patchStatus}. */
+/** The same as {@link patchStatus}, but writes only if the status changes. */
 export async function writeStatus<Value extends KubernetesObject & { readonly status?: unknown }>(
   context: StatusWriter,
   kind: KindDefinition<Value>,
@@ -168,8 +168,8 @@ export async function writeStatus<Value extends KubernetesObject & { readonly st
 }
 
 /**
- * Merges into an object's status, and lets the kind's view know at once. Returns the written object. Undefined if the
- * object no longer exists.
+ * Merges the patch into an object's status, and updates the kind's view at once. Returns the written object. Undefined
+ * if the object no longer exists.
  */
 export async function patchStatus<Value extends KubernetesObject>(
   context: StatusWriter,
@@ -204,7 +204,9 @@ export function enqueueOn<Value extends KubernetesObject>(view: ObjectView<Value
   view.onChange(({ key }) => queue.add(key));
 }
 
-/** Adds the key of each changed object's controller, before and after the change, if it is of that kind. */
+/**
+ * Adds the key of each changed object's controlling owner, before and after the change, if the owner is of that kind.
+ */
 export function enqueueControllerOn<Value extends KubernetesObject>(
   view: ObjectView<Value>,
   ownerKind: KindDefinition,

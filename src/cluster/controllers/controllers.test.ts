@@ -71,7 +71,10 @@ function playNodes(client: KubeClient, signal: AbortSignal): Promise<void> {
   return pods.run(signal);
 }
 
-/** Notes each later patch of a client that changes nothing. The server gives such an object no new version. */
+/**
+ * Notes each later patch of the client that changes nothing. The server gives the object no new version for such a
+ * patch.
+ */
 function noteIdlePatches(client: KubeClient): readonly string[] {
   const idle: string[] = [];
   const versions = new Set<string>();
@@ -223,7 +226,7 @@ test("no controller writes again what the server has stored", async (context) =>
     async () => (await pods()).filter(({ status }) => status?.podIP !== undefined).length === 4,
     "four pods run",
   );
-  // Every change leads to another look at the object.
+  // Every change causes another look at the object.
   for (const count of ["1", "2", "3"]) {
     for (const [kind] of objects)
       await client.patchMerge<KubernetesObject>(kind, "web", namespace, { metadata: { annotations: { count } } });
@@ -291,7 +294,7 @@ test("a pod of high priority takes the place of one of lower priority, whose sta
   const events = async (): Promise<readonly Event[]> =>
     (await client.list(eventKind, { namespace })).items.filter(({ reason }) => reason === "Preempted");
   await until(async () => (await events()).some(({ involvedObject }) => involvedObject.name === name), "an event");
-  // The room is kept for the pod that waits for it.
+  // The node's resources are kept for the pod that waits for them.
   await make("greedy", "4");
   await client.patchMerge(podKind, name, namespace, { metadata: { finalizers: null } });
   await until(async () => (await nodeOf("important")) === victim?.spec?.nodeName, "the important pod runs");

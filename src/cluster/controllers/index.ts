@@ -34,7 +34,7 @@ export interface ControllersOptions {
   readonly autoscalers: AutoscalerOptions;
   /** Resolves when the cluster's first objects exist. Work that can wait begins later. */
   readonly bootstrapped?: Promise<void> | undefined;
-  /** The authority that signs CertificateSigningRequests. Without it, they stay approved. */
+  /** The authority that signs CertificateSigningRequests. Without it, approved requests get no certificate. */
   readonly signing?: ReadSigningAuthority | undefined;
 }
 

@@ -20,7 +20,7 @@ export class ObjectView<Value extends KubernetesObject> {
   readonly #objects = new Map<string, Value>();
   /** Keys of local writes that are not confirmed yet, with the time of the write. */
   readonly #local = new Map<string, number>();
-  /** Uids of objects that were deleted here, until the watch shows that too. */
+  /** Uids of objects that this process has deleted, until the watch shows it too. */
   readonly #deleting = new Set<string>();
   readonly #indexes: ViewIndex<Value>[] = [];
   readonly #handlers: ((change: ObjectChange<Value>) => void)[] = [];
@@ -46,7 +46,7 @@ export class ObjectView<Value extends KubernetesObject> {
     return [...this.#objects.values()];
   }
 
-  /** Makes an index that stays current. Define indexes before the informer runs. */
+  /** Makes an index that stays current. Call it before the informer runs. */
   index(keysOf: (object: Value) => readonly string[]): ObjectIndex<Value> {
     const index = new ViewIndex(keysOf, this.#objects, () => this.#expire());
     for (const [key, object] of this.#objects) index.set(key, undefined, object);
@@ -68,7 +68,7 @@ export class ObjectView<Value extends KubernetesObject> {
     this.#local.set(key, this.#clock.steadyMs());
   }
 
-  /** Records our own delete: the object shows as terminating until the watch reports more. */
+  /** Records this controller's own deletion. The object is shown as terminating until the watch reports more. */
   deleted(object: Value): void {
     const key = keyOf(object);
     const known = this.#objects.get(key);
@@ -177,7 +177,7 @@ class ViewIndex<Value> implements ObjectIndex<Value> {
   }
 }
 
-/** Resource versions of one server compare as numbers (KEP-5504). */
+/** The object's resource version. Versions of one server can be compared as numbers (KEP-5504). */
 function versionOf(object: KubernetesObject): number {
   return Number(object.metadata.resourceVersion ?? 0);
 }

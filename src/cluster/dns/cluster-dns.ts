@@ -14,7 +14,7 @@ export interface ClusterDnsOptions {
   readonly address: string;
   readonly port: number;
   readonly upstream?: NameServer;
-  /** `cluster.local` if absent. */
+  /** The domain of the cluster's names. If absent, `cluster.local`. */
   readonly domain?: string;
 }
 

@@ -31,7 +31,7 @@ export interface DnsServerOptions {
 const upstreamTimeoutMs = 3_000;
 const maxTcpConnections = 256;
 const tcpIdleMs = 10_000;
-/** The maximum length of a chain of ExternalName Services. A longer chain ends without an address. */
+/** The maximum length of a chain of ExternalName Services. The answer for a longer chain contains no address. */
 const maxAliases = 8;
 
 /** The cluster's name server, over UDP and TCP. */
@@ -50,7 +50,7 @@ export class DnsServer {
         : new DnsForwarder({ servers: [upstream], timeoutMs: upstreamTimeoutMs, clock });
   }
 
-  /** The port in use. It differs from the option if that is 0. */
+  /** The port in use. It differs from the option only if the option is 0. */
   get port(): number {
     return this.#port;
   }
@@ -115,7 +115,7 @@ export class DnsServer {
     });
   }
 
-  /** Messages over TCP have their length in two bytes before them (RFC 1035, 4.2.2). */
+  /** Over TCP, two bytes with its length precede each message (RFC 1035, 4.2.2). */
   #serveTcp(socket: Socket): void {
     let received: Buffer = Buffer.alloc(0);
     socket.setTimeout(tcpIdleMs, () => socket.destroy());
@@ -155,8 +155,8 @@ export class DnsServer {
   }
 
   /**
-   * Adds the addresses behind an alias. Clients request an address and do not resolve the alias themselves: for the C
-   * library, an answer without an address means that the name does not exist.
+   * Adds the addresses behind an alias. Clients do not resolve the alias themselves: for the C library, an answer
+   * without an address means that the name does not exist.
    */
   async #followAliases(question: Question, answers: readonly DnsRecord[]): Promise<readonly DnsRecord[]> {
     if (question.type !== "A" && question.type !== "AAAA") return answers;
@@ -176,7 +176,7 @@ export class DnsServer {
     return all;
   }
 
-  /** Rotates the answers, because clients use the first one, and each endpoint should be first equally often. */
+  /** Rotates the answers, because clients use the first one, and all endpoints should get equally many clients. */
   #rotate<Item>(items: readonly Item[]): readonly Item[] {
     if (items.length < 2) return items;
     const start = Math.floor(this.#options.random() * items.length);

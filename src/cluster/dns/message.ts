@@ -16,9 +16,9 @@ import type { DnsRecord, ZoneAnswer } from "./zone.ts";
 /** CoreDNS's time to live for cluster names. It is short, because endpoints change. */
 const ttlSeconds = 5;
 const plainUdpBytes = 512;
-/** Over TCP, the length of a message has 16 bits. */
+/** The maximum length of a message over TCP, because the length has 16 bits. */
 const maxTcpBytes = 65_535;
-/** The largest size that is not fragmented on any usual path (DNS Flag Day 2020). */
+/** The maximum size over UDP that no usual path fragments (DNS Flag Day 2020). */
 const edns = 1232;
 
 const rcodes = { noError: 0, serverFailure: 2, noSuchName: 3, notImplemented: 4, refused: 5 } as const;
@@ -67,8 +67,8 @@ export function recordsOf(bytes: Buffer): DnsRecord[] {
 }
 
 /**
- * Encodes the zone's answer. Records that do not fit into UDP are left out, and the client repeats the query over TCP.
- * Of records that do not fit into TCP either, it gets the first ones.
+ * Encodes the zone's answer. If the records do not fit into UDP, they are left out, and the client repeats the query
+ * over TCP. If they do not fit into TCP either, the client gets the first ones.
  */
 export function encodeAnswer(question: Question, domain: string, answer: ZoneAnswer, transport: "udp" | "tcp"): Buffer {
   const negative = answer.answers.length === 0;

@@ -132,7 +132,7 @@ interface EndpointTarget {
   readonly ports: readonly { readonly name: string; readonly protocol: string; readonly number: number }[];
 }
 
-/** A headless Service's endpoints, each under its hostname, or its address with dashes. */
+/** A headless Service's endpoints, each under its hostname, or without one under its address with dashes. */
 function endpointTargets(source: ZoneSource, namespace: string, service: string, host: string): EndpointTarget[] {
   const targets: EndpointTarget[] = [];
   for (const slice of source.slicesOf(namespace, service)) {
@@ -185,7 +185,7 @@ function addressOfReverse(name: string): string | undefined {
   const nibbles = name.slice(0, -".ip6.arpa".length).split(".").reverse().join("");
   if (!/^[0-9a-f]{32}$/.test(nibbles)) return undefined;
   const groups = (nibbles.match(/.{4}/g) ?? []).map((group) => group.replace(/^0{1,3}/, ""));
-  // Like the Kubernetes API, write the longest run of zeros as `::`.
+  // As in the Kubernetes API, write the longest run of zeros as `::`.
   const text = groups.join(":");
   const zeros = [...text.matchAll(/(?:^|:)0(?::0)+(?=:|$)/g)].sort((a, b) => b[0].length - a[0].length)[0];
   return zeros === undefined ? text : `${text.slice(0, zeros.index)}::${text.slice(zeros.index + zeros[0].length + 1)}`;

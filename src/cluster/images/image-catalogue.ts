@@ -22,7 +22,7 @@ export interface ResolvedImage {
   /** The user that the image names for its program. */
   readonly runsAs: ImageUser;
   readonly release: LabRelease;
-  /** Other names of the image's program, which shells in the container can find. */
+  /** Other names under which shells in the container find the image's program. */
   readonly aliases: Readonly<Record<string, readonly string[]>>;
   /** Programs that the image has, and machines often lack. */
   readonly applets: readonly AppletName[];
@@ -50,7 +50,7 @@ export class ImageCatalogue {
     this.#builtIn = builtIn;
   }
 
-  /** Whether an image was resolved before, and so counts as present. */
+  /** Whether an image was resolved before. If so, it counts as present. */
   has(image: string): boolean {
     return this.#present.has(image);
   }
@@ -130,7 +130,7 @@ function usesEntrypoint(entry: ImageEntry, { command }: Pick<ContainerWords, "co
   return command === undefined || command.length === 0 || entry.aliases.includes(command[0] ?? "");
 }
 
-/** Reads `user:group`, or a user alone, whose group is root's. */
+/** Reads `user:group`, or a user alone, who then has the group of root. */
 function imageUser(text: string): ImageUser {
   const [user = 0, group = 0] = text.split(":").map(Number);
   return { user, group };

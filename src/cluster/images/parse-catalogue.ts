@@ -15,7 +15,7 @@ const knownFields = new Set([
   "user",
 ]);
 
-/** Reads a catalogue file; throws a user error that names the entry and the field. */
+/** Reads a catalogue file. Throws a user error that names the entry and the field. */
 export function parseImageCatalogue(text: string, source: string): ImageEntry[] {
   let document: unknown;
   try {

@@ -19,7 +19,7 @@ export interface LabRelease {
   readonly version: string;
   /** The directory, as seen by the lab's processes. */
   readonly root: string;
-  /** The packages with which it runs. Undefined if the tree has its own. */
+  /** The directory of the packages with which it runs. Undefined if the tree has its own. */
   readonly nodeModules: string | undefined;
 }
 
@@ -40,8 +40,8 @@ export function writeOwnRelease(stateDirectory: string, own: LabRelease): void {
 }
 
 /**
- * Finds the release tree for an image's tag, without `-distroless` and `-debug`. The cluster's own tree is used for
- * undefined and `latest`. It is also used, under the other version's name, for a version that was never added.
+ * Finds the release tree for an image's tag, without `-distroless` and `-debug`. Returns the cluster's own tree for
+ * undefined and `latest`. Returns it also for a version that was never added, but with that version's name.
  */
 export function findRelease(stateDirectory: string, tag: string | undefined): LabRelease {
   const { own } = JSON.parse(readFileSync(join(stateDirectory, indexName), "utf8")) as ReleaseIndex;
@@ -84,8 +84,8 @@ export function listReleases(stateDirectory: string, ownVersion: string): Listed
 }
 
 /**
- * Copies a release tree into the cluster, so that images with its version as tag run it, with the cluster's installed
- * packages. It replaces a tree of the same version for new containers. Returns the version.
+ * Copies a release tree into the cluster, so that images whose tag is its version run it, with the cluster's installed
+ * packages. For new containers, it replaces an earlier tree of the same version. Returns the version.
  */
 export function addRelease(stateDirectory: string, tree: string): string {
   const version = versionOf(tree);

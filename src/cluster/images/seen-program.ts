@@ -10,7 +10,7 @@ export interface VisibleDirectories {
 
 /**
  * Throws a user error if containers cannot see a program of the user's catalogue: a path outside the directories of the
- * machine's programs and of the release tree, also if it leads outside through a link. Names without a slash are found
+ * machine's programs and of the release tree, or one that leads outside through a link. Names without a slash are found
  * by PATH.
  */
 export function checkProgramIsSeen(image: string, program: string, directories: VisibleDirectories): void {

@@ -2,14 +2,15 @@ import { existsSync, readFileSync } from "node:fs";
 import { userError } from "../../base/index.ts";
 
 /**
- * The uid and gid of the host as which root's lab runs. No user has them, so the lab cannot write files of the host.
+ * The host's uid and gid as which a lab of root runs. They belong to nobody, so the lab cannot write files of the host.
  */
 export const labHostUid = 100_000;
 const labUids = 65_536;
 
 /**
- * Whether the lab runs as {@link labHostUid}: if this process is root of a user namespace that has that uid. Root of a
- * smaller namespace (for example in a container without root) has no other user to become, and runs the lab as itself.
+ * Whether the lab runs as {@link labHostUid}. It does if this process is root of a user namespace that contains that
+ * uid. In a smaller namespace (for example in a rootless container) there is no such user, and root runs the lab as
+ * itself.
  */
 export function labRunsAsOtherUser(): boolean {
   return process.getuid?.() === 0 && isMapped(readFileSync("/proc/self/uid_map", "utf8"), labHostUid + labUids - 1);
@@ -56,7 +57,7 @@ const everyNamespace = "-Unmuipf";
 const firstProcess = '"$0" "$@" & wait $!';
 const firstProcessAfterMap = `read -r go && { ${firstProcess}; }`;
 
-/** The size in MB. bin/serin has the reason. */
+/** The size in MB. A comment in bin/serin gives the reason. */
 const smallYoungGeneration = "--max-semi-space-size=4";
 
 /**

@@ -22,7 +22,7 @@ import type { LauncherReply, LauncherRequest } from "./messages.ts";
 export interface LauncherOptions {
   readonly stateDirectory: string;
   readonly releaseRoot: string;
-  /** The program below the release's root, in which the lab runs too. */
+  /** The program, below the release's root. The lab runs it too. */
   readonly entry: string;
   readonly env: Environment;
   readonly log: Logger;
@@ -205,15 +205,15 @@ export class Launcher {
 }
 
 /**
- * Where processes of the lab keep compiled sources; all clusters of a user share it, so that the second one starts
- * faster. Pods read only a folder of it, and write nowhere in it.
+ * The directory in which processes of the lab keep compiled sources. All clusters of a user share it, so that the
+ * second cluster starts faster. Pods can read only one of its folders, and cannot write to it.
  */
 export function compileCacheDirectory(env: Environment): string {
   const ofProgram = env["NODE_COMPILE_CACHE"] ?? "";
   return isAbsolute(ofProgram) ? join(ofProgram, "lab") : join(stateHome(env), "compile-cache");
 }
 
-/** Throws if others cannot read these files, because root's lab runs as another user. */
+/** Throws unless all users can read these files, because root's lab runs as another user. */
 function requireReadableByAll(paths: readonly string[], releaseRoot: string): void {
   const readableByAll = 0o004;
   const closed = paths.find((path) => (statSync(path).mode & readableByAll) === 0);
@@ -236,8 +236,8 @@ async function listenForApiServer(record: ClusterRecord): Promise<Server> {
 }
 
 /**
- * Listens on the port, or on the next free one, until it has tried that many. Clients that connect before the lab takes
- * over the socket wait in its queue.
+ * Listens on the port, or on the next free one, for a limited number of attempts. Clients that connect before the lab
+ * takes over the socket wait in its queue.
  */
 async function listenNear(address: string, port: number, tried = portsTried): Promise<Server> {
   for (let candidate = port; candidate < port + tried && candidate < 65_536; candidate += 1) {

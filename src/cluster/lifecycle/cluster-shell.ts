@@ -13,7 +13,7 @@ export interface ShellCommand {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** How to run a command, or the user's shell if it is empty, in the lab's host namespace. */
+/** The way to run a command in the lab's host namespace, or the user's shell if the command is empty. */
 export function shellCommand(name: string, command: readonly string[], env: Environment): ShellCommand {
   const { directory, record } = requireRunningCluster(env, name);
   const { labInit } = record;
@@ -27,8 +27,8 @@ export function shellCommand(name: string, command: readonly string[], env: Envi
 }
 
 /**
- * Runs a command, or the user's shell if it is empty, in the lab's host namespace, in which LoadBalancer, node and pod
- * addresses are reachable. Files and the working directory are the user's own. Returns the exit code.
+ * Runs a command, or the user's shell if it is empty, in the lab's host namespace. LoadBalancer, node and pod addresses
+ * are reachable there. Files and the working directory are the user's own. Returns the exit code.
  */
 export async function runInCluster(name: string, command: readonly string[], env: Environment): Promise<number> {
   const { program, args, env: inside } = shellCommand(name, command, env);

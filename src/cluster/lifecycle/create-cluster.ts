@@ -35,7 +35,7 @@ export interface CreateClusterOptions {
   readonly plan: ClusterPlan;
   /** Whether autoscalers follow the pods' resource use. */
   readonly autoscale: boolean;
-  /** How long the API server keeps Events. Undefined means for an hour. */
+  /** How long the API server keeps Events. Undefined means one hour. */
   readonly eventTtlMs: number | undefined;
   readonly release: { readonly root: string; readonly entry: string; readonly version: string };
   readonly env: Environment;
@@ -55,7 +55,10 @@ export interface CreatedCluster {
   readonly server: string;
 }
 
-/** A cluster needs five seconds on an idle machine, and over a minute on a very busy one. */
+/**
+ * How long a cluster may take to be ready. It needs five seconds on an idle machine, and over a minute on a very busy
+ * one.
+ */
 const readyTimeoutMs = 180_000;
 /** The disk space of a small lab for the API server's database, logs and emptyDirs. */
 const neededBytes = 200 * 1024 * 1024;
@@ -91,8 +94,8 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
 }
 
 /**
- * Refuses a name that is in use. Removes the files of a killed launcher; everything else ended with it. Returns the
- * kubeconfig's context before that cluster.
+ * Refuses a name that is in use. Removes the files of a killed launcher. Everything else has ended with the launcher.
+ * Returns the kubeconfig's context from before that cluster.
  */
 function clearRemains(directory: string, name: string): string | undefined {
   const record = readClusterRecord(directory);
@@ -141,7 +144,7 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
   mkdirSync(cache, { recursive: true });
   if (labRunsAsOtherUser()) {
     giveToLab(directory);
-    // Only labs write into the cache. Other labs may add and rename files there at the same time.
+    // Only labs write into the cache. Another lab may add and rename files there at this moment.
     chownSync(cache, labHostUid, labHostUid);
   }
   return pki;

@@ -3,7 +3,10 @@ import type * as Yaml from "yaml";
 import { loadPackage, userError } from "../../base/index.ts";
 import { labNetwork, type ClusterNode, type ClusterRecord } from "../record/index.ts";
 
-/** Loaded only to create a cluster, so that other verbs, such as `cluster shell`, start a third faster. */
+/**
+ * Loads the YAML parser only to create a cluster, so that other verbs, such as `cluster shell`, need a third less time
+ * to start.
+ */
 const yaml = (): typeof Yaml => loadPackage<typeof Yaml>("yaml");
 
 export type ClusterPlan = Pick<ClusterRecord, "name" | "nodes" | "apiServer">;
@@ -14,7 +17,7 @@ export interface ParsedKindConfig {
   readonly warnings: readonly string[];
 }
 
-/** kind's own default. */
+/** The name that kind gives a cluster by default. */
 const defaultName = "kind";
 const apiVersion = "kind.x-k8s.io/v1alpha4";
 const namePattern = /^[a-z0-9][a-z0-9.-]{0,39}$/;
@@ -158,7 +161,7 @@ class ConfigReader {
     // A port below 1024 needs root on the host. In kind, 0 and -1 mean any port.
     if (port > 0 && port < 1024)
       this.#problem(portPair, `networking.apiServerPort: ${port} needs root on this machine; use a port above 1023`);
-    // The port of another address is only a preference, because another lab may use it on the loopback address.
+    // For another address, the port is only a preference, because another lab may use it on the loopback address.
     const isMeantFor = requested === undefined || requested === address;
     return port <= 0
       ? { address, port: labNetwork.apiServerPort, portIsFixed: false }

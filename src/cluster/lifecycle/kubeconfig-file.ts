@@ -7,7 +7,7 @@ import { loadPackage, messageOf, userError, type Environment } from "../../base/
 export interface AdminAccess {
   readonly contextName: string;
   readonly server: string;
-  /** The authority of the server's certificate. It, the certificate and the key are PEM. */
+  /** The authority of the server's certificate. All three fields are PEM texts. */
   readonly ca: string;
   readonly certificate: string;
   readonly key: string;
@@ -55,7 +55,10 @@ export function kubeconfigText(access: AdminAccess): string {
   });
 }
 
-/** The kubeconfig to write. If KUBECONFIG names several files, it is the first existing one, else the first. */
+/**
+ * The path of the kubeconfig to write. If KUBECONFIG names several files, it is the first one that exists, or the first
+ * one if none does.
+ */
 export function userKubeconfigPath(env: Environment): string {
   const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
   return listed.find((path) => existsSync(path)) ?? listed[0] ?? join(env["HOME"] ?? homedir(), ".kube", "config");

@@ -18,7 +18,7 @@ export function writeShims(stateDirectory: string, clusterName: string, releaseR
   };
   for (const [name, script] of Object.entries(shims))
     writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-  // A link, because the program behaves as istioctl if it is called by that name.
+  // A link, because the program behaves like istioctl if it is called by that name.
   const istioctl = join(directory, "istioctl");
   rmSync(istioctl, { force: true });
   symlinkSync(join(releaseRoot, "bin/serin"), istioctl);

@@ -2,7 +2,7 @@ import koffi from "koffi";
 import { internalError, type SerinError } from "../../base/index.ts";
 
 /**
- * Calls of the C library for namespaces, mounts and terminals, which pods need and Node lacks. For 64-bit Linux with
+ * Calls of the C library for namespaces, mounts and terminals, which pods need and Node.js lacks. For 64-bit Linux with
  * glibc.
  */
 const library = koffi.load("libc.so.6");
@@ -77,7 +77,7 @@ const moveBetweenDescriptors = 0x04 | 0x40;
 const noMagicLinks = 0x02;
 const memoryFileFlags = { closeOnExec: 1, allowSealing: 2, executable: 0x10 } as const;
 const addSealsCommand = 1033;
-/** No further seals, no other size, no other content. */
+/** The seals against other content, another size and further seals. */
 const allSeals = 0x1 | 0x2 | 0x4 | 0x8;
 
 function errnoName(): string {
@@ -142,7 +142,7 @@ export function makeTreeReadOnly(tree: number, target: string): void {
   setReadOnly({ directory: tree, path: "" }, target, atRecursive | atEmptyPath);
 }
 
-/** `target` names the mount in an error, because the path to a copied tree is empty. */
+/** `target` is the mount's name in an error, because the path of a copied tree is empty. */
 function setReadOnly(
   { directory, path }: { readonly directory: number; readonly path: string },
   target: string,

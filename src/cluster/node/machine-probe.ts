@@ -33,7 +33,7 @@ export function probeMachine(): MachineFinding[] {
   ];
 }
 
-/** Whether containers can start: their first program is in memory only. */
+/** Whether containers can start. Their first program exists only in memory. */
 export function startFinding(start: () => void): MachineFinding {
   return attempt(
     "programs in memory",

@@ -61,8 +61,8 @@ export class MirrorPods {
   }
 
   /**
-   * Removes a deleted mirror pod at once, and creates the missing ones again. Users may have made the deleted one, in
-   * any namespace.
+   * Removes a deleted mirror pod at once, and creates the missing ones again. The deleted pod may be one that a user
+   * has made, in any namespace.
    */
   async replace(pod: Pod, signal: AbortSignal): Promise<void> {
     const { name = "", uid = "" } = pod.metadata;

@@ -14,7 +14,7 @@ export interface NamespaceDescriptors {
   readonly mount?: number;
   readonly uts?: number;
   readonly ipc?: number;
-  /** The namespaces of children that are started within. The calling thread itself stays where it is. */
+  /** The PID namespace of children that are started within. The calling thread itself stays in its own. */
   readonly pid?: number;
 }
 
@@ -117,8 +117,8 @@ function leaveMountNamespace(): void {
 }
 
 /**
- * A thread that cannot return to its namespaces would do the node's work inside a pod. So the process ends, and the
- * supervisor starts another.
+ * Returns to the thread's own namespaces. If that fails, the process ends, because the thread would do the node's work
+ * inside a pod. The supervisor then starts another process.
  */
 function returnHome(restore: readonly (() => void)[]): void {
   try {

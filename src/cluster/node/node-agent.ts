@@ -49,7 +49,7 @@ export interface NodeAgentOptions {
   readonly images: readonly ImageEntry[];
   /** Where the lab's own processes keep compiled code. */
   readonly compileCache: string | undefined;
-  /** The program that this process runs, below the root of its release. */
+  /** The program that this process runs, relative to the root of its release. */
   readonly release: { readonly root: string; readonly entry: string };
   readonly programEnvironment: Readonly<Record<string, string>>;
   readonly version: string;
@@ -162,7 +162,7 @@ export class NodeAgent {
     void mirrors.create(signal);
     const pods = this.#pods.run(signal);
     void this.#pods.synced.then(() => this.#removeOrphans());
-    // Start this only when all pods are known. Otherwise pods of an earlier process would lose their isolation for a
+    // Start it only when all pods are known. Otherwise pods of an earlier process would lose their isolation for a
     // moment.
     const policies = Promise.race([this.#pods.synced, aborted(signal)]).then(
       async () => await this.#policies.run(signal),
@@ -367,7 +367,7 @@ export class NodeAgent {
   }
 }
 
-/** How many users the lab's user namespace has. */
+/** How many uids the lab's user namespace has. */
 function countUids(): number {
   const [line = ""] = readFileSync("/proc/self/uid_map", "utf8").trim().split("\n");
   return Number(line.trim().split(/\s+/)[2] ?? 1);
@@ -383,7 +383,7 @@ function limitsNote(): string | undefined {
       )
         return undefined;
     } catch {
-      // The file is unreadable, so the controllers are not delegated.
+      // The file cannot be read, so the controllers are not delegated.
     }
   }
   return "resource limits are recorded, not enforced: no cgroup is delegated to the lab";

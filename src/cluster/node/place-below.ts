@@ -7,9 +7,9 @@ import { SerinError, userError } from "../../base/index.ts";
  * very large file at any place there, so the node follows no link below `root`, and reads a bounded part.
  */
 export interface PlaceBelow {
-  /** The node's own directory. Its own path may contain links. */
+  /** The node's own directory. The path to it may contain links. */
   readonly root: string;
-  /** An absolute path, `root` or below. */
+  /** An absolute path: `root` itself, or a path below it. */
   readonly path: string;
 }
 
@@ -18,8 +18,8 @@ const { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 const O_PATH = 0o10000000;
 
 /**
- * Calls `use` with a path of the directory that leads to it even if a pod replaces a directory above it meanwhile. The
- * path is valid only during the call. Throws a user error for a link.
+ * Calls `use` with a path that leads to the directory even if a pod replaces a directory above it meanwhile. The path
+ * is valid only during the call. Throws a user error for a link.
  */
 export function inDirectoryBelow<T>(
   place: PlaceBelow,
@@ -60,7 +60,10 @@ export function atPlaceBelow<T>(place: PlaceBelow, use: (path: string) => T): T 
   });
 }
 
-/** Opens a regular file, and creates its directory if the flags create the file. Else throws a user error. */
+/**
+ * Opens a regular file, and creates its directory if the flags create the file. Throws a user error for anything but a
+ * regular file.
+ */
 export function openFileBelow(place: PlaceBelow, flags: number, mode?: number): number {
   const directory = { root: place.root, path: dirname(place.path) };
   return inDirectoryBelow(directory, { createMissing: (flags & O_CREAT) !== 0 }, (path) => {
@@ -90,7 +93,7 @@ export function readEndBelow(place: PlaceBelow, maxBytes: number): Buffer {
   }
 }
 
-/** Removes a file, or a directory with its content. Removes a link itself, and nothing where a link stands above it. */
+/** Removes a file, a link, or a directory with its content. Removes nothing if a directory above it is a link. */
 export function removeBelow({ root, path }: PlaceBelow): void {
   try {
     inDirectoryBelow({ root, path: dirname(path) }, { createMissing: false }, (directory) =>

@@ -14,7 +14,7 @@ export interface ClusterRecord {
     /** An address of the host's loopback. */
     readonly address: string;
     readonly port: number;
-    /** The user has chosen this port, so no other one may replace it. */
+    /** Whether the user has chosen this port, so that no other one may replace it. */
     readonly portIsFixed: boolean;
   };
   /** The release tree that the cluster runs from, as the host sees it. */
@@ -22,11 +22,11 @@ export interface ClusterRecord {
   readonly createdAt: string;
   /** Whether autoscalers follow the pods' resource use. Otherwise they only keep replicas within their bounds. */
   readonly autoscale?: boolean;
-  /** How long the API server keeps Events. Absent means for an hour. */
+  /** How long the API server keeps Events. Absent means one hour. */
   readonly eventTtlMs?: number;
   /** Known once the launcher has started. */
   readonly launcher?: HostProcess;
-  /** The lab's first process, by which its namespaces are entered. */
+  /** The lab's first process, whose namespaces other processes enter. */
   readonly labInit?: HostProcess;
   readonly kubeconfig?: { readonly path: string; readonly previousContext: string };
 }
@@ -58,7 +58,7 @@ export const labNetwork = {
   dnsService: "10.96.0.10",
   apiServerPort: 6443,
   hostLoopback: "127.7.0.10",
-  /** Nodes are numbered in one byte of pod addresses, and an idle node costs some 60 MB. */
+  /** The number of a node is one byte of its pods' addresses, and an idle node needs some 60 MB. */
   maxNodes: 32,
 } as const;
 
@@ -149,7 +149,7 @@ export function requireCluster(env: Environment, name: string): { directory: str
   return { directory, record };
 }
 
-/** Like {@link requireCluster}, but its launcher must also be alive. */
+/** The same as {@link requireCluster}, but the cluster's launcher must also be alive. */
 export function requireRunningCluster(env: Environment, name: string): { directory: string; record: ClusterRecord } {
   const found = requireCluster(env, name);
   if (!isClusterRunning(found.record)) {

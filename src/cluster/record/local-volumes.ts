@@ -9,7 +9,7 @@ export const localVolumes = {
   provisioner: "lab.serin.dev/local-directory",
   /** The directory of all volumes, below a node's host root. */
   directory: "/var/lib/serin/volumes",
-  /** The most volumes that a lab makes. */
+  /** The maximum number of volumes that a lab makes. */
   maxVolumes: 256,
   /** The largest size that a claim may request. The lab records sizes and does not enforce them. */
   maxSize: "1Ti",

@@ -29,7 +29,9 @@ export function decide(inputs: FilterInputs): Decision {
   return { node: undefined, message: `0/${nodes.length} nodes are available: ${parts.join(", ")}.` };
 }
 
-/** The weights of kube-scheduler's default profile, for the scores that it has. Spreading of siblings comes first. */
+/**
+ * The weights of kube-scheduler's default profile, for the scores that both have. Spreading of siblings comes first.
+ */
 const weights = {
   siblings: 3,
   taints: 3,
@@ -127,7 +129,7 @@ function softSpread(pod: Pod, nodes: readonly NodeState[]): (state: NodeState) =
     );
 }
 
-/** The larger of the shares of CPU and memory that would be promised. */
+/** The larger one of the node's shares of CPU and memory that would be requested. */
 function requestedShare(pod: Pod, { node, requested }: NodeState): number {
   const wanted = requestsOf(pod);
   const shares = ["cpu", "memory"].map(

@@ -64,7 +64,10 @@ function nodeAffinity({ pod }: FilterInputs): Filter {
       : "node(s) didn't match Pod's node affinity/selector";
 }
 
-/** Kubernetes expresses this only by a taint, which the node controller sets a moment after the node has appeared. */
+/**
+ * Refuses a node that is not ready. Kubernetes expresses this only by a taint, which the node controller sets a moment
+ * after the node has appeared.
+ */
 function ready({ pod }: FilterInputs): Filter {
   return ({ node }) => {
     if (node.status?.conditions?.find(({ type }) => type === "Ready")?.status === "True") return undefined;
@@ -106,7 +109,7 @@ function podAffinity({ pod, nodes, repelling, namespaceLabels }: FilterInputs): 
     const counts = countByDomain(nodes, term.topologyKey, (placed) =>
       termMatches(term, pod, placed.pod, namespaceLabels),
     );
-    // The first pod of a group with affinity to itself must be able to start somewhere.
+    // If pods have an affinity to their own group, the first one must be able to start anywhere.
     const first = [...counts.values()].every((count) => count === 0) && termMatches(term, pod, pod, namespaceLabels);
     filters.push(({ node }) => {
       const domain = ownField(node.metadata.labels, term.topologyKey);
@@ -178,7 +181,7 @@ function spread({ pod, nodes }: FilterInputs): Filter[] {
         placed.pod.metadata.deletionTimestamp === undefined &&
         matchesLabelSelector(selector, placed.pod.metadata.labels);
       const counts = countByDomain(spreadNodes(pod, constraint, nodes), topologyKey, matches);
-      // With fewer domains than wanted, the missing ones count as empty.
+      // If there are fewer domains than wanted, the missing ones count as empty.
       const least = counts.size < minDomains || counts.size === 0 ? 0 : Math.min(...counts.values());
       const self = matchesLabelSelector(selector, pod.metadata.labels) ? 1 : 0;
       return ({ node }: NodeState) => {

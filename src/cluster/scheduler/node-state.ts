@@ -75,7 +75,7 @@ export class Placements {
     return states;
   }
 
-  /** The nodes as if these pods ran there already. */
+  /** The nodes with these additional pods, as if they ran there already. */
   nodesWith(more: readonly { readonly pod: Pod; readonly node: string }[]): NodeState[] {
     if (more.length === 0) return this.nodes();
     return this.nodes().map((state) => {

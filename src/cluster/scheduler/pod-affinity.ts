@@ -7,8 +7,9 @@ import type { NodeState, PlacedPod } from "./node-state.ts";
 export type NamespaceLabels = (namespace: string) => Readonly<Record<string, string>> | undefined;
 
 /**
- * The selector of a term, narrowed to pods that have the owner's values of these labels, or others. With the label
- * `pod-template-hash`, a pod relates only to those of its own revision.
+ * The selector of a term. `matchLabelKeys` narrows it to pods with the owner's values of these labels, and
+ * `mismatchLabelKeys` to pods with other values. With the label `pod-template-hash`, the term applies only to pods of
+ * the same revision.
  */
 export function selectorOf(
   owner: Pod,

@@ -30,7 +30,9 @@ export function preempt(inputs: FilterInputs, budgets: readonly PodDisruptionBud
   return candidates.sort(compareCandidates)[0];
 }
 
-/** Removes all pods of lower priority, and takes back as many as fit, those that budgets protect first. */
+/**
+ * Removes all pods of lower priority, and then takes back as many as fit, beginning with those that budgets protect.
+ */
 function candidateOf(
   inputs: FilterInputs,
   state: NodeState,
@@ -68,7 +70,7 @@ function without(state: NodeState, removed: ReadonlySet<PlacedPod>): NodeState {
   return { ...state, requested, pods: new Map([...state.pods].filter(([, placed]) => !removed.has(placed))) };
 }
 
-/** The pods whose end would violate a budget, if all of these ended in this order. */
+/** The pods whose end would violate a budget, if all given pods ended in this order. */
 function guardedPods(pods: readonly PlacedPod[], budgets: readonly PodDisruptionBudget[]): ReadonlySet<PlacedPod> {
   const allowed = new Map(budgets.map((budget) => [budget, budget.status?.disruptionsAllowed ?? 0]));
   const guarded = new Set<PlacedPod>();
@@ -85,7 +87,7 @@ function guardedPods(pods: readonly PlacedPod[], budgets: readonly PodDisruption
   return guarded;
 }
 
-/** A higher priority comes later, and of equal ones the pod that has run for longer. */
+/** Sorts pods by importance: lower priority first, and of equal priority the youngest first. */
 function comparePods(a: Pod, b: Pod): number {
   return priorityOf(a) - priorityOf(b) || startMs(b) - startMs(a);
 }

@@ -24,14 +24,17 @@ import { volumeNeedsOf, type StorageFacts, type VolumeNeeds } from "./volume-nee
 
 const schedulerName = "default-scheduler";
 const concurrentBindings = 16;
-/** The reason in the condition of a pod that must go for another one. */
+/** The reason in the condition of a pod that is evicted for another one. */
 const preempted = "PreemptionByScheduler";
 
 /** A pod that waits on this node for the end of the victims. */
 interface Nomination {
   readonly pod: Pod;
   readonly node: string;
-  /** Their uids. Undefined if an earlier scheduler chose them: then the node's pods show which go. */
+  /**
+   * The uids of the victims. Undefined if an earlier scheduler chose them: then the conditions of the node's pods show
+   * which they are.
+   */
   readonly victims: readonly string[] | undefined;
 }
 
@@ -45,13 +48,13 @@ class Scheduler {
   readonly #context: ControllerContext;
   readonly #pods: ObjectView<Pod>;
   readonly #placements = new Placements();
-  /** The keys of pods that fit on no node. They are tried again when there is more room. */
+  /** The keys of pods that fit on no node. They are tried again when resources become free. */
   readonly #unschedulable = new Set<string>();
   /** The nodes of pods that wait there for their volumes, by the pod's uid. Their resource requests count already. */
   readonly #reserved = new Map<string, { readonly key: string; readonly node: string }>();
   /**
-   * The pods for which pods of lower priority must go, by uid, with their node. Their requests count there for pods of
-   * lower or equal priority, so that these do not take the room.
+   * The pods for which pods of lower priority are evicted, by uid, with their node. Their requests already count there
+   * against pods of lower or equal priority, so that these do not take the freed resources.
    */
   readonly #nominated = new Map<string, Nomination>();
   readonly #queue: Reconciler;
@@ -105,14 +108,14 @@ class Scheduler {
 
   /**
    * Takes over the nomination of an earlier scheduler, which only the pod's status shows. Otherwise other pods could
-   * take the room that the victims leave, or more pods would have to go.
+   * take the resources that the victims free, or more pods would be evicted.
    */
   #recall(pod: Pod): void {
     const node = pod.status?.nominatedNodeName;
     if (node !== undefined) this.#nominated.set(uidOf(pod), { pod, node, victims: undefined });
   }
 
-  /** Ends the nomination of a pod. Others may take the room, unless the pod itself has taken it. */
+  /** Ends the nomination of a pod. Other pods may then take the resources, unless the pod itself has taken them. */
   #giveUp(uid: string, takenNode?: string): void {
     const nomination = this.#nominated.get(uid);
     this.#nominated.delete(uid);
@@ -153,7 +156,7 @@ class Scheduler {
         await this.#reportFailure(pod, decision.message, this.#nominated.get(uid)?.node);
         if (preemption !== undefined) await this.#evict(pod, preemption);
       } catch (error) {
-        // Otherwise the next try would wait for victims that nobody has deleted.
+        // Otherwise the next attempt would wait for victims that nobody has deleted.
         if (preemption !== undefined) this.#nominated.delete(uid);
         throw error;
       }
@@ -174,7 +177,7 @@ class Scheduler {
     );
   }
 
-  /** Chooses pods that must go, unless some already go for this pod, and notes the node. */
+  /** Chooses the victims for a pod, unless victims for it are already terminating, and notes the node. */
   #preemptionFor(inputs: FilterInputs): Preemption | undefined {
     const uid = uidOf(inputs.pod);
     if (this.#isUnderWay(this.#nominated.get(uid))) return undefined;
@@ -189,7 +192,7 @@ class Scheduler {
     return preemption;
   }
 
-  /** Whether pods still go for the nominated pod. */
+  /** Whether victims of the nominated pod are still terminating. */
   #isUnderWay(nomination: Nomination | undefined): boolean {
     if (nomination === undefined) return false;
     const { pod, node, victims } = nomination;
@@ -203,7 +206,7 @@ class Scheduler {
     );
   }
 
-  /** Deletes the pods that must go. Their end queues the pod again. */
+  /** Deletes the victims. Their end queues the pod again. */
   async #evict(pod: Pod, { node, victims }: Preemption): Promise<void> {
     const { client } = this.#context;
     const message = `${schedulerName}: preempting to accommodate a higher priority pod`;

@@ -12,13 +12,13 @@ export interface StorageFacts {
 
 /** The requirements of a pod's claims for its node. */
 export interface VolumeNeeds {
-  /** Why no node will do, with kube-scheduler's text. */
+  /** Why no node is suitable, with kube-scheduler's text. */
   readonly refusal?: string;
   /** The volumes of bound claims. */
   readonly bound: readonly PersistentVolume[];
   /** Claims that wait for the pod's node. */
   readonly waiting: readonly PersistentVolumeClaim[];
-  /** The claims whose class creates no volumes, so that a node must have a free one. */
+  /** The claims whose class creates no volumes, so that the node must already have a free volume. */
   readonly existingOnly: readonly PersistentVolumeClaim[];
   readonly volumes: readonly PersistentVolume[];
 }

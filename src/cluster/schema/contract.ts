@@ -23,9 +23,9 @@ export interface ResourceType {
   readonly subresources: readonly SubresourceType[];
   /** The version in which objects are stored. {@link SchemaRegistry.convert} converts from and to it. */
   readonly storageVersion: string;
-  /** The place of its objects in the store: `<group>/<plural>`. Events of both groups share `/events`. */
+  /** The key of its collection in the store: `<group>/<plural>`. Events of both groups share `/events`. */
   readonly storageKey: string;
-  /** False for a CRD's. */
+  /** False for a resource of a CRD. */
   readonly builtIn: boolean;
   /** The name of the CRD. Absent for a built-in resource. */
   readonly customResourceDefinition?: string;
@@ -107,12 +107,12 @@ export interface StatusCause {
   readonly field: string;
 }
 
-/** The writer, for managedFields. */
+/** Who writes an object, for its managedFields. */
 export interface WriteOrigin {
   readonly manager: string;
   /** Empty for the resource itself. */
   readonly subresource: string;
-  /** RFC 3339, whole seconds. */
+  /** The time in RFC 3339, in whole seconds. */
   readonly time: string;
 }
 
@@ -156,8 +156,8 @@ export interface SchemaRegistry {
   resourceOfKind(group: string, version: string, kind: string): ResourceType | undefined;
 
   /**
-   * Decodes a body of content type application/vnd.kubernetes.protobuf (the `k8s\0` envelope) as JSON value. Throws
-   * {@link SchemaFault} 400 for bytes that are no such body and 415 for kinds that it does not know. Knows also
+   * Decodes a body of content type application/vnd.kubernetes.protobuf (the `k8s\0` envelope) into a JSON value. Throws
+   * {@link SchemaFault} 400 for bytes that are no such body, and 415 for kinds that it does not know. Also knows
    * DeleteOptions, Eviction, Binding, TokenRequest, Scale and the reviews of authentication.k8s.io and
    * authorization.k8s.io.
    */
@@ -186,9 +186,9 @@ export interface SchemaRegistry {
    */
   convert(object: UntypedObject, to: ResourceType): UntypedObject;
 
-  /** Strategic merge patch. Throws 415 for a CRD's type, 400/422 for a bad patch. */
+  /** Applies a strategic merge patch. Throws 415 for a CRD's type, 400/422 for a bad patch. */
   strategicMerge(type: ResourceType, original: UntypedObject, patch: unknown): UntypedObject;
-  /** RFC 7386. */
+  /** Applies a merge patch (RFC 7386). */
   mergePatch(original: UntypedObject, patch: unknown): UntypedObject;
   /** Applies a JSON patch (RFC 6902). Throws 400 for an invalid patch, and 422 for a patch that cannot be applied. */
   jsonPatch(original: UntypedObject, patch: unknown): UntypedObject;
@@ -215,8 +215,8 @@ export interface SchemaRegistry {
   tableCells(type: ResourceType, object: UntypedObject, nowMs: number): readonly unknown[];
 
   /**
-   * `/openapi/v2`, including CRDs. As protobuf on request (content type
-   * application/com.github.proto-openapi.spec.v2.v1.0+protobuf).
+   * `/openapi/v2`, including CRDs. With `protobuf`, in the content type
+   * application/com.github.proto-openapi.spec.v2.v1.0+protobuf.
    */
   openApiV2(protobuf: boolean): OpenApiDocument;
   /** Keys of the v3 index: `api/v1`, `apis/apps/v1`, `version`, … with the hash of each. */
@@ -224,9 +224,9 @@ export interface SchemaRegistry {
   openApiV3(path: string): OpenApiDocument | undefined;
 
   /**
-   * Serves the CRD's versions from now on, or replaces them. The object has been stored. Returns faults of its names or
-   * schema, with which it is not served. The API server writes them as the conditions NamesAccepted, Established and
-   * NonStructuralSchema.
+   * Serves the CRD's versions from now on, or replaces them. The object has been stored. If its names or schema have
+   * faults, it is not served, and the faults are returned. The API server writes them as the conditions NamesAccepted,
+   * Established and NonStructuralSchema.
    */
   addCustomResourceDefinition(definition: KubernetesObject): readonly FieldError[];
   removeCustomResourceDefinition(name: string): void;

@@ -16,7 +16,7 @@ export interface CronFields {
   readonly days: ReadonlySet<number>;
   readonly months: ReadonlySet<number>;
   readonly weekdays: ReadonlySet<number>;
-  /** Whether either day field suffices, because both are restricted. */
+  /** Whether it suffices that one of the two day fields matches, because both are restricted. */
   readonly anyDay: boolean;
 }
 
@@ -80,7 +80,7 @@ function parseInterval(text: string): ParsedCron {
   return { expression: { everyMs: Math.max(1000, Math.floor(everyMs / 1000) * 1000) } };
 }
 
-/** Whether one of the field's parts leaves all values open. A step of more than one restricts them. */
+/** Whether one of the field's parts allows all values. A step greater than one restricts them. */
 function hasStar(field: string): boolean {
   return field.split(",").some((part) => /^[*?](?:\/0*1)?$/.test(part));
 }

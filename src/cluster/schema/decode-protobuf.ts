@@ -8,7 +8,7 @@ import { protobufWire } from "./protobuf-wire.ts";
 import type { AnyShape, ListShape, ScalarCode, Shape, StructShape, WireField } from "./shape.ts";
 
 const magic = Buffer.from("k8s\0", "latin1");
-/** runtime.Unknown and its TypeMeta. */
+/** The field numbers of runtime.Unknown and its TypeMeta. */
 const unknownTypeMeta = 1;
 const unknownRaw = 2;
 const unknownContentEncoding = 3;

@@ -10,7 +10,7 @@ export function readGenerated(name: string): unknown {
   return JSON.parse(readGeneratedBytes(name).toString("utf8"));
 }
 
-/** Digests of CEL expressions that are known to compile: those in the release's own definitions. */
+/** Digests of CEL expressions that are known to compile: those in the release's own CRDs. */
 export function readKnownRules(): ReadonlySet<string> {
   const text = readFileSync(new URL(import.meta.resolve("#generated/cel/known-rules.json")), "utf8");
   return new Set(JSON.parse(text) as string[]);

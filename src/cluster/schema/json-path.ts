@@ -34,7 +34,7 @@ export class JsonPath {
     return walk(this.#steps, root);
   }
 
-  /** The first of them. */
+  /** The first value at the path. */
   first(root: unknown): unknown {
     return this.find(root)[0];
   }

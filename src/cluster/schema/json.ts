@@ -5,7 +5,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value if it is an object, else an empty object. For reading only. */
+/** The value if it is an object, and otherwise an empty object. For reading only. */
 export function objectOf(value: unknown): JsonObject {
   return isObject(value) ? value : {};
 }
@@ -15,8 +15,8 @@ export function arrayOf(value: unknown): unknown[] {
 }
 
 /**
- * A copy that shares nothing. Spread and slice copy a whole level in one step, which is three times as fast as field by
- * field while a process is new. They also keep a field named `__proto__` as an ordinary field.
+ * A copy that shares nothing. Spread and slice copy a whole level in one step. In a new process, that is three times as
+ * fast as copying field by field. They also keep a field named `__proto__` as an ordinary field.
  */
 export function cloneJson<Value>(value: Value): Value {
   if (typeof value !== "object" || value === null) return value;
@@ -40,20 +40,20 @@ export function setOwn(target: JsonObject, key: string, value: unknown): void {
   else target[key] = value;
 }
 
-/** `spec.containers[0].name`, from parts. */
+/** Extends a path by a key or an index, to form a path such as `spec.containers[0].name`. */
 export function childPath(parent: string, key: string | number): string {
   if (typeof key === "number") return `${parent}[${key}]`;
   return parent === "" ? key : `${parent}.${key}`;
 }
 
-/** A cheap sign of an escape such as `\ud800`, of a half or of both halves of a surrogate pair. */
+/** A cheap test for escapes such as `\ud800`, of one half or both halves of a surrogate pair. */
 const halfEscape = /\\u[dD][89a-fA-F]/;
-/** An escape of JSON. Both halves of a pair are one match. Half of a pair without its other half is in the group. */
+/** An escape of JSON. Both halves of a surrogate pair are one match. A half without its other half is in the group. */
 const escapes = /\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(u[dD][89a-fA-F][\da-fA-F]{2})|[^])/g;
 
 /**
- * The text of a JSON value with U+FFFD in place of each half of a surrogate pair that stands alone, as Go's decoder
- * reads it. UTF-8 has no such characters, so code that encodes them would fail later, or write another text.
+ * The text of a JSON value, with U+FFFD in place of each lone half of a surrogate pair, as Go's decoder reads it. UTF-8
+ * has no such characters, so code that encodes them would fail later, or write another text.
  */
 export function wellFormedJson(text: string): string {
   if (!halfEscape.test(text)) return text;

@@ -14,7 +14,7 @@ import {
 
 const annotationsMaxBytes = 256 * 1024;
 
-/** Finalizers of built-in kinds that may have a name without a domain. */
+/** The only finalizers of built-in kinds whose names need no domain. */
 const standardFinalizers: ReadonlySet<string> = new Set(["kubernetes", "orphan", "foregroundDeletion"]);
 
 /** The name checks by `group/plural`. All other kinds require a DNS subdomain. */
@@ -28,8 +28,8 @@ const nameChecks: Readonly<Record<string, NameCheck>> = {
 };
 
 /**
- * Checks metav1.ObjectMeta: name, namespace, labels, annotations, owners, finalizers, and what an update must not
- * change.
+ * Checks metav1.ObjectMeta: name, namespace, labels, annotations, owners, finalizers, and on an update the immutable
+ * fields.
  */
 export function validateMetadata(
   type: ResourceType,

@@ -40,7 +40,7 @@ export const checkServiceName: NameCheck = (name) => [
   ...(serviceLabelPattern.test(name) ? [] : [serviceLabelMessage]),
 ];
 
-/** Checks names that only have to be valid in a path, such as RBAC's. */
+/** Checks names that only have to be valid in a path, such as those of RBAC objects. */
 export const checkPathSegment: NameCheck = (name) => {
   if (name === "." || name === "..") return [`may not be '${name}'`];
   return ["/", "%"]

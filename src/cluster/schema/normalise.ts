@@ -96,7 +96,7 @@ const goNames: Readonly<Record<ScalarCode, string>> = {
 };
 
 /**
- * Brings an object of a built-in kind in place into the form of a typed server. Removes unknown fields, nulls and
+ * Brings an object of a built-in kind into the form of a typed server, in place. Removes unknown fields, nulls and
  * values that Go omits, adds zero structs, and writes times and quantities in canonical form. Throws {@link
  * SchemaFault} 400 if a value has the wrong type.
  */
@@ -126,7 +126,7 @@ export class Normaliser {
     addZeroFields(shape, value);
   }
 
-  /** Like {@link struct}, for a value of any type. */
+  /** The same as {@link struct}, for a value of any type. */
   member(shape: StructShape, value: unknown, path: string): void {
     if (!isObject(value)) throw this.#mismatch(value, "object", path);
     this.struct(shape, value, path);
@@ -266,8 +266,8 @@ const firstTimeMs = Date.parse("0000-01-01T00:00:00Z");
 const lastTimeMs = Date.parse("9999-12-31T23:59:59.999Z");
 
 /**
- * Milliseconds since the epoch of a time in RFC 3339. Undefined for a time that does not exist: `Date.parse` takes
- * 30 February for 2 March, and 24:00 for the next day, and Go refuses both.
+ * Milliseconds since the epoch of a time in RFC 3339. Undefined for a time that does not exist. `Date.parse` reads 30
+ * February as 2 March and 24:00 as the next day, but Go refuses both.
  */
 function timeOf(value: string): number | undefined {
   const [, local = ""] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.exec(value) ?? [];

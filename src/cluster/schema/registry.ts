@@ -52,7 +52,7 @@ const scalePaths = {
   statusReplicasPath: "status.replicas",
   labelSelectorPath: "spec.selector",
 } as const;
-/** The events of both groups are stored as one resource in the form of the core group. */
+/** Events of both groups are stored as one resource, in the form of the core group. */
 const storageOfEvents = { storageVersion: "v1", storageKey: "/events" } as const;
 
 function builtInType(entry: GeneratedResource): ResourceType {
@@ -86,7 +86,7 @@ export class Schemas implements SchemaRegistry {
   readonly #managers = new WeakMap<ResourceModel, FieldManager>();
   readonly #openApi = new OpenApiDocuments(() => [...this.#custom.values()]);
   #resources: readonly ResourceType[] | undefined;
-  /** By storage key. */
+  /** The versions of each resource, by its storage key. */
   #versions: ReadonlyMap<string, readonly ResourceType[]> | undefined;
   #generation = 0;
 
@@ -97,7 +97,8 @@ export class Schemas implements SchemaRegistry {
   }
 
   /**
-   * Loads the CEL evaluator, for which the first custom resource with rules would otherwise wait (a tenth of a second).
+   * Loads the CEL evaluator in advance, which takes a tenth of a second. Otherwise the first custom resource with rules
+   * would wait for it.
    */
   warmUp(): void {
     loadCel();

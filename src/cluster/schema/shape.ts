@@ -14,7 +14,7 @@ export interface ScalarShape {
 
 export interface StructShape {
   readonly kind: "struct";
-  /** The OpenAPI name of a built-in type (`io.k8s.api.core.v1.PodSpec`). Empty for a CRD's. */
+  /** The OpenAPI name of a built-in type (`io.k8s.api.core.v1.PodSpec`). Empty for a type of a CRD. */
   readonly name: string;
   /** Fields by JSON name, including those of inlined structs. */
   readonly fields: ReadonlyMap<string, FieldShape>;
@@ -40,7 +40,7 @@ export interface ListShape {
   readonly listType: "atomic" | "set" | "map";
   /** The keys of a `map` list. */
   readonly keys: readonly string[];
-  /** Whether the items are in a message of their own on the wire. */
+  /** Whether a separate message contains the items on the wire. */
   readonly wrapped: boolean;
 }
 

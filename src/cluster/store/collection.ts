@@ -26,11 +26,11 @@ export class Collection {
   #sorted: StoredRecord[] | undefined;
   #history: ChangeEvent[] = [];
   #historyBytes = 0;
-  /** The history contains all changes after this revision. */
+  /** The revision after which the history contains all changes. */
   #compacted: number;
   #revision: number;
 
-  /** `faulty` gets the errors of listeners, because a failing listener must not stop the others. */
+  /** `faulty` receives the errors of listeners, because a failing listener must not stop the others. */
   constructor(name: string, revision: number, faulty: (error: unknown) => void) {
     this.name = name;
     this.#faulty = faulty;
@@ -57,7 +57,7 @@ export class Collection {
     return namespace === undefined || namespace === "" ? this.#sorted : sliceNamespace(this.#sorted, namespace);
   }
 
-  /** The result of {@link list} at that revision. Undefined if the history does not reach back so far. */
+  /** The result of {@link list} at that revision. Undefined if the history does not reach back that far. */
   listAt(revision: number, namespace?: string): readonly StoredRecord[] | undefined {
     if (revision >= this.#revision) return this.list(namespace);
     if (revision < this.#compacted) return undefined;

@@ -13,8 +13,8 @@ export interface WriteBatch {
 }
 
 /**
- * Opens the file and makes the tables. WAL with synchronous=FULL: a commit that returned survives kill -9 and power
- * loss.
+ * Opens the file and makes the tables. With WAL and synchronous=FULL, a commit that has returned survives kill -9 and
+ * power loss.
  */
 export function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path);

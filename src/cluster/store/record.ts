@@ -14,9 +14,9 @@ export class StoredRecord implements ObjectKey {
   readonly name: string;
   /** The resourceVersion. */
   readonly revision: number;
-  /** The version that the bytes are in: the storage version at the time of the write. */
+  /** The version of the bytes: the storage version at the time of the write. */
   readonly apiVersion: string;
-  /** The object, JSON, beginning with `{"kind":…,"apiVersion":…,"metadata":`. */
+  /** The object as JSON that begins with `{"kind":…,"apiVersion":…,"metadata":`. */
   readonly bytes: Buffer;
   readonly uid: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -43,7 +43,7 @@ export class StoredRecord implements ObjectKey {
     return parsed;
   }
 
-  /** A record of the same state under another version. */
+  /** A record of the same state with another revision. */
   at(revision: number): StoredRecord {
     const copy = this.copy();
     return new StoredRecord(this, revision, encodeObject(copy, revision), copy);

@@ -13,14 +13,14 @@ export interface StoreOptions {
   readonly log: Logger;
   /** Called once if the writer has died. Nothing can be stored any more, so the process should end. */
   readonly broken?: (error: Error) => void;
-  /** Starts the writer that makes batches durable. By default a thread with the database file. */
+  /** Starts the writer that makes batches durable. By default, that is a thread with the database file. */
   readonly startWriter?: (path: string, broken: (error: Error) => void) => BatchWriter;
 }
 
 /** The state that the caller expects: no object, or one with that revision. */
 export type Expectation = "absent" | number;
 
-/** An object has more bytes than its writer allows. */
+/** The error for an object with more bytes than its writer allows. */
 export class ObjectTooLarge extends Error {}
 
 interface PendingChange {
@@ -33,9 +33,9 @@ interface PendingChange {
 const maximumBatch = 512;
 
 /**
- * The objects of a cluster. Writers see the newest state, even before it is durable, and are checked against it.
- * Readers and watchers see only committed state. A write's promise resolves after its commit. If a commit fails, every
- * write that was not durable is refused, because later ones may be based on it.
+ * The objects of a cluster. Writers see the newest state, even before it is durable, and their expectations are checked
+ * against it. Readers and watchers see only committed state. A write's promise resolves after its commit. If a commit
+ * fails, every write that was not durable is refused, because later ones may be based on it.
  */
 export class Store {
   readonly #log: Logger;
@@ -62,8 +62,8 @@ export class Store {
     if (!existsSync(dirname(options.path))) mkdirSync(dirname(options.path), { recursive: true });
     const database = openDatabase(options.path);
     const content = readContent(database);
-    // Close this connection before the writer opens the file. The last connection to close removes the log, and
-    // otherwise the writer would find its file locked forever.
+    // Close this connection before the writer opens the file. The last connection that closes removes the log, for
+    // which it needs a lock. Otherwise the writer would find its file locked forever.
     database.close();
     const writer = (options.startWriter ?? startWriterThread)(options.path, options.broken ?? (() => undefined));
     const store = new Store(options.log, writer, content.revision);
@@ -168,10 +168,7 @@ export class Store {
     });
   }
 
-  /**
-   * Removes the object, optionally in a last state other than the stored one. Undefined when the expectation does not
-   * hold.
-   */
+  /** Removes the object. Returns undefined if the expectation does not hold. */
   remove(collection: string, namespace: string, name: string, expect: number): Promise<StoredRecord> | undefined {
     const key: ObjectKey = { collection, namespace, name };
     const previous = this.latest(collection, namespace, name);
@@ -254,7 +251,7 @@ export class Store {
   }
 }
 
-/** A key written twice in one batch is stored once, in its last state. */
+/** A key that was written twice in one batch is stored once, in its last state. */
 function batchOf(changes: readonly PendingChange[]): WriteBatch {
   const last = new Map<string, ChangeEvent>();
   const collections = new Map<string, number>();

@@ -27,7 +27,7 @@ const urlsFile = "urls.json";
 /** The pause after a failed write, for example because the disk is full. */
 const rewriteAfterMs = 1000;
 const firstFreePort = 1024;
-/** Readable replacements for ports below 1024, which need root on the host. */
+/** Replacements for ports below 1024, which need root on the host. They are easy to recognise. */
 const readablePorts: Readonly<Record<number, number>> = { 80: 8080, 443: 8443 };
 
 /** Forwards each LoadBalancer port from the host's loopback: 127.7.255.200:8080 goes to 172.18.255.200:80. */
@@ -42,7 +42,7 @@ export class LoadBalancerForwards {
     this.#writeUrls();
   }
 
-  /** Sets all ports that the node currently announces. */
+  /** Sets the ports that the node currently announces. */
   update(node: string, ports: readonly LoadBalancerPort[]): void {
     this.#byNode.set(node, ports);
     const wanted = new Map([...this.#byNode.values()].flat().map((port) => [keyOf(port), port]));

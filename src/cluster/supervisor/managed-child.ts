@@ -21,7 +21,10 @@ const restartInitialMs = 100;
 const restartMaxMs = 5_000;
 const provenAfterMs = 10_000;
 
-/** A process of the lab that is restarted whenever it ends. Its IPC channel ends it together with the supervisor. */
+/**
+ * A process of the lab that is restarted whenever it ends. It ends together with the supervisor, because it notices
+ * that its IPC channel has closed.
+ */
 export class ManagedChild {
   readonly #options: ManagedChildOptions;
   readonly #backoff: Backoff;
@@ -48,12 +51,12 @@ export class ManagedChild {
     child.once("exit", (code, signal) => this.#ended(code, signal));
     child.on("error", (error) => {
       log.error("a process cannot be started", { name, error: messageOf(error) });
-      // A process that did not start reports no end.
+      // A process that did not start emits no event of its end.
       if (child.pid === undefined) this.#ended(null, null);
     });
   }
 
-  /** Lets it end without a restart. */
+  /** Lets the child end without a restart. */
   abandon(): void {
     this.#stopped = true;
   }

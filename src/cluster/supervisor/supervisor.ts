@@ -24,7 +24,7 @@ import type { NodeReport } from "../node/node-report.ts";
 
 export interface SupervisorOptions {
   readonly stateDirectory: string;
-  /** The included Node and its arguments before the role's name, to start a role without `bin`. */
+  /** The included Node.js with its arguments before the role's name, to start a role without `bin`. */
   readonly program: string;
   readonly programArgs: readonly string[];
   readonly env: Environment;
@@ -102,8 +102,8 @@ export class Supervisor {
   }
 
   /**
-   * Sockets that outlive the API server's process: in the fabric, on the user's loopback, and under the same address in
-   * the lab's host namespace, so that one kubeconfig works on both sides.
+   * Listening sockets that outlive the API server's process: in the fabric, on the user's loopback, and under the same
+   * address in the lab's host namespace, so that one kubeconfig works on both sides.
    */
   async #apiServerSockets(record: ClusterRecord, controlPlane: ClusterNode, fabric: Fabric): Promise<number[]> {
     const inFabric = listenTcpInNamespace(fabric.namespaceOf(controlPlane.name).fd, {
@@ -149,7 +149,9 @@ export class Supervisor {
     );
   }
 
-  /** Resolves when the kinds of every lab are defined, because a user's first command may use them. */
+  /**
+   * Starts the controllers. Resolves when the CRDs of every lab exist, because a user's first command may need them.
+   */
   async #startControllers(record: ClusterRecord, controlPlane: ClusterNode, fabric: Fabric): Promise<void> {
     const kubeconfig = join(this.#options.stateDirectory, "pki/controllers.kubeconfig");
     const dns = `${controlPlane.address}:53`;

@@ -3,7 +3,8 @@ import { basename, join } from "node:path";
 import type { Metafile } from "esbuild";
 
 /**
- * The page's files by name: `index.html`, `page.js`, `page.css`, further chunks, and `licenses.txt` for their contents.
+ * The page's files by name: `index.html`, `page.js`, `page.css`, further chunks, and `licenses.txt` with the licenses
+ * of their contents.
  */
 export type PageFiles = ReadonlyMap<string, Uint8Array>;
 
@@ -28,7 +29,7 @@ export async function bundlePage(webDirectory: string): Promise<PageFiles> {
     write: false,
     logLevel: "silent",
   });
-  // The bundler is a process of its own, which would continue after its caller.
+  // The bundler is a separate process, which would continue after its caller.
   await stop();
   const files = new Map<string, Uint8Array>([
     [

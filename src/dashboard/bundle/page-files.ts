@@ -8,7 +8,10 @@ export const builtPage = "dashboard/page";
 /** The page's directory among the sources. */
 export const pageSources = "dashboard/web";
 
-/** The page of this release: the one that was compiled with the program, else bundled now from the sources. */
+/**
+ * The page of this release: the one that was compiled with the program, or without it one that is bundled now from the
+ * sources.
+ */
 export async function readPageFiles(): Promise<PageFiles> {
   const builtDirectory = join(programDirectory(), builtPage);
   const names = await readdir(builtDirectory).catch((): string[] => []);

@@ -9,7 +9,7 @@ export interface GraphJsonOptions {
   readonly namespaces: readonly string[];
   readonly graphType: GraphType;
   readonly durationSeconds: number;
-  /** A node for each service between client and server. */
+  /** Whether there is a node for each service between client and server. */
   readonly injectServiceNodes: boolean;
   readonly nowMs: number;
 }

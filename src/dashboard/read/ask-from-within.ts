@@ -3,9 +3,9 @@ import { maxAnswerBytes } from "./pod-connections.ts";
 import type { AskPod } from "./pod-http.ts";
 
 /**
- * Repeats a request through a port-forward if the answer is status 401: upstream's control planes report their proxies
- * only to callers inside their pod, and a port-forward counts as such. It needs `create` on `pods/portforward`; without
- * that right the caller gets the first answer.
+ * Repeats a request through a port-forward if the answer has status 401. Istio's control planes report their proxies
+ * only to callers inside their pod, and a port-forward counts as such. The user needs `create` on `pods/portforward`.
+ * Without that right, the caller gets the first answer.
  */
 export function askFromWithin(ask: AskPod, config: KubeConfig): AskPod {
   return async (address, path, signal, ...rest) => {

@@ -225,7 +225,7 @@ test("configuration that cannot be analysed is reported, until the analysis succ
   using reading = new Reading();
   await reading.first("configs", { namespaces: "" });
   let isOdd = true;
-  // Like an object with a form that the analyzer does not expect.
+  // This stands for an object with a form that the analyzer does not expect.
   const spec = {
     get servers(): readonly unknown[] {
       if (isOdd) throw new Error("odd");

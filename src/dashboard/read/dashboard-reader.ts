@@ -62,7 +62,7 @@ export interface DashboardReader {
 
 /** The time window of the rates in tables. */
 const tableWindowSeconds = 60;
-/** The analyzer runs this long after a change, and rests this many times as long as it took. */
+/** How long after a change the analyzer runs, and how long it rests, as a multiple of the time that it took. */
 const analysisDelayMs = 700;
 const analysisRestFactor = 20;
 
@@ -203,7 +203,7 @@ class Reader implements DashboardReader {
     parameters: Topics[TopicName]["parameters"],
     reader: ViewReader,
   ): Promise<View | undefined> {
-    // Something that has not been read yet is not the same as nothing.
+    // Data that has not been read yet is not the same as no data.
     if (!this.#mesh.isSynced) {
       const problem = this.#mesh.sources().find(({ ok }) => !ok)?.problem;
       if (problem !== undefined && this.#options.clock.steadyMs() - this.#beganMs > patienceMs)
@@ -215,7 +215,7 @@ class Reader implements DashboardReader {
     const windowSeconds = name === "graph" ? Number(wanted["windowSeconds"]) : tableWindowSeconds;
     const atMs = name === "graph" ? Number(wanted["atMs"]) : 0;
     const traffic = await this.#traffic.measure(windowSeconds, atMs);
-    // A user who may not list a kind may still get an object by name, which its page has requested.
+    // A user who may not list a kind may still have the right to get the object that the page names.
     const named = name === "rollout" || name === "config" ? String(wanted["kind"]) : "";
     const inventory = this.#currentInventory(new Set([...reader.hiddenKinds].filter((kind) => kind !== named)));
     const messages = visibleMessages(this.#messages, inventory, reader.namespaces);
@@ -352,7 +352,7 @@ class Reader implements DashboardReader {
 }
 
 const timeStepMs = 15_000;
-/** An API server that has just started answers late. */
+/** How long to wait for the first answer, because an API server that has just started answers late. */
 const patienceMs = 5000;
 
 function found<Value>(value: Value | undefined, what: string): Value {
@@ -373,7 +373,7 @@ function inputsOf(name: TopicName, parameters: Topics[TopicName]["parameters"]):
     case "ladder":
       return ["objects", "pilots"];
     case "rollouts":
-      // A freeze begins and ends without a change of an object.
+      // A freeze begins and ends without any change of an object.
       return ["objects", "time"];
     case "rollout":
       return ["objects"];

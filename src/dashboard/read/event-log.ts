@@ -61,7 +61,10 @@ export class EventLog {
     return version;
   }
 
-  /** A separate function, so that the original Events do not stay in memory as long as the watch. */
+  /**
+   * Reads all Events. This is a separate function, so that the original Events do not stay in memory as long as the
+   * watch runs.
+   */
   async #readAll(): Promise<string> {
     const { items, resourceVersion } = await this.#options.client.list(eventKind);
     const timeOf = ({ lastTimestamp, metadata }: Event): string => lastTimestamp ?? metadata.creationTimestamp ?? "";

@@ -1,12 +1,12 @@
 import { BoundedCache } from "../../base/index.ts";
 
 /**
- * Reads the needed part of a proxy's metrics text, fast. Most lines of a scrape belong to other metrics, and most of
- * the needed lines were in the previous scrape too. It makes texts only of new lines, and allocates nothing else: with
- * hundreds of proxies in a second, garbage would grow faster than it is collected. A line is identified by a 53-bit
- * number of its name and labels. It skips lines that are not samples, values that are not finite numbers, and names and
- * labels that are longer than any proxy's. Anybody who may start a pod may answer anything here, so the time is always
- * linear in the length of the answer.
+ * A fast reader of the needed part of a proxy's metrics text. Most lines of a scrape belong to other metrics, and most
+ * of the needed lines were in the previous scrape too. It makes strings only for new lines, and allocates nothing else:
+ * with hundreds of proxies each second, garbage would grow faster than it is collected. A line is identified by a
+ * 53-bit number of its name and labels. It skips lines that are not samples, values that are not finite numbers, and
+ * names and labels that are longer than any proxy's. Whoever may start a pod decides what it answers, so the time is
+ * always linear in the length of the answer.
  */
 export class ExpositionReader {
   /** The id of the sample that `next` has found. */
@@ -82,7 +82,7 @@ function endOfName(bytes: Buffer, from: number, end: number): number {
   return -1;
 }
 
-/** Most values are whole numbers of few digits. A timestamp may follow. */
+/** Reads a value. Most values are whole numbers with few digits. A timestamp may follow. */
 function readValue(bytes: Buffer, from: number, end: number): number {
   let at = from;
   while (at < end && bytes[at] === space) at += 1;
@@ -104,7 +104,7 @@ const zero = "0".charCodeAt(0);
 const brace = "}".charCodeAt(0);
 const hash = "#".charCodeAt(0);
 const exactDigits = 15;
-/** The maximum length of a name with its labels. A proxy's have some hundred bytes. */
+/** The maximum length of a name with its labels. In a proxy's metrics, they have some hundred bytes. */
 const maxSeriesBytes = 8192;
 /** Matches a label at the end of the previous one. Anything else ends the search. */
 const labelPattern = /[{,]\s*([a-zA-Z_]\w*)="([^"\\]*(?:\\.[^"\\]*)*)"\s*/y;
@@ -114,7 +114,10 @@ export interface SeriesName {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** How many label values of what length are kept for reuse, because hundreds of proxies send the same names. */
+/**
+ * The maximum number and length of label values that are kept for reuse, because hundreds of proxies send the same
+ * names.
+ */
 const maxSharedValues = 20_000;
 const maxSharedLength = 200;
 const sharedValues = new BoundedCache<string, string>(maxSharedValues);

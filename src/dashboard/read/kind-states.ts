@@ -6,7 +6,7 @@ import { isKubeCode, type KubeClient, type WatchEvent, type WatchOptions } from 
 interface KindState {
   readonly kind: KindDefinition;
   state: "new" | "current" | "absent" | "forbidden" | "failing";
-  /** The time of the last known state. While a watch is open, that is now. */
+  /** The time of the last known state. While a watch is open, this is the present time. */
   toldAtMs: number | undefined;
   problem: string;
 }
@@ -79,7 +79,10 @@ export class KindStates {
     this.#states.set(key, { kind, state, toldAtMs, problem });
   }
 
-  /** Whether this many kinds have been answered in some way, other than by failing before their first list. */
+  /**
+   * Whether the API server has answered for this many kinds in any way. A kind whose first list has failed does not
+   * count.
+   */
   isKnown(kinds: number): boolean {
     const answered = [...this.#states.values()].filter(
       ({ state, toldAtMs }) => state === "forbidden" || toldAtMs !== undefined,

@@ -45,7 +45,10 @@ import {
 } from "./trim.ts";
 
 const heartbeatMs = 3000;
-/** Small, because only a few fields of each object are kept, and a page of a list is most of the memory of a start. */
+/**
+ * The number of objects in a page of a list. It is small, because only a few fields of each object are kept, so that a
+ * page takes most of the memory during the start.
+ */
 const pageSize = 100;
 const heartbeatTimeoutMs = 2500;
 
@@ -178,12 +181,12 @@ export class MeshReader {
     return this.#injectors.list();
   }
 
-  /** The objects that tell which pods may report whose traffic. Undefined until they have been read. */
+  /** The objects that decide which pods may report whose traffic. Undefined until they have been read. */
   reporters(): ReportersObjects | undefined {
     return this.isSynced ? this.#reporters() : undefined;
   }
 
-  /** All kinds have been read once, or are known to be absent or forbidden. */
+  /** Whether all kinds have been read once, or are known to be absent or forbidden. */
   get isSynced(): boolean {
     return this.#states.isKnown(this.#informers.length);
   }
@@ -232,7 +235,7 @@ export class MeshReader {
   }
 }
 
-/** Leaves out the bundles of certificates, which are large and which no view shows. */
+/** The object without CA bundles, which are large and which no view shows. */
 function trimWebhooks(object: WebhookConfiguration): WebhookConfiguration {
   return {
     ...trimObject(object),

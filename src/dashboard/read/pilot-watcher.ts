@@ -35,7 +35,7 @@ interface Pilot {
   problem: string | undefined;
 }
 
-/** Requests from every control plane pod the proxies that it serves. */
+/** Regularly asks every control plane pod which proxies it serves. */
 export class PilotWatcher {
   readonly #options: PilotWatcherOptions;
   readonly #pilots = new Map<string, Pilot>();
@@ -172,7 +172,9 @@ export class PilotWatcher {
   }
 }
 
-/** Checks the form of an answer: a control plane of another release may answer anything, and views rely on the form. */
+/**
+ * Checks the form of an answer, because views rely on it and a control plane of another release may answer anything.
+ */
 function listIn(text: string): readonly Readonly<Record<string, unknown>>[] {
   const answer = JSON.parse(text) as unknown;
   if (answer === null) return [];
@@ -217,7 +219,10 @@ function connectedProxies(text: string): ConnectedProxy[] {
   });
 }
 
-/** Upstream's form: `<type>_sent` and `<type>_acked` are nonces. It has no reason for a rejection. */
+/**
+ * Reads the form of Istio's control planes: `<type>_sent` and `<type>_acked` are nonces. It contains no reason for a
+ * rejection.
+ */
 function syncedProxies(text: string, revision: string): ConnectedProxy[] {
   return listIn(text).map((proxy) => {
     const id = stringOf(proxy["proxy"]);

@@ -13,7 +13,7 @@ interface Pod extends AsyncDisposable {
   readonly open: () => number;
 }
 
-/** Answers each request with these bytes, by the number of the request on its connection. */
+/** Serves a pod. `answer` returns the bytes for each request, by the request's number on its connection. */
 async function servePod(answer: (socket: Socket, request: number, text: string) => void): Promise<Pod> {
   let made = 0;
   const open = new Set<Socket>();

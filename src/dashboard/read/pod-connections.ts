@@ -17,7 +17,7 @@ import { checkPath, type AskPod, type PodAnswer } from "./pod-http.ts";
 export const maxAnswerBytes = 16 << 20;
 /** The maximum number of idle connections, which are kept because pods are scraped every second. */
 export const maxIdleConnections = 1024;
-/** An unused connection is closed after this time, because its pod may be gone or is rarely scraped. */
+/** The time after which an unused connection is closed, because its pod may be gone or is rarely scraped. */
 export const maxIdleMs = 60_000;
 /** The size of the read buffer, which all connections share in turn. */
 const readBytes = 64 << 10;
@@ -30,7 +30,7 @@ const startBytes = 16 << 10;
 /**
  * Sends GETs to ports of pods over HTTP/1.1 with reused connections. `fetch` and `node:http` allocate memory for each
  * read. With hundreds of large answers each second, that garbage outside the heap grows faster than it is collected. So
- * all connections share one read buffer, and answers use a few reused buffers.
+ * all connections share one read buffer, and all answers share a few buffers.
  */
 export class PodConnections {
   readonly #idle = new Map<string, PodConnection>();
@@ -82,7 +82,8 @@ export class PodConnections {
   }
 
   /**
-   * Returns the connection if it may be reused. If an idle one was closed meanwhile, repeats the request on a new one.
+   * Sends a request. Returns the connection if it may be reused. If an idle connection was closed meanwhile, repeats
+   * the request on a new one.
    */
   async #exchanged(
     connection: PodConnection,
@@ -235,7 +236,7 @@ class PodConnection {
   }
 
   #read(bytes: Buffer, size: number): void {
-    // There is no request to which this could be the answer.
+    // There is no request to which these bytes could be the answer.
     if (this.#exchange === undefined) {
       this.#end(new Error("an answer without a request"));
       return;

@@ -1,6 +1,6 @@
 import type { ProcessUse } from "./target-counters.ts";
 
-/** The distance of points. Two hours are kept. */
+/** The distance between points. Two hours of them are kept. */
 const pointMs = 15_000;
 export const maxPoints = 480;
 /** The maximum number of pods. */
@@ -10,7 +10,10 @@ export const maxProcesses = 6000;
 const fields = 3;
 const startPoints = 8;
 
-/** The points of a pod, the oldest first, in a typed array. As objects, two hours of 500 pods would take 20 MB. */
+/**
+ * The points of a pod, the oldest first. They are in a typed array, because as objects two hours of 500 pods would take
+ * 20 MB.
+ */
 class ProcessPoints {
   readonly workload: string;
   #numbers = new Float64Array(startPoints * fields);
@@ -20,7 +23,7 @@ class ProcessPoints {
     this.workload = workload;
   }
 
-  /** The time of the newest point. Before all time if there is none. */
+  /** The time of the newest point. -Infinity if there is none. */
   get lastMs(): number {
     return this.count === 0 ? -Infinity : this.atMs(this.count - 1);
   }
@@ -80,16 +83,16 @@ export class ProcessHistory {
   }
 
   /**
-   * A pod that has reported nothing since is gone, with all that could be shown of it. Checked when a pod arrives,
-   * because pods replace each other.
+   * Forgets pods that have reported nothing since that time, because they are gone and nothing of them can be shown.
+   * Called when a pod is added, because pods replace each other.
    */
   #forgetBefore(timeMs: number): void {
     for (const [key, { lastMs }] of this.#pods) if (lastMs < timeMs) this.#pods.delete(key);
   }
 
   /**
-   * All pods of the workload together, between two times: CPU seconds in a second, or bytes. Null if nothing was
-   * reported.
+   * The use of all pods of the workload together between two times: CPU seconds per second, or bytes. Null if nothing
+   * was reported.
    */
   value(workload: string, measure: "cpuSeconds" | "memoryBytes", fromMs: number, toMs: number): number | null {
     let sum: number | null = null;

@@ -20,22 +20,22 @@ export interface PrometheusTrafficOptions {
 /** The time between two queries. It is longer than the interval of views, because a Prometheus scrapes rarely. */
 const askIntervalMs = 5000;
 const timeoutMs = 20_000;
-/** The shortest window. A rate needs at least two scrapes, and the usual interval is 15 s. */
+/** The shortest window. A rate needs at least two scrapes, and the usual interval of scrapes is 15 s. */
 const leastWindowSeconds = 60;
 const maxKeptMeasurements = 16;
-/** How many queries run at once, and how many others wait. */
+/** The maximum numbers of concurrent queries and of waiting ones. */
 export const maxConcurrentQueries = 4;
 const maxWaitingQueries = 64;
 const maxPodsOfQuery = 1000;
 const podName = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/;
 
-/** The labels to group by. `app` is the reporting pod's, which distinguishes a ztunnel from a proxy. */
+/** The labels to group by. `app` is the label of the reporting pod, and distinguishes a ztunnel from a proxy. */
 const names = ["app", ...connectionLabels];
 const requestNames = [...names, ...responseLabels];
 
 interface Sample {
   readonly labels: Readonly<Record<string, string>>;
-  /** One value for an instant, else one for each point of the range. Undefined without a value. */
+  /** One value for an instant, or one for each point of a range. Undefined if there is no value. */
   readonly values: readonly (number | undefined)[];
 }
 

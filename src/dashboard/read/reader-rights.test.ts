@@ -32,7 +32,7 @@ function kialiRights(): string[] {
     .toSorted();
 }
 
-/** The kinds whose objects have a page of their own. It asks whether its reader may get the object. */
+/** The kinds whose objects have their own page. The page asks whether its reader may get the object. */
 const pageKinds: readonly KindDefinition[] = [
   ...istioKinds,
   ...gatewayApiKinds,

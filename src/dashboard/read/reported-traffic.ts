@@ -2,7 +2,7 @@ import type { Namespace, Pod, Service, WebhookConfiguration } from "../../api/ku
 import { controlPlaneNamespaces, ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 
-/** The objects that tell whose traffic a pod may report. */
+/** The objects that decide whose traffic a pod may report. */
 export interface ReportersObjects {
   readonly injectors: readonly WebhookConfiguration[];
   readonly namespaces: readonly Namespace[];
@@ -12,7 +12,7 @@ export interface ReportersObjects {
 type SeriesLabels = Readonly<Record<string, string>>;
 
 /**
- * Decides which series of a pod count. Anybody who may start a pod decides what it reports, so a pod reports only its
+ * Decides which series of a pod count. Whoever may start a pod decides what it reports, so a pod may report only its
  * own namespace's side of a call: a client's proxy as the source, a server's as the destination, a waypoint for
  * namespaces that use it. A ztunnel reports everything, if it is in a namespace in which ztunnels run.
  */
@@ -54,7 +54,7 @@ export class TrafficReporters {
 function waypointNamespaces({ namespaces, services }: ReportersObjects): Map<string, Set<string>> {
   const used = new Map<string, Set<string>>();
   for (const { metadata } of [...namespaces, ...services]) {
-    // A Namespace is in no namespace.
+    // A Namespace object has no `metadata.namespace`.
     const namespace = metadata.namespace ?? metadata.name ?? "";
     const other = metadata.labels?.[istioLabels.useWaypointNamespace];
     if (other !== undefined) used.set(namespace, (used.get(namespace) ?? new Set()).add(other));

@@ -6,7 +6,7 @@ import type { ProcessSteps, TrafficSource, TrafficSteps } from "./traffic-source
 
 /** The maximum number of measurements that are cached for the next equal request. */
 const maxKeptMeasurements = 16;
-/** The longest window that is summed each second. Longer ones have too many slots. */
+/** The longest window that is summed each second. Longer windows have too many slots for that. */
 const cheapWindowSeconds = 180;
 const longWindowShare = 0.01;
 

@@ -12,7 +12,7 @@ export interface SlotRecord {
 }
 
 const startBytes = 256;
-/** Numbers have 53 bits, seven in each byte. */
+/** The maximum length of a number: 53 bits, of which each byte has seven. */
 const maxNumberBytes = 8;
 
 /** Appends records. `finish` returns their bytes. */

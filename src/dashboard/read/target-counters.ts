@@ -37,7 +37,7 @@ export interface ProcessUse {
 const counterKinds = ["requests", "bytes", "opened", "bucket"] as const;
 const bucketKind = counterKinds.indexOf("bucket");
 const startCounters = 64;
-/** Stands for no group. The numbers of groups are smaller. */
+/** The number that stands for no group. The numbers of groups are smaller. */
 const noGroup = 0xffff;
 const growth = 1.3;
 
@@ -52,7 +52,7 @@ export class TargetCounters {
   /** The index of each bucket's bound. */
   #boundOf = new Uint8Array(startCounters);
   #groupOf = new Uint16Array(startCounters);
-  /** Whether each series has appeared since the last sweep. The proxy has removed the others. */
+  /** Whether each series has appeared since the last sweep. If not, the proxy has removed it. */
   #seen = new Uint8Array(startCounters);
   #count = 0;
   #groups: Group[] = [];
@@ -66,7 +66,7 @@ export class TargetCounters {
   /** The ids of the process's own metrics, which are not stored as series. */
   #cpuId = -1;
   #memoryId = -1;
-  /** Exists only while new series are added. */
+  /** The index of groups by key. It exists only while new series are added. */
   #groupIndex: Map<string, number> | undefined;
 
   /** `app`: the label of the pod that a Prometheus would add. `mayReport` decides once which series count. */
@@ -81,15 +81,15 @@ export class TargetCounters {
 
   /**
    * The increases since the last scrape. A counter that has fallen, or is new, started at zero. In the very first
-   * scrape, the counters count as increases only if the process is newer than the counting (`isNew`). The bytes may be
-   * reused afterwards.
+   * scrape, the counters count as increases only if the process is newer than the start of counting (`isNew`). The
+   * bytes may be reused afterwards.
    */
   take(bytes: Buffer, isNew: boolean): Gain[] {
     this.#scrape += 1;
     const counts = this.#scrape > 1 || isNew;
     clearBucketGains(0, this.#groups.length);
     let [cpuSeconds, memoryBytes]: (number | undefined)[] = [];
-    // Series usually keep their order between scrapes. Look for each at the expected position first, and else in a
+    // Series usually keep their order between scrapes. Look for each first at the expected position, and then in a
     // table.
     let expected = 0;
     let places: Map<number, number> | undefined;
@@ -133,7 +133,7 @@ export class TargetCounters {
     return gains;
   }
 
-  /** Records the reader's current sample for the series at this position. */
+  /** Records the exposition reader's current sample for the series at this position. */
   #note(place: number, counts: boolean): void {
     const { value } = reader;
     const before = this.#values[place] ?? 0;
@@ -156,7 +156,7 @@ export class TargetCounters {
     return places;
   }
 
-  /** Adds a series. Returns its position. Undefined if there is no room for its labels. */
+  /** Adds a series. Returns its position. Undefined if there is no space for its labels. */
   #add(id: number, series: string): number | undefined {
     const { name, labels } = parseSeries(series);
     const { le, ...others } = labels;
@@ -176,7 +176,7 @@ export class TargetCounters {
     return place;
   }
 
-  /** The index of the group of these labels. Undefined if there is no room for them. */
+  /** The index of the group of these labels. Undefined if there is no space for them. */
   #groupFor(others: SeriesName["labels"]): number | undefined {
     const key = `${this.#app === "ztunnel" ? "connections\n" : ""}${groupKey(others)}`;
     this.#groupIndex ??= new Map(this.#groups.map((group, at) => [group.key, at] as const));
@@ -240,7 +240,7 @@ export class TargetCounters {
     return { labels, key, requests: gained, durations: parts.length === 0 ? undefined : parts, bytes, opened: begun };
   }
 
-  /** Forgets series that the proxy has removed, and what only they used. */
+  /** Forgets series that the proxy has removed, and the groups that only these used. */
   #sweep(): void {
     const kept: number[] = [];
     for (let place = 0; place < this.#count; place += 1) if (this.#seen[place] === 1) kept.push(place);
@@ -261,7 +261,7 @@ export class TargetCounters {
 }
 
 const sweepScrapes = 60;
-/** A larger buffer is released after its scrape. */
+/** The maximum size of a kept buffer. A larger one is released after its scrape. */
 const maxKeptCells = 1 << 17;
 
 /**

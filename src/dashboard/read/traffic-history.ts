@@ -3,26 +3,26 @@ import { readSlot, SlotWriter, type SlotRecord } from "./slot-records.ts";
 
 /**
  * The maximum number of label combinations within two hours. At the maximum, the namespace with the most combinations
- * gives way to namespaces with fewer. The rest is left out, counted and reported.
+ * loses its oldest ones to namespaces with fewer. Further combinations are left out, counted and reported.
  */
 export const maxTrafficSeries = 50_000;
 /** The maximum total length of their labels. */
 export const maxLabelsLength = 24 << 20;
-/** If there is no room, unused entries are looked for at most this often, because that reads all slots. */
+/** The minimum time between two searches for unused entries if there is no space. Each search reads all slots. */
 export const reclaimMs = 60_000;
 /**
- * The maximum number of different bucket bounds of all proxies. Samples of further ones count in the infinite bucket.
+ * The maximum number of different bucket bounds of all proxies. Samples of further bounds count in the infinite bucket.
  */
 const maxBounds = 256;
 /** Total size of all slots. The oldest are dropped first. */
 export const maxHistoryBytes = 32 << 20;
 export const historyMs = 2 * 3_600_000;
-/** A slot is one round of scrapes until this age. Then rounds are merged into slots of this length. */
+/** The age until which a slot is one round of scrapes. Older rounds are merged into slots of fifteen seconds. */
 export const fineMs = 300_000;
 export const coarseSlotMs = 15_000;
 
 interface Slot {
-  /** The slot contains what was counted after `fromMs`, up to and including `toMs`. */
+  /** The slot contains the increases after `fromMs`, up to and including `toMs`. */
   readonly fromMs: number;
   toMs: number;
   bytes: Uint8Array;
@@ -51,7 +51,7 @@ interface OpenSum {
 
 /**
  * The counted traffic by time. It stores increases and not counters, so restarted proxies, deleted pods and windows of
- * any length need no special treatment. It keeps two hours within a bound, in larger slots with age.
+ * any length need no special treatment. It keeps two hours within a bound on memory. Older slots are larger.
  */
 export class TrafficHistory {
   readonly #labels: (TrafficLabels | undefined)[] = [];
@@ -59,7 +59,7 @@ export class TrafficHistory {
   #labelsLength = 0;
   /** The keys of the series of each owner, the oldest first. */
   readonly #keysOf = new Map<string, Set<string>>();
-  /** Ids of forgotten series, which slots still contain. */
+  /** Ids of forgotten series that slots still contain. */
   #forgottenIds: number[] = [];
   /** The ids of series without stored data. */
   #freeIds: number[] = [];
@@ -92,7 +92,7 @@ export class TrafficHistory {
     return this.#slots[0]?.fromMs ?? this.#beganMs;
   }
 
-  /** Up to when everything is counted. */
+  /** The time up to which everything is counted. */
   get latestMs(): number | undefined {
     return this.#closedMs;
   }
@@ -123,7 +123,7 @@ export class TrafficHistory {
     }
   }
 
-  /** The id of a new series. Undefined if there is no room for it. */
+  /** The id of a new series. Undefined if there is no space for it. */
   #newId(key: string, labels: TrafficLabels, owner: string): number | undefined {
     const isFull = (): boolean =>
       this.#ids.size >= maxTrafficSeries || this.#labelsLength + key.length > maxLabelsLength;
@@ -139,8 +139,8 @@ export class TrafficHistory {
   }
 
   /**
-   * The owner with the most series loses its oldest one to an owner with fewer. Returns false if there is none.
-   * Otherwise one namespace could fill the history, because its users decide what its pods report.
+   * Lets the owner with the most series lose its oldest one to an owner with fewer. Returns false if no owner has more.
+   * Without this, one namespace could fill the history, because its users decide what its pods report.
    */
   #giveWay(owner: string): boolean {
     let [largest, size] = [owner, this.#keysOf.get(owner)?.size ?? 0];
@@ -293,7 +293,7 @@ export class TrafficHistory {
       if (used.has(id)) continue;
       this.#forgetSeries(key, key.slice(0, key.indexOf("\n")));
       this.#freeIds.push(id);
-      // There is room for new series again.
+      // There is space for new series again.
       this.#dropped = 0;
     }
     const forgotten = this.#forgottenIds;

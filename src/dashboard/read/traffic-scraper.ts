@@ -10,8 +10,8 @@ import { TrafficHistory } from "./traffic-history.ts";
 
 export const scrapeIntervalMs = 1000;
 /**
- * The maximum number of scrapes per second, because a scrape of a sidecar costs half a millisecond. With more targets,
- * each is scraped less often.
+ * The maximum number of scrapes per second, because a scrape of a sidecar costs half a millisecond. If there are more
+ * targets, each one is scraped less often.
  */
 export const scrapesPerSecond = 300;
 const scrapeTimeoutMs = 3000;
@@ -24,7 +24,7 @@ export interface TrafficScraperOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly pods: () => readonly Pod[];
-  /** The current objects by which reports are judged. Undefined until they have been read. */
+  /** The current objects that decide whose traffic pods may report. Undefined until they have been read. */
   readonly reporters: () => ReportersObjects | undefined;
   readonly onCounted: () => void;
 }
@@ -46,7 +46,7 @@ export class TrafficScraper {
   readonly processes = new ProcessHistory();
   readonly #options: TrafficScraperOptions;
   readonly #targets = new Map<string, Target>();
-  /** Made anew for each round. */
+  /** Which series count in the current round. It is made anew for each round. */
   #reporters: TrafficReporters | undefined;
   #beganMs = 0;
   #roundEndedMs: number | undefined;
@@ -185,8 +185,8 @@ const firstLineBytes = 4096;
 const firstLine = /^\s*(#|[a-zA-Z_:][\w:]*(\{|[ \t]+[-+]?(\d|\.|NaN|Inf)))/;
 
 /**
- * A target with another answer has counted nothing, which is not a rate of zero. An empty answer is a proxy that has
- * not counted yet.
+ * Throws for an answer that is no metrics text. Such a target has measured nothing, which is not a rate of zero. An
+ * empty answer is allowed, because a proxy may not have counted anything yet.
  */
 function refuseGarbage(body: Buffer): void {
   if (body.length > 0 && !firstLine.test(body.toString("latin1", 0, firstLineBytes)))

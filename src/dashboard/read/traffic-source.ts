@@ -6,13 +6,13 @@ export interface TrafficSteps {
   readonly firstMs: number;
   readonly stepMs: number;
   readonly points: number;
-  /** Each point covers this time before it. */
+  /** The time before each point that the point covers. */
   readonly windowMs: number;
   /** The measure. Other counters may be left out. */
   readonly of: "requests" | "durations" | "bytes";
 }
 
-/** Pods for whose proxies the resource use is requested. */
+/** The pods whose proxies' resource use is requested. */
 export interface ProcessSubject {
   /** `namespace/name` of their workload. */
   readonly workload: string;
@@ -30,9 +30,9 @@ export interface TrafficSource {
   /** Measures the traffic in the window up to `atMs` (0 means now). */
   measure(windowSeconds: number, atMs: number): Promise<MeasuredTraffic>;
   /**
-   * Applies `valueOf` to what was counted up to each of the points, one after the other, because all together would
-   * take that many times the memory of the mesh. Undefined for points without counts. Ends with the signal's reason if
-   * it is aborted.
+   * Applies `valueOf` to the traffic up to each of the points, one point after the other, because the traffic of all
+   * points together would take many times the memory. Undefined for points without counts. Ends with the signal's
+   * reason if it is aborted.
    */
   steps<Value>(
     steps: TrafficSteps,
@@ -41,7 +41,7 @@ export interface TrafficSource {
   ): Promise<readonly (Value | undefined)[]>;
   /** The total resource use of the subjects' proxies at each point. Null if unknown. */
   processes(steps: ProcessSteps): Promise<readonly (number | null)[]>;
-  /** A number that rises when something was counted, or when the window moved over counted traffic. */
+  /** A number that rises when traffic was counted, or when counted traffic has left the window. */
   readonly version: number;
   source(): SourceState;
   run(signal: AbortSignal): Promise<void>;

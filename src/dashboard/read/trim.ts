@@ -12,7 +12,7 @@ import type {
 } from "../../api/kubernetes/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 
-/** Annotations for tools only, which may be long. */
+/** Annotations that are only for tools and may be long. */
 const leftAnnotations = [
   "kubectl.kubernetes.io/last-applied-configuration",
   istioAnnotations.sidecarStatus,
@@ -82,8 +82,8 @@ const statusFields: Excerpt = {
 };
 
 /**
- * Removes everything that {@link trimPod} does not keep, as it is read, because with thousands of pods the rest takes
- * several times the memory.
+ * Removes everything that {@link trimPod} does not keep while a pod is read, because with thousands of pods the rest
+ * would take several times the memory.
  */
 export const trimmedPodExcerpt: Excerpt = {
   metadata: { number: 1, holds: { ...metadataExcerpt, creationTimestamp: { number: 8, holds: "time" } } },
@@ -174,7 +174,7 @@ export function trimPod({ metadata, spec, status }: Pod): Pod {
   };
 }
 
-/** Keeps of a Deployment and its like the number of pods and the labels of their template. */
+/** Keeps of a workload such as a Deployment only the number of pods and the labels of their template. */
 export function trimWorkload<Value extends KubernetesObject>(object: Value): Value {
   const { metadata, spec, status } = object as Value & {
     spec?: { replicas?: number; template?: PodTemplate; suspend?: boolean };
@@ -247,7 +247,7 @@ export function trimJournal(journal: RolloutJournal): RolloutJournal {
   return { ...trimObject(journal), entries };
 }
 
-/** The entries of a stored list that are objects. An older version may have written it. */
+/** The entries of a stored list that are objects. An older version may have written other entries. */
 function readable(entries: unknown): readonly (JournalEntry & { readonly object?: JournalEntry["object"] })[] {
   return Array.isArray(entries)
     ? (entries as readonly unknown[]).filter(

@@ -7,10 +7,7 @@ export type Input = "objects" | "traffic" | "pilots" | "messages" | "time";
 
 /** The maximum number of topics that all readers together follow. */
 export const maxFeeds = 1000;
-/**
- * The hub rebuilds a view at the earliest this long after the last time and after a change, so that changes are
- * collected.
- */
+/** The minimum time between two builds of a view, and between a change and the build, so that changes are collected. */
 const intervalMs = 1000;
 const gatherMs = 40;
 
@@ -20,7 +17,7 @@ export interface ViewHubOptions {
   /** Returns a number that rises when an input changes. */
   readonly versionOf: (input: Input) => number;
   readonly inputsOf: (name: TopicName, parameters: Topics[TopicName]["parameters"]) => readonly Input[];
-  /** Throws the problem to show: `not-found`, `forbidden`. Undefined while nothing has been read yet. */
+  /** Makes a view. Throws the problem to show: `not-found`, `forbidden`. Undefined while nothing has been read yet. */
   readonly make: (
     name: TopicName,
     parameters: Topics[TopicName]["parameters"],

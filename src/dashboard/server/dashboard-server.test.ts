@@ -117,7 +117,7 @@ test("each port has its own login cookie, and of two with one name the one of th
   const other = "x".repeat(id.length);
   assert.equal(await userBy({ cookie: `serin-session-1=${other}; ${rig.cookie}` }), "ana@example.org");
   assert.equal(await userBy({ cookie: `${rig.cookie}; ${name}=${other}` }), "ana@example.org");
-  // The cookie's port is the one in the browser's address, which may be a port-forward's.
+  // The cookie's name contains the port in the browser's address, which may be that of a port-forward.
   assert.equal(
     await userBy({ host: "localhost:20001", cookie: `serin-session-20001=${id}; serin-session-20002=${other}` }),
     "ana@example.org",

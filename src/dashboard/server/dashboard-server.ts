@@ -29,22 +29,19 @@ import type { ViewSource } from "./view-source.ts";
 import { Visits, type Visit } from "./visits.ts";
 
 export interface DashboardServerOptions {
-  /** The page's files, loaded for a request of one file. */
+  /** Loads the page's files when one of them is requested. */
   readonly page: (file: string) => Promise<PageAssets>;
   /** The path prefix of the whole server, for example `/kiali`. Empty for the root. */
   readonly root: string;
   readonly access: Access;
-  /**
-   * A session ends after `sessionIdleMs` without use, and after `sessionMs` at the latest. If Infinity, it does not
-   * end.
-   */
+  /** A session ends after `sessionIdleMs` without use, or `sessionMs` after its beginning. Infinity means no limit. */
   readonly sessionIdleMs: number;
   readonly sessionMs: number;
   readonly source: ViewSource;
   readonly handlers: RequestHandlers;
   /** Throws `forbidden` if the identity must not follow the topic. */
   readonly checkTopic: (topic: ParsedTopic, identity: Identity) => Promise<void>;
-  /** Another API below the same root. Returns undefined for unknown paths. */
+  /** Answers another API below the same root. Returns undefined for unknown paths. */
   readonly otherApi?: (path: string, query: URLSearchParams, identity: Identity) => Promise<OtherAnswer | undefined>;
   readonly audit: AuditLog;
   readonly clock: Clock;
@@ -60,7 +57,7 @@ export interface OtherAnswer {
 export interface ListenAddress {
   /** An address, `localhost` for the loopback addresses that the machine has, or empty for all addresses. */
   readonly host: string;
-  /** Tried in this order; 0 is any free one. */
+  /** The ports to try, in this order. 0 is any free port. */
   readonly ports: readonly number[];
 }
 
@@ -148,10 +145,12 @@ export class DashboardServer {
       },
     );
     limitConnections(server, connections);
-    // Stays as long as it serves: without this handler, an error of the listening socket would end the process.
+    // This handler stays as long as the server runs, because without one an error of the listening socket would end the
+    // process.
     server.on("error", (error) => this.#options.log.warn("the listener failed", { error: describeError(error) }));
     server.on("clientError", (_error, socket) => {
-      // Do not wait for the client to close the connection too, because it might never do so and would occupy a place.
+      // Do not wait until the client closes the connection too, because it might never do so, and the connection
+      // counts.
       if (socket.writable)
         socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", () =>
           socket.destroy(),

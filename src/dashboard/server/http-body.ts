@@ -16,7 +16,7 @@ export async function readJsonBody(request: IncomingMessage): Promise<string> {
   return body.toString("utf8");
 }
 
-/** Shorter answers are not compressed. */
+/** The minimum length of a compressed answer. */
 const leastCompressed = 4_096;
 
 export async function sendJson(
@@ -48,7 +48,7 @@ export function sendText(
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
-/** Whether a browser loads the address as a page, and not a script of the page. */
+/** Whether a browser loads the address as a page. Otherwise a script of the page sends the request. */
 export function isOpenedByPerson({ headers }: IncomingMessage): boolean {
   return (headers.accept ?? "").includes("text/html");
 }

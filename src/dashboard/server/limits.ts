@@ -3,21 +3,21 @@ export const limits = {
   /** The maximum size of a request's body. An object of Kubernetes is smaller. */
   bodyBytes: 1_500_000,
   /**
-   * The maximum number of TCP connections. Of further ones, the address with the most loses one. A page has one for its
-   * stream and some for requests.
+   * The maximum number of TCP connections. For each further one, the address with the most connections loses one. A
+   * page has one for its stream and some for requests.
    */
   connections: 512,
   /** The maximum number of concurrent requests, without streams. */
   requestsInFlight: 64,
   requestsWithoutLogin: 48,
-  /** The maximum number for one user. For requests without a login, for one address. */
+  /** The maximum number of concurrent requests of one user. Without a login, of one address. */
   requestsOfSender: 24,
-  /** The connection is closed if the client has not read its answer by then. */
+  /** The time after which a connection is closed whose client has not read its answer. */
   answerReadMs: 60_000,
   headersTimeoutMs: 10_000,
   requestTimeoutMs: 30_000,
   keepAliveTimeoutMs: 60_000,
-  /** The maximum numbers of open pages: of all, of all anonymous users, of one user, and of one address's. */
+  /** The maximum numbers of open pages: in total, of all anonymous users, of one user, and of one address. */
   pages: 256,
   pagesWithoutLogin: 192,
   pagesOfUser: 64,
@@ -28,16 +28,19 @@ export const limits = {
   topicTextLength: 2_000,
   /** The maximum number of followed views. Pages of readers with the same rights share a view. */
   topics: 512,
-  /** A page with more unread data than this gets no changes until it has caught up. Whole views do not count. */
+  /**
+   * The maximum size of unread changes. A page with more gets no changes until it has caught up. Whole views do not
+   * count.
+   */
   unreadBytes: 1 << 20,
-  /** A page that has read nothing for this time is closed. It connects again. */
+  /** The time after which a page that has read nothing is closed. The page connects again. */
   stalledMs: 60_000,
   /** How many changes since a whole view are kept for new readers. */
   changesKept: 64,
   sessions: 1_000,
   sessionsOfUser: 32,
   tokenLength: 16_384,
-  /** Failed logins from one address, and how many addresses are remembered for this. */
+  /** The maximum number of failed logins from one address, and of addresses that are remembered for this. */
   failedLoginsPerMinute: 60,
   failedLoginAddresses: 10_000,
   answersOfRights: 20_000,

@@ -8,7 +8,7 @@ interface Asset {
   readonly type: string;
   readonly digest: string;
   readonly cacheControl: string;
-  /** The bytes by content coding. Files that are not compressed have only `identity`. */
+  /** The bytes by content coding. Uncompressed files have only `identity`. */
   readonly bodies: ReadonlyMap<string, Uint8Array>;
 }
 
@@ -22,11 +22,11 @@ const types: Readonly<Record<string, string>> = {
   ".woff2": "font/woff2",
 };
 
-/** The bundler puts a hash of the contents into names of chunks. */
+/** Matches names of chunks, which contain a hash of their contents. */
 const hashedName = /-[A-Z0-9]{8}\.\w+$/;
 const compressible = /^(text\/|image\/svg)/;
 const brotliQuality = 5;
-/** A window of 256 kB. A larger one saves little and takes much memory. */
+/** The size of the window: 256 kB. A larger one saves little and needs much memory. */
 const brotliWindowBits = 18;
 const digestLength = 22;
 

@@ -11,8 +11,8 @@ export interface RequestSender {
 
 /**
  * Counts requests from their first byte until their response has been read, so that the memory for slow readers and
- * writers is bounded: in total, for all without a login, and for each sender, so that none can block the others. A
- * client that does not read its response in time is disconnected.
+ * writers is bounded. There are limits in total, for all senders without a login, and for each sender, so that no
+ * sender can block the others. A client that does not read its response in time is disconnected.
  */
 export class RequestsInFlight {
   readonly #clock: Clock;
@@ -30,8 +30,8 @@ export class RequestsInFlight {
   }
 
   /**
-   * Counts a request of the sender until its response closes. If there are too many, the sender with the most loses its
-   * oldest one to those with fewer. Throws `unavailable` if nobody has more.
+   * Counts a request of the sender until its response closes. If there are too many, the sender with the most requests
+   * loses its oldest one to a sender with fewer. Throws `unavailable` if nobody has more.
    */
   enter({ name, isLoggedIn }: RequestSender, response: ServerResponse): void {
     const own = this.#ofSender.get(name) ?? new Set();
@@ -54,7 +54,7 @@ export class RequestsInFlight {
     const [oldest] = connections;
     if (oldest === undefined) throw refusal("unavailable", "the server is busy", "try again in a moment");
     oldest.destroy();
-    // The response closes later.
+    // Forget the response now, because it closes only later.
     this.#leave(address, oldest);
   }
 

@@ -27,7 +27,7 @@ export function setSecurityHeaders(response: ServerResponse): void {
 }
 
 /**
- * Refuses a request that reaches this machine's loopback and has another host name, because a page of another site may
+ * Refuses a request that reaches this machine's loopback under another host name, because a page of another site may
  * have sent it (DNS rebinding).
  */
 export function checkHost(request: IncomingMessage): void {
@@ -47,8 +47,8 @@ export function checkSameSite(request: IncomingMessage): void {
 }
 
 /**
- * Reads the cookies. If several have one name, the first one counts, because browsers send the one with the longest
- * path first (RFC 6265, 5.4).
+ * Reads the cookies. If several have the same name, the first one counts, because browsers send the one with the
+ * longest path first (RFC 6265, 5.4).
  */
 export function cookiesOf(request: IncomingMessage): ReadonlyMap<string, string> {
   const pairs = (request.headers.cookie ?? "").split(";").map((pair) => pair.trim());

@@ -16,14 +16,14 @@ export interface AccessRight {
 
 /**
  * The reader of a view. Readers with the same key may get the same bytes. Views of the topics `rollout` and `config`
- * show what this user may do, so their keys belong to one session. Keys of other topics are shared by all readers of
- * the same namespaces and kinds.
+ * show what this user may do, so their keys belong to one session. For other topics, all readers of the same namespaces
+ * and kinds have the same key.
  */
 export interface ViewReader {
   readonly key: string;
   /** The readable namespaces. Others are left out, or shown as `unknown` at the other end of traffic. */
   readonly namespaces: ReadonlySet<string> | "*";
-  /** Kinds of the whole cluster that the user may not list (`MeshUpgrade`, `Freeze`): nothing of them is shown. */
+  /** Cluster-scoped kinds that the user may not list (`MeshUpgrade`, `Freeze`). Their objects are not shown. */
   readonly hiddenKinds: ReadonlySet<string>;
   /** Whether the user has the right, cached for some seconds. False if the API server does not answer. */
   may(right: AccessRight): Promise<boolean>;
@@ -31,11 +31,11 @@ export interface ViewReader {
 
 export interface ViewSink {
   /**
-   * The whole view, whenever it changes and at most once a second. A view that differs only in `head.atMs` need not be
-   * sent.
+   * Receives the whole view whenever it changes, at most once a second. A view that differs only in `head.atMs` need
+   * not be sent.
    */
   view(view: View): void;
-  /** The view cannot be shown now. It follows when it can again. */
+  /** Called if the view cannot be shown now. The view follows when it can be shown again. */
   problem(problem: Problem): void;
 }
 

@@ -25,13 +25,13 @@ export interface Visit {
   /** The session's id from the cookie. A new one if the request had none. */
   readonly id: string;
   readonly isNew: boolean;
-  /** Who sends the request. Undefined if the sender must log in first. */
+  /** The identity of the sender. Undefined if the sender must log in first. */
   readonly identity: Identity | undefined;
 }
 
 /**
- * Each port has its own cookie name, because a browser sends a host's cookies to all of its ports, and servers behind
- * port-forwards would take each other's.
+ * The name of the cookie, which differs for each port. A browser sends a host's cookies to all of its ports, so servers
+ * behind port-forwards would overwrite each other's cookies.
  */
 function cookieNameOf(request: IncomingMessage): string {
   const [, port] = /:(\d{1,5})$/.exec(request.headers.host ?? "") ?? [];
@@ -64,7 +64,7 @@ export class Visits {
     return identity !== undefined && identity !== this.#options.access.anonymous;
   }
 
-  /** Who a session belongs to, or undefined if it or its token has ended. */
+  /** The identity of a session. Undefined if the session or its token has ended. */
   async identityOf(id: string): Promise<Identity | undefined> {
     const { sessions } = this.#options;
     const identity = sessions.find(id);
@@ -74,7 +74,7 @@ export class Visits {
     return undefined;
   }
 
-  /** Refuses a write that the page itself has not sent. */
+  /** Refuses a write that does not come from the page itself. */
   checkCsrf(request: IncomingMessage, { id, isNew }: Visit): void {
     const token = request.headers[csrfHeader];
     if (!isNew && typeof token === "string" && this.#options.sessions.isCsrfToken(id, token)) return;
@@ -110,7 +110,7 @@ export class Visits {
   }
 
   /**
-   * `address` is where the request comes from. The session gets a new cookie, so that a cookie which somebody else has
+   * `address` is where the request comes from. The session gets a new cookie, so that a cookie that somebody else has
    * set before is worthless.
    */
   async logIn(token: string, address: string, visit: Visit, response: ServerResponse): Promise<Visit> {

@@ -3,7 +3,7 @@ import { analyze } from "../../analyze/index.ts";
 import { messagesByObject, type ConfigMessages } from "./config-messages.ts";
 import type { MeshObjects } from "./mesh-objects.ts";
 
-/** Kinds that the dashboard does not read, or only in part, so that analyzers that need them must not run. */
+/** Kinds that the dashboard does not read, or reads only in part. Analyzers that need them must not run. */
 const leftOut = ["/Secret", "/ConfigMap", "apps/Deployment", "apiextensions.k8s.io/CustomResourceDefinition"] as const;
 
 /**

@@ -4,7 +4,7 @@ import { quantileMs, type DurationCounts } from "./duration-counts.ts";
 
 type Comparison = NonNullable<RolloutCheck["comparison"]>;
 
-/** The shown fields of a counting check's status. */
+/** The fields of a counting check's status that are shown. */
 interface KeptState {
   readonly gained?: {
     readonly canaryTotal?: number;
@@ -21,9 +21,9 @@ interface KeptState {
 const defaults = { minSamples: 120, maxErrorRate: 0.005 };
 
 /**
- * The numbers of both versions as the engine stores them, with the bound that decides. For error rates it is the rate
- * that must be ruled out; for durations stable's times the tolerated factor (or the limit, if that is lower); for
- * shares the upper end of the tolerance.
+ * The numbers of both versions as the engine stores them, with the bound that decides. For error rates, the bound is
+ * the rate that must be ruled out. For durations, it is stable's duration multiplied by the tolerated factor, or the
+ * limit if that is lower. For shares, it is the upper end of the tolerance.
  */
 export function comparisonOf(
   { type, statistic }: CheckStatus,

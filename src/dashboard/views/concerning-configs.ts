@@ -30,7 +30,7 @@ const bySelector = new Set([
   "TrafficExtension",
 ]);
 
-/** Objects that concern the workload: policies that select it, and those of its services. Only visible ones. */
+/** The visible objects that concern the workload: policies that select it, and objects that concern its services. */
 export function configsOfWorkload(
   workload: Workload,
   inventory: Inventory,

@@ -142,7 +142,7 @@ function referencesOf(
 
 const maxReferences = 50;
 
-/** How others name the object: by its kind and name, and a DestinationRule by its host. */
+/** How other objects refer to the object: by its kind and name, or to a DestinationRule by its host. */
 function namesOf({ kind = "", metadata, spec }: UntypedObject): readonly string[] {
   const home = metadata.namespace ?? "";
   const name = `${kind} ${home}/${metadata.name ?? ""}`;

@@ -1,6 +1,6 @@
 import type { Health } from "../../api/dashboard/index.ts";
 
-/** Shares of failed responses from which an edge or a workload is degraded, and failing. */
+/** The shares of failed responses from which an edge or a workload counts as degraded or as failing. */
 export const degradedErrorShare = 0.001;
 export const failingErrorShare = 0.1;
 
@@ -39,7 +39,10 @@ export function podHealth(ready: number, wanted: number, present = wanted): Judg
   return { health: "healthy", reason: "" };
 }
 
-/** The health of a workload is that of its pods, or that of its traffic if that is worse. No traffic does not count. */
+/**
+ * The health of a workload: that of its pods, or that of its traffic if this is worse. Without traffic, only the pods
+ * count.
+ */
 export function workloadHealth(pods: Judged, traffic: Judged): Judged {
   return traffic.health === "idle" ? pods : worst([pods, traffic]);
 }

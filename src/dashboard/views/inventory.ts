@@ -24,7 +24,7 @@ export interface Workload {
   readonly name: string;
   readonly kind: string;
   readonly role: WorkloadRole;
-  /** The labels of its pods' template, or of a pod. */
+  /** The labels of its pod template, or of one of its pods. */
   readonly labels: Readonly<Record<string, string>>;
   readonly pods: readonly Pod[];
   readonly app: string;
@@ -96,7 +96,7 @@ export function makeInventory(given: MeshObjects): Inventory {
 interface Owner {
   /** The kind of the object. */
   readonly kind: string;
-  /** The kinds of all objects of the name, whose pods `wantedPods` counts. */
+  /** The kinds of all objects with this name. `wantedPods` counts the pods of all of them. */
   readonly kinds: ReadonlySet<string>;
   readonly object: KubernetesObject;
   readonly template: PodTemplate | undefined;
@@ -106,7 +106,7 @@ interface Owner {
 function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects): Map<string, Owner> {
   const owners = new Map<string, Owner>();
   const [deployment, statefulSet, daemonSet, job] = workloadKinds;
-  // Metrics have one name for objects of several kinds, and for all Jobs of a CronJob.
+  // In metrics, objects of several kinds may have the same name, and all Jobs of a CronJob have its name.
   const add = (
     { kind, name }: { readonly kind: string; readonly name: string },
     object: KubernetesObject & { readonly spec?: { readonly template?: PodTemplate } },
@@ -135,7 +135,7 @@ function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects):
 
 function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[]): Workload {
   const [namespace = "", name = ""] = key.split("/");
-  // The newest pod shows the current template.
+  // The newest pod has the labels of the current template.
   const pod = pods.findLast(({ metadata }) => metadata.deletionTimestamp === undefined) ?? pods.at(-1);
   const labels = owner?.template?.metadata?.labels ?? pod?.metadata.labels ?? {};
   const role = roleOf(labels, pod);
@@ -165,7 +165,10 @@ function makeWorkload(key: string, owner: Owner | undefined, pods: readonly Pod[
   };
 }
 
-/** Pods of other kinds, such as an Argo Rollout, whose object is not known, are all wanted. */
+/**
+ * The number of wanted pods. For other kinds, such as an Argo Rollout, the object is unknown, so all existing pods
+ * count as wanted.
+ */
 function wantedOf(owner: Owner | undefined, pods: readonly Pod[]): number {
   if (owner === undefined) return pods.length;
   return owner.wantedPods + pods.filter((pod) => !owner.kinds.has(workloadOfPod(pod).kind)).length;

@@ -35,7 +35,7 @@ export function ladderView(input: ViewInput, visible: VisibleNamespaces): Ladder
   };
 }
 
-/** The running upgrade, else the one that ended last. */
+/** The running upgrade, or without one the upgrade that ended last. */
 export function latestUpgrade(upgrades: readonly MeshUpgrade[]): MeshUpgrade | undefined {
   const timeOf = ({ status, metadata }: MeshUpgrade): number =>
     timeMs(status?.endedAt) ?? timeMs(status?.startedAt) ?? timeMs(metadata.creationTimestamp) ?? 0;
@@ -43,7 +43,7 @@ export function latestUpgrade(upgrades: readonly MeshUpgrade[]): MeshUpgrade | u
   return upgrades.toSorted((a, b) => Number(isOpen(b)) - Number(isOpen(a)) || timeOf(b) - timeOf(a))[0];
 }
 
-/** What one rung shows, with the workloads that belong to it. */
+/** The subject of a rung, with the workloads that belong to it. */
 interface RungSubject {
   readonly kind: LadderRung["kind"];
   readonly namespace: string;
@@ -142,7 +142,7 @@ class RungTable {
       const wanted = resolveRevision(
         {
           own: gateway?.metadata.labels?.[istioLabels.revision],
-          // A gateway without a Gateway object stays at its revision.
+          // A gateway without a Gateway object follows no namespace.
           namespace:
             namespace?.metadata.labels?.[istioLabels.revision] ?? (gateway === undefined ? first.revision : undefined),
         },
@@ -216,7 +216,7 @@ class RungTable {
     };
   }
 
-  /** The target revision while the upgrade runs and some pods have not moved. Else empty. */
+  /** The target revision while the upgrade runs and some pods have not moved. Otherwise empty. */
   #goingTo({ kind, wanted }: RungSubject, pods: Readonly<Record<string, number>>): string {
     const { spec, status } = this.#upgrade ?? {};
     if (spec === undefined || ended.has(status?.phase ?? "") || kind === "control plane") return "";
@@ -260,7 +260,7 @@ class RungTable {
       : [status.message];
   }
 
-  /** What the upgrade waits for here, and what prevents the removal of pods. */
+  /** The reasons for which the upgrade waits here, and those that prevent the removal of pods. */
   #heldBy(subject: RungSubject, pods: readonly Workload["pods"][number][]): string[] {
     const { status } = this.#upgrade ?? {};
     const step = status?.step;

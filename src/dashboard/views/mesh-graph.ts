@@ -1,10 +1,10 @@
 import { reaches, takes, workloadKey, type RoutePlan, type RouteRule, type RuleDestination } from "./route-rules.ts";
 import type { TrafficEdge } from "./traffic.ts";
 
-/** The weight that a rule gives to an edge. */
+/** The configured weight of an edge in a rule. */
 export interface ConfiguredWeight {
   readonly rule: RouteRule;
-  /** From 0 to 1. */
+  /** The weight as a share from 0 to 1. */
   readonly weight: number;
 }
 
@@ -79,7 +79,7 @@ function serviceKey({ service, responses }: TrafficEdge): string {
   return `${responses.size === 0 ? "connections" : "requests"} ${service.namespace}/${service.name}`;
 }
 
-/** The rate that a rule divides: of requests, or of opened connections. */
+/** The rate that a rule divides: that of requests, or that of opened connections. */
 function dividedRate({ responses, requestRate, openedRate }: TrafficEdge): number {
   return responses.size === 0 ? openedRate : requestRate;
 }

@@ -26,14 +26,14 @@ export interface MeshObjects {
   readonly jobs: readonly Job[];
   readonly budgets: readonly PodDisruptionBudget[];
   readonly injectors: readonly WebhookConfiguration[];
-  /** Istio's kinds, the Gateway API's and ours, complete except for managed fields, as written and not parsed. */
+  /** Objects of Istio's, the Gateway API's and Serin's kinds, unparsed and complete except for managed fields. */
   readonly configs: readonly UntypedObject[];
   readonly canaries: readonly Canary[];
   readonly upgrades: readonly MeshUpgrade[];
   readonly checks: readonly Check[];
   readonly freezes: readonly Freeze[];
   readonly journals: readonly RolloutJournal[];
-  /** The newest ones. */
+  /** The newest Events. */
   readonly events: readonly Event[];
 }
 

@@ -127,7 +127,7 @@ function namespaceRow(
   const namespace = input.inventory.namespaces.get(name);
   const { requestRate, errorShare, p99Ms, sum } = ratesOf(inbound);
   const rows = workloads.map((workload) => workloadRow(workload, input));
-  // Requests also fail where no workload answers them: its Deployment is deleted, or scaled to zero.
+  // Requests also fail if no workload exists to answer them, because its Deployment was deleted or scaled to zero.
   const traffic = trafficHealth(requestRate, errorShare);
   const parts: readonly Judged[] =
     rows.length === 0
@@ -199,7 +199,7 @@ function rolloutAttention(rollouts: readonly Rollout[]): AttentionRow[] {
   });
 }
 
-/** Up to this many proxies are named one by one. */
+/** The maximum number of proxies that are named one by one. */
 const namedProxies = 5;
 
 function meshAttention(input: ViewInput, proxies: readonly LadderProxy[], missing: readonly string[]): AttentionRow[] {
@@ -241,7 +241,7 @@ function isSilentControlPlane({ role, readyPods, wantedPods }: Workload): boolea
 
 function workloadAttention(workloads: readonly Workload[], input: ViewInput): AttentionRow[] {
   return workloads.flatMap((workload): AttentionRow[] => {
-    // It has a row of its own, which says what it is.
+    // A silent control plane has its own row, which says so.
     if (isSilentControlPlane(workload)) return [];
     const { health, reason, requestRate, errorShare } = workloadRow(workload, input);
     if (health !== "failing" && health !== "degraded") return [];

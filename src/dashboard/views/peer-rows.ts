@@ -3,7 +3,7 @@ import { edgeNumbers, serviceText } from "./graph-edge.ts";
 import { isNamed, type TrafficEdge } from "./traffic.ts";
 import { isVisible, type VisibleNamespaces } from "./view-input.ts";
 
-/** One row for each other end, service and protocol. */
+/** One row for each peer, service and protocol. */
 export function peerRows(
   edges: readonly TrafficEdge[],
   end: "source" | "destination",

@@ -20,7 +20,7 @@ import { isUpgrade, rolloutRow, type Rollout } from "./rollouts.ts";
 import { asWritten } from "./sound-rollouts.ts";
 import type { ViewInput } from "./view-input.ts";
 
-/** How many of the newest decisions one page lists. `history` prints all of them. */
+/** How many of the newest decisions one page lists. The verb `history` prints all of them. */
 export const maxListedDecisions = 200;
 
 export interface RolloutParameters {
@@ -57,7 +57,7 @@ export function rolloutView(
       row: rolloutRow(rollout),
       uid: metadata.uid ?? "",
       run: status?.run ?? 0,
-      // The field is optional in an object that no webhook has completed.
+      // The field may be missing in an object that no webhook has completed.
       paused: (rollout.spec as { readonly paused?: boolean }).paused === true,
       ...(status?.step === undefined ? {} : { currentStep: status.step }),
       ...(status?.undo === undefined ? {} : { undo: status.undo }),

@@ -95,7 +95,7 @@ function stateOf(window: FreezeWindow, timeZone: string, nowMs: number): WindowS
   return state;
 }
 
-/** Windows that begin later than in a year are not shown. */
+/** Windows that begin more than a year from now are not shown. */
 const farMs = 365 * 86_400_000;
 
 /** The parsed form of each stored freeze. */

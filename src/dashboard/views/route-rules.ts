@@ -106,7 +106,7 @@ function rulesOfVirtualService(
 ): RouteRule[] {
   const { name = "", namespace = "" } = object.metadata;
   const gateways = object.spec.gateways.length === 0 ? ["mesh"] : object.spec.gateways;
-  // Rules of gateways apply at these gateways. Rules of the mesh apply everywhere else.
+  // Rules for gateways apply at these gateways. Rules for the mesh apply everywhere else.
   const appliesAt = (names: readonly string[]): RouteRule["appliesTo"] => {
     const selected = gatewayWorkloads(names, namespace, objects, gatewayPods);
     return (source) =>

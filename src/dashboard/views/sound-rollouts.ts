@@ -15,12 +15,12 @@ const flag: Shape = (value) => (typeof value === "boolean" ? value : undefined);
 const verdict: Shape = (value) => (["pass", "fail", "wait", "error"].includes(value as string) ? value : "error");
 const all = (value: unknown): readonly unknown[] => (Array.isArray(value) ? (value as readonly unknown[]) : []);
 const texts: Shape = (value) => all(value).filter((element) => typeof element === "string");
-/** An absent value stays absent. */
+/** A shape for a value that may be absent, and then stays absent. */
 const some =
   (shape: Shape): Shape =>
   (value) =>
     value === undefined || value === null ? undefined : shape(value);
-/** Drops elements that are not objects. */
+/** A shape for a list of objects. Drops other elements. */
 const listOf =
   (shapes: Readonly<Record<string, Shape>>): Shape =>
   (value) =>
@@ -32,7 +32,7 @@ const object =
   (value) =>
     isFields(value) ? shaped(value, shapes) : undefined;
 
-/** Fields without a shape stay unchanged. */
+/** The fields in their shapes. Fields without a shape stay unchanged. */
 function shaped(fields: Fields, shapes: Readonly<Record<string, Shape>>): Fields {
   const made: Record<string, unknown> = { ...fields };
   for (const [name, shape] of Object.entries(shapes)) {
@@ -143,7 +143,7 @@ const upgradeSpec = {
 const written = new WeakMap<object, object>();
 const made = new WeakMap<object, object>();
 
-/** Makes the result once for each object, because other caches use it as their key. */
+/** Makes the result only once for each object, because other caches use the result as their key. */
 function once<Value extends object>(raw: Value, make: () => object): Value {
   let sound = made.get(raw) as Value | undefined;
   if (sound === undefined) {
@@ -167,12 +167,12 @@ export function soundCanary(raw: Canary): Canary {
   return soundRollout(raw, canarySpec);
 }
 
-/** Like {@link soundCanary}. */
+/** The same as {@link soundCanary}, for a MeshUpgrade. */
 export function soundUpgrade(raw: MeshUpgrade): MeshUpgrade {
   return soundRollout(raw, upgradeSpec);
 }
 
-/** Like {@link soundCanary}. Unreadable windows stay, because they count as active. */
+/** The same as {@link soundCanary}, for a Freeze. Unreadable windows stay, because they count as active. */
 export function soundFreeze(raw: Freeze): Freeze {
   return once(raw, () =>
     shaped(raw as unknown as Fields, {
@@ -194,7 +194,7 @@ export function soundJournal(raw: RolloutJournal): RolloutJournal {
   );
 }
 
-/** The stored object from which a sound one was made, to show it unchanged. */
+/** The stored object from which the given one was made, to show it unchanged. */
 export function asWritten<Value extends object>(sound: Value): Value {
   return (written.get(sound) as Value | undefined) ?? sound;
 }

@@ -33,7 +33,7 @@ export interface Rates {
   readonly sum: TrafficSum;
 }
 
-/** The rates of requests and calls. TCP has none. */
+/** The rates of requests and calls. TCP traffic has none. */
 export function ratesOf(edges: readonly TrafficEdge[] = []): Rates {
   const sum = sumTraffic(edges);
   const p99Ms = quantileMs(sum.durations, 0.99);

@@ -17,7 +17,7 @@ export interface ServiceEnd {
 
 /** One combination of labels in a proxy's counters. It is made once for each combination, and compared by its keys. */
 export interface TrafficLabels {
-  /** `source`, `destination`, `waypoint`. */
+  /** The kind of proxy that counts: `source`, `destination` or `waypoint`. */
   readonly reporter: string;
   readonly source: WorkloadEnd;
   readonly destination: WorkloadEnd;
@@ -27,7 +27,7 @@ export interface TrafficLabels {
   readonly response: string;
   readonly outcome: "success" | "clientError" | "failure";
   readonly security: "mutual_tls" | "none" | "unknown";
-  /** Counted by a ztunnel, which sees only connections, including those that carry requests. */
+  /** Whether a ztunnel has counted it. A ztunnel sees only connections, including those that carry requests. */
   readonly ofConnections: boolean;
   /** The key of both ends and the protocol. */
   readonly pairKey: string;
@@ -39,7 +39,7 @@ export interface TrafficLabels {
 export interface CountedTraffic {
   readonly labels: TrafficLabels;
   readonly requestRate: number;
-  /** Durations of requests, in any scale, because only their shares matter. */
+  /** The durations of requests. The counts may have any scale, because only their shares matter. */
   readonly durations: DurationCounts | undefined;
   /** The rate of TCP bytes in both directions. */
   readonly byteRate: number;
@@ -52,14 +52,14 @@ export interface TrafficEdge {
   readonly service: ServiceEnd;
   readonly destination: WorkloadEnd;
   readonly protocol: string;
-  /** Requests by response; empty for TCP. */
+  /** The requests by response. Empty for TCP. */
   readonly responses: ReadonlyMap<string, number>;
   readonly requestRate: number;
   /** The rate of 5xx responses, of gRPC statuses that blame the server, and of requests without a response. */
   readonly failureRate: number;
   readonly clientErrorRate: number;
   readonly durations: DurationCounts;
-  /** The rates that the destination's proxy counted. Both are 0 if it counted nothing. */
+  /** The rates that the destination's proxy has counted. Both are 0 if it has counted nothing. */
   readonly securedRate: number;
   readonly unsecuredRate: number;
   readonly byteRate: number;
@@ -67,7 +67,7 @@ export interface TrafficEdge {
 }
 
 const unknown = "unknown";
-/** gRPC statuses: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
+/** gRPC statuses that blame the server: unknown, deadline exceeded, unimplemented, internal, unavailable, data loss. */
 const blamesServer = new Set(["2", "4", "12", "13", "14", "15"]);
 
 /** The labels that distinguish connections. Others, such as `destination_canonical_service`, follow from these. */

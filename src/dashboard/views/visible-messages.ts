@@ -5,7 +5,8 @@ import type { VisibleNamespaces } from "./view-input.ts";
 const known = new WeakMap<ConfigMessages, WeakMap<ReadonlySet<string>, ConfigMessages>>();
 
 /**
- * A name, or names joined as in `namespace/name`, a host or an identity. The word "namespace" before it goes with it.
+ * Matches a name, names joined as in `namespace/name`, a host or an identity, together with the word "namespace" before
+ * it.
  */
 const nameLike = /(?:\bnamespace )?([\w*](?:[\w.*/-]*[\w*])?)/g;
 /** Namespaces whose existence is no secret, and whose names are also words of sentences. */
@@ -14,7 +15,7 @@ const inEveryCluster: ReadonlySet<string> = new Set(["default", "kube-node-lease
 /**
  * Limits messages to what a reader of these namespaces may know. The analyzer knows the whole mesh, so its messages may
  * name objects in hidden namespaces, for example a conflicting one. Every name that contains a hidden namespace is
- * replaced, wherever it stands. Names that the visible object itself contains may be shown.
+ * replaced, anywhere in the text. Names that the visible object itself contains may be shown.
  */
 export function visibleMessages(
   messages: ConfigMessages,

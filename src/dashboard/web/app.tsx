@@ -53,7 +53,7 @@ function Content(): JSX.Element {
         )}
       </div>
     );
-  // Show the login in place of the view, so that the link still applies after the login.
+  // Show the login in place of the view and keep the link, so that it applies after the login.
   if (session.authentication === "none" || sessionEnded.value !== undefined) return <LoginPage />;
   return (
     <>

@@ -47,7 +47,7 @@ export function formatBytes(bytes: number | undefined): string {
 }
 
 const daysOfYear = 365;
-/** Years below this are shown with days, as in kubectl's ages. */
+/** Below this number of years, days are shown too, as in kubectl's ages. */
 const yearsWithDays = 8;
 
 /** `8 s`, `4 min 10 s`, `3 h 5 min`, `12 d`, `2 y 31 d`. The second part is shown only if the first is small. */
@@ -89,7 +89,7 @@ export function formatClock(atMs: number): string {
   return clock.format(atMs);
 }
 
-/** `20 Nov, 14:02:09`. */
+/** Formats a moment, such as `20 Nov, 14:02:09`. */
 export function formatDate(atMs: number): string {
   return date.format(atMs);
 }
@@ -106,7 +106,7 @@ export function timeZoneText(): string {
   return offset === "" || offset === timeZone ? timeZone : `${timeZone} (${offset})`;
 }
 
-/** `1 pod`, `3 pods`. */
+/** Formats a count, such as `1 pod` or `3 pods`. */
 export function countOf(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString("en-US")} ${count === 1 ? one : many}`;
 }

@@ -1,7 +1,7 @@
 import type { DashboardRequests, Problem, RequestName } from "../../api/dashboard/index.ts";
 import { endSession, session, setSession } from "./session.ts";
 
-/** A failed request: the server's problem, or that it did not answer. */
+/** A failed request, with the server's problem, or with the fact that the server did not answer. */
 export class RequestFailure extends Error {
   readonly problem: Problem;
 
@@ -14,8 +14,8 @@ export class RequestFailure extends Error {
 const loginNames: ReadonlySet<RequestName> = new Set(["GET /api/session", "POST /api/login", "POST /api/logout"]);
 
 /**
- * Asks the server. Throws a {@link RequestFailure}, also if the server cannot be reached. An aborted signal throws the
- * signal's reason. If the session has ended, the whole page learns it.
+ * Sends a request to the server. Throws a {@link RequestFailure} if it fails or the server cannot be reached. If the
+ * signal is aborted, throws the signal's reason. If the session has ended, the whole page is told.
  */
 export async function request<Name extends RequestName>(
   name: Name,
@@ -86,7 +86,7 @@ async function exchange(url: URL, options: RequestInit, signal: AbortSignal | un
   );
 }
 
-/** The problem of whatever was thrown. */
+/** Converts any thrown value into a problem. */
 export function problemOf(error: unknown): Problem {
   if (error instanceof RequestFailure) return error.problem;
   return { code: "internal", message: error instanceof Error ? error.message : String(error) };

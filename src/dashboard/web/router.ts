@@ -7,7 +7,7 @@ addEventListener("hashchange", () => {
 });
 
 /**
- * The current place. It contains the view and its state (namespaces, filters, time), so that a link restores the same
+ * The current place. It contains the view and its state (namespaces, filters, time), so that its link restores the same
  * view.
  */
 export const place: ReadonlySignal<Place> = current;
@@ -23,8 +23,8 @@ export function go(link: string): void {
 }
 
 /**
- * Changes parameters of this view. It replaces the history's entry, unless the change is a step that the back button
- * should undo.
+ * Changes parameters of this view. Replaces the entry in the browser's history, unless the back button should undo the
+ * change.
  */
 export function setQuery(
   changes: Readonly<Record<string, string | undefined>>,

@@ -1,4 +1,4 @@
-/** Reads a choice that the browser remembers. Returns undefined if the person has made none, or without storage. */
+/** Reads a choice that the browser remembers. Undefined if the user has made none, or if there is no storage. */
 export function storedChoice(key: string): string | undefined {
   try {
     return localStorage.getItem(key) ?? undefined;
@@ -12,6 +12,6 @@ export function storeChoice(key: string, choice: string): void {
   try {
     localStorage.setItem(key, choice);
   } catch {
-    // The browser refuses storage, or has no room.
+    // The browser refuses storage, or its storage is full.
   }
 }

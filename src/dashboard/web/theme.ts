@@ -6,7 +6,7 @@ export type Theme = (typeof themes)[number];
 
 const storageKey = "serin.theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");
-/** A contrast theme of the system, which sets the grounds. */
+/** Whether a contrast theme of the system is active, which sets the background colours. */
 const forced = matchMedia("(forced-colors: active)");
 
 const chosen = signal<Theme>(storedTheme());
@@ -46,7 +46,7 @@ export function startTheme(): void {
 export function resolvedColor(property: string): string {
   const probe = document.createElement("span");
   probe.style.color = `var(${property})`;
-  // With forced colours, each colour would be that of texts.
+  // With forced colours, the browser would return the colour of texts for each colour.
   probe.style.setProperty("forced-color-adjust", "none");
   document.body.append(probe);
   const color = getComputedStyle(probe).color;

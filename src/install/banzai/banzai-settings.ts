@@ -69,7 +69,10 @@ interface Images {
   readonly proxyInit: string;
 }
 
-/** The images that the object names, or else the release's own. No hub has Serin's images under Istio's versions. */
+/**
+ * The images that the object names, or without them the release's own, because no hub has Serin's images under Istio's
+ * versions.
+ */
 function imagesOf({ pilot, proxy, proxyInitImage }: BanzaiIstioSpec, { hub, tag }: ReleaseImages): Images {
   return {
     pilot: pilot.image ?? `${hub}/pilot:${tag}`,

@@ -5,8 +5,8 @@ import { renderPilot } from "../components/pilot.ts";
 import { banzaiSettings, type ReleaseImages } from "./banzai-settings.ts";
 
 /**
- * The objects of a control plane, under the names of Banzai's operators. The Istio object owns those in a namespace,
- * and the others carry its label.
+ * The objects of a control plane, with the names that Banzai's operators use. The Istio object owns namespaced objects,
+ * and cluster-scoped ones have its label.
  */
 export function renderBanzaiControlPlane(istio: BanzaiIstio, release: ReleaseImages): UntypedObject[] {
   const settings = banzaiSettings(istio, release);
@@ -30,7 +30,7 @@ function withDnsPort(object: UntypedObject): UntypedObject {
   return { ...object, spec: { ...spec, ports } };
 }
 
-/** The operators' name of an object by upstream's name. */
+/** The name of an object that Banzai's operators use, by its name in Istio. */
 type Names = ReadonlyMap<string, string>;
 
 function namesOf(istio: BanzaiIstio): Names {
@@ -84,7 +84,7 @@ function relabelled(object: UntypedObject, istio: BanzaiIstio): UntypedObject {
   return { ...object, metadata: { ...object.metadata, labels: { app, istio: "pilot", ...controlPlaneLabels(istio) } } };
 }
 
-/** Labels by which the cluster-wide objects of a control plane are found. */
+/** The labels with which the cluster-scoped objects of a control plane are found. */
 export function controlPlaneLabels({ metadata }: Pick<BanzaiIstio, "metadata">): Record<string, string> {
   return {
     "istio.io/rev": revisionLabelOf({ name: metadata.name ?? "", namespace: metadata.namespace ?? "" }),

@@ -22,13 +22,13 @@ const helpers = [
 
 const withProxy = "and $.Values.prometheusMetrics.enabled $.Values.prometheusMetrics.authProxy.enabled";
 
-/** The Lease by which one operator of a release leads: `banzai-istio-operator-1-7`. */
+/** The name of the Lease of a release's leading operator: `banzai-istio-operator-1-7`. */
 const minorParts = 'splitList "." (toString $.Values.istioVersion)';
 const lease = `printf "banzai-istio-operator-%s-%s" (index (${minorParts}) 0) (index (${minorParts}) 1)`;
 
 /**
- * Banzai Cloud's chart of an operator, which manages the release `istioVersion`. It keeps its own
- * CustomResourceDefinitions.
+ * Banzai Cloud's chart of an operator, which manages the release `istioVersion`. The chart keeps its own CRDs when it
+ * is removed.
  */
 export function banzaiOperatorChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();

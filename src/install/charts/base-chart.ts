@@ -112,7 +112,7 @@ function engineTemplate(marks: TemplateMarks): string {
     .join("\n");
 }
 
-/** The validator leads to `istiod`, or to `istiod-<revision>`, of the chosen default revision. */
+/** Makes the validator call the Service of the chosen default revision: `istiod`, or `istiod-<revision>`. */
 function withDefaultService(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const service = marks.text(
     'ternary "istiod" (printf "istiod-%s" $v.defaultRevision) (eq $v.defaultRevision "default")',
@@ -124,8 +124,8 @@ function withDefaultService(object: UntypedObject, marks: TemplateMarks): Untype
 }
 
 /**
- * One line of JSON for each definition, with the annotation that makes helm keep it when the chart is removed. By the
- * labels a person finds the definitions that were kept, and an installer the release that wrote them.
+ * One line of JSON for each CRD, with the annotation that makes helm keep it when the chart is removed. The labels show
+ * people which CRDs were kept, and show installers which release wrote them.
  */
 function definitionsText(definitions: readonly UntypedObject[], version: string): string {
   const release = labelValue(version);

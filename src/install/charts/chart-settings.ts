@@ -121,7 +121,9 @@ export function globalMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** Whether control planes of other clusters may read this one, and the given account with which they do. */
+/**
+ * Template expressions: whether control planes of other clusters may read this cluster, and with which given account.
+ */
 export const hasReader = '(ne (toString $v.global.enableReaderRBAC) "false")';
 export const readerName = "(($v.global).readerServiceAccount).name";
 
@@ -146,7 +148,7 @@ const isOneOf = (platforms: readonly string[]): string =>
   platforms.map((platform) => ` (eq ($v.global.platform | default "") "${platform}")`).join("");
 
 const platformNeedsQuota = isOneOf(quotaPlatforms);
-/** A platform with SecurityContextConstraints. A rendering for it contains the component's right to use one. */
+/** A platform with SecurityContextConstraints. What is rendered for it contains the component's right to use one. */
 export const [constrainedPlatform = ""] = constrainedPlatforms;
 
 /** The condition of a component's right to use a SecurityContextConstraint: a platform that has them. */
@@ -162,8 +164,8 @@ export const usesTrustBundle = 'eq (toString $v.env.ENABLE_CLUSTER_TRUST_BUNDLE_
 export const wantsQuota = `and (ne (toString $v.resourceQuotas.enabled) "false") (or $v.resourceQuotas.enabled${platformNeedsQuota})`;
 
 /**
- * The failure policy of validation. As in upstream, it is the given value, or `Ignore` at first. An upgrade keeps what
- * the control plane has set.
+ * The failure policy of validation. As in Istio's charts, it is the given value, or at first `Ignore`. An upgrade keeps
+ * the value that the control plane has set.
  */
 export function validationMarks(marks: TemplateMarks): Tree {
   return {
@@ -173,7 +175,7 @@ export function validationMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** The profile `stable` refuses what upstream calls experimental. */
+/** The condition of the policies of the profile `stable`, which refuse what Istio calls experimental. */
 export function stableChannelConditions(name: string): Readonly<Record<string, string>> {
   const wanted = "$v.experimental.stableValidationPolicy";
   const binding = name.replace(/policy$/, "policy-binding");
@@ -184,9 +186,9 @@ export function stableChannelConditions(name: string): Readonly<Record<string, s
 }
 
 /**
- * A named template that is true if the release writes an object that others may have made, too: it does not exist yet,
- * or is the release's own. Helm refuses to install over another one. That one stays when the release is removed.
- * `object` has the arguments of Helm's `lookup`.
+ * A named template that is true if the release writes an object that others may have made: if it does not exist yet, or
+ * is the release's own. Helm refuses to install over another release's object. Such an object stays when this release
+ * is removed. `object` has the arguments of Helm's `lookup`.
  */
 export function writesUnlessTaken(name: string, object: string): string {
   return [

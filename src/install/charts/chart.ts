@@ -14,7 +14,7 @@ export interface Chart {
 
 export interface ChartParts {
   readonly name: string;
-  /** The chart of upstream's whose values a user may have. */
+  /** The chart of Istio whose values a user may have. */
   readonly upstream?: UpstreamChart;
   readonly version: string;
   readonly appVersion: string;
@@ -55,12 +55,12 @@ export function assembleChart(parts: ChartParts): Chart {
 }
 
 /**
- * The key of a chart's defaults, as in upstream's charts. It lets a profile come between the defaults and the user's
- * values.
+ * The key of a chart's defaults, as in Istio's charts. It lets a profile override the defaults, and the user's values
+ * override the profile.
  */
 export const defaultsKey = "_internal_defaults_do_not_set";
 
-/** The first line of every template. `$v` are the values, merged with the profile and with values in older places. */
+/** The first line of every template. `$v` has the values, merged with the profile and with values in older places. */
 export const valuesHeader = '{{- $v := include "serin.values" . | fromYaml }}';
 
 export interface ValuesOptions {
@@ -123,7 +123,7 @@ export function valuesHelper(
   ].join("\n");
 }
 
-/** The amounts of a container. `null` takes a default away, where the API server would read it as 0. */
+/** The resources of a container. `null` removes a default, because the API server would read it as 0. */
 const resourcesHelper = [
   '{{- define "serin.resources" -}}',
   "{{- range $kind, $amounts := . }}",
@@ -143,7 +143,9 @@ const resourcesHelper = [
   "{{- end }}",
 ];
 
-/** An object in an expression. Two braces in a row would look like the end of the expression. */
+/**
+ * An object in an expression, without braces, because two braces in a row would look like the end of the expression.
+ */
 export function dict(fields: Readonly<Record<string, unknown>>): string {
   return `(${JSON.stringify(JSON.stringify(fields).replaceAll(/\}(?=\})/g, "} "))} | fromYaml)`;
 }
@@ -153,11 +155,11 @@ export function resourcesAt(at: string): string {
   return `include "serin.resources" (${at} | default dict) | fromYaml`;
 }
 
-/** The notes name each given value of upstream's chart that has no effect in ours. */
+/** The notes name each given value of Istio's chart that has no effect in Serin's. */
 function unreadNotes({ upstream, templates }: ChartParts): string {
   if (upstream === undefined) return "";
   const paths = unreadValues(upstream, Object.values(templates).join("\n"));
-  // Values of istiod may stand in an older place, too.
+  // Values of istiod may also be in an older place.
   const places = paths.flatMap((path) => [...new Set([path, operatorPathOf(upstream, path)])]);
   return [
     "{{- $given := deepCopy .Values }}",

@@ -44,7 +44,7 @@ const helpers = [
   '{{- fail "service.ports: must list the ports of the Service, because networkGateway is not set" }}',
   "{{- end }}",
   "{{- end }}",
-  // The API server refuses these fields if they are empty, or if they are of a type that the Service does not have.
+  // The API server refuses these fields if they are empty, or if they belong to another type of Service.
   '{{- define "gateway.service" -}}',
   valuesHeader,
   `{{- range $name := list ${serviceFields.map((field) => `"${field}"`).join(" ")} }}`,
@@ -128,7 +128,7 @@ export function gatewayChart(options: ChartOptions): Chart {
       RoleBinding: "$v.rbac.enabled",
       Service: 'ne $v.service.type "None"',
       HorizontalPodAutoscaler: isDeployment,
-      // A budget for a single pod would keep its node from being drained.
+      // A budget for a single pod would make it impossible to drain the node.
       PodDisruptionBudget:
         "and $v.podDisruptionBudget (gt (int (ternary $v.autoscaling.minReplicas ($v.replicaCount | default 1) $v.autoscaling.enabled)) 1)",
     },
@@ -141,7 +141,8 @@ export function gatewayChart(options: ChartOptions): Chart {
     description: "An ingress or egress gateway",
     values: { [defaultsKey]: defaultValues },
     templates: { "_helpers.tpl": `${valuesHelper([])}\n${helpers}`, gateway: `${valuesHeader}\n${main}` },
-    // A mesh's charts get the same values, so this chart also accepts the profiles and platforms that do not change it.
+    // Users give all charts of a mesh the same values, so this chart also accepts profiles and platforms that do not
+    // change it.
     files: { ...profileFiles([]), ...platformFiles([]) },
     notes: '"{{ include "gateway.name" . }}" is installed. Gateways select it by the label istio.\n',
     schema: looseSchema({
@@ -166,11 +167,11 @@ const containerContext = dict({
 });
 const ofKind = '$v.kind | default "Deployment"';
 const isDeployment = `eq (${ofKind}) "Deployment"`;
-/** Without a number, whoever scales the Deployment decides. A DaemonSet has no such field. */
+/** Without a number, the field is omitted, so whoever scales the Deployment decides. A DaemonSet has no such field. */
 const replicas = `ternary (dict "replicas" (int $v.replicaCount)) dict (and (${isDeployment}) (ne (toJson $v.replicaCount) "null"))`;
 /**
- * The account may list the Secrets of its namespace. The proxy sends no requests to the API server, so whoever takes it
- * over finds no token for them. Containers of the user's own may need one.
+ * The account may list the Secrets of its namespace. The proxy sends no requests to the API server, so it gets no token
+ * that an attacker could find. Additional containers of the user may need one.
  */
 const withoutToken =
   'ternary (dict "automountServiceAccountToken" false) dict (and (empty $v.initContainers) (empty $v.additionalContainers))';

@@ -49,7 +49,7 @@ export function istiodChart(options: ChartOptions): Chart {
     templates: {
       "_helpers.tpl": `${valuesHelper(["pilot"], { hasVersions: true })}\n${selectorHelper}\n${tracingHelper}`,
       istiod: `${valuesHeader}\n${main}`,
-      // This is a file of its own, because guides render only the webhooks to move a tag.
+      // A separate file, because guides render only these webhooks to move a tag.
       "revision-tags-mwc": `${valuesHeader}\n${tagsTemplate(marks, revisionTag)}`,
       "revision-tags-svc": `${valuesHeader}\n${tagsTemplate(marks, revisionTagService)}`,
     },
@@ -167,8 +167,8 @@ function pilotDefaults(options: ChartOptions): Tree {
 const pilotSelector = "serin.pilot.selector";
 
 /**
- * A Deployment's selector is immutable. An upgrade from upstream's charts keeps theirs, which selects the same pods
- * with one label less.
+ * A Deployment's selector is immutable. An upgrade from Istio's charts keeps their selector, which selects the same
+ * pods with one label less.
  */
 const selectorHelper = [
   `{{- define "${pilotSelector}" -}}`,
@@ -190,7 +190,7 @@ function withKeptSelector(object: UntypedObject, marks: TemplateMarks): UntypedO
 
 const grantedTrustBundles = `ternary (index ${dict({ rules: trustBundleRules })} "rules") list (${usesTrustBundle})`;
 
-/** The control plane's rights with those for a ClusterTrustBundle, if its environment asks for one. */
+/** The control plane's rights, with those for a ClusterTrustBundle if its environment requests one. */
 function withTrustBundles(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const { kind, metadata, rules } = object as UntypedObject & { readonly rules?: readonly unknown[] };
   if (kind !== "ClusterRole" || metadata.name?.startsWith("istiod-clusterrole") !== true) return object;
@@ -202,7 +202,7 @@ const budget =
 const evictionPolicy =
   '(ternary (dict) (dict "unhealthyPodEvictionPolicy" $v.pdb.unhealthyPodEvictionPolicy) (empty $v.pdb.unhealthyPodEvictionPolicy))';
 
-/** The values `pdb`, of which `maxUnavailable` comes before `minAvailable`. */
+/** The values `pdb`, in which `maxUnavailable` takes precedence over `minAvailable`. */
 function withBudget(object: UntypedObject, marks: TemplateMarks): UntypedObject {
   const { kind, spec } = object as { kind?: string; spec?: Tree };
   if (kind !== "PodDisruptionBudget") return object;
@@ -216,7 +216,7 @@ function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boole
     autoscaleMin: marks.number("$v.autoscaleMin"),
     autoscaleMax: marks.number("$v.autoscaleMax"),
     replicaCount: marks.number("$v.replicaCount"),
-    // A number or a percentage. The API server refuses a number that is quoted.
+    // A number or a percentage. The API server refuses a quoted number.
     rollingMaxSurge: marks.number("toPrettyJson $v.rollingMaxSurge"),
     rollingMaxUnavailable: marks.number("toPrettyJson $v.rollingMaxUnavailable"),
     traceSampling: marks.text("toString $v.traceSampling"),
@@ -314,7 +314,7 @@ function configText(key: string, text: string, marks: TemplateMarks): string {
   return text;
 }
 
-/** `revisionTags`: an object for each tag, which leads to this revision. */
+/** The webhooks of `revisionTags`: a configuration for each tag, which calls this revision. */
 function tagsTemplate(marks: TemplateMarks, tagged: (tag: string, settings: InstallSettings) => UntypedObject): string {
   const tag = marks.text("$tag");
   const body = (isDefault: boolean): string =>

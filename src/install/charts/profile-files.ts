@@ -3,7 +3,7 @@ import { compatibilityValues, compatibilityVersions } from "../compatibility.ts"
 import { platformNames, platformValues } from "../platform.ts";
 import { profiles } from "../profiles.ts";
 
-/** The values of each version whose behaviour a user may ask for. */
+/** The values of each version whose behaviour a user may request. */
 export function compatibilityFiles(): Record<string, string> {
   return Object.fromEntries(
     compatibilityVersions.map((version) => [

@@ -2,7 +2,9 @@ import type { UntypedObject } from "../../api/index.ts";
 
 /** The finalizer of rollouts with something to undo. This part knows no kinds of the rollout engine. */
 const undoFinalizer = "rollout.serin.dev/undo";
-/** The time for the check's pod. It is longer than a pod needs to start from an image that its node has. */
+/**
+ * The time limit of the check's pod. It is longer than a pod needs to start from an image that its node already has.
+ */
 const deadlineSeconds = 120;
 
 interface EngineDeployment {
@@ -16,14 +18,14 @@ interface EngineDeployment {
 }
 
 /**
- * How long the ended Job stays, for its log. Whoever applies the chart without helm gets an ordinary Job, and the API
- * server would refuse the template of the next release while it exists.
+ * How long the ended Job stays, for its log. If the chart is applied without helm, this is an ordinary Job, and while
+ * it exists, the API server would refuse the next release's template.
  */
 const keptSeconds = 3600;
 
 /**
  * A Job that helm runs before it removes the release. It fails while rollouts need the engine, and then helm removes
- * nothing. It prefers a node with an engine, which has the image.
+ * nothing. Its pod prefers a node with an engine, because that node has the image.
  */
 export function removalCheck(objects: readonly UntypedObject[]): UntypedObject {
   const engine = objects.find(({ kind }) => kind === "Deployment") as unknown as EngineDeployment;

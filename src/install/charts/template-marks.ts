@@ -15,13 +15,13 @@ const open = "⟦";
 const close = "⟧";
 /** The first number that is used as a mark. No real setting is as large. */
 const firstNumber = 900_000_000;
-/** A line that is a mark alone: fields of an object, or an entry with a name. */
+/** A line that contains only a mark: fields of an object, or an entry with a name. */
 const mapLine = /^( *)"⟦(\d+)⟧": (?:null|""|"null")$/;
 const nameLine = /^( *)- name: "⟦(\d+)⟧"$/;
 
 /**
- * Placeholders for values that a chart's user sets. Objects are rendered with them as with any value, and the output
- * becomes a Go template. Expressions use text/template with helm's functions.
+ * Placeholders for values that a chart's user sets. Objects are rendered with them like with any value, and the output
+ * is turned into a Go template. Expressions use text/template with helm's functions.
  */
 export class TemplateMarks {
   readonly #marks: Mark[] = [];
@@ -129,9 +129,9 @@ export class TemplateMarks {
   }
 
   /**
-   * Leaves out the object's own labels, annotations and variables that the user's values have too. Otherwise each would
-   * stand there twice, which kustomize and a server-side apply refuse. Values of labels and annotations become texts,
-   * and null removes one.
+   * Leaves out the object's own labels, annotations and variables that the user's values contain too. Otherwise the
+   * output would contain them twice, which kustomize and a server-side apply refuse. Values of labels and annotations
+   * become texts, and null removes one.
    */
   #withoutRepeats(lines: readonly string[]): string[] {
     const wrapped = lines.map((line) => [line]);
@@ -204,13 +204,13 @@ export class TemplateMarks {
 
 interface Siblings {
   readonly indent: string;
-  /** How an entry begins, with its name. */
+  /** Matches the beginning of an entry, with its name. */
   readonly key: RegExp;
   /** The user's entries by name. */
   readonly expression: string;
 }
 
-/** Encloses each fixed entry beside the line in a condition: that the user's entries have none of its name. */
+/** Encloses each fixed entry beside the line in a condition: that no entry of the user has the same name. */
 function wrapSiblings(
   lines: readonly string[],
   wrapped: string[][],
@@ -241,7 +241,7 @@ function isDeeper(line: string, indent: string): boolean {
   return line.startsWith(`${indent} `);
 }
 
-/** Whether the line stands directly in a field whose values are texts. */
+/** Whether the line is directly in a field whose values are texts. */
 function namesTexts(lines: readonly string[], index: number, indent: string): boolean {
   const parent = lines.slice(0, index).findLast((line) => !belongsTo(line, indent)) ?? "";
   return /^ *(- )?(labels|annotations|nodeSelector|data):$/.test(parent);

@@ -1,6 +1,6 @@
 type JsonType = "string" | "boolean" | "object" | "array" | "number";
 
-/** A schema that checks the common values and accepts all others. The templates document what they read. */
+/** A schema that checks the common values and accepts all others. The templates show which values they read. */
 export function looseSchema(properties: Readonly<Record<string, JsonType>>): Record<string, unknown> {
   return {
     $schema: "http://json-schema.org/draft-07/schema#",

@@ -14,11 +14,11 @@ export interface VariantOptions {
   readonly render: (states: readonly boolean[]) => readonly UntypedObject[];
   /** An additional condition for an object, by `Kind/name` as rendered with all switches off. */
   readonly conditions?: Readonly<Record<string, string>>;
-  /** An object's name without what a switch adds to it, so that its renderings can be matched. */
+  /** An object's name without the part that a switch adds, so that its renderings can be matched. */
   readonly keyOf: (object: UntypedObject) => string;
 }
 
-/** Combines all renderings into one template. Where they differ, an if and an else enclose the whole object. */
+/** Combines all renderings into one template. If they differ in an object, `if` and `else` enclose the whole object. */
 export function templateOfVariants(options: VariantOptions): string {
   const { switches, render, marks, keyOf, conditions = {} } = options;
   const states = allStates(switches.length);

@@ -88,7 +88,7 @@ function ztunnelDefaults(options: ChartOptions): Tree {
     podLabels: {},
     volumes: [],
     volumeMounts: [],
-    // Templates cannot tell a 0 of the user's from an absent value, so the defaults stand here.
+    // A template cannot distinguish a user's 0 from an absent value, so the defaults are here.
     updateStrategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
     resourceQuotas: quotaDefaults,
     peerCaCrl: { enabled: false },
@@ -99,14 +99,14 @@ const writesShared = "serin.ztunnel.shared";
 const sharedHelper = writesUnlessTaken(writesShared, '"v1" "ServiceAccount" .Release.Namespace "ztunnel"');
 
 /**
- * The ztunnels of all revisions share their account, and what admits its pods. These outlive the release that made
- * them, because ztunnels of other revisions get no certificates without the account.
+ * Keeps objects when the release is removed. The ztunnels of all revisions share their account and the objects that
+ * admit its pods. Without the account, ztunnels of other revisions would get no certificates.
  */
 function kept(object: UntypedObject): UntypedObject {
   return { ...object, metadata: { ...object.metadata, annotations: { "helm.sh/resource-policy": "keep" } } };
 }
 
-/** The conditions of the shared objects. Helm refuses to install objects that another release has. */
+/** The conditions of the shared objects. Helm refuses to install objects that belong to another release. */
 function sharedConditions(): Readonly<Record<string, string>> {
   const conditions = { "ResourceQuota/ztunnel": wantsQuota, ...constraintConditions("ztunnel") };
   const isWritten = `include "${writesShared}" .`;

@@ -159,12 +159,11 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
           },
           spec: {
             serviceAccountName: "istio-cni",
-            // The agent uses the host's network. Otherwise its next pod would have to wait for an agent before it may
-            // start.
+            // The agent uses the host's network. Otherwise the agent's next pod would have to wait for an agent.
             hostNetwork: true,
             dnsPolicy: "ClusterFirstWithHostNet",
             priorityClassName: nodePriorityClass,
-            // An agent that leaves for good releases its pods first.
+            // When the agent is removed, it first releases the node's pods, which takes time.
             terminationGracePeriodSeconds: numberAt(own, "terminationGracePeriodSeconds") ?? 30,
             tolerations: [{ operator: "Exists" }],
             containers: [agentContainer(settings)],
@@ -219,7 +218,7 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
     volumeMounts: hostPathsOf(settings).map(({ name, mountPath }) => ({
       name,
       mountPath,
-      // The runtime mounts a file there for each pod that starts later.
+      // The container runtime mounts a file there for each pod that starts later.
       ...(name === "cni-netns-dir" ? { mountPropagation: "HostToContainer" } : {}),
     })),
   };

@@ -52,7 +52,7 @@ interface GatewayPlan {
   readonly type: string;
 }
 
-/** A classic gateway, which Istio's kind Gateway selects by labels: account, Deployment and Service. */
+/** The objects of a classic gateway, which Istio's kind Gateway selects by labels: account, Deployment and Service. */
 export function renderGateway(
   gateway: GatewaySpec,
   direction: GatewayDirection,
@@ -77,7 +77,7 @@ export function renderGateway(
       namespace,
       labels,
       serviceAccount,
-      // istiod gives keys to accounts that may list Secrets. The gateway needs no other right.
+      // istiod sends keys only to proxies whose accounts may list Secrets. The gateway needs no other right.
       rules: [{ apiGroups: [""], resources: ["secrets"], verbs: ["list"] }],
     }),
     gatewayService(plan),
@@ -93,7 +93,7 @@ function accountOf({ name }: Pick<GatewayPlan, "name">): string {
 function planGateway(gateway: GatewaySpec, direction: GatewayDirection, settings: InstallSettings): GatewayPlan {
   const component: ComponentName = direction === "ingress" ? "IngressGateways" : "EgressGateways";
   const chartName = `istio-${direction}gateway`;
-  // Upstream keeps the values of every gateway of a direction under the name of the default gateway.
+  // In Istio, the values of all gateways of a direction are below the name of the default gateway.
   const own = mergeTrees(
     treeAt(settings.values, "gateways", chartName) ?? {},
     gateway.name === chartName ? {} : (treeAt(settings.values, "gateways", gateway.name) ?? {}),
@@ -194,8 +194,8 @@ function gatewayDeployment(plan: GatewayPlan, settings: InstallSettings): Untype
           },
           spec: {
             serviceAccountName: accountOf(plan),
-            // The account may list the Secrets of its namespace, which can be that of the CA's key. The proxy sends no
-            // requests to the API server, so whoever takes it over finds no token for them.
+            // The account may list the Secrets of its namespace, which may contain the CA's key. The proxy sends no
+            // requests to the API server, so it gets no token that an attacker could find.
             automountServiceAccountToken: false,
             terminationGracePeriodSeconds: 300,
             securityContext: { runAsUser: proxyUser, runAsGroup: proxyUser, runAsNonRoot: true, fsGroup: proxyUser },

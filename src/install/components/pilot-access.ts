@@ -26,8 +26,8 @@ export function pilotAccount(settings: InstallSettings, labels: Record<string, s
 }
 
 /**
- * The rights of other clusters' control planes, which read this cluster with the base's account. All revisions share
- * them.
+ * The rights of other clusters' control planes, which read this cluster with the account of the base component. All
+ * revisions share them.
  */
 function readerGrant(settings: InstallSettings): UntypedObject[] {
   const { namespace } = settings;
@@ -45,7 +45,7 @@ function readerGrant(settings: InstallSettings): UntypedObject[] {
   });
 }
 
-/** The group of exports and imports of services. */
+/** The API group of ServiceExports and ServiceImports. */
 function multiClusterGroupOf({ values, multiClusterGroup }: InstallSettings): string {
   const configuredGroup = treeAt(values, "pilot", "env")?.["MCS_API_GROUP"] as string | undefined;
   return multiClusterGroup ?? configuredGroup ?? defaultMultiClusterApi.group;
@@ -67,13 +67,13 @@ export function removesTaint({ values }: InstallSettings): boolean {
   return valueAt(values, "pilot", "taint", "enabled") === true;
 }
 
-/** The verbs that the controller of Gateways uses for objects with known names. */
+/** The verbs that the Gateway controller uses for objects with known names. */
 const keep = ["get", "create", "patch", "delete"] as const;
 
 /** The rights of a control plane in the cluster that it configures. */
 export interface PilotRules {
   readonly cluster: readonly PolicyRule[];
-  /** The rights of its controller of Gateways, in all namespaces. */
+  /** The rights of its Gateway controller, in all namespaces. */
   readonly gateways: readonly PolicyRule[];
   /** The rights in its own namespace. */
   readonly namespace: readonly PolicyRule[];

@@ -25,7 +25,7 @@ export function meshConfigMap(settings: InstallSettings, labels: Record<string, 
 
 const keySetRootsName = "pilot-jwks-extra-cacerts";
 
-/** The additional roots for servers of key sets, in PEM. Undefined if unset or empty. */
+/** The additional roots for servers of JSON web key sets, in PEM. Undefined if unset or empty. */
 function keySetRootsOf({ values }: InstallSettings): string | undefined {
   const roots = textAt(values, "pilot", "jwksResolverExtraRootCA");
   return roots === "" ? undefined : roots;
@@ -43,7 +43,7 @@ export function keySetRootsConfigMap(settings: InstallSettings, labels: Record<s
     : [object({ apiVersion: "v1", kind: "ConfigMap", name, namespace, labels }, { data: { "extra.pem": roots } })];
 }
 
-/** How the control plane's pod gets these roots. */
+/** The volume and mount with which the control plane's pod gets these roots. */
 export function keySetRootsMount(settings: InstallSettings): {
   readonly volumes: readonly Record<string, unknown>[];
   readonly volumeMounts: readonly Record<string, unknown>[];
@@ -105,7 +105,7 @@ function tracingOf(values: Tree): Tree | undefined {
   return undefined;
 }
 
-/** An older control plane reads this as a single template, and reports the text as the fault of its installation. */
+/** An older control plane reads this as its only template, and reports the text as a fault of its installation. */
 const mismatch = "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}";
 
 /**

@@ -144,7 +144,8 @@ function pilotDeployment(settings: InstallSettings, { name, namespace, labels, s
               "istio.io/rev": revisionLabel(settings),
               "operator.istio.io/component": "Pilot",
               ...selector,
-              // The Service of the unnamed revision selects `istio: pilot`, and it must not lead to another revision.
+              // The Service of the unnamed revision selects `istio: pilot`, and must not select pods of another
+              // revision.
               istio: settings.revision === "" ? "pilot" : "istiod",
               "istio.io/dataplane-mode": "none",
               "sidecar.istio.io/inject": "false",
@@ -255,7 +256,7 @@ function discoveryEnvironment(settings: InstallSettings): { name: string; value?
   ];
 }
 
-/** The ConfigMaps that the control plane writes, by the names from which pods mount them. */
+/** The names of the ConfigMaps that the control plane writes and pods mount. */
 function publishedNames({ values }: InstallSettings): { name: string; value: string }[] {
   const root = textAt(values, "global", "trustBundleName");
   const revocations = textAt(values, "pilot", "crlConfigMapName");

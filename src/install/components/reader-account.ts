@@ -16,13 +16,13 @@ export const ownReaderAccount = "istio-reader-service-account";
 export interface ReaderAccount {
   readonly name: string;
   readonly namespace: string;
-  /** Somebody else makes the account. */
+  /** Whether the account is given, so that the installation does not make it. */
   readonly isGiven: boolean;
 }
 
 /**
- * The account for control planes of other clusters. Returns undefined if `global.enableReaderRBAC` is off: then they
- * get no account and no rights.
+ * The account for control planes of other clusters. Undefined if `global.enableReaderRBAC` is off. Then there is no
+ * account, and there are no rights.
  */
 export function readerAccount({ values, namespace }: InstallSettings): ReaderAccount | undefined {
   if (String(valueAt(values, "global", "enableReaderRBAC")) === "false") return undefined;
@@ -64,8 +64,9 @@ export function readerRules(multiClusterGroup: string): readonly PolicyRule[] {
 }
 
 /**
- * The rights to read exports and imports of services, and to export services automatically. As in upstream, they are
- * granted even if these features are off: other clusters' control planes switch them on in their own environment.
+ * The rights to read exports and imports of services, and to export services automatically. As in Istio, they are
+ * granted even if these features are off, because other clusters' control planes switch them on in their own
+ * environment.
  */
 export function multiClusterRules(group: string): readonly PolicyRule[] {
   return [

@@ -9,8 +9,8 @@ const ports = [
 ] as const;
 
 /**
- * A control plane in another cluster: a Service with the usual name that leads to `values.global.remotePilotAddress`,
- * an IP address or a host.
+ * The Service of a control plane in another cluster. It has the usual name, and points to
+ * `values.global.remotePilotAddress`, an IP address or a host.
  */
 export function remoteService(settings: InstallSettings, labels: Record<string, string>): UntypedObject[] {
   const address = textAt(settings.values, "global", "remotePilotAddress");

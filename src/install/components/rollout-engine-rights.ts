@@ -38,7 +38,8 @@ const meshUpgrades: readonly PolicyRule[] = [
   { apiGroups: [""], resources: ["services", "serviceaccounts", "configmaps", "resourcequotas"], verbs: manage },
   { apiGroups: [""], resources: ["serviceaccounts/token"], verbs: ["create"] },
   { apiGroups: ["gateway.networking.k8s.io"], resources: ["gatewayclasses"], verbs: ["list"] },
-  // The objects of operators that install a control plane. Otherwise they would restore it.
+  // The objects of operators that install a control plane. Unless these are changed, the operators would restore a
+  // removed one.
   { apiGroups: ["install.istio.io"], resources: ["istiooperators"], verbs: ["get", "patch"] },
   { apiGroups: ["istio.banzaicloud.io"], resources: ["istios"], verbs: ["get", "create", "delete"] },
   { apiGroups: ["apps"], resources: ["deployments", "daemonsets", "statefulsets"], verbs: [...manage, "watch"] },
@@ -76,7 +77,7 @@ const meshUpgrades: readonly PolicyRule[] = [
 const ownSecrets = ["get", "create", "update"] as const;
 const rootSecrets = ["get", "create", "patch", "delete"] as const;
 
-/** The rights of the engine's account. Each rollout may use only those that its author has too. */
+/** The rights of the engine's account. A rollout may use only those rights that its author has too. */
 export function renderEngineRights(
   { namespace }: Pick<InstallSettings, "namespace">,
   labels: Readonly<Record<string, string>>,

@@ -66,7 +66,7 @@ export function renderRolloutEngine(
                   env: [
                     fieldEnv("POD_NAME", "metadata.name"),
                     fieldEnv("POD_NAMESPACE", "metadata.namespace"),
-                    // Beyond their own namespaces, Canaries may query the Prometheus of Istio's addons.
+                    // Outside of their own namespaces, Canaries may query only the Prometheus of Istio's addons.
                     { name: "ALLOWED_HOSTS", value: `prometheus.${settings.namespace}` },
                   ],
                   resources: settings.base.k8s?.resources ?? { requests: { cpu: "20m", memory: "128Mi" } },
@@ -82,7 +82,7 @@ export function renderRolloutEngine(
   ];
 }
 
-/** The definition with the label of its release, by which installers find out which of two is newer. */
+/** The CRD with the label of its release, from which installers see which of two is newer. */
 function withRelease(definition: UntypedObject, labels: Readonly<Record<string, string>>): UntypedObject {
   const version = "app.kubernetes.io/version";
   const { metadata } = definition;
@@ -129,7 +129,7 @@ function renderAuthor(labels: Readonly<Record<string, string>>): UntypedObject {
 
 /**
  * Refuses at admission rollouts that the engine could not execute. While no engine answers, only the schemas of the
- * kinds apply.
+ * CRDs apply.
  */
 function renderReview(labels: Readonly<Record<string, string>>): UntypedObject {
   return object(
@@ -147,7 +147,7 @@ function renderReview(labels: Readonly<Record<string, string>>): UntypedObject {
           sideEffects: "None",
           failurePolicy: "Ignore",
           timeoutSeconds: 10,
-          // The engine adds the secret path here too. At any other path it does not answer about users' rights.
+          // The engine adds the secret path here too, because at other paths it does not answer about users' rights.
           clientConfig: { service: { name: "serin-rollout", namespace: engineNamespace, port: 443 } },
           rules: [
             {

@@ -3,12 +3,12 @@ import { object } from "../render-context.ts";
 import { read } from "./roles.ts";
 
 const write = ["create", "update", "patch", "delete", "deletecollection"] as const;
-/** What a team has in its namespace. Upgrades, freezes and journals belong to the whole cluster. */
+/** The kinds that a team may use in its namespace. Upgrades, freezes and journals belong to the whole cluster. */
 const resources = ["canaries", "checks"] as const;
 
 /**
  * The rights that Kubernetes adds to its roles `view`, `edit` and `admin`. A Canary may do only what its author may, so
- * these grant nothing beyond the Canary itself. Nobody gets the right to write statuses, which undo trusts.
+ * these grant nothing beyond the Canary itself. Nobody gets the right to write statuses, because undo trusts them.
  */
 export function renderRolloutRoles(labels: Readonly<Record<string, string>>): UntypedObject[] {
   const role = (name: string, verbs: readonly string[]): UntypedObject =>
@@ -21,7 +21,7 @@ export function renderRolloutRoles(labels: Readonly<Record<string, string>>): Un
       },
       { rules: [{ apiGroups: ["rollout.serin.dev"], resources, verbs }] },
     );
-  // Kubernetes adds what `edit` has to `admin`.
+  // Kubernetes adds the rights of `edit` to `admin`.
   return [role("view", read), role("edit", write)];
 }
 

@@ -4,8 +4,8 @@ import { componentLabels, object, revisioned, revisionLabel } from "../render-co
 import type { InstallSettings } from "../settings.ts";
 
 /**
- * With `experimental.stableValidationPolicy`, which the profile `stable` sets, the API server refuses the kinds and the
- * fields of Istio's API that upstream calls experimental. These rules apply to all objects.
+ * With `experimental.stableValidationPolicy`, which the profile `stable` sets, the API server refuses the kinds and
+ * fields of Istio's API that Istio calls experimental. These rules apply to all objects.
  */
 export function defaultStableChannel(revision: string, settings: InstallSettings): UntypedObject[] {
   return stableChannel({
@@ -64,7 +64,7 @@ interface Channel {
   readonly name: string;
   readonly binding: string;
   readonly labels: Record<string, string>;
-  /** The policy applies only to objects of this revision. If absent, it applies to all objects. */
+  /** The revision to whose objects the policy applies. If absent, it applies to all objects. */
   readonly revision?: string;
 }
 

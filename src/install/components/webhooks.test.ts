@@ -15,8 +15,8 @@ const settings = (revision: string, values = {}): InstallSettings =>
 const webhooksOf = (object: object): readonly Webhook[] => (object as { webhooks: readonly Webhook[] }).webhooks;
 
 /**
- * The default revision, a second one, a tag `prod` of the second one, and the tag `default` where a third test moves
- * it.
+ * The default revision, a second revision, a tag `prod` of the second one, and the tag `default` that a third test
+ * moves.
  */
 const configurations: Readonly<Record<string, readonly Webhook[]>> = {
   default: webhooksOf(injectorWebhooks(settings(""), {})),

@@ -17,8 +17,8 @@ export interface Selectors {
 }
 
 /**
- * The pods that a revision or tag injects, with upstream's precedence: by the namespace's revision, else by the pod's
- * own.
+ * The pods that a revision or tag injects, with Istio's precedence: by the namespace's revision, or without one by the
+ * pod's own.
  */
 function revisionSelectors(revision: string): Selectors[] {
   return [
@@ -60,7 +60,10 @@ const unlabelledSelectors: Selectors = {
   object: [absent(istioLabels.inject), absent(istioLabels.revision)],
 };
 
-/** All webhooks that an unnamed control plane can have: for pods that name the revision `default`, or none. */
+/**
+ * All webhooks that an unnamed control plane can have: for pods that name the revision `default`, and for pods that
+ * name none.
+ */
 export function unnamedWebhooks(): readonly Selectors[] {
   return [...revisionSelectors("default"), ...defaultSelectors, unlabelledSelectors];
 }
@@ -118,7 +121,7 @@ export function revisionTagName(tag: string, namespace: string): string {
   return namespace === "istio-system" ? `istio-revision-tag-${tag}` : `istio-revision-tag-${tag}-${namespace}`;
 }
 
-/** A tag is a second set of webhooks that lead to this revision: `istio-revision-tag-<tag>`. */
+/** The webhooks of a tag, `istio-revision-tag-<tag>`. A tag is a second set of webhooks that call this revision. */
 export function revisionTag(tag: string, settings: InstallSettings): UntypedObject {
   return object(
     {
@@ -142,14 +145,14 @@ const validatedRules = [
 ] as const;
 
 /**
- * The failure policy. It is `Ignore` until a pilot has proven that validation works, and then sets `Fail`. A value
+ * The failure policy. It is `Ignore` until a pilot has found that validation works and sets `Fail`. A given value
  * overrides this from the start.
  */
 function validationFailurePolicy({ values }: InstallSettings): string {
   return textAt(values, "base", "validationFailurePolicy") ?? "Ignore";
 }
 
-/** The control plane's Service, or the address of one that runs elsewhere. */
+/** The control plane's Service, or the address of a control plane that runs elsewhere. */
 function validationClient(name: string, { values, namespace }: InstallSettings): Record<string, unknown> {
   const url = textAt(values, "base", "validationURL");
   const caBundle = textAt(values, "base", "validationCABundle");

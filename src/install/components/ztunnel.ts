@@ -26,7 +26,7 @@ import { privilegedConstraints } from "./roles.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
-/** Long enough for live connections to end. An old ztunnel ends with its last connection, not after a fixed time. */
+/** The time for live connections to end. An old ztunnel ends with its last connection, and not after a fixed time. */
 const terminationGracePeriodSeconds = 3600;
 
 const revocationsFolder = "/var/run/secrets/istio/crl";
@@ -36,8 +36,8 @@ function looksAtRevocations(values: InstallSettings["values"]): boolean {
 }
 
 /**
- * The node proxy of one revision. All revisions share its account, because certificates are requested in its name. The
- * CNI agent's quota also applies to it in the same namespace, so it needs none of its own beside the agent.
+ * The node proxy of one revision. All revisions share its account, because certificates are requested in its name. In
+ * the same namespace, the CNI agent's quota also covers ztunnel, so ztunnel then needs no quota of its own.
  */
 export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
   const shared = { ...componentLabels("Ztunnel", settings, "shared"), app: "ztunnel" };
@@ -74,7 +74,7 @@ function needsQuota(settings: InstallSettings): boolean {
 }
 
 /**
- * The revision that this ztunnel serves: the spec's, or else that of the control plane in XDS_ADDRESS
+ * The revision that this ztunnel serves: that of the spec, or without one that of the control plane in XDS_ADDRESS
  * (`istiod-<rev>.<ns>.svc`).
  */
 function servedRevision(settings: InstallSettings): string {
@@ -166,7 +166,7 @@ function ownVolumes(settings: InstallSettings): Tree[] {
   ];
 }
 
-/** A chart's value is a mark for the format's name. */
+/** In a chart, the value is a mark for the format's name. */
 function jsonLogEntries(own: Tree | undefined): { name: string; value: string }[] {
   const wanted = textAt(own, "logAsJson") ?? "false";
   if (wanted === "false") return [];
@@ -202,7 +202,7 @@ function ztunnelContainer(settings: InstallSettings): Record<string, unknown> {
       runAsGroup: 1337,
       runAsNonRoot: false,
       runAsUser: 0,
-      // The runtime's default profile lets a process with SYS_ADMIN enter namespaces.
+      // The container runtime's default profile lets a process with SYS_ADMIN enter namespaces.
       seccompProfile: { type: "RuntimeDefault" },
       ...(Object.keys(seLinuxOptions).length === 0 ? {} : { seLinuxOptions }),
     },

@@ -16,7 +16,7 @@ export interface SelfAccessAnswer {
   readonly allowed: boolean;
   /** Why it is not allowed, if the API server says so. */
   readonly reason: string;
-  /** The answer to the review itself, which every user may create. */
+  /** The HTTP status of the review itself, which every user may create. */
   readonly httpStatus: number;
   readonly text: string;
 }

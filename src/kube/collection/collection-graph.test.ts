@@ -259,7 +259,7 @@ test("a collection that is created late, even by a subscriber, is complete after
       ["b", "c"],
     ],
   );
-  // A collection that is created between settlings requests a settling.
+  // A collection that is created between two settlings requests another one.
   const another = graph.derive("another", numbers, (value, _reader, key) => [[key, value]]);
   assert.deepEqual([another.size, scheduled.length], [0, 1]);
   graph.settle();

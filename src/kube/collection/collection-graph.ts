@@ -51,7 +51,8 @@ export class CollectionGraph {
   }
 
   /**
-   * A collection that is written from outside. `equals` decides whether a write is a change. If absent, identity does.
+   * A collection that is written from outside. `equals` decides whether a write is a change. If absent, items are
+   * compared by identity.
    */
   source<Item>(name: string, equals: (left: Item, right: Item) => boolean = Object.is): SourceCollection<Item> {
     const collection = new SourceCollection<Item>(name, this.#collections.length, equals, () => this.#touched());
@@ -91,8 +92,8 @@ export class CollectionGraph {
   }
 
   /**
-   * The elements of each item's list, by their own key. Elements with the same key must be interchangeable. An element
-   * exists as long as any list contains it.
+   * The elements of the items' lists, each by its own key. Elements with the same key must be interchangeable. An
+   * element exists as long as any list contains it.
    */
   flatten<Input, Item>(
     name: string,
@@ -134,14 +135,14 @@ export class CollectionGraph {
    */
   settle(): void {
     if (this.#isWorking || this.#batchDepth > 0) return;
-    // Writes that followed the begin of a settling in parts need another one.
+    // Writes that came after a settling in parts had begun need another settling.
     if (this.#work !== undefined) this.#workFor(Number.POSITIVE_INFINITY);
     this.#workFor(Number.POSITIVE_INFINITY);
   }
 
   /**
-   * Settles for about this time. Returns whether everything is settled. Until then the items of collections are partly
-   * old and partly new, subscribers know nothing of the new ones, and the next call goes on.
+   * Settles for about this time. Returns whether everything is settled. Until then, the items of collections are partly
+   * old and partly new, and subscribers know nothing of the new ones. The next call continues.
    */
   settleFor(budgetMs: number): boolean {
     if (this.#isWorking || this.#batchDepth > 0) return false;
@@ -216,7 +217,7 @@ export class CollectionGraph {
   }
 
   #touched(): void {
-    // Whoever writes while a settling in parts pauses must not prolong it: it would never end under steady writes.
+    // Writes while a settling in parts pauses must not prolong it, because under steady writes it would never end.
     if (this.#work !== undefined && !this.#isWorking) this.#hasLateWrites = true;
     if (this.#scheduled || this.#batchDepth > 0 || this.#hasLateWrites) return;
     this.#scheduled = true;
@@ -229,7 +230,7 @@ export class CollectionGraph {
     return this.#pauseAtMs !== Number.POSITIVE_INFINITY && this.#nowMs() >= this.#pauseAtMs;
   }
 
-  /** The time without pauses. */
+  /** The time, without that spent in pauses. */
   #nowMs(): number {
     if (this.#pausedAtMs !== undefined) {
       this.#pausedMs += this.#now() - this.#pausedAtMs;

@@ -20,7 +20,7 @@ class Dependency {
   }
 
   add(input: string): void {
-    // An array that is created with one element allocates room for just one.
+    // An array that is created with one element allocates memory for only one.
     if (this.#inputs === undefined) this.#inputs = [input];
     else if (!Array.isArray(this.#inputs)) this.#inputs.add(input);
     else if (!this.#inputs.includes(input)) {
@@ -49,8 +49,8 @@ const maxListed = 32;
 
 /**
  * Records the reads of one derived collection in both directions: from each source to the inputs that read it, and
- * back. When an input is computed again, its previous reads can be dropped. An input that reads the same keys again, as
- * most do, changes nothing.
+ * back. When an input is computed again, its previous reads are dropped. Most inputs read the same keys again, which
+ * changes nothing.
  */
 export class DependencyRecorder {
   readonly #byKey = new Map<BaseCollection<unknown> | StoredIndex<unknown>, Map<string, Dependency>>();

@@ -142,7 +142,8 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
     const contenders = this.#contested.get(key) ?? new Set([owner]);
     contenders.add(input);
     this.#contested.set(key, contenders);
-    // The owner is the smallest so far, so a key that thousands of inputs yield costs each of them one comparison.
+    // The owner is the smallest input so far, so each of thousands of inputs that yield the same key costs one
+    // comparison.
     if (input < owner) this.#owner.set(key, input);
   }
 
@@ -179,7 +180,9 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   }
 }
 
-/** Results by key. Most inputs yield one item, and a map would take most of the memory. */
+/**
+ * Results by key. Not a plain map, because most inputs yield one item, and their maps would take most of the memory.
+ */
 interface Yield<Item> {
   readonly size: number;
   keys(): Iterable<string>;

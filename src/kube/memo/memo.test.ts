@@ -8,7 +8,7 @@ import { Memos } from "./memo.ts";
 const maxCollections = 200;
 
 /**
- * Runs garbage collections until the memos have noticed what they need to. V8 calls them in a task of its own, some
+ * Runs garbage collections until the memos have noticed the collected objects. V8 calls them in a task of its own, some
  * time after a collection.
  */
 async function collect(isNoticed: () => boolean): Promise<void> {

@@ -3,7 +3,7 @@ import { invariant } from "../../base/index.ts";
 export interface MemoStats {
   /**
    * The number of stored values, including those of unreachable objects that are not collected yet. A memo of brief
-   * objects counts all of them until it starts again.
+   * objects counts all its values until it starts again.
    */
   readonly size: number;
   /** How often a value was computed or replaced. */
@@ -23,7 +23,7 @@ const maxKeys = 4096;
 /** The maximum number of values of a memo of brief objects, nearly all of which are collected by then. */
 const maxBriefValues = 10_000;
 
-/** How many of a memo's values go when their object is collected. */
+/** The number of a memo's values that belong to one object, and are removed when it is collected. */
 interface Share {
   values: number;
 }
@@ -141,8 +141,8 @@ export class Memos {
   }
 
   /**
-   * A memo for objects that live for one change, such as the list of its names. Learning that an object was collected
-   * costs more than such a value is worth.
+   * A memo for objects that live for one change, such as the list of its names. For such a value, noticing that its
+   * object was collected costs more than the value itself.
    */
   brief<Subject extends object, Value>(name: string, max = maxBriefValues): Memo<Subject, Value> {
     return this.#added(name, new Memo<Subject, Value>(max, true));

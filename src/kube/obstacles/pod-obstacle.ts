@@ -4,7 +4,7 @@ import type { ContainerStatus, Pod } from "../../api/kubernetes/index.ts";
 export interface PodObstacle {
   /** `pod shop/web-1: container app: ErrImagePull: manifest unknown`. */
   readonly text: string;
-  /** Waiting for longer does not help. Undefined if the pod may just need time. */
+  /** The time after which waiting does not help any more. Undefined if the pod may just need time. */
   readonly patienceMs: number | undefined;
   /** What a person should check or do. */
   readonly hint: string | undefined;
@@ -122,7 +122,7 @@ function endedObstacle({ state, restartCount }: ContainerStatus): Omit<PodObstac
     : { text, ...crashReason(ended) };
 }
 
-/** The kernel's end of a process leaves nothing in its log. */
+/** The reason of a crash. A process that the kernel kills leaves nothing in its log. */
 function crashReason(ended: { readonly reason?: string } | undefined): Reason {
   return ended?.reason === "OOMKilled" ? memory : crashes;
 }

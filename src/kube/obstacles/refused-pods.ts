@@ -3,8 +3,8 @@ import type { KubeClient } from "../client.ts";
 import type { PodObstacle } from "./pod-obstacle.ts";
 
 /**
- * A refusal by the API server (PodSecurity, a quota, a webhook) does not pass without help. A controller that is asked
- * to try again does so within this time.
+ * A refusal by the API server (PodSecurity, a quota, a webhook) does not pass without help. After a change, the
+ * controller tries again within this time.
  */
 const patienceMs = 8_000;
 
@@ -44,7 +44,10 @@ async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise
   return last?.message?.replace(/^\(combined from similar events\): /, "");
 }
 
-/** Events of a refusal stay when the pods exist at last, so they count only while pods lack. */
+/**
+ * The uid of the object, unless it has all its pods. Events of a refusal remain even when the pods exist, so they count
+ * only while pods are missing.
+ */
 async function uidIfPodsLack(
   client: KubeClient,
   { kind, namespace, name }: RefusedWorkload,

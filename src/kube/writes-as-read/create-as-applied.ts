@@ -5,8 +5,8 @@ import { isCode } from "../status-error.ts";
 import { patchAsRead } from "./patch-as-read.ts";
 
 /**
- * Creates an object, and never changes one that somebody else has created first: then it returns `taken`. The manager
- * owns the fields as after an apply, so that its next apply removes those that it does not mention any more.
+ * Creates an object. If somebody else has created it first, returns `taken` and changes nothing. The manager owns the
+ * fields as after an apply, so that its next apply removes those that it no longer mentions.
  */
 export async function createAsApplied<Value extends KubernetesObject>(
   client: Pick<KubeClient, "create" | "get" | "patchMerge">,
@@ -27,7 +27,7 @@ export async function createAsApplied<Value extends KubernetesObject>(
     fieldManager,
     clock,
   }).catch(() => {
-    // The object is there, as ordered. Without this write, a later apply only keeps fields that it does not mention.
+    // The object exists as requested. Without this write, a later apply only keeps fields that it does not mention.
   });
   return "done";
 }

@@ -17,8 +17,8 @@ const attempts = 20;
 const retryMs = 50;
 
 /**
- * Patches an object in the version that was read. If somebody has written it meanwhile, it reads the object again, and
- * patches that, as long as the patch is still meant for it. Returns `other` if it is not, and `gone` without an object.
+ * Patches an object in the version that was read. If somebody has written it meanwhile, reads it again, and patches it
+ * as long as `isMeant` holds. Returns `other` if it does not, and `gone` if the object no longer exists.
  */
 export async function patchAsRead<Value extends KubernetesObject>(
   client: Pick<KubeClient, "get" | "patchMerge">,

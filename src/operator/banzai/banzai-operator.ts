@@ -21,9 +21,9 @@ export interface BanzaiOperatorOptions {
   readonly client: KubeClient;
   /** The minor release whose Istio objects this operator manages, such as `1.6`. It ignores all others. */
   readonly minor: string;
-  /** The images of this release, for objects that name none. */
+  /** The images of this release, for objects that name no images. */
   readonly images: ReleaseImages;
-  /** CustomResourceDefinitions of Istio's kinds, which the first control plane installs. */
+  /** The CRDs of Istio's kinds, which are installed with the first control plane. */
   readonly definitions: () => Promise<readonly UntypedObject[]>;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
@@ -143,7 +143,7 @@ export class BanzaiOperator {
     return typeof version === "string" && minorOf(version) === this.#options.minor;
   }
 
-  /** Without a message, the author of an object that no running operator manages would wait forever. */
+  /** Reports that no running operator manages an object. Otherwise its author would wait forever. */
   #tellForeign(istio: IstioObject, type: "set" | "delete"): void {
     const version = istio.spec?.["version"];
     if (type === "delete") {
@@ -181,7 +181,7 @@ export class BanzaiOperator {
       this.#gateways.add(`${metadata.namespace ?? ""}/${gateway}`);
       return;
     }
-    // `<name>.<namespace>`, in which dashes replace the dots of a name.
+    // The label is `<name>.<namespace>`, in which dashes replace the dots of the name.
     const [name = "", namespace = ""] = (metadata.labels?.[istioLabels.revision] ?? "").split(".");
     for (const istio of this.#world.istios.list()) {
       if (istio.metadata.namespace === namespace && istio.metadata.name?.replaceAll(".", "-") === name)

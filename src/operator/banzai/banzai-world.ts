@@ -10,7 +10,7 @@ type ObjectOf<Kind> = Kind extends KindDefinition<infer Value> ? Value : never;
 export type IstioObject = ObjectOf<typeof banzaiIstioKind>;
 export type MeshGatewayObject = ObjectOf<typeof banzaiMeshGatewayKind>;
 
-/** What the reconcilers of an operator share. */
+/** The parts that the reconcilers of an operator share. */
 export interface BanzaiWorld {
   readonly client: KubeClient;
   readonly clock: Clock;
@@ -20,9 +20,9 @@ export interface BanzaiWorld {
   readonly gateways: Informer<MeshGatewayObject>;
   readonly namespaces: Informer<KubernetesObject>;
   readonly owned: OwnedObjects;
-  /** The images for objects that name none. */
+  /** The images for objects that name no images. */
   readonly images: ReleaseImages;
-  /** CustomResourceDefinitions of Istio's kinds. */
+  /** The CRDs of Istio's kinds. */
   readonly definitions: () => Promise<readonly UntypedObject[]>;
   /** Whether the object's version belongs to the minor release that this operator manages. */
   readonly isOurs: (istio: IstioObject) => boolean;

@@ -61,8 +61,8 @@ export async function reconcileControlPlane(world: BanzaiWorld, key: string): Pr
 }
 
 /**
- * An invalid object, whose finalizer must go nevertheless. It was valid when its control plane was made, and by default
- * it is the one without a revision.
+ * An invalid object, whose finalizer must be removed nevertheless. It was valid when its control plane was made. If it
+ * does not say otherwise, it is the control plane without a revision.
  */
 function unparsed({ metadata, spec }: IstioObject): InjectingIstio {
   const version = typeof spec?.["version"] === "string" ? spec["version"] : "";
@@ -75,7 +75,7 @@ export function hasRelease({ spec }: IstioObject): boolean {
   return typeof version === "string" && isRelease(version);
 }
 
-/** The older of two objects that both want to be the control plane without a revision. */
+/** An older object that also wants to be the control plane without a revision. */
 function otherGlobal(world: BanzaiWorld, istio: BanzaiIstio): string | undefined {
   if (!istio.spec.global) return undefined;
   const born = (object: KubernetesObject): string =>
@@ -104,12 +104,11 @@ async function bringUp(world: BanzaiWorld, istio: BanzaiIstio): Promise<number |
   await writeGateways(world, istio);
   for (const object of objects) {
     const missing = object.kind === "Deployment" ? await readinessCheck(object, world.client)?.() : undefined;
-    // Webhooks must not lead to a control plane that does not answer. The Deployment's next change triggers another
-    // round.
+    // Webhooks must not call a control plane that does not answer. The Deployment's next change triggers another round.
     if (missing !== undefined) return retryMs;
   }
   for (const object of objects) if (webhookKinds.has(object.kind ?? "")) await world.owned.apply(object);
-  // Label namespaces last, because a label promises injection.
+  // Label namespaces last, because with the label users expect injection.
   await labelNamespaces(world, istio, false);
   const addresses = world.gatewayAddressesOf(istio);
   await setStatus(world, istio, {
@@ -144,7 +143,7 @@ async function addFinalizer({ client }: BanzaiWorld, { metadata }: BanzaiIstio):
   });
 }
 
-/** Installs Istio's kinds if they are missing. Leaves newer definitions of another installer. */
+/** Installs the CRDs of Istio's kinds if they are missing. Leaves newer CRDs of another installer. */
 async function ensureDefinitions({ client, definitions, fieldManager }: BanzaiWorld): Promise<void> {
   for (const definition of await definitions()) {
     if ((await client.get(customResourceDefinitionKind, definition.metadata.name ?? "")) === undefined) {
@@ -183,7 +182,7 @@ async function authenticationPolicy({ client, fieldManager }: BanzaiWorld, istio
   await client.apply(authenticationKind, policy, { fieldManager, force: true });
 }
 
-/** Writes the MeshGateways of the object. Never takes back one that was moved to another control plane. */
+/** Writes the MeshGateways of the object. Leaves a MeshGateway that was moved to another control plane. */
 async function writeGateways(world: BanzaiWorld, istio: BanzaiIstio): Promise<void> {
   const { client, fieldManager } = world;
   const { name, namespace = "" } = istio.metadata;
@@ -218,7 +217,8 @@ async function labelNamespaces(
 }
 
 /**
- * Removes what owner references do not cover, webhooks first. Then releases the object, and its owned objects follow.
+ * Removes the objects without owner references, webhooks first. Then releases the object, so that the garbage collector
+ * removes its owned objects.
  */
 async function finalize(world: BanzaiWorld, istio: InjectingIstio): Promise<void> {
   const { client, log } = world;
@@ -261,7 +261,7 @@ interface ObservedObjects<Value extends WithStatus> {
   readonly informer: Pick<Informer<Value>, "get">;
 }
 
-/** Writes an object's status, unless the object was last seen with it. */
+/** Writes an object's status, unless the object last seen has the same status. */
 export async function writeStatus<Value extends WithStatus>(
   client: KubeClient,
   { kind, informer }: ObservedObjects<Value>,

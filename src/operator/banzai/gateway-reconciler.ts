@@ -18,7 +18,7 @@ import type { BanzaiWorld, IstioObject, MeshGatewayObject } from "./banzai-world
 import { hasRelease, ownedBy, writeStatus } from "./control-plane-reconciler.ts";
 
 const retryMs = 1000;
-/** The time for a released Deployment to disappear. */
+/** The time limit for a deleted Deployment to disappear. */
 const goneTimeoutMs = 10_000;
 const pollMs = 20;
 
@@ -103,7 +103,7 @@ async function bringUp(world: BanzaiWorld, gateway: BanzaiMeshGateway, istio: Ba
 
 /**
  * A moved gateway belongs to its new control plane. Otherwise it would be deleted with its first owner. A gateway
- * without an owner was made by a user and stays the user's.
+ * without an owner was made by a user, and stays without an owner.
  */
 async function moveOwnership(
   { client, log }: BanzaiWorld,
@@ -127,7 +127,7 @@ async function moveOwnership(
 }
 
 /**
- * The selector of a Deployment cannot change. Delete the previous revision's Deployment, and let its pods stay and
+ * Deletes the previous revision's Deployment, because the selector of a Deployment cannot change. Its pods stay and
  * serve.
  */
 async function letGoOfOther({ client, clock, owned, log }: BanzaiWorld, wanted: UntypedObject): Promise<void> {
@@ -162,7 +162,7 @@ function sortedText(labels: Readonly<Record<string, string>>): string {
   return JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Removes pods of the previous control plane, whose Deployment was deleted, once others serve. */
+/** Removes the pods of the previous control plane's Deployment, which was deleted, once other pods serve. */
 async function removeLetGo(
   { client, log }: BanzaiWorld,
   gateway: BanzaiMeshGateway,

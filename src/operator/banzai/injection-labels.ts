@@ -17,7 +17,7 @@ export interface NamespaceChange {
 
 /**
  * The changes of namespace labels. A control plane without a revision labels the namespaces that it lists and unlabels
- * those that it no longer lists. It leaves a namespace that names a revision, because that one has been moved.
+ * those that it no longer lists. It leaves a namespace that names a revision, because that namespace has been moved.
  */
 export function injectionLabelChanges(
   istio: InjectingIstio,

@@ -6,9 +6,9 @@ export interface SecondOperatorOptions {
   readonly client: KubeClient;
   /** The release that both manage, such as `1.6`. */
   readonly minor: string;
-  /** The idle pod: `istio-system/istio-operator-b-0`. */
+  /** The name of the idle pod, such as `istio-system/istio-operator-b-0`. */
   readonly identity: string;
-  /** The active pod. */
+  /** The name of the active pod. */
   readonly holder: string;
   readonly clock: Clock;
   readonly log: Logger;

@@ -77,7 +77,10 @@ const watchedKinds = [
   "ValidatingWebhookConfiguration",
 ];
 const retryMaxMs = 30_000;
-/** An installation spends most of its time waiting for pods. Clusters have a few IstioOperator objects. */
+/**
+ * The maximum number of concurrent installations. They mostly wait for pods, and clusters have only a few
+ * IstioOperators.
+ */
 const concurrentInstallations = 16;
 
 /**
@@ -89,7 +92,7 @@ export class IstioOperatorController {
   readonly #objects: Informer<IstioOperatorObject>;
   readonly #owned: OwnedObjects;
   readonly #reconciler: Reconciler;
-  /** The generation in which each owned object was last seen. */
+  /** The last seen generation of each owned object. */
   readonly #seen = new Map<string, string>();
   /**
    * The installations in progress. One is cancelled when its object changes, because the change may fix what it waits
@@ -114,7 +117,7 @@ export class IstioOperatorController {
       log,
       onChange: (object, type) => this.#ownedChanged(object, type),
     });
-    // An object whose pods do not start must not hold up the others, least of all their deletion. Installations share
+    // An object whose pods do not start must not delay the others, least of all their deletion. Installations share
     // objects, such as the node agent, so they take turns in writing.
     this.#reconciler = new Reconciler({
       name: "istio-operator",
@@ -292,7 +295,10 @@ export class IstioOperatorController {
     return isTaken;
   }
 
-  /** Two objects for one revision would overwrite each other's objects forever. The older one takes precedence. */
+  /**
+   * An older object for the same revision, which takes precedence. Otherwise both would overwrite each other's objects
+   * forever.
+   */
   #rivalOf(raw: IstioOperatorObject, settings: InstallSettings): string | undefined {
     if (settings.pilot.enabled !== true) return undefined;
     const born = ({ metadata }: KubernetesObject): string =>
@@ -313,7 +319,7 @@ export class IstioOperatorController {
     return undefined;
   }
 
-  /** Removes what the object requested earlier and no longer requests. Objects of its former revision stay. */
+  /** Removes installed objects that the IstioOperator no longer requests. Objects of its former revision stay. */
   async #prune(
     { metadata }: IstioOperatorObject,
     components: readonly RenderedComponent[],
@@ -364,7 +370,10 @@ export class IstioOperatorController {
     await this.#options.client.patchMerge(istioOperatorKind, metadata.name ?? "", metadata.namespace, patch);
   }
 
-  /** Removes what only this object requested. The base stays while another object or installation needs it. */
+  /**
+   * Removes the installed objects that only this IstioOperator requested. The base stays while another IstioOperator or
+   * installation needs it.
+   */
   async #finalize(raw: IstioOperatorObject, settings: InstallSettings | undefined): Promise<void> {
     const { client, log, clock } = this.#options;
     const { metadata } = raw;
@@ -374,7 +383,7 @@ export class IstioOperatorController {
       client,
       clock,
       selection: ownSelection(metadata, settings ?? { pilot: { enabled: true }, revision: revisionIn(raw) }),
-      // Another revision serves with such a gateway now.
+      // Another revision now uses such a gateway.
       keeps: isMovedToRevision,
       onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }),
     });
@@ -413,7 +422,7 @@ interface Installation {
   readonly components: readonly RenderedComponent[];
 }
 
-/** Whether gateways of another revision shall move to the object's. */
+/** Whether gateways of another revision are to move to the object's revision. */
 function movesGateways({ metadata }: IstioOperatorObject): boolean {
   return metadata.annotations?.[upgradeGatewaysAnnotation] === "true";
 }
@@ -473,7 +482,7 @@ function statusOf(
   for (const { name } of components) {
     const title = componentNames[name.replace(/\[\d+\]$/, "")] ?? name;
     const isHere = ready.has(name) || (isKept && title.endsWith("Gateways") && error === undefined && ready.size > 0);
-    // Components become ready one after another, so the failure is that of the first one that is not ready.
+    // Components become ready one after another, so the failure belongs to the first one that is not ready.
     const isFailed =
       !isHere &&
       error !== undefined &&

@@ -266,7 +266,7 @@ function readyStatus(kind: "Deployment" | "DaemonSet", observedGeneration: numbe
     : { observedGeneration, desiredNumberScheduled: 1, updatedNumberScheduled: 1, numberAvailable: 1 };
 }
 
-/** RFC 7386. */
+/** Applies a merge patch (RFC 7386). */
 function mergePatch(target: unknown, patch: unknown): unknown {
   if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
   const merged: Record<string, unknown> = { ...(typeof target === "object" && !Array.isArray(target) ? target : {}) };

@@ -20,9 +20,9 @@ export interface ClusterContents {
   readonly objects: readonly UntypedObject[];
   /** Each `group/Kind` that the server did not list, with the error. */
   readonly unread: ReadonlyMap<string, SerinError>;
-  /** Each `group/Kind` that the cluster has no definition of. */
+  /** Each `group/Kind` for which the cluster has no CRD. */
   readonly notServed: ReadonlySet<string>;
-  /** The selected revision, or the one to which the selected tag leads. */
+  /** The selected revision, or the one to which the selected tag points. */
   readonly revision: string;
 }
 
@@ -36,7 +36,7 @@ const kubernetesKinds: readonly KindDefinition[] = [
   mutatingWebhookConfigurationKind,
   customResourceDefinitionKind,
 ];
-/** Errors that say nothing about one kind: no list can succeed. */
+/** Errors that do not concern a single kind, because no list can succeed. */
 const generalErrors: ReadonlySet<ErrorCode> = new Set([
   "cancelled",
   "file-unreadable",
@@ -55,7 +55,7 @@ interface ClusterSelection {
   readonly kinds?: readonly KindDefinition[];
 }
 
-/** How long reading may take, and what the user can do when that is too short. */
+/** How long reading may take, and what the user can do if this is too short. */
 interface ReadLimit {
   readonly timeoutMs: number;
   readonly hint?: string;
@@ -64,8 +64,8 @@ interface ReadLimit {
 const analysedKinds = [...kubernetesKinds, ...istioKinds, ...gatewayApiKinds, ...rolloutKinds];
 
 /**
- * Reads objects. Leaves out and names the kinds that the server does not list, because the user has no right or because
- * it fails, as with a conversion webhook that is down. Throws if the cluster does not answer.
+ * Reads objects. Leaves out and names the kinds that the server does not list, because the user lacks the right, or
+ * because the list fails, for example when a conversion webhook is down. Throws if the cluster does not answer.
  */
 export async function readCluster(
   client: KubeClient,
@@ -101,7 +101,7 @@ export async function readCluster(
   return { objects: objects.filter((object) => isOfRevision(object, names)), unread, notServed, revision: resolved };
 }
 
-/** The revision to which a tag leads. Undefined if no injector has the tag, or if injectors were not read. */
+/** The revision to which a tag points. Undefined if no injector has the tag, or if injectors were not read. */
 function revisionOfTag(objects: readonly UntypedObject[], tag: string): string | undefined {
   const injector = objects.find(
     ({ kind, metadata }) =>
@@ -110,7 +110,10 @@ function revisionOfTag(objects: readonly UntypedObject[], tag: string): string |
   return injector?.metadata.labels?.[istioLabels.revision];
 }
 
-/** Older definitions do not serve a kind's newest version: Istio has `v1` of most kinds since 1.22. */
+/**
+ * Lists a kind in a version that the cluster serves. Older CRDs do not serve a kind's newest version: Istio has `v1` of
+ * most kinds since 1.22.
+ */
 async function readKind(
   client: KubeClient,
   kind: KindDefinition,

@@ -14,14 +14,14 @@ import { waveOrder } from "./wave-order.ts";
 import { surveyWorkloads, type WorkloadFacts } from "./workloads.ts";
 
 /**
- * The facts that an engine inside the cluster has without a release's files: plain objects, and the objects that the
- * new revision would install.
+ * The facts that an engine inside the cluster knows without the files of a release: plain objects, and the objects that
+ * the new revision would install.
  */
 export interface ClusterPreflightInput {
   readonly from: string;
   readonly trust: TrustInput;
   readonly workloads: WorkloadFacts;
-  /** `after` holds the definitions that the upgrade writes. If it is empty, the definitions stay as they are. */
+  /** `after` has the CRDs that the upgrade writes. If it is empty, the CRDs stay as they are. */
   readonly definitions: DefinitionsInput;
   readonly waves: readonly PlannedWave[];
 }
@@ -35,8 +35,7 @@ export interface ClusterPreflight {
 }
 
 /**
- * The part of a plan that starts no process: roots, trust domains, definitions, dependents of the old revision,
- * budgets. Pure.
+ * The part of a plan that starts no process: roots, trust domains, CRDs, dependents of the old revision, budgets. Pure.
  */
 export function preflightCluster({
   from,

@@ -55,7 +55,7 @@ export interface InjectedWorkload {
 
 const restartable = ["Deployment", "StatefulSet", "DaemonSet", "Rollout"];
 
-/** Reports which workloads move with the upgrade, which a restart does not move, and what blocks the upgrade. */
+/** Reports which workloads move with the upgrade, which ones a restart does not move, and what blocks the upgrade. */
 export function surveyWorkloads(
   facts: WorkloadFacts,
   from: string,
@@ -173,7 +173,7 @@ function sidecarNamespaces(
   });
 }
 
-/** How a namespace's labels name the revision that injects its pods. */
+/** The revision or tag in a namespace's labels that injects its pods. */
 function namingOf(labels: Readonly<Record<string, string>>, tags: ReadonlyMap<string, string>): string {
   if (labels[istioLabels.injection] === "enabled")
     return `${istioLabels.injection}=enabled${tags.has(defaultRevision) ? ` (tag default -> ${tags.get(defaultRevision) ?? ""})` : ""}`;
@@ -272,7 +272,7 @@ function stuckFindings(stuck: readonly StuckWorkload[]): Finding[] {
 }
 
 /**
- * Why the wave waits for a budget. The engine updates a workload although its budget allows no eviction, if the update
+ * Why the wave waits for a budget. Even if the budget allows no eviction, the engine updates a workload whose update
  * removes no pod before its successor is ready.
  */
 function whyBlocking(budget: PodDisruptionBudget, workloads: readonly InjectedWorkload[]): BlockingBudget[] {

@@ -7,11 +7,11 @@ import { isList, isTree, type Json } from "../tree-diff.ts";
 export type StoredObject = UntypedObject;
 
 export interface DefinitionsInput {
-  /** The CustomResourceDefinitions of the cluster. */
+  /** The CRDs of the cluster. */
   readonly before: readonly UntypedObject[];
-  /** The CustomResourceDefinitions after the upgrade. */
+  /** The CRDs after the upgrade. */
   readonly after: readonly UntypedObject[];
-  /** All objects of a definition, by the definition's name (`virtualservices.networking.istio.io`). */
+  /** All objects of a CRD, by the CRD's name (`virtualservices.networking.istio.io`). */
   readonly stored: ReadonlyMap<string, readonly StoredObject[]>;
 }
 
@@ -31,9 +31,9 @@ const anyElement = Symbol("element");
 const maxDepth = 40;
 
 /**
- * Compares the definitions, and finds the stored objects that each change concerns. Also reports kinds that only one
- * side has. A release has the definitions of the Gateway API once for each channel. Only the variant that is closest to
- * the cluster's definition counts, because an upgrade does not change the channel.
+ * Compares the CRDs, and finds the stored objects that each change concerns. Also reports kinds that only one side has.
+ * A release has the CRDs of the Gateway API once for each channel. Only the variant that is closest to the cluster's
+ * CRD counts, because an upgrade does not change the channel.
  */
 export function compareDefinitions({ before, after, stored }: DefinitionsInput): DefinitionChange[] {
   const old = new Map(before.map((definition) => [definition.metadata.name ?? "", definition]));

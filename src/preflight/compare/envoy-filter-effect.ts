@@ -43,7 +43,7 @@ export function envoyFilterEffects(
 }
 
 /**
- * The effect of the filters, by `type name`. The configuration below them may differ by release, and that does not
+ * The effect of the filters, by `type name`. Differences of the unfiltered configuration between the releases do not
  * count as an effect.
  */
 function effectOf(

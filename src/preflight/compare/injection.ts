@@ -6,15 +6,16 @@ import { neutral, type Side } from "./neutral.ts";
 import { fieldChanges, mapStrings, type FieldChange, type Json } from "../tree-diff.ts";
 
 /**
- * The address of an istiod without a revision. `PROXY_CONFIG` omits it as a default, and names that of a revision,
- * which becomes the same once it is neutral.
+ * The address of an istiod without a revision. `PROXY_CONFIG` omits it as a default, but contains the address of a
+ * named revision, which equals the default after the neutralisation.
  */
 const defaultAddress =
   /,"discoveryAddress":"istiod\.istio-system\.svc:15012"(?=\})|"discoveryAddress":"istiod\.istio-system\.svc:15012",?/;
 
 /**
- * Compares what two releases inject into the same workloads, given in one order. Reports equal changes once, the most
- * frequent first. The live templates carry names of the old side, so both sides are neutralised for both revisions.
+ * Compares what two releases inject into the same workloads, given in the same order. Reports equal changes once, the
+ * most frequent first. The live templates contain names of the old side, so both sides are neutralised for both
+ * revisions.
  */
 export function compareInjection(
   before: readonly UntypedObject[],

@@ -33,7 +33,8 @@ export function compareMessages(
 }
 
 function unique(messages: readonly ReleaseMessage[]): ReleaseMessage[] {
-  // Analysis and validation may report the same fault. Keep the first, which has its own code.
+  // Analysis and validation may report the same fault. Keep the message of the analysis, which comes first and has its
+  // own code.
   const found = new Map<string, ReleaseMessage>();
   for (const message of messages) {
     const key = `${message.origin}\n${message.message}`;

@@ -10,7 +10,7 @@ import { fieldChanges, isTree, type Json } from "../tree-diff.ts";
 export interface RenderedInput {
   /**
    * Live objects of the installation that the upgrade replaces, as the API server returns them. Objects of other
-   * revisions do no harm.
+   * revisions are ignored.
    */
   readonly installed: readonly UntypedObject[];
   /** The objects that the new release renders from the install specs. */
@@ -21,7 +21,7 @@ export interface RenderedInput {
   readonly to: Side;
 }
 
-/** A release's definitions are compared field by field in definitions.ts. */
+/** CRDs are left out here, because definitions.ts compares them field by field. */
 const definitionKind = "CustomResourceDefinition";
 /** The control plane writes this field into existing objects. */
 const authorityField = "caBundle";

@@ -66,7 +66,7 @@ export function groupChanges(changes: readonly ResourceChange[]): ResourceGroup[
     }));
 }
 
-/** A key that is equal for equal changes, whichever resource they concern. */
+/** A key that is equal for equal changes, even of different resources. */
 export function signatureOf({ type, change, changes }: ResourceChange): string {
   return canonicalJson([
     type,

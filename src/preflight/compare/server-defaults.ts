@@ -2,7 +2,7 @@ import type { FieldChange, Json } from "../tree-diff.ts";
 
 interface ServerDefault {
   readonly path: RegExp;
-  /** Any value if absent. */
+  /** The default values. Absent means any value. */
   readonly values?: readonly Json[];
 }
 

@@ -41,7 +41,7 @@ export async function askManifest(
   return objects;
 }
 
-/** A release's built-in profile. */
+/** Reads a built-in profile of a release. */
 export async function askProfile(runner: ReleaseRunner, release: Release, profile: string): Promise<Json> {
   const result = await runner.run(release, ["profile", "dump", profile]);
   const [document] = result.code === 0 ? parseAllDocuments(result.stdout) : [];
@@ -147,7 +147,7 @@ export async function askInjection(
   return await Array.fromAsync(objectsInManifest(result.stdout));
 }
 
-/** The CustomResourceDefinitions that a release carries, whether or not an installation writes them. */
+/** The CRDs that a release contains, even those that no installation writes. */
 export async function readDefinitions(release: Release): Promise<readonly UntypedObject[]> {
   const definitions: UntypedObject[] = [];
   for (const file of await definitionFiles(release))

@@ -10,7 +10,7 @@ export interface Program {
 
 export interface ChildOptions {
   readonly env: Environment;
-  /** The limit of JavaScript's heap. Programs other than Node ignore it. */
+  /** The limit of JavaScript's heap. Programs other than Node.js ignore it. */
   readonly maxHeapMegabytes: number;
   readonly signal: AbortSignal;
 }
@@ -21,7 +21,7 @@ export interface ChildResult {
   readonly stderr: string;
 }
 
-/** The limit of a release's output. The definitions of all kinds take about a megabyte. */
+/** The limit of a release's output. All CRDs together have about a megabyte. */
 const maxOutputBytes = 64 << 20;
 /** The time between SIGTERM and SIGKILL. */
 const endMs = 2000;
@@ -40,7 +40,7 @@ export function startChild(
   });
   const abort = onAbort(signal, () => endChild(child));
   child.once("close", () => abort[Symbol.dispose]());
-  // The caller learns of failures by `close`, or by `error` if the program cannot be started.
+  // The caller notices failures by the event `close`, or by `error` if the program cannot be started.
   child.on("error", () => undefined);
   return child;
 }

@@ -49,7 +49,7 @@ export class ReleaseRunner {
     return path;
   }
 
-  /** `env` is laid over the runner's own. */
+  /** `env` is added to the runner's own environment. */
   async run({ cli }: Release, args: readonly string[], env: Environment = {}): Promise<ChildResult> {
     await this.#enter();
     try {

@@ -55,7 +55,7 @@ export const maxProxies = 400;
 /** These types change every second with the cluster. Fetch them again before a difference is reported. */
 const livelyTypes: ReadonlySet<string> = new Set(["endpoints", "address", "name table"]);
 
-/** Live objects with either version reach both sides, so each side is neutralised for both. */
+/** Both sides read live objects that contain either version, so each side is neutralised for both versions. */
 interface Asking {
   readonly from: Pick<ShadowSide, "version">;
   readonly to: Pick<ShadowSide, "version">;
@@ -76,7 +76,7 @@ interface Answers {
 type ByProxy = ReadonlyMap<LiveProxy, Answers>;
 
 /**
- * Compares what two releases would send to the same proxies. Runs a process of each release and feeds it the live
+ * Compares what two releases would send to the same proxies. Runs a process of each release, which reads the live
  * objects.
  */
 export async function compareProxies(given: CompareProxiesOptions): Promise<ProxiesComparison> {

@@ -43,7 +43,7 @@ export async function recordProxy(proxy: LiveProxy, options: RecordOptions): Pro
 
 const identity = (bytes: Buffer): Buffer => bytes;
 
-/** One stream, which lasts until every requested resource has arrived. */
+/** One stream. It lasts until every requested resource has arrived. */
 abstract class Exchange {
   readonly resources = new Map<string, Map<string, Json>>();
   protected readonly options: RecordOptions;
@@ -100,7 +100,7 @@ abstract class Exchange {
     );
   }
 
-  /** The node, which the first request carries. */
+  /** The node of the first request. */
   protected node(): {
     readonly node?: {
       readonly id: string;
@@ -132,8 +132,8 @@ abstract class Exchange {
 }
 
 /**
- * State-of-the-world xDS, which every control plane speaks: first clusters and listeners, then the resources that these
- * name.
+ * State-of-the-world xDS, which every control plane supports: first clusters and listeners, then the resources that
+ * these name.
  */
 class WholeExchange extends Exchange {
   readonly #names = new Map<string, readonly string[]>();
@@ -194,7 +194,7 @@ class WholeExchange extends Exchange {
   }
 }
 
-/** Incremental xDS, which ztunnels speak: all addresses and policies. */
+/** Incremental xDS, which ztunnels use: all addresses and policies. */
 class DeltaExchange extends Exchange {
   constructor(client: grpc.Client, proxy: LiveProxy, options: RecordOptions) {
     super(client, discoveryMethods.deltaAds, proxy, options);

@@ -100,7 +100,7 @@ function metadataOf(pod: Pod, container: Container, type: ProxyType, address: st
   };
 }
 
-/** The container's variables that have a plain value or a known field of the pod as their source. */
+/** The container's variables whose value is plain, or comes from a known field of the pod. */
 function environmentOf({ metadata, spec, status }: Pod, { env = [] }: Container): Readonly<Record<string, string>> {
   const fields: Readonly<Record<string, string | undefined>> = {
     "metadata.name": metadata.name,

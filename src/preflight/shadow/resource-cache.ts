@@ -33,7 +33,7 @@ export function wordOf(typeUrl: string): string {
   return schemas[typeUrl]?.word ?? typeUrl;
 }
 
-/** A resource in its comparable form, with the names of the resources that it makes a proxy request. */
+/** A resource in its comparable form, with the names of the resources that a proxy requests because of it. */
 export interface CachedResource {
   readonly name: string;
   readonly resource: Json;
@@ -130,7 +130,7 @@ function extensionNames(value: Json): string[] {
 }
 
 /**
- * Sorts the endpoints, and removes keys that were fetched from elsewhere. Both depend on the moment and not on the
+ * Sorts the endpoints, and removes keys that were fetched from other servers. Both depend on the moment and not on the
  * release.
  */
 function withoutChance(value: Json): Json {

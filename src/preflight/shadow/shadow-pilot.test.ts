@@ -12,7 +12,7 @@ test("an interrupted start of a shadow ends when the shadow's process has ended"
   const directory = await mkdtemp(join(tmpdir(), "serin-shadow-"));
   context.after(() => rm(directory, { recursive: true }));
   const started = join(directory, "started");
-  // It never answers, and takes a while to end.
+  // The program never answers, and takes a while to end.
   const program = `
     process.on("SIGTERM", () => setTimeout(() => process.exit(0), 300));
     require("node:fs").writeFileSync(${JSON.stringify(started)}, String(process.pid));

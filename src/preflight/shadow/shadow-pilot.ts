@@ -14,7 +14,7 @@ export interface ShadowPilotOptions {
   readonly kubeConfig: KubeConfig;
   /** The mesh config to run with, as YAML. */
   readonly meshConfig: string;
-  /** The environment of its Deployment, as far as it has plain values. */
+  /** The environment of its Deployment: the variables with plain values. */
   readonly env: Environment;
   /**
    * The revision whose objects it reads. Both control planes of a comparison have the same one, so that only their
@@ -24,7 +24,7 @@ export interface ShadowPilotOptions {
   readonly namespace: string;
   /** Resources to hide from it. */
   readonly hidden?: readonly string[];
-  /** Objects to show it in place of the live ones. */
+  /** Objects that it sees in place of the live ones. */
   readonly overlaid?: readonly OverlaidObject[];
   readonly clock: Clock;
   readonly log: Logger;
@@ -53,7 +53,7 @@ const processedLimitMs = 5000;
 const processedPollMs = 10;
 const keptErrorBytes = 16 << 10;
 
-/** The identity and addresses of an installed control plane. The shadow has its own. */
+/** Variables with the identity and addresses of an installed control plane. The shadow has its own. */
 const identityVariables: ReadonlySet<string> = new Set([
   "KUBECONFIG",
   "REVISION",
@@ -70,7 +70,7 @@ export function shadowEnvironment(template: PodTemplate | undefined): Environmen
   );
 }
 
-/** Its kubeconfig points to a relay that passes reads on and refuses everything else. */
+/** Starts a shadow. Its kubeconfig points to a relay that passes on reads and refuses everything else. */
 export async function startShadowPilot(options: ShadowPilotOptions): Promise<ShadowPilot> {
   const { release, runner, kubeConfig, clock, log, hidden = [], overlaid = [] } = options;
   if (release.pilot === undefined)
@@ -92,7 +92,7 @@ export async function startShadowPilot(options: ShadowPilotOptions): Promise<Sha
     try {
       await waitReady({ child, port: http, release, errors }, clock, runner.signal);
     } catch (error) {
-      // Otherwise it might outlive the caller, who ends now.
+      // Otherwise the process might outlive the caller, which ends now.
       await endChildAndWait(child);
       throw error;
     }
@@ -169,7 +169,7 @@ function argumentsOf({ kind }: Release, mesh: string, kubeconfig: string, ports:
   return [...common, ...own].filter((word) => word !== undefined);
 }
 
-/** Switches off all writes of upstream's control plane. The relay refuses the rest. */
+/** Switches off the writes of Istio's control plane. The relay refuses any others. */
 const readOnlyIstio: Environment = {
   ENABLE_CA_SERVER: "false",
   PILOT_CERT_PROVIDER: "none",
@@ -206,10 +206,10 @@ function keepErrors(child: ChildProcess): () => string {
 
 interface StartingPilot {
   readonly child: ChildProcess;
-  /** The port of its readiness. */
+  /** The port of its readiness probe. */
   readonly port: number;
   readonly release: Release;
-  /** The last part of what it wrote to its standard error. */
+  /** The last part of its standard error. */
   readonly errors: () => string;
 }
 

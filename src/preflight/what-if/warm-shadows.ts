@@ -38,8 +38,8 @@ export class WarmShadows {
   }
 
   /**
-   * Takes the kept pair if it has this key and is alive, and ends any other. Afterwards the caller passes it to `keep`,
-   * or ends it.
+   * Takes the kept pair if it has this key and is alive. Ends any other pair. The caller later passes the pair to
+   * `keep`, or ends it.
    */
   async take({ kubeConfig, text }: WarmKey): Promise<WarmPair | undefined> {
     const kept = this.#kept;

@@ -31,7 +31,7 @@ export interface WhatIfOptions {
 
 export interface WhatIfQuestion {
   readonly client: KubeClient;
-  /** The credentials by which the control planes read. */
+  /** The credentials with which the control planes read. */
   readonly kubeConfig: KubeConfig;
   /** The objects as the API server would store them. */
   readonly objects: readonly OverlaidObject[];
@@ -58,7 +58,10 @@ export interface WhatIfReport {
   readonly incomplete: readonly string[];
 }
 
-/** Comparing more proxies would take longer than people wait. Proxies in the objects' own namespaces come first. */
+/**
+ * The maximum number of compared proxies. With more, an answer would take longer than people wait. Proxies in the
+ * objects' own namespaces come first.
+ */
 const maxProxies = 120;
 const maxChangesOfProxy = 50;
 const maxDifferenceLength = 2_000;
@@ -66,10 +69,10 @@ const maxFields = 20;
 const proxyTypes: Readonly<Record<string, string>> = { router: "gateway" };
 
 /**
- * Compares what proxies would be sent with and without the given objects. Two control planes run beside the mesh, read
- * the live objects and write nothing; one of them sees the new objects. The first question takes some seconds. The
- * processes (some 200 MB) stay for {@link warmIdleMs} and follow the cluster, so later questions take less than one
- * second.
+ * Compares what a control plane would send to proxies with and without the given objects. Two control planes run beside
+ * the mesh. They read the live objects and write nothing. One of them sees the new objects. The first question takes
+ * some seconds. The processes (some 200 MB) stay for {@link warmIdleMs} and follow the cluster, so later questions take
+ * less than one second.
  */
 export class WhatIf {
   readonly #options: WhatIfOptions;
@@ -212,7 +215,7 @@ interface ComparedRevision {
   readonly key: WarmKey;
 }
 
-/** The revision of most proxies, because a control plane reads for one revision. */
+/** The most frequent revision of the proxies, because a control plane reads for one revision. */
 function revisionOf(proxies: readonly LiveProxy[], deployments: readonly Deployment[], incomplete: string[]): string {
   const known = deployments.map(({ metadata }) => metadata.labels?.[istioLabels.revision] ?? "default");
   if (known.length === 0)

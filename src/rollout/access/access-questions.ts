@@ -215,7 +215,7 @@ function distinct(questions: readonly AccessQuestion[]): readonly AccessQuestion
   return [...new Map(questions.map((question) => [JSON.stringify(question), question])).values()];
 }
 
-/** `patch httproutes.gateway.networking.k8s.io shop/web`. */
+/** Describes a question, such as `patch httproutes.gateway.networking.k8s.io shop/web`. */
 export function describeQuestion({ verb, group, resource, subresource, namespace, name }: AccessQuestion): string {
   const target = subresource === undefined ? resource : `${resource}/${subresource}`;
   const kind = group === "" ? target : `${target}.${group}`;

@@ -26,7 +26,10 @@ export class AccessReviews {
     this.#clock = clock;
   }
 
-  /** The rights that the user lacks, in their order. Throws a transient error if the API server does not answer. */
+  /**
+   * The rights that the user lacks, in the order of the questions. Throws a transient error if the API server does not
+   * answer.
+   */
   async denied(author: Author, questions: readonly AccessQuestion[]): Promise<readonly AccessQuestion[]> {
     const verdicts: boolean[] = [];
     for (let from = 0; from < questions.length; from += atOnce)

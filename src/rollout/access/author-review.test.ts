@@ -171,11 +171,11 @@ test("the orders of others are removed from a new rollout with a warning, and th
       (field) => `spec.${field}.by: is removed, because alice gave the order to another object`,
     ),
   );
-  // A copy that brings its mark.
+  // A copy that already has the mark.
   const { metadata, ...rest } = canary(orders);
   const marked = { ...rest, metadata: { ...metadata, annotations: { [ownUidAnnotation]: "u1" } } };
   assert.deepEqual(reviewed("CREATE", "bob", marked).spec["approvals"], [his]);
-  // In a later write they are an order that was given here, or one that the next webhook refuses.
+  // In a later write they are orders that were given to this object, or orders that the next webhook refuses.
   assert.deepEqual(reviewed("UPDATE", "bob", canary(orders), canary(orders)).spec, canary(orders).spec);
 });
 

@@ -18,10 +18,10 @@ export interface AuthorReview {
  * Records the user who creates a rollout, or changes its effect, as its author. A change of only the orders, or of
  * metadata, keeps the author. A user who writes an empty annotation takes over the rollout.
  *
- * Any other value of a client counts for nothing. It is not refused, because backups and exported manifests contain it.
- * An object that is created with the record or with orders of others is marked as a copy, and a person must let it
- * begin. The orders of others are removed from it. Only the user who takes the copy over removes the mark, as soon as
- * the engine has noted which orders it had.
+ * Any other value from a client is ignored. It is not refused, because backups and exported manifests contain it. An
+ * object that is created with such a record, or with orders of other users, is marked as a copy, and a person must let
+ * it begin. The orders of other users are removed from it. Only the user who takes the copy over removes the mark, as
+ * soon as the engine has noted which orders it had.
  */
 export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
   const { request } = review;

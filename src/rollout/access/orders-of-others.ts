@@ -36,7 +36,10 @@ export function ordersOfOthers(object: UntypedObject, user: string): readonly Fo
   );
 }
 
-/** The operations that leave only the user's own orders. An order that stays in an object may count some time. */
+/**
+ * The operations that leave only the user's own orders. A foreign order that stayed in the object could be obeyed
+ * later.
+ */
 export function ownOrders(object: UntypedObject, user: string): readonly PatchOperation[] {
   const { spec } = object as Ordered;
   const approvals = approvalsOf(object);

@@ -31,7 +31,7 @@ const maxEntryBytes = 900 * 1024;
 const maxJournalBytes = maxEntryBytes + maxDecisionBytes;
 const maxTextCharacters = 1000;
 const maxEvidence = 16;
-/** An undo that is stuck asks each second, and the journals of a cluster may be large. */
+/** A stuck undo asks every second, and the journals of a cluster may be large. */
 const otherKeptMs = 30_000;
 const maxOthers = 64;
 
@@ -108,8 +108,8 @@ export class JournalStore {
   }
 
   /**
-   * Stores a value that undo is about to overwrite, for the end of the undo. It may take the place of old decisions.
-   * Throws a user error if it is too large nevertheless.
+   * Stores a value that undo is about to overwrite, for the end of the undo. Old decisions are dropped if the journal
+   * has no space for it. Throws a user error if it is too large even then.
    */
   async keepLater(name: string, entry: JournalEntry, later: unknown): Promise<void> {
     const journal = await this.#load(name);
@@ -124,16 +124,16 @@ export class JournalStore {
     await this.#store(name, journal, entries, []);
   }
 
-  /** Stores another prior value of a field, in all of its entries that have the same one as this entry. */
+  /** Replaces the prior value of a field in all of the field's entries that have the same prior value as this entry. */
   async replacePrior(name: string, entry: JournalEntry, prior: unknown): Promise<void> {
     const journal = await this.#load(name);
     if (journal !== undefined) await this.#store(name, journal, withPrior(journal.entries, entry, prior), []);
   }
 
   /**
-   * Another rollout whose last write to the field has its present value. All rollouts write as the same field manager,
-   * so only their journals tell them apart. `entry` is this rollout's first one of the field. A journal has no times,
-   * so its prior value tells which rollouts wrote the field before.
+   * Another rollout that wrote the field's present value. All rollouts write as the same field manager, so only their
+   * journals tell them apart. `entry` is this rollout's first entry of the field. A journal has no times, so the
+   * entry's prior value tells which rollouts wrote the field before this one.
    */
   async otherRollout(name: string, entry: JournalEntry, found: unknown): Promise<OtherRollout | undefined> {
     const key = `${name} ${entryKey(entry)}`;
@@ -148,7 +148,10 @@ export class JournalStore {
     return before.other === undefined ? undefined : rolloutOf(before.other);
   }
 
-  /** Reads the journal that had the value before first, and all of them only if that has it no longer. */
+  /**
+   * First reads the journal `before`, which had the value at the last call. Reads all journals only if that one no
+   * longer has it.
+   */
   async #findOther(
     name: string,
     entry: JournalEntry,
@@ -162,7 +165,7 @@ export class JournalStore {
         isSameField(written, entry),
       );
       if (metadata.name === name || last?.type !== "field" || !covers(found, last.written)) return false;
-      // What this rollout found at its beginning was written before.
+      // The value that this rollout found when it began was written before.
       return !covers(prior, last.written);
     };
     const known = before === undefined ? undefined : await this.#client.get(rolloutJournalKind, before);
@@ -243,8 +246,9 @@ function withOwner(
 
 /**
  * The entries with the added ones: one for each step and field, so repeating a step after a crash adds nothing. An
- * entry of a field that is already known gets only the new written value. An object that a later step makes again,
- * because somebody has deleted it, keeps its first entry alone: undo deletes it after the fields that it has replaced.
+ * entry of a field that is already known gets only the new written value. If a later step makes an object again,
+ * because somebody has deleted it, only the first entry stays: undo then deletes the object after it has undone the
+ * later steps.
  */
 export function withEntries(known: readonly JournalEntry[], added: readonly JournalEntry[]): readonly JournalEntry[] {
   const made = madeObjects(known);
@@ -290,7 +294,7 @@ function madeObjects(entries: readonly JournalEntry[]): ReadonlySet<string> {
   return made;
 }
 
-/** The entries, of which one has a later value of its field. */
+/** The entries, with `later` added to the given one. */
 export function withLater(entries: readonly JournalEntry[], entry: JournalEntry, later: unknown): JournalEntry[] {
   const key = entryKey(entry);
   return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, later } : held));
@@ -317,7 +321,7 @@ function rolloutOf(name: string): OtherRollout {
   };
 }
 
-/** The entries, of which those of one field with the same prior value have another one. */
+/** The entries. Those of the same field with the same prior value as `entry` get the new prior value. */
 export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry, prior: unknown): JournalEntry[] {
   return entries.map((held) =>
     held.type === "field" &&

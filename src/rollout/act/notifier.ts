@@ -11,7 +11,7 @@ export interface Notification {
   readonly step: string;
   readonly message: string;
   readonly cause: string;
-  /** RFC 3339. */
+  /** The time in RFC 3339. */
   readonly at: string;
 }
 

@@ -58,7 +58,7 @@ export interface UndoContext extends UndoSurroundings {
 
 /** A rollout that has changed a field after this one. */
 export interface OtherRollout {
-  /** `Canary shop/web`. */
+  /** The rollout's kind and name, such as `Canary shop/web`. */
   readonly name: string;
   /** The command that undoes it. */
   readonly undo: string;

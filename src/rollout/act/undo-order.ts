@@ -150,7 +150,7 @@ const injectorPointer = /^\/metadata\/labels\/(istio\.io~1rev|istio-injection)$/
 
 /**
  * Whether the field chooses the injector of a namespace from which somebody has removed all such labels: it has left
- * the mesh, and nothing may lead it back.
+ * the mesh, and undo must not bring it back.
  */
 export function hasLeftMesh(
   { object, pointer }: { readonly object: { readonly kind: string }; readonly pointer: string },

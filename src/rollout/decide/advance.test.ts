@@ -60,7 +60,7 @@ test("a step whose route somebody has changed and restored has the whole limit t
     ({ status } = decide(input({ status, steps, observation, elapsedMs })));
     return status.phase;
   };
-  /** The seconds until the step fails or, at the latest, until the limit. */
+  /** The seconds until the step fails. At most the limit. */
   const waits = (limit: number): number => {
     let seconds = 0;
     while (seconds < limit && look(unsettled) === "Settling") seconds += 10;

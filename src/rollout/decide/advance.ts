@@ -97,8 +97,9 @@ interface PendingWrites {
 /**
  * The first write of a field in a patient step counts as progress, because it has just become due. It does not count
  * after writes that failed. Otherwise a fight over one field would never reach the limit: whenever that field is
- * written, the next write is due until somebody restores the field. Nor would a journal that the server refuses,
- * because then each write is the first one. The title belongs to the writes, because it may state their numbers.
+ * written, the next write is due until somebody restores the field. A journal that the server refuses would never reach
+ * the limit either, because then each write is the first one. The title belongs to the writes, because it may state
+ * their numbers.
  */
 function write(input: DecideInput, step: Step, before: StepStatus, pending: PendingWrites): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;
@@ -148,7 +149,7 @@ function failureText({ failedWrite }: DecideInput): string {
   return failedWrite === undefined ? "" : `: ${failedWrite.detail}`;
 }
 
-/** What was measured so far belongs to other writes, such as another weight. */
+/** The step without its measurements so far, because they belong to other writes, such as another weight. */
 function unsettled({ settledAt, settledForMs: _forMs, ...step }: StepStatus): StepStatus {
   return { ...(settledAt === undefined ? step : settlingAnew(step)), checks: [] };
 }
@@ -192,7 +193,10 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   return judge({ ...input, status: { ...weighed, step: settled } }, step, settled, observation);
 }
 
-/** The step has not settled. It fails when it waits without progress for too long, and is stuck behind an obstacle. */
+/**
+ * The status of a step that has not settled. The step fails when it waits without progress for too long. Behind an
+ * obstacle, the rollout becomes stuck instead.
+ */
 function wait(
   input: DecideInput,
   step: Step,

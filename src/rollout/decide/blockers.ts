@@ -13,7 +13,7 @@ export interface Blocker {
 export interface BlockersInput {
   /** The rollout that wants to begin a step. */
   readonly self: Contender;
-  /** All rollouts, `self` too. */
+  /** All rollouts, including `self`. */
   readonly all: readonly Contender[];
   /** The freezes that hold for it. */
   readonly freezes: readonly Blocker[];
@@ -27,10 +27,10 @@ const namesShown = 5;
 /**
  * Why a rollout may not begin its next step now. Empty if it may. The function is pure, and gives every engine the same
  * result. If rollouts want the same namespace or target, the one that has it continues. If none has it, one that has
- * begun gets it, else the oldest. There is no deadlock, because a rollout that has begun waits only for others that
- * have begun: a canary takes all of its namespaces at once, a mesh upgrade holds none between two steps, a group takes
- * those of all its members together, and no rollout waits for a member that itself waits for another rollout's
- * namespace.
+ * begun gets it. If none has begun, the oldest gets it. There is no deadlock, because a rollout that has begun waits
+ * only for others that have begun: a canary takes all of its namespaces at once, a mesh upgrade holds none between two
+ * steps, a group takes those of all its members together, and no rollout waits for a member that itself waits for
+ * another rollout's namespace.
  */
 export function blockers(input: BlockersInput): readonly Blocker[] {
   const { self, freezes } = input;
@@ -104,8 +104,8 @@ function statusCommand({ kind, name, namespace }: Contender): string {
 }
 
 /**
- * Rollouts that hold a namespace that this one takes. Before a run begins, also those that came first and wait for such
- * a namespace.
+ * Rollouts that hold a namespace that this one takes. Before a run begins, also older rollouts that wait for such a
+ * namespace.
  */
 function namespaceBlockers({ self, all }: BlockersInput): Blocker[] {
   const partners = groupOf(self, all);

@@ -58,7 +58,7 @@ export function compareRoots(from: RevisionRoots, to: RevisionRoots, nowMs: numb
   };
 }
 
-/** `CN=…, O=… (sha256 0123456789ab…)`. */
+/** Describes a root as `CN=…, O=… (sha256 0123456789ab…)`. */
 export function describeRoot({ subject, fingerprint }: RootCertificate): string {
   const digest = `sha256 ${fingerprint.slice(0, 12)}…`;
   return subject === "" ? digest : `${subject} (${digest})`;

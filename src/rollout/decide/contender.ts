@@ -10,7 +10,7 @@ export interface Contender {
   readonly createdAtMs: number;
   /** The phase. It is RollingBack also while an undo is Stuck. */
   readonly phase: RolloutPhase;
-  /** It waits for a person, also in its undo. */
+  /** It waits for a person. Its undo may wait for one too. */
   readonly isStuck?: true;
   /** A run has begun and has not ended. An undo is part of it. */
   readonly underWay: boolean;
@@ -26,7 +26,7 @@ export interface Contender {
   readonly groupRun?: string;
   /** The number of the spec's current step, or of the next one. Undefined if none is left, or if none is known. */
   readonly nextOrdinal?: number;
-  /** The rollout only waits for live connections to end. It writes nothing any more, and delays no other rollout. */
+  /** The rollout only waits for live connections to end. It no longer writes anything, and delays no other rollout. */
   readonly lingers: boolean;
   /** The rollout has finished all of its steps, and completes when its group does. */
   readonly done: boolean;
@@ -44,17 +44,17 @@ export function isPuttingBack({ phase, undo }: RolloutStatus): boolean {
   return phase === "RollingBack" || (phase === "Stuck" && undo !== undefined);
 }
 
-/** Whether the rollout has completed, and cannot begin the run that its spec asks for since. */
+/** Whether the rollout has completed, and its spec now asks for another run that cannot begin. */
 export function isRefusedAfterEnd({ endedAt, phase, step, undo }: RolloutStatus): boolean {
   return phase === "Stuck" && endedAt !== undefined && step === undefined && undo === undefined;
 }
 
-/** See `Step.lingers`. */
+/** Whether the rollout lingers: see `Step.lingers`. */
 export function isLingering({ phase, step }: RolloutStatus): boolean {
   return phase === "Retiring" && step?.lingers === true;
 }
 
-/** The current step, or between two steps the next one. */
+/** The number of the current step. Between two steps, that of the next one. */
 export function nextOrdinalOf(status: RolloutStatus): number | undefined {
   const done = new Set(status.completedSteps.map(({ id }) => id));
   return (status.plannedSteps ?? []).find(({ id, ordinal }) => ordinal !== undefined && !done.has(id))?.ordinal;

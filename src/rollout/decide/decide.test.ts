@@ -138,7 +138,7 @@ test("a patient step's next write counts as due however long the step has taken,
     return status.phase;
   };
   assert.equal(write({ isFirst: true }), "Progressing");
-  // Between the repetitions of an earlier write, the next one is due for moments, in which nothing is written.
+  // Between the repetitions of an earlier write, the next write is due for moments, in which nothing is written.
   const moment = { failedWrite: { detail: "somebody restores the earlier value", waits: true } };
   for (let ms = 0; ms < 300_000; ms += 10_000) {
     assert.equal(write({}), "Progressing");

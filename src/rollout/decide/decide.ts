@@ -54,9 +54,9 @@ function forgetLater({ failedWrite }: DecideInput, decision: Decision): Decision
 }
 
 /**
- * Adds to the decision that a Deployment, which somebody has resumed, is held again at once: it would replace the
- * stable pods, to which the routes still send requests. An undo restores the template first, and a deletion gives the
- * Deployment back.
+ * Adds a write to the decision that at once holds a Deployment again that somebody has resumed. Otherwise the
+ * Deployment would replace the stable pods, to which the routes still send requests. An undo restores the template
+ * first, and a deletion gives the Deployment back.
  */
 function holdAgain({ change, orders, failedWrite, status }: DecideInput, decision: Decision): Decision {
   const { resumed } = change;
@@ -67,7 +67,7 @@ function holdAgain({ change, orders, failedWrite, status }: DecideInput, decisio
     ...decision,
     actions: [
       ...decision.actions,
-      // One that fails, or that somebody keeps undoing, is in the message of the status.
+      // The status's message reports a write that fails, or that somebody keeps undoing.
       ...(failedWrite === undefined ? [{ type: "event", reason: "Held", message, warning: true } as const] : []),
       { type: "write", write: resumed },
     ],
@@ -84,7 +84,7 @@ const watchingMessage = "waits for a change to roll out";
 /**
  * The message why no run begins, or that there is no change. While somebody or the server keeps the engine from holding
  * a resumed Deployment, the message says so, unless the rollout waits for something else first. Undefined if the phase
- * has its own message.
+ * has a message of its own.
  */
 function shownMessage(input: DecideInput, status: RolloutStatus): string | undefined {
   const { change } = input;
@@ -283,13 +283,16 @@ function proceed(given: DecideInput & { readonly before: readonly Action[] }): D
   return { ...decision, actions: [...before, ...promoted(given), ...decision.actions] };
 }
 
-/** A full promotion also skips the checks of the step under way, and one that has failed and waits for a person. */
+/**
+ * The input of a full promotion, which also skips the checks of the current step, and a failed step that waits for a
+ * person.
+ */
 function withoutSkipped(status: RolloutStatus, { fullPromotion }: RolloutOrders): RolloutStatus {
   const { step } = status;
   return fullPromotion === undefined || step === undefined ? status : { ...status, step: { ...step, checks: [] } };
 }
 
-/** A full promotion in the middle of a run is reported when it skips something: a step, a pause, or checks. */
+/** Reports a full promotion in the middle of a run if it skips something: a step, a pause, or checks. */
 function promoted({ status, steps, orders: { fullPromotion } }: DecideInput): readonly Action[] {
   if (fullPromotion === undefined || status.startedAt === undefined) return [];
   const left = new Map(steps.map((step) => [step.id, step]));

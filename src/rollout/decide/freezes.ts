@@ -65,7 +65,7 @@ function isMeant({ kinds, namespaces }: Freeze["spec"], { kind, namespace = "" }
   return kind !== "Canary" || namespaces.length === 0 || namespaces.includes(namespace);
 }
 
-/** The exceptions for rollouts of the subject's name, which may be for another object. */
+/** The exceptions for the subject's name. They may have been made for another object of that name. */
 function exceptionsFor({ exceptions }: Freeze["spec"], subject: FreezeSubject): readonly FreezeException[] {
   return exceptions.filter(
     ({ kind, name, namespace }) =>
@@ -73,13 +73,13 @@ function exceptionsFor({ exceptions }: Freeze["spec"], subject: FreezeSubject): 
   );
 }
 
-/** Whether an exception for the object of this uid is for the subject. */
+/** Whether an exception with this uid applies to the subject. */
 function isOf(uid: string | undefined, subject: FreezeSubject): boolean {
   return uid === undefined || subject.uid === undefined || uid === subject.uid;
 }
 
 /**
- * The blocker with the reason why the exception does not count: the person who permitted the deleted rollout has not
+ * The blocker, with the reason why the exception does not apply: the person who permitted the deleted rollout has not
  * seen what this one does.
  */
 function withReason(blocker: Blocker, { kind }: FreezeSubject): Blocker {

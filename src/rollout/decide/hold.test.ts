@@ -97,7 +97,7 @@ test("a rollout that waits for a person reports it once, although the message te
     settle: [{ state: "failed", detail: "api is not at b 61 s after its restart" }],
   };
   assert.deepEqual(reasons(decide(input({ status: told.status, observation: other, orders: manual }))), ["Stuck"]);
-  // A step that had made progress before it stalled tells its whole time.
+  // The message of a step that had made progress before it stalled states the step's whole time.
   const slow = {
     ...begun.step,
     id: "one",
@@ -263,7 +263,7 @@ test("an approval that comes in a pause ends a step that has not settled, as it 
   const ordered = { ...manual, approvals: [approval], last: { approval } };
   const { completedSteps } = decide(input({ status, observation: waiting, orders: ordered })).status;
   assert.match(completedSteps[0]?.evidence.join() ?? "", /^it has not settled: .*,approved by cy despite this$/);
-  // What has settled meanwhile needs nobody.
+  // A step that has settled meanwhile needs no person.
   const settled = decide(input({ status, observation: met, orders: manual })).status;
   assert.deepEqual([settled.phase, settled.cause], ["Progressing", undefined]);
 });

@@ -49,8 +49,8 @@ export function isSameHold(status: RolloutStatus, { phase, reason, by }: Hold): 
 const duration = /\d+(?:\.\d+)? m?s\b/g;
 
 /**
- * Whether two messages say the same, apart from how long it has lasted. Otherwise a rollout that waits for a person
- * would report it again each second.
+ * Whether two messages say the same, apart from durations. Otherwise a rollout that waits for a person would report it
+ * again each second.
  */
 export function saysTheSame(one: string, other: string): boolean {
   return one.replace(duration, "") === other.replace(duration, "");
@@ -64,7 +64,7 @@ export interface Refusal {
   readonly remedy?: string;
 }
 
-/** The beginning of a remedy that needs no advice to delete the object. */
+/** The beginning of a remedy that already advises to delete the object. */
 const deleteThis = "delete this";
 
 /**
@@ -90,7 +90,7 @@ export function refusedStatus(
   return dated({ ...refused, observedGeneration: generation }, status, nowMs);
 }
 
-/** Why all rounds of a rollout fail, and what its status needs besides. */
+/** Why all rounds of a rollout fail, and the other facts that its status needs. */
 export interface RoundFailure {
   readonly detail: string;
   /** The command that undoes it. */
@@ -105,8 +105,8 @@ export const cannotGoOn = "the engine cannot go on, and tries again";
 
 /**
  * The status of a rollout whose rounds all fail, so that nothing is decided about it. It continues as soon as a round
- * succeeds. A rollout of which nothing is under way keeps its phase. What held a rollout up before still holds, so that
- * its reason, its cause and the beginning of its message stay.
+ * succeeds. A rollout of which nothing is under way keeps its phase. A hold from before still applies, so its reason,
+ * its cause and the beginning of its message stay.
  */
 export function failingStatus(
   status: RolloutStatus,
@@ -155,7 +155,7 @@ export function overrulingApproval(
   );
 }
 
-/** Remembers the orders from before the failure. They do not decide on it. */
+/** Marks the orders that were given before the failure, because they do not decide about it. */
 export function markedAtFailure({ status, orders }: DecideInput): RolloutStatus {
   const { step, phase, pauseReason } = status;
   const isKnown = phase === "Stuck" && (pauseReason === "check" || pauseReason === "step");

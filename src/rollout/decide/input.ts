@@ -16,12 +16,12 @@ export interface RolloutCommands {
   readonly undo: string;
   readonly resume: string;
   readonly retry: string;
-  /** Goes on without the rest of the checks. Only a Canary can be promoted. */
+  /** The command that continues without the remaining checks. Only a Canary can be promoted. */
   readonly promote?: string;
   readonly edit: string;
 }
 
-/** The orders that people have given, apart from the plan. */
+/** The orders that people have given. They are no part of the plan. */
 export interface RolloutOrders {
   readonly commands: RolloutCommands;
   readonly generation: number;
@@ -36,7 +36,7 @@ export interface RolloutOrders {
   readonly fullPromotion?: { readonly by: string; readonly why: string };
   /** What the spec moves, for {@link RolloutStatus.moves}. Absent if the parser refuses the spec. */
   readonly moves?: string;
-  /** The last orders of all runs. */
+  /** The latest orders of all runs. */
   readonly last: OrdersMark;
   readonly settleTimeoutMs: number;
   /** Set when the object is being deleted. */
@@ -69,7 +69,7 @@ export interface DecideInput {
   readonly journal: JournalCounts;
   /** The result of the last `undo`. Undefined if this engine has not tried one yet. */
   readonly undo?: UndoReport;
-  /** Set when the step's last write failed, or somebody keeps undoing it. Undefined after one that stays. */
+  /** Set when the step's last write failed, or somebody keeps undoing it. Undefined after a write that stays. */
   readonly failedWrite?: FailedWrite;
   /** Why no step may begin now. The first one is the reason of the pause. */
   readonly blockers: readonly Blocker[];
@@ -108,7 +108,10 @@ export interface JournalCounts {
   readonly isLeftover?: boolean;
 }
 
-/** `uid`: the rollout's. `copied`: that of the object of which it is a copy, with its status. */
+/**
+ * Counts the entries of a journal. `uid`: the rollout's uid. `copied`: the uid of the object that it was copied from,
+ * with its status.
+ */
 export function journalCounts(
   {
     entries,

@@ -27,7 +27,7 @@ export function judgeChecks(
 
 /**
  * The last look of the same check. A change of the spec may have put another check at its position. A check that was
- * edited meanwhile starts again: what it counted so far was counted elsewhere, or for other limits.
+ * edited meanwhile starts again, because its counts so far are for other sources or other limits.
  */
 function lastLook(check: PlannedCheck, index: number, { checks }: StepStatus): CheckStatus | undefined {
   const { type, name } = headOf(check);
@@ -45,7 +45,7 @@ function digestIn({ statistic }: CheckStatus): string | undefined {
   return (statistic as Partial<LookState> | undefined)?.digest;
 }
 
-/** A short text that differs for another spec, and for other backends or another gateway. */
+/** A short text that changes with the check's spec, its backends and its gateway. */
 function digestOf({ spec, subject }: PlannedCheck): string {
   const compared =
     subject.type === "backends"
@@ -93,18 +93,17 @@ export function judgeCheck(
   };
 }
 
-/** The check, for which the requests between its last look and the next one do not count. */
+/** The check, so that requests between its last look and the next one do not count. */
 export function withGap(check: CheckStatus): CheckStatus {
   const { inner, ...looks } = (check.statistic ?? {}) as Partial<LookState>;
   if (typeof inner !== "object" || inner === null) return check;
-  // Counts of sources that nobody knows, and sums of another observer, only set the start.
+  // The next counts of unknown sources, and sums of another observer, only set the start.
   const start = "sources" in inner ? { sources: {} } : "epoch" in inner ? { epoch: "" } : {};
   return { ...check, statistic: { ...looks, inner: { ...inner, ...start } } };
 }
 
 /**
- * Text about what a check has waited for without progress for longer than its own limit. Undefined while there is
- * progress.
+ * Text about a check that has waited without progress for longer than its own limit. Undefined while there is progress.
  */
 export function stalled(step: Step, status: CheckStatus, settledMs: number): string | undefined {
   const leftMs = stallsInMs(step, status, settledMs);
@@ -118,7 +117,10 @@ export function stalled(step: Step, status: CheckStatus, settledMs: number): str
     : `${waitsFor}, for ${timeoutSeconds} s`;
 }
 
-/** Whether requests can end the wait of a check. They cannot if a query or a webhook decides, or its conditions. */
+/**
+ * Whether more requests can end the wait of a check. They cannot if a query, a webhook or the check's conditions
+ * decide.
+ */
 export function needsSamples({ type, statistic }: CheckStatus): boolean {
   const { waitsFor } = (statistic ?? {}) as Partial<LookState>;
   return type !== "query" && type !== "webhook" && waitsFor !== undecided;

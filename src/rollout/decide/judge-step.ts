@@ -59,7 +59,10 @@ function failedCheck(input: DecideInput, step: Step, checks: readonly CheckStatu
   return fail(input, step, { because: "check", check: bad.type, cause });
 }
 
-/** Whether a check has failed, which is stored only if a person decides on it. Otherwise the undo begins at once. */
+/**
+ * Whether the step has a failed check. A failed check is stored only if a person decides about it. Otherwise the undo
+ * begins at once.
+ */
 function hasFailedCheck({ checks }: StepStatus): boolean {
   return checks.some((check) => acts(check) && check.verdict === "fail");
 }
@@ -76,7 +79,7 @@ function pauseOrEnd(
     const waits = `${step.title}: waits for approval`;
     const message = `${waits}: ${approvalCommand(orders.commands, step)}`;
     const hold: Hold = { phase: "Paused", message, reason: "approval" };
-    // An engine of another release words the command in another way.
+    // An engine of another release may word the command differently.
     const told = isSameHold(input.status, hold) && input.status.message.startsWith(waits);
     const events: Action[] = told ? [] : [{ type: "event", reason: "Paused", message, warning: false, step: step.id }];
     return { status: withHold(status, hold), actions: events };
@@ -111,7 +114,10 @@ function countsNothingText(type: string): string {
     : "no proxy counts requests to either version, so send it some through a sidecar, waypoint or gateway (a stream counts when it has ended)";
 }
 
-/** How to go on with a check that waits in vain. A MeshUpgrade cannot skip its checks, but one may only report. */
+/**
+ * How to go on with a check that waits in vain. A MeshUpgrade cannot skip its checks, but a check can be changed to
+ * only report.
+ */
 function howToGoOn(check: CheckStatus, { promote, edit, undo }: RolloutCommands): string {
   const { type, name = type } = check;
   const remedy = !needsSamples(check)

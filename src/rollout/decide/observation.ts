@@ -18,9 +18,9 @@ export interface Observation {
 export type WriteState =
   /**
    * Not written yet. `prior` is the current value, which goes into the journal with the object's `uid`. `isFirst`: the
-   * step has not written it before. Without it, somebody has undone the write, or the server refused it. `by`: who
-   * wrote the current value instead. `isReplanned`: the step itself has written it, before somebody edited the plan.
-   * `isRewritten`: the server has stored another value than the step's, as an admission webhook causes.
+   * step has not written it before. If absent, somebody has undone the write, or the server refused it. `by`: who wrote
+   * the current value instead. `isReplanned`: the step itself has written it, before somebody edited the plan.
+   * `isRewritten`: the server has stored another value than the step's, for example because of an admission webhook.
    */
   | {
       readonly state: "pending";
@@ -50,7 +50,7 @@ export type SettleState =
   /**
    * `left`: the number of missing items (pods, proxies), which shows progress. Absent means one. `obstacle`: the step
    * cannot continue before somebody removes the obstacle, so a time limit applies even to a step without one.
-   * `failsInMs`: when the condition fails by a limit of its own, unless it makes progress.
+   * `failsInMs`: the time until the condition fails by a limit of its own, unless it makes progress.
    */
   | {
       readonly state: "waiting";

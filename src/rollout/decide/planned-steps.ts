@@ -28,9 +28,9 @@ export function isDone(step: Step, status: RolloutStatus): boolean {
 }
 
 /**
- * The status, in which the step of the last weight is open again if the requests are divided otherwise. Somebody has
- * removed steps in the middle of a run, so that those that are left have the ids of finished ones. The run would end
- * with the weight of a step that is gone.
+ * The status. The step with the last weight is unfinished again in it if the requests are not divided by that weight.
+ * This happens if somebody removes steps in the middle of a run, so that the remaining steps have the ids of finished
+ * ones. The run would end with the weight of a removed step.
  */
 export function withLastWeightOpen(steps: readonly Step[], status: RolloutStatus): RolloutStatus {
   const last = steps.findLast(({ weight }) => weight !== undefined);
@@ -41,8 +41,9 @@ export function withLastWeightOpen(steps: readonly Step[], status: RolloutStatus
 }
 
 /**
- * The plan as the status shows it. Finished steps stay in it when the cluster no longer asks for them, as those of a
- * gateway when the old revision is gone. They keep their titles, which may state numbers that have changed since.
+ * The plan as the status shows it. Finished steps stay in it when the cluster no longer asks for them, for example a
+ * gateway's steps when the old revision is gone. They keep their titles, which may state numbers that have changed
+ * since.
  */
 export function plannedSteps(
   steps: readonly Step[],

@@ -209,7 +209,7 @@ test("up to three connections to a new gateway may fail before its first answer,
   );
 });
 
-/** Looks at one pair, whose client reports anew each time. */
+/** Looks at one pair. Its client sends a new report before each look. */
 function looking(): (counts: Partial<ProbeCounts>, pods: ProbePodFacts) => MatrixJudgement {
   let number = 9;
   let kept: unknown;

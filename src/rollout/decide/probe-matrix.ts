@@ -10,8 +10,8 @@ import { replacedProbes, type CountedProbes, type ProbePodFacts } from "./replac
 export interface ProbeFacts {
   readonly pairs: readonly ProbePairFacts[];
   /**
-   * For each client pod, the number of its latest report, and the number of the report before which every started probe
-   * is counted.
+   * For each client pod, the number of its latest report, and the number of the report up to which all started probes
+   * are counted.
    */
   readonly reports: Readonly<Record<string, { readonly number: number; readonly through: number }>>;
   /**
@@ -122,7 +122,7 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   if (short.length > 0)
     return {
       ...judged("wait", `${rate}; each pair needs ${samplesPerPair}; pairs with fewer: ${namesOf(short, () => "")}`),
-      // The probes of other pairs go on, and are no progress of these.
+      // The probes of other pairs continue, and are not progress of these pairs.
       waitsFor: `each pair needs ${samplesPerPair} answers: ${namesOf(short, ({ ok: count }) => `has ${count}`)}`,
     };
   const untold = pairs.filter(({ expected, mutualTls }) => expected === "answer" && mutualTls === "unknown");
@@ -134,7 +134,7 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   );
 }
 
-/** Keeps the counts from before. */
+/** The judgement without a result. The counts from before stay. */
 function withoutResult(
   { pairs }: ProbeFacts,
   spec: CheckSpec,
@@ -187,7 +187,7 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
     const name = describeProbePair(pair);
     const [counts = [], zero = [], so = []] = [last[name], before.last[name], before.gained[name]];
     const sums = counts.map((count, index) => (so[index] ?? 0) + gain(count, zero[index] ?? 0, index));
-    // The counts of a restarted client are 0 again, so that the answers from before say that this is not the first.
+    // A restarted client counts from 0 again. The answers from before show that this answer is not the first.
     const isFirstAnswer = (zero[okIndex] ?? 0) === 0 && (so[okIndex] ?? 0) === 0 && pair.counts.ok > 0;
     if (isFirstAnswer && mayBeLate(pair, sums[failedIndex] ?? 0)) sums[failedIndex] = 0;
     return [name, sums] as const;
@@ -197,12 +197,12 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
 
 const okIndex = probeCounters.indexOf("ok");
 const failedIndex = probeCounters.indexOf("failed");
-/** Failures before the first answer that a gateway's pair may have. Each takes up to 5 s. */
+/** Failures before the first answer that a gateway's pair may have. A failure takes up to 5 s. */
 const lateFailures = 3;
 
 /**
- * Clients reach a gateway by its Service, whose endpoints each node learns a moment after the gateway is ready. Nobody
- * acknowledges that, so a connection of this moment may get no answer.
+ * Clients reach a gateway by its Service, whose endpoints each node learns a moment after the gateway is ready. No node
+ * acknowledges this, so a connection in this moment may get no answer.
  */
 function mayBeLate({ to }: ProbePairFacts, failed: number): boolean {
   return to.dataPlane === "gateway" && failed <= lateFailures;

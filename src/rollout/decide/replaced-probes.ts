@@ -12,8 +12,8 @@ export type ServingProbes = Readonly<Record<string, readonly ServingPod[]>>;
 export interface ProbePodFacts {
   readonly serving: ServingProbes;
   /**
-   * Which probe cannot answer because of its node, in words. `isPause`: it runs and is not ready. The mesh may be the
-   * cause of that too.
+   * Which probe cannot answer because of its node, in words. `isPause`: it runs and is not ready. The mesh may cause
+   * this too.
    */
   readonly absent?: { readonly detail: string; readonly isPause: boolean };
   /** How long the pod that became ready last has been ready. */

@@ -52,8 +52,8 @@ export function startRollback(
 export const leftoverCause = "its journal still has entries of an earlier object of this name; these are undone first";
 
 /**
- * Undoes all that an earlier object of this name has left behind: its finalizer was removed by hand. What a completed
- * run of it has changed stays, as after a deletion.
+ * Undoes everything that an earlier object of this name has left behind, because somebody removed its finalizer. The
+ * changes of a completed run stay, as after a deletion.
  */
 export function undoLeftover(input: DecideInput): Decision {
   const { journal, orders, status } = input;
@@ -113,8 +113,8 @@ export function rollBackFurther(input: DecideInput): Decision {
 }
 
 /**
- * The result of the last pass. One that failed has none, for example because the server refuses to change the journal:
- * then undo waits for that too.
+ * The result of the last pass. A failed pass has no result, for example because the server refuses to change the
+ * journal. Undo then waits for that too.
  */
 function reportOf({ undo, failedWrite }: DecideInput): UndoReport | undefined {
   if (failedWrite === undefined) return undo;

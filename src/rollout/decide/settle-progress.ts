@@ -11,12 +11,15 @@ const untilSlackMs = 10_000;
  * that conditions report.
  */
 const laterLeft = 1e12;
-/** The same for a step that has written nothing. It is larger than the number of all writes that are not due yet. */
+/**
+ * The number of missing items of a step that has written nothing. It is larger than the number of all writes that are
+ * not due yet.
+ */
 const unwrittenLeft = 1e15;
 
 /**
- * The progress of waiting. The limit counts from the last time that fewer items were missing than ever before, so that
- * a slow machine causes no failure.
+ * The progress of waiting. The limit counts from the last time that the number of missing items reached a new minimum,
+ * so that a slow machine causes no failure.
  */
 export function waitingOn(
   before: StepStatus,
@@ -50,24 +53,26 @@ export function waitingOn(
 }
 
 /**
- * The step while the server refuses its first writes. Nothing can settle before they work, so that what they start has
- * the whole limit from then on. This happens only once in a step, so that faults in turns do not keep it from its end.
+ * The step while the server refuses its first writes. Nothing can settle before these writes succeed, so the whole
+ * limit begins then. This happens only once in a step. Otherwise alternating faults could keep the step from ever
+ * ending.
  */
 export function beforeWrites(step: StepStatus): StepStatus {
   return { ...step, settlingLeft: step.settlingLeft ?? unwrittenLeft };
 }
 
 /**
- * The step when it has to settle again, because somebody has changed what it has written, or its plan. Its first wait
- * says nothing about this one, which has the whole limit. `settlingMs` stays, so that a fight still has an end.
+ * The step when it has to settle again, because somebody has changed its plan or a value that it wrote. The new wait
+ * has the whole limit, whatever the first wait took. `settlingMs` stays, so that a fight still ends.
  */
 export function settlingAnew(step: StepStatus): StepStatus {
   return { ...step, stalledMs: 0, settlingLeft: unwrittenLeft };
 }
 
 /**
- * The time since the step has last settled. Undefined if it has not. `settledForMs` alone includes the looks before
- * somebody changed its routes, and the time of the change lies between. A clock that has jumped back tells nothing.
+ * The time since the step has last settled. Undefined if it has not. `settledForMs` alone also includes the looks
+ * before somebody changed the step's routes, but not the time of that change. If the clock has jumped back, only
+ * `settledForMs` counts.
  */
 export function sinceSettledMs({ settledAt, settledForMs = 0 }: StepStatus, nowMs: number): number | undefined {
   if (settledAt === undefined) return undefined;
@@ -103,17 +108,20 @@ export function overdueText(step: StepStatus, limitMs: number): string {
 }
 
 const linesShown = 20;
-/** Comparing each line with all others costs their number squared. */
+/** The maximum number of compared lines, because the cost is the square of their number. */
 const maxCompared = 200;
 const namesShown = 5;
-/** Two lines say the same of two names if so many words are the same, and the name between them is this short. */
+/**
+ * Two lines say the same of two names if at least this many words are the same, and the names between these words are
+ * short.
+ */
 const minSharedWords = 3;
 const maxNameWords = 3;
 const minAlike = 3;
 /** A number, with its unit or punctuation, such as `3`, `1/3:` or `20 s`. An IP address can be a name. */
 const bareNumber = /^\(?\d+([./]\d+)?(%|ms|s)?[:;,)]?$/;
 
-/** Lines that say the same of several names. Between the shared words at both ends stands the name. */
+/** Lines that say the same of several names. The name stands between the shared words at both ends. */
 interface Alike {
   readonly members: (readonly string[])[];
   before: number;
@@ -121,7 +129,7 @@ interface Alike {
 }
 
 /**
- * The lines that a status shows of everything that a step or an undo waits for. One cause often holds up many objects,
+ * The lines that a status shows for everything that a step or an undo waits for. One cause often holds up many objects,
  * such as an image that no probe gets: its line appears once, with the names of the others.
  */
 export function namedOnce(details: readonly string[]): readonly string[] {

@@ -15,7 +15,7 @@ import type { Step } from "./step.ts";
 /** The evidence of more steps would not fit in the object. The journal has it too. */
 const maxStepsWithEvidence = 200;
 
-/** The steps, of which only the latest keep their evidence. */
+/** The steps. Only the latest of them keep their evidence. */
 function withRecentEvidence(steps: RolloutStatus["completedSteps"]): RolloutStatus["completedSteps"] {
   const first = steps.length - maxStepsWithEvidence;
   return steps.map((step, index) => (index < first && step.evidence.length > 0 ? { ...step, evidence: [] } : step));

@@ -67,8 +67,8 @@ const rewriting =
   "an admission webhook changes what the engine writes; let it leave the writes of serin-system/serin-rollout alone (kubectl get mutatingwebhookconfigurations)";
 
 /**
- * The advice if the step writes again what somebody has undone, or what the server has stored otherwise. Empty if some
- * of it is written for the first time.
+ * The advice if the step repeats writes that somebody has undone, or that the server has stored with another value.
+ * Empty if some of it is written for the first time.
  */
 export function repeated(writing: readonly Action[], states: readonly WriteState[]): Pick<Decision, "repeats"> {
   const pending = states.filter((write) => write.state === "pending");

@@ -9,7 +9,9 @@ export interface Step {
   readonly writes: readonly Write[];
   readonly settle: readonly SettleCondition[];
   readonly checks: readonly PlannedCheck[];
-  /** What must hold before the step writes for the first time. It waits for that as it waits to settle. */
+  /**
+   * Conditions that must hold before the step writes for the first time. The step waits for them as it waits to settle.
+   */
   readonly needs?: readonly SettleCondition[];
   readonly pause?: { readonly durationMs?: number; readonly approved?: boolean };
   /** The phase that the status shows during the step instead of Progressing. */
@@ -22,7 +24,7 @@ export interface Step {
   readonly ordinal?: number;
   /** A full promotion includes this step. It skips steps that are not essential. */
   readonly essential?: boolean;
-  /** Prepares a watched target. It is undone only when the object is deleted. */
+  /** The step prepares a watched target. It is undone only when the object is deleted. */
   readonly setup?: boolean;
   /** Time that must pass after settling before the step may end. */
   readonly holdMs?: number;
@@ -60,8 +62,8 @@ export type Write =
        */
       readonly after?: { readonly pointer: string; readonly value: unknown };
       /**
-       * A field by which the engine knows that it has written this one, although the journal does not: the journal is
-       * gone. Then undo removes the field, because the value of before is unknown.
+       * A field that shows that the engine has written this one, even if the journal is lost. Undo then removes the
+       * written field, because its prior value is unknown.
        */
       readonly mark?: string;
     }
@@ -222,7 +224,7 @@ export function referenceKey(object: ObjectReference): string {
   return `${object.apiVersion}/${object.kind}/${object.namespace ?? ""}/${object.name}`;
 }
 
-/** `HTTPRoute istio-system/bookinfo`, for people. */
+/** Describes a reference for people, such as `HTTPRoute istio-system/bookinfo`. */
 export function describeReference(object: ObjectReference): string {
   return `${object.kind} ${object.namespace === undefined ? "" : `${object.namespace}/`}${object.name}`;
 }

@@ -38,7 +38,7 @@ export interface ActionsOptions {
 }
 
 const namesShown = 10;
-/** The number of journals whose decisions wait to be stored, and of decisions for each of them. */
+/** The maximum number of journals whose decisions wait to be stored, and of decisions for each of them. */
 const maxUnstoredJournals = 256;
 const maxUnstored = 64;
 
@@ -94,12 +94,15 @@ export class Actions {
       throw transientError("not-leading", "this engine may have lost its lease, so it writes nothing");
   }
 
-  /** A completed run is recorded in its journal before its status. So no later crash leads to an undo of it. */
+  /**
+   * Records a completed run in its journal before its status is stored. Otherwise a crash between both could cause an
+   * undo of the completed run.
+   */
   async recordCompletion(rollout: Rollout, { actions, status }: Decision): Promise<void> {
     const completed = actions.find((action) => action.type === "event" && action.reason === "Completed");
     if (completed?.type !== "event") return;
     const name = journalNameOf(rollout);
-    // The end stays the last decision of its run.
+    // The end must stay the last decision of its run.
     if (this.#unstored.has(name)) await this.#append(rollout, [], []);
     const last = (await this.#options.journals.read(name)).decisions.at(-1);
     if (last?.decision !== "Completed")

@@ -21,7 +21,7 @@ export function nextLookMs(rollout: Rollout, status: RolloutStatus): number | un
   switch (status.phase) {
     case "Completed":
     case "RolledBack":
-      // A deleted one ends only after its journal is cleared, which the server may refuse for a while.
+      // A deleted rollout ends only after its journal is cleared, which the server may refuse for a while.
       return followsOthers(rollout, status) || rollout.metadata.deletionTimestamp !== undefined
         ? idleTickMs
         : undefined;
@@ -73,12 +73,12 @@ export function isAtRest(
 ): boolean {
   if (orders.deletion !== undefined) return false;
   if (status.phase !== "RolledBack" && (status.phase !== "Completed" || orders.abort)) return false;
-  // It tells of a fault of the spec, which is corrected.
+  // The message is about a fault of the spec that is corrected now.
   if (status.message !== (status.phase === "Completed" ? completedMessage : (status.cause ?? ""))) return false;
   return !followsOthers(rollout, status) && status.candidate === candidate && !hasUndoFinalizer(raw);
 }
 
-/** Whether another object than its own may start it again. */
+/** Whether a change of another object than the rollout's own may start it again. */
 function followsOthers(rollout: Rollout, { undo }: RolloutStatus): boolean {
   return isWatched(rollout) || rollout.spec.group !== undefined || undo?.next === "NewRun";
 }

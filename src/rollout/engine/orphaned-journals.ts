@@ -14,8 +14,8 @@ export interface OrphanedJournalsOptions {
 }
 
 /**
- * Reports the journals of rollouts that were removed without their undo: somebody has removed the finalizer. Nobody
- * would see otherwise that a route is still divided, or that a Deployment is still held.
+ * Reports the journals of rollouts that were removed without their undo: somebody has removed the finalizer. Otherwise
+ * nobody would see that a route is still divided, or that a Deployment is still held.
  */
 export class OrphanedJournals {
   readonly #options: OrphanedJournalsOptions;

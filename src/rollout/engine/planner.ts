@@ -131,7 +131,10 @@ export function unplannedChange(rollout: Rollout): DecideInput["change"] {
   return { candidate: specCandidate(rollout), watched: false };
 }
 
-/** Why a spec cannot be planned, if the spec or its target is at fault. The message of a target's fault has advice. */
+/**
+ * Why a spec cannot be planned, if the spec or its target is at fault. If the target is at fault, the message contains
+ * advice.
+ */
 export function planRefusal(error: unknown): Refusal | undefined {
   if (!(error instanceof SerinError) || error.kind !== "user") return undefined;
   const { message, hint, code } = error;

@@ -62,7 +62,10 @@ export interface EngineOptions {
 /** How many rollouts are processed at once. */
 const roundsAtOnce = 8;
 const defaultMaxConcurrent = 8;
-/** How long rounds wait for the first list of freezes. After that, no step begins before it is there. */
+/**
+ * How long rounds wait for the first list of freezes. After this time rounds run, but no step begins before the list is
+ * there.
+ */
 const freezeSyncMs = 5000;
 
 /**
@@ -214,7 +217,7 @@ export class RolloutEngine {
     ]);
   }
 
-  /** Waits for the first list of freezes, but not for long. */
+  /** Waits for the first list of freezes, for at most {@link freezeSyncMs}. */
   async #listedFreezes(signal: AbortSignal): Promise<void> {
     const late = this.#options.clock.sleep(freezeSyncMs, signal).catch(() => undefined);
     await Promise.race([this.#freezes.synced.then(() => (this.#knowsFreezes = true)), late]);

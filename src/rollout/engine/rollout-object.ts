@@ -68,8 +68,8 @@ export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { re
 }
 
 /**
- * Orders for one release do not apply to the next: it must not continue, or skip its checks, because of them. A status
- * that an earlier release wrote has only the time of the run's beginning.
+ * The rollout without orders that were given for an earlier run: the new run must not continue, or skip its checks,
+ * because of them. A status that an earlier release wrote has only the time of the run's beginning.
  */
 function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt, ordersBefore }: Partial<RolloutStatus> = {}): Rollout {
   if (run <= 1 && ordersBefore === undefined) return rollout;
@@ -161,9 +161,9 @@ function movesOf(rollout: Rollout, { spec }: UntypedObject): string {
 }
 
 /**
- * Whether the spec of a run that is under way now has another target, or other revisions. The webhook refuses that, but
- * nobody does while the engine is away. The run would forget what it has moved, and count its finished steps for other
- * objects. `raw`: the rollout as it is stored.
+ * Whether the spec of a run that is under way now has another target, or other revisions. The webhook refuses such a
+ * change, but it cannot while the engine is away. The run would forget what it has moved, and count its finished steps
+ * for other objects. `raw`: the rollout as it is stored.
  */
 export function strayProblem(rollout: Rollout, raw: UntypedObject, status: RolloutStatus): string | undefined {
   const [before, now] = [status.moves, movesOf(rollout, raw)];
@@ -192,7 +192,7 @@ export function asksForRun(rollout: Rollout, { candidate }: RolloutStatus): bool
   return !isWatched(rollout) && candidate !== specCandidate(rollout);
 }
 
-/** The last orders of all runs, as the object has them. */
+/** The latest orders of all runs, as the object has them. */
 function lastOrders({ spec }: UntypedObject): OrdersMark {
   const { approvals, fullPromotion } = (spec ?? {}) as Partial<RolloutOrdersSpec>;
   const approval = Array.isArray(approvals) ? (approvals as RolloutOrdersSpec["approvals"]).at(-1) : undefined;

@@ -115,11 +115,11 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
     recover: () => (faulty = false),
     /** Somebody deletes the Canary and makes it again before the engine looks. */
     remake: () => (object = { ...object, metadata: { ...object.metadata, uid: "second" } }),
-    /** Lets the server not answer the next reads of the Canary. */
+    /** Lets the server leave the next reads of the Canary unanswered. */
     loseReads: (count: number) => (unanswered = count),
     events: () =>
       decisions.flatMap(({ actions }) => actions.flatMap((action) => (action.type === "event" ? [action.reason] : []))),
-    /** Runs rounds for so long, one each second. */
+    /** Runs rounds for this many seconds, one each second. */
     run: async (seconds: number) => {
       for (let second = 0; second < seconds; second += 1) {
         steadyMs += 1000;

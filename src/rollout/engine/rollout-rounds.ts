@@ -88,7 +88,7 @@ interface Round {
 export class RolloutRounds {
   readonly #services: RoundServices;
   readonly #writer: RolloutWriter;
-  /** The failures of writes, which the status of the next round tells. */
+  /** The failures of writes that the next round will report in the status. */
   readonly #told = new WeakSet<Error>();
 
   constructor(services: RoundServices) {
@@ -246,11 +246,11 @@ export class RolloutRounds {
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
     const observation = await this.#observe(round, step, journal.entries);
-    // The reason for the undo is gone meanwhile. Without a plan no step would seem to be left, and nobody has asked
-    // whether the author may do the steps.
+    // The reason for the undo has gone meanwhile. This round has no plan, so no step would seem to be left, and it has
+    // not checked the author's rights.
     if (mustPutBack && !board.mustPutBack(round)) return atOnceMs;
-    // This must not await, so that of two rollouts that want the same namespace or target, one sees that the other has
-    // it.
+    // This must not await. So if two rollouts want the same namespace or target, the second one sees that the first one
+    // has it.
     const decision = board.decide(
       { key, rollout, status, orders, heldUp: round.problem !== undefined },
       { steps, change: planned.change, observation, journal: counts, freezes: this.#services.freezes() },
@@ -261,7 +261,7 @@ export class RolloutRounds {
     return restAfterMs(nextLookMs(rollout, decision.status), clock.steadyMs() - begunMs);
   }
 
-  /** Looks at the current step. A step that has not begun, or whose rollout goes back, is not observed. */
+  /** Looks at the current step. Does not observe a step that has not begun, or whose rollout is being undone. */
   async #observe(
     round: Round,
     step: Step | undefined,
@@ -288,7 +288,9 @@ export class RolloutRounds {
     );
   }
 
-  /** Stores the decision and then carries it out. A crash between the two leads to a repetition and not to a loss. */
+  /**
+   * Stores the decision and then carries it out. After a crash between the two, the actions are repeated and not lost.
+   */
   async #carryOut<Value extends Rollout>(
     kind: KindDefinition<Value>,
     { key, raw, rollout }: Round,
@@ -386,7 +388,7 @@ export class RolloutRounds {
   }
 }
 
-/** Whether the decision of the next round tells a failure of this action. */
+/** Whether the decision of the next round reports a failure of this action. */
 export function tellsFailure({ type }: Action): boolean {
   return type === "write" || type === "journal" || type === "undo" || type === "forget";
 }

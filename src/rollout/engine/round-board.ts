@@ -25,7 +25,7 @@ export interface RolloutSeen {
   readonly rollout: Rollout;
   readonly status: RolloutStatus;
   readonly orders: RolloutOrders;
-  /** Something other than a pause or a freeze blocks its beginning. */
+  /** Something other than a pause or a freeze keeps it from beginning. */
   readonly heldUp: boolean;
 }
 

@@ -69,7 +69,7 @@ test("a write that somebody keeps undoing is repeated as rarely as one that fail
     writtenAtMs.push(nowMs);
     const repeats = "argocd puts back what was there before";
     memory.rememberDone(key, { status: initialStatus, actions: [], repeats }, nowMs);
-    // What was written stays for a moment, and the step pauses again.
+    // The written value stays for a moment, and the step pauses again.
     memory.rememberDone(key, { status: initialStatus, actions: [event("Paused")] }, nowMs);
   }
   assert.deepEqual(writtenAtMs, [0, 50, 100, 1100, 3100, 7100, 15_100]);
@@ -161,12 +161,12 @@ test("a version that the engine has replaced is stale, until the server answers 
   assert.equal(memory.isSuperseded(key, "3", 0), false);
   assert.equal(memory.isSuperseded(key, "1", 0), true);
   assert.equal(memory.isSuperseded(key, "2", 20_000), true);
-  // Another version answers between, so that a cache lags only.
+  // Another version is read in between, so this is only a cache that lags.
   assert.equal(memory.isSuperseded(key, "3", 40_000), false);
   assert.equal(memory.isSuperseded(key, "2", 45_000), true);
   assert.equal(memory.isSuperseded(key, "2", 74_999), true);
   assert.equal(memory.isSuperseded(key, "2", 75_000), false);
-  // What this engine remembers came after the backup.
+  // What this engine remembers is newer than the backup.
   assert.deepEqual(memory.withProgress(key, judging(3)), judging(3));
   assert.equal(memory.isSuperseded(key, "1", 75_000), false);
 });

@@ -12,14 +12,14 @@ const failuresAtOnce = 3;
 const firstWriteDelayMs = 1000;
 const maxWriteDelayMs = 10_000;
 /**
- * How often changes of texts and counters alone are stored. Watchers see every wait, but not every change of its
- * figures.
+ * How often a status is stored if only its texts and counters have changed. Watchers see every wait, but not every
+ * change of its figures.
  */
 export const storeTextsMs = 10_000;
 const maxSuperseded = 16;
 /**
- * How long the server may answer with one version that this engine has replaced. No cache lags for so long: somebody
- * has restored the server's storage from a backup.
+ * How long the server may answer with a version that this engine has replaced. No cache lags longer, so after this time
+ * somebody has restored the server's storage from a backup.
  */
 const lateReadMs = 30_000;
 /**
@@ -54,7 +54,7 @@ export class RoundMemory {
   readonly #uids = new Map<string, string>();
   readonly #superseded = new Map<string, readonly string[]>();
   readonly #late = new Map<string, { readonly version: string; readonly sinceSteadyMs: number }>();
-  /** Since when each round of a rollout has failed, and when its status has told so last. */
+  /** Since when each round of a rollout has failed, and when its status last said so. */
   readonly #failing = new Map<string, { readonly sinceSteadyMs: number; readonly toldSteadyMs?: number }>();
 
   /** Forgets an earlier object of the name, which somebody has deleted and made again between two rounds. */
@@ -123,7 +123,7 @@ export class RoundMemory {
   rememberUndo(key: string, undo: UndoReport | undefined): void {
     const last = this.#rounds.get(key);
     if (last === undefined) return;
-    // A pass that fails has no report, so nothing fails any more.
+    // A pass that fails has no report. This one has a report, so nothing fails any more.
     const failure = undo === undefined ? last.failure : undefined;
     this.#rounds.set(key, { ...last, undo, failure });
   }
@@ -140,7 +140,7 @@ export class RoundMemory {
   }
 
   /**
-   * All actions of the last round were carried out. A write that somebody keeps undoing counts as failed, also if the
+   * All actions of the last round were carried out. A write that somebody keeps undoing counts as failed, even if the
    * step paused in between.
    */
   rememberDone(key: string, { actions, repeats }: Decision, steadyMs: number): void {
@@ -161,7 +161,10 @@ export class RoundMemory {
     return isDue;
   }
 
-  /** A round came to its end, or the server did not even answer with the rollout, which says nothing about it. */
+  /**
+   * A round came to its end, or the server did not even answer with the rollout. Such a silence says nothing about the
+   * rollout.
+   */
   forgetFailedRounds(key: string): void {
     this.#failing.delete(key);
   }

@@ -43,7 +43,8 @@ export function coarsened(histogram: DurationHistogram, boundsMs: readonly numbe
 
 /**
  * The increase between two readings of cumulative histograms. Undefined if a count fell: the source was restarted, or
- * it has dropped series that had not changed for long. What it counts now may go back to long before the first reading.
+ * it has dropped series that had not changed for long. Its present counts may include requests from long before the
+ * first reading.
  */
 export function gainOf(before: DurationHistogram, now: DurationHistogram): DurationHistogram | undefined {
   if (totalOf(before) === 0) return now;
@@ -75,7 +76,7 @@ export function countAbove({ counts }: DurationHistogram, boundIndex: number): n
 }
 
 export interface QuantileEstimate {
-  /** Interpolated in the bucket. The highest bound if the quantile is above it. */
+  /** The quantile, interpolated within its bucket. If it is above the highest bound, that bound. */
   readonly ms: number;
   /** The bounds of the bucket that contains it. */
   readonly aboveMs: number;

@@ -39,7 +39,7 @@ export interface DurationLimits {
   readonly quantiles: readonly number[];
   /** A canary that is slower by less than this factor never fails, however certain that is. */
   readonly maxRatio: number;
-  /** The limit of every quantile, whatever the stable version does. */
+  /** The limit of every quantile, independent of the stable version. */
   readonly maxMs?: number;
 }
 
@@ -54,12 +54,12 @@ export interface DurationVerdict {
  */
 const oddsRatios = [1.6, 4, 20] as const;
 const alternatives = oddsRatios.length + 1;
-/** A bound this much above the quantile detects a tail that alone became longer. */
+/** The distance of a bound that detects a longer tail, as a multiple of the quantile. */
 const tailFactor = 1.4;
 const boundsAQuantile = 3;
 const components = alternatives * boundsAQuantile;
 const absoluteOdds = [2, 4, 15] as const;
-/** The prior weighs as much as this many requests. */
+/** The weight of the prior, as a number of requests. */
 const priorSamples = 20;
 /** Evidence at this level is too weak to fail and too strong to pass. */
 const suspicion = Math.log(3);
@@ -186,7 +186,7 @@ function absoluteGains(canary: DurationHistogram, quantile: number, maxMs: numbe
   });
 }
 
-/** Buckets know only their bounds: the limit is the next bound at or above it. */
+/** The index of the next bound at or above the limit, because a histogram knows only its bounds. */
 function boundAtOrAbove({ boundsMs }: DurationHistogram, limitMs: number): number {
   const index = boundsMs.findIndex((bound) => bound >= limitMs);
   return index < 0 ? boundsMs.length - 1 : index;
@@ -194,7 +194,8 @@ function boundAtOrAbove({ boundsMs }: DurationHistogram, limitMs: number): numbe
 
 /**
  * Fails as soon as the evidence suffices. Passes when the minimum sample has been seen without suspicion. Otherwise
- * waits. `open` was counted since the last batch; it is shown now, and judged with the batch that it becomes.
+ * waits. `open` has the requests since the last batch. The evidence shows them now, and they are judged when their
+ * batch is complete.
  */
 export function judgeDurations(
   evidence: DurationEvidence,
@@ -206,8 +207,8 @@ export function judgeDurations(
   const counts = `${canaryTotal + totalOf(open.canary)} requests of the canary, ${stableTotal + totalOf(open.stable)} of stable`;
   if (canaryTotal === 0)
     return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} of the canary are needed` };
-  // Half of the error probability for the quantiles against stable and the mean, half for the limit. Those in use share
-  // it.
+  // Half of the error probability is for the comparisons with stable (quantiles and mean), and half is for the limit.
+  // The tests in use share each half.
   const tests = limits.quantiles.length + 1 + (limits.maxMs === undefined ? 0 : limits.quantiles.length);
   const threshold = Math.log(tests / wrongFailure);
   const texts: string[] = [];
@@ -283,9 +284,9 @@ const wrongPass = 0.01;
 const patience = 10;
 
 /**
- * Whether a canary that takes twice as long as stable for every request cannot be ruled out at 1 %. Such a canary would
- * exceed a bound as often as stable exceeds half of the bound. If no bound is at half, the next higher one makes the
- * answer more careful.
+ * Whether the data cannot rule out, at 1 %, a canary that takes twice as long as stable for every request. Such a
+ * canary would exceed a bound as often as stable exceeds half of the bound. If no bound is at half, the next higher one
+ * makes the answer more careful.
  */
 function mayBeTwiceAsSlow(canary: DurationHistogram, stable: DurationHistogram, minSamples: number): boolean {
   const known = totalOf(stable);
@@ -319,12 +320,12 @@ function limitText(canary: DurationHistogram, quantile: number, maxMs: number): 
   return `${quantileName(quantile)} ${quantileText(canary, quantile)} is above maxMs ${shownMs(maxMs)}${rounded}`;
 }
 
-/** `0.999` is `p99.9`. */
+/** The name of a quantile: `0.999` is `p99.9`. */
 export function quantileName(quantile: number): string {
   return `p${Number((quantile * 100).toFixed(3))}`;
 }
 
-/** Interpolated, with its bucket if that differs. */
+/** The interpolated quantile as text, with its bucket if that says something else. */
 function quantileText(histogram: DurationHistogram, quantile: number): string {
   const { ms, aboveMs, upToMs } = quantileOf(histogram, quantile);
   if (upToMs === Infinity) return `above ${shownMs(aboveMs)}`;
@@ -333,7 +334,7 @@ function quantileText(histogram: DurationHistogram, quantile: number): string {
     : `about ${shownMs(ms)} (${shownMs(aboveMs)} to ${shownMs(upToMs)})`;
 }
 
-/** Buckets that are finer than this need no mention. */
+/** A bucket whose bounds have a smaller ratio than this is not mentioned. */
 const fineRatio = 1.3;
 
 export function shownMs(ms: number): string {

@@ -1,6 +1,6 @@
 import { totalOf, type DurationHistogram } from "./duration-histogram.ts";
 
-/** The share of both versions' requests in one bucket from which bounds say nothing about them. */
+/** If one bucket has at least this share of both versions' requests, bounds say nothing about them. */
 const sharedShare = 0.9;
 /** Buckets whose bounds are closer than this are fine enough. */
 const coarseRatio = 1.3;
@@ -8,7 +8,10 @@ const coarseRatio = 1.3;
 const tunedSamples = 100;
 
 export interface MeanComparison {
-  /** Whether the canary's mean is above stable's, with certainty 1 - alpha at all times together. */
+  /**
+   * Whether the canary's mean is above stable's. Over all looks together, the probability of a wrong answer is at most
+   * alpha.
+   */
   readonly slower: boolean;
   readonly ratio: number;
   readonly text: string;

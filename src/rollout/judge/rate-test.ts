@@ -45,8 +45,8 @@ export interface RateLimits {
 }
 
 /**
- * The counts of the stable version before the first batch, if known. The successor of a version that fails more often
- * than the limit may do so too.
+ * The counts of the stable version before the first batch, if known. If that version failed more often than the limit,
+ * the canary may do so too.
  */
 export interface EarlierRate {
   readonly total: number;
@@ -54,15 +54,15 @@ export interface EarlierRate {
 }
 
 /**
- * A release equal to the stable one fails one check of one step at most with this chance, so that a rollout of five
- * steps, each with a check of rates and one of durations, stays within 1 %.
+ * The maximum probability that a release equal to the stable one fails one check of one step. A rollout of five steps,
+ * each with a check of rates and one of durations, stays within 1 %.
  */
 export const wrongFailure = 0.001;
-/** Standard errors that an earlier rate may have been underestimated by. */
+/** The number of standard errors by which an earlier rate may be underestimated. */
 const earlierDeviations = 3;
 const failThreshold = Math.log(1 / wrongFailure);
 const passThreshold = Math.log(1 / wrongPassChance);
-/** How many times likelier than its share an error is to come from a bad canary. */
+/** How many times more likely an error comes from a bad canary than from stable, at equal shares of requests. */
 const oddsRatios = [2, 5, 20, 200] as const;
 /** Error rates of a bad canary, as multiples of the limit. */
 const rateMultiples = [2, 4, 10, 50] as const;
@@ -109,8 +109,8 @@ export function sumOfBatches(batches: readonly RateBatch[]): RateBatch {
 }
 
 /**
- * Fails as soon as the evidence suffices. Passes when a bad release is ruled out. Otherwise waits. `open` was counted
- * since the last batch; it is shown now, and judged with the batch that it becomes.
+ * Fails as soon as the evidence suffices. Passes when a bad release is ruled out. Otherwise waits. `open` has the
+ * requests since the last batch. The evidence shows them now, and they are judged when their batch is complete.
  */
 export function judgeRate(evidence: RateEvidence, limits: RateLimits, open: RateBatch = noBatch): RateVerdict {
   const { canaryTotal, canaryErrors, stableTotal, stableErrors } = sumOfBatches([evidence, open]);

@@ -94,8 +94,8 @@ export class ClusterView {
   }
 
   /**
-   * Like {@link recently}, for answers that seldom change and for whose change nothing waits. Does not keep a failure,
-   * which would last too long.
+   * The same as {@link recently}, but keeps answers longer. For answers that seldom change, when nothing waits for such
+   * a change. Failures are not kept, because they would last too long.
    */
   async keptLonger<Answer>(key: string, ask: () => Promise<Answer>): Promise<Answer> {
     const kept = this.#keptLonger.get(key);
@@ -121,8 +121,8 @@ export class ClusterView {
 }
 
 /**
- * Users with the right to write statuses could name the engine's own loopback, or the address where clouds serve
- * credentials.
+ * Whether the pod runs at an address that the engine may call. Users who may write statuses could name the engine's own
+ * loopback, or the address where clouds serve credentials.
  */
 export function isRunning({ status }: Pod): boolean {
   return status?.phase === "Running" && !isInsideAddress(status.podIP ?? "");

@@ -19,7 +19,7 @@ const controllerAnnotation = "istio.io/workloadController";
 
 /**
  * Everything that still needs a revision, by name: pods that its ztunnel owns, sidecars, gateways and waypoints, all
- * clients of its control plane (including machines), and the objects that would lead new ones to it: webhooks,
+ * clients of its control plane (including machines), and the objects that would give it new clients: webhooks,
  * namespaces, Gateways.
  */
 export async function dependentsOf(client: KubeClient, view: ClusterView, revision: string): Promise<Dependent[]> {

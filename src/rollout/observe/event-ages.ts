@@ -20,8 +20,9 @@ interface KnownEvent {
 }
 
 /**
- * The ages of events to which the API server or a node has given a time. Its clock and the engine's may differ, and
- * either may jump, so both are compared only when the event is first seen. From then on the steady clock counts.
+ * The ages of events to which the API server or a node has given a time. That clock and the engine's may differ, and
+ * either may jump, so they are compared only when the event is first seen. From then on, the engine's steady clock
+ * counts.
  */
 export class EventAges {
   readonly #clock: Clock;
@@ -50,7 +51,7 @@ export class EventAges {
     this.#keep(key, event ?? { atMs: 0, firstAgeMs: 0, firstSeenMs: this.#clock.steadyMs(), isNoticed: true });
   }
 
-  /** Inserts the key again, so that the map is ordered by the last question. */
+  /** Inserts the key again, so that the map is ordered by the time of the last request. */
   #keep(key: string, event: KnownEvent): void {
     this.#known.delete(key);
     this.#known.set(key, event);

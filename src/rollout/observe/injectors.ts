@@ -13,7 +13,7 @@ type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
 /**
  * Why no workload of the namespace may restart now: its new pods would start without a sidecar, or be refused. A
- * restart does not wait for an injector, so the engine checks this first.
+ * restart itself does not wait for an injector, so the engine checks this first.
  */
 export function injectorObstacle(view: ClusterView, namespace: string, revision: string): string | undefined {
   const { [injectionLabel]: _, ...labels } = view.namespaces.get(namespace)?.metadata.labels ?? {};
@@ -45,8 +45,9 @@ export async function heldByInjector(
 }
 
 /**
- * Why no wave moves the namespace's workloads away from the revision: its labels lead to another revision, or nowhere,
- * because they name a tag that somebody has removed. Undefined if they lead to the revision, or if it has none.
+ * Why no wave moves the namespace's workloads away from the revision: the namespace's labels select another revision,
+ * or none, because they name a tag that somebody has removed. Undefined if they select the revision, or if it has no
+ * such labels.
  */
 export function ledElsewhere(
   view: Pick<ClusterView, "namespaces" | "injectors">,
@@ -74,8 +75,8 @@ function revisionsThatInject(view: Pick<ClusterView, "injectors">, labels: Label
 }
 
 /**
- * Whether the namespace's labels lead new pods to the revision. The label `istio-injection` overrides that of a
- * revision, and only the injectors say where it leads.
+ * Whether the namespace's labels make the revision inject new pods. The label `istio-injection` overrides
+ * `istio.io/rev`, and only the injectors' selectors say which revision it means.
  */
 export function isLedTo(
   view: Pick<ClusterView, "namespaces" | "injectors">,
@@ -106,9 +107,9 @@ export function howToLeadAway(
 
 /**
  * Why undo must not yet remove the revision's control plane: somebody has moved a tag to it, by the tag's label or by
- * its Service alone. The API server would ask nobody about the new pods of the tag's namespaces, and refuse them. A tag
- * that the engine itself has moved or made is undone by its own entry. `pilot`: the Deployment, whose Service has the
- * same name.
+ * its Service alone. Without the control plane, the API server would refuse the new pods of the tag's namespaces,
+ * because no injector answers. A tag that the engine itself has moved or made is undone by its own entry. `pilot`: the
+ * Deployment, whose Service has the same name.
  */
 export function tagLedTo(
   view: Pick<ClusterView, "injectors">,

@@ -7,9 +7,9 @@ import { hasLeftMesh } from "../act/undo-order.ts";
 import { conflictDetail, referenceKey, type FieldEntry } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
-/** The fields of a rollout are read this often. */
+/** How often the fields of a rollout are read. */
 const lookMs = 2000;
-/** A look reads the fields of at most this many objects, and the next look those of the following ones. */
+/** The maximum number of objects whose fields one look reads. The next look continues with the following objects. */
 const objectsAtOnce = 32;
 const maxRollouts = 512;
 
@@ -68,7 +68,7 @@ export class LostFields {
   }
 }
 
-/** Whether the object is being deleted, or another one has its name now. */
+/** Whether the object is being deleted, or another object has its name now. */
 function isOther({ metadata }: UntypedObject, { uid }: FieldEntry): boolean {
   return metadata.deletionTimestamp !== undefined || (uid !== undefined && metadata.uid !== uid);
 }

@@ -137,7 +137,7 @@ export class Observer {
     return [...states, ...(await statesOf(proxyConditions))];
   }
 
-  /** The writes of a step that has written nothing yet are not due before what it needs is there. */
+  /** The writes that are due. A step that has written nothing yet waits for the conditions that it needs. */
   async #dueWrites({ needs = [] }: Step, writes: readonly WriteState[]): Promise<readonly WriteState[]> {
     if (needs.length === 0 || !writes.some((write) => write.state === "pending" && write.isFirst === true))
       return writes;
@@ -217,7 +217,7 @@ function writeState(
       ? { state: "done" }
       : { state: "pending", prior: write.adopted.prior };
   const { uid } = current.metadata;
-  // Nothing is known about the value from before, so it has none.
+  // The value from before is unknown, so there is no prior value.
   if (isUnjournaled(write, current, journal))
     return { state: "pending", ...(uid === undefined ? {} : { uid }), isFirst: true };
   if (covers(found, write.value)) return { state: "done" };
@@ -248,8 +248,9 @@ function writeState(
 }
 
 /**
- * Whether this engine has written the field, and the journal of that is gone: a restored namespace comes without it.
- * While the journal has the mark, it is not lost. A field without an entry then had the value before, from a person.
+ * Whether the engine has written the field, but the journal with its entry is gone: for example, a restored namespace
+ * has no journal. If the journal has an entry of the mark, it is not lost. A field without an entry then has its value
+ * from a person.
  */
 function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: readonly JournalEntry[]): boolean {
   if (write.mark === undefined || valueAt(current, write.pointer) === undefined) return false;
@@ -269,7 +270,7 @@ function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: reado
 /**
  * Who changed a field after the rollout had recorded it, even between two steps. The engine's own last write does not
  * count, nor a restart that somebody else requested, nor a recreated namespace, nor another object that was recreated
- * with the value from before the rollout: a pod of a StatefulSet or a node comes back under its name.
+ * with the value from before the rollout. For example, a pod of a StatefulSet or a node comes back under its name.
  */
 function conflictOf(
   write: FieldWrite,

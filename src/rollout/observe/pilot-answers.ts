@@ -146,7 +146,7 @@ async function syncedProxies(view: ClusterView, pilot: PilotPod): Promise<readon
 type Asking = Pick<ClusterView, "pilotTokens" | "silentPods">;
 
 /**
- * Sends a GET to a pilot's debug port. Pilots require a token of their own namespace, except for old ones. An error
+ * Sends a GET to a pilot's debug port. Pilots, except old ones, require a token of their own namespace. An error
  * contains the pilot's name, the request, since when it has not answered, the fault, and what a person can do.
  */
 export async function askPilot(view: Asking, pilot: PilotPod, question: PilotQuestion): Promise<string> {

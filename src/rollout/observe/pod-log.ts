@@ -1,7 +1,7 @@
 import { errorOfStatus, podLogPath, type KubeClient } from "../../kube/index.ts";
 
 /**
- * A log comes from the node's kubelet. A kubelet that does not answer must not delay a round, because a person's order
+ * A log comes from the node's kubelet. A kubelet that does not answer must not delay a round, because a person's orders
  * would wait just as long.
  */
 const limitMs = 5_000;

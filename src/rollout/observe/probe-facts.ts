@@ -33,8 +33,8 @@ const noPair: PairReport = { ok: 0, failed: 0, letIn: 0, lastError: "", peers: {
 
 /**
  * Combines the facts of a matrix. The client reports whether it reached the server. A server behind a sidecar reports
- * the identity that the sidecar verified. For a ztunnel or a waypoint, its counters show that identity. The counters of
- * the client's own proxy show the identity that the client's side verified.
+ * the client's identity that the sidecar verified. Behind a ztunnel or a waypoint, their counters show that identity.
+ * The counters of the client's own proxy show the identity that the client's side verified.
  */
 export function probeFacts(sources: ProbeSources): ProbeFacts {
   const connections = connectionsOf(sources.samples);

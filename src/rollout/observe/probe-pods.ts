@@ -75,7 +75,7 @@ function podsByProbe(view: Pick<ClusterView, "pods">, pairs: readonly PlannedPro
 
 type Absence = NonNullable<ProbePodFacts["absent"]>;
 
-/** Why a probe has no pod that can answer. Empty for a pod that does not start, because nobody need wait for it. */
+/** Why a probe has no pod that can answer. Empty for a pod that cannot start, because it is not worth waiting for. */
 function absenceOf(name: string, pods: readonly Pod[], ageMs: AgeOfEvent): Absence[] {
   const running = pods.filter((pod) => !hasEnded(pod));
   // A pod that its node has evicted stays, with the phase Failed, until the engine or a controller replaces it.
@@ -121,8 +121,8 @@ function lastingContainers({ spec, status }: Pod): ContainerStatus[] {
 }
 
 /**
- * Whether the pod is ready, or was: the kubelet reports a starting pod as not ready before it starts its containers,
- * and changes that time when the pod is ready no longer. A container that was started again is no start either.
+ * Whether the pod is or was ready. The kubelet reports a starting pod as not ready before it starts the containers, and
+ * later changes that time when the pod is no longer ready. A restarted container is no start of the pod.
  */
 function hasBeenReady(pod: Pod): boolean {
   const statuses = pod.status?.containerStatuses ?? [];

@@ -94,8 +94,8 @@ export async function observeRootsCompatible(
 /**
  * Throws if the new control plane would run in another namespace than the old one, and would sign with a root that no
  * data plane trusts. Both control planes write their roots into the same ConfigMap of each namespace, so the old one's
- * data planes would lose theirs as soon as the new one runs. {@link observeRootsCompatible} compares the other cases,
- * such as bundles with a common root, once it runs.
+ * data planes would lose theirs as soon as the new one runs. When the new control plane runs, {@link
+ * observeRootsCompatible} checks the other cases, such as bundles with a common root.
  */
 export async function refuseOtherRoot(
   client: KubeClient,
@@ -222,8 +222,8 @@ async function reportedRoots(view: ClusterView, pod: Pod, { certificates }: Know
 }
 
 /**
- * The root of the certificate that the pilot serves: the known root that signed it, else the last certificate that it
- * sent.
+ * The root of the certificate that the pilot serves: the known root that signed it, or the last certificate that the
+ * pilot sent.
  */
 async function servedRoots(view: ClusterView, pod: Pod, { certificates, published }: KnownRoots): Promise<PodRoots> {
   const pilot = pilotPod(pod);

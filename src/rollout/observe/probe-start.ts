@@ -21,7 +21,7 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
   }
   if (isReady(pod)) return { state: "met" };
   const { phase = "", message = "" } = pod.status ?? {};
-  // Its containers restart after a crash, so only its node ends it, and the engine makes it again.
+  // Its containers restart after a crash, so only its node can end the pod. The engine then makes the pod again.
   if (phase === "Failed" || phase === "Succeeded")
     return {
       state: "waiting",
@@ -37,7 +37,10 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
   };
 }
 
-/** The engine may not look whether the Secrets exist, so it names all of them if an image cannot be pulled. */
+/**
+ * The Secrets of a pod whose image cannot be pulled. The engine may not read whether they exist, so it names all of
+ * them.
+ */
 function missingSecrets({ metadata: { namespace = "" }, spec, status }: Pod): string {
   const waits = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].some(({ state }) =>
     /^(ErrImagePull|ImagePullBackOff)$/.test(state?.waiting?.reason ?? ""),

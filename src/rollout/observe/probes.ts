@@ -81,7 +81,7 @@ export class ProbeObserver {
     return observation;
   }
 
-  /** Probes rest while nobody waits for them. One that gets no request only probes more slowly. */
+  /** Asks clients to probe at their full pace. A client that gets no request probes more slowly. */
   #askToProbe(clients: readonly string[]): void {
     const { view, get = httpGet } = this.#options;
     for (const name of clients) {
@@ -120,7 +120,7 @@ export class ProbeObserver {
         reports,
         pods,
         samples: samples.flat(),
-        // After the reports were read: they may count failures of a pod that is deleted meanwhile.
+        // Read after the reports, because these may count failures of a pod that is deleted meanwhile.
         serving: probePodFacts(view, pairs, (event, atMs) => this.#ages.ageMs(event, atMs, Infinity)),
         trustDomains: Object.fromEntries(domains.filter(([, names]) => names.length > 0)),
       }),

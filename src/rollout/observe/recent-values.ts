@@ -11,7 +11,7 @@ export interface RecentValuesOptions {
 export class RecentValues<Value> {
   readonly #clock: Clock;
   readonly #options: RecentValuesOptions;
-  /** The oldest first. */
+  /** The kept values, the oldest first. */
   readonly #kept = new Map<string, { readonly atMs: number; readonly value: Value }>();
 
   constructor(clock: Clock, options: RecentValuesOptions) {

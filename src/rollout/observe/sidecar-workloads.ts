@@ -124,8 +124,8 @@ export interface RestartMark {
 
 /**
  * The workloads with sidecars by namespace, sorted by kind and name. A workload that the upgrade has restarted stays in
- * the list while it has no pods: those of strategy Recreate end before the new ones begin, and the new ones may be
- * refused.
+ * the list while it has no pods: with the strategy Recreate, its old pods end before the new ones start, and the new
+ * ones may be refused.
  */
 export function sidecarWorkloads(
   view: ClusterView,
@@ -280,8 +280,8 @@ export interface ProgressQuery {
   /** Remembers when a workload was last at the revision. If absent, only its state matters. */
   readonly notice?: NoticeEvent;
   /**
-   * A workload fails this long after its restart, after its last new pod became ready, or after it was complete without
-   * a crash.
+   * A workload fails this long after its restart, after its latest new pod became ready, or after it was last complete
+   * without a crash.
    */
   readonly withinMs: number;
   /** Set if the workload was restarted through a field that does not name the upgrade. */
@@ -329,9 +329,9 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
 }
 
 /**
- * A workload that is complete for a moment has the whole limit again, unless its pods crash. Only its first such moment
- * moves the end of all limits, and one after which it stayed complete. Otherwise a workload that is ready now and then
- * would never fail.
+ * Notes that a workload is complete, so that it gets the whole limit again, unless its pods crash. The end of all
+ * limits moves only the first time, and when the workload has stayed complete for the whole limit. Otherwise a workload
+ * that is ready now and then would never fail.
  */
 function noticeMoved(place: string, pods: readonly Pod[], { ageMs, notice, withinMs }: ProgressQuery): void {
   if (notice === undefined) return;
@@ -364,7 +364,7 @@ function missingOf(
     : `${name}: ${silent.metadata.name ?? ""} is not connected to the new control plane`;
 }
 
-/** Why the first pod that is not ready is not. */
+/** Why the first unready pod is not ready. */
 function reasonOf(pods: readonly Pod[]): string {
   const unready = pods.find((pod) => !isReady(pod));
   return unready === undefined ? "" : ` (${unready.metadata.name ?? ""}: ${whyNotReady(unready)})`;

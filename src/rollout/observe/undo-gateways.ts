@@ -47,7 +47,7 @@ function isLess(prior: unknown, found: unknown): boolean {
   return prior === undefined || Number(prior) < Number(found);
 }
 
-/** Waits for the gateway's own Deployments, which take over from the canary. */
+/** Why the gateway's own Deployments cannot take over from the canary yet. */
 async function stableMissing({ objects, view }: Sources, gateway: UntypedObject): Promise<string | undefined> {
   const { name = "", namespace = "" } = gateway.metadata;
   const revision = ownerOf(view, gateway);
@@ -72,7 +72,10 @@ async function stableMissing({ objects, view }: Sources, gateway: UntypedObject)
   return undefined;
 }
 
-/** Istio's control planes write the revision only into the template, ours also as a label. */
+/**
+ * Istio's control planes write the revision only into the pod template. Serin's also write it as a label of the
+ * Deployment.
+ */
 function revisionOf(deployment: UntypedObject | undefined): string {
   const { template } = (deployment?.["spec"] ?? {}) as { readonly template?: PodTemplate };
   const { annotations: written, labels } = template?.metadata ?? {};
@@ -95,7 +98,7 @@ function isRevision(view: ClusterView, name: string): boolean {
   return controlPlaneDeployments(view).some((deployment) => controlPlaneRevision(deployment) === name);
 }
 
-/** Waits for the canary beside a gateway's Deployment, which takes over from it. */
+/** Why the canary beside a gateway's Deployment cannot take over from it yet. */
 async function canaryMissing(
   { objects, view }: Sources,
   { name, namespace = "" }: ObjectReference,

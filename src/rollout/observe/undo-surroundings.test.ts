@@ -19,7 +19,7 @@ const tagOf = (revision: string, manager: string): object => ({
   },
 });
 
-/** A tag of revision `old` whose webhook asks another Service, as somebody has set it. */
+/** A tag of revision `old` whose webhook somebody has changed to call another Service. */
 const tagAsking = (service: string): object => ({
   metadata: {
     name: "istio-revision-tag-prod",
@@ -62,7 +62,7 @@ test("undo names the tag, and not the waypoint that follows it and so never leav
   assert.equal(await heldBy([], [waypoint]), "shop/waypoint-1 still runs at revision new");
 });
 
-/** Why undo does not yet let the canary of a Gateway without a label go, whose own Deployment is at this revision. */
+/** Why undo does not yet remove the canary of a Gateway without a label, whose own Deployment is at this revision. */
 async function canaryHeldBy(
   runs: string,
   injectors: readonly object[] = [],

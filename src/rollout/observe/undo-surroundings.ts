@@ -101,7 +101,8 @@ async function stillServes(
   if (revision === undefined) return undefined;
   if (labels["app"] === "ztunnel" || object.name.startsWith("ztunnel")) return podOwnedBy(view, revision);
   if (labels["app"] === "istiod" || object.name.startsWith("istiod"))
-    // While a tag leads there, the pods of Gateways and namespaces that follow it come back at the revision.
+    // While a tag points to the revision, new pods of Gateways and namespaces that follow the tag get the revision
+    // again.
     return tagLedTo(view, revision, object) ?? podOfRevision(view, revision) ?? (await proxyOf(view, revision));
   return undefined;
 }
@@ -126,7 +127,7 @@ function podOfRevision(view: ClusterView, revision: string): string | undefined 
   const text = `${nameOf(found)} still runs at revision ${revision}`;
   if (found.metadata.labels?.[gatewayNameLabel] !== undefined) return text;
   // Undo restarts the workloads that the upgrade restarted. Only a person can restart pods that were added later, or
-  // whose namespace somebody has led to the revision since.
+  // whose namespace somebody has moved to the revision since.
   const first = howToLeadAway(view, found.metadata.namespace ?? "", revision);
   return `${text} (if it stays: ${first === undefined ? "" : `${first} && `}${howToRestart(view, found)})`;
 }

@@ -121,7 +121,7 @@ test("the weight under way is judged to its end when an autoscaler gives the nex
   }
 });
 
-/** A step that has settled with 6 pods of its gateway, as the plan has it when there are 20. */
+/** A step that settled when its gateway had 6 pods, as the plan contains it when there are 20. */
 function settledStep(id: string): Step {
   const step = { id, title: "with 6 pods", startedAt: "", settledAt: "2026-01-01T00:00:00Z", checks: [] };
   const settled = plan(world(1, 20), { ...initialStatus, step }).find((planned) => planned.id === id);

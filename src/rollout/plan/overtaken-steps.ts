@@ -3,7 +3,7 @@ import type { Step } from "../decide/index.ts";
 
 type Progress = Pick<RolloutStatus, "completedSteps" | "step"> | undefined;
 
-/** Each gateway and wave of a plan asks with the same status, and a long upgrade has completed many steps. */
+/** The ids of a status's completed steps. Each gateway and wave of a plan needs them, and a long upgrade has many. */
 const idsOfStatus = new WeakMap<NonNullable<Progress>, ReadonlySet<string>>();
 
 function reachedIds(status: Progress): ReadonlySet<string> {
@@ -28,7 +28,7 @@ export function withoutOvertaken(steps: readonly Step[], status: Progress): Step
 }
 
 /**
- * Leaves out the steps that come to the plan when the old revision is already being removed, such as a batch of pods
+ * Leaves out steps that are added to the plan when the old revision is already being removed, such as a batch of pods
  * that an autoscaler has started. Nothing can be moved from a revision that is gone, or be probed beside it.
  */
 export function withoutLateMoves(steps: readonly Step[], retireId: string, status: Progress): Step[] {

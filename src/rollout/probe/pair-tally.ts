@@ -6,7 +6,9 @@ const keptDurations = 64;
 const maxPeers = 4;
 
 export interface PairTally {
-  /** Starts a probe before the report with this number. The returned function takes its outcome. */
+  /**
+   * Notes that a probe has started before the report with this number. The returned function takes the probe's outcome.
+   */
   begin(number: number): (outcome: ProbeOutcome) => void;
   readonly open: number;
   /** The number with which the oldest open probe started. Infinity without one. */

@@ -13,7 +13,10 @@ export interface ProbeClientOptions {
    * The time between two rounds over all targets. It grows up to {@link maxSlowdown} times while responses are late.
    */
   readonly intervalMs: number;
-  /** Where the client is asked to probe. It rests while nobody asks. If absent, it never rests. */
+  /**
+   * The port at which the engine asks the client to probe. The client rests while nobody asks. If absent, it never
+   * rests.
+   */
   readonly pacePort?: number;
   readonly clock: Clock;
   /** Receives each report, a JSON object without a newline ({@link ProbeReport}). */

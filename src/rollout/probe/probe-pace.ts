@@ -1,13 +1,13 @@
 import { limitConnections, nodeHttp, type Clock } from "../../base/index.ts";
 
 /**
- * How long a request to probe lasts. The engine repeats it more often while it judges. Steps of a quick upgrade follow
- * each other in seconds, so with a longer time no client would rest between them.
+ * How long a request to probe lasts. The engine repeats it more often while it judges. Steps of a quick upgrade are
+ * only seconds apart, so with a longer time no client would rest between them.
  */
 const wantedMs = 1500;
 /**
- * How much longer the rounds of a client take that nobody waits for. A step still ends in half a minute where the
- * engine's requests do not reach the client.
+ * How many times longer the rounds of a client take while nobody waits for it. So a step still ends in half a minute if
+ * the engine's requests do not reach the client.
  */
 const restFactor = 8;
 
@@ -23,7 +23,7 @@ export class ProbePace {
     this.#clock = clock;
   }
 
-  /** Somebody waits for the client's probes. */
+  /** Notes that somebody waits for the client's probes. */
   want(): void {
     this.#wantedUntilMs = this.#clock.steadyMs() + wantedMs;
     this.#endRest?.();
@@ -40,7 +40,7 @@ export class ProbePace {
   }
 }
 
-/** Serves requests to probe until the signal is aborted: any request wants the client's probes. */
+/** Serves requests to probe until the signal is aborted. Any HTTP request counts as one. */
 export function servePace(port: number, pace: ProbePace, signal: AbortSignal): void {
   const server = nodeHttp().createServer((_request, response) => {
     pace.want();

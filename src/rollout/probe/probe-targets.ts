@@ -4,7 +4,7 @@ import { userError } from "../../base/index.ts";
 export interface ProbeTarget {
   /** The pair's name in reports. */
   readonly pair: string;
-  /** Plain HTTP. */
+  /** The URL to request, with plain HTTP. */
   readonly url: string;
   /** The server that must answer. */
   readonly server: string;

@@ -40,7 +40,7 @@ export class PatchRefused extends Error {}
 
 const requestsPerTick = 400;
 const startMs = 1500;
-/** How long a Deployment takes that nobody holds to replace its pods. */
+/** How long a Deployment that nobody holds takes to replace its pods. */
 export const rollMs = 2500;
 const engineWriter = "engine";
 /** The share of a namespace's objects that its deletion removes in a tick. */
@@ -325,7 +325,7 @@ export class ModelCluster {
     else this.#set(write.object, write.pointer, write.value, prior);
   }
 
-  /** Nothing can be made in a namespace that ends. */
+  /** Whether the object's namespace is ending or gone, so that nothing can be made in it. */
   #hasEnded({ namespace = "" }: ObjectReference): boolean {
     return this.endedNamespaces.has(namespace);
   }
@@ -379,7 +379,7 @@ export class ModelCluster {
     return isRefused || isHeld ? Infinity : this.nowMs + takesMs;
   }
 
-  /** The server accepts pods again, and the controllers make those that were refused. */
+  /** Lets the server accept pods again. The controllers make those that were refused. */
   acceptPods(rollout: string): void {
     this.podsRefused.delete(rollout);
     for (const object of this.objects.values()) {
@@ -388,7 +388,7 @@ export class ModelCluster {
     }
   }
 
-  /** Somebody deletes an object, and its owner makes it again, with the fields of its owner. */
+  /** Deletes an object, which its owner makes again with the owner's fields. */
   remake({ reference }: ModelObject, fields: Readonly<Record<string, unknown>>): void {
     const key = referenceKey(reference);
     const object = this.add(reference, fields);
@@ -448,7 +448,7 @@ export class ModelCluster {
     return waits === undefined ? { state: "undone" } : { state: "waiting", detail: waits };
   }
 
-  /** See `undoAdopted`. */
+  /** The model of the real cluster's `undoAdopted`. */
   #undoAdopted(
     found: ModelObject,
     entry: Extract<JournalEntry, { type: "field" }>,

@@ -6,7 +6,7 @@ export interface ModelObject {
   readonly fields: Map<string, unknown>;
   /** The last writer of each field. */
   readonly writers: Map<string, string>;
-  /** Another one for each object of a name. */
+  /** A new number for each object that gets this name. */
   readonly uid: number;
   readyAtMs: number;
   /** When its pods were started last. */

@@ -68,8 +68,8 @@ export class OtherWriters {
   }
 
   /**
-   * Does what the status asks of a person: labels a namespace again whose label was put back, and the node of pods that
-   * came back without one.
+   * Does what the status asks of a person: labels a namespace again whose label somebody has removed, and the node of
+   * pods that came back without one.
    */
   relabel({ message }: RolloutStatus): void {
     const [, to] = /: point it to (\S+?)(;|$)/.exec(message) ?? [];
@@ -115,12 +115,13 @@ export class OtherWriters {
     }
     const meddled = this.#meddled.get(disturbance);
     if (meddled === undefined) return;
-    // Somebody may have made the object again, or has deleted it and will make it again with what it had.
+    // Somebody may have made the object again, or will make it again with its former content.
     const present = this.#cluster.find(meddled.object.reference) ?? this.#vanished.get(sim.name)?.before;
     if (present?.writers.get(meddled.pointer) !== "somebody") return;
     this.#cluster.setField(present, pointer, this.#restoredTo(meddled, sim), "somebody");
     this.#witness.meddled(keyOf(sim));
-    // Scaled back to no pods, a gateway whose canary somebody has deleted has none, whatever the engine does.
+    // If a gateway is scaled back to no pods, and somebody has deleted its canary, it has no pods, whatever the engine
+    // does.
     const lost = this.#lost.get(sim.name);
     const gateway = present.reference.name;
     if (scales && lost?.name.startsWith(`${gateway}-new-`) === true && this.#cluster.find(lost) === undefined)
@@ -128,8 +129,9 @@ export class OtherWriters {
   }
 
   /**
-   * What somebody sets the field to again: what it had. An undo whose journal the server refuses may have written that
-   * on its way, and the journal does not know the value. Then the undo asks for the value from before the rollout.
+   * The value to which somebody resets the field: normally the one that it had. If the server refuses the journal, an
+   * undo may have written that value in passing, without an entry in the journal. Then the undo asks for the value from
+   * before the rollout.
    */
   #restoredTo({ object, pointer, before }: Meddled, sim: SimRollout): unknown {
     if (!this.#undoesUnrecorded(sim)) return before;
@@ -207,7 +209,9 @@ export class OtherWriters {
     return template;
   }
 
-  /** A GitOps controller begins to put a field back to its present value, or to that before the rollout's writes. */
+  /**
+   * A GitOps controller begins to restore a field to its present value, or to its value before the rollout's writes.
+   */
   watchByGit(sim: SimRollout, begins: boolean): void {
     this.#inGit.delete(sim.name);
     const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
@@ -235,8 +239,8 @@ export class OtherWriters {
   }
 
   /**
-   * A person deletes the route of a Canary, and makes it again later: with what it had, or, where the rollout was
-   * undone meanwhile, with what it had before.
+   * A person deletes the route of a Canary, and makes it again later with the same content. If the rollout was undone
+   * meanwhile, the route gets its content from before the rollout.
    */
   vanish(sim: SimRollout, begins: boolean): void {
     if (sim.kind !== "Canary") return;

@@ -157,7 +157,7 @@ const latestSalt = 0x1a_7e;
 const resumeSalt = 0x2e_5a;
 const podsSalt = 0x90_d5;
 
-/** The least number of samples of a check. */
+/** The minimum number of samples of a check. */
 export const minSamples = 50;
 
 export const namespaces = ["a", "b", "c"] as const;
@@ -179,7 +179,7 @@ export function scenarioOf(seed: number): Scenario {
   return { ...scenario, disturbances: [...scenario.disturbances, ends] };
 }
 
-/** The scenario, whose lasting fault may be a budget that never allows a restart. */
+/** The scenario. Its lasting fault may become a budget that never allows a restart. */
 function withBudget(scenario: Scenario, random: Random): Scenario {
   const { lasting } = scenario;
   return lasting === undefined || random() > 0.15
@@ -187,7 +187,7 @@ function withBudget(scenario: Scenario, random: Random): Scenario {
     : { ...scenario, lasting: { ...lasting, type: "noBudget" } };
 }
 
-/** In a third of the upgrades, somebody scales a gateway, and in some a budget allows no restart for a while. */
+/** In a third of the upgrades, somebody scales a gateway. In some others, a budget allows no restart for a while. */
 function scaled(random: Random, { rollouts }: Scenario): Disturbance[] {
   return rollouts.flatMap(({ kind }, rollout): Disturbance[] => {
     if (kind !== "MeshUpgrade") return [];
@@ -199,7 +199,7 @@ function scaled(random: Random, { rollouts }: Scenario): Disturbance[] {
   });
 }
 
-/** The scenario of {@link faultyServerScenarioOf}, and in a third of the seeds more of others. */
+/** The scenario of {@link faultyServerScenarioOf}, and in a third of the seeds a disturbance by another writer. */
 export function othersScenarioOf(seed: number): Scenario {
   const scenario = faultyServerScenarioOf(seed);
   const random = seededRandom(seed ^ othersSalt);
@@ -209,7 +209,7 @@ export function othersScenarioOf(seed: number): Scenario {
     scenario.disturbances.some(
       (other) => "rollout" in other && other.rollout === rollout && /^(meddle|selfHeal|vanish)$/.test(other.type),
     );
-  // A person who puts a rewritten value back causes a conflict, which no other person of the simulation resolves.
+  // A person who restores a rewritten value causes a conflict, which nobody in the simulation resolves.
   if ("rollout" in disturbance && disturbance.type === "rewrite" && fights(disturbance.rollout)) return scenario;
   const { lasting } = scenario;
   const isRewritten = lasting !== undefined && random() < 0.3 && !fights(lasting.rollout);
@@ -317,7 +317,8 @@ export function earlierScenarioOf(seed: number): Scenario {
 }
 
 /**
- * The scenario of a seed with the disturbances that there were first, so that the seeds that found faults keep theirs.
+ * The scenario of a seed with the disturbances of the first version of the simulation, so that seeds that have found
+ * faults keep their scenarios.
  */
 export function plainScenarioOf(seed: number): Scenario {
   const random = seededRandom(seed);

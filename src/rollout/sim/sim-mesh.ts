@@ -283,7 +283,7 @@ function classicBody(name: string, revision: string): UntypedObject["spec"] {
   return { metadata: { labels: { gateway: name, [revisionLabel]: revision } } };
 }
 
-/** The gateways that an upgrade moves with steps of their own. */
+/** The gateways that an upgrade moves in separate steps. */
 export function gatewayObjects({ name, moves = [], mesh }: SimUpgrade): ObjectReference[] {
   if (mesh === undefined) return [];
   const [first = "a"] = moves;

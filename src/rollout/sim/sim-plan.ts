@@ -104,7 +104,7 @@ export interface Templates {
   readonly stable: unknown;
 }
 
-/** See `deploymentInWorld`. */
+/** Finds the templates in the same way as `deploymentInWorld`. */
 export function templatesOf(objects: MeshObjects, sim: SimRollout, journal: readonly JournalEntry[]): Templates {
   const { app } = objectsOf(sim);
   const fields = objects.find(app)?.fields;

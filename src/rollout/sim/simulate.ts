@@ -40,8 +40,9 @@ const patienceTicks = calmFromTick + 8000 + Math.ceil(undoPatienceMs / tickMs);
  */
 const lastingTicks = 1400;
 /**
- * A Canary that waits for a person after its undo does not hold its Deployment, which may roll out meanwhile. The plan
- * in the status changes then. The watch afterwards ends before a new engine stores changes of texts alone.
+ * The time in which a Deployment may roll out that its Canary does not hold, because the Canary waits for a person
+ * after its undo. The plan in the status changes then. The following watch is short enough that a new engine does not
+ * yet store a status whose texts alone have changed.
  */
 const settlingTicks = Math.ceil(rollMs / tickMs) + 2;
 const watchedTicks = 12;
@@ -79,7 +80,7 @@ class Simulation {
   #wallOffsetMs = 0;
   #apiUp = true;
   #freezes: readonly Freeze[] = [];
-  /** Why a rollout is not carried out, by its name. */
+  /** The reasons for which rollouts are not carried out, by the names of the rollouts. */
   readonly #refusals = new Map<string, Refusal>();
   /** What the server cannot read: `target` or `journal`, and the rollout's name. */
   readonly #unread = new Set<string>();
@@ -571,7 +572,7 @@ class Simulation {
   }
 }
 
-/** How long an engine may take to tell a lasting fault of the API server. */
+/** How long an engine may take to report a lasting fault of the API server. */
 function tellingTicks({ lasting }: Scenario): number {
   const isTold = lasting?.type === "unreadTarget" || lasting?.type === "unreadJournal";
   return isTold ? Math.ceil(failingRoundsMs / tickMs) + watchedTicks : 0;

@@ -50,7 +50,7 @@ interface Seen {
   kept: boolean;
   /** When the status was last written only to update texts and counters. */
   toldAtMs: number;
-  /** When the engine wrote for this step again, in the last minute. */
+  /** The times in the last minute at which the engine wrote for this step again. */
   repeated: { readonly step: string; readonly atMs: readonly number[] };
 }
 
@@ -64,7 +64,7 @@ export class Witness {
   readonly #lostGateways = new Set<string>();
   /** The keys of objects that somebody made again during an undo. */
   readonly #madeInUndo = new Set<string>();
-  /** When a route's canary lost its pods while its rollout measures there. */
+  /** For each route whose canary is being measured, when the canary lost its pods. */
   readonly #lostSinceMs = new Map<string, number>();
 
   constructor(scenario: Scenario, cluster: ModelCluster, store: SimStore) {
@@ -128,7 +128,7 @@ export class Witness {
       `${key} wrote its status while a person must act, and said the same: ${status.message}`,
     );
     const sinceMs = this.#cluster.nowMs - seen.toldAtMs;
-    // That rounds fail is told at most once a minute, and that they succeed again is news at once.
+    // A failure of rounds is reported at most once a minute. Their recovery is reported at once.
     if (stored.message.includes(cannotGoOn) && !status.message.includes(cannotGoOn)) return;
     // At rest, another text is the only news.
     if (isRestingPhase(status.phase) && stored.message !== status.message) return;
@@ -364,7 +364,7 @@ export class Witness {
     return Object.fromEntries(Object.entries(this.#snapshot(sim)).filter(([key]) => key in baseline));
   }
 
-  /** Checks that no rollout measures for long at a canary that has lost its pods. */
+  /** Checks that no rollout goes on measuring a canary that has lost its pods. */
   #noticesLostPods(): void {
     const { nowMs, lostPods } = this.#cluster;
     for (const sim of this.#scenario.rollouts) {
@@ -454,7 +454,7 @@ export class Witness {
     for (const key of this.#store.keys) {
       const { status } = this.#store.read(key) ?? {};
       if (status?.groupRun === undefined) continue;
-      // It cannot follow its group while its rounds fail. What it was stuck for before stays its reason.
+      // It cannot follow its group while its rounds fail. It keeps the reason for which it was stuck before.
       if (status.phase === "Stuck" && (status.pauseReason === "error" || status.message.includes(cannotGoOn))) continue;
       const ends = runs.get(status.groupRun) ?? new Set<string>();
       // A rollout that is stuck during its rollback counts as rolled back.

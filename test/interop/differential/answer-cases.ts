@@ -1,4 +1,4 @@
-// Answers of an upstream that a proxy must not forward unchanged.
+// Answers that a proxy must not forward unchanged when an upstream sends them.
 import { headers } from "./http2-client.ts";
 import { raw, type JudgedCase, type Suite } from "./judged-case.ts";
 

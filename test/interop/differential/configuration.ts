@@ -12,16 +12,16 @@ import {
 import { SecurityPolicies } from "../../../src/controlplane/translate/security/security-filters.ts";
 import { envoyRegistry, HttpConnectionManagerSchema } from "../../../src/wire/envoy/index.ts";
 
-/** One listener of each proxy with its own upstream, so that the upstream receives only the lane's current case. */
+/** One listener of each proxy, with its own upstream. The upstream thus receives only the lane's current case. */
 export interface LaneConfig {
   readonly name: string;
   readonly direction: HttpDirection;
-  /** The policies of the workload `shop/web`. */
+  /** Policies for the workload `shop/web`. */
   readonly objects?: readonly KubernetesObject[];
   readonly mesh?: Partial<MeshSettings>;
   /** A route without an action leads to the lane's upstream. */
   readonly routes?: readonly JsonObject[];
-  /** Filters before the router. */
+  /** Filters that come before the router. */
   readonly filters?: readonly JsonObject[];
 }
 
@@ -38,7 +38,7 @@ export function policy(
   return config(kind, `shop/${name}`, spec);
 }
 
-/** The stock Envoy lacks the filters of Istio's own build. They decide nothing about requests. */
+/** Filters of Istio's own build, which the stock Envoy lacks. They decide nothing about requests. */
 const ofStockEnvoy = /^envoy\.filters\.http\.(rbac|jwt_authn|fault|cors|router)$/;
 
 function securityOf(objects: readonly KubernetesObject[], mesh: MeshSettings): readonly FilterInit[] {

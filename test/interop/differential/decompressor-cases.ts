@@ -1,4 +1,4 @@
-// Which bodies are decompressed, and with which header fields they go on.
+// Which bodies are decompressed, and with which header fields they are forwarded.
 import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { LaneConfig } from "./configuration.ts";
@@ -60,7 +60,7 @@ const broken: readonly (readonly [coding: string, body: Buffer])[] = [
   ["zstd", raw("no zstd")],
 ];
 
-/** The body that the first coding of the list says. */
+/** A body that is encoded with the first coding of the list. */
 function bodyOf(coding: string): Buffer {
   const [first = ""] = coding
     .trim()

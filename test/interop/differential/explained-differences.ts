@@ -1,7 +1,7 @@
 // Cases in which Serin's proxy deliberately differs from Envoy, with the reason why that is at least as safe.
 import type { JudgedCase } from "./judged-case.ts";
 
-/** A case's outcome at both proxies, in normal form. */
+/** The outcomes of a case at both proxies, in normal form. */
 export interface JudgedDifference {
   readonly suite: string;
   readonly judged: JudgedCase;
@@ -22,7 +22,7 @@ const requestsOf = (outcome: JudgedDifference["serin"]): readonly string[] =>
   (outcome["upstream"] ?? "").split("\n--\n").filter((text) => text !== "");
 const isCut = (request: string): boolean => request.endsWith("\ncut");
 
-/** The lines that only one proxy's upstream received. */
+/** The request lines that only one proxy's upstream received. */
 function linesOfOne(difference: JudgedDifference): {
   readonly serin: readonly string[];
   readonly envoy: readonly string[];
@@ -67,7 +67,7 @@ export const explanations: readonly Explanation[] = [
     covers: ({ suite, serin, envoy }) =>
       suite === "http2" &&
       /^reset [A-Z_]+ 200$/.test(serin["answers"] ?? "") &&
-      // The head of the wrong stream may have reached either upstream, whose connection then ended.
+      // The head of the wrong stream may have reached either upstream, and the connection to it then ended.
       requestsOf(envoy).every(isCut) &&
       requestsOf(serin).slice(0, -1).every(isCut),
   },

@@ -552,7 +552,10 @@ const framings = [
   `OPTIONS /a HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
 ];
 
-/** Two requests at once. The second one that is read shows where the proxy saw the first one's end. */
+/**
+ * A second request, sent together with the first. What the proxy reads as the second one shows where it saw the end of
+ * the first.
+ */
 const smuggled = "GET /second HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const pipelined = [
   get("") + smuggled,
@@ -619,7 +622,7 @@ const forgedFields = [
   "x-b3-sampled: 1",
   "x-ot-span-context: a",
 ];
-/** Loopback, a private network, and the internet as a gateway sees it. */
+/** The addresses of clients: on the loopback, in a private network, and on the Internet, as a gateway sees it. */
 const peers = [undefined, "10.7.0.1", "203.0.113.1"];
 
 export function http1Suite(): Suite {

@@ -12,13 +12,13 @@ export interface Http1Case {
   readonly bytes: Buffer;
   /** The number of answers to wait for. The default is 1. */
   readonly requests?: number;
-  /** The answers have no body, because the request is HEAD. */
+  /** Whether the answers have no body, because the request is HEAD. */
   readonly bodiless?: boolean;
   /** The address that the client connects from. */
   readonly from?: string;
   /** Whether to send another request on the connection afterwards. The default is true. */
   readonly probes?: boolean;
-  /** The time after which no answer is expected any more. It is long enough for a busy machine. */
+  /** The time without bytes after which no further answer is expected. It is long enough for a busy machine. */
   readonly quietMs?: number;
 }
 
@@ -118,7 +118,7 @@ class Incoming {
     socket.on("end", end).on("close", end).on("error", end);
   }
 
-  /** Waits until something has arrived, or the end, within the time. */
+  /** Waits for further bytes or the end. Returns false if neither came within the limit. */
   async more(limitMs: number): Promise<boolean> {
     return await new Promise((resolve) => {
       const timer = setTimeout(() => resolve(false), limitMs);

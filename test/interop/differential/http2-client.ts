@@ -29,7 +29,7 @@ export function frame(type: number, flag: number, stream: number, payload: Buffe
   return Buffer.concat([head, payload]);
 }
 
-/** Encodes fields as literals without indexing, with any content. */
+/** Encodes fields as literals without indexing. Their content may be anything. */
 export function fieldBlock(fields: readonly (readonly [string, string])[]): Buffer {
   return Buffer.concat(fields.flatMap(([name, value]) => [Buffer.of(0), text(name), text(value)]));
 }
@@ -52,7 +52,7 @@ export function data(stream: number, body: string, endStream = true): Buffer {
 }
 
 export interface Http2Case {
-  /** Sent after the preface and SETTINGS. */
+  /** The frames to send after the preface and SETTINGS. */
   readonly frames: Buffer;
   /** The streams to wait for. The default is stream 1. */
   readonly streams?: readonly number[];
@@ -156,7 +156,7 @@ export async function runHttp2(
   socket.write(Buffer.concat([preface, frame(frameTypes.settings, 0, 0), frames]));
   while (!link.ended && link.left === "" && !streams.every((stream) => seen.get(stream)?.ended === true))
     if (!(await more())) break;
-  // Envoy closes a failed connection a second later. A connection that answers no more counts as ended.
+  // Envoy closes a failed connection only after a second. A connection that gives no more answers counts as ended.
   let connection: Http2Result["connection"] = "ends";
   if (!link.ended && link.left === "") {
     socket.write(probe);

@@ -9,13 +9,13 @@ export interface JudgedCase {
   readonly send: ({ readonly protocol: "http1" } & Http1Case) | ({ readonly protocol: "http2" } & Http2Case);
   /** Replaces the upstream's usual answer. */
   readonly upstreamAnswer?: { readonly bytes: Buffer; readonly closes: boolean };
-  /** Whether the answer's fields, body and trailers are compared too. */
+  /** Whether the answer's fields, body and trailers are also compared. */
   readonly comparesAnswer?: boolean;
 }
 
 export interface Suite {
   readonly name: string;
-  /** The suite must have at least this many cases. */
+  /** The number of cases that the suite must have at least. */
   readonly least: number;
   readonly lanes: readonly LaneConfig[];
   /** The number of lanes of each kind, to shorten the run. The default is 1. */

@@ -3,7 +3,7 @@ import type { UpstreamRequest } from "./recording-upstream.ts";
 
 /** The outcome of one case at one proxy. */
 export interface Outcome {
-  /** The statuses in order, or how the stream or the connection ended instead. */
+  /** The statuses in order. If a stream or the connection ended without an answer, how it ended. */
   readonly answers: readonly string[];
   readonly upstream: readonly UpstreamRequest[];
   /** Whether the connection still answers a plain request. */
@@ -12,7 +12,7 @@ export interface Outcome {
   readonly answer?: string;
 }
 
-/** Several fields with one name mean the same as one field with a list. */
+/** Joins fields of the same name, because they mean the same as one field with a list. */
 function joined(fields: readonly string[]): string[] {
   const byName = Map.groupBy(fields, (field) => field.slice(0, field.indexOf(":")));
   return [...byName].map(
@@ -24,7 +24,7 @@ function joined(fields: readonly string[]): string[] {
   );
 }
 
-/** Fields about the hop, the time or the proxy's build. */
+/** Fields that depend on the hop, the time or the proxy's build. */
 const ofTheHop = /^(x-request-id|x-envoy-expected-rq-timeout-ms|x-envoy-peer-metadata(-id)?|connection):/i;
 const ofTheAnswersHop = /^(date|server|x-envoy-upstream-service-time|connection|x-envoy-peer-metadata(-id)?):/i;
 
@@ -44,10 +44,7 @@ const decompressors: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
   zstd: zstdDecompressSync,
 };
 
-/**
- * Compare bodies without their compression, because the two proxies' libraries compress the same text to different
- * bytes.
- */
+/** The body without its compression, because the two proxies' libraries compress the same text to different bytes. */
 function readable(fields: readonly string[], body: string): string {
   const [, coding = ""] = fields.map((field) => /^content-encoding:\s*(\w+)$/i.exec(field)).find(Boolean) ?? [];
   const decompress = decompressors[coding];
@@ -59,7 +56,7 @@ function readable(fields: readonly string[], body: string): string {
   }
 }
 
-/** A text that is equal if both proxies behaved equally. */
+/** The outcome as texts that are equal if both proxies behaved in the same way. */
 export function normalForm(outcome: Outcome): Record<string, string> {
   return {
     answers: outcome.answers.join(" "),

@@ -2,9 +2,9 @@
 import { createServer, type Server, type Socket } from "node:net";
 
 export interface UpstreamRequest {
-  /** The unchanged request line. */
+  /** The request line, unchanged. */
   readonly line: string;
-  /** Unchanged fields, as `name: value`. */
+  /** The header fields, unchanged, as `name: value`. */
   readonly fields: readonly string[];
   body: string;
   trailers: string;
@@ -90,7 +90,7 @@ function takeBody(request: UpstreamRequest, text: string): number | undefined {
   return text.length >= length ? length : undefined;
 }
 
-/** Keeps chunk extensions in the body's text, so that a difference in them shows. */
+/** Reads a chunked body. Keeps chunk extensions in its text, so that a difference in them shows. */
 function takeChunks(request: UpstreamRequest, text: string): number | undefined {
   let at = 0;
   let body = "";

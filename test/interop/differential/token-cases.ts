@@ -60,7 +60,7 @@ const headerPolicies: readonly { readonly name: string; readonly action: "ALLOW"
   ]),
 );
 
-/** A direct response shows whether the route's match applied. */
+/** Matches of routes with a direct response, which shows whether the match applied. */
 const headerMatches: readonly JsonObject[] = [
   { exactMatch: "admin" },
   { stringMatch: { exact: "admin" } },
@@ -119,7 +119,7 @@ interface TokenParts {
   readonly key?: string;
 }
 
-/** Header and payload as text, so that any JSON can be signed. */
+/** Makes a token. Its header and payload are texts, so that any JSON can be signed. */
 function token({
   header = '{"alg":"RS256","kid":"one","typ":"JWT"}',
   payload = JSON.stringify(claims),

@@ -1,6 +1,6 @@
 // Replaces `serin proxy` in an image `proxyv2`: the same environment and arguments, with a stock Envoy as the proxy.
-//   node test/interop/envoy/envoy-agent.ts proxy router|sidecar|waypoint …
-// ENVOY_BINARY names the Envoy. The default is `.cache/interop/envoy` of this tree.
+// node test/interop/envoy/envoy-agent.ts proxy router|sidecar|waypoint … ENVOY_BINARY names the Envoy. The default is
+// `.cache/interop/envoy` in this tree.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
@@ -22,7 +22,7 @@ import { serveSecrets } from "./secret-service.ts";
 
 const root = join(import.meta.dirname, "../../..");
 const sidecarId = 1337;
-/** Commands of other programs in the image, which the same pod uses. */
+/** The commands of other programs in the image that the same pod uses. */
 const otherCommands = ["istio-iptables", "wait", "request"];
 
 function readOptional(path: string): string | undefined {

@@ -1,5 +1,5 @@
-// The bootstrap that makes a stock Envoy a proxy of the mesh: the clusters by which Istio's configuration names the
-// control plane and the agent, the histogram buckets that the pod requests, and nothing else.
+// The bootstrap that makes a stock Envoy a proxy of the mesh: it has the clusters by which Istio's configuration refers
+// to the control plane and the agent, the histogram buckets that the pod requests, and nothing else.
 import { createLogger } from "../../../src/base/index.ts";
 import { podHistogramBuckets, type ProxySettings } from "../../../src/proxy/index.ts";
 
@@ -20,11 +20,11 @@ export type BootstrapSettings = Pick<
 
 export interface BootstrapOptions {
   readonly settings: BootstrapSettings;
-  /** Unix socket of the agent's secret service. */
+  /** The Unix socket of the agent's secret service. */
   readonly secretSocket: string;
   /** The service account's token, for the control plane. */
   readonly token: string;
-  /** The socket mark of connections that clusters do not bind themselves. Absent means no mark. */
+  /** The socket mark of connections that clusters do not bind themselves. If absent, they have no mark. */
   readonly mark: number | undefined;
 }
 
@@ -58,7 +58,7 @@ export function envoyBootstrap({ settings, secretSocket, token, mark }: Bootstra
             histogramBucketSettings: buckets.map(({ prefix, bounds }) => ({ match: { prefix }, buckets: [...bounds] })),
           },
         }),
-    // The same as upstream's bootstrap: a missing host is no reason to leave out a cluster.
+    // This is the same in Istio's bootstrap: a missing host is no reason to leave out a cluster.
     layeredRuntime: { layers: [{ name: "static", staticLayer: { "re2.max_program_size.error_level": 32_768 } }] },
     ...(mark === undefined
       ? {}

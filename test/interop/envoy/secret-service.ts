@@ -1,4 +1,4 @@
-// Serves the workload's certificate and its roots to the Envoy beside this agent, by SDS on a unix socket.
+// Serves the workload's certificate and its roots to the Envoy beside this agent, by SDS on a Unix socket.
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
@@ -12,7 +12,7 @@ import { SecretSchema, type Secret } from "../../../src/wire/envoy/index.ts";
 
 export interface SecretServiceOptions {
   readonly certificates: CertificateSource;
-  /** SPIFFE id of the workload. */
+  /** The SPIFFE ID of the workload. */
   readonly identity: string;
 }
 
@@ -21,7 +21,7 @@ const rootName = "ROOTCA";
 const systemRoots = "/etc/ssl/certs/ca-certificates.crt";
 const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 const streamSecrets = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets";
-/** A rotated certificate is sent at most this long after it exists. */
+/** A rotated certificate is sent no later than this after it exists. */
 const lookMs = 10_000;
 
 type Call = grpc.ServerDuplexStream<DiscoveryRequest, Buffer>;
@@ -95,7 +95,7 @@ function secretOf(name: string, { chainPem, privateKeyPem, rootsPem }: WorkloadC
     });
   if (name === rootName)
     return create(SecretSchema, { name, type: { case: "validationContext", value: { trustedCa: bytes(rootsPem) } } });
-  // Resources that a DestinationRule or a gateway reads from the proxy's files: `file-root:<path>` and
+  // A DestinationRule or a gateway may read certificates from the proxy's files: `file-root:<path>` and
   // `file-cert:<certificate>~<key>`.
   const [kind, files = ""] = name.split(":", 2);
   const [first = "", key = ""] = files.split("~");

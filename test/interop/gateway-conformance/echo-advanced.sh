@@ -1,5 +1,6 @@
 #!/bin/sh
-# Istio's echo, as in the conformance suite's image: its client if the first argument is a URL, else its server.
+# Istio's echo, as in the conformance suite's image: its client if the first argument is a URL, and otherwise its
+# server.
 programs="$(dirname "$0")/../../../.cache/interop/gateway-conformance"
 case "$1" in
 *://*) exec "$programs/client" "$@" ;;

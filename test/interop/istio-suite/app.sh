@@ -1,6 +1,6 @@
 #!/bin/sh
-# The echo program of Istio's tests with its image's certificates: its client if the first argument is a URL, else its
-# server.
+# The echo program of Istio's tests with its image's certificates: its client if the first argument is a URL, and
+# otherwise its server.
 programs="$(dirname "$0")/../../../.cache/interop/istio-suite"
 case "$1" in
 *://*) exec "$programs/client" "$@" ;;

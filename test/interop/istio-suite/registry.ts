@@ -1,5 +1,5 @@
-// The registry of Istio's tests, for a lab without access to the Internet: upstream's redirector, and behind it a
-// registry with two versions of test/wasm/header-injector.wasm under the names that the tests pull.
+// The registry of Istio's tests, for a lab without access to the Internet: Istio's redirector, and behind it a registry
+// with two versions of test/wasm/header-injector.wasm under the names that the tests pull.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
 const root = join(import.meta.dirname, "../../..");
-/** The tests of TrafficExtensions still use the image's former name, because upstream does not compile them. */
+/** The tests of TrafficExtensions still use the image's former name, because Istio does not compile them. */
 const repositories = ["/v2/testing/wasm/header-injector", "/v2/istio-testing/wasm/header-injector"];
 const port = 1339;
 const blockBytes = 512;
@@ -65,8 +65,8 @@ for (const version of ["0.0.1", "0.0.2"]) {
   };
   for (const repository of repositories) {
     for (const blob of [layer, config]) served.set(`${repository}/blobs/${digestOf(blob.bytes)}`, blob);
-    // A test of ambient pulls `latest` by the former name. It only tells the redirector which version that is under the
-    // other name.
+    // A test of ambient pulls `latest` by the former name, but tells the redirector only for the other name which
+    // version that is.
     const latest = version === "0.0.1" ? ["latest"] : [];
     for (const reference of [version, ...latest, digestOf(manifest.bytes)])
       served.set(`${repository}/manifests/${reference}`, manifest);

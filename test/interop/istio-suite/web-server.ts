@@ -1,4 +1,4 @@
-// The web server of busybox, as far as Istio's tests use it: `httpd -f -p PORT -h FOLDER`.
+// The part of busybox's web server that Istio's tests use: `httpd -f -p PORT -h FOLDER`.
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join, normalize } from "node:path";

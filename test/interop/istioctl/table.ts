@@ -1,6 +1,6 @@
-// Tables that a command line writes.
+// Reads the tables that a command prints.
 
-/** A cell's text by its column's title. Empty if the cell is empty. */
+/** The texts of a row's cells, by the titles of their columns. The text of an empty cell is empty. */
 export type Row = Readonly<Record<string, string>>;
 
 interface Column {
@@ -12,8 +12,8 @@ interface Column {
 const colours = /\u001b\[[0-9;]*m/g;
 
 /**
- * The rows below the line that begins with the first title, up to an empty line. None if that line does not exist. With
- * one title, the others come from that line, where two spaces separate them.
+ * The rows below the line that begins with the first title, up to an empty line. There are none if that line does not
+ * exist. If only one title is given, the others are read from that line, where two spaces separate them.
  */
 export function tableIn(output: string, first: string, ...more: readonly string[]): readonly Row[] {
   const lines = output.replaceAll(colours, "").split("\n");

@@ -1,5 +1,5 @@
-// Two API servers with the same authority on the loopback, without nodes and controllers: Kubernetes' own with its
-// etcd, and the lab's.
+// Two API servers on the loopback with certificates of the same authority, and without nodes and controllers:
+// Kubernetes' own with its etcd, and the lab's.
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
@@ -13,7 +13,10 @@ import { root, serin } from "../../support/lab-cluster.ts";
 export interface ApiAccess {
   readonly host: string;
   readonly port: number;
-  /** The authority of the server's certificate. It, the client's certificate and its key are PEM. */
+  /**
+   * The certificate of the authority that issued the server's certificate. This, the client's certificate and its key
+   * are in PEM.
+   */
   readonly ca: string;
   readonly cert: string;
   readonly key: string;
@@ -37,7 +40,7 @@ const lookMs = 100;
 /** A high limit, because a busy machine may take a minute to start the original. */
 const readyTimeoutMs = 240_000;
 
-/** If a program is missing, the error names it, and the script that provides it. */
+/** If a program is missing, the error names the program and the script that provides it. */
 export async function startComparedServers(): Promise<ComparedServers> {
   const programs = join(root, ".cache/interop");
   for (const program of ["etcd", "kube-apiserver"])

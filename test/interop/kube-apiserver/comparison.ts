@@ -103,7 +103,10 @@ async function kubectl({ kubeconfig }: ComparedServer, { arguments: words, input
   return { status, stdout: printed(text.stdout), stderr: printed(text.stderr) };
 }
 
-/** The lines without each server's own values: ages, versions, file names and column widths. */
+/**
+ * The printed lines, without the values that differ from server to server: ages, versions, file names and column
+ * widths.
+ */
 function printed(text: string): string[] {
   return normalText(text)
     .replace(/resourceVersion: "\d+"/g, 'resourceVersion: "<version>"')
@@ -136,7 +139,7 @@ function refuse(findings: readonly Finding[]): void {
   assert.equal(lines.join("\n"), "", `${findings.length} differences that nothing explains`);
 }
 
-/** How many characters at the beginning of both texts are the same. */
+/** The number of characters at the beginning that both texts have in common. */
 function commonLength(left: string, right: string): number {
   let length = 0;
   while (length < left.length && left[length] === right[length]) length += 1;

@@ -11,21 +11,21 @@ export type Earlier = (title: string) => Json;
 type Now<Value> = Value | ((earlier: Earlier) => Value);
 
 export interface Exchange {
-  /** Unique in the corpus. */
+  /** A title that is unique in the corpus. */
   readonly title: string;
   readonly method: string;
   readonly path: Now<string>;
-  /** Text is sent unchanged, everything else as JSON. */
+  /** The body. Text is sent unchanged, and everything else as JSON. */
   readonly body?: Now<object | string>;
   readonly contentType?: string;
   readonly accept?: string;
   readonly headers?: Now<Readonly<Record<string, string>>>;
-  /** Without a client certificate. */
+  /** The request is made without a client certificate. */
   readonly anonymous?: true;
   /** A stream is read until one of its lines contains this. */
   readonly until?: string;
   /**
-   * The request is repeated until the answer's body satisfies this. For work that a server does some time after a
+   * The request is repeated until the answer's body satisfies this. It is for work that a server does some time after a
    * write.
    */
   readonly waitFor?: (body: Json) => boolean;
@@ -35,17 +35,17 @@ export interface ExchangeAnswer {
   readonly status: number;
   readonly contentType: string;
   readonly warnings: readonly string[];
-  /** Text if it is not JSON, a list of events if it is a stream. */
+  /** The body: a list of events for a stream, and text if it is not JSON. */
   readonly body: Json;
 }
 
 const waitTimeoutMs = 60_000;
-/** The limit of one answer. A stream that does not end as expected is cut off, and the comparison shows that. */
+/** The time limit of one answer. A stream that does not end as expected is cut off, which the comparison shows. */
 const answerTimeoutMs = 20_000;
 const lookMs = 100;
 
 /**
- * Sends the request, and repeats it while it waits for a condition. If the condition never holds, the last answer shows
+ * Sends the request, and repeats it until its condition holds. If the condition never holds, the last answer shows
  * that.
  */
 export async function perform(access: ApiAccess, exchange: Exchange, earlier: Earlier): Promise<ExchangeAnswer> {

@@ -3,7 +3,7 @@ import type { Difference } from "./normal-form.ts";
 
 export interface Explanation {
   readonly why: string;
-  /** Matches the titles of requests. The default is all of them. */
+  /** Matches the titles of requests. If absent, all of them. */
   readonly title?: RegExp;
   readonly path?: RegExp;
   readonly when?: (difference: Difference) => boolean;

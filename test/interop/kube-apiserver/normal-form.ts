@@ -1,5 +1,5 @@
-// Replaces values that two servers can never share (ids, times, versions, addresses) by words, and finds the remaining
-// differences of two answers.
+// Replaces values that two servers can never have in common (IDs, times, versions, addresses) by words, and finds the
+// remaining differences of two answers.
 import type { ExchangeAnswer, Json } from "./exchange.ts";
 
 const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
@@ -10,7 +10,7 @@ const tokenText = /\beyJ[\w-]+\.[\w-]+\.[\w-]+/g;
 const versionsInText =
   /(resource version: |ResourceVersion in precondition: |ResourceVersion in object meta: |ResourceVersion in the precondition \(|ResourceVersion in record \(|current: )\d+( \(\d+\))?/g;
 
-/** Replaces all values of the answer that belong to one server alone. */
+/** Replaces all values of the answer that only this server can have. */
 export function normalAnswer(answer: ExchangeAnswer): Json {
   return {
     status: answer.status,
@@ -70,7 +70,7 @@ export interface Difference {
   readonly serin: Json;
 }
 
-/** Undefined stands for an absent value. */
+/** Finds the differences of two values. Undefined stands for an absent value. */
 export function differencesOf(kubernetes: Json, serin: Json, path = ""): Difference[] {
   if (Object.is(kubernetes, serin)) return [];
   if (Array.isArray(kubernetes) && Array.isArray(serin) && kubernetes.length === serin.length)

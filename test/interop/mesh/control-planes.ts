@@ -1,4 +1,4 @@
-// Serin's control plane and upstream's as plain processes beside a plain API server.
+// Serin's control plane and Istio's as plain processes beside a plain API server.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -38,7 +38,7 @@ export async function startSerinPilot(options: ControlPlaneOptions): Promise<Run
   return await start(serin, ["pilot", "discovery"], options, { POD_NAME: "istiod-serin-1" });
 }
 
-/** `program` is upstream's pilot-discovery. */
+/** `program` is Istio's pilot-discovery. */
 export async function startIstiod(program: string, options: ControlPlaneOptions): Promise<RunningControlPlane> {
   const env = {
     POD_NAME: "istiod-upstream-1",
@@ -124,18 +124,18 @@ async function start(
   };
 }
 
-/** The MeshConfig of both before a configuration changes it. */
+/** Writes the MeshConfig that both control planes have until a configuration changes it. */
 export function writeMeshConfig(file: string, text = defaultMeshConfig, networks = "networks: {}\n"): void {
   writeFileSync(networksFileOf(file), networks);
   writeFileSync(file, text);
 }
 
-/** MeshNetworks are in a file beside MeshConfig. */
+/** The file with MeshNetworks, which is beside that with MeshConfig. */
 function networksFileOf(meshConfig: string): string {
   return `${meshConfig}Networks`;
 }
 
-/** The default of both installations. */
+/** The default MeshConfig of both installations. */
 export const defaultMeshConfig = `defaultConfig:
   discoveryAddress: istiod.istio-system.svc:15012
 defaultProviders:

@@ -1,11 +1,12 @@
-// The configurations. Each is one self-contained file, which is applied on top of base.yaml and then removed.
+// The configurations of the corpus. Each is a self-contained file, which is applied on top of base.yaml and then
+// removed.
 import { globSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { parseAllDocuments } from "yaml";
 import type { UntypedObject } from "../../../src/api/index.ts";
 
 export interface CorpusCase {
-  /** The path below the corpus, without `.yaml`. */
+  /** The path of the file below the corpus, without `.yaml`. */
   readonly name: string;
   /** The objects in the order of the file, without a ConfigMap `istio` of istio-system. */
   readonly objects: readonly UntypedObject[];
@@ -17,7 +18,10 @@ export interface CorpusCase {
 
 export const corpusDirectory = join(import.meta.dirname, "../envoy/corpus");
 
-/** Sorted by name. The error of an invalid file names it. `only` selects names that contain it. */
+/**
+ * Reads the configurations, sorted by name. The error about an invalid file names the file. `only` selects names that
+ * contain this text.
+ */
 export function readCorpus(only = ""): CorpusCase[] {
   return globSync("**/*.yaml", { cwd: corpusDirectory })
     .toSorted()

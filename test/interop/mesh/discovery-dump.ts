@@ -23,10 +23,10 @@ import { typeUrls } from "../../../src/wire/xds/index.ts";
 import { nodeId, nodeMetadata, type MeshNode } from "./nodes.ts";
 
 export type Json = JsonValue;
-/** Resources of a type by name. */
+/** The resources of a type, by name. */
 export type Dump = Readonly<Record<string, ReadonlyMap<string, Json>>>;
 
-/** The version that the proxies claim. */
+/** The version that the proxies report. */
 export const proxyVersion = "1.31.0";
 const answerMs = 60_000;
 
@@ -40,7 +40,7 @@ const schemas: Readonly<Record<string, { readonly url: string; readonly schema: 
   authorizations: { url: typeUrls.authorization, schema: AuthorizationSchema },
 };
 
-/** Connects to the plaintext port. */
+/** Reads everything from the plaintext port. */
 export async function dumpNode(port: number, node: MeshNode): Promise<Dump> {
   const client = new DiscoveryTestClient("delta", `127.0.0.1:${port}`, nodeId(node), {
     metadata: nodeMetadata(node, proxyVersion) as Record<string, string>,
@@ -71,8 +71,8 @@ async function dumpProxy(client: Client): Promise<Dump> {
   );
   const listeners = await subscribe(client, "listeners", []);
   const routes = await subscribe(client, "routes", [...new Set(textsAt([...listeners.values()], "routeConfigName"))]);
-  // Secrets are left out, because they need a proven identity. Clusters and listeners show the names of the requested
-  // ones.
+  // Secrets are left out, because they need a proven identity. Clusters and listeners show the names of those that
+  // proxies request.
   return { clusters, endpoints, listeners, routes };
 }
 
@@ -80,7 +80,7 @@ function isOfEndpoints(cluster: Json): boolean {
   return (cluster as { type?: string }).type === "EDS";
 }
 
-/** All texts under this key. */
+/** All texts at this key, at any depth. */
 function textsAt(value: Json, wanted: string): string[] {
   if (Array.isArray(value)) return value.flatMap((item) => textsAt(item, wanted));
   if (typeof value !== "object" || value === null) return [];
@@ -127,7 +127,7 @@ async function within(client: Client, deadline: number): Promise<Awaited<ReturnT
   }
 }
 
-/** Consecutive dumps are nearly equal. */
+/** Decoded resources by their bytes, because consecutive dumps are nearly equal. */
 const decoded = new Map<string, Json>();
 
 function jsonOf(schema: DescMessage, any: Any): Json {

@@ -4,7 +4,7 @@ import type { Dump, Json } from "./discovery-dump.ts";
 export interface Difference {
   /** The resource, for example `sidecar clusters outbound|80||web.mesh.svc.cluster.local`. */
   readonly resource: string;
-  /** The path below the resource, with an item's name where it has one. Empty for the resource itself. */
+  /** The path below the resource. An item that has a name is named in it. Empty for the resource itself. */
   readonly path: string;
   /** The path without names, for grouping. */
   readonly field: string;
@@ -76,7 +76,7 @@ function unequal(left: Json | undefined, right: Json | undefined, path = "", fie
   return JSON.stringify(left) === JSON.stringify(right) ? [] : [{ path, field, left: shownLeft, right: shownRight }];
 }
 
-/** Pairs items by name if all have one, otherwise by position. */
+/** Compares two lists. Pairs items by name if all have one, and otherwise by position. */
 function unequalLists(left: Json[], right: Json[], path: string, field: string): Unequal[] {
   const names = [left, right].map((items) => items.map(nameOf));
   const [leftNames = [], rightNames = []] = names;
@@ -174,10 +174,10 @@ function normal(value: Json, key = ""): Json {
 
 const transportSockets = "envoy.transport_sockets.";
 
-/** Unifies two spellings with the same meaning. docs/interop.md lists them. */
+/** Replaces one spelling by another one with the same meaning. docs/interop.md lists them. */
 function sameMeaning(value: { readonly [name: string]: Json }): { readonly [name: string]: Json } {
   const { matchSubjectAltNames, ...rest } = value;
-  // Upstream writes the older field, which matches names of any type. Certificates of the mesh have only URIs.
+  // Istio writes the older field, which matches names of any type. Certificates of the mesh have only URIs.
   if (Array.isArray(matchSubjectAltNames) && matchSubjectAltNames.every(isOfMesh))
     return { ...rest, matchTypedSubjectAltNames: matchSubjectAltNames.map((matcher) => ({ sanType: "URI", matcher })) };
   const { name, numerator, denominator = "HUNDRED" } = value;

@@ -12,9 +12,9 @@ import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh
 
 interface Outcome {
   readonly name: string;
-  /** `<proxy> <type>: <reason>`. */
+  /** The rejections, as `<proxy> <type>: <reason>`. */
   readonly nacks: readonly string[];
-  /** Anything else that is wrong. */
+  /** Other faults. */
   readonly faults: readonly string[];
 }
 
@@ -39,7 +39,7 @@ const answerMs = 20_000;
 const lookMs = 15;
 /** The limit for Envoys to finish warming. */
 const warmMs = 8000;
-/** A pilot has read a changed MeshConfig file after this time. */
+/** The time after which a pilot has read a changed MeshConfig file. */
 const meshConfigMs = 1300;
 const unread = /does not read/;
 
@@ -107,9 +107,9 @@ class Corpus {
   }
 
   /**
-   * Resources that an Envoy received and does not use: those in error, and those that still warm up. A dump of all
-   * configuration takes 0.03 s of an Envoy, and as long to read. So it is read only if a counter says that there are
-   * some.
+   * The resources that an Envoy received and does not use: those in error, and those that still warm up. A dump of all
+   * configuration costs Envoy 0.03 s, and reading it takes as long. So it is read only if a counter shows that there
+   * are such resources.
    */
   async #inactive(): Promise<string[]> {
     const deadline = Date.now() + warmMs;
@@ -132,7 +132,7 @@ class Corpus {
   }
 }
 
-/** Gauges of what warms up, and counters of what an Envoy refused. */
+/** The path of the gauges of warming resources and of the counters of refused ones. */
 const countsPath = `/stats?filter=${encodeURIComponent(
   "(total_listeners_warming|warming_clusters|[lcr]ds.*update_rejected|config_fail|config_conflict)$",
 )}`;
@@ -156,7 +156,7 @@ function countsIn(text: string): Counts {
   return counts;
 }
 
-/** Most dumps have none of these keys, and then need no parsing. */
+/** Most dumps have none of these keys, and then need not be parsed. */
 const inactiveKeys = /error_state|warming_state|dynamic_warming_clusters/;
 
 type Json = string | number | boolean | null | Json[] | { [name: string]: Json };

@@ -17,7 +17,7 @@ export const envoyProgram = process.env["ENVOY_BINARY"] ?? join(root, ".cache/in
 
 export interface EnvoyProcess {
   readonly node: MeshNode;
-  /** `pod.namespace`, the name in the control plane's tables. */
+  /** The node's name in the control plane's tables: `pod.namespace`. */
   readonly id: string;
   /** Reads a path of its admin server. */
   read(path: string): Promise<string>;
@@ -35,7 +35,7 @@ const readyTimeoutMs = 120_000;
 const lookMs = 50;
 
 export interface EnvoyOptions {
-  /** Added to the node's own metadata. */
+  /** Metadata to add to that of the node. */
   readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
@@ -146,7 +146,7 @@ export async function startEnvoy(mesh: TestMesh, node: MeshNode, options: EnvoyO
   return envoy;
 }
 
-/** The mesh's root as it is distributed to namespaces. */
+/** The mesh's root, read from where it is distributed to namespaces. */
 async function rootOf(mesh: TestMesh): Promise<string> {
   const deadline = Date.now() + readyTimeoutMs;
   for (;;) {

@@ -27,12 +27,12 @@ interface ReceivedRequest {
   readonly path: string;
   readonly host: string;
   readonly headers: IncomingMessage["headers"];
-  /** SPIFFE id that the connection proves; empty without TLS. */
+  /** The SPIFFE ID that the connection proves. Empty without TLS. */
   readonly peer: string;
 }
 
 const counted = 1000;
-/** With 1,000 answers at 10 %, chance leaves these bounds once in a thousand runs. */
+/** The bounds for 1,000 answers at 10 %. Chance leaves them once in a thousand runs. */
 const bounds = { least: 69, most: 133 };
 const readyMs = 20_000;
 const tunnelMs = 5000;
@@ -74,7 +74,7 @@ class Apps {
     this.#servers.push(await listening(server, host, port));
   }
 
-  /** The pod's end of HBONE tunnels: each CONNECT leads to the application at its authority's address. */
+  /** Ends HBONE tunnels for the pod: each CONNECT leads to the application at the address in its authority. */
   async tunnels(app: string, host: string, certificate: WorkloadCertificate): Promise<void> {
     const server = createSecureServer({ ...tlsOf(certificate), ALPNProtocols: ["h2"] });
     server.on("stream", (stream, headers) => {
@@ -407,7 +407,7 @@ async function startApps(mesh: TestMesh, apps: Apps): Promise<CertificateManager
   return [await manager(sidecarNode), ...managers];
 }
 
-/** The sidecar's pod accepts no tunnels here, because the waypoint uses that port on the same addresses. */
+/** Makes the sidecar's pod accept no tunnels, because the waypoint uses that port on the same addresses. */
 async function withoutTunnels(mesh: TestMesh): Promise<void> {
   const pod = mesh.base.find(({ kind, metadata }) => kind === "Pod" && metadata.name === sidecarNode.pod);
   assert.ok(pod);

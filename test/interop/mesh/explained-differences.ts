@@ -1,4 +1,4 @@
-// Cases in which Serin's control plane deliberately sends something else than upstream's, or writes the same
+// Cases in which Serin's control plane deliberately sends something else than Istio's, or writes the same thing
 // differently. docs/interop.md contains the same list for readers.
 import type { Difference } from "./dump-difference.ts";
 
@@ -240,7 +240,7 @@ export const explanations: readonly Explanation[] = [
   },
 ];
 
-/** `configuration` is the name of the one that shows the difference. */
+/** Explains a difference. `configuration` is the name of the configuration that shows it. */
 export function explanationOf(difference: Difference, configuration: string): string | undefined {
   return explanations.find((explanation) => explanation.covers(difference, configuration))?.why;
 }

@@ -123,7 +123,7 @@ async function prove(mesh: TestMesh, client: grpc.Client): Promise<void> {
   );
 }
 
-/** The application's own server gets its TLS settings and policies by xDS. */
+/** Tests that the application's own server gets its TLS settings and policies by xDS. */
 async function proveServer(mesh: TestMesh): Promise<void> {
   const { XdsServer, XdsServerCredentials, XdsChannelCredentials } = await import("@grpc/grpc-js-xds");
   const plainText = grpc.ServerCredentials.createInsecure();

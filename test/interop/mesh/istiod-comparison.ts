@@ -1,6 +1,6 @@
-// Compares what Serin's control plane and upstream's send to the same nodes for the same objects.
-//   ISTIOD=<pilot-discovery> test/interop/mesh/in-namespace.sh node test/interop/mesh/istiod-comparison.ts [--only <part>] [--report <file>] [--json]
-// The report is JSON: every difference by the configuration that shows it first, and counts by field.
+// Compares what Serin's control plane and Istio's send to the same nodes for the same objects. ISTIOD=<pilot-discovery>
+// test/interop/mesh/in-namespace.sh node test/interop/mesh/istiod-comparison.ts [--only <part>] [--report <file>]
+// [--json] The report is JSON: every difference by the configuration that shows it first, and counts by field.
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { messageOf, systemClock } from "../../../src/base/index.ts";
@@ -16,16 +16,19 @@ import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh
 interface CaseReport {
   readonly name: string;
   readonly fault?: string;
-  /** The differences, without those of the mesh without configuration. */
+  /** The differences, except those that the mesh has without any configuration. */
   readonly differences: readonly Difference[];
 }
 
 const nodes = [sidecarNode, routerNode, waypointNode, ztunnelNode];
-/** Extra time after the marker, because control planes debounce, and read some kinds later than others. */
+/** The time to wait after the marker, because control planes debounce, and read some kinds later than others. */
 const settleMs = Number(process.env["INTEROP_SETTLE_MS"] ?? 300);
-/** The time in which both read a changed MeshConfig file, also on a busy machine. */
+/** The time within which both read a changed MeshConfig file, even on a busy machine. */
 const meshConfigMs = 3000;
-/** How often a configuration is compared again, each time later, before an unexplained difference counts. */
+/**
+ * The number of times that a configuration is compared, each later than the last, before an unexplained difference
+ * counts.
+ */
 const looks = 4;
 
 async function compare(serin: RunningControlPlane, istiod: RunningControlPlane): Promise<Difference[]> {
@@ -41,7 +44,7 @@ interface Comparison {
   readonly mesh: TestMesh;
   readonly istiod: RunningControlPlane;
   readonly marker: SettledMarker;
-  /** Differences of the mesh without any configuration. */
+  /** The differences that the mesh has without any configuration. */
   readonly known: ReadonlySet<string>;
 }
 
@@ -65,7 +68,7 @@ async function compareCase({ mesh, istiod, marker, known }: Comparison, one: Cor
   }
 }
 
-/** Without its peer, every further configuration would wait for it in vain. */
+/** Throws if a control plane has ended, because every further configuration would wait for it in vain. */
 function refuseEnded({ child: { exitCode, signalCode } }: RunningControlPlane, configuration: string): void {
   if (exitCode !== null || signalCode !== null)
     throw new Error(
@@ -89,7 +92,7 @@ function byField(reports: readonly CaseReport[]): [string, number, Difference][]
   return [...fields.values()].toSorted((left, right) => right[1] - left[1]);
 }
 
-/** Writes after each configuration, so that an interrupted run keeps its findings. */
+/** Writes the report after each configuration, so that an interrupted run keeps its findings. */
 function writeReport(file: string | undefined, reports: readonly CaseReport[]): void {
   if (file !== undefined)
     writeFileSync(

@@ -55,7 +55,10 @@ export function nodeId({ role, address, pod, namespace }: MeshNode): string {
   return `${role}~${address}~${pod}.${namespace}~${namespace}.svc.cluster.local`;
 }
 
-/** The metadata that such a proxy's agent sends, without PROXY_CONFIG, so that a control plane uses the mesh's. */
+/**
+ * The metadata that the agent of such a proxy sends. It has no PROXY_CONFIG, so that a control plane uses the one of
+ * the mesh.
+ */
 export function nodeMetadata(
   { namespace, pod, account, address, labels }: MeshNode,
   version: string,
@@ -73,7 +76,7 @@ export function nodeMetadata(
     LABELS: labels,
     ISTIO_VERSION: version,
     INTERCEPTION_MODE: "REDIRECT",
-    // Injection sets this in ambient meshes. Upstream then sends HBONE configuration to sidecars.
+    // Injection sets this in ambient meshes. Istio then sends HBONE configuration to sidecars.
     ENABLE_HBONE: "true",
   };
 }

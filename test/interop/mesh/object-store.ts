@@ -2,7 +2,7 @@
 import { Agent, request } from "node:https";
 import type { UntypedObject } from "../../../src/api/index.ts";
 
-/** The API server's address and an administrator's credentials, as PEM. */
+/** The API server's address and an administrator's credentials, in PEM. */
 export interface AdminAccess {
   readonly host: string;
   readonly port: number;
@@ -47,7 +47,7 @@ export class ObjectStore {
     this.#agent.destroy();
   }
 
-  /** Creates the object, or replaces an existing one. Throws the server's message if it refuses. */
+  /** Creates the object, or replaces an existing one. Throws the server's message if the server refuses it. */
   async create(object: UntypedObject): Promise<StoredObject> {
     const place = await this.#placeOf(object);
     const path = pathOf(object, place);
@@ -123,7 +123,7 @@ export class ObjectStore {
     try {
       return await this.#askOnce(method, path, body);
     } catch (error) {
-      // The server closes connections that nobody used for a while, as ours begins to use one.
+      // The server closes connections that were idle for a while, and may do so just when we begin to use one.
       if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
       return await this.#askOnce(method, path, body);
     }

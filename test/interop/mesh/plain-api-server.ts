@@ -26,7 +26,7 @@ const stableGroups = new Set([
   "extensions.istio.io",
 ]);
 
-/** Starts an API server, with its files in the directory. Resolves when it serves the kinds of the definitions. */
+/** Starts an API server, with its files in the directory. Resolves when it serves the kinds of the CRDs. */
 export async function startApiServer(directory: string): Promise<PlainApiServer> {
   mkdirSync(directory, { recursive: true });
   const pki = createClusterPki(join(directory, "pki"), { nodes: [{ name: "node-a", addresses: [address] }] });

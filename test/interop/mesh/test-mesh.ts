@@ -26,7 +26,7 @@ export interface TestMesh {
 
 const discoveryPort = 15_012;
 
-/** `INTEROP_LOGS=1` prints the logs of the processes. */
+/** Starts the mesh. `INTEROP_LOGS=1` prints the logs of its processes. */
 export async function startTestMesh(): Promise<TestMesh> {
   const directory = mkdtempSync(join(tmpdir(), "im-"));
   const server = await startApiServer(directory);
@@ -55,7 +55,7 @@ export async function startTestMesh(): Promise<TestMesh> {
   };
 }
 
-/** Applies a configuration. If an object is refused, removes the earlier ones again and throws. */
+/** Applies a configuration. If an object is refused, removes the objects before it again, and throws. */
 export async function applyCase(mesh: TestMesh, one: CorpusCase): Promise<StoredObject[]> {
   if (one.meshConfig !== undefined) writeMeshConfig(mesh.meshConfig, one.meshConfig, one.meshNetworks);
   const stored: StoredObject[] = [];

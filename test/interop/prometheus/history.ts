@@ -4,7 +4,7 @@ import { seededRandom } from "../../../src/base/index.ts";
 export interface HistorySample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** Unix time. */
+  /** The Unix time in milliseconds. */
   readonly timeMs: number;
   readonly value: number;
 }
@@ -29,7 +29,7 @@ const edges: readonly Edge[] = [
 ];
 
 /**
- * Samples of some minutes of Istio's proxies, up to `endMs`. Rates change, failures begin, a proxy restarts, and a
+ * Samples of Istio's proxies over some minutes, up to `endMs`. Rates change, failures begin, a proxy restarts, and a
  * workload disappears.
  */
 export function meshHistory(endMs: number, minutes: number): HistorySample[] {
@@ -85,8 +85,8 @@ export function meshHistory(endMs: number, minutes: number): HistorySample[] {
         const requests = Math.round(edge.rate * (stepMs / 1000) * (0.8 + random() * 0.4));
         const failed = share > 0.5 && edge.destination === "reviews-v2" ? Math.round(requests * 0.08) : 0;
         grow("istio_requests_total", { ...labels, response_code: "200" }, timeMs, requests - failed);
-        // Each counter begins at 1. If a series began higher within a range, Prometheus 2 and 3 would answer
-        // differently, and this store answers like 3.
+        // Each counter begins at 1. If a series began with a higher value within a range, Prometheus 2 and 3 would
+        // answer differently, and this store answers like 3.
         const failures = { ...labels, response_code: "503", response_flags: "UF" };
         if (failed > 0)
           grow(

@@ -16,7 +16,7 @@ const path = "/stats/prometheus";
 const rates: Readonly<Record<string, number>> = { 200: 40, 503: 2 };
 const boundsMs = [1, 5, 10, 25, 50, 100];
 
-/** The metrics of a sidecar, this long after its start. */
+/** The metrics of a sidecar at this time after its start. */
 function metricsOf(reporter: "source" | "destination", seconds: number): string {
   const common = `reporter="${reporter}",source_workload="client",source_workload_namespace="shop",source_app="client",source_version="v1",destination_workload="web",destination_workload_namespace="shop",destination_app="web",destination_version="v1",destination_service="web.shop.svc.cluster.local",destination_service_name="web",destination_service_namespace="shop",request_protocol="http",response_flags="-",connection_security_policy="${reporter === "source" ? "unknown" : "mutual_tls"}"`;
   return Object.entries(rates)
@@ -73,13 +73,13 @@ export class ScrapedMesh implements AsyncDisposable {
     return new ScrapedMesh(servers);
   }
 
-  /** The dashboard's reader. It reads the proxies, or the Prometheus at the URL. */
+  /** The dashboard's reader. It reads the proxies, or the Prometheus at the URL if there is one. */
   reader(prometheusUrl?: string): DashboardReader {
     const reader = createDashboardReader({
       client: this.#cluster.client,
       clock: systemClock,
       log: silentLogger,
-      // The reader asks no pod whose address is the machine's own, where the servers of this mesh are.
+      // The servers of this mesh have the machine's own address, at which the reader by itself asks no pod.
       askPod: async (pod, ...request) => await this.#pods.ask({ ...pod, ip: "127.0.0.1" }, ...request),
       cluster: "interop",
       ...(prometheusUrl === undefined ? {} : { prometheusUrl }),
@@ -88,7 +88,7 @@ export class ScrapedMesh implements AsyncDisposable {
     return reader;
   }
 
-  /** The result of the check's query, as the proxies have counted it. */
+  /** The result that the check's query should have, by the proxies' own counts. */
   async counted(): Promise<number> {
     const text = await (await fetch(`http://${this.targets[0]?.targets[0] ?? ""}${path}`)).text();
     return [...text.matchAll(/^istio_requests_total\{.*\} (\d+)$/gm)].reduce(
@@ -110,7 +110,8 @@ export class ScrapedMesh implements AsyncDisposable {
 const nobody = { service: "", namespace: "", workload: "", revision: "" };
 
 /**
- * The result of a query as a rollout's check gets it. Loopback addresses, which the engine refuses, are allowed here.
+ * The result of a query, in the same way as a rollout's check gets it. Loopback addresses, which the engine refuses,
+ * are allowed here.
  */
 export async function queryOfCheck(address: string, expression: string): Promise<number> {
   const spec: QuerySpec = { provider: "prometheus", address, expression, timeoutSeconds: 10 };
@@ -128,7 +129,7 @@ export async function queryOfCheck(address: string, expression: string): Promise
   return observation.result;
 }
 
-/** The figures of each edge, by source and destination. */
+/** The figures of each edge, by the edge's source and destination. */
 export function edgeFigures(edges: readonly TrafficEdge[]): Readonly<Record<string, Readonly<Record<string, number>>>> {
   return Object.fromEntries(
     edges.map(({ source, destination, protocol, requestRate, failureRate, durations, securedRate }) => [

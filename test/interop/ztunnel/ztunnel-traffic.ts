@@ -1,6 +1,6 @@
-// Upstream's ztunnel beside Serin's, both under Serin's control plane and authority. Each serves one of two pods.
-//   test/interop/mesh/in-namespace.sh node test/interop/ztunnel/ztunnel-traffic.ts <ztunnel>
-// The last line is a JSON object with the result of each test. The exit code is 1 if one failed.
+// Istio's ztunnel beside Serin's, both under Serin's control plane and authority. Each serves one of two pods.
+// test/interop/mesh/in-namespace.sh node test/interop/ztunnel/ztunnel-traffic.ts <ztunnel> The last line is a JSON
+// object with the result of each test. The exit code is 1 if one failed.
 import assert from "node:assert/strict";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { messageOf } from "../../../src/base/index.ts";
@@ -102,7 +102,7 @@ class Traffic {
     this.#root = root;
   }
 
-  /** One ztunnel serves the client, the other one the server. */
+  /** Tests connections for which one ztunnel serves the client and the other one the server. */
   async between(client: "upstream" | "serin", onDemand: boolean, body: (world: World) => Promise<void>): Promise<void> {
     const pods = podPair();
     const capture = sniff(pods.client);
@@ -138,7 +138,7 @@ class Traffic {
 
 interface World {
   readonly mesh: TestMesh;
-  /** The client's ztunnel, and the server's. */
+  /** The client's ztunnel. `far` is the server's. */
   readonly near: ZtunnelProcess;
   readonly far: ZtunnelProcess;
   readonly client: NetworkNamespace;
@@ -185,7 +185,7 @@ async function eventually(condition: string, holds: () => Promise<boolean>): Pro
 async function talksAndObeys({ mesh, near, far, client, capture }: World): Promise<void> {
   await eventually("the client reaches the service", async () => await echoed(client, serviceAddress, 80));
   assert.ok(!capture().includes(words), "what was said can be read on the wire");
-  // Upstream's ztunnel fetches the certificates of all accounts on its node before they are needed.
+  // Istio's ztunnel fetches the certificates of all accounts on its node before they are needed.
   for (const [ztunnel, name] of [
     [near, "client"],
     [far, "server"],

@@ -15,7 +15,7 @@ import { ended, ofOldRelease, upgradeEngine, upgradeObject } from "./mesh-upgrad
 const canaryTimeoutMs = 600_000;
 const runtimePauseMs = 3_000;
 
-/** Drains a node and takes it back. */
+/** Drains a node, and then makes it schedulable again. */
 async function drainAndReturn(bench: Bench, number: NodeNumber): Promise<void> {
   const { cluster } = bench;
   await drain(bench, nodeName(number));
@@ -39,7 +39,7 @@ interface Finding {
   readonly detail: string;
 }
 
-/** What the doctor finds wrong. Throws if it does not finish its examination. */
+/** The faults that the doctor finds. Throws if it does not finish its examination. */
 async function reportOfDoctor({ cluster, note }: Bench): Promise<readonly Finding[]> {
   const { output } = await cluster.run([`${root}/bin/serin`, "doctor", "--kubernetes", "--json"], {
     timeoutMs: 120_000,
@@ -78,7 +78,7 @@ async function disturbUntil<Result>(bench: Bench, end: Promise<Result>): Promise
   return begun;
 }
 
-/** Requests of a drain's own pods may be cut off, but nothing may be wrong when all is back. */
+/** A drain may cut off the requests of the pods that it evicts, but nothing may be wrong once all of them are back. */
 async function nothingIsWrong(bench: Bench): Promise<void> {
   await eventually(
     "the doctor finds no error",

@@ -12,7 +12,7 @@ const powerAwayMs = 5_000;
 /** The controller manager waits up to 30 s between attempts to open a watch. */
 const controllersReadyMs = 180_000;
 
-/** The process ids of Serin's processes of a role on a node. The role is matched in the command line. */
+/** The IDs of Serin's processes with a role on a node. The role is looked for in their command lines. */
 async function pidsOf({ cluster }: Bench, node: NodeNumber, role: string): Promise<string[]> {
   const { output } = await cluster.nodes[node].run(["pgrep", "-f", `/main\\.[jt]s ${role}( |$)`]);
   return output.trim().split("\n").filter(Boolean);
@@ -20,13 +20,13 @@ async function pidsOf({ cluster }: Bench, node: NodeNumber, role: string): Promi
 
 interface Kill extends Pick<Case, "title" | "excused"> {
   readonly name: string;
-  /** The first words of the command line after the program's path. */
+  /** The first words after the program's path in the command line. */
   readonly role: string;
   readonly after?: string;
   /**
-   * A Deployment of the shop that gets a second pod for the case. When a Service loses and regains its only endpoint,
-   * kube-proxy writes two tables of iptables. A connection between the two writes is tracked without an endpoint, and
-   * is never answered.
+   * A Deployment of bookinfo that gets a second pod for the case. When a Service loses its only endpoint and regains
+   * it, kube-proxy writes two tables of iptables. A connection that is opened between the two writes is tracked without
+   * an endpoint, and is never answered.
    */
   readonly doubled?: string;
 }
@@ -71,7 +71,7 @@ async function killAll(bench: Bench, role: string): Promise<number> {
   return killed;
 }
 
-/** The errors that clients see when a proxy is killed: connections end, and until it runs again nothing listens. */
+/** The errors that clients see when a proxy is killed: its connections end, and nothing listens until it runs again. */
 const withTheProxy = /ECONNRESET|EPIPE|ECONNREFUSED|closed|status 503/;
 
 export const killCases: readonly Case[] = [
@@ -101,8 +101,8 @@ export const killCases: readonly Case[] = [
 ];
 
 /**
- * Waits until the controller manager sees its own writes of EndpointSlices again. Its watches break with the API
- * server. Until they are open again, Services keep pods that have ended, with or without a mesh.
+ * Waits until the controller manager sees its own writes of EndpointSlices again. Its watches break when the API server
+ * ends. Until they are open again, Services keep pods that have ended. This happens with or without a mesh.
  */
 async function endpointsFollowPods({ cluster }: Bench): Promise<void> {
   const name = "endpoints-follow";
@@ -173,7 +173,7 @@ export const runtimesCase: Case = {
 
 /**
  * Waits until the kubelet has started each container of the node's pods again. Before that, the API server still shows
- * the states from before the power failed, and everything seems ready.
+ * the states from before the power failure, and everything seems to be ready.
  */
 async function startedAgain({ cluster }: Bench, node: string, sinceMs: number): Promise<void> {
   await eventually(`every container of ${node} was started again, and is ready`, async () => {
@@ -199,7 +199,7 @@ async function everythingAnswers(bench: Bench): Promise<void> {
   await eventually(`${url} answers`, async () => (await cluster.run(["curl", "-sf", "-m", "3", url])).code === 0);
 }
 
-/** Requests to pods of the lost node fail, as in every cluster, so the load pauses while the node is down. */
+/** Requests to pods of the lost node fail, as in any cluster. So the load pauses while the node is down. */
 export const rebootCase: Case = {
   name: "reboot",
   title: "a node loses its power and comes back",

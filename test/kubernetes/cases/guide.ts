@@ -20,18 +20,21 @@ const leftOut: readonly RegExp[] = [
   /^helm |^serin charts package/,
   // The page needs it only on clusters without LoadBalancers.
   /^kubectl port-forward/,
-  // A restore needs a backup, and a program that is no part of this cluster.
+  // A restore needs a backup, and a program that this cluster does not have.
   /^velero |^kubectl scale deployment\/serin-rollout /,
 ];
 
 const webhooks = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
 
-/** The commands of the page that this case types, in their order. */
+/** The commands of the page that this case types, in the order of the page. */
 export function typedCommands(guide: string): string[] {
   return commandsOf(guide).filter((line) => !leftOut.some((pattern) => pattern.test(line)));
 }
 
-/** The next release is built from this tree, so its `serin` is replaced by this one, with the version as a flag. */
+/**
+ * Replaces the next release's `serin` by this tree's, with the version as a flag, because that release is built from
+ * this tree.
+ */
 function asNextRelease(line: string, version: string): string {
   if (line.startsWith("serin install --set profile=empty")) return line.replace(" -y", ` --set tag=${version} -y`);
   return line.replace(/\.\/serin-[\d.]+/g, root);
@@ -83,8 +86,8 @@ async function addresses(bench: Bench): Promise<string[]> {
 }
 
 /**
- * Sends requests through the gateways while the command runs, as the page says, because each gateway's step waits for
- * some.
+ * Sends requests through the gateways while the command runs, as the page says, because the step of each gateway waits
+ * for some.
  */
 function whileAsking(hosts: readonly string[], line: string): string {
   const commands = hosts.map((host) => `curl -s -o /dev/null -m 4 http://${host}/productpage`).join("; ");

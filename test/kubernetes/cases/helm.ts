@@ -10,7 +10,9 @@ import { shop } from "./bookinfo.ts";
 import { leftOnNodes } from "./uninstall.ts";
 
 const namespace = "istio-system";
-/** The charts in the order of installation. On removal the CNI agent goes first, because it releases the pods. */
+/**
+ * The charts, in the order of their installation. On removal, the CNI agent goes first, because it releases the pods.
+ */
 const releases = [
   { name: "istio-base", chart: "base", values: [] },
   { name: "istiod", chart: "istiod", values: ["--set", "profile=ambient"] },
@@ -21,8 +23,8 @@ const removal = ["istio-cni", "ztunnel", "istiod", "istio-base"] as const;
 const captured = "ambient.istio.io/redirection";
 
 /**
- * Removes what another installer has left. Helm does not adopt definitions that it has not written. An agent that lost
- * its rights during the removal could not remove its annotations.
+ * Removes what another installer has left. Helm does not adopt CRDs that it has not written. An agent that lost its
+ * rights during the removal could not remove its annotations.
  */
 export async function tidyUp({ cluster }: Bench): Promise<void> {
   const names = (await cluster.kubectl("get", "customresourcedefinitions", "-o", "name"))
@@ -47,7 +49,7 @@ export async function tidyUp({ cluster }: Bench): Promise<void> {
   await cluster.kubectl("annotate", "pods", "--all", "-n", shop, `${captured}-`);
 }
 
-/** Gateways and waypoints do not count, because they are proxies. */
+/** Whether the pod belongs to an application. Gateways and waypoints do not, because they are proxies. */
 function isApplication({ metadata: { labels = {} }, status }: Pod): boolean {
   return labels["gateway.networking.k8s.io/gateway-name"] === undefined && status?.phase === "Running";
 }

@@ -15,15 +15,18 @@ import { loadLayout } from "./install.ts";
 const endTimeoutMs = 900_000;
 const streamSeconds = 60;
 /**
- * The number of requests for the upgrade and the way back together. Afterwards the load continues until this number is
- * reached.
+ * The least number of requests during the upgrade and the way back together. The load continues afterwards until this
+ * number is reached.
  */
 const leastRequests = 50_000;
 const loadTimeoutMs = 400_000;
 /** The Deployment that sends requests in addition to the constant load. */
 const loadName = "load-upgrade";
 
-/** Upgrades the installation of the README to another revision and release, which has these values. */
+/**
+ * A MeshUpgrade that moves the README's installation to another revision and release. The new revision gets these
+ * values.
+ */
 export function upgradeObject(name: string, revision: string, tag: string, values: object = {}): UntypedObject {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
@@ -47,7 +50,7 @@ export function upgradeObject(name: string, revision: string, tag: string, value
         ],
         cni: { tag },
       },
-      // One step for each namespace, not one for each pod.
+      // The ztunnels take one step for each namespace, and not one for each pod.
       ztunnel: { by: "Namespace" },
       gateways: { weights: [50, 100] },
       waypoints: { weights: [100] },
@@ -61,7 +64,8 @@ export function upgradeObject(name: string, revision: string, tag: string, value
 }
 
 /**
- * Upgrades the engine first, as a user does. It belongs to no revision, and installs the objects of its own release.
+ * Upgrades the rollout engine first, as a user does. The engine belongs to no revision, and installs the objects of its
+ * own release.
  */
 export async function upgradeEngine({ cluster, next }: Bench): Promise<void> {
   const settings = ["profile=empty", "components.base.enabled=true", `hub=${next.hub}`, `tag=${next.version}`];
@@ -105,7 +109,7 @@ const streamsRoute: UntypedObject = {
   },
 };
 
-/** Connections that live longer than most steps. */
+/** Connections that stay open for longer than most steps take. */
 function streams(from: string, host: string): ConnectionTarget[] {
   const long = { count: 3, seconds: streamSeconds };
   return [
@@ -159,7 +163,7 @@ async function beginUpgradeLoad(bench: Bench): Promise<() => Promise<void>> {
   };
 }
 
-/** The pods of the mesh that run another release than the next one, with their images. */
+/** The pods of the mesh that do not run the next release, with their images. */
 export async function ofOldRelease({ cluster, next }: Bench): Promise<string[]> {
   const { items } = await cluster.api.client.list(podKind);
   return items
@@ -167,7 +171,10 @@ export async function ofOldRelease({ cluster, next }: Bench): Promise<string[]> 
     .filter((line) => /\/(pilot|proxyv2|ztunnel|install-cni):/.test(line) && !line.endsWith(`:${next.version}`));
 }
 
-/** Upgrades, checks that no process of the old release is left, and rolls back. Returns the number of steps forward. */
+/**
+ * Upgrades the mesh, checks that no process of the old release is left, and rolls back. Returns the number of steps
+ * forward.
+ */
 async function thereAndBack(bench: Bench): Promise<number> {
   const { cluster, load, next, note } = bench;
   const before = load.totals;
@@ -199,7 +206,7 @@ export const meshUpgradeCase: Case = {
       steps = await thereAndBack(bench);
       status = difference(load.totals, before);
     } finally {
-      // The cases that follow count their own requests, so this load ends even if the upgrade failed.
+      // This load ends even if the upgrade failed, because the following cases count their own requests.
       await endLoad();
     }
     const cut = status.closedConnections + Object.values(status.endedWithPod).reduce((sum, count) => sum + count, 0);

@@ -46,7 +46,7 @@ const webServer = [
   "-c",
   "mkdir -p /tmp/www && echo ok > /tmp/www/index.html && exec httpd -f -p 8080 -h /tmp/www",
 ];
-/** Answers each call as gRPC's health service does: SERVING. */
+/** A program that answers each call with SERVING, as gRPC's health service does. */
 const healthServer = `require("node:http2").createServer().on("stream", (stream) => {
   stream.resume().on("end", () => {
     stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
@@ -70,7 +70,7 @@ const probed = [
   },
 ] as const;
 
-/** Two pods for each kind of probe, which fails at the first failed probe. */
+/** A Deployment of two pods for one kind of probe. A pod fails at its first failed probe. */
 function probedDeployment(
   { name, image, command, action, ...more }: (typeof probed)[number],
   namespace: string,
@@ -134,7 +134,7 @@ async function probeFaults({ cluster }: Bench, namespace: string): Promise<strin
 
 const restricted = { "pod-security.kubernetes.io/enforce": "restricted" } as const;
 
-/** An application that the level restricted admits. */
+/** An application that the level `restricted` admits. */
 function restrictedWeb(namespace: string): object[] {
   const container = {
     securityContext: {

@@ -1,5 +1,5 @@
-// Installations that must fail. Each names the object and the remedy, and an uninstall removes everything that was
-// written.
+// Installations that must fail. The message of each names the object and the remedy, and an uninstall removes
+// everything that was written.
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { Agent, request } from "node:https";
@@ -43,10 +43,10 @@ function expectWords(output: string, words: readonly RegExp[]): void {
   if (missing.length > 0) throw new Error(`it did not say ${missing.join(", ")}:\n${output}`);
 }
 
-/** Objects that controllers write into every namespace. Those of istiod stay, as with upstream. */
+/** Objects that controllers write into every namespace. Those of istiod stay, as in Istio. */
 const ofAnyNamespace = /^(configmap\/(kube-root-ca\.crt|istio-ca-root-cert)|serviceaccount\/default)$/;
 
-/** The objects that an installation writes, except definitions and namespaces. */
+/** The objects that an installation writes, except CRDs and namespaces. */
 async function written({ cluster }: Bench): Promise<string[]> {
   const kinds = "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations";
   const inNamespaces =
@@ -114,7 +114,7 @@ const rightsCase: Case = {
   },
 };
 
-/** Runs a relay to the API server, which reports another version. It listens at the client's address. */
+/** Runs a relay to the API server that reports another version. The relay listens at the client's address. */
 async function withOldServer(bench: Bench, version: string, act: (kubeconfig: string) => Promise<void>): Promise<void> {
   const { pki, kubeconfigs } = bench.cluster.files;
   const read = (name: string): Buffer => readFileSync(join(pki, name));
@@ -225,7 +225,10 @@ const quotaCase: Case = {
   },
 };
 
-/** GKE's API server admits pods of these classes outside of `kube-system` only beside a quota of their class. */
+/**
+ * GKE's API server admits pods of these priority classes outside `kube-system` only in namespaces with a quota for
+ * their class.
+ */
 const limitedPriorities = {
   apiVersion: "apiserver.config.k8s.io/v1",
   kind: "AdmissionConfiguration",
@@ -312,7 +315,7 @@ const registryCase: Case = {
   },
 };
 
-/** A seccomp profile that refuses sockets of the family for nf_tables, as a kernel without nf_tables does. */
+/** A seccomp profile that refuses the family of sockets that nf_tables needs, as a kernel without nf_tables does. */
 const withoutNetfilter = {
   defaultAction: "SCMP_ACT_ALLOW",
   syscalls: [

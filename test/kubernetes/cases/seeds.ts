@@ -1,5 +1,5 @@
-// Runs the lab's tests of the five walkthroughs on this cluster. Nodes pull every image from a registry of the run,
-// under the names that the guides use.
+// Runs the lab's tests of the five walkthroughs on this cluster. Nodes pull every image from a registry of this run, by
+// the names that the guides use.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImageRegistry } from "../../support/image-registry.ts";
@@ -107,7 +107,7 @@ async function withImages(bench: Bench, wanted: GuideImages, act: () => Promise<
   }
 }
 
-/** The part of the output about failed steps. The first one is usually the cause of the others. */
+/** The part of the output about failed steps. The first failed step is usually the cause of the others. */
 function failuresIn(output: string): string {
   const begin = output.lastIndexOf("failing tests:");
   return (begin === -1 ? output : output.slice(begin)).slice(0, 6_000);
@@ -125,14 +125,14 @@ function seedCase({ number, title, images = {} }: Seed): Case {
         const test = join(root, `test/e2e/seed-${number}.test.ts`);
         const log = join(cluster.files.logs, `seed-${number}.log`);
         const words = [process.execPath, "--test", "--test-reporter=spec", test];
-        // The output goes to a file, which shows the progress.
+        // The output goes to a file, in which a person can see the progress.
         const { code } = await cluster.run(["sh", "-c", `exec "$0" "$@" > ${log} 2>&1`, ...words], {
           env: {
             SERIN_TEST_KUBECONFIG: cluster.kubeconfig,
             SERIN_TEST_NODES: nodeNumbers.map(nodeName).join(","),
             SERIN_TEST_ADDRESSES: loadBalancerAddress(0).replace(/\.0$/, ""),
             SERIN_TEST_REPORTS: cluster.files.reports,
-            // The end of the run removes it, however the test ends.
+            // This directory is removed at the end of the run, however the test ends.
             TMPDIR: cluster.files.scratch,
           },
           timeoutMs: limitMs,

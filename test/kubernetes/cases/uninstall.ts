@@ -4,7 +4,7 @@ import { nodeNumbers } from "../cluster-layout.ts";
 import type { RealCluster } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
 
-/** What Serin has left on each node: nf_tables tables, routing rules, and files of the CNI plugin. */
+/** Lists what Serin has left on each node: nf_tables tables, routing rules, and files of the CNI plugin. */
 export async function leftOnNodes(cluster: RealCluster): Promise<string[]> {
   const left: string[] = [];
   for (const number of nodeNumbers) {

@@ -10,7 +10,7 @@ const details = `http://details.${shop}:9080/details/0`;
 const plainText = "@th,256,32 { 0x47455420, 0x48545450 }";
 const betweenPods = `ip saddr ${podRange} ip daddr ${podRange}`;
 
-/** Counts packets from pod to pod on each node, where they leave a pod's veth. */
+/** Rules that count packets from pod to pod on each node, where they leave a pod's veth. */
 const rules = `table ip wire {
   counter hbone { }
   counter plain { }
@@ -54,7 +54,9 @@ export const wireCase: Case = {
   },
 };
 
-/** Asks bookinfo's details from a pod outside the mesh, and returns its answer. Throws without an answer. */
+/**
+ * Sends a request to bookinfo's details from a pod outside the mesh. Returns the answer, and throws if there is none.
+ */
 export async function askFromOutside({ cluster }: Bench): Promise<string> {
   return await cluster.answer({ namespace: outside, pod: "deploy/client" }, details);
 }

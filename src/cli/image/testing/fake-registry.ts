@@ -9,7 +9,7 @@ import { buffer } from "node:stream/consumers";
 import type { RegistryCertificate } from "./registry-certificate.ts";
 
 export interface FakeRegistryOptions {
-  /** The authentication that it requires. None if absent. */
+  /** The authentication that the registry requires. Absent means none. */
   readonly authentication?: "basic" | "bearer";
   /** If set, every upload is answered with this status. */
   readonly uploadStatus?: number;

@@ -9,7 +9,7 @@ export interface RegistryCertificate {
 
 export interface CertificateOptions {
   readonly address?: string;
-  /** The times between which it is valid. If absent, from a day before now to a day after. */
+  /** The time from which it is valid. If absent, it is valid from a day before now to a day after now. */
   readonly from?: Date;
   readonly to?: Date;
 }

@@ -30,7 +30,7 @@ const defaultCapabilities = new Set([
   "SYS_CHROOT",
 ]);
 
-/** A profile that is named must be the runtime's or a local one. */
+/** Whether a profile is forbidden. A stated profile must be the runtime's default or a local one. */
 function isForbidden(profile: { readonly type?: string } | undefined): boolean {
   return profile !== undefined && profile.type !== "RuntimeDefault" && profile.type !== "Localhost";
 }
@@ -102,7 +102,7 @@ export function hostPorts({ spec }: CheckedPod): Violation | undefined {
       };
 }
 
-/** A probe or hook that the kubelet sends to another host than the pod. */
+/** Refuses probes and hooks that the kubelet sends to another host than the pod. */
 export function hostProbes({ spec }: CheckedPod): Violation | undefined {
   const hostsOf = (container: CheckedContainer): readonly string[] =>
     [

@@ -53,7 +53,7 @@ const sysctlsOf1_32 = [...sysctlsOf1_29, "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem
 const seLinuxTypesOf1_0 = ["", "container_t", "container_init_t", "container_kvm_t"];
 const seLinuxTypesOf1_31 = [...seLinuxTypesOf1_0, "container_engine_t"];
 
-/** The checks of the level baseline, sorted by name as in upstream's messages. */
+/** The checks of the level baseline, sorted by name as in Kubernetes' messages. */
 const baseline: readonly VersionedCheck[] = [
   { id: "appArmorProfile", versions: [[0, appArmorProfile]] },
   { id: "capabilities_baseline", versions: [[0, capabilities]] },
@@ -138,8 +138,8 @@ const restricted: readonly VersionedCheck[] = [
 ];
 
 /**
- * The rules of a level that a pod violates, in the order of upstream's messages. An unknown later version counts as the
- * latest.
+ * The rules of a level that a pod violates, in the order of Kubernetes' messages. An unknown later version counts as
+ * the latest.
  */
 export function violationsOf(pod: CheckedPod, { level, version }: LevelVersion): readonly Violation[] {
   if (level === "privileged") return [];

@@ -23,13 +23,13 @@ const templateOf: Readonly<Record<string, (spec: Readonly<Record<string, unknown
 /** Subresources of a pod that do not change what its containers may do. */
 const harmless = new Set(["exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status"]);
 
-/** The number of pods to look at when a namespace's level changes, as upstream. */
+/** The number of pods to look at when a namespace's level changes, as in Kubernetes. */
 const maxChecked = 3000;
 
 /**
- * Pod Security (KEP-2579): refuses pods that violate the level which their namespace's label
- * `pod-security.kubernetes.io/enforce` demands, and warns of those that violate `warn`. There are no exemptions, as in
- * upstream's default configuration.
+ * Pod Security (KEP-2579): refuses pods that violate the level in their namespace's label
+ * `pod-security.kubernetes.io/enforce`, and warns of those that violate the level in `warn`. There are no exemptions,
+ * as in Kubernetes' default configuration.
  */
 export function podSecurity(store: Store): AdmissionPlugin {
   return {
@@ -140,7 +140,7 @@ function checkedPod(object: object): CheckedPod {
   return { annotations: metadata?.annotations ?? {}, spec: spec ?? {} };
 }
 
-/** Upstream looks at an existing pod again only if it gets another container or image. */
+/** Kubernetes looks at an existing pod again only if it gets another container or image. */
 function changesContainers(pod: CheckedPod, before: CheckedPod): boolean {
   const imagesOf = ({ spec }: CheckedPod): string =>
     JSON.stringify(containersOf(spec).map(({ name, image }) => [name, image]));

@@ -47,7 +47,7 @@ export interface CheckedContainer {
   };
 }
 
-/** A fault that a check found, in upstream's words. */
+/** A fault that a check found, in Kubernetes' words. */
 export interface Violation {
   readonly reason: string;
   readonly detail: string;

@@ -41,9 +41,9 @@ export function isStricter(left: Level, right: Level): boolean {
 }
 
 /**
- * The policy of a namespace's labels, by upstream's rules: without labels everything is allowed. A level of `enforce`
- * that is unknown counts as restricted, and one of the other modes as privileged. An unknown version is the latest. A
- * namespace that only sets `enforce` warns by the same level.
+ * The policy of a namespace's labels, by Kubernetes' rules. Without labels everything is allowed. An unknown level of
+ * `enforce` counts as restricted, and an unknown level of another mode as privileged. An unknown version counts as the
+ * latest. A namespace that only sets `enforce` warns by the same level.
  */
 export function policyOf(labels: Labels = {}): { readonly policy: Policy; readonly faults: readonly LabelFault[] } {
   const faults: LabelFault[] = [];

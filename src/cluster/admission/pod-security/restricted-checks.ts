@@ -25,7 +25,7 @@ const allowedVolumes = [
   "projected",
   "secret",
 ] as const;
-/** The restricted sources that messages name, in upstream's order. */
+/** The restricted sources that messages name, in Kubernetes' order. */
 const restrictedVolumes = [
   "hostPath",
   "gcePersistentDisk",
@@ -118,7 +118,7 @@ export function nonZeroUser({ spec }: CheckedPod): Violation | undefined {
   return setters === "" ? undefined : { reason: "runAsUser=0", detail: `${setters} must not set runAsUser=0` };
 }
 
-/** Each container needs a profile, of its own or of its pod. */
+/** Each container needs a profile, either its own or its pod's. */
 export function requiredSeccompProfile(pod: CheckedPod): Violation | undefined {
   const bad = seccompProfile(pod);
   if (bad !== undefined) return bad;

@@ -13,7 +13,7 @@ import {
 } from "../../../x509/index.ts";
 import { readCertificateRequest, type CertificateRequestParts } from "../../auth/certificate-request.ts";
 
-/** PEM texts. */
+/** The authority's certificate and key, in PEM. */
 export interface SigningAuthority {
   readonly certificate: string;
   readonly key: string;

@@ -5,7 +5,7 @@ import { isTerminating } from "../pods/pod-facts.ts";
 
 const tokenType = "kubernetes.io/service-account-token";
 const accountAnnotation = "kubernetes.io/service-account.name";
-/** The maximum lifetime that the API server grants, because such Secrets should last. */
+/** The lifetime of a token: the maximum that the API server grants, because such Secrets should last. */
 const tokenSeconds = 365 * 86_400;
 
 /** Fills Secrets of type service-account-token with a token, and removes them with their account. */

@@ -35,7 +35,7 @@ const defaultScaleDown: typeof defaultScaleUp = {
   selectPolicy: "Max",
   policies: [{ type: "Percent", value: 100, periodSeconds: 15 }],
 };
-/** The longest that the API allows for a window or a period. */
+/** The longest window or period that the API allows. */
 const longestWindowMs = 3_600_000;
 
 export function initialMemory(currentReplicas: number, nowMs: number): AutoscalerMemory {
@@ -43,7 +43,7 @@ export function initialMemory(currentReplicas: number, nowMs: number): Autoscale
 }
 
 /**
- * The next replicas, if the metrics recommend `recommended`: within the windows, rates and bounds of the autoscaler.
+ * The next replicas if the metrics recommend `recommended`, limited by the windows, rates and bounds of the autoscaler.
  */
 export function planReplicas(
   spec: NonNullable<HorizontalPodAutoscaler["spec"]>,
@@ -83,7 +83,7 @@ interface Steady {
   readonly condition: PlannedCondition;
 }
 
-/** Takes the lowest of recent recommendations for more, and the highest of recent recommendations for less. */
+/** Uses the lowest recent recommendation to add pods, and the highest recent recommendation to remove pods. */
 function stabilize(input: {
   readonly current: number;
   readonly recommended: number;
@@ -123,7 +123,7 @@ interface Rates {
   readonly nowMs: number;
 }
 
-/** The replicas at the beginning of the period. */
+/** The number of replicas at the beginning of the period. */
 function atPeriodStart({ current, memory, nowMs }: Rates, periodSeconds: number): number {
   return memory.changes
     .filter(({ atMs }) => nowMs - atMs < periodSeconds * 1_000)

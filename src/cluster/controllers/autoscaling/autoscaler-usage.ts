@@ -10,7 +10,7 @@ export interface MeasuredPod {
   readonly containers: readonly { readonly name: string; readonly usage: Readonly<Record<string, string>> }[];
 }
 
-/** One metric of an autoscaler that is about a resource of pods, or of one of their containers. */
+/** An autoscaler's metric of a resource of pods, or of one of their containers. */
 export interface ResourceMetric {
   readonly type: "Resource" | "ContainerResource";
   readonly resource: string;
@@ -155,7 +155,7 @@ function groupPods(metric: ResourceMetric, { pods, measured, nowMs }: UsageInput
   return { usage, unready, missing };
 }
 
-/** Whether the measured time is (or may be) that of a pod that still starts. */
+/** Whether the pod was still starting when it was measured, or may have been. */
 function isStarting(pod: Pod, { atMs, windowMs }: MeasuredPod, nowMs: number): boolean {
   const ready = podCondition(pod, "Ready");
   const startMs = Date.parse(pod.status?.startTime ?? "");

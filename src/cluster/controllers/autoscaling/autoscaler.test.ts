@@ -92,9 +92,10 @@ test("an average value counts pods, not requests, and a container's usage only t
 
 test("pods without measurements are assumed to have the usage that makes the change smaller", () => {
   const three = [pod("a"), pod("b"), pod("c")];
-  // Two use 20 %, the third counts with its whole request: (20 + 20 + 100) / 3 = 46 %, within the tolerance of 50 %.
+  // Two use 20 %, and the third counts with 100 % of its request: (20 + 20 + 100) / 3 = 46 %, within the tolerance of
+  // 50 %.
   assert.equal(propose(three, { a: "40m", b: "40m" }).replicas, 3);
-  // Two use 100 %, the third counts with nothing: 66 %.
+  // Two use 100 %, and the third counts with 0 %: 66 %.
   assert.equal(propose(three, { a: "200m", b: "200m" }).replicas, 4);
   assert.equal(propose([pod("a"), pod("b"), pod("c", { phase: "Failed" })], { a: "200m", b: "200m" }).replicas, 4);
 });

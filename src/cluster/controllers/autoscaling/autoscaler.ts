@@ -44,7 +44,10 @@ interface Look {
   readonly memory?: AutoscalerMemory;
 }
 
-/** Sets the replicas of autoscalers' targets by what their pods use. Looks every 15 seconds, as the real one. */
+/**
+ * Sets the replicas of autoscalers' targets by the resource use of their pods. Looks every 15 seconds, as in
+ * Kubernetes.
+ */
 export function addAutoscalerController(context: ControllerContext, options: AutoscalerOptions): void {
   const autoscalers = context.view(horizontalPodAutoscalerKind);
   const controller = new AutoscalerController(context, options);
@@ -266,7 +269,7 @@ function resourceMetricOf({ type, resource, containerResource }: AutoscalerMetri
   throw new MetricFault(reason, `this cluster serves no ${api} metrics API (${api}.metrics.k8s.io)`);
 }
 
-/** The conditions in which the new ones replace earlier ones of their type. The last condition of a type wins. */
+/** The conditions, with the new ones in place of earlier ones of the same type. The last condition of a type wins. */
 function mergedConditions(
   { status }: HorizontalPodAutoscaler,
   planned: readonly PlannedCondition[],

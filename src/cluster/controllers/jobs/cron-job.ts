@@ -7,10 +7,10 @@ import { latestRun, nextRun, parseCron } from "./cron-schedule.ts";
 import { finishedCondition } from "./job-plan.ts";
 import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 
-/** Timers of Node cannot wait longer than 24 days. */
+/** The longest wait for a timer, because timers of Node.js cannot wait longer than 24 days. */
 const longestWaitMs = 3_600_000;
 
-/** Starts Jobs at their scheduled times, which are in UTC unless they name a time zone. */
+/** Starts Jobs at their scheduled times. These are in UTC unless the CronJob names a time zone. */
 export function addCronJobController(context: ControllerContext): void {
   const controller = new CronJobController(context);
   const queue = context.queue("cronjob", (key) => controller.reconcile(key));
@@ -58,7 +58,7 @@ class CronJobController {
     return this.#jobsByOwner.of(metadata.uid ?? "");
   }
 
-  /** Starts the due run, as far as the concurrency policy allows it. Returns the new time of the last schedule. */
+  /** Starts the due run if the concurrency policy allows it. Returns the new time of the last schedule. */
   async #start(cronJob: CronJob, dueMs: number, active: readonly Job[]): Promise<string | undefined> {
     const policy = cronJob.spec?.concurrencyPolicy;
     if (active.length > 0 && policy === "Forbid") return cronJob.status?.lastScheduleTime;

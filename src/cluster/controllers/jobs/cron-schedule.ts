@@ -16,16 +16,16 @@ export function parseCron(text: string, timeZone?: string): CronSchedule | undef
   return "everyMs" in parsed.expression ? parsed.expression : { ...parsed.expression, timeZone };
 }
 
-/** The first run after `afterMs`, counted from `sinceMs` on. */
+/** The first run of an interval after `afterMs`. Its runs are at `sinceMs` plus whole multiples of the interval. */
 function nextOfInterval({ everyMs }: CronInterval, sinceMs: number, afterMs: number): number {
   const passed = Math.max(0, Math.floor((afterMs - sinceMs) / everyMs));
   return sinceMs + (passed + 1) * everyMs;
 }
 
 /**
- * The first time after `afterMs` that matches. Undefined if there is none within five years. As upstream, clock changes
- * apply: a run in a skipped hour does not happen, and a run in a repeated hour happens twice. The runs of an interval
- * are counted from `sinceMs` on.
+ * The first time after `afterMs` that matches. Undefined if there is none within five years. Clock changes have the
+ * same effect as in Kubernetes: a run in a skipped hour does not happen, and a run in a repeated hour happens twice.
+ * The runs of an interval are counted from `sinceMs` on.
  */
 export function nextRun(schedule: CronSchedule, afterMs: number, sinceMs = afterMs): number | undefined {
   if ("everyMs" in schedule) return nextOfInterval(schedule, sinceMs, afterMs);
@@ -60,8 +60,8 @@ function nextMatch(schedule: CronFields, afterMs: number): number | undefined {
 }
 
 /**
- * The last matching time after `afterMs`, and not after `nowMs`. It searches back from now in growing windows, because
- * a cluster that was off for a year has missed half a million runs of a schedule that runs each minute.
+ * The last matching time after `afterMs`, and not after `nowMs`. It searches back from `nowMs` in growing windows,
+ * because a cluster that was off for a year has missed half a million runs of an every-minute schedule.
  */
 export function latestRun(schedule: CronSchedule, afterMs: number, nowMs: number): number | undefined {
   if ("everyMs" in schedule) {

@@ -6,7 +6,7 @@ const countedAnnotation = "batch.kubernetes.io/job-index-failure-count";
 const ignoredAnnotation = "batch.kubernetes.io/job-index-ignored-failure-count";
 
 /**
- * The number of failures of an index before one of its pods. The pod's annotations store the number, because older pods
+ * How often an index failed before one of its pods was made. The pod's annotations store the number, because older pods
  * may be deleted.
  */
 interface Failures {
@@ -26,7 +26,7 @@ export function failedIndexesOf(job: Job, failed: readonly Pod[]): number[] | un
   return unite(parseIndexes(job.status?.failedIndexes ?? "", completions), indexesOf(over, completions));
 }
 
-/** The failed pod of each index with the most failures, whose successor continues its count. */
+/** For each index, the failed pod with the highest count of failures. Its successor continues that count. */
 export function lastFailures(failed: readonly Pod[]): ReadonlyMap<number, Pod> {
   const last = new Map<number, Pod>();
   for (const pod of failed) {

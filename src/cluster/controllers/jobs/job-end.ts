@@ -7,7 +7,7 @@ export interface JobProgress {
   readonly succeeded: number;
   /** The indexes that have succeeded, or undefined for a Job without indexes. */
   readonly succeededIndexes: readonly number[] | undefined;
-  /** The pods that failed, with those whose failures a policy ignores. */
+  /** The pods that failed, including those whose failures a policy ignores. */
   readonly failed: readonly Pod[];
   /** The indexes that have failed, or undefined for a Job without a limit for each index. */
   readonly failedIndexes: readonly number[] | undefined;
@@ -21,7 +21,7 @@ export type JobEnd = Pick<JobCondition, "reason" | "message"> & {
   readonly type: "FailureTarget" | "SuccessCriteriaMet";
 };
 
-/** Whether the Job ends now, and why. As upstream, a failure comes before a success. */
+/** Whether the Job ends now, and why. As in Kubernetes, a failure takes precedence over a success. */
 export function endOf(job: Job, progress: JobProgress, nowMs: number): JobEnd | undefined {
   const failure = failureOf(job, progress, nowMs);
   if (failure !== undefined) return { type: "FailureTarget", ...failure };
@@ -64,7 +64,7 @@ function successOf({ spec }: Job, { succeeded, succeededIndexes = [], active }: 
   return isDone ? { reason: "CompletionsReached", message: "Reached expected number of succeeded pods" } : undefined;
 }
 
-/** The place of the first rule that the succeeded indexes meet. */
+/** The index of the first rule that the succeeded indexes meet. */
 function ruleMet(
   policy: SuccessPolicy | undefined,
   succeeded: readonly number[],
@@ -80,7 +80,7 @@ function ruleMet(
   return found === -1 ? undefined : found;
 }
 
-/** Whether containers that are restarted in their pods have used up the retries. */
+/** Whether restarts of containers within their pods have used up the retries. */
 function isPastRestarts({ spec }: Job, active: readonly Pod[]): boolean {
   if (spec?.template.spec?.restartPolicy !== "OnFailure") return false;
   const statuses = active.flatMap(({ status }) => [

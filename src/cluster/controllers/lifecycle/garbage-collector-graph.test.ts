@@ -133,7 +133,10 @@ test("an object with a deletionTimestamp is terminating", () => {
   );
 });
 
-/** Deletes `a` of the circle a ← b ← c ← a in the foreground, and runs the resulting actions until there are none. */
+/**
+ * Deletes `a` in the foreground, in the circle of owners a ← b ← c ← a, and runs the resulting actions until there are
+ * none.
+ */
 function deleteCircle(): string[] {
   const graph = graphOf(
     node("a", { owners: ["c"], ...foreground }),

@@ -66,7 +66,7 @@ export function graphNodeOf(kind: KindDefinition, object: KubernetesObject): Gra
 
 export type CollectorAction =
   | { readonly type: "none" }
-  /** Delete the object, because it has no owner any more, or because its owner waits for this. */
+  /** Delete the object, because all its owners are gone, or because its owner waits for its deletion. */
   | {
       readonly type: "delete";
       readonly policy: "Background" | "Foreground" | "Orphan" | undefined;
@@ -81,8 +81,8 @@ export const foregroundFinalizer = "foregroundDeletion";
 export const orphanFinalizer = "orphan";
 
 /**
- * Decides about one object from the owners that exist. `undefined` from `ownerOf` means that the owner certainly does
- * not exist.
+ * Decides about one object by its existing owners. `ownerOf` returns undefined only if the owner certainly does not
+ * exist.
  */
 export function decideCollection(
   node: GraphNode,
@@ -120,7 +120,10 @@ export function decideCollection(
   return { type: "delete", policy };
 }
 
-/** The deletion of an object whose owner waits for it. If it owns that owner, both would wait for each other. */
+/**
+ * The deletion of an object whose owner waits for it. If a dependent of the object also waits for its own dependents,
+ * both could wait for each other, so the object's references are unblocked first.
+ */
 function deleteForOwner(node: GraphNode, dependents: readonly GraphNode[]): CollectorAction {
   if (dependents.length === 0) return { type: "delete", policy: "Background" };
   if (!dependents.some(isWaiting)) return { type: "delete", policy: "Foreground" };

@@ -13,7 +13,7 @@ import {
   type GraphNode,
 } from "./garbage-collector-graph.ts";
 
-/** A delay, because definitions change in bursts. A mesh installs thirty at once. */
+/** The delay before kinds are discovered again, because CRDs change in bursts. A mesh installs thirty at once. */
 const rediscoverAfterMs = 300;
 const retryDiscoveryMs = 1_000;
 /** Collecting begins after this time even if the cluster's first objects cannot be written. */
@@ -26,8 +26,8 @@ interface Followed {
 }
 
 /**
- * Deletes objects whose owners are gone. It follows the metadata of every kind of the server, by a client that requests
- * only metadata, and tells in which namespace an object has ended.
+ * Deletes objects whose owners are gone. It follows the metadata of every kind of the server, with a client that
+ * requests only metadata. It reports the namespace of each object that has ended.
  */
 export function addGarbageCollector(
   context: ControllerContext,
@@ -122,7 +122,7 @@ class GarbageCollector {
     return informer.synced;
   }
 
-  /** Whether a changed definition makes the server serve other kinds. Most changes are of its status. */
+  /** Whether a changed CRD makes the server serve other kinds. Most changes are only of its status. */
   #changesKinds(change: InformerChange<KubernetesObject>): boolean {
     const { name = "", generation } = change.object.metadata;
     const dot = name.indexOf(".");
@@ -171,7 +171,7 @@ class GarbageCollector {
 
   /**
    * Deletes an object if the server still knows it with these owners. The watch of its kind may lag behind that of its
-   * owners' kinds, and tell later that the object has lost a reference to a deleted owner.
+   * owners' kinds, so it may report only later that the object has lost a reference to a deleted owner.
    */
   async #delete(node: GraphNode, { policy, unblock }: Extract<CollectorAction, { type: "delete" }>): Promise<void> {
     const { client, log } = this.#context;

@@ -12,7 +12,7 @@ export interface NamespaceContent {
 
 /**
  * The conditions of a namespace that is being deleted. Undefined if the conditions would not change, or if nothing
- * remains. Others' conditions stay.
+ * remains. Conditions of other writers stay.
  */
 export function conditionsOf(
   content: NamespaceContent,

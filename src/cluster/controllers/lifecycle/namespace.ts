@@ -22,7 +22,10 @@ const namespaceFinalizer = "kubernetes";
  */
 export function addNamespaceController(context: ControllerContext): (namespace: string) => void {
   const namespaces = context.view(namespaceKind);
-  /** The namespaces that wait for objects, with the checks since the last progress, and the objects left then. */
+  /**
+   * The namespaces that wait for objects to end, with the number of checks since the last progress, and the number of
+   * objects left then.
+   */
   const waiting = new Map<string, { readonly round: number; readonly left: number }>();
   const waking = new Set<string>();
   const queue = context.queue("namespace", async (name) => {
@@ -127,7 +130,7 @@ function note(content: NamespaceContent, kind: KindDefinition, remaining: readon
     content.finalizers.set(finalizer, (content.finalizers.get(finalizer) ?? 0) + 1);
 }
 
-/** Whether the kind is a second view of Events, which exist in two groups. */
+/** Whether the kind shows the Events of another group again. */
 function isShadow(kind: KindDefinition): boolean {
   return kind.group === "events.k8s.io";
 }
@@ -153,7 +156,7 @@ async function reportProgress(
 ): Promise<void> {
   const { name = "" } = namespace.metadata;
   const conditions = conditionsOf(content, namespace.status?.conditions ?? [], context.now());
-  // A namespace that is empty at the first check is removed at once, so these conditions would never be read.
+  // A namespace that is empty at the first check is removed at once, so nobody would read its conditions.
   if (conditions === undefined) return;
   await ignoreRace(async () => {
     await context.client.patchMerge(

@@ -32,7 +32,10 @@ export function judgeNode(
   return { ready: condition?.status ?? "Unknown", lookAgainMs: leftMs };
 }
 
-/** The taints of a node in this state, and those of other writers. The times are those at which these states began. */
+/**
+ * The taints of a node in this state, together with those of other writers. `timeAdded` is the time at which the state
+ * began.
+ */
 export function wantedTaints(node: Node, ready: NodeVerdict["ready"]): Taint[] {
   const kept = (node.spec?.taints ?? []).filter((taint) => !managed.has(taint.key));
   const add = (key: string, effect: Taint["effect"]): void => {

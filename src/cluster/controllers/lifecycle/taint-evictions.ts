@@ -9,7 +9,7 @@ import { stayMs } from "./node-lifecycle-plan.ts";
 
 const cause = { reason: "DeletionByTaintManager", message: "Taint manager: deleting due to NoExecute taint" };
 
-/** Deletes the pods of nodes with NoExecute taints, each when the time has passed for which it tolerates them. */
+/** Deletes the pods of nodes with NoExecute taints, each after the time for which the pod tolerates them. */
 export class TaintEvictions {
   readonly #context: ControllerContext;
   readonly #record: ReturnType<ControllerContext["events"]>;
@@ -34,7 +34,10 @@ export class TaintEvictions {
     });
   }
 
-  /** Takes the node's taints. Its pods' time begins with the first NoExecute taint, and ends with the last one. */
+  /**
+   * Updates the node's taints. The time of its pods begins with the first NoExecute taint, and stops when the last one
+   * is removed.
+   */
   follow(node: string, taints: readonly Taint[]): void {
     if (!taints.some(({ effect }) => effect === "NoExecute")) {
       this.#taintedSinceMs.delete(node);

@@ -3,8 +3,8 @@ import type { ControllerContext } from "../controller.ts";
 import { isTerminating } from "./pod-facts.ts";
 
 /**
- * Whether the server still has the owner. The owner's watch may be behind that of its dependents: an owner that is
- * deleted without its dependents would then adopt them again, and the garbage collector would delete them.
+ * Whether the server still has the owner. The owner's watch may be behind the watch of its dependents. An owner that
+ * was deleted without its dependents would then adopt them again, and the garbage collector would delete them.
  */
 export async function mayAdopt(
   { client }: Pick<ControllerContext, "client">,

@@ -16,7 +16,7 @@ export interface PodControlOptions {
   readonly ownerKind: KindDefinition;
   /** The source of its events, such as `replicaset-controller`. */
   readonly component: string;
-  /** The text of its events. Most controllers share one. */
+  /** The texts of its events. Most controllers share them. */
   readonly wording?: PodWording;
 }
 
@@ -72,7 +72,7 @@ export class PodControl {
         try {
           await this.#context.client.delete(podKind, name, namespace, { preconditions: { uid } });
         } catch (error) {
-          // A conflict means that another pod has the name now, so ours is deleted already.
+          // A conflict means that another pod has the name now, so the pod to delete is already gone.
           if (!isKubeCode(error, "conflict")) {
             this.#note(owner, "delete", pod, error);
             throw error;
@@ -148,8 +148,8 @@ export class PodControl {
 }
 
 /**
- * Writes into a pod's status why it is about to be deleted, for example for the failure policy of its Job, and if given
- * the phase in which it ends. Throws a conflict if the pod has changed meanwhile.
+ * Writes into a pod's status why it is about to be deleted, for example for the failure policy of its Job. Also writes
+ * the phase in which it ends, if one is given. Throws a conflict if the pod has changed meanwhile.
  */
 export async function noteDisruption(
   context: ControllerContext,

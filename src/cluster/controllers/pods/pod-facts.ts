@@ -2,8 +2,8 @@ import type { KubernetesObject } from "../../../api/index.ts";
 import type { Pod, PodCondition } from "../../../api/kubernetes/index.ts";
 
 /**
- * How many pods a controller creates before it looks again, as upstream. A user may ask for two thousand million pods
- * with a few bytes, and a plan with all of them would fill the memory.
+ * How many pods a controller creates before it looks again, as in Kubernetes. A user may request two billion pods with
+ * a few bytes, and a plan with all of them would fill the memory.
  */
 export const maxNewPods = 500;
 
@@ -35,7 +35,10 @@ export function isTerminating(object: KubernetesObject): boolean {
   return object.metadata.deletionTimestamp !== undefined;
 }
 
-/** The pod's conditions with a new one. It keeps the time of the one that it replaces if the status is the same. */
+/**
+ * The pod's conditions with a new one. If the new one has the same status as the one that it replaces, it keeps the
+ * transition time.
+ */
 export function withCondition(
   pod: Pod,
   condition: Omit<PodCondition, "lastProbeTime" | "lastTransitionTime">,

@@ -59,7 +59,7 @@ export function rangeHas(range: AddressRange, text: string): boolean {
   );
 }
 
-/** `.0` and `.255`, which some old equipment drops. */
+/** Whether an address ends in `.0` or `.255`, whose packets some old equipment drops. */
 export function isBuggy(family: "IPv4" | "IPv6", value: bigint): boolean {
   return family === "IPv4" && ((value & 255n) === 0n || (value & 255n) === 255n);
 }

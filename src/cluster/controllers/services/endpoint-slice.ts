@@ -25,7 +25,7 @@ const manager = "endpointslice-controller.k8s.io";
 const zoneLabel = "topology.kubernetes.io/zone";
 const headlessLabel = "service.kubernetes.io/headless";
 
-/** Keeps the slices and the older Endpoints object of each Service that selects pods. */
+/** Maintains the slices and the older Endpoints object of each Service that selects pods. */
 export function addEndpointSliceController(context: ControllerContext): void {
   const controller = new EndpointSliceController(context);
   const queue = context.queue("endpointslice", (key) => controller.reconcile(key), { concurrency: 8 });
@@ -175,8 +175,8 @@ function enqueueServicesOfPods(context: ControllerContext, queue: Reconciler): v
 }
 
 /**
- * Whether the Service has a selector. As in Kubernetes, EndpointSlices of the others belong to their author, even after
- * a Service has lost its selector.
+ * Whether the Service has a selector. As in Kubernetes, the EndpointSlices of a Service without one belong to their
+ * author, even if the Service had a selector before.
  */
 function selectsPods({ spec }: Service): boolean {
   return Object.keys(spec?.selector ?? {}).length > 0 && spec?.type !== "ExternalName";
@@ -186,7 +186,7 @@ function headlessLabels({ spec }: Service): Record<string, string> {
   return spec?.clusterIP === "None" ? { [headlessLabel]: "" } : {};
 }
 
-/** The labels as a merge patch, which removes those that are no longer wanted. */
+/** The labels as a merge patch that also removes unwanted ones. */
 function labelPatch(
   before: Readonly<Record<string, string>> = {},
   wanted: Readonly<Record<string, string>> = {},

@@ -14,7 +14,7 @@ export type Allocation =
 export interface AddressUse {
   readonly service: string;
   readonly sharingKey: string | undefined;
-  /** The selector of a Service whose traffic stays on the node that it reaches. Empty for any other. */
+  /** The selector of a Service whose traffic stays on the node that it reaches. Empty for all other Services. */
   readonly localPods: string;
   readonly ports: readonly string[];
 }
@@ -36,8 +36,8 @@ export function addressesOf(service: Service): string[] {
 }
 
 /**
- * Chooses addresses for a Service without any: the requested ones, else the lowest free ones of the first suitable
- * pool.
+ * Chooses addresses for a Service without any: the requested ones, or without a request the lowest free ones of the
+ * first suitable pool.
  */
 export function allocate(
   service: Service,

@@ -21,7 +21,7 @@ import {
 const metalLbNamespace = "metallb-system";
 
 /**
- * The lab's own range, which is used without a pool, because clusters in clouds assign addresses without configuration
+ * The lab's own range, which is used if there is no pool. Clusters in clouds assign addresses without configuration
  * too.
  */
 const labPool: IPAddressPool = {
@@ -30,12 +30,12 @@ const labPool: IPAddressPool = {
 };
 
 /**
- * Assigns addresses to Services of type LoadBalancer, from MetalLB's pools or else from the lab's own range. An address
- * in use never changes by itself.
+ * Assigns addresses to Services of type LoadBalancer, from MetalLB's pools, or without pools from the lab's own range.
+ * An address in use never changes by itself.
  */
 export function addLoadBalancerController(context: ControllerContext): void {
   const services = context.view(serviceKind);
-  // Do not let the other controllers wait for these kinds, whose definitions are applied only at the first boot.
+  // Do not let the other controllers wait for these kinds, because their CRDs are applied only at the first boot.
   const pools = context.lateView(ipAddressPoolKind);
   const advertisements = context.lateView(l2AdvertisementKind);
   const record = context.events("metallb-controller");

@@ -81,8 +81,8 @@ interface Timer {
 }
 
 /**
- * A cluster in memory for one controller. Queues work only when the test runs them, and the clock stands until the test
- * moves it.
+ * A cluster in memory for one controller. Queues work only when the test runs them, and the clock stands still until
+ * the test moves it.
  */
 export class HandCluster {
   readonly clock = new HandClock();
@@ -94,7 +94,7 @@ export class HandCluster {
   readonly notes: string[] = [];
   /** Writes that the server refuses, for example `create Pod`, with the error that it answers. */
   readonly refusals = new Map<string, Error>();
-  /** Objects of the server that the watch has not delivered yet, by kind and key: `Pod/default/web`. */
+  /** Objects that the server has but the watch has not delivered yet, by kind and key: `Pod/default/web`. */
   readonly unseen = new Map<string, KubernetesObject | undefined>();
   readonly context: ControllerContext;
   readonly #kinds = new Map<string, { readonly kind: KindDefinition; readonly informer: HandInformer }>();
@@ -164,7 +164,7 @@ export class HandCluster {
     if (known !== undefined) this.#informer(kind).drop(known);
   }
 
-  /** Runs the tasks that follow the server themselves, besides the queues. */
+  /** Runs the tasks besides the queues, which watch the server themselves. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all(this.#runs.map((run) => run(signal)));
   }

@@ -1,6 +1,6 @@
 import type { Node } from "../../../api/kubernetes/index.ts";
 
-/** More than a test takes. */
+/** Longer than any test runs. */
 const futureMs = 3_600_000;
 
 /**

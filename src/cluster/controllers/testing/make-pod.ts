@@ -2,7 +2,7 @@ import type { Pod } from "../../../api/kubernetes/index.ts";
 
 export interface PodOptions {
   readonly ready?: boolean;
-  /** The time since when the pod is ready, or not ready. */
+  /** Since when the pod has been ready, or not ready. */
   readonly since?: string;
   readonly created?: string;
   readonly deleted?: boolean;

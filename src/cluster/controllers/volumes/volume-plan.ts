@@ -193,7 +193,7 @@ export function isOnNode({ spec }: PersistentVolume, node: Node): boolean {
   return required === undefined || required.nodeSelectorTerms.some((term) => matchesTerm(term, node));
 }
 
-/** Whether the volume's `claimRef` names the claim: by uid, or by name if it has none yet. */
+/** Whether the volume's `claimRef` names the claim: by its uid, or by its name if the reference has no uid yet. */
 export function isReservedFor({ spec }: PersistentVolume, { metadata }: PersistentVolumeClaim): boolean {
   const { name, namespace, uid = "" } = spec?.claimRef ?? {};
   return name === metadata.name && namespace === metadata.namespace && (uid === "" || uid === metadata.uid);
@@ -209,7 +209,7 @@ export function phaseOf(
   if (claim === undefined || claim.metadata.uid !== uid) return "Released";
   const named = claim.spec?.volumeName ?? "";
   if (named === "") return undefined;
-  // A claim that was bound to another volume does not return to this one.
+  // A claim that is bound to another volume does not return to this one.
   return named === volume.metadata.name ? "Bound" : "Released";
 }
 

@@ -50,7 +50,7 @@ export function claimNamesOf(pod: Pod): string[] {
   );
 }
 
-/** Whether a pod uses the claim. As in Kubernetes, it does from its placement on a node to its deletion. */
+/** Whether a pod uses the claim. As in Kubernetes, it does from when it is bound to a node until it is deleted. */
 function usesClaim(pod: Pod, claimName: string): boolean {
   return pod.spec?.nodeName !== undefined && claimNamesOf(pod).includes(claimName);
 }

@@ -35,7 +35,7 @@ export class RevisionHistory {
     });
   }
 
-  /** Creates the revision of the template, or moves an old one with the same content to the end. */
+  /** Creates the revision of the template, or makes an old one with the same content the newest again. */
   async sync(owner: KubernetesObject, template: PodTemplate): Promise<Revisions> {
     const data = { spec: { template: { ...template, $patch: "replace" } } };
     const known = this.#of(owner);
@@ -54,7 +54,7 @@ export class RevisionHistory {
     return { current, all: [...known.filter((revision) => keyOf(revision) !== keyOf(current)), current] };
   }
 
-  /** Removes the oldest revisions beyond the limit that no pod uses. */
+  /** Removes unused revisions, oldest first, until at most `limit` are left. */
   async trim(revisions: Revisions, usedHashes: ReadonlySet<string>, limit: number): Promise<void> {
     const spare = revisions.all.filter(
       (revision) => revision !== revisions.current && !usedHashes.has(hashOf(revision)),

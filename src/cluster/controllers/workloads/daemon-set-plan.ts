@@ -192,7 +192,7 @@ function rollWithSurge(
       continue;
     }
     if (olds.length === 0 || living(fresh).length > 0) continue;
-    // Replacing unavailable pods does not count against the limit.
+    // The replacement of an unavailable pod does not count against the limit.
     if (!olds.some(available)) create.push(node.metadata.name ?? "");
     else if (surging < maxSurge) {
       create.push(node.metadata.name ?? "");
@@ -234,9 +234,7 @@ function statusOf(
   return status;
 }
 
-/**
- * The pod that represents its node. As in upstream's controller, during a surge it is the old one until it is removed.
- */
+/** The pod that represents its node. As in Kubernetes, during a surge this is the old one until it is removed. */
 function oldestOf(pods: readonly Pod[]): Pod | undefined {
   const ageOf = ({ metadata }: Pod): string => `${metadata.creationTimestamp ?? ""}/${metadata.name ?? ""}`;
   return pods.toSorted((a, b) => (ageOf(a) < ageOf(b) ? -1 : 1))[0];

@@ -146,7 +146,7 @@ test("a Deployment was scaled if a set with pods was sized for another number of
     noted(set("a", replicas, replicas), { [desiredReplicasAnnotation]: desired });
   assert.equal(wasScaled(5, [sized(3, "3")]), true);
   assert.equal(wasScaled(3, [sized(3, "3")]), false);
-  // An emptied set keeps the number from the time when it had pods.
+  // A set that was scaled to zero keeps the annotation from the time when it had pods.
   assert.equal(wasScaled(5, [sized(0, "3")]), false);
   assert.equal(wasScaled(5, [set("a", 3, 3)]), false);
 });
@@ -161,7 +161,7 @@ test("proportions refer to the size for which the sets were created, including t
   const bounds = { desired: 20, maxSurge: 3, maxUnavailable: 2 };
   const made = { [maxReplicasAnnotation]: "13" };
   const plan = planScaling(bounds, noted(set("new", 2, 0), made), [noted(set("old", 8, 8), made)], "RollingUpdate");
-  // 8 * 23 / 13 and 2 * 23 / 13 are 14 and 4; the five that are left over go to the largest set.
+  // 8 * 23 / 13 is 14, and 2 * 23 / 13 is 4, both rounded. The remaining five go to the largest set.
   assert.deepEqual(sizes(plan), { old: 19, new: 4 });
 });
 

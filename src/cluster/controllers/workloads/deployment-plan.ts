@@ -12,8 +12,8 @@ export interface RolloutBounds {
 }
 
 /**
- * The bounds of a rolling update in pods. If both are zero, one pod may be unavailable, because the update would stop.
- * Recreate has no bounds: such a Deployment is available only with all its pods.
+ * The bounds of a rolling update in pods. If both are zero, one pod may be unavailable, because otherwise the update
+ * would never advance. Recreate has no bounds: such a Deployment is available only with all its pods.
  */
 export function boundsOf(deployment: Deployment): RolloutBounds {
   const desired = deployment.spec?.replicas ?? 1;

@@ -14,7 +14,7 @@ export interface StatusInputs {
   /** The API's time, to the second. */
   readonly now: string;
   readonly nowMs: number;
-  /** Why a set could not be created, if that failed. */
+  /** Why a set could not be created. Undefined if none failed. */
   readonly failure: string | undefined;
 }
 
@@ -93,8 +93,8 @@ function setProgressing(
     conditions.set("Progressing", "True", "NewReplicaSetAvailable", succeeded);
     return undefined;
   }
-  // This set has rolled out. Later, only the condition Available shows whether its pods are available, and no deadline
-  // runs.
+  // This set has rolled out. From then on, only the condition Available shows whether its pods are available, and no
+  // deadline runs.
   if (
     current?.reason === "NewReplicaSetAvailable" &&
     current.message === succeeded &&
@@ -126,7 +126,7 @@ function progressed(before: DeploymentStatus | undefined, after: DeploymentStatu
   );
 }
 
-/** Conditions by type; the transition time moves only with the status. */
+/** Conditions by type. A transition time changes only when the status changes. */
 class Conditions {
   readonly #byType = new Map<string, DeploymentCondition>();
   readonly #now: string;

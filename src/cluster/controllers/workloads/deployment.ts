@@ -90,7 +90,7 @@ class DeploymentController {
     } catch (error) {
       failure = error;
     }
-    // Use the sets as just written.
+    // Use the newest state of the sets, which may just have been written.
     const current = (set: ReplicaSet): ReplicaSet => this.#sets.at(keyOf(set)) ?? set;
     const lookAgainMs = await this.#finish(
       deployment,
@@ -195,7 +195,7 @@ class DeploymentController {
           this.#sets.wrote(known);
           return known;
         }
-        // A set with another template has the same hash, or another owner has the name.
+        // A set with another template has the same hash, or an object of another owner has the name.
         collisions += 1;
       }
     }
@@ -232,7 +232,10 @@ class DeploymentController {
     };
   }
 
-  /** Updates revision, annotations and minReadySeconds of the current set, which is an old one after an undo. */
+  /**
+   * Updates revision, annotations and minReadySeconds of the current set. After an undo, the current set is an older
+   * one.
+   */
   async #syncNew(deployment: Deployment, set: ReplicaSet, oldSets: readonly ReplicaSet[]): Promise<ReplicaSet> {
     const revision = String(Math.max(revisionOf(set), nextRevision(oldSets)));
     const history =

@@ -24,7 +24,7 @@ const pods = (healthy: number, others: readonly Pod[] = []): Pod[] => [
   ...Array.from({ length: healthy }, (_, index) => makePod(`p-${index}`)),
   ...others,
 ];
-/** `healthy of wanted, allowed`. */
+/** Describes a status as `healthy of wanted, allowed`. */
 const describeStatus = (
   spec: NonNullable<PodDisruptionBudget["spec"]>,
   podList: readonly Pod[],

@@ -147,8 +147,8 @@ interface NoScale {
 }
 
 /**
- * The total that the pods' controllers want. A percentage refers to that, not to the existing pods. As Kubernetes
- * documents, pods without a controller have no size that a percentage or maxUnavailable could refer to.
+ * The total number of pods that the pods' controllers want. A percentage refers to this total and not to the existing
+ * pods. As in Kubernetes, pods without a controller have no total to which a percentage or maxUnavailable could refer.
  */
 export function expectedScale(
   pods: readonly Pod[],
@@ -166,14 +166,14 @@ export function expectedScale(
   return [...sizes.values()].reduce((total, size) => total + size, 0);
 }
 
-/** Controllers of the built-in kinds that have no size of their own. */
+/** Controllers of built-in kinds that have no wanted number of pods. */
 const withoutScale: Readonly<Record<string, string>> = {
   DaemonSet: "daemonsets.apps",
   Job: "jobs.batch",
   Node: "nodes",
 };
 
-/** The size of a pod's controller. Undefined if there is no such controller. */
+/** The wanted number of pods of a pod's controller. Undefined if there is no such controller. */
 function scaleIn(
   context: ControllerContext,
   owner: OwnerReference,
@@ -182,7 +182,7 @@ function scaleIn(
   const resource = ownField(withoutScale, owner.kind);
   if (resource !== undefined) return { problem: `${resource} does not implement the scale subresource` };
   if (owner.kind === "StatefulSet") return scaleOf(context.view(statefulSetKind).get(namespace, owner.name), owner.uid);
-  // The size of a controller of another kind is the number of its pods.
+  // A controller of another kind counts with the number of its existing pods.
   if (owner.kind !== "ReplicaSet") return { uid: owner.uid, replicas: context.podsByController.of(owner.uid).length };
   const set = context.view(replicaSetKind).get(namespace, owner.name);
   const above = set === undefined ? undefined : controllerOf(set);

@@ -51,7 +51,7 @@ export function planReplicaSet(replicaSet: ReplicaSet, pods: readonly Pod[], now
 type ReplicaSetConditions = NonNullable<NonNullable<ReplicaSet["status"]>["conditions"]>;
 
 /**
- * The conditions after an attempt to create or remove pods. As in upstream, the first failure stays until an attempt
+ * The conditions after an attempt to create or remove pods. As in Kubernetes, the first failure stays until an attempt
  * succeeds.
  */
 export function conditionsAfter(
@@ -69,7 +69,7 @@ const deletionCost = "controller.kubernetes.io/pod-deletion-cost";
 
 /**
  * Sorts pods in the order of their removal: unassigned, pending, not ready, lowest deletion cost (by annotation), on
- * the node with most of them, ready for the shortest time, most restarts, youngest.
+ * the node with most of the set's pods, ready for the shortest time, most restarts, youngest.
  */
 function rankForRemoval(pods: readonly Pod[]): Pod[] {
   const onNode = Map.groupBy(pods, (pod) => pod.spec?.nodeName ?? "");

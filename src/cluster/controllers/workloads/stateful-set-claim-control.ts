@@ -13,7 +13,7 @@ import { isTerminating } from "../pods/pod-facts.ts";
 import { claimOwners, claimsFor } from "./stateful-set-claims.ts";
 import { ordinalOf } from "./stateful-set-plan.ts";
 
-/** Creates the claims of StatefulSets' pods, and sets who owns them by the retention policy. */
+/** Creates the claims of StatefulSets' pods, and sets the claims' owners according to the retention policy. */
 export class ClaimControl {
   readonly #context: ControllerContext;
   readonly #claims: ObjectView<PersistentVolumeClaim>;

@@ -41,8 +41,8 @@ function claimName(set: StatefulSet, template: string, ordinal: number): string 
 }
 
 /**
- * The owner of a claim under the set's retention policy: the set if claims are deleted with the set, the pod if its
- * ordinal is scaled down and claims are deleted then.
+ * The owner of a claim under the set's retention policy: the set if claims are deleted together with the set, or the
+ * pod if the pod is being scaled down and claims are deleted on a scale-down.
  */
 export function claimOwners(
   set: StatefulSet,
@@ -60,7 +60,7 @@ export function claimOwners(
   return whenDeleted === "Delete" ? [...others, plain(ownerReference(statefulSetKind, set))] : others;
 }
 
-/** The reference is not a controller's, and does not block the deletion of its owner. */
+/** An owner reference that neither marks a controller nor blocks the owner's deletion. */
 function plain({ apiVersion, kind, name, uid }: OwnerReference): OwnerReference {
   return { apiVersion, kind, name, uid };
 }

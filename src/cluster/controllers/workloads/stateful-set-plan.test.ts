@@ -121,8 +121,8 @@ test("the ordinal is the number at the end of the name", () => {
 
 test("an ordered update waits while any pod is not ready, even a pod that it has not reached", () => {
   assert.deepEqual(namesOf(update(set(3), pods(3, { 0: { ready: false } })).remove), []);
-  // The pod of a broken template therefore stays after the template is restored, until somebody deletes the pod.
-  // Kubernetes documents this.
+  // So the pod of a broken template stays after the template is restored, until somebody deletes the pod. Kubernetes
+  // documents this behaviour.
   assert.deepEqual(namesOf(update(set(2), pods(2, { 1: { hash: "broken", ready: false } })).remove), []);
 });
 

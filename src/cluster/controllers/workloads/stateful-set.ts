@@ -67,7 +67,7 @@ function hashOfName(set: StatefulSet, revisions: Revisions): string | undefined 
   return found === undefined ? undefined : hashOf(found);
 }
 
-/** The template with the hash. Pods below the partition use the former template. */
+/** The template that has the hash. Pods below the partition use the former template. */
 function templateOf(set: StatefulSet, revisions: Revisions, hash: string): PodTemplate {
   const revision = revisions.all.find((candidate) => hashOf(candidate) === hash);
   const data = revision?.data as { spec?: { template?: PodTemplate & { $patch?: string } } } | undefined;

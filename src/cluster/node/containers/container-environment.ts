@@ -10,13 +10,13 @@ export interface EnvironmentSources {
   readonly hostIp: string;
   configMap(name: string): ConfigMap | undefined;
   secret(name: string): Secret | undefined;
-  /** The Services of the pod's namespace, and `kubernetes` of the default one. */
+  /** The Services of the pod's namespace, and the Service `kubernetes` of the namespace `default`. */
   services(): readonly Service[];
 }
 
 /**
- * The environment of a container, as the kubelet makes it: services, `envFrom`, `env` with `$(NAME)` expanded. Throws a
- * user error that names the missing object or key.
+ * The environment of a container, as the kubelet makes it: variables of Services, `envFrom`, and `env` with `$(NAME)`
+ * expanded. Throws a user error that names the missing object or key.
  */
 export function containerEnvironment(container: Container, sources: EnvironmentSources): Record<string, string> {
   const environment: Record<string, string> = {};

@@ -6,14 +6,18 @@ import { onAbort, transientError, type Clock } from "../../../base/index.ts";
 import { inDirectoryBelow, openFileBelow, readEndBelow, type PlaceBelow } from "../place-below.ts";
 
 /**
- * The size at which a file is renamed to `.1`, replacing the former one. So a container keeps at most twice as much.
+ * The size at which a file is renamed to `.1`, which replaces the former one. So the logs of a container need at most
+ * twice this size.
  */
 const rotateBytes = 10 * 1024 * 1024;
-/** A reader gets this much of the end of a file. A pod with a hostPath volume can make the file larger than we do. */
+/**
+ * The maximum that a reader gets, from the end of a file. A pod with a hostPath volume can make the file larger than
+ * the node does.
+ */
 const maxReadBytes = 2 * rotateBytes;
 /** A longer line is written in parts, as container runtimes do. */
 const partBytes = 16 * 1024;
-/** A follower that has not taken so much is cut off. It could have missed a whole file. */
+/** A follower with more unread text than this is cut off. */
 const maxQueuedCharacters = rotateBytes;
 const newline = 0x0a;
 
@@ -54,7 +58,7 @@ export class ContainerLog {
     try {
       this.#open();
     } catch {
-      // The container starts without its log, and a reader of the log gets the reason.
+      // The container starts without a log, and readers of the log get the reason.
     }
   }
 
@@ -167,7 +171,7 @@ export class ContainerLog {
       // The next line must not be appended to this one.
       if (written > 0) this.#isTorn = written < bytes.length;
     } catch {
-      // Neither a full disk nor a link in the file's place stops the container. The followers still get the lines.
+      // A full disk or a link in the file's place must not stop the container. The followers still get the lines.
     }
     for (const follower of this.#followers) follower(lines);
   }
@@ -179,7 +183,7 @@ export class ContainerLog {
     return this.#descriptor;
   }
 
-  /** A full disk may refuse the rename or have no room for another file. The log then continues in this one. */
+  /** On a full disk, the rename or the new file may fail. The log then continues in the present file. */
   #rotate(): void {
     const { root, path } = this.#place;
     const name = basename(path);
@@ -210,7 +214,10 @@ interface LogLine {
   readonly partial: boolean;
 }
 
-/** The log of an earlier run, or of a container whose process is gone. Throws a user error for a link in its place. */
+/**
+ * The log of an earlier run, or of a container whose process is gone. Throws a user error if there is a link in its
+ * place.
+ */
 export function readLogText(place: PlaceBelow, options: LogReadOptions): string {
   return new LogRenderer(options).render(readLogFile(place, options));
 }

@@ -15,7 +15,7 @@ test("a process that the kernel refuses is a transient error, and does not end t
       error.kind === "transient" &&
       error.message.startsWith("the kernel refused to start /nonexistent/program"),
   );
-  // Without a listener, Node would throw the event of the refusal before this.
+  // Without a listener, Node.js would have thrown the event of the refusal by now.
   await new Promise((resolve) => setImmediate(resolve));
 });
 

@@ -62,7 +62,7 @@ code=$?
 echo "$code" >&3
 exit "$code"`;
 
-/** The namespaces of a container, which always has mounts of its own. */
+/** The namespaces of a container. It always has its own mount namespace. */
 export type ContainerNamespaces = NamespaceDescriptors & Required<Pick<NamespaceDescriptors, "mount">>;
 
 export interface SpawnOptions {
@@ -120,7 +120,7 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
 
 /**
  * The process id of a child that was just spawned. Throws a transient error if the kernel refused it, for example
- * because there are too many processes or open files. Node reports the reason later, as an event that would end this
+ * because there are too many processes or open files. Node.js reports the reason later, as an event that would end this
  * process if nobody listened.
  */
 export function startedPid(child: ChildProcess): number {
@@ -156,7 +156,10 @@ interface InputPipe {
   readonly writer: number;
 }
 
-/** A named pipe whose writing end we keep. The container reads its end when we close it. */
+/**
+ * A named pipe whose writing end this process keeps. When this process closes it, the container reads the end of its
+ * input.
+ */
 function openInput(directory: string): InputPipe {
   const path = join(directory, stdinName);
   rmSync(path, { force: true });
@@ -239,8 +242,8 @@ export function adoptContainer(identity: ProcessIdentity, directory: string, clo
 }
 
 /**
- * The first process writes the code at the start of the file. Programs of the container may append any amount through
- * its descriptor, so only the first bytes are read.
+ * The exit status in the file. The container's first process writes the code at the start. Programs of the container
+ * may append any amount through the descriptor, so only the first bytes are read.
  */
 function exitStatusIn(directory: string): ExitStatus {
   const [code] = /^\d{1,3}(?=\n)/.exec(startOfFile(join(directory, exitName))) ?? [];
@@ -293,8 +296,8 @@ export function signalProcess(identity: ProcessIdentity, name: NodeJS.Signals): 
 }
 
 /**
- * A container in the node's PID namespace leaves processes behind. They are in the group of its first process, whose
- * number is not reused while the group lives.
+ * Ends the processes that a container in the node's PID namespace leaves behind. They are in the group of its first
+ * process, whose pid is not reused while the group exists.
  */
 function endGroup(leader: number): void {
   sendSignal(-leader, "SIGKILL");

@@ -26,11 +26,11 @@ const sidecarUser = 1337;
 
 const root: ImageUser = { user: 0, group: 0 };
 
-/** The users that the lab and the image have, which decide with the manifest as whom a program runs. */
+/** The users of the lab and of the image. Together with the manifest, they decide as which user a program runs. */
 interface KnownUsers {
-  /** The number of uids in the lab's user namespace. If it is one, every container runs as its root. */
+  /** The number of uids in the lab's user namespace. If there is only one, every container runs as its root. */
   readonly uidCount: number;
-  /** The user of the container's image. It counts only where the manifest forbids root. */
+  /** The user of the container's image. It is used only where the manifest forbids root. */
   readonly runsAs: ImageUser;
 }
 
@@ -44,8 +44,8 @@ export function containerRights(container: Container, pod: Pod, { uidCount, runs
   const hasUser = wantedUser < uidCount && wantedGroup < uidCount;
   return {
     privileged: context?.privileged === true,
-    // If a sidecar has the same uid as its application, the mark on its packets distinguishes it, and setting the mark
-    // needs this right.
+    // If a sidecar has the same uid as its application, a mark on its packets distinguishes it. To set the mark, it
+    // needs this capability.
     capabilities: [
       ...capabilitiesOf(context?.capabilities),
       ...(wantedUser === sidecarUser && !hasUser ? ["net_admin"] : []),
@@ -73,7 +73,10 @@ function forbidsRoot({ securityContext }: Container, { spec }: Pod): boolean {
   return (securityContext?.runAsNonRoot ?? spec?.securityContext?.runAsNonRoot) === true;
 }
 
-/** Reports the fields of pods that the lab does not apply: Kubernetes has them, and a pod's author may rely on them. */
+/**
+ * Reports fields of pods that the lab does not apply, because Kubernetes applies them and a pod's author may rely on
+ * them.
+ */
 export class UnmetFields {
   readonly #uidCount: number;
   #hasNamedDefault = false;
@@ -83,7 +86,7 @@ export class UnmetFields {
   }
 
   /**
-   * The events of a new pod. `RuntimeDefault` stands in most manifests, so only the first pod that has it gets an event
+   * The events of a new pod. Most manifests contain `RuntimeDefault`, so only the first pod that has it gets an event
    * about it.
    */
   notesFor(pod: Pod): readonly EventNote[] {
@@ -145,8 +148,8 @@ function unmetFields({ metadata, spec }: Pod): { readonly wanted: readonly strin
 }
 
 /**
- * Whether a container may miss the group of the pod's volumes. A root needs no group, and a container that runs with
- * this group has it.
+ * Whether a container may lack the group of the pod's volumes. Root needs no group, and neither does a container that
+ * already runs with this group.
  */
 function lacksVolumeGroup({ securityContext, initContainers = [], containers }: PodSpec): boolean {
   const group = securityContext?.fsGroup;

@@ -34,7 +34,7 @@ import { atPlaceBelow } from "../place-below.ts";
 export interface ContainerMount {
   /** An absolute path outside the container. */
   readonly source: string;
-  /** A directory at or above the source, below which no link is followed because pods write there. */
+  /** The source or a directory above it. Below this directory, no link is followed, because pods write there. */
   readonly below?: string;
   /** An absolute path inside the container. Its links are followed inside the container. */
   readonly target: string;
@@ -51,7 +51,7 @@ export interface ContainerRootOptions {
   readonly etcFiles: Readonly<Record<string, string>>;
   /**
    * Whether the container gets the lab's /proc. Otherwise its first process mounts the /proc of its own PID namespace,
-   * and no other is ever among its mounts.
+   * and the container never has another one.
    */
   readonly hostProc: boolean;
   /** The program's working directory. Like container runtimes, the node makes it if it is missing. */
@@ -61,7 +61,7 @@ export interface ContainerRootOptions {
   readonly sizeMb: number;
 }
 
-/** A root with the machine's programs alone: without volumes, scripts and files of its own. */
+/** The options of a root with only the machine's programs, and without volumes, scripts and own files. */
 export const plainRoot = {
   mounts: [],
   scripts: {},
@@ -125,7 +125,7 @@ services: files
 `;
 
 /**
- * Builds a container's file system in a new mount namespace and returns that namespace's descriptor, which the caller
+ * Builds a container's file system in a new mount namespace. Returns that namespace's descriptor, which the caller
  * closes. The machine's programs are bound read-only, /etc is private, and the root is a tmpfs.
  */
 export function buildContainerRoot(options: ContainerRootOptions): number {
@@ -137,7 +137,7 @@ export function buildRootOf(directory: string): number {
   return inNewMounts(() => {
     bindMount(directory, directory, false);
     changeDirectory(directory);
-    // The old root is put above the new one, so that it needs no place in the directory.
+    // The old root is mounted over the new one, so that it needs no directory below the new one.
     pivotRoot(".", ".");
     unmountDetached(".");
     changeDirectory("/");
@@ -146,7 +146,7 @@ export function buildRootOf(directory: string): number {
 
 function inNewMounts(change: () => void): number {
   return inNewNamespaces({ mount: true }, () => {
-    // It is opened first, because `change` removes the machine's /proc.
+    // Opened before `change` is called, which removes the machine's /proc.
     const namespace = openNamespace("self", "mnt");
     try {
       mount("none", "/", null, mountFlags.recursive | mountFlags.private);
@@ -174,8 +174,8 @@ function build(options: ContainerRootOptions): void {
   bindMount(`${oldRoot}/sys`, "/sys");
   makeReadOnlyRecursive("/sys");
   writeScripts(options.scripts);
-  // From here on, the container chooses paths, and its volumes may contain links. Nothing of the machine must be left
-  // to which they could lead: neither its tree nor a /proc with the lab's processes.
+  // From here on, the container chooses paths, and its volumes may contain links. They must not lead to the machine, so
+  // neither its tree nor a /proc with the lab's processes may be left.
   unmountDetached(oldRoot);
   rmdirSync(oldRoot);
   volumes.attach();
@@ -245,13 +245,15 @@ function writeScripts(scripts: Readonly<Record<string, string>>): void {
   }
 }
 
-/** A mount with a copy of what it mounts, which is not mounted anywhere yet. */
+/** A mount with a detached copy of its source tree, which is not mounted anywhere yet. */
 interface VolumeTree extends ContainerMount {
   readonly tree: number;
   readonly isDirectory: boolean;
 }
 
-/** The volumes of a container, found while the machine's paths are there, and mounted when they are gone. */
+/**
+ * The volumes of a container. They are opened while the machine's paths still exist, and mounted when these are gone.
+ */
 class VolumeTrees {
   readonly #trees: VolumeTree[] = [];
   readonly #proc: number | undefined;
@@ -290,7 +292,10 @@ class VolumeTrees {
   }
 }
 
-/** Another pod may put a link into the place of the source at any time, which would lead to the machine's own files. */
+/**
+ * A detached copy of the source. Another pod may replace the source by a link to the machine's own files at any time,
+ * so no link below `below` is followed.
+ */
 function treeOf({ source, below }: ContainerMount): number {
   return below === undefined ? copyTree(source) : atPlaceBelow({ root: below, path: source }, copyTree);
 }
@@ -304,7 +309,7 @@ function attachAt(entry: Pick<VolumeTree, "tree" | "target" | "isDirectory">): v
   }
 }
 
-/** Opens the place of a mount, and makes it if it is missing. */
+/** Opens the mount point, and makes it if it is missing. */
 function mountPoint({ target, isDirectory }: Pick<VolumeTree, "target" | "isDirectory">): number {
   const path = normalize(join("/", target));
   const found = openPlace(path);

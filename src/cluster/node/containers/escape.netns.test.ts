@@ -1,4 +1,4 @@
-// What a container controls must have no effect while a process has more rights than the container.
+// Nothing that a container controls may have an effect while a process in it has more rights than the container.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
@@ -163,7 +163,7 @@ test("a container's processes have its rights and no others, and no descriptors 
     ...Object.entries(sets).map(([name, value]) => `/proc/${pid}/status:${name}:\t${value.padStart(16, "0")}`),
     `/proc/${pid}/status:NoNewPrivs:\t1`,
   ]);
-  // The listing itself has descriptor 3 open. The first process keeps the one for its exit code, as number 10.
+  // The listing itself has descriptor 3 open. The first process keeps the descriptor for its exit code as number 10.
   assert.deepEqual(printed.split("\n"), [
     ...lines,
     "/proc/1/fd:",

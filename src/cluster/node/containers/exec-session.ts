@@ -8,10 +8,13 @@ import { openNamespace, withNamespaces } from "../namespaces.ts";
 import { startInContainer, type StandardStreams } from "./starter.ts";
 
 const outputShown = 4_096;
-/** How soon a terminal that takes no more input is tried again. The kernel does not tell when its program has read. */
+/**
+ * The pause before the next attempt to write to a full terminal, because the kernel does not report when the program
+ * has read.
+ */
 const fullTerminalMs = 20;
 
-/** Finds the program as the container does, with the container's rights. */
+/** The script that finds the program in the container's PATH, with the container's rights. */
 const commandScript = 'cd "$1" 2>/dev/null; shift; exec "$@"';
 
 /** Starts a command beside a container's program, in all its namespaces. */
@@ -43,7 +46,7 @@ export function spawnInContainer(
 
 /**
  * Runs a command to its end. Returns its exit code and its output, which may be truncated. At the deadline, kills the
- * command, with code 137.
+ * command and returns code 137.
  */
 export async function execInContainer(
   context: ExecContext,
@@ -97,8 +100,8 @@ export function resizeTerminal(terminal: Terminal, columns: number, rows: number
 }
 
 /**
- * Reads the master side, and closes it at the end. {@link terminalInput} writes to it: a write of this stream would
- * block the whole process until the terminal's program reads.
+ * Reads the master side, and closes it at the end. Write with {@link terminalInput} instead: a write to this stream
+ * would block the whole process until the terminal's program reads.
  */
 export function terminalStream(terminal: Pick<Terminal, "master">): ReadStream {
   const stream = new ReadStream(terminal.master);
@@ -111,7 +114,7 @@ export function terminalStream(terminal: Pick<Terminal, "master">): ReadStream {
 export function terminalInput({ master }: Pick<Terminal, "master">, screen: Duplex): Writable {
   let timer: NodeJS.Timeout | undefined;
   const send = (bytes: Buffer, done: () => void): void => {
-    // The screen owns the descriptor, whose number may then belong to another file.
+    // The screen owns the descriptor. Once it is destroyed, the number may belong to another file.
     if (screen.destroyed) {
       done();
       return;

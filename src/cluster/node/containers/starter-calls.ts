@@ -32,17 +32,23 @@ const commonNumbers = { move_mount: 429, fsopen: 430, fsconfig: 431, fsmount: 43
 
 export type CallName = keyof typeof numbersByArchitecture.x64 | keyof typeof commonNumbers;
 
-/** A number, or the bytes, the text or the list of texts whose address the kernel gets. */
+/** A number, or bytes, a text or a list of texts, of which the kernel gets the address. */
 export type CallArgument = number | string | Uint8Array | readonly string[];
 
 export interface StarterCall {
   readonly name: CallName;
   readonly arguments: readonly CallArgument[];
-  /** What the starter prints if the kernel refuses the call, before it ends. Without one, it continues. */
+  /**
+   * The message that the starter prints before it ends, if the kernel refuses the call. Without a message, it
+   * continues.
+   */
   readonly failure?: { readonly message: string; readonly exitCode: number };
 }
 
-/** The calls as the starter reads them: first all calls, then what they point to. Throws a user error if too long. */
+/**
+ * The calls as the starter reads them: first all calls, then the data that they point to. Throws a user error if they
+ * are too long.
+ */
 export function encodeCalls(calls: readonly StarterCall[], architecture: string): Buffer {
   const numbers: Readonly<Record<CallName, number>> = {
     ...commonNumbers,

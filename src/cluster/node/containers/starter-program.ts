@@ -16,7 +16,10 @@ export const maxCallsBytes = 4 << 20;
 
 /** The length of one number in the starter's memory. */
 export const longBytes = 8;
-/** One call in the starter's memory, as numbers of eight bytes: a number, six arguments, and what follows a failure. */
+/**
+ * The layout of one call in the starter's memory, in numbers of eight bytes: the call's number, six arguments, and the
+ * reaction to a failure.
+ */
 export const callFields = { number: 0, arguments: 1, failureBytes: 7, failureAddress: 8, exitCode: 9, count: 10 };
 
 const argumentCount = 6;
@@ -28,9 +31,9 @@ const value: Register = 2;
 const end: Register = 3;
 
 /**
- * A static program that makes the system calls which it reads. A failed call ends it, after a message, if the call has
- * one. The last call runs another program. It reads no environment, no file and no library, so that what a container
- * controls does nothing before the container's rights are dropped.
+ * A static program that reads a list of system calls and makes them. A failed call ends it, after a message, if the
+ * call has one. The last call runs another program. It reads no environment, no file and no library, so nothing that a
+ * container controls has an effect before the lab's rights are dropped.
  */
 export function starterProgram(architecture: string): Uint8Array {
   const encoding = encodings[architecture];

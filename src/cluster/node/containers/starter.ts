@@ -13,7 +13,7 @@ export interface ContainerRights {
   readonly capabilities: readonly string[];
   readonly user: number;
   readonly group: number;
-  /** No program of the container can get more rights than it has at the start. */
+  /** Whether programs of the container can never get more rights than they have at the start. */
   readonly noNewPrivileges: boolean;
 }
 
@@ -32,7 +32,7 @@ export interface StarterOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** Standard input, output and error. */
   readonly stdio: StandardStreams;
-  /** What the program gets as descriptor 3. */
+  /** The descriptor that the program gets as number 3. */
   readonly exitDescriptor: number | undefined;
 }
 
@@ -113,17 +113,17 @@ const noProgram = 127;
 /**
  * Starts a program in a container. Everything that needs the lab's rights is done by a static program from outside the
  * container, with an empty environment. The container's programs, libraries, links and variables have an effect only
- * after its rights are dropped and all descriptors but its own are closed.
+ * after the lab's rights are dropped and all descriptors but the container's own are closed.
  */
 export function startInContainer(options: StarterOptions): ChildProcess {
   const calls = memoryFileOf("calls", encodeCalls(callsOf(options), process.arch));
   try {
     return spawn(starterPath(), [], {
-      // Every descriptor is taken, so that the starter knows the number of the next.
+      // Every descriptor up to here is in use, so that the starter knows the number of the next one.
       stdio: [...options.stdio, options.exitDescriptor ?? calls, calls, options.mount],
       env: {},
       cwd: "/",
-      // Its own session, so that no terminal of the lab's user is its /dev/tty.
+      // The program gets its own session, so that no terminal of the lab's user is its /dev/tty.
       detached: true,
     });
   } finally {
@@ -170,7 +170,7 @@ function callsOf(options: StarterOptions): StarterCall[] {
     throw userError("container-start-failed", "the command or the environment has a zero byte; remove it");
   return [
     needed("cannot close descriptors", "close_range", fileSystemDescriptor, maxDescriptor, 0),
-    // Otherwise processes of the container could look through /proc at what this process still has.
+    // Otherwise processes of the container could read through /proc what this process still has open.
     needed("cannot hide the start", "prctl", prctl.setDumpable, 0, 0, 0, 0),
     needed("cannot set the mask", "umask", 0o022),
     ...(ownsTerminal ? [needed("cannot control the terminal", "ioctl", 0, setControllingTerminal, 0)] : []),
@@ -196,7 +196,7 @@ function needed(problem: string, name: CallName, ...given: readonly CallArgument
   return { name, arguments: given, failure: { message, exitCode: cannotStart } };
 }
 
-/** Makes a /proc outside of the container, where the kernel sees that this process may have one. */
+/** Makes a /proc outside of the container, because the kernel allows this process a new one only there. */
 function makeProc(mode: "read-only" | "writable"): StarterCall[] {
   const { readOnly, noSuid, noDevices, noExec } = mountAttributes;
   const attributes = noSuid | noDevices | noExec | (mode === "read-only" ? readOnly : 0);

@@ -16,8 +16,8 @@ export interface EndedRun {
 }
 
 /**
- * The end of the program's message file, or of its log if it failed and the container requests that. Else empty. The
- * file may be of any size, also one without content that only claims to be large.
+ * The end of the program's message file, or of its log if the program failed and the container requests that. Empty if
+ * there is neither. The file may have any size, and may be a sparse file.
  */
 export function terminationMessage({ container, exitCode, message, log }: EndedRun): string {
   const written = textOrNothing(() => readEndBelow(message, maxMessage).toString("utf8"));

@@ -11,9 +11,9 @@ import type { ManagedContainer } from "../pods/managed-container.ts";
 import type { RemoteStreams, WantedStreams } from "./remote-streams.ts";
 
 const success = { metadata: {}, status: "Success" };
-/** A terminal that has printed nothing for so long after the end of its program has no more output. */
+/** If a terminal has printed nothing for this long after the end of its program, there is no more output. */
 const silenceMs = 200;
-/** An attached client that has not read so much is cut off, because the container does not wait for it. */
+/** An attached client with more unread output than this is cut off, because the container does not wait for it. */
 const maxUnreadBytes = 4 << 20;
 
 /**
@@ -110,7 +110,7 @@ async function execWithTerminal(
       resolve();
     }),
   );
-  // A program whose client does not read waits, as it would before a pipe.
+  // A program whose client does not read waits, as it would for a full pipe.
   if (streams.stdout === undefined) screen.resume();
   else screen.pipe(streams.stdout, { end: false });
   streams.onResize((columns, rows) => {
@@ -167,7 +167,7 @@ export async function serveAttach(container: ManagedContainer, streams: RemoteSt
   }
   const input = terminal === undefined ? container.input : undefined;
   if (input !== undefined) streams.stdin?.pipe(input, { end: false });
-  // With `stdinOnce`, the end of the first client's input is the end of the container's.
+  // With `stdinOnce`, the container's input ends with the first client's input.
   if (input !== undefined && (container.spec as { stdinOnce?: boolean }).stdinOnce === true)
     streams.stdin?.once("end", () => input.write("", () => input.destroy()));
   const clientGone = new Promise<void>((resolve) => streams.onClose(resolve));

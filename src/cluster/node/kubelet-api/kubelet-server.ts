@@ -18,7 +18,7 @@ import type { UsageReport } from "./usage-sampler.ts";
 export interface KubeletServerOptions {
   readonly address: string;
   readonly port: number;
-  /** The certificate of the server. It and the key are PEM. */
+  /** The certificate of the server. The certificate and the key are PEM texts. */
   readonly certificate: string;
   readonly key: string;
   /** Only clients with a certificate of this authority are accepted. */
@@ -31,14 +31,15 @@ export interface KubeletServerOptions {
   readonly log: Logger;
 }
 
-/** Each exec, log and forwarded port is a connection of the API server. */
+/** The maximum number of connections. Each exec, log and forwarded port is a connection of the API server. */
 const maxConnections = 4096;
 
 class NotFound extends Error {}
 class Refused extends Error {}
 
 /**
- * The certificates of the API server and of administrators. A node's certificate is valid for TLS but not allowed here.
+ * The certificates of the API server and of administrators. The certificate of a node is valid for TLS, but not allowed
+ * here.
  */
 const clientName = "kube-apiserver-kubelet-client";
 const clientGroup = "system:masters";
@@ -198,8 +199,8 @@ export class KubeletServer {
 }
 
 /**
- * The pod's network namespace. Undefined if the pod is in its node's network. A pod without a sandbox has not started
- * or has ended, and must not be taken for one in its node's network.
+ * The pod's network namespace. Undefined if the pod is in its node's network. Throws for a pod without a sandbox, which
+ * has not started or has ended. It must not be mistaken for a pod in its node's network.
  */
 function networkOf({ sandbox, pod }: PodWorker): number | undefined {
   if (sandbox === undefined) throw new NotFound(`pod "${keyOf(pod)}" is not running`);
@@ -232,7 +233,7 @@ function targetOf(request: IncomingMessage): { readonly url: URL; readonly words
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {
-  // What was sent is not the whole answer, and must not look like it.
+  // Only a part of the answer was sent, and the client must notice that.
   if (response.headersSent) {
     response.destroy();
     return;

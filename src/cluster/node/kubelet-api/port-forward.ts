@@ -18,8 +18,9 @@ export type PodNetwork = () => number | undefined;
 
 /**
  * Serves `kubectl port-forward` over SPDY, or SPDY inside a WebSocket. Each pair of streams goes to a port of the pod's
- * 127.0.0.1. The network is looked up for each pair, because the pod may end while the client stays connected. Its
- * descriptor then belongs to nobody, or to another pod. Throws before the upgrade if the pod has no network.
+ * 127.0.0.1. The network is looked up for each pair, because the pod may end while the client stays connected. The
+ * descriptor of its network is then closed, or belongs to another pod. Throws before the upgrade if the pod has no
+ * network.
  */
 export async function servePortForward(
   request: IncomingMessage,

@@ -11,7 +11,7 @@ export interface ProcessEntry {
   readonly startTicks: string;
   /** Processor time of the process and of its children that have ended, in milliseconds. */
   readonly cpuMs: number;
-  /** Empty if the kernel does not show it to us. */
+  /** Empty if the kernel does not show it to this process. */
   readonly pidNamespace: string;
 }
 
@@ -52,7 +52,7 @@ export function parseStat(pid: number, text: string, pidNamespace: string): Proc
 }
 
 /**
- * The memory of a process in bytes, with its share of pages that several processes use (PSS), so that sums over
+ * The memory of a process in bytes, with only its share of pages that several processes use (PSS), so that sums over
  * processes are right. Zero for a process that has ended.
  */
 export async function readMemoryBytes(pid: number, root = "/proc"): Promise<number> {
@@ -76,8 +76,8 @@ function linkOf(path: string): string {
 }
 
 /**
- * Assigns each process to the container whose first process it is, or whose PID namespace or session it is in, or whose
- * process started it. Returns the processes of each of `inits`, by the pid of the first process.
+ * Assigns each process to a container: the one whose first process it is, in whose PID namespace or session it is, or
+ * whose process started it. Returns the processes of each of `inits`, by the pid of the first process.
  */
 export function processesByInit(
   table: readonly ProcessEntry[],

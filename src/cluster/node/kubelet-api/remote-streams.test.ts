@@ -10,7 +10,7 @@ import { acceptRemoteStreams, type RemoteStreams } from "./remote-streams.ts";
 
 const output = { stdin: false, stdout: true, stderr: true, tty: false };
 const lines = 2_000;
-/** The connection buffers some of it, and the streams buffer the rest. */
+/** The connection buffers some of these lines, and the streams buffer the rest. */
 const line = Buffer.alloc(4_096, "x");
 const status = { metadata: {}, status: "Success" };
 

@@ -172,7 +172,8 @@ export async function upgradeWebSocket(
       "stream-refused",
       `none of the protocols ${offered.join(", ")} is supported; supported: ${protocols.join(", ")}`,
     );
-  // ws refuses protocol names with a slash, such as SPDY/3.1+portforward.k8s.io, so we write the header ourselves.
+  // The package ws refuses protocol names with a slash, such as SPDY/3.1+portforward.k8s.io, so the header is written
+  // here.
   delete request.headers["sec-websocket-protocol"];
   // Loaded on demand, because an idle node does not need it.
   const { WebSocketServer } = await import("ws");

@@ -2,8 +2,9 @@ import { Duplex } from "node:stream";
 import { SpdySession, type SpdyStream } from "../../../wire/spdy/index.ts";
 
 /**
- * How long a client may take to read the end of the output and close the connection. What it sends to a connection that
- * is closed already, such as the end of a stream, resets the connection, and the client loses what it has not read.
+ * How long a client may take to read the end of the output and close the connection. If the client sends anything to a
+ * closed connection, such as the end of a stream, the kernel resets the connection, and the client loses its unread
+ * data.
  */
 const readingTimeoutMs = 10_000;
 

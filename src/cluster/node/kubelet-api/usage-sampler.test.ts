@@ -26,7 +26,7 @@ test("a container owns the processes of its PID namespace and nested ones, or wi
     entry(1, 0),
     entry(10, 1, { pidNamespace: "pid:[2]" }),
     entry(11, 10, { pidNamespace: "pid:[2]" }),
-    entry(12, 1, { pidNamespace: "pid:[2]" }), // by exec, whose parent is the node
+    entry(12, 1, { pidNamespace: "pid:[2]" }), // started by exec, so its parent is the node
     entry(13, 11, { pidNamespace: "pid:[3]" }),
     entry(20, 1, { session: 20 }), // in the node's PID namespace
     entry(21, 20, { session: 99 }),

@@ -26,13 +26,13 @@ export interface UsageSamplerOptions {
   readonly memoryBytes: (pid: number) => Promise<number>;
   /** The first processes of all containers that run. */
   readonly containers: () => readonly ProcessIdentity[];
-  /** The node process. */
+  /** The ID of the process of the lab's node itself. */
   readonly ownPid: number;
 }
 
 interface Sample {
   readonly steadyMs: number;
-  /** The CPU time by container, and of the node process by {@link ownKey}. */
+  /** The CPU time of each container, and of the node process under {@link ownKey}. */
   readonly cpuMs: ReadonlyMap<string, number>;
 }
 
@@ -48,8 +48,8 @@ const ownKey = "node";
 
 /**
  * Measures the resource use of containers, only on request, so that a lab without such requests spends no CPU on it.
- * Processor time needs two samples. The first request of a minute therefore takes a second. Later ones answer at once,
- * and their window begins at an earlier request.
+ * Processor time needs two samples. So the first request after a minute without one takes a second. Later ones are
+ * answered at once, and their window begins at an earlier request.
  */
 export class UsageSampler {
   readonly #options: UsageSamplerOptions;
@@ -121,7 +121,8 @@ export class UsageSampler {
     const windowMs = sample.steadyMs - base.steadyMs;
     const usageOf = async (key: string, pids: readonly number[]): Promise<Usage> => {
       const cpuTotalMs = sample.cpuMs.get(key) ?? 0;
-      // A container without an earlier sample started within the window. Programs that `exec` ran may have ended.
+      // A container without an earlier sample has started within the window. The sum may fall, because programs that
+      // `exec` ran have ended.
       const usedMs = Math.max(0, cpuTotalMs - (base.cpuMs.get(key) ?? 0));
       const bytes = await Promise.all(pids.map(async (pid) => await this.#options.memoryBytes(pid)));
       return {

@@ -8,7 +8,7 @@ export interface MapEntry {
   readonly chain: string;
 }
 
-/** An address and port that a planned port wants for itself. */
+/** An address with a port that a planned port claims. */
 export interface WantedAddress {
   /** The address with protocol and port. It is the same for all ports that claim it. */
   readonly id: string;

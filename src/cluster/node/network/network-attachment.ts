@@ -16,7 +16,7 @@ const timeoutMs = 30_000;
 const maxOutputBytes = 64 << 10;
 const maxConfigBytes = 1 << 20;
 
-/** The node's own network, which the runtime makes itself. Other plugins are chained behind it. */
+/** The node's own network, which the node runtime makes itself. Other plugins are chained behind it. */
 const ownNetwork = { cniVersion: "1.1.0", name: "lab", plugins: [{ type: "lab" }] };
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -39,7 +39,8 @@ export class NetworkAttachment {
 
   /**
    * Writes the network's configuration file if it does not exist. An existing file stays, because plugins may have been
-   * added to it. Where a pod with a hostPath volume has left a link, nothing is written, and there are no plugins.
+   * added to it. If a pod with a hostPath volume has left a link in its place, nothing is written, and there are no
+   * plugins.
    */
   prepare(): void {
     const { O_CREAT, O_EXCL, O_WRONLY } = constants;
@@ -76,7 +77,7 @@ export class NetworkAttachment {
   #plugins(): Fields[] {
     let list: { readonly cniVersion?: string; readonly name?: string; readonly plugins?: readonly Fields[] };
     try {
-      // A pod with a hostPath volume can put a pipe there, for whose other end a plain read would wait.
+      // A pod with a hostPath volume can put a pipe there. A plain read would wait for its other end.
       const place = { root: this.#hostRoot, path: join(this.#hostRoot, configPath) };
       list = JSON.parse(readEndBelow(place, maxConfigBytes).toString("utf8")) as typeof list;
     } catch {
@@ -88,7 +89,7 @@ export class NetworkAttachment {
 
   /**
    * Runs a plugin with the node's root, so that it finds sockets at the same paths as on a real machine. A pod with a
-   * hostPath volume may have written the plugin, so it sees no other files, has no rights, and sees no other processes.
+   * hostPath volume may have written the plugin, so the plugin has no rights and sees no other files or processes.
    */
   async #run(command: string, { pod, initPid }: AttachedPod, configuration: Fields): Promise<string> {
     const type = String(configuration["type"]);

@@ -24,8 +24,8 @@ export interface NetworkPoliciesOptions {
 const retryMs = 1_000;
 
 /**
- * Puts NetworkPolicies into effect for the pods of one node. It looks at the cluster's pods and namespaces only from
- * the first policy on.
+ * Puts NetworkPolicies into effect for the pods of one node. It watches the cluster's pods and namespaces only from the
+ * first policy on.
  */
 export class NetworkPolicies {
   readonly #options: NetworkPoliciesOptions;
@@ -33,7 +33,7 @@ export class NetworkPolicies {
   readonly #pods: Informer<Pod>;
   readonly #namespaces: Informer<Namespace>;
   /**
-   * The rules in force, or undefined until those of an earlier process have been replaced, and while the policies are
+   * The rules in force. Undefined until the rules of an earlier process have been replaced, and while the policies are
    * unknown.
    */
   #rules: NetworkPolicyRules | undefined;
@@ -125,7 +125,7 @@ export class NetworkPolicies {
       else rules.update(isolations);
       this.#isBroken = false;
     } catch (error) {
-      // A part may have been applied, so start again with empty rules.
+      // A part of the changes may have been applied, so start again with empty rules.
       this.#isBroken = true;
       this.#options.log.error("the rules of network policies were refused", { error: messageOf(error) });
       this.#schedule(retryMs);

@@ -85,7 +85,10 @@ function countRules(allowed: readonly AllowedTraffic[]): number {
   return allowed.reduce((count, { ports }) => count + (ports?.length ?? 1), 0);
 }
 
-/** The API server fills the field in. Without it, a policy affects ingress, and egress if it has rules for it. */
+/**
+ * The directions that a policy affects. The API server fills the field in. Without the field, a policy affects ingress,
+ * and also egress if it has egress rules.
+ */
 function typesOf({ spec }: NetworkPolicy): readonly string[] {
   const { policyTypes = [], egress = [] } = spec ?? {};
   if (policyTypes.length > 0) return policyTypes;
@@ -98,7 +101,10 @@ interface PolicyEndpoint {
   readonly isNameServer: boolean;
 }
 
-/** Ended pods have no address any more, and pods in their node's network have the node's address. */
+/**
+ * The pod as an endpoint. Empty for an ended pod, which has no address, and for a pod in its node's network, which has
+ * the node's address. Only the name server counts in spite of that.
+ */
 function endpointOf(pod: Pod): PolicyEndpoint[] {
   const { phase, podIP } = pod.status ?? {};
   if (podIP === undefined || phase === "Succeeded" || phase === "Failed") return [];
@@ -136,7 +142,7 @@ function egressOf(
     if (ports.length === 0 || numbered.length > 0)
       for (const peer of peersOf({ ...matched, endpoints: pods }))
         allowed.push({ peer, ports: ports.length === 0 ? undefined : numbered });
-    // The name belongs to the destination, and may mean another number on each pod.
+    // The destination defines the port's name, which may mean another number on each pod.
     for (const port of ports)
       if (typeof port.port === "string")
         allowed.push(...namedTraffic(port, matched.isAny ? endpoints.filter(isPod) : pods));
@@ -163,7 +169,7 @@ function matchPeers(
   return {
     isAny: peers.length === 0,
     endpoints: endpoints.filter(({ pod }) => selecting.some((peer) => selects(peer, namespace, pod, namespaceLabels))),
-    // The lab's pods have only IPv4 addresses, so other blocks match nothing.
+    // Blocks of IPv6 match nothing, because the lab's pods have only IPv4 addresses.
     blocks: peers.flatMap(({ ipBlock }) => (ipBlock === undefined || ipBlock.cidr.includes(":") ? [] : [ipBlock])),
   };
 }

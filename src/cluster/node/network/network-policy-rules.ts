@@ -16,7 +16,7 @@ const dnsPort = 53;
 const directions = ["egress", "ingress"] as const;
 type Direction = (typeof directions)[number];
 
-/** A message of netlink holds some four thousand addresses. */
+/** The number of elements in one netlink message, which has space for some four thousand addresses. */
 const elementsPerMessage = 1_000;
 
 interface Installed {
@@ -30,8 +30,8 @@ type Change = (transaction: NftTransaction) => void;
 
 /**
  * NetworkPolicies as nf_tables rules in a node's namespace, which forwards all packets of its pods. Every isolated pod
- * has a chain for each isolated direction, which ends by dropping. The node's own packets to its pods are never
- * forwarded, so probes are not blocked. Responses and open connections pass too.
+ * has a chain for each isolated direction. The chain's last rule drops the packet. The node's own packets to its pods
+ * are never forwarded, so probes are not blocked. Responses and open connections pass too.
  */
 export class NetworkPolicyRules implements Disposable {
   readonly #netlink: NftNetlink;
@@ -52,7 +52,7 @@ export class NetworkPolicyRules implements Disposable {
     ]);
   }
 
-  /** Changes the rules of the pods that differ. One transaction of the kernel, unless it is too large for one. */
+  /** Changes the rules of the pods that differ, in one transaction of the kernel, unless they are too many for one. */
   update(isolations: readonly PodIsolation[]): void {
     this.#netlink.commitAll(this.#changesTo(isolations));
   }
@@ -67,8 +67,8 @@ export class NetworkPolicyRules implements Disposable {
   }
 
   /**
-   * New chains come first, then the jumps to them, and then the end of the old ones: so that one complete set applies
-   * at any time.
+   * The changes in order: new chains, the jumps to them, and the removal of the old chains. So one complete set of
+   * rules applies at any time.
    */
   #changesTo(isolations: readonly PodIsolation[]): Change[] {
     const before = this.#installed;
@@ -95,7 +95,7 @@ export class NetworkPolicyRules implements Disposable {
     return changes;
   }
 
-  /** Names that no earlier chain of the pod has, so that both exist for a moment. */
+  /** Gives the chains names that no earlier chain of the pod has, because both exist for a moment. */
   #named(isolation: PodIsolation): Installed {
     this.#serial += 1;
     const chains: Partial<Record<Direction, string>> = {};
@@ -118,8 +118,8 @@ function addFrame(table: NftTableEditor, nameServer: string | undefined): void {
   table.addRule("forward", match.connectionState("established", "related"), action.accept());
   for (const direction of directions) table.addRule("forward", action.jump(direction));
   if (nameServer === undefined) return;
-  // A pod may always reach its own node. The name server at that address counts as a pod, so only its port is subject
-  // to policies.
+  // A pod may always reach its own node. The name server at that address counts as a pod, so policies apply to its port
+  // only.
   table.addChain("input", { type: "filter", hook: "input", priority: 0 });
   table.addRule("input", match.connectionState("established", "related"), action.accept());
   for (const protocol of ["udp", "tcp"] as const)

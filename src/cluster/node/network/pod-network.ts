@@ -4,7 +4,7 @@ import { NetworkNamespace, RouteNetlink } from "../../../net/index.ts";
 
 export interface PodAddress {
   readonly ip: string;
-  /** The number of the link and its hardware addresses. It is not reused soon. */
+  /** The number in the link's name and hardware addresses. It is not reused soon. */
   readonly serial: number;
 }
 

@@ -16,7 +16,7 @@ export interface ServiceEndpoint {
 export interface PlannedPort {
   /** `namespace/name/port/protocol`, which names its chains. */
   readonly key: string;
-  /** When the Service was created. If several Services have one external address, the oldest gets it. */
+  /** When the Service was created. If several Services have the same external address, the oldest one gets it. */
   readonly createdAt: string;
   readonly protocol: "tcp" | "udp" | "sctp";
   /** The addresses that clients use inside the cluster. */
@@ -25,7 +25,7 @@ export interface PlannedPort {
   readonly port: number;
   readonly nodePort: number | undefined;
   readonly endpoints: readonly ServiceEndpoint[];
-  /** External traffic goes to this node's own endpoints, with the client's address kept. */
+  /** Whether external traffic goes only to this node's own endpoints, and keeps the client's address. */
   readonly externalLocal: boolean;
   readonly internalLocal: boolean;
   readonly affinityMs: number | undefined;
@@ -34,13 +34,13 @@ export interface PlannedPort {
 const defaultAffinitySeconds = 10_800;
 const maxPort = 65_535;
 /**
- * The limits of the rules of one Service on a node. An author may list thousands of ports and addresses in a small
- * object, and each pair is an entry in the kernel of each node.
+ * The limits for the rules of one Service on a node. A small object may list thousands of ports and addresses, and each
+ * pair is an entry in the kernel of each node.
  */
 const maxPorts = 1_000;
 const maxAddressPairs = 2_000;
 const maxEndpointPairs = 10_000;
-/** The lab's own addresses, which no node announces, whatever a Service's status contains. */
+/** The lab's own addresses. No node announces them, even if a Service's status contains them. */
 const nodeAddresses = Array.from({ length: labNetwork.maxNodes }, (_, index) => labNetwork.nodeAddress(index));
 const labRanges = [cidrOf(`${labNetwork.podRange}/16`), cidrOf(labNetwork.serviceCidr)].flatMap((range) => range ?? []);
 
@@ -96,7 +96,10 @@ export function unservedPart({ spec, status }: Service): string | undefined {
   return `it has ${ports} ports at ${addresses} external addresses, and ${maxAddressPairs} pairs of them are served; use several Services`;
 }
 
-/** The writer of a Service's status may write any text there. */
+/**
+ * Whether a text is an IPv4 address that is neither loopback nor link-local. The writer of a Service's status may write
+ * any text there.
+ */
 function isOutside(address: string): boolean {
   return isIPv4(address) && !isInsideAddress(address);
 }
@@ -187,8 +190,8 @@ export interface AnnouncingNode {
 }
 
 /**
- * The node that answers for the Service's LoadBalancer addresses in the fabric: a worker chosen by the Service's name,
- * or with externalTrafficPolicy Local one that has an endpoint. Undefined if there is none.
+ * The node that answers for the Service's LoadBalancer addresses in the fabric: a worker that the Service's name
+ * determines, or with `externalTrafficPolicy: Local` one that has an endpoint. Undefined if there is none.
  */
 export function announcerOf(
   service: Service,

@@ -23,16 +23,16 @@ export interface ServiceProxyOptions {
   readonly podAddresses: () => readonly string[];
   readonly onLoadBalancers: (ports: readonly LoadBalancerPort[]) => void;
   readonly log: Logger;
-  /** How long rules are changed at a time, at least one port. */
+  /** The maximum time for changing rules in one turn, which changes at least one port. */
   readonly turnMs?: number;
 }
 
 const serviceNameLabel = "kubernetes.io/service-name";
 const retryMs = 1_000;
-/** An answer of an endpoint that has just left arrives in this time, even over a slow link. */
+/** The time in which an answer of an endpoint that has just left arrives, even over a slow link. */
 const answerMs = 1_000;
 const loopbackIndex = 1;
-/** Each port is a transaction of the kernel. Between turns, the node runs its pods and reports that it lives. */
+/** Each port is one transaction of the kernel. Between turns, the node runs its pods and sends its heartbeat. */
 const defaultTurnMs = 50;
 
 /** Does kube-proxy's job for one node: turns Services and their endpoints into rules. */
@@ -161,7 +161,7 @@ export class ServiceProxy {
     }
   }
 
-  /** Run it later, once for all endpoints that are removed meanwhile. */
+  /** Forgets unanswered connection attempts later, once for all endpoints that are removed meanwhile. */
   #forgetUnansweredConnects(): void {
     if (this.#forgetting) return;
     this.#forgetting = true;
@@ -177,7 +177,7 @@ export class ServiceProxy {
     }, answerMs);
   }
 
-  /** Makes at least one change. Returns whether none is left. The next call goes on. */
+  /** Makes at least one change. Returns whether none is left. Otherwise the next call continues. */
   #applyService(rules: ServiceRules, key: string, lateMs: number): boolean {
     const service = this.#options.services.get(key);
     const before = this.#portKeys.get(key) ?? [];

@@ -31,7 +31,7 @@ const plan: PlannedPort = {
 
 before(() => {
   writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
-  // A route, so that packets to Service addresses reach the rules. It has no destination.
+  // A route that makes packets to Service addresses reach the rules. It leads to no host.
   const outside = NetworkNamespace.create();
   using node = new RouteNetlink();
   node.addVeth({ name: "eth0", index: 500, peer: { name: "eth0", index: 2, namespaceFd: outside.fd } });

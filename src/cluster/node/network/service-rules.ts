@@ -91,8 +91,8 @@ export class ServiceRules implements Disposable {
   }
 
   /**
-   * Lets an unanswered connection attempt choose among the current endpoints at its next SYN, if its endpoint is gone.
-   * Call it when an answer that was on its way has arrived.
+   * Lets an unanswered connection attempt whose endpoint is gone choose a current endpoint at its next SYN. Call it
+   * only when an answer that was on its way must have arrived.
    */
   forgetUnansweredConnects(): void {
     const plans = [...this.#installed.values()].map(({ plan }) => plan);
@@ -125,7 +125,7 @@ export class ServiceRules implements Disposable {
     return [...this.#installed.keys()];
   }
 
-  /** Sets the pods of this node, which may reach themselves through a Service. */
+  /** Sets the addresses of this node's pods, because a pod may reach itself through a Service. */
   setPodAddresses(addresses: readonly string[]): void {
     if (isDeepStrictEqual(addresses, this.#hairpins)) return;
     const transaction = new NftTransaction();

@@ -26,7 +26,7 @@ export interface SandboxOwner {
 }
 
 const retryMs = 500;
-/** The network agent is usually back within a moment. */
+/** The pause before the next attempt. A network agent that restarts is usually back within a moment. */
 const attachRetryMs = 100;
 
 /** The sandbox of one pod with its address and its place in the network, which plugins of the node set up. */
@@ -68,7 +68,10 @@ export class AttachedSandbox {
     if (this.#sandbox === undefined && record.address !== undefined) addresses.release(record.address);
   }
 
-  /** Lets the plugins remove it from the network. A failure is logged, because the pod's end does not wait for it. */
+  /**
+   * Lets the plugins remove the sandbox from the network. A failure is only logged, because the pod's end must not wait
+   * for it.
+   */
   async detach(): Promise<void> {
     const sandbox = this.#sandbox;
     if (!this.#attached || sandbox?.address === undefined) return;
@@ -117,7 +120,8 @@ export class AttachedSandbox {
       this.#attached = true;
       return true;
     } catch (error) {
-      // A kubelet reports this text, because its runtime sets up the network together with the sandbox.
+      // A kubelet reports this failure as one of the sandbox, because its runtime sets up the network together with the
+      // sandbox.
       this.#failed(`the pod's network could not be set up: ${messageOf(error)}`);
       return false;
     }

@@ -25,12 +25,13 @@ import { compiledCodeInContainer, programMounts, programPath } from "./container
 
 export interface CompiledCodeOptions {
   /**
-   * The directory of the lab's own compiled code, which no container sees. The code for containers is in its `pods`.
+   * The directory of the lab's own compiled code, which no container sees. Its folder `pods` has the code for
+   * containers.
    */
   readonly directory: string;
   /** An existing directory of this node, for the files of one run. */
   readonly workDirectory: string;
-  /** The lab's own release, and its program's folder below the release's root. */
+  /** The root of the lab's own release, and the folder of its program relative to that root. */
   readonly ownRoot: string;
   readonly ownProgram: string;
   readonly clock: Clock;
@@ -38,11 +39,14 @@ export interface CompiledCodeOptions {
 }
 
 /**
- * How long a release counts as compiled. Code in use may be pruned, because reads leave no trace on its files. After
- * this time, it is compiled again.
+ * How long a release counts as compiled. After this time, it is compiled again, because code in use may have been
+ * pruned: reads leave no trace on its files.
  */
 const validMs = 7 * 86_400_000;
-/** The marks of a release that was compiled, and of one that is being compiled, behind a hash of 40 digits. */
+/**
+ * The suffixes of mark files, after a hash of 40 digits: for a release that was compiled, and for one that is being
+ * compiled.
+ */
 const marks = { done: ".done", lock: ".lock" };
 const markName = /^[0-9a-f]{40}\.(done|lock)$/;
 const rootSizeMb = 16;
@@ -86,13 +90,13 @@ process.exit();
 `;
 
 /**
- * The compiled code of releases, for programs of containers. Whoever writes such code decides what other processes do,
- * so containers only read it, and a process of the lab compiles each release once, with no code of a container.
+ * The compiled code of releases, for programs of containers. Whoever writes such code controls other processes. So
+ * containers only read it, and a process of the lab compiles each release once, without any code of a container.
  */
 export class CompiledCode {
   readonly #options: CompiledCodeOptions;
   readonly #directory: string;
-  /** The releases that this process has looked for, which are as many as the lab has. */
+  /** The releases that this process has already looked for. There are as many as the lab has releases. */
   readonly #known = new Set<string>();
   /** Resolves when the last run has ended. */
   filled: Promise<void> = Promise.resolve();
@@ -120,7 +124,9 @@ export class CompiledCode {
     }
   }
 
-  /** Links the compiled code for a user, because Node looks in a folder for the user of its process. */
+  /**
+   * Links the compiled code for a user, because Node.js looks in a folder that is named after the user of its process.
+   */
   #linkFor(user: number): void {
     const names = new Set(readdirSync(this.#directory));
     for (const name of names) {
@@ -151,7 +157,10 @@ export class CompiledCode {
     }
   }
 
-  /** Several nodes and labs share the directory. The kernel releases the lock of a process that was killed. */
+  /**
+   * Fills a place once, under a lock, because several nodes and labs share the directory. The kernel releases the lock
+   * of a process that was killed.
+   */
   async #fillOnce(key: string, fill: () => Promise<void>): Promise<void> {
     const [done, lock] = [join(this.#directory, `${key}${marks.done}`), join(this.#directory, `${key}${marks.lock}`)];
     if (this.#isValid(done)) return;
@@ -172,7 +181,7 @@ export class CompiledCode {
     return markedMs !== undefined && this.#options.clock.nowMs() - markedMs < validMs;
   }
 
-  /** Each change of a checkout leads to another mark. */
+  /** Removes outdated marks. Each change of a checkout adds another mark. */
   #removeOldMarks(): void {
     for (const name of readdirSync(this.#directory)) {
       const path = join(this.#directory, name);
@@ -239,8 +248,8 @@ export class CompiledCode {
 
 /**
  * A text that is equal for all copies of one program, so that releases of different versions share the compiled code.
- * For a bundle it is the main module, which imports all others by names that contain hashes of their content. For
- * sources it is only the time of the main module.
+ * For a bundle it is the main module, because that imports all others by names that contain hashes of their content.
+ * For sources it is only the time of the main module.
  */
 function stateOf(main: string): string {
   return main.endsWith(".ts") ? String(statSync(main).mtimeMs) : readFileSync(main, "utf8");

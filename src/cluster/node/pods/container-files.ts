@@ -12,7 +12,7 @@ import type { PodHost } from "./pod-host.ts";
 const rootSizeMb = 512;
 const terminationLog = "termination-log";
 
-/** What the root of a run depends on, besides the image and the spec. */
+/** The inputs of a run's root, besides the image and the spec. */
 export interface RootOptions {
   readonly rights: ContainerRights;
   readonly environment: Readonly<Record<string, string>>;
@@ -69,7 +69,7 @@ export class ContainerFiles {
     });
   }
 
-  /** What the program said about its end. See {@link terminationMessage}. */
+  /** The program's message about its end. See {@link terminationMessage}. */
   terminationMessage(exitCode: number, run: number): string {
     return terminationMessage({
       container: this.#spec,

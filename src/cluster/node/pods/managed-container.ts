@@ -290,8 +290,8 @@ export class ManagedContainer {
     this.#startProbes();
     this.#exit = (async () => {
       const status = await process.exited;
-      // The last lines must come before the end. A process that left the container and still has the pipe is not waited
-      // for.
+      // The last lines must be in the log before the end is reported. Do not wait for a process that has left the
+      // container and still has the pipe.
       await Promise.race([drained, this.#host.clock.sleep(drainMs)]);
       this.#log?.end();
       this.#ended(status);
@@ -357,8 +357,9 @@ export class ManagedContainer {
   }
 
   /**
-   * Runs preStop, sends SIGTERM, and SIGKILL after the time. Resolves when the container has ended. `graceMs` 0 kills
-   * at once. As with containerd, a run gets SIGTERM only once, because many programs end immediately at a second one.
+   * Runs preStop, sends SIGTERM, and sends SIGKILL after the grace period. Resolves when the container has ended.
+   * `graceMs` 0 kills at once. As with containerd, a run gets SIGTERM only once, because many programs end immediately
+   * at a second one.
    */
   async stop(graceMs: number): Promise<void> {
     const running = this.#process;
@@ -368,14 +369,17 @@ export class ManagedContainer {
     await Promise.race([this.prepareStop(graceMs), running.exited]);
     if (running.running && !this.record.stopSignalled) {
       this.record.stopSignalled = true;
-      // Another node process that adopts the container must know of the signal.
+      // A later node process that adopts the container must know of the signal.
       this.#host.save();
       running.signal("SIGTERM");
     }
     await this.#exit;
   }
 
-  /** Runs the preStop hook once. A sidecar's hook begins with the pod's termination, long before its own. */
+  /**
+   * Runs the preStop hook once. A sidecar's hook begins with the pod's termination, long before the sidecar itself is
+   * stopped.
+   */
   async prepareStop(graceMs: number): Promise<void> {
     const { preStop } = this.spec.lifecycle ?? {};
     if (preStop === undefined || graceMs === 0 || !this.running || this.record.stopSignalled) return;
@@ -383,7 +387,7 @@ export class ManagedContainer {
     await this.#preStop;
   }
 
-  /** Kills it at once. */
+  /** Kills the container at once. */
   kill(): void {
     this.#process?.kill();
   }

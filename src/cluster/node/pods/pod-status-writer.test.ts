@@ -11,7 +11,7 @@ type Status = NonNullable<Pod["status"]>;
 
 const spec = { name: "main", image: "shop" };
 
-/** A pod whose node gets the event of a write only by {@link ServedPod.receive}. */
+/** A pod on the server. Its node gets the event of a write only when {@link ServedPod.receive} is called. */
 class ServedPod {
   readonly writes: Status[] = [];
   /** The first process that each write names. */
@@ -48,7 +48,7 @@ class ServedPod {
 
   store(status: Status): void {
     const version = String(Number(this.#stored.metadata.resourceVersion) + 1);
-    // As the server does, it stores no null.
+    // As in the server, no null is stored.
     const kept = JSON.parse(JSON.stringify(status), (_key, value) => value ?? undefined) as Status;
     this.#stored = { ...this.#stored, metadata: { ...this.#stored.metadata, resourceVersion: version }, status: kept };
   }

@@ -5,7 +5,7 @@ import { isKubeCode, type KubeClient } from "../../../kube/index.ts";
 import { podStatus, type PodView } from "./pod-status.ts";
 
 const retryMs = 200;
-/** By this annotation the mesh's agent finds the namespaces of pods that are older than itself. */
+/** With this annotation, the mesh's node agent finds the network namespaces of pods that are older than the agent. */
 const initPidAnnotation = "lab.serin.dev/init-pid";
 
 /**
@@ -79,7 +79,7 @@ export class PodStatusWriter {
         name,
         namespace,
         { metadata: { uid, ...annotations }, status: patch },
-        // Nodes may write only what they observe of a pod.
+        // Nodes may write only the status of a pod.
         { subresource: "status" },
       );
       this.#written = status;
@@ -91,7 +91,7 @@ export class PodStatusWriter {
   }
 
   /**
-   * The view with the status of our own last write until its event arrives. With the older status, a condition would
+   * The view with the status of our own last write until its event arrives. With the older status, conditions would
    * seem to change again, and every step of a pod's start would be written twice.
    */
   #newestView(): PodView {

@@ -167,7 +167,9 @@ export class PodWorker {
     this.#again(retryMs);
   }
 
-  /** If several rounds are requested, only the earliest one runs, because it requests the others again. */
+  /**
+   * Requests another round. If several are requested, only the earliest one runs, because it requests the others again.
+   */
   #again(ms: number): void {
     const { clock } = this.#services;
     const atMs = clock.steadyMs() + ms;

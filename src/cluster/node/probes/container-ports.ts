@@ -4,8 +4,8 @@ import type { Clock } from "../../../base/index.ts";
 
 const pollMs = 20;
 /**
- * A program that declares a port and never opens it counts as ready after this time. The time in which the program
- * waited for a processor does not count: on a busy machine, a program may need much longer to start.
+ * A program that never opens its declared port counts as ready after this time. The time in which the program waited
+ * for a processor does not count, because on a busy machine a program may need much longer to start.
  */
 const limitMs = 3_000;
 const listening = "0A";
@@ -20,9 +20,8 @@ export function declaredPorts(container: Container): number[] {
 }
 
 /**
- * Resolves when processes in the network namespace of `pid` listen on all of the ports, and at the latest when the
- * program has had three seconds. Otherwise a container without a readiness probe would count as ready before its
- * program listens.
+ * Resolves when processes in the network namespace of `pid` listen on all of the ports, or when the program has had
+ * three seconds. Otherwise a container without a readiness probe would count as ready before its program listens.
  */
 export async function untilListening(
   pid: number,
@@ -57,8 +56,8 @@ async function listeningPorts(pid: number, proc: string): Promise<Set<number>> {
 }
 
 /**
- * The longest time for which one thread of the process, or of the processes below it, was ready to run and waited for a
- * processor. 0 where the kernel does not count that.
+ * How long a thread of the process, or of the processes below it, was ready to run but waited for a processor: the
+ * longest such time of any thread. 0 if the kernel does not count this.
  */
 async function longestProcessorWaitMs(pid: number, proc: string): Promise<number> {
   const threads = await readdir(`${proc}/${pid}/task`).catch(() => []);

@@ -5,7 +5,7 @@ import { HandClock } from "../../../base/testing/index.ts";
 import { ContainerProbes, type ContainerProbesOptions, type ProbeKind } from "./container-probes.ts";
 
 interface Found {
-  /** When the probe ran. */
+  /** The times at which the probe ran. */
   readonly runsMs: readonly number[];
   /** Each change of the container's state, with its time. */
   readonly changes: readonly string[];
@@ -18,9 +18,9 @@ interface Found {
 type ProbeField = "startupProbe" | "readinessProbe" | "livenessProbe";
 
 interface Application {
-  /** Whether it answers a run of the probe at that time. */
+  /** Whether the container answers a run of the probe at that time. */
   readonly answers: (atMs: number, run: number) => boolean;
-  /** How long it takes to answer. 0 if absent. Beyond the probe's timeout, it does not answer. */
+  /** How long it takes to answer. 0 if absent. If this exceeds the probe's timeout, it does not answer. */
   readonly takesMs?: number;
 }
 

@@ -28,13 +28,14 @@ export interface ContainerProbesOptions {
 
 /**
  * The pauses between early runs, of which the last one repeats. Until its first success, a startup or readiness probe
- * also runs early, between the runs of its own schedule, so that nobody waits for the next second. Of early runs, only
- * a success counts. Most programs start within a second, and parts of a mesh wait for each other.
+ * also runs early, between the runs of its own schedule, so that nobody waits for the next second. Of the early runs,
+ * only a success counts. Early runs help because most programs start within a second, and parts of a mesh wait for each
+ * other.
  */
 const earlyPausesMs = [0, 20, 20, 40, 40, 60, 80, 80, 100, 100, 120, 120, 120, 160, 200];
-/** A command costs a process, so it runs early only before its own schedule begins. */
+/** The pauses for commands. A command needs a process, so it runs early only before its own schedule begins. */
 const earlyCommandPausesMs = [0, 20, 40, 80, 160, 320, 500];
-/** A container that is not ready after this time is probed by the schedule alone. */
+/** A container that is not ready after this time is probed only by its schedule. */
 const earlyForMs = 60_000;
 
 /** The probes of one run of a container. */
@@ -136,7 +137,7 @@ export class ContainerProbes {
     for (;;) {
       const nowMs = clock.steadyMs();
       const pauseMs = nowMs < early.untilMs ? (early.pausesMs[early.done] ?? early.pausesMs.at(-1) ?? ms) : ms;
-      // The probe's own run comes at the end.
+      // The next regular run comes at the end of the wait.
       if (nowMs + pauseMs >= endMs) {
         await sleepUntil(clock, Math.max(0, endMs - nowMs), signal);
         return undefined;
@@ -144,7 +145,7 @@ export class ContainerProbes {
       if (pauseMs > 0) await sleepUntil(clock, pauseMs, signal);
       if (signal.aborted) return undefined;
       early.done += 1;
-      // An application that does not answer must not delay the probe's own run.
+      // An application that does not answer must not delay the next regular run.
       const leftMs = Math.max(1, endMs - clock.steadyMs());
       const timeoutSeconds = Math.min(probe.timeoutSeconds ?? 1, leftMs / 1_000);
       const outcome = await attempt({ ...probe, timeoutSeconds }, target);
@@ -163,7 +164,7 @@ export class ContainerProbes {
 /** The early runs of a probe that has not succeeded yet. */
 interface EarlyRuns {
   readonly pausesMs: readonly number[];
-  /** When they end. */
+  /** The time at which the early runs end. */
   readonly untilMs: number;
   done: number;
 }

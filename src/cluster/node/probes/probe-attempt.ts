@@ -23,7 +23,7 @@ export interface ProbeTarget {
   readonly exec: ExecInContainer;
 }
 
-/** The kubelet reads as much of a body. */
+/** The maximum that is read of a body, as in the kubelet. */
 const maxBodyBytes = 10 * 1024;
 
 /** Runs a probe once, from the node's network like the kubelet. Never throws. */
@@ -85,7 +85,7 @@ export async function attemptHttp(
         let bodyBytes = 0;
         response.on("data", (chunk: Buffer) => {
           bodyBytes += chunk.length;
-          // The body may have no end, and says nothing about the outcome.
+          // The body may have no end, and does not affect the outcome.
           if (bodyBytes > maxBodyBytes) response.destroy();
         });
         response.once("close", () => {
@@ -102,8 +102,8 @@ export async function attemptHttp(
       send(httpsRequest({ host, port, path, headers, agent: false, rejectUnauthorized: false }));
       return;
     }
-    // Nothing listens yet in most runs of a probe whose container starts, and a request costs five times as much as its
-    // connection.
+    // While a container starts, nothing listens yet in most runs of its probe, and a request costs five times as much
+    // as a connection.
     const socket = connect({ host, port });
     open = socket;
     socket.once("error", failed);

@@ -7,7 +7,7 @@ export interface ClaimSources {
   readonly volume: (name: string) => PersistentVolume | undefined;
 }
 
-/** The kernel's file systems cannot store data, and all nodes of the lab share them. */
+/** Paths that no volume may have. The kernel's file systems cannot store data, and all nodes of the lab share them. */
 const refusedPaths = ["/", "/proc", "/sys", "/dev"];
 
 /**

@@ -12,7 +12,7 @@ export interface PodVolumeUpkeepOptions {
 }
 
 export interface VolumeState {
-  /** Containers may run. */
+  /** Whether containers may run. */
   readonly ready: boolean;
   /** When to check again even if nothing changes. Undefined means never. */
   readonly againMs: number | undefined;
@@ -56,7 +56,7 @@ export class PodVolumeUpkeep {
   }
 
   /**
-   * Reports a failure, except the first one, because a pod may become known a moment before the sources of its volumes.
+   * Logs a failure, except the first one, because a pod may become known a moment before the sources of its volumes.
    */
   #logFault(error: unknown, nowMs: number): void {
     this.#misses += 1;

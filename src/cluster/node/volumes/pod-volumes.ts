@@ -52,7 +52,7 @@ const sharedHostPaths = ["/proc", "/sys", "/dev"];
  * The directory of which pods get only devices, because it also contains shared memory and queues of the lab's user.
  */
 const deviceDirectory = "/dev";
-/** The kernel's numbers of terminals: consoles, /dev/tty and the masters, and those of /dev/pts. */
+/** The kernel's major numbers of terminals: consoles, /dev/tty and the masters, and those of /dev/pts. */
 const terminalMajors = [4, 5, 136, 137, 138, 139, 140, 141, 142, 143];
 
 interface HeldToken extends IssuedToken {
@@ -95,7 +95,10 @@ export class PodVolumes {
     return this.placeOf(volume).path;
   }
 
-  /** The place of a volume outside of containers, below a directory in which no pod, or every pod, writes. */
+  /**
+   * The place of a volume outside of containers. The directory above it is either one in which no pod writes, or the
+   * host root.
+   */
   placeOf(volume: Volume): PlaceBelow {
     if (volume.persistentVolumeClaim !== undefined) {
       const claimed = this.#claimed.get(volume.name);
@@ -134,8 +137,8 @@ export class PodVolumes {
     const isShared = sharedHostPaths.some((shared) => isAtOrBelow(requestedPath, shared));
     const root = isShared ? "/" : this.#options.hostRoot;
     const path = join(root, requestedPath);
-    // A link that a pod has left in the host root must not lead out of the host root, and a link of the kernel's must
-    // not lead out of the kernel's trees. Other links are resolved here, because a container's mount follows no links.
+    // A link that a pod has left in the host root must not lead out of it, and a link in the kernel's trees must not
+    // lead out of those. Other links are resolved here, because a container's mount follows no links.
     for (let existing = path; existing.length >= root.length; existing = dirname(existing)) {
       if (!existsSync(existing)) continue;
       const real = realpathSync(existing);

@@ -6,7 +6,7 @@ import { silentLogger, systemClock } from "../../../base/index.ts";
 import type { KubeClient, ListOptions, WatchOptions } from "../../../kube/index.ts";
 import { ReferencedObjects } from "./referenced-objects.ts";
 
-/** Watches of single objects begin with those of `stored`, when `open` resolves. Then they stay silent. */
+/** Watches of single objects. When `open` resolves, they report the objects in `stored`, and then they stay silent. */
 function setUp({ maxObjects = 700, open = Promise.resolve() }: { maxObjects?: number; open?: Promise<void> } = {}): {
   objects: ReferencedObjects;
   stored: Map<string, KubernetesObject>;

@@ -42,8 +42,9 @@ const kinds: Readonly<Record<ReferencedKind, KindDefinition>> = {
 };
 
 /**
- * Each object takes one stream of the node's connection, of which the API server accepts 1,000. The node's own watches
- * and writes need the rest, or pods that refer to many objects could keep it from reporting.
+ * The maximum number of watched objects. Each takes one stream of the node's connection, and the API server accepts
+ * 1,000 streams. The rest is for the node's own watches and writes. Otherwise pods that refer to many objects could
+ * keep the node from reporting.
  */
 const defaultMaxObjects = 700;
 
@@ -60,7 +61,9 @@ export class ReferencedObjects {
     this.#options = options;
   }
 
-  /** Watches what the pod refers to, and no longer what only its earlier state referred to. */
+  /**
+   * Watches the objects that the pod refers to. Stops the watches of objects to which only its earlier state referred.
+   */
   follow(pod: Pod): void {
     const { uid = "" } = pod.metadata;
     const references = referencesOf(pod);
@@ -84,9 +87,7 @@ export class ReferencedObjects {
     this.#followed.clear();
   }
 
-  /**
-   * The referenced object, or undefined if it does not exist. Throws a transient error as long as that is not known.
-   */
+  /** The referenced object, or undefined if it does not exist. Throws a transient error as long as this is unknown. */
   get<Kind extends ReferencedKind>(kind: Kind, namespace: string, name: string): ObjectOf[Kind] | undefined {
     const followed = this.#followed.get(keyOf(kind, namespace, name));
     if (followed?.isRead === true) return followed.informer.get(`${namespace}/${name}`);

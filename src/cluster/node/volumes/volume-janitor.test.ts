@@ -36,7 +36,7 @@ const limitMs = 10_000;
 
 /**
  * Reports one change to a janitor of node `a`. Returns whether the directory exists afterwards, and the deleted
- * objects. Waits for an expected effect, or for a moment if none is expected.
+ * objects. Waits for the expected effect, or for a moment if none is expected.
  */
 async function after(
   type: "set" | "delete",

@@ -9,7 +9,7 @@ export interface VolumeJanitorOptions {
   readonly client: KubeClient;
   readonly volumes: Informer<PersistentVolume>;
   readonly nodeName: string;
-  /** The directory that volumes' paths are relative to. */
+  /** The directory to which the paths of volumes are relative. */
   readonly hostRoot: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -54,7 +54,7 @@ export class VolumeJanitor {
     try {
       while (!signal.aborted) {
         try {
-          // Pods with a hostPath volume may put links into its place, or into it while it is removed.
+          // Pods with a hostPath volume may replace the directory by a link, or put links into it while it is removed.
           removeBelow({ root: hostRoot, path: join(hostRoot, localVolumePath(name)) });
           if (!isGone) await client.delete(persistentVolumeKind, name, undefined, { preconditions: { uid } });
           return;

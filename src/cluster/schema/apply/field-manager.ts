@@ -18,8 +18,7 @@ import { Updater, type ManagedConflict, type Managers, type TypedObject, type Up
 const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
 const beforeFirstApply = "before-first-apply";
 /**
- * A temporary manager for the current write. The changed fields are first taken from all managers, including the
- * writer.
+ * A temporary manager for the current write. First it takes the changed fields from all managers, including the writer.
  */
 const currentOperation = "current-operation";
 /** The only manager for which the server updates kubectl's annotation on an apply. */
@@ -30,7 +29,7 @@ export interface FieldManagerOptions {
   readonly kind: string;
   readonly shape: Shape;
   readonly convert: UpdaterOptions["convert"];
-  /** Whether the kind has a status subresource, through which alone the status is written. */
+  /** Whether the kind has a status subresource. If so, the status is written only through it. */
   readonly hasStatus: boolean;
   /** An empty object of the kind. No manager owns the fields that it contains. */
   readonly empty: UntypedObject;

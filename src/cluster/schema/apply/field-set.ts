@@ -127,7 +127,7 @@ export class FieldSet {
   }
 }
 
-/** A place in a value. Only an error needs the whole path to it, so there is no copy of the path for each field. */
+/** A place in a value. Only errors need the whole path, so the path is not copied for each field. */
 export class Place {
   readonly parent: Place | undefined;
   readonly element: PathElement;

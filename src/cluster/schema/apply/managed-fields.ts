@@ -37,8 +37,8 @@ export function managerIdentity(entry: ManagedFieldsEntry): string {
 }
 
 /**
- * Sets and their JSON, which never change once they are made. Most writes change the fields of one manager, and so need
- * the sets of the others as the write before has made them.
+ * A cache of sets and their JSON, both of which are immutable. Most writes change the fields of one manager only, so
+ * they can use the sets of the other managers from the write before.
  */
 const setsByJson = new WeakMap<JsonObject, FieldSet>();
 const jsonBySet = new WeakMap<FieldSet, JsonObject>();

@@ -312,7 +312,9 @@ function mergeFields(shape: Shape, live: unknown, applied: unknown, place: Place
   return result;
 }
 
-/** Applied items keep their order. Other live items keep their position as far as that order allows. */
+/**
+ * Applied items keep their order. Other live items keep their position as far as the order of the applied items allows.
+ */
 function mergeItems(
   list: GranularList,
   live: readonly unknown[],

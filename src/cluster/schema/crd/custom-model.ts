@@ -104,7 +104,7 @@ function isBlocking(error: FieldError): boolean {
   return blocking.has(error.reason);
 }
 
-/** Whether a faulty field is unchanged. An update is not refused because of it (validation ratcheting). */
+/** Whether a faulty field is unchanged. An update is not refused because of such a field (validation ratcheting). */
 function isUnchanged(field: string, object: JsonObject, old: JsonObject): boolean {
   if (field === "") return false;
   const path = JsonPath.parse(`.${field}`);

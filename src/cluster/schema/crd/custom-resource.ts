@@ -60,7 +60,7 @@ function resourceType(name: string, spec: JsonObject, version: JsonObject, stora
   };
 }
 
-/** The warning that the CRD states, else one that names the newest version to use. */
+/** The warning that the CRD states, or without one a warning that names the newest version to use. */
 function deprecationWarningOf(version: JsonObject, spec: JsonObject): string {
   if (typeof version.deprecationWarning === "string") return version.deprecationWarning;
   const [group, kind] = [stringOf(spec.group), stringOf(objectOf(spec.names).kind)];

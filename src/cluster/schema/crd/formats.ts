@@ -35,7 +35,7 @@ const emailPattern = /^[^\s@"(),:;<>[\]\\]+@[^\s@]+$/;
 const macPattern = /^([0-9a-fA-F]{2}[:-]){5}([0-9a-fA-F]{2}|[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){2})$/;
 const uuidPattern = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 
-/** Whether the text begins with a day that exists. `Date.parse` takes 30 February for 2 March, and Go refuses it. */
+/** Whether the text begins with a day that exists. `Date.parse` reads 30 February as 2 March, but Go refuses it. */
 function beginsWithDay(text: string): boolean {
   const day = text.slice(0, 10);
   const atMs = Date.parse(`${day}T00:00:00Z`);

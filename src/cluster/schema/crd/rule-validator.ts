@@ -12,10 +12,10 @@ import { propertySchema, type StructuralSchema, type ValidationRule } from "./st
 
 /** The limit for the cost of all rules of one object, as in Kubernetes. */
 const maxCost = 10_000_000;
-/** Values are converted for each evaluation, which Kubernetes does not charge. */
+/** An additional cost of each evaluation for the conversion of values, which Kubernetes does not count. */
 const evaluationCost = 100;
 const maxMilliseconds = 2_000;
-/** A longer message of an expression is not shown, as in Kubernetes. */
+/** The maximum length of an expression's message. As in Kubernetes, a longer one is not shown. */
 const maxMessageCharacters = 5 * 1024;
 
 /** The CPU time of this thread, so that a busy machine does not make an object exceed the bound. */
@@ -42,7 +42,7 @@ interface VisitedValue {
 }
 
 interface Budget {
-  /** Negative once a rule exceeded it, after which no rule runs. */
+  /** The cost that is left. Negative once a rule has exceeded it. No rule runs after that. */
   cost: number;
   readonly deadline: number;
 }
@@ -59,7 +59,9 @@ export class RuleValidator {
     this.#now = now;
   }
 
-  /** `old` is set on updates. Only then transition rules (`oldSelf`) run, and unchanged parts are not checked again. */
+  /**
+   * `old` is set on updates. Only then do transition rules (`oldSelf`) run, and unchanged parts are not checked again.
+   */
   validate(object: JsonObject, old: JsonObject | undefined): FieldError[] {
     if (!this.#containsRules(this.#schema)) return [];
     const cel = loadCel();
@@ -245,7 +247,7 @@ class RuleWalk {
       this.#stop(path, schema, `messageExpression evaluation ${outOfBudget.slice("validation ".length)}`);
   }
 
-  /** Reports the error, after which no further rule runs. */
+  /** Reports the error. No further rule runs after it. */
   #stop(path: string, schema: StructuralSchema, reason: string): void {
     this.#errors.push(fieldErrors.invalid(path, schema.type ?? "", reason));
     this.#budget.cost = -1;

@@ -59,7 +59,7 @@ export function schemaOfRest(schema: StructuralSchema): StructuralSchema | true 
   return typeof additionalProperties === "object" ? additionalProperties : undefined;
 }
 
-/** The schema of a property. Only own properties count, so that `constructor` is a normal name. */
+/** The schema of a property. Only the schema's own properties count, so that `constructor` is a normal name. */
 export function propertySchema(schema: StructuralSchema, key: string): StructuralSchema | undefined {
   const { properties } = schema;
   return properties !== undefined && Object.hasOwn(properties, key) ? properties[key] : undefined;

@@ -35,7 +35,7 @@ function check(schema: StructuralSchema, value: unknown, path: string, errors: F
   checkCombinations(schema, value, path, errors);
 }
 
-/** Clients in Go read integers as int64, so a larger number, such as 1e300, is none for them. */
+/** Clients in Go read integers as int64, so they cannot read a larger number such as 1e300. */
 const int64Limit = 2 ** 63;
 
 function typeName(value: unknown): string {

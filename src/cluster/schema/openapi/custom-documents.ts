@@ -85,7 +85,7 @@ function schemaForV2(schema: StructuralSchema): JsonObject {
 }
 
 const patchTypes = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
-/** Query parameters by which clients detect the server's features. */
+/** Query parameters that clients look for, to detect the server's features. */
 const writeParameters = ["dryRun", "fieldManager", "fieldValidation"];
 
 /** The paths of a resource: enough to find the kind behind them and the parameters that writes take. */

@@ -9,7 +9,7 @@ import { encodeOpenApiV2 } from "./v2-protobuf.ts";
 
 const jsonType = "application/json";
 const protobufType = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-/** A small document that refers to all of metav1's types that lists and objects need. */
+/** A small document that contains all of metav1's types that lists and objects need. */
 const metaSource = "openapi-v3/apis__coordination.k8s.io__v1";
 /** How many documents of custom resources are cached. A lab has some tens of group versions. */
 const maxKept = 256;
@@ -27,7 +27,7 @@ export class OpenApiDocuments {
   #index: ReadonlyMap<string, string> | undefined;
   #metaSchemas: JsonObject | undefined;
   #builtInV2: Uint8Array | undefined;
-  /** The hashes of custom documents by path, as the last index named them. Most changes concern few of them. */
+  /** The hashes of custom documents by path, from the last index. Most changes concern few of them. */
   #hashedPaths: ReadonlyMap<string, HashedPath> = new Map();
 
   constructor(resources: () => readonly CustomResource[]) {
@@ -56,7 +56,7 @@ export class OpenApiDocuments {
     return [...builtIn, ...[...this.#hashedPaths].map(([path, { hash }]) => ({ path, hash }))];
   }
 
-  /** Builds a document to hash it, unless its resources are those of the hash before. */
+  /** Builds a document and hashes it, unless its resources are the same as those of the former hash. */
   #hashedPath(path: string, resources: readonly CustomResource[]): HashedPath {
     const known = this.#hashedPaths.get(path);
     if (
@@ -140,7 +140,7 @@ export class OpenApiDocuments {
   }
 }
 
-/** Covers the body as served, because a release of Serin may build another document from the same definition. */
+/** The hash of the body as served, because another release of Serin may build another document from the same CRD. */
 function hash(body: Uint8Array): string {
   return createHash("sha256").update(body).digest("hex").toUpperCase();
 }

@@ -38,7 +38,8 @@ function nested(writer: Wire.BinaryWriter, number: number, body: () => void): vo
 }
 
 /**
- * The fields are looked up on use, because messages refer to each other. `vendor`: the number of the extensions' field.
+ * A writer of a message. `fields` is called on use, because messages refer to each other. `vendor`: the number of the
+ * field with the extensions.
  */
 function message(fields: () => MessageFields, vendor?: number): FieldWriter {
   return (writer, number, value) => {
@@ -59,7 +60,7 @@ function writeFields(
   }
 }
 
-/** A JSON value as YAML text, of which JSON is a part: `Any { yaml = 2 }`. */
+/** A JSON value as YAML text, because JSON is valid YAML: `Any { yaml = 2 }`. */
 const any: FieldWriter = (writer, number, value) => {
   nested(writer, number, () => text(writer, 2, `${JSON.stringify(value)}\n`));
 };

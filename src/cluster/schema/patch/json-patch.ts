@@ -98,7 +98,7 @@ function applyOperation(holder: Holder, operation: Operation): void {
   }
 }
 
-/** Copies of copies could double the object each time. */
+/** Counts the size of copies, because copies of copies could double the object each time. */
 function copied(holder: Holder, value: unknown): unknown {
   const text = JSON.stringify(value) ?? "null";
   holder.copiedBytes += text.length;

@@ -121,7 +121,8 @@ function mergeEntries(
   key: string,
 ): unknown[] {
   const merged: unknown[] = [...target];
-  // The places of each key. Of several the first is merged into, and all are deleted.
+  // The places of each key. If a key has several places, the patch is merged into the first, and a deletion removes
+  // all.
   const places = new Map<string, number[]>();
   for (const [index, each] of target.entries())
     if (isObject(each)) getOrAdd(places, identityOf(each[mergeKey])).push(index);
@@ -173,8 +174,8 @@ function positionsOf(identities: readonly string[]): ReadonlyMap<string, number>
 }
 
 /**
- * Sorts merged items. The patch's items have the order of the directive, else of the patch. Each other item comes
- * before the first patch item that it preceded in the original.
+ * Sorts merged items. The patch's items have the order of the directive, or without one the order of the patch. Each
+ * other item comes before the first patch item that it preceded in the original.
  */
 function ordered(
   merged: unknown[],

@@ -8,7 +8,7 @@ import { columns, type TableForm } from "./column.ts";
 
 const loadBalancerWidth = 16;
 
-/** The addresses in a load balancer's status, cut to the width of the narrow column. */
+/** The addresses in a load balancer's status, shortened to the width of the narrow column. */
 export function loadBalancerText(status: unknown): string {
   const addresses = objectsAt(status, "loadBalancer", "ingress").map(
     (address) => stringOf(address.ip) || stringOf(address.hostname),

@@ -43,7 +43,8 @@ export function validateCustomResourceDefinition(object: JsonObject, old: JsonOb
 }
 
 /**
- * Why a stored CRD is not served. Its schemas were checked when it was written, and a start must not check them again.
+ * Why a stored CRD is not served. Its schemas were checked when it was written, so a starting server does not check
+ * them again.
  */
 export function servingErrors(definition: KubernetesObject): FieldError[] {
   const check = new Check();
@@ -78,7 +79,7 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
   if (versions.length === 0) check.required("spec.versions");
   const seen = new Set<string>();
   let stored = 0;
-  // The real server stores a schema that all versions share outside of the versions, and names that place in errors.
+  // If all versions share a schema, the real server stores it outside of the versions, and names that place in errors.
   const isShared = versions.every(
     (version) =>
       isObject(objectOf(objectOf(version).schema).openAPIV3Schema) &&
@@ -165,7 +166,8 @@ function validatePaths(version: JsonObject, at: string, check: Check): void {
 }
 
 /**
- * A structural schema states the type of each field outside the logical junctors, and no structural fields inside them.
+ * A structural schema states the type of each field outside of `allOf`, `anyOf`, `oneOf` and `not`, and has no
+ * structural fields inside them.
  */
 function validateSchema(schema: JsonObject, at: string, check: Check, logical: boolean): void {
   const { type, items, additionalProperties, properties } = schema;

@@ -223,7 +223,8 @@ const maximumUserPriority = 1_000_000_000;
 
 function priorityClass(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   check.oneOf("preemptionPolicy", object.preemptionPolicy, ["Never", "PreemptLowerPriority"]);
-  // Names and values are checked once: an earlier release stored any, and their labels may still change.
+  // Names and values are checked only at creation, because an earlier release stored any, and their labels must still
+  // be changeable.
   if (old === undefined) return newPriorityClass(object, check);
   if (Number(object.value ?? 0) !== Number(old.value ?? 0))
     check.forbidden("value", "may not be changed in an update.");

@@ -82,7 +82,7 @@ function indexLimits(spec: JsonObject, path: string, check: Check): void {
   atMost("maxFailedIndexes", fewerIndexes, `${fewerIndexes} ${when}`);
 }
 
-/** Limits that keep the lists of indexes in the status short. */
+/** The limits that keep the lists of indexes in the status short. */
 const manyIndexes = 100_000;
 const fewerIndexes = 10_000;
 const maxRules = 20;
@@ -249,7 +249,7 @@ function timeZoneOf(value: unknown, check: Check): void {
       value,
       "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
     );
-  // Go knows no offsets such as "+01:00" as names of zones.
+  // Go does not accept offsets such as "+01:00" as names of zones.
   else if (!/^[A-Za-z]/.test(value) || !isTimeZone(value))
     check.invalid("spec.timeZone", value, `unknown time zone ${value}`);
 }

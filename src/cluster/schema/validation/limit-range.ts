@@ -8,7 +8,10 @@ import type { KindValidator } from "./kind-validator.ts";
 
 type Field = "min" | "max" | "default" | "defaultRequest" | "maxLimitRequestRatio";
 
-/** Pairs whose first value may not be larger than the second: the name of each in messages, and the field at fault. */
+/**
+ * Pairs of which the first value may not be larger than the second: the names of both in messages, and the field at
+ * fault.
+ */
 const orders: readonly { readonly low: Field; readonly high: Field; readonly at: Field }[] = [
   { low: "min", high: "max", at: "min" },
   { low: "min", high: "defaultRequest", at: "defaultRequest" },

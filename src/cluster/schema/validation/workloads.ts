@@ -33,7 +33,7 @@ function selectorAndTemplate(kind: string, spec: JsonObject, check: Check): void
   if (restartPolicy !== undefined) check.oneOf("spec.template.spec.restartPolicy", restartPolicy, ["Always"]);
 }
 
-/** The template in the form of its pods, with a volume for each of a StatefulSet's claims. */
+/** The template as its pods get it, with a volume for each claim of a StatefulSet. */
 function withClaims(template: JsonObject, claims: readonly unknown[]): JsonObject {
   const podSpec = objectOf(template.spec);
   const declared = arrayOf(podSpec.volumes);
@@ -47,7 +47,7 @@ function withClaims(template: JsonObject, claims: readonly unknown[]): JsonObjec
 
 const percentPattern = /^\d+%$/;
 
-/** Checks a count or a percentage. Returns its number for comparisons with zero. */
+/** Checks a count or a percentage. Returns the number, without its `%`, so that callers can compare it. */
 function intOrPercent(path: string, value: unknown, check: Check): number {
   if (typeof value === "number") {
     check.nonNegative(path, value);
@@ -156,8 +156,8 @@ function pod(object: JsonObject, old: JsonObject | undefined, check: Check): voi
 }
 
 /**
- * A pod is a mirror pod, which its node does not start, from its creation on or never. Otherwise its node would no
- * longer follow a pod that runs, and its processes would outlive its deletion.
+ * The annotation of a mirror pod, which its node does not start, cannot be added, changed or removed later. Otherwise
+ * the node would no longer follow a running pod, whose processes would then outlive its deletion.
  */
 function checkMirrorAnnotation(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const annotationOf = (pod: JsonObject | undefined): unknown =>

@@ -4,13 +4,16 @@ import type { Identity } from "./identity.ts";
 export interface Access {
   /** The API server's address, or the name of the lab. */
   readonly cluster: string;
-  /** Users may log in with a bearer token. */
+  /** Whether users may log in with a bearer token. */
   readonly mayLogIn: boolean;
   /** The identity of visitors without a session. If undefined, they must log in. */
   readonly anonymous: Identity | undefined;
   /** The message for visitors without a session who must log in. */
   readonly loginHint: string;
-  /** Throws `forbidden` if the API server refuses the token, and a transient error if it does not answer. */
+  /**
+   * The identity of a token's user. Throws `forbidden` if the API server refuses the token, and a transient error if it
+   * does not answer.
+   */
   logIn(token: string): Promise<Identity>;
   /** The identity for the secret of a printed address. Undefined if the secret is unknown or was used. */
   enter(secret: string): Identity | undefined;

@@ -8,16 +8,16 @@ import { reviewSelf, reviewToken, type KnownUser } from "./reviews.ts";
 import { configWithToken, credentialsOf } from "./user-credentials.ts";
 
 export interface ClusterAccessOptions {
-  /** The server's own account. */
+  /** The configuration of the server's own account. */
   readonly config: KubeConfig;
   readonly client: KubeConnection;
-  /** Users without a login read with the server's own account. */
+  /** Whether users without a login read with the server's own account. */
   readonly anonymousReads: boolean;
   /** The server's own namespace. */
   readonly namespace: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Replaced in tests. */
+  /** Makes the credentials for a token. Tests replace this. */
   readonly credentialsOfToken?: (token: string) => OwnCredentials & { readonly client: KubeConnection };
 }
 
@@ -130,7 +130,7 @@ export async function limitsOfRights(identity: Identity): Promise<readonly strin
   return limits;
 }
 
-/** The `exp` of a JSON web token. Other tokens have none here; the API server decides when they end. */
+/** The `exp` of a JSON web token. Undefined for other tokens, for which the API server decides when they end. */
 function expiryOf(token: string): number | undefined {
   try {
     const { exp } = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8")) as {

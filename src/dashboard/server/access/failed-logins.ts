@@ -6,8 +6,8 @@ import { placeOf } from "./place-of-address.ts";
 const minuteMs = 60_000;
 
 /**
- * Failed logins of the last minute, by their source address, so that somebody who guesses locks out only their own
- * address.
+ * Failed logins of the last minute by their source address, so that somebody who guesses tokens locks out only their
+ * own address.
  */
 export class FailedLogins {
   readonly #clock: Clock;

@@ -23,7 +23,7 @@ export interface Identity {
   readonly groups: readonly string[];
   readonly authentication: "kubeconfig" | "token" | "anonymous";
   /**
-   * The user's credentials, or undefined without a login. The server never writes or reads logs with its own account.
+   * The user's credentials. Undefined without a login. The server never uses its own account to write or to read logs.
    */
   readonly own: OwnCredentials | undefined;
   /** The credentials for reading: the user's own, or the server's for anonymous visitors. */
@@ -33,7 +33,7 @@ export interface Identity {
   /** The cluster-scoped kinds that views use and the user may not list. */
   hiddenKinds(): Promise<ReadonlySet<string>>;
   may(right: AccessRight): Promise<boolean>;
-  /** Like `may`. Undefined while the API server does not answer. */
+  /** The same as `may`, but undefined while the API server does not answer. */
   knows(right: AccessRight): Promise<boolean | undefined>;
   /** False if the token has expired or is no longer accepted. */
   isValid(): Promise<boolean>;
@@ -41,7 +41,10 @@ export interface Identity {
   close(): void;
 }
 
-/** A reader uses an identity's own credentials, which end with it. A user with two logins has two. */
+/**
+ * The number of each identity. A reader uses the credentials of one identity, which end with it, and a user with two
+ * logins has two identities.
+ */
 const numbers = new WeakMap<Identity, number>();
 let identities = 0;
 

@@ -14,15 +14,13 @@ export interface KubeconfigAccessOptions {
   /** The namespace of the kubeconfig's context. */
   readonly namespace: string;
   readonly clock: Clock;
-  /** Called when the secret was used. The next secret admits another browser. */
+  /** Called when the secret was used. The next secret lets another browser in. */
   readonly secretUsed: () => void;
 }
 
 const secretBytes = 32;
 
-/**
- * Access on a user's own machine with their kubeconfig. Only the browser that opens the printed address is admitted.
- */
+/** Access on a user's own machine with their kubeconfig. Only the browser that opens the printed address gets in. */
 export class KubeconfigAccess implements Access {
   readonly cluster: string;
   readonly mayLogIn = false;
@@ -89,7 +87,10 @@ export class KubeconfigAccess implements Access {
     }
   }
 
-  /** All browsers share what is known about the user's rights. The end of one session ends nothing else. */
+  /**
+   * The identity of one session. All browsers share the cached rights of the user, and the end of one session ends
+   * nothing else.
+   */
   #session(): Identity {
     const identity = this.#identity;
     let isOver = false;

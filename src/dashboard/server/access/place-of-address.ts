@@ -1,8 +1,8 @@
 import { isIPv6 } from "node:net";
 
 /**
- * The unit that counts as one address. For IPv6 it is the network (/64), because one machine can use all of it. All
- * clients behind one port-forward or gateway share an address.
+ * The address that limits apply to. For IPv6 it is the network (/64), because one machine can use all addresses of it.
+ * All clients behind one port-forward or gateway share an address.
  */
 export function placeOf(address: string): string {
   if (!isIPv6(address) || address.startsWith("::")) return address;

@@ -19,7 +19,7 @@ export interface ReviewedIdentityOptions {
   /** The only namespace to review if namespaces cannot be listed: the one that the user has named. */
   readonly ownNamespace: string;
   readonly clock: Clock;
-  /** When the token expires. The identity ends then too, whatever the API server says. */
+  /** When the token expires. The identity ends then too, even if the API server still accepts the token. */
   readonly expiresAtMs?: number | undefined;
   /** Whether the API server still accepts the credentials. */
   readonly isTaken: () => Promise<boolean>;
@@ -31,11 +31,11 @@ interface Answer {
   readonly atMs: number;
 }
 
-/** How long an answer of the API server is valid: a right that is granted or revoked takes effect within this time. */
+/** How long an answer of the API server is used. A granted or revoked right takes effect within this time. */
 const rightsHoldMs = 10_000;
 const namespacesHoldMs = 30_000;
 const takenHoldsMs = 60_000;
-/** While the API server is away, its last answer is valid for this time. */
+/** How long the last answer is used while the API server is unavailable. */
 const awayHoldsMs = 600_000;
 const maxNamespaces = 1_000;
 const reviewsAtOnce = 16;

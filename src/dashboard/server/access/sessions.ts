@@ -5,9 +5,9 @@ import type { Identity } from "./identity.ts";
 
 export interface SessionsOptions {
   readonly clock: Clock;
-  /** A session ends after this time without a request. An open page sends some. */
+  /** The time without a request after which a session ends. An open page sends requests. */
   readonly idleMs: number;
-  /** A session ends this long after its beginning. */
+  /** The maximum duration of a session. */
   readonly absoluteMs: number;
 }
 
@@ -35,7 +35,7 @@ export class Sessions {
     return this.#entries.size;
   }
 
-  /** The text of a cookie without a user yet. A login must carry it, which shows that it comes from the page. */
+  /** The text of a cookie that has no user yet. A login must contain it, which shows that it comes from the page. */
   newId(): string {
     return randomBytes(idBytes).toString("base64url");
   }
@@ -44,7 +44,7 @@ export class Sessions {
     return idText.test(text);
   }
 
-  /** The token that a page sends with its writes. It depends on the cookie, also on one without a login. */
+  /** The token that a page sends with its writes. It is derived from the cookie, even if there is no login. */
   csrfToken(id: string): string {
     return createHmac("sha256", this.#csrfKey).update(id).digest("base64url");
   }
@@ -56,7 +56,8 @@ export class Sessions {
   }
 
   /**
-   * Begins a session with a new id. If there are too many, the user's oldest session ends, or else the oldest of all.
+   * Begins a session with a new id. If the user has too many sessions, the oldest of these ends. If there are too many
+   * in total, the oldest of all ends.
    */
   begin(identity: Identity): string {
     const id = this.newId();
@@ -67,7 +68,7 @@ export class Sessions {
     return id;
   }
 
-  /** Finds a session, which counts as use. Undefined if there is none, or it has ended. */
+  /** Finds a session, which counts as a use of it. Undefined if there is none, or if it has ended. */
   find(id: string): Identity | undefined {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;
@@ -86,7 +87,7 @@ export class Sessions {
     entry?.identity.close();
   }
 
-  /** Ends sessions that were not used or are too old. */
+  /** Ends sessions that were unused for too long or are too old. */
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
     for (const [id, { usedMs, beganMs }] of this.#entries) {

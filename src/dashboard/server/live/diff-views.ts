@@ -32,7 +32,8 @@ export function diffViews(before: View, after: View): ViewChange | undefined {
 type Row = Readonly<Record<string, unknown>>;
 
 /**
- * Like `structurallyEqual`, but without allocating lists of keys, because thousands of rows are compared each second.
+ * Compares like `structurallyEqual`, but allocates no lists of keys, because thousands of rows are compared each
+ * second.
  */
 function sameRow(was: Row, row: Row): boolean {
   let left = 0;

@@ -14,7 +14,7 @@ export interface LiveHubOptions {
 /** A view stays this long after its last page, so that a reloaded page finds it. */
 const lingerMs = 3_000;
 
-/** All topics that pages follow, each once for readers of the same rights. */
+/** All topics that pages follow, each once for all readers with the same rights. */
 export class LiveHub {
   readonly #options: LiveHubOptions;
   readonly #topics = new Map<string, LiveTopic>();
@@ -28,8 +28,8 @@ export class LiveHub {
   }
 
   /**
-   * The topic, to which the caller adds a listener at once. Throws `invalid` for an unknown one, `unavailable` if there
-   * are too many.
+   * The topic, to which the caller adds a listener at once. Throws `invalid` for an unknown topic, and `unavailable` if
+   * there are too many topics.
    */
   topic(text: string, reader: ViewReader): LiveTopic {
     const key = `${text}\n${reader.key}`;

@@ -65,7 +65,7 @@ export class LivePage implements TopicListener {
     this.#hub.leave(followed.topic, this);
   }
 
-  /** The page loses a topic, so what it has of it is outdated. */
+  /** The page loses a topic, so its data of this topic becomes outdated. */
   refuse(text: string, problem: Problem): void {
     this.unfollow(text);
     this.#report(text, problem);
@@ -100,14 +100,17 @@ export class LivePage implements TopicListener {
     else this.#write(message);
   }
 
-  /** Once a second: sends a sign of life, and closes a page that reads nothing. */
+  /** Called once a second. Sends a sign of life, and closes a page that reads nothing. */
   tick(alive: Uint8Array): void {
     const nowMs = this.#clock.steadyMs();
     if (this.#fullSinceMs !== undefined && nowMs - this.#fullSinceMs > limits.stalledMs) this.#stream.destroy();
     else if (nowMs - this.#sentMs >= aliveAfterMs && !this.#stream.writableNeedDrain) this.#write(alive);
   }
 
-  /** The last message, and the end. The stream would wait for ever for a client that does not read what is left. */
+  /**
+   * Sends the last message and ends the stream. Destroys it after a while, because it would wait for ever for a client
+   * that does not read the rest.
+   */
   end(message?: Uint8Array): void {
     if (message !== undefined) this.#write(message);
     this.close();
@@ -116,7 +119,7 @@ export class LivePage implements TopicListener {
     this.#stream.on("close", () => cut[Symbol.dispose]());
   }
 
-  /** Leaves all topics, because the stream has ended or ends now. */
+  /** Unfollows all topics, because the stream has ended or ends now. */
   close(): void {
     for (const text of this.#followed.keys()) this.unfollow(text);
   }

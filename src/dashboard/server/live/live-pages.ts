@@ -14,7 +14,7 @@ import { roomForPage, type PageHolder } from "./room-for-page.ts";
 export interface PageOwner extends PageHolder {
   /** The id of the session. */
   readonly id: string;
-  /** Who the page belongs to, or undefined if the session has ended. The page then asks for a login. */
+  /** The identity of the page's user. Undefined if the session has ended. The page then asks for a login. */
   identity(): Promise<Identity | undefined>;
 }
 
@@ -31,7 +31,7 @@ interface OpenPage {
   readonly owner: PageOwner;
   readonly topics: readonly string[];
   isAttended: boolean;
-  /** The running check began before the session ended, so it must be repeated. */
+  /** Set if the running check began before the session ended, so that it must be repeated. */
   isAskedAgain: boolean;
 }
 
@@ -104,7 +104,7 @@ export class LivePages {
     void this.#attend(open);
   }
 
-  /** Ends a page, so that a client with fewer pages gets one. The browser of the ended page tries again later. */
+  /** Ends a page, so that a client with fewer pages can open one. The browser of the ended page tries again later. */
   #giveWay(open: OpenPage): void {
     const { page, topics } = open;
     this.#pages.delete(open);

@@ -8,9 +8,9 @@ import type { ParsedTopic } from "./parse-topic.ts";
 
 /** The side of a topic that a page implements. */
 export interface TopicListener {
-  /** Complete messages that do not depend on earlier ones. They are encoded once for all pages. */
+  /** Receives complete messages that do not depend on earlier ones. They are encoded once for all pages. */
   whole(topic: LiveTopic, messages: readonly Uint8Array[]): void;
-  /** A message with the changes since the last one. */
+  /** Receives a message with the changes since the last one. */
   change(topic: LiveTopic, message: Uint8Array): void;
 }
 
@@ -23,10 +23,10 @@ export interface LiveTopicOptions {
   readonly log: Logger;
 }
 
-/** A source that ended unexpectedly is followed again after this time. */
+/** The time after which a source that ended unexpectedly is followed again. */
 const retryMs = 5_000;
 
-/** One topic for readers with the same rights: followed, compared and encoded once for all pages. */
+/** One topic for all readers with the same rights. It is followed, compared and encoded once for all pages. */
 export class LiveTopic {
   readonly text: string;
   readonly #options: LiveTopicOptions;
@@ -113,7 +113,10 @@ export class LiveTopic {
     for (const listener of this.#listeners) listener.change(this, this.#problem);
   }
 
-  /** New readers get the whole view and these changes. If the changes grow large, a new whole view is made. */
+  /**
+   * Keeps the changes for new readers, who get the whole view and these changes. If the changes grow large, a new whole
+   * view is made.
+   */
   #keep(bytes: Uint8Array): void {
     if (this.#whole === undefined) return;
     this.#changes.push(bytes);
@@ -129,8 +132,9 @@ export class LiveTopic {
 }
 
 /**
- * One message as a server-sent event. Invisible characters and changes of the writing direction are named, because a
- * text that others wrote could look like another one. Only an object's own page has its text as it is, for the editor.
+ * One message as a server-sent event. Invisible characters and changes of the writing direction are replaced by their
+ * names, because with them a text could look like another one. Only an object's own page gets its text unchanged, for
+ * the editor.
  */
 export function encodeMessage(message: LiveMessage): Uint8Array {
   const json = JSON.stringify(message);

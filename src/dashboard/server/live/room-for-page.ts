@@ -1,13 +1,13 @@
 import { limits } from "../limits.ts";
 import { refusal } from "../problem.ts";
 
-/** Who opened a page, as far as limits concern it. */
+/** The facts about a page's user to which limits apply. */
 export interface PageHolder {
   /** The user whose number of pages is limited. */
   readonly user: string;
-  /** The address of an anonymous user, who needs no cookie. */
+  /** The address of an anonymous user, because such a user can drop the cookie. */
   readonly place?: string;
-  /** The key under which different views are limited: the user, or all anonymous users together. */
+  /** The key for the limit of different views: the user, or one key for all anonymous users together. */
   readonly viewer: string;
 }
 
@@ -17,8 +17,8 @@ export interface HeldPage {
 }
 
 /**
- * The pages that must end so that a new one has room. `open` are all pages, the oldest first. If the server is full,
- * the user or the address with the most pages loses its oldest one to those with fewer, because otherwise a few
+ * The pages that must end so that a new one can open. `open` has all pages, the oldest first. If the server is full,
+ * the user or address with the most pages loses its oldest one to a user or address with fewer. Otherwise a few
  * addresses could lock out everybody else. Throws `unavailable` with the limit that is reached.
  */
 export function roomForPage<Page extends HeldPage>(open: Iterable<Page>, { owner, topics }: HeldPage): readonly Page[] {
@@ -60,7 +60,10 @@ function checkOwnPages(pages: ReadonlySet<HeldPage>, { user, place }: PageHolder
     );
 }
 
-/** The pages of the holder with the most, the oldest first. None if it has not more than the newcomer would have. */
+/**
+ * The pages of the holder with the most pages, the oldest first. Empty if it does not have more than the newcomer would
+ * have.
+ */
 function largestHolder<Page extends HeldPage>(
   pages: readonly Page[],
   newcomer: PageHolder,

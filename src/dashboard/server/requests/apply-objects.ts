@@ -28,8 +28,8 @@ export interface WrittenObject {
 
 /**
  * Writes the objects of a YAML with the user's own credentials. A new object is written by server-side apply. An edited
- * object (its `resourceVersion` is given) is replaced, so that a field that was deleted in the editor is removed,
- * whoever wrote it. If the cluster has another version, the write is a conflict.
+ * object, whose `resourceVersion` is given, is replaced. So a field that was deleted in the editor is removed even if
+ * somebody else wrote it. If the cluster has another version, the write is a conflict.
  */
 export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): RequestHandler<"POST /api/apply"> {
   return async (fields, identity, signal): Promise<ApplyAnswer> => {
@@ -63,7 +63,7 @@ export function applyObjects({ audit, clock, log, yaml }: ApplyObjectsOptions): 
   };
 }
 
-/** Objects written before a refusal are not taken back, so the user must be told which they are. */
+/** The error that names the objects that were written before a refusal, because these are not reverted. */
 function afterOthers(error: unknown, title: string, applied: readonly string[]): SerinError {
   const { kind, code, message, hint } = toSerinError(error);
   return new SerinError(kind, code, `${title}: ${message} (applied before it: ${applied.join(", ")})`, {
@@ -114,7 +114,7 @@ interface WriteObjectOptions {
   readonly dryRun: boolean;
   /** The version to replace. If empty, apply the object instead. */
   readonly resourceVersion: string;
-  /** Take over fields of other writers. */
+  /** Whether to take over fields of other writers. */
   readonly force?: boolean;
   readonly signal: AbortSignal;
 }

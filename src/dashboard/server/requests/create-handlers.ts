@@ -16,7 +16,7 @@ export interface HandlersOptions {
   readonly releaseDirectory: string;
   /** The server's environment, for processes of that release. */
   readonly env: Environment;
-  /** Aborted when the server ends, to end everything that requests have left running. */
+  /** Aborted when the server ends, to end all processes that requests have started. */
   readonly ended: AbortSignal;
 }
 
@@ -51,7 +51,7 @@ export function createHandlers(options: HandlersOptions): RequestHandlers {
       const endMs = toMs === 0 ? clock.nowMs() : toMs;
       const fromMs = fields.integer("fromMs", 0, Number.MAX_SAFE_INTEGER, Math.max(0, endMs - defaultRangeMs));
       if (fromMs >= endMs) throw refusal("invalid", "fromMs: must be before toMs");
-      // More points are useless, because proxies are scraped once a second.
+      // More points would show nothing, because proxies are scraped once a second.
       const mostPoints = Math.max(2, Math.floor((endMs - fromMs) / 1000) + 1);
       const request = {
         measure: fields.oneOf("measure", seriesMeasures),

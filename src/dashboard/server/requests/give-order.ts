@@ -38,7 +38,7 @@ interface Order {
   readonly signal: AbortSignal;
 }
 
-/** What the user saw when confirming. */
+/** The state that the user saw when confirming the order. */
 type SeenState = Pick<ActionRequest, "step" | "run" | "paused" | "uid"> & { readonly stuck: boolean | undefined };
 
 export const fieldManager = "serin-dashboard";
@@ -57,7 +57,7 @@ const done: Readonly<Record<RolloutAction, string>> = {
   retry: "begins again",
 };
 
-/** Writes an order into a rollout like the command line, with the user's own credentials. */
+/** Writes an order into a rollout, as the command line does, with the user's own credentials. */
 export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandler<"POST /api/action"> {
   return async (fields, identity, signal) => {
     const kindName = fields.oneOf("kind", ["Canary", "MeshUpgrade"] as const);
@@ -77,7 +77,7 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
     const kind = (kindName === "Canary" ? canaryKind : meshUpgradeKind) as unknown as KindDefinition<Rollout>;
     const what = `${action} ${kindName} ${namespace === "" ? name : `${namespace}/${name}`}`;
     const { user } = identity;
-    // Without a login, nobody gives an order, and nothing is recorded.
+    // Without a login, no order can be given, and nothing is recorded.
     const { client } = ownOf(identity);
     try {
       const rollout = await client.get(kind, name, namespace === "" ? undefined : namespace);
@@ -175,7 +175,10 @@ async function write(rollout: Rollout, order: Order): Promise<void> {
   }
 }
 
-/** Patches the rollout in the version that was read, unless it has changed in a way that the user has not seen. */
+/**
+ * Patches the rollout in the version that was read. Refuses if it has changed since in a way that the user has not
+ * seen.
+ */
 async function patchAsSeen(
   rollout: Rollout,
   action: Parameters<typeof changeAgainst>[0],
@@ -194,8 +197,8 @@ async function patchAsSeen(
 }
 
 /**
- * After the deletion the object is created again, even if the user has left, because otherwise it would be lost. What
- * the server would refuse is refused before the deletion.
+ * Deletes the rollout and creates it again, even if the user has left, because otherwise it would be lost. If the
+ * server would refuse the new object, it refuses before the deletion.
  */
 async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Promise<void> {
   const { name = "" } = rollout.metadata;

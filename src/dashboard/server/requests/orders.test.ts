@@ -193,7 +193,7 @@ test("a rollout that the server would refuse to recreate is not deleted", async 
 test("a deleted rollout is recreated for a retry, even if the user has left", async () => {
   const { api, ask } = requestRig({ objects: [canary({ phase: "RolledBack" })] });
   const left = new AbortController();
-  // A finalizer delays the deletion, and meanwhile the page is closed.
+  // A finalizer delays the deletion. The page is closed meanwhile.
   const remove = api.delete.bind(api);
   api.delete = async (...given) => {
     left.abort();

@@ -9,8 +9,9 @@ const defaultLines = 500;
 export const maxLogBytes = 2 << 20;
 
 /**
- * The last lines of a container's log, with the user's own credentials: as many as were requested and fit. The API
- * server cuts a long answer at its end, where the newest lines are, so fewer lines are requested until they fit.
+ * The last lines of a container's log, read with the user's own credentials: as many of the requested lines as fit. The
+ * API server truncates a long answer at its end, where the newest lines are, so fewer lines are requested until they
+ * fit.
  */
 export const readLogs: RequestHandler<"GET /api/logs"> = async (fields, identity, signal): Promise<LogsAnswer> => {
   const { client } = ownOf(identity);

@@ -35,7 +35,7 @@ const proxyContainer = "istio-proxy";
 const timeoutMs = 20_000;
 /** The maximum size of a dump, for a mesh of some thousands of services. Longer ones are refused. */
 const maxDumpBytes = 64 << 20;
-/** Limited, because a proxy of a large mesh has tens of thousands of endpoints, which nobody reads. */
+/** The maximum number of rows. A proxy of a large mesh has tens of thousands of endpoints, which nobody reads. */
 const maxRows = 5_000;
 /** Total length of all details. Later rows have none. */
 const maxDetailsLength = 4 << 20;
@@ -50,7 +50,9 @@ interface Table {
   readonly rows: readonly Row[];
 }
 
-/** The configuration that a proxy uses, from its admin port over a port-forward with the user's own credentials. */
+/**
+ * The configuration that a proxy uses, read from its admin port through a port-forward with the user's own credentials.
+ */
 export function readProxy({ clock }: { readonly clock: Clock }): RequestHandler<"GET /api/proxy"> {
   return async (fields, identity, signal) => {
     const [namespace, name] = [fields.requiredText("namespace"), fields.requiredText("pod")];
@@ -69,7 +71,7 @@ export function readProxy({ clock }: { readonly clock: Clock }): RequestHandler<
   };
 }
 
-/** Reads the table of a dump. Checks the form, because anybody who may start a pod may answer anything on that port. */
+/** Reads the table of a dump. Checks its form, because whoever may start a pod decides what that port answers. */
 function tableIn(
   dump: unknown,
   {
@@ -289,7 +291,7 @@ export function ztunnelTable(dump: ZtunnelDump, section: ProxySection, nowMs: nu
   }
 }
 
-/** Makes the table of a section. Rows are sorted and objects are not, so each row finds its object by name. */
+/** Makes the table of a section. Rows are sorted, but objects are not, so each row finds its object by name. */
 function tableOf({ header, rows, raw }: DumpSection): Table {
   const objects = Array.isArray(raw) ? (raw as readonly Readonly<Record<string, unknown>>[]) : [];
   const byName = new Map(objects.map((object) => [`${String(object["namespace"])}/${String(object["name"])}`, object]));
@@ -330,7 +332,7 @@ async function answerOf({ columns, rows }: Table): Promise<ProxyAnswer> {
 
 const secretFields: ReadonlySet<string> = new Set(["privateKey", "private_key", "password", "inlinePassword"]);
 
-/** Removes private keys. Proxies leave them out of dumps, but a faulty one might not. */
+/** Removes private keys. Proxies leave them out of dumps, but a faulty proxy might not. */
 function withoutKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutKeys);
   if (typeof value !== "object" || value === null) return value;

@@ -14,7 +14,7 @@ export interface ValidateYamlOptions {
   readonly yaml: YamlReaders;
 }
 
-/** Anonymous users have threads of their own, so that they delay only each other. */
+/** The threads that read YAML. Anonymous users have separate ones, so that they delay only each other. */
 export interface YamlReaders {
   readonly users: YamlThreads;
   readonly anonymous: YamlThreads;
@@ -22,12 +22,12 @@ export interface YamlReaders {
 
 const revision = "default";
 const readTimeoutMs = 20_000;
-/** An editor asks at every pause in typing, so the cluster is read at most this often. */
+/** How long the contents of the cluster are cached, because an editor sends a request at every pause in typing. */
 const contentsHoldMs = 10_000;
 const maxMessages = 200;
-/** The limit of objects in one text, because the analyzers compare each with all others. */
+/** The maximum number of objects in one text, because the analyzers compare each object with all others. */
 const maxObjects = 500;
-/** The limit for visitors who may write nothing and read with the server's own account. */
+/** The maximum length of a text for visitors without a login, who read with the server's own account. */
 const maxAnonymousLength = 131_072;
 
 export type ValidateYaml = (yaml: string, identity: Identity) => Promise<readonly ConfigMessage[]>;

@@ -9,7 +9,7 @@ export type ReadYamlReply = { readonly documents: ManifestDocuments } | { readon
 export interface YamlThreadsOptions {
   /** The maximum number of texts that are read at once. */
   readonly threads: number;
-  /** A text that takes longer is refused. {@link readLimitMs} if absent. */
+  /** The CPU time after which a text is refused. {@link readLimitMs} if absent. */
   readonly limitMs?: number;
   readonly clock?: Clock;
 }
@@ -20,14 +20,14 @@ const readLimitMs = 5_000;
 const busyFactor = 3;
 /** The maximum number of texts that wait for a thread. */
 const maxWaiting = 16;
-/** An idle thread stays this long, because an editor sends its text at every pause in typing. */
+/** How long an idle thread stays, because an editor sends its text at every pause in typing. */
 const idleMs = 30_000;
 
 type YamlThread = LimitedThread<string, ReadYamlReply>;
 
 /**
- * Reads users' YAML in threads that are ended if they take too much time or memory: a few kilobytes can take minutes to
- * read, and the server has others to serve.
+ * Reads users' YAML in threads that are ended if they take too much time or memory. A few kilobytes can take minutes to
+ * read, and the server must go on serving others.
  */
 export class YamlThreads {
   readonly #options: YamlThreadsOptions;

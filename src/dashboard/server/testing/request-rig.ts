@@ -29,12 +29,12 @@ function answering(status: number, body: string): Duplex {
 }
 
 export interface RigOptions {
-  /** What each proxy answers. */
+  /** The answer of each proxy. */
   readonly dump?: string;
   readonly series?: Measurements["series"];
 }
 
-/** The handlers of requests before an API server in memory. */
+/** The handlers of requests, with an API server in memory. */
 export function requestRig(
   options: FakeKubeApiOptions = {},
   { dump = "{}", series = async () => await Promise.resolve({ timesMs: [], values: [] }) }: RigOptions = {},

@@ -23,7 +23,7 @@ export function syntheticIdentity(given: Partial<Identity> = {}): Identity {
 }
 
 /**
- * Admits one user with {@link syntheticToken} or the secret `synthetic-secret`, or anonymously if `anonymous` is set.
+ * Lets one user in with {@link syntheticToken} or the secret `synthetic-secret`, or anonymously if `anonymous` is set.
  */
 export function syntheticAccess({ anonymous }: { readonly anonymous?: Identity | undefined }): Access {
   return {

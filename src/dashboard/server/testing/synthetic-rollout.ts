@@ -101,7 +101,7 @@ export function syntheticRollout(given: Readonly<Record<string, string | number>
   };
 }
 
-/** The moments so many minutes after the rollout's start. */
+/** Returns the times that are this many minutes after the rollout's start. */
 function momentsOf({ startedAtMs = 0 }: RolloutRow): (minutes: number) => string {
   return (minutes) => new Date(startedAtMs + minutes * minuteMs).toISOString();
 }

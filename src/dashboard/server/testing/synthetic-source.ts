@@ -13,7 +13,7 @@ const tickMs = 1_000;
 const windowOfStoreMs = 7_200_000;
 
 /**
- * Views of a changing synthetic mesh. Its sources fail for some seconds of every third minute, so that pages show
+ * Views of a changing synthetic mesh. Its sources fail for some seconds in every third minute, so that pages show
  * failures.
  */
 export class SyntheticSource implements ViewSource {

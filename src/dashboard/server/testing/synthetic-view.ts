@@ -7,7 +7,7 @@ export type Given = Readonly<Record<string, string | number>>;
 export type Nodes = ReadonlyMap<string, GraphNode>;
 export type Edges = ReadonlyMap<string, GraphEdge>;
 
-/** The API server is away for ten seconds of every third minute, so that pages show failures. */
+/** The sources. The API server is unavailable for ten seconds in every third minute, so that pages show failures. */
 export function sourcesAt(nowMs: number): readonly SourceState[] {
   const isAway = nowMs % 180_000 > 170_000;
   return [

@@ -89,7 +89,7 @@ export interface Sent {
   readonly service?: string;
   readonly version?: string;
   readonly secured?: boolean;
-  /** The upper bound of the durations of all its requests. */
+  /** The upper bound of the bucket that contains all its requests. */
   readonly upToMs?: number;
 }
 

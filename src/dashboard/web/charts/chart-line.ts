@@ -1,5 +1,6 @@
 /**
- * The colours of lines, which are the same everywhere. `canary` and `stable` have their own, and others are numbered.
+ * The tones of lines, which have the same colours everywhere. `canary` and `stable` have their own, and others are
+ * numbered.
  */
 export type ChartTone = "canary" | "stable" | "series-1" | "series-2" | "series-3" | "series-4" | "series-5";
 

@@ -66,7 +66,7 @@ export function formatTick(unit: ChartUnit, value: number): string {
   }
 }
 
-/** The minimum height of the axis, so that noise looks small, and a chart of zeros has a scale. */
+/** The minimum top of the axis, so that noise looks small, and a chart of zeros has a scale. */
 const leastTop: Readonly<Record<ChartUnit, number>> = {
   rate: 1,
   share: 0.01,

@@ -8,12 +8,12 @@ export interface SummarizedLine extends ChartLine {
   readonly summary: ReturnType<typeof summaryOf>;
 }
 
-/** The data of a chart, as its words tell them. */
+/** The data of a chart that its texts describe. */
 export interface ChartData {
   readonly unit: ChartUnit;
   readonly timesMs: readonly number[];
   readonly lines: readonly SummarizedLine[];
-  /** Whether it is still unknown if there are values. */
+  /** Whether the values are still loading, so that it is unknown if there are any. */
   readonly loading: boolean;
 }
 
@@ -37,7 +37,7 @@ export function wordsAt({ unit, timesMs, lines, loading }: ChartData, at: number
   return `${at === undefined ? "last" : formatClock(timesMs[at] ?? 0)}: ${values.join(", ")}`;
 }
 
-/** A sentence for each line, which tells its range and its last value. */
+/** A sentence for each line, with its range and its last value. */
 export function chartSummary({ unit, lines, loading }: Omit<ChartData, "timesMs">): string {
   return lines
     .map(({ label, summary }) =>

@@ -3,7 +3,7 @@ import { axisTop, formatTick, type ChartUnit } from "./chart-unit.ts";
 
 export interface PlotLine {
   readonly label: string;
-  /** A colour in the form of the canvas. */
+  /** A colour, resolved for drawing on a canvas. */
   readonly color: string;
   readonly dashed: boolean;
 }
@@ -23,7 +23,7 @@ export interface PlotOptions {
   readonly lines: readonly PlotLine[];
   readonly colors: PlotColors;
   readonly height: number;
-  /** The bound. Values above it are too high. It is drawn as a line with a tinted band above. */
+  /** The bound, above which values are too high. It is drawn as a line with a tinted band above it. */
   readonly bound: number | undefined;
   /** Called with the index of the time under the pointer. Undefined if there is none. */
   readonly onPoint: (index: number | undefined) => void;
@@ -36,7 +36,7 @@ export interface PlotData {
   readonly toMs: number;
 }
 
-/** One chart on the page. It follows the width of its host. */
+/** One chart on the page. It adapts to the width of its host. */
 export class Plot {
   readonly #plot: UPlot;
   readonly #resizes: ResizeObserver;

@@ -9,7 +9,7 @@ import type { ChartTone } from "./chart-line.ts";
 import { titleOfMeasure, unitOfMeasure } from "./chart-unit.ts";
 import { TimeChart } from "./time-chart.tsx";
 
-/** The subject of a series, as in `SeriesRequest`. All fields empty: the whole mesh. */
+/** The subject of a series, as in `SeriesRequest`. If all fields are empty, it is the whole mesh. */
 export interface ChartSubject {
   readonly label: string;
   readonly tone: ChartTone;
@@ -22,11 +22,11 @@ export interface ChartSubject {
 export interface SeriesChartProps {
   readonly measure: SeriesMeasure;
   readonly subjects: readonly ChartSubject[];
-  /** The title. The measure's own by default. */
+  /** The title. By default, it is that of the measure. */
   readonly title?: string;
-  /** The length of the time range. 15 minutes by default. */
+  /** The length of the time range. The default is 15 minutes. */
   readonly windowMs?: number;
-  /** The end of the time range. 0 means now, which moves on. */
+  /** The end of the time range. 0 means now, so that the range moves with the time. */
   readonly toMs?: number;
   readonly bound?: number | undefined;
   readonly boundLabel?: string | undefined;

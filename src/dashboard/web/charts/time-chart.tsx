@@ -22,12 +22,12 @@ export interface TimeChartProps {
   readonly lines: readonly ChartLine[];
   readonly fromMs: number;
   readonly toMs: number;
-  /** Values above it fail. It is drawn as a line with a tinted band above. */
+  /** The bound, above which values fail. It is drawn as a line with a tinted band above it. */
   readonly bound?: number | undefined;
   /** The label of the bound, such as `fails above`. */
   readonly boundLabel?: string | undefined;
   readonly height?: number;
-  /** Whether it is still unknown if there are values. */
+  /** Whether the values are still loading, so that it is unknown if there are any. */
   readonly loading?: boolean;
   /** A note beside the title, such as an age or a problem. */
   readonly note?: ComponentChildren;
@@ -36,8 +36,8 @@ export interface TimeChartProps {
 const defaultHeight = 150;
 
 /**
- * A chart of lines over time. The legend shows the values under the pointer, else the last ones. Arrow keys move
- * between times. The plot library is loaded with the first chart.
+ * A chart of lines over time. The legend shows the values under the pointer, or without a pointer the last values.
+ * Arrow keys move between times. The plot library is loaded with the first chart.
  */
 export function TimeChart(props: TimeChartProps): JSX.Element {
   const { title, unit, timesMs, fromMs, toMs, height = defaultHeight, loading = false, note } = props;
@@ -86,7 +86,7 @@ export function TimeChart(props: TimeChartProps): JSX.Element {
   );
 }
 
-/** Draws the lines into the element `host`, and tells the number of the time under the pointer. */
+/** Draws the lines into the element `host`, and reports the index of the time under the pointer. */
 function usePlot({ unit, timesMs, lines, fromMs, toMs, bound, height = defaultHeight }: TimeChartProps): {
   readonly host: { readonly current: HTMLDivElement | null };
   readonly plot: { readonly current: Plot | undefined };

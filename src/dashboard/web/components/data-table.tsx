@@ -16,22 +16,26 @@ export interface DataTableProps<Row> {
   readonly columns: readonly Column<Row>[];
   /** The default order. `-rate`: by the column `rate`, the greatest first. */
   readonly order: string;
-  /** The text of a row that the filter searches. Without it there is no filter. */
+  /** The text of a row that the filter searches. If absent, there is no filter. */
   readonly text?: (row: Row, key: string) => string;
-  /** Distinguishes tables of one page in the link: their filter is `<id>q`, their order `<id>sort`. */
+  /**
+   * Distinguishes the tables of one page in the link: the parameter for the filter is `<id>q`, and that for the order
+   * is `<id>sort`.
+   */
   readonly id?: string;
   /** Shown if there are no rows at all. */
   readonly empty: ComponentChildren;
   readonly title?: ComponentChildren;
   readonly tools?: ComponentChildren;
   /**
-   * Cells may have several lines. Then all rows are rendered, so this is only for tables with up to some hundred rows.
+   * Whether cells may have several lines. If so, all rows are rendered, so this is only for tables with at most some
+   * hundred rows.
    */
   readonly wrap?: boolean;
 }
 
 /**
- * A table in a card. A row that is the same object as before is not rendered again. Order and filter are in the link.
+ * A table in a card. A row that is the same object as before is not rendered again. The link contains order and filter.
  */
 export function DataTable<Row>(props: DataTableProps<Row>): JSX.Element {
   const { label, noun, rows, columns, order, text, id = "", empty, title, tools, wrap = false } = props;
@@ -94,7 +98,10 @@ export function DataTable<Row>(props: DataTableProps<Row>): JSX.Element {
   );
 }
 
-/** The keys of the rows that match the filter, in their order. Rows keep their places while they are held. */
+/**
+ * The keys of the rows that match the filter, in order. While the pointer or the focus is in the rows, they keep their
+ * places.
+ */
 function useShownKeys<Row>(
   { rows, columns, text }: DataTableProps<Row>,
   query: string,

@@ -14,8 +14,8 @@ export function useIsOpen(): { readonly current: boolean } {
 }
 
 /**
- * A modal dialog. The browser keeps the focus in it and restores it later. Escape, a click outside and another page
- * close it.
+ * A modal dialog. The browser keeps the focus in the dialog, and restores it later. Escape, a click outside, or a
+ * change to another page closes the dialog.
  */
 export function Dialog({
   title,
@@ -42,7 +42,7 @@ export function Dialog({
     const element = dialog.current;
     const before = document.activeElement;
     if (element !== null && !element.open) element.showModal();
-    // A field with autofocus has the focus already. Otherwise focus the heading, so that it is read first.
+    // A field with autofocus already has the focus. Otherwise focus the heading, so that screen readers read it first.
     if (element?.querySelector("[autofocus]") === null) element.querySelector("h2")?.focus();
     return () => {
       element?.close();
@@ -63,7 +63,7 @@ export function Dialog({
         pressedOutside.current = !within(event.currentTarget, event);
       }}
       onClick={(event) => {
-        // A selection of text may end outside.
+        // A click that only ends outside may be the end of a text selection.
         if (pressedOutside.current && event.target === event.currentTarget && !within(event.currentTarget, event))
           onClose();
       }}

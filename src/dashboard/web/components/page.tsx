@@ -6,7 +6,7 @@ import { liveState, serverNowMs, type Live } from "../live/index.ts";
 import { linkTo } from "../router.ts";
 import { Loading, Notice, ProblemBlock, ProblemNotice } from "./states.tsx";
 
-/** A healthy source is mentioned if its data is older than this. */
+/** The age of its data from which a healthy source is mentioned. */
 const oldSourceMs = 60_000;
 
 export interface PageProps<Name extends TopicName> {
@@ -15,7 +15,10 @@ export interface PageProps<Name extends TopicName> {
   /** The parent views with their paths. */
   readonly crumbs?: readonly { readonly title: string; readonly path: readonly string[] }[];
   readonly tools?: ComponentChildren;
-  /** If given, the content waits for its first view. Problems and the age of sources are shown above the content. */
+  /**
+   * The data of the page. If given, the content waits for the first view, and problems and the age of sources are shown
+   * above the content.
+   */
   readonly live?: Live<Name>;
   readonly children: ComponentChildren;
 }
@@ -76,8 +79,9 @@ export function Page<Name extends TopicName>({
 }
 
 /**
- * Shows sources that are away or behind, and the age of the view while the connection is lost. An unchanged view is not
- * sent again, so the age of a healthy source counts from when the view was made. A problem of the source would be sent.
+ * Shows sources that are away or behind, and the age of the view while the connection is lost. The server does not send
+ * an unchanged view again, so the age of a healthy source counts from the time of the view. A problem of the source
+ * would be sent.
  */
 function SourceNotes({
   sources,

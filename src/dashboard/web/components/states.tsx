@@ -3,7 +3,7 @@ import type { Problem } from "../../../api/dashboard/index.ts";
 import { Icon, type IconName } from "./icon.tsx";
 import type { Tone } from "./mark.tsx";
 
-/** Shown if there is no content. `children` explain why, and what to do. */
+/** Shown if there is no content. `children` explains why, and what to do. */
 export function Empty({
   title,
   icon = "idle",
@@ -74,7 +74,7 @@ export function ProblemNotice({ problem }: { readonly problem: Problem }): JSX.E
   );
 }
 
-/** Reserves the space of content that is loading. It becomes visible only after a moment. */
+/** Reserves the space of content that is still loading. Becomes visible only after a moment. */
 export function Loading({
   lines = 6,
   label = "Loading",

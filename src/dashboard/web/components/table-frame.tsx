@@ -19,7 +19,7 @@ export interface TableFrameProps<Row> {
   readonly wrap: boolean;
 }
 
-/** The table itself. Of many rows, it renders only those in sight. */
+/** The table itself. If there are many rows, it renders only the visible ones. */
 export function TableFrame<Row>({
   label,
   columns,

@@ -1,11 +1,11 @@
 import { useLayoutEffect, useState } from "preact/hooks";
 import { rowsInSight } from "./row-order.ts";
 
-/** Larger tables render only visible rows. */
+/** The maximum number of rows of a table that renders all its rows. */
 export const wholeRows = 120;
 const spareRows = 14;
 
-/** The rows that the window shows, and some more in both directions. */
+/** The rows that are visible in the window, and some more in both directions. */
 export function useRowsInSight(
   body: { readonly current: HTMLElement | null },
   count: number,

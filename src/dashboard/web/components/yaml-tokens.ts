@@ -6,7 +6,9 @@ export interface YamlToken {
 const line = /^(?<indent>\s*(?:- +)*)(?<key>(?:"[^"]*"|'[^']*'|[^\s#:'"{}[\]]+)(?=:(?:\s|$)))?(?<rest>.*)$/;
 const scalar = /^(?:-?\d[\d.eE+-]*|true|false|null|~)$/;
 
-/** Splits YAML into coloured tokens, line by line. It knows the style of serializers, and leaves other text plain. */
+/**
+ * Splits YAML into coloured tokens, line by line. It supports the style of serializers, and leaves other text plain.
+ */
 export function colorYaml(yaml: string): readonly YamlToken[] {
   const tokens: YamlToken[] = [];
   const push = (kind: YamlToken["kind"], text: string): void => {

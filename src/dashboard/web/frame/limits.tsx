@@ -7,7 +7,9 @@ import { lapsedUser } from "../session.ts";
 
 const closed = signal(false);
 
-/** Shows what this user cannot see or do, and how to grant it. If closed, it is still in the user's menu. */
+/**
+ * Shows what this user cannot see or do, and how to grant it. If the user closes it, it is still in the user's menu.
+ */
 export function Limits({ session }: { readonly session: Session }): JSX.Element | null {
   const lapsed = lapsedUser.value;
   if (lapsed !== undefined) {

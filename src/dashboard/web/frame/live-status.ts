@@ -8,8 +8,8 @@ export interface LiveStatus {
 }
 
 /**
- * The state of the connection, as the header shows it. The page may be connected to its server while that has lost the
- * cluster: then nothing that is shown is live.
+ * The state of the connection that the header shows. The page may be connected to its server although the server has
+ * lost the cluster. Then nothing on the page is live.
  */
 export function liveStatus(state: LiveState, sources: readonly SourceState[]): LiveStatus {
   const cluster = sources.find(({ name }) => name === "kubernetes");

@@ -45,8 +45,8 @@ const boxAspect = 1.5;
 const pageAspect = 2;
 
 /**
- * Arranges everything: cards within their boxes, and boxes by the traffic between them. Equal requests give equal
- * places.
+ * Arranges everything: cards within their boxes, and boxes by the traffic between them. The same request always gives
+ * the same places.
  */
 export function arrange({ nodes, edges }: LayoutRequest): Places {
   const unitOf = new Map<string, string>();
@@ -114,7 +114,9 @@ function unitItem(key: string, members: readonly LayoutNode[]): LayoutItem {
   };
 }
 
-/** Arranges connected cards along their edges. The parts, and unconnected cards, stand side by side. */
+/**
+ * Arranges connected cards along their edges. Parts without a connection, and single cards, are placed side by side.
+ */
 function arrangeBox(items: readonly LayoutItem[], edges: readonly ItemEdge[]): ItemLayout {
   const parts = connectedParts(items, edges);
   const corners = new Map<string, Corner>();
@@ -149,7 +151,7 @@ function arrangeBoxes(items: readonly LayoutItem[], edges: readonly ItemEdge[]):
   let laid =
     linked.length === 0 ? { corners: new Map<string, Corner>(), width: 0, height: 0 } : layoutPartOfPage(linked, edges);
   const covered = linked.reduce((sum, { width, height }) => sum + width * height, 0);
-  // If all cards call each other, the edges have no direction to show and would only waste space.
+  // If all cards call each other, the edges show no direction, and an arrangement along them would only waste space.
   if (
     linked.length > 4 &&
     (laid.width > laid.height * 3.2 || laid.height > laid.width * 2 || covered < laid.width * laid.height * 0.3)

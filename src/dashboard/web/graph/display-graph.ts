@@ -7,9 +7,9 @@ export interface GraphFilters {
   /** The states to show. Empty means all. An edge matches if it, or one of its ends, has one of these states. */
   readonly health: ReadonlySet<Health>;
   readonly hideIdle: boolean;
-  /** The minimum rate of an edge, in requests (or, for TCP, opened connections) per second. */
+  /** The minimum rate of an edge: requests per second, or for TCP opened connections per second. */
   readonly minimumRate: number;
-  /** Whether to show the connections to and from waypoints whose requests have edges of their own. */
+  /** Whether to show the connections to and from waypoints, whose requests have separate edges. */
   readonly showHops: boolean;
 }
 
@@ -69,9 +69,9 @@ export function displayGraph(view: GraphView, by: GraphGrouping, filters: GraphF
 }
 
 /**
- * The keys of the edges to and from waypoints that only repeat other edges. A waypoint counts what it forwards as
- * traffic between the client and the server, and the ztunnels count the connections to and from the waypoint. An
- * unhealthy edge is no repetition.
+ * The keys of the edges to and from waypoints that only repeat other edges. A waypoint counts its requests as traffic
+ * between the client and the server, and the ztunnels count the connections to and from the waypoint. An unhealthy edge
+ * does not count as a repetition.
  */
 function waypointHops({ nodes, edges }: GraphView["tables"]): ReadonlySet<string> {
   const isWaypoint = (key: string): boolean => nodes[key]?.kind === "waypoint";
@@ -104,7 +104,7 @@ function edgePasses(
   return minimumRate <= 0 || edgeRate(edge) >= minimumRate;
 }
 
-/** A node without shown edges is shown unless a filter concerns traffic. */
+/** Whether a node without shown edges is shown. It is, unless a filter concerns traffic. */
 function loneNodePasses(node: GraphNode, { protocols, health, hideIdle, minimumRate }: GraphFilters): boolean {
   if (protocols.size > 0 || minimumRate > 0 || hideIdle) return false;
   return health.size === 0 || health.has(node.health);
@@ -166,7 +166,7 @@ function subtitleOf(node: GraphNode, title: string): string {
   const version =
     node.version !== "" && node.version !== title && !title.endsWith(`-${node.version}`) ? `${node.version} · ` : "";
   if (node.pods === 0) return `${version}no pods`;
-  // The rate would cut off the word beside a version.
+  // Beside a version, the rate would take the space of the word.
   return `${version}${node.podsReady}/${node.pods}${version === "" ? " ready" : ""}`;
 }
 

@@ -78,7 +78,7 @@ interface MarkPen extends Circle {
   readonly lineWidth: number;
 }
 
-/** Each state of health has its own shape, so that nobody depends on colours. */
+/** Each state of health has its own shape, so that it can be recognised without colours. */
 const healthShapes: Readonly<Record<Health, (pen: MarkPen) => void>> = {
   healthy: drawTickedDisc,
   degraded: drawWarningTriangle,
@@ -183,7 +183,7 @@ function addLine(path: CanvasRenderingContext2D, points: readonly number[]): voi
   }
 }
 
-/** A padlock: closed if all traffic uses mutual TLS, open if none does, half filled if some does. */
+/** Draws a padlock: closed if all traffic uses mutual TLS, open if none does, half filled if some does. */
 export function drawLock(
   context: CanvasRenderingContext2D,
   x: number,
@@ -212,7 +212,7 @@ export function drawLock(
   }
 }
 
-/** A badge at a card's upper right corner, which means that a rollout moves its traffic. */
+/** Draws a badge at a card's upper right corner. It means that a rollout moves the card's traffic. */
 export function drawRolloutBadge(
   context: CanvasRenderingContext2D,
   {

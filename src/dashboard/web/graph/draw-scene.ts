@@ -19,7 +19,7 @@ export interface Look {
   /** The key of the selected node or edge, and of the one under the pointer. */
   readonly selected: string;
   readonly hovered: string;
-  /** Emphasised nodes. If undefined, all are alike. */
+  /** The keys of the emphasised nodes. If undefined, all nodes look alike. */
   readonly emphasized: ReadonlySet<string> | undefined;
   /** Emphasised edges, in addition to those between emphasised nodes. */
   readonly emphasizedEdges: ReadonlySet<string>;
@@ -27,7 +27,10 @@ export interface Look {
   readonly focused: string;
 }
 
-/** The zoom from which all text of cards is readable. From `readableTitles` on, their enlarged titles are. */
+/**
+ * The zoom from which all text of cards is readable. From `readableTitles` on, at least the enlarged titles are
+ * readable.
+ */
 const readableText = 0.6;
 const readableTitles = 0.3;
 const readableLabels = 0.62;
@@ -35,7 +38,7 @@ const readableLabels = 0.62;
 const leastTitleSize = 9;
 const leastTextSize = 8.5;
 const leastBadgeSize = 8;
-/** A title that does not fit shrinks by this factor before it is shortened. */
+/** The factor by which a title that does not fit is shrunk before it is shortened. */
 const mostTightened = 0.86;
 const arrowsFrom = 0.22;
 const faint = 0.16;
@@ -75,7 +78,7 @@ export function drawScene(
   drawBoxNames(above, scene, sight.k, look, seen);
 }
 
-/** Clears the canvas, sets its units to the drawing's, and returns the visible part of the drawing. */
+/** Clears the canvas and sets its units to those of the drawing. Returns the visible part of the drawing. */
 export function begin(
   context: CanvasRenderingContext2D,
   { k, x, y }: Sight,
@@ -136,8 +139,8 @@ function drawFrames(context: CanvasRenderingContext2D, scene: Scene, k: number, 
 }
 
 /**
- * Users navigate by the names of namespaces. They keep their size when all else becomes too small, and edges do not
- * cross them.
+ * Draws the names of namespaces, by which users navigate. They keep their size when everything else becomes too small,
+ * and edges do not cross them.
  */
 function drawBoxNames(context: CanvasRenderingContext2D, scene: Scene, k: number, { colors }: Look, seen: Seen): void {
   context.textBaseline = "alphabetic";
@@ -163,7 +166,7 @@ function drawEdges(context: CanvasRenderingContext2D, edges: readonly SceneEdge[
     if (batch === undefined) batches.set(style, [edge]);
     else batch.push(edge);
   }
-  // Unhealthy edges lie above healthy ones, and emphasised edges on top.
+  // Draw unhealthy edges above healthy ones, and emphasised edges on top.
   const inOrder = [...batches].sort(([a], [b]) => rankOf(a) - rankOf(b));
   for (const [, batch] of inOrder) drawEdgeBatch(context, batch, k, look);
   context.globalAlpha = 1;
@@ -270,7 +273,7 @@ function drawChosenEdge(context: CanvasRenderingContext2D, edge: SceneEdge, k: n
   context.globalAlpha = 1;
 }
 
-/** Returns the label's rectangle. Undefined if there is no text or no room. */
+/** Draws a label. Returns its rectangle, or undefined if there is no text or no space. */
 function drawEdgeLabel(
   context: CanvasRenderingContext2D,
   edge: SceneEdge,
@@ -325,7 +328,7 @@ function drawEdgeLabel(
   return placeOf({ x, y });
 }
 
-/** Faint cards still cover the edges behind them. */
+/** Draws faint cards, which still cover the edges behind them. */
 function drawFaintCards(context: CanvasRenderingContext2D, nodes: readonly SceneNode[], k: number, look: Look): void {
   for (const node of nodes) {
     context.beginPath();
@@ -401,12 +404,12 @@ function drawCard(context: CanvasRenderingContext2D, node: SceneNode, k: number,
   if (node.display.node.rollout !== "") drawBadge(context, node, k, colors);
 }
 
-/** The size of small text: second lines of cards, and labels of edges. */
+/** The size of small text, such as second lines of cards and labels of edges. */
 function textSize(k: number): number {
   return inHalves(Math.min(13.5, Math.max(11, leastTextSize / k)));
 }
 
-/** Draws only the sign if there is no room for its word. */
+/** Draws a badge. If there is no space for its word, draws only the sign. */
 function drawBadge(
   context: CanvasRenderingContext2D,
   { x, y, width, height, display }: SceneNode,
@@ -426,7 +429,7 @@ function drawBadge(
   );
 }
 
-/** Rounds sizes, because few sizes mean few fonts whose measured widths must be kept. */
+/** Rounds a size to halves, so that the measured widths of only a few fonts must be kept. */
 function inHalves(size: number): number {
   return Math.round(size * 2) / 2;
 }

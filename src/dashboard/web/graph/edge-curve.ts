@@ -27,9 +27,9 @@ const headLength = 5;
 const selfLoopHeight = 34;
 
 /**
- * The curve from one card to another. It leaves on the side that faces the target and arrives on the side that faces
- * back. Between cards above each other it leaves and arrives on the right, so that it does not cross cards between
- * them. Edges in the opposite direction lie a little lower.
+ * The curve from one card to another. It begins on the side that faces the target, and ends on the side that faces the
+ * source. If one card is above the other, it begins and ends on the right, so that it does not cross cards in between.
+ * Edges in the opposite direction are a little lower.
  */
 export function edgeCurve(from: Placed, to: Placed): Curve {
   if (from === to || (from.x === to.x && from.y === to.y)) return selfLoop(from);
@@ -38,7 +38,7 @@ export function edgeCurve(from: Placed, to: Placed): Curve {
   const reach = (from.width + to.width) / 2;
   if (dx >= reach * 0.75) return sideways(from.x + from.width / 2, from.y, to.x - to.width / 2 - headLength, to.y);
   if (dx <= -reach * 0.75) {
-    // Edges against the reading direction lie lower, so that both directions are visible.
+    // Edges against the reading direction are lower, so that both directions are visible.
     return sideways(
       from.x - from.width / 2,
       from.y + from.height / 4,

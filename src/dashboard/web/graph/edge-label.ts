@@ -18,7 +18,7 @@ export const edgeLabelTitles: Readonly<Record<EdgeLabel, string>> = {
   mtls: "Mutual TLS",
 };
 
-/** The text of an edge. Empty if the chosen value does not exist for it, because a zero would be wrong. */
+/** The text of an edge. Empty if the edge does not have the chosen value, because a zero would be wrong. */
 export function edgeLabel(edge: GraphEdge, label: EdgeLabel): string {
   switch (label) {
     case "none":
@@ -51,7 +51,7 @@ export function edgeLabel(edge: GraphEdge, label: EdgeLabel): string {
   }
 }
 
-/** The share from which the missing part is only rounding. */
+/** A share of at least this value is shown as 100 %, because the difference is a rounding error. */
 export const fullShare = 0.9995;
 
 function latencyLabel(ms: number | undefined): string {

@@ -8,8 +8,8 @@ export interface Emphasis {
 }
 
 /**
- * Emphasises found nodes with their edges. Without a search, the selected node or edge, or the one under the pointer,
- * with its neighbours.
+ * Emphasises found nodes with their edges. Without a search, emphasises the selected node or edge, or the one under the
+ * pointer, with its neighbours.
  */
 export function emphasisOf(graph: DisplayGraph, found: readonly string[], searching: boolean, focus: string): Emphasis {
   if (searching) {

@@ -28,14 +28,14 @@ interface Move {
 
 const zoomExtent: [number, number] = [0.05, 3];
 const fitMargin = 24;
-/** The space for the buttons below the drawing, so that they cover nothing. */
+/** The space for the buttons below the drawing, so that they do not cover it. */
 const fitBottom = 60;
 const fitAtMost = 1.15;
 const moveMs = 380;
 const edgeTolerance = 7;
 /**
- * The maximum number of cards that are moved by an animation. With more cards it would be too slow, so they jump to
- * their new places.
+ * The maximum number of cards that are moved by an animation. With more cards the animation would be too slow, so the
+ * cards jump to their new places.
  */
 const maxMovingCards = 150;
 const trafficFrameMs = 30;
@@ -45,8 +45,8 @@ function sameBounds(a: Scene["bounds"], b: Scene["bounds"]): boolean {
 }
 
 /**
- * Draws a graph with pan, zoom, pointer hits and moving traffic. It draws only after a change. Edges, dots and cards
- * are on separate canvases, so that moving dots do not redraw the cards.
+ * Draws a graph that users can pan, zoom and click, with moving traffic. It draws only after a change. Edges, dots and
+ * cards are on separate canvases, so that moving dots do not redraw the cards.
  */
 export class GraphCanvas {
   readonly #options: GraphCanvasOptions;
@@ -147,7 +147,7 @@ export class GraphCanvas {
     this.#schedule();
   }
 
-  /** Makes the whole graph visible. `covered`: the width that something else covers on the right. */
+  /** Makes the whole graph visible. `covered`: the width of the drawing's right part that something else covers. */
   fit(covered = 0): void {
     const { left, top, right, bottom } = this.#scene.bounds;
     const width = Math.max(80, this.#size.width - covered);

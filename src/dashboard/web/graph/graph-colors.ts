@@ -1,7 +1,7 @@
 import type { Health } from "../../../api/dashboard/index.ts";
 import { resolvedColor } from "../theme.ts";
 
-/** The page's colours in the form of the canvas. */
+/** The page's colours, resolved for drawing on a canvas. */
 export interface GraphColors {
   readonly surface: string;
   readonly box: string;
@@ -21,7 +21,7 @@ export interface GraphColors {
   readonly font: string;
 }
 
-/** Reads the colours, at the start and after a change of the theme. */
+/** Reads the colours. Called at the start and after a change of the theme. */
 export function graphColors(): GraphColors {
   const health: Record<Health, string> = {
     healthy: resolvedColor("--good"),

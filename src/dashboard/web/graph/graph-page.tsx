@@ -113,7 +113,10 @@ function GraphFrame({
   );
 }
 
-/** Follows the graph. The former view stays until the next moment or grouping has arrived, so that nothing flickers. */
+/**
+ * Follows the graph. The former view stays until the data of the next moment or grouping has arrived, so that nothing
+ * flickers.
+ */
 function useGraph(state: GraphState): {
   readonly live: Live<"graph">;
   readonly view: GraphView | undefined;
@@ -129,7 +132,7 @@ function useGraph(state: GraphState): {
     () => (head === undefined ? undefined : { head, tables: { nodes, edges, routes } }),
     [head, nodes, edges, routes],
   );
-  // Ages change every second. Keep the same view object for the drawing unless its content changes.
+  // Ages change every second. The drawing keeps the same view object unless other content changes.
   const drawn = useRef<{ readonly by: string; readonly view: GraphView } | undefined>(undefined);
   if (
     fresh !== undefined &&

@@ -23,7 +23,7 @@ const chartWindowMs = 15 * 60_000;
 const chartHeight = 92;
 const maxListed = 12;
 
-/** Shows the details of the chosen node or edge. Nothing if none is chosen. */
+/** Shows the details of the chosen node or edge. Shows nothing if none is chosen. */
 export function GraphPanel({ graph, routes, selected, onSelect }: GraphPanelProps): JSX.Element | null {
   if (selected === "") return null;
   const node = graph.nodes.get(selected);
@@ -124,7 +124,10 @@ function Charts({ subjects }: { readonly subjects: readonly ChartSubject[] }): J
 
 const tones = ["series-1", "series-2", "series-3", "series-4", "series-5"] as const;
 
-/** Shows the workloads of an app or a version with their charts. Usually it is one workload, but it may be several. */
+/**
+ * Shows the workloads of an app or a version with their charts. Usually there is one workload, but there may be
+ * several.
+ */
 function AppWorkloads({ node }: { readonly node: GraphNode }): JSX.Element {
   const live = useLive("workloads", { namespaces: node.namespace });
   const rows = live.table("workloads").value;

@@ -44,7 +44,7 @@ export function GraphStage(props: GraphStageProps): JSX.Element {
     }
   };
   const node = graph.nodes.get(focused);
-  // Screen readers read each change of this text, so it keeps the figures from when the node got the focus.
+  // Screen readers read each change of this text, so it keeps the figures from the time when the node got the focus.
   const words = useMemo(() => (node === undefined ? "" : nodeWords(graph, node)), [focused, node === undefined]);
   return (
     <div class="graph-stage">

@@ -39,7 +39,7 @@ function listed(text: string | undefined): readonly string[] {
   return (text ?? "").split(",").filter((part) => part !== "");
 }
 
-/** The parameter of a set after one of its members was switched. */
+/** The parameter of a set after one of its members was added or removed. */
 export function toggled(set: ReadonlySet<string>, member: string): string {
   const next = new Set(set);
   if (!next.delete(member)) next.add(member);
@@ -50,7 +50,7 @@ export function filterCount({ protocols, health, hideIdle, minimumRate }: GraphF
   return protocols.size + health.size + (hideIdle ? 1 : 0) + (minimumRate > 0 ? 1 : 0);
 }
 
-/** The moment of the next step while playing. 0 (now) when it has caught up. */
+/** The moment of the next step while playing. 0 (now) when the present is reached. */
 export function nextMoment(atMs: number, stepMs: number, nowMs: number): number {
   const next = atMs + stepMs;
   return next >= nowMs - stepMs ? 0 : next;

@@ -3,8 +3,8 @@ import { gaps } from "./arrange.ts";
 import type { Corner } from "./layered-layout.ts";
 
 /**
- * The former layout: the places of cards, including some removed ones that may return, and the nodes and edges for
- * which it was made.
+ * The former layout: the places of cards, including some removed cards that may return, and the nodes and edges of that
+ * layout.
  */
 export interface KnownLayout {
   readonly places: Places;
@@ -18,7 +18,7 @@ const maxNewEdges = 0.4;
 
 export const edgeKey = (from: string, to: string): string => `${from}\n${to}`;
 
-/** Whether so little has changed that the cards can keep their places. Otherwise everything is arranged again. */
+/** Whether only so little has changed that the cards can keep their places. Otherwise everything is arranged again. */
 export function mayKeepPlaces(known: KnownLayout, { nodes, edges }: LayoutRequest): boolean {
   if (nodes.length === 0) return true;
   const unknown = nodes.filter(({ key }) => !known.places.has(key)).length;
@@ -40,8 +40,8 @@ interface Unit {
 
 /**
  * Leaves every known card at its place, and puts new ones near related cards: below other versions of their app, to the
- * right of their callers, to the left of the cards that they call, else at the bottom of their box. Cards in the way
- * move down within their column, and overlapping boxes move apart.
+ * right of their callers, or to the left of the cards that they call. Without related cards, they are put at the bottom
+ * of their box. Cards in the way move down within their column, and overlapping boxes move apart.
  */
 export function keepPlaces(known: KnownLayout, request: LayoutRequest): Places {
   const places = new Map<string, Corner>();
@@ -170,7 +170,7 @@ function pushBoxesApart(
   grown: ReadonlySet<string>,
 ): void {
   const rectangles = [...boxes].map(([key, nodes]) => ({ key, nodes, ...boxRectangle(key, nodes, places) }));
-  // Boxes that have grown keep their place, because the user looks at them, and their neighbours move.
+  // Boxes that have grown keep their place, because the user looks at them. Their neighbours move.
   const inOrder = rectangles.sort(
     (a, b) =>
       Number(grown.has(b.key) && b.nodes.length > 1) - Number(grown.has(a.key) && a.nodes.length > 1) ||

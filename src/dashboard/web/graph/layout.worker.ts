@@ -1,6 +1,6 @@
 import { arrange, type LayoutRequest, type Places } from "./arrange.ts";
 
-/** A request with a number, which its answer repeats, so that outdated answers are dropped. */
+/** A request with a number. The answer repeats the number, so that outdated answers are dropped. */
 export interface LayoutTask {
   readonly number: number;
   readonly request: LayoutRequest;

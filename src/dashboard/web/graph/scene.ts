@@ -8,8 +8,8 @@ import { frames, type Rectangle } from "./keep-places.ts";
 const cardHeight = 42;
 const cardWidths = { least: 172, greatest: 244 } as const;
 /**
- * The estimated widths of a letter in a title, and of the content beside it, because the layout does not know the
- * fonts.
+ * The estimated widths of a letter in a title, and of the content beside the title, because the layout does not know
+ * the fonts.
  */
 const letterWidth = 8.4;
 const besideTitle = 48;
@@ -99,8 +99,8 @@ export function buildScene(graph: DisplayGraph, places: Places): Scene {
 }
 
 /**
- * The width of an edge. Ten times the rate adds most of a pixel. Widths have steps, so that equal ones are drawn
- * together.
+ * The width of an edge. Ten times the rate adds almost one pixel. Widths are rounded, so that edges of equal width are
+ * drawn together.
  */
 function edgeWidth(rate: number): number {
   return 1 + Math.max(0, Math.min(2.5, Math.round(Math.log10(Math.max(rate, 0.1)) * 2) / 2.5 + 0.2));
@@ -125,8 +125,8 @@ function boundsOf(nodes: Iterable<SceneNode>, boxes: readonly Rectangle[]): Scen
 const wayPoints = 24;
 
 /**
- * Points along a curve at even distances, as `x, y, x, y, …`. Moving dots use them, because solving the curve each time
- * is too slow.
+ * Points along a curve at equal distances, as `x, y, x, y, …`. Moving dots use them, because it would be too slow to
+ * compute the curve each time.
  */
 export function wayAlong(curve: Curve): Float32Array {
   const way = new Float32Array((wayPoints + 1) * 2);

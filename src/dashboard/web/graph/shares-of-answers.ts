@@ -1,4 +1,4 @@
-/** The responses of an edge with one status, as the panel draws them. */
+/** The responses of an edge that have the same status, as the panel draws them. */
 export interface ShareOfAnswers {
   /** The status, with the response flags of a proxy that answered itself: `503 UF`. */
   readonly code: string;
@@ -15,7 +15,10 @@ export function sharesOfAnswers(rates: Readonly<Record<string, number>>): readon
     .map(([code, rate]) => ({ code, rate, share: total === 0 ? 0 : rate / total, tone: toneOf(code) }));
 }
 
-/** 0 means that no response came. A flag after the status means that a proxy answered for the destination. */
+/**
+ * The tone of a status. 0 means that no response came. A flag after the status means that a proxy answered in place of
+ * the destination.
+ */
 function toneOf(code: string): ShareOfAnswers["tone"] {
   if (/^[05]|\s/.test(code)) return "bad";
   return code.startsWith("4") ? "warn" : "good";

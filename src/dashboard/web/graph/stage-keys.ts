@@ -3,7 +3,7 @@ import type { WalkDirection } from "./walk.ts";
 export const zoomStep = 1.4;
 const panStepPx = 80;
 
-/** The act of a key on the drawing. */
+/** The action of a key in the drawing. */
 export type StageAct =
   | { readonly does: "walk"; readonly direction: WalkDirection }
   | { readonly does: "pan"; readonly x: number; readonly y: number }
@@ -16,7 +16,7 @@ const directions: Readonly<Record<string, WalkDirection>> = {
   ArrowUp: "up",
   ArrowDown: "down",
 };
-/** The drawing moves against the direction of the sight. */
+/** To move the view in one direction, the drawing moves in the opposite one. */
 const pans: Readonly<Record<WalkDirection, StageAct>> = {
   right: { does: "pan", x: -panStepPx, y: 0 },
   left: { does: "pan", x: panStepPx, y: 0 },
@@ -32,7 +32,7 @@ const acts: Readonly<Record<string, StageAct>> = {
   Escape: { does: "leave" },
 };
 
-/** Arrow keys walk from node to node, and with Shift they move the sight. Undefined for a key without an act. */
+/** Arrow keys walk from node to node, and with Shift they move the view. Undefined for a key without an action. */
 export function stageAct({ key, shiftKey }: Pick<KeyboardEvent, "key" | "shiftKey">): StageAct | undefined {
   const direction = directions[key];
   if (direction === undefined) return acts[key];

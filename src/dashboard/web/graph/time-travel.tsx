@@ -9,7 +9,7 @@ import { nextMoment } from "./graph-state.ts";
 const windows = [30, 60, 300, 900, 1800, 3600] as const;
 const frameMs = 1000;
 const settleMs = 180;
-/** Playing shows the whole stored time in about this many steps. */
+/** The approximate number of steps in which playing shows the whole stored time. */
 const playSteps = 120;
 const leastStepMs = 10_000;
 
@@ -107,7 +107,7 @@ function PlayButton({
   );
 }
 
-/** The moment under the slider's thumb, which the link takes once the thumb rests. */
+/** The moment under the slider's thumb. The link gets it when the thumb rests. */
 function useHeldMoment(stepMs: number): {
   readonly heldMs: number | undefined;
   readonly hold: (momentMs: number) => void;

@@ -5,7 +5,7 @@ import { pointOnWay, wayAlong, type Scene } from "./scene.ts";
 /** The moving dots of an edge: their number, their speed, and the share of errors. */
 export interface Flow {
   readonly dots: number;
-  /** The part of the path per second. */
+  /** The part of the path that a dot moves in a second. */
   readonly pace: number;
   readonly errorShare: number;
   /** The phase of the edge's dots, from 0 to 1. It differs between edges, so that their dots are not in step. */
@@ -15,7 +15,10 @@ export interface Flow {
 const maxDotsOfEdge = 8;
 const maxDots = 900;
 
-/** Busier edges have more and faster dots, on a logarithmic scale, so that 1/s and 1,000/s are both visible. */
+/**
+ * The dots of an edge. Busier edges have more and faster dots, on a logarithmic scale, so that both 1/s and 1,000/s are
+ * visible.
+ */
 export function flowOf(key: string, rate: number, length: number, errorShare: number): Flow {
   const size = Math.log2(1 + Math.max(0, rate));
   const dots = Math.max(

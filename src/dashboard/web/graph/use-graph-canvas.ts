@@ -17,7 +17,7 @@ export interface DrawnGraph {
   /** A number that rises each time the user wants to see the next search result. */
   readonly nextFound: number;
   readonly selected: string;
-  /** The node of the keyboard, or an empty text. */
+  /** The node that keyboard navigation has reached. Empty if there is none. */
   readonly focused: string;
   readonly onSelect: (key: string) => void;
 }
@@ -75,7 +75,7 @@ export function useGraphCanvas({ graph, label, search, nextFound, selected, focu
   useLayoutEffect(() => canvas.current?.setLook(look), [look]);
   useLayoutEffect(() => {
     canvas.current?.show(graph, places, rearranged);
-    // Keep only the last measurement. An observer can collect all of them.
+    // Keep only the last measurement. An observer can still collect all of them.
     performance.clearMeasures("graph-update");
     performance.measure("graph-update", { start: renderedAtMs, end: performance.now() });
   }, [graph, places]);

@@ -16,7 +16,7 @@ export interface UsedLayout {
 const nothing: Places = new Map();
 const leastAwoken = 4;
 
-/** The places of a graph's cards. They stay while little changes, else a worker arranges everything again. */
+/** The places of a graph's cards. They stay if little changes. Otherwise a worker arranges everything again. */
 export function useLayout(graph: DisplayGraph): UsedLayout {
   const known = useRef<KnownLayout>({ places: nothing, edges: new Set() });
   const asked = useRef<LayoutRequest | undefined>(undefined);
@@ -51,7 +51,7 @@ export function useLayout(graph: DisplayGraph): UsedLayout {
 
   const structure = [...graph.nodes.keys()].join("\n");
   let wanted: LayoutRequest | undefined;
-  // A mesh that was arranged before it had any calls is arranged again after the first calls.
+  // A mesh that was arranged before it had any calls is arranged again when it has calls.
   const awoken =
     asked.current === undefined &&
     known.current.places.size > 0 &&

@@ -114,8 +114,8 @@ export class CodeMirrorEditor {
 
   constructor({ host, text, label, readOnly, onChange }: EditorOptions) {
     const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
-    // Stop key events here. Outside the shadow root their target is the host, which is not a text field, so letters
-    // would be shortcuts.
+    // Stop key events here. Outside the shadow root, their target is the host, which is not a text field, so letters
+    // would act as shortcuts.
     root.addEventListener("keydown", (event) => event.stopPropagation());
     const extensions: Extension[] = [
       lineNumbers(),

@@ -123,7 +123,7 @@ function EditorHead({
   );
 }
 
-/** Tells why there are no messages: nothing is wrong, or nothing has been checked. */
+/** Shows why there are no messages: nothing is wrong, or nothing has been checked. */
 function NoMessages({
   validation: { checking, problem },
   empty,

@@ -36,7 +36,7 @@ export function useKeptDraft(key: string, draft: Draft): void {
   const latest = useRef(draft);
   latest.current = draft;
   useEffect(() => {
-    // Remember the user at the start of the text, because the session may end before the user leaves the view.
+    // Remember the user at the beginning, because the session may end before the user leaves the view.
     const user = currentUser();
     return () => keepDraft(key, latest.current, user);
   }, [key]);

@@ -6,7 +6,7 @@ import { edgeLabel } from "../graph/edge-label.ts";
 import { formatBytes, formatMs, formatRate, formatShare } from "../format.ts";
 import { ConfigLink, ServiceLink, WorkloadLink } from "./inspect-links.tsx";
 
-/** The worst first. */
+/** The order of healths, the worst first. */
 const severity: Readonly<Record<Health, number>> = { failing: 0, degraded: 1, unknown: 2, healthy: 3, idle: 4 };
 const none = <span class="muted">–</span>;
 
@@ -227,7 +227,7 @@ export const configColumns: readonly Column<ConfigRow>[] = [
 export const configText = ({ apiVersion, kind, namespace, name, firstMessage, errors, warnings }: ConfigRow): string =>
   `${name} ${namespace} ${kind} ${apiVersion} ${firstMessage} ${errors > 0 ? "error" : ""} ${warnings > 0 ? "warning" : ""}`;
 
-/** Requests, or for TCP the opened connections or the bytes, as the graph shows them. */
+/** The rate as the graph shows it: of requests, or for TCP of opened connections or bytes. */
 const peerRate: Column<PeerRow> = {
   key: "rate",
   title: "Rate",

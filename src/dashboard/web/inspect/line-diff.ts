@@ -13,12 +13,12 @@ export interface DiffHunk {
 }
 
 /**
- * The maximum number of changed lines that are compared. With more, the middle is shown as replaced, because nobody
- * reads such a difference in detail.
+ * The maximum number of edits of a difference. If more are needed, all lines between the common beginning and end are
+ * shown as replaced, because nobody reads such a difference in detail.
  */
 const maxEdits = 400;
 
-/** The smallest difference of two texts by lines (Myers). It ignores whether a text ends with a line break. */
+/** The smallest difference of two texts in lines (Myers' algorithm). Ignores whether a text ends with a line break. */
 export function lineDiff(before: string, after: string): readonly DiffLine[] {
   const a = linesOf(before);
   const b = linesOf(after);
@@ -82,7 +82,10 @@ function middleDiff(a: readonly string[], b: readonly string[], offset: number):
   return lines.reverse();
 }
 
-/** How far each diagonal had come before each number of edits. Undefined if more than {@link maxEdits} are needed. */
+/**
+ * For each number of edits, how far each diagonal had come before it (Myers' algorithm). Undefined if more than {@link
+ * maxEdits} edits are needed.
+ */
 function editTrace(a: readonly string[], b: readonly string[]): readonly ReadonlyMap<number, number>[] | undefined {
   const furthest = new Map<number, number>([[1, 0]]);
   const trace: ReadonlyMap<number, number>[] = [];

@@ -10,20 +10,23 @@ export interface LogLines {
 
 /** The maximum number of lines. The oldest are dropped first. */
 export const maxLogLines = 5000;
-/** The maximum number of search results that are shown. The last ones are. */
+/** The maximum number of search results that are shown. If there are more, the last ones are shown. */
 export const maxFinds = 1000;
 
-/** A colour of a terminal, or a carriage return at the end of a line. */
+/** Matches colours of terminals, and a carriage return at the end of a line. */
 const ofTerminals = new RegExp(String.raw`\u001b\[[\d;]*m|\r+$`, "gu");
 
-/** The lines without colours of terminals. Other characters that a person would not see are named. */
+/** The lines without colours of terminals. Other invisible characters are replaced by their names. */
 export function splitLog(text: string): readonly string[] {
   const lines = text.split("\n");
   if (lines.at(-1) === "") lines.pop();
   return lines.map((line) => seenText(line.replaceAll(ofTerminals, "")));
 }
 
-/** Appends a newly read tail. Known lines keep their numbers. If nothing overlaps, only the new tail stays. */
+/**
+ * Appends a newly read tail. Known lines keep their numbers. If the tail does not overlap with them, only the tail
+ * stays.
+ */
 export function followLog(before: LogLines | undefined, next: readonly string[]): LogLines {
   if (before === undefined) return bounded({ first: 1, lines: next });
   const at = overlapOf(before.lines, next);
@@ -56,7 +59,7 @@ const errorWords = /\b(error|fatal|panic|critical|exception)\b|"level":"(error|f
 const warnWords = /\b(warn|warning)\b|^W\d{4} /i;
 const levelWithin = 200;
 
-/** Guesses a line's level from the words at its beginning, only for colours. */
+/** Guesses a line's level from the words at its beginning. Used only for colours. */
 export function levelOf(line: string): LogLevel {
   const head = line.slice(0, levelWithin);
   if (errorWords.test(head)) return "error";
@@ -78,12 +81,12 @@ export function splitFinds(line: string, search: string): readonly string[] {
   return parts;
 }
 
-/** What the panel says above a log. */
+/** The text that the panel shows above a log. */
 export function logNote(lines: number, truncated: boolean): string {
   return `${countOf(lines, "line")}${truncated ? "; earlier lines are left out" : ""}`;
 }
 
-/** What the panel says above the results of a search. */
+/** The text that the panel shows above the results of a search. */
 export function foundNote({
   found,
   lines,

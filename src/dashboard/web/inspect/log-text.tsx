@@ -6,7 +6,9 @@ import { foundNote, levelOf, logNote, maxFinds, splitFinds, type LogLines } from
 /** The number of lines that are rendered together. A full chunk is never rendered again. */
 const chunkLines = 100;
 
-/** The lines of a log, or those that contain the search. The box stays at the end while the reader is there. */
+/**
+ * The lines of a log, or those that contain the search. The box stays scrolled to the end while the reader is there.
+ */
 export function LogText({
   log,
   search,

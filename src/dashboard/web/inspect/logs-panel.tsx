@@ -42,7 +42,7 @@ export function LogsPanel({
 interface LogChoice {
   readonly pod: PodRow;
   readonly container: string;
-  /** The log of the container before its last restart. */
+  /** Whether to show the log from before the container's last restart. */
   readonly previous: boolean;
   readonly tailLines: number;
 }

@@ -62,7 +62,7 @@ export function ReviewDialog(props: ReviewProps): JSX.Element {
   );
 }
 
-/** Lets the API server check the change at once, and applies it on the user's order. */
+/** Lets the API server check the change at once. Applies it when the user confirms. */
 function useReview({ after, resourceVersion, onClose, onApplied }: ReviewProps): {
   readonly dryRun: ApplyAnswer | undefined;
   readonly problem: Problem | undefined;

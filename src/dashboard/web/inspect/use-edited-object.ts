@@ -17,7 +17,7 @@ export function useEditedObject(
   readonly text: string;
   readonly setText: (text: string) => void;
   readonly base: ObjectVersion;
-  /** Somebody else has changed the object while the user edits it. */
+  /** Whether somebody else has changed the object while the user edits it. */
   readonly conflicts: boolean;
   /** Replaces the text by the current object. */
   readonly take: () => void;
@@ -57,7 +57,7 @@ export function useEditedObject(
   };
 }
 
-/** Whether a newer version differs in more than its status. Then applying the text would undo somebody's change. */
+/** Whether a newer version differs in more than its status, so that applying the text would undo somebody's change. */
 export function isChangedElsewhere(base: ObjectVersion, newer: ObjectVersion): boolean {
   return newer.resourceVersion !== base.resourceVersion && withoutStatus(newer.yaml) !== withoutStatus(base.yaml);
 }

@@ -11,7 +11,7 @@ export interface YamlEditorProps {
   readonly readOnly: boolean;
   readonly label: string;
   readonly messages: readonly ConfigMessage[];
-  /** Shown without messages: that the text is valid, or is being checked. */
+  /** Shown if there are no messages. It says that the text is valid, or is being checked. */
   readonly note: JSX.Element;
 }
 
@@ -83,7 +83,9 @@ function useCodeMirror({ text, onChange, readOnly, label, messages }: Omit<YamlE
   const [state, setState] = useState<"loading" | "ready" | "failed">("loading");
   const changed = useRef(onChange);
   changed.current = onChange;
-  /** Typed texts that have not come back as `text` yet. When they do, they must not undo keys that were typed since. */
+  /**
+   * Typed texts that have not come back as `text` yet. When they do, they must not undo letters that were typed since.
+   */
   const typed = useRef<string[]>([]);
   const initial = useRef({ text, readOnly });
   initial.current = { text, readOnly };

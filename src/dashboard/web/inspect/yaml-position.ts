@@ -31,7 +31,7 @@ function lineStarts(text: string): readonly number[] {
 
 const levels: Readonly<Record<ConfigMessage["level"], number>> = { Error: 0, Warning: 1, Info: 2 };
 
-/** The worst first, then from top to bottom. */
+/** Sorts messages: the worst first, then from top to bottom. */
 export function orderMessages(messages: readonly ConfigMessage[]): readonly ConfigMessage[] {
   return messages.toSorted((a, b) => levels[a.level] - levels[b.level] || a.line - b.line || a.column - b.column);
 }

@@ -197,7 +197,7 @@ function Cell({ rung, revision }: { readonly rung: LadderRung; readonly revision
   );
 }
 
-/** Formats whole percentages without digits, because these values are stable. */
+/** Formats whole percentages without decimals, because these values are stable. */
 function wholeShare(share: number): string {
   return Number.isInteger(share * 100) ? `${share * 100} %` : formatShare(share);
 }

@@ -4,8 +4,8 @@ export type RungState = "blocked" | "waiting" | "moving" | "behind" | "there" | 
 
 /**
  * The state of a rung. `waiting`: it moves when a person lets it continue. `behind`: its labels select another revision
- * than its pods have, and nothing moves it there. `there`: it has the wanted revision. `outside`: it is not in the
- * mesh.
+ * than that of its pods, and no upgrade moves it there. `there`: it has the wanted revision. `outside`: it is not in
+ * the mesh.
  */
 export function rungState({ kind, at, goingTo, blockedBy, waitsFor, wanted }: LadderRung): RungState {
   if (blockedBy.length > 0) return "blocked";
@@ -43,7 +43,9 @@ export function groupRungs(rungs: Readonly<Record<string, LadderRung>>): readonl
     .filter((group) => group.rungs.length > 0);
 }
 
-/** The columns: the installed revisions, oldest version first, and then revisions that exist only on some component. */
+/**
+ * The columns: the installed revisions, the oldest version first, and then revisions that only some components have.
+ */
 export function ladderColumns(
   revisions: Readonly<Record<string, LadderRevision>>,
   rungs: Readonly<Record<string, LadderRung>>,

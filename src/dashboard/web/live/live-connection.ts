@@ -12,13 +12,13 @@ export interface LiveSource {
 export interface LiveHost {
   open(url: string): LiveSource;
   nowMs(): number;
-  /** From 0 to 1. */
+  /** A random number from 0 to 1. */
   random(): number;
   /** Calls `run` after the delay. Returns a function that cancels it. */
   after(delayMs: number, run: () => void): () => void;
   /**
-   * Called after a failed connection, because an EventSource has no reason. If undefined, the session is valid, or that
-   * is unknown.
+   * Called after a failed connection, because an EventSource reports no reason. Undefined if the session is valid, or
+   * if this is unknown.
    */
   sessionProblem(): Promise<Problem | undefined>;
 }
@@ -27,7 +27,7 @@ export type LiveState =
   | { readonly kind: "idle" }
   | { readonly kind: "connecting" }
   | { readonly kind: "live" }
-  /** `sinceMs` is when the server last sent something, which is the time of the shown data. */
+  /** `sinceMs`: when the server last sent anything, which is the time of the shown data. */
   | { readonly kind: "reconnecting"; readonly sinceMs: number }
   | { readonly kind: "logged-out"; readonly problem: Problem };
 
@@ -42,14 +42,17 @@ export interface LiveSink {
 
 const firstRetryMs = 400;
 const maxRetryMs = 8_000;
-/** A connection is dead after this time without a message, because the server sends signs of life every few seconds. */
+/**
+ * The time without a message after which a connection counts as dead, because the server sends signs of life every few
+ * seconds.
+ */
 const silenceMs = 15_000;
 /** How long to wait for the state of the session. After that, the connection is tried anyway. */
 const sessionAnswerMs = 10_000;
-/** A short wait, so that changes of topics at the same time cause only one new connection. */
+/** A short wait, so that several changes of topics at the same time cause only one new connection. */
 const settleMs = 10;
 
-/** Follows topics over one connection at a time, and comes back by itself. */
+/** Follows topics over one connection at a time, and reconnects by itself. */
 export class LiveConnection {
   readonly #host: LiveHost;
   readonly #sink: LiveSink;
@@ -155,7 +158,7 @@ export class LiveConnection {
       return;
     }
     if (message.type === "logged-out") {
-      // Where everybody may read, the page goes on without a login.
+      // If anonymous users may read, the page continues without a login.
       this.#drop();
       void this.#retry();
       return;
@@ -198,7 +201,7 @@ export class LiveConnection {
     this.#later(sessionAnswerMs, () => this.#connect());
     const waiting = this.#cancelTimer;
     const problem = await this.#host.sessionProblem();
-    // Something else happened first, for example a newly followed view or a hidden page.
+    // Another event came first, for example a newly followed view or a hidden page.
     if (this.#source !== undefined || this.#cancelTimer !== waiting) return;
     this.#drop();
     if (problem === undefined) this.#connect();

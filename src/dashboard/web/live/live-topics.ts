@@ -49,7 +49,7 @@ class Topic {
 const noRows: Readonly<Record<string, object>> = {};
 /** The maximum number of remembered views, which are shown at once when the user returns to them. */
 const maxRemembered = 12;
-/** A hidden page drops its connection after this time. */
+/** The time after which a hidden page drops its connection. */
 const hiddenMs = 60_000;
 
 const topics = new Map<string, Topic>();
@@ -60,7 +60,7 @@ const now = signal(Date.now());
 
 /** The state of the connection. */
 export const liveState: ReadonlySignal<LiveState> = state;
-/** The sources of the view that came last. */
+/** The sources in the latest view. */
 export const liveSources: ReadonlySignal<readonly SourceState[]> = sources;
 /**
  * The server's time, updated every second. Ages are computed from it, so that a wrong clock of the browser does not
@@ -100,7 +100,7 @@ const connection = new LiveConnection(
     },
     clock: (serverMs) => {
       const offsetMs = serverMs - Date.now();
-      // Ignore small differences, which are only the delay of the message.
+      // Ignore small differences, which come from the delay of the message.
       if (Math.abs(offsetMs - clockOffsetMs.peek()) > 2_000) clockOffsetMs.value = offsetMs;
     },
   },
@@ -115,7 +115,7 @@ async function sessionProblem(): Promise<Problem | undefined> {
       message: "The session has ended, or the server was restarted.",
       hint: limits.join(" "),
     } as const;
-    // End the session at once. That removes the view, and with it the caller that waits for this answer.
+    // End the session at once. This removes the view, and with it the caller that waits for this answer.
     endSession(problem);
     return problem;
   } catch (error) {
@@ -140,7 +140,7 @@ export function followTopic<Name extends TopicName>(
       followAll();
       return () => {
         topic.followers -= 1;
-        // Insert the key again, so that the map is ordered by the time of leaving.
+        // Insert the key again, so that the map is ordered by the time at which a topic was last followed.
         topics.delete(text);
         topics.set(text, topic);
         followAll();

@@ -3,7 +3,7 @@ import type { TopicName, Topics } from "../../../api/dashboard/index.ts";
 import { followTopic, type Live } from "./live-topics.ts";
 
 /**
- * Follows a topic for as long as the component is there.
+ * Follows a topic as long as the component is mounted.
  *
  *     const ladder = useLive("ladder", {});
  *     const rungs = ladder.table("rungs").value;
@@ -11,7 +11,7 @@ import { followTopic, type Live } from "./live-topics.ts";
 export function useLive<Name extends TopicName>(name: Name, parameters: Topics[Name]["parameters"]): Live<Name> {
   const key = JSON.stringify(parameters);
   const followed = useMemo(() => followTopic(name, parameters), [name, key]);
-  // Start before the first paint, which would only show the waiting state.
+  // Start before the first paint, which otherwise would only show the waiting state.
   useLayoutEffect(() => followed.start(), [followed]);
   return followed.live;
 }

@@ -6,7 +6,7 @@ interface AllClear {
   readonly text: string;
 }
 
-/** What stands in place of problems if none is known. Without reports from all sources, that is no good news. */
+/** The text in place of problems if none is known. It is good news only if all sources have reported. */
 export function allClear(sources: readonly SourceState[]): AllClear {
   const silent = sources.filter(({ ok }) => !ok).map(({ name }) => name);
   return silent.length === 0

@@ -1,6 +1,6 @@
 import type { Health } from "../../../api/dashboard/index.ts";
 
-/** The order in which healths are sorted, the worst first. */
+/** The sort order of healths, the worst first. */
 export const healthRank: Readonly<Record<Health, number>> = {
   failing: 0,
   degraded: 1,

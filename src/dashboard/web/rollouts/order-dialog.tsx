@@ -17,7 +17,7 @@ export interface OrderDialogProps {
   readonly onClose: () => void;
 }
 
-/** Shows what an order would change, and gives it. For a refused order, it shows the reason. */
+/** Shows what an order would change, and gives the order. If it is refused, shows the reason. */
 export function OrderDialog(props: OrderDialogProps): JSX.Element {
   const { head, confirmed, onClose } = props;
   const { offer, seen } = confirmed;

@@ -12,7 +12,7 @@ const texts: Partial<Record<NonNullable<RolloutRow["pauseReason"]>, string>> = {
   samples: "needs requests",
 };
 
-/** Tells that a rollout waits for a person, and for what if the engine said so. */
+/** Shows that a rollout waits for a person, and what the person must do if the engine has said so. */
 export function PersonTag({ row }: { readonly row: RolloutRow }): JSX.Element {
   return (
     <Tag tone="warn" wrapped>

@@ -6,7 +6,7 @@ import {
   type RolloutStep,
 } from "../../../api/dashboard/index.ts";
 
-/** Whether the rollout has nothing to do until the next change. */
+/** Whether the rollout has nothing to do before the next change. */
 export function hasEnded({ phase }: RolloutRow): boolean {
   return isRestingPhase(phase);
 }
@@ -20,8 +20,8 @@ export function rolloutRank(row: RolloutRow): number {
 }
 
 /**
- * Whether a screen reader reads the message when it changes. While the rollout moves, the message has figures that
- * change all the time, and reading them would drown everything else.
+ * Whether a screen reader reads the message when it changes. While the rollout moves, figures in the message change all
+ * the time, and the user would hear nothing else.
  */
 export function announcesMessage(row: RolloutRow): boolean {
   return row.waitsForPerson || row.phase === "Stuck" || hasEnded(row);
@@ -77,8 +77,8 @@ export function stateOf({
 }
 
 /**
- * How the rollout has changed so that the order may no longer be what the person means. Undefined if it has not. Only a
- * full promotion ends a pause.
+ * How the rollout has changed, if the order may no longer be what the person means. Undefined otherwise. Only a full
+ * promotion ends a pause.
  */
 export function changeSince(seen: SeenState, now: SeenState, action: RolloutAction): string | undefined {
   if (now.uid !== seen.uid) return "The rollout was deleted, and another one of its name was created";

@@ -139,7 +139,7 @@ function CurrentStep({
   );
 }
 
-/** Shows since when the step settles or is judged, and when its patience ends. */
+/** Shows since when the step has settled or been judged, and when its time limit ends. */
 function StepProgress({ step }: { readonly step: NonNullable<RolloutHead["currentStep"]> }): JSX.Element {
   if (step.settledAt !== undefined)
     return (

@@ -10,7 +10,7 @@ export function RolloutSeries({
   readonly head: RolloutHead;
   readonly checks: Readonly<Record<string, RolloutCheck>>;
 }): JSX.Element {
-  // Skip the check of the request share, whose share is not one of errors.
+  // Skip the check of the request share, because its share is not a share of errors.
   const bound = (unit: "share" | "ms"): number | undefined =>
     Object.values(checks).find(
       ({ type, comparison }) => type !== "request-share" && comparison?.unit === unit && comparison.bound !== undefined,

@@ -16,7 +16,7 @@ const filters = [
   { key: "ended", title: "Ended", holds: hasEnded },
 ] as const;
 
-/** Every Canary and MeshUpgrade, and the freezes that hold them. */
+/** Shows every Canary and MeshUpgrade, and the freezes that apply to them. */
 export function RolloutsPage(): JSX.Element {
   const live = useLive("rollouts", {});
   const all = chosenRows(live.table("rollouts").value, chosenNamespaces.value, ({ namespace }) => [namespace]);

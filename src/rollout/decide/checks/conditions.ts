@@ -1,7 +1,7 @@
 import { evaluateCondition, type CheckSpec, type ConditionBindings } from "../../../api/serin/index.ts";
 import type { Judgement } from "./looks.ts";
 
-/** The wait of a check whose conditions do not decide, even on more samples of the same kind. */
+/** What a check waits for if its conditions would not decide even with more samples of the same kind. */
 export const undecided = "neither condition is true";
 
 type Bindings = Pick<ConditionBindings, "result" | "canary" | "stable"> & { readonly baseline?: unknown };
@@ -23,8 +23,8 @@ const sides = [["canary"], ["stable"], ["canary", "stable"]] as const;
 const manyTimes = 1e9;
 
 /**
- * Conditions that ask for a number of samples decide when enough have come, so that each is progress. Others, such as
- * those on a rate, may never decide.
+ * Conditions on a number of samples decide when enough samples have come, so each sample is progress. Other conditions,
+ * such as those on a rate, may never decide.
  */
 function waitOf(spec: CheckSpec, values: Bindings): string {
   const needed = sides.find((names) => {

@@ -1,13 +1,13 @@
 import { defaultIntervalSeconds, type CheckSpec, type Verdict } from "../../../api/serin/index.ts";
 
-/** The result of one look, and what the judgement stores for the next. */
+/** The result of one look, and the state that the judgement stores for the next look. */
 export interface Judgement {
   readonly verdict: Verdict;
   readonly evidence: string;
   readonly inner?: unknown;
   /**
    * What a check that waits needs. It changes with every progress and only then, so that a wait without progress is
-   * noticed. If absent, the evidence says it.
+   * noticed. If absent, the evidence stands for it.
    */
   readonly waitsFor?: string;
 }
@@ -28,7 +28,7 @@ export interface LookState extends PodMemory {
   readonly look?: number;
   /** How many looks in a row passed. */
   readonly passes: number;
-  /** Looks that failed. */
+  /** The number of looks that failed. */
   readonly failures: number;
   /** The number of consecutive looks without an answer, and when the first of them was, counted from settling. */
   readonly errors: number;
@@ -101,7 +101,8 @@ export function countLook(
         return { verdict: "fail", evidence: `no answer in ${spec.timeoutSeconds} s: ${evidence}`, state };
       if (spec.errorLimit !== undefined && state.errors > spec.errorLimit)
         return { verdict: "fail", evidence: `no answer in ${looks(state.errors)}: ${evidence}`, state };
-      // Missing answers have a limit of their own, which does not see that they end row after row of passes.
+      // Missing answers have a limit of their own. That limit does not notice that they end one row of passes after
+      // another.
       if (isOverdue && before.passes > 0)
         return { verdict: "fail", evidence: `no result in ${spec.timeoutSeconds} s: ${evidence}`, state };
       return {
@@ -142,7 +143,7 @@ function waitOf(
 
 /**
  * A check that has passed may wait again for its whole limit: a step can soak for longer than the limit. Only a row of
- * `count` passes ends a wait, else a check whose rows are always too short would wait for ever.
+ * `count` passes ends a wait. Otherwise a check whose rows are always too short would wait for ever.
  */
 function withoutPass(
   { count = 1 }: CheckSpec,
@@ -154,7 +155,7 @@ function withoutPass(
   // A status that an earlier release wrote has only the number of passes.
   const hasPassed = passesNow || before.hasPassed === true || before.passes >= count;
   const endsShortRow = verdict !== "pass" && before.passes > 0 && before.passes < count;
-  // A check that somebody adds or edits in the middle of a step has its whole limit too.
+  // A check that somebody adds or edits in the middle of a step gets its whole limit too.
   const isFirst = before === noLooks;
   const begins = verdict === "wait" || endsShortRow || (isFirst && verdict !== "pass");
   const beginsNow = hasPassed || endsShortRow || isFirst;

@@ -8,9 +8,9 @@ import type { Judgement, PodMemory } from "./looks.ts";
 export const lostPodsLimitMs = 15_000;
 
 /**
- * Changes the verdict if the canary has no ready pod and had one, or should have one. Proxies answer its requests
- * without a version then, so they count for neither, and a check of requests would only wait for samples. A fault that
- * stable shares does not come from the release, so it only waits.
+ * Changes the verdict if the canary has no ready pod, but had one or should have one. Proxies then answer its requests
+ * themselves and attribute them to neither version, so that a check of requests would only wait for samples. A fault
+ * that the stable version shares does not come from the release, so the check only waits.
  */
 export function judgeLostPods(
   judged: Judgement,

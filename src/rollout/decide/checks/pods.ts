@@ -15,8 +15,8 @@ interface PodState {
 }
 
 /**
- * How long a pod whose containers run on may be not ready. A kubelet that was restarted reports all of its pods as not
- * ready until their next probe.
+ * How long a pod may be not ready while its containers run on. A kubelet that was restarted reports all of its pods as
+ * not ready until their next probe.
  */
 const unreadyLimitMs = 30_000;
 /** How often such a pod may be ready again, if stable does not share this. A canary that flaps must not pass. */
@@ -87,8 +87,8 @@ function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: n
 }
 
 /**
- * How often pods of stable were ready again after a fault that the pod may share. Such a fault is that of the pod's
- * node, or one that most pods of stable have, for example because of a service that all of them need. A single pod of
+ * How often pods of stable were ready again after a fault that the pod may share. A pod may share a fault of its node,
+ * or a fault that most pods of stable have, for example because of a service that all of them need. A single pod of
  * stable that flaps on another node does not excuse the canary. A look may see the canary's pods before those of
  * stable, so the returns are compared, and not which pods are ready at the moment.
  */

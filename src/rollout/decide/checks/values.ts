@@ -16,7 +16,8 @@ export function judgeValues(spec: CheckSpec, subject: CheckSubject, seen: SeenVa
       ? source
       : `${source}: ${shown(result)}${baseline === undefined ? "" : `, baseline ${shown(baseline)}`}`;
   if (isNothing(result)) return withoutData(measured, noData);
-  // A quotient of two zeros. Every comparison with it is false, so that a condition may pass or fail by its wording.
+  // Not a number, such as the quotient of two zeros. Every comparison with it is false, so a condition would pass or
+  // fail depending on how it is worded.
   const empty = [result, baseline].flatMap(seriesWithoutNumber)[0];
   if (empty !== undefined) return withoutData(measured, `${noData} of ${empty}`);
   const limited = judgeRange(spec, result);
@@ -69,7 +70,7 @@ function judgeRange({ min, max }: CheckSpec, result: unknown): Judgement | undef
 
 const verdicts: readonly string[] = ["pass", "fail", "wait", "error"] satisfies Verdict[];
 
-/** Uses the verdict in the webhook's JSON answer, else its status code. */
+/** Uses the verdict in the webhook's JSON answer, or its status code if the answer has none. */
 function judgeAnswer({ result, status = 0 }: SeenValues, measured: string): Judgement {
   const { verdict, evidence } = (typeof result === "object" && result !== null ? result : {}) as {
     verdict?: unknown;

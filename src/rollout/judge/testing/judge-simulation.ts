@@ -14,7 +14,7 @@ export const istioBoundsMs = [
 /** The simulated behaviour of one version. */
 export interface SimulatedVersion {
   readonly errorRate: number;
-  /** One duration, in milliseconds. */
+  /** Draws the duration of a request, in milliseconds. */
   readonly durationMs: (random: Random) => number;
 }
 
@@ -27,7 +27,7 @@ export interface SimulatedRollout {
   readonly rates: RateLimits;
   readonly durations: DurationLimits;
   readonly shareTolerance: number;
-  /** Requests between two looks. */
+  /** The number of requests between two looks. */
   readonly requestsALook: number;
   /** The run ends undecided after this many responses of the canary. */
   readonly maxCanaryRequests: number;

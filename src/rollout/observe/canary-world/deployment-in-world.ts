@@ -111,8 +111,8 @@ interface HeldDeployment {
 }
 
 /**
- * Why a change does not begin a run. Throws in a run if a webhook changes the template whenever the engine writes the
- * Deployment: each such write would replace the pods, and look like another change, so no run would end.
+ * Why a change does not begin a run. During a run, throws if a webhook changes the template whenever the engine writes
+ * the Deployment. Each such write would replace the pods and look like another change, so no run would end.
  */
 function whyHeld(
   { objects }: CanarySources,
@@ -167,8 +167,8 @@ function isAtRest({ status }: Canary): boolean {
 }
 
 /**
- * Throws if somebody has scaled the Deployment to 0 while a run is under way. The steps would go on without a stable
- * version to compare with, and at the end send all requests to the Deployment, which has no pods.
+ * Throws if somebody has scaled the Deployment to 0 while a run is under way. Otherwise the steps would go on without a
+ * stable version to compare with, and at the end all requests would go to the Deployment, which has no pods.
  */
 function checkRuns({ status }: Canary, deployment: string, replicas: number | undefined): void {
   if (replicas !== 0 || status === undefined || (status.run ?? 0) === 0 || !isUnderWay(status)) return;
@@ -195,7 +195,7 @@ function refuseOtherKind({ view }: CanarySources, key: string): void {
   );
 }
 
-/** Throws if no step could settle: each pod would count as ready only after the step's limit. */
+/** Throws if no step could settle, because each pod would count as ready only after the step's limit. */
 function checkPatience({ spec }: Canary, deployment: string, minReadySeconds = 0): void {
   if (minReadySeconds < spec.settleTimeoutSeconds) return;
   throw targetError(

@@ -41,11 +41,11 @@ export async function requireRouting(
   }
 }
 
-/** Whether the entry is of a step of this run that is done, or of the preparation of its target. */
+/** Whether the entry belongs to a finished step of this run, or to the preparation of its target. */
 function isNeeded(entry: JournalEntry, { status }: Canary): boolean {
   if (status === undefined || entry.type === "deleted" || !routingKinds.has(entry.object.kind)) return false;
   const isDone = status.completedSteps.some(({ id }) => id === entry.step);
   if (entry.setup === true) return isDone;
-  // The current step makes its objects again itself.
+  // The current step makes its own objects again.
   return isUnderWay(status) && (isDone || (entry.type === "field" && status.step?.id === entry.step));
 }

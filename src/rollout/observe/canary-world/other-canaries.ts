@@ -3,8 +3,8 @@ import { targetError } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
 /**
- * Throws if another Canary already holds the Deployment, or is older. The two would hold it by the same field, and
- * each would take the other's roll of the Deployment for a new version.
+ * Throws if another Canary of the Deployment already holds it, or is older than this one. Both would hold the
+ * Deployment by the same field, and each would take the other's rollout of it for a new version.
  */
 export async function refuseSharedDeployment(
   { client }: CanarySources,

@@ -16,7 +16,7 @@ export function firstWrite(
   );
 }
 
-/** Like {@link firstWrite}, for the setup. */
+/** The same as {@link firstWrite}, for writes of the setup. */
 export function setupWrite(
   journal: readonly JournalEntry[],
   object: ObjectReference,

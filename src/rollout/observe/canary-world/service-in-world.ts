@@ -111,8 +111,8 @@ export function refuseOtherWorkloads(
 /**
  * Throws if no proxy applies the routes of a Service. In ambient mode that proxy is a waypoint. Without it, requests
  * would go to all pods of the Service. The Service may lose it while a Canary moves it (`begins` is false): somebody
- * deletes the waypoint, or its namespace joins ambient. Its pods with sidecars apply the routes until they are made
- * anew, so the run goes on as long as there are some.
+ * deletes the waypoint, or its namespace joins ambient. Pods with sidecars apply the routes until they are replaced, so
+ * the run goes on as long as there are some.
  */
 export async function requireLayer7(
   sources: CanarySources,

@@ -9,8 +9,8 @@ import type { CanarySources } from "./canary-sources.ts";
 /**
  * Throws if the plan makes an object whose name somebody else's object has. The object would stay as it is, and the
  * Canary would write its routes: a Service of that name may select the pods of both versions, and a VirtualService may
- * be that of another host. The Service for previews has a name that the user chose, so it may exist. What the journal
- * has as created is the Canary's own.
+ * be that of another host. The Service for previews has a name that the user chose, so it may exist. Objects that the
+ * journal lists as created are the Canary's own.
  */
 export async function refuseTakenNames(
   { objects }: Pick<CanarySources, "objects">,
@@ -42,8 +42,8 @@ export async function refuseTakenNames(
 type Creation = Extract<Write, { type: "create" }>;
 
 /**
- * Whether the object is a copy with another pod template than this run's, which an earlier run has left: its changes
- * stay after a deletion with `onDeletion: Leave`. The run would judge that version, and roll out this one.
+ * Whether the object is a copy from an earlier run, with another pod template than this run's. Such a copy stays after
+ * a deletion with `onDeletion: Leave`. The run would judge the old version and roll out the new one.
  */
 function runsOther(found: UntypedObject, { object, body }: Creation): boolean {
   if (object.kind !== "Deployment" || found.metadata.deletionTimestamp !== undefined) return false;

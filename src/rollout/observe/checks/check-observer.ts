@@ -42,7 +42,7 @@ export interface CheckObserverOptions {
   readonly clock: Clock;
   readonly scrape?: Scrape;
   readonly exchange?: HttpExchange;
-  /** Decides which servers a check may call. Absent, as in a person's command line: all. */
+  /** Decides which servers a check may call. If absent, as for a person's command, a check may call all. */
   readonly destination?: CheckDestination;
 }
 
@@ -91,7 +91,7 @@ export class CheckObserver {
 
   /**
    * Forgets the looks of a step that has not settled. It may settle a second time, or belong to a rollout that somebody
-   * has deleted and created again: an answer from before says nothing about the step.
+   * has deleted and created again. Earlier answers then say nothing about the step.
    */
   beginAnew({ rollout, step }: Pick<CheckOrigin, "rollout" | "step">): void {
     const owner = `${rollout}|${step}|`;
@@ -150,7 +150,7 @@ export class CheckObserver {
   }
 
   #watch({ spec, subject }: PlannedCheck, { rollout, step }: CheckOrigin, nowMs: number): Watched {
-    // The latest answer does not answer another question.
+    // The latest answer is only for the same question.
     const question = [subject, spec.type, spec.query, spec.webhook, spec.roots];
     const key = `${rollout}|${step}|${spec.name ?? spec.type}|${JSON.stringify(question)}`;
     for (const [other, { askedMs }] of this.#watched)
@@ -247,8 +247,8 @@ export class CheckObserver {
   }
 
   /**
-   * Loads the evaluator of queries at the first query. A query over the time since the step settled is not asked before
-   * the shortest window lies in the step: the answer would be about the step before.
+   * Loads the evaluator of queries at the first query. A query over the time since the step settled waits until the
+   * step has lasted for the shortest window. Before that, its answer would be about the step before.
    */
   async #query(
     query: QuerySpec,
@@ -269,7 +269,10 @@ export class CheckObserver {
     return await observeQuery(query, values, { metrics: this.#metrics, exchange: this.#exchange });
   }
 
-  /** Returns the first revision whose proxies have rejected something, else the last one. */
+  /**
+   * Returns the observation of the first revision whose proxies have rejected something. If there is none, returns the
+   * first one that does not pass, or the last one.
+   */
   async #rejections(subject: CheckSubject): Promise<CheckObservation> {
     const { view } = this.#options;
     const found = revisionsOf(subject) ?? [...new Set(controlPlanePods(view).map(controlPlaneRevision))];
@@ -283,7 +286,9 @@ export class CheckObserver {
 
 /** The shortest window that has enough samples for a rate. */
 const shortestWindowSeconds = 15;
-/** Before that is over, each round looks, and a scrape of the whole mesh in each of them would be wasted. */
+/**
+ * Until the shortest window is over, every round looks, and a scrape of the whole mesh in each of them would be wasted.
+ */
 const earlyRefreshMs = 5000;
 
 /** The values of a subject that expressions may use. */

@@ -23,8 +23,8 @@ export const noOutcomes: OutcomeCounts = { canaryTotal: 0, canaryErrors: 0, stab
 const serverFaults = new Set(["2", "4", "12", "13", "14", "15"]);
 
 /**
- * Reads the requests to both versions, by the proxy that counted them. A proxy that does not answer is left out this
- * time.
+ * Reads the requests to both versions, grouped by the proxy that counted them. A proxy that does not answer is left out
+ * of this look.
  */
 export async function observeRequests(
   view: ClusterView,
@@ -49,9 +49,9 @@ export async function observeRequests(
 }
 
 /**
- * Counts opened and failed connections, as ztunnels and proxies report them. Proxies count TCP connections, and
- * requests, each of which needs a connection. If there are ztunnels, only they count for the whole mesh, because every
- * connection passes one.
+ * Counts opened and failed connections, as ztunnels and proxies report them. Proxies count TCP connections and
+ * requests. Each request counts as a connection. If there are ztunnels, only they count for the whole mesh, because
+ * every connection passes one.
  */
 export async function observeConnections(
   view: ClusterView,
@@ -129,13 +129,13 @@ interface ReporterTotals {
 }
 
 /**
- * Chooses the reporter whose counters are used, so that no request is counted twice. It begins with the waypoint if
- * that has counted any requests, else with their sources. The choice changes if the reporter counts nothing while the
- * other one does.
+ * Chooses the reporter whose counters are used, so that no request is counted twice. The first choice is the waypoint
+ * if it has counted any requests, and otherwise the proxies of the clients. The choice changes if the chosen reporter
+ * counts nothing while the other one does.
  */
 export class ReporterChoice {
   readonly servers = new KnownServers();
-  /** Identifies what `servers` knows, which is lost with the engine. */
+  /** Identifies the knowledge in `servers`, which is lost when the engine ends. */
   readonly epoch = randomUUID();
   readonly #last = new LastSeen<ReporterTotals>();
   #chosen: Reporter | undefined;
@@ -233,7 +233,8 @@ function connectionOf({ name, labels }: PrometheusSample): "opened" | "failed" |
   if (labels["source_workload"] === plainClientName && labels["source_workload_namespace"] === probeNamespace)
     return undefined;
   if (name === failedMetric) return "failed";
-  // A destination's proxy reports only what has arrived. The client's, a gateway and a waypoint open the connection.
+  // A destination's proxy reports only connections that have arrived. The client's proxy, a gateway or a waypoint opens
+  // the connection.
   if (name !== requestsMetric && (name !== openedMetric || labels["reporter"] === undefined)) return undefined;
   if (labels["reporter"] === "destination") return undefined;
   return connectFailure.test(labels["response_flags"] ?? "") ? "failed" : "opened";

@@ -42,7 +42,10 @@ export function checkDestination(client: KubeClient, allowedHosts: readonly stri
   };
 }
 
-/** With a dot at its end, `vault.internal.` is never completed to a Service of the namespace `internal`. */
+/**
+ * Whether the name is outside the cluster. With a dot at its end, `vault.internal.` is never completed to a Service of
+ * the namespace `internal`.
+ */
 function isOutside(hostname: string): boolean {
   return hostname.endsWith(".") && !/\.svc\.cluster\.local\.$/i.test(hostname);
 }

@@ -17,7 +17,10 @@ const shownCharacters = 200;
 /** Containers of the data plane, which other checks judge. */
 const otherContainers: readonly string[] = ["istio-proxy", "istio-init", "istio-validation"];
 
-/** A difference between the wall clock and the steady one from look to look. A larger one is a jump. */
+/**
+ * The maximum difference between the progress of the wall clock and of the steady clock from one look to the next. A
+ * larger one is a jump.
+ */
 const jumpMs = 2_000;
 
 interface Reading {
@@ -141,7 +144,7 @@ interface LoggedContainer {
   readonly pod: Pod;
   readonly container: string;
   readonly group: "canary" | "stable";
-  /** `namespace/pod container`. */
+  /** A key in the form `namespace/pod container`. */
   readonly key: string;
 }
 

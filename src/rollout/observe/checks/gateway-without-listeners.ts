@@ -6,8 +6,9 @@ import { proxiesFor, type ProxyPod } from "./proxies.ts";
 import type { Scrape } from "./scrape.ts";
 
 /**
- * A pass if no pod of the gateway listens, in either revision: no Gateway is bound to it, so no request can ever arrive
- * and be judged. Undefined if a pod listens or its metrics cannot be read, and while the new revision has no pod.
+ * Passes if no pod of the gateway listens, in either revision. Then no Gateway is bound to it, and no request can ever
+ * arrive and be judged. Returns undefined if a pod listens, if metrics cannot be read, or while the new revision has no
+ * pod.
  */
 export async function gatewayWithoutListeners(
   view: ClusterView,

@@ -98,8 +98,8 @@ async function sizesOf(
 
 const rounds = 1000;
 /**
- * The memory that V8 itself adds meanwhile, such as compiled code. Remembering 2,000 pods, each by about a kilobyte,
- * adds more.
+ * The memory that V8 itself adds meanwhile, such as compiled code. To remember 2,000 pods with a kilobyte each would
+ * add more.
  */
 const noiseBytes = 1024 * 1024;
 

@@ -50,8 +50,8 @@ function kindOf(view: ClusterView, pod: Pod): ProxyKind | undefined {
     return "gateway";
   if (annotations[templatesAnnotation]?.split(",").some((name) => name.trim() === gatewayTemplate) === true)
     return "gateway";
-  // If a ztunnel counts the connections, the counts of other proxies are ignored. So a forged ztunnel would hide them
-  // all.
+  // If a ztunnel counts the connections, the counts of other proxies are ignored, so a forged ztunnel could hide all of
+  // them.
   if (isZtunnel(view, pod)) return "ztunnel";
   return sidecarRevision(pod) === undefined ? undefined : "sidecar";
 }
@@ -94,8 +94,9 @@ export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[]
 }
 
 /**
- * Whether a proxy's counters count for a subject. Whoever may create a pod decides what it reports, also about requests
- * to servers of other namespaces. So a mesh with tenants names the namespaces that may report these.
+ * Whether a proxy's counters count for a subject. Whoever may create a pod decides what the pod reports, even about
+ * requests to servers of other namespaces. So a mesh with tenants lists the namespaces whose proxies may report such
+ * requests.
  */
 export function mayReport(view: ClusterView, subject: CheckSubject, { kind, pod }: ProxyPod): boolean {
   if (subject.type !== "backends" || view.reporterNamespaces === undefined || kind === "ztunnel") return true;

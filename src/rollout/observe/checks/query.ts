@@ -17,7 +17,7 @@ export interface QueryTools {
   readonly exchange: HttpExchange;
 }
 
-/** Runs a query. The result is a number for a scalar or a single series, else a list of `{labels, value}`. */
+/** Runs a query. The result is a number for a scalar or a single series, and otherwise a list of `{labels, value}`. */
 export async function observeQuery(
   spec: QuerySpec,
   values: TemplateValues,

@@ -20,7 +20,7 @@ interface ProxyRoots {
 
 /**
  * Whether every proxy and ztunnel of the subject trusts the roots, and has only certificates that end in one of them.
- * If no roots are given, all must trust every root in which a certificate of any of them ends.
+ * If no roots are given, all must trust every root that signed a certificate of any of them.
  */
 export async function observeRoots(
   view: ClusterView,

@@ -6,7 +6,7 @@ import { sidecarRevision, workloadOf } from "../sidecar-workloads.ts";
 import { runningPods, type ProxyPod } from "./proxies.ts";
 
 export type Group = "canary" | "stable";
-/** Decides to which of the two groups a proxy's sample belongs, if to any. */
+/** Decides to which of the two groups a proxy's sample belongs. Undefined if to neither. */
 export type Grouping = (sample: PrometheusSample, proxy: ProxyPod) => Group | undefined;
 
 /**
@@ -21,8 +21,8 @@ const none: ReadonlySet<string> = new Set();
 
 /**
  * The revisions of servers, as the looks of one check know them. A server whose only pod restarts keeps its revisions.
- * A server that had no pod when a check first saw a request to it, and has one now, came late: this check leaves its
- * requests out for good. Otherwise proxies' counts from long before the step would move to a version, and count for it.
+ * If a server had no pod when a check first saw a request to it, and has one now, it came late. This check never counts
+ * its requests. Otherwise proxies' counts from long before the step would suddenly count for a version.
  */
 export class KnownServers {
   readonly #revisions = new BoundedCache<string, ReadonlySet<string> | "late">(maxServers);

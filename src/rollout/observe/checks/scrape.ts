@@ -3,7 +3,7 @@ import type { Pod } from "../../../api/kubernetes/index.ts";
 import { parsePrometheus, type PrometheusSample } from "../../../telemetry/index.ts";
 import { httpGet } from "../http-get.ts";
 
-/** Reads a pod's metrics: those of the named families, or all. */
+/** Reads a pod's metrics: the named families, or all. */
 export type Scrape = (pod: Pod, families?: readonly string[]) => Promise<readonly PrometheusSample[]>;
 
 /**

@@ -73,7 +73,7 @@ const ofRequests: ReadonlySet<CheckType> = new Set([
   "request-share",
   "tcp-connect-failures",
 ]);
-/** The types of checks that measure what the canary's pods do, and so learn nothing more when it has none. */
+/** The types of checks that measure the canary's pods. They learn nothing more when it has none. */
 const ofPods: ReadonlySet<CheckType> = new Set([...ofRequests, "pod-health", "restarts", "error-log-rate"]);
 
 /** The numbers of ready pods of both versions, for a check that depends on them. Undefined if they are unknown. */
@@ -131,7 +131,7 @@ function isOfMesh(pod: Pod): boolean {
   );
 }
 
-/** Finds the pods by labels, else by the workload, else by the selector of the Service. */
+/** Finds the pods by their labels, by the workload, or by the Service's selector: the first of these that is known. */
 async function backendPods(
   client: KubeClient,
   view: ClusterView,

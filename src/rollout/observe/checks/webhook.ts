@@ -3,15 +3,15 @@ import type { TemplateValues, WebhookSpec } from "../../../api/serin/index.ts";
 import type { CheckObservation } from "../../decide/index.ts";
 import { shownUrl, type HttpExchange } from "./http-exchange.ts";
 
-/** Statuses by which a server, or a proxy in front of it, says that it has not looked at the request now. */
+/** Statuses by which a server, or a proxy in front of it, says that it could not handle the request now. */
 const transient: ReadonlySet<number> = new Set([408, 425, 429]);
 const redirecting = 300;
 const refusing = 400;
 const failing = 500;
 
 /**
- * Calls a user's webhook. The verdict is its JSON answer, or its status code. A server error is no verdict, and neither
- * is "too many requests" or a redirect, which nobody follows.
+ * Calls a user's webhook. The verdict is its JSON answer, or its status code. A server error, "too many requests" and a
+ * redirect are no verdicts. Redirects are not followed.
  */
 export async function observeWebhook(
   spec: WebhookSpec,

@@ -120,15 +120,16 @@ function dataPlanesOf(
 }
 
 /**
- * How long after its grace period a pod may stay Terminating before its node counts as lost. It covers a slow node, and
- * the difference of the clocks of API server and engine. A probe that is removed too soon does no harm.
+ * How long after its grace period a pod may stay Terminating before its node counts as lost. It allows for a slow node,
+ * and for a difference between the clocks of the API server and the engine. A probe that is removed too soon does no
+ * harm.
  */
 const strandedAfterMs = 60_000;
 
 /**
  * Names the probe pods of the data planes for which probes were made, if they are gone, or have ended, or stay
- * Terminating: a node evicts pods, or is lost with them, and nothing starts them again. A namespace that the engine has
- * not made does not name the data planes, so probes of the present ones were made there.
+ * Terminating: a node evicts pods, or is lost with them, and nothing starts them again. If the engine has not made the
+ * namespace, its annotation is missing. Then the probes are those of the present data planes.
  */
 export function lostProbes(
   view: Pick<ClusterView, "namespaces" | "pods">,

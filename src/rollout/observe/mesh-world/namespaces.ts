@@ -89,7 +89,7 @@ function inWorld(
   // After the retirement, only the journal has the revision whose injector the label selected.
   const injectsWithoutTag = leads.injectsWithoutTag || prior.has(object, labelPointer(injectionLabel));
   const injection = scope.namespaces ? injectionOf(labels, { ...leads, injectsWithoutTag }, from.revision) : undefined;
-  // The pods of a namespace that somebody takes out of the mesh must not be led back by labels of their own.
+  // If somebody has taken a namespace out of the mesh, labels of its pods must not bring them back.
   const concerns = scope.namespaces && !hasLeft && (injection !== undefined || !choosesInjector(labels));
   const own = concerns
     ? workloads.flatMap((workload) => workloadInWorld(sources, workload, injection === undefined, connected))
@@ -115,7 +115,7 @@ export function injectionOf(
 ): NamespaceInjection | undefined {
   const injected = labels[injectionLabel];
   const named = injected === undefined ? labels[revisionLabel] : injected === "enabled" ? "default" : undefined;
-  // In an ambient namespace, a revision may name only that of its gateways.
+  // In an ambient namespace, the revision label may be meant for its gateways only.
   if (named === undefined || (labels[modeLabel] === "ambient" && injected !== "enabled")) return undefined;
   const label = injected === undefined ? revisionLabel : injectionLabel;
   const led = tags.get(named);

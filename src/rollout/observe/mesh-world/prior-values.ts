@@ -49,8 +49,8 @@ export class PriorValues {
   }
 
   /**
-   * All labels of an object before the rollout. `uid`: that of the present object. An object that was deleted and made
-   * again has only its own labels.
+   * All labels of an object before the rollout. `uid`: the uid of the present object. If the object was deleted and
+   * made again, the present labels are returned.
    */
   labels(
     object: ObjectReference,

@@ -11,8 +11,8 @@ export interface EngineImage {
 }
 
 /**
- * Renders the specs of `spec.to.install`. They contain no CNI agent, because revisions share it, but their sidecars
- * leave the redirect to the agent that the upgrade brings.
+ * Renders the specs of `spec.to.install`. They contain no CNI agent, because revisions share it. Their sidecars still
+ * leave the redirect of traffic to the agent that the upgrade brings.
  */
 export function renderInstalls(
   install: typeof Install,

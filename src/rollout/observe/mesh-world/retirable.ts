@@ -17,8 +17,8 @@ const operatorComponents: Readonly<Record<string, string>> = { Pilot: "pilot", Z
 const banzaiGroup = "istio.banzaicloud.io/";
 
 /**
- * What the retirement of a revision deletes, and the objects of operators that it changes instead. The lists of all
- * kinds are most of the requests for a mesh's world, so they are kept while the rollout is at another step.
+ * What the retirement of a revision deletes, and the objects of operators that it changes instead. Listing all kinds
+ * takes most of the requests of this observation, so the lists are kept while the rollout is at another step.
  */
 export async function observeRetirable(
   client: KubeClient,
@@ -31,7 +31,7 @@ export async function observeRetirable(
   const labelSelector = `${istioLabels.revision}=${revision},${componentLabel} in (${Object.keys(operatorComponents).join(",")}),!${istioLabels.tag}`;
   const list = async () =>
     await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
-  // The step that begins next sees what is there now.
+  // The step that begins next must see the present objects.
   const key = `retirable ${metadata.uid ?? ""} ${revision} ${status?.completedSteps.length ?? 0}`;
   const lists = status?.step?.id === retireStepId ? await list() : await view.keptLonger(key, list);
   // Banzai's operator labels no component.
@@ -64,8 +64,9 @@ export async function observeRetirable(
 }
 
 /**
- * The namespaces of what the retirement has removed so far. The objects of an operator are in no journal: they are
- * where the IstioOperator installs, which exists still, or beside the object of Banzai's operator, which was deleted.
+ * The namespaces of the objects that the retirement has removed so far. No journal lists the objects that an operator
+ * has removed. They were in the namespace that the IstioOperator names, which still exists, or in that of the deleted
+ * object of Banzai's operator.
  */
 async function namespacesBefore(client: KubeClient, journal: readonly JournalEntry[]): Promise<readonly string[]> {
   const entries = journal.filter(({ step }) => step === retireStepId);

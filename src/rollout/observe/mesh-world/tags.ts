@@ -137,7 +137,7 @@ function targetOf(webhooks: Webhooks, installs: MeshWorld["installs"], revision:
   };
 }
 
-/** How the validator is called that the same server serves as the injector. */
+/** How to call the validator of the same server as the injector. */
 function validatorBeside({ service, url, ...more }: WebhookClient): WebhookClient {
   return {
     ...more,
@@ -190,8 +190,8 @@ function tagInWorld(
     validator === undefined ? [] : leadTo(validator, "ValidatingWebhookConfiguration", target.validator, to.revision);
   const { fields: ofService, left } = serviceOf(services, tag, target.namespace, upgrade);
   const fields = [...ofInjector, ...ofService, ...ofValidator];
-  // A control plane without a revision name injects by default without a tag. A default tag for the new revision
-  // replaces it.
+  // A control plane without a revision name injects by default, without a tag. A default tag for the new revision takes
+  // its place.
   const isMade = tag === defaultTag && (injector === undefined || from.revision === defaultTag);
   if (!isMade && left.length === 0) return { tag, fields, objects: [] };
   const objects = install.renderTag({
@@ -216,7 +216,10 @@ function tagInWorld(
   };
 }
 
-/** The tag's Service, which selects pods of its own namespace only: what moves there, and what stays elsewhere. */
+/**
+ * The fields of the tag's Service to write, and the tag's Services in other namespaces, which are left. A Service
+ * selects only pods of its own namespace.
+ */
 function serviceOf(
   services: readonly Service[],
   tag: string,

@@ -82,7 +82,7 @@ function named(texts: readonly string[]): string {
   return `${texts.slice(0, maxNamed).join("; ")}${more}`;
 }
 
-/** Waits for pods with sidecars of the revision that no restart moves. */
+/** Whether pods with sidecars of the revision that no restart moves have ended. */
 export function leftToEndState(view: ClusterView, namespace: string, revision: string): SettleState {
   const left = (sidecarWorkloads(view, { only: namespace }).get(namespace) ?? []).flatMap(
     ({ object, pods, unmovable }) =>

@@ -99,8 +99,8 @@ function stepsOf(canary: Canary, target: TargetPlan, move: Move, ordinal: number
 }
 
 /**
- * Requests move only while the canary has a ready pod: proxies answer requests to a version without pods by 503. The
- * pods behind a Service without a selector are unknown.
+ * Requests move only while the canary has a ready pod, because proxies answer requests to a version without pods with
+ * 503. The pods behind a Service without a selector are unknown.
  */
 function needsOf({ weight, matches }: Traffic, subjects: readonly Subject[]): Pick<Step, "needs"> {
   if (weight === 0 && matches.length === 0) return {};

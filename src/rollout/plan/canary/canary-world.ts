@@ -12,7 +12,7 @@ export interface CanaryWorld {
   readonly idle?: boolean;
   /** Why no run begins, although the candidate differs. The world is then idle too. */
   readonly held?: string;
-  /** Holds the Deployment again that somebody has resumed. */
+  /** The write that holds the Deployment again, after somebody has resumed it. */
   readonly resumed?: Extract<Write, { type: "field" }>;
   /** The user's routes that the rollout changes. */
   readonly routes: readonly RouteInWorld[];
@@ -33,7 +33,7 @@ export interface RouteInWorld {
 }
 
 export interface MissingGrant {
-  /** `HTTPRoute` or `GRPCRoute`. */
+  /** The route's kind: `HTTPRoute` or `GRPCRoute`. */
   readonly kind: string;
   readonly fromNamespace: string;
   readonly toNamespace: string;
@@ -47,10 +47,10 @@ export interface DeploymentInWorld {
   readonly uid: string;
   /** The digest of the Deployment's template. */
   readonly candidate: string;
-  /** The template already runs. */
+  /** Whether the template already runs. */
   readonly idle: boolean;
   readonly held?: string;
-  /** Somebody has resumed it, although a finished step holds it. */
+  /** Somebody has resumed the Deployment, although a finished step holds it. */
   readonly isResumed?: boolean;
   readonly labels: Readonly<Record<string, string>>;
   /** The number of pods before the rollout. If there is an autoscaler, the current number. */

@@ -84,7 +84,7 @@ class DeploymentPlan implements TargetPlan {
     const replicas = this.#wanted(this.#spec.steps.slice(0, 1));
     const copy = copyOf(this.#target, this.#world, "canary", this.#world.candidateTemplate, replicas);
     const autoscaler = autoscalerOf(this.#target, this.#world, replicas);
-    // The autoscaler of the copy decides on more pods. Until requests come, it has no reason for them.
+    // The copy's autoscaler adds more pods itself. Before requests come, it has no reason to.
     const { copyReplicas = replicas } = this.#world;
     const awaited = autoscaler === undefined ? replicas : Math.min(replicas, Math.max(1, copyReplicas));
     return [
@@ -168,8 +168,8 @@ class DeploymentPlan implements TargetPlan {
       {
         id: "promote-stable",
         title: "stable is the new template",
-        // A change that comes from now on waits for the next run. The end of this one writes the field again, for runs
-        // that an earlier release began.
+        // A change from now on waits for the next run. The end of this run writes the field again, for runs that an
+        // earlier release began.
         ...withMore(withSettle(this.#movedStable(), rolled), [holding(object)]),
       },
       {
@@ -259,8 +259,8 @@ class DeploymentPlan implements TargetPlan {
   }
 
   /**
-   * Adds pods to a copy that has fewer than its share, because somebody has scaled the Deployment up since. Pods that
-   * somebody has given to the copy stay, and an autoscaler of its own does this by itself.
+   * Adds pods to a copy that has fewer than its share, because somebody has scaled the Deployment up since. Additional
+   * pods that somebody has given to the copy stay. A copy with an autoscaler needs no such write.
    */
   #grown(replicas: number): readonly Write[] {
     const { autoscaler, copyReplicas = replicas } = this.#world;
@@ -298,7 +298,10 @@ class DeploymentPlan implements TargetPlan {
     return Math.max(1, Math.ceil((replicas * (100 - weight)) / 100));
   }
 
-  /** The number of canary pods after the given steps: the last explicit scale, else the weight's share of all pods. */
+  /**
+   * The number of canary pods after the given steps: the last explicit scale, or the weight's share of all pods if
+   * there is none.
+   */
   #wanted(steps: readonly CanaryStep[]): number {
     const { replicas } = this.#world;
     let weight = 0;

@@ -17,7 +17,10 @@ export interface TargetPlan {
   readonly begin: readonly PartialStep[];
   /** The steps before the traffic of one step of the spec moves, for example to start pods. */
   before(move: Move): readonly PartialStep[];
-  /** The writes of a step before its traffic moves: the canary follows a stable version that somebody scales. */
+  /**
+   * The writes of a step before its traffic moves. They let the canary follow a stable version that somebody has
+   * scaled.
+   */
   follow(move: Move): readonly Write[];
   shift(traffic: Traffic): { readonly writes: readonly Write[]; readonly settle: readonly SettleCondition[] };
   after(move: Move): readonly PartialStep[];

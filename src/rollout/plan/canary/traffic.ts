@@ -15,8 +15,8 @@ export interface Traffic {
   /** Keeps clients at the canary if they were sent there once. Set while the weight is neither 0 nor 100. */
   readonly affinity?: Affinity;
   /**
-   * Where connections to ports go that the steps do not move. While the pods of stable are replaced, they go to the
-   * canary, and back afterwards. If absent, they stay where they are.
+   * Where connections to the ports go that the steps do not move. While the stable pods are replaced, these connections
+   * go to the canary, and afterwards back. If absent, they stay where they are.
    */
   readonly otherPorts?: "canary" | "stable";
 }

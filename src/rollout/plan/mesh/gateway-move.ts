@@ -30,8 +30,8 @@ export interface GatewayMove {
   /** Creates the canary if it does not exist, and sets its number of pods. */
   readonly scaleCanary: (pods: number) => readonly Write[];
   /**
-   * Set if the upgrade makes the canary's Deployment itself: if somebody deletes it, no control plane makes it again.
-   * `readyPods`: without the pods that are ending.
+   * Set if the upgrade makes the canary's Deployment itself. If somebody deletes that, no control plane makes it again.
+   * `readyPods`: the ready pods that are not ending.
    */
   readonly madeCanary?: { readonly readyPods: number };
   /** Gives the stable Deployment to the new revision. */
@@ -39,10 +39,13 @@ export interface GatewayMove {
   readonly deleteCanary: readonly Write[];
 }
 
-/** A gateway without pods does not move, unless it has lost them in the middle: then its canary must still leave. */
+/**
+ * The steps of the move. A gateway without pods has none, unless it has lost its pods in the middle of the move: then
+ * its canary must still be removed.
+ */
 export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[], status?: RolloutStatus): Step[] {
   if (move.deployment.replicas === 0 && !hasReached(`${idOf(move)}/`, status)) return [];
-  // Its owner has stopped this gateway. Shares would start its pods again.
+  // The gateway's owner has stopped it. Steps by shares would start its pods again.
   const shares = move.deployment.replicas === 0 ? [] : sharesOf(weights, move.deployment, runningWeight(move, status));
   const shifts = shares
     .flatMap((share) => [startPodsStep(move, share), removePodsStep(move, share)])
@@ -59,17 +62,16 @@ function runningWeight(move: GatewayMove, status: RolloutStatus | undefined): nu
 }
 
 /**
- * A step follows the number of stable pods only until it has settled. Each later write would restart its judging, and
- * an autoscaler that goes on changing the number would keep it from ending, or let its settle time run out. The other
- * writes stay, so that somebody who takes the canary away is noticed. The title stays the one of the last written
- * number.
+ * The step, without the writes of pod numbers once it has settled. Each later write would restart its judging, and an
+ * autoscaler that goes on changing the number would keep it from ending, or let its settle limit run out. The other
+ * writes stay, so that the engine notices when somebody removes the canary. The title keeps the last written number.
  */
 function withSettledCount(step: Step, status: RolloutStatus | undefined): Step {
   if (status?.step?.id !== step.id || status.step.settledAt === undefined) return step;
   return { ...step, title: status.step.title, writes: step.writes.filter((write) => !isCount(write)) };
 }
 
-/** Whether it writes a number of pods: in a Deployment's spec, or in the annotation of a Gateway. */
+/** Whether the write sets a number of pods, in a Deployment's spec or in the annotation of a Gateway. */
 function isCount(write: Write): boolean {
   return write.type === "field" && write.pointer.endsWith("replicas");
 }
@@ -86,8 +88,8 @@ function startPodsStep(move: GatewayMove, { weight, canary }: Share): Step {
 }
 
 /**
- * An autoscaler may have changed the number of stable pods since the canary's pods started, and with it the share. A
- * canary that somebody has deleted is recreated, and no stable pod leaves before all pods of the canary serve.
+ * An autoscaler may have changed the number of stable pods since the canary's pods started, and with it the share. If
+ * somebody has deleted the canary, it is recreated, and no stable pod is removed before all pods of the canary serve.
  */
 function removePodsStep(move: GatewayMove, share: Share): Step {
   const { deployment, madeCanary } = move;
@@ -170,7 +172,7 @@ export function replicas(
   return autoscaled ? [] : [{ type: "field", object, pointer: "/spec/replicas", value: count }];
 }
 
-/** The numbers of pods of each revision that give a weight. */
+/** The numbers of pods of both revisions that result in a weight. */
 interface Share {
   readonly weight: number;
   readonly canary: number;

@@ -30,21 +30,24 @@ export interface Dependent {
   readonly workload?: ObjectReference;
   /** Why a restart of the workload does not replace the pod. Absent if it does. */
   readonly restartObstacle?: RestartObstacle;
-  /** Why no wave moves the pod of a sidecar: where the labels of its namespace lead. Absent if a wave may move it. */
+  /**
+   * Why no wave moves the pod with its sidecar: which revision the labels of its namespace select. Absent if a wave may
+   * move it.
+   */
   readonly ledElsewhere?: string;
-  /** The labels of its namespace lead new pods to the new revision already, for example by a tag that has moved. */
+  /** The labels of its namespace already select the new revision for new pods, for example by a tag that has moved. */
   readonly isLed?: boolean;
-  /** The tag that leads its namespace, and that a step of the upgrade moves to the new revision. */
+  /** The tag that its namespace follows. A step of the upgrade moves the tag to the new revision. */
   readonly movedTag?: string;
-  /** No label of its namespace or of the pod chooses an injector, so a restart takes its sidecar away. */
+  /** No label of its namespace or of the pod chooses an injector, so a restart removes its sidecar. */
   readonly isOutside?: boolean;
   /** The object of an operator that writes the workload. */
   readonly owner?: ObjectReference;
   /** `<pod>.<namespace>` of its proxy. */
   readonly proxy?: string;
-  /** `pod shop/web-1 (its sidecar)`. */
+  /** A description, such as `pod shop/web-1 (its sidecar)`. */
   readonly text: string;
-  /** When the pod has ended at the latest, if it is ending already: nobody has to move it. */
+  /** The time by which the pod has ended, if it is ending already. Then nobody has to move it. */
   readonly endsBy?: string;
 }
 
@@ -90,8 +93,8 @@ function howToMoveOwned({ name, namespace = "", owner }: Dependent, to: string):
 
 /**
  * How to replace the pods of a Deployment that a Canary holds: by a change of its template, which the Canary rolls out.
- * kubectl refuses to restart it, and to resume it would roll it out without the Canary. `purpose`: any text that the
- * template does not have yet.
+ * kubectl refuses to restart a paused Deployment, and `kubectl rollout resume` would roll it out without the Canary.
+ * `purpose`: any text that the template does not have yet.
  */
 export function howToRestartHeld(namespace: string, name: string, purpose: string): string {
   const annotations = { [restartedForAnnotation]: purpose };
@@ -196,7 +199,7 @@ export function leftBehind(
     });
 }
 
-/** The tag that leads each namespace, if the upgrade moves it. `istio-injection` follows the tag `default`. */
+/** The tag that each namespace follows, if the upgrade moves it. `istio-injection` follows the tag `default`. */
 function movedTagsOf({ spec }: MeshUpgrade, { namespaces, tags }: MeshWorld): ReadonlyMap<string, string> {
   const moved = new Set(spec.scope.tags ? tags.map(({ tag }) => tag) : []);
   return new Map(

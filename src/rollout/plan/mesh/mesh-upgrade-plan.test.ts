@@ -107,7 +107,7 @@ function stepOf(steps: readonly Step[], id: string): Step {
   return found;
 }
 
-/** `Namespace shop istio.io/rev=new`. */
+/** Describes a write, such as `Namespace shop istio.io/rev=new`. */
 function fieldOf(write: Write): string {
   if (write.type !== "field") return `${write.type} ${write.object.kind} ${write.object.name}`;
   const field = write.pointer.split("/").at(-1)?.replaceAll("~1", "/") ?? "";

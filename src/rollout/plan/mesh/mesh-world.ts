@@ -174,7 +174,9 @@ export interface TagInWorld {
    * another namespace needs a Service of the tag there.
    */
   readonly objects: readonly UntypedObject[];
-  /** The Services of the tag in other namespaces than the new control plane's. They leave with the old revision. */
+  /**
+   * The Services of the tag in other namespaces than the new control plane's. They are removed with the old revision.
+   */
   readonly left?: readonly ObjectReference[];
 }
 

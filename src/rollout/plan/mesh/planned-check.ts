@@ -7,7 +7,7 @@ import {
 } from "../../../api/serin/index.ts";
 import type { CheckSubject, PlannedCheck } from "../../decide/index.ts";
 
-/** Plans a check with the limits of the wave, else of the spec, else the defaults. */
+/** Plans a check. A limit of the wave overrides that of the spec, which overrides the default. */
 export function check({ spec }: MeshUpgrade, type: CheckType, subject: CheckSubject, wave?: UpgradeWave): PlannedCheck {
   const isOfType = (candidate: CheckSpec): boolean => candidate.type === type;
   return { spec: wave?.checks.find(isOfType) ?? spec.checks.find(isOfType) ?? { ...checkDefaults, type }, subject };

@@ -36,10 +36,10 @@ export function retireSteps(
       title: `nothing depends on ${from.revision}`,
       writes: [],
       settle: [
-        // The first reason is the status message, so it has the commands.
+        // The first reason becomes the status message, so it contains the commands.
         { type: "noDependents", revision: from.revision, to: upgrade.spec.to.revision },
         ...left.map(({ name }): SettleCondition => ({ type: "leftToEnd", namespace: name, revision: from.revision })),
-        // Somebody may have deleted the new control plane or scaled it down, and then nothing would be left.
+        // Somebody may have deleted the new control plane or scaled it down. Then no control plane would be left.
         {
           type: "revisionServes",
           revision: upgrade.spec.to.revision,

@@ -13,7 +13,7 @@ const kind = "MutatingWebhookConfiguration";
 /**
  * Lets single workloads of a labelled namespace move. The namespace's label overrides a pod's label, so such a workload
  * could not choose another revision. During the upgrade, the old revision's webhooks skip pods that name the new
- * revision, and a webhook of the engine sends these to the new one.
+ * revision, and a webhook of the engine sends these pods to the new revision's injector.
  */
 export function splitInjectionSteps({ spec }: MeshUpgrade, world: MeshWorld, waves: readonly PlannedWave[]): Step[] {
   const split = waves.flatMap(({ namespaces }) =>

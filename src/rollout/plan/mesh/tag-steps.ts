@@ -49,8 +49,8 @@ export type WebhookClient = NonNullable<WebhookConfiguration["webhooks"]>[number
 /**
  * The fields that make the webhooks of a configuration call another control plane. A Service's name and namespace are
  * one field, so that no webhook names a Service that does not exist in between. The CA belongs to the control planes,
- * which keep it in the webhooks that call their Service. A URL excludes a Service, and no control plane keeps its CA,
- * so then the whole client config is one field.
+ * which maintain it in the webhooks that call their Service. A client config has either a URL or a Service. No control
+ * plane maintains the CA of a URL, so in that case the whole client config is one field.
  */
 export function webhooksLedTo(
   object: ObjectReference,

@@ -1,4 +1,4 @@
-// Installs the mesh by the program `istioctl` that the runner puts into PATH, not by upstream's library.
+// Installs the mesh with the program `istioctl` that the runner puts into PATH, and not with Istio's library.
 package istio
 
 import (
@@ -75,7 +75,7 @@ func (i *installer) Install(c cluster.Cluster, args installArgs) error {
 	return err
 }
 
-// Close removes what was installed, except the definitions of resources, which the next suite needs.
+// Close removes what was installed, except the CRDs, which the next suite needs.
 func (i *installer) Close(c cluster.Cluster) error {
 	i.mutex.Lock()
 	manifests := i.manifests[c.Name()]

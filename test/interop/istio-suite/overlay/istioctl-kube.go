@@ -1,4 +1,4 @@
-// Calls the program `istioctl` that the runner puts into PATH, not upstream's library.
+// Calls the program `istioctl` that the runner puts into PATH, and not Istio's library.
 package istioctl
 
 import (

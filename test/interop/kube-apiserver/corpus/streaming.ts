@@ -3,10 +3,10 @@ import { asTable, get, patch, post, remove, watch, type Exchange } from "../exch
 import { configMap, core } from "./places.ts";
 
 const maps = core("configmaps", "watched");
-/** The version before all changes of the namespace. */
+/** The version before all changes in the namespace. */
 const from = (earlier: (title: string) => { metadata: { resourceVersion: string } }): string =>
   `resourceVersion=${earlier("the watched namespace").metadata.resourceVersion}`;
-/** An upper limit. A stream ends earlier, when its last object has arrived. */
+/** The upper limit of a stream, which ends earlier if its last object has arrived. */
 const bound = "timeoutSeconds=60";
 const partial = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
 

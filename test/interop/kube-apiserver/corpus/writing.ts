@@ -74,7 +74,8 @@ export const writing: readonly Exchange[] = [
       },
     ),
   ),
-  // One fault in each: Go visits the entries of a map in any order, so that of two faults is not the same each time.
+  // Each request has only one fault. Go visits the entries of a map in any order, so with two faults it would not
+  // always find the same one first.
   post("the bad key of a label", maps, configMap("labelled", {}, { labels: { "bad key": "a" } })),
   post("the bad value of a label", maps, configMap("labelled", {}, { labels: { good: "bad value!" } })),
   post("bad annotations", maps, configMap("annotated", {}, { annotations: { "bad key": "a" } })),

@@ -27,7 +27,10 @@ import {
   type Network,
 } from "./network.ts";
 
-/** Values of Kubernetes' own types are maps with this key, because the evaluator does not support other types. */
+/**
+ * The key that marks a map as a value of one of Kubernetes' own types, because the evaluator does not support further
+ * types.
+ */
 const typeKey = "kubernetes.io/type";
 
 /**
@@ -59,7 +62,7 @@ export function optionalValue(value?: CelInput): ReadonlyMap<string, CelInput> {
   return tagged("optional", { held: value === undefined ? [] : [value] });
 }
 
-/** The value of an optional in a list, which is empty if there is none. */
+/** The value of an optional, as a list that is empty if there is none. */
 function heldBy(optional: CelMap): readonly CelValue[] {
   const held = fieldOf(optional, "optional", "held");
   return typeof held === "object" && held !== null && Symbol.iterator in held ? [...(held as CelList)] : [];
@@ -206,7 +209,7 @@ function textFunctions({ celMethod, CelScalar }: CelLibrary): CelFunc[] {
   ];
 }
 
-/** Go's url.ParseRequestURI: absolute, or a path from the root. */
+/** Parses like Go's url.ParseRequestURI: an absolute URL, or a path from the root. */
 function parseUrl(text: string): URL | undefined {
   if (/[\s\p{Cc}]/u.test(text)) return undefined;
   if (text.startsWith("/"))
@@ -223,7 +226,7 @@ function urlFunctions({ celFunc, celMethod, mapType, listType, CelScalar }: CelL
     if (url === undefined) throw new Error(`"${text}" is not a URL`);
     return { url, relative: text.startsWith("/"), text };
   };
-  /** The host as written, because the platform's URL class drops a scheme's default port. */
+  /** The host and port as written, because the platform's URL class drops a scheme's default port. */
   const authority = (text: string): string => /^[^:/]+:\/\/(?:[^/?#]*@)?([^/?#]*)/.exec(text)?.[1] ?? "";
   const portOf = (text: string): string => /:(\d+)$/.exec(authority(text))?.[1] ?? "";
   const part = (name: string, take: (url: URL, text: string) => string): CelFunc =>

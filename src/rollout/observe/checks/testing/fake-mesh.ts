@@ -117,7 +117,7 @@ export function fakeScrape(texts: Readonly<Record<string, string>>): Scrape {
   };
 }
 
-/** A clock that stands until the test advances it. `jumpedMs` is how far the wall clock was set forward. */
+/** A clock that stands still until the test advances it. `jumpedMs` is how far the wall clock was set forward. */
 export function standingClock(): Clock & { nowAtMs: number; jumpedMs: number } {
   const clock = {
     nowAtMs: 1_700_000_000_000,

@@ -27,7 +27,7 @@ interface Configuration {
 
 const etcdUrl = "http://127.0.0.1:2379";
 const etcdPeerUrl = "http://127.0.0.1:2380";
-/** The port of the real server. The supervisor itself keeps the lab's port open over a restart. */
+/** The port of the real server. The supervisor itself keeps the lab's port open when the server restarts. */
 const ownPort = 16_443;
 /** An upper bound, because the real server starts slowly on a busy machine. */
 const readyTimeoutMs = 240_000;
@@ -38,7 +38,7 @@ export async function run({ args, release }: RoleContext): Promise<number> {
   const programs = join(release.root, "interop");
   const data = join(configuration.stateDirectory, "etcd");
   mkdirSync(data, { recursive: true });
-  // etcd warns about any other.
+  // etcd warns about any other mode.
   chmodSync(data, 0o700);
   const etcd = start(join(programs, "etcd"), [
     `--data-dir=${data}`,
@@ -95,7 +95,7 @@ function serverFlags(configuration: Configuration): string[] {
   return Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
 }
 
-/** Starts a program that ends with this process, however this one ends. */
+/** Starts a program that ends with this process, however this process ends. */
 function start(program: string, args: readonly string[]): ChildProcess {
   return spawn("setpriv", ["--pdeathsig", "KILL", program, ...args], { stdio: ["ignore", "inherit", "inherit"] });
 }
@@ -168,8 +168,9 @@ async function isReady(admin: Admin): Promise<boolean> {
 }
 
 /**
- * Additional rights for the lab's parts. Kubernetes gives each controller an account, but the lab's share two users.
- * Kubernetes' nodes may read only what their pods refer to, but the lab's read everything and do kube-proxy's work.
+ * Additional rights for the lab's parts. Kubernetes gives each controller an account, but the lab's controllers share
+ * two users. Kubernetes' nodes may read only what their pods refer to, but the lab's nodes read everything and do
+ * kube-proxy's work.
  */
 const bindings: Readonly<Record<string, readonly { readonly kind: "User" | "Group"; readonly name: string }[]>> = {
   "cluster-admin": [
@@ -182,7 +183,7 @@ const bindings: Readonly<Record<string, readonly { readonly kind: "User" | "Grou
 };
 
 /**
- * What the lab's nodes read and delete as network plugin, and as provisioner of volumes. No role of Kubernetes has it.
+ * The rights that the lab's nodes need as network plugin and as provisioner of volumes. No role of Kubernetes has them.
  */
 const nodeRules = [
   { apiGroups: [""], resources: ["persistentvolumes", "persistentvolumeclaims"], verbs: ["get", "list", "watch"] },
