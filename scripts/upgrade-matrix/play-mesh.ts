@@ -1,4 +1,5 @@
-// Upgrades one mesh of the matrix in a lab under load: back from the middle, and forward to the end.
+// Upgrades one mesh of the matrix in a lab under load. The first upgrade is rolled back after half of its steps. The
+// second one runs to its end, and is undone afterwards if the mesh asks for that.
 import assert from "node:assert/strict";
 import { eventually } from "../../test/support/eventually.ts";
 import type { Kubectl } from "../../test/support/kubectls.ts";

@@ -60,7 +60,10 @@ class QuietDataPath implements Disposable {
     });
   }
 
-  /** Gives it a listener with this TLS, and everything that the listener needs except secrets. */
+  /**
+   * Gives the data path a listener with this transport socket, and the cluster and the route that the listener needs,
+   * but no secrets.
+   */
   async serve(transportSocket: JsonValue): Promise<void> {
     const port = await freePort();
     const listener = httpListener(port, "web") as { readonly filterChains: readonly JsonObject[] } & JsonObject;

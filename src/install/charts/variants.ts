@@ -3,7 +3,7 @@ import type { TemplateMarks } from "./template-marks.ts";
 
 /** A setting that changes more than single values. Objects are rendered with and without it. */
 export interface Switch {
-  /** A template expression that is true if the first rendering applies. */
+  /** A template expression that is true if the switch is on. */
   readonly condition: string;
 }
 

@@ -103,7 +103,7 @@ for (const [before, after] of [
     clients.ready = [oldAddress, newAddress];
     await until(() => (clients.served.get(newAddress) ?? 0) >= 100);
     old.shutdown.request("another revision has taken over");
-    // A probe finds the pod unready. Until then, connections still arrive at it.
+    // The readiness port answers 503. Connections still arrive at the old gateway until the clients leave it out.
     await until(async () => (await fetchOnce(old.ports.readiness, "/healthz/ready")).status === 503);
     const late = clients.served.get(oldAddress) ?? 0;
     await until(() => (clients.served.get(oldAddress) ?? 0) >= late + 100);

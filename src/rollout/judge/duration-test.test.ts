@@ -138,16 +138,16 @@ test("without stable traffic only maxMs is judged, at the next bucket bound", ()
   );
 });
 
-test("a quantile above its bound that passes says that so few slow requests may be chance", () => {
+test("a quantile above its bound that passes says that with so few slow requests this may be chance", () => {
   const { verdict, evidence } = judged(histogramOf(0, 49, 0, 0, 1), histogramOf(0, 49, 1, 0, 0), {}, 3);
   assert.equal(verdict, "pass", evidence);
-  assert.match(evidence, /; p99 is above the bound of [\d.]+ ms, but so few slow requests may be chance$/);
+  assert.match(evidence, /; p99 is above the bound of [\d.]+ ms, but with so few slow requests this may be chance$/);
   assert.doesNotMatch(judged(histogramOf(0, 49, 1, 0, 0), histogramOf(0, 49, 1, 0, 0), {}, 3).evidence, /bound/);
 });
 
 test("a quantile above maxMs that passes says so, and a limit within a bucket counts from the bucket's end", () => {
   const few = judged(histogramOf(0, 58, 0, 0, 1), noDurations, { maxMs: 100 }, 1);
   assert.equal(few.verdict, "pass", few.evidence);
-  assert.match(few.evidence, /; p99 is above the bound of 100 ms, but so few slow requests may be chance$/);
+  assert.match(few.evidence, /; p99 is above the bound of 100 ms, but with so few slow requests this may be chance$/);
   assert.doesNotMatch(judged(histogramOf(0, 0, 0, 50, 0), noDurations, { maxMs: 60 }).evidence, /bound of/);
 });

@@ -253,7 +253,7 @@ export function judgeDurations(
       verdict: "pass",
       evidence: `${all}; no stable version takes requests to compare with, and there is no maxMs`,
     };
-  const excess = beyond.length === 0 ? "" : `; ${beyond.join(", ")}, but so few slow requests may be chance`;
+  const excess = beyond.length === 0 ? "" : `; ${beyond.join(", ")}, but with so few slow requests this may be chance`;
   return { verdict: "pass", evidence: `${all}${excess}` };
 }
 
