@@ -9,11 +9,13 @@ import {
   canaryReplicas,
   canaryRevision,
   classicReference,
+  countOf,
   enabledPointer,
   isSidecarWorkload,
   meshNames,
   ownerOf,
   podRev,
+  readyPodsOf,
   restartPointer,
   rev,
   serviceOf,
@@ -185,16 +187,6 @@ function secondOf(cluster: MeshCluster, { name, namespace }: ObjectReference): M
   return [...cluster.objects.values()].find(
     ({ reference: one }) => one.namespace === namespace && one.name.startsWith(`${name}-new-`),
   );
-}
-
-function readyPodsOf({ nowMs }: MeshCluster, deployment: ModelObject | undefined): number {
-  if (deployment === undefined) return 0;
-  const wantedReplicas = countOf(deployment.fields.get("/spec/replicas"));
-  return nowMs >= deployment.readyAtMs ? wantedReplicas : Math.min(wantedReplicas, deployment.readyBefore ?? 0);
-}
-
-function countOf(value: unknown): number {
-  return value === undefined ? 1 : Number(value);
 }
 
 function dependentsReason(

@@ -508,8 +508,21 @@ function classicGateway(objects: MeshObjects, name: string, to: string, mesh: Si
     deployment: scaledDeployment(objects, mesh, object.name),
     body,
     parts: [],
+    readyCanaryPods: readyPodsOf(objects, objects.find({ ...object, name: `${object.name}-${to}` })),
   };
 }
 
 export const canaryRevision = annotationPointer("rollout.serin.dev/canary-revision");
 export const canaryReplicas = annotationPointer("rollout.serin.dev/canary-replicas");
+
+/** The number of a Deployment's pods that are ready. */
+export function readyPodsOf({ nowMs }: MeshObjects, deployment: ModelObject | undefined): number {
+  if (deployment === undefined) return 0;
+  const wantedReplicas = countOf(deployment.fields.get("/spec/replicas"));
+  return nowMs >= deployment.readyAtMs ? wantedReplicas : Math.min(wantedReplicas, deployment.readyBefore ?? 0);
+}
+
+/** A number of pods as a field has it. An absent one means one pod. */
+export function countOf(value: unknown): number {
+  return value === undefined ? 1 : Number(value);
+}
