@@ -63,6 +63,21 @@ test("the error of a kubeconfig that cannot be parsed quotes no secret of it", a
     });
 });
 
+test("a kubeconfig with an unknown tag of YAML writes no warning, which would quote its token", async () => {
+  const warnings: Error[] = [];
+  const listen = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", listen);
+  const yaml = `current-context: a
+clusters: [{name: c, cluster: {server: "https://x"}}]
+contexts: [{name: a, context: {cluster: c, user: u}}]
+users: [{name: u, user: {token: !tagged s3cret}}]
+`;
+  assert.deepEqual((await loadKubeConfig(write("tagged", yaml))).token, { type: "literal", token: "s3cret" });
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("warning", listen);
+  assert.deepEqual(warnings, []);
+});
+
 test("a kubeconfig in JSON or YAML may begin with a byte order mark", async () => {
   const fields = { contexts: [{ name: "a", context: { cluster: "c" } }], "current-context": "a" };
   const json = JSON.stringify({ ...fields, clusters: [{ name: "c", cluster: { server: "https://x" } }] });

@@ -203,7 +203,8 @@ async function parseFile(text: string, path: string): Promise<Fields> {
     // YAML's parser takes time to load, and the lab's own kubeconfigs are JSON.
     // A byte order mark counts as white space here, and not for JSON.
     const trimmed = text.trimStart();
-    value = trimmed.startsWith("{") ? JSON.parse(trimmed) : (await import("yaml")).parse(text);
+    // A warning would write lines of the kubeconfig, which may have a token, to standard error.
+    value = trimmed.startsWith("{") ? JSON.parse(trimmed) : (await import("yaml")).parse(text, { logLevel: "error" });
   } catch (error) {
     throw userError(
       "kubeconfig-invalid",
