@@ -73,19 +73,22 @@ test("a program gives the token, runs once for all requests, and again after its
 test("a program learns its arguments, the user's environment, its own variables and the cluster, and may be beside the kubeconfig", async () => {
   program(
     "./asking",
-    `printf '%s|' "$@" "$FROM_USER" "$OWN" > ${join(directory, "seen")}; printf %s "$KUBERNETES_EXEC_INFO" > ${join(directory, "info")}\n${answer({ clientCertificateData: "CERT", clientKeyData: "KEY" })}`,
+    `printf '%s|' "$@" "$FROM_USER" "$OWN" "$__proto__" > ${join(directory, "seen")}; printf %s "$KUBERNETES_EXEC_INFO" > ${join(directory, "info")}\n${answer({ clientCertificateData: "CERT", clientKeyData: "KEY" })}`,
   );
   const settings = {
     command: "./asking",
     args: ["get token", "-x"],
-    env: [{ name: "OWN", value: "1" }],
+    env: [
+      { name: "OWN", value: "1" },
+      { name: "__proto__", value: "2" },
+    ],
     provideClusterInfo: true,
   };
   const extension = { name: "client.authentication.k8s.io/exec", extension: { audience: "a" } };
   const config = await configWith(settings, { "certificate-authority-data": "Q0E=", extensions: [extension] });
   const { headers, clientCertificate } = await new Credentials(config, new HandClock()).current();
   assert.deepEqual([headers, clientCertificate], [{}, { certificate: "CERT", key: "KEY" }]);
-  assert.equal(readFileSync(join(directory, "seen"), "utf8"), "get token|-x|yes|1|");
+  assert.equal(readFileSync(join(directory, "seen"), "utf8"), "get token|-x|yes|1|2|");
   assert.deepEqual(JSON.parse(readFileSync(join(directory, "info"), "utf8")), {
     kind: "ExecCredential",
     apiVersion: version,

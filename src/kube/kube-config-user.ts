@@ -158,15 +158,15 @@ function parsePlugin(user: Named<Fields>, origin: UserOrigin): CredentialPlugin 
 }
 
 function parseVariables(user: Named<Fields>, origin: UserOrigin, list: unknown): Readonly<Record<string, string>> {
-  const variables: Record<string, string> = {};
+  const variables = new Map<string, string>();
   for (const entry of Array.isArray(list) ? (list as unknown[]) : [list]) {
     const name = isTree(entry) ? text(entry, "name") : undefined;
     const value = isTree(entry) ? (entry["value"] ?? "") : undefined;
     if (name === undefined || typeof value !== "string")
       throw fault(user, origin, "has exec.env, which must be a list of variables with `name` and `value`");
-    variables[name] = value;
+    variables.set(name, value);
   }
-  return variables;
+  return Object.fromEntries(variables);
 }
 
 function isTexts(value: unknown): value is readonly string[] {
