@@ -55,7 +55,8 @@ function configFile(name: string, user: object, cluster: object = {}): string {
 
 test("the error of a kubeconfig that cannot be parsed quotes no secret of it", async () => {
   const yaml = "users:\n- name: me\n  user: {token: s3cret, x: [}\n";
-  for (const text of ['{"users":[{"token":"s3cret"}', '{"token":s3cret}', '{"token":"s3\ncret"}', yaml])
+  const quoted = ["*s3cret", "|s3cret"].map((token) => `users:\n- user:\n    token: ${token}\n`);
+  for (const text of ['{"users":[{"token":"s3cret"}', '{"token":s3cret}', '{"token":"s3\ncret"}', yaml, ...quoted])
     await assert.rejects(loadKubeConfig(write("broken", text)), (error: Error) => {
       assert.match(error.message, /not valid YAML: .+/);
       assert.doesNotMatch(error.message, /s3|cret/);

@@ -2,7 +2,7 @@ import { access, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { isatty } from "node:tty";
-import { messageOf, userError, type Environment } from "../base/index.ts";
+import { messageOf, userError, withoutQuotes, type Environment } from "../base/index.ts";
 import { parseProxy, proxyOfEnvironment } from "./forward-proxy.ts";
 import { inlineOrFile, readNamed, text, type Fields, type Named } from "./kube-config-fields.ts";
 import { parseUser, type KubeUser } from "./kube-config-user.ts";
@@ -192,11 +192,6 @@ async function readOptional(path: string, required: boolean): Promise<string | u
   }
 }
 
-/** A parser's message up to its excerpt of the text, which may be a token or a key. */
-function withoutExcerpt(message: string): string {
-  return (message.split("\n")[0] ?? "").replace(/, (?:\.\.\.)?".*$/, "").replace(/:$/, "");
-}
-
 async function parseFile(text: string, path: string): Promise<Fields> {
   let value: unknown;
   try {
@@ -208,7 +203,7 @@ async function parseFile(text: string, path: string): Promise<Fields> {
   } catch (error) {
     throw userError(
       "kubeconfig-invalid",
-      `the kubeconfig ${path} is not valid YAML: ${withoutExcerpt(messageOf(error))}`,
+      `the kubeconfig ${path} is not valid YAML: ${withoutQuotes(messageOf(error))}`,
     );
   }
   if (value === null || value === undefined) return {};
