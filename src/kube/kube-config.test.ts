@@ -89,6 +89,46 @@ test("a kubeconfig in JSON or YAML may begin with a byte order mark", async () =
     assert.equal((await loadKubeConfig(write("marked", `\uFEFF${text}`))).server, "https://x");
 });
 
+test("a field of another type is refused by its name and not quoted, as kubectl refuses it", async () => {
+  const fields = (context: object, cluster: object, user: object): Readonly<Record<string, unknown>> => ({
+    "current-context": "a",
+    contexts: [{ name: "a", context: { cluster: "c", user: "u", ...context } }],
+    clusters: [{ name: "c", cluster: { server: "https://x", ...cluster } }],
+    users: [{ name: "u", user }],
+  });
+  const exec = { command: "login", apiVersion: "client.authentication.k8s.io/v1", interactiveMode: "Never" };
+  const faults: readonly (readonly [config: object, fault: string])[] = [
+    [fields({ namespace: 5_309 }, {}, {}), 'namespace of context "a" of PATH must be a text'],
+    [fields({}, { server: ["https://5309"] }, {}), 'server of cluster "c" of PATH must be a text'],
+    [fields({}, { "tls-server-name": {} }, {}), 'tls-server-name of cluster "c" of PATH must be a text'],
+    [
+      fields({}, { "insecure-skip-tls-verify": "5309" }, {}),
+      'insecure-skip-tls-verify of cluster "c" of PATH must be true or false',
+    ],
+    [fields({}, {}, { token: 5_309 }), 'token of user "u" of PATH must be a text'],
+    [fields({}, {}, { username: "me", password: 5_309 }), 'password of user "u" of PATH must be a text'],
+    [fields({}, {}, { "client-key-data": true }), 'client-key-data of user "u" of PATH must be a text'],
+    [fields({}, {}, { exec: { ...exec, command: 5_309 } }), 'command of exec of user "u" of PATH must be a text'],
+    [
+      fields({}, {}, { exec: { ...exec, provideClusterInfo: "yes" } }),
+      'provideClusterInfo of exec of user "u" of PATH must be true or false',
+    ],
+    [{ ...fields({}, {}, {}), users: [{ name: "u", user: "5309" }] }, 'user of user "u" of PATH must be an object'],
+    [{ ...fields({}, {}, {}), users: [{ name: 5_309 }] }, "name of an entry of users of PATH must be a text"],
+    [{ ...fields({}, {}, {}), contexts: { a: {} } }, "contexts of PATH must be a list of objects"],
+    [{ ...fields({}, {}, {}), "current-context": 5_309 }, "current-context of PATH must be a text"],
+  ];
+  for (const [config, fault] of faults) {
+    const path = write("typed", JSON.stringify(config));
+    const message = fault.replace("PATH", path);
+    await assert.rejects(loadKubeConfig(path), { kind: "user", code: "kubeconfig-invalid", message });
+  }
+  const program = { ...exec, args: null, env: null, provideClusterInfo: true };
+  const withNulls = fields({ namespace: null }, { extensions: [null] }, { token: null, exec: program });
+  const path = write("nulls", JSON.stringify({ ...withNulls, users: [null, ...(withNulls["users"] as unknown[])] }));
+  assert.notEqual((await loadKubeConfig(path)).plugin, undefined);
+});
+
 test("an unknown context, user or file is refused with the remedy", async () => {
   const path = configFile("unknown", { token: "t" });
   await assert.rejects(loadKubeConfig(path, "b"), { code: "kubeconfig-invalid", hint: "it has: a" });
