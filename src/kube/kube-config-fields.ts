@@ -23,7 +23,7 @@ export function text({ title, value }: Titled, name: string): string | undefined
   const found = value[name] ?? "";
   if (typeof found !== "string")
     throw userError("kubeconfig-invalid", `${name} of ${title} must be a text`, {
-      hint: "put quotes around a number, a date or a word such as true",
+      hint: "put quotes around a number or a word such as true",
     });
   return found === "" ? undefined : found;
 }
