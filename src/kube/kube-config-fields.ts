@@ -5,7 +5,7 @@ import { isTree, userError } from "../base/index.ts";
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** An object in a kubeconfig. */
-export interface Titled {
+interface Titled {
   /** The object in messages: `user "me" of /home/me/.kube/config`. */
   readonly title: string;
   readonly value: Fields;
