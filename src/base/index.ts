@@ -78,5 +78,6 @@ export {
   truncated,
   withArticle,
   withoutControls,
+  withoutQuotes,
 } from "./message-text.ts";
 export { bodyFramingHeaders, httpMethods, isDnsLabel, isFramingHeader } from "./protocol-terms.ts";

@@ -17,6 +17,16 @@ export function ownCopy(text: string): string {
 }
 
 /**
+ * The message of a parser of JSON or YAML up to what it quotes of the text, which may be a token or a key, and with the
+ * place.
+ */
+export function withoutQuotes(message: string): string {
+  const [line = ""] = message.split("\n");
+  const place = / at line \d+, column \d+/.exec(line)?.[0] ?? "";
+  return line.replace(place, "").replace(/(?<=\S): .*$|, (?:\.\.\.)?".*$|:$/, "") + place;
+}
+
+/**
  * A noun with its indefinite article: `a Pod`, `an IstioOperator`, `an HTTPRoute`. An abbreviation at its beginning has
  * the article of its first letter's name.
  */

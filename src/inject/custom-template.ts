@@ -16,7 +16,7 @@ export function customTemplate(name: string, text: string, input: TemplateInput)
     );
   let value: unknown;
   try {
-    value = parse(renderPodTemplate(text, templateData(input)), { ...readForKubernetes, logLevel: "error" });
+    value = parse(renderPodTemplate(text, templateData(input)), readForKubernetes);
   } catch (error) {
     throw failed(`cannot be used: ${messageOf(error)}`, error);
   }

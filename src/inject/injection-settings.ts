@@ -172,7 +172,7 @@ function parseTree(text: string | undefined, key: string): Tree {
   if (text === undefined || text.trim() === "") return {};
   let value: unknown;
   try {
-    value = parse(text, { ...readForKubernetes, logLevel: "error" });
+    value = parse(text, readForKubernetes);
   } catch (error) {
     throw userError("injection-config-invalid", `the key ${key} is neither JSON nor YAML: ${messageOf(error)}`);
   }

@@ -113,8 +113,7 @@ export function parseProxyConfig(text: string): Tree {
     );
   let value: unknown;
   try {
-    // With this level, the parser writes no warnings. They would put a pod's text into the control plane's log.
-    value = parse(text, { ...readForKubernetes, logLevel: "error" });
+    value = parse(text, readForKubernetes);
   } catch (error) {
     throw userError(
       "annotation-invalid",

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { KeyObject } from "node:crypto";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import "reflect-metadata";
+import { X509CertificateGenerator } from "@peculiar/x509";
 import { HandClock } from "../base/testing/index.ts";
 import { Credentials } from "./credentials.ts";
 import { loadKubeConfig, type KubeConfig } from "./kube-config.ts";
@@ -26,6 +29,15 @@ function runsOf(name: string): number {
 const version = "client.authentication.k8s.io/v1";
 const credential = (status: object): string => JSON.stringify({ apiVersion: version, kind: "ExecCredential", status });
 const answer = (status: object): string => `cat <<'END'\n${credential(status)}\nEND`;
+
+/** A certificate and its key. */
+async function pair(): Promise<{ readonly certificate: string; readonly key: string }> {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const made = await X509CertificateGenerator.createSelfSigned({ keys, signingAlgorithm: algorithm });
+  const key = KeyObject.from(keys.privateKey).export({ type: "pkcs8", format: "pem" });
+  return { certificate: made.toString("pem"), key: String(key) };
+}
 
 async function configWith(exec: object, cluster: object = {}): Promise<KubeConfig> {
   const path = join(directory, "config");
@@ -71,21 +83,25 @@ test("a program gives the token, runs once for all requests, and again after its
 });
 
 test("a program learns its arguments, the user's environment, its own variables and the cluster, and may be beside the kubeconfig", async () => {
+  const { certificate, key } = await pair();
   program(
     "./asking",
-    `printf '%s|' "$@" "$FROM_USER" "$OWN" > ${join(directory, "seen")}; printf %s "$KUBERNETES_EXEC_INFO" > ${join(directory, "info")}\n${answer({ clientCertificateData: "CERT", clientKeyData: "KEY" })}`,
+    `printf '%s|' "$@" "$FROM_USER" "$OWN" "$__proto__" > ${join(directory, "seen")}; printf %s "$KUBERNETES_EXEC_INFO" > ${join(directory, "info")}\n${answer({ clientCertificateData: certificate, clientKeyData: key })}`,
   );
   const settings = {
     command: "./asking",
     args: ["get token", "-x"],
-    env: [{ name: "OWN", value: "1" }],
+    env: [
+      { name: "OWN", value: "1" },
+      { name: "__proto__", value: "2" },
+    ],
     provideClusterInfo: true,
   };
   const extension = { name: "client.authentication.k8s.io/exec", extension: { audience: "a" } };
   const config = await configWith(settings, { "certificate-authority-data": "Q0E=", extensions: [extension] });
   const { headers, clientCertificate } = await new Credentials(config, new HandClock()).current();
-  assert.deepEqual([headers, clientCertificate], [{}, { certificate: "CERT", key: "KEY" }]);
-  assert.equal(readFileSync(join(directory, "seen"), "utf8"), "get token|-x|yes|1|");
+  assert.deepEqual([headers, clientCertificate], [{}, { certificate, key }]);
+  assert.equal(readFileSync(join(directory, "seen"), "utf8"), "get token|-x|yes|1|2|");
   assert.deepEqual(JSON.parse(readFileSync(join(directory, "info"), "utf8")), {
     kind: "ExecCredential",
     apiVersion: version,
@@ -134,6 +150,7 @@ test("a program that is missing, fails or answers otherwise is named with the re
 });
 
 test("an answer with a field of another type, or with a token that no header can carry, is refused by field and not quoted", async () => {
+  const [one, other] = [await pair(), await pair()];
   const expired = { token: "t", expirationTimestamp: 1_700_000_000 };
   const faults: readonly (readonly [answer: string, message: RegExp])[] = [
     ["eyJsecret", /printed no ExecCredential: its output is not JSON$/],
@@ -143,6 +160,14 @@ test("an answer with a field of another type, or with a token that no header can
     [credential({ token: 5 }), /returned a number as token, expected a text/],
     [credential({ token: "a\nb" }), /returned a token with a line break/],
     [credential({ clientCertificateData: ["C"], clientKeyData: "K" }), /a list as clientCertificateData/],
+    [
+      credential({ clientCertificateData: "secret", clientKeyData: "secret" }),
+      /clientKeyData that cannot be used: .*PEM/,
+    ],
+    [
+      credential({ clientCertificateData: one.certificate, clientKeyData: other.key }),
+      /clientKeyData that cannot be used: .*key values mismatch/,
+    ],
     [credential(expired), /returned a number as expirationTimestamp, expected a text/],
     [credential({ ...expired, expirationTimestamp: "2026-06-01T00:00:00" }), /expected a time of RFC 3339/],
   ];

@@ -1,7 +1,9 @@
 import { spawn } from "node:child_process";
+import { createSecureContext } from "node:tls";
 import {
   BoundedCache,
   isTree,
+  messageOf,
   onAbort,
   transientError,
   userError,
@@ -182,11 +184,24 @@ export class CredentialPlugin {
       throw this.#fault("returned neither a token nor a certificate");
     if (token !== undefined && !isHeaderText(token))
       throw this.#fault("returned a token with a line break or another character that no HTTP header may contain");
+    if (certificate !== undefined) this.#checkPair(certificate, key);
     return {
       ...(token === undefined ? {} : { token }),
       ...(certificate === undefined || key === undefined ? {} : { clientCertificate: { certificate, key } }),
       expiresAtMs: this.#expiryOf(expiry, nowMs),
     };
+  }
+
+  /** A connection with a bad certificate would fail later, and could not name the program. */
+  #checkPair(cert: string, key: string | undefined): void {
+    try {
+      createSecureContext({ cert, key });
+    } catch (error) {
+      throw this.#fault(
+        `returned clientCertificateData and clientKeyData that cannot be used: ${messageOf(error)}`,
+        "both must be PEM, and the key must belong to the certificate",
+      );
+    }
   }
 
   /**

@@ -1,21 +1,45 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { userError } from "../base/index.ts";
+import { isTree, userError } from "../base/index.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 
+/** An object in a kubeconfig. */
+interface Titled {
+  /** The object in messages: `user "me" of /home/me/.kube/config`. */
+  readonly title: string;
+  readonly value: Fields;
+}
+
 /** An entry of a kubeconfig's lists. */
-export interface Named<Value> {
+export interface Named extends Titled {
   readonly name: string;
-  readonly value: Value;
   /** Relative paths in a kubeconfig are relative to its file. */
   readonly directory: string;
 }
 
-/** A text, unless it is empty. */
-export function text(fields: Fields, name: string): string | undefined {
-  const value = fields[name];
-  return typeof value === "string" && value !== "" ? value : undefined;
+/** A text, unless it is empty. As kubectl, throws a user error for another type, and does not quote it. */
+export function text({ title, value }: Titled, name: string): string | undefined {
+  const found = value[name] ?? "";
+  if (typeof found !== "string")
+    throw userError("kubeconfig-invalid", `${name} of ${title} must be a text`, {
+      hint: "put quotes around a number or a word such as true",
+    });
+  return found === "" ? undefined : found;
+}
+
+/** Whether a field is true. Throws a user error for another type than a boolean. */
+export function flag({ title, value }: Titled, name: string): boolean {
+  const found = value[name] ?? false;
+  if (typeof found !== "boolean") throw userError("kubeconfig-invalid", `${name} of ${title} must be true or false`);
+  return found;
+}
+
+/** An object in a field, which is empty if it is absent. Throws a user error for another type. */
+export function object({ title, value }: Titled, name: string): Fields {
+  const found = value[name] ?? {};
+  if (!isTree(found)) throw userError("kubeconfig-invalid", `${name} of ${title} must be an object`);
+  return found;
 }
 
 /** Whether a text may be the value of an HTTP header. Any other text would make the request fail. */
@@ -24,10 +48,10 @@ export function isHeaderText(value: string): boolean {
 }
 
 /** A field's value in base64, or the content of the file that another field names. */
-export async function inlineOrFile(entry: Named<Fields>, field: string): Promise<string | undefined> {
-  const inline = text(entry.value, `${field}-data`);
+export async function inlineOrFile(entry: Named, field: string): Promise<string | undefined> {
+  const inline = text(entry, `${field}-data`);
   if (inline !== undefined) return Buffer.from(inline, "base64").toString("utf8");
-  const path = text(entry.value, field);
+  const path = text(entry, field);
   return path === undefined
     ? undefined
     : await readNamed(resolve(entry.directory, path), `${field} of "${entry.name}"`);

@@ -8,7 +8,7 @@ import {
   type CredentialPlugin,
   type PluginSurroundings,
 } from "./credential-plugin.ts";
-import { inlineOrFile, isHeaderText, text, type Fields, type Named } from "./kube-config-fields.ts";
+import { flag, inlineOrFile, isHeaderText, text, type Named } from "./kube-config-fields.ts";
 
 export type TokenSource =
   | { readonly type: "literal"; readonly token: string }
@@ -61,16 +61,16 @@ export interface UserOrigin {
 }
 
 /** Throws a user error that names the user, the field and the expected value. */
-export async function parseUser(user: Named<Fields>, origin: UserOrigin): Promise<KubeUser> {
+export async function parseUser(user: Named, origin: UserOrigin): Promise<KubeUser> {
   const certificate = await inlineOrFile(user, "client-certificate");
   const key = await inlineOrFile(user, "client-key");
   if ((certificate === undefined) !== (key === undefined))
     throw fault(user, origin, "needs client-certificate and client-key together");
-  const tokenFile = text(user.value, "tokenFile");
-  const token = text(user.value, "token");
+  const tokenFile = text(user, "tokenFile");
+  const token = text(user, "token");
   if (token !== undefined && tokenFile === undefined && !isHeaderText(token))
     throw fault(user, origin, "has a token with a line break or another character that no HTTP header may contain");
-  const username = text(user.value, "username");
+  const username = text(user, "username");
   const impersonation = parseImpersonation(user, origin);
   const plugin = parsePlugin(user, origin);
   const isEnough =
@@ -83,15 +83,15 @@ export async function parseUser(user: Named<Fields>, origin: UserOrigin): Promis
       : token !== undefined
         ? { token: { type: "literal", token } as const }
         : {}),
-    ...(username === undefined ? {} : { basic: { username, password: text(user.value, "password") ?? "" } }),
+    ...(username === undefined ? {} : { basic: { username, password: text(user, "password") ?? "" } }),
     ...(plugin === undefined || isEnough ? {} : { plugin }),
     ...(impersonation === undefined ? {} : { impersonation }),
   };
 }
 
-function parseImpersonation(user: Named<Fields>, origin: UserOrigin): Impersonation | undefined {
-  const name = text(user.value, "as");
-  const uid = text(user.value, "as-uid");
+function parseImpersonation(user: Named, origin: UserOrigin): Impersonation | undefined {
+  const name = text(user, "as");
+  const uid = text(user, "as-uid");
   const groups = user.value["as-groups"] ?? [];
   const extra = user.value["as-user-extra"] ?? {};
   if (!isTexts(groups)) throw fault(user, origin, "has as-groups, which must be a list of names");
@@ -110,7 +110,7 @@ function parseImpersonation(user: Named<Fields>, origin: UserOrigin): Impersonat
   };
 }
 
-function parsePlugin(user: Named<Fields>, origin: UserOrigin): CredentialPlugin | undefined {
+function parsePlugin(user: Named, origin: UserOrigin): CredentialPlugin | undefined {
   if (user.value["auth-provider"] !== undefined && user.value["auth-provider"] !== null)
     throw fault(
       user,
@@ -129,18 +129,19 @@ function parsePlugin(user: Named<Fields>, origin: UserOrigin): CredentialPlugin 
       "use a client certificate or a token (kubectl create token …)",
     );
   if (!isTree(exec)) throw fault(user, origin, "has `exec`, which must be an object");
-  const [command, apiVersion] = [text(exec, "command"), text(exec, "apiVersion")];
+  const settings = { title: `exec of ${user.title}`, value: exec };
+  const [command, apiVersion] = [text(settings, "command"), text(settings, "apiVersion")];
   if (command === undefined) throw fault(user, origin, "has no exec.command, the program to run");
   const version = pluginVersions.find((known) => known === apiVersion);
   if (version === undefined)
     throw fault(user, origin, `has exec.apiVersion ${apiVersion ?? "unset"}, expected ${pluginVersions.join(" or ")}`);
-  const modeText = text(exec, "interactiveMode") ?? (version === pluginVersions[0] ? "unset" : "IfAvailable");
+  const modeText = text(settings, "interactiveMode") ?? (version === pluginVersions[0] ? "unset" : "IfAvailable");
   const interactiveMode = interactiveModes.find((known) => known === modeText);
   if (interactiveMode === undefined)
     throw fault(user, origin, `has exec.interactiveMode ${modeText}, expected ${interactiveModes.join(", ")}`);
   const args = exec["args"] ?? [];
   if (!isTexts(args)) throw fault(user, origin, "has exec.args, which must be a list of texts");
-  const installHint = text(exec, "installHint");
+  const installHint = text(settings, "installHint");
   return credentialPlugin(
     {
       where: `user "${user.name}" of ${origin.where}`,
@@ -151,29 +152,28 @@ function parsePlugin(user: Named<Fields>, origin: UserOrigin): CredentialPlugin 
       apiVersion: version,
       interactiveMode,
       ...(installHint === undefined ? {} : { installHint }),
-      ...(exec["provideClusterInfo"] === true ? { cluster: origin.clusterInfo() } : {}),
+      ...(flag(settings, "provideClusterInfo") ? { cluster: origin.clusterInfo() } : {}),
     },
     surroundings,
   );
 }
 
-function parseVariables(user: Named<Fields>, origin: UserOrigin, list: unknown): Readonly<Record<string, string>> {
-  const variables: Record<string, string> = {};
+function parseVariables(user: Named, origin: UserOrigin, list: unknown): Readonly<Record<string, string>> {
+  const variables = new Map<string, string>();
   for (const entry of Array.isArray(list) ? (list as unknown[]) : [list]) {
-    const name = isTree(entry) ? text(entry, "name") : undefined;
-    const value = isTree(entry) ? (entry["value"] ?? "") : undefined;
-    if (name === undefined || typeof value !== "string")
+    const [name, value] = isTree(entry) ? [entry["name"], entry["value"] ?? ""] : [];
+    if (typeof name !== "string" || name === "" || typeof value !== "string")
       throw fault(user, origin, "has exec.env, which must be a list of variables with `name` and `value`");
-    variables[name] = value;
+    variables.set(name, value);
   }
-  return variables;
+  return Object.fromEntries(variables);
 }
 
 function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((item) => typeof item === "string");
 }
 
-function fault(user: Named<Fields>, { where }: UserOrigin, what: string, hint?: string): SerinError {
+function fault(user: Named, { where }: UserOrigin, what: string, hint?: string): SerinError {
   const message = `user "${user.name}" of ${where} ${what}`;
   return userError("kubeconfig-invalid", message, hint === undefined ? {} : { hint });
 }

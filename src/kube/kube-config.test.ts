@@ -55,12 +55,28 @@ function configFile(name: string, user: object, cluster: object = {}): string {
 
 test("the error of a kubeconfig that cannot be parsed quotes no secret of it", async () => {
   const yaml = "users:\n- name: me\n  user: {token: s3cret, x: [}\n";
-  for (const text of ['{"users":[{"token":"s3cret"}', '{"token":s3cret}', '{"token":"s3\ncret"}', yaml])
+  const quoted = ["*s3cret", "|s3cret"].map((token) => `users:\n- user:\n    token: ${token}\n`);
+  for (const text of ['{"users":[{"token":"s3cret"}', '{"token":s3cret}', '{"token":"s3\ncret"}', yaml, ...quoted])
     await assert.rejects(loadKubeConfig(write("broken", text)), (error: Error) => {
       assert.match(error.message, /not valid YAML: .+/);
       assert.doesNotMatch(error.message, /s3|cret/);
       return true;
     });
+});
+
+test("a kubeconfig with an unknown tag of YAML writes no warning, which would quote its token", async () => {
+  const warnings: Error[] = [];
+  const listen = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", listen);
+  const yaml = `current-context: a
+clusters: [{name: c, cluster: {server: "https://x"}}]
+contexts: [{name: a, context: {cluster: c, user: u}}]
+users: [{name: u, user: {token: !tagged s3cret}}]
+`;
+  assert.deepEqual((await loadKubeConfig(write("tagged", yaml))).token, { type: "literal", token: "s3cret" });
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("warning", listen);
+  assert.deepEqual(warnings, []);
 });
 
 test("a kubeconfig in JSON or YAML may begin with a byte order mark", async () => {
@@ -71,6 +87,46 @@ test("a kubeconfig in JSON or YAML may begin with a byte order mark", async () =
     `current-context: a\r\ncontexts: ${JSON.stringify(fields.contexts)}\r\nclusters: [{name: c, cluster: {server: "https://x"}}]\r\n`,
   ])
     assert.equal((await loadKubeConfig(write("marked", `\uFEFF${text}`))).server, "https://x");
+});
+
+test("a field of another type is refused by its name and not quoted, as kubectl refuses it", async () => {
+  const fields = (context: object, cluster: object, user: object): Readonly<Record<string, unknown>> => ({
+    "current-context": "a",
+    contexts: [{ name: "a", context: { cluster: "c", user: "u", ...context } }],
+    clusters: [{ name: "c", cluster: { server: "https://x", ...cluster } }],
+    users: [{ name: "u", user }],
+  });
+  const exec = { command: "login", apiVersion: "client.authentication.k8s.io/v1", interactiveMode: "Never" };
+  const faults: readonly (readonly [config: object, fault: string])[] = [
+    [fields({ namespace: 5_309 }, {}, {}), 'namespace of context "a" of PATH must be a text'],
+    [fields({}, { server: ["https://5309"] }, {}), 'server of cluster "c" of PATH must be a text'],
+    [fields({}, { "tls-server-name": {} }, {}), 'tls-server-name of cluster "c" of PATH must be a text'],
+    [
+      fields({}, { "insecure-skip-tls-verify": "5309" }, {}),
+      'insecure-skip-tls-verify of cluster "c" of PATH must be true or false',
+    ],
+    [fields({}, {}, { token: 5_309 }), 'token of user "u" of PATH must be a text'],
+    [fields({}, {}, { username: "me", password: 5_309 }), 'password of user "u" of PATH must be a text'],
+    [fields({}, {}, { "client-key-data": true }), 'client-key-data of user "u" of PATH must be a text'],
+    [fields({}, {}, { exec: { ...exec, command: 5_309 } }), 'command of exec of user "u" of PATH must be a text'],
+    [
+      fields({}, {}, { exec: { ...exec, provideClusterInfo: "yes" } }),
+      'provideClusterInfo of exec of user "u" of PATH must be true or false',
+    ],
+    [{ ...fields({}, {}, {}), users: [{ name: "u", user: "5309" }] }, 'user of user "u" of PATH must be an object'],
+    [{ ...fields({}, {}, {}), users: [{ name: 5_309 }] }, "name of an entry of users of PATH must be a text"],
+    [{ ...fields({}, {}, {}), contexts: { a: {} } }, "contexts of PATH must be a list of objects"],
+    [{ ...fields({}, {}, {}), "current-context": 5_309 }, "current-context of PATH must be a text"],
+  ];
+  for (const [config, fault] of faults) {
+    const path = write("typed", JSON.stringify(config));
+    const message = fault.replace("PATH", path);
+    await assert.rejects(loadKubeConfig(path), { kind: "user", code: "kubeconfig-invalid", message });
+  }
+  const program = { ...exec, args: null, env: null, provideClusterInfo: true };
+  const withNulls = fields({ namespace: null }, { extensions: [null] }, { token: null, exec: program });
+  const path = write("nulls", JSON.stringify({ ...withNulls, users: [null, ...(withNulls["users"] as unknown[])] }));
+  assert.notEqual((await loadKubeConfig(path)).plugin, undefined);
 });
 
 test("an unknown context, user or file is refused with the remedy", async () => {

@@ -2,9 +2,9 @@ import { access, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { isatty } from "node:tty";
-import { messageOf, userError, type Environment } from "../base/index.ts";
+import { isTree, messageOf, userError, valueAt, withoutQuotes, type Environment } from "../base/index.ts";
 import { parseProxy, proxyOfEnvironment } from "./forward-proxy.ts";
-import { inlineOrFile, readNamed, text, type Fields, type Named } from "./kube-config-fields.ts";
+import { flag, inlineOrFile, object, readNamed, text, type Fields, type Named } from "./kube-config-fields.ts";
 import { parseUser, type KubeUser } from "./kube-config-user.ts";
 
 /**
@@ -30,9 +30,9 @@ export interface KubeConfig extends KubeUser {
 
 interface Merged {
   currentContext: string | undefined;
-  readonly clusters: Map<string, Named<Fields>>;
-  readonly users: Map<string, Named<Fields>>;
-  readonly contexts: Map<string, Named<Fields>>;
+  readonly clusters: Map<string, Named>;
+  readonly users: Map<string, Named>;
+  readonly contexts: Map<string, Named>;
 }
 
 /**
@@ -109,10 +109,7 @@ export async function parseUntrustedKubeConfig(
 ): Promise<KubeConfig> {
   const file = await parseFile(text, where);
   for (const [list, part, field, option] of fileFields) {
-    const entries = Array.isArray(file[list]) ? (file[list] as Fields[]) : [];
-    const reading = entries.find(
-      (entry) => ((entry[part] ?? {}) as Fields)[field] !== undefined && ((entry[part] ?? {}) as Fields)[field] !== "",
-    );
+    const reading = entriesIn(file, list, where).find((entry) => (valueAt(entry, part, field) ?? "") !== "");
     if (reading === undefined || allowed.has(option)) continue;
     throw userError(
       "kubeconfig-invalid",
@@ -123,7 +120,7 @@ export async function parseUntrustedKubeConfig(
     );
   }
   const merged = nothingMerged();
-  mergeInto(merged, file, "/");
+  mergeInto(merged, file, { where, directory: "/" });
   return await choose(merged, undefined, { where });
 }
 
@@ -134,7 +131,7 @@ export async function parseUntrustedKubeConfig(
  */
 export async function clusterNameOfKubeConfig(text: string, where: string): Promise<string> {
   const merged = nothingMerged();
-  mergeInto(merged, await parseFile(text, where), "/");
+  mergeInto(merged, await parseFile(text, where), { where, directory: "/" });
   const contexts = [merged.currentContext ?? "", ...[...merged.contexts.keys()].sort()];
   const named = contexts.map((name) => merged.contexts.get(name)?.value["cluster"]);
   const found = [...named, ...[...merged.clusters.keys()].sort()].find(
@@ -174,7 +171,7 @@ async function fromFiles(
     const text = await readOptional(path, isRequired);
     if (text === undefined) continue;
     found += 1;
-    mergeInto(merged, await parseFile(text, path), dirname(resolve(path)));
+    mergeInto(merged, await parseFile(text, path), { where: path, directory: dirname(resolve(path)) });
   }
   const where = paths.join(delimiter);
   if (found === 0)
@@ -196,22 +193,18 @@ async function readOptional(path: string, required: boolean): Promise<string | u
   }
 }
 
-/** A parser's message without its excerpt of the text, which may be a token or a key. */
-function withoutExcerpt(message: string): string {
-  return (message.split("\n")[0] ?? "").replace(/, (?:\.\.\.)?".*$/, "").replace(/:$/, "");
-}
-
 async function parseFile(text: string, path: string): Promise<Fields> {
   let value: unknown;
   try {
     // The YAML parser takes time to load, and the lab's own kubeconfigs are JSON. `trimStart` also removes a byte order
     // mark, which JSON does not allow.
     const trimmed = text.trimStart();
-    value = trimmed.startsWith("{") ? JSON.parse(trimmed) : (await import("yaml")).parse(text);
+    // A warning would write lines of the kubeconfig, which may have a token, to standard error.
+    value = trimmed.startsWith("{") ? JSON.parse(trimmed) : (await import("yaml")).parse(text, { logLevel: "error" });
   } catch (error) {
     throw userError(
       "kubeconfig-invalid",
-      `the kubeconfig ${path} is not valid YAML: ${withoutExcerpt(messageOf(error))}`,
+      `the kubeconfig ${path} is not valid YAML: ${withoutQuotes(messageOf(error))}`,
     );
   }
   if (value === null || value === undefined) return {};
@@ -224,20 +217,33 @@ function nothingMerged(): Merged {
   return { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
 }
 
-function mergeInto(merged: Merged, file: Fields, directory: string): void {
-  const current = file["current-context"];
-  if (typeof current === "string" && current !== "") merged.currentContext ??= current;
+interface Place {
+  /** The file or Secret, for messages. */
+  readonly where: string;
+  readonly directory: string;
+}
+
+function mergeInto(merged: Merged, file: Fields, { where, directory }: Place): void {
+  merged.currentContext ??= text({ title: where, value: file }, "current-context");
   for (const [list, field, into] of [
     ["clusters", "cluster", merged.clusters],
     ["users", "user", merged.users],
     ["contexts", "context", merged.contexts],
   ] as const) {
-    const entries = Array.isArray(file[list]) ? (file[list] as Fields[]) : [];
-    for (const entry of entries) {
-      const name = String(entry["name"]);
-      if (!into.has(name)) into.set(name, { name, value: (entry[field] ?? {}) as Fields, directory });
+    for (const entry of entriesIn(file, list, where)) {
+      const name = text({ title: `an entry of ${list} of ${where}`, value: entry }, "name") ?? "";
+      const title = `${field} "${name}" of ${where}`;
+      if (!into.has(name)) into.set(name, { name, title, value: object({ title, value: entry }, field), directory });
     }
   }
+}
+
+/** The entries of a list. As for kubectl, an entry that is null has no effect. */
+function entriesIn(file: Fields, list: "clusters" | "users" | "contexts", where: string): Fields[] {
+  const entries = file[list] ?? [];
+  const isList = Array.isArray(entries) && entries.every((entry) => entry === null || isTree(entry));
+  if (!isList) throw userError("kubeconfig-invalid", `${list} of ${where} must be a list of objects`);
+  return (entries as (Fields | null)[]).filter((entry) => entry !== null);
 }
 
 interface Origin {
@@ -249,7 +255,8 @@ interface Origin {
 
 async function choose(merged: Merged, wanted: string | undefined, origin: Origin): Promise<KubeConfig> {
   const { where, env } = origin;
-  const { name, value: context } = chosenContext(merged, wanted, where);
+  const context = chosenContext(merged, wanted, where);
+  const { name } = context;
   const clusterName = text(context, "cluster") ?? "";
   const cluster = merged.clusters.get(clusterName);
   if (cluster === undefined)
@@ -257,7 +264,7 @@ async function choose(merged: Merged, wanted: string | undefined, origin: Origin
       "kubeconfig-invalid",
       `context "${name}" of ${where} names the cluster "${clusterName}", which does not exist`,
     );
-  const server = text(cluster.value, "server");
+  const server = text(cluster, "server");
   if (server === undefined) throw userError("kubeconfig-invalid", `cluster "${clusterName}" of ${where} has no server`);
   const userName = text(context, "user");
   const user = userName === undefined ? undefined : merged.users.get(userName);
@@ -267,7 +274,7 @@ async function choose(merged: Merged, wanted: string | undefined, origin: Origin
       `context "${name}" of ${where} names the user "${userName}", which does not exist`,
     );
   const ca = await inlineOrFile(cluster, "certificate-authority");
-  const tlsServerName = text(cluster.value, "tls-server-name");
+  const tlsServerName = text(cluster, "tls-server-name");
   const proxy = proxyOf(cluster, server, origin);
   const clusterInfo = (): Fields => clusterInfoOf(cluster, server, ca);
   return {
@@ -275,7 +282,7 @@ async function choose(merged: Merged, wanted: string | undefined, origin: Origin
     context: name,
     namespace: text(context, "namespace") ?? "default",
     ...(ca === undefined ? {} : { ca }),
-    ...(cluster.value["insecure-skip-tls-verify"] === true ? { insecure: true } : {}),
+    ...(flag(cluster, "insecure-skip-tls-verify") ? { insecure: true } : {}),
     ...(tlsServerName === undefined ? {} : { tlsServerName }),
     ...(proxy === undefined ? {} : { proxy }),
     ...(user === undefined
@@ -288,7 +295,7 @@ async function choose(merged: Merged, wanted: string | undefined, origin: Origin
   };
 }
 
-function chosenContext(merged: Merged, wanted: string | undefined, where: string): Named<Fields> {
+function chosenContext(merged: Merged, wanted: string | undefined, where: string): Named {
   const name = wanted ?? merged.currentContext;
   if (name === undefined) {
     throw userError("kubeconfig-invalid", `the kubeconfig ${where} has no current context`, {
@@ -303,8 +310,8 @@ function chosenContext(merged: Merged, wanted: string | undefined, where: string
   });
 }
 
-function proxyOf(cluster: Named<Fields>, server: string, { where, env }: Origin): URL | undefined {
-  const field = text(cluster.value, "proxy-url");
+function proxyOf(cluster: Named, server: string, { where, env }: Origin): URL | undefined {
+  const field = text(cluster, "proxy-url");
   const title = `cluster "${cluster.name}" of ${where}`;
   const url = URL.canParse(server) ? new URL(server) : undefined;
   if (field === undefined) return url === undefined || env === undefined ? undefined : proxyOfEnvironment(url, env);
@@ -317,9 +324,10 @@ function proxyOf(cluster: Named<Fields>, server: string, { where, env }: Origin)
 }
 
 /** The cluster in the form of `client.authentication.k8s.io/v1`. */
-function clusterInfoOf({ value }: Named<Fields>, server: string, ca: string | undefined): Fields {
-  const extensions = Array.isArray(value["extensions"]) ? (value["extensions"] as Fields[]) : [];
-  const config = extensions.find((entry) => entry["name"] === "client.authentication.k8s.io/exec")?.["extension"];
+function clusterInfoOf({ value }: Named, server: string, ca: string | undefined): Fields {
+  const extensions = Array.isArray(value["extensions"]) ? (value["extensions"] as unknown[]) : [];
+  const own = extensions.find((entry) => valueAt(entry, "name") === "client.authentication.k8s.io/exec");
+  const config = valueAt(own, "extension");
   const copied = ["tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression"];
   return {
     server,

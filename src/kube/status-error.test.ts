@@ -17,7 +17,8 @@ test("a refusal has the code of the server's reason, else of the HTTP status, an
 });
 
 test("a webhook's own reason is not reported as a missing right, even with 403", () => {
-  assert.deepEqual(refused(403, { reason: "PolicyDenied" }), ["user", "api-server", "PolicyDenied"]);
+  for (const reason of ["PolicyDenied", "constructor"])
+    assert.deepEqual(refused(403, { reason }), ["user", "api-server", reason]);
 });
 
 test("a refusal's cause wins over its reason, as for a namespace that is being deleted", () => {

@@ -1,4 +1,4 @@
-import { SerinError, transientError, type ErrorCode, type ErrorKind } from "../base/index.ts";
+import { ownField, SerinError, transientError, type ErrorCode, type ErrorKind } from "../base/index.ts";
 
 /** The subject of a request, for messages: `update of Deployment default/web`. */
 export interface RequestSubject {
@@ -151,7 +151,7 @@ function parseStatus(body: string): Status | undefined {
  */
 function codeOf(reason: string | undefined, httpStatus: number): ErrorCode {
   if (reason === undefined || reason === "" || reason === "Unknown") return codesByStatus[httpStatus] ?? "api-server";
-  return codesByReason[reason] ?? "api-server";
+  return ownField(codesByReason, reason) ?? "api-server";
 }
 
 function reasonOf(status: Status | undefined, httpStatus: number): string {

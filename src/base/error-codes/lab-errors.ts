@@ -114,7 +114,7 @@ export const labErrors = {
     remedy: "Try again. Blobs that have already arrived are not sent again.",
   },
   "credential-helper": {
-    meaning: "The program that keeps registry credentials has none for the registry.",
+    meaning: "The program that keeps registry credentials has none for the registry, or its answer is unreadable.",
     remedy: "Log in to the registry.",
   },
 } as const satisfies Readonly<Record<string, ErrorEntry>>;

@@ -54,10 +54,12 @@ const replacedTypes: ReadonlySet<string> = new Set(["bool", "int", "float"]);
 /**
  * Options for the package `yaml`. kubectl, istioctl and istiod read YAML 1.1: `0644` is octal, `yes` is true and `<<`
  * merges a map. Unlike in the specification, `22:22` and dates are strings. So is `e5`, which the package's own rules
- * would read as a number.
+ * would read as a number. The parser throws errors, and writes no warnings: it would write them, with the author's
+ * text, to standard error.
  */
 export const readForKubernetes = {
   version: "1.1" as const,
+  logLevel: "error" as const,
   customTags: (tags: Tags): Tags => [
     ...tags.filter((tag) => {
       const type = typeof tag === "string" ? "" : tag.tag.replace("tag:yaml.org,2002:", "");

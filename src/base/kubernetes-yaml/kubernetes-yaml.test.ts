@@ -49,3 +49,16 @@ test("keys are texts of their values, and << merges a map", () => {
   assert.deepEqual(parse("yes: 1\n0644: 2\noff: 3", readForKubernetes), { true: 1, 420: 2, false: 3 });
   assert.deepEqual(parse("a: &a {b: 1}\nc: {<<: *a, d: 2}", readForKubernetes), { a: { b: 1 }, c: { b: 1, d: 2 } });
 });
+
+test("a warning of the reader does not reach standard error, and an error throws", async () => {
+  const warnings: Error[] = [];
+  const listen = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", listen);
+  // Both make the package warn: an unknown tag, and a list as a key.
+  assert.deepEqual(parse("a: !secret b", readForKubernetes), { a: "b" });
+  assert.deepEqual(parse("? [a]\n: b", readForKubernetes), { "[ a ]": "b" });
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off("warning", listen);
+  assert.deepEqual(warnings, []);
+  assert.throws(() => parse("a: [", readForKubernetes), /Flow sequence/);
+});

@@ -318,6 +318,49 @@ suite("serin image", () => {
     await refused(push, /docker-credential-none .*\n.*--password-stdin/, withConfig({ credsStore: "none" }));
   });
 
+  test("push names the field of docker's configuration or of a helper's answer that has another type, and quotes no secret", async () => {
+    const push = ["push", "pilot", "--hub", "127.0.0.1:1/mesh", "--plain-http"];
+    const withConfig = (config: unknown): Machine => ({
+      env: { DOCKER_CONFIG: "/etc/docker", PATH: `${scratch}:/usr/bin:/bin` },
+      files: { "/etc/docker/config.json": JSON.stringify(config) },
+    });
+    const entry = (fields: unknown): object => ({ auths: { "127.0.0.1:1": fields } });
+    const configs: readonly (readonly [config: unknown, fault: string])[] = [
+      [[], " is not a JSON object"],
+      [{ credsStore: 5 }, ": credsStore must be a text"],
+      [{ credHelpers: "vault" }, ": credHelpers must be an object"],
+      [{ credHelpers: { "127.0.0.1:1": ["vault"] } }, ': credHelpers["127.0.0.1:1"] must be a text'],
+      [{ auths: "none" }, ": auths must be an object"],
+      [entry("c2VjcmV0"), ': auths["127.0.0.1:1"] must be an object'],
+      [entry({ auth: 5 }), ': auths["127.0.0.1:1"].auth must be a text'],
+      [entry({ username: "u", password: 5 }), ': auths["127.0.0.1:1"].password must be a text'],
+      [entry({ identitytoken: {} }), ': auths["127.0.0.1:1"].identitytoken must be a text'],
+    ];
+    for (const [config, fault] of configs)
+      await assert.rejects(serin(push, withConfig(config)), {
+        kind: "user",
+        code: "file-invalid",
+        message: `/etc/docker/config.json${fault}`,
+      });
+    const answers: readonly (readonly [answer: string, fault: string])[] = [
+      ["secret", "no JSON"],
+      ["[]", "no JSON object"],
+      ["null", "no JSON object"],
+      ['{"Username":5,"Secret":"secret"}', "a Username that is not a text"],
+      ['{"Username":"u","Secret":{"secret":1}}', "a Secret that is not a text"],
+    ];
+    const helper = join(scratch, "docker-credential-odd");
+    for (const [answer, fault] of answers) {
+      writeFileSync(helper, `#!/bin/sh\ncat >/dev/null\necho '${answer}'\n`);
+      chmodSync(helper, 0o755);
+      await assert.rejects(serin(push, withConfig({ credsStore: "odd" })), {
+        kind: "user",
+        code: "credential-helper",
+        message: `docker-credential-odd printed ${fault} for 127.0.0.1:1, expected an object with the texts Username and Secret`,
+      });
+    }
+  });
+
   test("push names the registry and the remedy if it is unreachable, refuses or speaks no TLS", async () => {
     const gone = await new FakeRegistry().start();
     const { host } = gone;

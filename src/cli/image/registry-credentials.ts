@@ -1,7 +1,7 @@
 // Reads the credentials for a registry from flags or from the configuration of `docker login`.
 import { execFile } from "node:child_process";
 import { join } from "node:path";
-import { envString, SerinError, userError, type Environment } from "../../base/index.ts";
+import { envString, isTree, SerinError, userError, type Environment, type Tree } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 
 /**
@@ -42,20 +42,6 @@ export async function credentialsOf(
   return await credentialsOfDocker(registry, context);
 }
 
-interface DockerConfig {
-  readonly auths?: Readonly<Record<string, DockerEntry | undefined>>;
-  readonly credHelpers?: Readonly<Record<string, string | undefined>>;
-  readonly credsStore?: string;
-}
-
-interface DockerEntry {
-  /** `username:password` in base64. */
-  readonly auth?: string;
-  readonly username?: string;
-  readonly password?: string;
-  readonly identitytoken?: string;
-}
-
 async function credentialsOfDocker(
   registry: string,
   { env, readFile }: Pick<CliContext, "env" | "readFile">,
@@ -72,28 +58,43 @@ async function credentialsOfDocker(
     throw error;
   }
   const config = parseConfig(text, file);
-  const helper = entryOf(config.credHelpers, registry) ?? config.credsStore;
-  if (helper !== undefined && helper !== "") return await askHelper(helper, registry, env);
-  const entry = entryOf(config.auths, registry);
+  const own = entryOf(config, "credHelpers", registry, file);
+  const helper =
+    own === undefined
+      ? textOf(config["credsStore"], "credsStore", file)
+      : textOf(own, `credHelpers["${registry}"]`, file);
+  if (helper !== undefined) return await askHelper(helper, registry, env);
+  const entry = entryOf(config, "auths", registry, file);
   return entry === undefined ? undefined : credentialsOfEntry(entry, file, registry);
 }
 
-function parseConfig(text: string, file: string): DockerConfig {
+function parseConfig(text: string, file: string): Tree {
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null) return value;
+    if (isTree(value)) return value;
   } catch {
     // The error is thrown below.
   }
-  throw userError("file-invalid", `${file} is not a JSON object`, {
-    hint: "fix the file, or pass --username and --password-stdin",
-  });
+  throw fileFault(`${file} is not a JSON object`);
 }
 
-/** The entry of a registry. Keys are hosts, but older clients wrote full URLs. */
-function entryOf<Value>(entries: Readonly<Record<string, Value>> | undefined, registry: string): Value | undefined {
-  const found = Object.entries(entries ?? {}).find(([key]) => hostOf(key) === hostOf(registry));
+/** The registry's entry in a map of docker's configuration. Keys are hosts, but older clients wrote full URLs. */
+function entryOf(config: Tree, field: string, registry: string, file: string): unknown {
+  const entries = config[field] ?? {};
+  if (!isTree(entries)) throw fileFault(`${file}: ${field} must be an object`);
+  const found = Object.entries(entries).find(([key]) => hostOf(key) === hostOf(registry));
   return found?.[1];
+}
+
+/** A text of docker's configuration. Undefined if it is absent or empty. The error does not quote a secret. */
+function textOf(value: unknown, field: string, file: string): string | undefined {
+  const text = value ?? "";
+  if (typeof text !== "string") throw fileFault(`${file}: ${field} must be a text`);
+  return text === "" ? undefined : text;
+}
+
+function fileFault(message: string): SerinError {
+  return userError("file-invalid", message, { hint: "fix the file, or pass --username and --password-stdin" });
 }
 
 function hostOf(key: string): string {
@@ -101,15 +102,19 @@ function hostOf(key: string): string {
   return host === "docker.io" || host === "registry-1.docker.io" ? dockerHub : host;
 }
 
-function credentialsOfEntry(entry: DockerEntry, file: string, registry: string): RegistryCredentials | undefined {
-  const { auth = "", username, password, identitytoken = "" } = entry;
-  if (identitytoken !== "") return { identityToken: identitytoken };
+function credentialsOfEntry(entry: unknown, file: string, registry: string): RegistryCredentials | undefined {
+  const place = `auths["${registry}"]`;
+  if (!isTree(entry)) throw fileFault(`${file}: ${place} must be an object`);
+  const [identityToken, username, password, auth] = ["identitytoken", "username", "password", "auth"].map((field) =>
+    textOf(entry[field], `${place}.${field}`, file),
+  );
+  if (identityToken !== undefined) return { identityToken };
   if (username !== undefined && password !== undefined) return { username, password };
-  if (auth === "") return undefined;
+  if (auth === undefined) return undefined;
   const pair = Buffer.from(auth, "base64").toString();
   const colon = pair.indexOf(":");
   if (colon <= 0)
-    throw userError("file-invalid", `${file}: auths["${registry}"].auth is not a user and password in base64`, {
+    throw userError("file-invalid", `${file}: ${place}.auth is not a user and password in base64`, {
       hint: `docker login ${registry}`,
     });
   return { username: pair.slice(0, colon), password: pair.slice(colon + 1) };
@@ -138,6 +143,27 @@ async function askHelper(helper: string, registry: string, env: Environment): Pr
       },
     );
   }
-  const { Username: username = "", Secret: secret = "" } = JSON.parse(output) as { Username?: string; Secret?: string };
+  const { username, secret } = readAnswer(output, program, registry);
   return username === "<token>" ? { identityToken: secret } : { username, password: secret };
+}
+
+/** Errors do not quote the answer, which may be a secret. */
+function readAnswer(output: string, program: string, registry: string): { username: string; secret: string } {
+  const fault = (what: string): SerinError =>
+    userError(
+      "credential-helper",
+      `${program} printed ${what} for ${registry}, expected an object with the texts Username and Secret`,
+      { hint: `docker login ${registry}, or pass --username and --password-stdin` },
+    );
+  let answer: unknown;
+  try {
+    answer = JSON.parse(output);
+  } catch {
+    throw fault("no JSON");
+  }
+  if (!isTree(answer)) throw fault("no JSON object");
+  const { Username: username = "", Secret: secret = "" } = answer;
+  if (typeof username !== "string") throw fault("a Username that is not a text");
+  if (typeof secret !== "string") throw fault("a Secret that is not a text");
+  return { username, secret };
 }

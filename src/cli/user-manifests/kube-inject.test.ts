@@ -102,6 +102,22 @@ spec:
   assert.deepEqual(volumes, [{ name: "keys", secret: { secretName: "keys", defaultMode: 0o400 } }]);
 });
 
+test("the mesh config is read by the rules of YAML that the control plane uses, and a fault of it is named", async () => {
+  const web = `kind: Pod
+apiVersion: v1
+metadata: {name: web, annotations: {prometheus.io/scrape: "true", prometheus.io/port: "9080"}}
+spec: {containers: [{name: web, image: web}]}
+`;
+  const portWith = async (mesh: string): Promise<unknown> => {
+    const line = "-f web.yaml --injectConfigFile config --meshConfigFile mesh --valuesFile values";
+    const { output } = await serin(line, { files: { ...files, "web.yaml": web, mesh } });
+    return (parse(output) as Pod).metadata.annotations?.["prometheus.io/port"];
+  };
+  assert.equal(await portWith("enablePrometheusMerge: on\n"), "15020");
+  assert.equal(await portWith("enablePrometheusMerge: off\n"), "9080");
+  await assert.rejects(portWith("a: ["), { kind: "user", code: "bad-mesh-config" });
+});
+
 test("a file that is not YAML, a missing file name, and an unknown revision are refused", async () => {
   const refused = async (line: string): Promise<string> =>
     await serin(line, {

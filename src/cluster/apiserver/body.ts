@@ -130,9 +130,9 @@ export async function parseYaml(text: string): Promise<unknown> {
 
 async function parsedYaml(text: string): Promise<unknown> {
   const { isScalar, parseDocument, visit } = await import("yaml");
-  // A warning would write the client's text into the server's log. The parser's own search for duplicate keys compares
-  // each key with all keys before it. A pretty error copies the text, and an invalid text may have very many errors.
-  const options = { ...readForKubernetes, logLevel: "error", uniqueKeys: false, prettyErrors: false } as const;
+  // The parser's own search for duplicate keys compares each key with all keys before it. A pretty error copies the
+  // text, and an invalid text may have very many errors.
+  const options = { ...readForKubernetes, uniqueKeys: false, prettyErrors: false };
   const document = parseDocument(text, options);
   const [error] = document.errors;
   if (error !== undefined) throw error;

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { mergeIntoKubeconfig, removeFromKubeconfig } from "./kubeconfig-file.ts";
 
 const access = { contextName: "kind-a", server: "https://127.7.0.10:6443", ca: "CA", certificate: "CERT", key: "KEY" };
@@ -40,4 +41,35 @@ test("the user's own kubeconfig entries stay, and a damaged file is not overwrit
   writeFileSync(path, "clusters: [");
   assert.throws(() => mergeIntoKubeconfig(path, access), /cannot read the kubeconfig/);
   assert.equal(readFileSync(path, "utf8"), "clusters: [");
+});
+
+test("the user's own entries keep the values that kubectl reads, and a fault of the file is named without its secrets", () => {
+  const path = join(mkdtempSync(join(tmpdir(), "serin-kubeconfig-")), "config");
+  const own = `clusters: [{name: "on", cluster: {server: "https://x", insecure-skip-tls-verify: yes}}]
+contexts: [{name: "no", context: {cluster: "on", user: "y", namespace: "off"}}]
+users: [{name: "y", user: {username: "yes", password: "1_000"}}]
+current-context: "no"
+`;
+  writeFileSync(path, own);
+  mergeIntoKubeconfig(path, access);
+  removeFromKubeconfig(path, "kind-a", "no");
+  const left = parse(readFileSync(path, "utf8"), readForKubernetes) as Record<string, unknown>;
+  assert.deepEqual(left, { apiVersion: "v1", kind: "Config", ...(parse(own, readForKubernetes) as object) });
+  for (const [text, message] of [
+    ["users: [{user: {token: s3cret}, x: [}]", /^cannot read the kubeconfig .+ at line 1, column \d+$/],
+    ["users: {token: s3cret}", /^users of the kubeconfig .+ must be a list of objects$/],
+    ["contexts: [s3cret]", /^contexts of the kubeconfig .+ must be a list of objects$/],
+    ["clusters: [null]", /^clusters of the kubeconfig .+ must be a list of objects$/],
+  ] as const) {
+    writeFileSync(path, text);
+    assert.throws(
+      () => mergeIntoKubeconfig(path, access),
+      (error: Error) => {
+        assert.match(error.message, message);
+        assert.doesNotMatch(error.message, /s3cret/);
+        return true;
+      },
+    );
+    assert.equal(readFileSync(path, "utf8"), text);
+  }
 });

@@ -2,7 +2,16 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSy
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import type * as Yaml from "yaml";
-import { loadPackage, messageOf, userError, type Environment } from "../../base/index.ts";
+import {
+  isTree,
+  loadPackage,
+  messageOf,
+  userError,
+  withoutQuotes,
+  type Environment,
+  type SerinError,
+} from "../../base/index.ts";
+import { readForKubernetes, writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 
 export interface AdminAccess {
   readonly contextName: string;
@@ -45,7 +54,7 @@ function entriesOf(access: AdminAccess): Pick<KubeconfigDocument, "clusters" | "
 
 /** A kubeconfig with only one cluster, as `kind get kubeconfig` prints it. */
 export function kubeconfigText(access: AdminAccess): string {
-  return loadPackage<typeof Yaml>("yaml").stringify({
+  return textOf({
     apiVersion: "v1",
     ...entriesOf(access),
     "current-context": access.contextName,
@@ -103,33 +112,43 @@ function readKubeconfig(path: string): KubeconfigDocument {
   if (!existsSync(path)) return empty;
   let value: unknown;
   try {
-    value = loadPackage<typeof Yaml>("yaml").parse(readFileSync(path, "utf8"));
+    value = loadPackage<typeof Yaml>("yaml").parse(readFileSync(path, "utf8"), readForKubernetes);
   } catch (error) {
-    throw userError("kubeconfig-invalid", `cannot read the kubeconfig ${path}: ${messageOf(error)}`, {
-      hint: "fix it, or set KUBECONFIG to another file",
-    });
+    throw invalid(`cannot read the kubeconfig ${path}: ${withoutQuotes(messageOf(error))}`);
   }
   if (value === null || value === undefined) return empty;
-  if (typeof value !== "object" || Array.isArray(value)) {
-    throw userError("kubeconfig-invalid", `the kubeconfig ${path} must be a map`, {
-      hint: "fix it, or set KUBECONFIG to another file",
-    });
-  }
+  if (!isTree(value)) throw invalid(`the kubeconfig ${path} must be a map`);
   const given = value as Partial<KubeconfigDocument>;
   return {
     ...empty,
     ...given,
     "current-context": given["current-context"] ?? "",
-    clusters: given.clusters ?? [],
-    users: given.users ?? [],
-    contexts: given.contexts ?? [],
+    clusters: listOf(given.clusters, "clusters", path),
+    users: listOf(given.users, "users", path),
+    contexts: listOf(given.contexts, "contexts", path),
   };
+}
+
+function listOf(value: NamedEntry[] | undefined, field: string, path: string): NamedEntry[] {
+  const list = value ?? [];
+  if (!Array.isArray(list) || !list.every((entry) => isTree(entry)))
+    throw invalid(`${field} of the kubeconfig ${path} must be a list of objects`);
+  return list;
+}
+
+function invalid(message: string): SerinError {
+  return userError("kubeconfig-invalid", message, { hint: "fix it, or set KUBECONFIG to another file" });
+}
+
+/** The text as kubectl reads it: it would read an unquoted `no` as false. */
+function textOf(document: object): string {
+  return loadPackage<typeof Yaml>("yaml").stringify(document, writtenForKubernetes);
 }
 
 function writeKubeconfig(path: string, document: KubeconfigDocument): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${process.pid}`;
-  writeFileSync(temporary, loadPackage<typeof Yaml>("yaml").stringify(document), { mode: 0o600 });
+  writeFileSync(temporary, textOf(document), { mode: 0o600 });
   chmodSync(temporary, 0o600);
   renameSync(temporary, path);
 }

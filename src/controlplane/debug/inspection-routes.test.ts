@@ -253,6 +253,25 @@ test("an answer is bounded, and a longer list must be requested by namespace", a
   assert.deepEqual([status, /more than 20000 entries.*\?namespace=/.test(body)], [413, true]);
 });
 
+test("authorizationz shows the policies of a namespace that is called like a function of JavaScript", async () => {
+  const own = { ...policy, metadata: { ...policy.metadata, namespace: "constructor" } };
+  const routes = inspectionRoutes({
+    configuration: () => [
+      {
+        kind: { group: "security.istio.io", versions: ["v1"], kind: "AuthorizationPolicy" },
+        informer: { list: () => [own] },
+      },
+    ],
+    rootNamespace: () => "istio-system",
+  } as never);
+  const { body } =
+    (await routes["/debug/authorizationz"]?.(new URL("http://localhost/debug/authorizationz"))) ?? assert.fail();
+  const { authorization_policies: found } = JSON.parse(body) as {
+    readonly authorization_policies: { readonly namespace_to_policies: Readonly<Record<string, readonly unknown[]>> };
+  };
+  assert.equal(found.namespace_to_policies["constructor"]?.length, 1);
+});
+
 test("all paths are listed, as upstream does", async () => {
   const { get } = setUp();
   const listed: readonly string[] = (await get("/debug/list")).value;

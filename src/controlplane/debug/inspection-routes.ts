@@ -119,15 +119,17 @@ function configured(
 }
 
 function byNamespace(sources: InspectionSources, url: URL, budget: Budget, kind: string, list: string): unknown {
-  const found: Record<string, unknown[]> = {};
+  const found = new Map<string, unknown[]>();
   for (const { kind: definition, object } of configured(sources, url)) {
     if (definition.kind !== kind) continue;
     budget.take();
     const { name = "", namespace = "", annotations } = object.metadata;
     const annotated = kind === "AuthorizationPolicy" ? { annotations: annotations ?? null } : {};
-    (found[namespace] ??= []).push({ name, namespace, ...annotated, spec: "spec" in object ? object.spec : {} });
+    const ofNamespace = found.get(namespace) ?? [];
+    ofNamespace.push({ name, namespace, ...annotated, spec: "spec" in object ? object.spec : {} });
+    found.set(namespace, ofNamespace);
   }
-  return { [list]: found, root_namespace: sources.rootNamespace() };
+  return { [list]: Object.fromEntries(found), root_namespace: sources.rootNamespace() };
 }
 
 function gateways({ networkGateways }: InspectionSources): unknown {

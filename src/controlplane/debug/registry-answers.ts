@@ -92,10 +92,7 @@ export function endpointShards(
   url: URL,
   budget: Budget,
 ): unknown {
-  const found: Record<
-    string,
-    Record<string, { readonly Shards: Record<string, unknown[]>; ServiceAccounts: string[] }>
-  > = {};
+  const found = new Map<string, Map<string, object>>();
   for (const service of services(sources, url)) {
     const accounts = new Set<string>();
     const shards: Record<string, unknown[]> = {};
@@ -110,13 +107,12 @@ export function endpointShards(
         );
       }
     }
-    if (Object.keys(shards).length > 0)
-      (found[service.hostname] ??= {})[service.namespace] = {
-        Shards: shards,
-        ServiceAccounts: [...accounts].toSorted(),
-      };
+    if (Object.keys(shards).length === 0) continue;
+    const byNamespace = found.get(service.hostname) ?? new Map<string, object>();
+    byNamespace.set(service.namespace, { Shards: shards, ServiceAccounts: [...accounts].toSorted() });
+    found.set(service.hostname, byNamespace);
   }
-  return found;
+  return Object.fromEntries([...found].map(([host, byNamespace]) => [host, Object.fromEntries(byNamespace)]));
 }
 
 /** Upstream's numbers. */

@@ -95,8 +95,7 @@ function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject):
   if (fault !== undefined)
     throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} ${fault}`, { hint });
   try {
-    // A warning would write the parameters' text into the control plane's log.
-    const value: unknown = parse(text, { ...readForKubernetes, logLevel: "error" });
+    const value: unknown = parse(text, readForKubernetes);
     if (isFields(value)) return value;
   } catch (error) {
     throw userError(

@@ -28,7 +28,7 @@ function readConfig<Config>(
   if (tooDeep !== undefined) throw userError("bad-mesh-config", `${path} ${tooDeep}`);
   let raw: unknown;
   try {
-    raw = parse(text, { ...readForKubernetes, logLevel: "error" });
+    raw = parse(text, readForKubernetes);
   } catch (error) {
     throw userError("bad-mesh-config", `${path} is not valid YAML: ${messageOf(error)}`);
   }
@@ -68,7 +68,7 @@ class ConfigFile<Config> {
 
   /** The parsed text in force. */
   get tree(): unknown {
-    return parse(this.#text, { ...readForKubernetes, logLevel: "error" });
+    return parse(this.#text, readForKubernetes);
   }
 
   async load(): Promise<Config> {

@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import type { EndpointSlice, Node, Service, ServicePort } from "../../api/kubernetes/index.ts";
 import type {
@@ -98,9 +99,9 @@ function protocolText(port: ServicePort): string {
  */
 function appProtocolOf(port: ServicePort): AppProtocol {
   if (port.protocol === "UDP") return "unknown";
-  const exact = port.appProtocol === undefined ? undefined : protocols[port.appProtocol.toLowerCase()];
+  const exact = port.appProtocol === undefined ? undefined : ownField(protocols, port.appProtocol.toLowerCase());
   if (exact !== undefined) return exact;
-  return protocols[protocolText(port)] ?? (serverFirstPorts.has(port.port) ? "tcp" : "unknown");
+  return ownField(protocols, protocolText(port)) ?? (serverFirstPorts.has(port.port) ? "tcp" : "unknown");
 }
 
 /**
@@ -110,7 +111,7 @@ function appProtocolOf(port: ServicePort): AppProtocol {
 function preferenceOf({ metadata, spec }: Service): Pick<ServiceFacts, "preference" | "inheritsPreference"> {
   if (spec?.internalTrafficPolicy === "Local") return { preference: "only-node" };
   const preference =
-    preferences[spec?.trafficDistribution?.toLowerCase() ?? ""] ?? annotatedPreference(metadata.annotations);
+    ownField(preferences, spec?.trafficDistribution?.toLowerCase() ?? "") ?? annotatedPreference(metadata.annotations);
   return preference === undefined ? { preference: "none", inheritsPreference: true } : { preference };
 }
 
@@ -123,7 +124,7 @@ const preferences: Readonly<Record<string, TrafficPreference>> = {
 /** The preference that the annotation names, or undefined without it. */
 function annotatedPreference(annotations: Readonly<Record<string, string>> | undefined): TrafficPreference | undefined {
   const text = annotations?.[istioAnnotations.trafficDistribution]?.toLowerCase() ?? "";
-  return text === "" ? undefined : (preferences[text] ?? "none");
+  return text === "" ? undefined : (ownField(preferences, text) ?? "none");
 }
 
 /** The traffic preference of a namespace or a ServiceEntry. */

@@ -137,7 +137,7 @@ export class InjectionSource {
   #currentMesh(): MeshForInjection {
     const text = this.#options.meshText();
     if (this.#mesh === undefined || text !== this.#meshText) {
-      this.#mesh = readMeshForInjection(parse(text, { ...readForKubernetes, logLevel: "error" }));
+      this.#mesh = readMeshForInjection(parse(text, readForKubernetes));
       this.#meshText = text;
     }
     return this.#mesh;

@@ -86,6 +86,12 @@ test("a moving namespace is at both revisions, and shows its target and blockers
   assert.deepEqual(rung?.blockedBy, ["pod web-2-y is not ready", "Deployment shop/web: 1 of 2 pods are ready"]);
 });
 
+test("a revision that is called like a function of JavaScript has its pods counted", () => {
+  const pods = [pod("shop", "web", sidecar("constructor"))];
+  const rung = ladderView(input({ ...objects, pods }, [], { pilots }), "*").tables.rungs["namespace shop/shop"];
+  assert.deepEqual([rung?.pods, rung?.at], [{ constructor: 1 }, { constructor: 1 }]);
+});
+
 test("a paused upgrade waits for a person, and blocks nothing that still moves", () => {
   const pausedFor = (more: object): MeshUpgrade =>
     ({ ...upgrade, status: { ...upgrade.status, phase: "Paused", ...more } }) as unknown as MeshUpgrade;

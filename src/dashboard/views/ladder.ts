@@ -193,15 +193,16 @@ class RungTable {
 
   #rung(subject: RungSubject, revisionOf: (pod: Workload["pods"][number]) => string): LadderRung {
     const { kind, namespace, name, workloads, wanted } = subject;
-    const pods: Record<string, number> = {};
+    const counts = new Map<string, number>();
     let all = 0;
     for (const pod of workloads.flatMap((workload) => workload.pods)) {
       const revision = revisionOf(pod);
       if (revision === "") continue;
-      pods[revision] = (pods[revision] ?? 0) + 1;
+      counts.set(revision, (counts.get(revision) ?? 0) + 1);
       all += 1;
     }
-    const at = Object.fromEntries(Object.entries(pods).map(([revision, count]) => [revision, count / all]));
+    const pods = Object.fromEntries(counts);
+    const at = Object.fromEntries([...counts].map(([revision, count]) => [revision, count / all]));
     const goingTo = this.#goingTo(subject, pods);
     return {
       kind,

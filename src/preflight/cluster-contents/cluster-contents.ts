@@ -1,4 +1,5 @@
 import { messageOf, SerinError, transientError, userError, type ErrorCode } from "../../base/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
 import { rolloutKinds } from "../../api/serin/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
@@ -173,7 +174,7 @@ export async function readMeshConfig(text: string, where: string): Promise<MeshC
   const { parse } = await import("yaml");
   let raw: unknown;
   try {
-    raw = parse(text);
+    raw = parse(text, readForKubernetes);
   } catch (error) {
     throw userError("bad-mesh-config", `${where}: ${messageOf(error)}`);
   }

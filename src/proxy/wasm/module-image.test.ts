@@ -22,6 +22,8 @@ function tar(name: string, content: Buffer): Buffer {
 /** A registry with one image. It asks for a token, which only the user `me` gets. */
 class Registry {
   readonly fetched: string[] = [];
+  /** The credentials in requests to the token server. */
+  readonly credentials: (string | null)[] = [];
   readonly #manifest: Buffer;
   readonly #layer: Buffer;
   isOpen = false;
@@ -42,12 +44,14 @@ class Registry {
     const url = input instanceof URL ? input.href : typeof input === "string" ? input : input.url;
     const authorization = new Headers(init?.headers).get("authorization");
     this.fetched.push(url);
-    if (url.startsWith("https://tokens.test/"))
+    if (url.startsWith("https://tokens.test/")) {
+      this.credentials.push(authorization);
       return Promise.resolve(
         authorization === `Basic ${Buffer.from("me:secret").toString("base64")}`
           ? Response.json({ token: "t" })
           : new Response("", { status: 401 }),
       );
+    }
     if (!this.isOpen && authorization !== "Bearer t")
       return Promise.resolve(
         new Response("", {
@@ -110,6 +114,17 @@ test("the error names a registry that refuses, or an image without a module", as
   const other = new Registry("application/vnd.oci.image.layer.v1.tar+gzip", gzipSync(tar("other", code)));
   await assert.rejects(other.load(), /has no file plugin\.wasm/);
   await assert.rejects(new Registry("text/plain", code).load(), /has no layer with a module: text\/plain/);
+});
+
+test("a pull secret without credentials for the registry sends none, and a token server without a URL is refused", async () => {
+  const registry = archive();
+  for (const entry of [null, "x", {}, { username: "me" }, { username: 1, password: 2 }]) {
+    const given = JSON.stringify({ auths: { "registry.test": entry } });
+    await assert.rejects(registry.load(undefined, "", given), /returned no token: 401/);
+  }
+  assert.deepEqual(new Set(registry.credentials), new Set([null]));
+  registry.realm = "http://[";
+  await assert.rejects(registry.load(), /names a token server whose address is no URL/);
 });
 
 test("a registry cannot send the proxy to its own machine, to credentials of the machine, or into a private network", async () => {

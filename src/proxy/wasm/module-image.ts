@@ -1,6 +1,14 @@
 import { createHash } from "node:crypto";
 import { isIP } from "node:net";
-import { cidrOf, isAddressOf, isInsideAddress, transientError, userError, type SerinError } from "../../base/index.ts";
+import {
+  cidrOf,
+  isAddressOf,
+  isInsideAddress,
+  isTree,
+  transientError,
+  userError,
+  type SerinError,
+} from "../../base/index.ts";
 import { maxManifestBytes, maxModuleBytes } from "./limits.ts";
 import { fileOf, unzip } from "./module-archive.ts";
 import { boundedBody, type FetchResult, type ModuleCode } from "./module-source.ts";
@@ -153,7 +161,9 @@ class Image {
     const parameters = Object.fromEntries(
       [...challenge.matchAll(/([a-z]+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name, value]),
     );
-    const realm = new URL(parameters["realm"] ?? "", origin);
+    const realm = URL.parse(parameters["realm"] ?? "", origin);
+    if (realm === null)
+      throw userError("module-unreachable", `the registry of ${url} names a token server whose address is no URL`);
     if (!mayName(origin, realm))
       throw userError(
         "module-unreachable",
@@ -240,9 +250,11 @@ function credentialsOf(secret: string, registry: string): string | undefined {
   const auths: unknown = typeof config === "object" && config !== null ? Reflect.get(config, "auths") : undefined;
   for (const [name, entry] of Object.entries((auths ?? {}) as Readonly<Record<string, unknown>>)) {
     if (name.replace(/^https?:\/\//, "").split("/", 1)[0] !== registry) continue;
-    const { auth, username, password } = entry as Readonly<Record<string, unknown>>;
+    const { auth, username, password } = isTree(entry) ? entry : {};
     if (typeof auth === "string" && auth !== "") return auth;
-    return Buffer.from(`${String(username)}:${String(password)}`).toString("base64");
+    // Docker writes an empty entry where a program of its own keeps the credentials.
+    if (typeof username !== "string" || typeof password !== "string") return undefined;
+    return Buffer.from(`${username}:${password}`).toString("base64");
   }
   return undefined;
 }

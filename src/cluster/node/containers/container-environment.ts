@@ -1,6 +1,6 @@
 import { totalmem } from "node:os";
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Service } from "../../../api/kubernetes/index.ts";
-import { userError } from "../../../base/index.ts";
+import { ownField, userError } from "../../../base/index.ts";
 
 /** The sources of a pod's variables. */
 export interface EnvironmentSources {
@@ -19,22 +19,21 @@ export interface EnvironmentSources {
  * expanded. Throws a user error that names the missing object or key.
  */
 export function containerEnvironment(container: Container, sources: EnvironmentSources): Record<string, string> {
-  const environment: Record<string, string> = {};
+  const environment = new Map<string, string>();
   for (const service of sources.services()) addServiceVariables(environment, service);
   for (const from of container.envFrom ?? []) addEnvFrom(environment, from, sources);
-  const own: Record<string, string> = {};
   for (const variable of container.env ?? []) {
     const value =
       variable.valueFrom === undefined
-        ? expandVariables(variable.value ?? "", { ...environment, ...own })
+        ? expandVariables(variable.value ?? "", Object.fromEntries(environment))
         : valueFrom(variable, container, sources);
-    if (value !== undefined) own[variable.name] = value;
+    if (value !== undefined) environment.set(variable.name, value);
   }
-  return { ...environment, ...own };
+  return Object.fromEntries(environment);
 }
 
 function addEnvFrom(
-  environment: Record<string, string>,
+  environment: Map<string, string>,
   from: NonNullable<Container["envFrom"]>[number],
   sources: EnvironmentSources,
 ): void {
@@ -43,14 +42,14 @@ function addEnvFrom(
     const { name = "", optional } = from.configMapRef;
     const map = sources.configMap(name);
     if (map === undefined && optional !== true) throw missing("configmap", name);
-    for (const [key, value] of Object.entries(map?.data ?? {})) environment[prefix + key] = value;
+    for (const [key, value] of Object.entries(map?.data ?? {})) environment.set(prefix + key, value);
   }
   if (from.secretRef !== undefined) {
     const { name = "", optional } = from.secretRef;
     const secret = sources.secret(name);
     if (secret === undefined && optional !== true) throw missing("secret", name);
     for (const [key, value] of Object.entries(secret?.data ?? {}))
-      environment[prefix + key] = Buffer.from(value, "base64").toString("utf8");
+      environment.set(prefix + key, Buffer.from(value, "base64").toString("utf8"));
   }
 }
 
@@ -65,7 +64,7 @@ function valueFrom(variable: EnvVar, container: Container, sources: EnvironmentS
   if (configMapKeyRef !== undefined) {
     const { name = "", key, optional } = configMapKeyRef;
     const map = sources.configMap(name);
-    const value = map?.data?.[key];
+    const value = ownField(map?.data, key);
     if (value !== undefined || optional === true) return value;
     throw map === undefined
       ? missing("configmap", name)
@@ -74,7 +73,7 @@ function valueFrom(variable: EnvVar, container: Container, sources: EnvironmentS
   if (secretKeyRef !== undefined) {
     const { name = "", key, optional } = secretKeyRef;
     const secret = sources.secret(name);
-    const value = secret?.data?.[key];
+    const value = ownField(secret?.data, key);
     if (value !== undefined) return Buffer.from(value, "base64").toString("utf8");
     if (optional === true) return undefined;
     throw secret === undefined
@@ -91,7 +90,7 @@ export function fieldValue(
 ): string {
   const { pod } = sources;
   const keyed = /^metadata\.(labels|annotations)\['([^']+)'\]$/.exec(path);
-  if (keyed !== null) return pod.metadata[keyed[1] as "labels" | "annotations"]?.[keyed[2] ?? ""] ?? "";
+  if (keyed !== null) return ownField(pod.metadata[keyed[1] as "labels" | "annotations"], keyed[2] ?? "") ?? "";
   switch (path) {
     case "metadata.name":
       return pod.metadata.name ?? "";
@@ -141,7 +140,7 @@ export function resourceValue(
           (candidate) => candidate.name === named,
         );
   const [list = "", name = ""] = reference.resource.split(/\.(.*)/s);
-  const quantity = target?.resources?.[list as "limits" | "requests"]?.[name];
+  const quantity = ownField(target?.resources?.[list as "limits" | "requests"], name);
   const fallback = list === "limits" ? nodeSize(name) : 0;
   const divisor = reference.divisor === undefined || reference.divisor === "0" ? 1 : parseQuantity(reference.divisor);
   return String(Math.ceil((quantity === undefined ? fallback : parseQuantity(quantity)) / divisor));
@@ -181,28 +180,28 @@ export function parseQuantity(text: string): number {
 export function expandVariables(text: string, environment: Readonly<Record<string, string>>): string {
   return text.replaceAll(/\$(\$|\(([^)]*)\))/g, (whole, inner: string, name: string | undefined) => {
     if (inner === "$") return "$";
-    return environment[name ?? ""] ?? whole;
+    return ownField(environment, name ?? "") ?? whole;
   });
 }
 
 /** Adds the variables of a Service with an address, in the style of Docker links. */
-function addServiceVariables(environment: Record<string, string>, service: Service): void {
+function addServiceVariables(environment: Map<string, string>, service: Service): void {
   const { clusterIP, ports = [] } = service.spec ?? {};
   if (clusterIP === undefined || clusterIP === "" || clusterIP === "None") return;
   const name = (service.metadata.name ?? "").toUpperCase().replaceAll("-", "_");
   const [first] = ports;
   if (first === undefined) return;
-  environment[`${name}_SERVICE_HOST`] = clusterIP;
-  environment[`${name}_SERVICE_PORT`] = String(first.port);
-  environment[`${name}_PORT`] = `${(first.protocol ?? "TCP").toLowerCase()}://${clusterIP}:${first.port}`;
+  environment.set(`${name}_SERVICE_HOST`, clusterIP);
+  environment.set(`${name}_SERVICE_PORT`, String(first.port));
+  environment.set(`${name}_PORT`, `${(first.protocol ?? "TCP").toLowerCase()}://${clusterIP}:${first.port}`);
   for (const port of ports) {
     const protocol = (port.protocol ?? "TCP").toLowerCase();
     if (port.name !== undefined)
-      environment[`${name}_SERVICE_PORT_${port.name.toUpperCase().replaceAll("-", "_")}`] = String(port.port);
+      environment.set(`${name}_SERVICE_PORT_${port.name.toUpperCase().replaceAll("-", "_")}`, String(port.port));
     const link = `${name}_PORT_${port.port}_${protocol.toUpperCase()}`;
-    environment[link] = `${protocol}://${clusterIP}:${port.port}`;
-    environment[`${link}_PROTO`] = protocol;
-    environment[`${link}_PORT`] = String(port.port);
-    environment[`${link}_ADDR`] = clusterIP;
+    environment.set(link, `${protocol}://${clusterIP}:${port.port}`);
+    environment.set(`${link}_PROTO`, protocol);
+    environment.set(`${link}_PORT`, String(port.port));
+    environment.set(`${link}_ADDR`, clusterIP);
   }
 }

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import type {
   ConfigMap,
+  Container,
   PersistentVolume,
   PersistentVolumeClaim,
   Pod,
@@ -227,6 +228,34 @@ test("a container's environment has services, references and expanded values", (
       ),
     /secret "s" not found/,
   );
+});
+
+test("a container's environment takes names such as constructor and __proto__ as any other name", () => {
+  const data = JSON.parse('{"__proto__":"from a map"}') as Record<string, string>;
+  const { sources } = setUp([], {
+    maps: { c: { metadata: {}, data } },
+    secrets: { s: { metadata: {}, data: {} } },
+  });
+  const environmentOf = (container: Omit<Container, "name">): Record<string, string> =>
+    containerEnvironment({ name: "a", ...container }, sources);
+  const absent = { name: "X", key: "constructor" };
+  for (const [valueFrom, message] of [
+    [{ configMapKeyRef: { ...absent, name: "c" } }, "couldn't find key constructor in ConfigMap n/c"],
+    [{ secretKeyRef: { ...absent, name: "s" } }, "couldn't find key constructor in Secret n/s"],
+  ] as const)
+    assert.throws(() => environmentOf({ env: [{ name: "X", valueFrom }] }), { message });
+  const env = [
+    { name: "A", valueFrom: { configMapKeyRef: { name: "c", key: "toString", optional: true } } },
+    { name: "B", valueFrom: { fieldRef: { fieldPath: "metadata.annotations['valueOf']" } } },
+    { name: "C", value: "$(constructor) $(__proto__)" },
+  ];
+  const found = environmentOf({ env });
+  assert.deepEqual([found["A"], found["B"], found["C"]], [undefined, "", "$(constructor) $(__proto__)"]);
+  const own = environmentOf({
+    envFrom: [{ configMapRef: { name: "c" } }],
+    env: [{ name: "C", value: "$(__proto__)" }],
+  });
+  assert.deepEqual([Object.hasOwn(own, "__proto__"), own["C"]], [true, "from a map"]);
 });
 
 test("a claim's directory is that of its volume and stays unchanged, and a path or a kind of volume that the lab does not mount is refused", async () => {

@@ -1,3 +1,4 @@
+import { ownField } from "../../../base/index.ts";
 import { automaticallyAddressedHosts, istioAnnotations } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import {
@@ -204,7 +205,7 @@ function entryServices(entry: ServiceEntryFacts, namespace: NamespaceFacts | und
     hostname: host,
     labels: entry.labels,
     createdAt: entry.createdAt,
-    addresses: automatic.has(host) ? (entry.allocated?.[host] ?? []) : spec.addresses,
+    addresses: automatic.has(host) ? (ownField(entry.allocated, host) ?? []) : spec.addresses,
     ports: spec.ports.map((port) => ({
       name: port.name ?? "",
       port: port.number,

@@ -1,3 +1,4 @@
+import { ownField } from "../../../base/index.ts";
 import type {
   HttpHeaderChanges,
   HttpMatch,
@@ -94,14 +95,14 @@ function contradicts(root: HttpMatch, leaf: HttpMatch): boolean {
     return true;
   if (
     (["headers", "withoutHeaders", "queryParams"] as const).some((part) =>
-      Object.entries(leaf[part]).some(([name, match]) => stringsContradict(root[part][name], match)),
+      Object.entries(leaf[part]).some(([name, match]) => stringsContradict(ownField(root[part], name), match)),
     )
   )
     return true;
   if (root.ignoreUriCase !== leaf.ignoreUriCase) return true;
   if (root.port !== undefined && leaf.port !== undefined && root.port !== leaf.port) return true;
   if (root.sourceNamespace !== undefined && leaf.sourceNamespace !== root.sourceNamespace) return true;
-  if (Object.entries(leaf.sourceLabels).some(([name, value]) => (root.sourceLabels[name] ?? value) !== value))
+  if (Object.entries(leaf.sourceLabels).some(([name, value]) => (ownField(root.sourceLabels, name) ?? value) !== value))
     return true;
   return root.gateways.length > 0 && leaf.gateways.some((gateway) => !root.gateways.includes(gateway));
 }

@@ -1,3 +1,4 @@
+import { ownField } from "../../../base/index.ts";
 import { istioAnnotations, type EntryVisibility, type IstioPort } from "../../../api/istio/index.ts";
 import type { AppProtocol, MeshSettings, ServiceEntryFacts } from "../facts.ts";
 import type { ServiceModel, ServicePortModel, ServiceResolution } from "./service.ts";
@@ -42,7 +43,7 @@ export function serviceEntryModel(
   const wantedExport = spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo;
   const exportTo = narrowedExport(wantedExport, namespace, visibility);
   const allocated = hosts
-    .map((named) => named.entry.allocated?.[named.host])
+    .map((named) => ownField(named.entry.allocated, named.host))
     .find((addresses) => addresses !== undefined);
   return {
     registry: "External",

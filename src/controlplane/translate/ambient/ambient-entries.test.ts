@@ -232,6 +232,20 @@ test("allocated addresses apply if the entry has no addresses and requests some"
   assert.deepEqual(serviceOf("shop/auto.example.com")["addresses"], [{ address: "wAACAQ==" }]);
 });
 
+test("a host that is called like a function of JavaScript has no address until one is allocated for it", () => {
+  const { apply, service: serviceOf } = ambient();
+  apply({
+    ...config("ServiceEntry", "shop/auto", {
+      hosts: ["auto.example.com", "constructor"],
+      resolution: "DNS",
+      ports: [http],
+    }),
+    status: { addresses: [{ value: "240.240.0.7", host: "auto.example.com" }] },
+  } as ReturnType<typeof config>);
+  const { addresses, ports } = serviceOf("shop/constructor");
+  assert.deepEqual([addresses, ports], [undefined, serviceOf("shop/auto.example.com")["ports"]]);
+});
+
 test("a Service without a selector has the pods in its slices", () => {
   const { apply, workload } = ambient();
   apply(

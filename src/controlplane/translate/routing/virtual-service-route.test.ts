@@ -269,7 +269,7 @@ test("a delegate's routes are narrowed by the delegating route, and contradictio
       http: [
         {
           name: "in",
-          match: [{ uri: { prefix: "/a/b" } }],
+          match: [{ uri: { prefix: "/a/b" }, headers: { constructor: { exact: "2" } } }],
           route: [{ destination: { host: "web.shop.svc.cluster.local" } }],
         },
         {
@@ -289,9 +289,10 @@ test("a delegate's routes are narrowed by the delegating route, and contradictio
     [
       valueAt(routes[0], "match", "prefix"),
       valueAt(routes[0], "match", "headers", 0, "name"),
+      valueAt(routes[0], "match", "headers", 1, "name"),
       valueAt(routes[0], "route", "timeout"),
     ],
-    ["/a/b", "x", "7s"],
+    ["/a/b", "constructor", "x", "7s"],
   );
 });
 

@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { ownField } from "../../../base/index.ts";
 import type { IstioMetric, MetricsOverride, Telemetry, TelemetryMetrics } from "../../../api/istio/index.ts";
 import type { IstioMetricConfigSchema } from "../../../wire/envoy/index.ts";
 import { compareText, type MeshSettings } from "../../model/facts.ts";
@@ -140,9 +141,8 @@ function apply({ match: { metric }, disabled, tagOverrides }: MetricsOverride, c
 
 function metricConfig(name: string, { disabled, tags }: Change): MessageInitShape<typeof IstioMetricConfigSchema> {
   const sorted = [...tags].sort(([left], [right]) => compareText(left, right));
-  const names: Readonly<Record<string, string>> = metricNames;
   return {
-    name: names[name] ?? name,
+    name: ownField<string>(metricNames, name) ?? name,
     drop: disabled ?? false,
     dimensions: Object.fromEntries(
       sorted.flatMap(([tag, { operation, value }]) => (operation === "UPSERT" ? [[tag, value]] : [])),

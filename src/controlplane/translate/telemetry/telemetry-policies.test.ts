@@ -151,3 +151,12 @@ test("one side's metrics can be disabled for the mesh and enabled again for a na
     telemetryOf(objects, web, side).stats("server").length;
   assert.deepEqual([counts([off], "inbound"), counts([off], "outbound"), counts([off, on], "inbound")], [0, 1, 1]);
 });
+
+test("a custom metric keeps its name, whatever it is", () => {
+  const named = config("Telemetry", "shop/wide", {
+    metrics: [{ overrides: [{ match: { customMetric: "constructor" }, disabled: true }] }],
+  });
+  const [filter] = telemetryOf([named], web, "inbound").stats("server");
+  const packed = filter?.configType?.case === "typedConfig" ? filter.configType.value.value : undefined;
+  assert.ok(Buffer.from(packed ?? []).includes("constructor"));
+});
