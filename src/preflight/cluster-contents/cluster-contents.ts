@@ -12,6 +12,7 @@ import {
   podKind,
   secretKind,
   serviceKind,
+  validatingWebhookConfigurationKind,
 } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
@@ -34,6 +35,7 @@ const kubernetesKinds: readonly KindDefinition[] = [
   secretKind,
   configMapKind,
   mutatingWebhookConfigurationKind,
+  validatingWebhookConfigurationKind,
   customResourceDefinitionKind,
 ];
 /** Errors that say nothing about one kind: no list can succeed. */
