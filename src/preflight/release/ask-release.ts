@@ -4,6 +4,7 @@ import { transientError, userError } from "../../base/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { objectsInManifest } from "../../kube/index.ts";
+import { concernedDefinitions } from "../compare/definitions.ts";
 import { readMessages } from "../compare/messages.ts";
 import type { Json } from "../tree-diff.ts";
 import type { ReleaseMessage } from "../report.ts";
@@ -147,12 +148,18 @@ export async function askInjection(
   return await Array.fromAsync(objectsInManifest(result.stdout));
 }
 
-/** The CustomResourceDefinitions that a release carries, whether or not an installation writes them. */
-export async function readDefinitions(release: Release): Promise<readonly UntypedObject[]> {
+/** The CustomResourceDefinitions that a release carries, as far as they concern a cluster with these definitions. */
+export async function readDefinitions(
+  release: Release,
+  cluster: readonly UntypedObject[],
+): Promise<readonly UntypedObject[]> {
   const definitions: UntypedObject[] = [];
   for (const file of await definitionFiles(release))
     definitions.push(...(await Array.fromAsync(objectsInManifest(await readFile(file, "utf8")))));
-  return definitions.filter(({ kind }) => kind === "CustomResourceDefinition");
+  return concernedDefinitions(
+    definitions.filter(({ kind }) => kind === "CustomResourceDefinition"),
+    cluster,
+  );
 }
 
 const maxSaid = 600;
