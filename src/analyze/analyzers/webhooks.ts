@@ -76,13 +76,14 @@ function hostOf(url: string): string | undefined {
 }
 
 /** The webhooks of control planes. A file may lack fields of a webhook that the API server demands. */
-function webhooksOf(inventory: Inventory, kind: typeof mutatingWebhookConfigurationKind): readonly PlacedWebhook[] {
+export function webhooksOf(
+  inventory: Inventory,
+  kind: typeof mutatingWebhookConfigurationKind,
+): readonly PlacedWebhook[] {
   return inventory.of(kind).flatMap((entry) => {
-    const webhooks = (entry.object.webhooks ?? []).map(({ name, clientConfig, ...others }: Partial<Webhook>) => ({
-      ...others,
-      name: name ?? "",
-      clientConfig: clientConfig ?? {},
-    }));
+    const webhooks = (entry.object.webhooks ?? []).map(
+      ({ name = "", clientConfig = {}, ...others }: Partial<Webhook>) => ({ ...others, name, clientConfig }),
+    );
     const isOfControlPlane =
       entry.object.metadata.labels?.[revision] !== undefined || webhooks.some(({ name }) => name.endsWith("istio.io"));
     return isOfControlPlane ? webhooks.map((webhook, index) => ({ entry, webhook, index })) : [];
