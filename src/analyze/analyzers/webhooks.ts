@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import { matchesLabelSelector } from "../../api/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import {
@@ -8,6 +7,7 @@ import {
   type Webhook,
   type WebhookConfiguration,
 } from "../../api/kubernetes/index.ts";
+import { addressBytes } from "../../base/index.ts";
 import { listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
@@ -58,7 +58,7 @@ export const externalControlPlaneAnalyzer: Analyzer = {
           `${client}.url`,
           `webhook ${webhook.name} must lead to the control plane by an https URL such as https://istiod.example.com/inject, got "${url}"`,
         );
-      else if (isIP(host) !== 0)
+      else if (addressBytes(host) !== undefined)
         report(
           messageTypes.externalControlPlaneAddressIsNotAHostname,
           entry.resource,
