@@ -25,6 +25,8 @@ export interface LabMesh {
   readonly install: (guide: Walkthrough) => Promise<void>;
   /** Types the commands that bring the new revision. If absent, the upgrade installs `specs`. */
   readonly bring?: (guide: Walkthrough) => Promise<void>;
+  /** Types the commands that remove what the installer still has of the retired revision. */
+  readonly forget?: (guide: Walkthrough) => Promise<void>;
   /** The specs of IstioOperators that the upgrade installs. */
   readonly specs?: readonly object[];
   /** Another host behind the gateway, with its path, which is also under load. */

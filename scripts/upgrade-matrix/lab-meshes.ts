@@ -1,5 +1,6 @@
 // The meshes of the matrix that are upgraded in a lab. Together they have every installer, every kind of gateway, and
 // every data plane that no other proof upgrades.
+import assert from "node:assert/strict";
 import { join } from "node:path";
 import { root } from "../../test/support/lab-cluster.ts";
 import type { Walkthrough } from "../../test/support/walkthrough.ts";
@@ -106,6 +107,22 @@ const helmStable: LabMesh = {
   },
   bring: async (guide) =>
     await helmInstall(guide, `istiod-${newRevision}`, "istiod", helmSets(newRevision, newTag, "stable")),
+  // As in docs/kubernetes.md, "Old releases of Helm".
+  forget: async (guide) => {
+    await guide.ok(`${helm} uninstall istiod-${oldRevision} -n istio-system`);
+    await guide.ok(
+      `${helm} upgrade istio-base $(ls charts/base-[0-9]*.tgz) -n istio-system --set defaultRevision=${newRevision}`,
+    );
+    const validator = "validatingwebhookconfiguration/istiod-default-validator";
+    await guide.ok(
+      `kubectl wait ${validator} --for=jsonpath='{.webhooks[0].clientConfig.service.name}'=istiod-${newRevision} --timeout=10s`,
+    );
+    const policies = await guide.ok("kubectl get validatingadmissionpolicies -o name");
+    assert.deepEqual(
+      policies.split("\n").filter((name) => name.includes(`policy-${oldRevision}-`)),
+      [],
+    );
+  },
 };
 
 const twoNetworks = { global: { network: "network1" }, pilot: { env: { AMBIENT_ENABLE_MULTI_NETWORK: "true" } } };

@@ -167,6 +167,7 @@ export class MeshPlay {
     const rest = left.split("\n").filter((line) => old.has(line.slice(line.indexOf("/") + 1)));
     assert.deepEqual(rest, [], "of the old revision");
     assert.deepEqual(new Set((await this.#revisions()).split(" ")), new Set([this.#mesh.to ?? newRevision]));
+    await this.#mesh.forget?.(this.#guide);
     await this.#moreRequests();
     this.#note(`moved to the end in ${this.#steps} steps`);
   }

@@ -1,3 +1,8 @@
+import { gatewayApiKinds } from "../api/gateway/index.ts";
+import { istioKinds } from "../api/istio/index.ts";
+import { rolloutKinds } from "../api/serin/index.ts";
+import type { UntypedObject } from "../api/index.ts";
+import { isTree, treeAt, type Tree } from "../base/index.ts";
 import { analyzers } from "./analyzers/index.ts";
 import { Inventory, type InventoryOptions } from "./inventory.ts";
 import { levels } from "./level.ts";
@@ -45,7 +50,7 @@ const clusterKinds = new Set([
  */
 export function analyze(resources: readonly Resource[], options: AnalysisOptions): readonly Message[] {
   const inventory = new Inventory(
-    latest(resources.map((resource) => inNamespace(resource, options.defaultNamespace))),
+    latest(resources.map((resource) => inNamespace(asStored(resource), options.defaultNamespace))),
     options,
   );
   const messages = new Map<string, Message>();
@@ -57,6 +62,48 @@ export function analyze(resources: readonly Resource[], options: AnalysisOptions
     });
   }
   return [...messages].toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([, message]) => message);
+}
+
+/** Groups whose kinds have parsers. A null in a field of these may be a fault, which the parser reports. */
+const parsedGroups = new Set([...istioKinds, ...gatewayApiKinds, ...rolloutKinds].map(({ group }) => group));
+
+/**
+ * An object of a file as analyzers expect it from the API server. `labels:` without a value is no field at all, and a
+ * patch of kustomize may lack a template or its containers.
+ */
+function asStored(resource: Resource): Resource {
+  const { source, object } = resource;
+  if (source === undefined) return resource;
+  const [group = ""] = groupKindOf(object).split("/");
+  const stored = parsedGroups.has(group)
+    ? { ...object, metadata: withoutNulls(object.metadata) }
+    : withContainers(withoutNulls(object));
+  return { source, object: stored };
+}
+
+const kindsOfTemplates = new Set(["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]);
+
+function withContainers(object: UntypedObject): UntypedObject {
+  const { kind = "", spec } = object as UntypedObject & { readonly spec?: unknown };
+  if (kind === "Pod") return { ...object, ...podSpecIn(object) };
+  if (!kindsOfTemplates.has(kind) || spec === undefined) return object;
+  const template = treeAt(spec, "template");
+  return { ...object, spec: { ...(isTree(spec) ? spec : {}), template: { ...template, ...podSpecIn(template) } } };
+}
+
+function podSpecIn(parent: unknown): { readonly spec?: Tree } {
+  const spec = treeAt(parent, "spec");
+  return spec === undefined
+    ? {}
+    : { spec: { ...spec, containers: Array.isArray(spec["containers"]) ? spec["containers"] : [] } };
+}
+
+function withoutNulls<Value>(value: Value): Value {
+  if (Array.isArray(value)) return value.filter((element) => element !== null).map(withoutNulls) as Value;
+  if (!isTree(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([name, inner]) => (inner === null ? [] : [[name, withoutNulls(inner)]])),
+  ) as Value;
 }
 
 function latest(resources: readonly Resource[]): readonly Resource[] {

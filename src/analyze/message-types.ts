@@ -75,6 +75,12 @@ export const messageTypes = {
     "Labels of a namespace contradict each other.",
   ),
   invalidAnnotation: type("IST0125", "InvalidAnnotation", "Warning", "The value of an annotation cannot be used."),
+  unknownMeshNetworksServiceRegistry: type(
+    "IST0126",
+    "UnknownMeshNetworksServiceRegistry",
+    "Error",
+    "The mesh networks name a cluster that the control plane does not read.",
+  ),
   noMatchingWorkloadsFound: type(
     "IST0127",
     "NoMatchingWorkloadsFound",
@@ -250,6 +256,18 @@ export const messageTypes = {
     "GatewayPortNotDefinedOnService",
     "Warning",
     "No Service forwards to the port of a gateway.",
+  ),
+  invalidExternalControlPlaneConfig: type(
+    "IST0163",
+    "InvalidExternalControlPlaneConfig",
+    "Warning",
+    "A webhook does not lead to a control plane.",
+  ),
+  externalControlPlaneAddressIsNotAHostname: type(
+    "IST0164",
+    "ExternalControlPlaneAddressIsNotAHostname",
+    "Info",
+    "A webhook leads to a control plane outside the cluster by an IP address.",
   ),
   referencedInternalGateway: type(
     "IST0165",

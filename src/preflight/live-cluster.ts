@@ -22,6 +22,7 @@ import { installedKinds } from "../install/index.ts";
 import { isKubeCode, itemsIfServed, type KubeClient } from "../kube/index.ts";
 import type { AuthoritySecrets } from "./cluster/trust.ts";
 import type { WorkloadFacts } from "./cluster/workloads.ts";
+import { isMeshGroup } from "./compare/definitions.ts";
 
 /** Everything in a cluster that a plan reads. */
 export interface LiveCluster extends Omit<WorkloadFacts, "connections"> {
@@ -44,8 +45,6 @@ export interface ControlPlaneObjects {
   readonly injector: { readonly config?: string; readonly values?: string } | undefined;
 }
 
-/** API groups of the kinds that a mesh reads. */
-const meshGroups = /(^|\.)istio\.io$|^gateway\.networking\.k8s\.io$/;
 const maxLists = 8;
 const pilotSelector = "app=istiod";
 
@@ -137,7 +136,7 @@ async function readStored(
   client: KubeClient,
   definitions: readonly UntypedObject[],
 ): Promise<ReadonlyMap<string, readonly UntypedObject[]>> {
-  const waiting = definitions.map(kindOfDefinition).filter(({ group }) => meshGroups.test(group));
+  const waiting = definitions.map(kindOfDefinition).filter(({ group }) => isMeshGroup(group));
   const found = new Map<string, readonly UntypedObject[]>();
   const work = async (): Promise<void> => {
     for (let kind = waiting.shift(); kind !== undefined; kind = waiting.shift()) {

@@ -276,7 +276,7 @@ class ReleaseQuestions {
     const { live } = this.#input;
     await this.#try("definitions", async () => {
       const rendered = (this.#control?.objects ?? []).filter(({ kind }) => kind === "CustomResourceDefinition");
-      const after = rendered.length > 0 ? rendered : await readDefinitions(to);
+      const after = rendered.length > 0 ? rendered : await readDefinitions(to, live.definitions);
       const definitions = {
         installed: rendered.length > 0,
         changes: compareDefinitions({ before: live.definitions, after, stored: live.stored }),

@@ -11,7 +11,7 @@ import {
   gatewaySecretAnalyzer,
 } from "./gateways.ts";
 import { autoImageAnalyzer, injectionAnalyzer, podRevisionAnalyzer, proxyImageAnalyzer } from "./injection.ts";
-import { meshConfigAnalyzer } from "./mesh-config.ts";
+import { meshConfigAnalyzer, meshNetworksAnalyzer } from "./mesh-config.ts";
 import {
   authorizationAnalyzer,
   conditionAnalyzer,
@@ -35,7 +35,7 @@ import {
   gatewayReferenceAnalyzer,
   subsetAnalyzer,
 } from "./virtual-services.ts";
-import { webhookAnalyzer } from "./webhooks.ts";
+import { externalControlPlaneAnalyzer, webhookAnalyzer } from "./webhooks.ts";
 import { applicationUserAnalyzer, multiServiceAnalyzer, portNameAnalyzer } from "./workloads-and-services.ts";
 
 /** All analyzers. */
@@ -43,6 +43,7 @@ export const analyzers: readonly Analyzer[] = [
   schemaAnalyzer,
   servedAnalyzer,
   meshConfigAnalyzer,
+  meshNetworksAnalyzer,
   annotationsAnalyzer,
   authorizationAnalyzer,
   keySetAnalyzer,
@@ -78,6 +79,7 @@ export const analyzers: readonly Analyzer[] = [
   entryAddressesAnalyzer,
   entryProtocolAnalyzer,
   webhookAnalyzer,
+  externalControlPlaneAnalyzer,
   telemetryProviderAnalyzer,
   telemetrySelectorAnalyzer,
 ];

@@ -16,6 +16,7 @@ import { listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
 import { hasSidecar, namespaceLabels, pods, type Workload } from "../workloads.ts";
+import { webhooksOf } from "./webhooks.ts";
 
 const { dataplaneMode, injection, revision } = istioLabels;
 
@@ -255,10 +256,7 @@ export const autoImageAnalyzer: Analyzer = {
         `has image: auto, which only the injector can replace, and it did not, because the namespace or the pod lacks the label; set ${injection}=enabled on the namespace, or sidecar.istio.io/inject=true on the pod, and recreate the pod`,
       );
     }
-    const webhooks = inventory
-      .of(mutatingWebhookConfigurationKind)
-      .flatMap(({ object }) => object.webhooks ?? [])
-      .filter(({ name }) => name.endsWith("istio.io"));
+    const webhooks = webhooksOf(inventory, mutatingWebhookConfigurationKind).map(({ webhook }) => webhook);
     if (inventory.options.scope === "files" && webhooks.length === 0) return;
     for (const { resource, object } of inventory.of(deploymentKind)) {
       const template = object.spec?.template;

@@ -1,45 +1,104 @@
 import type * as Yaml from "yaml";
-import { meansNoEffect } from "../../api/index.ts";
-import { parseMeshConfig } from "../../api/istio/index.ts";
+import { meansNoEffect, type FieldIssue, type UntypedObject } from "../../api/index.ts";
+import { parseMeshConfig, parseMeshNetworks } from "../../api/istio/index.ts";
+import { deploymentKind, secretKind } from "../../api/kubernetes/index.ts";
 import { loadPackage } from "../../base/index.ts";
 import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { Analyzer } from "../analyzer.ts";
+import type { Inventory } from "../inventory.ts";
 import { readPlainYaml } from "../manifest/plain-yaml.ts";
-import { messageTypes } from "../message-types.ts";
+import { messageTypes, type MessageType } from "../message-types.ts";
+import type { Resource } from "../resource.ts";
 
 const configMap = { group: "", kind: "ConfigMap" };
 /** `istio`, or `istio-<revision>` with a revision. */
 const namePattern = /^istio(-[a-z0-9-]+)?$/;
 
-/** Reports what the control plane reports when it loads its mesh config. */
+/** The keys of that ConfigMap, and their parsers. */
+const parsers = { mesh: parseMeshConfig, meshNetworks: parseMeshNetworks };
+
+/** Reports what the control plane reports when it loads its mesh config and its mesh networks. */
 export const meshConfigAnalyzer: Analyzer = {
   name: "serin.meshconfig.FieldAnalyzer",
-  description: "fields of the mesh config have valid values, and an effect",
+  description: "fields of the mesh config and of the mesh networks have valid values, and an effect",
   analyze(inventory, report) {
-    for (const resource of inventory.raw(configMap)) {
-      const { metadata } = resource.object;
-      const text = (resource.object["data"] as Readonly<Record<string, unknown>> | undefined)?.["mesh"];
-      if (
-        metadata.namespace !== inventory.options.istioNamespace ||
-        !namePattern.test(metadata.name ?? "") ||
-        typeof text !== "string"
-      )
-        continue;
-      const parsed = parseMeshConfig(valueOf(text));
-      for (const { path, message } of parsed.errors)
-        report(messageTypes.schemaValidationError, resource, "data.mesh", `mesh: ${path} ${message}`);
-      for (const issue of parsed.warnings)
-        report(
-          meansNoEffect(issue) ? messageTypes.fieldWithoutEffect : messageTypes.schemaWarning,
-          resource,
-          "data.mesh",
-          `mesh: ${issue.path} ${issue.message}`,
-        );
+    for (const [key, parse] of Object.entries(parsers)) {
+      for (const { resource, text } of textsOf(inventory, key)) {
+        const { errors, warnings } = parse(valueOf(text));
+        const tell = (type: MessageType, { path, message }: FieldIssue): void =>
+          report(type, resource, `data.${key}`, `${key}: ${path === "" ? "" : `${path} `}${message}`);
+        for (const error of errors) tell(messageTypes.schemaValidationError, error);
+        for (const warning of warnings)
+          tell(meansNoEffect(warning) ? messageTypes.fieldWithoutEffect : messageTypes.schemaWarning, warning);
+      }
     }
   },
 };
 
-/** Returns the text itself if it is not valid YAML. A text is never a valid mesh config. */
+/** Upstream accepts these names of registries as well as names of clusters. */
+const builtInRegistries = ["Kubernetes", "External", "Mock"];
+
+export const meshNetworksAnalyzer: Analyzer = {
+  name: "meshnetworks.MeshNetworksAnalyzer",
+  description: "clusters in the mesh networks are known to the control plane",
+  analyze(inventory, report) {
+    const known = knownClusters(inventory);
+    if (known === undefined) return;
+    for (const { resource, text } of textsOf(inventory, "meshNetworks")) {
+      for (const [network, { registries }] of Object.entries(parseMeshNetworks(valueOf(text)).value ?? {})) {
+        for (const registry of registries) {
+          if (known.has(registry)) continue;
+          report(
+            messageTypes.unknownMeshNetworksServiceRegistry,
+            resource,
+            "data.meshNetworks",
+            `network ${network} has the endpoints of cluster "${registry}" (fromRegistry), but the control plane reads no such cluster, so the network gets none of them; correct the name, or add the cluster: serin create-remote-secret --name ${registry}`,
+          );
+        }
+      }
+    }
+  },
+};
+
+/**
+ * The clusters whose endpoints the control planes read: their own ones, and those that have a kubeconfig in a Secret.
+ * Undefined if there may be others: a control plane runs outside the cluster, or its pod has the kubeconfigs as files.
+ */
+function knownClusters(inventory: Inventory): ReadonlySet<string> | undefined {
+  if (!inventory.knowsAll(secretKind, deploymentKind)) return undefined;
+  const pilots = inventory.of(deploymentKind).filter(({ object }) => object.metadata.labels?.["app"] === "istiod");
+  const variables = pilots
+    .flatMap(({ object }) => object.spec?.template.spec?.containers ?? [])
+    .flatMap(({ env = [] }) => env);
+  const readsFiles = variables.some(
+    ({ name, value = "" }) => name === "PILOT_MULTICLUSTER_KUBECONFIG_PATH" && value !== "",
+  );
+  if (pilots.length === 0 || readsFiles) return undefined;
+  const own = variables.flatMap(({ name, value }) => (name === "CLUSTER_ID" ? (value ?? []) : []));
+  const remote = inventory
+    .of(secretKind)
+    .filter(
+      ({ object: { metadata } }) =>
+        metadata.namespace === inventory.options.istioNamespace && metadata.labels?.["istio/multiCluster"] === "true",
+    )
+    .flatMap(({ object: { data, stringData } }) => Object.keys({ ...data, ...stringData }));
+  return new Set([...builtInRegistries, ...own, ...remote]);
+}
+
+/** The texts of a key in the ConfigMaps of all revisions. */
+function textsOf(inventory: Inventory, key: string): readonly { readonly resource: Resource; readonly text: string }[] {
+  return inventory.raw(configMap).flatMap((resource) => {
+    const { metadata, data } = resource.object as UntypedObject & { readonly data?: Readonly<Record<string, unknown>> };
+    const text = data?.[key];
+    return metadata.namespace === inventory.options.istioNamespace &&
+      namePattern.test(metadata.name ?? "") &&
+      typeof text === "string"
+      ? [{ resource, text }]
+      : [];
+  });
+}
+
+/** Returns the text itself if it is not valid YAML. A text is never a valid value of a key. */
 function valueOf(text: string): unknown {
   const plain = readPlainYaml(text);
   if (plain !== undefined) return plain[0]?.value;

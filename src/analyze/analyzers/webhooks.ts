@@ -3,9 +3,11 @@ import { istioLabels } from "../../api/istio/index.ts";
 import {
   mutatingWebhookConfigurationKind,
   serviceKind,
+  validatingWebhookConfigurationKind,
   type Webhook,
   type WebhookConfiguration,
 } from "../../api/kubernetes/index.ts";
+import { addressBytes } from "../../base/index.ts";
 import { listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
@@ -23,17 +25,69 @@ export const webhookAnalyzer: Analyzer = {
   name: "webhook.Analyzer",
   description: "injection webhooks do not overlap, and their Services exist",
   analyze(inventory, report) {
-    const found = inventory
-      .of(mutatingWebhookConfigurationKind)
-      .filter(isInjector)
-      .flatMap((entry) => (entry.object.webhooks ?? []).map((webhook, index) => ({ entry, webhook, index })));
+    const found = webhooksOf(inventory, mutatingWebhookConfigurationKind);
     reportOverlaps(found, report);
     reportLost(found, inventory, report);
   },
 };
 
-function isInjector({ object: { metadata, webhooks = [] } }: Entry<WebhookConfiguration>): boolean {
-  return metadata.labels?.[revision] !== undefined || webhooks.some(({ name }) => name.endsWith("istio.io"));
+/** Reports webhooks that lead nowhere, or that lead to a control plane outside the cluster by an IP address. */
+export const externalControlPlaneAnalyzer: Analyzer = {
+  name: "externalcontrolplane.ExternalControlPlaneAnalyzer",
+  description: "webhooks of a control plane outside the cluster name its host",
+  analyze(inventory, report) {
+    for (const { entry, webhook, index } of [
+      ...webhooksOf(inventory, mutatingWebhookConfigurationKind),
+      ...webhooksOf(inventory, validatingWebhookConfigurationKind),
+    ]) {
+      const { url, service } = webhook.clientConfig;
+      const client = `webhooks[${index}].clientConfig`;
+      if (url === undefined && service === undefined)
+        report(
+          messageTypes.invalidExternalControlPlaneConfig,
+          entry.resource,
+          client,
+          `webhook ${webhook.name} leads nowhere, so the API server refuses the configuration; set clientConfig.service for a control plane in the cluster, or clientConfig.url for one outside`,
+        );
+      if (url === undefined) continue;
+      const host = hostOf(url);
+      if (host === undefined)
+        report(
+          messageTypes.invalidExternalControlPlaneConfig,
+          entry.resource,
+          `${client}.url`,
+          `webhook ${webhook.name} must lead to the control plane by an https URL such as https://istiod.example.com/inject, got "${url}"`,
+        );
+      else if (addressBytes(host) !== undefined)
+        report(
+          messageTypes.externalControlPlaneAddressIsNotAHostname,
+          entry.resource,
+          `${client}.url`,
+          `webhook ${webhook.name} leads to the control plane by the IP address ${host}, so it breaks when the address changes; use a host name in production`,
+        );
+    }
+  },
+};
+
+/** The host of an https URL, without the brackets of an IPv6 address. Undefined for other texts. */
+function hostOf(url: string): string | undefined {
+  const parsed = URL.parse(url);
+  return parsed?.protocol === "https:" ? parsed.hostname.replaceAll(/^\[|\]$/g, "") : undefined;
+}
+
+/** The webhooks of control planes. A file may lack fields of a webhook that the API server demands. */
+export function webhooksOf(
+  inventory: Inventory,
+  kind: typeof mutatingWebhookConfigurationKind,
+): readonly PlacedWebhook[] {
+  return inventory.of(kind).flatMap((entry) => {
+    const webhooks = (entry.object.webhooks ?? []).map(
+      ({ name = "", clientConfig = {}, ...others }: Partial<Webhook>) => ({ ...others, name, clientConfig }),
+    );
+    const isOfControlPlane =
+      entry.object.metadata.labels?.[revision] !== undefined || webhooks.some(({ name }) => name.endsWith("istio.io"));
+    return isOfControlPlane ? webhooks.map((webhook, index) => ({ entry, webhook, index })) : [];
+  });
 }
 
 /**

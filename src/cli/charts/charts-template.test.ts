@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
 import { describeError } from "../../base/index.ts";
-import { renderCharts, renderInstall, resolveSettings } from "../../install/index.ts";
+import { installedKinds, renderCharts, renderInstall, resolveSettings } from "../../install/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext } from "../testing/fake-context.ts";
 import { helmFunctions } from "./helm-functions.ts";
@@ -13,6 +13,7 @@ interface Rendered {
   readonly metadata: {
     readonly name: string;
     readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
     readonly annotations?: Readonly<Record<string, string>>;
   };
   readonly spec?: Readonly<Record<string, unknown>>;
@@ -492,4 +493,36 @@ test("a second release of ztunnel uses the account of the first, which stays whe
     const kept = objects.filter(({ metadata }) => metadata.annotations?.["helm.sh/resource-policy"] === "keep");
     assert.deepEqual(kept.map(({ kind }) => kind).toSorted(), [...others, "ServiceAccount"].toSorted());
   }
+});
+
+test("after a revision is retired, helm has its tags, its stable channel and what ztunnels share, as the guide says", async () => {
+  const istiod = await template(
+    "istiod istiod -n istio-system --set profile=stable --set autoscaleMin=2 --set revisionTags={prod}",
+  );
+  const ztunnel = await template(
+    "ztunnel ztunnel -n istio-system --set global.platform=openshift --set resourceQuotas.enabled=true",
+  );
+  const kinds = new Set(installedKinds.map(({ kind }) => kind));
+  // By these labels the rollout engine finds what it retires.
+  const isRetired = ({ kind, metadata: { labels = {} } }: Rendered): boolean =>
+    kinds.has(kind) &&
+    labels["istio.io/rev"] === "default" &&
+    ["Pilot", "Ztunnel"].includes(labels["operator.istio.io/component"] ?? "") &&
+    labels["istio.io/tag"] === undefined;
+  const leftIn = (objects: readonly Rendered[]): string[] =>
+    objects.filter((object) => !isRetired(object)).map(({ kind, metadata: { name } }) => `${kind}/${name}`);
+  assert.deepEqual(leftIn(istiod), [
+    "Service/istiod-revision-tag-prod",
+    "MutatingWebhookConfiguration/istio-revision-tag-prod",
+    "ValidatingAdmissionPolicy/stable-channel-policy-istio-system.istio.io",
+    "ValidatingAdmissionPolicyBinding/stable-channel-policy-binding-istio-system.istio.io",
+  ]);
+  assert.deepEqual(leftIn(ztunnel), [
+    "ServiceAccount/ztunnel",
+    "ClusterRole/ztunnel-context-constraints",
+    "ClusterRoleBinding/ztunnel-context-constraints",
+    "ResourceQuota/ztunnel",
+  ]);
+  const shared = ztunnel.filter((object) => !isRetired(object));
+  assert.ok(shared.every(({ metadata }) => metadata.annotations?.["helm.sh/resource-policy"] === "keep"));
 });

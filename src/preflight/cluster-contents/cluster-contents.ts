@@ -13,6 +13,7 @@ import {
   podKind,
   secretKind,
   serviceKind,
+  validatingWebhookConfigurationKind,
 } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
@@ -35,6 +36,7 @@ const kubernetesKinds: readonly KindDefinition[] = [
   secretKind,
   configMapKind,
   mutatingWebhookConfigurationKind,
+  validatingWebhookConfigurationKind,
   customResourceDefinitionKind,
 ];
 /** Errors that do not concern a single kind, because no list can succeed. */

@@ -27,6 +27,30 @@ type PathWord = string | typeof anyElement;
 /** Stands for every element of a list or map in a path. */
 const anyElement = Symbol("element");
 
+/** API groups of the kinds that a mesh reads. */
+const meshGroups = /(^|\.)istio\.io$|^gateway\.networking\.k8s\.io$/;
+/** API groups of the kinds that every installation of Istio has. The kind of its operator is in another group. */
+const installedGroups = /^(?!install\.)[a-z]+\.istio\.io$/;
+
+export function isMeshGroup(group: string): boolean {
+  return meshGroups.test(group);
+}
+
+/**
+ * The definitions of a release that concern an upgrade that writes none: the mesh's kinds that the cluster has, and new
+ * kinds that a control plane reads. A release also has definitions for its operators, the Gateway API and the lab.
+ */
+export function concernedDefinitions(
+  release: readonly UntypedObject[],
+  cluster: readonly UntypedObject[],
+): readonly UntypedObject[] {
+  const known = new Set(cluster.map(({ metadata }) => metadata.name));
+  return release.filter((definition) => {
+    const { group } = definition["spec"] as { readonly group: string };
+    return isMeshGroup(group) && (known.has(definition.metadata.name) || installedGroups.test(group));
+  });
+}
+
 /** The greatest depth of a schema that is compared. */
 const maxDepth = 40;
 

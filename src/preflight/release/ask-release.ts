@@ -4,6 +4,7 @@ import { transientError, userError } from "../../base/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { objectsInManifest } from "../../kube/index.ts";
+import { concernedDefinitions } from "../compare/definitions.ts";
 import { readMessages } from "../compare/messages.ts";
 import type { Json } from "../tree-diff.ts";
 import type { ReleaseMessage } from "../report.ts";
@@ -147,12 +148,18 @@ export async function askInjection(
   return await Array.fromAsync(objectsInManifest(result.stdout));
 }
 
-/** The CRDs that a release contains, even those that no installation writes. */
-export async function readDefinitions(release: Release): Promise<readonly UntypedObject[]> {
+/** The CRDs that a release contains, as far as they concern a cluster with these CRDs. */
+export async function readDefinitions(
+  release: Release,
+  cluster: readonly UntypedObject[],
+): Promise<readonly UntypedObject[]> {
   const definitions: UntypedObject[] = [];
   for (const file of await definitionFiles(release))
     definitions.push(...(await Array.fromAsync(objectsInManifest(await readFile(file, "utf8")))));
-  return definitions.filter(({ kind }) => kind === "CustomResourceDefinition");
+  return concernedDefinitions(
+    definitions.filter(({ kind }) => kind === "CustomResourceDefinition"),
+    cluster,
+  );
 }
 
 const maxSaid = 600;

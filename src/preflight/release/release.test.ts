@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { until } from "../../base/testing/index.ts";
-import { askManifest } from "./ask-release.ts";
+import { askManifest, readDefinitions } from "./ask-release.ts";
 import { openRelease } from "./release.ts";
 import { ReleaseRunner } from "./release-runner.ts";
 
@@ -63,6 +63,31 @@ test("a release's refusal is reported in the release's own words, with the field
     /release 1\.2\.3 refuses spec\.to\.install\[0\]: spec\.x is no field/,
   );
   await runner.close();
+});
+
+test("of the kinds that the cluster lacks, a release adds only those of Istio, not those of its lab and operators", async () => {
+  const release = await openRelease("--to-release", join(import.meta.dirname, "../../.."));
+  const groupsIn = async (...cluster: readonly string[]): Promise<readonly string[]> => {
+    const names = (
+      await readDefinitions(
+        release,
+        cluster.map((name) => ({ kind: "", metadata: { name } })),
+      )
+    ).map(({ metadata }) => metadata.name?.split(".").slice(1).join(".") ?? "");
+    return [...new Set(names)].toSorted();
+  };
+  const groups = ["extensions", "networking", "security", "telemetry"].map((name) => `${name}.istio.io`);
+  assert.deepEqual(await groupsIn(), groups);
+  assert.deepEqual(
+    await groupsIn(
+      "gateways.gateway.networking.k8s.io",
+      "istiooperators.install.istio.io",
+      "ipaddresspools.metallb.io",
+      "istios.istio.banzaicloud.io",
+      "canaries.rollout.serin.dev",
+    ),
+    [...groups, "gateway.networking.k8s.io", "install.istio.io"].toSorted(),
+  );
 });
 
 test("an interrupted plan ends the process that it waits for", async () => {
