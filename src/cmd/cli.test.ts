@@ -19,7 +19,8 @@ function typed(...words: readonly string[]): { readonly code: number | null; rea
       PATH: process.env["PATH"],
       HOME: "/nonexistent",
       KUBECONFIG: "/nonexistent/config",
-      NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"],
+      // Otherwise the program would make the home directory for its compiled code, if the user may do that.
+      NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? join(tmpdir(), "serin-compiled"),
       SERIN_BUNDLE: process.env["SERIN_BUNDLE"],
     },
     stdio: ["ignore", "pipe", "pipe"],

@@ -201,7 +201,9 @@ test("a closed log leaves no file open, and a later line opens it again", async 
 
 test("closing a log whose file cannot be opened reports only the failed write", async () => {
   const troubles: string[] = [];
-  const sink = fileSink("/nonexistent/access.log");
+  const directory = mkdtempSync(join(tmpdir(), "serin-access-log-"));
+  rmSync(directory, { recursive: true });
+  const sink = fileSink(join(directory, "access.log"));
   const log = new AccessLog({ clock: systemClock, sink, onTrouble: (message) => void troubles.push(message) });
   log.line("one\n");
   await log.close();
