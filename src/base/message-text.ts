@@ -17,8 +17,8 @@ export function ownCopy(text: string): string {
 }
 
 /**
- * The message of a parser of JSON or YAML up to what it quotes of the text, which may be a token or a key, and with the
- * place.
+ * The first line of a JSON or YAML parser's message, with its line and column, but without the part of the text that it
+ * quotes. That part may be a token or a key.
  */
 export function withoutQuotes(message: string): string {
   const [line = ""] = message.split("\n");

@@ -37,8 +37,9 @@ export function isMeshGroup(group: string): boolean {
 }
 
 /**
- * The definitions of a release that concern an upgrade that writes none: the mesh's kinds that the cluster has, and new
- * kinds that a control plane reads. A release also has definitions for its operators, the Gateway API and the lab.
+ * The CRDs of a release that concern an upgrade that writes none: those of the mesh's kinds that the cluster has, and
+ * those of new kinds that a control plane reads. A release also has CRDs for its operators, the Gateway API and the
+ * lab.
  */
 export function concernedDefinitions(
   release: readonly UntypedObject[],

@@ -45,7 +45,8 @@ function isControlPlane(
 }
 
 /**
- * Whether a pod is a ztunnel: it has the label, and is in a namespace of control planes or of the cluster's own pods.
+ * Whether a pod or DaemonSet belongs to a ztunnel: it has the label, and is in a namespace of control planes or of the
+ * cluster's own pods.
  */
 export function isZtunnel(
   view: Pick<ClusterView, "controlPlaneNamespaces">,

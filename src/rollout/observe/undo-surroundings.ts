@@ -10,7 +10,7 @@ import type { EventAges } from "./event-ages.ts";
 import { heldByInjector, howToLeadAway, tagLedTo } from "./injectors.ts";
 import { operatorObjectOf } from "./operator-objects.ts";
 import { whoChangesOwner, withPodReason } from "./pod-reason.ts";
-import { controlPlaneDeployments, pilotPods } from "./pilot-answers.ts";
+import { controlPlaneDeployments, isZtunnel, pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { reachableState } from "./settle/endpoints-state.ts";
@@ -65,20 +65,21 @@ function reasonOf(state: SettleState): string | undefined {
 
 /** Why an operator has not installed again yet what the entry's restored object contains. */
 function notInstalledAgain(view: ClusterView, entry: JournalEntry): string | undefined {
-  const isZtunnel = entry.type === "field" && entry.pointer.startsWith("/spec/components/ztunnel/");
-  const [kind, installed] = isZtunnel
-    ? (["DaemonSet", view.daemonSets.list().filter(({ metadata }) => metadata.labels?.["app"] === "ztunnel")] as const)
+  const isOfZtunnel = entry.type === "field" && entry.pointer.startsWith("/spec/components/ztunnel/");
+  const [kind, installed] = isOfZtunnel
+    ? (["DaemonSet", view.daemonSets.list().filter((daemonSet) => isZtunnel(view, daemonSet))] as const)
     : (["Deployment", controlPlaneDeployments(view)] as const);
   const own = installed.filter((workload) => {
     const operator = operatorObjectOf(workload);
     return operator !== undefined && referenceKey(operator) === referenceKey(entry.object);
   });
-  const part = isZtunnel ? "ztunnel" : "istiod";
+  const part = isOfZtunnel ? "ztunnel" : "istiod";
   if (own.length === 0)
     return `its operator has not installed ${part} again yet; if it stays so, read the operator's log and its status`;
-  for (const { metadata, ...rest } of own) {
-    const found = { metadata, ...rest } as unknown as UntypedObject;
-    const object = reference("apps/v1", kind, metadata.name ?? "", metadata.namespace);
+  for (const workload of own) {
+    const found = workload as unknown as UntypedObject;
+    const { name = "", namespace } = workload.metadata;
+    const object = reference("apps/v1", kind, name, namespace);
     const reason = reasonOf(withPodReason(readyState(found, object), found, view));
     if (reason !== undefined) return reason;
   }
