@@ -120,10 +120,9 @@ async function runProxy(workers: number, port: number, upstreamPort: number | un
       removed: [],
     });
   };
-  if (upstreamPort !== undefined) {
-    await apply(typeUrls.cluster, ClusterSchema, "a", edsCluster("a"));
-    await apply(typeUrls.endpoint, ClusterLoadAssignmentSchema, "a", plainEndpoints("a", [upstreamPort]));
-  }
+  const endpoints = upstreamPort === undefined ? [] : [upstreamPort];
+  await apply(typeUrls.cluster, ClusterSchema, "a", edsCluster("a"));
+  await apply(typeUrls.endpoint, ClusterLoadAssignmentSchema, "a", plainEndpoints("a", endpoints));
   const routes = upstreamPort === undefined ? directRoute : weightedRoute("http", { a: 1 });
   await apply(typeUrls.route, RouteConfigurationSchema, "http", routes);
   await apply(typeUrls.listener, ListenerSchema, "listener", httpListener(port, "http"));
