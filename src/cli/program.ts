@@ -1,6 +1,7 @@
 import { Command, Help, Option } from "commander";
 import { arrangeArguments, hasAction, wordsOf } from "./arguments.ts";
 import type { CliContext } from "./context.ts";
+import { addExamples } from "./examples.ts";
 import { collect, commonFlags } from "./flags.ts";
 import { Progress } from "./terminal/progress.ts";
 import { verbs, type Verb } from "./verbs.ts";
@@ -117,8 +118,15 @@ async function addVerbs(program: Command, wanted: readonly Verb[], context: CliC
     add(program, context);
     const command = program.commands.find((known) => known.name() === verb.name);
     command?.summary(verb.summary);
-    if (command !== undefined) addCommonFlags(command, context);
+    if (command === undefined) continue;
+    addCommonFlags(command, context);
+    addExamplesBelow(command, command.name(), context);
   }
+}
+
+function addExamplesBelow(command: Command, path: string, context: CliContext): void {
+  addExamples(command, path, context.programName);
+  for (const child of command.commands) addExamplesBelow(child, `${path} ${child.name()}`, context);
 }
 
 function addStub(program: Command, { name, aliases = [], summary }: Verb): void {

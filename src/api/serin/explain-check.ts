@@ -11,7 +11,7 @@ const percent = (rate: number): string => `${Number((rate * 100).toPrecision(4))
 const seconds = (count: number): string => `${count} ${count === 1 ? "second" : "seconds"}`;
 
 const sequential =
-  "Frequent looks do not raise the error rate: a release that equals stable fails wrongly in at most 0.1 % of steps.";
+  "Frequent measurements do not raise the error rate: a release that equals stable fails wrongly in at most 0.1 % of steps.";
 
 function ratesText(measure: string, spec: CheckSpec): string[] {
   return [
@@ -66,12 +66,18 @@ const subjects: Readonly<Record<CheckType, (spec: CheckSpec) => string[]>> = {
   "error-log-rate": (spec) =>
     ratesText("seconds of a pod's life in which it logged an error (its containers' logs, JSON, klog or text)", spec),
   query: ({ query }) => [
-    `Asks ${query?.provider === "prometheus" ? `the Prometheus at ${query.address ?? ""}` : "the metrics that the engine scrapes from the mesh itself"}: ${query?.expression ?? ""}`,
+    query === undefined
+      ? "Asks the metrics that the engine scrapes from the mesh itself, or a Prometheus, by a query in PromQL."
+      : `Asks ${query.provider === "prometheus" ? `the Prometheus at ${query.address ?? ""}` : "the metrics that the engine scrapes from the mesh itself"}: ${query.expression}`,
     ...(query?.baseline === undefined ? [] : [`As baseline: ${query.baseline}`]),
     "No data means wait, never pass.",
   ],
   webhook: ({ webhook }) => [
-    `Sends ${webhook?.method ?? "POST"} ${webhook?.url ?? ""} with {rollout, step, canary, stable, window}.`,
+    webhook === undefined
+      ? "Calls a server of yours with {rollout, step, canary, stable, window}."
+      : webhook.method === "GET"
+        ? `Sends GET ${webhook.url}.`
+        : `Sends ${webhook.method} ${webhook.url} with {rollout, step, canary, stable, window}.`,
     'An answer {"verdict": "pass|fail|wait|error", "evidence"} decides; else a condition judges its JSON; else status 2xx passes and any other fails.',
   ],
   approval: () => ["Waits until a person approves the step, and records who did and why."],
@@ -94,10 +100,12 @@ function looksOf(spec: CheckSpec): string[] {
   const { count = 1, failureLimit = 0, errorLimit, waitLimit, dryRun, timeoutSeconds } = spec;
   const interval = spec.intervalSeconds ?? defaultIntervalSeconds(spec.type);
   return [
-    `Looks ${interval === 0 ? "as often as the engine does" : `every ${seconds(interval)}`}${count === 1 ? "" : ` and must pass ${count} times in a row`}.`,
-    ...(failureLimit === 0 ? [] : [`Tolerates ${failureLimit} failed looks.`]),
-    `No answer for ${seconds(timeoutSeconds)}${errorLimit === undefined ? "" : `, or in more than ${errorLimit} looks in a row,`} is a failure.`,
-    ...(waitLimit === undefined ? [] : [`Waiting in more than ${waitLimit} looks in a row is a failure.`]),
+    `Measures ${interval === 0 ? "at each round of the engine" : `every ${seconds(interval)}`}${count === 1 ? "" : ` and must pass ${count} times in a row`}.`,
+    ...(failureLimit === 0
+      ? []
+      : [`Tolerates ${failureLimit} failed ${failureLimit === 1 ? "measurement" : "measurements"}.`]),
+    `No answer for ${seconds(timeoutSeconds)}${errorLimit === undefined ? "" : `, or in more than ${errorLimit} measurements in a row,`} is a failure.`,
+    ...(waitLimit === undefined ? [] : [`Waiting in more than ${waitLimit} measurements in a row is a failure.`]),
     ...(dryRun === true ? ["Its verdict is recorded, but has no effect."] : []),
   ];
 }

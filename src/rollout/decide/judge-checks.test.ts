@@ -224,9 +224,12 @@ test("failures, missing answers and waiting are tolerated up to their limits", (
   const lost: CheckObservation = { type: "unavailable", detail: "no route" };
   const check = (more: Partial<CheckSpec>): PlannedCheck => planned("query", { max: 5, ...more });
   assert.equal(look(check({ failureLimit: 1 }), [value(9), value(1)]).verdict, "pass");
-  assert.match(look(check({ failureLimit: 1 }), [value(9), value(1), value(9)]).evidence, /^failed in 2 looks: /);
+  assert.match(
+    look(check({ failureLimit: 1 }), [value(9), value(1), value(9)]).evidence,
+    /^failed in 2 measurements: /,
+  );
   assert.equal(look(check({ errorLimit: 1 }), [lost, value(1), lost]).verdict, "error");
-  assert.match(look(check({ errorLimit: 1 }), [lost, lost]).evidence, /^no answer in 2 looks: no route$/);
+  assert.match(look(check({ errorLimit: 1 }), [lost, lost]).evidence, /^no answer in 2 measurements: no route$/);
   assert.equal(look(check({ waitLimit: 1 }), [value(null), value(null)]).verdict, "fail");
   assert.equal(
     look(
