@@ -171,7 +171,7 @@ function withoutPass(
 
 /** Text about how long a check has had no answer, and how long this is tolerated. */
 function unansweredText({ timeoutSeconds }: CheckSpec, forMs: number): string {
-  return `no answer for ${Math.round(forMs / 1000)} s, it fails after ${timeoutSeconds} s`;
+  return `no answer for ${Math.round(forMs / 1000)} s, and the check fails after ${timeoutSeconds} s`;
 }
 
 /** A tolerated failure restarts the judgement, because its counts would fail it again. */
