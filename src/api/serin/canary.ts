@@ -156,7 +156,7 @@ function checkFit(
     : "virtualService" in target && target.virtualService.protocol === "http";
   const connections = "virtualService" in target && target.virtualService.protocol !== "http";
   if (sessionAffinity !== undefined && (connections || "grpcRoute" in target))
-    spec.error("needs HTTP clients, which keep cookies", "sessionAffinity");
+    spec.error("needs an HTTP route, because other clients keep no cookies; remove it", "sessionAffinity");
   if (copies) checkDerivedNames(spec, target.deployment, steps);
   checkWeights(spec, steps);
   if (connections) refuseRequestChecks(spec, checks, "checks");
@@ -181,7 +181,7 @@ function checkFit(
       );
   });
   if (copies && steps.some(({ preview }) => preview === true) && target.deployment.previewService === undefined)
-    spec.error("is required by a step with preview", "target.deployment.previewService");
+    spec.error("is required by a step with preview, such as web-preview", "target.deployment.previewService");
 }
 
 /**

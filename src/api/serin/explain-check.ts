@@ -16,8 +16,8 @@ const sequential =
 function ratesText(measure: string, spec: CheckSpec): string[] {
   return [
     `Compares ${measure}, canary against stable over the same window.`,
-    `Fails as soon as the canary is worse than stable beyond chance; without stable traffic, when its rate is above ${percent(spec.maxErrorRate)} beyond chance. ${sequential}`,
-    `Passes when the canary has at least ${spec.minSamples} samples and they rule out a worse rate, as far as so many can show it; waits with fewer, and never passes without any.`,
+    `Fails as soon as the canary is worse than stable by more than chance explains; without stable traffic, when its rate is above ${percent(spec.maxErrorRate)} by more than chance explains. ${sequential}`,
+    `Passes when the canary has at least ${spec.minSamples} samples, and they rule out a clearly higher rate; more samples rule out smaller differences. Waits with fewer samples.`,
   ];
 }
 
@@ -29,17 +29,17 @@ const subjects: Readonly<Record<CheckType, (spec: CheckSpec) => string[]>> = {
     ),
   "request-duration": ({ quantiles = [], maxRatio = 1, maxMs, minSamples }) => [
     `Compares the duration of requests, at ${quantiles.map((quantile) => `p${Number((quantile * 100).toFixed(3))}`).join(", ")}, canary against stable over the same window, from the proxies' histograms.`,
-    `Fails as soon as the canary is slower beyond chance and by a factor of at least ${maxRatio}${maxMs === undefined ? "" : `, or when one of them is above ${maxMs} ms beyond chance`}. ${sequential}`,
+    `Fails as soon as the canary is slower by a factor of at least ${maxRatio} and by more than chance explains${maxMs === undefined ? "" : `, or when one of them is above ${maxMs} ms by more than chance explains`}. ${sequential}`,
     `Passes when the canary has at least ${minSamples} requests and they rule out that it is twice as slow; without stable traffic ${maxMs === undefined ? "nothing is compared" : "only the limit is judged"}.`,
   ],
   "request-share": ({ shareTolerance, minSamples }) => [
     `Compares the canary's share of the responses with its weight.`,
-    `Fails when the difference exceeds ${shareTolerance} percentage points and chance; passes otherwise, after ${minSamples} responses.`,
+    `Fails when the difference exceeds ${shareTolerance} percentage points, and chance does not explain it; passes otherwise, after ${minSamples} responses.`,
   ],
   "tcp-connect-failures": (spec) => ratesText("connections that could not be opened", spec),
   "pod-health": ({ timeoutSeconds }) => [
     "Compares the canary's pods with the stable ones: crash loops, images that cannot be pulled, pods that are no longer ready, and pods out of memory.",
-    `Fails at the first fault that stable does not have too; waits while no pod of the canary is ready, and fails when that lasts for ${seconds(timeoutSeconds)}, or when a pod is not ready for the fourth time and has been so more often than each pod of stable.`,
+    `Fails at the first fault that stable does not have too. Waits while no pod of the canary is ready, and fails when that lasts for ${seconds(timeoutSeconds)}. Fails also when a pod loses its readiness for the fourth time, and more often than each pod of stable.`,
   ],
   restarts: () => [
     "Counts how often containers of the canary's pods have restarted since the step settled.",

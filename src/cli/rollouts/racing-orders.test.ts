@@ -73,7 +73,7 @@ test("an approval without a step does not go to the next step, which began to wa
 
 test("an approval does not overrule a failure that came meanwhile", async () => {
   const { output, taken } = await promoted(canary("2", {}, "Stuck"));
-  assert.match(output, /Canary shop\/web: it has got stuck meanwhile: .*so your order was not given/);
+  assert.match(output, /Canary shop\/web: it has become Stuck meanwhile: .*so your order was not given/);
   assert.deepEqual(taken, []);
 });
 
