@@ -130,7 +130,7 @@ test("a full promotion does not overrule a pause or an abort that somebody else 
   ] as const) {
     const { output, taken } = await promoted(canary("2", spec), "--full");
     assert.match(output, new RegExp(`Canary shop/web: somebody else has ${what} meanwhile, so your order was not`));
-    assert.match(output, /look at it with `serin canary status`/);
+    assert.match(output, /look at it with `serin canary status web -n shop`/);
     assert.deepEqual(taken, []);
   }
 });

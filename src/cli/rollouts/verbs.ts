@@ -424,7 +424,7 @@ async function patchAsSeen<Value extends Rollout>(
 
 function notGiven<Value extends Rollout>(kind: KindDefinition<Value>, object: Value, what: string): SerinError {
   return userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${what}, so your order was not given`, {
-    hint: "look at it with `serin canary status` or `serin upgrade status`, and give the order again",
+    hint: `look at it with \`${statusCommand(rolloutKindOf(kind), object)}\`, and give the order again`,
   });
 }
 
@@ -474,9 +474,13 @@ function waitingStep<Value extends Rollout>(definition: KindDefinition<Value>, r
   );
 }
 
+function statusCommand(kind: RolloutKind, { metadata: { name = "", namespace } }: Rollout): string {
+  return `serin ${kind === "Canary" ? "canary" : "upgrade"} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`;
+}
+
 /** What a person can do if no step waits for an approval. */
 function insteadOfApproval(kind: RolloutKind, rollout: Rollout): string {
-  const lookAtIt = "look at its steps with `serin canary status` or `serin upgrade status`";
+  const lookAtIt = `look at its steps with \`${statusCommand(kind, rollout)}\``;
   if (hasEnded(rollout)) return lookAtIt;
   const isRefused = (order: Parameters<typeof refusalOf>[2]): boolean =>
     refusalOf(kind, rollout, order, { patch: true, replace: true }) !== undefined;
