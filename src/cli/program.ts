@@ -1,4 +1,4 @@
-import { Command, Help, Option } from "commander";
+import { Command, CommanderError, Help, Option } from "commander";
 import { arrangeArguments, hasAction, wordsOf } from "./arguments.ts";
 import type { CliContext } from "./context.ts";
 import { addExamples } from "./examples.ts";
@@ -28,7 +28,35 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
     if (!program.commands.some((command) => command.name() === verb.name)) addStub(program, verb);
   inListedOrder(program);
   const arranged = arrangeArguments(program, helpLast(args));
-  await program.parseAsync(arranged, { from: "user" });
+  try {
+    await program.parseAsync(arranged, { from: "user" });
+  } catch (error) {
+    // The parser has printed what is wrong, and not what to do.
+    if (error instanceof CommanderError && incompleteLines.has(error.code))
+      context.err(`  hint: ${commandOf(program, arranged)} --help shows its arguments, flags and examples\n`);
+    throw error;
+  }
+}
+
+/** The parser's codes for a line that lacks words or has too many. For a misspelt word, it prints a suggestion itself. */
+const incompleteLines: ReadonlySet<string> = new Set([
+  "commander.missingArgument",
+  "commander.missingMandatoryOptionValue",
+  "commander.optionMissingArgument",
+  "commander.excessArguments",
+]);
+
+/** The program's name with the verbs of the line, such as `serin canary status`. */
+function commandOf(program: Command, words: readonly string[]): string {
+  const names = [program.name()];
+  let command = program;
+  for (const word of words) {
+    const next = command.commands.find((child) => child.name() === word || child.aliases().includes(word));
+    if (next === undefined) break;
+    names.push(next.name());
+    command = next;
+  }
+  return names.join(" ");
 }
 
 /**

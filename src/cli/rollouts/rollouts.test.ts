@@ -376,7 +376,11 @@ test("an approval while no step waits for one names the order that lets the roll
     ["dependents", [{ id: "dependents", title: "" }]],
     ["wave-1", plannedSteps],
   ] as const)
-    assert.match(await approved(upgrade(id, { phase: "Retiring", plannedSteps: planned })), /look at its steps with `serin upgrade status up`/, id);
+    assert.match(
+      await approved(upgrade(id, { phase: "Retiring", plannedSteps: planned })),
+      /look at its steps with `serin upgrade status up`/,
+      id,
+    );
 });
 
 test("lists, states and histories are printed as JSON and YAML for programs", async () => {
