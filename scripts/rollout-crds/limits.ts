@@ -21,8 +21,8 @@ interface Bounds {
 }
 
 /**
- * The limits of a schema as sentences, because `kubectl explain` shows a field's description but not its limits. Empty if
- * there are none. The name tells a number of seconds from other numbers.
+ * The limits of a schema as sentences, because `kubectl explain` shows a field's description but not its limits. Empty
+ * if there are none. A name that ends with Seconds means a number of seconds.
  */
 export function limitsText(name: string, schema: Schema): string {
   const bounds = schema as Bounds;
@@ -63,8 +63,8 @@ function eachOf(limits: string): string {
 }
 
 /**
- * The schemas with their limits at the end of each description. Leaves the length out where the description itself names
- * one, because the parser allows fewer characters.
+ * The schemas with their limits at the end of each description. Leaves the length out where the description itself
+ * names one, because the parser allows fewer characters.
  */
 export function withLimits(properties: Readonly<Record<string, Schema>>): Record<string, Schema> {
   return Object.fromEntries(Object.entries(properties).map(([name, schema]) => [name, withLimit(name, schema)]));

@@ -38,7 +38,7 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
   }
 }
 
-/** The parser's codes for a line that lacks words or has too many. For a misspelt word, it prints a suggestion itself. */
+/** The parser's codes for a line that lacks words or has too many. For a misspelt word, it prints a suggestion. */
 const incompleteLines: ReadonlySet<string> = new Set([
   "commander.missingArgument",
   "commander.missingMandatoryOptionValue",
