@@ -89,7 +89,7 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
     ["check run -f check.yaml --within 60", "a Check of a file"],
   ],
   "check types": [["check types", "the values of the field type"]],
-  "freeze list": [["freeze list", "which freezes are in force, and until when"]],
+  "freeze list": [["freeze list", "the windows and the exceptions of all freezes"]],
   "freeze add": [
     ["freeze add holidays --reason holidays --until 2027-01-04T08:00:00 --zone Europe/Berlin", "from now on"],
     ["freeze add weekends --reason weekend --from 2026-12-04T16:00:00 --rrule FREQ=WEEKLY;BYDAY=FR --duration 64h", ""],

@@ -75,7 +75,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
       const client = await context.connect(flags);
       await client.apply(freezeKind, raw as Freeze, { fieldManager: "serin-cli", force: true });
       context.out(
-        `freeze ${parsed.value.metadata.name ?? ""} holds: ${parsed.value.spec.windows.map((window) => windowText(window, parsed.value?.spec.timeZone ?? "UTC")).join("; ")}\n`,
+        `freeze ${parsed.value.metadata.name ?? ""} applies: ${parsed.value.spec.windows.map((window) => windowText(window, parsed.value?.spec.timeZone ?? "UTC")).join("; ")}\n`,
       );
     });
   connectionFlags(freeze.command("except <name>").description("exempt one rollout from a freeze"))
@@ -215,7 +215,7 @@ function renderFreezes(items: readonly Freeze[]): string {
       reason,
     ];
   });
-  return renderTable(["NAME", "WINDOWS", "HOLDS", "EXCEPT", "REASON"], rows);
+  return renderTable(["NAME", "WINDOWS", "APPLIES TO", "EXCEPT", "REASON"], rows);
 }
 
 /** The number of kinds. A freeze for Canaries and MeshUpgrades is a freeze for all. */
@@ -257,7 +257,7 @@ async function except(name: string, flags: ExceptFlags, context: CliContext): Pr
     { metadata: { resourceVersion: freeze.metadata.resourceVersion }, spec: { exceptions } },
     { fieldManager: "serin-cli" },
   );
-  const later = uid === undefined ? ", and every one of this name, because none exists that you may read" : "";
+  const later = uid === undefined ? " (every one of this name, because you can read no such object now)" : "";
   context.out(`freeze ${name} exempts ${flags.canary ?? flags.upgrade ?? ""}${later}: ${flags.reason}\n`);
 }
 

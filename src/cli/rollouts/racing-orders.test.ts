@@ -192,7 +192,7 @@ test("an exception of a freeze holds for the uid of the rollout, and for its nam
     [{ ...exception, uid: "first" }],
   ]);
   const unseen = [
-    "freeze holidays exempts shop/web, and every one of this name, because none exists that you may read: outage\n",
+    "freeze holidays exempts shop/web (every one of this name, because you can read no such object now): outage\n",
     [exception],
   ];
   assert.deepEqual(await except([]), unseen);
