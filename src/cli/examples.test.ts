@@ -52,3 +52,14 @@ test("a help ends with the verb's examples, below the name by which the program 
     /\n\nExample:\n {2}istioctl waypoint apply -n shop --enroll-namespace --wait {3}# all Services of the namespace use it\n$/,
   );
 });
+
+test("the program's own help ends with the first steps, and a verb's help does not", async () => {
+  const helpOf = async (...words: readonly string[]): Promise<string> => {
+    const context = new FakeContext();
+    const program = await completeProgram(context);
+    await assert.rejects(program.parseAsync([...words, "--help"], { from: "user" }));
+    return context.output;
+  };
+  assert.match(await helpOf(), /\n {2}serin canary create --help {2,}# the flags of a verb, with examples\n$/);
+  assert.doesNotMatch(await helpOf("tag", "set"), /cluster create/);
+});

@@ -197,12 +197,29 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
 
 const widestCommand = 60;
 
+const firstSteps: readonly Example[] = [
+  ["cluster create", "a lab cluster on this machine"],
+  ["install --set profile=ambient -y", "the mesh"],
+  ["canary create -n shop -f canary.yaml -w", "move an app to a new version"],
+  ["canary --help", "the verbs of canary"],
+  ["canary create --help", "the flags of a verb, with examples"],
+];
+
+/** Shows the first steps at the end of the program's own help. */
+export function addFirstSteps(program: Command): Command {
+  return program.addHelpText("after", `\n${exampleText(firstSteps, program.name())}`);
+}
+
 /** Shows the verb's examples at the end of its help. Verbs that also exist below `experimental` have the same ones. */
 export function addExamples(command: Command, path: string, programName: string): void {
   const own = examples[path] ?? examples[path.replace(/^experimental /, "")];
   if (own === undefined) return;
-  const lines = own.map(([line, does]): [string, string] => [`${programName} ${line}`, does]);
+  command.addHelpText("after", `\n${exampleText(own, programName)}`);
+}
+
+function exampleText(shown: readonly Example[], programName: string): string {
+  const lines = shown.map(([line, does]): [string, string] => [`${programName} ${line}`, does]);
   const width = Math.max(0, ...lines.map(([line]) => line.length).filter((length) => length <= widestCommand));
   const texts = lines.map(([line, does]) => `  ${does === "" ? line : `${line.padEnd(width)}   # ${does}`}`);
-  command.addHelpText("after", `\n${own.length === 1 ? "Example" : "Examples"}:\n${texts.join("\n")}`);
+  return `${shown.length === 1 ? "Example" : "Examples"}:\n${texts.join("\n")}`;
 }

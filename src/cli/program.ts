@@ -1,7 +1,7 @@
 import { Command, CommanderError, Help, Option } from "commander";
 import { arrangeArguments, hasAction, wordsOf } from "./arguments.ts";
 import type { CliContext } from "./context.ts";
-import { addExamples } from "./examples.ts";
+import { addExamples, addFirstSteps } from "./examples.ts";
 import { collect, commonFlags } from "./flags.ts";
 import { Progress } from "./terminal/progress.ts";
 import { verbs, type Verb } from "./verbs.ts";
@@ -111,7 +111,7 @@ export async function completeProgram(context: CliContext): Promise<Command> {
 
 function emptyProgram(context: CliContext): Command {
   const program = new Command(context.programName);
-  return (
+  return addFirstSteps(
     program
       .description(
         "A service mesh that speaks Istio. You change anything by canary, with no failed request, and you can undo it.",
@@ -123,7 +123,7 @@ function emptyProgram(context: CliContext): Command {
       // A flag belongs to the verb before it, even if the parent verb has a flag with that name (`upgrade -f`, `upgrade
       // start -f`).
       .enablePositionalOptions()
-      .exitOverride()
+      .exitOverride(),
   );
 }
 
