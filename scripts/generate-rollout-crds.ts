@@ -13,9 +13,9 @@ import {
 import type { KindDefinition, KubernetesObject } from "../src/api/index.ts";
 import { canarySpec } from "./rollout-crds/canary.ts";
 import { check } from "./rollout-crds/check.ts";
-import { describedKind, kindDescription } from "./rollout-crds/docstrings.ts";
 import { freezeSpec } from "./rollout-crds/freeze.ts";
 import { journalEntries, journalDecisions } from "./rollout-crds/journal.ts";
+import { withLimits } from "./rollout-crds/limits.ts";
 import { meshUpgradeSpec } from "./rollout-crds/mesh-upgrade.ts";
 import { status } from "./rollout-crds/status.ts";
 import { integer, object, type Schema } from "./rollout-crds/schema.ts";
@@ -30,6 +30,7 @@ interface Column {
 
 interface Definition {
   readonly kind: KindDefinition<KubernetesObject>;
+  readonly description: string;
   readonly shortNames: readonly string[];
   readonly properties: Readonly<Record<string, Schema>>;
   readonly required: readonly string[];
@@ -53,6 +54,8 @@ const message = [
 const definitions: readonly Definition[] = [
   {
     kind: canaryKind,
+    description:
+      "Moves the traffic of an app to its new version step by step. Each step must pass its checks. If a check fails, the engine undoes all changes.",
     shortNames: ["can"],
     properties: { spec: canarySpec, status },
     required: ["spec"],
@@ -66,6 +69,8 @@ const definitions: readonly Definition[] = [
   },
   {
     kind: meshUpgradeKind,
+    description:
+      "Moves the mesh from one revision of its control plane to another, step by step. Each step must pass its checks. If a check fails, the engine undoes all changes. Cluster-scoped.",
     shortNames: ["mup"],
     properties: { spec: meshUpgradeSpec, status },
     required: ["spec"],
@@ -73,6 +78,7 @@ const definitions: readonly Definition[] = [
   },
   {
     kind: checkKind,
+    description: "A check that Canaries and MeshUpgrades can share. They name it by ref: NAME in their checks.",
     shortNames: [],
     properties: { spec: check },
     required: ["spec"],
@@ -80,6 +86,7 @@ const definitions: readonly Definition[] = [
   },
   {
     kind: freezeKind,
+    description: "Times in which no rollout begins a step. It never delays a rollback. Cluster-scoped.",
     shortNames: [],
     properties: { spec: freezeSpec },
     required: ["spec"],
@@ -87,9 +94,15 @@ const definitions: readonly Definition[] = [
   },
   {
     kind: rolloutJournalKind,
+    description:
+      "What a rollout has changed, and what it has decided. Its name is canary.NAMESPACE.NAME or meshupgrade.NAME. The engine writes it, and keeps it after the rollout's end and deletion, so that the changes can be undone and the history remains. Cluster-scoped.",
     shortNames: [],
     properties: {
-      formatVersion: integer(1, 1_000_000, "Raised when the meaning of an entry changes."),
+      formatVersion: integer(
+        1,
+        1_000_000,
+        "The version of the format of the entries. An engine stops at a version that it does not know.",
+      ),
       entries: journalEntries,
       decisions: journalDecisions,
     },
@@ -107,13 +120,15 @@ export function rolloutDefinitions(): string {
   return head + definitions.map((definition) => `---\n${JSON.stringify(crd(definition))}\n`).join("");
 }
 
-function crd({ kind, shortNames, properties, required, columns }: Definition): unknown {
+function crd({ kind, description, shortNames, properties, required, columns }: Definition): unknown {
   const common = {
-    apiVersion: { type: "string", description: "The group and version of this kind." },
-    kind: { type: "string", description: "The name of this kind." },
+    apiVersion: {
+      type: "string",
+      description: `The group and version of this kind: ${rolloutGroup}/${rolloutVersion}.`,
+    },
+    kind: { type: "string", description: `The name of this kind: ${kind.kind}.` },
     metadata: { type: "object" },
   };
-  const described = describedKind(kind.kind, properties);
   return {
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",
@@ -136,7 +151,7 @@ function crd({ kind, shortNames, properties, required, columns }: Definition): u
           storage: true,
           ...("status" in properties ? { subresources: { status: {} } } : {}),
           schema: {
-            openAPIV3Schema: object({ ...common, ...described }, required, { description: kindDescription(kind.kind) }),
+            openAPIV3Schema: object({ ...common, ...withLimits(properties) }, required, { description }),
           },
           additionalPrinterColumns: columns,
         },

@@ -19,13 +19,21 @@ export interface CommonFlag {
   readonly variable?: string;
 }
 
+const kubeconfigText = "the kubeconfig file (default: $KUBECONFIG, or else ~/.kube/config)";
+const contextText = "the context of the kubeconfig (default: its current context)";
+
+/** Adds the flags of a connection among the verb's own ones. */
+export function connectionFlags(command: Command): Command {
+  return command.option("-c, --kubeconfig <path>", kubeconfigText).option("--context <name>", contextText);
+}
+
 /**
  * The declarations of {@link CommonFlags}. All take a value. The hidden ones are for scripts that set istioctl's
  * logging.
  */
 export const commonFlags: readonly CommonFlag[] = [
-  { short: "-c", long: "--kubeconfig <path>", text: "the kubeconfig file" },
-  { long: "--context <name>", text: "the context of the kubeconfig" },
+  { short: "-c", long: "--kubeconfig <path>", text: kubeconfigText },
+  { long: "--context <name>", text: contextText },
   {
     short: "-n",
     long: "--namespace <namespace>",

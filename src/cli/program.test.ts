@@ -109,6 +109,19 @@ test("an unknown verb or flag gets a suggestion", async () => {
   );
 });
 
+test("a line without a required word or value says which help has it", async () => {
+  const hint = (verb: string): string => `  hint: serin ${verb} --help shows its arguments, flags and examples\n`;
+  assert.equal(
+    (await run("canary status")).errors,
+    `error: missing required argument 'name'\n${hint("canary status")}`,
+  );
+  assert.equal(
+    (await run("upgrade create")).errors,
+    `error: required option '-f, --filename <file>' not specified\n${hint("upgrade start")}`,
+  );
+  assert.match((await run("pc rc a b c")).errors, new RegExp(`${hint("proxy-config rootca-compare")}$`));
+});
+
 test("a command that is silent for a second shows progress on a terminal, and clears it before output", async (t) => {
   t.mock.timers.enable({ apis: ["setInterval", "Date"] });
   const terminal = Object.assign(new FakeContext({}), {

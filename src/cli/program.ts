@@ -1,6 +1,7 @@
-import { Command, Help, Option } from "commander";
+import { Command, CommanderError, Help, Option } from "commander";
 import { arrangeArguments, hasAction, wordsOf } from "./arguments.ts";
 import type { CliContext } from "./context.ts";
+import { addExamples, addFirstSteps } from "./examples.ts";
 import { collect, commonFlags } from "./flags.ts";
 import { Progress } from "./terminal/progress.ts";
 import { verbs, type Verb } from "./verbs.ts";
@@ -27,7 +28,35 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
     if (!program.commands.some((command) => command.name() === verb.name)) addStub(program, verb);
   inListedOrder(program);
   const arranged = arrangeArguments(program, helpLast(args));
-  await program.parseAsync(arranged, { from: "user" });
+  try {
+    await program.parseAsync(arranged, { from: "user" });
+  } catch (error) {
+    // The parser has printed what is wrong, and not what to do.
+    if (error instanceof CommanderError && incompleteLines.has(error.code))
+      context.err(`  hint: ${commandOf(program, arranged)} --help shows its arguments, flags and examples\n`);
+    throw error;
+  }
+}
+
+/** The parser's codes for a line that lacks words or has too many. For a misspelt word, it prints a suggestion. */
+const incompleteLines: ReadonlySet<string> = new Set([
+  "commander.missingArgument",
+  "commander.missingMandatoryOptionValue",
+  "commander.optionMissingArgument",
+  "commander.excessArguments",
+]);
+
+/** The program's name with the verbs of the line, such as `serin canary status`. */
+function commandOf(program: Command, words: readonly string[]): string {
+  const names = [program.name()];
+  let command = program;
+  for (const word of words) {
+    const next = command.commands.find((child) => child.name() === word || child.aliases().includes(word));
+    if (next === undefined) break;
+    names.push(next.name());
+    command = next;
+  }
+  return names.join(" ");
 }
 
 /**
@@ -82,7 +111,7 @@ export async function completeProgram(context: CliContext): Promise<Command> {
 
 function emptyProgram(context: CliContext): Command {
   const program = new Command(context.programName);
-  return (
+  return addFirstSteps(
     program
       .description(
         "A service mesh that speaks Istio. You change anything by canary, with no failed request, and you can undo it.",
@@ -94,7 +123,7 @@ function emptyProgram(context: CliContext): Command {
       // A flag belongs to the verb before it, even if the parent verb has a flag with that name (`upgrade -f`, `upgrade
       // start -f`).
       .enablePositionalOptions()
-      .exitOverride()
+      .exitOverride(),
   );
 }
 
@@ -117,8 +146,15 @@ async function addVerbs(program: Command, wanted: readonly Verb[], context: CliC
     add(program, context);
     const command = program.commands.find((known) => known.name() === verb.name);
     command?.summary(verb.summary);
-    if (command !== undefined) addCommonFlags(command, context);
+    if (command === undefined) continue;
+    addCommonFlags(command, context);
+    addExamplesBelow(command, command.name(), context);
   }
+}
+
+function addExamplesBelow(command: Command, path: string, context: CliContext): void {
+  addExamples(command, path, context.programName);
+  for (const child of command.commands) addExamplesBelow(child, `${path} ${child.name()}`, context);
 }
 
 function addStub(program: Command, { name, aliases = [], summary }: Verb): void {

@@ -4,9 +4,9 @@ import { goDurationMs, SerinError, userError } from "../base/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const usage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale] [--event-ttl DURATION]
-    Creates a lab cluster, and writes its context kind-NAME into the kubeconfig. The default is one control plane and two
-    workers. --config reads a file of kind. --autoscale lets HorizontalPodAutoscalers scale by the pods' resource use.
-    --event-ttl sets how long the API server keeps Events (default: 1h).
+    Creates a lab cluster, and writes its context kind-NAME into the kubeconfig. The default name is kind, and the default
+    size is one control plane and two workers. --config reads a file of kind. --autoscale lets HorizontalPodAutoscalers
+    scale by the pods' resource use. --event-ttl sets how long the API server keeps Events (default: 1h).
 serin cluster delete [--name NAME]
     Deletes a cluster with its processes, its files and its context.
 serin cluster list [--names | --json]
@@ -17,6 +17,13 @@ serin cluster shell [--name NAME] [-- COMMAND…]
     Opens a shell, or runs a command, where the addresses of LoadBalancers and Services work.
 serin cluster urls [--name NAME] [--json]
     Lists the URLs by which this machine reaches the ports of LoadBalancers.
+
+Without --name, the other verbs mean the cluster of this shell, or else the only cluster.
+
+Examples:
+  serin cluster create --workers 1
+  serin cluster shell -- curl http://productpage.default:9080
+  serin cluster delete
 `;
 
 const defaultWorkers = 2;

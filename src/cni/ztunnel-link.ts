@@ -105,7 +105,8 @@ export class ZtunnelLink {
 
   #answer(message: SeqpacketMessage): void {
     const pending = this.#pending.shift();
-    if (pending === undefined) throw transientError("ztunnel-gone", "an answer without a request");
+    if (pending === undefined)
+      throw transientError("ztunnel-gone", "the ztunnel sent an answer that no request waits for");
     const response = decodeZdsResponse(message.bytes);
     clearTimeout(this.#timer);
     if (this.#pending.size > 0) this.#restartTimer();

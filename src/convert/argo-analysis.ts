@@ -61,7 +61,7 @@ function checkOfMetric(metric: Reader, template: string, values: Arguments, note
   const provider = metric.object("provider");
   const source = provider === undefined ? undefined : sourceOf(provider, values, notes);
   notes.dropped(metric, {
-    consecutiveSuccessLimit: "count sets how many looks in a row must pass",
+    consecutiveSuccessLimit: "count sets how many measurements in a row must pass",
     initialDelay: "samples count from the time when a step has settled",
   });
   notes.rest(metric);

@@ -201,7 +201,7 @@ export function proxyFindings(
     findings.push({
       severity: "warning",
       area: "proxies",
-      message: `proxies would get other configuration: ${plural(groups.length, "difference")}`,
+      message: `proxies would receive a changed configuration: ${plural(groups.length, "difference")}`,
       ...named([...proxies].toSorted()),
       hint: "read the differences below; each is listed once for all proxies that have it",
     });

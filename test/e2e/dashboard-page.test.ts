@@ -441,7 +441,7 @@ casesInChromium("the page", () => {
       /added: .*wrong: true/,
     );
     await dialog.getByRole("button", { name: "Cancel" }).click();
-    await page.getByRole("button", { name: "Undo all" }).click();
+    await page.getByRole("button", { name: "Discard changes" }).click();
     await messages.getByText("No messages").waitFor({ timeout: patienceMs });
     await page.getByRole("button", { name: "What if?" }).click();
     await page

@@ -81,6 +81,26 @@ test("a step whose only field is wrong gets one error, at the field", () => {
   assert.match(faultsOf(web, [{ checks: [] }])[0] ?? "", /^spec\.steps\[0\]: must have at least one of/);
 });
 
+test("a match of callers' labels is refused for an HTTPRoute, which would send all callers to the canary", () => {
+  const match = { sourceLabels: { app: "tester" } };
+  const faults = (target: object): string => faultsOf(target, [{ match }]).join("\n");
+  assert.equal(faults(web), "");
+  assert.match(
+    faults({ deployment: { ...web.deployment, routes: "HTTPRoute" } }),
+    /^spec\.steps\[0\]\.match\.sourceLabels: needs target\.deployment\.routes: VirtualService/,
+  );
+  assert.match(
+    faults({ services: { stable: "a", canary: "b", port: 80 } }),
+    /sourceLabels: needs target\.virtualService of protocol http/,
+  );
+});
+
+test("scale with matchWeight: false is refused, because it would leave the canary no pods", () => {
+  assert.deepEqual(faultsOf(web, [{ weight: 10, scale: { matchWeight: false } }]), [
+    "spec.steps[0].scale.matchWeight: must be true; to set a number of pods instead, use replicas or percent",
+  ]);
+});
+
 test("a name whose journal could not be stored is refused", () => {
   const named = (name: string): string =>
     formatIssues(parseCanary({ metadata: { name }, spec: { target: web, steps: [{ weight: 1 }] } }).errors);

@@ -150,10 +150,13 @@ function checkFit(
       "needs target.deployment: the engine scales only Deployments that it created or manages",
       "dynamicStableScale",
     );
-  const labels = copies || ("virtualService" in target && target.virtualService.protocol === "http");
+  // An HTTPRoute cannot match callers. It would send the requests of all callers to the canary.
+  const labels = copies
+    ? target.deployment.routes === "VirtualService"
+    : "virtualService" in target && target.virtualService.protocol === "http";
   const connections = "virtualService" in target && target.virtualService.protocol !== "http";
   if (sessionAffinity !== undefined && (connections || "grpcRoute" in target))
-    spec.error("needs HTTP clients, which keep cookies", "sessionAffinity");
+    spec.error("needs an HTTP route, because other clients keep no cookies; remove it", "sessionAffinity");
   if (copies) checkDerivedNames(spec, target.deployment, steps);
   checkWeights(spec, steps);
   if (connections) refuseRequestChecks(spec, checks, "checks");
@@ -171,12 +174,14 @@ function checkFit(
     }
     if (step.match !== undefined && Object.keys(step.match.sourceLabels).length > 0 && !labels)
       spec.error(
-        "only an HTTP route of a VirtualService can match callers by their labels",
+        copies
+          ? "needs target.deployment.routes: VirtualService, because an HTTPRoute cannot match callers by their labels"
+          : "needs target.virtualService of protocol http, because other routes cannot match callers by their labels",
         `steps[${index}].match.sourceLabels`,
       );
   });
   if (copies && steps.some(({ preview }) => preview === true) && target.deployment.previewService === undefined)
-    spec.error("is required by a step with preview", "target.deployment.previewService");
+    spec.error("is required by a step with preview, such as web-preview", "target.deployment.previewService");
 }
 
 /**
@@ -292,6 +297,8 @@ function parseScale(step: Reader): CanaryScale | undefined {
   const percent = scale.integer("percent", 0, 100);
   const matchWeight = scale.boolean("matchWeight");
   scale.unknownFields();
+  if (matchWeight === false)
+    scale.error("must be true; to set a number of pods instead, use replicas or percent", "matchWeight");
   const presentCount = [replicas, percent, matchWeight].filter((value) => value !== undefined).length;
   if (presentCount !== 1) scale.error("must have exactly one of replicas, percent and matchWeight");
   return {

@@ -11,13 +11,13 @@ const percent = (rate: number): string => `${Number((rate * 100).toPrecision(4))
 const seconds = (count: number): string => `${count} ${count === 1 ? "second" : "seconds"}`;
 
 const sequential =
-  "Frequent looks do not raise the error rate: a release that equals stable fails wrongly in at most 0.1 % of steps.";
+  "Frequent measurements do not raise the error rate: a release that equals stable fails wrongly in at most 0.1 % of steps.";
 
 function ratesText(measure: string, spec: CheckSpec): string[] {
   return [
     `Compares ${measure}, canary against stable over the same window.`,
-    `Fails as soon as the canary is worse than stable beyond chance; without stable traffic, when its rate is above ${percent(spec.maxErrorRate)} beyond chance. ${sequential}`,
-    `Passes when the canary has at least ${spec.minSamples} samples and they rule out a worse rate, as far as so many can show it; waits with fewer, and never passes without any.`,
+    `Fails as soon as the canary is worse than stable by more than chance explains; without stable traffic, when its rate is above ${percent(spec.maxErrorRate)} by more than chance explains. ${sequential}`,
+    `Passes when the canary has at least ${spec.minSamples} samples, and they rule out a clearly higher rate; more samples rule out smaller differences. Waits with fewer samples.`,
   ];
 }
 
@@ -29,17 +29,17 @@ const subjects: Readonly<Record<CheckType, (spec: CheckSpec) => string[]>> = {
     ),
   "request-duration": ({ quantiles = [], maxRatio = 1, maxMs, minSamples }) => [
     `Compares the duration of requests, at ${quantiles.map((quantile) => `p${Number((quantile * 100).toFixed(3))}`).join(", ")}, canary against stable over the same window, from the proxies' histograms.`,
-    `Fails as soon as the canary is slower beyond chance and by a factor of at least ${maxRatio}${maxMs === undefined ? "" : `, or when one of them is above ${maxMs} ms beyond chance`}. ${sequential}`,
+    `Fails as soon as the canary is slower by a factor of at least ${maxRatio} and by more than chance explains${maxMs === undefined ? "" : `, or when one of them is above ${maxMs} ms by more than chance explains`}. ${sequential}`,
     `Passes when the canary has at least ${minSamples} requests and they rule out that it is twice as slow; without stable traffic ${maxMs === undefined ? "nothing is compared" : "only the limit is judged"}.`,
   ],
   "request-share": ({ shareTolerance, minSamples }) => [
     `Compares the canary's share of the responses with its weight.`,
-    `Fails when the difference exceeds ${shareTolerance} percentage points and chance; passes otherwise, after ${minSamples} responses.`,
+    `Fails when the difference exceeds ${shareTolerance} percentage points, and chance does not explain it; passes otherwise, after ${minSamples} responses.`,
   ],
   "tcp-connect-failures": (spec) => ratesText("connections that could not be opened", spec),
   "pod-health": ({ timeoutSeconds }) => [
     "Compares the canary's pods with the stable ones: crash loops, images that cannot be pulled, pods that are no longer ready, and pods out of memory.",
-    `Fails at the first fault that stable does not have too; waits while no pod of the canary is ready, and fails when that lasts for ${seconds(timeoutSeconds)}, or when a pod is not ready for the fourth time and has been so more often than each pod of stable.`,
+    `Fails at the first fault that stable does not have too. Waits while no pod of the canary is ready, and fails when that lasts for ${seconds(timeoutSeconds)}. Fails also when a pod loses its readiness for the fourth time, and more often than each pod of stable.`,
   ],
   restarts: () => [
     "Counts how often containers of the canary's pods have restarted since the step settled.",
@@ -66,12 +66,18 @@ const subjects: Readonly<Record<CheckType, (spec: CheckSpec) => string[]>> = {
   "error-log-rate": (spec) =>
     ratesText("seconds of a pod's life in which it logged an error (its containers' logs, JSON, klog or text)", spec),
   query: ({ query }) => [
-    `Asks ${query?.provider === "prometheus" ? `the Prometheus at ${query.address ?? ""}` : "the metrics that the engine scrapes from the mesh itself"}: ${query?.expression ?? ""}`,
+    query === undefined
+      ? "Asks the metrics that the engine scrapes from the mesh itself, or a Prometheus, by a query in PromQL."
+      : `Asks ${query.provider === "prometheus" ? `the Prometheus at ${query.address ?? ""}` : "the metrics that the engine scrapes from the mesh itself"}: ${query.expression}`,
     ...(query?.baseline === undefined ? [] : [`As baseline: ${query.baseline}`]),
     "No data means wait, never pass.",
   ],
   webhook: ({ webhook }) => [
-    `Sends ${webhook?.method ?? "POST"} ${webhook?.url ?? ""} with {rollout, step, canary, stable, window}.`,
+    webhook === undefined
+      ? "Calls a server of yours with {rollout, step, canary, stable, window}."
+      : webhook.method === "GET"
+        ? `Sends GET ${webhook.url}.`
+        : `Sends ${webhook.method} ${webhook.url} with {rollout, step, canary, stable, window}.`,
     'An answer {"verdict": "pass|fail|wait|error", "evidence"} decides; else a condition judges its JSON; else status 2xx passes and any other fails.',
   ],
   approval: () => ["Waits until a person approves the step, and records who did and why."],
@@ -94,10 +100,12 @@ function looksOf(spec: CheckSpec): string[] {
   const { count = 1, failureLimit = 0, errorLimit, waitLimit, dryRun, timeoutSeconds } = spec;
   const interval = spec.intervalSeconds ?? defaultIntervalSeconds(spec.type);
   return [
-    `Looks ${interval === 0 ? "as often as the engine does" : `every ${seconds(interval)}`}${count === 1 ? "" : ` and must pass ${count} times in a row`}.`,
-    ...(failureLimit === 0 ? [] : [`Tolerates ${failureLimit} failed looks.`]),
-    `No answer for ${seconds(timeoutSeconds)}${errorLimit === undefined ? "" : `, or in more than ${errorLimit} looks in a row,`} is a failure.`,
-    ...(waitLimit === undefined ? [] : [`Waiting in more than ${waitLimit} looks in a row is a failure.`]),
+    `Measures ${interval === 0 ? "at each round of the engine" : `every ${seconds(interval)}`}${count === 1 ? "" : ` and must pass ${count} times in a row`}.`,
+    ...(failureLimit === 0
+      ? []
+      : [`Tolerates ${failureLimit} failed ${failureLimit === 1 ? "measurement" : "measurements"}.`]),
+    `No answer for ${seconds(timeoutSeconds)}${errorLimit === undefined ? "" : `, or in more than ${errorLimit} measurements in a row,`} is a failure.`,
+    ...(waitLimit === undefined ? [] : [`Waiting in more than ${waitLimit} measurements in a row is a failure.`]),
     ...(dryRun === true ? ["Its verdict is recorded, but has no effect."] : []),
   ];
 }

@@ -101,7 +101,7 @@ function parseSpec(spec: Reader): MeshUpgradeSpec {
   const to = parseTo(spec, fromRevision);
   const scope = parseScope(spec);
   if (scope.cni && to.cni === undefined && spec.object("scope")?.has("cni") === true)
-    spec.error("is required by scope.cni: true", "to.cni");
+    spec.error("is required by scope.cni: true, such as {tag: 1.18.1}; or remove scope.cni", "to.cni");
   const result: MeshUpgradeSpec = {
     from: { revision: fromRevision },
     to,
@@ -232,7 +232,7 @@ function parseWeights(
   });
   part.unknownFields();
   if (weights.some((weight, index) => weight <= (weights[index - 1] ?? 0)))
-    part.error(`must rise, got ${weights.join(", ")}`, "weights");
+    part.error(`must rise from one to the next, such as 10, 50, 100, got ${weights.join(", ")}`, "weights");
   if (weights.length === 0) return byDefault;
   return weights.at(-1) === 100 ? weights : [...weights, 100];
 }

@@ -228,7 +228,7 @@ test("an order for one run is not meant for the next one, or for another object 
 test("an order for a step that waits does not overrule its failure, which the person has not seen", () => {
   const stuck = canary({ phase: "Stuck", message: "20 %: 5 errors" });
   for (const order of ["approve", "complete", "promote"] as const) {
-    assert.equal(changeAgainst(order, canary(), stuck), "it has got stuck meanwhile: 20 %: 5 errors");
+    assert.equal(changeAgainst(order, canary(), stuck), "it has become Stuck meanwhile: 20 %: 5 errors");
     assert.equal(changeAgainst(order, stuck, stuck), undefined);
     assert.equal(changeAgainst(order, stuck, canary()), undefined);
   }

@@ -300,7 +300,7 @@ export function changeAgainst(
   if (metadata.uid !== seen.metadata.uid) return remadeProblem;
   if (Math.max(1, status?.run ?? 1) !== Math.max(1, seen.status?.run ?? 1)) return "another run has begun meanwhile";
   if (status?.phase === "Stuck" && seen.status?.phase !== "Stuck")
-    return `it has got stuck meanwhile: ${status.message}`;
+    return `it has become Stuck meanwhile: ${status.message}`;
   if (order !== "promote") return undefined;
   const [before, now] = [standingOrders(seen.spec), standingOrders(spec)];
   if (now.abort !== before.abort)

@@ -4,7 +4,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { customResourceDefinitionKind, type CustomResourceDefinition } from "../../api/kubernetes/index.ts";
 import { isNewerRelease } from "../../install/index.ts";
 import type { CliContext, ConnectionFlags, GatewayApiChannel } from "../context.ts";
-import { connectionFlags } from "./install-input.ts";
+import { connectionFlags } from "../flags.ts";
 
 interface GatewayApiFlags extends ConnectionFlags {
   readonly channel: GatewayApiChannel;

@@ -15,7 +15,7 @@ import {
 } from "../../install/index.ts";
 import { yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
-import type { CommonFlags } from "../flags.ts";
+import { connectionFlags, type CommonFlags } from "../flags.ts";
 
 /** The flags of all verbs that read an installation's spec. */
 export interface InstallFlags extends CommonFlags {
@@ -29,13 +29,10 @@ export function collect(value: string, previous: readonly string[]): readonly st
   return [...previous, value];
 }
 
-export function connectionFlags(command: Command): Command {
-  return command
-    .option("-c, --kubeconfig <path>", "the kubeconfig file")
-    .option("--context <name>", "the context of the kubeconfig");
-}
-
-export function installFlags(command: Command): Command {
+export function installFlags(
+  command: Command,
+  revision = "the revision to install (default: the revision in the spec)",
+): Command {
   return connectionFlags(
     command
       .option(
@@ -50,7 +47,7 @@ export function installFlags(command: Command): Command {
         collect,
         [],
       )
-      .option("-r, --revision <revision>", "the revision to install")
+      .option("-r, --revision <revision>", revision)
       .option(...manifestsFlag),
   );
 }

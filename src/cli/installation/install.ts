@@ -52,6 +52,7 @@ function applyFlags(command: Command): Command {
 export function verifyInstallCommand(program: Command, context: CliContext): void {
   installFlags(
     program.command("verify-install").description("check that all objects of an installation exist and are ready"),
+    "the revision to check (default: the revision in the spec)",
   ).action(async (flags: InstallFlags) => await verifyInstalled(flags, context));
 }
 

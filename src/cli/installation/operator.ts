@@ -17,8 +17,9 @@ import { installedKindOf, operatorName, renderOperator, type OperatorSettings } 
 import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 import { podObstacle, refusedPods, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
-import { connectionFlags, readYaml } from "./install-input.ts";
+import { readYaml } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
+import { connectionFlags } from "../flags.ts";
 
 interface OperatorFlags extends ConnectionFlags {
   readonly hub: string;

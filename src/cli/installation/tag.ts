@@ -13,9 +13,10 @@ import {
 } from "../../api/kubernetes/index.ts";
 import { deactivateDefault, installedKindOf, reactivateDefault, renderTag } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { connectionFlags, manifestsFlag } from "./install-input.ts";
+import { manifestsFlag } from "./install-input.ts";
 import { listControlPlanes } from "../control-planes/pilots.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
+import { connectionFlags } from "../flags.ts";
 import { renderTable } from "../terminal/table.ts";
 
 interface TagFlags extends ConnectionFlags {

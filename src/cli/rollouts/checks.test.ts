@@ -58,3 +58,20 @@ test("check run refuses a Service or workload that does not exist, because it wo
     "workload:now",
   );
 });
+
+test("check explain describes every type that check types lists, also those that need further fields", async () => {
+  const outputOf = async (...args: readonly string[]): Promise<string> => {
+    const context = new FakeContext({});
+    await createProgram(context).parseAsync(["check", ...args], { from: "user" });
+    return context.output;
+  };
+  for (const line of (await outputOf("types")).trimEnd().split("\n")) {
+    const [type = "", ...words] = line.split(/\s+/);
+    assert.ok((await outputOf("explain", type)).startsWith(`${words.join(" ")}\n`), line);
+  }
+  assert.match(await outputOf("explain", "query"), /\nNeeds the field query of a Check: write the Check into a file/);
+  await assert.rejects(run("pass", "webhook"), {
+    code: "argument-invalid",
+    message: "a check of type webhook needs the field webhook beside its type",
+  });
+});

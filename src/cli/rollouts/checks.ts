@@ -1,11 +1,20 @@
 import type { Command } from "commander";
 import { formatIssues, type KindDefinition } from "../../api/index.ts";
-import { checkKind, checkTypes, explainCheck, parseCheck, type CheckSpec } from "../../api/serin/index.ts";
+import {
+  checkDefaults,
+  checkKind,
+  checkTypes,
+  explainCheck,
+  parseCheck,
+  type CheckSpec,
+  type CheckType,
+} from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import { daemonSetKind, deploymentKind, podKind, serviceKind, statefulSetKind } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import type { CheckedBackend, CliContext, ConnectionFlags } from "../context.ts";
+import { connectionFlags } from "../flags.ts";
 import { parseOneObject } from "./rollout-objects.ts";
 
 interface ExplainFlags extends ConnectionFlags {
@@ -21,8 +30,10 @@ export function checkCommands(program: Command, context: CliContext): void {
       .command("explain [check]")
       .description("explain a check in words: a built-in type, a Check of the cluster, or a Check of a file"),
   ).action(async (subject: string | undefined, options: ExplainFlags) => {
-    const spec = await specOf(subject, options, context);
-    context.out(`${explainCheck(spec).join("\n")}\n`);
+    const type = checkTypes.find((known) => known === subject);
+    const isIncomplete = options.filename === undefined && type !== undefined && defaultOf(type) === undefined;
+    const lines = isIncomplete ? explainIncomplete(type) : explainCheck(await specOf(subject, options, context));
+    context.out(`${lines.join("\n")}\n`);
   });
   flags(
     check
@@ -44,10 +55,8 @@ export function checkCommands(program: Command, context: CliContext): void {
     .description("list the built-in checks")
     .action(() => {
       for (const type of checkTypes) {
-        const spec = defaultOf(type);
-        context.out(
-          `${type.padEnd(22)} ${spec === undefined ? "Needs more than its type: see docs/rollouts.md." : (explainCheck(spec)[0] ?? "")}\n`,
-        );
+        const spec = defaultOf(type) ?? { ...checkDefaults, type };
+        context.out(`${type.padEnd(22)} ${explainCheck(spec)[0] ?? ""}\n`);
       }
     });
 }
@@ -134,17 +143,27 @@ async function checkBackend(
 }
 
 function flags(command: Command): Command {
-  return command
-    .option("-f, --filename <file>", "a Check as YAML; - is standard input")
-    .option("-n, --namespace <namespace>", "the namespace of a Check of the cluster")
-    .option("-c, --kubeconfig <path>", "the kubeconfig file")
-    .option("--context <name>", "the context of the kubeconfig");
+  return connectionFlags(
+    command
+      .option("-f, --filename <file>", "a Check as YAML; - is standard input")
+      .option(
+        "-n, --namespace <namespace>",
+        "the namespace of a Check of the cluster (default: the namespace of the kubeconfig's context)",
+      ),
+  );
 }
 
 /** A check of the type with all defaults. Undefined if the type has required fields. */
 function defaultOf(type: string): CheckSpec | undefined {
   return parseCheck({ metadata: { name: "check" }, spec: { type } }).value?.spec;
 }
+
+/** Explains a type that needs further fields, which a type alone does not have. */
+function explainIncomplete(type: CheckType): readonly string[] {
+  return [...explainCheck({ ...checkDefaults, type }), `Needs the field ${type} of a Check: ${furtherFields}.`];
+}
+
+const furtherFields = "write the Check into a file, and name it by -f (docs/checks.md has examples)";
 
 async function specOf(subject: string | undefined, options: ExplainFlags, context: CliContext): Promise<CheckSpec> {
   if (options.filename !== undefined)
@@ -153,8 +172,13 @@ async function specOf(subject: string | undefined, options: ExplainFlags, contex
     throw userError("argument-missing", "a check needs a type, a name or a file", {
       hint: `the types are ${checkTypes.join(", ")}`,
     });
-  const builtIn = checkTypes.some((type) => type === subject) ? defaultOf(subject) : undefined;
-  if (builtIn !== undefined) return builtIn;
+  if (checkTypes.some((type) => type === subject)) {
+    const builtIn = defaultOf(subject);
+    if (builtIn !== undefined) return builtIn;
+    throw userError("argument-invalid", `a check of type ${subject} needs the field ${subject} beside its type`, {
+      hint: furtherFields,
+    });
+  }
   const client = await context.connect(options);
   const namespace = options.namespace ?? (await context.defaultNamespace(options));
   const found = await client.get(checkKind, subject, namespace);

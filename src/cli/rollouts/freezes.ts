@@ -13,6 +13,7 @@ import {
 import { userError } from "../../base/index.ts";
 import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
+import { connectionFlags } from "../flags.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 import { durationText } from "./ladder.ts";
@@ -41,7 +42,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
   const freeze = program
     .command("freeze")
     .description("manage freezes: times in which no rollout starts a step; a freeze never delays an undo");
-  connection(freeze.command("list").description("list the freezes with their windows and exceptions"))
+  connectionFlags(freeze.command("list").description("list the freezes with their windows and exceptions"))
     .option("-o, --output <format>", "print the objects for programs: json or yaml")
     .action(async (flags: ConnectionFlags & { readonly output?: string }) => {
       const format = outputFormat(flags.output, ["json", "yaml"]);
@@ -50,7 +51,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
       if (format !== "table") context.out(await renderObjects(items, format));
       else context.out(items.length === 0 ? "no freeze exists\n" : renderFreezes(items));
     });
-  connection(freeze.command("add [name]").description("block rollouts from now on, or in the windows of a file"))
+  connectionFlags(freeze.command("add [name]").description("block rollouts from now on, or in the windows of a file"))
     .option("-f, --filename <file>", "a Freeze as YAML; - is standard input")
     .option("--reason <text>", "the reason, which the status of waiting rollouts shows")
     .option(
@@ -74,15 +75,15 @@ export function freezeCommands(program: Command, context: CliContext): void {
       const client = await context.connect(flags);
       await client.apply(freezeKind, raw as Freeze, { fieldManager: "serin-cli", force: true });
       context.out(
-        `freeze ${parsed.value.metadata.name ?? ""} holds: ${parsed.value.spec.windows.map((window) => windowText(window, parsed.value?.spec.timeZone ?? "UTC")).join("; ")}\n`,
+        `freeze ${parsed.value.metadata.name ?? ""} applies: ${parsed.value.spec.windows.map((window) => windowText(window, parsed.value?.spec.timeZone ?? "UTC")).join("; ")}\n`,
       );
     });
-  connection(freeze.command("except <name>").description("exempt one rollout from a freeze"))
+  connectionFlags(freeze.command("except <name>").description("exempt one rollout from a freeze"))
     .option("--canary <namespace/name>", "the Canary to exempt")
     .option("--upgrade <name>", "the MeshUpgrade to exempt")
     .requiredOption("--reason <text>", "the reason, which the freeze stores")
     .action(async (name: string, flags: ExceptFlags) => await except(name, flags, context));
-  connection(freeze.command("remove <name>").description("end a freeze")).action(
+  connectionFlags(freeze.command("remove <name>").description("end a freeze")).action(
     async (name: string, flags: ConnectionFlags) => {
       const client = await context.connect(flags);
       if ((await client.get(freezeKind, name)) === undefined)
@@ -91,12 +92,6 @@ export function freezeCommands(program: Command, context: CliContext): void {
       context.out(`removed freeze ${name}\n`);
     },
   );
-}
-
-function connection(command: Command): Command {
-  return command
-    .option("-c, --kubeconfig <path>", "the kubeconfig file")
-    .option("--context <name>", "the context of the kubeconfig");
 }
 
 /** Reads the Freeze of a file. It is complete, so flags for fields would have no effect and are refused. */
@@ -220,7 +215,7 @@ function renderFreezes(items: readonly Freeze[]): string {
       reason,
     ];
   });
-  return renderTable(["NAME", "WINDOWS", "HOLDS", "EXCEPT", "REASON"], rows);
+  return renderTable(["NAME", "WINDOWS", "APPLIES TO", "EXCEPT", "REASON"], rows);
 }
 
 /** The number of kinds. A freeze for Canaries and MeshUpgrades is a freeze for all. */
@@ -262,7 +257,7 @@ async function except(name: string, flags: ExceptFlags, context: CliContext): Pr
     { metadata: { resourceVersion: freeze.metadata.resourceVersion }, spec: { exceptions } },
     { fieldManager: "serin-cli" },
   );
-  const later = uid === undefined ? ", and every one of this name, because none exists that you may read" : "";
+  const later = uid === undefined ? " (every one of this name, because you can read no such object now)" : "";
   context.out(`freeze ${name} exempts ${flags.canary ?? flags.upgrade ?? ""}${later}: ${flags.reason}\n`);
 }
 

@@ -73,7 +73,7 @@ test("an approval without a step does not go to the next step, which began to wa
 
 test("an approval does not overrule a failure that came meanwhile", async () => {
   const { output, taken } = await promoted(canary("2", {}, "Stuck"));
-  assert.match(output, /Canary shop\/web: it has got stuck meanwhile: .*so your order was not given/);
+  assert.match(output, /Canary shop\/web: it has become Stuck meanwhile: .*so your order was not given/);
   assert.deepEqual(taken, []);
 });
 
@@ -130,7 +130,7 @@ test("a full promotion does not overrule a pause or an abort that somebody else 
   ] as const) {
     const { output, taken } = await promoted(canary("2", spec), "--full");
     assert.match(output, new RegExp(`Canary shop/web: somebody else has ${what} meanwhile, so your order was not`));
-    assert.match(output, /look at it with `serin canary status`/);
+    assert.match(output, /look at it with `serin canary status web -n shop`/);
     assert.deepEqual(taken, []);
   }
 });
@@ -192,7 +192,7 @@ test("an exception of a freeze holds for the uid of the rollout, and for its nam
     [{ ...exception, uid: "first" }],
   ]);
   const unseen = [
-    "freeze holidays exempts shop/web, and every one of this name, because none exists that you may read: outage\n",
+    "freeze holidays exempts shop/web (every one of this name, because you can read no such object now): outage\n",
     [exception],
   ];
   assert.deepEqual(await except([]), unseen);

@@ -1,13 +1,16 @@
 import { parseAllDocuments } from "yaml";
 import { formatIssues, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { authorAnnotation, type Canary, type MeshUpgrade } from "../../api/serin/index.ts";
-import { userError } from "../../base/index.ts";
+import { firstNames, userError } from "../../base/index.ts";
 import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { yamlValue } from "../yaml-value.ts";
 
 export type Rollout = Canary | MeshUpgrade;
+
+/** The maximum number of other rollouts that an error names. */
+const namesShown = 5;
 
 export interface RolloutFlags extends ConnectionFlags {
   readonly namespace?: string;
@@ -91,8 +94,10 @@ export async function findRollout<Value extends Rollout>(
     {
       hint:
         others.length === 0
-          ? `no namespace has one: kubectl get ${kind.plural} -A`
-          : `there is ${others.slice(0, 5).join(", ")}`,
+          ? kind.namespaced
+            ? `no namespace has one: kubectl get ${kind.plural} -A`
+            : `there is none at all: kubectl get ${kind.plural}`
+          : `existing ones: ${firstNames(others, namesShown)}`,
     },
   );
 }

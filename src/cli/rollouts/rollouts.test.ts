@@ -69,8 +69,8 @@ test("a freeze of a file takes neither the name of another one nor flags, which 
   };
   assert.match(await resultOf("easter"), /a\.yaml: metadata\.name must be easter, got holidays/);
   assert.match(await resultOf("--until", "2027-01-10T08:00:00"), /the whole Freeze, and --until would have no effect/);
-  assert.match(await resultOf("holidays"), /^freeze holidays holds: /);
-  assert.match(await resultOf(), /^freeze holidays holds: /);
+  assert.match(await resultOf("holidays"), /^freeze holidays applies: /);
+  assert.match(await resultOf(), /^freeze holidays applies: /);
 });
 
 test("aliases that cannot be resolved, keys that are maps, a wrong version and a wrong kind are errors that name the file", async () => {
@@ -376,7 +376,26 @@ test("an approval while no step waits for one names the order that lets the roll
     ["dependents", [{ id: "dependents", title: "" }]],
     ["wave-1", plannedSteps],
   ] as const)
-    assert.match(await approved(upgrade(id, { phase: "Retiring", plannedSteps: planned })), /look at its steps/, id);
+    assert.match(
+      await approved(upgrade(id, { phase: "Retiring", plannedSteps: planned })),
+      /look at its steps with `serin upgrade status up`/,
+      id,
+    );
+});
+
+test("an unknown MeshUpgrade, which has no namespace, is reported with the existing ones", async () => {
+  const status = async (...names: readonly string[]): Promise<string> =>
+    await outputOf(
+      { objects: { MeshUpgrade: names.map((name) => ({ metadata: { name } })) } },
+      "upgrade",
+      "status",
+      "nothing",
+    );
+  assert.match(
+    await status(),
+    /there is no MeshUpgrade "nothing"\n {2}hint: there is none at all: kubectl get meshupgrades$/,
+  );
+  assert.match(await status("to-2", "to-1"), /hint: existing ones: to-1, to-2$/);
 });
 
 test("lists, states and histories are printed as JSON and YAML for programs", async () => {

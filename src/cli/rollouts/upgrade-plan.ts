@@ -44,11 +44,6 @@ export function upgradePlanCommand(upgrade: Command, context: CliContext): void 
 const helpText = `
 Exit codes: 0 nothing blocks the upgrade (with --strict: and there are no warnings), 1 something blocks it, 2 the plan
 could not be made, 64 a flag is wrong.
-
-Examples:
-  serin upgrade plan -f upgrade.yaml                                     in a lab, which has both releases
-  serin upgrade plan -f upgrade.yaml --from-release ./1.18.0 --to-release ./1.18.1
-  serin upgrade plan -f upgrade.yaml --json --strict | jq .findings      in a pipeline
 `;
 
 async function plan(flags: PlanFlags, context: CliContext): Promise<void> {

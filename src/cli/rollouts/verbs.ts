@@ -27,7 +27,7 @@ import { type KubeClient } from "../../kube/index.ts";
 import { createAsApplied, deleteThisObject, patchAsRead, patchThisObject } from "../../kube/writes-as-read/index.ts";
 import type { CliContext } from "../context.ts";
 import { upgradeInPlaceCommand } from "../installation/install.ts";
-import { durationFlag } from "../flags.ts";
+import { connectionFlags, durationFlag } from "../flags.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 import { runFlag, showHistory, type HistoryFlags } from "./history.ts";
@@ -109,13 +109,14 @@ export function upgradeCommands(program: Command, context: CliContext): void {
 
 function withFlags(command: Command): Command {
   const isUpgrade = command.parent?.name() === "upgrade";
-  return command
-    .option(
+  return connectionFlags(
+    command.option(
       "-n, --namespace <namespace>",
-      isUpgrade ? "has no effect; a MeshUpgrade has no namespace" : "the namespace of the Canary",
-    )
-    .option("-c, --kubeconfig <path>", "the kubeconfig file")
-    .option("--context <name>", "the context of the kubeconfig");
+      isUpgrade
+        ? "has no effect; a MeshUpgrade has no namespace"
+        : "the namespace of the Canary (default: the namespace of the kubeconfig's context)",
+    ),
+  );
 }
 
 function approval(command: Command, description: string): Command {
@@ -138,7 +139,7 @@ function verbs<Value extends Rollout>(
       .description(`create the ${kind.kind} of a file, and start it`),
   )
     .requiredOption("-f, --filename <file>", "the object as YAML; - is standard input")
-    .option("-w, --watch", "show the ladder until the rollout ends")
+    .option("-w, --watch", "show the steps and their states until the rollout ends")
     .option("--dry-run", "check the file, also at the API server, and write nothing")
     .action(async (flags: CreateFlags) => await create(kind, flags, noun, context));
   withFlags(
@@ -147,7 +148,7 @@ function verbs<Value extends Rollout>(
       .description("start an ended rollout again, unchanged or from a file, and keep its history"),
   )
     .option("-f, --filename <file>", "the object as YAML; - is standard input")
-    .option("-w, --watch", "show the ladder until the rollout ends")
+    .option("-w, --watch", "show the steps and their states until the rollout ends")
     .action(async (name: string, flags: CreateFlags) => await retry(kind, name, flags, noun, context));
   const listing = withFlags(
     parent.command("list").description(`list all ${kind.kind === "Canary" ? "Canaries" : "MeshUpgrades"}`),
@@ -163,7 +164,7 @@ function verbs<Value extends Rollout>(
       "watch until the rollout ends; the exit code is 0 for done, 1 for stuck, 3 for rolled back, 4 for still under way",
     )
     .option("-v, --verbose", "show the evidence of every step, and all pending steps")
-    .option("--timeout <time>", "stop watching after this time: 90, 50s, 5m", durationFlag)
+    .option("--timeout <time>", "stop watching after this time: 90, 50s, 5m (default: no limit)", durationFlag)
     .addOption(new Option("-o, --output <format>", "print the object for programs").choices(["json", "yaml"]))
     .option("--json", "the same as -o json")
     .action(async (name: string, flags: StatusFlags) => await showStatus(kind, name, flags, context));
@@ -423,7 +424,7 @@ async function patchAsSeen<Value extends Rollout>(
 
 function notGiven<Value extends Rollout>(kind: KindDefinition<Value>, object: Value, what: string): SerinError {
   return userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${what}, so your order was not given`, {
-    hint: "look at it with `serin canary status` or `serin upgrade status`, and give the order again",
+    hint: `look at it with \`${statusCommand(rolloutKindOf(kind), object)}\`, and give the order again`,
   });
 }
 
@@ -473,9 +474,13 @@ function waitingStep<Value extends Rollout>(definition: KindDefinition<Value>, r
   );
 }
 
+function statusCommand(kind: RolloutKind, { metadata: { name = "", namespace } }: Rollout): string {
+  return `serin ${kind === "Canary" ? "canary" : "upgrade"} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`;
+}
+
 /** What a person can do if no step waits for an approval. */
 function insteadOfApproval(kind: RolloutKind, rollout: Rollout): string {
-  const lookAtIt = "look at its steps with `serin canary status` or `serin upgrade status`";
+  const lookAtIt = `look at its steps with \`${statusCommand(kind, rollout)}\``;
   if (hasEnded(rollout)) return lookAtIt;
   const isRefused = (order: Parameters<typeof refusalOf>[2]): boolean =>
     refusalOf(kind, rollout, order, { patch: true, replace: true }) !== undefined;

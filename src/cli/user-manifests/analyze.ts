@@ -85,18 +85,8 @@ export function analyzeCommand(program: Command, context: CliContext): void {
     .option("-v, --verbose", "print the analyzers that ran")
     .option("--color", "print colours, also without a terminal")
     .option("--no-color", "print no colours")
-    .addHelpText("after", helpText)
     .action(async (files: readonly string[], flags: AnalyzeFlags) => await run(files, flags, context));
 }
-
-const helpText = `
-Examples:
-  serin analyze                                     the namespace of the kubeconfig's context
-  serin analyze -A                                  all namespaces
-  serin analyze route.yaml                          the cluster as it would be with the file
-  serin analyze --use-kube=false samples/bookinfo   files alone, without a cluster
-  serin analyze -S "IST0102=Namespace default"      without one message
-`;
 
 function level(text: string): Level {
   const found = levels.find((known) => known.toLowerCase() === text.toLowerCase());

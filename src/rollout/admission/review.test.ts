@@ -75,7 +75,7 @@ test("a Canary under way cannot change its target, and a MeshUpgrade under way c
   const other = { object: { metadata: { name: "shop" }, spec: web("other") } };
   assert.equal(
     await review({}, { ...other, oldObject: oldOf(web("web"), "Watching") }),
-    'Canary "shop" is not valid:\nspec.target.deployment: must stay Deployment "web" with Service "web", which the Canary holds. Delete the Canary, which lets go of them, and create another',
+    'Canary "shop" is not valid:\nspec.target.deployment: must stay Deployment "web" with Service "web", which the Canary holds. Delete the Canary, which releases them, and create another',
   );
   assert.equal(await review({}, { ...other, oldObject: oldOf(web("other"), "Watching") }), "allowed");
   const upgrade = (from: string, to: string, extra: object = {}): object => ({

@@ -171,7 +171,7 @@ function heldTargetIssues(before: Begun["spec"], now: Begun["spec"]): FieldIssue
   const held = before?.target?.deployment;
   const next = now?.target?.deployment;
   if (held === undefined || (held.name === next?.name && held.service === next?.service)) return [];
-  const message = `must stay Deployment "${held.name ?? ""}" with Service "${held.service ?? ""}", which the Canary holds. Delete the Canary, which lets go of them, and create another`;
+  const message = `must stay Deployment "${held.name ?? ""}" with Service "${held.service ?? ""}", which the Canary holds. Delete the Canary, which releases them, and create another`;
   return [{ path: "spec.target.deployment", message }];
 }
 

@@ -36,7 +36,7 @@ test("requests that come while somebody has changed a step's route do not count,
     look(changed);
     assert.equal(look({ ...waiting, writes: done.writes }), "Settling", name);
     assert.equal(look(seen(50, 2050)), "Judging", name);
-    assert.match(status.message, /measured share 50\.0 % of 100 answers/, name);
+    assert.match(status.message, /measured share 50\.0 % of 100 responses/, name);
     assert.equal(look(seen(150, 2150)), "Progressing", name);
     assert.deepEqual([status.completedSteps.length, status.step], [1, undefined], name);
   }

@@ -22,6 +22,25 @@ test("in each phase exactly one of the conditions that Flux and Helm wait for is
   assert.equal(trueOf({ ...initialStatus, phase: "Waiting", pauseReason: "group-failed" }), "Stalled");
 });
 
+test("the conditions of a stuck rollout have its message, which says who must do what", () => {
+  const messages = ({ cause }: { readonly cause?: string }): readonly string[] =>
+    dated(
+      {
+        ...initialStatus,
+        phase: "Stuck",
+        message: "shop/web is missing; create it",
+        ...(cause === undefined ? {} : { cause }),
+      },
+      initialStatus,
+      nowMs,
+    )
+      .conditions.filter(({ status }) => status === "True")
+      .map(({ type, message }) => `${type}: ${message}`);
+  const expected = ["Stalled: shop/web is missing; create it", "Stuck: shop/web is missing; create it"];
+  assert.deepEqual(messages({}), expected);
+  assert.deepEqual(messages({ cause: "weight 10: request-success-rate: 5 % errors" }), expected);
+});
+
 test("a rollout at rest gets the conditions that its earlier status lacks once, and is not written afterwards", () => {
   const older: RolloutStatus = { ...initialStatus, phase: "Completed", observedGeneration: 2 };
   const current = noticed(older, 2, nowMs);

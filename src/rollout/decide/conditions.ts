@@ -28,14 +28,15 @@ function conditionsOf(status: RolloutStatus, nowMs: number): readonly Condition[
   const { phase, message, cause } = status;
   const isReady = phase === "Completed" || phase === "Watching";
   const isStalled = phase === "RolledBack" || phase === "Stuck" || status.pauseReason === "group-failed";
-  const stalled = cause ?? message;
+  // The message of a stuck rollout says who must do what. Its cause only says what failed before, if anything has.
+  const stalled = phase === "RolledBack" ? (cause ?? message) : message;
   const wanted: [type: string, on: boolean, reason: string, text: string][] = [
     ["Ready", isReady, phase, message],
     ["Reconciling", !isReady && !isStalled, phase, message],
     ["Stalled", isStalled, phase, stalled],
     ["Completed", phase === "Completed", phase, message],
     ["RolledBack", phase === "RolledBack", phase, cause ?? ""],
-    ["Stuck", phase === "Stuck", phase, cause ?? ""],
+    ["Stuck", phase === "Stuck", phase, message],
     ["Progressing", !["Completed", "RolledBack", "Stuck"].includes(phase), phase, message],
   ];
   return wanted.map(([type, on, reason, text]) => {

@@ -75,7 +75,7 @@ test("a proxy that restarts, or drops series that nothing has changed for long, 
   const fewer = [counted(1000, 0, 900_000), counted(1100, 0, 900_100), counted(1200, 0, 870_000)];
   const share = look(planned("request-share"), [...fewer, counted(1300, 0, 870_100)]);
   assert.equal(share.verdict, "pass");
-  assert.match(share.evidence, /^measured share 50\.0 % of 400 answers/);
+  assert.match(share.evidence, /^measured share 50\.0 % of 400 responses/);
   const rate = look(planned("request-success-rate"), [counted(0, 0, 0), counted(100, 0, 100), counted(90, 80, 90)]);
   assert.match(rate.evidence, /^canary 0 of 100 failed, stable 0 of 100/);
 });
@@ -141,7 +141,7 @@ test("a canary whose pods vanish fails within seconds, although its requests cou
     assert.equal(soon.verdict, "wait", type);
     assert.match(
       soon.evidence,
-      /^the canary has no ready pod, so its requests fail; the check fails after 15 s of this/,
+      /^the canary has no ready pod, so its requests fail; the check fails if this lasts 15 s/,
     );
     const late = look(planned(type), [before, ...none(18)]);
     assert.equal(late.verdict, "fail", type);
@@ -224,9 +224,12 @@ test("failures, missing answers and waiting are tolerated up to their limits", (
   const lost: CheckObservation = { type: "unavailable", detail: "no route" };
   const check = (more: Partial<CheckSpec>): PlannedCheck => planned("query", { max: 5, ...more });
   assert.equal(look(check({ failureLimit: 1 }), [value(9), value(1)]).verdict, "pass");
-  assert.match(look(check({ failureLimit: 1 }), [value(9), value(1), value(9)]).evidence, /^failed in 2 looks: /);
+  assert.match(
+    look(check({ failureLimit: 1 }), [value(9), value(1), value(9)]).evidence,
+    /^failed in 2 measurements: /,
+  );
   assert.equal(look(check({ errorLimit: 1 }), [lost, value(1), lost]).verdict, "error");
-  assert.match(look(check({ errorLimit: 1 }), [lost, lost]).evidence, /^no answer in 2 looks: no route$/);
+  assert.match(look(check({ errorLimit: 1 }), [lost, lost]).evidence, /^no answer in 2 measurements: no route$/);
   assert.equal(look(check({ waitLimit: 1 }), [value(null), value(null)]).verdict, "fail");
   assert.equal(
     look(
@@ -241,7 +244,10 @@ test("no answer during the whole time limit is an error, and a short gap late in
   const check = planned("query", { max: 5, timeoutSeconds: 3 });
   const lost: CheckObservation = { type: "unavailable", detail: "no route" };
   const gap = look(check, [value(1), value(1), value(1), value(1), lost, lost]);
-  assert.deepEqual([gap.verdict, gap.evidence], ["error", "no answer for 1 s, it fails after 3 s: no route"]);
+  assert.deepEqual(
+    [gap.verdict, gap.evidence],
+    ["error", "no answer for 1 s, and the check fails after 3 s: no route"],
+  );
   assert.match(
     look(
       check,
@@ -305,7 +311,7 @@ test("a crash loop fails the canary, unless the stable version has one too", () 
   const seen = (canary: PodFacts[], stable: PodFacts[]): CheckObservation => ({ type: "pods", canary, stable });
   assert.match(
     look(planned("pod-health"), [seen([pod("x"), ill], [pod("s")])]).evidence,
-    /^a\/ill: app is in a crash loop, ended with 1; 1 of 2/,
+    /^a\/ill: app is in a crash loop, ended with 1; canary: 1 of 2/,
   );
   assert.equal(look(planned("pod-health"), [seen([pod("x")], [pod("s", { ready: false, problem })])]).verdict, "pass");
   assert.equal(
@@ -327,7 +333,7 @@ test("a pod of the canary that runs and is no longer ready fails after 30 s, bec
   assert.equal(soon.verdict, "wait");
   assert.match(
     soon.evidence,
-    /^a\/x was ready, but is not any more: Running; the check fails after 30 s of this; 1 of 2/,
+    /^a\/x was ready, and no longer is: Running; the check fails if this lasts 30 s; canary: 1 of 2/,
   );
   assert.equal(look(planned("pod-health"), [before, ...lost(32)]).verdict, "fail");
   assert.equal(look(planned("pod-health"), [before, ...lost(30), before]).verdict, "pass");
@@ -348,10 +354,7 @@ test("restarts count from the first look, and from when a pod was first seen", (
     seen(pod("x", { restarts: 4, lastEnd: "app ended with 137 (OOMKilled)" })),
   ]);
   assert.equal(verdict, "fail");
-  assert.match(
-    evidence,
-    /^1 restarts of 1 pods of the canary, 0 of 1 of stable; a\/x: app ended with 137 \(OOMKilled\)$/,
-  );
+  assert.match(evidence, /^restarts: canary 1 in 1 pod, stable 0 in 1 pod; a\/x: app ended with 137 \(OOMKilled\)$/);
 });
 
 test("a check that replaces another after a change of the spec starts with its own state", () => {
@@ -401,7 +404,7 @@ test("a wait without progress is stalled, although its evidence changes at each 
       /^no data, for 20 s$/,
     ],
     [planned("query", { query, ...both }), (second) => value(0.15 + second / 1000), /^neither condition is true, for/],
-    [planned("webhook", limited), (second) => answer(`asked ${second} times`), /^its answer is wait, for 20 s$/],
+    [planned("webhook", limited), (second) => answer(`asked ${second} times`), /^the webhook answered wait, for 20 s$/],
     [
       planned("request-success-rate", { ...both, passWhen: "canary.rate < 0.0", failWhen: "canary.rate > 0.01" }),
       (second) => counted(200 * second, 0, 200 * second),

@@ -111,7 +111,7 @@ export function stalled(step: Step, status: CheckStatus, settledMs: number): str
   const { waitsFor, brokenRows } = status.statistic as LookState;
   const { timeoutSeconds = 0, count } = plannedOf(step, status)?.spec ?? {};
   if (brokenRows !== undefined && areRowsOverdue(status, timeoutSeconds))
-    return `${brokenRows.by}, and it did not pass in ${count} looks in a row for ${timeoutSeconds} s`;
+    return `${brokenRows.by}, and it did not pass in ${count} measurements in a row for ${timeoutSeconds} s`;
   return needsSamples(status)
     ? `${waitsFor}, and no new sample came in ${timeoutSeconds} s`
     : `${waitsFor}, for ${timeoutSeconds} s`;

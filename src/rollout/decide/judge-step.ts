@@ -92,7 +92,7 @@ function pauseOrEnd(
         ...status,
         ...(status.step === undefined ? {} : { step: { ...status.step, waitsUntil } }),
         phase: "Soaking",
-        message: `${step.title}: ${Math.ceil((holdMs - settledForMs) / 1000)} s to go`,
+        message: `${step.title}: ${Math.ceil((holdMs - settledForMs) / 1000)} s left`,
       },
       actions: recovery(input.status),
     };

@@ -108,7 +108,7 @@ test("a slower canary fails, with both versions' quantiles and buckets as eviden
   assert.equal(verdict, "fail");
   assert.match(
     evidence,
-    /^\d+ requests of the canary, \d+ of stable: slower than stable, p50 about 37\.5 ms \(25 ms to 50 ms\) against about 17\.5 ms \(10 ms to 25 ms\) \(1 in [\d,]+ that this is chance, limit 1 in 3,000\)$/,
+    /^\d+ requests of the canary, \d+ of stable: slower than stable, p50 about 37\.5 ms \(25 ms to 50 ms\) against about 17\.5 ms \(10 ms to 25 ms\) \(probability of chance 1 in [\d,]+, the check fails below 1 in 3,000\)$/,
   );
 });
 

@@ -206,7 +206,7 @@ export function judgeDurations(
   const [canaryTotal, stableTotal] = [totalOf(canary), totalOf(stable)];
   const counts = `${canaryTotal + totalOf(open.canary)} requests of the canary, ${stableTotal + totalOf(open.stable)} of stable`;
   if (canaryTotal === 0)
-    return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} of the canary are needed` };
+    return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} requests of the canary are needed` };
   // Half of the error probability is for the comparisons with stable (quantiles and mean), and half is for the limit.
   // The tests in use share each half.
   const tests = limits.quantiles.length + 1 + (limits.maxMs === undefined ? 0 : limits.quantiles.length);
@@ -219,7 +219,7 @@ export function judgeDurations(
     if (above >= threshold)
       return {
         verdict: "fail",
-        evidence: `${counts}: ${limitText(canary, quantile, limits.maxMs ?? 0)} (${chance(above)} that this is chance, limit ${chance(threshold)})`,
+        evidence: `${counts}: ${limitText(canary, quantile, limits.maxMs ?? 0)} (probability of chance ${chance(above)}, the check fails below ${chance(threshold)})`,
       };
     const text = stableTotal === 0 ? aloneText(canary, quantile) : comparisonText(canary, stable, quantile);
     texts.push(text);
@@ -229,7 +229,7 @@ export function judgeDurations(
     if (matters && slower >= threshold)
       return {
         verdict: "fail",
-        evidence: `${counts}: slower than stable, ${text} (${chance(slower)} that this is chance, limit ${chance(threshold)})`,
+        evidence: `${counts}: slower than stable, ${text} (probability of chance ${chance(slower)}, the check fails below ${chance(threshold)})`,
       };
     if ((matters && slower >= suspicion) || above >= suspicion) suspected ??= text;
     const boundMs = boundOf(canary, stable, quantile, limits);
@@ -246,8 +246,15 @@ export function judgeDurations(
   if (canaryTotal < limits.minSamples)
     return { verdict: "wait", evidence: `${all}; ${limits.minSamples} requests of the canary are needed` };
   if (stableTotal > 0 && mayBeTwiceAsSlow(canary, stable, limits.minSamples))
-    return { verdict: "wait", evidence: `${all}; twice as slow is not ruled out yet` };
-  if (suspected !== undefined) return { verdict: "wait", evidence: `${all}; ${suspected} may be more than chance` };
+    return {
+      verdict: "wait",
+      evidence: `${all}; more requests are needed to rule out that the canary is twice as slow`,
+    };
+  if (suspected !== undefined)
+    return {
+      verdict: "wait",
+      evidence: `${all}; more requests are needed to tell whether this is chance: ${suspected}`,
+    };
   if (stableTotal === 0 && limits.maxMs === undefined)
     return {
       verdict: "pass",

@@ -120,21 +120,24 @@ export function judgeRate(evidence: RateEvidence, limits: RateLimits, open: Rate
   if (relative >= failThreshold) {
     return {
       verdict: "fail",
-      evidence: `${counts}: worse than stable (${chance(relative)} that this is chance, limit ${chance(failThreshold)})`,
+      evidence: `${counts}: worse than stable (probability of chance ${chance(relative)}, the check fails below ${chance(failThreshold)})`,
     };
   }
   if (absolute >= failThreshold) {
     return {
       verdict: "fail",
-      evidence: `${counts}: above the limit of ${percent(limits.maxErrorRate)} % (${chance(absolute)} that this is chance, limit ${chance(failThreshold)})`,
+      evidence: `${counts}: above the limit of ${percent(limits.maxErrorRate)} % (probability of chance ${chance(absolute)}, the check fails below ${chance(failThreshold)})`,
     };
   }
   if (evidence.canaryTotal < limits.minSamples)
-    return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} answers of the canary are needed` };
+    return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} responses of the canary are needed` };
   const bad = ruledOutErrorRate(evidence.stableTotal, evidence.stableErrors, limits);
   if (passEvidence(evidence, limits) < passThreshold)
-    return { verdict: "wait", evidence: `${counts}; a rate of ${percent(bad)} % is not ruled out yet` };
-  return { verdict: "pass", evidence: `${counts}; a rate of ${percent(bad)} % is ruled out` };
+    return {
+      verdict: "wait",
+      evidence: `${counts}; more responses are needed to rule out an error rate of ${percent(bad)} %`,
+    };
+  return { verdict: "pass", evidence: `${counts}; an error rate of ${percent(bad)} % is ruled out` };
 }
 
 /**

@@ -10,7 +10,7 @@ test("a share beyond the tolerance fails, and passes with a remark while chance 
   assert.deepEqual(few, {
     verdict: "pass",
     evidence:
-      "measured share 36.7 % of 60 answers, weight 50 %; more than 10 points off, but with so few answers this may be chance",
+      "measured share 36.7 % of 60 responses, weight 50 %; the difference is above 10 percentage points, but with so few responses this may be chance",
   });
   assert.doesNotMatch(judgeShare({ canaryTotal: 29, stableTotal: 31 }, limits).evidence, /chance/);
 });

@@ -13,9 +13,9 @@ export function judgeShare(
 ): { readonly verdict: "pass" | "fail" | "wait"; readonly evidence: string } {
   const total = counts.canaryTotal + counts.stableTotal;
   const measured = total === 0 ? 0 : (counts.canaryTotal / total) * 100;
-  const evidence = `measured share ${measured.toFixed(1)} % of ${total} answers, weight ${limits.expectedShare} %`;
+  const evidence = `measured share ${measured.toFixed(1)} % of ${total} responses, weight ${limits.expectedShare} %`;
   if (total < limits.minSamples)
-    return { verdict: "wait", evidence: `${evidence}; ${limits.minSamples} answers are needed` };
+    return { verdict: "wait", evidence: `${evidence}; ${limits.minSamples} responses are needed` };
   // A deviation that chance explains, within four standard errors, is never a failure.
   const expected = limits.expectedShare / 100;
   const chance = 400 * Math.sqrt((expected * (1 - expected)) / total);
@@ -23,7 +23,7 @@ export function judgeShare(
   if (off > Math.max(limits.tolerance, chance)) return { verdict: "fail", evidence };
   const excess =
     off > limits.tolerance
-      ? `; more than ${limits.tolerance} points off, but with so few answers this may be chance`
+      ? `; the difference is above ${limits.tolerance} percentage points, but with so few responses this may be chance`
       : "";
   return { verdict: "pass", evidence: `${evidence}${excess}` };
 }

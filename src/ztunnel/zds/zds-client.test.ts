@@ -74,7 +74,7 @@ test("a client whose agent ends before it reads an answer connects to the next a
     },
   });
   await until(() => answers.length > 0);
-  assert.deepEqual(answers, ["the workload second is not known here"]);
+  assert.deepEqual(answers, ["this ztunnel does not know the workload second"]);
 });
 
 test("a client looks for an absent agent at least once a second, and warns once a minute", async () => {

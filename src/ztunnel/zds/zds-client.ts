@@ -210,7 +210,7 @@ export class ZdsClient {
 
   #keep(uid: string, returnListeners: boolean) {
     const held = this.#options.pods.descriptors(uid);
-    if (held === undefined) throw new TypeError(`the workload ${uid} is not known here`);
+    if (held === undefined) throw new TypeError(`this ztunnel does not know the workload ${uid}`);
     if (!returnListeners) return undefined;
     const { namespaceFd, listeners } = held;
     if (namespaceFd === undefined) throw new TypeError(`the workload ${uid} has no network namespace of its own`);

@@ -147,7 +147,7 @@ test("an approval of a step that waits does not overrule a failure that the user
   for (const action of ["approve", "promote"])
     await assert.rejects(ask("POST /api/action", orderOf(action, { step: "step-2", stuck: false })), {
       code: "conflict",
-      message: "shop: it has got stuck meanwhile: 20 %: 5 errors",
+      message: "shop: it has become Stuck meanwhile: 20 %: 5 errors",
     });
   assert.deepEqual(api.patches, []);
   await ask("POST /api/action", orderOf("approve", { step: "step-2", stuck: true }));

@@ -91,7 +91,7 @@ function SightControls({
   readonly onLegend: () => void;
 }): JSX.Element {
   return (
-    <div class="graph-controls" role="toolbar" aria-label="Sight">
+    <div class="graph-controls" role="toolbar" aria-label="Zoom and arrangement">
       <button
         type="button"
         class="button"

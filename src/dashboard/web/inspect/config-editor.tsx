@@ -101,7 +101,7 @@ function EditorHead({
         {tools}
         {isChanged ? (
           <button type="button" class="button" data-kind="quiet" onClick={() => onChange(before)}>
-            Undo all
+            Discard changes
           </button>
         ) : undefined}
         <button

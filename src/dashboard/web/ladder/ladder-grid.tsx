@@ -114,7 +114,8 @@ function Rung({ rung, columns }: { readonly rung: LadderRung; readonly columns: 
           {namespace === "" || kind === "namespace" ? undefined : <span class="muted small"> {namespace}</span>}
           {state === "behind" ? (
             <div class="small warn-text">
-              asks for {wanted}; pods that started before do not have it until they are restarted
+              its label asks for {wanted}; pods that started before the change keep the old revision until you restart
+              them
             </div>
           ) : undefined}
         </div>
@@ -169,7 +170,7 @@ function RungMark({ rung }: { readonly rung: LadderRung }): JSX.Element {
   if (state === "outside")
     return (
       <Mark tone="idle" quiet>
-        in no mesh
+        not in the mesh
       </Mark>
     );
   return (

@@ -98,6 +98,6 @@ test("a rung has a sentence that describes it", () => {
         blockedBy: ["pod cart-1 is not ready"],
       }),
     ),
-    "50 % on 1-31-0 (2 pods) and 50 % on 1-31-1 (2 pods), going to 1-31-1, blocked by pod cart-1 is not ready",
+    "50 % on 1-31-0 (2 pods) and 50 % on 1-31-1 (2 pods), moving to 1-31-1, blocked by pod cart-1 is not ready",
   );
 });

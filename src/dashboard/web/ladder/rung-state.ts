@@ -82,7 +82,7 @@ export function rejections(proxies: Readonly<Record<string, LadderProxy>>): read
     .sort((a, b) => b.proxies.length - a.proxies.length || a.reason.localeCompare(b.reason));
 }
 
-/** Describes a rung for screen readers: `20 pods, 50 % on 1-31-0 and 50 % on 1-31-1, going to 1-31-1, blocked by …`. */
+/** Describes a rung for screen readers: `20 pods, 50 % on 1-31-0 and 50 % on 1-31-1, moving to 1-31-1, blocked by …` */
 export function rungSentence({ at, pods, goingTo, blockedBy, waitsFor }: LadderRung): string {
   const parts = Object.entries(at)
     .filter(([, share]) => share > 0)
@@ -92,7 +92,7 @@ export function rungSentence({ at, pods, goingTo, blockedBy, waitsFor }: LadderR
     );
   return [
     parts.length === 0 ? "on no revision" : parts.join(" and "),
-    ...(goingTo === "" ? [] : [`going to ${goingTo}`]),
+    ...(goingTo === "" ? [] : [`moving to ${goingTo}`]),
     ...(blockedBy.length === 0 ? [] : [`blocked by ${blockedBy.join("; ")}`]),
     ...waitsFor,
   ].join(", ");

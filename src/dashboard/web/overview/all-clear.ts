@@ -11,13 +11,13 @@ export function allClear(sources: readonly SourceState[]): AllClear {
   const silent = sources.filter(({ ok }) => !ok).map(({ name }) => name);
   return silent.length === 0
     ? {
-        title: "Nothing",
+        title: "Nothing needs attention",
         icon: "good",
         text: "No proxy rejects its configuration, no rollout waits for a person, and no namespace is failing.",
       }
     : {
-        title: "Nothing known",
+        title: "No problem is known",
         icon: "unknown",
-        text: `Problems may be missing here, because a source does not report: ${silent.join(", ")}.`,
+        text: `There may be problems that this list does not show, because a source does not report: ${silent.join(", ")}.`,
       };
 }

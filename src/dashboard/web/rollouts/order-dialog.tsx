@@ -43,7 +43,7 @@ export function OrderDialog(props: OrderDialogProps): JSX.Element {
               data-kind={offer.action === "rollback" ? "danger" : "primary"}
               disabled={busy || movedOn}
             >
-              {busy ? "Ordering" : offer.title}
+              {busy ? "Sending…" : offer.title}
             </button>
           )}
         </>

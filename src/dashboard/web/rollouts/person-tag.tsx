@@ -6,9 +6,9 @@ import { Tag } from "../components/index.ts";
 const texts: Partial<Record<NonNullable<RolloutRow["pauseReason"]>, string>> = {
   approval: "needs an approval",
   order: "paused by an order",
-  restored: "is a copy: look at it",
+  restored: "copy of another object: check its target",
   author: "needs an author with rights",
-  spec: "needs another spec",
+  spec: "spec needs a correction",
   samples: "needs requests",
 };
 

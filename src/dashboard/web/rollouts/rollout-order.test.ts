@@ -80,13 +80,13 @@ test("an order is not given after another step or run has begun, nor a full prom
   assert.equal(changeSince(seen, seen, "promote"), undefined);
   assert.equal(changeSince({ ...seen, run: 0 }, seen, "promote"), undefined, "the first run has got its number");
   assert.equal(changeSince(seen, { ...seen, run: 2 }, "approve"), "Another run has begun");
-  assert.equal(changeSince(seen, { ...seen, step: "step-3" }, "approve"), "The rollout has gone on from “20 %”");
+  assert.equal(changeSince(seen, { ...seen, step: "step-3" }, "approve"), "The rollout has continued from “20 %”");
   const paused = { ...seen, paused: true };
   assert.equal(changeSince(seen, paused, "promote"), "Somebody else has paused the rollout");
   assert.equal(changeSince(paused, seen, "promote"), "Somebody else has resumed the rollout");
   assert.equal(changeSince(seen, paused, "rollback"), undefined);
   const stuck = { ...seen, stuck: true };
-  assert.equal(changeSince(seen, stuck, "approve"), "The rollout has got stuck");
+  assert.equal(changeSince(seen, stuck, "approve"), "The rollout has become Stuck");
   assert.equal(changeSince(stuck, seen, "approve"), undefined);
   assert.equal(changeSince(seen, stuck, "rollback"), undefined);
   assert.match(changeSince(seen, { ...seen, uid: "b" }, "pause") ?? "", /another one of its name was created/);

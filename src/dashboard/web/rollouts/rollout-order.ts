@@ -84,9 +84,9 @@ export function changeSince(seen: SeenState, now: SeenState, action: RolloutActi
   if (now.uid !== seen.uid) return "The rollout was deleted, and another one of its name was created";
   // The first run has no number until it begins.
   if (Math.max(1, now.run) !== Math.max(1, seen.run)) return "Another run has begun";
-  if (now.step !== seen.step) return `The rollout has gone on from “${seen.stepTitle}”`;
+  if (now.step !== seen.step) return `The rollout has continued from “${seen.stepTitle}”`;
   const goesOn = action === "approve" || action === "promote" || action === "complete";
-  if (goesOn && now.stuck && !seen.stuck) return "The rollout has got stuck";
+  if (goesOn && now.stuck && !seen.stuck) return "The rollout has become Stuck";
   if (action !== "promote" || now.paused === seen.paused) return undefined;
   return `Somebody else has ${now.paused ? "paused" : "resumed"} the rollout`;
 }

@@ -55,11 +55,11 @@ export function RolloutsPage(): JSX.Element {
           </div>
         }
         empty={
-          <Empty title={only === "" ? "No rollout yet" : "No such rollout now"} icon="rollouts">
+          <Empty title={only === "" ? "No rollout yet" : "No rollout is in this state"} icon="rollouts">
             {only === "" ? (
               <>
-                A Canary takes a new version of an app into service step by step; a MeshUpgrade does so with the mesh
-                itself. Begin with one:
+                A Canary moves the traffic of an app to a new version step by step. A MeshUpgrade moves the mesh to
+                another revision. Create a Canary:
                 <CommandLine command="serin canary create -f canary.yaml --watch" />
               </>
             ) : undefined}

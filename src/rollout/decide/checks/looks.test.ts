@@ -93,7 +93,7 @@ test("a query whose rows of passes are always too short is stalled from the time
     );
     assert.deepEqual(
       new Set(found.slice(125, 301)),
-      new Set(["no data, and it did not pass in 3 looks in a row for 600 s"]),
+      new Set(["no data, and it did not pass in 3 measurements in a row for 600 s"]),
     );
     assert.deepEqual(new Set(found.slice(303)), new Set([undefined]));
     assert.deepEqual(new Set(texts(other, (index) => index % 50 !== 2)), new Set([undefined]), "rows are long enough");

@@ -100,7 +100,7 @@ export function countLook(
       if (settledMs - (errorsFromMs ?? settledMs) > timeoutMs)
         return { verdict: "fail", evidence: `no answer in ${spec.timeoutSeconds} s: ${evidence}`, state };
       if (spec.errorLimit !== undefined && state.errors > spec.errorLimit)
-        return { verdict: "fail", evidence: `no answer in ${looks(state.errors)}: ${evidence}`, state };
+        return { verdict: "fail", evidence: `no answer in ${measurements(state.errors)}: ${evidence}`, state };
       // Missing answers have a limit of their own. That limit does not notice that they end one row of passes after
       // another.
       if (isOverdue && before.passes > 0)
@@ -113,12 +113,12 @@ export function countLook(
     case "wait":
       if (isOverdue) return { verdict: "fail", evidence: `no result in ${spec.timeoutSeconds} s: ${evidence}`, state };
       if (spec.waitLimit !== undefined && state.waits > spec.waitLimit)
-        return { verdict: "fail", evidence: `waited in ${looks(state.waits)}: ${evidence}`, state };
+        return { verdict: "fail", evidence: `waited in ${measurements(state.waits)}: ${evidence}`, state };
       return { verdict, evidence, state };
     case "pass": {
       const { count = 1 } = spec;
       if (state.passes < count)
-        return { verdict: "wait", evidence: `passed in ${state.passes} of ${looks(count)}: ${evidence}`, state };
+        return { verdict: "wait", evidence: `passed in ${state.passes} of ${measurements(count)}: ${evidence}`, state };
       return { verdict, evidence, state };
     }
   }
@@ -171,7 +171,7 @@ function withoutPass(
 
 /** Text about how long a check has had no answer, and how long this is tolerated. */
 function unansweredText({ timeoutSeconds }: CheckSpec, forMs: number): string {
-  return `no answer for ${Math.round(forMs / 1000)} s, it fails after ${timeoutSeconds} s`;
+  return `no answer for ${Math.round(forMs / 1000)} s, and the check fails after ${timeoutSeconds} s`;
 }
 
 /** A tolerated failure restarts the judgement, because its counts would fail it again. */
@@ -180,19 +180,19 @@ function failure(spec: CheckSpec, state: LookState, evidence: string): CountedLo
   if (state.failures > failureLimit)
     return {
       verdict: "fail",
-      evidence: failureLimit === 0 ? evidence : `failed in ${looks(state.failures)}: ${evidence}`,
+      evidence: failureLimit === 0 ? evidence : `failed in ${measurements(state.failures)}: ${evidence}`,
       state,
     };
   const { inner: _, ...rest } = state;
   return {
     verdict: "wait",
-    evidence: `failed in ${state.failures} of at most ${looks(failureLimit)}: ${evidence}`,
+    evidence: `failed in ${state.failures} of at most ${measurements(failureLimit)}: ${evidence}`,
     state: rest,
   };
 }
 
-function looks(count: number): string {
-  return `${count} ${count === 1 ? "look" : "looks"}`;
+function measurements(count: number): string {
+  return `${count} ${count === 1 ? "measurement" : "measurements"}`;
 }
 
 export function intervalMsOf(spec: CheckSpec): number {

@@ -59,6 +59,6 @@ function withoutPods(judged: Judgement, { stable }: ReadyPods, lostMs: number): 
     ...judged,
     verdict: "wait",
     waitsFor,
-    evidence: `the canary has no ready pod, so its requests fail; the check fails after ${seconds} s of this; ${judged.evidence}`,
+    evidence: `the canary has no ready pod, so its requests fail; the check fails if this lasts ${seconds} s; ${judged.evidence}`,
   };
 }

@@ -66,7 +66,7 @@ test("a pod that is unready again and again fails at the fourth time, however sh
   assert.equal(fourth.verdict, "fail");
   assert.match(
     fourth.evidence,
-    /^a\/x was ready, but is not any more: Running, after it was ready again 3 times; 0 of 1 pods/,
+    /^a\/x was ready, and no longer is: Running, after it was ready again 3 times; canary: 0 of 1 pods/,
   );
 });
 

@@ -57,7 +57,7 @@ function isLost({ uid, ready, ending }: PodFacts, state: PodState): boolean {
 
 function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: number): Judgement {
   if (canary.length === 0) return { verdict: "wait", evidence: "the canary has no pod" };
-  const counts = `${canary.filter((pod) => pod.ready).length} of ${canary.length} pods of the canary are ready, ${stable.filter((pod) => pod.ready).length} of ${stable.length} of stable`;
+  const counts = `canary: ${canary.filter((pod) => pod.ready).length} of ${canary.length} pods are ready, stable: ${stable.filter((pod) => pod.ready).length} of ${stable.length}`;
   // A fault that the stable pods share does not come from the release.
   const common = new Set(stable.flatMap((pod) => (pod.problem === undefined ? [] : [pod.problem.kind])));
   const ill = canary.filter(({ problem }) => problem !== undefined && !common.has(problem.kind));
@@ -77,7 +77,7 @@ function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: n
     const text = lostText(lost[0]);
     if (lost.some((pod) => hasCrashed(pod, state) || isUnreadyForLong(pod, state, settledMs)))
       return { verdict: "fail", evidence: `${text}; ${counts}` };
-    const limit = `the check fails after ${unreadyLimitMs / 1000} s of this`;
+    const limit = `the check fails if this lasts ${unreadyLimitMs / 1000} s`;
     return { verdict: "wait", waitsFor: text, evidence: `${text}; ${limit}; ${counts}` };
   }
   const waiting = canary.find((pod) => !pod.ready && !pod.ending);
@@ -99,7 +99,7 @@ function sharedReturns({ node }: PodFacts, stable: readonly PodFacts[], returns:
 }
 
 function lostText({ name, detail, lastEnd }: PodFacts): string {
-  return `${name} was ready, but is not any more: ${detail}${lastEnd === undefined ? "" : `, ${lastEnd}`}`;
+  return `${name} was ready, and no longer is: ${detail}${lastEnd === undefined ? "" : `, ${lastEnd}`}`;
 }
 
 function hasCrashed({ uid, restarts, lastEnd }: PodFacts, state: PodState): boolean {
@@ -110,13 +110,17 @@ function isUnreadyForLong({ uid }: PodFacts, { unreadyFromMs }: PodState, settle
   return settledMs - (unreadyFromMs?.[uid] ?? settledMs) > unreadyLimitMs;
 }
 
+function podsText({ length }: readonly PodFacts[]): string {
+  return `${length} ${length === 1 ? "pod" : "pods"}`;
+}
+
 /** Counts each restart as an error, so that a canary does not fail if the stable version restarts as often. */
 function judgeRestarts({ canary, stable }: SeenPods, { restarts }: PodState, first: boolean): Judgement {
   if (canary.length === 0) return { verdict: "wait", evidence: "the canary has no pod" };
   const since = (pod: PodFacts): number => Math.max(0, pod.restarts - (restarts[pod.uid] ?? pod.restarts));
   const sum = (pods: readonly PodFacts[]): number => pods.reduce((total, pod) => total + since(pod), 0);
   const [ofCanary, ofStable] = [sum(canary), sum(stable)];
-  const counts = `${ofCanary} restarts of ${canary.length} pods of the canary, ${ofStable} of ${stable.length} of stable`;
+  const counts = `restarts: canary ${ofCanary} in ${podsText(canary)}, stable ${ofStable} in ${podsText(stable)}`;
   if (first) return { verdict: "wait", evidence: "counting begins" };
   if (ofCanary === 0) return { verdict: "pass", evidence: counts };
   const worst = canary.toSorted((left, right) => since(right) - since(left))[0];

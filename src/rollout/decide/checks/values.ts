@@ -80,7 +80,7 @@ function judgeAnswer({ result, status = 0 }: SeenValues, measured: string): Judg
     return {
       verdict: verdict as Verdict,
       evidence: typeof evidence === "string" ? evidence.slice(0, shownCharacters) : measured,
-      ...(verdict === "wait" ? { waitsFor: "its answer is wait" } : {}),
+      ...(verdict === "wait" ? { waitsFor: "the webhook answered wait" } : {}),
     };
   if (verdict !== undefined)
     return { verdict: "error", evidence: `${measured}: verdict must be one of ${verdicts.join(", ")}` };

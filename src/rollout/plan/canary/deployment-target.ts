@@ -61,20 +61,20 @@ class DeploymentPlan implements TargetPlan {
     return [
       {
         id: "settled",
-        title: `${describeReference(object)} runs one template`,
+        title: `wait until ${describeReference(object)} runs only one pod template`,
         writes: [],
         settle: [{ type: "ready", object }],
       },
       {
         id: "hold",
-        title: `hold ${describeReference(object)}: a new pod template is rolled out by this Canary`,
+        title: `hold ${describeReference(object)}, so that this Canary rolls out a new pod template`,
         writes: [heldBy(object, this.#name), holding(object)],
         settle: [],
       },
       this.#versions.setup,
       {
         id: "routes",
-        title: `make ${describeMade(this.#versions.routes)}, all to the stable pods`,
+        title: `create ${describeMade(this.#versions.routes)}, with all requests to the stable pods`,
         ...withMore(creation(this.#versions.routes), preview),
       },
     ];
@@ -156,7 +156,7 @@ class DeploymentPlan implements TargetPlan {
       },
       {
         id: "promote-roll",
-        title: `roll ${describeReference(object)} to the new template`,
+        title: `roll ${describeReference(object)} to the new pod template`,
         writes: [
           ...this.#grown(replicas),
           field(object, "/spec/paused", undefined),
@@ -167,7 +167,7 @@ class DeploymentPlan implements TargetPlan {
       },
       {
         id: "promote-stable",
-        title: "stable is the new template",
+        title: "the stable version has the new pod template",
         // A change from now on waits for the next run. The end of this run writes the field again, for runs that an
         // earlier release began.
         ...withMore(withSettle(this.#movedStable(), rolled), [holding(object)]),
@@ -329,7 +329,7 @@ class DeploymentPlan implements TargetPlan {
           );
     return {
       id: `${id}-copies`,
-      title: `run a baseline and a canary beside each other, ${replicas} ${replicas === 1 ? "pod" : "pods"} each`,
+      title: `run a baseline and a canary side by side, ${replicas} ${replicas === 1 ? "pod" : "pods"} each`,
       writes: [baseline.write, canary.write, ...services],
       settle: [...this.#running("experiment-baseline", replicas), ...this.#running("experiment-canary", replicas)],
     };

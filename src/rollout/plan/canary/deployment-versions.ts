@@ -65,7 +65,7 @@ function subsetVersions(spec: CanarySpec, target: DeploymentTarget, world: Deplo
     routes,
     setup: {
       id: "subsets",
-      title: `tell stable and canary pods of Service ${target.service} apart, by ${describeReference(object)}`,
+      title: `distinguish the stable and canary pods of Service ${target.service} by ${describeReference(object)}`,
       writes: [write],
       settle,
     },
@@ -94,7 +94,7 @@ function serviceVersions(target: DeploymentTarget, world: DeploymentInWorld): Ve
     routes,
     setup: {
       id: "subsets",
-      title: `tell stable and canary pods of Service ${target.service} apart, by Services ${nameOf("stable")} and ${nameOf("canary")}`,
+      title: `distinguish the stable and canary pods of Service ${target.service} by the Services ${nameOf("stable")} and ${nameOf("canary")}`,
       writes: [created(stable), created(canary)],
       settle: [
         { type: "acknowledged", object },

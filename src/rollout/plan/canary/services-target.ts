@@ -33,7 +33,12 @@ export function servicesTargetPlan(canary: Canary, target: ServicesTarget, world
     ...plainTarget,
     namespaces: [namespace],
     begin: [
-      { id: "route", title: `make ${describeMade(routes)}, all to ${stable}`, ...creation(routes), essential: true },
+      {
+        id: "route",
+        title: `create ${describeMade(routes)}, with all requests to ${stable}`,
+        ...creation(routes),
+        essential: true,
+      },
     ],
     shift: (traffic) => shiftOf(routes, traffic),
     subjects: world.subjects,

@@ -6,7 +6,7 @@ export function stepTitle(step: CanaryStep): string {
   if (step.name !== undefined) return step.name;
   const { weight, match, mirror, scale, preview, experiment, iterations, pause } = step;
   const parts = [
-    ...(preview === true ? ["the canary in full, for the preview Service alone"] : []),
+    ...(preview === true ? ["all canary pods, reached only by the preview Service"] : []),
     ...(experiment === undefined ? [] : [experimentTitle(experiment)]),
     ...(match === undefined ? [] : [`requests with ${matchTitle(match)} to the canary`]),
     ...(weight === undefined ? [] : [`weight ${100 - weight}/${weight}`]),
@@ -33,9 +33,9 @@ function matchTitle({ headers, cookies, queryParams, paths, sourceLabels }: Traf
 }
 
 function scaleTitle({ replicas, percent, matchWeight }: NonNullable<CanaryStep["scale"]>): string {
-  if (matchWeight === true) return "as many canary pods as the weight asks for";
+  if (matchWeight === true) return "canary pods by weight";
   return replicas === undefined
-    ? `${percent ?? 0} % as many canary pods`
+    ? `canary pods: ${percent ?? 0} % of the Deployment's`
     : `${replicas} canary ${replicas === 1 ? "pod" : "pods"}`;
 }
 

@@ -31,7 +31,7 @@ export function cniSteps(upgrade: MeshUpgrade, { cni }: MeshWorld, matrix: Plann
   return [
     {
       id: "cni/before",
-      title: `the rules of enrolled pods on ${counted(nodes.length, "node")} before the agent is replaced`,
+      title: `record the rules of enrolled pods on ${counted(nodes.length, "node")} before the CNI agent is replaced`,
       writes: [],
       settle: sameRules,
       checks: [],

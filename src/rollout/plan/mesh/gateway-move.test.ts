@@ -30,13 +30,13 @@ test("a gateway's weight is rounded to whole pods, and the title states the real
     sharesOf([10, 50, 100], { replicas, autoscaled }).map(describeShare);
   assert.deepEqual(titles(1, false), ["50 % (1 of 2 pods)", "100 % (1 of 1 pods)"]);
   assert.deepEqual(titles(4, false), [
-    "25 % (1 of 4 pods, as near as it comes to 10 %)",
+    "25 % (1 of 4 pods, the nearest to 10 %)",
     "50 % (2 of 4 pods)",
     "100 % (4 of 4 pods)",
   ]);
   assert.deepEqual(titles(4, true), [
-    "20 % (1 of 5 pods, as near as it comes to 10 %)",
-    "33 % (2 of 6 pods, as near as it comes to 50 %)",
+    "20 % (1 of 5 pods, the nearest to 10 %)",
+    "33 % (2 of 6 pods, the nearest to 50 %)",
   ]);
 });
 

@@ -202,5 +202,5 @@ export function sharesOf(
 
 export function describeShare({ weight, canary, stable }: Share): string {
   const share = Math.round((100 * canary) / (canary + stable));
-  return `${share} % (${canary} of ${canary + stable} pods${share === weight ? "" : `, as near as it comes to ${weight} %`})`;
+  return `${share} % (${canary} of ${canary + stable} pods${share === weight ? "" : `, the nearest to ${weight} %`})`;
 }

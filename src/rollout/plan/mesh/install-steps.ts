@@ -72,7 +72,7 @@ export function probeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   return [
     {
       id: "roots",
-      title: `roots and trust domains of ${scope.revisions.join(" and ")}`,
+      title: `compare the roots and trust domains of ${scope.revisions.join(" and ")}`,
       writes: [],
       settle: [{ type: "rootsCompatible", from: from.revision, to: to.revision }],
       checks: [],
@@ -80,7 +80,7 @@ export function probeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
     },
     {
       id: probeStepId,
-      title: `probe ${scope.revisions.join(" and ")} across: ${scope.dataPlanes.join(", ")}`,
+      title: `probe connections between ${scope.revisions.join(" and ")}: ${scope.dataPlanes.join(", ")}`,
       writes: matrixObjects(upgrade, world).map((body): Write => ({
         type: "create",
         body,

@@ -8,7 +8,7 @@ export function preflightSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): 
   return [
     {
       id: "preflight",
-      title: `${from.revision} exists, and ${installs.length === 0 ? `so does ${to.revision}` : `${to.revision} is free`}`,
+      title: `revision ${from.revision} exists, and ${installs.length === 0 ? `so does ${to.revision}` : `nobody else has installed ${to.revision}`}`,
       writes: [],
       settle: [
         { type: "revisionServes", revision: from.revision },

@@ -70,7 +70,7 @@ export function retireSteps(
     ...(rights.length === 0 ? [] : [rightsStep(from.revision, rights)]),
     {
       id: "drain",
-      title: `the last connections of ztunnel ${from.revision} end`,
+      title: `wait until the last connections of ztunnel ${from.revision} end`,
       writes: [],
       settle: gone("ztunnel"),
       checks: [],

@@ -41,7 +41,7 @@ export function rootSteps(upgrade: MeshUpgrade, { root }: MeshWorld, matrix: Pla
   return [
     step(
       "trust",
-      `all trust ${name} beside the current root`,
+      `all proxies trust ${name} in addition to the current root`,
       [{ type: "create", object, body: nextSecret(root) }],
       [{ type: "rootTrusted", fingerprint }],
     ),
@@ -53,7 +53,7 @@ export function rootSteps(upgrade: MeshUpgrade, { root }: MeshWorld, matrix: Pla
     ),
     step(
       "only",
-      `${name} alone is trusted`,
+      `all proxies trust only ${name}`,
       [stageWrite("only")],
       [
         { type: "rootInUse", fingerprint },

@@ -25,7 +25,7 @@ export function splitInjectionSteps({ spec }: MeshUpgrade, world: MeshWorld, wav
   return [
     {
       id: "split-injection",
-      title: `single workloads of ${namesOf(namespaces.map((name) => ({ name })))} may name ${spec.to.revision}`,
+      title: `let single workloads of ${namesOf(namespaces.map((name) => ({ name })))} choose ${spec.to.revision}`,
       writes: [
         { type: "create", body, object: referenceTo(body) },
         ...world.injectors.map((injector) => selectorWrite(injector, spec.to.revision)),

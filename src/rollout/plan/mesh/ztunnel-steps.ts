@@ -151,7 +151,7 @@ function adoptStep(
   const pods = namespaces.flatMap(({ enrolledPods }) => enrolledPods).map(podReference);
   return {
     id: `${wave.name}/adopt`,
-    title: `${namesOf(namespaces)}: ztunnel ${spec.to.revision} from now on`,
+    title: `new pods of ${namesOf(namespaces)} use ztunnel ${spec.to.revision}`,
     writes: [
       ...namespaces.map(({ name }): Write => ({
         type: "field",
