@@ -4,8 +4,7 @@
 // The server is a separate process. Attackers whose connections are ended connect again at once. There is no TLS.
 import { fork, type ChildProcess } from "node:child_process";
 import { createServer } from "node:http";
-import { createServer as createSink } from "node:net";
-import type { AddressInfo } from "node:net";
+import { createServer as createSink, type AddressInfo } from "node:net";
 import { benchOptions } from "../scripts/bench-options.ts";
 import { giveBackIdleMemory } from "../src/base/index.ts";
 import { Http2Flooder } from "../src/proxy/testing/http2-flooder.ts";

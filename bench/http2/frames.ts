@@ -1,9 +1,8 @@
 // HTTP/2 for a load generator and an upstream. It handles only frames, without the state that a real peer checks. Its
 // cost must not hide that of the proxy between them.
 import type { Duplex } from "node:stream";
-import { hpackEncode, FrameWriter } from "../../src/wire/http2/index.ts";
+import { hpackEncode, FrameWriter, setting } from "../../src/wire/http2/index.ts";
 import { clientPreface, frameFlag, frameHeaderLength, frameType } from "../../src/wire/http2/constants.ts";
-import { setting } from "../../src/wire/http2/index.ts";
 
 export const maxFrameBytes = 16_384;
 /** A window larger than every response, so that no stream waits for a window. */

@@ -3,12 +3,10 @@ import type { Random } from "./random.ts";
 export interface BackoffOptions {
   readonly initialMs: number;
   readonly maxMs: number;
-  /** The growth with each attempt. 2 if absent. */
-  readonly factor?: number;
   readonly random: Random;
 }
 
-/** Exponential backoff with jitter: each delay is between half of its step and the whole step. */
+/** Backoff with jitter: each step is twice the one before, and each delay is between half of its step and the whole. */
 export class Backoff {
   readonly #options: BackoffOptions;
   #attempt = 0;
@@ -23,8 +21,8 @@ export class Backoff {
 
   /** The delay before the next attempt, in milliseconds. */
   nextMs(): number {
-    const { initialMs, maxMs, factor = 2, random } = this.#options;
-    const step = Math.min(maxMs, initialMs * factor ** this.#attempt);
+    const { initialMs, maxMs, random } = this.#options;
+    const step = Math.min(maxMs, initialMs * 2 ** this.#attempt);
     this.#attempt += 1;
     return step / 2 + (step / 2) * random();
   }

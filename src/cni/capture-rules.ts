@@ -63,7 +63,7 @@ export function installCapture(namespaceFd: number, options: CaptureOptions): vo
   const transaction = new NftTransaction();
   writeMangle(transaction);
   writeNat(transaction, options);
-  if (options.bypassInbound) removeTable(transaction, guardTable);
+  if (options.bypassInbound) removeGuard(transaction);
   else writeGuard(transaction, options);
   using nft = new NftNetlink(namespaceFd);
   nft.commit(transaction);
@@ -89,7 +89,7 @@ export function removeCapture(namespaceFd: number): void {
   if (!nft.tables("inet").includes(natTable)) return;
   const transaction = new NftTransaction();
   addNatChains(transaction);
-  removeTable(transaction, guardTable);
+  removeGuard(transaction);
   nft.commit(transaction);
 }
 
@@ -242,7 +242,7 @@ function writeGuard(transaction: NftTransaction, { ipv6 }: Pick<CaptureOptions, 
   input(tcp, isStart, action.drop());
 }
 
-/** Removes a table, or does nothing if there is no such table. */
-function removeTable(transaction: NftTransaction, name: string): void {
-  transaction.table("inet", name).create().delete();
+/** Does nothing if there is no such table. */
+function removeGuard(transaction: NftTransaction): void {
+  transaction.table("inet", guardTable).create().delete();
 }

@@ -12,18 +12,19 @@ const maxAncestors = 16;
 export function openHostNamespace(hostProc: string): NetworkNamespace {
   // Under the host's mount, our process has its host process id.
   let pid = readlinkSync(join(hostProc, "self"));
-  const container = inodeOf(hostProc, pid, "pid");
+  const container = pidNamespaceOf(hostProc, pid);
   for (let step = 0; step < maxAncestors; step += 1) {
     const parent = parentOf(hostProc, pid);
     if (parent === undefined || parent === "0") break;
     pid = parent;
-    if (inodeOf(hostProc, pid, "pid") !== container) return NetworkNamespace.open(join(hostProc, pid, "ns/net"));
+    if (pidNamespaceOf(hostProc, pid) !== container) return NetworkNamespace.open(join(hostProc, pid, "ns/net"));
   }
   return NetworkNamespace.current();
 }
 
-function inodeOf(hostProc: string, pid: string, namespace: "pid"): number {
-  return statSync(join(hostProc, pid, "ns", namespace)).ino;
+/** The inode identifies the namespace. */
+function pidNamespaceOf(hostProc: string, pid: string): number {
+  return statSync(join(hostProc, pid, "ns/pid")).ino;
 }
 
 function parentOf(hostProc: string, pid: string): string | undefined {

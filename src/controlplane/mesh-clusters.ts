@@ -1,5 +1,4 @@
-import type { LabelSelector } from "../api/index.ts";
-import type { KubernetesObject } from "../api/index.ts";
+import type { LabelSelector, KubernetesObject } from "../api/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { PodDirectory } from "./ca/index.ts";
 import { RemoteClusters, type ClusterState, type RemoteClustersOptions } from "./ingest/index.ts";

@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, toBinary, toJson, type DescMessage, type JsonObject } from "@bufbuild/protobuf";
-import { keyOf, type KubernetesObject } from "../api/index.ts";
-import { silentLogger, systemClock } from "../base/index.ts";
-import { MetricsRegistry } from "../telemetry/index.ts";
+import type { KubernetesObject } from "../api/index.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../wire/discovery/index.ts";
 import { ClusterSchema, envoyRegistry, ListenerSchema, RouteConfigurationSchema } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
-import { createFeeds } from "./ingest/feeds.ts";
-import { meshKey } from "./model/index.ts";
-import { ServedMesh } from "./served-mesh.ts";
 import { config, namespace, pod, service, slice, testMesh } from "./testing/model-fixture.ts";
+import { createServedFixture } from "./testing/served-fixture.ts";
 
 const ownConfig = `
 gatewayTopology: { numTrustedProxies: 2, forwardClientCertDetails: FORWARD_ONLY }
@@ -56,72 +52,55 @@ interface Proxy {
 
 /** The resources of proxies in a mesh in which all pods have this annotation. */
 function served(text: string | undefined, mesh = testMesh) {
-  const servedMesh = new ServedMesh({
-    maxTurnMs: Number.POSITIVE_INFINITY,
-    revision: "default",
-    metrics: new MetricsRegistry(),
-    clock: systemClock,
-    log: silentLogger,
-    settled: () => undefined,
-  });
-  servedMesh.inputs.mesh.set(meshKey, mesh);
-  const feeds = createFeeds(servedMesh.inputs, "default");
+  const { mesh: servedMesh, change } = createServedFixture({ settings: mesh });
   const server = { hosts: ["*"], port: { number: 80, name: "http", protocol: "HTTP" } };
   const gatewayPod = (name: string, labels: Record<string, string>, address: string): KubernetesObject =>
     annotated(pod(`shop/${name}`, address, { labels, redirected: false }), text);
-  servedMesh.graph.batch(() => {
-    for (const object of [
-      namespace("shop", { "istio.io/use-waypoint": "way" }),
-      service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]),
-      slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }]),
-      sidecarPod(text),
-      gatewayPod("classic-1", { istio: "ingressgateway" }, "10.244.1.6"),
-      gatewayPod("edge-1", { "gateway.networking.k8s.io/gateway-name": "edge" }, "10.244.1.7"),
-      gatewayPod("way-1", wayLabels, "10.244.1.8"),
-      {
-        ...config("Gateway", "shop/edge", {
-          gatewayClassName: "istio",
-          listeners: [{ name: "http", port: 80, protocol: "HTTP" }],
-        }),
-        apiVersion: "gateway.networking.k8s.io/v1",
-      },
-      {
-        ...config("Gateway", "shop/way", {
-          gatewayClassName: "istio-waypoint",
-          listeners: [{ name: "mesh", port: 15008, protocol: "HBONE" }],
-        }),
-        apiVersion: "gateway.networking.k8s.io/v1",
-      },
-      config("VirtualService", "shop/web", {
-        hosts: ["web.example"],
-        gateways: ["classic"],
-        http: [{ rewrite: { authority: "inner" }, route: [{ destination: { host: "web" } }] }],
+  change([
+    namespace("shop", { "istio.io/use-waypoint": "way" }),
+    service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]),
+    slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }]),
+    sidecarPod(text),
+    gatewayPod("classic-1", { istio: "ingressgateway" }, "10.244.1.6"),
+    gatewayPod("edge-1", { "gateway.networking.k8s.io/gateway-name": "edge" }, "10.244.1.7"),
+    gatewayPod("way-1", wayLabels, "10.244.1.8"),
+    {
+      ...config("Gateway", "shop/edge", {
+        gatewayClassName: "istio",
+        listeners: [{ name: "http", port: 80, protocol: "HTTP" }],
       }),
-      config("VirtualService", "shop/inside", {
-        hosts: ["web"],
-        http: [{ rewrite: { authority: "inner" }, route: [{ destination: { host: "web" } }] }],
+      apiVersion: "gateway.networking.k8s.io/v1",
+    },
+    {
+      ...config("Gateway", "shop/way", {
+        gatewayClassName: "istio-waypoint",
+        listeners: [{ name: "mesh", port: 15008, protocol: "HBONE" }],
       }),
-      config("HTTPRoute", "shop/web", {
-        parentRefs: [{ name: "edge" }],
-        rules: [
-          {
-            filters: [{ type: "URLRewrite", urlRewrite: { hostname: "inner" } }],
-            backendRefs: [{ name: "web", port: 80 }],
-          },
-        ],
-      }),
-      {
-        ...config("Gateway", "shop/classic", { selector: { istio: "ingressgateway" }, servers: [server] }),
-        apiVersion: "networking.istio.io/v1",
-      },
-    ]) {
-      const [group] = object.apiVersion?.split("/") ?? [];
-      feeds
-        .find(({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group))
-        ?.take(keyOf(object), object);
-    }
-  });
-  servedMesh.discovery.flush();
+      apiVersion: "gateway.networking.k8s.io/v1",
+    },
+    config("VirtualService", "shop/web", {
+      hosts: ["web.example"],
+      gateways: ["classic"],
+      http: [{ rewrite: { authority: "inner" }, route: [{ destination: { host: "web" } }] }],
+    }),
+    config("VirtualService", "shop/inside", {
+      hosts: ["web"],
+      http: [{ rewrite: { authority: "inner" }, route: [{ destination: { host: "web" } }] }],
+    }),
+    config("HTTPRoute", "shop/web", {
+      parentRefs: [{ name: "edge" }],
+      rules: [
+        {
+          filters: [{ type: "URLRewrite", urlRewrite: { hostname: "inner" } }],
+          backendRefs: [{ name: "web", port: 80 }],
+        },
+      ],
+    }),
+    {
+      ...config("Gateway", "shop/classic", { selector: { istio: "ingressgateway" }, servers: [server] }),
+      apiVersion: "networking.istio.io/v1",
+    },
+  ]);
   return ({ id, labels }: Proxy, typeUrl: string, names: readonly string[] = []): string => {
     const received: JsonObject[] = [];
     const schema = schemas[typeUrl] ?? RouteConfigurationSchema;

@@ -2,32 +2,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { keyOf } from "../api/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
-import { MetricsRegistry } from "../telemetry/index.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../wire/discovery/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { SecretAccess } from "./ca/index.ts";
-import { createFeeds } from "./ingest/feeds.ts";
-import { meshKey } from "./model/index.ts";
-import { ServedMesh } from "./served-mesh.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
-import { config, namespace, testMesh } from "./testing/model-fixture.ts";
+import { config, namespace } from "./testing/model-fixture.ts";
+import { createServedFixture } from "./testing/served-fixture.ts";
 
 const account = { clusterId: "home", namespace: "edge", serviceAccount: "gateway" };
 
 /** A gateway that requests its key before its account's permissions are known. */
 async function gatewayOf(kube: FakeKubeClient) {
-  const mesh = new ServedMesh({
-    maxTurnMs: Number.POSITIVE_INFINITY,
-    revision: "default",
-    metrics: new MetricsRegistry(),
-    clock: systemClock,
-    log: silentLogger,
-    settled: () => undefined,
+  const { mesh, change } = createServedFixture({
     secretAccess: new SecretAccess({ clientOf: () => kube, clock: systemClock, log: silentLogger }),
   });
-  mesh.inputs.mesh.set(meshKey, testMesh);
   mesh.inputs.secrets.set("edge/key", {
     namespace: "edge",
     name: "key",
@@ -35,7 +24,6 @@ async function gatewayOf(kube: FakeKubeClient) {
     keyPair: { value: { certificateChain: "chain", privateKey: "key" } },
     authority: { fault: "none" },
   });
-  const feeds = createFeeds(mesh.inputs, "default");
   const gateway = config("Gateway", "edge/web", {
     selector: { istio: "ingressgateway" },
     servers: [
@@ -46,13 +34,7 @@ async function gatewayOf(kube: FakeKubeClient) {
       },
     ],
   });
-  mesh.graph.batch(() => {
-    for (const object of [namespace("edge"), gateway])
-      feeds
-        .find(({ kind }) => kind.kind === object.kind && kind.group !== "gateway.networking.k8s.io")
-        ?.take(keyOf(object), object);
-  });
-  mesh.discovery.flush();
+  change([namespace("edge"), { ...gateway, apiVersion: "networking.istio.io/v1" }]);
   const received: { readonly names: readonly string[]; readonly removed: readonly string[] }[] = [];
   const write = (parts: readonly Buffer[]): boolean => {
     const { typeUrl, resources, removedResources } = fromBinary(DeltaDiscoveryResponseSchema, Buffer.concat(parts));

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, toBinary, toJson, type DescMessage, type JsonObject } from "@bufbuild/protobuf";
-import { keyOf, type KubernetesObject } from "../api/index.ts";
+import type { KubernetesObject } from "../api/index.ts";
 import type { Pod } from "../api/kubernetes/index.ts";
-import { silentLogger, systemClock } from "../base/index.ts";
-import { MetricsRegistry, renderPrometheus } from "../telemetry/index.ts";
+import { renderPrometheus } from "../telemetry/index.ts";
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -18,33 +17,14 @@ import {
   RouteConfigurationSchema,
 } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
-import { createFeeds } from "./ingest/feeds.ts";
 import { meshKey } from "./model/index.ts";
-import { ServedMesh } from "./served-mesh.ts";
+import type { ServedMesh } from "./served-mesh.ts";
 import { config, namespace, pod, service, slice, testMesh } from "./testing/model-fixture.ts";
+import { createServedFixture } from "./testing/served-fixture.ts";
 
 function startMesh() {
-  const metrics = new MetricsRegistry();
-  const mesh = new ServedMesh({
-    maxTurnMs: Number.POSITIVE_INFINITY,
-    revision: "default",
-    metrics,
-    clock: systemClock,
-    log: silentLogger,
-    settled: () => undefined,
-  });
-  mesh.inputs.mesh.set(meshKey, testMesh);
-  const feeds = createFeeds(mesh.inputs, "default");
-  const change = (present: readonly KubernetesObject[], gone: readonly KubernetesObject[]): void => {
-    const take = (object: KubernetesObject, to: KubernetesObject | undefined): void =>
-      feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), to);
-    mesh.graph.batch(() => {
-      for (const object of gone) take(object, undefined);
-      for (const object of present) take(object, object);
-    });
-    mesh.discovery.flush();
-  };
-  const apply = (...objects: readonly KubernetesObject[]): void => change(objects, []);
+  const { mesh, metrics, change } = createServedFixture();
+  const apply = (...objects: readonly KubernetesObject[]): void => change(objects);
   apply(
     namespace("shop"),
     pod("shop/client-1", "10.244.1.8", { labels: { app: "client" }, redirected: false }),

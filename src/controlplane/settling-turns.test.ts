@@ -2,35 +2,21 @@ import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { keyOf, type KubernetesObject } from "../api/index.ts";
-import { silentLogger, systemClock } from "../base/index.ts";
-import { MetricsRegistry } from "../telemetry/index.ts";
+import type { KubernetesObject } from "../api/index.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../wire/discovery/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
-import { createFeeds } from "./ingest/feeds.ts";
-import { meshKey } from "./model/index.ts";
-import { ServedMesh } from "./served-mesh.ts";
+import type { ServedMesh } from "./served-mesh.ts";
 import { SettlingTurns } from "./settling-turns.ts";
-import { config, namespace, pod, service, testMesh } from "./testing/model-fixture.ts";
+import { config, namespace, pod, service } from "./testing/model-fixture.ts";
+import { createServedFixture } from "./testing/served-fixture.ts";
 
 const subsets = 20;
 
 /** A mesh whose every turn is as short as possible, and a sidecar that reads clusters and acknowledges them. */
 function startMesh(maxTurnMs: number) {
-  const mesh = new ServedMesh({
-    maxTurnMs,
-    revision: "default",
-    metrics: new MetricsRegistry(),
-    clock: systemClock,
-    log: silentLogger,
-    settled: () => undefined,
-  });
-  const feeds = createFeeds(mesh.inputs, "default");
-  const take = (...objects: readonly KubernetesObject[]): void => {
-    for (const object of objects) feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), object);
-  };
+  const { mesh, write } = createServedFixture({ maxTurnMs });
+  const take = (...objects: readonly KubernetesObject[]): void => objects.forEach(write);
   mesh.graph.batch(() => {
-    mesh.inputs.mesh.set(meshKey, testMesh);
     take(
       namespace("shop"),
       pod("shop/web-1", "10.0.0.1", { labels: { app: "web" } }),

@@ -1,5 +1,4 @@
-import type { FieldIssue, UntypedObject } from "../api/index.ts";
-import type { Reader } from "../api/index.ts";
+import type { FieldIssue, UntypedObject, Reader } from "../api/index.ts";
 
 /** The result of converting another rollout tool's objects. */
 export interface Conversion {

@@ -2,8 +2,7 @@ import { textAt, treeAt, valueAt } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { istioLabels, rootSource, type ComponentSpec, type KubernetesSettings } from "../api/istio/index.ts";
 import { mergeTrees } from "./merge.ts";
-import type { InstallSettings } from "./settings.ts";
-import { numberAt } from "./settings.ts";
+import { numberAt, type InstallSettings } from "./settings.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 

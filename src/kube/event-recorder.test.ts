@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Event } from "../api/kubernetes/index.ts";
-import { podKind } from "../api/kubernetes/index.ts";
+import { podKind, type Event } from "../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../base/index.ts";
 import type { KubeClient } from "./client.ts";
 import { EventRecorder } from "./event-recorder.ts";

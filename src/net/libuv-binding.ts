@@ -65,7 +65,6 @@ export interface LibuvBinding {
   /** Whether the last write still waits for its completion. */
   lastWriteWasAsync(): boolean;
   readonly reusePortFlag: number;
-  readonly ipv6OnlyFlag: number;
 }
 
 export const uvEndOfFile = -4095;
@@ -73,7 +72,7 @@ export const uvEndOfFile = -4095;
 interface TcpWrapModule {
   TCP: new (type: number) => TcpHandle;
   TCPConnectWrap: new () => ConnectRequest;
-  constants: { SOCKET: number; SERVER: number; UV_TCP_IPV6ONLY: number; UV_TCP_REUSEPORT?: number };
+  constants: { SOCKET: number; SERVER: number; UV_TCP_REUSEPORT?: number };
 }
 
 interface StreamWrapModule {
@@ -122,7 +121,6 @@ function probe(): LibuvBinding | undefined {
     readResult: () => streamBaseState[kReadBytesOrError] ?? 0,
     lastWriteWasAsync: () => streamBaseState[kLastWriteWasAsync] !== 0,
     reusePortFlag: constants.UV_TCP_REUSEPORT ?? 0,
-    ipv6OnlyFlag: constants.UV_TCP_IPV6ONLY,
   };
 }
 

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import { Agent } from "node:http";
+import { createServer, Agent } from "node:http";
 import { connect, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { createLogger, seededRandom, ShutdownController, silentLogger, systemClock } from "../base/index.ts";

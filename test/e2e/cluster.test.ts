@@ -10,13 +10,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Pkcs10CertificateRequestGenerator } from "@peculiar/x509";
-import type { Node, Pod, Service } from "../../src/api/kubernetes/index.ts";
 import {
   deploymentKind,
   horizontalPodAutoscalerKind,
   nodeKind,
   podKind,
   serviceKind,
+  type Node,
+  type Pod,
+  type Service,
 } from "../../src/api/kubernetes/index.ts";
 import { createLogger, systemClock } from "../../src/base/index.ts";
 import { createKubeClient, loadKubeConfig, type KubeConnection } from "../../src/kube/index.ts";

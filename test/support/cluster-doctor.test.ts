@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { ClusterFinding } from "../../src/cli/cluster-readiness/index.ts";
-import { ServerHarness } from "../../src/cluster/apiserver/server-harness.ts";
+import { ServerHarness } from "../../src/cluster/apiserver/testing/index.ts";
 
 const serin = join(import.meta.dirname, "../../bin/serin");
 

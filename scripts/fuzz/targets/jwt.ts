@@ -1,7 +1,6 @@
-import { SignJWT } from "jose";
+import { SignJWT, createLocalJWKSet } from "jose";
 import { JwtProvider, parseToken, type JwtProviderOptions } from "../../../src/proxy/filters/jwt-provider.ts";
 import { systemClock } from "../../../src/base/index.ts";
-import { createLocalJWKSet } from "jose";
 import { expect, type FuzzTarget } from "../target.ts";
 
 const key = Buffer.alloc(32, 7);

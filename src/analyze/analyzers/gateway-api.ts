@@ -1,4 +1,10 @@
-import { namespaceKind, podKind, secretKind, serviceKind } from "../../api/kubernetes/index.ts";
+import {
+  namespaceKind,
+  podKind,
+  secretKind,
+  serviceKind,
+  customResourceDefinitionKind,
+} from "../../api/kubernetes/index.ts";
 import {
   gatewayApiKinds,
   gatewayGroup,
@@ -12,7 +18,6 @@ import {
   type ParentReference,
 } from "../../api/gateway/index.ts";
 import { istioKinds, istioLabels, serviceEntryKind } from "../../api/istio/index.ts";
-import { customResourceDefinitionKind } from "../../api/kubernetes/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 import { listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import { gatewayApiKinds } from "../gateway/index.ts";
 import { istioKinds, parseMeshConfig } from "../istio/index.ts";
 import type { FieldIssue, Parsed } from "../parsed.ts";
-import { matchesField, type FieldRow, type FieldTable } from "./field-table.ts";
+import type { FieldRow, FieldTable } from "./field-table.ts";
+import { matchesField } from "./testing/matches-field.ts";
 import { kindTables, meshConfigTable, proxyDefaultsTable } from "./index.ts";
 import { definedKinds, listedFields, type SchemaField } from "./testing/schema-fields.ts";
 

@@ -63,13 +63,3 @@ function actorsOf(letters: string): readonly FieldActor[] {
 export function under(prefixes: readonly string[], ...fields: readonly string[]): readonly string[] {
   return prefixes.flatMap((prefix) => fields.map((field) => (prefix === "" ? field : `${prefix}.${field}`)));
 }
-
-/** Whether a row's pattern matches the path. */
-export function matchesField(pattern: string, path: string): boolean {
-  if (!pattern.endsWith("**")) return pattern === path;
-  const prefix = pattern.slice(0, -2);
-  if (path.startsWith(prefix)) return true;
-  // `a.**` also matches a map or list of plain values.
-  const base = prefix.replace(/\.$/, "");
-  return path === base || path === `${base}{}` || path === `${base}[]`;
-}

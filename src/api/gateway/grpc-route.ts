@@ -3,7 +3,7 @@ import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { checkRegex } from "../istio/regular-expressions.ts";
-import { readNamedMatches, type NamedMatch } from "./http-route.ts";
+import { readHeaderMatches, type NamedMatch } from "./http-route.ts";
 import {
   checkHostname,
   gatewayGroup,
@@ -85,7 +85,7 @@ function readRule(reader: Reader): GrpcRouteRule {
 }
 
 function readMatch(reader: Reader): GrpcRouteMatch {
-  const match = { method: readMethod(reader.object("method")), headers: readNamedMatches(reader, "headers") };
+  const match = { method: readMethod(reader.object("method")), headers: readHeaderMatches(reader) };
   warnOfUnknown(reader);
   return match;
 }

@@ -116,7 +116,7 @@ function readMatch(reader: Reader): HttpRouteMatch {
       type: path?.oneOf("type", ["Exact", "PathPrefix", "RegularExpression"]) ?? "PathPrefix",
       value: path?.string("value") ?? "/",
     },
-    headers: readNamedMatches(reader, "headers"),
+    headers: readHeaderMatches(reader),
     queryParams: firstOfEachName(reader.objects("queryParams").map(readParameterMatch), (name) => name),
     method: reader.oneOf("method", httpMethods),
   };
@@ -135,8 +135,8 @@ function checkPath(reader: Reader, { type, value }: HttpRouteMatch["path"]): voi
 }
 
 /** Matches of headers, whose names are compared without regard to case. */
-export function readNamedMatches(reader: Reader, field: string): NamedMatch[] {
-  return firstOfEachName(reader.objects(field).map(readNamedMatch), (name) => name.toLowerCase());
+export function readHeaderMatches(reader: Reader): NamedMatch[] {
+  return firstOfEachName(reader.objects("headers").map(readNamedMatch), (name) => name.toLowerCase());
 }
 
 function readNamedMatch(reader: Reader): NamedMatch {

@@ -1,6 +1,6 @@
 import { parseAllDocuments } from "yaml";
 import { formatIssues, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
-import { authorAnnotation, type Canary, type MeshUpgrade } from "../../api/serin/index.ts";
+import { authorAnnotation, type Canary, type MeshUpgrade, type RolloutKind } from "../../api/serin/index.ts";
 import { firstNames, userError } from "../../base/index.ts";
 import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -140,4 +140,18 @@ export async function whoAmI(client: KubeClient): Promise<string> {
 /** The name of a rollout in the command line's output, `shop/shop` or `to-1-31`. */
 export function nameOf({ metadata }: Rollout): string {
   return metadata.namespace === undefined ? (metadata.name ?? "") : `${metadata.namespace}/${metadata.name ?? ""}`;
+}
+
+export function rolloutKindOf({ kind }: KindDefinition): RolloutKind {
+  return kind === "Canary" ? "Canary" : "MeshUpgrade";
+}
+
+/** The word under which the command line has the kind's verbs. */
+export function nounOf(kind: RolloutKind): "canary" | "upgrade" {
+  return kind === "Canary" ? "canary" : "upgrade";
+}
+
+/** The command that shows the rollout's state, `serin canary status shop -n shop` or `serin upgrade status to-1-31`. */
+export function statusCommand(kind: RolloutKind, { metadata: { name = "", namespace } }: Rollout): string {
+  return `serin ${nounOf(kind)} status ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`;
 }

@@ -39,13 +39,15 @@ export async function showStatus<Value extends Rollout>(
 ): Promise<void> {
   const screen =
     flags.watch === true && flags.json !== true && flags.output === undefined ? screenOf(context) : undefined;
+  const view = { flags, context, isRedrawn: screen !== undefined };
+  const find = async (): Promise<Value> => (await findRollout(kind, name, flags, context)).object;
   const deadlineMs = flags.timeout === undefined ? Number.POSITIVE_INFINITY : context.clock.steadyMs() + flags.timeout;
   let shown = "";
   try {
     for (;;) {
-      const object = await lookUp(kind, name, flags, context, shown !== "");
+      const object = await (shown === "" ? find() : find().catch((error: unknown) => waitFor(error, context)));
       if (object !== undefined) {
-        const text = await statusText(kind, object, flags, context, screen !== undefined);
+        const text = await statusText(kind, object, view);
         if (text !== shown) (screen ?? plainScreen(context)).show(text);
         shown = text;
         const code = exitCodes[object.status?.phase ?? "Planned"];
@@ -68,35 +70,31 @@ function isCurrent({ metadata, status }: Rollout): boolean {
   return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
 }
 
-/** Reads the rollout. While watching, waits for an API server that is briefly unavailable. */
-async function lookUp<Value extends Rollout>(
-  kind: KindDefinition<Value>,
-  name: string,
-  flags: StatusFlags,
-  context: CliContext,
-  again: boolean,
-): Promise<Value | undefined> {
-  try {
-    return (await findRollout(kind, name, flags, context)).object;
-  } catch (error) {
-    if (flags.watch !== true || !again || (error instanceof SerinError && error.kind === "user")) throw error;
-    context.err(`${messageOf(error)}; trying again\n`);
-    return undefined;
-  }
+/** While the rollout is watched, its API server may be briefly unavailable. Throws errors of the user. */
+function waitFor(error: unknown, context: CliContext): undefined {
+  if (error instanceof SerinError && error.kind === "user") throw error;
+  context.err(`${messageOf(error)}; trying again\n`);
+  return undefined;
+}
+
+interface StatusView {
+  readonly flags: StatusFlags;
+  readonly context: CliContext;
+  /** Whether a terminal is redrawn. Otherwise, it gets each new line once. */
+  readonly isRedrawn: boolean;
 }
 
 /** The ladder, or the status for programs: one line of JSON, or one YAML document, for each change. */
 async function statusText<Value extends Rollout>(
   kind: KindDefinition<Value>,
   object: Value,
-  flags: StatusFlags,
-  context: CliContext,
-  live: boolean,
+  view: StatusView,
 ): Promise<string> {
+  const { flags } = view;
   if (flags.json === true || flags.output === "json") return `${JSON.stringify(statusJson(object))}\n`;
   if (flags.output === "yaml")
     return `${flags.watch === true ? "---\n" : ""}${await renderValue(statusJson(object), "yaml")}`;
-  return renderLadder(`${kind.kind} ${nameOf(object)}`, object.status, ladderOptions(object, flags, context, live));
+  return renderLadder(`${kind.kind} ${nameOf(object)}`, object.status, ladderOptions(object, view));
 }
 
 function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {
@@ -112,16 +110,11 @@ function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {
   };
 }
 
-function ladderOptions(
-  object: Rollout,
-  flags: StatusFlags,
-  context: CliContext,
-  live: boolean,
-): Parameters<typeof renderLadder>[2] {
-  const columns = live ? context.columns() : undefined;
+function ladderOptions(object: Rollout, { flags, context, isRedrawn }: StatusView): Parameters<typeof renderLadder>[2] {
+  const columns = isRedrawn ? context.columns() : undefined;
   return {
     colour: context.colour,
-    verbose: flags.verbose === true || !live,
+    verbose: flags.verbose === true || !isRedrawn,
     isBehind: !isCurrent(object),
     ...(columns === undefined ? {} : { columns }),
   };

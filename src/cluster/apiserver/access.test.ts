@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import { listenOnLoopback } from "../../../test/support/listen-on-loopback.ts";
 import type { Authorizer } from "../auth/index.ts";
 import { impersonated } from "./impersonate.ts";
-import { ServerHarness, type Json } from "./server-harness.ts";
+import { ServerHarness, type Json } from "./testing/server-harness.ts";
 
 let server: ServerHarness;
 before(async () => {

@@ -3,7 +3,7 @@ import { createServer as createHttpsServer } from "node:https";
 import { after, before, test } from "node:test";
 import { listenOnLoopback } from "../../../test/support/listen-on-loopback.ts";
 import { createAuthority, issueCertificate } from "./certificate.ts";
-import { ServerHarness, type Json } from "./server-harness.ts";
+import { ServerHarness, type Json } from "./testing/server-harness.ts";
 
 let server: ServerHarness;
 before(async () => {

@@ -1,7 +1,7 @@
 // Cases in which the server once differed from Kubernetes' own. test/interop/kube-apiserver compares many more.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
+import { ServerHarness, type Answer, type Json } from "./testing/server-harness.ts";
 
 const server = new ServerHarness();
 const maps = "/api/v1/namespaces/default/configmaps";

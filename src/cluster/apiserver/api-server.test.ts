@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { connect as connectHttp2 } from "node:http2";
 import { after, before, test } from "node:test";
-import { ServerHarness, type Json } from "./server-harness.ts";
+import { ServerHarness, type Json } from "./testing/server-harness.ts";
 
 let server: ServerHarness;
 before(async () => {

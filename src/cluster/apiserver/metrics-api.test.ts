@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
-import { ServerHarness, type Json } from "./server-harness.ts";
+import { ServerHarness, type Json } from "./testing/server-harness.ts";
 
 const metrics = "/apis/metrics.k8s.io/v1beta1";
 const merge = { contentType: "application/merge-patch+json" };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
+import { ServerHarness, type Answer, type Json } from "./testing/server-harness.ts";
 
 // Each user in these tests has a right that is narrower than the request's effect.
 let server: ServerHarness;

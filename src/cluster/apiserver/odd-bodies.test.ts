@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { after, before, test } from "node:test";
-import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
+import { ServerHarness, type Answer, type Json } from "./testing/server-harness.ts";
 
 // Bodies that are not stored themselves, with values that their kinds do not allow.
 let server: ServerHarness;

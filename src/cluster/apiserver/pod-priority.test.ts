@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
+import { ServerHarness, type Answer, type Json } from "./testing/server-harness.ts";
 
 let server: ServerHarness;
 before(async () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ServerHarness, type Answer, type Json } from "./server-harness.ts";
+import { ServerHarness, type Answer, type Json } from "./testing/server-harness.ts";
 
 const server = new ServerHarness();
 const merge = { contentType: "application/merge-patch+json" };

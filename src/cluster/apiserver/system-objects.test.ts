@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ServerHarness } from "./server-harness.ts";
+import { ServerHarness } from "./testing/server-harness.ts";
 
 test("the Service kubernetes and its endpoints are restored with the same address after someone has deleted them", async () => {
   const server = await new ServerHarness().start();

@@ -5,7 +5,7 @@ import { connect, constants } from "node:http2";
 import { test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import { until } from "../../base/testing/index.ts";
-import { ServerHarness } from "./server-harness.ts";
+import { ServerHarness } from "./testing/server-harness.ts";
 import { UnreadAnswers } from "./unread-answers.ts";
 
 class FakeAnswer extends EventEmitter {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ServerHarness, type Json } from "./server-harness.ts";
+import { ServerHarness, type Json } from "./testing/server-harness.ts";
 
 test("an Event is deleted when its time has passed since its last change, and other objects stay", async () => {
   const server = await new ServerHarness().start({ eventTtlMs: 1_000 });

@@ -22,7 +22,7 @@ import { defineKind, type KubernetesObject } from "../../api/index.ts";
 import { silentLogger, systemClock, systemRandom } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { createInformer, createKubeClient, type KubeClient } from "../../kube/index.ts";
-import { ServerHarness } from "../apiserver/server-harness.ts";
+import { ServerHarness } from "../apiserver/testing/index.ts";
 import { addScheduler } from "../scheduler/index.ts";
 import { addControllers, ControllerContext } from "./index.ts";
 import { lastingNodeStatus } from "./testing/lasting-node-status.ts";

@@ -14,9 +14,10 @@ export interface ClusterDnsOptions {
   readonly address: string;
   readonly port: number;
   readonly upstream?: NameServer;
-  /** The domain of the cluster's names. If absent, `cluster.local`. */
-  readonly domain?: string;
 }
+
+/** The domain of the cluster's names. */
+const domain = "cluster.local";
 
 /** Serves the names of the cluster from the controllers' own views. */
 export function addClusterDns(context: ControllerContext, options: ClusterDnsOptions): void {
@@ -38,7 +39,7 @@ export function addClusterDns(context: ControllerContext, options: ClusterDnsOpt
     serviceByClusterIP: (address) => servicesByClusterIP.of(address)[0],
     slicesByAddress: (address) => slicesByAddress.of(address),
   };
-  const { address, port, upstream, domain = "cluster.local" } = options;
+  const { address, port, upstream } = options;
   const server = new DnsServer({
     address,
     port,

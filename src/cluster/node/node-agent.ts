@@ -23,7 +23,7 @@ import { ImageCatalogue, type ImageEntry } from "../images/index.ts";
 import type { LoadBalancerPort } from "./node-report.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
 import { isMirrorPod } from "../record/mirror-pod.ts";
-import { isAlive, signalProcess, type ProcessIdentity } from "./containers/container-process.ts";
+import { isAlive, killProcess, type ProcessIdentity } from "./containers/container-process.ts";
 import { UnmetFields } from "./containers/container-rights.ts";
 import { MirrorPods } from "./mirror-pods.ts";
 import { NetworkAttachment } from "./network/network-attachment.ts";
@@ -238,8 +238,8 @@ export class NodeAgent {
   #removeOrphans(): void {
     for (const record of this.#records.values()) {
       for (const { identity } of record.containers)
-        if (identity !== undefined && isAlive(identity)) signalProcess(identity, "SIGKILL");
-      if (record.init !== undefined) signalProcess(record.init, "SIGKILL");
+        if (identity !== undefined && isAlive(identity)) killProcess(identity);
+      if (record.init !== undefined) killProcess(record.init);
       if (record.address !== undefined) this.#services.addresses.release(record.address);
       rmSync(join(this.#podsDirectory, record.uid), { recursive: true, force: true });
     }

@@ -18,7 +18,7 @@ export class Fabric implements Disposable {
     writeSysctls({ "ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0" });
     host.batch(() => {
       host.setLoopbackUp();
-      host.addBridge({ name: "fabric0", index: bridgeIndex, macAddress: macAddress(1, 0, 1) });
+      host.addBridge({ name: "fabric0", index: bridgeIndex, macAddress: macAddress(0, 1) });
       host.setLink(bridgeIndex, { up: true });
       host.addAddress(bridgeIndex, { address: labNetwork.hostAddress, prefixLength: labNetwork.prefixLength });
     });
@@ -57,7 +57,7 @@ export class Fabric implements Disposable {
       name: `node${index}`,
       index: linkIndex,
       masterIndex: bridgeIndex,
-      peer: { name: "eth0", index: nodeLinkIndex, macAddress: macAddress(1, 1, index), namespaceFd: namespace.fd },
+      peer: { name: "eth0", index: nodeLinkIndex, macAddress: macAddress(1, index), namespaceFd: namespace.fd },
     });
     using inside = new RouteNetlink(namespace.fd);
     inside.batch(() => {
@@ -79,9 +79,9 @@ function podRoute(node: ClusterNode): { destination: { address: string; prefixLe
   return { destination: { address, prefixLength: Number(length) }, gateway: node.address };
 }
 
-/** Locally administered: 02:5e:… */
-function macAddress(kind: number, high: number, low: number): Uint8Array {
-  return Uint8Array.of(0x02, 0x5e, 0, kind, high, low);
+/** Locally administered: 02:5e:00:01:… */
+function macAddress(high: number, low: number): Uint8Array {
+  return Uint8Array.of(0x02, 0x5e, 0, 1, high, low);
 }
 
 function writeSysctls(values: Readonly<Record<string, string>>): void {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { alternativeNames, messageOf, userError, SerinError, transientError, type Clock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { defaultReviewBounds, ReviewQueue, type ReviewBounds } from "./review-queue.ts";
+import { defaultReviewBounds, ReviewQueue } from "./review-queue.ts";
 
 /** The identity of a caller, proven by its credentials. */
 export interface Caller {
@@ -39,8 +39,6 @@ export interface AuthenticatorOptions {
   readonly audiences: readonly string[];
   readonly trustDomain: () => string;
   readonly clock: Clock;
-  /** The bounds of requests to API servers. */
-  readonly bounds?: ReviewBounds;
   /** The maximum number of remembered results: this many accepted tokens, and this many refused ones. */
   readonly remembered?: number;
 }
@@ -85,11 +83,10 @@ export class Authenticator {
   readonly #refused = new Map<string, Verdict>();
   /** Reviews in progress. A proxy opens several streams with the same token, which share one review. */
   readonly #underWay = new Map<string, Promise<Caller>>();
-  readonly #queue: ReviewQueue;
+  readonly #queue = new ReviewQueue(defaultReviewBounds);
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
-    this.#queue = new ReviewQueue(options.bounds ?? defaultReviewBounds);
   }
 
   async authenticate(credentials: Credentials): Promise<Caller> {

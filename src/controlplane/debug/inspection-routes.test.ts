@@ -1,16 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { keyOf } from "../../api/index.ts";
-import { silentLogger, systemClock } from "../../base/index.ts";
-import { MetricsRegistry } from "../../telemetry/index.ts";
 import { DeltaDiscoveryRequestSchema } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { envoyTypes } from "../envoy-types-file.ts";
-import { createFeeds } from "../ingest/feeds.ts";
-import { meshKey } from "../model/index.ts";
-import { ServedMesh } from "../served-mesh.ts";
-import { config, namespace, pod, service, slice, testMesh } from "../testing/model-fixture.ts";
+import { config, namespace, pod, service, slice } from "../testing/model-fixture.ts";
+import { createServedFixture } from "../testing/served-fixture.ts";
 import { inspectionRoutes, withIndex } from "./inspection-routes.ts";
 import { multiClusterServices } from "./multi-cluster-answer.ts";
 
@@ -27,19 +22,8 @@ const objects = [
 ];
 
 function setUp() {
-  const mesh = new ServedMesh({
-    maxTurnMs: Number.POSITIVE_INFINITY,
-    revision: "default",
-    metrics: new MetricsRegistry(),
-    clock: systemClock,
-    log: silentLogger,
-    settled: () => undefined,
-  });
-  mesh.inputs.mesh.set(meshKey, testMesh);
-  const feeds = createFeeds(mesh.inputs, "default");
-  mesh.graph.batch(() => {
-    for (const object of objects) feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), object);
-  });
+  const { mesh, write } = createServedFixture();
+  mesh.graph.batch(() => objects.forEach(write));
   const client = mesh.discovery.connect("delta", { write: () => true }, () => false);
   const node = { id: "sidecar~10.244.0.1~web-1.shop~shop.svc.cluster.local", metadata: { NAMESPACE: "shop" } };
   client.receive(

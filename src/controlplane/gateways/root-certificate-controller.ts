@@ -1,7 +1,6 @@
-import { clusterTrustBundleKind, configMapKind, namespaceKind } from "../../api/kubernetes/index.ts";
+import { clusterTrustBundleKind, configMapKind, namespaceKind, type ConfigMap } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
-import type { ConfigMap } from "../../api/kubernetes/index.ts";
 
 export interface RootCertificateControllerOptions {
   readonly client: KubeClient;

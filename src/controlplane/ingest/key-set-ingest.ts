@@ -27,8 +27,6 @@ export interface KeySetIngestOptions {
   readonly fetchText: FetchText;
   /** Which process fetches the key sets. Absent means this control plane. */
   readonly fetcher?: KeySetFetcher | undefined;
-  /** Divides the fetches and the memory among namespaces. If absent, this ingest has its own. */
-  readonly shares?: KeyFetchShares;
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
@@ -46,7 +44,8 @@ const retryMaxMs = 60_000;
 export class KeySetIngest {
   readonly #options: KeySetIngestOptions;
   readonly #followed = new Map<string, AbortController>();
-  readonly #shares: KeyFetchShares;
+  /** Divides the fetches and the memory among namespaces. */
+  readonly #shares = new KeyFetchShares();
   /** The namespaces whose rules name a key set, by its id. */
   #namespaces: ReadonlyMap<string, readonly string[]> = new Map();
   /** The number of key sets of each namespace. */
@@ -55,7 +54,6 @@ export class KeySetIngest {
 
   constructor(options: KeySetIngestOptions) {
     this.#options = options;
-    this.#shares = options.shares ?? new KeyFetchShares();
     const { metrics } = options;
     this.#counters = {
       fetched: metrics

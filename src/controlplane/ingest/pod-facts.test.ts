@@ -92,16 +92,15 @@ test("a pod's facts are the same from the read fields as from the whole pod", ()
 });
 
 test("a pod's workload is named after its controller of any kind, or by a label", () => {
-  const nameOf = (kind: string, owner: string, labels: Record<string, string> = {}): unknown => {
+  const nameOf = (kind: string, owner: string, labels: Record<string, string> = {}): string | undefined => {
     const ownerReferences = [{ apiVersion: "apps/v1", kind, name: owner, uid: "1", controller: true }];
-    const facts = podFacts({ metadata: { name: "pod-1", namespace: "shop", labels, ownerReferences } });
-    return [facts?.workloadName, facts?.workloadType];
+    return podFacts({ metadata: { name: "pod-1", namespace: "shop", labels, ownerReferences } })?.workloadName;
   };
-  assert.deepEqual(nameOf("DaemonSet", "ztunnel"), ["ztunnel", "pod"]);
-  assert.deepEqual(nameOf("StatefulSet", "db"), ["db", "pod"]);
-  assert.deepEqual(nameOf("ReplicaSet", "web-abc", { "pod-template-hash": "abc" }), ["web", "deployment"]);
-  assert.deepEqual(nameOf("Job", "nightly-29400000"), ["nightly", "cronjob"]);
-  assert.deepEqual(nameOf("DaemonSet", "ztunnel", { "service.istio.io/workload-name": "mine" }), ["mine", "pod"]);
+  assert.equal(nameOf("DaemonSet", "ztunnel"), "ztunnel");
+  assert.equal(nameOf("StatefulSet", "db"), "db");
+  assert.equal(nameOf("ReplicaSet", "web-abc", { "pod-template-hash": "abc" }), "web");
+  assert.equal(nameOf("Job", "nightly-29400000"), "nightly");
+  assert.equal(nameOf("DaemonSet", "ztunnel", { "service.istio.io/workload-name": "mine" }), "mine");
 });
 
 test("an address in the status of a pod without a node belongs to no workload", () => {

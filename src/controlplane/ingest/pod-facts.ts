@@ -62,7 +62,6 @@ export function podFacts(pod: Pod): PodFacts | undefined {
   // address.
   const reported = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
   const addresses = (spec?.nodeName ?? "") === "" ? [] : reported;
-  const workload = workloadOf(pod);
   const sidecar = sidecarOf(pod);
   const proxyConfig = proxyConfigOf(pod);
   const isReady =
@@ -79,8 +78,7 @@ export function podFacts(pod: Pod): PodFacts | undefined {
     ready: isReady && !ends,
     leaving: isReady && ends,
     redirected: metadata.annotations?.[istioAnnotations.ambientRedirection] === "enabled",
-    workloadName: workload.name,
-    workloadType: workload.type,
+    workloadName: metadata.labels?.[istioLabels.workloadName] ?? workloadOfPod(pod).name,
     ...(sidecar === undefined ? {} : { sidecar }),
     ...(proxyConfig === undefined ? {} : { proxyConfig }),
     containerPorts: (spec?.containers ?? []).flatMap((container) =>
@@ -102,21 +100,6 @@ function proxyConfigOf({ metadata }: Pod): OwnProxyConfig | undefined {
   } catch {
     return undefined;
   }
-}
-
-const workloadTypes: Readonly<Record<string, PodFacts["workloadType"]>> = {
-  Deployment: "deployment",
-  CronJob: "cronjob",
-  Job: "job",
-};
-
-/** The controller of a pod, or the pod itself. A label may give it another name. */
-function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts["workloadType"] } {
-  const owner = workloadOfPod(pod);
-  return {
-    name: pod.metadata.labels?.[istioLabels.workloadName] ?? owner.name,
-    type: workloadTypes[owner.kind] ?? "pod",
-  };
 }
 
 const proxyContainer = "istio-proxy";

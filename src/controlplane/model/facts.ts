@@ -250,8 +250,8 @@ export interface PodFacts {
   readonly leaving: boolean;
   /** Whether a ztunnel captures its traffic, according to the CNI agent's annotation. */
   readonly redirected: boolean;
+  /** The name of its controller, or its own. A label may give it another one. */
   readonly workloadName: string;
-  readonly workloadType: "deployment" | "cronjob" | "job" | "pod";
   /** The pod's sidecar. Gateways and waypoints are not sidecars. */
   readonly sidecar?: SidecarProxyFacts;
   /** The proxy settings in which this pod differs from the mesh. */

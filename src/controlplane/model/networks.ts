@@ -1,5 +1,4 @@
-import type { MeshNetworks } from "../../api/istio/index.ts";
-import { istioLabels } from "../../api/istio/index.ts";
+import { istioLabels, type MeshNetworks } from "../../api/istio/index.ts";
 import type { Labels } from "./facts.ts";
 import { addressBytes, cidrOf } from "./ip-address.ts";
 import { memos } from "./memos.ts";

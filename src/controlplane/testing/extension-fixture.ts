@@ -1,17 +1,14 @@
 import { create, fromBinary, toBinary, toJson, type JsonObject } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
-import { keyOf, type KubernetesObject } from "../../api/index.ts";
-import { createLogger, systemClock } from "../../base/index.ts";
-import { MetricsRegistry } from "../../telemetry/index.ts";
+import type { KubernetesObject } from "../../api/index.ts";
+import { createLogger } from "../../base/index.ts";
 import { DeltaDiscoveryRequestSchema } from "../../wire/discovery/index.ts";
 import { localClusterName, typeUrls } from "../../wire/xds/index.ts";
 import { envoyTypes } from "../envoy-types-file.ts";
-import { createFeeds } from "../ingest/feeds.ts";
-import { meshKey } from "../model/facts.ts";
-import { ServedMesh } from "../served-mesh.ts";
+import type { ServedMesh } from "../served-mesh.ts";
 import type { ResourceView } from "../serve/resource-view.ts";
 import type { EncodedResource } from "../translate/index.ts";
-import { testMesh } from "./model-fixture.ts";
+import { createServedFixture } from "./served-fixture.ts";
 
 export interface TestProxy {
   readonly type?: "sidecar" | "router" | "waypoint";
@@ -39,38 +36,20 @@ export interface ProxyResources {
  */
 export function createExtensionFixture() {
   const logged: string[] = [];
-  const metrics = new MetricsRegistry();
   const log = createLogger({ scope: "test", level: "warn", write: (line) => void logged.push(line) });
-  const mesh = new ServedMesh({
-    maxTurnMs: Number.POSITIVE_INFINITY,
-    revision: "default",
-    metrics,
-    clock: systemClock,
+  const { mesh, metrics, change } = createServedFixture({
     log,
-    settled: () => undefined,
+    refused: (object, issues) =>
+      logged.push(
+        `refused ${object.metadata.name ?? ""}: ${issues.map(({ path, message }) => `${path}: ${message}`).join("; ")}`,
+      ),
   });
-  const feeds = createFeeds(mesh.inputs, "default", (object, issues) =>
-    logged.push(
-      `refused ${object.metadata.name ?? ""}: ${issues.map(({ path, message }) => `${path}: ${message}`).join("; ")}`,
-    ),
-  );
-  mesh.inputs.mesh.set(meshKey, testMesh);
-  const each = (objects: readonly KubernetesObject[], isThere: boolean): void => {
-    for (const object of objects) {
-      const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
-      const feed = feeds.find(({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group));
-      if (feed === undefined) throw new Error(`the model does not read ${object.kind ?? "an object without a kind"}`);
-      feed.take(keyOf(object), isThere ? object : undefined);
-    }
-    mesh.graph.settle();
-    mesh.discovery.flush();
-  };
   return {
     logged,
     metrics,
     inputs: mesh.inputs,
-    apply: (...objects: readonly KubernetesObject[]) => each(objects, true),
-    remove: (...objects: readonly KubernetesObject[]) => each(objects, false),
+    apply: (...objects: readonly KubernetesObject[]) => change(objects),
+    remove: (...objects: readonly KubernetesObject[]) => change([], objects),
     connect: (proxy: TestProxy): ProxyResources => connect(mesh, proxy),
   };
 }

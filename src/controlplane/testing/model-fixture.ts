@@ -82,27 +82,27 @@ export function createModelFixture(revision = "default"): ModelFixture {
   const inputs = createMeshInputs(graph);
   const feeds = createFeeds(inputs, revision, undefined, { kinds: testMultiClusterKinds, warned: () => undefined });
   inputs.mesh.set(meshKey, testMesh);
-  const each = (
-    objects: readonly KubernetesObject[],
-    take: (feed: (typeof feeds)[number], object: KubernetesObject) => void,
-  ): void => {
-    graph.batch(() => {
-      for (const object of objects) {
-        // Two groups have a kind Gateway. An object without an apiVersion belongs to the first group with its kind.
-        const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
-        const feed = feeds.find(
-          ({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group),
-        );
-        if (feed === undefined) throw new Error(`the model does not read ${object.kind ?? "an object without a kind"}`);
-        take(feed, object);
-      }
-    });
-  };
+  const take = takeBy(feeds);
   return {
     graph,
     inputs,
-    apply: (...objects) => each(objects, (feed, object) => feed.take(keyOf(object), object)),
-    remove: (...objects) => each(objects, (feed, object) => feed.take(keyOf(object), undefined)),
+    apply: (...objects) => graph.batch(() => objects.forEach((object) => take(object, object))),
+    remove: (...objects) => graph.batch(() => objects.forEach((object) => take(object, undefined))),
+  };
+}
+
+/**
+ * Gives objects to the feed of their kind: the present object, or undefined if it is gone. Two groups have a kind
+ * Gateway. An object without an apiVersion belongs to the first group with its kind.
+ */
+export function takeBy(
+  feeds: ReturnType<typeof createFeeds>,
+): (object: KubernetesObject, present: KubernetesObject | undefined) => void {
+  return (object, present) => {
+    const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
+    const feed = feeds.find(({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group));
+    if (feed === undefined) throw new Error(`the model does not read ${object.kind ?? "an object without a kind"}`);
+    feed.take(keyOf(object), present);
   };
 }
 

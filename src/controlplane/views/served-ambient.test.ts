@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { keyOf, type KubernetesObject } from "../../api/index.ts";
-import { silentLogger, systemClock } from "../../base/index.ts";
-import { MetricsRegistry } from "../../telemetry/index.ts";
+import { type KubernetesObject } from "../../api/index.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
-import { createFeeds } from "../ingest/feeds.ts";
 import { deriveWaypoints } from "../model/ambient/waypoint.ts";
-import { meshKey } from "../model/index.ts";
 import { ServedAmbient } from "./served-ambient.ts";
-import { ServedMesh } from "../served-mesh.ts";
+import type { ServedMesh } from "../served-mesh.ts";
 import {
   config,
   createModelFixture,
@@ -18,9 +14,9 @@ import {
   pod,
   service,
   slice,
-  testMesh,
   type ModelFixture,
 } from "../testing/model-fixture.ts";
+import { createServedFixture } from "../testing/served-fixture.ts";
 import { deriveAmbientResources, type AmbientResources } from "../translate/index.ts";
 
 const sidecar = (key: string, address: string, labels: Record<string, string> = {}): KubernetesObject =>
@@ -178,23 +174,8 @@ test("a request for ambient resources without any sign gets them all, and they s
 });
 
 function startMesh(...objects: readonly KubernetesObject[]) {
-  const mesh = new ServedMesh({
-    maxTurnMs: Number.POSITIVE_INFINITY,
-    revision: "default",
-    metrics: new MetricsRegistry(),
-    clock: systemClock,
-    log: silentLogger,
-    settled: () => undefined,
-  });
-  mesh.inputs.mesh.set(meshKey, testMesh);
-  const feeds = createFeeds(mesh.inputs, "default");
-  /** Writes an object. The mesh settles the change in a later turn. */
-  const write = (object: KubernetesObject): void =>
-    feeds.find(({ kind }) => kind.kind === object.kind)?.take(keyOf(object), object);
-  const apply = (...changed: readonly KubernetesObject[]): void => {
-    mesh.graph.batch(() => changed.forEach(write));
-    mesh.discovery.flush();
-  };
+  const { mesh, change, write } = createServedFixture();
+  const apply = (...changed: readonly KubernetesObject[]): void => change(changed);
   apply(...objects);
   return { mesh, apply, write };
 }

@@ -7,8 +7,6 @@ import type { ReviewReply, ReviewTask, ScopeMessage, ScopeRequest } from "./revi
 export interface ReviewQueueOptions {
   readonly scope: (namespace: string) => InjectionScope;
   readonly clock: Clock;
-  /** The time limit of one review. {@link reviewLimitMs} if absent. */
-  readonly limitMs?: number;
 }
 
 /**
@@ -23,8 +21,8 @@ export type WebhookVerdict = ReviewVerdict<ReviewReply>;
 export class ReviewQueue {
   readonly #queue: TurnQueue<ReviewTask, WebhookVerdict>;
 
-  constructor({ scope, clock, limitMs = reviewLimitMs }: ReviewQueueOptions) {
-    this.#queue = new TurnQueue(() => startThread(scope, clock, limitMs), clock);
+  constructor({ scope, clock }: ReviewQueueOptions) {
+    this.#queue = new TurnQueue(() => startThread(scope, clock), clock);
   }
 
   /**
@@ -44,13 +42,12 @@ export class ReviewQueue {
 function startThread(
   scope: ReviewQueueOptions["scope"],
   clock: Clock,
-  limitMs: number,
 ): ReviewThread<ReviewTask, ReviewReply, ScopeRequest, ScopeMessage> {
   let sent: InjectionContext | undefined;
   return new ReviewThread({
     program: programFile("src/controlplane/webhooks/review.worker.ts"),
     clock,
-    limits: { workMs: limitMs, waitMs: limitMs },
+    limits: { workMs: reviewLimitMs, waitMs: reviewLimitMs },
     onNotice: ({ namespace }, send) => {
       const { context, namespaceLabels } = scope(namespace);
       const isNew = context !== sent;

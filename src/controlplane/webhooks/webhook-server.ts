@@ -39,8 +39,6 @@ export interface WebhookServerOptions {
   readonly metrics: MetricsRegistry;
   readonly clock: Clock;
   readonly log: Logger;
-  /** The time limit of one review. */
-  readonly limitMs?: number;
   readonly maxConnections?: number;
 }
 
@@ -77,18 +75,16 @@ class ReviewHandler {
   readonly #queue: ReviewQueue;
   readonly #validation;
   readonly #injection;
-  readonly #limitMs: number;
   readonly #log: Logger;
   readonly #bodies = new BodyBudget({
     tooLarge: (maxBytes) => userError("request-too-long", `the request is larger than ${maxBytes} bytes`),
     busy,
   });
 
-  constructor({ scope, clock, metrics, log, limitMs = reviewLimitMs }: WebhookServerOptions) {
-    this.#queue = new ReviewQueue({ scope, clock, limitMs });
+  constructor({ scope, clock, metrics, log }: WebhookServerOptions) {
+    this.#queue = new ReviewQueue({ scope, clock });
     this.#validation = createValidationMetrics(metrics);
     this.#injection = createInjectionMetrics(metrics, log);
-    this.#limitMs = limitMs;
     this.#log = log;
   }
 
@@ -142,12 +138,12 @@ class ReviewHandler {
       return text;
     }
     const { kind, reviewed } = verdict;
-    const spent = excessText(kind, this.#limitMs);
+    const spent = excessText(kind, reviewLimitMs);
     if (reviewed === undefined) throw userError("too-much-work", `reading this request took ${spent}`);
     const message = `${reviewed.object} is refused: its validation took ${spent}. Split it into several objects with shorter lists and less nesting`;
     this.#log.warn("the validation of an object takes too long", {
       object: reviewed.object,
-      limitMs: this.#limitMs,
+      limitMs: reviewLimitMs,
       kind,
     });
     if (lane === "validate") this.#validation.failed();

@@ -1,5 +1,4 @@
-import type { ServicesView, ServiceView } from "../../api/dashboard/index.ts";
-import { maxListedPods } from "../../api/dashboard/index.ts";
+import { maxListedPods, type ServicesView, type ServiceView } from "../../api/dashboard/index.ts";
 import { configsOfService } from "./concerning-configs.ts";
 import { configRows } from "./config-rows.ts";
 import { eventRows } from "./events.ts";

@@ -1,5 +1,4 @@
-import type { WorkloadsView, WorkloadView } from "../../api/dashboard/index.ts";
-import { maxListedPods } from "../../api/dashboard/index.ts";
+import { maxListedPods, type WorkloadsView, type WorkloadView } from "../../api/dashboard/index.ts";
 import { configsOfWorkload } from "./concerning-configs.ts";
 import { configRows } from "./config-rows.ts";
 import { concerningEvents } from "./events.ts";

@@ -3,11 +3,11 @@ import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
 import { collectGarbage, oldBytes, until } from "../../base/testing/index.ts";
-import { connectTcp, listenTcp, secureClient, secureServer, type SecureStream } from "../../net/index.ts";
 import { TestAuthority, type Issued } from "../../net/testing/index.ts";
 import { FakeCertificateAuthority } from "./fake-certificate-authority.ts";
 import { followRevocations, RevocationLists } from "./revocation-lists.ts";
 import { CertificateManager } from "./certificate-manager.ts";
+import { handshake, type HandshakeEnd } from "./testing/handshake.ts";
 import { workloadCertificate } from "./workload-certificate.ts";
 import type { WorkloadCertificate } from "./certificate-types.ts";
 
@@ -23,37 +23,11 @@ function held(identity: string, issued: Issued, revocations?: RevocationLists): 
   return { ...workloadCertificate(identity, issued.privateKey, chain, [], { revocations }), receivedAtMs: 0 };
 }
 
-/** Makes a handshake as in HBONE. Returns the error of each side if it fails. */
-async function handshake(client: WorkloadCertificate, server: WorkloadCertificate) {
-  const served = Promise.withResolvers<SecureStream | string>();
-  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
-    secureServer(raw, () => server.context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then(
-      served.resolve,
-      (error: unknown) => served.resolve(String(error)),
-    );
-  });
-  const raw = await connectTcp({ address: "127.0.0.1", port: listener.address.port, timeoutMs: 5000 });
-  const dialed = await secureClient(raw, client.context, {
-    alpn: ["h2"],
-    timeoutMs: 5000,
-    verify: { by: "identities", identities: [] },
-  }).catch((error: unknown) => String(error));
-  const accepted = await served.promise;
-  listener.close();
-  return {
-    client: dialed,
-    server: accepted,
-    [Symbol.dispose]: () => {
-      for (const end of [dialed, accepted]) if (typeof end !== "string") end.destroy();
-    },
-  };
-}
-
-function outcomeOf(end: SecureStream | string): string {
+function outcomeOf(end: HandshakeEnd): string {
   return typeof end === "string" ? end : "let in";
 }
 
-function closed(stream: SecureStream | string): Promise<string> {
+function closed(stream: HandshakeEnd): Promise<string> {
   if (typeof stream === "string") return Promise.resolve(stream);
   return new Promise((resolve) => {
     stream.setHandler({ data() {}, end() {}, drain() {}, close: (error) => resolve(String(error)) });

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
 import { test } from "node:test";
-import { connectTcp, listenTcp, secureClient, secureServer, type SecureStream } from "../../net/index.ts";
 import { TestAuthority, type Issued } from "../../net/testing/index.ts";
 import { RevocationLists } from "./revocation-lists.ts";
 import type { TrustedRoot } from "./root-restrictions.ts";
+import { handshake } from "./testing/handshake.ts";
 import { certificateParts, restoreCertificate, trusting, workloadCertificate } from "./workload-certificate.ts";
 import type { WorkloadCertificate } from "./certificate-types.ts";
 
@@ -21,25 +21,10 @@ function held(identity: string, issued: Issued, besides: readonly TrustedRoot[])
   return { ...made, receivedAtMs: 0 };
 }
 
-/** Why each side refuses the other, in a handshake as in HBONE. Empty if it accepts. */
+/** Why each side refuses the other. Empty if it accepts. */
 async function refusals(client: WorkloadCertificate, server: WorkloadCertificate) {
-  const served = Promise.withResolvers<SecureStream | string>();
-  const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (raw) => {
-    secureServer(raw, () => server.context, { alpn: ["h2"], timeoutMs: 5000, clientCertificate: "require" }).then(
-      served.resolve,
-      (error: unknown) => served.resolve(String(error)),
-    );
-  });
-  const raw = await connectTcp({ address: "127.0.0.1", port: listener.address.port, timeoutMs: 5000 });
-  const dialed = await secureClient(raw, client.context, {
-    alpn: ["h2"],
-    timeoutMs: 5000,
-    verify: { by: "identities", identities: [] },
-  }).catch((error: unknown) => String(error));
-  const ends = [dialed, await served.promise];
-  listener.close();
-  for (const end of ends) if (typeof end !== "string") end.destroy();
-  const [byClient = "", byServer = ""] = ends.map((end) => (typeof end === "string" ? end : ""));
+  using made = await handshake(client, server);
+  const [byClient = "", byServer = ""] = [made.client, made.server].map((end) => (typeof end === "string" ? end : ""));
   return { byClient, byServer };
 }
 

@@ -1,5 +1,4 @@
-import type { UntypedObject } from "../../api/index.ts";
-import { apiVersionOf } from "../../api/index.ts";
+import { apiVersionOf, type UntypedObject } from "../../api/index.ts";
 import {
   banzaiMeshGatewayKind,
   resourceSuffixOf,

@@ -88,17 +88,17 @@ export function ofRelease(object: UntypedObject, marks: TemplateMarks): UntypedO
 }
 
 /** Marks for the values that every workload supports. */
-export function workloadMarks(marks: TemplateMarks, at: string): Tree {
+export function workloadMarks(marks: TemplateMarks): Tree {
   return {
-    resources: marks.map(resourcesAt(`${at}.resources`)),
-    nodeSelector: marks.map(`${at}.nodeSelector`),
-    tolerations: marks.list(`${at}.tolerations`),
-    affinity: marks.map(`${at}.affinity`),
-    podAnnotations: marks.map(`${at}.podAnnotations`),
-    podLabels: marks.map(`${at}.podLabels`),
-    env: marks.env(`${at}.env`),
-    volumes: marks.list(`${at}.volumes`),
-    volumeMounts: marks.list(`${at}.volumeMounts`),
+    resources: marks.map(resourcesAt("$v.resources")),
+    nodeSelector: marks.map("$v.nodeSelector"),
+    tolerations: marks.list("$v.tolerations"),
+    affinity: marks.map("$v.affinity"),
+    podAnnotations: marks.map("$v.podAnnotations"),
+    podLabels: marks.map("$v.podLabels"),
+    env: marks.env("$v.env"),
+    volumes: marks.list("$v.volumes"),
+    volumeMounts: marks.list("$v.volumeMounts"),
   };
 }
 

@@ -36,7 +36,7 @@ function platformChoice(field: Parameters<typeof nodePlatformChoices>[0]): strin
 
 function agentMarks(marks: TemplateMarks): Tree {
   return {
-    ...workloadMarks(marks, "$v"),
+    ...workloadMarks(marks),
     resourceQuotas: quotaMarks(marks),
     env: marks.map("$v.env"),
     logLevel: marks.text("$v.logLevel"),

@@ -211,7 +211,7 @@ function withBudget(object: UntypedObject, marks: TemplateMarks): UntypedObject 
 
 function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boolean): Tree {
   return {
-    ...workloadMarks(marks, "$v"),
+    ...workloadMarks(marks),
     autoscaleEnabled: isScaled,
     autoscaleMin: marks.number("$v.autoscaleMin"),
     autoscaleMax: marks.number("$v.autoscaleMax"),

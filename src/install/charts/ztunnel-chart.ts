@@ -26,7 +26,7 @@ import { templateOfVariants } from "./variants.ts";
 
 function ztunnelMarks(marks: TemplateMarks): Tree {
   return {
-    ...workloadMarks(marks, "$v"),
+    ...workloadMarks(marks),
     resourceQuotas: quotaMarks(marks),
     logLevel: marks.text("$v.logLevel"),
     logAsJson: marks.text('ternary "json" "plain" (eq (toString $v.logAsJson) "true")'),

@@ -1,7 +1,6 @@
 import type { Clock, Logger } from "../../base/index.ts";
-import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
+import type { KubernetesObject, UntypedObject, KindDefinition } from "../../api/index.ts";
 import type { banzaiIstioKind, banzaiMeshGatewayKind, BanzaiIstio } from "../../api/banzai/index.ts";
-import type { KindDefinition } from "../../api/index.ts";
 import type { ReleaseImages } from "../../install/index.ts";
 import type { Informer, KubeClient } from "../../kube/index.ts";
 import type { OwnedObjects } from "../owned-objects.ts";

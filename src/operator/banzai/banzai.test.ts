@@ -3,9 +3,14 @@ import { test } from "node:test";
 import { createLogger, silentLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
-import { banzaiIstioKind, banzaiMeshGatewayKind, parseBanzaiIstio, type BanzaiIstio } from "../../api/banzai/index.ts";
+import {
+  banzaiIstioKind,
+  banzaiMeshGatewayKind,
+  parseBanzaiIstio,
+  parseBanzaiMeshGateway,
+  type BanzaiIstio,
+} from "../../api/banzai/index.ts";
 import { renderBanzaiControlPlane, renderBanzaiGateway } from "../../install/index.ts";
-import { parseBanzaiMeshGateway } from "../../api/banzai/index.ts";
 import { MemoryCluster } from "../testing/memory-cluster.ts";
 import { skippedMessage } from "./banzai-operator.ts";
 import { answerRemoteIstios } from "./remote-istios.ts";

@@ -1,5 +1,4 @@
-import type { Clock, Logger } from "../../base/index.ts";
-import { messageOf } from "../../base/index.ts";
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { banzaiRemoteIstioKind, type BanzaiStatus } from "../../api/banzai/index.ts";
 import { createInformer, type KubeClient } from "../../kube/index.ts";
 

@@ -89,10 +89,13 @@ function compileSubstitution(
   refuse: (operator: string) => Error,
 ): LogFormat {
   const inner = message.format;
-  if (inner.case === "textFormat") return compileTextFormat(inner.value, refuse, message.omitEmptyValues);
-  if (inner.case === "jsonFormat") return compileJsonFormat(inner.value, refuse, message.omitEmptyValues);
+  if (inner.case === "textFormat")
+    return compileTextFormat(inner.value, refuse, { omitsEmpty: message.omitEmptyValues });
+  if (inner.case === "jsonFormat")
+    return compileJsonFormat(inner.value, refuse, { omitsEmpty: message.omitEmptyValues });
   const source = inner.case === "textFormatSource" ? inner.value.specifier : undefined;
-  if (source?.case === "inlineString") return compileTextFormat(source.value, refuse, message.omitEmptyValues);
+  if (source?.case === "inlineString")
+    return compileTextFormat(source.value, refuse, { omitsEmpty: message.omitEmptyValues });
   throw unsupported(where, `logFormat.${inner.case ?? "(none)"}`);
 }
 

@@ -1,28 +1,28 @@
 import { isFieldSet, type Message } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { standardStats, type StatsRules } from "../record/stats-rules.ts";
-import type {
-  Compressor,
-  CsrfPolicy,
-  Decompressor,
-  ExtAuthz,
-  GrpcStatsConfig,
-  HTTPFault,
-  HttpBuffer,
-  HttpFilter as HttpFilterMessage,
-  HttpHeaderMutation,
-  HttpHealthCheck,
-  HttpRateLimit,
-  HttpRbac,
-  HttpSetFilterState,
-  IstioStatsConfig,
-  JwtAuthentication,
-  LocalRateLimit,
-  Lua,
-  Router,
-  StatefulSession,
+import {
+  RouterSchema,
+  type Compressor,
+  type CsrfPolicy,
+  type Decompressor,
+  type ExtAuthz,
+  type GrpcStatsConfig,
+  type HTTPFault,
+  type HttpBuffer,
+  type HttpFilter as HttpFilterMessage,
+  type HttpHeaderMutation,
+  type HttpHealthCheck,
+  type HttpRateLimit,
+  type HttpRbac,
+  type HttpSetFilterState,
+  type IstioStatsConfig,
+  type JwtAuthentication,
+  type LocalRateLimit,
+  type Lua,
+  type Router,
+  type StatefulSession,
 } from "../../wire/envoy/index.ts";
-import { RouterSchema } from "../../wire/envoy/index.ts";
 import { BufferFilter } from "../filters/buffer-filter.ts";
 import { CompressorFilter } from "../filters/compressor-filter.ts";
 import { CsrfFilter } from "../filters/csrf-filter.ts";

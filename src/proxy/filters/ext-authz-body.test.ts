@@ -1,34 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, fromJson, toBinary, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
-import {
-  CheckRequestSchema,
-  CheckResponseSchema,
-  envoyRegistry,
-  ExtAuthzPerRouteSchema,
-  ExtAuthzSchema,
-} from "../../wire/envoy/index.ts";
+import { CheckRequestSchema, CheckResponseSchema, ExtAuthzPerRouteSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileExtAuthz, compileExtAuthzPerRoute } from "../config/ext-authz-config.ts";
+import { compileExtAuthzPerRoute } from "../config/ext-authz-config.ts";
+import { extAuthzFilter, extAuthzName } from "../testing/ext-authz.ts";
 import { neverAborted, testRequest } from "../testing/filter-request.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { clusterCaller } from "../upstream/cluster-call.ts";
 import type { CallCluster, ClusterRequest } from "../terms/call-cluster.ts";
-import { ExtAuthzFilter } from "./ext-authz-filter.ts";
-import { standaloneServices } from "./filter-services.ts";
-
-const name = "envoy.filters.http.ext_authz";
-
-function filterFor(config: JsonObject, callCluster: CallCluster): ExtAuthzFilter {
-  const services = { ...standaloneServices(), callCluster };
-  const message = fromJson(ExtAuthzSchema, { transportApiVersion: "V3", ...config }, { registry: envoyRegistry() });
-  return new ExtAuthzFilter(
-    name,
-    compileExtAuthz(message, "test", new ConfigNotes(() => undefined, services)),
-    services.statistics,
-    "http.in.",
-  );
-}
 
 const httpService = { serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" } };
 
@@ -37,7 +17,7 @@ const httpService = { serverUri: { uri: "http://authz.test", cluster: "authz", t
  */
 async function startWithAuthorization(body: JsonObject): Promise<{ harness: Harness; requests: string[] }> {
   const clusters: { current?: Harness } = {};
-  const filter = filterFor(
+  const filter = extAuthzFilter(
     { httpService, withRequestBody: body },
     clusterCaller((cluster) => clusters.current?.clusters.get(cluster)),
   );
@@ -128,13 +108,13 @@ test("a gRPC service gets the body as text or as raw bytes, and a route may with
     new ConfigNotes(() => undefined),
   );
   for (const packAsBytes of [false, true]) {
-    await filterFor({ ...service, withRequestBody: { maxRequestBytes: 10, packAsBytes } }, callCluster).onRequest(
+    await extAuthzFilter({ ...service, withRequestBody: { maxRequestBytes: 10, packAsBytes } }, callCluster).onRequest(
       testRequest("/", { body, headers: { [`x-envoy-auth-partial-body`]: "forged" } }),
       neverAborted,
     );
   }
-  await filterFor({ ...service, withRequestBody: { maxRequestBytes: 10 } }, callCluster).onRequest(
-    testRequest("/", { body, filterConfigs: new Map([[name, perRoute]]) }),
+  await extAuthzFilter({ ...service, withRequestBody: { maxRequestBytes: 10 } }, callCluster).onRequest(
+    testRequest("/", { body, filterConfigs: new Map([[extAuthzName, perRoute]]) }),
     neverAborted,
   );
   const checkedRequests = checks.map(
@@ -193,7 +173,7 @@ test("the service's answer cannot change the framing of the request or inject a 
     field("x-good", "1"),
   ];
   const request = testRequest("/", { headers: { "content-length": "5" } });
-  await filterFor(
+  await extAuthzFilter(
     service,
     message({
       status: { code: 0 },
@@ -211,7 +191,7 @@ test("the service's answer cannot change the framing of the request or inject a 
     ],
   );
   assert.deepEqual(request.answerFields, [["x-good", "1"]]);
-  const denied = await filterFor(
+  const denied = await extAuthzFilter(
     service,
     message({ status: { code: 7 }, httpResponse: { case: "deniedResponse", value: { headers: evil } } }),
   ).onRequest(testRequest(), neverAborted);
@@ -233,7 +213,7 @@ test("a gRPC service refuses with the status of a final response, or the client 
     // The schema has no names for most of these numbers.
     if (refusal.httpResponse.case === "deniedResponse")
       Object.assign(refusal.httpResponse.value.status ?? {}, { code });
-    const denied = await filterFor(service, message(refusal)).onRequest(testRequest(), neverAborted);
+    const denied = await extAuthzFilter(service, message(refusal)).onRequest(testRequest(), neverAborted);
     assert.equal(denied?.status, status, String(code));
   }
 });

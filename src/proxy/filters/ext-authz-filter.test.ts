@@ -6,34 +6,18 @@ import { create, fromBinary, fromJson, toBinary, type JsonObject } from "@bufbui
 import {
   CheckRequestSchema,
   CheckResponseSchema,
-  envoyRegistry,
   ExtAuthzPerRouteSchema,
-  ExtAuthzSchema,
   HttpStatusCode,
   type CheckRequest,
   type CheckResponse,
 } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileExtAuthz, compileExtAuthzPerRoute } from "../config/ext-authz-config.ts";
+import { compileExtAuthzPerRoute } from "../config/ext-authz-config.ts";
+import { extAuthzFilter, extAuthzName } from "../testing/ext-authz.ts";
 import { connectionFrom, mutualTls, neverAborted, testRequest } from "../testing/filter-request.ts";
 import { Harness } from "../testing/harness.ts";
 import { clusterCaller } from "../upstream/cluster-call.ts";
-import { ExtAuthzFilter } from "./ext-authz-filter.ts";
 import type { CallCluster } from "../terms/call-cluster.ts";
-import { standaloneServices } from "./filter-services.ts";
-
-const name = "envoy.filters.http.ext_authz";
-
-function filterFor(config: JsonObject, callCluster: CallCluster): ExtAuthzFilter {
-  const services = { ...standaloneServices(), callCluster };
-  const message = fromJson(ExtAuthzSchema, { transportApiVersion: "V3", ...config }, { registry: envoyRegistry() });
-  return new ExtAuthzFilter(
-    name,
-    compileExtAuthz(message, "test", new ConfigNotes(() => undefined, services)),
-    services.statistics,
-    "http.in.",
-  );
-}
 
 const exact = (...names: string[]): JsonObject => ({ patterns: names.map((one) => ({ exact: one })) });
 
@@ -60,7 +44,7 @@ test("an HTTP service sees the request without its body, and its answer changes 
       .end(allowed ? "" : "who are you?");
   });
   harness.cluster("authz", [port]);
-  const filter = filterFor(
+  const filter = extAuthzFilter(
     {
       httpService: {
         serverUri: { uri: `http://authz.test:${port}`, cluster: "authz", timeout: "2s" },
@@ -141,7 +125,7 @@ test("a gRPC service gets the request's attributes, and its answer changes the f
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   try {
     harness.cluster("authz", [(server.address() as AddressInfo).port], { upstreamProtocol: "http2" });
-    const filter = filterFor(
+    const filter = extAuthzFilter(
       { grpcService: { envoyGrpc: { clusterName: "authz" }, timeout: "2s" } },
       clusterCaller((cluster) => harness.clusters.get(cluster)),
     );
@@ -152,7 +136,7 @@ test("a gRPC service gets the request's attributes, and its answer changes the f
       [request.fields.get("x-role"), request.fields.get("x-list"), request.fields.has("x-gone"), request.answerFields],
       ["admin", "a,b", false, [["x-seen", "1"]]],
     );
-    assert.deepEqual(request.metadata.get(name), { user: "joe" });
+    assert.deepEqual(request.metadata.get(extAuthzName), { user: "joe" });
     const http = checks[0]?.attributes?.request?.http;
     assert.deepEqual(
       [checks[0]?.attributes?.source?.principal, http?.path, http?.headers["x-list"], http?.headers["constructor"]],
@@ -170,14 +154,14 @@ test("a gRPC service gets the request's attributes, and its answer changes the f
 test("when the service is unreachable, requests are refused, or pass with failureModeAllow", async () => {
   const service = { grpcService: { envoyGrpc: { clusterName: "c" } } };
   const fails: CallCluster = () => Promise.reject(new Error("down"));
-  const closed = await filterFor({ ...service, statusOnError: { code: "ServiceUnavailable" } }, fails).onRequest(
+  const closed = await extAuthzFilter({ ...service, statusOnError: { code: "ServiceUnavailable" } }, fails).onRequest(
     testRequest(),
     neverAborted,
   );
   assert.deepEqual([closed?.status, closed?.details], [503, "ext_authz_error"]);
   const request = testRequest();
   assert.equal(
-    await filterFor({ ...service, failureModeAllow: true, failureModeAllowHeaderAdd: true }, fails).onRequest(
+    await extAuthzFilter({ ...service, failureModeAllow: true, failureModeAllowHeaderAdd: true }, fails).onRequest(
       request,
       neverAborted,
     ),
@@ -194,7 +178,7 @@ test("only requests that the access rules marked are checked, and none of a rout
       value: { stringMatch: { prefix: "istio-ext-authz-ns[a]" } },
     },
   };
-  const filter = filterFor({ grpcService: { envoyGrpc: { clusterName: "c" } }, ...byRules }, () =>
+  const filter = extAuthzFilter({ grpcService: { envoyGrpc: { clusterName: "c" } }, ...byRules }, () =>
     Promise.reject(new Error("down")),
   );
   assert.equal(filter.onRequest(testRequest(), neverAborted), undefined);
@@ -211,10 +195,10 @@ test("only requests that the access rules marked are checked, and none of a rout
     "test",
     new ConfigNotes(() => undefined),
   );
-  assert.equal(filter.onRequest(marked(new Map([[name, off]])), neverAborted), undefined);
+  assert.equal(filter.onRequest(marked(new Map([[extAuthzName, off]])), neverAborted), undefined);
   assert.throws(
     () =>
-      filterFor({ grpcService: { envoyGrpc: { clusterName: "c" } }, withRequestBody: {} }, () =>
+      extAuthzFilter({ grpcService: { envoyGrpc: { clusterName: "c" } }, withRequestBody: {} }, () =>
         Promise.reject(new Error()),
       ),
     /maxRequestBytes must be above 0/,

@@ -1,5 +1,11 @@
-import type { LuaScript, LuaScripts } from "./lua/index.ts";
-import { LuaLoadFailure, OptionalScript, ScriptRequest, ScriptResponse } from "./lua/index.ts";
+import {
+  LuaLoadFailure,
+  OptionalScript,
+  ScriptRequest,
+  ScriptResponse,
+  type LuaScript,
+  type LuaScripts,
+} from "./lua/index.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterCounter } from "../terms/filter-statistics.ts";
 import {

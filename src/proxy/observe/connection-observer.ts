@@ -72,20 +72,7 @@ export class ConnectionObserver {
   /** A CONNECT has ended. The connection inside it is reported separately. */
   tunnel(logs: readonly AccessLogSpec[], tunnel: EndedTunnel, requestId: string): void {
     const { connection, authority, durationMs, receivedBytes, sentBytes } = tunnel;
-    const flow: TcpFlow = {
-      startedMs: 0,
-      connection,
-      clusterName: "",
-      cluster: undefined,
-      endpoint: undefined,
-      upstreamPeer: undefined,
-      upstreamLocal: "",
-      receivedBytes,
-      sentBytes,
-      durationMs,
-      flag: responseFlags.none,
-      transportFailure: "",
-    };
+    const flow = { ...withoutUpstream(connection), receivedBytes, sentBytes, durationMs };
     this.#write(
       logs,
       {
@@ -104,20 +91,7 @@ export class ConnectionObserver {
   /** Reports a connection without a filter chain, to the listener's own logs. */
   refused(listener: ListenerSpec, connection: ConnectionInfo): void {
     if (listener.accessLogs.length === 0) return;
-    const flow: TcpFlow = {
-      startedMs: 0,
-      connection,
-      clusterName: "",
-      cluster: undefined,
-      endpoint: undefined,
-      upstreamPeer: undefined,
-      upstreamLocal: "",
-      receivedBytes: 0,
-      sentBytes: 0,
-      durationMs: 0,
-      flag: responseFlags.noRouteFound,
-      transportFailure: "",
-    };
+    const flow = { ...withoutUpstream(connection), flag: responseFlags.noRouteFound };
     this.#write(listener.accessLogs, { ...this.#recordOf(flow), details: "filter_chain_not_found" }, noCapture);
   }
 
@@ -181,6 +155,24 @@ export class ConnectionObserver {
       metadata: undefined,
     };
   }
+}
+
+/** A connection that has no upstream and, without other values, no bytes. */
+function withoutUpstream(connection: ConnectionInfo): TcpFlow {
+  return {
+    startedMs: 0,
+    connection,
+    clusterName: "",
+    cluster: undefined,
+    endpoint: undefined,
+    upstreamPeer: undefined,
+    upstreamLocal: "",
+    receivedBytes: 0,
+    sentBytes: 0,
+    durationMs: 0,
+    flag: responseFlags.none,
+    transportFailure: "",
+  };
 }
 
 const noCapture: CaptureIndex = { request: new Map(), response: new Map() };

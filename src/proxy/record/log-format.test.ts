@@ -100,7 +100,10 @@ test("an operator that never has a value is truncated and omitted like an empty 
     compileTextFormat("a%CONNECTION_ID%b%CONNECTION_ID:0%c%CONNECTION_ID(x):3%", refuse).line(record, capture),
     "a-bc-",
   );
-  assert.equal(compileTextFormat("a%CONNECTION_ID%b%CONNECTION_ID:3%c", refuse, true).line(record, capture), "abc");
+  assert.equal(
+    compileTextFormat("a%CONNECTION_ID%b%CONNECTION_ID:3%c", refuse, { omitsEmpty: true }).line(record, capture),
+    "abc",
+  );
 });
 
 test("a start time is correct within a second, across seconds, before it, with fractions and before 1970", async () => {
@@ -310,7 +313,7 @@ test("a line has its request's own id where ids of clients and of the proxy take
 
 test("a text that is empty after a long one leaves nothing of the long one in later lines", async () => {
   const formats = [
-    compileTextFormat("[%REQ(x-extra)%]\n", refuse, true),
+    compileTextFormat("[%REQ(x-extra)%]\n", refuse, { omitsEmpty: true }),
     compileTextFormat("[%REQ_WITHOUT_QUERY(x-extra)%]\n", refuse),
   ];
   const texts = ["a".repeat(300), "", "", "b".repeat(300), "?x", "?y"];

@@ -34,15 +34,21 @@ export const envoyDefaultFormat =
   '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% %BYTES_RECEIVED% %BYTES_SENT% %DURATION% ' +
   '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
 
-/**
- * Throws the result of `refuse` for an unknown operator. If empty values are omitted, their place stays empty. A value
- * must not begin a new line, so its control characters are escaped, unless the receiver escapes the text itself.
- */
+export interface FormatOptions {
+  /** Whether an empty value leaves its place empty. Otherwise, a text has `-` there, and JSON has null. */
+  readonly omitsEmpty?: boolean;
+}
+
+interface TextFormatOptions extends FormatOptions {
+  /** Whether the receiver escapes control characters itself. Otherwise, no value can begin a new line. */
+  readonly keepsControls?: boolean;
+}
+
+/** Throws the result of `refuse` for an unknown operator. */
 export function compileTextFormat(
   text: string,
   refuse: (operator: string) => Error,
-  omitEmpty = false,
-  showsControls = true,
+  { omitsEmpty = false, keepsControls = false }: TextFormatOptions = {},
 ): LogFormat {
   const captures: Captures = { request: [], response: [] };
   const composer = new LineComposer();
@@ -54,12 +60,12 @@ export function compileTextFormat(
     const { name, argument, length } = token;
     const value = compiled(token, captures, refuse);
     if (value === noValue) {
-      composer.text(omitEmpty ? "" : "-".slice(0, length));
+      composer.text(omitsEmpty ? "" : "-".slice(0, length));
       continue;
     }
-    const part = showsControls && mayHoldControls(name) ? onOneLine(value) : value;
-    const shown = omitEmpty ? omitting(part) : part;
-    const whole = omitEmpty || length !== undefined ? undefined : name;
+    const part = keepsControls || !mayHoldControls(name) ? value : onOneLine(value);
+    const shown = omitsEmpty ? omitting(part) : part;
+    const whole = omitsEmpty || length !== undefined ? undefined : name;
     const number = quickNumberOf(whole, argument);
     const quick = quickPartOf(whole, argument);
     composer.value({
@@ -185,7 +191,7 @@ function omitting(part: LogPart): LogPart {
 export function compileJsonFormat(
   fields: Readonly<Record<string, unknown>>,
   refuse: (operator: string) => Error,
-  omitEmpty = false,
+  { omitsEmpty = false }: FormatOptions = {},
 ): LogFormat {
   const formats: LogFormat[] = [];
   const compile = (value: unknown): JsonPart => {
@@ -196,11 +202,11 @@ export function compileJsonFormat(
         Object.fromEntries(
           entries
             .map(([key, part]) => [key, part(record, capture)] as const)
-            .filter(([, found]) => !omitEmpty || found !== null),
+            .filter(([, found]) => !omitsEmpty || found !== null),
         );
     }
     if (typeof value !== "string") return () => value;
-    const format = compileTextFormat(value, refuse, false, false);
+    const format = compileTextFormat(value, refuse, { keepsControls: true });
     formats.push(format);
     const [only, ...more] = tokensOf(value, refuse);
     const isNumber = only !== undefined && more.length === 0 && "name" in only && numericOperators.has(only.name);

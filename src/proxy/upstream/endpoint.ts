@@ -1,5 +1,4 @@
-import type { ByteStream, TcpKeepalive } from "../../net/index.ts";
-import { ipFamilyOf } from "../../net/index.ts";
+import { ipFamilyOf, type ByteStream, type TcpKeepalive } from "../../net/index.ts";
 import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
 import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";

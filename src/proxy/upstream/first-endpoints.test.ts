@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock, type Clock } from "../../base/index.ts";
+import type { Cluster } from "./cluster.ts";
 import { endpointAt, forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 
 const echo = async (harness: Harness): Promise<number> => {
@@ -9,13 +9,26 @@ const echo = async (harness: Harness): Promise<number> => {
   return port;
 };
 
+/** A cluster whose endpoints are not known yet, and a promise that resolves when a request begins to wait for them. */
+function clusterWithoutEndpoints(harness: Harness): { readonly cluster: Cluster; readonly waited: Promise<void> } {
+  const { promise: waited, resolve } = Promise.withResolvers<void>();
+  const clock: Clock = {
+    ...systemClock,
+    after: (ms, run) => {
+      resolve();
+      return systemClock.after(ms, run);
+    },
+  };
+  return { cluster: harness.cluster("app", undefined, {}, clock), waited };
+}
+
 test("a request with a body waits for the first endpoints of its cluster", async () => {
   await using harness = await Harness.start();
   const port = await echo(harness);
-  const cluster = harness.cluster("app", undefined);
+  const { cluster, waited } = clusterWithoutEndpoints(harness);
   harness.table = tableOf(route(forwardTo("app")));
   const response = harness.get("/", { method: "POST", body: "kept meanwhile" });
-  await sleep(50);
+  await waited;
   assert.equal(harness.records.length, 0);
   cluster.setEndpoints([endpointAt(port)]);
   const { status, body } = await response;
@@ -25,10 +38,10 @@ test("a request with a body waits for the first endpoints of its cluster", async
 test("a waiting request uses the cluster that replaces the one that it waits for", async () => {
   await using harness = await Harness.start();
   const port = await echo(harness);
-  const before = harness.cluster("app", undefined);
+  const { cluster: before, waited } = clusterWithoutEndpoints(harness);
   harness.table = tableOf(route(forwardTo("app")));
   const response = harness.get("/", { method: "POST", body: "x" });
-  await sleep(50);
+  await waited;
   harness.cluster("app", [port]);
   before.drain();
   assert.equal((await response).status, 200);
@@ -36,10 +49,10 @@ test("a waiting request uses the cluster that replaces the one that it waits for
 
 test("an empty list of endpoints ends the wait, and no later request waits", async () => {
   await using harness = await Harness.start();
-  const cluster = harness.cluster("app", undefined);
+  const { cluster, waited } = clusterWithoutEndpoints(harness);
   harness.table = tableOf(route(forwardTo("app")));
   const response = harness.get("/");
-  await sleep(50);
+  await waited;
   cluster.setEndpoints([]);
   const { status, body } = await response;
   assert.deepEqual([status, body], [503, "no healthy upstream"]);

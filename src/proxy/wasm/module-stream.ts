@@ -1,14 +1,15 @@
 import { ChunkQueue } from "../../net/index.ts";
 import { action } from "./abi.ts";
-import type {
-  FilterRequest,
-  FilterResponse,
-  LocalReply,
-  StreamFilter,
-  StreamOutcome,
-  StreamTail,
+import {
+  bodyTooLarge,
+  passed,
+  type FilterRequest,
+  type FilterResponse,
+  type LocalReply,
+  type StreamFilter,
+  type StreamOutcome,
+  type StreamTail,
 } from "../filters/http-filter.ts";
-import { bodyTooLarge, passed } from "../filters/http-filter.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import type { AttributeMap, Effect, MachineAnswer, Side, StreamEvent } from "./messages.ts";
 import type { StreamReceiver } from "./module-machine.ts";

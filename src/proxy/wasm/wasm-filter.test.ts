@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { test } from "node:test";
-import { silentLogger, systemClock } from "../../base/index.ts";
+import { silentLogger, systemClock, type Clock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import { FilterStatistics } from "../terms/filter-statistics.ts";
@@ -11,6 +11,7 @@ import type { ModuleLocation, WasmSettings } from "../filters/lazy-wasm-filter.t
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { clusterCaller } from "../upstream/cluster-call.ts";
+import { reloadAfterMs } from "./limits.ts";
 import { ModuleHost } from "./module-host.ts";
 
 const modulePath = join(import.meta.dirname, "../../../test/wasm/test-module.wasm");
@@ -43,13 +44,14 @@ function settingsOf(more: Partial<WasmSettings> = {}): WasmSettings {
 async function serving(
   more: Partial<WasmSettings> = {},
   fetched: typeof globalThis.fetch = () => Promise.reject(new Error("nothing is fetched")),
+  clock: Clock = systemClock,
 ): Promise<Served> {
   const statistics = new FilterStatistics();
   const registry = new MetricsRegistry({ clock: systemClock });
   const clusters: { current?: Harness } = {};
   const cluster = (name: string): ReturnType<Harness["clusters"]["get"]> => clusters.current?.clusters.get(name);
   const host = new ModuleHost({
-    clock: systemClock,
+    clock,
     log: silentLogger,
     registry,
     statistics,
@@ -146,11 +148,14 @@ test("with FAIL_OPEN requests pass without a module that failed", async () => {
 });
 
 test("with FAIL_RELOAD a trapped module restarts after a pause", async () => {
-  await using served = await serving({ failure: "reload" });
+  let nowMs = 0;
+  const clock: Clock = { ...systemClock, steadyMs: () => nowMs };
+  await using served = await serving({ failure: "reload" }, undefined, clock);
   const { harness } = served;
   assert.equal((await harness.get("/", withAction("trap"))).status, 503);
+  nowMs = reloadAfterMs - 1;
   assert.equal((await harness.get("/")).status, 503, "not at once");
-  await sleep(1100);
+  nowMs = reloadAfterMs;
   assert.deepEqual([(await harness.get("/")).status, served.statistics.counter("wasm.created").value], [200, 2]);
 });
 

@@ -1,6 +1,13 @@
 import { firstNames } from "../../base/index.ts";
-import type { CheckSpec, ProbeEnd, ProbeMatrix, ProbePair, Verdict } from "../../api/serin/index.ts";
-import { describeProbeEnd, describeProbePair } from "../../api/serin/index.ts";
+import {
+  describeProbeEnd,
+  describeProbePair,
+  type CheckSpec,
+  type ProbeEnd,
+  type ProbeMatrix,
+  type ProbePair,
+  type Verdict,
+} from "../../api/serin/index.ts";
 import { replacedProbes, type CountedProbes, type ProbePodFacts } from "./replaced-probes.ts";
 
 /**

@@ -1,7 +1,6 @@
-import type { RolloutStatus } from "../../api/serin/index.ts";
+import { isRestingPhase, type RolloutStatus } from "../../api/serin/index.ts";
 import { allDone, isLingering, isPuttingBack, isUnderWay, nextOrdinalOf, type Contender } from "../decide/index.ts";
 import { isMeshUpgrade, rolloutKey, targetOf, type Rollout } from "./rollout-object.ts";
-import { isRestingPhase } from "../../api/serin/index.ts";
 
 /** Facts about a rollout that only its own round knows. */
 export interface ContenderFacts {

@@ -1,7 +1,11 @@
 import { matchesLabelSelector } from "../../api/index.ts";
-import type { Pod, WebhookConfiguration } from "../../api/kubernetes/index.ts";
+import {
+  mutatingWebhookConfigurationKind,
+  validatingWebhookConfigurationKind,
+  type Pod,
+  type WebhookConfiguration,
+} from "../../api/kubernetes/index.ts";
 import { gatewayKind } from "../../api/gateway/index.ts";
-import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
 import { workloadEntryKind } from "../../api/istio/index.ts";
 import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";

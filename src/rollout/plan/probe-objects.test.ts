@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { probeDataPlanes } from "../../api/serin/index.ts";
-import { probeObjects, probePods, probeSettle, probesOfRevision } from "./probe-objects.ts";
+import { probeObjects, probePods, probeSettle } from "./probe-objects.ts";
 import { probePairs } from "./probe-pairs.ts";
 
 const allProbes = { revisions: ["1-18-0", "1-18-1"], dataPlanes: probeDataPlanes };
@@ -90,13 +90,4 @@ test("counting waits for every pod, proxy and acknowledgement", () => {
   );
   // Six Services, two waypoints, two gateways with their routes, nine pods.
   assert.equal(count("acknowledged"), 21);
-});
-
-test("a retired revision removes only its own probes", () => {
-  const gone = probesOfRevision({ ...allProbes, image: "serin" }, "1-18-0").map(({ kind, name }) => `${kind} ${name}`);
-  assert.ok(gone.includes("Pod client-ambient-1-18-0") && gone.includes("Gateway waypoint-1-18-0"));
-  assert.ok(
-    gone.every((name) => name.endsWith("-1-18-0")),
-    gone.join(),
-  );
 });

@@ -120,22 +120,6 @@ export function probeSettle(scope: ProbeScope): SettleCondition[] {
   ];
 }
 
-/** The objects of one revision's probes in reverse order of creation, to delete them together with that revision. */
-export function probesOfRevision(input: ProbeObjectsInput, revision: string): ObjectReference[] {
-  const own = new Set(
-    probeObjects({ ...input, revisions: [revision] }).map((object) => JSON.stringify(referenceTo(object))),
-  );
-  const others = new Set(
-    probeObjects({ ...input, revisions: input.revisions.filter((other) => other !== revision) }).map((object) =>
-      JSON.stringify(referenceTo(object)),
-    ),
-  );
-  return probeObjects(input)
-    .map(referenceTo)
-    .filter((object) => own.has(JSON.stringify(object)) && !others.has(JSON.stringify(object)))
-    .toReversed();
-}
-
 function service(end: ProbeEnd): UntypedObject {
   return {
     apiVersion: "v1",

@@ -1,5 +1,4 @@
-import type { ProbeDataPlane, ProbeEnd } from "../../api/serin/index.ts";
-import { describeProbePair } from "../../api/serin/index.ts";
+import { describeProbePair, type ProbeDataPlane, type ProbeEnd } from "../../api/serin/index.ts";
 
 /** The namespace of the probe pods. Each pod is enrolled or injected by its own labels. No application runs there. */
 export const probeNamespace = "serin-probes";

@@ -1,5 +1,4 @@
-import { nodeHttp } from "../../base/index.ts";
-import type { Clock } from "../../base/index.ts";
+import { nodeHttp, type Clock } from "../../base/index.ts";
 import { parseClientCertificate, type CertificateEnds } from "./client-certificate.ts";
 import type { ProbeAnswer } from "./probe-server.ts";
 import type { ProbeTarget } from "./probe-targets.ts";

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { createServer } from "node:net";
+import { createServer, type AddressInfo } from "node:net";
 import { createServer as createHttpServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import { systemClock, type Clock } from "../../base/index.ts";
 import { parseClientCertificate } from "./client-certificate.ts";

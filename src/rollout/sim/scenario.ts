@@ -1,5 +1,4 @@
-import type { Random } from "../../base/index.ts";
-import { seededRandom } from "../../base/index.ts";
+import { seededRandom, type Random } from "../../base/index.ts";
 import { meshOf, type SimMesh } from "./sim-mesh.ts";
 
 /** One rollout of a simulation. */

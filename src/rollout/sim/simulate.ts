@@ -1,5 +1,5 @@
 import { invariant, messageOf, type Random, seededRandom } from "../../base/index.ts";
-import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
+import { isRestingPhase, type Freeze, type RolloutStatus } from "../../api/serin/index.ts";
 import { isUnderWay, referenceKey, undoPatienceMs, type Decision, type Refusal } from "../decide/index.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import { failingRoundsMs } from "../engine/round-memory.ts";
@@ -25,7 +25,6 @@ import {
 } from "./sim-plan.ts";
 import { SimStore } from "./sim-store.ts";
 import { Witness } from "./witness.ts";
-import { isRestingPhase } from "../../api/serin/index.ts";
 
 export interface SimResult {
   readonly failure: string | undefined;

@@ -17,8 +17,7 @@ import {
 } from "../../net/index.ts";
 import { formatAuthority, parseAuthority, parseForwardedHost, type Authority } from "../../wire/hbone/index.ts";
 import { authorize, stillAllowed, type ConnectionFacts } from "../policy/authorize.ts";
-import type { Service, Workload } from "../state/model.ts";
-import { workloadIdentity } from "../state/model.ts";
+import { workloadIdentity, type Service, type Workload } from "../state/model.ts";
 import type { ConnectionRecord } from "./connection-record.ts";
 import { guessService } from "./guess-service.ts";
 import { answerHeaders } from "./workload-baggage.ts";

@@ -1,7 +1,6 @@
-import type { Clock, ConnectionLimit, Logger, Random } from "../../base/index.ts";
+import { transientError, type Clock, type ConnectionLimit, type Logger, type Random } from "../../base/index.ts";
 import type { CertificateSource, ConnectionTracker, HbonePool } from "../../dataplane/tunnels/index.ts";
 import type { SocketAddress, TcpKeepalive } from "../../net/index.ts";
-import { transientError } from "../../base/index.ts";
 import type { DnsResolver } from "../dns/dns-resolver.ts";
 import type { MeshState } from "../state/mesh-state.ts";
 import type { Workload, WorkloadInfo } from "../state/model.ts";

@@ -2,8 +2,7 @@ import { deploymentKind, podKind } from "../../../src/api/kubernetes/index.ts";
 import { systemClock } from "../../../src/base/index.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
-import type { NodeNumber } from "../cluster-layout.ts";
-import { nodeName, nodeNumbers } from "../cluster-layout.ts";
+import { nodeName, nodeNumbers, type NodeNumber } from "../cluster-layout.ts";
 import { addressOf, shop } from "./bookinfo.ts";
 import { scale, withTwoOfEverything } from "./drain.ts";
 

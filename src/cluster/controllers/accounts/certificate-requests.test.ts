@@ -12,7 +12,7 @@ import {
 } from "@peculiar/x509";
 import { silentLogger, systemClock, systemRandom } from "../../../base/index.ts";
 import { createKubeClient } from "../../../kube/index.ts";
-import { ServerHarness, type Json } from "../../apiserver/server-harness.ts";
+import { ServerHarness, type Json } from "../../apiserver/testing/index.ts";
 import { readCertificateRequest } from "../../auth/certificate-request.ts";
 import { addCertificateRequestController } from "./certificate-requests.ts";
 import { ControllerContext } from "../controller.ts";

@@ -13,7 +13,7 @@ import {
 } from "../../../api/kubernetes/index.ts";
 import { silentLogger, systemClock, systemRandom } from "../../../base/index.ts";
 import { createKubeClient } from "../../../kube/index.ts";
-import { ServerHarness } from "../../apiserver/server-harness.ts";
+import { ServerHarness } from "../../apiserver/testing/index.ts";
 import { initialMemory, planReplicas, rememberChange, type AutoscalerMemory } from "./autoscaler-plan.ts";
 import { proposeReplicas, type MeasuredPod, type ResourceMetric } from "./autoscaler-usage.ts";
 import { addAutoscalerController } from "./autoscaler.ts";

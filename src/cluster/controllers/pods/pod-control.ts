@@ -1,5 +1,9 @@
-import type { KindDefinition, KubernetesObject, LabelSelector } from "../../../api/index.ts";
-import { matchesLabelSelector } from "../../../api/index.ts";
+import {
+  matchesLabelSelector,
+  type KindDefinition,
+  type KubernetesObject,
+  type LabelSelector,
+} from "../../../api/index.ts";
 import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
 import { describeError, messageOf, SerinError } from "../../../base/index.ts";
 import { controllerOf, isKubeCode, ownerReference, type EventNote } from "../../../kube/index.ts";

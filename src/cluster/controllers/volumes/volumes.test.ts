@@ -16,7 +16,7 @@ import {
 import { silentLogger, systemClock, systemRandom } from "../../../base/index.ts";
 import { until } from "../../../base/testing/index.ts";
 import { createInformer, createKubeClient, type KubeConfig } from "../../../kube/index.ts";
-import { ServerHarness } from "../../apiserver/server-harness.ts";
+import { ServerHarness } from "../../apiserver/testing/index.ts";
 import { VolumeJanitor } from "../../node/volumes/volume-janitor.ts";
 import { localVolumePath } from "../../record/local-volumes.ts";
 import { addScheduler } from "../../scheduler/index.ts";

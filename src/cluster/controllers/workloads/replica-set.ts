@@ -1,11 +1,10 @@
 import { messageOf } from "../../../base/index.ts";
-import { keyOf } from "../../../api/index.ts";
+import { keyOf, matchesLabelSelector } from "../../../api/index.ts";
 import { podKind, replicaSetKind, type Pod, type ReplicaSet } from "../../../api/kubernetes/index.ts";
 import { enqueueControllerOn, enqueueOn, writeStatus, type ControllerContext } from "../controller.ts";
 import { PodControl } from "../pods/pod-control.ts";
 import { podFrom, randomSuffix } from "../pods/pod-template.ts";
 import { conditionsAfter, planReplicaSet, type ReplicaSetPlan } from "./replica-set-plan.ts";
-import { matchesLabelSelector } from "../../../api/index.ts";
 import { controllerOf } from "../../../kube/index.ts";
 
 /** The server appends five letters to generated names, and the result must fit into a DNS label. */

@@ -186,7 +186,7 @@ class ChildContainerProcess implements ContainerProcess {
   }
 
   kill(): void {
-    if (this.running) signalProcess(this.identity, "SIGKILL");
+    if (this.running) killProcess(this.identity);
   }
 
   #ended(resolve: (status: ExitStatus) => void, exitCode: number): void {
@@ -215,7 +215,7 @@ class AdoptedContainerProcess implements ContainerProcess {
   }
 
   kill(): void {
-    if (this.running) signalProcess(this.identity, "SIGKILL");
+    if (this.running) killProcess(this.identity);
   }
 
   async #watch(directory: string, clock: Clock): Promise<ExitStatus> {
@@ -291,8 +291,8 @@ function signalProgram(identity: ProcessIdentity, name: NodeJS.Signals): void {
   if (program !== undefined) sendSignal(program, name);
 }
 
-export function signalProcess(identity: ProcessIdentity, name: NodeJS.Signals): void {
-  if (isAlive(identity)) sendSignal(identity.pid, name);
+export function killProcess(identity: ProcessIdentity): void {
+  if (isAlive(identity)) sendSignal(identity.pid, "SIGKILL");
 }
 
 /**

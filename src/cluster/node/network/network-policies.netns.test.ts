@@ -23,7 +23,7 @@ import {
   RouteNetlink,
 } from "../../../net/index.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
-import { ServerHarness } from "../../apiserver/server-harness.ts";
+import { ServerHarness } from "../../apiserver/testing/index.ts";
 import { NetworkPolicies } from "./network-policies.ts";
 import { createPodNetwork, type PodAddress } from "./pod-network.ts";
 import type { PlannedPort } from "./service-plan.ts";

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { NetworkNamespace } from "../../../net/index.ts";
 import {
   isAlive,
-  signalProcess,
+  killProcess,
   startedPid,
   startTicksOf,
   type ProcessIdentity,
@@ -64,6 +64,6 @@ function openSandboxNamespaces(pid: number | "self", network: number | undefined
 
 /** Ends the pod's first process. The network is removed with its last process. */
 export function destroySandbox(sandbox: PodSandbox): void {
-  signalProcess(sandbox.init, "SIGKILL");
+  killProcess(sandbox.init);
   closeNamespaces(sandbox.namespaces);
 }

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { createLogger } from "../../../base/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { ServerHarness } from "../../apiserver/server-harness.ts";
+import { ServerHarness } from "../../apiserver/testing/index.ts";
 import { PodStatusWriter } from "./pod-status-writer.ts";
 import type { PodView } from "./pod-status.ts";
 

@@ -18,7 +18,7 @@ import { encodeResource, type EncodedResource } from "../resource.ts";
 import { plainRouteName } from "../waypoint/waypoint-route.ts";
 import { mayMatchCluster, patchCluster } from "./cluster-patches.ts";
 import type { CompiledPatch, PatchContext } from "./compiled-patch.ts";
-import { chainsOf, managerType, patchListener, portOf } from "./listener-patches.ts";
+import { chainsOf, patchListener, portOf } from "./listener-patches.ts";
 import { addsIn, holdsIn, Patching } from "./patching.ts";
 import { patchRouteConfiguration } from "./route-patches.ts";
 
@@ -164,12 +164,9 @@ export class ExtensionProgram {
       const found = extensionsFor(extensions, this.#trafficOf(listener, chain, patching.context));
       if (found.size === 0) continue;
       for (const filter of chain.filters) {
-        const manager =
-          filter.configType.case === "typedConfig"
-            ? patching.opened<HttpConnectionManager>(filter.configType.value, managerType)
-            : undefined;
+        const manager = patching.managerOf(filter);
         if (manager === undefined || !insertHttpExtensions(manager, found, proxyType === "waypoint", types)) continue;
-        filter.configType = { case: "typedConfig", value: patching.packed(managerType, manager) };
+        patching.setManager(filter, manager);
         patching.changed = true;
       }
       if (insertNetworkExtensions(chain, found, types)) patching.changed = true;

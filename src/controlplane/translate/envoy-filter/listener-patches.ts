@@ -12,7 +12,6 @@ import { patchList, type Patching } from "./patching.ts";
 
 const virtualListeners: ReadonlySet<string> = new Set(["virtualInbound", "virtualOutbound"]);
 const managerName = "envoy.filters.network.http_connection_manager";
-export const managerType = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 /**
  * Applies all patches of a listener and its parts. Returns false if a patch removes it. `routes` patches the routes
@@ -42,13 +41,10 @@ function patchInlineRoutes(
 ): void {
   for (const chain of chainsOf(listener)) {
     for (const filter of chain.filters) {
-      const manager =
-        filter.configType.case === "typedConfig"
-          ? patching.opened<HttpConnectionManager>(filter.configType.value, managerType)
-          : undefined;
+      const manager = patching.managerOf(filter);
       if (manager?.routeSpecifier.case !== "routeConfig") continue;
       routes(manager, chain);
-      if (patching.changed) filter.configType = { case: "typedConfig", value: patching.packed(managerType, manager) };
+      if (patching.changed) patching.setManager(filter, manager);
     }
   }
 }
@@ -136,10 +132,7 @@ function patchNetworkFilters(listener: Listener, chain: FilterChain, patching: P
 }
 
 function patchHttpFilters(filter: Filter, patches: readonly CompiledPatch[], patching: Patching): void {
-  const manager =
-    filter.configType.case === "typedConfig"
-      ? patching.opened<HttpConnectionManager>(filter.configType.value, managerType)
-      : undefined;
+  const manager = patching.managerOf(filter);
   if (manager === undefined) return;
   for (const patch of patches) {
     const wanted = filterMatch(patch)?.subFilter;
@@ -156,7 +149,7 @@ function patchHttpFilters(filter: Filter, patches: readonly CompiledPatch[], pat
         patching.attempt(patch, () => mergeTyped(inner, patch, patching));
     }
   }
-  filter.configType = { case: "typedConfig", value: patching.packed(managerType, manager) };
+  patching.setManager(filter, manager);
 }
 
 /** Merges only the name and the configuration of a filter. */

@@ -5,6 +5,9 @@ import { messageOf } from "../../../base/index.ts";
 import { mergeMessage, type EnvoyTypes } from "../../../wire/envoy-types/index.ts";
 import { isMerge, type CompiledPatch, type PatchContext } from "./compiled-patch.ts";
 import type { EnvoyPatchPlace } from "../../../api/istio/index.ts";
+import type { Filter, HttpConnectionManager } from "../../../wire/envoy/index.ts";
+
+const managerType = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
 
 export interface PatchingOptions {
   readonly types: EnvoyTypes;
@@ -70,15 +73,14 @@ export class Patching {
     return { ...target, value: toBinary(desc, message) };
   }
 
-  /** The content of an Any, which must have the expected type. */
-  opened<Value>(any: Any, typeName: string): Value | undefined {
-    return typeOf(any) === typeName
-      ? (fromBinary(this.types.mustHave(typeName), any.value) as unknown as Value)
-      : undefined;
+  /** The connection manager that a network filter is. Undefined for another filter. */
+  managerOf({ configType }: Filter): HttpConnectionManager | undefined {
+    if (configType.case !== "typedConfig" || typeOf(configType.value) !== managerType) return undefined;
+    return fromBinary(this.types.mustHave(managerType), configType.value.value) as unknown as HttpConnectionManager;
   }
 
-  packed(typeName: string, value: object): Any {
-    return anyPack(this.types.mustHave(typeName), value as Message);
+  setManager(filter: Filter, manager: HttpConnectionManager): void {
+    filter.configType = { case: "typedConfig", value: anyPack(this.types.mustHave(managerType), manager) };
   }
 
   #descOf(value: Message): DescMessage {

@@ -10,9 +10,8 @@ import {
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import { compareText } from "../../model/facts.ts";
 import { intersectHosts } from "../../model/service/service-hostname.ts";
-import type { ServiceModel } from "../../model/service/service-model.ts";
+import { destinationService, type ServiceModel } from "../../model/service/service-model.ts";
 import { serviceSession, sessionRulesOf } from "../../model/service/service-session.ts";
-import { destinationService } from "../../model/service/service-model.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { FilterInit } from "../filter-init.ts";
 import { autoPassthroughChains } from "./gateway-auto-passthrough.ts";

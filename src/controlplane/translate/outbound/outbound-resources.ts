@@ -13,9 +13,9 @@ import {
   registeredService,
   serviceInCluster,
   withAutomaticAddresses,
+  destinationService,
   type ServiceModel,
 } from "../../model/service/service-model.ts";
-import { destinationService } from "../../model/service/service-model.ts";
 import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import {
   blackHoleCluster,

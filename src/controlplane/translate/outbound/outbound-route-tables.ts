@@ -8,9 +8,13 @@ import { meshKey, type DestinationRuleFacts } from "../../model/facts.ts";
 import { memos } from "../../model/memos.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { qualifiedHost } from "../../model/service/service-hostname.ts";
-import { isVisible, registeredService, type ServiceModel } from "../../model/service/service-model.ts";
+import {
+  isVisible,
+  registeredService,
+  destinationService,
+  type ServiceModel,
+} from "../../model/service/service-model.ts";
 import { serviceSession, sessionRulesOf } from "../../model/service/service-session.ts";
-import { destinationService } from "../../model/service/service-model.ts";
 import { contentHash } from "../content-hash.ts";
 import type { HostPlan, RouteTable } from "./outbound-host.ts";
 import { planTables } from "./outbound-host-plan.ts";

@@ -6,8 +6,7 @@ import { RouteSchema, type Route, type RouteConfigurationSchema } from "../../..
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import { hostCovers } from "../../model/service/service-hostname.ts";
-import type { ServiceModel } from "../../model/service/service-model.ts";
-import { destinationService } from "../../model/service/service-model.ts";
+import { destinationService, type ServiceModel } from "../../model/service/service-model.ts";
 import { meshGateway, virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { Waypoint } from "../../model/ambient/waypoint.ts";
 import { durationOfMs } from "../envoy-any.ts";

@@ -9,12 +9,10 @@ export type ReadYamlReply = { readonly documents: ManifestDocuments } | { readon
 export interface YamlThreadsOptions {
   /** The maximum number of texts that are read at once. */
   readonly threads: number;
-  /** The CPU time after which a text is refused. {@link readLimitMs} if absent. */
-  readonly limitMs?: number;
   readonly clock?: Clock;
 }
 
-/** The limit of the CPU time. Manifests of a megabyte take less. */
+/** The CPU time after which a text is refused. Manifests of a megabyte take less. */
 const readLimitMs = 5_000;
 /** On a busy machine, reading may take this many times its CPU time. */
 const busyFactor = 3;
@@ -66,8 +64,7 @@ export class YamlThreads {
     const kept = this.#idle.pop();
     kept?.end[Symbol.dispose]();
     const thread = kept?.thread.hasEnded === false ? kept.thread : this.#start();
-    const workMs = this.#options.limitMs ?? readLimitMs;
-    const outcome = await thread.ask(text, { workMs, waitMs: busyFactor * workMs });
+    const outcome = await thread.ask(text, { workMs: readLimitMs, waitMs: busyFactor * readLimitMs });
     if (outcome.kind !== "answer") {
       await thread.end();
       throw refusal(

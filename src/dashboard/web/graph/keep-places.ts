@@ -1,5 +1,4 @@
-import type { LayoutNode, LayoutRequest, Places } from "./arrange.ts";
-import { gaps } from "./arrange.ts";
+import { gaps, type LayoutNode, type LayoutRequest, type Places } from "./arrange.ts";
 import type { Corner } from "./layered-layout.ts";
 
 /**

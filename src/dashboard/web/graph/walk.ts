@@ -1,5 +1,4 @@
-import type { DisplayGraph } from "./display-graph.ts";
-import { edgeRate } from "./display-graph.ts";
+import { edgeRate, type DisplayGraph } from "./display-graph.ts";
 import type { Point } from "./edge-curve.ts";
 
 export type WalkDirection = "right" | "left" | "up" | "down";

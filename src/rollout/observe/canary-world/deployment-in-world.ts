@@ -9,12 +9,13 @@ import {
   type Deployment,
   type ReplicaSet,
 } from "../../../api/kubernetes/index.ts";
-import type {
-  Canary,
-  DeploymentTarget,
-  JournalEntry,
-  ObjectReference,
-  RolloutStatus,
+import {
+  isRestingPhase,
+  type Canary,
+  type DeploymentTarget,
+  type JournalEntry,
+  type ObjectReference,
+  type RolloutStatus,
 } from "../../../api/serin/index.ts";
 import { copyLabel, copyName, resolveHost, targetError, type DeploymentInWorld } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
@@ -22,7 +23,6 @@ import { isUnderWay } from "../../decide/index.ts";
 import { firstWrite, lastWrite, setupWrite } from "./prior-values.ts";
 import type { ServiceInWorld } from "./service-in-world.ts";
 import { nameTaken } from "./taken-names.ts";
-import { isRestingPhase } from "../../../api/serin/index.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 

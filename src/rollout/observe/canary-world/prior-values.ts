@@ -9,11 +9,7 @@ export function firstWrite(
   object: ObjectReference,
   pointer: string,
 ): FieldEntry | undefined {
-  const key = referenceKey(object);
-  return journal.find(
-    (entry): entry is FieldEntry =>
-      entry.type === "field" && entry.setup !== true && entry.pointer === pointer && referenceKey(entry.object) === key,
-  );
+  return writesTo(journal, object, pointer).find(({ setup }) => setup !== true);
 }
 
 /** The same as {@link firstWrite}, for writes of the setup. */
@@ -22,11 +18,7 @@ export function setupWrite(
   object: ObjectReference,
   pointer: string,
 ): FieldEntry | undefined {
-  const key = referenceKey(object);
-  return journal.find(
-    (entry): entry is FieldEntry =>
-      entry.type === "field" && entry.setup === true && entry.pointer === pointer && referenceKey(entry.object) === key,
-  );
+  return writesTo(journal, object, pointer).find(({ setup }) => setup === true);
 }
 
 /** The last write to a field, of this run or of the setup. */
@@ -35,8 +27,12 @@ export function lastWrite(
   object: ObjectReference,
   pointer: string,
 ): FieldEntry | undefined {
+  return writesTo(journal, object, pointer).at(-1);
+}
+
+function writesTo(journal: readonly JournalEntry[], object: ObjectReference, pointer: string): readonly FieldEntry[] {
   const key = referenceKey(object);
-  return journal.findLast(
+  return journal.filter(
     (entry): entry is FieldEntry =>
       entry.type === "field" && entry.pointer === pointer && referenceKey(entry.object) === key,
   );

@@ -91,13 +91,9 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
     .flatMap(({ metadata, type }): GatewayInWorld[] => {
       const { name = "", namespace = "" } = metadata;
       const object = reference("gateway.networking.k8s.io/v1", "Gateway", name, namespace);
-      const label = prior.label(object, revisionLabel, metadata.labels?.[revisionLabel]);
+      const label = prior.revisionLabel(object, metadata.labels);
       const named = view.namespaces.get(namespace);
-      const ofNamespace = prior.label(
-        reference("v1", "Namespace", namespace),
-        revisionLabel,
-        named?.metadata.labels?.[revisionLabel],
-      );
+      const ofNamespace = prior.revisionLabel(reference("v1", "Namespace", namespace), named?.metadata.labels);
       if (resolveRevision({ own: label, namespace: ofNamespace }, (name) => tags.get(name)) !== from.revision)
         return [];
       const deployments = view.deployments
@@ -145,7 +141,7 @@ export async function observeClassicGateways(
     const { labels = {}, name = "", namespace } = metadata;
     if (!classicComponent.test(labels[componentLabel] ?? "") || labels[canaryOfLabel] !== undefined) return false;
     const object = reference("apps/v1", "Deployment", name, namespace);
-    return (prior.label(object, revisionLabel, labels[revisionLabel]) ?? "default") === from.revision;
+    return (prior.revisionLabel(object, labels) ?? "default") === from.revision;
   });
   if (owned.length === 0) return [];
   const autoscaled = await autoscaledDeployments(client);
@@ -195,7 +191,7 @@ async function gatewayParts(
   const labelSelector = `${componentLabel} in (IngressGateways,EgressGateways),${revisionLabel}`;
   const lists = await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
   return (lists.flat() as UntypedObject[]).filter(
-    (object) => prior.label(referenceTo(object), revisionLabel, object.metadata.labels?.[revisionLabel]) === revision,
+    (object) => prior.revisionLabel(referenceTo(object), object.metadata.labels) === revision,
   );
 }
 

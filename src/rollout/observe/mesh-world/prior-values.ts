@@ -44,8 +44,9 @@ export class PriorValues {
     return this.#fields.has(key) ? (this.#fields.get(key) as Value) : now;
   }
 
-  label(object: ObjectReference, key: string, now: string | undefined): string | undefined {
-    return this.value(object, labelPointer(key), now);
+  /** The revision or tag that the object's label named before the rollout. `labels`: its present labels. */
+  revisionLabel(object: ObjectReference, labels: Readonly<Record<string, string>> = {}): string | undefined {
+    return this.value(object, labelPointer(revisionLabel), labels[revisionLabel]);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { matchesLabelSelector, type KindDefinition, type UntypedObject } from "../../../api/index.ts";
+import { matchesLabelSelector, type KindDefinition, type ObjectMeta, type UntypedObject } from "../../../api/index.ts";
 import { defaultValidatorName } from "../../../api/istio/index.ts";
 import {
   mutatingWebhookConfigurationKind,
@@ -58,11 +58,7 @@ export function tagsBefore(
   return new Map(
     injectors.flatMap(({ metadata }) => {
       const tag = metadata.labels?.[tagLabel];
-      const led = prior.label(
-        reference(admission, "MutatingWebhookConfiguration", metadata.name ?? ""),
-        revisionLabel,
-        metadata.labels?.[revisionLabel],
-      );
+      const led = prior.revisionLabel(injectorReference(metadata), metadata.labels);
       if (tag === undefined || led === undefined) return [];
       return [[tag, led === to.revision && followed.has(tag) ? from.revision : led] as const];
     }),
@@ -256,7 +252,7 @@ function leadTo(
 
 function deactivation(install: typeof Install, unnamed: WebhookConfiguration | undefined): TagInWorld["fields"] {
   if (unnamed === undefined) return [];
-  const object = reference(admission, "MutatingWebhookConfiguration", unnamed.metadata.name ?? "");
+  const object = injectorReference(unnamed.metadata);
   const before = (unnamed.webhooks ?? []) as unknown as Readonly<Record<string, unknown>>[];
   return install.deactivateDefault(before).flatMap((webhook, index) =>
     isDeactivated(webhook)
@@ -282,16 +278,11 @@ export function observeInjectors(
 ): Pick<MeshWorld, "injectors" | "newInjector"> {
   if (!spec.waves.some(({ workloadLabels }) => Object.keys(workloadLabels).length > 0)) return { injectors: [] };
   const led = injectors.filter(
-    ({ metadata }) =>
-      prior.label(
-        reference(admission, "MutatingWebhookConfiguration", metadata.name ?? ""),
-        revisionLabel,
-        metadata.labels?.[revisionLabel],
-      ) === spec.from.revision,
+    ({ metadata }) => prior.revisionLabel(injectorReference(metadata), metadata.labels) === spec.from.revision,
   );
   const found = led.flatMap(({ metadata, webhooks = [] }) =>
     webhooks.flatMap(({ name, objectSelector = {} }, index) => {
-      const object = reference(admission, "MutatingWebhookConfiguration", metadata.name ?? "");
+      const object = injectorReference(metadata);
       const byNamespace = name.startsWith("rev.namespace.") || name.startsWith("namespace.");
       return byNamespace
         ? [{ object, index, objectSelector: prior.value(object, `/webhooks/${index}/objectSelector`, objectSelector) }]
@@ -299,4 +290,8 @@ export function observeInjectors(
     }),
   );
   return { injectors: found, newInjector: { ...clientConfigOf(injectors, installs, spec.to.revision) } };
+}
+
+function injectorReference({ name = "" }: ObjectMeta): ObjectReference {
+  return reference(admission, "MutatingWebhookConfiguration", name);
 }

@@ -1,7 +1,6 @@
 import { truncated } from "../../../base/index.ts";
-import type { Pod } from "../../../api/kubernetes/index.ts";
+import { validatingWebhookConfigurationKind, type Pod } from "../../../api/kubernetes/index.ts";
 import { defaultValidatorName } from "../../../api/istio/index.ts";
-import { validatingWebhookConfigurationKind } from "../../../api/kubernetes/index.ts";
 import { errorOfStatus, type KubeClient } from "../../../kube/index.ts";
 import type { SettleState } from "../../decide/index.ts";
 

@@ -19,7 +19,7 @@ const maxRules = 16;
 
 /**
  * Computes the rules of an HTTPRoute or a GRPCRoute for the given traffic. A rule without a pairing stays unchanged.
- * `what` names the route in errors.
+ * `title` names the route in errors.
  */
 export function gatewayRules(
   original: readonly Fields[],

@@ -17,7 +17,7 @@ import {
 
 /**
  * Computes a VirtualService's list of http, tcp or tls routes for the given traffic. A route without a pairing stays
- * unchanged. `what` names the VirtualService in errors.
+ * unchanged. `title` names the VirtualService in errors.
  */
 export function virtualServiceRoutes(
   original: readonly Fields[],

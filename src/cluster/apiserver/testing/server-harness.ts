@@ -1,12 +1,11 @@
-// For tests: a complete API server in this process, and a client for it.
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ShutdownController, silentLogger } from "../../base/index.ts";
-import { createSchemaRegistry } from "../schema/index.ts";
-import { ApiServer, type ApiServerOptions } from "./api-server.ts";
-import { createClusterPki, type ClusterPki } from "./cluster-pki.ts";
+import { ShutdownController, silentLogger } from "../../../base/index.ts";
+import { createSchemaRegistry } from "../../schema/index.ts";
+import { ApiServer, type ApiServerOptions } from "../api-server.ts";
+import { createClusterPki, type ClusterPki } from "../cluster-pki.ts";
 
 // eslint-disable-next-line typescript/no-explicit-any -- tests read answers freely
 export type Json = any;

@@ -1,0 +1,181 @@
+import type { KindDefinition } from "../../api/index.ts";
+import {
+  approvalBefore,
+  approvalPatch,
+  approvalProblem,
+  changeAgainst,
+  commandForStep,
+  completingSteps,
+  fullPromotionPatch,
+  hasEnded,
+  nextApprovalOf,
+  orderPatch,
+  refusalOf,
+  remadeProblem,
+  rolloutCommand,
+  waitingStepOf,
+  type OrderedBy,
+  type RolloutKind,
+} from "../../api/serin/index.ts";
+import { userError, type SerinError } from "../../base/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { patchAsRead, patchThisObject } from "../../kube/writes-as-read/index.ts";
+import type { CliContext } from "../context.ts";
+import {
+  nameOf,
+  nounOf,
+  rolloutKindOf,
+  statusCommand,
+  whoAmI,
+  type Rollout,
+  type RolloutFlags,
+} from "./rollout-objects.ts";
+
+export interface OrderFlags extends RolloutFlags {
+  readonly message?: string;
+  readonly full?: boolean;
+  readonly step?: string;
+}
+
+export type OrderWord = Parameters<typeof orderPatch>[1];
+
+/** An order of the user to one rollout. */
+export interface Order<Value extends Rollout> {
+  readonly client: KubeClient;
+  readonly kind: KindDefinition<Value>;
+  readonly object: Value;
+  readonly flags: OrderFlags;
+  readonly context: CliContext;
+}
+
+/** Writes an order, which the engine carries out. `done` says what then happens to the rollout. */
+export async function giveOrder<Value extends Rollout>(
+  { client, kind, object, flags, context }: Order<Value>,
+  { order, done }: { readonly order: OrderWord; readonly done: string },
+): Promise<void> {
+  refuseVain(kind, object, order);
+  const patch = orderPatch(object, order, await orderedBy(client, flags, context));
+  if ((await patchThisObject(client, kind, object, { patch, fieldManager: "serin-cli" })) === "replaced")
+    throw notGiven(kind, object, remadeProblem);
+  context.out(`${nounOf(rolloutKindOf(kind))} ${nameOf(object)} ${done}\n`);
+}
+
+/** Refuses an order that would change nothing. The API server checks the user's rights. */
+function refuseVain<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  object: Value,
+  action: Parameters<typeof refusalOf>[2],
+): void {
+  const kindName = rolloutKindOf(kind);
+  const why = refusalOf(kindName, object, action, { patch: true, replace: true });
+  if (why === undefined) return;
+  throw userError("nothing-waits", `${kindName} ${nameOf(object)}: ${why}`, {
+    hint: `see ${statusCommand(kindName, object)}`,
+  });
+}
+
+async function orderedBy(client: KubeClient, flags: OrderFlags, context: CliContext): Promise<OrderedBy> {
+  const by = await whoAmI(client);
+  return { by, why: flags.message ?? "", at: new Date(context.clock.nowMs()).toISOString() };
+}
+
+/**
+ * Patches the rollout in the version that was read. Refuses if it has changed since in a way that the user has not
+ * seen.
+ */
+async function patchAsSeen<Value extends Rollout>(
+  { client, kind, object, context }: Order<Value>,
+  order: Parameters<typeof changeAgainst>[0],
+  patchOf: (current: Value) => unknown,
+): Promise<void> {
+  let change: string | undefined;
+  const outcome = await patchAsRead(client, kind, object, {
+    patchOf,
+    isMeant: (current) => {
+      change = changeAgainst(order, object, current);
+      return change === undefined;
+    },
+    fieldManager: "serin-cli",
+    clock: context.clock,
+    signal: context.signal,
+  });
+  if (outcome === "done") return;
+  throw notGiven(kind, object, change ?? "it was deleted meanwhile");
+}
+
+function notGiven<Value extends Rollout>(kind: KindDefinition<Value>, object: Value, what: string): SerinError {
+  return userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${what}, so your order was not given`, {
+    hint: `look at it with \`${statusCommand(rolloutKindOf(kind), object)}\`, and give the order again`,
+  });
+}
+
+/** Approves the steps in the caller's name. The write replaces the whole list, so after a conflict it starts again. */
+export async function approve<Value extends Rollout>(given: Order<Value>, steps?: readonly string[]): Promise<void> {
+  const { client, kind, object, flags, context } = given;
+  const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(kind, object)]);
+  if (hasEnded(object))
+    throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: it has ended as ${object.status?.phase ?? ""}`);
+  // An earlier approval would skip the soak of the whole mesh, and remove the old revision without a look at the
+  // result.
+  if (kind.kind === "MeshUpgrade" && wanted.some((step) => completingSteps.includes(step)))
+    refuseVain(kind, object, "complete");
+  for (const step of wanted) {
+    const problem = approvalProblem(object, step);
+    if (problem !== undefined) throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${problem}`);
+  }
+  const ordered = await orderedBy(client, flags, context);
+  await patchAsSeen(given, "approve", (current) => approvalPatch(current, wanted, ordered));
+  context.out(`${kind.kind} ${nameOf(object)}: ${wanted.join(", ")} approved by ${ordered.by}\n`);
+}
+
+/** The step that is approved without `--step`. */
+function waitingStep<Value extends Rollout>(definition: KindDefinition<Value>, rollout: Value): string {
+  const kind = rolloutKindOf(definition);
+  const step = waitingStepOf(rollout);
+  const { status } = rollout;
+  if (step !== undefined) {
+    const before = approvalBefore(rollout);
+    if (before === undefined) return step;
+    const command = rolloutCommand(kind, rollout, "approve");
+    throw userError(
+      "ambiguous",
+      `${kind} ${nameOf(rollout)}: step ${before.step} was approved by ${before.by} at ${before.at}, and step ${step} (${status?.step?.title ?? ""}) waits now`,
+      { hint: `name the step that you have looked at: ${commandForStep(command, step)}` },
+    );
+  }
+  const at = hasEnded(rollout) || status?.step === undefined ? "" : ` at ${status.step.title}`;
+  throw userError(
+    "nothing-waits",
+    `${nameOf(rollout)}: no step waits for an approval: the rollout is ${status?.phase ?? "not read by the engine yet"}${at}`,
+    { hint: insteadOfApproval(kind, rollout) },
+  );
+}
+
+/** What a person can do if no step waits for an approval. */
+function insteadOfApproval(kind: RolloutKind, rollout: Rollout): string {
+  const lookAtIt = `look at its steps with \`${statusCommand(kind, rollout)}\``;
+  if (hasEnded(rollout)) return lookAtIt;
+  const isRefused = (order: Parameters<typeof refusalOf>[2]): boolean =>
+    refusalOf(kind, rollout, order, { patch: true, replace: true }) !== undefined;
+  if (rollout.status?.phase === "Paused" && !isRefused("resume"))
+    return `to continue it: ${rolloutCommand(kind, rollout, "resume")}`;
+  const { plannedSteps = [], step } = rollout.status ?? {};
+  const isAsked = plannedSteps.some(({ id, untilApproved }) => id === step?.id && untilApproved === true);
+  if (kind === "MeshUpgrade" && !isRefused("complete") && (step?.id === "soak" || isAsked)) {
+    const what = step?.id === "soak" ? "to end the soak" : "to allow the removal of the old revision";
+    return `${what}: ${rolloutCommand(kind, rollout, "complete")}`;
+  }
+  const next = nextApprovalOf(rollout);
+  return next === undefined
+    ? lookAtIt
+    : `approve step ${next} when it waits, or approve it in advance: ${commandForStep(rolloutCommand(kind, rollout, "approve"), next)}`;
+}
+
+/** Orders the last step at once, without pauses and checks. */
+export async function orderFully<Value extends Rollout>(given: Order<Value>): Promise<void> {
+  const { client, kind, object, flags, context } = given;
+  refuseVain(kind, object, "promote");
+  const ordered = await orderedBy(client, flags, context);
+  await patchAsSeen(given, "promote", (current) => fullPromotionPatch(current, ordered));
+  context.out(`${kind.kind} ${nameOf(object)} goes to its last step at once, by order of ${ordered.by}\n`);
+}
