@@ -1,10 +1,12 @@
-import { keyOf, type UntypedObject } from "../api/index.ts";
+import { keyOf, type FieldIssue, type UntypedObject } from "../api/index.ts";
 
 /** An object to analyse, and where it is written. */
 export interface Resource {
   readonly object: UntypedObject;
   /** Absent for an object from a cluster. */
   readonly source?: ResourceSource | undefined;
+  /** Fields of a wrong type, which count as absent. */
+  readonly issues?: readonly FieldIssue[] | undefined;
 }
 
 export interface ResourceSource {

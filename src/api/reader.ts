@@ -143,13 +143,14 @@ export class Reader {
 
   stringMap(field: string): Readonly<Record<string, string>> {
     const value = this.#typed<Record<string, unknown>>(field, "an object of strings", isRecord) ?? {};
-    const found: Record<string, string> = {};
+    const found: (readonly [string, string])[] = [];
     for (const [key, item] of Object.entries(value)) {
       if (typeof item !== "string") this.error(`must be a string, got ${describe(item)}`, `${field}.${key}`);
-      else if (key.isWellFormed() && item.isWellFormed()) found[key] = item;
+      else if (key.isWellFormed() && item.isWellFormed()) found.push([key, item]);
       else this.error(halfCharacter, `${field}.${key.toWellFormed()}`);
     }
-    return found;
+    // An assignment would lose the key __proto__.
+    return Object.fromEntries(found);
   }
 
   /** Marks fields as known without reading them. */
