@@ -1,3 +1,4 @@
+import { ownField } from "../base/index.ts";
 import { Reader, type UntypedObject } from "../api/index.ts";
 import { checkName, defined } from "./argo-analysis.ts";
 import { at, durationSeconds, Notes, objectName, type Conversion } from "./conversion.ts";
@@ -388,7 +389,9 @@ class Metrics {
   #query(text: string, metric: Reader): string {
     const variables = metric.object("templateVariables")?.raw as Readonly<Record<string, string>> | undefined;
     return text.trim().replaceAll(/\{\{\s*([\w.]+)\s*\}\}/g, (whole, word: string) => {
-      const known = word.startsWith("variables.") ? variables?.[word.slice("variables.".length)] : templateWords[word];
+      const known = word.startsWith("variables.")
+        ? ownField(variables, word.slice("variables.".length))
+        : ownField(templateWords, word);
       if (known === undefined)
         this.#notes.note(
           metric.path,

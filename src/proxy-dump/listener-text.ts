@@ -1,3 +1,4 @@
+import { ownField } from "../base/index.ts";
 import type { FilterChain, FilterChainMatch, Json, ListenerConfig, RouteConfig } from "./config-dump.ts";
 import { matchText } from "./route-text.ts";
 
@@ -56,7 +57,7 @@ export function chainMatchText({
   if (serverNames.length > 0) parts.push(`SNI: ${serverNames.join(",")}`);
   if (transportProtocol !== "") parts.push(`Trans: ${transportProtocol}`);
   if (applicationProtocols.length > 0)
-    parts.push(protocolNames[applicationProtocols.join(",")] ?? `App: ${applicationProtocols.join(",")}`);
+    parts.push(ownField(protocolNames, applicationProtocols.join(",")) ?? `App: ${applicationProtocols.join(",")}`);
   const port = destinationPort === undefined ? "" : `:${destinationPort}`;
   const ranges = prefixRanges.map(({ addressPrefix = "", prefixLen = 0 }) => `${addressPrefix}/${prefixLen}`).join(",");
   if (ranges !== "") parts.push(`Addr: ${ranges}${port}`);

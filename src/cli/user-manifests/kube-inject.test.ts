@@ -147,3 +147,11 @@ test("an empty revision means the default one", async () => {
   });
   assert.match(output, /name: istio-proxy/);
 });
+
+test("an object whose kind is a name that objects inherit stays as it is", async () => {
+  const odd = "apiVersion: example.com/v1\nkind: constructor\nmetadata:\n  name: a\n";
+  const { output } = await serin("-f odd.yaml --injectConfigFile config --meshConfigFile mesh --valuesFile values", {
+    files: { ...files, "odd.yaml": odd },
+  });
+  assert.deepEqual(parse(output), parse(odd));
+});

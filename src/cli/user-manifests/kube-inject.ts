@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { messageOf, userError } from "../../base/index.ts";
+import { messageOf, userError, ownField } from "../../base/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { namespaceKind, type Pod } from "../../api/kubernetes/index.ts";
@@ -142,7 +142,7 @@ async function injectObject(
       ),
     };
   }
-  const path = templatePaths[object.kind ?? ""];
+  const path = ownField(templatePaths, object.kind ?? "");
   if (path === undefined) return object;
   const copy = structuredClone(object);
   const parent = path
