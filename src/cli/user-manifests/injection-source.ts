@@ -1,6 +1,6 @@
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
-import { messageOf, nearestName, userError } from "../../base/index.ts";
-import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import { nearestName, userError } from "../../base/index.ts";
+import { meshTextTree } from "../../api/mesh-config-text/index.ts";
 import { formatIssues } from "../../api/index.ts";
 import { defaultHub } from "../../api/images/index.ts";
 import { configMapKind, nodeKind } from "../../api/kubernetes/index.ts";
@@ -70,7 +70,7 @@ export async function injectionContext(
   };
   const settings = readInjectionSettings({ config: texts.config, values: texts.values }, defaults);
   for (const warning of settings.warnings) context.err(`! ${warning}\n`);
-  const mesh = readMeshForInjection(await meshTree(texts.mesh));
+  const mesh = readMeshForInjection(meshTextTree(texts.mesh ?? "", "the mesh config"));
   if (client === undefined) return { settings, mesh, revision, nativeSidecars: true, proxyConfigs: [] };
   const [nodes, proxyConfigs] = await Promise.all([client.list(nodeKind), proxyConfigsOf(client, context)]);
   const versions = nodes.items.map(({ status }) => status?.nodeInfo?.["kubeletVersion"] ?? "");
@@ -81,15 +81,6 @@ export async function injectionContext(
     nativeSidecars: versions.length > 0 && versions.every(runsSidecars),
     proxyConfigs,
   };
-}
-
-async function meshTree(text = "{}"): Promise<unknown> {
-  const { parse } = await import("yaml");
-  try {
-    return parse(text, readForKubernetes);
-  } catch (error) {
-    throw userError("bad-mesh-config", `the mesh config is not valid YAML: ${messageOf(error)}`);
-  }
 }
 
 /** The first minor version of the kubelet in which sidecar containers are stable. */
