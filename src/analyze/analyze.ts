@@ -1,7 +1,7 @@
 import { gatewayApiKinds } from "../api/gateway/index.ts";
 import { istioKinds } from "../api/istio/index.ts";
 import { rolloutKinds } from "../api/serin/index.ts";
-import { withFieldTypes } from "../api/index.ts";
+import { withFieldTypes } from "../base/field-types/index.ts";
 import { isTree } from "../base/index.ts";
 import { analyzers } from "./analyzers/index.ts";
 import { Inventory, type InventoryOptions } from "./inventory.ts";
@@ -81,8 +81,8 @@ function asStored({ source, object }: Resource): Resource {
       : isParsed
         ? { ...object, metadata: withoutNulls(object.metadata) }
         : withoutNulls(object);
-  const { value, issues } = withFieldTypes(filled, kubernetesFields.get(groupKindOf(object)) ?? metadataFields);
-  return { source, object: value, issues };
+  const { value, faults } = withFieldTypes(filled, kubernetesFields.get(groupKindOf(object)) ?? metadataFields);
+  return { source, object: value, faults };
 }
 
 function withoutNulls<Value>(value: Value): Value {

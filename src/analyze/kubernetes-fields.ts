@@ -1,4 +1,4 @@
-import { fieldTypes, type FieldTypes } from "../api/index.ts";
+import { fieldTypes, type FieldTypes } from "../base/field-types/index.ts";
 import {
   configMapKind,
   customResourceDefinitionKind,

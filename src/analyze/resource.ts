@@ -1,4 +1,5 @@
-import { keyOf, type FieldIssue, type UntypedObject } from "../api/index.ts";
+import { keyOf, type UntypedObject } from "../api/index.ts";
+import type { FieldFault } from "../base/field-types/index.ts";
 
 /** An object to analyse, and where it is written. */
 export interface Resource {
@@ -6,7 +7,7 @@ export interface Resource {
   /** Absent for an object from a cluster. */
   readonly source?: ResourceSource | undefined;
   /** Fields of a wrong type, which count as absent. */
-  readonly issues?: readonly FieldIssue[] | undefined;
+  readonly faults?: readonly FieldFault[] | undefined;
 }
 
 export interface ResourceSource {

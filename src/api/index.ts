@@ -17,4 +17,3 @@ export {
 } from "./meta.ts";
 export { formatIssues, type FieldIssue, type Parsed } from "./parsed.ts";
 export { Reader } from "./reader.ts";
-export { fieldTypes, withFieldTypes, type FieldType, type FieldTypes } from "./typed-fields.ts";

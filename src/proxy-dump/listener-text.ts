@@ -1,4 +1,6 @@
 import { ownField } from "../base/index.ts";
+import { withFieldTypes } from "../base/field-types/index.ts";
+import { routingFilterFields } from "./dump-fields.ts";
 import type { FilterChain, FilterChainMatch, Json, ListenerConfig, RouteConfig } from "./config-dump.ts";
 import { matchText } from "./route-text.ts";
 
@@ -68,8 +70,9 @@ export function chainMatchText({
 /** Where the chain's first HTTP or TCP filter sends requests or connections. */
 export function destinationText({ filters = [] }: FilterChain): string {
   for (const { name, typedConfig = {} } of filters) {
-    if (name === httpFilter) return httpDestination(typedConfig);
-    if (name === tcpFilter && !isBlackHole(typedConfig)) return clusterText(clusterOfTcp(typedConfig));
+    const config = withFieldTypes(typedConfig, routingFilterFields).value;
+    if (name === httpFilter) return httpDestination(config);
+    if (name === tcpFilter && !isBlackHole(config)) return clusterText(clusterOfTcp(config));
   }
   return "Non-HTTP/Non-TCP";
 }

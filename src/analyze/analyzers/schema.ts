@@ -14,7 +14,7 @@ export const schemaAnalyzer: Analyzer = {
   description: "fields of Istio's kinds, of the Gateway API and of rollouts have valid values",
   analyze(inventory, report) {
     for (const resource of inventory.resources)
-      for (const issue of resource.issues ?? [])
+      for (const issue of resource.faults ?? [])
         report(messageTypes.schemaValidationError, resource, issue.path, sentence(issue));
     for (const kind of [...istioKinds, ...gatewayApiKinds, ...rolloutKinds]) {
       for (const { resource, errors, warnings } of inventory.issuesOf(kind)) {
