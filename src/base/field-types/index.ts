@@ -54,6 +54,13 @@ export const fieldTypes = {
     (type: FieldType, zero: unknown): FieldType =>
     (value, path, report) =>
       type(value, path, report) ?? zero,
+  /** Reports an absent field too. */
+  required:
+    (type: FieldType): FieldType =>
+    (value, path, report) => {
+      if (value === undefined || value === null) report(path, "is required");
+      return type(value, path, report);
+    },
 };
 
 function plain(expected: string, accepts: (value: unknown) => boolean): FieldType {
