@@ -16,6 +16,19 @@ export interface InjectionTexts {
   readonly mesh: string | undefined;
 }
 
+/** The names of these texts in errors: those of files, or of the ConfigMaps' keys. */
+export type InjectionPlaces = Readonly<Record<keyof InjectionTexts, string>>;
+
+export function placesInCluster(revision: string, namespace: string): InjectionPlaces {
+  const suffix = revision === "default" ? "" : `-${revision}`;
+  const injector = `ConfigMap ${namespace}/${configMapName}${suffix}`;
+  return {
+    config: `the key config of ${injector}`,
+    values: `the key values of ${injector}`,
+    mesh: `the key mesh of ConfigMap ${namespace}/istio${suffix}`,
+  };
+}
+
 const configMapName = "istio-sidecar-injector";
 
 /** Reads the revision's injection settings from the cluster. Throws a user error if there are none. */
@@ -54,7 +67,7 @@ async function unknownRevision(client: KubeClient, revision: string, namespace: 
 
 /** Builds the settings of injection. Undefined texts mean defaults. */
 export async function injectionContext(
-  texts: InjectionTexts,
+  { texts, places }: { readonly texts: InjectionTexts; readonly places: InjectionPlaces },
   revision: string,
   namespace: string,
   client: KubeClient | undefined,
@@ -68,9 +81,9 @@ export async function injectionContext(
     clusterName: "Kubernetes",
     network: "",
   };
-  const settings = readInjectionSettings({ config: texts.config, values: texts.values }, defaults);
+  const settings = readInjectionSettings({ config: texts.config, values: texts.values, places }, defaults);
   for (const warning of settings.warnings) context.err(`! ${warning}\n`);
-  const mesh = readMeshForInjection(meshTextTree(texts.mesh ?? "", "the mesh config"));
+  const mesh = readMeshForInjection(meshTextTree(texts.mesh ?? "", places.mesh));
   if (client === undefined) return { settings, mesh, revision, nativeSidecars: true, proxyConfigs: [] };
   const [nodes, proxyConfigs] = await Promise.all([client.list(nodeKind), proxyConfigsOf(client, context)]);
   const versions = nodes.items.map(({ status }) => status?.nodeInfo?.["kubeletVersion"] ?? "");

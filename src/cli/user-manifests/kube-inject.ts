@@ -9,7 +9,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
 import { readYaml } from "../installation/install-input.ts";
-import { injectionContext, readInjectionTexts, type InjectionTexts } from "./injection-source.ts";
+import { injectionContext, placesInCluster, readInjectionTexts, type InjectionTexts } from "./injection-source.ts";
 
 interface InjectFlags extends CommonFlags {
   readonly filename?: string;
@@ -56,6 +56,8 @@ async function kubeInject(flags: InjectFlags, context: CliContext): Promise<void
     });
   const { stringify } = await import("yaml");
   const objects = await readYaml(flags.filename, context);
+  if (objects.length === 0) context.err(`! ${flags.filename} contains no objects\n`);
+  for (const object of objects) refuseWrongTypes(object, flags.filename);
   const { injection, client } = await injectionOf(flags, context);
   const labels = new NamespaceLabels(client);
   const results: string[] = [];
@@ -96,7 +98,13 @@ async function injectionOf(
     values: own.values ?? found.values,
     mesh: own.mesh ?? found.mesh,
   };
-  return { injection: await injectionContext(texts, revision, namespace, client, context), client };
+  const inCluster = placesInCluster(revision, namespace);
+  const places = {
+    config: flags.injectConfigFile ?? inCluster.config,
+    values: flags.valuesFile ?? inCluster.values,
+    mesh: flags.meshConfigFile ?? inCluster.mesh,
+  };
+  return { injection: await injectionContext({ texts, places }, revision, namespace, client, context), client };
 }
 
 async function namespaceOfObject(
@@ -132,7 +140,6 @@ async function injectObject(
   injection: InjectionContext,
   context: CliContext,
 ): Promise<UntypedObject> {
-  refuseWrongTypes(object);
   if (object.kind === "List") {
     const items = Reflect.get(object, "items") as readonly (UntypedObject | null)[] | undefined;
     return {
@@ -179,9 +186,10 @@ const { list, object: objectOf, text } = fieldTypes;
 const metadata = objectOf({ name: text, generateName: text, namespace: text });
 const objectFields = { kind: text, metadata, items: list({ kind: text, metadata }) };
 
-function refuseWrongTypes(object: UntypedObject): void {
+function refuseWrongTypes(object: UntypedObject, file: string): void {
   const [fault] = withFieldTypes(object, objectFields).faults;
-  if (fault !== undefined) throw userError("injection-refused", `${nameOf(object)}: ${fault.path} ${fault.message}`);
+  if (fault !== undefined)
+    throw userError("file-invalid", `${file}: ${nameOf(object)}: ${fault.path} ${fault.message}`);
 }
 
 function nameOf({ kind, metadata: found }: UntypedObject): string {

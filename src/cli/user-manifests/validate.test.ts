@@ -168,3 +168,8 @@ test("a Service with a port of a wrong type is reported at its place", async () 
   assert.equal(exitCode, 1);
   assert.match(err, /service\.yaml:7:5: Service web: spec\.ports\[1\]\.name must be a string, got 3/);
 });
+
+test("a directory without manifests is reported, because its path may be wrong", async () => {
+  const { err, exitCode } = await validate(["-f", "DIR/below"], {});
+  assert.deepEqual([err, exitCode], ["! DIR/below contains no files whose names end in .json, .yaml, .yml\n", 0]);
+});
