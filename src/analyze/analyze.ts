@@ -1,10 +1,11 @@
 import { gatewayApiKinds } from "../api/gateway/index.ts";
 import { istioKinds } from "../api/istio/index.ts";
 import { rolloutKinds } from "../api/serin/index.ts";
-import type { UntypedObject } from "../api/index.ts";
-import { isTree, treeAt, type Tree } from "../base/index.ts";
+import { withFieldTypes } from "../base/field-types/index.ts";
+import { isTree } from "../base/index.ts";
 import { analyzers } from "./analyzers/index.ts";
 import { Inventory, type InventoryOptions } from "./inventory.ts";
+import { kubernetesFields, metadataFields } from "./kubernetes-fields.ts";
 import { levels } from "./level.ts";
 import type { Message } from "./message.ts";
 import { groupKindOf, nameOf, namespaceOf, type Resource } from "./resource.ts";
@@ -68,34 +69,20 @@ export function analyze(resources: readonly Resource[], options: AnalysisOptions
 const parsedGroups = new Set([...istioKinds, ...gatewayApiKinds, ...rolloutKinds].map(({ group }) => group));
 
 /**
- * An object of a file as analyzers expect it from the API server. `labels:` without a value is no field at all, and a
- * patch of kustomize may lack a template or its containers.
+ * An object as analyzers expect it from the API server: each field that they read has its type. In a file, `labels:`
+ * without a value is no field at all, and a patch of kustomize may lack a template or its containers.
  */
-function asStored(resource: Resource): Resource {
-  const { source, object } = resource;
-  if (source === undefined) return resource;
+function asStored({ source, object }: Resource): Resource {
   const [group = ""] = groupKindOf(object).split("/");
-  const stored = parsedGroups.has(group)
-    ? { ...object, metadata: withoutNulls(object.metadata) }
-    : withContainers(withoutNulls(object));
-  return { source, object: stored };
-}
-
-const kindsOfTemplates = new Set(["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"]);
-
-function withContainers(object: UntypedObject): UntypedObject {
-  const { kind = "", spec } = object as UntypedObject & { readonly spec?: unknown };
-  if (kind === "Pod") return { ...object, ...podSpecIn(object) };
-  if (!kindsOfTemplates.has(kind) || spec === undefined) return object;
-  const template = treeAt(spec, "template");
-  return { ...object, spec: { ...(isTree(spec) ? spec : {}), template: { ...template, ...podSpecIn(template) } } };
-}
-
-function podSpecIn(parent: unknown): { readonly spec?: Tree } {
-  const spec = treeAt(parent, "spec");
-  return spec === undefined
-    ? {}
-    : { spec: { ...spec, containers: Array.isArray(spec["containers"]) ? spec["containers"] : [] } };
+  const isParsed = parsedGroups.has(group);
+  const filled =
+    source === undefined
+      ? object
+      : isParsed
+        ? { ...object, metadata: withoutNulls(object.metadata) }
+        : withoutNulls(object);
+  const { value, faults } = withFieldTypes(filled, kubernetesFields.get(groupKindOf(object)) ?? metadataFields);
+  return { source, object: value, faults };
 }
 
 function withoutNulls<Value>(value: Value): Value {

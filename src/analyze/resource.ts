@@ -1,10 +1,13 @@
 import { keyOf, type UntypedObject } from "../api/index.ts";
+import type { FieldFault } from "../base/field-types/index.ts";
 
 /** An object to analyse, and where it is written. */
 export interface Resource {
   readonly object: UntypedObject;
   /** Absent for an object from a cluster. */
   readonly source?: ResourceSource | undefined;
+  /** Fields of a wrong type, which count as absent. */
+  readonly faults?: readonly FieldFault[] | undefined;
 }
 
 export interface ResourceSource {

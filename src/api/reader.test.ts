@@ -57,3 +57,11 @@ test("a text with half of a surrogate pair is reported, because no encoder of pr
     ["name", "list[1]", "map.\ufffd", "map.c"].map((path) => `${path} must not contain half of a charac`),
   );
 });
+
+test("a map keeps a key that objects inherit, such as __proto__", () => {
+  const labels = JSON.parse('{"__proto__": "a", "constructor": "b"}') as unknown;
+  assert.deepEqual(Object.entries(new Reader({ labels }).stringMap("labels")), [
+    ["__proto__", "a"],
+    ["constructor", "b"],
+  ]);
+});

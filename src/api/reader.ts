@@ -1,4 +1,5 @@
-import { nearestName, truncated } from "../base/index.ts";
+import { describeValue, isNestedBeyond, maxLevels } from "../base/field-types/index.ts";
+import { nearestName } from "../base/index.ts";
 import type { FieldIssue, IssueCode, Parsed } from "./parsed.ts";
 
 /**
@@ -126,7 +127,7 @@ export class Reader {
   objects(field: string): readonly Reader[] {
     return this.list(field).filter((element) => {
       if (isRecord(element.raw)) return true;
-      element.error(`must be an object, got ${describe(element.raw)}`);
+      element.error(`must be an object, got ${describeValue(element.raw)}`);
       return false;
     });
   }
@@ -134,7 +135,7 @@ export class Reader {
   strings(field: string): readonly string[] {
     const found: string[] = [];
     for (const element of this.list(field)) {
-      if (typeof element.raw !== "string") element.error(`must be a string, got ${describe(element.raw)}`);
+      if (typeof element.raw !== "string") element.error(`must be a string, got ${describeValue(element.raw)}`);
       else if (element.raw.isWellFormed()) found.push(element.raw);
       else element.error(halfCharacter);
     }
@@ -143,13 +144,14 @@ export class Reader {
 
   stringMap(field: string): Readonly<Record<string, string>> {
     const value = this.#typed<Record<string, unknown>>(field, "an object of strings", isRecord) ?? {};
-    const found: Record<string, string> = {};
+    const found: (readonly [string, string])[] = [];
     for (const [key, item] of Object.entries(value)) {
-      if (typeof item !== "string") this.error(`must be a string, got ${describe(item)}`, `${field}.${key}`);
-      else if (key.isWellFormed() && item.isWellFormed()) found[key] = item;
+      if (typeof item !== "string") this.error(`must be a string, got ${describeValue(item)}`, `${field}.${key}`);
+      else if (key.isWellFormed() && item.isWellFormed()) found.push([key, item]);
       else this.error(halfCharacter, `${field}.${key.toWellFormed()}`);
     }
-    return found;
+    // An assignment would lose the key __proto__.
+    return Object.fromEntries(found);
   }
 
   /** Marks fields as known without reading them. */
@@ -194,7 +196,7 @@ export class Reader {
     const value = this.#get(field);
     if (value === undefined) return undefined;
     if (accepts(value)) return value as Value;
-    this.error(`must be ${expected}, got ${describe(value)}`, field);
+    this.error(`must be ${expected}, got ${describeValue(value)}`, field);
     return undefined;
   }
 
@@ -219,23 +221,6 @@ interface Report {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** The depth to which Envoy decodes nested messages. */
-const maxLevels = 100;
-
-function isNestedBeyond(value: unknown, levels: number): boolean {
-  let level: unknown[] = [value];
-  for (let depth = 0; depth < levels && level.length > 0; depth += 1)
-    level = level.flatMap((value) => (typeof value === "object" && value !== null ? Object.values(value) : []));
-  return level.some((value) => typeof value === "object" && value !== null);
-}
-
-const shownCharacters = 60;
-
-function describe(value: unknown): string {
-  if (isNestedBeyond(value, maxLevels)) return `a value of more than ${maxLevels} levels`;
-  return truncated(JSON.stringify(value) ?? String(value), shownCharacters);
 }
 
 /** For each key, whether an earlier key equals it. False for undefined keys. Runs in linear time. */

@@ -45,4 +45,5 @@ test("zsh loads bash's completion, and fish has a line for each verb and flag", 
 
 test("another shell is refused", async () => {
   await assert.rejects(script("fsh"), /expected bash, zsh, fish; did you mean zsh\?/);
+  await assert.rejects(script("toString"), /there is no completion for toString/);
 });

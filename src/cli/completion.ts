@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { nearestName, userError } from "../base/index.ts";
+import { nearestName, userError, ownField } from "../base/index.ts";
 import type { CliContext } from "./context.ts";
 
 /** A place in the line where words may follow: after the command, a verb, or a verb of a verb. */
@@ -27,7 +27,7 @@ export function completionCommands(program: Command, context: CliContext): void 
     // Cobra's completion scripts have this flag.
     .option("--no-descriptions", "has no effect; exists for old scripts")
     .action((shell: string) => {
-      const script = scripts[shell];
+      const script = ownField(scripts, shell);
       if (script === undefined) {
         const near = nearestName(shell, Object.keys(scripts));
         throw userError(

@@ -23,3 +23,22 @@ export function yamlValue(
     );
   }
 }
+
+/** Throws a user error with the line and column of the first syntax error. */
+export function refuseSyntaxErrors(
+  file: string,
+  document: {
+    readonly errors: readonly {
+      readonly message: string;
+      readonly linePos?: readonly [{ readonly line: number; readonly col: number }, ...unknown[]] | undefined;
+    }[];
+  },
+): void {
+  const [syntax] = document.errors;
+  if (syntax === undefined) return;
+  const at = syntax.linePos?.[0];
+  const place = at === undefined ? "" : `:${at.line}:${at.col}`;
+  // The other lines show the place in the file.
+  const [fault = "is not YAML"] = syntax.message.split("\n");
+  throw userError("file-invalid", `${file}${place}: ${fault.replace(/ at line \d+, column \d+:?$/, "")}`);
+}

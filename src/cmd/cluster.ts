@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { goDurationMs, SerinError, userError } from "../base/index.ts";
+import { goDurationMs, SerinError, userError, ownField } from "../base/index.ts";
 import type { RoleContext } from "./role.ts";
 
 const usage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale] [--event-ttl DURATION]
@@ -97,7 +97,7 @@ const flagsOfVerbs: Readonly<Record<string, readonly (keyof Flags)[]>> = {
 
 /** Refuses flags of other verbs, and a command for any verb except `shell`, because they would have no effect. */
 function refuseForeignFlags(verb: string, values: Flags, hasCommand: boolean): void {
-  const known = flagsOfVerbs[verb];
+  const known = ownField(flagsOfVerbs, verb);
   if (known === undefined || values.help === true) return;
   const foreign = (Object.keys(values) as (keyof Flags)[]).find((flag) => !known.includes(flag));
   if (foreign !== undefined) {

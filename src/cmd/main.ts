@@ -15,6 +15,7 @@ import {
   sourceStack,
   terminalText,
   toSerinError,
+  ownField,
 } from "../base/index.ts";
 import { logLevelOf, logsAsJson } from "./log-level.ts";
 import { processHelp, strayArguments } from "./process-help.ts";
@@ -144,7 +145,7 @@ async function main(): Promise<number> {
     process.stdout.write(help);
     return 0;
   }
-  const load = roles[name];
+  const load = ownField(roles, name);
   if (load === undefined || commands.has(name)) failWithoutOutput();
   // The kernel drops a SIGTERM for a container's first process as long as that has no handler, and loading takes a
   // while.

@@ -13,6 +13,7 @@ test("the help of a process names an existing page, and the process gets all oth
   assert.equal(processHelp("proxy", ["sidecar"]), undefined);
   assert.equal(processHelp("proxy", ["sidecar", "--help"]), undefined);
   assert.equal(processHelp("version", ["--help"]), undefined);
+  assert.equal(processHelp("constructor", ["--help"]), undefined);
 });
 
 test("arguments that neither a process nor its upstream counterpart knows are reported, and those of installations are not", () => {

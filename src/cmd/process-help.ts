@@ -1,3 +1,4 @@
+import { ownField } from "../base/index.ts";
 interface ProcessHelp {
   readonly does: string;
   /** The page of its settings, in the folder `docs/contracts`. */
@@ -73,14 +74,14 @@ const processes: Readonly<Record<string, ProcessHelp>> = {
 
 /** The help of a process that installations and labs start. Undefined if the words do not request help. */
 export function processHelp(name: string, args: readonly string[]): string | undefined {
-  const help = processes[name];
+  const help = ownField(processes, name);
   if (help === undefined || args.length !== 1 || !["--help", "-h", "help"].includes(args[0] ?? "")) return undefined;
   return `serin ${name}: ${help.does}\n\nInstallations and labs start this process. Its arguments, variables and ports: docs/contracts/${help.page}\n`;
 }
 
 /** The arguments that have no effect, because neither the process nor its upstream counterpart knows them. */
 export function strayArguments(name: string, args: readonly string[]): string[] {
-  const known = processes[name]?.known;
+  const known = ownField(processes, name)?.known;
   // The proxy's init containers and hooks have their own arguments.
   if (known === undefined || (name === "proxy" && /^(wait|request|istio-iptables)$/.test(args[0] ?? ""))) return [];
   return args.filter((argument, index) => {

@@ -1,3 +1,4 @@
+import { valueAt } from "../base/index.ts";
 import { Reader, type UntypedObject } from "../api/index.ts";
 import { celOf } from "./condition.ts";
 import { at, durationSeconds, Notes, type ConversionNote } from "./conversion.ts";
@@ -81,16 +82,15 @@ function checkOfMetric(metric: Reader, template: string, values: Arguments, note
 
 function limitsOf(metric: Reader, values: Arguments, notes: Notes): CheckFields {
   const whole = (field: string): number | undefined => {
-    const { raw } = metric;
-    const declared = (raw as Record<string, unknown>)[field];
+    const declared = valueAt(metric.raw, field);
     metric.ignore(field);
     if (declared === undefined) return undefined;
-    const value = Number(typeof declared === "string" ? filled(declared, values).text : declared);
-    if (Number.isInteger(value) && value >= 0) return value;
+    const value = typeof declared === "string" ? Number(filled(declared, values).text) : declared;
+    if (typeof value === "number" && Number.isInteger(value) && value >= 0) return value;
     notes.note(at(metric, field), `is not carried over: it is not a whole number (${JSON.stringify(declared)})`);
     return undefined;
   };
-  const interval = durationSeconds((metric.raw as Record<string, unknown>)["interval"]);
+  const interval = durationSeconds(valueAt(metric.raw, "interval"));
   metric.ignore("interval");
   const [count, failureLimit, errorLimit, waitLimit] = [
     whole("count"),
@@ -135,7 +135,7 @@ function sourceOf(provider: Reader, values: Arguments, notes: Notes): CheckField
 function queryOf(prometheus: Reader, values: Arguments, notes: Notes): CheckFields {
   const expression = named(prometheus, "query", values, notes);
   const address = named(prometheus, "address", values, notes);
-  const timeoutSeconds = durationSeconds((prometheus.raw as Record<string, unknown>)["timeout"]);
+  const timeoutSeconds = durationSeconds(valueAt(prometheus.raw, "timeout"));
   prometheus.ignore("timeout");
   notes.dropped(prometheus, {
     authentication: "put an authenticating proxy between Serin and Prometheus",

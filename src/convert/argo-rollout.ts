@@ -1,3 +1,4 @@
+import { valueAt } from "../base/index.ts";
 import { Reader, type UntypedObject } from "../api/index.ts";
 import { checkName, checksOfTemplate, defined, type CheckFields } from "./argo-analysis.ts";
 import { at, durationSeconds, Notes, objectName, type Conversion, type ConversionNote } from "./conversion.ts";
@@ -295,7 +296,7 @@ function stepOf(step: Reader, pool: CheckPool, notes: Notes): Fields[] {
 }
 
 function pauseOf(pause: Reader, notes: Notes): Fields {
-  const duration = (pause.raw as Fields)["duration"];
+  const duration = valueAt(pause.raw, "duration");
   pause.ignore("duration");
   const seconds = durationSeconds(duration);
   notes.rest(pause);
@@ -347,7 +348,7 @@ function mirrorOf(mirror: Reader, notes: Notes): Fields[] {
 }
 
 function experimentOf(experiment: Reader, pool: CheckPool, notes: Notes): Fields[] {
-  const seconds = durationSeconds((experiment.raw as Fields)["duration"]);
+  const seconds = durationSeconds(valueAt(experiment.raw, "duration"));
   experiment.ignore("duration");
   const templates = experiment.list("templates");
   const replicas = Math.max(1, ...templates.map((template) => template.integer("replicas") ?? 1));
@@ -367,7 +368,7 @@ function experimentOf(experiment: Reader, pool: CheckPool, notes: Notes): Fields
         templates: [
           { templateName: analysis.string("templateName"), clusterScope: analysis.boolean("clusterScope") ?? false },
         ],
-        args: (analysis.raw as Fields)["args"] ?? [],
+        args: valueAt(analysis.raw, "args") ?? [],
       },
       analysis.path,
     );

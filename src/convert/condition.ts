@@ -9,7 +9,7 @@ export function celOf(expression: string): { readonly cel: string } | { readonly
       words.push("result");
       index += 3;
     } else if (/^\d+$/.test(token)) words.push(`${token}.0`);
-    else if (token in replacements) words.push(replacements[token] ?? "");
+    else if (Object.hasOwn(replacements, token)) words.push(replacements[token] ?? "");
     else if (/^[A-Za-z_]/.test(token) && !kept.has(token) && tokens[index - 1] !== ".")
       return { problem: `uses ${token}, which Serin's CEL does not have` };
     else if (token === "[") return { problem: "indexes a list of results; in Serin, a query has one result" };

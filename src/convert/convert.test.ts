@@ -313,6 +313,7 @@ test("a condition becomes CEL, or the notes give the reason", () => {
     cel: "result.status == 'ok' && ! (result.count > 3.0)",
   });
   assert.deepEqual(celOf("isNaN(result)"), { problem: "uses isNaN, which Serin's CEL does not have" });
+  assert.deepEqual(celOf("constructor(result)"), { problem: "uses constructor, which Serin's CEL does not have" });
   assert.deepEqual(celOf("result ~ 1"), { problem: "has characters that the conversion does not support" });
 });
 

@@ -1,3 +1,4 @@
+import { ownField, valueAt } from "../base/index.ts";
 import { Reader, type UntypedObject } from "../api/index.ts";
 import { checkName, defined } from "./argo-analysis.ts";
 import { at, durationSeconds, Notes, objectName, type Conversion } from "./conversion.ts";
@@ -26,7 +27,7 @@ export function convertFlaggerCanary(source: UntypedObject, find: FindObject): C
   const analysis = (skipsAnalysis ? undefined : given) ?? spec.empty("analysis");
   const checks = new Metrics(name, namespace, find, notes);
   const target = targetOf(spec, name, notes);
-  const interval = durationSeconds((analysis.raw as Fields)["interval"]) ?? defaultIntervalSeconds;
+  const interval = durationSeconds(valueAt(analysis.raw, "interval")) ?? defaultIntervalSeconds;
   analysis.ignore("interval");
   const threshold = analysis.integer("threshold");
   const metrics = analysis.list("metrics").flatMap((metric) => checks.use(metric, interval, threshold));
@@ -142,7 +143,7 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
   for (const hook of analysis.list("webhooks")) {
     const type = hook.string("type") ?? "rollout";
     const url = hook.string("url") ?? "";
-    const timeoutSeconds = durationSeconds((hook.raw as Fields)["timeout"]);
+    const timeoutSeconds = durationSeconds(valueAt(hook.raw, "timeout"));
     const metadata = hook.object("metadata")?.raw;
     hook.ignore("timeout");
     const check = {
@@ -293,7 +294,7 @@ class Metrics {
   /** Converts a metric. Returns the names of its Checks. */
   use(metric: Reader, interval: number, threshold: number | undefined): string[] {
     const name = metric.string("name") ?? "metric";
-    const every = durationSeconds((metric.raw as Fields)["interval"]) ?? interval;
+    const every = durationSeconds(valueAt(metric.raw, "interval")) ?? interval;
     metric.ignore("interval");
     const range = metric.object("thresholdRange");
     // As in Flagger, a range takes precedence over a threshold. The threshold is a minimum for the success rate, and a
@@ -386,9 +387,12 @@ class Metrics {
   }
 
   #query(text: string, metric: Reader): string {
-    const variables = metric.object("templateVariables")?.raw as Readonly<Record<string, string>> | undefined;
+    const variables = metric.object("templateVariables")?.raw as Readonly<Record<string, unknown>> | undefined;
     return text.trim().replaceAll(/\{\{\s*([\w.]+)\s*\}\}/g, (whole, word: string) => {
-      const known = word.startsWith("variables.") ? variables?.[word.slice("variables.".length)] : templateWords[word];
+      const found = word.startsWith("variables.")
+        ? ownField(variables, word.slice("variables.".length))
+        : ownField(templateWords, word);
+      const known = typeof found === "string" ? found : undefined;
       if (known === undefined)
         this.#notes.note(
           metric.path,

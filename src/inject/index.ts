@@ -12,3 +12,4 @@ export type { JsonPatchOperation } from "./json-patch.ts";
 export { imageTagOfType } from "./proxy-container.ts";
 export { proxyConfigLayers } from "./proxy-config-layers.ts";
 export { parseProxyConfig, readMeshForInjection, type MeshForInjection } from "./mesh.ts";
+export { podFaults } from "./pod-faults.ts";

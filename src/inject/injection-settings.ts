@@ -1,6 +1,7 @@
 import { parse } from "yaml";
 import type { LabelSelector } from "../api/index.ts";
 import { isTree, messageOf, textAt, type Tree, treeAt, userError, valueAt } from "../base/index.ts";
+import { describeValue } from "../base/field-types/index.ts";
 import { readForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
 
@@ -92,6 +93,8 @@ export interface InjectionSources {
   readonly config?: string | undefined;
   /** JSON or YAML. */
   readonly values?: string | undefined;
+  /** How errors name the two texts. */
+  readonly places?: { readonly config: string; readonly values: string } | undefined;
 }
 
 export interface InjectionDefaults {
@@ -123,8 +126,8 @@ const chartTemplates = new Set([
  * Reads both keys, and fills in upstream's defaults. Throws a user error for invalid YAML or a value of the wrong type.
  */
 export function readInjectionSettings(sources: InjectionSources, defaults: InjectionDefaults): InjectionSettings {
-  const config = parseTree(sources.config, "config");
-  const values = parseTree(sources.values, "values");
+  const config = parseTree(sources.config, sources.places?.config ?? "the key config");
+  const values = parseTree(sources.values, sources.places?.values ?? "the key values");
   const policy = textAt(config, "policy") ?? "enabled";
   if (policy !== "enabled" && policy !== "disabled")
     throw userError("injection-config-invalid", `policy must be enabled or disabled, got "${policy}"`);
@@ -168,16 +171,17 @@ export function readInjectionSettings(sources: InjectionSources, defaults: Injec
   };
 }
 
-function parseTree(text: string | undefined, key: string): Tree {
+function parseTree(text: string | undefined, place: string): Tree {
   if (text === undefined || text.trim() === "") return {};
   let value: unknown;
   try {
     value = parse(text, readForKubernetes);
   } catch (error) {
-    throw userError("injection-config-invalid", `the key ${key} is neither JSON nor YAML: ${messageOf(error)}`);
+    throw userError("injection-config-invalid", `${place} is neither JSON nor YAML: ${messageOf(error)}`);
   }
   if (value === null) return {};
-  if (!isTree(value)) throw userError("injection-config-invalid", `the key ${key} must be an object`);
+  if (!isTree(value))
+    throw userError("injection-config-invalid", `${place} must be an object, got ${describeValue(value)}`);
   return value;
 }
 

@@ -1,4 +1,4 @@
-import { isTree } from "../base/index.ts";
+import { isTree, ownField } from "../base/index.ts";
 
 /**
  * One step of a path: a field, the index of a list (-1 is its end), or the element of a list whose field has a value:
@@ -33,9 +33,10 @@ export function setAtPath(tree: unknown, steps: readonly PathStep[], value: unkn
   if (step === undefined) return value;
   if (typeof step === "string") {
     const copy: Record<string, unknown> = isTree(tree) ? { ...tree } : {};
-    const next = setAtPath(copy[step], rest, value);
-    if (next === undefined) delete copy[step];
-    else copy[step] = next;
+    const next = setAtPath(ownField(copy, step), rest, value);
+    // An assignment would lose a field named __proto__.
+    if (next !== undefined) return { ...copy, [step]: next };
+    delete copy[step];
     return copy;
   }
   const list: unknown[] = Array.isArray(tree) ? [...(tree as unknown[])] : [];

@@ -1,5 +1,5 @@
 import knownValues from "#generated/install/known-values.json" with { type: "json" };
-import { isTree, nearestName } from "../base/index.ts";
+import { isTree, nearestName, ownField } from "../base/index.ts";
 import type { FieldIssue } from "../api/index.ts";
 
 /**
@@ -49,7 +49,7 @@ function check(
   if (objects.length === 0) return;
   const isOpen = objects.some((tree) => tree["*"] !== undefined) || objects.length < trees.length;
   for (const [key, value] of Object.entries(values)) {
-    const below = objects.map((tree) => tree[key]).filter((tree) => tree !== undefined);
+    const below = objects.map((tree) => ownField(tree, key)).filter((tree) => tree !== undefined);
     const keyPath = `${path}.${key}`;
     if (below.length === 0) {
       if (!isOpen)

@@ -1,4 +1,4 @@
-import { isTree } from "../base/index.ts";
+import { isTree, ownField } from "../base/index.ts";
 
 /**
  * Merges `over` onto `base`: objects field by field, lists of named elements by name, and everything else by
@@ -7,12 +7,12 @@ import { isTree } from "../base/index.ts";
 export function mergeTrees(base: unknown, over: unknown): unknown {
   if (over === undefined) return base;
   if (isTree(base) && isTree(over)) {
-    const merged: Record<string, unknown> = { ...base };
+    const merged = new Map(Object.entries(base));
     for (const [key, value] of Object.entries(over)) {
-      if (value === null) delete merged[key];
-      else merged[key] = mergeTrees(base[key], value);
+      if (value === null) merged.delete(key);
+      else merged.set(key, mergeTrees(ownField(base, key), value));
     }
-    return merged;
+    return Object.fromEntries(merged);
   }
   if (Array.isArray(base) && Array.isArray(over) && over.every(isNamed) && base.every(isNamed)) {
     const merged: unknown[] = base.map((element) =>

@@ -1,4 +1,4 @@
-import { nearestName } from "../base/index.ts";
+import { nearestName, ownField } from "../base/index.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
 
@@ -64,7 +64,7 @@ const valuesByPlatform: Readonly<Record<string, Tree>> = {
 export const platformNames: readonly string[] = Object.keys(differing);
 
 export function platformValues(name: string): Tree | undefined {
-  return valuesByPlatform[name];
+  return ownField(valuesByPlatform, name);
 }
 
 /** The fault of an unknown platform's name. Undefined for a known platform, and if none is named. */
@@ -75,7 +75,7 @@ export function platformFault(name: string): string | undefined {
 }
 
 export function nodePlatform(name: string): NodePlatform {
-  return { ...usual, ...differing[name] };
+  return { ...usual, ...ownField(differing, name) };
 }
 
 /** The values of one field by platform, without the default. A template chooses among them at installation. */

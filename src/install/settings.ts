@@ -1,4 +1,4 @@
-import { isTree, nearestName, textAt, treeAt, valueAt } from "../base/index.ts";
+import { isTree, nearestName, textAt, treeAt, valueAt, ownField } from "../base/index.ts";
 import type { FieldIssue, Parsed } from "../api/index.ts";
 import { hubFault, tagFault } from "../api/images/index.ts";
 import {
@@ -120,7 +120,7 @@ function unknownProfile(profile: string): FieldIssue {
  * earlier version if the user requests one.
  */
 function baseOf(profile: string, given: unknown): { readonly spec: unknown } | FieldIssue {
-  const spec = profiles[profile];
+  const spec = ownField(profiles, profile);
   if (spec === undefined) return unknownProfile(profile);
   const platform = textAt(given, "values", "global", "platform") ?? "";
   const fault = platformFault(platform);

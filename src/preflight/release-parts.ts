@@ -1,5 +1,4 @@
 // The parts of a plan that need the releases themselves. Each part runs a process of each release.
-import { parse } from "yaml";
 import { istioLabels } from "../api/istio/index.ts";
 import { messageOf, SerinError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
@@ -21,7 +20,7 @@ import {
   type RenderedControlPlane,
 } from "./rendered-control-plane.ts";
 import { fieldChanges } from "./tree-diff.ts";
-import { meshTrustOf, specTrust } from "./trust-settings.ts";
+import { meshTrustOf, rootNamespaceOf, specTrust } from "./trust-settings.ts";
 import {
   configurationFindings,
   defaultsFindings,
@@ -415,9 +414,4 @@ function profileOf(installs: readonly unknown[]): string {
       : [],
   );
   return names[0] ?? "default";
-}
-
-function rootNamespaceOf(mesh: string, fallback: string): string {
-  const config = parse(mesh) as { readonly rootNamespace?: string } | null;
-  return config?.rootNamespace ?? fallback;
 }

@@ -1,12 +1,17 @@
-import { parse } from "yaml";
-import { readForKubernetes } from "../base/kubernetes-yaml/index.ts";
+import { meshTextTree } from "../api/mesh-config-text/index.ts";
+import { textAt } from "../base/index.ts";
 import type { MeshTrust } from "./cluster/trust.ts";
 
 const defaultTrustDomain = "cluster.local";
 
 /** The trust settings of a mesh config. */
 export function meshTrustOf(text: string): MeshTrust {
-  return trustIn(parse(text, readForKubernetes));
+  return trustIn(meshTextTree(text, "the mesh config"));
+}
+
+/** The root namespace of a mesh config. */
+export function rootNamespaceOf(text: string, fallback: string): string {
+  return textAt(meshTextTree(text, "the mesh config"), "rootNamespace") ?? fallback;
 }
 
 /**
@@ -29,6 +34,6 @@ function trustIn(config: unknown): MeshTrust {
   };
   return {
     trustDomain: typeof trustDomain === "string" && trustDomain !== "" ? trustDomain : defaultTrustDomain,
-    aliases: Array.isArray(trustDomainAliases) ? trustDomainAliases.map(String) : [],
+    aliases: Array.isArray(trustDomainAliases) ? trustDomainAliases.filter((alias) => typeof alias === "string") : [],
   };
 }

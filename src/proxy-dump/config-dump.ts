@@ -1,4 +1,14 @@
-import { userError } from "../base/index.ts";
+import { stringOf, treeAt, userError } from "../base/index.ts";
+import { withFieldTypes, type FieldTypes } from "../base/field-types/index.ts";
+import {
+  clusterFields,
+  endpointFields,
+  extensionFields,
+  listenerFields,
+  nodeFields,
+  routeFields,
+  secretFields,
+} from "./dump-fields.ts";
 import { isRecord } from "./json-names.ts";
 import type { Address } from "./address-text.ts";
 
@@ -144,7 +154,7 @@ export class ConfigDump {
       });
     const parts = new Map<string, Json>();
     for (const part of configs.filter(isRecord)) {
-      const type = String(part["@type"]).split(".").at(-1) ?? "";
+      const type = stringOf(part["@type"]).split(".").at(-1) ?? "";
       parts.set(type, joined(parts.get(type), part));
     }
     this.#parts = parts;
@@ -156,10 +166,15 @@ export class ConfigDump {
     return part === undefined ? undefined : withoutType(part);
   }
 
+  /** The proxy's node. Empty if the bootstrap has none. */
+  node(): Json {
+    return withFieldTypes(treeAt(this.part("BootstrapConfigDump"), "bootstrap", "node") ?? {}, nodeFields).value;
+  }
+
   clusters(): readonly ClusterConfig[] {
     return [
-      ...this.#resources("ClustersConfigDump", "dynamicActiveClusters", "cluster"),
-      ...this.#resources("ClustersConfigDump", "staticClusters", "cluster"),
+      ...this.#resources("ClustersConfigDump", "dynamicActiveClusters", "cluster", clusterFields),
+      ...this.#resources("ClustersConfigDump", "staticClusters", "cluster", clusterFields),
     ];
   }
 
@@ -171,33 +186,39 @@ export class ConfigDump {
       ...active
         .map(({ listener }) => listener)
         .filter(isRecord)
-        .map(withoutType),
-      ...this.#resources("ListenersConfigDump", "staticListeners", "listener"),
+        .map((listener) => resourceOf(listener, listenerFields)),
+      ...this.#resources("ListenersConfigDump", "staticListeners", "listener", listenerFields),
     ];
   }
 
   routes(): readonly RouteConfig[] {
-    return [...this.sentRoutes(), ...this.#resources("RoutesConfigDump", "staticRouteConfigs", "routeConfig")];
+    return [
+      ...this.sentRoutes(),
+      ...this.#resources("RoutesConfigDump", "staticRouteConfigs", "routeConfig", routeFields),
+    ];
   }
 
   /** The routes that came by RDS, and not inside a listener. */
   sentRoutes(): readonly RouteConfig[] {
-    return this.#resources("RoutesConfigDump", "dynamicRouteConfigs", "routeConfig");
+    return this.#resources("RoutesConfigDump", "dynamicRouteConfigs", "routeConfig", routeFields);
   }
 
   endpoints(): readonly EndpointAssignment[] {
     return [
-      ...this.#resources("EndpointsConfigDump", "dynamicEndpointConfigs", "endpointConfig"),
-      ...this.#resources("EndpointsConfigDump", "staticEndpointConfigs", "endpointConfig"),
+      ...this.#resources("EndpointsConfigDump", "dynamicEndpointConfigs", "endpointConfig", endpointFields),
+      ...this.#resources("EndpointsConfigDump", "staticEndpointConfigs", "endpointConfig", endpointFields),
     ];
   }
 
   secrets(state: "ACTIVE" | "WARMING"): readonly DynamicSecret[] {
-    return this.#entries("SecretsConfigDump", state === "ACTIVE" ? "dynamicActiveSecrets" : "dynamicWarmingSecrets");
+    return this.#entries(
+      "SecretsConfigDump",
+      state === "ACTIVE" ? "dynamicActiveSecrets" : "dynamicWarmingSecrets",
+    ).map((secret) => withFieldTypes(secret, secretFields).value);
   }
 
   extensions(): readonly ExtensionConfig[] {
-    return this.#resources("EcdsConfigDump", "ecdsFilters", "ecdsFilter");
+    return this.#resources("EcdsConfigDump", "ecdsFilters", "ecdsFilter", extensionFields);
   }
 
   #entries(part: string, list: string): readonly Json[] {
@@ -205,11 +226,11 @@ export class ConfigDump {
     return Array.isArray(entries) ? entries.filter(isRecord) : [];
   }
 
-  #resources(part: string, list: string, field: string): readonly Json[] {
+  #resources(part: string, list: string, field: string, fields: FieldTypes): readonly Json[] {
     return this.#entries(part, list)
       .map((entry) => entry[field])
       .filter(isRecord)
-      .map(withoutType);
+      .map((resource) => resourceOf(resource, fields));
   }
 }
 
@@ -226,6 +247,10 @@ function joined(before: Json | undefined, piece: Json): Json {
       ] as const,
   );
   return { ...before, ...Object.fromEntries(lists) };
+}
+
+function resourceOf(resource: Json, fields: FieldTypes): Json {
+  return withFieldTypes(withoutType(resource), fields).value;
 }
 
 function withoutType(resource: Json): Json {

@@ -1,5 +1,6 @@
 /** Reads what proxies report on their admin port, and explains it in words. */
 export { addressText, type Address } from "./address-text.ts";
+export { parseClusterStatuses, type ClusterStatuses, type HostStatus } from "./cluster-statuses.ts";
 export { compareClusterNames, parseClusterName } from "./cluster-name.ts";
 export { compare } from "./compare.ts";
 export {
@@ -21,6 +22,7 @@ export { certificatesIn, rootCertificates, secretRows } from "./secret-rows.ts";
 export {
   certificateSection,
   connectionSection,
+  parseZtunnelDump,
   policySection,
   serviceSection,
   workloadSection,

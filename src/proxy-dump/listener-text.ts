@@ -1,3 +1,6 @@
+import { ownField } from "../base/index.ts";
+import { withFieldTypes } from "../base/field-types/index.ts";
+import { routingFilterFields } from "./dump-fields.ts";
 import type { FilterChain, FilterChainMatch, Json, ListenerConfig, RouteConfig } from "./config-dump.ts";
 import { matchText } from "./route-text.ts";
 
@@ -56,7 +59,7 @@ export function chainMatchText({
   if (serverNames.length > 0) parts.push(`SNI: ${serverNames.join(",")}`);
   if (transportProtocol !== "") parts.push(`Trans: ${transportProtocol}`);
   if (applicationProtocols.length > 0)
-    parts.push(protocolNames[applicationProtocols.join(",")] ?? `App: ${applicationProtocols.join(",")}`);
+    parts.push(ownField(protocolNames, applicationProtocols.join(",")) ?? `App: ${applicationProtocols.join(",")}`);
   const port = destinationPort === undefined ? "" : `:${destinationPort}`;
   const ranges = prefixRanges.map(({ addressPrefix = "", prefixLen = 0 }) => `${addressPrefix}/${prefixLen}`).join(",");
   if (ranges !== "") parts.push(`Addr: ${ranges}${port}`);
@@ -67,8 +70,9 @@ export function chainMatchText({
 /** Where the chain's first HTTP or TCP filter sends requests or connections. */
 export function destinationText({ filters = [] }: FilterChain): string {
   for (const { name, typedConfig = {} } of filters) {
-    if (name === httpFilter) return httpDestination(typedConfig);
-    if (name === tcpFilter && !isBlackHole(typedConfig)) return clusterText(clusterOfTcp(typedConfig));
+    const config = withFieldTypes(typedConfig, routingFilterFields).value;
+    if (name === httpFilter) return httpDestination(config);
+    if (name === tcpFilter && !isBlackHole(config)) return clusterText(clusterOfTcp(config));
   }
   return "Non-HTTP/Non-TCP";
 }

@@ -8,6 +8,7 @@ import {
   goDurationMs,
   messageOf,
   userError,
+  ownField,
 } from "../base/index.ts";
 import { readCompliancePolicy, type CompliancePolicy } from "../base/compliance/index.ts";
 import { formatIdentity, type XdsNode } from "../dataplane/index.ts";
@@ -407,7 +408,7 @@ export const envoyLevels: Readonly<Record<string, ProxySettings["logLevel"]>> = 
 
 function logLevelOf(env: Environment, args: readonly string[]): ProxySettings["logLevel"] {
   const text = optionOf(args, "--proxyLogLevel") ?? envString(env, "LOG_LEVEL", "info");
-  const level = envoyLevels[text];
+  const level = ownField(envoyLevels, text);
   if (level === undefined)
     throw userError(
       "argument-invalid",

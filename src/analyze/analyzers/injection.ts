@@ -12,6 +12,7 @@ import {
   type PodSpec,
   type StatefulSet,
 } from "../../api/kubernetes/index.ts";
+import { ownField } from "../../base/index.ts";
 import { listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
@@ -148,7 +149,7 @@ function injectorsOf(inventory: Inventory): ReadonlyMap<string, string> | undefi
 /** A restart does not replace the pods of an owner with the update strategy OnDelete. */
 function howToRecreate({ resource, namespace, name }: Workload, inventory: Inventory): string {
   const owner = resource.object.metadata.ownerReferences?.find(({ controller }) => controller === true);
-  const kind = owner === undefined ? undefined : strategyKinds[owner.kind];
+  const kind = ownField(strategyKinds, owner?.kind ?? "");
   const found = kind === undefined ? undefined : inventory.find(kind, namespace, owner?.name ?? "")?.object;
   return found?.spec?.updateStrategy?.type === "OnDelete"
     ? `run kubectl delete pod ${name}, because its ${owner?.kind ?? "owner"} has the update strategy OnDelete, in namespace ${namespace}`

@@ -1,12 +1,10 @@
-import type * as Yaml from "yaml";
-import { meansNoEffect, type FieldIssue, type UntypedObject } from "../../api/index.ts";
+import { meansNoEffect, type FieldIssue, type Parsed, type UntypedObject } from "../../api/index.ts";
+import { meshTextTree } from "../../api/mesh-config-text/index.ts";
 import { parseMeshConfig, parseMeshNetworks } from "../../api/istio/index.ts";
 import { deploymentKind, secretKind } from "../../api/kubernetes/index.ts";
-import { loadPackage } from "../../base/index.ts";
-import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import { SerinError } from "../../base/index.ts";
 import type { Analyzer } from "../analyzer.ts";
 import type { Inventory } from "../inventory.ts";
-import { readPlainYaml } from "../manifest/plain-yaml.ts";
 import { messageTypes, type MessageType } from "../message-types.ts";
 import type { Resource } from "../resource.ts";
 
@@ -15,7 +13,10 @@ const configMap = { group: "", kind: "ConfigMap" };
 const namePattern = /^istio(-[a-z0-9-]+)?$/;
 
 /** The keys of that ConfigMap, and their parsers. */
-const parsers = { mesh: parseMeshConfig, meshNetworks: parseMeshNetworks };
+const parsers: Readonly<Record<string, (raw: unknown) => Parsed<unknown>>> = {
+  mesh: parseMeshConfig,
+  meshNetworks: parseMeshNetworks,
+};
 
 /** Reports what the control plane reports when it loads its mesh config and its mesh networks. */
 export const meshConfigAnalyzer: Analyzer = {
@@ -24,7 +25,7 @@ export const meshConfigAnalyzer: Analyzer = {
   analyze(inventory, report) {
     for (const [key, parse] of Object.entries(parsers)) {
       for (const { resource, text } of textsOf(inventory, key)) {
-        const { errors, warnings } = parse(valueOf(text));
+        const { errors, warnings } = parsed(text, parse);
         const tell = (type: MessageType, { path, message }: FieldIssue): void =>
           report(type, resource, `data.${key}`, `${key}: ${path === "" ? "" : `${path} `}${message}`);
         for (const error of errors) tell(messageTypes.schemaValidationError, error);
@@ -45,7 +46,7 @@ export const meshNetworksAnalyzer: Analyzer = {
     const known = knownClusters(inventory);
     if (known === undefined) return;
     for (const { resource, text } of textsOf(inventory, "meshNetworks")) {
-      for (const [network, { registries }] of Object.entries(parseMeshNetworks(valueOf(text)).value ?? {})) {
+      for (const [network, { registries }] of Object.entries(parsed(text, parseMeshNetworks).value ?? {})) {
         for (const registry of registries) {
           if (known.has(registry)) continue;
           report(
@@ -98,13 +99,11 @@ function textsOf(inventory: Inventory, key: string): readonly { readonly resourc
   });
 }
 
-/** Returns the text itself if it is not valid YAML. A text is never a valid value of a key. */
-function valueOf(text: string): unknown {
-  const plain = readPlainYaml(text);
-  if (plain !== undefined) return plain[0]?.value;
+function parsed<Config>(text: string, parse: (raw: unknown) => Parsed<Config>): Parsed<Config> {
   try {
-    return loadPackage<typeof Yaml>("yaml").parse(text, readForKubernetes) as unknown;
-  } catch {
-    return text;
+    return parse(meshTextTree(text, "the text"));
+  } catch (error) {
+    if (!(error instanceof SerinError)) throw error;
+    return { value: undefined, errors: [{ path: "", message: error.message }], warnings: [] };
   }
 }

@@ -10,6 +10,7 @@ import {
   type AuthorizationPolicy,
 } from "../../api/istio/index.ts";
 import { matchesLabels, type KubernetesObject, type LabelSelector } from "../../api/index.ts";
+import { ownField, stringOf, valueAt } from "../../base/index.ts";
 import { labelsText, listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
@@ -151,12 +152,13 @@ export const deprecationAnalyzer: Analyzer = {
         );
     }
     for (const { resource, object } of inventory.of(customResourceDefinitionKind)) {
-      if (object.spec?.group === removedGroup)
+      const { group = "", names } = object.spec ?? {};
+      if (group === removedGroup)
         report(
           messageTypes.deprecated,
           resource,
           "metadata.name",
-          `kind ${object.spec.names.kind} of ${removedGroup} was removed in Istio 1.6, and nothing reads it. Use AuthorizationPolicy objects, then delete this definition`,
+          `${names?.kind === undefined || names.kind === "" ? (object.metadata.name ?? "") : `kind ${names.kind}`} of ${removedGroup} was removed in Istio 1.6, and nothing reads it. Use AuthorizationPolicy objects, then delete this definition`,
         );
     }
     for (const { resource } of inventory.options.scope === "files"
@@ -198,7 +200,7 @@ export const definitionVersionAnalyzer: Analyzer = {
   description: "the Gateway API's definitions are new enough",
   analyze(inventory, report) {
     for (const { resource, object } of inventory.of(customResourceDefinitionKind)) {
-      const minimum = minimumVersions[object.metadata.name ?? ""];
+      const minimum = ownField(minimumVersions, object.metadata.name ?? "");
       const text = object.metadata.annotations?.["gateway.networking.k8s.io/bundle-version"];
       const [, ...parts] = /^v?(\d+)\.(\d+)\.(\d+)/.exec(text ?? "") ?? [];
       if (minimum === undefined || parts.length === 0 || !isLower(parts.map(Number), minimum)) continue;
@@ -229,10 +231,10 @@ const badConditions: Readonly<Record<string, readonly string[]>> = {
 };
 
 interface StatusCondition {
-  readonly type?: string;
-  readonly status?: string;
-  readonly reason?: string;
-  readonly message?: string;
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
 }
 
 export const conditionAnalyzer: Analyzer = {
@@ -244,16 +246,16 @@ export const conditionAnalyzer: Analyzer = {
       const bad =
         kind === podKind.kind || (kind === "Gateway" && !apiVersion.startsWith("gateway.networking.k8s.io/"))
           ? undefined
-          : badConditions[kind];
+          : ownField(badConditions, kind);
       if (bad === undefined) continue;
-      for (const { type = "", status: value, reason = "", message = "" } of conditionsOf(resource.object["status"])) {
+      for (const { type, status: value, reason, message } of conditionsOf(resource.object["status"])) {
         const isPartly = type === "WaypointAccepted" && reason === "PartiallyInvalid";
         if (!(bad.includes(type) && value === "False") && !isPartly) continue;
         report(
           messageTypes.negativeConditionStatus,
           resource,
           "metadata.name",
-          `condition ${type} is ${value ?? ""} (${reason}): ${message}`,
+          `condition ${type} is ${value} (${reason}): ${message}`,
         );
       }
     }
@@ -263,7 +265,12 @@ export const conditionAnalyzer: Analyzer = {
 /** Schemas do not restrict the status, so it may have any content. Skips entries of any other form. */
 function conditionsOf(status: unknown): readonly StatusCondition[] {
   const [own, parents] = [listAt(status, "conditions"), listAt(status, "parents")];
-  return [...own, ...parents.flatMap((parent) => listAt(parent, "conditions"))] as readonly StatusCondition[];
+  return [...own, ...parents.flatMap((parent) => listAt(parent, "conditions"))].map((condition) => ({
+    type: stringOf(valueAt(condition, "type")),
+    status: stringOf(valueAt(condition, "status")),
+    reason: stringOf(valueAt(condition, "reason")),
+    message: stringOf(valueAt(condition, "message")),
+  }));
 }
 
 function listAt(value: unknown, field: string): readonly object[] {

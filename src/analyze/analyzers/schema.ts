@@ -5,11 +5,17 @@ import { rolloutKinds } from "../../api/serin/index.ts";
 import type { Analyzer } from "../analyzer.ts";
 import { messageTypes, type MessageType } from "../message-types.ts";
 
-/** Reports the parsers' issues. The webhook reports the same ones when an object is applied. */
+/**
+ * Reports the parsers' issues, which the webhook reports too when an object is applied, and fields of Kubernetes' kinds
+ * of a wrong type, which the API server refuses.
+ */
 export const schemaAnalyzer: Analyzer = {
   name: "schema.ValidationAnalyzer",
   description: "fields of Istio's kinds, of the Gateway API and of rollouts have valid values",
   analyze(inventory, report) {
+    for (const resource of inventory.resources)
+      for (const issue of resource.faults ?? [])
+        report(messageTypes.schemaValidationError, resource, issue.path, sentence(issue));
     for (const kind of [...istioKinds, ...gatewayApiKinds, ...rolloutKinds]) {
       for (const { resource, errors, warnings } of inventory.issuesOf(kind)) {
         for (const issue of errors) report(messageTypes.schemaValidationError, resource, issue.path, sentence(issue));

@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import { defineKind } from "../kind.ts";
 import type { Condition, KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
@@ -22,7 +23,7 @@ export function parseListenerSet(raw: unknown): Parsed<ListenerSet> {
     parentRef: parent === undefined ? { group: gatewayGroup, kind: "Gateway", name: "" } : readParentReference(parent),
     listeners: reader
       .objects("listeners")
-      .map((listener) => readListener(listener, (protocol) => wellKnownPorts[protocol])),
+      .map((listener) => readListener(listener, (protocol) => ownField(wellKnownPorts, protocol))),
   };
   checkListeners(reader, spec.listeners);
   warnOfUnknown(reader);

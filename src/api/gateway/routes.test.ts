@@ -5,7 +5,7 @@ import { backendTlsPolicyKind } from "./backend-tls-policy.ts";
 import { gatewayApiKinds } from "./gateway-api-kinds.ts";
 import { grpcRouteKind } from "./grpc-route.ts";
 import { parseTlsRoute, tcpRouteKind, tlsRouteKind } from "./l4-routes.ts";
-import { listenerSetKind } from "./listener-set.ts";
+import { listenerSetKind, parseListenerSet } from "./listener-set.ts";
 
 function errorsOf(kind: KindDefinition, spec: unknown): readonly string[] {
   return (kind.parse?.({ metadata: { name: "x" }, spec }).errors ?? []).map(
@@ -125,4 +125,14 @@ test("no parser throws for a value that is not an object", () => {
   ]) {
     for (const kind of gatewayApiKinds) assert.doesNotThrow(() => kind.parse?.(raw), kind.kind);
   }
+});
+
+test("a listener of a ListenerSet without a port has that of its protocol, and another protocol has none", () => {
+  const portOf = (protocol: string): unknown =>
+    parseListenerSet({
+      metadata: { name: "a" },
+      spec: { parentRef: { name: "g" }, listeners: [{ name: "l", protocol }] },
+    }).value?.spec.listeners[0]?.port;
+  assert.equal(portOf("HTTPS"), 443);
+  assert.equal(portOf("constructor"), undefined);
 });

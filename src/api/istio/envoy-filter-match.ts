@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import type { Reader } from "../reader.ts";
 import type { EnvoyPatchPlace } from "./envoy-filter-place.ts";
 import { readPortNumber, readText, refuseUnknown, requireText } from "./fields.ts";
@@ -213,7 +214,7 @@ const oldNames: Readonly<Record<string, string>> = {
 };
 
 function warnOfOldName(reader: Reader, name: string): void {
-  const renamed = oldNames[name];
+  const renamed = ownField(oldNames, name);
   if (renamed !== undefined) reader.warn(`is the old name of ${renamed}, and matches nothing; use ${renamed}`, "name");
 }
 

@@ -273,6 +273,11 @@ test("proxy extensions are validated, and options without effect are named", () 
       "spec.configPatches[0].match.listener.filterChain.filter.name: is the old name of envoy.filters.network.http_connection_manager, and matches nothing; use envoy.filters.network.http_connection_manager",
     ],
   );
+  assert.deepEqual(
+    warnings({ ...http, match: { listener: { filterChain: { filter: { name: "constructor" } } } } }),
+    [],
+    "the name is one that objects inherit",
+  );
   const annotations = { "envoyfilter.istio.io/referenced-services": "shop/a" };
   assert.match(
     issuesOf(envoyFilterKind, { configPatches: [patch] }, { annotations }).warnings.join(),

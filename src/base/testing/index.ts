@@ -1,7 +1,8 @@
-// Clocks that tests set, a wait for a condition, a check for work that grows faster than its input, and the collection
-// of garbage.
+// Clocks that tests set, a wait for a condition, a check for work that grows faster than its input, objects with a
+// field of a wrong type, and the collection of garbage.
 export { suspicion, type GrowthLimits } from "./linear-time.ts";
 export { hastyClock } from "./hasty-clock.ts";
 export { collectGarbage, oldBytes } from "./old-space.ts";
 export { HandClock } from "./hand-clock.ts";
 export { until } from "./until.ts";
+export { sampled, wrongFields, type WrongField } from "./wrong-fields.ts";

@@ -1,5 +1,6 @@
 // The bounds of an untrusted YAML text, checked before a parser reads it.
-import { Lexer, Parser } from "yaml";
+import type * as Yaml from "yaml";
+import { loadPackage } from "../load-package.ts";
 
 /** The maximum length of a text. Annotations and keys of ConfigMaps have a few lines. */
 const maxCharacters = 32_768;
@@ -19,6 +20,7 @@ export function yamlBoundsFault(text: string): string | undefined {
 /** Checks the limit of levels alone, because the mesh's operator may write texts of any length. */
 export function yamlNestingFault(text: string): string | undefined {
   // The first stage of the parser does not recurse. It has one entry for each open level, the document and a scalar.
+  const { Lexer, Parser } = loadPackage<typeof Yaml>("yaml");
   const stage = new Parser();
   for (const token of new Lexer().lex(text)) {
     for (const _finished of stage.next(token)) continue;

@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { readJson } from "./cluster-facts.ts";
 import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
@@ -51,7 +52,7 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
   const sets = read.state === "read" ? (read.value.items ?? []) : [];
   const plugins = sets.filter(
     ({ metadata, status }) =>
-      pluginsByDaemonSet[metadata?.name ?? ""] !== undefined && status?.desiredNumberScheduled !== 0,
+      ownField(pluginsByDaemonSet, metadata?.name ?? "") !== undefined && status?.desiredNumberScheduled !== 0,
   );
   if (plugins.length === 0)
     return [good(subject, "Cluster", `no known plugin runs as a DaemonSet; ${afterwards(istioNamespace)}`)];
@@ -61,7 +62,7 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
       const finding = good(
         subject,
         objectOf("DaemonSet", plugin.metadata),
-        `${pluginsByDaemonSet[name] ?? ""}; ${afterwards(istioNamespace)}`,
+        `${ownField(pluginsByDaemonSet, name) ?? ""}; ${afterwards(istioNamespace)}`,
       );
       if (name === "cilium") return [finding, ...(await ciliumFindings(client, namespace))];
       return name === "aws-node" ? [finding, ...podSecurityGroupFindings(plugin)] : [finding];

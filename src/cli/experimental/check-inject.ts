@@ -12,7 +12,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { paint } from "../terminal/colour.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf, type CommonFlags } from "../flags.ts";
-import { readInjectionTexts } from "../user-manifests/injection-source.ts";
+import { placesInCluster, readInjectionTexts } from "../user-manifests/injection-source.ts";
 import { findPods } from "../proxies/pods.ts";
 import { renderTable } from "../terminal/table.ts";
 
@@ -145,7 +145,7 @@ async function settingsOf(
   });
   if (texts === undefined) return undefined;
   return readInjectionSettings(
-    { config: texts.config, values: texts.values },
+    { config: texts.config, values: texts.values, places: placesInCluster(revision, namespace) },
     { hub: "", tag: version, istioNamespace: namespace, revision, clusterName: "", network: "" },
   );
 }

@@ -8,7 +8,17 @@ import {
 import { matchesLabels, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { httpRouteKind } from "../../api/gateway/index.ts";
 import { serviceKind, type Service } from "../../api/kubernetes/index.ts";
+import { treeAt } from "../../base/index.ts";
+import { withFieldTypes, type FieldTypes } from "../../base/field-types/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import {
+  authorizationPolicyFields,
+  destinationRuleFields,
+  gatewayFields,
+  httpRouteFields,
+  peerAuthenticationFields,
+  virtualServiceFields,
+} from "./described-fields.ts";
 
 /** The fields of Istio's stored objects that `describe` reads. */
 export interface Written<Spec> {
@@ -120,12 +130,12 @@ export async function readMeshObjects(client: KubeClient): Promise<MeshObjects> 
     httpRoutes,
   ] = await Promise.all([
     client.list(serviceKind).then(({ items }) => items),
-    listWritten<VirtualServiceSpec>(client, virtualServiceKind),
-    listWritten<DestinationRuleSpec>(client, destinationRuleKind),
-    listWritten<GatewaySpec>(client, istioGatewayKind),
-    listWritten<PeerAuthenticationSpec>(client, peerAuthenticationKind),
-    listWritten<AuthorizationPolicySpec>(client, authorizationPolicyKind),
-    listWritten<HttpRouteObjectSpec>(client, httpRouteKind),
+    listWritten<VirtualServiceSpec>(client, virtualServiceKind, virtualServiceFields),
+    listWritten<DestinationRuleSpec>(client, destinationRuleKind, destinationRuleFields),
+    listWritten<GatewaySpec>(client, istioGatewayKind, gatewayFields),
+    listWritten<PeerAuthenticationSpec>(client, peerAuthenticationKind, peerAuthenticationFields),
+    listWritten<AuthorizationPolicySpec>(client, authorizationPolicyKind, authorizationPolicyFields),
+    listWritten<HttpRouteObjectSpec>(client, httpRouteKind, httpRouteFields),
   ]);
   return {
     services,
@@ -138,12 +148,19 @@ export async function readMeshObjects(client: KubeClient): Promise<MeshObjects> 
   };
 }
 
-async function listWritten<Spec>(client: KubeClient, kind: KindDefinition): Promise<Written<Spec>[]> {
+async function listWritten<Spec>(
+  client: KubeClient,
+  kind: KindDefinition,
+  fields: FieldTypes,
+): Promise<Written<Spec>[]> {
   const { items } = await client.list(kind).catch((error: unknown) => {
     if (isKubeCode(error, "not-found")) return { items: [] as KubernetesObject[] };
     throw error;
   });
-  return items.map((item) => ({ metadata: item.metadata, spec: (Reflect.get(item, "spec") ?? {}) as Spec }));
+  return items.map((item) => ({
+    metadata: item.metadata,
+    spec: withFieldTypes(treeAt(item, "spec") ?? {}, fields).value as Spec,
+  }));
 }
 
 /** The full name of a host in a rule of the namespace. */

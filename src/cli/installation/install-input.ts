@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { LineCounter, parseAllDocuments } from "yaml";
+import { parseAllDocuments } from "yaml";
 import { userError } from "../../base/index.ts";
 import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { formatIssues, type UntypedObject } from "../../api/index.ts";
@@ -13,7 +13,7 @@ import {
   type InstallSettings,
   type RenderedComponent,
 } from "../../install/index.ts";
-import { yamlValue } from "../yaml-value.ts";
+import { refuseSyntaxErrors, yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
 import { connectionFlags, type CommonFlags } from "../flags.ts";
 
@@ -149,18 +149,9 @@ export function ownerOf({ metadata }: Partial<UntypedObject>): string | undefine
 /** Reads the documents of a YAML file. A syntax error includes its line and column. */
 export async function readYaml(file: string, context: CliContext): Promise<UntypedObject[]> {
   const text = await context.readFile(file);
-  const lineCounter = new LineCounter();
   const objects: UntypedObject[] = [];
-  for (const document of parseAllDocuments(text, { ...readForKubernetes, lineCounter })) {
-    const [syntax] = document.errors;
-    if (syntax !== undefined) {
-      const at = syntax.linePos?.[0];
-      const place = at === undefined ? "" : `:${at.line}:${at.col}`;
-      throw userError(
-        "file-invalid",
-        `${file}${place}: ${(syntax.message.split("\n")[0] ?? "is not YAML").replace(/ at line \d+, column \d+:?$/, "")}`,
-      );
-    }
+  for (const document of parseAllDocuments(text, readForKubernetes)) {
+    refuseSyntaxErrors(file, document);
     const raw = yamlValue(file, document) as UntypedObject | null;
     if (raw === null) continue;
     if (typeof raw !== "object" || Array.isArray(raw))

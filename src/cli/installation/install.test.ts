@@ -138,6 +138,20 @@ test("a namespace that a flag names, and that is not the installation's, is repo
   assert.equal((await serin(set)).errors, "");
 });
 
+test("a name that objects inherit is no profile, value or field", async () => {
+  for (const [line, text] of [
+    ["manifest generate --set profile=constructor", 'spec.profile: there is no profile "constructor"'],
+    ["profile dump constructor", 'spec.profile: there is no profile "constructor"'],
+    ["manifest generate --set values.toString.a=1", "spec.values.toString: is not a key of any release"],
+    ["manifest generate --set __proto__.a=1", "spec.__proto__: is not a known field"],
+    ["manifest generate --set values.__proto__.a=1", "spec.values.__proto__: is not a key of any release"],
+  ] as const)
+    await assert.rejects(serin(line), (error) => {
+      assert.equal(describeError(error).slice(0, text.length), text);
+      return true;
+    });
+});
+
 test("invalid flags and files are reported with the place and a suggestion", async () => {
   await refused(
     "manifest generate --set profile=ambiant",

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
-import { userError } from "../../base/index.ts";
+import { userError, ownField } from "../../base/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { formatIssues } from "../../api/index.ts";
 import { defaultHub } from "../../api/images/index.ts";
@@ -82,7 +82,7 @@ function resolved(
 }
 
 async function specOf(name: string, context: CliContext): Promise<IstioOperatorSpec> {
-  const isFile = /[./]/.test(name) && profiles[name] === undefined;
+  const isFile = /[./]/.test(name) && ownField(profiles, name) === undefined;
   return resolved(isFile ? await readOperatorFile(name, context) : [], isFile ? [] : [`profile=${name}`], context);
 }
 

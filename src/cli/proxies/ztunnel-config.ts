@@ -3,11 +3,12 @@ import { logLevels, transientError, userError } from "../../base/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
-import { adminPortFlag } from "./proxy-admin.ts";
+import { adminPortFlag, parseAdminJson } from "./proxy-admin.ts";
 import { renderTable } from "../terminal/table.ts";
 import {
   certificateSection,
   connectionSection,
+  parseZtunnelDump,
   policySection,
   serviceSection,
   workloadSection,
@@ -175,11 +176,8 @@ async function print(
 
 async function readDump(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<ZtunnelDump> {
   const text = flags.file === undefined ? await fromPod(pod, flags, context) : await context.readFile(flags.file);
-  try {
-    return JSON.parse(text) as ZtunnelDump;
-  } catch (cause) {
-    throw userError("dump-invalid", `${flags.file ?? "the ztunnel's answer"} is not JSON`, { cause });
-  }
+  const where = flags.file ?? "the ztunnel's answer";
+  return parseZtunnelDump(parseAdminJson(text, where), where);
 }
 
 async function fromPod(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<string> {

@@ -8,8 +8,8 @@ interface BuildVersion {
 
 /** The versions that a proxy reports: Istio's and Envoy's. For a proxy other than Envoy, its name. */
 export function bootstrapSummary(dump: ConfigDump): string {
-  const { node = {} } = (dump.part("BootstrapConfigDump")?.["bootstrap"] ?? {}) as { readonly node?: Json };
-  const metadata = (node["metadata"] ?? {}) as Readonly<Record<string, unknown>>;
+  const node = dump.node();
+  const metadata = (node["metadata"] ?? {}) as Json;
   const lines: [string, string][] = [
     ["Istio Version:", stringOf(metadata["ISTIO_VERSION"])],
     ["Istio Proxy Version:", stringOf(metadata["ISTIO_PROXY_SHA"]).split(":").at(-1) ?? ""],

@@ -1,20 +1,5 @@
-import { addressText, compare, type Address } from "../../proxy-dump/index.ts";
+import { addressText, compare, type ClusterStatuses, type HostStatus } from "../../proxy-dump/index.ts";
 import { renderTable } from "../terminal/table.ts";
-
-/** The fields of Envoy's `/clusters?format=json` that are used, with the names of its JSON. */
-export interface ClusterStatuses {
-  readonly clusterStatuses?: readonly ClusterStatus[];
-}
-
-interface ClusterStatus {
-  readonly name?: string;
-  readonly hostStatuses?: readonly HostStatus[];
-}
-
-interface HostStatus {
-  readonly address?: Address;
-  readonly healthStatus?: { readonly edsHealthStatus?: string; readonly failedOutlierCheck?: boolean };
-}
 
 /** All given conditions must match. Names are compared without case. */
 export interface EndpointFilter {
@@ -28,7 +13,7 @@ export interface EndpointFilter {
 export function filterEndpointClusters(
   { clusterStatuses = [] }: ClusterStatuses,
   filter: EndpointFilter,
-): readonly ClusterStatus[] {
+): NonNullable<ClusterStatuses["clusterStatuses"]> {
   return clusterStatuses.filter(({ name = "", hostStatuses = [] }) =>
     hostStatuses.some((host) => passes(host, name, filter)),
   );

@@ -9,10 +9,10 @@ import { renderTable } from "../terminal/table.ts";
 import { assignmentTable, filterAssignments } from "./assignments.ts";
 import { bootstrapSummary } from "./bootstrap.ts";
 import { clusterTable, filterClusters, type ClusterFilter } from "./clusters.ts";
-import { endpointTable, filterEndpointClusters, type ClusterStatuses, type EndpointFilter } from "./endpoints.ts";
+import { endpointTable, filterEndpointClusters, type EndpointFilter } from "./endpoints.ts";
 import { filterListeners, listenerTable, type ListenerFilter } from "./listeners.ts";
 import { logCommand } from "./proxy-log.ts";
-import { readAdmin, readAdminText, readDump, type DumpFlags } from "./read-admin.ts";
+import { readClusterStatuses, readAdminText, readDump, type DumpFlags } from "./read-admin.ts";
 import { filterRoutes, routeTable, type RouteFilter } from "./routes.ts";
 import { secretTable } from "./secrets.ts";
 import { waypointListenerTable } from "./waypoint-listeners.ts";
@@ -223,7 +223,7 @@ function endpointCommands(parent: Command, context: CliContext): void {
       file: "the response of /clusters?format=json",
     }),
   ).action(async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
-    const statuses = (await readAdmin(name, "/clusters?format=json", flags, context)) as ClusterStatuses;
+    const statuses = await readClusterStatuses(name, flags, context);
     await show(statuses, flags, context, {
       table: (found) => endpointTable(found, flags),
       value: (found) => filterEndpointClusters(found, flags),

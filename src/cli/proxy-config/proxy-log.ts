@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { nearestName, userError } from "../../base/index.ts";
+import { messageOf, nearestName, textAt, userError } from "../../base/index.ts";
+import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { configMapKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
@@ -106,8 +107,14 @@ async function injectedLevel(client: KubeClient, flags: LogFlags): Promise<strin
   const found = await client.get(configMapKind, "istio-sidecar-injector", istioNamespaceOf(flags));
   const values = found?.data?.["values"];
   if (values === undefined) return defaultLevel;
-  const { global } = (await import("yaml")).parse(values) as {
-    readonly global?: { readonly proxy?: { readonly logLevel?: string } };
-  };
-  return global?.proxy?.logLevel ?? defaultLevel;
+  const { parse } = await import("yaml");
+  try {
+    return textAt(parse(values, readForKubernetes), "global", "proxy", "logLevel") ?? defaultLevel;
+  } catch (error) {
+    throw userError(
+      "injection-config-invalid",
+      `data.values of ConfigMap ${istioNamespaceOf(flags)}/istio-sidecar-injector is not valid YAML: ${messageOf(error)}`,
+      { hint: "correct the ConfigMap, or name a level: --level warning" },
+    );
+  }
 }

@@ -1,5 +1,5 @@
 import { userError } from "../../base/index.ts";
-import { ConfigDump, jsonNames } from "../../proxy-dump/index.ts";
+import { ConfigDump, jsonNames, parseClusterStatuses, type ClusterStatuses } from "../../proxy-dump/index.ts";
 import type { CliContext } from "../context.ts";
 import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags } from "../proxies/proxy-admin.ts";
 
@@ -46,6 +46,15 @@ export async function readDump(
   context: CliContext,
 ): Promise<ConfigDump> {
   return new ConfigDump(await readAdmin(name, `/config_dump${query}`, flags, context), whereOf(name, flags));
+}
+
+export async function readClusterStatuses(
+  name: string | undefined,
+  flags: DumpFlags,
+  context: CliContext,
+): Promise<ClusterStatuses> {
+  const where = whereOf(name, flags);
+  return parseClusterStatuses(await readAdmin(name, "/clusters?format=json", flags, context), where);
 }
 
 function whereOf(name: string | undefined, { file }: DumpFlags): string {

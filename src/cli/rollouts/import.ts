@@ -1,10 +1,11 @@
 import type { Command } from "commander";
 import { parseAllDocuments, stringify } from "yaml";
 import type { UntypedObject } from "../../api/index.ts";
-import { userError } from "../../base/index.ts";
+import { isTree, userError, valueAt } from "../../base/index.ts";
+import { fieldTypes, withFieldTypes } from "../../base/field-types/index.ts";
 import { readForKubernetes, writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { convertRollouts } from "../../convert/index.ts";
-import { yamlValue } from "../yaml-value.ts";
+import { refuseSyntaxErrors, yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
 
 interface ImportFlags {
@@ -43,18 +44,36 @@ export function importCommand(canary: Command, context: CliContext): void {
     });
 }
 
+const { always, object, text: textField, textMap } = fieldTypes;
+const objectFields = {
+  apiVersion: textField,
+  kind: textField,
+  metadata: always(object({ name: textField, namespace: textField, labels: textMap, annotations: textMap }), {}),
+};
+
 function objectsOf(file: string, text: string): UntypedObject[] {
   return parseAllDocuments(text, readForKubernetes).flatMap((document, index) => {
-    const [problem] = document.errors;
-    if (problem !== undefined)
-      throw userError("file-invalid", `${file}: document ${index + 1} is not YAML: ${problem.message}`);
-    const value = yamlValue(file, document) as Partial<UntypedObject> | null;
-    if (value === null || value === undefined) return [];
-    if (typeof value !== "object" || typeof value.kind !== "string")
-      throw userError("file-invalid", `${file}: document ${index + 1}: kind: is required`);
-    const isRollout = /^(argoproj\.io|flagger\.app)\//.test(value.apiVersion ?? "");
-    if (isRollout && typeof value.metadata?.name !== "string")
-      throw userError("file-invalid", `${file}: document ${index + 1}: metadata.name: is required`);
-    return [{ ...value, metadata: value.metadata ?? {} }];
+    refuseSyntaxErrors(file, document);
+    const raw = yamlValue(file, document) ?? null;
+    return raw === null ? [] : membersOf(raw, `${file}: document ${index + 1}`);
   });
+}
+
+/** The object, or the members of a List, as kubectl prints them. */
+function membersOf(raw: unknown, place: string): UntypedObject[] {
+  const [kind, items] = [valueAt(raw, "kind"), valueAt(raw, "items")];
+  return typeof kind === "string" && kind.endsWith("List") && Array.isArray(items)
+    ? items.map((item, index) => objectOf(item, `${place}: items[${index}]`))
+    : [objectOf(raw, place)];
+}
+
+function objectOf(raw: unknown, place: string): UntypedObject {
+  const { value, faults } = withFieldTypes(isTree(raw) ? (raw as UntypedObject) : { metadata: {} }, objectFields);
+  const [fault] = faults;
+  if (fault !== undefined) throw userError("file-invalid", `${place}: ${fault.path}: ${fault.message}`);
+  if (value.kind === undefined) throw userError("file-invalid", `${place}: kind: is required`);
+  const isRollout = /^(argoproj\.io|flagger\.app)\//.test(value.apiVersion ?? "");
+  if (isRollout && value.metadata.name === undefined)
+    throw userError("file-invalid", `${place}: metadata.name: is required`);
+  return value;
 }

@@ -5,7 +5,7 @@ import { firstNames, userError } from "../../base/index.ts";
 import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
-import { yamlValue } from "../yaml-value.ts";
+import { refuseSyntaxErrors, yamlValue } from "../yaml-value.ts";
 
 export type Rollout = Canary | MeshUpgrade;
 
@@ -51,8 +51,7 @@ export async function readObject<Value extends KubernetesObject>(
  */
 export function parseOneObject(file: string, text: string): unknown {
   const documents = [...parseAllDocuments(text, readForKubernetes)];
-  const [problem] = documents.flatMap(({ errors }) => errors);
-  if (problem !== undefined) throw userError("rollout-invalid", `${file}: is not YAML: ${problem.message}`);
+  for (const document of documents) refuseSyntaxErrors(file, document);
   const objects = documents.map((document) => yamlValue(file, document)).filter((value) => (value ?? null) !== null);
   if (objects.length > 1)
     throw userError("rollout-invalid", `${file}: must contain one object, got ${objects.length}`, {

@@ -122,6 +122,28 @@ spec:
   assert.match(context.output, /defaultMode: 256/);
 });
 
+test("the members of a List, as kubectl prints it, are imported, and a wrong one is reported by its place", async () => {
+  const canary = {
+    apiVersion: "flagger.app/v1beta1",
+    kind: "Canary",
+    metadata: { name: "shop" },
+    spec: { targetRef: { kind: "Deployment", name: "shop" }, analysis: { interval: "15s", stepWeight: 50 } },
+  };
+  const imported = async (...items: readonly unknown[]): Promise<string> => {
+    const list = JSON.stringify({ apiVersion: "v1", kind: "List", items });
+    const context = new FakeContext({ files: { "list.yaml": list } });
+    return await createProgram(context)
+      .parseAsync(["canary", "import", "-f", "list.yaml"], { from: "user" })
+      .then(() => context.output, describeError);
+  };
+  assert.match(await imported(canary, { ...canary, metadata: { name: "web" } }), /name: shop\n[^]*name: web\n/);
+  assert.equal(await imported(canary, 3), "list.yaml: document 1: items[1]: kind: is required");
+  assert.equal(
+    await imported({ ...canary, apiVersion: 1 }),
+    "list.yaml: document 1: items[0]: apiVersion: must be a string, got 1",
+  );
+});
+
 test("an imported Canary repeats equal parts, and has no aliases", async () => {
   const canary = `apiVersion: flagger.app/v1beta1
 kind: Canary
@@ -134,16 +156,18 @@ spec: { targetRef: { kind: Deployment, name: shop }, analysis: { interval: 15s, 
   assert.doesNotMatch(context.output, /[&*]a1/);
 });
 
-test("a file that is not YAML is a user's error of every verb that reads one", async () => {
+test("a syntax error of a file has its line and column in every verb that reads one", async () => {
   for (const words of [
     ["canary", "create"],
+    ["canary", "import"],
     ["check", "explain"],
     ["freeze", "add"],
+    ["upgrade", "plan"],
   ]) {
     const result = await createProgram(new FakeContext({ files: { "a.yaml": "a: [1" } }))
       .parseAsync([...words, "-f", "a.yaml"], { from: "user" })
       .then(() => "accepted", describeError);
-    assert.match(result, /a\.yaml: is not YAML: /, words.join(" "));
+    assert.match(result, /^a\.yaml:1:6: Flow sequence [^\n]*$/, words.join(" "));
   }
 });
 

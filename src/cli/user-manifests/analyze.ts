@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { nearestName, userError } from "../../base/index.ts";
+import { readMeshConfig } from "../../api/mesh-config-text/index.ts";
 import type { MeshConfig } from "../../api/istio/index.ts";
 import {
   analyze,
@@ -190,15 +191,12 @@ interface Target {
 /** The input of the analysis: the files, and the cluster's objects if it is read. */
 async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliContext): Promise<Target> {
   const istioNamespace = istioNamespaceOf(flags);
-  const cluster =
-    flags.useKube || flags.meshConfigFile !== undefined
-      ? await import("../../preflight/cluster-contents/index.ts")
-      : undefined;
+  const cluster = flags.useKube ? await import("../../preflight/cluster-contents/index.ts") : undefined;
   const fromFile =
     flags.meshConfigFile === undefined
       ? undefined
-      : await cluster?.readMeshConfig(await context.readFile(flags.meshConfigFile), flags.meshConfigFile);
-  if (!flags.useKube || cluster === undefined) {
+      : readMeshConfig(await context.readFile(flags.meshConfigFile), flags.meshConfigFile);
+  if (cluster === undefined) {
     const named = flags.allNamespaces === true ? undefined : flags.namespace;
     return {
       resources: files.resources,
@@ -239,7 +237,7 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
     istioNamespace,
     unread: new Set(contents.unread.keys()),
     notServed: contents.notServed,
-    meshConfig: fromFile ?? (await cluster.meshConfigOf(contents, { istioNamespace })),
+    meshConfig: fromFile ?? cluster.meshConfigOf(contents, { istioNamespace }),
   };
 }
 

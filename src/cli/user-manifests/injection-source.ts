@@ -1,6 +1,6 @@
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
-import { messageOf, nearestName, userError } from "../../base/index.ts";
-import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import { nearestName, userError } from "../../base/index.ts";
+import { meshTextTree } from "../../api/mesh-config-text/index.ts";
 import { formatIssues } from "../../api/index.ts";
 import { defaultHub } from "../../api/images/index.ts";
 import { configMapKind, nodeKind } from "../../api/kubernetes/index.ts";
@@ -14,6 +14,19 @@ export interface InjectionTexts {
   readonly values: string | undefined;
   /** The mesh config in the ConfigMap `istio[-<rev>]`. */
   readonly mesh: string | undefined;
+}
+
+/** The names of these texts in errors: those of files, or of the ConfigMaps' keys. */
+export type InjectionPlaces = Readonly<Record<keyof InjectionTexts, string>>;
+
+export function placesInCluster(revision: string, namespace: string): InjectionPlaces {
+  const suffix = revision === "default" ? "" : `-${revision}`;
+  const injector = `ConfigMap ${namespace}/${configMapName}${suffix}`;
+  return {
+    config: `the key config of ${injector}`,
+    values: `the key values of ${injector}`,
+    mesh: `the key mesh of ConfigMap ${namespace}/istio${suffix}`,
+  };
 }
 
 const configMapName = "istio-sidecar-injector";
@@ -54,7 +67,7 @@ async function unknownRevision(client: KubeClient, revision: string, namespace: 
 
 /** Builds the settings of injection. Undefined texts mean defaults. */
 export async function injectionContext(
-  texts: InjectionTexts,
+  { texts, places }: { readonly texts: InjectionTexts; readonly places: InjectionPlaces },
   revision: string,
   namespace: string,
   client: KubeClient | undefined,
@@ -68,9 +81,9 @@ export async function injectionContext(
     clusterName: "Kubernetes",
     network: "",
   };
-  const settings = readInjectionSettings({ config: texts.config, values: texts.values }, defaults);
+  const settings = readInjectionSettings({ config: texts.config, values: texts.values, places }, defaults);
   for (const warning of settings.warnings) context.err(`! ${warning}\n`);
-  const mesh = readMeshForInjection(await meshTree(texts.mesh));
+  const mesh = readMeshForInjection(meshTextTree(texts.mesh ?? "", places.mesh));
   if (client === undefined) return { settings, mesh, revision, nativeSidecars: true, proxyConfigs: [] };
   const [nodes, proxyConfigs] = await Promise.all([client.list(nodeKind), proxyConfigsOf(client, context)]);
   const versions = nodes.items.map(({ status }) => status?.nodeInfo?.["kubeletVersion"] ?? "");
@@ -81,15 +94,6 @@ export async function injectionContext(
     nativeSidecars: versions.length > 0 && versions.every(runsSidecars),
     proxyConfigs,
   };
-}
-
-async function meshTree(text = "{}"): Promise<unknown> {
-  const { parse } = await import("yaml");
-  try {
-    return parse(text, readForKubernetes);
-  } catch (error) {
-    throw userError("bad-mesh-config", `the mesh config is not valid YAML: ${messageOf(error)}`);
-  }
 }
 
 /** The first minor version of the kubelet in which sidecar containers are stable. */

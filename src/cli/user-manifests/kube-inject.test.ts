@@ -147,3 +147,37 @@ test("an empty revision means the default one", async () => {
   });
   assert.match(output, /name: istio-proxy/);
 });
+
+test("an object whose kind is a name that objects inherit stays as it is", async () => {
+  const odd = "apiVersion: example.com/v1\nkind: constructor\nmetadata:\n  name: a\n";
+  const { output } = await serin("-f odd.yaml --injectConfigFile config --meshConfigFile mesh --valuesFile values", {
+    files: { ...files, "odd.yaml": odd },
+  });
+  assert.deepEqual(parse(output), parse(odd));
+});
+
+test("a fault of a file that replaces a ConfigMap names the file, and one of the ConfigMap its key", async () => {
+  const line = "-f web.yaml --injectConfigFile config --meshConfigFile mesh --valuesFile values";
+  for (const [name, text, message] of [
+    ["config", "3", "config must be an object, got 3"],
+    ["values", "[", /^values is neither JSON nor YAML: /],
+    ["mesh", "a: [", /^mesh is not valid YAML: /],
+  ] as const)
+    await assert.rejects(serin(line, { files: { ...files, [name]: text } }), { kind: "user", message });
+  const injector = {
+    metadata: { name: "istio-sidecar-injector", namespace: "istio-system" },
+    data: { config: files.config, values: "3" },
+  } as KubernetesObject;
+  await assert.rejects(serin("-f web.yaml", { files, objects: { ConfigMap: [injector] } }), {
+    message: "the key values of ConfigMap istio-system/istio-sidecar-injector must be an object, got 3",
+  });
+});
+
+test("a file without objects, and one with a wrong member of a List, are named", async () => {
+  const line = "-f odd.yaml --injectConfigFile config --meshConfigFile mesh --valuesFile values";
+  const { output, errors } = await serin(line, { files: { ...files, "odd.yaml": "# nothing\n" } });
+  assert.deepEqual([output, errors], ["", "! odd.yaml contains no objects\n"]);
+  await assert.rejects(serin(line, { files: { ...files, "odd.yaml": "kind: List\nitems: [3]\n" } }), {
+    message: "odd.yaml: List: items[0] must be an object, got 3",
+  });
+});

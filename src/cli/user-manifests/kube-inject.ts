@@ -1,14 +1,15 @@
 import type { Command } from "commander";
-import { messageOf, userError } from "../../base/index.ts";
+import { messageOf, ownField, SerinError, stringOf, textAt, userError } from "../../base/index.ts";
+import { fieldTypes, withFieldTypes } from "../../base/field-types/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { namespaceKind, type Pod } from "../../api/kubernetes/index.ts";
-import { injectPod, type InjectionContext } from "../../inject/index.ts";
+import { injectPod, podFaults, type InjectionContext } from "../../inject/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
 import { readYaml } from "../installation/install-input.ts";
-import { injectionContext, readInjectionTexts, type InjectionTexts } from "./injection-source.ts";
+import { injectionContext, placesInCluster, readInjectionTexts, type InjectionTexts } from "./injection-source.ts";
 
 interface InjectFlags extends CommonFlags {
   readonly filename?: string;
@@ -55,6 +56,8 @@ async function kubeInject(flags: InjectFlags, context: CliContext): Promise<void
     });
   const { stringify } = await import("yaml");
   const objects = await readYaml(flags.filename, context);
+  if (objects.length === 0) context.err(`! ${flags.filename} contains no objects\n`);
+  for (const object of objects) refuseWrongTypes(object, flags.filename);
   const { injection, client } = await injectionOf(flags, context);
   const labels = new NamespaceLabels(client);
   const results: string[] = [];
@@ -95,7 +98,13 @@ async function injectionOf(
     values: own.values ?? found.values,
     mesh: own.mesh ?? found.mesh,
   };
-  return { injection: await injectionContext(texts, revision, namespace, client, context), client };
+  const inCluster = placesInCluster(revision, namespace);
+  const places = {
+    config: flags.injectConfigFile ?? inCluster.config,
+    values: flags.valuesFile ?? inCluster.values,
+    mesh: flags.meshConfigFile ?? inCluster.mesh,
+  };
+  return { injection: await injectionContext({ texts, places }, revision, namespace, client, context), client };
 }
 
 async function namespaceOfObject(
@@ -132,17 +141,19 @@ async function injectObject(
   context: CliContext,
 ): Promise<UntypedObject> {
   if (object.kind === "List") {
-    const items = Reflect.get(object, "items") as readonly UntypedObject[] | undefined;
+    const items = Reflect.get(object, "items") as readonly (UntypedObject | null)[] | undefined;
     return {
       ...object,
       items: await Promise.all(
-        (items ?? []).map(
-          async (item) => await injectObject(item, item.metadata.namespace ?? namespace, labels, injection, context),
-        ),
+        (items ?? [])
+          .filter((item) => item !== null)
+          .map(
+            async (item) => await injectObject(item, item.metadata?.namespace ?? namespace, labels, injection, context),
+          ),
       ),
     };
   }
-  const path = templatePaths[object.kind ?? ""];
+  const path = ownField(templatePaths, object.kind ?? "");
   if (path === undefined) return object;
   const copy = structuredClone(object);
   const parent = path
@@ -156,12 +167,34 @@ async function injectObject(
     last === undefined ? copy : typeof parent === "object" && parent !== null ? Reflect.get(parent, last) : undefined
   ) as Pod | undefined;
   if (pod?.spec === undefined) return object;
-  const name = `${object.kind ?? ""} ${object.metadata.name ?? object.metadata.generateName ?? ""}`;
+  const name = nameOf(object);
+  const [fault] = podFaults(pod);
+  if (fault !== undefined)
+    throw userError(
+      "injection-refused",
+      `${name} cannot be injected: ${[...path, fault.path].join(".")} ${fault.message}`,
+      { hint: "correct the field; the API server would refuse it too" },
+    );
   const template = { pod, name, namespace, namespaceLabels: await labels.of(namespace) };
   const injected = injectTemplate(template, injection, context);
   if (last === undefined) return injected as UntypedObject;
   Reflect.set(parent as object, last, injected);
   return copy;
+}
+
+const { list, object: objectOf, text } = fieldTypes;
+const metadata = objectOf({ name: text, generateName: text, namespace: text });
+const objectFields = { kind: text, metadata, items: list({ kind: text, metadata }) };
+
+function refuseWrongTypes(object: UntypedObject, file: string): void {
+  const [fault] = withFieldTypes(object, objectFields).faults;
+  if (fault !== undefined)
+    throw userError("file-invalid", `${file}: ${nameOf(object)}: ${fault.path} ${fault.message}`);
+}
+
+function nameOf({ kind, metadata: found }: UntypedObject): string {
+  const [kindText, name] = [stringOf(kind), textAt(found, "name") ?? textAt(found, "generateName") ?? ""];
+  return `${kindText === "" ? "an object" : kindText} ${name}`.trim();
 }
 
 /** The pod, or the pod template of a workload, with the facts that decide about its injection. */
@@ -187,6 +220,7 @@ function injectTemplate(
     context.err(`! ${name} stays unchanged: ${outcome.reason}\n`);
     return pod;
   } catch (cause) {
+    if (!(cause instanceof SerinError)) throw cause;
     throw userError("injection-refused", `${name} cannot be injected: ${messageOf(cause)}`, { cause });
   }
 }

@@ -53,7 +53,9 @@ async function filesOf(path: string, named: NamedFiles, context: CliContext): Pr
   if (!found.isDirectory()) return named === "all" || found.isFIFO() || accepted(path, context) ? [path] : [];
   const below = await readdir(path, { recursive: true, withFileTypes: true });
   const files = below.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
-  return files.toSorted().filter((file) => accepted(file, context));
+  const read = files.toSorted().filter((file) => accepted(file, context));
+  if (read.length === 0) context.err(`! ${path} contains no files whose names end in ${extensions.join(", ")}\n`);
+  return read;
 }
 
 function accepted(file: string, context: CliContext): boolean {

@@ -160,3 +160,16 @@ spec:
     /kind is not a kind of rollout\.serin\.dev, got "MeshUpgrad"; did you mean MeshUpgrade\?/,
   );
 });
+
+test("a Service with a port of a wrong type is reported at its place", async () => {
+  const service =
+    "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec:\n  ports:\n  - null\n  - {name: 3, port: 80}\n";
+  const { err, exitCode } = await validate(["-f", "DIR/service.yaml"], { "service.yaml": service });
+  assert.equal(exitCode, 1);
+  assert.match(err, /service\.yaml:7:5: Service web: spec\.ports\[1\]\.name must be a string, got 3/);
+});
+
+test("a directory without manifests is reported, because its path may be wrong", async () => {
+  const { err, exitCode } = await validate(["-f", "DIR/below"], {});
+  assert.deepEqual([err, exitCode], ["! DIR/below contains no files whose names end in .json, .yaml, .yml\n", 0]);
+});

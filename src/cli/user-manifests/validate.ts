@@ -1,6 +1,8 @@
 import type { Command } from "commander";
 import { nearestName, userError, withArticle } from "../../base/index.ts";
+import { fieldTypes, withFieldTypes } from "../../base/field-types/index.ts";
 import type { FieldIssue, KindDefinition } from "../../api/index.ts";
+import type { Service } from "../../api/kubernetes/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds, parseIstioOperator } from "../../api/istio/index.ts";
 import { rolloutKinds } from "../../api/serin/index.ts";
@@ -88,7 +90,10 @@ function findingsOf(resource: Resource): Findings {
     const { errors, warnings } = parseIstioOperator(object);
     return findings(resource, [...topIssues(resource), ...errors], warnings);
   }
-  if (groupKind === "/Service") return findings(resource, [], portIssues(object["spec"]));
+  if (groupKind === "/Service") {
+    const { value, faults } = withFieldTypes<Service>(object, serviceFields);
+    return findings(resource, faults, portIssues(value));
+  }
   return findings(resource, unknownKindIssues(groupKind), []);
 }
 
@@ -149,12 +154,13 @@ function unknownKindIssues(groupKind: string): readonly FieldIssue[] {
   return [{ path: "apiVersion", message: `must be of group ${home.group} for ${withArticle(kind)}, got "${group}"` }];
 }
 
+const { list, number, object: objectOf, text } = fieldTypes;
+const serviceFields = {
+  spec: objectOf({ ports: list({ name: text, protocol: text, appProtocol: text, port: number }) }),
+};
+
 /** Checks that a port states its protocol in its name or appProtocol. */
-function portIssues(spec: unknown): readonly FieldIssue[] {
-  const ports =
-    (spec as { ports?: readonly { name?: string; protocol?: string; appProtocol?: string }[] } | undefined)?.ports ??
-    [];
-  if (!Array.isArray(ports)) return [];
+function portIssues({ spec: { ports = [] } = {} }: Service): readonly FieldIssue[] {
   return ports.flatMap(({ name, protocol, appProtocol }, index) => {
     if (
       appProtocol !== undefined ||

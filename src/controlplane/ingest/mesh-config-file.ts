@@ -1,43 +1,17 @@
 import { readFile } from "node:fs/promises";
-import { parse } from "yaml";
-import { formatIssues, type Parsed } from "../../api/index.ts";
+import { formatIssues } from "../../api/index.ts";
 import { parseMeshConfig, parseMeshNetworks, type MeshConfig, type MeshNetworks } from "../../api/istio/index.ts";
-import { messageOf, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
-import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
-import { yamlNestingFault } from "../../base/yaml-bounds/index.ts";
+import { messageOf, transientError, type Clock, type Logger } from "../../base/index.ts";
+import { meshTextTree, parseMeshText, type MeshText } from "../../api/mesh-config-text/index.ts";
 
 const pollMs = 1000;
 
-/** The kind of configuration in a file, and its parser. */
-interface FileContent<Config> {
-  readonly noun: string;
-  readonly parse: (raw: unknown) => Parsed<Config>;
-}
-
-/**
- * Parses the YAML. An empty text gives all defaults. Throws a user error for invalid fields. Logs fields without
- * effect.
- */
-function readConfig<Config>(
-  text: string,
-  path: string,
-  { noun, parse: read }: FileContent<Config>,
-  log: Logger,
-): Config {
-  const tooDeep = yamlNestingFault(text);
-  if (tooDeep !== undefined) throw userError("bad-mesh-config", `${path} ${tooDeep}`);
-  let raw: unknown;
-  try {
-    raw = parse(text, readForKubernetes);
-  } catch (error) {
-    throw userError("bad-mesh-config", `${path} is not valid YAML: ${messageOf(error)}`);
-  }
-  const parsed = read(raw);
-  if (parsed.value === undefined)
-    throw userError("bad-mesh-config", `${path} is not a valid ${noun}:\n${formatIssues(parsed.errors)}`);
-  if (parsed.warnings.length > 0)
-    log.warn(`the ${noun} has fields that have no effect`, { path, fields: formatIssues(parsed.warnings) });
-  return parsed.value;
+/** Throws a user error for an invalid text. Logs fields without effect. */
+function readConfig<Config>(text: string, path: string, content: MeshText<Config>, log: Logger): Config {
+  const { config, warnings } = parseMeshText(text, path, content);
+  if (warnings.length > 0)
+    log.warn(`the ${content.noun} has fields that have no effect`, { path, fields: formatIssues(warnings) });
+  return config;
 }
 
 /**
@@ -47,14 +21,14 @@ function readConfig<Config>(
  */
 class ConfigFile<Config> {
   readonly #path: string;
-  readonly #content: FileContent<Config>;
+  readonly #content: MeshText<Config>;
   readonly #clock: Clock;
   readonly #log: Logger;
   #text = "";
   /** The last logged fault, so that a fault is logged once and not each second. */
   #fault: string | undefined;
 
-  constructor(path: string, content: FileContent<Config>, clock: Clock, log: Logger) {
+  constructor(path: string, content: MeshText<Config>, clock: Clock, log: Logger) {
     this.#path = path;
     this.#content = content;
     this.#clock = clock;
@@ -68,7 +42,7 @@ class ConfigFile<Config> {
 
   /** The parsed text in force. */
   get tree(): unknown {
-    return parse(this.#text, readForKubernetes);
+    return meshTextTree(this.#text, this.#path);
   }
 
   async load(): Promise<Config> {

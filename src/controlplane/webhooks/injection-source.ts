@@ -1,10 +1,9 @@
-import { parse } from "yaml";
 import { formatIssues } from "../../api/index.ts";
 import { proxyConfigKind, type ProxyConfigObject } from "../../api/istio/index.ts";
 import { configMapKind, type ConfigMap } from "../../api/kubernetes/index.ts";
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
-import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import { meshTextTree } from "../../api/mesh-config-text/index.ts";
 import {
   readInjectionSettings,
   readMeshForInjection,
@@ -137,7 +136,7 @@ export class InjectionSource {
   #currentMesh(): MeshForInjection {
     const text = this.#options.meshText();
     if (this.#mesh === undefined || text !== this.#meshText) {
-      this.#mesh = readMeshForInjection(parse(text, readForKubernetes));
+      this.#mesh = readMeshForInjection(meshTextTree(text, "the mesh config"));
       this.#meshText = text;
     }
     return this.#mesh;

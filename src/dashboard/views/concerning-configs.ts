@@ -1,3 +1,4 @@
+import { stringOf } from "../../base/index.ts";
 import { matchesLabels, type UntypedObject } from "../../api/index.ts";
 import type { Inventory, Workload } from "./inventory.ts";
 import { isVisible, type VisibleNamespaces } from "./view-input.ts";
@@ -65,7 +66,7 @@ function concernsService({ kind, metadata, ...rest }: UntypedObject, key: string
   const isHost = (host: unknown): boolean => typeof host === "string" && serviceKeyOf(host, home) === key;
   const isOneHost = (hosts: unknown): boolean => Array.isArray(hosts) && hosts.some(isHost);
   const isReference = ({ kind: of = "Service", name = "", namespace = home }: Fields): boolean =>
-    of === "Service" && `${String(namespace)}/${String(name)}` === key;
+    of === "Service" && `${stringOf(namespace)}/${stringOf(name)}` === key;
   switch (kind) {
     case "DestinationRule":
       return isHost(spec["host"]);

@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import type { ContainerStatus, Pod } from "../../api/kubernetes/index.ts";
 
 /** Why a pod does not become ready, as the kubelet, the scheduler or the API server reports it. */
@@ -104,7 +105,7 @@ function containerObstacle(status: ContainerStatus): Omit<PodObstacle, "crashed"
   if (state?.terminated !== undefined) return endedObstacle(status);
   const waiting = state?.waiting;
   if (waiting?.reason === undefined || waiting.reason === "PodInitializing") return undefined;
-  const known = waitingReasons[waiting.reason];
+  const known = ownField(waitingReasons, waiting.reason);
   const ended = lastState?.terminated;
   const text = join([waiting.reason, waiting.message, ended === undefined ? undefined : endText(ended)]);
   if (known === undefined || (known === crashes && restartCount < crashesThatCount))

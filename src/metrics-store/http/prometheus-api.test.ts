@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { silentLogger, systemClock, userError, type Clock } from "../../base/index.ts";
 import { labelsOf, metricName } from "../../promql/index.ts";
-import { parseScrapeConfig, Scraper } from "../scrape/index.ts";
+import { parseScrapeConfig, Scraper, type TargetSet } from "../scrape/index.ts";
+import { targetsOf } from "../scrape/targets.ts";
 import { SampleStore } from "../store/index.ts";
 import { PrometheusApi } from "./prometheus-api.ts";
 
@@ -12,7 +13,7 @@ const standing = { ...systemClock, nowMs: () => nowMs };
 
 const client = { clientAddress: "127.0.0.1", nextTurn: async (): Promise<void> => await Promise.resolve() };
 
-function api(reload?: () => Promise<void>, clock: Clock = standing): PrometheusApi {
+function api(reload?: () => Promise<void>, clock: Clock = standing, targets?: TargetSet): PrometheusApi {
   const store = new SampleStore();
   for (const [code, value] of [
     ["200", 10],
@@ -30,7 +31,7 @@ function api(reload?: () => Promise<void>, clock: Clock = standing): PrometheusA
   const scraper = new Scraper(config, { store, fetch: async () => undefined, clock, log: silentLogger, namespace: "" });
   return new PrometheusApi({
     store,
-    scraper,
+    scraper: targets === undefined ? scraper : ({ targets, loops: () => [] } as unknown as Scraper),
     clock,
     build: { version: "3.10.0", revision: "1" },
     flags: { "config.file": "f" },
@@ -277,4 +278,24 @@ test("at most two range queries are in progress, one for each address, and other
   held.resolve(undefined);
   await Promise.all(all);
   assert.deepEqual(answered.slice(2), ["held 200", "same address 200"]);
+});
+
+test("dropped targets are counted for each job, whatever its name", async () => {
+  const { dropped, droppedCount } = targetsOf(
+    parseScrapeConfig(
+      "scrape_configs: [{job_name: constructor, static_configs: [{targets: [x]}], relabel_configs: [{action: drop, source_labels: [__address__], regex: x}]}]",
+      "t",
+    ),
+    { pods: [], services: [], endpoints: [], nodes: [] },
+    "",
+  );
+  const counts = api(undefined, standing, { active: [], dropped, droppedCount });
+  const answer = await counts.handle({
+    method: "GET",
+    path: "/api/v1/targets",
+    params: new URLSearchParams(),
+    ...client,
+  });
+  const { data } = JSON.parse(answer?.body ?? "{}") as { data?: { droppedTargetCounts?: unknown } };
+  assert.deepEqual(data?.droppedTargetCounts, { constructor: 1 });
 });

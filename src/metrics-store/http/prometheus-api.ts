@@ -136,9 +136,9 @@ export class PrometheusApi {
   }
 
   #droppedCounts(): Record<string, number> {
-    const counts: Record<string, number> = {};
-    for (const { job } of this.#options.scraper.targets.dropped) counts[job.name] = (counts[job.name] ?? 0) + 1;
-    return counts;
+    const counts = new Map<string, number>();
+    for (const { job } of this.#options.scraper.targets.dropped) counts.set(job.name, (counts.get(job.name) ?? 0) + 1);
+    return Object.fromEntries(counts);
   }
 
   #metadata(params: URLSearchParams): ApiAnswer {

@@ -1,9 +1,9 @@
-import { messageOf, SerinError, transientError, userError, type ErrorCode } from "../../base/index.ts";
-import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import { SerinError, transientError, userError, type ErrorCode } from "../../base/index.ts";
+import { readMeshConfig } from "../../api/mesh-config-text/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
 import { rolloutKinds } from "../../api/serin/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
-import { istioKinds, istioLabels, parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
+import { istioKinds, istioLabels, type MeshConfig } from "../../api/istio/index.ts";
 import {
   configMapKind,
   customResourceDefinitionKind,
@@ -159,29 +159,23 @@ export function checkRevision({ objects, unread }: ClusterContents, revision: st
   });
 }
 
-/** The mesh config of a revision, with defaults filled in. Undefined if the cluster has none. */
-export async function meshConfigOf(
+/**
+ * The mesh config of a revision, with defaults filled in. Undefined if the cluster has none, or an invalid one, which
+ * an analyzer reports.
+ */
+export function meshConfigOf(
   { objects, revision }: ClusterContents,
   { istioNamespace }: { readonly istioNamespace: string },
-): Promise<MeshConfig | undefined> {
+): MeshConfig | undefined {
   const name = revision === "default" ? "istio" : `istio-${revision}`;
   const found = objects.find(
     ({ kind, metadata }) => kind === "ConfigMap" && metadata.namespace === istioNamespace && metadata.name === name,
   );
   const text = (found?.["data"] as Record<string, string> | undefined)?.["mesh"];
-  return text === undefined ? undefined : await readMeshConfig(text, `ConfigMap ${istioNamespace}/${name}`);
-}
-
-export async function readMeshConfig(text: string, where: string): Promise<MeshConfig> {
-  const { parse } = await import("yaml");
-  let raw: unknown;
   try {
-    raw = parse(text, readForKubernetes);
+    return text === undefined ? undefined : readMeshConfig(text, `ConfigMap ${istioNamespace}/${name}`);
   } catch (error) {
-    throw userError("bad-mesh-config", `${where}: ${messageOf(error)}`);
+    if (error instanceof SerinError && error.kind === "user") return undefined;
+    throw error;
   }
-  const parsed = parseMeshConfig(raw);
-  if (parsed.value !== undefined) return parsed.value;
-  const { path, message } = parsed.errors[0];
-  throw userError("bad-mesh-config", `${where}: ${path} ${message}`);
 }

@@ -1,2 +1,2 @@
 // The objects of a cluster that an analysis reads.
-export { checkRevision, meshConfigOf, readCluster, readMeshConfig, type ClusterContents } from "./cluster-contents.ts";
+export { checkRevision, meshConfigOf, readCluster, type ClusterContents } from "./cluster-contents.ts";

@@ -1,4 +1,4 @@
-import { logLevels, type LogThreshold } from "../../base/index.ts";
+import { logLevels, type LogThreshold, ownField } from "../../base/index.ts";
 import { jsonRoute, metricsRoute, type EndpointAnswer, type EndpointRoute } from "../../dataplane/index.ts";
 import { envoyLevels, nodeId, type ProxySettings } from "../proxy-settings.ts";
 import type { Serving, Statistic } from "../serving.ts";
@@ -138,7 +138,7 @@ function loggingAnswer({ logThreshold: threshold, serving }: AdminSources, post:
     name === "paths" ? value.split(",").map((path) => path.split(":")[1] ?? "") : [value],
   );
   const word = words.at(-1);
-  const level = word === undefined ? undefined : envoyLevels[word];
+  const level = word === undefined ? undefined : ownField(envoyLevels, word);
   if (post && word !== undefined) {
     if (level === undefined)
       return {

@@ -1,4 +1,4 @@
-import { addressBytes } from "../../base/index.ts";
+import { addressBytes, ownField } from "../../base/index.ts";
 import {
   FilterStateInputSchema,
   type FilterStateInput,
@@ -148,7 +148,7 @@ function inputOf(
   const typeName = config?.$typeName;
   if (typeName === FilterStateInputSchema.typeName) {
     const { key } = config as FilterStateInput;
-    const state = connectionStates[key];
+    const state = ownField(connectionStates, key);
     if (state === undefined) throw unsupported(where, `filterChainMatcher by the filter state ${key}`);
     return state;
   }

@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import {
   FilterChainSchema,
   ListenerSchema,
@@ -140,7 +141,7 @@ const inspectors: Readonly<Record<string, InspectorSpec["kind"]>> = {
 };
 
 function compileInspector(filter: ListenerFilter, where: string, notes: ConfigNotes): InspectorSpec {
-  const kind = inspectors[filter.name];
+  const kind = ownField(inspectors, filter.name);
   if (kind === undefined) throw unsupported(where, `the listener filter ${filter.name}`);
   const disabled =
     filter.filterDisabled === undefined

@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import { createHash } from "node:crypto";
 import { fromBinary, fromJson, toJson } from "@bufbuild/protobuf";
 import { anyUnpack, BytesValueSchema, StringValueSchema, StructSchema, type Any } from "@bufbuild/protobuf/wkt";
@@ -100,7 +101,7 @@ function locationOf({ code, environmentVariables }: VmConfig, where: string): Mo
       sha256: sha256 === "nil" ? "" : sha256.toLowerCase(),
       timeoutMs: durationOr(httpUri.timeout, defaultFetchMs),
       version: environmentVariables?.keyValues[versionName] ?? "",
-      pull: pulls[environmentVariables?.keyValues[policyName] ?? ""] ?? "default",
+      pull: ownField(pulls, environmentVariables?.keyValues[policyName] ?? "") ?? "default",
       secret: environmentVariables?.keyValues[secretName] ?? "",
     };
   }

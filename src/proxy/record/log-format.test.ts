@@ -93,6 +93,9 @@ test("other fields are captured by name and cut to a length, and unknown operato
   assert.deepEqual([format.requestCapture.includes("x-extra"), format.responseCapture], [true, ["x-none"]]);
   assert.equal(format.line(record, capture), "capt|-|100%");
   assert.throws(() => compileTextFormat("%NO_SUCH%", refuse), /unknown %NO_SUCH%/);
+  const inherited = compileTextFormat("%REQ(constructor)%", refuse);
+  assert.deepEqual(inherited.requestCapture, ["constructor"]);
+  assert.equal(inherited.line(record, capture), "-");
 });
 
 test("an operator that never has a value is truncated and omitted like an empty value", () => {

@@ -12,7 +12,7 @@ import { fetchOnce } from "../testing/harness.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import { fieldsOf, messages, numberOf, textOf, type Fields } from "../testing/span-collector.ts";
 import { maxExportBytes } from "./batch-exporter.ts";
-import { serviceLogs, tcpEntry } from "./service-logs.ts";
+import { httpEntry, serviceLogs, tcpEntry } from "./service-logs.ts";
 
 const started = await startCollectedProxy((_request, response) =>
   response.writeHead(201, { "x-tier": "gold", "content-length": 5 }).end("hello"),
@@ -134,6 +134,15 @@ test("a service gets each exchange in Envoy's format, with the sender and the re
     [3, 5],
     "the log of connections says how many bytes went each way",
   );
+});
+
+test("a request whose method is a name that objects inherit has an unspecified method", () => {
+  const entry = httpEntry(
+    { ...plainRecord, method: "constructor" },
+    { request: new Map(), response: new Map() },
+    { requestHeaders: [], responseHeaders: [], responseTrailers: [], filterStates: new Set() },
+  );
+  assert.equal(numberOf(first(fieldsOf(entry), 3), 1), 0);
 });
 
 test("exchanges that a filter excludes are not sent, and entries that the service rejects are lost and counted", async () => {

@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CaptureIndex } from "../record/capture-index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
@@ -140,7 +141,7 @@ function writeRequest(
   { requestHeaders }: EntryFields,
 ): void {
   const field = (name: string): string => record.capturedRequest[capture.request.get(name) ?? -1] ?? "";
-  number(writer, 1, methods[record.method] ?? 0);
+  number(writer, 1, ownField(methods, record.method) ?? 0);
   if (record.method !== "") text(writer, 2, record.connection.tls === undefined ? "http" : "https");
   text(writer, 3, record.authority);
   text(writer, 5, record.pathAndQuery);

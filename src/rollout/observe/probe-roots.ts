@@ -1,9 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate } from "node:tls";
-import type * as Yaml from "yaml";
-import { certificateFingerprint, loadPackage, messageOf, userError } from "../../base/index.ts";
-import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
-import { parseMeshConfig, type MeshConfig } from "../../api/istio/index.ts";
+import { certificateFingerprint, messageOf, userError } from "../../base/index.ts";
+import { readMeshConfig } from "../../api/mesh-config-text/index.ts";
+import type { MeshConfig } from "../../api/istio/index.ts";
 import { configMapKind, secretKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { MeshUpgrade, RootsReport } from "../../api/serin/index.ts";
 import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
@@ -182,7 +181,7 @@ async function meshConfigOf(
   const text = map?.data?.["mesh"];
   return text === undefined
     ? undefined
-    : parseMeshConfig(loadPackage<typeof Yaml>("yaml").parse(text, readForKubernetes)).value;
+    : readMeshConfig(text, `ConfigMap ${pod?.metadata.namespace ?? "istio-system"}/${name}`);
 }
 
 /** The certificates in the namespace, and the roots that are published to data planes. */

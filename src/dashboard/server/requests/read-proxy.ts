@@ -17,6 +17,7 @@ import {
   managedBy,
   matchText,
   parseClusterName,
+  parseZtunnelDump,
   policySection,
   portOf,
   secretRows,
@@ -90,7 +91,7 @@ function tableIn(
 ): Table {
   try {
     return isZtunnel
-      ? ztunnelTable(dump as ZtunnelDump, section, nowMs)
+      ? ztunnelTable(parseZtunnelDump(dump, `the answer of ${name}`), section, nowMs)
       : proxyTable(new ConfigDump(jsonNames(dump), `the answer of ${name}`), section, nowMs);
   } catch (cause) {
     if (cause instanceof SerinError) throw cause;

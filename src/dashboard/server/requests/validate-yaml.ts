@@ -90,7 +90,7 @@ export async function messagesOf(
       ? {
           unread: new Set(contents.unread.keys()),
           notServed: contents.notServed,
-          meshConfig: await meshConfigOf(contents, { istioNamespace }).catch(() => undefined),
+          meshConfig: meshConfigOf(contents, { istioNamespace }),
         }
       : {}),
   };

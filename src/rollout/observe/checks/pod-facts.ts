@@ -1,3 +1,4 @@
+import { ownField } from "../../../base/index.ts";
 import type { ContainerStatus, Pod } from "../../../api/kubernetes/index.ts";
 import type { PodFacts } from "../../decide/index.ts";
 import { podName } from "./scrape.ts";
@@ -43,7 +44,7 @@ function problemOf(pod: Pod, statuses: readonly ContainerStatus[]): PodFacts["pr
     const { name, state } = status;
     const reason = state?.waiting?.reason ?? "";
     const ended = lastEndOf(status);
-    const text = incurable[reason];
+    const text = ownField(incurable, reason);
     if (text !== undefined)
       return {
         kind: reason,

@@ -1,4 +1,4 @@
-import { messageOf, userError, withArticle } from "../../../base/index.ts";
+import { messageOf, userError, withArticle, ownField } from "../../../base/index.ts";
 import { fillTemplate, type QuerySpec, type TemplateValues } from "../../../api/serin/index.ts";
 import { evaluateAt, labelsObject, parseQuery, type QueryValue } from "../../../promql/index.ts";
 import type { CheckObservation } from "../../decide/index.ts";
@@ -131,7 +131,7 @@ function numberOf(sample: unknown, server: string): number {
     throw new Error(
       `${server}: a sample has no number. The query may return native histograms: apply histogram_quantile or histogram_count to them`,
     );
-  return infinities[text] ?? Number(text);
+  return ownField(infinities, text) ?? Number(text);
 }
 
 function parsed(text: string): PrometheusAnswer | undefined {

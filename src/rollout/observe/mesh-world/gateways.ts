@@ -1,3 +1,4 @@
+import { ownField } from "../../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
 import { gatewayClassKind, gatewayKind, type Gateway } from "../../../api/gateway/index.ts";
 import { resolveRevision } from "../../../api/istio/index.ts";
@@ -64,7 +65,7 @@ async function gatewayTypes(client: KubeClient): Promise<ReadonlyMap<string, Gat
   const classes = await itemsIfServed(client.list(gatewayClassKind));
   const types = new Map(Object.entries(builtInTypes));
   for (const { metadata, spec } of classes) {
-    const type = typesByController[spec.controllerName];
+    const type = ownField(typesByController, spec.controllerName);
     if (type !== undefined && metadata.name !== undefined && !types.has(metadata.name)) types.set(metadata.name, type);
   }
   return types;

@@ -1,4 +1,4 @@
-import { textAt } from "../../../base/index.ts";
+import { textAt, ownField } from "../../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
 import { istioLabels } from "../../../api/istio/index.ts";
 import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
@@ -50,7 +50,7 @@ export async function observeRetirable(
     const key = referenceKey(owner);
     const known = owners.get(key) ?? { object: owner, components: new Set() };
     owners.set(key, known);
-    known.components.add(operatorComponents[found.metadata.labels?.[componentLabel] ?? ""] ?? "");
+    known.components.add(ownField(operatorComponents, found.metadata.labels?.[componentLabel] ?? "") ?? "");
   }
   return {
     retirable: free,
