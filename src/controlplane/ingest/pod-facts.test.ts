@@ -99,6 +99,7 @@ test("a pod's workload is named after its controller of any kind, or by a label"
   };
   assert.deepEqual(nameOf("DaemonSet", "ztunnel"), ["ztunnel", "pod"]);
   assert.deepEqual(nameOf("StatefulSet", "db"), ["db", "pod"]);
+  assert.deepEqual(nameOf("constructor", "db"), ["db", "pod"]);
   assert.deepEqual(nameOf("ReplicaSet", "web-abc", { "pod-template-hash": "abc" }), ["web", "deployment"]);
   assert.deepEqual(nameOf("Job", "nightly-29400000"), ["nightly", "cronjob"]);
   assert.deepEqual(nameOf("DaemonSet", "ztunnel", { "service.istio.io/workload-name": "mine" }), ["mine", "pod"]);

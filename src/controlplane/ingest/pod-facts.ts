@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import { istioAnnotations, istioLabels, readOwnProxyConfig, type OwnProxyConfig } from "../../api/istio/index.ts";
 import { workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
 import { parseProxyConfig } from "../../inject/index.ts";
@@ -115,7 +116,7 @@ function workloadOf(pod: Pod): { readonly name: string; readonly type: PodFacts[
   const owner = workloadOfPod(pod);
   return {
     name: pod.metadata.labels?.[istioLabels.workloadName] ?? owner.name,
-    type: workloadTypes[owner.kind] ?? "pod",
+    type: ownField(workloadTypes, owner.kind) ?? "pod",
   };
 }
 

@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import type { ConnectedProxy, ProxyAcknowledgement } from "../../api/serin/index.ts";
 import type { DiscoveryServer } from "./discovery-server.ts";
 import type { DiscoveryStream } from "./discovery-stream.ts";
@@ -83,7 +84,7 @@ export function syncStatus(server: DiscoveryServer): readonly Record<string, unk
     ...Object.fromEntries(
       [...stream.subscriptions.values()].flatMap((subscription) => {
         const name = subscription.typeUrl.slice(subscription.typeUrl.lastIndexOf(".") + 1);
-        const word = upstreamWords[name];
+        const word = ownField(upstreamWords, name);
         return word === undefined
           ? []
           : [

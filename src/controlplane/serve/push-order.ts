@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 
 /**
@@ -66,5 +67,5 @@ const shortNames: Readonly<Record<string, string>> = {
 
 /** The type as metrics name it. */
 export function shortTypeName(typeUrl: string): string {
-  return shortNames[typeUrl] ?? typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
+  return ownField(shortNames, typeUrl) ?? typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
 }

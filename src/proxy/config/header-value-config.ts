@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { ownField } from "../../base/index.ts";
 import { operatorNames } from "../../base/command-operators/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { MutationContext } from "../routing/header-mutation.ts";
@@ -91,7 +92,7 @@ const plain: Readonly<Record<string, ValuePart>> = {
 
 /** Compiles one operator. Returns undefined if this proxy does not have the value of the operator. */
 function compileOperator({ operator, argument, direction }: Operation): ValuePart | undefined {
-  const known = plain[operator];
+  const known = ownField(plain, operator);
   if (known !== undefined && argument === undefined) return known;
   switch (operator) {
     case "REQ":

@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import { anyIs, anyUnpack } from "@bufbuild/protobuf/wkt";
 import {
   PreviousPrioritiesConfigSchema,
@@ -99,8 +100,8 @@ function compileConditions(retryOn: string, where: string): RetryConditions {
     grpcStatuses: new Set<string>(),
   };
   for (const word of retryOn.split(",").map((part) => part.trim())) {
-    const field = conditionFields[word];
-    const grpcStatus = grpcStatusNumbers[word];
+    const field = ownField(conditionFields, word);
+    const grpcStatus = ownField(grpcStatusNumbers, word);
     if (field !== undefined && field !== "grpcStatuses") conditions[field] = true;
     else if (grpcStatus !== undefined) conditions.grpcStatuses.add(grpcStatus);
     else if (word !== "" && !neverHappens.has(word)) throw unsupported(where, `retryOn "${word}"`);

@@ -397,6 +397,10 @@ suite("actions", () => {
         /retryPolicy: retryOn "sometimes" is not supported/,
       ],
       [
+        { route: { cluster: "c", retryPolicy: { retryOn: "constructor" } } },
+        /retryPolicy: retryOn "constructor" is not supported/,
+      ],
+      [
         { route: { weightedClusters: { clusters: [{ name: "c", weight: 0 }] } } },
         /the weights must sum up to more than 0/,
       ],

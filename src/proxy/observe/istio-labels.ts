@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
 import { parseIdentity } from "../../dataplane/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
@@ -80,7 +81,7 @@ const catchAllRoutes: Readonly<Record<string, string>> = {
 
 /** Whether a request's labels contain the requested host. */
 export function namesHost({ cluster, routeName }: Pick<Ends, "cluster" | "routeName">): boolean {
-  return cluster?.config.service === undefined || catchAllRoutes[routeName] !== undefined;
+  return cluster?.config.service === undefined || ownField(catchAllRoutes, routeName) !== undefined;
 }
 
 /**
@@ -92,7 +93,7 @@ function serviceValues(
   { reporter, cluster, endpoint, routeName, host }: Ends,
 ): readonly [service: string, name: string, namespace: string] {
   const wayName =
-    catchAllRoutes[routeName] ??
+    ownField(catchAllRoutes, routeName) ??
     (cluster !== undefined && catchAllClusters.has(cluster.name) ? cluster.name : undefined);
   const service = wayName === undefined ? cluster?.config.service : undefined;
   const namespace =

@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { ownField } from "../../base/index.ts";
 import { operatorNames } from "../../base/command-operators/index.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { headText, textOfHead } from "../terms/header-text.ts";
@@ -142,7 +143,7 @@ const quickNumbers: Readonly<Record<string, LineNumber>> = {
 export function quickNumberOf(operator: string | undefined, argument: string | undefined): LineNumber | undefined {
   const name = argument?.toLowerCase() ?? "";
   if (operator === undefined || (operator === "START_TIME" && name !== "")) return undefined;
-  return operator === "RESP" && name !== "x-envoy-upstream-service-time" ? undefined : quickNumbers[operator];
+  return operator === "RESP" && name !== "x-envoy-upstream-service-time" ? undefined : ownField(quickNumbers, operator);
 }
 
 /** Whether the value is the request's id and nothing else. */
@@ -162,8 +163,8 @@ export function quickPartOf(operator: string | undefined, argument: string | und
   const names = (argument ?? "").toLowerCase().split("?");
   const last = names.at(-1) ?? "";
   const before = names.slice(0, -1);
-  const part = plainBytes.has(last) ? knownRequestFields[last] : undefined;
-  if (part === undefined || before.some((name) => knownRequestFields[name] !== undefined)) return undefined;
+  const part = plainBytes.has(last) ? ownField(knownRequestFields, last) : undefined;
+  if (part === undefined || before.some((name) => ownField(knownRequestFields, name) !== undefined)) return undefined;
   if (before.length === 0) return part;
   let known: CaptureIndex | undefined;
   let indexes: readonly number[] = [];
@@ -199,7 +200,7 @@ export function compileOperator(
   argument: string | undefined,
   captures: Captures,
 ): LogPart | undefined {
-  const known = plain[operator];
+  const known = ownField(plain, operator);
   if (known !== undefined) return known;
   const path = (argument ?? "").split(":");
   switch (operator) {
@@ -288,7 +289,7 @@ function fieldPart(operator: "REQ" | "RESP", name: string, captures: Captures): 
     captures.response.push(name);
     return (record, capture) => orDash(record.capturedResponse[capture.response.get(name) ?? -1]);
   }
-  const known = knownRequestFields[name];
+  const known = ownField(knownRequestFields, name);
   if (known !== undefined) return known;
   captures.request.push(name);
   return (record, capture) => orDash(record.capturedRequest[capture.request.get(name) ?? -1]);

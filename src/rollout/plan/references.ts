@@ -1,4 +1,4 @@
-import { pointerName } from "../../base/index.ts";
+import { ownField, pointerName } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 
@@ -11,7 +11,7 @@ const irregular: Readonly<Record<string, string>> = {
 };
 
 export function pluralOf(kind: string): string {
-  return irregular[kind] ?? `${kind.toLowerCase()}s`;
+  return ownField(irregular, kind) ?? `${kind.toLowerCase()}s`;
 }
 
 export function referenceTo(object: UntypedObject): ObjectReference {
