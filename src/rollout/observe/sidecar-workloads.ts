@@ -218,7 +218,8 @@ function whyUnmovable(
   found: UntypedObject | undefined,
 ): string | undefined {
   if (kind === "Rollout") return undefined;
-  if (found === undefined) return ownField(endsByItself, kind) ?? `it is not known how ${withArticle(kind)} recreates its pods`;
+  if (found === undefined)
+    return ownField(endsByItself, kind) ?? `it is not known how ${withArticle(kind)} recreates its pods`;
   switch (obstacleOf(kind, found)) {
     case "paused":
       return `the Deployment is paused: kubectl -n ${namespace} rollout resume deployment/${name}, then restart it`;
