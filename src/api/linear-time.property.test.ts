@@ -145,6 +145,10 @@ function trimmed(value: unknown, depth = 0): unknown {
 
 type Growth = (size: number) => unknown;
 
+function repeated(piece: string, size: number): string {
+  return piece.repeat(Math.ceil(size / Math.max(1, piece.length)));
+}
+
 /** The ways in which a value can be enlarged by repetition. */
 function growthsOf(value: unknown): readonly (readonly [string, Growth])[] {
   if (Array.isArray(value) && value.length > 0) {
@@ -156,10 +160,17 @@ function growthsOf(value: unknown): readonly (readonly [string, Growth])[] {
     ];
   }
   if (typeof value === "string")
-    return [value, "a", "a.", "*.", ".", "-", " ", "{", "/", "%", ","].map((piece) => [
-      `text of ${JSON.stringify(piece)}`,
-      (size) => piece.repeat(Math.ceil(size / Math.max(1, piece.length))),
-    ]);
+    return [
+      ...[value, "a", "a.", "*.", ".", "-", " ", "{", "/", "%", ","].map((piece): [string, Growth] => [
+        `text of ${JSON.stringify(piece)}`,
+        (size) => repeated(piece, size),
+      ]),
+      // Regular expressions that search for an end take the most time if it is not there.
+      ...["[", "{{", " ", "/", "1", "-", ".", ":", "_", '"'].map((piece): [string, Growth] => [
+        `text with ${JSON.stringify(piece)} before its end`,
+        (size) => `${value}{{${repeated(piece, size)}x\nx`,
+      ]),
+    ];
   if (typeof value !== "object" || value === null || Array.isArray(value)) return [];
   const first = trimmed(Object.values(value)[0]);
   return [["different keys", (size) => Object.fromEntries(manyKeys.slice(0, size).map((key) => [key, first]))]];

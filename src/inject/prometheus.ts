@@ -129,7 +129,7 @@ function parseTargets(text = ""): readonly Target[] {
       `annotation ${podAnnotations.scrapeTargets} names ${entries.length} addresses; at most ${maxTargets} are scraped`,
     );
   return entries.map((entry) => {
-    const [, port = "", path = ""] = /^([^:]*):?(.*)$/.exec(entry) ?? [];
+    const [, port = "", path = ""] = /^([^:]*)(?::(.*))?$/.exec(entry) ?? [];
     return { port: port.trim(), path: path.trim() === "" ? "/metrics" : path.trim() };
   });
 }

@@ -319,6 +319,7 @@ test("functions of labels and values give Prometheus' results", () => {
       'label_replace(m, "root", "$1", "path", "/([a-z]+)/.*")': ['m{path="/a/b", pod="x-1", root="a"} -2.5'],
       'label_replace(m, "pod", "", "pod", ".*")': ['m{path="/a/b"} -2.5'],
       'label_replace(m, "root", "$1", "path", "a")': ['m{path="/a/b", pod="x-1"} -2.5'],
+      'label_replace(m, "root", "a${constructor}", "path", ".*")': ['m{path="/a/b", pod="x-1", root="a"} -2.5'],
       'label_join(m, "all", "|", "pod", "path", "none")': ['m{all="x-1|/a/b|", path="/a/b", pod="x-1"} -2.5'],
       "abs(m)": ['{path="/a/b", pod="x-1"} 2.5'],
       "round(m)": ['{path="/a/b", pod="x-1"} -2'],

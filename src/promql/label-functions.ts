@@ -1,5 +1,5 @@
 import type { RE2JS } from "re2js";
-import { userError } from "../base/index.ts";
+import { ownField, userError } from "../base/index.ts";
 import { withLabel } from "./labels.ts";
 import { boundMatch, compileWhole } from "./matcher.ts";
 import type { Sample } from "./values.ts";
@@ -56,7 +56,7 @@ export function expand(expression: RE2JS, text: string, replacement: string): st
   return replacement.replaceAll(reference, (whole, bare?: string, braced?: string) => {
     const group = bare ?? braced;
     if (group === undefined) return whole.slice(1);
-    const index = /^\d+$/.test(group) ? Number(group) : named[group];
+    const index = /^\d+$/.test(group) ? Number(group) : ownField(named, group);
     if (index === undefined || index > matcher.groupCount()) return "";
     return matcher.group(index) ?? "";
   });

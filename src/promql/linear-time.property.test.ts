@@ -53,6 +53,7 @@ const growths: Readonly<Record<string, (size: number) => string>> = {
   "a long pattern": (length) => `a{x=~"${repeated("y|", length)}"}`,
   comments: (length) => `${repeated("# c\n", length)}a`,
   spaces: (length) => `a${repeated(" ", length)}`,
+  "a long name in parentheses before an error": (length) => `(${repeated("a", length)}) !`,
   arguments: (length) => `label_join(a, "x", ${repeated('"y", ', length)}"z")`,
   signs: (length) => `${repeated("- ", length)}1`,
 };

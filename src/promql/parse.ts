@@ -94,8 +94,11 @@ class QueryReader {
 
   /** The error for a text that the grammar does not expect. A parenthesis after a name means an unknown function. */
   unexpected(from: number, to: number): Error {
-    const [, name] = /([a-zA-Z_]\w*)\s*$/.exec(this.#text.slice(0, from)) ?? [];
-    const isCall = name !== undefined && this.#text.slice(from).trimStart().startsWith("(");
+    const before = this.#text.slice(0, from).trimEnd();
+    let start = before.length;
+    while (start > 0 && /\w/.test(before[start - 1] ?? "")) start -= 1;
+    const name = before.slice(start).replace(/^\d+/, "");
+    const isCall = name !== "" && this.#text.slice(from).trimStart().startsWith("(");
     return isCall ? this.fault(from - name.length, from, unknownFunction(name)) : this.fault(from, to);
   }
 

@@ -123,7 +123,7 @@ const orAll =
   (value) =>
     value === "*" || accepts(value);
 const isRange = (value: string): boolean =>
-  /^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*\/\d{1,3})$/.test(value);
+  /^(\d{1,3}(\.\d{1,3}){3}\/\d{1,2}|(?=[^/]*:)[0-9a-fA-F:.]+\/\d{1,3})$/.test(value);
 const isQuantity = (value: string): boolean =>
   /^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkKMGTPE]|[KMGTPE]i)?$/.test(value);
 const isObject = (value: string): boolean => {

@@ -191,7 +191,7 @@ function secretFault(values: SecretValues): string | undefined {
   if (pair === undefined)
     return `has no certificate and key, only ${listed(Object.keys(values).toSorted()) || "nothing"}`;
   const [certificate, key] = pair;
-  if (!/-----BEGIN CERTIFICATE-----\s+[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/.test(values[certificate] ?? ""))
+  if (!/-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----/.test(values[certificate] ?? ""))
     return `has no certificate in ${certificate}`;
   return /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(values[key] ?? "") ? undefined : `has no private key in ${key}`;
 }

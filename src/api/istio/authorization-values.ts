@@ -129,7 +129,7 @@ export function pathTemplateFault(path: string): string | undefined {
   const hasTemplate = path.includes("{*}") || path.includes("{**}");
   if (hasTemplate && path.length > maxTemplateLength)
     return `must have at most ${maxTemplateLength} characters beside templates, got ${path.length}`;
-  const parts = path.replaceAll(/^\/+|\/+$/g, "").split("/");
+  const parts = withoutOuterSlashes(path).split("/");
   const last = parts.indexOf("{**}");
   for (const [index, part] of parts.entries()) {
     const isTemplate = part === "{*}" || part === "{**}";
@@ -140,6 +140,14 @@ export function pathTemplateFault(path: string): string | undefined {
       return `must have only plain characters in segments beside templates, got "${path}"`;
   }
   return undefined;
+}
+
+/** A regular expression for the slashes at the end would take quadratic time for a text of slashes. */
+function withoutOuterSlashes(path: string): string {
+  let [from, to] = [0, path.length];
+  while (path[from] === "/") from += 1;
+  while (to > from && path[to - 1] === "/") to -= 1;
+  return path.slice(from, to);
 }
 
 const keys = [
@@ -161,7 +169,9 @@ const keysUnknownToCustom = ["source.namespace", "source.serviceAccount", "sourc
 
 /** The names in the key of a condition, such as `a` and `b` in `request.auth.claims[a][b]`. */
 export function namesInBrackets(key: string): readonly string[] {
-  return [...key.matchAll(/\[([^\]]*)\]/g)].map(([, name = ""]) => name);
+  // Behind the last bracket no name ends. A search for its end from each `[` there would take quadratic time.
+  const closed = key.slice(0, key.lastIndexOf("]") + 1);
+  return [...closed.matchAll(/\[([^\]]*)\]/g)].map(([, name = ""]) => name);
 }
 
 /**

@@ -135,7 +135,8 @@ function hostFault(host: string, allowGenerated: boolean): string | undefined {
  * `outbound_.80_._.reviews.default.svc.cluster.local`.
  */
 function isGeneratedSni(name: string): boolean {
-  return /^outbound_\.?\d[^_]*_[^_]*_\.?[^_]*[a-zA-Z][^_]*$/.test(name);
+  const [, host = ""] = /^outbound_\.?\d[^_]*_[^_]*_([^_]*)$/.exec(name) ?? [];
+  return /[a-zA-Z]/.test(host);
 }
 
 function readTlsRoute(reader: Reader, hosts: readonly string[], onGatewaysOnly: boolean): VirtualServiceTlsRoute {

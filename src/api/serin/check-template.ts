@@ -22,16 +22,21 @@ export const templateNames: readonly string[] = [
   "window",
 ];
 
-const placeholder = /\{\{\s*([^{}]*?)\s*\}\}/g;
+const placeholder = /\{\{([^{}]*)\}\}/g;
+
+/** The names in double braces. */
+function namesIn(text: string): string[] {
+  return [...text.matchAll(placeholder)].map(([, name = ""]) => name.trim());
+}
 
 /** Names in double braces that are not in {@link templateNames}. */
 export function unknownTemplateNames(text: string): string[] {
-  return [...text.matchAll(placeholder)].map(([, name = ""]) => name).filter((name) => !templateNames.includes(name));
+  return namesIn(text).filter((name) => !templateNames.includes(name));
 }
 
 /** Whether the text contains the name for the time since the step settled. */
 export function namesWindow(text: string): boolean {
-  return [...text.matchAll(placeholder)].some(([, name]) => name === "window");
+  return namesIn(text).includes("window");
 }
 
 /**
@@ -43,7 +48,8 @@ export function fillTemplate(
   values: TemplateValues,
 ): { readonly text: string; readonly missing: readonly string[] } {
   const missing: string[] = [];
-  const filled = text.replaceAll(placeholder, (_, name: string) => {
+  const filled = text.replaceAll(placeholder, (_, inner: string) => {
+    const name = inner.trim();
     const value = valueOf(name, values);
     if (value === "") missing.push(name);
     return value;

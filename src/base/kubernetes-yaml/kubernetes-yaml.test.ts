@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "yaml";
+import { suspicion } from "../testing/index.ts";
 import { plainScalar, readForKubernetes } from "./index.ts";
 
 /** Texts with the values that kubectl and istioctl read. */
@@ -61,4 +62,17 @@ test("a warning of the reader does not reach standard error, and an error throws
   process.off("warning", listen);
   assert.deepEqual(warnings, []);
   assert.throws(() => parse("a: [", readForKubernetes), /Flow sequence/);
+});
+
+test("a text that begins like a number is read in linear time, because authors of objects write YAML in annotations", () => {
+  for (const digit of ["0", "1", "_"])
+    assert.equal(
+      suspicion(
+        (text: string) => parse(text, readForKubernetes) as unknown,
+        (size) => `a: 1${digit.repeat(size)}x`,
+        32_000,
+      ),
+      undefined,
+      digit,
+    );
 });

@@ -90,11 +90,12 @@ export function selectedName(text: string | null): string | undefined {
 function termsOf(text: string | null): Term[] {
   const terms: Term[] = [];
   for (const part of (text ?? "").split(",")) {
-    if (part.trim() === "") continue;
-    const match = /^\s*([^=!\s]+)\s*(==|=|!=)\s*(.*?)\s*$/.exec(part);
+    const term = part.trim();
+    if (term === "") continue;
+    const match = /^([^=!\s]+)\s*(==|=|!=)/.exec(term);
     if (match === null) throw badRequest(`invalid selector: '${text ?? ""}'; can't understand '${part}'`);
-    const [, field = "", operator, value = ""] = match;
-    terms.push({ field, equal: operator !== "!=", value });
+    const [start, field = "", operator] = match;
+    terms.push({ field, equal: operator !== "!=", value: term.slice(start.length).trim() });
   }
   return terms;
 }

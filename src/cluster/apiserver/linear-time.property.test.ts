@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { suspicion } from "../../base/testing/index.ts";
 import { duplicateFields, parseYaml } from "./body.ts";
+import { selectedName } from "./field-selector.ts";
 import { parseLabelSelector } from "./label-selector.ts";
 
 const size = 16_000;
@@ -33,6 +34,14 @@ test("a label selector is parsed and applied in linear time", () => {
   });
 });
 
+test("a field selector is read in linear time, because the server reads it before it knows the user's rights", () => {
+  check(selectedName, {
+    ...pieces("a", ",", "=", "!", " ", "a=b,", "=="),
+    "spaces before a value of two lines": (length) => `a=${repeated(" ", length)}b\nb`,
+    "spaces before no operator": (length) => `a${repeated(" ", length)}b`,
+  });
+});
+
 test("duplicate fields of a JSON text are found in linear time", () => {
   check(duplicateFields, {
     ...pieces('"', "[", "{", "\\", '{"a":'),
@@ -60,6 +69,8 @@ test("a YAML body is parsed, or refused for its levels or its length, in less th
     ["lines of marks of keys", repeated(`${"? ".repeat(63)}a\n`, limit - 128), true],
     ["maps that are keys", repeated(`- ${"{".repeat(60)}${"}".repeat(60)}\n`, limit - 128), true],
     ["anchors with aliases", numbered(9_000, (index) => `- &a${index} x\n- *a${index}`, "\n"), true],
+    ["a text that begins like a number", `a: 1${repeated("0", limit - 8)}x`, false],
+    ["a text that begins like a long number", `a: 1${repeated("_", limit - 8)}x`, false],
     ["the aliases of one anchor", `a: &a {x: 1}\nb:\n${"- *a\n".repeat(50)}`, false],
   ];
   for (const [name, text, isRefused] of texts) {

@@ -29,6 +29,7 @@ import { contextNameOf, stopLauncher } from "./delete-cluster.ts";
 import { kubeconfigText, mergeIntoKubeconfig, userKubeconfigPath, type AdminAccess } from "./kubeconfig-file.ts";
 import type { Finding } from "./doctor.ts";
 import type { ClusterPlan } from "./kind-config.ts";
+import { makeStateDirectory } from "./make-state-directory.ts";
 import { writeShims } from "./shims.ts";
 
 export interface CreateClusterOptions {
@@ -110,7 +111,8 @@ function clearRemains(directory: string, name: string): string | undefined {
 
 function prepareDirectory(directory: string, options: CreateClusterOptions): ClusterPki {
   const { plan, release, env } = options;
-  mkdirSync(join(directory, "pki"), { recursive: true, mode: 0o755 });
+  makeStateDirectory(directory);
+  mkdirSync(join(directory, "pki"), { mode: 0o755 });
   const space = statfsSync(directory);
   if (space.bavail * space.bsize < neededBytes) {
     throw userError("disk-full", `less than ${neededBytes / 1024 / 1024} MB are free at ${directory}`, {

@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import type { Counter, Histogram, MetricsRegistry } from "../../telemetry/index.ts";
 
 /** The metrics of the discovery service, under upstream's names. */
@@ -88,7 +89,7 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
     },
     rejected: (type) => {
       rejects.labels(type).increment();
-      perType[type]?.increment();
+      ownField(perType, type)?.increment();
     },
     expired: (type) => expired.labels(type).increment(),
     connected: (version, delta) => {

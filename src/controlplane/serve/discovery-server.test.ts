@@ -449,3 +449,17 @@ for (const protocol of ["delta", "whole"] as const) {
     other.close();
   });
 }
+
+test("a rejection of a type whose name is that of a property of every object does not end the stream", async () => {
+  const { clusters, change, target } = await serve();
+  change(() => clusters.set("a", cluster("a")));
+  for (const typeUrl of ["constructor", "x/toString", "__proto__", "x/__proto__", "x/hasOwnProperty"]) {
+    const client = new DiscoveryTestClient("delta", target, nodeId);
+    client.send({ typeUrl });
+    const { nonce } = await client.next();
+    client.send({ typeUrl, responseNonce: nonce, errorDetail: { code: 3, message: "no" } });
+    client.send({ typeUrl: typeUrls.cluster });
+    assert.deepEqual(namesOf(await client.next()), ["a"], typeUrl);
+    client.close();
+  }
+});

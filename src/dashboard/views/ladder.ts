@@ -11,7 +11,7 @@ import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.
 const ended = new Set(["Completed", "RolledBack"]);
 /** The tag of a pod's image. */
 function releaseOf({ spec }: Workload["pods"][number]): string {
-  return /:([^/@]+)(?:@|$)/.exec(spec?.containers[0]?.image ?? "")?.[1] ?? "";
+  return /:([^:/@]+)(?:@|$)/.exec(spec?.containers[0]?.image ?? "")?.[1] ?? "";
 }
 
 /** The maximum number of blockers that one rung shows. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { unknownWorkload } from "../terms/workload-labels.ts";
-import { MetricsRegistry, parsePrometheus, renderPrometheus } from "../../telemetry/index.ts";
+import { MetricsRegistry, parsePrometheus, renderPrometheus, snapshotOf } from "../../telemetry/index.ts";
 import { IstioStatsConfigSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileStats } from "../config/stats-config.ts";
@@ -175,4 +175,18 @@ test("a workload's annotation sets the buckets of Istio's histograms, and the er
   assert.ok(boundsOf("serin_request_duration_milliseconds").length > 4, "the judge's own are not Istio's");
   for (const wrong of ["", "[1]", '{"istio":[]}', '{"istio":[0]}', '{"istio":["1"]}', '{"istio":5}', "null"])
     assert.throws(() => parseHistogramBuckets(wrong), /statsHistogramBuckets must be a JSON object/, wrong);
+});
+
+test("a route whose name is that of a property of every object is labelled and read by other threads as any other", () => {
+  const registry = new MetricsRegistry();
+  const metrics = new IstioMetrics(registry, own);
+  const service = { name: "reviews", namespace: "shop", host: "reviews.shop.svc.cluster.local" };
+  const cluster = { name: "outbound|80||reviews", config: { service } } as unknown as Cluster;
+  for (const routeName of ["constructor", "toString", "__proto__"])
+    metrics.observe({ ...plainRecord, cluster, routeName }, "source", clientRules);
+  assert.deepEqual(
+    samplesOf(registry, "istio_requests_total").map(({ labels, value }) => [labels["destination_service_name"], value]),
+    [["reviews", 3]],
+  );
+  assert.doesNotThrow(() => structuredClone(snapshotOf(registry)), "a worker cannot report its metrics");
 });

@@ -1,4 +1,4 @@
-import { withArticle, ownField } from "../../base/index.ts";
+import { ownField, withArticle } from "../../base/index.ts";
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import {
   delaysUpdate,

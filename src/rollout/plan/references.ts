@@ -1,4 +1,4 @@
-import { pointerName, ownField } from "../../base/index.ts";
+import { ownField, pointerName } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 

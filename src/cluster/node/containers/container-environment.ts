@@ -178,10 +178,13 @@ export function parseQuantity(text: string): number {
 
 /** Replaces `$(NAME)` by the variable's value if it exists. `$$(NAME)` becomes `$(NAME)`. */
 export function expandVariables(text: string, environment: Readonly<Record<string, string>>): string {
-  return text.replaceAll(/\$(\$|\(([^)]*)\))/g, (whole, inner: string, name: string | undefined) => {
+  // Behind the last parenthesis no name ends. A search for its end from each `$(` there would take quadratic time.
+  const end = text.lastIndexOf(")") + 1;
+  const expanded = text.slice(0, end).replaceAll(/\$(\$|\(([^)]*)\))/g, (whole, inner: string, name?: string) => {
     if (inner === "$") return "$";
     return ownField(environment, name ?? "") ?? whole;
   });
+  return expanded + text.slice(end).replaceAll("$$", () => "$");
 }
 
 /** Adds the variables of a Service with an address, in the style of Docker links. */

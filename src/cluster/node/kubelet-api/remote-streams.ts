@@ -218,7 +218,7 @@ class ResizeListeners {
   }
 
   take(chunk: Buffer): void {
-    for (const text of chunk.toString("utf8").match(/\{[^}]*\}/g) ?? []) {
+    for (const text of chunk.toString("utf8").match(/\{[^{}]*\}/g) ?? []) {
       const size = sizeOf(text);
       if (size === undefined) continue;
       this.#last = size;

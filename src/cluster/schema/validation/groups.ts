@@ -181,13 +181,19 @@ function autoscaler(object: JsonObject, _old: JsonObject | undefined, check: Che
 
 const minimumCertificateSeconds = 600;
 
+/** A domain with a dot, and a path of one part. */
+function isSignerName(signer: string): boolean {
+  const [domain = "", path = "", ...more] = signer.split("/");
+  return path !== "" && more.length === 0 && /^[a-z0-9]([-a-z0-9]*[a-z0-9])?\.[-a-z0-9.]+$/.test(domain);
+}
+
 function certificateSigningRequest(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   const signer = stringOf(spec.signerName);
   if (stringOf(spec.request) === "") check.required("spec.request");
   if (arrayOf(spec.usages).length === 0) check.required("spec.usages");
   if (signer === "") check.required("spec.signerName");
-  else if (!/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\.[-a-z0-9.]+\/[^/]+$/.test(signer))
+  else if (!isSignerName(signer))
     check.invalid(
       "spec.signerName",
       signer,

@@ -1,3 +1,4 @@
+import { ownField } from "../../../base/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import {
   byCreation,
@@ -211,7 +212,7 @@ export function destinationService(
 
 /** The service with the addresses that it has in a cluster. Undefined means the control plane's own cluster. */
 export function serviceInCluster(service: ServiceModel, clusterId: string | undefined): ServiceModel {
-  const own = clusterId === undefined ? undefined : service.addressesByCluster?.[clusterId];
+  const own = clusterId === undefined ? undefined : ownField(service.addressesByCluster, clusterId);
   return own === undefined || own.length === 0 ? service : { ...service, addresses: own };
 }
 

@@ -1,5 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { HttpMatch, PresenceMatch, StringMatch } from "../../../api/istio/index.ts";
+import { namesInBrackets, type HttpMatch, type PresenceMatch, type StringMatch } from "../../../api/istio/index.ts";
 import type {
   HeaderMatcherSchema,
   QueryParameterMatcherSchema,
@@ -113,7 +113,7 @@ const claimPrefix = "@request.auth.claims";
 function claimsOf(header: string): readonly string[] | undefined {
   if (!header.startsWith(claimPrefix)) return undefined;
   const rest = header.slice(claimPrefix.length);
-  if (rest.startsWith("[")) return [...rest.matchAll(/\[([^\]]+)\]/g)].map(([, name = ""]) => name);
+  if (rest.startsWith("[")) return namesInBrackets(rest).filter((name) => name !== "");
   return rest.startsWith(".") ? rest.slice(1).split(".") : undefined;
 }
 
