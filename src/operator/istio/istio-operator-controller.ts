@@ -1,4 +1,4 @@
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { jsonEqual, messageOf, type Clock, type Logger } from "../../base/index.ts";
 import {
   defineKind,
   formatIssues,
@@ -30,6 +30,8 @@ type Health = "HEALTHY" | "RECONCILING" | "ERROR" | "NONE";
 
 export interface IstioOperatorStatus {
   readonly status: Health;
+  /** The generation of the object that the operator last acted on. From then on, it acts on no earlier one. */
+  readonly observedGeneration?: number;
   readonly message?: string;
   readonly componentStatus: Readonly<
     Record<string, { readonly status: Health; readonly error?: string; readonly version?: string }>
@@ -405,9 +407,11 @@ export class IstioOperatorController {
     });
   }
 
-  async #setStatus({ metadata }: IstioOperatorObject, status: IstioOperatorStatus): Promise<void> {
+  async #setStatus({ metadata }: IstioOperatorObject, ofParts: IstioOperatorStatus): Promise<void> {
     const before = this.#objects.get(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)?.status;
-    if (JSON.stringify(before) === JSON.stringify(status)) return;
+    const { generation } = metadata;
+    const status = { ...ofParts, ...(generation === undefined ? {} : { observedGeneration: generation }) };
+    if (jsonEqual(before, status)) return;
     const gone = Object.keys(before?.componentStatus ?? {}).filter((name) => !(name in status.componentStatus));
     const componentStatus = { ...status.componentStatus, ...Object.fromEntries(gone.map((name) => [name, null])) };
     const patch = { status: { ...status, message: status.message ?? null, componentStatus } };

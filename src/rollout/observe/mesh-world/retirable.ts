@@ -4,17 +4,14 @@ import { istioLabels } from "../../../api/istio/index.ts";
 import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { ObjectAccess } from "../../act/object-access.ts";
-import { referenceKey } from "../../decide/index.ts";
+import { isOfBanzai, operatedParts, partTitled, referenceKey, type OperatedPart } from "../../decide/index.ts";
 import { referenceTo, retireStepId, type MeshWorld } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { operatorObjectOf } from "../operator-objects.ts";
 import { controlPlaneDeployments, controlPlaneRevision } from "../pilot-answers.ts";
 
 const componentLabel = "operator.istio.io/component";
-/** The fields of an IstioOperator's components, by the component that their objects name. */
-const operatorComponents: Readonly<Record<string, string>> = { Pilot: "pilot", Ztunnel: "ztunnel" };
-
-const banzaiGroup = "istio.banzaicloud.io/";
+const titles = Object.values(operatedParts).map(({ title }) => title);
 
 /**
  * What the retirement of a revision deletes, and the objects of operators that it changes instead. Listing all kinds
@@ -28,7 +25,7 @@ export async function observeRetirable(
   journal: readonly JournalEntry[],
 ): Promise<Pick<MeshWorld, "retirable" | "owners" | "retiredFrom">> {
   const { revision } = spec.from;
-  const labelSelector = `${istioLabels.revision}=${revision},${componentLabel} in (${Object.keys(operatorComponents).join(",")}),!${istioLabels.tag}`;
+  const labelSelector = `${istioLabels.revision}=${revision},${componentLabel} in (${titles.join(",")}),!${istioLabels.tag}`;
   const list = async () =>
     await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
   // The step that begins next must see the present objects.
@@ -37,20 +34,24 @@ export async function observeRetirable(
   // Banzai's operator labels no component.
   const controlPlanes = controlPlaneDeployments(view)
     .filter((deployment) => controlPlaneRevision(deployment) === revision)
-    .filter((deployment) => operatorObjectOf(deployment)?.apiVersion.startsWith(banzaiGroup) === true);
+    .filter((deployment) => {
+      const owner = operatorObjectOf(deployment);
+      return owner !== undefined && isOfBanzai(owner);
+    });
   const free: ObjectReference[] = [];
-  const owners = new Map<string, { readonly object: ObjectReference; readonly components: Set<string> }>();
+  const owners = new Map<string, { readonly object: ObjectReference; readonly components: Set<OperatedPart> }>();
   const retired = [...lists.flat(), ...controlPlanes] as unknown as readonly UntypedObject[];
   for (const found of retired) {
     const owner = operatorObjectOf(found);
-    if (owner === undefined || (owner.kind !== "IstioOperator" && !owner.apiVersion.startsWith(banzaiGroup))) {
+    if (owner === undefined || (owner.kind !== "IstioOperator" && !isOfBanzai(owner))) {
       free.push(referenceTo(found));
       continue;
     }
     const key = referenceKey(owner);
     const known = owners.get(key) ?? { object: owner, components: new Set() };
     owners.set(key, known);
-    known.components.add(operatorComponents[found.metadata.labels?.[componentLabel] ?? ""] ?? "");
+    const part = partTitled(found.metadata.labels?.[componentLabel] ?? "");
+    if (part !== undefined) known.components.add(part);
   }
   return {
     retirable: free,
@@ -80,9 +81,7 @@ async function namespacesBefore(client: KubeClient, journal: readonly JournalEnt
   const found = await Promise.all([...operators.values()].map(async (object) => await objects.get(object)));
   return [
     ...namespacesOf(deleted),
-    ...deleted.flatMap(({ apiVersion, namespace }) =>
-      apiVersion.startsWith(banzaiGroup) && namespace !== undefined ? [namespace] : [],
-    ),
+    ...deleted.flatMap((object) => (isOfBanzai(object) ? (object.namespace ?? []) : [])),
     ...found.flatMap((operator) => {
       const spec = operator?.["spec"];
       return textAt(spec, "namespace") ?? textAt(spec, "values", "global", "istioNamespace") ?? [];

@@ -248,7 +248,7 @@ test("surging makes every new pod ready before an old one leaves, and restores t
 test("parts that an operator installed are retired in the operator's object, because the operator would restore them", () => {
   const operator = reference("install.istio.io/v1alpha1", "IstioOperator", "mesh", "istio-system");
   const banzai = reference("istio.banzaicloud.io/v1beta1", "Istio", "sample", "istio-system");
-  const owners = [{ object: operator, components: ["pilot", "ztunnel"] }, { object: banzai }];
+  const owners = [{ object: operator, components: ["pilot", "ztunnel"] as const }, { object: banzai }];
   const { writes } = stepOf(planMeshUpgrade(upgrade(), { ...world, owners, retirable: [] }), "retire");
   assert.deepEqual(
     writes.map((write) =>

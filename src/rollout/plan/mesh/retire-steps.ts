@@ -1,5 +1,5 @@
 import type { MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
-import type { SettleCondition, Step, Write } from "../../decide/index.ts";
+import { enabledPointer, type SettleCondition, type Step, type Write } from "../../decide/index.ts";
 import { probeNamespace } from "../probe-pairs.ts";
 import { reference } from "../references.ts";
 import type { MeshWorld, RevisionOwner } from "./mesh-world.ts";
@@ -102,7 +102,7 @@ function retireOwned({ object, components }: RevisionOwner): Write[] {
   return components.map((name) => ({
     type: "field",
     object,
-    pointer: `/spec/components/${name}/enabled`,
+    pointer: enabledPointer(name),
     value: false,
   }));
 }
