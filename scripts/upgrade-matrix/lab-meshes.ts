@@ -229,6 +229,13 @@ const banzai: LabMesh = {
     await banzaiInstalls(guide, "1.7", "--set-string operator.image.tag=0.7.12");
   },
   movedByHand: true,
+  undoneAtTheEnd: true,
+  moveBack: async (guide) => {
+    const spec = JSON.stringify({ spec: { istioControlPlane: { name: "istio-sample", namespace: "istio-system" } } });
+    await guide.ok(
+      `kubectl -n istio-system patch meshgateways.istio.banzaicloud.io istio-ingressgateway --type=merge -p '${spec}'`,
+    );
+  },
 };
 
 async function banzaiInstalls(guide: Walkthrough, release: string, sets: string): Promise<void> {
