@@ -109,6 +109,13 @@ const helmStable: LabMesh = {
     await helmInstall(guide, `istiod-${newRevision}`, "istiod", helmSets(newRevision, newTag, "stable")),
   // As in docs/kubernetes.md, "Old releases of Helm".
   forget: async (guide) => {
+    const policies = await guide.ok(
+      "kubectl get validatingadmissionpolicies,validatingadmissionpolicybindings -o name",
+    );
+    assert.deepEqual(
+      policies.split("\n").filter((name) => name.includes(`-${oldRevision}-`)),
+      [],
+    );
     await guide.ok(`${helm} uninstall istiod-${oldRevision} -n istio-system`);
     await guide.ok(
       `${helm} upgrade istio-base $(ls charts/base-[0-9]*.tgz) -n istio-system --set defaultRevision=${newRevision}`,
@@ -116,11 +123,6 @@ const helmStable: LabMesh = {
     const validator = "validatingwebhookconfiguration/istiod-default-validator";
     await guide.ok(
       `kubectl wait ${validator} --for=jsonpath='{.webhooks[0].clientConfig.service.name}'=istiod-${newRevision} --timeout=10s`,
-    );
-    const policies = await guide.ok("kubectl get validatingadmissionpolicies -o name");
-    assert.deepEqual(
-      policies.split("\n").filter((name) => name.includes(`policy-${oldRevision}-`)),
-      [],
     );
   },
 };

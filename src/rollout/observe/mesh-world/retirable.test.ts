@@ -58,6 +58,12 @@ test("objects without an operator are deleted, and an operator's parts are disab
   assert.deepEqual(found, { free: ["istiod-old"], owners: [["IstioOperator", "mesh", "pilot", "ztunnel"]] });
 });
 
+test("the slice that Kubernetes makes for a control plane's Service leaves with the Service, and is not retired itself", async () => {
+  const owner = { apiVersion: "v1", kind: "Service", name: "istiod-old", uid: "u", controller: true };
+  const slice = { metadata: { name: "istiod-old-abcde", namespace, ownerReferences: [owner] } };
+  assert.deepEqual((await retirable([slice, deployment("istiod-old", {})])).free, ["istiod-old"]);
+});
+
 test("a control plane of Banzai's operator, which labels no component, is retired with its Istio", async () => {
   const ofBanzai = (name: string, revision: string, kind: string) =>
     deployment(name, {

@@ -1,8 +1,8 @@
 import { textAt } from "../../../base/index.ts";
-import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
+import type { KindDefinition, KubernetesObject, UntypedObject } from "../../../api/index.ts";
 import { istioLabels } from "../../../api/istio/index.ts";
 import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
-import type { KubeClient } from "../../../kube/index.ts";
+import { controllerOf, type KubeClient } from "../../../kube/index.ts";
 import { ObjectAccess } from "../../act/object-access.ts";
 import { isOfBanzai, operatedParts, partTitled, referenceKey, type OperatedPart } from "../../decide/index.ts";
 import { referenceTo, retireStepId, type MeshWorld } from "../../plan/index.ts";
@@ -27,7 +27,7 @@ export async function observeRetirable(
   const { revision } = spec.from;
   const labelSelector = `${istioLabels.revision}=${revision},${componentLabel} in (${titles.join(",")}),!${istioLabels.tag}`;
   const list = async () =>
-    await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
+    await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items.filter(isOwn)));
   // The step that begins next must see the present objects.
   const key = `retirable ${metadata.uid ?? ""} ${revision} ${status?.completedSteps.length ?? 0}`;
   const lists = status?.step?.id === retireStepId ? await list() : await view.keptLonger(key, list);
@@ -62,6 +62,15 @@ export async function observeRetirable(
       object.kind === "IstioOperator" ? { object, components: [...components].toSorted() } : { object },
     ),
   };
+}
+
+/**
+ * Whether the object is not a slice that Kubernetes has made for a Service, and labelled like it. The slice leaves with
+ * the Service. An undo that created it again would send requests to pods that have ended.
+ */
+function isOwn({ metadata }: KubernetesObject): boolean {
+  const { kind, apiVersion } = controllerOf({ metadata }) ?? {};
+  return kind !== "Service" || apiVersion !== "v1";
 }
 
 /**
