@@ -168,19 +168,53 @@ const operatorPreview: LabMesh = {
   gateway: { selector: "front", url: `http://front.${edge}` },
   install: async (guide) => {
     await guide.ok(`${guide.lab.serin} operator init`);
-    await operatorInstalls(guide, oldRevision, oldTag);
-    await apply(guide, [
-      namespaceObject(edge, { "istio.io/rev": oldRevision }),
-      deploymentObject("front", edge, gatewayTemplate("front")),
-      serviceObject("front", edge, 80),
-    ]);
+    await operatorInstalls(guide, { profile: "preview", revision: oldRevision, tag: oldTag });
+    await frontGateway(guide);
   },
-  bring: async (guide) => await operatorInstalls(guide, newRevision, newTag),
+  bring: async (guide) => await operatorInstalls(guide, { profile: "preview", revision: newRevision, tag: newTag }),
   undoneAtTheEnd: true,
 };
 
-async function operatorInstalls(guide: Walkthrough, revision: string, tag: string | undefined): Promise<void> {
-  const spec = { profile: "preview", revision, tag, components: { ingressGateways: withoutIngress } };
+const operatorAmbient: LabMesh = {
+  name: "operator-ambient",
+  title: "the operator's IstioOperator of profile ambient, which brings istiod and ztunnel back at the end; a gateway",
+  from: oldRevision,
+  labels: { "istio.io/dataplane-mode": "ambient" },
+  gateway: { selector: "front", url: `http://front.${edge}` },
+  install: async (guide) => {
+    await guide.ok(`${guide.lab.serin} operator init`);
+    await operatorInstalls(guide, { profile: "ambient", revision: oldRevision, tag: oldTag });
+    await guide.ok(`kubectl rollout status -n istio-system daemonset/ztunnel-${oldRevision} --timeout=110s`);
+    await frontGateway(guide);
+  },
+  bring: async (guide) =>
+    await operatorInstalls(guide, {
+      profile: "ambient",
+      revision: newRevision,
+      tag: newTag,
+      components: { cni: { enabled: false } },
+    }),
+  undoneAtTheEnd: true,
+};
+
+async function frontGateway(guide: Walkthrough): Promise<void> {
+  await apply(guide, [
+    namespaceObject(edge, { "istio.io/rev": oldRevision }),
+    deploymentObject("front", edge, gatewayTemplate("front")),
+    serviceObject("front", edge, 80),
+  ]);
+}
+
+interface OperatorSpec {
+  readonly profile: string;
+  readonly revision: string;
+  readonly tag: string | undefined;
+  readonly components?: object;
+}
+
+async function operatorInstalls(guide: Walkthrough, { components, ...given }: OperatorSpec): Promise<void> {
+  const spec = { ...given, components: { ingressGateways: withoutIngress, ...components } };
+  const { revision } = given;
   await guide.ok("kubectl create namespace istio-system --dry-run=client -o yaml | kubectl apply -f -");
   await guide.ok("kubectl apply -f -", operator(spec, `mesh-${revision}`));
   await guide.ok(
@@ -260,6 +294,7 @@ export const labMeshes: readonly LabMesh[] = [
   helmStable,
   eastWest,
   operatorPreview,
+  operatorAmbient,
   injectedByHand,
   banzai,
 ];
