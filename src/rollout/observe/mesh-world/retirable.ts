@@ -7,7 +7,7 @@ import { ObjectAccess } from "../../act/object-access.ts";
 import { isOfBanzai, operatedParts, partTitled, referenceKey, type OperatedPart } from "../../decide/index.ts";
 import { referenceTo, retireStepId, type MeshWorld } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { operatorObjectOf } from "../operator-objects.ts";
+import { operatorObjectOf, readOperators } from "../operator-objects.ts";
 import { controlPlaneDeployments, controlPlaneRevision } from "../pilot-answers.ts";
 
 const componentLabel = "operator.istio.io/component";
@@ -41,8 +41,9 @@ export async function observeRetirable(
   const free: ObjectReference[] = [];
   const owners = new Map<string, { readonly object: ObjectReference; readonly components: Set<OperatedPart> }>();
   const retired = [...lists.flat(), ...controlPlanes] as unknown as readonly UntypedObject[];
+  const operatorOf = await readOperators(client, retired);
   for (const found of retired) {
-    const owner = operatorObjectOf(found);
+    const owner = operatorOf(found);
     if (owner === undefined || (owner.kind !== "IstioOperator" && !isOfBanzai(owner))) {
       free.push(referenceTo(found));
       continue;
