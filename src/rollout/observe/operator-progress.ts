@@ -34,6 +34,8 @@ export function notBroughtAbout(
   const isSeen =
     Number(textAt(status, "observedGeneration")) >= generation || ages.ageMs(event, 0, 0) >= noticedWithinMs;
   if (!isSeen) return notInstalledText(part);
+  // Nobody carries out an object that has no status by now.
+  if (status === undefined) return undefined;
   const ofPart = (field: string): string | undefined => textAt(status, "componentStatus", title, field);
   if (ofPart("status") === "HEALTHY") return undefined;
   const isFailed = textAt(status, "status") === "ERROR";

@@ -206,6 +206,9 @@ test("undo relies on the health that an operator without observedGeneration repo
   steady.ms = noticedWithinMs;
   assert.match(await wait("RECONCILING"), /has not installed/);
   assert.equal(await wait("HEALTHY"), "");
+  const untouched = { metadata: { name: "mesh", namespace: "istio-system", generation: 3 } };
+  const istiod = [operatedBy("istiod", "mesh", 1)];
+  assert.equal(await notInstalled(disabled("pilot"), untouched, istiod, ages), undefined, "no operator runs");
 });
 
 test("undo does not rely on the istiod of a deleted Istio object of Banzai's operator, but on that of the new one", async () => {

@@ -265,6 +265,19 @@ test("parts that an operator installed are retired in the operator's object, bec
   );
 });
 
+test("an old istiod that stays does not take back the upgrade: the step says whose operator or which pods to look at", () => {
+  const toDo = (owners: MeshWorld["owners"] & object): string => {
+    const [condition] = stepOf(planMeshUpgrade(upgrade(), { ...world, owners }), "retire").settle;
+    return condition?.type === "podsGone" ? (condition.toDo ?? "") : "";
+  };
+  const operator = reference("install.istio.io/v1alpha1", "IstioOperator", "mesh", "istio-system");
+  assert.match(
+    toDo([{ object: operator, components: ["pilot"] }]),
+    /operator of IstioOperator istio-system\/mesh runs/,
+  );
+  assert.match(toDo([]), /kubectl get pods -A -l app=istiod,istio\.io\/rev=old; on a node that is lost/);
+});
+
 test("the old control plane keeps its rights until its pods have ended, so that it can give up its leases", () => {
   const rights = [
     reference("v1", "ServiceAccount", "istiod-old", "istio-system"),
