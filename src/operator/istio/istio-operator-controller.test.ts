@@ -285,6 +285,33 @@ test("a bad spec is reported in the status and changes nothing, and a corrected 
   });
 });
 
+test("a copy of a spec that istioctl installed, which tells operators to ignore it, is neither installed nor a rival", async () => {
+  const cluster = new MemoryCluster();
+  const annotations = { "install.istio.io/ignoreReconcile": "true" };
+  putOperator(cluster, "installed-state", { profile: "minimal" }, { annotations });
+  putOperator(cluster, "mesh", { profile: "minimal" });
+  await whileOperated(cluster, async () => {
+    await until(isHealthy(cluster, "mesh"), "installed");
+    assert.equal(statusOf(cluster, "installed-state"), undefined);
+    assert.equal(cluster.find("IstioOperator", "installed-state", namespace)?.metadata.finalizers, undefined);
+    const labels = {
+      "install.operator.istio.io/owning-resource": "installed-state",
+      "install.operator.istio.io/owning-resource-namespace": namespace,
+    };
+    for (const replicas of [1, 2])
+      cluster.put("Deployment", {
+        metadata: { name: "istiod-of-istioctl", namespace, labels },
+        spec: { replicas },
+      } as KubernetesObject);
+    putOperator(cluster, "mesh", { profile: "minimal", components: { cni: { enabled: true } } });
+    await until(() => healthOf(cluster, "mesh")["Cni"] === "HEALTHY", "changed");
+    assert.equal(statusOf(cluster, "installed-state"), undefined, "not even if what istioctl installed changes");
+    putOperator(cluster, "mesh", { profile: "minimal", components: { pilot: { enabled: false } } });
+    putOperator(cluster, "installed-state", { profile: "minimal" }, { annotations: {} });
+    await until(isHealthy(cluster, "installed-state"), "it is carried out without the annotation");
+  });
+});
+
 test("an operator with a revision manages only that revision, and one without skips revisions that have their own operator", async () => {
   const cluster = new MemoryCluster();
   cluster.put("Deployment", {

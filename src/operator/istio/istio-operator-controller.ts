@@ -7,7 +7,7 @@ import {
   type Parsed,
   type UntypedObject,
 } from "../../api/index.ts";
-import { istioLabels, parseIstioOperator } from "../../api/istio/index.ts";
+import { istioAnnotations, istioLabels, parseIstioOperator } from "../../api/istio/index.ts";
 import { isMovedToRevision } from "../../api/serin/field-managers/index.ts";
 import { deploymentKind } from "../../api/kubernetes/index.ts";
 import {
@@ -153,6 +153,7 @@ export class IstioOperatorController {
           previous.metadata.generation === object.metadata.generation &&
           // Annotations change without a new generation.
           movesGateways(previous) === movesGateways(object) &&
+          this.#isWatched(previous) === this.#isWatched(object) &&
           previous.metadata.deletionTimestamp === object.metadata.deletionTimestamp;
         if (isOwnStatus || !this.#isWatched(object)) return;
         this.#reconciler.add(key);
@@ -166,6 +167,7 @@ export class IstioOperatorController {
   }
 
   #isWatched({ metadata }: IstioOperatorObject): boolean {
+    if (metadata.annotations?.[istioAnnotations.ignoreReconcile] === "true") return false;
     const { watchedNamespaces } = this.#options;
     return watchedNamespaces.length === 0 || watchedNamespaces.includes(metadata.namespace ?? "");
   }
@@ -184,8 +186,7 @@ export class IstioOperatorController {
 
   async #reconcile(key: string, signal: AbortSignal): Promise<void> {
     const raw = this.#objects.get(key);
-    if (raw === undefined) return;
-    if (await this.#isOthers(raw)) return;
+    if (raw === undefined || !this.#isWatched(raw) || (await this.#isOthers(raw))) return;
     const rendered = await this.#render(raw);
     if (raw.metadata.deletionTimestamp !== undefined)
       return await this.#alone(async () => await this.#finalize(raw, rendered.settings));

@@ -1,5 +1,5 @@
 import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
-import { istioLabels } from "../../api/istio/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { controllerOf, isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { ObjectAccess } from "../act/object-access.ts";
@@ -7,8 +7,6 @@ import { referenceKey } from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
 
 const { owningResource: ownerLabel, owningResourceNamespace: ownerNamespaceLabel } = istioLabels;
-/** Tells Istio's operators to ignore an IstioOperator. istioctl wrote it to the copy of the spec that it installed. */
-const ignoredAnnotation = "install.istio.io/ignoreReconcile";
 
 /** Returns the object of an operator by which that operator writes another object, and would undo changes by others. */
 export type OperatorObjectOf = (object: Pick<KubernetesObject, "metadata">) => ObjectReference | undefined;
@@ -38,7 +36,7 @@ export async function readOperators(
 async function ignores(objects: ObjectAccess, operator: ObjectReference): Promise<boolean> {
   try {
     const found = await objects.get(operator);
-    return found === undefined || found.metadata.annotations?.[ignoredAnnotation] === "true";
+    return found === undefined || found.metadata.annotations?.[istioAnnotations.ignoreReconcile] === "true";
   } catch (error) {
     if (isKubeCode(error, "forbidden")) return false;
     throw error;
