@@ -64,7 +64,8 @@ test("a freeze takes lists with spaces or commas, and no namespace that cannot e
     const context = new FakeContext({});
     await createProgram(context).parseAsync([...freeze, ...words], { from: "user" });
     const [stored] = context.appliedObjects as UntypedObject[];
-    const { kinds, namespaces } = stored?.["spec"] as Record<string, unknown>;
+    assert.ok(stored !== undefined);
+    const { kinds, namespaces } = stored["spec"] as Record<string, unknown>;
     return { kinds, namespaces };
   };
   const both = { kinds: ["Canary", "MeshUpgrade"], namespaces: ["a", "b"] };
