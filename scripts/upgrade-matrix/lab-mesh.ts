@@ -37,6 +37,8 @@ export interface LabMesh {
   readonly movedByHand?: boolean;
   /** Whether the upgrade is undone after its end, so that an operator installs the old revision again. */
   readonly undoneAtTheEnd?: boolean;
+  /** Types the command by which a person takes back the move by hand, after the upgrade is undone. */
+  readonly moveBack?: (guide: Walkthrough) => Promise<void>;
 }
 
 const metadata = (name: string, namespace?: string, labels?: Readonly<Record<string, string>>): object => ({

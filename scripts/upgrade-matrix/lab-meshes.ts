@@ -109,6 +109,13 @@ const helmStable: LabMesh = {
     await helmInstall(guide, `istiod-${newRevision}`, "istiod", helmSets(newRevision, newTag, "stable")),
   // As in docs/kubernetes.md, "Old releases of Helm".
   forget: async (guide) => {
+    const policies = await guide.ok(
+      "kubectl get validatingadmissionpolicies,validatingadmissionpolicybindings -o name",
+    );
+    assert.deepEqual(
+      policies.split("\n").filter((name) => name.includes(`-${oldRevision}-`)),
+      [],
+    );
     await guide.ok(`${helm} uninstall istiod-${oldRevision} -n istio-system`);
     await guide.ok(
       `${helm} upgrade istio-base $(ls charts/base-[0-9]*.tgz) -n istio-system --set defaultRevision=${newRevision}`,
@@ -116,11 +123,6 @@ const helmStable: LabMesh = {
     const validator = "validatingwebhookconfiguration/istiod-default-validator";
     await guide.ok(
       `kubectl wait ${validator} --for=jsonpath='{.webhooks[0].clientConfig.service.name}'=istiod-${newRevision} --timeout=10s`,
-    );
-    const policies = await guide.ok("kubectl get validatingadmissionpolicies -o name");
-    assert.deepEqual(
-      policies.split("\n").filter((name) => name.includes(`policy-${oldRevision}-`)),
-      [],
     );
   },
 };
@@ -166,19 +168,53 @@ const operatorPreview: LabMesh = {
   gateway: { selector: "front", url: `http://front.${edge}` },
   install: async (guide) => {
     await guide.ok(`${guide.lab.serin} operator init`);
-    await operatorInstalls(guide, oldRevision, oldTag);
-    await apply(guide, [
-      namespaceObject(edge, { "istio.io/rev": oldRevision }),
-      deploymentObject("front", edge, gatewayTemplate("front")),
-      serviceObject("front", edge, 80),
-    ]);
+    await operatorInstalls(guide, { profile: "preview", revision: oldRevision, tag: oldTag });
+    await frontGateway(guide);
   },
-  bring: async (guide) => await operatorInstalls(guide, newRevision, newTag),
+  bring: async (guide) => await operatorInstalls(guide, { profile: "preview", revision: newRevision, tag: newTag }),
   undoneAtTheEnd: true,
 };
 
-async function operatorInstalls(guide: Walkthrough, revision: string, tag: string | undefined): Promise<void> {
-  const spec = { profile: "preview", revision, tag, components: { ingressGateways: withoutIngress } };
+const operatorAmbient: LabMesh = {
+  name: "operator-ambient",
+  title: "the operator's IstioOperator of profile ambient, which brings istiod and ztunnel back at the end; a gateway",
+  from: oldRevision,
+  labels: { "istio.io/dataplane-mode": "ambient" },
+  gateway: { selector: "front", url: `http://front.${edge}` },
+  install: async (guide) => {
+    await guide.ok(`${guide.lab.serin} operator init`);
+    await operatorInstalls(guide, { profile: "ambient", revision: oldRevision, tag: oldTag });
+    await guide.ok(`kubectl rollout status -n istio-system daemonset/ztunnel-${oldRevision} --timeout=110s`);
+    await frontGateway(guide);
+  },
+  bring: async (guide) =>
+    await operatorInstalls(guide, {
+      profile: "ambient",
+      revision: newRevision,
+      tag: newTag,
+      components: { cni: { enabled: false } },
+    }),
+  undoneAtTheEnd: true,
+};
+
+async function frontGateway(guide: Walkthrough): Promise<void> {
+  await apply(guide, [
+    namespaceObject(edge, { "istio.io/rev": oldRevision }),
+    deploymentObject("front", edge, gatewayTemplate("front")),
+    serviceObject("front", edge, 80),
+  ]);
+}
+
+interface OperatorSpec {
+  readonly profile: string;
+  readonly revision: string;
+  readonly tag: string | undefined;
+  readonly components?: object;
+}
+
+async function operatorInstalls(guide: Walkthrough, { components, ...given }: OperatorSpec): Promise<void> {
+  const spec = { ...given, components: { ingressGateways: withoutIngress, ...components } };
+  const { revision } = given;
   await guide.ok("kubectl create namespace istio-system --dry-run=client -o yaml | kubectl apply -f -");
   await guide.ok("kubectl apply -f -", operator(spec, `mesh-${revision}`));
   await guide.ok(
@@ -229,6 +265,13 @@ const banzai: LabMesh = {
     await banzaiInstalls(guide, "1.7", "--set-string operator.image.tag=0.7.12");
   },
   movedByHand: true,
+  undoneAtTheEnd: true,
+  moveBack: async (guide) => {
+    const spec = JSON.stringify({ spec: { istioControlPlane: { name: "istio-sample", namespace: "istio-system" } } });
+    await guide.ok(
+      `kubectl -n istio-system patch meshgateways.istio.banzaicloud.io istio-ingressgateway --type=merge -p '${spec}'`,
+    );
+  },
 };
 
 async function banzaiInstalls(guide: Walkthrough, release: string, sets: string): Promise<void> {
@@ -251,6 +294,7 @@ export const labMeshes: readonly LabMesh[] = [
   helmStable,
   eastWest,
   operatorPreview,
+  operatorAmbient,
   injectedByHand,
   banzai,
 ];

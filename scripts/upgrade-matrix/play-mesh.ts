@@ -176,6 +176,7 @@ export class MeshPlay {
   async #backFromTheEnd(pods: string): Promise<void> {
     await this.#ok(`kubectl patch meshupgrade whole --type merge -p '{"spec":{"abort":true}}'`);
     await this.#until("whole", "the completed upgrade is taken back", (phase) => phase === "RolledBack");
+    await this.#mesh.moveBack?.(this.#guide);
     await eventually("the pods are of the old revision", async () => (await this.#revisions()) === pods, 120_000);
     const { from, istiod = from === undefined ? "istiod" : `istiod-${from}` } = this.#mesh;
     await this.#ok(`kubectl rollout status -n istio-system deployment/${istiod} --timeout=60s`);

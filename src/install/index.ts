@@ -11,7 +11,7 @@ export {
 export { renderCharts, type Chart, type ChartOptions } from "./charts/index.ts";
 export { parseFieldPath, setAtPath } from "./field-path.ts";
 export { chartValuesOf, type ChartName } from "./chart-values.ts";
-export { installedKindOf, installedKinds, installVerbs } from "./installed-kinds.ts";
+export { installedKindOf, installedKinds, installVerbs, revisionKinds } from "./installed-kinds.ts";
 export type { InstallRequest } from "./install-request.ts";
 export { operatorName, renderOperator, type OperatorSettings } from "./operator-deployment.ts";
 export { banzaiOperatorRules } from "./operator-rights.ts";

@@ -28,15 +28,31 @@ const rows: readonly Row[] = [
   ["admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false],
 ];
 
-export const installedKinds: readonly KindDefinition<UntypedObject>[] = rows.map(
-  ([group, version, kind, plural, namespaced]) => ({
-    group,
-    versions: [version],
-    kind,
-    plural,
-    namespaced,
-  }),
-);
+export const installedKinds = rows.map(kindOf);
+
+/** The kinds that only the Helm charts write. */
+const chartKinds = (
+  [
+    ["admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false],
+    [
+      "admissionregistration.k8s.io",
+      "v1",
+      "ValidatingAdmissionPolicyBinding",
+      "validatingadmissionpolicybindings",
+      false,
+    ],
+  ] satisfies Row[]
+).map(kindOf);
+
+/** The kinds of a revision's own objects, in the order of their creation. */
+export const revisionKinds = [
+  ...installedKinds.filter(({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition"),
+  ...chartKinds,
+];
+
+function kindOf([group, version, kind, plural, namespaced]: Row): KindDefinition<UntypedObject> {
+  return { group, versions: [version], kind, plural, namespaced };
+}
 
 /** The kind of a rendered object. An unknown kind is a bug of the renderer or of an overlay. */
 export function installedKindOf(object: KubernetesObject): KindDefinition<UntypedObject> {

@@ -19,6 +19,8 @@ const roles = "clusterroles.rbac.authorization.k8s.io roles.rbac.authorization.k
 const bindings = "clusterrolebindings.rbac.authorization.k8s.io rolebindings.rbac.authorization.k8s.io";
 const webhooks =
   "mutatingwebhookconfigurations.admissionregistration.k8s.io validatingwebhookconfigurations.admissionregistration.k8s.io";
+const policies =
+  "validatingadmissionpolicies.admissionregistration.k8s.io validatingadmissionpolicybindings.admissionregistration.k8s.io";
 const istioGroups = ["networking", "security", "telemetry", "extensions"].map((group) => `${group}.istio.io`);
 
 const ofEngine: readonly RareRights[] = [
@@ -39,6 +41,7 @@ const ofEngine: readonly RareRights[] = [
       ),
       ...each(engine, "create delete", webhooks),
       ...each(engine, "list", "validatingwebhookconfigurations.admissionregistration.k8s.io"),
+      ...each(engine, "get list create delete", policies),
       ...each(engine, "get list patch", "nodes"),
       ...each(engine, "get list create patch delete", "authorizationpolicies.security.istio.io"),
       ...each(engine, "get list create patch delete", "peerauthentications.security.istio.io"),

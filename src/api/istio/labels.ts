@@ -75,6 +75,11 @@ export const meshWaypointAnnotations = {
 } as const;
 
 export const istioAnnotations = {
+  /**
+   * With the value "true", operators ignore an IstioOperator. istioctl before 1.24 kept such a copy of the spec that it
+   * had installed.
+   */
+  ignoreReconcile: "install.istio.io/ignoreReconcile",
   useWaypointCanaryWeight: "istio.io/use-waypoint-canary-weight",
   /** Describes what injection added to a pod. A pod that has this annotation has a sidecar. */
   sidecarStatus: "sidecar.istio.io/status",

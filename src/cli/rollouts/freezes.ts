@@ -13,6 +13,7 @@ import {
 import { userError } from "../../base/index.ts";
 import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
+import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
 import { connectionFlags } from "../flags.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
@@ -113,6 +114,12 @@ async function fromFile(name: string | undefined, file: string, flags: AddFlags,
 
 function fromFlags(name: string | undefined, flags: AddFlags, context: CliContext): unknown {
   if (name === undefined) throw withoutName(flags);
+  const { kind, namespaces } = flags;
+  const lists = {
+    ...(kind === undefined ? {} : { kinds: listed("--kind", kind) }),
+    ...(namespaces === undefined ? {} : { namespaces: listed("--namespaces", namespaces) }),
+  };
+  checkNamespaceNames(lists.namespaces ?? [], "--namespaces");
   const zone = flags.zone ?? "UTC";
   const start = flags.from ?? localNow(context.clock.nowMs(), zone);
   return {
@@ -130,10 +137,17 @@ function fromFlags(name: string | undefined, flags: AddFlags, context: CliContex
           ...(flags.duration === undefined ? {} : { durationSeconds: secondsOf(flags.duration) }),
         },
       ],
-      ...(flags.kind === undefined ? {} : { kinds: flags.kind }),
-      ...(flags.namespaces === undefined ? {} : { namespaces: flags.namespaces }),
+      ...lists,
     },
   };
+}
+
+/** The names of a flag. An empty list would mean all, for example if a variable of the shell has no value. */
+function listed(flag: string, values: readonly string[]): readonly string[] {
+  const names = namesIn(values);
+  if (names.length === 0)
+    throw userError("argument-invalid", `${flag}: names nothing`, { hint: `leave ${flag} out to block all` });
+  return names;
 }
 
 /** The flags' values without the freeze's name. A flag with several values also takes a name that follows them. */

@@ -58,6 +58,26 @@ test("a freeze whose name a flag with several values has taken says where the na
   assert.match(await refusal("freeze", "add", "--kind", "Canary", "holidays"), /--kind has taken Canary, holidays/);
 });
 
+test("a freeze takes lists with spaces or commas, and no namespace that cannot exist, which would block nothing", async () => {
+  const freeze = ["freeze", "add", "holidays", "--reason", "r", "--until", "2027-01-04T08:00:00"];
+  const specOf = async (...words: readonly string[]): Promise<object> => {
+    const context = new FakeContext({});
+    await createProgram(context).parseAsync([...freeze, ...words], { from: "user" });
+    const [stored] = context.appliedObjects as UntypedObject[];
+    assert.ok(stored !== undefined);
+    const { kinds, namespaces } = stored["spec"] as Record<string, unknown>;
+    return { kinds, namespaces };
+  };
+  const both = { kinds: ["Canary", "MeshUpgrade"], namespaces: ["a", "b"] };
+  assert.deepEqual(await specOf("--kind", "Canary", "MeshUpgrade", "--namespaces", "a", "b"), both);
+  assert.deepEqual(await specOf("--kind", "Canary,MeshUpgrade", "--namespaces=a,b"), both);
+  assert.match(
+    await refusal(...freeze, "--namespaces", "Shop"),
+    /--namespaces: "Shop" cannot be the name of a namespace/,
+  );
+  assert.match(await refusal(...freeze, "--namespaces", ""), /--namespaces: names nothing\n.*leave --namespaces out/);
+});
+
 test("a freeze of a file takes neither the name of another one nor flags, which would have no effect", async () => {
   const text =
     "{apiVersion: rollout.serin.dev/v1alpha1, kind: Freeze, metadata: {name: holidays}, spec: {reason: r, windows: [{start: '2026-12-20T18:00:00', end: '2027-01-04T08:00:00'}]}}";

@@ -57,6 +57,12 @@ const meshUpgrades: readonly PolicyRule[] = [
     resources: ["validatingwebhookconfigurations"],
     verbs: manage,
   },
+  // The charts' policies of the profile `stable` are retired with their revision, and restored by an undo.
+  {
+    apiGroups: ["admissionregistration.k8s.io"],
+    resources: ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+    verbs: ["get", "list", "create", "delete"],
+  },
   // A control plane's roles grant rights that the engine lacks, such as reading Secrets.
   {
     apiGroups: ["rbac.authorization.k8s.io"],

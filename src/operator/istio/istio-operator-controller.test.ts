@@ -105,6 +105,27 @@ test("an object is installed and becomes healthy, and a change is applied with r
   });
 });
 
+test("the status names the generation of the object that the operator acts on, also while it waits for pods and after an error", async () => {
+  const cluster = new MemoryCluster();
+  const acts = (status: string) => () => {
+    const { metadata } = cluster.find("IstioOperator", "mesh", namespace) ?? {};
+    const found = statusOf(cluster, "mesh");
+    return found?.status === status && found.observedGeneration === metadata?.generation;
+  };
+  putOperator(cluster, "mesh", { profile: "minimal" });
+  await whileOperated(cluster, async () => {
+    await until(acts("HEALTHY"), "installed");
+    putOperator(cluster, "mesh", { profile: "minimal", components: { pilot: { enabled: false } } });
+    await until(acts("HEALTHY"), "removed");
+    assert.equal(cluster.find("Deployment", "istiod", namespace), undefined);
+    cluster.held.add(`Deployment/${namespace}/istiod`);
+    putOperator(cluster, "mesh", { profile: "minimal" });
+    await until(acts("RECONCILING"), "waiting for istiod");
+    putOperator(cluster, "mesh", { profile: "none-such" });
+    await until(acts("ERROR"), "refused");
+  });
+});
+
 test("deleted objects are restored, and the status stays healthy", async () => {
   const cluster = new MemoryCluster();
   putOperator(cluster, "mesh", { profile: "minimal" });
@@ -255,11 +276,39 @@ test("a bad spec is reported in the status and changes nothing, and a corrected 
       message:
         'spec.profile: there is no profile "ambiant"; did you mean "ambient"?; known: ambient, default, demo, empty, minimal, preview, remote, stable',
       componentStatus: {},
+      observedGeneration: 1,
     });
     assert.deepEqual(cluster.names("Deployment"), []);
     putOperator(cluster, "mesh", { profile: "minimal" });
     await until(isHealthy(cluster, "mesh"), "installed");
     assert.equal(statusOf(cluster, "mesh")?.message, undefined);
+  });
+});
+
+test("a copy of a spec that istioctl installed, which tells operators to ignore it, is neither installed nor a rival", async () => {
+  const cluster = new MemoryCluster();
+  const annotations = { "install.istio.io/ignoreReconcile": "true" };
+  putOperator(cluster, "installed-state", { profile: "minimal" }, { annotations });
+  putOperator(cluster, "mesh", { profile: "minimal" });
+  await whileOperated(cluster, async () => {
+    await until(isHealthy(cluster, "mesh"), "installed");
+    assert.equal(statusOf(cluster, "installed-state"), undefined);
+    assert.equal(cluster.find("IstioOperator", "installed-state", namespace)?.metadata.finalizers, undefined);
+    const labels = {
+      "install.operator.istio.io/owning-resource": "installed-state",
+      "install.operator.istio.io/owning-resource-namespace": namespace,
+    };
+    for (const replicas of [1, 2])
+      cluster.put("Deployment", {
+        metadata: { name: "istiod-of-istioctl", namespace, labels },
+        spec: { replicas },
+      } as KubernetesObject);
+    putOperator(cluster, "mesh", { profile: "minimal", components: { cni: { enabled: true } } });
+    await until(() => healthOf(cluster, "mesh")["Cni"] === "HEALTHY", "changed");
+    assert.equal(statusOf(cluster, "installed-state"), undefined, "not even if what istioctl installed changes");
+    putOperator(cluster, "mesh", { profile: "minimal", components: { pilot: { enabled: false } } });
+    putOperator(cluster, "installed-state", { profile: "minimal" }, { annotations: {} });
+    await until(isHealthy(cluster, "installed-state"), "it is carried out without the annotation");
   });
 });
 

@@ -1,4 +1,4 @@
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { jsonEqual, messageOf, type Clock, type Logger } from "../../base/index.ts";
 import {
   defineKind,
   formatIssues,
@@ -7,7 +7,7 @@ import {
   type Parsed,
   type UntypedObject,
 } from "../../api/index.ts";
-import { istioLabels, parseIstioOperator } from "../../api/istio/index.ts";
+import { istioAnnotations, istioLabels, parseIstioOperator } from "../../api/istio/index.ts";
 import { isMovedToRevision } from "../../api/serin/field-managers/index.ts";
 import { deploymentKind } from "../../api/kubernetes/index.ts";
 import {
@@ -30,6 +30,8 @@ type Health = "HEALTHY" | "RECONCILING" | "ERROR" | "NONE";
 
 export interface IstioOperatorStatus {
   readonly status: Health;
+  /** The generation of the object that the operator last acted on. From then on, it acts on no earlier one. */
+  readonly observedGeneration?: number;
   readonly message?: string;
   readonly componentStatus: Readonly<
     Record<string, { readonly status: Health; readonly error?: string; readonly version?: string }>
@@ -151,6 +153,7 @@ export class IstioOperatorController {
           previous.metadata.generation === object.metadata.generation &&
           // Annotations change without a new generation.
           movesGateways(previous) === movesGateways(object) &&
+          this.#isWatched(previous) === this.#isWatched(object) &&
           previous.metadata.deletionTimestamp === object.metadata.deletionTimestamp;
         if (isOwnStatus || !this.#isWatched(object)) return;
         this.#reconciler.add(key);
@@ -164,6 +167,7 @@ export class IstioOperatorController {
   }
 
   #isWatched({ metadata }: IstioOperatorObject): boolean {
+    if (metadata.annotations?.[istioAnnotations.ignoreReconcile] === "true") return false;
     const { watchedNamespaces } = this.#options;
     return watchedNamespaces.length === 0 || watchedNamespaces.includes(metadata.namespace ?? "");
   }
@@ -182,8 +186,7 @@ export class IstioOperatorController {
 
   async #reconcile(key: string, signal: AbortSignal): Promise<void> {
     const raw = this.#objects.get(key);
-    if (raw === undefined) return;
-    if (await this.#isOthers(raw)) return;
+    if (raw === undefined || !this.#isWatched(raw) || (await this.#isOthers(raw))) return;
     const rendered = await this.#render(raw);
     if (raw.metadata.deletionTimestamp !== undefined)
       return await this.#alone(async () => await this.#finalize(raw, rendered.settings));
@@ -405,9 +408,11 @@ export class IstioOperatorController {
     });
   }
 
-  async #setStatus({ metadata }: IstioOperatorObject, status: IstioOperatorStatus): Promise<void> {
+  async #setStatus({ metadata }: IstioOperatorObject, ofParts: IstioOperatorStatus): Promise<void> {
     const before = this.#objects.get(`${metadata.namespace ?? ""}/${metadata.name ?? ""}`)?.status;
-    if (JSON.stringify(before) === JSON.stringify(status)) return;
+    const { generation } = metadata;
+    const status = { ...ofParts, ...(generation === undefined ? {} : { observedGeneration: generation }) };
+    if (jsonEqual(before, status)) return;
     const gone = Object.keys(before?.componentStatus ?? {}).filter((name) => !(name in status.componentStatus));
     const componentStatus = { ...status.componentStatus, ...Object.fromEntries(gone.map((name) => [name, null])) };
     const patch = { status: { ...status, message: status.message ?? null, componentStatus } };

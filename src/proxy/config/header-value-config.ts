@@ -1,5 +1,5 @@
-import { ownField } from "../../base/index.ts";
 import { hostname } from "node:os";
+import { ownField } from "../../base/index.ts";
 import { operatorNames } from "../../base/command-operators/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { MutationContext } from "../routing/header-mutation.ts";

@@ -105,14 +105,27 @@ async function undoDeleted(
   if (found?.metadata.deletionTimestamp !== undefined)
     return { state: "waiting", detail: "the old object is still being deleted" };
   if (found === undefined && !(await createAgain(objects, entry))) return { state: "undone" };
-  const notReady = isCopy(entry)
-    ? await surroundings.notReached(entry.object)
-    : isWorkload(entry)
-      ? await surroundings.notReady(entry.object)
-      : givesBackRevision(entry)
-        ? await surroundings.notInstalled(entry)
-        : undefined;
-  return notReady === undefined ? { state: "undone" } : { state: "waiting", detail: notReady };
+  return await whenItServes(entry, surroundings);
+}
+
+/** The result for an entry whose value is restored. The next entries may rely on it only when it serves. */
+async function whenItServes(
+  entry: Exclude<JournalEntry, { type: "created" }>,
+  surroundings: UndoSurroundings,
+): Promise<UndoResult> {
+  const detail = await notServing(entry, surroundings);
+  return detail === undefined ? { state: "undone" } : { state: "waiting", detail };
+}
+
+async function notServing(
+  entry: Exclude<JournalEntry, { type: "created" }>,
+  surroundings: UndoSurroundings,
+): Promise<string | undefined> {
+  const { object } = entry;
+  if (isCopy(entry) || mustRun(entry)) return await surroundings.notReached(object);
+  if (givesBackRevision(entry)) return await surroundings.notInstalled(entry);
+  if (entry.type === "deleted") return isWorkload(entry) ? await surroundings.notReady(object) : undefined;
+  return movesTraffic(entry) ? await surroundings.notAcknowledged(object) : undefined;
 }
 
 /**
@@ -188,17 +201,7 @@ async function undoField(
     if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
     await objects.setField(entry.object, entry.pointer, entry.prior, found, entry.madeParents);
   }
-  if (mustRun(entry)) {
-    const notReached = await surroundings.notReached(entry.object);
-    if (notReached !== undefined) return { state: "waiting", detail: notReached };
-  }
-  if (givesBackRevision(entry)) {
-    const notInstalled = await surroundings.notInstalled(entry);
-    return notInstalled === undefined ? { state: "undone" } : { state: "waiting", detail: notInstalled };
-  }
-  if (!movesTraffic(entry)) return { state: "undone" };
-  const notAcknowledged = await surroundings.notAcknowledged(entry.object);
-  return notAcknowledged === undefined ? { state: "undone" } : { state: "waiting", detail: notAcknowledged };
+  return await whenItServes(entry, surroundings);
 }
 
 /**
@@ -251,8 +254,7 @@ async function undoAdopted(
     // This pass has read the journal before the value was kept.
     if (isLater) return { state: "waiting", detail: "a newer pod template was written; it follows after the undo" };
   }
-  const notReached = mustRun(entry) ? await context.notReached(entry.object) : undefined;
-  return notReached === undefined ? { state: "undone" } : { state: "waiting", detail: notReached };
+  return await whenItServes(entry, context);
 }
 
 /**

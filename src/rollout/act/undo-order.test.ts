@@ -76,3 +76,16 @@ test("a control plane's budget and autoscaler leave after its Deployment, which 
     "Deployment",
   ]);
 });
+
+test("an operator installs the old control plane before the ztunnel that it configures, in whichever order they were removed", () => {
+  const removed = (part: string, step = "retire"): JournalEntry => ({
+    type: "field",
+    step,
+    object: object("IstioOperator", part),
+    pointer: `/spec/components/${part}/enabled`,
+    written: false,
+  });
+  const [pilot, ztunnel] = [removed("pilot"), removed("ztunnel")];
+  assert.deepEqual(names(undoOrder([field("a"), pilot, ztunnel, field("b")])), ["b", "pilot", "ztunnel", "a"]);
+  assert.deepEqual(names(undoOrder([ztunnel, pilot])), ["pilot", "ztunnel"]);
+});

@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import type { JournalEntry } from "../../api/serin/index.ts";
-import { referenceKey } from "../decide/index.ts";
+import { isOfBanzai, partEnabledBy, referenceKey, type OperatedPart } from "../decide/index.ts";
 
 /**
  * The entries in the order of undo: backwards. Entries of one `undoGroup` are undone together, at the position of the
@@ -9,7 +9,10 @@ import { referenceKey } from "../decide/index.ts";
  */
 export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEntry[] {
   const groups = new Map<string, JournalEntry[]>();
-  for (const [index, entry] of keptWithWorkload(resumedUntilRestart(entries.toReversed())).entries()) {
+  const reversed = keptWithWorkload(
+    [holdAfterRestart, ztunnelAfterPilot].reduce(inSuccession, entries.toReversed() as readonly JournalEntry[]),
+  );
+  for (const [index, entry] of reversed.entries()) {
     const key = entry.undoGroup === undefined ? `alone ${index}` : `group ${entry.undoGroup}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [entry]);
@@ -21,23 +24,38 @@ export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEnt
   ]);
 }
 
-/**
- * The order in which a Deployment that a step resumed is held again only after its pods have the former template: a
- * held Deployment replaces none. The journal has the step's two entries the other way round if somebody had resumed the
- * Deployment before the step, and the engine held it in between.
- */
-function resumedUntilRestart(reversed: readonly JournalEntry[]): readonly JournalEntry[] {
-  const isRestartOf = (hold: JournalEntry, entry: JournalEntry): boolean =>
-    isRestart(entry) && entry.step === hold.step && referenceKey(entry.object) === referenceKey(hold.object);
-  const late: JournalEntry[] = [];
-  return reversed.flatMap((entry, index) => {
-    if (isResume(entry) && reversed.slice(index).some((other) => isRestartOf(entry, other))) {
-      late.push(entry);
-      return [];
-    }
-    return [entry, ...late.filter((hold) => isRestartOf(hold, entry))];
-  });
+/** Two entries of one step, of which the first must be undone after the second. */
+interface Succession {
+  readonly isLate: (entry: JournalEntry) => boolean;
+  readonly follows: (late: JournalEntry, other: JournalEntry) => boolean;
 }
+
+/** Moves each late entry behind the entries of its step that it must follow. */
+function inSuccession(reversed: readonly JournalEntry[], { isLate, follows }: Succession): readonly JournalEntry[] {
+  const placed = reversed.map((entry, index) => {
+    const last = isLate(entry)
+      ? reversed.findLastIndex((other) => other.step === entry.step && follows(entry, other))
+      : -1;
+    return { entry, place: last > index ? last + 0.5 : index };
+  });
+  return placed.toSorted((a, b) => a.place - b.place).map(({ entry }) => entry);
+}
+
+/**
+ * A Deployment that a step resumed is held again only after its pods have the former template: a held Deployment
+ * replaces none. The journal has the step's two entries the other way round if somebody had resumed the Deployment
+ * before the step, and the engine held it in between.
+ */
+const holdAfterRestart: Succession = {
+  isLate: isResume,
+  follows: (hold, entry) => isRestart(entry) && referenceKey(entry.object) === referenceKey(hold.object),
+};
+
+/** A ztunnel is ready only when its control plane has configured it, so an operator must bring that one back first. */
+const ztunnelAfterPilot: Succession = {
+  isLate: (entry) => partGivenBack(entry) === "ztunnel",
+  follows: (_ztunnel, entry) => partGivenBack(entry) === "pilot",
+};
 
 const keepers = new Set(["PodDisruptionBudget", "HorizontalPodAutoscaler"]);
 
@@ -96,22 +114,20 @@ export function mustRun(entry: JournalEntry): boolean {
   );
 }
 
-const operatedComponent = /^\/spec\/components\/(pilot|ztunnel)\/enabled$/;
-
 /**
  * Whether undoing the entry lets an operator install a control plane or a ztunnel again, which must run before later
  * entries may rely on it.
  */
 export function givesBackRevision(entry: JournalEntry): boolean {
-  const { apiVersion, kind } = entry.object;
-  if (entry.type === "deleted") return kind === "Istio" && apiVersion.startsWith("istio.banzaicloud.io/");
-  return (
-    entry.type === "field" &&
-    kind === "IstioOperator" &&
-    operatedComponent.test(entry.pointer) &&
-    entry.written === false &&
-    entry.prior !== false
-  );
+  return partGivenBack(entry) !== undefined;
+}
+
+/** The part that an operator installs again after the undo of the entry. */
+export function partGivenBack(entry: JournalEntry): OperatedPart | undefined {
+  const { object, type } = entry;
+  if (type === "deleted") return object.kind === "Istio" && isOfBanzai(object) ? "pilot" : undefined;
+  const isRemoval = type === "field" && entry.written === false && entry.prior !== false;
+  return isRemoval && object.kind === "IstioOperator" ? partEnabledBy(entry.pointer) : undefined;
 }
 
 /**

@@ -98,6 +98,20 @@ test("unsettled parts are listed, the weight appears once settled, and a clock t
   );
 });
 
+test("a step that does not settle because of an obstacle that a person must remove is Stuck at its limit, and not undone", () => {
+  const obstacle = { toDo: "see that the operator runs" };
+  const observation: Observation = {
+    writes: [],
+    settle: [{ state: "waiting", detail: "istiod runs", obstacle }],
+    checks: [],
+  };
+  const late = decide(input({ status: begun, observation, elapsedMs: 300_001 }));
+  assert.equal(late.status.phase, "Stuck");
+  assert.match(late.status.message, /istiod runs; see that the operator runs$/);
+  const { status } = decide(input({ status: late.status, observation: { ...observation, settle: [] } }));
+  assert.notEqual(status.phase, "RollingBack");
+});
+
 test("a patient step has no time limit, but its obstacles have one, which counts from the step's last progress", () => {
   const steps = [{ ...first, patient: true }, last];
   let { status } = decide(input());

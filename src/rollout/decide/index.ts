@@ -30,6 +30,14 @@ export {
   type RolloutCommands,
   type RolloutOrders,
 } from "./input.ts";
+export {
+  enabledPointer,
+  isOfBanzai,
+  operatedParts,
+  partEnabledBy,
+  partTitled,
+  type OperatedPart,
+} from "./operated-parts.ts";
 export { judgeCheck } from "./judge-checks.ts";
 export { withApprovals } from "./checks/approvals.ts";
 export { intervalMsOf } from "./checks/looks.ts";

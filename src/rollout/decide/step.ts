@@ -107,8 +107,13 @@ export type SettleCondition =
   | { readonly type: "owner"; readonly object: ObjectReference; readonly revision: string }
   /** The pod answers its readiness probe. */
   | { readonly type: "podReady"; readonly object: ObjectReference }
-  /** No pod with these labels runs. */
-  | { readonly type: "podsGone"; readonly namespace: string; readonly labels: Readonly<Record<string, string>> }
+  /** No pod with these labels runs. `toDo`: see `Obstacle`. */
+  | {
+      readonly type: "podsGone";
+      readonly namespace: string;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly toDo?: string;
+    }
   /** Nothing uses the revision any more: no gateway, no waypoint, and no pod of its ztunnel. */
   | { readonly type: "noDependents"; readonly revision: string; readonly to: string }
   /**

@@ -83,3 +83,29 @@ test("dependents that cannot be listed do not count as absent, but kinds that th
     assert.equal(await found(kind, "not-found"), 0);
   }
 });
+
+test("a gateway whose labels name an IstioOperator is left to its operator only if there is one", async () => {
+  const labels = { "operator.istio.io/component": "IngressGateways", "istio.io/rev": "old" };
+  const owning = {
+    "install.operator.istio.io/owning-resource": "unknown",
+    "install.operator.istio.io/owning-resource-namespace": "istio-system",
+  };
+  const pod = fakePod({ name: "front-1-x", labels });
+  const owner = { apiVersion: "apps/v1", kind: "ReplicaSet", name: "front-1", uid: "u", controller: true };
+  const made = {
+    ...pod,
+    metadata: { ...pod.metadata, ownerReferences: [owner], labels: { ...labels, "pod-template-hash": "1" } },
+  };
+  const front = { metadata: { name: "front", namespace: "shop", labels: { ...labels, ...owning } } };
+  const view = Object.assign(fakeView([made]), {
+    namespaces: { list: () => [], get: () => undefined },
+    deployments: { list: () => [front], get: () => front },
+    injectors: { list: () => [] },
+  }) as unknown as ClusterView;
+  const typesWith = async (operator: object | undefined): Promise<readonly string[]> => {
+    const client = { list: async () => ({ items: [] }), get: async () => operator } as unknown as KubeClient;
+    return (await storedDependents(client, view, "old")).map(({ type }) => type);
+  };
+  assert.deepEqual(await typesWith(undefined), ["installedGateway"]);
+  assert.deepEqual(await typesWith({ metadata: { name: "unknown" } }), ["ownedGateway"]);
+});

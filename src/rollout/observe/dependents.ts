@@ -2,6 +2,7 @@ import { matchesLabelSelector } from "../../api/index.ts";
 import {
   mutatingWebhookConfigurationKind,
   validatingWebhookConfigurationKind,
+  type Deployment,
   type Pod,
   type WebhookConfiguration,
 } from "../../api/kubernetes/index.ts";
@@ -13,7 +14,7 @@ import { injectionLabel, probeNamespace, revisionLabel, tagLabel, type Dependent
 import { choosesInjector } from "../act/undo-order.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { ledElsewhere } from "./injectors.ts";
-import { operatorObjectOf } from "./operator-objects.ts";
+import { readOperators, type OperatorObjectOf } from "./operator-objects.ts";
 import { dependentProxies } from "./pilots.ts";
 import { isLive, restartObstacle, sidecarRevision, workloadOf } from "./sidecar-workloads.ts";
 
@@ -27,18 +28,32 @@ const controllerAnnotation = "istio.io/workloadController";
  * namespaces, Gateways.
  */
 export async function dependentsOf(client: KubeClient, view: ClusterView, revision: string): Promise<Dependent[]> {
-  const stored = await storedDependents(client, view, revision);
+  const operatorOf = await gatewayOperators(client, view);
+  const stored = await storedIn(client, view, revision, operatorOf);
   const named = new Set(stored.map(({ proxy }) => proxy));
   const connected = (await dependentProxies(view, revision))
     .filter((id) => !named.has(id))
-    .map((id) => connectedProxy(view, id));
+    .map((id) => connectedProxy(view, id, operatorOf));
   return [...stored, ...connected];
+}
+
+async function gatewayOperators(client: KubeClient, view: ClusterView): Promise<OperatorObjectOf> {
+  return await readOperators(client, view.deployments.list().filter(isInstalledGateway));
 }
 
 /** The dependents that are visible in objects of the cluster. */
 export async function storedDependents(client: KubeClient, view: ClusterView, revision: string): Promise<Dependent[]> {
+  return await storedIn(client, view, revision, await gatewayOperators(client, view));
+}
+
+async function storedIn(
+  client: KubeClient,
+  view: ClusterView,
+  revision: string,
+  operatorOf: OperatorObjectOf,
+): Promise<Dependent[]> {
   return [
-    ...podsOf(view, revision),
+    ...podsOf(view, revision, operatorOf),
     ...(await webhooksOf(client, revision)),
     ...(await machinesOf(client, revision)),
     ...namespacesOf(view, revision),
@@ -47,14 +62,14 @@ export async function storedDependents(client: KubeClient, view: ClusterView, re
 }
 
 /** A proxy that is connected to the old control plane, whatever its labels say. */
-function connectedProxy(view: ClusterView, id: string): Dependent {
+function connectedProxy(view: ClusterView, id: string, operatorOf: OperatorObjectOf): Dependent {
   const dot = id.lastIndexOf(".");
   const [name, namespace] = [id.slice(0, dot), id.slice(dot + 1)];
   const pod = view.pods.get(`${namespace}/${name}`);
   const endsBy = pod?.metadata.deletionTimestamp;
   if (endsBy !== undefined) return { type: "proxy", name, namespace, text: `proxy ${id}`, endsBy };
   return (
-    (pod === undefined ? undefined : gatewayOf(view, pod, `proxy ${id}`)) ?? {
+    (pod === undefined ? undefined : gatewayOf(view, pod, `proxy ${id}`, operatorOf)) ?? {
       type: "proxy",
       name,
       namespace,
@@ -63,23 +78,23 @@ function connectedProxy(view: ClusterView, id: string): Dependent {
   );
 }
 
-function isInstalledGateway({ metadata: { labels = {} } }: Pod): boolean {
+function isInstalledGateway({ metadata: { labels = {} } }: Pod | Deployment): boolean {
   return /^(Ingress|Egress)Gateways$/.test(labels[componentLabel] ?? "");
 }
 
 /** The gateway of an installation or of an operator whose pod this is. */
-function gatewayOf(view: ClusterView, pod: Pod, text: string): Dependent | undefined {
+function gatewayOf(view: ClusterView, pod: Pod, text: string, operatorOf: OperatorObjectOf): Dependent | undefined {
   const { name = "", namespace = "" } = pod.metadata;
   const workload = workloadOf(pod);
   const own = { namespace, workload, proxy: `${name}.${namespace}`, text };
   const deployment = workload.kind === "Deployment" ? view.deployments.get(`${namespace}/${workload.name}`) : undefined;
-  const owner = deployment === undefined ? undefined : operatorObjectOf(deployment);
+  const owner = deployment === undefined ? undefined : operatorOf(deployment);
   if (owner !== undefined && (owner.kind === "MeshGateway" || isInstalledGateway(pod)))
     return { type: "ownedGateway", name, owner, ...own };
   return isInstalledGateway(pod) ? { type: "installedGateway", name, ...own } : undefined;
 }
 
-function podsOf(view: ClusterView, revision: string): Dependent[] {
+function podsOf(view: ClusterView, revision: string, operatorOf: OperatorObjectOf): Dependent[] {
   return view.pods.list().flatMap((pod): Dependent[] => {
     const { name = "", namespace = "", labels = {}, annotations = {} } = pod.metadata;
     if (namespace === probeNamespace || !isLive(pod)) return [];
@@ -101,7 +116,7 @@ function podsOf(view: ClusterView, revision: string): Dependent[] {
       return labels[revisionLabel] === undefined
         ? []
         : [{ type: "gateway", name: gateway, ...own, text: `${text} (a gateway)` }];
-    const found = gatewayOf(view, pod, `${text} (a gateway)`);
+    const found = gatewayOf(view, pod, `${text} (a gateway)`, operatorOf);
     return found === undefined ? [] : [found];
   });
 }

@@ -1,17 +1,76 @@
-import type { KubernetesObject } from "../../api/index.ts";
-import { istioLabels } from "../../api/istio/index.ts";
+import type { KubernetesObject, UntypedObject } from "../../api/index.ts";
+import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
-import { controllerOf } from "../../kube/index.ts";
+import { controllerOf, isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { ObjectAccess } from "../act/object-access.ts";
+import { referenceKey } from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
 
 const { owningResource: ownerLabel, owningResourceNamespace: ownerNamespaceLabel } = istioLabels;
 
-/** The IstioOperator or controller that writes this object, and would undo changes by others. */
-export function operatorObjectOf({ metadata }: Pick<KubernetesObject, "metadata">): ObjectReference | undefined {
-  const { labels = {}, namespace } = metadata;
-  const [name, ownNamespace] = [labels[ownerLabel], labels[ownerNamespaceLabel]];
-  if (name !== undefined && ownNamespace !== undefined)
-    return reference("install.istio.io/v1alpha1", "IstioOperator", name, ownNamespace);
-  const owner = controllerOf({ metadata });
-  return owner === undefined ? undefined : reference(owner.apiVersion, owner.kind, owner.name, namespace);
+/** Returns the object of an operator by which that operator writes another object, and would undo changes by others. */
+export type OperatorObjectOf = (object: Pick<KubernetesObject, "metadata">) => ObjectReference | undefined;
+
+/**
+ * Finds out which of the IstioOperators that these objects name are carried out by an operator. istioctl labels what it
+ * installs as an operator does. But the object that its labels name does not exist, or tells operators to ignore it.
+ */
+export async function readOperators(
+  client: KubeClient,
+  installed: readonly Pick<KubernetesObject, "metadata">[],
+): Promise<OperatorObjectOf> {
+  const objects = new ObjectAccess(client);
+  const named = installed.flatMap((object) => namedOperator(object) ?? []);
+  const operators = new Map(named.map((operator) => [referenceKey(operator), operator]));
+  const isIgnored = await Promise.all(
+    [...operators.values()].map(async (operator) => await ignores(objects, operator)),
+  );
+  const ignored = new Set([...operators.keys()].filter((_key, index) => isIgnored[index]));
+  return (object) => {
+    const found = operatorObjectOf(object);
+    return found === undefined || !ignored.has(referenceKey(found)) ? found : undefined;
+  };
+}
+
+/** A user who plans an upgrade may have no right to read the object. Then an operator may carry it out. */
+async function ignores(objects: ObjectAccess, operator: ObjectReference): Promise<boolean> {
+  try {
+    const found = await objects.get(operator);
+    return found === undefined || found.metadata.annotations?.[istioAnnotations.ignoreReconcile] === "true";
+  } catch (error) {
+    if (isKubeCode(error, "forbidden")) return false;
+    throw error;
+  }
+}
+
+function namedOperator({ metadata: { labels = {} } }: Pick<KubernetesObject, "metadata">): ObjectReference | undefined {
+  const [name, namespace] = [labels[ownerLabel], labels[ownerNamespaceLabel]];
+  return name === undefined || namespace === undefined
+    ? undefined
+    : reference("install.istio.io/v1alpha1", "IstioOperator", name, namespace);
+}
+
+/** The IstioOperator or controller that an object's metadata names. See {@link readOperators}. */
+export function operatorObjectOf(object: Pick<KubernetesObject, "metadata">): ObjectReference | undefined {
+  const operator = namedOperator(object);
+  if (operator !== undefined) return operator;
+  const owner = controllerOf(object);
+  return owner === undefined
+    ? undefined
+    : reference(owner.apiVersion, owner.kind, owner.name, object.metadata.namespace);
+}
+
+/**
+ * Whether the workload was made from this object of an operator, and not from an earlier one of its name, whose
+ * workloads the garbage collector is about to delete.
+ */
+export function isMadeBy(
+  workload: Pick<KubernetesObject, "metadata">,
+  object: ObjectReference,
+  operator: UntypedObject | undefined,
+): boolean {
+  const owner = operatorObjectOf(workload);
+  if (owner === undefined || referenceKey(owner) !== referenceKey(object)) return false;
+  const { uid = operator?.metadata.uid } = controllerOf(workload) ?? {};
+  return uid === operator?.metadata.uid;
 }

@@ -3,12 +3,14 @@ import type { UntypedObject } from "../../api/index.ts";
 import { ztunnelOwnerAnnotation, type JournalEntry } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { UndoSurroundings } from "../act/perform.ts";
-import { referenceKey, type SettleState } from "../decide/index.ts";
+import { partGivenBack } from "../act/undo-order.ts";
+import type { SettleState } from "../decide/index.ts";
 import { nextRootName, probeNamespace, reference } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { EventAges } from "./event-ages.ts";
 import { heldByInjector, howToLeadAway, tagLedTo } from "./injectors.ts";
-import { operatorObjectOf } from "./operator-objects.ts";
+import { isMadeBy } from "./operator-objects.ts";
+import { notBroughtAbout, notInstalledText } from "./operator-progress.ts";
 import { whoChangesOwner, withPodReason } from "./pod-reason.ts";
 import { controlPlaneDeployments, isZtunnel, pilotPods } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged } from "./pilots.ts";
@@ -48,7 +50,7 @@ export function undoSurroundings({
       const found = await objects.get(object);
       return reasonOf(withPodReason(readyState(found, object), found, view));
     },
-    notInstalled: async (entry) => await Promise.resolve(notInstalledAgain(view, entry)),
+    notInstalled: async (entry) => await notInstalledAgain({ objects, view, ages }, entry),
     notReached: async (object) => {
       const found = await objects.get(object);
       const notReady = reasonOf(withPodReason(readyState(found, object), found, view));
@@ -64,18 +66,20 @@ function reasonOf(state: SettleState): string | undefined {
 }
 
 /** Why an operator has not installed again yet what the entry's restored object contains. */
-function notInstalledAgain(view: ClusterView, entry: JournalEntry): string | undefined {
-  const isOfZtunnel = entry.type === "field" && entry.pointer.startsWith("/spec/components/ztunnel/");
-  const [kind, installed] = isOfZtunnel
-    ? (["DaemonSet", view.daemonSets.list().filter((daemonSet) => isZtunnel(view, daemonSet))] as const)
-    : (["Deployment", controlPlaneDeployments(view)] as const);
-  const own = installed.filter((workload) => {
-    const operator = operatorObjectOf(workload);
-    return operator !== undefined && referenceKey(operator) === referenceKey(entry.object);
-  });
-  const part = isOfZtunnel ? "ztunnel" : "istiod";
-  if (own.length === 0)
-    return `its operator has not installed ${part} again yet; if it stays so, read the operator's log and its status`;
+async function notInstalledAgain(
+  { objects, view, ages }: { readonly objects: ObjectAccess; readonly view: ClusterView; readonly ages: EventAges },
+  entry: JournalEntry,
+): Promise<string | undefined> {
+  const operator = await objects.get(entry.object);
+  const part = partGivenBack(entry) ?? "pilot";
+  const missing = notBroughtAbout(entry.object, operator, part, ages);
+  if (missing !== undefined) return missing;
+  const [kind, installed] =
+    part === "ztunnel"
+      ? (["DaemonSet", view.daemonSets.list().filter((daemonSet) => isZtunnel(view, daemonSet))] as const)
+      : (["Deployment", controlPlaneDeployments(view)] as const);
+  const own = installed.filter((workload) => isMadeBy(workload, entry.object, operator));
+  if (own.length === 0) return notInstalledText(part);
   for (const workload of own) {
     const found = workload as unknown as UntypedObject;
     const { name = "", namespace } = workload.metadata;

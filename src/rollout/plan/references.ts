@@ -8,6 +8,7 @@ const irregular: Readonly<Record<string, string>> = {
   NetworkPolicy: "networkpolicies",
   Ingress: "ingresses",
   EndpointSlice: "endpointslices",
+  ValidatingAdmissionPolicy: "validatingadmissionpolicies",
 };
 
 export function pluralOf(kind: string): string {

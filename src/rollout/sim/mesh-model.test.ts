@@ -3,7 +3,17 @@ import { test } from "node:test";
 import { ModelCluster } from "./model-cluster.ts";
 import { reference } from "../plan/index.ts";
 import { gatewayPods, heldByGateway, injectingRevision, meshState } from "./mesh-model.ts";
-import { canaryReplicas, classicReference, meshNames, rev, tagPointer } from "./sim-mesh.ts";
+import {
+  canaryReplicas,
+  classicReference,
+  meshNames,
+  operatedMesh,
+  rev,
+  tagPointer,
+  type SimMesh,
+} from "./sim-mesh.ts";
+import { enabledPointer } from "../decide/index.ts";
+import type { JournalEntry } from "../../api/serin/index.ts";
 
 test("a growing Deployment keeps its pods, and a new one starts without any", () => {
   const cluster = new ModelCluster(() => 0.9);
@@ -56,4 +66,51 @@ test("a webhook with the new Service's name and the old namespace injects nobody
     [injectingRevision(cluster, workload), serves()],
     ["nobody at istio-system/istiod-new-r0", "waiting"],
   );
+});
+
+/** A cluster in which an operator has installed istiod and ztunnel of `old-r0`. Operators act in each tick. */
+function operatedCluster() {
+  const cluster = new ModelCluster(() => 0.9);
+  const mesh = { dataPlane: "ambient", gateways: [], operator: "IstioOperator" } as unknown as SimMesh;
+  const operated = operatedMesh({ name: "r0", moves: ["a"], mesh });
+  assert.ok(operated !== undefined);
+  const operator = cluster.add(operated.operator, {});
+  cluster.operated.push(operated);
+  cluster.tick(100, () => 0);
+  cluster.tick(5000, () => 0);
+  const undo = (component: "pilot" | "ztunnel"): string => {
+    const pointer = enabledPointer(component);
+    const entry: JournalEntry = { type: "field", step: "retire", object: operated.operator, pointer, written: false };
+    return cluster.undo(entry, entry, () => undefined).state;
+  };
+  const set = (component: "pilot" | "ztunnel", value: boolean): void =>
+    cluster.setField(operator, enabledPointer(component), value, "engine");
+  return { cluster, undo, set, istiod: meshNames("r0").istiod("old-r0") };
+}
+
+test("an undo waits while an operator is about to remove the control plane that its object asks for again", () => {
+  const { cluster, undo, set, istiod } = operatedCluster();
+  assert.equal(undo("pilot"), "undone");
+  set("pilot", false);
+  cluster.tick(100, () => 0);
+  assert.notEqual(cluster.find(istiod), undefined, "the operator has only read it");
+  assert.equal(undo("pilot"), "waiting");
+  cluster.tick(100, () => 0);
+  assert.equal(cluster.find(istiod), undefined);
+  cluster.tick(100, () => 0);
+  assert.equal(undo("pilot"), "waiting", "its pods start");
+  cluster.tick(5000, () => 0);
+  assert.equal(undo("pilot"), "undone");
+});
+
+test("a ztunnel does not become ready before its control plane", () => {
+  const { cluster, undo, set } = operatedCluster();
+  for (const part of ["pilot", "ztunnel"] as const) set(part, false);
+  for (let tick = 0; tick < 3; tick += 1) cluster.tick(100, () => 0);
+  set("ztunnel", true);
+  for (let tick = 0; tick < 3; tick += 1) cluster.tick(5000, () => 0);
+  assert.equal(undo("ztunnel"), "waiting");
+  set("pilot", true);
+  for (let tick = 0; tick < 4; tick += 1) cluster.tick(5000, () => 0);
+  assert.equal(undo("ztunnel"), "undone");
 });

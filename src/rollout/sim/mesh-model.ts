@@ -1,7 +1,13 @@
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
-import { mustRun } from "../act/undo-order.ts";
-import { referenceKey, type SettleCondition, type SettleState } from "../decide/index.ts";
+import { givesBackRevision, isWorkload, mustRun, partGivenBack } from "../act/undo-order.ts";
+import {
+  enabledPointer,
+  referenceKey,
+  type OperatedPart,
+  type SettleCondition,
+  type SettleState,
+} from "../decide/index.ts";
 import { reference, revisionLabel } from "../plan/index.ts";
 import type { ModelObject } from "./model-object.ts";
 import {
@@ -10,7 +16,6 @@ import {
   canaryRevision,
   classicReference,
   countOf,
-  enabledPointer,
   isSidecarWorkload,
   meshNames,
   ownerOf,
@@ -31,6 +36,12 @@ export interface MeshCluster extends MeshObjects {
   readonly objects: ReadonlyMap<string, ModelObject>;
   /** The revision that injected a workload's pods, by namespace or by the workload's key. */
   readonly injected: ReadonlyMap<string, unknown>;
+}
+
+/** The state of the cluster and of its operators. */
+interface OperatedCluster extends MeshCluster {
+  readonly operated: readonly OperatedMesh[];
+  readonly operatorsRead: ReadonlyMap<string, boolean>;
 }
 
 const budgetToDo = "let the budget allow it, or scale the workload up, and the upgrade continues";
@@ -279,26 +290,35 @@ export function templateRevision(cluster: MeshCluster, deployment: ObjectReferen
 }
 
 /** Why a restored object does not serve yet. */
-export function notServing(cluster: MeshCluster, entry: JournalEntry): string | undefined {
-  return mustRun(entry) ? notReady(cluster, entry.object) : undefined;
+export function notServing(cluster: OperatedCluster, entry: JournalEntry): string | undefined {
+  if (givesBackRevision(entry)) return notInstalled(cluster, entry);
+  return mustRun(entry) || (entry.type === "deleted" && isWorkload(entry))
+    ? notReady(cluster, entry.object)
+    : undefined;
+}
+
+/**
+ * Whether no control plane is ready that could configure this ztunnel, so that the ztunnel cannot become ready.
+ * Undefined if the object is no ztunnel.
+ */
+export function lacksPilot(cluster: MeshCluster, { kind, name }: ObjectReference): boolean | undefined {
+  const revision = kind === "DaemonSet" ? /^ztunnel-(.+)$/.exec(name)?.[1] : undefined;
+  return revision === undefined ? undefined : !runs(cluster, istiodOf(revision));
 }
 
 /** Whether an operator installs this part now. */
-export function isInstalled(cluster: MeshObjects, { operator }: OperatedMesh, component: "pilot" | "ztunnel"): boolean {
+export function isInstalled(cluster: MeshObjects, { operator }: OperatedMesh, component: OperatedPart): boolean {
   const found = cluster.find(operator);
   return found !== undefined && found.fields.get(enabledPointer(component)) !== false;
 }
 
-/** Why what an operator installs by the entry's object does not run again. */
-export function notInstalled(
-  cluster: MeshCluster,
-  entry: JournalEntry,
-  operated: readonly OperatedMesh[],
-): string | undefined {
-  const own = operated.find(({ operator }) => referenceKey(operator) === referenceKey(entry.object));
+/** Why what an operator installs by the entry's object does not run again, or is about to be removed. */
+function notInstalled(cluster: OperatedCluster, entry: JournalEntry): string | undefined {
+  const own = cluster.operated.find(({ operator }) => referenceKey(operator) === referenceKey(entry.object));
   const missing = own?.parts.find(
-    (part) =>
-      (entry.type !== "field" || entry.pointer === enabledPointer(part.component)) && !runs(cluster, part.object),
+    ({ component, object }) =>
+      component === partGivenBack(entry) &&
+      (cluster.operatorsRead.get(referenceKey(object)) === false || !runs(cluster, object)),
   );
   return missing === undefined ? undefined : `${missing.object.name} is not installed again`;
 }

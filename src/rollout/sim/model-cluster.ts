@@ -1,7 +1,7 @@
 import { invariant, jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { UndoResult } from "../act/undo-play.ts";
-import { givesBackRevision, isRestart, isWorkload, movesTraffic } from "../act/undo-order.ts";
+import { isRestart, movesTraffic } from "../act/undo-order.ts";
 import { covers } from "../act/object-access.ts";
 import {
   keptFields,
@@ -21,8 +21,7 @@ import {
   injectingRevision,
   isInstalled,
   meshState,
-  notInstalled,
-  notReady,
+  lacksPilot,
   notServing,
   stillServes,
   templateRevision,
@@ -76,6 +75,8 @@ export class ModelCluster {
   readonly podsRefused = new Map<string, (object: ObjectReference) => boolean>();
   /** What operators install. */
   readonly operated: OperatedMesh[] = [];
+  /** Whether the operator of a part has last read that it is to be installed, by the part's {@link referenceKey}. */
+  readonly operatorsRead = new Map<string, boolean>();
   controlPlaneUp = true;
   nowMs = 0;
   readonly #random: Random;
@@ -131,6 +132,8 @@ export class ModelCluster {
     this.nowMs += ms;
     for (const [key, object] of this.objects) {
       this.#roll(key, object);
+      if (object.readyAtMs === Infinity && lacksPilot(this, object.reference) === false)
+        object.readyAtMs = this.#readyAt(object);
       const isEnding = this.endedNamespaces.size > 0 && this.#hasEnded(object.reference);
       if (!isEnding || this.#random() >= endsPerTick) continue;
       this.objects.delete(key);
@@ -145,14 +148,18 @@ export class ModelCluster {
     }
   }
 
-  /** Operators install and remove what their objects say, after a while. */
+  /**
+   * Operators install and remove what their objects say, after a while. In between, an object may have changed again,
+   * so an operator acts on what it has read before.
+   */
   #operate(): void {
     for (const operated of this.operated) {
       for (const { component, object } of operated.parts) {
         if (this.#random() < 0.8) continue;
-        const isWanted = isInstalled(this, operated, component);
-        if (!isWanted) this.#remove(object);
+        const key = referenceKey(object);
+        if (this.operatorsRead.get(key) === false) this.#remove(object);
         else if (this.find(object) === undefined) this.#start(this.add(object));
+        this.operatorsRead.set(key, isInstalled(this, operated, component));
       }
     }
   }
@@ -376,7 +383,7 @@ export class ModelCluster {
     const takesMs = Math.floor(startMs * this.#random());
     const isRefused = [...this.podsRefused.values()].some((refuses) => refuses(reference));
     const isHeld = this.withoutBudget.has(reference.namespace ?? "") && isSidecarWorkload(reference.name);
-    return isRefused || isHeld ? Infinity : this.nowMs + takesMs;
+    return isRefused || isHeld || lacksPilot(this, reference) === true ? Infinity : this.nowMs + takesMs;
   }
 
   /** Lets the server accept pods again. The controllers make those that were refused. */
@@ -403,12 +410,7 @@ export class ModelCluster {
     if (entry.type === "deleted") {
       if (found === undefined && this.#hasEnded(entry.object)) return { state: "undone" };
       if (found === undefined) this.#start(this.add(entry.object));
-      const missing = isWorkload(entry)
-        ? notReady(this, entry.object)
-        : givesBackRevision(entry)
-          ? notInstalled(this, entry, this.operated)
-          : undefined;
-      return missing === undefined ? { state: "undone" } : { state: "waiting", detail: missing };
+      return this.#whenItServes(entry);
     }
     if (found === undefined) return { state: "undone" };
     if (entry.type === "created") {
@@ -440,11 +442,11 @@ export class ModelCluster {
         return { state: "conflict", detail: `${entry.object.name}${entry.pointer} was changed by somebody else` };
       this.setField(found, entry.pointer, entry.prior, engineWriter);
     }
-    const waits = movesTraffic(entry)
-      ? this.notAcknowledged(entry.object)
-      : givesBackRevision(entry)
-        ? notInstalled(this, entry, this.operated)
-        : notServing(this, entry);
+    return this.#whenItServes(entry);
+  }
+
+  #whenItServes(entry: JournalEntry): UndoResult {
+    const waits = movesTraffic(entry) ? this.notAcknowledged(entry.object) : notServing(this, entry);
     return waits === undefined ? { state: "undone" } : { state: "waiting", detail: waits };
   }
 

@@ -6,7 +6,7 @@ import {
   type ObjectReference,
 } from "../../api/serin/index.ts";
 import { invariant, seededRandom, type Random } from "../../base/index.ts";
-import type { Step } from "../decide/index.ts";
+import { enabledPointer, type OperatedPart, type Step } from "../decide/index.ts";
 import {
   annotationPointer,
   labelPointer,
@@ -206,22 +206,22 @@ export function isSidecarWorkload(name: string): boolean {
   return /^(work|helm|byHand|kubeInject)-/.test(name);
 }
 
-/** A part that an operator installs, by the component of an IstioOperator. */
-export interface OperatedPart {
-  readonly component: "pilot" | "ztunnel";
+/** What an operator installs for a part of a revision. */
+export interface InstalledPart {
+  readonly component: OperatedPart;
   readonly object: ObjectReference;
 }
 
 /** What an operator installs from one object. */
 export interface OperatedMesh {
   readonly operator: ObjectReference;
-  readonly parts: readonly OperatedPart[];
+  readonly parts: readonly InstalledPart[];
 }
 
 export function operatedMesh({ name, moves = [], mesh }: SimUpgrade): OperatedMesh | undefined {
   if (mesh?.operator === undefined) return undefined;
   const names = meshNames(name);
-  const ztunnel: OperatedPart = { component: "ztunnel", object: names.ztunnel(names.from) };
+  const ztunnel: InstalledPart = { component: "ztunnel", object: names.ztunnel(names.from) };
   return {
     operator: names.operator(mesh.operator),
     parts: [
@@ -229,11 +229,6 @@ export function operatedMesh({ name, moves = [], mesh }: SimUpgrade): OperatedMe
       ...(mesh.operator === "IstioOperator" && hasAmbient(mesh, moves) ? [ztunnel] : []),
     ],
   };
-}
-
-/** The field of an IstioOperator that removes a component if it is false. */
-export function enabledPointer(component: OperatedPart["component"]): string {
-  return `/spec/components/${component}/enabled`;
 }
 
 /** What the retirement of the old revision deletes itself, and the operator's object that it changes instead. */

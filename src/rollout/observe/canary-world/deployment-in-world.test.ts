@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KindDefinition } from "../../../api/index.ts";
-import type { Deployment } from "../../../api/kubernetes/index.ts";
+import type { Deployment, HorizontalPodAutoscaler } from "../../../api/kubernetes/index.ts";
 import type { Canary, DeploymentTarget, JournalEntry, RolloutStatus } from "../../../api/serin/index.ts";
 import { initialStatus } from "../../decide/index.ts";
 import { reference, type DeploymentInWorld } from "../../plan/index.ts";
@@ -21,22 +21,30 @@ const pausedBy = (step: string, written?: true): JournalEntry => ({
   ...(written === undefined ? {} : { written }),
 });
 
+function isAutoscaler(object: Deployment | HorizontalPodAutoscaler): object is HorizontalPodAutoscaler {
+  return object.kind === "HorizontalPodAutoscaler";
+}
+
 /** The world of a Deployment with this spec. */
 async function world(
   spec: object,
   status: Partial<RolloutStatus>,
   journal: readonly JournalEntry[] = [],
   rewritten?: object,
-  deployments: readonly Deployment[] = [],
+  others: readonly (Deployment | HorizontalPodAutoscaler)[] = [],
 ): Promise<DeploymentInWorld> {
   const selector = { matchLabels: { app: "web" } };
   const metadata = { name: "web", namespace: "shop", uid: "1" };
   const sources = {
     client: {
       get: async () => await Promise.resolve({ metadata, spec: { replicas: 2, selector, template, ...spec } }),
-      list: async (_kind: KindDefinition) => await Promise.resolve({ items: [] }),
+      list: async ({ kind }: KindDefinition) =>
+        await Promise.resolve({ items: kind === "HorizontalPodAutoscaler" ? others.filter(isAutoscaler) : [] }),
     },
-    view: fakeView([], deployments),
+    view: fakeView(
+      [],
+      others.filter((other): other is Deployment => !isAutoscaler(other)),
+    ),
     objects: { rewrittenTemplate: () => rewritten },
   } as unknown as CanarySources;
   const canary = {
@@ -94,6 +102,27 @@ test("a Deployment of somebody else that has the name of the copy is refused, an
   });
   const made = await world({}, {}, [], undefined, [copy({ "rollout.serin.dev/copy": "canary" })]);
   assert.equal(made.copyReplicas, 3);
+});
+
+test("the copy is autoscaled if it has an autoscaler of its own, whether or not the Deployment has one", async () => {
+  const labels = { "rollout.serin.dev/copy": "canary" };
+  const copy = {
+    metadata: { name: "web-canary", namespace: "shop", labels },
+    spec: { replicas: 1 },
+  } as unknown as Deployment;
+  const autoscaler = (name: string): HorizontalPodAutoscaler =>
+    ({
+      kind: "HorizontalPodAutoscaler",
+      metadata: { name },
+      spec: { scaleTargetRef: { kind: "Deployment", name } },
+    }) as never;
+  const seen = async (...names: readonly string[]): Promise<unknown[]> => {
+    const found = await world({}, {}, [], undefined, [copy, ...names.map(autoscaler)]);
+    return [found.autoscaler?.metadata.name, found.copyIsAutoscaled];
+  };
+  assert.deepEqual(await seen("web"), ["web", false]);
+  assert.deepEqual(await seen("web-canary"), [undefined, true]);
+  assert.deepEqual(await seen("web", "web-canary"), ["web", true]);
 });
 
 test("a Deployment is resumed by somebody if the last write holds it, and the current step has not made that", async () => {

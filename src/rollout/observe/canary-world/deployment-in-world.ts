@@ -68,7 +68,7 @@ export async function deploymentInWorld(
   const active = activeSet(sets);
   const stable = running ?? templateOf(active) ?? current;
   const changes = !sameTemplate(stable, current);
-  const autoscaler = await autoscalerOf(sources, canary, target, namespace);
+  const { autoscaler, ofCopy } = await autoscalersOf(sources, canary, target, namespace);
   const candidateHash = hashOf(sets.find((set) => sameTemplate(templateOf(set) ?? {}, current)));
   const stableSet = sets.find((set) => sameTemplate(templateOf(set) ?? {}, stable)) ?? active;
   const replicas = firstWrite(journal, object, "/spec/replicas")?.prior;
@@ -89,7 +89,7 @@ export async function deploymentInWorld(
     stableHash: hashOf(stableSet) ?? "",
     candidateTemplate: current,
     service: { ports: service.ports, selector: service.selector },
-    ...(copyReplicas === undefined ? {} : { copyReplicas }),
+    ...(copyReplicas === undefined ? {} : { copyReplicas, copyIsAutoscaled: ofCopy }),
     ...(candidateHash === undefined ? {} : { candidateHash }),
     ...(rule === undefined ? {} : { destinationRule: rule }),
     ...(autoscaler === undefined ? {} : { autoscaler }),
@@ -262,13 +262,16 @@ function canonical(value: unknown): string {
   });
 }
 
-/** The autoscaler of the Deployment. The engine leaves it unchanged, and creates a similar one for the copy. */
-async function autoscalerOf(
+/**
+ * The autoscaler of the Deployment, and whether the canary copy has one. The engine leaves the first one unchanged, and
+ * creates a similar one for the copy.
+ */
+async function autoscalersOf(
   { client, view }: CanarySources,
   canary: Canary,
   target: DeploymentTarget,
   namespace: string,
-): Promise<UntypedObject | undefined> {
+): Promise<{ readonly autoscaler?: UntypedObject; readonly ofCopy: boolean }> {
   const { items } = await view.recently(
     `autoscalers of ${namespace}`,
     async () => await client.list(horizontalPodAutoscalerKind, { namespace }),
@@ -279,7 +282,12 @@ async function autoscalerOf(
       spec.scaleTargetRef.name === target.name &&
       metadata.labels?.[copyLabel] === undefined,
   );
-  if (found === undefined) return undefined;
+  const copy = copyName(target, "canary");
+  const ofCopy = items.some(
+    ({ spec, metadata }) =>
+      metadata.name === copy && spec?.scaleTargetRef.kind === "Deployment" && spec.scaleTargetRef.name === copy,
+  );
+  if (found === undefined) return { ofCopy };
   if (canary.spec.dynamicStableScale) {
     throw targetError(
       "target-taken",
@@ -287,7 +295,7 @@ async function autoscalerOf(
       "leave dynamicStableScale out: the autoscaler removes pods that have less to do",
     );
   }
-  return found as unknown as UntypedObject;
+  return { autoscaler: found as unknown as UntypedObject, ofCopy };
 }
 
 /**

@@ -17,7 +17,7 @@ import {
   type ScaledDeployment,
 } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { operatorObjectOf } from "../operator-objects.ts";
+import { readOperators } from "../operator-objects.ts";
 import { controlPlaneDeployments, controlPlaneRevision } from "../pilot-answers.ts";
 import { isReady } from "../pod-reason.ts";
 import type { PriorValues } from "./prior-values.ts";
@@ -136,14 +136,14 @@ export async function observeClassicGateways(
   const { from, to, scope } = upgrade.spec;
   if (!scope.gateways || from.revision === to.revision) return [];
   const rendered = new Map(installs.flat().map((body) => [`${body.kind ?? ""} ${nameOf(body)}`, body]));
-  const owned = view.deployments.list().filter(({ metadata }) => {
-    // Its operator would undo every change.
-    if (operatorObjectOf({ metadata }) !== undefined) return false;
-    const { labels = {}, name = "", namespace } = metadata;
+  const classic = view.deployments.list().filter(({ metadata: { labels = {}, name = "", namespace } }) => {
     if (!classicComponent.test(labels[componentLabel] ?? "") || labels[canaryOfLabel] !== undefined) return false;
     const object = reference("apps/v1", "Deployment", name, namespace);
     return (prior.revisionLabel(object, labels) ?? "default") === from.revision;
   });
+  const operatorOf = await readOperators(client, classic);
+  // An operator would undo every change of its gateway.
+  const owned = classic.filter((deployment) => operatorOf(deployment) === undefined);
   if (owned.length === 0) return [];
   const autoscaled = await autoscaledDeployments(client);
   const parts = await gatewayParts(client, partKinds, prior, from.revision);

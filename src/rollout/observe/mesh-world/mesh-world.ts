@@ -34,10 +34,6 @@ export interface MeshSources {
   readonly nowMs: number;
 }
 
-/** The kinds of objects of a revision's control plane and ztunnel, in the order of their removal. */
-const retirableKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
-  installedKinds.filter(({ kind }) => !["Namespace", "CustomResourceDefinition"].includes(kind)).toReversed();
-
 export interface ObservedWorld {
   readonly world: MeshWorld;
   readonly leads: NamespaceLeads;
@@ -75,7 +71,7 @@ export async function observeMeshWorld(
     ztunnelNodes: ztunnelNodes(view, upgrade.spec.from.revision, prior),
     ...(await observeCni(client, view, install, upgrade, image)),
     ...(await observeRoot(client, view, upgrade, { installs, journal })),
-    ...(await observeRetirable(client, view, retirableKinds(install), upgrade, journal)),
+    ...(await observeRetirable(client, view, install.revisionKinds.toReversed(), upgrade, journal)),
     ...probeSource(view, image),
     lostProbes: lostProbes(view, upgrade, dataPlanes, nowMs),
     dataPlanes,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createLogger } from "../../../base/index.ts";
+import { createLogger, userError } from "../../../base/index.ts";
 import type { KindDefinition } from "../../../api/index.ts";
 import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
@@ -34,8 +34,14 @@ function upgrade(stepsDone = 0, step?: string): MeshUpgrade {
   return { metadata: { name: "u", uid: "1" }, spec: { from: { revision: "old" } }, status } as unknown as MeshUpgrade;
 }
 
+/** An IstioOperator that an operator carries out. */
+const carriedOut: object = { metadata: { name: "mesh" } };
+
 async function retirable(listed: readonly object[], deployments: readonly object[] = []) {
-  const client = { list: async () => await Promise.resolve({ items: listed }) } as unknown as KubeClient;
+  const client = {
+    list: async () => await Promise.resolve({ items: listed }),
+    get: async () => await Promise.resolve(carriedOut),
+  } as unknown as KubeClient;
   const view = {
     deployments: { list: () => deployments },
     controlPlaneNamespaces: () => new Set([namespace]),
@@ -56,6 +62,35 @@ test("objects without an operator are deleted, and an operator's parts are disab
     deployment("ztunnel-of-operator", { labels: { [component]: "Ztunnel", ...owning } }),
   ]);
   assert.deepEqual(found, { free: ["istiod-old"], owners: [["IstioOperator", "mesh", "pilot", "ztunnel"]] });
+});
+
+test("what istioctl installed is deleted, because no operator carries out the IstioOperator that its labels name", async () => {
+  const listed = [deployment("istiod-old", { labels: { [component]: "Pilot", ...owning } })];
+  const found = { free: ["istiod-old"], owners: [] };
+  const client = (get: () => Promise<unknown>): KubeClient => ({ list: async () => ({ items: listed }), get }) as never;
+  const seenBy = async (get: () => Promise<unknown>) => {
+    const { retirable: free, owners } = await observeRetirable(
+      client(get),
+      noView,
+      [{ kind: "Deployment" }] as never,
+      upgrade(),
+      [],
+    );
+    return { free: free.map(({ name }) => name), owners: owners?.map(({ object }) => object.kind) };
+  };
+  assert.deepEqual(await seenBy(async () => undefined), found, "istioctl since 1.24 names one that does not exist");
+  const ignored = { metadata: { name: "mesh", annotations: { "install.istio.io/ignoreReconcile": "true" } } };
+  assert.deepEqual(await seenBy(async () => ignored), found, "former istioctls kept a copy that operators ignore");
+  const operated = { free: [], owners: ["IstioOperator"] };
+  assert.deepEqual(await seenBy(async () => carriedOut), operated);
+  const forbidden = async (): Promise<never> => await Promise.reject(userError("forbidden", "no right"));
+  assert.deepEqual(await seenBy(forbidden), operated, "a user who plans may have no right to read it");
+});
+
+test("the slice that Kubernetes makes for a control plane's Service leaves with the Service, and is not retired itself", async () => {
+  const owner = { apiVersion: "v1", kind: "Service", name: "istiod-old", uid: "u", controller: true };
+  const slice = { metadata: { name: "istiod-old-abcde", namespace, ownerReferences: [owner] } };
+  assert.deepEqual((await retirable([slice, deployment("istiod-old", {})])).free, ["istiod-old"]);
 });
 
 test("a control plane of Banzai's operator, which labels no component, is retired with its Istio", async () => {

@@ -1,20 +1,17 @@
-import { textAt, ownField } from "../../../base/index.ts";
-import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
+import { textAt } from "../../../base/index.ts";
+import type { KindDefinition, KubernetesObject, UntypedObject } from "../../../api/index.ts";
 import { istioLabels } from "../../../api/istio/index.ts";
 import type { JournalEntry, MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
-import type { KubeClient } from "../../../kube/index.ts";
+import { controllerOf, type KubeClient } from "../../../kube/index.ts";
 import { ObjectAccess } from "../../act/object-access.ts";
-import { referenceKey } from "../../decide/index.ts";
+import { isOfBanzai, operatedParts, partTitled, referenceKey, type OperatedPart } from "../../decide/index.ts";
 import { referenceTo, retireStepId, type MeshWorld } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { operatorObjectOf } from "../operator-objects.ts";
+import { operatorObjectOf, readOperators } from "../operator-objects.ts";
 import { controlPlaneDeployments, controlPlaneRevision } from "../pilot-answers.ts";
 
 const componentLabel = "operator.istio.io/component";
-/** The fields of an IstioOperator's components, by the component that their objects name. */
-const operatorComponents: Readonly<Record<string, string>> = { Pilot: "pilot", Ztunnel: "ztunnel" };
-
-const banzaiGroup = "istio.banzaicloud.io/";
+const titles = Object.values(operatedParts).map(({ title }) => title);
 
 /**
  * What the retirement of a revision deletes, and the objects of operators that it changes instead. Listing all kinds
@@ -28,29 +25,34 @@ export async function observeRetirable(
   journal: readonly JournalEntry[],
 ): Promise<Pick<MeshWorld, "retirable" | "owners" | "retiredFrom">> {
   const { revision } = spec.from;
-  const labelSelector = `${istioLabels.revision}=${revision},${componentLabel} in (${Object.keys(operatorComponents).join(",")}),!${istioLabels.tag}`;
+  const labelSelector = `${istioLabels.revision}=${revision},${componentLabel} in (${titles.join(",")}),!${istioLabels.tag}`;
   const list = async () =>
-    await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
+    await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items.filter(isOwn)));
   // The step that begins next must see the present objects.
   const key = `retirable ${metadata.uid ?? ""} ${revision} ${status?.completedSteps.length ?? 0}`;
   const lists = status?.step?.id === retireStepId ? await list() : await view.keptLonger(key, list);
   // Banzai's operator labels no component.
   const controlPlanes = controlPlaneDeployments(view)
     .filter((deployment) => controlPlaneRevision(deployment) === revision)
-    .filter((deployment) => operatorObjectOf(deployment)?.apiVersion.startsWith(banzaiGroup) === true);
+    .filter((deployment) => {
+      const owner = operatorObjectOf(deployment);
+      return owner !== undefined && isOfBanzai(owner);
+    });
   const free: ObjectReference[] = [];
-  const owners = new Map<string, { readonly object: ObjectReference; readonly components: Set<string> }>();
+  const owners = new Map<string, { readonly object: ObjectReference; readonly components: Set<OperatedPart> }>();
   const retired = [...lists.flat(), ...controlPlanes] as unknown as readonly UntypedObject[];
+  const operatorOf = await readOperators(client, retired);
   for (const found of retired) {
-    const owner = operatorObjectOf(found);
-    if (owner === undefined || (owner.kind !== "IstioOperator" && !owner.apiVersion.startsWith(banzaiGroup))) {
+    const owner = operatorOf(found);
+    if (owner === undefined || (owner.kind !== "IstioOperator" && !isOfBanzai(owner))) {
       free.push(referenceTo(found));
       continue;
     }
     const key = referenceKey(owner);
     const known = owners.get(key) ?? { object: owner, components: new Set() };
     owners.set(key, known);
-    known.components.add(ownField(operatorComponents, found.metadata.labels?.[componentLabel] ?? "") ?? "");
+    const part = partTitled(found.metadata.labels?.[componentLabel] ?? "");
+    if (part !== undefined) known.components.add(part);
   }
   return {
     retirable: free,
@@ -61,6 +63,15 @@ export async function observeRetirable(
       object.kind === "IstioOperator" ? { object, components: [...components].toSorted() } : { object },
     ),
   };
+}
+
+/**
+ * Whether the object is not a slice that Kubernetes has made for a Service, and labelled like it. The slice leaves with
+ * the Service. An undo that created it again would send requests to pods that have ended.
+ */
+function isOwn({ metadata }: KubernetesObject): boolean {
+  const { kind, apiVersion } = controllerOf({ metadata }) ?? {};
+  return kind !== "Service" || apiVersion !== "v1";
 }
 
 /**
@@ -80,9 +91,7 @@ async function namespacesBefore(client: KubeClient, journal: readonly JournalEnt
   const found = await Promise.all([...operators.values()].map(async (object) => await objects.get(object)));
   return [
     ...namespacesOf(deleted),
-    ...deleted.flatMap(({ apiVersion, namespace }) =>
-      apiVersion.startsWith(banzaiGroup) && namespace !== undefined ? [namespace] : [],
-    ),
+    ...deleted.flatMap((object) => (isOfBanzai(object) ? (object.namespace ?? []) : [])),
     ...found.flatMap((operator) => {
       const spec = operator?.["spec"];
       return textAt(spec, "namespace") ?? textAt(spec, "values", "global", "istioNamespace") ?? [];

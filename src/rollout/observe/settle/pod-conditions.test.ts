@@ -4,7 +4,7 @@ import type { KubeClient } from "../../../kube/index.ts";
 import { reference } from "../../plan/index.ts";
 import { fakePod, fakeView, gatewayPod } from "../checks/testing/fake-mesh.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { dependentState, ownerState } from "./pod-conditions.ts";
+import { dependentState, ownerState, podsGoneState } from "./pod-conditions.ts";
 
 test("a pod that waits for another ztunnel names its node, because a lost node never changes it", () => {
   const pod = fakePod({ name: "web", annotations: { "serin.dev/ztunnel-owner": "old" } });
@@ -16,6 +16,17 @@ test("a pod that waits for another ztunnel names its node, because a lost node n
     detail: "shop/web is owned by old (the CNI agent of its node changes that: kubectl get node worker)",
   });
   assert.deepEqual(detailOf("old"), { state: "met" });
+});
+
+test("pods that stay are an obstacle for a person where the step says what to do", async () => {
+  const pod = fakePod({ name: "istiod-old-7c9", namespace: "istio-system", labels: { app: "istiod" } });
+  const obstacleOf = async (toDo: object): Promise<unknown> => {
+    const labels = { app: "istiod" };
+    const state = await podsGoneState(fakeView([pod]), { namespace: "istio-system", labels, ...toDo });
+    return state.state === "waiting" ? state.obstacle : state.state;
+  };
+  assert.deepEqual(await obstacleOf({ toDo: "look" }), { toDo: "look" });
+  assert.equal(await obstacleOf({}), undefined);
 });
 
 test("a proxy whose pod is ending holds a revision back, but no person is asked to move it", async () => {

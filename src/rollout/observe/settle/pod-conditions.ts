@@ -39,13 +39,13 @@ export function ownerState(
 
 export async function podsGoneState(
   view: ClusterView,
-  namespace: string,
-  labels: Readonly<Record<string, string>>,
+  { namespace, labels, toDo }: Omit<Extract<SettleCondition, { type: "podsGone" }>, "type">,
 ): Promise<SettleState> {
   const left = view.runningPods(labels).filter((pod) => pod.metadata.namespace === namespace);
   if (left.length === 0) return { state: "met" };
   const details = await Promise.all(left.map(async (pod) => `${pod.metadata.name ?? ""} ${await drainingText(pod)}`));
-  return { state: "waiting", detail: details.join("; "), left: left.length };
+  const obstacle = toDo === undefined ? {} : { obstacle: { toDo } };
+  return { state: "waiting", detail: details.join("; "), left: left.length, ...obstacle };
 }
 
 const maxNamed = 5;

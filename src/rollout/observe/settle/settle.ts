@@ -63,7 +63,7 @@ async function stateOf(
     case "podReady":
       return podState(view, condition.object, ageMs);
     case "podsGone":
-      return await podsGoneState(view, condition.namespace, condition.labels);
+      return await podsGoneState(view, condition);
     case "notRejected":
       return await observeNotRejected(view, condition.revision);
     case "noDependents":

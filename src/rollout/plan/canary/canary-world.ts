@@ -57,6 +57,8 @@ export interface DeploymentInWorld {
   readonly replicas: number;
   /** The number of pods that the canary copy is to have. Absent if there is no copy. */
   readonly copyReplicas?: number;
+  /** Somebody may have made or deleted the Deployment's autoscaler since the copy got one, or got none. */
+  readonly copyIsAutoscaled?: boolean;
   readonly selector: Fields;
   /** The fields of its spec that a copy takes over: strategy, minReadySeconds, … */
   readonly spec: Fields;

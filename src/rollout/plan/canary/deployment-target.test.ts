@@ -173,7 +173,7 @@ test("a copy with less than its share of pods, because somebody has scaled the D
   assert.deepEqual(grown(3), growing.slice(2), "a person may have given the copy more");
   assert.deepEqual(grown(8), scales);
   const autoscaler = { metadata: { name: "web" }, spec: {} };
-  assert.deepEqual(grown(1, { autoscaler }), []);
+  assert.deepEqual(grown(1, { autoscaler, copyIsAutoscaled: true }), []);
   const awaited = (more: Partial<DeploymentInWorld>): unknown =>
     by(plan(spec, {}, { replicas: 8, autoscaler, ...more }), "copy")?.settle.map(
       (condition) => condition.type === "ready" && condition.replicas,
@@ -226,6 +226,35 @@ test("an autoscaled Deployment keeps its autoscaler, and the copy gets its own w
     4,
     true,
   ]);
+});
+
+test("the copy keeps or lacks its autoscaler, whatever somebody does with the Deployment's in the middle", () => {
+  const autoscaler = { metadata: { name: "web" }, spec: {} };
+  const spec = { steps: [{ weight: 25 }, { weight: 50 }, { weight: 100 }] };
+  const writesOf = (more: Partial<DeploymentInWorld>, id: string): unknown[] => {
+    const steps = plan(spec, {}, { replicas: 8, ...more });
+    return (by(steps, id)?.writes ?? []).flatMap((write) =>
+      write.object.name === "web-canary"
+        ? [[write.object.kind, write.type === "field" ? write.value : write.type]]
+        : [],
+    );
+  };
+  const deleted = { copyReplicas: 2, copyIsAutoscaled: true };
+  assert.deepEqual(writesOf(deleted, "step-2-scale"), [["HorizontalPodAutoscaler", 4]]);
+  assert.deepEqual(writesOf(deleted, "promote-end"), [
+    ["HorizontalPodAutoscaler", "delete"],
+    ["Deployment", "delete"],
+  ]);
+  const added = { autoscaler, copyReplicas: 2, copyIsAutoscaled: false };
+  assert.deepEqual(writesOf(added, "step-2-scale"), [["Deployment", 4]]);
+  assert.deepEqual(
+    writesOf({ autoscaler, copyReplicas: 0, copyIsAutoscaled: true }, "step-2-scale"),
+    [
+      ["HorizontalPodAutoscaler", 4],
+      ["Deployment", 4],
+    ],
+    "an autoscaler starts no pods of a Deployment with 0 replicas",
+  );
 });
 
 test("with dynamicStableScale stable pods leave after the weight has moved, and return before the Deployment rolls", () => {

@@ -242,20 +242,25 @@ class DeploymentPlan implements TargetPlan {
       : [ready, { type: "endpoints", service: this.#service(role), labels, atLeast: replicas }];
   }
 
-  /** Sets the number of pods of the canary copy. With an autoscaler, only the autoscaler's minimum changes. */
-  #copySize(replicas: number): Write {
+  /** Whether an autoscaler decides the number of the canary copy's pods. */
+  get #copyIsAutoscaled(): boolean {
+    const { autoscaler, copyReplicas, copyIsAutoscaled } = this.#world;
+    return copyReplicas === undefined ? autoscaler !== undefined : copyIsAutoscaled === true;
+  }
+
+  /**
+   * Sets the number of pods of the canary copy. With an autoscaler, only the autoscaler's minimum changes. But an
+   * autoscaler does nothing for a copy that has been scaled to 0.
+   */
+  #copySize(replicas: number): readonly Write[] {
     const copy = copyReference(this.#target, this.#world, "canary");
-    const autoscaled = this.#world.autoscaler !== undefined && replicas > 0;
-    return autoscaled
-      ? {
-          ...field(
-            reference("autoscaling/v2", "HorizontalPodAutoscaler", copy.name, copy.namespace),
-            "/spec/minReplicas",
-            replicas,
-          ),
-          own: true,
-        }
-      : { ...field(copy, "/spec/replicas", replicas), own: true };
+    const size = { ...field(copy, "/spec/replicas", replicas), own: true } as const;
+    if (!this.#copyIsAutoscaled || replicas === 0) return [size];
+    const autoscaler = reference("autoscaling/v2", "HorizontalPodAutoscaler", copy.name, copy.namespace);
+    return [
+      { ...field(autoscaler, "/spec/minReplicas", replicas), own: true },
+      ...(this.#world.copyReplicas === 0 ? [size] : []),
+    ];
   }
 
   /**
@@ -263,15 +268,15 @@ class DeploymentPlan implements TargetPlan {
    * pods that somebody has given to the copy stay. A copy with an autoscaler needs no such write.
    */
   #grown(replicas: number): readonly Write[] {
-    const { autoscaler, copyReplicas = replicas } = this.#world;
-    return autoscaler === undefined && copyReplicas < replicas ? [this.#copySize(replicas)] : [];
+    const { copyReplicas = replicas } = this.#world;
+    return !this.#copyIsAutoscaled && copyReplicas < replicas ? this.#copySize(replicas) : [];
   }
 
   #scaleCopy(id: string, replicas: number, essential = true): PartialStep {
     return {
       id,
       title: `${replicas} canary ${replicas === 1 ? "pod" : "pods"}`,
-      writes: [this.#copySize(replicas)],
+      writes: this.#copySize(replicas),
       settle: this.#running("canary", replicas),
       essential,
     };
@@ -352,7 +357,7 @@ class DeploymentPlan implements TargetPlan {
   #removal(): PartialStep {
     const copy = copyReference(this.#target, this.#world, "canary");
     const autoscaler: Write[] =
-      this.#world.autoscaler === undefined
+      this.#world.autoscaler === undefined && !this.#copyIsAutoscaled
         ? []
         : [
             {

@@ -248,7 +248,7 @@ test("surging makes every new pod ready before an old one leaves, and restores t
 test("parts that an operator installed are retired in the operator's object, because the operator would restore them", () => {
   const operator = reference("install.istio.io/v1alpha1", "IstioOperator", "mesh", "istio-system");
   const banzai = reference("istio.banzaicloud.io/v1beta1", "Istio", "sample", "istio-system");
-  const owners = [{ object: operator, components: ["pilot", "ztunnel"] }, { object: banzai }];
+  const owners = [{ object: operator, components: ["pilot", "ztunnel"] as const }, { object: banzai }];
   const { writes } = stepOf(planMeshUpgrade(upgrade(), { ...world, owners, retirable: [] }), "retire");
   assert.deepEqual(
     writes.map((write) =>
@@ -263,6 +263,19 @@ test("parts that an operator installed are retired in the operator's object, bec
       "delete Istio sample",
     ],
   );
+});
+
+test("an old istiod that stays does not take back the upgrade: the step says whose operator or which pods to look at", () => {
+  const toDo = (owners: MeshWorld["owners"] & object): string => {
+    const [condition] = stepOf(planMeshUpgrade(upgrade(), { ...world, owners }), "retire").settle;
+    return condition?.type === "podsGone" ? (condition.toDo ?? "") : "";
+  };
+  const operator = reference("install.istio.io/v1alpha1", "IstioOperator", "mesh", "istio-system");
+  assert.match(
+    toDo([{ object: operator, components: ["pilot"] }]),
+    /operator of IstioOperator istio-system\/mesh runs/,
+  );
+  assert.match(toDo([]), /kubectl get pods -A -l app=istiod,istio\.io\/rev=old; on a node that is lost/);
 });
 
 test("the old control plane keeps its rights until its pods have ended, so that it can give up its leases", () => {

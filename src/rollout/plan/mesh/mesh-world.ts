@@ -1,5 +1,6 @@
 import type { LabelSelector, UntypedObject } from "../../../api/index.ts";
 import type { ObjectReference, ProbeDataPlane } from "../../../api/serin/index.ts";
+import type { OperatedPart } from "../../decide/index.ts";
 
 /**
  * The state of the cluster from which a mesh upgrade is planned. Fields that the upgrade itself has changed have their
@@ -65,7 +66,7 @@ export interface RevisionOwner {
    * The components of an IstioOperator to disable. If absent, the object contains only the control plane, and is
    * deleted.
    */
-  readonly components?: readonly string[];
+  readonly components?: readonly OperatedPart[];
 }
 
 export interface NamespaceInWorld {

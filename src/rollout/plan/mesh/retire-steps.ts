@@ -1,5 +1,5 @@
 import type { MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
-import type { SettleCondition, Step, Write } from "../../decide/index.ts";
+import { describeReference, enabledPointer, type SettleCondition, type Step, type Write } from "../../decide/index.ts";
 import { probeNamespace } from "../probe-pairs.ts";
 import { reference } from "../references.ts";
 import type { MeshWorld, RevisionOwner } from "./mesh-world.ts";
@@ -24,11 +24,12 @@ export function retireSteps(
   const { from, retire, approvals } = upgrade.spec;
   const rights = retirable.filter(isRight);
   const left = namespaces.filter(({ leftToEnd }) => leftToEnd.length > 0);
-  const gone = (app: string): SettleCondition[] =>
+  const gone = (app: string, toDo?: string): SettleCondition[] =>
     [...new Set([usualNamespace, ...retiredFrom])].map((namespace) => ({
       type: "podsGone",
       namespace,
       labels: { app, [revisionLabel]: from.revision },
+      ...(toDo === undefined ? {} : { toDo }),
     }));
   return [
     {
@@ -63,7 +64,7 @@ export function retireSteps(
         ...tags.flatMap(({ left = [] }) => left.map((object): Write => ({ type: "delete", object }))),
         ...retirable.filter((object) => !isRight(object)).map((object): Write => ({ type: "delete", object })),
       ],
-      settle: gone("istiod"),
+      settle: gone("istiod", howToEnd(from.revision, owners)),
       checks: [],
       phase: "Retiring",
     },
@@ -79,6 +80,16 @@ export function retireSteps(
       lingers: true,
     },
   ];
+}
+
+/**
+ * How a person ends the old control plane if its pods stay: its operator or its node does not run. Nothing depends on
+ * it, so its pods are no reason to take back the upgrade.
+ */
+function howToEnd(revision: string, [owner]: readonly RevisionOwner[]): string {
+  return owner === undefined
+    ? `see why its pods do not end, and the upgrade continues when they have: kubectl get pods -A -l app=istiod,${revisionLabel}=${revision}; on a node that is lost, delete them with --force`
+    : `see that the operator of ${describeReference(owner.object)} runs and removes it (its log, and the object's status), and the upgrade continues`;
 }
 
 /** A control plane that ends without its rights cannot give up its leases, and the next one waits until they expire. */
@@ -102,7 +113,7 @@ function retireOwned({ object, components }: RevisionOwner): Write[] {
   return components.map((name) => ({
     type: "field",
     object,
-    pointer: `/spec/components/${name}/enabled`,
+    pointer: enabledPointer(name),
     value: false,
   }));
 }
