@@ -17,7 +17,7 @@ import {
 } from "./demo/acts/rollouts.ts";
 import { clusterName, kubeconfigPath, runSerin } from "./demo/lab.ts";
 import { askToKeep } from "./demo/leave.ts";
-import { memoryOf } from "./demo/memory.ts";
+import { memoryOf, processesBelow } from "./demo/memory.ts";
 import { holdDemo } from "./demo/one-demo.ts";
 import { playActs, type Act, type Stage } from "./demo/stage.ts";
 import { PrintedSteps } from "./demo/printed-steps.ts";
@@ -25,7 +25,6 @@ import { PlainView, seconds, TerminalView, type LiveFacts, type StepRow, type Vi
 import { oneBundle } from "./one-bundle.ts";
 import { scriptArguments } from "./script-arguments.ts";
 import { parseWorkers, WorkerCensus } from "./worker-census.ts";
-import { processesOf } from "../test/support/processes.ts";
 
 const acts: readonly Act[] = [
   createLab,
@@ -41,6 +40,9 @@ const acts: readonly Act[] = [
 ];
 /** Acts in which no request may fail. In the other acts only responses of the bad release may fail. */
 const mustNotFail: readonly Act[] = [startLoad, canaryTheApp, upgradeTheMesh, lastConnection];
+
+/** A part of the command line of the process from which all others of the lab descend. */
+const labProcesses = `clusters/${clusterName}`;
 
 interface Summary {
   readonly ok: boolean;
@@ -107,14 +109,14 @@ async function main({ json, keep, workers }: Options): Promise<number> {
   const begin = performance.now();
   // Only a person looks at the ladder, which needs the whole list of pods.
   const ladder = live ? setInterval(() => void refreshLadder(stage), 500) : undefined;
-  const census = workers && new WorkerCensus(() => processesOf(`SERIN_CLUSTER=${clusterName}`)).begin();
+  const census = workers && new WorkerCensus(() => processesBelow(labProcesses)).begin();
   let counted: Readonly<Record<number, number>> | undefined;
   let problem: unknown;
   let memoryMb: Record<string, number> = {};
   try {
     await playActs(acts, stage);
     counted = workers && census?.end(workers);
-    memoryMb = memoryOf(`clusters/${clusterName}`);
+    memoryMb = memoryOf(labProcesses);
   } catch (error) {
     problem = error;
   }

@@ -53,10 +53,11 @@ export class WorkerCensus {
    * Ends the census. Returns how many data planes had how many workers, such as `2: 14`. A data plane that ended before
    * it could start other workers does not count.
    *
-   * @throws a user error if a data plane had another number of workers than those of `wanted`, or none had one of these
+   * @throws a user error if a data plane had another number of workers than those of `expected`, or none had one of these
    */
-  end(wanted: readonly number[]): Readonly<Record<number, number>> {
+  end(expected: readonly number[]): Readonly<Record<number, number>> {
     clearInterval(this.#timer);
+    const wanted = [...new Set(expected)];
     const counted = [...this.#seen].filter(
       ([, { workers, sinceMs, lastMs }]) => wanted.includes(workers) || lastMs - sinceMs >= startMs,
     );

@@ -196,15 +196,15 @@ export class WorkerSet implements ThreadServing {
     }
   }
 
-  /** Closes these descriptors. Running workers have copies, so only workers that start later would use them. */
+  /** Closes these descriptors. Running workers have copies of the sockets, so only later ones would use ours. */
   async #release(held: HeldPod, handedOver: boolean): Promise<void> {
     const { uid, namespaceFd } = held.pod;
     // A worker that has just started may be about to copy them.
     await this.#group.all("removePod", { uid, handedOver });
     stopHolding(held);
-    if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
-    // Live connections need the identity's certificate until they end.
+    // Live connections need the pod's namespace and the identity's certificate until they end.
     await this.#group.all("podClosed", uid);
+    if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
     held.identity?.[Symbol.dispose]();
   }
 
