@@ -50,6 +50,8 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
   readonly #live = new Map<number, LiveWorker<Theirs, Ours>>();
   readonly #ended = new AbortController();
   #lostAtMs = -Infinity;
+  /** Resolves when a worker lives, or when none will be started any more. */
+  #someLives = Promise.withResolvers<void>();
 
   constructor(options: WorkerGroupOptions<Theirs, Ours>) {
     this.#options = options;
@@ -64,6 +66,11 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
   /** When a worker ended last, on the steady clock. */
   get lostAtMs(): number {
     return this.#lostAtMs;
+  }
+
+  /** Waits while all workers have ended and none of their replacements has begun. */
+  async untilSomeLives(): Promise<void> {
+    await this.#someLives.promise;
   }
 
   start(): void {
@@ -119,6 +126,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
   /** A worker that ends is no longer replaced. */
   stopReplacing(): void {
     this.#ended.abort();
+    this.#someLives.resolve();
   }
 
   /** Ends all workers when `inOrder` resolves, or by force if it takes too long. */
@@ -165,6 +173,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     try {
       const worker = this.#begin(index, (error) => (trouble = messageOf(error)));
       this.#live.set(index, worker);
+      this.#someLives.resolve();
       const onStuck = (forMs: number): void => {
         trouble = `it has not answered for ${forMs} ms`;
         void worker.thread.terminate();
@@ -174,6 +183,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
       await worker.exited;
       this.#lostAtMs = clock.steadyMs();
       this.#live.delete(index);
+      if (this.#live.size === 0 && !this.#ended.signal.aborted) this.#someLives = Promise.withResolvers<void>();
       worker.calls.close(transientError("worker-ended", `a worker has ended: ${trouble}`));
       onEnd(index);
     } catch (error) {

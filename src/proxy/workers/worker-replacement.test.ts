@@ -7,7 +7,7 @@ import { until } from "../../base/testing/index.ts";
 import type { WorkerThread } from "../../base/workers/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { readSettings } from "../proxy-settings.ts";
-import type { WorkerStart } from "./worker-calls.ts";
+import type { UpdateOutcome, WorkerStart } from "./worker-calls.ts";
 import { WorkerLimits } from "./worker-limits.ts";
 import { WorkerSet } from "./worker-set.ts";
 
@@ -17,7 +17,9 @@ interface Call {
   readonly argument: unknown;
 }
 
-/** A thread that records its calls and returns no result. */
+const accepted: UpdateOutcome = { error: undefined, names: new Map() };
+
+/** A thread that records its calls, and accepts updates. */
 class FakeThread extends EventEmitter {
   readonly start: WorkerStart;
   readonly calls: Call[] = [];
@@ -33,12 +35,16 @@ class FakeThread extends EventEmitter {
   /** Answers the calls so far, and each later call at once. */
   begin(): void {
     this.answers = true;
-    for (const { call } of this.calls) this.emit("message", { answer: call });
+    for (const call of this.calls) this.#answer(call);
+  }
+
+  #answer({ call, name }: Call): void {
+    this.emit("message", { answer: call, ...(name === "update" ? { value: accepted } : {}) });
   }
 
   postMessage(message: Call): void {
     this.calls.push(message);
-    if (this.answers) queueMicrotask(() => this.emit("message", { answer: message.call }));
+    if (this.answers) queueMicrotask(() => this.#answer(message));
   }
 
   terminate(): Promise<number> {
@@ -141,4 +147,15 @@ test("slots of a dead worker are free for its replacement", async () => {
   await threads[0]?.terminate();
   await until(() => threads.length === 3);
   assert.equal(breaker(threads[2]).requests.take(), true);
+});
+
+test("an update that arrives while no worker lives waits for the next one, because the control plane would not repeat it", async () => {
+  await using fixture = new Fixture(2);
+  const { set, threads } = fixture;
+  const [clusters] = set.subscriptions();
+  const update = { typeUrl: clusters?.typeUrl ?? "", resources: [], removed: [] };
+  for (const thread of [...threads]) await thread.terminate();
+  await clusters?.apply(update);
+  await until(() => threads.length === 4);
+  for (const thread of threads.slice(2)) assert.deepEqual(thread.argumentsOf("update"), [update]);
 });

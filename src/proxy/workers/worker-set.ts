@@ -177,6 +177,8 @@ export class WorkerSet implements Serving {
 
   /** Gives an update to all workers. It is accepted if none of them refuses it. */
   async #take(update: XdsUpdate): Promise<void> {
+    // A control plane does not repeat a refused update, although nothing may be wrong with it.
+    await this.#group.untilSomeLives();
     const given = this.#mirror.try(update);
     const outcomes = await this.#group.all("update", given);
     if (outcomes.length === 0 && this.#group.live.length < this.#options.count) {
