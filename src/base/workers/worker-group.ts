@@ -9,10 +9,11 @@ export type WorkerThread = Pick<Worker, "on" | "postMessage" | "terminate">;
 /** A call that every worker answers at once, to show that it is not stuck. */
 type LiveCalls = { readonly live: (nothing: undefined) => void };
 
+/** Resolves to undefined if the worker does not answer. */
 type Ask<Theirs extends CallTable> = <Name extends keyof Theirs & string>(
   name: Name,
   argument: Parameters<Theirs[Name]>[0],
-) => void;
+) => Promise<ReturnType<Theirs[Name]> | undefined>;
 
 export interface WorkerGroupOptions<Theirs extends CallTable, Ours extends CallTable> {
   readonly count: number;
@@ -20,7 +21,7 @@ export interface WorkerGroupOptions<Theirs extends CallTable, Ours extends CallT
   /** Answers the calls of this worker. */
   readonly handlers: (index: number) => Handlers<Ours>;
   /** Brings a new worker to the state of the others. These calls come before all others. */
-  readonly onBegin: (ask: Ask<Theirs>) => void;
+  readonly onBegin: (ask: Ask<Theirs>, index: number) => void;
   /** Called when a worker has ended, before another takes its place. */
   readonly onEnd: (index: number) => void;
   readonly log: Logger;
@@ -199,7 +200,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     thread.on("error", onError);
     const exited = new Promise<void>((done) => thread.on("exit", () => done()));
     const calls = new ThreadCalls<Theirs, Ours>(thread, handlers(index));
-    onBegin((name, argument) => void calls.call(name, argument).catch(() => undefined));
+    onBegin(async (name, argument) => await calls.call(name, argument).catch(() => undefined), index);
     return { thread, calls, exited };
   }
 }

@@ -6,6 +6,7 @@ import { seededRandom, silentLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import type { WorkerThread } from "../../base/workers/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
 import { readSettings } from "../proxy-settings.ts";
 import type { UpdateOutcome, WorkerStart } from "./worker-calls.ts";
 import { WorkerLimits } from "./worker-limits.ts";
@@ -17,14 +18,14 @@ interface Call {
   readonly argument: unknown;
 }
 
-const accepted: UpdateOutcome = { error: undefined, names: new Map() };
-
 /** A thread that records its calls, and accepts updates. */
 class FakeThread extends EventEmitter {
   readonly start: WorkerStart;
   readonly calls: Call[] = [];
   answers: boolean;
   ended = false;
+  /** The names that it reports with each update. */
+  names: UpdateOutcome["names"] = new Map();
 
   constructor(start: WorkerStart, answers: boolean) {
     super();
@@ -39,7 +40,10 @@ class FakeThread extends EventEmitter {
   }
 
   #answer({ call, name }: Call): void {
-    this.emit("message", { answer: call, ...(name === "update" ? { value: accepted } : {}) });
+    this.emit("message", {
+      answer: call,
+      ...(name === "update" ? { value: { error: undefined, names: this.names } } : {}),
+    });
   }
 
   postMessage(message: Call): void {
@@ -158,4 +162,52 @@ test("an update that arrives while no worker lives waits for the next one, becau
   await clusters?.apply(update);
   await until(() => threads.length === 4);
   for (const thread of threads.slice(2)) assert.deepEqual(thread.argumentsOf("update"), [update]);
+});
+
+/** A set of two workers, with the routes that it requests. */
+function withRequests(fixture: Fixture) {
+  const requested: (readonly string[])[] = [];
+  fixture.set.attach({
+    setNames: (typeUrl, names) => void (typeUrl === typeUrls.route && requested.push([...names].toSorted())),
+  });
+  const [clusters] = fixture.set.subscriptions();
+  const update = async (...names: readonly (readonly string[] | undefined)[]): Promise<void> => {
+    for (const [index, list] of names.entries()) {
+      const thread = fixture.threads[index];
+      if (thread !== undefined) thread.names = new Map(list === undefined ? [] : [[typeUrls.route, list]]);
+    }
+    await clusters?.apply({ typeUrl: clusters.typeUrl, resources: [], removed: [] });
+  };
+  return { requested, update };
+}
+
+test("routes that one worker still needs stay requested while another no longer needs them", async () => {
+  await using fixture = new Fixture(2);
+  const { requested, update } = withRequests(fixture);
+  await update(["old"], ["old"]);
+  await update(["new"], ["new", "old"]);
+  await update(["new"], undefined);
+  assert.deepEqual(requested, [["old"], ["new", "old"], ["new", "old"]]);
+  await update(undefined, ["new"]);
+  assert.deepEqual(requested.at(-1), ["new"]);
+});
+
+test("a worker that needs other routes between two updates says so at once", async () => {
+  await using fixture = new Fixture(2);
+  const { requested, update } = withRequests(fixture);
+  await update(["a", "b"], ["a", "b"]);
+  for (const thread of fixture.threads)
+    thread.emit("message", { call: 1, name: "need", argument: new Map([[typeUrls.route, ["b"]]]) });
+  await until(() => requested.at(-1)?.length === 1);
+  assert.deepEqual(requested.at(-1), ["b"]);
+});
+
+test("the routes of a worker that has ended are those of its replacement", async () => {
+  await using fixture = new Fixture(2);
+  const { requested, update } = withRequests(fixture);
+  await update(["a"], ["a", "b"]);
+  await fixture.threads[1]?.terminate();
+  await until(() => fixture.threads.length === 3);
+  await update(["a"], undefined, ["a"]);
+  assert.deepEqual(requested.at(-1), ["a"]);
 });

@@ -229,10 +229,10 @@ export class WorkerSet implements ThreadServing {
         left: () => this.#tellLeft(),
       }),
       onBegin: (ask) => {
-        ask("mesh", this.state.snapshot());
+        void ask("mesh", this.state.snapshot());
         for (const { certificate } of certificates.statuses())
-          if (certificate !== undefined) ask("certify", certificateParts(certificate));
-        for (const { pod } of this.#held.values()) ask("addPod", pod);
+          if (certificate !== undefined) void ask("certify", certificateParts(certificate));
+        for (const { pod } of this.#held.values()) void ask("addPod", pod);
       },
       onEnd: (worker) => {
         this.#share.clear(worker);
