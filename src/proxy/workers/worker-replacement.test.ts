@@ -158,7 +158,7 @@ test("an update that arrives while no worker lives waits for the next one, becau
   const { set, threads } = fixture;
   const [clusters] = set.subscriptions();
   const update = { typeUrl: clusters?.typeUrl ?? "", resources: [], removed: [] };
-  for (const thread of [...threads]) await thread.terminate();
+  await Promise.all(threads.map(async (thread) => await thread.terminate()));
   await clusters?.apply(update);
   await until(() => threads.length === 4);
   for (const thread of threads.slice(2)) assert.deepEqual(thread.argumentsOf("update"), [update]);
