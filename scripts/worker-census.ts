@@ -50,10 +50,10 @@ export class WorkerCensus {
   }
 
   /**
-   * Ends the census. Returns how many data planes had how many workers, such as `2: 14`. A data plane that ended before
-   * it could start other workers does not count.
+   * Ends the census. Returns how many data planes had how many workers, such as `2: 14`. A data plane that ended
+   * before it could start other workers does not count.
    *
-   * @throws a user error if a data plane had another number of workers than those of `expected`, or none had one of these
+   * @throws a user error if a data plane had a number that is not in `expected`, or if none had one that is
    */
   end(expected: readonly number[]): Readonly<Record<number, number>> {
     clearInterval(this.#timer);
@@ -83,7 +83,7 @@ function roleOf(words: readonly string[]): string | undefined {
   return roles.find((role) => program !== -1 && words[program + 1] === role);
 }
 
-/** The names of worker threads are in `proxy/workers` and `ztunnel/workers`. Without such threads the main one serves. */
+/** Threads have names in `proxy/workers` and `ztunnel/workers`. Without such threads the main one serves. */
 function workersInTasks(pid: number): number | undefined {
   try {
     const tasks = readdirSync(`/proc/${pid}/task`);

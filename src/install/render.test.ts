@@ -367,27 +367,6 @@ test("a misspelt component, an invalid revision, and misspelt, obsolete or unuse
   );
 });
 
-test("values.meshConfig takes every field of the mesh's settings, at any depth, and is checked like spec.meshConfig", () => {
-  const resolved = (meshConfig: object): ReturnType<typeof resolveSettings> =>
-    resolveSettings({ specs: [{ values: { meshConfig } }] }, defaults);
-  const { value, warnings } = resolved({
-    defaultConfig: { concurrency: 2, drainDuration: "5s" },
-    rootNamespace: "root",
-  });
-  assert.deepEqual(warnings, []);
-  assert.deepEqual(value?.meshConfig["defaultConfig"], { concurrency: 2, drainDuration: "5s" });
-  assert.deepEqual(
-    resolved({ defaultConfig: { concurrency: -1 } }).errors.map(({ path }) => path),
-    ["spec.values.meshConfig.defaultConfig.concurrency"],
-  );
-  assert.deepEqual(resolved({ defaultConfig: { concurency: 2 } }).warnings, [
-    {
-      path: "spec.values.meshConfig.defaultConfig.concurency",
-      message: "is not known and has no effect; did you mean concurrency?",
-    },
-  ]);
-});
-
 test("top-level fields of 1.6 are accepted with a warning", () => {
   const { value, warnings } = parseIstioOperator({
     kind: "IstioOperator",
