@@ -1,6 +1,6 @@
 // The demo: creates a lab and a mesh, upgrades an application and the mesh by canary under load, and rolls bad releases
 // back.
-//   npm run demo [-- --json] [-- --keep]
+//   npm run demo [-- --json] [-- --keep] [-- --workers 2]
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { describeError } from "../src/base/index.ts";
@@ -17,13 +17,14 @@ import {
 } from "./demo/acts/rollouts.ts";
 import { clusterName, kubeconfigPath, runSerin } from "./demo/lab.ts";
 import { askToKeep } from "./demo/leave.ts";
-import { memoryOf } from "./demo/memory.ts";
+import { memoryOf, processesBelow } from "./demo/memory.ts";
 import { holdDemo } from "./demo/one-demo.ts";
 import { playActs, type Act, type Stage } from "./demo/stage.ts";
 import { PrintedSteps } from "./demo/printed-steps.ts";
 import { PlainView, seconds, TerminalView, type LiveFacts, type StepRow, type View } from "./demo/view.ts";
 import { oneBundle } from "./one-bundle.ts";
 import { scriptArguments } from "./script-arguments.ts";
+import { parseWorkers, WorkerCensus } from "./worker-census.ts";
 
 const acts: readonly Act[] = [
   createLab,
@@ -40,6 +41,9 @@ const acts: readonly Act[] = [
 /** Acts in which no request may fail. In the other acts only responses of the bad release may fail. */
 const mustNotFail: readonly Act[] = [startLoad, canaryTheApp, upgradeTheMesh, lastConnection];
 
+/** A part of the command line of the process from which all others of the lab descend. */
+const labProcesses = `clusters/${clusterName}`;
+
 interface Summary {
   readonly ok: boolean;
   readonly requests: number;
@@ -53,9 +57,17 @@ interface Summary {
   }[];
   readonly memoryMb: Readonly<Record<string, number>>;
   readonly rolledBack: readonly { readonly cause: string; readonly seconds: number }[];
+  /** How many data planes had how many workers, if `--workers` was given. */
+  readonly workers?: Readonly<Record<number, number>>;
 }
 
-async function main(json: boolean, keep: boolean): Promise<number> {
+interface Options {
+  readonly json: boolean;
+  readonly keep: boolean;
+  readonly workers: readonly [number, number] | undefined;
+}
+
+async function main({ json, keep, workers }: Options): Promise<number> {
   mkdirSync(dirname(kubeconfigPath), { recursive: true });
   Object.assign(process.env, oneBundle());
   const interrupt = new AbortController();
@@ -84,6 +96,7 @@ async function main(json: boolean, keep: boolean): Promise<number> {
     rolledBack: [],
     releases: undefined,
     printedSteps: new PrintedSteps(),
+    workers,
     rows,
     view,
     signal: interrupt.signal,
@@ -96,11 +109,14 @@ async function main(json: boolean, keep: boolean): Promise<number> {
   const begin = performance.now();
   // Only a person looks at the ladder, which needs the whole list of pods.
   const ladder = live ? setInterval(() => void refreshLadder(stage), 500) : undefined;
+  const census = workers && new WorkerCensus(() => processesBelow(labProcesses)).begin();
+  let counted: Readonly<Record<number, number>> | undefined;
   let problem: unknown;
   let memoryMb: Record<string, number> = {};
   try {
     await playActs(acts, stage);
-    memoryMb = memoryOf(`clusters/${clusterName}`);
+    counted = workers && census?.end(workers);
+    memoryMb = memoryOf(labProcesses);
   } catch (error) {
     problem = error;
   }
@@ -114,6 +130,7 @@ async function main(json: boolean, keep: boolean): Promise<number> {
     failed: counts?.failed ?? 0,
     durationMs: performance.now() - begin,
     memoryMb,
+    workers: counted,
   });
   printSummary(stage, summary, problem);
   const stays = keep || (live && problem === undefined && (await leave(interrupt.signal)));
@@ -158,9 +175,10 @@ interface Outcome {
   readonly failed: number;
   readonly durationMs: number;
   readonly memoryMb: Record<string, number>;
+  readonly workers: Readonly<Record<number, number>> | undefined;
 }
 
-function summarise(stage: Stage, { problem, requests, failed, durationMs, memoryMb }: Outcome): Summary {
+function summarise(stage: Stage, { problem, requests, failed, durationMs, memoryMb, workers }: Outcome): Summary {
   const round = (value: number): number => Math.round(value / 100) / 10;
   const clean = stage.rows
     .filter(({ name }) => mustNotFail.some((act) => act.name === name))
@@ -178,6 +196,7 @@ function summarise(stage: Stage, { problem, requests, failed, durationMs, memory
     })),
     memoryMb,
     rolledBack: stage.rolledBack.map(({ cause, seconds: took }) => ({ cause, seconds: took })),
+    ...(workers === undefined ? {} : { workers }),
   };
 }
 
@@ -196,6 +215,8 @@ function printSummary(stage: Stage, summary: Summary, problem: unknown): void {
     out(
       `  memory (PSS): ${memory.map(([name, mb]) => `${name} ${mb} MB`).join(", ")}; ${Math.round(memory.reduce((sum, [, mb]) => sum + mb, 0))} MB in all`,
     );
+  for (const [workers, count] of Object.entries(summary.workers ?? {}))
+    out(`  ${count} data planes had ${workers} worker${workers === "1" ? "" : "s"}`);
   out(`  ${summary.requests} requests, ${summary.failed} failed, ${seconds(summary.seconds * 1000)}`);
   if (problem !== undefined) out(`  The demo failed: ${describeError(problem)}`);
 }
@@ -216,13 +237,22 @@ async function leave(signal: AbortSignal): Promise<boolean> {
 const { values } = scriptArguments(
   {
     command: "npm run demo --",
-    help: { json: "the last line is one JSON object", keep: "leave the cluster behind" },
+    help: {
+      json: "the last line is one JSON object",
+      keep: "leave the cluster behind",
+      workers: "the workers of each gateway and ztunnel; two numbers, such as 1,2, for the old and the new revision",
+    },
   },
-  { json: { type: "boolean", default: false }, keep: { type: "boolean", default: false } },
+  {
+    json: { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+    workers: { type: "string" },
+  },
 );
 try {
   await holdDemo(`${clusterName}-${process.getuid?.() ?? 0}`);
-  process.exitCode = await main(values.json, values.keep);
+  const workers = values.workers === undefined ? undefined : parseWorkers(values.workers);
+  process.exitCode = await main({ ...values, workers });
 } catch (error) {
   process.stderr.write(`The demo failed: ${describeError(error)}\n`);
   process.exitCode = 1;

@@ -2,7 +2,7 @@
 // is retired, and back from there. An application goes 0 -> 10 -> 50 -> 100 -> 0. Ten bad releases are each stopped and
 // undone without a person. In the good parts no request may fail, and the mesh may close no long connection.
 //   npm run e2e:upgrade [-- --json] [-- --only upgrade,canary,bad[:name]] [-- --requests 200000] [-- --rate 1]
-//                       [-- --stream-seconds 600] [-- --ambient-only] [-- --keep]
+//                       [-- --stream-seconds 600] [-- --ambient-only] [-- --workers 2] [-- --keep]
 import { once } from "node:events";
 import { describeError } from "../src/base/index.ts";
 import { scriptArguments } from "./script-arguments.ts";
@@ -14,6 +14,7 @@ import { playUpgrade } from "./upgrade-proof/mesh-upgrade.ts";
 import { revisions, type Proof } from "./upgrade-proof/proof.ts";
 import { ProofLab } from "./upgrade-proof/proof-lab.ts";
 import { ConstantLoad, moreRequests, setStage } from "./upgrade-proof/stage.ts";
+import { parseWorkers, WorkerCensus } from "./worker-census.ts";
 
 interface Summary {
   readonly ok: boolean;
@@ -25,6 +26,8 @@ interface Summary {
   /** The number of long connections that ended because a wave restarted one of their pods. */
   readonly endedWithPod: number;
   readonly badReleases: readonly BadReleaseResult[];
+  /** How many data planes had how many workers, if `--workers` was given. */
+  readonly workers?: Readonly<Record<number, number>>;
 }
 
 const help = `npm run e2e:upgrade [-- options]
@@ -33,6 +36,8 @@ const help = `npm run e2e:upgrade [-- options]
   --rate X               multiplies the rates of all generators (1)
   --stream-seconds N     how long a long connection lives (600)
   --ambient-only         a smaller stage, without sidecar namespaces and waypoint
+  --workers N            the workers of each gateway, waypoint, sidecar and ztunnel; two numbers, such as 1,2, for the
+                         old and the new revision
   --keep                 leaves the lab behind
   --json                 the last line is one JSON object
 `;
@@ -45,6 +50,7 @@ const { values: flags } = scriptArguments(
     rate: { type: "string", default: "1" },
     "stream-seconds": { type: "string", default: "600" },
     "ambient-only": { type: "boolean", default: false },
+    workers: { type: "string" },
     keep: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
@@ -62,6 +68,7 @@ async function main(): Promise<number> {
     process.on(signal, () => interrupt.abort(new Error(`ended by ${signal}`)));
   const note = (text: string): void =>
     void process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${text}\n`);
+  const workers = flags.workers === undefined ? undefined : parseWorkers(flags.workers);
   const lab = new ProofLab();
   const reports = new LoadReports(lab.reportDirectories());
   const proof: Proof = {
@@ -69,17 +76,20 @@ async function main(): Promise<number> {
     reports,
     scale: { rate: Number(flags.rate), streamSeconds: Number(flags["stream-seconds"]) },
     ambientOnly: flags["ambient-only"],
+    workers,
     requests: Number(flags.requests),
     signal: interrupt.signal,
     revision: revisions.old,
     note,
   };
   let load: ConstantLoad | undefined;
-  const played: Played = { good: undefined, bad: [], problem: undefined };
+  const played: Played = { good: undefined, bad: [], workers: undefined, problem: undefined };
+  const census = workers && new WorkerCensus(() => lab.cluster.processes()).begin();
   const play = async (): Promise<void> => {
     await setStage(proof);
     load = await ConstantLoad.begin(proof);
     await playParts(proof, parts, played);
+    played.workers = workers && census?.end(workers);
   };
   try {
     // On an interrupt, stop waiting at once.
@@ -105,6 +115,7 @@ interface Played {
   /** The load's counts in the good parts. */
   good: LoadTotals | undefined;
   readonly bad: BadReleaseResult[];
+  workers: Readonly<Record<number, number>> | undefined;
   problem: unknown;
 }
 
@@ -125,7 +136,7 @@ async function playParts(proof: Proof, parts: readonly string[], played: Played)
   }
 }
 
-function summarise(proof: Proof, parts: readonly string[], { good, bad, problem }: Played): Summary {
+function summarise(proof: Proof, parts: readonly string[], { good, bad, workers, problem }: Played): Summary {
   const ends = Object.entries(good?.endedWithPod ?? {});
   const unexpectedEnds = ends.reduce((total, [target, count]) => (mayEndWithPod(target) ? total : total + count), 0);
   const { requests = 0, failed = 0, closedConnections = 0 } = good ?? {};
@@ -143,12 +154,13 @@ function summarise(proof: Proof, parts: readonly string[], { good, bad, problem 
     closedConnections,
     endedWithPod: ends.reduce((total, [, count]) => total + count, 0),
     badReleases: bad,
+    ...(workers === undefined ? {} : { workers }),
   };
 }
 
 function print(
   { reports, note }: Proof,
-  { requests, failed, closedConnections, endedWithPod }: Summary,
+  { requests, failed, closedConnections, endedWithPod, workers = {} }: Summary,
   problem: unknown,
 ): void {
   for (const { target, requests: sent, failed: lost, p50Ms, p99Ms } of reports.table())
@@ -163,6 +175,7 @@ function print(
   note(
     `${requests} requests in the good parts, ${failed} failed; ${closedConnections} long connections closed by the mesh, ${endedWithPod} ended with their pod`,
   );
+  for (const [count, planes] of Object.entries(workers)) note(`${planes} data planes had ${count} workers`);
   if (problem !== undefined) note(`The proof failed: ${describeError(problem)}`);
 }
 

@@ -11,6 +11,7 @@ import { chosenSuites, excludedTests, folderOf, suites, type Suite } from "./ist
 import { parseMesh, resultsFolder, type MeshUnderTest } from "./istio-suite/mesh-under-test.ts";
 import { comparisonTable, suiteTable, totalsOf, type SuiteOutcome } from "./istio-suite/suite-table.ts";
 import { scriptArguments } from "./script-arguments.ts";
+import { parseWorkers } from "./worker-census.ts";
 
 const minuteMs = 60_000;
 const setUpName = "(set-up)";
@@ -25,6 +26,7 @@ const help = `npm run interop -- istio-suite [options]
   --minutes N        ends the run after so many minutes; --resume goes on
   --case-minutes N   how long one case may take (5)
   --mesh MESH        serin, or upstream for upstream's control plane and ztunnel, which have a record of their own
+  --workers N        the workers of each proxy and ztunnel; such runs have a record of their own
   --report           counts what the records have, side by side if both meshes ran, and runs nothing
   --json             the last line is one JSON object
 suites: ${suites.map(({ name }) => name).join(" ")}
@@ -40,10 +42,13 @@ const { values: flags } = scriptArguments(
     minutes: { type: "string", default: "100000" },
     "case-minutes": { type: "string", default: "5" },
     mesh: { type: "string", default: "serin" },
+    workers: { type: "string" },
     report: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 );
+
+const wantedWorkers = flags.workers === undefined ? undefined : parseWorkers(flags.workers)[0];
 
 function note(text: string): void {
   process.stdout.write(`${new Date().toISOString().slice(11, 19)}  ${text}\n`);
@@ -88,6 +93,7 @@ async function runSuite(suite: Suite, mesh: MeshUnderTest, record: CaseRecord, u
     const { end, verdicts, outside } = await attemptSuite({
       suite,
       mesh,
+      workers: wantedWorkers,
       record,
       run,
       skip: patternFor([...excluded, ...record.ended().filter((test) => test !== setUpName)]),
@@ -118,7 +124,7 @@ function forgetChosen(record: CaseRecord, again: readonly string[]): void {
 }
 
 function recordFile(suite: Suite, mesh: MeshUnderTest): string {
-  return join(builds, resultsFolder(mesh), `${suite.name}.jsonl`);
+  return join(builds, resultsFolder(mesh, wantedWorkers), `${suite.name}.jsonl`);
 }
 
 /** The table of the cases that have run with both meshes. */

@@ -1,14 +1,15 @@
 // Measures the memory of each process of the lab as its proportional set size (PSS), which divides the size of a shared
 // page among the processes that use it.
 import { readdirSync, readFileSync } from "node:fs";
+import type { MachineProcess } from "../../test/support/processes.ts";
 
 interface Process {
   readonly parent: number;
-  readonly name: string;
+  readonly words: readonly string[];
 }
 
-/** Proportional set sizes in MB by role, for all descendants of the process whose command line contains the text. */
-export function memoryOf(commandText: string): Record<string, number> {
+/** The process whose command line contains the text, and all its descendants. */
+export function processesBelow(commandText: string): MachineProcess[] {
   const processes = new Map<number, Process>();
   for (const entry of readdirSync("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
@@ -17,17 +18,22 @@ export function memoryOf(commandText: string): Record<string, number> {
       const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
       processes.set(Number(entry), {
         parent,
-        name: readFileSync(`/proc/${entry}/cmdline`, "utf8").replaceAll("\0", " ").trim(),
+        words: readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0").slice(0, -1),
       });
     } catch {
       // The process ended while we read it.
     }
   }
-  const roots = new Set([...processes].filter(([, { name }]) => name.includes(commandText)).map(([pid]) => pid));
+  const isRoot = ({ words }: Process): boolean => words.join(" ").includes(commandText);
+  const roots = new Set([...processes].filter(([, process]) => isRoot(process)).map(([pid]) => pid));
+  return [...processes].filter(([pid]) => descends(pid, roots, processes)).map(([pid, { words }]) => ({ pid, words }));
+}
+
+/** Proportional set sizes in MB by role, for {@link processesBelow}. */
+export function memoryOf(commandText: string): Record<string, number> {
   const sums: Record<string, number> = {};
-  for (const [pid, { name }] of processes) {
-    if (!descends(pid, roots, processes)) continue;
-    const role = roleOf(name);
+  for (const { pid, words } of processesBelow(commandText)) {
+    const role = roleOf(words.join(" "));
     const mb = pssMb(pid);
     if (role !== undefined && mb > 0) sums[role] = Math.round(((sums[role] ?? 0) + mb) * 10) / 10;
   }

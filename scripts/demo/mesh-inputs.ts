@@ -16,12 +16,23 @@ export const loadBalancerAddresses: readonly UntypedObject[] = [
   },
 ];
 
-/** The input of `serin install` for a revision, without its own node agent and without the classic gateway. */
-export function revisionSpec(revision: string, tag: string): Record<string, unknown> {
+/**
+ * The input of `serin install` for a revision, without its own node agent and without the classic gateway. `workers` is
+ * the number of each gateway, waypoint, sidecar and ztunnel. If absent, each has its default.
+ */
+export function revisionSpec(revision: string, tag: string, workers?: number): Record<string, unknown> {
   return {
+    ...(workers === undefined ? {} : { values: workerValues(workers) }),
     profile: "ambient",
     revision,
     tag,
     components: { cni: { enabled: false }, ingressGateways: [{ name: "istio-ingressgateway", enabled: false }] },
+  };
+}
+
+function workerValues(workers: number): Record<string, unknown> {
+  return {
+    meshConfig: { defaultConfig: { concurrency: workers } },
+    ztunnel: { env: { ZTUNNEL_WORKER_THREADS: String(workers) } },
   };
 }

@@ -31,9 +31,13 @@ export function parseMesh(text: string): MeshUnderTest {
   return mesh;
 }
 
-/** The folder of the verdicts, below the folder of the built suites. */
-export function resultsFolder(mesh: MeshUnderTest): string {
-  return mesh === "serin" ? "results" : `results-${mesh}`;
+/** The folder of the verdicts, below the folder of the built suites. `workers` is the number that was asked for. */
+export function resultsFolder(mesh: MeshUnderTest, workers?: number): string {
+  return [
+    "results",
+    ...(mesh === "serin" ? [] : [mesh]),
+    ...(workers === undefined ? [] : [`workers-${workers}`]),
+  ].join("-");
 }
 
 /**
@@ -48,8 +52,14 @@ export function placeMesh(mesh: MeshUnderTest, lab: LabCluster): void {
 }
 
 /** The flags of Istio's test framework that depend on the mesh. */
-export function meshFlags(mesh: MeshUnderTest): readonly string[] {
-  // The framework deploys the workloads of a template only if the ConfigMap names the template. Serin's own templates
-  // are code.
-  return mesh === "serin" ? ["--istio.test.kube.helm.values=sidecarInjectorWebhook.templates.grpc-agent=built-in"] : [];
+export function meshFlags(mesh: MeshUnderTest, workers?: number): readonly string[] {
+  const values = [
+    // The framework deploys the workloads of a template only if the ConfigMap names the template. Serin's own templates
+    // are code.
+    ...(mesh === "serin" ? ["sidecarInjectorWebhook.templates.grpc-agent=built-in"] : []),
+    ...(workers === undefined
+      ? []
+      : [`meshConfig.defaultConfig.concurrency=${workers}`, `ztunnel.env.ZTUNNEL_WORKER_THREADS=${workers}`]),
+  ];
+  return values.length === 0 ? [] : [`--istio.test.kube.helm.values=${values.join(",")}`];
 }

@@ -4,6 +4,7 @@ import { appendFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { shellQuoted } from "../../src/base/index.ts";
 import { wordsThatEndWithThis } from "../ends-with-this.ts";
+import { WorkerCensus } from "../worker-census.ts";
 import { kubectlDirectory, kubectls } from "../../test/support/kubectls.ts";
 import { LabCluster, root } from "../../test/support/lab-cluster.ts";
 import type { CaseRecord } from "./case-record.ts";
@@ -22,6 +23,8 @@ const tickMs = 1000;
 export interface AttemptOptions {
   readonly suite: Suite;
   readonly mesh: MeshUnderTest;
+  /** The workers of each data plane. If absent, each has its default. */
+  readonly workers: number | undefined;
   readonly record: CaseRecord;
   /** The patterns of -test.run and -test.skip. */
   readonly run: string;
@@ -64,16 +67,22 @@ export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
     const source = usesCharts(options.suite) ? await sourceWithCharts(upstream, lab) : upstream;
     if (upgradesCharts(options.suite)) charts = await serveFormerCharts(lab);
     options.note("the lab is ready");
-    return await new Watched(options, join(builds, resultsFolder(options.mesh), `${options.suite.name}.log`)).follow(
+    const census = options.workers === undefined ? undefined : new WorkerCensus(() => lab.processes()).begin();
+    const logFile = join(builds, resultsFolder(options.mesh, options.workers), `${options.suite.name}.log`);
+    const attempt = await new Watched(options, logFile).follow(
       lab.spawnInShell(["bash", "-c", commandOf(options, lab.directory, source)]),
     );
+    if (options.workers !== undefined)
+      for (const [count, planes] of Object.entries(census?.end([options.workers]) ?? {}))
+        options.note(`${planes} data planes had ${count} workers`);
+    return attempt;
   } finally {
     charts?.kill();
     await lab.delete();
   }
 }
 
-function commandOf({ suite, mesh, run, skip }: AttemptOptions, directory: string, source: string): string {
+function commandOf({ suite, mesh, workers, run, skip }: AttemptOptions, directory: string, source: string): string {
   const words = [
     "-test.v=test2json",
     "-test.timeout=0",
@@ -83,7 +92,7 @@ function commandOf({ suite, mesh, run, skip }: AttemptOptions, directory: string
     "--istio.test.tag=istio-testing",
     "--istio.test.pullpolicy=IfNotPresent",
     "--istio.test.skipVM",
-    ...meshFlags(mesh),
+    ...meshFlags(mesh, workers),
     "--istio.test.kube.deployEastWestGW=false",
     `--istio.test.work_dir=${directory}`,
     ...(upgradesCharts(suite) ? [`--istio.test.helmRepo=${formerCharts}`] : []),

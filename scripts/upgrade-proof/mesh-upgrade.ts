@@ -48,17 +48,18 @@ export interface UpgradeWords {
  * move between them.
  */
 export function upgradeObject(
-  { ambientOnly, scale }: Proof,
+  { ambientOnly, scale, workers }: Proof,
   { name, from, to, version, soakSeconds = 0, settleTimeoutSeconds = 300, checks = [] }: UpgradeWords,
 ): UntypedObject {
   const maxUnavailable = restartsAtOnce(scale);
+  const install = [revisionSpec(to, version, workers?.[to === revisions.old ? 0 : 1])];
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "MeshUpgrade",
     metadata: { name },
     spec: {
       from: { revision: from },
-      to: { revision: to, install: [revisionSpec(to, version)] },
+      to: { revision: to, install },
       ztunnel: { by: "Pod", maxConcurrent: 4 },
       ...(ambientOnly
         ? {}

@@ -12,6 +12,8 @@ export interface Proof {
   readonly scale: LoadScale;
   /** A smaller mesh, without sidecar namespaces and without a waypoint. */
   readonly ambientOnly: boolean;
+  /** The workers of each data plane, in the old revision and in the others. If absent, each has its default. */
+  readonly workers?: readonly [number, number] | undefined;
   /** The good parts end after this many requests. */
   readonly requests: number;
   /** Aborted by Ctrl-C. */

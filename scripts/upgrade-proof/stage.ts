@@ -47,7 +47,7 @@ export async function setStage(proof: Proof, releases: readonly string[] = Objec
   };
   await Promise.all([
     lab.serin(["install", "-y", "-f", "-"], operator(cni)),
-    lab.serin(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old))),
+    lab.serin(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old, proof.workers?.[0]))),
   ]);
   await lab.serin(["tag", "set", "default", "--revision", revisions.old, "-y"]);
   proof.note(`the mesh has revision ${revisions.old}`);

@@ -21,7 +21,8 @@ const ownKeys: Readonly<Record<string, KnownKey>> = {
   pilot: { terminationGracePeriodSeconds: 1, terminationMessagePolicy: 1, trafficDistribution: 1 },
   pdb: { maxUnavailable: 1 },
   global: { defaultResources: resources, proxy: { capNetBindService: 1, variant: 1 }, trustDomain: 1 },
-  meshConfig: { "*": 1 },
+  // The parser of the mesh's settings checks the fields below.
+  meshConfig: 1,
 };
 
 const newestMinor = 1;
@@ -66,7 +67,7 @@ function check(
         path: keyPath,
         message: `has no effect: Istio 1.${until} was the last release that read it`,
       });
-    else if (isTree(value)) check(value, below, keyPath, found);
+    else if (isTree(value) && !below.includes(newestMinor)) check(value, below, keyPath, found);
   }
 }
 

@@ -72,15 +72,18 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   const merged = parseIstioOperator({
     spec: applySetFlags(mergeTrees(base.spec, sources.specs.reduce<unknown>(mergeTrees, {})), flags.flags),
   });
-  const mesh = meshIssues(treeAt(given, "meshConfig"));
+  const mesh = [
+    meshIssues(treeAt(given, "meshConfig"), "spec.meshConfig"),
+    meshIssues(treeAt(values, "meshConfig"), "spec.values.meshConfig"),
+  ];
   const warnings = [
     ...merged.warnings,
     ...checked.warnings,
     ...unusedIn(given, checked),
     ...unusedVariables(treeAt(merged.value?.spec, "values") ?? values),
-    ...mesh.warnings,
+    ...mesh.flatMap((issues) => issues.warnings),
   ];
-  const errors = [...flags.errors, ...merged.errors, ...checked.errors, ...mesh.errors];
+  const errors = [...flags.errors, ...merged.errors, ...checked.errors, ...mesh.flatMap((issues) => issues.errors)];
   if (errors.length > 0 || merged.value === undefined) return failed(errors, warnings);
   const switched = switchGateways(given, merged.value.spec);
   warnings.push(...switched.warnings);
@@ -141,9 +144,12 @@ function unknownVersion(version: string): FieldIssue {
 }
 
 /** Reports what the control plane would report about the mesh's settings, before they are written. */
-function meshIssues(meshConfig: unknown): { readonly errors: FieldIssue[]; readonly warnings: FieldIssue[] } {
+function meshIssues(
+  meshConfig: unknown,
+  place: string,
+): { readonly errors: FieldIssue[]; readonly warnings: FieldIssue[] } {
   const placed = ({ path, message }: FieldIssue): FieldIssue => ({
-    path: path === "" ? "spec.meshConfig" : `spec.meshConfig.${path}`,
+    path: path === "" ? place : `${place}.${path}`,
     message,
   });
   const { errors, warnings } = parseMeshConfig(meshConfig);

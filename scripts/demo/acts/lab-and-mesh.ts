@@ -38,7 +38,7 @@ export const installMesh: Act = {
     const cni = { profile: "empty", tag: versions.old, components: { cni: { enabled: true } } };
     const outputs = await Promise.all([
       serinOk(["install", "-y", "-f", "-"], operator({ ...cni, namespace: namespaces.gateway })),
-      serinOk(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old))),
+      serinOk(["install", "-y", "-f", "-"], operator(revisionSpec(revisions.old, versions.old, stage.workers?.[0]))),
     ]);
     for (const line of outputs.join("").trim().split("\n")) stage.note(line);
   },

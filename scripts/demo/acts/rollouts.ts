@@ -114,11 +114,16 @@ export const canaryTheApp: Act = {
   },
 };
 
+interface UpgradeWords {
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+  readonly version: string;
+}
+
 function upgradeObject(
-  name: string,
-  from: string,
-  to: string,
-  version: string,
+  { workers }: Stage,
+  { name, from, to, version }: UpgradeWords,
 ): Record<string, unknown> & { metadata: { name: string } } {
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
@@ -126,7 +131,7 @@ function upgradeObject(
     metadata: { name },
     spec: {
       from: { revision: from },
-      to: { revision: to, install: [revisionSpec(to, version)] },
+      to: { revision: to, install: [revisionSpec(to, version, workers?.[1])] },
       ztunnel: { maxConcurrent: 4 },
       checks: [
         { type: "mtls-probe-matrix", ...checkLimits },
@@ -149,7 +154,9 @@ export const upgradeTheMesh: Act = {
   async play(stage) {
     const lab = labOf(stage);
     await releaseReady(stage, versions.new);
-    await lab.apply([upgradeObject("to-1-18-1", revisions.old, revisions.new, versions.new)]);
+    await lab.apply([
+      upgradeObject(stage, { name: "to-1-18-1", from: revisions.old, to: revisions.new, version: versions.new }),
+    ]);
     const status = await follow(stage, meshUpgradeKind, "to-1-18-1", undefined, isDownToTheLast);
     if (status.phase !== "Retiring" && status.phase !== "Completed")
       throw new Error(`the upgrade ended as ${status.phase}: ${status.cause ?? status.message}`);
@@ -168,7 +175,9 @@ function badRelease(name: string, version: string): Act {
       const lab = labOf(stage);
       await releaseReady(stage, version);
       const upgrade = `to-${version.replaceAll(".", "-")}`;
-      await lab.apply([upgradeObject(upgrade, revisions.new, version.replaceAll(".", "-"), version)]);
+      await lab.apply([
+        upgradeObject(stage, { name: upgrade, from: revisions.new, to: version.replaceAll(".", "-"), version }),
+      ]);
       const status = await follow(stage, meshUpgradeKind, upgrade);
       if (status.phase !== "RolledBack") throw new Error(`the bad release ended as ${status.phase}: ${status.message}`);
       const seconds = (status.rolledBackInMs ?? 0) / 1000;

@@ -9,10 +9,11 @@ export type WorkerThread = Pick<Worker, "on" | "postMessage" | "terminate">;
 /** A call that every worker answers at once, to show that it is not stuck. */
 type LiveCalls = { readonly live: (nothing: undefined) => void };
 
+/** Resolves to undefined if the worker does not answer. */
 type Ask<Theirs extends CallTable> = <Name extends keyof Theirs & string>(
   name: Name,
   argument: Parameters<Theirs[Name]>[0],
-) => void;
+) => Promise<ReturnType<Theirs[Name]> | undefined>;
 
 export interface WorkerGroupOptions<Theirs extends CallTable, Ours extends CallTable> {
   readonly count: number;
@@ -20,7 +21,7 @@ export interface WorkerGroupOptions<Theirs extends CallTable, Ours extends CallT
   /** Answers the calls of this worker. */
   readonly handlers: (index: number) => Handlers<Ours>;
   /** Brings a new worker to the state of the others. These calls come before all others. */
-  readonly onBegin: (ask: Ask<Theirs>) => void;
+  readonly onBegin: (ask: Ask<Theirs>, index: number) => void;
   /** Called when a worker has ended, before another takes its place. */
   readonly onEnd: (index: number) => void;
   readonly log: Logger;
@@ -50,6 +51,8 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
   readonly #live = new Map<number, LiveWorker<Theirs, Ours>>();
   readonly #ended = new AbortController();
   #lostAtMs = -Infinity;
+  /** Resolves when a worker lives, or when none will be started any more. */
+  #someLives = Promise.withResolvers<void>();
 
   constructor(options: WorkerGroupOptions<Theirs, Ours>) {
     this.#options = options;
@@ -64,6 +67,11 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
   /** When a worker ended last, on the steady clock. */
   get lostAtMs(): number {
     return this.#lostAtMs;
+  }
+
+  /** Waits while all workers have ended and none of their replacements has begun. */
+  async untilSomeLives(): Promise<void> {
+    await this.#someLives.promise;
   }
 
   start(): void {
@@ -119,6 +127,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
   /** A worker that ends is no longer replaced. */
   stopReplacing(): void {
     this.#ended.abort();
+    this.#someLives.resolve();
   }
 
   /** Ends all workers when `inOrder` resolves, or by force if it takes too long. */
@@ -165,6 +174,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     try {
       const worker = this.#begin(index, (error) => (trouble = messageOf(error)));
       this.#live.set(index, worker);
+      this.#someLives.resolve();
       const onStuck = (forMs: number): void => {
         trouble = `it has not answered for ${forMs} ms`;
         void worker.thread.terminate();
@@ -174,6 +184,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
       await worker.exited;
       this.#lostAtMs = clock.steadyMs();
       this.#live.delete(index);
+      if (this.#live.size === 0 && !this.#ended.signal.aborted) this.#someLives = Promise.withResolvers<void>();
       worker.calls.close(transientError("worker-ended", `a worker has ended: ${trouble}`));
       onEnd(index);
     } catch (error) {
@@ -189,7 +200,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     thread.on("error", onError);
     const exited = new Promise<void>((done) => thread.on("exit", () => done()));
     const calls = new ThreadCalls<Theirs, Ours>(thread, handlers(index));
-    onBegin((name, argument) => void calls.call(name, argument).catch(() => undefined));
+    onBegin(async (name, argument) => await calls.call(name, argument).catch(() => undefined), index);
     return { thread, calls, exited };
   }
 }

@@ -42,6 +42,8 @@ export class AdsServer implements AsyncDisposable {
   readonly #resources = new Map<string, Map<string, JsonValue>>();
   readonly #subscribed = new Set<string>();
   readonly acknowledgements: Acknowledgement[] = [];
+  /** The names that the client no longer requests, in the order of its messages. */
+  readonly unsubscribed: string[] = [];
   #call: DiscoveryCall | undefined;
   #version = 0;
   #onAcknowledged: () => void = () => undefined;
@@ -108,6 +110,7 @@ export class AdsServer implements AsyncDisposable {
         this.#onAcknowledged();
         return;
       }
+      this.unsubscribed.push(...request.resourceNamesUnsubscribe);
       this.#subscribed.add(request.typeUrl);
       // A type for which the test set no resources gets no response, because an empty response would make a proxy
       // ready.

@@ -64,19 +64,32 @@ const dataPath = new DataPath({
   }),
 });
 let names = new Map<string, readonly string[]>();
-dataPath.attach({ setNames: (typeUrl, wanted) => void names.set(typeUrl, [...wanted]) });
+/** The number of updates in progress. Their outcomes contain the names. */
+let taking = 0;
+dataPath.attach({
+  setNames: (typeUrl, wanted) => {
+    names.set(typeUrl, [...wanted]);
+    if (taking === 0) void calls.call("need", takeNames()).catch(() => undefined);
+  },
+});
 const subscriptions = new Map(dataPath.subscriptions().map((subscription) => [subscription.typeUrl, subscription]));
+
+function takeNames(): UpdateOutcome["names"] {
+  const taken = names;
+  names = new Map();
+  return taken;
+}
 
 async function take(update: XdsUpdate): Promise<UpdateOutcome> {
   let error: string | undefined;
+  taking += 1;
   try {
     await subscriptions.get(update.typeUrl)?.apply(update);
   } catch (thrown) {
     error = messageOf(thrown);
   }
-  const taken = names;
-  names = new Map();
-  return { error, names: taken };
+  taking -= 1;
+  return { error, names: takeNames() };
 }
 
 const calls = new ThreadCalls<ProcessCalls, WorkerCalls>(port, {

@@ -56,6 +56,8 @@ export type WorkerCalls = {
 export type ProcessCalls = {
   /** The addresses of a name. */
   readonly resolve: (name: string) => ResolvedName;
+  /** Reports the names to request from now on, by type, when they change between two updates. */
+  readonly need: (names: UpdateOutcome["names"]) => void;
   /** Reports an ejected endpoint, for the other workers. */
   readonly ejected: (ejection: Ejection) => void;
 };

@@ -6,8 +6,9 @@ import { seededRandom, silentLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import type { WorkerThread } from "../../base/workers/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
 import { readSettings } from "../proxy-settings.ts";
-import type { WorkerStart } from "./worker-calls.ts";
+import type { UpdateOutcome, WorkerStart } from "./worker-calls.ts";
 import { WorkerLimits } from "./worker-limits.ts";
 import { WorkerSet } from "./worker-set.ts";
 
@@ -17,12 +18,14 @@ interface Call {
   readonly argument: unknown;
 }
 
-/** A thread that records its calls and returns no result. */
+/** A thread that records its calls, and accepts updates. */
 class FakeThread extends EventEmitter {
   readonly start: WorkerStart;
   readonly calls: Call[] = [];
   answers: boolean;
   ended = false;
+  /** The names that it reports with each update. */
+  names: UpdateOutcome["names"] = new Map();
 
   constructor(start: WorkerStart, answers: boolean) {
     super();
@@ -33,12 +36,19 @@ class FakeThread extends EventEmitter {
   /** Answers the calls so far, and each later call at once. */
   begin(): void {
     this.answers = true;
-    for (const { call } of this.calls) this.emit("message", { answer: call });
+    for (const call of this.calls) this.#answer(call);
+  }
+
+  #answer({ call, name }: Call): void {
+    this.emit("message", {
+      answer: call,
+      ...(name === "update" ? { value: { error: undefined, names: this.names } } : {}),
+    });
   }
 
   postMessage(message: Call): void {
     this.calls.push(message);
-    if (this.answers) queueMicrotask(() => this.emit("message", { answer: message.call }));
+    if (this.answers) queueMicrotask(() => this.#answer(message));
   }
 
   terminate(): Promise<number> {
@@ -141,4 +151,63 @@ test("slots of a dead worker are free for its replacement", async () => {
   await threads[0]?.terminate();
   await until(() => threads.length === 3);
   assert.equal(breaker(threads[2]).requests.take(), true);
+});
+
+test("an update that arrives while no worker lives waits for the next one, because the control plane would not repeat it", async () => {
+  await using fixture = new Fixture(2);
+  const { set, threads } = fixture;
+  const [clusters] = set.subscriptions();
+  const update = { typeUrl: clusters?.typeUrl ?? "", resources: [], removed: [] };
+  await Promise.all(threads.map(async (thread) => await thread.terminate()));
+  await clusters?.apply(update);
+  await until(() => threads.length === 4);
+  for (const thread of threads.slice(2)) assert.deepEqual(thread.argumentsOf("update"), [update]);
+});
+
+/** A set of two workers, with the routes that it requests. */
+function withRequests(fixture: Fixture) {
+  const requested: (readonly string[])[] = [];
+  fixture.set.attach({
+    setNames: (typeUrl, names) => void (typeUrl === typeUrls.route && requested.push([...names].toSorted())),
+  });
+  const [clusters] = fixture.set.subscriptions();
+  const update = async (...names: readonly (readonly string[] | undefined)[]): Promise<void> => {
+    for (const [index, list] of names.entries()) {
+      const thread = fixture.threads[index];
+      if (thread !== undefined) thread.names = new Map(list === undefined ? [] : [[typeUrls.route, list]]);
+    }
+    await clusters?.apply({ typeUrl: clusters.typeUrl, resources: [], removed: [] });
+  };
+  return { requested, update };
+}
+
+test("routes that one worker still needs stay requested while another no longer needs them", async () => {
+  await using fixture = new Fixture(2);
+  const { requested, update } = withRequests(fixture);
+  await update(["old"], ["old"]);
+  await update(["new"], ["new", "old"]);
+  await update(["new"], undefined);
+  assert.deepEqual(requested, [["old"], ["new", "old"], ["new", "old"]]);
+  await update(undefined, ["new"]);
+  assert.deepEqual(requested.at(-1), ["new"]);
+});
+
+test("a worker that needs other routes between two updates says so at once", async () => {
+  await using fixture = new Fixture(2);
+  const { requested, update } = withRequests(fixture);
+  await update(["a", "b"], ["a", "b"]);
+  for (const thread of fixture.threads)
+    thread.emit("message", { call: 1, name: "need", argument: new Map([[typeUrls.route, ["b"]]]) });
+  await until(() => requested.at(-1)?.length === 1);
+  assert.deepEqual(requested.at(-1), ["b"]);
+});
+
+test("the routes of a worker that has ended are those of its replacement", async () => {
+  await using fixture = new Fixture(2);
+  const { requested, update } = withRequests(fixture);
+  await update(["a"], ["a", "b"]);
+  await fixture.threads[1]?.terminate();
+  await until(() => fixture.threads.length === 3);
+  await update(["a"], undefined, ["a"]);
+  assert.deepEqual(requested.at(-1), ["a"]);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createServer, type Server } from "node:http";
 import { connect, type AddressInfo, type Socket } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { Worker } from "node:worker_threads";
 import { until } from "../../base/testing/index.ts";
@@ -11,6 +12,8 @@ import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../test
 import { fetchOnce } from "../testing/harness.ts";
 import { spawnTestWorker, TestProxy } from "../testing/test-proxy.ts";
 import { spawnWorker, WorkerSet } from "./index.ts";
+
+const pluginFile = join(import.meta.dirname, "../../../test/wasm/test-module.wasm");
 
 /** A gateway with two workers that sends all requests to one of two backends. */
 class Gateway implements AsyncDisposable {
@@ -134,6 +137,37 @@ test("a change is acknowledged when both workers have it, and refused when one o
   const refused = await ads.acknowledged(typeUrls.listener, from);
   assert.match(refused.error ?? "", /listener another: .*EADDRINUSE, another listener of this proxy has 127\.0\.0\.1/);
   assert.equal(refused.error?.match(/listener another/g)?.length, 1, "what both say is said once");
+});
+
+test("when a plugin has started, the workers give up the routes of the listener before at once", async () => {
+  await using gateway = await Gateway.start();
+  const { ads } = gateway.proxy;
+  const type = "type.googleapis.com";
+  const plugin = {
+    name: "plugin",
+    typedConfig: {
+      "@type": `${type}/udpa.type.v1.TypedStruct`,
+      typeUrl: `${type}/envoy.extensions.filters.http.wasm.v3.Wasm`,
+      value: {
+        config: {
+          name: "test",
+          root_id: "test",
+          vm_config: { runtime: "envoy.wasm.runtime.v8", code: { local: { filename: pluginFile } } },
+        },
+      },
+    },
+  };
+  const router = {
+    name: "envoy.filters.http.router",
+    typedConfig: { "@type": `${type}/envoy.extensions.filters.http.router.v3.Router` },
+  };
+  ads.push(typeUrls.route, { "http.81": weightedRoute("http.81", { a: 0, b: 100 }) });
+  ads.push(typeUrls.listener, {
+    [`listener_${gateway.port}`]: httpListener(gateway.port, "http.81", { httpFilters: [plugin, router] as never }),
+  });
+  await until(() => ads.unsubscribed.includes("http.80"));
+  assert.deepEqual(ads.unsubscribed, ["http.80"]);
+  assert.deepEqual(new Set(await gateway.bodies(20)), new Set(["b!"]), "the plugin adds a mark to each body");
 });
 
 test("a worker that dies is replaced, the other continues, and no count is lost", async () => {

@@ -18,6 +18,7 @@ import type { ClusterStatus, Serving, ServingStatus, Statistic } from "../servin
 import { ConfigMirror } from "./config-mirror.ts";
 import { mergeClusters, mergeStatistics } from "./merge-counts.ts";
 import type { ProcessCalls, UpdateOutcome, WorkerCalls, WorkerStart } from "./worker-calls.ts";
+import { WantedNames } from "./wanted-names.ts";
 import { limitsMemory, releaseWorker, type LimitsMemory } from "./worker-limits.ts";
 
 export interface WorkerSetOptions {
@@ -39,6 +40,7 @@ export class WorkerSet implements Serving {
   readonly #group: WorkerGroup<WorkerCalls, ProcessCalls>;
   readonly #connections: MetricFamily<Gauge>;
   readonly #limits: LimitsMemory;
+  readonly #wanted = new WantedNames();
   #client: Pick<XdsClient, "setNames"> | undefined;
   #certificate: CertificateParts | undefined;
   #logLevel: LogLevel;
@@ -177,26 +179,36 @@ export class WorkerSet implements Serving {
 
   /** Gives an update to all workers. It is accepted if none of them refuses it. */
   async #take(update: XdsUpdate): Promise<void> {
+    // A control plane does not repeat a refused update, although nothing may be wrong with it.
+    await this.#group.untilSomeLives();
     const given = this.#mirror.try(update);
-    const outcomes = await this.#group.all("update", given);
+    const outcomes: UpdateOutcome[] = [];
+    await this.#group.each("update", given, (worker, outcome) => {
+      outcomes.push(outcome);
+      this.#wanted.take(worker, outcome.names);
+    });
     if (outcomes.length === 0 && this.#group.live.length < this.#options.count) {
       this.#mirror.forget(given);
       throw transientError("worker-ended", "no worker received the update, because all of them ended meanwhile");
     }
-    this.#setNames(outcomes);
+    this.#request(outcomes.flatMap(({ names }) => [...names.keys()]));
     const troubles = new Set(outcomes.flatMap(({ error }) => error ?? []));
     if (troubles.size > 0) throw userError("config-rejected", [...troubles].join("; "));
     this.#mirror.accept(given);
   }
 
-  #setNames(outcomes: readonly UpdateOutcome[]): void {
-    const wanted = new Map<string, Set<string>>();
-    for (const { names } of outcomes)
-      for (const [typeUrl, list] of names) wanted.set(typeUrl, new Set([...(wanted.get(typeUrl) ?? []), ...list]));
-    for (const [typeUrl, names] of wanted) {
+  /** Requests what the workers need of these types. */
+  #request(types: readonly string[]): void {
+    for (const typeUrl of new Set(types)) {
+      const names = this.#wanted.of(typeUrl);
       this.#mirror.keepNames(typeUrl, names);
       this.#client?.setNames(typeUrl, names);
     }
+  }
+
+  #need(worker: number, names: UpdateOutcome["names"]): void {
+    this.#wanted.take(worker, names);
+    this.#request([...names.keys()]);
   }
 
   #newGroup(): WorkerGroup<WorkerCalls, ProcessCalls> {
@@ -205,14 +217,22 @@ export class WorkerSet implements Serving {
     return new WorkerGroup<WorkerCalls, ProcessCalls>({
       count,
       spawn: (worker) => spawn({ settings, startedMs, logLevel: this.#logLevel, worker, limits: this.#limits }),
-      handlers: (index) => ({ resolve, ejected: (ejection) => this.#group.tell("eject", ejection, index) }),
-      onBegin: (ask) => {
-        if (this.#certificate !== undefined) ask("certify", this.#certificate);
-        if (this.#failsHealthChecks) ask("failHealthChecks", true);
-        if (this.#draining !== undefined) ask("drain", this.#draining.inboundOnly);
-        if (this.#closesUnused) ask("closeUnused", undefined);
-        for (const update of this.#mirror.replay()) ask("update", update);
-        if (!this.#listens) ask("stopListening", undefined);
+      handlers: (index) => ({
+        resolve,
+        need: (names) => this.#need(index, names),
+        ejected: (ejection) => this.#group.tell("eject", ejection, index),
+      }),
+      onBegin: (ask, index) => {
+        if (this.#certificate !== undefined) void ask("certify", this.#certificate);
+        if (this.#failsHealthChecks) void ask("failHealthChecks", true);
+        if (this.#draining !== undefined) void ask("drain", this.#draining.inboundOnly);
+        if (this.#closesUnused) void ask("closeUnused", undefined);
+        const replayed = [...this.#mirror.replay()].map((update) => ask("update", update));
+        // Only all updates together say what it needs, because listeners come last.
+        void Promise.all(replayed).then((outcomes) =>
+          this.#need(index, new Map(outcomes.flatMap((outcome) => [...(outcome?.names ?? [])]))),
+        );
+        if (!this.#listens) void ask("stopListening", undefined);
       },
       onEnd: (index) => this.#lost(index),
       log,
@@ -224,6 +244,7 @@ export class WorkerSet implements Serving {
 
   #lost(index: number): void {
     releaseWorker(this.#limits, index);
+    this.#wanted.end(index);
     this.#connections.remove(String(index));
     this.#metrics.ended(index);
     const last = this.#statistics.get(index) ?? [];

@@ -23,8 +23,9 @@ export interface PodProxyOptions {
   readonly environment: ProxyEnvironment;
   readonly uid: string;
   readonly info: WorkloadInfo;
-  /** The pod's network namespace, which we close. Undefined for our own. */
+  /** The pod's network namespace, which we close unless we borrow it. Undefined for our own. */
   readonly namespaceFd: number | undefined;
+  readonly borrowsNamespace?: boolean;
   /** If empty, we open the sockets in the namespace. */
   readonly listeners: readonly PassedListener[];
   readonly itself?: boolean;
@@ -160,7 +161,8 @@ export class PodProxy {
     for (const connection of tracker.list()) if (this.owns(connection.details)) connection.abort(new Error(notServed));
     this.#pod.pool.close();
     this.#identity?.[Symbol.dispose]();
-    if (this.#options.namespaceFd !== undefined) closeDescriptor(this.#options.namespaceFd);
+    const { namespaceFd, borrowsNamespace = false } = this.#options;
+    if (namespaceFd !== undefined && !borrowsNamespace) closeDescriptor(namespaceFd);
     this.#whenClosed.resolve();
   }
 

@@ -11,6 +11,8 @@ export interface AddedPod {
   readonly uid: string;
   readonly info: WorkloadInfo;
   readonly namespaceFd: number | undefined;
+  /** Whether another thread closes `namespaceFd`, once this one no longer needs it. */
+  readonly borrowsNamespace?: boolean;
   readonly listeners: readonly PassedListener[];
   /** Whether it is the ztunnel's own pod, which takes only HBONE. */
   readonly itself?: boolean;

@@ -101,7 +101,9 @@ async function addPod({ uid, info, namespaceFd, listeners, itself = false }: Add
     pod = {
       uid,
       info,
-      namespaceFd: namespaceFd === undefined ? undefined : copy(namespaceFd),
+      // Nobody would close a copy when this worker dies. The main thread keeps its own until no worker needs it.
+      namespaceFd,
+      borrowsNamespace: true,
       listeners: listeners.map(({ role, fd }) => ({ role, fd: copy(fd) })),
       itself,
     };

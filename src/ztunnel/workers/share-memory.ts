@@ -1,7 +1,12 @@
 import type { AcceptedKind } from "../proxy/connection-share.ts";
 
+/** The first cell has the number of workers. The cells of each worker follow, and then those of each one's offers. */
+const headCells = 1;
 const cellOf = { alive: 0, open: 1, outbound: 2, "inbound-plaintext": 3, "inbound-hbone": 4 } as const;
 const cellsEach = 5;
+/** The cells of one worker's offers to another. */
+const offerCellOf = { outbound: 0, "inbound-plaintext": 1, "inbound-hbone": 2 } as const;
+const offerCellsEach = 3;
 const cellBytes = 4;
 
 /**
@@ -18,11 +23,14 @@ export class ShareMemory {
 
   constructor(memory: SharedArrayBuffer) {
     this.#cells = new Int32Array(memory);
-    this.#count = this.#cells.length / cellsEach;
+    this.#count = this.#cells[0] ?? 0;
   }
 
   static memory(workers: number): SharedArrayBuffer {
-    return new SharedArrayBuffer(workers * cellsEach * cellBytes);
+    const cells = headCells + workers * cellsEach + workers * workers * offerCellsEach;
+    const memory = new SharedArrayBuffer(cells * cellBytes);
+    new Int32Array(memory)[0] = workers;
+    return memory;
   }
 
   /** Marks the worker as serving. */
@@ -30,9 +38,14 @@ export class ShareMemory {
     this.#set(worker, "alive", 1);
   }
 
-  /** Clears the worker's counts, because it has ended together with its connections. */
+  /**
+   * Clears the worker's counts, because it has ended together with its connections and its offers. Offers of others to
+   * it are theirs: they take them back when these fail.
+   */
   clear(worker: number): void {
     for (const name of Object.keys(cellOf) as (keyof typeof cellOf)[]) this.#set(worker, name, 0);
+    const offers = this.#offersAt(worker, 0);
+    this.#cells.fill(0, offers, offers + this.#count * offerCellsEach);
   }
 
   setOpen(worker: number, open: number): void {
@@ -47,12 +60,20 @@ export class ShareMemory {
   }
 
   add(worker: number, kind: AcceptedKind, by: 1 | -1): void {
-    Atomics.add(this.#cells, worker * cellsEach + cellOf[kind], by);
+    Atomics.add(this.#cells, headCells + worker * cellsEach + cellOf[kind], by);
   }
 
-  /** The number of connections that a worker serves. */
+  /** Counts a connection that one worker offers to another. */
+  addOffer(from: number, to: number, kind: AcceptedKind, by: 1 | -1): void {
+    Atomics.add(this.#cells, this.#offersAt(from, to) + offerCellOf[kind], by);
+  }
+
+  /** The number of connections that a worker serves, or that others offer it at the moment. */
   served(worker: number, kind: AcceptedKind): number {
-    return this.#get(worker, kind);
+    let sum = this.#get(worker, kind);
+    for (let from = 0; from < this.#count; from += 1)
+      sum += Atomics.load(this.#cells, this.#offersAt(from, worker) + offerCellOf[kind]);
+    return sum;
   }
 
   /**
@@ -60,12 +81,12 @@ export class ShareMemory {
    * it. A tunnel connection carries many streams, so a worker may have at most one more of these than another.
    */
   better(worker: number, kind: AcceptedKind): number | undefined {
-    const own = this.#get(worker, kind);
+    const own = this.served(worker, kind);
     let least = worker;
     let leastCount = own;
     let sum = 0;
     for (let other = 0; other < this.#count; other += 1) {
-      const count = this.#get(other, kind);
+      const count = this.served(other, kind);
       sum += count;
       if (count >= leastCount || this.#get(other, "alive") === 0) continue;
       least = other;
@@ -75,11 +96,15 @@ export class ShareMemory {
     return own - leastCount >= slack ? least : undefined;
   }
 
+  #offersAt(from: number, to: number): number {
+    return headCells + this.#count * cellsEach + (from * this.#count + to) * offerCellsEach;
+  }
+
   #get(worker: number, name: keyof typeof cellOf): number {
-    return Atomics.load(this.#cells, worker * cellsEach + cellOf[name]);
+    return Atomics.load(this.#cells, headCells + worker * cellsEach + cellOf[name]);
   }
 
   #set(worker: number, name: keyof typeof cellOf, value: number): void {
-    Atomics.store(this.#cells, worker * cellsEach + cellOf[name], value);
+    Atomics.store(this.#cells, headCells + worker * cellsEach + cellOf[name], value);
   }
 }

@@ -5,6 +5,7 @@ import type { WorkerStart } from "./worker-calls.ts";
 /** Starts a worker thread. */
 export function spawnWorker(start: WorkerStart): Worker {
   return new Worker(programFile("src/ztunnel/workers/data-path.worker.ts"), {
+    name: `worker-${start.worker}`,
     workerData: start,
     execArgv: ["--disable-warning=ExperimentalWarning"],
   });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readdirSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 import type { Worker } from "node:worker_threads";
 import { createLogger, systemClock, systemRandom } from "../../base/index.ts";
@@ -217,6 +218,40 @@ test("a worker that dies is replaced: no connection is refused, others continue,
   assert.ok(Math.min(...shares) >= 10, `the one in its place serves: ${shares.join(" and ")}`);
   assert.equal(await node.sum("istio_tcp_connections_opened_total", { reporter: "source" }), 80);
   assert.match(node.lines.join(""), /a worker has ended; its connections are lost, and a new worker replaces it/);
+});
+
+/** The number of descriptors of this process for network namespaces, and for sockets. */
+function descriptors(): { readonly namespaces: number; readonly sockets: number } {
+  const targets = readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return [];
+    }
+  });
+  const count = (kind: string): number => targets.filter((target) => target.startsWith(`${kind}:`)).length;
+  return { namespaces: count("net"), sockets: count("socket") };
+}
+
+test("a worker that dies leaves no descriptor of a pod open, and connections of a removed pod keep its namespace", async () => {
+  await using node = await Node.start();
+  const before = descriptors();
+  for (const count of [3, 4]) {
+    await node.threads[count - 3]?.terminate();
+    await until(() => node.threads.length === count);
+    await until(async () => (await node.samples("serin_ztunnel_worker_connections")).length === 2);
+  }
+  assert.deepEqual(descriptors(), before);
+  const talk = await node.talk();
+  assert.ok(await talk.isEchoed("one "));
+  // A thread keeps the namespace from which it has opened sockets.
+  const { namespaces } = descriptors();
+  node.set.remove("client", true);
+  node.set.remove("server", true);
+  assert.ok(await talk.isEchoed("two "));
+  assert.equal(descriptors().namespaces, namespaces);
+  await talk.end();
+  await until(() => descriptors().namespaces === namespaces - 2);
 });
 
 test("a drain accepts nothing, waits for the connections of both workers, and reports how many are left", async () => {

@@ -196,15 +196,15 @@ export class WorkerSet implements ThreadServing {
     }
   }
 
-  /** Closes these descriptors. Running workers have copies, so only workers that start later would use them. */
+  /** Closes these descriptors. Running workers have copies of the sockets, so only later ones would use ours. */
   async #release(held: HeldPod, handedOver: boolean): Promise<void> {
     const { uid, namespaceFd } = held.pod;
     // A worker that has just started may be about to copy them.
     await this.#group.all("removePod", { uid, handedOver });
     stopHolding(held);
-    if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
-    // Live connections need the identity's certificate until they end.
+    // Live connections need the pod's namespace and the identity's certificate until they end.
     await this.#group.all("podClosed", uid);
+    if (namespaceFd !== undefined) closeDescriptor(namespaceFd);
     held.identity?.[Symbol.dispose]();
   }
 
@@ -229,10 +229,10 @@ export class WorkerSet implements ThreadServing {
         left: () => this.#tellLeft(),
       }),
       onBegin: (ask) => {
-        ask("mesh", this.state.snapshot());
+        void ask("mesh", this.state.snapshot());
         for (const { certificate } of certificates.statuses())
-          if (certificate !== undefined) ask("certify", certificateParts(certificate));
-        for (const { pod } of this.#held.values()) ask("addPod", pod);
+          if (certificate !== undefined) void ask("certify", certificateParts(certificate));
+        for (const { pod } of this.#held.values()) void ask("addPod", pod);
       },
       onEnd: (worker) => {
         this.#share.clear(worker);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HandClock } from "../../base/testing/index.ts";
+import type { ByteStream } from "../../net/index.ts";
 import type { AcceptedKind } from "../proxy/connection-share.ts";
 import { ShareMemory } from "./share-memory.ts";
 import { WorkerShare } from "./worker-share.ts";
@@ -73,4 +74,34 @@ test("connections that end together after they have lived long do not make a wor
 
 test("short HBONE connections do not make a worker keep the long ones that follow", () => {
   assert.deepEqual([keepsAfterEnd("inbound-hbone", 10), keepsAfterEnd("inbound-hbone", 60_000)], [false, false]);
+});
+
+/** Two workers, of which the first has offered a connection to the second, which has not answered yet. */
+function offered() {
+  const memory = new ShareMemory(ShareMemory.memory(2));
+  for (const worker of [0, 1]) memory.begin(worker);
+  const answer = Promise.withResolvers<boolean>();
+  const share = new WorkerShare(memory, 0, () => answer.promise, new HandClock());
+  share.serve("inbound-hbone");
+  const outcome = share.offer("uid", "inbound-hbone", {
+    fd: 1,
+    remote: { address: "10.0.0.1", port: 1 },
+  } as ByteStream);
+  assert.equal(memory.served(1, "inbound-hbone"), 1);
+  return { memory, answer, outcome };
+}
+
+test("an offered connection counts for its worker until the answer, also if that worker dies meanwhile", async () => {
+  const { memory, answer, outcome } = offered();
+  memory.clear(1);
+  memory.begin(1);
+  answer.reject(new Error("the worker has ended"));
+  assert.equal(await outcome, false);
+  assert.equal(memory.served(1, "inbound-hbone"), 0);
+});
+
+test("an offered connection no longer counts when the worker that offered it has died", () => {
+  const { memory } = offered();
+  memory.clear(0);
+  assert.equal(memory.served(1, "inbound-hbone"), 0);
 });

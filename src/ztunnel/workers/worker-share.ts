@@ -51,10 +51,10 @@ export class WorkerShare implements ConnectionShare {
     if (to === undefined) return undefined;
     const offered: OfferedConnection = { uid, kind, fd: stream.fd, remote: stream.remote };
     // Count the connection at once, so that a second one at the same moment sees it.
-    this.#memory.add(to, kind, 1);
+    this.#memory.addOffer(this.#worker, to, kind, 1);
     return this.#offer({ to, offered })
       .catch(() => false)
-      .finally(() => this.#memory.add(to, kind, -1));
+      .finally(() => this.#memory.addOffer(this.#worker, to, kind, -1));
   }
 
   serve(kind: AcceptedKind): Disposable {

@@ -120,7 +120,7 @@ export const explanations: readonly Explanation[] = [
       /^ztunnel addresses .*ports\[\]/.test(at) || / shop\/(ports|protocols)\./.test(resourceName),
   },
   {
-    why: "a DENY that only L7 can check denies every connection at a ztunnel; upstream's empty match denies none",
+    why: "a DENY that only L7 can check denies every connection at a ztunnel but those of waypoints; upstream's empty match denies none",
     covers: ({ field: at }, configuration) =>
       at.startsWith("ztunnel authorizations groups[]") && configuration.endsWith("authorization-ztunnel"),
   },

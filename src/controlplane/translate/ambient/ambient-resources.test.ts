@@ -200,6 +200,21 @@ test("L7 conditions make an ALLOW rule never match, and are left out of a DENY r
   });
 });
 
+test("what a DENY leaves to L7 denies every client but the waypoints of its namespace", () => {
+  const { apply, authorization } = ambient();
+  const deny = { action: "DENY", rules: [{ to: [{ operation: { paths: ["/admin"] } }] }] };
+  const waypoint = (name: string) =>
+    config("Gateway", name, {
+      gatewayClassName: "istio-waypoint",
+      listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }],
+    });
+  apply(...shop, config("AuthorizationPolicy", "shop/deny", deny), waypoint("other/theirs"));
+  assert.deepEqual(authorization("shop/deny")["groups"], [{}]);
+  apply(waypoint("shop/wp"), waypoint("shop/another"));
+  const notServiceAccounts = ["another", "wp"].map((serviceAccount) => ({ namespace: "shop", serviceAccount }));
+  assert.deepEqual(authorization("shop/deny")["groups"], [{ rules: [{ matches: [{ notServiceAccounts }] }] }]);
+});
+
 test("a dry-run policy is not sent to ztunnels, because older ones would enforce it", () => {
   const { apply, address, authorization } = ambient();
   const dry = (annotations: object) =>

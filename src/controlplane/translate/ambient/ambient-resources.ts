@@ -36,11 +36,17 @@ export function deriveAmbientResources(
       ...deriveAmbientWorkloads(graph, sources),
       ...deriveAmbientNetworks(graph, sources),
     ],
-    authorizations: deriveAuthorizations(graph, inputs),
+    authorizations: deriveAuthorizations(graph, inputs, waypoints),
   };
 }
 
-function deriveAuthorizations(graph: CollectionGraph, inputs: MeshInputs): readonly Collection<EncodedResource>[] {
+function deriveAuthorizations(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  waypoints: Waypoints,
+): readonly Collection<EncodedResource>[] {
+  // Another namespace's waypoints might serve only those who want to escape the policy.
+  const waypointsOf = waypoints.all.index("of-namespace", ({ namespace }) => [namespace]);
   const own = graph.derive(
     "wds-authorizations",
     inputs.authorizationPolicies,
@@ -48,7 +54,10 @@ function deriveAuthorizations(graph: CollectionGraph, inputs: MeshInputs): reado
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined || !isForZtunnel(policy)) return [];
       const name = factsKey(policy);
-      return [[name, encodeResource(AuthorizationSchema, name, authorizationOf(policy, mesh.rootNamespace))]];
+      const accounts =
+        policy.spec.action === "DENY" ? reader.lookup(waypointsOf, policy.namespace).map(({ account }) => account) : [];
+      const message = authorizationOf(policy, mesh.rootNamespace, [...new Set(accounts)].toSorted());
+      return [[name, encodeResource(AuthorizationSchema, name, message)]];
     },
     sameResource,
   );

@@ -29,9 +29,14 @@ const anyPrincipal: StringMatch = { matchType: { case: "presence", value: create
 
 /**
  * An AuthorizationPolicy for L4. In an ALLOW policy, a rule that needs L7 never matches, so it does not admit too much.
- * In a DENY policy, the rule's L7 part is left out, so it denies at least the intended requests.
+ * In a DENY policy, the rule's L7 part is left out, so it denies at least the intended requests. It does not deny the
+ * waypoints of the policy's namespace, whose `waypointAccounts` these are: they check L7 for the pods behind them.
  */
-export function authorizationOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Authorization {
+export function authorizationOf(
+  policy: AuthorizationPolicyFacts,
+  rootNamespace: string,
+  waypointAccounts: readonly string[],
+): Authorization {
   const allow = policy.spec.action === "ALLOW";
   return create(AuthorizationSchema, {
     name: policy.name,
@@ -39,7 +44,7 @@ export function authorizationOf(policy: AuthorizationPolicyFacts, rootNamespace:
     scope: scopeOf(policy, rootNamespace),
     action: allow ? Action.ALLOW : Action.DENY,
     groups: policy.spec.rules.flatMap((rule) => {
-      const rules = rulesOf(rule, allow, policy.namespace);
+      const rules = rulesOf(rule, allow, { namespace: policy.namespace, waypointAccounts });
       return rules === undefined ? [] : { rules: rules.map(({ matches }) => ({ matches: [...matches] })) };
     }),
   });
@@ -50,8 +55,17 @@ function scopeOf(policy: AuthorizationPolicyFacts, rootNamespace: string): Scope
   return policy.namespace === rootNamespace ? Scope.GLOBAL : Scope.NAMESPACE;
 }
 
+interface PolicyPlace {
+  readonly namespace: string;
+  readonly waypointAccounts: readonly string[];
+}
+
 /** The rules in ztunnel's form, or undefined if the rule can never match. */
-function rulesOf(rule: AuthorizationRule, allow: boolean, namespace: string): readonly Rules[] | undefined {
+function rulesOf(
+  rule: AuthorizationRule,
+  allow: boolean,
+  { namespace, waypointAccounts }: PolicyPlace,
+): readonly Rules[] | undefined {
   if (allow && requestAttributes(rule).length > 0) return undefined;
   const rules: readonly Rules[] = [
     ...(rule.to.length > 0 ? [{ matches: rule.to.map(operationMatch) }] : []),
@@ -59,8 +73,11 @@ function rulesOf(rule: AuthorizationRule, allow: boolean, namespace: string): re
     ...rule.when.map((condition) => ({ matches: [conditionMatch(condition, namespace)] })),
   ];
   // At a ztunnel, a match without conditions matches nothing. In a DENY policy, such a match is left of a part that
-  // only L7 can check. It must match everything, because nothing else would deny those requests.
-  return allow ? rules : rules.filter(({ matches }) => !matches.some(isEmpty));
+  // only L7 can check. It must match every client but waypoints, because nothing else would deny those requests.
+  const forL4 = rules.filter(({ matches }) => !matches.some(isEmpty));
+  if (allow || forL4.length === rules.length) return rules;
+  const notServiceAccounts = waypointAccounts.map((serviceAccount) => ({ namespace, serviceAccount }));
+  return notServiceAccounts.length === 0 ? forL4 : [...forL4, { matches: [{ notServiceAccounts }] }];
 }
 
 function isEmpty(match: Match): boolean {
