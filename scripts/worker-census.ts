@@ -9,7 +9,8 @@ const startMs = 30_000;
 const lookEveryMs = 2000;
 
 interface Seen {
-  readonly role: string;
+  /** Its role, and its pod if that is known. */
+  readonly who: string;
   readonly sinceMs: number;
   lastMs: number;
   /** The largest number of workers at one time, because a worker that ended is replaced. */
@@ -42,7 +43,7 @@ export class WorkerCensus {
       const role = roleOf(words);
       const workers = role === undefined ? undefined : this.#workersOf(pid);
       if (role === undefined || workers === undefined) continue;
-      const known = this.#seen.get(pid) ?? { role, sinceMs: nowMs, lastMs: nowMs, workers };
+      const known = this.#seen.get(pid) ?? { who: `${role} ${podOf(pid)}`, sinceMs: nowMs, lastMs: nowMs, workers };
       known.lastMs = nowMs;
       known.workers = Math.max(known.workers, workers);
       this.#seen.set(pid, known);
@@ -69,7 +70,7 @@ export class WorkerCensus {
       throw userError(
         "script-failed",
         `expected data planes with ${wanted.join(" and with ")} workers; ${[
-          ...wrong.map(([pid, { role, workers }]) => `${role} ${pid} had ${workers}`),
+          ...wrong.map(([, { who, workers }]) => `${who} had ${workers}`),
           ...missing.map((workers) => `none had ${workers}`),
         ].join(", ")}`,
       );
@@ -81,6 +82,17 @@ function roleOf(words: readonly string[]): string | undefined {
   if (words[0]?.endsWith("/node") !== true) return undefined;
   const program = words.findIndex((word) => /\/cmd\/main\.[jt]s$/.test(word));
   return roles.find((role) => program !== -1 && words[program + 1] === role);
+}
+
+function podOf(pid: number): string {
+  try {
+    const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+    const valueOf = (name: string): string =>
+      environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1) ?? "?";
+    return `${valueOf("POD_NAMESPACE")}/${valueOf("POD_NAME")}`;
+  } catch {
+    return `process ${pid}`;
+  }
 }
 
 /** Threads have names in `proxy/workers` and `ztunnel/workers`. Without such threads the main one serves. */
