@@ -84,9 +84,13 @@ function roleOf(words: readonly string[]): string | undefined {
   return roles.find((role) => program !== -1 && words[program + 1] === role);
 }
 
+function environmentOf(pid: number): readonly string[] {
+  return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+}
+
 function podOf(pid: number): string {
   try {
-    const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+    const environment = environmentOf(pid);
     const valueOf = (name: string): string =>
       environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1) ?? "?";
     return `${valueOf("POD_NAMESPACE")}/${valueOf("POD_NAME")}`;
@@ -98,6 +102,8 @@ function podOf(pid: number): string {
 /** Threads have names in `proxy/workers` and `ztunnel/workers`. Without such threads the main one serves. */
 function workersInTasks(pid: number): number | undefined {
   try {
+    // The agent of a gRPC client without a proxy serves nothing.
+    if (environmentOf(pid).includes("DISABLE_ENVOY=true")) return undefined;
     const tasks = readdirSync(`/proc/${pid}/task`);
     const names = tasks.map((task) => readFileSync(`/proc/${pid}/task/${task}/comm`, "utf8").trim());
     return Math.max(1, names.filter((name) => /^worker-\d+$/.test(name)).length);
