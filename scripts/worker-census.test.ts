@@ -3,17 +3,19 @@ import { test } from "node:test";
 import { parseWorkers, WorkerCensus } from "./worker-census.ts";
 
 const words = (role: string): string[] => ["/lab/node", "/lab/src/cmd/main.ts", role];
+/** No process has such a number. */
+const first = 900_000_001;
 const processes = [
-  { pid: 1, words: words("proxy") },
-  { pid: 2, words: words("ztunnel") },
-  { pid: 3, words: words("pilot") },
-  { pid: 4, words: ["/bin/sh", "-c", "node src/cmd/main.ts proxy"] },
+  { pid: first, words: words("proxy") },
+  { pid: first + 1, words: words("ztunnel") },
+  { pid: first + 2, words: words("pilot") },
+  { pid: first + 3, words: ["/bin/sh", "-c", "node src/cmd/main.ts proxy"] },
 ];
 
 test("a census counts the workers of proxies and ztunnels, and of nothing else", () => {
   const census = new WorkerCensus(
     () => processes,
-    (pid) => (pid <= 2 ? 2 : 1),
+    (pid) => (pid <= first + 1 ? 2 : 1),
   );
   census.look(0);
   census.look(60_000);
@@ -22,13 +24,13 @@ test("a census counts the workers of proxies and ztunnels, and of nothing else",
 
 test("a census names each data plane with another number of workers, once it had the time to start them", () => {
   let started = 1;
-  const workersOf = (pid: number): number => (pid === 1 ? 2 : started);
+  const workersOf = (pid: number): number => (pid === first ? 2 : started);
   const census = new WorkerCensus(() => processes, workersOf);
   census.look(0);
   census.look(29_000);
   assert.deepEqual(census.end([2]), { 2: 1 });
   census.look(30_000);
-  assert.throws(() => census.end([2]), /expected data planes with 2 workers; ztunnel 2 had 1$/);
+  assert.throws(() => census.end([2]), /expected data planes with 2 workers; ztunnel process 900000002 had 1$/);
   started = 2;
   census.look(31_000);
   assert.deepEqual(census.end([2]), { 2: 2 });

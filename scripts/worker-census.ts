@@ -9,7 +9,8 @@ const startMs = 30_000;
 const lookEveryMs = 2000;
 
 interface Seen {
-  readonly role: string;
+  /** Its role, and its pod if that is known. */
+  readonly who: string;
   readonly sinceMs: number;
   lastMs: number;
   /** The largest number of workers at one time, because a worker that ended is replaced. */
@@ -42,7 +43,7 @@ export class WorkerCensus {
       const role = roleOf(words);
       const workers = role === undefined ? undefined : this.#workersOf(pid);
       if (role === undefined || workers === undefined) continue;
-      const known = this.#seen.get(pid) ?? { role, sinceMs: nowMs, lastMs: nowMs, workers };
+      const known = this.#seen.get(pid) ?? { who: `${role} ${podOf(pid)}`, sinceMs: nowMs, lastMs: nowMs, workers };
       known.lastMs = nowMs;
       known.workers = Math.max(known.workers, workers);
       this.#seen.set(pid, known);
@@ -69,7 +70,7 @@ export class WorkerCensus {
       throw userError(
         "script-failed",
         `expected data planes with ${wanted.join(" and with ")} workers; ${[
-          ...wrong.map(([pid, { role, workers }]) => `${role} ${pid} had ${workers}`),
+          ...wrong.map(([, { who, workers }]) => `${who} had ${workers}`),
           ...missing.map((workers) => `none had ${workers}`),
         ].join(", ")}`,
       );
@@ -83,9 +84,26 @@ function roleOf(words: readonly string[]): string | undefined {
   return roles.find((role) => program !== -1 && words[program + 1] === role);
 }
 
+function environmentOf(pid: number): readonly string[] {
+  return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+}
+
+function podOf(pid: number): string {
+  try {
+    const environment = environmentOf(pid);
+    const valueOf = (name: string): string =>
+      environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1) ?? "?";
+    return `${valueOf("POD_NAMESPACE")}/${valueOf("POD_NAME")}`;
+  } catch {
+    return `process ${pid}`;
+  }
+}
+
 /** Threads have names in `proxy/workers` and `ztunnel/workers`. Without such threads the main one serves. */
 function workersInTasks(pid: number): number | undefined {
   try {
+    // The agent of a gRPC client without a proxy serves nothing.
+    if (environmentOf(pid).includes("DISABLE_ENVOY=true")) return undefined;
     const tasks = readdirSync(`/proc/${pid}/task`);
     const names = tasks.map((task) => readFileSync(`/proc/${pid}/task/${task}/comm`, "utf8").trim());
     return Math.max(1, names.filter((name) => /^worker-\d+$/.test(name)).length);
