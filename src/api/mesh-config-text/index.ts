@@ -1,6 +1,6 @@
 // Reads the YAML of mesh configs and mesh networks, as istiod reads it.
 import type * as Yaml from "yaml";
-import { loadPackage, messageOf, userError } from "../../base/index.ts";
+import { loadPackage, messageOf, SerinError, userError } from "../../base/index.ts";
 import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { yamlNestingFault } from "../../base/yaml-bounds/index.ts";
 import { parseMeshConfig, type MeshConfig } from "../istio/index.ts";
@@ -39,4 +39,14 @@ export function parseMeshText<Config>(
 
 export function readMeshConfig(text: string, where: string): MeshConfig {
   return parseMeshText(text, where, { noun: "mesh config", parse: parseMeshConfig }).config;
+}
+
+/** The mesh config of a cluster, which may contain anything. Undefined if it is absent or not valid. */
+export function validMeshConfig(text: string | undefined): MeshConfig | undefined {
+  try {
+    return text === undefined ? undefined : readMeshConfig(text, "the mesh config");
+  } catch (error) {
+    if (error instanceof SerinError && error.kind === "user") return undefined;
+    throw error;
+  }
 }

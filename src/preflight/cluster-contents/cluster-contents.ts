@@ -1,5 +1,5 @@
 import { SerinError, transientError, userError, type ErrorCode } from "../../base/index.ts";
-import { readMeshConfig } from "../../api/mesh-config-text/index.ts";
+import { validMeshConfig } from "../../api/mesh-config-text/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
 import { rolloutKinds } from "../../api/serin/index.ts";
 import { gatewayApiKinds } from "../../api/gateway/index.ts";
@@ -171,11 +171,5 @@ export function meshConfigOf(
   const found = objects.find(
     ({ kind, metadata }) => kind === "ConfigMap" && metadata.namespace === istioNamespace && metadata.name === name,
   );
-  const text = (found?.["data"] as Record<string, string> | undefined)?.["mesh"];
-  try {
-    return text === undefined ? undefined : readMeshConfig(text, `ConfigMap ${istioNamespace}/${name}`);
-  } catch (error) {
-    if (error instanceof SerinError && error.kind === "user") return undefined;
-    throw error;
-  }
+  return validMeshConfig((found?.["data"] as Record<string, string> | undefined)?.["mesh"]);
 }

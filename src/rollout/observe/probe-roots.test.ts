@@ -6,7 +6,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { createCertificate } from "../admission/create-certificate.ts";
 import type { MeshWorld } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { refuseOtherRoot } from "./probe-roots.ts";
+import { refuseOtherRoot, trustedDomains } from "./probe-roots.ts";
 
 const nowMs = Date.parse("2026-01-01T00:00:00Z");
 const [root, other] = [
@@ -88,4 +88,15 @@ test("an engine that may not read the next control plane's Secrets names the rig
   });
   await refuse({ secrets: forbidden, dataPlanes: [] });
   await assert.rejects(refuse({ secrets: transientError("unavailable", "try again") }), /try again/);
+});
+
+test("a mesh config that cannot be read names no trust domains, and ends no observation", async () => {
+  const domainsOf = async (mesh?: string): Promise<readonly string[]> => {
+    const client = { get: async () => await Promise.resolve({ data: { mesh } }) } as unknown as KubeClient;
+    return await trustedDomains(client, { runningPods: () => [] } as unknown as ClusterView, "old");
+  };
+  assert.deepEqual(await domainsOf("trustDomain: one\ntrustDomainAliases: [two]"), ["one", "two"]);
+  assert.deepEqual(await domainsOf("trustDomain: 3"), []);
+  assert.deepEqual(await domainsOf("trustDomain: ["), []);
+  assert.deepEqual(await domainsOf(), []);
 });

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate } from "node:tls";
 import { certificateFingerprint, messageOf, userError } from "../../base/index.ts";
-import { readMeshConfig } from "../../api/mesh-config-text/index.ts";
+import { validMeshConfig } from "../../api/mesh-config-text/index.ts";
 import type { MeshConfig } from "../../api/istio/index.ts";
 import { configMapKind, secretKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { MeshUpgrade, RootsReport } from "../../api/serin/index.ts";
@@ -178,10 +178,7 @@ async function meshConfigOf(
   const mounted = pod?.spec?.volumes?.find((volume) => volume.name === meshConfigVolume)?.configMap?.name;
   const name = mounted ?? (revision === "default" ? "istio" : `istio-${revision}`);
   const map = await client.get(configMapKind, name, pod?.metadata.namespace ?? "istio-system");
-  const text = map?.data?.["mesh"];
-  return text === undefined
-    ? undefined
-    : readMeshConfig(text, `ConfigMap ${pod?.metadata.namespace ?? "istio-system"}/${name}`);
+  return validMeshConfig(map?.data?.["mesh"]);
 }
 
 /** The certificates in the namespace, and the roots that are published to data planes. */
