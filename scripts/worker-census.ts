@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { userError } from "../src/base/index.ts";
 import type { MachineProcess } from "../test/support/processes.ts";
+import { roleOf } from "./demo/memory.ts";
 
 const roles: readonly string[] = ["proxy", "ztunnel"];
 /** How long a data plane may take to start its workers. */
@@ -40,7 +41,7 @@ export class WorkerCensus {
 
   look(nowMs: number): void {
     for (const { pid, words } of this.#processes()) {
-      const role = roleOf(words);
+      const role = dataPlaneOf(words);
       const workers = role === undefined ? undefined : this.#workersOf(pid);
       if (role === undefined || workers === undefined) continue;
       const known = this.#seen.get(pid) ?? { who: `${role} ${podOf(pid)}`, sinceMs: nowMs, lastMs: nowMs, workers };
@@ -78,10 +79,10 @@ export class WorkerCensus {
   }
 }
 
-function roleOf(words: readonly string[]): string | undefined {
-  if (words[0]?.endsWith("/node") !== true) return undefined;
-  const program = words.findIndex((word) => /\/cmd\/main\.[jt]s$/.test(word));
-  return roles.find((role) => program !== -1 && words[program + 1] === role);
+/** The role of a data plane. A shell that starts one has the same words, but is another program. */
+function dataPlaneOf(words: readonly string[]): string | undefined {
+  const role = words[0]?.endsWith("/node") === true ? roleOf(words.join(" ")) : undefined;
+  return roles.find((known) => known === role);
 }
 
 function environmentOf(pid: number): readonly string[] {

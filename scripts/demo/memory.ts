@@ -46,7 +46,7 @@ function descends(pid: number, roots: ReadonlySet<number>, processes: ReadonlyMa
 }
 
 /** A short name of the process for people: `ztunnel`, `samples/bookinfo/src/reviews.ts`. */
-function roleOf(commandLine: string): string | undefined {
+export function roleOf(commandLine: string): string | undefined {
   const [, role] = /\/cmd\/main\.[jt]s ([a-z-]+)/.exec(commandLine) ?? [];
   if (role !== undefined) return role;
   const [, sample] = /samples\/(?:[a-z-]+\/)*([a-z-]+)\.ts/.exec(commandLine) ?? [];

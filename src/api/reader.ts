@@ -1,5 +1,5 @@
 import { describeValue, isNestedBeyond, maxLevels } from "../base/field-types/index.ts";
-import { nearestName } from "../base/index.ts";
+import { isTree, nearestName } from "../base/index.ts";
 import type { FieldIssue, IssueCode, Parsed } from "./parsed.ts";
 
 /**
@@ -97,7 +97,7 @@ export class Reader {
 
   /** Returns a reader for a nested object. Undefined if absent. Reports any other type. */
   object(field: string): Reader | undefined {
-    const value = this.#typed<object>(field, "an object", isRecord);
+    const value = this.#typed<object>(field, "an object", isTree);
     return value === undefined ? undefined : new Reader(value, this.#at(field), this.#report);
   }
 
@@ -106,7 +106,7 @@ export class Reader {
    * an object recurses, and one overflow of the stack could also stop the handling of other people's objects.
    */
   freeForm(field: string): Readonly<Record<string, unknown>> | undefined {
-    const value = this.#typed<Record<string, unknown>>(field, "an object", isRecord);
+    const value = this.#typed<Record<string, unknown>>(field, "an object", isTree);
     if (value === undefined || !isNestedBeyond(value, maxLevels)) return value;
     this.error(`must be nested at most ${maxLevels} levels deep`, field);
     return undefined;
@@ -126,7 +126,7 @@ export class Reader {
   /** Returns a reader for each element that is an object. Reports other elements and skips them. */
   objects(field: string): readonly Reader[] {
     return this.list(field).filter((element) => {
-      if (isRecord(element.raw)) return true;
+      if (isTree(element.raw)) return true;
       element.error(`must be an object, got ${describeValue(element.raw)}`);
       return false;
     });
@@ -143,7 +143,7 @@ export class Reader {
   }
 
   stringMap(field: string): Readonly<Record<string, string>> {
-    const value = this.#typed<Record<string, unknown>>(field, "an object of strings", isRecord) ?? {};
+    const value = this.#typed<Record<string, unknown>>(field, "an object of strings", isTree) ?? {};
     const found: (readonly [string, string])[] = [];
     for (const [key, item] of Object.entries(value)) {
       if (typeof item !== "string") this.error(`must be a string, got ${describeValue(item)}`, `${field}.${key}`);
@@ -164,7 +164,7 @@ export class Reader {
     report: (field: string, suggestion: string) => void = (field, suggestion) =>
       this.error(`is not a known field${suggestion}`, field),
   ): void {
-    if (!isRecord(this.#value)) return;
+    if (!isTree(this.#value)) return;
     let unknown = 0;
     for (const field of Object.keys(this.#value)) {
       if (this.#known.has(field)) continue;
@@ -188,7 +188,7 @@ export class Reader {
 
   #get(field: string): unknown {
     this.#known.add(field);
-    if (!isRecord(this.#value)) return undefined;
+    if (!isTree(this.#value)) return undefined;
     return this.#value[field] ?? undefined;
   }
 
@@ -217,10 +217,6 @@ interface Report {
   readonly errors: FieldIssue[];
   readonly warnings: FieldIssue[];
   tallies?: Map<string, number>;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** For each key, whether an earlier key equals it. False for undefined keys. Runs in linear time. */

@@ -1,8 +1,7 @@
-import { userError } from "../base/index.ts";
+import { isTree, userError } from "../base/index.ts";
 import { withFieldTypes } from "../base/field-types/index.ts";
 import type { Address } from "./address-text.ts";
 import { clusterStatusFields } from "./dump-fields.ts";
-import { isRecord } from "./json-names.ts";
 
 /** The fields of Envoy's `/clusters?format=json` that are used, with the names of its JSON. */
 export interface ClusterStatuses {
@@ -22,7 +21,7 @@ export interface HostStatus {
 /** Takes `/clusters?format=json` with JSON names. Throws a user error for anything else. */
 export function parseClusterStatuses(raw: unknown, where: string): ClusterStatuses {
   // A proxy without clusters answers with an empty object.
-  if (!isRecord(raw) || (Object.keys(raw).length > 0 && raw["clusterStatuses"] === undefined))
+  if (!isTree(raw) || (Object.keys(raw).length > 0 && raw["clusterStatuses"] === undefined))
     throw userError("dump-invalid", `${where} is not a list of a proxy's clusters: it has no cluster_statuses`, {
       hint: "curl localhost:15000/clusters?format=json",
     });

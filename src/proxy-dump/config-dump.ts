@@ -1,4 +1,4 @@
-import { stringOf, treeAt, userError } from "../base/index.ts";
+import { isTree, stringOf, treeAt, userError } from "../base/index.ts";
 import { withFieldTypes, type FieldTypes } from "../base/field-types/index.ts";
 import {
   clusterFields,
@@ -9,7 +9,6 @@ import {
   routeFields,
   secretFields,
 } from "./dump-fields.ts";
-import { isRecord } from "./json-names.ts";
 import type { Address } from "./address-text.ts";
 
 /** A JSON object. Its fields are read one by one, because other releases and proxies may lack some. */
@@ -147,13 +146,13 @@ export class ConfigDump {
 
   /** Takes `/config_dump` with JSON names. Throws a user error for anything else. */
   constructor(raw: unknown, where: string) {
-    const configs = isRecord(raw) ? raw["configs"] : undefined;
+    const configs = isTree(raw) ? raw["configs"] : undefined;
     if (!Array.isArray(configs))
       throw userError("dump-invalid", `${where} is not a dump of a proxy's configuration: it has no list "configs"`, {
         hint: "curl localhost:15000/config_dump",
       });
     const parts = new Map<string, Json>();
-    for (const part of configs.filter(isRecord)) {
+    for (const part of configs.filter(isTree)) {
       const type = stringOf(part["@type"]).split(".").at(-1) ?? "";
       parts.set(type, joined(parts.get(type), part));
     }
@@ -181,11 +180,11 @@ export class ConfigDump {
   listeners(): readonly ListenerConfig[] {
     const active = this.#entries("ListenersConfigDump", "dynamicListeners")
       .map(({ activeState }) => activeState)
-      .filter(isRecord);
+      .filter(isTree);
     return [
       ...active
         .map(({ listener }) => listener)
-        .filter(isRecord)
+        .filter(isTree)
         .map((listener) => resourceOf(listener, listenerFields)),
       ...this.#resources("ListenersConfigDump", "staticListeners", "listener", listenerFields),
     ];
@@ -223,13 +222,13 @@ export class ConfigDump {
 
   #entries(part: string, list: string): readonly Json[] {
     const entries = this.#parts.get(part)?.[list];
-    return Array.isArray(entries) ? entries.filter(isRecord) : [];
+    return Array.isArray(entries) ? entries.filter(isTree) : [];
   }
 
   #resources(part: string, list: string, field: string, fields: FieldTypes): readonly Json[] {
     return this.#entries(part, list)
       .map((entry) => entry[field])
-      .filter(isRecord)
+      .filter(isTree)
       .map((resource) => resourceOf(resource, fields));
   }
 }

@@ -1,15 +1,17 @@
+import { isTree } from "../base/index.ts";
+
 /**
  * Renames fields from protobuf's names (`host_statuses`), which Envoy's admin port writes, to JSON's (`hostStatuses`),
  * which Istio's tools show. It does not need to know the messages, so it can convert the answer of any Envoy.
  */
 export function jsonNames(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(jsonNames);
-  if (!isRecord(value)) return value;
+  if (!isTree(value)) return value;
   if (typeof value["@type"] === "string" && value["@type"].endsWith(".TypedStruct")) return value;
   return Object.fromEntries(
     Object.entries(value).map(([name, inner]) => {
       if (freeForm.has(name) || (name === "metadata" && isNodeMetadata(inner))) return [camelCase(name), inner];
-      if (keyedByName.has(name) && isRecord(inner))
+      if (keyedByName.has(name) && isTree(inner))
         return [
           camelCase(name),
           Object.fromEntries(Object.entries(inner).map(([key, entry]) => [key, jsonNames(entry)])),
@@ -45,16 +47,12 @@ const keyedByName = new Set([
   "map",
 ]);
 
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /**
  * Whether `metadata` is that of a node, which contains any JSON. That of a cluster or route contains metadata of
  * filters.
  */
 function isNodeMetadata(value: unknown): boolean {
-  return isRecord(value) && !Object.keys(value).some((name) => /^(typed_?)?filter_?metadata$/i.test(name));
+  return isTree(value) && !Object.keys(value).some((name) => /^(typed_?)?filter_?metadata$/i.test(name));
 }
 
 function camelCase(name: string): string {

@@ -1,7 +1,6 @@
-import { userError } from "../base/index.ts";
+import { isTree, userError } from "../base/index.ts";
 import { withFieldTypes } from "../base/field-types/index.ts";
 import { ztunnelFields } from "./dump-fields.ts";
-import { isRecord } from "./json-names.ts";
 
 /** The fields that are read from a ztunnel's `/config_dump`. Other releases may lack some of them. */
 export interface ZtunnelDump {
@@ -80,13 +79,13 @@ export interface DumpedPod {
 
 /** Takes `/config_dump` of a ztunnel. Throws a user error for anything else. */
 export function parseZtunnelDump(raw: unknown, where: string): ZtunnelDump {
-  if (!isRecord(raw) || !Object.keys(ztunnelFields).some((field) => Object.hasOwn(raw, field)))
+  if (!isTree(raw) || !Object.keys(ztunnelFields).some((field) => Object.hasOwn(raw, field)))
     throw userError(
       "dump-invalid",
       `${where} is not a dump of a ztunnel's configuration: it has none of ${Object.keys(ztunnelFields).join(", ")}`,
       {
         hint:
-          isRecord(raw) && Array.isArray(raw["configs"])
+          isTree(raw) && Array.isArray(raw["configs"])
             ? "proxy-config shows the dump of a proxy"
             : "curl localhost:15000/config_dump",
       },

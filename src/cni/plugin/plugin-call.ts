@@ -1,4 +1,4 @@
-import { describeError, messageOf, SerinError, type Logger } from "../../base/index.ts";
+import { describeError, isTree, messageOf, SerinError, type Logger } from "../../base/index.ts";
 import { newestVersion, supportedVersions } from "./plugin-versions.ts";
 
 /** A pod's attachment to the network, as the container runtime describes it. */
@@ -153,7 +153,7 @@ function parseConfiguration(input: string): Configuration {
       messageOf(error),
     );
   }
-  if (!isRecord(raw))
+  if (!isTree(raw))
     throw new PluginError(codes.undecodable, "the network configuration must be an object", "got another JSON value");
   return raw;
 }
@@ -197,7 +197,7 @@ function attachmentOf(call: CheckedCall, required: readonly string[]): PodAttach
 function previousOf({ configuration }: CheckedCall): Configuration | undefined {
   const previous = configuration["prevResult"];
   if (previous === undefined || previous === null) return undefined;
-  if (!isRecord(previous))
+  if (!isTree(previous))
     throw new PluginError(
       codes.invalidConfiguration,
       "prevResult must be an object",
@@ -210,7 +210,7 @@ function addressesOf(previous: Configuration | undefined): string[] {
   const ips = previous?.["ips"];
   if (!Array.isArray(ips)) return [];
   return ips.flatMap((entry: unknown) => {
-    const address = isRecord(entry) ? entry["address"] : undefined;
+    const address = isTree(entry) ? entry["address"] : undefined;
     const [ip = ""] = typeof address === "string" ? address.split("/") : [];
     return ip === "" ? [] : [ip];
   });
@@ -229,8 +229,4 @@ function describe(error: unknown): { readonly code: number; readonly msg: string
     msg: messageOf(error),
     details: describeError(error),
   };
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
