@@ -169,7 +169,7 @@ const keysUnknownToCustom = ["source.namespace", "source.serviceAccount", "sourc
 
 /** The names in the key of a condition, such as `a` and `b` in `request.auth.claims[a][b]`. */
 export function namesInBrackets(key: string): readonly string[] {
-  // Behind the last bracket no name ends. A search for its end from each `[` there would take quadratic time.
+  // No name ends after the last bracket. Searching for an end from each later `[` would take quadratic time.
   const closed = key.slice(0, key.lastIndexOf("]") + 1);
   return [...closed.matchAll(/\[([^\]]*)\]/g)].map(([, name = ""]) => name);
 }

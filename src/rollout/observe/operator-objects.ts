@@ -12,8 +12,8 @@ const { owningResource: ownerLabel, owningResourceNamespace: ownerNamespaceLabel
 export type OperatorObjectOf = (object: Pick<KubernetesObject, "metadata">) => ObjectReference | undefined;
 
 /**
- * Finds out which of the IstioOperators that these objects name are carried out by an operator. istioctl labels what it
- * installs as an operator does. But the object that its labels name does not exist, or tells operators to ignore it.
+ * Finds out which of the IstioOperators that these objects name an operator acts on. istioctl labels what it installs
+ * as an operator does. But the object that its labels name does not exist, or tells operators to ignore it.
  */
 export async function readOperators(
   client: KubeClient,
@@ -32,7 +32,7 @@ export async function readOperators(
   };
 }
 
-/** A user who plans an upgrade may have no right to read the object. Then an operator may carry it out. */
+/** A user who plans an upgrade may have no right to read the object. Then assume that an operator acts on it. */
 async function ignores(objects: ObjectAccess, operator: ObjectReference): Promise<boolean> {
   try {
     const found = await objects.get(operator);

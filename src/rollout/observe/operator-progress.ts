@@ -11,9 +11,9 @@ import type { EventAges } from "./event-ages.ts";
 export const noticedWithinMs = 30_000;
 
 /**
- * Why the operator has not yet brought about what its object says of a part. Undefined if it has. A workload that runs
- * does not show this: an operator that still acts on an earlier state of the object removes the part a moment after the
- * undo has enabled it again.
+ * Why the operator has not yet installed a part as its object demands. Undefined if it has. A running workload is no
+ * proof: an operator that still acts on an earlier state of the object removes the part a moment after the undo has
+ * enabled it again.
  */
 export function notBroughtAbout(
   reference: ObjectReference,
@@ -34,7 +34,7 @@ export function notBroughtAbout(
   const isSeen =
     Number(textAt(status, "observedGeneration")) >= generation || ages.ageMs(event, 0, 0) >= noticedWithinMs;
   if (!isSeen) return notInstalledText(part);
-  // Nobody carries out an object that has no status by now.
+  // If the object has no status by now, no operator acts on it.
   if (status === undefined) return undefined;
   const ofPart = (field: string): string | undefined => textAt(status, "componentStatus", title, field);
   if (ofPart("status") === "HEALTHY") return undefined;

@@ -178,7 +178,7 @@ export function parseQuantity(text: string): number {
 
 /** Replaces `$(NAME)` by the variable's value if it exists. `$$(NAME)` becomes `$(NAME)`. */
 export function expandVariables(text: string, environment: Readonly<Record<string, string>>): string {
-  // Behind the last parenthesis no name ends. A search for its end from each `$(` there would take quadratic time.
+  // No name ends after the last parenthesis. Searching for an end from each later `$(` would take quadratic time.
   const end = text.lastIndexOf(")") + 1;
   const expanded = text.slice(0, end).replaceAll(/\$(\$|\(([^)]*)\))/g, (whole, inner: string, name?: string) => {
     if (inner === "$") return "$";

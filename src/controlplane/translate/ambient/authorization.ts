@@ -30,8 +30,10 @@ const anyPrincipal: StringMatch = { matchType: { case: "presence", value: create
 /**
  * An AuthorizationPolicy for L4. In an ALLOW policy, a rule that needs L7 never matches, so it does not admit too much.
  * In a DENY policy, the rule's L7 part is left out, so it denies at least the intended requests. It does not deny the
- * waypoints of the policy's namespace, whose `waypointAccounts` these are: as in upstream, requests through a waypoint
- * are checked by the policies that target it, and not by those that select the pods behind it.
+ * waypoints of the policy's namespace. As in upstream, a waypoint checks requests by the policies that target it, and
+ * not by those that select the pods behind it.
+ *
+ * `waypointAccounts` are the service accounts of those waypoints.
  */
 export function authorizationOf(
   policy: AuthorizationPolicyFacts,
