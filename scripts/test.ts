@@ -69,6 +69,8 @@ interface GroupRun {
   readonly records: boolean;
   /** Whether the group runs beside another one, at the lowest priority. */
   readonly beside: boolean;
+  /** Resolves when everything that runs beside this group has ended. */
+  readonly besideEnded?: Promise<void>;
 }
 
 interface FirstRuns {
@@ -80,7 +82,7 @@ interface FirstRuns {
 
 /** Runs each file of the group once. */
 async function runGroup(options: GroupRun): Promise<FirstRuns> {
-  const { group, files, secondRuns, wrapped, lanes: wantedLanes, records, beside } = options;
+  const { group, files, secondRuns, wrapped, lanes: wantedLanes, records, beside, besideEnded } = options;
   // A group that runs beside another one may have to wait until all of that one has ended.
   const patience = patienceOf(beside);
   const limit = new GroupLimit(patience * groupTimeoutMs[group], () => performance.now());
@@ -103,9 +105,8 @@ async function runGroup(options: GroupRun): Promise<FirstRuns> {
     .toSorted((a, b) => turnOfPatient(a.files[0] ?? "") - turnOfPatient(b.files[0] ?? ""));
   const others = batches.filter((batch) => !alone.includes(batch) && !patient.includes(batch));
   const hasRoomBesideLanes = totalmem() >= (lanes + 1) * labBytes;
-  const runs = await runInTurns({ alone, patient, others, hasRoomBesideLanes }, lanes, (batch, yields) =>
-    run(batch.files, batch.shared, yields || beside),
-  );
+  const turns = { alone, patient, others, hasRoomBesideLanes, ...(besideEnded === undefined ? {} : { besideEnded }) };
+  const runs = await runInTurns(turns, lanes, (batch, yields) => run(batch.files, batch.shared, yields || beside));
   const counts = new Map(runs.flatMap(({ counts: ofBatch }) => [...ofBatch]));
   const lost = await runLost(batches, counts, async (some) => {
     limit.beginAnew();
@@ -193,7 +194,7 @@ async function runAll(
   };
   /** The groups beside the end-to-end group whose failed files run again after it. */
   const unended: (() => Promise<void>)[] = [];
-  const run = async (group: Group, beside: boolean): Promise<void> => {
+  const run = async (group: Group, beside: boolean, besideEnded?: Promise<void>): Promise<void> => {
     const ofGroup = files.get(group) ?? [];
     if (ofGroup.length === 0) return;
     const reason = unavailable(group);
@@ -212,6 +213,7 @@ async function runAll(
       lanes,
       records: record,
       beside,
+      ...(besideEnded === undefined ? {} : { besideEnded }),
     });
     const report = async (): Promise<void> => {
       const counts = await end();
@@ -232,7 +234,7 @@ async function runAll(
     for (const group of beside) await run(group, true);
   };
   const ranBeside = runBeside();
-  for (const group of files.keys()) if (!beside.includes(group)) await run(group, false);
+  for (const group of files.keys()) if (!beside.includes(group)) await run(group, false, ranBeside);
   await ranBeside;
   for (const report of unended) await report();
   return total;

@@ -80,7 +80,7 @@ const batchOf = (name: string, expectedMs: number): Batch => ({ files: [name], e
  * Runs a batch that needs the whole machine, three patient ones and the rest, on two lanes. Each batch lasts until
  * `end` is called for it.
  */
-function beginTurns(rest: Pick<Parameters<typeof runInTurns>[0], "others" | "hasRoomBesideLanes">) {
+function beginTurns(rest: Omit<Parameters<typeof runInTurns>[0], "alone" | "patient">) {
   const ends = new Map<string, () => void>();
   const begun: string[] = [];
   const runs = runInTurns(
@@ -130,6 +130,33 @@ test("with room beside the lanes, patient batches run beside all others, and a l
   assert.deepEqual(begun.slice(6), ["p3"]);
   for (const name of ["p2", "p3", "o3"]) await end(name);
   assert.deepEqual((await runs).toSorted(), ["judge", "o1", "o2", "o3", "p1", "p2", "p3"]);
+});
+
+test("one more lane begins when everything beside the lanes has ended", async () => {
+  let endBeside = (): void => undefined;
+  const besideEnded = new Promise<void>((resolve) => (endBeside = resolve));
+  const { begun, end, runs } = beginTurns({
+    others: [batchOf("o1", 8), batchOf("o2", 7), batchOf("o3", 6), batchOf("o4", 5)],
+    hasRoomBesideLanes: true,
+    besideEnded,
+  });
+  for (const name of ["p1", "p2", "p3", "judge"]) await end(name);
+  assert.deepEqual(begun.slice(4), ["o1", "o2"]);
+  endBeside();
+  await end("");
+  assert.deepEqual(begun.slice(6), ["o3"]);
+  for (const name of ["o1", "o2", "o3", "o4"]) await end(name);
+  assert.deepEqual((await runs).toSorted(), ["judge", "o1", "o2", "o3", "o4", "p1", "p2", "p3"]);
+});
+
+test("the extra lane does not delay the end until everything beside the lanes has ended", async () => {
+  const { end, runs } = beginTurns({
+    others: [batchOf("o1", 8)],
+    hasRoomBesideLanes: true,
+    besideEnded: new Promise(() => undefined),
+  });
+  for (const name of ["p1", "p2", "p3", "judge", "o1"]) await end(name);
+  assert.deepEqual((await runs).toSorted(), ["judge", "o1", "p1", "p2", "p3"]);
 });
 
 test("without a second lane nothing runs beside them", async () => {

@@ -85,17 +85,20 @@ export interface Turns {
   /** Batches that may run beside all others, with the processor time that the others leave unused. */
   readonly patient: readonly Batch[];
   readonly others: readonly Batch[];
-  /** Whether the machine has room for a patient batch beside the lanes, and not only beside `alone`. */
+  /** Whether the machine has room for one more batch beside the lanes, and not only beside `alone`. */
   readonly hasRoomBesideLanes: boolean;
+  /** Resolves when everything that runs beside these batches has ended. Absent if nothing does. */
+  readonly besideEnded?: Promise<void>;
 }
 
 /**
  * Runs the batches of `alone` one after another, and then all others in lanes. Beside these, patient batches run, one
  * at a time. `yields` tells the run that the batch must leave the processor to others. A lane that has nothing else to
- * do also takes patient batches.
+ * do also takes patient batches. When no patient batch is left and `besideEnded` has resolved, one more lane begins,
+ * because the lanes alone seldom keep the cores busy.
  */
 export async function runInTurns<Result>(
-  { alone, patient, others, hasRoomBesideLanes }: Turns,
+  { alone, patient, others, hasRoomBesideLanes, besideEnded }: Turns,
   lanes: number,
   run: (batch: Batch, yields: boolean) => Promise<Result>,
 ): Promise<Result[]> {
@@ -120,6 +123,13 @@ export async function runInTurns<Result>(
     for (let next = nextOfLane(); next !== undefined; next = nextOfLane()) results.push(await run(next, false));
     return results;
   };
-  const last = await Promise.all(Array.from({ length: Math.max(1, lanes) }, lane));
-  return [...first, ...(await beside), ...last.flat()];
+  const usual = Promise.all(Array.from({ length: Math.max(1, lanes) }, lane));
+  const extraLane = async (): Promise<Result[]> => {
+    if (!isTurnOfPatient || besideEnded === undefined) return [];
+    await beside;
+    await Promise.race([besideEnded, usual]);
+    return await lane();
+  };
+  const [ofExtraLane, ofLanes] = await Promise.all([extraLane(), usual]);
+  return [...first, ...(await beside), ...ofLanes.flat(), ...ofExtraLane];
 }
