@@ -1,10 +1,11 @@
 // Measures the cost of a change for the control plane, and compares it with a real istiod if the variable ISTIOD names
-// a pilot-discovery binary. npm run bench:controlplane -- [--services 1000] [--pods 5] [--clients 200] [--many 1000]
-// [--rounds 10] [--only start,sidecars,...] [--json] npm run bench:controlplane -- --beside DIR [--pairs 4] [--clients
-// 100] [--rounds 10] [--changes ep,vs,svc] [--json] Both serve from a real kube-apiserver
-// (scripts/fetch-kube-apiserver.sh) on the loopback address. Clients of bench/xdsload receive their responses. With
-// --beside, the control planes of this and another checkout get the same changes at the same moment
-// (bench/controlplane/beside.ts).
+// a pilot-discovery binary.
+//   npm run bench:controlplane -- [--services 1000] [--pods 5] [--clients 200] [--many 1000] [--rounds 10]
+//                                 [--only start,sidecars,...] [--json]
+//   npm run bench:controlplane -- --beside DIR [--pairs 4] [--clients 100] [--rounds 10] [--changes ep,vs,svc] [--json]
+// Both serve from a real kube-apiserver (scripts/fetch-kube-apiserver.sh) on the loopback address. Clients of
+// bench/xdsload receive their responses. With --beside, the control planes of this and another checkout get the same
+// changes at the same moment (bench/controlplane/beside.ts).
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";

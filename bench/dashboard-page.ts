@@ -1,6 +1,6 @@
 // Measures the cost of the dashboard's page in a browser. This includes the first view, the bytes of scripts, and the
-// graph of 500 workloads. With --json the last line is one JSON object. node bench/dashboard-page.ts [--workloads 500]
-// [--seconds 15] [--json]
+// graph of 500 workloads. With --json the last line is one JSON object.
+//   node bench/dashboard-page.ts [--workloads 500] [--seconds 15] [--json]
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";

@@ -1,9 +1,10 @@
 // Measures the cost of the dashboard's server under many viewers. It runs `serin kiali` of the built package, as a user
 // would. Each workload of the mesh has a sidecar, and all counters of the sidecars change. Each open page follows the
 // graph and a table. A tenth of the pages also follows the overview and the ladder. One page reads nothing for a while.
-// The mesh, the server and the pages are separate processes. Memory and CPU are the server's, from /proc. npm run build
-// && npm run bench:dashboard -- [--workloads 500] [--calls 4] [--pods 1] [--pages 50] [--seconds 30] [--source]
-// [--json] With --source, the sources of the checkout run. Then the cost includes removing the types from them.
+// The mesh, the server and the pages are separate processes. Memory and CPU are the server's, from /proc.
+//   npm run build && npm run bench:dashboard -- [--workloads 500] [--calls 4] [--pods 1] [--pages 50]
+//                                               [--seconds 30] [--source] [--json]
+// With --source, the sources of the checkout run. Then the cost includes removing the types from them.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import {

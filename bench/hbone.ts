@@ -1,7 +1,8 @@
 // Opens tunnels over HTTP/2 without TLS on the loopback address. Measures the CPU time of a round trip, a megabyte and
-// a new tunnel, for both ends together. node bench/hbone.ts [--rounds 20] [--slice 300] [--tunnels 64] [--bytes 1024]
-// [--beside DIR] [--json] With --beside, another checkout does the same work in alternating slices, and the ratio of
-// the costs is reported. Less is better.
+// a new tunnel, for both ends together.
+//   node bench/hbone.ts [--rounds 20] [--slice 300] [--tunnels 64] [--bytes 1024] [--beside DIR] [--json]
+// With --beside, another checkout does the same work in alternating slices, and the ratio of the costs is reported.
+// Less is better.
 import { fork, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { benchOptions } from "../scripts/bench-options.ts";

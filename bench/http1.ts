@@ -1,13 +1,15 @@
 // Sends HTTP/1.1 through the gateway's data path on the loopback address. Measures requests per CPU second of the
-// proxy, and latency. node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare]
-// [--beside DIR] [--processes 1] [--json] With ENVOY=/path/to/envoy, Serin and that Envoy get the same load in turns,
-// and the ratio of work per CPU second is reported. Both have the same listener: an access log to /dev/null (none with
-// --bare), and no Istio metrics, because a stock Envoy lacks their filter. bench/telemetry.ts measures the cost of
-// those. Envoy's own counters cannot be turned off, so ours stay on too. Serin runs from a bundle, with the flags and
-// the environment of bin/serin. With --beside, the proxy of another checkout gets the same load in turns, and the ratio
-// of both costs in each round is reported. Short rounds help on an unsteady machine: --seconds 0.5 --rounds 200. No two
-// processes are compiled alike, and two processes of one checkout differ by a few per cent. With --processes 4, each
-// checkout has four, and a round compares their means.
+// proxy, and latency.
+//   node bench/http1.ts [--seconds 2] [--rounds 2] [--connections 64] [--body 1024] [--bare] [--beside DIR]
+//                       [--processes 1] [--json]
+// With ENVOY=/path/to/envoy, Serin and that Envoy get the same load in turns, and the ratio of work per CPU second is
+// reported. Both have the same listener: an access log to /dev/null (none with --bare), and no Istio metrics, because a
+// stock Envoy lacks their filter. bench/telemetry.ts measures the cost of those metrics. Envoy's own counters cannot be
+// turned off, so Serin's stay on too. Serin runs from a bundle, with the flags and the environment of bin/serin.
+// With --beside, the proxy of another checkout gets the same load in turns, and the ratio of both costs in each round
+// is reported. Short rounds help on an unsteady machine: --seconds 0.5 --rounds 200. No two processes are compiled
+// alike, and two processes of one checkout differ by a few per cent. With --processes 4, each checkout has four, and a
+// round compares their means.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,6 +1,7 @@
-// Measures the latency of a whole control plane's injection webhook at a constant rate of requests. node
-// bench/injection.ts [--rate 50] [--seconds 10] [--services 50] [--json] The control plane is a separate process with
-// an API server in memory. Every pod in a request also appears in the control plane's model as ready.
+// Measures the latency of a whole control plane's injection webhook at a constant rate of requests.
+//   node bench/injection.ts [--rate 50] [--seconds 10] [--services 50] [--json]
+// The control plane is a separate process with an API server in memory. Every pod in a request also appears in the
+// control plane's model as ready.
 import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";

@@ -1,5 +1,6 @@
-// Measures an installation on a running lab until every pod is ready. node bench/install.ts [--rounds 3] [--profile
-// ambient] [--json] The bench creates its own lab and deletes it at the end. Between rounds, it uninstalls everything.
+// Measures an installation on a running lab until every pod is ready.
+//   node bench/install.ts [--rounds 3] [--profile ambient] [--json]
+// The bench creates its own lab and deletes it at the end. Between rounds, it uninstalls everything.
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,6 @@
 // Simulates how often the judge is wrong with default settings. Rates, durations and shares are judged together after
-// every batch of requests. node bench/judge.ts [--runs 10000] [--seed 1] [--requests-a-look 20] [--only TEXT] [--json]
+// every batch of requests.
+//   node bench/judge.ts [--runs 10000] [--seed 1] [--requests-a-look 20] [--only TEXT] [--json]
 // Cases without an expected result run a tenth as often. A run is a rollout with the steps 10, 25, 50, 75 and 100 %. As
 // in the engine, the evidence starts again at each step.
 import { benchOptions } from "../scripts/bench-options.ts";

@@ -1,7 +1,8 @@
 // Shows whether a change made a bench slower. Runs the bench in turns in two checkouts, and prints the ratio of the new
-// costs to the old ones. node bench/paired.ts --base DIR [--runs 10] [--keys a,b] -- bench/hbone.ts --json --seconds 1
-// The bench prints JSON on its last line. Each number in it is a cost. With --keys, only the numbers with these keys
-// are. Less is better.
+// costs to the old ones.
+//   node bench/paired.ts --base DIR [--runs 10] [--keys a,b] -- bench/hbone.ts --json --seconds 1
+// The bench prints JSON on its last line. Each number in that JSON is a cost, or only the numbers with the keys of
+// --keys. Less is better.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs } from "node:util";

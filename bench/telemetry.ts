@@ -1,10 +1,11 @@
 // Measures the cost of telemetry for the proxy. It compares the requests per CPU second with metrics, an access log to
-// /dev/null and traces of 1 % of the requests to those without any of these. node bench/telemetry.ts [--seconds 0.1]
-// [--rounds 150] [--processes 4] [--connections 32] [--body 1024] [--parts] [--beside DIR] [--json] Proxies with and
-// without telemetry take turns. There are several of each, because no two processes are compiled alike. A round's ratio
-// compares the means of both kinds, and the result is the median of the ratios. With --parts, there are also proxies
-// with only one part of telemetry each, and proxies with traces of every request. With --beside, the same number of
-// proxies of another checkout take turns with these, and the last lines compare both.
+// /dev/null and traces of 1 % of the requests to those without any of these.
+//   node bench/telemetry.ts [--seconds 0.1] [--rounds 150] [--processes 4] [--connections 32] [--body 1024]
+//                           [--parts] [--beside DIR] [--json]
+// Proxies with and without telemetry take turns. There are several of each, because no two processes are compiled
+// alike. A round's ratio compares the means of both kinds, and the result is the median of the ratios. With --parts,
+// there are also proxies with only one part of telemetry each, and proxies with traces of every request. With --beside,
+// the same number of proxies of another checkout take turns with these, and the last lines compare both.
 import { fork, type ChildProcess } from "node:child_process";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,13 +1,15 @@
 // Sends captured connections through a ztunnel that is both ends of the tunnel. Measures work per CPU second and
-// memory. node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--together]
-// [--workers 2] [--no-memory] [--profile DIR] With ZTUNNEL=/path/to/ztunnel (scripts/fetch-ztunnel.sh builds one), the
-// same load runs against upstream's ztunnel in alternating slices. With --beside, it runs against that of another
-// checkout. The reported ratio is that of Serin's work per CPU second to theirs. More is better. Needs root. With
-// --together, all of these get their slices at the same time, and share the core. Other work on the machine then
-// affects all alike, so that the ratios are more exact. CPU times are then higher than if one runs at a time. --workers
+// memory.
+//   node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--together]
+//                         [--workers 2] [--no-memory] [--profile DIR]
+// Needs root. With ZTUNNEL=/path/to/ztunnel (scripts/fetch-ztunnel.sh builds one), the same load runs against
+// upstream's ztunnel in alternating slices. With --beside, the load runs against the ztunnel of another checkout. The
+// bench reports the ratio of Serin's work per CPU second to that of the other ztunnel. More is better.
+// With --together, all of these get their slices at the same time, and share the core. Other work on the machine then
+// affects all alike, so the ratios are more exact. CPU times are then higher than if one runs at a time. --workers
 // compares several workers with one. Each side has as many cores as there are workers. The ratio is the work per CPU
-// second of several workers to that of one, and the running time of each worker is reported. With --profile, a CPU
-// profile of Serin's ztunnel is written to that directory.
+// second of several workers to that of one, and the running time of each worker is reported. With --profile, the bench
+// writes a CPU profile of Serin's ztunnel to that directory.
 import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";

@@ -1,6 +1,8 @@
 // The bench of the lab and the mesh. It measures the time to create a lab, the time until a changed weight reaches the
-// last proxy, and the memory of an idle lab. npm run bench:demo [-- --json] [-- --changes 100] It creates its own
-// cluster in a temporary home and removes it. It needs kubectl. With --json the last line is one object.
+// last proxy, and the memory of an idle lab.
+//   npm run bench:demo [-- --json] [-- --changes 100]
+// It creates its own cluster in a temporary home and removes it. It needs kubectl. With --json the last line is one
+// object.
 import { createLogger, describeError, shellQuoted, systemClock, userError } from "../src/base/index.ts";
 import type { KindDefinition, UntypedObject } from "../src/api/index.ts";
 import { gatewayKind, httpRouteKind } from "../src/api/gateway/index.ts";

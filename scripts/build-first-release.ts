@@ -1,7 +1,8 @@
 // Builds release 0.1.0 from its commit, as the release to upgrade from: its tree with bin/serin, and its images. The
 // images get one patch, without which a kubelet cannot start them. Then runc starts every container of the ambient
-// profile, if this machine can do that. node scripts/build-first-release.ts [--output DIR] [--arch amd64] npm run
-// e2e:kubernetes -- --from DIR --only mesh-upgrade
+// profile, if this machine can do that.
+//   node scripts/build-first-release.ts [--output DIR] [--arch amd64]
+//   npm run e2e:kubernetes -- --from DIR --only mesh-upgrade
 import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { basename, delimiter, dirname, join, resolve } from "node:path";
 import { defaultHub } from "../src/api/images/index.ts";

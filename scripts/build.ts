@@ -1,5 +1,6 @@
 // Bundles src/ into dist/, from which the installed package and the images run: Node strips no types below
-// node_modules, and a process starts from a bundle in half the time. npm run build
+// node_modules, and a process starts from a bundle in half the time.
+//   npm run build
 import { globSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { writeProgram } from "../src/cmd/bundle.ts";

@@ -1,5 +1,6 @@
 // Chaos: runs a mesh under load, and breaks something every ten seconds, while a Canary or a MeshUpgrade is always
-// under way. npm run chaos -- --minutes N [--seed N] [--rate X] [--json]
+// under way.
+//   npm run chaos -- --minutes N [--seed N] [--rate X] [--json]
 import { describeError, seededRandom, systemClock } from "../src/base/index.ts";
 import { inTime } from "./chaos/chaos.ts";
 import { ChaosRun, endLimitMs, stageLimitMs } from "./chaos/play.ts";

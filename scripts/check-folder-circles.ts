@@ -1,6 +1,7 @@
-// Refuses folders of src that import each other in a circle: node scripts/check-folder-circles.ts Inside every folder,
-// imports between the subfolders and the files beside them must not form a circle. A circle that stays for now is
-// listed in scripts/folder-circles/known-circles.ts.
+// Refuses folders of src that import each other in a circle. Inside every folder, imports between the subfolders and
+// the files beside them must not form a circle. A circle that stays for now is listed in
+// scripts/folder-circles/known-circles.ts.
+//   node scripts/check-folder-circles.ts
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describeCircle, folderCircles } from "./folder-circles/folder-circles.ts";

@@ -1,6 +1,6 @@
 // Serves the dashboard's page over a synthetic mesh, for people who work on the page. Each load bundles the page anew.
-// With --built, all loads get the same bundle, for measurements. node scripts/dashboard-dev.ts [--port 20080]
-// [--workloads 20] [--login] [--built]
+// With --built, all loads get the same bundle, for measurements.
+//   node scripts/dashboard-dev.ts [--port 20080] [--workloads 20] [--login] [--built]
 import { join } from "node:path";
 import { createLogger, shutdownOnSignals, systemClock } from "../src/base/index.ts";
 import { bundlePage } from "../src/dashboard/bundle/index.ts";

@@ -1,6 +1,6 @@
-// Drives the dashboard as a person does: with a real Chromium, in a live lab under load. npm run e2e:dashboard [--
-// --json] [-- --only views,figures,freshness,orders,access,faults,upgrade] [-- --rate 0.3] [-- --sights 3] [--
-// --pictures DIR] [-- --keep]
+// Drives the dashboard as a person does: with a real Chromium, in a live lab under load.
+//   npm run e2e:dashboard [-- --json] [-- --only views,figures,freshness,orders,access,faults,upgrade]
+//                         [-- --rate 0.3] [-- --sights 3] [-- --pictures DIR] [-- --keep]
 import type { BrowserContext, Page } from "playwright-core";
 import { describeError } from "../src/base/index.ts";
 import { tryAccess } from "./dashboard-proof/access.ts";

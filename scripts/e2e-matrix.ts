@@ -1,6 +1,6 @@
 // Upgrades the meshes of the matrix for which a model is not enough. Together they have every installer and every kind
-// of gateway. Each mesh goes back from the middle, then to the end, under load. npm run e2e:matrix [-- --only
-// demo,helm] [-- --json]
+// of gateway. Each mesh goes back from the middle, then to the end, under load.
+//   npm run e2e:matrix [-- --only demo,helm] [-- --json]
 import { kubectls } from "../test/support/kubectls.ts";
 import { isWithinLab, runThisScriptWithLab } from "./run-with-lab.ts";
 import { scriptArguments } from "./script-arguments.ts";

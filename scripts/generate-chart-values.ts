@@ -1,7 +1,8 @@
 // Generates generated/install/chart-values.json: the values of Istio's charts in one release, by chart, with their
-// defaults. It reads a clone of github.com/istio/istio with its release branches. node scripts/generate-chart-values.ts
-// <clone> It lists the values of `values.yaml`, and, with null, those that templates read although `values.yaml` lacks
-// them. It copies no text of Istio's.
+// defaults. It reads a clone of github.com/istio/istio with its release branches.
+//   node scripts/generate-chart-values.ts <clone>
+// It lists the values of `values.yaml`, and, with null, those that templates read although `values.yaml` lacks them. It
+// copies no text of Istio's.
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,6 +1,7 @@
 // Generates generated/install/known-values.json: the keys under `spec.values` of every release from 1.6 on, read from a
-// clone of github.com/istio/istio with its tags and release branches. node scripts/generate-install-keys.ts <clone> The
-// file holds only the keys and the last release that had each. It copies no text of Istio's.
+// clone of github.com/istio/istio with its tags and release branches.
+//   node scripts/generate-install-keys.ts <clone>
+// The generated file holds only the keys and the last release that had each. It copies no text of Istio's.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,7 +1,7 @@
 // Generates generated/istio/pilot-variables.json: the environment variables that Istio's control plane reads as feature
-// flags in one release. It reads a clone of github.com/istio/istio with its release branches. node
-// scripts/generate-pilot-variables.ts <clone> The file holds only the names and the defaults, with null for a default
-// that is not a literal.
+// flags in one release. It reads a clone of github.com/istio/istio with its release branches.
+//   node scripts/generate-pilot-variables.ts <clone>
+// The generated file holds only the names and the defaults, with null for a default that is not a literal.
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

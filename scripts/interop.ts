@@ -1,4 +1,5 @@
-// Compares Serin with other projects' programs: npm run interop [-- <peer> [--json] [more arguments]]
+// Compares Serin with other projects' programs.
+//   npm run interop [-- <peer> [--json] [more arguments]]
 // Without a peer: fetches all programs, runs test/interop part by part, and ends with a summary. With a peer, runs only
 // that peer's part:
 //   envoy       loads each configuration of the corpus into a stock Envoy as sidecar, gateway and waypoint, and sends requests through it

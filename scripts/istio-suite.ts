@@ -1,4 +1,5 @@
-// Runs Istio's own integration tests against the mesh in the lab, suite by suite: npm run interop -- istio-suite
+// Runs Istio's own integration tests against the mesh in the lab, suite by suite.
+//   npm run interop -- istio-suite
 // Verdicts are kept in .cache/interop/istio-suite/results, so that an interrupted run can continue with --resume.
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { loadavg } from "node:os";

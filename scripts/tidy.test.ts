@@ -235,6 +235,17 @@ test("comments have at most 120 columns, besides command lines and addresses, be
   assertNone(found);
 });
 
+test("a command in the comment at the head of a file stands on a line of its own, so that it can be copied", () => {
+  const found: string[] = [];
+  for (const [file, text] of texts) {
+    if (!isSource(file)) continue;
+    const [head] = /^(?:#!.*\n)?(?:\/\/.*\n)*/.exec(text) ?? [""];
+    const [match] = /^\/\/ (?! )[^`\n]*[.:](?: |\n\/\/ )(?:node|npm run|npx)\s/m.exec(head) ?? [];
+    if (match !== undefined) found.push(`${file}:1: begin a new line after "//" and three spaces: ${match.trim()}`);
+  }
+  assertNone(found);
+});
+
 test("a comment that documents a value or a class stands above it, and not above an import", () => {
   assertNone(
     [...texts]

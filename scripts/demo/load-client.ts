@@ -1,8 +1,10 @@
 // A load generator: one process with two groups of clients, which reports one line of JSON at a time on standard
 // output. It runs in the lab's host namespace, so it reaches the gateway at the gateway's own address. It never retries
-// a request. node load-client.ts <url> <kept-alive clients> <new-connection clients> <shortest time from one request of
-// a client to its next, ms> [header: value] [text that every response contains] [regular expression whose first group
-// names the server]
+// a request.
+//   node load-client.ts <url> <kept-alive clients> <new-connection clients> <shortest time between requests, ms>
+//                       [header: value] [text that every response contains]
+//                       [regular expression whose first group names the server]
+// The shortest time is that from one request of a client to its next.
 import { Agent, request } from "node:http";
 import { shownCharacters } from "../../samples/load-generator/ask-once.ts";
 

@@ -1,5 +1,5 @@
-// Forwards connections: node tcp-relay.ts <listening address> <destination>, each `address:port` or the path of a
-// socket.
+// Forwards connections. Both arguments are `address:port` or the path of a socket.
+//   node tcp-relay.ts <listening address> <destination>
 import { createServer, connect, type NetConnectOpts, type Socket } from "node:net";
 
 const [from = "", to = ""] = process.argv.slice(2);
