@@ -423,7 +423,7 @@ test("the injector's ConfigMap contains the values that injection reads and the 
   );
 });
 
-test("the ambient profile makes Services with the label istio.io/global those of all clusters, as upstream's does", () => {
+test("the ambient profile makes Services with the label istio.io/global those of all clusters, as in upstream Istio", () => {
   const scopesOf = (spec: object): unknown => {
     const { data } = find(render(spec).objects, "ConfigMap", "istio") as unknown as { data: { mesh: string } };
     return valueAt(parse(data.mesh), "serviceScopeConfigs");

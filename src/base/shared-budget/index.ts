@@ -57,8 +57,9 @@ export class BudgetShare {
   }
 
   /**
-   * Changes the size of the share. Returns false, and changes nothing, if it grows beyond the caller's part. Others may
-   * have taken memory since, so a caller may hold more than its part. It may keep that, and a share may always shrink.
+   * Changes the size of the share. Returns false, and changes nothing, if it would grow beyond the caller's part. That
+   * part shrinks when others take memory, so a caller may hold more than its part. The caller keeps what it holds, and
+   * a share may always shrink.
    */
   set(size: number): boolean {
     if (!this.#take(size - this.#size)) return false;

@@ -58,7 +58,7 @@ export const labNetwork = {
   dnsService: "10.96.0.10",
   apiServerPort: 6443,
   hostLoopback: "127.7.0.10",
-  /** The number of a node is one byte of its pods' addresses, and an idle node needs some 60 MB. */
+  /** The number of a node is one byte of its pods' addresses, and an idle node needs about 60 MB. */
   maxNodes: 32,
 } as const;
 

@@ -7,7 +7,7 @@ import { missingSecret, secretFacts } from "./secret-facts.ts";
 
 export interface SecretIngestOptions {
   readonly client: KubeClient;
-  /** The references to secrets. Several may name the same one. */
+  /** The references of configuration to secrets. Several references may name the same secret. */
   readonly references: readonly Collection<SecretReference>[];
   readonly secrets: SourceCollection<SecretFacts>;
   readonly clock: Clock;

@@ -69,7 +69,7 @@ export interface ScopeChoiceSources {
 
 const anySelector = "any";
 
-/** Chooses the scope of a group. Groups that differ in nothing that configuration matches share one. */
+/** Chooses the scope of a group. Groups share a scope if they are equal in everything that configuration matches. */
 export function chooseScope(
   group: ProxyGroup,
   { needsPlace, needsNetwork }: { readonly needsPlace: boolean; readonly needsNetwork: boolean },

@@ -45,7 +45,8 @@ export class HeldRequests {
       this.#bytes -= bytesOf(held);
       held.take(held.bytes);
     }
-    // A request that must wait again was put into the new list. It arrived before those that are left.
+    // `take` may have put a request into the new list, because it must wait again. Such a request arrived before the
+    // rest of the old list.
     this.#requests = [...this.#requests, ...requests.slice(done)];
   }
 }

@@ -3,7 +3,7 @@ import type { KubeConfig } from "../../kube/index.ts";
 import type { ReleaseRunner } from "../release/release-runner.ts";
 import type { ShadowPilots } from "../shadow/compare-proxies.ts";
 
-/** Idle control planes end after this time, because they take some 200 MB. */
+/** Idle control planes end after this time, because they take about 200 MB. */
 export const warmIdleMs = 120_000;
 
 export interface WarmShadowsOptions {

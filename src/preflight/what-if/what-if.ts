@@ -71,8 +71,8 @@ const proxyTypes: Readonly<Record<string, string>> = { router: "gateway" };
 /**
  * Compares what a control plane would send to proxies with and without the given objects. Two control planes run beside
  * the mesh. They read the live objects and write nothing. One of them sees the new objects. The first question takes
- * some seconds. The processes (some 200 MB) stay for {@link warmIdleMs} and follow the cluster, so later questions take
- * less than one second.
+ * some seconds. The processes (about 200 MB) stay for {@link warmIdleMs} and follow the cluster, so later questions
+ * take less than one second.
  */
 export class WhatIf {
   readonly #options: WhatIfOptions;

@@ -136,7 +136,7 @@ function writeLine(out: ByteBuilder, { client: { head }, target, host }: Request
   if (host !== undefined) out.field("host", host);
 }
 
-/** Copies what stays of the head, from this position on. */
+/** Copies the fields of the head that the request keeps, from this position on. */
 function copyFields(out: ByteBuilder, request: RequestComposition, from: number): void {
   const { head } = request.client;
   const { bytes, nameStarts, lineEnds, fieldCount } = head;

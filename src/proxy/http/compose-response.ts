@@ -75,7 +75,7 @@ function keepsServer({ serverHeader }: HttpConnectionConfig, name: string): bool
   return serverHeader !== "overwrite" || name.toLowerCase() !== "server";
 }
 
-/** Copies what stays of the head, from this position on. */
+/** Copies the fields of the head that the response keeps, from this position on. */
 function copyFields(out: ByteBuilder, response: ResponseComposition, from: number): { date: boolean; server: boolean } {
   const { head } = response;
   const { bytes, nameStarts, lineEnds, fieldCount } = head;

@@ -9,7 +9,10 @@ export interface ProxylessPaths {
 
 const defaultBootstrap = "/etc/istio/proxy/grpc-bootstrap.json";
 
-/** `GRPC_XDS_BOOTSTRAP`, as in upstream's agent. The socket lies beside the bootstrap file. */
+/**
+ * Reads the path of the bootstrap file from `GRPC_XDS_BOOTSTRAP`, as the agent of upstream Istio does. The socket lies
+ * beside the bootstrap file.
+ */
 export function readProxylessPaths(env: Environment): ProxylessPaths {
   const bootstrapFile = envString(env, "GRPC_XDS_BOOTSTRAP", defaultBootstrap);
   return {

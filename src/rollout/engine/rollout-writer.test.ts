@@ -73,7 +73,7 @@ test("the finalizer is added before the first journaled write, once, and never t
   // An earlier engine has added only the finalizer.
   assert.equal(await writer.ensureFinalizer(meshUpgradeKind, upgrade({ finalizers, uid: "u1" }), writing, []), true);
   assert.deepEqual((calls[1] as Rollout).metadata.finalizers, finalizers);
-  // A copy of another object stays one.
+  // The writer leaves the mark of a copy as it is. The mark is the uid of the object that was copied.
   const copy = upgrade({ uid: "u2", annotations: { "rollout.serin.dev/uid": "u1" } });
   assert.equal(await writer.ensureFinalizer(meshUpgradeKind, copy, writing, []), true);
   assert.equal((calls[2] as Rollout).metadata.annotations, undefined);

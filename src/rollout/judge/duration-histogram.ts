@@ -58,7 +58,7 @@ export function gainOf(before: DurationHistogram, now: DurationHistogram): Durat
   };
 }
 
-/** The increases of both versions. Undefined if a count of either fell. */
+/** The increase of each version's histogram. Undefined if a count of either version fell. */
 export function gainOfBoth(
   before: Readonly<Record<"canary" | "stable", DurationHistogram>>,
   now: Readonly<Record<"canary" | "stable", DurationHistogram>>,

@@ -90,8 +90,8 @@ const servedQuestion = "which proxies it serves";
 export const rootsQuestion: PilotQuestion = { path: "/debug/serin/roots", about: "which roots it hands out" };
 
 /**
- * The proxies that a pilot serves, without those that have not proven their identity. Upstream's pilots report all at
- * `/debug/syncz`, without reasons for rejections.
+ * The proxies that a pilot serves, without those that have not proven their identity. Pilots of upstream Istio report
+ * all of their proxies at `/debug/syncz`, without reasons for rejections.
  */
 export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return await view.recently(`proxies ${pilot.address}`, async () => {

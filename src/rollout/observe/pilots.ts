@@ -70,7 +70,8 @@ function acknowledgedState(pilot: PilotPod, { processed, proxies }: Acknowledgem
 const upstreamPushMs = 3000;
 
 /**
- * Upstream's pilots do not report versions of objects, so all proxies must be in sync some time after the last write.
+ * Pilots of upstream Istio do not report versions of objects, so all proxies must be in sync some time after the last
+ * write.
  */
 async function upstreamAcknowledged(
   view: ClusterView,

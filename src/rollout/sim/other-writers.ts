@@ -68,8 +68,8 @@ export class OtherWriters {
   }
 
   /**
-   * Does what the status asks of a person: labels a namespace again whose label somebody has removed, and the node of
-   * pods that came back without one.
+   * Does what the status asks of a person. If somebody has removed the label of a namespace, this writes the label
+   * again. If pods came back without a label, it labels their node.
    */
   relabel({ message }: RolloutStatus): void {
     const [, to] = /: point it to (\S+?)(;|$)/.exec(message) ?? [];

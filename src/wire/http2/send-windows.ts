@@ -1,14 +1,14 @@
 import { defaultMaxFrameSize, defaultWindow, errorCode, Http2ConnectionError, maxWindow } from "./constants.ts";
 import type { SessionStream } from "./session-stream.ts";
 
-/** The send windows of a connection and of its streams, with the streams that wait for window. */
+/** The send windows of a connection and of its streams, with the streams that wait for a WINDOW_UPDATE. */
 export class SendWindows<Stream extends SessionStream> {
   readonly #maxFrameBytes: number;
   /** Streams that wait for the connection's window and have window of their own, in order of arrival. */
   readonly #blocked = new Set<Stream>();
   /**
-   * Streams that wait for window of their own. They are kept apart, so that the peer cannot make us look at each of
-   * them whenever it opens the connection's window by a byte.
+   * Streams that wait for a WINDOW_UPDATE of their own. They are kept apart, so that the peer cannot make us look at
+   * each of them whenever it opens the connection's window by a byte.
    */
   readonly #starved = new Set<Stream>();
   /** Streams that wait until the output has room. */
@@ -23,7 +23,7 @@ export class SendWindows<Stream extends SessionStream> {
     this.#maxFrameBytes = maxFrameBytes;
   }
 
-  /** The size of the DATA frame that may be sent now. 0 or less if the stream must wait for window. */
+  /** The size of the DATA frame that may be sent now. 0 or less if the stream must wait for a WINDOW_UPDATE. */
   room(stream: Stream): number {
     return Math.min(stream.sendWindow, this.#connection, this.frameBytes);
   }

@@ -259,7 +259,7 @@ export class Http2Session<Stream extends SessionStream> {
     return end;
   }
 
-  /** The size of one DATA frame now. 0 or less if there is no window. */
+  /** The size of one DATA frame now. 0 or less if a window is used up. */
   room(stream: Stream): number {
     return this.#core.windows.room(stream);
   }

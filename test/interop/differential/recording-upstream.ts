@@ -90,7 +90,7 @@ function takeBody(request: UpstreamRequest, text: string): number | undefined {
   return text.length >= length ? length : undefined;
 }
 
-/** Reads a chunked body. Keeps chunk extensions in its text, so that a difference in them shows. */
+/** Reads a chunked body. The body's text keeps the chunk extensions, so that the comparison includes them. */
 function takeChunks(request: UpstreamRequest, text: string): number | undefined {
   let at = 0;
   let body = "";

@@ -129,7 +129,8 @@ export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientSt
 
 /**
  * The binding of a ServiceEntry. Other objects of its namespace may have the same hosts, and proxies apply the labels
- * and policies of only one object for each host. An entry that is not that object for any of its hosts has no binding.
+ * and policies of only one object for each host. If proxies use another object for every host of the entry, the entry
+ * has no binding.
  */
 function bindingOfEntry(
   entry: ServiceEntryFacts,

@@ -13,7 +13,9 @@ import { LiveConnection, type LiveSource, type LiveState } from "./live-connecti
 
 type Tables<Name extends TopicName> = Topics[Name]["view"]["tables"];
 
-/** The current data of a topic. It stays while the connection is lost, and `LiveStatus` shows its age. */
+/**
+ * The current data of a topic. The page keeps the data while the connection is lost, and `LiveStatus` shows its age.
+ */
 export interface Live<Name extends TopicName> {
   /** The server's name of the topic. */
   readonly topic: string;
