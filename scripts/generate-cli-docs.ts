@@ -6,11 +6,23 @@ import type { Command } from "commander";
 import { commonFlags } from "../src/cli/flags.ts";
 import { completeProgram } from "../src/cli/program.ts";
 import { FakeContext } from "../src/cli/testing/fake-context.ts";
+import { clusterUsage } from "../src/cmd/cluster.ts";
+import { doctorUsage } from "../src/cmd/doctor.ts";
+import { releaseProgram } from "../src/cmd/release.ts";
 
 const path = join(import.meta.dirname, "../docs/cli.md");
 const begin = "<!-- verbs: written by scripts/generate-cli-docs.ts -->";
 const end = "<!-- end of verbs -->";
 const common = new Set(commonFlags.map(({ long }) => long.split(" ")[0]));
+const release = { root: "", entry: "", version: "" };
+/** The verbs and flags of processes that read their own arguments, so that the program of src/cli only names them. */
+const ownArguments: Readonly<Record<string, string>> = {
+  cluster: `\n\n\`\`\`text\n${clusterUsage}\`\`\``,
+  doctor: `\n\n\`\`\`text\n${doctorUsage}\`\`\``,
+  release: `\n${releaseProgram({ env: {}, release })
+    .commands.map((command) => lineOf(command, `release ${command.name()}`))
+    .join("\n")}`,
+};
 
 /** Returns the page with an up-to-date list. */
 export async function withVerbs(page: string): Promise<string> {
@@ -19,7 +31,7 @@ export async function withVerbs(page: string): Promise<string> {
   const program = await completeProgram(new FakeContext());
   const sections = program.commands.map(
     (command) =>
-      `### ${[command.name(), ...(command.commands.length === 0 ? [] : command.aliases())].join(", ")}\n\n${linesOf(command, "").join("\n")}\n`,
+      `### ${[command.name(), ...(command.commands.length === 0 ? [] : command.aliases())].join(", ")}\n\n${linesOf(command, "").join("\n")}${ownArguments[command.name()] ?? ""}\n`,
   );
   return `${before}${begin}\n\n${sections.join("\n")}\n${end}${after}`;
 }

@@ -3,10 +3,11 @@ import { parseArgs } from "node:util";
 import { goDurationMs, SerinError, userError, ownField } from "../base/index.ts";
 import type { RoleContext } from "./role.ts";
 
-const usage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale] [--event-ttl DURATION]
+export const clusterUsage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale] [--event-ttl DURATION]
     Creates a lab cluster, and writes its context kind-NAME into the kubeconfig. The default name is kind, and the default
-    size is one control plane and two workers. --config reads a file of kind. --autoscale lets HorizontalPodAutoscalers
-    scale by the pods' resource use. --event-ttl sets how long the API server keeps Events (default: 1h).
+    size is one control plane and two workers. --config reads a cluster file of kind; - is standard input. --autoscale
+    lets HorizontalPodAutoscalers scale by the pods' resource use. --event-ttl sets how long the API server keeps Events
+    (default: 1h).
 serin cluster delete [--name NAME]
     Deletes a cluster with its processes, its files and its context.
 serin cluster list [--names | --json]
@@ -18,7 +19,7 @@ serin cluster shell [--name NAME] [-- COMMAND…]
 serin cluster urls [--name NAME] [--json]
     Lists the URLs by which this machine reaches the ports of LoadBalancers.
 
-Without --name, the other verbs mean the cluster of this shell, or else the only cluster.
+Without --name, delete, kubeconfig, shell and urls mean the cluster of this shell, or else the only cluster.
 
 Examples:
   serin cluster create --workers 1
@@ -40,7 +41,7 @@ export async function run(context: RoleContext): Promise<number> {
   if (positionals.length > 0)
     throw userError("usage", `unexpected argument "${positionals[0]}"`, { hint: "serin cluster --help" });
   if (values.help === true) {
-    process.stdout.write(usage);
+    process.stdout.write(clusterUsage);
     return 0;
   }
   switch (verb) {
@@ -68,7 +69,7 @@ export async function run(context: RoleContext): Promise<number> {
       return await urls(context, await nameOf(context, values.name), values.json === true);
     case "help":
     case "--help":
-      process.stdout.write(usage);
+      process.stdout.write(clusterUsage);
       return 0;
     default:
       throw userError("usage", `unknown verb "cluster ${verb}"`, { hint: "serin cluster --help" });

@@ -12,7 +12,7 @@ export function findingsOf(env: Environment): readonly Finding[] {
   });
 }
 
-const usage = `Usage: serin doctor [--json]
+export const doctorUsage = `Usage: serin doctor [--json]
        serin doctor --kubernetes [--json] [-c KUBECONFIG] [--context NAME] [-i NAMESPACE]
                     [--as USER] [--as-uid UID] [--as-group GROUP]... [--kubeclient-timeout TIME]
 
@@ -54,7 +54,7 @@ export async function run({ args, env }: RoleContext): Promise<number> {
   }
   const flags = flagsOf(args);
   if (flags.help) {
-    process.stdout.write(usage);
+    process.stdout.write(doctorUsage);
     return 0;
   }
   if (flags.kubernetes) return await examine(flags, env);
@@ -78,7 +78,7 @@ function flagsOf(args: readonly string[]): Flags {
     if (stray !== undefined && !values.kubernetes) throw new Error(`--${stray} needs --kubernetes`);
     return values;
   } catch (error) {
-    throw userError("usage", `doctor: ${messageOf(error)}\n${usage}`);
+    throw userError("usage", `doctor: ${messageOf(error)}\n${doctorUsage}`);
   }
 }
 

@@ -19,7 +19,18 @@ import type { Release, RoleContext } from "./role.ts";
 /** The contents of a release besides its program. */
 const treeEntries = ["bin", "generated", "manifests", "samples", "LICENSE", "NOTICE"] as const;
 
-export async function run({ args, env, release }: RoleContext): Promise<number> {
+export async function run(context: RoleContext): Promise<number> {
+  try {
+    await releaseProgram(context).parseAsync([...context.args], { from: "user" });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageExitCode;
+    throw error;
+  }
+}
+
+/** The verbs of `serin release`, with their flags. */
+export function releaseProgram({ env, release }: Pick<RoleContext, "env" | "release">): Command {
   const program = new Command("serin release")
     .description("build, list or export the releases that a lab cluster can run")
     .exitOverride();
@@ -69,13 +80,7 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
       await exportRelease(release, resolve(directory));
       process.stdout.write(`✔ samples, manifests/profiles and bin/istioctl are in ${resolve(directory)}\n`);
     });
-  try {
-    await program.parseAsync([...args], { from: "user" });
-    return 0;
-  } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageExitCode;
-    throw error;
-  }
+  return program;
 }
 
 async function clusterOf(env: Environment, given: string | undefined): Promise<{ name: string; directory: string }> {
