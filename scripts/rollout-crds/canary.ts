@@ -273,7 +273,7 @@ const experiment = object(
   ["durationSeconds"],
   {
     description:
-      "Runs a new copy of the stable version (the baseline) and a new copy of the canary side by side. No client's request is answered by them. They are removed at the end of the step. Only for a deployment target.",
+      "Runs a new copy of the stable version (the baseline) and a new copy of the canary side by side. The copies answer no client's request. The engine removes them at the end of the step. Only for a deployment target.",
   },
 );
 

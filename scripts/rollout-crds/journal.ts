@@ -33,11 +33,13 @@ export const journalEntries: Schema = {
       ),
       prior: anything("The value of the field before the change. Absent if the field was absent."),
       written: anything("The value that the rollout wrote. Absent if it removed the field."),
-      replaced: anything("The value that the rollout had written before written, if its spec changed in between."),
+      replaced: anything(
+        "The value that the rollout wrote before the one in the field written, if its spec changed in between.",
+      ),
       body: anyObject("The deleted object, from which undo creates it again. Only for type deleted."),
       restart: oneOf(
         ["template", "time"],
-        "Set if the change replaces pods. template: it changed the pod template, and undo writes the former one. time: it wrote the time of a restart, and undo writes its own time.",
+        "Set if the change replaces pods. template: it changed the pod template, and undo writes the former one. time: it wrote the time of a restart, and undo writes the current time, so that the pods restart again.",
       ),
       adopted: flag(
         "true: a user wrote the value, and the rollout carries it out. Undo leaves the field alone if it has changed since.",

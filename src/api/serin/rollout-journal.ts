@@ -69,8 +69,8 @@ export type JournalEntry =
 export type RestartKind = "template" | "time";
 
 /**
- * Cluster-scoped, with the name of its rollout. It is kept after the rollout's end and deletion, so that undo works
- * from any phase and the history remains.
+ * The journal of a rollout: a cluster-scoped object that the engine keeps after the rollout's end and deletion, so that
+ * undo works from any phase and the history remains.
  */
 export interface RolloutJournal extends KubernetesObject {
   /** Increases when the meaning of an entry changes. An engine stops at a journal that is newer than it knows. */
@@ -91,7 +91,7 @@ export interface DecisionRecord {
   readonly at: string;
   readonly run: number;
   /**
-   * The reason of an Event: StepStarted, StepDone, Approved, Paused, Resumed, RollingBack, Undone, RolledBack,
+   * The reason of an Event: Started, StepStarted, StepDone, Approved, Paused, Resumed, RollingBack, Undone, RolledBack,
    * Completed, Stuck, Waiting, Held or Deleted.
    */
   readonly decision: string;
