@@ -35,11 +35,11 @@ interface Removal {
   accepts: boolean;
 }
 
-/** A connection of a removed listener or chain is closed after this time without a request. */
+/** The time without a request after which a connection of a removed listener or chain is closed. */
 const leavingQuietMs = 2000;
 /** How long a specification waits for what it refers to: Envoy's default of `initial_fetch_timeout`. */
 export const firstFetchLimitMs = 15_000;
-/** A socket that could not be opened is tried again after this time. */
+/** The time after which a socket that could not be opened is tried again. */
 const rebindMs = 1000;
 
 /**
@@ -136,7 +136,7 @@ export class ListenerSet {
     return [...this.#active.values()].flatMap(({ spec, begun }) => (begun ? chainsOf(spec) : []));
   }
 
-  /** Resources that connections of removed listeners and chains may still need. */
+  /** The names of the route tables that connections of removed listeners and chains may still need. */
   leavingRouteNames(): Set<string> {
     const specs = [...this.#active.values()].flatMap((listener) => listener.leavingChains);
     for (const { spec, leavingChains } of this.#leaving.keys()) specs.push(...chainsOf(spec), ...leavingChains);
@@ -259,7 +259,7 @@ export class ListenerSet {
     return undefined;
   }
 
-  /** Passes a stream to an internal listener. False if there is none with that name. */
+  /** Passes a stream to an internal listener. Returns false if there is none with that name. */
   enter(name: string, stream: ByteStream, info: ConnectionInfo): boolean {
     const listener = this.#active.get(name) ?? this.#removedButAccepting(name);
     if (listener?.spec.kind !== "internal") return false;

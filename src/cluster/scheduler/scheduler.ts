@@ -74,20 +74,20 @@ class Scheduler {
       const node = object.spec?.nodeName;
       if (change.type === "set" && node !== undefined && !isFinished(object)) {
         this.#placements.place(object, node);
-        this.#giveUp(uid, node);
+        this.#endNomination(uid, node);
         return;
       }
       if (change.type === "delete" || isFinished(object)) {
         this.#unschedulable.delete(key);
         this.#reserved.delete(uid);
-        this.#giveUp(uid);
+        this.#endNomination(uid);
         if (this.#placements.has(uid)) {
           this.#placements.remove(uid);
           this.#retryAll();
         }
         return;
       }
-      if (!needsNode(object)) return this.#giveUp(uid);
+      if (!needsNode(object)) return this.#endNomination(uid);
       if (change.previous === undefined) this.#recall(object);
       this.#queue.add(key);
     });
@@ -115,8 +115,11 @@ class Scheduler {
     if (node !== undefined) this.#nominated.set(uidOf(pod), { pod, node, victims: undefined });
   }
 
-  /** Ends the nomination of a pod. Other pods may then take the resources, unless the pod itself has taken them. */
-  #giveUp(uid: string, takenNode?: string): void {
+  /**
+   * Ends the nomination of a pod, because it has got a node or needs none. Other pods may then take the resources,
+   * unless the pod itself has taken them.
+   */
+  #endNomination(uid: string, takenNode?: string): void {
     const nomination = this.#nominated.get(uid);
     this.#nominated.delete(uid);
     if (nomination !== undefined && nomination.node !== takenNode) this.#retryAll();
@@ -163,7 +166,7 @@ class Scheduler {
       return;
     }
     this.#unschedulable.delete(key);
-    this.#giveUp(uid, decision.node);
+    this.#endNomination(uid, decision.node);
     // Record the placement before the API request, so that it counts for the next pod.
     this.#placements.place(pod, decision.node);
     if (volumeNeeds.waiting.length === 0) return await this.#bind(pod, decision.node);
@@ -182,7 +185,7 @@ class Scheduler {
     const uid = uidOf(inputs.pod);
     if (this.#isUnderWay(this.#nominated.get(uid))) return undefined;
     const preemption = preempt(inputs, this.#context.view(podDisruptionBudgetKind).all());
-    this.#giveUp(uid, preemption?.node);
+    this.#endNomination(uid, preemption?.node);
     if (preemption !== undefined)
       this.#nominated.set(uid, {
         pod: inputs.pod,

@@ -225,7 +225,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   async #keep(name: string, known: Connected, found: WorkloadEntry | undefined): Promise<void> {
     const { client, instance } = this.#options;
     const { proxy, connectedAtMs } = known;
-    const home = (await this.#findsItself()) ? { [workloadControllerPodAnnotation]: this.#home(instance) } : {};
+    const home = (await this.#seesOwnPod()) ? { [workloadControllerPodAnnotation]: this.#home(instance) } : {};
     const marks = { [workloadController]: instance, [connectedAt]: timeText(connectedAtMs), ...home };
     let entry = found;
     if (entry === undefined) {
@@ -239,7 +239,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       );
       this.#counters.created();
     } else if (
-      isMistaken(entry, instance) ||
+      isWronglyMarkedGone(entry, instance) ||
       (timeOf(entry, connectedAt) < connectedAtMs && timeOf(entry, disconnectedAt) <= connectedAtMs)
     ) {
       entry = await annotate(client, entry, { ...marks, [disconnectedAt]: null });
@@ -266,7 +266,10 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     this.#counters.disconnected();
   }
 
-  /** Returns how long to wait before the next check. If undefined, nothing is left to do. */
+  /**
+   * Deletes the entry of a proxy that has stayed away for the grace period. If somebody else created the entry, removes
+   * only the proxy's health. Returns how long to wait before the next check. If undefined, nothing is left to do.
+   */
   async #cleanUp(key: string): Promise<number | undefined> {
     const { client, clock, graceMs, log } = this.#options;
     const [namespace = "", name = ""] = key.split("/");
@@ -305,7 +308,8 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     return `${clusterId}/${instanceNamespace}/${name}`;
   }
 
-  async #findsItself(): Promise<boolean> {
+  /** Whether this replica finds its own pod in the cluster to which it writes. */
+  async #seesOwnPod(): Promise<boolean> {
     return await (this.#isInCluster ??= this.#hasPod(this.#options.instance).catch(
       () => ((this.#isInCluster = undefined), false),
     ));
@@ -334,7 +338,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       return !known;
     };
     // If this replica's own pod is not in the cluster to which it writes, other replicas' pods may be elsewhere too.
-    const knowsPods = await this.#findsItself();
+    const knowsPods = await this.#seesOwnPod();
     let marked = 0;
     for (const entry of entries.list()) {
       if (marked >= maxSwept) return;
@@ -398,7 +402,7 @@ function isOfProxy({ metadata: { annotations = {} }, status }: WorkloadEntry): b
 }
 
 /** Whether the entry of a proxy that is connected to this replica is wrongly marked as disconnected. */
-function isMistaken({ metadata: { annotations = {} } }: WorkloadEntry, instance: string): boolean {
+function isWronglyMarkedGone({ metadata: { annotations = {} } }: WorkloadEntry, instance: string): boolean {
   return annotations[workloadController] === instance && annotations[connectedAt] === undefined;
 }
 

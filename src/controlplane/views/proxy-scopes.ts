@@ -24,7 +24,7 @@ export interface ProxyScopesOptions {
   readonly clock: Clock;
 }
 
-/** The facts about one connected proxy. */
+/** The place of a connected proxy: its group, and the scope that was chosen for the group. */
 export interface ProxyPlace {
   readonly group: ProxyGroup;
   /** The key of the group. */
@@ -59,7 +59,10 @@ const ownLabels: ReadonlySet<string> = new Set([
   "controller-uid",
 ]);
 
-/** The group and the scope of each connected proxy. A group exists only while one of its proxies is connected. */
+/**
+ * The group and the scope of each connected proxy. A group exists while one of its proxies is connected, and for
+ * {@link lingerMs} afterwards.
+ */
 export class ProxyScopes {
   readonly #options: ProxyScopesOptions;
   /**
@@ -88,7 +91,7 @@ export class ProxyScopes {
     remote.pods.subscribe((changes) => {
       for (const change of changes) this.#reconsiderPod(change.key.slice(change.key.indexOf("/") + 1));
     });
-    // A proxy's location is that of its node.
+    // A proxy's locality is that of its node.
     for (const collection of [nodes, remote.nodes]) {
       collection.subscribe((changes) => {
         const changed = new Set(changes.map((change) => change.key));
@@ -106,9 +109,7 @@ export class ProxyScopes {
     });
   }
 
-  /**
-   * The view of a proxy by its location. The views of one location must be the same object (see {@link memoizedViews}).
-   */
+  /** The view of a proxy by its place. Proxies of one place must get the same object (see {@link memoizedViews}). */
   viewSource(proxy: ProxyIdentity, viewOf: (place: ProxyPlace) => ResourceView): ViewSource {
     return {
       current: () => {
@@ -201,6 +202,7 @@ export class ProxyScopes {
     return this.#options.inputs.remote.clusters.get(clusterId) === undefined ? undefined : clusterId;
   }
 
+  /** The key of an object in the proxy's cluster. Remote clusters' objects have the cluster in their keys. */
   #keyIn(proxy: ProxyIdentity, key: string): string {
     const clusterId = this.#remoteOf(proxy);
     return clusterId === undefined ? key : remoteKey(clusterId, key);
@@ -229,7 +231,7 @@ export class ProxyScopes {
     const key = group === undefined ? undefined : groupKey(group);
     if (key === tracked.key || key === undefined || group === undefined) return;
     tracked.key = key;
-    this.#keep(key);
+    this.#stopLingering(key);
     // The collection may still have a group that was deleted a moment ago.
     const members = this.#members.get(key) ?? new Set();
     if (!this.#members.has(key)) this.#options.scopes.groups.set(key, group);
@@ -242,7 +244,7 @@ export class ProxyScopes {
   }
 
   #linger(key: string): void {
-    this.#keep(key);
+    this.#stopLingering(key);
     this.#lingering.set(
       key,
       this.#options.clock.after(lingerMs, () => this.#forget(key)),
@@ -254,8 +256,8 @@ export class ProxyScopes {
     }
   }
 
-  /** A group that lingers is used again. */
-  #keep(key: string): void {
+  /** Cancels the timer of a group that lingers, because the group is used again or forgotten. */
+  #stopLingering(key: string): void {
     const lingering = this.#lingering.get(key);
     if (lingering === undefined) return;
     lingering[Symbol.dispose]();
@@ -264,7 +266,7 @@ export class ProxyScopes {
   }
 
   #forget(key: string): void {
-    this.#keep(key);
+    this.#stopLingering(key);
     this.#members.delete(key);
     this.#options.scopes.groups.delete(key);
   }

@@ -82,7 +82,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   cluster: Cluster | undefined;
   /** The endpoint of the last attempt. */
   endpoint: Endpoint | undefined;
-  /** The address where the last attempt got, or waits for, its connection. */
+  /** The pool from which the last attempt got its connection, or in which it waits for one. */
   #pool: ConnectionPool | undefined;
   /** Whether the attempt counts among the endpoint's active requests. */
   #counted = false;
@@ -90,8 +90,12 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #waiting = false;
   #tunnel = false;
   #paused = false;
+  /**
+   * The number of attempts. One that only sends the request again, because no server has processed it, does not count.
+   */
   #made = 0;
-  #retries = 0;
+  /** The number of retries that the policy and the circuit breaker have allowed. */
+  #retriesTaken = 0;
   #staleRetried = false;
   #refusals = 0;
   #tried: Set<Endpoint> | undefined;
@@ -162,7 +166,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return !isIdempotent(this.#facts.method);
   }
 
-  /** Attempts after the first. */
+  /** The number of attempts after the first one. A retry that has found no endpoint is not among them. */
   get retries(): number {
     return Math.max(0, this.#made - 1);
   }
@@ -396,7 +400,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       return;
     }
     const lost = this.#lost(channel, failure);
-    if (this.#retriesStale(channel, lost) || this.#retriesRefused(failure)) return;
+    if (this.#resendStale(channel, lost) || this.#resendRefused(failure)) return;
     if (retriesFailure(this.#action?.retry, lost) && this.#retryLater()) return;
     if (failure.kind !== "protocol-error" && failure.message !== "connection termination")
       this.transportFailure = failure.message;
@@ -424,11 +428,11 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   /**
-   * The peer closed a kept-alive connection while we were writing, and no response had begun. If the request was not
-   * sent yet, or may be sent twice, it is sent once more over a new connection. This does not count as a retry of the
-   * policy.
+   * Sends the request once more over a new connection, if the peer closed a kept-alive connection while we were
+   * writing, no response had begun, and the request was not sent yet or may be sent twice. This does not count as a
+   * retry of the policy. Returns whether it was sent.
    */
-  #retriesStale(channel: UpstreamChannel | undefined, lost: LostRequest): boolean {
+  #resendStale(channel: UpstreamChannel | undefined, lost: LostRequest): boolean {
     if (channel?.reused !== true || this.#staleRetried || !this.#request.replayable || !mayBeUnseen(lost)) return false;
     const { endpoint } = this;
     if (endpoint === undefined) return false;
@@ -438,8 +442,11 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return true;
   }
 
-  /** A server that goes away, or that refuses more streams, has not processed the request, so it is sent once more. */
-  #retriesRefused(failure: UpstreamFailure): boolean {
+  /**
+   * Sends the request once more if the server goes away or refuses more streams, because it has not processed the
+   * request. Returns whether it was sent.
+   */
+  #resendRefused(failure: UpstreamFailure): boolean {
     const { endpoint } = this;
     if (
       failure.kind !== "refused" ||
@@ -478,7 +485,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     const policy = this.#action?.retry;
     const { cluster } = this;
     if (policy === undefined || cluster === undefined || !this.#request.replayable) return undefined;
-    if (this.#retries >= policy.retries) this.unretried = responseFlags.upstreamRetryLimitExceeded;
+    if (this.#retriesTaken >= policy.retries) this.unretried = responseFlags.upstreamRetryLimitExceeded;
     else if (cluster.breaker.retries.take()) return { policy, cluster };
     else this.unretried = responseFlags.upstreamOverflow;
     return undefined;
@@ -489,7 +496,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
    */
   #schedule({ policy, cluster }: TakenRetry): void {
     this.#retrying = true;
-    this.#retries += 1;
+    this.#retriesTaken += 1;
     cluster.counters.retries += 1;
     if (this.endpoint !== undefined) {
       (this.#tried ??= new Set()).add(this.endpoint);
@@ -497,7 +504,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
         (this.#previous ??= new PreviousPriorities(policy.otherPrioritiesAfter)).tried(this.endpoint.config.priority);
     }
     const { clock, random } = this.#context;
-    this.#retryTimer = scheduleRetry(policy, this.#retries, clock, random, () => {
+    this.#retryTimer = scheduleRetry(policy, this.#retriesTaken, clock, random, () => {
       this.#retryTimer = undefined;
       const endpoint = this.pick();
       if (endpoint !== undefined) this.attempt(endpoint, false);
@@ -524,7 +531,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   #failedLast(reply: ReplyRow): void {
-    this.#owner.failed(this.#retries > 0 ? afterRetries(reply) : reply);
+    this.#owner.failed(this.#retriesTaken > 0 ? afterRetries(reply) : reply);
   }
 
   #endRetry(): void {

@@ -48,7 +48,7 @@ export interface UpstreamHttp2 {
   readonly keepaliveTimeoutMs: number;
 }
 
-/** The maximum number of destinations to which such a cluster has connections at once. */
+/** The maximum number of destinations to which a cluster without endpoints of its own has connections at once. */
 export const maxDestinations = 4096;
 /** How long requests wait for a new cluster's first endpoints. */
 const firstEndpointsLimitMs = 5000;
@@ -154,7 +154,9 @@ export class Endpoint {
     this.#clientPools.sweep(nowMs);
   }
 
-  /** Whether it may get requests: healthy according to the control plane, and not ejected for its responses. */
+  /**
+   * Whether the endpoint may get requests: the control plane calls it healthy, and its responses have not ejected it.
+   */
   get usable(): boolean {
     return this.config.healthy && this.outliers.ejectedAtMs === undefined;
   }
@@ -258,9 +260,9 @@ export class Cluster {
   }
 
   /**
-   * What requests wait for if the endpoints have not arrived yet: a cluster arrives before its endpoints, and its
-   * routes may too if the control plane or this process is slow. Undefined if endpoints have been set (even to none),
-   * or have not arrived in time.
+   * Resolves when the endpoints have arrived, or are late. A cluster arrives before its endpoints. If the control plane
+   * or this process is slow, routes to the cluster arrive before its endpoints too, and then their requests wait for
+   * this. Undefined if endpoints have been set (even to none), or have not arrived in time.
    */
   firstEndpoints(): Promise<void> | undefined {
     if (this.#hasEndpoints || this.#left) return undefined;
@@ -269,11 +271,11 @@ export class Cluster {
     const leftMs = this.#addedAtMs + firstEndpointsLimitMs - clock.steadyMs();
     if (leftMs <= 0) return undefined;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#first = { promise, resolve, limit: clock.after(leftMs, () => this.#letWaitingGo()) };
+    this.#first = { promise, resolve, limit: clock.after(leftMs, () => this.#releaseWaiting()) };
     return promise;
   }
 
-  #letWaitingGo(): void {
+  #releaseWaiting(): void {
     this.#first?.limit[Symbol.dispose]();
     this.#first?.resolve();
     this.#first = undefined;
@@ -323,7 +325,7 @@ export class Cluster {
     this.#byName = undefined;
     this.#hasEndpoints = true;
     this.#select();
-    this.#letWaitingGo();
+    this.#releaseWaiting();
   }
 
   /**
@@ -364,7 +366,7 @@ export class Cluster {
     return this.config.loadBalancing === "ring-hash" || this.config.loadBalancing === "maglev";
   }
 
-  /** Passive health checking: ejects an endpoint that failed too often for a while. */
+  /** Passive health checking: counts an outcome, and ejects an endpoint for a while if it has failed too often. */
   judge(endpoint: Endpoint, outcome: EndpointOutcome): void {
     if (this.#outliers?.report(endpoint.outliers, outcome, this.#runtime.clock.steadyMs()) !== true) return;
     this.#select();
@@ -426,10 +428,10 @@ export class Cluster {
     }
   }
 
-  /** Takes it out of use. Idle connections close, and open exchanges continue. */
+  /** Takes the cluster out of use. Idle connections close, and open exchanges continue. */
   drain(): void {
     this.#left = true;
-    this.#letWaitingGo();
+    this.#releaseWaiting();
     for (const endpoint of this.#endpoints.values()) endpoint.drain();
   }
 

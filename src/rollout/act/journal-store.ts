@@ -17,10 +17,13 @@ import { referenceKey } from "../decide/index.ts";
 import { covers, withoutServerFields } from "./object-access.ts";
 import type { OtherRollout } from "./perform.ts";
 
-/** Only the leading engine writes journals, so its last write still exists, unless a person removed it. */
+/**
+ * How long a journal is used before it is read again. Only the leading engine writes journals, so its last write still
+ * exists, unless a person removed it.
+ */
 const keptMs = 2000;
 const maxKept = 256;
-/** Journals may be as large as the API server allows. */
+/** The number of journals in one response. Journals may be as large as the API server allows. */
 const pageSize = 5;
 const maxDecisionBytes = 512 * 1024;
 /**
@@ -31,7 +34,10 @@ const maxEntryBytes = 900 * 1024;
 const maxJournalBytes = maxEntryBytes + maxDecisionBytes;
 const maxTextCharacters = 1000;
 const maxEvidence = 16;
-/** A stuck undo asks every second, and the journals of a cluster may be large. */
+/**
+ * How long the answer about another rollout is used. A stuck undo asks every second, and the journals of a cluster may
+ * be large.
+ */
 const otherKeptMs = 30_000;
 const maxOthers = 64;
 

@@ -77,7 +77,7 @@ export function bareRestartedPod(
     if ((labels[injectLabel] ?? annotations[injectLabel]) === "false") return false;
     const own = workloadOf(pod);
     if (!isNamespace && (own.kind !== object.kind || own.name !== object.name)) return false;
-    return wasRestarted(pod.metadata, foundIn(view, own), restart);
+    return hasRestartMark(pod.metadata, foundIn(view, own), restart);
   });
 }
 
@@ -160,6 +160,7 @@ export function sidecarWorkloads(
   return byNamespace;
 }
 
+/** The workloads with the upgrade's mark that should have pods. */
 function* restartedObjects(view: ClusterView, restart: RestartMark, only?: string): Generator<ObjectReference> {
   const kinds = [
     ["Deployment", view.deployments.list(), ({ spec }: Deployment) => spec?.replicas ?? 1],
@@ -170,17 +171,14 @@ function* restartedObjects(view: ClusterView, restart: RestartMark, only?: strin
     for (const found of objects) {
       const { name = "", namespace = "" } = found.metadata;
       if (only !== undefined && namespace !== only) continue;
-      if (podsOf(found as never) > 0 && isRestarted(found as unknown as UntypedObject, restart))
+      const object = found as unknown as UntypedObject;
+      if (podsOf(found as never) > 0 && hasRestartMark(templateOf(object), object, restart))
         yield reference("apps/v1", kind, name, namespace);
     }
 }
 
-function isRestarted(found: UntypedObject, restart: RestartMark): boolean {
-  return wasRestarted(templateOf(found), found, restart);
-}
-
 /** Whether a pod or a pod template has the upgrade's mark, or the new revision by a label that the engine wrote. */
-function wasRestarted(
+function hasRestartMark(
   metadata: PodTemplate["metadata"],
   workload: UntypedObject | undefined,
   { revision, mark }: RestartMark,
@@ -316,7 +314,7 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
   const stalledMs = Math.min(movedMs, query.ageMs(`progress of ${place}`, lastCameAt));
   const failsInMs = Math.min(
     query.withinMs - stalledMs,
-    limitsOfProgress * query.withinMs - Math.min(steadyMs, sinceMs),
+    hardLimitFactor * query.withinMs - Math.min(steadyMs, sinceMs),
   );
   const isLimited = isMarked && found !== undefined;
   const failed = isLimited && failsInMs < 0;
@@ -330,9 +328,9 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
 }
 
 /**
- * Notes that a workload is complete, so that it gets the whole limit again, unless its pods crash. The end of all
- * limits moves only the first time, and when the workload has stayed complete for the whole limit. Otherwise a workload
- * that is ready now and then would never fail.
+ * Notes that a workload is complete, so that its limit begins again, unless its pods crash. The hard limit
+ * ({@link hardLimitFactor}) begins again only the first time, and when the workload has stayed complete for the whole
+ * limit. Otherwise a workload that is ready now and then would never fail.
  */
 function noticeMoved(place: string, pods: readonly Pod[], { ageMs, notice, withinMs }: ProgressQuery): void {
   if (notice === undefined) return;
@@ -379,8 +377,8 @@ function writtenAt(found: UntypedObject | undefined): number {
   return Math.max(0, ...times.filter((time) => !Number.isNaN(time)));
 }
 
-/** A workload fails after this many times its limit, even if its pods make progress. */
-const limitsOfProgress = 10;
+/** The factor of the limit after which a workload fails, even if its pods make progress. */
+const hardLimitFactor = 10;
 
 /** When a pod of the revision first became ready. Becoming ready again after a crash is not progress. */
 function cameAt(pod: Pod, revision: string): number {

@@ -76,8 +76,8 @@ export function isNamed({ workload, address }: Route): boolean {
 }
 
 /**
- * Does the same as `route`, and resolves the name of an endpoint without an address. Throws a transient error if the
- * name has no address.
+ * Returns the found route with an address, if the endpoint has only a name. Throws a transient error if the name has no
+ * address.
  */
 export async function resolvedRoute(
   found: Route,
@@ -110,7 +110,7 @@ function serviceRoute(options: RouteOptions, service: Service, dialled?: Workloa
   const { destination } = options;
   const waypoints = waypointsInOrder(service, options.random);
   // Traffic from a waypoint does not go through a waypoint again, whichever of several waypoints sent it.
-  if (waypoints.length > 0 && !waypoints.some((address) => isMemberOf(options, address)))
+  if (waypoints.length > 0 && !waypoints.some((address) => comesFrom(options, address)))
     return anyWaypointRoute(options, waypoints, service);
   if (dialled !== undefined) return dialledRoute(options, service, dialled);
   if (service.loadBalancer?.mode === "Passthrough") return straightOn(destination);
@@ -138,7 +138,7 @@ function noEndpoint({ address, port }: SocketAddress): Error {
 function workloadRoute(options: RouteOptions, workload: Workload): Route {
   const { waypoint } = workload;
   // A waypoint's traffic to its workload must not return to the waypoint.
-  if (waypoint !== undefined && !isMemberOf(options, waypoint)) return waypointRoute(options, waypoint, undefined);
+  if (waypoint !== undefined && !comesFrom(options, waypoint)) return waypointRoute(options, waypoint, undefined);
   return direct(options, workload, options.destination.port, undefined);
 }
 
@@ -213,7 +213,10 @@ function waypointRoute(options: RouteOptions, gateway: GatewayAddress, service: 
   };
 }
 
-function isMemberOf(options: RouteOptions, gateway: GatewayAddress): boolean {
+/**
+ * Whether the connection comes from this gateway: its source is the gateway, or an endpoint of the gateway's service.
+ */
+function comesFrom(options: RouteOptions, gateway: GatewayAddress): boolean {
   const { state, source } = options;
   const found = state.gateway(gateway, source.namespace);
   if (found?.workload?.uid === source.uid) return true;
@@ -222,7 +225,8 @@ function isMemberOf(options: RouteOptions, gateway: GatewayAddress): boolean {
 
 /**
  * Finds the way through a network gateway. Only requests for services can cross networks, and they use names, because
- * addresses have no meaning in another network. Both tunnels name the service.
+ * addresses have no meaning in another network. Both tunnels name the service. `endpointOf` is the service to which the
+ * workload belongs: the requested one, or that of its waypoint.
  */
 function throughGateway(
   { state, source, destination }: RouteOptions,

@@ -57,7 +57,7 @@ export class MeshState {
   readonly #byVip = new Map<string, Map<string, Set<Service>>>();
   readonly #byRange = new AddressRanges();
   readonly #byHostname = new Map<string, Set<Service>>();
-  /** Also holds services that have not arrived yet, because workloads may arrive first. */
+  /** The endpoints by service. Services that have not arrived yet are included, because workloads may arrive first. */
   readonly #endpoints = new Map<string, EndpointMap>();
   readonly #policies = new Map<string, AuthorizationPolicy>();
   readonly #policiesByNamespace = new Map<string, Set<string>>();

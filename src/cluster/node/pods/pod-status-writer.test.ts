@@ -72,7 +72,7 @@ class ServedPod {
     };
     const { now, initPid } = this;
     const fixed = { podIp: "10.244.0.9", hostIp: "172.18.0.2", startTime: "2026-01-31T11:59:58Z", hasSandbox: true };
-    return { ...fixed, pod: this.#received, containers: [container], now, initPid, failure: undefined };
+    return { ...fixed, pod: this.#received, containers: [container], now, initPid };
   }
 }
 

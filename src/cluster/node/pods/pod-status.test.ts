@@ -36,7 +36,6 @@ function view(containers: ContainerView[], pod: Pod = { metadata: { name: "p" },
     hasSandbox: true,
     initPid: undefined,
     now,
-    failure: undefined,
   };
 }
 

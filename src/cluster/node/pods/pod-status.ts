@@ -27,8 +27,6 @@ export interface PodView {
   /** The pod's first process. Undefined if the pod has no sandbox. */
   readonly initPid: number | undefined;
   readonly now: string;
-  /** Set if the node has refused or ended the whole pod. */
-  readonly failure: { readonly reason: string; readonly message: string } | undefined;
 }
 
 type PodStatus = NonNullable<Pod["status"]>;
@@ -38,7 +36,7 @@ const ourConditions = new Set(["PodReadyToStartContainers", "Initialized", "Read
 /** Computes the pod's status. Unchanged conditions keep their times. */
 export function podStatus(view: PodView): PodStatus {
   const { pod, containers } = view;
-  const phase = view.failure === undefined ? phaseOf(pod, containers) : "Failed";
+  const phase = phaseOf(pod, containers);
   const status: PodStatus = {
     phase,
     conditions: conditionsOf(view, phase),
@@ -56,7 +54,6 @@ export function podStatus(view: PodView): PodStatus {
     status.podIP = view.podIp;
     status.podIPs = [{ ip: view.podIp }];
   }
-  if (view.failure !== undefined) Object.assign(status, view.failure);
   return status;
 }
 

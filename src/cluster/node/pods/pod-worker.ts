@@ -407,7 +407,6 @@ export class PodWorker {
       hasSandbox: this.sandbox !== undefined && this.#attachedSandbox.attached,
       initPid: this.sandbox?.init.pid,
       now: rfc3339Seconds(this.#services.clock.nowMs()),
-      failure: undefined,
     };
   }
 }
