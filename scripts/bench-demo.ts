@@ -29,7 +29,7 @@ const pageTimeoutMs = 300_000;
 const lookMs = 50;
 
 const acknowledgementTimeoutMs = 10_000;
-/** Idle processes give back the memory of their start sooner than this. */
+/** The pause before the measurement. Idle processes give back the memory of their start sooner than this. */
 const settleMs = 20_000;
 
 const addresses = `apiVersion: metallb.io/v1beta1

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Durations } from "./batches.ts";
 
 const path = join(import.meta.dirname, "durations.json");
-/** Files that take less have no record, and the queue assumes the same duration for all of them. */
+/** The shortest duration that is recorded. The queue assumes the same duration for all shorter files. */
 const shortestMs = 300;
 /** Recorded times are rounded to this, so that a new record changes few lines. */
 const roundMs = 100;

@@ -22,7 +22,7 @@ export function rfc3339Seconds(atMs: number): string {
   return `${new Date(atMs).toISOString().slice(0, -5)}Z`;
 }
 
-/** Node treats a longer time as one millisecond. */
+/** The maximum time of a timer. Node treats a longer time as one millisecond. */
 const maxTimerMs = 2 ** 31 - 1;
 
 /** This is a class, because V8 creates object literals with computed names slowly. */

@@ -112,8 +112,8 @@ export class ConnectionLimit {
 }
 
 /**
- * This is more than a server of readiness, metrics or pages needs, and little compared with a process's limit of
- * descriptors.
+ * The default limit. It is more than a server of readiness, metrics or pages needs, and little compared with a
+ * process's limit of descriptors.
  */
 const defaultMax = 1024;
 

@@ -35,7 +35,7 @@ export class SeenDaemonSet {
   }
 }
 
-/** Several DaemonSets may be deleted one after another, so wait before checking again. */
+/** The pause before the second check. Several DaemonSets may be deleted one after another. */
 const secondLookMs = 1_000;
 /**
  * How many times the agent asks while the API server refuses it, because one that has just started may refuse

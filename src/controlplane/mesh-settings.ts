@@ -2,7 +2,7 @@ import type { MeshConfig, MeshNetworks } from "../api/istio/index.ts";
 import type { ControlPlaneSettings } from "./options/control-plane-options.ts";
 import type { MeshSettings } from "./model/index.ts";
 
-/** Upstream's default. */
+/** The percentage of requests that are traced if nothing sets one, as in upstream Istio. */
 const defaultSamplingPercent = 1;
 const defaultIngressNamespace = "istio-system";
 

@@ -93,7 +93,7 @@ export interface WantedState {
 }
 
 const debounceBounds = [0.01, 0.1, 1, 5, 10, 20, 30, 50, 100];
-/** Writes within this time settle together. */
+/** How long the mesh waits for further writes before it settles, so that writes in quick succession settle together. */
 const debounceMs = 2;
 /** The default is far below the timeout of a probe, and far above the time that nearly all changes take. */
 const defaultTurnMs = 50;

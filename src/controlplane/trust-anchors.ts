@@ -24,7 +24,7 @@ export interface TrustAnchorsOptions {
   readonly random?: Random;
 }
 
-/** Upstream's intervals. */
+/** The times of fetches of trust bundles, as in upstream Istio. */
 const refreshMs = 30 * 60_000;
 const fetchTimeoutMs = 10_000;
 const retryInitialMs = 1000;

@@ -176,7 +176,7 @@ export interface SecureEndpointOptions {
 }
 
 const handshakeTimeoutMs = 5000;
-/** There are few scrapers. The limit keeps others from using up descriptors. */
+/** The maximum number of connections. Scrapers are few, and the limit keeps others from using up descriptors. */
 const maxConnections = 100;
 
 /** An HTTP server for clients with a certificate of the mesh. Rejects if the address is in use. */

@@ -85,7 +85,7 @@ function fieldsOf(excerpt: Excerpt): NumberedFields {
 }
 
 const magic = "k8s\0";
-/** Field numbers of runtime.Unknown, the envelope of the binary form. */
+/** The field numbers of runtime.Unknown, the envelope of the binary form. */
 const rawNumber = 2;
 const listExcerpt: Excerpt = { resourceVersion: { number: 2, holds: "text" }, continue: { number: 3, holds: "text" } };
 const statusExcerpt: Excerpt = {

@@ -14,7 +14,7 @@ const maxAttempts = 4;
  * attempts.
  */
 const maxCrowded = 1024;
-/** One in this many connections of an address without free ports tries a port. */
+/** How rarely a connection of an address without free ports tries a port: one in this many. */
 const crowdedTurns = 8;
 
 /** A random integer from `min` to `max - 1`. */

@@ -45,7 +45,7 @@ export function pollPauseMs(waitedMs: number): number {
   return Math.min(maxPollMs, Math.max(minPollMs, waitedMs * pollPart));
 }
 
-/** Looks for obstacles once a workload takes longer than pods usually do. */
+/** The time after which obstacles are looked for: longer than pods usually take. */
 const lookAfterMs = 2_000;
 
 /**

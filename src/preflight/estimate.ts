@@ -20,7 +20,9 @@ const assumedReadySeconds = 10;
 /** The time for a step to settle and to be judged, measured on a mesh with some traffic. */
 const judgedStepSeconds = 5;
 const probeSeconds = 10;
-/** Besides its weights, a gateway or waypoint has a step that changes its owner and one that removes its canary. */
+/**
+ * The number of steps of a gateway or waypoint besides its weights: one changes its owner, and one removes its canary.
+ */
 const closingSteps = 2;
 
 /**

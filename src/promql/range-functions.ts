@@ -14,9 +14,7 @@ interface RateForm {
   readonly perSecond: boolean;
 }
 
-/**
- * If the samples begin or end at most this many average intervals from the window's edge, they count as reaching it.
- */
+/** The gap between the samples and the window's edge up to which they count as reaching it, in average intervals. */
 const edgeDistances = 1.1;
 
 /**

@@ -18,7 +18,7 @@ export interface DrainOptions {
   readonly log: Logger;
 }
 
-/** After this time without a new connection, the proxy assumes that all clients know that it leaves. */
+/** The time without a new connection after which the proxy assumes that all clients know that it leaves. */
 const quietMs = 2000;
 const stepMs = 100;
 

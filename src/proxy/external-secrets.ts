@@ -27,7 +27,10 @@ const streamSecrets = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSec
 /** The gRPC code for a resource that cannot be used. */
 const invalidArgument = 3;
 const maxMessageBytes = 1_048_576;
-/** Each secret has its own stream, as in Envoy, because some services serve only one secret on a stream. */
+/**
+ * The maximum number of secrets. Each has its own stream, as in Envoy, because some services serve only one secret on a
+ * stream.
+ */
 const maxSecrets = 1000;
 const retry = { initialMs: 100, maxMs: 10_000 } as const;
 

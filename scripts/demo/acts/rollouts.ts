@@ -18,9 +18,12 @@ import { labOf } from "./lab-and-mesh.ts";
 
 const loadClients = 4;
 const loadPauseMs = 100;
-/** Three answers for each client of the two kinds. */
+/** The number of answers that the load needs: three for each client of the two kinds. */
 const firstAnswers = 3 * 2 * loadClients;
-/** Enough clients for the step that routes by header to get its 40 answers in a second. */
+/**
+ * The number of clients of each kind. They suffice for the step that routes by header to get its 40 answers in a
+ * second.
+ */
 const testerClients = 2;
 /**
  * The engine counts as failed when it has written nothing for this long. The time is long, because every step is slower

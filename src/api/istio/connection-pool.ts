@@ -58,7 +58,10 @@ function readTcp(reader: Reader | undefined): TcpPool {
 }
 
 const msPerHour = 3_600_000;
-/** Proxies receive these times as 32-bit numbers of seconds. Sockets accept at most 32,767 s. */
+/**
+ * The maximum time of a TCP keepalive. Proxies receive it as a 32-bit number of seconds, and sockets accept at most
+ * 32,767 s.
+ */
 const maxKeepaliveMs = 1_000_000 * msPerHour;
 
 /** Reads the field `tcpKeepalive`. */

@@ -37,7 +37,7 @@ export type GrpcStatusName = (typeof grpcStatusNames)[number];
 export const minHttpStatus = 200;
 export const maxHttpStatus = 599;
 const allPercent = 100;
-/** Proxies store percentages in millionths. */
+/** The smallest percentage above 0, because proxies store percentages in millionths. */
 const smallestPercentage = 0.0001;
 
 export function readFault(reader: Reader | undefined): HttpFault | undefined {

@@ -51,8 +51,8 @@ interface PrefixMatch {
 }
 
 /**
- * Bounds the comparison. It takes at most this many matches with the same prefix, and only the first part of each
- * prefix. The warnings need not be complete.
+ * The maximum number of matches with the same prefix that are compared, and only by the first part of each prefix. The
+ * warnings need not be complete.
  */
 const maxAlike = 8;
 const maxComparedLength = 256;

@@ -8,8 +8,8 @@ export interface RateBoundLimits {
 /** The maximum probability that one check of one step passes a release whose error rate is worse by the margin. */
 export const wrongPassChance = 0.01;
 /**
- * If the stable version fails often, the samples must rule out this multiple of the expected error rate. A margin in
- * percentage points would need too many samples in that case.
+ * The multiple of the expected error rate that the samples must rule out, if the stable version fails often. A margin
+ * in percentage points would need too many samples in that case.
  */
 export const errorMarginMultiple = 1.5;
 export const highestErrorRate = 0.99;

@@ -3,7 +3,10 @@ import { malformed } from "./malformed.ts";
 import { piecesOf, type Piece } from "./pieces.ts";
 import type { ParsedTemplate, TemplateNode } from "./syntax.ts";
 
-/** Blocks nest a handful of levels deep. The parser recurses for each level. */
+/**
+ * The maximum depth of nested blocks, because the parser recurses for each level. Real templates nest a handful of
+ * levels deep.
+ */
 const maxNesting = 100;
 
 /** Throws a user error with the fault and its position. */

@@ -7,7 +7,7 @@ const membersPattern = /\[:\^?[a-z]+:\]|\\[pP](?:\{[^}]*\}|.)|\\(?:x\{[^}]*\}|x.
 const foreignSize = 8;
 const negatedSize = 16;
 const unicodeSize = 128;
-/** Letters that also match a character outside ASCII if case does not matter. */
+/** The size of a letter that, if case does not matter, also matches a character outside ASCII. */
 const foldedSize = 8;
 /** The search for the beginning of a match, and the end of the program. */
 const frameSize = 4;

@@ -10,9 +10,12 @@ const defaultMaxBytes = 64 << 20;
  */
 const hardMultiple = 4;
 const lookMs = 3_000;
-/** One check is not enough, because the process may have been too busy to send. */
+/**
+ * The number of checks without progress after which an answer is stalled. One is not enough, because the process may
+ * have been too busy to send.
+ */
 const stalledLooks = 2;
-/** A client that reads nothing of its answer for this many checks (two minutes) is disconnected. */
+/** The number of checks (two minutes) after which a client that reads nothing of its answer is disconnected. */
 const maxIdleLooks = 40;
 
 interface UnreadAnswer {

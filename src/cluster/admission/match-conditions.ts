@@ -9,7 +9,7 @@ import { authorizerFunctions, authorizerValue } from "./authorizer-functions.ts"
 import { AdmissionRefusal, nameOf, subjectOf, type AdmissionRequest } from "./request.ts";
 import type { Webhook } from "./webhook-configurations.ts";
 
-/** Above this number of expressions, the cache is cleared. */
+/** The number of expressions in the cache above which it is cleared. */
 const maximumPrograms = 256;
 /** The limit for the cost of all conditions of one webhook, as in Kubernetes. */
 const maxCost = 2_500_000;

@@ -14,7 +14,7 @@ export interface PlaceBelow {
 }
 
 const { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
-/** Opens a place without its content, so that a device or a socket does nothing. */
+/** The flag that opens a place without its content, so that a device or a socket does nothing. */
 const O_PATH = 0o10000000;
 
 /**

@@ -16,7 +16,10 @@ export type AnalysedObjects = ReadonlyMap<string, AnalysedObject>;
 
 /** The limits of one analysis. Ten thousand objects take fifteen seconds on a busy machine. */
 const limits = { workMs: 120_000, waitMs: 600_000 };
-/** Writing the JSON of this many objects takes some milliseconds. Discovery continues between two parts. */
+/**
+ * The number of objects that are sent to the thread at once. Writing their JSON takes some milliseconds, and discovery
+ * continues between two parts.
+ */
 const objectsInPart = 250;
 
 /** Analyses in a thread, which is replaced if an analysis takes too long or too much memory. */

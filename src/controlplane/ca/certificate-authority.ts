@@ -54,7 +54,7 @@ const msPerSecond = 1000;
 const msPerDay = 86_400_000;
 const rootLifetimeMs = 3650 * msPerDay;
 const rootKeyBits = 2048;
-/** Certificates are valid from a little before they are made, because the clocks of machines differ. */
+/** How long before its creation a certificate becomes valid, because the clocks of machines differ. */
 const backdateMs = 120_000;
 const maxCommonName = 64;
 

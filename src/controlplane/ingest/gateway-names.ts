@@ -13,7 +13,9 @@ export interface GatewayNamesOptions {
   readonly log: Logger;
 }
 
-/** Upstream's shortest interval. More frequent changes would only cause pushes. */
+/**
+ * The time between two look-ups of a name: upstream's shortest interval. More frequent changes would only cause pushes.
+ */
 const refreshMs = 30_000;
 
 /**

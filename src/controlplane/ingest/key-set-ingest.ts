@@ -32,7 +32,10 @@ export interface KeySetIngestOptions {
   readonly log: Logger;
 }
 
-/** This is long, because issuers rarely change their keys, and keep the old ones valid for a while. */
+/**
+ * The time between two fetches of a key set. It is long, because issuers rarely change their keys, and keep the old
+ * ones valid for a while.
+ */
 const refreshMs = 20 * 60_000;
 const retryInitialMs = 1000;
 const retryMaxMs = 60_000;

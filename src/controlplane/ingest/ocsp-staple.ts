@@ -3,7 +3,7 @@ import { messageOf } from "../../base/index.ts";
 import { DerReader, derTags } from "../../x509/index.ts";
 
 const enumerated = 0x0a;
-/** Tags of the fields of RFC 6960: choices and optional fields. */
+/** The tags of fields of RFC 6960: choices and optional fields. */
 const byName = 0xa1;
 const byKey = 0xa2;
 const extensions = 0xa1;

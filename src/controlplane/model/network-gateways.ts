@@ -28,8 +28,8 @@ export interface NetworkGateways {
 }
 
 /**
- * Anybody who may create Gateways or Services can add networks with gateways. Without this bound, a few of them could
- * create weights that no proxy accepts, in the clusters of all namespaces.
+ * The maximum factor of weights. Anybody who may create Gateways or Services can add networks with gateways. Without
+ * this bound, a few of them could create weights that no proxy accepts, in the clusters of all namespaces.
  */
 const maxScale = 10_000;
 

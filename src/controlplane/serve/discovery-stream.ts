@@ -54,7 +54,10 @@ export interface DiscoveryStreamOptions {
   readonly pending: () => void;
 }
 
-/** Far more types than any proxy requests. Without a bound, a stream could use unlimited memory. */
+/**
+ * The maximum number of types of one stream, far more than any proxy requests. Without a bound, a stream could use
+ * unlimited memory.
+ */
 const maxTypes = 32;
 const maxNames = 200_000;
 /** A longer reason of a NACK, or of an unhealthy application, is cut off. */

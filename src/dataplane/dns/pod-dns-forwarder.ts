@@ -11,7 +11,9 @@ export interface PodDnsOptions {
   readonly mark?: number;
 }
 
-/** Resolvers retry after five seconds. With this limit, two servers can be queried before that. */
+/**
+ * The time limit of one server's answer. Resolvers retry after five seconds, so two servers can be queried before that.
+ */
 const timeoutMs = 2_000;
 const dnsPort = 53;
 

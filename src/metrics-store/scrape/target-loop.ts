@@ -40,9 +40,9 @@ const entryOverheadBytes = 128;
 /** The length of a slice. After it, other work has a turn. */
 const sliceMs = 10;
 /**
- * Timestamps that targets write are refused if they are further from now than this, as in Prometheus. A series accepts
- * no sample that is older than its last one. So a sample with a time far in the future would block a series that
- * another target also writes.
+ * The bounds of the times that targets write, before and after now, as in Prometheus. Samples beyond them are refused.
+ * A series accepts no sample that is older than its last one. So a sample with a time far in the future would block a
+ * series that another target also writes.
  */
 const maxPastMs = 3_600_000;
 const maxFutureMs = 600_000;

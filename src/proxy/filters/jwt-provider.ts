@@ -176,7 +176,7 @@ export function parseToken(text: string): ParsedToken | JwtProblem {
   return { text, header: parsedHeader, claims, payload };
 }
 
-/** Times must fit into 64 bits. */
+/** The first time that does not fit into 64 bits. */
 const timesEnd = 2 ** 64;
 
 /**

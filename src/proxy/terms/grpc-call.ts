@@ -34,7 +34,7 @@ export function judgedStatus(status: number, grpcStatus: string | undefined): nu
 }
 
 const maxAnswerBytes = 4 * 1024 * 1024;
-/** Each message has a prefix: one byte of flags and four bytes of length. */
+/** The size of the prefix of each message: one byte of flags and four bytes of length. */
 export const grpcPrefixBytes = 5;
 const lengthAt = 1;
 

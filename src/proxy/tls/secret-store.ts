@@ -81,7 +81,7 @@ const fileRootsPrefix = "file-root:";
  */
 const maxAbsent = 10_000;
 
-/** Files are read at this interval. A change affects new connections. */
+/** The interval at which files are read. A change affects new connections. */
 const rereadMs = 5000;
 
 interface FileEntry {

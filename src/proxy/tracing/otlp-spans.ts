@@ -30,9 +30,9 @@ const parentFlagsKnown = 0x100;
 const traceIdDigits = 32;
 const nanosPerMs = 1_000_000;
 const firstCapacity = 4096;
-/** Larger memory is released with the next batch. */
+/** The size of the memory that is kept for the next batch. Larger memory is released. */
 const keptCapacity = 256 * 1024;
-/** Attributes of a span, of the scope's spans and of the resource's. */
+/** The number of length prefixes before a span: its own, that of the scope's spans and that of the resource's. */
 const prefixesOfMessage = 3;
 
 /**

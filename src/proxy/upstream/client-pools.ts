@@ -3,7 +3,10 @@ import { ConnectionPool, type ConnectionPoolOptions } from "./connection-pool.ts
 
 /** The maximum number of clients with their own connections to one endpoint. */
 export const maxClientPools = 4096;
-/** Few others can use such a connection, so it closes soon after its client becomes idle. */
+/**
+ * The time after which an idle connection of one client closes. It is short, because few others can use such a
+ * connection.
+ */
 const maxIdleMs = 15_000;
 
 /**

@@ -36,7 +36,10 @@ type State = "idle" | "head" | "body" | "switched" | "closed";
 /** This thread reads one head at a time, so all connections share the buffer. */
 const scratchHead = new MessageHead();
 
-/** Servers such as Node's close kept-alive connections by their own timer. We stop using them this much earlier. */
+/**
+ * How much earlier we stop using a kept-alive connection than its server closes it. Servers such as Node's close them
+ * by their own timer.
+ */
 const idleMarginMs = 1000;
 
 const retireAfterMs = 5000;

@@ -298,7 +298,7 @@ export class VirtualMachine {
 }
 
 const unimplemented = 12;
-/** Means that the module holds more of a body than allowed. This is not an action of the ABI. */
+/** The result that means that the module holds more of a body than allowed. This is not an action of the ABI. */
 export const tooLarge = -1;
 
 function checkImports(module: CompiledModule, known: Readonly<Record<string, Imports>>): void {

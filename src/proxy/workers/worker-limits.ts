@@ -21,7 +21,10 @@ import { SharedTable } from "./shared-table.ts";
 const maxClusters = 16_384;
 /** The maximum number of rate limits that apply to all workers together. */
 const maxBuckets = 8192;
-/** Each thread writes to its own cache line, which has 64 bytes, so that threads do not slow each other down. */
+/**
+ * The number of cells in a cache line, which has 64 bytes. Each thread writes to its own line, so that threads do not
+ * slow each other down.
+ */
 const lineCells = 16;
 
 /** The memory for counts that workers share. */

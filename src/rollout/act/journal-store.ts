@@ -27,8 +27,8 @@ const maxKept = 256;
 const pageSize = 5;
 const maxDecisionBytes = 512 * 1024;
 /**
- * Entries and decisions together stay below the size of an object that an API server stores (1.5 MiB by etcd's
- * default).
+ * The maximum size of a journal's entries. Together with its decisions they stay below the size of an object that an
+ * API server stores (1.5 MiB by etcd's default).
  */
 const maxEntryBytes = 900 * 1024;
 const maxJournalBytes = maxEntryBytes + maxDecisionBytes;

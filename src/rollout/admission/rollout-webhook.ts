@@ -20,7 +20,7 @@ interface RolloutWebhookOptions {
 const service = "serin-rollout";
 const reviewConfiguration = "serin-rollout";
 const authorConfiguration = "serin-rollout-author";
-/** Enough time, because the API server sends a review in one piece. */
+/** How long a request may take to arrive. This is enough, because the API server sends a review in one piece. */
 const requestTimeoutMs = 20_000;
 /** An API server in the same cluster needs milliseconds. */
 const handshakeTimeoutMs = 10_000;

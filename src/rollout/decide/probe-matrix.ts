@@ -204,7 +204,7 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
 
 const okIndex = probeCounters.indexOf("ok");
 const failedIndex = probeCounters.indexOf("failed");
-/** Failures before the first answer that a gateway's pair may have. A failure takes up to 5 s. */
+/** The number of failures that a gateway's pair may have before its first answer. A failure takes up to 5 s. */
 const lateFailures = 3;
 
 /**
@@ -251,7 +251,7 @@ function mutualTlsOf({ mutual, plain, plainBehind }: ProbeCounts): ProbePair["mu
   return mutual === 0 ? "no" : "mixed";
 }
 
-/** Responses and counters are not read at the same moment. */
+/** The tolerated difference between answers and counters, which are not read at the same moment. */
 const countingSlack = 10;
 const bypassShare = 0.2;
 

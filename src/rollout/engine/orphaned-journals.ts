@@ -2,7 +2,7 @@ import { messageOf, type Logger } from "../../base/index.ts";
 import { changesLeft, rolloutJournalKind, type RolloutJournal } from "../../api/serin/index.ts";
 import type { EventRecorder, KubeClient } from "../../kube/index.ts";
 
-/** Journals may be as large as the API server allows. */
+/** The number of journals in one response. Journals may be as large as the API server allows. */
 const pageSize = 5;
 
 export interface OrphanedJournalsOptions {

@@ -32,7 +32,10 @@ export interface PlannerOptions {
 const worldMaxAgeMs = 1000;
 const maxWorlds = 64;
 
-/** Reading namespaces again takes at most this fraction of the time (10: one tenth). */
+/**
+ * The pause after a read of all namespaces, as a multiple of the read's time. Reads then take at most one tenth of the
+ * time.
+ */
 const namespacesRest = 10;
 
 interface KeptWorld extends ObservedWorld {

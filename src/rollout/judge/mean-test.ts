@@ -1,10 +1,12 @@
 import { totalOf, type DurationHistogram } from "./duration-histogram.ts";
 
-/** If one bucket has at least this share of both versions' requests, bounds say nothing about them. */
+/**
+ * The share of both versions' requests from which one bucket says too little: bounds cannot tell its requests apart.
+ */
 const sharedShare = 0.9;
-/** Buckets whose bounds are closer than this are fine enough. */
+/** The ratio of a bucket's bounds up to which the bucket is fine enough. */
 const coarseRatio = 1.3;
-/** Requests at which the confidence sequence is tightest. */
+/** The number of requests at which the confidence sequence is tightest. */
 const tunedSamples = 100;
 
 export interface MeanComparison {

@@ -26,8 +26,9 @@ export interface ProbeClientOptions {
 const timeoutMs = 5000;
 const shortestReportMs = 200;
 /**
- * Probes must not overload a busy mesh. A target gets no further probe while one is open, and rounds come at half the
- * rate after each round in which a target still had to wait.
+ * The factor by which rounds come less often at most, so that probes do not overload a busy mesh. A target gets no
+ * further probe while one is open, and rounds come at half the rate after each round in which a target still had to
+ * wait.
  */
 const maxSlowdown = 4;
 

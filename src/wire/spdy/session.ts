@@ -44,7 +44,7 @@ const maximumStreams = 2000;
 const protocolError = 1;
 const refusedStream = 3;
 const cancelled = 5;
-/** Stored deflate blocks hold at most 65,535 bytes. Our headers are far smaller. */
+/** The maximum size of a stored deflate block. Our headers are far smaller. */
 const storedBlockLimit = 65_535;
 
 /**

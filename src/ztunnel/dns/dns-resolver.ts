@@ -25,7 +25,7 @@ export interface DnsResolverOptions {
   readonly metrics?: DnsMetrics;
 }
 
-/** Bounds of the cache for endpoints' names: the number of entries and their lifetime. */
+/** The bounds of the cache for endpoints' names: the number of entries and their lifetime. */
 const maxLookedUp = 10_000;
 const lookedUpMs = 5000;
 

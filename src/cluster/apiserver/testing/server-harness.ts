@@ -26,7 +26,7 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Much longer than an event takes on a busy machine. */
+/** The time limit for an event of a watch. It is much longer than an event takes on a busy machine. */
 const watchLimitMs = 60_000;
 
 export class ServerHarness {

@@ -2,7 +2,7 @@ import type { Container } from "../../../api/kubernetes/index.ts";
 import { readEndBelow, type PlaceBelow } from "../place-below.ts";
 import { readLogText } from "./container-log.ts";
 
-/** Kubernetes' own limits, in bytes and lines. */
+/** Kubernetes' limits of a termination message, in bytes and lines. */
 const maxMessage = 4096;
 const maxMessageOfLog = 2048;
 const maxLines = 80;

@@ -32,7 +32,10 @@ const retryMs = 1_000;
 /** The time in which an answer of an endpoint that has just left arrives, even over a slow link. */
 const answerMs = 1_000;
 const loopbackIndex = 1;
-/** Each port is one transaction of the kernel. Between turns, the node runs its pods and sends its heartbeat. */
+/**
+ * How long the proxy writes rules before the node runs its pods and sends its heartbeat. Each port is one transaction
+ * of the kernel.
+ */
 const defaultTurnMs = 50;
 
 /** Does kube-proxy's job for one node: turns Services and their endpoints into rules. */

@@ -1,4 +1,4 @@
-/** Weights of waypoints are percents. */
+/** The largest weight of a waypoint. Weights of waypoints are percents. */
 export const fullWeight = 100;
 
 /** Reads a weight. Returns undefined unless the text is a whole number from 0 to 100. */

@@ -31,7 +31,10 @@ export interface VirtualServices {
 
 export const sourceLabelsKey = "any";
 
-/** Most matches of a root and a delegate contradict each other. */
+/**
+ * The number of comparisons of matches for each expanded route. Most matches of a root and a delegate contradict each
+ * other.
+ */
 const comparisonsPerRoute = 10;
 
 export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs): VirtualServices {

@@ -37,7 +37,7 @@ export interface PlannedPort {
   readonly routed?: string;
 }
 
-/** On this port, VirtualServices also apply to hosts that no registry knows. */
+/** The port on which VirtualServices also apply to hosts that no registry knows. */
 const httpPort = 80;
 
 /**

@@ -34,7 +34,7 @@ export interface OutboundPort extends Pick<
   readonly virtualServices: readonly string[];
 }
 
-/** On this port, VirtualServices also apply to hosts that no registry knows. */
+/** The port on which VirtualServices also apply to hosts that no registry knows. */
 const httpPort = 80;
 const loopback = "127.0.0.1";
 const socketPrefix = "unix://";

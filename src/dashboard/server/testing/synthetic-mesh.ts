@@ -118,7 +118,7 @@ export function syntheticMeshAt(mesh: SyntheticMesh, atMs: number): SyntheticMes
 
 const period = 60_000;
 const failingMs = 15_000;
-/** Only every fourth edge changes in a second, because most edges of a real mesh rarely change. */
+/** The number of seconds between two changes of an edge. Most edges of a real mesh rarely change. */
 const quiet = 4;
 
 function moved(before: GraphEdge, index: number, atMs: number): GraphEdge {

@@ -46,7 +46,10 @@ export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: Seen
 
 const countedFields = ["canaryTotal", "canaryErrors", "stableTotal", "stableErrors"] as const;
 
-/** More sources than one look reads, so that a source that misses some looks stays known. */
+/**
+ * The maximum number of sources whose counts are remembered. It is more than one look reads, so that a source that
+ * misses some looks stays known.
+ */
 export const maxSources = 256;
 
 /** The last counts of each source. If there are too many sources, drops those that were not seen for longest. */

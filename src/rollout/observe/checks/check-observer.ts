@@ -287,7 +287,8 @@ export class CheckObserver {
 /** The shortest window that has enough samples for a rate. */
 const shortestWindowSeconds = 15;
 /**
- * Until the shortest window is over, every round looks, and a scrape of the whole mesh in each of them would be wasted.
+ * The age up to which metrics are used until the shortest window is over. Until then every round looks, and a scrape of
+ * the whole mesh in each of them would be wasted.
  */
 const earlyRefreshMs = 5000;
 
