@@ -235,12 +235,15 @@ test("comments have at most 120 columns, besides command lines and addresses, be
   assertNone(found);
 });
 
+/** A command, perhaps after a variable, that follows a sentence on the same line or begins the next line. */
+const commandInProse = /^\/\/ (?! ).*[.:](?: |\n\/\/ )(?:[A-Z]+=\S+(?: |\n\/\/ ))?(?:node|npm run|npx|[\w./-]+\.sh)\s/m;
+
 test("a command in the comment at the head of a file stands on a line of its own, so that it can be copied", () => {
   const found: string[] = [];
   for (const [file, text] of texts) {
     if (!isSource(file)) continue;
     const [head] = /^(?:#!.*\n)?(?:\/\/.*\n)*/.exec(text) ?? [""];
-    const [match] = /^\/\/ (?! )[^`\n]*[.:](?: |\n\/\/ )(?:node|npm run|npx)\s/m.exec(head) ?? [];
+    const [match] = commandInProse.exec(head) ?? [];
     if (match !== undefined) found.push(`${file}:1: begin a new line after "//" and three spaces: ${match.trim()}`);
   }
   assertNone(found);

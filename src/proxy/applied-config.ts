@@ -210,7 +210,7 @@ export class AppliedConfig {
     this.#options.secrets?.forgetUnnamed(this.#namedSecrets);
   }
 
-  /** A server that closes waits for connections without a request. There should be none. */
+  /** Closes connections without a request, because a server that shuts down waits for them. */
   closeUnused(): void {
     for (const cluster of this.allClusters())
       for (const endpoint of cluster.endpoints()) for (const pool of endpoint.pools()) pool.closeUnused();

@@ -93,7 +93,7 @@ export interface DescriptorEntry {
  */
 export interface Descriptor {
   readonly entries: readonly DescriptorEntry[];
-  /** Overrides the limit of a rate limit service. `unit` is Envoy's number of it. */
+  /** Overrides the limit of a rate limit service. `unit` is the number of the time unit in Envoy's enum. */
   readonly limit?: { readonly requestsPerUnit: number; readonly unit: number };
   /** How many requests this one counts as. Absent means one. */
   readonly hits?: DescriptorHits;

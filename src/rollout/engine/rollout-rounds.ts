@@ -156,7 +156,7 @@ export class RolloutRounds {
     );
   }
 
-  /** Says in the status why nothing goes on. Throws if that cannot be stored either. */
+  /** Writes into the status why the rollout cannot continue. Throws if this write fails too. */
   async #tellFailure<Value extends Rollout>(
     kind: KindDefinition<Value>,
     key: string,

@@ -63,7 +63,8 @@ export class RoundBoard {
     const wants = step === undefined ? [] : namespacesTaken(step, steps, orders);
     const freezes = this.#freezesFor(rollout, facts.freezes, time.nowMs);
     const round = { wants, heldUp: heldUp || orders.paused || freezes.length > 0 };
-    // Its next step comes from the current plan, because an order may have changed it since the status was stored.
+    // The rollout's next step comes from the current plan, because an order may have changed it since the status was
+    // stored.
     const self = contenderOf(
       rollout,
       steps.length === 0 ? status : { ...status, plannedSteps: plannedSteps(steps, status) },

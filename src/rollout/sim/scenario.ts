@@ -102,7 +102,7 @@ export type Disturbance =
       readonly rollout: number;
     };
 
-/** What a person may change of an upgrade under way. */
+/** The fields of an upgrade that a person may change while it is under way. */
 type EditedMesh = Pick<SimMesh, "weights" | "ztunnelBy" | "retire">;
 
 /** What the server cannot read. */

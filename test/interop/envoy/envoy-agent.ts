@@ -1,6 +1,6 @@
 // Replaces `serin proxy` in an image `proxyv2`: the same environment and arguments, with a stock Envoy as the proxy.
-// node test/interop/envoy/envoy-agent.ts proxy router|sidecar|waypoint … ENVOY_BINARY names the Envoy. The default is
-// `.cache/interop/envoy` in this tree.
+//   node test/interop/envoy/envoy-agent.ts proxy router|sidecar|waypoint …
+// ENVOY_BINARY names the Envoy. The default is `.cache/interop/envoy` in this tree.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";

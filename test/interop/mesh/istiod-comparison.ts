@@ -1,6 +1,7 @@
-// Compares what Serin's control plane and Istio's send to the same nodes for the same objects. ISTIOD=<pilot-discovery>
-// test/interop/mesh/in-namespace.sh node test/interop/mesh/istiod-comparison.ts [--only <part>] [--report <file>]
-// [--json] The report is JSON: every difference by the configuration that shows it first, and counts by field.
+// Compares what Serin's control plane and Istio's send to the same nodes for the same objects.
+//   ISTIOD=<pilot-discovery> test/interop/mesh/in-namespace.sh node test/interop/mesh/istiod-comparison.ts
+//     [--only <part>] [--report <file>] [--json]
+// The report is JSON: every difference by the configuration that shows it first, and counts by field.
 import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { messageOf, systemClock } from "../../../src/base/index.ts";

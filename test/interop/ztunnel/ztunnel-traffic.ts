@@ -1,6 +1,6 @@
 // Istio's ztunnel beside Serin's, both under Serin's control plane and authority. Each serves one of two pods.
-// test/interop/mesh/in-namespace.sh node test/interop/ztunnel/ztunnel-traffic.ts <ztunnel> The last line is a JSON
-// object with the result of each test. The exit code is 1 if one failed.
+//   test/interop/mesh/in-namespace.sh node test/interop/ztunnel/ztunnel-traffic.ts <ztunnel>
+// The last line is a JSON object with the result of each test. The exit code is 1 if one failed.
 import assert from "node:assert/strict";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { messageOf } from "../../../src/base/index.ts";

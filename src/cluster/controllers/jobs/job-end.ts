@@ -16,7 +16,7 @@ export interface JobProgress {
   readonly startTime: string | undefined;
 }
 
-/** A Job's end before its last pod has gone. */
+/** The condition of a Job that ends while it still has pods. */
 export type JobEnd = Pick<JobCondition, "reason" | "message"> & {
   readonly type: "FailureTarget" | "SuccessCriteriaMet";
 };

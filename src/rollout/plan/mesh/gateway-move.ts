@@ -30,7 +30,7 @@ export interface GatewayMove {
   /** Creates the canary if it does not exist, and sets its number of pods. */
   readonly scaleCanary: (pods: number) => readonly Write[];
   /**
-   * Set if the upgrade makes the canary's Deployment itself. If somebody deletes that, no control plane makes it again.
+   * Set if the upgrade makes the canary's Deployment itself. No control plane makes a deleted one again.
    * `readyPods`: the ready pods that are not ending.
    */
   readonly madeCanary?: { readonly readyPods: number };
