@@ -22,6 +22,7 @@ import {
   waypointsManagedBy,
 } from "./gateway-objects.ts";
 import { withProxyConfigs } from "./gateway-proxy-config.ts";
+import { fieldManager } from "./patch-status.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
 import { waypointCanary, waypointObjects } from "./waypoint-objects.ts";
 
@@ -39,7 +40,6 @@ export interface GatewayDeploymentOptions {
   readonly log: Logger;
 }
 
-const fieldManager = "istio.io/gateway-controller";
 const apply = { fieldManager, force: true } as const;
 
 /** The state that the controller keeps for a Gateway while it has a placement. */

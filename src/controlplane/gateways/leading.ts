@@ -11,7 +11,8 @@ import type {
 } from "../model/index.ts";
 import { runGatewayDeploymentController } from "./deployment-controller.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
-import { runGatewayClassController, runStatusWriter } from "./status-writer.ts";
+import { runGatewayClassController } from "./gateway-class-controller.ts";
+import { runStatusWriter } from "./status-writer.ts";
 
 export interface GatewayControllersOptions extends LeadingControllerOptions {
   readonly placements: Collection<GatewayPlacement>;

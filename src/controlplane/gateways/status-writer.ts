@@ -1,7 +1,6 @@
 import { metaTime, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import {
   backendTlsPolicyKind,
-  gatewayClassKind,
   gatewayKind,
   grpcRouteKind,
   httpRouteKind,
@@ -11,7 +10,6 @@ import {
   udpRouteKind,
   type BackendTlsPolicy,
   type Gateway,
-  type GatewayClass,
   type GatewayStatus,
   type ListenerSet,
   type ListenerStatus,
@@ -21,7 +19,6 @@ import {
 import { ingressKind, type Ingress } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import {
-  createInformer,
   Reconciler,
   structurallyEqual,
   type Collection,
@@ -29,8 +26,6 @@ import {
   type QueueMetrics,
 } from "../../kube/index.ts";
 import {
-  eastWestClassName,
-  eastWestControllerName,
   gatewayControllerName,
   meshControllerName,
   type WantedGatewayStatus,
@@ -40,7 +35,7 @@ import {
   type WantedRouteStatus,
 } from "../model/index.ts";
 import { mergeConditions } from "./conditions.ts";
-import { supportedFeatures } from "./supported-features.ts";
+import { patchStatus } from "./patch-status.ts";
 
 export interface StatusWriterOptions {
   readonly client: KubeClient;
@@ -57,7 +52,6 @@ export interface StatusWriterOptions {
 }
 
 const separator = " ";
-const fieldManager = "istio.io/gateway-controller";
 
 /**
  * Writes the status of the Gateways, ListenerSets, policies, routes and Ingresses that this revision owns. Runs on the
@@ -278,148 +272,3 @@ function sameParent(left: Partial<ParentReference>, right: Partial<ParentReferen
 }
 
 const defaults: Partial<ParentReference> = { group: "gateway.networking.k8s.io", kind: "Gateway" };
-
-interface BuiltInClass {
-  readonly controllerName: string;
-  readonly description: string;
-}
-
-const eastWestClass: BuiltInClass = {
-  controllerName: eastWestControllerName,
-  description: "The default GatewayClass for Istio East West Gateways",
-};
-const builtInClasses: Readonly<Record<string, BuiltInClass>> = {
-  istio: { controllerName: gatewayControllerName, description: "The default Istio GatewayClass" },
-  "istio-remote": {
-    controllerName: "istio.io/unmanaged-gateway",
-    description: "Remote to this cluster. Does not deploy or affect configuration.",
-  },
-  "istio-waypoint": {
-    controllerName: "istio.io/mesh-controller",
-    description: "The default Istio waypoint GatewayClass",
-  },
-};
-
-/** How long to wait before checking again whether the Gateway API is installed. */
-const absentRetryMs = 10_000;
-/** A deleted class is created again within this time. */
-const resyncMs = 60_000;
-
-export interface GatewayClassOptions {
-  readonly client: KubeClient;
-  /** Whether the ambient mesh spans several networks. Then there is a class for the gateways between them. */
-  readonly severalNetworks: boolean;
-  readonly queues?: QueueMetrics | undefined;
-  readonly clock: Clock;
-  readonly log: Logger;
-}
-
-/**
- * Creates missing GatewayClasses of Istio. Accepts these and all others that name one of its controllers. Writes the
- * supported features only once, because a control plane of another version may write its own, and the two would
- * overwrite each other forever.
- */
-export async function runGatewayClassController(
-  { client, severalNetworks, queues, clock, log }: GatewayClassOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const classControllers: Readonly<Record<string, BuiltInClass>> = {
-    ...builtInClasses,
-    ...(severalNetworks ? { [eastWestClassName]: eastWestClass } : {}),
-  };
-  const ourControllers: ReadonlySet<string> = new Set(
-    Object.values(classControllers).map(({ controllerName }) => controllerName),
-  );
-  const classes = createInformer(client, gatewayClassKind, { log, clock });
-  let haveWrittenFeatures = false;
-  const reconciler = new Reconciler({
-    name: "gateway-class",
-    queues,
-    log,
-    clock,
-    maxAttempts: Infinity,
-    reconcile: async (name) => {
-      const builtIn = classControllers[name];
-      const found = await client.get(gatewayClassKind, name).catch(() => undefined);
-      const object = found ?? (builtIn === undefined ? undefined : await createClass(client, name, builtIn));
-      if (object === undefined) return builtIn === undefined ? undefined : absentRetryMs;
-      if (!ourControllers.has(object.spec.controllerName)) return undefined;
-      const writesFeatures =
-        name === featuredClassName && (!haveWrittenFeatures || object.status?.supportedFeatures === undefined);
-      await acceptClass(client, object, writesFeatures, clock);
-      haveWrittenFeatures ||= writesFeatures;
-      return builtIn === undefined ? undefined : resyncMs;
-    },
-  });
-  for (const name of Object.keys(classControllers)) reconciler.add(name);
-  using _classes = classes.subscribe((change) => {
-    if (change.type === "set") reconciler.add(change.key);
-  });
-  await Promise.all([classes.run(signal), reconciler.run(signal)]);
-}
-
-/** Creates the class. Returns undefined if that fails, for example because the Gateway API is not installed. */
-async function createClass(
-  client: KubeClient,
-  name: string,
-  spec: GatewayClass["spec"],
-): Promise<GatewayClass | undefined> {
-  return await client
-    .create(
-      gatewayClassKind,
-      { apiVersion: "gateway.networking.k8s.io/v1", kind: "GatewayClass", metadata: { name }, spec },
-      { fieldManager },
-    )
-    .catch(() => undefined);
-}
-
-/** The class that conformance reports describe. */
-const featuredClassName = "istio";
-const features = supportedFeatures.map((name) => ({ name }));
-
-async function acceptClass(
-  client: KubeClient,
-  object: GatewayClass,
-  writesFeatures: boolean,
-  clock: Clock,
-): Promise<void> {
-  const before = object.status?.conditions ?? [];
-  const accepted = {
-    type: "Accepted",
-    status: "True",
-    reason: "Accepted",
-    message: "Handled by Istio controller",
-    observedGeneration: object.metadata.generation ?? 0,
-  } as const;
-  const merged = mergeConditions([accepted], before, metaTime(clock.nowMs()));
-  const conditions = [...merged, ...before.filter(({ type }) => type !== accepted.type)];
-  if (
-    structurallyEqual(
-      before.filter(({ type }) => type === accepted.type),
-      merged,
-    ) &&
-    (!writesFeatures || structurallyEqual(object.status?.supportedFeatures ?? [], features))
-  )
-    return;
-  await patchStatus<GatewayClass>(client, gatewayClassKind, object, {
-    conditions,
-    ...(writesFeatures ? { supportedFeatures: features } : {}),
-  });
-}
-
-/** Fails with `conflict` if the object has changed since it was read. The reconciler then tries again. */
-async function patchStatus<Value extends Gateway | AnyRoute | GatewayClass | Ingress | ListenerSet | BackendTlsPolicy>(
-  client: KubeClient,
-  kind: Parameters<typeof client.patchMerge<Value>>[0],
-  object: Value,
-  status: Value["status"],
-): Promise<void> {
-  const { name = "", namespace, resourceVersion } = object.metadata;
-  await client.patchMerge(
-    kind,
-    name,
-    namespace,
-    { metadata: { resourceVersion }, status },
-    { subresource: "status", fieldManager },
-  );
-}

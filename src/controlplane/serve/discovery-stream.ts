@@ -196,7 +196,10 @@ export class DiscoveryStream {
     return false;
   }
 
-  /** Waits for the proxy's view: with an empty answer, a proxy would become ready and serve nothing. */
+  /**
+   * Whether the proxy's view is known, or was awaited long enough. With an empty answer, a proxy would become ready and
+   * serve nothing.
+   */
   #isKnown({ view }: Subscription): boolean {
     if (this.#gaveUpWaiting || view.known?.() !== false) return true;
     this.#waiting ??= this.#options.clock.after(unknownWaitMs, () => {
@@ -268,9 +271,9 @@ export class DiscoveryStream {
     const parts = [head];
     let bytes = head.length;
     for (const group of delivery.groups) {
-      for (const part of bodies.bodyOf(group, isDelta ? "delta" : "any")) {
-        parts.push(part);
-        bytes += part.length;
+      for (const body of bodies.bodyOf(group, isDelta ? "delta" : "any")) {
+        parts.push(body);
+        bytes += body.length;
       }
     }
     if (subscription.typeUrl === typeUrls.cluster) this.#noteClusters(delivery, part);
@@ -317,8 +320,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * A client that receives a route configuration again does not ask for its virtual hosts if it already has some. They
-   * must therefore be sent.
+   * Queues the virtual hosts of the route configurations in a response. A client that receives a route configuration
+   * again does not ask for its virtual hosts if it already has some.
    */
   #noteTables({ groups }: Delivery): void {
     const hosts = this.subscriptions.get(typeUrls.virtualHost);
@@ -410,8 +413,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * Clusters that do not exist or that the client does not request are not recorded, because it may claim any number of
-   * them.
+   * Records the clusters that the client says it has. Leaves out those that do not exist or that the client does not
+   * request, because it may claim any number of them.
    */
   #noteClaims(clusters: Subscription, known: ResourceRequest["known"]): void {
     for (const [name, version] of Object.entries(known)) {

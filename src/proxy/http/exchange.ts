@@ -115,7 +115,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
       return;
     }
     record.route = host === undefined ? undefined : routeOf(host, facts);
-    if (this.#passesFilters()) this.#act(bytes, from, to);
+    if (this.#skipsFilters()) this.#act(bytes, from, to);
     else {
       this.answer.mutations = mutationsBeforeAction(record.route);
       this.#filters = new RequestFilters(this, bytes, from, to);
@@ -206,7 +206,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
    * Whether no filter has anything to do with the request. Most listeners have filters only for routes that configure
    * them.
    */
-  #passesFilters(): boolean {
+  #skipsFilters(): boolean {
     const { filters, filtersIdle } = this.config;
     const { route } = this.record;
     return filters.length === 0 || (filtersIdle && (route === undefined || route.filterConfigs.size === 0));

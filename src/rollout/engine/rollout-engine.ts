@@ -250,8 +250,8 @@ export class RolloutEngine {
   async #reconcile(key: string): Promise<number | void> {
     const [kind = "", name = ""] = key.split(" ");
     try {
-      if (kind === "Canary") return await this.#rounds.look(canaryKind, key, name);
-      return await this.#rounds.look(meshUpgradeKind, key, name);
+      if (kind === "Canary") return await this.#rounds.run(canaryKind, key, name);
+      return await this.#rounds.run(meshUpgradeKind, key, name);
     } catch (error) {
       this.#metrics.error(kind);
       // The engine repeats a failing round without end, so its error must be visible. A conflict or a stale read is no

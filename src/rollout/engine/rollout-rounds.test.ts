@@ -123,7 +123,7 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
     run: async (seconds: number) => {
       for (let second = 0; second < seconds; second += 1) {
         steadyMs += 1000;
-        await rounds.look(canaryKind, "Canary shop/web", "shop/web").catch(() => undefined);
+        await rounds.run(canaryKind, "Canary shop/web", "shop/web").catch(() => undefined);
       }
     },
   };

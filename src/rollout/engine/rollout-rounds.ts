@@ -30,7 +30,7 @@ import type { Observer } from "../observe/observer.ts";
 import type { Actions } from "./actions.ts";
 import { contenderOf } from "./contender-table.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
-import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs, restAfterMs } from "./next-look.ts";
+import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs, restAfterMs } from "./next-round.ts";
 import type { OrphanedJournals } from "./orphaned-journals.ts";
 import { planRefusal, unplannedChange, type Plan, type Planner } from "./planner.ts";
 import {
@@ -97,10 +97,10 @@ export class RolloutRounds {
   }
 
   /**
-   * One round. Returns when to look again, or undefined if only a change of the object matters. If rounds keep failing
-   * although the server answers with the object, the status says why.
+   * Runs one round. Returns when the next one is due, or undefined if only a change of the object matters. If rounds
+   * keep failing although the server answers with the object, the status says why.
    */
-  async look<Value extends Rollout>(kind: KindDefinition<Value>, key: string, name: string): Promise<number | void> {
+  async run<Value extends Rollout>(kind: KindDefinition<Value>, key: string, name: string): Promise<number | void> {
     const { memory } = this.#services.board;
     let isRead = false;
     try {
@@ -109,7 +109,7 @@ export class RolloutRounds {
       isRead = true;
       if (raw?.metadata.uid !== undefined) memory.meet(key, raw.metadata.uid);
       if (raw !== undefined) await this.#services.actions.storeDecisions(raw);
-      const nextMs = await this.#look(kind, key, name, raw);
+      const nextMs = await this.#runOn(kind, key, name, raw);
       memory.forgetFailedRounds(key);
       return nextMs;
     } catch (error) {
@@ -131,7 +131,7 @@ export class RolloutRounds {
     return await this.#services.client.get(kind, second ?? first, second === undefined ? undefined : first);
   }
 
-  async #look<Value extends Rollout>(
+  async #runOn<Value extends Rollout>(
     kind: KindDefinition<Value>,
     key: string,
     name: string,
@@ -152,7 +152,7 @@ export class RolloutRounds {
     const nextMs = this.#isAtRest(round) ? await this.#rest(kind, round) : await this.#advance(kind, round);
     return (
       nextMs ??
-      lateReadLookMs(raw.metadata.resourceVersion, this.#services.watched(kind.kind, name)?.metadata.resourceVersion)
+      lateReadRoundMs(raw.metadata.resourceVersion, this.#services.watched(kind.kind, name)?.metadata.resourceVersion)
     );
   }
 
@@ -258,7 +258,7 @@ export class RolloutRounds {
     );
     await this.#carryOut(kind, round, decision, journal.entries);
     this.#services.metrics.verdicts(raw.status?.step, decision.status.step);
-    return restAfterMs(nextLookMs(rollout, decision.status), clock.steadyMs() - begunMs);
+    return restAfterMs(nextRoundMs(rollout, decision.status), clock.steadyMs() - begunMs);
   }
 
   /** Looks at the current step. Does not observe a step that has not begun, or whose rollout is being undone. */

@@ -32,7 +32,7 @@ import {
   type Rollout,
 } from "../engine/rollout-object.ts";
 import { failedWriteOf, isTold, tellsFailure } from "../engine/rollout-rounds.ts";
-import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs } from "../engine/next-look.ts";
+import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs } from "../engine/next-round.ts";
 import { isResumed } from "../observe/canary-world/deployment-in-world.ts";
 import { holding } from "../plan/index.ts";
 import { PatchRefused, type ModelCluster } from "./model-cluster.ts";
@@ -186,7 +186,7 @@ export class SimEngine {
     const { group } = raw.spec;
     for (const partner of this.board.table.partners({ key, ...(group === undefined ? {} : { group }) }))
       this.wake(partner);
-    const nextMs = nextLookMs(raw, decision.status);
+    const nextMs = nextRoundMs(raw, decision.status);
     if (nextMs === undefined) this.#lookAgain(key, raw);
     else this.wake(key, nextMs);
   }
@@ -227,7 +227,7 @@ export class SimEngine {
 
   /** Makes the rollout due again if the version read was older than the watch's. */
   #lookAgain(key: string, { metadata }: Rollout): void {
-    const nextMs = lateReadLookMs(metadata.resourceVersion, this.#options.store.read(key)?.metadata.resourceVersion);
+    const nextMs = lateReadRoundMs(metadata.resourceVersion, this.#options.store.read(key)?.metadata.resourceVersion);
     if (nextMs !== undefined) this.wake(key, nextMs);
   }
 

@@ -248,7 +248,7 @@ export class InboundHbone {
     });
   }
 
-  /** Checks that the CONNECT is for this pod, and returns the port. */
+  /** Checks that the CONNECT is for this pod, and returns its final destination. */
   #target(request: HboneRequest, workload: Workload): Target {
     const { state, ports } = this.#pod.environment;
     const authority = parseAuthority(request.authority);

@@ -2,22 +2,22 @@ import { hasUndoFinalizer, type RolloutStatus } from "../../api/serin/index.ts";
 import { completedMessage, type RolloutOrders } from "../decide/index.ts";
 import { isWatched, type Rollout } from "./rollout-object.ts";
 
-/** The interval of looks at a running rollout. */
+/** The interval of rounds of a running rollout. */
 const tickMs = 150;
 /**
- * The interval of looks at a step that is judged. Probes report after 200 to 500 ms, and metrics are scraped once a
- * second, so that more looks would read the same numbers again from every proxy.
+ * The interval of rounds while a step is judged. Probes report after 200 to 500 ms, and metrics are scraped once a
+ * second, so that more rounds would read the same numbers again from every proxy.
  */
 const judgingTickMs = 300;
-/** The interval of looks at a rollout that waits for others. */
+/** The interval of rounds of a rollout that waits for others. */
 const waitingTickMs = 400;
-/** The interval of looks at a rollout that waits for a person or for a change. */
+/** The interval of rounds of a rollout that waits for a person or for a change. */
 const idleTickMs = 1000;
-/** The interval of looks at a rollout that cannot be planned. */
+/** The interval of rounds of a rollout that cannot be planned. */
 export const refusedTickMs = idleTickMs;
 
-/** When to look at a rollout again if nothing changes. Undefined if only a change of the object matters. */
-export function nextLookMs(rollout: Rollout, status: RolloutStatus): number | undefined {
+/** The time until the next round of a rollout if nothing changes. Undefined if only a change of the object matters. */
+export function nextRoundMs(rollout: Rollout, status: RolloutStatus): number | undefined {
   switch (status.phase) {
     case "Completed":
     case "RolledBack":
@@ -38,11 +38,11 @@ export function nextLookMs(rollout: Rollout, status: RolloutStatus): number | un
   }
 }
 
-/** The maximum delay of the next look after a slow one. */
+/** The maximum delay of the next round after a slow one. */
 const longestRestMs = 2000;
 
 /**
- * Delays the next look by the duration of this one, so that looks use at most half of the engine's time, and half of
+ * Delays the next round by the duration of this one, so that rounds use at most half of the engine's time, and half of
  * the capacity of the servers that it calls, even on a busy machine.
  */
 export function restAfterMs(nextMs: number | undefined, tookMs: number): number | undefined {
@@ -50,10 +50,10 @@ export function restAfterMs(nextMs: number | undefined, tookMs: number): number 
 }
 
 /**
- * When to look again at a rollout that would otherwise be idle. Its read may be older than a change that the watch has
- * already reported, and the order in that change would be lost. Undefined when both have the same version.
+ * The time until the next round of a rollout that would otherwise be idle. Its read may be older than a change that the
+ * watch has already reported, and the order in that change would be lost. Undefined when both have the same version.
  */
-export function lateReadLookMs(
+export function lateReadRoundMs(
   readVersion: string | undefined,
   watchedVersion: string | undefined,
 ): number | undefined {

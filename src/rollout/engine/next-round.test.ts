@@ -2,18 +2,18 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import type { RolloutOrders } from "../decide/index.ts";
-import { isAtRest, lateReadLookMs, nextLookMs, restAfterMs } from "./next-look.ts";
+import { isAtRest, lateReadRoundMs, nextRoundMs, restAfterMs } from "./next-round.ts";
 import type { Rollout } from "./rollout-object.ts";
 
 test("an idle rollout is read again while the watch reports another version, so that no order is lost", () => {
-  assert.notEqual(lateReadLookMs("7", "8"), undefined);
-  assert.equal(lateReadLookMs("8", "8"), undefined);
-  assert.equal(lateReadLookMs("8", undefined), undefined);
+  assert.notEqual(lateReadRoundMs("7", "8"), undefined);
+  assert.equal(lateReadRoundMs("8", "8"), undefined);
+  assert.equal(lateReadRoundMs("8", undefined), undefined);
 });
 
 test("a step that is judged is looked at less often than one that settles, because its measurements come more slowly", () => {
   const lookAfterMs = (phase: RolloutStatus["phase"]): number =>
-    nextLookMs(
+    nextRoundMs(
       { kind: "Canary", metadata: { name: "web" }, spec: {} } as unknown as Rollout,
       {
         phase,
@@ -25,7 +25,7 @@ test("a step that is judged is looked at less often than one that settles, becau
 
 test("a completed rollout that is deleted is looked at until it is gone, also while a refused write of its journal waits", () => {
   const lookAfterMs = (deletionTimestamp?: string): number | undefined =>
-    nextLookMs(
+    nextRoundMs(
       { kind: "Canary", metadata: { name: "web", deletionTimestamp }, spec: {} } as unknown as Rollout,
       { phase: "Completed" } as unknown as RolloutStatus,
     );
