@@ -63,7 +63,7 @@ export class ListenerSet {
 
   constructor(options: ListenerSetOptions) {
     this.#options = options;
-    const held = (): HeldConnection[] => this.#all().flatMap((listener) => [...listener.held()]);
+    const held = (): HeldConnection[] => this.#all().flatMap((listener) => [...listener.clientConnections()]);
     const room = new ConnectionRoom({ max: options.maxConnections, held, clock: options.clock });
     this.#runtime = {
       ...options,

@@ -95,7 +95,7 @@ export class HttpListener {
   }
 
   /** The open connections, the oldest first. */
-  held(): Iterable<ListenerConnection> {
+  clientConnections(): Iterable<ListenerConnection> {
     return this.#connections;
   }
 

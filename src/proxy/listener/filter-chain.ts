@@ -71,10 +71,10 @@ export class FilterChainRuntime {
   }
 
   /** The open connections, the oldest first. */
-  *held(): Generator<HeldConnection> {
-    if (this.#http !== undefined) yield* this.#http.held();
-    if (this.#tcp !== undefined) yield* this.#tcp.held();
-    if (this.#hbone !== undefined) yield* this.#hbone.held();
+  *clientConnections(): Generator<HeldConnection> {
+    if (this.#http !== undefined) yield* this.#http.clientConnections();
+    if (this.#tcp !== undefined) yield* this.#tcp.clientConnections();
+    if (this.#hbone !== undefined) yield* this.#hbone.clientConnections();
   }
 
   get accepted(): number {

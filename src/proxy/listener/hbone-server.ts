@@ -78,7 +78,7 @@ export class HboneServer {
   }
 
   /** The open connections, the oldest first. */
-  *held(): Generator<HeldConnection> {
+  *clientConnections(): Generator<HeldConnection> {
     for (const { connection, info } of this.#open) yield { peer: info.remote.address, abort: () => connection.close() };
   }
 

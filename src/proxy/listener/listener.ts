@@ -56,7 +56,8 @@ export interface ListenerCounters {
 }
 
 /**
- * The number of connections of one listener, including those that are not yet served. Further ones are closed at once.
+ * The maximum number of connections of one listener, including those that are not yet served. Further ones are closed
+ * at once.
  */
 const maxConnections = 50_000;
 
@@ -83,9 +84,9 @@ export class ActiveListener {
   #held: boolean;
   #stopped = false;
   readonly #opening = new LinkedList<OpeningConnection>();
-  /** A lower bound of the number of connections that it may take. */
+  /** A lower bound of the number of connections that the listener may still accept. */
   #free = maxConnections;
-  /** Why it does not listen. Undefined if it does. */
+  /** Why the listener does not listen. Undefined if it does. */
   trouble: string | undefined;
   lastAcceptedMs = 0;
   readonly counters: ListenerCounters = { accepted: 0, noFilterChain: 0, inspectionFailed: 0, handshakeFailed: 0 };
@@ -125,8 +126,8 @@ export class ActiveListener {
   }
 
   /** The open connections. Those of a chain follow each other, the oldest first. */
-  *held(): Generator<HeldConnection> {
-    for (const chain of this.chains()) yield* chain.held();
+  *clientConnections(): Generator<HeldConnection> {
+    for (const chain of this.chains()) yield* chain.clientConnections();
     for (const { stream } of this.#opening) yield { peer: stream.remote.address, abort: () => stream.destroy() };
   }
 
@@ -296,7 +297,7 @@ export class ActiveListener {
   }
 
   #accept(stream: ByteStream): void {
-    const { spec } = { spec: this.#spec };
+    const spec = this.#spec;
     if (spec.keepalive !== undefined) keepAlive(stream, spec.keepalive);
     let { local } = stream;
     if (spec.handsOff || spec.inspectors.some((inspector) => inspector.kind === "original-destination")) {

@@ -134,7 +134,7 @@ export class TcpProxy {
   }
 
   /** The open connections, the oldest first. */
-  *held(): Generator<{ readonly peer: string; abort(): void }> {
+  *clientConnections(): Generator<{ readonly peer: string; abort(): void }> {
     for (const { stream } of this.#greeting) yield { peer: stream.remote.address, abort: () => stream.destroy() };
     for (const { flow, stream } of this.#live)
       yield { peer: flow.connection.remote.address, abort: () => stream.destroy() };
