@@ -12,7 +12,7 @@ import {
 } from "../net/index.ts";
 import { addMarkRoutes } from "./mark-routes.ts";
 
-/** The ports of a ztunnel inside each pod, the same as upstream's. */
+/** The ports of a ztunnel inside each pod, as in upstream Istio. */
 export const ztunnelPorts = { outbound: 15001, inboundPlaintext: 15006, inboundHbone: 15008, dns: 15053 } as const;
 
 /** The source address of the node's probes. It lets pods distinguish probes from other traffic of the node. */

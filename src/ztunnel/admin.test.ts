@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { configDump, type AdminSources } from "./admin.ts";
 import { MeshState } from "./state/mesh-state.ts";
 
-test("a dump names waypoints like upstream's, by namespace/hostname or network/address, because istioctl reads nothing else", async () => {
+test("a dump names waypoints as upstream's ztunnel does, by namespace/hostname or network/address, because istioctl reads nothing else", async () => {
   const state = new MeshState();
   const service = {
     name: "web",

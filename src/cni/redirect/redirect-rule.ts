@@ -13,7 +13,7 @@ const proxyMark = 1337;
 export const transparentMark = 1337;
 /** Upstream's route table for this mark. */
 export const transparentTable = 133;
-/** The mark of the proxy's own connections in mode TPROXY, which is the same as upstream's. */
+/** The mark of the proxy's own connections in mode TPROXY, as in upstream Istio. */
 const proxyMarkBesideTransparent = 1338;
 
 /** The mark of the proxy's own connections. */

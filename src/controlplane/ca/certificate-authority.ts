@@ -66,7 +66,10 @@ const leafExtensions = [
   basicConstraints("leaf"),
 ];
 
-/** Makes a self-signed authority like istiod's: valid for ten years, RSA because each handshake verifies it quickly. */
+/**
+ * Makes a self-signed authority as upstream's istiod does: valid for ten years, RSA because each handshake verifies it
+ * quickly.
+ */
 export async function createSelfSignedAuthority(
   organization: string,
   clock: Clock,

@@ -57,7 +57,7 @@ export interface OutlierCounters {
   overflows: number;
 }
 
-/** Passive health checking like Envoy's: ejects endpoints that fail several times in a row. */
+/** Passive health checking, as in Envoy: ejects endpoints that fail several times in a row. */
 export class OutlierDetector {
   readonly #policy: OutlierPolicy;
   readonly #random: Random;

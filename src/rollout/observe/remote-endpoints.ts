@@ -3,7 +3,7 @@ import type { WorkloadMatch } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { answerOf, pilotPods } from "./pilot-answers.ts";
 
-/** An endpoint in the answer of `/debug/endpointShardz`, of this project's pilots and of upstream's. */
+/** An endpoint in the answer of `/debug/endpointShardz`, by this project's pilots and by those of upstream Istio. */
 interface ShardEndpoint {
   readonly Labels?: Readonly<Record<string, string>> | null;
   /** 1 if the endpoint gets requests. */

@@ -1,4 +1,4 @@
-// Cases in which Serin's control plane deliberately sends something else than Istio's, or writes the same thing
+// Cases in which Serin's control plane deliberately sends something else than istiod, or writes the same thing
 // differently. docs/interop.md contains the same list for readers.
 import type { Difference } from "./dump-difference.ts";
 

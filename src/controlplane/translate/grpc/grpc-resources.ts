@@ -147,9 +147,9 @@ function keepFilters(part: Pick<VirtualHost, "typedPerFilterConfig">): void {
 }
 
 /**
- * Reduces a cluster to the fields that gRPC clients accept. They reject most of Envoy's. Mutual TLS needs a
- * DestinationRule that asks for it, because it cannot be chosen for each endpoint. Clusters that cannot be expressed
- * stay unchanged.
+ * Reduces a cluster to the fields that gRPC clients accept. They reject most fields of Envoy's message. Mutual TLS
+ * needs a DestinationRule that asks for it, because it cannot be chosen for each endpoint. Clusters that cannot be
+ * expressed stay unchanged.
  */
 export function grpcCluster(resource: EncodedResource): EncodedResource {
   const cluster = fromBinary(ClusterSchema, messageBytes(resource));

@@ -3,7 +3,7 @@ import type { HttpRouteMatch, NamedMatch } from "../../../api/gateway/index.ts";
 import type { RouteMatchSchema, StringMatcherSchema } from "../../../wire/envoy/index.ts";
 import { exactly, matching } from "../security/security-matcher.ts";
 
-/** Converts an HTTPRoute's match to Envoy's. */
+/** Converts an HTTPRoute's match to a route match of Envoy. */
 export function routeMatch(match: HttpRouteMatch): MessageInitShape<typeof RouteMatchSchema> {
   const headers = match.headers.map((header) => ({
     name: header.name.toLowerCase(),

@@ -31,7 +31,7 @@ export function concernsClient(
   return match.sourceNamespace === undefined || match.sourceNamespace === client.namespace;
 }
 
-/** Converts a VirtualService's match to Envoy's. Without a match, the route matches everything. */
+/** Converts a VirtualService's match to a route match of Envoy. Without a match, the route matches everything. */
 export function httpRouteMatch(match: HttpMatch | undefined): RouteMatchInit {
   if (match === undefined) return { pathSpecifier: { case: "prefix", value: "/" } };
   const plain = [
