@@ -50,7 +50,7 @@ export class Credentials {
 
   /**
    * Waits until a program has returned credentials, if the config names one. A person may have to log in meanwhile, so
-   * callers with a deadline wait here before it begins. Throws as {@link current}.
+   * callers with a deadline wait here before it begins. Throws the errors of {@link current}.
    */
   async prepare(signal: AbortSignal | undefined): Promise<void> {
     await this.#config.plugin?.current(this.#clock, signal);

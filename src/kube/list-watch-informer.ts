@@ -15,7 +15,7 @@ import { describeObject } from "./resource-path.ts";
 import { isCode } from "./status-error.ts";
 
 export interface InformerOptions<Value extends KubernetesObject = KubernetesObject> extends ListOptions {
-  /** Makes stored and delivered objects smaller. Must keep name, namespace, uid and resourceVersion. */
+  /** Makes stored and delivered objects smaller. The result must keep name, namespace, uid and resourceVersion. */
   readonly transform?: (object: Value) => Value;
   /** Counts a kind as empty, instead of waiting, if the first list is forbidden. Known objects stay. */
   readonly emptyIfForbidden?: boolean;

@@ -1,7 +1,7 @@
 // Decides which OCSP staples Envoy 1.40 accepts.
 import type { X509Certificate } from "node:crypto";
 
-/** An element of DER. Those with a constructed tag have children. */
+/** An element of DER. Elements with a constructed tag have children. */
 interface Element {
   readonly tag: number;
   readonly bytes: Buffer;

@@ -88,7 +88,7 @@ const protocols: Readonly<Record<string, AppProtocol>> = {
 /** Protocols for which ztunnels have no name. */
 const unnamedProtocols: ReadonlySet<string> = new Set(["grpc-web", "mongo", "mysql", "redis"]);
 
-/** The protocol that a port names: `appProtocol`, or else its name up to the first hyphen. `grpc-web` is kept whole. */
+/** The protocol that a port names: `appProtocol`, or else its name up to the first hyphen, except in `grpc-web`. */
 function protocolText(port: ServicePort): string {
   const text = (port.appProtocol ?? port.name ?? "").toLowerCase();
   return text.startsWith("grpc-web") ? "grpc-web" : (text.split("-")[0] ?? "");

@@ -18,8 +18,8 @@ const laterLeft = 1e12;
 const unwrittenLeft = 1e15;
 
 /**
- * The progress of waiting. The limit counts from the last time that the number of missing items reached a new minimum,
- * so that a slow machine causes no failure.
+ * The status of a step that waits, with what it waits for. The limit counts from the last time that the number of
+ * missing items reached a new minimum, so that a slow machine causes no failure.
  */
 export function waitingOn(
   before: StepStatus,
