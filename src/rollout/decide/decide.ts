@@ -284,8 +284,8 @@ function proceed(given: DecideInput & { readonly before: readonly Action[] }): D
 }
 
 /**
- * The input of a full promotion, which also skips the checks of the current step, and a failed step that waits for a
- * person.
+ * The status without the checks of the current step, if a full promotion skips them. It also skips a failed step that
+ * waits for a person.
  */
 function withoutSkipped(status: RolloutStatus, { fullPromotion }: RolloutOrders): RolloutStatus {
   const { step } = status;

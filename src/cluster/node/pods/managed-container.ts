@@ -49,6 +49,7 @@ interface RunOptions {
   readonly terminal: Terminal | undefined;
 }
 
+/** How long the log waits for the last lines of a program that has ended. */
 const drainMs = 500;
 
 /** One container of a pod with all its runs. */
