@@ -284,8 +284,8 @@ function proceed(given: DecideInput & { readonly before: readonly Action[] }): D
 }
 
 /**
- * The status without the checks of the current step, if a full promotion skips them. It also skips a failed step that
- * waits for a person.
+ * The status without the checks of the current step, if there is a full promotion. The promotion skips these checks,
+ * and with them a failed step that waits for a person.
  */
 function withoutSkipped(status: RolloutStatus, { fullPromotion }: RolloutOrders): RolloutStatus {
   const { step } = status;
