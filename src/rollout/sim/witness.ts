@@ -14,34 +14,58 @@ import {
   journalCounts,
   nextOrdinalOf,
   referenceKey,
+  shown,
   windowState,
   type Decision,
+  type Step,
 } from "../decide/index.ts";
-import { lostPodsLimitMs } from "../decide/checks/lost-pods.ts";
 import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
 import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { keyOf, objectsOf, ownsObject, rolloutObject, runningPointer, simSteps, templatePointer } from "./sim-plan.ts";
+import { objectsOf, versionOf } from "./canary-shape.ts";
+import { templatePointer } from "./sim-canary.ts";
+import { keyOf, ownsObject, rolloutObject } from "./sim-plan.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { gatewayObjects } from "./sim-mesh.ts";
 import type { SimStore } from "./sim-store.ts";
+import { TrafficWitness } from "./traffic-witness.ts";
 
 /** A tolerance, because a round may pause for a few ticks between reading and storing. */
 const slackMs = 20 * tickMs;
 
 const minuteMs = 60_000;
 const maxRepetitions = 20;
+const routeKey = /\/(HTTPRoute|GRPCRoute|VirtualService)\//;
+/** What people write into a Deployment, and what the engine writes again after them. */
+const ofPeople: ReadonlySet<string> = new Set([templatePointer, "/spec/paused"]);
 
-type Snapshot = Readonly<Record<string, unknown>>;
+type Fields = Readonly<Record<string, unknown>>;
+type Snapshot = Readonly<Record<string, Fields>>;
+
+/** A decision that an engine has stored, with the plan from which it comes. */
+export interface Decided {
+  readonly key: string;
+  readonly rollout: Rollout;
+  readonly decision: Decision;
+  readonly before: RolloutStatus;
+  readonly steps: readonly Step[];
+}
+
+interface Surroundings {
+  readonly wallMs: number;
+  readonly freezes: readonly Freeze[];
+}
 
 interface Seen {
   sim: SimRollout;
   /** The state of its objects before the run. */
-  baseline: Readonly<Record<string, unknown>>;
+  baseline: Snapshot;
+  /** The state of its objects before the preparation of its target. */
+  unprepared: Snapshot;
   /** The state before a run whose changes were to stay, until another run starts. */
-  unforgotten?: Readonly<Record<string, unknown>> | undefined;
+  unforgotten?: Snapshot | undefined;
   deleted: boolean;
   startedAtMs: number;
   settled: Map<string, number>;
@@ -64,22 +88,16 @@ export class Witness {
   readonly #lostGateways = new Set<string>();
   /** The keys of objects that somebody made again during an undo. */
   readonly #madeInUndo = new Set<string>();
-  /** For each route whose canary is being measured, when the canary lost its pods. */
-  readonly #lostSinceMs = new Map<string, number>();
+  readonly #traffic: TrafficWitness;
 
   constructor(scenario: Scenario, cluster: ModelCluster, store: SimStore) {
     this.#scenario = scenario;
     this.#cluster = cluster;
     this.#store = store;
+    this.#traffic = new TrafficWitness(scenario, cluster, store);
   }
 
-  decided(
-    key: string,
-    rollout: Rollout,
-    { actions, status }: Decision,
-    before: RolloutStatus,
-    { wallMs, freezes }: { readonly wallMs: number; readonly freezes: readonly Freeze[] },
-  ): void {
+  decided({ key, rollout, decision: { actions, status }, before, steps }: Decided, { wallMs, freezes }: Surroundings): void {
     const seen = this.#seenOf(key, rollout);
     this.#freezeSinceMs = isFrozen(freezes, wallMs) ? (this.#freezeSinceMs ?? this.#cluster.nowMs) : undefined;
     for (const action of actions) {
@@ -94,16 +112,22 @@ export class Witness {
         seen.startedAtMs = this.#cluster.nowMs;
         seen.baseline = this.#snapshot(seen.sim);
         seen.unforgotten = undefined;
+        this.#traffic.started(seen.sim);
       }
-      if (action.reason === "StepDone") this.#stepDone(key, seen, rollout, status, action.evidence ?? []);
+      const evidence = action.evidence ?? [];
+      if (action.reason === "StepDone") this.#stepDone(seen, { key, rollout, status, steps }, evidence);
     }
+    this.#traffic.decided(seen.sim, status, steps);
     this.#isWorthWriting(key, seen, rollout.status, status, actions.length);
     if (actions.some(({ type }) => type === "write")) this.#isPatient(key, seen, rollout.status, status);
     const { step } = status;
     if (step?.settledAt !== undefined && before.step?.settledAt === undefined) {
       // A step whose route somebody has changed settles again, and keeps the time that it was settled before.
       seen.settled.set(`${status.run ?? 0} ${step.id}`, this.#cluster.nowMs - (step.settledForMs ?? 0));
-      this.#hasSettled(key, rollout, seen.sim, step.id);
+      this.#traffic.hasSettled(
+        seen.sim,
+        steps.find(({ id }) => id === step.id),
+      );
     }
     if (status.phase === "RolledBack" && before.phase !== "RolledBack") this.#putBack(key, seen, status);
     if (status.phase === "Completed" && before.phase !== "Completed") this.#completed(key, seen, rollout, status);
@@ -194,20 +218,14 @@ export class Witness {
     invariant(!isLate, `${key} begins ${step?.id ?? ""} after the old revision was retired`);
   }
 
-  /** Checks that the proxies use the weight of a settled step, unless another writer has changed it since. */
-  #hasSettled(key: string, rollout: Rollout, sim: SimRollout, id: string): void {
-    const step = simSteps(this.#cluster, sim, rollout).find((candidate) => candidate.id === id);
-    const route = this.#cluster.find(objectsOf(sim).route);
-    if (step?.weight === undefined || route?.fields.get("/weight") !== step.weight) return;
-    invariant(
-      this.#cluster.acknowledged.get(sim.name) === step.weight,
-      `${key} counts ${id} as settled, and proxies have not acknowledged it`,
-    );
-  }
-
-  #stepDone(key: string, seen: Seen, rollout: Rollout, status: RolloutStatus, evidence: readonly string[]): void {
+  #stepDone(
+    seen: Seen,
+    { key, rollout, status, steps }: Pick<Decided, "key" | "rollout" | "steps"> & { readonly status: RolloutStatus },
+    evidence: readonly string[],
+  ): void {
     const id = status.completedSteps.at(-1)?.id ?? "";
-    const planned = simSteps(this.#cluster, seen.sim, rollout).find((step) => step.id === id);
+    const planned = steps.find((step) => step.id === id);
+    if (planned?.setup === true) this.#prepared(seen, planned);
     const overruled =
       rollout.spec.fullPromotion !== undefined || evidence.some((text) => /^approved by .* despite this/.test(text));
     if (planned === undefined || overruled) return;
@@ -215,10 +233,38 @@ export class Witness {
       const samples = Number(/canary \d+ of (\d+) failed/.exec(evidence.join("; "))?.[1] ?? 0);
       invariant(samples >= minSamples, `${key} ${id} passed on ${samples} samples: ${evidence.join("; ")}`);
     }
-    if (planned.holdMs !== undefined) {
-      const heldMs = this.#cluster.nowMs - (seen.settled.get(`${status.run ?? 0} ${id}`) ?? 0);
-      invariant(heldMs >= planned.holdMs - slackMs, `${key} ${id} was held for ${heldMs} ms of ${planned.holdMs}`);
+    const holdMs = Math.max(planned.holdMs ?? 0, planned.pause?.durationMs ?? 0);
+    const heldMs = this.#cluster.nowMs - (seen.settled.get(`${status.run ?? 0} ${id}`) ?? 0);
+    invariant(heldMs >= holdMs - slackMs, `${key} ${id} was held for ${heldMs} ms of ${holdMs}`);
+  }
+
+  /** The preparation of a target stays after an undo, so it belongs to the state before the run. */
+  #prepared(seen: Seen, { writes }: Step): void {
+    const now = this.#snapshot(seen.sim);
+    for (const write of writes) {
+      const key = referenceKey(write.object);
+      const [before, present] = [seen.baseline[key] ?? {}, now[key]] as (Fields | undefined)[];
+      if (present === undefined) continue;
+      const pointer = write.type === "field" ? write.pointer : "";
+      const prepared = write.type === "field" ? { ...before, [pointer]: present[pointer] } : present;
+      seen.baseline = { ...seen.baseline, [key]: prepared };
     }
+  }
+
+  /** Both snapshots without what an unfinished step of the preparation has written. */
+  #withoutUnprepared(seen: Seen, current: Snapshot): readonly [Snapshot, Snapshot] {
+    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
+    const done = new Set(seen.last?.completedSteps.map(({ id }) => id));
+    const [now, before] = [{ ...current }, { ...seen.baseline }];
+    for (const { setup, step, type, object, ...entry } of entries) {
+      if (setup !== true || done.has(step)) continue;
+      const key = referenceKey(object);
+      if (type === "created" && before[key] === undefined) delete now[key];
+      if (type !== "field" || !("pointer" in entry)) continue;
+      for (const snapshot of [now, before])
+        if (snapshot[key] !== undefined) snapshot[key] = { ...snapshot[key], [entry.pointer]: undefined };
+    }
+    return [now, before];
   }
 
   #putBack(key: string, seen: Seen, status: RolloutStatus): void {
@@ -228,11 +274,9 @@ export class Witness {
   }
 
   #isAsBefore(key: string, seen: Seen, why: string): void {
-    const [now, before] = this.#withoutVanished(this.#snapshot(seen.sim), seen.baseline);
-    invariant(
-      JSON.stringify(now) === JSON.stringify(before),
-      `${key} ${why}, and differs: ${JSON.stringify(now)}, before it was ${JSON.stringify(before)}`,
-    );
+    const [now, before] = this.#withoutVanished(...this.#withoutUnprepared(seen, this.#snapshot(seen.sim)));
+    const differences = differencesOf(before, now);
+    invariant(differences.length === 0, `${key} ${why}, and differs: ${differences.join("; ")}`);
   }
 
   /**
@@ -244,12 +288,12 @@ export class Witness {
     const [now, before] = [this.#withoutEnded(Object.fromEntries(kept)), this.#withoutEnded(former)];
     if (this.#did("rewrite")) {
       const others = (snapshot: Snapshot): Snapshot =>
-        Object.fromEntries(Object.entries(snapshot).filter(([key]) => !key.includes("HTTPRoute")));
+        Object.fromEntries(Object.entries(snapshot).filter(([key]) => !routeKey.test(key)));
       return [others(now), others(before)];
     }
     if (this.#scenario.disturbances.every(({ type }) => type !== "vanish")) return [now, before];
     const shared = (snapshot: Snapshot, other: Snapshot): Snapshot =>
-      Object.fromEntries(Object.entries(snapshot).filter(([key]) => key in other || !key.includes("HTTPRoute")));
+      Object.fromEntries(Object.entries(snapshot).filter(([key]) => key in other || !routeKey.test(key)));
     return [shared(now, before), shared(before, now)];
   }
 
@@ -340,6 +384,11 @@ export class Witness {
     const seen = this.#seen.get(key);
     if (seen === undefined) return;
     seen.kept = false;
+    // The new object undoes the preparation of the earlier one too.
+    if (seen.sim.watched) {
+      seen.baseline = seen.unprepared;
+      return;
+    }
     // The changes of a completed run stay, so they belong to the state before the new object's run.
     const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
     const { completed = false, run = 0 } = journal === undefined ? {} : journalCounts(journal);
@@ -360,25 +409,12 @@ export class Witness {
   }
 
   /** The current state of the objects that existed before the run. */
-  #snapshotOf({ sim, baseline }: Seen): Readonly<Record<string, unknown>> {
+  #snapshotOf({ sim, baseline }: Seen): Snapshot {
     return Object.fromEntries(Object.entries(this.#snapshot(sim)).filter(([key]) => key in baseline));
   }
 
-  /** Checks that no rollout goes on measuring a canary that has lost its pods. */
-  #noticesLostPods(): void {
-    const { nowMs, lostPods } = this.#cluster;
-    for (const sim of this.#scenario.rollouts) {
-      const { phase = "Planned" } = this.#store.read(keyOf(sim))?.status ?? {};
-      const measures = phase === "Judging" || phase === "Soaking";
-      if (!measures || !lostPods.has(sim.name) || nowMs < calmFromTick * tickMs) this.#lostSinceMs.delete(sim.name);
-      else if (!this.#lostSinceMs.has(sim.name)) this.#lostSinceMs.set(sim.name, nowMs);
-      const forMs = nowMs - (this.#lostSinceMs.get(sim.name) ?? nowMs);
-      invariant(forMs <= 2 * lostPodsLimitMs, `${keyOf(sim)} is ${phase} without a pod of the canary for ${forMs} ms`);
-    }
-  }
-
   everyTick(): void {
-    this.#noticesLostPods();
+    this.#traffic.everyTick();
     for (const sim of this.#scenario.rollouts)
       for (const gateway of gatewayObjects(sim)) {
         const { stable, canary } = gatewayPods(this.#cluster, gateway);
@@ -429,7 +465,10 @@ export class Witness {
     const app = [...this.#cluster.objects.values()].find(({ reference }) => reference.name === `app-${seen.sim.name}`);
     invariant(app?.fields.get("/spec/paused") === undefined, `${key} is gone, and its target is still held`);
     const wasMoving = seen.last !== undefined && isUnderWay(seen.last);
-    if (wasMoving && seen.sim.onDeletion === "Rollback") this.#isAsBefore(key, seen, "was deleted under way");
+    if (!wasMoving || seen.sim.onDeletion !== "Rollback") return;
+    // The deletion undoes the preparation of the target too.
+    const before = seen.sim.watched ? { ...seen, baseline: seen.unprepared } : seen;
+    this.#isAsBefore(key, before, "was deleted under way");
   }
 
   atTheEnd(): void {
@@ -486,9 +525,9 @@ export class Witness {
   #nothingWaitsInSilence(): void {
     for (const sim of this.#scenario.rollouts) {
       const { phase, message = "" } = this.#store.read(keyOf(sim))?.status ?? {};
-      const fields = this.#cluster.find(objectsOf(sim).app)?.fields;
-      if (!sim.watched || !isRestingPhase(phase) || fields?.get(templatePointer) === fields?.get(runningPointer))
-        continue;
+      const app = this.#cluster.find(objectsOf(sim).app);
+      const isNew = versionOf(app?.fields.get(templatePointer)) !== versionOf(app?.running);
+      if (!sim.watched || !isRestingPhase(phase) || !isNew) continue;
       invariant(
         phase === "RolledBack" && message.includes("waits"),
         `${keyOf(sim)} is ${phase ?? ""}, and does not say that a template waits: ${message}`,
@@ -504,6 +543,7 @@ export class Witness {
     const seen: Seen = {
       sim,
       baseline: this.#snapshot(sim),
+      unprepared: this.#snapshot(sim),
       deleted: metadata.deletionTimestamp !== undefined,
       startedAtMs: 0,
       settled: new Map(),
@@ -516,11 +556,29 @@ export class Witness {
     return seen;
   }
 
-  #snapshot(sim: SimRollout): Readonly<Record<string, unknown>> {
-    return this.#cluster.snapshot(
-      (object: ModelObject) => ownsObject(sim, object.reference) && object.reference.name !== `app-${sim.name}`,
+  #snapshot(sim: SimRollout): Snapshot {
+    const app = referenceKey(objectsOf(sim).app);
+    const found = this.#cluster.snapshot((object: ModelObject) => ownsObject(sim, object.reference));
+    const isLeft = (key: string, pointer: string): boolean =>
+      key === app && (ofPeople.has(pointer) || (pointer === "/spec/replicas" && sim.canary?.autoscaled === true));
+    return Object.fromEntries(
+      Object.entries(found).map(([key, fields]) => [
+        key,
+        Object.fromEntries(Object.entries(fields).filter(([pointer]) => !isLeft(key, pointer))),
+      ]),
     );
   }
+}
+
+/** What has changed between two snapshots, field by field. */
+function differencesOf(before: Snapshot, now: Snapshot): string[] {
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])].flatMap((key) => {
+    const [former, present] = [before[key], now[key]] as (Fields | undefined)[];
+    if (former === undefined || present === undefined) return [`${key} ${former === undefined ? "is new" : "is gone"}`];
+    return [...new Set([...Object.keys(former), ...Object.keys(present)])]
+      .filter((pointer) => JSON.stringify(former[pointer]) !== JSON.stringify(present[pointer]))
+      .map((pointer) => `${key} ${pointer}: ${shown(present[pointer])}, before it was ${shown(former[pointer])}`);
+  });
 }
 
 function isFrozen(freezes: readonly Freeze[], nowMs: number): boolean {
