@@ -115,9 +115,7 @@ export function routeKindsOf(target: SimCanary["target"]): readonly SimRouteKind
   if (target === "httpRoute") return ["HTTPRoute"];
   if (target === "grpcRoute") return ["GRPCRoute"];
   if (target === "virtualService") return ["VirtualService"];
-  return target === "namespaces"
-    ? ["HTTPRoute", "GRPCRoute", "VirtualService"]
-    : ["VirtualService", "HTTPRoute"];
+  return target === "namespaces" ? ["HTTPRoute", "GRPCRoute", "VirtualService"] : ["VirtualService", "HTTPRoute"];
 }
 
 function one<Value>(random: Random, values: readonly Value[]): Value {
@@ -198,9 +196,10 @@ function template(version: string, labels: Readonly<Record<string, string>>): Re
 }
 
 /** The labels of the pods of both versions, if their user runs both in one namespace. */
-function labelsOf({ name, canary: shape = plainCanary }: SimApp): Readonly<
-  Record<"stable" | "canary", Readonly<Record<string, string>>>
-> {
+function labelsOf({
+  name,
+  canary: shape = plainCanary,
+}: SimApp): Readonly<Record<"stable" | "canary", Readonly<Record<string, string>>>> {
   const app = { app: name };
   return shape.target === "deployment" || shape.target === "namespaces"
     ? { stable: app, canary: app }
@@ -364,7 +363,10 @@ function userRoute(
     metadata: { name, namespace },
     spec: {
       hosts: [name],
-      [protocol]: [...(second && protocol === "http" && target !== "namespaces" ? [other] : []), { ...named, ...match, route }],
+      [protocol]: [
+        ...(second && protocol === "http" && target !== "namespaces" ? [other] : []),
+        { ...named, ...match, route },
+      ],
     },
   };
 }

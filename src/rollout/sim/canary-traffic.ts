@@ -278,6 +278,12 @@ export class ModelTraffic {
     return found?.version === seen?.version && found === seen?.object ? undefined : "not acknowledged yet";
   }
 
+  /** Why proxies may still use a deleted object. Without a control plane they also keep what it leads to. */
+  notForgotten(object: ObjectReference): string | undefined {
+    const isKept = this.#cluster.controlPlaneUp && this.#seen.has(referenceKey(object));
+    return isKept ? "it is deleted, and proxies may still use it" : undefined;
+  }
+
   /** Why proxies do not know enough pods as endpoints of a Service. */
   endpointsMissing({ service, labels, atLeast }: Extract<SettleCondition, { type: "endpoints" }>): string | undefined {
     const selector = selectorOf(this.#cluster.find(service)?.fields ?? new Map());

@@ -275,9 +275,7 @@ export class ModelCluster {
     const found = this.find(write.object);
     if (write.type === "create") return found === undefined ? { state: "pending" } : { state: "done" };
     if (write.type === "delete")
-      return found === undefined
-        ? { state: "done" }
-        : { state: "pending", prior: bodyOf(found) };
+      return found === undefined ? { state: "done" } : { state: "pending", prior: bodyOf(found) };
     if (found === undefined) return { state: "gone" };
     if (write.adopted !== undefined) {
       const isKnown = journal.some(
@@ -420,13 +418,14 @@ export class ModelCluster {
       if (found === undefined) this.#start(this.add(entry.object, fieldsOfBody(entry.body)));
       return this.#whenItServes(entry);
     }
-    if (found === undefined) return { state: "undone" };
     if (entry.type === "created") {
-      const serves = stillServes(this, entry.object);
+      const serves = found === undefined ? undefined : stillServes(this, entry.object);
       if (serves !== undefined) return { state: "waiting", detail: serves };
       this.#remove(entry.object);
-      return { state: "undone" };
+      const isUsed = movesTraffic(entry) ? this.traffic.notForgotten(entry.object) : undefined;
+      return isUsed === undefined ? { state: "undone" } : { state: "waiting", detail: isUsed };
     }
+    if (found === undefined) return { state: "undone" };
     if (entry.adopted === true) return this.#undoAdopted(found, entry, original, keepLater);
     if (isRestart(entry)) {
       this.setField(found, entry.pointer, entry.prior, engineWriter);
@@ -495,7 +494,9 @@ function withOtherWeights(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
     Object.entries(value).map(([name, member]) =>
-      name === "weight" && typeof member === "number" && member > 1 ? [name, member - 1] : [name, withOtherWeights(member)],
+      name === "weight" && typeof member === "number" && member > 1
+        ? [name, member - 1]
+        : [name, withOtherWeights(member)],
     ),
   );
 }

@@ -20,14 +20,7 @@ import {
   type DeploymentInWorld,
   type Subject,
 } from "../plan/index.ts";
-import {
-  objectsOf,
-  otherNamespace,
-  plainCanary,
-  versionOf,
-  type SimApp,
-  type SimCanary,
-} from "./canary-shape.ts";
+import { objectsOf, otherNamespace, plainCanary, versionOf, type SimApp, type SimCanary } from "./canary-shape.ts";
 import { bodyOf, type ModelObject } from "./model-object.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -42,12 +35,7 @@ const replicasPointer = "/spec/replicas";
 const subsetsPointer = "/spec/subsets";
 
 /** The engine's real plan of a Canary for the current state of the model, as `Planner.plan` makes it. */
-export function canaryPlan(
-  objects: AppObjects,
-  app: SimApp,
-  canary: Canary,
-  journal: readonly JournalEntry[],
-): Plan {
+export function canaryPlan(objects: AppObjects, app: SimApp, canary: Canary, journal: readonly JournalEntry[]): Plan {
   const found = (object: ObjectReference): UntypedObject | undefined => {
     const one = objects.find(object);
     return one === undefined ? undefined : bodyOf(one);
@@ -135,7 +123,11 @@ function deploymentOf(
   const { app: object } = objectsOf(app);
   const found = objects.find(object);
   if (found === undefined || !("deployment" in target))
-    throw targetError("target-missing", `spec.target.deployment.name: Deployment ${object.name} does not exist`, "create it first, or name another");
+    throw targetError(
+      "target-missing",
+      `spec.target.deployment.name: Deployment ${object.name} does not exist`,
+      "create it first, or name another",
+    );
   const current = found.fields.get(templatePointer) as Fields;
   const stable = stableTemplate(found, journal) as Fields;
   const copy = objects.find({ ...object, name: copyName(target.deployment, "canary") });

@@ -1,9 +1,4 @@
-import {
-  type Canary,
-  type JournalEntry,
-  type MeshUpgrade,
-  type ObjectReference,
-} from "../../api/serin/index.ts";
+import { type Canary, type JournalEntry, type MeshUpgrade, type ObjectReference } from "../../api/serin/index.ts";
 import { unplannedChange, type Plan } from "../engine/planner.ts";
 import { canaryPlan } from "./sim-canary.ts";
 import { canarySpec } from "./canary-shape.ts";

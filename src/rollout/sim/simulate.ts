@@ -1,5 +1,11 @@
 import { invariant, messageOf, type Random, seededRandom } from "../../base/index.ts";
-import { isRestingPhase, type Freeze, type RolloutStatus } from "../../api/serin/index.ts";
+import {
+  approvalsSince,
+  isRestingPhase,
+  maxApprovals,
+  type Freeze,
+  type RolloutStatus,
+} from "../../api/serin/index.ts";
 import { isUnderWay, referenceKey, undoPatienceMs, type Refusal } from "../decide/index.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import { failingRoundsMs } from "../engine/round-memory.ts";
@@ -332,10 +338,12 @@ class Simulation {
     if (this.#isCalm()) this.#others.relabel(status);
     const at = new Date(this.#wallMs()).toISOString();
     if (status.pauseReason === "approval" && status.step !== undefined) {
-      if (found.spec.approvals.some(({ step }) => step === status.step?.id)) return;
+      // An approval of an earlier run does not apply to this one.
+      const given = approvalsSince(found.spec.approvals, status.ordersBefore ?? {});
+      if (status.ordersBefore !== undefined && given.some(({ step }) => step === status.step?.id)) return;
       this.#note(`${key}: ${status.step.id} is approved`);
       this.#store.patchSpec(key, {
-        approvals: [...found.spec.approvals, { step: status.step.id, by: "me", why: "", at }],
+        approvals: [...found.spec.approvals, { step: status.step.id, by: "me", why: "", at }].slice(-maxApprovals),
       });
     }
     if (

@@ -71,7 +71,10 @@ export class TrafficWitness {
     const allowed = this.#allowed.get(sim.name) ?? (makesRoutes(shape) ? 0 : share);
     const isTheirs = this.#did("rewrite", sim);
     if (isTheirs) return;
-    invariant(share <= allowed, `${keyOf(sim)}: the canary gets ${share} % of the requests, at most ${allowed} % may be`);
+    invariant(
+      share <= allowed,
+      `${keyOf(sim)}: the canary gets ${share} % of the requests, at most ${allowed} % may be`,
+    );
   }
 
   #did(type: string, sim: SimRollout): boolean {

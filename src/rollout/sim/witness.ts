@@ -97,7 +97,10 @@ export class Witness {
     this.#traffic = new TrafficWitness(scenario, cluster, store);
   }
 
-  decided({ key, rollout, decision: { actions, status }, before, steps }: Decided, { wallMs, freezes }: Surroundings): void {
+  decided(
+    { key, rollout, decision: { actions, status }, before, steps }: Decided,
+    { wallMs, freezes }: Surroundings,
+  ): void {
     const seen = this.#seenOf(key, rollout);
     this.#freezeSinceMs = isFrozen(freezes, wallMs) ? (this.#freezeSinceMs ?? this.#cluster.nowMs) : undefined;
     for (const action of actions) {
@@ -269,7 +272,14 @@ export class Witness {
 
   #putBack(key: string, seen: Seen, status: RolloutStatus): void {
     // After a deletion only the preparation of the target is undone, and the changes of the run stay.
-    if (status.cause !== "the object was deleted") this.#isAsBefore(key, seen, `rolled back (${status.cause ?? ""})`);
+    const isDeleted = status.cause?.startsWith("the object was deleted") === true;
+    const isUndoneWhole = isDeleted && seen.sim.watched;
+    if (status.cause !== "the object was deleted")
+      this.#isAsBefore(
+        key,
+        isUndoneWhole ? { ...seen, baseline: seen.unprepared } : seen,
+        `rolled back (${status.cause ?? ""})`,
+      );
     this.#isAllowedCause(key, seen.sim, status.cause ?? "");
   }
 
@@ -320,7 +330,7 @@ export class Witness {
   #isAllowedCause(key: string, sim: SimRollout, cause: string): void {
     const lasting = this.#scenario.lasting?.type;
     const did = (type: string): boolean => this.#did(type);
-    if (cause.includes("request-success-rate"))
+    if (/request-success-rate|tcp-connect-failures/.test(cause))
       invariant(
         sim.errorRate > 0 ||
           (lasting === "unanswered" && cause.includes("no answer in")) ||
