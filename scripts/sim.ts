@@ -6,7 +6,7 @@ import { isMainThread, parentPort, Worker, workerData } from "node:worker_thread
 import { scenarioOf } from "../src/rollout/sim/scenario.ts";
 import { shrink } from "../src/rollout/sim/shrink.ts";
 import { simulate, unendedText } from "../src/rollout/sim/simulate.ts";
-import { simulateCell, upgradeMatrix } from "../src/rollout/sim/upgrade-matrix.ts";
+import { simulateUpgrade, upgradeMatrix } from "../src/rollout/sim/upgrade-matrix.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
 interface Share {
@@ -59,7 +59,7 @@ function replay(seed: number): boolean {
 /** Simulates the upgrade of every mesh of the matrix, forward, and back from every step. */
 function simulateMatrix(json: boolean): number {
   const began = performance.now();
-  const results = upgradeMatrix().map((mesh) => simulateCell(mesh));
+  const results = upgradeMatrix().map((mesh) => simulateUpgrade(mesh));
   const runs = results.reduce((sum, cell) => sum + cell.runs, 0);
   const failures = results.flatMap((cell) => cell.failures);
   for (const failure of failures.slice(0, shownFailures)) process.stdout.write(`${failure}\n`);

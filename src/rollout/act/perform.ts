@@ -25,8 +25,11 @@ export interface UndoSurroundings {
    * Undefined if it runs.
    */
   notInstalled(entry: JournalEntry): Promise<string | undefined>;
-  /** The workload that gets the requests next is not ready yet, or proxies do not know its pods. */
-  notReached(object: ObjectReference): Promise<string | undefined>;
+  /**
+   * The workload that gets the requests next is not ready yet, or proxies do not know its pods. `isScaled`: undo has
+   * restored only the number of its pods. A held Deployment runs another template than it has, and its pods count.
+   */
+  notReached(object: ObjectReference, isScaled: boolean): Promise<string | undefined>;
   /** Proxies have not acknowledged the present destinations of requests yet. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
   /**
@@ -127,10 +130,14 @@ async function notServing(
   surroundings: UndoSurroundings,
 ): Promise<string | undefined> {
   const { object } = entry;
-  if (isCopy(entry) || mustRun(entry)) return await surroundings.notReached(object);
+  if (isCopy(entry) || mustRun(entry)) return await surroundings.notReached(object, isScaled(entry));
   if (givesBackRevision(entry)) return await surroundings.notInstalled(entry);
   if (entry.type === "deleted") return isWorkload(entry) ? await surroundings.notReady(object) : undefined;
   return movesTraffic(entry) ? await surroundings.notAcknowledged(object) : undefined;
+}
+
+function isScaled(entry: JournalEntry): boolean {
+  return entry.type === "field" && entry.pointer === "/spec/replicas";
 }
 
 /**

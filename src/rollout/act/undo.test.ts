@@ -544,6 +544,32 @@ test("what the rollout's own route sends requests to stays until no proxy uses t
   assert.deepEqual([...objects.all.keys()], []);
 });
 
+test("an undo that restores the number of a held Deployment's pods waits for pods of any template", async () => {
+  const objects = cluster();
+  const field = { type: "field", object: app } as const;
+  const journal: JournalEntry[] = [
+    { ...field, step: "copy", pointer: "/spec/template", prior: "v1", written: "v2", adopted: true },
+    { ...field, step: "step-1-stable", pointer: "/spec/replicas", prior: 5, written: 3 },
+    {
+      ...field,
+      step: "roll",
+      pointer: "/spec/template",
+      prior: "v1",
+      written: "v2",
+      adopted: true,
+      restart: "template",
+    },
+  ];
+  const asked: boolean[] = [];
+  await undo(objects, journal, {
+    notReached: async (_object, isScaled) => {
+      asked.push(isScaled);
+      return await Promise.resolve(undefined);
+    },
+  });
+  assert.deepEqual(asked, [false, true], "first the pods of the former template, then the former number of pods");
+});
+
 test("a gateway keeps its canary and its revision while its Deployment waits for that canary, even after a long wait", async () => {
   const gateway = reference("Gateway", "door");
   const pods = reference("Deployment", "door-istio");

@@ -51,9 +51,10 @@ export function undoSurroundings({
       return reasonOf(withPodReason(readyState(found, object), found, view));
     },
     notInstalled: async (entry) => await notInstalledAgain({ objects, view, ages }, entry),
-    notReached: async (object) => {
+    notReached: async (object, isScaled) => {
       const found = await objects.get(object);
-      const notReady = reasonOf(withPodReason(readyState(found, object), found, view));
+      const state = readyState(found, object, { ofAnyTemplate: isScaled });
+      const notReady = reasonOf(withPodReason(state, found, view));
       return notReady ?? reasonOf(await reachableState({ client, view, ageMs }, found));
     },
     notAcknowledged: async (object) =>

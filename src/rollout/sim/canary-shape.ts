@@ -106,7 +106,8 @@ export function fitting(shape: SimCanary): SimCanary {
   };
 }
 
-function canHave({ target, protocol }: SimCanary, first: StepKind): boolean {
+/** Whether the first step of this target can be of the kind. */
+export function canHave({ target, protocol }: SimCanary, first: StepKind): boolean {
   if (first === "scale" || first === "preview" || first === "experiment") return target === "deployment";
   return first === "iterations" || protocol === "http";
 }

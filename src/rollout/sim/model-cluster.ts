@@ -266,6 +266,12 @@ export class ModelCluster {
     if (object === undefined) return `${reference.name} does not exist yet`;
     if (templateHash(object.running) !== templateHash(object.fields.get(templatePointer)))
       return "not all of its pods are new";
+    return this.#notAllReady(reference, replicas);
+  }
+
+  #notAllReady(reference: ObjectReference, replicas = 0): string | undefined {
+    const object = this.find(reference);
+    if (object === undefined) return undefined;
     const wanted = Math.max(replicas, Number(object.fields.get("/spec/replicas") ?? 1));
     const ready = this.traffic.hasLost(reference) ? 0 : readyPodsOf(this, object);
     return ready >= wanted ? undefined : `${reference.name}: ${ready} of ${wanted} ready`;
@@ -454,11 +460,12 @@ export class ModelCluster {
 
   #whenItServes(entry: JournalEntry): UndoResult {
     const { object } = entry;
+    const isScaled = entry.type === "field" && entry.pointer === "/spec/replicas";
     const isServing = isApp(object) && (mustRun(entry) || entry.type === "deleted");
     const waits = movesTraffic(entry)
       ? this.traffic.notAcknowledged(object)
       : isServing
-        ? (this.#notRolled(object) ?? this.traffic.notReached(object))
+        ? ((isScaled ? this.#notAllReady(object) : this.#notRolled(object)) ?? this.traffic.notReached(object))
         : notServing(this, entry);
     return waits === undefined ? { state: "undone" } : { state: "waiting", detail: waits };
   }
