@@ -546,6 +546,7 @@ test("what the rollout's own route sends requests to stays until no proxy uses t
 
 test("an undo that restores the number of a held Deployment's pods waits for pods of any template", async () => {
   const objects = cluster();
+  Object.assign(objects.all.get("Deployment app")?.["spec"] as object, { template: "v2" });
   const field = { type: "field", object: app } as const;
   const journal: JournalEntry[] = [
     { ...field, step: "copy", pointer: "/spec/template", prior: "v1", written: "v2", adopted: true },

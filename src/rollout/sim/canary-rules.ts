@@ -1,4 +1,4 @@
-import { matchedHeader } from "./canary-shape.ts";
+import { matchedHeader } from "./canary-spec.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -78,4 +78,17 @@ function destinationOf({ destination }: Fields): Backend {
 function serviceOf(backend: Fields): Backend {
   const { name = "", namespace } = backend as { name?: string; namespace?: string };
   return { host: name, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+/** A route's rules with the weights that a webhook gives them. */
+export function withOtherWeights(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((item) => withOtherWeights(item));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) =>
+      name === "weight" && typeof member === "number" && member > 1
+        ? [name, member - 1]
+        : [name, withOtherWeights(member)],
+    ),
+  );
 }

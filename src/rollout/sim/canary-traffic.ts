@@ -3,15 +3,8 @@ import { matchesLabels } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { referenceKey, type OutcomeCounts, type SettleCondition } from "../decide/index.ts";
 import { clusterSuffix, copyLabel, reference, resolveHost } from "../plan/index.ts";
-import {
-  httpPort,
-  matchedHeader,
-  objectsOf,
-  otherHttpPort,
-  plainCanary,
-  tcpPort,
-  type SimApp,
-} from "./canary-shape.ts";
+import { httpPort, objectsOf, otherHttpPort, plainCanary, tcpPort, type SimApp } from "./canary-shape.ts";
+import { matchedHeader } from "./canary-spec.ts";
 import { chosenRule, weightedBackends, type Backend, type SimRequest } from "./canary-rules.ts";
 import type { ModelObject } from "./model-object.ts";
 import { templateHash } from "./sim-canary.ts";

@@ -29,6 +29,7 @@ import {
 import { reference } from "../plan/index.ts";
 import { templateHash, templatePointer } from "./sim-canary.ts";
 import { isApp, ModelTraffic } from "./canary-traffic.ts";
+import { withOtherWeights } from "./canary-rules.ts";
 import { versionOf } from "./canary-shape.ts";
 import { bodyOf, fieldsOfBody, type ModelObject } from "./model-object.ts";
 import {
@@ -82,6 +83,8 @@ export class ModelCluster {
   /** Whether the operator of a part has last read that it is to be installed, by the part's {@link referenceKey}. */
   readonly operatorsRead = new Map<string, boolean>();
   controlPlaneUp = true;
+  /** Whether the load of applications changes, so that autoscalers add and remove pods. */
+  loadChanges = true;
   nowMs = 0;
   readonly #random: Random;
   #uid = 0;
@@ -175,7 +178,7 @@ export class ModelCluster {
       const replicas = Number(object?.fields.get("/spec/replicas") ?? 0);
       const [least, most] = [fields.get("/spec/minReplicas"), fields.get("/spec/maxReplicas")].map(Number);
       if (object === undefined || replicas === 0 || least === undefined || most === undefined) continue;
-      const isDrifting = this.#random() < 0.03;
+      const isDrifting = this.loadChanges && this.#random() < 0.03;
       const wanted = isDrifting ? least + Math.floor(this.#random() * (most - least + 1)) : Math.max(replicas, least);
       if (wanted !== replicas) this.setField(object, "/spec/replicas", wanted, "autoscaler");
     }
@@ -493,19 +496,6 @@ export class ModelCluster {
     }
     return this.#whenItServes(entry);
   }
-}
-
-/** A route's rules with the weights that a webhook gives them. */
-function withOtherWeights(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map((item) => withOtherWeights(item));
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([name, member]) =>
-      name === "weight" && typeof member === "number" && member > 1
-        ? [name, member - 1]
-        : [name, withOtherWeights(member)],
-    ),
-  );
 }
 
 function stateOf(reason: string | undefined): SettleState {

@@ -40,11 +40,15 @@ import type { Decided } from "./witness.ts";
 /** Thrown when an engine notices that it no longer leads. */
 export class NotLeading extends Error {}
 
+const parsedRollouts = new WeakMap<Rollout, Rollout>();
+
 /** The rollout as the real engine parses it. The spec of a simulated upgrade is parsed already. */
 function parsed(raw: Rollout): Rollout {
-  if (isMeshUpgrade(raw)) return raw;
+  const known = isMeshUpgrade(raw) ? raw : parsedRollouts.get(raw);
+  if (known !== undefined) return known;
   const result = parseRollout(raw);
   invariant("rollout" in result, `the spec of ${raw.metadata.name ?? ""} is wrong: ${JSON.stringify(result)}`);
+  parsedRollouts.set(raw, result.rollout);
   return result.rollout;
 }
 

@@ -1,7 +1,7 @@
 import { type Canary, type JournalEntry, type MeshUpgrade, type ObjectReference } from "../../api/serin/index.ts";
 import { unplannedChange, type Plan } from "../engine/planner.ts";
 import { canaryPlan } from "./sim-canary.ts";
-import { canarySpec } from "./canary-shape.ts";
+import { canarySpec } from "./canary-spec.ts";
 import { meshSteps, meshUpgradeSpec, rev, type MeshObjects, type SimMesh } from "./sim-mesh.ts";
 import { minSamples, type SimRollout } from "./scenario.ts";
 

@@ -18,7 +18,8 @@ import { SimEngine } from "./sim-engine.ts";
 import { injectingRevision } from "./mesh-model.ts";
 import { reference } from "../plan/index.ts";
 import { isSidecarWorkload, meshBefore, operatedMesh } from "./sim-mesh.ts";
-import { canaryBefore, objectsOf, plainCanary, podTemplate, specChecks, specStep, versionOf } from "./canary-shape.ts";
+import { canaryBefore, objectsOf, plainCanary, podTemplate, versionOf } from "./canary-shape.ts";
+import { specChecks, specStep } from "./canary-spec.ts";
 import { templatePointer } from "./sim-canary.ts";
 import { keyOf, namespaceOf, ownsObject, rolloutObject, simPlan } from "./sim-plan.ts";
 import { SimStore } from "./sim-store.ts";
@@ -254,6 +255,7 @@ class Simulation {
       this.#changeInStep(sim);
     });
     if (this.#tick === calmFromTick) this.#others.moveStrangers();
+    this.#cluster.loadChanges = !this.#isCalm();
     for (const disturbance of this.#scenario.disturbances) this.#disturb(disturbance);
     this.#others.heal();
     if (this.#scenario.lasting !== undefined) this.#last(this.#scenario.lasting);

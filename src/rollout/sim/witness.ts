@@ -14,22 +14,22 @@ import {
   journalCounts,
   nextOrdinalOf,
   referenceKey,
-  shown,
   windowState,
   type Decision,
   type Step,
 } from "../decide/index.ts";
 import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
+import { happens, isAllowedCause } from "./allowed-cause.ts";
 import type { ModelCluster } from "./model-cluster.ts";
-import type { ModelObject } from "./model-object.ts";
 import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
 import { objectsOf, versionOf } from "./canary-shape.ts";
 import { templatePointer } from "./sim-canary.ts";
-import { keyOf, ownsObject, rolloutObject } from "./sim-plan.ts";
+import { keyOf, rolloutObject } from "./sim-plan.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { gatewayObjects } from "./sim-mesh.ts";
 import type { SimStore } from "./sim-store.ts";
+import { differencesOf, snapshotOf, withoutUnprepared, withWritten, type Snapshot } from "./snapshot.ts";
 import { TrafficWitness } from "./traffic-witness.ts";
 
 /** A tolerance, because a round may pause for a few ticks between reading and storing. */
@@ -38,12 +38,6 @@ const slackMs = 20 * tickMs;
 const minuteMs = 60_000;
 const maxRepetitions = 20;
 const routeKey = /\/(HTTPRoute|GRPCRoute|VirtualService)\//;
-/** What people write into a Deployment, and what the engine writes again after them. */
-const ofPeople: ReadonlySet<string> = new Set([templatePointer, "/spec/paused"]);
-
-type Fields = Readonly<Record<string, unknown>>;
-type Snapshot = Readonly<Record<string, Fields>>;
-
 /** A decision that an engine has stored, with the plan from which it comes. */
 export interface Decided {
   readonly key: string;
@@ -228,7 +222,8 @@ export class Witness {
   ): void {
     const id = status.completedSteps.at(-1)?.id ?? "";
     const planned = steps.find((step) => step.id === id);
-    if (planned?.setup === true) this.#prepared(seen, planned);
+    // The preparation of a target stays after an undo, so it belongs to the state before the run.
+    if (planned?.setup === true) seen.baseline = withWritten(seen.baseline, this.#snapshot(seen.sim), planned);
     const overruled =
       rollout.spec.fullPromotion !== undefined || evidence.some((text) => /^approved by .* despite this/.test(text));
     if (planned === undefined || overruled) return;
@@ -241,35 +236,6 @@ export class Witness {
     invariant(heldMs >= holdMs - slackMs, `${key} ${id} was held for ${heldMs} ms of ${holdMs}`);
   }
 
-  /** The preparation of a target stays after an undo, so it belongs to the state before the run. */
-  #prepared(seen: Seen, { writes }: Step): void {
-    const now = this.#snapshot(seen.sim);
-    for (const write of writes) {
-      const key = referenceKey(write.object);
-      const [before, present] = [seen.baseline[key] ?? {}, now[key]] as (Fields | undefined)[];
-      if (present === undefined) continue;
-      const pointer = write.type === "field" ? write.pointer : "";
-      const prepared = write.type === "field" ? { ...before, [pointer]: present[pointer] } : present;
-      seen.baseline = { ...seen.baseline, [key]: prepared };
-    }
-  }
-
-  /** Both snapshots without what an unfinished step of the preparation has written. */
-  #withoutUnprepared(seen: Seen, current: Snapshot): readonly [Snapshot, Snapshot] {
-    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
-    const done = new Set(seen.last?.completedSteps.map(({ id }) => id));
-    const [now, before] = [{ ...current }, { ...seen.baseline }];
-    for (const { setup, step, type, object, ...entry } of entries) {
-      if (setup !== true || done.has(step)) continue;
-      const key = referenceKey(object);
-      if (type === "created" && before[key] === undefined) delete now[key];
-      if (type !== "field" || !("pointer" in entry)) continue;
-      for (const snapshot of [now, before])
-        if (snapshot[key] !== undefined) snapshot[key] = { ...snapshot[key], [entry.pointer]: undefined };
-    }
-    return [now, before];
-  }
-
   #putBack(key: string, seen: Seen, status: RolloutStatus): void {
     // After a deletion only the preparation of the target is undone, and the changes of the run stay.
     const isDeleted = status.cause?.startsWith("the object was deleted") === true;
@@ -280,11 +246,14 @@ export class Witness {
         isUndoneWhole ? { ...seen, baseline: seen.unprepared } : seen,
         `rolled back (${status.cause ?? ""})`,
       );
-    this.#isAllowedCause(key, seen.sim, status.cause ?? "");
+    isAllowedCause(this.#scenario, { key, sim: seen.sim, cause: status.cause ?? "" });
   }
 
   #isAsBefore(key: string, seen: Seen, why: string): void {
-    const [now, before] = this.#withoutVanished(...this.#withoutUnprepared(seen, this.#snapshot(seen.sim)));
+    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
+    const [now, before] = this.#withoutVanished(
+      ...withoutUnprepared([this.#snapshot(seen.sim), seen.baseline], entries, seen.last?.completedSteps ?? []),
+    );
     const differences = differencesOf(before, now);
     invariant(differences.length === 0, `${key} ${why}, and differs: ${differences.join("; ")}`);
   }
@@ -296,7 +265,7 @@ export class Witness {
   #withoutVanished(current: Snapshot, former: Snapshot): readonly [Snapshot, Snapshot] {
     const kept = Object.entries(current).filter(([key]) => key in former || !this.#madeInUndo.has(key));
     const [now, before] = [this.#withoutEnded(Object.fromEntries(kept)), this.#withoutEnded(former)];
-    if (this.#did("rewrite")) {
+    if (happens(this.#scenario, "rewrite")) {
       const others = (snapshot: Snapshot): Snapshot =>
         Object.fromEntries(Object.entries(snapshot).filter(([key]) => !routeKey.test(key)));
       return [others(now), others(before)];
@@ -320,45 +289,6 @@ export class Witness {
 
   #hasEnded(namespace = ""): boolean {
     return this.#cluster.endedNamespaces.has(namespace);
-  }
-
-  #did(type: string): boolean {
-    const { lasting, disturbances } = this.#scenario;
-    return lasting?.type === type || disturbances.some((disturbance) => disturbance.type === type);
-  }
-
-  #isAllowedCause(key: string, sim: SimRollout, cause: string): void {
-    const lasting = this.#scenario.lasting?.type;
-    const did = (type: string): boolean => this.#did(type);
-    if (/request-success-rate|tcp-connect-failures/.test(cause))
-      invariant(
-        sim.errorRate > 0 ||
-          (lasting === "unanswered" && cause.includes("no answer in")) ||
-          (did("losePods") && cause.includes("the canary has had no ready pod")),
-        `${key} is good and was rolled back: ${cause}`,
-      );
-    else if (cause.includes("did not settle"))
-      invariant(
-        did("controlPlaneDown") ||
-          did("vanish") ||
-          did("noPods") ||
-          did("selfHeal") ||
-          did("losePods") ||
-          did("loseMade") ||
-          lasting === "controlPlaneGone" ||
-          // Pods follow the label of their namespace, which was set while ztunnels moved by pod, and not their node's.
-          (did("editUpgrade") && cause.includes("is owned by")) ||
-          // A recreated upgrade does not find the old revision that its predecessor has removed.
-          (did("recreate") && cause.includes(" exists, and ")),
-        `${key} was rolled back: ${cause}`,
-      );
-    else
-      invariant(
-        (cause.includes("after its restart") && (did("meddle") || did("noPods") || did("selfHeal"))) ||
-          (cause.includes("or refused") && ["refused", "selfHeal", "refuse", "journalFull", "rewrite"].some(did)) ||
-          /aborted by|^group g|another change|was reverted|was deleted|journal still has/.test(cause),
-        `${key} was rolled back: ${cause}`,
-      );
   }
 
   #completed(key: string, seen: Seen, rollout: Rollout, { completedSteps }: RolloutStatus): void {
@@ -567,28 +497,8 @@ export class Witness {
   }
 
   #snapshot(sim: SimRollout): Snapshot {
-    const app = referenceKey(objectsOf(sim).app);
-    const found = this.#cluster.snapshot((object: ModelObject) => ownsObject(sim, object.reference));
-    const isLeft = (key: string, pointer: string): boolean =>
-      key === app && (ofPeople.has(pointer) || (pointer === "/spec/replicas" && sim.canary?.autoscaled === true));
-    return Object.fromEntries(
-      Object.entries(found).map(([key, fields]) => [
-        key,
-        Object.fromEntries(Object.entries(fields).filter(([pointer]) => !isLeft(key, pointer))),
-      ]),
-    );
+    return snapshotOf(this.#cluster, sim);
   }
-}
-
-/** What has changed between two snapshots, field by field. */
-function differencesOf(before: Snapshot, now: Snapshot): string[] {
-  return [...new Set([...Object.keys(before), ...Object.keys(now)])].flatMap((key) => {
-    const [former, present] = [before[key], now[key]] as (Fields | undefined)[];
-    if (former === undefined || present === undefined) return [`${key} ${former === undefined ? "is new" : "is gone"}`];
-    return [...new Set([...Object.keys(former), ...Object.keys(present)])]
-      .filter((pointer) => JSON.stringify(former[pointer]) !== JSON.stringify(present[pointer]))
-      .map((pointer) => `${key} ${pointer}: ${shown(present[pointer])}, before it was ${shown(former[pointer])}`);
-  });
 }
 
 function isFrozen(freezes: readonly Freeze[], nowMs: number): boolean {
