@@ -3,10 +3,12 @@
 //   npm run sim [-- --matrix] [-- --json] [-- --from N] [-- --seeds N] [-- --workers N] [-- --seed N]
 import { availableParallelism } from "node:os";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { canaryMatrix, simulateCanary } from "../src/rollout/sim/canary-matrix.ts";
+import type { CellResult } from "../src/rollout/sim/matrix-cell.ts";
 import { scenarioOf } from "../src/rollout/sim/scenario.ts";
 import { shrink } from "../src/rollout/sim/shrink.ts";
 import { simulate, unendedText } from "../src/rollout/sim/simulate.ts";
-import { simulateCell, upgradeMatrix } from "../src/rollout/sim/upgrade-matrix.ts";
+import { simulateUpgrade, upgradeMatrix } from "../src/rollout/sim/upgrade-matrix.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
 interface Share {
@@ -56,18 +58,21 @@ function replay(seed: number): boolean {
   return result.failure === undefined;
 }
 
-/** Simulates the upgrade of every mesh of the matrix, forward, and back from every step. */
+/** Simulates the upgrade of every mesh of the matrix and every Canary, forward, and back from every step. */
 function simulateMatrix(json: boolean): number {
   const began = performance.now();
-  const results = upgradeMatrix().map((mesh) => simulateCell(mesh));
-  const runs = results.reduce((sum, cell) => sum + cell.runs, 0);
-  const failures = results.flatMap((cell) => cell.failures);
+  const upgrades = upgradeMatrix().map((mesh) => simulateUpgrade(mesh));
+  const canaries = canaryMatrix().map((cell) => simulateCanary(cell));
+  const runsOf = (results: readonly CellResult[]): number => results.reduce((sum, { runs }) => sum + runs, 0);
+  const failures = [...upgrades, ...canaries].flatMap((cell) => cell.failures);
   for (const failure of failures.slice(0, shownFailures)) process.stdout.write(`${failure}\n`);
   const seconds = Math.round((performance.now() - began) / 100) / 10;
-  process.stdout.write(`${results.length} meshes, ${runs} upgrades, ${failures.length} failed, ${seconds} s\n`);
+  process.stdout.write(
+    `${upgrades.length} meshes, ${runsOf(upgrades)} upgrades, ${canaries.length} applications, ${runsOf(canaries)} canaries, ${failures.length} failed, ${seconds} s\n`,
+  );
   if (json)
     process.stdout.write(
-      `${JSON.stringify({ meshes: results.length, upgrades: runs, failed: failures.length, seconds, failures: failures.slice(0, shownFailures) })}\n`,
+      `${JSON.stringify({ meshes: upgrades.length, upgrades: runsOf(upgrades), applications: canaries.length, canaries: runsOf(canaries), failed: failures.length, seconds, failures: failures.slice(0, shownFailures) })}\n`,
     );
   return failures.length === 0 ? 0 : 1;
 }
@@ -81,7 +86,7 @@ async function main(): Promise<number> {
         seeds: "how many, 10,000 when absent",
         seed: "replays one seed, made as short as possible",
         workers: "processes, 2 when absent",
-        matrix: "upgrade every kind of mesh to the end, and back from each step",
+        matrix: "upgrade every kind of mesh and roll out every kind of Canary, to the end and back from each step",
         json: "print one JSON object last",
       },
     },

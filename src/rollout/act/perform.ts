@@ -25,10 +25,18 @@ export interface UndoSurroundings {
    * Undefined if it runs.
    */
   notInstalled(entry: JournalEntry): Promise<string | undefined>;
-  /** The workload that gets the requests next is not ready yet, or proxies do not know its pods. */
-  notReached(object: ObjectReference): Promise<string | undefined>;
+  /**
+   * The workload that gets the requests next is not ready yet, or proxies do not know its pods. `isScaled`: undo has
+   * restored only the number of its pods. A held Deployment runs another template than it has, and its pods count.
+   */
+  notReached(object: ObjectReference, isScaled: boolean): Promise<string | undefined>;
   /** Proxies have not acknowledged the present destinations of requests yet. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
+  /**
+   * Proxies may still send requests by a route that is gone. Undefined if they do not. `isNow`: undo has just deleted
+   * it.
+   */
+  notForgotten(object: ObjectReference, isNow: boolean): Promise<string | undefined>;
   /**
    * Why an entry must wait: a gateway or waypoint would lose pods that have no replacement yet, or pods would come back
    * without a sidecar. Undefined if it need not wait.
@@ -122,10 +130,14 @@ async function notServing(
   surroundings: UndoSurroundings,
 ): Promise<string | undefined> {
   const { object } = entry;
-  if (isCopy(entry) || mustRun(entry)) return await surroundings.notReached(object);
+  if (isCopy(entry) || mustRun(entry)) return await surroundings.notReached(object, isScaled(entry));
   if (givesBackRevision(entry)) return await surroundings.notInstalled(entry);
   if (entry.type === "deleted") return isWorkload(entry) ? await surroundings.notReady(object) : undefined;
   return movesTraffic(entry) ? await surroundings.notAcknowledged(object) : undefined;
+}
+
+function isScaled(entry: JournalEntry): boolean {
+  return entry.type === "field" && entry.pointer === "/spec/replicas";
 }
 
 /**
@@ -154,7 +166,8 @@ async function undoCreated(
   surroundings: UndoSurroundings,
 ): Promise<UndoResult> {
   const found = await objects.get(entry.object);
-  if (found === undefined || found.metadata.deletionTimestamp !== undefined) return { state: "undone" };
+  if (found === undefined || found.metadata.deletionTimestamp !== undefined)
+    return await whenForgotten(entry, surroundings, false);
   if (!isOurs(found)) {
     const detail = `${describeReference(entry.object)}, made in step ${entry.step}, was deleted and created again by ${lastWriter(found) ?? "somebody else"}; delete or rename it, and the undo continues`;
     return { state: "conflict", detail };
@@ -162,7 +175,17 @@ async function undoCreated(
   const serves = await surroundings.stillServes(entry);
   if (serves !== undefined) return { state: "waiting", detail: serves };
   await objects.delete(entry.object, found.metadata.uid);
-  return { state: "undone" };
+  return await whenForgotten(entry, surroundings, true);
+}
+
+/** The result for a deleted object. What a route sent requests to may leave only when no proxy uses the route. */
+async function whenForgotten(
+  entry: Extract<JournalEntry, { type: "created" }>,
+  surroundings: UndoSurroundings,
+  isNow: boolean,
+): Promise<UndoResult> {
+  const detail = movesTraffic(entry) ? await surroundings.notForgotten(entry.object, isNow) : undefined;
+  return detail === undefined ? { state: "undone" } : { state: "waiting", detail };
 }
 
 async function undoField(

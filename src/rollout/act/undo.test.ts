@@ -155,6 +155,7 @@ const free: UndoContext = {
   notInstalled: async () => undefined,
   notReached: async () => undefined,
   notAcknowledged: async () => undefined,
+  notForgotten: async () => undefined,
   heldBack: async () => undefined,
 };
 
@@ -518,6 +519,56 @@ test("a former destination stays until every proxy has acknowledged the new one,
   assert.ok(objects.all.has("Deployment canary"));
   await undo(objects, journal);
   assert.ok(!objects.all.has("Deployment canary"));
+});
+
+test("what the rollout's own route sends requests to stays until no proxy uses the deleted route, even after a long wait", async () => {
+  const objects = new Objects();
+  const [stable, own] = [reference("Service", "web-stable"), reference("HTTPRoute", "web-canary")];
+  const journal = [stable, own].map((object): JournalEntry => ({ type: "created", step: "s", object }));
+  for (const object of [stable, own]) await objects.create(object, { metadata: { name: object.name } });
+  const asked: boolean[] = [];
+  const used: Partial<UndoContext> = {
+    notForgotten: async (object, isNow) => {
+      assert.equal(object, own);
+      asked.push(isNow);
+      return await Promise.resolve("proxies may still use it");
+    },
+  };
+  const first = await undo(objects, journal, used);
+  assert.deepEqual([...objects.all.keys()], ["Service web-stable"]);
+  assert.deepEqual(first.report.waitingFor, ["HTTPRoute n/web-canary: proxies may still use it"]);
+  await undo(objects, journal, used, true);
+  assert.deepEqual([...objects.all.keys()], ["Service web-stable"]);
+  assert.deepEqual(asked, [true, false], "only the pass that deletes the route knows when that was");
+  assert.equal((await undo(objects, journal)).report.undone, 2);
+  assert.deepEqual([...objects.all.keys()], []);
+});
+
+test("an undo that restores the number of a held Deployment's pods waits for pods of any template", async () => {
+  const objects = cluster();
+  Object.assign(objects.all.get("Deployment app")?.["spec"] as object, { template: "v2" });
+  const field = { type: "field", object: app } as const;
+  const journal: JournalEntry[] = [
+    { ...field, step: "copy", pointer: "/spec/template", prior: "v1", written: "v2", adopted: true },
+    { ...field, step: "step-1-stable", pointer: "/spec/replicas", prior: 5, written: 3 },
+    {
+      ...field,
+      step: "roll",
+      pointer: "/spec/template",
+      prior: "v1",
+      written: "v2",
+      adopted: true,
+      restart: "template",
+    },
+  ];
+  const asked: boolean[] = [];
+  await undo(objects, journal, {
+    notReached: async (_object, isScaled) => {
+      asked.push(isScaled);
+      return await Promise.resolve(undefined);
+    },
+  });
+  assert.deepEqual(asked, [false, true], "first the pods of the former template, then the former number of pods");
 });
 
 test("a gateway keeps its canary and its revision while its Deployment waits for that canary, even after a long wait", async () => {

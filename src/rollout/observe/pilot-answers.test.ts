@@ -9,7 +9,7 @@ import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts"
 import type { ClusterView } from "./cluster-view.ts";
 import { askPilot, type PilotPod } from "./pilot-answers.ts";
 import { PilotTokens } from "./pilot-tokens.ts";
-import { observeAcknowledged, observeRejections } from "./pilots.ts";
+import { observeAcknowledged, observeForgotten, observeRejections } from "./pilots.ts";
 import { SilentPods } from "./silent-pods.ts";
 
 const debugPort = 8080;
@@ -129,4 +129,20 @@ test("an answer that is not JSON causes an error that says so", async (context) 
     observation.type === "unavailable" ? observation.detail : "",
     /: 127\.0\.0\.1:8080 sent an answer that is not JSON;/,
   );
+});
+
+test("a deleted object is used until the pilots have had time to push, and then until all proxies are in sync", async (context) => {
+  let acked = "1";
+  const listener = (nonce: string): object => ({ sent: "2", acked: nonce, nacked: "", reason: null });
+  await serve(context, (_, response) => response.end(JSON.stringify([{ id: "web", types: { LDS: listener(acked) } }])));
+  const { view } = viewOf();
+  const detail = async (deletedMs: number): Promise<string> => {
+    const state = await observeForgotten(view, deletedMs);
+    return state.state === "waiting" ? state.detail : state.state;
+  };
+  assert.equal(await detail(2999), "it is deleted, and istiod-1-1-0-7c9 may not have pushed that yet");
+  assert.equal(await detail(3000), "web is not in sync with istiod-1-1-0-7c9");
+  acked = "2";
+  assert.equal(await detail(3000), "met");
+  assert.deepEqual(await observeForgotten(fakeView([]), 0), { state: "met" }, "proxies keep what the route leads to");
 });

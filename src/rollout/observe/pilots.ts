@@ -64,10 +64,8 @@ function acknowledgedState(pilot: PilotPod, { processed, proxies }: Acknowledgem
     : { state: "waiting", detail: `${first.id} has not acknowledged yet`, left: late.length };
 }
 
-/**
- * Upstream's pilots collect changes for up to this long before they push (PILOT_DEBOUNCE_AFTER, and time to compute).
- */
-const upstreamPushMs = 3000;
+/** Pilots collect changes for up to this long before they push (PILOT_DEBOUNCE_AFTER, and time to compute). */
+const pushMs = 3000;
 
 /**
  * Pilots of upstream Istio do not report versions of objects, so all proxies must be in sync some time after the last
@@ -86,13 +84,36 @@ async function upstreamAcknowledged(
       .filter((time) => !Number.isNaN(time)),
   );
   const { namespace = "", name = "" } = object?.metadata ?? {};
-  if (ageMs(`write of ${object?.kind ?? ""} ${namespace}/${name}`, written) < upstreamPushMs)
+  if (ageMs(`write of ${object?.kind ?? ""} ${namespace}/${name}`, written) < pushMs)
     return { state: "waiting", detail: `${pilot.name} may not have pushed it yet` };
+  return await inSync(view, pilot);
+}
+
+async function inSync(view: ClusterView, pilot: PilotPod): Promise<SettleState> {
   const stale = (await proxiesOf(view, pilot)).filter(isStale);
   const [first] = stale;
   return first === undefined
     ? { state: "met" }
     : { state: "waiting", detail: `${first.id} is not in sync with ${pilot.name}`, left: stale.length };
+}
+
+/**
+ * Whether no proxy uses an object that was deleted `deletedMs` ago. Nobody knows the version of a deletion, so all
+ * proxies must be in sync some time after it. Without a control plane, proxies keep all that they have, also what the
+ * object leads to.
+ */
+export async function observeForgotten(view: ClusterView, deletedMs: number): Promise<SettleState> {
+  for (const pilot of pilotPods(view)) {
+    if (deletedMs < pushMs)
+      return { state: "waiting", detail: `it is deleted, and ${pilot.name} may not have pushed that yet` };
+    try {
+      const state = await inSync(view, pilot);
+      if (state.state !== "met") return state;
+    } catch (error) {
+      return { state: "waiting", detail: messageOf(error) };
+    }
+  }
+  return { state: "met" };
 }
 
 function isStale({ types }: ConnectedProxy): boolean {

@@ -88,3 +88,17 @@ test("a DaemonSet whose pods do not exist says where the API server's reason is"
   );
   assert.equal(detail(2), "DaemonSet ztunnel-next: 0 of 2 ready");
 });
+
+test("the pods of a held Deployment count although it has another template, if pods of any template do", () => {
+  const held = {
+    metadata: { name: "web", generation: 2 },
+    spec: { replicas: 3, paused: true },
+    // Its controller makes no ReplicaSet of a changed template while it is paused.
+    status: { observedGeneration: 2, replicas: 3, readyReplicas: 3, availableReplicas: 3 },
+  } as unknown as UntypedObject;
+  assert.equal(readyState(held, web).state, "waiting");
+  assert.deepEqual(readyState(held, web, { ofAnyTemplate: true }), { state: "met" });
+  const fewer = { ...held, status: { observedGeneration: 2, replicas: 2, availableReplicas: 2 } };
+  const state = readyState(fewer, web, { ofAnyTemplate: true });
+  assert.equal(state.state === "waiting" ? state.detail : "", "Deployment web: 2 of 3 ready");
+});

@@ -56,11 +56,15 @@ function unprovenText(
     : "";
 }
 
-/** Whether all pods of a Deployment or DaemonSet match its spec and are ready. At least `minReplicas` pods must be. */
+/**
+ * Whether all pods of a Deployment or DaemonSet match its spec and are ready. At least `minReplicas` pods must be.
+ * `ofAnyTemplate`: pods of another template than the present one count too. A Deployment that is held while its
+ * template changes has only such pods.
+ */
 export function readyState(
   object: Awaited<ReturnType<ObjectAccess["get"]>>,
   reference: ObjectReference,
-  minReplicas = 0,
+  { minReplicas = 0, ofAnyTemplate = false }: { readonly minReplicas?: number; readonly ofAnyTemplate?: boolean } = {},
 ): SettleState {
   const { kind, name } = reference;
   if (object === undefined)
@@ -76,7 +80,7 @@ export function readyState(
   );
   const updated = (kind === "DaemonSet" ? status.updatedNumberScheduled : status.updatedReplicas) ?? 0;
   const available = (kind === "DaemonSet" ? status.numberAvailable : status.availableReplicas) ?? 0;
-  const ready = Math.min(updated, available);
+  const ready = ofAnyTemplate ? available : Math.min(updated, available);
   if (ready < wanted)
     return {
       state: "waiting",

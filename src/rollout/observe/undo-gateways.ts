@@ -66,7 +66,7 @@ async function stableMissing({ objects, view }: Sources, gateway: UntypedObject)
     const runs = revisionOf(deployment);
     if (runs !== revision && isRevision(view, revision))
       return `${object.name} is at ${runs}, and not yet at ${revision}`;
-    const ready = withPodReason(readyState(deployment, object, 1), deployment, view);
+    const ready = withPodReason(readyState(deployment, object, { minReplicas: 1 }), deployment, view);
     if (ready.state !== "met") return ready.detail;
   }
   return undefined;
@@ -115,6 +115,6 @@ async function canaryMissing(
   if (canary === undefined) return `the canary of ${name} does not exist yet`;
   const object = referenceTo(canary as unknown as UntypedObject);
   const found = await objects.get({ ...object, apiVersion: "apps/v1", kind: "Deployment", plural: "deployments" });
-  const ready = withPodReason(readyState(found, object, 1), found, view);
+  const ready = withPodReason(readyState(found, object, { minReplicas: 1 }), found, view);
   return ready.state === "met" ? undefined : ready.detail;
 }

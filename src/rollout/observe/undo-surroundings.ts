@@ -4,7 +4,7 @@ import { ztunnelOwnerAnnotation, type JournalEntry } from "../../api/serin/index
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { UndoSurroundings } from "../act/perform.ts";
 import { partGivenBack } from "../act/undo-order.ts";
-import type { SettleState } from "../decide/index.ts";
+import { referenceKey, type SettleState } from "../decide/index.ts";
 import { nextRootName, probeNamespace, reference } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { EventAges } from "./event-ages.ts";
@@ -13,7 +13,7 @@ import { isMadeBy } from "./operator-objects.ts";
 import { notBroughtAbout, notInstalledText } from "./operator-progress.ts";
 import { whoChangesOwner, withPodReason } from "./pod-reason.ts";
 import { controlPlaneDeployments, isZtunnel, pilotPods } from "./pilot-answers.ts";
-import { dependentProxies, observeAcknowledged } from "./pilots.ts";
+import { dependentProxies, observeAcknowledged, observeForgotten } from "./pilots.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { reachableState } from "./settle/endpoints-state.ts";
 import { readyState } from "./ready-state.ts";
@@ -51,13 +51,19 @@ export function undoSurroundings({
       return reasonOf(withPodReason(readyState(found, object), found, view));
     },
     notInstalled: async (entry) => await notInstalledAgain({ objects, view, ages }, entry),
-    notReached: async (object) => {
+    notReached: async (object, isScaled) => {
       const found = await objects.get(object);
-      const notReady = reasonOf(withPodReason(readyState(found, object), found, view));
+      const state = readyState(found, object, { ofAnyTemplate: isScaled });
+      const notReady = reasonOf(withPodReason(state, found, view));
       return notReady ?? reasonOf(await reachableState({ client, view, ageMs }, found));
     },
     notAcknowledged: async (object) =>
       reasonOf(await observeAcknowledged(view, object, await objects.get(object), ageMs)),
+    notForgotten: async (object, isNow) => {
+      const deletion = `deletion of ${referenceKey(object)}`;
+      ages.notice(deletion, !isNow);
+      return reasonOf(await observeForgotten(view, ageMs(deletion, 0)));
+    },
   };
 }
 

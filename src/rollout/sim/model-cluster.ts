@@ -1,7 +1,7 @@
 import { invariant, jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { UndoResult } from "../act/undo-play.ts";
-import { isRestart, movesTraffic } from "../act/undo-order.ts";
+import { isRestart, movesTraffic, mustRun } from "../act/undo-order.ts";
 import { covers } from "../act/object-access.ts";
 import {
   keptFields,
@@ -9,7 +9,7 @@ import {
   type CheckObservation,
   type FieldEntry,
   type Observation,
-  type OutcomeCounts,
+  type PlannedCheck,
   type SettleCondition,
   type SettleState,
   type Step,
@@ -26,9 +26,21 @@ import {
   stillServes,
   templateRevision,
 } from "./mesh-model.ts";
-import type { ModelObject } from "./model-object.ts";
-import { canaryRevision, isSidecarWorkload, podRev, restartPointer, rev, type OperatedMesh } from "./sim-mesh.ts";
-import { runningPointer, templatePointer } from "./sim-plan.ts";
+import { reference } from "../plan/index.ts";
+import { templateHash, templatePointer } from "./sim-canary.ts";
+import { isApp, ModelTraffic } from "./canary-traffic.ts";
+import { withOtherWeights } from "./canary-rules.ts";
+import { versionOf } from "./canary-shape.ts";
+import { bodyOf, fieldsOfBody, type ModelObject } from "./model-object.ts";
+import {
+  canaryRevision,
+  isSidecarWorkload,
+  podRev,
+  readyPodsOf,
+  restartPointer,
+  rev,
+  type OperatedMesh,
+} from "./sim-mesh.ts";
 
 const restarts: ReadonlySet<string> = new Set(["/restartedAt", podRev, restartPointer]);
 
@@ -37,7 +49,6 @@ type KeepLater = (original: JournalEntry, later: unknown) => void;
 /** The server's error if a patch expects another value than the current one, or if a webhook refuses the object. */
 export class PatchRefused extends Error {}
 
-const requestsPerTick = 400;
 const startMs = 1500;
 /** How long a Deployment that nobody holds takes to replace its pods. */
 export const rollMs = 2500;
@@ -51,22 +62,16 @@ const endsPerTick = 0.1;
  */
 export class ModelCluster {
   readonly objects = new Map<string, ModelObject>();
-  /** The weight of each route that the proxies have acknowledged and use. */
-  readonly acknowledged = new Map<string, unknown>();
-  readonly counters = new Map<string, OutcomeCounts>();
+  /** The proxies, and the requests that they send. */
+  readonly traffic: ModelTraffic;
   /** The revision that injected the pods of a namespace at their last restart. */
   readonly injected = new Map<string, unknown>();
-  /** The routes that get no more requests, and the routes whose counters cannot be read. */
-  readonly silent = new Set<string>();
-  readonly unanswered = new Set<string>();
-  /** The routes whose canary has lost its pods. */
-  readonly lostPods = new Set<string>();
   /** The objects, by {@link referenceKey}, whose changes the server refuses, except those of an undo. */
   readonly refused = new Set<string>();
   /** Tells whether a webhook refuses each write of the engine to an object. By rollout. */
   readonly writesRefused = new Map<string, (object: ObjectReference) => boolean>();
-  /** The routes whose weights a webhook changes when the engine writes them. */
-  readonly rewritten = new Set<string>();
+  /** Tells whether a webhook changes the weights of a route when the engine writes it. By rollout. */
+  readonly rewritten = new Map<string, (object: ObjectReference) => boolean>();
   /** The namespaces whose disruption budgets allow no restart. */
   readonly withoutBudget = new Set<string>();
   /** The namespaces that are being deleted or are gone. */
@@ -78,6 +83,8 @@ export class ModelCluster {
   /** Whether the operator of a part has last read that it is to be installed, by the part's {@link referenceKey}. */
   readonly operatorsRead = new Map<string, boolean>();
   controlPlaneUp = true;
+  /** Whether the load of applications changes, so that autoscalers add and remove pods. */
+  loadChanges = true;
   nowMs = 0;
   readonly #random: Random;
   #uid = 0;
@@ -86,6 +93,7 @@ export class ModelCluster {
 
   constructor(random: Random) {
     this.#random = random;
+    this.traffic = new ModelTraffic(this, random);
   }
 
   add(reference: ObjectReference, fields: Readonly<Record<string, unknown>> = {}): ModelObject {
@@ -93,11 +101,13 @@ export class ModelCluster {
     const object: ModelObject = {
       reference,
       uid: this.#uid,
+      version: 0,
       fields: new Map(Object.entries(fields)),
       writers: new Map(),
       readyAtMs: this.nowMs,
       startedAtMs: this.nowMs,
     };
+    if (isApp(reference)) this.#run(object, fields[templatePointer]);
     this.objects.set(referenceKey(reference), object);
     return object;
   }
@@ -107,7 +117,7 @@ export class ModelCluster {
   }
 
   /** The state of objects for comparisons, without the restart fields, because undo writes its own time there. */
-  snapshot(isOf: (object: ModelObject) => boolean): Readonly<Record<string, unknown>> {
+  snapshot(isOf: (object: ModelObject) => boolean): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
     // Objects that undo created again come last in the map, so sort them.
     const kept = [...this.objects.values()]
       .filter(isOf)
@@ -140,12 +150,8 @@ export class ModelCluster {
       this.injected.delete(key);
     }
     this.#operate();
-    for (const { reference, fields } of this.objects.values()) {
-      if (reference.kind !== "HTTPRoute") continue;
-      const { name } = reference;
-      if (this.controlPlaneUp && this.#random() < 0.5) this.acknowledged.set(name, fields.get("/weight"));
-      if (!this.silent.has(name) && !this.#hasEnded(reference)) this.#send(name, errorRateOf(name));
-    }
+    this.#scale();
+    this.traffic.tick(errorRateOf);
   }
 
   /**
@@ -164,48 +170,39 @@ export class ModelCluster {
     }
   }
 
-  /** A Deployment that nobody holds replaces its pods after a while. */
-  #roll(key: string, { fields }: ModelObject): void {
-    if (!fields.has(runningPointer)) return;
+  /** Autoscalers add and remove pods of the Deployments of their names. They leave those alone that have none. */
+  #scale(): void {
+    for (const { reference: scaler, fields } of this.objects.values()) {
+      if (scaler.kind !== "HorizontalPodAutoscaler") continue;
+      const object = this.find(reference("apps/v1", "Deployment", scaler.name, scaler.namespace));
+      const replicas = Number(object?.fields.get("/spec/replicas") ?? 0);
+      const [least, most] = [fields.get("/spec/minReplicas"), fields.get("/spec/maxReplicas")].map(Number);
+      if (object === undefined || replicas === 0 || least === undefined || most === undefined) continue;
+      const isDrifting = this.loadChanges && this.#random() < 0.03;
+      const wanted = isDrifting ? least + Math.floor(this.#random() * (most - least + 1)) : Math.max(replicas, least);
+      if (wanted !== replicas) this.setField(object, "/spec/replicas", wanted, "autoscaler");
+    }
+  }
+
+  /** A Deployment that nobody holds replaces its pods after a while, unless the server refuses them. */
+  #roll(key: string, object: ModelObject): void {
+    const { reference, fields, running } = object;
+    if (!isApp(reference)) return;
     const template = fields.get(templatePointer);
-    if (fields.get("/spec/paused") === true || fields.get(runningPointer) === template) {
+    if (fields.get("/spec/paused") === true || templateHash(running) === templateHash(template)) {
       this.#rollsFromMs.delete(key);
       return;
     }
-    const fromMs = this.#rollsFromMs.get(key) ?? this.nowMs;
+    const fromMs = this.#refusesPods(reference) ? this.nowMs : (this.#rollsFromMs.get(key) ?? this.nowMs);
     this.#rollsFromMs.set(key, fromMs);
-    if (this.nowMs - fromMs >= rollMs) fields.set(runningPointer, template);
+    if (this.nowMs - fromMs >= rollMs) this.#run(object, template);
   }
 
-  #send(route: string, errorRate: number): void {
-    const weight = this.acknowledged.get(route);
-    const share = typeof weight === "number" ? weight / 100 : 0;
-    const canary = Math.round(requestsPerTick * share);
-    invariant(canary === 0 || this.canaryRuns(route), `requests of route ${route} went to a canary that does not run`);
-    const before = this.countersOf(route);
-    // Proxies answer the requests of a version without pods themselves, and count them for neither version.
-    if (this.lostPods.has(route)) {
-      this.counters.set(route, { ...before, stableTotal: before.stableTotal + requestsPerTick - canary });
-      return;
-    }
-    const errors = errorRate === 0 ? 0 : Math.round(canary * errorRate * (0.8 + 0.4 * this.#random()));
-    this.counters.set(route, {
-      canaryTotal: before.canaryTotal + canary,
-      canaryErrors: before.canaryErrors + errors,
-      stableTotal: before.stableTotal + requestsPerTick - canary,
-      stableErrors: before.stableErrors,
-    });
-  }
-
-  countersOf(route: string): OutcomeCounts {
-    return this.counters.get(route) ?? { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
-  }
-
-  canaryRuns(route: string): boolean {
-    const found = [...this.objects.values()].find(
-      ({ reference }) => reference.kind === "Deployment" && reference.name === `canary-${route}`,
-    );
-    return found !== undefined && this.nowMs >= found.readyAtMs;
+  /** Runs the pods of an application's Deployment with a template. */
+  #run(object: ModelObject, template: unknown): void {
+    object.running = template;
+    object.ran ??= new Set();
+    object.ran.add(versionOf(template));
   }
 
   observe(step: Step, journal: readonly JournalEntry[], doneSteps: ReadonlySet<string>): Observation {
@@ -222,7 +219,7 @@ export class ModelCluster {
       writes,
       settle: step.settle.map((condition) => this.settled(condition)),
       checks: step.checks.map(({ subject }) =>
-        subject.type === "backends" ? this.#check(subject.canary.service ?? "") : this.#meshCheck(),
+        subject.type === "backends" ? this.#check(subject) : this.#meshCheck(),
       ),
     };
   }
@@ -234,11 +231,13 @@ export class ModelCluster {
     );
   }
 
-  #check(route: string): CheckObservation {
-    if (this.unanswered.has(route) || this.#random() < 0.05)
+  #check({ canary }: Extract<PlannedCheck["subject"], { type: "backends" }>): CheckObservation {
+    const name = canary.podLabels?.["app"] ?? "";
+    const { traffic } = this;
+    if (traffic.unanswered.has(name) || this.#random() < 0.05)
       return { type: "unavailable", detail: "the scrape failed" };
-    const ready = { canary: this.lostPods.has(route) ? 0 : 1, stable: 1, isExpected: true };
-    return { type: "counters", sources: { gateway: this.countersOf(route) }, ready };
+    const ready = { canary: traffic.lostPods.has(name) ? 0 : 1, stable: 1, isExpected: true };
+    return { type: "counters", sources: { gateway: traffic.countersOf(name) }, ready };
   }
 
   /** The mesh itself has no faults, but sometimes its state cannot be read. */
@@ -248,34 +247,44 @@ export class ModelCluster {
   }
 
   settled(condition: SettleCondition): SettleState {
-    if (condition.type === "acknowledged" && condition.object.kind === "HTTPRoute")
-      return stateOf(this.notAcknowledged(condition.object));
-    if (condition.type === "ready" && this.find(condition.object)?.fields.has(runningPointer) === true)
-      return stateOf(this.#notRolled(condition.object));
-    if (condition.type === "versionServes")
-      return stateOf(this.lostPods.has(condition.service) ? "the canary has no ready pod" : undefined);
+    switch (condition.type) {
+      case "acknowledged":
+        if (this.traffic.tracks(condition.object)) return stateOf(this.traffic.notAcknowledged(condition.object));
+        break;
+      case "endpoints":
+        return stateOf(this.traffic.endpointsMissing(condition));
+      case "versionServes":
+        return stateOf(this.traffic.notServing(condition));
+      case "ready":
+        if (isApp(condition.object)) return stateOf(this.#notRolled(condition.object, condition.replicas));
+        break;
+      default:
+    }
     return meshState(this, condition);
   }
 
-  #notRolled(object: ObjectReference): string | undefined {
-    const fields = this.find(object)?.fields;
-    return fields?.get(runningPointer) === fields?.get(templatePointer) ? undefined : "not all of its pods are new";
+  /** Why the pods of an application's Deployment are not all new and ready. */
+  #notRolled(reference: ObjectReference, replicas = 0): string | undefined {
+    const object = this.find(reference);
+    if (object === undefined) return `${reference.name} does not exist yet`;
+    if (templateHash(object.running) !== templateHash(object.fields.get(templatePointer)))
+      return "not all of its pods are new";
+    return this.#notAllReady(reference, replicas);
   }
 
-  notAcknowledged(object: ObjectReference): string | undefined {
-    if (!this.controlPlaneUp) return "no control plane is ready";
-    return this.acknowledged.get(object.name) === this.find(object)?.fields.get("/weight")
-      ? undefined
-      : "not acknowledged yet";
+  #notAllReady(reference: ObjectReference, replicas = 0): string | undefined {
+    const object = this.find(reference);
+    if (object === undefined) return undefined;
+    const wanted = Math.max(replicas, Number(object.fields.get("/spec/replicas") ?? 1));
+    const ready = this.traffic.hasLost(reference) ? 0 : readyPodsOf(this, object);
+    return ready >= wanted ? undefined : `${reference.name}: ${ready} of ${wanted} ready`;
   }
 
   #writeState(write: Write, step: string, journal: readonly JournalEntry[]): WriteState {
     const found = this.find(write.object);
     if (write.type === "create") return found === undefined ? { state: "pending" } : { state: "done" };
     if (write.type === "delete")
-      return found === undefined
-        ? { state: "done" }
-        : { state: "pending", prior: { metadata: { name: write.object.name } } };
+      return found === undefined ? { state: "done" } : { state: "pending", prior: bodyOf(found) };
     if (found === undefined) return { state: "gone" };
     if (write.adopted !== undefined) {
       const isKnown = journal.some(
@@ -285,6 +294,7 @@ export class ModelCluster {
     }
     const value = found.fields.get(write.pointer);
     if (covers(value, write.value)) return { state: "done" };
+    if (write.own === true) return value === undefined ? { state: "pending" } : { state: "pending", prior: value };
     const entries = journal.flatMap((entry) =>
       entry.type === "field" &&
       entry.pointer === write.pointer &&
@@ -326,7 +336,7 @@ export class ModelCluster {
     if (write.type === "create") {
       if (this.find(write.object) !== undefined) return;
       if (this.#hasEnded(write.object)) throw new PatchRefused();
-      this.#start(this.add(write.object));
+      this.#start(this.add(write.object, fieldsOfBody(write.body)));
     } else if (write.type === "delete") this.#remove(write.object);
     else if (this.refused.has(referenceKey(write.object))) throw new PatchRefused();
     else this.#set(write.object, write.pointer, write.value, prior);
@@ -357,12 +367,13 @@ export class ModelCluster {
   }
 
   setField(object: ModelObject, pointer: string, given: unknown, writer: string): void {
-    const isRewritten = writer === engineWriter && pointer === "/weight" && this.rewritten.has(object.reference.name);
-    const value = isRewritten && typeof given === "number" ? Math.max(1, given - 1) : given;
+    const isRewritten = writer === engineWriter && [...this.rewritten.values()].some((isOf) => isOf(object.reference));
+    const value = isRewritten ? withOtherWeights(given) : given;
     const before = object.fields.get(pointer);
     if (value === undefined) object.fields.delete(pointer);
     else object.fields.set(pointer, value);
     object.writers.set(pointer, writer);
+    object.version += 1;
     const grows = pointer === "/spec/replicas" && Number(before) < Number(value);
     if (grows)
       object.readyBefore = Math.min(
@@ -381,9 +392,13 @@ export class ModelCluster {
 
   #readyAt({ reference }: ModelObject): number {
     const takesMs = Math.floor(startMs * this.#random());
-    const isRefused = [...this.podsRefused.values()].some((refuses) => refuses(reference));
+    const isRefused = this.#refusesPods(reference);
     const isHeld = this.withoutBudget.has(reference.namespace ?? "") && isSidecarWorkload(reference.name);
     return isRefused || isHeld || lacksPilot(this, reference) === true ? Infinity : this.nowMs + takesMs;
+  }
+
+  #refusesPods(reference: ObjectReference): boolean {
+    return [...this.podsRefused.values()].some((refuses) => refuses(reference));
   }
 
   /** Lets the server accept pods again. The controllers make those that were refused. */
@@ -409,16 +424,17 @@ export class ModelCluster {
     if (this.#refuses(entry.object)) return { state: "waiting", detail: "a webhook refuses it" };
     if (entry.type === "deleted") {
       if (found === undefined && this.#hasEnded(entry.object)) return { state: "undone" };
-      if (found === undefined) this.#start(this.add(entry.object));
+      if (found === undefined) this.#start(this.add(entry.object, fieldsOfBody(entry.body)));
       return this.#whenItServes(entry);
     }
-    if (found === undefined) return { state: "undone" };
     if (entry.type === "created") {
-      const serves = stillServes(this, entry.object);
+      const serves = found === undefined ? undefined : stillServes(this, entry.object);
       if (serves !== undefined) return { state: "waiting", detail: serves };
       this.#remove(entry.object);
-      return { state: "undone" };
+      const isUsed = movesTraffic(entry) ? this.traffic.notForgotten(entry.object) : undefined;
+      return isUsed === undefined ? { state: "undone" } : { state: "waiting", detail: isUsed };
     }
+    if (found === undefined) return { state: "undone" };
     if (entry.adopted === true) return this.#undoAdopted(found, entry, original, keepLater);
     if (isRestart(entry)) {
       this.setField(found, entry.pointer, entry.prior, engineWriter);
@@ -446,7 +462,14 @@ export class ModelCluster {
   }
 
   #whenItServes(entry: JournalEntry): UndoResult {
-    const waits = movesTraffic(entry) ? this.notAcknowledged(entry.object) : notServing(this, entry);
+    const { object } = entry;
+    const isScaled = entry.type === "field" && entry.pointer === "/spec/replicas";
+    const isServing = isApp(object) && (mustRun(entry) || entry.type === "deleted");
+    const waits = movesTraffic(entry)
+      ? this.traffic.notAcknowledged(object)
+      : isServing
+        ? ((isScaled ? this.#notAllReady(object) : this.#notRolled(object)) ?? this.traffic.notReached(object))
+        : notServing(this, entry);
     return waits === undefined ? { state: "undone" } : { state: "waiting", detail: waits };
   }
 
@@ -459,19 +482,19 @@ export class ModelCluster {
   ): UndoResult {
     const { pointer, prior, written, later } = entry;
     const value = found.fields.get(pointer);
+    const [isPrior, isWritten] = [prior, written].map((known) => jsonEqualWithoutNulls(value, known));
     if (entry.restart === undefined) {
-      if (value === prior && later !== undefined) this.setField(found, pointer, later, engineWriter);
-      else if (value === written) this.setField(found, pointer, prior, engineWriter);
+      if (isPrior === true && later !== undefined) this.setField(found, pointer, later, engineWriter);
+      else if (isWritten === true) this.setField(found, pointer, prior, engineWriter);
       return { state: "undone" };
     }
-    if (value !== prior) {
-      const isLater = value !== written;
+    if (isPrior !== true) {
+      const isLater = isWritten !== true && original !== entry;
       if (isLater) keepLater(original, value);
       this.setField(found, pointer, prior, engineWriter);
       if (isLater) return { state: "waiting", detail: "a newer pod template was written" };
     }
-    const notRolled = this.#notRolled(entry.object);
-    return notRolled === undefined ? { state: "undone" } : { state: "waiting", detail: notRolled };
+    return this.#whenItServes(entry);
   }
 }
 

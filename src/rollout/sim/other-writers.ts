@@ -7,16 +7,9 @@ import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
 import type { Disturbance, SimRollout } from "./scenario.ts";
 import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
-import {
-  keyOf,
-  namespaceOf,
-  objectsOf,
-  ownsObject,
-  revisionPointer,
-  rolloutObject,
-  runningPointer,
-  templatePointer,
-} from "./sim-plan.ts";
+import { makesRoutes, objectsOf, plainCanary, routePointer, versionOf } from "./canary-shape.ts";
+import { templatePointer } from "./sim-canary.ts";
+import { keyOf, namespaceOf, ownsObject, revisionPointer, rolloutObject } from "./sim-plan.ts";
 import type { SimStore } from "./sim-store.ts";
 import type { Witness } from "./witness.ts";
 
@@ -98,7 +91,7 @@ export class OtherWriters {
    */
   meddle(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const scales = disturbance.type === "scaleGateway";
-    const pointer = sim.kind === "Canary" ? "/weight" : scales ? replicasPointer : revisionPointer;
+    const pointer = sim.kind === "Canary" ? routePointer(sim) : scales ? replicasPointer : revisionPointer;
     const target = sim.kind === "Canary" ? objectsOf(sim).route : scales ? this.#scaledBy(sim) : namespaceOf(sim);
     const object = target === undefined ? undefined : this.#cluster.find(target);
     if (begins && object !== undefined) {
@@ -109,7 +102,9 @@ export class OtherWriters {
       if (written?.type !== "field" || object.writers.get(pointer) === "somebody") return;
       if (this.#isUndone(sim) && jsonEqualWithoutNulls(object.fields.get(pointer), written.prior)) return;
       this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
-      this.#cluster.setField(object, pointer, sim.kind === "Canary" ? 1 : scales ? 7 : "theirs", "somebody");
+      const before = object.fields.get(pointer);
+      const theirs = sim.kind === "Canary" ? withAnother(before) : scales ? 7 : "theirs";
+      this.#cluster.setField(object, pointer, theirs, "somebody");
       this.#witness.meddled(keyOf(sim));
       return;
     }
@@ -203,9 +198,9 @@ export class OtherWriters {
   /** The template that somebody withdraws: the running one replaces it. Undefined if nothing waits to roll out. */
   revertApp(sim: SimRollout): string | undefined {
     const app = this.#cluster.find(objectsOf(sim).app);
-    const [template, running] = [templatePointer, runningPointer].map((pointer) => app?.fields.get(pointer));
-    if (app === undefined || typeof template !== "string" || template === running) return undefined;
-    this.#cluster.setField(app, templatePointer, running, "somebody");
+    const template = versionOf(app?.fields.get(templatePointer));
+    if (app === undefined || template === versionOf(app.running)) return undefined;
+    this.#cluster.setField(app, templatePointer, app.running, "somebody");
     return template;
   }
 
@@ -214,8 +209,10 @@ export class OtherWriters {
    */
   watchByGit(sim: SimRollout, begins: boolean): void {
     this.#inGit.delete(sim.name);
-    const pointer = sim.kind === "Canary" ? "/weight" : revisionPointer;
-    const target = sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
+    const pointer = sim.kind === "Canary" ? routePointer(sim) : revisionPointer;
+    // Nobody has the routes in Git that the engine makes.
+    const route = makesRoutes(sim.canary ?? plainCanary) ? undefined : objectsOf(sim).route;
+    const target = sim.kind === "Canary" ? route : namespaceOf(sim);
     const object = target === undefined ? undefined : this.#cluster.find(target);
     if (!begins || object === undefined) return;
     const written = this.#store.journals
@@ -243,14 +240,13 @@ export class OtherWriters {
    * meanwhile, the route gets its content from before the rollout.
    */
   vanish(sim: SimRollout, begins: boolean): void {
-    if (sim.kind !== "Canary") return;
+    if (sim.kind !== "Canary" || makesRoutes(sim.canary ?? plainCanary)) return;
     const { route } = objectsOf(sim);
     const found = this.#cluster.find(route);
     if (begins) {
       if (found === undefined) return;
       this.#vanished.set(sim.name, { before: found, entries: this.#entriesOf(sim, route.name) });
       this.#cluster.objects.delete(referenceKey(route));
-      this.#cluster.acknowledged.delete(sim.name);
       return;
     }
     const { before, entries = [] } = this.#vanished.get(sim.name) ?? {};
@@ -277,4 +273,11 @@ export class OtherWriters {
     const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
     return entries.flatMap((entry) => (entry.type === "field" && entry.object.name === object ? [entry] : []));
   }
+}
+
+/** A list of routes with one more, which somebody has added. No request reaches it. */
+function withAnother(list: unknown): unknown {
+  const rules = Array.isArray(list) ? (list as readonly Readonly<Record<string, unknown>>[]) : [];
+  const last = rules.at(-1) ?? {};
+  return [...rules, "backendRefs" in last ? { backendRefs: last["backendRefs"] } : { ...last, name: "theirs" }];
 }

@@ -1,4 +1,5 @@
 import { seededRandom, type Random } from "../../base/index.ts";
+import { canaryOf, type SimCanary, type StepKind } from "./canary-shape.ts";
 import { meshOf, type SimMesh } from "./sim-mesh.ts";
 
 /** One rollout of a simulation. */
@@ -21,6 +22,8 @@ export interface SimRollout {
   readonly moves?: readonly string[];
   /** The mesh that it moves. */
   readonly mesh?: SimMesh;
+  /** The application of a Canary, and what its spec names. */
+  readonly canary?: SimCanary;
   /** The step in which a person writes another pod template into its Deployment. */
   readonly changedInStep?: string;
   /** A person rolls it back when this many steps are done. */
@@ -28,7 +31,9 @@ export interface SimRollout {
 }
 
 export interface SimStep {
-  readonly weight: number;
+  readonly weight?: number;
+  /** What the step does besides. */
+  readonly kind?: StepKind;
   readonly holdMs?: number;
   readonly untilApproved?: boolean;
 }
@@ -250,7 +255,7 @@ export function revertedScenarioOf(seed: number): Scenario {
 export function changedScenarioOf(seed: number): Scenario {
   const scenario = lostPodsScenarioOf(seed);
   const random = seededRandom(seed ^ templateSalt);
-  const steps = ["install", "step-1", "roll", "hold", "end"] as const;
+  const steps = ["copy", "step-1", "promote-roll", "promote-stable", "promote-end"] as const;
   const changes: Disturbance[] = [];
   const rollouts = scenario.rollouts.map((settings, rollout) => {
     if (!settings.watched || random() < 0.4) return settings;
@@ -321,7 +326,7 @@ export function earlierScenarioOf(seed: number): Scenario {
  */
 export function plainScenarioOf(seed: number): Scenario {
   const random = seededRandom(seed);
-  const rollouts = withMoves(
+  const rollouts = withShapes(
     seed,
     Array.from({ length: 1 + pick(random, 4) }, (_, index) => rolloutOf(random, index)),
   );
@@ -345,14 +350,29 @@ export function plainScenarioOf(seed: number): Scenario {
   };
 }
 
-/** The first upgrade moves two namespaces, and the second the third, so that each can be rolled back independently. */
-function withMoves(seed: number, rollouts: readonly SimRollout[]): SimRollout[] {
+/**
+ * Gives each rollout what it changes. The first upgrade moves two namespaces, and the second the third, so that each
+ * can be rolled back independently.
+ */
+function withShapes(seed: number, rollouts: readonly SimRollout[]): SimRollout[] {
   const moves = [["a", "b"], ["c"]];
-  return rollouts.map((rollout, index) =>
-    rollout.kind === "MeshUpgrade"
-      ? { ...rollout, errorRate: 0, moves: moves.shift() ?? [], mesh: meshOf(seed * rollouts.length + index) }
-      : rollout,
-  );
+  return rollouts.map((rollout, index) => {
+    const own = seed * rollouts.length + index;
+    return rollout.kind === "MeshUpgrade"
+      ? { ...rollout, errorRate: 0, moves: moves.shift() ?? [], mesh: meshOf(own) }
+      : withCanary(rollout, canaryOf(own, rollout.watched));
+  });
+}
+
+/** The rollout of this application. Its first step may be of another kind than the others. */
+export function withCanary(rollout: SimRollout, canary: SimCanary): SimRollout {
+  const { steps } = rollout;
+  const { first } = canary;
+  if (first === undefined) return { ...rollout, canary };
+  const [weighed = {}, ...others] = steps;
+  // Iterations repeat the checks, which only a step with traffic has.
+  const begin = first === "iterations" ? [{ ...weighed, kind: first }, ...others] : [{ kind: first }, ...steps];
+  return { ...rollout, canary, steps: begin };
 }
 
 function rolloutOf(random: Random, index: number): SimRollout {
@@ -485,8 +505,9 @@ function disturbanceOfOthers(random: Random, rollouts: readonly SimRollout[]): D
 /** Steps without one of them, with lower weights, or with one more. */
 function editedSteps(random: Random, steps: readonly SimStep[]): readonly SimStep[] {
   const way = random();
-  if (way < 0.3) return steps.toSpliced(pick(random, steps.length), 1);
-  if (way < 0.6) return steps.map((step) => ({ ...step, weight: Math.ceil(step.weight / 2) }));
+  if (way < 0.3 && steps.length > 1) return steps.toSpliced(pick(random, steps.length), 1);
+  if (way < 0.6)
+    return steps.map((step) => (step.weight === undefined ? step : { ...step, weight: Math.ceil(step.weight / 2) }));
   return [{ weight: 1 + pick(random, 5), ...(random() < 0.3 ? { untilApproved: true } : {}) }, ...steps];
 }
 

@@ -56,6 +56,6 @@ function* smaller(scenario: Scenario): Generator<Scenario> {
   for (const [index, rollout] of rollouts.entries()) {
     const last = rollout.steps.at(-1);
     if (rollout.steps.length > 1 && last !== undefined)
-      yield { ...scenario, rollouts: rollouts.with(index, { ...rollout, steps: [{ weight: last.weight }] }) };
+      yield { ...scenario, rollouts: rollouts.with(index, { ...rollout, steps: [last] }) };
   }
 }

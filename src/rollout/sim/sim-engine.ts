@@ -16,32 +16,41 @@ import {
   refusedStatus,
   type Action,
   type Decision,
-  type DecideInput,
   type Refusal,
-  type Step,
 } from "../decide/index.ts";
 import { contenderOf } from "../engine/contender-table.ts";
 import { needsFinalizer } from "../engine/finalizer.ts";
 import { RoundBoard } from "../engine/round-board.ts";
+import { planRefusal, unplannedChange, type Plan } from "../engine/planner.ts";
 import {
   asksForRun,
-  isWatched,
+  isMeshUpgrade,
   journalNameOf,
   ordersOf,
-  specCandidate,
+  parseRollout,
   type Rollout,
 } from "../engine/rollout-object.ts";
 import { failedWriteOf, isTold, tellsFailure } from "../engine/rollout-rounds.ts";
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs } from "../engine/next-round.ts";
-import { isResumed } from "../observe/canary-world/deployment-in-world.ts";
-import { holding } from "../plan/index.ts";
 import { PatchRefused, type ModelCluster } from "./model-cluster.ts";
 import type { Unread } from "./scenario.ts";
-import type { Templates } from "./sim-plan.ts";
 import type { SimStore } from "./sim-store.ts";
+import type { Decided } from "./witness.ts";
 
 /** Thrown when an engine notices that it no longer leads. */
 export class NotLeading extends Error {}
+
+const parsedRollouts = new WeakMap<Rollout, Rollout>();
+
+/** The rollout as the real engine parses it. The spec of a simulated upgrade is parsed already. */
+function parsed(raw: Rollout): Rollout {
+  const known = isMeshUpgrade(raw) ? raw : parsedRollouts.get(raw);
+  if (known !== undefined) return known;
+  const result = parseRollout(raw);
+  invariant("rollout" in result, `the spec of ${raw.metadata.name ?? ""} is wrong: ${JSON.stringify(result)}`);
+  parsedRollouts.set(raw, result.rollout);
+  return result.rollout;
+}
 
 /** The server's error if it cannot read an object, although it can write the rollout's status. */
 export class Unreadable extends Error {}
@@ -53,8 +62,7 @@ export interface SimEngineOptions {
   readonly store: SimStore;
   readonly cluster: ModelCluster;
   readonly maxConcurrent: number;
-  readonly steps: (rollout: Rollout, journal: readonly JournalEntry[]) => readonly Step[];
-  readonly templatesOf: (rollout: Rollout, journal: readonly JournalEntry[]) => Templates;
+  readonly plan: (rollout: Rollout, journal: readonly JournalEntry[]) => Plan;
   readonly freezes: () => readonly Freeze[];
   readonly now: () => { readonly steadyMs: number; readonly nowMs: number };
   readonly isStale: () => boolean;
@@ -63,7 +71,7 @@ export interface SimEngineOptions {
   /** Whether the server cannot read the rollout's journal, or its target. */
   readonly isUnreadable: (rollout: Rollout, what: Unread) => boolean;
   /** Called for each stored decision. */
-  readonly onDecision: (key: string, rollout: Rollout, decision: Decision, before: RolloutStatus) => void;
+  readonly onDecision: (decided: Decided) => void;
 }
 
 /** The process of one engine: the real board and decisions, with a pause after each action on the cluster. */
@@ -130,7 +138,7 @@ export class SimEngine {
   }
 
   *#round(key: string): Generator<void, void> {
-    const { store, cluster, steps: stepsOf, isStale, freezes, now } = this.#options;
+    const { store, cluster, isStale, freezes, now } = this.#options;
     const raw = isStale() && this.board.memory.knows(key) ? store.readStale(key) : store.read(key);
     if (raw === undefined) {
       this.board.table.delete(key);
@@ -140,10 +148,10 @@ export class SimEngine {
     if (raw.metadata.uid !== undefined) this.board.memory.meet(key, raw.metadata.uid);
     if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion, now().steadyMs)) return this.wake(key, 1);
     const status = this.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
-    const orders = ordersOf(raw, raw as unknown as UntypedObject);
-    const candidate = isWatched(raw) ? (status.candidate ?? "") : specCandidate(raw);
-    if (isAtRest(raw, raw, status, orders, candidate)) {
-      this.board.table.set(contenderOf(raw, status, { wants: [], heldUp: false }));
+    const rollout = parsed(raw);
+    const orders = ordersOf(rollout, raw as unknown as UntypedObject);
+    if (isAtRest(rollout, raw, status, orders, unplannedChange(rollout).candidate)) {
+      this.board.table.set(contenderOf(rollout, status, { wants: [], heldUp: false }));
       const current = noticed(status, orders.generation, this.#options.now().nowMs);
       if (current !== undefined) {
         this.#fence();
@@ -156,15 +164,14 @@ export class SimEngine {
     yield;
     const counts = journalCounts(journal, raw.metadata.uid);
     const puttingBack = isPuttingBack(status) || counts.isLeftover === true;
-    const refusal = this.#options.refusal(raw);
-    const mustPutBack = this.board.mustPutBack({ rollout: raw, status, orders });
+    const mustPutBack = this.board.mustPutBack({ rollout, status, orders });
     const mayPlan = !puttingBack && !mustPutBack;
     const isUnread = this.#options.isUnreadable(raw, "target");
     if (isUnread && mayPlan) throw new Unreadable("the target cannot be read");
+    const { refusal, plan } = this.#planOf(rollout, puttingBack || isUnread, journal.entries);
     if (refusal !== undefined && mayPlan) return this.#refuse(key, raw, status, refusal);
-    const isUnplanned = puttingBack || isUnread || refusal?.reason === "spec";
-    const steps = isUnplanned ? [] : orderedSteps(stepsOf(raw, journal.entries), orders, status);
-    const change = this.#changeOf(raw, status, isUnplanned, journal.entries);
+    const { change } = plan;
+    const steps = orderedSteps(plan.steps, orders, status);
     const step = currentStep(steps, status, change.watched);
     const observing =
       step !== undefined &&
@@ -176,26 +183,26 @@ export class SimEngine {
       ? cluster.observe(step, journal.entries, new Set(status.completedSteps.map(({ id }) => id)))
       : undefined;
     yield;
-    if (mustPutBack && !this.board.mustPutBack({ rollout: raw, status, orders })) return this.wake(key, 1);
+    if (mustPutBack && !this.board.mustPutBack({ rollout, status, orders })) return this.wake(key, 1);
     const decision = this.board.decide(
-      { key, rollout: raw, status, orders, heldUp: false },
+      { key, rollout, status, orders, heldUp: false },
       { steps, change, observation, journal: counts, freezes: freezes() },
       now(),
     );
-    yield* this.#carryOut(key, raw, decision, status, journal.entries);
-    const { group } = raw.spec;
+    yield* this.#carryOut({ key, rollout: raw, decision, before: status, steps }, journal.entries);
+    const { group } = rollout.spec;
     for (const partner of this.board.table.partners({ key, ...(group === undefined ? {} : { group }) }))
       this.wake(partner);
-    const nextMs = nextRoundMs(raw, decision.status);
+    const nextMs = nextRoundMs(rollout, decision.status);
     if (nextMs === undefined) this.#lookAgain(key, raw);
     else this.wake(key, nextMs);
   }
 
   /** Does the same as the real engine with a spec that it does not carry out. */
   #refuse(key: string, raw: Rollout, status: RolloutStatus, refusal: Refusal): void {
-    const { store, onDecision } = this.#options;
+    const { store } = this.#options;
     const refused = refusedStatus(status, refusal, {
-      beginsRun: asksForRun(raw, status),
+      beginsRun: asksForRun(parsed(raw), status),
       generation: raw.metadata.generation ?? 0,
       nowMs: this.#options.now().nowMs,
     });
@@ -206,23 +213,24 @@ export class SimEngine {
     if (!isNew && status.observedGeneration === refused.observedGeneration) return;
     this.#fence();
     store.writeStatus(key, raw.metadata.resourceVersion ?? "", refused);
-    if (phase === "Stuck" && isNew) onDecision(key, raw, { status: refused, actions: [] }, status);
+    if (phase === "Stuck" && isNew) this.#tell(key, raw, { status: refused, actions: [] }, status);
   }
 
   /** Does the same as the real engine when its rounds keep failing. */
   #tellFailure(key: string, { message }: Error): void {
-    const { store, onDecision, now } = this.#options;
+    const { store, now } = this.#options;
     const raw = store.read(key);
     if (store.leader !== this.#options.id || raw === undefined) return;
     if (raw.status?.phase === "Paused" && raw.spec.paused) return;
     const status = this.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
-    const { commands, generation } = ordersOf(raw, raw as unknown as UntypedObject);
-    const beginsRun = asksForRun(raw, status);
+    const rollout = parsed(raw);
+    const { commands, generation } = ordersOf(rollout, raw as unknown as UntypedObject);
+    const beginsRun = asksForRun(rollout, status);
     const failing = failingStatus(status, { detail: message, undo: commands.undo, generation, beginsRun }, now().nowMs);
     this.board.table.set(contenderOf(raw, { ...status, phase: failing.phase }, { wants: [], heldUp: true }));
     if (isTold(raw.status, failing)) return;
     store.writeStatus(key, raw.metadata.resourceVersion ?? "", failing);
-    onDecision(key, raw, { status: failing, actions: [] }, status);
+    this.#tell(key, raw, { status: failing, actions: [] }, status);
   }
 
   /** Makes the rollout due again if the version read was older than the watch's. */
@@ -231,47 +239,35 @@ export class SimEngine {
     if (nextMs !== undefined) this.wake(key, nextMs);
   }
 
-  #changeOf(
+  /** The plan, and why it is not carried out. The plan is empty during an undo, and if the target is at fault. */
+  #planOf(
     rollout: Rollout,
-    status: RolloutStatus,
-    puttingBack: boolean,
+    isUnplanned: boolean,
     journal: readonly JournalEntry[],
-  ): DecideInput["change"] {
-    const watched = isWatched(rollout);
-    if (puttingBack) return { candidate: status.candidate ?? "", watched };
-    if (!watched) return { candidate: specCandidate(rollout), watched };
-    const resumed = this.#resumed(status, journal);
-    const { current, stable } = this.#options.templatesOf(rollout, journal);
-    return {
-      candidate: String(current),
-      watched,
-      ...(current === stable ? { idle: true } : {}),
-      ...(resumed === undefined ? {} : { resumed }),
-    };
-  }
-
-  #resumed(status: RolloutStatus, journal: readonly JournalEntry[]): DecideInput["change"]["resumed"] {
-    const entry = journal.findLast((entry) => entry.type === "field" && entry.pointer === "/spec/paused");
-    const object = entry?.object;
-    const found = object === undefined ? undefined : this.#options.cluster.find(object);
-    return object !== undefined &&
-      found !== undefined &&
-      isResumed(status, object, found.fields.get("/spec/paused"), journal)
-      ? holding(object)
-      : undefined;
+  ): { readonly refusal?: Refusal; readonly plan: Plan } {
+    const unplanned: Plan = { steps: [], change: unplannedChange(rollout) };
+    const refusal = this.#options.refusal(rollout);
+    const refused = refusal === undefined ? {} : { refusal };
+    if (isUnplanned || refusal?.reason === "spec") return { ...refused, plan: unplanned };
+    try {
+      return { ...refused, plan: this.#options.plan(rollout, journal) };
+    } catch (error) {
+      const fault = planRefusal(error);
+      if (fault === undefined) throw error;
+      return { refusal: fault, plan: unplanned };
+    }
   }
 
   #fence(): void {
     if (this.#options.store.leader !== this.#options.id) throw new NotLeading();
   }
 
-  *#carryOut(
-    key: string,
-    raw: Rollout,
-    decision: Decision,
-    before: RolloutStatus,
-    journal: readonly JournalEntry[],
-  ): Generator<void, void> {
+  #tell(key: string, rollout: Rollout, decision: Decision, before: RolloutStatus): void {
+    this.#options.onDecision({ key, rollout, decision, before, steps: [] });
+  }
+
+  *#carryOut(decided: Decided, journal: readonly JournalEntry[]): Generator<void, void> {
+    const { key, rollout: raw, decision } = decided;
     const { store, onDecision } = this.#options;
     let version = raw.metadata.resourceVersion ?? "";
     this.#fence();
@@ -297,7 +293,7 @@ export class SimEngine {
       const written = store.writeStatus(key, version, decision.status);
       this.board.memory.supersede(key, version);
       version = written;
-      onDecision(key, raw, decision, before);
+      onDecision(decided);
       yield;
     }
     this.board.table.stored(key);

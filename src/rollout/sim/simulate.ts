@@ -1,6 +1,12 @@
 import { invariant, messageOf, type Random, seededRandom } from "../../base/index.ts";
-import { isRestingPhase, type Freeze, type RolloutStatus } from "../../api/serin/index.ts";
-import { isUnderWay, referenceKey, undoPatienceMs, type Decision, type Refusal } from "../decide/index.ts";
+import {
+  approvalsSince,
+  isRestingPhase,
+  maxApprovals,
+  type Freeze,
+  type RolloutStatus,
+} from "../../api/serin/index.ts";
+import { isUnderWay, referenceKey, undoPatienceMs, type Refusal } from "../decide/index.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import { failingRoundsMs } from "../engine/round-memory.ts";
 import { EngineFleet } from "./engine-fleet.ts";
@@ -12,19 +18,12 @@ import { SimEngine } from "./sim-engine.ts";
 import { injectingRevision } from "./mesh-model.ts";
 import { reference } from "../plan/index.ts";
 import { isSidecarWorkload, meshBefore, operatedMesh } from "./sim-mesh.ts";
-import {
-  keyOf,
-  namespaceOf,
-  objectsOf,
-  ownsObject,
-  rolloutObject,
-  runningPointer,
-  simSteps,
-  templatePointer,
-  templatesOf,
-} from "./sim-plan.ts";
+import { canaryBefore, objectsOf, plainCanary, podTemplate, versionOf } from "./canary-shape.ts";
+import { specChecks, specStep } from "./canary-spec.ts";
+import { templatePointer } from "./sim-canary.ts";
+import { keyOf, namespaceOf, ownsObject, rolloutObject, simPlan } from "./sim-plan.ts";
 import { SimStore } from "./sim-store.ts";
-import { Witness } from "./witness.ts";
+import { Witness, type Decided } from "./witness.ts";
 
 export interface SimResult {
   readonly failure: string | undefined;
@@ -127,9 +126,8 @@ class Simulation {
       if (isSidecarWorkload(object.reference.name))
         this.#cluster.injected.set(key, injectingRevision(this.#cluster, object));
     for (const sim of this.#scenario.rollouts.filter(({ kind }) => kind === "Canary")) {
-      const { route, app } = objectsOf(sim);
-      this.#cluster.add(route, { "/old": "kept" });
-      this.#cluster.add(app, { [templatePointer]: "v1", [runningPointer]: "v1" });
+      for (const [object, fields] of canaryBefore(sim)) this.#cluster.add(object, fields);
+      this.#cluster.traffic.add(sim);
     }
   }
 
@@ -211,14 +209,13 @@ class Simulation {
       store: this.#store,
       cluster: this.#cluster,
       maxConcurrent: this.#scenario.maxConcurrent,
-      steps: (rollout, journal) => simSteps(this.#cluster, this.#simOf(rollout), rollout, journal),
+      plan: (rollout, journal) => simPlan(this.#cluster, this.#simOf(rollout), rollout, journal),
       refusal: (rollout) => this.#refusals.get(rollout.metadata.name ?? ""),
-      templatesOf: (rollout, journal) => templatesOf(this.#cluster, this.#simOf(rollout), journal),
       isUnreadable: ({ metadata: { name = "" } }, what) => this.#unread.has(`${what} ${name}`),
       freezes: () => this.#freezes,
       now: () => ({ steadyMs: this.#cluster.nowMs, nowMs: this.#wallMs() }),
       isStale: () => !this.#isCalm() && this.#random() < this.#scenario.staleRate,
-      onDecision: (key, rollout, decision, before) => this.#stored(key, rollout, decision, before),
+      onDecision: (decided) => this.#stored(decided),
     });
   }
 
@@ -236,14 +233,15 @@ class Simulation {
     return this.#tick >= calmFromTick;
   }
 
-  #stored(key: string, rollout: Rollout, decision: Decision, before: RolloutStatus): void {
+  #stored(decided: Decided): void {
+    const { key, rollout, decision, before } = decided;
     for (const action of decision.actions)
       if (action.type === "event") this.#note(`${key} ${action.reason}: ${action.message}`);
     if (decision.status.phase !== before.phase) this.#note(`${key} is ${decision.status.phase}`);
     const { candidate, run = 0 } = decision.status;
     const { name = "" } = rollout.metadata;
     if (run > 0 && candidate === this.#untried.get(name)) this.#untried.delete(name);
-    this.#witness.decided(key, rollout, decision, before, { wallMs: this.#wallMs(), freezes: this.#freezes });
+    this.#witness.decided(decided, { wallMs: this.#wallMs(), freezes: this.#freezes });
   }
 
   #note(text: string): void {
@@ -257,6 +255,7 @@ class Simulation {
       this.#changeInStep(sim);
     });
     if (this.#tick === calmFromTick) this.#others.moveStrangers();
+    this.#cluster.loadChanges = !this.#isCalm();
     for (const disturbance of this.#scenario.disturbances) this.#disturb(disturbance);
     this.#others.heal();
     if (this.#scenario.lasting !== undefined) this.#last(this.#scenario.lasting);
@@ -274,16 +273,16 @@ class Simulation {
   /** A person writes another pod template into the Deployment of a Canary, which begins a run with it. */
   #changeTemplate(sim: SimRollout, template: string): void {
     const app = this.#cluster.find(objectsOf(sim).app);
-    if (app === undefined || app.fields.get(templatePointer) === template) return;
-    this.#cluster.setField(app, templatePointer, template, "somebody");
+    if (app === undefined || versionOf(app.fields.get(templatePointer)) === template) return;
+    this.#cluster.setField(app, templatePointer, podTemplate(sim, template), "somebody");
     if (sim.watched && this.#store.read(keyOf(sim)) !== undefined) this.#untried.set(sim.name, template);
   }
 
   /** Whether a run has tried the template that a person has written last, or it runs, because somebody has resumed. */
   #isTried(sim: SimRollout): boolean {
     const template = this.#untried.get(sim.name);
-    const running = this.#cluster.find(objectsOf(sim).app)?.fields.get(runningPointer);
-    return template === undefined || template === running;
+    const running = this.#cluster.find(objectsOf(sim).app)?.running;
+    return template === undefined || template === versionOf(running);
   }
 
   #changeInStep(sim: SimRollout): void {
@@ -315,7 +314,7 @@ class Simulation {
     const { phase, candidate } = this.#store.read(keyOf(sim))?.status ?? {};
     const app = this.#cluster.find(objectsOf(sim).app);
     if (app === undefined || phase !== "RolledBack" || candidate === undefined) return;
-    this.#cluster.setField(app, templatePointer, candidate, "somebody");
+    this.#cluster.setField(app, templatePointer, podTemplate(sim, candidate), "somebody");
     this.#untried.delete(sim.name);
   }
 
@@ -341,10 +340,12 @@ class Simulation {
     if (this.#isCalm()) this.#others.relabel(status);
     const at = new Date(this.#wallMs()).toISOString();
     if (status.pauseReason === "approval" && status.step !== undefined) {
-      if (found.spec.approvals.some(({ step }) => step === status.step?.id)) return;
+      // An approval of an earlier run does not apply to this one.
+      const given = approvalsSince(found.spec.approvals, status.ordersBefore ?? {});
+      if (status.ordersBefore !== undefined && given.some(({ step }) => step === status.step?.id)) return;
       this.#note(`${key}: ${status.step.id} is approved`);
       this.#store.patchSpec(key, {
-        approvals: [...found.spec.approvals, { step: status.step.id, by: "me", why: "", at }],
+        approvals: [...found.spec.approvals, { step: status.step.id, by: "me", why: "", at }].slice(-maxApprovals),
       });
     }
     if (
@@ -384,12 +385,13 @@ class Simulation {
     if (this.#tick < atTick || sim === undefined) return;
     if (type === "controlPlaneGone") this.#cluster.controlPlaneUp = false;
     // The pods are lost when requests reach them.
-    if (type === "losePods" && sim.kind === "Canary" && Number(this.#cluster.acknowledged.get(sim.name) ?? 0) > 0)
-      this.#cluster.lostPods.add(sim.name);
+    const { traffic } = this.#cluster;
+    if (type === "losePods" && sim.kind === "Canary" && (traffic.canaryShare(sim) ?? 0) > 0)
+      traffic.lostPods.add(sim.name);
     if (this.#tick > atTick) return;
     this.#note(`${type} of ${sim.name} begins and lasts`);
-    if (type === "silence") this.#cluster.silent.add(sim.name);
-    if (type === "unanswered") this.#cluster.unanswered.add(sim.name);
+    if (type === "silence") traffic.silent.add(sim.name);
+    if (type === "unanswered") traffic.unanswered.add(sim.name);
     if (type === "refused") this.#refuse(sim);
     if (type === "journalFull" || type === "refuse" || type === "rewrite")
       this.#disturbServer({ type, atTick, untilTick: patienceTicks, rollout }, sim, true);
@@ -482,18 +484,18 @@ class Simulation {
         this.#store.patchSpec(key, { paused: false, abort: false });
         return;
       case "edit":
-        if (sim.kind === "Canary") this.#store.patchSpec(key, { steps: disturbance.steps });
+        if (sim.kind === "Canary")
+          this.#store.patchSpec(key, { steps: disturbance.steps.map((step) => specStep(step)) });
         return;
       case "editUpgrade":
         this.#store.patchSpec(key, { edited: disturbance.edited });
         return;
       case "vanish":
         this.#others.vanish(sim, begins);
-        if (begins && sim.kind === "Canary") this.#refusals.set(sim.name, refusals.badSpec);
-        else this.#refusals.delete(sim.name);
         return;
       case "editChecks":
-        this.#store.patchSpec(key, { checks: [{ minSamples: disturbance.minSamples }] });
+        if (sim.kind === "Canary")
+          this.#store.patchSpec(key, { checks: specChecks(sim.canary ?? plainCanary, disturbance.minSamples) });
         return;
       case "remake":
         this.#others.remake(sim);
@@ -506,8 +508,8 @@ class Simulation {
         else this.#cluster.acceptPods(sim.name);
         return;
       case "losePods":
-        if (sim.kind === "Canary" && begins) this.#cluster.lostPods.add(sim.name);
-        else this.#cluster.lostPods.delete(sim.name);
+        if (sim.kind === "Canary" && begins) this.#cluster.traffic.lostPods.add(sim.name);
+        else this.#cluster.traffic.lostPods.delete(sim.name);
         return;
       case "badSpec":
       case "noRights":
@@ -533,7 +535,7 @@ class Simulation {
     if (disturbance.type === "journalFull" && !begins) refusedJournals.delete(journal);
     if (disturbance.type === "refuse" && begins) writesRefused.set(sim.name, (object) => ownsObject(sim, object));
     if (disturbance.type === "refuse" && !begins) writesRefused.delete(sim.name);
-    if (disturbance.type === "rewrite" && begins) rewritten.add(sim.name);
+    if (disturbance.type === "rewrite" && begins) rewritten.set(sim.name, (object) => ownsObject(sim, object));
     if (disturbance.type === "rewrite" && !begins) rewritten.delete(sim.name);
     if (disturbance.type === "unread" && begins) this.#unread.add(`${disturbance.what} ${sim.name}`);
     if (disturbance.type === "unread" && !begins) this.#unread.delete(`${disturbance.what} ${sim.name}`);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { profiles, renderInstall, resolveSettings } from "../../install/index.ts";
 import { dataPlanes, gatewayKinds } from "./sim-mesh.ts";
-import { simulateCell, upgradeMatrix } from "./upgrade-matrix.ts";
+import { simulateUpgrade, upgradeMatrix } from "./upgrade-matrix.ts";
 
 test("the matrix has every data plane with every kind of gateway, with namespaces by revision and by tag, with a new revision that the upgrade installs or that exists before, and with operators", () => {
   const cells = upgradeMatrix();
@@ -94,6 +94,6 @@ const everySo = 3;
 test("upgrades of the matrix complete, and roll back from a step and from the end, and no gateway is ever without a pod", () => {
   const failures = upgradeMatrix()
     .filter((_cell, index) => index % everySo === 0)
-    .flatMap((cell, index) => simulateCell(cell, (step) => step % 5 === index % 5).failures);
+    .flatMap((cell, index) => simulateUpgrade(cell, (step) => step % 5 === index % 5).failures);
   assert.deepEqual(failures, []);
 });

@@ -1,6 +1,6 @@
-import type { Scenario, SimRollout } from "./scenario.ts";
+import { simulateWays, type CellResult, type Way } from "./matrix-cell.ts";
+import type { Scenario } from "./scenario.ts";
 import { canBeOfBanzai, dataPlanes, gatewayKinds, type GatewayKind, type SimMesh } from "./sim-mesh.ts";
-import { simulate } from "./simulate.ts";
 
 /**
  * All meshes of the matrix. Its dimensions are the data plane, the gateways, how namespaces name revisions, and the
@@ -46,38 +46,12 @@ function operatedCells(cell: Cell): Cell[] {
   ];
 }
 
-export interface CellResult {
-  /** The number of simulated upgrades. */
-  readonly runs: number;
-  readonly failures: readonly string[];
-}
-
 /** Upgrades one mesh to the end and rolls back from there, and also from each step that `isTried` accepts. */
-export function simulateCell(mesh: SimMesh, isTried: (step: number) => boolean = () => true): CellResult {
-  const forward = simulate(upgradeOf(mesh, {}));
-  const steps = forward.history.filter((line) => line.includes(" StepDone: ")).length;
-  const failures = [...failureOf(mesh, "forward", forward, "is Completed")];
-  const backs = [...Array.from({ length: steps }, (_one, step) => step).filter(isTried), undefined];
-  for (const step of backs) {
-    const way = step === undefined ? { abortedAfterEnd: true } : { abortedAfterSteps: step };
-    const back = simulate(upgradeOf(mesh, way));
-    failures.push(...failureOf(mesh, `back after ${step ?? "its end"}`, back, "is RolledBack"));
-  }
-  return { runs: backs.length + 1, failures };
+export function simulateUpgrade(mesh: SimMesh, isTried: (step: number) => boolean = () => true): CellResult {
+  return simulateWays(JSON.stringify(mesh), (way) => upgradeOf(mesh, way), { isTried });
 }
 
-function failureOf(
-  mesh: SimMesh,
-  title: string,
-  { failure, history }: ReturnType<typeof simulate>,
-  end: string,
-): string[] {
-  const ended = history.some((line) => line.endsWith(end));
-  const fault = failure ?? (ended ? undefined : `it never ${end}: ${history.at(-1) ?? ""}`);
-  return fault === undefined ? [] : [`${JSON.stringify(mesh)} ${title}: ${fault}`];
-}
-
-function upgradeOf(mesh: SimMesh, way: Pick<SimRollout, "abortedAfterEnd" | "abortedAfterSteps">): Scenario {
+function upgradeOf(mesh: SimMesh, { isBad: _isBad, ...way }: Way): Scenario {
   return {
     seed: 1,
     rollouts: [

@@ -16,32 +16,50 @@ import {
   referenceKey,
   windowState,
   type Decision,
+  type Step,
 } from "../decide/index.ts";
-import { lostPodsLimitMs } from "../decide/checks/lost-pods.ts";
 import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
+import { happens, isAllowedCause } from "./allowed-cause.ts";
 import type { ModelCluster } from "./model-cluster.ts";
-import type { ModelObject } from "./model-object.ts";
 import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { keyOf, objectsOf, ownsObject, rolloutObject, runningPointer, simSteps, templatePointer } from "./sim-plan.ts";
+import { objectsOf, versionOf } from "./canary-shape.ts";
+import { templatePointer } from "./sim-canary.ts";
+import { keyOf, rolloutObject } from "./sim-plan.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { gatewayObjects } from "./sim-mesh.ts";
 import type { SimStore } from "./sim-store.ts";
+import { differencesOf, snapshotOf, withoutUnprepared, withWritten, type Snapshot } from "./snapshot.ts";
+import { TrafficWitness } from "./traffic-witness.ts";
 
 /** A tolerance, because a round may pause for a few ticks between reading and storing. */
 const slackMs = 20 * tickMs;
 
 const minuteMs = 60_000;
 const maxRepetitions = 20;
+const routeKey = /\/(HTTPRoute|GRPCRoute|VirtualService)\//;
+/** A decision that an engine has stored, with the plan from which it comes. */
+export interface Decided {
+  readonly key: string;
+  readonly rollout: Rollout;
+  readonly decision: Decision;
+  readonly before: RolloutStatus;
+  readonly steps: readonly Step[];
+}
 
-type Snapshot = Readonly<Record<string, unknown>>;
+interface Surroundings {
+  readonly wallMs: number;
+  readonly freezes: readonly Freeze[];
+}
 
 interface Seen {
   sim: SimRollout;
   /** The state of its objects before the run. */
-  baseline: Readonly<Record<string, unknown>>;
+  baseline: Snapshot;
+  /** The state of its objects before the preparation of its target. */
+  unprepared: Snapshot;
   /** The state before a run whose changes were to stay, until another run starts. */
-  unforgotten?: Readonly<Record<string, unknown>> | undefined;
+  unforgotten?: Snapshot | undefined;
   deleted: boolean;
   startedAtMs: number;
   settled: Map<string, number>;
@@ -64,21 +82,18 @@ export class Witness {
   readonly #lostGateways = new Set<string>();
   /** The keys of objects that somebody made again during an undo. */
   readonly #madeInUndo = new Set<string>();
-  /** For each route whose canary is being measured, when the canary lost its pods. */
-  readonly #lostSinceMs = new Map<string, number>();
+  readonly #traffic: TrafficWitness;
 
   constructor(scenario: Scenario, cluster: ModelCluster, store: SimStore) {
     this.#scenario = scenario;
     this.#cluster = cluster;
     this.#store = store;
+    this.#traffic = new TrafficWitness(scenario, cluster, store);
   }
 
   decided(
-    key: string,
-    rollout: Rollout,
-    { actions, status }: Decision,
-    before: RolloutStatus,
-    { wallMs, freezes }: { readonly wallMs: number; readonly freezes: readonly Freeze[] },
+    { key, rollout, decision: { actions, status }, before, steps }: Decided,
+    { wallMs, freezes }: Surroundings,
   ): void {
     const seen = this.#seenOf(key, rollout);
     this.#freezeSinceMs = isFrozen(freezes, wallMs) ? (this.#freezeSinceMs ?? this.#cluster.nowMs) : undefined;
@@ -94,16 +109,22 @@ export class Witness {
         seen.startedAtMs = this.#cluster.nowMs;
         seen.baseline = this.#snapshot(seen.sim);
         seen.unforgotten = undefined;
+        this.#traffic.started(seen.sim);
       }
-      if (action.reason === "StepDone") this.#stepDone(key, seen, rollout, status, action.evidence ?? []);
+      const evidence = action.evidence ?? [];
+      if (action.reason === "StepDone") this.#stepDone(seen, { key, rollout, status, steps }, evidence);
     }
+    this.#traffic.decided(seen.sim, status, steps);
     this.#isWorthWriting(key, seen, rollout.status, status, actions.length);
     if (actions.some(({ type }) => type === "write")) this.#isPatient(key, seen, rollout.status, status);
     const { step } = status;
     if (step?.settledAt !== undefined && before.step?.settledAt === undefined) {
       // A step whose route somebody has changed settles again, and keeps the time that it was settled before.
       seen.settled.set(`${status.run ?? 0} ${step.id}`, this.#cluster.nowMs - (step.settledForMs ?? 0));
-      this.#hasSettled(key, rollout, seen.sim, step.id);
+      this.#traffic.hasSettled(
+        seen.sim,
+        steps.find(({ id }) => id === step.id),
+      );
     }
     if (status.phase === "RolledBack" && before.phase !== "RolledBack") this.#putBack(key, seen, status);
     if (status.phase === "Completed" && before.phase !== "Completed") this.#completed(key, seen, rollout, status);
@@ -194,20 +215,15 @@ export class Witness {
     invariant(!isLate, `${key} begins ${step?.id ?? ""} after the old revision was retired`);
   }
 
-  /** Checks that the proxies use the weight of a settled step, unless another writer has changed it since. */
-  #hasSettled(key: string, rollout: Rollout, sim: SimRollout, id: string): void {
-    const step = simSteps(this.#cluster, sim, rollout).find((candidate) => candidate.id === id);
-    const route = this.#cluster.find(objectsOf(sim).route);
-    if (step?.weight === undefined || route?.fields.get("/weight") !== step.weight) return;
-    invariant(
-      this.#cluster.acknowledged.get(sim.name) === step.weight,
-      `${key} counts ${id} as settled, and proxies have not acknowledged it`,
-    );
-  }
-
-  #stepDone(key: string, seen: Seen, rollout: Rollout, status: RolloutStatus, evidence: readonly string[]): void {
+  #stepDone(
+    seen: Seen,
+    { key, rollout, status, steps }: Pick<Decided, "key" | "rollout" | "steps"> & { readonly status: RolloutStatus },
+    evidence: readonly string[],
+  ): void {
     const id = status.completedSteps.at(-1)?.id ?? "";
-    const planned = simSteps(this.#cluster, seen.sim, rollout).find((step) => step.id === id);
+    const planned = steps.find((step) => step.id === id);
+    // The preparation of a target stays after an undo, so it belongs to the state before the run.
+    if (planned?.setup === true) seen.baseline = withWritten(seen.baseline, this.#snapshot(seen.sim), planned);
     const overruled =
       rollout.spec.fullPromotion !== undefined || evidence.some((text) => /^approved by .* despite this/.test(text));
     if (planned === undefined || overruled) return;
@@ -215,24 +231,31 @@ export class Witness {
       const samples = Number(/canary \d+ of (\d+) failed/.exec(evidence.join("; "))?.[1] ?? 0);
       invariant(samples >= minSamples, `${key} ${id} passed on ${samples} samples: ${evidence.join("; ")}`);
     }
-    if (planned.holdMs !== undefined) {
-      const heldMs = this.#cluster.nowMs - (seen.settled.get(`${status.run ?? 0} ${id}`) ?? 0);
-      invariant(heldMs >= planned.holdMs - slackMs, `${key} ${id} was held for ${heldMs} ms of ${planned.holdMs}`);
-    }
+    const holdMs = Math.max(planned.holdMs ?? 0, planned.pause?.durationMs ?? 0);
+    const heldMs = this.#cluster.nowMs - (seen.settled.get(`${status.run ?? 0} ${id}`) ?? 0);
+    invariant(heldMs >= holdMs - slackMs, `${key} ${id} was held for ${heldMs} ms of ${holdMs}`);
   }
 
   #putBack(key: string, seen: Seen, status: RolloutStatus): void {
     // After a deletion only the preparation of the target is undone, and the changes of the run stay.
-    if (status.cause !== "the object was deleted") this.#isAsBefore(key, seen, `rolled back (${status.cause ?? ""})`);
-    this.#isAllowedCause(key, seen.sim, status.cause ?? "");
+    const isDeleted = status.cause?.startsWith("the object was deleted") === true;
+    const isUndoneWhole = isDeleted && seen.sim.watched;
+    if (status.cause !== "the object was deleted")
+      this.#isAsBefore(
+        key,
+        isUndoneWhole ? { ...seen, baseline: seen.unprepared } : seen,
+        `rolled back (${status.cause ?? ""})`,
+      );
+    isAllowedCause(this.#scenario, { key, sim: seen.sim, cause: status.cause ?? "" });
   }
 
   #isAsBefore(key: string, seen: Seen, why: string): void {
-    const [now, before] = this.#withoutVanished(this.#snapshot(seen.sim), seen.baseline);
-    invariant(
-      JSON.stringify(now) === JSON.stringify(before),
-      `${key} ${why}, and differs: ${JSON.stringify(now)}, before it was ${JSON.stringify(before)}`,
+    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
+    const [now, before] = this.#withoutVanished(
+      ...withoutUnprepared([this.#snapshot(seen.sim), seen.baseline], entries, seen.last?.completedSteps ?? []),
     );
+    const differences = differencesOf(before, now);
+    invariant(differences.length === 0, `${key} ${why}, and differs: ${differences.join("; ")}`);
   }
 
   /**
@@ -242,14 +265,14 @@ export class Witness {
   #withoutVanished(current: Snapshot, former: Snapshot): readonly [Snapshot, Snapshot] {
     const kept = Object.entries(current).filter(([key]) => key in former || !this.#madeInUndo.has(key));
     const [now, before] = [this.#withoutEnded(Object.fromEntries(kept)), this.#withoutEnded(former)];
-    if (this.#did("rewrite")) {
+    if (happens(this.#scenario, "rewrite")) {
       const others = (snapshot: Snapshot): Snapshot =>
-        Object.fromEntries(Object.entries(snapshot).filter(([key]) => !key.includes("HTTPRoute")));
+        Object.fromEntries(Object.entries(snapshot).filter(([key]) => !routeKey.test(key)));
       return [others(now), others(before)];
     }
     if (this.#scenario.disturbances.every(({ type }) => type !== "vanish")) return [now, before];
     const shared = (snapshot: Snapshot, other: Snapshot): Snapshot =>
-      Object.fromEntries(Object.entries(snapshot).filter(([key]) => key in other || !key.includes("HTTPRoute")));
+      Object.fromEntries(Object.entries(snapshot).filter(([key]) => key in other || !routeKey.test(key)));
     return [shared(now, before), shared(before, now)];
   }
 
@@ -266,45 +289,6 @@ export class Witness {
 
   #hasEnded(namespace = ""): boolean {
     return this.#cluster.endedNamespaces.has(namespace);
-  }
-
-  #did(type: string): boolean {
-    const { lasting, disturbances } = this.#scenario;
-    return lasting?.type === type || disturbances.some((disturbance) => disturbance.type === type);
-  }
-
-  #isAllowedCause(key: string, sim: SimRollout, cause: string): void {
-    const lasting = this.#scenario.lasting?.type;
-    const did = (type: string): boolean => this.#did(type);
-    if (cause.includes("request-success-rate"))
-      invariant(
-        sim.errorRate > 0 ||
-          (lasting === "unanswered" && cause.includes("no answer in")) ||
-          (did("losePods") && cause.includes("the canary has had no ready pod")),
-        `${key} is good and was rolled back: ${cause}`,
-      );
-    else if (cause.includes("did not settle"))
-      invariant(
-        did("controlPlaneDown") ||
-          did("vanish") ||
-          did("noPods") ||
-          did("selfHeal") ||
-          did("losePods") ||
-          did("loseMade") ||
-          lasting === "controlPlaneGone" ||
-          // Pods follow the label of their namespace, which was set while ztunnels moved by pod, and not their node's.
-          (did("editUpgrade") && cause.includes("is owned by")) ||
-          // A recreated upgrade does not find the old revision that its predecessor has removed.
-          (did("recreate") && cause.includes(" exists, and ")),
-        `${key} was rolled back: ${cause}`,
-      );
-    else
-      invariant(
-        (cause.includes("after its restart") && (did("meddle") || did("noPods") || did("selfHeal"))) ||
-          (cause.includes("or refused") && ["refused", "selfHeal", "refuse", "journalFull", "rewrite"].some(did)) ||
-          /aborted by|^group g|another change|was reverted|was deleted|journal still has/.test(cause),
-        `${key} was rolled back: ${cause}`,
-      );
   }
 
   #completed(key: string, seen: Seen, rollout: Rollout, { completedSteps }: RolloutStatus): void {
@@ -340,6 +324,11 @@ export class Witness {
     const seen = this.#seen.get(key);
     if (seen === undefined) return;
     seen.kept = false;
+    // The new object undoes the preparation of the earlier one too.
+    if (seen.sim.watched) {
+      seen.baseline = seen.unprepared;
+      return;
+    }
     // The changes of a completed run stay, so they belong to the state before the new object's run.
     const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
     const { completed = false, run = 0 } = journal === undefined ? {} : journalCounts(journal);
@@ -360,25 +349,12 @@ export class Witness {
   }
 
   /** The current state of the objects that existed before the run. */
-  #snapshotOf({ sim, baseline }: Seen): Readonly<Record<string, unknown>> {
+  #snapshotOf({ sim, baseline }: Seen): Snapshot {
     return Object.fromEntries(Object.entries(this.#snapshot(sim)).filter(([key]) => key in baseline));
   }
 
-  /** Checks that no rollout goes on measuring a canary that has lost its pods. */
-  #noticesLostPods(): void {
-    const { nowMs, lostPods } = this.#cluster;
-    for (const sim of this.#scenario.rollouts) {
-      const { phase = "Planned" } = this.#store.read(keyOf(sim))?.status ?? {};
-      const measures = phase === "Judging" || phase === "Soaking";
-      if (!measures || !lostPods.has(sim.name) || nowMs < calmFromTick * tickMs) this.#lostSinceMs.delete(sim.name);
-      else if (!this.#lostSinceMs.has(sim.name)) this.#lostSinceMs.set(sim.name, nowMs);
-      const forMs = nowMs - (this.#lostSinceMs.get(sim.name) ?? nowMs);
-      invariant(forMs <= 2 * lostPodsLimitMs, `${keyOf(sim)} is ${phase} without a pod of the canary for ${forMs} ms`);
-    }
-  }
-
   everyTick(): void {
-    this.#noticesLostPods();
+    this.#traffic.everyTick();
     for (const sim of this.#scenario.rollouts)
       for (const gateway of gatewayObjects(sim)) {
         const { stable, canary } = gatewayPods(this.#cluster, gateway);
@@ -429,7 +405,10 @@ export class Witness {
     const app = [...this.#cluster.objects.values()].find(({ reference }) => reference.name === `app-${seen.sim.name}`);
     invariant(app?.fields.get("/spec/paused") === undefined, `${key} is gone, and its target is still held`);
     const wasMoving = seen.last !== undefined && isUnderWay(seen.last);
-    if (wasMoving && seen.sim.onDeletion === "Rollback") this.#isAsBefore(key, seen, "was deleted under way");
+    if (!wasMoving || seen.sim.onDeletion !== "Rollback") return;
+    // The deletion undoes the preparation of the target too.
+    const before = seen.sim.watched ? { ...seen, baseline: seen.unprepared } : seen;
+    this.#isAsBefore(key, before, "was deleted under way");
   }
 
   atTheEnd(): void {
@@ -486,9 +465,9 @@ export class Witness {
   #nothingWaitsInSilence(): void {
     for (const sim of this.#scenario.rollouts) {
       const { phase, message = "" } = this.#store.read(keyOf(sim))?.status ?? {};
-      const fields = this.#cluster.find(objectsOf(sim).app)?.fields;
-      if (!sim.watched || !isRestingPhase(phase) || fields?.get(templatePointer) === fields?.get(runningPointer))
-        continue;
+      const app = this.#cluster.find(objectsOf(sim).app);
+      const isNew = versionOf(app?.fields.get(templatePointer)) !== versionOf(app?.running);
+      if (!sim.watched || !isRestingPhase(phase) || !isNew) continue;
       invariant(
         phase === "RolledBack" && message.includes("waits"),
         `${keyOf(sim)} is ${phase ?? ""}, and does not say that a template waits: ${message}`,
@@ -504,6 +483,7 @@ export class Witness {
     const seen: Seen = {
       sim,
       baseline: this.#snapshot(sim),
+      unprepared: this.#snapshot(sim),
       deleted: metadata.deletionTimestamp !== undefined,
       startedAtMs: 0,
       settled: new Map(),
@@ -516,10 +496,8 @@ export class Witness {
     return seen;
   }
 
-  #snapshot(sim: SimRollout): Readonly<Record<string, unknown>> {
-    return this.#cluster.snapshot(
-      (object: ModelObject) => ownsObject(sim, object.reference) && object.reference.name !== `app-${sim.name}`,
-    );
+  #snapshot(sim: SimRollout): Snapshot {
+    return snapshotOf(this.#cluster, sim);
   }
 }
 

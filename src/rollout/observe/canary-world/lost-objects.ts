@@ -1,4 +1,4 @@
-import type { Canary, JournalEntry } from "../../../api/serin/index.ts";
+import type { Canary, JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import { describeReference, isUnderWay, referenceKey } from "../../decide/index.ts";
 import { targetError } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
@@ -21,24 +21,37 @@ export async function requireRouting(
   canary: Canary,
   journal: readonly JournalEntry[],
 ): Promise<void> {
+  for (const { object, error } of neededRouting(canary, journal)) {
+    const key = referenceKey(object);
+    const found = await view.recently(`routing ${key}`, async () => await objects.get(object));
+    if (found === undefined) throw error();
+  }
+}
+
+/** The objects without which later weights would have no effect, each with the error if it is gone. */
+export function neededRouting(
+  canary: Canary,
+  journal: readonly JournalEntry[],
+): readonly { readonly object: ObjectReference; readonly error: () => Error }[] {
   const needed = journal.filter((entry) => isNeeded(entry, canary));
   const made = new Set(journal.filter(({ type }) => type === "created").map(({ object }) => referenceKey(object)));
-  for (const [key, object] of new Map(needed.map((entry) => [referenceKey(entry.object), entry.object]))) {
-    const found = await view.recently(`routing ${key}`, async () => await objects.get(object));
-    if (found !== undefined) continue;
-    const title = describeReference(object);
-    throw made.has(key)
-      ? targetError(
-          "target-missing",
-          `spec.target: ${title}, which this Canary made, was deleted`,
-          "delete this Canary, which undoes its changes, and create it again",
-        )
-      : targetError(
-          "target-missing",
-          `spec.target: ${title} was deleted while this Canary moves it`,
-          "create it again as it was, and the rollout continues",
-        );
-  }
+  const objects = new Map(needed.map((entry) => [referenceKey(entry.object), entry.object]));
+  return [...objects].map(([key, object]) => ({ object, error: () => lostRouting(object, made.has(key)) }));
+}
+
+function lostRouting(object: ObjectReference, isMade: boolean): Error {
+  const title = describeReference(object);
+  return isMade
+    ? targetError(
+        "target-missing",
+        `spec.target: ${title}, which this Canary made, was deleted`,
+        "delete this Canary, which undoes its changes, and create it again",
+      )
+    : targetError(
+        "target-missing",
+        `spec.target: ${title} was deleted while this Canary moves it`,
+        "create it again as it was, and the rollout continues",
+      );
 }
 
 /** Whether the entry belongs to a finished step of this run, or to the preparation of its target. */

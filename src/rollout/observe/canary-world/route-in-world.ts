@@ -1,3 +1,4 @@
+import type { UntypedObject } from "../../../api/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
 import { valueAt } from "../../act/object-access.ts";
 import { describeReference } from "../../decide/index.ts";
@@ -13,13 +14,22 @@ export async function routeInWorld(
   route: MovedRoute,
   journal: readonly JournalEntry[],
 ): Promise<RouteInWorld> {
+  const isWritten = firstWrite(journal, route.object, route.pointer) !== undefined;
+  return routeFrom(route, journal, isWritten ? undefined : await objects.get(route.object));
+}
+
+/** The same as {@link routeInWorld} with the object as it is. It is needed only if the journal has no entry of it. */
+export function routeFrom(
+  route: MovedRoute,
+  journal: readonly JournalEntry[],
+  current: UntypedObject | undefined,
+): RouteInWorld {
   const { object, pointer, field } = route;
   const written = firstWrite(journal, object, pointer);
-  const list = written === undefined ? valueAt(await objects.get(object), pointer) : written.prior;
+  const list = written === undefined ? valueAt(current, pointer) : written.prior;
   const title = describeReference(object);
   if (!Array.isArray(list)) {
-    const found =
-      (await objects.get(object)) === undefined ? "does not exist" : `has no ${pointer.slice("/spec/".length)}`;
+    const found = current === undefined ? "does not exist" : `has no ${pointer.slice("/spec/".length)}`;
     throw targetError("target-missing", `${field}: ${title} ${found}`, "create it first, or name another");
   }
   checkRule(route, list as Fields[], title);

@@ -14,10 +14,25 @@ import type { CanarySources } from "./canary-sources.ts";
  */
 export async function refuseTakenNames(
   { objects }: Pick<CanarySources, "objects">,
-  { spec: { target } }: Canary,
+  canary: Canary,
   steps: readonly Step[],
   journal: readonly JournalEntry[] = [],
 ): Promise<void> {
+  for (const { object, refusal } of madeObjects(canary, steps, journal)) {
+    const error = refusal(await objects.get(object));
+    if (error !== undefined) throw error;
+  }
+}
+
+/** The objects that the plan makes, each with the error if its name is taken by the object that was found. */
+export function madeObjects(
+  { spec: { target } }: Canary,
+  steps: readonly Step[],
+  journal: readonly JournalEntry[],
+): readonly {
+  readonly object: ObjectReference;
+  readonly refusal: (found: UntypedObject | undefined) => Error | undefined;
+}[] {
   const preview = "deployment" in target ? target.deployment.previewService : undefined;
   const made = steps.flatMap(({ writes }) =>
     writes.flatMap((write): [string, Creation][] =>
@@ -30,13 +45,15 @@ export async function refuseTakenNames(
   );
   const known = new Set(journal.flatMap(({ type, object }) => (type === "created" ? [referenceKey(object)] : [])));
   const field = Object.keys(target)[0] ?? "";
-  for (const [key, write] of new Map(made)) {
-    if (known.has(key)) continue;
-    const found = await objects.get(write.object);
-    if (found === undefined) continue;
-    if (!isMade(found)) throw nameTaken(field, write.object);
-    if (runsOther(found, write)) throw otherTemplate(field, write.object);
-  }
+  return [...new Map(made)].flatMap(([key, write]) =>
+    known.has(key) ? [] : [{ object: write.object, refusal: (found) => refusalOf(field, write, found) }],
+  );
+}
+
+function refusalOf(field: string, write: Creation, found: UntypedObject | undefined): Error | undefined {
+  if (found === undefined) return undefined;
+  if (!isMade(found)) return nameTaken(field, write.object);
+  return runsOther(found, write) ? otherTemplate(field, write.object) : undefined;
 }
 
 type Creation = Extract<Write, { type: "create" }>;

@@ -54,7 +54,15 @@ async function stateOf(
     }
     case "ready": {
       const object = await objects.get(condition.object);
-      return withPodReason(readyState(object, condition.object, condition.replicas), object, view);
+      return withPodReason(
+        readyState(
+          object,
+          condition.object,
+          condition.replicas === undefined ? {} : { minReplicas: condition.replicas },
+        ),
+        object,
+        view,
+      );
     }
     case "endpoints":
       return await endpointsState({ client, view, ageMs }, condition);

@@ -1,0 +1,45 @@
+import { invariant } from "../../base/index.ts";
+import type { Scenario, SimRollout } from "./scenario.ts";
+
+/** Whether a disturbance or a lasting fault of this type happens in the scenario. */
+export function happens({ lasting, disturbances }: Scenario, type: string): boolean {
+  return lasting?.type === type || disturbances.some((disturbance) => disturbance.type === type);
+}
+
+/** Checks that something in the scenario explains why a rollout was rolled back. */
+export function isAllowedCause(
+  scenario: Scenario,
+  { key, sim, cause }: { readonly key: string; readonly sim: SimRollout; readonly cause: string },
+): void {
+  const lasting = scenario.lasting?.type;
+  const did = (type: string): boolean => happens(scenario, type);
+  if (/request-success-rate|tcp-connect-failures/.test(cause))
+    invariant(
+      sim.errorRate > 0 ||
+        (lasting === "unanswered" && cause.includes("no answer in")) ||
+        (did("losePods") && cause.includes("the canary has had no ready pod")),
+      `${key} is good and was rolled back: ${cause}`,
+    );
+  else if (cause.includes("did not settle"))
+    invariant(
+      did("controlPlaneDown") ||
+        did("vanish") ||
+        did("noPods") ||
+        did("selfHeal") ||
+        did("losePods") ||
+        did("loseMade") ||
+        lasting === "controlPlaneGone" ||
+        // Pods follow the label of their namespace, which was set while ztunnels moved by pod, and not their node's.
+        (did("editUpgrade") && cause.includes("is owned by")) ||
+        // A recreated upgrade does not find the old revision that its predecessor has removed.
+        (did("recreate") && cause.includes(" exists, and ")),
+      `${key} was rolled back: ${cause}`,
+    );
+  else
+    invariant(
+      (cause.includes("after its restart") && (did("meddle") || did("noPods") || did("selfHeal"))) ||
+        (cause.includes("or refused") && ["refused", "selfHeal", "refuse", "journalFull", "rewrite"].some(did)) ||
+        /aborted by|^group g|another change|was reverted|was deleted|journal still has/.test(cause),
+      `${key} was rolled back: ${cause}`,
+    );
+}

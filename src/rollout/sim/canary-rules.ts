@@ -1,0 +1,94 @@
+import { matchedHeader } from "./canary-spec.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** A request or a connection of the model. `matched`: it has the header of the steps with a match. */
+export interface SimRequest {
+  readonly port: number;
+  readonly protocol: "http" | "tcp" | "tls";
+  readonly matched: boolean;
+}
+
+export interface Backend {
+  readonly host: string;
+  readonly namespace?: string;
+  readonly subset?: string;
+}
+
+/** The rule of a route that applies to a request. Undefined if there is none. */
+export function chosenRule(
+  kind: string,
+  fields: ReadonlyMap<string, unknown>,
+  request: SimRequest,
+): Fields | undefined {
+  if (kind === "VirtualService") {
+    const list = (fields.get(`/spec/${request.protocol}`) ?? []) as readonly Fields[];
+    return list.find(({ match }) => matchesOf(match).some((one) => isMatch(one, request)));
+  }
+  const [parent] = (fields.get("/spec/parentRefs") ?? []) as readonly { readonly port?: number }[];
+  if (request.protocol !== "http" || (parent?.port ?? request.port) !== request.port) return undefined;
+  const rules = (fields.get("/spec/rules") ?? []) as readonly Fields[];
+  return rules.find(({ matches }) => matchesOf(matches).some((one) => isGatewayMatch(one, request)));
+}
+
+function matchesOf(matches: unknown): readonly Fields[] {
+  return Array.isArray(matches) && matches.length > 0 ? (matches as Fields[]) : [{}];
+}
+
+/** The requests of the model have the path `/`, no cookies and no query. */
+function isMatch({ port, uri, headers = {} }: Fields, request: SimRequest): boolean {
+  if (port !== undefined && port !== request.port) return false;
+  const { prefix = "/" } = (uri ?? {}) as { prefix?: string };
+  const wanted = Object.entries(headers as Readonly<Record<string, { exact?: string }>>);
+  return prefix === "/" && wanted.every(([name, { exact }]) => isHeader(name, exact, request));
+}
+
+function isGatewayMatch({ path, headers = [] }: Fields, request: SimRequest): boolean {
+  const { value = "/" } = (path ?? {}) as { value?: string };
+  const wanted = headers as readonly { readonly name: string; readonly value: string }[];
+  return value === "/" && wanted.every((header) => isHeader(header.name, header.value, request));
+}
+
+function isHeader(name: string, value: string | undefined, { matched }: SimRequest): boolean {
+  return matched && name === matchedHeader.name && value === matchedHeader.value;
+}
+
+/** The backends of a rule with their weights. Throws if a weight is out of its bounds. */
+export function weightedBackends(
+  kind: string,
+  rule: Fields,
+): readonly { readonly backend: Backend; readonly weight: number }[] {
+  const isIstio = kind === "VirtualService";
+  const backends = ((isIstio ? rule["route"] : rule["backendRefs"]) ?? []) as readonly Fields[];
+  const hasWeights = backends.some(({ weight }) => typeof weight === "number");
+  return backends.map((backend) => {
+    // In a VirtualService a missing weight is 0 beside others that have one.
+    const missing = isIstio && hasWeights && backends.length > 1 ? 0 : 1;
+    const { weight = missing } = backend as { weight?: number };
+    if (!Number.isInteger(weight) || weight < 0) throw new Error(`a backend has the weight ${weight}`);
+    return { backend: isIstio ? destinationOf(backend) : serviceOf(backend), weight };
+  });
+}
+
+function destinationOf({ destination }: Fields): Backend {
+  const { host = "", subset } = (destination ?? {}) as { host?: string; subset?: string };
+  return { host, ...(subset === undefined ? {} : { subset }) };
+}
+
+function serviceOf(backend: Fields): Backend {
+  const { name = "", namespace } = backend as { name?: string; namespace?: string };
+  return { host: name, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+/** A route's rules with the weights that a webhook gives them. */
+export function withOtherWeights(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map((item) => withOtherWeights(item));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, member]) =>
+      name === "weight" && typeof member === "number" && member > 1
+        ? [name, member - 1]
+        : [name, withOtherWeights(member)],
+    ),
+  );
+}

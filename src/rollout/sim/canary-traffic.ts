@@ -1,0 +1,387 @@
+import { invariant, type Random } from "../../base/index.ts";
+import { matchesLabels } from "../../api/index.ts";
+import type { ObjectReference } from "../../api/serin/index.ts";
+import { referenceKey, type OutcomeCounts, type SettleCondition } from "../decide/index.ts";
+import { clusterSuffix, copyLabel, reference, resolveHost } from "../plan/index.ts";
+import { httpPort, objectsOf, otherHttpPort, plainCanary, tcpPort, type SimApp } from "./canary-shape.ts";
+import { matchedHeader } from "./canary-spec.ts";
+import { chosenRule, weightedBackends, type Backend, type SimRequest } from "./canary-rules.ts";
+import type { ModelObject } from "./model-object.ts";
+import { templateHash } from "./sim-canary.ts";
+import { readyPodsOf } from "./sim-mesh.ts";
+
+const requestsPerTick = 400;
+/** Each proxy learns of a change after a while. */
+const learnsPerTick = 0.5;
+const routingKinds: ReadonlySet<string> = new Set([
+  "VirtualService",
+  "HTTPRoute",
+  "GRPCRoute",
+  "DestinationRule",
+  "Service",
+  "ReferenceGrant",
+]);
+
+/** The state of the cluster that the traffic of applications needs. */
+export interface TrafficCluster {
+  readonly nowMs: number;
+  readonly controlPlaneUp: boolean;
+  readonly objects: ReadonlyMap<string, ModelObject>;
+  find(object: ObjectReference): ModelObject | undefined;
+}
+
+/** The pods of one Deployment. They all have the same labels. */
+interface PodGroup {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ready: number;
+  readonly isCanary: boolean;
+}
+
+interface Seen {
+  readonly object: ModelObject;
+  readonly version: number;
+  readonly fields: ReadonlyMap<string, unknown>;
+}
+
+/** Requests of one kind, and the pods that get them. */
+interface Flow {
+  readonly what: string;
+  readonly requests: number;
+  /** The share of each backend, and the keys of its Deployments. */
+  readonly shares: readonly { readonly share: number; readonly to: string; readonly pods: readonly string[] }[];
+}
+
+/**
+ * The proxies of the model: they learn of routes and pods after a while, and send the requests of each application by
+ * what they have learned.
+ */
+export class ModelTraffic {
+  readonly counters = new Map<string, OutcomeCounts>();
+  /** The applications that get no more requests, and those whose counters cannot be read. */
+  readonly silent = new Set<string>();
+  readonly unanswered = new Set<string>();
+  /** The applications whose canary has lost its pods. */
+  readonly lostPods = new Set<string>();
+  /** The applications of whose requests some reached no pod in this tick, with the reason. */
+  readonly unserved = new Map<string, string>();
+  readonly #cluster: TrafficCluster;
+  readonly #random: Random;
+  readonly #apps: SimApp[] = [];
+  readonly #seen = new Map<string, Seen>();
+  readonly #known = new Map<string, PodGroup>();
+  /** Rises when proxies learn something. */
+  #epoch = 0;
+  readonly #flows = new Map<string, { readonly epoch: number; readonly flows: readonly Flow[] }>();
+
+  constructor(cluster: TrafficCluster, random: Random) {
+    this.#cluster = cluster;
+    this.#random = random;
+  }
+
+  /** Adds an application, whose routes and pods the proxies know. */
+  add(app: SimApp): void {
+    this.#apps.push(app);
+    this.#learn(1);
+  }
+
+  tick(errorRateOf: (app: string) => number): void {
+    if (this.#cluster.controlPlaneUp) this.#learn(learnsPerTick);
+    this.unserved.clear();
+    for (const app of this.#apps) this.#send(app, errorRateOf(app.name));
+  }
+
+  #learn(rate: number): void {
+    const { objects } = this.#cluster;
+    for (const [key, object] of objects) {
+      if (routingKinds.has(object.reference.kind)) {
+        const seen = this.#seen.get(key);
+        if ((seen?.object === object && seen.version === object.version) || this.#random() >= rate) continue;
+        this.#seen.set(key, { object, version: object.version, fields: new Map(object.fields) });
+        this.#epoch += 1;
+      } else if (isApp(object.reference)) {
+        const group = this.#groupOf(object);
+        if (isSame(this.#known.get(key), group) || this.#random() >= rate) continue;
+        this.#known.set(key, group);
+        this.#epoch += 1;
+      }
+    }
+    for (const known of [this.#seen, this.#known])
+      for (const key of known.keys()) {
+        if (objects.has(key) || this.#random() >= rate) continue;
+        known.delete(key);
+        this.#epoch += 1;
+      }
+  }
+
+  /** The pods of a Deployment as they are now. */
+  #groupOf(object: ModelObject): PodGroup {
+    const { reference: of } = object;
+    const { metadata } = (object.running ?? {}) as { metadata?: { labels?: Readonly<Record<string, string>> } };
+    const isCanary = isCanaryApp(of);
+    return {
+      namespace: of.namespace ?? "",
+      labels: { ...metadata?.labels, "pod-template-hash": templateHash(object.running) },
+      ready: this.hasLost(of) ? 0 : readyPodsOf(this.#cluster, object),
+      isCanary,
+    };
+  }
+
+  /** Whether the Deployment is a canary that has lost its pods. */
+  hasLost(deployment: ObjectReference): boolean {
+    if (this.lostPods.size === 0 || !isCanaryApp(deployment)) return false;
+    return deployment.name.split("-").some((part) => this.lostPods.has(part));
+  }
+
+  #send(app: SimApp, errorRate: number): void {
+    if (this.silent.has(app.name)) return;
+    for (const { what, requests, shares } of this.#flowsOf(app)) {
+      for (const { share, to, pods } of shares) {
+        const groups = pods.flatMap((key) => {
+          const object = this.#cluster.objects.get(key);
+          const isKnown = (this.#known.get(key)?.ready ?? 0) > 0;
+          const group = object === undefined || !isKnown ? undefined : this.#groupOf(object);
+          return group === undefined || group.ready === 0 ? [] : [group];
+        });
+        const ready = groups.reduce((sum, group) => sum + group.ready, 0);
+        // Proxies answer such requests themselves, and count them for neither version.
+        if (ready === 0) this.unserved.set(app.name, `${what} to ${to}: ${Math.round(share * 100)} % reach no pod`);
+        for (const group of groups)
+          this.#count(app.name, group.isCanary, (requests * share * group.ready) / ready, errorRate);
+      }
+    }
+  }
+
+  #count(app: string, isCanary: boolean, requests: number, errorRate: number): void {
+    const before = this.countersOf(app);
+    const total = Math.round(requests);
+    const errors = !isCanary || errorRate === 0 ? 0 : Math.round(total * errorRate * (0.8 + 0.4 * this.#random()));
+    this.counters.set(
+      app,
+      isCanary
+        ? { ...before, canaryTotal: before.canaryTotal + total, canaryErrors: before.canaryErrors + errors }
+        : { ...before, stableTotal: before.stableTotal + total },
+    );
+  }
+
+  countersOf(app: string): OutcomeCounts {
+    return this.counters.get(app) ?? { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
+  }
+
+  /** The percentage of an application's usual requests that its canary gets. Undefined if no route sends them. */
+  canaryShare(app: SimApp): number | undefined {
+    const [main] = this.#flowsOf(app);
+    if (main === undefined) return undefined;
+    const toCanary = main.shares.filter(({ pods }) => pods.some((key) => this.#known.get(key)?.isCanary === true));
+    return Math.round(toCanary.reduce((sum, { share }) => sum + share, 0) * 100);
+  }
+
+  #flowsOf(app: SimApp): readonly Flow[] {
+    const kept = this.#flows.get(app.name);
+    if (kept?.epoch === this.#epoch) return kept.flows;
+    const flows = entrancesOf(app).flatMap((entrance) => this.#flowOf(app, entrance) ?? []);
+    this.#flows.set(app.name, { epoch: this.#epoch, flows });
+    return flows;
+  }
+
+  #flowOf(app: SimApp, { names, service, request }: Entrance): Flow | undefined {
+    const { namespace } = app;
+    const { route } = objectsOf(app);
+    const what = `requests of ${app.name} on port ${request.port}${request.matched ? ` with ${matchedHeader.name}` : ""}`;
+    const requests = request.matched ? requestsPerTick / 10 : requestsPerTick;
+    for (const name of names) {
+      const seen = this.#seen.get(referenceKey({ ...route, name }));
+      const rule = seen === undefined ? undefined : chosenRule(route.kind, seen.fields, request);
+      if (rule === undefined) continue;
+      const backends = weightedBackends(route.kind, rule);
+      const sum = backends.reduce((total, { weight }) => total + weight, 0);
+      invariant(sum > 0, `${what} have no backend with a weight`);
+      const shares = backends
+        .filter(({ weight }) => weight > 0)
+        .map(({ backend, weight }) => ({
+          share: weight / sum,
+          to: `${backend.host}${backend.subset === undefined ? "" : ` subset ${backend.subset}`}`,
+          pods: this.#podsBehind(backend, route),
+        }));
+      return { what, requests, shares };
+    }
+    if (service === undefined) return undefined;
+    return { what, requests, shares: [{ share: 1, to: service, pods: this.#podsOf(namespace, service, {}) }] };
+  }
+
+  /** The keys of the Deployments that a route's backend reaches, as the proxies know it. */
+  #podsBehind({ host, namespace, subset }: Backend, route: ObjectReference): readonly string[] {
+    const home = route.namespace ?? "";
+    if (route.kind !== "VirtualService") {
+      const at = namespace ?? home;
+      return at === home || this.#isGranted(route, at, host) ? this.#podsOf(at, host, {}) : [];
+    }
+    const full = resolveHost(host, home);
+    const [service = "", at = ""] = full.split(".");
+    if (!full.endsWith(clusterSuffix)) return [];
+    if (subset === undefined) return this.#podsOf(at, service, {});
+    const labels = this.#subsetLabels(full, subset);
+    return labels === undefined ? [] : this.#podsOf(at, service, labels);
+  }
+
+  #subsetLabels(host: string, subset: string): Readonly<Record<string, string>> | undefined {
+    for (const { object, fields } of this.#seen.values()) {
+      const { kind, namespace = "" } = object.reference;
+      if (kind !== "DestinationRule" || resolveHost(String(fields.get("/spec/host")), namespace) !== host) continue;
+      const subsets = (fields.get("/spec/subsets") ?? []) as readonly {
+        readonly name: string;
+        readonly labels: Readonly<Record<string, string>>;
+      }[];
+      return subsets.find(({ name }) => name === subset)?.labels;
+    }
+    return undefined;
+  }
+
+  #isGranted(route: ObjectReference, at: string, service: string): boolean {
+    return [...this.#seen.values()].some(({ object, fields }) => {
+      if (object.reference.kind !== "ReferenceGrant" || object.reference.namespace !== at) return false;
+      const from = (fields.get("/spec/from") ?? []) as readonly { kind: string; namespace: string }[];
+      const to = (fields.get("/spec/to") ?? []) as readonly { name?: string }[];
+      return (
+        from.some(({ kind, namespace }) => kind === route.kind && namespace === route.namespace) &&
+        to.some(({ name }) => name === undefined || name === service)
+      );
+    });
+  }
+
+  #podsOf(namespace: string, service: string, labels: Readonly<Record<string, string>>): readonly string[] {
+    const seen = this.#seen.get(referenceKey(reference("v1", "Service", service, namespace)));
+    if (seen === undefined) return [];
+    const wanted = { ...selectorOf(seen.fields), ...labels };
+    return [...this.#known].flatMap(([key, group]) =>
+      group.namespace === namespace && matchesLabels(wanted, group.labels) ? [key] : [],
+    );
+  }
+
+  /** Whether proxies learn of this object. */
+  tracks({ kind, namespace }: ObjectReference): boolean {
+    return routingKinds.has(kind) && namespace !== "serin-probes";
+  }
+
+  /** Why not every proxy uses the object as it is now. Undefined if all do. */
+  notAcknowledged(object: ObjectReference): string | undefined {
+    if (!this.#cluster.controlPlaneUp) return "no control plane is ready";
+    const found = this.#cluster.find(object);
+    const seen = this.#seen.get(referenceKey(object));
+    return found?.version === seen?.version && found === seen?.object ? undefined : "not acknowledged yet";
+  }
+
+  /** Why proxies may still use a deleted object. Without a control plane they also keep what it leads to. */
+  notForgotten(object: ObjectReference): string | undefined {
+    const isKept = this.#cluster.controlPlaneUp && this.#seen.has(referenceKey(object));
+    return isKept ? "it is deleted, and proxies may still use it" : undefined;
+  }
+
+  /** Why proxies do not know enough pods as endpoints of a Service. */
+  endpointsMissing({ service, labels, atLeast }: Extract<SettleCondition, { type: "endpoints" }>): string | undefined {
+    const selector = selectorOf(this.#cluster.find(service)?.fields ?? new Map());
+    const own = [...this.#cluster.objects].flatMap(([key, object]) => {
+      if (!isApp(object.reference) || object.reference.namespace !== service.namespace) return [];
+      const group = this.#groupOf(object);
+      return matchesLabels({ ...selector, ...labels }, group.labels) ? [{ key, group }] : [];
+    });
+    const ready = own.reduce((sum, { group }) => sum + group.ready, 0);
+    if (ready < atLeast) return `Service ${service.name}: ${ready} of ${atLeast} pods are endpoints`;
+    if (!this.#cluster.controlPlaneUp) return "no control plane is ready";
+    return own.every(({ key, group }) => isSame(this.#known.get(key), group)) ? undefined : "not acknowledged yet";
+  }
+
+  /** Why the version with these labels does not serve. Undefined if it does, or if nothing makes such pods. */
+  notServing({ namespace, labels }: Extract<SettleCondition, { type: "versionServes" }>): string | undefined {
+    const groups = [...this.#cluster.objects.values()].flatMap((object) => {
+      if (!isApp(object.reference) || object.reference.namespace !== namespace) return [];
+      const group = this.#groupOf(object);
+      return matchesLabels(labels, group.labels) ? [group] : [];
+    });
+    return groups.length === 0 || groups.some(({ ready }) => ready > 0) ? undefined : "the canary has no ready pod";
+  }
+
+  /** Why requests cannot go to a Deployment again yet: it has too few pods, or proxies do not know them. */
+  notReached(deployment: ObjectReference): string | undefined {
+    const found = this.#cluster.find(deployment);
+    if (found === undefined) return undefined;
+    const group = this.#groupOf(found);
+    const atLeast = Number(found.fields.get("/spec/replicas") ?? 1);
+    for (const { reference: service, fields } of this.#cluster.objects.values()) {
+      if (service.kind !== "Service" || service.namespace !== deployment.namespace) continue;
+      if (!matchesLabels(selectorOf(fields), group.labels)) continue;
+      const missing = this.endpointsMissing({ type: "endpoints", service, labels: ownLabels(group), atLeast });
+      if (missing !== undefined) return missing;
+    }
+    return undefined;
+  }
+}
+
+/** The labels by which a Deployment selects its own pods. */
+function ownLabels({ labels }: PodGroup): Readonly<Record<string, string>> {
+  const { app = "", [copyLabel]: role } = labels;
+  return { app, ...(role === undefined ? {} : { [copyLabel]: role }) };
+}
+
+function isSame(known: PodGroup | undefined, now: PodGroup): boolean {
+  return (
+    known !== undefined &&
+    known.ready === now.ready &&
+    known.labels["pod-template-hash"] === now.labels["pod-template-hash"]
+  );
+}
+
+/** Whether the object is a Deployment of an application, or a copy of one. */
+export function isApp({ kind, name }: ObjectReference): boolean {
+  return kind === "Deployment" && (name.startsWith("app-") || name.startsWith("canary-"));
+}
+
+function isCanaryApp({ name }: ObjectReference): boolean {
+  return name.startsWith("canary-") || (name.startsWith("app-") && name.endsWith("-canary"));
+}
+
+const selectorPointer = "/spec/selector/";
+
+function selectorOf(fields: ReadonlyMap<string, unknown>): Readonly<Record<string, string>> {
+  const selector: Record<string, string> = {};
+  for (const [pointer, value] of fields)
+    if (pointer.startsWith(selectorPointer))
+      selector[pointer.slice(selectorPointer.length).replaceAll("~1", "/")] = String(value);
+  return selector;
+}
+
+/** How clients call an application. */
+interface Entrance {
+  /** The routes that may apply, by name. */
+  readonly names: readonly string[];
+  /** The Service whose pods get the requests without a route. Absent if there are none without a route. */
+  readonly service?: string;
+  readonly request: SimRequest;
+}
+
+function entrancesOf({ name, canary: shape = plainCanary }: SimApp): Entrance[] {
+  const http: SimRequest = { port: httpPort, protocol: "http", matched: false };
+  const matched = shape.first === "match" ? [{ ...http, matched: true }] : [];
+  switch (shape.target) {
+    case "namespaces":
+      return [name, `api-${name}`].flatMap((route) =>
+        [http, ...matched].map((request) => ({ names: [route], request })),
+      );
+    case "services":
+      return [http, ...matched].map((request) => ({ names: [`${name}-canary`], service: name, request }));
+    case "deployment": {
+      const more = shape.onePort || shape.second ? [{ ...http, port: otherHttpPort }] : [];
+      const tcp: SimRequest[] = shape.tcpPort ? [{ port: tcpPort, protocol: "tcp", matched: false }] : [];
+      return [http, ...matched, ...more, ...tcp].map((request) => ({
+        names: [`${name}-canary`, `${name}-canary-${request.port}`],
+        service: name,
+        request,
+      }));
+    }
+    default: {
+      const port = { http: httpPort, tcp: tcpPort, tls: 443 }[shape.protocol];
+      const request: SimRequest = { port, protocol: shape.protocol, matched: false };
+      return [request, ...matched].map((one) => ({ names: [name], request: one }));
+    }
+  }
+}

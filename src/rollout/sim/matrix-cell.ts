@@ -1,0 +1,48 @@
+import type { Scenario, SimRollout } from "./scenario.ts";
+import { simulate } from "./simulate.ts";
+
+/** How a rollout of a cell ends. Without any of these it goes to its end. */
+export interface Way extends Pick<SimRollout, "abortedAfterEnd" | "abortedAfterSteps"> {
+  /** The new version fails, and a check finds it. */
+  readonly isBad?: boolean;
+}
+
+export interface CellResult {
+  /** The number of simulated rollouts. */
+  readonly runs: number;
+  readonly failures: readonly string[];
+}
+
+export interface CellOptions {
+  /** Whether the rollout is put back after this number of steps. */
+  readonly isTried: (step: number) => boolean;
+  /** Whether there is also a bad version. */
+  readonly hasBad?: boolean;
+}
+
+/** Simulates a cell to the end, back from there, and back from each step that `isTried` accepts. */
+export function simulateWays(
+  title: string,
+  scenarioOf: (way: Way) => Scenario,
+  { isTried, hasBad = false }: CellOptions,
+): CellResult {
+  const forward = simulate(scenarioOf({}));
+  const steps = forward.history.filter((line) => line.includes(" StepDone: ")).length;
+  const ways: [string, Way][] = [
+    ...Array.from({ length: steps }, (_one, step) => step)
+      .filter(isTried)
+      .map((step): [string, Way] => [`back after ${step}`, { abortedAfterSteps: step }]),
+    ["back after its end", { abortedAfterEnd: true }],
+    ...(hasBad ? [["back because it is bad", { isBad: true }] satisfies [string, Way]] : []),
+  ];
+  const failures = [...failureOf(`${title} forward`, forward, "is Completed")];
+  for (const [what, way] of ways)
+    failures.push(...failureOf(`${title} ${what}`, simulate(scenarioOf(way)), "is RolledBack"));
+  return { runs: ways.length + 1, failures };
+}
+
+function failureOf(title: string, { failure, history }: ReturnType<typeof simulate>, end: string): string[] {
+  const ended = history.some((line) => line.endsWith(end));
+  const fault = failure ?? (ended ? undefined : `it never ${end}: ${history.at(-1) ?? ""}`);
+  return fault === undefined ? [] : [`${title}: ${fault}`];
+}

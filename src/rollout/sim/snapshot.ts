@@ -1,0 +1,72 @@
+import type { CompletedStep, JournalEntry } from "../../api/serin/index.ts";
+import { referenceKey, shown, type Step } from "../decide/index.ts";
+import { objectsOf } from "./canary-shape.ts";
+import type { ModelCluster } from "./model-cluster.ts";
+import type { ModelObject } from "./model-object.ts";
+import type { SimRollout } from "./scenario.ts";
+import { templatePointer } from "./sim-canary.ts";
+import { ownsObject } from "./sim-plan.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+/** The fields of objects, by their keys. */
+export type Snapshot = Readonly<Record<string, Fields>>;
+
+/** What people write into a Deployment, and what the engine writes again after them. */
+const ofPeople: ReadonlySet<string> = new Set([templatePointer, "/spec/paused"]);
+
+/** The objects of a rollout, without what others decide in its Deployment. */
+export function snapshotOf(cluster: ModelCluster, sim: SimRollout): Snapshot {
+  const app = referenceKey(objectsOf(sim).app);
+  const found = cluster.snapshot((object: ModelObject) => ownsObject(sim, object.reference));
+  const isLeft = (key: string, pointer: string): boolean =>
+    key === app && (ofPeople.has(pointer) || (pointer === "/spec/replicas" && sim.canary?.autoscaled === true));
+  return Object.fromEntries(
+    Object.entries(found).map(([key, fields]) => [
+      key,
+      Object.fromEntries(Object.entries(fields).filter(([pointer]) => !isLeft(key, pointer))),
+    ]),
+  );
+}
+
+/** The former snapshot with what a step has written. */
+export function withWritten(before: Snapshot, now: Snapshot, { writes }: Step): Snapshot {
+  const written: Record<string, Fields> = { ...before };
+  for (const write of writes) {
+    const key = referenceKey(write.object);
+    const present = now[key];
+    if (present === undefined) continue;
+    written[key] =
+      write.type === "field" ? { ...written[key], [write.pointer]: present[write.pointer] } : { ...present };
+  }
+  return written;
+}
+
+/** Both snapshots without what an unfinished step of the preparation has written. */
+export function withoutUnprepared(
+  [current, former]: readonly [Snapshot, Snapshot],
+  journal: readonly JournalEntry[],
+  completed: readonly CompletedStep[],
+): readonly [Snapshot, Snapshot] {
+  const done = new Set(completed.map(({ id }) => id));
+  const [now, before]: [Record<string, Fields>, Record<string, Fields>] = [{ ...current }, { ...former }];
+  for (const entry of journal) {
+    if (entry.setup !== true || done.has(entry.step)) continue;
+    const key = referenceKey(entry.object);
+    if (entry.type === "created" && before[key] === undefined) delete now[key];
+    if (entry.type !== "field") continue;
+    for (const snapshot of [now, before])
+      if (snapshot[key] !== undefined) snapshot[key] = { ...snapshot[key], [entry.pointer]: undefined };
+  }
+  return [now, before];
+}
+
+/** What has changed between two snapshots, field by field. */
+export function differencesOf(before: Snapshot, now: Snapshot): string[] {
+  return [...new Set([...Object.keys(before), ...Object.keys(now)])].flatMap((key) => {
+    const [former, present] = [before[key], now[key]];
+    if (former === undefined || present === undefined) return [`${key} ${former === undefined ? "is new" : "is gone"}`];
+    return [...new Set([...Object.keys(former), ...Object.keys(present)])]
+      .filter((pointer) => JSON.stringify(former[pointer]) !== JSON.stringify(present[pointer]))
+      .map((pointer) => `${key} ${pointer}: ${shown(present[pointer])}, before it was ${shown(former[pointer])}`);
+  });
+}

@@ -1,0 +1,102 @@
+import { invariant } from "../../base/index.ts";
+import type { RolloutStatus } from "../../api/serin/index.ts";
+import type { Step } from "../decide/index.ts";
+import { lostPodsLimitMs } from "../decide/checks/lost-pods.ts";
+import { makesRoutes, objectsOf, plainCanary, routePointer } from "./canary-shape.ts";
+import type { ModelCluster } from "./model-cluster.ts";
+import { calmFromTick, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
+import { keyOf } from "./sim-plan.ts";
+import type { SimStore } from "./sim-store.ts";
+
+/** Checks the invariants of the requests that canaries get. */
+export class TrafficWitness {
+  readonly #scenario: Scenario;
+  readonly #cluster: ModelCluster;
+  readonly #store: SimStore;
+  /** For each rollout whose canary is being measured, when the canary lost its pods. */
+  readonly #lostSinceMs = new Map<string, number>();
+  /** The highest share of requests that each rollout has been allowed to give its canary. */
+  readonly #allowed = new Map<string, number>();
+
+  constructor(scenario: Scenario, cluster: ModelCluster, store: SimStore) {
+    this.#scenario = scenario;
+    this.#cluster = cluster;
+    this.#store = store;
+  }
+
+  /** A step has begun or goes on, so its weight is allowed. */
+  decided(sim: SimRollout, { step }: RolloutStatus, steps: readonly Step[]): void {
+    const weight = steps.find(({ id }) => id === step?.id)?.weight ?? 0;
+    this.#allowed.set(sim.name, Math.max(weight, this.#allowed.get(sim.name) ?? 0));
+  }
+
+  /** A run begins. Its canary gets what it gets without the run. */
+  started(sim: SimRollout): void {
+    this.#allowed.set(sim.name, this.#cluster.traffic.canaryShare(sim) ?? 0);
+  }
+
+  /** Checks that the proxies use the weight of a settled step, unless another writer has changed it since. */
+  hasSettled(sim: SimRollout, step: Step | undefined): void {
+    const route = this.#cluster.find(objectsOf(sim).route);
+    if (sim.kind !== "Canary" || step?.weight === undefined || route === undefined) return;
+    if (route.writers.get(routePointer(sim)) === "somebody" || this.#did("rewrite", sim)) return;
+    const share = this.#cluster.traffic.canaryShare(sim);
+    invariant(
+      share === step.weight,
+      `${keyOf(sim)} counts ${step.id} as settled, and the canary gets ${share ?? 0} % of the requests`,
+    );
+  }
+
+  everyTick(): void {
+    this.#noticesLostPods();
+    for (const sim of this.#scenario.rollouts) {
+      if (sim.kind !== "Canary" || this.#cluster.endedNamespaces.has(sim.namespace)) continue;
+      this.#isServed(sim);
+      this.#isWithinBounds(sim);
+    }
+  }
+
+  /** Checks that every request reaches a pod, unless somebody else has taken the pods or the routes away. */
+  #isServed(sim: SimRollout): void {
+    const reason = this.#cluster.traffic.unserved.get(sim.name);
+    const excuses = ["losePods", "resumeApp", "vanish"] as const;
+    if (reason === undefined || excuses.some((type) => this.#did(type, sim))) return;
+    throw new Error(`${keyOf(sim)}: ${reason}`);
+  }
+
+  /** Checks that the canary never gets more than its steps have allowed so far. */
+  #isWithinBounds(sim: SimRollout): void {
+    const { canary: shape = plainCanary } = sim;
+    const share = this.#cluster.traffic.canaryShare(sim) ?? 0;
+    const allowed = this.#allowed.get(sim.name) ?? (makesRoutes(shape) ? 0 : share);
+    const isTheirs = this.#did("rewrite", sim);
+    if (isTheirs) return;
+    invariant(
+      share <= allowed,
+      `${keyOf(sim)}: the canary gets ${share} % of the requests, at most ${allowed} % may be`,
+    );
+  }
+
+  #did(type: string, sim: SimRollout): boolean {
+    const { rollouts, disturbances, lasting } = this.#scenario;
+    const isIt = (rollout: number): boolean => rollouts[rollout] === sim;
+    return (
+      (lasting?.type === type && isIt(lasting.rollout)) ||
+      disturbances.some((one) => one.type === type && "rollout" in one && isIt(one.rollout))
+    );
+  }
+
+  /** Checks that no rollout goes on measuring a canary that has lost its pods. */
+  #noticesLostPods(): void {
+    const { nowMs, traffic } = this.#cluster;
+    for (const sim of this.#scenario.rollouts) {
+      const { phase = "Planned", weight = 0 } = this.#store.read(keyOf(sim))?.status ?? {};
+      const measures = (phase === "Judging" || phase === "Soaking") && weight > 0;
+      if (!measures || !traffic.lostPods.has(sim.name) || nowMs < calmFromTick * tickMs)
+        this.#lostSinceMs.delete(sim.name);
+      else if (!this.#lostSinceMs.has(sim.name)) this.#lostSinceMs.set(sim.name, nowMs);
+      const forMs = nowMs - (this.#lostSinceMs.get(sim.name) ?? nowMs);
+      invariant(forMs <= 2 * lostPodsLimitMs, `${keyOf(sim)} is ${phase} without a pod of the canary for ${forMs} ms`);
+    }
+  }
+}
