@@ -2,6 +2,7 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
+import { warnOfCanaryFields } from "./canary-effects.ts";
 import { parseTarget, type CanaryTarget, type DeploymentTarget } from "./canary-target.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
 import { checkRolloutName, maxDeploymentNameLength, maxServiceNameLength } from "./object-name.ts";
@@ -127,7 +128,10 @@ function parseSpec(spec: Reader): CanarySpec {
     ...parseOrders(spec),
   };
   spec.unknownFields();
-  if (target !== undefined) checkFit(spec, target, result);
+  if (target !== undefined) {
+    checkFit(spec, target, result);
+    warnOfCanaryFields(spec, result);
+  }
   return result;
 }
 
