@@ -86,6 +86,7 @@ export {
   rolloutCommand,
   type RolloutRights,
 } from "./rollout-actions.ts";
+export { storedJournal, storedRollout } from "./stored-rollout.ts";
 export type { PathMatchType, TrafficMatch, ValueMatch } from "./traffic-match.ts";
 export { canaryOfLabel, gatewayCanaryAnnotations } from "./gateway-canary.ts";
 export type { EnrolledPodReport, EnrolledReport } from "./node-status.ts";

@@ -1,4 +1,4 @@
-import { gatewayKind, grpcRouteKind, httpRouteKind, type Gateway } from "../../../api/gateway/index.ts";
+import { gatewayKind, grpcRouteKind, httpRouteKind, storedGateway, type Gateway } from "../../../api/gateway/index.ts";
 import { istioLabels, virtualServiceKind } from "../../../api/istio/index.ts";
 import { matchesLabels, type KindDefinition, type KubernetesObject } from "../../../api/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
@@ -149,9 +149,8 @@ function hasSidecars({ view }: CanarySources, namespace: string): boolean {
 }
 
 async function gatewaysOf({ client, view }: CanarySources, namespace: string): Promise<readonly Gateway[]> {
-  return await view.recently(
-    `gateways of ${namespace}`,
-    async () => await itemsIfServed(client.list(gatewayKind, { namespace })),
+  return await view.recently(`gateways of ${namespace}`, async () =>
+    (await itemsIfServed(client.list(gatewayKind, { namespace }))).map(storedGateway),
   );
 }
 
