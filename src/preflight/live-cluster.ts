@@ -2,7 +2,7 @@ import { istioLabels } from "../api/istio/index.ts";
 import { userError } from "../base/index.ts";
 import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
 import { controlPlaneNamespaces, ztunnelNamespaces } from "../api/mesh-namespaces/index.ts";
-import { gatewayKind, storedGateway } from "../api/gateway/index.ts";
+import { gatewayKind } from "../api/gateway/index.ts";
 import {
   configMapKind,
   customResourceDefinitionKind,
@@ -73,7 +73,7 @@ export async function readLiveCluster(client: KubeClient, revision: string): Pro
     statefulSets,
     daemonSets,
     budgets,
-    gateways: gateways.map(storedGateway),
+    gateways,
     tags: new Map(
       webhooks.flatMap(({ metadata: { labels = {} } }) => {
         const { [istioLabels.tag]: tag, [istioLabels.revision]: revision = "" } = labels;
