@@ -1,4 +1,4 @@
-import { parseAllDocuments } from "yaml";
+import * as yaml from "yaml";
 import { formatIssues, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import {
   authorAnnotation,
@@ -8,7 +8,7 @@ import {
   type RolloutKind,
 } from "../../api/serin/index.ts";
 import { firstNames, userError } from "../../base/index.ts";
-import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import { documentsForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { refuseSyntaxErrors, yamlValue } from "../yaml-value.ts";
@@ -56,7 +56,7 @@ export async function readObject<Value extends KubernetesObject>(
  * objects.
  */
 export function parseOneObject(file: string, text: string): unknown {
-  const documents = [...parseAllDocuments(text, readForKubernetes)];
+  const documents = documentsForKubernetes(yaml, text);
   for (const document of documents) refuseSyntaxErrors(file, document);
   const objects = documents.map((document) => yamlValue(file, document)).filter((value) => (value ?? null) !== null);
   if (objects.length > 1)
