@@ -1,7 +1,7 @@
 import { transientError, type LogLevel } from "../../base/index.ts";
 import { WorkerGroup, type WatchLimits, type WorkerThread } from "../../base/workers/index.ts";
 import { certificateParts, type WorkloadCertificate } from "../../dataplane/tunnels/index.ts";
-import { closeDescriptor } from "../../net/index.ts";
+import { closeDescriptor, ownNamespaceFd } from "../../net/index.ts";
 import { renderSnapshot, snapshotOf, type FamilyNames, type Gauge, type MetricFamily } from "../../telemetry/index.ts";
 import { ThreadMetrics } from "../../telemetry/threads/index.ts";
 import type { IdentityUsers } from "../proxy/identity-users.ts";
@@ -234,7 +234,15 @@ export class WorkerSet implements ThreadServing {
     const { config, nameservers, certificates, clock, random, log } = data;
     return new WorkerGroup<WorkerCalls, ProcessCalls>({
       count,
-      spawn: (worker) => spawn({ config, nameservers, logLevel: this.#logLevel, worker, share: this.#memory }),
+      spawn: (worker) =>
+        spawn({
+          config,
+          nameservers,
+          logLevel: this.#logLevel,
+          worker,
+          share: this.#memory,
+          ownNamespaceFd: ownNamespaceFd(),
+        }),
       handlers: () => ({
         needCertificate: async (identity) =>
           void (await certificates.fetch(identity, AbortSignal.timeout(certificateTimeoutMs))),
