@@ -6,6 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { numberOption } from "../scripts/number-option.ts";
 import { intervalText, medianInterval } from "./median-interval.ts";
 
 const at = process.argv.indexOf("--");
@@ -17,6 +18,7 @@ const { values: options } = parseArgs({
     keys: { type: "string", default: "" },
   },
 });
+const runs = numberOption("--runs", options.runs, { isWhole: true });
 const [bench = "", ...args] = at < 0 ? [] : process.argv.slice(at + 1);
 const own = join(import.meta.dirname, "..");
 const wanted = new Set(options.keys.split(",").filter((key) => key !== ""));
@@ -43,7 +45,7 @@ function run(directory: string): Map<string, number> {
 
 if (options.base === undefined || bench === "") throw new Error("name a checkout by --base, and a bench behind --");
 const ratios = new Map<string, number[]>();
-for (let round = 0; round < Number(options.runs); round += 1) {
+for (let round = 0; round < runs; round += 1) {
   const first = round % 2 === 0;
   const [one, two] = [run(first ? options.base : own), run(first ? own : options.base)];
   const [before, after] = first ? [one, two] : [two, one];
@@ -58,4 +60,4 @@ for (let round = 0; round < Number(options.runs); round += 1) {
 
 const result = Object.fromEntries([...ratios].map(([key, all]) => [key, medianInterval(all)]));
 for (const [key, interval] of Object.entries(result)) process.stdout.write(`${key}: ${intervalText(interval)}\n`);
-process.stdout.write(`${JSON.stringify({ runs: Number(options.runs), ratios: result })}\n`);
+process.stdout.write(`${JSON.stringify({ runs, ratios: result })}\n`);

@@ -14,6 +14,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { numberOption } from "../scripts/number-option.ts";
 import { intervalText, medianInterval, type MedianInterval } from "./median-interval.ts";
 import { runLoad, runServer, type Work } from "./ztunnel/ends.ts";
 import { Scene, serinOf, serverAddress as address, subjectCore, type Subject } from "./ztunnel/scene.ts";
@@ -67,7 +68,10 @@ const warmUpWorks: readonly { readonly name: string; readonly forWorks: RegExp; 
   { name: "connect", forWorks: /^connect$/, count: 24_000 },
 ];
 const warmUpRounds = 2;
-const severalWorkers = Number(options.workers) > 1;
+const workers = numberOption("--workers", options.workers, { isWhole: true });
+const rounds = numberOption("--rounds", options.rounds, { isWhole: true });
+const sliceMs = numberOption("--slice", options.slice);
+const severalWorkers = workers > 1;
 const settleMs = 1500;
 
 interface Row {
@@ -83,10 +87,10 @@ async function measured(scenes: readonly Scene[], work: Work): Promise<Row> {
   const costs = new Map(scenes.map(({ name }) => [name, [] as number[]]));
   const tails = new Map(scenes.map(({ name }) => [name, [] as number[]]));
   const busy = new Map(scenes.map(({ name }) => [name, [] as (readonly number[])[]]));
-  for (let round = -warmUpRounds; round < Number(options.rounds); round += 1) {
+  for (let round = -warmUpRounds; round < rounds; round += 1) {
     const results = await inTurnsOrTogether(
       round % 2 === 0 ? scenes : scenes.toReversed(),
-      async (scene) => [scene, await scene.measure(work, Number(options.slice))] as const,
+      async (scene) => [scene, await scene.measure(work, sliceMs)] as const,
     );
     for (const [scene, { cpuMicros, p99Ms, busy: shares }] of results) {
       if (round < 0) continue;
@@ -159,7 +163,6 @@ function subjects(): readonly Subject[] {
   const root = join(import.meta.dirname, "..");
   const profiles = options.profile === undefined ? undefined : resolve(options.profile);
   if (severalWorkers) {
-    const workers = Number(options.workers);
     const cores = `0-${workers - 1}`;
     return [serinOf(root, `${workers} workers`, { workers, cores, profiles }), serinOf(root, "1 worker", { cores })];
   }

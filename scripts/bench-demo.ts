@@ -10,6 +10,7 @@ import { podKind } from "../src/api/kubernetes/index.ts";
 import type { AcknowledgementReport } from "../src/api/serin/index.ts";
 import { createKubeClient, loadKubeConfig, withPortForward, type KubeClient } from "../src/kube/index.ts";
 import { LabCluster, root, serin } from "../test/support/lab-cluster.ts";
+import { benchOptions } from "./bench-options.ts";
 import { memoryOf } from "./demo/memory.ts";
 import { untilPage } from "./demo/until-page.ts";
 import { oneBundle } from "./one-bundle.ts";
@@ -210,13 +211,8 @@ function print({
     out(`  ${role.padEnd(36)}${mb.toFixed(1).padStart(6)} MB`);
 }
 
-const args = process.argv.slice(2);
-if (args.includes("--help")) {
-  process.stdout.write("npm run bench:demo [-- --json] [-- --changes 100]\n");
-} else {
-  const at = args.indexOf("--changes");
-  await main(args.includes("--json"), at === -1 ? 100 : Number(args[at + 1])).catch((error: unknown) => {
-    process.stderr.write(`${describeError(error)}\n`);
-    process.exitCode = 1;
-  });
-}
+const { changes, json } = benchOptions("npm run bench:demo --", { changes: 100, json: false });
+await main(json, changes).catch((error: unknown) => {
+  process.stderr.write(`${describeError(error)}\n`);
+  process.exitCode = 1;
+});

@@ -31,8 +31,9 @@ for (const [args, expected] of [
     ["--no-such"],
     /^Unknown option '--no-such'\n\nusage: npm run bench:cli -- \[OPTIONS\]\n {2}--rounds VALUE {2}\(default: 10\)\n/,
   ],
-  [["--rounds", "many"], /^--rounds: "many" is not a number above 0\n$/],
-  [["--rounds", "0"], /^--rounds: "0" is not a number above 0\n$/],
+  [["--rounds", "many"], /^--rounds must be a number above 0, got "many"\n$/],
+  [["--rounds", "3x"], /^--rounds must be a number above 0, got "3x"\n$/],
+  [["--rounds", "0"], /^--rounds must be a number above 0, got "0"\n$/],
 ] as const)
   test(`a bench that gets ${args.join(" ")} names the fault, and measures nothing`, () => {
     const { status, stdout, stderr } = spawnSync(

@@ -1,4 +1,5 @@
 // The options of the benches, each named with its default.
+import { numberOption } from "./number-option.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
 type Default = number | boolean | string;
@@ -33,18 +34,11 @@ export function benchOptions<const Defaults extends Readonly<Record<string, Defa
   const chosen = entries.map(([name, preset]) => {
     const given = values[name];
     if (given === undefined || typeof given === "boolean") return [name, given ?? preset];
-    return [name, typeof preset === "number" ? numberOf(name, given) : given];
+    return [name, typeof preset === "number" ? numberOption(`--${name}`, given) : given];
   });
   return Object.fromEntries(chosen) as Options<Defaults>;
 }
 
 function describe(value: Default): string {
   return typeof value === "boolean" || value === "" ? "" : `(default: ${value})`;
-}
-
-function numberOf(name: string, text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isFinite(value) && value > 0) return value;
-  process.stderr.write(`--${name}: "${text}" is not a number above 0\n`);
-  process.exit(2);
 }

@@ -6,6 +6,7 @@ import { inTime } from "./chaos/chaos.ts";
 import { ChaosRun, endLimitMs, stageLimitMs } from "./chaos/play.ts";
 import { summarise } from "./chaos/summary.ts";
 import { runWithLab } from "./run-with-lab.ts";
+import { numberOption } from "./number-option.ts";
 import { scriptArguments } from "./script-arguments.ts";
 import { LoadReports } from "./upgrade-proof/load-totals.ts";
 import { ProofLab } from "./upgrade-proof/proof-lab.ts";
@@ -38,10 +39,7 @@ const deleteLimitMs = 20_000;
 const reportLimitMs = 10_000;
 
 function numberOf(flag: "minutes" | "seed" | "rate"): number {
-  const value = Number(flags[flag]);
-  if (value > 0) return value;
-  process.stderr.write(`--${flag} must be a number above 0, got "${flags[flag]}"\n`);
-  process.exit(2);
+  return numberOption(`--${flag}`, flags[flag]);
 }
 
 const minutes = numberOf("minutes");

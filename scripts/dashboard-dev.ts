@@ -8,6 +8,7 @@ import { AuditLog, DashboardServer, PageAssets } from "../src/dashboard/server/i
 import { syntheticAccess, syntheticIdentity } from "../src/dashboard/server/testing/synthetic-access.ts";
 import { syntheticHandlers } from "../src/dashboard/server/testing/synthetic-handlers.ts";
 import { SyntheticSource } from "../src/dashboard/server/testing/synthetic-source.ts";
+import { numberOption } from "./number-option.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
 const { values } = scriptArguments(
@@ -41,7 +42,7 @@ const server = new DashboardServer({
   access: syntheticAccess({ anonymous: values.login ? undefined : syntheticIdentity() }),
   sessionIdleMs: Infinity,
   sessionMs: Infinity,
-  source: new SyntheticSource({ clock, workloads: Number(values.workloads) }),
+  source: new SyntheticSource({ clock, workloads: numberOption("--workloads", values.workloads, { isWhole: true }) }),
   handlers: syntheticHandlers({ clock, audit }),
   checkTopic: async () => await Promise.resolve(),
   audit,
@@ -49,6 +50,8 @@ const server = new DashboardServer({
   log,
   version: "dev",
 });
-await server.run({ host: "127.0.0.1", ports: [Number(values.port)] }, shutdownOnSignals().drain, (port) =>
-  process.stdout.write(`http://127.0.0.1:${port}/\n`),
+await server.run(
+  { host: "127.0.0.1", ports: [numberOption("--port", values.port, { isWhole: true, minimum: 0 })] },
+  shutdownOnSignals().drain,
+  (port) => process.stdout.write(`http://127.0.0.1:${port}/\n`),
 );

@@ -12,6 +12,7 @@ import { giveOrders, giveUpgradeOrders, pausedCanary, upgradeName } from "./dash
 import { ServedPage } from "./dashboard-proof/served-page.ts";
 import { openViews, views, type ProofView } from "./dashboard-proof/views.ts";
 import { isWithinLab, runThisScriptWithLab } from "./run-with-lab.ts";
+import { numberOption } from "./number-option.ts";
 import { scriptArguments } from "./script-arguments.ts";
 import { LoadReports } from "./upgrade-proof/load-totals.ts";
 import { ProofLab } from "./upgrade-proof/proof-lab.ts";
@@ -47,6 +48,8 @@ const { values: flags } = scriptArguments(
   },
 );
 
+const sightCount = numberOption("--sights", flags.sights, { isWhole: true });
+
 interface Summary {
   readonly ok: boolean;
   /** The number of views opened, each at every size and in both colour schemes. */
@@ -65,7 +68,7 @@ async function main(): Promise<number> {
   const interrupt = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => interrupt.abort(new Error(`ended by ${signal}`)));
-  const rate = Number(flags.rate);
+  const rate = numberOption("--rate", flags.rate);
   const lab = new ProofLab();
   const reports = new LoadReports(lab.reportDirectories());
   const proof: Proof = {
@@ -135,7 +138,7 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
       const { opened, failed } = await openViews(browser, {
         views,
         enter: entered(base, state.cookies),
-        sights: sights.slice(0, Number(flags.sights)),
+        sights: sights.slice(0, sightCount),
         pictures: flags.pictures,
         note: proof.note,
       });
@@ -230,7 +233,7 @@ async function orderUpgrade(
     const { opened, failed } = await openViews(browser, {
       views: between,
       enter: entered(base, cookies),
-      sights: sights.slice(0, Number(flags.sights)),
+      sights: sights.slice(0, sightCount),
       pictures: flags.pictures,
       note: proof.note,
     });

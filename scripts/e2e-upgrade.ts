@@ -5,6 +5,7 @@
 //                       [-- --stream-seconds 600] [-- --ambient-only] [-- --workers 2] [-- --keep]
 import { once } from "node:events";
 import { describeError } from "../src/base/index.ts";
+import { numberOption } from "./number-option.ts";
 import { scriptArguments } from "./script-arguments.ts";
 import { playCanary } from "./upgrade-proof/app-canary.ts";
 import { badReleases, playBadRelease, type BadReleaseResult } from "./upgrade-proof/bad-releases.ts";
@@ -74,10 +75,13 @@ async function main(): Promise<number> {
   const proof: Proof = {
     lab,
     reports,
-    scale: { rate: Number(flags.rate), streamSeconds: Number(flags["stream-seconds"]) },
+    scale: {
+      rate: numberOption("--rate", flags.rate),
+      streamSeconds: numberOption("--stream-seconds", flags["stream-seconds"]),
+    },
     ambientOnly: flags["ambient-only"],
     workers,
-    requests: Number(flags.requests),
+    requests: numberOption("--requests", flags.requests, { isWhole: true }),
     signal: interrupt.signal,
     revision: revisions.old,
     note,

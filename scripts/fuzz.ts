@@ -5,6 +5,7 @@ import { writeFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import type { Finding, FuzzOrder, FuzzReport } from "./fuzz/fuzz-worker.ts";
 import { corpusFile, targetNames } from "./fuzz/target.ts";
+import { numberOption } from "./number-option.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
 interface Outcome extends FuzzReport {
@@ -133,9 +134,11 @@ function chosenTargets(): string[] {
   return positionals.length > 0 ? positionals : known;
 }
 
-const minutes = Number(values.minutes);
-if (!(minutes > 0)) throw new Error(`--minutes is ${values.minutes}; give a number above 0`);
-const seed = values.seed === undefined ? Date.now() % 1_000_000 : Number(values.seed);
+const minutes = numberOption("--minutes", values.minutes);
+const seed =
+  values.seed === undefined
+    ? Date.now() % 1_000_000
+    : numberOption("--seed", values.seed, { isWhole: true, minimum: 0 });
 const outcomes: Outcome[] = [];
 for (const name of chosenTargets()) {
   // eslint-disable-next-line no-await-in-loop

@@ -11,8 +11,8 @@ import { attemptSuite, builds } from "./istio-suite/suite-attempt.ts";
 import { chosenSuites, excludedTests, folderOf, suites, type Suite } from "./istio-suite/suites.ts";
 import { parseMesh, resultsFolder, type MeshUnderTest } from "./istio-suite/mesh-under-test.ts";
 import { comparisonTable, suiteTable, totalsOf, type SuiteOutcome } from "./istio-suite/suite-table.ts";
+import { numberOption } from "./number-option.ts";
 import { scriptArguments } from "./script-arguments.ts";
-import { parseWorkers } from "./worker-census.ts";
 
 const minuteMs = 60_000;
 const setUpName = "(set-up)";
@@ -49,7 +49,11 @@ const { values: flags } = scriptArguments(
   },
 );
 
-const wantedWorkers = flags.workers === undefined ? undefined : parseWorkers(flags.workers)[0];
+/** One number, because the suites see a single revision. */
+const wantedWorkers =
+  flags.workers === undefined ? undefined : numberOption("--workers", flags.workers, { isWhole: true });
+const limitMinutes = numberOption("--minutes", flags.minutes);
+const caseMinutes = numberOption("--case-minutes", flags["case-minutes"]);
 
 function note(text: string): void {
   process.stdout.write(`${new Date().toISOString().slice(11, 19)}  ${text}\n`);
@@ -98,8 +102,8 @@ async function runSuite(suite: Suite, mesh: MeshUnderTest, record: CaseRecord, u
       record,
       run,
       skip: patternFor([...excluded, ...record.ended().filter((test) => test !== setUpName)]),
-      caseDeadlineMs: Number(flags["case-minutes"]) * minuteMs,
-      setUpDeadlineMs: 3 * Number(flags["case-minutes"]) * minuteMs,
+      caseDeadlineMs: caseMinutes * minuteMs,
+      setUpDeadlineMs: 3 * caseMinutes * minuteMs,
       until,
       note,
     });
@@ -142,7 +146,7 @@ function besideUpstream(outcomes: readonly SuiteOutcome[], mesh: MeshUnderTest):
 async function main(): Promise<number> {
   const mesh = parseMesh(flags.mesh);
   const chosen = chosenSuites(flags.only);
-  const until = performance.now() + Number(flags.minutes) * minuteMs;
+  const until = performance.now() + limitMinutes * minuteMs;
   const outcomes: SuiteOutcome[] = [];
   for (const suite of chosen) {
     const file = recordFile(suite, mesh);

@@ -9,6 +9,7 @@ import { scenarioOf } from "../src/rollout/sim/scenario.ts";
 import { shrink } from "../src/rollout/sim/shrink.ts";
 import { simulate, unendedText } from "../src/rollout/sim/simulate.ts";
 import { simulateUpgrade, upgradeMatrix } from "../src/rollout/sim/upgrade-matrix.ts";
+import { numberOption } from "./number-option.ts";
 import { scriptArguments } from "./script-arguments.ts";
 
 interface Share {
@@ -100,10 +101,12 @@ async function main(): Promise<number> {
     },
   );
   if (values.matrix === true) return simulateMatrix(values.json === true);
-  if (values.seed !== undefined) return replay(numberOf("--seed", values.seed)) ? 0 : 1;
-  const from = numberOf("--from", values.from ?? "1");
-  const seeds = numberOf("--seeds", values.seeds ?? String(defaultSeeds));
-  const workers = numberOf("--workers", values.workers ?? String(Math.min(2, availableParallelism())));
+  if (values.seed !== undefined) return replay(numberOption("--seed", values.seed, { isWhole: true })) ? 0 : 1;
+  const from = numberOption("--from", values.from ?? "1", { isWhole: true });
+  const seeds = numberOption("--seeds", values.seeds ?? String(defaultSeeds), { isWhole: true });
+  const workers = numberOption("--workers", values.workers ?? String(Math.min(2, availableParallelism())), {
+    isWhole: true,
+  });
   const began = performance.now();
   const failures = await simulateAll(from, seeds, workers);
   for (const { seed, failure } of failures.slice(0, shownFailures)) process.stdout.write(`seed ${seed}: ${failure}\n`);
@@ -117,13 +120,6 @@ async function main(): Promise<number> {
       `${JSON.stringify({ from, seeds, failed: failures.length, unended, seconds, workers, failures: failures.slice(0, shownFailures) })}\n`,
     );
   return failures.length === 0 ? 0 : 1;
-}
-
-function numberOf(flag: string, text: string): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value > 0) return value;
-  process.stderr.write(`${flag} must be a whole number above 0, got "${text}"\n`);
-  process.exit(2);
 }
 
 if (isMainThread) process.exitCode = await main();

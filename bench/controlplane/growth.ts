@@ -6,6 +6,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs } from "node:util";
+import { numberOption } from "../../scripts/number-option.ts";
 import type { ServedMesh } from "../../src/controlplane/served-mesh.ts";
 import { typeUrls } from "../../src/wire/xds/index.ts";
 import { GeneratedMesh } from "./generated-mesh.ts";
@@ -26,7 +27,10 @@ const { values: options } = parseArgs({
     kind: { type: "string" },
   },
 });
-const rounds = Number(options.rounds);
+const rounds = numberOption("--rounds", options.rounds, { isWhole: true });
+const podsPerService = numberOption("--pods", options.pods, { isWhole: true });
+const sidecars = numberOption("--sidecars", options.sidecars, { isWhole: true });
+const serviceCounts = options.services.split(",").map((text) => numberOption("--services", text, { isWhole: true }));
 const warmUpRounds = 10;
 
 interface Cost {
@@ -51,7 +55,7 @@ class Run {
     this.#mesh = measuredMesh();
     this.#generated = new GeneratedMesh(this.#mesh, {
       services,
-      podsPerService: Number(options.pods),
+      podsPerService,
       namespaces: 20,
       routedEvery: 10,
       ambient: options.ambient,
@@ -78,7 +82,7 @@ class Run {
 
   #connect(): void {
     const script: Script = { endpoints: [], routes: ["80"] };
-    for (let index = 0; index < Number(options.sidecars); index += 1) {
+    for (let index = 0; index < sidecars; index += 1) {
       const client = new SilentClient(this.#mesh.discovery, this.#nodeOf(index), script);
       this.#clients.push(client);
       if (this.#kind === "ztunnel")
@@ -209,7 +213,7 @@ if (options.kind === undefined) {
   );
   for (const kind of options.kinds.split(",")) await compare(kind, services);
 } else {
-  const run = new Run(Number(options.services), options.kind);
+  const run = new Run(serviceCounts[0] ?? 1, options.kind);
   // The parent process has ended.
   process.on("disconnect", () => process.exit());
   process.on("message", (step: Step) => process.send?.(run.step(step)));

@@ -230,13 +230,13 @@ const match = object(
       { description: "Paths. At least one of them must match. Not for a grpcRoute target. Example: [{value: /cart}]." },
     ),
     sourceLabels: stringMap(
-      "Labels of the client's pod. All of them must match. Only for a virtualService target of protocol http, and for a deployment target with routes: VirtualService. Example: {app: tester}.",
+      "Labels of the client's pod. All of them must match. Only for routes that are VirtualServices, also for tcp and tls routes. Waypoints do not know these labels, and leave such a match out. Example: {app: tester}.",
     ),
   },
   [],
   {
     description:
-      "Sends the requests that match to the canary, whatever the weight is. All fields that are set must match, and at least one is required. Later steps keep the match until a step has weight 100. Not for tcp and tls routes.",
+      "Sends the requests that match to the canary, whatever the weight is. All fields that are set must match, and at least one is required. Later steps keep the match until a step has weight 100. For tcp and tls routes only sourceLabels.",
     minProperties: 1,
   },
 );

@@ -43,7 +43,11 @@ const query: Schema = object(
     baseline: expression(
       "A second query, whose result is the variable baseline in passWhen and failWhen. The engine replaces the same names as in expression.",
     ),
-    timeoutSeconds: integer(1, 60, "How long the Prometheus may take for an answer, in seconds. Default: 5."),
+    timeoutSeconds: integer(
+      1,
+      60,
+      "For provider prometheus: how long it may take for an answer, in seconds. Default: 5.",
+    ),
   },
   ["provider", "expression"],
   {
@@ -86,10 +90,10 @@ const fields: Readonly<Record<string, Schema>> = {
   minSamples: integer(
     1,
     10_000_000,
-    "The number of samples of the canary, such as requests, that the check needs before it can pass. With fewer it waits. More samples rule out lower error rates: 120 without an error rule out 4 %. Default: 120.",
+    "The number of samples of the canary, such as requests, that the check needs before it can pass. With fewer it waits. More samples rule out lower error rates: 120 without an error rule out 4 %. Only for the request types, tcp-connect-failures, error-log-rate and mtls-probe-matrix. Default: 120.",
   ),
   maxErrorRate: number(
-    "The highest error rate that is allowed if there is no stable version to compare with, as a share of 1. The check fails if the measured rate is higher by more than chance explains. Example: 0.01 means 1 %. Default: 0.005.",
+    "The highest error rate that is allowed if there is no stable version to compare with, as a share of 1. The check fails if the measured rate is higher by more than chance explains. Only for request-success-rate, tcp-connect-failures, error-log-rate and mtls-probe-matrix. Example: 0.01 means 1 %. Default: 0.005.",
     { minimum: 0, maximum: 1, exclusiveMinimum: true, exclusiveMaximum: true },
   ),
   shareTolerance: integer(

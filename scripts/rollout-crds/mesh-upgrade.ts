@@ -49,7 +49,7 @@ const wave = object({
   ),
   pause,
   checks: checks(
-    "Checks of this wave, in addition to those in spec.checks. A check here replaces a check of the same type there and among the built-in ones.",
+    "Checks of this wave, in addition to those in spec.checks. A check here replaces a check of the same name there, and a built-in one of the same type. The default name is the type. Type request-share has no effect here, and of tcp-connect-failures and mtls-probe-matrix only the first.",
   ),
 });
 
@@ -136,7 +136,7 @@ export const meshUpgradeSpec: Schema = object(
       { description: "How waypoints move to the new revision." },
     ),
     checks: checks(
-      "Checks of the steps that move namespaces, gateways and waypoints. They are added to the built-in ones, such as xds-nacks and mtls-probe-matrix, and replace a built-in one of the same type. Type request-share has no effect here.",
+      "Checks of the steps that move namespaces, gateways and waypoints. They are added to the built-in ones, such as xds-nacks and mtls-probe-matrix, and replace a built-in one of the same type. Type request-share has no effect here, and of tcp-connect-failures and mtls-probe-matrix only the first.",
     ),
     soakSeconds: integer(
       0,

@@ -38,6 +38,7 @@ export {
   ownField,
   pointerName,
   pointerNames,
+  setOwnField,
   stringOf,
   textAt,
   treeAt,

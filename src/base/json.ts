@@ -61,6 +61,13 @@ export function ownField<Value>(
   return object !== undefined && object !== null && Object.hasOwn(object, key) ? object[key] : undefined;
 }
 
+/** Sets a field of the object itself. An assignment would lose the key `__proto__`, which a client may choose. */
+export function setOwnField<Value>(object: Record<string, Value>, key: string, value: Value): void {
+  if (key === "__proto__")
+    Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
+  else object[key] = value;
+}
+
 /** JSON with sorted keys and without undefined fields. Values that are {@link jsonEqual} have the same text. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;

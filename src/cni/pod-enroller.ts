@@ -503,10 +503,10 @@ export class PodEnroller {
     }
   }
 
-  async #release(enrolment: Enrolment, keepConnections: boolean): Promise<void> {
+  async #release(enrolment: Enrolment, handedOver: boolean): Promise<void> {
     const { owner } = enrolment;
-    if (keepConnections) this.#forgetDns(enrolment.namespace);
-    if (owner?.isOpen === true) await this.#tellGone(owner, enrolment.uid, keepConnections);
+    if (handedOver) this.#forgetDns(enrolment.namespace);
+    if (owner?.isOpen === true) await this.#tellGone(owner, enrolment.uid, handedOver);
     closePodSockets(enrolment.sockets);
     enrolment.namespace.close();
   }

@@ -1,6 +1,6 @@
-import { parse } from "yaml";
+import * as yaml from "yaml";
 import { isTree, messageOf, type Tree, treeAt, userError } from "../base/index.ts";
-import { readForKubernetes } from "../base/kubernetes-yaml/index.ts";
+import { valueForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { proxyImage } from "./proxy-container.ts";
 import { renderPodTemplate } from "./render-pod-template.ts";
 import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
@@ -16,7 +16,7 @@ export function customTemplate(name: string, text: string, input: TemplateInput)
     );
   let value: unknown;
   try {
-    value = parse(renderPodTemplate(text, templateData(input)), readForKubernetes);
+    value = valueForKubernetes(yaml, renderPodTemplate(text, templateData(input)));
   } catch (error) {
     throw failed(`cannot be used: ${messageOf(error)}`, error);
   }

@@ -1,8 +1,8 @@
-import { parse } from "yaml";
+import * as yaml from "yaml";
 import type { LabelSelector } from "../api/index.ts";
 import { isTree, messageOf, textAt, type Tree, treeAt, userError, valueAt } from "../base/index.ts";
 import { describeValue } from "../base/field-types/index.ts";
-import { readForKubernetes } from "../base/kubernetes-yaml/index.ts";
+import { valueForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
 
 /** Compute resources in the form that a container has. */
@@ -175,7 +175,7 @@ function parseTree(text: string | undefined, place: string): Tree {
   if (text === undefined || text.trim() === "") return {};
   let value: unknown;
   try {
-    value = parse(text, readForKubernetes);
+    value = valueForKubernetes(yaml, text);
   } catch (error) {
     throw userError("injection-config-invalid", `${place} is neither JSON nor YAML: ${messageOf(error)}`);
   }

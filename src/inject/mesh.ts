@@ -1,7 +1,7 @@
-import { parse } from "yaml";
+import * as yaml from "yaml";
 import { parseMeshConfig } from "../api/istio/index.ts";
 import { isTree, messageOf, textAt, type Tree, treeAt, userError } from "../base/index.ts";
-import { readForKubernetes } from "../base/kubernetes-yaml/index.ts";
+import { valueForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
 import { yamlBoundsFault } from "../base/yaml-bounds/index.ts";
 
@@ -113,7 +113,7 @@ export function parseProxyConfig(text: string): Tree {
     );
   let value: unknown;
   try {
-    value = parse(text, readForKubernetes);
+    value = valueForKubernetes(yaml, text);
   } catch (error) {
     throw userError(
       "annotation-invalid",

@@ -1,6 +1,6 @@
-import { parse } from "yaml";
+import * as yaml from "yaml";
 import { isTree } from "../base/index.ts";
-import { readForKubernetes } from "../base/kubernetes-yaml/index.ts";
+import { valueForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import type { FieldIssue, UntypedObject } from "../api/index.ts";
 import { istioLabels, type KubernetesSettings } from "../api/istio/index.ts";
 import { parseFieldPath, setAtPath } from "./field-path.ts";
@@ -42,7 +42,7 @@ export function applyOverlays(
 function valueOf(value: unknown): unknown {
   if (typeof value !== "string" || !/: |:[^]*\n|\n[^]*:/.test(value) || /^\s*\{/.test(value)) return value;
   try {
-    const parsed: unknown = parse(value, readForKubernetes);
+    const parsed: unknown = valueForKubernetes(yaml, value);
     return isTree(parsed) ? parsed : value;
   } catch {
     return value;

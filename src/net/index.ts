@@ -33,7 +33,7 @@ export {
   type NamespaceListenOptions,
   type NamespaceSocketOptions,
 } from "./namespace-socket.ts";
-export { inNamespace, NetworkNamespace } from "./network-namespace.ts";
+export { inNamespace, NetworkNamespace, ownNamespaceFd, shareOwnNamespace } from "./network-namespace.ts";
 export { NftNetlink } from "./nft-netlink.ts";
 export { isSystemCode, networkError } from "./node-error.ts";
 export { peek, unread, type Peeked, type PeekOptions } from "./peek.ts";

@@ -3,7 +3,10 @@ import { internalError } from "../base/index.ts";
 import { check, libc, linux } from "./libc.ts";
 
 const ownPath = "/proc/thread-self/ns/net";
-/** The thread's own namespace, to which every {@link NetworkNamespace.enter} returns. Never closed. */
+/**
+ * The thread's own namespace, to which every {@link NetworkNamespace.enter} returns. Never closed, because all threads
+ * of the process may share it.
+ */
 let ownFd: number | undefined;
 
 function openReadOnly(path: string): number {
@@ -13,6 +16,19 @@ function openReadOnly(path: string): number {
 function own(): number {
   ownFd ??= openReadOnly(ownPath);
   return ownFd;
+}
+
+/** The descriptor of this thread's own namespace, for threads that it starts: see {@link shareOwnNamespace}. */
+export function ownNamespaceFd(): number {
+  return own();
+}
+
+/**
+ * Uses another thread's descriptor of the namespace that both have. Nobody would close a descriptor of this thread when
+ * the thread dies.
+ */
+export function shareOwnNamespace(fd: number): void {
+  ownFd ??= fd;
 }
 
 function goHome(): void {

@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { array, assert as assertProperty, constantFrom, dictionary, property, string } from "fast-check";
-import { lengthOfHead, readSampleText, readValue } from "./parse-prometheus.ts";
+import { lengthOfHead, parsePrometheus, readSampleText, readValue } from "./parse-prometheus.ts";
 
 const name = constantFrom("requests_total", "a:b", "_x");
 const label = constantFrom("path", "code", "le");
 const escaped = (value: string): string => JSON.stringify(value.replaceAll("\n", " "));
+
+test("labels may have the names of what every object inherits", () => {
+  const [sample] = parsePrometheus('a{__proto__="x",constructor="y"} 1\n').samples;
+  assert.deepEqual(Object.entries(sample?.labels ?? {}), [
+    ["__proto__", "x"],
+    ["constructor", "y"],
+  ]);
+});
 
 test("the head of a sample ends where its labels end, whatever they contain", () => {
   assertProperty(

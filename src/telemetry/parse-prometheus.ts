@@ -1,4 +1,4 @@
-import { userError } from "../base/index.ts";
+import { setOwnField, userError } from "../base/index.ts";
 import type { FamilyNames } from "./render-prometheus.ts";
 
 /**
@@ -194,7 +194,7 @@ function parseLabels(
     label.lastIndex = at;
     const match = label.exec(line);
     if (match === null) throw bad(lineNumber, 'labels as name="value", closed by }', line);
-    labels[match[1] ?? unescapeLabel(match[2] ?? "")] = unescapeLabel(match[3] ?? "");
+    setOwnField(labels, match[1] ?? unescapeLabel(match[2] ?? ""), unescapeLabel(match[3] ?? ""));
     at = label.lastIndex;
   }
 }

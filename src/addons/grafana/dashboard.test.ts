@@ -17,6 +17,7 @@ test("variables are substituted in queries in each of their forms", () => {
     fillIn('rate(x{s="$service",a=~"${all}",b=~"[[all]]",c="${service:regex}"}[$__rate_interval])', values),
     'rate(x{s="web.default",a=~".*",b=~".*",c="web.default"}[1m])',
   );
+  assert.equal(fillIn("x{a='$constructor',b='${toString}'}", values), "x{a='$constructor',b='${toString}'}");
   assert.equal(fillIn('label_replace(x, "a", "$1", "b", "(.*)")', values), 'label_replace(x, "a", "$1", "b", "(.*)")');
   assert.deepEqual(variableQuery('label_values(istio_requests_total{a=~"$all"}, destination_service)', values), {
     expression: 'group by (destination_service) (istio_requests_total{a=~".*"})',

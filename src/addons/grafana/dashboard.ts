@@ -1,4 +1,4 @@
-import { stringOf } from "../../base/index.ts";
+import { ownField, stringOf } from "../../base/index.ts";
 
 /** The shown part of a dashboard's JSON: the queries of its panels, and their variables. */
 export interface Dashboard {
@@ -142,7 +142,7 @@ const builtIn: Readonly<Record<string, string>> = {
 export function fillIn(expression: string, values: VariableValues): string {
   return expression.replaceAll(reference, (whole, braced?: string, bare?: string, bracketed?: string) => {
     const name = braced ?? bare ?? bracketed ?? "";
-    return values.get(name) ?? builtIn[name] ?? whole;
+    return values.get(name) ?? ownField(builtIn, name) ?? whole;
   });
 }
 

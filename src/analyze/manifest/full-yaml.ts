@@ -1,6 +1,7 @@
-import { isCollection, isMap, isScalar, LineCounter, parseAllDocuments, type Node } from "yaml";
+import * as yaml from "yaml";
+import { isCollection, isMap, isScalar, type Node } from "yaml";
 import { messageOf } from "../../base/index.ts";
-import { collectionKeyFault, collectionKeyOffset, readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import { collectionKeyFault, collectionKeyOffset, documentsForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { Position } from "../resource.ts";
 import type { PlainDocument } from "./plain-yaml.ts";
 import type { Positions } from "./positions.ts";
@@ -14,11 +15,10 @@ export function readFullYaml(text: string): {
   readonly documents: readonly PlainDocument[];
   readonly faults: readonly YamlFault[];
 } {
-  const lineCounter = new LineCounter();
+  const lineCounter = new yaml.LineCounter();
   const documents: PlainDocument[] = [];
   const faults: YamlFault[] = [];
-  const found = parseAllDocuments(text, { ...readForKubernetes, lineCounter, prettyErrors: false });
-  for (const document of Array.isArray(found) ? found : []) {
+  for (const document of documentsForKubernetes(yaml, text, { lineCounter, prettyErrors: false })) {
     // One mistake usually causes several errors, and the first one describes it.
     for (const error of document.errors.slice(0, 1)) {
       const { line, col } = lineCounter.linePos(error.pos[0]);

@@ -21,6 +21,7 @@ export {
   type RouteGroupKind,
   type SecretObjectReference,
 } from "./gateway.ts";
+export { storedGateway, storedGatewayClass } from "./stored-gateway.ts";
 export {
   grpcRouteKind,
   type GrpcBackendRef,

@@ -1,3 +1,4 @@
+import { ownField } from "../../base/index.ts";
 import typeNames from "#generated/envoy/type-names.json" with { type: "json" };
 import type { Reader } from "../reader.ts";
 
@@ -16,7 +17,13 @@ const own = new Set([
 /** Whether Envoy's API, or Istio's build of Envoy, has a message with this full name. */
 export function isEnvoyType(name: string): boolean {
   const dot = name.lastIndexOf(".");
-  return own.has(name) || (namesOf[name.slice(0, dot)]?.split(" ").includes(name.slice(dot + 1)) ?? false);
+  return (
+    own.has(name) ||
+    (ownField(namesOf, name.slice(0, dot))
+      ?.split(" ")
+      .includes(name.slice(dot + 1)) ??
+      false)
+  );
 }
 
 /** Rejects configuration of a type that Envoy does not have, at its field. */

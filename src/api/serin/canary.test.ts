@@ -81,18 +81,36 @@ test("a step whose only field is wrong gets one error, at the field", () => {
   assert.match(faultsOf(web, [{ checks: [] }])[0] ?? "", /^spec\.steps\[0\]: must have at least one of/);
 });
 
-test("a match of callers' labels is refused for an HTTPRoute, which would send all callers to the canary", () => {
+test("a match of callers' labels needs VirtualServices, because other routes would send all callers to the canary", () => {
   const match = { sourceLabels: { app: "tester" } };
   const faults = (target: object): string => faultsOf(target, [{ match }]).join("\n");
+  const services = { stable: "a", canary: "b", port: 80 };
+  const namespaces = { stable: "a", canary: "b", routes: [{ kind: "VirtualService", name: "web" }] };
   assert.equal(faults(web), "");
-  assert.match(
-    faults({ deployment: { ...web.deployment, routes: "HTTPRoute" } }),
-    /^spec\.steps\[0\]\.match\.sourceLabels: needs target\.deployment\.routes: VirtualService/,
-  );
-  assert.match(
-    faults({ services: { stable: "a", canary: "b", port: 80 } }),
-    /sourceLabels: needs target\.virtualService of protocol http/,
-  );
+  assert.equal(faults({ services }), "");
+  assert.equal(faults({ namespaces }), "");
+  for (const target of [
+    { deployment: { ...web.deployment, routes: "HTTPRoute" } },
+    { services: { ...services, routes: "HTTPRoute" } },
+    { namespaces: { ...namespaces, routes: [...namespaces.routes, { kind: "GRPCRoute", name: "web" }] } },
+    { httpRoute: { name: "web", stable: { name: "a", port: 80 }, canary: { name: "b", port: 80 } } },
+  ])
+    assert.match(
+      faults(target),
+      /^spec\.steps\[0\]\.match\.sourceLabels: needs routes that are VirtualServices/,
+      JSON.stringify(target),
+    );
+});
+
+test("a tcp or tls route is matched by callers' labels and by nothing else, as in Istio", () => {
+  for (const protocol of ["tcp", "tls"]) {
+    const target = { virtualService: { name: "db", protocol, stable: { host: "a" }, canary: { host: "b" } } };
+    assert.deepEqual(faultsOf(target, [{ match: { sourceLabels: { app: "tester" } } }]), [""]);
+    assert.match(
+      faultsOf(target, [{ match: { sourceLabels: { app: "t" }, paths: [{ value: "/" }] } }])[0] ?? "",
+      /match\.paths: needs an http route/,
+    );
+  }
 });
 
 test("scale with matchWeight: false is refused, because it would leave the canary no pods", () => {

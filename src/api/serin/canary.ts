@@ -2,6 +2,7 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
+import { warnOfCanaryFields } from "./canary-effects.ts";
 import { parseTarget, type CanaryTarget, type DeploymentTarget } from "./canary-target.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
 import { checkRolloutName, maxDeploymentNameLength, maxServiceNameLength } from "./object-name.ts";
@@ -127,7 +128,10 @@ function parseSpec(spec: Reader): CanarySpec {
     ...parseOrders(spec),
   };
   spec.unknownFields();
-  if (target !== undefined) checkFit(spec, target, result);
+  if (target !== undefined) {
+    checkFit(spec, target, result);
+    warnOfCanaryFields(spec, result);
+  }
   return result;
 }
 
@@ -150,10 +154,6 @@ function checkFit(
       "needs target.deployment: the engine scales only Deployments that it created or manages",
       "dynamicStableScale",
     );
-  // An HTTPRoute cannot match callers. It would send the requests of all callers to the canary.
-  const labels = copies
-    ? target.deployment.routes === "VirtualService"
-    : "virtualService" in target && target.virtualService.protocol === "http";
   const connections = "virtualService" in target && target.virtualService.protocol !== "http";
   if (sessionAffinity !== undefined && (connections || "grpcRoute" in target))
     spec.error("needs an HTTP route, because other clients keep no cookies; remove it", "sessionAffinity");
@@ -172,13 +172,6 @@ function checkFit(
           `steps[${index}].${field}`,
         );
     }
-    if (step.match !== undefined && Object.keys(step.match.sourceLabels).length > 0 && !labels)
-      spec.error(
-        copies
-          ? "needs target.deployment.routes: VirtualService, because an HTTPRoute cannot match callers by their labels"
-          : "needs target.virtualService of protocol http, because other routes cannot match callers by their labels",
-        `steps[${index}].match.sourceLabels`,
-      );
   });
   if (copies && steps.some(({ preview }) => preview === true) && target.deployment.previewService === undefined)
     spec.error("is required by a step with preview, such as web-preview", "target.deployment.previewService");
@@ -230,8 +223,8 @@ function refuseRequestChecks(spec: Reader, checks: readonly CheckSpec[], place: 
 }
 
 /**
- * Checks that the target supports the match. A match of TCP connections can only name the client, and a match of gRPC
- * calls only headers.
+ * Checks that the target supports the match. A match of connections can only name the client, and a match of gRPC calls
+ * only headers.
  */
 function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep, place: string): void {
   if (match === undefined) return;
@@ -245,11 +238,27 @@ function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep
     if (match[field].length > 0)
       spec.error(
         connections
-          ? "needs an http route: a step cannot select single connections"
+          ? "needs an http route: a step cannot select single connections, only callers by their labels (sourceLabels)"
           : "needs an HTTPRoute: a GRPCRoute matches by headers",
         `${place}.match.${field}`,
       );
   }
+  if (Object.keys(match.sourceLabels).length > 0 && !hasVirtualServices(target))
+    spec.error(
+      "needs routes that are VirtualServices, because a route of the Gateway API cannot match callers by their labels",
+      `${place}.match.sourceLabels`,
+    );
+}
+
+/**
+ * Whether all routes are VirtualServices, which match callers by their labels, also in tcp and tls routes. Another
+ * route would send the requests of all callers to the canary.
+ */
+function hasVirtualServices(target: CanaryTarget): boolean {
+  if ("virtualService" in target) return true;
+  if ("deployment" in target) return target.deployment.routes === "VirtualService";
+  if ("services" in target) return target.services.routes === "VirtualService";
+  return "namespaces" in target && target.namespaces.routes.every(({ kind }) => kind === "VirtualService");
 }
 
 const noTarget: CanaryTarget = {

@@ -1,6 +1,7 @@
 import { headerNameFault } from "../istio/http-headers.ts";
 import { areRepeated, type Reader } from "../reader.ts";
 import { conditionProblem } from "./check-condition.ts";
+import { warnOfCheckFields } from "./check-effects.ts";
 import { objectName, optionalName } from "./object-name.ts";
 import { templateNames, unknownTemplateNames } from "./check-template.ts";
 
@@ -211,6 +212,7 @@ export function parseCheckSpec(check: Reader): CheckSpec {
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined)),
   };
   checkFit(check, result);
+  warnOfCheckFields(check, type);
   check.unknownFields();
   return result;
 }

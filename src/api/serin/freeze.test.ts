@@ -139,3 +139,21 @@ test("a rule that can never recur is refused, because its evaluation would not e
   ])
     assert.equal(ofRule(rule), "", rule);
 });
+
+test("a freeze warns of namespaces and exceptions that apply to no rollout", () => {
+  const windows = [{ start: "2026-12-20T18:00:00", end: "2026-12-21T18:00:00" }];
+  const warned = (spec: object): readonly string[] =>
+    parseFreeze({ metadata: { name: "peak" }, spec: { reason: "peak", windows, ...spec } }).warnings.map(
+      ({ path }) => path,
+    );
+  const exception = (kind: string, more: object = {}) => ({ kind, name: "a", reason: "fix", ...more });
+  assert.deepEqual(warned({ namespaces: ["shop"] }), []);
+  assert.deepEqual(warned({ namespaces: ["shop"], kinds: ["MeshUpgrade"] }), ["spec.namespaces"]);
+  assert.deepEqual(
+    warned({
+      kinds: ["MeshUpgrade"],
+      exceptions: [exception("MeshUpgrade"), exception("MeshUpgrade", { namespace: "shop" }), exception("Canary")],
+    }),
+    ["spec.exceptions[1]", "spec.exceptions[2]"],
+  );
+});

@@ -120,7 +120,20 @@ function parseSpec(spec: Reader): FreezeSpec {
     exceptions: exceptions.map(parseException),
   };
   spec.unknownFields();
+  warnOfFields(spec, result);
   return result;
+}
+
+/** Warns of fields that change nothing beside the others. A MeshUpgrade belongs to no namespace. */
+function warnOfFields(spec: Reader, freeze: FreezeSpec): void {
+  if (freeze.namespaces.length > 0 && !freeze.kinds.includes("Canary"))
+    spec.warnNoEffect("has no effect without kind Canary, because a MeshUpgrade has no namespace", "namespaces");
+  freeze.exceptions.forEach(({ kind, namespace }, index) => {
+    const place = `exceptions[${index}]`;
+    if (!freeze.kinds.includes(kind)) spec.warnNoEffect(`has no effect: the freeze is not for a ${kind}`, place);
+    else if (kind === "MeshUpgrade" && namespace !== undefined)
+      spec.warnNoEffect("has no effect: a MeshUpgrade has no namespace; remove namespace", place);
+  });
 }
 
 function kindsOf(spec: Reader): FreezeSpec["kinds"] {

@@ -65,27 +65,14 @@ export {
   ruledOutErrorRate,
   wrongPassChance,
 } from "./rate-bound.ts";
-export {
-  approvalBefore,
-  approvalPatch,
-  changeAgainst,
-  completingSteps,
-  fullPromotionPatch,
-  hasEnded,
-  approvalProblem,
-  orderPatch,
-  refusalOf,
-  retriedRollout,
-  rolloutOffers,
-  nextApprovalOf,
-  remadeProblem,
-  waitingStepOf,
-  type Rollout,
-  type RolloutKind,
-  commandForStep,
-  rolloutCommand,
-  type RolloutRights,
-} from "./rollout-actions.ts";
+export { changeAgainst, remadeProblem } from "./rollout-actions/change-against.ts";
+export { approvalPatch, fullPromotionPatch, orderPatch, retriedRollout } from "./rollout-actions/order-patches.ts";
+export { approvalProblem, refusalOf, type RolloutRights } from "./rollout-actions/order-refusal.ts";
+export { commandForStep, rolloutCommand } from "./rollout-actions/rollout-command.ts";
+export { rolloutOffers } from "./rollout-actions/rollout-offers.ts";
+export { hasEnded, type Rollout, type RolloutKind } from "./rollout-actions/rollout.ts";
+export { approvalBefore, completingSteps, nextApprovalOf, waitingStepOf } from "./rollout-actions/waiting-step.ts";
+export { storedJournal, storedRollout } from "./stored-rollout.ts";
 export type { PathMatchType, TrafficMatch, ValueMatch } from "./traffic-match.ts";
 export { canaryOfLabel, gatewayCanaryAnnotations } from "./gateway-canary.ts";
 export type { EnrolledPodReport, EnrolledReport } from "./node-status.ts";

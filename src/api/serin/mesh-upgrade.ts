@@ -4,6 +4,7 @@ import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
+import { warnOfUpgradeFields } from "./mesh-upgrade-effects.ts";
 import { checkRolloutName, maxServiceNameLength, objectName } from "./object-name.ts";
 import { parseOrders, type RolloutOrdersSpec } from "./rollout-orders.ts";
 import { rolloutGroup, rolloutVersion, type RolloutStatus } from "./rollout-status.ts";
@@ -116,6 +117,7 @@ function parseSpec(spec: Reader): MeshUpgradeSpec {
     ...parseOrders(spec),
   };
   spec.unknownFields();
+  warnOfUpgradeFields(spec, result);
   return result;
 }
 

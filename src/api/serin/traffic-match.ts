@@ -10,7 +10,7 @@ export interface TrafficMatch {
   readonly cookies: readonly { readonly name: string; readonly value: string }[];
   readonly queryParams: readonly ValueMatch[];
   readonly paths: readonly { readonly type: PathMatchType; readonly value: string }[];
-  /** Labels of the client's pod. Only a VirtualService supports them. */
+  /** Labels of the client's pod. Only a VirtualService supports them, in http, tcp and tls routes. */
   readonly sourceLabels: Readonly<Record<string, string>>;
 }
 

@@ -47,6 +47,10 @@ export const fieldTypes = {
   object,
   /** A list of objects. An empty object takes the place of any other value, so that no other element moves. */
   list: (fields: FieldTypes): FieldType => listOf(object(fields), {}, fields),
+  /** A list of objects for people who read it. Any other value is left out, and the elements after it move up. */
+  rows: (fields: FieldTypes): FieldType => onlyOf(object(fields)),
+  /** A list of texts for people who read it. Any other value is left out. */
+  lines: onlyOf(text),
   /** An object of objects by name. Any other value is left out. */
   mapOf: (fields: FieldTypes): FieldType => mapOf(object(fields)),
   /** A field that always exists, as in Go, where an absent one has the zero value of its type. */
@@ -79,6 +83,16 @@ function listOf(type: FieldType, zero: unknown, fields: FieldTypes = {}): FieldT
           (element, index) =>
             type(element, `${path}[${index}]`, report) ?? (isTree(zero) ? fieldsOf(zero, "", fields, () => {}) : zero),
         )
+      : undefined;
+}
+
+function onlyOf(type: FieldType): FieldType {
+  return (value, path, report) =>
+    isOf(Array.isArray, "a list", value, path, report)
+      ? (value as readonly unknown[]).flatMap((element, index) => {
+          const found = type(element, `${path}[${index}]`, report);
+          return found === undefined ? [] : [found];
+        })
       : undefined;
 }
 

@@ -1,5 +1,5 @@
 import type { Worker } from "node:worker_threads";
-import { Backoff, messageOf, transientError, type Clock, type Logger, type Random } from "../index.ts";
+import { Backoff, messageOf, SerinError, transientError, type Clock, type Logger, type Random } from "../index.ts";
 import { ThreadCalls, type CallTable, type Handlers } from "./thread-calls.ts";
 import { watchWorker, type WatchLimits } from "./watch-worker.ts";
 
@@ -41,6 +41,8 @@ const replaceInitialMs = 100;
 const replaceMaxMs = 15_000;
 /** A worker that lived this long did not end because of its initial data. */
 const steadyAfterMs = 60_000;
+/** How long a report waits for a worker. A probe or a scrape that asked for the report waits little longer. */
+const answerLimitMs = 2000;
 /** The time that a worker gets to end in an orderly way. */
 const endLimitMs = 5000;
 
@@ -49,6 +51,10 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
   readonly count: number;
   readonly #options: WorkerGroupOptions<Theirs, Ours>;
   readonly #live = new Map<number, LiveWorker<Theirs, Ours>>();
+  /** The workers whose answer to an earlier report is still missing. */
+  readonly #silent = new Set<number>();
+  /** The workers that have answered once. */
+  readonly #begun = new Set<number>();
   readonly #ended = new AbortController();
   #lostAtMs = -Infinity;
   /** Resolves when a worker lives, or when none will be started any more. */
@@ -119,6 +125,55 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     return answers;
   }
 
+  /**
+   * Calls all workers for a report, and waits for each at most {@link answerLimitMs}, because one that is stuck would
+   * otherwise delay the report until it is replaced. Does not wait again for a worker whose last answer is missing.
+   * Returns the workers that have not answered.
+   */
+  async inTime<Name extends keyof Theirs & string>(
+    name: Name,
+    argument: Parameters<Theirs[Name]>[0],
+    onAnswer: (index: number, answer: ReturnType<Theirs[Name]>) => void,
+  ): Promise<readonly number[]> {
+    const asked = [...this.#live.keys()];
+    const left = new Set(asked);
+    let isOver = false;
+    const calls = asked.map(async (index) => {
+      const worker = this.#live.get(index);
+      try {
+        const answer = await worker?.calls.call(name, argument);
+        if (!isOver) onAnswer(index, answer as ReturnType<Theirs[Name]>);
+      } catch (error) {
+        this.#options.log.debug("a worker did not answer", { call: name, error: messageOf(error) });
+        // Earlier calls wait for the worker too.
+        if (error instanceof SerinError && error.code === "busy") return;
+      }
+      left.delete(index);
+      if (this.#live.get(index) === worker) this.#silent.delete(index);
+    });
+    await this.#untilLimit(Promise.all(calls.filter((_call, place) => !this.#silent.has(asked[place] ?? -1))));
+    isOver = true;
+    for (const index of left) this.#note(index);
+    return [...left];
+  }
+
+  /** The answer of one worker, because all would give the same. Undefined if none answers in time. */
+  async anyInTime<Name extends keyof Theirs & string>(
+    name: Name,
+    argument: Parameters<Theirs[Name]>[0],
+  ): Promise<ReturnType<Theirs[Name]> | undefined> {
+    for (const index of this.live.toSorted((a, b) => Number(this.#silent.has(a)) - Number(this.#silent.has(b)))) {
+      const call = this.call(index, name, argument).then(
+        (answer) => ({ answer }),
+        () => "ended" as const,
+      );
+      const found = await this.#untilLimit(call);
+      if (found === undefined) this.#note(index);
+      else if (found !== "ended") return found.answer;
+    }
+    return undefined;
+  }
+
   /** Calls all workers, or all others, and does not wait for answers. */
   tell<Name extends keyof Theirs & string>(name: Name, argument: Parameters<Theirs[Name]>[0], except?: number): void {
     void this.each(name, argument, undefined, except);
@@ -145,6 +200,29 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
     limit.abort();
     if (!inTime) log.warn("workers did not end in time; killing them", { limit_ms: endLimitMs });
     await Promise.all([...this.#live.values()].map(({ thread }) => thread.terminate()));
+  }
+
+  /** Resolves to undefined at the limit. */
+  async #untilLimit<Value>(work: Promise<Value>): Promise<Value | undefined> {
+    const limit = new AbortController();
+    const late = this.#options.clock.sleep(answerLimitMs, limit.signal).then(
+      () => undefined,
+      () => undefined,
+    );
+    const found = await Promise.race([work, late]);
+    limit.abort();
+    return found;
+  }
+
+  #note(index: number): void {
+    if (this.#silent.has(index) || !this.#live.has(index)) return;
+    this.#silent.add(index);
+    // A new worker answers when it has loaded its program.
+    if (!this.#begun.has(index)) return;
+    this.#options.log.warn("a worker does not answer; reports leave it out until it does", {
+      worker: index,
+      limit_ms: answerLimitMs,
+    });
   }
 
   /** Keeps one worker alive, and replaces it when it ends. Never throws. */
@@ -179,11 +257,16 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
         trouble = `it has not answered for ${forMs} ms`;
         void worker.thread.terminate();
       };
-      const ask = async (): Promise<unknown> => await worker.calls.call("live", undefined);
+      const ask = async (): Promise<void> => {
+        await worker.calls.call("live", undefined);
+        this.#begun.add(index);
+      };
       void watchWorker({ ask, onStuck, clock, ...(watch === undefined ? {} : { limits: watch }) }, exit.signal);
       await worker.exited;
       this.#lostAtMs = clock.steadyMs();
       this.#live.delete(index);
+      this.#silent.delete(index);
+      this.#begun.delete(index);
       if (this.#live.size === 0 && !this.#ended.signal.aborted) this.#someLives = Promise.withResolvers<void>();
       worker.calls.close(transientError("worker-ended", `a worker has ended: ${trouble}`));
       onEnd(index);

@@ -1,6 +1,6 @@
 import { defaultRevision, istioAnnotations, istioLabels, resolveRevision } from "../../api/istio/index.ts";
 import { messageOf } from "../../base/index.ts";
-import { gatewayKind } from "../../api/gateway/index.ts";
+import { gatewayKind, storedGateway } from "../../api/gateway/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import {
   mutatingWebhookConfigurationKind,
@@ -147,6 +147,7 @@ async function ownedGateways(
   const namespaces = new Map(all.map(({ metadata }) => [metadata.name ?? "", metadata.labels?.[istioLabels.revision]]));
   const gateways = await itemsIfServed(client.list(gatewayKind));
   return gateways
+    .map(storedGateway)
     .filter(({ metadata, spec }) => {
       if (spec.gatewayClassName !== "istio" && spec.gatewayClassName !== "istio-waypoint") return false;
       const owner = resolveRevision(

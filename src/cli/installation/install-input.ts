@@ -1,7 +1,7 @@
 import type { Command } from "commander";
-import { parseAllDocuments } from "yaml";
+import * as yaml from "yaml";
 import { userError } from "../../base/index.ts";
-import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import { documentsForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { formatIssues, type UntypedObject } from "../../api/index.ts";
 import { defaultHub } from "../../api/images/index.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../../api/istio/index.ts";
@@ -150,7 +150,7 @@ export function ownerOf({ metadata }: Partial<UntypedObject>): string | undefine
 export async function readYaml(file: string, context: CliContext): Promise<UntypedObject[]> {
   const text = await context.readFile(file);
   const objects: UntypedObject[] = [];
-  for (const document of parseAllDocuments(text, readForKubernetes)) {
+  for (const document of documentsForKubernetes(yaml, text)) {
     refuseSyntaxErrors(file, document);
     const raw = yamlValue(file, document) as UntypedObject | null;
     if (raw === null) continue;

@@ -1,4 +1,4 @@
-import { gatewayClassKind } from "../../api/gateway/index.ts";
+import { gatewayClassKind, storedGatewayClass } from "../../api/gateway/index.ts";
 import { configMapKind, deploymentKind, namespaceKind } from "../../api/kubernetes/index.ts";
 import { keyOf } from "../../api/index.ts";
 import { messageOf } from "../../base/index.ts";
@@ -90,7 +90,8 @@ async function gatewayClasses(client: KubeClient): Promise<Remains[]> {
     throw error;
   });
   const names = items
-    .filter(({ spec }) => istioControllers.test(spec.controllerName ?? ""))
+    .map(storedGatewayClass)
+    .filter(({ spec }) => istioControllers.test(spec.controllerName))
     .map(({ metadata }) => metadata.name ?? "");
   if (names.length === 0) return [];
   return [{ title: `GatewayClasses ${names.join(", ")}`, command: `kubectl delete gatewayclass ${names.join(" ")}` }];

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { istioLabels } from "../../api/istio/index.ts";
 import { messageOf, transientError, userError } from "../../base/index.ts";
-import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
+import { gatewayKind, storedGateway, type Gateway } from "../../api/gateway/index.ts";
 import { namespaceKind, podKind, type Namespace } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { podObstacle, refusedPods, type RefusedWorkload } from "../../kube/obstacles/index.ts";
@@ -179,7 +179,8 @@ async function waitUntilProgrammed(
 ): Promise<Gateway> {
   const deadlineMs = clock.nowMs() + timeoutMs;
   for (;;) {
-    const found = await client.get(gatewayKind, name, namespace);
+    const stored = await client.get(gatewayKind, name, namespace);
+    const found = stored === undefined ? undefined : storedGateway(stored);
     if (found !== undefined && isProgrammed(found)) return found;
     if (clock.nowMs() >= deadlineMs) {
       const conditions =
@@ -225,6 +226,7 @@ async function waypointsIn(
   });
   const key = ({ metadata }: Gateway): string => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
   return items
+    .map(storedGateway)
     .filter(({ spec }) => spec.gatewayClassName === waypointClass)
     .toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
 }
@@ -298,7 +300,7 @@ async function status(flags: WaypointFlags, context: CliContext): Promise<void> 
         return { gateway: await waitUntilProgrammed(client, namespace, name, flags.waypointTimeout, context) };
       } catch (error) {
         const current = await client.get(gatewayKind, name, namespace).catch(() => undefined);
-        return { gateway: current ?? gateway, failure: { error } };
+        return { gateway: current === undefined ? gateway : storedGateway(current), failure: { error } };
       }
     }),
   );

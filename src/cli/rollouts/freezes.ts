@@ -254,6 +254,12 @@ async function except(name: string, flags: ExceptFlags, context: CliContext): Pr
   const client = await context.connect(flags);
   const freeze = await client.get(freezeKind, name);
   if (freeze === undefined) throw userError("not-found", `there is no freeze "${name}"`, { hint: "serin freeze list" });
+  const read = readFreeze(freeze);
+  // A freeze that cannot be read is in force for all rollouts, whatever its exceptions are.
+  if ("fault" in read)
+    throw userError("rollout-invalid", `freeze ${name} is not valid: ${read.fault}`, {
+      hint: `correct it: kubectl edit freeze ${name}; or end it: serin freeze remove ${name}`,
+    });
   const by = await whoAmI(client);
   const found = await readRollout(client, flags.upgrade ?? canary ?? "", namespace);
   const uid = found?.metadata.uid;
@@ -263,7 +269,7 @@ async function except(name: string, flags: ExceptFlags, context: CliContext): Pr
       : { kind: "MeshUpgrade", name: flags.upgrade }),
     ...(uid === undefined ? {} : { uid }),
   };
-  const exceptions = [...(freeze.spec.exceptions ?? []), { ...rollout, reason: flags.reason, by }];
+  const exceptions = [...read.freeze.spec.exceptions, { ...rollout, reason: flags.reason, by }];
   await client.patchMerge(
     freezeKind,
     name,

@@ -1,5 +1,11 @@
 import type { KindDefinition } from "../../api/index.ts";
-import { changesLeft, messageWithoutEvidence, rolloutJournalKind, type DecisionRecord } from "../../api/serin/index.ts";
+import {
+  changesLeft,
+  messageWithoutEvidence,
+  rolloutJournalKind,
+  storedJournal,
+  type DecisionRecord,
+} from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { renderValue } from "../terminal/output.ts";
@@ -35,7 +41,7 @@ export async function showHistory<Value extends Rollout>(
     return rest.slice(1).join(".") === name && (flags.namespace === undefined || rest[0] === flags.namespace);
   };
   const found = items.filter(({ metadata }) => wanted(metadata.name ?? ""));
-  const [journal] = found;
+  const journal = found[0] === undefined ? undefined : storedJournal(found[0]);
   if (found.length > 1)
     throw userError(
       "ambiguous",

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
-import { parseAllDocuments, stringify } from "yaml";
+import * as yaml from "yaml";
 import type { UntypedObject } from "../../api/index.ts";
 import { isTree, userError, valueAt } from "../../base/index.ts";
 import { fieldTypes, withFieldTypes } from "../../base/field-types/index.ts";
-import { readForKubernetes, writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import { documentsForKubernetes, writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { convertRollouts } from "../../convert/index.ts";
 import { refuseSyntaxErrors, yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
@@ -40,7 +40,7 @@ export function importCommand(canary: Command, context: CliContext): void {
           "file-invalid",
           `${filename.join(", ")}: found no Rollout of Argo Rollouts and no Canary of Flagger`,
         );
-      context.out(objects.map((object) => stringify(object, writtenForKubernetes)).join("---\n"));
+      context.out(objects.map((object) => yaml.stringify(object, writtenForKubernetes)).join("---\n"));
     });
 }
 
@@ -52,7 +52,7 @@ const objectFields = {
 };
 
 function objectsOf(file: string, text: string): UntypedObject[] {
-  return parseAllDocuments(text, readForKubernetes).flatMap((document, index) => {
+  return documentsForKubernetes(yaml, text).flatMap((document, index) => {
     refuseSyntaxErrors(file, document);
     const raw = yamlValue(file, document) ?? null;
     return raw === null ? [] : membersOf(raw, `${file}: document ${index + 1}`);

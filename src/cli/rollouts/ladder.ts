@@ -38,14 +38,15 @@ const marks: Readonly<Record<Verdict, readonly [mark: string, style: Style]>> = 
   wait: ["…", "yellow"],
   error: ["!", "red"],
 };
-const phaseStyles: Readonly<Partial<Record<RolloutPhase, Style>>> = {
-  Completed: "green",
-  RolledBack: "red",
-  Stuck: "red",
-  RollingBack: "red",
-  Waiting: "yellow",
-  Paused: "yellow",
-};
+/** The styles of phases. A newer engine may know other phases. */
+const phaseStyles: ReadonlyMap<RolloutPhase, Style> = new Map([
+  ["Completed", "green"],
+  ["RolledBack", "red"],
+  ["Stuck", "red"],
+  ["RollingBack", "red"],
+  ["Waiting", "yellow"],
+  ["Paused", "yellow"],
+]);
 /** Phases whose message is more than the name of a step. */
 const restingPhases: ReadonlySet<RolloutPhase> = new Set(["Waiting", "Paused", "Stuck", "Watching", "RolledBack"]);
 /** How many future and done steps are shown without `verbose`. */
@@ -57,7 +58,7 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   const paint = (style: Style, text: string): string => (options.colour ? `${styles[style]}${text}${off}` : text);
   if (status === undefined) return `${title}: the engine has not read it yet; ${ifItStays}\n`;
   const lines = [
-    `${paint("bold", title)}: ${paint(phaseStyles[status.phase] ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`,
+    `${paint("bold", title)}: ${paint(phaseStyles.get(status.phase) ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`,
   ];
   const done = options.verbose ? status.completedSteps : status.completedSteps.slice(-shownBehind);
   if (done.length < status.completedSteps.length)
@@ -142,7 +143,7 @@ function leftOf(message: string, shown: readonly string[]): string {
  */
 function restLines({ phase, message, cause }: RolloutStatus, before: readonly string[], paint: Paint): string[] {
   const isTold = message === cause || before.some((line) => line.includes(message));
-  return isTold || !restingPhases.has(phase) ? [] : [`  ${paint(phaseStyles[phase] ?? "dim", "…")} ${message}`];
+  return isTold || !restingPhases.has(phase) ? [] : [`  ${paint(phaseStyles.get(phase) ?? "dim", "…")} ${message}`];
 }
 
 function checkLines(

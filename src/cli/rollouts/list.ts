@@ -1,9 +1,10 @@
 import type { KindDefinition } from "../../api/index.ts";
+import { storedRollout } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
-import type { Rollout, RolloutFlags } from "./rollout-objects.ts";
+import { rolloutKindOf, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
 
 export interface ListFlags extends RolloutFlags {
   readonly output?: string;
@@ -42,7 +43,8 @@ export async function listRollouts<Value extends Rollout>(
     ...(kind.namespaced ? ["WEIGHT"] : ["FROM", "TO"]),
     "STEP",
   ];
-  const rows = items.map((item) => [
+  const readable = items.map((item) => storedRollout(rolloutKindOf(kind), item));
+  const rows = readable.map((item) => [
     ...(kind.namespaced ? [item.metadata.namespace ?? ""] : []),
     item.metadata.name ?? "",
     item.status?.phase ?? "",

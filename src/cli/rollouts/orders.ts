@@ -13,6 +13,7 @@ import {
   refusalOf,
   remadeProblem,
   rolloutCommand,
+  storedRollout,
   waitingStepOf,
   type OrderedBy,
   type RolloutKind,
@@ -90,9 +91,9 @@ async function patchAsSeen<Value extends Rollout>(
 ): Promise<void> {
   let change: string | undefined;
   const outcome = await patchAsRead(client, kind, object, {
-    patchOf,
+    patchOf: (current) => patchOf(storedRollout(rolloutKindOf(kind), current)),
     isMeant: (current) => {
-      change = changeAgainst(order, object, current);
+      change = changeAgainst(order, object, storedRollout(rolloutKindOf(kind), current));
       return change === undefined;
     },
     fieldManager: "serin-cli",

@@ -167,7 +167,8 @@ test("of two retries that have both seen the deletion, the second does not repla
 });
 
 test("an exception of a freeze holds for the uid of the rollout, and for its name if the user sees no such rollout", async () => {
-  const freeze = { metadata: { name: "holidays", resourceVersion: "7" }, spec: { reason: "peak", windows: [] } };
+  const windows = [{ start: "2026-12-20T18:00:00", end: "2027-01-04T08:00:00" }];
+  const freeze = { metadata: { name: "holidays", resourceVersion: "7" }, spec: { reason: "peak", windows } };
   const except = async (
     canaries: readonly UntypedObject[],
     refusals: Readonly<Record<string, Error>> = {},

@@ -1,8 +1,14 @@
-import { parseAllDocuments } from "yaml";
+import * as yaml from "yaml";
 import { formatIssues, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
-import { authorAnnotation, type Canary, type MeshUpgrade, type RolloutKind } from "../../api/serin/index.ts";
+import {
+  authorAnnotation,
+  storedRollout,
+  type Canary,
+  type MeshUpgrade,
+  type RolloutKind,
+} from "../../api/serin/index.ts";
 import { firstNames, userError } from "../../base/index.ts";
-import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import { documentsForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { refuseSyntaxErrors, yamlValue } from "../yaml-value.ts";
@@ -50,7 +56,7 @@ export async function readObject<Value extends KubernetesObject>(
  * objects.
  */
 export function parseOneObject(file: string, text: string): unknown {
-  const documents = [...parseAllDocuments(text, readForKubernetes)];
+  const documents = documentsForKubernetes(yaml, text);
   for (const document of documents) refuseSyntaxErrors(file, document);
   const objects = documents.map((document) => yamlValue(file, document)).filter((value) => (value ?? null) !== null);
   if (objects.length > 1)
@@ -62,7 +68,10 @@ export function parseOneObject(file: string, text: string): unknown {
 
 export interface FoundRollout<Value extends Rollout> {
   readonly client: KubeClient;
+  /** The object, in which a field of a wrong type counts as absent. */
   readonly object: Value;
+  /** The object as the cluster has it. */
+  readonly stored: Value;
 }
 
 /** Finds the rollout by name, in all namespaces unless one is given. */
@@ -78,14 +87,14 @@ export async function findRollout<Value extends Rollout>(
     kind.namespaced && flags.namespace !== undefined ? { namespace: flags.namespace } : {},
   );
   const found = items.filter((item) => item.metadata.name === name);
-  const [object] = found;
+  const [stored] = found;
   if (found.length > 1) {
     const where = found.map(({ metadata }) => metadata.namespace ?? "").join(", ");
     throw userError("ambiguous", `${found.length} namespaces have a ${kind.kind} "${name}": ${where}`, {
       hint: "choose one with -n",
     });
   }
-  if (object !== undefined) return { client, object };
+  if (stored !== undefined) return { client, object: storedRollout(rolloutKindOf(kind), stored), stored };
   const others = items.map(({ metadata }) => metadata.name ?? "").toSorted();
   throw userError(
     "not-found",
@@ -111,8 +120,8 @@ export async function rolloutToOrder<Value extends Rollout>(
   if (!kind.namespaced || flags.namespace !== undefined) return await findRollout(kind, name, flags, context);
   const namespace = await context.defaultNamespace(flags);
   const client = await context.connect(flags);
-  const object = await client.get(kind, name, namespace);
-  if (object !== undefined) return { client, object };
+  const stored = await client.get(kind, name, namespace);
+  if (stored !== undefined) return { client, object: storedRollout(rolloutKindOf(kind), stored), stored };
   const { object: other } = await findRollout(kind, name, flags, context);
   throw userError("not-found", `there is no ${kind.kind} "${name}" in namespace ${namespace}`, {
     hint: `namespace ${other.metadata.namespace ?? ""} has one: use -n ${other.metadata.namespace ?? ""}`,

@@ -1,5 +1,5 @@
 import type { KindDefinition } from "../../api/index.ts";
-import { hasEnded, isRestingPhase, retriedRollout, rolloutCommand } from "../../api/serin/index.ts";
+import { hasEnded, isRestingPhase, retriedRollout, rolloutCommand, storedRollout } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import { createAsApplied, deleteThisObject } from "../../kube/writes-as-read/index.ts";
 import type { CliContext } from "../context.ts";
@@ -50,7 +50,8 @@ export async function createRollout<Value extends Rollout>(
     );
   }
   const object: Value = { ...raw, metadata: { ...raw.metadata, ...(namespace === undefined ? {} : { namespace }) } };
-  const there = await client.get(kind, object.metadata.name ?? "", namespace);
+  const stored = await client.get(kind, object.metadata.name ?? "", namespace);
+  const there = stored === undefined ? undefined : storedRollout(rolloutKindOf(kind), stored);
   if (there?.status !== undefined && hasEnded(there)) {
     throw userError("rollout-ended", `${kind.kind} ${nameOf(there)} has ended as ${there.status.phase}`, {
       hint: `start it again: serin ${nounOf(rolloutKindOf(kind))} retry ${there.metadata.name ?? ""} [-f ${flags.filename}]; it keeps its history`,
@@ -78,7 +79,7 @@ export async function retryRollout<Value extends Rollout>(
   flags: RetryFlags,
   context: CliContext,
 ): Promise<void> {
-  const { client, object } = await rolloutToOrder(kind, name, flags, context);
+  const { client, object, stored } = await rolloutToOrder(kind, name, flags, context);
   const begins = howToBegin(object, context.clock.nowMs());
   if (begins !== undefined && isRestingPhase(object.status?.phase))
     throw userError(
@@ -96,7 +97,7 @@ export async function retryRollout<Value extends Rollout>(
     );
   const { namespace } = object.metadata;
   const { filename: file } = flags;
-  const given = file === undefined ? retriedRollout(object) : await readObject(kind, file, context);
+  const given = file === undefined ? retriedRollout(stored) : await readObject(kind, file, context);
   if (given.metadata.name !== name)
     throw userError(
       "arguments-conflict",

@@ -6,7 +6,7 @@ import { RolloutEnd } from "./rollout-end.ts";
 import { renderValue } from "../terminal/output.ts";
 import { plainScreen, screenOf } from "../terminal/screen.ts";
 import { renderLadder } from "./ladder.ts";
-import { findRollout, nameOf, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
+import { findRollout, nameOf, type FoundRollout, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
 
 export interface StatusFlags extends RolloutFlags {
   readonly watch?: boolean;
@@ -18,12 +18,12 @@ export interface StatusFlags extends RolloutFlags {
 }
 
 /** Exit codes: 0 done, 1 stuck, 3 rolled back, 4 still under way. */
-const exitCodes: Readonly<Partial<Record<RolloutStatus["phase"], number>>> = {
-  Completed: 0,
-  Watching: 0,
-  Stuck: 1,
-  RolledBack: 3,
-};
+const exitCodes: ReadonlyMap<RolloutStatus["phase"], number> = new Map([
+  ["Completed", 0],
+  ["Watching", 0],
+  ["Stuck", 1],
+  ["RolledBack", 3],
+]);
 const waitingExitCode = 4;
 const watchMs = 500;
 
@@ -40,17 +40,18 @@ export async function showStatus<Value extends Rollout>(
   const screen =
     flags.watch === true && flags.json !== true && flags.output === undefined ? screenOf(context) : undefined;
   const view = { flags, context, isRedrawn: screen !== undefined };
-  const find = async (): Promise<Value> => (await findRollout(kind, name, flags, context)).object;
+  const find = async (): Promise<FoundRollout<Value>> => await findRollout(kind, name, flags, context);
   const deadlineMs = flags.timeout === undefined ? Number.POSITIVE_INFINITY : context.clock.steadyMs() + flags.timeout;
   let shown = "";
   try {
     for (;;) {
-      const object = await (shown === "" ? find() : find().catch((error: unknown) => waitFor(error, context)));
-      if (object !== undefined) {
-        const text = await statusText(kind, object, view);
+      const found = await (shown === "" ? find() : find().catch((error: unknown) => waitFor(error, context)));
+      if (found !== undefined) {
+        const { object } = found;
+        const text = await statusText(kind, found, view);
         if (text !== shown) (screen ?? plainScreen(context)).show(text);
         shown = text;
-        const code = exitCodes[object.status?.phase ?? "Planned"];
+        const code = exitCodes.get(object.status?.phase ?? "Planned");
         if (code === 0 && isCurrent(object)) return;
         if (flags.watch !== true || (code !== undefined && code !== 0 && isCurrent(object)))
           throw new RolloutEnd(code ?? waitingExitCode);
@@ -87,13 +88,13 @@ interface StatusView {
 /** The ladder, or the status for programs: one line of JSON, or one YAML document, for each change. */
 async function statusText<Value extends Rollout>(
   kind: KindDefinition<Value>,
-  object: Value,
+  { object, stored }: FoundRollout<Value>,
   view: StatusView,
 ): Promise<string> {
   const { flags } = view;
-  if (flags.json === true || flags.output === "json") return `${JSON.stringify(statusJson(object))}\n`;
+  if (flags.json === true || flags.output === "json") return `${JSON.stringify(statusJson(stored))}\n`;
   if (flags.output === "yaml")
-    return `${flags.watch === true ? "---\n" : ""}${await renderValue(statusJson(object), "yaml")}`;
+    return `${flags.watch === true ? "---\n" : ""}${await renderValue(statusJson(stored), "yaml")}`;
   return renderLadder(`${kind.kind} ${nameOf(object)}`, object.status, ladderOptions(object, view));
 }
 

@@ -1,8 +1,8 @@
-import { parse } from "yaml";
+import * as yaml from "yaml";
 import type { KubernetesObject } from "../../api/index.ts";
 import { horizontalPodAutoscalerKind, podDisruptionBudgetKind, type Deployment } from "../../api/kubernetes/index.ts";
 import { messageOf, userError } from "../../base/index.ts";
-import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
+import { valueForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { yamlBoundsFault } from "../../base/yaml-bounds/index.ts";
 import { underOtherSource } from "../../inject/index.ts";
 
@@ -95,7 +95,7 @@ function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject):
   if (fault !== undefined)
     throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} ${fault}`, { hint });
   try {
-    const value: unknown = parse(text, readForKubernetes);
+    const value: unknown = valueForKubernetes(yaml, text);
     if (isFields(value)) return value;
   } catch (error) {
     throw userError(

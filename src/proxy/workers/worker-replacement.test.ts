@@ -2,15 +2,15 @@ import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
 import type { Worker } from "node:worker_threads";
-import { seededRandom, silentLogger, systemClock } from "../../base/index.ts";
-import { until } from "../../base/testing/index.ts";
+import { seededRandom, silentLogger, systemClock, type Clock } from "../../base/index.ts";
+import { hastyClock, until } from "../../base/testing/index.ts";
 import type { WorkerThread } from "../../base/workers/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { readSettings } from "../proxy-settings.ts";
 import type { UpdateOutcome, WorkerStart } from "./worker-calls.ts";
 import { WorkerLimits } from "./worker-limits.ts";
-import { WorkerSet } from "./worker-set.ts";
+import { WorkerSet, type WorkerSetOptions } from "./worker-set.ts";
 
 interface Call {
   readonly call: number;
@@ -24,6 +24,15 @@ class FakeThread extends EventEmitter {
   readonly calls: Call[] = [];
   answers: boolean;
   ended = false;
+  /** The answers to calls, by name. */
+  readonly values: Record<string, unknown> = {
+    status: { pending: [], listeners: 1, connections: 2, quietMs: 9000 },
+    statistics: [{ name: "a.total", value: 3, metric: "a", type: "counter" }],
+    metrics: [],
+    clusters: [],
+    owns: false,
+    answer: { status: 200, body: "config\n" },
+  };
   /** The names that it reports with each update. */
   names: UpdateOutcome["names"] = new Map();
 
@@ -42,7 +51,7 @@ class FakeThread extends EventEmitter {
   #answer({ call, name }: Call): void {
     this.emit("message", {
       answer: call,
-      ...(name === "update" ? { value: { error: undefined, names: this.names } } : {}),
+      value: name === "update" ? { error: undefined, names: this.names } : this.values[name],
     });
   }
 
@@ -68,7 +77,8 @@ class Fixture implements AsyncDisposable {
   readonly threads: FakeThread[] = [];
   readonly set: WorkerSet;
 
-  constructor(count: number, answers = true) {
+  constructor(count: number, answers = true, more: Partial<WorkerSetOptions> & { readonly clock?: Clock } = {}) {
+    const { clock = systemClock, ...options } = more;
     this.set = new WorkerSet({
       count,
       spawn: (start) => {
@@ -81,11 +91,12 @@ class Fixture implements AsyncDisposable {
         registry: new MetricsRegistry(),
         resolve: () => Promise.resolve({ addresses: [] }),
         log: silentLogger,
-        clock: systemClock,
+        clock,
         random: seededRandom(1),
         startedMs: 0,
       },
       watch: { everyMs: 5, maxMissed: 4 },
+      ...options,
     });
     this.set.start();
   }
@@ -135,6 +146,42 @@ test("an ejection by one worker is sent to the others, and not back to it", asyn
     threads.map((thread) => thread.argumentsOf("eject")),
     [[ejection], [], [ejection]],
   );
+});
+
+test("a stuck worker delays reports by at most two seconds, and only the first one; they name it, and keep its last counts", async () => {
+  const hasty = hastyClock(20);
+  const waited: number[] = [];
+  const clock: Clock = {
+    ...hasty,
+    sleep: async (ms, signal) => {
+      await hasty.sleep(ms, signal);
+      waited.push(ms);
+    },
+  };
+  await using fixture = new Fixture(2, true, { clock, watch: { everyMs: 1_000_000, maxMissed: 1 } });
+  const { set, threads } = fixture;
+  const total = async (): Promise<readonly string[]> =>
+    (await set.statistics()).map(({ name, value }) => `${name} ${value}`);
+  assert.deepEqual(await total(), ["a.total 6"]);
+  assert.deepEqual((await set.status()).pending, []);
+  assert.ok(threads[1]);
+  threads[1].answers = false;
+  assert.deepEqual(await total(), ["a.total 6", "server.worker_1.unanswered 1"]);
+  assert.deepEqual(waited, [2000]);
+  assert.match(await set.metrics(), /^serin_proxy_worker_unanswered\{worker="1"\} 1$/m);
+  assert.deepEqual(await set.status(), {
+    pending: ["an answer of worker 1"],
+    listeners: 1,
+    connections: 4,
+    quietMs: 0,
+  });
+  assert.equal(await set.owns(1, 2), false);
+  assert.deepEqual(await set.answer("/config_dump"), { status: 200, body: "config\n" });
+  assert.deepEqual(waited, [2000], "the worker is known to be silent");
+  threads[1].begin();
+  await until(async () => (await set.status()).pending.length === 0);
+  assert.deepEqual(await total(), ["a.total 6"]);
+  assert.match(await set.metrics(), /^serin_proxy_worker_unanswered\{worker="1"\} 0$/m);
 });
 
 test("slots of a dead worker are free for its replacement", async () => {

@@ -17,6 +17,7 @@ import { sharedMetrics } from "../admin/proxy-stats.ts";
 import type { ClusterStatus, Serving, ServingStatus, Statistic } from "../serving.ts";
 import { ConfigMirror } from "./config-mirror.ts";
 import { mergeClusters, mergeStatistics } from "./merge-counts.ts";
+import { ownsSocket } from "./own-sockets.ts";
 import type { ProcessCalls, UpdateOutcome, WorkerCalls, WorkerStart } from "./worker-calls.ts";
 import { WantedNames } from "./wanted-names.ts";
 import { limitsMemory, releaseWorker, type LimitsMemory } from "./worker-limits.ts";
@@ -39,6 +40,7 @@ export class WorkerSet implements Serving {
   readonly #mirror: ConfigMirror;
   readonly #group: WorkerGroup<WorkerCalls, ProcessCalls>;
   readonly #connections: MetricFamily<Gauge>;
+  readonly #unanswered: MetricFamily<Gauge>;
   readonly #limits: LimitsMemory;
   readonly #wanted = new WantedNames();
   #client: Pick<XdsClient, "setNames"> | undefined;
@@ -49,6 +51,8 @@ export class WorkerSet implements Serving {
   #closesUnused = false;
   #listens = true;
   readonly #metrics = new ThreadMetrics(sharedMetrics);
+  /** The latest status of each worker. */
+  readonly #statuses = new Map<number, ServingStatus>();
   /** The latest statistics of each worker. */
   readonly #statistics = new Map<number, readonly Statistic[]>();
   /** The statistics of workers that have ended. */
@@ -62,6 +66,11 @@ export class WorkerSet implements Serving {
     this.#connections = options.data.registry.gauge(
       "serin_proxy_worker_connections",
       "Open client connections, by worker.",
+      ["worker"],
+    );
+    this.#unanswered = options.data.registry.gauge(
+      "serin_proxy_worker_unanswered",
+      "1 for a worker that does not answer, and whose other metrics are its last ones.",
       ["worker"],
     );
     const apply = (update: XdsUpdate): Promise<void> => this.#take(update);
@@ -92,8 +101,17 @@ export class WorkerSet implements Serving {
     this.#group.tell("setLogLevel", level);
   }
 
+  /** A worker that does not answer may still serve the connections that it had. */
   async status(): Promise<ServingStatus> {
-    const parts = await this.#group.all("status", undefined);
+    const unanswered = await this.#group.inTime("status", undefined, (index, status) =>
+      this.#statuses.set(index, status),
+    );
+    for (const index of unanswered) {
+      const { listeners = 0, connections = 0 } = this.#statuses.get(index) ?? {};
+      const pending = [`an answer of worker ${index}`];
+      this.#statuses.set(index, { pending, listeners, connections: Math.max(1, connections), quietMs: 0 });
+    }
+    const parts = [...this.#statuses.values()];
     const missing = this.#options.count - parts.length;
     return {
       pending: [
@@ -142,30 +160,47 @@ export class WorkerSet implements Serving {
 
   /** The connections of a worker that has just ended are unknown, so any connection may be one of them. */
   async owns(remotePort: number, localPort: number): Promise<boolean> {
-    if ((await this.#group.all("owns", { remotePort, localPort })).includes(true)) return true;
-    return this.#options.data.clock.steadyMs() - this.#group.lostAtMs < ownedAfterEndMs;
+    let isOwned = false;
+    const unanswered = await this.#group.inTime("owns", { remotePort, localPort }, (_index, answer) => {
+      isOwned ||= answer;
+    });
+    if (isOwned || this.#options.data.clock.steadyMs() - this.#group.lostAtMs < ownedAfterEndMs) return true;
+    return unanswered.length > 0 && ownsSocket(remotePort, localPort);
   }
 
-  /** The first worker answers, because all have the same configuration. */
+  /** One worker answers, because all have the same configuration. */
   async answer(target: string): Promise<EndpointAnswer> {
-    for (const index of this.#group.live) {
-      const answer = await this.#group.call(index, "answer", target).catch(() => undefined);
-      if (answer !== undefined) return answer;
-    }
-    return { status: 503, body: "no worker is serving at the moment\n" };
+    return (
+      (await this.#group.anyInTime("answer", target)) ?? { status: 503, body: "no worker is serving at the moment\n" }
+    );
   }
 
   async clusters(): Promise<readonly ClusterStatus[]> {
-    return mergeClusters(await this.#group.all("clusters", undefined));
+    const parts: (readonly ClusterStatus[])[] = [];
+    await this.#group.inTime("clusters", undefined, (_index, clusters) => parts.push(clusters));
+    return mergeClusters(parts);
   }
 
+  /** Contains the last statistics of a worker that does not answer, and names it. */
   async statistics(): Promise<readonly Statistic[]> {
-    await this.#group.each("statistics", undefined, (index, statistics) => this.#statistics.set(index, statistics));
-    return mergeStatistics([...this.#statistics.values(), this.#pastStatistics]);
+    const unanswered = await this.#group.inTime("statistics", undefined, (index, statistics) =>
+      this.#statistics.set(index, statistics),
+    );
+    const named = unanswered.map((index): Statistic => ({
+      name: `server.worker_${index}.unanswered`,
+      value: 1,
+      metric: "serin_proxy_worker_unanswered",
+      type: "gauge",
+    }));
+    return mergeStatistics([...this.#statistics.values(), this.#pastStatistics, named]);
   }
 
   async metrics(names?: FamilyNames): Promise<string> {
-    await this.#group.each("metrics", undefined, (index, metrics) => this.#metrics.take(index, metrics));
+    const unanswered = await this.#group.inTime("metrics", undefined, (index, metrics) =>
+      this.#metrics.take(index, metrics),
+    );
+    for (const index of this.#group.live)
+      this.#unanswered.labels(String(index)).set(Number(unanswered.includes(index)));
     for (const index of this.#group.live)
       this.#connections.labels(String(index)).set(
         this.#metrics
@@ -246,6 +281,8 @@ export class WorkerSet implements Serving {
     releaseWorker(this.#limits, index);
     this.#wanted.end(index);
     this.#connections.remove(String(index));
+    this.#unanswered.remove(String(index));
+    this.#statuses.delete(index);
     this.#metrics.ended(index);
     const last = this.#statistics.get(index) ?? [];
     this.#statistics.delete(index);

@@ -21,7 +21,7 @@ import {
   restoreCertificate,
   RevocationLists,
 } from "../../dataplane/tunnels/index.ts";
-import { adoptTcp, closeDescriptor, duplicateDescriptor } from "../../net/index.ts";
+import { adoptTcp, closeDescriptor, duplicateDescriptor, shareOwnNamespace } from "../../net/index.ts";
 import { AccessLog, fileSink, MetricsRegistry, snapshotOf } from "../../telemetry/index.ts";
 import { absolutePath } from "../config.ts";
 import { DataPath } from "../data-path.ts";
@@ -36,7 +36,8 @@ const logFlushMs = 100;
 
 invariant(parentPort !== null, "a worker runs in a thread of its own");
 const port = parentPort;
-const { config, nameservers, logLevel, worker, share: memory } = workerData as WorkerStart;
+const { config, nameservers, logLevel, worker, share: memory, ownNamespaceFd } = workerData as WorkerStart;
+shareOwnNamespace(ownNamespaceFd);
 const clock = systemClock;
 heldInput.shareAmong(config.workerThreads);
 const threshold: LogThreshold = { level: logLevel };

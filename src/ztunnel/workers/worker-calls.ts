@@ -16,6 +16,8 @@ export interface WorkerStart {
   /** The index of the worker, from 0. */
   readonly worker: number;
   readonly share: SharedArrayBuffer;
+  /** The process's own network namespace. */
+  readonly ownNamespaceFd: number;
 }
 
 /** A connection that one worker offers to another. The first worker keeps its descriptor. */

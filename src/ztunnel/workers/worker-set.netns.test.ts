@@ -244,7 +244,6 @@ test("a worker that dies leaves no descriptor of a pod open, and connections of 
   assert.deepEqual(descriptors(), before);
   const talk = await node.talk();
   assert.ok(await talk.isEchoed("one "));
-  // A thread keeps the namespace from which it has opened sockets.
   const { namespaces } = descriptors();
   node.set.remove("client", true);
   node.set.remove("server", true);
@@ -252,6 +251,25 @@ test("a worker that dies leaves no descriptor of a pod open, and connections of 
   assert.equal(descriptors().namespaces, namespaces);
   await talk.end();
   await until(() => descriptors().namespaces === namespaces - 2);
+});
+
+test("a worker that dies after it has opened sockets in pods leaves no descriptor of a namespace", async () => {
+  await using node = await Node.start();
+  const talkOnce = async (): Promise<void> => {
+    const talks = await Promise.all(Array.from({ length: 20 }, async () => await node.talk()));
+    assert.ok((await Promise.all(talks.map(async (talk) => await talk.isEchoed("one ")))).every(Boolean));
+    await Promise.all(talks.map(async (talk) => await talk.end()));
+    await until(() => node.set.open === 0);
+  };
+  await talkOnce();
+  const { namespaces } = descriptors();
+  for (const count of [3, 4]) {
+    await node.threads[count - 3]?.terminate();
+    await until(() => node.threads.length === count);
+    await until(async () => (await node.samples("serin_ztunnel_worker_connections")).length === 2);
+    await talkOnce();
+    assert.equal(descriptors().namespaces, namespaces);
+  }
 });
 
 test("a drain accepts nothing, waits for the connections of both workers, and reports how many are left", async () => {

@@ -1,7 +1,7 @@
 import { transientError, type LogLevel } from "../../base/index.ts";
 import { WorkerGroup, type WatchLimits, type WorkerThread } from "../../base/workers/index.ts";
 import { certificateParts, type WorkloadCertificate } from "../../dataplane/tunnels/index.ts";
-import { closeDescriptor } from "../../net/index.ts";
+import { closeDescriptor, ownNamespaceFd } from "../../net/index.ts";
 import { renderSnapshot, snapshotOf, type FamilyNames, type Gauge, type MetricFamily } from "../../telemetry/index.ts";
 import { ThreadMetrics } from "../../telemetry/threads/index.ts";
 import type { IdentityUsers } from "../proxy/identity-users.ts";
@@ -41,6 +41,7 @@ export class WorkerSet implements ThreadServing {
   readonly #identities: IdentityUsers;
   readonly #metrics = new ThreadMetrics();
   readonly #connections: MetricFamily<Gauge>;
+  readonly #unanswered: MetricFamily<Gauge>;
   readonly #memory: SharedArrayBuffer;
   readonly #share: ShareMemory;
   readonly #held = new Map<string, HeldPod>();
@@ -61,6 +62,11 @@ export class WorkerSet implements ThreadServing {
     this.#connections = data.registry.gauge("serin_ztunnel_worker_connections", "Open connections, by worker.", [
       "worker",
     ]);
+    this.#unanswered = data.registry.gauge(
+      "serin_ztunnel_worker_unanswered",
+      "1 for a worker that does not answer, and whose other metrics are its last ones.",
+      ["worker"],
+    );
     this.#group = this.#newGroup();
   }
 
@@ -125,23 +131,27 @@ export class WorkerSet implements ThreadServing {
     void this.#release(held, handedOver);
   }
 
+  /** Leaves out a worker that does not answer. */
   async connections(): Promise<readonly ConnectionEntry[]> {
     const found: ConnectionEntry[] = [];
     const { count } = this.#group;
-    await this.#group.each("connections", undefined, (worker, entries) => {
+    await this.#group.inTime("connections", undefined, (worker, entries) => {
       // Each worker numbers its connections from 1.
       for (const entry of entries) found.push({ ...entry, id: entry.id * count + worker });
     });
     return found.toSorted((left, right) => left.openedAtMs - right.openedAtMs || left.id - right.id);
   }
 
+  /** Leaves out the connections of a worker that does not answer. */
   async pods(): Promise<readonly PodEntry[]> {
     const merged = new Map<string, PodEntry>();
-    for (const entry of (await this.#group.all("pods", undefined)).flat()) {
-      const key = `${entry.state} ${entry.uid}`;
-      const known = merged.get(key)?.connections ?? [];
-      merged.set(key, { ...entry, connections: [...known, ...entry.connections] });
-    }
+    await this.#group.inTime("pods", undefined, (_worker, entries) => {
+      for (const entry of entries) {
+        const key = `${entry.state} ${entry.uid}`;
+        const known = merged.get(key)?.connections ?? [];
+        merged.set(key, { ...entry, connections: [...known, ...entry.connections] });
+      }
+    });
     // Pods that accept connections come first, as with a single thread.
     return [...merged.values()].toSorted(
       (left, right) => Number(left.state !== "serving") - Number(right.state !== "serving"),
@@ -149,7 +159,11 @@ export class WorkerSet implements ThreadServing {
   }
 
   async metrics(names?: FamilyNames): Promise<string> {
-    await this.#group.each("metrics", undefined, (worker, metrics) => this.#metrics.take(worker, metrics));
+    const unanswered = await this.#group.inTime("metrics", undefined, (worker, metrics) =>
+      this.#metrics.take(worker, metrics),
+    );
+    for (const worker of this.#group.live)
+      this.#unanswered.labels(String(worker)).set(Number(unanswered.includes(worker)));
     for (const worker of this.#group.live)
       this.#connections.labels(String(worker)).set(
         this.#metrics
@@ -220,7 +234,15 @@ export class WorkerSet implements ThreadServing {
     const { config, nameservers, certificates, clock, random, log } = data;
     return new WorkerGroup<WorkerCalls, ProcessCalls>({
       count,
-      spawn: (worker) => spawn({ config, nameservers, logLevel: this.#logLevel, worker, share: this.#memory }),
+      spawn: (worker) =>
+        spawn({
+          config,
+          nameservers,
+          logLevel: this.#logLevel,
+          worker,
+          share: this.#memory,
+          ownNamespaceFd: ownNamespaceFd(),
+        }),
       handlers: () => ({
         needCertificate: async (identity) =>
           void (await certificates.fetch(identity, AbortSignal.timeout(certificateTimeoutMs))),
@@ -237,6 +259,7 @@ export class WorkerSet implements ThreadServing {
       onEnd: (worker) => {
         this.#share.clear(worker);
         this.#connections.remove(String(worker));
+        this.#unanswered.remove(String(worker));
         this.#metrics.ended(worker);
         this.#tellLeft();
       },

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { endsWithThis } from "../../../scripts/ends-with-this.ts";
+import { numberOption } from "../../../scripts/number-option.ts";
 import { FakeCertificateAuthority } from "../../../src/dataplane/index.ts";
 import { TestProxy } from "../../../src/proxy/testing/test-proxy.ts";
 import { typeUrls } from "../../../src/wire/xds/index.ts";
@@ -216,6 +217,8 @@ async function main(): Promise<void> {
   const chosen = suites
     .map((suite) => suite())
     .filter(({ name }) => values.suite === undefined || name === values.suite);
+  if (chosen.length === 0) throw new Error(`--suite ${values.suite ?? ""}: there is no such suite`);
+  const shownCount = numberOption("--show", values.show ?? "40", { isWhole: true, minimum: 0 });
   for (const { name, cases, least } of chosen)
     if (cases.length < least) throw new Error(`${name} has ${cases.length} cases, expected ${least}`);
   execFileSync(routingTool, ["route", "add", "local", "203.0.113.0/24", "dev", "lo"]);
@@ -244,7 +247,7 @@ async function main(): Promise<void> {
         const explanation = explanations.find((one) => one.covers(difference));
         if (explanation === undefined) {
           worse += 1;
-          if (worse <= Number(values.show ?? "40")) process.stdout.write(`${shown(difference)}\n`);
+          if (worse <= shownCount) process.stdout.write(`${shown(difference)}\n`);
         } else {
           explained += 1;
           counted.set(explanation.why, (counted.get(explanation.why) ?? 0) + 1);

@@ -23,10 +23,12 @@ export const corpusDirectory = join(import.meta.dirname, "../envoy/corpus");
  * contain this text.
  */
 export function readCorpus(only = ""): CorpusCase[] {
-  return globSync("**/*.yaml", { cwd: corpusDirectory })
+  const chosen = globSync("**/*.yaml", { cwd: corpusDirectory })
     .toSorted()
     .map((file) => readCase(join(corpusDirectory, file)))
     .filter(({ name }) => name.includes(only));
+  if (chosen.length === 0) throw new Error(`--only ${only}: no case has this in its name`);
+  return chosen;
 }
 
 export function readObjects(file: string): UntypedObject[] {

@@ -9,6 +9,7 @@ import {
   refusalOf,
   remadeProblem,
   retriedRollout,
+  storedRollout,
   type OrderedBy,
   type Rollout,
 } from "../../../api/serin/index.ts";
@@ -30,6 +31,8 @@ export interface GiveOrderOptions {
 }
 
 interface Order {
+  /** The rollout as the cluster has it. */
+  readonly stored: Rollout;
   readonly client: KubeClient;
   readonly kind: KindDefinition<Rollout>;
   readonly action: RolloutAction;
@@ -80,9 +83,10 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
     // Without a login, no order can be given, and nothing is recorded.
     const { client } = ownOf(identity);
     try {
-      const rollout = await client.get(kind, name, namespace === "" ? undefined : namespace);
-      if (rollout === undefined)
+      const stored = await client.get(kind, name, namespace === "" ? undefined : namespace);
+      if (stored === undefined)
         throw refusal("not-found", `there is no ${kindName} ${name}`, "it may have been deleted");
+      const rollout = storedRollout(kindName, stored);
       refuseUnseen(rollout, action, seen);
       const refused = refusalOf(kindName, rollout, action, {
         patch: await mayDo(identity, kind, rollout, ["patch"]),
@@ -91,6 +95,7 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
       if (refused !== undefined)
         throw refusal(refused.startsWith("you may not") ? "forbidden" : "conflict", `${name}: ${refused}`);
       await write(rollout, {
+        stored,
         client,
         kind,
         action,
@@ -171,7 +176,7 @@ async function write(rollout: Rollout, order: Order): Promise<void> {
     case "complete":
       return await patchAsSeen(rollout, action, order, (current) => approvalPatch(current, completingSteps, ordered));
     case "retry":
-      return await beginAgain(rollout, order);
+      return await beginAgain(order);
   }
 }
 
@@ -186,11 +191,18 @@ async function patchAsSeen(
   patchOf: (current: Rollout) => unknown,
 ): Promise<void> {
   let change: string | undefined;
+  const kindName = kind.kind === "Canary" ? "Canary" : "MeshUpgrade";
   const isMeant = (current: Rollout): boolean => {
-    change = changeAgainst(action, rollout, current);
+    change = changeAgainst(action, rollout, storedRollout(kindName, current));
     return change === undefined;
   };
-  const outcome = await patchAsRead(client, kind, rollout, { patchOf, isMeant, fieldManager, clock, signal });
+  const outcome = await patchAsRead(client, kind, rollout, {
+    patchOf: (current) => patchOf(storedRollout(kindName, current)),
+    isMeant,
+    fieldManager,
+    clock,
+    signal,
+  });
   const { name = "" } = rollout.metadata;
   if (outcome === "gone") throw refusal("not-found", `${name} was deleted meanwhile`);
   if (outcome === "other") throw refusal("conflict", `${name}: ${change ?? "it has changed meanwhile"}`, lookAgain);
@@ -200,14 +212,14 @@ async function patchAsSeen(
  * Deletes the rollout and creates it again, even if the user has left, because otherwise it would be lost. If the
  * server would refuse the new object, it refuses before the deletion.
  */
-async function beginAgain(rollout: Rollout, { client, kind, clock }: Order): Promise<void> {
-  const { name = "" } = rollout.metadata;
-  const next = retriedRollout(rollout);
+async function beginAgain({ stored, client, kind, clock }: Order): Promise<void> {
+  const { name = "" } = stored.metadata;
+  const next = retriedRollout(stored);
   // Use a generated name, because the rollout's own name is taken until its deletion.
   const { name: _name, ...nameless } = next.metadata;
   const rehearsed: Rollout = { ...next, metadata: { ...nameless, generateName: `${name}-` } };
   await client.create(kind, rehearsed, { fieldManager, dryRun: true });
-  const outcome = await deleteThisObject(client, kind, rollout, { clock, timeoutMs: goneTimeoutMs, pollMs: retryMs });
+  const outcome = await deleteThisObject(client, kind, stored, { clock, timeoutMs: goneTimeoutMs, pollMs: retryMs });
   if (outcome === "still-there")
     throw refusal("unavailable", `${name} is still being deleted`, `kubectl get ${kind.plural} ${name} -o yaml`);
   if (outcome === "replaced" || (await createAsApplied(client, kind, next, { fieldManager, clock })) === "taken")

@@ -203,3 +203,12 @@ test("a deleted rollout is recreated for a retry, even if the user has left", as
   await ask("POST /api/action", orderOf("retry"), undefined, left.signal);
   assert.equal(api.objects.filter(({ kind }) => kind === "Canary").length, 1);
 });
+
+test("a rollout with fields of a wrong type can be aborted and approved", async () => {
+  for (const odd of [{ completedSteps: 3 }, { completedSteps: [null] }, { conditions: "none" }]) {
+    const { api, ask } = requestRig({ objects: [canary(odd)] });
+    await ask("POST /api/action", orderOf("approve", { step: "step-2" }));
+    await ask("POST /api/action", orderOf("rollback"));
+    assert.equal(api.patches.length, 2, JSON.stringify(odd));
+  }
+});

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { jsonEqualWithoutNulls } from "../../../base/index.ts";
+import { isTree, jsonEqualWithoutNulls } from "../../../base/index.ts";
 import { formatLabelSelector, matchesLabels, type UntypedObject } from "../../../api/index.ts";
-import { destinationRuleKind } from "../../../api/istio/index.ts";
+import { destinationRuleKind, type DestinationRule } from "../../../api/istio/index.ts";
 import {
   deploymentKind,
   horizontalPodAutoscalerKind,
@@ -18,6 +18,7 @@ import {
   type RolloutStatus,
 } from "../../../api/serin/index.ts";
 import { copyLabel, copyName, resolveHost, targetError, type DeploymentInWorld } from "../../plan/index.ts";
+import { storedSpec } from "../stored-fields.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { isUnderWay } from "../../decide/index.ts";
 import { firstWrite, lastWrite, setupWrite } from "./prior-values.ts";
@@ -298,6 +299,10 @@ async function autoscalersOf(
   return { autoscaler: found as unknown as UntypedObject, ofCopy };
 }
 
+function isListOfFields(value: unknown): value is readonly Fields[] {
+  return Array.isArray(value) && value.every(isTree);
+}
+
 /**
  * The user's DestinationRule for the host. The engine adds its subsets there, because a second rule for a host has no
  * effect.
@@ -314,7 +319,7 @@ async function userRule(
   );
   const found = items.find(
     (rule) =>
-      resolveHost(rule.spec.host, namespace) === host &&
+      resolveHost(storedSpec<DestinationRule["spec"]>("DestinationRule", rule).host, namespace) === host &&
       rule.metadata.labels?.["app.kubernetes.io/managed-by"] !== "serin-rollout",
   );
   if (found === undefined) return undefined;
@@ -326,8 +331,14 @@ async function userRule(
     namespace,
   };
   const written = setupWrite(journal, object, "/spec/subsets");
-  const subsets = (written === undefined ? (found.spec.subsets ?? []) : (written.prior ?? [])) as readonly Fields[];
-  const taken = subsets.find((subset) => ["stable", "canary"].includes(String(subset["name"])));
+  const subsets: unknown = (written === undefined ? found.spec.subsets : written.prior) ?? [];
+  if (!isListOfFields(subsets))
+    throw targetError(
+      "target-unclear",
+      `spec.target.deployment.service: DestinationRule ${namespace}/${object.name} has a field of a wrong type: spec.subsets must be a list of objects`,
+      "correct it",
+    );
+  const taken = subsets.find((subset) => subset["name"] === "stable" || subset["name"] === "canary");
   if (taken !== undefined)
     throw targetError(
       "target-taken",

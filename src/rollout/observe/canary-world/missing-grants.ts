@@ -1,6 +1,7 @@
 import { referenceGrantKind } from "../../../api/gateway/index.ts";
 import type { Canary } from "../../../api/serin/index.ts";
 import { grantName, type CanaryWorld, type MissingGrant, type RouteInWorld } from "../../plan/index.ts";
+import { storedSpec } from "../stored-fields.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
 /** The ReferenceGrants that routes need to reach the canary's namespace, except those that others have created. */
@@ -43,11 +44,11 @@ async function isGranted(
   const { items } = await client.list(referenceGrantKind, { namespace: toNamespace });
   return items
     .filter(({ metadata }) => metadata.name !== grantName(canary, kind, fromNamespace))
-    .some(({ spec }) => {
-      const { from = [], to = [] } = spec as {
-        from?: { kind: string; namespace: string }[];
-        to?: { kind: string; name?: string }[];
-      };
+    .some((stored) => {
+      const { from = [], to = [] } = storedSpec<{
+        from?: { kind?: string; namespace?: string }[];
+        to?: { kind?: string; name?: string }[];
+      }>("ReferenceGrant", stored);
       return (
         from.some((entry) => entry.kind === kind && entry.namespace === fromNamespace) &&
         to.some((entry) => entry.kind === "Service" && ["", service].includes(entry.name ?? ""))

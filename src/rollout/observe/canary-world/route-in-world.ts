@@ -3,6 +3,7 @@ import type { JournalEntry } from "../../../api/serin/index.ts";
 import { valueAt } from "../../act/object-access.ts";
 import { describeReference } from "../../decide/index.ts";
 import { backendsField, ruleIndex, targetError, type MovedRoute, type RouteInWorld } from "../../plan/index.ts";
+import { routeFault, withoutNulls } from "../stored-fields.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { firstWrite } from "./prior-values.ts";
 
@@ -32,8 +33,16 @@ export function routeFrom(
     const found = current === undefined ? "does not exist" : `has no ${pointer.slice("/spec/".length)}`;
     throw targetError("target-missing", `${field}: ${title} ${found}`, "create it first, or name another");
   }
-  checkRule(route, list as Fields[], title);
-  return { object, pointer, list: list as Fields[] };
+  const fault = routeFault(object.kind, list);
+  if (fault !== undefined)
+    throw targetError(
+      "target-unclear",
+      `${field}: ${title} has a field of a wrong type: ${pointer.slice(1).replaceAll("/", ".")}${fault}`,
+      "correct it",
+    );
+  const rules = withoutNulls(list as readonly Fields[]);
+  checkRule(route, rules, title);
+  return { object, pointer, list: rules };
 }
 
 function checkRule(route: MovedRoute, list: readonly Fields[], title: string): void {

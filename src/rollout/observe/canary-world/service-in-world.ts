@@ -1,4 +1,4 @@
-import { gatewayKind, grpcRouteKind, httpRouteKind, type Gateway } from "../../../api/gateway/index.ts";
+import { gatewayKind, grpcRouteKind, httpRouteKind, storedGateway, type Gateway } from "../../../api/gateway/index.ts";
 import { istioLabels, virtualServiceKind } from "../../../api/istio/index.ts";
 import { matchesLabels, type KindDefinition, type KubernetesObject } from "../../../api/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
@@ -13,6 +13,7 @@ import {
   targetError,
   type MovedRoute,
 } from "../../plan/index.ts";
+import { storedSpec } from "../stored-fields.ts";
 import { sidecarRevision } from "../sidecar-workloads.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { oneCanary } from "./other-canaries.ts";
@@ -149,9 +150,8 @@ function hasSidecars({ view }: CanarySources, namespace: string): boolean {
 }
 
 async function gatewaysOf({ client, view }: CanarySources, namespace: string): Promise<readonly Gateway[]> {
-  return await view.recently(
-    `gateways of ${namespace}`,
-    async () => await itemsIfServed(client.list(gatewayKind, { namespace })),
+  return await view.recently(`gateways of ${namespace}`, async () =>
+    (await itemsIfServed(client.list(gatewayKind, { namespace }))).map(storedGateway),
   );
 }
 
@@ -159,7 +159,7 @@ async function gatewaysOf({ client, view }: CanarySources, namespace: string): P
 export async function requireReaders(sources: CanarySources, { object, field }: MovedRoute): Promise<void> {
   if (sources.view.pods.list().some((pod) => sidecarRevision(pod) !== undefined)) return;
   const route = await sources.objects.get(object);
-  for (const { name, namespace } of servicesOfRoute(object, (route?.["spec"] ?? {}) as Fields)) {
+  for (const { name, namespace } of servicesOfRoute(object, storedSpec(object.kind, route ?? { metadata: {} }))) {
     const service = await sources.client.get(serviceKind, name, namespace);
     if (service !== undefined)
       await requireLayer7(sources, field, { name, namespace, labels: service.metadata.labels ?? {} }, true);
@@ -293,7 +293,7 @@ async function listed<Value extends KubernetesObject>(
   kind: KindDefinition<Value>,
 ): Promise<readonly (KubernetesObject & { spec: Fields })[]> {
   const items = await itemsIfServed(client.list(kind));
-  return items.map((item) => ({ ...item, kind: kind.kind, spec: (item as unknown as { spec?: Fields }).spec ?? {} }));
+  return items.map((item) => ({ ...item, kind: kind.kind, spec: storedSpec<Fields>(kind.kind, item) }));
 }
 
 function destinationsOf(spec: Fields): { host?: string; subset?: string }[] {

@@ -1,5 +1,5 @@
 import { matchesLabels } from "../../../api/index.ts";
-import { destinationRuleKind } from "../../../api/istio/index.ts";
+import { destinationRuleKind, type DestinationRule } from "../../../api/istio/index.ts";
 import { serviceKind } from "../../../api/kubernetes/index.ts";
 import type { Canary, DestinationTarget } from "../../../api/serin/index.ts";
 import type { WorkloadMatch } from "../../decide/index.ts";
@@ -13,6 +13,7 @@ import {
   type RouteInWorld,
   type Subject,
 } from "../../plan/index.ts";
+import { storedSpec } from "../stored-fields.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
 /** The groups that the checks of a canary compare, named as in the metrics of proxies. */
@@ -127,10 +128,12 @@ async function subsetLabels(
   namespaces: readonly string[],
 ): Promise<Readonly<Record<string, string>>> {
   const { items } = await view.recently("destination rules", async () => await client.list(destinationRuleKind));
-  const rules = items.filter(({ metadata, spec }) => resolveHost(spec.host, metadata.namespace ?? "") === host);
+  const rules = items
+    .map((item) => ({ ...item, spec: storedSpec<DestinationRule["spec"]>("DestinationRule", item) }))
+    .filter(({ metadata, spec }) => resolveHost(spec.host, metadata.namespace ?? "") === host);
   const [found] = rules
     .toSorted((a, b) => namespaces.indexOf(b.metadata.namespace ?? "") - namespaces.indexOf(a.metadata.namespace ?? ""))
-    .flatMap(({ spec }) => (spec.subsets ?? []).filter(({ name }) => name === subset));
+    .flatMap(({ spec: { subsets = [] } }) => subsets.filter(({ name }) => name === subset));
   if (found === undefined)
     throw targetError(
       "target-missing",

@@ -1,6 +1,12 @@
 import { ownField } from "../../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
-import { gatewayClassKind, gatewayKind, type Gateway } from "../../../api/gateway/index.ts";
+import {
+  gatewayClassKind,
+  gatewayKind,
+  storedGateway,
+  storedGatewayClass,
+  type Gateway,
+} from "../../../api/gateway/index.ts";
 import { resolveRevision } from "../../../api/istio/index.ts";
 import { horizontalPodAutoscalerKind, type Deployment } from "../../../api/kubernetes/index.ts";
 import { canaryOfLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
@@ -55,16 +61,16 @@ export interface GatewaySources {
 /** All Gateways except those of the probes, which are deleted with the probes. Empty without the Gateway API. */
 export async function listGateways(client: KubeClient): Promise<readonly Gateway[]> {
   const gateways = await itemsIfServed(client.list(gatewayKind));
-  return gateways.filter(
-    ({ metadata }) => metadata.namespace !== probeNamespace && metadata.deletionTimestamp === undefined,
-  );
+  return gateways
+    .map(storedGateway)
+    .filter(({ metadata }) => metadata.namespace !== probeNamespace && metadata.deletionTimestamp === undefined);
 }
 
 /** The type of each class that a control plane serves. Users may have classes of their own. */
 async function gatewayTypes(client: KubeClient): Promise<ReadonlyMap<string, GatewayType>> {
   const classes = await itemsIfServed(client.list(gatewayClassKind));
   const types = new Map(Object.entries(builtInTypes));
-  for (const { metadata, spec } of classes) {
+  for (const { metadata, spec } of classes.map(storedGatewayClass)) {
     const type = ownField(typesByController, spec.controllerName);
     if (type !== undefined && metadata.name !== undefined && !types.has(metadata.name)) types.set(metadata.name, type);
   }

@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../../api/index.ts";
-import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { MeshUpgrade, UpgradeWave } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import { probeObjects, probeSettle } from "../probe-objects.ts";
 import type { ProbeScope } from "../probe-pairs.ts";
@@ -34,8 +34,8 @@ function matrixObjects(upgrade: MeshUpgrade, world: MeshWorld): UntypedObject[] 
   return probeObjects({ ...probeScope(upgrade, world), image, imagePullSecrets });
 }
 
-export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld): PlannedCheck {
-  return check(upgrade, "mtls-probe-matrix", { type: "probes", ...probeScope(upgrade, world) });
+export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld, wave?: UpgradeWave): PlannedCheck {
+  return check(upgrade, "mtls-probe-matrix", { type: "probes", ...probeScope(upgrade, world) }, wave);
 }
 
 /**

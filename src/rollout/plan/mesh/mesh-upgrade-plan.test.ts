@@ -150,6 +150,18 @@ test("no workload moves before the probe matrix has passed, and every move is ju
     assert.ok(stepOf(steps, id).checks.length > 0, id);
 });
 
+test("a wave's own probe matrix replaces that of the spec in all steps of the wave", () => {
+  const ofWave = { type: "mtls-probe-matrix", minSamples: 7 };
+  const steps = planMeshUpgrade(
+    upgrade({ checks: [{ type: "mtls-probe-matrix", minSamples: 9 }], waves: [{ checks: [ofWave], soakSeconds: 5 }] }),
+    { ...world, namespaces: [...world.namespaces, sidecars("shop", { workloads: [workload("web")] })] },
+  );
+  const samplesOf = (id: string): number | undefined =>
+    stepOf(steps, id).checks.find(({ spec }) => spec.type === "mtls-probe-matrix")?.spec.minSamples;
+  assert.deepEqual(["wave-1/shop", "wave-1/ztunnel-1", "wave-1/end"].map(samplesOf), [7, 7, 7]);
+  assert.equal(samplesOf("probe"), 9, "no step of the wave");
+});
+
 test("a namespace without workloads gets its label moved without checks", () => {
   const steps = planMeshUpgrade(upgrade({ checks: [{ type: "pod-health" }], waves: [{ soakSeconds: 5 }] }), {
     ...world,

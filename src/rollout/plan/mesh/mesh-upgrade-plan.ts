@@ -63,7 +63,7 @@ function waveSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
 
 function stepsOfWave(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave): Step[] {
   const { scope } = upgrade.spec;
-  const matrix = matrixCheck(upgrade, world);
+  const matrix = matrixCheck(upgrade, world, planned.wave);
   const injected = planned.namespaces.filter(
     ({ injection, workloads }) => injection !== undefined || workloads.length > 0,
   );

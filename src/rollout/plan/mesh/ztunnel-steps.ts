@@ -203,7 +203,7 @@ function judged(
   namespaces: readonly AmbientNamespace[],
 ): Pick<Step, "checks" | "namespaces" | "ordinal"> {
   return {
-    checks: [matrixCheck(upgrade, world), check(upgrade, "tcp-connect-failures", { type: "mesh" }, wave)],
+    checks: [matrixCheck(upgrade, world, wave), check(upgrade, "tcp-connect-failures", { type: "mesh" }, wave)],
     namespaces: namespaces.map(({ name }) => name),
     ordinal: number,
   };

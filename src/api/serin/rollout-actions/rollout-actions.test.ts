@@ -1,22 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Canary } from "./canary.ts";
-import type { MeshUpgrade } from "./mesh-upgrade.ts";
-import {
-  approvalPatch,
-  approvalProblem,
-  changeAgainst,
-  nextApprovalOf,
-  orderPatch,
-  refusalOf,
-  remadeProblem,
-  retriedRollout,
-  rolloutOffers,
-  waitingStepOf,
-  type RolloutRights,
-} from "./rollout-actions.ts";
-import type { JournalEntry } from "./rollout-journal.ts";
-import type { PauseReason, RolloutStatus } from "./rollout-status.ts";
+import type { Canary } from "../canary.ts";
+import type { MeshUpgrade } from "../mesh-upgrade.ts";
+import type { JournalEntry } from "../rollout-journal.ts";
+import type { PauseReason, RolloutStatus } from "../rollout-status.ts";
+import { changeAgainst, remadeProblem } from "./change-against.ts";
+import { approvalPatch, orderPatch, retriedRollout } from "./order-patches.ts";
+import { approvalProblem, refusalOf, type RolloutRights } from "./order-refusal.ts";
+import { rolloutOffers } from "./rollout-offers.ts";
+import { nextApprovalOf, waitingStepOf } from "./waiting-step.ts";
 
 const all: RolloutRights = { patch: true, replace: true };
 const status = (given: Partial<RolloutStatus> = {}): RolloutStatus => ({

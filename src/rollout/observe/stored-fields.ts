@@ -1,0 +1,87 @@
+import { isTree } from "../../base/index.ts";
+import { fieldTypes, withFieldTypes, type FieldTypes } from "../../base/field-types/index.ts";
+import type { KubernetesObject } from "../../api/index.ts";
+
+// The types of the fields that the engine reads in custom objects. A cluster with older definitions holds objects that
+// no schema has checked. One of them, in any namespace, must not stop the rollouts of others.
+
+const { always, lines, list, mapOf, number, object, rows, text, textMap } = fieldTypes;
+
+const destination = object({ host: text, subset: text, port: object({ number }) });
+const backend = { kind: text, group: text, name: text, namespace: text, port: number, weight: number };
+
+const listed: Readonly<Record<string, FieldTypes>> = {
+  VirtualService: {
+    hosts: lines,
+    gateways: lines,
+    ...Object.fromEntries(["http", "tcp", "tls"].map((field) => [field, rows({ route: rows({ destination }) })])),
+  },
+  HTTPRoute: { parentRefs: rows(backend), rules: rows({ backendRefs: rows(backend) }) },
+  GRPCRoute: { parentRefs: rows(backend), rules: rows({ backendRefs: rows(backend) }) },
+  DestinationRule: {
+    host: always(text, ""),
+    subsets: rows({ name: always(text, ""), labels: always(textMap, {}) }),
+  },
+  ReferenceGrant: {
+    from: rows({ kind: text, namespace: text }),
+    to: rows({ kind: text, name: text }),
+  },
+  Canary: {
+    target: object({
+      deployment: object({ name: text, service: text }),
+      services: object({ service: text, stable: text }),
+    }),
+  },
+};
+
+/** The object's spec, in which each field that the engine reads has its type or is absent. Empty without a spec. */
+export function storedSpec<Spec extends object>(kind: string, stored: KubernetesObject): Spec {
+  const { spec } = stored as { readonly spec?: unknown };
+  return withFieldTypes(isTree(spec) ? spec : {}, listed[kind] ?? {}).value as Spec;
+}
+
+const destinations = list({ destination, weight: number });
+const routes: Readonly<Record<string, FieldTypes>> = {
+  VirtualService: {
+    name: text,
+    match: list({
+      uri: object({ exact: text, prefix: text, regex: text }),
+      headers: mapOf({}),
+      queryParams: mapOf({}),
+      sourceLabels: textMap,
+    }),
+    route: destinations,
+    mirror: object({}),
+    mirrors: list({}),
+  },
+  HTTPRoute: {
+    name: text,
+    matches: list({
+      path: object({ type: text, value: text }),
+      headers: list({ name: text }),
+      queryParams: list({ name: text }),
+    }),
+    filters: list({ type: text, responseHeaderModifier: object({ add: list({}) }) }),
+    backendRefs: list(backend),
+  },
+};
+
+/** The first field of a wrong type in the routes or rules that a rollout changes, with what was expected. */
+export function routeFault(kind: string, given: readonly unknown[]): string | undefined {
+  const place = given.findIndex((rule) => !isTree(rule));
+  if (place !== -1) return `[${place}] must be an object`;
+  const [fault] = withFieldTypes(
+    { given },
+    { given: list(routes[kind === "GRPCRoute" ? "HTTPRoute" : kind] ?? {}) },
+  ).faults;
+  return fault === undefined ? undefined : `${fault.path.replace(/^given/, "")} ${fault.message}`;
+}
+
+/** The value without members and elements that are null. They mean the same as absent ones. */
+export function withoutNulls<Value>(value: Value): Value {
+  if (Array.isArray(value))
+    return value.filter((element) => element !== null).map((element) => withoutNulls(element)) as Value;
+  if (!isTree(value)) return value;
+  const entries = Object.entries(value).flatMap(([key, inner]) => (inner === null ? [] : [[key, withoutNulls(inner)]]));
+  return Object.fromEntries(entries) as Value;
+}
