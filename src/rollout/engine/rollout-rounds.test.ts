@@ -36,6 +36,7 @@ const putBack: Contender = {
 };
 
 interface Options {
+  readonly mayCreate?: () => Promise<boolean>;
   readonly spec?: object;
   readonly status?: RolloutStatus;
   readonly unread?: "journal" | "target";
@@ -43,11 +44,21 @@ interface Options {
   readonly named?: () => string;
 }
 
+const unanswered = async (): Promise<boolean> => {
+  throw transientError("review-failed", "the API server answered 500 to a SubjectAccessReview");
+};
+
 /** Rounds of one Canary. The API server writes its status, but cannot read its journal or its target. */
-function roundsOf({ spec, status = underWay, unread = "target", named = () => "web" }: Options) {
+function roundsOf({
+  spec,
+  status = underWay,
+  unread = "target",
+  named = () => "web",
+  mayCreate = unanswered,
+}: Options) {
   let [steadyMs, version] = [0, 1];
   let faulty = true;
-  let unanswered = 0;
+  let lostReads = 0;
   let rightsAsked = 0;
   let object = {
     apiVersion: "rollout.serin.dev/v1alpha1",
@@ -68,8 +79,8 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
   const services = {
     client: {
       get: async () => {
-        unanswered -= 1;
-        if (unanswered >= 0) throw transientError("api-server", "get of Canary shop/web: connect ETIMEDOUT");
+        lostReads -= 1;
+        if (lostReads >= 0) throw transientError("api-server", "get of Canary shop/web: connect ETIMEDOUT");
         return structuredClone(object);
       },
       patchMerge: async () => object,
@@ -100,9 +111,10 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
         rightsAsked += 1;
         return undefined;
       },
+      mayCreate,
     },
     freezes: () => [],
-    watched: () => undefined,
+    watched: () => object,
     wake: () => undefined,
   } as unknown as RoundServices;
   const rounds = new RolloutRounds(services);
@@ -116,7 +128,7 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
     /** Somebody deletes the Canary and makes it again before the engine looks. */
     remake: () => (object = { ...object, metadata: { ...object.metadata, uid: "second" } }),
     /** Lets the server leave the next reads of the Canary unanswered. */
-    loseReads: (count: number) => (unanswered = count),
+    loseReads: (count: number) => (lostReads = count),
     events: () =>
       decisions.flatMap(({ actions }) => actions.flatMap((action) => (action.type === "event" ? [action.reason] : []))),
     /** Runs rounds for this many seconds, one each second. */
@@ -238,5 +250,30 @@ test("a member that must follow its group's undo does not go on if that undo end
     await canary.run(1);
     assert.deepEqual([looks, canary.rightsAsked()], [2, 0]);
     assert.deepEqual([canary.status().phase, canary.version()], ["Progressing", 1]);
+  }
+});
+
+const stranger: Contender = { ...putBack, key: "Canary attacker/x", namespace: "attacker", name: "x" };
+
+test("a rollout that others name as a member of their group is not undone when those are rolled back", async () => {
+  for (const isCompanion of [false, true]) {
+    const { board, ...canary } = roundsOf({
+      spec: { group: "g" },
+      status: { ...underWay, groupRun: "r" },
+      mayCreate: async () => await Promise.resolve(isCompanion),
+    });
+    canary.recover();
+    board.table.set(stranger);
+    await canary.run(1);
+    assert.equal(canary.status().phase, isCompanion ? "RollingBack" : "Completed");
+  }
+});
+
+test("an order to undo is followed although the API server does not say which members of the group count", async () => {
+  for (const abort of [false, true]) {
+    const { board, ...canary } = roundsOf({ spec: { group: "g", abort } });
+    board.table.set(stranger);
+    await canary.run(1);
+    assert.equal(canary.status().phase, abort ? "RollingBack" : "Progressing");
   }
 });

@@ -28,6 +28,7 @@ import {
 import type { CheckOrigin } from "../observe/checks/check-observer.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { Actions } from "./actions.ts";
+import { companionsOf, withinReach } from "./author-reach.ts";
 import { contenderOf } from "./contender-table.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
 import { isAtRest, lateReadLookMs, nextLookMs, refusedTickMs, restAfterMs } from "./next-look.ts";
@@ -72,8 +73,8 @@ export interface RoundServices {
 
 const atOnceMs = 1;
 
-/** A rollout as one round sees it. */
-interface Round {
+/** A rollout as one round has read it. */
+interface SeenRollout {
   readonly key: string;
   readonly raw: Rollout;
   /** The parsed object, or the stored one if the parser refuses it. */
@@ -82,6 +83,12 @@ interface Round {
   readonly orders: RolloutOrders;
   /** The fault of the spec. */
   readonly problem: string | undefined;
+}
+
+/** A rollout with the members of its group that count for it. */
+interface Round extends SeenRollout {
+  /** See {@link companionsOf}. */
+  readonly companions: ReadonlySet<string> | undefined;
 }
 
 /** The rounds of all rollouts. A round reads one rollout, observes it, decides, stores the decision and acts. */
@@ -146,7 +153,8 @@ export class RolloutRounds {
     // A stale copy would show others an earlier state of this rollout.
     if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion, this.#services.clock.steadyMs()))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
-    const round = this.#roundOf(key, raw);
+    const seen = this.#roundOf(key, raw);
+    const round = { ...seen, companions: await this.#companionsOf(seen) };
     if (round.problem !== undefined && !this.#services.board.mustPutBack(round))
       return await this.#refuse(kind, round, refusedSpec(round.problem));
     const nextMs = this.#isAtRest(round) ? await this.#rest(kind, round) : await this.#advance(kind, round);
@@ -154,6 +162,18 @@ export class RolloutRounds {
       nextMs ??
       lateReadLookMs(raw.metadata.resourceVersion, this.#services.watched(kind.kind, name)?.metadata.resourceVersion)
     );
+  }
+
+  /** An undo does not wait for the rights of others. */
+  async #companionsOf(seen: SeenRollout): Promise<ReadonlySet<string> | undefined> {
+    const { board, rights, watched } = this.#services;
+    try {
+      return await companionsOf(seen.raw, { rights, all: board.table.all, watched });
+    } catch (error) {
+      const none = new Set<string>();
+      if (board.mustPutBack({ ...seen, companions: none })) return none;
+      throw error;
+    }
   }
 
   /** Says in the status why nothing goes on. Throws if that cannot be stored either. */
@@ -194,7 +214,7 @@ export class RolloutRounds {
     this.#services.metrics.gone(kind, namespace, name);
   }
 
-  #roundOf(key: string, raw: Rollout): Round {
+  #roundOf(key: string, raw: Rollout): SeenRollout {
     const parsed = parseRollout(raw);
     const status = this.#services.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
     if ("problem" in parsed)
@@ -209,7 +229,7 @@ export class RolloutRounds {
     };
   }
 
-  #isAtRest({ rollout, raw, status, orders, problem }: Round): boolean {
+  #isAtRest({ rollout, raw, status, orders, problem }: SeenRollout): boolean {
     return problem === undefined && isAtRest(rollout, raw, status, orders, unplannedChange(rollout).candidate);
   }
 
@@ -241,7 +261,7 @@ export class RolloutRounds {
     const isWaiting = counts.isLeftover === true || isUnbegun;
     const planned = isWaiting ? unplanned(round) : await this.#plan(round, mustPutBack, journal.entries);
     if ("problem" in planned) return await this.#refuse(kind, round, planned);
-    const steps = orderedSteps(planned.steps, orders, status);
+    const steps = await withinReach(raw, orderedSteps(planned.steps, orders, status), this.#services);
     const refused = isWaiting || mustPutBack ? undefined : await this.#notAllowed(round, steps);
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
@@ -252,7 +272,7 @@ export class RolloutRounds {
     // This must not await. So if two rollouts want the same namespace or target, the second one sees that the first one
     // has it.
     const decision = board.decide(
-      { key, rollout, status, orders, heldUp: round.problem !== undefined },
+      { key, rollout, status, orders, heldUp: round.problem !== undefined, companions: round.companions },
       { steps, change: planned.change, observation, journal: counts, freezes: this.#services.freezes() },
       { steadyMs: clock.steadyMs(), nowMs: clock.nowMs() },
     );

@@ -8,7 +8,6 @@ import {
   clusterSuffix,
   destinationOf,
   movedRoutes,
-  resolveHost,
   targetError,
   type RouteInWorld,
   type Subject,
@@ -97,10 +96,8 @@ async function ofDestination(
   { host, subset }: DestinationTarget,
   routeNamespace: string,
 ): Promise<WorkloadMatch> {
-  const fullHost = resolveHost(host, routeNamespace);
-  const [service = "", namespace = routeNamespace] = fullHost.endsWith(`.${clusterSuffix}`)
-    ? fullHost.split(".")
-    : [host];
+  const fullHost = hostInMesh(host, routeNamespace);
+  const [, service = host, namespace = routeNamespace] = fullServiceName.exec(fullHost) ?? [];
   const selector = await selectorOf({ client, view }, service, namespace);
   if (subset === undefined) return { namespace, service, ...(selector === undefined ? {} : { podLabels: selector }) };
   const labels = await subsetLabels({ client, view }, fullHost, subset, [routeNamespace, namespace]);
@@ -120,6 +117,16 @@ async function ofDestination(
   };
 }
 
+const fullServiceName = /^([^.]+)\.([^.]+)\.svc\.cluster\.local$/;
+
+/**
+ * The host as the mesh reads it, which expands only names without a dot. So `web.other` names no Service of the
+ * namespace `other`, about which the Canary's author may not know anything.
+ */
+function hostInMesh(host: string, namespace: string): string {
+  return host.includes(".") ? host : `${host}.${namespace}.${clusterSuffix}`;
+}
+
 async function subsetLabels(
   { client, view }: Pick<CanarySources, "client" | "view">,
   host: string,
@@ -127,7 +134,7 @@ async function subsetLabels(
   namespaces: readonly string[],
 ): Promise<Readonly<Record<string, string>>> {
   const { items } = await view.recently("destination rules", async () => await client.list(destinationRuleKind));
-  const rules = items.filter(({ metadata, spec }) => resolveHost(spec.host, metadata.namespace ?? "") === host);
+  const rules = items.filter(({ metadata, spec }) => hostInMesh(spec.host, metadata.namespace ?? "") === host);
   const [found] = rules
     .toSorted((a, b) => namespaces.indexOf(b.metadata.namespace ?? "") - namespaces.indexOf(a.metadata.namespace ?? ""))
     .flatMap(({ spec }) => (spec.subsets ?? []).filter(({ name }) => name === subset));
