@@ -10,13 +10,15 @@ const bodyLimitBytes = 32 * 1024 * 1024;
 /**
  * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. The message contains
  * the fault and the address. The caller adds the name of the server and the purpose of the request. For another status
- * the error has the code `http-status`, and the status as its reason.
+ * the error has the code `http-status`, and the status as its reason. `admit` gets the number of bytes so far, and
+ * returns an error if there is no room for them.
  */
 export function httpGet(
   address: string,
   port: number,
   path: string,
   headers: Readonly<Record<string, string>> = {},
+  admit: (bytes: number) => Error | undefined = () => undefined,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const where = `${address}:${port}`;
@@ -27,8 +29,13 @@ export function httpGet(
         const body = new JoinedBytes();
         response.on("data", (chunk: Buffer) => {
           body.add(chunk);
-          if (body.length > bodyLimitBytes)
-            request.destroy(new Error(`${where} sent more than ${bodyLimitBytes} bytes`));
+          const excess =
+            body.length > bodyLimitBytes
+              ? unreachable(`${where} sent more than ${bodyLimitBytes} bytes`)
+              : admit(body.length);
+          if (excess === undefined) return;
+          reject(excess);
+          request.destroy();
         });
         // If the server closes the connection in the middle of its answer, Node emits no error.
         response.on("close", () => {
