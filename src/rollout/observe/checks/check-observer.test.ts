@@ -135,6 +135,27 @@ test("a check with a long interval keeps its look while others are repeated ofte
   assert.equal(requestCount, 1);
 });
 
+test("many checks of one namespace make no check of another namespace begin again", async () => {
+  const clock = standingClock();
+  const asked: string[] = [];
+  const exchange: HttpExchange = async ({ url }) => {
+    asked.push(url);
+    return await Promise.resolve({ status: 200, text: "{}" });
+  };
+  const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
+  const look = async (namespace: string, url: string): Promise<void> => {
+    const webhook = { url, method: "POST", headers: {}, body: {}, timeoutSeconds: 2 } as const;
+    const check = { spec: spec("webhook", { intervalSeconds: 5, webhook }), subject: backends };
+    await observer.observe(check, { rollout: `Canary ${namespace}/web`, step: "step-1", namespace });
+  };
+  await look("shop", "http://gate.shop/");
+  for (let index = 0; index < 600; index += 1) await look("attacker", `http://gate.attacker/${index}`);
+  await look("shop", "http://gate.shop/");
+  assert.equal(asked.filter((url) => url === "http://gate.shop/").length, 1);
+  await look("attacker", "http://gate.attacker/599");
+  assert.equal(asked.length, 601, "the latest ones of the namespace itself are kept");
+});
+
 test("a slow server delays no round and gets no second request meanwhile, and its answer belongs to that look", async () => {
   const clock = { ...standingClock(), sleep: async (): Promise<void> => await Promise.resolve() };
   const { promise, resolve } = Promise.withResolvers<{ status: number; text: string }>();

@@ -22,6 +22,7 @@ import type * as MeshMetricsModule from "./mesh-metrics.ts";
 import { podFacts } from "./pod-facts.ts";
 import { observeRoots } from "./roots.ts";
 import { scrapePod, type Scrape } from "./scrape.ts";
+import { SharedCache } from "./shared-cache.ts";
 import { podsOfSubject, readyPodsOfCheck } from "./subject-pods.ts";
 import { observeWebhook } from "./webhook.ts";
 
@@ -79,7 +80,8 @@ export class CheckObserver {
   readonly #scrape: Scrape;
   readonly #exchange: HttpExchange;
   #metrics: MeshMetricsModule.MeshMetrics | undefined;
-  readonly #watched = new BoundedCache<string, Watched>(maxWatched);
+  /** Shared by the rollouts' namespaces, because a forgotten check begins to measure again. */
+  readonly #watched = new SharedCache<Watched>(maxWatched);
   /** How often the checks of a step have begun anew. */
   readonly #begun = new BoundedCache<string, number>(maxWatched);
 
@@ -95,7 +97,7 @@ export class CheckObserver {
    */
   beginAnew({ rollout, step }: Pick<CheckOrigin, "rollout" | "step">): void {
     const owner = `${rollout}|${step}|`;
-    for (const key of this.#watched.keys()) if (key.startsWith(owner)) this.#watched.delete(key);
+    for (const [key] of this.#watched.entries()) if (key.startsWith(owner)) this.#watched.delete(key);
     this.#begun.set(owner, (this.#begun.get(owner) ?? 0) + 1);
   }
 
@@ -149,11 +151,11 @@ export class CheckObserver {
     }
   }
 
-  #watch({ spec, subject }: PlannedCheck, { rollout, step }: CheckOrigin, nowMs: number): Watched {
+  #watch({ spec, subject }: PlannedCheck, { rollout, step, namespace = "" }: CheckOrigin, nowMs: number): Watched {
     // The latest answer is only for the same question.
     const question = [subject, spec.type, spec.query, spec.webhook, spec.roots];
     const key = `${rollout}|${step}|${spec.name ?? spec.type}|${JSON.stringify(question)}`;
-    for (const [other, { askedMs }] of this.#watched)
+    for (const [other, { askedMs }] of this.#watched.entries())
       if (other !== key && nowMs - askedMs > forgottenAfterMs) this.#watched.delete(other);
     const known = this.#watched.get(key);
     if (known !== undefined) {
@@ -174,7 +176,7 @@ export class CheckObserver {
       reporter: new ReporterChoice(),
       logs: new ErrorLogObserver(client, clock),
     };
-    this.#watched.set(key, made);
+    this.#watched.set(namespace, key, made);
     return made;
   }
 
