@@ -53,7 +53,10 @@ test("a reinstalled control plane is asked with a token of its new account", asy
 });
 
 /** A view of one istiod at the loopback address, whose tokens the API server refuses. */
-function viewOf(clock = standingClock()): { readonly view: ClusterView; readonly clock: typeof clock } {
+function viewOf(
+  clock = standingClock(),
+  reporterNamespaces?: ReadonlySet<string>,
+): { readonly view: ClusterView; readonly clock: typeof clock } {
   const refused = { kind: "Status", status: "Failure", reason: "Forbidden", message: "you may not create tokens" };
   const client = {
     raw: async () => await Promise.resolve({ status: 403, headers: {}, text: JSON.stringify(refused) }),
@@ -65,7 +68,7 @@ function viewOf(clock = standingClock()): { readonly view: ClusterView; readonly
     status: { podIP: "127.0.0.1", conditions: [{ type: "Ready", status: "True" }] },
   });
   const context = { pilotTokens: new PilotTokens(client, clock), silentPods: new SilentPods(clock) };
-  return { view: Object.assign(fakeView([pod]), context), clock };
+  return { view: Object.assign(fakeView([pod], [], reporterNamespaces), context), clock };
 }
 
 const route = {
@@ -129,4 +132,41 @@ test("an answer that is not JSON causes an error that says so", async (context) 
     observation.type === "unavailable" ? observation.detail : "",
     /: 127\.0\.0\.1:8080 sent an answer that is not JSON;/,
   );
+});
+
+test("with trusted reporters, the proxies of other namespaces neither delay a Canary nor fail it by what they reject", async (context) => {
+  const reason = "the proxy says so";
+  const types = { "type.googleapis.com/x.Listener": { sent: "2", acked: "1", nacked: "2", reason } };
+  const rejecting = (namespace: string) => ({
+    id: `web.${namespace}`,
+    type: "sidecar",
+    namespace,
+    connected: true,
+    acknowledged: false,
+    rejected: { typeUrl: "x.Listener", reason },
+    types,
+  });
+  let namespaces: readonly string[] = [];
+  await serve(context, (request, response) => {
+    const proxies = namespaces.map(rejecting);
+    const isReport = request.url?.startsWith("/debug/serin/acknowledged") === true;
+    response.end(JSON.stringify(isReport ? { revision: "1-1-0", processed: true, proxies } : proxies));
+  });
+  const backends = { canary: { namespace: "shop" }, stable: { namespace: "shop" } };
+  const subject = { type: "backends", ...backends, expectedShare: 10, atLeast: false } as const;
+  const found = async (trusted: ReadonlySet<string> | undefined, given: readonly string[]) => {
+    namespaces = given;
+    const { view } = viewOf(standingClock(), trusted);
+    const { state } = await observeAcknowledged(view, route, undefined, () => 0);
+    const [rejections, convergence] = [
+      await observeRejections(view, "1-1-0", ["shop"]),
+      await observeConvergence(view, subject),
+    ];
+    return [state, ...[rejections, convergence].map((one) => (one.type === "verdict" ? one.verdict : one.type))];
+  };
+  const edge = new Set(["edge"]);
+  assert.deepEqual(await found(edge, ["attacker"]), ["met", "wait", "wait"]);
+  for (const counted of ["shop", "edge", "istio-system"])
+    assert.deepEqual(await found(edge, [counted]), ["failed", "fail", "fail"], counted);
+  assert.deepEqual(await found(undefined, ["attacker"]), ["failed", "fail", "fail"], "without trusted reporters");
 });

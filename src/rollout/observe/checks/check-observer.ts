@@ -11,6 +11,7 @@ import {
 import type { ClusterView } from "../cluster-view.ts";
 import { controlPlanePods, controlPlaneRevision } from "../pilot-answers.ts";
 import { observeRejections } from "../pilots.ts";
+import { namespacesConcerned } from "../trusted-reporters.ts";
 import { observeConvergence, revisionsOf } from "./convergence.ts";
 import { observeConnections, observeRequests, ReporterChoice } from "./counters.ts";
 import { ErrorLogObserver } from "./error-logs.ts";
@@ -278,7 +279,10 @@ export class CheckObserver {
   async #rejections(subject: CheckSubject): Promise<CheckObservation> {
     const { view } = this.#options;
     const found = revisionsOf(subject) ?? [...new Set(controlPlanePods(view).map(controlPlaneRevision))];
-    const observations = await Promise.all(found.map(async (revision) => await observeRejections(view, revision)));
+    const concerned = namespacesConcerned(subject);
+    const observations = await Promise.all(
+      found.map(async (revision) => await observeRejections(view, revision, concerned)),
+    );
     const notPassed =
       observations.find((observation) => observation.type === "verdict" && observation.verdict === "fail") ??
       observations.find((observation) => observation.type !== "verdict" || observation.verdict !== "pass");
