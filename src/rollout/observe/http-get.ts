@@ -3,22 +3,27 @@ import { JoinedBytes, requireFinalResponse } from "../../base/joined-bytes/index
 
 /** The time limit without any data. */
 const timeoutMs = 2000;
-/** The time limit of the whole answer. */
-const deadlineMs = 10_000;
+const usualDeadlineMs = 10_000;
 const bodyLimitBytes = 32 * 1024 * 1024;
+
+export interface HttpGetOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Gets the number of bytes so far, and returns an error if there is no room for them. */
+  readonly admit?: (bytes: number) => Error | undefined;
+  /** The time limit of the whole answer. */
+  readonly deadlineMs?: number;
+}
 
 /**
  * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. The message contains
  * the fault and the address. The caller adds the name of the server and the purpose of the request. For another status
- * the error has the code `http-status`, and the status as its reason. `admit` gets the number of bytes so far, and
- * returns an error if there is no room for them.
+ * the error has the code `http-status`, and the status as its reason.
  */
 export function httpGet(
   address: string,
   port: number,
   path: string,
-  headers: Readonly<Record<string, string>> = {},
-  admit: (bytes: number) => Error | undefined = () => undefined,
+  { headers = {}, admit = () => undefined, deadlineMs = usualDeadlineMs }: HttpGetOptions = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const where = `${address}:${port}`;

@@ -118,3 +118,29 @@ test("other work goes on while a long page is read", async (context) => {
   isReading = false;
   assert.ok(rounds > 50, `${rounds} rounds of the event loop`);
 });
+
+test("a pod that does not answer delays only the first look", async (context) => {
+  let [isSilent, dropped] = [true, 0];
+  const server = createServer((request, response) => {
+    request.on("close", () => (dropped += 1));
+    if (!isSilent) response.end(sample);
+  });
+  context.after(() => server.close().closeAllConnections());
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  const annotations = { "prometheus.io/port": String(port) };
+  const pod = fakePod({ name: "x", annotations, status: { podIP: "127.0.0.1" } });
+  const { scrape } = new PodScraper();
+  const lastsMs = async (): Promise<number> => {
+    const fromMs = performance.now();
+    await assert.rejects(scrape(pod, families), /did not (answer|finish its answer) in/);
+    return performance.now() - fromMs;
+  };
+  const first = await lastsMs();
+  const next = await lastsMs();
+  assert.ok(next < first * 0.75, `${first} ms and ${next} ms`);
+  isSilent = false;
+  assert.equal((await scrape(pod, families)).length, 1);
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(dropped, 3, "no request stays open");
+});

@@ -39,7 +39,12 @@ const sliceMs = 5;
 const linesAtOnce = 64;
 /** A pod whose page exceeds the bounds of a page is not asked again for this time. */
 const refusedMs = 10_000;
-const maxRefused = 1024;
+const maxRemembered = 1024;
+const deadlineMs = 3_000;
+/** The time for a pod that was late before. A proxy on a busy machine answers in half of it. */
+const shortDeadlineMs = 1_000;
+/** A failure after this time delayed a look. */
+const lateMs = 1_000;
 
 interface Refused {
   readonly untilMs: number;
@@ -54,6 +59,8 @@ export class PodScraper {
   readonly #samples: SharedBudget;
   readonly #turns = new ScrapeTurns();
   readonly #refused = new Map<string, Refused>();
+  /** The pods whose last answer was late. */
+  readonly #late = new Set<string>();
 
   constructor(bounds: ScrapeBounds = usualBounds, clock: Clock = systemClock) {
     this.#bounds = bounds;
@@ -94,12 +101,28 @@ export class PodScraper {
         `the pages of namespace ${namespace} are too long together: those of one namespace may use half of what the others leave of ${this.#bounds.heldBytes} bytes`,
       );
     try {
-      const text = await httpGet(pod.status?.podIP ?? "", port, path, {}, (bytes) =>
-        page.set(bytes) ? undefined : busy(),
+      const text = await this.#inTime(uid, async (deadlineMs) =>
+        httpGet(pod.status?.podIP ?? "", port, path, {
+          deadlineMs,
+          admit: (bytes) => (page.set(bytes) ? undefined : busy()),
+        }),
       );
       return await this.#samplesOf(text, { namespace, uid }, families);
     } finally {
       page.set(0);
+    }
+  }
+
+  /** A look waits for all pods, so one that was late, or silent, gets little time until it answers again. */
+  async #inTime(uid: string, get: (deadlineMs: number) => Promise<string>): Promise<string> {
+    const wasLate = this.#late.delete(uid);
+    const fromMs = this.#clock.steadyMs();
+    try {
+      return await get(wasLate ? shortDeadlineMs : deadlineMs);
+    } catch (error) {
+      if (wasLate || this.#clock.steadyMs() - fromMs >= lateMs) this.#late.add(uid);
+      if (this.#late.size > maxRemembered) this.#late.delete(this.#late.values().next().value ?? "");
+      throw error;
     }
   }
 
@@ -148,7 +171,7 @@ export class PodScraper {
     const error = new Error(message);
     this.#refused.delete(uid);
     this.#refused.set(uid, { untilMs: this.#clock.steadyMs() + refusedMs, error });
-    if (this.#refused.size > maxRefused) this.#refused.delete(this.#refused.keys().next().value ?? "");
+    if (this.#refused.size > maxRemembered) this.#refused.delete(this.#refused.keys().next().value ?? "");
     return error;
   }
 }
