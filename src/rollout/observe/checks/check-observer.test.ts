@@ -329,6 +329,30 @@ test("a query of the mesh's own metrics that takes long is ended, because the en
   assert.deepEqual(observation, { type: "unavailable", detail: "the query took longer than 1000 ms" });
 });
 
+test("the queries of one namespace over the mesh's own metrics take a tenth of the engine's time, however many there are", async () => {
+  const clock = standingClock();
+  const observer = new CheckObserver({
+    client: noClient,
+    view: fakeView([gatewayPod("g")]),
+    // Each look at the clock takes a millisecond, and an evaluation looks at it again and again.
+    clock: { ...clock, steadyMs: () => (clock.nowAtMs += 1) },
+    scrape: async (pod) => await fakeScrape({ g: "istio_requests_total 1\n" })(pod),
+  });
+  const look = async (namespace: string, name: string, expression: string): Promise<string> => {
+    const query = { provider: "mesh", expression, timeoutSeconds: 5 } as const;
+    const check = { spec: spec("query", { name, query, max: 1, intervalSeconds: 0 }), subject: backends };
+    return (await observer.observe(check, { ...origin, namespace, settledForMs: 60_000 })).type;
+  };
+  const long = "max_over_time(vector(1)[1h:1s])";
+  const fromMs = clock.nowAtMs;
+  const looks = await Promise.all(Array.from({ length: 32 }, async (_, index) => look("attacker", `c${index}`, long)));
+  assert.deepEqual([looks[0], new Set(looks.slice(1))], ["unavailable", new Set(["pending"])]);
+  assert.ok(clock.nowAtMs - fromMs < 2_000, `${clock.nowAtMs - fromMs} ms`);
+  assert.equal(await look("shop", "own", "count(istio_requests_total)"), "values");
+  clock.nowAtMs += 10_000;
+  assert.equal(await look("attacker", "c1", long), "unavailable", "it is asked later");
+});
+
 test("a query with a variable that the step lacks is an error", async () => {
   const query = { provider: "mesh", expression: "up{rev='{{ canary.revision }}'}", timeoutSeconds: 5 } as const;
   const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock: standingClock() });

@@ -25,6 +25,7 @@ import { observeRoots } from "./roots.ts";
 import { scrapePod, type Scrape } from "./scrape.ts";
 import { SharedCache } from "./shared-cache.ts";
 import { podsOfSubject, readyPodsOfCheck } from "./subject-pods.ts";
+import { TimeShares } from "./time-shares.ts";
 import { observeWebhook } from "./webhook.ts";
 
 /** The rollout and the step to which a check belongs. */
@@ -83,6 +84,7 @@ export class CheckObserver {
   #metrics: MeshMetricsModule.MeshMetrics | undefined;
   /** Shared by the rollouts' namespaces, because a forgotten check begins to measure again. */
   readonly #watched = new SharedCache<Watched>(maxWatched);
+  readonly #shares: TimeShares;
   /** How often the checks of a step have begun anew. */
   readonly #begun = new BoundedCache<string, number>(maxWatched);
 
@@ -90,6 +92,7 @@ export class CheckObserver {
     this.#options = options;
     this.#scrape = options.scrape ?? scrapePod;
     this.#exchange = options.exchange ?? httpExchange;
+    this.#shares = new TimeShares(options.clock);
   }
 
   /**
@@ -256,7 +259,7 @@ export class CheckObserver {
   async #query(
     query: QuerySpec,
     subject: CheckSubject,
-    { rollout, settledForMs }: Pick<CheckOrigin, "rollout"> & { readonly settledForMs: number },
+    { rollout, namespace, settledForMs }: CheckOrigin & { readonly settledForMs: number },
   ): Promise<CheckObservation> {
     const { view, clock } = this.#options;
     const [{ observeQuery }, { MeshMetrics }] = await Promise.all([import("./query.ts"), import("./mesh-metrics.ts")]);
@@ -269,7 +272,14 @@ export class CheckObserver {
       return { type: "pending", detail };
     }
     const values = valuesOf(subject, settledForMs);
-    return await observeQuery(query, values, { metrics: this.#metrics, exchange: this.#exchange });
+    // A MeshUpgrade has no namespace. The mesh's operator writes it.
+    const owner = namespace ?? "";
+    const share = { waitMs: () => this.#shares.waitMs(owner), spent: (ms: number) => this.#shares.spent(owner, ms) };
+    return await observeQuery(query, values, {
+      metrics: this.#metrics,
+      exchange: this.#exchange,
+      ...(namespace === undefined ? {} : { share }),
+    });
   }
 
   /**
