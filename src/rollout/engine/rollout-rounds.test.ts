@@ -36,6 +36,7 @@ const putBack: Contender = {
 };
 
 interface Options {
+  readonly busyMs?: () => number;
   readonly mayCreate?: () => Promise<boolean>;
   readonly spec?: object;
   readonly status?: RolloutStatus;
@@ -55,6 +56,7 @@ function roundsOf({
   unread = "target",
   named = () => "web",
   mayCreate = unanswered,
+  busyMs,
 }: Options) {
   let [steadyMs, version] = [0, 1];
   let faulty = true;
@@ -115,6 +117,7 @@ function roundsOf({
     },
     freezes: () => [],
     watched: () => object,
+    ...(busyMs === undefined ? {} : { busyMs }),
     wake: () => undefined,
   } as unknown as RoundServices;
   const rounds = new RolloutRounds(services);
@@ -276,4 +279,17 @@ test("an order to undo is followed although the API server does not say which me
     await canary.run(1);
     assert.equal(canary.status().phase, abort ? "RollingBack" : "Progressing");
   }
+});
+
+test("a Canary whose decisions take long is decided about again only when its namespace has used a tenth of the time", async () => {
+  const ordered = { ...underWay, phase: "Paused", pauseReason: "order" } as RolloutStatus;
+  const decidedIn = async (spec: object): Promise<number> => {
+    let busyMs = 0;
+    const canary = roundsOf({ spec, status: ordered, busyMs: () => (busyMs += 500) });
+    canary.recover();
+    await canary.run(60);
+    return busyMs / 1_000;
+  };
+  const decisions = await decidedIn({ paused: true });
+  assert.ok(decisions >= 10 && decisions <= 13, `${decisions} decisions of half a second in a minute`);
 });

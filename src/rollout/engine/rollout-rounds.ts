@@ -26,6 +26,7 @@ import {
   sinceSettledMs,
 } from "../decide/index.ts";
 import type { CheckOrigin } from "../observe/checks/check-observer.ts";
+import { TimeShares } from "../observe/checks/time-shares.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { Actions } from "./actions.ts";
 import { companionsOf, withinReach } from "./author-reach.ts";
@@ -69,9 +70,17 @@ export interface RoundServices {
   readonly watched: (kind: string, key: string) => Rollout | undefined;
   /** Requests a round of another rollout. */
   readonly wake: (key: string) => void;
+  /** The processor time of this thread so far. Absent means as the system counts it. */
+  readonly busyMs?: () => number;
 }
 
 const atOnceMs = 1;
+
+/** Processor time, so that a busy machine makes no rollout wait. */
+function threadBusyMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
 
 /** A rollout as one round has read it. */
 interface SeenRollout {
@@ -97,10 +106,13 @@ export class RolloutRounds {
   readonly #writer: RolloutWriter;
   /** The failures of writes that the next round will report in the status. */
   readonly #told = new WeakSet<Error>();
+  /** For the decisions about a namespace's Canaries, of which each evaluates its author's conditions. */
+  readonly #shares: TimeShares;
 
   constructor(services: RoundServices) {
     this.#services = services;
     this.#writer = new RolloutWriter(services.client, services.journals, services.log);
+    this.#shares = new TimeShares(services.clock);
   }
 
   /**
@@ -251,6 +263,9 @@ export class RolloutRounds {
     const begunMs = clock.steadyMs();
     // An undo needs neither a plan nor a right.
     const mustPutBack = board.mustPutBack(round);
+    const { namespace } = rollout.metadata;
+    const waitMs = mustPutBack || namespace === undefined ? 0 : this.#shares.waitMs(namespace);
+    if (waitMs > 0) return waitMs;
     const journalName = journalNameOf(rollout);
     const journal = await this.#services.journals.read(journalName);
     const isUnbegun = isUnbegunCopy(orders, status);
@@ -269,6 +284,8 @@ export class RolloutRounds {
     // The reason for the undo has gone meanwhile. This round has no plan, so no step would seem to be left, and it has
     // not checked the author's rights.
     if (mustPutBack && !board.mustPutBack(round)) return atOnceMs;
+    const busyMs = this.#services.busyMs ?? threadBusyMs;
+    const decidedFromMs = busyMs();
     // This must not await. So if two rollouts want the same namespace or target, the second one sees that the first one
     // has it.
     const decision = board.decide(
@@ -276,6 +293,7 @@ export class RolloutRounds {
       { steps, change: planned.change, observation, journal: counts, freezes: this.#services.freezes() },
       { steadyMs: clock.steadyMs(), nowMs: clock.nowMs() },
     );
+    if (namespace !== undefined) this.#shares.spent(namespace, busyMs() - decidedFromMs);
     await this.#carryOut(kind, round, decision, journal.entries);
     this.#services.metrics.verdicts(raw.status?.step, decision.status.step);
     return restAfterMs(nextLookMs(rollout, decision.status), clock.steadyMs() - begunMs);

@@ -7,8 +7,8 @@ const freeMs = 20;
 const maxOwners = 1024;
 
 /**
- * Limits the share of the engine's only thread that the queries of a namespace take. A query has a time limit, but a
- * step may have many checks, and a namespace many Canaries.
+ * Limits the share of the engine's only thread that the queries, or the decisions, of a namespace take. Each has a
+ * bound, but a step may have many checks, and a namespace many Canaries.
  */
 export class TimeShares {
   readonly #clock: Clock;
