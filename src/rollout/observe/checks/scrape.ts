@@ -19,6 +19,8 @@ export interface ScrapeBounds {
   readonly sampleBytes: number;
   readonly linesAPage: number;
   readonly samplesAPage: number;
+  /** The time for an answer, by how often the pod was late just before. A proxy on a busy machine may need a second. */
+  readonly deadlinesMs: readonly number[];
 }
 
 const usualBounds: ScrapeBounds = {
@@ -26,6 +28,7 @@ const usualBounds: ScrapeBounds = {
   sampleBytes: 1024 << 20,
   linesAPage: 500_000,
   samplesAPage: 50_000,
+  deadlinesMs: [3_000, 2_000, 2_000, 1_000],
 };
 /** The approximate memory of a usual sample, with its twenty labels, in addition to the text of its line. */
 const overheadBytes = 1024;
@@ -40,11 +43,8 @@ const linesAtOnce = 64;
 /** A pod whose page exceeds the bounds of a page is not asked again for this time. */
 const refusedMs = 10_000;
 const maxRemembered = 1024;
-const deadlineMs = 3_000;
-/** The time for a pod that was late before. A proxy on a busy machine answers in half of it. */
-const shortDeadlineMs = 1_000;
-/** A failure after this time delayed a look. */
-const lateMs = 1_000;
+/** A failure after this part of the shortest deadline is late. Timers may fire a little early. */
+const lateShare = 0.9;
 
 interface Refused {
   readonly untilMs: number;
@@ -59,8 +59,8 @@ export class PodScraper {
   readonly #samples: SharedBudget;
   readonly #turns = new ScrapeTurns();
   readonly #refused = new Map<string, Refused>();
-  /** The pods whose last answer was late. */
-  readonly #late = new Set<string>();
+  /** How often in a row a pod was late. */
+  readonly #late = new Map<string, number>();
 
   constructor(bounds: ScrapeBounds = usualBounds, clock: Clock = systemClock) {
     this.#bounds = bounds;
@@ -113,15 +113,20 @@ export class PodScraper {
     }
   }
 
-  /** A look waits for all pods, so one that was late, or silent, gets little time until it answers again. */
+  /** A look waits for all pods, so one that is late again and again gets little time until it answers. */
   async #inTime(uid: string, get: (deadlineMs: number) => Promise<string>): Promise<string> {
-    const wasLate = this.#late.delete(uid);
+    const { deadlinesMs } = this.#bounds;
+    const times = this.#late.get(uid) ?? 0;
+    const shortestMs = Math.min(...deadlinesMs);
     const fromMs = this.#clock.steadyMs();
     try {
-      return await get(wasLate ? shortDeadlineMs : deadlineMs);
+      const text = await get(deadlinesMs[times] ?? shortestMs);
+      this.#late.delete(uid);
+      return text;
     } catch (error) {
-      if (wasLate || this.#clock.steadyMs() - fromMs >= lateMs) this.#late.add(uid);
-      if (this.#late.size > maxRemembered) this.#late.delete(this.#late.values().next().value ?? "");
+      if (this.#clock.steadyMs() - fromMs >= shortestMs * lateShare)
+        this.#late.set(uid, Math.min(times + 1, deadlinesMs.length));
+      if (this.#late.size > maxRemembered) this.#late.delete(this.#late.keys().next().value ?? "");
       throw error;
     }
   }
