@@ -60,7 +60,7 @@ export const orders: Readonly<Record<string, Schema>> = {
     },
   ),
   group: text(
-    "The name of a group of rollouts, in any namespaces. Its members begin each step together. If one of them is rolled back, all are. Default: no group.",
+    "The name of a group of rollouts, in any namespaces in which their authors may create Canaries. Its members begin each step together. If one of them is rolled back, all are. Default: no group.",
     name,
   ),
   settleTimeoutSeconds: integer(

@@ -9,6 +9,7 @@ export {
   readSampleText,
   readValue,
   SampleLines,
+  sampleOfLine,
   type PrometheusSample,
   type PrometheusScrape,
 } from "./parse-prometheus.ts";

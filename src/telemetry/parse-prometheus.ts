@@ -27,10 +27,16 @@ export interface PrometheusScrape {
 export function parsePrometheus(text: string, names?: FamilyNames): PrometheusScrape {
   const samples: PrometheusSample[] = [];
   const types = readSampleLines(text, (line, lineNumber) => {
-    if (names === undefined || names.has(familyOfSample(nameAtStart.exec(line)?.[0] ?? "", names)))
-      samples.push(parseSample(line, lineNumber));
+    const sample = sampleOfLine(line, lineNumber, names);
+    if (sample !== undefined) samples.push(sample);
   });
   return { samples, types };
+}
+
+/** The sample of a line. Undefined if it is of another family than `names`, which costs little to find out. */
+export function sampleOfLine(line: string, lineNumber: number, names?: FamilyNames): PrometheusSample | undefined {
+  if (names !== undefined && !names.has(familyOfSample(nameAtStart.exec(line)?.[0] ?? "", names))) return undefined;
+  return parseSample(line, lineNumber);
 }
 
 /** Calls `read` with each line that is neither empty nor a comment. Returns the declared types. */

@@ -15,6 +15,21 @@ const maxPrograms = 256;
 const programs = new BoundedCache<string, Compiled>(maxPrograms);
 let evaluator: MeteredCel | undefined;
 
+/** The cost of all conditions of a step. Conditions on a thousand series cost some thousands. */
+const maxStepCost = 250_000;
+
+/**
+ * The cost that is left for the conditions of a step's checks. The engine evaluates them all before it does anything
+ * else, and a step may have dozens.
+ */
+export interface ConditionBudget {
+  left: number;
+}
+
+export function conditionBudget(): ConditionBudget {
+  return { left: maxStepCost };
+}
+
 /** The fault of a CEL expression over {@link conditionVariables}. Undefined if it is valid. */
 export function conditionProblem(expression: string): string | undefined {
   return compile(expression).problem;
@@ -27,18 +42,28 @@ export function conditionProblem(expression: string): string | undefined {
 export function evaluateCondition(
   expression: string,
   bindings: ConditionBindings,
+  budget: ConditionBudget = conditionBudget(),
 ): boolean | { readonly problem: string } {
   const { program, problem } = compile(expression);
   if (program === undefined) return { problem: problem ?? "it is not valid CEL" };
   const values = Object.fromEntries(conditionVariables.map((name) => [name, bindings[name] ?? null]));
+  if (budget.left <= 0) return { problem: tooCostly };
+  const result = valueOf(program, values, budget.left);
+  budget.left -= evaluator?.spent ?? 0;
+  if (typeof result === "boolean") return result;
+  if (budget.left < 0) return { problem: tooCostly };
+  return { problem: result instanceof Error ? result.message : `it returned ${typeof result}, not true or false` };
+}
+
+function valueOf(program: MeteredProgram, values: Readonly<Record<string, unknown>>, limit: number): unknown {
   try {
-    const { value: result } = program(values);
-    if (typeof result === "boolean") return result;
-    return { problem: result instanceof Error ? result.message : `it returned ${typeof result}, not true or false` };
+    return program(values, limit).value;
   } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error) };
+    return error instanceof Error ? error : new Error(String(error));
   }
 }
+
+const tooCostly = `the conditions of a step's checks may cost ${maxStepCost} units of CEL together, and they cost more: loop over fewer elements`;
 
 function compile(expression: string): Compiled {
   const known = programs.get(expression);

@@ -12,7 +12,7 @@ export type {
   VirtualServiceTarget,
 } from "./canary-target.ts";
 export { checkKind, parseCheck, resolveChecks, type Check } from "./check.ts";
-export { evaluateCondition, type ConditionBindings } from "./check-condition.ts";
+export { conditionBudget, evaluateCondition, type ConditionBindings, type ConditionBudget } from "./check-condition.ts";
 export {
   checkDefaults,
   checkTypes,

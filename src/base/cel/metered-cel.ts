@@ -28,7 +28,8 @@ export interface CelEvaluation {
   readonly cost: number;
 }
 
-export type MeteredProgram = (bindings: Readonly<Record<string, unknown>>) => CelEvaluation;
+/** Evaluates the expression. It has no value if that costs more than `limit`, or {@link perCallLimit} if absent. */
+export type MeteredProgram = (bindings: Readonly<Record<string, unknown>>, limit?: number) => CelEvaluation;
 
 interface Callable {
   call(id: number, target: CelValue | undefined, operands: readonly CelValue[]): unknown;
@@ -66,6 +67,7 @@ export class MeteredCel {
   /** The arrays of lists that a loop makes. */
   readonly #arrays = new WeakMap<CelList, CelInput[]>();
   #spent = 0;
+  #limit = perCallLimit;
   #calls = 0;
   #deadline = 0;
 
@@ -80,15 +82,21 @@ export class MeteredCel {
     this.#environment = Object.create(environment, { funcs: { value: { find } } }) as CelEnv;
   }
 
+  /** The cost of the latest evaluation, also of one that threw. */
+  get spent(): number {
+    return this.#spent;
+  }
+
   /** Throws an Error for invalid CEL. */
   compile(expression: string): MeteredProgram {
     const parsed = this.library.parse(expression);
     const baseCost = meterLoops(parsed.expr);
     const plan = this.library.plan(this.#environment, parsed) as unknown as (bindings: unknown) => unknown;
-    return (bindings) => {
+    return (bindings, limit = perCallLimit) => {
       this.#spent = baseCost;
+      this.#limit = limit;
       this.#calls = 0;
-      this.#deadline = this.#now() + maxCallMs;
+      this.#deadline = this.#now() + (maxCallMs * limit) / perCallLimit;
       const value = plan(bindings);
       return { value, cost: this.#spent };
     };
@@ -99,8 +107,8 @@ export class MeteredCel {
     this.#spent += cost;
     this.#calls += 1;
     if (this.#calls % callsPerLookAtTheClock === 0 && this.#now() > this.#deadline)
-      this.#spent = Math.max(this.#spent, perCallLimit + 1);
-    if (this.#spent > perCallLimit) throw new Error(costExceeded);
+      this.#spent = Math.max(this.#spent, this.#limit + 1);
+    if (this.#spent > this.#limit) throw new Error(costExceeded);
   }
 
   #metered(name: string, callable: Callable | undefined): Callable | undefined {

@@ -15,7 +15,7 @@ import { createInformer, type Informer, type KubeClient } from "../../kube/index
 import type { SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import type { DiscoveryRole, ScrapeConfig } from "./scrape-config.ts";
-import { ScrapeTurns } from "./scrape-turns.ts";
+import { ScrapeTurns } from "../../base/scrape-turns/index.ts";
 import { TargetLoop } from "./target-loop.ts";
 import { targetsOf, type TargetSet } from "./targets.ts";
 

@@ -7,7 +7,7 @@ import { evaluateAt, labelsObject, labelsOf, numberText, parseQuery } from "../.
 import { SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { parseScrapeConfig } from "./scrape-config.ts";
-import { ScrapeTurns } from "./scrape-turns.ts";
+import { ScrapeTurns } from "../../base/scrape-turns/index.ts";
 import { TargetLoop } from "./target-loop.ts";
 import { targetsOf } from "./targets.ts";
 

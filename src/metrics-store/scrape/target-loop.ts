@@ -6,7 +6,7 @@ import { lengthOfHead, readSampleText, readValue, SampleLines } from "../../tele
 import { textBytes, type SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { relabel } from "./relabel.ts";
-import type { ScrapeTurns } from "./scrape-turns.ts";
+import type { ScrapeTurns } from "../../base/scrape-turns/index.ts";
 import type { ScrapeTarget } from "./targets.ts";
 
 export interface TargetHealth {

@@ -9,7 +9,7 @@ import { SharedBudget } from "../../base/shared-budget/index.ts";
 import { SampleStore } from "../store/index.ts";
 import type { FetchMetrics } from "./fetch-metrics.ts";
 import { parseScrapeConfig } from "./scrape-config.ts";
-import { ScrapeTurns } from "./scrape-turns.ts";
+import { ScrapeTurns } from "../../base/scrape-turns/index.ts";
 import { TargetLoop } from "./target-loop.ts";
 import { targetsOf, type ScrapeTarget } from "./targets.ts";
 

@@ -148,6 +148,15 @@ test("the reviews of a service account contain its groups, uid and extra fields,
   }
 });
 
+test("a rollout reaches others only where its recorded author may create rollouts", async () => {
+  const { rights: some } = rights(["alice create canaries other"]);
+  assert.equal(await some.mayCreate(rolloutOf("alice"), "Canary", "other"), true);
+  assert.equal(await some.mayCreate(rolloutOf("alice"), "Canary", "third"), false);
+  assert.equal(await some.mayCreate(rolloutOf("alice"), "MeshUpgrade", undefined), false);
+  assert.equal(await some.mayCreate(rolloutOf(undefined), "Canary", "other"), false);
+  assert.equal(await some.mayCreate(rolloutOf("alice", { steps: [] }), "Canary", "other"), false, "a changed spec");
+});
+
 test("a recent access review is not repeated", async () => {
   const { rights: every, questions } = rights(all);
   for (let round = 0; round < 20; round += 1) await every.refusal(rolloutOf("alice"), steps);

@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { authorAnnotation, canaryKind, kubectlKind } from "../../api/serin/index.ts";
+import { authorAnnotation, canaryKind, kubectlKind, meshUpgradeKind } from "../../api/serin/index.ts";
 import type { Step } from "../decide/index.ts";
 import { describeQuestion, questionsOfWrites, readsOfCanary, readsOfChecks } from "./access-questions.ts";
 import type { AccessReviews } from "./access-reviews.ts";
@@ -54,6 +54,20 @@ export class AuthorRights {
       problem: `its author ${author.user} may not: ${named}${more}`,
       remedy: `grant these rights, or ${takeover}`,
     };
+  }
+
+  /**
+   * Whether the rollout's author may create rollouts of the kind in the namespace. What a rollout does to others there,
+   * such as reserving the namespace or undoing its group, the author could then do by such a rollout. Throws a
+   * transient error if the API server does not answer.
+   */
+  async mayCreate(rollout: UntypedObject, kind: string, namespace: string | undefined): Promise<boolean> {
+    const recorded = rollout.metadata.annotations?.[authorAnnotation];
+    const author = readAuthor(await this.#key.get(), planText(rollout), recorded);
+    if (author === undefined) return false;
+    const { group, plural: resource } = kind === meshUpgradeKind.kind ? meshUpgradeKind : canaryKind;
+    const place = namespace === undefined ? {} : { namespace };
+    return (await this.#reviews.denied(author, [{ verb: "create", group, resource, ...place }])).length === 0;
   }
 }
 

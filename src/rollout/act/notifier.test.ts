@@ -65,5 +65,25 @@ test("events beyond the queue's bound are dropped and reported", async () => {
   });
   for (let count = 0; count < 300; count += 1) notifier.notify([all], note);
   await settled();
-  assert.equal(dropped, 300 - 256 - 4);
+  assert.equal(dropped, 300 - 256 - 2, "two are being posted");
+});
+
+test("a namespace whose webhooks never answer neither delays nor displaces the notifications of others", async () => {
+  const posted: string[] = [];
+  const lost: string[] = [];
+  const notifier = new Notifier({
+    clock,
+    post: async (url, _body, _timeoutMs, { namespace, name }) => {
+      if (namespace === "attacker") await new Promise(() => undefined);
+      posted.push(`${url} ${name}`);
+    },
+    onFailure: ({ namespace }) => void lost.push(namespace),
+  });
+  const flood = { ...note, namespace: "attacker" };
+  for (let count = 0; count < 300; count += 1) notifier.notify([all], flood);
+  notifier.notify([all], note);
+  for (let count = 0; count < 300; count += 1) notifier.notify([all], flood);
+  await settled();
+  assert.deepEqual(posted, ["http://one cart"]);
+  assert.deepEqual([...new Set(lost)], ["attacker"]);
 });

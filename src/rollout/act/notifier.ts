@@ -1,4 +1,4 @@
-import { Backoff, BoundedQueue, messageOf, systemRandom, type Clock } from "../../base/index.ts";
+import { Backoff, messageOf, systemRandom, type Clock } from "../../base/index.ts";
 import type { NotificationEvent, NotificationSpec } from "../../api/serin/index.ts";
 import type { DecisionReason } from "../decide/index.ts";
 
@@ -28,6 +28,8 @@ export interface NotifierOptions {
 
 const maxWaiting = 256;
 const maxAtOnce = 4;
+/** So many of these posts at once may be of one namespace, whose webhooks may answer late or never. */
+const maxAtOnceOfNamespace = 2;
 const attempts = 4;
 const timeoutMs = 5000;
 
@@ -38,12 +40,15 @@ interface Waiting {
 
 /**
  * Posts decisions to people's webhooks without a delay for rollouts. Notifications that a slow webhook does not accept
- * are dropped after a while, and reported.
+ * are dropped after a while, and reported. Namespaces take turns. If too many notifications wait, the namespace with
+ * the most loses its oldest one.
  */
 export class Notifier {
   readonly #options: NotifierOptions;
-  readonly #queue = new BoundedQueue<Waiting>(maxWaiting);
-  #working = 0;
+  /** The waiting notifications by namespace. The namespace that had a turn last comes last. */
+  readonly #waiting = new Map<string, Waiting[]>();
+  /** How many posts of each namespace are under way. */
+  readonly #working = new Map<string, number>();
 
   constructor(options: NotifierOptions) {
     this.#options = options;
@@ -53,18 +58,50 @@ export class Notifier {
   notify(specs: readonly NotificationSpec[], note: Notification): void {
     for (const { url, events } of specs) {
       if (!events.includes(note.event)) continue;
-      if (!this.#queue.push({ url, note }))
-        this.#options.onFailure(note, serverOf(url), `${maxWaiting} notifications wait already`);
+      this.#add({ url, note });
     }
-    while (this.#working < maxAtOnce && this.#queue.size > 0) void this.#work();
+    for (let next = this.#next(); next !== undefined; next = this.#next()) void this.#work(next);
   }
 
-  async #work(): Promise<void> {
-    this.#working += 1;
-    try {
-      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) await this.#deliver(next);
-    } finally {
-      this.#working -= 1;
+  #add(added: Waiting): void {
+    const { namespace } = added.note;
+    const own = this.#waiting.get(namespace);
+    if (own === undefined) this.#waiting.set(namespace, [added]);
+    else own.push(added);
+    const lists = [...this.#waiting.values()];
+    if (lists.reduce((sum, list) => sum + list.length, 0) <= maxWaiting) return;
+    const dropped = lists.reduce((most, list) => (list.length > most.length ? list : most)).shift();
+    if (dropped !== undefined)
+      this.#options.onFailure(dropped.note, serverOf(dropped.url), `${maxWaiting} notifications wait already`);
+  }
+
+  /** Takes the next notification that may be posted now. */
+  #next(): Waiting | undefined {
+    const working = [...this.#working.values()].reduce((sum, count) => sum + count, 0);
+    if (working >= maxAtOnce) return undefined;
+    for (const [namespace, list] of this.#waiting) {
+      const own = this.#working.get(namespace) ?? 0;
+      if (own >= maxAtOnceOfNamespace) continue;
+      const next = list.shift();
+      this.#waiting.delete(namespace);
+      if (list.length > 0) this.#waiting.set(namespace, list);
+      if (next === undefined) continue;
+      this.#working.set(namespace, own + 1);
+      return next;
+    }
+    return undefined;
+  }
+
+  async #work(first: Waiting): Promise<void> {
+    for (let next: Waiting | undefined = first; next !== undefined; next = this.#next()) {
+      const { namespace } = next.note;
+      try {
+        await this.#deliver(next);
+      } finally {
+        const left = (this.#working.get(namespace) ?? 1) - 1;
+        if (left === 0) this.#working.delete(namespace);
+        else this.#working.set(namespace, left);
+      }
     }
   }
 

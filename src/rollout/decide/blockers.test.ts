@@ -120,6 +120,15 @@ test("a limit, two canaries on one target and a freeze delay the start", () => {
   assert.deepEqual(found(contender("a", moving), [], { freezes }), freezes, "a step of one under way as well");
 });
 
+test("a group counts once for the limit, so that Canaries of one namespace do not keep all other rollouts from beginning", () => {
+  const group = Array.from({ length: 8 }, (_, index) =>
+    contender(`m${index}`, { ...moving, phase: "Paused", group: "g", groupRun: "run" }),
+  );
+  assert.deepEqual(asked(contender("a", { wants: ["x"] }), group), []);
+  const others = Array.from({ length: 7 }, (_, index) => contender(`o${index}`, { ...moving, holds: [`n${index}`] }));
+  assert.match(asked(contender("a", { wants: ["x"] }), [...group, ...others])[0] ?? "", /^8 rollouts are under way/);
+});
+
 test("members of a group share their namespaces and begin each step together", () => {
   const member = (name: string, options: Partial<Contender>): Contender =>
     contender(name, { group: "g", groupRun: "run", ...moving, ...options });

@@ -17,7 +17,10 @@ export interface BlockersInput {
   readonly all: readonly Contender[];
   /** The freezes that hold for it. */
   readonly freezes: readonly Blocker[];
-  /** How many runs may be under way at once. Members of a group that is under way are not counted again. */
+  /**
+   * How many runs may be under way at once. A group counts once, because its members may share a namespace. Otherwise
+   * whoever may create Canaries in one namespace could keep all other rollouts from beginning.
+   */
   readonly maxConcurrent: number;
 }
 
@@ -62,10 +65,11 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): Blocker[] {
       text: `group ${self.group ?? ""}: ${partner.key} was rolled back; change it, or take it out of the group`,
     });
   const underWay = others.filter((other) => other.underWay && !other.lingers);
-  if (underWay.length >= maxConcurrent && !groupOf(self, others).some((other) => other.underWay)) {
+  const runs = new Set(underWay.map(({ key, group }) => (group === undefined ? key : `group ${group}`))).size;
+  if (runs >= maxConcurrent && !groupOf(self, others).some((other) => other.underWay)) {
     held.push({
       reason: "limit",
-      text: `${underWay.length} rollouts are under way, the limit is ${maxConcurrent}: ${listed(underWay)}${whoWaits(underWay)}`,
+      text: `${runs} rollouts are under way, the limit is ${maxConcurrent}: ${listed(underWay)}${whoWaits(underWay)}`,
     });
   }
   return held;

@@ -507,6 +507,23 @@ test("a check that is edited while it is judged starts again, and then its new l
   assert.doesNotMatch(judging(strict, counted(20, 0, 0), [earlier]).evidence, /begins/, "of an earlier release");
 });
 
+test("the conditions of all checks of a step share one bound, because the engine evaluates them in one turn", () => {
+  const list = JSON.stringify(Array.from({ length: 40 }, (_, index) => index));
+  const costly = `${list}.all(a, ${list}.all(b, ${list}.exists(c, c == 9 || result > 5.0)))`;
+  const query = { provider: "mesh", expression: "x", timeoutSeconds: 5 } as const;
+  const checks = Array.from({ length: 32 }, (_, index) =>
+    planned("query", { query, name: `c${index}`, passWhen: costly }),
+  );
+  const step = { id: "s", title: "s", writes: [], settle: [], checks } as Step;
+  const seen = { type: "values", result: 1, canary: {}, stable: {}, source: "x" } as CheckObservation;
+  const status = { id: "s", title: "s", startedAt: "", checks: [] };
+  const judged = judgeChecks(step, status, { writes: [], settle: [], checks: checks.map(() => seen) }, 1000);
+  const verdicts = judged.map(({ verdict }) => verdict);
+  const passed = verdicts.filter((verdict) => verdict === "pass").length;
+  assert.ok(passed >= 1 && passed <= 4, verdicts.join(" "));
+  assert.match(judged.at(-1)?.evidence ?? "", /may cost 250000 units of CEL together/);
+});
+
 test("a check that is inserted before others does not mix up the counts of their backends", () => {
   const of = (service: string): PlannedCheck => ({
     spec: { ...checkDefaults, type: "request-success-rate", minSamples: 100 },

@@ -1,5 +1,5 @@
 import { firstNames } from "../../base/index.ts";
-import type { CheckStatus, StepStatus } from "../../api/serin/index.ts";
+import { conditionBudget, type CheckStatus, type ConditionBudget, type StepStatus } from "../../api/serin/index.ts";
 import { undecided } from "./checks/conditions.ts";
 import { judgeDurationsSeen } from "./checks/durations.ts";
 import { countLook, type Judgement, type LookState } from "./checks/looks.ts";
@@ -18,10 +18,11 @@ export function judgeChecks(
   observation: Observation,
   settledMs: number,
 ): CheckStatus[] {
+  const budget = conditionBudget();
   return step.checks.map((check, index) => {
     if (check.spec.type === "approval") return approvalOf(check, step);
     const seen = observation.checks[index] ?? { type: "unavailable", detail: "no measurement yet" };
-    return judgeCheck(check, seen, lastLook(check, index, status), settledMs);
+    return judgeCheck(check, seen, lastLook(check, index, status), settledMs, budget);
   });
 }
 
@@ -68,19 +69,23 @@ function fnv1a(text: string, offset: number): number {
   return hash >>> 0;
 }
 
-/** One look at one check. `settledMs` is the time since the step settled, `before` the result of the previous look. */
+/**
+ * One look at one check. `settledMs` is the time since the step settled, `before` the result of the previous look.
+ * `budget`: for the conditions of all checks that are judged together.
+ */
 export function judgeCheck(
   { spec, subject }: PlannedCheck,
   seen: CheckObservation,
   before: CheckStatus | undefined,
   settledMs: number,
+  budget: ConditionBudget = conditionBudget(),
 ): CheckStatus {
   const state = before?.statistic as LookState | undefined;
   if (seen.type === "pending")
     return { ...headOf({ spec, subject }), ...before, verdict: "wait", evidence: seen.detail };
   // The interval is not over yet, so the previous result stands.
   if (before !== undefined && seen.look !== undefined && state?.look === seen.look) return before;
-  const { matrix, ...judgement } = judge({ spec, subject }, seen, state?.inner, settledMs);
+  const { matrix, ...judgement } = judge({ spec, subject }, seen, { inner: state?.inner, settledMs, budget });
   const { judged, memory } = judgeLostPods(judgement, seen.ready, state ?? {}, settledMs);
   const { verdict, evidence, state: counted } = countLook(spec, state, judged, settledMs, seen.look);
   const statistic: LookState = { digest: digestOf({ spec, subject }), ...counted, ...memory };
@@ -169,8 +174,11 @@ function headOf({ spec: { type, name = type, dryRun } }: PlannedCheck): Pick<Che
 function judge(
   { spec, subject }: PlannedCheck,
   seen: Exclude<CheckObservation, { readonly type: "pending" }>,
-  inner: unknown,
-  settledMs: number,
+  {
+    inner,
+    settledMs,
+    budget,
+  }: { readonly inner: unknown; readonly settledMs: number; readonly budget: ConditionBudget },
 ): Judgement & Pick<CheckStatus, "matrix"> {
   switch (seen.type) {
     case "verdict":
@@ -182,13 +190,13 @@ function judge(
       return { ...judged, inner: statistic };
     }
     case "counters":
-      return judgeOutcomes(spec, subject, seen, inner);
+      return judgeOutcomes(spec, subject, seen, inner, budget);
     case "durations":
-      return judgeDurationsSeen(spec, seen, inner);
+      return judgeDurationsSeen(spec, seen, inner, budget);
     case "pods":
       return judgePods(spec, seen, inner, settledMs);
     case "values":
-      return judgeValues(spec, subject, seen);
+      return judgeValues(spec, subject, seen, budget);
   }
 }
 

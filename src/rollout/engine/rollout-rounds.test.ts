@@ -36,6 +36,8 @@ const putBack: Contender = {
 };
 
 interface Options {
+  readonly busyMs?: () => number;
+  readonly mayCreate?: () => Promise<boolean>;
   readonly spec?: object;
   readonly status?: RolloutStatus;
   readonly unread?: "journal" | "target";
@@ -43,11 +45,22 @@ interface Options {
   readonly named?: () => string;
 }
 
+const unanswered = async (): Promise<boolean> => {
+  throw transientError("review-failed", "the API server answered 500 to a SubjectAccessReview");
+};
+
 /** Rounds of one Canary. The API server writes its status, but cannot read its journal or its target. */
-function roundsOf({ spec, status = underWay, unread = "target", named = () => "web" }: Options) {
+function roundsOf({
+  spec,
+  status = underWay,
+  unread = "target",
+  named = () => "web",
+  mayCreate = unanswered,
+  busyMs,
+}: Options) {
   let [steadyMs, version] = [0, 1];
   let faulty = true;
-  let unanswered = 0;
+  let lostReads = 0;
   let rightsAsked = 0;
   let object = {
     apiVersion: "rollout.serin.dev/v1alpha1",
@@ -68,8 +81,8 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
   const services = {
     client: {
       get: async () => {
-        unanswered -= 1;
-        if (unanswered >= 0) throw transientError("api-server", "get of Canary shop/web: connect ETIMEDOUT");
+        lostReads -= 1;
+        if (lostReads >= 0) throw transientError("api-server", "get of Canary shop/web: connect ETIMEDOUT");
         return structuredClone(object);
       },
       patchMerge: async () => object,
@@ -100,9 +113,11 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
         rightsAsked += 1;
         return undefined;
       },
+      mayCreate,
     },
     freezes: () => [],
-    watched: () => undefined,
+    watched: () => object,
+    ...(busyMs === undefined ? {} : { busyMs }),
     wake: () => undefined,
   } as unknown as RoundServices;
   const rounds = new RolloutRounds(services);
@@ -116,7 +131,7 @@ function roundsOf({ spec, status = underWay, unread = "target", named = () => "w
     /** Somebody deletes the Canary and makes it again before the engine looks. */
     remake: () => (object = { ...object, metadata: { ...object.metadata, uid: "second" } }),
     /** Lets the server leave the next reads of the Canary unanswered. */
-    loseReads: (count: number) => (unanswered = count),
+    loseReads: (count: number) => (lostReads = count),
     events: () =>
       decisions.flatMap(({ actions }) => actions.flatMap((action) => (action.type === "event" ? [action.reason] : []))),
     /** Runs rounds for this many seconds, one each second. */
@@ -239,4 +254,42 @@ test("a member that must follow its group's undo does not go on if that undo end
     assert.deepEqual([looks, canary.rightsAsked()], [2, 0]);
     assert.deepEqual([canary.status().phase, canary.version()], ["Progressing", 1]);
   }
+});
+
+const stranger: Contender = { ...putBack, key: "Canary attacker/x", namespace: "attacker", name: "x" };
+
+test("a rollout that others name as a member of their group is not undone when those are rolled back", async () => {
+  for (const isCompanion of [false, true]) {
+    const { board, ...canary } = roundsOf({
+      spec: { group: "g" },
+      status: { ...underWay, groupRun: "r" },
+      mayCreate: async () => await Promise.resolve(isCompanion),
+    });
+    canary.recover();
+    board.table.set(stranger);
+    await canary.run(1);
+    assert.equal(canary.status().phase, isCompanion ? "RollingBack" : "Completed");
+  }
+});
+
+test("an order to undo is followed although the API server does not say which members of the group count", async () => {
+  for (const abort of [false, true]) {
+    const { board, ...canary } = roundsOf({ spec: { group: "g", abort } });
+    board.table.set(stranger);
+    await canary.run(1);
+    assert.equal(canary.status().phase, abort ? "RollingBack" : "Progressing");
+  }
+});
+
+test("a Canary whose decisions take long is decided about again only when its namespace has used a tenth of the time", async () => {
+  const ordered = { ...underWay, phase: "Paused", pauseReason: "order" } as RolloutStatus;
+  const decidedIn = async (spec: object): Promise<number> => {
+    let busyMs = 0;
+    const canary = roundsOf({ spec, status: ordered, busyMs: () => (busyMs += 500) });
+    canary.recover();
+    await canary.run(60);
+    return busyMs / 1_000;
+  };
+  const decisions = await decidedIn({ paused: true });
+  assert.ok(decisions >= 10 && decisions <= 13, `${decisions} decisions of half a second in a minute`);
 });

@@ -26,8 +26,10 @@ import {
   sinceSettledMs,
 } from "../decide/index.ts";
 import type { CheckOrigin } from "../observe/checks/check-observer.ts";
+import { TimeShares } from "../observe/checks/time-shares.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { Actions } from "./actions.ts";
+import { companionsOf, withinReach } from "./author-reach.ts";
 import { contenderOf } from "./contender-table.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs, restAfterMs } from "./next-round.ts";
@@ -68,12 +70,20 @@ export interface RoundServices {
   readonly watched: (kind: string, key: string) => Rollout | undefined;
   /** Requests a round of another rollout. */
   readonly wake: (key: string) => void;
+  /** The processor time of this thread so far. Absent means as the system counts it. */
+  readonly busyMs?: () => number;
 }
 
 const atOnceMs = 1;
 
-/** A rollout as one round sees it. */
-interface Round {
+/** Processor time, so that a busy machine makes no rollout wait. */
+function threadBusyMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
+/** A rollout as one round has read it. */
+interface SeenRollout {
   readonly key: string;
   readonly raw: Rollout;
   /** The parsed object, or the stored one if the parser refuses it. */
@@ -84,16 +94,25 @@ interface Round {
   readonly problem: string | undefined;
 }
 
+/** A rollout with the members of its group that count for it. */
+interface Round extends SeenRollout {
+  /** See {@link companionsOf}. */
+  readonly companions: ReadonlySet<string> | undefined;
+}
+
 /** The rounds of all rollouts. A round reads one rollout, observes it, decides, stores the decision and acts. */
 export class RolloutRounds {
   readonly #services: RoundServices;
   readonly #writer: RolloutWriter;
   /** The failures of writes that the next round will report in the status. */
   readonly #told = new WeakSet<Error>();
+  /** For the decisions about a namespace's Canaries, of which each evaluates its author's conditions. */
+  readonly #shares: TimeShares;
 
   constructor(services: RoundServices) {
     this.#services = services;
     this.#writer = new RolloutWriter(services.client, services.journals, services.log);
+    this.#shares = new TimeShares(services.clock);
   }
 
   /**
@@ -146,7 +165,8 @@ export class RolloutRounds {
     // A stale copy would show others an earlier state of this rollout.
     if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion, this.#services.clock.steadyMs()))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
-    const round = this.#roundOf(key, raw);
+    const seen = this.#roundOf(key, raw);
+    const round = { ...seen, companions: await this.#companionsOf(seen) };
     if (round.problem !== undefined && !this.#services.board.mustPutBack(round))
       return await this.#refuse(kind, round, refusedSpec(round.problem));
     const nextMs = this.#isAtRest(round) ? await this.#rest(kind, round) : await this.#advance(kind, round);
@@ -154,6 +174,18 @@ export class RolloutRounds {
       nextMs ??
       lateReadRoundMs(raw.metadata.resourceVersion, this.#services.watched(kind.kind, name)?.metadata.resourceVersion)
     );
+  }
+
+  /** An undo does not wait for the rights of others. */
+  async #companionsOf(seen: SeenRollout): Promise<ReadonlySet<string> | undefined> {
+    const { board, rights, watched } = this.#services;
+    try {
+      return await companionsOf(seen.raw, { rights, all: board.table.all, watched });
+    } catch (error) {
+      const none = new Set<string>();
+      if (board.mustPutBack({ ...seen, companions: none })) return none;
+      throw error;
+    }
   }
 
   /** Writes into the status why the rollout cannot continue. Throws if this write fails too. */
@@ -194,7 +226,7 @@ export class RolloutRounds {
     this.#services.metrics.gone(kind, namespace, name);
   }
 
-  #roundOf(key: string, raw: Rollout): Round {
+  #roundOf(key: string, raw: Rollout): SeenRollout {
     const parsed = parseRollout(raw);
     const status = this.#services.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
     if ("problem" in parsed)
@@ -209,7 +241,7 @@ export class RolloutRounds {
     };
   }
 
-  #isAtRest({ rollout, raw, status, orders, problem }: Round): boolean {
+  #isAtRest({ rollout, raw, status, orders, problem }: SeenRollout): boolean {
     return problem === undefined && isAtRest(rollout, raw, status, orders, unplannedChange(rollout).candidate);
   }
 
@@ -231,6 +263,9 @@ export class RolloutRounds {
     const begunMs = clock.steadyMs();
     // An undo needs neither a plan nor a right.
     const mustPutBack = board.mustPutBack(round);
+    const { namespace } = rollout.metadata;
+    const waitMs = mustPutBack || namespace === undefined ? 0 : this.#shares.waitMs(namespace);
+    if (waitMs > 0) return waitMs;
     const journalName = journalNameOf(rollout);
     const journal = await this.#services.journals.read(journalName);
     const isUnbegun = isUnbegunCopy(orders, status);
@@ -241,7 +276,7 @@ export class RolloutRounds {
     const isWaiting = counts.isLeftover === true || isUnbegun;
     const planned = isWaiting ? unplanned(round) : await this.#plan(round, mustPutBack, journal.entries);
     if ("problem" in planned) return await this.#refuse(kind, round, planned);
-    const steps = orderedSteps(planned.steps, orders, status);
+    const steps = await withinReach(raw, orderedSteps(planned.steps, orders, status), this.#services);
     const refused = isWaiting || mustPutBack ? undefined : await this.#notAllowed(round, steps);
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
@@ -249,13 +284,16 @@ export class RolloutRounds {
     // The reason for the undo has gone meanwhile. This round has no plan, so no step would seem to be left, and it has
     // not checked the author's rights.
     if (mustPutBack && !board.mustPutBack(round)) return atOnceMs;
+    const busyMs = this.#services.busyMs ?? threadBusyMs;
+    const decidedFromMs = busyMs();
     // This must not await. So if two rollouts want the same namespace or target, the second one sees that the first one
     // has it.
     const decision = board.decide(
-      { key, rollout, status, orders, heldUp: round.problem !== undefined },
+      { key, rollout, status, orders, heldUp: round.problem !== undefined, companions: round.companions },
       { steps, change: planned.change, observation, journal: counts, freezes: this.#services.freezes() },
       { steadyMs: clock.steadyMs(), nowMs: clock.nowMs() },
     );
+    if (namespace !== undefined) this.#shares.spent(namespace, busyMs() - decidedFromMs);
     await this.#carryOut(kind, round, decision, journal.entries);
     this.#services.metrics.verdicts(raw.status?.step, decision.status.step);
     return restAfterMs(nextRoundMs(rollout, decision.status), clock.steadyMs() - begunMs);

@@ -10,6 +10,7 @@ import {
   namespacesTaken,
   plannedSteps,
   type Blocker,
+  type Contender,
   type DecideInput,
   type Decision,
   type RolloutOrders,
@@ -27,6 +28,8 @@ export interface RolloutSeen {
   readonly orders: RolloutOrders;
   /** Something other than a pause or a freeze keeps it from beginning. */
   readonly heldUp: boolean;
+  /** The members of its group in other namespaces that count for it. Absent means all. */
+  readonly companions?: ReadonlySet<string> | undefined;
 }
 
 export interface RoundFacts extends Pick<DecideInput, "steps" | "change" | "observation" | "journal"> {
@@ -71,7 +74,7 @@ export class RoundBoard {
       round,
     );
     this.table.set(self);
-    const { all } = this.table;
+    const all = this.#seenBy(self, observed.companions);
     const undo = this.memory.undoReport(key);
     const failedWrite = this.memory.failedWrite(key, time.steadyMs);
     const group = groupView(self, all);
@@ -95,20 +98,35 @@ export class RoundBoard {
   }
 
   /** Whether the rollout must be undone. A spec that is refused does not prevent that, and it needs no right. */
-  mustPutBack({ rollout, status, orders }: Pick<RolloutSeen, "rollout" | "status" | "orders">): boolean {
+  mustPutBack(seen: Pick<RolloutSeen, "rollout" | "status" | "orders" | "companions">): boolean {
+    const { status, orders } = seen;
     return (
       orders.deletion !== undefined ||
       isPuttingBack(status) ||
       (orders.abort && status.phase !== "RolledBack") ||
-      this.#mustFollow(rollout, status)
+      this.#mustFollow(seen)
     );
   }
 
   /** Whether a member of its group's run was rolled back. */
-  #mustFollow(rollout: Rollout, status: RolloutStatus): boolean {
+  #mustFollow({ rollout, status, companions }: Pick<RolloutSeen, "rollout" | "status" | "companions">): boolean {
     if (!isUnderWay(status) && status.phase !== "Completed" && !isRefusedAfterEnd(status)) return false;
     const self = contenderOf(rollout, status, { wants: [], heldUp: true });
-    return groupView(self, this.table.all)?.failed !== undefined;
+    return groupView(self, this.#seenBy(self, companions))?.failed !== undefined;
+  }
+
+  /**
+   * All rollouts as this one must see them. A rollout of another namespace that names the same group belongs to it only
+   * if it is a companion: anybody could use the name.
+   */
+  #seenBy(self: Contender, companions: ReadonlySet<string> | undefined): readonly Contender[] {
+    const { all } = this.table;
+    if (companions === undefined || self.group === undefined) return all;
+    return all.map((other) => {
+      if (other.group !== self.group || other.namespace === self.namespace || companions.has(other.key)) return other;
+      const { group: _, ...alone } = other;
+      return alone;
+    });
   }
 
   /** A freeze may be in force while none is known, so no step begins then. An undo goes on. */

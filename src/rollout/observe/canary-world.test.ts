@@ -83,3 +83,35 @@ test("a route's canary must be a Service that exists, with its port, before anyt
   const [subject] = (await worldWith([80])).subjects;
   assert.deepEqual(subject?.canary, { namespace: "shop", service: "next", podLabels: { app: "n" } });
 });
+
+test("a host with dots that is no full name of a Service is outside the cluster, so a Canary learns nothing of another namespace's Service by it", async () => {
+  const subjectOf = async (host: string) => {
+    const { value: canary } = parseCanary({
+      metadata: { name: "c", namespace: "shop" },
+      spec: {
+        target: { virtualService: { name: "web", stable: { host: "web" }, canary: { host } } },
+        steps: [{ weight: 10 }],
+      },
+    });
+    assert.ok(canary);
+    const reads: string[] = [];
+    const client = {
+      get: async (_: unknown, name: string, namespace: string) => {
+        reads.push(`${namespace}/${name}`);
+        return await Promise.resolve({ metadata: { name }, spec: { selector: { app: name } } });
+      },
+      list: async () => await Promise.resolve({ items: [] }),
+    };
+    const http = [{ route: [{ destination: { host: "web" } }] }];
+    const objects = { get: async () => await Promise.resolve({ metadata: { name: "web" }, spec: { http } }) };
+    const sources = { client, objects, view: fakeView([]) } as unknown as CanarySources;
+    const { subjects } = await observeCanaryWorld(sources, canary, []);
+    return { subject: subjects[0]?.canary, reads: reads.filter((read) => read.startsWith("secret/")) };
+  };
+  for (const host of ["web.secret", "web.secret.svc", "a.secret.web.svc.cluster.local"]) {
+    const { subject, reads } = await subjectOf(host);
+    assert.deepEqual([subject?.namespace, subject?.service, reads], ["shop", host, []], host);
+  }
+  const { subject } = await subjectOf("web.secret.svc.cluster.local");
+  assert.deepEqual(subject, { namespace: "secret", service: "web", podLabels: { app: "web" } });
+});

@@ -3,9 +3,16 @@ import { JoinedBytes, requireFinalResponse } from "../../base/joined-bytes/index
 
 /** The time limit without any data. */
 const timeoutMs = 2000;
-/** The time limit of the whole answer. */
-const deadlineMs = 10_000;
+const usualDeadlineMs = 10_000;
 const bodyLimitBytes = 32 * 1024 * 1024;
+
+export interface HttpGetOptions {
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Gets the number of bytes so far, and returns an error if there is no room for them. */
+  readonly admit?: (bytes: number) => Error | undefined;
+  /** The time limit of the whole answer. */
+  readonly deadlineMs?: number;
+}
 
 /**
  * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. The message contains
@@ -16,7 +23,7 @@ export function httpGet(
   address: string,
   port: number,
   path: string,
-  headers: Readonly<Record<string, string>> = {},
+  { headers = {}, admit = () => undefined, deadlineMs = usualDeadlineMs }: HttpGetOptions = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const where = `${address}:${port}`;
@@ -27,8 +34,13 @@ export function httpGet(
         const body = new JoinedBytes();
         response.on("data", (chunk: Buffer) => {
           body.add(chunk);
-          if (body.length > bodyLimitBytes)
-            request.destroy(new Error(`${where} sent more than ${bodyLimitBytes} bytes`));
+          const excess =
+            body.length > bodyLimitBytes
+              ? unreachable(`${where} sent more than ${bodyLimitBytes} bytes`)
+              : admit(body.length);
+          if (excess === undefined) return;
+          reject(excess);
+          request.destroy();
         });
         // If the server closes the connection in the middle of its answer, Node emits no error.
         response.on("close", () => {

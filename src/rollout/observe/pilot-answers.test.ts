@@ -53,7 +53,10 @@ test("a reinstalled control plane is asked with a token of its new account", asy
 });
 
 /** A view of one istiod at the loopback address, whose tokens the API server refuses. */
-function viewOf(clock = standingClock()): { readonly view: ClusterView; readonly clock: typeof clock } {
+function viewOf(
+  clock = standingClock(),
+  reporterNamespaces?: ReadonlySet<string>,
+): { readonly view: ClusterView; readonly clock: typeof clock } {
   const refused = { kind: "Status", status: "Failure", reason: "Forbidden", message: "you may not create tokens" };
   const client = {
     raw: async () => await Promise.resolve({ status: 403, headers: {}, text: JSON.stringify(refused) }),
@@ -65,7 +68,7 @@ function viewOf(clock = standingClock()): { readonly view: ClusterView; readonly
     status: { podIP: "127.0.0.1", conditions: [{ type: "Ready", status: "True" }] },
   });
   const context = { pilotTokens: new PilotTokens(client, clock), silentPods: new SilentPods(clock) };
-  return { view: Object.assign(fakeView([pod]), context), clock };
+  return { view: Object.assign(fakeView([pod], [], reporterNamespaces), context), clock };
 }
 
 const route = {
@@ -137,12 +140,62 @@ test("a deleted object is used until the pilots have had time to push, and then 
   await serve(context, (_, response) => response.end(JSON.stringify([{ id: "web", types: { LDS: listener(acked) } }])));
   const { view } = viewOf();
   const detail = async (deletedMs: number): Promise<string> => {
-    const state = await observeForgotten(view, deletedMs);
+    const state = await observeForgotten(view, route, deletedMs);
     return state.state === "waiting" ? state.detail : state.state;
   };
   assert.equal(await detail(2999), "it is deleted, and istiod-1-1-0-7c9 may not have pushed that yet");
   assert.equal(await detail(3000), "web is not in sync with istiod-1-1-0-7c9");
   acked = "2";
   assert.equal(await detail(3000), "met");
-  assert.deepEqual(await observeForgotten(fakeView([]), 0), { state: "met" }, "proxies keep what the route leads to");
+  assert.deepEqual(
+    await observeForgotten(fakeView([]), route, 0),
+    { state: "met" },
+    "proxies keep what the route leads to",
+  );
+});
+
+test("with trusted reporters, the proxies of other namespaces neither delay a Canary nor fail it by what they reject", async (context) => {
+  const reason = "the proxy says so";
+  const types = { "type.googleapis.com/x.Listener": { sent: "2", acked: "1", nacked: "2", reason } };
+  const rejecting = (namespace: string) => ({
+    id: `web.${namespace}`,
+    type: "sidecar",
+    namespace,
+    connected: true,
+    acknowledged: false,
+    rejected: { typeUrl: "x.Listener", reason },
+    types,
+  });
+  let namespaces: readonly string[] = [];
+  await serve(context, (request, response) => {
+    const proxies = namespaces.map(rejecting);
+    const isReport = request.url?.startsWith("/debug/serin/acknowledged") === true;
+    response.end(JSON.stringify(isReport ? { revision: "1-1-0", processed: true, proxies } : proxies));
+  });
+  const backends = { canary: { namespace: "shop" }, stable: { namespace: "shop" } };
+  const subject = { type: "backends", ...backends, expectedShare: 10, atLeast: false } as const;
+  const found = async (trusted: ReadonlySet<string> | undefined, given: readonly string[]) => {
+    namespaces = given;
+    const { view } = viewOf(standingClock(), trusted);
+    const { state } = await observeAcknowledged(view, route, undefined, () => 0);
+    const [rejections, convergence] = [
+      await observeRejections(view, "1-1-0", ["shop"]),
+      await observeConvergence(view, subject),
+    ];
+    const { state: forgotten } = await observeForgotten(view, route, Number.POSITIVE_INFINITY);
+    return [
+      state,
+      forgotten,
+      ...[rejections, convergence].map((one) => (one.type === "verdict" ? one.verdict : one.type)),
+    ];
+  };
+  const edge = new Set(["edge"]);
+  assert.deepEqual(await found(edge, ["attacker"]), ["met", "met", "wait", "wait"]);
+  for (const counted of ["shop", "edge", "istio-system"])
+    assert.deepEqual(await found(edge, [counted]), ["failed", "waiting", "fail", "fail"], counted);
+  assert.deepEqual(
+    await found(undefined, ["attacker"]),
+    ["failed", "waiting", "fail", "fail"],
+    "without trusted reporters",
+  );
 });

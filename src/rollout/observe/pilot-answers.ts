@@ -165,13 +165,15 @@ async function getFrom({ pilotTokens }: Asking, pilot: PilotPod, path: string): 
   const proof = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
   const kept = pilotTokens.kept(namespace, serviceAccount);
   try {
-    return await httpGet(address, debugPort, path, kept === undefined ? {} : proof(kept));
+    return await httpGet(address, debugPort, path, kept === undefined ? {} : { headers: proof(kept) });
   } catch (error) {
     if (!isStatus(error, 401)) throw error;
     // A token becomes invalid with its service account, and a control plane that was removed and installed again has a
     // new account.
     pilotTokens.forget(namespace, serviceAccount);
-    return await httpGet(address, debugPort, path, proof(await pilotTokens.of(namespace, serviceAccount)));
+    return await httpGet(address, debugPort, path, {
+      headers: proof(await pilotTokens.of(namespace, serviceAccount)),
+    });
   }
 }
 

@@ -6,6 +6,7 @@ import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
 import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-answers.ts";
+import { countsFor } from "./trusted-reporters.ts";
 
 /**
  * The number of missing acknowledgements if it is unknown. It is larger than the number of proxies of any control
@@ -21,8 +22,8 @@ export const notReadyLeft = 1000 * notAskedLeft;
 const reasonCharacters = 240;
 
 /**
- * Whether every pilot has processed the object's current version, and every connected proxy has acknowledged the
- * resulting responses.
+ * Whether every pilot has processed the object's current version, and every connected proxy that counts has
+ * acknowledged the resulting responses.
  */
 export async function observeAcknowledged(
   view: ClusterView,
@@ -32,14 +33,15 @@ export async function observeAcknowledged(
 ): Promise<SettleState> {
   const pilots = pilotPods(view);
   if (pilots.length === 0) return { state: "waiting", detail: "no control plane is ready", left: notReadyLeft };
+  const counts = countsAbout(view, reference);
   for (const [index, pilot] of pilots.entries()) {
     const notAsked = notAskedLeft * (pilots.length - index - 1);
     try {
       const report = await acknowledgementOf(view, pilot, reference, object?.metadata.resourceVersion ?? "0");
       const state =
         report === undefined
-          ? await upstreamAcknowledged(view, pilot, object, ageMs)
-          : acknowledgedState(pilot, report);
+          ? await upstreamAcknowledged({ view, pilot, counts }, object, ageMs)
+          : acknowledgedState(pilot, report, counts);
       if (state.state === "waiting") return { ...state, left: (state.left ?? notAskedLeft) + notAsked };
       if (state.state === "failed") return state;
     } catch (error) {
@@ -49,8 +51,22 @@ export async function observeAcknowledged(
   return { state: "met" };
 }
 
-function acknowledgedState(pilot: PilotPod, { processed, proxies }: AcknowledgementReport): SettleState {
+/** Whether the proxies of a namespace count. */
+type Counts = (namespace: string) => boolean;
+
+function countsAbout(view: ClusterView, { namespace }: ObjectReference): Counts {
+  const concerned = namespace === undefined ? undefined : [namespace];
+  return (ofProxy) => countsFor(view, concerned, ofProxy);
+}
+
+function acknowledgedState(
+  pilot: PilotPod,
+  { processed, proxies: connected }: AcknowledgementReport,
+  counts: Counts,
+): SettleState {
   if (!processed) return { state: "waiting", detail: `${pilot.name} has not processed it yet` };
+  // A proxy's id ends with the namespace that its credentials have proven.
+  const proxies = connected.filter(({ id }) => counts(id.slice(id.lastIndexOf(".") + 1)));
   for (const proxy of proxies)
     if (proxy.rejected !== null)
       return {
@@ -72,8 +88,7 @@ const pushMs = 3000;
  * write.
  */
 async function upstreamAcknowledged(
-  view: ClusterView,
-  pilot: PilotPod,
+  { view, pilot, counts }: { readonly view: ClusterView; readonly pilot: PilotPod; readonly counts: Counts },
   object: UntypedObject | undefined,
   ageMs: AgeOfEvent,
 ): Promise<SettleState> {
@@ -86,11 +101,11 @@ async function upstreamAcknowledged(
   const { namespace = "", name = "" } = object?.metadata ?? {};
   if (ageMs(`write of ${object?.kind ?? ""} ${namespace}/${name}`, written) < pushMs)
     return { state: "waiting", detail: `${pilot.name} may not have pushed it yet` };
-  return await inSync(view, pilot);
+  return await inSync(view, pilot, counts);
 }
 
-async function inSync(view: ClusterView, pilot: PilotPod): Promise<SettleState> {
-  const stale = (await proxiesOf(view, pilot)).filter(isStale);
+async function inSync(view: ClusterView, pilot: PilotPod, counts: Counts): Promise<SettleState> {
+  const stale = (await proxiesOf(view, pilot)).filter((proxy) => counts(proxy.namespace) && isStale(proxy));
   const [first] = stale;
   return first === undefined
     ? { state: "met" }
@@ -98,16 +113,21 @@ async function inSync(view: ClusterView, pilot: PilotPod): Promise<SettleState> 
 }
 
 /**
- * Whether no proxy uses an object that was deleted `deletedMs` ago. Nobody knows the version of a deletion, so all
+ * Whether no proxy that counts uses an object that was deleted `deletedMs` ago. Nobody knows the version of a deletion, so all
  * proxies must be in sync some time after it. Without a control plane, proxies keep all that they have, also what the
  * object leads to.
  */
-export async function observeForgotten(view: ClusterView, deletedMs: number): Promise<SettleState> {
+export async function observeForgotten(
+  view: ClusterView,
+  reference: ObjectReference,
+  deletedMs: number,
+): Promise<SettleState> {
+  const counts = countsAbout(view, reference);
   for (const pilot of pilotPods(view)) {
     if (deletedMs < pushMs)
       return { state: "waiting", detail: `it is deleted, and ${pilot.name} may not have pushed that yet` };
     try {
-      const state = await inSync(view, pilot);
+      const state = await inSync(view, pilot, counts);
       if (state.state !== "met") return state;
     } catch (error) {
       return { state: "waiting", detail: messageOf(error) };
@@ -120,12 +140,13 @@ function isStale({ types }: ConnectedProxy): boolean {
   return Object.values(types).some(({ sent, acked }) => sent !== acked);
 }
 
-/** All proxies of the revision's control plane, and the resources that they rejected. */
+/** The proxies of the revision's control plane that count, and the resources that they rejected. */
 async function rejections(
   view: ClusterView,
   revision: string,
+  counts: Counts,
 ): Promise<{ readonly proxies: readonly ConnectedProxy[]; readonly rejected: readonly string[] }> {
-  const proxies = await servedProxies(view, revision);
+  const proxies = (await servedProxies(view, revision)).filter(({ namespace }) => counts(namespace));
   const rejected = proxies.flatMap(({ id, types }) =>
     Object.entries(types).flatMap(([typeUrl, { reason }]) =>
       reason === null
@@ -136,9 +157,16 @@ async function rejections(
   return { proxies, rejected };
 }
 
-export async function observeRejections(view: ClusterView, revision: string): Promise<CheckObservation> {
+/** `concerned`: the namespaces of the rollout's objects. Absent means that all proxies count. */
+export async function observeRejections(
+  view: ClusterView,
+  revision: string,
+  concerned?: readonly string[],
+): Promise<CheckObservation> {
   try {
-    const { proxies, rejected } = await rejections(view, revision);
+    const { proxies, rejected } = await rejections(view, revision, (namespace) =>
+      countsFor(view, concerned, namespace),
+    );
     const [first] = rejected;
     if (first !== undefined) return { type: "verdict", verdict: "fail", evidence: first };
     if (proxies.length === 0)

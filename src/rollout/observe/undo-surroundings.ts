@@ -62,7 +62,7 @@ export function undoSurroundings({
     notForgotten: async (object, isNow) => {
       const deletion = `deletion of ${referenceKey(object)}`;
       ages.notice(deletion, !isNow);
-      return reasonOf(await observeForgotten(view, ageMs(deletion, 0)));
+      return reasonOf(await observeForgotten(view, object, ageMs(deletion, 0)));
     },
   };
 }

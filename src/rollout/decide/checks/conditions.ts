@@ -1,4 +1,9 @@
-import { evaluateCondition, type CheckSpec, type ConditionBindings } from "../../../api/serin/index.ts";
+import {
+  evaluateCondition,
+  type CheckSpec,
+  type ConditionBindings,
+  type ConditionBudget,
+} from "../../../api/serin/index.ts";
 import type { Judgement } from "./looks.ts";
 
 /** What a check waits for if its conditions would not decide even with more samples of the same kind. */
@@ -10,12 +15,17 @@ type Bindings = Pick<ConditionBindings, "result" | "canary" | "stable"> & { read
  * Combines a built-in verdict with the spec's conditions on the measurements. A true `failWhen` fails the check once
  * the minimum sample has been seen. A check with `passWhen` passes only if it is true.
  */
-export function applyConditions(spec: CheckSpec, judged: Judgement, bindings: () => Bindings): Judgement {
+export function applyConditions(
+  spec: CheckSpec,
+  judged: Judgement,
+  bindings: () => Bindings,
+  budget?: ConditionBudget,
+): Judgement {
   if ((spec.failWhen === undefined && spec.passWhen === undefined) || judged.verdict !== "pass") return judged;
   const values = bindings();
-  const { evidence, ...rest } = judgeConditions(spec, values);
+  const { evidence, ...rest } = judgeConditions(spec, values, budget);
   if (rest.verdict === "pass") return judged;
-  const waits = rest.verdict === "wait" ? { waitsFor: waitOf(spec, values) } : {};
+  const waits = rest.verdict === "wait" ? { waitsFor: waitOf(spec, values, budget) } : {};
   return { ...judged, ...rest, ...waits, evidence: `${evidence}; ${judged.evidence}` };
 }
 
@@ -26,10 +36,10 @@ const manyTimes = 1e9;
  * Conditions on a number of samples decide when enough samples have come, so each sample is progress. Other conditions,
  * such as those on a rate, may never decide.
  */
-function waitOf(spec: CheckSpec, values: Bindings): string {
+function waitOf(spec: CheckSpec, values: Bindings, budget: ConditionBudget | undefined): string {
   const needed = sides.find((names) => {
     const more = Object.fromEntries(names.map((name) => [name, withManyMore(values[name] as Counts)]));
-    return judgeConditions(spec, { ...values, ...more }).verdict !== "wait";
+    return judgeConditions(spec, { ...values, ...more }, budget).verdict !== "wait";
   });
   if (needed === undefined) return undecided;
   const counts = needed.map((name) => `${name}.total ${(values[name] as Counts).total}`);
@@ -53,15 +63,16 @@ function withManyMore({ total, errors, ...rest }: Counts): Counts {
 export function judgeConditions(
   { failWhen, passWhen }: CheckSpec,
   { result, canary, stable, baseline }: Bindings,
+  budget?: ConditionBudget,
 ): Judgement {
   const values = { result, canary, stable, baseline };
   if (failWhen !== undefined) {
-    const fails = evaluateCondition(failWhen, values);
+    const fails = evaluateCondition(failWhen, values, budget);
     if (typeof fails !== "boolean") return { verdict: "error", evidence: `failWhen: ${failWhen}: ${fails.problem}` };
     if (fails) return { verdict: "fail", evidence: `failWhen is true: ${failWhen}` };
   }
   if (passWhen === undefined) return { verdict: "pass", evidence: `failWhen is false: ${failWhen ?? ""}` };
-  const passes = evaluateCondition(passWhen, values);
+  const passes = evaluateCondition(passWhen, values, budget);
   if (typeof passes !== "boolean") return { verdict: "error", evidence: `passWhen: ${passWhen}: ${passes.problem}` };
   if (passes) return { verdict: "pass", evidence: `passWhen is true: ${passWhen}` };
   return failWhen === undefined

@@ -1,4 +1,4 @@
-import { checkDefaults, type CheckSpec } from "../../../api/serin/index.ts";
+import { checkDefaults, type CheckSpec, type ConditionBudget } from "../../../api/serin/index.ts";
 import { gainOfBoth, quantileOf, totalOf, type DurationHistogram } from "../../judge/duration-histogram.ts";
 import { judgeDurations, quantileName, type DurationLimits } from "../../judge/duration-test.ts";
 import { beginDurations, countDurations, type DurationSequence } from "../../judge/sequence.ts";
@@ -8,7 +8,12 @@ import type { Judgement } from "./looks.ts";
 import { durationsOf, storedDurations, type StoredDurations } from "./stored-durations.ts";
 
 /** Compares the durations of both versions by cumulative histograms. The first look is the baseline. */
-export function judgeDurationsSeen(spec: CheckSpec, seen: SeenDurations, before: unknown): Judgement {
+export function judgeDurationsSeen(
+  spec: CheckSpec,
+  seen: SeenDurations,
+  before: unknown,
+  budget?: ConditionBudget,
+): Judgement {
   const limits = limitsOf(spec);
   const state = before === undefined ? undefined : durationsOf(before as StoredDurations);
   const { epoch, canary, stable } = seen;
@@ -24,8 +29,11 @@ export function judgeDurationsSeen(spec: CheckSpec, seen: SeenDurations, before:
   const sequence = gain === undefined ? state.sequence : countDurations(state.sequence, gain, limits);
   const inner = storedDurations({ ...base, sequence });
   return {
-    ...applyConditions(spec, judgeDurations(sequence.evidence, limits, sequence.open), () =>
-      bindingsOf(sequence, limits),
+    ...applyConditions(
+      spec,
+      judgeDurations(sequence.evidence, limits, sequence.open),
+      () => bindingsOf(sequence, limits),
+      budget,
     ),
     inner,
   };

@@ -1,4 +1,4 @@
-import type { CheckSpec } from "../../../api/serin/index.ts";
+import type { CheckSpec, ConditionBudget } from "../../../api/serin/index.ts";
 import { noBatch, sumOfBatches, type EarlierRate, type RateBatch } from "../../judge/rate-test.ts";
 import { beginRates, countRates, judgeRates, type RateSequence } from "../../judge/sequence.ts";
 import { judgeShare } from "../../judge/share-test.ts";
@@ -16,7 +16,13 @@ interface CountingState {
 }
 
 /** Judges rates and shares from cumulative counters of many sources. The first look is the baseline of each source. */
-export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: SeenCounters, before: unknown): Judgement {
+export function judgeOutcomes(
+  spec: CheckSpec,
+  subject: CheckSubject,
+  seen: SeenCounters,
+  before: unknown,
+  budget?: ConditionBudget,
+): Judgement {
   const state = before as CountingState | undefined;
   const epoch = seen.epoch === undefined ? {} : { epoch: seen.epoch };
   if (state === undefined) {
@@ -41,7 +47,7 @@ export function judgeOutcomes(spec: CheckSpec, subject: CheckSubject, seen: Seen
     judged.verdict === "fail" && seen.lastError !== undefined
       ? { ...judged, evidence: `${judged.evidence}; the latest error: ${seen.lastError}` }
       : judged;
-  return { ...applyConditions(spec, named, () => bindingsOf(inner.gained)), inner };
+  return { ...applyConditions(spec, named, () => bindingsOf(inner.gained), budget), inner };
 }
 
 const countedFields = ["canaryTotal", "canaryErrors", "stableTotal", "stableErrors"] as const;

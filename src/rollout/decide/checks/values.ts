@@ -1,5 +1,5 @@
 import { truncated } from "../../../base/index.ts";
-import type { CheckSpec, Verdict } from "../../../api/serin/index.ts";
+import type { CheckSpec, ConditionBudget, Verdict } from "../../../api/serin/index.ts";
 import type { SeenValues } from "../observation.ts";
 import type { CheckSubject } from "../step.ts";
 import { judgeConditions } from "./conditions.ts";
@@ -8,7 +8,12 @@ import type { Judgement } from "./looks.ts";
 const shownCharacters = 300;
 
 /** The answer of a query or of a webhook. No data is never a pass. */
-export function judgeValues(spec: CheckSpec, subject: CheckSubject, seen: SeenValues): Judgement {
+export function judgeValues(
+  spec: CheckSpec,
+  subject: CheckSubject,
+  seen: SeenValues,
+  budget?: ConditionBudget,
+): Judgement {
   const { result, baseline, source } = seen;
   // A webhook may return anything, so only the specified members of its body are shown.
   const measured =
@@ -30,7 +35,7 @@ export function judgeValues(spec: CheckSpec, subject: CheckSubject, seen: SeenVa
   }
   if (spec.passWhen === undefined && spec.failWhen === undefined)
     return spec.type === "webhook" ? judgeAnswer(seen, measured) : { verdict: "pass", evidence: measured };
-  const judged = judgeConditions(spec, { result, baseline, canary: seen.canary, stable: seen.stable });
+  const judged = judgeConditions(spec, { result, baseline, canary: seen.canary, stable: seen.stable }, budget);
   return { ...judged, evidence: `${measured}: ${judged.evidence}` };
 }
 

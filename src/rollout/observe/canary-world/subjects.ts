@@ -8,7 +8,6 @@ import {
   clusterSuffix,
   destinationOf,
   movedRoutes,
-  resolveHost,
   targetError,
   type RouteInWorld,
   type Subject,
@@ -98,10 +97,8 @@ async function ofDestination(
   { host, subset }: DestinationTarget,
   routeNamespace: string,
 ): Promise<WorkloadMatch> {
-  const fullHost = resolveHost(host, routeNamespace);
-  const [service = "", namespace = routeNamespace] = fullHost.endsWith(`.${clusterSuffix}`)
-    ? fullHost.split(".")
-    : [host];
+  const fullHost = hostInMesh(host, routeNamespace);
+  const [, service = host, namespace = routeNamespace] = fullServiceName.exec(fullHost) ?? [];
   const selector = await selectorOf({ client, view }, service, namespace);
   if (subset === undefined) return { namespace, service, ...(selector === undefined ? {} : { podLabels: selector }) };
   const labels = await subsetLabels({ client, view }, fullHost, subset, [routeNamespace, namespace]);
@@ -121,6 +118,16 @@ async function ofDestination(
   };
 }
 
+const fullServiceName = /^([^.]+)\.([^.]+)\.svc\.cluster\.local$/;
+
+/**
+ * The host as the mesh reads it, which expands only names without a dot. So `web.other` names no Service of the
+ * namespace `other`, about which the Canary's author may not know anything.
+ */
+function hostInMesh(host: string, namespace: string): string {
+  return host.includes(".") ? host : `${host}.${namespace}.${clusterSuffix}`;
+}
+
 async function subsetLabels(
   { client, view }: Pick<CanarySources, "client" | "view">,
   host: string,
@@ -130,7 +137,7 @@ async function subsetLabels(
   const { items } = await view.recently("destination rules", async () => await client.list(destinationRuleKind));
   const rules = items
     .map((item) => ({ ...item, spec: storedSpec<DestinationRule["spec"]>("DestinationRule", item) }))
-    .filter(({ metadata, spec }) => resolveHost(spec.host, metadata.namespace ?? "") === host);
+    .filter(({ metadata, spec }) => hostInMesh(spec.host, metadata.namespace ?? "") === host);
   const [found] = rules
     .toSorted((a, b) => namespaces.indexOf(b.metadata.namespace ?? "") - namespaces.indexOf(a.metadata.namespace ?? ""))
     .flatMap(({ spec: { subsets = [] } }) => subsets.filter(({ name }) => name === subset));

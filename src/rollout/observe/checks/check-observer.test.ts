@@ -135,6 +135,27 @@ test("a check with a long interval keeps its look while others are repeated ofte
   assert.equal(requestCount, 1);
 });
 
+test("many checks of one namespace make no check of another namespace begin again", async () => {
+  const clock = standingClock();
+  const asked: string[] = [];
+  const exchange: HttpExchange = async ({ url }) => {
+    asked.push(url);
+    return await Promise.resolve({ status: 200, text: "{}" });
+  };
+  const observer = new CheckObserver({ client: noClient, view: fakeView([]), clock, exchange });
+  const look = async (namespace: string, url: string): Promise<void> => {
+    const webhook = { url, method: "POST", headers: {}, body: {}, timeoutSeconds: 2 } as const;
+    const check = { spec: spec("webhook", { intervalSeconds: 5, webhook }), subject: backends };
+    await observer.observe(check, { rollout: `Canary ${namespace}/web`, step: "step-1", namespace });
+  };
+  await look("shop", "http://gate.shop/");
+  for (let index = 0; index < 600; index += 1) await look("attacker", `http://gate.attacker/${index}`);
+  await look("shop", "http://gate.shop/");
+  assert.equal(asked.filter((url) => url === "http://gate.shop/").length, 1);
+  await look("attacker", "http://gate.attacker/599");
+  assert.equal(asked.length, 601, "the latest ones of the namespace itself are kept");
+});
+
 test("a slow server delays no round and gets no second request meanwhile, and its answer belongs to that look", async () => {
   const clock = { ...standingClock(), sleep: async (): Promise<void> => await Promise.resolve() };
   const { promise, resolve } = Promise.withResolvers<{ status: number; text: string }>();
@@ -306,6 +327,30 @@ test("a query of the mesh's own metrics that takes long is ended, because the en
     origin,
   );
   assert.deepEqual(observation, { type: "unavailable", detail: "the query took longer than 1000 ms" });
+});
+
+test("the queries of one namespace over the mesh's own metrics take a tenth of the engine's time, however many there are", async () => {
+  const clock = standingClock();
+  const observer = new CheckObserver({
+    client: noClient,
+    view: fakeView([gatewayPod("g")]),
+    // Each look at the clock takes a millisecond, and an evaluation looks at it again and again.
+    clock: { ...clock, steadyMs: () => (clock.nowAtMs += 1) },
+    scrape: async (pod) => await fakeScrape({ g: "istio_requests_total 1\n" })(pod),
+  });
+  const look = async (namespace: string, name: string, expression: string): Promise<string> => {
+    const query = { provider: "mesh", expression, timeoutSeconds: 5 } as const;
+    const check = { spec: spec("query", { name, query, max: 1, intervalSeconds: 0 }), subject: backends };
+    return (await observer.observe(check, { ...origin, namespace, settledForMs: 60_000 })).type;
+  };
+  const long = "max_over_time(vector(1)[1h:1s])";
+  const fromMs = clock.nowAtMs;
+  const looks = await Promise.all(Array.from({ length: 32 }, async (_, index) => look("attacker", `c${index}`, long)));
+  assert.deepEqual([looks[0], new Set(looks.slice(1))], ["unavailable", new Set(["pending"])]);
+  assert.ok(clock.nowAtMs - fromMs < 2_000, `${clock.nowAtMs - fromMs} ms`);
+  assert.equal(await look("shop", "own", "count(istio_requests_total)"), "values");
+  clock.nowAtMs += 10_000;
+  assert.equal(await look("attacker", "c1", long), "unavailable", "it is asked later");
 });
 
 test("a query with a variable that the step lacks is an error", async () => {

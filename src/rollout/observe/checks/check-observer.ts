@@ -11,6 +11,7 @@ import {
 import type { ClusterView } from "../cluster-view.ts";
 import { controlPlanePods, controlPlaneRevision } from "../pilot-answers.ts";
 import { observeRejections } from "../pilots.ts";
+import { namespacesConcerned } from "../trusted-reporters.ts";
 import { observeConvergence, revisionsOf } from "./convergence.ts";
 import { observeConnections, observeRequests, ReporterChoice } from "./counters.ts";
 import { ErrorLogObserver } from "./error-logs.ts";
@@ -22,7 +23,9 @@ import type * as MeshMetricsModule from "./mesh-metrics.ts";
 import { podFacts } from "./pod-facts.ts";
 import { observeRoots } from "./roots.ts";
 import { scrapePod, type Scrape } from "./scrape.ts";
+import { SharedCache } from "./shared-cache.ts";
 import { podsOfSubject, readyPodsOfCheck } from "./subject-pods.ts";
+import { TimeShares } from "./time-shares.ts";
 import { observeWebhook } from "./webhook.ts";
 
 /** The rollout and the step to which a check belongs. */
@@ -79,7 +82,9 @@ export class CheckObserver {
   readonly #scrape: Scrape;
   readonly #exchange: HttpExchange;
   #metrics: MeshMetricsModule.MeshMetrics | undefined;
-  readonly #watched = new BoundedCache<string, Watched>(maxWatched);
+  /** Shared by the rollouts' namespaces, because a forgotten check begins to measure again. */
+  readonly #watched = new SharedCache<Watched>(maxWatched);
+  readonly #shares: TimeShares;
   /** How often the checks of a step have begun anew. */
   readonly #begun = new BoundedCache<string, number>(maxWatched);
 
@@ -87,6 +92,7 @@ export class CheckObserver {
     this.#options = options;
     this.#scrape = options.scrape ?? scrapePod;
     this.#exchange = options.exchange ?? httpExchange;
+    this.#shares = new TimeShares(options.clock);
   }
 
   /**
@@ -95,7 +101,7 @@ export class CheckObserver {
    */
   beginAnew({ rollout, step }: Pick<CheckOrigin, "rollout" | "step">): void {
     const owner = `${rollout}|${step}|`;
-    for (const key of this.#watched.keys()) if (key.startsWith(owner)) this.#watched.delete(key);
+    for (const [key] of this.#watched.entries()) if (key.startsWith(owner)) this.#watched.delete(key);
     this.#begun.set(owner, (this.#begun.get(owner) ?? 0) + 1);
   }
 
@@ -149,11 +155,11 @@ export class CheckObserver {
     }
   }
 
-  #watch({ spec, subject }: PlannedCheck, { rollout, step }: CheckOrigin, nowMs: number): Watched {
+  #watch({ spec, subject }: PlannedCheck, { rollout, step, namespace = "" }: CheckOrigin, nowMs: number): Watched {
     // The latest answer is only for the same question.
     const question = [subject, spec.type, spec.query, spec.webhook, spec.roots];
     const key = `${rollout}|${step}|${spec.name ?? spec.type}|${JSON.stringify(question)}`;
-    for (const [other, { askedMs }] of this.#watched)
+    for (const [other, { askedMs }] of this.#watched.entries())
       if (other !== key && nowMs - askedMs > forgottenAfterMs) this.#watched.delete(other);
     const known = this.#watched.get(key);
     if (known !== undefined) {
@@ -174,7 +180,7 @@ export class CheckObserver {
       reporter: new ReporterChoice(),
       logs: new ErrorLogObserver(client, clock),
     };
-    this.#watched.set(key, made);
+    this.#watched.set(namespace, key, made);
     return made;
   }
 
@@ -253,7 +259,7 @@ export class CheckObserver {
   async #query(
     query: QuerySpec,
     subject: CheckSubject,
-    { rollout, settledForMs }: Pick<CheckOrigin, "rollout"> & { readonly settledForMs: number },
+    { rollout, namespace, settledForMs }: CheckOrigin & { readonly settledForMs: number },
   ): Promise<CheckObservation> {
     const { view, clock } = this.#options;
     const [{ observeQuery }, { MeshMetrics }] = await Promise.all([import("./query.ts"), import("./mesh-metrics.ts")]);
@@ -266,7 +272,14 @@ export class CheckObserver {
       return { type: "pending", detail };
     }
     const values = valuesOf(subject, settledForMs);
-    return await observeQuery(query, values, { metrics: this.#metrics, exchange: this.#exchange });
+    // A MeshUpgrade has no namespace. The mesh's operator writes it.
+    const owner = namespace ?? "";
+    const share = { waitMs: () => this.#shares.waitMs(owner), spent: (ms: number) => this.#shares.spent(owner, ms) };
+    return await observeQuery(query, values, {
+      metrics: this.#metrics,
+      exchange: this.#exchange,
+      ...(namespace === undefined ? {} : { share }),
+    });
   }
 
   /**
@@ -276,7 +289,10 @@ export class CheckObserver {
   async #rejections(subject: CheckSubject): Promise<CheckObservation> {
     const { view } = this.#options;
     const found = revisionsOf(subject) ?? [...new Set(controlPlanePods(view).map(controlPlaneRevision))];
-    const observations = await Promise.all(found.map(async (revision) => await observeRejections(view, revision)));
+    const concerned = namespacesConcerned(subject);
+    const observations = await Promise.all(
+      found.map(async (revision) => await observeRejections(view, revision, concerned)),
+    );
     const notPassed =
       observations.find((observation) => observation.type === "verdict" && observation.verdict === "fail") ??
       observations.find((observation) => observation.type !== "verdict" || observation.verdict !== "pass");

@@ -2,6 +2,7 @@ import { firstNames, messageOf } from "../../../base/index.ts";
 import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { pilotPods, proxiesOf } from "../pilot-answers.ts";
+import { countsFor, namespacesConcerned } from "../trusted-reporters.ts";
 
 /** The maximum number of proxies that the evidence names. */
 const namedProxies = 5;
@@ -23,14 +24,16 @@ export function revisionsOf(subject: CheckSubject): readonly string[] | undefine
   }
 }
 
-/** Whether every proxy has acknowledged everything that its control plane has sent. A rejection fails at once. */
+/** Whether every proxy that counts has acknowledged everything that its control plane has sent. A rejection fails at once. */
 export async function observeConvergence(view: ClusterView, subject: CheckSubject): Promise<CheckObservation> {
   const revisions = revisionsOf(subject);
   const pilots = pilotPods(view).filter(({ revision }) => revisions === undefined || revisions.includes(revision));
   if (pilots.length === 0)
     return { type: "unavailable", detail: `no control plane of ${revisions?.join(" or ") ?? "the mesh"} is ready` };
   try {
-    const proxies = (await Promise.all(pilots.map(async (pilot) => await proxiesOf(view, pilot)))).flat();
+    const connected = (await Promise.all(pilots.map(async (pilot) => await proxiesOf(view, pilot)))).flat();
+    const concerned = namespacesConcerned(subject);
+    const proxies = connected.filter(({ namespace }) => countsFor(view, concerned, namespace));
     if (proxies.length === 0) return { type: "verdict", verdict: "wait", evidence: "no proxy is connected" };
     const late: string[] = [];
     for (const { id, types } of proxies) {

@@ -15,6 +15,8 @@ const maxSeries = 1000;
 export interface QueryTools {
   readonly metrics: MeshMetrics;
   readonly exchange: HttpExchange;
+  /** Limits the time of queries over the mesh's own metrics. Absent means no limit but that of each query. */
+  readonly share?: { readonly waitMs: () => number; readonly spent: (ms: number) => void };
 }
 
 /** Runs a query. The result is a number for a scalar or a single series, and otherwise a list of `{labels, value}`. */
@@ -33,14 +35,15 @@ export async function observeQuery(
       evidence: `this step has no ${[...new Set(missing)].join(", ")}, which the query names`,
     };
   try {
-    const ask =
-      spec.provider === "mesh"
-        ? await meshAsker(tools)
-        : (query: string): Promise<unknown> => askPrometheus(spec, query, tools.exchange);
-    const [result, base] = await Promise.all([
-      ask(expression.text),
-      baseline === undefined ? undefined : ask(baseline.text),
-    ]);
+    const asked = { expression: expression.text, baseline: baseline?.text };
+    const answers =
+      spec.provider === "mesh" ? await askMesh(asked, tools) : await askServer(spec, asked, tools.exchange);
+    if ("waitMs" in answers) {
+      const seconds = Math.ceil(answers.waitMs / 1000);
+      const detail = `the queries of its namespace over the mesh's own metrics have used their share of the engine's time, it is asked in ${seconds} s; shorter queries are asked at once`;
+      return { type: "pending", detail };
+    }
+    const { result, base } = answers;
     const { canary, stable } = values;
     return {
       type: "values",
@@ -55,21 +58,55 @@ export async function observeQuery(
   }
 }
 
-/** Refreshes the store first, so that the query sees current metrics. */
-async function meshAsker({ metrics }: QueryTools): Promise<(query: string) => Promise<unknown>> {
+interface AskedQueries {
+  readonly expression: string;
+  readonly baseline: string | undefined;
+}
+
+interface QueryAnswers {
+  readonly result: unknown;
+  readonly base: unknown;
+}
+
+async function askServer(
+  spec: QuerySpec,
+  { expression, baseline }: AskedQueries,
+  exchange: HttpExchange,
+): Promise<QueryAnswers> {
+  const ask = async (query: string): Promise<unknown> => askPrometheus(spec, query, exchange);
+  const [result, base] = await Promise.all([ask(expression), baseline === undefined ? undefined : ask(baseline)]);
+  return { result, base };
+}
+
+/** Refreshes the store first, so that the queries see current metrics. Returns how long they must wait if they must. */
+async function askMesh(
+  { expression, baseline }: AskedQueries,
+  { metrics, share }: QueryTools,
+): Promise<QueryAnswers | { readonly waitMs: number }> {
   const problem = await metrics.refresh();
   if (problem !== "") throw new Error(problem);
-  return async (query) => {
-    const untilMs = metrics.nowMs + maxQueryMs;
-    const checkpoint = (): void => {
-      if (metrics.nowMs > untilMs)
-        throw userError("query-timeout", `the query took longer than ${maxQueryMs} ms`, {
-          hint: "select fewer series, or a shorter time, or name a Prometheus with provider and address",
-        });
+  const waitMs = share?.waitMs() ?? 0;
+  if (waitMs > 0) return { waitMs };
+  const fromMs = metrics.nowMs;
+  try {
+    return {
+      result: evaluated(expression, metrics),
+      base: baseline === undefined ? undefined : evaluated(baseline, metrics),
     };
-    const options = { maxSamples, checkpoint };
-    return await Promise.resolve(plainValue(evaluateAt(parseQuery(query), metrics.store, metrics.nowMs, options)));
+  } finally {
+    share?.spent(metrics.nowMs - fromMs);
+  }
+}
+
+function evaluated(query: string, metrics: MeshMetrics): unknown {
+  const untilMs = metrics.nowMs + maxQueryMs;
+  const checkpoint = (): void => {
+    if (metrics.nowMs > untilMs)
+      throw userError("query-timeout", `the query took longer than ${maxQueryMs} ms`, {
+        hint: "select fewer series, or a shorter time, or name a Prometheus with provider and address",
+      });
   };
+  return plainValue(evaluateAt(parseQuery(query), metrics.store, metrics.nowMs, { maxSamples, checkpoint }));
 }
 
 function plainValue(value: QueryValue): unknown {

@@ -1,32 +1,196 @@
-import { messageOf, transientError } from "../../../base/index.ts";
+import { messageOf, ownCopy, systemClock, transientError, type Clock } from "../../../base/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
-import { parsePrometheus, type PrometheusSample } from "../../../telemetry/index.ts";
+import { ScrapeTurns } from "../../../base/scrape-turns/index.ts";
+import { SharedBudget } from "../../../base/shared-budget/index.ts";
+import { SampleLines, sampleOfLine, type PrometheusSample } from "../../../telemetry/index.ts";
 import { httpGet } from "../http-get.ts";
 
 /** Reads a pod's metrics: the named families, or all. */
 export type Scrape = (pod: Pod, families?: readonly string[]) => Promise<readonly PrometheusSample[]>;
 
 /**
- * Scrapes a pod's metrics at the port and path of its annotations. An error names the pod, and its cause says only what
- * happened.
- *
- * Serin's own proxies send only the requested families. A gateway's whole page has hundreds of kilobytes, the engine
- * reads it several times a second, and a check needs a hundredth of it.
+ * Anybody who may start pods can start many that look like proxies and answer with long pages. So a page and its
+ * samples have bounds, and namespaces share the memory for all of them: each may use half of what the others leave.
  */
-export const scrapePod: Scrape = async (pod, families) => {
-  const annotations = pod.metadata.annotations ?? {};
-  const port = Number(annotations["prometheus.io/port"] ?? 15_020);
-  const path = withNames(annotations["prometheus.io/path"] ?? "/metrics", families);
-  const text = await httpGet(pod.status?.podIP ?? "", port, path).catch((fault: unknown) => {
-    const { namespace = "", name = "" } = pod.metadata;
-    throw transientError(
-      "pod-unreachable",
-      `pod ${namespace}/${name} does not report its metrics: ${messageOf(fault)}; the engine asks again; if this lasts, see kubectl -n ${namespace} describe pod ${name}`,
-      { cause: fault },
-    );
-  });
-  return parsePrometheus(text, families === undefined ? undefined : new Set(families)).samples;
+export interface ScrapeBounds {
+  /** The bytes of the pages that are being read. */
+  readonly heldBytes: number;
+  /** The memory of the samples of recent answers. */
+  readonly sampleBytes: number;
+  readonly linesAPage: number;
+  readonly samplesAPage: number;
+  /** The time for an answer, by how often the pod was late just before. A proxy on a busy machine may need a second. */
+  readonly deadlinesMs: readonly number[];
+}
+
+const usualBounds: ScrapeBounds = {
+  heldBytes: 512 << 20,
+  sampleBytes: 1024 << 20,
+  linesAPage: 500_000,
+  samplesAPage: 50_000,
+  deadlinesMs: [3_000, 2_000, 2_000, 1_000],
 };
+/** The approximate memory of a usual sample, with its twenty labels, in addition to the text of its line. */
+const overheadBytes = 1024;
+/** Checks keep an answer for a third of a second. */
+const keptMs = 500;
+/** Texts of a sample may keep a page of this length in memory, because a copy of them takes longer. */
+const shortPage = 64 << 10;
+/** After this time of reading, other work has a turn. */
+const sliceMs = 5;
+/** How many lines are read between two looks at the clock. */
+const linesAtOnce = 64;
+/** A pod whose page exceeds the bounds of a page is not asked again for this time. */
+const refusedMs = 10_000;
+const maxRemembered = 1024;
+/** A failure after this part of the shortest deadline is late. Timers may fire a little early. */
+const lateShare = 0.9;
+
+interface Refused {
+  readonly untilMs: number;
+  readonly error: Error;
+}
+
+/** Scrapes pods within bounds that their namespaces share. */
+export class PodScraper {
+  readonly #bounds: ScrapeBounds;
+  readonly #clock: Clock;
+  readonly #held: SharedBudget;
+  readonly #samples: SharedBudget;
+  readonly #turns = new ScrapeTurns();
+  readonly #refused = new Map<string, Refused>();
+  /** How often in a row a pod was late. */
+  readonly #late = new Map<string, number>();
+
+  constructor(bounds: ScrapeBounds = usualBounds, clock: Clock = systemClock) {
+    this.#bounds = bounds;
+    this.#clock = clock;
+    this.#held = new SharedBudget(bounds.heldBytes);
+    this.#samples = new SharedBudget(bounds.sampleBytes);
+  }
+
+  /**
+   * Scrapes a pod's metrics at the port and path of its annotations. An error names the pod, and its cause says only
+   * what happened.
+   *
+   * Serin's own proxies send only the requested families. A gateway's whole page has hundreds of kilobytes, the engine
+   * reads it several times a second, and a check needs a hundredth of it.
+   */
+  readonly scrape: Scrape = async (pod, families) => {
+    const { namespace = "", name = "", uid = podName(pod) } = pod.metadata;
+    try {
+      const refused = this.#refused.get(uid);
+      if (refused !== undefined && this.#clock.steadyMs() < refused.untilMs) throw refused.error;
+      return await this.#read(pod, uid, families);
+    } catch (fault) {
+      throw transientError(
+        "pod-unreachable",
+        `pod ${namespace}/${name} does not report its metrics: ${messageOf(fault)}; the engine asks again; if this lasts, see kubectl -n ${namespace} describe pod ${name}`,
+        { cause: fault },
+      );
+    }
+  };
+
+  async #read(pod: Pod, uid: string, families: readonly string[] | undefined): Promise<readonly PrometheusSample[]> {
+    const { annotations = {}, namespace = "" } = pod.metadata;
+    const port = Number(annotations["prometheus.io/port"] ?? 15_020);
+    const path = withNames(annotations["prometheus.io/path"] ?? "/metrics", families);
+    const page = this.#held.share(namespace);
+    const busy = (): Error =>
+      new Error(
+        `the pages of namespace ${namespace} are too long together: those of one namespace may use half of what the others leave of ${this.#bounds.heldBytes} bytes`,
+      );
+    try {
+      const text = await this.#inTime(uid, async (deadlineMs) =>
+        httpGet(pod.status?.podIP ?? "", port, path, {
+          deadlineMs,
+          admit: (bytes) => (page.set(bytes) ? undefined : busy()),
+        }),
+      );
+      return await this.#samplesOf(text, { namespace, uid }, families);
+    } finally {
+      page.set(0);
+    }
+  }
+
+  /** A look waits for all pods, so one that is late again and again gets little time until it answers. */
+  async #inTime(uid: string, get: (deadlineMs: number) => Promise<string>): Promise<string> {
+    const { deadlinesMs } = this.#bounds;
+    const times = this.#late.get(uid) ?? 0;
+    const shortestMs = Math.min(...deadlinesMs);
+    const fromMs = this.#clock.steadyMs();
+    try {
+      const text = await get(deadlinesMs[times] ?? shortestMs);
+      this.#late.delete(uid);
+      return text;
+    } catch (error) {
+      if (this.#clock.steadyMs() - fromMs >= shortestMs * lateShare)
+        this.#late.set(uid, Math.min(times + 1, deadlinesMs.length));
+      if (this.#late.size > maxRemembered) this.#late.delete(this.#late.keys().next().value ?? "");
+      throw error;
+    }
+  }
+
+  /** Reads a page in slices. The memory of its samples counts for as long as checks keep them. */
+  async #samplesOf(
+    text: string,
+    { namespace, uid }: { readonly namespace: string; readonly uid: string },
+    families: readonly string[] | undefined,
+  ): Promise<readonly PrometheusSample[]> {
+    const { linesAPage, samplesAPage, sampleBytes } = this.#bounds;
+    const names = families === undefined ? undefined : new Set(families);
+    const copies = text.length > shortPage;
+    const share = this.#samples.share(namespace);
+    const samples: PrometheusSample[] = [];
+    const lines = new SampleLines(text, 0);
+    try {
+      let sliceFromMs = await this.#turn(namespace);
+      for (let line = lines.next(); line !== undefined; line = lines.next()) {
+        const sample = line === "" ? undefined : sampleOfLine(line, lines.lineNumber, names);
+        if (sample !== undefined) {
+          samples.push(copies ? ownSample(sample) : sample);
+          if (samples.length > samplesAPage) throw this.#refuse(uid, `its page has more than ${samplesAPage} samples`);
+          if (!share.add(line.length + overheadBytes))
+            throw new Error(
+              `namespace ${namespace} has too many samples: those of one namespace may use half of what the others leave of ${sampleBytes} bytes`,
+            );
+        }
+        if (lines.lineNumber > linesAPage) throw this.#refuse(uid, `its page has more than ${linesAPage} lines`);
+        if (lines.lineNumber % linesAtOnce === 0 && this.#clock.steadyMs() - sliceFromMs >= sliceMs)
+          sliceFromMs = await this.#turn(namespace);
+      }
+    } catch (error) {
+      share.set(0);
+      throw error;
+    }
+    this.#clock.after(keptMs, () => share.set(0));
+    return samples;
+  }
+
+  async #turn(namespace: string): Promise<number> {
+    await this.#turns.next(namespace);
+    return this.#clock.steadyMs();
+  }
+
+  #refuse(uid: string, message: string): Error {
+    const error = new Error(message);
+    this.#refused.delete(uid);
+    this.#refused.set(uid, { untilMs: this.#clock.steadyMs() + refusedMs, error });
+    if (this.#refused.size > maxRemembered) this.#refused.delete(this.#refused.keys().next().value ?? "");
+    return error;
+  }
+}
+
+const scraper = new PodScraper();
+
+/** Scrapes a pod as {@link PodScraper.scrape} does, with the bounds of the process. */
+export const scrapePod: Scrape = scraper.scrape;
+
+/** A sample without a part of the page, which would keep the whole page in memory. */
+function ownSample({ name, labels, ...rest }: PrometheusSample): PrometheusSample {
+  const own = Object.entries(labels).map(([label, value]) => [label, ownCopy(value)]);
+  return { ...rest, name: ownCopy(name), labels: Object.fromEntries(own) as Record<string, string> };
+}
 
 /** Names the families as Prometheus' own HTTP handler expects it. Other servers ignore the query. */
 function withNames(path: string, families: readonly string[] = []): string {

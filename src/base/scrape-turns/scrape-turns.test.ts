@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { ScrapeTurns } from "./scrape-turns.ts";
+import { ScrapeTurns } from "./index.ts";
 
 test("one scrape goes on in each round, and namespaces take turns", async () => {
   const turns = new ScrapeTurns();

@@ -1,3 +1,5 @@
+// Turns of the readers of metrics, so that long answers of some pods delay nothing else.
+
 /**
  * Lets one scrape at a time read its answer, for one slice of time in each round of the event loop. So queries wait for
  * one slice, and not for the slices of all scrapes. Namespaces take turns, and so do the scrapes within each namespace,

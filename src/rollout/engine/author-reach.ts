@@ -1,0 +1,74 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { canaryKind } from "../../api/serin/index.ts";
+import type { AuthorRights } from "../access/index.ts";
+import type { Contender, Step } from "../decide/index.ts";
+import { isMeshUpgrade, kindOfRollout, rolloutKey, type Rollout } from "./rollout-object.ts";
+
+/** What decides how far a rollout reaches into the namespaces of others. */
+export interface ReachOptions {
+  /** If undefined, every rollout reaches everywhere. */
+  readonly rights: Pick<AuthorRights, "mayCreate"> | undefined;
+  /** All rollouts. */
+  readonly all: readonly Contender[];
+  /** The object as the informers know it. */
+  readonly watched: (kind: string, key: string) => Rollout | undefined;
+}
+
+/**
+ * The members of the rollout's group in other namespaces that count for it. The authors of both must have the right to
+ * create rollouts at the place of the other one. Otherwise anybody who may write Canaries in some namespace could name
+ * the group of others, and so delay their rollouts and make them fail. Undefined means that all count.
+ */
+export async function companionsOf(
+  rollout: Rollout,
+  { rights, all, watched }: ReachOptions,
+): Promise<ReadonlySet<string> | undefined> {
+  const group = groupOf(rollout);
+  if (rights === undefined || group === undefined) return undefined;
+  const { namespace } = rollout.metadata;
+  const own = rolloutKey(rollout);
+  const others = all.filter((other) => other.group === group && other.key !== own && other.namespace !== namespace);
+  const companions = new Set<string>();
+  // Whoever may create Canaries may create thousands that name the group.
+  const reached = new Map<string, boolean>();
+  for (const other of others) {
+    const place = `${other.kind} ${other.namespace ?? ""}`;
+    const reaches = reached.get(place) ?? (await rights.mayCreate(typed(rollout), other.kind, other.namespace));
+    reached.set(place, reaches);
+    const object = reaches ? watched(other.kind, other.key.slice(other.kind.length + 1)) : undefined;
+    if (object !== undefined && (await rights.mayCreate(typed(object), kindOfRollout(rollout).kind, namespace)))
+      companions.add(other.key);
+  }
+  return companions;
+}
+
+/**
+ * The steps without namespaces that the rollout only reads, and in which its author may not create Canaries. For these
+ * the right to read a Service suffices, and a reader must not keep other rollouts out of a namespace.
+ */
+export async function withinReach(
+  rollout: Rollout,
+  steps: readonly Step[],
+  { rights }: Pick<ReachOptions, "rights">,
+): Promise<readonly Step[]> {
+  if (rights === undefined || isMeshUpgrade(rollout)) return steps;
+  const written = new Set([
+    rollout.metadata.namespace,
+    ...steps.flatMap((step) => step.writes.map(({ object }) => object.namespace)),
+  ]);
+  const read = new Set(steps.flatMap(({ namespaces = [] }) => namespaces).filter((name) => !written.has(name)));
+  for (const name of read) if (await rights.mayCreate(typed(rollout), canaryKind.kind, name)) read.delete(name);
+  if (read.size === 0) return steps;
+  return steps.map((step) =>
+    step.namespaces === undefined ? step : { ...step, namespaces: step.namespaces.filter((name) => !read.has(name)) },
+  );
+}
+
+function groupOf({ spec }: Rollout): unknown {
+  return ((spec ?? {}) as { readonly group?: unknown }).group;
+}
+
+/** A list of an API server does not name the kind of its items. */
+function typed(rollout: Rollout): UntypedObject {
+  return { ...(rollout as unknown as UntypedObject), kind: kindOfRollout(rollout).kind };
+}
