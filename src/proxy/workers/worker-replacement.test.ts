@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { seededRandom, silentLogger, systemClock, type Clock } from "../../base/index.ts";
 import { hastyClock, until } from "../../base/testing/index.ts";
 import type { WorkerThread } from "../../base/workers/index.ts";
+import type { XdsUpdate } from "../../dataplane/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { readSettings } from "../proxy-settings.ts";
@@ -49,10 +51,13 @@ class FakeThread extends EventEmitter {
   }
 
   #answer({ call, name }: Call): void {
-    this.emit("message", {
-      answer: call,
-      value: name === "update" ? { error: undefined, names: this.names } : this.values[name],
-    });
+    if (name === "update") this.accept(call, this.names);
+    else this.emit("message", { answer: call, value: this.values[name] });
+  }
+
+  /** Answers one update. */
+  accept(call: number, names: UpdateOutcome["names"]): void {
+    this.emit("message", { answer: call, value: { error: undefined, names } });
   }
 
   postMessage(message: Call): void {
@@ -76,13 +81,16 @@ class FakeThread extends EventEmitter {
 class Fixture implements AsyncDisposable {
   readonly threads: FakeThread[] = [];
   readonly set: WorkerSet;
+  /** Whether threads that start from now on answer calls by themselves. */
+  answers: boolean;
 
   constructor(count: number, answers = true, more: Partial<WorkerSetOptions> & { readonly clock?: Clock } = {}) {
+    this.answers = answers;
     const { clock = systemClock, ...options } = more;
     this.set = new WorkerSet({
       count,
       spawn: (start) => {
-        const thread = new FakeThread(start, answers);
+        const thread = new FakeThread(start, this.answers);
         this.threads.push(thread);
         return thread as unknown as Worker satisfies WorkerThread;
       },
@@ -249,6 +257,38 @@ test("a worker that needs other routes between two updates says so at once", asy
   assert.deepEqual(requested.at(-1), ["b"]);
 });
 
+test("a worker that needs a resource again gets it, although another worker has needed it all the time", async () => {
+  await using fixture = new Fixture(2);
+  const { set, threads } = fixture;
+  const { requested, update } = withRequests(fixture);
+  await update(["a", "b", "c"], ["a", "b", "c"]);
+  const routes = set.subscriptions().find(({ typeUrl }) => typeUrl === typeUrls.route);
+  const resources = ["a", "b"].map((name) => ({
+    name,
+    version: "1",
+    aliases: [],
+    typeUrl: typeUrls.route,
+    body: Buffer.from(name),
+  }));
+  await routes?.apply({ typeUrl: typeUrls.route, resources, removed: ["c"] });
+  const given = (index: number) =>
+    threads[index]
+      ?.argumentsOf("update")
+      .slice(2)
+      .map((one) => {
+        const { resources: sent, removed } = one as XdsUpdate;
+        return [sent.map(({ name }) => name), removed];
+      });
+  const need = (names: readonly string[]): void => {
+    threads[1]?.emit("message", { call: 1, name: "need", argument: new Map([[typeUrls.route, names]]) });
+  };
+  need(["a"]);
+  need(["a", "b", "c"]);
+  await until(() => given(1)?.length === 1);
+  assert.deepEqual([given(0), given(1)], [[], [[["b"], ["c"]]]]);
+  assert.deepEqual(requested.at(-1), ["a", "b", "c"]);
+});
+
 test("the routes of a worker that has ended are those of its replacement", async () => {
   await using fixture = new Fixture(2);
   const { requested, update } = withRequests(fixture);
@@ -257,4 +297,33 @@ test("the routes of a worker that has ended are those of its replacement", async
   await until(() => fixture.threads.length === 3);
   await update(["a"], undefined, ["a"]);
   assert.deepEqual(requested.at(-1), ["a"]);
+});
+
+test("a worker that starts needs what it said last, although an older update is still in progress", async () => {
+  await using fixture = new Fixture(1);
+  const { set, threads } = fixture;
+  const { requested, update } = withRequests(fixture);
+  await update(["a"]);
+  await set
+    .subscriptions()
+    .find(({ typeUrl }) => typeUrl === typeUrls.listener)
+    ?.apply({ typeUrl: typeUrls.listener, resources: [], removed: [] });
+  fixture.answers = false;
+  await threads[0]?.terminate();
+  await until(() => threads.length === 2);
+  const later = update(["a", "b"]);
+  const [, thread] = threads;
+  await until(() => thread?.argumentsOf("update").length === 3);
+  const [clusters, listeners, latest] = thread?.calls.filter(({ name }) => name === "update") ?? [];
+  for (const [one, names] of [
+    [clusters, new Map([[typeUrls.route, ["a"]]])],
+    [latest, new Map([[typeUrls.route, ["a", "b"]]])],
+    [listeners, new Map<string, string[]>()],
+  ] as const) {
+    thread?.accept(one?.call ?? 0, names);
+    await setImmediate();
+  }
+  await later;
+  if (thread !== undefined) thread.answers = true;
+  assert.deepEqual(requested.at(-1), ["a", "b"]);
 });

@@ -220,7 +220,7 @@ export class WorkerSet implements Serving {
     const outcomes: UpdateOutcome[] = [];
     await this.#group.each("update", given, (worker, outcome) => {
       outcomes.push(outcome);
-      this.#wanted.take(worker, outcome.names);
+      this.#wants(worker, outcome.names);
     });
     if (outcomes.length === 0 && this.#group.live.length < this.#options.count) {
       this.#mirror.forget(given);
@@ -242,8 +242,22 @@ export class WorkerSet implements Serving {
   }
 
   #need(worker: number, names: UpdateOutcome["names"]): void {
-    this.#wanted.take(worker, names);
+    this.#wants(worker, names);
     this.#request([...names.keys()]);
+  }
+
+  /**
+   * Records what a worker needs. The control plane does not send again what another worker has needed all the time, and
+   * this one may have forgotten it.
+   */
+  #wants(worker: number, names: UpdateOutcome["names"]): void {
+    for (const [typeUrl, late] of this.#wanted.take(worker, names))
+      for (const update of this.#mirror.part(typeUrl, late)) void this.#repeat(worker, update);
+  }
+
+  async #repeat(worker: number, update: XdsUpdate): Promise<void> {
+    const outcome = await this.#group.call(worker, "update", update).catch(() => undefined);
+    if (outcome !== undefined) this.#need(worker, outcome.names);
   }
 
   #newGroup(): WorkerGroup<WorkerCalls, ProcessCalls> {
@@ -262,11 +276,14 @@ export class WorkerSet implements Serving {
         if (this.#failsHealthChecks) void ask("failHealthChecks", true);
         if (this.#draining !== undefined) void ask("drain", this.#draining.inboundOnly);
         if (this.#closesUnused) void ask("closeUnused", undefined);
-        const replayed = [...this.#mirror.replay()].map((update) => ask("update", update));
+        const replayed = [...this.#mirror.replay()].map(async (update) => {
+          const outcome = await ask("update", update);
+          // Taken at once, because a later update may be done before this one.
+          if (outcome !== undefined) this.#wanted.take(index, outcome.names);
+          return [...(outcome?.names.keys() ?? [])];
+        });
         // Only all updates together say what it needs, because listeners come last.
-        void Promise.all(replayed).then((outcomes) =>
-          this.#need(index, new Map(outcomes.flatMap((outcome) => [...(outcome?.names ?? [])]))),
-        );
+        void Promise.all(replayed).then((types) => this.#request(types.flat()));
         if (!this.#listens) void ask("stopListening", undefined);
       },
       onEnd: (index) => this.#lost(index),
