@@ -1,5 +1,5 @@
 import type { parseArgs } from "node:util";
-import { createLogger, messageOf, systemClock, terminalText, userError, type Environment } from "../base/index.ts";
+import { createLogger, systemClock, terminalText, userError, type Environment } from "../base/index.ts";
 import { diagnose, type Finding } from "../cluster/lifecycle/index.ts";
 import { probeMachine } from "../cluster/node/index.ts";
 import { readFlags } from "./read-flags.ts";
