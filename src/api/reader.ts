@@ -18,6 +18,11 @@ export class Reader {
     this.#report = report;
   }
 
+  /** A reader that also accepts numbers in quotes, as protobuf's JSON does and the schemas of Kubernetes do not. */
+  static ofProtoJson(value: unknown): Reader {
+    return new Reader(value, "", { errors: [], warnings: [], numbersMayBeQuoted: true });
+  }
+
   get raw(): unknown {
     return this.#value;
   }
@@ -69,6 +74,7 @@ export class Reader {
       field,
       "a whole number",
       (found) => typeof found === "number" && Number.isInteger(found),
+      this.#unquoted,
     );
     if (value !== undefined && (value < minimum || value > maximum)) {
       this.error(`must be from ${minimum} to ${maximum}, got ${value}`, field);
@@ -78,7 +84,12 @@ export class Reader {
   }
 
   number(field: string): number | undefined {
-    return this.#typed(field, "a number", (value) => typeof value === "number" && Number.isFinite(value));
+    return this.#typed(
+      field,
+      "a number",
+      (value) => typeof value === "number" && Number.isFinite(value),
+      this.#unquoted,
+    );
   }
 
   oneOf<const Word extends string>(field: string, words: readonly Word[]): Word | undefined {
@@ -192,10 +203,21 @@ export class Reader {
     return this.#value[field] ?? undefined;
   }
 
-  #typed<Value>(field: string, expected: string, accepts: (value: unknown) => boolean): Value | undefined {
+  readonly #unquoted = (value: unknown): unknown =>
+    this.#report.numbersMayBeQuoted === true && typeof value === "string" && quotedNumber.test(value)
+      ? Number(value)
+      : value;
+
+  #typed<Value>(
+    field: string,
+    expected: string,
+    accepts: (value: unknown) => boolean,
+    convert: (value: unknown) => unknown = (value) => value,
+  ): Value | undefined {
     const value = this.#get(field);
     if (value === undefined) return undefined;
-    if (accepts(value)) return value as Value;
+    const converted = convert(value);
+    if (accepts(converted)) return converted as Value;
     this.error(`must be ${expected}, got ${describeValue(value)}`, field);
     return undefined;
   }
@@ -213,7 +235,11 @@ const halfCharacter = "must not contain half of a character (a lone surrogate, s
 const maxSuggestions = 20;
 const maxSuggestedLength = 64;
 
+/** A number as JSON writes it. */
+const quotedNumber = /^-?(?:0|[1-9]\d{0,20})(?:\.\d{1,20})?(?:[eE][+-]?\d{1,3})?$/;
+
 interface Report {
+  readonly numbersMayBeQuoted?: boolean;
   readonly errors: FieldIssue[];
   readonly warnings: FieldIssue[];
   tallies?: Map<string, number>;

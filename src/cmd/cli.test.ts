@@ -71,9 +71,17 @@ test("wrong use ends with 64, as in istioctl, a difference with 1, and what the 
     const { code, output } = typed(...words);
     assert.equal(code, 64, `${words.join(" ")}: ${output}`);
   }
+  const misspelt = typed("doctor", "--kubernets").output;
+  assert.match(misspelt, /^serin: doctor: there is no flag --kubernets; did you mean --kubernetes\?\n  hint: /);
   assert.equal(typed("profile", "diff", "default", "minimal").code, 1);
   assert.equal(typed("analyze", "--use-kube=false", "/nonexistent/route.yaml").code, 2);
   assert.equal(typed("tag", "list").code, 2);
+  const releases = typed("release", "list");
+  assert.deepEqual([releases.code, releases.output.split("\n")[0]], [2, "serin: there is no lab cluster"]);
+  assert.deepEqual(typed("cluster", "list"), {
+    code: 0,
+    output: "there is no lab cluster; create one: serin cluster create\n",
+  });
 });
 
 test("a time limit accepts a unit with every verb", () => {

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
-import { parseArgs } from "node:util";
-import { goDurationMs, SerinError, userError, ownField } from "../base/index.ts";
+import { goDurationMs, nearestName, SerinError, userError, ownField } from "../base/index.ts";
+import { readFlags } from "./read-flags.ts";
 import type { RoleContext } from "./role.ts";
 
 export const clusterUsage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale] [--event-ttl DURATION]
@@ -36,10 +35,16 @@ export async function run(context: RoleContext): Promise<number> {
   const [verb = "help", ...rest] = context.args;
   const split = rest.indexOf("--");
   const command = split === -1 ? [] : rest.slice(split + 1);
-  const { values, positionals } = parseFlags(split === -1 ? rest : rest.slice(0, split));
+  const isVerb = Object.hasOwn(flagsOfVerbs, verb);
+  if (!isVerb && !["help", "--help", "-h"].includes(verb)) throw unknownVerb(verb);
+  const { values, positionals } = readFlags(isVerb ? `cluster ${verb}` : "cluster", {
+    args: split === -1 ? rest : rest.slice(0, split),
+    allowPositionals: true,
+    options,
+  });
   refuseForeignFlags(verb, values, split !== -1);
-  if (positionals.length > 0)
-    throw userError("usage", `unexpected argument "${positionals[0]}"`, { hint: "serin cluster --help" });
+  const [stray] = positionals;
+  if (stray !== undefined && values.help !== true) throw unexpectedArgument(verb, stray);
   if (values.help === true) {
     process.stdout.write(clusterUsage);
     return 0;
@@ -67,14 +72,22 @@ export async function run(context: RoleContext): Promise<number> {
     }
     case "urls":
       return await urls(context, await nameOf(context, values.name), values.json === true);
-    case "help":
-    case "--help":
+    default:
       process.stdout.write(clusterUsage);
       return 0;
-    default:
-      throw userError("usage", `unknown verb "cluster ${verb}"`, { hint: "serin cluster --help" });
   }
 }
+
+const options = {
+  name: { type: "string", short: "n" },
+  config: { type: "string", short: "c" },
+  workers: { type: "string" },
+  autoscale: { type: "boolean" },
+  "event-ttl": { type: "string" },
+  names: { type: "boolean" },
+  json: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
 
 interface Flags {
   name?: string;
@@ -113,32 +126,24 @@ function refuseForeignFlags(verb: string, values: Flags, hasCommand: boolean): v
     });
 }
 
-function parseFlags(args: string[]): { values: Flags; positionals: string[] } {
-  try {
-    const { values, positionals } = parseArgs({
-      args,
-      allowPositionals: true,
-      options: {
-        name: { type: "string", short: "n" },
-        config: { type: "string", short: "c" },
-        workers: { type: "string" },
-        autoscale: { type: "boolean" },
-        "event-ttl": { type: "string" },
-        names: { type: "boolean" },
-        json: { type: "boolean" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-    return { values, positionals };
-  } catch (error) {
-    throw userError("usage", error instanceof Error ? error.message : String(error), { hint: "serin cluster --help" });
-  }
+function unexpectedArgument(verb: string, word: string): SerinError {
+  const takesName = ownField(flagsOfVerbs, verb)?.includes("name") === true;
+  const run = verb === "shell" ? `; a command follows --: serin cluster shell -- ${word} …` : "";
+  return userError("usage", `cluster ${verb}: unexpected argument "${word}"`, {
+    hint: takesName ? `a flag names the cluster: serin cluster ${verb} --name ${word}${run}` : "serin cluster --help",
+  });
+}
+
+function unknownVerb(verb: string): SerinError {
+  const near = nearestName(verb, Object.keys(flagsOfVerbs));
+  const guess = near === undefined ? "" : `; did you mean "cluster ${near}"?`;
+  return userError("usage", `unknown verb "cluster ${verb}"${guess}`, { hint: "serin cluster --help" });
 }
 
 async function create({ env, release, shutdown }: RoleContext, flags: Flags): Promise<number> {
   const { createCluster, parseKindConfig } = await import("../cluster/lifecycle/index.ts");
   const source = flags.config === "-" ? "standard input" : (flags.config ?? "default");
-  const text = flags.config === undefined ? nodesConfig(flags.workers) : readConfig(flags.config);
+  const text = flags.config === undefined ? nodesConfig(flags.workers) : await readConfig(flags.config);
   if (flags.config !== undefined && flags.workers !== undefined)
     throw userError("usage", "--workers and --config exclude each other: the config already lists the nodes");
   const { plan, warnings } = parseKindConfig(text, {
@@ -184,12 +189,9 @@ function nodesConfig(workers = String(defaultWorkers)): string {
   return `kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes:\n- role: control-plane\n${"- role: worker\n".repeat(Number(workers))}`;
 }
 
-function readConfig(path: string): string {
-  try {
-    return readFileSync(path === "-" ? 0 : path, "utf8");
-  } catch (error) {
-    throw userError("file-unreadable", `cannot read the cluster config ${path}`, { cause: error });
-  }
+async function readConfig(path: string): Promise<string> {
+  const { readUserFile } = await import("../cli/index.ts");
+  return await readUserFile(path);
 }
 
 /** The cluster that the flag names, or without a flag the shell's own cluster, or otherwise the only existing one. */
@@ -213,6 +215,8 @@ async function list({ env }: RoleContext, { names, json }: Flags): Promise<numbe
     process.stdout.write(`${JSON.stringify(rows)}\n`);
     return 0;
   }
+  // Scripts read standard output, so the note for a person goes to the other stream, as with kind.
+  if (clusters.length === 0) process.stderr.write("there is no lab cluster; create one: serin cluster create\n");
   for (const cluster of clusters) {
     process.stdout.write(
       names === true

@@ -1,7 +1,8 @@
-import { parseArgs } from "node:util";
-import { createLogger, messageOf, systemClock, terminalText, userError, type Environment } from "../base/index.ts";
+import type { parseArgs } from "node:util";
+import { createLogger, systemClock, terminalText, userError, type Environment } from "../base/index.ts";
 import { diagnose, type Finding } from "../cluster/lifecycle/index.ts";
 import { probeMachine } from "../cluster/node/index.ts";
+import { readFlags } from "./read-flags.ts";
 import type { RoleContext } from "./role.ts";
 
 /** The machine's findings, as `serin doctor` shows them. */
@@ -72,14 +73,11 @@ type Flags = ReturnType<typeof parseArgs<{ options: typeof options }>>["values"]
 
 function flagsOf(args: readonly string[]): Flags {
   if (args.length === 1 && args[0] === "help") return flagsOf(["--help"]);
-  try {
-    const { values } = parseArgs({ args: [...args], options });
-    const stray = Object.keys(clusterOptions).find((name) => Object.hasOwn(values, name));
-    if (stray !== undefined && !values.kubernetes) throw new Error(`--${stray} needs --kubernetes`);
-    return values;
-  } catch (error) {
-    throw userError("usage", `doctor: ${messageOf(error)}\n${doctorUsage}`);
-  }
+  const { values } = readFlags("doctor", { args: [...args], options });
+  const stray = Object.keys(clusterOptions).find((name) => Object.hasOwn(values, name));
+  if (stray !== undefined && !values.kubernetes)
+    throw userError("usage", `doctor: --${stray} needs --kubernetes`, { hint: "serin doctor --help shows the flags" });
+  return values;
 }
 
 async function examine(flags: Flags, env: Environment): Promise<number> {

@@ -89,7 +89,7 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
   const name = given ?? env["SERIN_CLUSTER"] ?? (others.length === 0 ? first?.name : undefined);
   if (name === undefined) {
     throw userError(
-      "argument-missing",
+      first === undefined ? "cluster-not-found" : "argument-missing",
       first === undefined ? "there is no lab cluster" : "there are several lab clusters",
       {
         hint:

@@ -1,5 +1,5 @@
 import * as yaml from "yaml";
-import { parseMeshConfig } from "../api/istio/index.ts";
+import { parseMeshConfig, withJsonNames } from "../api/istio/index.ts";
 import { isTree, messageOf, textAt, type Tree, treeAt, userError } from "../base/index.ts";
 import { valueForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
@@ -121,6 +121,7 @@ export function parseProxyConfig(text: string): Tree {
     );
   }
   if (value === null) return {};
+  value = withJsonNames(value);
   if (!isTree(value))
     throw userError(
       "annotation-invalid",

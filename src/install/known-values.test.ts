@@ -24,3 +24,22 @@ test("values.meshConfig takes every field of the mesh's settings, at any depth, 
     },
   ]);
 });
+
+test("settings of the mesh by the names of protobuf's definition take the place of the profile's, without a warning", () => {
+  const meshConfig = {
+    default_config: { proxyMetadata: { my_name: "a" } },
+    enable_prometheus_merge: false,
+    extensionProviders: [{ name: "authz", envoyExtAuthzGrpc: { service: "authz.foo", port: "9000" } }],
+  };
+  for (const spec of [{ meshConfig }, { values: { meshConfig } }]) {
+    const parsed = resolveSettings({ specs: [{ profile: "demo", ...spec }] }, defaults);
+    assert.deepEqual([parsed.errors, parsed.warnings], [[], []]);
+    const found = parsed.value?.meshConfig ?? assert.fail();
+    assert.equal(found["enablePrometheusMerge"], false);
+    assert.deepEqual(
+      Object.keys(found).filter((name) => name.includes("_")),
+      [],
+    );
+    assert.deepEqual((found["defaultConfig"] as { readonly proxyMetadata?: unknown }).proxyMetadata, { my_name: "a" });
+  }
+});

@@ -4,6 +4,7 @@ import { hubFault, tagFault } from "../api/images/index.ts";
 import {
   parseIstioOperator,
   parseMeshConfig,
+  withJsonNames,
   type ComponentSpec,
   type GatewaySpec,
   type IstioOperatorSpec,
@@ -63,14 +64,15 @@ export interface SettingsSources {
  */
 export function resolveSettings(sources: SettingsSources, defaults: InstallDefaults): Parsed<InstallSettings> {
   const flags = parseSetFlags(sources.setFlags ?? []);
-  const given = applySetFlags(sources.specs.reduce<unknown>(mergeTrees, {}), flags.flags);
+  const files = sources.specs.map(withMeshNames).reduce(mergeTrees, {});
+  const given = applySetFlags(files, flags.flags);
   const profile = profileOf(given);
   const base = baseOf(profile, given);
   if ("path" in base) return failed([base], []);
   const values = treeAt(given, "values") ?? {};
   const checked = checkValues(values);
   const merged = parseIstioOperator({
-    spec: applySetFlags(mergeTrees(base.spec, sources.specs.reduce<unknown>(mergeTrees, {})), flags.flags),
+    spec: applySetFlags(mergeTrees(base.spec, files), flags.flags),
   });
   const mesh = [
     meshIssues(treeAt(given, "meshConfig"), "spec.meshConfig"),
@@ -95,7 +97,7 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
 /** The profile's spec with files and flags merged in, without defaults: the output of `profile dump`. */
 export function resolveSpec(sources: SettingsSources): Parsed<IstioOperatorSpec> {
   const flags = parseSetFlags(sources.setFlags ?? []);
-  const files = sources.specs.reduce<unknown>(mergeTrees, {});
+  const files = sources.specs.map(withMeshNames).reduce(mergeTrees, {});
   const given = applySetFlags(files, flags.flags);
   const profile = profileOf(given);
   const base = baseOf(profile, given);
@@ -104,6 +106,19 @@ export function resolveSpec(sources: SettingsSources): Parsed<IstioOperatorSpec>
   const errors = [...flags.errors, ...merged.errors];
   if (errors.length > 0 || merged.value === undefined) return failed(errors, merged.warnings);
   return { value: { ...merged.value.spec, profile }, errors: [], warnings: merged.warnings };
+}
+
+/** The spec with the mesh's settings by the names that profiles use. Otherwise a profile's value would stay beside it. */
+function withMeshNames(spec: unknown): unknown {
+  if (!isTree(spec)) return spec;
+  const { meshConfig, values } = spec;
+  return {
+    ...spec,
+    ...(meshConfig === undefined ? {} : { meshConfig: withJsonNames(meshConfig) }),
+    ...(isTree(values) && values["meshConfig"] !== undefined
+      ? { values: { ...values, meshConfig: withJsonNames(values["meshConfig"]) } }
+      : {}),
+  };
 }
 
 function profileOf(spec: unknown): string {

@@ -139,7 +139,14 @@ function text({ seconds, samples }: Ready): string {
 }
 
 /**
- * The median time from a pod's creation to its present readiness. Skips pods that restarted or became unready since.
+ * A pod that became ready later than this was ready before, and lost its readiness for a while: Kubernetes counts a
+ * Deployment as failed after this time, unless the Deployment sets another.
+ */
+const longestStartSeconds = 600;
+
+/**
+ * The median time from a pod's creation to its readiness. A pod states only the latest change of its readiness, so pods
+ * that restarted, or that became ready again since, do not count.
  */
 export function readySeconds(pods: readonly Pod[]): Ready {
   const seconds = pods
@@ -151,7 +158,7 @@ export function readySeconds(pods: readonly Pod[]): Ready {
         Math.max(1, (Date.parse(ready.lastTransitionTime) - Date.parse(metadata.creationTimestamp ?? "")) / 1000),
       ];
     })
-    .filter((value) => Number.isFinite(value))
+    .filter((value) => value <= longestStartSeconds)
     .toSorted((left, right) => left - right);
   const middle = seconds[Math.floor(seconds.length / 2)];
   return middle === undefined

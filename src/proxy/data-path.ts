@@ -150,6 +150,7 @@ export class DataPath implements Serving {
       followSecrets: (wanted) => this.#followSecrets(wanted),
       services: {
         clock,
+        log,
         modules: () => this.#loadModules(statistics, callCluster),
         random,
         statistics,

@@ -161,6 +161,7 @@ export {
   type PathNormalization,
   type ServiceScope,
 } from "./mesh-config.ts";
+export { withJsonNames } from "./proto-json-names.ts";
 export { parseMeshNetworks, type MeshNetwork, type MeshNetworkGateway, type MeshNetworks } from "./mesh-networks.ts";
 export type {
   ForwardClientCertDetails,

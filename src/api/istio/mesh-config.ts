@@ -13,6 +13,7 @@ import {
   type LocalityLoadBalancer,
   type ZoneAwareLoadBalancer,
 } from "./locality-load-balancer.ts";
+import { withJsonNames } from "./proto-json-names.ts";
 import { readProxyConfig, type ProxyConfig } from "./proxy-config.ts";
 import { readClientTls, readOutlierDetection, type ClientTls, type OutlierDetection } from "./traffic-policy.ts";
 import { trustDomainFault } from "./trust-domain.ts";
@@ -159,7 +160,7 @@ const defaultInboundPort = 15_006;
 
 /** Parses the YAML value of the key `mesh`. Warns of each field that is unknown or has no effect here. */
 export function parseMeshConfig(raw: unknown): Parsed<MeshConfig> {
-  const reader = new Reader(raw ?? {});
+  const reader = Reader.ofProtoJson(withJsonNames(raw ?? {}));
   if (typeof (raw ?? {}) !== "object" || Array.isArray(raw)) reader.error("must be an object with the mesh's settings");
   const providers = reader.object("defaultProviders");
   const traffic = reader.object("defaultTrafficPolicy");

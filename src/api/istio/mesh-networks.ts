@@ -1,6 +1,7 @@
 import { cidrOf } from "../../base/index.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
+import { withJsonNames } from "./proto-json-names.ts";
 import { readObjects, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
 
 /**
@@ -27,7 +28,7 @@ export interface MeshNetworkGateway {
 
 /** Parses the YAML value of the key `meshNetworks`. */
 export function parseMeshNetworks(raw: unknown): Parsed<MeshNetworks> {
-  const reader = new Reader(raw ?? {});
+  const reader = Reader.ofProtoJson(withJsonNames(raw ?? {}));
   if (typeof (raw ?? {}) !== "object" || Array.isArray(raw)) reader.error("must be an object with the mesh's networks");
   const value = readObjects(reader, "networks", readNetwork);
   warnOfUnknown(reader);

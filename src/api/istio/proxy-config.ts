@@ -1,6 +1,7 @@
 import { Reader } from "../reader.ts";
 import { domainOrAddressFault } from "./checks.ts";
 import { maxPort, readDurationMs, readPortNumber, readText, warnOfUnknown } from "./fields.ts";
+import { withJsonNames } from "./proto-json-names.ts";
 import { readTags, type TracingTag } from "./telemetry.ts";
 
 /**
@@ -277,7 +278,7 @@ const keptHeaders: Readonly<Record<string, readonly (keyof ProxyHeaders)[]>> = {
 /** Reads the parsed annotation. Undefined if it sets none of these fields. The webhook reports its faults. */
 export function readOwnProxyConfig(raw: unknown): OwnProxyConfig | undefined {
   if (typeof raw !== "object" || raw === null || Array.isArray(raw)) return undefined;
-  const reader = new Reader(raw);
+  const reader = Reader.ofProtoJson(withJsonNames(raw));
   const config = readProxyConfig(reader);
   const own: OwnProxyConfig = {
     ...(reader.has("gatewayTopology") ? { gatewayTopology: config.gatewayTopology } : {}),

@@ -3,7 +3,7 @@ import type * as Yaml from "yaml";
 import { loadPackage, messageOf, SerinError, userError } from "../../base/index.ts";
 import { valueForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { yamlNestingFault } from "../../base/yaml-bounds/index.ts";
-import { parseMeshConfig, type MeshConfig } from "../istio/index.ts";
+import { parseMeshConfig, withJsonNames, type MeshConfig } from "../istio/index.ts";
 import { formatIssues, type FieldIssue, type Parsed } from "../parsed.ts";
 
 /** The kind of configuration in a text, and its parser. */
@@ -17,7 +17,7 @@ export function meshTextTree(text: string, where: string): unknown {
   const tooDeep = yamlNestingFault(text);
   if (tooDeep !== undefined) throw userError("bad-mesh-config", `${where} ${tooDeep}`);
   try {
-    return valueForKubernetes(loadPackage<typeof Yaml>("yaml"), text);
+    return withJsonNames(valueForKubernetes(loadPackage<typeof Yaml>("yaml"), text));
   } catch (error) {
     // The other lines show the place in the text.
     const [fault = ""] = messageOf(error).split("\n");

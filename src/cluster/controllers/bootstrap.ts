@@ -110,7 +110,11 @@ async function createDnsService(client: KubeClient, { dns, dnsServiceIP }: Boots
   );
   await client.apply(
     endpointsKind,
-    { metadata: { ...metadata, labels }, subsets: [{ addresses: [{ ip: dns.address }], ports: endpointPorts }] },
+    {
+      // The slice above has the same addresses.
+      metadata: { ...metadata, labels: { ...labels, "endpointslice.kubernetes.io/skip-mirror": "true" } },
+      subsets: [{ addresses: [{ ip: dns.address }], ports: endpointPorts }],
+    },
     apply,
   );
 }

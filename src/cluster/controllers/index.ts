@@ -8,6 +8,7 @@ import { addCronJobController } from "./jobs/cron-job.ts";
 import { addDaemonSetController } from "./workloads/daemon-set.ts";
 import { addDeploymentController } from "./workloads/deployment.ts";
 import { addDisruptionBudgetController } from "./workloads/disruption-budget.ts";
+import { addEndpointMirror } from "./services/endpoint-mirror.ts";
 import { addEndpointSliceController } from "./services/endpoint-slice.ts";
 import { addGarbageCollector } from "./lifecycle/garbage-collector.ts";
 import { addJobController } from "./jobs/job.ts";
@@ -53,6 +54,7 @@ export function addControllers(context: ControllerContext, options: ControllersO
   addJobController(context);
   addCronJobController(context);
   addEndpointSliceController(context);
+  addEndpointMirror(context);
   addLoadBalancerController(context);
   addMetalLbInstallation(context);
   addTokenSecretController(context, rootCa);

@@ -142,7 +142,7 @@ export function requireCluster(env: Environment, name: string): { directory: str
     throw userError("cluster-not-found", `there is no cluster "${name}"`, {
       hint:
         others.length === 0
-          ? `create it: serin cluster create --name ${name}`
+          ? `there are no others either; to create it: serin cluster create --name ${name}`
           : `existing clusters: ${others.join(", ")}`,
     });
   }

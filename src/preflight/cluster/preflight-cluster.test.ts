@@ -4,7 +4,7 @@ import { webcrypto } from "node:crypto";
 import { test } from "node:test";
 import { X509CertificateGenerator } from "@peculiar/x509";
 import type { Deployment, Namespace, Pod, PodDisruptionBudget, ReplicaSet } from "../../api/kubernetes/index.ts";
-import { estimate } from "../estimate.ts";
+import { estimate, readySeconds } from "../estimate.ts";
 import { preflightCluster, type ClusterPreflightInput } from "./index.ts";
 import { checkTrust, type TrustInput } from "./trust.ts";
 import { waveOrder } from "./wave-order.ts";
@@ -281,6 +281,23 @@ test("the duration is estimated for each wave from the pods' start times, and un
     ],
   );
   assert.equal(counted.seconds, 59);
+});
+
+test("the time to ready skips pods that restarted, and pods that lost their readiness for a while", () => {
+  const pod = (readyAt: string, restartCount = 0): Pod => ({
+    metadata: { name: "web", creationTimestamp: "2026-01-01T00:00:00Z" },
+    status: {
+      conditions: [{ type: "Ready", status: "True", lastTransitionTime: readyAt }],
+      containerStatuses: [{ name: "web", restartCount }],
+    } as NonNullable<Pod["status"]>,
+  });
+  const [slow, again, restarted] = [
+    pod("2026-01-01T00:00:40Z"),
+    pod("2026-01-01T00:12:23Z"),
+    pod("2026-01-01T00:00:03Z", 1),
+  ];
+  assert.deepEqual(readySeconds([slow, again, restarted]), { seconds: 40, samples: 1 });
+  assert.equal(readySeconds([again]).samples, 0);
 });
 
 test("the facts that an engine in the cluster has are checked together, without a child process", () => {

@@ -160,43 +160,20 @@ function typed<Schema extends DescMessage>(schema: Schema, message: MessageShape
 
 const redacted = Buffer.from("[redacted]").toString("base64");
 
-/** The proxy's own certificate and the mesh's roots, then the certificates from the control plane. Never a key. */
+const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+/**
+ * The proxy's own certificate and the mesh's roots, then the certificates from the control plane, and those in files.
+ * Never a key.
+ */
 function secretsDump({ secrets }: DumpSources): unknown[] {
-  const base64 = (text: string): string => Buffer.from(text).toString("base64");
   const own = secrets.certificate({ kind: "sds", name: "default" });
   const roots = secrets.roots({ kind: "sds", name: "ROOTCA" });
   const updated = { last_updated: new Date(secrets.ownReceivedAtMs ?? 0).toISOString() };
-  const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
   return [
-    ...(own === undefined
-      ? []
-      : [
-          {
-            name: "default",
-            ...updated,
-            secret: {
-              "@type": secretType,
-              name: "default",
-              tls_certificate: {
-                certificate_chain: { inline_bytes: base64(own.chain) },
-                private_key: { inline_bytes: redacted },
-              },
-            },
-          },
-        ]),
-    ...(roots === undefined
-      ? []
-      : [
-          {
-            name: "ROOTCA",
-            ...updated,
-            secret: {
-              "@type": secretType,
-              name: "ROOTCA",
-              validation_context: { trusted_ca: { inline_bytes: base64(roots.roots) } },
-            },
-          },
-        ]),
+    ...(own === undefined ? [] : [{ name: "default", ...updated, secret: certificateSecret("default", own.chain) }]),
+    ...(roots === undefined ? [] : [{ name: "ROOTCA", ...updated, secret: rootsSecret("ROOTCA", roots.roots) }]),
     ...[...secrets.applied().values()].map(({ ref, version, updatedMs, message }) => ({
       name: ref.name,
       version_info: version,
@@ -209,7 +186,23 @@ function secretsDump({ secrets }: DumpSources): unknown[] {
         }) as object),
       },
     })),
+    ...[...secrets.fromFiles()].map(([name, material]) => ({
+      name,
+      secret: "chain" in material ? certificateSecret(name, material.chain) : rootsSecret(name, material.roots),
+    })),
   ];
+}
+
+function certificateSecret(name: string, chain: string): object {
+  const tls_certificate = {
+    certificate_chain: { inline_bytes: base64(chain) },
+    private_key: { inline_bytes: redacted },
+  };
+  return { "@type": secretType, name, tls_certificate };
+}
+
+function rootsSecret(name: string, roots: string): object {
+  return { "@type": secretType, name, validation_context: { trusted_ca: { inline_bytes: base64(roots) } } };
 }
 
 function withoutKey(message: Secret): Secret {

@@ -4,6 +4,7 @@ import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { ClusterSchema, envoyRegistry } from "../../wire/envoy/index.ts";
 import type { ClusterConfig } from "../upstream/cluster.ts";
 import { resourceJson } from "../admin/resource-json.ts";
+import { serverNameOf } from "../upstream/connector.ts";
 import { compileCluster } from "./cluster-config.ts";
 import { ConfigNotes } from "./config-check.ts";
 
@@ -75,6 +76,31 @@ test("an unknown TLS curve is refused, and the error names it", () => {
 test("an unknown compliance policy is refused, and the error names it", () => {
   compile(tlsWith({ compliancePolicies: ["FIPS_202205"] }));
   assert.throws(() => compile(tlsWith({ compliancePolicies: ["CNSA2_202603"] })), /the compliance policy CNSA2_202603/);
+});
+
+test("with autoSni the server name is the service's host, also if an endpoint has the name of another machine", () => {
+  const names = (host: string, tls: JsonObject = {}): readonly (string | undefined)[] => {
+    const typedConfig = {
+      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+      ...tls,
+    };
+    const message = {
+      name: "c",
+      type: "EDS",
+      metadata: { filterMetadata: { istio: { services: [{ host }] } } },
+      transportSocket: { name: "envoy.transport_sockets.tls", typedConfig },
+      ...httpOptions({
+        upstreamHttpProtocolOptions: { autoSni: true },
+        explicitHttpConfig: { httpProtocolOptions: {} },
+      }),
+    };
+    const { transports } = compileCluster(fromJson(ClusterSchema, message, { registry: envoyRegistry() }), notes);
+    return transports.tls().map((spec) => serverNameOf({ hostname: "balancer.corp" }, spec));
+  };
+  assert.deepEqual(names("edition.cnn.com"), ["edition.cnn.com"]);
+  assert.deepEqual(names("*.cnn.com"), ["balancer.corp"]);
+  assert.deepEqual(names("edition.cnn.com", { sni: "set.cnn.com" }), ["set.cnn.com"]);
+  assert.deepEqual(names("edition.cnn.com", { autoHostSni: true }), ["balancer.corp"]);
 });
 
 test("load balancing reads its options, the panic threshold, localities and slow start", () => {

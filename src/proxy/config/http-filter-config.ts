@@ -252,7 +252,7 @@ function compileGuard(
     case "envoy.extensions.filters.http.rbac.v3.RBAC":
       if (name.startsWith(pluginPrefix))
         notes.tell(`${where} replaces a program that cannot run here: it refuses all requests, as set by failStrategy`);
-      return new RbacFilter(name, compileHttpRbac(message as HttpRbac, where, notes), services.statistics, statPrefix);
+      return new RbacFilter(name, compileHttpRbac(message as HttpRbac, where, notes), services, statPrefix);
     case "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication":
       return new JwtAuthnFilter(
         name,

@@ -33,12 +33,7 @@ export function compileNetworkFilter(
   switch (config?.$typeName) {
     case "envoy.extensions.filters.network.rbac.v3.RBAC": {
       const rbac = config as NetworkRbac;
-      return new NetworkRbacFilter(
-        name,
-        compileNetworkRbac(rbac, here, notes),
-        notes.services.statistics,
-        rbac.statPrefix,
-      );
+      return new NetworkRbacFilter(name, compileNetworkRbac(rbac, here, notes), notes.services, rbac.statPrefix);
     }
     case "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz": {
       const authz = config as NetworkExtAuthz;

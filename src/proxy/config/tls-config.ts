@@ -78,8 +78,8 @@ function clientCertificateOf(
 
 /** A cluster's host name settings, for TLS settings that have none. */
 export interface ServerNameRule {
-  /** The server name is the host that a request is for. If undefined, no server name is sent. */
-  readonly fallback: string | undefined;
+  /** The host of the service. If undefined, the service has no single host, and the endpoint's host is used. */
+  readonly host: string | undefined;
   readonly verified: boolean;
 }
 
@@ -97,9 +97,9 @@ export function compileUpstreamTls(
   const common = compileCommon(message.commonTlsContext, where, notes);
   return keyed({
     ...common,
-    serverName: message.sni === "" ? undefined : message.sni,
+    serverName: message.sni === "" ? (message.autoHostSni ? undefined : rule?.host) : message.sni,
     hostnameAsServerName: message.autoHostSni || rule !== undefined,
-    fallbackServerName: rule?.fallback,
+    fallbackServerName: rule?.host,
     verifiesServerName: message.autoSniSanValidation || rule?.verified === true,
   });
 }

@@ -95,7 +95,9 @@ function sourceAddressOf(cluster: Cluster, where: string): string | undefined {
 const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /**
- * With `autoSni`, the server name is the host that the connection is for: the endpoint's host, or else the service's.
+ * With `autoSni`, the server name is the host that the connection is for. Requests name the service's host. An endpoint
+ * may have the name of another machine, such as a load balancer in front of the service, for which the service's server
+ * has no certificate. Only a service without a single host, such as a wildcard, has the endpoint's host.
  */
 function serverNameRule(cluster: Cluster, where: string): ServerNameRule | undefined {
   const any = cluster.typedExtensionProtocolOptions[httpOptionsKey];
@@ -108,7 +110,7 @@ function serverNameRule(cluster: Cluster, where: string): ServerNameRule | undef
   const first: unknown = Array.isArray(services) ? services[0] : undefined;
   const host: unknown = typeof first === "object" && first !== null ? Reflect.get(first, "host") : undefined;
   return {
-    fallback: typeof host === "string" && !host.includes("*") ? host : undefined,
+    host: typeof host === "string" && !host.includes("*") ? host : undefined,
     verified: options.autoSanValidation,
   };
 }

@@ -1,5 +1,13 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
-import { silentLogger, systemClock, systemRandom, transientError, type Clock, type Random } from "../../base/index.ts";
+import {
+  silentLogger,
+  systemClock,
+  systemRandom,
+  transientError,
+  type Clock,
+  type Logger,
+  type Random,
+} from "../../base/index.ts";
 import { CollectorExports } from "../tracing/collector-exports.ts";
 import { LuaScripts } from "./lua/index.ts";
 import type { CallCluster } from "../terms/call-cluster.ts";
@@ -15,6 +23,8 @@ export interface ClusterHealth {
 /** The services that filters use, besides the request. */
 export interface FilterServices {
   readonly clock: Clock;
+  /** The log for decisions of filters. Absent if nobody reads it. */
+  readonly log?: Logger;
   readonly random: Random;
   readonly statistics: FilterStatistics;
   /** The name of the service that this proxy serves, as it states it to control planes (Envoy's `node.cluster`). */

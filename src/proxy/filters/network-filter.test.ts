@@ -46,7 +46,7 @@ function filters(callCluster: CallCluster, failureModeAllow = false): NetworkFil
     { registry: envoyRegistry() },
   );
   return [
-    new NetworkRbacFilter("rbac", compileNetworkRbac(rbac, "test", notes), services.statistics, rbac.statPrefix),
+    new NetworkRbacFilter("rbac", compileNetworkRbac(rbac, "test", notes), services, rbac.statPrefix),
     new NetworkExtAuthzFilter(
       "authz",
       compileNetworkExtAuthz(authz, "test", notes),

@@ -9,6 +9,7 @@ import {
   NetworkRbacSchema,
   UriTemplateMatchConfigSchema,
 } from "../../wire/envoy/index.ts";
+import { createLogger, type Logger, type LogThreshold } from "../../base/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileHttpRbac, compileHttpRbacPerRoute, compileNetworkRbac } from "../config/rbac-config.ts";
 import { connectionFrom, mutualTls, testRequest } from "../testing/filter-request.ts";
@@ -19,9 +20,14 @@ const notes = new ConfigNotes(() => undefined);
 const name = "envoy.filters.http.rbac";
 const any = { any: true };
 
-function filterOf(config: JsonObject, statistics = new FilterStatistics()): RbacFilter {
+function filterOf(config: JsonObject, statistics = new FilterStatistics(), log?: Logger): RbacFilter {
   const message = fromJson(HttpRbacSchema, config, { registry: envoyRegistry() });
-  return new RbacFilter(name, compileHttpRbac(message, "test", notes), statistics, "http.in.");
+  return new RbacFilter(
+    name,
+    compileHttpRbac(message, "test", notes),
+    { statistics, ...(log === undefined ? {} : { log }) },
+    "http.in.",
+  );
 }
 
 function policy(permissions: JsonObject[], principals: JsonObject[] = [any], action = "ALLOW"): JsonObject {
@@ -223,13 +229,38 @@ test("a route has its own rules, or none", () => {
   );
 });
 
+test("at the level debug each decision is logged in Envoy's words, with what the rules saw", () => {
+  const lines: string[] = [];
+  const threshold: LogThreshold = { level: "info" };
+  const log = createLogger({ scope: "proxy", level: threshold, write: (line) => void lines.push(line) });
+  const { rules = {} } = policy([{ urlPath: { path: { exact: "/headers" } } }], [any], "DENY");
+  const filter = filterOf({ rules, shadowRules: rules }, new FilterStatistics(), log);
+  const ask = (): unknown => filter.onRequest(testRequest("/headers?token=secret", { connection: meshed }));
+  ask();
+  assert.equal(lines.length, 0);
+  threshold.level = "debug";
+  ask();
+  filter.onRequest(testRequest("/ip", { connection: connectionFrom("10.0.0.2") }));
+  const client =
+    "source=10.0.0.1 source_principal=spiffe://cluster.local/ns/demo/sa/productpage destination=10.1.0.9:9080";
+  assert.deepEqual(
+    lines.map((line) => line.slice(line.indexOf("\t") + 1)),
+    [
+      `debug\trbac\tshadow denied, matched policy p\t${client} method=GET authority=a.test path=/headers\n`,
+      `debug\trbac\tenforced denied, matched policy p\t${client} method=GET authority=a.test path=/headers\n`,
+      "debug\trbac\tshadow allowed, matched policy none\tsource=10.0.0.2 destination=10.1.0.9:8080 method=GET authority=a.test path=/ip\n",
+      "debug\trbac\tenforced allowed, matched policy none\tsource=10.0.0.2 destination=10.1.0.9:8080 method=GET authority=a.test path=/ip\n",
+    ],
+  );
+});
+
 test("connections obey the same rules, and rules on requests match no connection", () => {
   const filterFor = (config: JsonObject): NetworkRbacFilter => {
     const message = fromJson(NetworkRbacSchema, { statPrefix: "tcp.", ...config }, { registry: envoyRegistry() });
     return new NetworkRbacFilter(
       "envoy.filters.network.rbac",
       compileNetworkRbac(message, "test", notes),
-      new FilterStatistics(),
+      { statistics: new FilterStatistics() },
       message.statPrefix,
     );
   };

@@ -1,3 +1,5 @@
+import { silentLogger, type Logger } from "../../base/index.ts";
+import type { RequestView } from "../routing/request-view.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import type { AccessRules, AccessVerdict } from "./access-rules.ts";
@@ -39,19 +41,52 @@ function countersOf(statistics: FilterStatistics, prefix: string, settings: Rbac
   };
 }
 
+/** The services that a filter reports to. */
+export interface RbacReports {
+  readonly statistics: FilterStatistics;
+  readonly log?: Logger;
+}
+
+/** Logs decisions at the level debug, in Envoy's words, for which the guides of Istio tell people to search. */
+class DecisionLog {
+  readonly #log: Logger;
+
+  constructor(log: Logger = silentLogger) {
+    this.#log = log.scoped("rbac");
+  }
+
+  tell(
+    mode: "enforced" | "shadow",
+    { allowed, policy }: AccessVerdict,
+    connection: ConnectionInfo,
+    request: RequestView | undefined,
+  ): void {
+    const { level } = this.#log;
+    if (level !== "debug" && level !== "trace") return;
+    this.#log.debug(`${mode} ${allowed ? "allowed" : "denied"}, matched policy ${policy ?? "none"}`, {
+      source: connection.remote.address,
+      source_principal: connection.tls?.peerIdentity,
+      destination: `${connection.local.address}:${connection.local.port}`,
+      ...(request === undefined ? {} : { method: request.method, authority: request.authority, path: request.path }),
+    });
+  }
+}
+
 /** Refuses requests with 403 by rules. */
 export class RbacFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;
   readonly #settings: RbacSettings;
   readonly #counters: Counters;
+  readonly #decisions: DecisionLog;
 
   /** `statPrefix` is the connection manager's, including its dot. */
-  constructor(name: string, settings: RbacSettings, statistics: FilterStatistics, statPrefix: string) {
+  constructor(name: string, settings: RbacSettings, { statistics, log }: RbacReports, statPrefix: string) {
     this.name = name;
     this.idle = settings.rules === undefined && settings.shadowRules === undefined;
     this.#settings = settings;
     this.#counters = countersOf(statistics, statPrefix, settings);
+    this.#decisions = new DecisionLog(log);
   }
 
   onRequest(request: FilterRequest): LocalReply | undefined {
@@ -59,16 +94,14 @@ export class RbacFilter implements HttpFilter {
     const settings = own instanceof RbacSettings ? own : this.#settings;
     const { connection } = request;
     const { shadowRules, shadowPrefix } = settings;
-    if (shadowRules !== undefined)
-      reportShadow(
-        request.metadata,
-        "envoy.filters.http.rbac",
-        shadowPrefix,
-        shadowRules.decide(connection, request),
-        this.#counters,
-      );
+    if (shadowRules !== undefined) {
+      const verdict = shadowRules.decide(connection, request);
+      reportShadow(request.metadata, "envoy.filters.http.rbac", shadowPrefix, verdict, this.#counters);
+      this.#decisions.tell("shadow", verdict, connection, request);
+    }
     if (settings.rules === undefined) return undefined;
     const verdict = settings.rules.decide(connection, request);
+    this.#decisions.tell("enforced", verdict, connection, request);
     if (settings.rules.action === "log") hint(request.metadata, verdict);
     if (verdict.allowed) {
       this.#counters.allowed.increment();
@@ -113,25 +146,25 @@ export class NetworkRbacFilter implements NetworkFilter {
   readonly name: string;
   readonly #settings: RbacSettings;
   readonly #counters: Counters;
+  readonly #decisions: DecisionLog;
 
-  constructor(name: string, settings: RbacSettings, statistics: FilterStatistics, statPrefix: string) {
+  constructor(name: string, settings: RbacSettings, { statistics, log }: RbacReports, statPrefix: string) {
     this.name = name;
     this.#settings = settings;
     this.#counters = countersOf(statistics, statPrefix, settings);
+    this.#decisions = new DecisionLog(log);
   }
 
   onConnection(info: ConnectionInfo, metadata: Map<string, unknown>): ConnectionVerdict {
     const { rules, shadowRules, shadowPrefix } = this.#settings;
-    if (shadowRules !== undefined)
-      reportShadow(
-        metadata,
-        "envoy.filters.network.rbac",
-        shadowPrefix,
-        shadowRules.decide(info, undefined),
-        this.#counters,
-      );
+    if (shadowRules !== undefined) {
+      const verdict = shadowRules.decide(info, undefined);
+      reportShadow(metadata, "envoy.filters.network.rbac", shadowPrefix, verdict, this.#counters);
+      this.#decisions.tell("shadow", verdict, info, undefined);
+    }
     if (rules === undefined) return "allow";
     const verdict = rules.decide(info, undefined);
+    this.#decisions.tell("enforced", verdict, info, undefined);
     if (rules.action === "log") hint(metadata, verdict);
     const { allowed } = verdict;
     (allowed ? this.#counters.allowed : this.#counters.denied).increment();

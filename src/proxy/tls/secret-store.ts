@@ -151,6 +151,16 @@ export class SecretStore {
     return this.#applied;
   }
 
+  /** The certificates and roots that connections have read from files, by the names that Istio's agent gives them. */
+  fromFiles(): ReadonlyMap<string, { readonly chain: string } | { readonly roots: string }> {
+    const found = new Map<string, { readonly chain: string } | { readonly roots: string }>();
+    for (const [name, { material }] of this.#materials) {
+      const isFile = name.startsWith(fileCertificatePrefix) || name.startsWith(fileRootsPrefix);
+      if (isFile && !("lists" in material)) found.set(name, material);
+    }
+    return found;
+  }
+
   subscription(): XdsSubscription {
     return { typeUrl: typeUrls.secret, mode: "named", apply: (update) => this.#apply(update) };
   }
@@ -426,12 +436,12 @@ export class SecretStore {
   #fileCertificate(chainPath: string, keyPath: string): CertificateMaterial | undefined {
     const [chain, key] = [this.#file(chainPath), this.#file(keyPath)];
     if (chain === undefined || key === undefined) return undefined;
-    return this.#kept(`files ${chainPath} ${keyPath}`, chain + key, () => ({ chain, key }));
+    return this.#kept(`${fileCertificatePrefix}${chainPath}~${keyPath}`, chain + key, () => ({ chain, key }));
   }
 
   #fileRoots(path: string): RootsMaterial | undefined {
     const roots = this.#file(path);
-    return roots === undefined ? undefined : this.#kept(`file ${path}`, roots, () => ({ roots }));
+    return roots === undefined ? undefined : this.#kept(`${fileRootsPrefix}${path}`, roots, () => ({ roots }));
   }
 
   /** Returns the same object while its inputs are unchanged. */

@@ -220,6 +220,10 @@ function alpnOf(tls: UpstreamTlsSpec, { protocol, exchangesPeers = false }: Conn
   return tls.alpnProtocols.length === 0 ? ["http/1.1"] : tls.alpnProtocols.filter((offered) => offered !== "h2");
 }
 
-function serverNameOf(endpoint: EndpointConfig, tls: UpstreamTlsSpec): string | undefined {
+/** The SNI of a connection to the endpoint. Undefined sends none. */
+export function serverNameOf(
+  endpoint: Pick<EndpointConfig, "hostname">,
+  tls: Pick<UpstreamTlsSpec, "serverName" | "hostnameAsServerName" | "fallbackServerName">,
+): string | undefined {
   return tls.serverName ?? (tls.hostnameAsServerName ? (endpoint.hostname ?? tls.fallbackServerName) : undefined);
 }

@@ -60,6 +60,7 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
   const host =
     isImport && mesh.multiClusterServices?.host === true ? clusterSetHost(name) : hostnameOf(name, mesh.domain);
   const service = reader.get(inputs.services, `${namespace}/${reference.name}`);
+  if (service?.type === "ExternalName") return resolveAlias(service.externalName, reference, context);
   return service === undefined
     ? fault("BackendNotFound", `backend(${host}) not found`)
     : leadTo(
@@ -68,6 +69,15 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
         reference.port,
         serviceSession(service, mesh),
       );
+}
+
+/**
+ * Resolves an ExternalName Service, which is another name of a host. No proxy has a cluster for it. The host needs the
+ * same grant as if the route named it, so that an alias leads nowhere else.
+ */
+function resolveAlias(host: string, reference: BackendObjectReference, context: BackendContext): ResolvedBackend {
+  const { namespace: _, ...rest } = reference;
+  return resolveHostname({ ...rest, group: "networking.istio.io", kind: "Hostname", name: host }, context);
 }
 
 /** The fault of a reference to a Service that no ReferenceGrant of its namespace allows. */
@@ -102,7 +112,9 @@ function resolveHostname(reference: BackendObjectReference, context: BackendCont
   if (refused !== undefined) return refused;
   const service =
     named === undefined || host === clusterSetHost(named) ? undefined : reader.get(inputs.services, factsKey(named));
-  const known = [...ports, ...(service?.ports.map(({ port }) => port) ?? [])];
+  // As in upstream Istio, an alias of an alias leads nowhere.
+  const own = service?.type === "ExternalName" ? [] : (service?.ports.map(({ port }) => port) ?? []);
+  const known = [...ports, ...own];
   return known.length === 0
     ? fault("BackendNotFound", `backend(${host}) not found`)
     : leadTo(host, known, reference.port, serviceSession(service ?? entries[0], mesh));

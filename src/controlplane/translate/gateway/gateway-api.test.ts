@@ -585,3 +585,43 @@ test("a backend by the host of another namespace's Service needs a ReferenceGran
   assert.equal(resolved(), "ResolvedRefs=True/ResolvedRefs");
   assert.match(JSON.stringify(hosts("edge/web", "http.80")), /outbound\|80\|\|db\.vault/);
 });
+
+test("an ExternalName Service as a backend leads to its host, which needs the same grant", () => {
+  const { apply, hosts, routeStatuses } = gateways();
+  const alias = (externalName: string): KubernetesObject => {
+    const spec = { type: "ExternalName", externalName, ports: [{ name: "http", port: 80 }] };
+    return { kind: "Service", metadata: { name: "alias", namespace: "shop" }, spec } as KubernetesObject;
+  };
+  const resolved = (): string | undefined =>
+    conditionTexts(routeStatuses.http.get("shop/r")?.parents[0]?.status.conditions)[1];
+  const cluster = (): unknown => valueAt(hosts("edge/web", "http.80")[0], "routes", 0, "route", "cluster");
+  apply(
+    ...base,
+    namespace("vault"),
+    gateway({ listeners: [http] }),
+    service("shop/web", "10.96.0.78", { app: "web" }, [{ name: "http", port: 80 }]),
+    service("vault/db", "10.96.0.77", { app: "db" }, [{ name: "http", port: 80 }]),
+    alias("web.shop.svc.cluster.local"),
+    config("HTTPRoute", "shop/r", {
+      parentRefs: [{ name: "web", namespace: "edge" }],
+      rules: [{ backendRefs: [{ name: "alias", port: 80 }] }],
+    }),
+  );
+  assert.deepEqual(
+    [resolved(), cluster()],
+    ["ResolvedRefs=True/ResolvedRefs", "outbound|80||web.shop.svc.cluster.local"],
+  );
+  apply(alias("db.vault.svc.cluster.local"));
+  assert.equal(resolved(), "ResolvedRefs=False/RefNotPermitted");
+  assert.doesNotMatch(JSON.stringify(hosts("edge/web", "http.80")), /vault/);
+  apply(
+    config("ReferenceGrant", "vault/shop", {
+      from: [{ group: "gateway.networking.k8s.io", kind: "HTTPRoute", namespace: "shop" }],
+      to: [{ group: "", kind: "Service" }],
+    }),
+  );
+  assert.equal(cluster(), "outbound|80||db.vault.svc.cluster.local");
+  // Neither a Service nor a ServiceEntry has this host, so no proxy has a cluster for it.
+  apply(alias("api.example.org"));
+  assert.equal(resolved(), "ResolvedRefs=False/BackendNotFound");
+});

@@ -30,8 +30,14 @@ export function routeFrom(
   const list = written === undefined ? valueAt(current, pointer) : written.prior;
   const title = describeReference(object);
   if (!Array.isArray(list)) {
-    const found = current === undefined ? "does not exist" : `has no ${pointer.slice("/spec/".length)}`;
-    throw targetError("target-missing", `${field}: ${title} ${found}`, "create it first, or name another");
+    if (current === undefined)
+      throw targetError("target-missing", `${field}: ${title} does not exist`, "create it first, or name another");
+    const others = listsOf(object.kind).filter((name) => Array.isArray(valueAt(current, `/spec/${name}`)));
+    throw targetError(
+      "target-missing",
+      `${field}: ${title} has no ${pointer.slice("/spec/".length)}`,
+      others.length === 0 ? "add it first, or name another" : `set protocol: ${others.join(" or ")}, or name another`,
+    );
   }
   const fault = routeFault(object.kind, list);
   if (fault !== undefined)
@@ -45,6 +51,23 @@ export function routeFrom(
   return { object, pointer, list: rules };
 }
 
+/** The protocols of a VirtualService, which has a list of routes for each. Routes of other kinds have one list. */
+function listsOf(kind: string): readonly string[] {
+  return kind === "VirtualService" ? ["http", "tcp", "tls"] : [];
+}
+
+/** How to name a rule of the list, for a spec that names none. */
+function choiceOf(rule: number | string, list: readonly Fields[]): string {
+  if (typeof rule === "string" && /^\d+$/.test(rule) && Number(rule) < list.length)
+    return `a position is a number without quotes: write ${rule}, not "${rule}"`;
+  const last = list.length - 1;
+  const positions = last < 1 ? "0" : `0 to ${last}`;
+  const names = list.flatMap((entry) => (typeof entry["name"] === "string" ? [`"${entry["name"]}"`] : []));
+  return names.length === 0
+    ? `name it by its position, ${positions}`
+    : `name it by its name, ${names.join(" or ")}, or by its position, ${positions}`;
+}
+
 function checkRule(route: MovedRoute, list: readonly Fields[], title: string): void {
   const { field, stable, pairing, rule } = route;
   const backendsAt = (index: number): readonly Fields[] =>
@@ -56,12 +79,12 @@ function checkRule(route: MovedRoute, list: readonly Fields[], title: string): v
     return;
   }
   const place =
-    typeof rule === "string" ? `route named ${rule}` : `${backendsField(route) === "route" ? "route" : "rule"} ${rule}`;
+    typeof rule === "string"
+      ? `route named "${rule}"`
+      : `${backendsField(route) === "route" ? "route" : "rule"} ${rule}`;
   const index = ruleIndex(route, list);
-  if (index === undefined) {
-    const names = list.map((entry, at) => (typeof entry["name"] === "string" ? entry["name"] : String(at)));
-    throw targetError("target-missing", `${field}: ${title} has no ${place}`, `it has ${names.join(", ")}`);
-  }
+  if (index === undefined)
+    throw targetError("target-missing", `${field}: ${title} has no ${place}`, choiceOf(rule, list));
   const backends = backendsAt(index);
   if (backends.length === 0)
     throw targetError(
@@ -73,7 +96,7 @@ function checkRule(route: MovedRoute, list: readonly Fields[], title: string): v
     throw targetError(
       "target-missing",
       `${field}.stable: ${place} of ${title} does not send to ${stable}`,
-      `its backends are ${backends.map(backendText).join(", ")}`,
+      `name one of its backends: ${backends.map(backendText).join(", ")}`,
     );
   }
 }

@@ -1,0 +1,30 @@
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { messageOf, nearestName, userError } from "../base/index.ts";
+
+/** An argument of Node's parser that lets a command take words besides its flags. */
+type Parsed<Config extends ParseArgsConfig> = ReturnType<typeof parseArgs<Config>>;
+
+/**
+ * Parses the flags of a command. The usage error of a wrong line names the flag, and the similar one that is probably
+ * meant. Node's own messages advise how to pass a flag's name as an argument, which no command here needs.
+ */
+export function readFlags<const Config extends ParseArgsConfig>(command: string, config: Config): Parsed<Config> {
+  try {
+    return parseArgs(config);
+  } catch (error) {
+    throw userError("usage", `${command}: ${reasonOf(error, Object.keys(config.options ?? {}))}`, {
+      hint: `serin ${command} --help shows the flags`,
+    });
+  }
+}
+
+function reasonOf(error: unknown, known: readonly string[]): string {
+  const text = messageOf(error);
+  const [, flag] = /^Unknown option '([^']+)'/.exec(text) ?? [];
+  if (flag !== undefined) {
+    const near = nearestName(flag.replace(/^-+/, ""), known);
+    return `there is no flag ${flag}${near === undefined ? "" : `; did you mean --${near}?`}`;
+  }
+  const [, valueless] = /^Option '(?:-\w, )?(--[\w-]+) <value>' argument missing/.exec(text) ?? [];
+  return valueless === undefined ? text : `the flag ${valueless} needs a value`;
+}

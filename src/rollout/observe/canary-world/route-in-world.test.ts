@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseCanary, type Canary } from "../../../api/serin/index.ts";
+import { movedRoutes } from "../../plan/canary/route-target.ts";
+import type { CanarySources } from "./canary-sources.ts";
+import { routeInWorld } from "./route-in-world.ts";
+
+const to = (subset: string) => ({ destination: { host: "web", subset } });
+const [stable, canary] = [
+  { host: "web", subset: "v1" },
+  { host: "web", subset: "v2" },
+];
+
+/** Why the target's route cannot be moved in a cluster with this VirtualService. */
+async function refusal(spec: object | undefined, target: object): Promise<string> {
+  const virtualService = { name: "web", stable, canary, ...target };
+  const { value, errors } = parseCanary({
+    metadata: { name: "web", namespace: "shop" },
+    spec: { target: { virtualService }, steps: [{ weight: 100 }] },
+  });
+  assert.deepEqual(errors, []);
+  const [route = assert.fail()] = movedRoutes(value as Canary);
+  const found = spec === undefined ? undefined : { metadata: { name: "web" }, spec };
+  const sources = { objects: { get: async () => await Promise.resolve(found) } } as unknown as CanarySources;
+  return await routeInWorld(sources, route, []).then(
+    () => "accepted",
+    (error: unknown) => (error as Error).message,
+  );
+}
+
+const where = "spec.target.virtualService: VirtualService shop/web";
+
+test("a position in quotes is no name, and the refusal says how to write it", async () => {
+  const spec = { http: [{ route: [to("v1")] }] };
+  assert.equal(await refusal(spec, { route: 0 }), "accepted");
+  assert.equal(
+    await refusal(spec, { route: "0" }),
+    `${where} has no route named "0"; a position is a number without quotes: write 0, not "0"`,
+  );
+});
+
+test("a route that does not exist is refused with the names and positions of those that do", async () => {
+  const spec = { http: [{ name: "health", route: [to("v1")] }, { route: [to("v1")] }] };
+  assert.equal(
+    await refusal(spec, { route: "helth" }),
+    `${where} has no route named "helth"; name it by its name, "health", or by its position, 0 to 1`,
+  );
+  assert.equal(
+    await refusal({ http: [{ route: [to("v1")] }] }, { route: 3 }),
+    `${where} has no route 3; name it by its position, 0`,
+  );
+});
+
+test("a VirtualService of connections is refused with the protocol to set", async () => {
+  assert.equal(
+    await refusal({ tcp: [{ route: [to("v1")] }] }, {}),
+    `${where} has no http; set protocol: tcp, or name another`,
+  );
+  assert.equal(await refusal({}, {}), `${where} has no http; add it first, or name another`);
+  assert.equal(await refusal(undefined, {}), `${where} does not exist; create it first, or name another`);
+});
