@@ -317,6 +317,7 @@ const actedOn: readonly string[] = [
     "configValidation",
     "mountMtlsCerts",
     "nativeNftables",
+    "networkPolicy",
     "sts",
     "tracer",
     "trustBundleName",

@@ -31,7 +31,7 @@ const ofEngine: readonly RareRights[] = [
       ...each(
         engine,
         "get list create patch delete",
-        `serviceaccounts configmaps resourcequotas endpointslices.discovery.k8s.io horizontalpodautoscalers.autoscaling gateways.gateway.networking.k8s.io ${roles} ${bindings}`,
+        `serviceaccounts configmaps resourcequotas networkpolicies.networking.k8s.io endpointslices.discovery.k8s.io horizontalpodautoscalers.autoscaling gateways.gateway.networking.k8s.io ${roles} ${bindings}`,
       ),
       ...each(engine, "list create patch delete", "services"),
       ...each(

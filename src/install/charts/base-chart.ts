@@ -16,6 +16,7 @@ import {
   readerName,
   stableChannelConditions,
   validationMarks,
+  wantsNetworkPolicy,
   writesUnlessTaken,
   type ChartOptions,
 } from "./chart-settings.ts";
@@ -101,6 +102,7 @@ function engineTemplate(marks: TemplateMarks): string {
   const objects = renderRolloutEngine(markedSettings(marks, false, { global: globalMarks(marks) }), []);
   const conditionOf = (object: UntypedObject): string | undefined => {
     if (isRolloutRole(object)) return "$v.base.rolloutRoles";
+    if (object.kind === "NetworkPolicy") return wantsNetworkPolicy;
     return object.kind === "Namespace" ? `include "${writesNamespace}" .` : undefined;
   };
   return [...objects, removalCheck(objects)]

@@ -44,6 +44,7 @@ const meshUpgrades: readonly PolicyRule[] = [
   { apiGroups: ["istio.banzaicloud.io"], resources: ["istios"], verbs: ["get", "create", "delete"] },
   { apiGroups: ["apps"], resources: ["deployments", "daemonsets", "statefulsets"], verbs: [...manage, "watch"] },
   { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: manage },
+  { apiGroups: ["networking.k8s.io"], resources: ["networkpolicies"], verbs: manage },
   { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: manage },
   { apiGroups: ["policy"], resources: ["poddisruptionbudgets"], verbs: [...manage, "watch"] },
   { apiGroups: ["security.istio.io"], resources: ["authorizationpolicies", "peerauthentications"], verbs: manage },

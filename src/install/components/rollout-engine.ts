@@ -3,6 +3,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
 import { componentLabels, fieldEnv, object, pullPolicy, workloadSettings } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
+import { networkPolicyObjects } from "./network-policy.ts";
 import { renderEngineRights } from "./rollout-engine-rights.ts";
 import { renderRolloutRoles } from "./rollout-roles.ts";
 
@@ -10,6 +11,7 @@ import { renderRolloutRoles } from "./rollout-roles.ts";
 export const engineNamespace = "serin-system";
 
 const webhookPort = 15_017;
+const monitoringPort = 15_014;
 
 /** The rollout engine. It belongs to no revision, so that no revision drives its own upgrade. */
 export function renderRolloutEngine(
@@ -31,7 +33,7 @@ export function renderRolloutEngine(
           selector: { app: "serin-rollout" },
           ports: [
             { name: "https-webhook", port: 443, targetPort: webhookPort, protocol: "TCP" },
-            { name: "http-monitoring", port: 15_014, targetPort: 15_014, protocol: "TCP" },
+            { name: "http-monitoring", port: monitoringPort, targetPort: monitoringPort, protocol: "TCP" },
           ],
         },
       },
@@ -59,10 +61,10 @@ export function renderRolloutEngine(
                   ...pullPolicy(settings.base, settings),
                   args: ["rollout"],
                   ports: [
-                    { name: "http-monitoring", containerPort: 15_014, protocol: "TCP" },
+                    { name: "http-monitoring", containerPort: monitoringPort, protocol: "TCP" },
                     { name: "https-webhook", containerPort: webhookPort, protocol: "TCP" },
                   ],
-                  readinessProbe: { httpGet: { path: "/ready", port: 15_014 }, periodSeconds: 1 },
+                  readinessProbe: { httpGet: { path: "/ready", port: monitoringPort }, periodSeconds: 1 },
                   env: [
                     fieldEnv("POD_NAME", "metadata.name"),
                     fieldEnv("POD_NAMESPACE", "metadata.namespace"),
@@ -78,6 +80,11 @@ export function renderRolloutEngine(
           },
         },
       },
+    ),
+    ...networkPolicyObjects(
+      { ...serviceAccount, labels, selector: { app: "serin-rollout" } },
+      [{ port: webhookPort }, { port: monitoringPort }],
+      settings,
     ),
   ];
 }
