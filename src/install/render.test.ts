@@ -658,6 +658,37 @@ test("GKE admits the node's pods only beside a quota of their priority class, so
   assert.deepEqual(alone({ ...gke, ztunnel: { resourceQuotas: { enabled: false } } }), []);
 });
 
+test("the pods of every node avoid nodes that run no DaemonSets, unless the values set another affinity", () => {
+  const own = { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: [] } } };
+  const affinityOf = (values: object, name: string): unknown =>
+    valueAt(
+      find(render({ profile: "ambient", values }).objects, "DaemonSet", name)["spec"],
+      "template",
+      "spec",
+      "affinity",
+    );
+  for (const [name, component] of [
+    ["istio-cni-node", "cni"],
+    ["ztunnel", "ztunnel"],
+  ] as const) {
+    assert.deepEqual(affinityOf({}, name), {
+      nodeAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: {
+          nodeSelectorTerms: [
+            {
+              matchExpressions: [
+                { key: "eks.amazonaws.com/compute-type", operator: "NotIn", values: ["fargate"] },
+                { key: "type", operator: "NotIn", values: ["virtual-kubelet"] },
+              ],
+            },
+          ],
+        },
+      },
+    });
+    assert.deepEqual(affinityOf({ [component]: { affinity: own } }, name), own);
+  }
+});
+
 interface NetworkPolicySpec {
   readonly podSelector: { readonly matchLabels: Readonly<Record<string, string>> };
   readonly ingress: readonly [{ readonly ports: readonly { readonly protocol: string; readonly port: number }[] }];

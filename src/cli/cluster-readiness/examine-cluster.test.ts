@@ -244,6 +244,8 @@ test("nodes that are unready, of another system or architecture, or with an old 
         node("c", { operatingSystem: "windows", kernelVersion: "10.0.20348" }),
         node("d", { architecture: "s390x" }),
         node("e", { kernelVersion: "4.18.0-553.el8_10.x86_64" }),
+        node("f", {}, { metadata: { name: "f", labels: { "eks.amazonaws.com/compute-type": "fargate" } } }),
+        node("g", {}, { metadata: { name: "g", labels: { type: "virtual-kubelet" } } }),
       ],
     },
   });
@@ -257,6 +259,8 @@ test("nodes that are unready, of another system or architecture, or with an old 
       ["warning", "Node c", "runs Windows: its pods s", "no remedy: the mesh need"],
       ["error", "Node d", "is s390x; the images are", "take the node out of the"],
       ["warning", "Node e", "its kernel is 4.18.0-553", "use a newer kernel, unle"],
+      ["warning", "Node f", "runs no DaemonSets, so n", "keep pods of the mesh of"],
+      ["warning", "Node g", "runs no DaemonSets, so n", "keep pods of the mesh of"],
     ],
   );
 });

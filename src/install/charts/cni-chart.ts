@@ -1,5 +1,6 @@
 import { isTree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { affinityOfDaemons } from "../daemonless-nodes.ts";
 import { nodePlatformChoices, unchainedPlatforms } from "../platform.ts";
 import { renderCni } from "../components/cni.ts";
 import {
@@ -85,7 +86,7 @@ function agentDefaults(options: ChartOptions): Tree {
     rollingMaxUnavailable: 1,
     nodeSelector: {},
     tolerations: [{ operator: "Exists" }],
-    affinity: {},
+    affinity: affinityOfDaemons,
     podAnnotations: {},
     podLabels: {},
     volumes: [],

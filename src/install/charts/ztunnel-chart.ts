@@ -1,5 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { renderZtunnel } from "../components/ztunnel.ts";
+import { affinityOfDaemons } from "../daemonless-nodes.ts";
 import {
   constrainedPlatform,
   constraintConditions,
@@ -84,7 +85,7 @@ function ztunnelDefaults(options: ChartOptions): Tree {
     resources: { requests: { cpu: "50m", memory: "128Mi" } },
     nodeSelector: {},
     tolerations: [{ operator: "Exists" }],
-    affinity: {},
+    affinity: affinityOfDaemons,
     podAnnotations: {},
     podLabels: {},
     volumes: [],
