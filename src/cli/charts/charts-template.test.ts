@@ -125,6 +125,18 @@ test("ztunnel finds its control plane by the global namespace, unless it has its
   assert.deepEqual(await addresses(""), at("istiod.istio-system.svc"));
 });
 
+test("the agent's chart takes its update strategy under both of its names", async () => {
+  const strategyOf = async (flags: string): Promise<unknown> => {
+    const objects = await template(`r cni -n istio-system${flags}`);
+    return objects.find(({ kind }) => kind === "DaemonSet")?.spec?.["updateStrategy"];
+  };
+  const rolling = (maxUnavailable: unknown): object => ({ type: "RollingUpdate", rollingUpdate: { maxUnavailable } });
+  assert.deepEqual(await strategyOf(""), rolling(1));
+  assert.deepEqual(await strategyOf(" --set rollingMaxUnavailable=3"), rolling(3));
+  assert.deepEqual(await strategyOf(" --set updateStrategy.rollingUpdate.maxUnavailable=20%"), rolling("20%"));
+  assert.deepEqual(await strategyOf(" --set updateStrategy.type=OnDelete"), { ...rolling(1), type: "OnDelete" });
+});
+
 test("a chart makes the objects that an installation makes", async () => {
   const { value: settings } = resolveSettings(
     { specs: [], setFlags: ["profile=ambient", "revision=canary"] },
