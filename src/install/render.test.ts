@@ -702,7 +702,7 @@ test("global.networkPolicy.enabled opens each component's ports where other poli
   assert.deepEqual(
     Object.fromEntries(
       policies.map(({ metadata, spec: given }) => {
-        const { ingress } = given as unknown as NetworkPolicySpec;
+        const { ingress } = given as NetworkPolicySpec;
         return [`${metadata.namespace}/${metadata.name}`, ingress[0].ports.map(({ port }) => port)];
       }),
     ),
@@ -715,7 +715,7 @@ test("global.networkPolicy.enabled opens each component's ports where other poli
     },
   );
   for (const { metadata, spec: given } of policies) {
-    const { podSelector, egress } = given as unknown as NetworkPolicySpec;
+    const { podSelector, egress } = given as NetworkPolicySpec;
     const selected = objects.filter(({ metadata: other, spec: workload }) => {
       const labels = (valueAt(workload, "template", "metadata", "labels") ?? {}) as Record<string, string>;
       const pairs = Object.entries(podSelector.matchLabels);
