@@ -48,6 +48,11 @@ const ofEngine: readonly RareRights[] = [
     ],
   },
   {
+    feature: "why the kubelet cannot make a pod's sandbox or volumes",
+    usedAt: [at("src/kube/obstacles/pod-creation.ts", "client.list(eventKind")],
+    rights: each(engine, "list", "events"),
+  },
+  {
     feature: "roles of a new control plane grant more than the engine has",
     usedAt: [at("src/install/components/pilot-access.ts", "export function pilotGrants(")],
     rights: each(engine, "escalate bind", roles),

@@ -11,7 +11,7 @@ const common: readonly PolicyRule[] = [
   { apiGroups: ["rollout.serin.dev"], resources: ["rolloutjournals"], verbs: ["get", "list", "create", "update"] },
   { apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"], verbs: ["create"] },
   { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "create", "update"] },
-  { apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] },
+  { apiGroups: [""], resources: ["events"], verbs: ["create", "patch", "list"] },
   { apiGroups: [""], resources: ["nodes"], verbs: ["get", "list", "patch"] },
   { apiGroups: [""], resources: ["pods/log"], verbs: ["get"] },
   { apiGroups: ["networking.istio.io"], resources: ["workloadentries"], verbs: ["list"] },

@@ -17,11 +17,27 @@ export async function findPodObstacle(
 ): Promise<PodObstacle | undefined> {
   const found = podObstacle(pods);
   if (found?.patienceMs !== undefined) return found;
-  for (const pod of pods.filter(isBeingCreated)) {
-    const obstacle = await creationObstacle(client, pod);
-    if (obstacle !== undefined) return obstacle;
+  for (const pod of pods) {
+    const message = await creationProblem(client, pod);
+    if (message !== undefined) return obstacleOf(pod, message);
   }
   return found;
+}
+
+/**
+ * The kubelet's last warning about a pod whose sandbox or volumes it is still making. Undefined for any other pod, and
+ * if the caller may not read events.
+ */
+export async function creationProblem(client: Pick<KubeClient, "list">, pod: Pod): Promise<string | undefined> {
+  if (!isBeingCreated(pod)) return undefined;
+  const { namespace = "", uid = "" } = pod.metadata;
+  const fieldSelector = `involvedObject.uid=${uid},type=Warning`;
+  const events = await undefinedIfForbidden(client.list(eventKind, { namespace, fieldSelector }));
+  // The pod has a node by now, so the scheduler's warnings are obsolete.
+  const last = (events?.items ?? [])
+    .filter(({ reason }) => reason !== "FailedScheduling")
+    .toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
+  return last?.message === undefined ? undefined : `${last.reason ?? "the kubelet"}: ${plain(last.message)}`;
 }
 
 /** Whether the pod has a node, and the kubelet has not started any of its containers. */
@@ -42,18 +58,10 @@ function isBeingCreated({ metadata, spec, status }: Pod): boolean {
   );
 }
 
-async function creationObstacle(client: Pick<KubeClient, "list">, pod: Pod): Promise<PodObstacle | undefined> {
-  const { name = "", namespace = "", uid = "" } = pod.metadata;
-  const fieldSelector = `involvedObject.uid=${uid},type=Warning`;
-  const events = await undefinedIfForbidden(client.list(eventKind, { namespace, fieldSelector }));
-  // The pod has a node by now, so the scheduler's warnings are obsolete.
-  const last = (events?.items ?? [])
-    .filter(({ reason }) => reason !== "FailedScheduling")
-    .toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
-  if (last?.message === undefined) return undefined;
-  const message = plain(last.message);
+function obstacleOf({ metadata, spec }: Pod, message: string): PodObstacle {
+  const { name = "", namespace = "" } = metadata;
   return {
-    text: `pod ${namespace}/${name} on node ${pod.spec?.nodeName ?? ""}: ${last.reason ?? "the kubelet"}: ${message}`,
+    text: `pod ${namespace}/${name} on node ${spec?.nodeName ?? ""}: ${message}`,
     ...(/failed to find plugin "?serin-cni/.test(message)
       ? {
           patienceMs: missingPluginPatienceMs,
