@@ -28,7 +28,12 @@ export function networkPolicyObjects(
   { values }: Pick<InstallSettings, "values">,
 ): UntypedObject[] {
   if (valueAt(values, "global", "networkPolicy", "enabled") !== true) return [];
-  return [policyFor({ name, namespace, labels, selector }, ports.map(({ protocol = "TCP", port }) => ({ protocol, port })))];
+  return [
+    policyFor(
+      { name, namespace, labels, selector },
+      ports.map(({ protocol = "TCP", port }) => ({ protocol, port })),
+    ),
+  ];
 }
 
 /** A policy for the selected pods, with the ports as the API writes them. */
