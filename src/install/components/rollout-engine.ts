@@ -26,18 +26,7 @@ export function renderRolloutEngine(
     object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
     ...renderEngineRights(settings, labels, serviceAccount),
     ...(valueAt(settings.values, "base", "rolloutRoles") === false ? [] : renderRolloutRoles(labels)),
-    object(
-      { apiVersion: "v1", kind: "Service", ...serviceAccount, labels },
-      {
-        spec: {
-          selector: { app: "serin-rollout" },
-          ports: [
-            { name: "https-webhook", port: 443, targetPort: webhookPort, protocol: "TCP" },
-            { name: "http-monitoring", port: monitoringPort, targetPort: monitoringPort, protocol: "TCP" },
-          ],
-        },
-      },
-    ),
+    engineService({ ...serviceAccount, labels }),
     renderReview(labels),
     renderAuthor(labels),
     object(
@@ -87,6 +76,21 @@ export function renderRolloutEngine(
       settings,
     ),
   ];
+}
+
+function engineService(identity: { readonly name: string; readonly labels: Record<string, string> }): UntypedObject {
+  return object(
+    { apiVersion: "v1", kind: "Service", ...identity },
+    {
+      spec: {
+        selector: { app: "serin-rollout" },
+        ports: [
+          { name: "https-webhook", port: 443, targetPort: webhookPort, protocol: "TCP" },
+          { name: "http-monitoring", port: monitoringPort, targetPort: monitoringPort, protocol: "TCP" },
+        ],
+      },
+    },
+  );
 }
 
 /** The CRD with the label of its release, from which installers see which of two is newer. */

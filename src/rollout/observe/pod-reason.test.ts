@@ -31,7 +31,7 @@ test("a workload whose pod cannot get its volumes waits with the kubelet's warni
   const detailWith = async (events: readonly object[]): Promise<unknown> => {
     const client = { list: () => Promise.resolve({ items: events }) } as unknown as KubeClient;
     const state = { state: "waiting", detail: "Deployment web: 0 of 1 ready" } as const;
-    return await withKubeletReason(state, workload as never, { view, client });
+    return await withKubeletReason(state, workload, { view, client });
   };
   assert.deepEqual(await detailWith([{ reason: "FailedMount", message }]), {
     state: "waiting",
