@@ -380,5 +380,10 @@ test("a LoadBalancer is recognized by an address, a pool or a cloud, and its abs
     await finding({ [pools]: { items: [] } }),
     "warning Cluster: MetalLB is installed and has no IPAddressPool",
   );
+  const ofLab = node("a", { containerRuntimeVersion: "serin://0.2.0" }, { spec: {} });
+  assert.equal(
+    await finding({ [pools]: { items: [] }, "/api/v1/nodes": { items: [ofLab] } }),
+    "ok Cluster: the lab assigns addresses",
+  );
   assert.match(await finding({}), /^warning Cluster: no known implementation runs in the cluster/);
 });

@@ -86,7 +86,7 @@ export function baseChart(options: ChartOptions): Chart {
       "files/crds.yaml": definitionsText(options.customResources.istio, options.version),
       "files/rollout-crds.yaml": definitionsText(options.customResources.rollout, options.version),
     },
-    notes: "Istio's kinds are defined. Next: helm install istiod istio/istiod -n {{ .Release.Namespace }}\n",
+    notes: "Istio's kinds are defined. Next: install the chart istiod of this release in {{ .Release.Namespace }}.\n",
     schema: looseSchema({
       defaultRevision: "string",
       base: "object",
