@@ -1,5 +1,6 @@
 import { valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
 import { componentLabels, fieldEnv, object, pullPolicy, workloadSettings } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
@@ -70,8 +71,9 @@ export function renderRolloutEngine(
         },
       },
     ),
+    // The label also selects the pod that asks the API server before helm removes the engine.
     ...networkPolicyObjects(
-      { ...serviceAccount, labels, selector: { app: "serin-rollout" } },
+      { ...serviceAccount, labels, selector: { [istioLabels.component]: labels[istioLabels.component] } },
       [{ port: webhookPort }, { port: monitoringPort }],
       settings,
     ),
