@@ -73,7 +73,7 @@ const probes: Readonly<Record<string, Probe>> = {
   "cni.resourceQuotas.pods": { beside: { cni: { resourceQuotas: { enabled: true } } } },
   "ztunnel.resourceQuotas.pods": { beside: { ztunnel: { resourceQuotas: { enabled: true } } } },
   "ztunnel.nodeSelector": { value: { a: "b" } },
-  "ztunnel.affinity": { value: { nodeAffinity: {} } },
+  "ztunnel.affinity": { value: { podAffinity: {} } },
   "ztunnel.volumeMounts": { value: [{ name: "a", mountPath: "/a" }] },
 };
 

@@ -9,6 +9,7 @@ export {
   type ReleaseImages,
 } from "./banzai/index.ts";
 export { renderCharts, type Chart, type ChartOptions } from "./charts/index.ts";
+export { isDaemonless } from "./daemonless-nodes.ts";
 export { parseFieldPath, setAtPath } from "./field-path.ts";
 export { chartValuesOf, type ChartName } from "./chart-values.ts";
 export { installedKindOf, installedKinds, installVerbs, revisionKinds } from "./installed-kinds.ts";

@@ -18,6 +18,7 @@ const rows: readonly Row[] = [
   ["", "v1", "ConfigMap", "configmaps", true],
   ["", "v1", "Service", "services", true],
   ["", "v1", "ResourceQuota", "resourcequotas", true],
+  ["networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true],
   ["discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true],
   ["apps", "v1", "StatefulSet", "statefulsets", true],
   ["apps", "v1", "Deployment", "deployments", true],

@@ -38,6 +38,11 @@ export const istioOperatorRules: readonly PolicyRule[] = [
   // labels.
   { apiGroups: ["apps"], resources: ["statefulsets"], verbs: ["list", "delete"] },
   { apiGroups: [""], resources: ["resourcequotas"], verbs: [...observe, "create", "patch", "delete"] },
+  {
+    apiGroups: ["networking.k8s.io"],
+    resources: ["networkpolicies"],
+    verbs: [...observe, "create", "patch", "delete"],
+  },
   { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "create", "patch", "delete"] },
   {
     apiGroups: ["autoscaling"],

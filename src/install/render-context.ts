@@ -1,6 +1,7 @@
 import { textAt, treeAt, valueAt } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { istioLabels, rootSource, type ComponentSpec, type KubernetesSettings } from "../api/istio/index.ts";
+import { affinityOfDaemons } from "./daemonless-nodes.ts";
 import { mergeTrees } from "./merge.ts";
 import { numberAt, type InstallSettings } from "./settings.ts";
 
@@ -206,7 +207,8 @@ export function nodeWorkloadSettings(
 ): WorkloadSettings {
   const given = treeAt(settings.values, "global") ?? {};
   const global = Object.fromEntries(Object.entries(given).filter(([field]) => !placementDefaults.has(field)));
-  return workloadSettings(component, own, { ...settings, values: { ...settings.values, global } });
+  const read = workloadSettings(component, own, { ...settings, values: { ...settings.values, global } });
+  return { ...read, pod: { affinity: affinityOfDaemons, ...read.pod } };
 }
 
 const placementDefaults: ReadonlySet<string> = new Set([

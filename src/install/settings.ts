@@ -332,6 +332,7 @@ const actedOn: readonly string[] = [
     "configValidation",
     "mountMtlsCerts",
     "nativeNftables",
+    "networkPolicy",
     "sts",
     "tracer",
     "trustBundleName",

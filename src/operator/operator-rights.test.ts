@@ -89,7 +89,7 @@ test("the operator of IstioOperator installs, changes and removes everything und
   putOperator({
     profile: "ambient",
     components: { ingressGateways: [{ name: "istio-ingressgateway", enabled: true }] },
-    values: { global: { platform: "gke" }, pilot: { autoscaleMin: 2 } },
+    values: { global: { platform: "gke", networkPolicy: { enabled: true } }, pilot: { autoscaleMin: 2 } },
   });
   await whileWorking(
     client,

@@ -3,7 +3,7 @@ import { keyOf, type UntypedObject } from "../api/index.ts";
 import { podKind } from "../api/kubernetes/index.ts";
 import { installedKindOf } from "../install/index.ts";
 import { podLogPath, type KubeClient } from "../kube/index.ts";
-import { podObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../kube/obstacles/index.ts";
+import { findPodObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../kube/obstacles/index.ts";
 
 const lookEveryMs = 1_000;
 const logLines = 5;
@@ -90,7 +90,7 @@ export class WorkloadObstacles {
     if (labels.length === 0) return undefined;
     const labelSelector = labels.map(([key, value]) => `${key}=${value}`).join(",");
     const { items } = await this.#client.list(podKind, { namespace, labelSelector });
-    return podObstacle(items) ?? (await this.#refusal(namespace));
+    return (await findPodObstacle(this.#client, items)) ?? (await this.#refusal(namespace));
   }
 
   async #refusal(namespace: string): Promise<PodObstacle | undefined> {

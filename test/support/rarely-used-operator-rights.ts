@@ -45,7 +45,7 @@ const ofIstioOperator: readonly RareRights[] = [
       ...each(operator, "get create patch delete", "daemonsets.apps"),
       ...each(operator, "create patch delete", "endpointslices.discovery.k8s.io"),
       ...each(operator, "patch delete", "poddisruptionbudgets.policy"),
-      ...each(operator, "create patch delete", "resourcequotas"),
+      ...each(operator, "create patch delete", "resourcequotas networkpolicies.networking.k8s.io"),
       ...each(operator, "delete", "statefulsets.apps"),
     ],
   },

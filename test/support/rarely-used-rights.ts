@@ -31,7 +31,7 @@ const ofEngine: readonly RareRights[] = [
       ...each(
         engine,
         "get list create patch delete",
-        `serviceaccounts configmaps resourcequotas endpointslices.discovery.k8s.io horizontalpodautoscalers.autoscaling gateways.gateway.networking.k8s.io ${roles} ${bindings}`,
+        `serviceaccounts configmaps resourcequotas networkpolicies.networking.k8s.io endpointslices.discovery.k8s.io horizontalpodautoscalers.autoscaling gateways.gateway.networking.k8s.io ${roles} ${bindings}`,
       ),
       ...each(engine, "list create patch delete", "services"),
       ...each(
@@ -46,6 +46,11 @@ const ofEngine: readonly RareRights[] = [
       ...each(engine, "get list create patch delete", "authorizationpolicies.security.istio.io"),
       ...each(engine, "get list create patch delete", "peerauthentications.security.istio.io"),
     ],
+  },
+  {
+    feature: "why the kubelet cannot make a pod's sandbox or volumes",
+    usedAt: [at("src/kube/obstacles/pod-creation.ts", "client.list(eventKind")],
+    rights: each(engine, "list", "events"),
   },
   {
     feature: "roles of a new control plane grant more than the engine has",

@@ -125,6 +125,18 @@ test("ztunnel finds its control plane by the global namespace, unless it has its
   assert.deepEqual(await addresses(""), at("istiod.istio-system.svc"));
 });
 
+test("the agent's chart takes its update strategy under both of its names", async () => {
+  const strategyOf = async (flags: string): Promise<unknown> => {
+    const objects = await template(`r cni -n istio-system${flags}`);
+    return objects.find(({ kind }) => kind === "DaemonSet")?.spec?.["updateStrategy"];
+  };
+  const rolling = (maxUnavailable: unknown): object => ({ type: "RollingUpdate", rollingUpdate: { maxUnavailable } });
+  assert.deepEqual(await strategyOf(""), rolling(1));
+  assert.deepEqual(await strategyOf(" --set rollingMaxUnavailable=3"), rolling(3));
+  assert.deepEqual(await strategyOf(" --set updateStrategy.rollingUpdate.maxUnavailable=20%"), rolling("20%"));
+  assert.deepEqual(await strategyOf(" --set updateStrategy.type=OnDelete"), { ...rolling(1), type: "OnDelete" });
+});
+
 test("a chart makes the objects that an installation makes", async () => {
   const { value: settings } = resolveSettings(
     { specs: [], setFlags: ["profile=ambient", "revision=canary"] },
@@ -147,6 +159,27 @@ test("a chart makes the objects that an installation makes", async () => {
       chart,
     );
   }
+});
+
+test("each chart with pods in the pod network makes their NetworkPolicy if global.networkPolicy asks for it", async () => {
+  const policiesOf = async (chart: string, flags: string): Promise<unknown> => {
+    const objects = await template(`r ${chart} -n istio-system${flags}`);
+    return objects
+      .filter(({ kind }) => kind === "NetworkPolicy")
+      .map(({ metadata, spec }) => {
+        const { ingress } = spec as unknown as { ingress: readonly { ports: readonly { port: number }[] }[] };
+        return [metadata.name, ...ingress.flatMap(({ ports }) => ports.map(({ port }) => port))];
+      });
+  };
+  const wanted = " --set global.networkPolicy.enabled=true";
+  assert.deepEqual(await policiesOf("base", wanted), [["serin-rollout", 15_017, 15_014]]);
+  assert.deepEqual(await policiesOf("istiod", `${wanted} --set revision=a`), [
+    ["istiod-a", 8080, 15_010, 15_012, 15_017, 15_014],
+  ]);
+  assert.deepEqual(await policiesOf("ztunnel", wanted), [["ztunnel", 15_008, 15_020, 15_021]]);
+  assert.deepEqual(await policiesOf("gateway", wanted), [["r", 15_020, 15_021, 15_090, 80, 443]]);
+  for (const chart of ["base", "istiod", "cni", "ztunnel", "gateway"])
+    assert.deepEqual(await policiesOf(chart, ""), [], chart);
 });
 
 test("every chart's pods pull with the mesh's secrets, and those that each node needs keep their priority", async () => {

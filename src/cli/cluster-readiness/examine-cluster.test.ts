@@ -244,6 +244,8 @@ test("nodes that are unready, of another system or architecture, or with an old 
         node("c", { operatingSystem: "windows", kernelVersion: "10.0.20348" }),
         node("d", { architecture: "s390x" }),
         node("e", { kernelVersion: "4.18.0-553.el8_10.x86_64" }),
+        node("f", {}, { metadata: { name: "f", labels: { "eks.amazonaws.com/compute-type": "fargate" } } }),
+        node("g", {}, { metadata: { name: "g", labels: { type: "virtual-kubelet" } } }),
       ],
     },
   });
@@ -257,6 +259,8 @@ test("nodes that are unready, of another system or architecture, or with an old 
       ["warning", "Node c", "runs Windows: its pods s", "no remedy: the mesh need"],
       ["error", "Node d", "is s390x; the images are", "take the node out of the"],
       ["warning", "Node e", "its kernel is 4.18.0-553", "use a newer kernel, unle"],
+      ["warning", "Node f", "runs no DaemonSets, so n", "keep pods of the mesh of"],
+      ["warning", "Node g", "runs no DaemonSets, so n", "keep pods of the mesh of"],
     ],
   );
 });
@@ -375,6 +379,11 @@ test("a LoadBalancer is recognized by an address, a pool or a cloud, and its abs
   assert.equal(
     await finding({ [pools]: { items: [] } }),
     "warning Cluster: MetalLB is installed and has no IPAddressPool",
+  );
+  const ofLab = node("a", { containerRuntimeVersion: "serin://0.2.0" }, { spec: {} });
+  assert.equal(
+    await finding({ [pools]: { items: [] }, "/api/v1/nodes": { items: [ofLab] } }),
+    "ok Cluster: the lab assigns addresses",
   );
   assert.match(await finding({}), /^warning Cluster: no known implementation runs in the cluster/);
 });

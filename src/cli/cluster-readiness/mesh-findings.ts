@@ -10,7 +10,7 @@ import {
   type Pod,
 } from "../../api/kubernetes/index.ts";
 import { isKubeCode, undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
-import { podObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../../kube/obstacles/index.ts";
+import { findPodObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
 /** Labels of the mesh's own workloads: of those that an installation creates, and of those of Gateways. */
@@ -113,7 +113,7 @@ async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<Clu
   if (ready >= wanted && !workload.isChanging) return good(subject, title, counts);
   const labelSelector = formatLabelSelector(object.spec?.selector ?? {});
   const { items } = await client.list(podKind, { namespace, labelSelector });
-  const obstacle = podObstacle(items);
+  const obstacle = await findPodObstacle(client, items);
   const unready = items.find(isUnready);
   const also = ready >= wanted ? ", and a newer pod does not start" : "";
   // Events of refused pods may be older than the ready pods.

@@ -1,4 +1,5 @@
 import { nodeKind } from "../../api/kubernetes/index.ts";
+import { isDaemonless } from "../../install/index.ts";
 import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { isSupported, majorMinor, oldestMinor } from "./cluster-facts.ts";
 import { fault, good, warning, type ClusterFinding } from "./cluster-finding.ts";
@@ -25,6 +26,15 @@ export function nodeFindings(nodes: readonly ExaminedNode[]): ClusterFinding[] {
     if (info["operatingSystem"] === "windows")
       return [
         warning("node", nameOf(node), "runs Windows: its pods stay out of the mesh", "no remedy: the mesh needs Linux"),
+      ];
+    if (isDaemonless(node.metadata?.labels))
+      return [
+        warning(
+          "node",
+          nameOf(node),
+          "runs no DaemonSets, so neither istio-cni-node nor ztunnel: its pods stay out of the ambient mesh, and pods whose sidecar gets its redirect from the agent do not start",
+          "keep pods of the mesh off this node",
+        ),
       ];
     const faults = [
       notReady(node),

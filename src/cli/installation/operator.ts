@@ -15,7 +15,7 @@ import {
 import { parseIstioOperator } from "../../api/istio/index.ts";
 import { installedKindOf, operatorName, renderOperator, type OperatorSettings } from "../../install/index.ts";
 import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
-import { podObstacle, refusedPods, type RefusedWorkload } from "../../kube/obstacles/index.ts";
+import { findPodObstacle, refusedPods, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
 import { readYaml } from "./install-input.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
@@ -199,7 +199,9 @@ async function waitForDeployment(
         .list(podKind, { namespace, labelSelector: `name=${name}` })
         .catch(() => ({ items: [] }));
       const workload: RefusedWorkload = { kind: "Deployment", namespace, name };
-      const obstacle = podObstacle(pods.items) ?? (await refusedPods(client, workload).catch(() => undefined));
+      const obstacle =
+        (await findPodObstacle(client, pods.items).catch(() => undefined)) ??
+        (await refusedPods(client, workload).catch(() => undefined));
       const why = obstacle === undefined ? "" : `: ${obstacle.text}`;
       throw userError(
         "not-ready",

@@ -4,7 +4,7 @@ import { messageOf, transientError, userError } from "../../base/index.ts";
 import { gatewayKind, storedGateway, type Gateway } from "../../api/gateway/index.ts";
 import { namespaceKind, podKind, type Namespace } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
-import { podObstacle, refusedPods, type RefusedWorkload } from "../../kube/obstacles/index.ts";
+import { findPodObstacle, refusedPods, type RefusedWorkload } from "../../kube/obstacles/index.ts";
 import type { CliContext } from "../context.ts";
 import { durationOption, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
@@ -190,7 +190,9 @@ async function waitUntilProgrammed(
       const labelSelector = `gateway.networking.k8s.io/gateway-name=${name}`;
       const pods = await client.list(podKind, { namespace, labelSelector }).catch(() => ({ items: [] }));
       const workload: RefusedWorkload = { kind: "Deployment", namespace, name };
-      const obstacle = podObstacle(pods.items) ?? (await refusedPods(client, workload).catch(() => undefined));
+      const obstacle =
+        (await findPodObstacle(client, pods.items).catch(() => undefined)) ??
+        (await refusedPods(client, workload).catch(() => undefined));
       const why = [conditions, obstacle?.text ?? ""].filter((text) => text !== "").join("; ");
       throw transientError(
         "not-ready",

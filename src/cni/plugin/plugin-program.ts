@@ -25,12 +25,10 @@ const answerBytes = 1 << 20;
 const answerHeaderBytes = 8;
 
 /**
- * How long an ADD or STATUS waits for an agent that is being replaced. After that, the answer tells the runtime to try
- * again. A kubelet retries only after 10 to 15 s, and gives the start of a pod four minutes, so ADD waits longer.
- * STATUS waits less, because its answer tells whether the node is ready.
+ * How long an ADD waits for an agent that is being replaced. After that, the answer tells the runtime to try again. A
+ * kubelet retries only after 10 to 15 s, and gives the start of a pod four minutes.
  */
 const defaultWaitMs = 20_000;
-const statusWaitMs = 5_000;
 const connectPauseMs = 100;
 /** EAGAIN, the error of a system call whose time limit is over. */
 const timedOut = 11;
@@ -149,8 +147,6 @@ function connectToAgent(machine: Machine, address: Uint8Array, waitMs: number): 
   machine.constant("connectPause", twoLongs(0, connectPauseMs * 1_000_000));
   machine.set(tries, waitMs / connectPauseMs);
   machine.jumpIf(command, "equal", four("ADD\0"), "connect");
-  machine.set(tries, statusWaitMs / connectPauseMs);
-  machine.jumpIf(command, "equal", four("STAT"), "connect");
   machine.set(tries, 1);
   machine.label("connect");
   machine.system(text, "socket", linux.unixFamily, linux.streamCloseOnExec, 0);
@@ -239,7 +235,11 @@ function print(machine: Machine): void {
   machine.system(count, "exit_group", inRegister(command));
 }
 
-/** The answers without an agent: no pod starts, deletions succeed, and VERSION lists the versions. */
+/**
+ * The answers without an agent: no pod starts, deletions succeed, and VERSION lists the versions. STATUS succeeds too,
+ * because a kubelet reports a node whose STATUS fails as not ready, and Kubernetes then takes the node's running pods
+ * out of their Services.
+ */
 function answerAlone(machine: Machine, socketPath: string): void {
   const say = (label: string, words: string, exitCode: number): void => {
     const bytes = Buffer.from(words);
@@ -250,20 +250,18 @@ function answerAlone(machine: Machine, socketPath: string): void {
     machine.set(command, exitCode);
     machine.jump("print");
   };
-  const failure = (code: number): string =>
-    JSON.stringify({
-      cniVersion: "1.1.0",
-      code,
-      msg: "the mesh's CNI agent does not answer",
-      details: `no process answers at ${socketPath}; a pod starts once the pod of DaemonSet istio-cni-node on this node is ready. If the mesh is uninstalled, install and uninstall it again while this node is ready, or remove the plugin serin-cni from the node's CNI configuration`,
-    });
+  const tryAgain = JSON.stringify({
+    cniVersion: "1.1.0",
+    code: 11,
+    msg: "the mesh's CNI agent does not answer",
+    details: `no process answers at ${socketPath}; a pod starts once the pod of DaemonSet istio-cni-node on this node is ready. If the mesh is uninstalled, install and uninstall it again while this node is ready, or remove the plugin serin-cni from the node's CNI configuration`,
+  });
   machine.label("unanswered");
   machine.jumpIf(command, "equal", four("VERS"), "sayVersions");
   machine.jumpIf(command, "equal", four("DEL\0"), "sayNothing");
-  machine.jumpIf(command, "equal", four("STAT"), "sayUnavailable");
+  machine.jumpIf(command, "equal", four("STAT"), "sayNothing");
   machine.jumpIf(command, "equal", four("GC\0\0"), "sayNothing");
-  say("sayAgain", failure(11), 1);
-  say("sayUnavailable", failure(50), 1);
+  say("sayAgain", tryAgain, 1);
   say("sayVersions", JSON.stringify({ cniVersion: "1.1.0", supportedVersions }), 0);
   say("sayNothing", "", 0);
 }

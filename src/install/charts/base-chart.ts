@@ -16,6 +16,7 @@ import {
   readerName,
   stableChannelConditions,
   validationMarks,
+  wantsNetworkPolicy,
   writesUnlessTaken,
   type ChartOptions,
 } from "./chart-settings.ts";
@@ -85,7 +86,7 @@ export function baseChart(options: ChartOptions): Chart {
       "files/crds.yaml": definitionsText(options.customResources.istio, options.version),
       "files/rollout-crds.yaml": definitionsText(options.customResources.rollout, options.version),
     },
-    notes: "Istio's kinds are defined. Next: helm install istiod istio/istiod -n {{ .Release.Namespace }}\n",
+    notes: "Istio's kinds are defined. Next: install the chart istiod of this release in {{ .Release.Namespace }}.\n",
     schema: looseSchema({
       defaultRevision: "string",
       base: "object",
@@ -101,6 +102,7 @@ function engineTemplate(marks: TemplateMarks): string {
   const objects = renderRolloutEngine(markedSettings(marks, false, { global: globalMarks(marks) }), []);
   const conditionOf = (object: UntypedObject): string | undefined => {
     if (isRolloutRole(object)) return "$v.base.rolloutRoles";
+    if (object.kind === "NetworkPolicy") return wantsNetworkPolicy;
     return object.kind === "Namespace" ? `include "${writesNamespace}" .` : undefined;
   };
   return [...objects, removalCheck(objects)]

@@ -118,8 +118,12 @@ export function globalMarks(marks: TemplateMarks): Tree {
       componentLogLevel: proxy("componentLogLevel"),
     },
     istiod: { enableAnalysis: false },
+    networkPolicy: { enabled: true },
   };
 }
+
+/** The condition of a component's NetworkPolicy. */
+export const wantsNetworkPolicy = "(($v.global).networkPolicy).enabled";
 
 /**
  * Template expressions: whether control planes of other clusters may read this cluster, and with which given account.

@@ -230,7 +230,6 @@ test("the notes name each value of upstream's chart that ours does not act on, a
   assert.deepEqual(notedBy("gateway"), [
     "compatibilityVersion",
     "gateway.compatibilityVersion",
-    "global.networkPolicy.enabled",
     "ownerName",
     "gateway.ownerName",
   ]);
@@ -250,14 +249,19 @@ test("the notes name each value of upstream's chart that ours does not act on, a
     ],
     [
       "istiod",
-      ["global.networkPolicy.enabled"],
-      ["sidecarInjectorWebhook.enableNamespacesByDefault", "telemetry.enabled"],
+      [],
+      ["global.networkPolicy.enabled", "sidecarInjectorWebhook.enableNamespacesByDefault", "telemetry.enabled"],
     ],
-    ["cni", ["repair.deletePods", "cni.repair.deletePods"], ["repair.enabled", "daemonSetLabels", "ownerName"]],
+    [
+      "cni",
+      ["global.networkPolicy.enabled", "repair.deletePods", "cni.repair.deletePods"],
+      ["repair.enabled", "daemonSetLabels", "ownerName"],
+    ],
     [
       "ztunnel",
       ["resourceName"],
       [
+        "global.networkPolicy.enabled",
         "resourceQuotas.enabled",
         "resourceQuotas.pods",
         "logAsJson",

@@ -1,5 +1,6 @@
 import { isTree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { affinityOfDaemons } from "../daemonless-nodes.ts";
 import { nodePlatformChoices, unchainedPlatforms } from "../platform.ts";
 import { renderCni } from "../components/cni.ts";
 import {
@@ -34,6 +35,9 @@ function platformChoice(field: Parameters<typeof nodePlatformChoices>[0]): strin
   return `$v.${field} | default ${byPlatform}`;
 }
 
+/** The value with the earlier name has the default, so that either name can set it. */
+const maxUnavailable = "$v.updateStrategy.rollingUpdate.maxUnavailable | default $v.rollingMaxUnavailable";
+
 function agentMarks(marks: TemplateMarks): Tree {
   return {
     ...workloadMarks(marks),
@@ -45,7 +49,10 @@ function agentMarks(marks: TemplateMarks): Tree {
     hub: marks.text("$v.hub | default $v.global.hub"),
     tag: marks.text("$v.tag | default $v.global.tag"),
     excludeNamespaces: [marks.text('join "," $v.excludeNamespaces')],
-    rollingMaxUnavailable: marks.number("toPrettyJson $v.rollingMaxUnavailable"),
+    updateStrategy: {
+      type: marks.text("$v.updateStrategy.type"),
+      rollingUpdate: { maxUnavailable: marks.number(`toPrettyJson (${maxUnavailable})`) },
+    },
     daemonSetLabels: marks.map("$v.daemonSetLabels"),
     pullPolicy: marks.optional("$v.pullPolicy | default $v.global.imagePullPolicy"),
     terminationGracePeriodSeconds: marks.number("int ($v.terminationGracePeriodSeconds | default 30)"),
@@ -83,9 +90,10 @@ function agentDefaults(options: ChartOptions): Tree {
     env: {},
     resources: { requests: { cpu: "20m", memory: "96Mi" } },
     rollingMaxUnavailable: 1,
+    updateStrategy: { type: "RollingUpdate", rollingUpdate: {} },
     nodeSelector: {},
     tolerations: [{ operator: "Exists" }],
-    affinity: {},
+    affinity: affinityOfDaemons,
     podAnnotations: {},
     podLabels: {},
     volumes: [],

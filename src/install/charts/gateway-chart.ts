@@ -1,8 +1,10 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { ownGatewayPorts } from "../components/gateway.ts";
+import { policyFor } from "../components/network-policy.ts";
 import { grant } from "../components/roles.ts";
 import { object } from "../render-context.ts";
 import { assembleChart, defaultsKey, dict, resourcesAt, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
-import type { ChartOptions } from "./chart-settings.ts";
+import { wantsNetworkPolicy, type ChartOptions } from "./chart-settings.ts";
 import { platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { looseSchema } from "./values-schema.ts";
@@ -42,6 +44,20 @@ const helpers = [
   "{{ toYaml $v.service.ports }}",
   "{{- else }}",
   '{{- fail "service.ports: must list the ports of the Service, because networkGateway is not set" }}',
+  "{{- end }}",
+  "{{- end }}",
+  '{{- define "gateway.policyPorts" -}}',
+  "ports:",
+  `{{- range list ${ownGatewayPorts.join(" ")} }}`,
+  "- protocol: TCP",
+  "  port: {{ . }}",
+  "{{- end }}",
+  '{{- range (include "gateway.ports" . | fromYaml).ports }}',
+  "{{- $target := .targetPort | default .port }}",
+  '{{- if not (has (toString $target) (list "15020" "15021" "15090")) }}',
+  '- protocol: {{ .protocol | default "TCP" }}',
+  "  port: {{ $target }}",
+  "{{- end }}",
   "{{- end }}",
   "{{- end }}",
   // The API server refuses these fields if they are empty, or if they belong to another type of Service.
@@ -128,6 +144,7 @@ export function gatewayChart(options: ChartOptions): Chart {
       RoleBinding: "$v.rbac.enabled",
       Service: 'ne $v.service.type "None"',
       HorizontalPodAutoscaler: isDeployment,
+      NetworkPolicy: wantsNetworkPolicy,
       // A budget for a single pod would make it impossible to drain the node.
       PodDisruptionBudget:
         "and $v.podDisruptionBudget (gt (int (ternary $v.autoscaling.minReplicas ($v.replicaCount | default 1) $v.autoscaling.enabled)) 1)",
@@ -239,6 +256,7 @@ function gatewayObjects(marks: TemplateMarks, isScaled: boolean): UntypedObject[
       { apiVersion: "policy/v1", kind: "PodDisruptionBudget", ...identity },
       { spec: { ...marks.map("$v.podDisruptionBudget"), selector: { matchLabels: selector } } },
     ),
+    policyFor({ ...identity, selector }, marks.list('index (include "gateway.policyPorts" $ | fromYaml) "ports"')),
   ];
 }
 

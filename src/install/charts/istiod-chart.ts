@@ -18,6 +18,7 @@ import {
   stableChannelConditions,
   usesTrustBundle,
   validationMarks,
+  wantsNetworkPolicy,
   workloadMarks,
   type ChartOptions,
   type Tree,
@@ -122,6 +123,7 @@ function pilotTemplate(marks: TemplateMarks): string {
     conditions: {
       "PodDisruptionBudget/istiod":
         "and $v.global.defaultPodDisruptionBudget.enabled (gt (int (ternary $v.autoscaleMin $v.replicaCount $v.autoscaleEnabled)) 1)",
+      "NetworkPolicy/istiod": wantsNetworkPolicy,
       "ConfigMap/istio-sidecar-injector": "not $v.global.omitSidecarInjectorConfigMap",
       "ConfigMap/istio": "$v.configMap",
       "ClusterRole/istio-reader-clusterrole": hasReader,

@@ -1,5 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { renderZtunnel } from "../components/ztunnel.ts";
+import { affinityOfDaemons } from "../daemonless-nodes.ts";
 import {
   constrainedPlatform,
   constraintConditions,
@@ -12,6 +13,7 @@ import {
   quotaDefaults,
   quotaMarks,
   usesTrustBundle,
+  wantsNetworkPolicy,
   wantsQuota,
   workloadMarks,
   writesUnlessTaken,
@@ -83,7 +85,7 @@ function ztunnelDefaults(options: ChartOptions): Tree {
     resources: { requests: { cpu: "50m", memory: "128Mi" } },
     nodeSelector: {},
     tolerations: [{ operator: "Exists" }],
-    affinity: {},
+    affinity: affinityOfDaemons,
     podAnnotations: {},
     podLabels: {},
     volumes: [],
@@ -94,6 +96,9 @@ function ztunnelDefaults(options: ChartOptions): Tree {
     peerCaCrl: { enabled: false },
   };
 }
+
+/** The kinds of objects that belong to one revision's ztunnel. */
+const ofOneRevision: ReadonlySet<string> = new Set(["DaemonSet", "NetworkPolicy"]);
 
 const writesShared = "serin.ztunnel.shared";
 const sharedHelper = writesUnlessTaken(writesShared, '"v1" "ServiceAccount" .Release.Namespace "ztunnel"');
@@ -112,6 +117,7 @@ function sharedConditions(): Readonly<Record<string, string>> {
   const isWritten = `include "${writesShared}" .`;
   return {
     "ServiceAccount/ztunnel": isWritten,
+    "NetworkPolicy/ztunnel": wantsNetworkPolicy,
     ...Object.fromEntries(
       Object.entries(conditions).map(([key, condition]) => [key, `and (${isWritten}) (${condition})`]),
     ),
@@ -128,7 +134,7 @@ export function ztunnelChart(options: ChartOptions): Chart {
         ztunnel: { ...own, peerCaCrl: { enabled: looksAtRevocations } },
       }),
       rootSource: marks.map(rootSource),
-    }).map((object) => ofRelease(object.kind === "DaemonSet" ? object : kept(object), marks));
+    }).map((object) => ofRelease(ofOneRevision.has(object.kind ?? "") ? object : kept(object), marks));
   const discovery = [
     '{{- define "serin.discovery" -}}',
     valuesHeader,

@@ -21,6 +21,7 @@ import {
 } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
 import { gatewayEnvironment } from "./gateway-environment.ts";
+import { networkPolicyObjects } from "./network-policy.ts";
 import { grant } from "./roles.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
@@ -83,7 +84,20 @@ export function renderGateway(
     gatewayService(plan),
     gatewayDeployment(plan, settings),
     ...scalingObjects(plan, gateway, own, settings),
+    ...networkPolicyObjects(plan, policyPorts(plan), settings),
   ];
+}
+
+/** The ports of a gateway that answer others: its metrics and its readiness. */
+export const ownGatewayPorts = [15_020, 15_021, 15_090] as const;
+
+function policyPorts({ ports }: GatewayPlan): { readonly protocol: unknown; readonly port: unknown }[] {
+  const served = ports.map((port) => ({
+    protocol: valueAt(port, "protocol") ?? "TCP",
+    port: valueAt(port, "targetPort") ?? valueAt(port, "port"),
+  }));
+  const own = ownGatewayPorts.filter((number) => !served.some(({ port }) => port === number));
+  return [...own.map((port) => ({ protocol: "TCP", port })), ...served];
 }
 
 function accountOf({ name }: Pick<GatewayPlan, "name">): string {

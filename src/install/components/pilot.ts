@@ -27,6 +27,7 @@ import {
   keySetRootsConfigMap,
   keySetRootsMount,
 } from "./pilot-config.ts";
+import { networkPolicyObjects } from "./network-policy.ts";
 import { pilotAccount, pilotGrants, removesTaint } from "./pilot-access.ts";
 import { remoteService } from "./remote-pilot.ts";
 import { pilotPorts, revisionTagService } from "./revision-tag-service.ts";
@@ -75,6 +76,11 @@ function pilotWorkload(settings: InstallSettings, name: string, labels: Record<s
     pilotService(settings, target),
     pilotDeployment(settings, target),
     ...scalingObjects(target, settings.pilot, own, settings),
+    ...networkPolicyObjects(
+      target,
+      containerPorts.map(({ containerPort }) => ({ port: containerPort })),
+      settings,
+    ),
   ];
 }
 

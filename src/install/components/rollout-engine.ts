@@ -1,8 +1,10 @@
 import { valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
 import { componentLabels, fieldEnv, object, pullPolicy, workloadSettings } from "../render-context.ts";
 import type { InstallSettings } from "../settings.ts";
+import { networkPolicyObjects } from "./network-policy.ts";
 import { renderEngineRights } from "./rollout-engine-rights.ts";
 import { renderRolloutRoles } from "./rollout-roles.ts";
 
@@ -10,6 +12,7 @@ import { renderRolloutRoles } from "./rollout-roles.ts";
 export const engineNamespace = "serin-system";
 
 const webhookPort = 15_017;
+const monitoringPort = 15_014;
 
 /** The rollout engine. It belongs to no revision, so that no revision drives its own upgrade. */
 export function renderRolloutEngine(
@@ -24,18 +27,7 @@ export function renderRolloutEngine(
     object({ apiVersion: "v1", kind: "ServiceAccount", ...serviceAccount, labels }, {}),
     ...renderEngineRights(settings, labels, serviceAccount),
     ...(valueAt(settings.values, "base", "rolloutRoles") === false ? [] : renderRolloutRoles(labels)),
-    object(
-      { apiVersion: "v1", kind: "Service", ...serviceAccount, labels },
-      {
-        spec: {
-          selector: { app: "serin-rollout" },
-          ports: [
-            { name: "https-webhook", port: 443, targetPort: webhookPort, protocol: "TCP" },
-            { name: "http-monitoring", port: 15_014, targetPort: 15_014, protocol: "TCP" },
-          ],
-        },
-      },
-    ),
+    engineService({ ...serviceAccount, labels }),
     renderReview(labels),
     renderAuthor(labels),
     object(
@@ -59,10 +51,10 @@ export function renderRolloutEngine(
                   ...pullPolicy(settings.base, settings),
                   args: ["rollout"],
                   ports: [
-                    { name: "http-monitoring", containerPort: 15_014, protocol: "TCP" },
+                    { name: "http-monitoring", containerPort: monitoringPort, protocol: "TCP" },
                     { name: "https-webhook", containerPort: webhookPort, protocol: "TCP" },
                   ],
-                  readinessProbe: { httpGet: { path: "/ready", port: 15_014 }, periodSeconds: 1 },
+                  readinessProbe: { httpGet: { path: "/ready", port: monitoringPort }, periodSeconds: 1 },
                   env: [
                     fieldEnv("POD_NAME", "metadata.name"),
                     fieldEnv("POD_NAMESPACE", "metadata.namespace"),
@@ -79,7 +71,28 @@ export function renderRolloutEngine(
         },
       },
     ),
+    // The label also selects the pod that asks the API server before helm removes the engine.
+    ...networkPolicyObjects(
+      { ...serviceAccount, labels, selector: { [istioLabels.component]: labels[istioLabels.component] } },
+      [{ port: webhookPort }, { port: monitoringPort }],
+      settings,
+    ),
   ];
+}
+
+function engineService(identity: { readonly name: string; readonly labels: Record<string, string> }): UntypedObject {
+  return object(
+    { apiVersion: "v1", kind: "Service", ...identity },
+    {
+      spec: {
+        selector: { app: "serin-rollout" },
+        ports: [
+          { name: "https-webhook", port: 443, targetPort: webhookPort, protocol: "TCP" },
+          { name: "http-monitoring", port: monitoringPort, targetPort: monitoringPort, protocol: "TCP" },
+        ],
+      },
+    },
+  );
 }
 
 /** The CRD with the label of its release, from which installers see which of two is newer. */

@@ -22,6 +22,7 @@ import {
 import { mergeTrees } from "../merge.ts";
 import { nodePlatform, type NodePlatform } from "../platform.ts";
 import { booleanAt, numberAt, type InstallSettings } from "../settings.ts";
+import { networkPolicyObjects } from "./network-policy.ts";
 import { privilegedConstraints } from "./roles.ts";
 
 type Tree = Readonly<Record<string, unknown>>;
@@ -58,7 +59,31 @@ export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
         ]
       : []),
     ztunnelDaemonSet(settings),
+    ...ztunnelPolicy(settings),
   ];
+}
+
+/** The ports of ztunnel's own pod: HBONE to its metrics, the metrics, and its readiness. */
+const ownPorts = [15_008, 15_020, 15_021] as const;
+
+/** In the pods that a ztunnel serves, the policies of those pods apply. */
+function ztunnelPolicy(given: InstallSettings): UntypedObject[] {
+  const settings = { ...given, revision: servedRevision(given) };
+  const target = {
+    name: revisioned("ztunnel", settings),
+    namespace: settings.namespace,
+    labels: { ...componentLabels("Ztunnel", settings, "revision"), app: "ztunnel" },
+    selector: selectorOf(settings),
+  };
+  return networkPolicyObjects(
+    target,
+    ownPorts.map((port) => ({ port })),
+    settings,
+  );
+}
+
+function selectorOf({ revision }: InstallSettings): Record<string, string> {
+  return { app: "ztunnel", ...(revision === "" ? {} : { "istio.io/rev": revision }) };
 }
 
 function platformOf({ values }: InstallSettings): NodePlatform {
@@ -93,7 +118,7 @@ function ztunnelDaemonSet(given: InstallSettings): UntypedObject {
     app: "ztunnel",
     ...(treeAt(own, "labels") as Record<string, string> | undefined),
   };
-  const selector = { app: "ztunnel", ...(settings.revision === "" ? {} : { "istio.io/rev": settings.revision }) };
+  const selector = selectorOf(settings);
   return object(
     {
       apiVersion: "apps/v1",

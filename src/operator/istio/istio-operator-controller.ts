@@ -71,6 +71,7 @@ const watchedKinds = [
   "ConfigMap",
   "Service",
   "ResourceQuota",
+  "NetworkPolicy",
   "Deployment",
   "DaemonSet",
   "HorizontalPodAutoscaler",

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fakePod } from "./checks/testing/fake-mesh.ts";
-import { whyNotReady } from "./pod-reason.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { whyNotReady, withKubeletReason } from "./pod-reason.ts";
 
 test("a pod whose containers are ready names its readiness gate, and one without containers waits for its node", () => {
   const message = 'corresponding condition of pod readiness gate "example.com/ready" does not exist or is not "True".';
@@ -11,4 +13,32 @@ test("a pod whose containers are ready names its readiness gate, and one without
   assert.equal(whyNotReady(fakePod({ name: "web" })), "its node has not started it");
   const placed = { ...fakePod({ name: "web" }), spec: { containers: [], nodeName: "worker" } };
   assert.equal(whyNotReady(placed), "its node worker has not started it");
+});
+
+test("a workload whose pod cannot get its volumes waits with the kubelet's warning", async () => {
+  const waiting = { name: "app", ready: false, restartCount: 0, state: { waiting: { reason: "ContainerCreating" } } };
+  const status = { phase: "Pending", containerStatuses: [waiting] } as never;
+  const pod = {
+    ...fakePod({ name: "web-1", labels: { app: "web" }, status }),
+    spec: { containers: [], nodeName: "n1" },
+  };
+  const view = { pods: { list: () => [pod] } } as unknown as ClusterView;
+  const workload = {
+    metadata: { name: "web", namespace: "shop" },
+    spec: { selector: { matchLabels: { app: "web" } } },
+  };
+  const message = 'MountVolume.SetUp failed for volume "keys" : secret "keys" not found';
+  const detailWith = async (events: readonly object[]): Promise<unknown> => {
+    const client = { list: () => Promise.resolve({ items: events }) } as unknown as KubeClient;
+    const state = { state: "waiting", detail: "Deployment web: 0 of 1 ready" } as const;
+    return await withKubeletReason(state, workload, { view, client });
+  };
+  assert.deepEqual(await detailWith([{ reason: "FailedMount", message }]), {
+    state: "waiting",
+    detail: `Deployment web: 0 of 1 ready (FailedMount: ${message})`,
+  });
+  assert.deepEqual(await detailWith([]), {
+    state: "waiting",
+    detail: "Deployment web: 0 of 1 ready (container app: ContainerCreating)",
+  });
 });

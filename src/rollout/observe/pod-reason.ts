@@ -1,20 +1,42 @@
 import { matchesLabels } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { creationProblem } from "../../kube/obstacles/index.ts";
 import type { SettleState } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
+type Workload = Awaited<ReturnType<ObjectAccess["get"]>>;
+
 /** Adds to a waiting state why the workload's first unready pod is not ready. */
-export function withPodReason(
+export function withPodReason(state: SettleState, workload: Workload, view: ClusterView): SettleState {
+  const pod = state.state === "waiting" ? firstUnready(workload, view) : undefined;
+  return pod === undefined ? state : withDetail(state, whyNotReady(pod));
+}
+
+/**
+ * The same with the kubelet's reason while it creates the pod, such as a missing Secret of a volume. Only the pod's
+ * events contain that reason.
+ */
+export async function withKubeletReason(
   state: SettleState,
-  workload: Awaited<ReturnType<ObjectAccess["get"]>>,
-  view: ClusterView,
-): SettleState {
-  if (state.state !== "waiting" || workload === undefined) return state;
-  const { selector } = (workload["spec"] ?? {}) as { selector?: { matchLabels?: Record<string, string> } };
-  if (selector?.matchLabels === undefined) return state;
+  workload: Workload,
+  { view, client }: { readonly view: ClusterView; readonly client: Pick<KubeClient, "list"> },
+): Promise<SettleState> {
+  const pod = state.state === "waiting" ? firstUnready(workload, view) : undefined;
+  if (pod === undefined) return state;
+  return withDetail(state, (await creationProblem(client, pod)) ?? whyNotReady(pod));
+}
+
+function withDetail(state: SettleState, reason: string): SettleState {
+  return state.state === "met" ? state : { ...state, detail: `${state.detail} (${reason})` };
+}
+
+function firstUnready(workload: Workload, view: ClusterView): Pod | undefined {
+  const { selector } = (workload?.["spec"] ?? {}) as { selector?: { matchLabels?: Record<string, string> } };
+  if (workload === undefined || selector?.matchLabels === undefined) return undefined;
   const { matchLabels } = selector;
-  const pod = view.pods
+  return view.pods
     .list()
     .find(
       (candidate) =>
@@ -22,7 +44,6 @@ export function withPodReason(
         matchesLabels(matchLabels, candidate.metadata.labels) &&
         isUnready(candidate),
     );
-  return pod === undefined ? state : { ...state, detail: `${state.detail} (${whyNotReady(pod)})` };
 }
 
 function isUnready(pod: Pod): boolean {

@@ -7,6 +7,7 @@ import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
 import { root } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
+import { loadLayout } from "./install.ts";
 import { leftOnNodes } from "./uninstall.ts";
 
 const namespace = "istio-system";
@@ -63,13 +64,24 @@ async function untilCaptured({ cluster }: Bench): Promise<number> {
   });
 }
 
+/** Waits until every pod of the mesh runs images of a version. Pods that are ending do not count. */
+async function untilRunning({ cluster }: Bench, version: string): Promise<void> {
+  await eventually(`every pod of ${namespace} runs ${version}`, async () => {
+    const { items } = await cluster.api.client.list(podKind, { namespace });
+    const images = items
+      .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
+      .flatMap(({ spec }) => (spec?.containers ?? []).map(({ image }) => image ?? ""));
+    return images.length > 0 && images.every((image) => image.endsWith(`:${version}`));
+  });
+}
+
 function helmCase(major: "3" | "4", after: string): Case {
   return {
     name: `helm-${major}`,
-    title: `helm ${major} installs the charts, takes bookinfo's running pods into the mesh, and removes all again`,
+    title: `helm ${major} installs the charts, takes bookinfo's running pods into the mesh, upgrades in place, rolls back, and removes all`,
     after: [after],
     async run(bench) {
-      const { cluster, load } = bench;
+      const { cluster, load, next } = bench;
       const program = join(root, `.cache/helm/helm-${major}`);
       if (!existsSync(program)) throw new Error(`${program} is missing: scripts/fetch-helm.sh ${major} builds it`);
       const helm = async (...args: readonly string[]): Promise<string> =>
@@ -77,18 +89,34 @@ function helmCase(major: "3" | "4", after: string): Case {
       await tidyUp(bench);
       const directory = join(cluster.files.scratch, "charts");
       const archives = (await cluster.serin("charts", "package", directory)).split("\n");
-      for (const { name, chart, values } of releases) {
+      const archiveOf = (chart: string): string => {
         const archive = archives.find((path) => new RegExp(`/${chart}-[\\d.]+\\.tgz$`).test(path));
         if (archive === undefined) throw new Error(`serin charts package wrote no archive of ${chart}`);
-        await helm("install", name, archive, "--create-namespace", ...values, "--wait", "--timeout", "300s");
-      }
+        return archive;
+      };
+      for (const { name, chart, values } of releases)
+        await helm("install", name, archiveOf(chart), "--create-namespace", ...values, "--wait", "--timeout", "300s");
       const pods = await untilCaptured(bench);
       await load.more(100);
+      await loadLayout(cluster, next.images);
+      const [, installed = ""] = /-([\d.]+)\.tgz$/.exec(archiveOf("istiod")) ?? [];
+      const tag = ["--set", `global.tag=${next.version}`];
+      for (const { name, chart, values } of releases) {
+        await helm("upgrade", name, archiveOf(chart), ...values, ...tag, "--wait", "--timeout", "300s");
+        await load.more(100);
+      }
+      await untilRunning(bench, next.version);
+      for (const { name } of releases.toReversed()) {
+        await helm("rollback", name, "1", "--wait", "--timeout", "300s");
+        await load.more(100);
+      }
+      await untilRunning(bench, installed);
+      await untilCaptured(bench);
       for (const name of removal)
         await helm("uninstall", name, "--wait", "--cascade", "foreground", "--timeout", "300s");
       await load.more(100);
       await eventually("nothing is left on the nodes", async () => (await leftOnNodes(cluster)).length === 0);
-      return `${pods} pods were captured and released, nothing is left on the nodes`;
+      return `${pods} pods were captured, upgraded to ${next.version} and back, and released; nothing is left on the nodes`;
     },
   };
 }

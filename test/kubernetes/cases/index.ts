@@ -11,6 +11,7 @@ import { absentImageCase, meshUpgradeCase } from "./mesh-upgrade.ts";
 import { portsCase } from "./ports.ts";
 import { podSecurityCase, probesCase, strictCase } from "./policies.ts";
 import { refusalCases } from "./refusals.ts";
+import { agentsAwayCase, restartsCase } from "./restarts.ts";
 import { seedCases } from "./seeds.ts";
 import { uninstallCase } from "./uninstall.ts";
 import { wireCase } from "./wire.ts";
@@ -33,6 +34,8 @@ export const allCases: readonly Case[] = [
   jobsCase,
   statefulSetCase,
   hostNetworkCase,
+  restartsCase,
+  agentsAwayCase,
   ...killCases,
   runtimesCase,
   apiServerCase,

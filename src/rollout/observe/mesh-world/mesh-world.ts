@@ -22,9 +22,15 @@ import { injectsWithoutTag, listWebhooks, observeInjectors, observeTags, tagsBef
 /** The kinds of objects that an installation creates for a gateway besides its Deployment. */
 const gatewayPartKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
   installedKinds.filter(({ kind }) =>
-    ["Service", "ServiceAccount", "Role", "RoleBinding", "HorizontalPodAutoscaler", "PodDisruptionBudget"].includes(
-      kind,
-    ),
+    [
+      "Service",
+      "ServiceAccount",
+      "Role",
+      "RoleBinding",
+      "NetworkPolicy",
+      "HorizontalPodAutoscaler",
+      "PodDisruptionBudget",
+    ].includes(kind),
   );
 
 export interface MeshSources {

@@ -18,7 +18,7 @@ import {
   versionServesState,
 } from "./pod-conditions.ts";
 import { endpointsState } from "./endpoints-state.ts";
-import { withPodReason } from "../pod-reason.ts";
+import { withKubeletReason } from "../pod-reason.ts";
 import { cniState } from "./cni-state.ts";
 import { readyState } from "../ready-state.ts";
 import { revisionFreeState, revisionServesState } from "./revision-conditions.ts";
@@ -54,14 +54,14 @@ async function stateOf(
     }
     case "ready": {
       const object = await objects.get(condition.object);
-      return withPodReason(
+      return await withKubeletReason(
         readyState(
           object,
           condition.object,
           condition.replicas === undefined ? {} : { minReplicas: condition.replicas },
         ),
         object,
-        view,
+        { view, client },
       );
     }
     case "endpoints":

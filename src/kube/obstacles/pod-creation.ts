@@ -1,0 +1,81 @@
+import { eventKind, type Pod } from "../../api/kubernetes/index.ts";
+import type { KubeClient } from "../client.ts";
+import { undefinedIfForbidden } from "../status-error.ts";
+import { podObstacle, type PodObstacle } from "./pod-obstacle.ts";
+
+/** The time for the agent and the kubelet to try again, in case that the plugin was about to be written. */
+const missingPluginPatienceMs = 15_000;
+const maxCharacters = 1_000;
+
+/**
+ * The most severe obstacle of the pods, with the kubelet's reason while it creates a pod's sandbox and volumes. A pod's
+ * status does not contain that reason. Undefined if no pod reports an obstacle.
+ */
+export async function findPodObstacle(
+  client: Pick<KubeClient, "list">,
+  pods: readonly Pod[],
+): Promise<PodObstacle | undefined> {
+  const found = podObstacle(pods);
+  if (found?.patienceMs !== undefined) return found;
+  for (const pod of pods) {
+    const message = await creationProblem(client, pod);
+    if (message !== undefined) return obstacleOf(pod, message);
+  }
+  return found;
+}
+
+/**
+ * The kubelet's last warning about a pod whose sandbox or volumes it is still making. Undefined for any other pod, and
+ * if the caller may not read events.
+ */
+export async function creationProblem(client: Pick<KubeClient, "list">, pod: Pod): Promise<string | undefined> {
+  if (!isBeingCreated(pod)) return undefined;
+  const { namespace = "", uid = "" } = pod.metadata;
+  const fieldSelector = `involvedObject.uid=${uid},type=Warning`;
+  const events = await undefinedIfForbidden(client.list(eventKind, { namespace, fieldSelector }));
+  // The pod has a node by now, so the scheduler's warnings are obsolete.
+  const last = (events?.items ?? [])
+    .filter(({ reason }) => reason !== "FailedScheduling")
+    .toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
+  return last?.message === undefined ? undefined : `${last.reason ?? "the kubelet"}: ${plain(last.message)}`;
+}
+
+/** Whether the pod has a node, and the kubelet has not started any of its containers. */
+function isBeingCreated({ metadata, spec, status }: Pod): boolean {
+  const { phase = "Pending", conditions = [], initContainerStatuses = [], containerStatuses = [] } = status ?? {};
+  const hasSandbox = conditions.some(
+    ({ type, status: state }) => type === "PodReadyToStartContainers" && state === "True",
+  );
+  return (
+    metadata.deletionTimestamp === undefined &&
+    phase === "Pending" &&
+    spec?.nodeName !== undefined &&
+    !hasSandbox &&
+    [...initContainerStatuses, ...containerStatuses].every(
+      ({ state, lastState }) =>
+        state?.running === undefined && (state?.terminated ?? lastState?.terminated) === undefined,
+    )
+  );
+}
+
+function obstacleOf({ metadata, spec }: Pod, message: string): PodObstacle {
+  const { name = "", namespace = "" } = metadata;
+  return {
+    text: `pod ${namespace}/${name} on node ${spec?.nodeName ?? ""}: ${message}`,
+    ...(/failed to find plugin "?serin-cni/.test(message)
+      ? {
+          patienceMs: missingPluginPatienceMs,
+          hint: "The container runtime looks for CNI plugins in other folders than the agent writes to. Install again with --set values.global.platform=… if your platform has a name there, or else with --set values.cni.cniBinDir=… and a folder of the message. Until then no pod starts on the node.",
+        }
+      : { patienceMs: undefined, hint: `kubectl describe pod -n ${namespace} ${name}` }),
+  };
+}
+
+/** The message without what differs in each attempt, and not longer than a person reads. */
+function plain(message: string): string {
+  const text = message
+    .replace(/^\(combined from similar events\): /, "")
+    .replaceAll(/ ?"?[0-9a-f]{64}"?/g, "")
+    .trim();
+  return text.length <= maxCharacters ? text : `${text.slice(0, maxCharacters)}…`;
+}
