@@ -133,7 +133,7 @@ async function subsetLabels(
     .filter(({ metadata, spec }) => resolveHost(spec.host, metadata.namespace ?? "") === host);
   const [found] = rules
     .toSorted((a, b) => namespaces.indexOf(b.metadata.namespace ?? "") - namespaces.indexOf(a.metadata.namespace ?? ""))
-    .flatMap(({ spec: { subsets = [] } }) => subsets.filter(({ name }) => name === subset));
+    .flatMap(({ spec }) => spec.subsets.filter(({ name }) => name === subset));
   if (found === undefined)
     throw targetError(
       "target-missing",
