@@ -2,7 +2,6 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
-import { warnOfCanaryFields } from "./canary-effects.ts";
 import { parseTarget, type CanaryTarget, type DeploymentTarget } from "./canary-target.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
 import { checkRolloutName, maxDeploymentNameLength, maxServiceNameLength } from "./object-name.ts";
@@ -175,6 +174,29 @@ function checkFit(
   });
   if (copies && steps.some(({ preview }) => preview === true) && target.deployment.previewService === undefined)
     spec.error("is required by a step with preview, such as web-preview", "target.deployment.previewService");
+}
+
+/** Warns of fields of a Canary that the engine reads, but that change nothing beside the other fields. */
+function warnOfCanaryFields(spec: Reader, { target, steps, scaleDownDelaySeconds }: CanarySpec): void {
+  if (scaleDownDelaySeconds > 0 && !("deployment" in target))
+    spec.warnNoEffect(
+      "has no effect without target.deployment, because you run the pods of both versions yourself; remove it",
+      "scaleDownDelaySeconds",
+    );
+  let weight = 0;
+  steps.forEach((step, index) => {
+    weight = step.weight ?? weight;
+    if (step.match !== undefined && weight === 100)
+      spec.warnNoEffect(
+        "has no effect at weight 100, where all requests go to the canary; remove it, or match in an earlier step",
+        `steps[${index}].match`,
+      );
+    if (step.mirror !== undefined && (step.experiment?.mirrorPercent ?? 0) > 0)
+      spec.warnNoEffect(
+        "has no effect beside experiment.mirrorPercent, which copies requests to the experiment alone; remove it, or use a step of its own",
+        `steps[${index}].mirror`,
+      );
+  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { valueAt } from "../../base/index.ts";
 import type { Reader } from "../reader.ts";
-import type { CheckType } from "./check-spec.ts";
+import type { CheckType } from "./check-type.ts";
 
 /** The fields that only some types of checks read. Other types accept them, because earlier releases did. */
 const readers: readonly (readonly [field: string, types: readonly CheckType[]])[] = [

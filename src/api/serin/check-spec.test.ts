@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseCheck, resolveChecks } from "./check.ts";
-import { checkDefaults, checkTypes, type CheckSpec } from "./check-spec.ts";
+import { checkDefaults, type CheckSpec } from "./check-spec.ts";
+import { checkTypes } from "./check-type.ts";
 import { evaluateCondition } from "./check-condition.ts";
 import { fillTemplate, type TemplateValues } from "./check-template.ts";
 import { explainCheck } from "./explain-check.ts";

@@ -4,6 +4,7 @@ import { conditionProblem } from "./check-condition.ts";
 import { warnOfCheckFields } from "./check-effects.ts";
 import { objectName, optionalName } from "./object-name.ts";
 import { templateNames, unknownTemplateNames } from "./check-template.ts";
+import { checkTypes, type CheckType } from "./check-type.ts";
 
 /** A check that a step must pass before the next one starts. The parser fills in every default. */
 export interface CheckSpec {
@@ -86,24 +87,6 @@ export interface WebhookSpec {
   readonly body: Readonly<Record<string, unknown>>;
   readonly timeoutSeconds: number;
 }
-
-export const checkTypes = [
-  "request-success-rate",
-  "request-duration",
-  "request-share",
-  "tcp-connect-failures",
-  "pod-health",
-  "restarts",
-  "xds-convergence",
-  "xds-nacks",
-  "mtls-probe-matrix",
-  "certificate-roots",
-  "error-log-rate",
-  "query",
-  "webhook",
-  "approval",
-] as const;
-export type CheckType = (typeof checkTypes)[number];
 
 export const checkDefaults = {
   minSamples: 120,

@@ -1,4 +1,5 @@
-import { defaultIntervalSeconds, type CheckSpec, type CheckType } from "./check-spec.ts";
+import { defaultIntervalSeconds, type CheckSpec } from "./check-spec.ts";
+import type { CheckType } from "./check-type.ts";
 
 /** Describes a check in sentences: what it judges, when it passes, fails and waits, and how often it measures. */
 export function explainCheck(spec: CheckSpec): readonly string[] {

@@ -15,14 +15,13 @@ export { checkKind, parseCheck, resolveChecks, type Check } from "./check.ts";
 export { conditionBudget, evaluateCondition, type ConditionBindings, type ConditionBudget } from "./check-condition.ts";
 export {
   checkDefaults,
-  checkTypes,
   defaultIntervalSeconds,
   type CheckReference,
   type CheckSpec,
-  type CheckType,
   type QuerySpec,
   type WebhookSpec,
 } from "./check-spec.ts";
+export { checkTypes, type CheckType } from "./check-type.ts";
 export { explainCheck } from "./explain-check.ts";
 export { fillTemplate, namesWindow, type TemplateSide, type TemplateValues } from "./check-template.ts";
 export {

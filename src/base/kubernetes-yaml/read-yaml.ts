@@ -15,8 +15,8 @@ const flowEnds: ReadonlySet<string> = new Set([",", "]", "}"]);
 
 /**
  * Reads the documents of a text as kubectl and istioctl do. Within `[]` and `{}` they count a colon at the end of an
- * unquoted text as a part of it, unless a blank follows. So `[2001:db8::]` is a list of one address for them, and a list
- * of one map for the package.
+ * unquoted text as a part of it, unless a blank follows. So `[2001:db8::]` is a list of one address for them, and a
+ * list of one map for the package.
  */
 export function documentsForKubernetes(yaml: YamlPackage, text: string, options: ReadOptions = {}): Documents {
   const all = { ...readForKubernetes, ...options };

@@ -20,7 +20,7 @@ const listed: Readonly<Record<string, FieldTypes>> = {
   GRPCRoute: { parentRefs: rows(backend), rules: rows({ backendRefs: rows(backend) }) },
   DestinationRule: {
     host: always(text, ""),
-    subsets: rows({ name: always(text, ""), labels: always(textMap, {}) }),
+    subsets: always(rows({ name: always(text, ""), labels: always(textMap, {}) }), []),
   },
   ReferenceGrant: {
     from: rows({ kind: text, namespace: text }),

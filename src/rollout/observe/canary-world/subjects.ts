@@ -140,7 +140,7 @@ async function subsetLabels(
     .filter(({ metadata, spec }) => hostInMesh(spec.host, metadata.namespace ?? "") === host);
   const [found] = rules
     .toSorted((a, b) => namespaces.indexOf(b.metadata.namespace ?? "") - namespaces.indexOf(a.metadata.namespace ?? ""))
-    .flatMap(({ spec: { subsets = [] } }) => subsets.filter(({ name }) => name === subset));
+    .flatMap(({ spec }) => spec.subsets.filter(({ name }) => name === subset));
   if (found === undefined)
     throw targetError(
       "target-missing",
