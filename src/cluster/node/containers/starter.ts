@@ -108,7 +108,7 @@ const setControllingTerminal = 0x540e;
 const capabilityVersion = 0x2008_0522;
 
 const cannotStart = 126;
-const noProgram = 127;
+export const noProgram = 127;
 
 /**
  * Starts a program in a container. Everything that needs the lab's rights is done by a static program from outside the

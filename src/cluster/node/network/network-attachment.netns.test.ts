@@ -51,6 +51,19 @@ echo '{}'
   assert.equal(readFileSync(join(hostRoot, "seen"), "utf8"), "ADD 1\n");
 });
 
+test("a plugin without a program is reported with the folder in which the node looks for it", async (context) => {
+  const hostRoot = mkdtempSync(join(tmpdir(), "serin-plugin-"));
+  context.after(() => rmSync(hostRoot, { recursive: true }));
+  const attachment = new NetworkAttachment(hostRoot);
+  attachment.prepare();
+  const list = { plugins: [{ type: "lab" }, { type: "elsewhere" }] };
+  writeFileSync(join(hostRoot, "etc/cni/net.d/10-lab.conflist"), JSON.stringify(list));
+  await assert.rejects(
+    attachment.add(attached),
+    /^SerinError: failed to find plugin "elsewhere" in path \[\/opt\/cni\/bin\]$/,
+  );
+});
+
 test("a link that a pod left in the place of the network's configuration leads to no other file", (context) => {
   const [hostRoot, machine] = [0, 1].map(() => mkdtempSync(join(tmpdir(), "serin-plugin-"))) as [string, string];
   context.after(() => [hostRoot, machine].forEach((path) => rmSync(path, { recursive: true })));

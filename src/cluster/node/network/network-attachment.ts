@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { SerinError, transientError } from "../../../base/index.ts";
 import { buildRootOf } from "../containers/container-root.ts";
-import { noRights, startInContainer } from "../containers/starter.ts";
+import { noProgram, noRights, startInContainer } from "../containers/starter.ts";
 import { closeDescriptor } from "../libc.ts";
 import { inNewNamespaces } from "../namespaces.ts";
 import { inDirectoryBelow, openFileBelow, readEndBelow } from "../place-below.ts";
@@ -118,7 +118,7 @@ export class NetworkAttachment {
         );
         child.once("close", (code) => {
           if (code === 0) resolve(output);
-          else reject(transientError("cni-failed", `CNI plugin ${type} failed: ${wordsOf(output)}`));
+          else reject(transientError("cni-failed", problemOf(type, code, output)));
         });
         child.stdin?.end(JSON.stringify(configuration));
       });
@@ -146,6 +146,13 @@ export class NetworkAttachment {
       closeDescriptor(mount);
     }
   }
+}
+
+/** What a failed plugin has answered. A missing program is reported in the words of other container runtimes. */
+function problemOf(type: string, code: number | null, output: string): string {
+  return code === noProgram
+    ? `failed to find plugin "${type}" in path [${programDirectory}]`
+    : `CNI plugin ${type} failed: ${wordsOf(output)}`;
 }
 
 /** The message of a CNI error, or the text unchanged. */

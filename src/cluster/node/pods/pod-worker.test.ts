@@ -107,3 +107,56 @@ test("a pod whose network plugin fails has no sandbox for others, and its event 
     rmSync(directory, { recursive: true });
   }
 });
+
+test("a pod without its volumes has no sandbox for others, because a kubelet makes the volumes first", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "pod-worker-"));
+  const events: EventNote[] = [];
+  let status: Pod["status"];
+  const services = {
+    clock: { ...systemClock, after: () => ({ [Symbol.dispose]() {} }) },
+    log: { debug: () => undefined, warn: () => undefined },
+    client: {
+      patchMerge: async (_kind: unknown, _name: string, _namespace: string, patch: Pod) => void (status = patch.status),
+    },
+    events: { record: (_kind: unknown, _pod: Pod, note: EventNote) => void events.push(note) },
+    addresses: { adopt: () => undefined },
+    attachment: {
+      installed: true,
+      add: () => Promise.resolve(),
+    },
+    directoriesOf: () => ({
+      memory: directory,
+      hostRoot: directory,
+      disk: join(directory, "disk"),
+      logs: join(directory, "logs"),
+    }),
+    hostIp: "192.0.2.1",
+    sourcesOf: () => {
+      throw transientError("object-missing", 'secret "absent" not found');
+    },
+  } as unknown as NodeServices;
+  const pod: Pod = {
+    metadata: { name: "web", namespace: "shop", uid: "uid" },
+    spec: { containers: [{ name: "app", image: "app" }] },
+  };
+  const init = spawn("sleep", ["60"], { stdio: "ignore" });
+  try {
+    const pid = init.pid ?? 0;
+    new PodWorker(pod, services, {
+      uid: "uid",
+      namespace: "shop",
+      name: "web",
+      startTime: "2026-01-01T00:00:00Z",
+      init: { pid, startTicks: startTicksOf(pid) ?? "" },
+      address: { ip: "10.0.0.5", serial: 1 },
+      attached: false,
+      containers: [],
+    }).kick();
+    await new Promise(setImmediate);
+    assert.equal(status?.conditions?.find(({ type }) => type === "PodReadyToStartContainers")?.status, "False");
+    assert.deepEqual(events, []);
+  } finally {
+    init.kill("SIGKILL");
+    rmSync(directory, { recursive: true });
+  }
+});

@@ -404,7 +404,11 @@ export class PodWorker {
       podIp: (this.#attachedSandbox.attached ? this.podIp : undefined) ?? this.#pod.status?.podIP,
       hostIp: this.#services.hostIp,
       startTime: this.#startTime,
-      hasSandbox: this.sandbox !== undefined && this.#attachedSandbox.attached,
+      // A kubelet makes the sandbox after the volumes. The containers of an earlier run of this process have theirs.
+      hasSandbox:
+        this.sandbox !== undefined &&
+        this.#attachedSandbox.attached &&
+        (this.#upkeep.ready || this.containers.some(({ running, ended }) => running || ended)),
       initPid: this.sandbox?.init.pid,
       now: rfc3339Seconds(this.#services.clock.nowMs()),
     };

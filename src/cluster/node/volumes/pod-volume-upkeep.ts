@@ -30,6 +30,11 @@ export class PodVolumeUpkeep {
     this.#options = options;
   }
 
+  /** Whether the volumes have been prepared once, so that containers may run. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
   /** Must be called when a source of the volumes has changed. */
   changed(): void {
     this.#stale = true;
