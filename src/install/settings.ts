@@ -108,7 +108,7 @@ export function resolveSpec(sources: SettingsSources): Parsed<IstioOperatorSpec>
   return { value: { ...merged.value.spec, profile }, errors: [], warnings: merged.warnings };
 }
 
-/** The spec with the mesh's settings by the names that profiles use. Otherwise a profile's value would stay beside it. */
+/** The spec with the mesh's settings by the names that profiles use, so that they replace the profile's values. */
 function withMeshNames(spec: unknown): unknown {
   if (!isTree(spec)) return spec;
   const { meshConfig, values } = spec;
