@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -73,6 +73,14 @@ test("the plugin passes the runtime's variables and input to the agent, and retu
       addresses: ["10.0.0.5"],
     },
   ]);
+});
+
+test("only the agent's own user may call the agent, whatever its umask is", async (context) => {
+  const { socketPath } = programIn(context);
+  const before = process.umask(0);
+  context.after(() => process.umask(before));
+  await serve(context, socketPath, {});
+  assert.equal((statSync(socketPath).mode & 0o777).toString(8), "600");
 });
 
 test("the plugin returns the agent's refusal and its exit code", async (context) => {

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { messageOf, type Logger } from "../../base/index.ts";
@@ -44,7 +44,11 @@ export class PluginServer {
     rmSync(this.#path, { force: true });
     return new Promise((resolve, reject) => {
       this.#server.once("error", (error) => reject(networkError(`listen on ${this.#path}`, error)));
-      this.#server.listen(this.#path, resolve);
+      this.#server.listen(this.#path, () => {
+        // The container runtime runs the plugin as root. Others could take pods out of the mesh, whatever the umask is.
+        chmodSync(this.#path, 0o600);
+        resolve();
+      });
     });
   }
 

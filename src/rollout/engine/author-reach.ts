@@ -14,6 +14,9 @@ export interface ReachOptions {
   readonly watched: (kind: string, key: string) => Rollout | undefined;
 }
 
+/** The maximum number of members in one other namespace, the oldest ones. Further ones do not count. */
+const maxMembers = 32;
+
 /**
  * The members of the rollout's group in other namespaces that count for it. The authors of both must have the right to
  * create rollouts at the place of the other one. Otherwise anybody who may write Canaries in some namespace could name
@@ -27,12 +30,18 @@ export async function companionsOf(
   if (rights === undefined || group === undefined) return undefined;
   const { namespace } = rollout.metadata;
   const own = rolloutKey(rollout);
-  const others = all.filter((other) => other.group === group && other.key !== own && other.namespace !== namespace);
+  const others = all
+    .filter((other) => other.group === group && other.key !== own && other.namespace !== namespace)
+    .toSorted((left, right) => left.createdAtMs - right.createdAtMs);
   const companions = new Set<string>();
   // Whoever may create Canaries may create thousands that name the group.
   const reached = new Map<string, boolean>();
+  const seen = new Map<string, number>();
   for (const other of others) {
     const place = `${other.kind} ${other.namespace ?? ""}`;
+    const count = (seen.get(place) ?? 0) + 1;
+    seen.set(place, count);
+    if (count > maxMembers) continue;
     const reaches = reached.get(place) ?? (await rights.mayCreate(typed(rollout), other.kind, other.namespace));
     reached.set(place, reaches);
     const object = reaches ? watched(other.kind, other.key.slice(other.kind.length + 1)) : undefined;

@@ -24,7 +24,7 @@ export function revisionsOf(subject: CheckSubject): readonly string[] | undefine
   }
 }
 
-/** Whether every proxy that counts has acknowledged everything that its control plane has sent. A rejection fails at once. */
+/** Whether every proxy that counts has acknowledged all that its control plane has sent. A rejection fails at once. */
 export async function observeConvergence(view: ClusterView, subject: CheckSubject): Promise<CheckObservation> {
   const revisions = revisionsOf(subject);
   const pilots = pilotPods(view).filter(({ revision }) => revisions === undefined || revisions.includes(revision));
