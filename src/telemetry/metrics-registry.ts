@@ -25,9 +25,12 @@ export const defaultStaleAfterMs = 15 * 60_000;
 export const overflowLabel = "overflow";
 /** Counts requests for a label set beyond a limit, by metric. */
 export const droppedSeriesMetric = "serin_metrics_dropped_series_total";
-const forgottenSeriesMetric = "serin_metrics_forgotten_series_total";
+/** Counts label sets that were dropped because they had not changed for long. */
+export const forgottenSeriesMetric = "serin_metrics_forgotten_series_total";
 const keptSeriesMetric = "serin_metrics_series";
 const seriesLimitMetric = "serin_metrics_series_limit";
+/** The metrics about the limits of a registry. Each thread has a registry of its own, and so its own limits. */
+export const limitMetrics: readonly string[] = [keptSeriesMetric, seriesLimitMetric];
 
 /** One label set of a metric. */
 export interface Series<Handle> {

@@ -17,7 +17,6 @@ export const sharedMetrics: ReadonlySet<string> = new Set([
   "envoy_cluster_outlier_detection_ejections_active",
   "envoy_listener_manager_total_listeners_active",
   "envoy_server_live",
-  "serin_metrics_series_limit",
   "serin_proxy_listeners",
 ]);
 

@@ -1,28 +1,34 @@
-import { mergeSnapshots, type FamilySnapshot } from "../render-prometheus.ts";
+import { forgottenSeriesMetric, limitMetrics } from "../metrics-registry.ts";
+import { mergeSnapshots, type FamilySnapshot, type SeriesSnapshot } from "../render-prometheus.ts";
 
 /**
  * Merges the metrics of several threads, as if one had counted them. The last known counts of a thread that has ended
- * are kept.
+ * are kept. So are those of a series that one thread has dropped, as long as another thread counts it.
  */
 export class ThreadMetrics {
   readonly #shared: ReadonlySet<string>;
   readonly #threads = new Map<number, readonly FamilySnapshot[]>();
   #past: readonly FamilySnapshot[] = [];
 
-  /** `shared` names the metrics that have the same value in all threads. Their greatest value is used. */
-  constructor(shared: ReadonlySet<string> = new Set()) {
-    this.#shared = shared;
+  /**
+   * `shared` names the metrics that have the same value in all threads. Their greatest value is used, and that of the
+   * metrics about each thread's limits.
+   */
+  constructor(shared: Iterable<string> = []) {
+    this.#shared = new Set([...shared, ...limitMetrics]);
   }
 
   /** Records a thread's counts so far. */
   take(thread: number, snapshot: readonly FamilySnapshot[]): void {
+    const before = this.#threads.get(thread) ?? [];
     this.#threads.set(thread, snapshot);
+    if (forgottenBy(snapshot) > forgottenBy(before)) this.#settle(withoutSeries(countsOf(before), snapshot));
   }
 
   ended(thread: number): void {
     const last = this.#threads.get(thread) ?? [];
     this.#threads.delete(thread);
-    this.#past = mergeSnapshots([this.#past, last.filter(({ type }) => type !== "gauge")], this.#shared);
+    this.#keep(countsOf(last));
   }
 
   of(thread: number): readonly FamilySnapshot[] {
@@ -33,4 +39,41 @@ export class ThreadMetrics {
   merged(own: readonly FamilySnapshot[]): readonly FamilySnapshot[] {
     return mergeSnapshots([own, ...this.#threads.values(), this.#past], this.#shared);
   }
+
+  /** A sum must not shrink when a thread drops a series, because a scraper would take the rest for new counts. */
+  #settle(dropped: readonly FamilySnapshot[]): void {
+    const live = [...this.#threads.values()].flat();
+    const droppedByAll = withoutSeries(dropped, live);
+    this.#past = withoutSeries(this.#past, droppedByAll);
+    this.#keep(withoutSeries(dropped, droppedByAll));
+  }
+
+  #keep(counts: readonly FamilySnapshot[]): void {
+    this.#past = mergeSnapshots([this.#past, counts], this.#shared);
+  }
+}
+
+function countsOf(families: readonly FamilySnapshot[]): readonly FamilySnapshot[] {
+  return families.filter(({ type }) => type !== "gauge");
+}
+
+/** How many series the thread has dropped so far. */
+function forgottenBy(families: readonly FamilySnapshot[]): number {
+  return families
+    .filter(({ name }) => name === forgottenSeriesMetric)
+    .flatMap(({ series }) => series)
+    .reduce((sum, { value }) => sum + value, 0);
+}
+
+/** The series of these families that the others do not have. */
+function withoutSeries(families: readonly FamilySnapshot[], others: readonly FamilySnapshot[]): FamilySnapshot[] {
+  const known = new Set(others.flatMap((family) => family.series.map((series) => seriesKey(family, series))));
+  return families.flatMap((family) => {
+    const left = family.series.filter((series) => !known.has(seriesKey(family, series)));
+    return left.length === 0 ? [] : [{ ...family, series: left }];
+  });
+}
+
+function seriesKey({ name, labelNames }: FamilySnapshot, { values }: SeriesSnapshot): string {
+  return [name, ...labelNames, ...values].join("\u0000");
 }
