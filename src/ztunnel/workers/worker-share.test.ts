@@ -81,15 +81,15 @@ function offered() {
   const memory = new ShareMemory(ShareMemory.memory(2));
   for (const worker of [0, 1]) memory.begin(worker);
   const answer = Promise.withResolvers<boolean>();
-  const share = new WorkerShare(memory, 0, () => answer.promise, new HandClock());
+  const clock = new HandClock();
+  const share = new WorkerShare(memory, 0, () => answer.promise, clock);
   share.serve("inbound-hbone");
-  const outcome = share.offer("uid", "inbound-hbone", {
-    fd: 1,
-    remote: { address: "10.0.0.1", port: 1 },
-  } as ByteStream);
+  const outcome = share.offer("uid", "inbound-hbone", accepted);
   assert.equal(memory.served(1, "inbound-hbone"), 1);
-  return { memory, answer, outcome };
+  return { memory, answer, outcome, share, clock };
 }
+
+const accepted = { fd: 1, remote: { address: "10.0.0.1", port: 1 } } as ByteStream;
 
 test("an offered connection counts for its worker until the answer, also if that worker dies meanwhile", async () => {
   const { memory, answer, outcome } = offered();
@@ -104,4 +104,17 @@ test("an offered connection no longer counts when the worker that offered it has
   const { memory } = offered();
   memory.clear(0);
   assert.equal(memory.served(1, "inbound-hbone"), 0);
+});
+
+test("connections do not wait for a worker that does not answer an offer, until it answers", async () => {
+  const { share, clock, answer, outcome } = offered();
+  for (let count = 0; count < 5; count += 1) share.serve("inbound-hbone");
+  clock.pass(1000);
+  assert.equal(share.keeps("inbound-hbone"), false);
+  clock.pass(1);
+  assert.equal(share.keeps("inbound-hbone"), true);
+  assert.equal(share.offer("uid", "inbound-hbone", accepted), undefined);
+  answer.resolve(true);
+  await outcome;
+  assert.equal(share.keeps("inbound-hbone"), false);
 });

@@ -7,13 +7,23 @@ import type { OfferedConnection, ProcessCalls } from "./worker-calls.ts";
 type Offer = (offer: Parameters<ProcessCalls["offer"]>[0]) => Promise<boolean>;
 
 const turnoverWindowMs = 1000;
+/** A worker that has not answered an offer for this long is stuck, for example in a long update of the mesh. */
+const slowAnswerMs = 1000;
+
+/** The offers to one worker that it has not answered. */
+interface OpenOffers {
+  count: number;
+  /** When it last answered, or when it got the first of them. */
+  sinceMs: number;
+}
 
 /**
  * Decides by the load of each worker which one serves a connection. A worker keeps a connection in spite of its load
  * if, within about {@link turnoverWindowMs}, it has ended as many connections of that kind as it serves now, each
  * younger than that. The difference between the workers then vanishes by itself, and a move would cost more than the
  * connection. Older connections that end together do not count, because their replacements may live long too. A worker
- * never keeps HBONE connections for this reason: one of them lives for hours, and carries many streams.
+ * never keeps HBONE connections for this reason: one of them lives for hours, and carries many streams. A worker also
+ * keeps connections while the other does not answer, because an offered connection waits for the answer.
  */
 export class WorkerShare implements ConnectionShare {
   readonly #memory: ShareMemory;
@@ -21,6 +31,7 @@ export class WorkerShare implements ConnectionShare {
   readonly #offer: Offer;
   readonly #clock: Pick<Clock, "steadyMs">;
   readonly #shortEnds: Readonly<Record<AcceptedKind, RecentEnds | undefined>>;
+  readonly #openOffers = new Map<number, OpenOffers>();
 
   constructor(memory: ShareMemory, worker: number, offer: Offer, clock: Pick<Clock, "steadyMs">) {
     this.#memory = memory;
@@ -40,7 +51,7 @@ export class WorkerShare implements ConnectionShare {
 
   #better(kind: AcceptedKind): number | undefined {
     const to = this.#memory.better(this.#worker, kind);
-    if (to === undefined) return undefined;
+    if (to === undefined || this.#isSlow(to)) return undefined;
     const shortEnds = this.#shortEnds[kind];
     if (shortEnds === undefined) return to;
     return shortEnds.count(this.#clock.steadyMs()) >= this.#memory.served(this.#worker, kind) ? undefined : to;
@@ -52,9 +63,32 @@ export class WorkerShare implements ConnectionShare {
     const offered: OfferedConnection = { uid, kind, fd: stream.fd, remote: stream.remote };
     // Count the connection at once, so that a second one at the same moment sees it.
     this.#memory.addOffer(this.#worker, to, kind, 1);
+    this.#countOffer(to);
     return this.#offer({ to, offered })
       .catch(() => false)
-      .finally(() => this.#memory.addOffer(this.#worker, to, kind, -1));
+      .finally(() => {
+        this.#memory.addOffer(this.#worker, to, kind, -1);
+        this.#countAnswer(to);
+      });
+  }
+
+  #isSlow(worker: number): boolean {
+    const open = this.#openOffers.get(worker);
+    return open !== undefined && open.count > 0 && this.#clock.steadyMs() - open.sinceMs > slowAnswerMs;
+  }
+
+  #countOffer(to: number): void {
+    const open = this.#openOffers.get(to) ?? { count: 0, sinceMs: 0 };
+    if (open.count === 0) open.sinceMs = this.#clock.steadyMs();
+    open.count += 1;
+    this.#openOffers.set(to, open);
+  }
+
+  #countAnswer(from: number): void {
+    const open = this.#openOffers.get(from);
+    if (open === undefined) return;
+    open.count -= 1;
+    open.sinceMs = this.#clock.steadyMs();
   }
 
   serve(kind: AcceptedKind): Disposable {
