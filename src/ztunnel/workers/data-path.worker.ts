@@ -78,7 +78,10 @@ const dataPath = new DataPath({
   share: new WorkerShare(share, worker, async (offer) => await calls.call("offer", offer), clock),
 });
 
-/** Revocation lists must be read before the first handshake. */
+/**
+ * Revocation lists must be read before the first handshake. Pods are added after that. So must be what closes the main
+ * thread's descriptors, because a pod that is to be added copies these.
+ */
 const revocationsRead = Promise.withResolvers<void>();
 if (revocations === undefined || config.revocationsFile === undefined) revocationsRead.resolve();
 else
@@ -142,13 +145,17 @@ const calls = new ThreadCalls<ProcessCalls, WorkerCalls>(port, {
   forget: (identity) => received.forget(identity),
   setLogLevel: (level) => void (threshold.level = level),
   addPod,
-  removePod: ({ uid, handedOver }) => dataPath.remove(uid, handedOver),
+  removePod: async ({ uid, handedOver }) => {
+    await revocationsRead.promise;
+    dataPath.remove(uid, handedOver);
+  },
   podClosed: async (uid) => await dataPath.closed(uid),
   take,
   connections: async () => await dataPath.connections(),
   pods: async () => await dataPath.pods(),
   metrics: () => snapshotOf(registry),
-  drain: () => {
+  drain: async () => {
+    await revocationsRead.promise;
     drains = true;
     dataPath.drain();
   },

@@ -1,7 +1,22 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readlinkSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { createLogger, systemClock, systemRandom } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
@@ -11,6 +26,7 @@ import { echo, requireOwnNetwork } from "../../net/testing/index.ts";
 import { MetricsRegistry, parsePrometheus } from "../../telemetry/index.ts";
 import { IdentityUsers } from "../proxy/identity-users.ts";
 import { readConfig } from "../config.ts";
+import type { AddedPod } from "../proxy/served-pods.ts";
 import { parseLocalConfig } from "../state/local-config.ts";
 import { noChange } from "../state/mesh-change.ts";
 import { MeshState } from "../state/mesh-state.ts";
@@ -34,7 +50,7 @@ class Node implements AsyncDisposable {
   readonly #app: { close(): void };
   readonly #certificates: CertificateManager;
 
-  private constructor(pods: PodPair, app: { close(): void }) {
+  private constructor(pods: PodPair, app: { close(): void }, env: Readonly<Record<string, string>>) {
     this.#pods = pods;
     this.#app = app;
     const log = createLogger({ scope: "ztunnel", level: "info", write: (line) => void this.lines.push(line) });
@@ -52,7 +68,7 @@ class Node implements AsyncDisposable {
         return thread;
       },
       data: {
-        config: readConfig({ FAKE_CA: "true" }, "test", []),
+        config: readConfig({ FAKE_CA: "true", ...env }, "test", []),
         certificates: this.#certificates,
         identities: new IdentityUsers(this.#certificates),
         registry: new MetricsRegistry(),
@@ -64,21 +80,25 @@ class Node implements AsyncDisposable {
     });
   }
 
-  static async start(): Promise<Node> {
+  static async start(env: Readonly<Record<string, string>> = {}): Promise<Node> {
     const pods = podPair();
-    const node = new Node(pods, await echoServer(pods.server));
+    const node = new Node(pods, await echoServer(pods.server), env);
     node.set.start();
     const state = new MeshState();
     parseLocalConfig(mesh, state);
     await node.set.apply(state.snapshot());
-    for (const name of ["client", "server"] as const)
-      await node.set.add({
-        uid: name,
-        info: { name, namespace: "default", serviceAccount: name },
-        namespaceFd: NetworkNamespace.open(`/proc/self/fd/${pods[name].fd}`).fd,
-        listeners: [],
-      });
+    for (const name of ["client", "server"] as const) await node.add(name);
     return node;
+  }
+
+  async add(name: "client" | "server", pod: Partial<AddedPod> = {}): Promise<void> {
+    await this.set.add({
+      uid: name,
+      info: { name, namespace: "default", serviceAccount: name },
+      namespaceFd: NetworkNamespace.open(`/proc/self/fd/${this.#pods[name].fd}`).fd,
+      listeners: [],
+      ...pod,
+    });
   }
 
   async talk(): Promise<Talk> {
@@ -252,6 +272,54 @@ test("a worker that dies leaves no descriptor of a pod open, and connections of 
   assert.equal(descriptors().namespaces, namespaces);
   await talk.end();
   await until(() => descriptors().namespaces === namespaces - 2);
+});
+
+/** Whether a descriptor has this inode. */
+function has(fd: number, inode: number): boolean {
+  try {
+    return fstatSync(fd).ino === inode;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes everyone who reads a file wait until this is disposed. Then the file is empty. */
+function withheld(path: string): Disposable {
+  execFileSync("mkfifo", [`${path}.new`]);
+  renameSync(`${path}.new`, path);
+  const fifo = openSync(path, constants.O_RDWR | constants.O_NONBLOCK);
+  return {
+    [Symbol.dispose]: () => {
+      writeFileSync(`${path}.new`, "");
+      renameSync(`${path}.new`, path);
+      closeSync(fifo);
+    },
+  };
+}
+
+test("a removed pod's socket stays open while a worker that has just started is about to copy it", async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), "serin-workers-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  const lists = join(folder, "lists.pem");
+  writeFileSync(lists, "");
+  await using node = await Node.start({ CRL_PATH: lists });
+  const socket = listenTcpInNamespace(undefined, { address: "127.0.0.1", port: 0 });
+  const { ino } = fstatSync(socket);
+  await node.add("client", { uid: "removed", listeners: [{ role: "outbound", fd: socket }] });
+  {
+    using _lists = withheld(lists);
+    await node.threads[0]?.terminate();
+    await until(() => node.threads.length === 3);
+    assert.equal((await node.set.pods()).length, 3);
+    node.set.remove("removed", false);
+    await setTimeout(100);
+    assert.equal(has(socket, ino), true);
+  }
+  await until(() => !has(socket, ino));
+  assert.deepEqual(
+    (await node.set.pods()).map(({ uid }) => uid),
+    ["client", "server"],
+  );
 });
 
 test("a drain accepts nothing, waits for the connections of both workers, and reports how many are left", async () => {
