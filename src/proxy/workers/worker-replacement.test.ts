@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { seededRandom, silentLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
@@ -40,10 +41,13 @@ class FakeThread extends EventEmitter {
   }
 
   #answer({ call, name }: Call): void {
-    this.emit("message", {
-      answer: call,
-      ...(name === "update" ? { value: { error: undefined, names: this.names } } : {}),
-    });
+    if (name === "update") this.accept(call, this.names);
+    else this.emit("message", { answer: call });
+  }
+
+  /** Answers one update. */
+  accept(call: number, names: UpdateOutcome["names"]): void {
+    this.emit("message", { answer: call, value: { error: undefined, names } });
   }
 
   postMessage(message: Call): void {
@@ -67,12 +71,15 @@ class FakeThread extends EventEmitter {
 class Fixture implements AsyncDisposable {
   readonly threads: FakeThread[] = [];
   readonly set: WorkerSet;
+  /** Whether threads that start from now on answer calls by themselves. */
+  answers: boolean;
 
   constructor(count: number, answers = true) {
+    this.answers = answers;
     this.set = new WorkerSet({
       count,
       spawn: (start) => {
-        const thread = new FakeThread(start, answers);
+        const thread = new FakeThread(start, this.answers);
         this.threads.push(thread);
         return thread as unknown as Worker satisfies WorkerThread;
       },
@@ -210,4 +217,33 @@ test("the routes of a worker that has ended are those of its replacement", async
   await until(() => fixture.threads.length === 3);
   await update(["a"], undefined, ["a"]);
   assert.deepEqual(requested.at(-1), ["a"]);
+});
+
+test("a worker that starts needs what it said last, although an older update is still in progress", async () => {
+  await using fixture = new Fixture(1);
+  const { set, threads } = fixture;
+  const { requested, update } = withRequests(fixture);
+  await update(["a"]);
+  await set
+    .subscriptions()
+    .find(({ typeUrl }) => typeUrl === typeUrls.listener)
+    ?.apply({ typeUrl: typeUrls.listener, resources: [], removed: [] });
+  fixture.answers = false;
+  await threads[0]?.terminate();
+  await until(() => threads.length === 2);
+  const later = update(["a", "b"]);
+  const [, thread] = threads;
+  await until(() => thread?.argumentsOf("update").length === 3);
+  const [clusters, listeners, latest] = thread?.calls.filter(({ name }) => name === "update") ?? [];
+  for (const [one, names] of [
+    [clusters, new Map([[typeUrls.route, ["a"]]])],
+    [latest, new Map([[typeUrls.route, ["a", "b"]]])],
+    [listeners, new Map<string, string[]>()],
+  ] as const) {
+    thread?.accept(one?.call ?? 0, names);
+    await setImmediate();
+  }
+  await later;
+  if (thread !== undefined) thread.answers = true;
+  assert.deepEqual(requested.at(-1), ["a", "b"]);
 });

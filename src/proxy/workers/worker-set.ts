@@ -227,11 +227,14 @@ export class WorkerSet implements Serving {
         if (this.#failsHealthChecks) void ask("failHealthChecks", true);
         if (this.#draining !== undefined) void ask("drain", this.#draining.inboundOnly);
         if (this.#closesUnused) void ask("closeUnused", undefined);
-        const replayed = [...this.#mirror.replay()].map((update) => ask("update", update));
+        const replayed = [...this.#mirror.replay()].map(async (update) => {
+          const outcome = await ask("update", update);
+          // Taken at once, because a later update may be done before this one.
+          if (outcome !== undefined) this.#wanted.take(index, outcome.names);
+          return [...(outcome?.names.keys() ?? [])];
+        });
         // Only all updates together say what it needs, because listeners come last.
-        void Promise.all(replayed).then((outcomes) =>
-          this.#need(index, new Map(outcomes.flatMap((outcome) => [...(outcome?.names ?? [])]))),
-        );
+        void Promise.all(replayed).then((types) => this.#request(types.flat()));
         if (!this.#listens) void ask("stopListening", undefined);
       },
       onEnd: (index) => this.#lost(index),
