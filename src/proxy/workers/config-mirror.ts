@@ -82,13 +82,15 @@ export class ConfigMirror {
   *replay(): Iterable<XdsUpdate> {
     for (const [typeUrl, known] of this.#types) {
       if (!this.#received.has(typeUrl)) continue;
-      const accepted = [...known.values()].flatMap((entry) => entry.accepted ?? []);
-      yield { typeUrl, resources: accepted, removed: [...(this.#absent.get(typeUrl) ?? [])] };
-      for (let round = 0; round < maxTried; round += 1) {
-        const resources = [...known.values()].flatMap((entry) => entry.tried[round] ?? []);
-        if (resources.length > 0) yield { typeUrl, resources, removed: [] };
-      }
+      yield* updatesOf(typeUrl, [...known.values()], [...(this.#absent.get(typeUrl) ?? [])]);
     }
+  }
+
+  /** The updates that bring a worker to the state of these resources. */
+  *part(typeUrl: string, names: readonly string[]): Iterable<XdsUpdate> {
+    const entries = names.flatMap((name) => this.#of(typeUrl).get(name) ?? []);
+    const absent = names.filter((name) => this.#absent.get(typeUrl)?.has(name) === true);
+    if (entries.length + absent.length > 0) yield* updatesOf(typeUrl, entries, absent);
   }
 
   #of(typeUrl: string): Map<string, Mirrored> {
@@ -98,5 +100,13 @@ export class ConfigMirror {
       this.#types.set(typeUrl, known);
     }
     return known;
+  }
+}
+
+function* updatesOf(typeUrl: string, entries: readonly Mirrored[], removed: readonly string[]): Iterable<XdsUpdate> {
+  yield { typeUrl, resources: entries.flatMap(({ accepted }) => accepted ?? []), removed };
+  for (let round = 0; round < maxTried; round += 1) {
+    const resources = entries.flatMap(({ tried }) => tried[round] ?? []);
+    if (resources.length > 0) yield { typeUrl, resources, removed: [] };
   }
 }

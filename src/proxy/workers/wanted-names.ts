@@ -2,11 +2,23 @@
 export class WantedNames {
   readonly #byWorker = new Map<number, Map<string, readonly string[]>>();
 
-  /** Records what a worker needs from now on, by type. Types that it does not mention stay as they are. */
-  take(worker: number, names: ReadonlyMap<string, readonly string[]>): void {
+  /**
+   * Records what a worker needs from now on, by type. Types that it does not mention stay as they are. Returns the
+   * names that it did not need before, and that other workers need already.
+   */
+  take(worker: number, names: ReadonlyMap<string, readonly string[]>): ReadonlyMap<string, readonly string[]> {
     const known = this.#byWorker.get(worker) ?? new Map<string, readonly string[]>();
-    for (const [typeUrl, list] of names) known.set(typeUrl, list);
+    const late = new Map<string, readonly string[]>();
+    for (const [typeUrl, list] of names) {
+      const [before, others] = [new Set(known.get(typeUrl)), this.of(typeUrl)];
+      late.set(
+        typeUrl,
+        list.filter((name) => !before.has(name) && others.has(name)),
+      );
+      known.set(typeUrl, list);
+    }
     this.#byWorker.set(worker, known);
+    return late;
   }
 
   /** Forgets a worker that has ended. Its replacement reports what it needs. */

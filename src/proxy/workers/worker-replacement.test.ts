@@ -6,6 +6,7 @@ import type { Worker } from "node:worker_threads";
 import { seededRandom, silentLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import type { WorkerThread } from "../../base/workers/index.ts";
+import type { XdsUpdate } from "../../dataplane/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { readSettings } from "../proxy-settings.ts";
@@ -207,6 +208,38 @@ test("a worker that needs other routes between two updates says so at once", asy
     thread.emit("message", { call: 1, name: "need", argument: new Map([[typeUrls.route, ["b"]]]) });
   await until(() => requested.at(-1)?.length === 1);
   assert.deepEqual(requested.at(-1), ["b"]);
+});
+
+test("a worker that needs a resource again gets it, although another worker has needed it all the time", async () => {
+  await using fixture = new Fixture(2);
+  const { set, threads } = fixture;
+  const { requested, update } = withRequests(fixture);
+  await update(["a", "b", "c"], ["a", "b", "c"]);
+  const routes = set.subscriptions().find(({ typeUrl }) => typeUrl === typeUrls.route);
+  const resources = ["a", "b"].map((name) => ({
+    name,
+    version: "1",
+    aliases: [],
+    typeUrl: typeUrls.route,
+    body: Buffer.from(name),
+  }));
+  await routes?.apply({ typeUrl: typeUrls.route, resources, removed: ["c"] });
+  const given = (index: number) =>
+    threads[index]
+      ?.argumentsOf("update")
+      .slice(2)
+      .map((one) => {
+        const { resources: sent, removed } = one as XdsUpdate;
+        return [sent.map(({ name }) => name), removed];
+      });
+  const need = (names: readonly string[]): void => {
+    threads[1]?.emit("message", { call: 1, name: "need", argument: new Map([[typeUrls.route, names]]) });
+  };
+  need(["a"]);
+  need(["a", "b", "c"]);
+  await until(() => given(1)?.length === 1);
+  assert.deepEqual([given(0), given(1)], [[], [[["b"], ["c"]]]]);
+  assert.deepEqual(requested.at(-1), ["a", "b", "c"]);
 });
 
 test("the routes of a worker that has ended are those of its replacement", async () => {

@@ -185,7 +185,7 @@ export class WorkerSet implements Serving {
     const outcomes: UpdateOutcome[] = [];
     await this.#group.each("update", given, (worker, outcome) => {
       outcomes.push(outcome);
-      this.#wanted.take(worker, outcome.names);
+      this.#wants(worker, outcome.names);
     });
     if (outcomes.length === 0 && this.#group.live.length < this.#options.count) {
       this.#mirror.forget(given);
@@ -207,8 +207,22 @@ export class WorkerSet implements Serving {
   }
 
   #need(worker: number, names: UpdateOutcome["names"]): void {
-    this.#wanted.take(worker, names);
+    this.#wants(worker, names);
     this.#request([...names.keys()]);
+  }
+
+  /**
+   * Records what a worker needs. The control plane does not send again what another worker has needed all the time, and
+   * this one may have forgotten it.
+   */
+  #wants(worker: number, names: UpdateOutcome["names"]): void {
+    for (const [typeUrl, late] of this.#wanted.take(worker, names))
+      for (const update of this.#mirror.part(typeUrl, late)) void this.#repeat(worker, update);
+  }
+
+  async #repeat(worker: number, update: XdsUpdate): Promise<void> {
+    const outcome = await this.#group.call(worker, "update", update).catch(() => undefined);
+    if (outcome !== undefined) this.#need(worker, outcome.names);
   }
 
   #newGroup(): WorkerGroup<WorkerCalls, ProcessCalls> {
