@@ -168,5 +168,7 @@ async function expectEnd(proof: Proof, name: string, phase: "Completed" | "Rolle
     until,
   });
   if (status.phase !== phase)
-    throw new Error(`MeshUpgrade ${name} ended as ${status.phase}: ${status.cause ?? status.message}`);
+    throw new Error(
+      `MeshUpgrade ${name} ended as ${status.phase}: ${status.message} (cause: ${status.cause ?? "none"})`,
+    );
 }
