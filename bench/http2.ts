@@ -15,12 +15,23 @@ import type { Duplex } from "node:stream";
 import { benchOptions } from "../scripts/bench-options.ts";
 import { systemClock } from "../src/base/index.ts";
 import { TestAuthority } from "../src/net/testing/index.ts";
+import { typeUrls } from "../src/wire/xds/index.ts";
 import { answerHttp2, LoadSession, type RequestPlan } from "./http2/frames.ts";
-import { serverName, type Certificates, type UpstreamPorts } from "./http2/resources.ts";
-import { Subjects, type Subject } from "./http2/subjects.ts";
+import {
+  listenerNames,
+  resourcesFor,
+  routeResource,
+  serverName,
+  type Certificates,
+  type ListenerName,
+  type UpstreamPorts,
+} from "./http2/resources.ts";
+import { Subjects, type Subject as SubjectOf } from "./http2/subjects.ts";
 import { intervalText, median, medianInterval, quantile, type MedianInterval } from "./median-interval.ts";
 import { cpuMicros, memoryOf, type ProcessMemory } from "./process-cost.ts";
 import { endsWithThis } from "../scripts/ends-with-this.ts";
+
+type Subject = SubjectOf<ListenerName>;
 
 const answerBytes = 1024;
 const bulkBytes = 1_048_576;
@@ -198,7 +209,9 @@ async function measure(
   );
   let version = 1;
   const changes =
-    changeEveryMs === undefined ? undefined : setInterval(() => subject.changeRoutes((version += 1)), changeEveryMs);
+    changeEveryMs === undefined
+      ? undefined
+      : setInterval(() => subject.push(typeUrls.route, routeResource((version += 1))), changeEveryMs);
   if (rate === undefined) for (const session of sessions) session.begin(streams);
   using _pace = rate === undefined ? undefined : pace(sessions, rate);
   await systemClock.sleep(settleMs);
@@ -381,13 +394,17 @@ async function main(): Promise<void> {
     upstream.stdout.once("data", (chunk: Buffer) => resolve(JSON.parse(chunk.toString()) as UpstreamPorts));
     upstream.once("exit", (code) => reject(new Error(`the upstream ended with ${code}`)));
   });
-  const subjects = new Subjects(ports, certificates, options.threads);
+  const subjects = new Subjects({
+    listeners: listenerNames,
+    resources: (own) => resourcesFor(own, ports, certificates),
+    firstCoreOnly: options.threads === 1,
+  });
   try {
-    await subjects.startSerin("serin", join(import.meta.dirname, ".."));
-    if (options.beside !== "") await subjects.startSerin("beside", resolve(options.beside));
+    await subjects.startSerin("serin", join(import.meta.dirname, ".."), options.threads);
+    if (options.beside !== "") await subjects.startSerin("beside", resolve(options.beside), options.threads);
     const envoy = process.env["ENVOY"];
     if (envoy === undefined) process.stdout.write("envoy  peer not run (set ENVOY to its path)\n");
-    else await subjects.startEnvoy(envoy);
+    else await subjects.startEnvoy(envoy, options.threads);
     const rows: Row[] = [];
     for (const scenario of chosen) rows.push(await play(scenario, subjects.all, certificates, options));
     if (options.json)

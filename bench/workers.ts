@@ -3,7 +3,8 @@
 //   node bench/workers.ts [--workers 2] [--seconds 3] [--rounds 5] [--connections 256] [--saturated] [--json]
 // The load and the upstream run on the same cores. On a busy machine only the ratio of work per CPU second is
 // meaningful, not the rates. With --saturated, the gateway answers by itself, and each client sends many requests at
-// once. The load then needs so little of the cores that the workers use nearly all of both.
+// once. The load then needs so little of the cores that the workers use nearly all of both. ENVOY=/path/to/envoy adds
+// an Envoy with as many threads.
 import { fork, type ChildProcess } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { once } from "node:events";
@@ -28,6 +29,7 @@ import {
 } from "../src/wire/envoy/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
 import { median } from "./median-interval.ts";
+import { benchSaturated } from "./workers/saturated.ts";
 
 const answer = Buffer.from(
   `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 1024\r\n\r\n${"x".repeat(1024)}`,
@@ -36,9 +38,6 @@ const request = Buffer.from(
   "GET /productpage?u=normal HTTP/1.1\r\nhost: bookinfo.example\r\nuser-agent: bench/1\r\n\r\n",
 );
 const headEnd = "\r\n\r\n";
-/** How many requests a client of the saturating load sends at once. */
-const pipelined = 64;
-const pipelinedRequests = Buffer.from(request.toString().repeat(pipelined));
 
 interface Measured {
   readonly requestsPerSecond: number;
@@ -63,25 +62,7 @@ async function runUpstream(): Promise<void> {
   process.send?.(listener.address.port);
 }
 
-const directRoute = {
-  name: "http",
-  virtualHosts: [
-    {
-      name: "*:80",
-      domains: ["*"],
-      routes: [
-        {
-          name: "r",
-          match: { prefix: "/" },
-          directResponse: { status: 200, body: { inlineString: "x".repeat(64) } },
-        },
-      ],
-    },
-  ],
-};
-
-/** Without an upstream's port, the gateway answers all requests by itself. */
-async function runProxy(workers: number, port: number, upstreamPort: number | undefined): Promise<void> {
+async function runProxy(workers: number, port: number, upstreamPort: number): Promise<void> {
   const data = {
     settings: readSettings({ env: {}, args: ["proxy", "router"], version: "bench", labelsFile: undefined }),
     registry: new MetricsRegistry(),
@@ -120,11 +101,9 @@ async function runProxy(workers: number, port: number, upstreamPort: number | un
       removed: [],
     });
   };
-  const endpoints = upstreamPort === undefined ? [] : [upstreamPort];
   await apply(typeUrls.cluster, ClusterSchema, "a", edsCluster("a"));
-  await apply(typeUrls.endpoint, ClusterLoadAssignmentSchema, "a", plainEndpoints("a", endpoints));
-  const routes = upstreamPort === undefined ? directRoute : weightedRoute("http", { a: 1 });
-  await apply(typeUrls.route, RouteConfigurationSchema, "http", routes);
+  await apply(typeUrls.endpoint, ClusterLoadAssignmentSchema, "a", plainEndpoints("a", [upstreamPort]));
+  await apply(typeUrls.route, RouteConfigurationSchema, "http", weightedRoute("http", { a: 1 }));
   await apply(typeUrls.listener, ListenerSchema, "listener", httpListener(port, "http"));
   while ((await serving.status()).pending.length > 0) await systemClock.sleep(5);
   process.on("message", () => void serving.metrics().then((text) => process.send?.(text)));
@@ -142,7 +121,7 @@ function threadMicros(pid: number): Map<string, number> {
 }
 
 /** Sends requests on one connection, one after another, until it is stopped. */
-async function loadConnection(port: number, answered: (count: number) => void): Promise<() => void> {
+async function loadConnection(port: number, answered: () => void): Promise<() => void> {
   const stream = await connectTcp({ address: "127.0.0.1", port, timeoutMs: 30_000 });
   let left = 0;
   const send = (): void => {
@@ -153,7 +132,7 @@ async function loadConnection(port: number, answered: (count: number) => void): 
     data: (chunk) => {
       left = left < 0 ? 1024 - (chunk.length - chunk.indexOf(headEnd) - headEnd.length) : left - chunk.length;
       if (left > 0) return;
-      answered(1);
+      answered();
       send();
     },
     end: () => undefined,
@@ -165,46 +144,10 @@ async function loadConnection(port: number, answered: (count: number) => void): 
   return () => stream.destroy();
 }
 
-/** Sends many requests at once, and again when all are answered. All answers have the length of the first one. */
-async function saturatingConnection(port: number, answered: (count: number) => void): Promise<() => void> {
-  const stream = await connectTcp({ address: "127.0.0.1", port, timeoutMs: 30_000 });
-  let [answerBytes, received, open] = [0, 0, 1];
-  stream.setHandler({
-    data: (chunk) => {
-      answerBytes ||= lengthOfAnswer(chunk);
-      received += chunk.length;
-      const count = Math.floor(received / answerBytes);
-      received -= count * answerBytes;
-      open -= count;
-      answered(count);
-      if (open > 0) return;
-      open = pipelined;
-      stream.write(pipelinedRequests);
-    },
-    end: () => undefined,
-    drain: () => undefined,
-    close: () => undefined,
-  });
-  stream.resume();
-  stream.write(request);
-  return () => stream.destroy();
-}
-
-/** The length of the one answer in a chunk. */
-function lengthOfAnswer(chunk: Buffer): number {
-  const text = chunk.toString("latin1");
-  const bodyBytes = Number(/content-length: (\d+)/iu.exec(text)?.[1]);
-  const headBytes = text.indexOf(headEnd) + headEnd.length;
-  if (headBytes + bodyBytes === chunk.length) return chunk.length;
-  throw new Error(`expected one whole answer of known length, got: ${text.slice(0, 200)}`);
-}
-
 async function measure(child: ChildProcess, port: number, workers: number, options: Options): Promise<Measured> {
   let requests = 0;
   const stops = await Promise.all(
-    Array.from({ length: options.connections }, () =>
-      (options.saturated ? saturatingConnection : loadConnection)(port, (count) => (requests += count)),
-    ),
+    Array.from({ length: options.connections }, () => loadConnection(port, () => (requests += 1))),
   );
   await systemClock.sleep(1000);
   const pid = child.pid ?? 0;
@@ -251,17 +194,13 @@ interface Options {
   readonly seconds: number;
   readonly rounds: number;
   readonly connections: number;
-  readonly saturated: boolean;
 }
 
 async function main(options: Options, json: boolean): Promise<void> {
-  const upstream = options.saturated ? undefined : await startRole("upstream");
+  const upstream = await startRole("upstream");
   const subjects = new Map<number, Awaited<ReturnType<typeof startRole>>>();
   for (const workers of [1, options.workers])
-    subjects.set(
-      workers,
-      await startRole("proxy", String(workers), String(await freePort()), String(upstream?.port ?? "")),
-    );
+    subjects.set(workers, await startRole("proxy", String(workers), String(await freePort()), String(upstream.port)));
   const results = new Map<number, Measured[]>([...subjects.keys()].map((workers) => [workers, []]));
   for (let round = 0; round <= options.rounds; round += 1)
     for (const [workers, { child, port }] of subjects) {
@@ -286,11 +225,10 @@ const args = process.argv.slice(2);
 // The parent process has ended.
 process.on("disconnect", () => process.exit());
 if (args[0] === "upstream") await runUpstream();
-else if (args[0] === "proxy")
-  await runProxy(Number(args[1]), Number(args[2]), args[3] === "" ? undefined : Number(args[3]));
+else if (args[0] === "proxy") await runProxy(Number(args[1]), Number(args[2]), Number(args[3]));
 else
   try {
-    const { json, ...options } = benchOptions("npm run bench:workers --", {
+    const { json, saturated, ...options } = benchOptions("npm run bench:workers --", {
       workers: 2,
       seconds: 3,
       rounds: 5,
@@ -298,7 +236,10 @@ else
       saturated: false,
       json: false,
     });
-    await main(options, json);
+    if (saturated) {
+      const rows = await benchSaturated(options);
+      if (json) process.stdout.write(`${JSON.stringify({ name: "workers, saturated", ...options, rows })}\n`);
+    } else await main(options, json);
   } finally {
     for (const child of children) child.kill("SIGKILL");
   }

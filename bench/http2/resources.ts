@@ -133,14 +133,12 @@ export function routes(version: number): JsonValue {
   };
 }
 
-export interface ListenerPorts {
-  readonly plain: number;
-  readonly mutualTls: number;
-}
+export const listenerNames = ["plain", "mutualTls"] as const;
+export type ListenerName = (typeof listenerNames)[number];
 
 /** All resources, by type and name. */
 export function resourcesFor(
-  ports: ListenerPorts,
+  ports: Readonly<Record<ListenerName, number>>,
   upstreams: UpstreamPorts,
   certificates: Certificates,
 ): readonly (readonly [typeUrl: string, Readonly<Record<string, JsonValue>>])[] {

@@ -1,5 +1,5 @@
-// The compared proxies. Each is a process with its own control plane in the bench. With one thread, it has the first
-// core. With several threads, it has all cores.
+// The compared proxies. Each is a process with its own control plane in the bench. A bench of single threads gives all
+// of them the first core, and others give them all cores.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,20 +8,30 @@ import { systemClock } from "../../src/base/index.ts";
 import { connectTcp } from "../../src/net/index.ts";
 import { freePort } from "../../src/net/testing/index.ts";
 import { bundleFolder, bundleRole, productEnv, productFlags } from "../bundle-role.ts";
+import type { JsonValue } from "@bufbuild/protobuf";
 import { AdsServer } from "../../src/proxy/testing/ads-server.ts";
-import { typeUrls } from "../../src/wire/xds/index.ts";
-import { resourcesFor, routeResource, type Certificates, type ListenerPorts, type UpstreamPorts } from "./resources.ts";
 import { endsWithThis } from "../../scripts/ends-with-this.ts";
 
 const readyTimeoutMs = 30_000;
 const lookMs = 50;
 
-export interface Subject {
+export interface Subject<Port extends string> {
   readonly name: string;
   readonly pid: number;
-  readonly ports: ListenerPorts;
-  /** Replaces all routes. */
-  changeRoutes(version: number): void;
+  readonly ports: Readonly<Record<Port, number>>;
+  /** Replaces resources of a type. */
+  push(typeUrl: string, resources: Readonly<Record<string, JsonValue>>): void;
+}
+
+export interface SubjectsOptions<Port extends string> {
+  /** The names of the listeners. Each proxy gets a port for each of them. */
+  readonly listeners: readonly Port[];
+  /** The configuration by type and name, for a proxy with these ports. */
+  readonly resources: (
+    ports: Readonly<Record<Port, number>>,
+  ) => Iterable<readonly [typeUrl: string, Readonly<Record<string, JsonValue>>]>;
+  /** Whether each proxy has only the first core. */
+  readonly firstCoreOnly: boolean;
 }
 
 function envoyBootstrap(adsUrl: string): object {
@@ -66,42 +76,33 @@ function envoyBootstrap(adsUrl: string): object {
   };
 }
 
-export class Subjects {
-  readonly all: Subject[] = [];
+export class Subjects<Port extends string> {
+  readonly all: Subject<Port>[] = [];
+  readonly #options: SubjectsOptions<Port>;
   readonly #children: ChildProcess[] = [];
   readonly #controlPlanes: AdsServer[] = [];
   readonly #directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
   readonly #bundles = bundleFolder();
-  readonly #upstreams: UpstreamPorts;
-  readonly #certificates: Certificates;
-  readonly #threads: number;
+  readonly #entries = new Map<string, Promise<string>>();
 
-  constructor(upstreams: UpstreamPorts, certificates: Certificates, threads: number) {
-    this.#upstreams = upstreams;
-    this.#certificates = certificates;
-    this.#threads = threads;
+  constructor(options: SubjectsOptions<Port>) {
+    this.#options = options;
   }
 
   /** Starts the proxy of a checkout. */
-  async startSerin(name: string, checkout: string): Promise<void> {
-    const entry = await bundleRole("bench/http2-proxy.ts", checkout, join(this.#bundles, name));
-    await this.#start(name, (adsUrl) => [process.execPath, ...productFlags, entry, adsUrl, String(this.#threads)]);
+  async startSerin(name: string, checkout: string, threads: number): Promise<void> {
+    const bundled =
+      this.#entries.get(checkout) ?? bundleRole("bench/http2-proxy.ts", checkout, join(this.#bundles, name));
+    this.#entries.set(checkout, bundled);
+    const entry = await bundled;
+    await this.#start(name, (adsUrl) => [process.execPath, ...productFlags, entry, adsUrl, String(threads)]);
   }
 
-  async startEnvoy(program: string): Promise<void> {
+  async startEnvoy(program: string, threads: number): Promise<void> {
     await this.#start("envoy", (adsUrl) => {
       const file = join(this.#directory, "envoy.json");
       writeFileSync(file, JSON.stringify(envoyBootstrap(adsUrl)));
-      return [
-        program,
-        "-c",
-        file,
-        "--concurrency",
-        String(this.#threads),
-        "--log-level",
-        "error",
-        "--use-dynamic-base-id",
-      ];
+      return [program, "-c", file, "--concurrency", String(threads), "--log-level", "error", "--use-dynamic-base-id"];
     });
   }
 
@@ -112,20 +113,21 @@ export class Subjects {
   }
 
   async #start(name: string, commandOf: (adsUrl: string) => readonly string[]): Promise<void> {
+    const { listeners, resources, firstCoreOnly } = this.#options;
     const ads = await AdsServer.start();
     this.#controlPlanes.push(ads);
-    const [plain, mutualTls] = [await freePort(), await freePort()];
-    const ports = { plain, mutualTls };
-    for (const [typeUrl, resources] of resourcesFor(ports, this.#upstreams, this.#certificates))
-      ads.push(typeUrl, resources);
-    const cores = this.#threads > 1 ? [] : ["taskset", "-c", "0"];
+    const free: [name: Port, port: number][] = [];
+    for (const listener of listeners) free.push([listener, await freePort()]);
+    const ports = Object.fromEntries(free) as Record<Port, number>;
+    for (const [typeUrl, named] of resources(ports)) ads.push(typeUrl, named);
+    const cores = firstCoreOnly ? ["taskset", "-c", "0"] : [];
     const child = spawn(...endsWithThis(...cores, ...commandOf(ads.url)), {
       stdio: ["ignore", "inherit", "inherit"],
       env: { ...process.env, ...productEnv },
     });
     this.#children.push(child);
     const deadlineMs = performance.now() + readyTimeoutMs;
-    for (const port of [plain, mutualTls])
+    for (const [, port] of free)
       while (!(await accepts(port))) {
         const refused = ads.acknowledgements.find(({ error }) => error !== undefined);
         if (refused !== undefined) throw new Error(`${name} refused ${refused.typeUrl}: ${refused.error ?? ""}`);
@@ -136,7 +138,7 @@ export class Subjects {
       name,
       pid: child.pid ?? 0,
       ports,
-      changeRoutes: (version) => ads.push(typeUrls.route, routeResource(version)),
+      push: (typeUrl, named) => ads.push(typeUrl, named),
     });
   }
 }
