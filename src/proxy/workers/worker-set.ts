@@ -140,9 +140,17 @@ export class WorkerSet implements Serving {
     await this.#group.end(this.#group.all("end", undefined));
   }
 
-  /** The connections of a worker that has just ended are unknown, so any connection may be one of them. */
+  /**
+   * The connections of a worker that has just ended are unknown, so any connection may be one of them: when it is asked
+   * for, and when the others have answered.
+   */
   async owns(remotePort: number, localPort: number): Promise<boolean> {
-    if ((await this.#group.all("owns", { remotePort, localPort })).includes(true)) return true;
+    if (this.#hasJustLost()) return true;
+    const answers = await this.#group.all("owns", { remotePort, localPort });
+    return answers.includes(true) || this.#hasJustLost();
+  }
+
+  #hasJustLost(): boolean {
     return this.#options.data.clock.steadyMs() - this.#group.lostAtMs < ownedAfterEndMs;
   }
 
