@@ -1,5 +1,5 @@
-// The compared proxies. Each is a process with its own control plane in the bench. If all have one thread, they have the
-// first core. Otherwise they have all cores.
+// The compared proxies. Each is a process with its own control plane in the bench. A bench of single threads gives all
+// of them the first core, and others give them all cores.
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

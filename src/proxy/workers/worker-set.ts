@@ -158,14 +158,22 @@ export class WorkerSet implements Serving {
     await this.#group.end(this.#group.all("end", undefined));
   }
 
-  /** The connections of a worker that has just ended are unknown, so any connection may be one of them. */
+  /**
+   * The connections of a worker that has just ended are unknown, so any connection may be one of them: when it is asked
+   * for, and when the others have answered.
+   */
   async owns(remotePort: number, localPort: number): Promise<boolean> {
+    if (this.#hasJustLost()) return true;
     let isOwned = false;
     const unanswered = await this.#group.inTime("owns", { remotePort, localPort }, (_index, answer) => {
       isOwned ||= answer;
     });
-    if (isOwned || this.#options.data.clock.steadyMs() - this.#group.lostAtMs < ownedAfterEndMs) return true;
+    if (isOwned || this.#hasJustLost()) return true;
     return unanswered.length > 0 && ownsSocket(remotePort, localPort);
+  }
+
+  #hasJustLost(): boolean {
+    return this.#options.data.clock.steadyMs() - this.#group.lostAtMs < ownedAfterEndMs;
   }
 
   /** One worker answers, because all have the same configuration. */

@@ -69,8 +69,8 @@ function forgottenBy(families: readonly FamilySnapshot[]): number {
 function withoutSeries(families: readonly FamilySnapshot[], others: readonly FamilySnapshot[]): FamilySnapshot[] {
   const known = new Set(others.flatMap((family) => family.series.map((series) => seriesKey(family, series))));
   return families.flatMap((family) => {
-    const series = family.series.filter((one) => !known.has(seriesKey(family, one)));
-    return series.length === 0 ? [] : [{ ...family, series }];
+    const left = family.series.filter((series) => !known.has(seriesKey(family, series)));
+    return left.length === 0 ? [] : [{ ...family, series: left }];
   });
 }
 
