@@ -73,7 +73,7 @@ export function renderRolloutEngine(
     ),
     // The label also selects the pod that asks the API server before helm removes the engine.
     ...networkPolicyObjects(
-      { ...serviceAccount, labels, selector: { [istioLabels.component]: labels[istioLabels.component] } },
+      { ...serviceAccount, labels, selector: { [istioLabels.component]: "Base" } },
       [{ port: webhookPort }, { port: monitoringPort }],
       settings,
     ),

@@ -44,6 +44,7 @@ const sandboxFailure = (text: string, lastTimestamp = "2026-01-01T00:00:00Z"): P
 test("a pod without a sandbox is reported with the kubelet's last warning, without the sandbox's id", async () => {
   const client = clientWith(
     { reason: "FailedScheduling", message: "0/2 nodes are available", lastTimestamp: "2026-01-01T00:09:00Z" },
+    { reason: "FieldsNotApplied", message: "a lab's own warning", lastTimestamp: "2026-01-01T00:08:00Z" },
     sandboxFailure("no address is free", "2026-01-01T00:01:00Z"),
     sandboxFailure("the first attempt", "2026-01-01T00:00:00Z"),
   );
@@ -62,6 +63,17 @@ test("waiting does not help where the container runtime does not find the mesh's
   assert.equal(obstacle?.patienceMs, 15_000);
   assert.match(obstacle?.text ?? "", /in path \[\/opt\/elsewhere\]$/);
   assert.match(obstacle?.hint ?? "", /values\.global\.platform=.*values\.cni\.cniBinDir=/);
+});
+
+test("of many pods only a few are asked for their events", async () => {
+  let asked = 0;
+  const list = (): Promise<unknown> => {
+    asked += 1;
+    return Promise.resolve({ items: [], resourceVersion: "1" });
+  };
+  const pods = Array.from({ length: 1_000 }, () => creating());
+  await findPodObstacle({ list } as unknown as Pick<KubeClient, "list">, pods);
+  assert.equal(asked, 3);
 });
 
 test("a pod with a sandbox pulls its image, so earlier warnings are no obstacle", async () => {

@@ -6,6 +6,10 @@ import { podObstacle, type PodObstacle } from "./pod-obstacle.ts";
 /** The time for the agent and the kubelet to try again, in case that the plugin was about to be written. */
 const missingPluginPatienceMs = 15_000;
 const maxCharacters = 1_000;
+/** How many pods are asked for their events at each look. A DaemonSet may have thousands. */
+const maxAskedPods = 3;
+/** Warnings of the kubelet about the creation of a pod. The pod has a node, so the scheduler's are obsolete. */
+const ofCreation = /^(Failed(?!Scheduling)|NetworkNotReady$)/;
 
 /**
  * The most severe obstacle of the pods, with the kubelet's reason while it creates a pod's sandbox and volumes. A pod's
@@ -17,7 +21,7 @@ export async function findPodObstacle(
 ): Promise<PodObstacle | undefined> {
   const found = podObstacle(pods);
   if (found?.patienceMs !== undefined) return found;
-  for (const pod of pods) {
+  for (const pod of pods.filter(isBeingCreated).slice(0, maxAskedPods)) {
     const message = await creationProblem(client, pod);
     if (message !== undefined) return obstacleOf(pod, message);
   }
@@ -33,9 +37,8 @@ export async function creationProblem(client: Pick<KubeClient, "list">, pod: Pod
   const { namespace = "", uid = "" } = pod.metadata;
   const fieldSelector = `involvedObject.uid=${uid},type=Warning`;
   const events = await undefinedIfForbidden(client.list(eventKind, { namespace, fieldSelector }));
-  // The pod has a node by now, so the scheduler's warnings are obsolete.
   const last = (events?.items ?? [])
-    .filter(({ reason }) => reason !== "FailedScheduling")
+    .filter(({ reason = "" }) => ofCreation.test(reason))
     .toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
   return last?.message === undefined ? undefined : `${last.reason ?? "the kubelet"}: ${plain(last.message)}`;
 }
