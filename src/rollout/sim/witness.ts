@@ -238,8 +238,7 @@ export class Witness {
 
   #putBack(key: string, seen: Seen, status: RolloutStatus): void {
     // After a deletion only the preparation of the target is undone, and the changes of the run stay.
-    const isDeleted = status.cause?.startsWith("the object was deleted") === true;
-    const isUndoneWhole = isDeleted && seen.sim.watched;
+    const isUndoneWhole = seen.sim.watched && this.#store.read(key)?.metadata.deletionTimestamp !== undefined;
     if (status.cause !== "the object was deleted")
       this.#isAsBefore(
         key,
