@@ -390,7 +390,7 @@ function entrancesOf({ name, canary: shape = plainCanary }: SimApp): Entrance[] 
     default: {
       const port = { http: httpPort, tcp: tcpPort, tls: 443 }[shape.protocol];
       const request: SimRequest = { port, protocol: shape.protocol, matched: false };
-      return [request, ...matched].map((one) => ({ names: [name], request: one }));
+      return [request, ...matched].map((sent) => ({ names: [name], request: sent }));
     }
   }
 }
