@@ -16,7 +16,10 @@ export async function performWrite(objects: ObjectAccess, write: Write, prior: u
 
 /** Conditions of the cluster that undo checks besides the objects. Each returns why undo must wait, or undefined. */
 export interface UndoSurroundings {
-  /** Why a workload that the rollout made must stay for now: it still serves requests. Undefined if it does not. */
+  /**
+   * Why an object that the rollout made must stay for now: a workload still serves requests, or a route keeps them away
+   * from pods that are leaving. Undefined if it need not stay.
+   */
   stillServes(entry: JournalEntry): Promise<string | undefined>;
   /** Why a recreated workload is not ready yet. Undefined if it is ready. */
   notReady(object: ObjectReference): Promise<string | undefined>;

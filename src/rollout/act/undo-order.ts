@@ -98,7 +98,7 @@ export function isWorkload({ object: { kind } }: JournalEntry): boolean {
 const routes = new Set(["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute", "VirtualService", "DestinationRule"]);
 
 /** The object routes requests. Proxies must have adopted its restored state before the old destination is removed. */
-export function movesTraffic({ object: { kind } }: JournalEntry): boolean {
+export function movesTraffic({ object: { kind } }: Pick<JournalEntry, "object">): boolean {
   return routes.has(kind);
 }
 

@@ -184,6 +184,17 @@ test("a member that would begin at a later step, by a full promotion, waits for 
   assert.deepEqual(asked(jumps, [behind]), ["group g: Canary shop/b has not reached step 2"]);
 });
 
+test("a group does not wait for a member that waits for the target of another, so both end one after the other", () => {
+  const grouped = { group: "g", wants: [], target: "t", nextOrdinal: 1 } as const;
+  const first = contender("a", { ...grouped, ...moving, groupRun: "run" });
+  const rival = contender("b", { ...grouped, phase: "Waiting" });
+  assert.deepEqual(asked(rival, [first]), ["Canary shop/a moves the same target"]);
+  assert.deepEqual(asked(first, [rival]), []);
+  const done = { ...first, done: true };
+  assert.deepEqual(groupView(done, [done, rival])?.notDone, []);
+  assert.deepEqual(groupView(done, [done, { ...rival, target: "another" }])?.notDone, ["Canary shop/b"]);
+});
+
 test("each blocker has a reason and a name, so that no program reads its text", () => {
   const reasons = (self: Contender, others: readonly Contender[], options: Options = {}) =>
     found(self, others, options).map(({ reason, by }) => [reason, by]);

@@ -142,12 +142,13 @@ function heldForGroup(other: Contender, all: readonly Contender[]): readonly str
   return begins && !isHeldByOthers(other, all) ? other.wants : [];
 }
 
-/** Whether another rollout holds a namespace that it takes. */
+/** Whether another rollout holds a namespace that it takes, or moves the same target, also one of its group. */
 function isHeldByOthers(self: Contender, all: readonly Contender[]): boolean {
-  return all.some(
-    (other) =>
-      other.key !== self.key && !sameGroup(self, other) && other.holds.some((name) => self.wants.includes(name)),
-  );
+  return all.some((other) => {
+    if (other.key === self.key) return false;
+    const isRival = other.underWay && !other.lingers && other.target === self.target;
+    return isRival || (!sameGroup(self, other) && other.holds.some((name) => self.wants.includes(name)));
+  });
 }
 
 /** A rollout that waits for a person delays no other rollout. */

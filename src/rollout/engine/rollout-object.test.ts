@@ -4,13 +4,14 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { OrdersMark, RolloutStatus } from "../../api/serin/index.ts";
 import { initialStatus } from "../decide/index.ts";
 import {
+  type Rollout,
   entriesOfHold,
   heldDeployment,
   journalNameOf,
   ordersOf,
   parseRollout,
   strayProblem,
-  type Rollout,
+  targetOf,
 } from "./rollout-object.ts";
 
 const target = { httpRoute: { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "next", port: 80 } } };
@@ -177,4 +178,22 @@ test("the hold of a Deployment that names its Canary has a journal again, and th
   assert.deepEqual(held("web", false), [annotation]);
   assert.deepEqual(held("other", true), []);
   assert.deepEqual(held(undefined, true), []);
+});
+
+test("two Canaries of one pair of namespaces have one target only if they move the same routes", () => {
+  const moving = (...routes: readonly string[]): string =>
+    targetOf({
+      kind: "Canary",
+      metadata: { name: "c", namespace: "shop" },
+      spec: { target: { namespaces: { stable: "a", canary: "b", routes: routes.map((name) => ({ name })) } } },
+    } as unknown as Rollout);
+  assert.equal(moving("web"), moving("web"));
+  assert.notEqual(moving("web"), moving("api"));
+  const services = (routes: string): string =>
+    targetOf({
+      kind: "Canary",
+      metadata: { name: "c", namespace: "shop" },
+      spec: { target: { services: { stable: "a", canary: "b", routes } } },
+    } as unknown as Rollout);
+  assert.equal(services("HTTPRoute"), services("VirtualService"));
 });

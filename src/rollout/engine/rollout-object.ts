@@ -150,8 +150,11 @@ export function targetOf(rollout: Rollout): string {
     route,
     service,
     stable,
+    routes,
   } = target as Record<string, unknown> & { name?: string; namespace?: string };
-  return JSON.stringify([field, namespace, name, rule ?? route ?? service ?? stable ?? ""]);
+  // Canaries of two namespaces may move different routes. The `routes` of other targets are a kind.
+  const moved = Array.isArray(routes) ? [stable, routes] : (rule ?? route ?? service ?? stable ?? "");
+  return JSON.stringify([field, namespace, name, moved]);
 }
 
 /** What a run moves. A target counts as it is stored, because another release may have other defaults. */

@@ -64,6 +64,31 @@ test("undo names the tag, and not the waypoint that follows it and so never leav
   assert.equal(await heldBy([], [waypoint]), "shop/waypoint-1 still runs at revision new");
 });
 
+test("undo keeps a made route until the pods of the deleted canary copy leave, because the Service selects them too", async () => {
+  const labels = { app: "web", "rollout.serin.dev/copy": "canary" };
+  const copy = fakePod({ name: "web-canary-1", workload: "web-canary", labels });
+  const other = fakePod({ name: "api-canary-1", workload: "api-canary", labels });
+  const leaving = { ...copy, metadata: { ...copy.metadata, deletionTimestamp: "2026-01-01T00:00:00Z" } };
+  const owner = { apiVersion: "apps/v1", kind: "Deployment", name: "web", uid: "1" };
+  const route = { metadata: { name: "web-canary", namespace: "shop", ownerReferences: [owner] } };
+  const heldWith = async (...pods: readonly Pod[]): Promise<string | undefined> => {
+    const clock = clockOf({ ms: 0 });
+    const objects = { get: async () => await Promise.resolve(route) } as unknown as ObjectAccess;
+    const view = Object.assign(fakeView(pods), { injectors: { list: () => [] } }) as unknown as ClusterView;
+    const surroundings = undoSurroundings({
+      client: {} as KubeClient,
+      objects,
+      view,
+      clock,
+      ages: new EventAges(clock),
+    });
+    const object = reference("networking.istio.io/v1", "VirtualService", "web-canary", "shop");
+    return await surroundings.stillServes({ type: "created", step: "routes", object });
+  };
+  assert.equal(await heldWith(copy), "shop/web-canary-1 has not left yet, and would get requests without the route");
+  assert.equal(await heldWith(leaving, other), undefined);
+});
+
 /** Why undo does not yet remove the canary of a Gateway without a label, whose own Deployment is at this revision. */
 async function canaryHeldBy(
   runs: string,

@@ -3,9 +3,9 @@ import type { UntypedObject } from "../../api/index.ts";
 import { ztunnelOwnerAnnotation, type JournalEntry } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { UndoSurroundings } from "../act/perform.ts";
-import { partGivenBack } from "../act/undo-order.ts";
+import { movesTraffic, partGivenBack } from "../act/undo-order.ts";
 import { referenceKey, type SettleState } from "../decide/index.ts";
-import { nextRootName, probeNamespace, reference } from "../plan/index.ts";
+import { copyLabel, nextRootName, probeNamespace, reference } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { EventAges } from "./event-ages.ts";
 import { heldByInjector, howToLeadAway, tagLedTo } from "./injectors.ts";
@@ -18,7 +18,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import { reachableState } from "./settle/endpoints-state.ts";
 import { readyState } from "./ready-state.ts";
 import { rootsSettledState } from "./settle/root-conditions.ts";
-import { howToRestart } from "./sidecar-workloads.ts";
+import { howToRestart, workloadOf } from "./sidecar-workloads.ts";
 import { heldByGateway } from "./undo-gateways.ts";
 
 const revisionLabel = "istio.io/rev";
@@ -106,6 +106,7 @@ async function stillServes(
   view: ClusterView,
   { object }: JournalEntry,
 ): Promise<string | undefined> {
+  if (movesTraffic({ object })) return copyBehind(view, await objects.get(object));
   if (object.kind !== "Deployment" && object.kind !== "DaemonSet") return undefined;
   const labels = (await objects.get(object))?.metadata.labels ?? {};
   const revision = labels[revisionLabel] ?? /^(?:istiod|ztunnel)-(.+)$/.exec(object.name)?.[1];
@@ -116,6 +117,20 @@ async function stillServes(
     // again.
     return tagLedTo(view, revision, object) ?? podOfRevision(view, revision) ?? (await proxyOf(view, revision));
   return undefined;
+}
+
+/**
+ * Finds a pod of a copy that the Canary of this route has made and deleted. Without the route, the Service sends
+ * requests to all of its pods alike, and a deleted Deployment's pods leave only after a while.
+ */
+function copyBehind(view: ClusterView, route: UntypedObject | undefined): string | undefined {
+  const { namespace, ownerReferences = [] } = route?.metadata ?? {};
+  const copy = livePods(view).find((pod) => {
+    const role = pod.metadata.labels?.[copyLabel];
+    if (role === undefined || pod.metadata.namespace !== namespace) return false;
+    return ownerReferences.some(({ name }) => workloadOf(pod).name === `${name}-${role}`);
+  });
+  return copy === undefined ? undefined : `${nameOf(copy)} has not left yet, and would get requests without the route`;
 }
 
 function podOwnedBy(view: ClusterView, revision: string): string | undefined {

@@ -23,12 +23,12 @@ export function chosenRule(
 ): Fields | undefined {
   if (kind === "VirtualService") {
     const list = (fields.get(`/spec/${request.protocol}`) ?? []) as readonly Fields[];
-    return list.find(({ match }) => matchesOf(match).some((one) => isMatch(one, request)));
+    return list.find(({ match }) => matchesOf(match).some((candidate) => isMatch(candidate, request)));
   }
   const [parent] = (fields.get("/spec/parentRefs") ?? []) as readonly { readonly port?: number }[];
   if (request.protocol !== "http" || (parent?.port ?? request.port) !== request.port) return undefined;
   const rules = (fields.get("/spec/rules") ?? []) as readonly Fields[];
-  return rules.find(({ matches }) => matchesOf(matches).some((one) => isGatewayMatch(one, request)));
+  return rules.find(({ matches }) => matchesOf(matches).some((candidate) => isGatewayMatch(candidate, request)));
 }
 
 function matchesOf(matches: unknown): readonly Fields[] {

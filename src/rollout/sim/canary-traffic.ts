@@ -277,6 +277,15 @@ export class ModelTraffic {
     return isKept ? "it is deleted, and proxies may still use it" : undefined;
   }
 
+  /** Why a route must stay: proxies still know pods of a copy, which would get requests by the Service alone. */
+  copyBehind({ name, namespace }: ObjectReference): string | undefined {
+    const [app] = name.split("-");
+    const isCopy = ({ labels, namespace: home }: PodGroup): boolean =>
+      home === namespace && labels["app"] === app && labels[copyLabel] !== undefined;
+    const isKnown = this.#cluster.controlPlaneUp && [...this.#known.values()].some(isCopy);
+    return isKnown ? "pods of a copy have not left yet" : undefined;
+  }
+
   /** Why proxies do not know enough pods as endpoints of a Service. */
   endpointsMissing({ service, labels, atLeast }: Extract<SettleCondition, { type: "endpoints" }>): string | undefined {
     const selector = selectorOf(this.#cluster.find(service)?.fields ?? new Map());
@@ -381,7 +390,7 @@ function entrancesOf({ name, canary: shape = plainCanary }: SimApp): Entrance[] 
     default: {
       const port = { http: httpPort, tcp: tcpPort, tls: 443 }[shape.protocol];
       const request: SimRequest = { port, protocol: shape.protocol, matched: false };
-      return [request, ...matched].map((one) => ({ names: [name], request: one }));
+      return [request, ...matched].map((sent) => ({ names: [name], request: sent }));
     }
   }
 }

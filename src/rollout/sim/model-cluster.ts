@@ -428,7 +428,8 @@ export class ModelCluster {
       return this.#whenItServes(entry);
     }
     if (entry.type === "created") {
-      const serves = found === undefined ? undefined : stillServes(this, entry.object);
+      const keeper = movesTraffic(entry) ? this.traffic.copyBehind(entry.object) : stillServes(this, entry.object);
+      const serves = found === undefined ? undefined : keeper;
       if (serves !== undefined) return { state: "waiting", detail: serves };
       this.#remove(entry.object);
       const isUsed = movesTraffic(entry) ? this.traffic.notForgotten(entry.object) : undefined;

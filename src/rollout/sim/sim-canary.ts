@@ -37,8 +37,8 @@ const subsetsPointer = "/spec/subsets";
 /** The engine's real plan of a Canary for the current state of the model, as `Planner.plan` makes it. */
 export function canaryPlan(objects: AppObjects, app: SimApp, canary: Canary, journal: readonly JournalEntry[]): Plan {
   const found = (object: ObjectReference): UntypedObject | undefined => {
-    const one = objects.find(object);
-    return one === undefined ? undefined : bodyOf(one);
+    const known = objects.find(object);
+    return known === undefined ? undefined : bodyOf(known);
   };
   for (const { object, error } of neededRouting(canary, journal)) if (objects.find(object) === undefined) throw error();
   const world = worldOf(objects, app, canary, journal);

@@ -25,10 +25,13 @@ const keptOfLast = [4398, 7817, 16_672];
 const keptOfServer = [477, 661, 919, 1159, 1220];
 /** Seeds that failed once with webhooks that change what the engine writes. */
 const keptOfOthers = [839, 2061];
+/** Seeds that failed once with the real plan of Canaries: an undo of routes, of scaled pods, of a copy, and a group. */
+const keptOfCanaries = [326, 756, 1375, 1545];
 
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [
     ...Array.from({ length: seeds }, (_one, index) => scenarioOf(index + 1)),
+    ...keptOfCanaries.map((seed) => scenarioOf(seed)),
     ...kept.map((seed) => plainScenarioOf(seed)),
     ...keptOfAll.map((seed) => earlierScenarioOf(seed)),
     ...keptOfLast.map((seed) => laterScenarioOf(seed)),

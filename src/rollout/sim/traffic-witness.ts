@@ -82,7 +82,7 @@ export class TrafficWitness {
     const isIt = (rollout: number): boolean => rollouts[rollout] === sim;
     return (
       (lasting?.type === type && isIt(lasting.rollout)) ||
-      disturbances.some((one) => one.type === type && "rollout" in one && isIt(one.rollout))
+      disturbances.some((other) => other.type === type && "rollout" in other && isIt(other.rollout))
     );
   }
 

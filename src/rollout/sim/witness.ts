@@ -238,8 +238,9 @@ export class Witness {
 
   #putBack(key: string, seen: Seen, status: RolloutStatus): void {
     // After a deletion only the preparation of the target is undone, and the changes of the run stay.
-    const isDeleted = status.cause?.startsWith("the object was deleted") === true;
-    const isUndoneWhole = isDeleted && seen.sim.watched;
+    const isLeftover = status.cause?.includes("journal still has entries") === true;
+    const isDeleted = this.#store.read(key)?.metadata.deletionTimestamp !== undefined;
+    const isUndoneWhole = seen.sim.watched && (isDeleted || isLeftover);
     if (status.cause !== "the object was deleted")
       this.#isAsBefore(
         key,
@@ -324,11 +325,6 @@ export class Witness {
     const seen = this.#seen.get(key);
     if (seen === undefined) return;
     seen.kept = false;
-    // The new object undoes the preparation of the earlier one too.
-    if (seen.sim.watched) {
-      seen.baseline = seen.unprepared;
-      return;
-    }
     // The changes of a completed run stay, so they belong to the state before the new object's run.
     const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
     const { completed = false, run = 0 } = journal === undefined ? {} : journalCounts(journal);
