@@ -113,9 +113,9 @@ async function inSync(view: ClusterView, pilot: PilotPod, counts: Counts): Promi
 }
 
 /**
- * Whether no proxy that counts uses an object that was deleted `deletedMs` ago. Nobody knows the version of a deletion, so all
- * proxies must be in sync some time after it. Without a control plane, proxies keep all that they have, also what the
- * object leads to.
+ * Whether no proxy that counts uses an object that was deleted `deletedMs` ago. Nobody knows the version of a deletion,
+ * so these proxies must be in sync some time after it. Without a control plane, proxies keep all that they have, also
+ * what the object leads to.
  */
 export async function observeForgotten(
   view: ClusterView,
