@@ -325,6 +325,11 @@ export class Witness {
     const seen = this.#seen.get(key);
     if (seen === undefined) return;
     seen.kept = false;
+    // The new object undoes the preparation of the earlier one too.
+    if (seen.sim.watched) {
+      seen.baseline = seen.unprepared;
+      return;
+    }
     // The changes of a completed run stay, so they belong to the state before the new object's run.
     const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
     const { completed = false, run = 0 } = journal === undefined ? {} : journalCounts(journal);
