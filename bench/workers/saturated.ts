@@ -83,7 +83,6 @@ async function measure(
     seconds: now - (before.get(id)?.seconds ?? 0),
   }));
   if (load.trouble !== undefined) throw new Error(`${name}: ${load.trouble}`);
-  if (answered === 0) throw new Error(`${name} has answered nothing for ${elapsed.toFixed(1)} s`);
   return {
     requestsPerSecond: answered / elapsed,
     requestsPerCpuSecond: answered / spent.reduce((sum, thread) => sum + thread.seconds, 0),
@@ -123,6 +122,8 @@ async function play(
   for (let round = 0; round < options.rounds; round += 1)
     for (const subject of round % 2 === 0 ? subjects : subjects.toReversed()) {
       const measured = await measure(subject, listener, options.seconds);
+      if (measured.requestsPerSecond === 0)
+        throw new Error(`${subject.name} has answered nothing for ${options.seconds} s`);
       (results[subject.name] ??= []).push(measured);
       process.stdout.write(`  ${subject.name.padEnd(16)} ${describe(measured)}\n`);
     }
