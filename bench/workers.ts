@@ -237,8 +237,9 @@ else
       json: false,
     });
     if (saturated) {
-      const rows = await benchSaturated(options);
-      if (json) process.stdout.write(`${JSON.stringify({ name: "workers, saturated", ...options, rows })}\n`);
+      const { connections: _, ...given } = options;
+      const rows = await benchSaturated(given);
+      if (json) process.stdout.write(`${JSON.stringify({ name: "workers, saturated", ...given, rows })}\n`);
     } else await main(options, json);
   } finally {
     for (const child of children) child.kill("SIGKILL");
