@@ -25,6 +25,8 @@ export interface FilterRequest extends RequestView {
    * value.
    */
   values(name: string): readonly string[];
+  /** Whether the fields of that name are those of `head`: nobody has edited them, and the proxy has no own value. */
+  isAsReceived(name: string): boolean;
   /** Replaces all fields of that name, with one field for each value. */
   setHeader(name: string, value: string | readonly string[]): void;
   removeHeader(name: string): void;

@@ -220,6 +220,11 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return own === fromClient ? this.head.values(name) : own === undefined ? none : [own];
   }
 
+  /** Whether the fields of that name are those of the client's head. */
+  isAsReceived(name: string): boolean {
+    return this.#edgeField(name) === fromClient;
+  }
+
   /** All headers as {@link header} reads them, with names in lower case. */
   *fields(): Iterable<readonly [name: string, value: string]> {
     const { head } = this;

@@ -112,6 +112,10 @@ export class FilterPass implements FilterRequest {
     return this.#facts.values(name);
   }
 
+  isAsReceived(name: string): boolean {
+    return (this.#edits.size === 0 || !this.#edits.has(name)) && this.#facts.isAsReceived(name);
+  }
+
   setHeader(name: string, value: string | readonly string[]): void {
     this.#edits.set(name, value);
   }

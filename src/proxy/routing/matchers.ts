@@ -83,7 +83,7 @@ function anyValue(request: RequestView, name: string, matches: StringMatcher | u
     const value = headerValue(request, name);
     return value === undefined ? undefined : (matches?.(value) ?? true);
   }
-  if ("values" in request) {
+  if ("values" in request && !(request as EditedRequest).isAsReceived(name)) {
     const values = (request as EditedRequest).values(name);
     return values.length === 0 ? undefined : matches === undefined || values.some(matches);
   }
@@ -97,6 +97,8 @@ function anyValue(request: RequestView, name: string, matches: StringMatcher | u
 
 /** A request whose headers filters may have changed. */
 interface EditedRequest extends RequestView {
+  /** Whether the header's fields are those of `head`. */
+  isAsReceived(name: string): boolean;
   header(name: string): string | undefined;
   values(name: string): readonly string[];
 }

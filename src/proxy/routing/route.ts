@@ -76,6 +76,7 @@ export interface DescribedRequest extends RequestView {
   readonly metadata: ReadonlyMap<string, unknown>;
   header(name: string): string | undefined;
   values(name: string): readonly string[];
+  isAsReceived(name: string): boolean;
   headers(): Iterable<readonly [name: string, value: string]>;
   valueContext(response: undefined): MutationContext;
   /** The name of the route's cluster. If weights decide, the choice is made now, for the whole request. */

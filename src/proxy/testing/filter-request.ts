@@ -64,6 +64,7 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
     route: route(forwardTo("c"), { filterConfigs: options.filterConfigs ?? new Map() }),
     cluster: "c",
     header: (name) => fields.get(name),
+    isAsReceived: () => false,
     values: (name) => options.repeated?.[name] ?? (fields.has(name) ? [fields.get(name) ?? ""] : []),
     setHeader: (name, value) => void fields.set(name, typeof value === "string" ? value : value.join(",")),
     removeHeader: (name) => void fields.delete(name),

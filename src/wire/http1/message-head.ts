@@ -64,6 +64,12 @@ export class MessageHead {
 
   error: HeadError | undefined;
 
+  /** What was read last, because routes and policies read the same field one after another. -1 means nothing. */
+  #foundField = -1;
+  #foundName = "";
+  #readField = -1;
+  #readValue = "";
+
   constructor(limits: HeadLimits = defaultHeadLimits) {
     const capacity = limits.maxFields;
     this.nameStarts = new Int32Array(capacity);
@@ -90,6 +96,8 @@ export class MessageHead {
     this.hostField = -1;
     this.upgradeField = -1;
     this.error = undefined;
+    this.#foundField = -1;
+    this.#readField = -1;
   }
 
   method(): string {
@@ -115,13 +123,26 @@ export class MessageHead {
   }
 
   value(field: number): string {
-    return this.bytes.toString("latin1", this.valueStarts[field] ?? 0, this.valueEnds[field] ?? 0);
+    if (field !== this.#readField) {
+      this.#readValue = this.bytes.toString("latin1", this.valueStarts[field] ?? 0, this.valueEnds[field] ?? 0);
+      this.#readField = field;
+    }
+    return this.#readValue;
   }
 
   /** The first field with that name (lower case) at or after `from`. -1 if there is none. */
   find(name: string, from = 0): number {
+    if ((this.nameLengths & (1 << name.length)) === 0) return -1;
+    if (from > 0) return this.#search(name, from);
+    if (this.#foundField < 0 || name !== this.#foundName) {
+      this.#foundField = this.#search(name, 0);
+      this.#foundName = name;
+    }
+    return this.#foundField;
+  }
+
+  #search(name: string, from: number): number {
     const { length } = name;
-    if ((this.nameLengths & (1 << length)) === 0) return -1;
     for (let field = from; field < this.fieldCount; field += 1) {
       const start = this.nameStarts[field] ?? 0;
       if ((this.nameEnds[field] ?? 0) - start === length && equalsIgnoringCase(this.bytes, start, name)) return field;

@@ -189,3 +189,23 @@ test("a field is found by its name, whatever the lengths of the names are", () =
   assert.ok(scan(crlf("GET / HTTP/1.1\nhost: a\n\n"), head) > 0);
   assert.equal(head.find("x".repeat(100)), -1);
 });
+
+test("a reused head finds and reads the fields of its present bytes, whatever was read before", () => {
+  const names = ["x-role", "x-rule", "accept", "host"];
+  const line = fc.tuple(fc.constantFrom("X-Role", "x-role", "x-rule", "accept"), fc.constantFrom("a", "b", ""));
+  const reads = fc.array(fc.tuple(fc.constantFrom(...names), fc.nat(3)), { maxLength: 12 });
+  const reused = new MessageHead();
+  fc.assert(
+    fc.property(fc.array(line, { maxLength: 6 }), reads, (lines, asked) => {
+      const fields = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+      const bytes = Buffer.from(`GET / HTTP/1.1\r\nhost: h\r\n${fields}\r\n`);
+      assert.equal(scanRequestHead(reused, bytes, 0, bytes.length), bytes.length);
+      for (const [name, from] of asked) {
+        const all: readonly (readonly [string, string])[] = [["host", "h"], ...lines];
+        const wanted = all.findIndex(([other], index) => index >= from && other.toLowerCase() === name);
+        assert.equal(reused.find(name, from), wanted);
+        if (wanted >= 0) assert.equal(reused.value(wanted), all[wanted]?.[1]);
+      }
+    }),
+  );
+});
