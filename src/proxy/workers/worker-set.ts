@@ -159,8 +159,8 @@ export class WorkerSet implements Serving {
   }
 
   /**
-   * The connections of a worker that has just ended are unknown, so any connection may be one of them: when it is asked
-   * for, and when the others have answered.
+   * Whether a worker has this connection. The connections of a worker that has just ended are unknown, so any
+   * connection may be one of them. A worker may also end while the others answer.
    */
   async owns(remotePort: number, localPort: number): Promise<boolean> {
     if (this.#hasJustLost()) return true;

@@ -28,7 +28,7 @@ export interface NotifierOptions {
 
 const maxWaiting = 256;
 const maxAtOnce = 4;
-/** So many of these posts at once may be of one namespace, whose webhooks may answer late or never. */
+/** The maximum number of these posts for one namespace. Its webhooks may answer late or never. */
 const maxAtOnceOfNamespace = 2;
 const attempts = 4;
 const timeoutMs = 5000;

@@ -3,9 +3,9 @@ import type { CheckSubject } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
 /**
- * Whether it counts what the proxies of a namespace acknowledge and reject. Whoever may start a pod decides that for
- * the pod's proxy, also about objects of other namespaces. `concerned`: the namespaces of the rollout's objects.
- * Undefined if they are those of all tenants.
+ * Whether the acknowledgements and rejections of a namespace's proxies count. Whoever may start a pod decides what its
+ * proxy answers, also about objects of other namespaces. `concerned` are the namespaces of the rollout's objects.
+ * Undefined means that all namespaces are concerned, and then all proxies count.
  */
 export function countsFor(
   view: Pick<ClusterView, "reporterNamespaces" | "controlPlaneNamespaces">,

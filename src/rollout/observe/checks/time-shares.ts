@@ -1,14 +1,14 @@
 import type { Clock } from "../../../base/index.ts";
 
-/** An owner may use one of so many parts of the engine's time. */
+/** An owner may use a tenth of the engine's time. */
 const parts = 10;
 /** Work of this length is free, because it delays nothing. */
 const freeMs = 20;
 const maxOwners = 1024;
 
 /**
- * Limits the share of the engine's only thread that the queries, or the decisions, of a namespace take. Each has a
- * bound, but a step may have many checks, and a namespace many Canaries.
+ * Limits the share of the engine's only thread that an owner, such as a namespace, takes for queries or decisions. Each
+ * query and decision has a bound of its own, but a step may have many checks, and a namespace many Canaries.
  */
 export class TimeShares {
   readonly #clock: Clock;
