@@ -67,6 +67,7 @@ export {
   type LogThreshold,
 } from "./log.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
+export { takeTurn } from "./take-turn.ts";
 export { packageRoot, programDirectory, programFile, programVariables } from "./program-files.ts";
 export { Readiness } from "./readiness.ts";
 export { sourceStack } from "./source-stack.ts";

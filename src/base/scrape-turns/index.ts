@@ -1,4 +1,5 @@
 // Turns of the readers of metrics, so that long answers of some pods delay nothing else.
+import { takeTurn } from "../take-turn.ts";
 
 /**
  * Lets one scrape at a time read its answer, for one slice of time in each round of the event loop. So queries wait for
@@ -20,13 +21,8 @@ export class ScrapeTurns {
   }
 
   #give(): void {
-    const [first] = this.#waiting;
-    if (first === undefined) return;
-    const [namespace, waiting] = first;
-    this.#waiting.delete(namespace);
-    const [resolve, ...others] = waiting;
-    if (others.length > 0) this.#waiting.set(namespace, others);
+    const turn = takeTurn(this.#waiting);
     if (this.#waiting.size > 0) setImmediate(() => this.#give());
-    resolve?.();
+    turn?.item();
   }
 }

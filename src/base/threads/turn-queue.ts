@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { takeTurn } from "../take-turn.ts";
 
 /** The maximum number of waiting tasks of one caller. */
 const maxWaiting = 256;
@@ -69,8 +70,8 @@ export class TurnQueue<Task, Outcome> {
   async #work(): Promise<void> {
     this.#isRunning = true;
     this.#idle?.[Symbol.dispose]();
-    for (let next = this.#next(); next !== undefined; next = this.#next()) {
-      const { task, isWanted, settle } = next;
+    for (let next = takeTurn(this.#waiting); next !== undefined; next = takeTurn(this.#waiting)) {
+      const { task, isWanted, settle } = next.item;
       settle(isWanted() ? await this.#do(task) : undefined);
     }
     this.#isRunning = false;
@@ -79,17 +80,6 @@ export class TurnQueue<Task, Outcome> {
         void this.#thread?.end();
         this.#thread = undefined;
       });
-  }
-
-  /** Takes the next task. A caller with more tasks moves to the end. */
-  #next(): Waiting<Task, Outcome> | undefined {
-    for (const [caller, mine] of this.#waiting) {
-      this.#waiting.delete(caller);
-      const next = mine.shift();
-      if (mine.length > 0) this.#waiting.set(caller, mine);
-      return next;
-    }
-    return undefined;
   }
 
   async #do(task: Task): Promise<Outcome> {

@@ -1,4 +1,4 @@
-import { Backoff, messageOf, systemRandom, type Clock } from "../../base/index.ts";
+import { Backoff, messageOf, systemRandom, takeTurn, type Clock } from "../../base/index.ts";
 import type { NotificationEvent, NotificationSpec } from "../../api/serin/index.ts";
 import type { DecisionReason } from "../decide/index.ts";
 
@@ -79,17 +79,10 @@ export class Notifier {
   #next(): Waiting | undefined {
     const working = [...this.#working.values()].reduce((sum, count) => sum + count, 0);
     if (working >= maxAtOnce) return undefined;
-    for (const [namespace, list] of this.#waiting) {
-      const own = this.#working.get(namespace) ?? 0;
-      if (own >= maxAtOnceOfNamespace) continue;
-      const next = list.shift();
-      this.#waiting.delete(namespace);
-      if (list.length > 0) this.#waiting.set(namespace, list);
-      if (next === undefined) continue;
-      this.#working.set(namespace, own + 1);
-      return next;
-    }
-    return undefined;
+    const workingOf = (namespace: string): number => this.#working.get(namespace) ?? 0;
+    const turn = takeTurn(this.#waiting, (namespace) => workingOf(namespace) < maxAtOnceOfNamespace);
+    if (turn !== undefined) this.#working.set(turn.caller, workingOf(turn.caller) + 1);
+    return turn?.item;
   }
 
   async #work(first: Waiting): Promise<void> {
