@@ -17,7 +17,7 @@ import { join } from "node:path";
 import type { FileCounts } from "./count-reporter.ts";
 import { bundleOfUnitTests, oneBundle } from "./one-bundle.ts";
 import { batchesOf, needsOwnProcess, runInTurns, type Batch } from "./suite/batches.ts";
-import { runChecks } from "./suite/checks.ts";
+import { runChecks, type ChecksRun } from "./suite/checks.ts";
 import { readDurations, recordDurations } from "./suite/durations.ts";
 import { chosenFiles, filesOf, groups, type Group } from "./suite/groups.ts";
 import { parseOptions, usage, type Options } from "./suite/options.ts";
@@ -169,25 +169,29 @@ function sum(files: readonly string[], counts: ReadonlyMap<string, FileCounts>):
   return total;
 }
 
-/** The files to run, by group. */
-function plan(options: Options): Map<Group, readonly string[]> {
+interface Plan {
+  /** The files to run, by group. */
+  readonly files: Map<Group, readonly string[]>;
+  /** What to check after a change. Undefined if the run is not about a change. */
+  readonly change?: ChecksRun["change"];
+}
+
+function plan(options: Options): Plan {
   const chosen = groups.filter((group) =>
     options.group === undefined ? group !== "interop" : group === options.group,
   );
   const files = chosenFiles(new Map(chosen.map((group) => [group, filesOf(root, group)])), options.files);
-  if (options.smoke) return planOfSmoke(root, files, readDurations());
-  return options.changed === undefined ? files : planOfChange(root, files, options.changed.since, options.group);
+  if (options.smoke) return { files: planOfSmoke(root, files, readDurations()) };
+  if (options.changed === undefined) return { files };
+  const { tests, lint } = planOfChange(root, files, options.changed.since, options.group);
+  return { files: tests, change: { lint } };
 }
 
-async function runAll(
-  files: ReadonlyMap<Group, readonly string[]>,
-  checks: boolean,
-  { once, lanes, record }: Options,
-): Promise<Counts> {
+async function runAll({ files, change }: Plan, checks: boolean, { once, lanes, record }: Options): Promise<Counts> {
   const total: Counts = { passed: 0, failed: 0, skipped: [] };
   const check = async (yields: boolean): Promise<void> => {
     const beginMs = performance.now();
-    const { passed, failed } = await runChecks(yields);
+    const { passed, failed } = await runChecks({ yields, change });
     process.stdout.write(`check: ${passed} passed, ${failed} failed, ${secondsSince(beginMs)}\n`);
     total.passed += passed;
     total.failed += failed;
@@ -255,14 +259,15 @@ async function main(): Promise<void> {
     process.stdout.write(usage);
     return;
   }
-  const files = plan(options);
+  const planned = plan(options);
+  const { files } = planned;
   if (options.list) {
     for (const file of [...files.values()].flat()) process.stdout.write(`${file}\n`);
     return;
   }
   const [beginMs, beginLoad] = [performance.now(), load()];
   const checks = options.files.length === 0 && (options.group === undefined || options.group === "check");
-  const total = await runAll(files, checks, options);
+  const total = await runAll(planned, checks, options);
   if (options.record)
     recordDurations(
       readDurations(),

@@ -11,24 +11,51 @@ const lanes = 2;
  * threads and 21 s with one, because each thread's checker works out the types that it needs itself.
  */
 const threads = String(Math.max(1, Math.floor(availableParallelism() / lanes)));
+const compiler = [process.execPath, "node_modules/typescript-native/bin/tsc"] as const;
 /** The checks, the longest ones first. Most of them use one core. */
-const checks: Readonly<Record<string, readonly string[]>> = {
+const checks = {
   lint: ["node_modules/.bin/oxlint", "--type-aware"],
   "import rules": ["node_modules/.bin/depcruise", "src"],
   "dead code": ["node_modules/.bin/knip"],
-  types: [process.execPath, "node_modules/typescript-native/bin/tsc", "-p", ".", "--checkers", threads],
-  "types of the page": [process.execPath, "node_modules/typescript-native/bin/tsc", "-p", "src/dashboard/web"],
+  types: [...compiler, "-p", ".", "--checkers", threads],
+  "types of the page": [...compiler, "-p", "src/dashboard/web"],
   format: ["node_modules/.bin/oxfmt", "--check", "."],
   "folder circles": [process.execPath, "scripts/check-folder-circles.ts"],
-};
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+/** Results of the checks of changes, which the next one reuses. */
+const resultsOfChanges = ".cache/checks";
 /** The time limit of a check. On an idle machine, a check takes much less. */
 const checkTimeoutMs = 360_000;
 const programs = join(import.meta.dirname, "../../node_modules/.bin");
 
-/** Runs the checks and prints their failures. With `yields`, they run at the lowest priority. */
-export async function runChecks(yields: boolean): Promise<{ readonly passed: number; readonly failed: number }> {
+/**
+ * The checks of a change. They lint only the given sources, and read again only the files that changed since the last
+ * check of a change. Whole runs don't do so: they need no earlier result, and trust none.
+ */
+function checksOfChange(lint: readonly string[] | undefined): Readonly<Record<string, readonly string[]>> {
+  const { lint: lintAll, ...others } = checks;
+  return {
+    ...(lint === undefined ? { lint: lintAll } : lint.length === 0 ? {} : { lint: [...lintAll, ...lint] }),
+    ...others,
+    types: [...checks.types, "--incremental", "--tsBuildInfoFile", `${resultsOfChanges}/types.tsbuildinfo`],
+    "dead code": [...checks["dead code"], "--cache", "--cache-location", `${resultsOfChanges}/dead-code`],
+  };
+}
+
+export interface ChecksRun {
+  /** Whether the checks run at the lowest priority. */
+  readonly yields: boolean;
+  /** The sources to lint, for the check of a change. Undefined in it means all of them. */
+  readonly change?: { readonly lint: readonly string[] | undefined } | undefined;
+}
+
+/** Runs the checks and prints their failures. */
+export async function runChecks({
+  yields,
+  change,
+}: ChecksRun): Promise<{ readonly passed: number; readonly failed: number }> {
   let [passed, failed] = [0, 0];
-  const queue = Object.entries(checks).values();
+  const queue = Object.entries(change === undefined ? checks : checksOfChange(change.lint)).values();
   const lane = async (): Promise<void> => {
     for (const [name, command] of queue) {
       const problem = await runCheck(command, yields);

@@ -133,4 +133,17 @@ suite("what a source needs", () => {
     assert.deepEqual(filesOf(texts, "test/e2e/lab.test.ts", false), ["bin/serin", "test/e2e/lab.test.ts"]);
     assert.deepEqual(filesOf(texts, "src/cmd/cluster.ts"), ["src/cmd/cluster.ts"]);
   });
+
+  test("its importers load it directly, or by the door that names it", () => {
+    const texts = {
+      "src/part/index.ts": 'export { a } from "./a.ts";\nexport { b } from "./b.ts";\n',
+      "src/part/a.ts": "export const a = 1;\n",
+      "src/part/b.ts": "export const b = 1;\n",
+      "src/by-door.ts": 'import { a } from "./part/index.ts";\n',
+      "src/other.ts": 'import { b } from "./part/index.ts";\n',
+      "src/typed.ts": 'import type { A } from "./part/a.ts";\n',
+      "src/indirect.ts": 'import "./by-door.ts";\n',
+    };
+    assert.deepEqual(graphOf(texts).importersOf(new Set(["src/part/a.ts"])), ["src/part/index.ts", "src/by-door.ts"]);
+  });
 });

@@ -98,6 +98,13 @@ export class ImportGraph {
     return { files, folders };
   }
 
+  /** The sources that import one of the files directly, other than for types only. */
+  importersOf(files: ReadonlySet<string>): string[] {
+    return [...this.#tree.files].filter(
+      (file) => isSource(file) && [...this.#needsOf(file).loaded].some((needed) => files.has(needed)),
+    );
+  }
+
   #needsOf(file: string): Needs {
     let needs = this.#needs.get(file);
     if (needs === undefined) this.#needs.set(file, (needs = this.#readNeeds(file)));

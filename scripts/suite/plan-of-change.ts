@@ -1,6 +1,9 @@
-// Chooses the test files that the changes in the work tree can touch, and explains the choice in a few lines.
+// Chooses the test files and the sources to lint that the changes in the work tree can touch, and explains the choice of
+// tests in a few lines.
 import { changedFiles, treeOf } from "./changed-files.ts";
 import type { Group } from "./groups.ts";
+import { ImportGraph } from "./import-graph.ts";
+import { sourcesToLint } from "./sources-to-lint.ts";
 import { checksTree, selectTests, type Selection } from "./select-tests.ts";
 
 /**
@@ -10,18 +13,26 @@ import { checksTree, selectTests, type Selection } from "./select-tests.ts";
 export const spanningFile = "test/e2e/demo.test.ts";
 const maxLines = 15;
 
+export interface PlanOfChange {
+  readonly tests: Map<Group, readonly string[]>;
+  /** Undefined if all sources need linting. */
+  readonly lint: readonly string[] | undefined;
+}
+
 /**
  * Every file of test/e2e/ runs the whole program, so each change of src/ touches all of them. They run with `--only
- * e2e`. Without that option, only those run whose own sources or data changed, and the one that spans the program.
+ * e2e`. Without that option, only those run whose sources or data outside src/ changed, and the one that spans the
+ * program.
  */
 export function planOfChange(
   root: string,
   files: ReadonlyMap<Group, readonly string[]>,
   since: string | undefined,
   only: Group | "check" | undefined,
-): Map<Group, readonly string[]> {
+): PlanOfChange {
   const { base, files: changed } = changedFiles(root, since);
   const tree = treeOf(root);
+  const changedOutsideProgram = changed.filter((file) => !file.startsWith("src/"));
   process.stdout.write(`${changed.length} files changed since ${base}\n`);
   const plan = new Map<Group, readonly string[]>();
   for (const [group, ofGroup] of files) {
@@ -29,7 +40,7 @@ export function planOfChange(
     const touched = [...selection.chosen.keys()];
     let chosen = touched;
     if ((group === "e2e" || group === "interop") && only === undefined) {
-      const direct = selectTests(ofGroup, changed, tree, false);
+      const direct = selectTests(ofGroup, changedOutsideProgram, tree, false);
       chosen = touched.filter((file) => direct.chosen.has(file) || file === spanningFile);
     }
     process.stdout.write(`${group}: ${chosen.length} of ${ofGroup.length} files\n${reasonsOf(selection, chosen)}`);
@@ -39,7 +50,8 @@ export function planOfChange(
       );
     plan.set(group, chosen);
   }
-  return plan;
+  const graph = new ImportGraph({ ...tree, files: new Set([...tree.files, ...changed]) });
+  return { tests: plan, lint: sourcesToLint(changed, tree.files, (some) => graph.importersOf(some)) };
 }
 
 /** The changed files, each with the number of chosen tests that need it. */

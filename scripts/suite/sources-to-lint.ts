@@ -1,0 +1,23 @@
+// Chooses the sources in which a change can cause a new lint error.
+
+/** Files by which a change affects the lint of every source. */
+const touchesAll = /^(?:\.oxlintrc\.json|package\.json|package-lock\.json|(?:.*\/)?tsconfig[^/]*\.json)$/;
+/** With more sources than this, linting all of them takes about as long. */
+const maxSources = 400;
+
+/**
+ * The changed sources that still exist, and those that import one of them: rules that know types may find something
+ * new there, such as a promise of a function that has become asynchronous. Undefined if all sources need linting.
+ * `tree` has every file of the work tree.
+ */
+export function sourcesToLint(
+  changed: readonly string[],
+  tree: ReadonlySet<string>,
+  importersOf: (files: ReadonlySet<string>) => readonly string[],
+): readonly string[] | undefined {
+  if (changed.some((file) => touchesAll.test(file))) return undefined;
+  const sources = changed.filter((file) => /\.tsx?$/.test(file));
+  if (sources.length === 0) return [];
+  const chosen = new Set([...sources, ...importersOf(new Set(sources))].filter((file) => tree.has(file)));
+  return chosen.size > maxSources ? undefined : [...chosen].toSorted();
+}
