@@ -14,7 +14,7 @@ export type Snapshot = Readonly<Record<string, Fields>>;
 /** What people write into a Deployment, and what the engine writes again after them. */
 const ofPeople: ReadonlySet<string> = new Set([templatePointer, "/spec/paused"]);
 
-/** The objects of a rollout, without what others decide in its Deployment. */
+/** The objects of a rollout, without the fields of its Deployment that people or an autoscaler write. */
 export function snapshotOf(cluster: ModelCluster, sim: SimRollout): Snapshot {
   const app = referenceKey(objectsOf(sim).app);
   const found = cluster.snapshot((object: ModelObject) => ownsObject(sim, object.reference));
