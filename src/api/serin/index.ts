@@ -66,7 +66,7 @@ export {
 } from "./rate-bound.ts";
 export { changeAgainst, remadeProblem } from "./rollout-actions/change-against.ts";
 export { approvalPatch, fullPromotionPatch, orderPatch, retriedRollout } from "./rollout-actions/order-patches.ts";
-export { approvalProblem, refusalOf, type RolloutRights } from "./rollout-actions/order-refusal.ts";
+export { approvalProblem, lackingRight, refusalOf, type RolloutRights } from "./rollout-actions/order-refusal.ts";
 export { commandForStep, rolloutCommand } from "./rollout-actions/rollout-command.ts";
 export { rolloutOffers } from "./rollout-actions/rollout-offers.ts";
 export { hasEnded, type Rollout, type RolloutKind } from "./rollout-actions/rollout.ts";
