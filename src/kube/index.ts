@@ -12,6 +12,7 @@ export type {
   WriteOptions,
 } from "./client.ts";
 export type { Collection, CollectionChange, CollectionIndex, CollectionReader, CollectionStats } from "./collection.ts";
+export { denialIn, lacksDryRun, type Denial } from "./denial.ts";
 export { EventRecorder, type EventNote, type EventRecorderOptions } from "./event-recorder.ts";
 export {
   CollectionGraph,
