@@ -138,8 +138,8 @@ const noEdits: HeaderEdits = { dropped: new Set(), added: [] };
 const noServiceTime: HeaderEdits = { dropped: new Set([serviceTimeHeader]), added: [] };
 
 /**
- * The edits that still apply after the filters. The composer adds the service time by itself, so it must be dropped here
- * if a filter removed it.
+ * The edits that still apply after the filters. The composer adds the service time by itself, so these edits drop it if
+ * a filter removed it.
  */
 function shownEdits(fields: Fields): HeaderEdits {
   return fields.some(([name]) => name === serviceTimeHeader) ? noEdits : noServiceTime;
