@@ -354,8 +354,7 @@ const selectorPointer = "/spec/selector/";
 function selectorOf(fields: ReadonlyMap<string, unknown>): Readonly<Record<string, string>> {
   const selector: Record<string, string> = {};
   for (const [pointer, value] of fields)
-    if (pointer.startsWith(selectorPointer))
-      selector[pointerNames(pointer).at(-1) ?? ""] = String(value);
+    if (pointer.startsWith(selectorPointer)) selector[pointerNames(pointer).at(-1) ?? ""] = String(value);
   return selector;
 }
 
