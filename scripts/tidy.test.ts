@@ -75,7 +75,7 @@ test(`no file of ours is above ${maxLines} lines`, () => {
  * How many files may still have functions of more lines, or parameters, than the linter allows. Only lower these
  * numbers, never raise them.
  */
-const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 0, "max-params": 8 };
+const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 0, "max-params": 1 };
 
 test("the list of exceptions to the size of functions names existing files, and may only get shorter", () => {
   const { overrides } = JSON.parse(readFileSync(join(root, ".oxlintrc.json"), "utf8")) as {
