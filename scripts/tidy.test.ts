@@ -98,6 +98,7 @@ test("the list of exceptions to the size of functions names existing files, and 
 
 /** Files whose Maps and Sets at module level have a bound of their own, and which bound. */
 const boundedState: Readonly<Record<string, string>> = {
+  "src/base/bounded-cache.ts": "one cache for each declaration of a module's cache",
   "src/controlplane/analysis/analysis.worker.ts": "the objects of the cluster, each until it is deleted",
   "src/dashboard/web/frame/route-view.tsx": "one view for each route",
   "src/dashboard/web/graph/draw-scene.ts": "emptied when it is full; the page imports no other part",
@@ -112,7 +113,12 @@ test("what a module remembers for the life of the process has a bound", () => {
   const unbounded = findings([
     {
       pattern: /^(export )?const \w+ = new (Map|Set)(<.*>)?\(\);/m,
-      advice: "use BoundedCache of base, a WeakMap, or an object with an owner",
+      advice: "use moduleCache() of base, a WeakMap, or an object with an owner",
+      where: (file) => file.startsWith("src/") && !/\.test\.tsx?$|\/testing\//.test(file),
+    },
+    {
+      pattern: /^(export )?const \w+ = new BoundedCache\b/m,
+      advice: "use moduleCache() of base, whose size the debug pages show",
       where: (file) => file.startsWith("src/") && !/\.test\.tsx?$|\/testing\//.test(file),
     },
   ]);
