@@ -75,7 +75,7 @@ test(`no file of ours is above ${maxLines} lines`, () => {
  * How many files may still have functions of more lines, or parameters, than the linter allows. Only lower these
  * numbers, never raise them.
  */
-const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 0, "max-params": 8 };
+const exceptions: Readonly<Record<string, number>> = { "max-lines-per-function": 0, "max-params": 1 };
 
 test("the list of exceptions to the size of functions names existing files, and may only get shorter", () => {
   const { overrides } = JSON.parse(readFileSync(join(root, ".oxlintrc.json"), "utf8")) as {
@@ -98,6 +98,7 @@ test("the list of exceptions to the size of functions names existing files, and 
 
 /** Files whose Maps and Sets at module level have a bound of their own, and which bound. */
 const boundedState: Readonly<Record<string, string>> = {
+  "src/base/bounded-cache.ts": "one cache for each declaration of a module's cache",
   "src/controlplane/analysis/analysis.worker.ts": "the objects of the cluster, each until it is deleted",
   "src/dashboard/web/frame/route-view.tsx": "one view for each route",
   "src/dashboard/web/graph/draw-scene.ts": "emptied when it is full; the page imports no other part",
@@ -112,7 +113,12 @@ test("what a module remembers for the life of the process has a bound", () => {
   const unbounded = findings([
     {
       pattern: /^(export )?const \w+ = new (Map|Set)(<.*>)?\(\);/m,
-      advice: "use BoundedCache of base, a WeakMap, or an object with an owner",
+      advice: "use moduleCache() of base, a WeakMap, or an object with an owner",
+      where: (file) => file.startsWith("src/") && !/\.test\.tsx?$|\/testing\//.test(file),
+    },
+    {
+      pattern: /^(export )?const \w+ = new BoundedCache\b/m,
+      advice: "use moduleCache() of base, whose size the debug pages show",
       where: (file) => file.startsWith("src/") && !/\.test\.tsx?$|\/testing\//.test(file),
     },
   ]);
@@ -210,6 +216,22 @@ test("the lock file lists the build of each package for every platform", () => {
     missing.map(
       (name) => `package-lock.json:1: ${name} is missing, so that npm ci fails: run node scripts/complete-lockfile.ts`,
     ),
+  );
+});
+
+test("values of JSON are compared by one function", () => {
+  assertNone(
+    findings([
+      {
+        pattern: /\bisDeepStrictEqual\b|JSON\.stringify\([^()]*\) [!=]== JSON\.stringify\(/,
+        advice: "take jsonEqual() of src/base: the order of keys does not matter, and undefined fields count as absent",
+        // The zones of proxies stand in a Map, and the page imports no other part.
+        where: (file) =>
+          /^src\/(?!dashboard\/web\/).*\.ts$/.test(file) &&
+          !/\.test\.ts$|\/testing\//.test(file) &&
+          file !== "src/proxy/active-clusters.ts",
+      },
+    ]),
   );
 });
 

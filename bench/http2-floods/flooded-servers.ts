@@ -156,4 +156,3 @@ export const floodedServers = {
     }),
   },
 } as const satisfies Readonly<Record<string, FloodedServer>>;
-export type ServerName = keyof typeof floodedServers;

@@ -1,8 +1,7 @@
 /** Analysis of a mesh's configuration: objects in, messages out. Pure: the caller reads files and clusters. */
 export { analyze, type AnalysisOptions, type Suppression } from "./analyze.ts";
-export { type Analyzer } from "./analyzer.ts";
 export { analyzers } from "./analyzers/index.ts";
-export { formatMessage, plainMessage, type PlainMessage } from "./format.ts";
+export { formatMessage, plainMessage } from "./format.ts";
 export { Inventory, type ParsedIssues } from "./inventory.ts";
 export {
   manifestOf,
@@ -12,7 +11,7 @@ export {
   type ManifestDocuments,
   type ManifestFault,
 } from "./manifest/manifest.ts";
-export { isMessageCode, messageTypes, type MessageType } from "./message-types.ts";
+export { isMessageCode, messageTypes } from "./message-types.ts";
 export { levels, reaches, type Level } from "./level.ts";
 export type { Message } from "./message.ts";
-export { groupKindOf, nameOf, type Position, type Resource, type ResourceSource } from "./resource.ts";
+export { groupKindOf, nameOf, type Resource } from "./resource.ts";

@@ -9,7 +9,6 @@ export {
   type Condition,
   type KubernetesObject,
   type LabelSelector,
-  type LabelSelectorRequirement,
   type ManagedFieldsEntry,
   type ObjectMeta,
   type OwnerReference,

@@ -1,3 +1,5 @@
+import { invariant } from "./errors.ts";
+
 /**
  * A Map for values that can be computed again. A new key empties a full cache: this bounds the memory, costs nothing
  * when a value is read, and needs no record of when a value was last used.
@@ -14,4 +16,20 @@ export class BoundedCache<Key, Value> extends Map<Key, Value> {
     if (this.size >= this.maxEntries && !this.has(key)) this.clear();
     return super.set(key, value);
   }
+}
+
+/** One cache for each declaration of {@link moduleCache}. */
+const moduleCaches = new Map<string, { readonly size: number; readonly maxEntries: number }>();
+
+/** A cache that a module keeps for the life of the process. The debug pages show its size by its name. */
+export function moduleCache<Key, Value>(name: string, maxEntries: number): BoundedCache<Key, Value> {
+  invariant(!moduleCaches.has(name), `two caches have the name ${name}`);
+  const cache = new BoundedCache<Key, Value>(maxEntries);
+  moduleCaches.set(name, cache);
+  return cache;
+}
+
+/** The sizes of the caches of all loaded modules, by name. */
+export function moduleCacheSizes(): Readonly<Record<string, { readonly size: number; readonly maxEntries: number }>> {
+  return Object.fromEntries([...moduleCaches].map(([name, { size, maxEntries }]) => [name, { size, maxEntries }]));
 }

@@ -1,7 +1,6 @@
-import { isDeepStrictEqual } from "node:util";
 import { namespaceKind, podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
 import type { EnrolledReport } from "../api/serin/index.ts";
-import { aborted, messageOf, transientError, type Clock, type Logger } from "../base/index.ts";
+import { aborted, messageOf, transientError, type Clock, type Logger, jsonEqual } from "../base/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
 import type { AgentEnd } from "./agent-end.ts";
@@ -278,7 +277,7 @@ export class CniAgent {
 
   /** Only a node's labels matter, because they decide which ztunnel owns its pods. Its heartbeats do not. */
   #onNode(change: InformerChange<Node>): void {
-    if (change.type === "delete" || !isDeepStrictEqual(change.previous?.metadata.labels, change.object.metadata.labels))
+    if (change.type === "delete" || !jsonEqual(change.previous?.metadata.labels, change.object.metadata.labels))
       this.#addAll();
   }
 

@@ -514,11 +514,13 @@ test("the monitoring port also serves debug answers, which upstream's tools requ
   assert.match(await send(ports.monitoring, "/ready"), /^404/);
   assert.match(await send(ports.monitoring, "/metrics"), /^200 # HELP/);
   const collections = await fetch(`http://${address}:${ports.monitoring}/debug/serin/collections`);
-  const { pods, memos } = (await collections.json()) as {
+  const { pods, memos, caches } = (await collections.json()) as {
     readonly pods: { readonly size: number };
     readonly memos: Readonly<Record<string, { readonly size: number }>>;
+    readonly caches: Readonly<Record<string, { readonly maxEntries: number }>>;
   };
   assert.deepEqual([typeof pods.size, typeof memos["scoped-services"]?.size], ["number", "number"]);
+  assert.equal(caches["type-fields"]?.maxEntries, 64);
 });
 
 test("with ISTIO_MULTIROOT_MESH a proxy that requests its configuration gets the mesh's roots", async () => {

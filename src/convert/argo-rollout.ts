@@ -1,4 +1,4 @@
-import { valueAt } from "../base/index.ts";
+import { valueAt, jsonEqual } from "../base/index.ts";
 import { Reader, type UntypedObject } from "../api/index.ts";
 import { checkName, checksOfTemplate, defined, type CheckFields } from "./argo-analysis.ts";
 import { at, durationSeconds, Notes, objectName, type Conversion, type ConversionNote } from "./conversion.ts";
@@ -72,7 +72,7 @@ class CheckPool {
     for (let copy = 1; ; copy += 1) {
       const candidate = checkName(`${this.#rollout}-${name}${copy === 1 ? "" : `-${copy}`}`);
       const there = this.#made.get(candidate);
-      if (there !== undefined && JSON.stringify(there["spec"]) !== JSON.stringify(spec)) continue;
+      if (there !== undefined && !jsonEqual(there["spec"], spec)) continue;
       const metadata = { name: candidate, ...(this.#namespace === undefined ? {} : { namespace: this.#namespace }) };
       this.#made.set(candidate, { apiVersion: group, kind: "Check", metadata, spec });
       return candidate;

@@ -1,3 +1,2 @@
 // Converts the rollouts of Argo and Flagger to Canaries and Checks.
 export { convertRollouts } from "./convert.ts";
-export type { Conversion, ConversionNote } from "./conversion.ts";

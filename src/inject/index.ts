@@ -1,13 +1,8 @@
 // Injection: changes a pod so that a proxy runs beside its application. The functions are pure.
 export { underOtherSource } from "./merge-pod.ts";
-export { injectionDecision, type InjectionDecision } from "./decision.ts";
-export { injectPod, type InjectionContext, type InjectionOutcome, type InjectionRequest } from "./inject-pod.ts";
-export {
-  readInjectionSettings,
-  type InjectionDefaults,
-  type InjectionSettings,
-  type InjectionSources,
-} from "./injection-settings.ts";
+export { injectionDecision } from "./decision.ts";
+export { injectPod, type InjectionContext, type InjectionOutcome } from "./inject-pod.ts";
+export { readInjectionSettings, type InjectionDefaults, type InjectionSettings } from "./injection-settings.ts";
 export type { JsonPatchOperation } from "./json-patch.ts";
 export { imageTagOfType } from "./proxy-container.ts";
 export { proxyConfigLayers } from "./proxy-config-layers.ts";

@@ -8,7 +8,7 @@ export {
   renderMeshGateways,
   type ReleaseImages,
 } from "./banzai/index.ts";
-export { renderCharts, type Chart, type ChartOptions } from "./charts/index.ts";
+export { renderCharts, type Chart } from "./charts/index.ts";
 export { isDaemonless } from "./daemonless-nodes.ts";
 export { parseFieldPath, setAtPath } from "./field-path.ts";
 export { chartValuesOf, type ChartName } from "./chart-values.ts";
@@ -28,10 +28,9 @@ export {
   renderInstall,
   renderNamespaces,
   type CustomResources,
-  type DefaultRevision,
   type RenderedComponent,
 } from "./render.ts";
-export { deactivateDefault, reactivateDefault, renderTag, type TagTarget } from "./revision-tags.ts";
+export { deactivateDefault, reactivateDefault, renderTag } from "./revision-tags.ts";
 export {
   hasAgent,
   resolveSettings,
@@ -39,5 +38,4 @@ export {
   withRedirectByAgent,
   type InstallDefaults,
   type InstallSettings,
-  type SettingsSources,
 } from "./settings.ts";

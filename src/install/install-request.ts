@@ -15,6 +15,8 @@ export interface InstallRequest {
   readonly identity: string;
   /** Called when a component is installed and ready. */
   readonly onDone: (component: RenderedComponent) => void;
+  /** Called for a component that stays with another revision, and is not installed. */
+  readonly onKept?: (component: RenderedComponent) => void;
   /** Called for objects that are left unchanged, and for waits. */
   readonly onNote: (note: string) => void;
   /** Called if something takes longer than a second to become ready, with a text about the missing part. */

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { createSecureContext } from "node:tls";
 import {
-  BoundedCache,
+  moduleCache,
   isTree,
   messageOf,
   onAbort,
@@ -62,7 +62,7 @@ const maxAnswerBytes = 1 << 20;
 const maxPlugins = 64;
 
 /** Clients of one kubeconfig share credentials, as in client-go: a program may take seconds, or ask for a password. */
-const known = new BoundedCache<string, CredentialPlugin>(maxPlugins);
+const known = moduleCache<string, CredentialPlugin>("credential-plugins", maxPlugins);
 
 /** The program of these settings. All callers get the same object. Does not run the program. */
 export function credentialPlugin(settings: PluginSettings, surroundings: PluginSurroundings): CredentialPlugin {

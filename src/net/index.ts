@@ -17,7 +17,7 @@ export {
   writesInPlace,
 } from "./handle-stream.ts";
 export { ChunkQueue } from "./read-buffer.ts";
-export { check, libc, watchReadable, type Libc } from "./libc.ts";
+export { check, libc, watchReadable } from "./libc.ts";
 export {
   bindUdpInNamespace,
   closeDescriptor,
@@ -29,14 +29,11 @@ export {
   originalDestination,
   peerOf,
   socketName,
-  type ConnectingSocketOptions,
-  type NamespaceListenOptions,
-  type NamespaceSocketOptions,
 } from "./namespace-socket.ts";
 export { inNamespace, NetworkNamespace, ownNamespaceFd, shareOwnNamespace } from "./network-namespace.ts";
 export { NftNetlink } from "./nft-netlink.ts";
 export { isSystemCode, networkError } from "./node-error.ts";
-export { peek, unread, type Peeked, type PeekOptions } from "./peek.ts";
+export { peek, unread } from "./peek.ts";
 export { RouteNetlink } from "./route-netlink.ts";
 export { streamDuplex } from "./stream-duplex.ts";
 // The codecs that users of the netlink sockets need.
@@ -47,43 +44,16 @@ export {
   ipToBytes,
   match,
   NftTransaction,
-  type AddressInfo,
-  type BridgeLink,
-  type IpFamily,
-  type IpPrefix,
-  type LinkChange,
-  type LinkInfo,
-  type NftBaseChain,
-  type NftEndpoint,
   type NftExpression,
-  type NftFamily,
   type NftKey,
   type NftKeyType,
-  type NftProtocol,
   type NftRulePart,
   type NftTableEditor,
-  type NftVerdict,
   type RouteSpec,
   type RuleSpec,
-  type VethLink,
 } from "../wire/netlink/index.ts";
-export { SeqpacketConnection, SeqpacketServer, type SeqpacketHandler, type SeqpacketMessage } from "./seqpacket.ts";
-export { adoptTcp, connectTcp, listenTcp, type BytePath, type ListenOptions } from "./byte-path.ts";
+export { SeqpacketConnection, SeqpacketServer, type SeqpacketMessage } from "./seqpacket.ts";
+export { adoptTcp, connectTcp, listenTcp, type ListenOptions } from "./byte-path.ts";
 export { keepAlive, type TcpKeepalive } from "./tcp-keepalive.ts";
-export {
-  isTlsFault,
-  secureClient,
-  secureServer,
-  type RefusePeer,
-  type SecureClientOptions,
-  type SecureServerOptions,
-} from "./tls.ts";
-export {
-  isTlsCurve,
-  negotiationUnder,
-  TlsContext,
-  type PeerGuard,
-  type SecureVersion,
-  type TlsContextOptions,
-  type TlsContextSource,
-} from "./tls-context.ts";
+export { isTlsFault, secureClient, secureServer } from "./tls.ts";
+export { isTlsCurve, negotiationUnder, TlsContext, type PeerGuard, type TlsContextSource } from "./tls-context.ts";

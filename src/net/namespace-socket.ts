@@ -1,4 +1,4 @@
-import { BoundedCache } from "../base/index.ts";
+import { moduleCache } from "../base/index.ts";
 import { randomInt } from "node:crypto";
 import { ipFamilyOf, ipToBytes, bytesToIp, type IpFamily } from "../wire/netlink/index.ts";
 import type { ByteStream, SocketAddress } from "./byte-stream.ts";
@@ -210,7 +210,7 @@ function bindSource(fd: number, namespaceFd: number | undefined, address: string
 }
 
 /** Encoded addresses, with the port of the last use. Most connections use the same few addresses. */
-const encodedAddresses = new BoundedCache<string, Buffer>(1024);
+const encodedAddresses = moduleCache<string, Buffer>("socket-addresses", 1024);
 
 /** The address and port as the kernel reads them. The next call for the address changes the port of the same bytes. */
 function encoded(address: string, port: number): Buffer {
@@ -277,7 +277,7 @@ function closedAfter(fd: number, operation: string): Error {
 }
 
 /** Texts of IPv4 addresses by their bytes. Equal texts that are one object are found and compared fastest. */
-const ipv4Texts = new BoundedCache<number, string>(4096);
+const ipv4Texts = moduleCache<number, string>("ipv4-texts", 4096);
 
 function decodeSocketAddress(bytes: Buffer): SocketAddress {
   const port = bytes.readUInt16BE(2);

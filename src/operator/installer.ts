@@ -44,7 +44,8 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   const { client, clock, settings, signal, alone = async (write) => await write() } = options;
   await checkRights(client, objectsOf(options.components));
   const before = await observeClusterState(client);
-  await preflight(client, settings, objectsOf(withoutForeign({ ...options, onNote: () => undefined }, before)), before);
+  const unreported = { ...options, onNote: () => undefined, onKept: () => undefined };
+  await preflight(client, settings, objectsOf(withoutForeign(unreported, before)), before);
   await ensureNamespaces(client, renderNamespaces(settings, options.components));
   const lock = {
     client,
@@ -155,7 +156,7 @@ async function waitAll(objects: readonly UntypedObject[], options: WaitOptions):
 
 /** The components without gateways and tags that another revision keeps. Reports what was left. */
 function withoutForeign(
-  { components, settings, upgradeGateways, onNote }: InstallOptions,
+  { components, settings, upgradeGateways, onNote, onKept }: InstallOptions,
   state: ClusterState,
 ): RenderedComponent[] {
   const own = settings.revisionLabel ?? (settings.revision === "" ? "default" : settings.revision);
@@ -172,6 +173,7 @@ function withoutForeign(
       onNote(
         `gateway ${gateway.namespace}/${gateway.name} stays on revision "${gateway.revision}"; --upgrade-gateways moves it to "${own}"`,
       );
+      onKept?.(component);
       continue;
     }
     const objects = component.objects.filter(({ kind, metadata }) => {

@@ -3,24 +3,7 @@
  * cluster.
  */
 export { preflight } from "./preflight.ts";
-export type { PlannedUpgrade, PreflightOptions, ReleaseFinder, UpgradeSteps } from "./options.ts";
+export type { PlannedUpgrade, ReleaseFinder, UpgradeSteps } from "./options.ts";
 export { openRelease, type Release } from "./release/release.ts";
 export type { FieldChange, Json } from "./tree-diff.ts";
-export type {
-  DefinitionChange,
-  EnvoyFilterReport,
-  EstimatePart,
-  EstimateReport,
-  Finding,
-  InjectionGroup,
-  NotCompared,
-  ObjectChange,
-  PlanArea,
-  PreflightReport,
-  ProxiesReport,
-  RenderedComponentReport,
-  ResourceGroup,
-  Severity,
-  Verdict,
-  WorkloadsReport,
-} from "./report.ts";
+export type { Finding, PreflightReport, ResourceGroup } from "./report.ts";

@@ -7,4 +7,4 @@ export { Proxy, type ProxyOptions } from "./proxy.ts";
 export { podHistogramBuckets } from "./observe/histogram-buckets.ts";
 export { randomUuids } from "./terms/random-id.ts";
 export { readCertificateFile } from "./tls/bounded-file.ts";
-export { readSettings, type ProxySettings, type SettingsSources } from "./proxy-settings.ts";
+export { readSettings, type ProxySettings } from "./proxy-settings.ts";

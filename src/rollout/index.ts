@@ -2,7 +2,7 @@
 import type { PreviewOptions, UpgradePreview } from "./observe/preview-upgrade.ts";
 
 export { removalRefusal } from "./engine/finalizer.ts";
-export { RolloutEngine, type EngineOptions } from "./engine/rollout-engine.ts";
+export { RolloutEngine } from "./engine/rollout-engine.ts";
 export { parseAllowedHosts } from "./observe/checks/destinations.ts";
 export { runCheckOutside } from "./observe/checks/run-check-once.ts";
 

@@ -1,2 +1,2 @@
 // Grafana's pages, and the few calls of its API that they and administrators need.
-export { GrafanaApi, type GrafanaApiOptions } from "./grafana-api.ts";
+export { GrafanaApi } from "./grafana-api.ts";

@@ -2,14 +2,13 @@
 export { listenAddress, readFlags } from "./flags.ts";
 export { createQueryPrometheus, type MeasuredSample, type QueryPrometheus } from "./prometheus-client.ts";
 export { Html, html } from "./html.ts";
-export { page, table, type Column, type PageOptions } from "./page.ts";
+export { page, table } from "./page.ts";
 export {
   htmlAnswer,
   jsonAnswer,
   redirectTo,
   serveWeb,
   textAnswer,
-  type ServeWebOptions,
   type WebAnswer,
   type WebHandler,
   type WebRequest,

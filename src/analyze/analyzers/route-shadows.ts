@@ -1,3 +1,4 @@
+import { jsonEqual } from "../../base/index.ts";
 import {
   httpRouteKind,
   type HttpRoute,
@@ -95,7 +96,7 @@ function isEarlier(left: PlacedRule, right: PlacedRule): boolean {
 }
 
 function sameBackends(left: HttpRouteRule, right: HttpRouteRule): boolean {
-  return JSON.stringify([left.backendRefs, left.filters]) === JSON.stringify([right.backendRefs, right.filters]);
+  return jsonEqual([left.backendRefs, left.filters], [right.backendRefs, right.filters]);
 }
 
 interface LostPath {

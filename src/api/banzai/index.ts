@@ -1,5 +1,5 @@
 // The kinds of Banzai Cloud's operator: types, and parsers for users' objects.
-export type { GatewayConfiguration, GatewayPort, ResourceReference } from "./gateway-configuration.ts";
+export type { GatewayConfiguration } from "./gateway-configuration.ts";
 export {
   banzaiIstioKind,
   isRelease,
@@ -10,13 +10,6 @@ export {
   type BanzaiIstio,
   type BanzaiIstioSpec,
   type BanzaiStatus,
-  type PilotConfiguration,
-  type ProxyConfiguration,
 } from "./istio.ts";
 export { banzaiRemoteIstioKind } from "./remote-istio.ts";
-export {
-  banzaiMeshGatewayKind,
-  parseBanzaiMeshGateway,
-  type BanzaiMeshGateway,
-  type BanzaiMeshGatewaySpec,
-} from "./mesh-gateway.ts";
+export { banzaiMeshGatewayKind, parseBanzaiMeshGateway, type BanzaiMeshGateway } from "./mesh-gateway.ts";

@@ -3,15 +3,14 @@ export { type RolloutAction, type RolloutActionOffer, rolloutActions } from "../
 export type { ActionRequest, AuditRecord } from "./actions.ts";
 export type { ConfigHead, ConfigMessage, ConfigRow, ConfigsView, ConfigView } from "./config-view.ts";
 export { graphGroupings, type GraphGrouping } from "./graph-view.ts";
-export type { GraphEdge, GraphHead, GraphNode, GraphRoute, GraphView, Health } from "./graph-view.ts";
-export type { LadderHead, LadderProxy, LadderRevision, LadderRung, LadderView } from "./ladder-view.ts";
+export type { GraphEdge, GraphNode, GraphRoute, GraphView, Health } from "./graph-view.ts";
+export type { LadderProxy, LadderRevision, LadderRung, LadderView } from "./ladder-view.ts";
 export {
   applyLiveMessage,
   topicNames,
   topicText,
   type GraphParameters,
   type LiveMessage,
-  type NamespacesParameter,
   type TopicName,
   type Topics,
 } from "./live.ts";
@@ -20,12 +19,9 @@ export {
   proxySections,
   seriesMeasures,
   type ApplyAnswer,
-  type ApplyRequest,
   type DashboardRequests,
   type LogsAnswer,
-  type LogsRequest,
   type ProxyAnswer,
-  type ProxyRequest,
   type ProxySection,
   type RequestName,
   type SeriesAnswer,
@@ -44,7 +40,7 @@ export type {
   RolloutView,
 } from "./rollout-view.ts";
 export { seenJson, seenText } from "./seen-text.ts";
-export type { LoginRequest, Session } from "./session.ts";
+export type { Session } from "./session.ts";
 export {
   maxListedPods,
   type PeerRow,

@@ -10,29 +10,19 @@ export { gatewayClassKind, type GatewayClass } from "./gateway-class.ts";
 export {
   gatewayKind,
   type AllowedNamespaces,
-  type AllowedRoutes,
   type FrontendValidation,
   type Gateway,
   type GatewayAddress,
   type GatewayStatus,
   type Listener,
   type ListenerStatus,
-  type ListenerTls,
   type RouteGroupKind,
   type SecretObjectReference,
 } from "./gateway.ts";
 export { storedGateway, storedGatewayClass } from "./stored-gateway.ts";
-export {
-  grpcRouteKind,
-  type GrpcBackendRef,
-  type GrpcRoute,
-  type GrpcRouteFilter,
-  type GrpcRouteMatch,
-  type GrpcRouteRule,
-} from "./grpc-route.ts";
+export { grpcRouteKind, type GrpcRoute, type GrpcRouteMatch } from "./grpc-route.ts";
 export {
   httpRouteKind,
-  type HttpBackendRef,
   type HttpRoute,
   type HttpRouteMatch,
   type HttpRouteRule,
@@ -46,7 +36,6 @@ export {
   type TcpRoute,
   type TlsRoute,
   type UdpRoute,
-  type WeightedBackendRef,
 } from "./l4-routes.ts";
 export { listenerSetKind, type ListenerSet } from "./listener-set.ts";
 export { referenceGrantKind, type ReferenceGrant } from "./reference-grant.ts";
@@ -59,10 +48,8 @@ export {
 export type {
   CorsFilter,
   HeaderModifier,
-  HttpHeader,
   HttpRouteFilter,
   PathModifier,
-  RequestMirror,
   RequestRedirect,
   UrlRewrite,
 } from "./route-filters.ts";

@@ -1,4 +1,4 @@
-import { BoundedCache, matchAt, truncated } from "../../base/index.ts";
+import { moduleCache, matchAt, truncated } from "../../base/index.ts";
 import { maxProgramSize } from "../../base/regex-size/index.ts";
 import { maxExpressionLength, maxShown, readExpression } from "./cel-expression.ts";
 import { regexFault } from "./regular-expressions.ts";
@@ -22,7 +22,7 @@ const maxCharacters = 1_048_576;
  * The expressions of one namespace can push all others out of this cache, so a verdict that must stay known is kept
  * with its object, as translations do.
  */
-const verdicts = new BoundedCache<string, Verdict>(maxVerdicts);
+const verdicts = moduleCache<string, Verdict>("verdicts-of-expressions", maxVerdicts);
 let keptCharacters = 0;
 
 function verdictOf(expression: string): Verdict {

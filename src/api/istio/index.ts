@@ -13,13 +13,10 @@ export {
   parseIstioOperator,
   type ComponentSpec,
   type GatewaySpec,
-  type IstioComponents,
-  type IstioOperator,
   type IstioOperatorSpec,
   type KubernetesSettings,
-  type Overlay,
 } from "./istio-operator.ts";
-export type { ConnectionPool, HttpPool, TcpKeepalive, TcpPool } from "./connection-pool.ts";
+export type { ConnectionPool, TcpKeepalive } from "./connection-pool.ts";
 export { withCorrectedHeaders, type Corrected } from "./corrected-headers.ts";
 export {
   destinationRuleKind,
@@ -28,58 +25,32 @@ export {
   type DestinationSubset,
 } from "./destination-rule.ts";
 export type { Destination, RouteDestination } from "./destination.ts";
-export { grpcStatusNames, type GrpcStatusName, type HttpAbortError, type HttpFault } from "./http-fault.ts";
-export {
-  envoyFilterKind,
-  type EnvoyConfigPatch,
-  type EnvoyFilter,
-  type EnvoyFilterSpec,
-  type EnvoyPatchOperation,
-} from "./envoy-filter.ts";
+export { grpcStatusNames, type HttpFault } from "./http-fault.ts";
+export { envoyFilterKind, type EnvoyConfigPatch, type EnvoyFilter, type EnvoyPatchOperation } from "./envoy-filter.ts";
 export { envoyCelFault } from "./envoy-expression.ts";
-export type { EnvoyClusterMatch, EnvoyListenerMatch, EnvoyRouteConfigurationMatch } from "./envoy-filter-match.ts";
+export type { EnvoyListenerMatch } from "./envoy-filter-match.ts";
 export { envoyPatchTypes, type EnvoyPatchPlace } from "./envoy-filter-place.ts";
 export {
   trafficExtensionKind,
   wasmPluginKind,
-  type ExtensionPlace,
   type TrafficExtension,
-  type TrafficExtensionCode,
   type WasmModule,
   type WasmPlugin,
 } from "./extensions.ts";
 export { namesInBrackets } from "./authorization-values.ts";
 export { withLiteralPercents } from "./http-headers.ts";
 export { istioKinds } from "./istio-kinds.ts";
-export { istioGatewayKind, type GatewayServer, type IstioGateway, type IstioGatewaySpec } from "./istio-gateway.ts";
+export { istioGatewayKind, type GatewayServer, type IstioGateway } from "./istio-gateway.ts";
 export type { IstioPort } from "./istio-port.ts";
-export type { ConsistentHash, HashKey, LoadBalancer, SimpleLoadBalancer, Warmup } from "./load-balancer.ts";
+export type { ConsistentHash, HashKey, Warmup } from "./load-balancer.ts";
 export type { LocalityLoadBalancer, ZoneAwareLoadBalancer } from "./locality-load-balancer.ts";
-export { proxyConfigKind, type ProxyConfigObject, type ProxyConfigObjectSpec } from "./proxy-config-object.ts";
-export {
-  requestAuthenticationKind,
-  type JwtRule,
-  type RequestAuthentication,
-  type RequestAuthenticationSpec,
-} from "./request-authentication.ts";
-export {
-  externalSecretPrefix,
-  type ServerCertificateFiles,
-  type ServerTls,
-  type ServerTlsMode,
-  type TlsVersion,
-} from "./server-tls.ts";
-export {
-  automaticallyAddressedHosts,
-  serviceEntryKind,
-  type ServiceEntry,
-  type ServiceEntryResolution,
-  type ServiceEntrySpec,
-} from "./service-entry.ts";
+export { proxyConfigKind, type ProxyConfigObject } from "./proxy-config-object.ts";
+export { requestAuthenticationKind, type JwtRule, type RequestAuthentication } from "./request-authentication.ts";
+export { externalSecretPrefix, type ServerTls, type TlsVersion } from "./server-tls.ts";
+export { automaticallyAddressedHosts, serviceEntryKind, type ServiceEntry } from "./service-entry.ts";
 export {
   sidecarKind,
   type CaptureMode,
-  type OutboundTrafficPolicy,
   type Sidecar,
   type SidecarEgress,
   type SidecarIngress,
@@ -90,33 +61,22 @@ export {
   isAcceptedTag,
   telemetryKind,
   type IstioMetric,
-  type MetricMatch,
   type MetricsOverride,
   type Telemetry,
   type TelemetryAccessLogging,
   type TelemetryMetrics,
-  type TelemetrySpec,
   type TelemetryTracing,
   type TracingTag,
-  type WorkloadMode,
 } from "./telemetry.ts";
-export type {
-  ClientTls,
-  OutlierDetection,
-  PortTrafficPolicy,
-  TrafficPolicy,
-  TrafficPolicySettings,
-} from "./traffic-policy.ts";
+export type { ClientTls, OutlierDetection, TrafficPolicy, TrafficPolicySettings } from "./traffic-policy.ts";
 export type { HttpCorsPolicy } from "./http-cors.ts";
-export type { HeaderOperations, HttpHeaderChanges } from "./http-header-changes.ts";
+export type { HttpHeaderChanges } from "./http-header-changes.ts";
 export type { HttpRetry } from "./http-retry.ts";
 export type {
   HttpDirectResponse,
   HttpMatch,
   HttpMirror,
   HttpRedirect,
-  HttpRewrite,
-  HttpRouteDestination,
   VirtualServiceHttpRoute,
 } from "./virtual-service-http.ts";
 export {
@@ -145,8 +105,6 @@ export {
   meshWaypointAnnotations,
   resolveRevision,
   rootSource,
-  type RevisionLabels,
-  type RootPlace,
 } from "./labels.ts";
 export type { FileLogProvider, GrpcLogProvider, OpenTelemetryLogProvider } from "./access-log-provider.ts";
 export type { GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./authorization-provider.ts";
@@ -154,30 +112,11 @@ export type { ExtensionProvider } from "./extension-provider.ts";
 export type { ProviderHeaders, ProviderHttp, ProviderService } from "./provider-service.ts";
 export type { DynatraceSampler, OpenTelemetryProvider, TracingProvider, ZipkinProvider } from "./tracing-provider.ts";
 export type { TrustedAuthority } from "./trusted-authority.ts";
-export {
-  parseMeshConfig,
-  type EntryVisibility,
-  type MeshConfig,
-  type PathNormalization,
-  type ServiceScope,
-} from "./mesh-config.ts";
+export { parseMeshConfig, type EntryVisibility, type MeshConfig, type PathNormalization } from "./mesh-config.ts";
 export { withJsonNames } from "./proto-json-names.ts";
-export { parseMeshNetworks, type MeshNetwork, type MeshNetworkGateway, type MeshNetworks } from "./mesh-networks.ts";
-export type {
-  ForwardClientCertDetails,
-  GatewayTopology,
-  ProxyConfig,
-  ProxyHeaders,
-  ProxyTracing,
-  OwnProxyConfig,
-} from "./proxy-config.ts";
+export { parseMeshNetworks, type MeshNetworks } from "./mesh-networks.ts";
+export type { ForwardClientCertDetails, ProxyConfig, OwnProxyConfig } from "./proxy-config.ts";
 export { readOwnProxyConfig, withOwnProxyConfig } from "./proxy-config.ts";
 export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
-export type { PolicyTarget, PolicyTargetReference } from "./policy-target.ts";
-export {
-  workloadGroupKind,
-  type ProbeMethod,
-  type WorkloadGroup,
-  type WorkloadGroupSpec,
-  type WorkloadProbe,
-} from "./workload-group.ts";
+export type { PolicyTargetReference } from "./policy-target.ts";
+export { workloadGroupKind, type WorkloadGroup } from "./workload-group.ts";

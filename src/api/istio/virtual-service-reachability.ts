@@ -1,3 +1,4 @@
+import { canonicalJson, jsonEqual } from "../../base/index.ts";
 import type { Reader } from "../reader.ts";
 import type { PresenceMatch, StringMatch } from "./string-match.ts";
 import type { HttpMatch, VirtualServiceHttpRoute } from "./virtual-service-http.ts";
@@ -26,7 +27,7 @@ function warnOfTaken(reader: Reader, field: string, routes: readonly { readonly 
     if (route.match.length === 0) matchesAll = index;
     let duplicates = 0;
     for (const [matchIndex, match] of route.match.entries()) {
-      const text = JSON.stringify({ ...match, name: undefined });
+      const text = canonicalJson({ ...match, name: undefined });
       const earlier = seen.get(text);
       if (earlier === undefined) seen.set(text, index);
       else {
@@ -112,7 +113,7 @@ function covers(wider: HttpMatch, narrower: HttpMatch): boolean {
     coversText(wider.authority, narrower.authority) &&
     coversAll(wider.headers, narrower.headers) &&
     coversAll(wider.queryParams, narrower.queryParams) &&
-    JSON.stringify(wider.withoutHeaders) === JSON.stringify(narrower.withoutHeaders)
+    jsonEqual(wider.withoutHeaders, narrower.withoutHeaders)
   );
 }
 
@@ -129,8 +130,7 @@ function coversAll(
 
 function coversText(wider: StringMatch | undefined, narrower: StringMatch | undefined): boolean {
   if (wider === undefined) return true;
-  if (narrower === undefined || wider.kind === "regex" || narrower.kind === "regex")
-    return JSON.stringify(wider) === JSON.stringify(narrower);
+  if (narrower === undefined || wider.kind === "regex" || narrower.kind === "regex") return jsonEqual(wider, narrower);
   return wider.kind === "prefix"
     ? narrower.value.startsWith(wider.value)
     : narrower.kind === "exact" && narrower.value === wider.value;

@@ -280,6 +280,21 @@ test("accepted but unusual settings get a warning", () => {
       "spec.http[1]: is never used: earlier routes already have all of its matches",
     ],
     [
+      [
+        { match: [{ headers: { a: { exact: "1" }, b: { exact: "2" } } }], route },
+        { match: [{ headers: { b: { exact: "2" }, a: { exact: "1" } } }], route },
+      ],
+      "spec.http[1].match[0]: is never used: http[0] has the same match before it",
+      "spec.http[1]: is never used: earlier routes already have all of its matches",
+    ],
+    [
+      [
+        { match: [{ uri: { prefix: "/a" }, withoutHeaders: { a: {}, b: { exact: "2" } } }], route },
+        { match: [{ uri: { prefix: "/ab" }, withoutHeaders: { b: { exact: "2" }, a: {} } }], route },
+      ],
+      'spec.http[1].match[0]: is never used: http[0].match[0] matches the prefix "/a" before it; put the longer prefix first',
+    ],
+    [
       [{ route, mirror: { host: "a" }, mirrorPercent: 5 }],
       "spec.http[0].mirrorPercent: is deprecated; use mirrorPercentage",
     ],

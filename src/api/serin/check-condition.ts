@@ -1,5 +1,5 @@
 import { untypedCel, type CelLibrary, type MeteredCel, type MeteredProgram } from "../../base/cel/index.ts";
-import { BoundedCache, loadPackage, nearestName } from "../../base/index.ts";
+import { moduleCache, loadPackage, nearestName } from "../../base/index.ts";
 
 /** The variables of a condition. */
 export const conditionVariables = ["result", "baseline", "canary", "stable"] as const;
@@ -12,7 +12,7 @@ interface Compiled {
 
 /** The maximum number of cached compiled expressions. */
 const maxPrograms = 256;
-const programs = new BoundedCache<string, Compiled>(maxPrograms);
+const programs = moduleCache<string, Compiled>("check-conditions", maxPrograms);
 let evaluator: MeteredCel | undefined;
 
 /** The cost of all conditions of a step. Conditions on a thousand series cost some thousands. */

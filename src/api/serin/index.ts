@@ -1,5 +1,5 @@
 // Serin's own kinds and the reports of its processes: types with all defaults filled in, and parsers.
-export { canaryKind, parseCanary, type Canary, type CanaryScale, type CanarySpec, type CanaryStep } from "./canary.ts";
+export { canaryKind, parseCanary, type Canary, type CanarySpec, type CanaryStep } from "./canary.ts";
 export type {
   BackendTarget,
   CanaryTarget,
@@ -9,7 +9,6 @@ export type {
   RouteKind,
   RouteTarget,
   ServicesTarget,
-  VirtualServiceTarget,
 } from "./canary-target.ts";
 export { checkKind, parseCheck, resolveChecks, type Check } from "./check.ts";
 export { conditionBudget, evaluateCondition, type ConditionBindings, type ConditionBudget } from "./check-condition.ts";
@@ -35,13 +34,7 @@ export {
   type FreezeSpec,
   type FreezeWindow,
 } from "./freeze.ts";
-export {
-  meshUpgradeKind,
-  parseMeshUpgrade,
-  type MeshUpgrade,
-  type MeshUpgradeSpec,
-  type UpgradeScope,
-} from "./mesh-upgrade.ts";
+export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade } from "./mesh-upgrade.ts";
 export type { UpgradeWave } from "./upgrade-wave.ts";
 export {
   approvalsSince,
@@ -52,7 +45,6 @@ export {
   type Approval,
   type NotificationEvent,
   type NotificationSpec,
-  type PauseSpec,
   type RolloutOrdersSpec,
   type OrderedBy,
   type OrdersMark,
@@ -66,7 +58,7 @@ export {
 } from "./rate-bound.ts";
 export { changeAgainst, remadeProblem } from "./rollout-actions/change-against.ts";
 export { approvalPatch, fullPromotionPatch, orderPatch, retriedRollout } from "./rollout-actions/order-patches.ts";
-export { approvalProblem, refusalOf, type RolloutRights } from "./rollout-actions/order-refusal.ts";
+export { approvalProblem, lackingRight, refusalOf } from "./rollout-actions/order-refusal.ts";
 export { commandForStep, rolloutCommand } from "./rollout-actions/rollout-command.ts";
 export { rolloutOffers } from "./rollout-actions/rollout-offers.ts";
 export { hasEnded, type Rollout, type RolloutKind } from "./rollout-actions/rollout.ts";
@@ -138,5 +130,5 @@ export {
   type UndoStatus,
   type Verdict,
 } from "./rollout-status.ts";
-export { ztunnelOwner, ztunnelOwnerAnnotation, ztunnelRevisionLabel, type ZtunnelOwnerQuery } from "./ztunnel-owner.ts";
+export { ztunnelOwner, ztunnelOwnerAnnotation, ztunnelRevisionLabel } from "./ztunnel-owner.ts";
 export { rolloutKinds } from "./rollout-kinds.ts";

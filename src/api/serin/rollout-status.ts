@@ -69,36 +69,39 @@ export function isRestingPhase(phase: string | undefined): boolean {
   return phase === "Watching" || isEndPhase(phase);
 }
 
-/**
- * Why a rollout that is Paused, Waiting or Stuck does not go on. Programs read this and never the message.
- *
- * - Paused. `approval`: the step waits for a person's approval. `order`: `spec.paused` is set. `restored`: the object
- *   is a copy of another, without that object's status.
- * - Waiting. `freeze`: a freeze is in force. `rollout`: another rollout comes first. `limit`: too many rollouts are
- *   under way. `group`: other members of its group are not as far. `group-failed`: a member of its group was rolled
- *   back, and a person must change it.
- * - Stuck. `check`: a check failed under `rollback: Manual`. `samples`: a check receives no samples. `step`: a step did
- *   not settle, or its writes did not stay, under `rollback: Manual`. `conflict`: somebody else changed what the
- *   rollout writes. `undo`: something blocks the rollback. `spec`: the spec does not fit the cluster. `author`: the
- *   author lacks a right, or is unknown. `error`: each round of the engine fails, for example because the API server
- *   cannot read an object.
- */
+/** Why a rollout that is Paused, Waiting or Stuck does not go on. Programs read this and never the message. */
 export const pauseReasons = [
+  // Paused: a step waits for a person's approval.
   "approval",
+  // Paused: `spec.paused` is set.
   "order",
+  // Paused: the object is a copy of another, without that object's status.
   "restored",
+  // Waiting: a freeze is in force.
   "freeze",
+  // Waiting: another rollout comes first.
   "rollout",
+  // Waiting: too many rollouts are under way.
   "limit",
+  // Waiting: other members of its group are not as far.
   "group",
+  // Waiting: a member of its group was rolled back, and a person must change it.
   "group-failed",
+  // Stuck: a check failed under `rollback: Manual`.
   "check",
+  // Stuck: a check receives no samples.
   "samples",
+  // Stuck: a step did not settle, or its writes did not stay, under `rollback: Manual`.
   "step",
+  // Stuck: somebody else changed what the rollout writes.
   "conflict",
+  // Stuck: something blocks the rollback.
   "undo",
+  // Stuck: the spec does not fit the cluster.
   "spec",
+  // Stuck: the author lacks a right, or is unknown.
   "author",
+  // Stuck: each round of the engine fails, for example because the API server cannot read an object.
   "error",
 ] as const;
 export type PauseReason = (typeof pauseReasons)[number];
@@ -171,22 +174,25 @@ export interface UndoStatus {
   readonly check?: string;
 }
 
-/**
- * Why a rollback started, as a word for metrics. `preflight`: a failure before anything was moved. `settle-failed`: the
- * step can no longer settle. `settle-timeout`: it did not settle in time. `write`: a write was reverted or rejected.
- * `order`: a person's order. `superseded`: another change. `reverted`: a change back to the previous version.
- * `leftover`: remains of an earlier object with the same name.
- */
+/** Why a rollback started, as a word for metrics. */
 export type UndoCause =
   | "check"
+  /** The step can no longer settle. */
   | "settle-failed"
+  /** The step did not settle in time. */
   | "settle-timeout"
+  /** A write was reverted or rejected. */
   | "write"
+  /** A failure before anything was moved. */
   | "preflight"
+  /** A person's order. */
   | "order"
   | "group"
+  /** Another change of the spec or of what it rolls out. */
   | "superseded"
+  /** A change back to the previous version. */
   | "reverted"
+  /** Remains of an earlier object with the same name. */
   | "leftover"
   | "deletion";
 

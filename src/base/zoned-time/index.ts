@@ -1,10 +1,10 @@
 // Converts between instants and local times of a time zone. A local time is represented by the milliseconds of the same
 // date and time in UTC.
 
-import { BoundedCache } from "../bounded-cache.ts";
+import { moduleCache } from "../bounded-cache.ts";
 
 const dayMs = 86_400_000;
-const formats = new BoundedCache<string, Intl.DateTimeFormat>(600);
+const formats = moduleCache<string, Intl.DateTimeFormat>("time-zones", 600);
 
 /** The time by which the zone's clocks are ahead of UTC at this instant. Throws a `RangeError` for an unknown zone. */
 export function zoneOffsetMs(timeZone: string, instantMs: number): number {

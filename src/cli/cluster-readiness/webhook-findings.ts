@@ -1,6 +1,6 @@
 import type { LabelSelector } from "../../api/index.ts";
 import { alwaysRejectAnnotation, istioGatewayKind, istioLabels } from "../../api/istio/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { denialIn, lacksDryRun, type Denial, type KubeClient } from "../../kube/index.ts";
 import { readJson } from "./cluster-facts.ts";
 import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
@@ -14,8 +14,6 @@ interface WebhookConfiguration {
 }
 
 const subject = "webhooks";
-/** How a denial by Serin's own webhook begins, with or without a revision in the webhook's name. */
-const ownDenial = /validation\.istio\.io" denied the request/;
 const validators = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
 const gateways = `${istioGatewayKind.plural}.${istioGatewayKind.group}`;
 
@@ -57,15 +55,14 @@ async function findingOf(
     body: refusedGateway(namespace, webhook?.objectSelector),
   });
   const message = messageIn(text);
-  if (ownDenial.test(message)) return good(subject, object, `the API server reaches ${place}`);
-  if (message.includes("does not support dry run"))
-    return good(subject, object, "cannot be tested: another webhook does not support dry runs");
-  const denier = denierIn(message);
-  if (denier !== undefined)
+  const denial = denialIn(message);
+  if (denial !== undefined && isOwn(denial)) return good(subject, object, `the API server reaches ${place}`);
+  if (lacksDryRun(message)) return good(subject, object, "cannot be tested: another webhook does not support dry runs");
+  if (denial !== undefined)
     return warning(
       subject,
       object,
-      `cannot be tested, because ${denier} denies the dry run: ${message}`,
+      `cannot be tested, because ${named(denial)} denies the dry run: ${message}`,
       `let it admit the Gateway ${namespace}/serin-doctor, of which there are only dry runs`,
     );
   if (status === 403)
@@ -97,14 +94,13 @@ async function findingOf(
   );
 }
 
-/** The other webhook or policy that denied the request. Their denials have the same status as a missing right. */
-function denierIn(message: string): string | undefined {
-  const [, webhook, policy] =
-    /admission webhook "([^"]+)" denied the request|ValidatingAdmissionPolicy '([^']+)'.* denied request/.exec(
-      message,
-    ) ?? [];
-  if (webhook !== undefined) return `webhook ${webhook}`;
-  return policy === undefined ? undefined : `ValidatingAdmissionPolicy ${policy}`;
+/** Whether the denial is by a control plane's webhook, whose name begins with its revision if it has one. */
+function isOwn({ by, name }: Denial): boolean {
+  return by === "webhook" && name.endsWith("validation.istio.io");
+}
+
+function named({ by, name }: Denial): string {
+  return by === "webhook" ? `webhook ${name}` : `ValidatingAdmissionPolicy ${name}`;
 }
 
 function reachability(namespace: string, service: string): string {

@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from "node:util";
+import { jsonEqual } from "../../base/index.ts";
 import { matchesLabelSelector, type LabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { Authorizer } from "../auth/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
@@ -91,7 +91,7 @@ export function policyParameterRights(parts: ParameterParts, authorizer: Authori
 
 function checkPolicy(parts: ParameterParts, authorizer: Authorizer, request: AdmissionRequest): void {
   const kind = specOf(request.object).paramKind;
-  if (kind === undefined || isDeepStrictEqual(kind, specOf(request.oldObject).paramKind)) return;
+  if (kind === undefined || jsonEqual(kind, specOf(request.oldObject).paramKind)) return;
   if (mayRead(parts, authorizer, request, kind, { name: "*", namespace: "*" })) return;
   const named = `(kind=${kind.kind ?? ""}, apiVersion=${kind.apiVersion ?? ""})`;
   throw refusal(request, "paramKind", `must have "get" permission on all objects of the referenced paramKind ${named}`);
@@ -101,7 +101,7 @@ function checkBinding(parts: ParameterParts, authorizer: Authorizer, request: Ad
   const { paramRef, policyName = "" } = specOf(request.object);
   const before = specOf(request.oldObject);
   if (paramRef === undefined) return;
-  if (policyName === before.policyName && isDeepStrictEqual(paramRef, before.paramRef)) return;
+  if (policyName === before.policyName && jsonEqual(paramRef, before.paramRef)) return;
   const kind = specOf(parts.store.latest(policies, "", policyName)?.object).paramKind;
   if (mayRead(parts, authorizer, request, kind, paramRef)) return;
   throw refusal(request, "paramRef", 'does not have "get" permission on the object referenced by paramRef');

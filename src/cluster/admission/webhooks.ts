@@ -1,5 +1,4 @@
-import { isDeepStrictEqual } from "node:util";
-import { messageOf, type Logger } from "../../base/index.ts";
+import { messageOf, type Logger, jsonEqual } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { Authorizer } from "../auth/index.ts";
 import type { SchemaRegistry } from "../schema/contract.ts";
@@ -53,7 +52,7 @@ class Webhooks {
     }
     // A webhook with reinvocation is called again if a later one has changed the object.
     for (const { match, after } of called) {
-      if (match.webhook.reinvocationPolicy === "IfNeeded" && !isDeepStrictEqual(after, request.object))
+      if (match.webhook.reinvocationPolicy === "IfNeeded" && !jsonEqual(after, request.object))
         await this.#mutateOnce(match, request);
     }
   }

@@ -1,4 +1,4 @@
-import { rfc3339Seconds } from "../../base/index.ts";
+import { rfc3339Seconds, jsonEqual } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { UntypedOptions } from "../admission/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
@@ -104,7 +104,7 @@ function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, op
     object["status"] = { ...(object["status"] as object | undefined), phase: "Terminating" };
   if (type.storageKey === customResourceDefinitionKey && before === undefined)
     markTerminating(object, metadata.deletionTimestamp ?? "");
-  return before !== undefined && JSON.stringify(object) === JSON.stringify(record.object) ? record.object : object;
+  return before !== undefined && jsonEqual(object, record.object) ? record.object : object;
 }
 
 /** Kinds that are first marked as terminating, although they have no grace period. */

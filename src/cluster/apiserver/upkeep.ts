@@ -1,5 +1,5 @@
+import { jsonEqual } from "../../base/index.ts";
 // The server's own maintenance: aggregated roles, objects of deleted CRDs, expiry of events and of old changes.
-import { isDeepStrictEqual } from "node:util";
 import type { UntypedObject } from "../../api/index.ts";
 import { aggregatedRules, clusterRoles, rulesOf } from "../auth/index.ts";
 import type { StoredRecord } from "../store/index.ts";
@@ -93,7 +93,7 @@ export class Upkeep {
     let changed = false;
     for (const role of all) {
       const rules = aggregatedRules(role, all);
-      if (rules === undefined || isDeepStrictEqual(rules, rulesOf(role))) continue;
+      if (rules === undefined || jsonEqual(rules, rulesOf(role))) continue;
       changed = true;
       try {
         await this.#writer.update(serverIntent(type, ""), role.metadata.name ?? "", (current) => ({

@@ -13,5 +13,5 @@ export {
   type Decision,
   type PolicyRule,
 } from "./rbac.ts";
-export { ServiceAccountTokens, type BoundObject, type TokenRequest } from "./tokens.ts";
+export { ServiceAccountTokens, type TokenRequest } from "./tokens.ts";
 export { nodeNameOf, serverUser, serviceAccountOf, type AccessAttributes, type User } from "./user.ts";

@@ -24,8 +24,8 @@ import { addTokenSecretController } from "./accounts/token-secret.ts";
 import { addVolumeBinding } from "./volumes/volume-binding.ts";
 import { addVolumeProtection } from "./volumes/volume-protection.ts";
 
-export { addBootstrap, definitionFiles, type BootstrapOptions } from "./bootstrap.ts";
-export { ControllerContext, type ControllerDependencies } from "./controller.ts";
+export { addBootstrap, definitionFiles } from "./bootstrap.ts";
+export { ControllerContext } from "./controller.ts";
 
 export interface ControllersOptions {
   /** The root certificate in PEM, for `kube-root-ca.crt`. */

@@ -1,2 +1,2 @@
 // The lab's name server.
-export { addClusterDns, type ClusterDnsOptions } from "./cluster-dns.ts";
+export { addClusterDns } from "./cluster-dns.ts";

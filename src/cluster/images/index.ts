@@ -1,14 +1,6 @@
 // Maps images to programs and to the releases of the lab.
 export { appletScripts } from "./applets.ts";
 export { programDirectories, releaseInContainer, scriptDirectory } from "./container-paths.ts";
-export { ImageCatalogue, type ContainerWords, type ImageUser, type ResolvedImage } from "./image-catalogue.ts";
+export { ImageCatalogue, type ImageUser, type ResolvedImage } from "./image-catalogue.ts";
 export type { ImageEntry } from "./image-entry.ts";
-export type { ImageReference } from "./image-reference.ts";
-export {
-  addRelease,
-  listReleases,
-  runnableRelease,
-  writeOwnRelease,
-  type LabRelease,
-  type ListedRelease,
-} from "./releases.ts";
+export { addRelease, listReleases, runnableRelease, writeOwnRelease, type LabRelease } from "./releases.ts";

@@ -1,4 +1,4 @@
 // The only process of a lab in the user's own network namespace. It starts the supervisor in new namespaces.
-export { compileCacheDirectory, Launcher, type LauncherOptions, type LauncherProgress } from "./launcher.ts";
+export { compileCacheDirectory, Launcher, type LauncherProgress } from "./launcher.ts";
 export { labHostUid, labRunsAsOtherUser } from "./lab-command.ts";
 export type { LauncherReply, LauncherRequest } from "./messages.ts";

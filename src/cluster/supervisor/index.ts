@@ -1,3 +1,3 @@
 // Makes the lab's network, starts the lab's own processes in it, and restarts them if they end.
-export { Supervisor, type SupervisorOptions } from "./supervisor.ts";
+export { Supervisor } from "./supervisor.ts";
 export type { ServiceUrl } from "./service-url.ts";

@@ -1,5 +1,5 @@
 // The CNI plugin, its installation, and the agent's server for its calls.
-export type { PluginHandler, PodAttachment } from "./plugin-call.ts";
-export { PluginInstaller, type PluginInstallerOptions } from "./plugin-installer.ts";
-export { pluginProgram, type PluginProgramOptions } from "./plugin-program.ts";
+export type { PodAttachment } from "./plugin-call.ts";
+export { PluginInstaller } from "./plugin-installer.ts";
+export { pluginProgram } from "./plugin-program.ts";
 export { PluginServer } from "./plugin-server.ts";

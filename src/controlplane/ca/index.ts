@@ -1,6 +1,6 @@
 // The certificate authority: its key and root, and the certificates of workloads.
 export { SecretAccess, type ProvenAccount } from "./secret-access.ts";
-export { Authenticator, type AuthenticatorOptions, type Caller, type Credentials } from "./authenticator.ts";
+export { Authenticator, type Caller, type Credentials } from "./authenticator.ts";
 export {
   authoritySecretNames,
   loadAuthority,
@@ -12,15 +12,9 @@ export {
   CertificateAuthority,
   createSelfSignedAuthority,
   type AuthorityMaterial,
-  type IssuedCertificate,
   type ServingCertificate,
 } from "./certificate-authority.ts";
 export { IssuedCertificates } from "./issued-certificates.ts";
-export {
-  CertificateService,
-  type CertificateLifetimes,
-  type CertificateRequest,
-  type PodDirectory,
-} from "./certificate-service.ts";
+export { CertificateService, type CertificateLifetimes, type PodDirectory } from "./certificate-service.ts";
 export { addExpiryMetrics, createCertificateMetrics, type CertificateMetrics } from "./certificate-metrics.ts";
 export { anchorOf, splitPem } from "./root-bundle.ts";

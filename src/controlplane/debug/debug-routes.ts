@@ -1,3 +1,4 @@
+import { moduleCacheSizes } from "../../base/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../../telemetry/index.ts";
 import type { Authenticator, IssuedCertificates } from "../ca/index.ts";
 import type { ControlPlaneSettings } from "../options/control-plane-options.ts";
@@ -90,6 +91,7 @@ export class DebugRoutes {
         json({
           ...Object.fromEntries(graph.collections.map((collection) => [collection.name, collection.stats])),
           memos: graph.memos,
+          caches: moduleCacheSizes(),
         }),
     };
     return withIndex(routes);

@@ -1,3 +1,3 @@
 // Registers workloads outside of the cluster, and writes the statuses of entries.
 export { WorkloadRegistration } from "./workload-registration.ts";
-export { runEntryControllers, type EntryControllersOptions } from "./leading.ts";
+export { runEntryControllers } from "./leading.ts";

@@ -6,7 +6,7 @@ export { KeySetIngest } from "./key-set-ingest.ts";
 export { keySetRoots } from "./key-set-roots.ts";
 export { MeshConfigFile, MeshNetworksFile } from "./mesh-config-file.ts";
 export { MeshIngest } from "./mesh-ingest.ts";
-export { multiClusterKinds, type MultiClusterKinds } from "./multi-cluster-feeds.ts";
+export { multiClusterKinds } from "./multi-cluster-feeds.ts";
 export { RemoteClusters, type ClusterState, type RemoteClient, type RemoteClustersOptions } from "./remote-clusters.ts";
 export { PullSecretIngest } from "./pull-secret-ingest.ts";
 export { SecretIngest } from "./secret-ingest.ts";

@@ -3,7 +3,6 @@ export {
   defaultDynamicDnsHosts,
   hboneOf,
   meshKey,
-  type GatewayFacts,
   type HboneSettings,
   type MeshSettings,
   type PodFacts,
@@ -12,8 +11,6 @@ export {
 } from "./facts.ts";
 export type { KeySetFetcher } from "./request-authentication-keys.ts";
 export { localityFromLabel } from "./service/service-endpoint-model.ts";
-export type { RouteModel, RouteModels } from "./gateway/gateway-model.ts";
-export { type L4RouteModel } from "./gateway/l4-route-model.ts";
 export {
   eastWestClassName,
   eastWestControllerName,

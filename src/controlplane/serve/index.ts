@@ -1,10 +1,10 @@
 // Serves resources over xDS, and answers questions about connected proxies.
 export { acknowledgements, connectedProxies, syncStatus } from "./acknowledgement.ts";
 export { DebugRequests, mayAskDebug, type DebugRoute } from "./debug-requests.ts";
-export { createDiscoveryMetrics, type DiscoveryMetrics } from "./discovery-metrics.ts";
-export { DiscoveryServer, type DebugAnswerer, type DiscoveryServerOptions } from "./discovery-server.ts";
+export { createDiscoveryMetrics } from "./discovery-metrics.ts";
+export { DiscoveryServer, type DebugAnswerer } from "./discovery-server.ts";
 export { RotatingCertificate, type GrpcServer } from "./grpc/index.ts";
-export { createPlaintextServer, createSecureServer, type GrpcServersOptions } from "./grpc-servers.ts";
+export { createPlaintextServer, createSecureServer } from "./grpc-servers.ts";
 export { listening } from "./http-server.ts";
 export {
   forKnownCallers,

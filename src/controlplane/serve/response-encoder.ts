@@ -1,4 +1,4 @@
-import { BoundedCache } from "../../base/index.ts";
+import { moduleCache } from "../../base/index.ts";
 import { fieldOf, type EncodedResource } from "../translate/index.ts";
 
 export type ResponseForm = "delta" | "any";
@@ -27,7 +27,7 @@ const maxVarintBytes = 5;
 
 /** The maximum number of types whose bytes are kept. A client may request any type. */
 const maxKeptTypes = 64;
-const typeFields = new BoundedCache<string, Buffer>(maxKeptTypes);
+const typeFields = moduleCache<string, Buffer>("type-fields", maxKeptTypes);
 
 function typeFieldOf(typeUrl: string): Buffer {
   const known = typeFields.get(typeUrl);

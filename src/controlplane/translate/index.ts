@@ -42,7 +42,7 @@ export {
 } from "./outbound/outbound-route-tables.ts";
 export type { HostPlan, RouteTable } from "./outbound/outbound-host.ts";
 export { deriveOutboundResources, fixedClusterNames, type OutboundResources } from "./outbound/outbound-resources.ts";
-export { compileExtension, type CompiledExtension } from "./extension-filters.ts";
+export { compileExtension } from "./extension-filters.ts";
 export { compilePatches, type CompiledPatch, type PatchFault } from "./envoy-filter/compiled-patch.ts";
 export { ExtensionProgram, isForType } from "./envoy-filter/extension-program.ts";
 export { contentHash } from "./content-hash.ts";

@@ -19,7 +19,7 @@ import { forwardDynamically, isForwarded, wildcardCache } from "./dynamic-forwar
 import { durationOfMs, filterMetadata, overAds, packed } from "./envoy-any.ts";
 import { applyTls } from "./outbound-tls.ts";
 import { applyTrafficPolicy, effectivePolicy } from "./traffic-policy.ts";
-import { tellOfClients } from "./upstream-proxy-protocol.ts";
+import { sendProxyProtocol } from "./upstream-proxy-protocol.ts";
 
 /** The name of a subset's cluster, for example `outbound|80|v1|host`. */
 export function subsetClusterName(port: number, subset: string | undefined, host: string): string {
@@ -109,7 +109,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
     mayReadSecrets: !options.isSidecar || rule?.selector !== undefined,
   });
   if (forwarded) forwardDynamically(draft, wildcardCache(service.hostname), policy.tls);
-  tellOfClients(draft.cluster, policy.proxyProtocol);
+  sendProxyProtocol(draft.cluster, policy.proxyProtocol);
   return finish(draft, options, policy.tls?.mode);
 }
 

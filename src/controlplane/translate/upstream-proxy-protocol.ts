@@ -13,7 +13,7 @@ import type { TransportSocketInit } from "./tls-context.ts";
 type Wanted = NonNullable<TrafficPolicy["proxyProtocol"]>;
 
 /** A transport socket that sends the PROXY protocol header before the first byte. */
-export function tellingOfClient(inner: TransportSocketInit, { version }: Wanted): TransportSocketInit {
+export function withProxyProtocol(inner: TransportSocketInit, { version }: Wanted): TransportSocketInit {
   const value = packed(ProxyProtocolUpstreamTransportSchema, {
     config: { version: version === "V2" ? ProxyProtocolConfig_Version.V2 : ProxyProtocolConfig_Version.V1 },
     transportSocket: inner,
@@ -21,15 +21,18 @@ export function tellingOfClient(inner: TransportSocketInit, { version }: Wanted)
   return { name: "envoy.transport_sockets.upstream_proxy_protocol", configType: { case: "typedConfig", value } };
 }
 
-/** Wraps all transport sockets of a cluster. */
-export function tellOfClients(cluster: Cluster, wanted: Wanted | undefined): void {
+/** Lets all transport sockets of a cluster send the PROXY protocol header. */
+export function sendProxyProtocol(cluster: Cluster, wanted: Wanted | undefined): void {
   if (wanted === undefined) return;
   if (cluster.transportSocket !== undefined || cluster.transportSocketMatches.length === 0) {
     cluster.transportSocket = create(
       TransportSocketSchema,
-      tellingOfClient(cluster.transportSocket ?? rawBuffer, wanted),
+      withProxyProtocol(cluster.transportSocket ?? rawBuffer, wanted),
     );
   }
   for (const match of cluster.transportSocketMatches)
-    match.transportSocket = create(TransportSocketSchema, tellingOfClient(match.transportSocket ?? rawBuffer, wanted));
+    match.transportSocket = create(
+      TransportSocketSchema,
+      withProxyProtocol(match.transportSocket ?? rawBuffer, wanted),
+    );
 }

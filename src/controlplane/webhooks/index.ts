@@ -1,5 +1,5 @@
 // The webhooks of injection and validation.
 export { runCaBundleController } from "./ca-bundle-controller.ts";
-export { InjectionSource, type NativeSidecarMode } from "./injection-source.ts";
+export { InjectionSource } from "./injection-source.ts";
 export { validationDoubt } from "./validation-proof.ts";
 export { serveWebhooks, webhookTls } from "./webhook-server.ts";

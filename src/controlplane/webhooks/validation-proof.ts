@@ -1,6 +1,6 @@
 import { alwaysRejectAnnotation, istioGatewayKind, istioLabels } from "../../api/istio/index.ts";
 import { messageOf } from "../../base/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
+import { denialIn, isKubeCode, lacksDryRun, type KubeClient } from "../../kube/index.ts";
 
 /**
  * Tests with a dry run of an always refused object whether the API server calls this revision's validation. Returns the
@@ -32,10 +32,10 @@ export async function validationDoubt(
     return "an object that must be refused was accepted";
   } catch (error) {
     const message = messageOf(error);
-    // The API server's own text, and the field that our validation reports.
+    // Our validation names the field that it refuses.
     if (
-      (message.includes("denied the request") && message.includes(alwaysRejectAnnotation)) ||
-      message.includes("does not support dry run") ||
+      (denialIn(message) !== undefined && message.includes(alwaysRejectAnnotation)) ||
+      lacksDryRun(message) ||
       isKubeCode(error, "not-found")
     )
       return undefined;

@@ -1,3 +1,3 @@
 // The part of Kiali's API about the graph.
-export { KialiApi, type KialiApiOptions } from "./kiali-api.ts";
+export { KialiApi } from "./kiali-api.ts";
 export { parseKialiConfig, type KialiConfig } from "./kiali-config.ts";

@@ -1,4 +1,4 @@
-import { BoundedCache } from "../../base/index.ts";
+import { moduleCache } from "../../base/index.ts";
 
 /**
  * A fast reader of the needed part of a proxy's metrics text. Most lines of a scrape belong to other metrics, and most
@@ -120,7 +120,7 @@ export interface SeriesName {
  */
 const maxSharedValues = 20_000;
 const maxSharedLength = 200;
-const sharedValues = new BoundedCache<string, string>(maxSharedValues);
+const sharedValues = moduleCache<string, string>("values-of-samples", maxSharedValues);
 
 /** Returns one shared copy of equal texts. A substring would keep the whole series in memory. */
 function shared(value: string): string {

@@ -1,4 +1,4 @@
-import { aborted, SerinError, messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { aborted, SerinError, messageOf, type Clock, type Logger, jsonEqual } from "../../base/index.ts";
 import { topicText, type Problem, type TopicName, type Topics, type View } from "../../api/dashboard/index.ts";
 import type { ViewReader, ViewSink, ViewSource } from "../server/view-source.ts";
 
@@ -143,8 +143,7 @@ export class ViewHub implements ViewSource {
       if (problem.code === "internal")
         log.error("a view could not be made", { topic: feed.name, error: messageOf(error) });
       feed.view = undefined;
-      if (JSON.stringify(problem) !== JSON.stringify(feed.problem))
-        for (const sink of feed.sinks) sink.problem(problem);
+      if (!jsonEqual(problem, feed.problem)) for (const sink of feed.sinks) sink.problem(problem);
       feed.problem = problem;
     } finally {
       feed.isMaking = false;

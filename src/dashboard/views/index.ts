@@ -9,8 +9,8 @@ export { ladderView } from "./ladder.ts";
 export { withoutKinds, type MeshObjects } from "./mesh-objects.ts";
 export { parseBackend, workloadsOf } from "./moved-workloads.ts";
 export { overviewView } from "./overview.ts";
-export { findRollout, rolloutView, type RolloutParameters } from "./rollout.ts";
-export { rolloutsView, type Rollout } from "./rollouts.ts";
+export { findRollout, rolloutView } from "./rollout.ts";
+export { rolloutsView } from "./rollouts.ts";
 export { serviceView, servicesView } from "./services.ts";
 export {
   connectionLabels,
@@ -23,7 +23,6 @@ export {
   type CountedTraffic,
   type TrafficEdge,
   type TrafficLabels,
-  type WorkloadEnd,
 } from "./traffic.ts";
 export {
   isVisible,

@@ -1,6 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { isDeepStrictEqual } from "node:util";
-import { certificateFingerprint, alternativeNames, transientError } from "../../base/index.ts";
+import { certificateFingerprint, alternativeNames, transientError, jsonEqual } from "../../base/index.ts";
 import { TlsContext } from "../../net/index.ts";
 import { pemBlocks } from "../../x509/index.ts";
 import type { HandshakeRules, WorkloadCertificate } from "./certificate-types.ts";
@@ -56,7 +55,7 @@ export function trusting(
   rules: HandshakeRules = {},
 ): WorkloadCertificate {
   const trust = trustedRoots(certificate.issuedRootsPem, rootsBesides);
-  return trust.rootsPem === certificate.rootsPem && isDeepStrictEqual(trust.restrictions, certificate.restrictions)
+  return trust.rootsPem === certificate.rootsPem && jsonEqual(trust.restrictions, certificate.restrictions)
     ? certificate
     : { ...certificate, ...trust, context: meshContext({ ...certificate, ...trust }, rules) };
 }

@@ -6,24 +6,18 @@ export { followRevocations, listsInPem, RevocationLists } from "../certificates/
 export { addRevocationMetrics } from "../certificates/revocation-metrics.ts";
 export { restrictionGuard, type RootRestriction, type TrustedRoot } from "../certificates/root-restrictions.ts";
 export { certificateParts, restoreCertificate, type CertificateParts } from "../certificates/workload-certificate.ts";
-export { ConnectionTracker, type ConnectionTrackerOptions, type TrackedConnection } from "../connection-tracker.ts";
+export { ConnectionTracker, type TrackedConnection } from "../connection-tracker.ts";
 export { cutOffLater } from "../hbone/cut-off-later.ts";
 export { hboneDialer } from "../hbone/hbone-dialer.ts";
 export { hboneCutOffs, type HboneCutOff } from "../hbone/hbone-metrics.ts";
 export { heldInput, type InputHolder } from "../hbone/held-input.ts";
-export { HbonePool, type HboneDialer, type HbonePoolOptions } from "../hbone/hbone-pool.ts";
-export { serveHbone, type ServeHboneOptions } from "../hbone/hbone-server.ts";
-export type {
-  HboneConnectOptions,
-  HboneRequest,
-  HboneServerConnection,
-  HboneTarget,
-  HboneTunnel,
-} from "../hbone/hbone-types.ts";
-export { connectWithin, type InnerTunnelOptions } from "../hbone/inner-tunnel.ts";
+export { HbonePool } from "../hbone/hbone-pool.ts";
+export { serveHbone } from "../hbone/hbone-server.ts";
+export type { HboneConnectOptions, HboneRequest, HboneServerConnection, HboneTunnel } from "../hbone/hbone-types.ts";
+export { connectWithin } from "../hbone/inner-tunnel.ts";
 export { openSingleTunnel } from "../hbone/single-tunnel.ts";
 export { hboneLimits } from "../hbone/limits.ts";
 export { TurnOutput } from "../hbone/turn-output.ts";
 export { formatIdentity, parseIdentity, type Identity } from "../identity.ts";
 export { localProxyHeader, proxyHeader, proxyHeaderText } from "../proxy-header.ts";
-export { relay, type RelayOptions, type RelayResult } from "../relay.ts";
+export { relay } from "../relay.ts";

@@ -1,2 +1,2 @@
 // Asks the API server for the rights of the caller.
-export { askSelfAccess, type SelfAccess } from "./self-access-review.ts";
+export { askSelfAccess } from "./self-access-review.ts";

@@ -1,4 +1,4 @@
-import { messageOf } from "../../base/index.ts";
+import { messageOf, jsonEqual } from "../../base/index.ts";
 import {
   apiVersionOf,
   formatIssues,
@@ -272,7 +272,7 @@ export async function writeStatus<Value extends WithStatus>(
   if (
     before?.Status === status.Status &&
     before?.ErrorMessage === status.ErrorMessage &&
-    JSON.stringify(before?.GatewayAddress) === JSON.stringify(status.GatewayAddress)
+    jsonEqual(before?.GatewayAddress, status.GatewayAddress)
   )
     return;
   const patch = {

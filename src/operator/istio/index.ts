@@ -1,7 +1,2 @@
 // Keeps the installation of each IstioOperator.
-export {
-  IstioOperatorController,
-  type IstioOperatorControllerOptions,
-  type IstioOperatorObject,
-  type IstioOperatorStatus,
-} from "./istio-operator-controller.ts";
+export { IstioOperatorController, type IstioOperatorControllerOptions } from "./istio-operator-controller.ts";

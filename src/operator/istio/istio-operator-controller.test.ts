@@ -194,6 +194,24 @@ test("the annotation that moves gateways takes effect at once, although it chang
   });
 });
 
+test("a gateway that stays with another revision is healthy, and one that is not ready yet is not", async () => {
+  const cluster = new MemoryCluster();
+  putOperator(cluster, "mesh", { profile: "default" });
+  await whileOperated(cluster, async () => {
+    await until(isHealthy(cluster, "mesh"), "installed");
+    cluster.held.add(`Deployment/${namespace}/istio-egressgateway`);
+    const egressGateways = [{ name: "istio-egressgateway", enabled: true }];
+    putOperator(cluster, "canary", { profile: "default", revision: "canary", components: { egressGateways } });
+    await until(() => healthOf(cluster, "canary")["Pilot"] === "HEALTHY", "the control plane is ready");
+    assert.deepEqual(healthOf(cluster, "canary"), {
+      Base: "HEALTHY",
+      Pilot: "HEALTHY",
+      IngressGateways: "HEALTHY",
+      EgressGateways: "RECONCILING",
+    });
+  });
+});
+
 test("the node agent that a second revision took over stays with the first, and goes with the object that alone installs it", async () => {
   const cluster = new MemoryCluster();
   const hasAgent = (): boolean => cluster.find("DaemonSet", "istio-cni-node", namespace) !== undefined;

@@ -207,8 +207,7 @@ export class IstioOperatorController {
     signal: AbortSignal,
   ): Promise<void> {
     const { client, log } = this.#options;
-    const ready = new Set<string>();
-    const notes: string[] = [];
+    const progress: Progress = { ready: new Set(), kept: new Set(), notes: [] };
     let written = Promise.resolve();
     const owned = components.map((component) => ({
       ...component,
@@ -218,7 +217,7 @@ export class IstioOperatorController {
     this.#current.set(key, changed);
     // A check without changes should not appear in the status.
     if (raw.status?.status !== "HEALTHY" || this.#installed.get(key) !== raw.metadata.generation)
-      await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, []));
+      await this.#setStatus(raw, statusOf(components, settings.tag, progress));
     const defaultRevision = renderDefaultRevision(settings);
     try {
       await applyComponents({
@@ -231,17 +230,18 @@ export class IstioOperatorController {
         identity: this.#options.identity,
         alone: async (write) => await this.#alone(write),
         onDone: ({ name }) => {
-          ready.add(name);
+          progress.ready.add(name);
           if (this.#installed.get(key) === raw.metadata.generation) return;
-          const status = statusOf(components, ready, settings.tag, undefined, notes);
+          const status = statusOf(components, settings.tag, progress);
           written = written
             .then(async () => await this.#setStatus(raw, status))
             .catch((error: unknown) =>
               log.warn("a status could not be written", { istioOperator: key, error: messageOf(error) }),
             );
         },
+        onKept: ({ name }) => progress.kept.add(name),
         onNote: (note) => {
-          notes.push(note);
+          progress.notes.push(note);
           log.info(note, { istioOperator: key });
         },
         readyTimeoutMs: this.#options.readyTimeoutMs,
@@ -249,13 +249,13 @@ export class IstioOperatorController {
       });
       await written;
       await this.#alone(async () => await this.#prune(raw, owned, settings));
-      await this.#setStatus(raw, statusOf(components, ready, settings.tag, undefined, notes));
+      await this.#setStatus(raw, statusOf(components, settings.tag, progress));
       this.#installed.set(key, raw.metadata.generation ?? 0);
       log.info("installed", { istioOperator: key, revision: settings.revision === "" ? "default" : settings.revision });
     } catch (error) {
       await written;
       if (changed.signal.aborted) return log.info("the object changed: installing again", { istioOperator: key });
-      await this.#setStatus(raw, statusOf(components, ready, settings.tag, messageOf(error), notes));
+      await this.#setStatus(raw, statusOf(components, settings.tag, progress, messageOf(error)));
       throw error;
     } finally {
       this.#current.delete(key);
@@ -476,18 +476,24 @@ const componentNames: Readonly<Record<string, string>> = {
   egressGateways: "EgressGateways",
 };
 
+/** What an installation has reported so far. Components are named as rendered, such as `ingressGateways[0]`. */
+interface Progress {
+  readonly ready: Set<string>;
+  /** The gateways that stay with another revision. */
+  readonly kept: Set<string>;
+  readonly notes: string[];
+}
+
 function statusOf(
   components: readonly RenderedComponent[],
-  ready: ReadonlySet<string>,
   version: string,
-  error: string | undefined,
-  notes: readonly string[],
+  { ready, kept, notes }: Progress,
+  error?: string,
 ): IstioOperatorStatus {
   const componentStatus: Record<string, { status: Health; error?: string; version?: string }> = {};
-  const isKept = notes.some((note) => note.startsWith("gateway "));
   for (const { name } of components) {
     const title = componentNames[name.replace(/\[\d+\]$/, "")] ?? name;
-    const isHere = ready.has(name) || (isKept && title.endsWith("Gateways") && error === undefined && ready.size > 0);
+    const isHere = ready.has(name) || (kept.has(name) && error === undefined && ready.size > 0);
     // Components become ready one after another, so the failure belongs to the first one that is not ready.
     const isFailed =
       !isHere &&

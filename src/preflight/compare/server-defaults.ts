@@ -1,3 +1,4 @@
+import { jsonEqual } from "../../base/index.ts";
 import type { FieldChange, Json } from "../tree-diff.ts";
 
 interface ServerDefault {
@@ -44,7 +45,6 @@ export function isWanted({ path, before, after }: FieldChange): boolean {
   if (after !== undefined) return true;
   return !defaults.some(
     ({ path: pattern, values }) =>
-      pattern.test(path) &&
-      (values === undefined || values.some((value) => JSON.stringify(value) === JSON.stringify(before))),
+      pattern.test(path) && (values === undefined || values.some((value) => jsonEqual(value, before))),
   );
 }

@@ -61,11 +61,11 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   readonly stream: ByteStream;
   readonly info: ConnectionInfo;
   readonly isHttp2 = false;
-  readonly #context: ExchangeContext;
+  readonly context: ExchangeContext;
   readonly #onClosed: (connection: ListenerConnection) => void;
   /** The current exchange. Undefined between requests. */
   #exchange: Exchange | undefined;
-  readonly #memory = new ExchangeMemory();
+  readonly memory = new ExchangeMemory();
   #state: State = "head";
   /** Received bytes that cannot be used yet. */
   #carry: Buffer | undefined;
@@ -94,7 +94,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   constructor(options: DownstreamOptions) {
     this.stream = options.stream;
     this.info = options.info;
-    this.#context = options.context;
+    this.context = options.context;
     this.#onClosed = options.onClosed;
     this.#openedAtMs = options.context.clock.steadyMs();
     this.#idleSinceMs = this.#openedAtMs;
@@ -107,13 +107,8 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     if (!this.#paused) this.stream.resume();
   }
 
-  createAnswer(
-    context: ExchangeContext,
-    config: HttpConnectionConfig,
-    request: ExchangeRequest,
-    keepAlive: boolean,
-  ): Answer {
-    return new Http1Answer(this.stream, context, config, request, keepAlive);
+  createAnswer(config: HttpConnectionConfig, request: ExchangeRequest, keepAlive: boolean): Answer {
+    return new Http1Answer(this.stream, this.context, config, request, keepAlive);
   }
 
   /** Whether no request is in progress and none has begun to arrive. */
@@ -232,7 +227,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
 
   /** Called once a second: enforces the time limits that need no precision. */
   sweep(): void {
-    const config = this.#context.config();
+    const config = this.context.config();
     this.#quietSweeps += 1;
     const over = (sweeps: number, limitMs: number): boolean => limitMs > 0 && sweeps * 1000 > limitMs;
     switch (this.#state) {
@@ -266,9 +261,9 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
 
   /** Whether the connection is too old, or has served too many requests, to take another one. */
   #isSpent(): boolean {
-    const { maxConnectionMs, maxRequestsPerConnection } = this.#context.config();
+    const { maxConnectionMs, maxRequestsPerConnection } = this.context.config();
     if (maxRequestsPerConnection > 0 && this.requests >= maxRequestsPerConnection) return true;
-    return maxConnectionMs > 0 && this.#context.clock.steadyMs() - this.#openedAtMs >= maxConnectionMs;
+    return maxConnectionMs > 0 && this.context.clock.steadyMs() - this.#openedAtMs >= maxConnectionMs;
   }
 
   /** A client that has taken a whole write of the last response is active. Parts of a write do not show here. */
@@ -291,7 +286,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     const mayBeWhole =
       this.#state !== "head" ||
       joined.indexOf("\r\n\r\n", searchFrom) >= 0 ||
-      joined.length > this.#context.config().headLimits.maxHeadBytes;
+      joined.length > this.context.config().headLimits.maxHeadBytes;
     if (mayBeWhole) {
       this.#carry = undefined;
       this.#consume(joined);
@@ -329,7 +324,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
 
   /** Scans a head. Returns how many bytes it used, or -1 if the head is incomplete or was rejected. */
   #head(bytes: Buffer, from: number): number {
-    const { headLimits } = this.#context.config();
+    const { headLimits } = this.context.config();
     const after = scanRequestHead(scratchHead, bytes, from, bytes.length, headLimits);
     if (after === headIncomplete) return -1;
     if (after === headRefused) {
@@ -345,7 +340,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     if (this.#framing === bodyFramings.chunked) {
       this.#chunked ??= new ChunkedScanner();
       this.#chunked.reset();
-      this.#chunked.keepsTrailers = this.#context.config().http1Trailers;
+      this.#chunked.keepsTrailers = this.context.config().http1Trailers;
     }
     const to = this.#extent(bytes, after);
     if (to < 0) return -1;
@@ -406,7 +401,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   }
 
   #newExchange(head: MessageHead | undefined, keepAlive: boolean): Exchange {
-    const exchange = new Exchange(this, this.#context, this.#memory, head, keepAlive, this.#requestComplete);
+    const exchange = new Exchange(this, head, keepAlive, this.#requestComplete);
     this.#exchange = exchange;
     return exchange;
   }

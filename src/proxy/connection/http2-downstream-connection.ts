@@ -158,13 +158,12 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<Down
     return this.#connection.info;
   }
 
-  createAnswer(
-    context: ExchangeContext,
-    config: HttpConnectionConfig,
-    request: ExchangeRequest,
-    keepAlive: boolean,
-  ): Answer {
-    return new Http2Answer(this.#stream, context, config, request, keepAlive);
+  get context(): ExchangeContext {
+    return this.#connection.context;
+  }
+
+  createAnswer(config: HttpConnectionConfig, request: ExchangeRequest, keepAlive: boolean): Answer {
+    return new Http2Answer(this.#stream, this.context, config, request, keepAlive);
   }
 
   sweep(): void {
@@ -268,7 +267,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<Down
   }
 
   #newExchange(head: MessageHead | undefined, keepAlive: boolean, complete: boolean): Exchange {
-    const exchange = new Exchange(this, this.#connection.context, this.memory, head, keepAlive, complete);
+    const exchange = new Exchange(this, head, keepAlive, complete);
     this.#exchange = exchange;
     return exchange;
   }

@@ -1,7 +1,7 @@
 import { bodyFramingHeaders } from "../../base/index.ts";
-import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { FilterRequest, LocalReply as FilterReply } from "../filters/http-filter.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
+import type { UpstreamAnswer } from "./answer.ts";
 import type { LocalReply } from "./compose-response.ts";
 import type { ExchangeParts } from "./exchange-parts.ts";
 import {
@@ -12,16 +12,6 @@ import {
   type FilteredAnswerTarget,
 } from "./filtered-answer.ts";
 import { MessageFlow, type FlowHead, type FlowStep } from "./message-flow.ts";
-
-/** An upstream's response head, followed by the first part of its body. */
-export interface UpstreamAnswer {
-  readonly head: MessageHead;
-  readonly framing: BodyFraming;
-  readonly from: number;
-  readonly to: number;
-  readonly last: boolean;
-  readonly sentAtMs: number;
-}
 
 /** The exchange whose response the filters process. */
 export interface AnsweringExchange extends ExchangeParts {

@@ -7,6 +7,19 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
 const noTexts: readonly string[] = [];
 
+/** An upstream's response head, followed by the first part of its body. */
+export interface UpstreamAnswer {
+  readonly head: MessageHead;
+  readonly framing: BodyFraming;
+  /** Where the first part of the body begins and ends in the bytes of the head. */
+  readonly from: number;
+  readonly to: number;
+  /** Whether the body ends there. */
+  readonly last: boolean;
+  /** When the request was sent. */
+  readonly sentAtMs: number;
+}
+
 /** The response of one exchange, in a form that the client's version of HTTP supports. */
 export abstract class Answer {
   protected readonly context: ExchangeContext;
@@ -51,15 +64,7 @@ export abstract class Answer {
    * Passes the upstream's head and the first part of the body. Like the methods below, returns false if the client
    * accepts no more bytes for now.
    */
-  abstract fromUpstream(
-    head: MessageHead,
-    framing: BodyFraming,
-    from: number,
-    to: number,
-    last: boolean,
-    edits: HeaderEdits | undefined,
-    sentAtMs: number,
-  ): boolean;
+  abstract fromUpstream(upstream: UpstreamAnswer, edits: HeaderEdits | undefined): boolean;
   abstract body(bytes: Buffer, from: number, to: number, last: boolean): boolean;
   /** Ends the body with trailers (names and values, alternating). */
   abstract trailers(fields: readonly string[]): boolean;

@@ -15,6 +15,7 @@ import {
   type UpstreamChannel,
   type UpstreamFailure,
 } from "../upstream/upstream-channel.ts";
+import type { UpstreamAnswer } from "./answer.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { OutgoingRequest } from "./outgoing-request.ts";
@@ -46,7 +47,7 @@ export interface AttemptsOwner {
   /** Whether a part of the response was sent to the client. Then there is no further attempt. */
   readonly answerStarted: boolean;
   interimAnswer(head: MessageHead): void;
-  answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void;
+  answered(upstream: UpstreamAnswer): void;
   answerBody(bytes: Buffer, from: number, to: number, last: boolean): void;
   /** Called at the end of the response, with its trailers. */
   answerTrailers(fields: readonly string[]): void;
@@ -183,7 +184,6 @@ export class Attempts implements PoolUser, ResponseReceiver {
     protocol: WireProtocol,
     timeoutMs: number,
     hash: number | undefined,
-    forward?: ForwardDestination,
   ): void {
     this.cluster = cluster;
     this.#action = action;
@@ -194,11 +194,16 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#perTryMs = timeoutMs > 0 && perTryMs >= timeoutMs ? 0 : perTryMs;
     this.#hash = hash;
     const rule = cluster.config.originalDestination;
-    this.#hostname = forward?.hostname;
-    if (forward !== undefined) this.#destination = forward;
-    if (rule === undefined || forward !== undefined) return;
+    this.#hostname = undefined;
+    if (rule === undefined) return;
     const named = rule.header === undefined ? undefined : parseAuthority(this.#facts.head.get(rule.header) ?? "");
     this.#destination = named?.isAddress === true ? { address: named.host, port: named.port } : this.#facts.local;
+  }
+
+  /** Sets where a forward proxy sends the request, after {@link target}. */
+  forwardTo(destination: ForwardDestination): void {
+    this.#destination = destination;
+    this.#hostname = destination.hostname;
   }
 
   /** The time in milliseconds that the next attempt has for its response. 0 means no limit. */
@@ -359,7 +364,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     }
     this.#status = head.status;
     if (last) this.#answerComplete();
-    this.#owner.answered(head, framing, from, to, last, this.#sentAtMs);
+    this.#owner.answered({ head, framing, from, to, last, sentAtMs: this.#sentAtMs });
   }
 
   responseBody(bytes: Buffer, from: number, to: number, last: boolean): void {

@@ -2,8 +2,8 @@ import { bodyFramings, type MessageHead } from "../../wire/http1/index.ts";
 import { decodePeerMetadata, peerMetadataHeader } from "../peers/peer-metadata.ts";
 import type { HeaderEdits, HeaderMutation } from "../routing/header-mutation.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
-import type { Answer } from "./answer.ts";
-import type { AnswerFilters, UpstreamAnswer } from "./answer-filters.ts";
+import type { Answer, UpstreamAnswer } from "./answer.ts";
+import type { AnswerFilters } from "./answer-filters.ts";
 import type { LocalReply } from "./compose-response.ts";
 import { mutationContext, responseEdits } from "./exchange-edits.ts";
 import type { ExchangeParts } from "./exchange-parts.ts";
@@ -119,17 +119,19 @@ export class ClientAnswer {
   }
 
   #sendHead(upstream: UpstreamAnswer, given: HeaderEdits | undefined): boolean {
-    const { head, framing, from, to, last, sentAtMs } = upstream;
+    const { head, framing, from, to, last } = upstream;
     const { grpcWeb } = this;
     const answer = this.#answer;
     answer.precedesRequest = last && !this.#exchange.request.complete;
     const edits = grpcWeb === undefined ? given : grpcWeb.answer(head, given, last && from === to);
     if (grpcWeb?.translatesAnswer !== true || (last && from === to)) {
       // The chunked body was decoded, because a gRPC response would need plain frames.
-      const shown = grpcWeb !== undefined && framing === bodyFramings.chunked ? bodyFramings.untilClose : framing;
-      return this.#afterSend(answer.fromUpstream(head, shown, from, to, last, edits, sentAtMs), last);
+      const wasDecoded = grpcWeb !== undefined && framing === bodyFramings.chunked;
+      const shown = wasDecoded ? { ...upstream, framing: bodyFramings.untilClose } : upstream;
+      return this.#afterSend(answer.fromUpstream(shown, edits), last);
     }
-    const more = answer.fromUpstream(head, bodyFramings.untilClose, from, from, false, edits, sentAtMs);
+    const headAlone = { ...upstream, framing: bodyFramings.untilClose, to: from, last: false };
+    const more = answer.fromUpstream(headAlone, edits);
     return from === to ? this.#afterSend(more, false) : this.sendBody(head.bytes, from, to, last);
   }
 

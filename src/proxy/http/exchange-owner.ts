@@ -1,20 +1,19 @@
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { Answer } from "./answer.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
+import type { ExchangeMemory } from "./exchange-memory.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
 /** The connection (HTTP/1.1) or stream (HTTP/2) on which an exchange responds. */
 export interface ExchangeOwner {
   readonly info: ConnectionInfo;
+  readonly context: ExchangeContext;
+  /** The memory for what its requests contain. */
+  readonly memory: ExchangeMemory;
   readonly isHttp2: boolean;
   /** `keepAlive` says whether the client wants to use the connection again. */
-  createAnswer(
-    context: ExchangeContext,
-    config: HttpConnectionConfig,
-    request: ExchangeRequest,
-    keepAlive: boolean,
-  ): Answer;
+  createAnswer(config: HttpConnectionConfig, request: ExchangeRequest, keepAlive: boolean): Answer;
   pauseRequest(): void;
   resumeRequest(): void;
   /**

@@ -1,4 +1,4 @@
-import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
+import type { MessageHead } from "../../wire/http1/index.ts";
 import type { LocalReply as FilterReply } from "../filters/http-filter.ts";
 import { decodePeerMetadata, peerMetadataHeader } from "../peers/peer-metadata.ts";
 import { decideCors, type CorsPolicy } from "../routing/cors.ts";
@@ -7,11 +7,11 @@ import { routeOf, withoutPort } from "../routing/route-table.ts";
 import type { Route } from "../routing/route.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 import type { WireProtocol } from "../upstream/pool-user.ts";
+import type { UpstreamAnswer } from "./answer.ts";
 import { AnswerFilters } from "./answer-filters.ts";
 import { Attempts, type AttemptsOwner } from "./attempts.ts";
 import { ClientAnswer, type AnsweredExchange } from "./client-answer.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
-import type { ExchangeMemory } from "./exchange-memory.ts";
 import type { ExchangeOwner } from "./exchange-owner.ts";
 import { ExchangeRequest } from "./exchange-request.ts";
 import type { FilterVerdict } from "./filter-pass.ts";
@@ -58,21 +58,15 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
    * `head` is a scanned head, or undefined for bytes that never became one. `keepAlive` says whether the client wants
    * to use the connection again. `complete` says whether the request has no body or all of it has arrived.
    */
-  constructor(
-    owner: ExchangeOwner,
-    context: ExchangeContext,
-    memory: ExchangeMemory,
-    head: MessageHead | undefined,
-    keepAlive: boolean,
-    complete: boolean,
-  ) {
+  constructor(owner: ExchangeOwner, head: MessageHead | undefined, keepAlive: boolean, complete: boolean) {
+    const { context, memory } = owner;
     this.owner = owner;
     this.context = context;
     this.config = context.config();
     this.facts = new ExchangeRequest(owner.info, owner.isHttp2, head, memory);
     this.request = new OutgoingRequest(memory, complete);
     this.attempts = new Attempts(this, context, this.facts, this.request);
-    const answer = owner.createAnswer(context, this.config, this.facts, keepAlive);
+    const answer = owner.createAnswer(this.config, this.facts, keepAlive);
     this.answer = new ClientAnswer(this, answer);
     this.record = new LiveRecord(context, this.facts, this.attempts, answer);
     this.chunkedByClient = head?.chunked === true && !owner.isHttp2;
@@ -363,9 +357,9 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     if (head.status === 100 && this.config.forwardContinue) this.answer.sayContinue();
   }
 
-  answered(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean, sentAtMs: number): void {
+  answered(upstream: UpstreamAnswer): void {
     this.request.answerStarted();
-    this.answer.head({ head, framing, from, to, last, sentAtMs });
+    this.answer.head(upstream);
   }
 
   answerBody(bytes: Buffer, from: number, to: number, last: boolean): void {

@@ -137,7 +137,10 @@ export function answerFields(head: MessageHead, edits: HeaderEdits | undefined, 
 const noEdits: HeaderEdits = { dropped: new Set(), added: [] };
 const noServiceTime: HeaderEdits = { dropped: new Set([serviceTimeHeader]), added: [] };
 
-/** The remaining edits when the head is written. A field that a filter removed is not added again. */
+/**
+ * The edits that still apply after the filters. The composer adds the service time by itself, so these edits drop it if
+ * a filter removed it.
+ */
 function shownEdits(fields: Fields): HeaderEdits {
   return fields.some(([name]) => name === serviceTimeHeader) ? noEdits : noServiceTime;
 }

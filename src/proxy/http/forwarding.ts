@@ -131,7 +131,8 @@ export class Forwarding {
     }
     const hash = this.#hash(cluster);
     const timeoutMs = responseTimeoutMs(action, facts);
-    attempts.target(cluster, action, protocol, timeoutMs, hash, this.#destination);
+    attempts.target(cluster, action, protocol, timeoutMs, hash);
+    if (this.#destination !== undefined) attempts.forwardTo(this.#destination);
     exchange.limitDuration(exchangeLimitMs(action, config, facts));
     if (choice.responseMutation !== undefined) answer.mutations = [choice.responseMutation, ...answer.mutations];
     const { requestMutations } = this.#route;

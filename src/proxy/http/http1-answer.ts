@@ -2,7 +2,7 @@ import type { ByteStream } from "../../net/index.ts";
 import { bodyFramings, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
 import { textOfTrailers } from "../http2/http2-heads.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
-import { Answer } from "./answer.ts";
+import { Answer, type UpstreamAnswer } from "./answer.ts";
 import { scratch, sendScratch } from "./byte-builder.ts";
 import { composeLocalReply, composeResponse, type BodyDelivery, type LocalReply } from "./compose-response.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
@@ -40,15 +40,8 @@ export class Http1Answer extends Answer {
     sendScratch(this.#stream);
   }
 
-  fromUpstream(
-    head: MessageHead,
-    framing: BodyFraming,
-    from: number,
-    to: number,
-    last: boolean,
-    edits: HeaderEdits | undefined,
-    sentAtMs: number,
-  ): boolean {
+  fromUpstream(upstream: UpstreamAnswer, edits: HeaderEdits | undefined): boolean {
+    const { head, framing, from, to, last, sentAtMs } = upstream;
     this.note(head, sentAtMs);
     this.#isBodiless = !this.#mayHaveBody(head.status);
     this.#deliverAs(head, framing);

@@ -1,9 +1,9 @@
-import { MessageHead, scanResponseHead, type BodyFraming } from "../../wire/http1/index.ts";
+import { MessageHead, scanResponseHead } from "../../wire/http1/index.ts";
 import { errorCode } from "../../wire/http2/index.ts";
 import { responseBlock } from "../http2/http2-heads.ts";
 import type { Http2Stream } from "../http2/http2-stream.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
-import { Answer } from "./answer.ts";
+import { Answer, type UpstreamAnswer } from "./answer.ts";
 import { scratch } from "./byte-builder.ts";
 import { composeLocalReply, composeResponse, type LocalReply } from "./compose-response.ts";
 import { composeResponseBlock } from "./compose-response-block.ts";
@@ -35,15 +35,8 @@ export class Http2Answer extends Answer {
     this.#stream.sendHeaders([":status", "100"], false);
   }
 
-  fromUpstream(
-    head: MessageHead,
-    _framing: BodyFraming,
-    from: number,
-    to: number,
-    last: boolean,
-    edits: HeaderEdits | undefined,
-    sentAtMs: number,
-  ): boolean {
+  fromUpstream(upstream: UpstreamAnswer, edits: HeaderEdits | undefined): boolean {
+    const { head, from, to, last, sentAtMs } = upstream;
     this.note(head, sentAtMs);
     this.keepAlive = true;
     const composition = this.composition(head, "as-is", undefined, edits);

@@ -179,12 +179,9 @@ export class IstioMetrics {
     if (!moved || !isDue || (record.status === 0 && reporter !== "destination")) return;
     // Handles for whole requests would create series of outcomes that have not occurred.
     const values = this.#valuesOf(record, reporter, rules.hostFallback && namesHost(record)).slice(0, peerNames.length);
-    this.#handleBy(rules, this.#requestMessages, peerNames, values, record, capture)?.add(
-      requestMessages - counted.requestMessages,
-    );
-    this.#handleBy(rules, this.#responseMessages, peerNames, values, record, capture)?.add(
-      responseMessages - counted.responseMessages,
-    );
+    const source = { rules, record, capture };
+    this.#handleBy(source, this.#requestMessages, peerNames, values)?.add(requestMessages - counted.requestMessages);
+    this.#handleBy(source, this.#responseMessages, peerNames, values)?.add(responseMessages - counted.responseMessages);
     this.#streams.set(record, { sinceMs: nowMs, requestMessages, responseMessages });
   }
 
@@ -212,7 +209,7 @@ export class IstioMetrics {
         flag,
       );
       const handleOf = (family: MetricFamily<Counter>): Counter | undefined =>
-        this.#handleBy(rules, family, commonNames, values, record, noCapture);
+        this.#handleBy({ rules, record, capture: noCapture }, family, commonNames, values);
       return {
         generation: this.#registry.generation,
         opened: handleOf(this.#opened),
@@ -338,10 +335,11 @@ export class IstioMetrics {
   ): RequestHandles {
     const { isGrpc } = record;
     const values = [...this.#valuesOf(record, reporter, hasHost), String(record.status), record.grpcStatus];
+    const source = { rules, record, capture };
     const handleOf = <Handle extends Counter | Histogram>(family: MetricFamily<Handle>): Handle | undefined =>
-      this.#handleBy(rules, family, requestNames, values, record, capture);
+      this.#handleBy(source, family, requestNames, values);
     const messagesOf = (family: MetricFamily<Counter>): Counter | undefined =>
-      isGrpc ? this.#handleBy(rules, family, peerNames, values.slice(0, peerNames.length), record, capture) : undefined;
+      isGrpc ? this.#handleBy(source, family, peerNames, values.slice(0, peerNames.length)) : undefined;
     return {
       generation: this.#registry.generation,
       requests: handleOf(this.#requests),
@@ -380,12 +378,10 @@ export class IstioMetrics {
 
   /** The series of a metric by the rules. Undefined if it is not counted, or if too many label lists exist. */
   #handleBy<Handle extends Counter | Histogram>(
-    rules: StatsRules,
+    { rules, record, capture }: Counted,
     family: MetricFamily<Handle>,
     names: readonly string[],
     values: readonly string[],
-    record: ExchangeRecord,
-    capture: CaptureIndex,
   ): Handle | undefined {
     const rule = rules.metrics.get(family.name.replace(/^istio_/, ""));
     if (rule === undefined) return family.labels(...values);
@@ -395,6 +391,13 @@ export class IstioMetrics {
     for (const { label, value } of rule.added) labels.set(label, textOf(value.evaluate(record, capture)));
     return this.#registry.variant(family, [...labels.keys()])?.labels(...labels.values());
   }
+}
+
+/** What is counted, and by which rules. */
+interface Counted {
+  readonly rules: StatsRules;
+  readonly record: ExchangeRecord;
+  readonly capture: CaptureIndex;
 }
 
 const noCapture: CaptureIndex = { request: new Map(), response: new Map() };

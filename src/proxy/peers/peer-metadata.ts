@@ -1,4 +1,4 @@
-import { BoundedCache } from "../../base/index.ts";
+import { BoundedCache, moduleCache } from "../../base/index.ts";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { StructSchema, type Struct, type Value } from "@bufbuild/protobuf/wkt";
 import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
@@ -42,7 +42,7 @@ const describingLabels: ReadonlySet<string> = new Set([
 export const noLabelNames: readonly string[] = [];
 /** A mesh has one list of label names. EnvoyFilters may add a few. */
 const maxKnownLabelNames = 100;
-const knownLabelNames = new BoundedCache<string, readonly string[]>(maxKnownLabelNames);
+const knownLabelNames = moduleCache<string, readonly string[]>("label-names", maxKnownLabelNames);
 
 /**
  * The further labels that a configuration names. Equal lists are one object, and whatever is made for a list is cached

@@ -38,7 +38,7 @@ const plainFlags = 32;
 /** The number of different flags, including those with a reason for no further attempt. */
 export const allFlags = 3 * plainFlags;
 
-/** Combines the reason for no further attempt with the cause for which the last attempt failed. */
+/** Joins two flags: why no further attempt was made, and why the last attempt failed. */
 export function joinFlags(unretried: UnretriedFlag | undefined, cause: ResponseFlag): ResponseFlag {
   if (unretried === undefined) return cause;
   if (cause === responseFlags.none) return unretried;

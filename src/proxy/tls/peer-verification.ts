@@ -1,6 +1,6 @@
 import { createHash, type X509Certificate } from "node:crypto";
 import type * as Re2 from "re2js";
-import { BoundedCache, alternativeNames, loadPackage } from "../../base/index.ts";
+import { moduleCache, alternativeNames, loadPackage } from "../../base/index.ts";
 import type { SubjectAltNameMatcher, TlsSpec } from "./tls-spec.ts";
 
 /** The names in a certificate. */
@@ -95,7 +95,7 @@ function namesOf(names: CertificateNames, type: SubjectAltNameMatcher["type"]): 
 }
 
 /** The compiled expressions of subject alternative names. */
-const expressions = new BoundedCache<string, Re2.RE2JS>(1000);
+const expressions = moduleCache<string, Re2.RE2JS>("expressions-of-names", 1000);
 
 function matches(matcher: SubjectAltNameMatcher, held: string): boolean {
   const fold = (text: string): string => (matcher.ignoreCase || matcher.type === "dns" ? text.toLowerCase() : text);

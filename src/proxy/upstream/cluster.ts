@@ -1,4 +1,4 @@
-import type { Clock, Random } from "../../base/index.ts";
+import { type Clock, type Random, jsonEqual } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { CircuitBreaker, type BreakerLimits } from "./circuit-breaker.ts";
@@ -315,7 +315,7 @@ export class Cluster {
       const known = this.#endpoints.get(key);
       if (known === undefined) next.set(key, new Endpoint(config, this, this.#runtime));
       else {
-        if (JSON.stringify(known.config.workload) !== JSON.stringify(config.workload)) known.statistics.clear();
+        if (!jsonEqual(known.config.workload, config.workload)) known.statistics.clear();
         known.config = config;
         next.set(key, known);
       }

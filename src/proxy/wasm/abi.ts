@@ -12,8 +12,6 @@ export const status = {
   unimplemented: 12,
 } as const;
 
-export type Status = (typeof status)[keyof typeof status];
-
 export const action = { continue: 0, pause: 1 } as const;
 
 export const buffers = {

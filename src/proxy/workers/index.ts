@@ -1,3 +1,3 @@
 // Several threads that serve as one proxy. Loaded only if more than one thread is configured.
 export { spawnWorker } from "./spawn-worker.ts";
-export { WorkerSet, type WorkerSetOptions } from "./worker-set.ts";
+export { WorkerSet } from "./worker-set.ts";

@@ -1,3 +1,4 @@
+import { pointerName } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { authorAnnotation, ownUidAnnotation, unknownUid, type RolloutStatus } from "../../api/serin/index.ts";
 import { authorOfRequest, planText, readAuthor, signAuthor, type RequestUser } from "./author-record.ts";
@@ -94,7 +95,7 @@ function patchOf(
 ): PatchOperation[] {
   const changes = Object.entries(wanted).flatMap(([name, value]): PatchOperation[] => {
     if (annotations?.[name] === value) return [];
-    const path = `/metadata/annotations/${name.replace("/", "~1")}`;
+    const path = `/metadata/annotations/${pointerName(name)}`;
     return [value === undefined ? { op: "remove", path } : { op: "add", path, value }];
   });
   return annotations === undefined && changes.length > 0

@@ -58,7 +58,10 @@ type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 export interface UndoContext extends UndoSurroundings {
   /** Stores the `later` value of an entry in the journal. */
   keepLater(entry: FieldEntry, later: unknown): Promise<void>;
-  /** Stores what the server made of an entry's prior value, in all entries of the field with that value. */
+  /**
+   * Replaces the prior value by the one that the server stored for it, in all entries of the field with that prior
+   * value.
+   */
   keepRestored(entry: FieldEntry, restored: unknown): Promise<void>;
   /**
    * Another rollout that has written the field's present value since. Undefined if there is none. `first`: this

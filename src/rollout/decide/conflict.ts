@@ -1,4 +1,4 @@
-import { truncated } from "../../base/index.ts";
+import { truncated, pointerName } from "../../base/index.ts";
 import { holderAnnotation, type JournalEntry } from "../../api/serin/index.ts";
 import { describeReference, referenceKey, type Step, type Write } from "./step.ts";
 
@@ -25,7 +25,7 @@ export type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 const unkeptPointers: ReadonlySet<string> = new Set([
   "/spec/strategy",
   "/spec/paused",
-  `/metadata/annotations/${holderAnnotation.replace("/", "~1")}`,
+  `/metadata/annotations/${pointerName(holderAnnotation)}`,
 ]);
 
 /**

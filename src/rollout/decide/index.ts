@@ -1,13 +1,7 @@
 // Decides the next status and actions of a rollout from its steps and observations. Pure.
 export { noticed } from "./conditions.ts";
-export {
-  compareRoots,
-  describeRoot,
-  type RevisionRoots,
-  type RootCertificate,
-  type RootComparison,
-} from "./compare-roots.ts";
-export { blockers, groupView, type Blocker, type BlockersInput, type GroupView } from "./blockers.ts";
+export { compareRoots, describeRoot, type RevisionRoots, type RootCertificate } from "./compare-roots.ts";
+export { blockers, groupView, type Blocker } from "./blockers.ts";
 export { isUnbegunCopy } from "./copied.ts";
 export {
   allDone,
@@ -53,7 +47,6 @@ export type {
   RolloutEvent,
   SettleState,
   UndoReport,
-  UndoScope,
   WriteState,
 } from "./observation.ts";
 export { currentStep, isDone, namespacesTaken, orderedSteps, plannedSteps } from "./planned-steps.ts";

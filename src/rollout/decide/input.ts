@@ -50,15 +50,18 @@ export interface DecideInput {
   readonly status: RolloutStatus;
   /** The current plan. A finished step is recognised by its id. Empty during an undo. */
   readonly steps: readonly Step[];
-  /**
-   * A digest of the version to roll out. `watched`: the cluster determines the version. A new digest begins a run by
-   * itself, and no run begins before the first change. Otherwise the spec decides it, and a run begins at once. `idle`:
-   * this version already runs. `held`: it does not, and this is why no run begins.
-   */
+  /** The version to roll out. */
   readonly change: {
+    /** A digest of the version. */
     readonly candidate: string;
+    /**
+     * Whether the cluster determines the version. If so, each new digest begins a run, and no run begins before the
+     * first change. Otherwise the spec determines the version, and a run begins at once.
+     */
     readonly watched: boolean;
+    /** This version already runs. */
     readonly idle?: boolean;
+    /** This version does not run, and this is why no run begins. */
     readonly held?: string;
     /** Somebody has resumed the Deployment that the rollout holds. The write holds it again. */
     readonly resumed?: Extract<Write, { type: "field" }>;

@@ -76,11 +76,10 @@ function pauseOrEnd(
 ): Decision {
   const { orders } = input;
   if (step.pause?.approved === false) {
-    const waits = `${step.title}: waits for approval`;
-    const message = `${waits}: ${approvalCommand(orders.commands, step)}`;
+    const message = `${step.title}: waits for approval: ${approvalCommand(orders.commands, step)}`;
     const hold: Hold = { phase: "Paused", message, reason: "approval" };
-    // An engine of another release may word the command differently.
-    const told = isSameHold(input.status, hold) && input.status.message.startsWith(waits);
+    // The message does not count, because an engine of another release may word it differently.
+    const told = isSameHold(input.status, hold) && input.status.step?.id === step.id;
     const events: Action[] = told ? [] : [{ type: "event", reason: "Paused", message, warning: false, step: step.id }];
     return { status: withHold(status, hold), actions: events };
   }

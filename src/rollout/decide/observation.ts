@@ -16,20 +16,20 @@ export interface Observation {
 }
 
 export type WriteState =
-  /**
-   * Not written yet. `prior` is the current value, which goes into the journal with the object's `uid`. `isFirst`: the
-   * step has not written it before. If absent, somebody has undone the write, or the server refused it. `by`: who wrote
-   * the current value instead. `isReplanned`: the step itself has written it, before somebody edited the plan.
-   * `isRewritten`: the server has stored another value than the step's, for example because of an admission webhook.
-   */
+  /** Not written yet. */
   | {
       readonly state: "pending";
+      /** The current value, which goes into the journal with the object's `uid`. */
       readonly prior?: unknown;
       readonly uid?: string;
       readonly madeParents?: number;
+      /** The step has not written it before. Absent if somebody has undone the write, or the server refused it. */
       readonly isFirst?: true;
+      /** Who wrote the current value instead. */
       readonly by?: string;
+      /** The step itself wrote the current value, before somebody edited the plan. */
       readonly isReplanned?: true;
+      /** The server stored another value than the step's, for example because of an admission webhook. */
       readonly isRewritten?: true;
     }
   | { readonly state: "done" }
@@ -47,16 +47,14 @@ export interface Obstacle {
 
 export type SettleState =
   | { readonly state: "met" }
-  /**
-   * `left`: the number of missing items (pods, proxies), which shows progress. Absent means one. `obstacle`: the step
-   * cannot continue before somebody removes the obstacle, so a time limit applies even to a step without one.
-   * `failsInMs`: the time until the condition fails by a limit of its own, unless it makes progress.
-   */
   | {
       readonly state: "waiting";
       readonly detail: string;
+      /** The number of missing items (pods, proxies), which shows progress. Absent means one. */
       readonly left?: number;
+      /** Somebody must remove it before the step can continue, so a time limit applies even to a step without one. */
       readonly obstacle?: Obstacle;
+      /** The time until the condition fails by a limit of its own, unless it makes progress. */
       readonly failsInMs?: number;
     }
   /** The condition will never settle, because a proxy rejected the configuration or a route was refused. */

@@ -41,6 +41,14 @@ test("the command of an approval names the step that waits, so that it never app
   assert.match(failing.message, /approve the step: serin canary promote c -n n --step \S+; or undo it/);
 });
 
+test("a step that waits for approval is reported once, even if another release or a new title words it differently", () => {
+  const steps = [{ ...step, pause: { approved: false } }];
+  const events = (status: RolloutStatus): number =>
+    decide(input({ status, steps, observation: met })).actions.filter(({ type }) => type === "event").length;
+  const waiting = decided({ status: begun, steps, observation: met });
+  assert.deepEqual([events(begun), events(waiting), events({ ...waiting, message: "please approve" })], [1, 0, 0]);
+});
+
 test("a pause by order names who ordered it, and why", () => {
   const paused = { ...orders, paused: true, orderedBy: "ann: lunch" };
   assert.equal(

@@ -13,7 +13,7 @@ import { observeNamespaces } from "../observe/mesh-world/namespaces.ts";
 import { PriorValues } from "../observe/mesh-world/prior-values.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { refuseOtherRoot } from "../observe/probe-roots.ts";
-import { planCanary, planMeshUpgrade, type MeshWorld } from "../plan/index.ts";
+import { isTargetCode, planCanary, planMeshUpgrade, type MeshWorld } from "../plan/index.ts";
 import { isMeshUpgrade, isWatched, specCandidate, type Rollout } from "./rollout-object.ts";
 
 export interface Plan {
@@ -141,6 +141,6 @@ export function unplannedChange(rollout: Rollout): DecideInput["change"] {
 export function planRefusal(error: unknown): Refusal | undefined {
   if (!(error instanceof SerinError) || error.kind !== "user") return undefined;
   const { message, hint, code } = error;
-  const remedy = hint ?? (code.startsWith("target-") ? undefined : "correct the spec");
+  const remedy = hint ?? (isTargetCode(code) ? undefined : "correct the spec");
   return { reason: "spec", problem: message, ...(remedy === undefined ? {} : { remedy }) };
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { jsonEqualWithoutNulls } from "../../base/index.ts";
+import { jsonEqualWithoutNulls, pointerName } from "../../base/index.ts";
 import { formatIssues, keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { whoWrote } from "../../api/serin/field-managers/index.ts";
 import {
@@ -134,7 +134,7 @@ export function entriesOfHold(
   });
   const { paused } = (spec ?? {}) as { readonly paused?: unknown };
   return [
-    entry(`/metadata/annotations/${holderAnnotation.replace("/", "~1")}`, name),
+    entry(`/metadata/annotations/${pointerName(holderAnnotation)}`, name),
     ...(paused === true ? [entry("/spec/paused", true)] : []),
   ];
 }

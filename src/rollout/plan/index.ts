@@ -6,7 +6,7 @@ export { holding } from "./canary/deployment-writes.ts";
 export { carriesHttp, carriesTls, protocolOf } from "./canary/made-route.ts";
 export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts";
 export { backendsField, grantName, movedRoutes, ruleIndex, type MovedRoute } from "./canary/route-target.ts";
-export { targetError } from "./canary/target-error.ts";
+export { isTargetCode, targetError } from "./canary/target-error.ts";
 export type { Subject } from "./canary/target-plan.ts";
 export { howToMove, howToRestartHeld, leftBehind, type Dependent, type RestartObstacle } from "./mesh/left-behind.ts";
 export { planMeshUpgrade } from "./mesh/mesh-upgrade-plan.ts";

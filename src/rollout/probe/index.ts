@@ -1,5 +1,5 @@
 // The client and the server of the probe matrix.
-export { runProbeClient, type ProbeClientOptions } from "./probe-client.ts";
+export { runProbeClient } from "./probe-client.ts";
 export type { PairReport, ProbeReport } from "./probe-report.ts";
-export { runProbeServer, type ProbeAnswer, type ProbeServerOptions } from "./probe-server.ts";
+export { runProbeServer } from "./probe-server.ts";
 export { parseProbeTargets, type ProbeTarget } from "./probe-targets.ts";

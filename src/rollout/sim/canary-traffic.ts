@@ -1,4 +1,4 @@
-import { invariant, type Random } from "../../base/index.ts";
+import { invariant, pointerNames, type Random } from "../../base/index.ts";
 import { matchesLabels } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { referenceKey, type OutcomeCounts, type SettleCondition } from "../decide/index.ts";
@@ -354,8 +354,7 @@ const selectorPointer = "/spec/selector/";
 function selectorOf(fields: ReadonlyMap<string, unknown>): Readonly<Record<string, string>> {
   const selector: Record<string, string> = {};
   for (const [pointer, value] of fields)
-    if (pointer.startsWith(selectorPointer))
-      selector[pointer.slice(selectorPointer.length).replaceAll("~1", "/")] = String(value);
+    if (pointer.startsWith(selectorPointer)) selector[pointerNames(pointer).at(-1) ?? ""] = String(value);
   return selector;
 }
 

@@ -32,67 +32,86 @@ export interface SimRollout {
 
 export interface SimStep {
   readonly weight?: number;
-  /** What the step does besides. */
+  /** What the step does besides moving a weight. */
   readonly kind?: StepKind;
   readonly holdMs?: number;
   readonly untilApproved?: boolean;
 }
 
-/**
- * An action of people or a fault of machines, at one tick or until another tick. `resume`: a person takes back a pause
- * and an abort. `remake`: a pod, a node or a workload is deleted and comes back under its name. `edit`: a person
- * changes the steps. `selfHeal`: a GitOps controller puts back a field that the rollout writes. `noPods`: the server
- * refuses the new pods. `badSpec` and `noRights`: the target cannot be planned, or the author may not change it.
- * `noEngine`: the engine is scaled to 0. `vanish`: a person deletes the route, and makes it again later. `editChecks`:
- * a person changes the limits of the checks. `freezeMoves`: a freeze ends, and later has another window.
- * `otherRelease`: an engine of another release has written the status, without fields of this one, or with more.
- * `resumeApp`: a person resumes the Deployment that a Canary holds. `losePods`: the canary has no pods for a while.
- * `revertApp`: somebody sets the Deployment back to the template that runs, and applies the changed one again later, or
- * the one that the Canary has rolled back meanwhile. `unread`: the server cannot read the rollout's target or journal,
- * but writes its status. `journalFull`: the server refuses each change of the journal. `refuse`: a webhook of others
- * refuses each write of the engine to the target, also those of an undo. `rewrite`: such a webhook changes each weight
- * that the engine writes. `loseMade`: somebody deletes a workload that an upgrade has made, and installs it again
- * later. `editUpgrade`: a person changes the weights of gateways, and how ztunnels move. `endNamespace`: a person
- * deletes a namespace with all that is in it, for good. `scaleGateway`: somebody scales a gateway whose number of pods
- * an upgrade has written, and scales it back later. `noBudget`: a disruption budget allows no restart in a namespace.
- */
+/** An action of people or a fault of machines, at one tick or until another tick. */
 export type Disturbance =
   | {
-      readonly type: "abort" | "delete" | "promote" | "recreate" | "resume" | "remake" | "resumeApp";
+      readonly type:
+        | "abort"
+        | "delete"
+        | "promote"
+        | "recreate"
+        /** A person takes back a pause and an abort. */
+        | "resume"
+        /** A pod, a node or a workload is deleted and comes back under its name. */
+        | "remake"
+        /** A person resumes the Deployment that a Canary holds. */
+        | "resumeApp";
       readonly atTick: number;
       readonly rollout: number;
     }
+  /** A person changes the steps. */
   | { readonly type: "edit"; readonly atTick: number; readonly rollout: number; readonly steps: readonly SimStep[] }
   | { readonly type: "change"; readonly atTick: number; readonly rollout: number; readonly template: string }
   | {
       readonly type:
         | "pause"
         | "meddle"
+        /** A GitOps controller puts back a field that the rollout writes. */
         | "selfHeal"
+        /** The server refuses the new pods. */
         | "noPods"
+        /** The target cannot be planned. */
         | "badSpec"
+        /** The author may not change the target. */
         | "noRights"
+        /** The canary has no pods for a while. */
         | "losePods"
+        /**
+         * Somebody sets the Deployment back to the template that runs. Later, somebody applies the changed template
+         * again, or the one that the Canary has rolled back meanwhile.
+         */
         | "revertApp"
+        /** Somebody deletes a workload that an upgrade has made, and installs it again later. */
         | "loseMade"
+        /** Somebody scales a gateway whose number of pods an upgrade has written, and scales it back later. */
         | "scaleGateway"
+        /** A disruption budget allows no restart in a namespace. */
         | "noBudget";
       readonly atTick: number;
       readonly untilTick: number;
       readonly rollout: number;
     }
   | {
-      readonly type: "controlPlaneDown" | "freeze" | "apiDown" | "stopLeader" | "noEngine";
+      readonly type:
+        | "controlPlaneDown"
+        | "freeze"
+        | "apiDown"
+        | "stopLeader"
+        /** The engine is scaled to 0. */
+        | "noEngine";
       readonly atTick: number;
       readonly untilTick: number;
     }
   | { readonly type: "clockJump"; readonly atTick: number; readonly byMs: number }
+  /** A person deletes the route, and makes it again later. */
   | { readonly type: "vanish"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
+  /** A person changes the limits of the checks. */
   | { readonly type: "editChecks"; readonly atTick: number; readonly rollout: number; readonly minSamples: number }
+  /** A freeze ends, and later has another window. */
   | { readonly type: "freezeMoves"; readonly atTick: number; readonly untilTick: number }
+  /** An engine of another release has written the status, without fields of this release, or with more. */
   | { readonly type: "otherRelease"; readonly atTick: number; readonly isOlder: boolean }
+  /** A person deletes a namespace with all that is in it, for good. */
   | { readonly type: "endNamespace"; readonly atTick: number; readonly namespace: string }
+  /** A person changes the weights of gateways, and how ztunnels move. */
   | { readonly type: "editUpgrade"; readonly atTick: number; readonly rollout: number; readonly edited: EditedMesh }
+  /** The server cannot read the rollout's target or journal, but writes its status. */
   | {
       readonly type: "unread";
       readonly atTick: number;
@@ -101,7 +120,13 @@ export type Disturbance =
       readonly what: Unread;
     }
   | {
-      readonly type: "journalFull" | "refuse" | "rewrite";
+      readonly type:
+        /** The server refuses each change of the journal. */
+        | "journalFull"
+        /** A webhook of others refuses each write of the engine to the target, also those of an undo. */
+        | "refuse"
+        /** A webhook of others changes each weight that the engine writes. */
+        | "rewrite";
       readonly atTick: number;
       readonly untilTick: number;
       readonly rollout: number;
@@ -114,17 +139,20 @@ type EditedMesh = Pick<SimMesh, "weights" | "ztunnelBy" | "retire">;
 export type Unread = "journal" | "target";
 
 /**
- * A fault that never ends by itself, so that every rollout that waits for it must report it. `silence`: a route gets no
- * more requests. `unanswered`: its counters cannot be read. `theirs`: another writer's value stays. `controlPlaneGone`:
- * no proxy learns of changes. `refused`: the server refuses what the engine writes into one object. The others are like
- * the {@link Disturbance} of the same type.
+ * A fault that never ends by itself, so that every rollout that waits for it must report it. The types that are not
+ * explained here are those of a {@link Disturbance}.
  */
 export interface Lasting {
   readonly type:
+    /** A route gets no more requests. */
     | "silence"
+    /** The counters of a route cannot be read. */
     | "unanswered"
+    /** Another writer's value stays. */
     | "theirs"
+    /** No proxy learns of changes. */
     | "controlPlaneGone"
+    /** The server refuses what the engine writes into one object. */
     | "refused"
     | LastingDisturbance
     | LastingFault;

@@ -5,7 +5,7 @@ import {
   type MeshUpgrade,
   type ObjectReference,
 } from "../../api/serin/index.ts";
-import { invariant, seededRandom, type Random } from "../../base/index.ts";
+import { invariant, seededRandom, type Random, pointerName } from "../../base/index.ts";
 import { enabledPointer, type OperatedPart, type Step } from "../decide/index.ts";
 import {
   annotationPointer,
@@ -179,7 +179,7 @@ function labelOf(name: string, mesh: SimMesh): string {
 }
 
 export const podRev = `/spec/template/metadata/labels/istio.io~1rev`;
-export const restartPointer = `/spec/template/metadata/annotations/${restartedForAnnotation.replace("/", "~1")}`;
+export const restartPointer = `/spec/template/metadata/annotations/${pointerName(restartedForAnnotation)}`;
 
 /**
  * The workloads of a namespace. Gateways of helm and injected gateways are workloads with a sidecar, and move in a

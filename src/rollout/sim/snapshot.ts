@@ -1,3 +1,4 @@
+import { jsonEqual } from "../../base/index.ts";
 import type { CompletedStep, JournalEntry } from "../../api/serin/index.ts";
 import { referenceKey, shown, type Step } from "../decide/index.ts";
 import { objectsOf } from "./canary-shape.ts";
@@ -14,7 +15,7 @@ export type Snapshot = Readonly<Record<string, Fields>>;
 /** What people write into a Deployment, and what the engine writes again after them. */
 const ofPeople: ReadonlySet<string> = new Set([templatePointer, "/spec/paused"]);
 
-/** The objects of a rollout, without what others decide in its Deployment. */
+/** The objects of a rollout, without the fields of its Deployment that people or an autoscaler write. */
 export function snapshotOf(cluster: ModelCluster, sim: SimRollout): Snapshot {
   const app = referenceKey(objectsOf(sim).app);
   const found = cluster.snapshot((object: ModelObject) => ownsObject(sim, object.reference));
@@ -66,7 +67,7 @@ export function differencesOf(before: Snapshot, now: Snapshot): string[] {
     const [former, present] = [before[key], now[key]];
     if (former === undefined || present === undefined) return [`${key} ${former === undefined ? "is new" : "is gone"}`];
     return [...new Set([...Object.keys(former), ...Object.keys(present)])]
-      .filter((pointer) => JSON.stringify(former[pointer]) !== JSON.stringify(present[pointer]))
+      .filter((pointer) => !jsonEqual(former[pointer], present[pointer]))
       .map((pointer) => `${key} ${pointer}: ${shown(present[pointer])}, before it was ${shown(former[pointer])}`);
   });
 }

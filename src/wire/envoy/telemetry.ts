@@ -5,13 +5,7 @@ export {
   type AccessLogFilter,
   AccessLogSchema,
 } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
-export type {
-  CustomTag,
-  CustomTag_Literal,
-  CustomTag_Header,
-  CustomTag_Environment,
-  CustomTag_Metadata,
-} from "#generated/proto/envoy/type/tracing/v3/custom_tag_pb.js";
+export type { CustomTag } from "#generated/proto/envoy/type/tracing/v3/custom_tag_pb.js";
 export {
   type FileAccessLog,
   FileAccessLogSchema,
@@ -24,34 +18,15 @@ export {
   type TcpGrpcAccessLogConfig,
   TcpGrpcAccessLogConfigSchema,
 } from "#generated/proto/envoy/extensions/access_loggers/grpc/v3/als_pb.js";
-export type {
-  StderrAccessLog,
-  StdoutAccessLog,
-} from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
+export type { StdoutAccessLog } from "#generated/proto/envoy/extensions/access_loggers/stream/v3/stream_pb.js";
+export { UuidRequestIdConfigSchema } from "#generated/proto/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
 export {
-  type UuidRequestIdConfig,
-  UuidRequestIdConfigSchema,
-} from "#generated/proto/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
-export {
-  type MetricConfig as IstioMetricConfig,
   type MetricConfigSchema as IstioMetricConfigSchema,
-  type MetricDefinition as IstioMetricDefinition,
   type PluginConfig as IstioStatsConfig,
   PluginConfigSchema as IstioStatsConfigSchema,
   Reporter as IstioStatsReporter,
 } from "#generated/proto/envoy/extensions/stats/config_pb.js";
-export {
-  type AndFilter,
-  type ComparisonFilter,
-  ComparisonFilter_Op,
-  type DurationFilter,
-  type ExtensionFilter,
-  type HeaderFilter,
-  type NotHealthCheckFilter,
-  type OrFilter,
-  type ResponseFlagFilter,
-  type StatusCodeFilter,
-} from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
+export { type ComparisonFilter, ComparisonFilter_Op } from "#generated/proto/envoy/config/accesslog/v3/accesslog_pb.js";
 export {
   type OpenTelemetryAccessLogConfig,
   OpenTelemetryAccessLogConfigSchema,

@@ -1,4 +1,4 @@
-import { addressBytes, BoundedCache } from "../../base/index.ts";
+import { addressBytes, moduleCache } from "../../base/index.ts";
 
 /** The default port for tunnels. */
 export const hbonePort = 15_008;
@@ -16,7 +16,7 @@ const ipv6Bytes = 16;
 const hostname = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;
 
 /** Parsed authorities by their text. Most tunnels of a peer have the same few authorities. */
-const parsedAuthorities = new BoundedCache<string, Authority>(512);
+const parsedAuthorities = moduleCache<string, Authority>("authorities", 512);
 /** A longer text is parsed each time, so that a peer cannot fill the memory. */
 const maxCachedLetters = 64;
 

@@ -1,4 +1,4 @@
-import { BoundedCache } from "../../base/index.ts";
+import { moduleCache } from "../../base/index.ts";
 import { COLON, CR, HTAB, isFieldValue, isTarget, isToken, LF, SP } from "./characters.ts";
 import { fieldKindOf, fieldKinds, type FieldKind } from "./field-kind.ts";
 import type { HeadLimits, MessageHead } from "./message-head.ts";
@@ -19,7 +19,7 @@ interface UsualName {
 }
 
 /** A status has three digits. */
-const statusLines = new BoundedCache<number, Uint8Array>(1_000);
+const statusLines = moduleCache<number, Uint8Array>("status-lines", 1_000);
 
 /**
  * Writes a head of HTTP/1.1 from strings, and describes it in a {@link MessageHead} as the scan of the written bytes

@@ -3,6 +3,6 @@ export { bodyFramings, keepsAlive, requestFraming, responseFraming, type BodyFra
 export { ChunkedScanner } from "./chunked-scanner.ts";
 export { fieldKinds, type FieldKind } from "./field-kind.ts";
 export { HeadWriter } from "./head-writer.ts";
-export { defaultHeadLimits, MessageHead, type HeadError, type HeadLimits } from "./message-head.ts";
+export { defaultHeadLimits, MessageHead, type HeadLimits } from "./message-head.ts";
 export { headIncomplete, headRefused, scanRequestHead, scanResponseHead } from "./scan-head.ts";
 export { statusText } from "./status-text.ts";

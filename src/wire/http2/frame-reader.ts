@@ -187,7 +187,7 @@ export class FrameReader {
     if (this.#headerStream !== 0 && (type !== frameType.continuation || streamId !== this.#headerStream)) {
       throw protocolError("a header block was interrupted by another frame");
     }
-    if (type === frameType.data) return this.#dataHead(bytes, body, length, flags, streamId, at);
+    if (type === frameType.data) return this.#dataHead(bytes, body, length, flags, streamId);
     if (length > this.#controlLimit(type)) {
       throw new Http2ConnectionError(errorCode.frameSizeError, `a frame of type ${type} has ${length} bytes`);
     }
@@ -216,12 +216,13 @@ export class FrameReader {
     return Math.max(defaultMaxFrameSize, Math.min(this.#maxFrameSize, this.#maxHeaderBlockBytes));
   }
 
-  #dataHead(bytes: Buffer, body: number, length: number, flags: number, streamId: number, at: number): number {
+  #dataHead(bytes: Buffer, body: number, length: number, flags: number, streamId: number): number {
     if (streamId === 0) throw protocolError("DATA on stream 0");
     if (length > this.#maxFrameSize)
       throw new Http2ConnectionError(errorCode.frameSizeError, `a DATA frame has ${length} bytes`);
     const padded = (flags & frameFlag.padded) !== 0;
-    if (padded && bytes.length === body) return at;
+    // The length of the padding has not arrived yet.
+    if (padded && bytes.length === body) return body - frameHeaderLength;
     const padding = padded ? (bytes[body] ?? 0) : 0;
     if (padded && padding >= length) throw protocolError("a DATA frame has more padding than bytes");
     if (padded || length < smallDataBytes) this.#handler.smallData?.(streamId, padded);

@@ -15,17 +15,9 @@ export {
   readTranslatedDatagrams,
   readUnansweredConnect,
   type TrackedEntry,
-  type TranslatedDatagrams,
 } from "./conntrack-messages.ts";
 export { bytesToIp, ipFamilyOf, ipToBytes, unmapIp, type IpFamily } from "./ip-address.ts";
-export {
-  action,
-  match,
-  type NftExpression,
-  type NftProtocol,
-  type NftRulePart,
-  type NftVerdict,
-} from "./nft-expressions.ts";
+export { action, match, type NftExpression, type NftRulePart } from "./nft-expressions.ts";
 export {
   batchMessage,
   listChainsMessage,
@@ -33,8 +25,6 @@ export {
   listTablesMessage,
   NftTableEditor,
   NftTransaction,
-  type NftBaseChain,
-  type NftEndpoint,
   type NftFamily,
   type NftKey,
   type NftKeyType,

@@ -13,5 +13,4 @@ export {
   type ZdsListenerRole,
   type ZdsRequest,
   type ZdsResponse,
-  type ZdsWorkload,
 } from "./messages.ts";

@@ -93,8 +93,8 @@ export async function runHttp2(
     noDelay: true,
   });
   const seen = new Map<number, StreamState>();
-  /** Whether the connection has ended, and the error of the proxy's GOAWAY. */
-  const link = { ended: false, left: "" };
+  /** Whether the connection has ended, and the error code of the proxy's GOAWAY. */
+  const link = { ended: false, goAwayCode: "" };
   let wake: () => void = () => undefined;
   const stateOf = (stream: number): StreamState => {
     const state = seen.get(stream) ?? { answer: "", fields: [], body: "", trailers: "", ended: false };
@@ -130,7 +130,7 @@ export async function runHttp2(
       settingsAck: () => undefined,
       ping: () => undefined,
       pingAck: () => undefined,
-      goaway: (_last, code) => (link.left = code === 0 ? link.left : errorCodeName(code)),
+      goaway: (_last, code) => (link.goAwayCode = code === 0 ? link.goAwayCode : errorCodeName(code)),
       windowUpdate: () => undefined,
       ignored: () => undefined,
     },
@@ -154,13 +154,13 @@ export async function runHttp2(
       };
     });
   socket.write(Buffer.concat([preface, frame(frameTypes.settings, 0, 0), frames]));
-  while (!link.ended && link.left === "" && !streams.every((stream) => seen.get(stream)?.ended === true))
+  while (!link.ended && link.goAwayCode === "" && !streams.every((stream) => seen.get(stream)?.ended === true))
     if (!(await more())) break;
   // Envoy closes a failed connection only after a second. A connection that gives no more answers counts as ended.
   let connection: Http2Result["connection"] = "ends";
-  if (!link.ended && link.left === "") {
+  if (!link.ended && link.goAwayCode === "") {
     socket.write(probe);
-    while (!link.ended && link.left === "" && seen.get(probeStream)?.ended !== true) if (!(await more())) break;
+    while (!link.ended && link.goAwayCode === "" && seen.get(probeStream)?.ended !== true) if (!(await more())) break;
     if (seen.get(probeStream)?.ended === true) connection = "goes on";
   }
   socket.destroy();

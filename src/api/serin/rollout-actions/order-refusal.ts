@@ -25,9 +25,8 @@ export function refusalOf(
   rights: RolloutRights,
 ): string | undefined {
   if (!actionsByKind[kind].includes(action)) return `a ${kind} does not support this command`;
-  const where = kind === "Canary" ? ` canaries in namespace ${rollout.metadata.namespace ?? ""}` : " mesh upgrades";
-  if (action === "retry" ? !rights.replace : !rights.patch)
-    return `you may not ${action === "retry" ? "delete and create" : "patch"}${where}`;
+  const lacking = lackingRight(kind, rollout, action, rights);
+  if (lacking !== undefined) return lacking;
   const { spec, status } = rollout;
   if (action === "retry") return retryProblem(rollout);
   if (action === "rollback") {
@@ -48,6 +47,18 @@ export function refusalOf(
   if (problem !== undefined) return problem;
   const given = approvalsThatCount(rollout, step).findLast((approval) => approval.step === step.id);
   return given === undefined ? undefined : `${step.title} was approved by ${given.by}`;
+}
+
+/** The right that the user lacks for the order. Undefined if the user may give it. */
+export function lackingRight(
+  kind: RolloutKind,
+  { metadata }: Pick<Rollout, "metadata">,
+  action: RolloutAction,
+  rights: RolloutRights,
+): string | undefined {
+  if (action === "retry" ? rights.replace : rights.patch) return undefined;
+  const where = kind === "Canary" ? ` canaries in namespace ${metadata.namespace ?? ""}` : " mesh upgrades";
+  return `you may not ${action === "retry" ? "delete and create" : "patch"}${where}`;
 }
 
 function retryProblem(rollout: Rollout): string | undefined {

@@ -1,3 +1,4 @@
+import { jsonEqual } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { Store } from "../../store/index.ts";
 import type { AdmissionPlugin } from "../chain.ts";
@@ -82,7 +83,7 @@ function warn(request: AdmissionRequest, policy: Policy, pod: CheckedPod): void 
 function checkNamespace(store: Store, request: AdmissionRequest, object: UntypedObject): void {
   const { policy, faults } = policyOf(object.metadata.labels);
   const before = policyOf(request.oldObject?.metadata.labels);
-  const isKnownFault = request.operation === "UPDATE" && JSON.stringify(faults) === JSON.stringify(before.faults);
+  const isKnownFault = request.operation === "UPDATE" && jsonEqual(faults, before.faults);
   if (faults.length > 0 && !isKnownFault) {
     const name = object.metadata.name ?? "";
     const texts = faults.map(({ field, message }) => `${field}: ${message}`);

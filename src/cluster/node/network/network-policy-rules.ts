@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from "node:util";
+import { jsonEqual } from "../../../base/index.ts";
 import {
   action,
   match,
@@ -77,7 +77,7 @@ export class NetworkPolicyRules implements Disposable {
     const obsolete: Installed[] = [];
     for (const isolation of isolations) {
       const known = before.get(isolation.address);
-      if (known !== undefined && isDeepStrictEqual(known.isolation, isolation)) {
+      if (known !== undefined && jsonEqual(known.isolation, isolation)) {
         next.set(isolation.address, known);
         continue;
       }

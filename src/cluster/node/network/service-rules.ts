@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from "node:util";
+import { jsonEqual } from "../../../base/index.ts";
 import {
   action,
   forgetUnansweredConnects,
@@ -70,7 +70,7 @@ export class ServiceRules implements Disposable {
 
   /** Whether the port needs no update. */
   holds(plan: PlannedPort): boolean {
-    return isDeepStrictEqual(this.#installed.get(plan.key)?.plan, plan);
+    return jsonEqual(this.#installed.get(plan.key)?.plan, plan);
   }
 
   /** Updates one port, and returns whether an endpoint was removed. Existing connections stay with their endpoint. */
@@ -127,7 +127,7 @@ export class ServiceRules implements Disposable {
 
   /** Sets the addresses of this node's pods, because a pod may reach itself through a Service. */
   setPodAddresses(addresses: readonly string[]): void {
-    if (isDeepStrictEqual(addresses, this.#hairpins)) return;
+    if (jsonEqual(addresses, this.#hairpins)) return;
     const transaction = new NftTransaction();
     const table = transaction.table(family, tableName).flushChain(chains.hairpin);
     addHairpins(table, addresses);
@@ -158,7 +158,7 @@ export class ServiceRules implements Disposable {
       const winner = this.#claims.winner(id);
       const isThere = winner !== undefined && (winner.key === installing || this.#installed.has(winner.key));
       const [before, after] = [this.#entries.get(id), isThere ? winner.entry : undefined];
-      return isDeepStrictEqual(before, after) ? [] : [{ id, before, after }];
+      return jsonEqual(before, after) ? [] : [{ id, before, after }];
     });
   }
 

@@ -1,6 +1,5 @@
-import { isDeepStrictEqual } from "node:util";
 import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
-import { messageOf, type Logger } from "../../../base/index.ts";
+import { messageOf, type Logger, jsonEqual } from "../../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../../kube/index.ts";
 import { podStatus, type PodView } from "./pod-status.ts";
 
@@ -63,8 +62,8 @@ export class PodStatusWriter {
     const { initPid = this.#writtenInitPid } = view;
     if (
       initPid === this.#writtenInitPid &&
-      isDeepStrictEqual(status, this.#written) &&
-      isDeepStrictEqual(view.pod.status?.conditions ?? [], status.conditions)
+      jsonEqual(status, this.#written) &&
+      jsonEqual(view.pod.status?.conditions ?? [], status.conditions)
     )
       return;
     const annotations = initPid === undefined ? {} : { annotations: { [initPidAnnotation]: String(initPid) } };

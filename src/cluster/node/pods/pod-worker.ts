@@ -1,8 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { isDeepStrictEqual } from "node:util";
 import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
-import { messageOf, rfc3339Seconds, type Clock, type Logger } from "../../../base/index.ts";
+import { messageOf, rfc3339Seconds, type Clock, type Logger, jsonEqual } from "../../../base/index.ts";
 import type { EventNote, EventRecorder, KubeClient } from "../../../kube/index.ts";
 import type { ImageCatalogue } from "../../images/index.ts";
 import { ManagedContainer } from "./managed-container.ts";
@@ -109,7 +108,7 @@ export class PodWorker {
     const { labels, annotations } = this.#pod.metadata;
     if (
       PodVolumes.showsMetadata(pod) &&
-      !(isDeepStrictEqual(labels, pod.metadata.labels) && isDeepStrictEqual(annotations, pod.metadata.annotations))
+      !(jsonEqual(labels, pod.metadata.labels) && jsonEqual(annotations, pod.metadata.annotations))
     )
       this.#upkeep.changed();
     this.#pod = pod;

@@ -1,13 +1,13 @@
 import { createRequire } from "node:module";
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import type * as Re2 from "re2js";
-import { BoundedCache, isDnsLabel, goDurationMs } from "../../../base/index.ts";
+import { moduleCache, isDnsLabel, goDurationMs } from "../../../base/index.ts";
 import { checkSubdomain } from "../names.ts";
 import { parseQuantity } from "../quantity.ts";
 
 /** The maximum number of cached patterns. An API server needs a few hundred. */
 const maxPatterns = 4096;
-const patterns = new BoundedCache<string, Re2.RE2JS | undefined>(maxPatterns);
+const patterns = moduleCache<string, Re2.RE2JS | undefined>("patterns-of-schemas", maxPatterns);
 /** Loaded with the first pattern. */
 let expressions: typeof Re2 | undefined;
 

@@ -20,7 +20,7 @@ import { deriveEntryHosts, entriesOfHost, hostIn, type EntryHosts } from "./serv
 import { serviceEntryModel } from "./service-entry-model.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
-export type { ServiceModel, ServicePortModel, ServiceResolution } from "./service.ts";
+export type { ServiceModel, ServicePortModel } from "./service.ts";
 
 /**
  * All services, by `namespace/hostname`. A Kubernetes Service wins over a ServiceEntry with the same host and

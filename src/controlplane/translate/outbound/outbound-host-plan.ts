@@ -33,7 +33,7 @@ export interface PlannedPort {
   readonly targetOf: (alias: string) => string | undefined;
   /** Hosts, or patterns of hosts, with consistent hashing. Their routes differ by client. */
   readonly hashing: readonly string[];
-  /** A mask with a 1 for each VirtualService that has routes for this client, if it was computed before. */
+  /** See {@link CommonHosts.routed}. Absent if it was not computed before. */
   readonly routed?: string;
 }
 
@@ -335,7 +335,7 @@ interface CommonHosts {
   readonly mesh: MeshSettings;
   readonly shapes: readonly VirtualServiceShape[];
   readonly hashing: readonly string[];
-  /** A mask of the VirtualServices with routes for the client. */
+  /** One digit for each VirtualService: 1 if it has routes for the client, otherwise 0. */
   readonly routed: string;
   readonly chosen: ChosenHosts;
   readonly plans: readonly HostPlan[];

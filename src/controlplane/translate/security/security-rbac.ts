@@ -58,7 +58,7 @@ export interface RuleContext {
  * Thrown for a part of a rule that cannot be expressed. In an ALLOW, the whole rule is then dropped, and otherwise only
  * the part.
  */
-class Untellable extends Error {}
+class Inexpressible extends Error {}
 
 /** Translates one kind of value. Undefined if nothing is left. */
 type Clause<Init> = (values: readonly string[]) => Init | undefined;
@@ -88,7 +88,7 @@ export function rbacPolicy(rule: AuthorizationRule, context: RuleContext): RbacP
       principals: sources.map((terms) => principalAnd(joined([...terms, ...basePrincipals], context, principalNot))),
     };
   } catch (error) {
-    if (error instanceof Untellable) return undefined;
+    if (error instanceof Inexpressible) return undefined;
     throw error;
   }
 }
@@ -107,7 +107,7 @@ function joined<Init>(terms: readonly Term<Init>[], context: RuleContext, not: (
       const clause = term.clause(values);
       if (clause !== undefined) clauses.push(wrap(clause));
     } catch (error) {
-      if (!(error instanceof Untellable) || context.allow) throw error;
+      if (!(error instanceof Inexpressible) || context.allow) throw error;
     }
   };
   for (const term of terms) {
@@ -118,7 +118,7 @@ function joined<Init>(terms: readonly Term<Init>[], context: RuleContext, not: (
 }
 
 const httpOnly = (context: RuleContext): void => {
-  if (context.tcp) throw new Untellable("applies to HTTP only");
+  if (context.tcp) throw new Inexpressible("applies to HTTP only");
 };
 
 function operationTerms(operation: AuthorizationOperation, context: RuleContext): readonly Term<PermissionInit>[] {
@@ -264,7 +264,7 @@ function namedCondition(
   }
   // An attribute that requests never have does not match.
   return permission(() => {
-    throw new Untellable(`the attribute ${key} is unknown`);
+    throw new Inexpressible(`the attribute ${key} is unknown`);
   });
 }
 
@@ -285,7 +285,7 @@ function rangesClause(kind: "remoteIp" | "directRemoteIp"): Clause<PrincipalInit
 
 function rangeOf(text: string): NonNullable<ReturnType<typeof cidrRange>> {
   const range = cidrRange(text);
-  if (range === undefined) throw new Untellable(`${text} is neither an address nor a CIDR`);
+  if (range === undefined) throw new Inexpressible(`${text} is neither an address nor a CIDR`);
   return range;
 }
 

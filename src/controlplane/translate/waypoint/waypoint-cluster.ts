@@ -13,7 +13,7 @@ import { filterMetadata, packed } from "../envoy-any.ts";
 import { outboundCluster } from "../outbound-cluster.ts";
 import { type TransportSocketInit, trustDomainPeers } from "../tls-context.ts";
 import { effectivePolicy } from "../traffic-policy.ts";
-import { tellingOfClient } from "../upstream-proxy-protocol.ts";
+import { withProxyProtocol } from "../upstream-proxy-protocol.ts";
 import type { WaypointCarries } from "./waypoint-name.ts";
 
 export interface VipClusterOptions {
@@ -54,7 +54,7 @@ export function vipCluster(options: VipClusterOptions): Cluster | undefined {
   });
   if (cluster === undefined) return undefined;
   const { tls, proxyProtocol } = effectivePolicy(rule, subset, port.port, mesh);
-  const plain = proxyProtocol === undefined ? rawBuffer : tellingOfClient(rawBuffer, proxyProtocol);
+  const plain = proxyProtocol === undefined ? rawBuffer : withProxyProtocol(rawBuffer, proxyProtocol);
   const inner = tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL" ? cluster.transportSocket : undefined;
   const istio: JsonObject = {
     services: [{ host: service.hostname, name: service.name, namespace: service.namespace }],

@@ -6,6 +6,7 @@ import {
   approvalPatch,
   meshUpgradeKind,
   orderPatch,
+  lackingRight,
   refusalOf,
   remadeProblem,
   retriedRollout,
@@ -88,12 +89,15 @@ export function giveOrder({ audit, clock, log }: GiveOrderOptions): RequestHandl
         throw refusal("not-found", `there is no ${kindName} ${name}`, "it may have been deleted");
       const rollout = storedRollout(kindName, stored);
       refuseUnseen(rollout, action, seen);
-      const refused = refusalOf(kindName, rollout, action, {
+      const rights = {
         patch: await mayDo(identity, kind, rollout, ["patch"]),
         replace: await mayDo(identity, kind, rollout, ["delete", "create"]),
-      });
-      if (refused !== undefined)
-        throw refusal(refused.startsWith("you may not") ? "forbidden" : "conflict", `${name}: ${refused}`);
+      };
+      const refused = refusalOf(kindName, rollout, action, rights);
+      if (refused !== undefined) {
+        const isForbidden = refused === lackingRight(kindName, rollout, action, rights);
+        throw refusal(isForbidden ? "forbidden" : "conflict", `${name}: ${refused}`);
+      }
       await write(rollout, {
         stored,
         client,

@@ -1,3 +1,2 @@
 // Charts of time series.
-export type { ChartTone } from "./chart-line.ts";
-export { SeriesChart, type ChartSubject, type SeriesChartProps } from "./series-chart.tsx";
+export { SeriesChart, type ChartSubject } from "./series-chart.tsx";

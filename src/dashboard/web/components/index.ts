@@ -3,7 +3,7 @@ export { Age, Moment } from "./age.tsx";
 export { chosenTime } from "./chosen-time.ts";
 export { CommandLine, YamlBlock } from "./copyable.tsx";
 export type { Column } from "./column.ts";
-export { DataTable, type DataTableProps } from "./data-table.tsx";
+export { DataTable } from "./data-table.tsx";
 export { Dialog, useIsOpen } from "./dialog.tsx";
 export { Icon, type IconName } from "./icon.tsx";
 export { Lazy } from "./lazy.tsx";
@@ -11,5 +11,5 @@ export { HealthMark, Mark, PhaseMark, ProxyMark, Tag, type Tone } from "./mark.t
 export { Page } from "./page.tsx";
 export { SearchField } from "./search-field.tsx";
 export { Empty, Loading, Notice, ProblemBlock, ProblemNotice } from "./states.tsx";
-export { Tabs, type Tab } from "./tabs.tsx";
+export { Tabs } from "./tabs.tsx";
 export { toast, Toasts } from "./toasts.tsx";

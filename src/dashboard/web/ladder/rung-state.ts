@@ -1,12 +1,17 @@
 import type { LadderProxy, LadderRevision, LadderRung } from "../../../api/dashboard/index.ts";
 
-export type RungState = "blocked" | "waiting" | "moving" | "behind" | "there" | "outside";
+export type RungState =
+  | "blocked"
+  /** It moves when a person lets it continue. */
+  | "waiting"
+  | "moving"
+  /** Its labels select another revision than that of its pods, and no upgrade moves it there. */
+  | "behind"
+  /** It has the wanted revision. */
+  | "there"
+  /** It is not in the mesh. */
+  | "outside";
 
-/**
- * The state of a rung. `waiting`: it moves when a person lets it continue. `behind`: its labels select another revision
- * than that of its pods, and no upgrade moves it there. `there`: it has the wanted revision. `outside`: it is not in
- * the mesh.
- */
 export function rungState({ kind, at, goingTo, blockedBy, waitsFor, wanted }: LadderRung): RungState {
   if (blockedBy.length > 0) return "blocked";
   if (waitsFor.length > 0) return "waiting";

@@ -1,3 +1,4 @@
+import { jsonEqual } from "../../../base/index.ts";
 import { referenceGrantKind } from "../../../api/gateway/index.ts";
 import type { Canary } from "../../../api/serin/index.ts";
 import { grantName, type CanaryWorld, type MissingGrant, type RouteInWorld } from "../../plan/index.ts";
@@ -18,9 +19,7 @@ export async function missingGrants(
           .filter((to) => to !== namespace)
           .map((toNamespace): MissingGrant => ({ kind, fromNamespace: namespace, toNamespace, ...serviceOf(canary) })),
   );
-  const unique = needed.filter(
-    (grant, index) => needed.findIndex((other) => JSON.stringify(other) === JSON.stringify(grant)) === index,
-  );
+  const unique = needed.filter((grant, index) => needed.findIndex((other) => jsonEqual(other, grant)) === index);
   const given = await Promise.all(unique.map(async (need) => await isGranted(client, canary, need)));
   return unique.filter((_, index) => given[index] !== true);
 }

@@ -1,3 +1,4 @@
+import { pointerName } from "../../../base/index.ts";
 import type { Namespace, Pod, PodTemplate } from "../../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation, type MeshUpgrade } from "../../../api/serin/index.ts";
 import {
@@ -135,7 +136,7 @@ function workloadInWorld(
   const { object, pods, found, unmovable } = workload;
   const { from, to, settleTimeoutSeconds } = upgrade.spec;
   if (unmovable !== undefined) return [];
-  const labelPath = `/spec/template/metadata/labels/${revisionLabel.replace("/", "~1")}`;
+  const labelPath = `/spec/template/metadata/labels/${pointerName(revisionLabel)}`;
   const template = (found?.["spec"] as { template?: PodTemplate } | undefined)?.template?.metadata;
   const podLabel = prior.value(
     object,

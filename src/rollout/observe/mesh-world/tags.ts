@@ -1,3 +1,4 @@
+import { pointerName } from "../../../base/index.ts";
 import { matchesLabelSelector, type KindDefinition, type ObjectMeta, type UntypedObject } from "../../../api/index.ts";
 import { defaultValidatorName } from "../../../api/istio/index.ts";
 import {
@@ -229,7 +230,7 @@ function serviceOf(
   return {
     fields: named.some(({ metadata }) => metadata.namespace === namespace)
       ? [
-          { object, pointer: `/spec/selector/${revisionLabel.replace("/", "~1")}`, value },
+          { object, pointer: `/spec/selector/${pointerName(revisionLabel)}`, value },
           { object, pointer: labelPointer(revisionLabel), value },
         ]
       : [],

@@ -1,7 +1,7 @@
 import { truncated } from "../../../base/index.ts";
 import { validatingWebhookConfigurationKind, type Pod } from "../../../api/kubernetes/index.ts";
 import { defaultValidatorName } from "../../../api/istio/index.ts";
-import { errorOfStatus, type KubeClient } from "../../../kube/index.ts";
+import { denialIn, errorOfStatus, type KubeClient } from "../../../kube/index.ts";
 import type { SettleState } from "../../decide/index.ts";
 
 /** A message may contain the messages of several webhooks. */
@@ -72,7 +72,7 @@ export async function validatorServesState(client: KubeClient, revision: string)
       detail: `${service ?? expected} is not called yet: an invalid AuthorizationPolicy is accepted`,
     };
   const refusal = errorOfStatus({ verb: "dry run", object: "a wrong AuthorizationPolicy" }, status, text);
-  const isAnswer = /no\.such\.attribute|unknown attribute|denied the request/.test(text);
+  const isAnswer = denialIn(refusal.message)?.by === "webhook" || /no\.such\.attribute|unknown attribute/.test(text);
   return isAnswer
     ? { state: "met" }
     : {

@@ -1,3 +1,4 @@
+import { pointerName } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { holderAnnotation, type ObjectReference } from "../../../api/serin/index.ts";
 import type { Write } from "../../decide/index.ts";
@@ -12,7 +13,7 @@ export function created(body: UntypedObject): Write {
   return { type: "create", object: referenceTo(body), body };
 }
 
-const holderPointer = `/metadata/annotations/${holderAnnotation.replace("/", "~1")}`;
+const holderPointer = `/metadata/annotations/${pointerName(holderAnnotation)}`;
 
 /** Holds the Deployment: it replaces no pods while its pod template changes. */
 export function holding(object: ObjectReference): Extract<Write, { type: "field" }> {

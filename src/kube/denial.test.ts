@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { denialIn, lacksDryRun } from "./denial.ts";
+
+test("a denial names its webhook or policy, and an answer of the API server itself names none", () => {
+  assert.deepEqual(
+    denialIn('admission webhook "rev.validation.istio.io" denied the request: configuration is invalid'),
+    {
+      by: "webhook",
+      name: "rev.validation.istio.io",
+    },
+  );
+  assert.deepEqual(denialIn('admission webhook "a.example.com" denied the request without explanation'), {
+    by: "webhook",
+    name: "a.example.com",
+  });
+  assert.deepEqual(
+    denialIn(`gateways "a" is forbidden: ValidatingAdmissionPolicy 'hosts' with binding 'all' denied request: no host`),
+    { by: "policy", name: "hosts" },
+  );
+  for (const message of [
+    'gateways "a" is forbidden: User "jane" cannot create resource "gateways"',
+    'Internal error occurred: failed calling webhook "rev.validation.istio.io": context deadline exceeded',
+  ])
+    assert.equal(denialIn(message), undefined, message);
+});
+
+test("a dry run that a webhook does not support is no denial", () => {
+  const message = 'admission webhook "a.example.com" does not support dry run';
+  assert.deepEqual([lacksDryRun(message), denialIn(message)], [true, undefined]);
+});
