@@ -68,6 +68,20 @@ test("routes match headers with letters beyond ASCII", async () => {
   assert.equal(await statusOf(harness, "/", "x-user: juergen\r\n"), 202);
 });
 
+test("routes write headers with letters beyond ASCII in UTF-8, and pass on a client's bytes", async () => {
+  await using harness = await Harness.start();
+  const app = await harness.backend((request, response) =>
+    response.setHeader("x-got", Buffer.from(String(request.headers["x-name"]), "latin1").toString()).end(),
+  );
+  harness.cluster("app", [app.port]);
+  const header = { key: "x-name", value: "größe-%REQ(x-user)%-%DYNAMIC_METADATA(filter:name)%" };
+  harness.table = tableOf([{ match: { prefix: "/" }, route: { cluster: "app" }, requestHeadersToAdd: [{ header }] }]);
+  const client = harness.client();
+  client.send(`GET / HTTP/1.1\r\nHost: a.test\r\nx-user: ${bytesOf("jürgen")}\r\n\r\n`);
+  const [, got] = /x-got: (\S+)/i.exec(await client.until(/\r\n\r\n/)) ?? [];
+  assert.equal(got, "größe-jürgen-");
+});
+
 test("an authorizer reads letters beyond ASCII as the client wrote them, and writes them into the request", async () => {
   let asked: ReturnType<typeof http> | undefined;
   const http = (body: Buffer) => fromBinary(CheckRequestSchema, body.subarray(5)).attributes?.request?.http;
