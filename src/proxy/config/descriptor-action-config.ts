@@ -12,7 +12,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import { allOf, headerValue, queryValue, type RequestMatcher } from "../routing/matchers.ts";
 import type { DescribedRequest, DescriptorEntry } from "../routing/route.ts";
-import { percentDecoded } from "../terms/header-text.ts";
+import { percentDecoded, textOfHead } from "../terms/header-text.ts";
 import { compileRange } from "./address-range-config.ts";
 import { invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
@@ -79,7 +79,8 @@ function valueAction(
 
 /** The first value of a header, even if the header occurs several times, as in Envoy. */
 function firstHeader(request: DescribedRequest, name: string): string | undefined {
-  return name.startsWith(":") || name === "host" ? headerValue(request, name) : request.values(name)[0];
+  const value = name.startsWith(":") || name === "host" ? headerValue(request, name) : request.values(name)[0];
+  return value === undefined ? undefined : textOfHead(value);
 }
 
 function compileMask(message: RateLimit_Action_MaskedRemoteAddress, where: string): DescriptorAction {

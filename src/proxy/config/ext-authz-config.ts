@@ -29,6 +29,7 @@ import {
 import { httpAuthorization } from "../filters/http-authorization.ts";
 import type { NetworkExtAuthzSettings } from "../filters/network-ext-authz-filter.ts";
 import type { StringMatcher } from "../routing/matchers.ts";
+import { utf8HeadText } from "../terms/header-text.ts";
 import { checkFields, durationOr, invalid, refuseUnknown, type ConfigNotes } from "./config-check.ts";
 import { fractionOf } from "./fraction.ts";
 import { compileGrpcService } from "./grpc-service-config.ts";
@@ -203,7 +204,7 @@ function compileHttpService(
     pathPrefix: message.pathPrefix,
     pathOverride: message.pathOverride,
     isSent: sentFields ?? anyOf(request?.allowedHeaders, where) ?? none,
-    added: (request?.headersToAdd ?? []).map(({ key, value }) => [key.toLowerCase(), value] as const),
+    added: (request?.headersToAdd ?? []).map(({ key, value }) => [key.toLowerCase(), utf8HeadText(value)] as const),
     toUpstream: anyOf(response?.allowedUpstreamHeaders, where) ?? none,
     toUpstreamAppended: anyOf(response?.allowedUpstreamHeadersToAppend, where) ?? none,
     toClient: anyOf(response?.allowedClientHeaders, where),

@@ -5,6 +5,7 @@ import {
   type HeaderValueOption,
 } from "../../wire/envoy/index.ts";
 import type { AppendAction, HeaderAddition, HeaderMutation } from "../routing/header-mutation.ts";
+import { utf8HeadText } from "../terms/header-text.ts";
 import { checkFields, invalid, type ConfigNotes } from "./config-check.ts";
 import { compileHeaderValue } from "./header-value-config.ts";
 
@@ -61,7 +62,9 @@ function compileAddition(
   const name = key.toLowerCase() === ":authority" ? "host" : checkedName(key, where);
   const raw = option.header?.rawValue;
   const text =
-    raw === undefined || raw.length === 0 ? (option.header?.value ?? "") : Buffer.from(raw).toString("latin1");
+    raw === undefined || raw.length === 0
+      ? utf8HeadText(option.header?.value ?? "")
+      : Buffer.from(raw).toString("latin1");
   // The old field `append` is a wrapper: unset means append.
   const action =
     option.append === false

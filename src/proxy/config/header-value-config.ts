@@ -4,12 +4,13 @@ import { operatorNames } from "../../base/command-operators/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { MutationContext } from "../routing/header-mutation.ts";
 import { headerValue } from "../routing/matchers.ts";
+import { utf8HeadText } from "../terms/header-text.ts";
 import { invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
 type ValuePart = (context: MutationContext) => string;
 
 /**
- * Compiles a header's value with Envoy's operators (`%REQ(name?other):length%`, `%DOWNSTREAM_REMOTE_ADDRESS%`, …). A
+ * Compiles a header's value, in header bytes, with Envoy's operators (`%REQ(name?other):length%`, `%DOWNSTREAM_REMOTE_ADDRESS%`, …). A
  * missing value becomes empty. An Envoy operator whose value this proxy does not have, or whose argument is unknown,
  * becomes empty too. It is noted and not refused, because one route must not make the proxy refuse the routes of all
  * others.
@@ -63,7 +64,7 @@ const plain: Readonly<Record<string, ValuePart>> = {
   PROTOCOL: ({ request }) => ("protocol" in request ? String(request.protocol) : ""),
   START_TIME: ({ startedMs }) => new Date(startedMs).toISOString(),
   HOSTNAME: () => hostname(),
-  ROUTE_NAME: ({ routeName }) => routeName,
+  ROUTE_NAME: ({ routeName }) => utf8HeadText(routeName),
   RESPONSE_CODE: ({ status }) => (status === 0 ? "" : String(status)),
   RESPONSE_FLAGS: ({ flags }) => flags(),
   UPSTREAM_CLUSTER: ({ cluster }) => cluster,
@@ -85,7 +86,7 @@ const plain: Readonly<Record<string, ValuePart>> = {
   DOWNSTREAM_LOCAL_PORT: ({ connection }) => String(connection.local.port),
   DOWNSTREAM_PEER_URI_SAN: ({ connection }) => connection.tls?.peerIdentity ?? "",
   DOWNSTREAM_LOCAL_URI_SAN: ({ connection }) => connection.tls?.localIdentity ?? "",
-  DOWNSTREAM_PEER_SUBJECT: ({ connection }) => connection.tls?.peerSubject() ?? "",
+  DOWNSTREAM_PEER_SUBJECT: ({ connection }) => utf8HeadText(connection.tls?.peerSubject() ?? ""),
   DOWNSTREAM_PEER_FINGERPRINT_256: ({ connection }) => connection.tls?.peerCertificateHash() ?? "",
   DOWNSTREAM_PEER_CERT: ({ connection }) => encodeURIComponent(connection.tls?.peerCertificate() ?? ""),
 };
@@ -139,7 +140,7 @@ function dynamicMetadata(path: readonly string[]): ValuePart {
       value =
         typeof value === "object" && value !== null && Object.hasOwn(value, key) ? Reflect.get(value, key) : undefined;
     if (value === undefined || value === null) return "";
-    return typeof value === "string" ? value : JSON.stringify(value);
+    return utf8HeadText(typeof value === "string" ? value : JSON.stringify(value));
   };
 }
 

@@ -11,12 +11,14 @@ import {
   exactly,
   headerMatches,
   inRange,
+  matchingHeadRegex,
   matchingRegex,
   queryParameter,
   startingWith,
   type RequestMatcher,
   type StringMatcher,
 } from "../routing/matchers.ts";
+import { utf8HeadText } from "../terms/header-text.ts";
 import { checkFields, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileRegex } from "./regex.ts";
 
@@ -33,6 +35,24 @@ export function compileString(message: StringMatcherMessage, where: string): Str
       return containing(matchPattern.value, ignoreCase);
     case "safeRegex":
       return matchingRegex(compileRegex(matchPattern.value.regex, where));
+    default:
+      throw unsupported(where, "this kind of string match");
+  }
+}
+
+/** Like {@link compileString}, for texts of header bytes, such as a header's value. */
+export function compileHeadString({ matchPattern, ignoreCase }: StringMatcherMessage, where: string): StringMatcher {
+  switch (matchPattern.case) {
+    case "exact":
+      return exactly(utf8HeadText(matchPattern.value), ignoreCase);
+    case "prefix":
+      return startingWith(utf8HeadText(matchPattern.value), ignoreCase);
+    case "suffix":
+      return endingWith(utf8HeadText(matchPattern.value), ignoreCase);
+    case "contains":
+      return containing(utf8HeadText(matchPattern.value), ignoreCase);
+    case "safeRegex":
+      return matchingHeadRegex(compileRegex(matchPattern.value.regex, where));
     default:
       throw unsupported(where, "this kind of string match");
   }
@@ -69,17 +89,17 @@ export function compileHeader(message: HeaderMatcher, where: string, notes: Conf
 function headerValue(specifier: HeaderMatcher["headerMatchSpecifier"], where: string): StringMatcher | undefined {
   switch (specifier.case) {
     case "exactMatch":
-      return exactly(specifier.value);
+      return exactly(utf8HeadText(specifier.value));
     case "prefixMatch":
-      return startingWith(specifier.value);
+      return startingWith(utf8HeadText(specifier.value));
     case "suffixMatch":
-      return endingWith(specifier.value);
+      return endingWith(utf8HeadText(specifier.value));
     case "containsMatch":
-      return containing(specifier.value);
+      return containing(utf8HeadText(specifier.value));
     case "safeRegexMatch":
-      return matchingRegex(compileRegex(specifier.value.regex, where));
+      return matchingHeadRegex(compileRegex(specifier.value.regex, where));
     case "stringMatch":
-      return compileString(specifier.value, where);
+      return compileHeadString(specifier.value, where);
     case "rangeMatch":
       return inRange(specifier.value.start, specifier.value.end);
     default:

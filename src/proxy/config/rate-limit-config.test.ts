@@ -238,3 +238,10 @@ test("hits of a route's rule have no effect, as in Envoy, and are reported", () 
   assert.deepEqual(descriptorsOf(rules, testRequest()), [{ entries: [{ key: "generic_key", value: "v" }] }]);
   assert.match(notes.join(), /test: rateLimits\[0\]: hitsAddend/);
 });
+
+test("a descriptor has a header's letters beyond ASCII, as the limits in the configuration write them", () => {
+  const request = testRequest("/", { headers: { "x-user": Buffer.from("jürgen").toString("latin1") } });
+  assert.equal(described(request, { requestHeaders: { headerName: "x-user", descriptorKey: "k" } }), "k=jürgen");
+  assert.equal(described(request, text("request.headers['x-user']")), "k=jürgen");
+  assert.equal(described(request, text("request.headers['x-user'] == 'jürgen'")), "k=true");
+});

@@ -75,6 +75,33 @@ test("an HTTP service sees the request without its body, and its answer changes 
   assert.deepEqual(requests[0], ["POST", "/check/a?b=1", "a.test", "joe", undefined, "by-proxy"]);
 });
 
+test("an HTTP service removes headers from the request, but none that give it its form", async () => {
+  const answerOf =
+    (removals: string[]): CallCluster =>
+    async () =>
+      await Promise.resolve({
+        status: 200,
+        headers: removals.map((names) => ["x-envoy-auth-headers-to-remove", names] as const),
+        body: Buffer.alloc(0),
+      });
+  const config: JsonObject = {
+    httpService: {
+      serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" },
+      authorizationResponse: {
+        allowedUpstreamHeaders: { patterns: [{ prefix: "x-" }] },
+        allowedClientHeadersOnSuccess: { patterns: [{ prefix: "x-" }] },
+      },
+    },
+  };
+  const headers = { "x-user": "forged", "x-role": "admin", "x-kept": "1", "content-length": "0", host: "a.test" };
+  for (const removals of [["X-User, x-role"], ["x-user", " x-role ,,"], ["x-role,host,:path,content-length,x-user"]]) {
+    const request = testRequest("/a", { headers });
+    assert.equal(await extAuthzFilter(config, answerOf(removals)).onRequest(request, neverAborted), undefined);
+    assert.deepEqual([...request.fields.keys()], ["x-kept", "content-length", "host"], removals.join(";"));
+    assert.deepEqual(request.answerFields, []);
+  }
+});
+
 test("a gRPC service gets the request's attributes, and its answer changes the forwarded request", async () => {
   await using harness = await Harness.start();
   const checks: CheckRequest[] = [];

@@ -18,6 +18,7 @@ import {
 import { callGrpc, type GrpcTarget } from "../terms/grpc-call.ts";
 import type { FilterRequest, RequestBodyStart } from "./http-filter.ts";
 import { queryAfterEdits } from "./jwt-location.ts";
+import { messageTextOfHead } from "../terms/header-text.ts";
 import { fieldOf, fieldsOf, isField } from "./service-fields.ts";
 
 export interface GrpcAuthorizationOptions extends GrpcTarget {
@@ -110,7 +111,8 @@ function requestOf(
     // The path already contains a filter's edit of the target.
     if (name === "host" || name.startsWith(":") || !options.isSent(name)) continue;
     const before = headers.get(name);
-    headers.set(name, before === undefined ? value : `${before},${value}`);
+    const text = messageTextOfHead(value);
+    headers.set(name, before === undefined ? text : `${before},${text}`);
   }
   // Remove the client's own header of this name, which the service would mistake for ours.
   headers.delete(partialBodyField);
@@ -118,7 +120,7 @@ function requestOf(
   return {
     time: timestampFromMs(options.clock.nowMs()),
     http: {
-      id: request.header("x-request-id") ?? "",
+      id: messageTextOfHead(request.header("x-request-id") ?? ""),
       method: request.method,
       headers: Object.fromEntries(headers),
       path,

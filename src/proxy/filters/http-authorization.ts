@@ -83,18 +83,22 @@ function fieldsForService(
   return [...fields, ...added];
 }
 
+/** The header in which a service lists the request's headers that the upstream must not get. */
+const removalsField = "x-envoy-auth-headers-to-remove";
+
 function allowed(
   answer: ClusterAnswer,
   { toUpstream, toUpstreamAppended, toClientOnSuccess }: HttpAuthorizationOptions,
 ): AuthorizationAnswer {
-  const fields = answer.headers.filter(([name]) => !hopFields.has(name));
+  const fields = answer.headers.filter(([name]) => !hopFields.has(name) && name !== removalsField);
+  const removals = answer.headers.filter(([name]) => name === removalsField).flatMap(([, names]) => names.split(","));
   return {
     kind: "allowed",
     set: [
       ...fields.filter(([name]) => toUpstream(name)).map(([name, value]) => ({ name, value, append: false })),
       ...fields.filter(([name]) => toUpstreamAppended(name)).map(([name, value]) => ({ name, value, append: true })),
     ],
-    remove: [],
+    remove: removals.map((name) => name.trim().toLowerCase()).filter((name) => name !== ""),
     answerFields: fields.filter(([name]) => toClientOnSuccess(name)),
     metadata: undefined,
   };

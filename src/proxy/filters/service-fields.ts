@@ -1,5 +1,7 @@
 import type { HeaderValueOption } from "../../wire/envoy/index.ts";
 
+import { utf8HeadText } from "../terms/header-text.ts";
+
 type SentField = Pick<HeaderValueOption, "header">;
 
 /** A field that a service tells the proxy to set. The name is in lower case. */
@@ -7,7 +9,9 @@ export function fieldOf(option: SentField): readonly [name: string, value: strin
   const raw = option.header?.rawValue;
   return [
     (option.header?.key ?? "").toLowerCase(),
-    raw === undefined || raw.length === 0 ? (option.header?.value ?? "") : Buffer.from(raw).toString("latin1"),
+    raw === undefined || raw.length === 0
+      ? utf8HeadText(option.header?.value ?? "")
+      : Buffer.from(raw).toString("latin1"),
   ];
 }
 

@@ -85,6 +85,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   #picked: { readonly target: ClusterChoice; readonly pick: ClusterPick | undefined } | undefined;
   /** Whether the target to forward differs from the head's own. */
   targetDiffers = false;
+  /** The client's address before a filter changed `x-forwarded-for`. Undefined if none did. */
+  #unedited: string | undefined;
 
   /** Without a head, it represents bytes that were not a request. */
   constructor(connection: ConnectionInfo, isHttp2: boolean, head: MessageHead | undefined, memory: ExchangeMemory) {
@@ -168,6 +170,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
 
   /** The client's address: the peer's, or the one in `x-forwarded-for` as far as the listener trusts it. */
   clientAddress(config: HttpConnectionConfig): string {
+    if (this.#unedited !== undefined) return this.#unedited;
     const hops = config.useRemoteAddress ? config.trustedHops : config.trustedHops + 1;
     if (hops === 0) return this.remote.address;
     const given = this.head.get("x-forwarded-for")?.split(",") ?? [];
@@ -246,6 +249,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
 
   /** Like {@link rewriteHead}, for a filter: the proxy's own values about the client do not replace these headers. */
   applyFilterEdits(edits: HeadEdits, config: HttpConnectionConfig): void {
+    // A filter changes what the upstream reads, and not where the request comes from.
+    if (edits.has("x-forwarded-for")) this.#unedited = this.clientAddress(config);
     this.rewriteHead(edits, config);
     this.settled = new Set([...(this.settled ?? none), ...edits.keys()]);
   }

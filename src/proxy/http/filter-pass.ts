@@ -36,6 +36,8 @@ export class FilterPass implements FilterRequest {
   #route: Route | undefined;
   /** Header edits by name, in lower case. Undefined means removed. */
   readonly #edits = new Map<string, string | readonly string[] | undefined>();
+  /** Whether an edit concerns the request line or the host. */
+  #editsTarget = false;
   #clientAddress: string | undefined;
   #abort: AbortController | undefined;
   #lengthIsOpen = false;
@@ -79,19 +81,28 @@ export class FilterPass implements FilterRequest {
   }
 
   get method(): string {
-    return this.#facts.method;
+    return this.#target.method;
   }
 
   get path(): string {
-    return this.#facts.path;
+    return this.#target.path;
   }
 
   get query(): string {
-    return this.#facts.query;
+    return this.#target.query;
   }
 
   get authority(): string {
-    return this.#facts.authority;
+    return this.#target.authority;
+  }
+
+  /**
+   * The facts with the edits of earlier filters to the request line and the host. A policy must see the request that
+   * the upstream gets.
+   */
+  get #target(): ExchangeRequest {
+    if (this.#editsTarget) this.applyEdits();
+    return this.#facts;
   }
 
   get scheme(): "http" | "https" {
@@ -118,6 +129,7 @@ export class FilterPass implements FilterRequest {
 
   setHeader(name: string, value: string | readonly string[]): void {
     this.#edits.set(name, value);
+    if (name.charCodeAt(0) === 58 || name === "host") this.#editsTarget = true;
   }
 
   removeHeader(name: string): void {
@@ -201,6 +213,7 @@ export class FilterPass implements FilterRequest {
     if (this.#edits.size === 0) return;
     this.#facts.applyFilterEdits(this.#edits, this.#options.config);
     this.#edits.clear();
+    this.#editsTarget = false;
   }
 
   /** Runs the filters. `detach` is called before waiting for the first filter that needs time. */

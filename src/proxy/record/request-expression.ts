@@ -3,6 +3,7 @@ import type { ParsedExpression } from "../../wire/envoy/index.ts";
 import { headerValue } from "../routing/matchers.ts";
 import type { DescribedRequest } from "../routing/route.ts";
 import { addressText, keptAddressText } from "../terms/address-text.ts";
+import { textOfHead } from "../terms/header-text.ts";
 import { compileCel, connectionAttributes, LazyAttributes } from "./cel-program.ts";
 import { filterStates } from "./filter-states.ts";
 
@@ -86,9 +87,9 @@ function requestAttributes(request: DescribedRequest): LazyAttributes {
     method: request.method,
     scheme: request.scheme,
     protocol: request.protocol,
-    referer: request.header("referer"),
-    useragent: request.header("user-agent"),
-    id: request.header("x-request-id"),
+    referer: decodedOf(request.header("referer")),
+    useragent: decodedOf(request.header("user-agent")),
+    id: decodedOf(request.header("x-request-id")),
     size: /^\d{1,15}$/.test(size) ? BigInt(size) : 0n,
     time: () => timestampFromMs(Math.round(request.valueContext(undefined).startedMs)),
     headers: () => headersOf(request),
@@ -97,12 +98,18 @@ function requestAttributes(request: DescribedRequest): LazyAttributes {
 
 function headersOf(request: DescribedRequest): ReadonlyMap<string, string> {
   const headers = new Map<string, string>();
-  for (const [name, value] of request.headers()) {
+  for (const [name, bytes] of request.headers()) {
+    const value = textOfHead(bytes);
     const before = headers.get(name);
     headers.set(name, before === undefined ? value : `${before},${value}`);
   }
   // Expressions see the host under its name in HTTP/2, `:authority`, as in Envoy.
   headers.delete("host");
-  for (const name of [":authority", ":method", ":path", ":scheme"]) headers.set(name, headerValue(request, name) ?? "");
+  for (const name of [":authority", ":method", ":path", ":scheme"])
+    headers.set(name, textOfHead(headerValue(request, name) ?? ""));
   return headers;
+}
+
+function decodedOf(value: string | undefined): string | undefined {
+  return value === undefined ? undefined : textOfHead(value);
 }

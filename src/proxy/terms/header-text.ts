@@ -30,6 +30,16 @@ export function textOfHead(text: string): string {
   }
 }
 
+const utf8OrByte =
+  /[\xc2-\xdf][\x80-\xbf]|(?:\xe0[\xa0-\xbf]|\xed[\x80-\x9f]|[\xe1-\xec\xee\xef][\x80-\xbf])[\x80-\xbf]|(?:\xf0[\x90-\xbf]|[\xf1-\xf3][\x80-\xbf]|\xf4[\x80-\x8f])[\x80-\xbf]{2}|[\x80-\xff]/g;
+
+/** Decodes header bytes for a message in protobuf. As in Envoy, each byte that is not part of UTF-8 becomes `!`. */
+export function messageTextOfHead(text: string): string {
+  if (!beyondAscii.test(text) || wide.test(text)) return text;
+  const valid = text.replaceAll(utf8OrByte, (bytes) => (bytes.length === 1 ? "!" : bytes));
+  return Buffer.from(valid, "latin1").toString();
+}
+
 /** The text without percent-encoding (RFC 3986, section 2.1), or as it is if it is not encoded, such as `100%`. */
 export function percentDecoded(text: string): string {
   try {

@@ -56,6 +56,26 @@ test("a peer is identified by its names, its key or its certificate", async () =
   assert.match(nameTrouble(shop, "other.test", false) ?? "", /not for other\.test/);
 });
 
+test("a wildcard stands for the first label of a host, and for no part of another name", async () => {
+  const authority = await TestAuthority.create();
+  const expected = "spiffe://cluster.local/ns/shop/sa/web";
+  const trouble = async (
+    name: { readonly spiffe?: string; readonly dns?: string },
+    value: string,
+    type: "uri" | "any",
+  ) =>
+    peerTrouble(
+      new X509Certificate((await authority.issue(name)).certificateChain),
+      spec({ subjectAltNames: [{ type, match: "exact", value, ignoreCase: false }] }),
+      false,
+    );
+  assert.equal(await trouble({ spiffe: expected }, expected, "any"), undefined);
+  for (const type of ["uri", "any"] as const)
+    assert.match((await trouble({ spiffe: "*.local/ns/shop/sa/web" }, expected, type)) ?? "", /the peer is/);
+  assert.match((await trouble({ dns: "*.local/ns/shop/sa/web" }, expected, "any")) ?? "", /the peer is/);
+  assert.equal(await trouble({ dns: "*.Shop.test" }, "www.shop.test", "any"), undefined);
+});
+
 test("where an authority may only sign for trust domains, no other name than a URI matches", async () => {
   const authority = await TestAuthority.create();
   const shop = new X509Certificate(

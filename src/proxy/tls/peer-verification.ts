@@ -57,8 +57,7 @@ export function peerTrouble(
   if (subjectAltNames.length === 0) return undefined;
   const { uris, ...others } = certificateNames(certificate);
   const names = { uris, ...(onlyUris ? { dns: [], ips: [], emails: [] } : others) };
-  if (subjectAltNames.some((matcher) => namesOf(names, matcher.type).some((name) => matches(matcher, name))))
-    return undefined;
+  if (subjectAltNames.some((matcher) => hasName(names, matcher))) return undefined;
   const held = namesOf(names, "any");
   return `the peer is ${held.length === 0 ? "unidentified" : held.join(", ")}, expected ${subjectAltNames.map(({ match, value }) => (match === "exact" ? value : `${match} ${value}`)).join(" or ")}`;
 }
@@ -94,6 +93,19 @@ function namesOf(names: CertificateNames, type: SubjectAltNameMatcher["type"]): 
   }
 }
 
+function hasName(names: CertificateNames, matcher: SubjectAltNameMatcher): boolean {
+  if (namesOf(names, matcher.type).some((name) => matches(matcher, name))) return true;
+  const comparesDns = (matcher.type === "dns" || matcher.type === "any") && matcher.match === "exact";
+  return comparesDns && names.dns.some((name) => isWildcardFor(name, matcher.value));
+}
+
+/** Whether a wildcard covers a host: exactly its first label. Names of other kinds have no wildcards. */
+function isWildcardFor(name: string, value: string): boolean {
+  const [wildcard, host] = [name.toLowerCase(), value.toLowerCase()];
+  const dot = host.indexOf(".");
+  return wildcard.startsWith("*.") && /^[a-z\d_.-]+$/.test(host) && dot > 0 && wildcard.slice(1) === host.slice(dot);
+}
+
 /** The compiled expressions of subject alternative names. */
 const expressions = moduleCache<string, Re2.RE2JS>("expressions-of-names", 1000);
 
@@ -102,11 +114,7 @@ function matches(matcher: SubjectAltNameMatcher, held: string): boolean {
   const [name, value] = [fold(held), fold(matcher.value)];
   switch (matcher.match) {
     case "exact":
-      // A wildcard covers exactly one label.
-      return (
-        name === value ||
-        (name.startsWith("*.") && value.indexOf(".") > 0 && name.slice(1) === value.slice(value.indexOf(".")))
-      );
+      return name === value;
     case "prefix":
       return name.startsWith(value);
     case "suffix":
