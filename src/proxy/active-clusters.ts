@@ -150,6 +150,8 @@ export class ActiveClusters {
       });
       dns.start();
     } else cluster.setEndpoints([]);
+    const previous = this.get(name);
+    if (previous !== undefined) cluster.countOnFrom(previous);
     this.#drop(name);
     this.#clusters.set(name, { spec, cluster, dns });
   }

@@ -58,6 +58,12 @@ export interface AppliedResource<Schema extends DescMessage> {
   readonly message: () => MessageShape<Schema>;
 }
 
+/** How many updates of one resource type were applied. */
+interface UpdateCounts {
+  accepted: number;
+  rejected: number;
+}
+
 /**
  * The maximum number of kept filter configurations. Beyond it, those that no listener of this thread names are dropped.
  */
@@ -93,8 +99,7 @@ export class AppliedConfig {
   #namedSecrets: ReadonlySet<string> = new Set();
   #client: Pick<XdsClient, "setNames"> | undefined;
   #listenerSet: ListenerSet | undefined;
-  updatesAccepted = 0;
-  updatesRejected = 0;
+  readonly #updates = new Map<string, UpdateCounts>();
 
   constructor(options: AppliedConfigOptions) {
     this.#options = options;
@@ -138,6 +143,11 @@ export class AppliedConfig {
 
   routeTable(name: string): RouteTable | undefined {
     return this.#tables.get(name);
+  }
+
+  /** How many updates of a resource type were accepted and rejected. */
+  updatesOf(typeUrl: string): Readonly<UpdateCounts> {
+    return this.#updates.get(typeUrl) ?? { accepted: 0, rejected: 0 };
   }
 
   /** What is still missing before the proxy can serve. */
@@ -240,11 +250,13 @@ export class AppliedConfig {
     if (update.typeUrl === typeUrls.cluster) this.#firstClustersMs ??= this.#options.clock.steadyMs();
     this.#askForSecrets();
     this.#listenerSet?.proceed();
+    const counts = this.#updates.get(update.typeUrl) ?? { accepted: 0, rejected: 0 };
+    this.#updates.set(update.typeUrl, counts);
     if (troubles.length === 0) {
-      this.updatesAccepted += 1;
+      counts.accepted += 1;
       return;
     }
-    this.updatesRejected += 1;
+    counts.rejected += 1;
     throw userError("config-rejected", troubles.join("; "));
   }
 

@@ -22,6 +22,7 @@ import { configAnswer } from "./admin/config-answers.ts";
 import { ConnectionObserver } from "./observe/connection-observer.ts";
 import { bucketsOf, podHistogramBuckets } from "./observe/histogram-buckets.ts";
 import { IstioMetrics } from "./observe/istio-metrics.ts";
+import { FirstExpiry } from "./admin/first-expiry.ts";
 import { ProxyStats } from "./admin/proxy-stats.ts";
 import { AppliedConfig } from "./applied-config.ts";
 import { identityOf, nodeId, xdsNode, type ProxySettings } from "./proxy-settings.ts";
@@ -166,7 +167,12 @@ export class DataPath implements Serving {
       log: log.scoped("config"),
     });
     this.#listeners = this.#listenerSet(contexts);
-    this.#stats = new ProxyStats(this.#config, this.#listeners, statistics);
+    this.#stats = new ProxyStats({
+      config: this.#config,
+      listeners: this.#listeners,
+      filters: statistics,
+      expiry: new FirstExpiry(this.#secrets, () => clock.nowMs()),
+    });
     this.#stats.expose(registry);
     this.#countDroppedLines();
   }

@@ -37,6 +37,7 @@ import type { DnsCapture } from "./dns-capture/index.ts";
 import { drain } from "./drain.ts";
 import type { Listen } from "./listen.ts";
 import { adminRoutes, onPost, servingMetricsRoute } from "./admin/admin.ts";
+import { ServerStats } from "./admin/server-stats.ts";
 import { identityOf, nodeId, xdsNode, type ProxySettings } from "./proxy-settings.ts";
 import type { Serving } from "./serving.ts";
 import { trustBundleSubscription } from "./tls/trust-bundle.ts";
@@ -77,6 +78,7 @@ export class Proxy {
   readonly #identity: string;
   readonly #serving: Serving;
   readonly #xds: DeltaXdsClient;
+  readonly #server: ServerStats;
   readonly #startedMs: number;
   #wasReady = false;
   #draining = false;
@@ -134,6 +136,13 @@ export class Proxy {
     addProcessMetrics(this.#registry, process);
     this.#xds = this.#xdsClient();
     this.#serving.attach(this.#xds);
+    this.#server = new ServerStats({
+      startedMs: this.#startedMs,
+      nowMs: () => clock.nowMs(),
+      isConnected: () => this.#xds.connected,
+      state: () => (this.#draining || !this.#healthy ? "draining" : this.#wasReady ? "live" : "starting"),
+    });
+    this.#server.expose(this.#registry);
   }
 
   /** Runs until it has drained: see {@link drain}. The second shutdown request closes what is left. */
@@ -264,6 +273,7 @@ export class Proxy {
       settings,
       serving: this.#serving,
       logThreshold: this.#options.logThreshold,
+      server: this.#server,
       startedMs: this.#startedMs,
       nowMs: () => clock.nowMs(),
       state: async () =>

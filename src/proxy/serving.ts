@@ -1,5 +1,6 @@
 import type { EndpointAnswer, WorkloadCertificate, XdsClient, XdsSubscription } from "../dataplane/index.ts";
 import type { LogLevel } from "../base/index.ts";
+import type { BreakerThresholds } from "./upstream/circuit-breaker.ts";
 import type { FamilyNames } from "../telemetry/index.ts";
 
 /** The state of the part that serves requests. */
@@ -81,9 +82,10 @@ interface EndpointCounts {
 /** A cluster in the form of `/clusters`. */
 export interface ClusterStatus {
   readonly name: string;
-  readonly maxConnections: number;
-  readonly maxPendingRequests: number;
-  readonly maxRequests: number;
+  /** The name in statistics. */
+  readonly statName: string;
+  /** The limits of its circuit breaker, by Envoy's names of the priorities. */
+  readonly thresholds: Readonly<Record<"default" | "high", BreakerThresholds>>;
   readonly endpoints: readonly EndpointStatus[];
 }
 

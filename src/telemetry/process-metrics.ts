@@ -1,11 +1,14 @@
+import { readdirSync, readFileSync } from "node:fs";
 import { getHeapStatistics } from "node:v8";
 import type { MetricsRegistry } from "./metrics-registry.ts";
 
 /**
- * Adds the process metrics of Prometheus' clients: memory, CPU seconds, start time. They are read at each rendering.
+ * Adds the process metrics of Prometheus' clients: memory, descriptors, CPU seconds, start time. They are read at each rendering.
  */
 export function addProcessMetrics(registry: MetricsRegistry, process: NodeJS.Process): void {
   const resident = registry.gauge("process_resident_memory_bytes", "Resident memory size in bytes.").labels();
+  const virtual = registry.gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.").labels();
+  const files = registry.gauge("process_open_fds", "Number of open file descriptors.").labels();
   const heap = registry.gauge("process_heap_bytes", "Used JavaScript heap in bytes.").labels();
   const cpu = registry.counter("process_cpu_seconds_total", "User and system CPU time spent in seconds.").labels();
   const started = registry
@@ -16,6 +19,9 @@ export function addProcessMetrics(registry: MetricsRegistry, process: NodeJS.Pro
     const rss = residentBytes(process);
     const usage = process.cpuUsage();
     if (rss !== undefined) resident.set(rss);
+    const [space, open] = [virtualBytes(), openFiles()];
+    if (space !== undefined) virtual.set(space);
+    if (open !== undefined) files.set(open);
     heap.set(getHeapStatistics().used_heap_size);
     cpu.add((usage.user + usage.system) / 1e6 - cpu.value);
     started.set(startSeconds);
@@ -26,6 +32,26 @@ export function addProcessMetrics(registry: MetricsRegistry, process: NodeJS.Pro
 function residentBytes(process: NodeJS.Process): number | undefined {
   try {
     return process.memoryUsage.rss();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The size of the address space. Undefined if the kernel's file cannot be read. */
+function virtualBytes(): number | undefined {
+  try {
+    const kilobytes = /^VmSize:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
+    return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The number of open descriptors. Undefined if the kernel's folder cannot be read, for example without one left. */
+function openFiles(): number | undefined {
+  try {
+    // The folder itself is open while it is read.
+    return readdirSync("/proc/self/fd").length - 1;
   } catch {
     return undefined;
   }

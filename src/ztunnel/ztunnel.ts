@@ -189,15 +189,32 @@ export class Ztunnel {
     const started = this.#registry
       .counter("workload_manager_proxies_started_total", "The total number of proxies that were started.")
       .labels();
+    const stopped = this.#registry
+      .counter("workload_manager_proxies_stopped_total", "The total number of proxies that were stopped.")
+      .labels();
+    const pending = this.#registry
+      .gauge("workload_manager_pending_proxy_count", "The total number current workloads with pending proxies.")
+      .labels();
+    // The pods that were announced and are not served yet. The agent announces a pod again after a failure.
+    const awaited = new Set<string>();
     const uids = () => serving.uids().filter((uid) => !isOwnPod(uid));
-    this.#registry.onCollect(() => served.set(uids().length));
+    this.#registry.onCollect(() => {
+      served.set(uids().length);
+      pending.set(awaited.size);
+    });
     return {
       descriptors: (uid) => serving.descriptors(uid),
-      uids,
-      remove: (uid, handedOver) => serving.remove(uid, handedOver),
+      uids: () => [...new Set([...uids(), ...awaited])],
+      remove: (uid, handedOver) => {
+        awaited.delete(uid);
+        if (serving.uids().includes(uid)) stopped.increment();
+        serving.remove(uid, handedOver);
+      },
       add: async (pod: AddedPod) => {
         started.increment();
+        awaited.add(pod.uid);
         await serving.add(pod);
+        awaited.delete(pod.uid);
       },
     };
   }

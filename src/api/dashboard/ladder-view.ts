@@ -24,8 +24,8 @@ export interface LadderRevision {
   readonly pods: number;
   /** The first 12 hex digits of the SHA-256 of its signing root. Empty if unknown. */
   readonly root: string;
-  /** The number of connected proxies. */
-  readonly proxies: number;
+  /** The number of connected proxies. Absent if a control plane of the revision does not answer. */
+  readonly proxies?: number;
 }
 
 export interface LadderRung {

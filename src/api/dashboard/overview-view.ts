@@ -19,6 +19,10 @@ export interface OverviewHead extends ViewHead {
     readonly stale: number;
     readonly rejected: number;
     readonly missing: number;
+    /** Why the counts are not known, for example because no control plane answers. Absent if they are. */
+    readonly unknown?: string;
+    /** Why proxies may be missing in the counts. Absent if all control planes have answered. */
+    readonly incomplete?: string;
   };
   readonly workloads: number;
   readonly rolloutsUnderWay: number;

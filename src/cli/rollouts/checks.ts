@@ -9,7 +9,7 @@ import {
   type CheckSpec,
   type CheckType,
 } from "../../api/serin/index.ts";
-import { userError } from "../../base/index.ts";
+import { messageOf, nearestName, userError } from "../../base/index.ts";
 import { daemonSetKind, deploymentKind, podKind, serviceKind, statefulSetKind } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { CommandEnd } from "../command-end.ts";
@@ -179,16 +179,35 @@ async function specOf(subject: string | undefined, options: ExplainFlags, contex
       hint: furtherFields,
     });
   }
-  const client = await context.connect(options);
-  const namespace = options.namespace ?? (await context.defaultNamespace(options));
-  const found = await client.get(checkKind, subject, namespace);
+  const { namespace, found } = await lookedUp(subject, options, context);
   if (found === undefined)
     throw userError(
       "not-found",
       `neither a built-in check nor a Check in namespace ${namespace} has the name "${subject}"`,
-      { hint: `built-in checks: ${checkTypes.join(", ")}` },
+      { hint: builtInHint(subject) },
     );
   return parsed(`Check ${namespace}/${subject}`, found);
+}
+
+/** The Check of the cluster. If there is no cluster to ask, the name is probably a misspelt built-in check. */
+async function lookedUp(
+  subject: string,
+  options: ExplainFlags,
+  context: CliContext,
+): Promise<{ readonly namespace: string; readonly found: unknown }> {
+  try {
+    const client = await context.connect(options);
+    const namespace = options.namespace ?? (await context.defaultNamespace(options));
+    return { namespace, found: await client.get(checkKind, subject, namespace) };
+  } catch (error) {
+    const reason = `no built-in check has the name "${subject}", and a Check of the cluster cannot be looked up: ${messageOf(error)}`;
+    throw userError("not-found", reason, { hint: builtInHint(subject) });
+  }
+}
+
+function builtInHint(subject: string): string {
+  const near = nearestName(subject, checkTypes);
+  return `${near === undefined ? "" : `did you mean ${near}? `}built-in checks: ${checkTypes.join(", ")}`;
 }
 
 function parsed(origin: string, raw: unknown): CheckSpec {

@@ -32,6 +32,15 @@ test("missing arguments are reported before any request to a cluster", async () 
   assert.match(await refusal("check", "explain", "request-success-rate"), /\w/);
 });
 
+test("a misspelt check without a cluster is reported by its name, with the names that exist", async () => {
+  for (const verb of ["explain", "run"])
+    assert.match(
+      await refusal("check", verb, "request-succes-rate"),
+      /no built-in check has the name "request-succes-rate", and a Check of the cluster cannot be looked up: .+\n.*did you mean request-success-rate\? built-in checks: /,
+      verb,
+    );
+});
+
 const canaryText =
   "{apiVersion: rollout.serin.dev/v1alpha1, kind: Canary, metadata: {name: web}, spec: {target: {deployment: {name: web, service: web}}, steps: [{weight: 100}]}}";
 

@@ -2,7 +2,15 @@ import type { BackendTlsPolicySpec } from "../../api/gateway/index.ts";
 import type { ClientTls } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import { configMapResource, type ConfigMapReference } from "./config-map-facts.ts";
-import { compareText, factsKey, hostnameOf, meshKey, type BackendTlsPolicyFacts, type MeshSettings } from "./facts.ts";
+import {
+  compareText,
+  factsKey,
+  hostnameOf,
+  meshKey,
+  type BackendTlsPolicyFacts,
+  type MeshSettings,
+  type ServiceFacts,
+} from "./facts.ts";
 import type { Verdict } from "./verdict.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 
@@ -22,6 +30,10 @@ export interface BackendTlsTarget {
   readonly tls: ClientTls;
   readonly accepted: Verdict;
   readonly unresolved: Verdict;
+  /** What is worth to know of a target that is accepted. Empty if nothing is. */
+  readonly remark: string;
+  /** Whether an annotation excludes the policy. */
+  readonly ignored: boolean;
 }
 
 /** A name of roots that do not exist. A cluster with these roots trusts no server, so it sends no request. */
@@ -30,11 +42,12 @@ const noRoots = "invalid://";
 /** The targets by `namespace/policy#index of the target`. */
 export function deriveBackendTlsTargets(graph: CollectionGraph, inputs: MeshInputs): Collection<BackendTlsTarget> {
   const byTarget = inputs.backendTlsPolicies.index("target", (policy) =>
-    policy.spec.targetRefs.map((target) => backendOf(target, policy.namespace)),
+    isIgnored(policy) ? [] : policy.spec.targetRefs.map((target) => backendOf(target, policy.namespace)),
   );
   return graph.derive("backend-tls-targets", inputs.backendTlsPolicies, (policy, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
-    if (mesh === undefined || policy.annotations["networking.istio.io/ignore-policy-attachment"] === "true") return [];
+    if (mesh === undefined) return [];
+    const ignored = isIgnored(policy);
     const roots = rootsOf(policy, inputs, reader);
     return policy.spec.targetRefs.map((target, index) => {
       const backend = backendOf(target, policy.namespace);
@@ -52,8 +65,8 @@ export function deriveBackendTlsTargets(graph: CollectionGraph, inputs: MeshInpu
               reason: "Conflicted",
               message: `Conflicts with BackendTLSPolicy "${rival.name}" targeting the same backend`,
             };
-      const refused = "fault" in found ? found.fault : (conflict ?? roots.accepted);
-      const counts = !("fault" in found) && conflict === undefined;
+      const refused = ignored ? ignoredPolicy : "fault" in found ? found.fault : (conflict ?? roots.accepted);
+      const counts = !ignored && !("fault" in found) && conflict === undefined;
       return [
         `${factsKey(policy)}#${index}`,
         {
@@ -66,10 +79,23 @@ export function deriveBackendTlsTargets(graph: CollectionGraph, inputs: MeshInpu
           tls: tlsOf(policy.spec, roots.credential),
           accepted: refused,
           unresolved: roots.unresolved,
+          remark: [...roots.remark, ...("fault" in found ? [] : found.remark)].join("; "),
+          ignored,
         },
       ] as const;
     });
   });
+}
+
+const ignoreAnnotation = "istio.io/ignore-policy-attachment";
+
+const ignoredPolicy: Verdict = {
+  reason: "IgnoredByIstio",
+  message: `Ignored by Istio due to annotation ${ignoreAnnotation}=true`,
+};
+
+function isIgnored({ annotations }: BackendTlsPolicyFacts): boolean {
+  return annotations[ignoreAnnotation]?.toLowerCase() === "true";
 }
 
 function backendOf({ kind, name }: TargetReference, namespace: string): string {
@@ -92,7 +118,7 @@ function goesBefore(left: BackendTlsPolicyFacts, right: BackendTlsPolicyFacts): 
 }
 
 type FoundTarget =
-  | { readonly hosts: readonly string[]; readonly port: number | undefined }
+  | { readonly hosts: readonly string[]; readonly port: number | undefined; readonly remark: readonly string[] }
   | { readonly fault: NonNullable<Verdict> };
 
 function resolveTarget(
@@ -110,17 +136,18 @@ function resolveTarget(
     hosts: readonly string[],
     ports: readonly { readonly name: string; readonly port: number }[],
   ): FoundTarget => {
-    if (target.sectionName === undefined || target.sectionName === "") return { hosts, port: undefined };
+    const remark: readonly string[] = [];
+    if (target.sectionName === undefined || target.sectionName === "") return { hosts, port: undefined, remark };
     const port = ports.find(({ name }) => name === target.sectionName)?.port;
     return port === undefined
       ? fault(`sectionName "${target.sectionName}" does not exist in ${target.kind} ${key}`)
-      : { hosts, port };
+      : { hosts, port, remark };
   };
   if (target.kind === "Service" && target.group === "") {
     const service = reader.get(inputs.services, key);
-    return service === undefined
-      ? fault(`Service ${key} does not exist`)
-      : at([hostnameOf(service, mesh.domain)], service.ports);
+    if (service === undefined) return fault(`Service ${key} does not exist`);
+    const found = at([hostnameOf(service, mesh.domain)], service.ports);
+    return "fault" in found || service.type !== "ExternalName" ? found : { ...found, remark: [aliasRemark(service)] };
   }
   if (target.kind === "ServiceEntry" && target.group === "networking.istio.io") {
     const entry = reader.get(inputs.serviceEntries, key);
@@ -134,11 +161,17 @@ function resolveTarget(
   return fault(`unsupported kind ${target.group}/${target.kind}`);
 }
 
+/** As in upstream Istio, such a policy is accepted. Requests to the alias go to the cluster of its host. */
+function aliasRemark({ namespace, name, externalName }: ServiceFacts): string {
+  return `it has no effect, because Service ${namespace}/${name} is an ExternalName, another name of ${externalName}: target the Service or ServiceEntry of ${externalName}`;
+}
+
 interface Roots {
   /** Undefined means the system's roots. */
   readonly credential: string | undefined;
   readonly accepted: Verdict;
   readonly unresolved: Verdict;
+  readonly remark: readonly string[];
 }
 
 /** The trusted roots, from the first reference. It must be a ConfigMap. */
@@ -155,12 +188,16 @@ function rootsOf(
       credential: known ? undefined : noRoots,
       accepted: known ? undefined : { reason: "Invalid", message: `Unknown wellKnownCACertificates: ${wellKnown}` },
       unresolved: undefined,
+      remark: [],
     };
   }
+  const remark =
+    validation.caCertificateRefs.length > 1 ? ["warning: only the first caCertificateRefs will be used"] : [];
   const refuse = (reason: string, message: string): Roots => ({
     credential: noRoots,
     accepted: { reason: "NoValidCACertificate", message: `Certificate reference invalid: ${message}` },
     unresolved: { reason, message: `Certificate reference invalid: ${message}` },
+    remark,
   });
   if (reference.kind !== "ConfigMap" || reference.group !== "")
     return refuse("InvalidKind", `unsupported kind ${reference.group}/${reference.kind}`);
@@ -172,7 +209,7 @@ function rootsOf(
       "InvalidCACertificateRef",
       facts.exists ? `ConfigMap ${key}: ${facts.authority.fault}` : facts.authority.fault,
     );
-  return { credential: configMapResource(facts), accepted: undefined, unresolved: undefined };
+  return { credential: configMapResource(facts), accepted: undefined, unresolved: undefined, remark };
 }
 
 function tlsOf({ validation }: BackendTlsPolicySpec, credentialName: string | undefined): ClientTls {

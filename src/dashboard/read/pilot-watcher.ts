@@ -101,6 +101,9 @@ export class PilotWatcher {
       proxies: all.flatMap(({ proxies }) => proxies),
       roots: new Map(all.filter(({ root }) => root !== "").map(({ revision, root }) => [revision, root])),
       answered: all.filter(({ problem }) => problem === undefined).length,
+      silent: all.flatMap(({ address: { pod }, revision, problem }) =>
+        problem === undefined ? [] : [{ pod, revision, problem }],
+      ),
     };
     this.#options.onChange();
   }

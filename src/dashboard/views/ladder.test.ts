@@ -59,6 +59,7 @@ const proxy = (id: string, types: ConnectedProxy["types"]): ConnectedProxy => ({
 const cds = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 const pilots = {
   ...noPilots,
+  answered: 1,
   proxies: [
     proxy("web-1-x.shop", { [cds]: { sent: "a", acked: "a", nacked: "", reason: null } }),
     proxy("cart-1-x.shop", { [cds]: { sent: "b", acked: "a", nacked: "", reason: null } }),

@@ -5,6 +5,8 @@ import { configMessagesOf } from "./analysis.ts";
 import { configsView, configView, findConfig } from "./configs.ts";
 import { noObjects } from "./mesh-objects.ts";
 import { overviewView } from "./overview.ts";
+import { ladderView } from "./ladder.ts";
+import { noPilots, type PilotReports } from "./view-input.ts";
 import { config, deployment, input, namespace, pod, service } from "./testing/small-mesh.ts";
 
 const ambient = { annotations: { "ambient.istio.io/redirection": "enabled" }, labels: { app: "web" } };
@@ -138,4 +140,52 @@ test("a broken gateway, ztunnel or control plane counts in its namespace, and ha
       1,
       `${part}: ${texts.join("\n")}`,
     );
+});
+
+const proxy = (id: string, revision: string) => ({
+  id,
+  type: "sidecar",
+  namespace: "shop",
+  node: "a",
+  version: "1",
+  revision,
+  connectedAt: "2026-06-01T11:00:00Z",
+  types: {},
+});
+const silent = { pod: "istiod-2", revision: "canary", problem: "it does not list its proxies: no answer within 3 s" };
+const webPod = pod("shop", "web", { labels: { app: "web" } });
+
+test("the counts of proxies are unknown, with the reason, while no control plane answers", () => {
+  const countsOf = (pilots: PilotReports) =>
+    overviewView(input({ ...objects, pods: [webPod] }, [], { pilots }), "*", "lab").head.proxies;
+  const reports = { proxies: [proxy("web.shop", "default")], roots: new Map(), answered: 1, silent: [] };
+  const known = { synced: 1, stale: 0, rejected: 0, missing: 0 };
+  assert.deepEqual(countsOf(reports), known);
+  const problem = `${silent.pod}: ${silent.problem}`;
+  assert.equal(countsOf({ ...reports, answered: 0, silent: [silent] }).unknown, problem);
+  assert.equal(countsOf({ ...reports, proxies: [], answered: 0 }).unknown, "no control plane has answered");
+  assert.deepEqual(countsOf({ ...reports, silent: [silent] }), { ...known, incomplete: problem });
+});
+
+test("a proxy does not count as missing while a control plane is silent to which it may be connected", () => {
+  const sidecar = { ...webPod, spec: { containers: [{ name: "web" }, { name: "istio-proxy" }] } };
+  const missingWith = (pilots: PilotReports): number =>
+    overviewView(input({ ...objects, pods: [sidecar] }, [], { pilots }), "*", "lab").head.proxies.missing;
+  assert.equal(missingWith({ ...noPilots, answered: 1 }), 1);
+  assert.equal(missingWith({ ...noPilots, answered: 1, silent: [silent] }), 0);
+});
+
+test("a revision whose control plane is silent has no number of proxies", () => {
+  const plane = (revision: string) =>
+    deployment("istio-system", `istiod-${revision}`, { app: "istiod", "istio.io/rev": revision });
+  const objectsOfMesh = { ...objects, deployments: [plane("default"), plane("canary")] };
+  const pilots = { proxies: [proxy("web.shop", "default")], roots: new Map(), answered: 1, silent: [silent] };
+  const { revisions } = ladderView(input(objectsOfMesh, [], { pilots }), "*").tables;
+  assert.deepEqual(
+    Object.values(revisions).map(({ name, proxies }) => [name, proxies]),
+    [
+      ["default", 1],
+      ["canary", undefined],
+    ],
+  );
 });

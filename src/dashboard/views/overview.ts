@@ -8,7 +8,13 @@ import { controlPlanes, revisionByTag, wantedRevision } from "./revisions.ts";
 import { rolloutRow, type Rollout } from "./rollouts.ts";
 import { isOfProbes, mutualTlsShare, type TrafficEdge } from "./traffic.ts";
 import { ratesOf } from "./traffic-index.ts";
-import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
+import {
+  isVisible,
+  whyProxiesIncomplete,
+  whyProxiesUnknown,
+  type ViewInput,
+  type VisibleNamespaces,
+} from "./view-input.ts";
 import { workloadRow } from "./workload-row.ts";
 
 /** The maximum number of rows that need attention. */
@@ -24,6 +30,8 @@ export function overviewView(input: ViewInput, visible: VisibleNamespaces, clust
   const proxies = pilots.proxies.map(proxyRow).filter(({ namespace }) => isVisible(visible, namespace));
   const workloads = [...inventory.workloads.values()].filter(({ namespace }) => isVisible(visible, namespace));
   const missing = missingProxies(input, visible, proxies);
+  const unknown = whyProxiesUnknown(pilots);
+  const incomplete = whyProxiesIncomplete(pilots);
   const rollouts = rolloutsSeen(input, visible);
   const head: OverviewHead = {
     atMs: input.atMs,
@@ -37,6 +45,8 @@ export function overviewView(input: ViewInput, visible: VisibleNamespaces, clust
       stale: countOf(proxies, "stale"),
       rejected: countOf(proxies, "rejected"),
       missing: missing.length,
+      ...(unknown === undefined ? {} : { unknown }),
+      ...(incomplete === undefined ? {} : { incomplete }),
     },
     workloads: workloads.length,
     rolloutsUnderWay: rollouts.filter(({ status }) => phasesUnderWay.has(status?.phase ?? "")).length,
@@ -90,13 +100,16 @@ function rolloutsSeen({ inventory }: ViewInput, visible: VisibleNamespaces): Rol
   return [...canaries.filter(({ metadata }) => isVisible(visible, metadata.namespace ?? "")), ...upgrades];
 }
 
-/** The names of pods whose proxy is not connected to a control plane. Empty if no control plane answers. */
+/**
+ * The names of pods whose proxy is not connected to a control plane. Empty if a control plane is silent, because they
+ * may be connected to that one.
+ */
 function missingProxies(
   { inventory, pilots }: ViewInput,
   visible: VisibleNamespaces,
   proxies: readonly LadderProxy[],
 ): string[] {
-  if (pilots.answered === 0) return [];
+  if (pilots.answered === 0 || pilots.silent.length > 0) return [];
   const connected = new Set(proxies.map(({ namespace, pod }) => `${namespace}/${pod}`));
   return [...inventory.workloads.values()]
     .filter(

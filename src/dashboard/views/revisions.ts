@@ -33,10 +33,15 @@ export function revisionRows(inventory: Inventory, pilots: PilotReports): Record
       podsReady: readyPods,
       pods: wantedPods,
       root: (pilots.roots.get(name) ?? "").slice(0, 12),
-      proxies: pilots.proxies.filter(({ revision }) => revision === name).length,
+      ...(isKnown(pilots, name) ? { proxies: pilots.proxies.filter(({ revision }) => revision === name).length } : {}),
     };
   }
   return rows;
+}
+
+/** Whether all control planes of the revision have answered. */
+function isKnown({ answered, silent }: PilotReports, name: string): boolean {
+  return answered > 0 && !silent.some(({ revision }) => revision === name);
 }
 
 /** The revision that a namespace's labels select, resolved through tags. Empty if it is not in the mesh. */

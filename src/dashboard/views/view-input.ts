@@ -23,9 +23,34 @@ export interface PilotReports {
   readonly roots: ReadonlyMap<string, string>;
   /** The number of control plane pods that have answered. */
   readonly answered: number;
+  /** The control plane pods that have not answered. What is known of their proxies is old, or nothing. */
+  readonly silent: readonly SilentPilot[];
 }
 
-export const noPilots: PilotReports = { proxies: [], roots: new Map(), answered: 0 };
+export interface SilentPilot {
+  readonly pod: string;
+  readonly revision: string;
+  readonly problem: string;
+}
+
+export const noPilots: PilotReports = { proxies: [], roots: new Map(), answered: 0, silent: [] };
+
+/** Why the counts of proxies are not known. Undefined if they are, at least those of some control planes. */
+export function whyProxiesUnknown({ answered, silent }: PilotReports): string | undefined {
+  if (answered > 0) return undefined;
+  const [first] = silent;
+  return first === undefined ? "no control plane has answered" : problemOf(first);
+}
+
+/** Why some proxies may be missing or old in the counts. Undefined if all control planes, or none, have answered. */
+export function whyProxiesIncomplete({ answered, silent }: PilotReports): string | undefined {
+  const [first] = silent;
+  return answered === 0 || first === undefined ? undefined : problemOf(first);
+}
+
+function problemOf({ pod, problem }: SilentPilot): string {
+  return `${pod}: ${problem}`;
+}
 
 /** The input of a view. */
 export interface ViewInput {

@@ -2,6 +2,7 @@ import { logLevels, type LogThreshold, ownField } from "../../base/index.ts";
 import { jsonRoute, metricsRoute, type EndpointAnswer, type EndpointRoute } from "../../dataplane/index.ts";
 import { envoyLevels, nodeId, type ProxySettings } from "../proxy-settings.ts";
 import type { Serving, Statistic } from "../serving.ts";
+import type { ServerStats } from "./server-stats.ts";
 import { clustersJson, clustersText } from "./cluster-status.ts";
 import { json, text } from "./config-answers.ts";
 import { staticClusters } from "./static-resources.ts";
@@ -11,6 +12,7 @@ export interface AdminSources {
   readonly serving: Serving;
   /** The level of the log. Undefined if it cannot be changed. */
   readonly logThreshold: LogThreshold | undefined;
+  readonly server: ServerStats;
   readonly startedMs: number;
   readonly nowMs: () => number;
   readonly state: () => Promise<"LIVE" | "DRAINING" | "INITIALIZING">;
@@ -60,7 +62,7 @@ export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute
     "/stats": async (request, url) =>
       url.searchParams.get("format") === "prometheus"
         ? await metrics(request, url)
-        : statsAnswer(await serving.statistics(), url),
+        : statsAnswer([...sources.server.statistics(), ...(await serving.statistics())], url),
     "/stats/prometheus": metrics,
   };
   const list: EndpointRoute = () =>

@@ -1,4 +1,5 @@
 import { localClusterName } from "../../wire/xds/index.ts";
+import type { BreakerThresholds } from "../upstream/circuit-breaker.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { ClusterStatus, EndpointStatus } from "../serving.ts";
 import type { StaticCluster } from "./static-resources.ts";
@@ -6,11 +7,22 @@ import type { StaticCluster } from "./static-resources.ts";
 export function clusterStatuses(clusters: readonly Cluster[]): ClusterStatus[] {
   return clusters.map((cluster) => ({
     name: cluster.name,
-    maxConnections: cluster.config.limits.maxConnections,
-    maxPendingRequests: cluster.config.limits.maxPendingRequests,
-    maxRequests: cluster.config.maxRequests,
+    statName: cluster.statName,
+    thresholds: {
+      default: thresholdsOf(cluster.config),
+      high: cluster.config.highPriority ?? thresholdsOf(cluster.config),
+    },
     endpoints: [...cluster.endpoints()].map(endpointStatus),
   }));
+}
+
+function thresholdsOf({
+  maxConnections,
+  maxPendingRequests,
+  maxRequests,
+  maxRetries,
+}: BreakerThresholds): BreakerThresholds {
+  return { maxConnections, maxPendingRequests, maxRequests, maxRetries };
 }
 
 function endpointStatus(endpoint: Endpoint): EndpointStatus {
@@ -51,14 +63,36 @@ export function clustersText(fixed: readonly StaticCluster[], clusters: readonly
   for (const cluster of clusters) {
     const { name } = cluster;
     lines.push(
-      `${name}::default_priority::max_connections::${shown(cluster.maxConnections)}`,
-      `${name}::default_priority::max_pending_requests::${shown(cluster.maxPendingRequests)}`,
-      `${name}::default_priority::max_requests::${shown(cluster.maxRequests)}`,
+      `${name}::observability_name::${cluster.statName}`,
+      ...thresholdLines(cluster, "default"),
+      ...thresholdLines(cluster, "high"),
       `${name}::added_via_api::${String(name !== localClusterName)}`,
       ...cluster.endpoints.flatMap((endpoint) => endpointLines(name, endpoint)),
     );
   }
   return `${lines.join("\n")}\n`;
+}
+
+function thresholdLines({ name, thresholds }: ClusterStatus, priority: "default" | "high"): string[] {
+  const { maxConnections, maxPendingRequests, maxRequests, maxRetries } = thresholds[priority];
+  const line = (limit: string, value: number): string => `${name}::${priority}_priority::${limit}::${shown(value)}`;
+  return [
+    line("max_connections", maxConnections),
+    line("max_pending_requests", maxPendingRequests),
+    line("max_requests", maxRequests),
+    line("max_retries", maxRetries),
+  ];
+}
+
+function thresholdJson(thresholds: BreakerThresholds, priority: "DEFAULT" | "HIGH"): unknown {
+  return {
+    // As in Envoy's JSON, a field with its default is left out.
+    ...(priority === "DEFAULT" ? {} : { priority }),
+    max_connections: shown(thresholds.maxConnections),
+    max_pending_requests: shown(thresholds.maxPendingRequests),
+    max_requests: shown(thresholds.maxRequests),
+    max_retries: shown(thresholds.maxRetries),
+  };
 }
 
 const unlimited = 4_294_967_295;
@@ -106,7 +140,13 @@ export function clustersJson(fixed: readonly StaticCluster[], clusters: readonly
         name: cluster.name,
         ...(cluster.name === localClusterName ? {} : { added_via_api: true }),
         host_statuses: cluster.endpoints.map(endpointJson),
-        observability_name: cluster.name === localClusterName ? `${cluster.name};` : cluster.name,
+        circuit_breakers: {
+          thresholds: [
+            thresholdJson(cluster.thresholds.default, "DEFAULT"),
+            thresholdJson(cluster.thresholds.high, "HIGH"),
+          ],
+        },
+        observability_name: cluster.statName,
         ...(cluster.name.startsWith("outbound") || cluster.name === localClusterName
           ? { eds_service_name: cluster.name }
           : {}),

@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as connectSocket, createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { FakeCertificateAuthority } from "../../dataplane/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, plainEndpoints } from "../testing/ads-server.ts";
 import { outboundTcp } from "../testing/mesh-config.ts";
+import { fetchOnce } from "../testing/harness.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 
 test("listeners that clients reach are counted apart from internal ones", async () => {
@@ -26,4 +30,72 @@ test("listeners that clients reach are counted apart from internal ones", async 
   const value = async (name: string): Promise<number | undefined> => (await proxy.samples(name))[0]?.value;
   assert.equal(await value("serin_proxy_listeners"), 1);
   assert.equal(await value("envoy_listener_manager_total_listeners_active"), 2);
+});
+
+test("a changed cluster keeps its counters, and the series of a removed one vanish", async () => {
+  await using proxy = await TestProxy.start({
+    name: "front",
+    role: "router",
+    authority: new FakeCertificateAuthority(),
+  });
+  await using upstream = createServer((socket) => socket.resume().end()).listen(0, "127.0.0.1");
+  await once(upstream, "listening");
+  const { port: upstreamPort } = upstream.address() as AddressInfo;
+  const port = await freePort();
+  const cluster = { ...(edsCluster("a") as JsonObject), altStatName: "a;" };
+  proxy.ads.push(typeUrls.cluster, { a: cluster, b: edsCluster("b") });
+  proxy.ads.push(typeUrls.endpoint, { a: plainEndpoints("a", [upstreamPort]), b: plainEndpoints("b", []) });
+  const listener = outboundTcp("127.0.0.1", port, "a") as JsonObject;
+  proxy.ads.push(typeUrls.listener, { main: { ...listener, name: "main", bindToPort: true } });
+  await proxy.ready();
+  const value = async (name: string, wanted: string): Promise<number | undefined> =>
+    (await proxy.samples(name)).find(({ labels }) => labels["cluster_name"] === wanted)?.value;
+  const connect = async (): Promise<void> => {
+    const socket = connectSocket(port, "127.0.0.1");
+    socket.on("error", () => undefined).end("x");
+    socket.resume();
+    await once(socket, "close");
+  };
+  await connect();
+  await connect();
+  await until(async () => (await value("envoy_cluster_upstream_cx_total", "a")) === 2);
+  assert.equal(await value("envoy_cluster_membership_total", "b"), 0);
+  const changed = { ...cluster, circuitBreakers: { thresholds: [{ maxRetries: 7 }] } };
+  proxy.ads.push(typeUrls.cluster, { a: changed }, ["b"]);
+  const clusters = async (): Promise<string> => (await fetchOnce(proxy.ports.admin, "/clusters")).body;
+  await until(async () => (await clusters()).includes("a::default_priority::max_retries::7"));
+  await connect();
+  await until(async () => (await value("envoy_cluster_upstream_cx_total", "a")) === 3);
+  await until(async () => (await value("envoy_cluster_membership_total", "b")) === undefined);
+  assert.match(await clusters(), /^a::high_priority::max_retries::3$/m);
+  assert.match(await clusters(), /^a::observability_name::a;$/m);
+});
+
+test("statistics tell the age, the state and the first expiry of the proxy, and its stream to the control plane", async () => {
+  await using proxy = await TestProxy.start({
+    name: "front",
+    role: "router",
+    authority: new FakeCertificateAuthority(),
+  });
+  const listener = outboundTcp("127.0.0.1", await freePort(), "a") as JsonObject;
+  proxy.ads.push(typeUrls.cluster, {});
+  proxy.ads.push(typeUrls.listener, { main: { ...listener, name: "main" } });
+  await proxy.ready();
+  const { body } = await fetchOnce(proxy.ports.admin, "/stats");
+  const statistics = new Map(body.split("\n").map((line) => line.split(": ") as [string, string]));
+  for (const [name, expected] of [
+    ["server.state", /^0$/],
+    ["server.uptime", /^\d+$/],
+    ["server.memory_allocated", /^[1-9]\d+$/],
+    ["server.days_until_first_cert_expiring", /^\d+$/],
+    ["control_plane.connected_state", /^1$/],
+    ["cluster.xds-grpc.upstream_cx_active", /^1$/],
+    ["listener_manager.lds.update_success", /^1$/],
+  ] as const)
+    assert.match(statistics.get(name) ?? "absent", expected, name);
+  const streams = await proxy.samples("envoy_cluster_upstream_cx_active");
+  assert.deepEqual(
+    streams.map(({ labels, value }) => [labels["cluster_name"], value]),
+    [["xds-grpc", 1]],
+  );
 });

@@ -1,8 +1,13 @@
-import type { Counter, MetricsRegistry } from "../../telemetry/index.ts";
+import { getHeapStatistics } from "node:v8";
+import type { Counter, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import type { FilterStatistics } from "../terms/filter-statistics.ts";
 import type { ListenerSet } from "../listener-set.ts";
 import type { AppliedConfig } from "../applied-config.ts";
+import type { ActiveListener } from "../listener/listener.ts";
 import type { Statistic } from "../serving.ts";
+import type { FirstExpiry } from "./first-expiry.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+import { clusterRows, sharedClusterMetrics, type StatisticRow } from "./cluster-stats.ts";
 
 /**
  * Metrics with the same value in every worker: those of the configuration, and of ejected endpoints. They must not be
@@ -12,16 +17,27 @@ export const sharedMetrics: ReadonlySet<string> = new Set([
   "envoy_cluster_manager_active_clusters",
   "envoy_cluster_manager_cds_update_rejected",
   "envoy_cluster_manager_cds_update_success",
-  "envoy_cluster_membership_healthy",
-  "envoy_cluster_membership_total",
-  "envoy_cluster_outlier_detection_ejections_active",
+  "envoy_listener_manager_lds_update_rejected",
+  "envoy_listener_manager_lds_update_success",
+  ...sharedClusterMetrics,
   "envoy_listener_manager_total_listeners_active",
+  "envoy_server_days_until_first_cert_expiring",
   "envoy_server_live",
   "serin_proxy_listeners",
 ]);
 
-interface Row extends Statistic {
-  readonly labels: Readonly<Record<string, string>>;
+type Row = StatisticRow;
+
+/** A series that the last rendering contained, with what removes it. */
+interface Exposed {
+  remove(): void;
+}
+
+export interface ProxyStatsSources {
+  readonly config: AppliedConfig;
+  readonly listeners: ListenerSet;
+  readonly filters: FilterStatistics;
+  readonly expiry: Pick<FirstExpiry, "days">;
 }
 
 /** The statistics that tools read. They are computed when requested. */
@@ -29,11 +45,14 @@ export class ProxyStats {
   readonly #config: AppliedConfig;
   readonly #listeners: ListenerSet;
   readonly #filters: FilterStatistics;
+  readonly #expiry: Pick<FirstExpiry, "days">;
+  #exposed = new Map<string, Exposed>();
 
-  constructor(config: AppliedConfig, listeners: ListenerSet, filters: FilterStatistics) {
-    this.#config = config;
-    this.#listeners = listeners;
-    this.#filters = filters;
+  constructor(sources: ProxyStatsSources) {
+    this.#config = sources.config;
+    this.#listeners = sources.listeners;
+    this.#filters = sources.filters;
+    this.#expiry = sources.expiry;
   }
 
   /** Envoy's text form is `name: value`, a line each. */
@@ -55,89 +74,49 @@ export class ProxyStats {
       const { connections: all, drainingConnections: draining } = this.#listeners;
       connections.labels("active").set(all - draining);
       connections.labels("draining").set(draining);
-      for (const row of this.#rows()) {
-        const names = Object.keys(row.labels);
-        const values = Object.values(row.labels);
-        if (row.type === "gauge")
-          registry
-            .gauge(row.metric, row.metric, names)
-            .labels(...values)
-            .set(row.value);
-        else raise(registry.counter(row.metric, row.metric, names).labels(...values), row.value);
-      }
+      this.#exposeRows(registry);
     });
+  }
+
+  /** Series that no row has any more vanish, for example those of removed clusters. */
+  #exposeRows(registry: MetricsRegistry): void {
+    const exposed = new Map<string, Exposed>();
+    for (const row of this.#rows()) {
+      if (row.textOnly === true) continue;
+      const names = Object.keys(row.labels);
+      const values = Object.values(row.labels);
+      const { metric, type, value } = row;
+      const family = registry[type](metric, metric, names);
+      if (type === "gauge")
+        registry
+          .gauge(metric, metric, names)
+          .labels(...values)
+          .set(value);
+      else raise(registry.counter(metric, metric, names), values, value);
+      exposed.set([metric, ...values].join("\u0000"), { remove: () => family.remove(...values) });
+    }
+    for (const [key, series] of this.#exposed) if (!exposed.has(key)) series.remove();
+    this.#exposed = exposed;
   }
 
   #rows(): Row[] {
     return [
-      ...this.#clusterRows(),
+      ...this.#config.allClusters().flatMap(clusterRows),
       ...this.#listenerRows(),
       ...this.#managerRows(),
       ...[...this.#filters.entries()].map(([name, { value }]) => filterRow(name, value)),
     ];
   }
 
-  #clusterRows(): Row[] {
-    const rows: Row[] = [];
-    for (const cluster of this.#config.allClusters()) {
-      const endpoints = [...cluster.endpoints()];
-      const sum = (read: (endpoint: (typeof endpoints)[number]) => number): number =>
-        endpoints.reduce((total, endpoint) => total + read(endpoint), 0);
-      const add = (stat: string, type: Row["type"], value: number): void => {
-        rows.push({
-          name: `cluster.${cluster.name}.${stat}`,
-          metric: `envoy_cluster_${stat}`,
-          labels: { cluster_name: cluster.name },
-          type,
-          value,
-        });
-      };
-      add("membership_total", "gauge", endpoints.length);
-      add("membership_healthy", "gauge", endpoints.filter((endpoint) => endpoint.usable).length);
-      const outliers = cluster.outlierCounters;
-      if (outliers !== undefined) {
-        add(
-          "outlier_detection_ejections_active",
-          "gauge",
-          endpoints.filter((endpoint) => endpoint.outliers.ejectedAtMs !== undefined).length,
-        );
-        add("outlier_detection_ejections_enforced_total", "counter", outliers.ejections);
-        add("outlier_detection_ejections_overflow", "counter", outliers.overflows);
-      }
-      add("upstream_rq_total", "counter", cluster.counters.requests);
-      add("upstream_rq_active", "gauge", cluster.activeRequests);
-      add("upstream_rq_retry", "counter", cluster.counters.retries);
-      add("upstream_rq_pending_overflow", "counter", cluster.counters.overflow);
-      add("upstream_rq_retry_overflow", "counter", cluster.breaker.retries.overflows);
-      add("upstream_cx_overflow", "counter", cluster.breaker.connections.overflows);
-      add("upstream_cx_none_healthy", "counter", cluster.counters.noHealthyEndpoint);
-      add(
-        "upstream_cx_active",
-        "gauge",
-        sum((endpoint) => endpoint.openConnections),
-      );
-      add(
-        "upstream_cx_total",
-        "counter",
-        sum((endpoint) => endpoint.counters.connectionsOpened),
-      );
-      add(
-        "upstream_cx_connect_fail",
-        "counter",
-        sum((endpoint) => endpoint.counters.connectFailures),
-      );
-    }
-    return rows;
-  }
-
   #listenerRows(): Row[] {
     const rows: Row[] = [];
-    const http = new Map<string, { active: number; total: number; requests: number }>();
-    const tcp = new Map<string, { active: number; total: number }>();
+    const http = new Map<string, HttpSums>();
+    const tcp = new Map<string, TcpSums>();
     for (const listener of this.#listeners.listeners()) {
+      rows.push(...addressRows(listener));
       for (const { spec, connections, accepted, requests } of listener.chains()) {
         if (spec.serves.kind === "http") {
-          const prefix = spec.serves.http.connection.statPrefix.replace(/;$/, "");
+          const prefix = spec.serves.http.connection.statPrefix;
           const sums = http.get(prefix) ?? { active: 0, total: 0, requests: 0 };
           http.set(prefix, {
             active: sums.active + connections,
@@ -150,39 +129,8 @@ export class ProxyStats {
         }
       }
     }
-    for (const [prefix, sums] of http) {
-      const add = (stat: string, type: Row["type"], value: number): void => {
-        rows.push({
-          name: `http.${prefix}.${stat}`,
-          metric: `envoy_http_${stat}`,
-          labels: { envoy_http_conn_manager_prefix: prefix },
-          type,
-          value,
-        });
-      };
-      add("downstream_cx_active", "gauge", sums.active);
-      add("downstream_cx_total", "counter", sums.total);
-      add("downstream_rq_total", "counter", sums.requests);
-    }
-    for (const [prefix, sums] of tcp) {
-      rows.push({
-        name: `tcp.${prefix}.downstream_cx_total`,
-        metric: "envoy_tcp_downstream_cx_total",
-        labels: { envoy_tcp_prefix: prefix },
-        type: "counter",
-        value: sums.total,
-      });
-      rows.push({
-        name: `tcp.${prefix}.downstream_cx_active`,
-        metric: "envoy_tcp_downstream_cx_active",
-        labels: { envoy_tcp_prefix: prefix },
-        type: "gauge",
-        value: sums.active,
-      });
-    }
-    return rows;
+    return [...rows, ...httpRows(http), ...tcpRows(tcp)];
   }
-
   #managerRows(): Row[] {
     const row = (name: string, type: Row["type"], value: number): Row => ({
       name,
@@ -191,14 +139,85 @@ export class ProxyStats {
       type,
       value,
     });
+    // Each thread has a heap of its own.
+    const heap = getHeapStatistics();
+    const days = this.#expiry.days();
     return [
       row("listener_manager.total_listeners_active", "gauge", [...this.#listeners.listeners()].length),
       row("cluster_manager.active_clusters", "gauge", this.#config.allClusters().length),
       row("server.live", "gauge", 1),
-      row("cluster_manager.cds.update_success", "counter", this.#config.updatesAccepted),
-      row("cluster_manager.cds.update_rejected", "counter", this.#config.updatesRejected),
+      row("server.concurrency", "gauge", 1),
+      row("server.total_connections", "gauge", this.#listeners.connections),
+      row("server.memory_allocated", "gauge", heap.used_heap_size),
+      row("server.memory_heap_size", "gauge", heap.total_heap_size),
+      ...(days === undefined ? [] : [row("server.days_until_first_cert_expiring", "gauge", days)]),
+      ...[
+        ["cluster_manager.cds", this.#config.updatesOf(typeUrls.cluster)] as const,
+        ["listener_manager.lds", this.#config.updatesOf(typeUrls.listener)] as const,
+      ].flatMap(([manager, { accepted, rejected }]) => [
+        row(`${manager}.update_success`, "counter", accepted),
+        row(`${manager}.update_rejected`, "counter", rejected),
+      ]),
     ];
   }
+}
+
+interface TcpSums {
+  readonly active: number;
+  readonly total: number;
+}
+
+interface HttpSums extends TcpSums {
+  readonly requests: number;
+}
+
+/** The rows of a listener, by its address. Internal listeners have no address. */
+function addressRows({ spec, connections, counters }: ActiveListener): Row[] {
+  const [first] = spec.addresses;
+  if (first === undefined) return [];
+  const address = `${first.address.includes(":") ? `[${first.address.replaceAll(":", "_")}]` : first.address}_${first.port}`;
+  const row = (stat: string, type: Row["type"], value: number): Row => ({
+    name: `listener.${address}.${stat}`,
+    metric: `envoy_listener_${stat}`,
+    labels: { listener_address: address },
+    type,
+    value,
+  });
+  return [
+    row("downstream_cx_active", "gauge", connections),
+    row("downstream_cx_total", "counter", counters.accepted),
+    row("no_filter_chain_match", "counter", counters.noFilterChain),
+  ];
+}
+
+function httpRows(managers: ReadonlyMap<string, HttpSums>): Row[] {
+  return [...managers].flatMap(([prefix, { active, total, requests }]) => {
+    const row = (stat: string, type: Row["type"], value: number): Row => ({
+      name: `http.${prefix}.${stat}`,
+      metric: `envoy_http_${stat}`,
+      labels: { http_conn_manager_prefix: prefix.replace(/;$/, "") },
+      type,
+      value,
+    });
+    return [
+      row("downstream_cx_active", "gauge", active),
+      row("downstream_cx_total", "counter", total),
+      row("downstream_rq_total", "counter", requests),
+    ];
+  });
+}
+
+function tcpRows(proxies: ReadonlyMap<string, TcpSums>): Row[] {
+  return [...proxies].flatMap(([prefix, { active, total }]) => {
+    const row = (stat: string, type: Row["type"], value: number): Row => ({
+      name: `tcp.${prefix}.${stat}`,
+      metric: `envoy_tcp_${stat}`,
+      labels: { tcp_prefix: prefix },
+      type,
+      value,
+    });
+    return [row("downstream_cx_total", "counter", total), row("downstream_cx_active", "gauge", active)];
+  });
 }
 
 const rbacResult = /^(.*rbac)\.(?:istio_dry_run_(allow|deny)_)?(shadow_)?(allowed|denied)$/;
@@ -218,7 +237,10 @@ function filterRow(name: string, value: number): Row {
   return { name, metric: `envoy_${base.replaceAll(/[^A-Za-z0-9_]/g, "_")}`, labels, type: "counter", value };
 }
 
-/** Raises a counter to a total that is counted elsewhere. If that total was reset, adds its new value. */
-function raise(counter: Counter, total: number): void {
+/** Raises a counter to a total that is counted elsewhere. If that total was reset, the series begins anew. */
+function raise(family: MetricFamily<Counter>, values: readonly string[], total: number): void {
+  if (total < family.labels(...values).value) family.remove(...values);
+  const counter = family.labels(...values);
+  // Series beyond the registry's limit share a counter, whose value may be higher.
   if (total > counter.value) counter.add(total - counter.value);
 }

@@ -2,10 +2,14 @@ import {
   CircuitBreakers_ThresholdsSchema,
   CircuitBreakersSchema,
   type CircuitBreakers,
+  type CircuitBreakers_Thresholds,
 } from "../../wire/envoy/index.ts";
-import type { BreakerLimits } from "../upstream/circuit-breaker.ts";
+import type { BreakerLimits, BreakerThresholds } from "../upstream/circuit-breaker.ts";
 import { checkFields, type ConfigNotes } from "./config-check.ts";
 
+/** Envoy's numbers of routing priorities. */
+const defaultPriority = 0;
+const highPriority = 1;
 /** Envoy's limits where a cluster states none. */
 const defaultThreshold = 1024;
 const defaultMaxRetries = 3;
@@ -22,18 +26,24 @@ export function compileBreaker(message: CircuitBreakers | undefined, where: stri
     checkFields(CircuitBreakersSchema, message, here, notes, { used: ["thresholds"] });
     for (const threshold of message.thresholds) {
       checkFields(CircuitBreakers_ThresholdsSchema, threshold, here, notes, {
-        used: ["priority", "maxConnections", "maxPendingRequests", "maxRequests", "maxRetries", "retryBudget"],
-        harmless: ["trackRemaining", "maxConnectionPools"],
+        used: [
+          "priority",
+          "maxConnections",
+          "maxPendingRequests",
+          "maxRequests",
+          "maxRetries",
+          "retryBudget",
+          "trackRemaining",
+        ],
+        harmless: ["maxConnectionPools"],
       });
     }
   }
-  const threshold = message?.thresholds.find(({ priority }: { readonly priority: number }) => priority === 0);
+  const threshold = ofPriority(message, defaultPriority);
   const budget = threshold?.retryBudget;
   return {
-    maxConnections: threshold?.maxConnections ?? defaultThreshold,
-    maxPendingRequests: threshold?.maxPendingRequests ?? defaultThreshold,
-    maxRequests: threshold?.maxRequests ?? defaultThreshold,
-    maxRetries: threshold?.maxRetries ?? defaultMaxRetries,
+    ...thresholds(threshold),
+    tracksRemaining: threshold?.trackRemaining === true,
     retryBudget:
       budget === undefined
         ? undefined
@@ -41,5 +51,23 @@ export function compileBreaker(message: CircuitBreakers | undefined, where: stri
             fraction: (budget.budgetPercent?.value ?? defaultRetryPercent) / 100,
             min: budget.minRetryConcurrency ?? defaultMinRetries,
           },
+  };
+}
+
+/** The thresholds of the priority HIGH. They are shown, and have no effect. */
+export function highThresholds(message: CircuitBreakers | undefined): BreakerThresholds {
+  return thresholds(ofPriority(message, highPriority));
+}
+
+function ofPriority(message: CircuitBreakers | undefined, wanted: number): CircuitBreakers_Thresholds | undefined {
+  return message?.thresholds.find(({ priority }: { readonly priority: number }) => priority === wanted);
+}
+
+function thresholds(threshold: CircuitBreakers_Thresholds | undefined): BreakerThresholds {
+  return {
+    maxConnections: threshold?.maxConnections ?? defaultThreshold,
+    maxPendingRequests: threshold?.maxPendingRequests ?? defaultThreshold,
+    maxRequests: threshold?.maxRequests ?? defaultThreshold,
+    maxRetries: threshold?.maxRetries ?? defaultMaxRetries,
   };
 }

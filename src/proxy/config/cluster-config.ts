@@ -16,7 +16,7 @@ import {
 import type { ClusterConfig } from "../upstream/cluster.ts";
 import type { AddressFamily } from "../upstream/address-family.ts";
 import type { ForwardNameRules } from "../upstream/forward-names.ts";
-import { compileBreaker } from "./circuit-breaker-config.ts";
+import { compileBreaker, highThresholds } from "./circuit-breaker-config.ts";
 import { checkFields, checkNested, durationOr, unsupported, type ConfigNotes } from "./config-check.ts";
 import { directTransport, dnsHosts, entersTunnel, type DnsHost, type EndpointSource } from "./endpoint-config.ts";
 import { compileLoadBalancing } from "./load-balancing-config.ts";
@@ -61,6 +61,7 @@ const defaultIdleTimeoutMs = 3_600_000;
 const defaultDnsRefreshMs = 5000;
 const used = [
   "name",
+  "altStatName",
   "type",
   "edsClusterConfig",
   "connectTimeout",
@@ -92,7 +93,6 @@ const used = [
   "respectDnsTtl",
 ];
 const harmless = [
-  "altStatName",
   "cleanupInterval",
   "dnsJitter",
   "dnsFailureRefreshRate",
@@ -124,6 +124,8 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
     config: {
       originalDestination: originalDestinationRule(discovery, transports),
       name: message.name,
+      statName: message.altStatName === "" ? message.name : message.altStatName,
+      highPriority: highThresholds(message.circuitBreakers),
       ...compileLoadBalancing(message, where, notes),
       ...breaker,
       outliers:

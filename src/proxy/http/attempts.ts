@@ -272,6 +272,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#completeAtMs = this.#sentAtMs < 0 ? this.#context.clock.steadyMs() : this.#sentAtMs;
       this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
         if (this.#counted) this.endpoint?.report({ kind: "timeout" });
+        if (this.cluster !== undefined) this.cluster.counters.timeouts += 1;
         this.#giveUp(replyTable.responseTimeout);
       });
     }
@@ -340,6 +341,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       if (this.cluster !== undefined) this.#overflowed(this.cluster);
       return;
     }
+    if (this.cluster !== undefined) this.cluster.counters.waitFailures += 1;
     this.endpoint?.report({ kind: failure.kind === "timeout" ? "timeout" : "connect-failure" });
     if (retriesConnectFailure(this.#action?.retry, failure) && this.#retryLater()) return;
     this.#failedLast(failure.kind === "timeout" ? replyTable.connectTimeout : connectFailureReply(failure.message));
@@ -355,6 +357,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     const retry = this.#action?.retry;
     const { isGrpc } = this.#facts;
     const grpcStatus = isGrpc || retry !== undefined ? head.get("grpc-status") : undefined;
+    this.endpoint?.cluster.countResponse(head.status);
     this.endpoint?.report({ kind: "answer", status: judgedStatus(head.status, isGrpc ? grpcStatus : undefined) });
     if (retry !== undefined) {
       // A body that is still arriving goes to the next endpoint, as after a failed connection.
@@ -521,6 +524,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#tryTimer = undefined;
     if (this.#owner.answerStarted) return;
     this.endpoint?.report({ kind: "timeout" });
+    if (this.cluster !== undefined) this.cluster.counters.tryTimeouts += 1;
     if (retriesTimeout(this.#action?.retry)) {
       this.drop();
       if (this.#retryLater()) return;

@@ -1,11 +1,16 @@
-/** The limits of what a cluster may have open at once. */
-export interface BreakerLimits {
+export interface BreakerThresholds {
   readonly maxConnections: number;
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
+}
+
+/** The limits of what a cluster may have open at once. */
+export interface BreakerLimits extends BreakerThresholds {
   /** Replaces {@link maxRetries}: a fraction (0 to 1) of the open requests, but at least this many. */
   readonly retryBudget: { readonly fraction: number; readonly min: number } | undefined;
+  /** Whether statistics say how much is left of each limit. Absent means no. */
+  readonly tracksRemaining?: boolean;
 }
 
 /** One resource with a limit. */
@@ -14,6 +19,8 @@ export class Budget {
   active = 0;
   /** How often the limit was reached. */
   overflows = 0;
+  /** How many units were taken within the limit. */
+  taken = 0;
 
   constructor(limit: () => number) {
     this.#limit = limit;
@@ -28,6 +35,11 @@ export class Budget {
     return this.open >= this.#limit();
   }
 
+  /** How many units are left. 0 if more are taken than the limit allows. */
+  get remaining(): number {
+    return Math.max(0, this.#limit() - this.open);
+  }
+
   /** Takes one unit, which must be returned. Returns false, and counts the refusal, if the limit is reached. */
   take(): boolean {
     if (this.exhausted) {
@@ -35,6 +47,7 @@ export class Budget {
       return false;
     }
     this.active += 1;
+    this.taken += 1;
     return true;
   }
 

@@ -16,7 +16,7 @@ function createPools(): ClientPools {
       maxRequestsPerConnection: 0,
       idleTimeoutMs: 60_000,
     },
-    counters: { connectionsOpened: 0, connectFailures: 0, connectionsClosed: 0 },
+    counters: { connectionsOpened: 0, connectFailures: 0, connectTimeouts: 0, connectionsClosed: 0 },
   });
 }
 

@@ -1,7 +1,7 @@
 import { type Clock, type Random, jsonEqual } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
-import { CircuitBreaker, type BreakerLimits } from "./circuit-breaker.ts";
+import { breakerResources, CircuitBreaker, type BreakerLimits, type BreakerThresholds } from "./circuit-breaker.ts";
 import { ClientPools } from "./client-pools.ts";
 import { ConnectionPool, type PoolCounters, type PoolLimits } from "./connection-pool.ts";
 import { EndpointSelection, type SelectionRules } from "./endpoint-selection.ts";
@@ -16,6 +16,10 @@ import type { LocalZones } from "./zone-aware.ts";
 
 export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly name: string;
+  /** The name in statistics. Absent means {@link name}. */
+  readonly statName?: string;
+  /** The thresholds of requests with high priority. They are shown, and have no effect. */
+  readonly highPriority?: BreakerThresholds;
   readonly limits: PoolLimits;
   /** The protocol to endpoints. `downstream` is the client's protocol, and `alpn` the one that TLS negotiates. */
   readonly upstreamProtocol: UpstreamProtocol;
@@ -89,9 +93,7 @@ export class Endpoint {
   /** Metric handles by status and flag. A request finds them here without building a key. */
   readonly statistics = new Map<number, unknown>();
   readonly counters: PoolCounters & { requests: number; errors: number; successes: number } = {
-    connectionsOpened: 0,
-    connectFailures: 0,
-    connectionsClosed: 0,
+    ...noConnections(),
     requests: 0,
     errors: 0,
     successes: 0,
@@ -210,6 +212,14 @@ export interface ClusterCounters {
   retries: number;
   noHealthyEndpoint: number;
   overflow: number;
+  /** Requests that ended because their whole time had passed. */
+  timeouts: number;
+  /** Attempts that ended because the time of one attempt had passed. */
+  tryTimeouts: number;
+  /** Waiting requests that failed because no connection could be opened. */
+  waitFailures: number;
+  /** Responses by the first digit of their status. */
+  readonly responses: number[];
 }
 
 /** A named set of endpoints. Endpoints that stay through an update keep their connections. */
@@ -231,7 +241,34 @@ export class Cluster {
   #first: { readonly promise: Promise<void>; readonly resolve: () => void; readonly limit: Disposable } | undefined;
   #left = false;
   activeRequests = 0;
-  readonly counters: ClusterCounters = { requests: 0, retries: 0, noHealthyEndpoint: 0, overflow: 0 };
+  counters: ClusterCounters = {
+    requests: 0,
+    retries: 0,
+    noHealthyEndpoint: 0,
+    overflow: 0,
+    timeouts: 0,
+    tryTimeouts: 0,
+    waitFailures: 0,
+    responses: [0, 0, 0, 0, 0, 0],
+  };
+
+  /** The counters of removed endpoints, so that totals never fall. */
+  readonly #ofRemoved: PoolCounters = noConnections();
+
+  /** Continues the counters of the cluster that this one replaces, so that its statistics never fall. */
+  countOnFrom(previous: Cluster): void {
+    // Open requests of the previous cluster count here too.
+    this.counters = previous.counters;
+    addTo(this.#ofRemoved, previous.connectionTotals());
+    for (const resource of breakerResources) {
+      this.breaker[resource].overflows += previous.breaker[resource].overflows;
+      this.breaker[resource].taken += previous.breaker[resource].taken;
+    }
+    const [own, before] = [this.outlierCounters, previous.outlierCounters];
+    if (own === undefined || before === undefined) return;
+    own.ejections += before.ejections;
+    own.overflows += before.overflows;
+  }
 
   constructor(config: ClusterConfig, runtime: ClusterRuntime) {
     this.config = config;
@@ -247,6 +284,10 @@ export class Cluster {
 
   get name(): string {
     return this.config.name;
+  }
+
+  get statName(): string {
+    return this.config.statName ?? this.config.name;
   }
 
   /** The names that clients may request. Undefined if clients do not choose the destination. */
@@ -290,6 +331,19 @@ export class Cluster {
     return this.#endpoints.values();
   }
 
+  /** The connections of all endpoints since the start, including those of removed endpoints. */
+  connectionTotals(): PoolCounters {
+    const totals = { ...this.#ofRemoved };
+    for (const { counters } of this.#endpoints.values()) addTo(totals, counters);
+    return totals;
+  }
+
+  countResponse(status: number): void {
+    const { responses } = this.counters;
+    const digit = Math.trunc(status / 100);
+    responses[digit] = (responses[digit] ?? 0) + 1;
+  }
+
   /** Sets the endpoints. Endpoints that were removed may still run, so connections in progress to them continue. */
   setEndpoints(configs: readonly EndpointConfig[]): void {
     this.#replaceEndpoints(configs, (endpoint) => endpoint.drain());
@@ -320,7 +374,11 @@ export class Cluster {
         next.set(key, known);
       }
     }
-    for (const [key, endpoint] of this.#endpoints) if (!next.has(key)) leave(endpoint);
+    for (const [key, endpoint] of this.#endpoints) {
+      if (next.has(key)) continue;
+      leave(endpoint);
+      addTo(this.#ofRemoved, endpoint.counters);
+    }
     this.#endpoints = next;
     this.#byName = undefined;
     this.#hasEndpoints = true;
@@ -411,10 +469,15 @@ export class Cluster {
     for (const [key, endpoint] of this.#endpoints) {
       if (!endpoint.idle) continue;
       endpoint.drain();
-      this.#endpoints.delete(key);
+      this.#forget(key, endpoint);
       return true;
     }
     return false;
+  }
+
+  #forget(key: string, endpoint: Endpoint): void {
+    this.#endpoints.delete(key);
+    addTo(this.#ofRemoved, endpoint.counters);
   }
 
   /** Must be called once a second, with the steady clock. */
@@ -424,7 +487,7 @@ export class Cluster {
     if (returned || this.#warming) this.#select();
     for (const [key, endpoint] of this.#endpoints) {
       endpoint.sweep(nowMs);
-      if (this.config.originalDestination !== undefined && endpoint.unused) this.#endpoints.delete(key);
+      if (this.config.originalDestination !== undefined && endpoint.unused) this.#forget(key, endpoint);
     }
   }
 
@@ -456,4 +519,15 @@ export class Cluster {
   *#records(): Iterable<OutlierRecord> {
     for (const endpoint of this.#endpoints.values()) yield endpoint.outliers;
   }
+}
+
+function noConnections(): PoolCounters {
+  return { connectionsOpened: 0, connectFailures: 0, connectTimeouts: 0, connectionsClosed: 0 };
+}
+
+function addTo(totals: PoolCounters, counters: PoolCounters): void {
+  totals.connectionsOpened += counters.connectionsOpened;
+  totals.connectFailures += counters.connectFailures;
+  totals.connectTimeouts += counters.connectTimeouts;
+  totals.connectionsClosed += counters.connectionsClosed;
 }

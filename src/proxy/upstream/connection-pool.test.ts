@@ -100,7 +100,7 @@ function poolWith(
     endpoint: endpointAt(80),
     connector: { connect },
     clock,
-    counters: { connectionsOpened: 0, connectFailures: 0, connectionsClosed: 0 },
+    counters: { connectionsOpened: 0, connectFailures: 0, connectTimeouts: 0, connectionsClosed: 0 },
     limits: {
       connectTimeoutMs: 1000,
       maxConnections: Infinity,

@@ -45,6 +45,8 @@ const removedWaitMs = 1000;
 export interface PoolCounters {
   connectionsOpened: number;
   connectFailures: number;
+  /** Those of the failures that were not open in time. */
+  connectTimeouts: number;
   connectionsClosed: number;
 }
 
@@ -336,11 +338,13 @@ export class ConnectionPool implements ConnectionHome {
     } catch (error) {
       this.#connecting[protocol] -= 1;
       this.#breaker.connections.give();
+      const failure = connectFailureOf(error);
       this.#counters.connectFailures += 1;
+      if (failure.kind === "timeout") this.#counters.connectTimeouts += 1;
       // Only one user fails. The other waiting users have their own connection attempts, or take a connection that
       // becomes free.
       const user = this.#takeWaiting((waiting) => (waiting.upstreamProtocol ?? "http1") === protocol);
-      user?.connectFailed(connectFailureOf(error));
+      user?.connectFailed(failure);
       this.#connectForWaiting();
     }
   }

@@ -51,15 +51,18 @@ export function deriveBackendTlsStatuses(
     const own = reader.lookup(ofPolicy, factsKey(policy)).toSorted((left, right) => left.index - right.index);
     const gateways = new Map<string, BackendTlsTarget>();
     for (const target of own) {
+      if (target.ignored) continue;
       const leading = byBackend
         .flatMap((index) => reader.lookup(index, target.backend))
         .flatMap(({ parents }) => parents.flatMap(({ gateway }) => (gateway === "" ? [] : gateway)));
       for (const gateway of leading) if (!gateways.has(gateway)) gateways.set(gateway, target);
     }
-    const conditionsOf = ({ accepted, unresolved }: BackendTlsTarget): readonly WantedCondition[] => {
+    const conditionsOf = ({ accepted, unresolved, remark, ignored }: BackendTlsTarget): readonly WantedCondition[] => {
       const condition = conditionMaker(policy.generation);
+      const valid = `Configuration is valid${remark === "" ? "" : `; ${remark}`}`;
+      if (ignored) return [condition("Accepted", accepted, "Accepted", valid)];
       return [
-        condition("Accepted", accepted, "Accepted", "Configuration is valid"),
+        condition("Accepted", accepted, "Accepted", valid),
         condition("ResolvedRefs", unresolved, "ResolvedRefs", "Configuration is valid"),
       ];
     };

@@ -342,6 +342,73 @@ test("a BackendTLSPolicy applies TLS to the Service for every client; its status
     );
 });
 
+test("a BackendTLSPolicy with the annotation that excludes it is refused in its status, and changes nothing", () => {
+  const { apply, policies, clusters, addProxy } = gateways();
+  const policy = (name: string, metadata: object): KubernetesObject =>
+    config(
+      "BackendTLSPolicy",
+      `shop/${name}`,
+      {
+        targetRefs: [{ group: "", kind: "Service", name: "web" }],
+        validation: { hostname: `${name}.example`, wellKnownCACertificates: "System" },
+      },
+      metadata,
+    );
+  const route = config("HTTPRoute", "shop/r", { parentRefs: [{ name: "web", namespace: "edge" }], rules });
+  apply(
+    ...base,
+    gateway({ listeners: [http] }),
+    route,
+    policy("excluded", { annotations: { "istio.io/ignore-policy-attachment": "True" } }),
+    policy("second", { creationTimestamp: "2026-02-01T00:00:00Z" }),
+  );
+  const ancestors = policies.get("shop/excluded")?.ancestors ?? [];
+  assert.deepEqual(
+    ancestors.map(({ ancestorRef, conditions }) => [ancestorRef.kind, ...conditionTexts(conditions)]),
+    [["Service", "Accepted=False/IgnoredByIstio"]],
+  );
+  assert.equal(
+    ancestors[0]?.conditions[0]?.message,
+    "Ignored by Istio due to annotation istio.io/ignore-policy-attachment=true",
+  );
+  addProxy("sidecar", "client", "shop", { app: "client" });
+  const [cluster] = clusters("outbound|80||web.shop.svc.cluster.local");
+  assert.equal(valueAt(cluster, "transportSocket", "typedConfig", "sni"), "second.example");
+});
+
+test("the status of a BackendTLSPolicy says that an ExternalName, or a further reference, has no effect", () => {
+  const { apply, putConfigMap, policies } = gateways();
+  apply(
+    ...base,
+    {
+      kind: "Service",
+      metadata: { name: "db", namespace: "shop" },
+      spec: { type: "ExternalName", externalName: "db.example.com", ports: [{ name: "http", port: 80 }] },
+    } as KubernetesObject,
+    config("BackendTLSPolicy", "shop/tls", {
+      targetRefs: [
+        { group: "", kind: "Service", name: "db" },
+        { group: "", kind: "Service", name: "web" },
+      ],
+      validation: {
+        hostname: "db.example.com",
+        caCertificateRefs: ["roots", "more"].map((name) => ({ group: "", kind: "ConfigMap", name })),
+      },
+    }),
+  );
+  putConfigMap("shop/roots");
+  const further = "Configuration is valid; warning: only the first caCertificateRefs will be used";
+  const alias =
+    "it has no effect, because Service shop/db is an ExternalName, another name of db.example.com: target the Service or ServiceEntry of db.example.com";
+  assert.deepEqual(
+    policies.get("shop/tls")?.ancestors.map(({ conditions: [accepted] }) => [accepted?.status, accepted?.message]),
+    [
+      ["True", `${further}; ${alias}`],
+      ["True", further],
+    ],
+  );
+});
+
 test("a BackendTLSPolicy for a ServiceEntry with the host of another namespace's Service changes no connection to that Service", () => {
   const { apply, clusters, addProxy } = gateways();
   const host = "web.shop.svc.cluster.local";

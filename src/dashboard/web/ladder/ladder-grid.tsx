@@ -89,7 +89,9 @@ function RevisionHead({
           ) : (
             <span>{countOf(revision.pods, "istiod")}</span>
           )}
-          <span>{countOf(revision.proxies, "proxy", "proxies")}</span>
+          <span>
+            {revision.proxies === undefined ? "its proxies are unknown" : countOf(revision.proxies, "proxy", "proxies")}
+          </span>
           {revision.root === "" ? undefined : (
             <span class="mono" title="The root certificate of its CA (first digits of the SHA-256 fingerprint)">
               <Icon name="lock" size={10} /> {revision.root.slice(0, 8)}

@@ -52,7 +52,7 @@ export function OverviewPage(): JSX.Element {
 }
 
 function Figures({ head }: { readonly head: OverviewHead }): JSX.Element {
-  const { synced, stale, rejected, missing } = head.proxies;
+  const { synced, stale, rejected, missing, unknown, incomplete } = head.proxies;
   const all = synced + stale + rejected + missing;
   return (
     <dl class="facts">
@@ -72,9 +72,11 @@ function Figures({ head }: { readonly head: OverviewHead }): JSX.Element {
         <dt>Proxies in sync</dt>
         <dd>
           <a href={linkTo(["ladder"])}>
-            {synced.toLocaleString("en-US")} of {all.toLocaleString("en-US")}
+            {unknown === undefined ? `${synced.toLocaleString("en-US")} of ${all.toLocaleString("en-US")}` : "unknown"}
           </a>
           <small>
+            {unknown === undefined ? undefined : unknown}
+            {incomplete === undefined ? undefined : `without all proxies of ${incomplete}`}{" "}
             {rejected > 0 ? <Mark tone="bad">{`${rejected} reject`}</Mark> : undefined}{" "}
             {stale > 0 ? <Mark tone="warn">{`${stale} stale`}</Mark> : undefined}{" "}
             {missing > 0 ? <Mark tone="warn">{`${missing} missing`}</Mark> : undefined}

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { checkDefaults, type CheckSpec, type CheckType } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
+import { rfc3339Seconds } from "../../../base/index.ts";
 import type { CheckSubject } from "../../decide/index.ts";
 import { CheckObserver } from "./check-observer.ts";
 import { isErrorLine } from "./error-line.ts";
@@ -173,9 +174,10 @@ test("a slow server delays no round and gets no second request meanwhile, and it
     subject: backends,
   };
   const begun = clock.nowAtMs;
-  assert.deepEqual(await observer.observe(check, origin), { type: "pending", detail: "asked 0 s ago, no answer yet" });
+  const pending = { type: "pending", detail: `asked at ${rfc3339Seconds(begun)}, no answer yet` };
+  assert.deepEqual(await observer.observe(check, origin), pending);
   clock.nowMs = clock.steadyMs = () => begun + 30_000;
-  assert.deepEqual(await observer.observe(check, origin), { type: "pending", detail: "asked 30 s ago, no answer yet" });
+  assert.deepEqual(await observer.observe(check, origin), pending, "the text stays true however late it is read");
   resolve({ status: 200, text: "{}" });
   await new Promise((turn) => void setImmediate(turn));
   assert.equal(requestCount, 1);
@@ -207,7 +209,7 @@ test("while a look continues, the status has the reason why the previous look ha
   clock.nowMs = clock.steadyMs = () => begun + 2000;
   assert.deepEqual(await observer.observe(check, origin), {
     type: "pending",
-    detail: "asked 0 s ago, no answer yet; the previous attempt had no answer either: GET http://gate/: no route",
+    detail: `asked at ${rfc3339Seconds(clock.nowMs())}, no answer yet; the previous attempt had no answer either: GET http://gate/: no route`,
   });
 });
 

@@ -1,4 +1,4 @@
-import { BoundedCache, messageOf, type Clock } from "../../../base/index.ts";
+import { BoundedCache, messageOf, rfc3339Seconds, type Clock } from "../../../base/index.ts";
 import { namesWindow, type QuerySpec, type TemplateSide, type TemplateValues } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import {
@@ -146,7 +146,8 @@ export class CheckObserver {
     const ended = new AbortController();
     const tooLong = clock.sleep(patienceMs, ended.signal).then((): CheckObservation => ({
       type: "pending",
-      detail: `asked ${Math.round((clock.nowMs() - look) / 1000)} s ago, no answer yet${before}`,
+      // The status keeps this line, so it says when and not how long ago.
+      detail: `asked at ${rfc3339Seconds(look)}, no answer yet${before}`,
     }));
     try {
       return await Promise.race([latest, tooLong.catch(() => latest)]);

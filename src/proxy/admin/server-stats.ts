@@ -1,0 +1,51 @@
+import type { MetricsRegistry } from "../../telemetry/index.ts";
+import type { Statistic } from "../serving.ts";
+
+export interface ServerStatsSources {
+  readonly startedMs: number;
+  readonly nowMs: () => number;
+  readonly isConnected: () => boolean;
+  readonly state: () => "live" | "draining" | "starting";
+}
+
+/** Envoy's numbers of a server's states. */
+const stateNumbers = { live: 0, draining: 1, starting: 2 } as const;
+
+/** The statistics of the process, which its workers do not have: its age and state, and its control plane. */
+export class ServerStats {
+  readonly #sources: ServerStatsSources;
+
+  constructor(sources: ServerStatsSources) {
+    this.#sources = sources;
+  }
+
+  statistics(): (Statistic & { readonly cluster?: string })[] {
+    const { startedMs, nowMs, isConnected, state } = this.#sources;
+    const connected = isConnected() ? 1 : 0;
+    const gauge = (name: string, value: number): Statistic => ({
+      name,
+      metric: `envoy_${name.replaceAll(".", "_")}`,
+      type: "gauge",
+      value,
+    });
+    return [
+      gauge("server.uptime", Math.floor((nowMs() - startedMs) / 1000)),
+      gauge("server.state", stateNumbers[state()]),
+      gauge("control_plane.connected_state", connected),
+      {
+        ...gauge("cluster.xds-grpc.upstream_cx_active", connected),
+        metric: "envoy_cluster_upstream_cx_active",
+        cluster: "xds-grpc",
+      },
+    ];
+  }
+
+  /** Adds the statistics to a registry under Envoy's Prometheus names. */
+  expose(registry: MetricsRegistry): void {
+    registry.onCollect(() => {
+      for (const { metric, value, cluster } of this.statistics())
+        if (cluster === undefined) registry.gauge(metric, metric).labels().set(value);
+        else registry.gauge(metric, metric, ["cluster_name"]).labels(cluster).set(value);
+    });
+  }
+}
