@@ -9,7 +9,7 @@ import {
   type AmountField,
   type Amounts,
   type ContainerAmounts,
-} from "./pod-amounts.ts";
+} from "../schema/pod-amounts.ts";
 import { forbidden, type AdmissionRequest } from "./request.ts";
 
 type Bounds = Readonly<Record<string, string>>;
@@ -40,17 +40,19 @@ export function limitRanger(store: Store): AdmissionPlugin {
       const { object } = request;
       if (!isChecked(request) || request.type.storageKey !== pods || object === undefined) return;
       if (request.operation !== "CREATE") return;
-      for (const limit of limitsIn(store, request.namespace))
+      for (const limit of rangesIn(store, request.namespace).flat())
         if (limit.type === "Container") setDefaults(object, limit);
     },
     validate(request) {
       const { object } = request;
       if (!isChecked(request) || object === undefined || object.metadata.deletionTimestamp !== undefined) return;
-      const problems = limitsIn(store, request.namespace).flatMap((limit) =>
-        problemsOf(request.type.storageKey, object, limit),
-      );
-      if (problems.length === 0) return;
-      throw forbidden(request, problems.length === 1 ? (problems[0] ?? "") : `[${problems.join(", ")}]`);
+      // The first LimitRange that refuses decides, and containers with the same fault share a message.
+      for (const limits of rangesIn(store, request.namespace)) {
+        const found = limits.flatMap((limit) => problemsOf(request.type.storageKey, object, limit));
+        const problems = [...new Set(found)];
+        if (problems.length === 0) continue;
+        throw forbidden(request, problems.length === 1 ? (problems[0] ?? "") : `[${problems.join(", ")}]`);
+      }
     },
   };
 }
@@ -70,11 +72,12 @@ function isChecked({ operation, type, subresource }: AdmissionRequest): boolean 
   );
 }
 
-function limitsIn(store: Store, namespace: string): Limit[] {
+/** The limits of each LimitRange. */
+function rangesIn(store: Store, namespace: string): (readonly Limit[])[] {
   return store
     .collection("/limitranges")
     .list(namespace)
-    .flatMap(({ object }) => ((object["spec"] ?? {}) as { limits?: readonly Limit[] }).limits ?? []);
+    .map(({ object }) => ((object["spec"] ?? {}) as { limits?: readonly Limit[] }).limits ?? []);
 }
 
 function setDefaults(pod: UntypedObject, limit: Limit): void {

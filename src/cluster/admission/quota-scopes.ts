@@ -1,5 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { amountsOf, podSpecOf } from "./pod-amounts.ts";
+import { podSpecOf } from "../schema/pod-amounts.ts";
+import { qosClassOf } from "../schema/qos-class.ts";
 import { podsKey } from "./quota-usage.ts";
 
 export interface QuotaSpec {
@@ -71,12 +72,8 @@ function matchesClass(name: string, operator: string, values: readonly string[])
 }
 
 function isBestEffort(pod: UntypedObject): boolean {
-  const { containers = [], initContainers = [] } = podSpecOf(pod);
-  return [...containers, ...initContainers].every(({ resources }) =>
-    [amountsOf(resources?.requests), amountsOf(resources?.limits)].every(
-      (amounts) => !amounts.has("cpu") && !amounts.has("memory"),
-    ),
-  );
+  const { qosClass = qosClassOf(podSpecOf(pod)) } = (pod["status"] ?? {}) as { readonly qosClass?: string };
+  return qosClass === "BestEffort";
 }
 
 function namesNamespaces(terms: AffinityTerms | undefined): boolean {

@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { Quantity } from "../schema/quantity.ts";
-import { amountsOf, podAmounts, podSpecOf, type AmountField, type Amounts } from "./pod-amounts.ts";
+import { amountsOf, podAmountsWithOverhead, podSpecOf, type AmountField, type Amounts } from "../schema/pod-amounts.ts";
 
 export const podsKey = "/pods";
 export const claimsKey = "/persistentvolumeclaims";
@@ -45,8 +45,8 @@ function addPod(usage: Map<string, Quantity>, pod: UntypedObject): void {
   if (phase === "Succeeded" || phase === "Failed") return;
   usage.set("pods", oneObject);
   const spec = podSpecOf(pod);
-  for (const [name, quantity] of quotaNames(podAmounts(spec, "requests"), podAmounts(spec, "limits")))
-    usage.set(name, quantity);
+  const [requests, limits] = [podAmountsWithOverhead(spec, "requests"), podAmountsWithOverhead(spec, "limits")];
+  for (const [name, quantity] of quotaNames(requests, limits)) usage.set(name, quantity);
 }
 
 /** Requests and limits by the names of quotas' resources: `cpu` is the same as `requests.cpu`. */

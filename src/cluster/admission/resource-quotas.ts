@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { addQuantities, compareQuantities, quantityText, type Quantity } from "../schema/quantity.ts";
 import type { Store, StoredRecord } from "../store/index.ts";
-import { addAmounts, amountsOf, podSpecOf, type Amounts } from "./pod-amounts.ts";
+import { addAmounts, amountsOf, podSpecOf, wholePodAmounts, type Amounts } from "../schema/pod-amounts.ts";
 import { isInScopes, type QuotaSpec } from "./quota-scopes.ts";
 import { claimsKey, collectionOf, podsKey, quotaNames, servicesKey, usageOf } from "./quota-usage.ts";
 import { forbidden, type AdmissionRequest } from "./request.ts";
@@ -103,9 +103,14 @@ function usedIn(store: Store, quota: StoredRecord, collection: string): Amounts 
   return total;
 }
 
-/** The limited resources that containers do not state: `cpu for: web; memory for: web`. Empty if they state all. */
+/**
+ * The limited resources that containers do not state: `cpu for: web; memory for: web`. Empty if they state all, or if
+ * the pod states resources as a whole.
+ */
 function unstated(pod: UntypedObject, limited: readonly string[]): string {
-  const { containers = [], initContainers = [] } = podSpecOf(pod);
+  const spec = podSpecOf(pod);
+  if (wholePodAmounts(spec, "requests").size > 0 || wholePodAmounts(spec, "limits").size > 0) return "";
+  const { containers = [], initContainers = [] } = spec;
   const stated = [...containers, ...initContainers].map(({ name, resources }) => {
     return { name, names: quotaNames(amountsOf(resources?.requests), amountsOf(resources?.limits)) };
   });

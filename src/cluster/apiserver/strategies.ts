@@ -4,6 +4,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
 import { templateGeneration } from "../schema/defaults/workloads.ts";
 import { cloneJson } from "../schema/json.ts";
+import { qosClassOf } from "../schema/qos-class.ts";
 import { hasNodePorts } from "./service-allocator.ts";
 
 type Fields = Record<string, unknown>;
@@ -305,36 +306,6 @@ function statusOf(initial: Fields): Strategy {
 function nameLabel(object: UntypedObject): void {
   if (object.metadata.name !== undefined)
     object.metadata.labels = { ...object.metadata.labels, "kubernetes.io/metadata.name": object.metadata.name };
-}
-
-interface PodSpec {
-  containers?: readonly {
-    resources?: { requests?: Record<string, string | number>; limits?: Record<string, string | number> };
-  }[];
-  initContainers?: PodSpec["containers"];
-}
-
-/** Guaranteed, Burstable or BestEffort, by the containers' requests and limits. */
-export function qosClassOf(spec: PodSpec): string {
-  const containers = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
-  const counts = (quantities: Record<string, string | number> | undefined): string[] =>
-    ["cpu", "memory"].filter((name) => quantities?.[name] !== undefined && String(quantities[name]) !== "0");
-  if (
-    containers.every(
-      ({ resources }) => counts(resources?.requests).length === 0 && counts(resources?.limits).length === 0,
-    )
-  )
-    return "BestEffort";
-  const guaranteed = containers.every(({ resources }) => {
-    const { requests, limits } = resources ?? {};
-    return (
-      counts(limits).length === 2 &&
-      ["cpu", "memory"].every(
-        (name) => requests?.[name] === undefined || String(requests[name]) === String(limits?.[name]),
-      )
-    );
-  });
-  return guaranteed ? "Guaranteed" : "Burstable";
 }
 
 /** Lets a Job select its pods by its uid, unless it has a selector of its own. */

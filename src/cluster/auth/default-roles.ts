@@ -77,6 +77,7 @@ const viewed: readonly PolicyRule[] = [
     "namespaces",
   ),
   rule(read, "discovery.k8s.io", "endpointslices"),
+  rule(read, "events.k8s.io", "events"),
   rule(
     read,
     "apps",
@@ -118,6 +119,7 @@ const edited: readonly PolicyRule[] = [
     "services/proxy",
   ),
   rule(["create"], "", "serviceaccounts/token"),
+  rule(write, "events.k8s.io", "events"),
   rule(
     write,
     "apps",
@@ -140,7 +142,6 @@ const edited: readonly PolicyRule[] = [
 const administered: readonly PolicyRule[] = [
   rule(["create"], "authorization.k8s.io", "localsubjectaccessreviews"),
   rule(all, rbacGroup, "rolebindings", "roles"),
-  rule(write, "discovery.k8s.io", "endpointslices"),
 ];
 
 /** The rights of every node. The Node authorizer limits some of them to objects of the node's own pods. */
@@ -263,12 +264,19 @@ function componentRoles(): UntypedObject[] {
     clusterRole("system:kube-scheduler", [rule(all, "*", "*")]),
     clusterRole("system:kube-controller-manager", [rule(["*"], "*", "*"), { verbs: ["*"], nonResourceURLs: ["*"] }]),
     clusterRole("system:kubelet-api-admin", [
-      rule(["*"], "", "nodes", "nodes/proxy", "nodes/log", "nodes/stats", "nodes/metrics"),
+      rule([...read, "proxy"], "", "nodes"),
+      rule(
+        ["*"],
+        "",
+        ...["configz", "healthz", "log", "metrics", "pods", "proxy", "stats"].map((part) => `nodes/${part}`),
+      ),
     ]),
     clusterRole("system:monitoring", [
+      rule(["get"], "", "nodes/metrics"),
       {
         verbs: ["get"],
         nonResourceURLs: [
+          "/flagz",
           "/healthz",
           "/healthz/*",
           "/livez",
@@ -277,6 +285,7 @@ function componentRoles(): UntypedObject[] {
           "/metrics/slis",
           "/readyz",
           "/readyz/*",
+          "/statusz",
         ],
       },
     ]),

@@ -1,6 +1,6 @@
 import { matchesLabelSelector, type LabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { Store } from "../store/index.ts";
-import { serviceAccountOf, type AccessAttributes, type User } from "./user.ts";
+import type { AccessAttributes, User } from "./user.ts";
 
 /** rbac.authorization.k8s.io PolicyRule. */
 export interface PolicyRule {
@@ -17,11 +17,16 @@ interface Subject {
   readonly namespace?: string;
 }
 
+/** A binding that applies to a subject. */
 interface Binding {
   readonly namespace: string;
   readonly name: string;
   readonly roleKind: string;
   readonly roleName: string;
+  /** The subject as reasons name it. */
+  readonly subject: string;
+  /** The place in Kubernetes' order: bindings of the whole cluster come first. */
+  readonly position: number;
 }
 
 export interface Decision {
@@ -59,7 +64,7 @@ export class RbacAuthorizer implements Authorizer {
     for (const { binding, rule } of this.#rules(user, attributes.namespace)) {
       if (!ruleAllows(rule, attributes)) continue;
       const byName = (rule.resourceNames ?? []).length > 0;
-      return { allowed: true, reason: `RBAC: allowed by ${describe(binding, user)}`, byName };
+      return { allowed: true, reason: `RBAC: allowed by ${describe(binding)}`, byName };
     }
     return { allowed: false, reason: "" };
   }
@@ -76,12 +81,11 @@ export class RbacAuthorizer implements Authorizer {
 
   *#rules(user: User, namespace: string): Iterable<{ binding: Binding; rule: PolicyRule }> {
     this.#index();
-    for (const key of subjectKeys(user)) {
-      for (const binding of this.#bySubject.get(key) ?? []) {
-        if (binding.namespace !== "" && binding.namespace !== namespace) continue;
-        for (const rule of this.#roleRules(binding)) yield { binding, rule };
-      }
-    }
+    const bindings = [...subjectKeys(user)]
+      .flatMap((key) => this.#bySubject.get(key) ?? [])
+      .filter((binding) => binding.namespace === "" || binding.namespace === namespace)
+      .sort((a, b) => a.position - b.position);
+    for (const binding of bindings) for (const rule of this.#roleRules(binding)) yield { binding, rule };
   }
 
   #roleRules(binding: Binding): readonly PolicyRule[] {
@@ -97,6 +101,7 @@ export class RbacAuthorizer implements Authorizer {
     if (state === this.#indexed) return;
     this.#indexed = state;
     this.#bySubject = new Map();
+    let position = 0;
     for (const collection of [clusterRoleBindings, roleBindings]) {
       for (const record of this.#store.collection(collection).list()) {
         const { roleRef, subjects = [] } = record.object as {
@@ -104,14 +109,16 @@ export class RbacAuthorizer implements Authorizer {
           subjects?: Subject[];
         };
         if (roleRef === undefined) continue;
-        const binding: Binding = {
-          namespace: record.namespace,
-          name: record.name,
-          roleKind: roleRef.kind,
-          roleName: roleRef.name,
-        };
         for (const subject of subjects) {
           const key = subjectKey(subject, record.namespace);
+          const binding: Binding = {
+            namespace: record.namespace,
+            name: record.name,
+            roleKind: roleRef.kind,
+            roleName: roleRef.name,
+            subject: subjectText(subject, record.namespace),
+            position: position++,
+          };
           const found = this.#bySubject.get(key);
           if (found === undefined) this.#bySubject.set(key, [binding]);
           else found.push(binding);
@@ -132,13 +139,14 @@ function* subjectKeys(user: User): Iterable<string> {
   for (const group of user.groups) yield `Group:${group}`;
 }
 
-function describe(binding: Binding, user: User): string {
+function subjectText({ kind, name, namespace }: Subject, bindingNamespace: string): string {
+  return `${kind} "${kind === "ServiceAccount" ? `${name}/${namespace ?? bindingNamespace}` : name}"`;
+}
+
+function describe(binding: Binding): string {
   const kind = binding.namespace === "" ? "ClusterRoleBinding" : "RoleBinding";
   const name = binding.namespace === "" ? binding.name : `${binding.name}/${binding.namespace}`;
-  const account = serviceAccountOf(user.name);
-  const subject =
-    account === undefined ? `User "${user.name}"` : `ServiceAccount "${account.name}/${account.namespace}"`;
-  return `${kind} "${name}" of ${binding.roleKind} "${binding.roleName}" to ${subject}`;
+  return `${kind} "${name}" of ${binding.roleKind} "${binding.roleName}" to ${binding.subject}`;
 }
 
 export function rulesOf(role: UntypedObject): readonly PolicyRule[] {

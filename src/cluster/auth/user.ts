@@ -11,12 +11,12 @@ export const anonymousUser: User = { name: "system:anonymous", groups: ["system:
 /** The user of the server's own writes, at boot and in its maintenance. */
 export const serverUser: User = { name: "system:apiserver", groups: ["system:masters", "system:authenticated"] };
 
+const serviceAccountName = /^system:serviceaccount:([a-z0-9][-a-z0-9]*):([a-z0-9][-.a-z0-9]*)$/;
+
 /** `namespace` and `name` of a service account's user name, undefined for other users. */
 export function serviceAccountOf(userName: string): { readonly namespace: string; readonly name: string } | undefined {
-  const [system, word, namespace, name] = userName.split(":");
-  if (system !== "system" || word !== "serviceaccount" || namespace === undefined || name === undefined)
-    return undefined;
-  return { namespace, name };
+  const [, namespace, name] = serviceAccountName.exec(userName) ?? [];
+  return namespace === undefined || name === undefined ? undefined : { namespace, name };
 }
 
 const nodePrefix = "system:node:";

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
 
 /** The data behind a cluster's names. Each look-up must be cheap. */
@@ -69,8 +70,11 @@ function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswe
       ? found([{ type: "CNAME", name, data: (service.spec.externalName ?? "").replace(/\.$/, "") }])
       : absent;
   }
-  const targets = isHeadless(service) ? endpointTargets(source, namespace, serviceName, host) : [];
+  const targets = endpointTargets(source, namespace, serviceName, host);
   if (rest.length === 1) {
+    // A headless Service without ready endpoints has no name.
+    if (isHeadless(service) && targets.length === 0) return absent;
+    if (type === "SRV") return answerPorts(service, { name, type, host, targets });
     const addresses = isHeadless(service) ? targets.map(({ address }) => address) : clusterIPs(service);
     return found(addressRecords(name, addresses, type));
   }
@@ -88,7 +92,8 @@ function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswe
   }
   const [port = "", protocol = ""] = rest;
   if (rest.length !== 3 || !port.startsWith("_") || !protocol.startsWith("_")) return absent;
-  return answerPort(service, { name, type, host, targets, port: port.slice(1), protocol: protocol.slice(1) });
+  const wanted = { name: port.slice(1), protocol: protocol.slice(1) };
+  return answerPorts(service, { name, type, host, targets, port: wanted });
 }
 
 interface PortQuestion {
@@ -96,43 +101,49 @@ interface PortQuestion {
   readonly type: string;
   readonly host: string;
   readonly targets: readonly EndpointTarget[];
-  readonly port: string;
-  readonly protocol: string;
+  /** Absent if the question names no port and so asks for all. */
+  readonly port?: { readonly name: string; readonly protocol: string };
 }
 
-function answerPort(service: Service, question: PortQuestion): ZoneAnswer {
-  const { name, type, host, targets, port, protocol } = question;
+function answerPorts(service: Service, { name, type, host, targets, port }: PortQuestion): ZoneAnswer {
+  const isWanted = (item: TargetPort): boolean =>
+    port === undefined || (item.name === port.name && item.protocol === port.protocol);
   if (isHeadless(service)) {
     const matching = targets.flatMap((target) =>
-      target.ports
-        .filter((item) => item.name === port && item.protocol === protocol)
-        .map((item) => ({ target, number: item.number })),
+      target.ports.filter(isWanted).map(({ number }) => ({ target, number })),
     );
     if (matching.length === 0) return absent;
     if (type !== "SRV") return found();
+    const hosts = [...new Set(matching.map(({ target }) => target))];
     return found(
       matching.map(({ target, number }) => ({ type: "SRV", name, port: number, target: target.host })),
-      matching.map(({ target }) => addressRecord(target.host, target.address)),
+      hosts.map((target) => addressRecord(target.host, target.address)),
     );
   }
-  const own = service.spec?.ports?.find(
-    (item) => item.name === port && (item.protocol ?? "TCP").toLowerCase() === protocol,
+  const own = (service.spec?.ports ?? []).filter(({ name = "", protocol = "TCP", port: number }) =>
+    isWanted({ name, protocol: protocol.toLowerCase(), number }),
   );
-  if (own === undefined) return absent;
+  if (own.length === 0) return absent;
   if (type !== "SRV") return found();
   return found(
-    [{ type: "SRV", name, port: own.port, target: host }],
+    own.map(({ port: number }) => ({ type: "SRV", name, port: number, target: host })),
     clusterIPs(service).map((address) => addressRecord(host, address)),
   );
+}
+
+interface TargetPort {
+  readonly name: string;
+  readonly protocol: string;
+  readonly number: number;
 }
 
 interface EndpointTarget {
   readonly host: string;
   readonly address: string;
-  readonly ports: readonly { readonly name: string; readonly protocol: string; readonly number: number }[];
+  readonly ports: readonly TargetPort[];
 }
 
-/** A headless Service's endpoints, each under its hostname, or without one under its address with dashes. */
+/** A Service's ready endpoints, each under its hostname, or without one under its address with dashes. */
 function endpointTargets(source: ZoneSource, namespace: string, service: string, host: string): EndpointTarget[] {
   const targets: EndpointTarget[] = [];
   for (const slice of source.slicesOf(namespace, service)) {
@@ -153,10 +164,8 @@ function endpointTargets(source: ZoneSource, namespace: string, service: string,
 function answerPod(name: string, rest: readonly string[], type: string): ZoneAnswer {
   const [label = ""] = rest;
   if (rest.length !== 1) return absent;
-  const v4 = label.replaceAll("-", ".");
-  if (/^\d+\.\d+\.\d+\.\d+$/.test(v4)) return found(addressRecords(name, [v4], type));
-  const v6 = label.replaceAll("-", ":");
-  return /^[0-9a-f:]+$/.test(v6) && v6.includes(":") ? found(addressRecords(name, [v6], type)) : absent;
+  const address = [".", ":"].map((mark) => label.replaceAll("-", mark)).find((text) => isIP(text) !== 0);
+  return address === undefined ? absent : found(addressRecords(name, [address], type));
 }
 
 function answerReverse(source: ZoneSource, domain: string, name: string, type: string): ZoneAnswer {
@@ -170,6 +179,7 @@ function answerReverse(source: ZoneSource, domain: string, name: string, type: s
     for (const slice of source.slicesByAddress(address)) {
       const serviceName = slice.metadata.labels?.["kubernetes.io/service-name"] ?? "";
       const endpoint = slice.endpoints?.find(({ addresses }) => addresses.includes(address));
+      if (endpoint?.conditions?.ready === false) continue;
       names.push(
         `${endpoint?.hostname ?? dashed(address)}.${serviceName}.${slice.metadata.namespace ?? ""}.svc.${domain}`,
       );

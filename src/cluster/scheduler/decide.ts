@@ -1,7 +1,7 @@
 import { ownField } from "../../base/index.ts";
 import { controllerOf } from "../../kube/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
-import { filtersFor, firstReason, spreadNodes, type FilterInputs } from "./filters.ts";
+import { filtersFor, refusalReasons, spreadNodes, type FilterInputs } from "./filters.ts";
 import { matchesTerm, untoleratedTaint } from "../controllers/pods/node-match.ts";
 import { allocatable, type NodeState } from "./node-state.ts";
 import { countByDomain, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
@@ -19,9 +19,9 @@ export function decide(inputs: FilterInputs): Decision {
   const reasons = new Map<string, number>();
   const feasible: NodeState[] = [];
   for (const state of nodes) {
-    const reason = firstReason(filters, state);
-    if (reason === undefined) feasible.push(state);
-    else reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    const found = refusalReasons(filters, state);
+    if (found.length === 0) feasible.push(state);
+    for (const reason of found) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }
   const best = choose(inputs, feasible);
   if (best !== undefined) return { node: best.node.metadata.name ?? "" };

@@ -1,8 +1,8 @@
 import { matchesLabelSelector } from "../../api/index.ts";
 import { ownField } from "../../base/index.ts";
-import type { Pod, TopologySpreadConstraint } from "../../api/kubernetes/index.ts";
+import type { Pod, PodAffinityTerm, TopologySpreadConstraint } from "../../api/kubernetes/index.ts";
 import { formatTaint, matchesNode, untoleratedTaint } from "../controllers/pods/node-match.ts";
-import { allocatable, hostPortsOf, type NodeState, type PlacedPod } from "./node-state.ts";
+import { allocatable, hostPortsOf, portsConflict, type NodeState, type PlacedPod } from "./node-state.ts";
 import { countByDomain, selectorOf, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
 import { requestsOf } from "./resources.ts";
 import { volumeFilter, type VolumeNeeds } from "./volume-needs.ts";
@@ -15,34 +15,38 @@ export interface FilterInputs {
   readonly volumeNeeds: VolumeNeeds;
 }
 
-/** Returns why the pod does not fit on the node, with kube-scheduler's text. If undefined, it fits. */
-export type Filter = (state: NodeState) => string | undefined;
+/** Returns why the pod does not fit on the node, with kube-scheduler's texts. If there are none, it fits. */
+export type Filter = (state: NodeState) => readonly string[];
 
-/** All filters for one pod, cheapest first. Values that do not depend on the node are computed once. */
+/** A filter with at most one reason. */
+type SimpleFilter = (state: NodeState) => string | undefined;
+
+/** All filters for one pod in kube-scheduler's order. Values that do not depend on the node are computed once. */
 export function filtersFor(inputs: FilterInputs): Filter[] {
   return [
-    unschedulable(inputs),
-    taints(inputs),
-    nodeAffinity(inputs),
-    ready(inputs),
-    hostPorts(inputs),
+    ...[unschedulable, taints, nodeAffinity, ready, hostPorts].map((filter) => withOneReason(filter(inputs))),
     resources(inputs),
-    volumeFilter(inputs.volumeNeeds),
-    ...podAffinity(inputs),
-    ...spread(inputs),
+    ...[volumeFilter(inputs.volumeNeeds), ...spread(inputs), ...podAffinity(inputs)].map(withOneReason),
   ];
 }
 
-/** Why the pod does not fit on the node, by the first filter that refuses it. */
-export function firstReason(filters: readonly Filter[], state: NodeState): string | undefined {
-  for (const filter of filters) {
+function withOneReason(filter: SimpleFilter): Filter {
+  return (state) => {
     const reason = filter(state);
-    if (reason !== undefined) return reason;
-  }
-  return undefined;
+    return reason === undefined ? [] : [reason];
+  };
 }
 
-function unschedulable({ pod }: FilterInputs): Filter {
+/** Why the pod does not fit on the node, by the first filter that refuses it. Empty if it fits. */
+export function refusalReasons(filters: readonly Filter[], state: NodeState): readonly string[] {
+  for (const filter of filters) {
+    const reasons = filter(state);
+    if (reasons.length > 0) return reasons;
+  }
+  return [];
+}
+
+function unschedulable({ pod }: FilterInputs): SimpleFilter {
   const taint = { key: "node.kubernetes.io/unschedulable", effect: "NoSchedule" } as const;
   return ({ node }) =>
     node.spec?.unschedulable === true && untoleratedTaint(pod, [taint], ["NoSchedule"]) !== undefined
@@ -50,14 +54,14 @@ function unschedulable({ pod }: FilterInputs): Filter {
       : undefined;
 }
 
-function taints({ pod }: FilterInputs): Filter {
+function taints({ pod }: FilterInputs): SimpleFilter {
   return ({ node }) => {
     const taint = untoleratedTaint(pod, node.spec?.taints, ["NoSchedule", "NoExecute"]);
     return taint === undefined ? undefined : `node(s) had untolerated taint ${formatTaint(taint)}`;
   };
 }
 
-function nodeAffinity({ pod }: FilterInputs): Filter {
+function nodeAffinity({ pod }: FilterInputs): SimpleFilter {
   return ({ node }) =>
     pod.spec !== undefined && matchesNode(pod.spec, node)
       ? undefined
@@ -68,7 +72,7 @@ function nodeAffinity({ pod }: FilterInputs): Filter {
  * Refuses a node that is not ready. Kubernetes expresses this only by a taint, which the node controller sets a moment
  * after the node has appeared.
  */
-function ready({ pod }: FilterInputs): Filter {
+function ready({ pod }: FilterInputs): SimpleFilter {
   return ({ node }) => {
     if (node.status?.conditions?.find(({ type }) => type === "Ready")?.status === "True") return undefined;
     const taint = { key: "node.kubernetes.io/not-ready", effect: "NoSchedule" } as const;
@@ -78,46 +82,33 @@ function ready({ pod }: FilterInputs): Filter {
   };
 }
 
-function hostPorts({ pod }: FilterInputs): Filter {
-  const wanted = new Set(hostPortsOf(pod));
+function hostPorts({ pod }: FilterInputs): SimpleFilter {
+  const wanted = hostPortsOf(pod);
   return ({ pods }) => {
-    if (wanted.size === 0) return undefined;
+    if (wanted.length === 0) return undefined;
     for (const placed of pods.values()) {
-      if (placed.hostPorts.some((port) => wanted.has(port)))
+      if (placed.hostPorts.some((port) => wanted.some((own) => portsConflict(own, port))))
         return "node(s) didn't have free ports for the requested pod ports";
     }
     return undefined;
   };
 }
 
+/** All resources that the node lacks. */
 function resources({ pod }: FilterInputs): Filter {
-  const wanted = requestsOf(pod);
-  return ({ node, pods, requested }) => {
-    if (pods.size + 1 > allocatable(node, "pods")) return "Too many pods";
-    for (const [name, value] of wanted) {
-      if (value > 0 && value + (requested.get(name) ?? 0) > allocatable(node, name) + 1e-9)
-        return `Insufficient ${name}`;
-    }
-    return undefined;
-  };
+  const wanted = [...requestsOf(pod)];
+  return ({ node, pods, requested }) => [
+    ...(pods.size + 1 > allocatable(node, "pods") ? ["Too many pods"] : []),
+    ...wanted.flatMap(([name, value]) =>
+      value > 0 && value + (requested.get(name) ?? 0) > allocatable(node, name) + 1e-9 ? [`Insufficient ${name}`] : [],
+    ),
+  ];
 }
 
-function podAffinity({ pod, nodes, repelling, namespaceLabels }: FilterInputs): Filter[] {
-  const filters: Filter[] = [];
+function podAffinity(inputs: FilterInputs): SimpleFilter[] {
+  const { pod, nodes, repelling, namespaceLabels } = inputs;
   const { podAffinity: attract, podAntiAffinity: repel } = pod.spec?.affinity ?? {};
-  for (const term of attract?.requiredDuringSchedulingIgnoredDuringExecution ?? []) {
-    const counts = countByDomain(nodes, term.topologyKey, (placed) =>
-      termMatches(term, pod, placed.pod, namespaceLabels),
-    );
-    // If pods have an affinity to their own group, the first one must be able to start anywhere.
-    const first = [...counts.values()].every((count) => count === 0) && termMatches(term, pod, pod, namespaceLabels);
-    filters.push(({ node }) => {
-      const domain = ownField(node.metadata.labels, term.topologyKey);
-      return domain !== undefined && (first || (counts.get(domain) ?? 0) > 0)
-        ? undefined
-        : "node(s) didn't match pod affinity rules";
-    });
-  }
+  const filters = attraction(inputs, attract?.requiredDuringSchedulingIgnoredDuringExecution ?? []);
   for (const term of repel?.requiredDuringSchedulingIgnoredDuringExecution ?? []) {
     const counts = countByDomain(nodes, term.topologyKey, (placed) =>
       termMatches(term, pod, placed.pod, namespaceLabels),
@@ -132,12 +123,27 @@ function podAffinity({ pod, nodes, repelling, namespaceLabels }: FilterInputs): 
   return filters;
 }
 
+/** As in kube-scheduler, a pod attracts only if it matches all terms. */
+function attraction({ pod, nodes, namespaceLabels }: FilterInputs, terms: readonly PodAffinityTerm[]): SimpleFilter[] {
+  if (terms.length === 0) return [];
+  const matchesAll = (other: Pod): boolean => terms.every((term) => termMatches(term, pod, other, namespaceLabels));
+  const counts = terms.map(({ topologyKey }) => countByDomain(nodes, topologyKey, (placed) => matchesAll(placed.pod)));
+  // If pods have an affinity to their own group, the first one must be able to start anywhere.
+  const isFirst = counts.every((domains) => [...domains.values()].every((count) => count === 0)) && matchesAll(pod);
+  return terms.map(({ topologyKey }, index) => ({ node }) => {
+    const domain = ownField(node.metadata.labels, topologyKey);
+    return domain !== undefined && (isFirst || (counts[index]?.get(domain) ?? 0) > 0)
+      ? undefined
+      : "node(s) didn't match pod affinity rules";
+  });
+}
+
 function existingAntiAffinity(
   pod: Pod,
   nodes: readonly NodeState[],
   repelling: readonly PlacedPod[],
   namespaceLabels: NamespaceLabels,
-): Filter {
+): SimpleFilter {
   const labelsOf = new Map(nodes.map(({ node }) => [node.metadata.name ?? "", node.metadata.labels ?? {}]));
   const closed = new Set<string>();
   for (const placed of repelling) {
@@ -170,7 +176,7 @@ export function spreadNodes(
   );
 }
 
-function spread({ pod, nodes }: FilterInputs): Filter[] {
+function spread({ pod, nodes }: FilterInputs): SimpleFilter[] {
   return (pod.spec?.topologySpreadConstraints ?? [])
     .filter(({ whenUnsatisfiable }) => whenUnsatisfiable === "DoNotSchedule")
     .map((constraint) => {

@@ -13,9 +13,16 @@ export interface PlacedPod {
   readonly pod: Pod;
   readonly node: string;
   readonly requests: Resources;
-  /** `TCP/0.0.0.0/8080`. */
-  readonly hostPorts: readonly string[];
+  readonly hostPorts: readonly HostPort[];
 }
+
+export interface HostPort {
+  readonly protocol: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+const everyAddress = "0.0.0.0";
 
 interface MutableState {
   node: Node | undefined;
@@ -109,15 +116,27 @@ function placedOn(pod: Pod, node: string): PlacedPod {
   return { pod, node, requests: requestsOf(pod), hostPorts: hostPortsOf(pod) };
 }
 
-export function hostPortsOf(pod: Pod): string[] {
-  const ports: string[] = [];
-  for (const container of [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])]) {
-    for (const { hostPort, containerPort, protocol = "TCP" } of container.ports ?? []) {
+/** The ports of its node that a pod takes, with those of sidecars. Other init containers take none. */
+export function hostPortsOf(pod: Pod): HostPort[] {
+  const sidecars = (pod.spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");
+  const ports: HostPort[] = [];
+  for (const container of [...(pod.spec?.containers ?? []), ...sidecars]) {
+    for (const { hostPort, hostIP = "", containerPort, protocol = "TCP" } of container.ports ?? []) {
       const port = pod.spec?.hostNetwork === true ? (hostPort ?? containerPort) : hostPort;
-      if (port !== undefined && port !== 0) ports.push(`${protocol}/${port}`);
+      if (port === undefined || port === 0) continue;
+      ports.push({ protocol, address: hostIP === "" ? everyAddress : hostIP, port });
     }
   }
   return ports;
+}
+
+/** Two pods can have the same port of a node at different addresses. */
+export function portsConflict(a: HostPort, b: HostPort): boolean {
+  return (
+    a.port === b.port &&
+    a.protocol === b.protocol &&
+    (a.address === b.address || a.address === everyAddress || b.address === everyAddress)
+  );
 }
 
 export function allocatable(node: Node, resource: string): number {

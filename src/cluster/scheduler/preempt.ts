@@ -1,6 +1,6 @@
 import { matchesLabelSelector } from "../../api/index.ts";
 import type { Pod, PodDisruptionBudget } from "../../api/kubernetes/index.ts";
-import { firstReason, filtersFor, type FilterInputs } from "./filters.ts";
+import { filtersFor, refusalReasons, type FilterInputs } from "./filters.ts";
 import type { NodeState, PlacedPod } from "./node-state.ts";
 
 /** A node on which the pod fits once these pods are gone. */
@@ -44,7 +44,7 @@ function candidateOf(
     const rest = without(state, removed);
     const nodes = inputs.nodes.map((other) => (other === state ? rest : other));
     const repelling = inputs.repelling.filter((placed) => !removed.has(placed));
-    return firstReason(filtersFor({ ...inputs, nodes, repelling }), rest) === undefined;
+    return refusalReasons(filtersFor({ ...inputs, nodes, repelling }), rest).length === 0;
   };
   if (!fits()) return undefined;
   const ordered = lower.toSorted((a, b) => comparePods(b.pod, a.pod));

@@ -1,3 +1,4 @@
+import { ofWholePod } from "../schema/pod-amounts.ts";
 import type { Container, Pod } from "../../api/kubernetes/index.ts";
 
 const multipliers: Readonly<Record<string, number>> = {
@@ -31,7 +32,7 @@ export type Resources = ReadonlyMap<string, number>;
 
 /**
  * The resources that a pod needs on its node: the sum of its containers and sidecars, or more if an init container
- * needs more while it runs (KEP-753), plus the overhead.
+ * needs more while it runs (KEP-753). A request of the whole pod replaces the sum. The overhead comes on top.
  */
 export function requestsOf(pod: Pod): Resources {
   const total = new Map<string, number>();
@@ -46,12 +47,14 @@ export function requestsOf(pod: Pod): Resources {
   }
   add(total, sidecars);
   for (const [name, value] of peak) total.set(name, Math.max(total.get(name) ?? 0, value));
+  for (const [name, value] of requests((pod.spec ?? {}) as Pick<Container, "resources">))
+    if (ofWholePod.test(name)) total.set(name, value);
   add(total, new Map(Object.entries(pod.spec?.overhead ?? {}).map(([name, value]) => [name, quantity(value)])));
   return total;
 }
 
-function requests(container: Container): Resources {
-  const quantities = { ...container.resources?.limits, ...container.resources?.requests };
+function requests({ resources }: Pick<Container, "resources">): Resources {
+  const quantities = { ...resources?.limits, ...resources?.requests };
   return new Map(Object.entries(quantities).map(([name, value]) => [name, quantity(value)]));
 }
 

@@ -1,4 +1,6 @@
 import type { Container, ContainerState, ContainerStatus, Pod, PodCondition } from "../../../api/kubernetes/index.ts";
+import type { PodAmounts } from "../../schema/pod-amounts.ts";
+import { qosClassOf } from "../../schema/qos-class.ts";
 
 export type ContainerRole = "init" | "sidecar" | "main" | "ephemeral";
 
@@ -43,7 +45,7 @@ export function podStatus(view: PodView): PodStatus {
     hostIP: view.hostIp,
     hostIPs: [{ ip: view.hostIp }],
     startTime: view.startTime,
-    qosClass: qosOf(pod),
+    qosClass: qosClassOf((pod.spec ?? {}) as PodAmounts),
     containerStatuses: containers.filter((container) => container.role === "main").map(containerStatus),
   };
   const inits = containers.filter((container) => container.role === "init" || container.role === "sidecar");
@@ -148,18 +150,4 @@ function conditionsOf(view: PodView, phase: NonNullable<PodStatus["phase"]>): Po
 /** The server stores no null. A condition with one would never equal the stored one. */
 function withoutNullTime({ lastProbeTime, ...condition }: PodCondition): PodCondition {
   return typeof lastProbeTime === "string" ? { ...condition, lastProbeTime } : condition;
-}
-
-function qosOf(pod: Pod): string {
-  const containers = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
-  const lists = containers.flatMap((container) => [container.resources?.limits, container.resources?.requests]);
-  if (lists.every((list) => list === undefined || (list["cpu"] === undefined && list["memory"] === undefined)))
-    return "BestEffort";
-  const guaranteed = containers.every(({ resources }) =>
-    ["cpu", "memory"].every((name) => {
-      const limit = resources?.limits?.[name];
-      return limit !== undefined && (resources?.requests?.[name] ?? limit) === limit;
-    }),
-  );
-  return guaranteed ? "Guaranteed" : "Burstable";
 }

@@ -1,5 +1,7 @@
 import { stringOf } from "../../../base/index.ts";
 import { arrayOf, isObject, objectOf, setOwn, type JsonObject } from "../json.ts";
+import { ofWholePod, podAmounts, type PodAmounts } from "../pod-amounts.ts";
+import { quantityText } from "../quantity.ts";
 import { fill, type Defaulters } from "./default-types.ts";
 
 const configFileMode = 0o644;
@@ -31,8 +33,24 @@ function pod(value: JsonObject): void {
   const spec = objectOf(value.spec);
   const containers = [...arrayOf(spec.containers), ...arrayOf(spec.initContainers)];
   for (const container of containers) requestsFromLimits(container);
+  if (isObject(spec.resources)) wholePodRequests(spec, spec.resources);
   fill(spec, "enableServiceLinks", true);
   if (spec.hostNetwork === true) for (const container of containers) hostPorts(container);
+}
+
+/**
+ * The requests of a pod that only limits its resources as a whole: those of its containers, or else the same as the
+ * limits.
+ */
+function wholePodRequests(spec: JsonObject, resources: JsonObject): void {
+  const limits = objectOf(resources.limits);
+  if (Object.keys(limits).length === 0) return;
+  const requests = isObject(resources.requests) ? resources.requests : {};
+  const ofContainers = podAmounts({ ...spec, resources: undefined } as PodAmounts, "requests");
+  for (const [name, amount] of ofContainers)
+    if (name === "cpu" || name === "memory") fill(requests, name, quantityText(amount));
+  for (const [name, limit] of Object.entries(limits)) if (ofWholePod.test(name)) fill(requests, name, limit);
+  if (Object.keys(requests).length > 0) resources.requests = requests;
 }
 
 function hostPorts(value: unknown): void {

@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { addQuantities, compareQuantities, parseQuantity, type Quantity } from "../schema/quantity.ts";
+import { addQuantities, compareQuantities, parseQuantity, type Quantity } from "./quantity.ts";
 
 /** Quantities by the name of the resource. */
 export type Amounts = ReadonlyMap<string, Quantity>;
@@ -14,6 +14,8 @@ export interface ContainerAmounts {
 export interface PodAmounts {
   readonly containers?: readonly ContainerAmounts[];
   readonly initContainers?: readonly ContainerAmounts[];
+  /** Resources of the whole pod (KEP-2837). */
+  readonly resources?: ContainerAmounts["resources"];
   readonly overhead?: Readonly<Record<string, string>>;
 }
 
@@ -30,15 +32,20 @@ export function amountsOf(list: Readonly<Record<string, string>> | undefined): A
   return amounts;
 }
 
+/** The resources that a pod can state as a whole. */
+export const ofWholePod = /^(?:cpu|memory|hugepages-.*)$/;
+
+/** The resources that a pod states as a whole. */
+export function wholePodAmounts({ resources }: PodAmounts, field: AmountField): Amounts {
+  return new Map([...amountsOf(resources?.[field])].filter(([name]) => ofWholePod.test(name)));
+}
+
 /**
  * The most that a pod needs at one time: the sum of its containers and sidecars, or more if an init container needs
- * more while it runs (KEP-753), plus the overhead. As in Kubernetes, overhead adds nothing to a limit that the
- * containers do not set.
+ * more while it runs (KEP-753). A resource that the pod states as a whole replaces this sum.
  */
-export function podAmounts(
-  { containers = [], initContainers = [], overhead }: PodAmounts,
-  field: AmountField,
-): Amounts {
+export function podAmounts(spec: PodAmounts, field: AmountField): Amounts {
+  const { containers = [], initContainers = [] } = spec;
   const own = (container: ContainerAmounts): Amounts => amountsOf(container.resources?.[field]);
   const total = new Map<string, Quantity>();
   for (const container of containers) addAmounts(total, own(container));
@@ -55,7 +62,17 @@ export function podAmounts(
   }
   addAmounts(total, sidecars);
   keepLarger(total, peak);
-  for (const [name, more] of amountsOf(overhead)) {
+  for (const [name, amount] of wholePodAmounts(spec, field)) total.set(name, amount);
+  return total;
+}
+
+/**
+ * The same amounts with the pod's overhead. As in Kubernetes, overhead adds nothing to a limit that the pod does not
+ * set.
+ */
+export function podAmountsWithOverhead(spec: PodAmounts, field: AmountField): Amounts {
+  const total = new Map(podAmounts(spec, field));
+  for (const [name, more] of amountsOf(spec.overhead)) {
     const before = total.get(name);
     if (before !== undefined) total.set(name, addQuantities(before, more));
     else if (field === "requests") total.set(name, more);

@@ -1,0 +1,37 @@
+import { compareQuantities } from "./quantity.ts";
+import { amountsOf, wholePodAmounts, type AmountField, type Amounts, type PodAmounts } from "./pod-amounts.ts";
+
+export type QosClass = "Guaranteed" | "Burstable" | "BestEffort";
+
+const computed = ["cpu", "memory"];
+
+/**
+ * The QoS class of a pod: BestEffort without requests and limits of processor time and memory, Guaranteed if both have
+ * limits that equal the requests. If the pod states resources as a whole, only these count.
+ */
+export function qosClassOf(spec: PodAmounts): QosClass {
+  const all = partsOf(spec);
+  if (all.every(({ requests, limits }) => [requests, limits].every((amounts) => amounts.size === 0)))
+    return "BestEffort";
+  const isGuaranteed = all.every(({ requests, limits }) =>
+    computed.every((name) => {
+      const [request, limit] = [requests.get(name), limits.get(name)];
+      return limit !== undefined && (request === undefined || compareQuantities(request, limit) === 0);
+    }),
+  );
+  return isGuaranteed ? "Guaranteed" : "Burstable";
+}
+
+/** The amounts that decide about the class, for each container or for the whole pod. */
+function partsOf(spec: PodAmounts): readonly Readonly<Record<AmountField, Amounts>>[] {
+  if (spec.resources !== undefined)
+    return [{ requests: counted(wholePodAmounts(spec, "requests")), limits: counted(wholePodAmounts(spec, "limits")) }];
+  return [...(spec.containers ?? []), ...(spec.initContainers ?? [])].map(({ resources }) => ({
+    requests: counted(amountsOf(resources?.requests)),
+    limits: counted(amountsOf(resources?.limits)),
+  }));
+}
+
+function counted(amounts: Amounts): Amounts {
+  return new Map([...amounts].filter(([name, { nanos }]) => computed.includes(name) && nanos > 0n));
+}

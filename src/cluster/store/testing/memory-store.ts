@@ -1,0 +1,26 @@
+import { silentLogger } from "../../../base/index.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import { Store } from "../store.ts";
+
+/** A store that writes no file. It begins with these objects by collection. */
+export async function memoryStore(content: Readonly<Record<string, readonly object[]>> = {}): Promise<Store> {
+  const store = Store.open({
+    path: ":memory:",
+    log: silentLogger,
+    startWriter: () => ({ write: () => Promise.resolve(), close: () => Promise.resolve() }),
+  });
+  await fillStore(store, content);
+  return store;
+}
+
+/** Adds the objects, or replaces those of the same name. */
+export async function fillStore(store: Store, content: Readonly<Record<string, readonly object[]>>): Promise<void> {
+  const writes = Object.entries(content).flatMap(([collection, objects]) =>
+    objects.map(async (given) => {
+      const object = structuredClone(given) as UntypedObject;
+      const { namespace = "", name = "" } = object.metadata;
+      await store.put(collection, object, store.latest(collection, namespace, name)?.revision ?? "absent");
+    }),
+  );
+  await Promise.all(writes);
+}
