@@ -99,6 +99,13 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
         { apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["get", "list", "watch"] },
       ],
     }),
+    ...grant({
+      name: "istio-cni",
+      namespace,
+      labels,
+      serviceAccount,
+      rules: [{ apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] }],
+    }),
     ...(platformOf(settings).hasContextConstraints ? privilegedConstraints("istio-cni", labels, serviceAccount) : []),
     object(
       { apiVersion: "v1", kind: "ConfigMap", name: "istio-cni-config", namespace, labels },
@@ -120,7 +127,7 @@ function agentConfig(settings: InstallSettings): Record<string, string> {
   const own = treeAt(settings.values, "cni");
   const excluded = valueAt(own, "excludeNamespaces");
   const extra = Object.entries(treeAt(own, "env") ?? {}).map(([name, value]) => [name, String(value)] as const);
-  const { chained, cniConfFileName } = platformOf(settings);
+  const { chained, cniConfFileName, cniBinDir, cniConfDir } = platformOf(settings);
   return {
     AMBIENT_ENABLED: String(valueAt(own, "ambient", "enabled") !== false),
     AMBIENT_DNS_CAPTURE: String(valueAt(own, "ambient", "dnsCapture") !== false),
@@ -131,6 +138,9 @@ function agentConfig(settings: InstallSettings): Record<string, string> {
     LOG_LEVEL: textAt(own, "logLevel") ?? "info",
     EXCLUDE_NAMESPACES: Array.isArray(excluded) ? excluded.join(",") : `${settings.namespace},kube-system`,
     REPAIR_ENABLED: String(valueAt(own, "repair", "enabled") !== false),
+    // The agent names the node's folders in its messages.
+    SERIN_CNI_BIN_DIR: cniBinDir,
+    SERIN_CNI_CONF_DIR: cniConfDir,
     ...Object.fromEntries(extra),
   };
 }
