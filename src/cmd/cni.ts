@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { daemonSetKind, namespaceKind, nodeKind, podKind } from "../api/kubernetes/index.ts";
+import { pluginProblemReason } from "../api/serin/index.ts";
 import {
   envBoolean,
   envInteger,
@@ -21,7 +22,13 @@ import {
   type CniAgentOptions,
   type CniAgentPaths,
 } from "../cni/index.ts";
-import { createInformer, createKubeClient, drainDeletedPod, loadInClusterConfig } from "../kube/index.ts";
+import {
+  createInformer,
+  createKubeClient,
+  drainDeletedPod,
+  EventRecorder,
+  loadInClusterConfig,
+} from "../kube/index.ts";
 import { networkError } from "../net/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
@@ -56,15 +63,12 @@ export async function run(context: RoleContext): Promise<number> {
   using hostNamespace = openHostNamespace(paths.hostProc);
   const { prometheusContentType, renderPrometheus } = await import("../telemetry/index.ts");
   const registry = await createRegistry(context.release.version);
+  const events = new EventRecorder({ client, component: "istio-cni-node", host: nodeName, log, clock: systemClock });
+  const ownName = `${namespace}/${envString(env, "POD_NAME", "")}`;
   const agent = new CniAgent({
     nodeName,
     excludedNamespaces: envString(env, "EXCLUDE_NAMESPACES", "istio-system,kube-system").split(","),
-    settings: {
-      ambient: envBoolean(env, "AMBIENT_ENABLED", true),
-      dnsCapture: envBoolean(env, "AMBIENT_DNS_CAPTURE", true),
-      ipv6: envBoolean(env, "AMBIENT_IPV6", true),
-      repair: envBoolean(env, "REPAIR_ENABLED", true),
-    },
+    settings: settingsOf(env),
     paths,
     plugin: pluginOf(env, paths),
     client,
@@ -74,6 +78,10 @@ export async function run(context: RoleContext): Promise<number> {
     hostNamespaceFd: hostNamespace.fd,
     whyEnds: async (ztunnels) =>
       await agentEnd({ client, namespace, daemonSet, seen, clock: systemClock, log }, ztunnels),
+    onProblem: (message) => {
+      const own = pods.get(ownName);
+      if (own !== undefined) events.record(podKind, own, { type: "Warning", reason: pluginProblemReason, message });
+    },
     log,
     logsRoutes: envString(env, "SERIN_LOG_FORMAT", "") === "2022",
     clock: systemClock,
@@ -99,6 +107,15 @@ export async function run(context: RoleContext): Promise<number> {
   return 0;
 }
 
+function settingsOf(env: Environment): CniAgentOptions["settings"] {
+  return {
+    ambient: envBoolean(env, "AMBIENT_ENABLED", true),
+    dnsCapture: envBoolean(env, "AMBIENT_DNS_CAPTURE", true),
+    ipv6: envBoolean(env, "AMBIENT_IPV6", true),
+    repair: envBoolean(env, "REPAIR_ENABLED", true),
+  };
+}
+
 function agentPaths(env: Environment): CniAgentPaths {
   const runDirectory = envString(env, "CNI_AGENT_RUN_DIR", "/var/run/istio-cni");
   return {
@@ -119,6 +136,10 @@ function pluginOf(env: Environment, paths: CniAgentPaths): CniAgentOptions["plug
     socketPath: paths.pluginSocket,
     architecture: process.arch,
     ...(confFile === "" ? {} : { confFile }),
+    folders: {
+      programs: envString(env, "SERIN_CNI_BIN_DIR", "/opt/cni/bin"),
+      configuration: envString(env, "SERIN_CNI_CONF_DIR", "/etc/cni/net.d"),
+    },
     chained: envBoolean(env, "CHAINED_CNI_PLUGIN", true),
   };
 }
@@ -145,7 +166,8 @@ function serveReadiness(agent: CniAgent, port: number, version: string): Promise
           .writeHead(200, { "content-type": "application/json" })
           .end(`${JSON.stringify(agent.enrolled(version))}\n`);
       else if (path === "/healthz" || (path === "/readyz" && agent.ready)) response.writeHead(200).end("OK\n");
-      else response.writeHead(path === "/readyz" ? 503 : 404).end();
+      else if (path === "/readyz") response.writeHead(503).end(`${agent.problem ?? "the agent is still starting"}\n`);
+      else response.writeHead(404).end();
     }),
   );
   limitConnections(server);

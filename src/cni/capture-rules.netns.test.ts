@@ -1,8 +1,18 @@
 import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { connectTcp, NftNetlink, NftTransaction, RouteNetlink } from "../net/index.ts";
+import { connectTcp, NetworkNamespace, NftNetlink, NftTransaction, RouteNetlink } from "../net/index.ts";
 import { requireOwnNetwork } from "../net/testing/index.ts";
-import { captureDigest, guardCapture, installCapture, removeCapture, ztunnelPorts } from "./capture-rules.ts";
+import {
+  allowConnectionMigration,
+  captureDigest,
+  guardCapture,
+  installCapture,
+  removeCapture,
+  ztunnelPorts,
+} from "./capture-rules.ts";
 import { closePodSockets, openPodSockets } from "./pod-sockets.ts";
 import { answerFrom, sendUnansweredAck } from "./testing/crafted-packet.ts";
 import { TestNode, type TestPodHost } from "./testing/test-node.ts";
@@ -93,4 +103,18 @@ test("IPv6 is captured like IPv4, unless the agent leaves it alone", async (cont
   assert.deepEqual(await reached(), [true, true]);
   installCapture(fd, { ...captureAll, ipv6: false });
   assert.deepEqual(await reached(), [true, false]);
+});
+
+test("a pod's setting is written through the host's /proc, because the agent's own is read-only", (context) => {
+  const setting = "sys/net/ipv4/tcp_migrate_req";
+  const read = (): string => readFileSync(join("/proc", setting), "utf8").trim();
+  using namespace = NetworkNamespace.create();
+  allowConnectionMigration(namespace.fd, "/proc");
+  assert.deepEqual([namespace.enter(read), read()], ["1", "0"]);
+  const hostProc = mkdtempSync(join(tmpdir(), "serin-proc-"));
+  context.after(() => rmSync(hostProc, { recursive: true, force: true }));
+  mkdirSync(join(hostProc, "sys/net/ipv4"), { recursive: true });
+  writeFileSync(join(hostProc, setting), "0");
+  allowConnectionMigration(namespace.fd, hostProc);
+  assert.equal(readFileSync(join(hostProc, setting), "utf8"), "1");
 });

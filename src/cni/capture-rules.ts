@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
-import { messageOf } from "../base/index.ts";
+import { join } from "node:path";
 import {
   action,
   forgetTranslatedDatagrams,
@@ -122,14 +122,12 @@ export function captureDigest(namespaceFd: number): string {
   return hash.digest("hex");
 }
 
-/** Lets connections in a closing socket's queue move to another socket of the same port. Best effort. */
-export function allowConnectionMigration(namespaceFd: number): string | undefined {
-  try {
-    inNamespace(namespaceFd, () => writeFileSync("/proc/sys/net/ipv4/tcp_migrate_req", "1"));
-    return undefined;
-  } catch (error) {
-    return messageOf(error);
-  }
+/**
+ * Lets connections in a closing socket's queue move to another socket of the same port. A container's own /proc/sys is
+ * read-only, so the setting is written through the host's.
+ */
+export function allowConnectionMigration(namespaceFd: number, hostProc: string): void {
+  inNamespace(namespaceFd, () => writeFileSync(join(hostProc, "sys/net/ipv4/tcp_migrate_req"), "1"));
 }
 
 function addNatChains(transaction: NftTransaction): ReturnType<NftTransaction["table"]> {

@@ -351,7 +351,7 @@ test("an agent of which only the DaemonSet is deleted leaves its pods with their
   rig.end = "removed";
   await rig.stopAgent();
   assert.equal(readFileSync(conflist, "utf8"), clusterNetwork, "new pods start without the agent");
-  assert.deepEqual(readdirSync(join(rig.directory, "bin")), []);
+  assert.deepEqual(readdirSync(join(rig.directory, "bin")), ["ptp"]);
   assert.equal(rig.cluster.annotation("default/reviews", redirection), "enabled");
   assert.match(await askOnce(sleep.namespace.fd, reviews.address, 9080), /^\[zt\]reviews/);
   assert.equal(await askOnce(rig.node.namespace.fd, reviews.address, 9080), "reviews saw 169.254.7.127: x", "a probe");

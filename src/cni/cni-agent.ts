@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { namespaceKind, podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
 import type { EnrolledReport } from "../api/serin/index.ts";
 import { aborted, messageOf, transientError, type Clock, type Logger, jsonEqual } from "../base/index.ts";
@@ -8,9 +9,19 @@ import { addressesOf, isAmbientNamespace, isFinished, wasCaptured } from "./ambi
 import { CniMetrics } from "./cni-metrics.ts";
 import { HostProbeRules } from "./host-probe-rules.ts";
 import { KeyedLock } from "./keyed-lock.ts";
-import { PluginInstaller, pluginProgram, PluginServer, type PodAttachment } from "./plugin/index.ts";
+import {
+  notCalled,
+  PluginInstaller,
+  pluginProgram,
+  PluginServer,
+  RuntimeCalls,
+  type NodeFolders,
+  type PodAttachment,
+  type ProblemSurroundings,
+} from "./plugin/index.ts";
 import { PodEnroller, type PodStart, type PodView } from "./pod-enroller.ts";
 import { PodNamespaceFinder } from "./pod-namespace.ts";
+import { tellProblems } from "./problem-teller.ts";
 import { SidecarRedirector } from "./sidecar-redirector.ts";
 import { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZtunnelLink } from "./ztunnel-link.ts";
@@ -37,6 +48,8 @@ export interface CniPluginOptions {
   readonly architecture: string;
   /** The file to chain the plugin into. Absent means the first one by name. */
   readonly confFile?: string;
+  /** The paths of the node's folders of CNI, as the installation's values name them. */
+  readonly folders: NodeFolders;
   /**
    * Whether the plugin is added to the existing configuration. False if the platform calls the plugin through a file of
    * its own.
@@ -78,6 +91,8 @@ export interface CniAgentOptions {
   readonly ztunnelWaitMs?: number;
   /** Called when the agent ends, with the revisions of its ztunnels. Returns why it ends. */
   readonly whyEnds: (ztunnels: readonly string[]) => Promise<AgentEnd>;
+  /** Called with the reason why the container runtime does not call the plugin, and from time to time while it stays. */
+  readonly onProblem?: (text: string) => void;
   readonly log: Logger;
   /** (Serin's own) Whether the log lines of the agent of 2022 are written too. */
   readonly logsRoutes?: boolean;
@@ -105,6 +120,8 @@ export class CniAgent {
   readonly #plugin: PluginServer;
   readonly #installer: PluginInstaller;
   readonly #metrics: CniMetrics;
+  readonly #calls: RuntimeCalls;
+  readonly #surroundings: ProblemSurroundings;
   #ready = false;
 
   constructor(options: CniAgentOptions) {
@@ -137,9 +154,11 @@ export class CniAgent {
       log,
       clock,
     });
+    this.#calls = new RuntimeCalls(clock);
     this.#plugin = new PluginServer(
       paths.pluginSocket,
       {
+        called: () => this.#calls.called(),
         add: async (pod) => await this.#metrics.pluginRequest(this.#add(pod)),
         check: (pod) => this.#check(pod),
         delete: (pod) => this.#delete(pod),
@@ -148,12 +167,15 @@ export class CniAgent {
       },
       log,
     );
+    this.#surroundings = { folders: options.plugin.folders, nodeRoot: join(paths.hostProc, "1/root") };
     this.#installer = new PluginInstaller({
       binDirectory: paths.cniBinDirectory,
       confDirectory: paths.cniConfDirectory,
       ...(options.plugin.confFile === undefined ? {} : { confFile: options.plugin.confFile }),
       chained: options.plugin.chained,
       program: pluginProgram(options.plugin),
+      surroundings: this.#surroundings,
+      nodeIsReady: () => isReady(options.nodes.get(options.nodeName)),
       onInstall: (error) => (error === undefined ? this.#metrics.installed() : this.#metrics.installFailed()),
       log,
       clock,
@@ -164,7 +186,13 @@ export class CniAgent {
    * Whether pods can start: the watches have synced, the sockets are open, and the container runtime calls the plugin.
    */
   get ready(): boolean {
-    return this.#ready && this.#installer.installed;
+    return this.#ready && this.#installer.installedAtMs !== undefined && this.#calls.missed === undefined;
+  }
+
+  /** Why the container runtime does not call the plugin, and what to do. Undefined if it does, or may just need time. */
+  get problem(): string | undefined {
+    const { missed } = this.#calls;
+    return this.#installer.problem ?? (missed === undefined ? undefined : notCalled(this.#surroundings, missed));
   }
 
   /** The ztunnel that owns a pod (`namespace/name`). Undefined if the pod is not in the mesh. */
@@ -201,7 +229,7 @@ export class CniAgent {
     const working = this.#reconciler.run(signal);
     await this.#plugin.listen();
     this.#ready = true;
-    const installing = Promise.all([this.#installer.run(signal), this.#keepProbeRules(signal)]);
+    const installing = Promise.all([this.#installer.run(signal), this.#keepProbeRules(signal), this.#tell(signal)]);
     this.#log.info("CNI agent is ready", { node: this.#options.nodeName });
     await aborted(signal);
     for (const watch of watches) watch[Symbol.dispose]();
@@ -214,6 +242,11 @@ export class CniAgent {
     this.#hub.close();
     this.#enroller.close();
     this.#probes.close();
+  }
+
+  async #tell(signal: AbortSignal): Promise<void> {
+    const { onProblem, log, clock } = this.#options;
+    await tellProblems({ problem: () => this.problem, tell: (text) => onProblem?.(text), log, clock }, signal);
   }
 
   async #keepProbeRules(signal: AbortSignal): Promise<void> {
@@ -262,10 +295,24 @@ export class CniAgent {
   }
 
   #onPod(change: InformerChange<Pod>): void {
+    this.#noteStart(change);
     this.#metrics.podEvent(change.type === "delete" ? "delete" : change.previous === undefined ? "add" : "update");
     if (change.type === "delete") this.#onPodGone(change.object);
     else if (this.#options.settings.repair) this.#redirector.repair(change.object);
     this.#reconciler.add(change.key);
+  }
+
+  #noteStart(change: InformerChange<Pod>): void {
+    if (!this.#options.plugin.chained) return;
+    const appeared = change.type === "set" && change.previous === undefined;
+    this.#calls.saw(
+      {
+        key: change.key,
+        pod: change.object,
+        change: change.type === "delete" ? "gone" : appeared ? "appeared" : "changed",
+      },
+      this.#installer.installedAtMs,
+    );
   }
 
   #onPodGone(pod: Pod): void {
@@ -416,4 +463,8 @@ export class CniAgent {
     });
     this.#installer.removeProgram();
   }
+}
+
+function isReady(node: Node | undefined): boolean {
+  return node?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") === true;
 }

@@ -372,12 +372,22 @@ export class PodEnroller {
       throw error;
     }
     this.#log.info("adding pod to the mesh", logName(key));
-    const problem = allowConnectionMigration(namespace.fd);
-    if (problem !== undefined)
-      this.#log.debug("connections cannot migrate between sockets here", { ...logName(key), problem });
+    this.#allowMigration(enrolment);
     this.#enrolments.set(key, enrolment);
     this.#kept.delete(key);
     return enrolment;
+  }
+
+  /** A kernel without the setting drops the connections that wait in a socket when the last ztunnel closes it. */
+  #allowMigration({ key, namespace }: Enrolment): void {
+    const problem = "connections cannot migrate between sockets here";
+    try {
+      allowConnectionMigration(namespace.fd, this.#options.finder.hostProc);
+    } catch (error) {
+      const fields = { ...logName(key), error: messageOf(error) };
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") this.#log.debug(problem, fields);
+      else this.#log.warn(problem, fields);
+    }
   }
 
   /** Opens new sockets. If a ztunnel already has the ports, takes back its sockets. */

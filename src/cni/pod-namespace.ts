@@ -27,14 +27,14 @@ export interface PodNamespaceFinderOptions {
 
 /** Opens pods' network namespaces through the agent's view of its host. */
 export class PodNamespaceFinder {
+  readonly hostProc: string;
   readonly #options: PodNamespaceFinderOptions;
-  readonly #hostProc: string;
   /** The processes that {@link locate} found, by the uid of their pod. */
   #located: ReadonlyMap<string, readonly string[]> = new Map();
 
   constructor(options: PodNamespaceFinderOptions) {
     this.#options = options;
-    this.#hostProc = options.hostProc;
+    this.hostProc = options.hostProc;
   }
 
   /**
@@ -56,13 +56,13 @@ export class PodNamespaceFinder {
   /** Possible locations of a host's path in the agent's container, the most reliable first. */
   #candidates(path: string): string[] {
     const process = /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1];
-    if (process !== undefined) return [join(this.#hostProc, process, "ns/net")];
+    if (process !== undefined) return [join(this.hostProc, process, "ns/net")];
     const { hostRoot, namespaceDirectory } = this.#options;
     return [
       ...(hostRoot === undefined ? [] : [join(hostRoot, path)]),
       ...(namespaceDirectory === undefined ? [] : [join(namespaceDirectory, basename(path))]),
       // An absolute symbolic link such as /var/run would be resolved in the agent's own file system.
-      join(this.#hostProc, "1/root", path.replace(/^\/var\/run\//, "/run/")),
+      join(this.hostProc, "1/root", path.replace(/^\/var\/run\//, "/run/")),
     ];
   }
 
@@ -83,7 +83,7 @@ export class PodNamespaceFinder {
    */
   open(pod: Pod): NetworkNamespace | undefined {
     for (const pid of this.#processesOf(pod)) {
-      const namespace = openIfThere(join(this.#hostProc, pid, "ns/net"));
+      const namespace = openIfThere(join(this.hostProc, pid, "ns/net"));
       if (namespace === undefined) continue;
       // The runtime is still starting the process, or another process has taken its id.
       if (keepsIf(namespace, () => !isOwn(namespace) && addressesWithin(namespace, pod).length > 0)) return namespace;
@@ -126,9 +126,9 @@ export class PodNamespaceFinder {
       .filter((uid) => uid !== "")
       .map((uid) => ({ uid, names: [`pod${uid}`, `pod${uid.replaceAll("-", "_")}`] }));
     if (wanted.length === 0) return;
-    for (const pid of readdirSync(this.#hostProc)) {
+    for (const pid of readdirSync(this.hostProc)) {
       if (!processId.test(pid)) continue;
-      const text = readText(join(this.#hostProc, pid, "cgroup"));
+      const text = readText(join(this.hostProc, pid, "cgroup"));
       if (text === undefined) continue;
       for (const { uid, names } of wanted) if (names.some((name) => text.includes(name))) yield { uid, pid };
     }

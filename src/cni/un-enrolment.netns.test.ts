@@ -217,7 +217,7 @@ test("an agent that is uninstalled releases every pod under load and removes all
   for (const key of keys) assert.equal(rig.cluster.annotation(key, redirection), undefined);
   assert.equal(readFileSync(conflist, "utf8"), clusterNetwork);
   assert.deepEqual(readdirSync(join(rig.directory, "net.d")), ["10-ptp.conflist"]);
-  assert.deepEqual(readdirSync(join(rig.directory, "bin")), []);
+  assert.deepEqual(readdirSync(join(rig.directory, "bin")), ["ptp"]);
   assert.ok(!existsSync(join(rig.directory, "plugin.sock")));
   using nft = new NftNetlink(rig.node.namespace.fd);
   assert.deepEqual(nft.tables("inet"), []);

@@ -237,19 +237,12 @@ export function hasAgent({ components, values }: IstioOperatorSpec): boolean {
   return components?.cni?.enabled === true || valueAt(values, "istio_cni", "enabled") === true;
 }
 
-/** A privileged agent without SELinux options is unconfined. Options that name no type would confine it. */
-function agentTypeDefault({ values }: IstioOperatorSpec): unknown {
-  const given = treeAt(values, "cni", "seLinuxOptions") ?? {};
-  return Object.keys(given).length === 0 ? {} : { cni: { seLinuxOptions: { type: "spc_t" } } };
-}
-
 function withDefaults(spec: IstioOperatorSpec, profile: string, defaults: InstallDefaults): InstallSettings {
   const { components = {} } = spec;
-  const ownDefaults = [hasAgent(spec) ? redirectByAgent : {}, agentTypeDefault(spec)].reduce<unknown>(
-    mergeTrees,
-    defaultValues,
-  );
-  const values = mergeTrees(ownDefaults, spec.values ?? {}) as InstallSettings["values"];
+  const values = mergeTrees(
+    mergeTrees(defaultValues, hasAgent(spec) ? redirectByAgent : {}),
+    spec.values ?? {},
+  ) as InstallSettings["values"];
   const revision = spec.revision ?? textAt(values, "revision") ?? "";
   const namespace = spec.namespace ?? textAt(spec.values, "global", "istioNamespace") ?? "istio-system";
   const hub = spec.hub ?? textAt(values, "global", "hub") ?? defaults.hub;

@@ -46,7 +46,7 @@ test("everything is uninstalled while pods are captured: no request fails, and n
     const path = (...parts: readonly string[]): string => join(nodes, node, ...parts);
     assert.deepEqual(readdirSync(path("etc/cni/net.d")), ["10-lab.conflist"]);
     assert.doesNotMatch(readFileSync(path("etc/cni/net.d/10-lab.conflist"), "utf8"), /serin-cni/);
-    assert.deepEqual(readdirSync(path("opt/cni/bin")), []);
+    assert.deepEqual(readdirSync(path("opt/cni/bin")), ["lab"]);
     assert.deepEqual(readdirSync(path("var/run/istio-cni")), []);
   }
   // A pod that starts now must need no webhook and no CNI agent.

@@ -11,14 +11,13 @@ const applications = /^samples\/(?!addons\/)/;
 
 /** The rights that a container has beyond the least, with the reason for each. */
 const reasons: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  // The CNI agent. It opens the namespaces of a node's pods, and writes their rules and their /proc/sys, which needs
-  // such rights.
   "install-cni": {
-    privileged: "it writes /proc/sys of the pods' networks",
-    allowPrivilegeEscalation: "what is privileged has no less",
-    "capabilities that nobody dropped": "what is privileged has all",
-    root: "the kernel asks for it, and the node's plugin directory is root's",
-    "no seccomp profile": "what is privileged has none",
+    allowPrivilegeEscalation: "Kubernetes refuses its absence beside SYS_ADMIN",
+    "capability DAC_OVERRIDE": "the node's CNI folders may belong to another user",
+    "capability NET_ADMIN": "it writes the rules, routes and settings of the pods' networks",
+    "capability SYS_ADMIN": "it enters the networks of pods",
+    "capability SYS_PTRACE": "it opens the networks of the pods' processes",
+    root: "the kernel gives capabilities to root alone when a program starts",
   },
   // The ztunnel. Sidecars and gateways, whose container has the same name, have none of these rights.
   "ztunnel istio-proxy": {

@@ -224,6 +224,14 @@ const ofNodesAndGateways: readonly RareRights[] = [
     ],
     rights: [...each("istio-cni", "get", "pods namespaces"), ...each("istio-cni-ambient", "get", "daemonsets.apps")],
   },
+  {
+    feature: "a container runtime that does not call the agent's plugin",
+    usedAt: [
+      at("src/kube/event-recorder.ts", "client.create(eventKind"),
+      at("src/kube/event-recorder.ts", "client.patchMerge(eventKind"),
+    ],
+    rights: each("istio-cni of istio-system", "create patch", "events"),
+  },
 ];
 
 export const rarelyUsedRights: readonly RareRights[] = [

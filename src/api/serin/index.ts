@@ -66,7 +66,7 @@ export { approvalBefore, completingSteps, nextApprovalOf, waitingStepOf } from "
 export { storedJournal, storedRollout } from "./stored-rollout.ts";
 export type { PathMatchType, TrafficMatch, ValueMatch } from "./traffic-match.ts";
 export { canaryOfLabel, gatewayCanaryAnnotations } from "./gateway-canary.ts";
-export type { EnrolledPodReport, EnrolledReport } from "./node-status.ts";
+export { pluginProblemReason, type EnrolledPodReport, type EnrolledReport } from "./node-status.ts";
 export {
   authorityStageAnnotation,
   authorityStages,

@@ -26,3 +26,6 @@ export interface EnrolledPodReport {
    */
   readonly listeners: readonly { readonly role: string; readonly inode: number }[];
 }
+
+/** The reason of the Warning event of an agent's own pod if the container runtime does not call the CNI plugin. */
+export const pluginProblemReason = "CniPluginNotCalled";

@@ -298,7 +298,7 @@ test("the agent's SELinux options without a type leave it unconfined, as it is w
   };
   assert.deepEqual(await contextOf(" --set seLinuxOptions.level=s0"), { level: "s0", type: "spc_t" });
   assert.deepEqual(await contextOf(" --set seLinuxOptions.type=own_t"), { type: "own_t" });
-  assert.equal(await contextOf(""), null);
+  assert.deepEqual(await contextOf(""), { type: "spc_t" });
 });
 
 test("numbers and percentages of rolling updates keep their type, and a 0 of the user's is no absent value", async () => {

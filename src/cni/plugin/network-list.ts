@@ -32,6 +32,12 @@ export function primaryNetworkFile(files: readonly NetworkFile[]): NetworkFile |
     .find((file) => listOf(file)?.plugins.some(({ type }) => type !== pluginType) === true);
 }
 
+/** The types of a file's plugins other than ours. Each is the name of a program. */
+export function otherTypes(file: NetworkFile): string[] {
+  const types = (listOf(file)?.plugins ?? []).map(({ type }) => String(type));
+  return types.filter((type) => type !== pluginType);
+}
+
 /**
  * The file with our plugin at the end. Undefined if the plugin is already in it, or if the file is not a valid
  * configuration.

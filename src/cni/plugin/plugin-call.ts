@@ -15,6 +15,8 @@ export interface PodAttachment {
 }
 
 export interface PluginHandler {
+  /** Called at each call of the container runtime, before it is handled. */
+  called?(): void;
   /** Resolves when the pod may start. After an error the runtime retries. */
   add(pod: PodAttachment): Promise<void>;
   /** Throws if the pod's traffic is not captured as it should be. */

@@ -8,12 +8,13 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { aborted, createLogger, systemClock } from "../../base/index.ts";
+import { aborted, createLogger, systemClock, type Clock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { PluginInstaller, type PluginInstallerOptions } from "./plugin-installer.ts";
 
@@ -27,15 +28,23 @@ class Node {
   readonly bin = join(this.root, "bin");
   readonly installer: PluginInstaller;
   installs = 0;
+  isReady = true;
   readonly #stop = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
   constructor(context: TestContext, options: Partial<PluginInstallerOptions> = {}) {
+    mkdirSync(this.bin);
+    for (const type of ["ptp", "bridge"]) writeFileSync(join(this.bin, type), "");
     this.installer = new PluginInstaller({
       binDirectory: this.bin,
       confDirectory: this.conf,
       chained: true,
       program: Buffer.from("program"),
+      surroundings: {
+        folders: { programs: "/opt/cni/bin", configuration: "/etc/cni/net.d" },
+        nodeRoot: join(this.root, "node"),
+      },
+      nodeIsReady: () => this.isReady,
       onInstall: () => (this.installs += 1),
       log: createLogger({ scope: "test", write: () => undefined }),
       clock: systemClock,
@@ -69,10 +78,10 @@ test("the installer waits for the cluster's network, and never leaves a file tha
   await until(() => existsSync(join(node.bin, "serin-cni")));
   assert.equal(statSync(join(node.bin, "serin-cni")).mode & 0o777, 0o755);
   assert.deepEqual(readdirSync(node.conf), []);
-  assert.equal(node.installer.installed, false);
+  assert.equal(node.installer.installedAtMs, undefined);
   node.write("10-ptp.conflist", network);
   chmodSync(join(node.conf, "10-ptp.conflist"), 0o640);
-  await until(() => node.installer.installed);
+  await until(() => node.installer.installedAtMs !== undefined);
   assert.deepEqual(node.plugins("10-ptp.conflist"), ["ptp", "serin-cni"]);
   assert.equal(statSync(join(node.conf, "10-ptp.conflist")).mode & 0o777, 0o640);
   assert.equal(node.installs, 1);
@@ -101,7 +110,7 @@ test("the installer removes its own files, and restores the changed ones", async
   node.write("20-ptp.conflist", network);
   // The first release of Serin left this file, which names a plugin that does not exist.
   node.write("serin-cni.conf", '{"cniVersion":"1.0.0","name":"serin-cni","type":"serin-cni"}');
-  await until(() => node.installer.installed && !existsSync(join(node.conf, "serin-cni.conf")));
+  await until(() => node.installer.installedAtMs !== undefined && !existsSync(join(node.conf, "serin-cni.conf")));
   assert.deepEqual(readdirSync(node.conf).toSorted(), ["10-bridge.conflist", "20-ptp.conflist"]);
   await node.stop();
   node.installer.unchain();
@@ -109,7 +118,7 @@ test("the installer removes its own files, and restores the changed ones", async
   assert.deepEqual(readdirSync(node.conf).toSorted(), ["10-bridge.conf", "20-ptp.conflist"]);
   assert.equal(readFileSync(join(node.conf, "10-bridge.conf"), "utf8"), single);
   assert.equal(readFileSync(join(node.conf, "20-ptp.conflist"), "utf8"), network);
-  assert.deepEqual(readdirSync(node.bin), []);
+  assert.deepEqual(readdirSync(node.bin), ["bridge", "ptp"]);
 });
 
 test("a failed installation leaves no file behind, and is not repeated at once because of its own changes", async (context) => {
@@ -131,7 +140,7 @@ test("a failed installation leaves no file behind, and is not repeated at once b
   await until(() => pausesMs.length === 2);
   assert.deepEqual(pausesMs, [30_000, 5_000]);
   assert.equal(failures.length, 1);
-  assert.deepEqual(readdirSync(node.bin), ["serin-cni"]);
+  assert.deepEqual(readdirSync(node.bin), ["bridge", "ptp", "serin-cni"]);
 });
 
 test("the plugin is chained into a named file, and gets its own file on platforms that call by name", async (context) => {
@@ -144,7 +153,7 @@ test("the plugin is chained into a named file, and gets its own file on platform
   assert.deepEqual(named.plugins("10-other.conflist"), ["ptp"]);
   const multus = new Node(context, { chained: false, confFile: "istio-cni.conf" });
   multus.start();
-  await until(() => multus.installer.installed);
+  await until(() => multus.installer.installedAtMs !== undefined);
   assert.equal(
     (JSON.parse(readFileSync(join(multus.conf, "istio-cni.conf"), "utf8")) as { type: string }).type,
     "serin-cni",
@@ -152,4 +161,80 @@ test("the plugin is chained into a named file, and gets its own file on platform
   await multus.stop();
   multus.installer.unchain();
   assert.deepEqual(readdirSync(multus.conf), []);
+});
+
+/** The installation's clock: every pause passes at once, but only so many. */
+function hastyClock(pauses: number): { readonly clock: Clock; readonly spent: () => boolean } {
+  let left = pauses;
+  let nowMs = 0;
+  const clock: Clock = {
+    ...systemClock,
+    steadyMs: () => nowMs,
+    sleep: async (ms, signal) => {
+      if (left === 0) await aborted(signal ?? assert.fail());
+      left -= 1;
+      nowMs += ms;
+    },
+  };
+  return { clock, spent: () => left === 0 };
+}
+
+test("the plugin is not chained where the folder has no program of the network, because then no pod could start", async (context) => {
+  const { clock, spent } = hastyClock(2);
+  const node = new Node(context, { clock });
+  for (const type of ["ptp", "bridge"]) rmSync(join(node.bin, type));
+  mkdirSync(node.conf);
+  node.write("10-ptp.conflist", network);
+  const elsewhere = join(node.root, "node/usr/lib/cni");
+  mkdirSync(elsewhere, { recursive: true });
+  // On some nodes, programs are links that the agent cannot follow.
+  symlinkSync("/nowhere", join(elsewhere, "ptp"));
+  node.start();
+  await until(spent);
+  assert.deepEqual(node.plugins("10-ptp.conflist"), ["ptp"]);
+  assert.equal(node.installer.installedAtMs, undefined);
+  assert.match(
+    node.installer.problem ?? "",
+    /^the node's folder \/opt\/cni\/bin has no program of .* \(ptp in \/etc\/cni\/net\.d\/10-ptp\.conflist\), .* perhaps \/usr\/lib\/cni\. .*Set values\.cni\.cniBinDir /,
+  );
+});
+
+test("the plugin is chained as soon as the folder has the network's program, and stays while that is replaced", async (context) => {
+  const node = new Node(context);
+  rmSync(join(node.bin, "ptp"));
+  mkdirSync(node.conf);
+  node.write("10-ptp.conflist", network);
+  node.start();
+  await until(() => node.installer.problem !== undefined);
+  symlinkSync("/nowhere", join(node.bin, "ptp"));
+  await until(() => node.installer.installedAtMs !== undefined);
+  assert.deepEqual(node.plugins("10-ptp.conflist"), ["ptp", "serin-cni"]);
+  assert.equal(node.installer.problem, undefined);
+  rmSync(join(node.bin, "ptp"));
+  writeFileSync(join(node.bin, "serin-cni"), "other");
+  await until(() => readFileSync(join(node.bin, "serin-cni"), "utf8") === "program");
+  assert.deepEqual(node.plugins("10-ptp.conflist"), ["ptp", "serin-cni"]);
+  assert.notEqual(node.installer.installedAtMs, undefined);
+});
+
+test("a ready node without a configuration in the folder has one elsewhere, and a node that is not ready may get one", async (context) => {
+  const starting = hastyClock(6);
+  const unready = new Node(context, { clock: starting.clock });
+  unready.isReady = false;
+  unready.start();
+  await until(starting.spent);
+  assert.equal(unready.installer.problem, undefined);
+
+  const running = hastyClock(6);
+  const node = new Node(context, { clock: running.clock, confFile: "10-calico.conflist" });
+  const elsewhere = join(node.root, "node/var/lib/rancher/k3s/agent/etc/cni/net.d");
+  mkdirSync(elsewhere, { recursive: true });
+  writeFileSync(join(elsewhere, "10-flannel.conflist"), network);
+  node.start();
+  await until(running.spent);
+  assert.match(
+    node.installer.problem ?? "",
+    /^the node is ready, .* \/etc\/cni\/net\.d has no 10-calico\.conflist, perhaps \/var\/lib\/rancher\/k3s\/agent\/etc\/cni\/net\.d\. .*Set values\.cni\.cniConfDir and values\.cni\.cniConfFileName /,
+  );
+  assert.equal(node.installer.installedAtMs, undefined);
 });

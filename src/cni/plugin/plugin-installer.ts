@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import {
   chained,
+  otherTypes,
   pluginType,
   primaryNetworkFile,
   standalone,
@@ -24,6 +25,7 @@ import {
   type NetworkFile,
   type NetworkFileChange,
 } from "./network-list.ts";
+import { exists, noConfiguration, noPrograms, type ProblemSurroundings } from "./plugin-problems.ts";
 
 /** Paths in the agent's own file system. */
 export interface PluginInstallerOptions {
@@ -39,6 +41,9 @@ export interface PluginInstallerOptions {
   readonly program: Uint8Array;
   /** Called each time after the plugin was installed, with an error if that failed. */
   readonly onInstall: (error?: unknown) => void;
+  readonly surroundings: ProblemSurroundings;
+  /** Whether the node's kubelet reports it as ready, for which the container runtime needs a network configuration. */
+  readonly nodeIsReady: () => boolean;
   readonly log: Logger;
   readonly clock: Clock;
 }
@@ -60,23 +65,35 @@ const repeatMs = 1_000;
 const afterFailureMs = 5_000;
 /** The interval of checks for changes that the kernel did not report, as on some file systems. */
 const lookMs = 30_000;
+/** The time in which the Node object, and the cluster's network plugin, catch up with the start of a node. */
+const startsWithinMs = 20_000;
 
 /** Maintains the plugin's program and its entry in the node's network configuration. */
 export class PluginInstaller {
   readonly #options: PluginInstallerOptions;
   readonly #log: Logger;
-  #installed = false;
-  /** Set once the wait was reported. */
-  #isWaiting = false;
+  /** The steady-clock time since which the container runtime can call the plugin. */
+  #installedAtMs: number | undefined;
+  /** The steady-clock time since which there is no configuration. */
+  #waitsSinceMs: number | undefined;
+  #problem: string | undefined;
 
   constructor(options: PluginInstallerOptions) {
     this.#options = options;
     this.#log = options.log;
   }
 
-  /** Whether the container runtime finds the plugin. False until the cluster has a network configuration. */
-  get installed(): boolean {
-    return this.#installed;
+  /**
+   * The steady-clock time since which the container runtime finds the plugin. Undefined until the cluster has a network
+   * configuration.
+   */
+  get installedAtMs(): number | undefined {
+    return this.#installedAtMs;
+  }
+
+  /** Why the plugin cannot be installed, and what to do. Undefined if it is, or may just need time. */
+  get problem(): string | undefined {
+    return this.#problem;
   }
 
   /** Installs the plugin, and again after each change by others, until the signal aborts. */
@@ -96,9 +113,9 @@ export class PluginInstaller {
         }
       } catch (error) {
         pauseMs = afterFailureMs;
-        this.#installed = false;
+        this.#installedAtMs = undefined;
         onInstall(error);
-        this.#log.error("the CNI plugin cannot be installed", { error: messageOf(error) });
+        this.#problem = `the CNI plugin cannot be installed: ${messageOf(error)}`;
       }
       await Promise.race([changed.promise, clock.sleep(lookMs, signal).catch(() => undefined)]);
       await clock.sleep(pauseMs, signal).catch(() => undefined);
@@ -108,7 +125,7 @@ export class PluginInstaller {
 
   /** Restores the configuration, so that new pods start without the plugin. */
   unchain(): void {
-    this.#installed = false;
+    this.#installedAtMs = undefined;
     for (const file of this.#files()) {
       const change = unchained(file);
       if (change !== undefined) this.#apply(change);
@@ -123,12 +140,18 @@ export class PluginInstaller {
 
   /** Returns whether the plugin has just become active, or something had to be written. */
   #install(): boolean {
+    this.#problem = undefined;
     const wroteProgram = this.#writeProgram();
     this.#removeOwn(formerFile);
     const state = this.#options.chained ? this.#chain() : this.#writeOwn();
-    const wasInstalled = this.#installed;
-    this.#installed = state !== "waiting";
-    return this.#installed && (!wasInstalled || wroteProgram || state === "written");
+    if (state === "waiting") {
+      this.#installedAtMs = undefined;
+      return false;
+    }
+    const wasInstalled = this.#installedAtMs !== undefined;
+    if (!wasInstalled) this.#installedAtMs = this.#options.clock.steadyMs();
+    this.#waitsSinceMs = undefined;
+    return !wasInstalled || wroteProgram || state === "written";
   }
 
   #writeProgram(): boolean {
@@ -145,25 +168,38 @@ export class PluginInstaller {
   }
 
   #chain(): InstallState {
-    const { confFile, confDirectory } = this.#options;
+    const { confFile, binDirectory, surroundings } = this.#options;
     const files = this.#files();
     // A file that was converted to a list may return under its first name, and the other way around.
     const wanted = confFile === undefined ? undefined : confFile.replace(/\.conf(list)?$/, "");
     const candidates =
       wanted === undefined ? files : files.filter(({ name }) => name.replace(/\.conf(list)?$/, "") === wanted);
     const primary = primaryNetworkFile(candidates);
-    if (primary === undefined) {
-      if (!this.#isWaiting)
-        this.#log.info("waiting for the cluster's network configuration", { folder: confDirectory, file: confFile });
-      this.#isWaiting = true;
-      return "waiting";
-    }
-    this.#isWaiting = false;
+    if (primary === undefined) return this.#wait();
     const change = chained(primary);
     if (change === undefined) return "there";
+    const types = otherTypes(primary);
+    // The runtime has found a plugin that is chained already, also while another program replaces its own ones.
+    if (unchained(primary) === undefined && !types.some((type) => exists(join(binDirectory, type)))) {
+      this.#problem = noPrograms(surroundings, { file: primary.name, types });
+      return "waiting";
+    }
     this.#apply(change);
-    this.#log.info("chained the CNI plugin", { folder: confDirectory, file: change.to.name });
+    this.#log.info("chained the CNI plugin", { folder: surroundings.folders.configuration, file: change.to.name });
     return "written";
+  }
+
+  #wait(): InstallState {
+    const { confFile, clock, nodeIsReady, surroundings } = this.#options;
+    const nowMs = clock.steadyMs();
+    if (this.#waitsSinceMs === undefined) {
+      const folder = surroundings.folders.configuration;
+      this.#log.info("waiting for the cluster's network configuration", { folder, file: confFile });
+      this.#waitsSinceMs = nowMs;
+    }
+    if (nowMs - this.#waitsSinceMs >= startsWithinMs && nodeIsReady())
+      this.#problem = noConfiguration(surroundings, confFile);
+    return "waiting";
   }
 
   #writeOwn(): InstallState {

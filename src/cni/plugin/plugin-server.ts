@@ -27,6 +27,7 @@ export class PluginServer {
       // The program may have been killed, so that no process waits for the answer.
       socket.on("error", (error) => log.debug("a CNI call broke off", { error: messageOf(error) }));
       collect(socket, (request) => {
+        handler.called?.();
         const call = parsePluginCall(request);
         void answerPluginCall(call, handler, log).then((answer) => {
           const command = call.variables.get("CNI_COMMAND");

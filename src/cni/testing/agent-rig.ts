@@ -69,6 +69,7 @@ export class Rig {
   readonly directory = mkdtempSync(join(tmpdir(), "serin-cni-"));
   readonly socket = join(this.directory, "ztunnel.sock");
   readonly lines: string[] = [];
+  readonly problems: string[] = [];
   registry = new MetricsRegistry();
   #agent: CniAgent | undefined;
   #stop = new AbortController();
@@ -89,6 +90,8 @@ export class Rig {
       }
     });
     mkdirSync(join(this.directory, "net.d"));
+    mkdirSync(join(this.directory, "bin"));
+    writeFileSync(join(this.directory, "bin/ptp"), "");
     writeFileSync(join(this.directory, "net.d/10-ptp.conflist"), clusterNetwork);
     this.cluster.namespaces.set({ metadata: { name: "default", labels: { "istio.io/dataplane-mode": "ambient" } } });
     this.cluster.nodes.set({ metadata: { name: "worker" } });
@@ -109,7 +112,13 @@ export class Rig {
         cniBinDirectory: join(this.directory, "bin"),
         cniConfDirectory: join(this.directory, "net.d"),
       },
-      plugin: { socketPath: join(this.directory, "plugin.sock"), architecture: process.arch, chained: true },
+      plugin: {
+        socketPath: join(this.directory, "plugin.sock"),
+        architecture: process.arch,
+        folders: { programs: "/opt/cni/bin", configuration: "/etc/cni/net.d" },
+        chained: true,
+      },
+      onProblem: (text) => void this.problems.push(text),
       client: this.cluster.client,
       pods: this.cluster.pods,
       namespaces: this.cluster.namespaces,

@@ -62,11 +62,11 @@ function agentMarks(marks: TemplateMarks): Tree {
     cniConfDir: marks.text(platformChoice("cniConfDir")),
     cniNetnsDir: marks.text(platformChoice("cniNetnsDir")),
     cniConfFileName: marks.text(platformChoice("cniConfFileName")),
-    // A privileged agent without SELinux options is unconfined. Options that name no type would confine it.
-    seLinuxOptions: marks.map(
-      'ternary dict (merge (deepCopy ($v.seLinuxOptions | default dict)) (dict "type" "spc_t")) (empty $v.seLinuxOptions)',
-    ),
-    seccompProfile: marks.map("$v.seccompProfile"),
+    seLinuxOptions: {
+      type: marks.text('get ($v.seLinuxOptions | default dict) "type" | default "spc_t"'),
+      ...marks.map('omit ($v.seLinuxOptions | default dict) "type"'),
+    },
+    seccompProfile: marks.map('$v.seccompProfile | default (dict "type" "RuntimeDefault")'),
   };
 }
 

@@ -23,17 +23,34 @@ interface HostPath {
   readonly name: string;
   readonly path: string;
   readonly mountPath: string;
+  /** How the container sees the folder, if not writable and as it is when the container starts. */
+  readonly mount?: { readonly readOnly: true; readonly mountPropagation?: "HostToContainer" };
 }
+
+/**
+ * What the agent needs beyond an ordinary container: it opens the network namespaces of other pods' processes
+ * (SYS_PTRACE), enters them (SYS_ADMIN), writes rules, routes and sockets there (NET_ADMIN), and writes to the node's
+ * CNI folders, which may belong to another user (DAC_OVERRIDE).
+ */
+const agentCapabilities = ["DAC_OVERRIDE", "NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE"] as const;
 
 function hostPathsOf(settings: InstallSettings): HostPath[] {
   const { cniBinDir, cniConfDir, cniNetnsDir } = platformOf(settings);
   return [
     { name: "cni-bin-dir", path: cniBinDir, mountPath: "/host/opt/cni/bin" },
     { name: "cni-net-dir", path: cniConfDir, mountPath: "/host/etc/cni/net.d" },
-    { name: "cni-host-procfs", path: "/proc", mountPath: "/host/proc" },
+    { name: "cni-host-procfs", path: "/proc", mountPath: "/host/proc", mount: { readOnly: true } },
+    // The kernel shows each process the settings of its own network namespace here, so the agent reaches those of pods.
+    { name: "cni-host-sysctl", path: "/proc/sys/net", mountPath: "/host/proc/sys/net" },
     { name: "cni-socket-dir", path: "/var/run/istio-cni", mountPath: "/var/run/istio-cni" },
     { name: "cni-ztunnel-sock-dir", path: "/var/run/ztunnel", mountPath: "/var/run/ztunnel" },
-    { name: "cni-netns-dir", path: cniNetnsDir, mountPath: "/host/var/run/netns" },
+    {
+      name: "cni-netns-dir",
+      path: cniNetnsDir,
+      mountPath: "/host/var/run/netns",
+      // The container runtime mounts a file there for each pod that starts later.
+      mount: { readOnly: true, mountPropagation: "HostToContainer" },
+    },
   ];
 }
 
@@ -82,6 +99,13 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
         { apiGroups: ["apps"], resources: ["daemonsets"], verbs: ["get", "list", "watch"] },
       ],
     }),
+    ...grant({
+      name: "istio-cni",
+      namespace,
+      labels,
+      serviceAccount,
+      rules: [{ apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] }],
+    }),
     ...(platformOf(settings).hasContextConstraints ? privilegedConstraints("istio-cni", labels, serviceAccount) : []),
     object(
       { apiVersion: "v1", kind: "ConfigMap", name: "istio-cni-config", namespace, labels },
@@ -103,7 +127,7 @@ function agentConfig(settings: InstallSettings): Record<string, string> {
   const own = treeAt(settings.values, "cni");
   const excluded = valueAt(own, "excludeNamespaces");
   const extra = Object.entries(treeAt(own, "env") ?? {}).map(([name, value]) => [name, String(value)] as const);
-  const { chained, cniConfFileName } = platformOf(settings);
+  const { chained, cniConfFileName, cniBinDir, cniConfDir } = platformOf(settings);
   return {
     AMBIENT_ENABLED: String(valueAt(own, "ambient", "enabled") !== false),
     AMBIENT_DNS_CAPTURE: String(valueAt(own, "ambient", "dnsCapture") !== false),
@@ -114,6 +138,9 @@ function agentConfig(settings: InstallSettings): Record<string, string> {
     LOG_LEVEL: textAt(own, "logLevel") ?? "info",
     EXCLUDE_NAMESPACES: Array.isArray(excluded) ? excluded.join(",") : `${settings.namespace},kube-system`,
     REPAIR_ENABLED: String(valueAt(own, "repair", "enabled") !== false),
+    // The agent names the node's folders in its messages.
+    SERIN_CNI_BIN_DIR: cniBinDir,
+    SERIN_CNI_CONF_DIR: cniConfDir,
     ...Object.fromEntries(extra),
   };
 }
@@ -169,7 +196,7 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
             containers: [agentContainer(settings)],
             volumes: hostPathsOf(settings).map(({ name, path }) => ({
               name,
-              hostPath: { path, ...(path === "/proc" ? { type: "Directory" } : { type: "DirectoryOrCreate" }) },
+              hostPath: { path, type: path.startsWith("/proc") ? "Directory" : "DirectoryOrCreate" },
             })),
             ...workload.pod,
           },
@@ -182,8 +209,7 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
 function agentContainer(settings: InstallSettings): Record<string, unknown> {
   const { cni } = settings;
   const own = treeAt(settings.values, "cni");
-  const seLinuxOptions = treeAt(own, "seLinuxOptions") ?? {};
-  const seccompProfile = treeAt(own, "seccompProfile") ?? {};
+  const seccompProfile = treeAt(own, "seccompProfile");
   return {
     name: "install-cni",
     image: imageOf("install-cni", cni, settings, own),
@@ -194,13 +220,18 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
       ...jsonLogArguments(settings.values),
     ],
     securityContext: {
-      privileged: true,
+      privileged: false,
+      capabilities: { drop: ["ALL"], add: agentCapabilities },
       readOnlyRootFilesystem: true,
       runAsUser: 0,
       runAsGroup: 0,
+      runAsNonRoot: false,
+      // AppArmor's default profile hides the namespaces of other containers' processes.
       appArmorProfile: { type: "Unconfined" },
-      ...(Object.keys(seLinuxOptions).length === 0 ? {} : { seLinuxOptions }),
-      ...(Object.keys(seccompProfile).length === 0 ? {} : { seccompProfile }),
+      // SELinux's unconfined type. Other types may not write to the node's folders. Nodes without SELinux ignore it.
+      seLinuxOptions: { type: "spc_t", ...treeAt(own, "seLinuxOptions") },
+      // The container runtime's default profile lets a process with SYS_ADMIN enter namespaces.
+      seccompProfile: isEmpty(seccompProfile) ? { type: "RuntimeDefault" } : seccompProfile,
     },
     readinessProbe: { httpGet: { path: "/readyz", port: 8000 }, periodSeconds: 1 },
     ports: [{ name: "metrics", containerPort: 15_014, protocol: "TCP" }],
@@ -215,11 +246,10 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
       cni.k8s?.env ?? [],
     ),
     resources: cni.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "20m", memory: "96Mi" } },
-    volumeMounts: hostPathsOf(settings).map(({ name, mountPath }) => ({
-      name,
-      mountPath,
-      // The container runtime mounts a file there for each pod that starts later.
-      ...(name === "cni-netns-dir" ? { mountPropagation: "HostToContainer" } : {}),
-    })),
+    volumeMounts: hostPathsOf(settings).map(({ name, mountPath, mount }) => ({ name, mountPath, ...mount })),
   };
+}
+
+function isEmpty(tree: Readonly<Record<string, unknown>> | undefined): boolean {
+  return tree === undefined || Object.keys(tree).length === 0;
 }

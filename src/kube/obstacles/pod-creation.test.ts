@@ -100,3 +100,19 @@ test("an obstacle that does not pass by itself is reported first, and a pod with
   assert.match(first?.text ?? "", /manifest unknown$/);
   assert.match((await findPodObstacle(clientWith(), [creating()]))?.text ?? "", /container app: ContainerCreating$/);
 });
+
+test("an agent that runs and is not ready is reported with the problem that it has told, unless it is ready again", async () => {
+  const problem = { reason: "CniPluginNotCalled", message: "the node's folder /opt/cni/bin has no program" };
+  const client = clientWith({ reason: "Unhealthy", message: "Readiness probe failed: HTTP probe failed" }, problem);
+  const agent = (ready: "True" | "False"): Pod => ({
+    metadata: { name: "agent-1", namespace: "istio-system", uid: "u1", labels: { "k8s-app": "istio-cni-node" } },
+    spec: { nodeName: "n2", containers: [] },
+    status: { phase: "Running", conditions: [{ type: "Ready", status: ready }] },
+  });
+  assert.deepEqual(await findPodObstacle(client, [agent("False")]), {
+    text: `pod istio-system/agent-1 on node n2: ${problem.message}`,
+    patienceMs: 15_000,
+    hint: undefined,
+  });
+  assert.equal(await findPodObstacle(client, [agent("True")]), undefined);
+});

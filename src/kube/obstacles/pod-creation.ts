@@ -1,10 +1,13 @@
-import { eventKind, type Pod } from "../../api/kubernetes/index.ts";
+import { eventKind, type Event, type Pod } from "../../api/kubernetes/index.ts";
+import { pluginProblemReason } from "../../api/serin/index.ts";
 import type { KubeClient } from "../client.ts";
 import { undefinedIfForbidden } from "../status-error.ts";
 import { podObstacle, type PodObstacle } from "./pod-obstacle.ts";
 
 /** The time for the agent and the kubelet to try again, in case that the plugin was about to be written. */
 const missingPluginPatienceMs = 15_000;
+/** The time for the agent to find its plugin called, in case that the cause has just been removed. */
+const toldPatienceMs = 15_000;
 const maxCharacters = 1_000;
 /** How many pods are asked for their events at each look. A DaemonSet may have thousands. */
 const maxAskedPods = 3;
@@ -25,6 +28,11 @@ export async function findPodObstacle(
     const message = await creationProblem(client, pod);
     if (message !== undefined) return obstacleOf(pod, message);
   }
+  for (const pod of pods.filter(isUnreadyAgent).slice(0, maxAskedPods)) {
+    const told = (await warningsOf(client, pod)).find(({ reason }) => reason === pluginProblemReason);
+    if (told?.message !== undefined)
+      return { text: `${subjectOf(pod)}: ${told.message}`, patienceMs: toldPatienceMs, hint: undefined };
+  }
   return found;
 }
 
@@ -34,13 +42,26 @@ export async function findPodObstacle(
  */
 export async function creationProblem(client: Pick<KubeClient, "list">, pod: Pod): Promise<string | undefined> {
   if (!isBeingCreated(pod)) return undefined;
-  const { namespace = "", uid = "" } = pod.metadata;
+  const last = (await warningsOf(client, pod)).find(({ reason = "" }) => ofCreation.test(reason));
+  return last?.message === undefined ? undefined : `${last.reason ?? "the kubelet"}: ${plain(last.message)}`;
+}
+
+/** The warnings about the pod, the last one first. None if the caller may not read events. */
+async function warningsOf(client: Pick<KubeClient, "list">, { metadata }: Pod): Promise<readonly Event[]> {
+  const { namespace = "", uid = "" } = metadata;
   const fieldSelector = `involvedObject.uid=${uid},type=Warning`;
   const events = await undefinedIfForbidden(client.list(eventKind, { namespace, fieldSelector }));
-  const last = (events?.items ?? [])
-    .filter(({ reason = "" }) => ofCreation.test(reason))
-    .toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
-  return last?.message === undefined ? undefined : `${last.reason ?? "the kubelet"}: ${plain(last.message)}`;
+  return (events?.items ?? []).toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1));
+}
+
+/** Whether the pod is a CNI agent that runs and is not ready. */
+function isUnreadyAgent({ metadata, status }: Pod): boolean {
+  return (
+    metadata.labels?.["k8s-app"] === "istio-cni-node" &&
+    metadata.deletionTimestamp === undefined &&
+    status?.phase === "Running" &&
+    status.conditions?.find(({ type }) => type === "Ready")?.status !== "True"
+  );
 }
 
 /** Whether the pod has a node, and the kubelet has not started any of its containers. */
@@ -61,10 +82,14 @@ function isBeingCreated({ metadata, spec, status }: Pod): boolean {
   );
 }
 
-function obstacleOf({ metadata, spec }: Pod, message: string): PodObstacle {
-  const { name = "", namespace = "" } = metadata;
+function subjectOf({ metadata, spec }: Pod): string {
+  return `pod ${metadata.namespace ?? ""}/${metadata.name ?? ""} on node ${spec?.nodeName ?? ""}`;
+}
+
+function obstacleOf(pod: Pod, message: string): PodObstacle {
+  const { name = "", namespace = "" } = pod.metadata;
   return {
-    text: `pod ${namespace}/${name} on node ${spec?.nodeName ?? ""}: ${message}`,
+    text: `${subjectOf(pod)}: ${message}`,
     ...(/failed to find plugin "?serin-cni/.test(message)
       ? {
           patienceMs: missingPluginPatienceMs,

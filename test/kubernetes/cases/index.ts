@@ -12,6 +12,7 @@ import { portsCase } from "./ports.ts";
 import { podSecurityCase, probesCase, strictCase } from "./policies.ts";
 import { refusalCases } from "./refusals.ts";
 import { agentsAwayCase, restartsCase } from "./restarts.ts";
+import { rightsCase } from "./rights.ts";
 import { seedCases } from "./seeds.ts";
 import { uninstallCase } from "./uninstall.ts";
 import { wireCase } from "./wire.ts";
@@ -22,6 +23,7 @@ export const allCases: readonly Case[] = [
   installCase,
   portsCase,
   bookinfoCase,
+  rightsCase,
   wireCase,
   strictCase,
   probesCase,

@@ -8,79 +8,20 @@ import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
 import { apiServer, clientAddress } from "../cluster-layout.ts";
 import { namespaceObject } from "../objects.ts";
-import { root } from "../real-cluster.ts";
-import type { Ran } from "../run-command.ts";
+import { foldersCase } from "./folders.ts";
 import { loadLayout } from "./install.ts";
 import { applyText } from "./policies.ts";
-import { leftOnNodes } from "./uninstall.ts";
+import {
+  expectWords,
+  namespace,
+  refused,
+  serin,
+  uninstallLeavesNothing,
+  withoutMesh,
+  written,
+} from "./refused-install.ts";
 
-const namespace = "istio-system";
 const runtimeConfiguration = "/etc/containerd/config.toml";
-
-async function serin({ cluster }: Bench, args: readonly string[], kubeconfig = cluster.kubeconfig): Promise<Ran> {
-  return await cluster.run([join(root, "bin/serin"), ...args], {
-    env: { KUBECONFIG: kubeconfig },
-    timeoutMs: 400_000,
-  });
-}
-
-/** Runs an installation that must fail, with an output that matches all of these patterns. */
-async function refused(
-  bench: Bench,
-  flags: readonly string[],
-  words: readonly RegExp[],
-  kubeconfig?: string,
-): Promise<string> {
-  const args = ["install", "--set", "profile=ambient", "-y", ...flags];
-  const { code, output } = await serin(bench, args, kubeconfig);
-  if (code === 0) throw new Error(`serin ${args.join(" ")} ended with 0:\n${output}`);
-  expectWords(output, words);
-  return output;
-}
-
-function expectWords(output: string, words: readonly RegExp[]): void {
-  const missing = words.filter((pattern) => !pattern.test(output));
-  if (missing.length > 0) throw new Error(`it did not say ${missing.join(", ")}:\n${output}`);
-}
-
-/** Objects that controllers write into every namespace. Those of istiod stay, as in Istio. */
-const ofAnyNamespace = /^(configmap\/(kube-root-ca\.crt|istio-ca-root-cert)|serviceaccount\/default)$/;
-
-/** The objects that an installation writes, except CRDs and namespaces. */
-async function written({ cluster }: Bench): Promise<string[]> {
-  const kinds = "clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations";
-  const inNamespaces =
-    "deployments,daemonsets,services,configmaps,serviceaccounts,roles,rolebindings,hpa,pdb,quota,pods";
-  const everywhere = (await cluster.kubectl("get", kinds, "-o", "name")).split("\n");
-  const inside = await Promise.all(
-    [namespace, "serin-system"].map(async (name) =>
-      (await cluster.kubectl("get", inNamespaces, "-n", name, "-o", "name")).split("\n"),
-    ),
-  );
-  return [...everywhere.filter((name) => /istio|serin|ztunnel/.test(name)), ...inside.flat()].filter(
-    (name) => name !== "" && !ofAnyNamespace.test(name),
-  );
-}
-
-/** Removes a mesh that earlier cases have left, because these cases begin without one. */
-async function withoutMesh({ cluster }: Bench): Promise<void> {
-  const found = await cluster.kubectl("get", "deployments,daemonsets", "-n", namespace, "-o", "name");
-  if (found.trim() !== "") await cluster.serin("uninstall", "--purge", "-y");
-  await cluster.kubectl("delete", "namespace", namespace, "serin-system", "--ignore-not-found", "--timeout=120s");
-}
-
-async function uninstallLeavesNothing(bench: Bench): Promise<void> {
-  await bench.cluster.serin("uninstall", "--purge", "-y");
-  let left: string[] = [];
-  const isClean = async (): Promise<boolean> => {
-    left = [...(await written(bench)), ...(await leftOnNodes(bench.cluster))];
-    return left.length === 0;
-  };
-  await eventually("an uninstall leaves nothing of what was installed by half", isClean).catch(() => {
-    throw new Error(`serin uninstall --purge leaves ${left.join(", ")}`);
-  });
-  await bench.cluster.kubectl("delete", "namespace", namespace, "serin-system", "--ignore-not-found", "--timeout=120s");
-}
 
 const rightsCase: Case = {
   name: "refused-rights",
@@ -377,6 +318,7 @@ export const refusalCases: readonly Case[] = [
   platformCase,
   registryCase,
   nodeCase,
+  foldersCase,
 ].map((one) => ({
   ...one,
   async run(bench) {

@@ -71,7 +71,11 @@ test("fields that the lab cannot apply are named in an event of the pod, the def
       "Warning FieldsNotApplied appArmorProfile Localhost web, seccompProfile Localhost strict.json of container app, seLinuxOptions of container app, procMount Unmasked of container app, supplementalGroups, hostUsers: false, hostIPC, shareProcessNamespace",
     ],
   );
-  const harmless = { seccompProfile: { type: "Unconfined" }, appArmorProfile: { type: "Unconfined" } };
+  const harmless = {
+    seccompProfile: { type: "Unconfined" },
+    appArmorProfile: { type: "Unconfined" },
+    seLinuxOptions: { type: "spc_t" },
+  };
   assert.deepEqual(notes({ securityContext: { ...harmless, procMount: "Default" } }), []);
 });
 

@@ -127,7 +127,8 @@ function unmetFields({ metadata, spec }: Pod): { readonly wanted: readonly strin
       const profile = context?.[name];
       if (profile !== undefined) note(name, profile, place);
     }
-    if (context?.seLinuxOptions !== undefined) wanted.push(`seLinuxOptions${place}`);
+    if (context?.seLinuxOptions !== undefined && !isUnconfined(context.seLinuxOptions))
+      wanted.push(`seLinuxOptions${place}`);
     if (context?.procMount !== undefined && context.procMount !== "Default")
       wanted.push(`procMount ${context.procMount}${place}`);
   };
@@ -145,6 +146,11 @@ function unmetFields({ metadata, spec }: Pod): { readonly wanted: readonly strin
   if (spec.hostIPC === true) wanted.push("hostIPC");
   if (spec.shareProcessNamespace === true) wanted.push("shareProcessNamespace");
   return { wanted, hasDefault };
+}
+
+/** Whether the options only set SELinux's type without limits, which is what a lab's containers have. */
+function isUnconfined(options: object): boolean {
+  return Object.entries(options).every(([name, value]) => name === "type" && value === "spc_t");
 }
 
 /**

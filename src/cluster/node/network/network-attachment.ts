@@ -16,8 +16,14 @@ const timeoutMs = 30_000;
 const maxOutputBytes = 64 << 10;
 const maxConfigBytes = 1 << 20;
 
-/** The node's own network, which the node runtime makes itself. Other plugins are chained behind it. */
-const ownNetwork = { cniVersion: "1.1.0", name: "lab", plugins: [{ type: "lab" }] };
+/**
+ * The program of the node's own network. Nobody runs it, because the node makes this network itself. But programs that
+ * look for the folder of the node's plugins find it there.
+ */
+const ownProgram = "#!/bin/sh\nexit 0\n";
+/** The node's own network. Other plugins are chained behind it. */
+const ownType = "lab";
+const ownNetwork = { cniVersion: "1.1.0", name: "lab", plugins: [{ type: ownType }] };
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -38,17 +44,28 @@ export class NetworkAttachment {
   }
 
   /**
-   * Writes the network's configuration file if it does not exist. An existing file stays, because plugins may have been
+   * Writes the network's configuration file and program if they do not exist. An existing file stays, because plugins may have been
    * added to it. If a pod with a hostPath volume has left a link in its place, nothing is written, and there are no
    * plugins.
    */
   prepare(): void {
-    const { O_CREAT, O_EXCL, O_WRONLY } = constants;
     const root = this.#hostRoot;
     try {
       inDirectoryBelow({ root, path: join(root, programDirectory) }, { createMissing: true }, () => undefined);
-      const file = openFileBelow({ root, path: join(root, configPath) }, O_WRONLY | O_CREAT | O_EXCL, 0o644);
-      writeSync(file, `${JSON.stringify(ownNetwork, undefined, 2)}\n`);
+    } catch (error) {
+      if (!(error instanceof SerinError)) throw error;
+    }
+    this.#create(join(programDirectory, ownType), ownProgram, 0o755);
+    this.#create(configPath, `${JSON.stringify(ownNetwork, undefined, 2)}\n`, 0o644);
+  }
+
+  /** Writes a file that does not exist. */
+  #create(path: string, text: string, mode: number): void {
+    const { O_CREAT, O_EXCL, O_WRONLY } = constants;
+    const root = this.#hostRoot;
+    try {
+      const file = openFileBelow({ root, path: join(root, path) }, O_WRONLY | O_CREAT | O_EXCL, mode);
+      writeSync(file, text);
       closeSync(file);
     } catch (error) {
       if (!(error instanceof SerinError) && (error as NodeJS.ErrnoException).code !== "EEXIST") throw error;

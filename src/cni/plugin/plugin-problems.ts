@@ -1,0 +1,81 @@
+// Why the container runtime does not call the plugin, in words for the person who installed the mesh.
+import { lstatSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+
+/** The node's folders of CNI, by the paths that the node and the installation's values use. */
+export interface NodeFolders {
+  readonly programs: string;
+  readonly configuration: string;
+}
+
+/** The folders in which container runtimes of known platforms look. */
+const usualFolders: NodeFoldersLists = {
+  programs: [
+    "/opt/cni/bin",
+    "/home/kubernetes/bin",
+    "/var/lib/rancher/k3s/data/cni",
+    "/var/snap/microk8s/current/opt/cni/bin",
+    "/usr/libexec/cni",
+    "/usr/lib/cni",
+  ],
+  configuration: [
+    "/etc/cni/net.d",
+    "/var/lib/rancher/k3s/agent/etc/cni/net.d",
+    "/var/snap/microk8s/current/args/cni-network",
+  ],
+};
+type NodeFoldersLists = Readonly<Record<keyof NodeFolders, readonly string[]>>;
+
+export interface ProblemSurroundings {
+  readonly folders: NodeFolders;
+  /** The node's root in the agent's own file system. */
+  readonly nodeRoot: string;
+}
+
+/** The node's network has a configuration, because the node is ready, but the agent's folder has none. */
+export function noConfiguration({ folders, nodeRoot }: ProblemSurroundings, file: string | undefined): string {
+  const { configuration } = folders;
+  const wanted = file === undefined ? "no network configuration" : `no ${file}`;
+  const others = usualFolders.configuration.filter((folder) => folder !== configuration && hasFiles(nodeRoot, folder));
+  const values = file === undefined ? "values.cni.cniConfDir" : "values.cni.cniConfDir and values.cni.cniConfFileName";
+  return `the node is ready, so its container runtime has a network configuration, but the node's folder ${configuration} has ${wanted}${elsewhere(others)}. Pods start outside the mesh. Set ${values} to what the container runtime reads, or values.global.platform to the name of your platform`;
+}
+
+/** The folder has none of the programs that the network's configuration names, so the runtime uses another folder. */
+export function noPrograms(
+  { folders, nodeRoot }: ProblemSurroundings,
+  { file, types }: { readonly file: string; readonly types: readonly string[] },
+): string {
+  const { programs, configuration } = folders;
+  const others = usualFolders.programs.filter(
+    (folder) => folder !== programs && types.some((type) => exists(join(nodeRoot, folder, type))),
+  );
+  return `the node's folder ${programs} has no program of the cluster's network (${types.join(", ")} in ${configuration}/${file}), so the container runtime looks for plugins in another folder${elsewhere(others)}. The plugin is not chained, because then no pod could start on the node. Set values.cni.cniBinDir to the folder of these programs, or values.global.platform to the name of your platform`;
+}
+
+/** The runtime has started a pod of the node without a call. */
+export function notCalled({ folders }: ProblemSurroundings, pod: string): string {
+  const { configuration } = folders;
+  return `the container runtime started pod ${pod} without calling the plugin, so it does not read the node's folder ${configuration}, into which the plugin is chained. Pods start outside the mesh, and join it a moment later. Set values.cni.cniConfDir to the folder that the container runtime reads, or values.global.platform to the name of your platform`;
+}
+
+function elsewhere(folders: readonly string[]): string {
+  return folders.length === 0 ? "" : `, perhaps ${folders.join(" or ")}`;
+}
+
+/** Whether something has this name, even a link whose target the agent does not see. */
+export function exists(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+function hasFiles(nodeRoot: string, folder: string): boolean {
+  try {
+    return readdirSync(join(nodeRoot, folder)).some((name) => /\.(conf|conflist)$/.test(name));
+  } catch {
+    return false;
+  }
+}

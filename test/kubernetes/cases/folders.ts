@@ -1,0 +1,83 @@
+import { eventually } from "../../support/eventually.ts";
+import { busyboxImage } from "../base-images.ts";
+import type { Bench, Case } from "../bench.ts";
+import { nodeNumbers } from "../cluster-layout.ts";
+import { deploymentObject, namespaceObject } from "../objects.ts";
+import { loadLayout } from "./install.ts";
+import { applyText } from "./policies.ts";
+import { expectWords, namespace, refused, serin, uninstallLeavesNothing } from "./refused-install.ts";
+
+const shop = "folders";
+
+/** Starts a pod on each node. Throws if one does not start. */
+async function podsStart(bench: Bench, name: string): Promise<void> {
+  const { cluster } = bench;
+  const spread = { topologyKey: "kubernetes.io/hostname", labelSelector: { matchLabels: { app: name } } };
+  const pod = { affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [spread] } } };
+  const words = { name, namespace: shop, image: busyboxImage, command: ["sleep", "infinity"], replicas: 2, pod };
+  await applyText(bench, [namespaceObject(shop), deploymentObject(words)]);
+  await cluster.available(shop);
+}
+
+async function onNodes({ cluster }: Bench, script: string): Promise<void> {
+  for (const number of nodeNumbers) await cluster.nodes[number].ok(["sh", "-c", script]);
+}
+
+/** Values that name folders which the container runtime does not use. */
+export const foldersCase: Case = {
+  name: "refused-folders",
+  title: "an installation whose values name other folders of CNI than the container runtime reads",
+  after: [],
+  async run(bench) {
+    const { cluster, release } = bench;
+    await loadLayout(cluster, release.images);
+    await refused(
+      bench,
+      ["--set", "values.cni.cniBinDir=/opt/elsewhere/bin"],
+      [
+        /DaemonSet istio-system\/istio-cni-node .*pod istio-system\/istio-cni-node-\S+ on node n/s,
+        /folder \/opt\/elsewhere\/bin has no program of the cluster's network \(ptp, portmap in \/etc\/cni\/net\.d\/10-ptp/,
+        /perhaps \/opt\/cni\/bin/,
+        /Set values\.cni\.cniBinDir/,
+      ],
+    );
+    await podsStart(bench, "programs");
+    await uninstallLeavesNothing(bench);
+    await refused(
+      bench,
+      ["--set", "values.cni.cniConfDir=/opt/elsewhere/net.d"],
+      [
+        /folder \/opt\/elsewhere\/net\.d has no network configuration, perhaps \/etc\/cni\/net\.d/,
+        /Set values\.cni\.cniConfDir/,
+      ],
+    );
+    await podsStart(bench, "configuration");
+    await uninstallLeavesNothing(bench);
+    await onNodes(bench, "mkdir -p /opt/earlier/net.d && cp /etc/cni/net.d/10-ptp.conflist /opt/earlier/net.d/");
+    // The folder has a configuration, so the agent finds out only when a pod starts without it.
+    await serin(bench, [
+      "install",
+      "--set",
+      "profile=ambient",
+      "-y",
+      "--set",
+      "values.cni.cniConfDir=/opt/earlier/net.d",
+    ]);
+    await podsStart(bench, "earlier");
+    await eventually("serin doctor names the folder that the container runtime does not read", async () => {
+      const { output } = await serin(bench, ["doctor", "--kubernetes"]);
+      expectWords(output, [
+        /started pod folders\/earlier-\S+ without calling the plugin/,
+        /Set values\.cni\.cniConfDir/,
+      ]);
+      return true;
+    });
+    await uninstallLeavesNothing(bench);
+    await onNodes(
+      bench,
+      "cmp /etc/cni/net.d/10-ptp.conflist /opt/earlier/net.d/10-ptp.conflist && rm -r /opt/earlier /opt/elsewhere",
+    );
+    await cluster.kubectl("delete", "namespace", shop, "--wait=false");
+    return `the folders and the values are named, pods start meanwhile, and uninstall leaves nothing in ${namespace}`;
+  },
+};
