@@ -21,6 +21,7 @@ export type WriteState =
    * step has not written it before. If absent, somebody has undone the write, or the server refused it. `by`: who wrote
    * the current value instead. `isReplanned`: the step itself has written it, before somebody edited the plan.
    * `isRewritten`: the server has stored another value than the step's, for example because of an admission webhook.
+   * `merged`: what to write instead of the planned list, so that the changes of others in the list `found` stay.
    */
   | {
       readonly state: "pending";
@@ -31,6 +32,7 @@ export type WriteState =
       readonly by?: string;
       readonly isReplanned?: true;
       readonly isRewritten?: true;
+      readonly merged?: { readonly value: unknown; readonly found: unknown };
     }
   | { readonly state: "done" }
   /** Not due yet, because another field does not have its value. The step has not settled. */
