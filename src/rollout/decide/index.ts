@@ -17,6 +17,7 @@ export {
   isUnderWay,
   nextOrdinalOf,
   type Contender,
+  type MovedRule,
 } from "./contender.ts";
 export { decide, initialStatus } from "./decide.ts";
 export { cannotGoOn, completedMessage, failingStatus, refusedStatus, saysTheSame, type Refusal } from "./hold.ts";

@@ -25,7 +25,7 @@ class StoredRoute {
   }
 
   get object(): UntypedObject {
-    const managed = { manager: this.#writer, operation: "Update", fieldsV1: { "f:spec": { "f:rules": {} } } };
+    const managed = { manager: this.#writer, operation: "Update" as const, fieldsV1: { "f:spec": { "f:rules": {} } } };
     const metadata = { name: "shop", namespace: "shop", uid: "1", managedFields: [managed] };
     return { metadata, spec: { rules: this.rules } };
   }
