@@ -1,5 +1,13 @@
 // Serin's own kinds and the reports of its processes: types with all defaults filled in, and parsers.
-export { canaryKind, parseCanary, type Canary, type CanaryScale, type CanarySpec, type CanaryStep } from "./canary.ts";
+export {
+  canaryKind,
+  parseCanary,
+  requestCheckFault,
+  type Canary,
+  type CanaryScale,
+  type CanarySpec,
+  type CanaryStep,
+} from "./canary.ts";
 export type {
   BackendTarget,
   CanaryTarget,
@@ -36,6 +44,7 @@ export {
   type FreezeWindow,
 } from "./freeze.ts";
 export {
+  faultsOfReferences,
   meshUpgradeKind,
   parseMeshUpgrade,
   type MeshUpgrade,

@@ -53,13 +53,15 @@ export interface DecideInput {
   /**
    * A digest of the version to roll out. `watched`: the cluster determines the version. A new digest begins a run by
    * itself, and no run begins before the first change. Otherwise the spec decides it, and a run begins at once. `idle`:
-   * this version already runs. `held`: it does not, and this is why no run begins.
+   * this version already runs. `held`: it does not, and this is why no run begins. `ignored`: what the spec asks for
+   * without an effect, which admission cannot know.
    */
   readonly change: {
     readonly candidate: string;
     readonly watched: boolean;
     readonly idle?: boolean;
     readonly held?: string;
+    readonly ignored?: readonly string[];
     /** Somebody has resumed the Deployment that the rollout holds. The write holds it again. */
     readonly resumed?: Extract<Write, { type: "field" }>;
   };
