@@ -33,8 +33,14 @@ export const journalEntries: Schema = {
       ),
       prior: anything("The value of the field before the change. Absent if the field was absent."),
       written: anything("The value that the rollout wrote. Absent if it removed the field."),
+      planned: anything(
+        "The list that the rollout planned to write, if the one in the field written also has what others have changed. The one in the field prior does not have that.",
+      ),
       replaced: anything(
         "The value that the rollout wrote before the one in the field written, if its spec changed in between.",
+      ),
+      replacedPlan: anything(
+        "The list that the rollout planned to write before the one in the field planned, if the one in the field replaced also has what others have changed.",
       ),
       body: anyObject("The deleted object, from which undo creates it again. Only for type deleted."),
       restart: oneOf(

@@ -153,15 +153,15 @@ function checkFit(
       "needs target.deployment: the engine scales only Deployments that it created or manages",
       "dynamicStableScale",
     );
-  const connections = "virtualService" in target && target.virtualService.protocol !== "http";
+  const connections = movesConnections(target);
   if (sessionAffinity !== undefined && (connections || "grpcRoute" in target))
     spec.error("needs an HTTP route, because other clients keep no cookies; remove it", "sessionAffinity");
   if (copies) checkDerivedNames(spec, target.deployment, steps);
   checkWeights(spec, steps);
-  if (connections) refuseRequestChecks(spec, checks, "checks");
+  refuseRequestChecks(spec, target, checks, "checks");
   steps.forEach((step, index) => {
     checkMatchFit(spec, target, step, `steps[${index}]`);
-    if (connections) refuseRequestChecks(spec, step.checks, `steps[${index}].checks`);
+    refuseRequestChecks(spec, target, step.checks, `steps[${index}].checks`);
     if (connections && step.mirror !== undefined)
       spec.error("needs an http route: connections cannot be mirrored", `steps[${index}].mirror`);
     for (const field of ["scale", "preview", "experiment"] as const) {
@@ -233,15 +233,22 @@ function checkWeights(spec: Reader, steps: readonly CanaryStep[]): void {
 
 const ofRequests: ReadonlySet<string> = new Set(["request-success-rate", "request-duration", "request-share"]);
 
-/** Reports checks that would wait forever. For a tcp or tls route, proxies count connections and no requests. */
-function refuseRequestChecks(spec: Reader, checks: readonly CheckSpec[], place: string): void {
-  checks.forEach(({ type, ref, dryRun }, index) => {
-    if (ofRequests.has(type) && ref === undefined && dryRun !== true)
-      spec.error(
-        `${type} needs an http route, because proxies count no requests of a tcp or tls route; use tcp-connect-failures`,
-        `${place}[${index}].type`,
-      );
+/** Reports checks that would wait forever. The type of a referenced one is not known yet. */
+function refuseRequestChecks(spec: Reader, target: CanaryTarget, checks: readonly CheckSpec[], place: string): void {
+  checks.forEach((check, index) => {
+    const fault = check.ref === undefined ? requestCheckFault(target, check) : undefined;
+    if (fault !== undefined) spec.error(fault, `${place}[${index}].type`);
   });
+}
+
+/** Why the check could never pass: proxies count connections of a tcp or tls route, and no requests. */
+export function requestCheckFault(target: CanaryTarget, { type, dryRun }: CheckSpec): string | undefined {
+  if (!movesConnections(target) || !ofRequests.has(type) || dryRun === true) return undefined;
+  return `${type} needs an http route, because proxies count no requests of a tcp or tls route; use tcp-connect-failures`;
+}
+
+function movesConnections(target: CanaryTarget): boolean {
+  return "virtualService" in target && target.virtualService.protocol !== "http";
 }
 
 /**
@@ -250,8 +257,7 @@ function refuseRequestChecks(spec: Reader, checks: readonly CheckSpec[], place: 
  */
 function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep, place: string): void {
   if (match === undefined) return;
-  const connections = "virtualService" in target && target.virtualService.protocol !== "http";
-  const refused = connections
+  const refused = movesConnections(target)
     ? (["headers", "cookies", "queryParams", "paths"] as const)
     : "grpcRoute" in target
       ? (["queryParams", "paths"] as const)
@@ -259,7 +265,7 @@ function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep
   for (const field of refused) {
     if (match[field].length > 0)
       spec.error(
-        connections
+        movesConnections(target)
           ? "needs an http route: a step cannot select single connections, only callers by their labels (sourceLabels)"
           : "needs an HTTPRoute: a GRPCRoute matches by headers",
         `${place}.match.${field}`,

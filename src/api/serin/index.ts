@@ -1,5 +1,5 @@
 // Serin's own kinds and the reports of its processes: types with all defaults filled in, and parsers.
-export { canaryKind, parseCanary, type Canary, type CanarySpec, type CanaryStep } from "./canary.ts";
+export { canaryKind, parseCanary, requestCheckFault, type Canary, type CanarySpec, type CanaryStep } from "./canary.ts";
 export type {
   BackendTarget,
   CanaryTarget,
@@ -34,7 +34,7 @@ export {
   type FreezeSpec,
   type FreezeWindow,
 } from "./freeze.ts";
-export { meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade } from "./mesh-upgrade.ts";
+export { faultsOfReferences, meshUpgradeKind, parseMeshUpgrade, type MeshUpgrade } from "./mesh-upgrade.ts";
 export type { UpgradeWave } from "./upgrade-wave.ts";
 export {
   approvalsSince,

@@ -2,7 +2,7 @@ import { valueAt } from "../../base/index.ts";
 import { defineKind } from "../kind.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../istio/istio-operator.ts";
 import type { KubernetesObject } from "../meta.ts";
-import type { Parsed } from "../parsed.ts";
+import type { FieldIssue, Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { parseChecks, type CheckSpec } from "./check-spec.ts";
 import type { CheckType } from "./check-type.ts";
@@ -246,10 +246,7 @@ function warnOfUpgradeFields(spec: Reader, upgrade: MeshUpgradeSpec): void {
   else warnOfScope(spec, upgrade);
   if (!upgrade.scope.cni && upgrade.to.cni !== undefined)
     spec.warnNoEffect("has no effect with scope.cni: false; remove one of them", "to.cni");
-  warnOfChecks(spec, "checks", upgrade.checks, hasZtunnelSteps(upgrade) || hasCniSteps(upgrade));
-  upgrade.waves.forEach(({ checks }, index) => {
-    warnOfChecks(spec, `waves[${index}].checks`, checks, hasZtunnelSteps(upgrade) && upgrade.ztunnel.by !== "Node");
-  });
+  for (const { path, message } of faultsOfChecks(upgrade)) spec.warnNoEffect(message, path);
 }
 
 const moveFields = ["waves", "ztunnel", "gateways", "waypoints", "retire"] as const;
@@ -292,13 +289,34 @@ function hasCniSteps({ to, scope }: MeshUpgradeSpec): boolean {
 /** The types of which a step has exactly one check: the first of its wave, of the spec, or the built-in one. */
 const single: ReadonlySet<CheckType> = new Set<CheckType>(["tcp-connect-failures", "mtls-probe-matrix"]);
 
-function warnOfChecks(spec: Reader, field: string, checks: readonly CheckSpec[], hasTcpSteps: boolean): void {
-  checks.forEach(({ type, ref }, index) => {
-    if (ref !== undefined) return;
+/** The checks of a MeshUpgrade that no step has. A reference counts only when it is resolved. */
+function faultsOfChecks(upgrade: MeshUpgradeSpec): readonly FieldIssue[] {
+  const movesZtunnels = hasZtunnelSteps(upgrade);
+  const hasTcpWaves = movesZtunnels && upgrade.ztunnel.by !== "Node";
+  return [
+    ...faultsIn("checks", upgrade.checks, movesZtunnels || hasCniSteps(upgrade)),
+    ...upgrade.waves.flatMap(({ checks }, index) => faultsIn(`waves[${index}].checks`, checks, hasTcpWaves)),
+  ];
+}
+
+function faultsIn(field: string, checks: readonly CheckSpec[], hasTcpSteps: boolean): readonly FieldIssue[] {
+  return checks.flatMap(({ type, ref }, index) => {
+    if (ref !== undefined) return [];
     const first = checks.findIndex((other) => other.type === type && other.ref === undefined);
     const fault = faultOf(type, hasTcpSteps, first === index ? undefined : `${field}[${first}]`);
-    if (fault !== undefined) spec.warnNoEffect(`has no effect: ${fault}`, `${field}[${index}]`);
+    return fault === undefined ? [] : [{ path: `${field}[${index}]`, message: `has no effect: ${fault}` }];
   });
+}
+
+/**
+ * The checks without an effect that nobody could know before the references were resolved. `given`: the spec with its
+ * references.
+ */
+export function faultsOfReferences(given: MeshUpgradeSpec, resolved: MeshUpgradeSpec): readonly FieldIssue[] {
+  const known = new Set(faultsOfChecks(given).map(({ path }) => path));
+  return faultsOfChecks(resolved)
+    .filter(({ path }) => !known.has(path))
+    .map(({ path, message }) => ({ path: `spec.${path}`, message }));
 }
 
 function faultOf(type: CheckType, hasTcpSteps: boolean, earlier: string | undefined): string | undefined {

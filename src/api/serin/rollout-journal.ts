@@ -25,12 +25,16 @@ export type JournalEntry =
       /** Absent if the field was absent. */
       readonly prior?: unknown;
       readonly written?: unknown;
+      /** The planned list, if `written` also has what others have changed in it. Then `prior` does not have that. */
+      readonly planned?: unknown;
       /**
        * The value that `written` replaces, if the plan has changed so that the step writes another value. After a crash
        * between the journal and the write, the field still has the replaced value, even if somebody else has written
        * it.
        */
       readonly replaced?: unknown;
+      /** The planned list before that, if the replaced one also had the changes of others. */
+      readonly replacedPlan?: unknown;
       /** See {@link RestartKind}. */
       readonly restart?: RestartKind;
       /** Set if a user wrote the current value. Undo does not change it if it has changed since. */

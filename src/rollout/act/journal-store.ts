@@ -13,7 +13,7 @@ import {
   type RolloutJournal,
 } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { referenceKey } from "../decide/index.ts";
+import { keepsEdits, referenceKey } from "../decide/index.ts";
 import { covers, withoutServerFields } from "./object-access.ts";
 import type { OtherRollout } from "./perform.ts";
 
@@ -188,6 +188,14 @@ export class JournalStore {
     if (left.length !== entries.length && journal !== undefined) await this.#store(name, journal, left, []);
   }
 
+  /** Keeps the changes of a run for good. See {@link withoutRun}. */
+  async forgetRun(name: string): Promise<void> {
+    const journal = await this.#load(name);
+    const entries = journal?.entries ?? [];
+    const left = withoutRun(entries);
+    if (left.length !== entries.length && journal !== undefined) await this.#store(name, journal, left, []);
+  }
+
   async #load(name: string): Promise<RolloutJournal | undefined> {
     const kept = this.#kept.get(name);
     if (kept !== undefined && this.#clock.steadyMs() - kept.atMs < keptMs) return kept.journal;
@@ -268,15 +276,34 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
     byKey.delete(entryKey(entry));
     if (entry.type === "deleted" && again?.type === "deleted") return lastBody(entry, again);
     if (entry.type !== "field" || again?.type !== "field") return entry;
-    if (jsonEqualWithoutNulls(entry.written, again.written)) return entry;
-    const { written: _before, replaced: _replaced, ...rest } = entry;
+    const isSamePlan = jsonEqualWithoutNulls(entry.planned, again.planned);
+    if (isSamePlan && jsonEqualWithoutNulls(entry.written, again.written)) return entry;
+    const { written, planned = written, replaced: _replaced, replacedPlan: _plan, ...rest } = entry;
+    const isEdited = keepsEdits(entry) && !jsonEqualWithoutNulls(planned, again.prior);
     return {
       ...rest,
       ...(again.written === undefined ? {} : { written: again.written }),
+      ...(again.planned === undefined ? {} : { planned: again.planned }),
       ...(again.prior === undefined ? {} : { replaced: again.prior }),
+      ...(isEdited && planned !== undefined ? { replacedPlan: planned } : {}),
     };
   });
   return [...kept, ...byKey.values()];
+}
+
+/**
+ * The entries of the preparation of the target. A field that the run has written too has the run's last value from now
+ * on, so that its next change by somebody else is recognised.
+ */
+export function withoutRun(entries: readonly JournalEntry[]): readonly JournalEntry[] {
+  return entries.flatMap((entry) => {
+    if (entry.setup !== true) return [];
+    const last = entries.findLast((other) => other.setup !== true && isSameField(other, entry));
+    if (entry.type !== "field" || last?.type !== "field") return [entry];
+    const { written: _written, planned: _planned, replaced: _replaced, replacedPlan: _plan, ...rest } = entry;
+    const { written, planned } = last;
+    return [{ ...rest, ...(written === undefined ? {} : { written }), ...(planned === undefined ? {} : { planned }) }];
+  });
 }
 
 type DeletedEntry = Extract<JournalEntry, { type: "deleted" }>;

@@ -2,7 +2,7 @@ import { jsonEqualWithoutNulls, messageOf, SerinError } from "../../base/index.t
 import type { UntypedObject } from "../../api/index.ts";
 import { isEngine, isOurs, lastWriter, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
-import { describeReference, shown, type Write } from "../decide/index.ts";
+import { describeReference, keepsEdits, listUndo, listUndoneAnyway, shown, type Write } from "../decide/index.ts";
 import { covers, valueAt, type ObjectAccess } from "./object-access.ts";
 import { givesBackRevision, hasLeftMesh, isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
 import type { UndoResult } from "./undo-play.ts";
@@ -213,6 +213,7 @@ async function undoField(
     await objects.setField(entry.object, entry.pointer, new Date(surroundings.nowMs).toISOString(), found);
     return { state: "undone" };
   }
+  if (keepsEdits(entry)) return await undoList(objects, entry, surroundings, { current, original });
   // Somebody may have restored what was there before the run, such as a GitOps controller.
   const isRestored =
     !covers(found, entry.written) && original.type === "field" && jsonEqualWithoutNulls(found, original.prior);
@@ -231,6 +232,28 @@ async function undoField(
     await objects.setField(entry.object, entry.pointer, entry.prior, found, entry.madeParents);
   }
   return await whenItServes(entry, surroundings);
+}
+
+/** Restores the entry's part of a list. The changes of others stay, and those of other rollouts in the same list. */
+async function undoList(
+  objects: ObjectAccess,
+  entry: FieldEntry,
+  context: UndoContext,
+  { current, original }: { readonly current: UntypedObject; readonly original: JournalEntry },
+): Promise<UndoResult> {
+  const first = original.type === "field" ? original : entry;
+  const found = valueAt(current, entry.pointer);
+  const undo = listUndo(entry, first, found);
+  if (undo.type !== "restored") {
+    const conflict = undo.type === "conflict" ? await conflictOf(current, first, context, found) : undefined;
+    if (conflict !== undefined) {
+      const { who, undoFirst } = conflict;
+      return { state: "conflict", detail: fieldConflict({ ...entry, prior: first.prior }, found, who, undoFirst) };
+    }
+    const value = undo.type === "due" ? undo.value : listUndoneAnyway(entry, found);
+    await objects.setField(entry.object, entry.pointer, value, found, entry.madeParents);
+  }
+  return await whenItServes(entry, context);
 }
 
 /**

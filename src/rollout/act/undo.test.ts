@@ -294,7 +294,7 @@ test("a field that somebody else changed is never overwritten, and the message h
 });
 
 test("a field that another rollout changed later is not overwritten, and the message says which one to undo first", async () => {
-  const [ours, theirs] = [[{ weight: 50 }], [{ weight: 50 }, { weight: 9 }]];
+  const [ours, theirs] = [[{ weight: 50 }], [{ weight: 9 }]];
   const entry: JournalEntry = {
     type: "field",
     step: "s",
@@ -315,7 +315,7 @@ test("a field that another rollout changed later is not overwritten, and the mes
   };
   assert.deepEqual(await undoneWith({ name: "Canary n/next", undo: "serin canary abort next -n n" }), {
     conflict:
-      'HTTPRoute n/r /spec/rules was changed by Canary n/next since step s: found [{"weight":50},{"weight":9}], the rollout wrote [{"weight":50}]; undo Canary n/next first (serin canary abort next -n n), or set it to [{"weight":100}] (as it was before) or to what the rollout wrote, and the undo continues',
+      'HTTPRoute n/r /spec/rules was changed by Canary n/next since step s: found [{"weight":9}], the rollout wrote [{"weight":50}]; undo Canary n/next first (serin canary abort next -n n), or set it to [{"weight":100}] (as it was before) or to what the rollout wrote, and the undo continues',
     rules: theirs,
   });
   assert.deepEqual(await undoneWith(undefined), { conflict: undefined, rules: [{ weight: 100 }] }, "its own");

@@ -75,14 +75,14 @@ function begin(input: DecideInput, step: Step): Decision {
 }
 
 /** The events of a run's first step, unless that only prepares the target. */
-function startEvents({ status, steps, orders }: DecideInput, step: Step): RolloutEvent[] {
+function startEvents({ status, steps, orders, change: { ignored = [] } }: DecideInput, step: Step): RolloutEvent[] {
   if (status.startedAt !== undefined || step.setup === true) return [];
   return [
     {
       type: "event",
       reason: "Started",
-      message: `${steps.length} steps, the first: ${step.title}`,
-      warning: false,
+      message: [`${steps.length} steps, the first: ${step.title}`, ...ignored].join("; "),
+      warning: ignored.length > 0,
     },
     ...(orders.fullPromotion === undefined ? [] : [promotion(orders.fullPromotion)]),
   ];

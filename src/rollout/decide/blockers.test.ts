@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { blockers, groupView, type Blocker } from "./blockers.ts";
-import type { Contender } from "./contender.ts";
+import type { Contender, MovedRule } from "./contender.ts";
 
 function contender(name: string, options: Partial<Contender> = {}): Contender {
   return {
@@ -193,6 +193,23 @@ test("a group does not wait for a member that waits for the target of another, s
   const done = { ...first, done: true };
   assert.deepEqual(groupView(done, [done, rival])?.notDone, []);
   assert.deepEqual(groupView(done, [done, { ...rival, target: "another" }])?.notDone, ["Canary shop/b"]);
+});
+
+test("Canaries of one route wait for each other, unless they move different rules whose places stay", () => {
+  const list = "HTTPRoute shop/web /spec/rules";
+  const waits = (other: Partial<MovedRule>, own: Partial<MovedRule>): boolean => {
+    const [first, second] = [other, own].map((rule) => [{ list, addsRules: false, ...rule }]);
+    const moved = contender("a", { ...moving, group: "g", holds: [], routes: first ?? [] });
+    return asked(contender("b", { group: "g", wants: [], routes: second ?? [] }), [moved]).length > 0;
+  };
+  assert.ok(!waits({ rule: 0 }, { rule: 1 }));
+  assert.ok(waits({ rule: 0 }, { rule: 0 }));
+  assert.ok(waits({ rule: 0, addsRules: true }, { rule: 1 }), "the added rule changes the place of rule 1");
+  assert.ok(waits({ rule: 0 }, { rule: 1, addsRules: true }));
+  assert.ok(!waits({ rule: "a", addsRules: true }, { rule: "b" }));
+  assert.ok(waits({ rule: "a" }, { rule: 1 }), "they may be the same rule");
+  assert.ok(waits({}, { rule: 1 }), "one moves every rule");
+  assert.ok(!waits({ list: "HTTPRoute shop/other /spec/rules", rule: 0 }, { rule: 0 }));
 });
 
 test("each blocker has a reason and a name, so that no program reads its text", () => {

@@ -1,6 +1,6 @@
 import { firstNames } from "../../base/index.ts";
 import type { PauseReason } from "../../api/serin/index.ts";
-import type { Contender } from "./contender.ts";
+import { isRivalOf, type Contender } from "./contender.ts";
 
 /** A reason why a rollout may not begin a step. */
 export interface Blocker {
@@ -55,7 +55,7 @@ function beginBlockers({ self, all, maxConcurrent }: BlockersInput): Blocker[] {
     );
     if (first !== undefined) held.push(behind(first, `${first.key} goes first: only one MeshUpgrade at a time`));
   }
-  const rival = others.find((other) => other.target === self.target && (other.underWay || goesBefore(other, self)));
+  const rival = others.find((other) => isRivalOf(other, self) && (other.underWay || goesBefore(other, self)));
   if (rival !== undefined && self.kind === "Canary") held.push(behind(rival, `${rival.key} moves the same target`));
   const partner = groupOf(self, others).find(({ phase }) => phase === "RollingBack" || phase === "RolledBack");
   if (partner !== undefined)
@@ -146,7 +146,7 @@ function heldForGroup(other: Contender, all: readonly Contender[]): readonly str
 function isHeldByOthers(self: Contender, all: readonly Contender[]): boolean {
   return all.some((other) => {
     if (other.key === self.key) return false;
-    const isRival = other.underWay && !other.lingers && other.target === self.target;
+    const isRival = other.underWay && !other.lingers && isRivalOf(other, self);
     return isRival || (!sameGroup(self, other) && other.holds.some((name) => self.wants.includes(name)));
   });
 }

@@ -1,5 +1,6 @@
 import { truncated, pointerName } from "../../base/index.ts";
 import { holderAnnotation, type JournalEntry } from "../../api/serin/index.ts";
+import { keepsEdits } from "./list-edits/index.ts";
 import { describeReference, referenceKey, type Step, type Write } from "./step.ts";
 
 const shownCharacters = 300;
@@ -31,7 +32,8 @@ const unkeptPointers: ReadonlySet<string> = new Set([
 /**
  * The fields that finished steps have written, each with its last entry, and that the current step does not write. They
  * must stay as they are: a route that somebody sets back sends requests to the former version while the rollout counts
- * them for the new one. Pods come and go, and users own the templates of their workloads.
+ * them for the new one. Pods come and go, and users own the templates of their workloads. The prior value of a list is
+ * the one from before the rollout, see `keepsEdits`.
  */
 export function keptFields(
   { id, writes }: Step,
@@ -39,7 +41,11 @@ export function keptFields(
   doneSteps: ReadonlySet<string>,
 ): readonly FieldEntry[] {
   const last = new Map<string, FieldEntry>();
-  for (const entry of journal) if (entry.type === "field") last.set(keyOf(entry), entry);
+  for (const entry of journal) {
+    if (entry.type !== "field") continue;
+    const before = keepsEdits(entry) ? last.get(keyOf(entry)) : undefined;
+    last.set(keyOf(entry), before === undefined ? entry : { ...entry, prior: before.prior });
+  }
   for (const write of writes) if (write.type === "field") last.delete(keyOf(write));
   return [...last.values()].filter(
     ({ step, object, pointer, restart, adopted }) =>

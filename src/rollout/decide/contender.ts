@@ -22,6 +22,8 @@ export interface Contender {
   readonly wants: readonly string[];
   /** The object that it changes. Two rollouts that change the same object wait for each other. */
   readonly target: string;
+  /** The users' routes that it moves. */
+  readonly routes?: readonly MovedRule[];
   readonly group?: string;
   readonly groupRun?: string;
   /** The number of the spec's current step, or of the next one. Undefined if none is left, or if none is known. */
@@ -30,6 +32,31 @@ export interface Contender {
   readonly lingers: boolean;
   /** The rollout has finished all of its steps, and completes when its group does. */
   readonly done: boolean;
+}
+
+/** The part of a user's route that a Canary moves. */
+export interface MovedRule {
+  /** The route, and which of its lists. */
+  readonly list: string;
+  /** The rule's place in the list, or its name. Absent means all rules. */
+  readonly rule?: number | string;
+  /** Its steps add rules to the list, which change the places of others. */
+  readonly addsRules: boolean;
+}
+
+/**
+ * Whether two rollouts must not move their targets at the same time. Two Canaries may move different rules of one route,
+ * if the rules that one adds do not change the place by which the other names its rule.
+ */
+export function isRivalOf(other: Contender, self: Contender): boolean {
+  if (other.target === self.target) return true;
+  return (other.routes ?? []).some((theirs) => (self.routes ?? []).some((ours) => collide(theirs, ours)));
+}
+
+function collide(a: MovedRule, b: MovedRule): boolean {
+  if (a.list !== b.list) return false;
+  if (a.rule === undefined || typeof a.rule !== typeof b.rule || a.rule === b.rule) return true;
+  return typeof a.rule === "number" && (a.addsRules || b.addsRules);
 }
 
 const atRest: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "Watching"]);

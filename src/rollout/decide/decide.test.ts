@@ -26,6 +26,21 @@ test("a run begins with its plan, the namespaces of all its steps, and a name fo
   );
 });
 
+test("the first event of a run warns of what its spec asks for without an effect", () => {
+  const startOf = (ignored: readonly string[]) => {
+    const { actions } = decide(input({ change: { candidate: "v1", watched: false, ignored } }));
+    const [start] = actions.flatMap((action) =>
+      action.type === "event" && action.reason === "Started" ? [action] : [],
+    );
+    return [start?.message, start?.warning];
+  };
+  assert.deepEqual(startOf([]), ["2 steps, the first: one", false]);
+  assert.deepEqual(startOf(["spec.checks[0]: has no effect"]), [
+    "2 steps, the first: one; spec.checks[0]: has no effect",
+    true,
+  ]);
+});
+
 test("a finished step stays in the plan and its progress, at its place, when the cluster no longer asks for it", () => {
   const middle: Step = { ...plain, id: "middle", title: "middle" };
   const { step: _step, ...planned } = decide(input({ steps: [first, middle, last] })).status;

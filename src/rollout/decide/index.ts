@@ -11,6 +11,7 @@ export {
   isUnderWay,
   nextOrdinalOf,
   type Contender,
+  type MovedRule,
 } from "./contender.ts";
 export { decide, initialStatus } from "./decide.ts";
 export { cannotGoOn, completedMessage, failingStatus, refusedStatus, saysTheSame, type Refusal } from "./hold.ts";
@@ -32,6 +33,14 @@ export {
   partTitled,
   type OperatedPart,
 } from "./operated-parts.ts";
+export {
+  hasOwnChanges,
+  keepsEdits,
+  listUndo,
+  listUndoneAnyway,
+  listWrite,
+  type ListInCluster,
+} from "./list-edits/index.ts";
 export { judgeCheck } from "./judge-checks.ts";
 export { withApprovals } from "./checks/approvals.ts";
 export { intervalMsOf } from "./checks/looks.ts";

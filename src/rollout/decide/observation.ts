@@ -31,6 +31,8 @@ export type WriteState =
       readonly isReplanned?: true;
       /** The server stored another value than the step's, for example because of an admission webhook. */
       readonly isRewritten?: true;
+      /** What to write instead of the planned list, so that the changes of others in the list `found` stay. */
+      readonly merged?: { readonly value: unknown; readonly found: unknown };
     }
   | { readonly state: "done" }
   /** Not due yet, because another field does not have its value. The step has not settled. */

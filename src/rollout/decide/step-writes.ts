@@ -1,3 +1,4 @@
+import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry } from "../../api/serin/index.ts";
 import type { Decision } from "./input.ts";
@@ -16,21 +17,29 @@ export function writeActions(step: Step, states: readonly WriteState[]): Action[
     .map(({ write, state }) => journalEntry(step, write, state));
   const writes = pending
     .filter(({ write }) => write.type !== "field" || write.adopted === undefined)
-    .map(({ write, state: { prior } }): Action =>
-      prior === undefined ? { type: "write", write } : { type: "write", write, prior },
-    );
+    .map(({ write, state }): Action => writeAction(write, state));
   return [...(entries.length === 0 ? [] : [{ type: "journal" as const, entries }]), ...writes];
+}
+
+function writeAction(write: Write, { prior, merged }: PendingState): Action {
+  const due = merged === undefined ? write : withValue(write, merged.value);
+  const expected = merged === undefined ? prior : merged.found;
+  return expected === undefined ? { type: "write", write: due } : { type: "write", write: due, prior: expected };
+}
+
+function withValue(write: Write, value: unknown): Write {
+  return write.type === "field" ? { ...write, value } : write;
 }
 
 function isOwn(write: Write): boolean {
   return write.type !== "create" && write.own === true;
 }
 
-function journalEntry(
-  step: Step,
-  write: Write,
-  { prior, uid, madeParents = 0 }: Extract<WriteState, { state: "pending" }>,
-): JournalEntry {
+type PendingState = Extract<WriteState, { state: "pending" }>;
+
+function journalEntry(step: Step, planned: Write, state: PendingState): JournalEntry {
+  const { prior, uid, madeParents = 0, merged } = state;
+  const write = merged === undefined ? planned : withValue(planned, merged.value);
   const common = {
     step: step.id,
     object: write.object,
@@ -46,6 +55,9 @@ function journalEntry(
         ...(uid === undefined ? {} : { uid }),
         ...(prior === undefined ? {} : { prior }),
         ...(write.value === undefined ? {} : { written: write.value }),
+        ...(planned.type !== "field" || jsonEqualWithoutNulls(planned.value, write.value)
+          ? {}
+          : { planned: planned.value }),
         ...(write.restart === undefined ? {} : { restart: write.restart }),
         ...(write.adopted === undefined ? {} : { adopted: true }),
         ...(madeParents === 0 ? {} : { madeParents }),

@@ -57,6 +57,11 @@ export type Write =
        */
       readonly own?: boolean;
       /**
+       * Set for a list of which the rollout changes only a part: the write keeps what others have changed in it. See
+       * `PlannedList`.
+       */
+      readonly keeps?: { readonly base: unknown; readonly isMade: boolean };
+      /**
        * The value that another field of the object must have before this one is written. The step waits until that
        * field is written.
        */

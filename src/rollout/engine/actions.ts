@@ -144,7 +144,7 @@ export class Actions {
     for (const action of actions) {
       this.fence();
       if (action.type === "write") await performWrite(objects, action.write, action.prior);
-      else if (action.type === "forget") await journals.strike(name, (entry) => entry.setup !== true);
+      else if (action.type === "forget") await journals.forgetRun(name);
       else if (action.type === "undo") report = await this.#undo(rollout, name, action, status.run ?? 0);
     }
     return report;

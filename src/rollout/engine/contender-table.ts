@@ -1,5 +1,6 @@
 import { isRestingPhase, type RolloutStatus } from "../../api/serin/index.ts";
 import { allDone, isLingering, isPuttingBack, isUnderWay, nextOrdinalOf, type Contender } from "../decide/index.ts";
+import { movedRules } from "./moved-rules.ts";
 import { isMeshUpgrade, rolloutKey, targetOf, type Rollout } from "./rollout-object.ts";
 
 /** Facts about a rollout that only its own round knows. */
@@ -96,6 +97,7 @@ export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: Cont
     holds: status.namespaces ?? [],
     wants: facts.wants,
     target: targetOf(rollout),
+    routes: movedRules(rollout),
     ...(group === undefined ? {} : { group }),
     ...(status.groupRun === undefined ? {} : { groupRun: status.groupRun }),
     ...(nextOrdinal === undefined ? {} : { nextOrdinal }),

@@ -6,7 +6,7 @@ import type { ObjectAccess } from "../act/object-access.ts";
 import { withApprovals, type DecideInput, type Refusal, type Step } from "../decide/index.ts";
 import { observeCanaryWorld } from "../observe/canary-world.ts";
 import { refuseTakenNames } from "../observe/canary-world/taken-names.ts";
-import { withChecks } from "../observe/checks/resolve-references.ts";
+import { ignoredReferences, withChecks } from "../observe/checks/resolve-references.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
 import { observeMeshWorld, type ObservedWorld } from "../observe/mesh-world/mesh-world.ts";
 import { observeNamespaces } from "../observe/mesh-world/namespaces.ts";
@@ -62,12 +62,13 @@ export class Planner {
     const { client, objects, view } = this.#options;
     if (isMeshUpgrade(rollout)) {
       const resolved = await withChecks(client, view, rollout);
+      const ignored = ignoredReferences(rollout, resolved);
       return {
         steps: withApprovals(
           planMeshUpgrade(resolved, await this.#meshWorld(rollout, journal)),
           rollout.spec.approvals,
         ),
-        change: unplannedChange(rollout),
+        change: { ...unplannedChange(rollout), ...(ignored.length === 0 ? {} : { ignored }) },
       };
     }
     const world = await observeCanaryWorld({ client, objects, view }, rollout, journal);

@@ -4,7 +4,7 @@ import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { covers, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { hasLeftMesh } from "../act/undo-order.ts";
-import { conflictDetail, referenceKey, type FieldEntry } from "../decide/index.ts";
+import { conflictDetail, hasOwnChanges, keepsEdits, referenceKey, type FieldEntry } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
 /** How often the fields of a rollout are read. */
@@ -61,11 +61,15 @@ export class LostFields {
     if (watched !== undefined && covers(valueAt(watched, pointer), written)) return undefined;
     const found = await this.#objects.get(object);
     if (found === undefined || isOther(found, entry) || hasLeftMesh(entry, found)) return undefined;
-    if (covers(valueAt(found, pointer), written)) return undefined;
+    if (isKept(entry, valueAt(found, pointer))) return undefined;
     const who = whoWrote(found, pointer);
     if (isEngine(who)) return undefined;
     return conflictDetail({ type: "field", object, pointer }, valueAt(found, pointer), written, who);
   }
+}
+
+function isKept(entry: FieldEntry, found: unknown): boolean {
+  return keepsEdits(entry) ? hasOwnChanges(entry, entry, found) : covers(found, entry.written);
 }
 
 /** Whether the object is being deleted, or another object has its name now. */

@@ -1,12 +1,8 @@
-import { type Clock, jsonEqualWithoutNulls, pointerNames } from "../../base/index.ts";
-import type { UntypedObject } from "../../api/index.ts";
-import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
+import type { Clock } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { covers, missingParentCount, valueAt, type ObjectAccess } from "../act/object-access.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
 import {
-  conflictDetail,
-  describeReference,
   keptFields,
   referenceKey,
   type CheckObservation,
@@ -15,10 +11,8 @@ import {
   type SettleCondition,
   type SettleState,
   type Step,
-  type Write,
   type WriteState,
 } from "../decide/index.ts";
-import { hasLeftMesh } from "../act/undo-order.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
 import type { CheckDestination } from "./checks/destinations.ts";
@@ -28,8 +22,7 @@ import { LostFields } from "./lost-fields.ts";
 import { notReadyLeft } from "./pilots.ts";
 import { RecentValues } from "./recent-values.ts";
 import { observeSettle, type SettleSources } from "./settle/settle.ts";
-
-type FieldWrite = Extract<Write, { type: "field" }>;
+import { writeState } from "./write-state.ts";
 
 /** The progress of a step, from its rollout's status. */
 export interface StepProgress {
@@ -196,117 +189,5 @@ function withUnasked(states: readonly SettleState[], unasked: number): SettleSta
     index === first && state.state === "waiting"
       ? { ...state, left: (state.left ?? 1) + unasked * notReadyLeft }
       : state,
-  );
-}
-
-function writeState(
-  write: Write,
-  current: Awaited<ReturnType<ObjectAccess["get"]>>,
-  step: string,
-  journal: readonly JournalEntry[],
-): WriteState {
-  if (write.type === "create") return current === undefined ? { state: "pending" } : { state: "done" };
-  if (write.type === "delete") {
-    const isEnding = current?.metadata.deletionTimestamp !== undefined && write.force !== true;
-    return current === undefined || isEnding ? { state: "done" } : { state: "pending", prior: current };
-  }
-  if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
-  const found = valueAt(current, write.pointer);
-  if (write.adopted !== undefined)
-    return journal.some((entry) => isOf(entry, write, step))
-      ? { state: "done" }
-      : { state: "pending", prior: write.adopted.prior };
-  const { uid } = current.metadata;
-  // The value from before is unknown, so there is no prior value.
-  if (isUnjournaled(write, current, journal))
-    return { state: "pending", ...(uid === undefined ? {} : { uid }), isFirst: true };
-  if (covers(found, write.value)) return { state: "done" };
-  if (hasLeftMesh(write, current)) return { state: "gone" };
-  if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
-  const conflict = conflictOf(write, current, step, journal);
-  if (conflict !== undefined) return { state: "conflict", detail: conflict };
-  const { after } = write;
-  if (after !== undefined && !covers(valueAt(current, after.pointer), after.value))
-    return { state: "later", detail: laterDetail(write.object, after) };
-  const own = journal.find((entry) => isOf(entry, write, step));
-  const isFirst = own === undefined;
-  const isRewritten = own?.type === "field" && jsonEqualWithoutNulls(own.written, write.value);
-  const by = whoWrote(current, write.pointer) ?? "somebody";
-  const known = {
-    ...(uid === undefined ? {} : { uid }),
-    ...(isFirst
-      ? { isFirst: true as const }
-      : isEngine(by)
-        ? isRewritten
-          ? { isRewritten }
-          : { isReplanned: true as const }
-        : { by }),
-  };
-  if (found !== undefined) return { state: "pending", prior: found, ...known };
-  const madeParents = missingParentCount(current, write.pointer);
-  return { state: "pending", ...(madeParents === 0 ? {} : { madeParents }), ...known };
-}
-
-/**
- * Whether the engine has written the field, but the journal with its entry is gone: for example, a restored namespace
- * has no journal. If the journal has an entry of the mark, it is not lost. A field without an entry then has its value
- * from a person.
- */
-function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: readonly JournalEntry[]): boolean {
-  if (write.mark === undefined || valueAt(current, write.pointer) === undefined) return false;
-  const isOurs = valueAt(current, write.mark) !== undefined || isEngine(whoWrote(current, write.pointer));
-  const key = referenceKey(write.object);
-  return (
-    isOurs &&
-    !journal.some(
-      (entry) =>
-        entry.type === "field" &&
-        (entry.pointer === write.pointer || entry.pointer === write.mark) &&
-        referenceKey(entry.object) === key,
-    )
-  );
-}
-
-/**
- * Who changed a field after the rollout had recorded it, even between two steps. The engine's own last write does not
- * count, nor a restart that somebody else requested, nor a recreated namespace, nor another object that was recreated
- * with the value from before the rollout. For example, a pod of a StatefulSet or a node comes back under its name.
- */
-function conflictOf(
-  write: FieldWrite,
-  current: UntypedObject,
-  step: string,
-  journal: readonly JournalEntry[],
-): string | undefined {
-  const entries = journal.flatMap((entry) =>
-    entry.type === "field" &&
-    entry.pointer === write.pointer &&
-    referenceKey(entry.object) === referenceKey(write.object)
-      ? [entry]
-      : [],
-  );
-  const [first, known] = [entries[0], entries.at(-1)];
-  if (first === undefined || known === undefined || write.restart !== undefined) return undefined;
-  const found = valueAt(current, write.pointer);
-  if (covers(found, known.written) || (known.step === step && jsonEqualWithoutNulls(found, known.prior)))
-    return undefined;
-  if (known.step === step && known.replaced !== undefined && jsonEqualWithoutNulls(found, known.replaced))
-    return undefined;
-  const isRemade = first.uid !== undefined && first.uid !== current.metadata.uid;
-  if (isRemade && (write.object.kind === "Namespace" || jsonEqualWithoutNulls(found, first.prior))) return undefined;
-  const who = whoWrote(current, write.pointer);
-  return isEngine(who) ? undefined : conflictDetail(write, found, known.written ?? known.prior, who);
-}
-
-function laterDetail(object: ObjectReference, { pointer, value }: NonNullable<FieldWrite["after"]>): string {
-  return `${describeReference(object)}: ${pointerNames(pointer).at(-1) ?? ""} of its pods is not ${String(value)} yet`;
-}
-
-function isOf(entry: JournalEntry, write: FieldWrite, step: string): boolean {
-  return (
-    entry.type === "field" &&
-    entry.step === step &&
-    entry.pointer === write.pointer &&
-    referenceKey(entry.object) === referenceKey(write.object)
   );
 }

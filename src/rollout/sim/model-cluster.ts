@@ -4,7 +4,11 @@ import type { UndoResult } from "../act/undo-play.ts";
 import { isRestart, movesTraffic, mustRun } from "../act/undo-order.ts";
 import { covers } from "../act/object-access.ts";
 import {
+  hasOwnChanges,
+  keepsEdits,
   keptFields,
+  listUndo,
+  listUndoneAnyway,
   referenceKey,
   type CheckObservation,
   type FieldEntry,
@@ -14,7 +18,6 @@ import {
   type SettleState,
   type Step,
   type Write,
-  type WriteState,
 } from "../decide/index.ts";
 import {
   heldByGateway,
@@ -24,14 +27,14 @@ import {
   lacksPilot,
   notServing,
   stillServes,
-  templateRevision,
 } from "./mesh-model.ts";
 import { reference } from "../plan/index.ts";
 import { templateHash, templatePointer } from "./sim-canary.ts";
 import { isApp, ModelTraffic } from "./canary-traffic.ts";
 import { withOtherWeights } from "./canary-rules.ts";
 import { versionOf } from "./canary-shape.ts";
-import { bodyOf, fieldsOfBody, type ModelObject } from "./model-object.ts";
+import { engineWriter, fieldsOfBody, type ModelObject } from "./model-object.ts";
+import { writeState } from "./model-writes.ts";
 import {
   canaryRevision,
   isSidecarWorkload,
@@ -52,7 +55,6 @@ export class PatchRefused extends Error {}
 const startMs = 1500;
 /** How long a Deployment that nobody holds takes to replace its pods. */
 export const rollMs = 2500;
-const engineWriter = "engine";
 /** The share of a namespace's objects that its deletion removes in a tick. */
 const endsPerTick = 0.1;
 
@@ -206,7 +208,7 @@ export class ModelCluster {
   }
 
   observe(step: Step, journal: readonly JournalEntry[], doneSteps: ReadonlySet<string>): Observation {
-    const writes = step.writes.map((write) => this.#writeState(write, step.id, journal));
+    const writes = step.writes.map((write) => writeState(this, write, step.id, journal));
     const lost = keptFields(step, journal, doneSteps).find((entry) => this.#isLost(entry));
     if (lost !== undefined)
       return { writes, lost: `${lost.pointer} was changed by somebody else`, settle: [], checks: [] };
@@ -224,11 +226,12 @@ export class ModelCluster {
     };
   }
 
-  #isLost({ object, pointer, written }: FieldEntry): boolean {
+  #isLost(entry: FieldEntry): boolean {
+    const { object, pointer, written } = entry;
     const found = this.find(object);
-    return (
-      found !== undefined && found.writers.get(pointer) === "somebody" && !covers(found.fields.get(pointer), written)
-    );
+    if (found === undefined || found.writers.get(pointer) !== "somebody") return false;
+    const value = found.fields.get(pointer);
+    return !(keepsEdits(entry) ? hasOwnChanges(entry, entry, value) : covers(value, written));
   }
 
   #check({ canary }: Extract<PlannedCheck["subject"], { type: "backends" }>): CheckObservation {
@@ -278,57 +281,6 @@ export class ModelCluster {
     const wanted = Math.max(replicas, Number(object.fields.get("/spec/replicas") ?? 1));
     const ready = this.traffic.hasLost(reference) ? 0 : readyPodsOf(this, object);
     return ready >= wanted ? undefined : `${reference.name}: ${ready} of ${wanted} ready`;
-  }
-
-  #writeState(write: Write, step: string, journal: readonly JournalEntry[]): WriteState {
-    const found = this.find(write.object);
-    if (write.type === "create") return found === undefined ? { state: "pending" } : { state: "done" };
-    if (write.type === "delete")
-      return found === undefined ? { state: "done" } : { state: "pending", prior: bodyOf(found) };
-    if (found === undefined) return { state: "gone" };
-    if (write.adopted !== undefined) {
-      const isKnown = journal.some(
-        (entry) => entry.type === "field" && entry.step === step && entry.pointer === write.pointer,
-      );
-      return isKnown ? { state: "done" } : { state: "pending", prior: write.adopted.prior };
-    }
-    const value = found.fields.get(write.pointer);
-    if (covers(value, write.value)) return { state: "done" };
-    if (write.own === true) return value === undefined ? { state: "pending" } : { state: "pending", prior: value };
-    const entries = journal.flatMap((entry) =>
-      entry.type === "field" &&
-      entry.pointer === write.pointer &&
-      referenceKey(entry.object) === referenceKey(write.object)
-        ? [entry]
-        : [],
-    );
-    const [first, known] = [entries[0], entries.at(-1)];
-    const isOwn = found.writers.get(write.pointer) === engineWriter;
-    if (first !== undefined && known !== undefined && write.restart === undefined && !isOwn) {
-      const expected = [
-        known.written,
-        ...(known.step === step ? [known.prior] : []),
-        ...(known.step === step && known.replaced !== undefined ? [known.replaced] : []),
-        ...(first.uid === String(found.uid) ? [] : [first.prior]),
-      ];
-      if (!expected.some((candidate) => jsonEqualWithoutNulls(candidate, value)))
-        return { state: "conflict", detail: `${write.object.name}${write.pointer} was changed by somebody else` };
-    }
-    if (write.after !== undefined && templateRevision(this, write.object) !== write.after.value)
-      return { state: "later", detail: `the pods of ${write.object.name} are not those of the new control plane yet` };
-    const isFirst = entries.every((entry) => entry.step !== step);
-    return {
-      state: "pending",
-      uid: String(found.uid),
-      ...(isFirst
-        ? { isFirst }
-        : isOwn
-          ? known?.step === step && covers(write.value, known.written)
-            ? { isRewritten: true }
-            : { isReplanned: true }
-          : { by: found.writers.get(write.pointer) ?? "somebody" }),
-      ...(value === undefined ? {} : { prior: value }),
-    };
   }
 
   write(write: Write, prior: unknown): void {
@@ -448,6 +400,7 @@ export class ModelCluster {
       );
       return { state: "undone" };
     }
+    if (keepsEdits(entry)) return this.#undoList(found, entry, original);
     const value = found.fields.get(entry.pointer);
     const isRestored =
       !covers(value, entry.written) && original.type === "field" && jsonEqualWithoutNulls(value, original.prior);
@@ -458,6 +411,20 @@ export class ModelCluster {
       if (!covers(value, entry.written) && !isReplaced && found.writers.get(entry.pointer) !== engineWriter)
         return { state: "conflict", detail: `${entry.object.name}${entry.pointer} was changed by somebody else` };
       this.setField(found, entry.pointer, entry.prior, engineWriter);
+    }
+    return this.#whenItServes(entry);
+  }
+
+  /** The model of the real cluster's `undoList`. */
+  #undoList(found: ModelObject, entry: FieldEntry, original: JournalEntry): UndoResult {
+    const { object, pointer } = entry;
+    const value = found.fields.get(pointer);
+    const undo = listUndo(entry, original.type === "field" ? original : entry, value);
+    if (undo.type === "conflict" && found.writers.get(pointer) !== engineWriter)
+      return { state: "conflict", detail: `${object.name}${pointer} was changed by somebody else` };
+    if (undo.type !== "restored") {
+      const restored = undo.type === "due" ? undo.value : listUndoneAnyway(entry, value);
+      this.setField(found, pointer, restored, engineWriter);
     }
     return this.#whenItServes(entry);
   }

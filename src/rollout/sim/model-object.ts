@@ -2,6 +2,9 @@ import { pointerName, pointerNames } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 
+/** The name of the engine among the writers of fields. */
+export const engineWriter = "engine";
+
 /** An object of the model with the relevant fields. */
 export interface ModelObject {
   readonly reference: ObjectReference;

@@ -1,16 +1,17 @@
-import { jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
+import { invariant, jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
 import { isPuttingBack, referenceKey } from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
 import { journalNameOf } from "../engine/rollout-object.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
-import type { Disturbance, SimRollout } from "./scenario.ts";
+import type { Addition, Disturbance, SimRollout } from "./scenario.ts";
 import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
 import { makesRoutes, objectsOf, plainCanary, routePointer, versionOf } from "./canary-shape.ts";
 import { templatePointer } from "./sim-canary.ts";
 import { keyOf, namespaceOf, ownsObject, revisionPointer, rolloutObject } from "./sim-plan.ts";
 import type { SimStore } from "./sim-store.ts";
+import { hasTheirs, withoutTheirs, withTheirs, withTheirWeights } from "./their-rules.ts";
 import type { Witness } from "./witness.ts";
 
 interface Meddled {
@@ -39,6 +40,9 @@ export class OtherWriters {
   readonly #meddled = new Map<Disturbance, Meddled>();
   /** The fields that a GitOps controller puts back, by the rollout's name, with their values in Git. */
   readonly #inGit = new Map<string, Meddled>();
+
+  /** What somebody has added to the routes of Canaries, by the rollout's name. */
+  readonly #extended = new Map<string, { readonly uid: number; readonly what: Addition }>();
 
   /** The workloads that somebody has deleted, by the name of the upgrade that has made them. */
   readonly #lost = new Map<string, ObjectReference>();
@@ -101,9 +105,10 @@ export class OtherWriters {
       );
       if (written?.type !== "field" || object.writers.get(pointer) === "somebody") return;
       if (this.#isUndone(sim) && jsonEqualWithoutNulls(object.fields.get(pointer), written.prior)) return;
-      this.#meddled.set(disturbance, { object, pointer, before: object.fields.get(pointer) });
       const before = object.fields.get(pointer);
-      const theirs = sim.kind === "Canary" ? withAnother(before) : scales ? 7 : "theirs";
+      const theirs = sim.kind === "Canary" ? withTheirWeights(before) : scales ? 7 : "theirs";
+      if (theirs === undefined) return;
+      this.#meddled.set(disturbance, { object, pointer, before });
       this.#cluster.setField(object, pointer, theirs, "somebody");
       this.#witness.meddled(keyOf(sim));
       return;
@@ -114,6 +119,7 @@ export class OtherWriters {
     const present = this.#cluster.find(meddled.object.reference) ?? this.#vanished.get(sim.name)?.before;
     if (present?.writers.get(meddled.pointer) !== "somebody") return;
     this.#cluster.setField(present, pointer, this.#restoredTo(meddled, sim), "somebody");
+    this.#extended.delete(sim.name);
     this.#witness.meddled(keyOf(sim));
     // If a gateway is scaled back to no pods, and somebody has deleted its canary, it has no pods, whatever the engine
     // does.
@@ -145,6 +151,40 @@ export class OtherWriters {
   #isUndone(sim: SimRollout): boolean {
     const status = this.#store.read(keyOf(sim))?.status;
     return status !== undefined && isPuttingBack(status);
+  }
+
+  /** Somebody adds a rule or a field to the route of a Canary, which the rollout must keep, and may remove it later. */
+  extend(disturbance: Extract<Disturbance, { type: "extend" }>, sim: SimRollout, begins: boolean): void {
+    const route = this.#cluster.find(objectsOf(sim).route);
+    const pointer = routePointer(sim);
+    const list = route?.fields.get(pointer);
+    if (route === undefined || !Array.isArray(list)) return;
+    const { kind } = route.reference;
+    if (!begins && (!disturbance.isRemoved || !this.#extended.has(sim.name))) return;
+    this.#cluster.setField(
+      route,
+      pointer,
+      begins ? withTheirs(list, kind, disturbance.what) : withoutTheirs(list),
+      "somebody",
+    );
+    if (begins) this.#extended.set(sim.name, { uid: route.uid, what: disturbance.what });
+    else this.#extended.delete(sim.name);
+  }
+
+  /** Checks that the rollout has kept what somebody has added to its route. */
+  everyTick(): void {
+    for (const sim of this.#rollouts) {
+      const added = this.#extended.get(sim.name);
+      const route = added === undefined ? undefined : this.#cluster.find(objectsOf(sim).route);
+      if (added === undefined || route?.uid !== added.uid) continue;
+      const list = route.fields.get(routePointer(sim));
+      if (hasTheirs(list, added.what)) continue;
+      invariant(
+        route.writers.get(routePointer(sim)) === "somebody",
+        `${keyOf(sim)} has lost the ${added.what} that somebody added to its route: ${JSON.stringify(list)}`,
+      );
+      this.#extended.delete(sim.name);
+    }
   }
 
   /** The first gateway whose number of pods the upgrade has written. */
@@ -231,6 +271,7 @@ export class OtherWriters {
       if (object === undefined || pointer === undefined) continue;
       if (jsonEqualWithoutNulls(object.fields.get(pointer), before) || this.#random() >= 0.3) continue;
       this.#cluster.setField(object, pointer, before, "somebody");
+      this.#extended.delete(sim.name);
       this.#witness.meddled(keyOf(sim));
     }
   }
@@ -273,11 +314,4 @@ export class OtherWriters {
     const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
     return entries.flatMap((entry) => (entry.type === "field" && entry.object.name === object ? [entry] : []));
   }
-}
-
-/** A list of routes with one more, which somebody has added. No request reaches it. */
-function withAnother(list: unknown): unknown {
-  const rules = Array.isArray(list) ? (list as readonly Readonly<Record<string, unknown>>[]) : [];
-  const last = rules.at(-1) ?? {};
-  return [...rules, "backendRefs" in last ? { backendRefs: last["backendRefs"] } : { ...last, name: "theirs" }];
 }

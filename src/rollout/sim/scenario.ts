@@ -109,6 +109,15 @@ export type Disturbance =
   | { readonly type: "otherRelease"; readonly atTick: number; readonly isOlder: boolean }
   /** A person deletes a namespace with all that is in it, for good. */
   | { readonly type: "endNamespace"; readonly atTick: number; readonly namespace: string }
+  /** Somebody adds a rule or a field to the route that a Canary moves, and may remove it later. */
+  | {
+      readonly type: "extend";
+      readonly atTick: number;
+      readonly untilTick: number;
+      readonly rollout: number;
+      readonly what: Addition;
+      readonly isRemoved: boolean;
+    }
   /** A person changes the weights of gateways, and how ztunnels move. */
   | { readonly type: "editUpgrade"; readonly atTick: number; readonly rollout: number; readonly edited: EditedMesh }
   /** The server cannot read the rollout's target or journal, but writes its status. */
@@ -134,6 +143,10 @@ export type Disturbance =
 
 /** The fields of an upgrade that a person may change while it is under way. */
 type EditedMesh = Pick<SimMesh, "weights" | "ztunnelBy" | "retire">;
+
+const additions = ["field", "rule at the end", "rule at the beginning"] as const;
+/** What somebody adds to a route. */
+export type Addition = (typeof additions)[number];
 
 /** What the server cannot read. */
 export type Unread = "journal" | "target";
@@ -199,9 +212,25 @@ const revertSalt = 0x4b_ac;
 const serverSalt = 0x5e_f0;
 const othersSalt = 0x07_4e;
 const namespaceSalt = 0x4a_3e;
+const extendSalt = 0xe8_7e;
 
-/** Generates the scenario of a seed: {@link othersScenarioOf}, and in a tenth of the seeds the end of a namespace. */
+/** Generates the scenario of a seed: {@link endedScenarioOf}, in which people may extend the routes of Canaries. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = endedScenarioOf(seed);
+  const random = seededRandom(seed ^ extendSalt);
+  const extended = scenario.rollouts.flatMap(({ kind }, rollout): Disturbance[] => {
+    if (kind !== "Canary" || random() > 0.4) return [];
+    const atTick = 1 + pick(random, 80);
+    const what = additions[pick(random, additions.length)] ?? "field";
+    return [
+      { type: "extend", atTick, untilTick: atTick + 1 + pick(random, 60), rollout, what, isRemoved: random() < 0.4 },
+    ];
+  });
+  return { ...scenario, disturbances: [...scenario.disturbances, ...extended] };
+}
+
+/** The scenario of {@link othersScenarioOf}, and in a tenth of the seeds the end of a namespace. */
+export function endedScenarioOf(seed: number): Scenario {
   const scenario = othersScenarioOf(seed);
   const random = seededRandom(seed ^ namespaceSalt);
   if (random() < 0.9)

@@ -347,7 +347,7 @@ export class SimEngine {
         invariant(isOwn || journaled === true, `${key} wrote ${write.object.name} before it was in the journal`);
         cluster.write(write, action.prior);
         yield;
-      } else if (action.type === "forget") store.strike(name, (entry) => entry.setup !== true);
+      } else if (action.type === "forget") store.forgetRun(name);
       else if (action.type === "undo") yield* this.#undo(key, name, action);
     }
   }

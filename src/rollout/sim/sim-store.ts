@@ -1,5 +1,5 @@
 import { undoFinalizer, type DecisionRecord, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
-import { withEntries, withLater, type StoredJournal } from "../act/journal-store.ts";
+import { withEntries, withLater, withoutRun, type StoredJournal } from "../act/journal-store.ts";
 import { PatchRefused } from "./model-cluster.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 
@@ -105,6 +105,13 @@ export class SimStore {
     const journal = this.journals.get(name);
     if (journal !== undefined)
       this.journals.set(name, { ...journal, entries: withLater(journal.entries, entry, later) });
+  }
+
+  forgetRun(name: string): void {
+    const journal = this.journals.get(name);
+    if (journal?.entries.some(({ setup }) => setup !== true) !== true) return;
+    this.#admit(name);
+    this.journals.set(name, { ...journal, entries: withoutRun(journal.entries) });
   }
 
   strike(name: string, isStruck: (entry: JournalEntry) => boolean): void {

@@ -137,6 +137,7 @@ class Simulation {
       this.#cluster.tick(tickMs, (route) => this.#errorRateOf(route));
       this.#engines.work();
       this.#witness.everyTick();
+      this.#others.everyTick();
       if (this.#tick > calmFromTick + tellingTicks(this.#scenario) && this.#isOver() && this.#staysOver())
         return this.#witness.atTheEnd();
     }
@@ -197,6 +198,7 @@ class Simulation {
     this.#cluster.tick(tickMs, (route) => this.#errorRateOf(route));
     this.#engines.work();
     this.#witness.everyTick();
+    this.#others.everyTick();
   }
 
   #errorRateOf(route: string): number {
@@ -547,6 +549,7 @@ class Simulation {
       if (begins) this.#cluster.withoutBudget.add(namespace);
       else this.#cluster.withoutBudget.delete(namespace);
     if (disturbance.type === "noBudget" && !begins) this.#cluster.acceptPods(sim.name);
+    if (disturbance.type === "extend") this.#others.extend(disturbance, sim, begins);
     if (disturbance.type === "loseMade") this.#others.loseMade(sim, begins);
     if (disturbance.type === "change") this.#changeTemplate(sim, disturbance.template);
     if (disturbance.type === "resumeApp") this.#others.resumeApp(sim);

@@ -1,12 +1,13 @@
 import { jsonEqual } from "../../base/index.ts";
 import type { CompletedStep, JournalEntry } from "../../api/serin/index.ts";
-import { referenceKey, shown, type Step } from "../decide/index.ts";
+import { keepsEdits, referenceKey, shown, type Step } from "../decide/index.ts";
 import { objectsOf } from "./canary-shape.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
 import type { SimRollout } from "./scenario.ts";
 import { templatePointer } from "./sim-canary.ts";
 import { ownsObject } from "./sim-plan.ts";
+import { withoutTheirs } from "./their-rules.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 /** The fields of objects, by their keys. */
@@ -24,9 +25,18 @@ export function snapshotOf(cluster: ModelCluster, sim: SimRollout): Snapshot {
   return Object.fromEntries(
     Object.entries(found).map(([key, fields]) => [
       key,
-      Object.fromEntries(Object.entries(fields).filter(([pointer]) => !isLeft(key, pointer))),
+      Object.fromEntries(
+        Object.entries(fields).flatMap(([pointer, value]) =>
+          isLeft(key, pointer) ? [] : [[pointer, keepsEdits({ pointer }) ? withoutAdded(value) : value]],
+        ),
+      ),
     ]),
   );
+}
+
+/** The list without what others have added, which stays after an undo. */
+function withoutAdded(list: unknown): unknown {
+  return Array.isArray(list) ? withoutTheirs(list) : list;
 }
 
 /** The former snapshot with what a step has written. */

@@ -20,6 +20,7 @@ export {
 } from "#generated/proto/envoy/config/cluster/v3/cluster_pb.js";
 export {
   type CircuitBreakers,
+  type CircuitBreakers_Thresholds,
   CircuitBreakers_ThresholdsSchema,
   CircuitBreakersSchema,
 } from "#generated/proto/envoy/config/cluster/v3/circuit_breaker_pb.js";

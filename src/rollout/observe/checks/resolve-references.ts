@@ -2,7 +2,9 @@ import { userError } from "../../../base/index.ts";
 import { formatIssues } from "../../../api/index.ts";
 import {
   checkKind,
+  faultsOfReferences,
   parseCheck,
+  requestCheckFault,
   resolveChecks,
   type Canary,
   type CheckReference,
@@ -33,7 +35,32 @@ export async function withChecks<Value extends Canary | MeshUpgrade>(
   }
   const resolve = (checks: readonly CheckSpec[]): readonly CheckSpec[] =>
     resolveChecks(checks, home, (reference) => found.get(keyOfReference(reference)));
-  return { ...rollout, spec: resolved(rollout.spec, resolve) };
+  const whole = { ...rollout, spec: resolved(rollout.spec, resolve) };
+  refuseEndlessChecks(rollout, whole);
+  return whole;
+}
+
+/** The checks of an upgrade that have no effect, which only their references show. */
+export function ignoredReferences(given: MeshUpgrade, whole: MeshUpgrade): readonly string[] {
+  return faultsOfReferences(given.spec, whole.spec).map((issue) => formatIssues([issue]));
+}
+
+/** Throws a user error for a referenced Check that could never pass with the target of the Canary. */
+function refuseEndlessChecks({ spec: given }: Canary | MeshUpgrade, { spec }: Canary | MeshUpgrade): void {
+  if (!("target" in spec) || !("target" in given)) return;
+  const places = [
+    { place: "spec.checks", checks: spec.checks, before: given.checks },
+    ...spec.steps.map(({ checks }, index) => ({
+      place: `spec.steps[${index}].checks`,
+      checks,
+      before: given.steps[index]?.checks ?? [],
+    })),
+  ];
+  for (const { place, checks, before } of places)
+    for (const [index, check] of checks.entries()) {
+      const fault = before[index]?.ref === undefined ? undefined : requestCheckFault(spec.target, check);
+      if (fault !== undefined) throw userError("rollout-invalid", `${place}[${index}].ref: ${fault}`);
+    }
 }
 
 function listsOf({ spec }: Canary | MeshUpgrade): (readonly CheckSpec[])[] {

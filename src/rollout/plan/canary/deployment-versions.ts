@@ -59,7 +59,10 @@ function subsetVersions(spec: CanarySpec, target: DeploymentTarget, world: Deplo
   const write: Write =
     world.destinationRule === undefined
       ? { type: "create", object, body }
-      : field(object, "/spec/subsets", subsets(world.stableHash));
+      : {
+          ...field(object, "/spec/subsets", subsets(world.stableHash)),
+          keeps: { base: world.destinationRule.subsets, isMade: false },
+        };
   const settle: SettleCondition[] = [{ type: "acknowledged", object }];
   return {
     routes,
@@ -69,7 +72,15 @@ function subsetVersions(spec: CanarySpec, target: DeploymentTarget, world: Deplo
       writes: [write],
       settle,
     },
-    moveStable: (hash) => ({ writes: [field(object, "/spec/subsets", subsets(hash))], settle }),
+    moveStable: (hash) => ({
+      writes: [
+        {
+          ...field(object, "/spec/subsets", subsets(hash)),
+          keeps: { base: subsets(world.stableHash), isMade: true },
+        },
+      ],
+      settle,
+    }),
     serviceOf: () => target.service,
   };
 }

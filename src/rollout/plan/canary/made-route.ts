@@ -2,6 +2,7 @@ import type { UntypedObject } from "../../../api/index.ts";
 import type { ObjectReference, RouteKind } from "../../../api/serin/index.ts";
 import { describeReference, type SettleCondition, type Write } from "../../decide/index.ts";
 import { referenceTo } from "../references.ts";
+import { field } from "./deployment-writes.ts";
 import { gatewayRules } from "./gateway-route.ts";
 import { noTraffic, type Fields, type Pairing, type Traffic } from "./traffic.ts";
 import { virtualServiceRoutes } from "./virtual-service-route.ts";
@@ -103,10 +104,8 @@ function madeVirtualService(spec: MadeRouteSpec): MadeRoute {
     body,
     object,
     writes: (traffic) => [
-      { type: "field", object, pointer: "/spec/http", value: httpFor(traffic) },
-      ...(tcp.length === 0 || traffic.otherPorts === undefined
-        ? []
-        : [{ type: "field" as const, object, pointer: "/spec/tcp", value: tcpFor(traffic) }]),
+      madeList(object, "/spec/http", httpFor, traffic),
+      ...(tcp.length === 0 || traffic.otherPorts === undefined ? [] : [madeList(object, "/spec/tcp", tcpFor, traffic)]),
     ],
   };
 }
@@ -140,8 +139,18 @@ function madeHttpRoute(spec: MadeRouteSpec, port: number | undefined, several: b
   return {
     body,
     object,
-    writes: (traffic) => [{ type: "field", object, pointer: "/spec/rules", value: listFor(traffic) }],
+    writes: (traffic) => [madeList(object, "/spec/rules", listFor, traffic)],
   };
+}
+
+/** A write of a list that the engine has made with {@link noTraffic}. */
+function madeList(
+  object: ObjectReference,
+  pointer: string,
+  listFor: (traffic: Traffic) => Fields[],
+  traffic: Traffic,
+): Write {
+  return { ...field(object, pointer, listFor(traffic)), keeps: { base: listFor(noTraffic), isMade: true } };
 }
 
 export function metadataOf(

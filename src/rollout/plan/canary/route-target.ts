@@ -136,6 +136,7 @@ export function routeTargetPlan(
         object: route.object,
         pointer: route.pointer,
         value: listFor(route, found.list, traffic),
+        keeps: { base: found.list, isMade: false },
       })),
       settle: routes.map(({ route }) => ({ type: "acknowledged", object: route.object })),
     }),

@@ -1,0 +1,116 @@
+import { canonicalJson, isTree } from "../../../base/index.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** The name of a list's field, which says how its elements are known again. */
+export type Role = string;
+
+/** Lists of backends. Their weights together say how requests are divided. */
+export const backendRoles: ReadonlySet<Role> = new Set(["route", "backendRefs"]);
+const ruleRoles: ReadonlySet<Role> = new Set(["rules", "http", "tcp", "tls"]);
+
+/**
+ * The index in `right` of each element of `left`, or -1. Elements are the same if they have the same name, backend or
+ * type, or are equal. Rules without a name are the same if they match the same requests or send to the same backends.
+ */
+export function aligned(role: Role, left: readonly Fields[], right: readonly Fields[]): readonly number[] {
+  const pairs = left.map(() => -1);
+  const taken = new Set<number>();
+  const pair = (from: number, to: number): void => {
+    pairs[from] = to;
+    taken.add(to);
+  };
+  for (const keyOf of [(element: Fields) => identityOf(role, element), textOf]) {
+    const open = new Map<string, number[]>();
+    for (const [index, element] of right.entries()) {
+      const key = taken.has(index) ? undefined : keyOf(element);
+      if (key !== undefined) open.set(key, [...(open.get(key) ?? []), index]);
+    }
+    const wanted = left.map((element, index) => (pairs[index] === -1 ? keyOf(element) : undefined));
+    for (const [index, key] of wanted.entries()) {
+      const places = key === undefined ? undefined : open.get(key);
+      // Copies of a rule may have the same name.
+      const isUnclear =
+        keyOf !== textOf && ((places?.length ?? 0) > 1 || wanted.indexOf(key) !== wanted.lastIndexOf(key));
+      const place = isUnclear ? undefined : places?.shift();
+      if (place !== undefined) pair(index, place);
+    }
+  }
+  if (ruleRoles.has(role)) pairAlike(left, right, pairs, pair);
+  return pairs;
+}
+
+/** Pairs the rules that are left, those first that have the most in common. */
+function pairAlike(
+  left: readonly Fields[],
+  right: readonly Fields[],
+  pairs: readonly number[],
+  pair: (from: number, to: number) => void,
+): void {
+  const from = [...left.keys()].filter((index) => pairs[index] === -1);
+  const to = [...right.keys()].filter((index) => !pairs.includes(index));
+  const candidates = from.flatMap((a) => to.map((b) => ({ a, b, likeness: likeness(left[a] ?? {}, right[b] ?? {}) })));
+  const done = { from: new Set<number>(), to: new Set<number>() };
+  for (const { a, b, likeness: found } of candidates.toSorted((x, y) => y.likeness - x.likeness)) {
+    if (found === 0 || done.from.has(a) || done.to.has(b)) continue;
+    done.from.add(a);
+    done.to.add(b);
+    pair(a, b);
+  }
+}
+
+/** 0 if nothing shows that two rules are the same. */
+function likeness(a: Fields, b: Fields): number {
+  const isSame = (field: string): boolean => textOf(a[field]) === textOf(b[field]);
+  const matches = isSame("match") && isSame("matches") ? 2 : 0;
+  const backends = backendsOf(a) === backendsOf(b) ? 1 : 0;
+  const isRenamed = typeof a["name"] === "string" && typeof b["name"] === "string" && a["name"] !== b["name"];
+  return isRenamed && matches + backends < 3 ? 0 : matches + backends;
+}
+
+function backendsOf(rule: Fields): string {
+  return backendNames(rule).toSorted().join(" ");
+}
+
+/** Whether two rules send to the same backend, among others. */
+export function sharesBackend(a: Fields, b: Fields): boolean {
+  const others = new Set(backendNames(b));
+  return backendNames(a).some((name) => others.has(name));
+}
+
+function backendNames(rule: Fields): readonly string[] {
+  return [...backendRoles].flatMap((role) => elementsOf(rule[role]).map((backend) => identityOf(role, backend) ?? ""));
+}
+
+/** The name of an element among those of its list. Undefined if it has none. */
+export function identityOf(role: Role, element: Fields): string | undefined {
+  if (backendRoles.has(role) || role === "mirrors") return backendIdentity(element);
+  if (role === "filters") return filterIdentity(element);
+  const { name } = element;
+  return typeof name === "string" ? name : undefined;
+}
+
+function backendIdentity({ destination, group, kind, namespace, name, port }: Fields): string {
+  if (isTree(destination)) return textOf(destination);
+  return textOf({ group: group ?? "", kind: kind ?? "Service", namespace, name, port });
+}
+
+/** A rule has one filter of most types, but may mirror to several backends and have several extensions. */
+function filterIdentity({ type, requestMirror, extensionRef }: Fields): string {
+  const { backendRef } = isTree(requestMirror) ? requestMirror : {};
+  return textOf([type, isTree(backendRef) ? backendIdentity(backendRef) : "", extensionRef]);
+}
+
+function textOf(value: unknown): string {
+  return canonicalJson(withoutNulls(value));
+}
+
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (!isTree(value)) return value ?? undefined;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutNulls(inner)]));
+}
+
+function elementsOf(value: unknown): readonly Fields[] {
+  return Array.isArray(value) ? value.filter(isTree) : [];
+}

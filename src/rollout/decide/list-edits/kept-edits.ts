@@ -1,0 +1,169 @@
+import { jsonEqualWithoutNulls, pointerNames } from "../../../base/index.ts";
+import type { JournalEntry } from "../../../api/serin/index.ts";
+import { hasAll, mergeEdits, mergeOverEdits } from "./merge.ts";
+import { removedFrom, withoutSame } from "./removed.ts";
+
+type FieldEntry = Extract<JournalEntry, { type: "field" }>;
+
+const pointers = /^\/spec\/(rules|http|tcp|tls|subsets)$/;
+
+/**
+ * Whether the field is a list of rules, routes or subsets. The engine writes such a list as a whole, but changes only a
+ * part of it, and people may change the rest meanwhile.
+ */
+export function keepsEdits({ pointer }: { readonly pointer: string }): boolean {
+  return pointers.test(pointer);
+}
+
+/** A write of a list that keeps what others have changed in it. */
+export interface PlannedList {
+  readonly pointer: string;
+  readonly value?: unknown;
+  /** The list from which the plan computes the value. */
+  readonly base: unknown;
+  /** The engine has made the object, so its own values win where somebody has changed the same place. */
+  readonly isMade: boolean;
+}
+
+/** What is known of a list when the engine is about to write it. */
+export interface ListInCluster {
+  /** The entries of the field, the oldest first. */
+  readonly entries: readonly FieldEntry[];
+  readonly step: string;
+  readonly found: unknown;
+  /** The engine was the last writer, for this rollout or for another one. */
+  readonly isWrittenByEngine: boolean;
+  /** Another object has the object's name now. */
+  readonly isRemade: boolean;
+}
+
+export type ListWrite =
+  | { readonly type: "done" }
+  /** `prior`: what undo restores, without the changes of others. `isApplied`: the list has the rollout's changes. */
+  | { readonly type: "due"; readonly value: unknown; readonly prior: unknown; readonly isApplied: boolean }
+  /** Somebody has changed the list since the plan was made. */
+  | { readonly type: "stale" }
+  /** Somebody has changed what the rollout changes. `at`: the place in the list, if known. */
+  | { readonly type: "conflict"; readonly at?: string };
+
+/** What to write, so that the list has the planned changes and those of others. */
+export function listWrite({ pointer, value, base: from, isMade }: PlannedList, list: ListInCluster): ListWrite {
+  const { entries, step, found, isWrittenByEngine } = list;
+  const role = roleOf(pointer);
+  const last = entries.at(-1);
+  const base = last === undefined ? from : presentBase(role, list);
+  const forced = isWrittenByEngine || (last === undefined && isMade);
+  const merge = base === undefined ? { conflict: "" } : mergeEdits(role, base, value, found);
+  if ("value" in merge) {
+    if (jsonEqualWithoutNulls(merge.value, found)) return { type: "done" };
+    const prior = last?.step === step || found === undefined ? found : base;
+    return { type: "due", value: merge.value, prior, isApplied: base === plannedOf(last) };
+  }
+  if (forced) {
+    const over = mergeOverEdits(role, base ?? plannedOf(last), value, found);
+    return jsonEqualWithoutNulls(over, found)
+      ? { type: "done" }
+      : { type: "due", value: over, prior: found, isApplied: false };
+  }
+  if (last === undefined) return { type: "stale" };
+  return { type: "conflict", ...(merge.conflict === "" ? {} : { at: merge.conflict }) };
+}
+
+/**
+ * The planned list whose changes the found one has. In the step that has journaled the last write, this may be the list
+ * before that write, because the write has failed or somebody has undone it.
+ */
+function presentBase(role: string, { entries, step, found, isRemade }: ListInCluster): unknown {
+  const [first, last] = [entries[0], entries.at(-1)];
+  if (first === undefined || last === undefined) return undefined;
+  const applied = appliedOf(role, last, first, found);
+  if (applied !== undefined) return applied;
+  const known = plannedOf(last);
+  if (last.step === step && isOnlyEdited(role, known, last.prior, found)) return last.prior;
+  return isRemade && isOnlyEdited(role, known, first.prior, found) ? first.prior : undefined;
+}
+
+/** Whether the list still has the changes of the rollout. `first`: the first entry of the field, `last`: the last. */
+export function hasOwnChanges(first: FieldEntry, last: FieldEntry, found: unknown): boolean {
+  return isApplied(roleOf(last.pointer), first.prior, plannedOf(last), found);
+}
+
+export type ListUndo =
+  | { readonly type: "restored" }
+  | { readonly type: "due"; readonly value: unknown }
+  | { readonly type: "conflict" };
+
+/**
+ * What undo writes, so that the list loses the changes of the entry and keeps those of others. `original`: the first
+ * entry of the field that is undone.
+ */
+export function listUndo(entry: FieldEntry, original: FieldEntry, found: unknown): ListUndo {
+  const undo = undoOf(entry, original, found);
+  if (undo.type !== "conflict") return undo;
+  const [left, first] = [entry, original].map((one) => withoutRemoved(one, plannedOf(entry), found));
+  return left === undefined || first === undefined ? undo : undoOf(left, first, found);
+}
+
+/**
+ * The entry without the rules that somebody has removed, which need no undo. Undefined if there are none, or if another
+ * rule may have taken the place of one.
+ */
+function withoutRemoved(entry: FieldEntry, planned: unknown, found: unknown): FieldEntry | undefined {
+  const role = roleOf(entry.pointer);
+  const gone = removedFrom(role, planned, found);
+  if (gone === undefined) return undefined;
+  const { prior, written, planned: own = written, replaced: _replaced, replacedPlan: _plan, ...rest } = entry;
+  const [before, now] = [prior, own].map((list) => withoutSame(role, list, gone));
+  return { ...rest, ...(before === undefined ? {} : { prior: before }), written: now };
+}
+
+function undoOf(entry: FieldEntry, original: FieldEntry, found: unknown): ListUndo {
+  const role = roleOf(entry.pointer);
+  const applied = appliedOf(role, entry, original, found);
+  const merge = applied === undefined ? undefined : mergeEdits(role, applied, entry.prior, found);
+  if (merge !== undefined && "value" in merge)
+    return jsonEqualWithoutNulls(merge.value, found) ? { type: "restored" } : { type: "due", value: merge.value };
+  const known = plannedOf(entry);
+  const isRestored = [entry.prior, original.prior].some((prior) => isOnlyEdited(role, known, prior, found));
+  return isRestored ? { type: "restored" } : { type: "conflict" };
+}
+
+/** The list with the prior value of what the entry has changed, whatever it has now. The rest stays as it is. */
+export function listUndoneAnyway(entry: FieldEntry, found: unknown): unknown {
+  return mergeOverEdits(roleOf(entry.pointer), plannedOf(entry), entry.prior, found);
+}
+
+/** The plan of the entry whose changes the list has: the present one, or the one that it has replaced. */
+function appliedOf(role: string, entry: FieldEntry, original: FieldEntry, found: unknown): unknown {
+  const plans = [plannedOf(entry), entry.replacedPlan ?? entry.replaced];
+  return plans.find((plan) => plan !== undefined && isApplied(role, original.prior, plan, found));
+}
+
+/**
+ * Whether the list has all changes from `prior` to `planned`, whatever others have changed besides. So these changes can
+ * be taken back, and made again, and then the list is the same.
+ */
+function isApplied(role: string, prior: unknown, planned: unknown, found: unknown): boolean {
+  if (jsonEqualWithoutNulls(planned, found)) return true;
+  const without = mergeEdits(role, planned, prior, found);
+  if (!("value" in without)) return false;
+  const again = mergeEdits(role, prior, planned, without.value);
+  return "value" in again && lengthOf(again.value) === lengthOf(found) && hasAll(found, again.value);
+}
+
+function lengthOf(list: unknown): number {
+  return Array.isArray(list) ? list.length : 0;
+}
+
+/** Whether the list has none of the changes from `prior` to `planned`, and is otherwise `prior` with changes of others. */
+function isOnlyEdited(role: string, planned: unknown, prior: unknown, found: unknown): boolean {
+  return isApplied(role, planned, prior, found);
+}
+
+function plannedOf(entry: FieldEntry | undefined): unknown {
+  return entry?.planned ?? entry?.written;
+}
+
+function roleOf(pointer: string): string {
+  return pointerNames(pointer).at(-1) ?? "";
+}

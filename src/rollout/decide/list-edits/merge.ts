@@ -1,0 +1,170 @@
+import { isTree, jsonEqualWithoutNulls } from "../../../base/index.ts";
+import { aligned, backendRoles, identityOf, type Role } from "./align.ts";
+
+export type Merge =
+  | { readonly value: unknown }
+  /** Both have changed this place differently. It is a JSON pointer below the merged value. */
+  | { readonly conflict: string };
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Where the merge is, and what it does where both have changed the same place. */
+interface Place {
+  readonly path: string;
+  readonly role: Role;
+  readonly conflicts: string[];
+}
+
+/**
+ * Merges two changes of one list: the engine's, from `base` to `ours`, and somebody else's, from `base` to `theirs`. The
+ * order of the result is theirs. `role`: the name of the list's field, such as `rules` or `http`.
+ */
+export function mergeEdits(role: Role, base: unknown, ours: unknown, theirs: unknown): Merge {
+  const conflicts: string[] = [];
+  const value = merged({ path: "", role, conflicts }, base, ours, theirs);
+  const [conflict] = conflicts;
+  return conflict === undefined ? { value } : { conflict };
+}
+
+/** The same as {@link mergeEdits}. Where both have changed the same place, the engine's change counts. */
+export function mergeOverEdits(role: Role, base: unknown, ours: unknown, theirs: unknown): unknown {
+  return merged({ path: "", role, conflicts: [] }, base, ours, theirs);
+}
+
+function merged(place: Place, base: unknown, ours: unknown, theirs: unknown): unknown {
+  if (isSame(ours, theirs) || isSame(base, ours)) return theirs;
+  if (isSame(base, theirs)) return ours;
+  const isRemoved = (theirs ?? undefined) === undefined;
+  if (!isRemoved && [base, ours, theirs].every((value) => isAbsent(value) || isListOfTrees(value)))
+    return unlessEmpty(mergedLists(place, listOf(base), listOf(ours), listOf(theirs)), ours);
+  if (!isRemoved && [base, ours, theirs].every((value) => isAbsent(value) || isTree(value)))
+    return unlessEmpty(mergedFields(place, base ?? {}, ours ?? {}, theirs ?? {}), ours);
+  place.conflicts.push(place.path);
+  return ours;
+}
+
+function mergedFields(place: Place, base: object, ours: object, theirs: object): Fields {
+  const [before, own, other] = [base as Fields, ours as Fields, theirs as Fields];
+  const keys = new Set([...Object.keys(other), ...Object.keys(own)]);
+  return Object.fromEntries(
+    [...keys].flatMap((key) => {
+      const inner = { ...place, path: `${place.path}/${key}`, role: key };
+      const value = merged(inner, before[key], own[key], other[key]);
+      return value === undefined ? [] : [[key, value] as const];
+    }),
+  );
+}
+
+interface Merged {
+  readonly value: Fields;
+  /** The index of the element in the engine's list. */
+  readonly own?: number;
+}
+
+function mergedLists(
+  place: Place,
+  base: readonly Fields[],
+  ours: readonly Fields[],
+  theirs: readonly Fields[],
+): readonly Fields[] {
+  const { role, conflicts } = place;
+  const isShared = backendRoles.has(role) && isDividedByBoth(role, base, ours, theirs);
+  if (isShared) conflicts.push(place.path);
+  const [toOurs, toTheirs] = [aligned(role, base, ours), aligned(role, base, theirs)];
+  const ownAdded = [...ours.keys()].filter((index) => !toOurs.includes(index));
+  const otherAdded = [...theirs.keys()].filter((index) => !toTheirs.includes(index));
+  const pairs = aligned(
+    role,
+    otherAdded.map((index) => theirs[index] ?? {}),
+    ownAdded.map((index) => ours[index] ?? {}),
+  );
+  const result: Merged[] = [];
+  for (const [index, element] of theirs.entries()) {
+    const known = toTheirs.indexOf(index);
+    const pair = pairs[otherAdded.indexOf(index)] ?? -1;
+    const own = known === -1 ? (ownAdded[pair] ?? -1) : (toOurs[known] ?? -1);
+    const inner = { ...place, path: `${place.path}/${index}`, role: "" };
+    const before = base[known];
+    if (own !== -1) result.push({ value: merged(inner, before, ours[own], element) as Fields, own });
+    else if (before === undefined) result.push(...(isShared ? [] : [{ value: element }]));
+    else if (!hasAll(element, before)) conflicts.push(inner.path);
+  }
+  const removed = [...base.keys()].filter((index) => toTheirs[index] === -1 && toOurs[index] !== -1);
+  const lost = removed.filter((index) => !jsonEqualWithoutNulls(base[index], ours[toOurs[index] ?? -1]));
+  if (lost.length > 0) conflicts.push(place.path);
+  const added = [...ownAdded, ...lost.map((index) => toOurs[index] ?? -1)].toSorted((a, b) => a - b);
+  return withAdded(result, ours, added).map(({ value }) => value);
+}
+
+/**
+ * The merged list with the elements that only the engine has added, each before its successor in the engine's list: the
+ * rule of matching requests must come before the rule from which it was copied.
+ */
+function withAdded(result: readonly Merged[], ours: readonly Fields[], added: readonly number[]): readonly Merged[] {
+  const list = [...result];
+  const placed = new Set(result.map(({ own }) => own));
+  for (const index of added.toReversed()) {
+    if (placed.has(index)) continue;
+    const next = list.findIndex(({ own }) => own === index + 1);
+    const later = next === -1 ? list.findIndex(({ own }) => own !== undefined && own > index) : next;
+    list.splice(later === -1 ? list.length : later, 0, { value: ours[index] ?? {}, own: index });
+  }
+  return list;
+}
+
+/** Whether both have changed how requests are divided, which depends on all backends of the list together. */
+function isDividedByBoth(
+  role: Role,
+  base: readonly Fields[],
+  ours: readonly Fields[],
+  theirs: readonly Fields[],
+): boolean {
+  const [before, own, other] = [base, ours, theirs].map((list) => divisionOf(role, list));
+  return own !== before && other !== before && own !== other;
+}
+
+function divisionOf(role: Role, list: readonly Fields[]): string {
+  const missing = role === "backendRefs" ? 1 : 0;
+  const parts = list.map((backend) => {
+    // A backend that is alone gets all requests, whatever its weight is.
+    const weight = list.length === 1 ? 1 : (backend["weight"] ?? missing);
+    return JSON.stringify([identityOf(role, backend), weight]);
+  });
+  return parts.toSorted().join(" ");
+}
+
+/**
+ * Whether the value has everything that the wanted one has. The order of lists does not matter. Elements may have more
+ * fields, because the API server adds defaults.
+ */
+export function hasAll(value: unknown, wanted: unknown): boolean {
+  if (isAbsent(wanted)) return true;
+  if (isTree(wanted)) return isTree(value) && Object.entries(wanted).every(([key, inner]) => hasAll(value[key], inner));
+  if (!Array.isArray(wanted)) return value === wanted;
+  return Array.isArray(value) && wanted.every((element) => value.some((other) => hasAll(other, element)));
+}
+
+function isSame(left: unknown, right: unknown): boolean {
+  return jsonEqualWithoutNulls(left, right) || (isEmptyList(left) && isEmptyList(right));
+}
+
+function isEmptyList(value: unknown): boolean {
+  return isAbsent(value) || (Array.isArray(value) && value.length === 0);
+}
+
+/** An empty value that the engine leaves out is left out. */
+function unlessEmpty(value: object, ours: unknown): unknown {
+  return isAbsent(ours) && Object.keys(value).length === 0 ? undefined : value;
+}
+
+function isAbsent(value: unknown): value is undefined | null {
+  return value === undefined || value === null;
+}
+
+function isListOfTrees(value: unknown): value is readonly Fields[] {
+  return Array.isArray(value) && value.every(isTree);
+}
+
+function listOf(value: unknown): readonly Fields[] {
+  return isListOfTrees(value) ? value : [];
+}

@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Canary } from "../../api/serin/index.ts";
+import { movedRules } from "./moved-rules.ts";
+
+const header = { match: { headers: [{ name: "traffic", value: "test" }] } };
+
+function canary(target: object, steps: readonly object[] = [{ weight: 10 }]): Canary {
+  return { kind: "Canary", metadata: { name: "c", namespace: "shop" }, spec: { target, steps } } as unknown as Canary;
+}
+
+test("a Canary moves one rule of a list, or all, and its matches add rules", () => {
+  const [stable, to] = [
+    { name: "web", port: 80 },
+    { name: "next", port: 80 },
+  ];
+  const list = "gateway.networking.k8s.io/v1/HTTPRoute/shop/web /spec/rules";
+  const httpRoute = { name: "web", rule: 1, stable, canary: to };
+  assert.deepEqual(movedRules(canary({ httpRoute })), [{ list, rule: 1, addsRules: false }]);
+  assert.deepEqual(movedRules(canary({ httpRoute }, [header, { weight: 10 }])), [{ list, rule: 1, addsRules: true }]);
+  const routes = [{ kind: "HTTPRoute", name: "web" }];
+  const namespaces = { stable: "shop", canary: "next", routes };
+  assert.deepEqual(movedRules(canary({ namespaces })), [{ list, addsRules: false }]);
+  const virtualService = { name: "web", protocol: "tcp", stable: { host: "web" }, canary: { host: "next" } };
+  assert.match(movedRules(canary({ virtualService }))[0]?.list ?? "", /VirtualService\/shop\/web \/spec\/tcp$/);
+  assert.deepEqual(movedRules(canary({ httpRoute: { name: 5 } })), [], "the parser refuses it");
+});

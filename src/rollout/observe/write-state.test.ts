@@ -1,0 +1,153 @@
+// Runs the planned steps of Canaries against a route that people change meanwhile, and undoes them.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { UntypedObject } from "../../api/index.ts";
+import { parseCanary, type Canary, type JournalEntry } from "../../api/serin/index.ts";
+import { withEntries } from "../act/journal-store.ts";
+import type { ObjectAccess } from "../act/object-access.ts";
+import { performWrite, undoEntry, type UndoContext } from "../act/perform.ts";
+import { UndoPlay } from "../act/undo-play.ts";
+import type { Step } from "../decide/index.ts";
+import { writeActions } from "../decide/step-writes.ts";
+import { movedRoutes, planCanary, type RouteInWorld } from "../plan/index.ts";
+import { routeFrom } from "./canary-world/route-in-world.ts";
+import { writeState } from "./write-state.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** One HTTPRoute in memory, with the last writer of its rules. */
+class StoredRoute {
+  rules: readonly Fields[];
+  #writer = "kubectl";
+
+  constructor(rules: readonly Fields[]) {
+    this.rules = rules;
+  }
+
+  get object(): UntypedObject {
+    const managed = { manager: this.#writer, operation: "Update" as const, fieldsV1: { "f:spec": { "f:rules": {} } } };
+    const metadata = { name: "shop", namespace: "shop", uid: "1", managedFields: [managed] };
+    return { metadata, spec: { rules: this.rules } };
+  }
+
+  edit(change: (rules: readonly Fields[]) => readonly Fields[]): void {
+    this.rules = change(this.rules);
+    this.#writer = "kubectl";
+  }
+
+  get access(): ObjectAccess {
+    return {
+      get: async () => await Promise.resolve(this.object),
+      setField: async (_object: unknown, _pointer: string, value: unknown, expected: unknown) => {
+        assert.deepEqual(this.rules, expected, "the server compares before it sets");
+        this.rules = value as readonly Fields[];
+        this.#writer = "serin-rollout";
+        return await Promise.resolve(value);
+      },
+      release: async () => await Promise.resolve(),
+    } as unknown as ObjectAccess;
+  }
+}
+
+/** A Canary of one rule of the route, with what it has journaled. */
+class Rollout {
+  readonly #canary: Canary;
+  readonly #route: StoredRoute;
+  journal: readonly JournalEntry[] = [];
+
+  constructor(route: StoredRoute, name: string, rule: number, steps: readonly Fields[]) {
+    const { value, errors } = parseCanary({
+      apiVersion: "rollout.serin.dev/v1alpha1",
+      kind: "Canary",
+      metadata: { name, namespace: "shop" },
+      spec: {
+        target: {
+          httpRoute: { name: "shop", rule, stable: { name, port: 80 }, canary: { name: `${name}-next`, port: 80 } },
+        },
+        steps,
+      },
+    });
+    assert.deepEqual(errors, []);
+    assert.ok(value);
+    this.#canary = value;
+    this.#route = route;
+  }
+
+  /** Plans again, as each round does, and does the writes of a step. Returns their states. */
+  async doStep(id: string): Promise<readonly string[]> {
+    const routes = movedRoutes(this.#canary).map((route): RouteInWorld =>
+      routeFrom(route, this.journal, this.#route.object),
+    );
+    const steps = planCanary(this.#canary, { routes, missingGrants: [], subjects: [] });
+    const step = steps.find((one) => one.id === id) as Step;
+    const states = step.writes.map((write) => writeState(write, this.#route.object, id, this.journal));
+    for (const action of writeActions(step, states)) {
+      if (action.type === "journal") this.journal = withEntries(this.journal, action.entries);
+      if (action.type === "write") await performWrite(this.#route.access, action.write, action.prior);
+    }
+    return states.map((state) => (state.state === "conflict" ? state.detail : state.state));
+  }
+
+  async undo(): Promise<string | undefined> {
+    const context = {
+      notAcknowledged: async () => await Promise.resolve(undefined),
+      heldBack: async () => await Promise.resolve(undefined),
+      otherRollout: async () => await Promise.resolve(undefined),
+    } as unknown as UndoContext;
+    const play = new UndoPlay(this.journal, false);
+    for (let entry = play.next(); entry !== undefined; entry = play.next())
+      play.tell(await undoEntry(this.#route.access, entry, context, play.original));
+    return play.report.conflict;
+  }
+}
+
+const path = (value: string): Fields => ({ path: { type: "PathPrefix", value } });
+const backend = (name: string, weight = 1): Fields => ({ group: "", kind: "Service", name, port: 80, weight });
+const rule = (name: string): Fields => ({ matches: [path(`/${name}`)], backendRefs: [backend(name)] });
+const rules = [rule("web"), rule("api")];
+const divided = (name: string, weight: number): readonly Fields[] => [
+  backend(name, 100 - weight),
+  backend(`${name}-next`, weight),
+];
+const steps = [{ weight: 10 }, { weight: 50 }];
+
+test("a timeout and a rule that somebody adds during a run survive the next step and the undo", async () => {
+  const route = new StoredRoute(rules);
+  const canary = new Rollout(route, "web", 0, steps);
+  await canary.doStep("step-1");
+  route.edit(([web, ...others]) => [{ ...web, timeouts: { request: "5s" } }, rule("new"), ...others]);
+  assert.deepEqual(await canary.doStep("step-1"), ["done"], "the rollout does not stop");
+  assert.deepEqual(await canary.doStep("step-2"), ["pending"]);
+  const web = { ...rule("web"), timeouts: { request: "5s" } };
+  assert.deepEqual(route.rules, [{ ...web, backendRefs: divided("web", 50) }, rule("new"), rule("api")]);
+  assert.deepEqual(await canary.doStep("step-2"), ["done"]);
+  assert.equal(await canary.undo(), undefined);
+  assert.deepEqual(route.rules, [web, rule("new"), rule("api")]);
+});
+
+test("somebody's other weights stop the rollout, which names the object, the field and the writer", async () => {
+  const route = new StoredRoute(rules);
+  const canary = new Rollout(route, "web", 0, steps);
+  await canary.doStep("step-1");
+  route.edit(([web, ...others]) => [{ ...web, backendRefs: divided("web", 20) }, ...others]);
+  const [state = ""] = await canary.doStep("step-1");
+  assert.match(state, /^HTTPRoute shop\/shop: \/spec\/rules was changed by kubectl: expected /);
+  assert.deepEqual(route.rules[0]?.["backendRefs"], divided("web", 20), "it is left alone");
+  assert.match((await canary.undo()) ?? "", /^HTTPRoute shop\/shop \/spec\/rules was changed by kubectl since step/);
+});
+
+test("two Canaries of different rules of a route keep each other's weights, and undo only their own", async () => {
+  const route = new StoredRoute(rules);
+  const [web, api] = [new Rollout(route, "web", 0, steps), new Rollout(route, "api", 1, steps)];
+  await web.doStep("step-1");
+  await api.doStep("step-1");
+  assert.deepEqual(await web.doStep("step-1"), ["done"]);
+  await web.doStep("step-2");
+  await api.doStep("step-2");
+  const weights = (): unknown[] => route.rules.map(({ backendRefs }) => backendRefs);
+  assert.deepEqual(weights(), [divided("web", 50), divided("api", 50)]);
+  assert.equal(await web.undo(), undefined);
+  assert.deepEqual(weights(), [[backend("web")], divided("api", 50)]);
+  assert.equal(await api.undo(), undefined);
+  assert.deepEqual(route.rules, rules);
+});

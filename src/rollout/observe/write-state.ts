@@ -1,0 +1,189 @@
+import { jsonEqualWithoutNulls, pointerNames } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
+import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
+import { covers, missingParentCount, valueAt } from "../act/object-access.ts";
+import { hasLeftMesh } from "../act/undo-order.ts";
+import {
+  conflictDetail,
+  describeReference,
+  listWrite,
+  referenceKey,
+  type FieldEntry,
+  type Write,
+  type WriteState,
+} from "../decide/index.ts";
+
+type FieldWrite = Extract<Write, { type: "field" }>;
+
+/** The state of a write of the step, given the object as the server has it. */
+export function writeState(
+  write: Write,
+  current: UntypedObject | undefined,
+  step: string,
+  journal: readonly JournalEntry[],
+): WriteState {
+  if (write.type === "create") return current === undefined ? { state: "pending" } : { state: "done" };
+  if (write.type === "delete") {
+    const isEnding = current?.metadata.deletionTimestamp !== undefined && write.force !== true;
+    return current === undefined || isEnding ? { state: "done" } : { state: "pending", prior: current };
+  }
+  if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
+  const found = valueAt(current, write.pointer);
+  if (write.adopted !== undefined)
+    return journal.some((entry) => isOf(entry, write, step))
+      ? { state: "done" }
+      : { state: "pending", prior: write.adopted.prior };
+  const { uid } = current.metadata;
+  // The value from before is unknown, so there is no prior value.
+  if (isUnjournaled(write, current, journal))
+    return { state: "pending", ...(uid === undefined ? {} : { uid }), isFirst: true };
+  if (write.keeps !== undefined) {
+    const list = { entries: entriesOf(write, journal), step, found, uid, who: whoWrote(current, write.pointer) };
+    return listState({ ...write, keeps: write.keeps }, list);
+  }
+  if (covers(found, write.value)) return { state: "done" };
+  if (hasLeftMesh(write, current)) return { state: "gone" };
+  if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
+  const conflict = conflictOf(write, current, step, journal);
+  if (conflict !== undefined) return { state: "conflict", detail: conflict };
+  const { after } = write;
+  if (after !== undefined && !covers(valueAt(current, after.pointer), after.value))
+    return { state: "later", detail: laterDetail(write.object, after) };
+  const own = entriesOf(write, journal).find((entry) => entry.step === step);
+  const known = {
+    ...(uid === undefined ? {} : { uid }),
+    ...writerOf(own, write, whoWrote(current, write.pointer) ?? "somebody"),
+  };
+  if (found !== undefined) return { state: "pending", prior: found, ...known };
+  const madeParents = missingParentCount(current, write.pointer);
+  return { state: "pending", ...(madeParents === 0 ? {} : { madeParents }), ...known };
+}
+
+/** A list as the server has it. */
+export interface StoredList {
+  readonly entries: readonly FieldEntry[];
+  readonly step: string;
+  readonly found: unknown;
+  readonly uid: string | undefined;
+  /** Its last writer, as `whoWrote` returns it. */
+  readonly who: string | undefined;
+}
+
+/** The state of a write of a list. See `listWrite`. */
+export function listState(
+  write: FieldWrite & Required<Pick<FieldWrite, "keeps">>,
+  { entries, step, found, uid, who }: StoredList,
+): WriteState {
+  const { object, pointer, value, keeps } = write;
+  const [first, last] = [entries[0], entries.at(-1)];
+  const isRemade = first?.uid !== undefined && first.uid !== uid;
+  const due = listWrite(
+    { pointer, value, ...keeps },
+    { entries, step, found, isWrittenByEngine: isEngine(who), isRemade },
+  );
+  if (due.type === "done") return { state: "done" };
+  if (due.type === "stale")
+    return { state: "later", detail: `${describeReference(object)}: somebody is changing ${pointer} at this moment` };
+  if (due.type === "conflict")
+    return { state: "conflict", detail: listConflict(write, found, last?.written ?? last?.prior, { who, at: due.at }) };
+  const own = entries.find((entry) => entry.step === step);
+  return {
+    state: "pending",
+    merged: { value: due.value, found },
+    ...(due.prior === undefined ? {} : { prior: due.prior }),
+    ...(uid === undefined ? {} : { uid }),
+    ...writerOf(own, { ...write, value: due.value }, due.isApplied ? undefined : (who ?? "somebody")),
+  };
+}
+
+/** The message about a list. It names the place in the list if both lists have it. */
+function listConflict(
+  write: FieldWrite,
+  found: unknown,
+  expected: unknown,
+  { who, at = "" }: { readonly who: string | undefined; readonly at: string | undefined },
+): string {
+  const [is, was] = [valueAt(found, at), valueAt(expected, at)];
+  if (at === "" || jsonEqualWithoutNulls(is, was)) return conflictDetail(write, found, expected, who);
+  return conflictDetail({ ...write, pointer: `${write.pointer}${at}` }, is, was, who);
+}
+
+/** Whether the step writes a field for the first time, and else why again. `by`: who has changed what it wrote. */
+function writerOf(
+  own: FieldEntry | undefined,
+  { value }: FieldWrite,
+  by: string | undefined,
+): Partial<Extract<WriteState, { state: "pending" }>> {
+  if (own === undefined) return { isFirst: true };
+  if (by !== undefined && !isEngine(by)) return { by };
+  return by !== undefined && jsonEqualWithoutNulls(own.written, value) ? { isRewritten: true } : { isReplanned: true };
+}
+
+function entriesOf(write: FieldWrite, journal: readonly JournalEntry[]): readonly FieldEntry[] {
+  return journal.flatMap((entry) =>
+    entry.type === "field" &&
+    entry.pointer === write.pointer &&
+    referenceKey(entry.object) === referenceKey(write.object)
+      ? [entry]
+      : [],
+  );
+}
+
+/**
+ * Whether the engine has written the field, but the journal with its entry is gone: for example, a restored namespace
+ * has no journal. If the journal has an entry of the mark, it is not lost. A field without an entry then has its value
+ * from a person.
+ */
+function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: readonly JournalEntry[]): boolean {
+  if (write.mark === undefined || valueAt(current, write.pointer) === undefined) return false;
+  const isOurs = valueAt(current, write.mark) !== undefined || isEngine(whoWrote(current, write.pointer));
+  const key = referenceKey(write.object);
+  return (
+    isOurs &&
+    !journal.some(
+      (entry) =>
+        entry.type === "field" &&
+        (entry.pointer === write.pointer || entry.pointer === write.mark) &&
+        referenceKey(entry.object) === key,
+    )
+  );
+}
+
+/**
+ * Who changed a field after the rollout had recorded it, even between two steps. The engine's own last write does not
+ * count, nor a restart that somebody else requested, nor a recreated namespace, nor another object that was recreated
+ * with the value from before the rollout. For example, a pod of a StatefulSet or a node comes back under its name.
+ */
+function conflictOf(
+  write: FieldWrite,
+  current: UntypedObject,
+  step: string,
+  journal: readonly JournalEntry[],
+): string | undefined {
+  const entries = entriesOf(write, journal);
+  const [first, known] = [entries[0], entries.at(-1)];
+  if (first === undefined || known === undefined || write.restart !== undefined) return undefined;
+  const found = valueAt(current, write.pointer);
+  if (covers(found, known.written) || (known.step === step && jsonEqualWithoutNulls(found, known.prior)))
+    return undefined;
+  if (known.step === step && known.replaced !== undefined && jsonEqualWithoutNulls(found, known.replaced))
+    return undefined;
+  const isRemade = first.uid !== undefined && first.uid !== current.metadata.uid;
+  if (isRemade && (write.object.kind === "Namespace" || jsonEqualWithoutNulls(found, first.prior))) return undefined;
+  const who = whoWrote(current, write.pointer);
+  return isEngine(who) ? undefined : conflictDetail(write, found, known.written ?? known.prior, who);
+}
+
+function laterDetail(object: ObjectReference, { pointer, value }: NonNullable<FieldWrite["after"]>): string {
+  return `${describeReference(object)}: ${pointerNames(pointer).at(-1) ?? ""} of its pods is not ${String(value)} yet`;
+}
+
+function isOf(entry: JournalEntry, write: FieldWrite, step: string): boolean {
+  return (
+    entry.type === "field" &&
+    entry.step === step &&
+    entry.pointer === write.pointer &&
+    referenceKey(entry.object) === referenceKey(write.object)
+  );
+}

@@ -1,0 +1,72 @@
+import { jsonEqualWithoutNulls } from "../../base/index.ts";
+import { fieldManager } from "../../api/serin/field-managers/index.ts";
+import type { JournalEntry } from "../../api/serin/index.ts";
+import { covers } from "../act/object-access.ts";
+import { referenceKey, type Write, type WriteState } from "../decide/index.ts";
+import { listState } from "../observe/write-state.ts";
+import { templateRevision } from "./mesh-model.ts";
+import type { ModelCluster } from "./model-cluster.ts";
+import { bodyOf, engineWriter } from "./model-object.ts";
+
+/** The model of the real cluster's `writeState`. */
+export function writeState(
+  cluster: ModelCluster,
+  write: Write,
+  step: string,
+  journal: readonly JournalEntry[],
+): WriteState {
+  const found = cluster.find(write.object);
+  if (write.type === "create") return found === undefined ? { state: "pending" } : { state: "done" };
+  if (write.type === "delete")
+    return found === undefined ? { state: "done" } : { state: "pending", prior: bodyOf(found) };
+  if (found === undefined) return { state: "gone" };
+  if (write.adopted !== undefined) {
+    const isKnown = journal.some(
+      (entry) => entry.type === "field" && entry.step === step && entry.pointer === write.pointer,
+    );
+    return isKnown ? { state: "done" } : { state: "pending", prior: write.adopted.prior };
+  }
+  const value = found.fields.get(write.pointer);
+  if (write.own === true && !covers(value, write.value))
+    return value === undefined ? { state: "pending" } : { state: "pending", prior: value };
+  const entries = journal.flatMap((entry) =>
+    entry.type === "field" &&
+    entry.pointer === write.pointer &&
+    referenceKey(entry.object) === referenceKey(write.object)
+      ? [entry]
+      : [],
+  );
+  const [first, known] = [entries[0], entries.at(-1)];
+  const isOwn = found.writers.get(write.pointer) === engineWriter;
+  if (write.keeps !== undefined)
+    return listState(
+      { ...write, keeps: write.keeps },
+      { entries, step, found: value, uid: String(found.uid), who: isOwn ? fieldManager : "somebody" },
+    );
+  if (covers(value, write.value)) return { state: "done" };
+  if (first !== undefined && known !== undefined && write.restart === undefined && !isOwn) {
+    const expected = [
+      known.written,
+      ...(known.step === step ? [known.prior] : []),
+      ...(known.step === step && known.replaced !== undefined ? [known.replaced] : []),
+      ...(first.uid === String(found.uid) ? [] : [first.prior]),
+    ];
+    if (!expected.some((candidate) => jsonEqualWithoutNulls(candidate, value)))
+      return { state: "conflict", detail: `${write.object.name}${write.pointer} was changed by somebody else` };
+  }
+  if (write.after !== undefined && templateRevision(cluster, write.object) !== write.after.value)
+    return { state: "later", detail: `the pods of ${write.object.name} are not those of the new control plane yet` };
+  const isFirst = entries.every((entry) => entry.step !== step);
+  return {
+    state: "pending",
+    uid: String(found.uid),
+    ...(isFirst
+      ? { isFirst }
+      : isOwn
+        ? known?.step === step && covers(write.value, known.written)
+          ? { isRewritten: true }
+          : { isReplanned: true }
+        : { by: found.writers.get(write.pointer) ?? "somebody" }),
+    ...(value === undefined ? {} : { prior: value }),
+  };
+}
