@@ -2,13 +2,13 @@
 // and so do the notes of our own charts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseAllDocuments } from "yaml";
+import { parse } from "yaml";
 import chartValues from "#generated/install/chart-values.json" with { type: "json" };
 import type { Pod } from "../src/api/kubernetes/index.ts";
 import type { UntypedObject } from "../src/api/index.ts";
 import { isTree, messageOf } from "../src/base/index.ts";
 import { canonicalQuantity } from "../src/cluster/schema/quantity.ts";
-import { renderChart } from "../src/cli/charts/render-chart.ts";
+import { ChartRenderer } from "../src/cli/charts/render-chart.ts";
 import { readGatewayPodValues } from "../src/controlplane/gateways/index.ts";
 import { injectPod, readInjectionSettings, readMeshForInjection } from "../src/inject/index.ts";
 import { defaultValues } from "../src/install/default-values.ts";
@@ -105,10 +105,19 @@ function install(values: Tree): Outcome {
   if (settings === undefined) return { issues, written: "", injected: () => "" };
   const { components } = renderInstall(settings, { istio: [definition], rollout: [] });
   const objects = components.flatMap((component) => component.objects);
-  const repeats = ({ kind, metadata: { name = "" } }: UntypedObject): boolean =>
-    kind === "ConfigMap" && /^(values|istio-sidecar-injector)/.test(name);
-  const written = [...objects.filter((object) => !repeats(object)), renderDefaultRevision(settings)];
-  return { issues, written: JSON.stringify(written), injected: () => JSON.stringify(injected(objects)) };
+  const written = [...objects.filter((object) => !repeatsValues(object)), renderDefaultRevision(settings)];
+  return { issues, written: JSON.stringify(written), injected: once(() => JSON.stringify(injected(objects))) };
+}
+
+/** Whether it is one of the ConfigMaps that only repeat the values. */
+function repeatsValues({ kind, metadata: { name = "" } }: UntypedObject): boolean {
+  return kind === "ConfigMap" && /^(values|istio-sidecar-injector)/.test(name);
+}
+
+/** The injection takes the most time, and often what is written already differs. */
+function once(run: () => string): () => string {
+  let result: string | undefined;
+  return () => (result ??= run());
 }
 
 /** The pods that the injector and the gateway controller make with the values. */
@@ -221,20 +230,28 @@ function notedBy(chart: Chart): ReadonlySet<string> {
   return new Set([...list.matchAll(/"([^"]+)"/g)].map(([, path = ""]) => path));
 }
 
+const parsedDocuments = new Map<string, unknown>();
+
+/** The objects of a chart. Most values change only one of them, so each text is parsed once. */
+function objectsIn(manifests: string): unknown[] {
+  return manifests.split(/^---$/m).map((document) => {
+    const known = parsedDocuments.get(document) ?? (parse(document, { version: "1.1" }) as unknown);
+    parsedDocuments.set(document, known);
+    return known;
+  });
+}
+
 /**
  * The objects that a chart writes, and the pods that injection makes with them. If the chart refuses the values, the
  * reason.
  */
-function chartOutcome(chart: Chart, values: Tree): string {
+function chartOutcome(renderer: ChartRenderer, values: Tree): Omit<Outcome, "issues"> {
   const release = { name: "mesh", namespace: "istio-system", values, skipDefinitions: false };
-  const rendered = outcomeOrError(() =>
-    parseAllDocuments(renderChart(chart, release), { version: "1.1" }).map((document) => document.toJS() as unknown),
-  );
-  if (!Array.isArray(rendered)) return JSON.stringify(rendered);
+  const rendered = outcomeOrError(() => objectsIn(renderer.render(release)).filter((object) => object !== null));
+  if (!Array.isArray(rendered)) return { written: JSON.stringify(rendered), injected: () => "" };
   const objects = rendered as UntypedObject[];
-  const repeats = ({ kind, metadata: { name = "" } }: UntypedObject): boolean =>
-    kind === "ConfigMap" && /^(values|istio-sidecar-injector)/.test(name);
-  return JSON.stringify([objects.filter((object) => !repeats(object)), injected(objects)]);
+  const written = JSON.stringify(objects.filter((object) => !repeatsValues(object)));
+  return { written, injected: once(() => JSON.stringify(injected(objects))) };
 }
 
 test("every value of upstream's charts changes what our chart writes or injection makes of it, or its notes name it", () => {
@@ -244,17 +261,20 @@ test("every value of upstream's charts changes what our chart writes or injectio
     const chart = charts.find((each) => each.name === name);
     assert.ok(chart, name);
     const noted = notedBy(chart);
-    const plain = new Map<string, string>();
-    const plainly = (beside: Tree): string => {
+    const renderer = new ChartRenderer(chart);
+    const plain = new Map<string, Omit<Outcome, "issues">>();
+    const plainly = (beside: Tree): Omit<Outcome, "issues"> => {
       const key = JSON.stringify(beside);
-      const outcome = plain.get(key) ?? chartOutcome(chart, beside);
+      const outcome = plain.get(key) ?? chartOutcome(renderer, beside);
       plain.set(key, outcome);
       return outcome;
     };
     return Object.entries<unknown>(values).flatMap(([path, value]) => {
       const { value: wanted = changed(value), beside = {} } = chartProbe(name, path);
       const given = mergeTrees(beside, at(path, wanted)) as Tree;
-      const isSilent = !noted.has(path) && chartOutcome(chart, given) === plainly(beside);
+      if (noted.has(path)) return [];
+      const [now, then] = [chartOutcome(renderer, given), plainly(beside)];
+      const isSilent = now.written === then.written && now.injected() === then.injected();
       return isSilent && explained[operatorPathOf(name as "istiod", path)] === undefined ? [`${name}: ${path}`] : [];
     });
   });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { defaultHub, hubFault } from "../../api/images/index.ts";
 import { aborted, messageOf, nearestName, nodeHttp, userError } from "../../base/index.ts";
-import { renderCharts, type Chart } from "../../install/index.ts";
+import { chartNames, renderChartNamed, renderCharts, type Chart, type ChartOptions } from "../../install/index.ts";
 import type { CliContext } from "../context.ts";
 import { collect } from "../flags.ts";
 import { readYaml } from "../installation/install-input.ts";
@@ -80,9 +80,8 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
       "release-invalid",
       `a release name has at most 53 lower-case letters, digits, dashes and dots, got "${release}"`,
     );
-  const charts = await chartsOf(flags.hub, context);
   // As in helm, the name may have a repository before it.
-  const chart = chartNamed(wanted.slice(wanted.lastIndexOf("/") + 1), charts);
+  const chart = chartNamed(wanted.slice(wanted.lastIndexOf("/") + 1), await chartOptions(flags.hub, context));
   let values: unknown = {};
   for (const file of flags.values) {
     for (const document of await readYaml(file, context)) {
@@ -101,30 +100,28 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
   );
 }
 
-function chartNamed(name: string, charts: readonly Chart[]): Chart {
-  const names = charts.map((chart) => chart.name);
-  const chart = charts.find((candidate) => candidate.name === name);
-  const near = nearestName(name, names);
-  if (chart === undefined)
-    throw userError(
-      "argument-invalid",
-      `there is no chart "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`,
-      { hint: `the charts are ${names.join(", ")}` },
-    );
-  return chart;
+function chartNamed(name: string, options: ChartOptions): Chart {
+  const chart = renderChartNamed(name, options);
+  if (chart !== undefined) return chart;
+  const near = nearestName(name, chartNames);
+  throw userError(
+    "argument-invalid",
+    `there is no chart "${name}"${near === undefined ? "" : `; did you mean "${near}"?`}`,
+    { hint: `the charts are ${chartNames.join(", ")}` },
+  );
 }
 
 async function repository(hub: string, context: CliContext): Promise<Map<string, Buffer>> {
-  return repositoryOf(await chartsOf(hub, context), new Date(createdMs(context)).toISOString());
+  return repositoryOf(renderCharts(await chartOptions(hub, context)), new Date(createdMs(context)).toISOString());
 }
 
-async function chartsOf(hub: string, { version, customResources }: CliContext): Promise<Chart[]> {
+async function chartOptions(hub: string, { version, customResources }: CliContext): Promise<ChartOptions> {
   const definitions = {
     istio: await customResources("istio"),
     rollout: await customResources("rollout"),
     banzai: await customResources("banzai"),
   };
-  return renderCharts({ hub, version, customResources: definitions });
+  return { hub, version, customResources: definitions };
 }
 
 /** The time of a build. Reproducible builds set it in SOURCE_DATE_EPOCH in seconds (reproducible-builds.org). */

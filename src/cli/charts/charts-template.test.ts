@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse, parseAllDocuments } from "yaml";
 import { describeError } from "../../base/index.ts";
-import { renderCharts, renderInstall, resolveSettings, revisionKinds } from "../../install/index.ts";
+import { renderChartNamed, renderInstall, resolveSettings, revisionKinds } from "../../install/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext } from "../testing/fake-context.ts";
 import { helmFunctions } from "./helm-functions.ts";
-import { ChartTemplates } from "./render-chart.ts";
+import { ChartRenderer, ChartTemplates, renderChart } from "./render-chart.ts";
 
 interface Rendered {
   readonly kind: string;
@@ -477,14 +477,25 @@ test("a chart's hooks are no objects to apply, because only helm knows when to r
   assert.ok(kinds.has("Deployment") && !kinds.has("Job"));
 });
 
+test("a release's values change nothing of the next release of the same chart", () => {
+  const chart = renderChartNamed("istiod", noDefinitions);
+  assert.ok(chart);
+  const release = { name: "r", namespace: "istio-system", values: {}, skipDefinitions: false };
+  const renderer = new ChartRenderer(chart);
+  const values = { profile: "ambient", global: { platform: "gke" }, meshConfig: { trustDomain: "other" } };
+  assert.match(renderer.render({ ...release, values }), /trustDomain: other/);
+  assert.equal(renderer.render(release), renderChart(chart, release));
+});
+
+const noDefinitions = { hub: "h", version: "1.2.3", customResources: { istio: [], rollout: [], banzai: [] } };
+
 /** How many objects of a kind a chart's template writes if an object with these annotations already exists. */
 function writtenBeside(
   name: string,
   file: string,
   kind: string,
 ): (annotations: Record<string, string> | undefined) => number {
-  const options = { hub: "h", version: "1.2.3", customResources: { istio: [], rollout: [], banzai: [] } };
-  const chart = renderCharts(options).find((one) => one.name === name);
+  const chart = renderChartNamed(name, noDefinitions);
   const files = [...(chart?.files ?? [])].filter(([path]) => path.startsWith("templates/") && !path.endsWith(".txt"));
   return (annotations) => {
     const present = annotations === undefined ? {} : { metadata: { name: "there", annotations } };

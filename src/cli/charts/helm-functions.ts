@@ -50,6 +50,7 @@ export const helmFunctions: Readonly<Record<string, TemplateFunction>> = {
   fail: (message) => {
     throw userError("chart-values", textOf(message));
   },
+  fromJson: (text) => JSON.parse(textOf(text)) as unknown,
   fromYaml: (text) => (parse(textOf(text), readForKubernetes) as unknown) ?? {},
   // Finds no object, like `helm template`.
   lookup: () => ({}),

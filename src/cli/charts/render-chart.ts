@@ -21,44 +21,94 @@ export interface ChartRelease {
   readonly skipDefinitions: boolean;
 }
 
+/** How many documents a renderer remembers. */
+const maxHeads = 1000;
+
+interface Head {
+  readonly kind: string;
+  readonly isHook: boolean;
+}
+
 interface Manifest {
   readonly kind: string;
   readonly text: string;
 }
 
-/**
- * Renders one of Serin's charts as YAML, as helm would. CRDs come first, and each object comes after the objects that
- * it needs. Hooks are left out, because only helm knows when to run them.
- */
+/** Renders one of Serin's charts as YAML, as helm would. */
 export function renderChart(chart: Chart, release: ChartRelease): string {
-  const values = coalesce(parse(chart.files.get("values.yaml") ?? "", readForKubernetes) as Tree, release.values);
-  checkValues(chart, values);
-  const context = {
-    Values: values,
-    Release: {
-      Name: release.name,
-      Namespace: release.namespace,
-      Service: "Helm",
-      IsInstall: true,
-      IsUpgrade: false,
-      Revision: 1,
-    },
-    Chart: { Name: chart.name, Version: chart.version, AppVersion: chart.appVersion },
-    Files: { Get: (path: unknown) => chart.files.get(String(path)) ?? "" },
-  };
-  const templates = [...chart.files].filter(([path]) => path.startsWith("templates/") && !path.endsWith("NOTES.txt"));
-  const runner = new ChartTemplates(chart.name, templates);
-  const manifests = [
-    ...[...chart.files]
+  return new ChartRenderer(chart).render(release);
+}
+
+/** Renders one of Serin's charts for several releases, and parses its templates once. */
+export class ChartRenderer {
+  readonly #chart: Chart;
+  readonly #defaults: Tree;
+  readonly #templates: readonly (readonly [path: string, text: string])[];
+  readonly #runner: ChartTemplates;
+  readonly #definitions: readonly Manifest[];
+  /** What is known of each document. */
+  readonly #heads = new Map<string, Head>();
+
+  constructor(chart: Chart) {
+    this.#chart = chart;
+    const { name, files } = chart;
+    this.#defaults = parse(files.get("values.yaml") ?? "", readForKubernetes) as Tree;
+    this.#templates = [...files].filter(([path]) => path.startsWith("templates/") && !path.endsWith("NOTES.txt"));
+    this.#runner = new ChartTemplates(name, this.#templates);
+    this.#definitions = [...files]
       .filter(([path]) => path.startsWith("crds/"))
-      .flatMap(([path, text]) => manifestsIn(text, `${chart.name}/${path}`)),
-    ...templates
-      .filter(([path]) => path.endsWith(".yaml"))
-      .flatMap(([path]) => manifestsIn(runner.render(path, context), `${chart.name}/${path}`)),
-  ];
-  return inOrder(manifests.filter(({ kind }) => !release.skipDefinitions || kind !== definitionKind))
-    .map(({ text }) => `---\n${text}`)
-    .join("");
+      .flatMap(([path, text]) => this.#manifestsIn(text, `${name}/${path}`));
+  }
+
+  /**
+   * CRDs come first, and each object comes after the objects that it needs. Hooks are left out, because only helm knows
+   * when to run them.
+   */
+  render(release: ChartRelease): string {
+    const { name, version, appVersion, files } = this.#chart;
+    const values = coalesce(this.#defaults, release.values);
+    checkValues(this.#chart, values);
+    const context = {
+      Values: values,
+      Release: {
+        Name: release.name,
+        Namespace: release.namespace,
+        Service: "Helm",
+        IsInstall: true,
+        IsUpgrade: false,
+        Revision: 1,
+      },
+      Chart: { Name: name, Version: version, AppVersion: appVersion },
+      Files: { Get: (path: unknown) => files.get(String(path)) ?? "" },
+    };
+    const manifests = [
+      ...this.#definitions,
+      ...this.#templates
+        .filter(([path]) => path.endsWith(".yaml"))
+        .flatMap(([path]) => this.#manifestsIn(this.#runner.render(path, context), `${name}/${path}`)),
+    ];
+    return inOrder(manifests.filter(({ kind }) => !release.skipDefinitions || kind !== definitionKind))
+      .map(({ text }) => `---\n${text}`)
+      .join("");
+  }
+
+  #manifestsIn(text: string, source: string): Manifest[] {
+    return text
+      .split(/^---[ \t]*$/m)
+      .map((document) => document.trim())
+      .filter((document) => document !== "")
+      .map((document) => ({ ...this.#headOf(document, source), text: `# Source: ${source}\n${document}\n` }))
+      .filter(({ isHook }) => !isHook);
+  }
+
+  /** Releases whose values differ have most documents in common. */
+  #headOf(document: string, source: string): Head {
+    const known = this.#heads.get(document);
+    if (known !== undefined) return known;
+    const head = headOf(document, source);
+    if (this.#heads.size < maxHeads) this.#heads.set(document, head);
+    return head;
+  }
 }
 
 /**
@@ -108,20 +158,11 @@ export class ChartTemplates {
 
 const definitionKind = "CustomResourceDefinition";
 
-function manifestsIn(text: string, source: string): Manifest[] {
-  return text
-    .split(/^---[ \t]*$/m)
-    .map((document) => document.trim())
-    .filter((document) => document !== "")
-    .map((document) => ({ ...headOf(document, source), text: `# Source: ${source}\n${document}\n` }))
-    .filter(({ isHook }) => !isHook);
-}
-
 /**
  * The kind of a document, and whether helm runs it instead of applying it. A CRD is one long line of JSON, so only its
  * beginning is read.
  */
-function headOf(document: string, source: string): { readonly kind: string; readonly isHook: boolean } {
+function headOf(document: string, source: string): Head {
   const [, found] = /"kind":"(\w+)"/.exec(document.startsWith("{") ? document.slice(0, 200) : "") ?? [];
   if (found !== undefined) return { kind: found, isHook: false };
   const [first] = parseAllDocuments(document, readForKubernetes);

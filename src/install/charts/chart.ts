@@ -60,8 +60,11 @@ export function assembleChart(parts: ChartParts): Chart {
  */
 export const defaultsKey = "_internal_defaults_do_not_set";
 
-/** The first line of every template. `$v` has the values, merged with the profile and with values in older places. */
-export const valuesHeader = '{{- $v := include "serin.values" . | fromYaml }}';
+/**
+ * The first line of every template. `$v` has the values, merged with the profile and with values in older places. They
+ * come as JSON, which is read several times as fast as YAML.
+ */
+export const valuesHeader = '{{- $v := include "serin.values" . | fromJson }}';
 
 export interface ValuesOptions {
   /** A global value is also the default of the chart's own value with the same name. */
@@ -117,7 +120,7 @@ export function valuesHelper(
     `{{- with ${chosenPlatform} }}`,
     '{{- $_ := mergeOverwrite $values (dict "global" (dict "platform" .)) }}',
     "{{- end }}",
-    "{{- toYaml $values }}",
+    "{{- toJson $values }}",
     "{{- end }}",
     ...resourcesHelper,
   ].join("\n");
@@ -147,7 +150,7 @@ const resourcesHelper = [
  * An object in an expression, without braces, because two braces in a row would look like the end of the expression.
  */
 export function dict(fields: Readonly<Record<string, unknown>>): string {
-  return `(${JSON.stringify(JSON.stringify(fields).replaceAll(/\}(?=\})/g, "} "))} | fromYaml)`;
+  return `(${JSON.stringify(JSON.stringify(fields).replaceAll(/\}(?=\})/g, "} "))} | fromJson)`;
 }
 
 /** The expression of a container's resources, from the values at a place. */
