@@ -38,6 +38,7 @@ const introduction = `# What works
 ## How to read the tables of fields
 
 Each row is a group of fields. \`[]\` stands for any element of a list, \`{}\` for any value of a map, \`**\` for everything below.
+A part in parentheses may be there or not: the policies of a DestinationRule are those of the host, a subset or a port.
 \`node scripts/generate-features.ts\` writes this page from \`src/api/field-support\`. A test compares it with the definitions in
 \`manifests/crds\` (all served versions) and with \`generated/istio/mesh-fields.json\` (MeshConfig and ProxyConfig of the pinned
 istio.io/api). It fails for a field without a row, and for a field without effect that gets neither a warning nor a refusal with its path.
@@ -76,12 +77,37 @@ function section({ apiGroup, kind, rows }: FieldTable): string {
 
 const maxShown = 12;
 
-function shown(fields: readonly string[]): string {
+function shown(all: readonly string[]): string {
+  const fields = folded(all);
   const text = fields
     .slice(0, maxShown)
     .map((field) => `\`${field}\``)
     .join(" ");
   return fields.length > maxShown ? `${text} and ${fields.length - maxShown} more` : text;
+}
+
+/** The parts of paths that are in parentheses if a row has the fields with and without them. */
+const optionalParts = [
+  { before: "trafficPolicy.", part: "portLevelSettings[]." },
+  { before: "", part: "subsets[]." },
+];
+
+function folded(fields: readonly string[]): readonly string[] {
+  return optionalParts.reduce<readonly string[]>((paths, { before, part }) => {
+    const known = new Set(paths);
+    const withPart = (path: string): string | undefined => {
+      const at = path.indexOf(before) + before.length;
+      const longer = `${path.slice(0, at)}${part}${path.slice(at)}`;
+      return path.includes(before) && known.has(longer) ? longer : undefined;
+    };
+    const covered = new Set(paths.map(withPart));
+    return paths
+      .filter((path) => !covered.has(path))
+      .map((path) => {
+        const longer = withPart(path);
+        return longer === undefined ? path : longer.replace(part, `(${part})`);
+      });
+  }, fields);
 }
 
 function fileName(path: string): string {

@@ -1,13 +1,12 @@
 // Generates generated/kubernetes/ from Kubernetes' published Go modules by `go mod download`.
 //   node scripts/generate-kubernetes.ts
 // The files are committed, so the product needs neither Go nor the network.
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
 import { GoTypes, type GoField } from "./generate-go-types.ts";
+import { moduleFolder } from "./module-folder.ts";
 
 const kubernetesVersion = "v1.36.1";
 const libraryVersion = "v0.36.1";
@@ -37,16 +36,6 @@ const groups: readonly (readonly [group: string, folder: string, versions: reado
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 type JsonObject = { [key: string]: Json };
-
-function moduleFolder(module: string, version: string): string {
-  const result = spawnSync("go", ["mod", "download", "-json", `${module}@${version}`], {
-    cwd: tmpdir(),
-    encoding: "utf8",
-  });
-  const answer = JSON.parse(result.stdout) as { Dir?: string; Error?: string };
-  if (answer.Dir === undefined) throw new Error(`${module}@${version}: ${answer.Error ?? result.stderr}`);
-  return answer.Dir;
-}
 
 function readJson(path: string): JsonObject {
   return JSON.parse(readFileSync(path, "utf8")) as JsonObject;

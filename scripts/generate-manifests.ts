@@ -1,11 +1,10 @@
 // Generates manifests/crds/ from published Go modules by `go mod download`.
 //   node scripts/generate-manifests.ts
-import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { writeKnownRules } from "./known-rules.ts";
+import { moduleFolder } from "./module-folder.ts";
 
 const gatewayApi = { module: "sigs.k8s.io/gateway-api", version: "v1.6.0" };
 const istioApi = { module: "istio.io/api", version: "v1.31.1" };
@@ -14,16 +13,6 @@ const target = join(import.meta.dirname, "../manifests/crds");
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 type JsonObject = { [key: string]: Json };
-
-function moduleFolder({ module, version }: { module: string; version: string }): string {
-  const result = spawnSync("go", ["mod", "download", "-json", `${module}@${version}`], {
-    cwd: tmpdir(),
-    encoding: "utf8",
-  });
-  const answer = JSON.parse(result.stdout) as { Dir?: string; Error?: string };
-  if (answer.Dir === undefined) throw new Error(`${module}@${version}: ${answer.Error ?? result.stderr}`);
-  return answer.Dir;
-}
 
 function object(value: Json | undefined): JsonObject {
   return value !== null && typeof value === "object" && !Array.isArray(value) ? value : {};
@@ -88,7 +77,7 @@ function withOldGatewayVersion(definition: JsonObject): JsonObject {
 }
 
 mkdirSync(target, { recursive: true });
-const gatewayFolder = join(moduleFolder(gatewayApi), "config/crd");
+const gatewayFolder = join(moduleFolder(gatewayApi.module, gatewayApi.version), "config/crd");
 const experimental = definitionsIn(filesIn(join(gatewayFolder, "experimental")));
 write("gateway-api", gatewayApi, experimental, " Experimental channel.");
 write(
@@ -103,8 +92,10 @@ write(
   experimental.map(withOldGatewayVersion),
   " Experimental channel; Gateway also as v1alpha2.",
 );
-const istio = definitionsIn([join(moduleFolder(istioApi), "kubernetes/customresourcedefinitions.gen.yaml")]);
+const istio = definitionsIn([
+  join(moduleFolder(istioApi.module, istioApi.version), "kubernetes/customresourcedefinitions.gen.yaml"),
+]);
 write("istio", istioApi, istio);
-const pools = definitionsIn(filesIn(join(moduleFolder(metallb), "config/crd/bases")));
+const pools = definitionsIn(filesIn(join(moduleFolder(metallb.module, metallb.version), "config/crd/bases")));
 write("metallb", metallb, pools);
 await writeKnownRules();

@@ -2,7 +2,7 @@ import type { GraphEdge, GraphNode, GraphView } from "../../api/dashboard/index.
 import { paint } from "../terminal/colour.ts";
 import {
   bytesText,
-  durationText,
+  latencyText,
   healthColours,
   healthMarks,
   lockText,
@@ -138,8 +138,8 @@ const columnsInOrder: readonly Column[] = [
     right: true,
     spare: 0,
   },
-  { title: "P50", cell: ({ edge }) => (edge === undefined ? "" : durationText(edge.p50Ms)), right: true, spare: 5 },
-  { title: "P99", cell: ({ edge }) => (edge === undefined ? "" : durationText(edge.p99Ms)), right: true, spare: 2 },
+  { title: "P50", cell: ({ edge }) => (edge === undefined ? "" : latencyText(edge.p50Ms)), right: true, spare: 5 },
+  { title: "P99", cell: ({ edge }) => (edge === undefined ? "" : latencyText(edge.p99Ms)), right: true, spare: 2 },
   { title: "SECURED", cell: ({ edge }) => (edge === undefined ? "" : lockText(edge.mutualTlsShare)), spare: 1 },
   {
     title: "SHARE",
@@ -237,7 +237,7 @@ export function renderDot({ tables: { nodes, edges } }: GraphView): string {
     const parts = [
       edge.requestRate > 0 ? rateText(edge.requestRate) : bytesText(edge.byteRate),
       ...(edge.errorShare > 0 ? [`${shareText(edge.errorShare)} fail`] : []),
-      ...(edge.p99Ms === undefined ? [] : [`p99 ${durationText(edge.p99Ms)}`]),
+      ...(edge.p99Ms === undefined ? [] : [`p99 ${latencyText(edge.p99Ms)}`]),
       ...(edge.configuredWeight === undefined
         ? []
         : [`${shareText(edge.measuredShare ?? 0)} of ${edge.configuredWeight} %`]),

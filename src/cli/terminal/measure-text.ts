@@ -15,7 +15,7 @@ export function shareText(share: number): string {
     : `${percent >= 99.95 && percent < 100 ? ">99.9" : Number(percent.toPrecision(percent >= 10 ? 3 : 2))} %`;
 }
 
-export function durationText(ms: number | undefined): string {
+export function latencyText(ms: number | undefined): string {
   if (ms === undefined) return "-";
   return ms >= 1000
     ? `${Number((ms / 1000).toPrecision(3))} s`

@@ -2,7 +2,7 @@ import { paint } from "../terminal/colour.ts";
 import type { CliContext } from "../context.ts";
 import {
   bytesText,
-  durationText,
+  latencyText,
   healthColours,
   healthMarks,
   lockText,
@@ -43,7 +43,7 @@ function columnsOf(subject: TopSubject): Column[] {
       right: true,
       spare: 0,
     },
-    { title: "P99", cell: ({ p99Ms }) => durationText(p99Ms), right: true, spare: 1 },
+    { title: "P99", cell: ({ p99Ms }) => latencyText(p99Ms), right: true, spare: 1 },
     { title: "BYTES", cell: ({ byteRate }) => bytesText(byteRate), right: true, spare: 4 },
     { title: "SECURED", cell: ({ mutualTlsShare }) => lockText(mutualTlsShare), spare: 1 },
     subject === "services" ? undefined : { title: "REVISION", cell: ({ revision }) => revision, spare: 5 },

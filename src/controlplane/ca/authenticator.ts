@@ -203,25 +203,14 @@ export class Authenticator {
 
   #callerOf({ status }: TokenReview, clusterId: string): Caller {
     const { username = "", groups = [], extra = {} } = status?.user ?? {};
-    const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(username);
-    const { audiences } = this.#options;
-    // An API server whose authenticator does not check audiences returns none. The token may then be meant for any
-    // receiver, so it is refused.
-    const isForUs =
-      status?.authenticated !== true || status.audiences?.some((audience) => audiences.includes(audience)) === true;
-    const isFor = status?.audiences ?? [];
-    const error = status?.error ?? "";
-    const fault =
-      error !== "" || isForUs
-        ? error
-        : `it is for ${isFor.length === 0 ? "none of the expected audiences" : isFor.join(", ")}`;
-    if (status?.authenticated !== true || fault !== "" || account === null || !groups.includes(accountsGroup)) {
-      const reason =
-        fault !== "" ? `: ${fault}` : status?.authenticated === true ? `: ${username} is not a service account` : "";
-      throw userError("unauthenticated", `the caller's token is not valid${reason}`, {
+    const refused = (reason: string): Error =>
+      userError("unauthenticated", `the caller's token is not valid${reason === "" ? "" : `: ${reason}`}`, {
         hint: `use a service account token for the ${this.#audiences()} that has not expired`,
       });
-    }
+    const fault = this.#faultOf(status);
+    if (fault !== undefined) throw refused(fault);
+    const account = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(username);
+    if (account === null || !groups.includes(accountsGroup)) throw refused(`${username} is not a service account`);
     return {
       namespace: account[1] ?? "",
       serviceAccount: account[2] ?? "",
@@ -229,6 +218,17 @@ export class Authenticator {
       podUid: extra[podUidExtra]?.[0] ?? "",
       clusterId,
     };
+  }
+
+  /** Why the token is invalid. Empty if the API server gives no reason, and undefined if the token is valid. */
+  #faultOf(status: TokenReview["status"]): string | undefined {
+    const { authenticated, audiences: isFor = [], error = "" } = status ?? {};
+    if (error !== "") return error;
+    if (authenticated !== true) return "";
+    // An API server whose authenticator does not check audiences returns none. The token may then be meant for any
+    // receiver, so it is refused.
+    if (isFor.some((audience) => this.#options.audiences.includes(audience))) return undefined;
+    return `it is for ${isFor.length === 0 ? "none of the expected audiences" : isFor.join(", ")}`;
   }
 
   #audiences(): string {

@@ -17,10 +17,10 @@ const pods = (count: number, differences: Readonly<Record<number, PodOptions>> =
   Array.from({ length: count }, (_, ordinal) => makePod(`db-${ordinal}`, { hash: "old", ...differences[ordinal] }));
 /** The plan for a set whose template has not changed. */
 const keep = (wanted: StatefulSet, have: readonly Pod[]): StatefulSetPlan =>
-  planStatefulSet(wanted, "old", "old", have, nowMs);
+  planStatefulSet(wanted, { current: "old", update: "old" }, have, nowMs);
 /** The plan for a set with a new template. */
 const update = (wanted: StatefulSet, have: readonly Pod[]): StatefulSetPlan =>
-  planStatefulSet(wanted, "old", "new", have, nowMs);
+  planStatefulSet(wanted, { current: "old", update: "new" }, have, nowMs);
 const ordinals = ({ create }: StatefulSetPlan): number[] => create.map(({ ordinal }) => ordinal);
 
 test("pods are created one at a time, each when all earlier ones are ready", () => {

@@ -9,54 +9,93 @@ export interface StatefulSetPlan {
   readonly status: NonNullable<StatefulSet["status"]>;
 }
 
+/** The hashes of the pod template that the set's pods have, and of the one that an update gives them. */
+export interface TemplateHashes {
+  readonly current: string;
+  readonly update: string;
+}
+
+/** The set's pods by ordinal, and what its spec says about them. */
+interface Members {
+  readonly byOrdinal: ReadonlyMap<number, Pod>;
+  /** The first wanted ordinal, and the one after the last. */
+  readonly start: number;
+  readonly end: number;
+  /** The pods below this ordinal keep the current template. */
+  readonly firstUpdated: number;
+  readonly isParallel: boolean;
+  readonly isHealthy: (pod: Pod | undefined) => boolean;
+}
+
 /**
  * Plans one step: one pod at a time if ordered, all missing pods if parallel. Updates begin with the highest ordinal.
  */
 export function planStatefulSet(
   set: StatefulSet,
-  currentHash: string,
-  updateHash: string,
+  hashes: TemplateHashes,
   claimed: readonly Pod[],
   nowMs: number,
 ): StatefulSetPlan {
   const pods = claimed.filter((pod) => isMember(set, pod));
-  const replicas = set.spec?.replicas ?? 1;
-  const start = set.spec?.ordinals?.start ?? 0;
-  const partition = set.spec?.updateStrategy?.rollingUpdate?.partition ?? 0;
-  const parallel = set.spec?.podManagementPolicy === "Parallel";
-  const minReadySeconds = set.spec?.minReadySeconds ?? 0;
-  const byOrdinal = new Map<number, Pod>(pods.map((pod) => [ordinalOf(pod), pod]));
-  const healthy = (pod: Pod | undefined): boolean =>
-    pod !== undefined && isAvailable(pod, minReadySeconds, nowMs) && !isTerminating(pod);
-  const create: { ordinal: number; hash: string }[] = [];
-  const remove: Pod[] = [];
-
-  for (let index = start; index < start + replicas && create.length < maxNewPods; index += 1) {
-    const pod = byOrdinal.get(index);
-    if (pod === undefined) create.push({ ordinal: index, hash: index - start < partition ? currentHash : updateHash });
-    else if (isFinished(pod) && !isTerminating(pod)) remove.push(pod);
-    if (!parallel && !healthy(pod)) break;
-  }
-  const settled = create.length === 0 && remove.length === 0;
-  const isWanted = (pod: Pod): boolean => ordinalOf(pod) >= start && ordinalOf(pod) < start + replicas;
-  const allHealthy = [...byOrdinal.values()].filter((pod) => isWanted(pod) && healthy(pod)).length === replicas;
+  const members = membersOf(set, pods, nowMs);
+  const { byOrdinal, start, end, isParallel, isHealthy } = members;
+  const { create, remove } = missingPods(members, hashes);
+  const isSettled = create.length === 0 && remove.length === 0;
+  const isWanted = (pod: Pod): boolean => ordinalOf(pod) >= start && ordinalOf(pod) < end;
+  const allHealthy = [...byOrdinal.values()].filter((pod) => isWanted(pod) && isHealthy(pod)).length === end - start;
   const condemned = pods.filter((pod) => !isWanted(pod)).sort((a, b) => ordinalOf(b) - ordinalOf(a));
-  if (parallel) remove.push(...condemned);
-  else if (settled && allHealthy && condemned[0] !== undefined) remove.push(condemned[0]);
+  if (isParallel) remove.push(...condemned);
+  else if (isSettled && allHealthy && condemned[0] !== undefined) remove.push(condemned[0]);
   // An ordered set updates only while all its pods are available, so that an update never makes a second pod
   // unavailable.
-  const mayUpdate = settled && condemned.length === 0 && (parallel || allHealthy);
-  if (set.spec?.updateStrategy?.type !== "OnDelete" && mayUpdate) {
-    for (let index = start + replicas - 1; index >= start + partition; index -= 1) {
-      const pod = byOrdinal.get(index);
-      if (pod !== undefined && hashOf(pod) !== updateHash) {
-        remove.push(pod);
-        break;
-      }
-      if (!healthy(pod)) break;
-    }
+  const mayUpdate = isSettled && condemned.length === 0 && (isParallel || allHealthy);
+  const outdated = mayUpdate ? outdatedPod(set, members, hashes) : undefined;
+  if (outdated !== undefined) remove.push(outdated);
+  return { create, remove, status: statusOf(set, hashes, pods, nowMs) };
+}
+
+function membersOf({ spec }: StatefulSet, pods: readonly Pod[], nowMs: number): Members {
+  const start = spec?.ordinals?.start ?? 0;
+  const minReadySeconds = spec?.minReadySeconds ?? 0;
+  return {
+    byOrdinal: new Map(pods.map((pod) => [ordinalOf(pod), pod])),
+    start,
+    end: start + (spec?.replicas ?? 1),
+    firstUpdated: start + (spec?.updateStrategy?.rollingUpdate?.partition ?? 0),
+    isParallel: spec?.podManagementPolicy === "Parallel",
+    isHealthy: (pod) => pod !== undefined && isAvailable(pod, minReadySeconds, nowMs) && !isTerminating(pod),
+  };
+}
+
+/** The pods to create, and the finished pods to remove, so that the next step creates them again. */
+function missingPods(
+  { byOrdinal, start, end, firstUpdated, isParallel, isHealthy }: Members,
+  hashes: TemplateHashes,
+): { readonly create: { ordinal: number; hash: string }[]; readonly remove: Pod[] } {
+  const create: { ordinal: number; hash: string }[] = [];
+  const remove: Pod[] = [];
+  for (let ordinal = start; ordinal < end && create.length < maxNewPods; ordinal += 1) {
+    const pod = byOrdinal.get(ordinal);
+    if (pod === undefined) create.push({ ordinal, hash: ordinal < firstUpdated ? hashes.current : hashes.update });
+    else if (isFinished(pod) && !isTerminating(pod)) remove.push(pod);
+    if (!isParallel && !isHealthy(pod)) break;
   }
-  return { create, remove, status: statusOf(set, currentHash, updateHash, pods, nowMs) };
+  return { create, remove };
+}
+
+/** The pod that an update replaces next. Undefined if there is none, or if a pod above it is not healthy yet. */
+function outdatedPod(
+  { spec }: StatefulSet,
+  { byOrdinal, end, firstUpdated, isHealthy }: Members,
+  hashes: TemplateHashes,
+): Pod | undefined {
+  if (spec?.updateStrategy?.type === "OnDelete") return undefined;
+  for (let ordinal = end - 1; ordinal >= firstUpdated; ordinal -= 1) {
+    const pod = byOrdinal.get(ordinal);
+    if (pod !== undefined && hashOf(pod) !== hashes.update) return pod;
+    if (!isHealthy(pod)) return undefined;
+  }
+  return undefined;
 }
 
 /** Whether the pod's name is the set's name with an ordinal. A pod with another name does not belong to the set. */
@@ -71,13 +110,12 @@ export function ordinalOf(pod: Pod): number {
 
 function statusOf(
   set: StatefulSet,
-  currentHash: string,
-  updateHash: string,
+  hashes: TemplateHashes,
   pods: readonly Pod[],
   nowMs: number,
 ): NonNullable<StatefulSet["status"]> {
   const live = pods.filter((pod) => !isTerminating(pod));
-  const updated = live.filter((pod) => hashOf(pod) === updateHash).length;
+  const updated = live.filter((pod) => hashOf(pod) === hashes.update).length;
   const ready = pods.filter(isReady);
   const wanted = set.spec?.replicas ?? 1;
   const done = [updated, pods.length, ready.length].every((count) => count === wanted);
@@ -88,10 +126,10 @@ function statusOf(
     replicas: pods.length,
     readyReplicas: ready.length,
     availableReplicas: ready.filter((pod) => isAvailable(pod, set.spec?.minReadySeconds ?? 0, nowMs)).length,
-    currentReplicas: done ? updated : live.filter((pod) => hashOf(pod) === currentHash).length,
+    currentReplicas: done ? updated : live.filter((pod) => hashOf(pod) === hashes.current).length,
     updatedReplicas: updated,
-    currentRevision: `${name}-${done ? updateHash : currentHash}`,
-    updateRevision: `${name}-${updateHash}`,
+    currentRevision: `${name}-${done ? hashes.update : hashes.current}`,
+    updateRevision: `${name}-${hashes.update}`,
     collisionCount: 0,
   };
 }

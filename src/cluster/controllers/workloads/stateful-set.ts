@@ -36,7 +36,7 @@ export function addStatefulSetController(context: ControllerContext): void {
     const currentHash = hashOfName(set, revisions) ?? updateHash;
     const pods = await control.claim(set, set.spec.selector, (pod) => isMember(set, pod));
     const nowMs = context.clock.nowMs();
-    const plan = planStatefulSet(set, currentHash, updateHash, pods, nowMs);
+    const plan = planStatefulSet(set, { current: currentHash, update: updateHash }, pods, nowMs);
     let failure: unknown;
     try {
       await claims.own(set, pods);
