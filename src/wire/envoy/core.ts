@@ -6,6 +6,7 @@ export {
   type HeaderValueOption,
   HeaderValueOption_HeaderAppendAction,
   HeaderValueOptionSchema,
+  type QueryParameter,
   type KeyValueMutation,
   type Locality,
   type Metadata,
