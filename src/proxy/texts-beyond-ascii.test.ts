@@ -42,7 +42,7 @@ const denials: readonly (readonly [name: string, permission: JsonObject])[] = [
   ["the end of a header", user({ stringMatch: { suffix: "ürgen" } })],
   ["a part of a header", user({ stringMatch: { contains: "ür" } })],
   ["a header without case", user({ stringMatch: { exact: "JüRGEN", ignoreCase: true } })],
-  ["an expression for a header", user({ stringMatch: { safeRegex: { regex: "j[üu].{4}" } } })],
+  ["an expression for a header", user({ stringMatch: { safeRegex: { regex: "jü.{4}" } } })],
 ];
 
 for (const [name, permission] of denials)

@@ -11,7 +11,6 @@ import {
   exactly,
   headerMatches,
   inRange,
-  matchingHeadRegex,
   matchingRegex,
   queryParameter,
   startingWith,
@@ -40,7 +39,10 @@ export function compileString(message: StringMatcherMessage, where: string): Str
   }
 }
 
-/** Like {@link compileString}, for texts of header bytes, such as a header's value. */
+/**
+ * Like {@link compileString}, for texts of header bytes, such as a header's value. As in Envoy, expressions are about
+ * bytes too: a dot stands for one byte.
+ */
 export function compileHeadString({ matchPattern, ignoreCase }: StringMatcherMessage, where: string): StringMatcher {
   switch (matchPattern.case) {
     case "exact":
@@ -52,7 +54,7 @@ export function compileHeadString({ matchPattern, ignoreCase }: StringMatcherMes
     case "contains":
       return containing(utf8HeadText(matchPattern.value), ignoreCase);
     case "safeRegex":
-      return matchingHeadRegex(compileRegex(matchPattern.value.regex, where));
+      return matchingRegex(compileRegex(utf8HeadText(matchPattern.value.regex), where));
     default:
       throw unsupported(where, "this kind of string match");
   }
@@ -97,7 +99,7 @@ function headerValue(specifier: HeaderMatcher["headerMatchSpecifier"], where: st
     case "containsMatch":
       return containing(utf8HeadText(specifier.value));
     case "safeRegexMatch":
-      return matchingHeadRegex(compileRegex(specifier.value.regex, where));
+      return matchingRegex(compileRegex(utf8HeadText(specifier.value.regex), where));
     case "stringMatch":
       return compileHeadString(specifier.value, where);
     case "rangeMatch":

@@ -124,21 +124,32 @@ function compileRedirect(message: RedirectMessage, match: RouteMatch, scope: Act
       path.case === "prefixRewrite"
         ? prefixRewrite(match, path.value, where)
         : path.case === "regexRewrite"
-          ? compileReplacement(path.value.pattern?.regex ?? "", path.value.substitution, where)
+          ? rooted(compileReplacement(path.value.pattern?.regex ?? "", path.value.substitution, where))
           : undefined,
     pathRedirect: path.case === "pathRedirect" && path.value !== "" ? path.value : undefined,
     stripQuery: message.stripQuery,
   };
 }
 
+/**
+ * A rewrite whose result is a path. As in Envoy, an empty result leaves the path as it is. A result without a slash at
+ * its beginning gets one: it depends on the client, and a server could read it as another host (`http://…`).
+ */
+function rooted(rewrite: (path: string) => string): (path: string) => string {
+  return (path) => {
+    const result = rewrite(path);
+    return result === "" ? path : result.startsWith("/") ? result : `/${result}`;
+  };
+}
+
 /** The part of the path that matched is replaced. A regular expression matches the whole path. */
 function prefixRewrite(match: RouteMatch, replacement: string, where: string): (path: string) => string {
   const path = match.pathSpecifier;
-  if (path.case === "safeRegex") return () => replacement;
+  if (path.case === "safeRegex") return rooted(() => replacement);
   if (path.case !== "path" && path.case !== "prefix" && path.case !== "pathSeparatedPrefix")
     throw invalid(where, "prefixRewrite needs a match of a path or prefix");
   const matched = path.value.length;
-  return (given) => replacement + given.slice(matched);
+  return rooted((given) => replacement + given.slice(matched));
 }
 
 function compileForward(message: RouteActionMessage, match: RouteMatch, scope: ActionScope): ForwardAction {
@@ -181,7 +192,9 @@ function compileForward(message: RouteActionMessage, match: RouteMatch, scope: A
         ? prefixRewrite(match, message.prefixRewrite, where)
         : message.regexRewrite === undefined
           ? undefined
-          : compileReplacement(message.regexRewrite.pattern?.regex ?? "", message.regexRewrite.substitution, where),
+          : rooted(
+              compileReplacement(message.regexRewrite.pattern?.regex ?? "", message.regexRewrite.substitution, where),
+            ),
     rewriteHost: hostRewrite.case === "hostRewriteLiteral" ? hostRewrite.value : undefined,
     autoHostRewrite: hostRewrite.case === "autoHostRewrite" && hostRewrite.value.value,
     appendForwardedHost: message.appendXForwardedHost,

@@ -210,6 +210,33 @@ suite("actions", () => {
     );
   });
 
+  test("a rewrite gives no client a target that is empty or names another host", async () => {
+    await using harness = await Harness.start();
+    const { port } = await harness.backend((request, response) => response.end(request.url));
+    harness.cluster("c", [port]);
+    const regexRewrite = { pattern: { regex: "^/old(.*)$" }, substitution: "\\1" };
+    harness.table = compile({
+      name: "t",
+      virtualHosts: [
+        {
+          name: "all",
+          domains: ["*"],
+          routes: [
+            { match: { prefix: "/oldest" }, redirect: { regexRewrite } },
+            { match: { prefix: "/old" }, route: { cluster: "c", regexRewrite } },
+          ],
+        },
+      ],
+    });
+    const forwarded = async (path: string): Promise<string> => (await harness.get(path)).body;
+    assert.equal(await forwarded("/old/x"), "/x");
+    assert.equal(await forwarded("/old"), "/old");
+    assert.equal(await forwarded("/old?x=1"), "/old?x=1");
+    assert.equal(await forwarded("/oldhttp://evil.test/x"), "/http://evil.test/x");
+    const redirected = await harness.get("/oldest.evil.test", { headers: { host: "shop.test" } });
+    assert.equal(redirected.headers.location, "http://shop.test/est.evil.test");
+  });
+
   test("a route rewrites path and host, and changes headers of requests and responses", async () => {
     await using harness = await Harness.start();
     const { port } = await harness.backend((request, response) => {

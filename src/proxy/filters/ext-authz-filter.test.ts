@@ -116,6 +116,11 @@ test("a gRPC service gets the request's attributes, and its answer changes the f
             { header: { key: "x-list", value: "b" }, append: true },
           ],
           headersToRemove: ["x-gone"],
+          queryParametersToRemove: ["token"],
+          queryParametersToSet: [
+            { key: "user", value: "joe" },
+            { key: "odd", value: "a b&c#%41" },
+          ],
           responseHeadersToAdd: [{ header: { key: "x-seen", value: "1" } }],
         },
       },
@@ -157,17 +162,22 @@ test("a gRPC service gets the request's attributes, and its answer changes the f
       clusterCaller((cluster) => harness.clusters.get(cluster)),
     );
     const connection = connectionFrom("10.0.0.1", { tls: mutualTls("spiffe://cluster.local/ns/a/sa/b") });
-    const request = testRequest("/a?b=1", { connection, headers: { "x-gone": "1", "x-list": "a", constructor: "x" } });
+    const target = "/a?b=1&token=x&%74oken=y&user=eve";
+    const request = testRequest(target, {
+      connection,
+      headers: { ":path": target, "x-gone": "1", "x-list": "a", constructor: "x" },
+    });
     assert.equal(await filter.onRequest(request, neverAborted), undefined);
     assert.deepEqual(
       [request.fields.get("x-role"), request.fields.get("x-list"), request.fields.has("x-gone"), request.answerFields],
       ["admin", "a,b", false, [["x-seen", "1"]]],
     );
+    assert.equal(request.fields.get(":path"), "/a?b=1&user=joe&odd=a%20b%26c%23%41");
     assert.deepEqual(request.metadata.get(extAuthzName), { user: "joe" });
     const http = checks[0]?.attributes?.request?.http;
     assert.deepEqual(
       [checks[0]?.attributes?.source?.principal, http?.path, http?.headers["x-list"], http?.headers["constructor"]],
-      ["spiffe://cluster.local/ns/a/sa/b", "/a?b=1", "a", "x"],
+      ["spiffe://cluster.local/ns/a/sa/b", target, "a", "x"],
     );
     const denied = await filter.onRequest(testRequest(), neverAborted);
     assert.deepEqual([denied?.status, denied?.body, denied?.headers], [401, "no", [["x-why", "because"]]]);

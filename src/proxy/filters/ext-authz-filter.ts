@@ -1,3 +1,4 @@
+import { editQuery, type QueryEdits } from "./jwt-location.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterCounter, FilterStatistics } from "../terms/filter-statistics.ts";
 import {
@@ -22,6 +23,8 @@ export type AuthorizationAnswer =
       readonly kind: "allowed";
       readonly set: readonly FieldEdit[];
       readonly remove: readonly string[];
+      /** Changes of the query's parameters. Undefined if there are none. */
+      readonly query?: QueryEdits;
       /** Headers for the response to the client. */
       readonly answerFields: readonly (readonly [name: string, value: string])[];
       readonly metadata: unknown;
@@ -173,8 +176,10 @@ export class ExtAuthzFilter implements HttpFilter {
       const before = append ? request.header(name) : undefined;
       request.setHeader(name, before === undefined ? value : `${before},${value}`);
     }
+    if (answer.query !== undefined) editQuery(request, answer.query);
     for (const [name, value] of answer.answerFields) request.addResponseHeader(name, value);
-    if (settings.clearsRoute && (answer.set.length > 0 || answer.remove.length > 0)) request.clearRoute();
+    if (settings.clearsRoute && (answer.set.length > 0 || answer.remove.length > 0 || answer.query !== undefined))
+      request.clearRoute();
     return undefined;
   }
 }

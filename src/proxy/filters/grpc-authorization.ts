@@ -7,6 +7,8 @@ import {
   CheckResponseSchema,
   type CheckResponse,
   type HeaderValueOption,
+  type OkHttpResponse,
+  type QueryParameter,
 } from "../../wire/envoy/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import {
@@ -17,7 +19,7 @@ import {
 } from "./ext-authz-filter.ts";
 import { callGrpc, type GrpcTarget } from "../terms/grpc-call.ts";
 import type { FilterRequest, RequestBodyStart } from "./http-filter.ts";
-import { queryAfterEdits } from "./jwt-location.ts";
+import { queryAfterEdits, type QueryEdits } from "./jwt-location.ts";
 import { messageTextOfHead } from "../terms/header-text.ts";
 import { fieldOf, fieldsOf, isField } from "./service-fields.ts";
 
@@ -163,6 +165,7 @@ function verdictOf(response: CheckResponse): AuthorizationAnswer {
       kind: "allowed",
       set: (ok?.headers ?? []).map(editOf).filter(({ name, value }) => isField(name.replace(/^:/, ""), value)),
       remove: (ok?.headersToRemove ?? []).map((name) => name.toLowerCase()),
+      ...queryEditsOf(ok),
       answerFields: fieldsOf(ok?.responseHeadersToAdd ?? []),
       metadata,
     };
@@ -175,6 +178,12 @@ function verdictOf(response: CheckResponse): AuthorizationAnswer {
     fields: fieldsOf(refusal?.headers ?? []),
     metadata,
   };
+}
+
+function queryEditsOf(ok: OkHttpResponse | undefined): { readonly query?: QueryEdits } {
+  const set = (ok?.queryParametersToSet ?? []).map(({ key, value }: QueryParameter) => [key, value] as const);
+  const remove = ok?.queryParametersToRemove ?? [];
+  return set.length === 0 && remove.length === 0 ? {} : { query: { set, remove } };
 }
 
 /**

@@ -28,7 +28,7 @@ export function tokenAt(location: JwtLocation, request: FilterRequest): string |
 /** Removes the token, so that the upstream does not see it. A token in a cookie stays. */
 export function removeToken(location: JwtLocation, request: FilterRequest): void {
   if (location.kind === "header") request.removeHeader(location.name);
-  if (location.kind === "query") removeParameter(location.name, request);
+  if (location.kind === "query") editQuery(request, { set: [], remove: [location.name] });
 }
 
 /** The query that the upstream gets. */
@@ -39,16 +39,30 @@ export function queryAfterEdits(request: FilterRequest): string {
   return mark < 0 ? "" : target.slice(mark + 1);
 }
 
-/** The rest of the target stays as the client wrote it. */
-function removeParameter(name: string, request: FilterRequest): void {
+export interface QueryEdits {
+  /** The parameters with their new values. A new value replaces all values of the parameter. */
+  readonly set: readonly (readonly [name: string, value: string])[];
+  readonly remove: readonly string[];
+}
+
+/** Edits the query. Names are compared decoded, and the rest of the target stays as the client wrote it. */
+export function editQuery(request: FilterRequest, { set, remove }: QueryEdits): void {
   const target = request.header(":path") ?? request.head.target();
   const mark = target.indexOf("?");
-  if (mark < 0) return;
-  const kept = target
-    .slice(mark + 1)
-    .split("&")
-    .filter((pair) => !new URLSearchParams(pair).has(name));
-  request.setHeader(":path", `${target.slice(0, mark)}${kept.length === 0 ? "" : `?${kept.join("&")}`}`);
+  const pairs = mark < 0 ? [] : target.slice(mark + 1).split("&");
+  const replaced = [...remove, ...set.map(([name]) => name)];
+  const kept = pairs.filter((pair) => {
+    const parameter = new URLSearchParams(pair);
+    return !replaced.some((name) => parameter.has(name));
+  });
+  if (kept.length === pairs.length && set.length === 0) return;
+  const written = [...kept, ...set.map(([name, value]) => `${queryText(name)}=${queryText(value)}`)].join("&");
+  request.setHeader(":path", `${mark < 0 ? target : target.slice(0, mark)}${written === "" ? "" : `?${written}`}`);
+}
+
+/** A text for a query, which may be percent-encoded already. Characters that would end it are encoded. */
+function queryText(text: string): string {
+  return text.replaceAll(/[^\w%~!$'()*+,\-./:;?@]+/gu, (part) => encodeURIComponent(part.toWellFormed()));
 }
 
 export function locationKey(location: JwtLocation): string {

@@ -56,6 +56,23 @@ for (const [edit, permission, forwarded] of rules)
     assert.deepEqual([untouched.status, forwarded.test(untouched.body)], [200, true], untouched.body);
   });
 
+test("a field x-forwarded-for without a value hides no address", async () => {
+  await using harness = await serving(
+    denies({ any: true }, { remoteIp: { addressPrefix: "203.0.113.0", prefixLen: 24 } }),
+  );
+  for (const fields of [
+    "X-Forwarded-For: 203.0.113.9\r\n",
+    "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-For:\r\n",
+    "X-Forwarded-For:\r\nX-Forwarded-For: 203.0.113.9\r\nX-Forwarded-For: \r\n",
+    "X-Forwarded-For: 10.0.0.1\r\nX-Forwarded-For:\r\nX-Forwarded-For: 203.0.113.9\r\n",
+  ]) {
+    const client = harness.client();
+    client.send(`GET /other HTTP/1.1\r\nHost: a.test\r\n${fields}\r\n`);
+    assert.match(await client.until(/\r\n\r\n/), /^HTTP\/1\.1 403 /, fields);
+    client.socket.destroy();
+  }
+});
+
 test("a filter that changes x-forwarded-for does not change the client's address for policies", async () => {
   await using harness = await serving(
     denies({ any: true }, { remoteIp: { addressPrefix: "203.0.113.0", prefixLen: 24 } }),

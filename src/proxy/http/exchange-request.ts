@@ -173,7 +173,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     if (this.#unedited !== undefined) return this.#unedited;
     const hops = config.useRemoteAddress ? config.trustedHops : config.trustedHops + 1;
     if (hops === 0) return this.remote.address;
-    const given = this.head.get("x-forwarded-for")?.split(",") ?? [];
+    const given = forwardedForOf(this.head)?.split(",") ?? [];
     const claimed = given.at(-hops)?.trim() ?? "";
     // An invalid address says nothing about the client. Then rules use the peer's address.
     return isIP(claimed) !== 0 && !claimed.includes("%") ? claimed : this.remote.address;
@@ -364,7 +364,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   #readIdentity(config: HttpConnectionConfig, newRequestId: NewRequestId): void {
     const { head } = this;
     this.#readForwardedProto(config);
-    const given = head.get("x-forwarded-for");
+    const given = forwardedForOf(head);
     const peer = this.remote.address;
     this.internalPeer = config.internalAddresses.length > 0 && this.#isInternal(config, given);
     this.forwardedFor = config.appendForwardedFor
@@ -383,6 +383,20 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     else this.#requestId = id ?? "";
     if (config.requestCapture.length > 0) this.captured = capturedOf(head, config.requestCapture);
   }
+}
+
+/**
+ * The client's `x-forwarded-for`. As in Envoy, a field without a value is no part of the list: a client could write one
+ * behind the field to which a trusted proxy adds its address, and so hide that address.
+ */
+function forwardedForOf(head: MessageHead): string | undefined {
+  const field = head.find("x-forwarded-for");
+  if (field < 0) return undefined;
+  if (head.find("x-forwarded-for", field + 1) < 0) return head.value(field);
+  return head
+    .values("x-forwarded-for")
+    .filter((value) => value !== "")
+    .join(",");
 }
 
 /** The values of some headers. Empty for a missing header, and an empty list if all are missing. */

@@ -25,7 +25,7 @@ export function parseTarget(method: string, requestTarget: string): RequestTarge
   if (target.charCodeAt(0) === 47) return split(target, undefined);
   if (target === "*")
     return method === "OPTIONS" ? { path: "*", query: "", hasQuery: false, authority: undefined } : undefined;
-  const absolute = /^https?:\/\/([\w\-.~!$&'()*+;=:%[\]]+)((?:[/?].*)?)$/i.exec(target);
+  const absolute = /^https?:\/\/([\w\-.:[\]]+)((?:[/?].*)?)$/i.exec(target);
   if (absolute === null || !hasPort(absolute[1] ?? "")) return undefined;
   const rest = absolute[2] ?? "";
   // Here the fragment would be a part of the authority, which only a path or a query ends.
@@ -33,9 +33,9 @@ export function parseTarget(method: string, requestTarget: string): RequestTarge
   return split(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);
 }
 
-/** Anything after the host must be a port. */
+/** Anything after the host must be a port. As in Envoy, a name has no characters but those of host names. */
 function hasPort(authority: string): boolean {
-  const port = /^(?:\[[^\]]*\]|[^:]*)(?::(\d{0,5}))?$/.exec(authority);
+  const port = /^(?:\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(authority);
   return port !== null && Number(port[1] ?? "") <= 65_535;
 }
 

@@ -47,6 +47,15 @@ const forgedFields = [
   "x-envoy-internal: true",
 ];
 
+test("an absolute target names a host, and no pattern, escape or empty port", async () => {
+  const statusOf = async (host: string): Promise<number> =>
+    (await send(`GET http://${host}/x HTTP/1.1\r\nHost: a.test\r\n\r\n`)).status;
+  for (const host of ["*", "*.test", "a.test:", "a%2etest", "a.test%00", "a.test!", "a.test;x", "a.test,b.test"])
+    assert.equal(await statusOf(host), 400, host);
+  for (const host of ["b.test", "B.test:80", "b_1.test", "[::1]", "127.0.0.1:8080"])
+    assert.equal(await statusOf(host), 200, host);
+});
+
 describe("x-envoy fields", () => {
   const fields = `${forgedFields.join("\r\n")}\r\nx-envoy-decorator-operation: a\r\n`;
 

@@ -1,4 +1,3 @@
-import { textOfHead } from "../terms/header-text.ts";
 import type { RequestView } from "./request-view.ts";
 
 /** Whether a request matches. Matchers are compiled once for each configuration and run for each request. */
@@ -36,11 +35,6 @@ export function containing(part: string, ignoreCase = false): StringMatcher {
 
 export function matchingRegex(regex: WholeRegex): StringMatcher {
   return (text) => regex.matchesWhole(text);
-}
-
-/** Matches a text of header bytes. The expression is about characters, as in RE2. */
-export function matchingHeadRegex(regex: WholeRegex): StringMatcher {
-  return (text) => regex.matchesWhole(textOfHead(text));
 }
 
 /** `/a` matches `/a` and `/a/b`, never `/ab`. The prefix has no slash at its end. */

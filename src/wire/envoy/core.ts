@@ -5,6 +5,7 @@ export {
   type HeaderValueOption,
   HeaderValueOption_HeaderAppendAction,
   HeaderValueOptionSchema,
+  type QueryParameter,
   type Metadata,
   MetadataSchema,
   type RuntimeFractionalPercent,

@@ -21,6 +21,10 @@ export interface LaneConfig {
   readonly mesh?: Partial<MeshSettings>;
   /** A route without an action leads to the lane's upstream. */
   readonly routes?: readonly JsonObject[];
+  /** Replaces the virtual host for all hosts. */
+  readonly virtualHosts?: readonly JsonObject[];
+  /** Filters that come before the policies. A cluster `LANE` is that of the lane. */
+  readonly firstFilters?: readonly JsonObject[];
   /** Filters that come before the router. */
   readonly filters?: readonly JsonObject[];
 }
@@ -60,8 +64,13 @@ function routesOf(lane: LaneConfig): JsonValue {
   return {
     name: lane.name,
     validateClusters: false,
-    virtualHosts: [{ name: "any", domains: ["*"], routes: [...own, forward] }],
+    virtualHosts: [...named(lane.virtualHosts ?? [{ name: "any", domains: ["*"], routes: [...own, forward] }], lane)],
   };
+}
+
+/** Puts the lane's own cluster in the place of the word `LANE`. */
+function named(parts: readonly JsonObject[] = [], lane: LaneConfig): readonly JsonObject[] {
+  return JSON.parse(JSON.stringify(parts).replaceAll('"LANE"', JSON.stringify(lane.name))) as JsonObject[];
 }
 
 export function listenerOf(lane: LaneConfig, ports: LanePorts): JsonObject {
@@ -94,7 +103,12 @@ export function listenerOf(lane: LaneConfig, ports: LanePorts): JsonObject {
               "@type":
                 "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
               ...manager,
-              httpFilters: [...filters.slice(0, -1), ...(lane.filters ?? []), ...filters.slice(-1)],
+              httpFilters: [
+                ...named(lane.firstFilters, lane),
+                ...filters.slice(0, -1),
+                ...named(lane.filters, lane),
+                ...filters.slice(-1),
+              ],
               routeConfig: routesOf(lane),
             },
           },

@@ -13,6 +13,7 @@ import { FakeCertificateAuthority } from "../../../src/dataplane/index.ts";
 import { TestProxy } from "../../../src/proxy/testing/test-proxy.ts";
 import { typeUrls } from "../../../src/wire/xds/index.ts";
 import { answerSuite } from "./answer-cases.ts";
+import { authorizerSuite } from "./authorizer-cases.ts";
 import { compressorSuite } from "./compressor-cases.ts";
 import { decompressorSuite } from "./decompressor-cases.ts";
 import { clusterOf, listenerOf, type LaneConfig, type LanePorts } from "./configuration.ts";
@@ -24,7 +25,9 @@ import { runHttp2 } from "./http2-client.ts";
 import type { JudgedCase, Suite } from "./judged-case.ts";
 import { normalForm, type Outcome } from "./outcome.ts";
 import { pathSuite } from "./path-cases.ts";
+import { policySuite } from "./policy-cases.ts";
 import { RecordingUpstream } from "./recording-upstream.ts";
+import { routeSuite } from "./route-cases.ts";
 import { tokenSuite } from "./token-cases.ts";
 
 const root = join(import.meta.dirname, "../../..");
@@ -60,6 +63,9 @@ const suites: readonly (() => Suite)[] = [
   answerSuite,
   tokenSuite,
   pathSuite,
+  policySuite,
+  authorizerSuite,
+  routeSuite,
   compressorSuite,
   decompressorSuite,
 ];

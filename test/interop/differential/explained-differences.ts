@@ -46,6 +46,21 @@ const differsBy =
     return match(lines.serin, serinHas) && match(lines.envoy, envoyHas);
   };
 
+/** The requests at the upstream, without what only describes an authorizer's call itself. */
+const asked = (upstream: string): string =>
+  upstream
+    .replaceAll(/^(content-length: 0|x-envoy-internal: true)\n/gm, "")
+    .replaceAll(/^host: .*$/gm, (host) => host.toLowerCase());
+
+/** Requests and responses without the details in which redirects and rewrites differ. */
+const plain = (text: string): string =>
+  text
+    .replaceAll(/^x-envoy-original-(host|path): .*\n/gm, "")
+    .replaceAll(/^(host|location|x-forwarded-host): .*$/gm, (line) =>
+      line.toLowerCase().replace(/^(location: https:\/\/[^/]*):443\//, "$1/"),
+    )
+    .replaceAll(/\?(?=$| HTTP)/gm, "");
+
 const bytesOf = ({ judged: { send } }: JudgedDifference): string =>
   "bytes" in send ? send.bytes.toString("latin1") : "";
 
@@ -83,7 +98,76 @@ export const explanations: readonly Explanation[] = [
   },
   {
     why: "hosts are case-insensitive and are forwarded in lower case",
-    covers: differsBy(/^host: b\.test$/, /^host: B\.TEST$/),
+    covers: differsBy(/^host: [ab]\.test(:80)?$/, /^host: (?=.*[A-Z])[ab]\.test(:80)?$/i),
+  },
+  {
+    why: "an IPv4 address written as one of IPv6 is the same client, and an address keeps its spelling",
+    covers: ({ judged }) => /X-Forwarded-For: (::ffff:203\.0\.113\.1|2001:DB8::1)\\r/.test(judged.title),
+  },
+  {
+    why: "a path that a filter writes is normalized, for policies and the upstream",
+    covers: ({ suite, judged }) =>
+      suite === "policies" &&
+      judged.lane.startsWith("edited-") &&
+      /:path=(\/x\/\.\.\/admin|\/%61dmin)/.test(judged.title),
+  },
+  {
+    why: "hosts are case-insensitive, also for a rule about the header host or :authority",
+    covers: ({ suite, judged }) =>
+      suite === "policies" &&
+      /^hosts-.*-by-(header|authority)$/.test(judged.lane) &&
+      /A\.TEST|a\.Test/.test(judged.title),
+  },
+  {
+    why: "the authorizer's request has neither an empty length nor Envoy's mark of its own calls",
+    covers: ({ suite, ...difference }) =>
+      suite === "authorizer" &&
+      asked(difference.envoy["upstream"] ?? "") === asked(difference.serin["upstream"] ?? "") &&
+      ["answers", "answer", "connection"].every((key) => difference.serin[key] === difference.envoy[key]),
+  },
+  {
+    why: "an authorizer's response with a status that a client cannot get, or of a switch of protocols, counts as a failure",
+    covers: ({ suite, serin, judged }) =>
+      suite === "authorizer" &&
+      (isRefusal(serin["answers"]) || judged.lane === "authz-open") &&
+      /HTTP\/1\.1 (101|600) /.test(judged.title),
+  },
+  {
+    why: "an authorizer that refuses a request with 400 does not end the client's connection",
+    covers: ({ suite, judged, serin, envoy }) =>
+      suite === "authorizer" && judged.title.includes("HTTP/1.1 400 ") && serin["answer"] === envoy["answer"],
+  },
+  {
+    why: "hop-by-hop headers of a response end here, and a response without an end becomes 503",
+    covers: ({ suite, judged, serin, envoy }) =>
+      suite === "authorizer" &&
+      /answer "HTTP\/1\.1 200 OK\\r\\n(connection: x-role|transfer-encoding|")/.test(judged.title) &&
+      asked(serin["upstream"] ?? "") === asked(envoy["upstream"] ?? ""),
+  },
+  {
+    why: "an authorizer over HTTP gets a header's bytes unchanged; Envoy replaces those that are not UTF-8",
+    covers: (difference) =>
+      difference.suite === "authorizer" &&
+      differsBy(undefined, /^(x-a: !|content-length: 0|x-envoy-internal: true)$/)(difference),
+  },
+  {
+    why: "Envoy repeats the port that a redirect sets, and a question mark without a query, and names rewritten hosts and unchanged paths in headers of its own",
+    covers: ({ suite, ...difference }) =>
+      suite === "routes" &&
+      difference.serin["answers"] === difference.envoy["answers"] &&
+      ["upstream", "answer"].every((key) => plain(difference.serin[key] ?? "") === plain(difference.envoy[key] ?? "")),
+  },
+  {
+    why: "a name in an absolute target may contain underscores",
+    covers: ({ judged }) => judged.title.includes("GET http://__proto__/a "),
+  },
+  {
+    why: "a path without a slash gets one, and an address without brackets keeps its last group",
+    covers: ({ suite, judged, ...difference }) =>
+      suite === "routes" &&
+      (differsBy(/^GET \/\S+ HTTP\/1\.1$/, /^GET [^/ ]\S* HTTP\/1\.1$/)({ suite, judged, ...difference }) ||
+        / Host: ::1/.test(judged.title) ||
+        judged.title.includes("Host: ::1")),
   },
   { why: "te is forwarded only with the single value trailers", covers: differsBy(undefined, /^te: trailers$/) },
   { why: "http2-settings is a hop-by-hop header", covers: differsBy(undefined, /^http2-settings: /) },

@@ -240,6 +240,27 @@ export declare type KeyValueMutation = Message<"envoy.config.core.v3.KeyValueMut
 export declare const KeyValueMutationSchema: GenMessage<KeyValueMutation>;
 
 /**
+ * @generated from message envoy.config.core.v3.QueryParameter
+ */
+export declare type QueryParameter = Message<"envoy.config.core.v3.QueryParameter"> & {
+  /**
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message envoy.config.core.v3.QueryParameter.
+ * Use `create(QueryParameterSchema)` to create a new message.
+ */
+export declare const QueryParameterSchema: GenMessage<QueryParameter>;
+
+/**
  * @generated from message envoy.config.core.v3.HeaderValue
  */
 export declare type HeaderValue = Message<"envoy.config.core.v3.HeaderValue"> & {

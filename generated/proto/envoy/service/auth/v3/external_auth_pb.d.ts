@@ -6,7 +6,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { AttributeContext } from "./attribute_context_pb.js";
 import type { HttpStatus } from "../../../type/v3/http_status_pb.js";
-import type { HeaderValueOption } from "../../../config/core/v3/base_pb.js";
+import type { HeaderValueOption, QueryParameter } from "../../../config/core/v3/base_pb.js";
 import type { Status } from "../../../../google/rpc/status_pb.js";
 
 /**
@@ -79,6 +79,11 @@ export declare type OkHttpResponse = Message<"envoy.service.auth.v3.OkHttpRespon
    * @generated from field: repeated envoy.config.core.v3.HeaderValueOption response_headers_to_add = 6;
    */
   responseHeadersToAdd: HeaderValueOption[];
+
+  /**
+   * @generated from field: repeated envoy.config.core.v3.QueryParameter query_parameters_to_set = 7;
+   */
+  queryParametersToSet: QueryParameter[];
 
   /**
    * @generated from field: repeated string query_parameters_to_remove = 8;
