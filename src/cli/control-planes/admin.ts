@@ -49,12 +49,13 @@ async function log(name: string | undefined, flags: LogFlags, context: CliContex
   if (resets && flags.level !== undefined)
     throw userError("arguments-conflict", "--level cannot be combined with --reset");
   const format = outputFormat(flags.output);
+  const wanted = parseLevels(flags.level);
   const client = await context.connect(flags);
   const pilot = await pilotNamed(name, await listPilotsOf(client, flags.revision), context);
   const scopes = await readScopes(pilot, flags, context);
   const changes = resets
     ? scopes.map((scope) => ({ scope: scope.name, level: defaultLevel }))
-    : parseLevels(flags.level, scopes);
+    : wanted.flatMap((change) => ofScopes(change, scopes));
   for (const { scope, level } of changes)
     await ask(
       pilot,
@@ -120,33 +121,42 @@ async function readScopes(pilot: Pilot, flags: LogFlags, context: CliContext): P
   return JSON.parse(await ask(pilot, { method: "GET", path: "/scopej/" }, flags, context)) as readonly Scope[];
 }
 
-function parseLevels(
-  text: string | undefined,
-  scopes: readonly Scope[],
-): readonly { readonly scope: string; readonly level: string }[] {
+interface LevelChange {
+  /** Undefined means all scopes. */
+  readonly scope: string | undefined;
+  readonly level: string;
+}
+
+function parseLevels(text: string | undefined): readonly LevelChange[] {
   return (text ?? "")
     .split(",")
     .filter((part) => part !== "")
-    .flatMap((part) => {
+    .map((part) => {
       const [, scope, level = ""] = /^(?:([^:=]+)[:=])?([^:=]*)$/.exec(part) ?? [];
-      if (!levels.includes(level)) {
-        const near = nearestName(level, logLevels);
-        throw userError(
-          "argument-invalid",
-          `"${part}" is not a known level${near === undefined ? "" : `; did you mean ${near}?`}`,
-          { hint: `levels are ${logLevels.join(", ")}` },
-        );
-      }
-      if (scope === undefined || scope === "all") return scopes.map(({ name }) => ({ scope: name, level }));
-      const known = scopes.map(({ name }) => name);
-      if (known.includes(scope)) return [{ scope, level }];
-      const near = nearestName(scope, known);
+      if (levels.includes(level)) return { scope: scope === "all" ? undefined : scope, level };
+      const near = nearestName(level, logLevels);
       throw userError(
         "argument-invalid",
-        `there is no scope "${scope}"${near === undefined ? "" : `; did you mean ${near}?`}`,
-        { hint: `scopes are ${known.join(", ")}` },
+        `"${part}" is not a known level${near === undefined ? "" : `; did you mean ${near}?`}`,
+        { hint: `levels are ${logLevels.join(", ")}` },
       );
     });
+}
+
+/** The change of each scope. Only the control plane knows which scopes exist. */
+function ofScopes(
+  { scope, level }: LevelChange,
+  scopes: readonly Scope[],
+): readonly { readonly scope: string; readonly level: string }[] {
+  const known = scopes.map(({ name }) => name);
+  if (scope === undefined) return known.map((name) => ({ scope: name, level }));
+  if (known.includes(scope)) return [{ scope, level }];
+  const near = nearestName(scope, known);
+  throw userError(
+    "argument-invalid",
+    `there is no scope "${scope}"${near === undefined ? "" : `; did you mean ${near}?`}`,
+    { hint: `scopes are ${known.join(", ")}` },
+  );
 }
 
 interface AdminRequest {

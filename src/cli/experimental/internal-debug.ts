@@ -18,6 +18,7 @@ export async function internalDebug(page: string | undefined, flags: DebugFlags,
     throw userError(
       "argument-missing",
       "debug type is required, you can specify --list flag to list supported debug types",
+      { hint: `${context.programName} experimental internal-debug syncz` },
     );
   const { client, pilots } = await reachPilots(flags, context);
   if (pilots.length === 0)
