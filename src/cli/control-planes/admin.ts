@@ -4,7 +4,7 @@ import { paint } from "../terminal/colour.ts";
 import type { CliContext } from "../context.ts";
 import { portFlag, revisionFlag, type CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
-import { listPilotsOf, type Pilot } from "./pilots.ts";
+import { listPilotsOf, noPilots, type Pilot } from "./pilots.ts";
 import { renderTable } from "../terminal/table.ts";
 
 interface LogFlags extends CommonFlags {
@@ -51,7 +51,9 @@ async function log(name: string | undefined, flags: LogFlags, context: CliContex
   const format = outputFormat(flags.output);
   const wanted = parseLevels(flags.level);
   const client = await context.connect(flags);
-  const pilot = await pilotNamed(name, await listPilotsOf(client, flags.revision), context);
+  const pilots = await listPilotsOf(client, flags.revision);
+  if (pilots.length === 0) throw await noPilots(client, context.programName);
+  const pilot = pilotNamed(name, pilots);
   const scopes = await readScopes(pilot, flags, context);
   const changes = resets
     ? scopes.map((scope) => ({ scope: scope.name, level: defaultLevel }))
@@ -93,19 +95,13 @@ async function log(name: string | undefined, flags: LogFlags, context: CliContex
     );
 }
 
-async function pilotNamed(
-  name: string | undefined,
-  pilots: readonly Pilot[],
-  { programName }: CliContext,
-): Promise<Pilot> {
+function pilotNamed(name: string | undefined, pilots: readonly Pilot[]): Pilot {
   const [pod = "", namespace] = (name ?? "").split(".");
   const found =
     name === undefined
       ? pilots[0]
       : pilots.find((pilot) => pilot.pod === pod && (namespace === undefined || pilot.namespace === namespace));
   if (found !== undefined) return found;
-  if (pilots.length === 0)
-    throw userError("not-installed", "no istiod runs in this cluster", { hint: `${programName} install` });
   const names = pilots.map((pilot) => pilot.pod);
   const near = nearestName(pod, names);
   throw userError(
