@@ -209,7 +209,9 @@ test("proxy-status and remote-clusters without an istiod print the remedy, and f
 
 test("an installed istiod without a running pod is not taken for a cluster without a mesh", async () => {
   const metadata = { name: "istiod", namespace: "istio-system", labels: { app: "istiod" } };
-  const cluster = { objects: { Deployment: [{ kind: "Deployment", metadata, spec: { replicas: 0 } }] } } as FakeCluster;
+  const cluster = {
+    objects: { Deployment: [{ kind: "Deployment", metadata, spec: { replicas: 0 } }] },
+  } as unknown as FakeCluster;
   const reason = /no istiod runs in this cluster: no pod of Deployment istio-system\/istiod, which asks for 0/i;
   for (const line of ["ps", "remote-clusters"]) {
     const context = new FakeContext(cluster);
