@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command } from "commander";
+import { describeError } from "../base/index.ts";
 import { commonFlags } from "./flags.ts";
 import { createProgram, completeProgram } from "./program.ts";
 import { Progress } from "./terminal/progress.ts";
@@ -100,13 +101,46 @@ test("usage shows the name by which the program was called", async () => {
 test("an unknown verb or flag gets a suggestion", async () => {
   assert.equal(
     (await run("prxy-config")).errors,
-    "error: unknown command 'prxy-config'\n(Did you mean proxy-config?)\n",
+    "error: unknown command 'prxy-config'\n(Did you mean proxy-config?)\n  hint: serin --help lists the commands\n",
   );
-  assert.equal((await run("pc lisener web")).errors, "error: unknown command 'lisener'\n(Did you mean listener?)\n");
+  assert.equal(
+    (await run("pc lisener web")).errors,
+    "error: unknown command 'lisener'\n(Did you mean listener?)\n  hint: serin proxy-config --help lists the commands\n",
+  );
   assert.equal(
     (await run("waypoint apply --enrol-namespace")).errors,
     "error: unknown option '--enrol-namespace'\n(Did you mean --enroll-namespace?)\n",
   );
+});
+
+test("a verb that stands below experimental, or that istioctl alone has, is refused with what to type instead", async () => {
+  for (const line of ["describe pod web.shop", "precheck", "authz check web"])
+    await assert.rejects(run(line), { code: "argument-invalid", hint: `serin experimental ${line}` });
+  assert.match((await run("x workload entry")).errors, /hint: virtual machines are not supported/);
+});
+
+test("canary and upgrade take each other's names of the same order", async () => {
+  assert.match((await run("canary approve --help")).output, /^Usage: serin canary promote\|approve /);
+  assert.match((await run("canary rollback --help")).output, /^Usage: serin canary undo\|rollback /);
+  assert.match((await run("upgrade undo --help")).output, /^Usage: serin upgrade rollback\|undo /);
+});
+
+test("a wrong value of a flag is reported before any request to a cluster", async () => {
+  const refusal = async (line: string): Promise<string> =>
+    await run(line, new FakeContext()).then(
+      ({ errors }) => errors,
+      (error: unknown) => describeError(error),
+    );
+  for (const [line, reason] of [
+    ["pc routes web -o xx", /--output xx is unknown/],
+    ["zc workload -o xx", /--output xx is unknown/],
+    ["zc connections --direction up", /--direction up is unknown/],
+    ["pc log web --level http:loud", /"http:loud" is not a known level/],
+    ["admin log --level ads:loud", /"ads:loud" is not a known level/],
+    ["waypoint apply --for web", /invalid traffic type: web/],
+    ["create-remote-secret --name A_B", /--name must be lower-case/],
+  ] as const)
+    assert.match(await refusal(line), reason, line);
 });
 
 test("a line without a required word or value says which help has it", async () => {

@@ -1,5 +1,6 @@
 import { Command, CommanderError, Help, Option } from "commander";
 import { arrangeArguments, hasAction, wordsOf } from "./arguments.ts";
+import { ownField, userError } from "../base/index.ts";
 import type { CliContext } from "./context.ts";
 import { addExamples, addFirstSteps } from "./examples.ts";
 import { collect, commonFlags } from "./flags.ts";
@@ -19,6 +20,7 @@ export function createProgram(context: CliContext): Program {
 async function run(line: readonly string[], given: CliContext): Promise<void> {
   const args = await graduated(line, given);
   const called = calledVerbs(args);
+  if (called.length === 0) await refuseElsewhere(args, given);
   using progress = new Progress(given, called.map(({ name }) => name).join(" "));
   const context = isLasting(args, called) ? given : progress.start();
   const program = emptyProgram(context);
@@ -34,8 +36,39 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
     // The parser has printed what is wrong, and not what to do.
     if (error instanceof CommanderError && incompleteLines.has(error.code))
       context.err(`  hint: ${commandOf(program, arranged)} --help shows its arguments, flags and examples\n`);
+    if (error instanceof CommanderError && error.code === "commander.unknownCommand")
+      context.err(`  hint: ${unknownHint(commandOf(program, arranged), arranged)}\n`);
     throw error;
   }
+}
+
+/** Why istioctl has a command that this program does not have. */
+const missingCommands: Readonly<Record<string, string>> = {
+  workload: "virtual machines are not supported",
+  config: "flags have no file of defaults; the variable ISTIOCTL_ISTIONAMESPACE sets --istioNamespace",
+  options: "the help of each verb lists the flags of every verb",
+};
+
+/** Says what to do instead of a command that does not exist. `parent` is the part of the line that exists. */
+function unknownHint(parent: string, words: readonly string[]): string {
+  const known = parent.split(" ").length - 1;
+  const reason = ownField(missingCommands, wordsOf(words)[known] ?? "");
+  return `${reason === undefined ? "" : `${reason}. `}${parent} --help lists the commands`;
+}
+
+/** Refuses a verb that stands below `experimental`, with the line that runs it. */
+async function refuseElsewhere(args: readonly string[], context: CliContext): Promise<void> {
+  const [first = ""] = wordsOf(args);
+  const group = verbs.find(({ name }) => name === "experimental");
+  if (first === "" || group === undefined) return;
+  const program = emptyProgram(context);
+  await addVerbs(program, [group], context);
+  const below = program.commands.flatMap(({ commands }) => commands);
+  const found = below.find((command) => command.name() === first || command.aliases().includes(first));
+  if (found === undefined) return;
+  throw userError("argument-invalid", `"${first}" is a command below experimental`, {
+    hint: [context.programName, "experimental", ...args].join(" "),
+  });
 }
 
 /** The parser's codes for a line that lacks words or has too many. For a misspelt word, it prints a suggestion. */

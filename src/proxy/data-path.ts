@@ -167,14 +167,18 @@ export class DataPath implements Serving {
       log: log.scoped("config"),
     });
     this.#listeners = this.#listenerSet(contexts);
-    this.#stats = new ProxyStats({
-      config: this.#config,
-      listeners: this.#listeners,
-      filters: statistics,
-      expiry: new FirstExpiry(this.#secrets, () => clock.nowMs()),
-    });
+    this.#stats = this.#proxyStats(statistics);
     this.#stats.expose(registry);
     this.#countDroppedLines();
+  }
+
+  #proxyStats(filters: FilterStatistics): ProxyStats {
+    return new ProxyStats({
+      config: this.#config,
+      listeners: this.#listeners,
+      filters,
+      expiry: new FirstExpiry(this.#secrets, () => this.#options.clock.nowMs()),
+    });
   }
 
   subscriptions(): readonly XdsSubscription[] {

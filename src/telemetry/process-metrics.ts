@@ -3,7 +3,8 @@ import { getHeapStatistics } from "node:v8";
 import type { MetricsRegistry } from "./metrics-registry.ts";
 
 /**
- * Adds the process metrics of Prometheus' clients: memory, descriptors, CPU seconds, start time. They are read at each rendering.
+ * Adds the process metrics of Prometheus' clients: memory, descriptors, CPU seconds, start time. They are read at each
+ * rendering.
  */
 export function addProcessMetrics(registry: MetricsRegistry, process: NodeJS.Process): void {
   const resident = registry.gauge("process_resident_memory_bytes", "Resident memory size in bytes.").labels();

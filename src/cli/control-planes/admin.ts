@@ -4,7 +4,7 @@ import { paint } from "../terminal/colour.ts";
 import type { CliContext } from "../context.ts";
 import { portFlag, revisionFlag, type CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
-import { listPilotsOf, type Pilot } from "./pilots.ts";
+import { listPilotsOf, noPilots, type Pilot } from "./pilots.ts";
 import { renderTable } from "../terminal/table.ts";
 
 interface LogFlags extends CommonFlags {
@@ -49,12 +49,15 @@ async function log(name: string | undefined, flags: LogFlags, context: CliContex
   if (resets && flags.level !== undefined)
     throw userError("arguments-conflict", "--level cannot be combined with --reset");
   const format = outputFormat(flags.output);
+  const wanted = parseLevels(flags.level);
   const client = await context.connect(flags);
-  const pilot = await pilotNamed(name, await listPilotsOf(client, flags.revision), context);
+  const pilots = await listPilotsOf(client, flags.revision);
+  if (pilots.length === 0) throw await noPilots(client, context.programName);
+  const pilot = pilotNamed(name, pilots);
   const scopes = await readScopes(pilot, flags, context);
   const changes = resets
     ? scopes.map((scope) => ({ scope: scope.name, level: defaultLevel }))
-    : parseLevels(flags.level, scopes);
+    : wanted.flatMap((change) => ofScopes(change, scopes));
   for (const { scope, level } of changes)
     await ask(
       pilot,
@@ -92,19 +95,13 @@ async function log(name: string | undefined, flags: LogFlags, context: CliContex
     );
 }
 
-async function pilotNamed(
-  name: string | undefined,
-  pilots: readonly Pilot[],
-  { programName }: CliContext,
-): Promise<Pilot> {
+function pilotNamed(name: string | undefined, pilots: readonly Pilot[]): Pilot {
   const [pod = "", namespace] = (name ?? "").split(".");
   const found =
     name === undefined
       ? pilots[0]
       : pilots.find((pilot) => pilot.pod === pod && (namespace === undefined || pilot.namespace === namespace));
   if (found !== undefined) return found;
-  if (pilots.length === 0)
-    throw userError("not-installed", "no istiod runs in this cluster", { hint: `${programName} install` });
   const names = pilots.map((pilot) => pilot.pod);
   const near = nearestName(pod, names);
   throw userError(
@@ -120,33 +117,42 @@ async function readScopes(pilot: Pilot, flags: LogFlags, context: CliContext): P
   return JSON.parse(await ask(pilot, { method: "GET", path: "/scopej/" }, flags, context)) as readonly Scope[];
 }
 
-function parseLevels(
-  text: string | undefined,
-  scopes: readonly Scope[],
-): readonly { readonly scope: string; readonly level: string }[] {
+interface LevelChange {
+  /** Undefined means all scopes. */
+  readonly scope: string | undefined;
+  readonly level: string;
+}
+
+function parseLevels(text: string | undefined): readonly LevelChange[] {
   return (text ?? "")
     .split(",")
     .filter((part) => part !== "")
-    .flatMap((part) => {
+    .map((part) => {
       const [, scope, level = ""] = /^(?:([^:=]+)[:=])?([^:=]*)$/.exec(part) ?? [];
-      if (!levels.includes(level)) {
-        const near = nearestName(level, logLevels);
-        throw userError(
-          "argument-invalid",
-          `"${part}" is not a known level${near === undefined ? "" : `; did you mean ${near}?`}`,
-          { hint: `levels are ${logLevels.join(", ")}` },
-        );
-      }
-      if (scope === undefined || scope === "all") return scopes.map(({ name }) => ({ scope: name, level }));
-      const known = scopes.map(({ name }) => name);
-      if (known.includes(scope)) return [{ scope, level }];
-      const near = nearestName(scope, known);
+      if (levels.includes(level)) return { scope: scope === "all" ? undefined : scope, level };
+      const near = nearestName(level, logLevels);
       throw userError(
         "argument-invalid",
-        `there is no scope "${scope}"${near === undefined ? "" : `; did you mean ${near}?`}`,
-        { hint: `scopes are ${known.join(", ")}` },
+        `"${part}" is not a known level${near === undefined ? "" : `; did you mean ${near}?`}`,
+        { hint: `levels are ${logLevels.join(", ")}` },
       );
     });
+}
+
+/** The change of each scope. Only the control plane knows which scopes exist. */
+function ofScopes(
+  { scope, level }: LevelChange,
+  scopes: readonly Scope[],
+): readonly { readonly scope: string; readonly level: string }[] {
+  const known = scopes.map(({ name }) => name);
+  if (scope === undefined) return known.map((name) => ({ scope: name, level }));
+  if (known.includes(scope)) return [{ scope, level }];
+  const near = nearestName(scope, known);
+  throw userError(
+    "argument-invalid",
+    `there is no scope "${scope}"${near === undefined ? "" : `; did you mean ${near}?`}`,
+    { hint: `scopes are ${known.join(", ")}` },
+  );
 }
 
 interface AdminRequest {

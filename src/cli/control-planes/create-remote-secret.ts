@@ -54,17 +54,21 @@ export function createRemoteSecretCommand(program: Command, context: CliContext)
     .action(async (flags: RemoteSecretFlags) => await createRemoteSecret(flags, context));
 }
 
+function checkName(name: string): void {
+  if (!/^[a-z0-9]([-a-z0-9.]{0,230}[a-z0-9])?$/.test(name))
+    throw userError("argument-invalid", `--name must be lower-case letters, digits, dashes and dots, got "${name}"`);
+}
+
 async function createRemoteSecret(flags: RemoteSecretFlags, context: CliContext): Promise<void> {
   if (flags.type !== "remote" && flags.type !== "config")
     throw userError("argument-invalid", `--type ${flags.type} is unknown: expected remote or config`);
   if (flags.authType !== "bearer-token")
     throw userError("argument-invalid", `--auth-type ${flags.authType} is not supported: expected bearer-token`);
+  if (flags.name !== undefined) checkName(flags.name);
   const client = await context.connect(flags);
   const namespace = flags.namespace ?? istioNamespaceOf(flags);
   const account = flags.serviceAccount ?? (flags.type === "config" ? "istiod" : readerAccount);
   const name = flags.name ?? (await clusterId(client));
-  if (!/^[a-z0-9]([-a-z0-9.]{0,230}[a-z0-9])?$/.test(name))
-    throw userError("argument-invalid", `--name must be lower-case letters, digits, dashes and dots, got "${name}"`);
   const kubeConfig = await context.kubeConfig(flags);
   await ensureAccount(client, { name: account, namespace }, flags, context);
   const { token, root } = await tokenOf(await tokenSecret(client, account, namespace, flags), client, context);

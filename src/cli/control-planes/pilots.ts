@@ -1,5 +1,5 @@
 import { istioLabels } from "../../api/istio/index.ts";
-import { describeError, messageOf, nearestName, transientError, userError } from "../../base/index.ts";
+import { describeError, messageOf, nearestName, transientError, userError, type SerinError } from "../../base/index.ts";
 import type { ConnectedProxy } from "../../api/serin/index.ts";
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import {
@@ -201,9 +201,43 @@ export function endWithFaults(faults: readonly Error[], { err }: Pick<CliContext
 const incompleteExitCode = 1;
 
 /** Ends the command with 1, because there is no control plane to ask. */
-export function endWithoutPilots({ err, programName }: Pick<CliContext, "err" | "programName">): never {
-  err(`No istiod runs in this cluster; install one: ${programName} install --set profile=ambient\n`);
+export async function endWithoutPilots(
+  client: KubeClient,
+  { err, programName }: Pick<CliContext, "err" | "programName">,
+): Promise<never> {
+  const { reason, remedy } = await withoutPilots(client, programName);
+  err(`${reason.replace(/^./, (first) => first.toUpperCase())}; ${remedy}\n`);
   throw new CommandEnd("not-installed", incompleteExitCode);
+}
+
+/** The error of a command that needs a control plane, and finds none that runs. */
+export async function noPilots(client: KubeClient, programName: string): Promise<SerinError> {
+  const { reason, remedy } = await withoutPilots(client, programName);
+  return userError("not-installed", reason, { hint: remedy });
+}
+
+/** Tells a mesh whose control planes have no running pod from a cluster without a mesh. */
+export async function withoutPilots(
+  client: KubeClient,
+  programName: string,
+): Promise<{ readonly reason: string; readonly remedy: string; readonly isInstalled: boolean }> {
+  const planes = (await undefinedIfForbidden(listControlPlanes(client))) ?? [];
+  if (planes.length === 0)
+    return {
+      reason: "no istiod runs in this cluster",
+      remedy: `install one: ${programName} install --set profile=ambient`,
+      isInstalled: false,
+    };
+  const names = planes.map(
+    ({ metadata, spec }) =>
+      `Deployment ${metadata.namespace ?? ""}/${metadata.name ?? ""}, which asks for ${spec?.replicas ?? 1}`,
+  );
+  const namespace = planes[0]?.metadata.namespace ?? "";
+  return {
+    reason: `no istiod runs in this cluster: no pod of ${names.join("; ")}`,
+    remedy: `see kubectl -n ${namespace} get deployments,pods -l ${pilotSelector}`,
+    isInstalled: true,
+  };
 }
 
 export async function listProxies(client: KubeClient, pilot: Pilot): Promise<readonly ConnectedProxy[]> {

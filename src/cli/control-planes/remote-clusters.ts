@@ -25,7 +25,7 @@ export function remoteClustersCommand(program: Command, context: CliContext): vo
       const format = outputFormat(flags.output, ["json", "yaml", "table"]);
       const { client, pilots: found } = await reachPilots(flags, context);
       const pilots = found.toSorted((a, b) => (a.pod < b.pod ? -1 : 1));
-      if (pilots.length === 0) endWithoutPilots(context);
+      if (pilots.length === 0) return await endWithoutPilots(client, context);
       const ask = async (pilot: Pilot): Promise<readonly ClusterInfo[]> =>
         JSON.parse(await askPilot(client, pilot, 8080, "/debug/clusterz")) as readonly ClusterInfo[];
       const { answers, faults } = await askEach(pilots, ask, flags, context);

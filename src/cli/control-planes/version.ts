@@ -32,6 +32,8 @@ interface Versions {
     readonly revision: string;
     readonly Info: { readonly version: string };
   }[];
+  /** Why no control plane told its version. Absent if the mesh is not installed. */
+  readonly absence?: string;
   readonly dataPlaneVersion: readonly { readonly ID: string; readonly IstioVersion: string }[];
 }
 
@@ -39,13 +41,14 @@ async function version(flags: VersionFlags, isRemoteExplicit: boolean, context: 
   const format = outputFormat(flags.output, ["json", "yaml"]);
   const planes = flags.remote === false ? undefined : await remoteVersions(flags, isRemoteExplicit, context);
   if (format !== "table") {
-    context.out(await renderValue({ clientVersion: { version: context.version }, ...planes }, format));
+    const { absence: _, ...versions } = planes ?? {};
+    context.out(await renderValue({ clientVersion: { version: context.version }, ...versions }, format));
     return;
   }
   context.out(`client version: ${context.version}\n`);
   if (planes === undefined) return;
   const { meshVersion, dataPlaneVersion } = planes;
-  if (meshVersion.length === 0) context.err("Istio is not present in the cluster\n");
+  if (meshVersion.length === 0) context.err(`${planes.absence ?? "Istio is not present in the cluster"}\n`);
   const isOne =
     new Set(meshVersion.map(({ Info }) => Info.version)).size === 1 &&
     new Set(meshVersion.map(({ revision }) => revision)).size === 1;
@@ -87,8 +90,12 @@ async function remoteVersions(
 }
 
 async function askVersions(flags: VersionFlags, context: CliContext): Promise<Versions> {
-  const { askEach, askPilot, listProxies, reachPilots } = await import("./pilots.ts");
+  const { askEach, askPilot, listProxies, reachPilots, withoutPilots } = await import("./pilots.ts");
   const { client, pilots } = await reachPilots(flags, context);
+  if (pilots.length === 0) {
+    const { reason, remedy, isInstalled } = await withoutPilots(client, context.programName);
+    return { meshVersion: [], dataPlaneVersion: [], ...(isInstalled ? { absence: `${reason}; ${remedy}` } : {}) };
+  }
   const { answers, faults } = await askEach(
     pilots,
     async (pilot) => ({

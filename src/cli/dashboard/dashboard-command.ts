@@ -233,6 +233,7 @@ async function namedPod(name: string | undefined, flags: DashboardFlags, context
     throw userError(
       "argument-missing",
       name === undefined ? "no proxy is selected: expected a pod or -l" : "a pod cannot be combined with -l",
+      { hint: `${context.programName} dashboard proxy deployment/web -n shop, or -l app=web -n shop` },
     );
   const client = await context.connect(flags);
   const [pod] =

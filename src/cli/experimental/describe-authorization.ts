@@ -33,6 +33,16 @@ export async function describeAuthorization(
   return [...lines, ...(await enforcedLines(pod, flags, context))];
 }
 
+/** Whether the pod accepts only mutual TLS at every port. */
+export function requiresMutualTls(
+  { metadata: { namespace = "", labels = {} } }: Pod,
+  { peerAuthentications }: MeshObjects,
+  rootNamespace: string,
+): boolean {
+  const peers = peerAuthentications.filter((peer) => appliesTo(peer, namespace, labels, rootNamespace));
+  return effectiveMode(peers, rootNamespace) === "STRICT" && portModes(peers).length === 0;
+}
+
 function names(objects: readonly Written<unknown>[]): string {
   return objects.map(({ metadata }) => `${metadata.name ?? ""}.${metadata.namespace ?? ""}`).join(", ");
 }

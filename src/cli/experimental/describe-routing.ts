@@ -34,6 +34,19 @@ export function describeDestinationRules(
   });
 }
 
+/** The DestinationRules that set a TLS mode for the whole service without the mesh's mutual TLS. */
+export function plainTextRules(
+  service: Service,
+  { destinationRules }: MeshObjects,
+): readonly { readonly name: string; readonly mode: string }[] {
+  return rulesFor(service, destinationRules).flatMap(({ metadata, spec }) => {
+    const tls = spec.trafficPolicy?.tls;
+    const mode = tls?.mode ?? "DISABLE";
+    const name = `${metadata.name ?? ""}.${metadata.namespace ?? ""}`;
+    return tls === undefined || (mode !== "DISABLE" && mode !== "SIMPLE") ? [] : [{ name, mode }];
+  });
+}
+
 function rulesFor(service: Service, rules: MeshObjects["destinationRules"]): MeshObjects["destinationRules"] {
   return rules.filter(({ metadata, spec }) =>
     hostMatches(fullHost(spec.host ?? "", metadata.namespace ?? ""), hostOf(service)),

@@ -1,4 +1,5 @@
 import { matchesLabels } from "../../api/index.ts";
+import { gatewayKind, type Gateway } from "../../api/gateway/index.ts";
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import {
   podKind,
@@ -14,8 +15,8 @@ import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf } from "../flags.ts";
 import { findPods, isRunning, parseResourceName } from "../proxies/pods.ts";
 import { hasProxy, type AdminFlags } from "../proxies/proxy-admin.ts";
-import { describeAuthorization } from "./describe-authorization.ts";
-import { describeDestinationRules, describeExposure, describeRoutes } from "./describe-routing.ts";
+import { describeAuthorization, requiresMutualTls } from "./describe-authorization.ts";
+import { describeDestinationRules, plainTextRules, describeExposure, describeRoutes } from "./describe-routing.ts";
 import { readMeshObjects, shownName, type MeshObjects } from "./mesh-objects.ts";
 
 export interface DescribeFlags extends AdminFlags {
@@ -38,7 +39,8 @@ export async function describePod(name: string, flags: DescribeFlags, context: C
     );
     for (const service of services) lines.push(separator, ...serviceLines(service, pod, objects, spokenOf));
     if (services.length === 0) lines.push(separator, "No service selects this pod");
-    lines.push(separator, ...(await describeAuthorization(pod, objects, istioNamespaceOf(flags), flags, context)));
+    const authorization = await describeAuthorization(pod, objects, istioNamespaceOf(flags), flags, context);
+    lines.push(separator, ...authorization, ...mutualTlsConflicts(services, pod, objects, istioNamespaceOf(flags)));
   }
   context.out(`${lines.join("\n")}\n`);
 }
@@ -53,7 +55,11 @@ export async function describeService(text: string, flags: DescribeFlags, contex
   const meshed = pods.filter((pod) => isRunning(pod) && (hasProxy(pod) || isCaptured(pod)));
   const spokenOf = await namespaceOf(flags, context);
   const lines = serviceLines(service, meshed[0] ?? pods[0], objects, spokenOf);
-  if (pods.length === 0) lines.push(`Service "${shownName(service.metadata, spokenOf)}" has no pods.`);
+  lines.push(...(await waypointFaults(client, service)));
+  const { type, externalName } = service.spec ?? {};
+  if (type === "ExternalName")
+    lines.push(`   ExternalName: another name of ${externalName ?? ""}, whose configuration applies`);
+  else if (pods.length === 0) lines.push(`Service "${shownName(service.metadata, spokenOf)}" has no pods.`);
   else if (meshed.length === 0) {
     lines.push(
       `Service "${shownName(service.metadata, spokenOf)}" has no Istio pods.  (${pods.length} pods in service).`,
@@ -74,6 +80,22 @@ async function unknownService(client: KubeClient, name: string, namespace: strin
     `there is no service "${name}" in namespace ${namespace}${near === undefined ? "" : `; did you mean ${near}?`}`,
     { hint: `kubectl -n ${namespace} get services` },
   );
+}
+
+/** DestinationRules by which clients connect without the mutual TLS that the pod requires. */
+function mutualTlsConflicts(
+  services: readonly Service[],
+  pod: Pod,
+  objects: MeshObjects,
+  rootNamespace: string,
+): string[] {
+  if (!requiresMutualTls(pod, objects, rootNamespace)) return [];
+  return services
+    .flatMap((service) => plainTextRules(service, objects))
+    .map(
+      ({ name, mode }) =>
+        `WARNING: DestinationRule ${name} sets the TLS mode ${mode}, and the pod requires mutual TLS (STRICT): it refuses these clients. Set ISTIO_MUTUAL, or remove the mode`,
+    );
 }
 
 function isCaptured({ metadata }: Pod): boolean {
@@ -143,6 +165,26 @@ function waypointLines({ metadata: { labels = {}, namespace = "" } }: Service): 
   return waypoint === undefined
     ? []
     : [`   Waypoint: ${waypoint}.${labels[istioLabels.useWaypointNamespace] ?? namespace}`];
+}
+
+/** What is wrong with the waypoint that the service names. Empty if the user may not see it. */
+async function waypointFaults(client: KubeClient, { metadata }: Service): Promise<string[]> {
+  const { labels = {}, namespace = "" } = metadata;
+  const name = labels[istioLabels.useWaypoint];
+  if (name === undefined || name === "none") return [];
+  const home = labels[istioLabels.useWaypointNamespace] ?? namespace;
+  let found: Gateway | undefined;
+  try {
+    found = await client.get(gatewayKind, name, home);
+  } catch {
+    return [];
+  }
+  if (found === undefined)
+    return [`   WARNING: waypoint ${name}.${home} does not exist, so traffic bypasses it and its policies`];
+  const programmed = found.status?.conditions?.find(({ type }) => type === "Programmed");
+  return programmed?.status === "True"
+    ? []
+    : [`   WARNING: waypoint ${name}.${home} is not programmed: ${programmed?.message ?? "it has no status"}`];
 }
 
 function targetPort({ port, targetPort: target = port }: ServicePort, pod: Pod | undefined): number | undefined {

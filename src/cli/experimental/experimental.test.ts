@@ -343,6 +343,36 @@ RBAC policies: deny.shop (DENY, 1 rule), page.shop (ALLOW, 2 rules), ext.shop (C
   );
 });
 
+test("describe warns of a waypoint that is missing, of plain text to a strict pod, and of another name of a host", async () => {
+  const described = async (line: string, kind: string, changed: object): Promise<string> => {
+    const [known] = mesh.objects?.[kind] ?? [];
+    const objects = { ...mesh.objects, [kind]: [{ ...known, ...changed }] };
+    return (await serin(line, { ...mesh, objects } as FakeCluster)).output;
+  };
+  const metadata = { name: "web", namespace: "shop" };
+  assert.match(
+    await described("describe svc web.shop", "Service", {
+      metadata: { ...metadata, labels: { "istio.io/use-waypoint": "gone" } },
+    }),
+    /WARNING: waypoint gone\.shop does not exist/,
+  );
+  assert.match(
+    await described("describe svc web.shop", "Service", {
+      metadata,
+      spec: { type: "ExternalName", externalName: "db.example.com" },
+    }),
+    /ExternalName: another name of db\.example\.com/,
+  );
+  assert.match(
+    await described("describe pod web-1.shop", "DestinationRule", {
+      metadata,
+      spec: { host: "web", trafficPolicy: { tls: { mode: "DISABLE" } } },
+    }),
+    /WARNING: DestinationRule web\.shop sets the TLS mode DISABLE, and the pod requires mutual TLS/,
+  );
+  assert.doesNotMatch((await serin("describe pod web-1.shop", mesh)).output, /sets the TLS mode/);
+});
+
 test("x version and x proxy-status work as before, with the global flags", async () => {
   const { output } = await serin(
     "version --remote=true --istioNamespace=istio-system --kubeconfig k --timeout 10s",

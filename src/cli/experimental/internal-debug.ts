@@ -2,7 +2,7 @@ import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import type { TimeoutFlags } from "../deadline.ts";
 import type { CommonFlags } from "../flags.ts";
-import { askEach, endWithFaults, reachPilots, tryPilot, type Pilot } from "../control-planes/pilots.ts";
+import { noPilots, askEach, endWithFaults, reachPilots, tryPilot, type Pilot } from "../control-planes/pilots.ts";
 
 export interface DebugFlags extends CommonFlags, TimeoutFlags {
   readonly revision?: string;
@@ -18,10 +18,10 @@ export async function internalDebug(page: string | undefined, flags: DebugFlags,
     throw userError(
       "argument-missing",
       "debug type is required, you can specify --list flag to list supported debug types",
+      { hint: `${context.programName} experimental internal-debug syncz` },
     );
   const { client, pilots } = await reachPilots(flags, context);
-  if (pilots.length === 0)
-    throw userError("not-installed", "no istiod runs in this cluster", { hint: `${context.programName} install` });
+  if (pilots.length === 0) throw await noPilots(client, context.programName);
   const ask = async (pilot: Pilot): Promise<string> => {
     const text = await tryPilot(
       client,

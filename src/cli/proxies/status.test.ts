@@ -207,6 +207,28 @@ test("proxy-status and remote-clusters without an istiod print the remedy, and f
   }
 });
 
+test("an installed istiod without a running pod is not taken for a cluster without a mesh", async () => {
+  const metadata = { name: "istiod", namespace: "istio-system", labels: { app: "istiod" } };
+  const cluster = {
+    objects: { Deployment: [{ kind: "Deployment", metadata, spec: { replicas: 0 } }] },
+  } as unknown as FakeCluster;
+  const reason = /no istiod runs in this cluster: no pod of Deployment istio-system\/istiod, which asks for 0/i;
+  for (const line of ["ps", "remote-clusters"]) {
+    const context = new FakeContext(cluster);
+    await assert.rejects(createProgram(context).parseAsync([line]), { exitCode: 1 });
+    assert.match(context.errors, reason, line);
+  }
+  for (const line of ["admin log", "x internal-debug syncz"])
+    await assert.rejects(
+      createProgram(new FakeContext(cluster)).parseAsync(line.split(" ")),
+      { message: reason },
+      line,
+    );
+  const version = new FakeContext(cluster);
+  await createProgram(version).parseAsync(["version"]);
+  assert.match(version.errors, reason);
+});
+
 test("an istiod that hangs or fails is reported, and does not hide what the others say", async () => {
   for (const hangs of [true, false]) {
     const answers = { ...cluster.answers, [pilotPath("istiod-1", 8080, "/debug/syncz")]: "[]" };

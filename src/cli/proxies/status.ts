@@ -54,7 +54,7 @@ async function proxyStatus(flags: StatusFlags, context: CliContext): Promise<voi
   if (!/^\d$/.test(flags.verbosity ?? "0"))
     throw userError("argument-invalid", `--verbosity must be 0 or 1, got "${flags.verbosity ?? ""}"`);
   const { client, pilots: all } = await reachPilots(flags, context);
-  if (all.length === 0) endWithoutPilots(context);
+  if (all.length === 0) return await endWithoutPilots(client, context);
   const { answers, faults } = await askEach(all, async (pilot) => await listProxies(client, pilot), flags, context);
   const pilots = answers.map(({ pilot }) => pilot);
   const proxies = answers

@@ -166,6 +166,6 @@ test("waypoints are deleted by name, by revision, or all", async () => {
   assert.equal(await refused("delete waypoint --all"), "cannot specify waypoint names when deleting all waypoints");
   assert.equal(
     await refused("delete"),
-    "must specify a waypoint name or delete all using --all or delete specific revision using --revision",
+    "must specify a waypoint name or delete all using --all or delete specific revision using --revision\n  hint: serin waypoint list shows the waypoints of a namespace",
   );
 });

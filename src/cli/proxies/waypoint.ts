@@ -87,15 +87,16 @@ function waitFlags(command: Command, text: string): Command {
     .addOption(durationOption("--waypoint-timeout <time>", "how long to wait", "90s"));
 }
 
+function checkTraffic({ for: type }: WaypointFlags): void {
+  if (type === undefined || trafficTypes.includes(type)) return;
+  throw userError("argument-invalid", `invalid traffic type: ${type}. Valid options are: [${trafficTypes.join(" ")}]`);
+}
+
 function wantedWaypoint(namespace: string | undefined, flags: WaypointFlags): Gateway {
   const name = flags.name === "" ? defaultName : flags.name;
   if (name === "none")
     throw userError("argument-invalid", "invalid name provided for waypoint, 'none' is a reserved value");
-  if (flags.for !== undefined && !trafficTypes.includes(flags.for))
-    throw userError(
-      "argument-invalid",
-      `invalid traffic type: ${flags.for}. Valid options are: [${trafficTypes.join(" ")}]`,
-    );
+  checkTraffic(flags);
   const labels = {
     ...(flags.revision === undefined ? {} : { [istioLabels.revision]: flags.revision }),
     ...(flags.for === undefined ? {} : { [istioLabels.waypointFor]: flags.for }),
@@ -115,6 +116,7 @@ function wantedWaypoint(namespace: string | undefined, flags: WaypointFlags): Ga
 }
 
 async function apply(flags: WaypointFlags, context: CliContext): Promise<void> {
+  checkTraffic(flags);
   const namespace = await namespaceOf(flags, context);
   const wanted = wantedWaypoint(namespace, flags);
   const client = await context.connect(flags);
@@ -241,6 +243,7 @@ async function remove(names: readonly string[], flags: WaypointFlags, context: C
     throw userError(
       "argument-missing",
       "must specify a waypoint name or delete all using --all or delete specific revision using --revision",
+      { hint: `${context.programName} waypoint list shows the waypoints of a namespace` },
     );
   const client = await context.connect(flags);
   const namespace = await namespaceOf(flags, context);

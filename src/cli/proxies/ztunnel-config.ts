@@ -175,6 +175,8 @@ async function print(
 }
 
 async function readDump(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<ZtunnelDump> {
+  outputFormat(flags.output);
+  filterOf(flags, context);
   const text = flags.file === undefined ? await fromPod(pod, flags, context) : await context.readFile(flags.file);
   const where = flags.file ?? "the ztunnel's answer";
   return parseZtunnelDump(parseAdminJson(text, where), where);

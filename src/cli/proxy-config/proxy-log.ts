@@ -45,13 +45,14 @@ async function log(name: string | undefined, flags: LogFlags, context: CliContex
       { hint: "expected a pod <name>[.<namespace>], or labels with -l" },
     );
   }
+  const wanted = parseLevels(flags.level);
   const client = await context.connect(flags);
   const found =
     name === undefined
       ? await findPodsByLabel(client, flags.selector ?? "", flags, context)
       : await findPods(client, name, flags, context);
   const pods = found.map((pod) => asProxyPod(pod, context));
-  const changes = flags.reset === true ? [`level=${await injectedLevel(client, flags)}`] : parseLevels(flags.level);
+  const changes = flags.reset === true ? [`level=${await injectedLevel(client, flags)}`] : wanted;
   for (const pod of pods) {
     await refuseUnknownLoggers(pod, changes, flags, context);
     let answer = "";

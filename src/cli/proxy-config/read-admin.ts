@@ -1,6 +1,7 @@
 import { userError } from "../../base/index.ts";
 import { ConfigDump, jsonNames, parseClusterStatuses, type ClusterStatuses } from "../../proxy-dump/index.ts";
 import type { CliContext } from "../context.ts";
+import { outputFormat } from "../terminal/output.ts";
 import { askAdmin, findProxyPod, parseAdminJson, type AdminFlags } from "../proxies/proxy-admin.ts";
 
 export interface DumpFlags extends AdminFlags {
@@ -24,6 +25,8 @@ export async function readAdminText(
       },
     );
   }
+  // A format that does not exist is reported before a cluster that cannot be reached.
+  outputFormat(flags.output);
   if (flags.file !== undefined) return await context.readFile(flags.file);
   const pod = await findProxyPod(await context.connect(flags), name ?? "", flags, context);
   return await askAdmin(pod, "GET", path, flags, context);

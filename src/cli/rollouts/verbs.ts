@@ -18,8 +18,14 @@ const orderVerbs = {
   pause: { text: "pause the rollout before its next action", done: "is paused", order: "pause" },
   resume: { text: "continue a paused rollout", done: "continues", order: "resume" },
   abort: { text: "stop the rollout, and undo all its changes", done: "is being undone", order: "rollback" },
-  undo: { text: "undo all changes of the rollout, also after its end", done: "is being undone", order: "rollback" },
+  undo: {
+    alias: "rollback",
+    text: "undo all changes of the rollout, also after its end",
+    done: "is being undone",
+    order: "rollback",
+  },
   rollback: {
+    alias: "undo",
     text: "undo all changes of the upgrade, in any phase and also after its end",
     done: "is being undone",
     order: "rollback",
@@ -27,6 +33,8 @@ const orderVerbs = {
 } as const satisfies Readonly<Record<string, OrderVerb>>;
 
 interface OrderVerb {
+  /** The name of the same order for the other kind of rollout. */
+  readonly alias?: string;
   /** What the verb does, for the help. */
   readonly text: string;
   /** What happens to the rollout after the order. */
@@ -39,7 +47,7 @@ export function canaryCommands(program: Command, context: CliContext): void {
   commonVerbs(canary, canaryKind, ["pause", "resume", "abort", "undo"], context);
   importCommand(canary, context);
   approval(
-    canary.command("promote <name>"),
+    canary.command("promote <name>").alias("approve"),
     "approve the step that waits; with --full, go to the last step at once without pauses and checks",
   )
     .option("--full", "go to the last step at once")
@@ -140,8 +148,10 @@ function commonVerbs<Value extends Rollout>(
     .option("--json", "the same as -o json")
     .action(async (name: string, flags: HistoryFlags) => await showHistory(kind, name, flags, context));
   for (const verb of ordering) {
-    const { text, done, order }: OrderVerb = orderVerbs[verb];
-    withFlags(parent.command(`${verb} <name>`).description(text))
+    const { alias, text, done, order }: OrderVerb = orderVerbs[verb];
+    const command = parent.command(`${verb} <name>`).description(text);
+    if (alias !== undefined) command.alias(alias);
+    withFlags(command)
       .option("-m, --message <why>", "the reason, which the history keeps")
       .action(async (name: string, flags: OrderFlags) => {
         const { client, object } = await rolloutToOrder(kind, name, flags, context);

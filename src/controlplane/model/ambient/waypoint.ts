@@ -431,7 +431,8 @@ interface WantedWaypoint {
 const primaryLabels = { name: istioLabels.useWaypoint, namespace: istioLabels.useWaypointNamespace };
 const canaryLabels = { name: istioLabels.useWaypointCanary, namespace: istioLabels.useWaypointCanaryNamespace };
 
-function wantedWaypoint(
+/** The waypoint that labels name, which may be `none`. Undefined if they name none. */
+export function wantedWaypoint(
   labels: Labels,
   namespace: string,
   by: { readonly name: string; readonly namespace: string } = primaryLabels,

@@ -1,8 +1,10 @@
 import { gatewayGroup, type Listener, type ParentReference } from "../../../api/gateway/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { allowsNamespace } from "../allowed-namespaces.ts";
+import { istioLabels } from "../../../api/istio/index.ts";
+import { wantedWaypoint } from "../ambient/waypoint.ts";
 import { factsKey, type GatewayFacts } from "../facts.ts";
-import { isIngressClass } from "../gateway-class.ts";
+import { gatewayControllerName, isIngressClass, meshControllerName } from "../gateway-class.ts";
 import { allowsSet, parentOfSet } from "./gateway-listeners.ts";
 import { intersectHostnames } from "../hostname.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
@@ -52,7 +54,9 @@ export function attachmentsOf(
   return route.spec.parentRefs.flatMap((parentRef) => {
     const meshParent = meshParentOf(route, parentRef);
     if (meshParent !== undefined)
-      return kind === "UDPRoute" ? [] : attachToService(parentRef, meshParent, inputs, reader);
+      return kind === "UDPRoute" || isServedElsewhere(meshParent, inputs, reader)
+        ? []
+        : attachToService(parentRef, meshParent, inputs, reader);
     const found = gatewayOf(route, parentRef, inputs, reader);
     return found === undefined ? [] : attach({ route, kind, parentRef }, found, inputs, reader);
   });
@@ -65,6 +69,23 @@ function meshParentOf(
   const key = `${namespace}/${name}`;
   if (kind === "Service" && (group === "" || group === "core")) return { registry: "Kubernetes", key, port };
   return kind === "ServiceEntry" && group === "networking.istio.io" ? { registry: "External", key, port } : undefined;
+}
+
+/**
+ * Whether the waypoint that the parent's labels name, or those of its namespace, belongs to another controller. That
+ * controller then reports about the route, which may use what only it knows.
+ */
+function isServedElsewhere({ registry, key }: ServiceParent, inputs: MeshInputs, reader: CollectionReader): boolean {
+  const parent = registry === "Kubernetes" ? reader.get(inputs.services, key) : reader.get(inputs.serviceEntries, key);
+  if (parent === undefined) return false;
+  const { namespace, labels } = parent;
+  const inherited =
+    labels[istioLabels.useWaypoint] === undefined ? reader.get(inputs.namespaces, namespace) : undefined;
+  const wanted = wantedWaypoint(inherited?.labels ?? labels, namespace);
+  if (wanted === undefined || wanted.name.toLowerCase() === "none") return false;
+  const waypoint = reader.get(inputs.gateways, `${wanted.namespace}/${wanted.name}`);
+  const controller = reader.get(inputs.gatewayClasses, waypoint?.spec.gatewayClassName ?? "")?.controllerName;
+  return controller !== undefined && controller !== meshControllerName && controller !== gatewayControllerName;
 }
 
 function attachToService(

@@ -653,6 +653,35 @@ test("a backend by the host of another namespace's Service needs a ReferenceGran
   assert.match(JSON.stringify(hosts("edge/web", "http.80")), /outbound\|80\|\|db\.vault/);
 });
 
+test("a route of a Service whose waypoint belongs to another controller gets no status and no effect", () => {
+  const { apply, routeStatuses } = gateways();
+  const named = (labels: Record<string, string>): KubernetesObject =>
+    service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }], labels);
+  const parentRefs = [{ group: "", kind: "Service", name: "web" }];
+  const waypoint = (name: string, gatewayClassName: string): KubernetesObject =>
+    config("Gateway", `shop/${name}`, { gatewayClassName, listeners: [http] });
+  const gatewayClass = (name: string, controllerName: string): KubernetesObject =>
+    ({ kind: "GatewayClass", metadata: { name }, spec: { controllerName } }) as KubernetesObject;
+  apply(
+    ...base,
+    gatewayClass("other", "example.com/waypoint-controller"),
+    gatewayClass("istio-waypoint", "istio.io/mesh-controller"),
+    waypoint("theirs", "other"),
+    waypoint("ours", "istio-waypoint"),
+    config("HTTPRoute", "shop/r", { parentRefs, rules }),
+  );
+  const parents = (): number => routeStatuses.http.get("shop/r")?.parents.length ?? 0;
+  assert.equal(parents(), 1);
+  apply(named({ "istio.io/use-waypoint": "theirs" }));
+  assert.equal(parents(), 0);
+  apply(named({ "istio.io/use-waypoint": "ours" }));
+  assert.equal(parents(), 1);
+  apply(namespace("shop", { "istio.io/use-waypoint": "theirs" }), named({}));
+  assert.equal(parents(), 0);
+  apply(named({ "istio.io/use-waypoint": "none" }));
+  assert.equal(parents(), 1);
+});
+
 test("an ExternalName Service as a backend leads to its host, which needs the same grant", () => {
   const { apply, hosts, routeStatuses } = gateways();
   const alias = (externalName: string): KubernetesObject => {

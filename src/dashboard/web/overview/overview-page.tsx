@@ -75,11 +75,14 @@ function Figures({ head }: { readonly head: OverviewHead }): JSX.Element {
             {unknown === undefined ? `${synced.toLocaleString("en-US")} of ${all.toLocaleString("en-US")}` : "unknown"}
           </a>
           <small>
-            {unknown === undefined ? undefined : unknown}
-            {incomplete === undefined ? undefined : `without all proxies of ${incomplete}`}{" "}
-            {rejected > 0 ? <Mark tone="bad">{`${rejected} reject`}</Mark> : undefined}{" "}
-            {stale > 0 ? <Mark tone="warn">{`${stale} stale`}</Mark> : undefined}{" "}
-            {missing > 0 ? <Mark tone="warn">{`${missing} missing`}</Mark> : undefined}
+            {unknown ?? (
+              <>
+                {incomplete === undefined ? undefined : `without all proxies of ${incomplete} `}
+                {rejected > 0 ? <Mark tone="bad">{`${rejected} reject`}</Mark> : undefined}{" "}
+                {stale > 0 ? <Mark tone="warn">{`${stale} stale`}</Mark> : undefined}{" "}
+                {missing > 0 ? <Mark tone="warn">{`${missing} missing`}</Mark> : undefined}
+              </>
+            )}
           </small>
         </dd>
       </div>
