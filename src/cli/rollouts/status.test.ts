@@ -103,3 +103,42 @@ test("a watch that begins right after a change of the Deployment follows that ch
   assert.notEqual(failed.end, "done");
   assert.equal(failed.told, "");
 });
+
+test("an undo that was ordered with -w is followed, and ends well when the rollout is rolled back", async () => {
+  const looks = ["Completed", "RollingBack", "RolledBack"];
+  const upgrade = (phase: string, generation: number): object => ({
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "MeshUpgrade",
+    metadata: { name: "to-next", uid: "u", resourceVersion: "1", generation },
+    spec: { from: { revision: "a" }, to: { revision: "b" } },
+    status: {
+      observedGeneration: phase === "Completed" ? 1 : 2,
+      phase,
+      progress: "1/1",
+      message: "",
+      completedSteps: [],
+      conditions: [],
+    },
+  });
+  let generation = 1;
+  const whoAmI = { status: 201, text: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
+  const client = {
+    list: async () =>
+      await Promise.resolve({
+        items: [upgrade(generation === 1 ? "Completed" : (looks.shift() ?? assert.fail()), generation)],
+      }),
+    get: async () => await Promise.resolve(upgrade("Completed", generation)),
+    raw: async () => await Promise.resolve(whoAmI),
+    patchMerge: async () => await Promise.resolve(upgrade("Completed", (generation = 2))),
+  };
+  const context = Object.assign(new FakeContext(), {
+    connect: async () => await Promise.resolve(client as unknown as KubeClient),
+    clock: { ...systemClock, sleep: async () => await Promise.resolve() },
+  });
+  const end = await createProgram(context)
+    .parseAsync(["upgrade", "rollback", "to-next", "-w"], { from: "user" })
+    .then(() => "done", describeError);
+  assert.equal(end, "done");
+  assert.match(context.output, /is being undone[^]*RolledBack/);
+  assert.deepEqual(looks, []);
+});

@@ -3,7 +3,7 @@ import type { RolloutStatus } from "../../api/serin/index.ts";
 import { messageOf, SerinError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { hasPendingChange, isAtRest, pendingChange } from "./pending-change.ts";
-import { RolloutEnd } from "./rollout-end.ts";
+import { rolledBackExitCode, RolloutEnd } from "./rollout-end.ts";
 import { renderValue } from "../terminal/output.ts";
 import { plainScreen, screenOf } from "../terminal/screen.ts";
 import { renderLadder } from "./ladder.ts";
@@ -23,7 +23,7 @@ const exitCodes: ReadonlyMap<RolloutStatus["phase"], number> = new Map([
   ["Completed", 0],
   ["Watching", 0],
   ["Stuck", 1],
-  ["RolledBack", 3],
+  ["RolledBack", rolledBackExitCode],
 ]);
 const waitingExitCode = 4;
 const watchMs = 500;
