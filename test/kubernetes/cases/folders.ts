@@ -5,7 +5,7 @@ import { nodeNumbers } from "../cluster-layout.ts";
 import { deploymentObject, namespaceObject } from "../objects.ts";
 import { loadLayout } from "./install.ts";
 import { applyText } from "./policies.ts";
-import { expectWords, namespace, refused, serin, uninstallLeavesNothing } from "./refused-install.ts";
+import { namespace, refused, serin, uninstallLeavesNothing } from "./refused-install.ts";
 
 const shop = "folders";
 
@@ -66,11 +66,7 @@ export const foldersCase: Case = {
     await podsStart(bench, "earlier");
     await eventually("serin doctor names the folder that the container runtime does not read", async () => {
       const { output } = await serin(bench, ["doctor", "--kubernetes"]);
-      expectWords(output, [
-        /started pod folders\/earlier-\S+ without calling the plugin/,
-        /Set values\.cni\.cniConfDir/,
-      ]);
-      return true;
+      return /started pod folders\/earlier-\S+ without calling the plugin[^]*Set values\.cni\.cniConfDir/.test(output);
     });
     await uninstallLeavesNothing(bench);
     await onNodes(
