@@ -91,7 +91,7 @@ export interface CniAgentOptions {
   readonly ztunnelWaitMs?: number;
   /** Called when the agent ends, with the revisions of its ztunnels. Returns why it ends. */
   readonly whyEnds: (ztunnels: readonly string[]) => Promise<AgentEnd>;
-  /** Called with the reason why the container runtime does not call the plugin, and from time to time while it stays. */
+  /** Called with the reason why the container runtime does not call the plugin, and sometimes again while it stays. */
   readonly onProblem?: (text: string) => void;
   readonly log: Logger;
   /** (Serin's own) Whether the log lines of the agent of 2022 are written too. */
@@ -189,7 +189,7 @@ export class CniAgent {
     return this.#ready && this.#installer.installedAtMs !== undefined && this.#calls.missed === undefined;
   }
 
-  /** Why the container runtime does not call the plugin, and what to do. Undefined if it does, or may just need time. */
+  /** Why the container runtime does not call the plugin, and what to do. Undefined if it does, or if it needs time. */
   get problem(): string | undefined {
     const { missed } = this.#calls;
     return this.#installer.problem ?? (missed === undefined ? undefined : notCalled(this.#surroundings, missed));

@@ -605,54 +605,6 @@ test("OpenShift gets the right to its privileged constraints, the SELinux type o
   );
 });
 
-test("the CNI agent is not privileged: it has four capabilities, and may write no kernel settings except the network's", () => {
-  const { spec } = find(render({ profile: "ambient" }).objects, "DaemonSet", "istio-cni-node") as unknown as {
-    spec: {
-      template: {
-        spec: { containers: { securityContext: object; volumeMounts: { readOnly?: boolean; mountPath: string }[] }[] };
-      };
-    };
-  };
-  const [agent] = spec.template.spec.containers;
-  assert.deepEqual(agent?.securityContext, unconfinedAgent);
-  const writable = agent.volumeMounts.filter(({ readOnly }) => readOnly !== true).map(({ mountPath }) => mountPath);
-  assert.deepEqual(writable.toSorted(), [
-    "/host/etc/cni/net.d",
-    "/host/opt/cni/bin",
-    "/host/proc/sys/net",
-    "/var/run/istio-cni",
-    "/var/run/ztunnel",
-  ]);
-});
-
-const unconfinedAgent = {
-  privileged: false,
-  capabilities: { drop: ["ALL"], add: ["DAC_OVERRIDE", "NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE"] },
-  readOnlyRootFilesystem: true,
-  runAsUser: 0,
-  runAsGroup: 0,
-  runAsNonRoot: false,
-  appArmorProfile: { type: "Unconfined" },
-  seLinuxOptions: { type: "spc_t" },
-  seccompProfile: { type: "RuntimeDefault" },
-};
-
-test("the CNI agent takes SELinux options and a seccomp profile from its values, and stays unconfined without a type", () => {
-  const contextOf = (cni: object): object | undefined => {
-    const { spec } = find(render({ profile: "ambient", values: { cni } }).objects, "DaemonSet", "istio-cni-node") as {
-      spec?: { template: { spec: { containers: { securityContext: object }[] } } };
-    };
-    return spec?.template.spec.containers[0]?.securityContext;
-  };
-  const own = { seLinuxOptions: { type: "own_t" }, seccompProfile: { type: "Unconfined" } };
-  assert.deepEqual(contextOf(own), { ...unconfinedAgent, ...own });
-  assert.deepEqual(contextOf({ seLinuxOptions: { level: "s0" } }), {
-    ...unconfinedAgent,
-    seLinuxOptions: { type: "spc_t", level: "s0" },
-  });
-  assert.deepEqual(contextOf({}), unconfinedAgent);
-});
-
 test("no installation has the deprecated annotation of AppArmor, for which API servers warn", () => {
   for (const profile of ["ambient", "demo"])
     assert.doesNotMatch(JSON.stringify(render({ profile }).objects), /apparmor\.security\.beta/);

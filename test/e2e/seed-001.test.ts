@@ -25,10 +25,13 @@ function walkthrough(kubectl: Kubectl): void {
   let page = "";
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const load = new GatewayLoad(guide.lab, page);
-    await load.begun();
-    await change();
-    await load.more(20);
-    await load.stop();
+    try {
+      await load.begun();
+      await change();
+      await load.more(20);
+    } finally {
+      await load.stop();
+    }
     assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
   };
   const nodeOf = async (namespace: string, selector: string): Promise<string> =>

@@ -214,10 +214,13 @@ function walkthrough(kubectl: Kubectl): void {
       header: `host: ${wholeName}`,
       expected: "You're at the root of nginx server v",
     });
-    await load.begun();
-    await change();
-    await load.more(20);
-    await load.stop();
+    try {
+      await load.begun();
+      await change();
+      await load.more(20);
+    } finally {
+      await load.stop();
+    }
     assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
   };
 

@@ -103,10 +103,13 @@ function walkthrough(kubectl: Kubectl): void {
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const urls = ["app-a.demo-a.svc.cluster.local", "app-b.demo-b.svc.cluster.local"];
     const load = new PodLoad(guide.lab, { namespace: "load", workload: "pod/client", container: "client", urls });
-    await load.begun();
-    await change();
-    await load.more(20);
-    await load.stop();
+    try {
+      await load.begun();
+      await change();
+      await load.more(20);
+    } finally {
+      await load.stop();
+    }
     assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
   };
   const oldPodsGone = async (namespace: string): Promise<void> =>

@@ -20,10 +20,13 @@ function walkthrough(kubectl: Kubectl): void {
   /** Changes something under constant load through the gateway. No request may fail. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const load = new GatewayLoad(guide.lab, page);
-    await load.begun();
-    await change();
-    await load.more(20);
-    await load.stop();
+    try {
+      await load.begun();
+      await change();
+      await load.more(20);
+    } finally {
+      await load.stop();
+    }
     assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
   };
   const podOf = async (app: string): Promise<string> =>

@@ -309,3 +309,22 @@ test("a sidecar that cannot reach istiod, and an istiod that nobody reaches, are
     ],
   );
 });
+
+test("workloads of a namespace that is being deleted, and deleted ones, are no finding", async () => {
+  const deletionTimestamp = "2026-01-01T00:00:00Z";
+  const gateway = (name: string, namespace: string, more: object = {}) => ({
+    metadata: { name, namespace, labels: { "gateway.istio.io/managed": "istio.io-gateway-controller" }, ...more },
+    spec: selecting(name),
+    status: {},
+  });
+  const found = await texts({
+    Namespace: [{ metadata: { name: "serin-probes", deletionTimestamp } }, { metadata: { name: "shop" } }],
+    Deployment: [
+      gateway("waypoint-next", "serin-probes"),
+      gateway("former", "shop", { deletionTimestamp }),
+      gateway("present", "shop"),
+    ],
+  });
+  assert.equal(found.length, 1);
+  assert.match(found[0] ?? "", /^! mesh \(Deployment shop\/present\): 0 of 1 pods are ready/);
+});

@@ -4,6 +4,7 @@ import { formatLabelSelector } from "../../api/index.ts";
 import {
   daemonSetKind,
   deploymentKind,
+  namespaceKind,
   podKind,
   type DaemonSet,
   type Deployment,
@@ -43,7 +44,26 @@ export async function meshFindings(client: KubeClient): Promise<ClusterFinding[]
   }
 }
 
+/** The mesh's workloads, without those that are being deleted. */
 async function ownWorkloads(client: KubeClient): Promise<OwnWorkload[]> {
+  const ending = await endingNamespaces(client);
+  const found = await labelledWorkloads(client);
+  return found.filter(
+    ({ object: { metadata } }) => metadata.deletionTimestamp === undefined && !ending.has(metadata.namespace ?? ""),
+  );
+}
+
+/**
+ * The namespaces that are being deleted. Their workloads may stay for minutes after their pods. None if the user may
+ * not list namespaces.
+ */
+async function endingNamespaces(client: KubeClient): Promise<ReadonlySet<string>> {
+  const found = await undefinedIfForbidden(client.list(namespaceKind));
+  const ending = (found?.items ?? []).filter(({ metadata }) => metadata.deletionTimestamp !== undefined);
+  return new Set(ending.map(({ metadata }) => metadata.name ?? ""));
+}
+
+async function labelledWorkloads(client: KubeClient): Promise<OwnWorkload[]> {
   const lists = await Promise.all(
     ownLabels.map(async (labelSelector) => {
       const sets = await client.list(daemonSetKind, { labelSelector });

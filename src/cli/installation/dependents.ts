@@ -20,6 +20,11 @@ export interface Dependents {
   readonly namespaces: readonly string[];
   /** `id` of proxies that get their configuration from the revision. */
   readonly proxies: readonly string[];
+  /**
+   * Those of these proxies that no pod has. Either they run outside of the cluster, or their pod has just ended, and the
+   * control plane has not noticed yet.
+   */
+  readonly podless: readonly string[];
   /** `namespace/name` of Gateways whose proxies the revision runs. */
   readonly gateways: readonly string[];
   /** `namespace/name` of pods whose traffic goes through the revision's ztunnel, or that it injected. */
@@ -47,6 +52,7 @@ export async function dependentsOf(client: KubeClient, revision: string): Promis
   const own = pods.filter((pod) => isOwn(pod, revision, planes));
   const { proxies, warnings } = await connectedProxies(client, revision, own, going);
   const connectedPods = new Set(proxies.map(podOf));
+  const present = new Set(allPods.map(nameOf));
   return {
     tags: await takenOver(client, revision, tags),
     namespaces: namespaces.items
@@ -54,6 +60,7 @@ export async function dependentsOf(client: KubeClient, revision: string): Promis
       .map(({ metadata }) => metadata.name ?? "")
       .toSorted(),
     proxies,
+    podless: proxies.filter((id) => !present.has(podOf(id))),
     gateways: await ownedGateways(client, revision, namespaces.items, tags),
     pods: pods
       .filter((pod) => !connectedPods.has(nameOf(pod)) && !own.includes(pod) && leansOn(pod, revision))

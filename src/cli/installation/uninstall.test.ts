@@ -369,3 +369,24 @@ test("--force purges despite such rollouts, and says how to let one go", async (
     /To let one go without its undo: kubectl patch canary\.rollout\.serin\.dev reviews -n shop --type=merge -p '{"metadata":{"finalizers":null}}'\n/,
   );
 });
+
+test("a proxy whose pod has just ended does not keep its revision, and one that stays connected without a pod does", async () => {
+  const own = pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" });
+  const path = "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies";
+  const removed = async (looksUntilGone: number): Promise<string> => {
+    const answers = { [path]: JSON.stringify([{ id: "sleep-1.shop" }]) };
+    const context = new FakeContext({ objects: { Deployment: [istiod("old")], Pod: [own] }, answers });
+    let nowMs = 0;
+    const sleep = async (ms: number): Promise<void> => {
+      nowMs += ms;
+      if (nowMs >= looksUntilGone * 500) answers[path] = "[]";
+      await Promise.resolve();
+    };
+    Object.assign(context, { clock: { ...context.clock, steadyMs: () => nowMs, sleep } });
+    return await createProgram(context)
+      .parseAsync(["uninstall", "--revision", "old", "-y"], { from: "user" })
+      .then(() => "removed", describeError);
+  };
+  assert.equal(await removed(3), "removed");
+  assert.match(await removed(100), /^revision "old" is still needed by\n {2}proxies: sleep-1\.shop\n/);
+});

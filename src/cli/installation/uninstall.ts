@@ -218,8 +218,27 @@ async function ask(text: string, context: CliContext): Promise<void> {
 
 const shownDependents = 10;
 
+/** The time in which a control plane notices the end of a proxy whose pod is gone. */
+const leavingMs = 10_000;
+const leavingPollMs = 500;
+
+/** What depends on the revision. While only proxies without a pod do, waits whether they disappear. */
+async function lastingDependents(
+  client: KubeClient,
+  revision: string,
+  { clock, signal }: CliContext,
+): Promise<Dependents> {
+  const endsAtMs = clock.steadyMs() + leavingMs;
+  for (;;) {
+    const found = await dependentsOf(client, revision);
+    const staying = { ...found, proxies: found.proxies.filter((id) => !found.podless.includes(id)) };
+    if (found.podless.length === 0 || describe(staying).length > 0 || clock.steadyMs() >= endsAtMs) return found;
+    await clock.sleep(leavingPollMs, signal);
+  }
+}
+
 async function refuseIfNeeded(client: KubeClient, revision: string, context: CliContext): Promise<void> {
-  const dependents = await dependentsOf(client, revision);
+  const dependents = await lastingDependents(client, revision, context);
   for (const warning of dependents.warnings) context.err(`! ${warning}\n`);
   const lines = describe(dependents);
   if (lines.length === 0) return;

@@ -59,3 +59,86 @@ test("a watch does not begin without an answer, and ends with an error of the us
     left: 1,
   });
 });
+
+/** Watches a Canary of a Deployment, which has these phases and these numbers of updated pods, one after the other. */
+async function watchedDeployment(...looks: readonly (readonly [phase: string, updatedReplicas: number])[]) {
+  const left = [...looks];
+  let [, updatedReplicas] = looks[0] ?? assert.fail();
+  const client = {
+    list: async () => {
+      const [phase, updated] = left.shift() ?? assert.fail("it asks again after its end");
+      updatedReplicas = updated;
+      const target = { deployment: { name: "web", service: "web" } };
+      return await Promise.resolve({ items: [{ ...rollout(phase), spec: { target, steps: [{ weight: 50 }] } }] });
+    },
+    get: async () =>
+      await Promise.resolve({
+        metadata: { name: "web", generation: 3 },
+        status: { observedGeneration: 3, replicas: 2, updatedReplicas },
+      }),
+  };
+  const context = Object.assign(new FakeContext(), {
+    connect: async () => await Promise.resolve(client as unknown as KubeClient),
+    clock: { ...systemClock, sleep: async () => await Promise.resolve() },
+  });
+  const end = await createProgram(context)
+    .parseAsync(["canary", "status", "web", "-w"], { from: "user" })
+    .then(() => "done", describeError);
+  return { end, told: context.errors, left: left.length };
+}
+
+test("a watch that begins right after a change of the Deployment follows that change, not the end of the run before", async () => {
+  const told = "Deployment web has a change that the engine has not begun to roll out; waiting for it\n";
+  for (const phase of ["Watching", "Completed", "RolledBack"]) {
+    const looks = [
+      [phase, 0],
+      [phase, 0],
+      ["Judging", 0],
+      ["Completed", 2],
+    ] as const;
+    assert.deepEqual(await watchedDeployment(...looks), { end: "done", told, left: 0 }, phase);
+  }
+  assert.deepEqual(await watchedDeployment(["Watching", 2]), { end: "done", told: "", left: 0 });
+  const failed = await watchedDeployment(["RolledBack", 2]);
+  assert.notEqual(failed.end, "done");
+  assert.equal(failed.told, "");
+});
+
+test("an undo that was ordered with -w is followed, and ends well when the rollout is rolled back", async () => {
+  const looks = ["Completed", "RollingBack", "RolledBack"];
+  const upgrade = (phase: string, generation: number): object => ({
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "MeshUpgrade",
+    metadata: { name: "to-next", uid: "u", resourceVersion: "1", generation },
+    spec: { from: { revision: "a" }, to: { revision: "b" } },
+    status: {
+      observedGeneration: phase === "Completed" ? 1 : 2,
+      phase,
+      progress: "1/1",
+      message: "",
+      completedSteps: [],
+      conditions: [],
+    },
+  });
+  let generation = 1;
+  const whoAmI = { status: 201, text: JSON.stringify({ status: { userInfo: { username: "ann" } } }) };
+  const client = {
+    list: async () =>
+      await Promise.resolve({
+        items: [upgrade(generation === 1 ? "Completed" : (looks.shift() ?? assert.fail()), generation)],
+      }),
+    get: async () => await Promise.resolve(upgrade("Completed", generation)),
+    raw: async () => await Promise.resolve(whoAmI),
+    patchMerge: async () => await Promise.resolve(upgrade("Completed", (generation = 2))),
+  };
+  const context = Object.assign(new FakeContext(), {
+    connect: async () => await Promise.resolve(client as unknown as KubeClient),
+    clock: { ...systemClock, sleep: async () => await Promise.resolve() },
+  });
+  const end = await createProgram(context)
+    .parseAsync(["upgrade", "rollback", "to-next", "-w"], { from: "user" })
+    .then(() => "done", describeError);
+  assert.equal(end, "done");
+  assert.match(context.output, /is being undone[^]*RolledBack/);
+  assert.deepEqual(looks, []);
+});

@@ -2,7 +2,8 @@ import type { KindDefinition } from "../../api/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { messageOf, SerinError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
-import { RolloutEnd } from "./rollout-end.ts";
+import { hasPendingChange, isAtRest, pendingChange } from "./pending-change.ts";
+import { rolledBackExitCode, RolloutEnd } from "./rollout-end.ts";
 import { renderValue } from "../terminal/output.ts";
 import { plainScreen, screenOf } from "../terminal/screen.ts";
 import { renderLadder } from "./ladder.ts";
@@ -22,7 +23,7 @@ const exitCodes: ReadonlyMap<RolloutStatus["phase"], number> = new Map([
   ["Completed", 0],
   ["Watching", 0],
   ["Stuck", 1],
-  ["RolledBack", 3],
+  ["RolledBack", rolledBackExitCode],
 ]);
 const waitingExitCode = 4;
 const watchMs = 500;
@@ -43,6 +44,7 @@ export async function showStatus<Value extends Rollout>(
   const find = async (): Promise<FoundRollout<Value>> => await findRollout(kind, name, flags, context);
   const deadlineMs = flags.timeout === undefined ? Number.POSITIVE_INFINITY : context.clock.steadyMs() + flags.timeout;
   let shown = "";
+  let isTold = false;
   try {
     for (;;) {
       const found = await (shown === "" ? find() : find().catch((error: unknown) => waitFor(error, context)));
@@ -51,10 +53,12 @@ export async function showStatus<Value extends Rollout>(
         const text = await statusText(kind, found, view);
         if (text !== shown) (screen ?? plainScreen(context)).show(text);
         shown = text;
-        const code = exitCodes.get(object.status?.phase ?? "Planned");
-        if (code === 0 && isCurrent(object)) return;
-        if (flags.watch !== true || (code !== undefined && code !== 0 && isCurrent(object)))
-          throw new RolloutEnd(code ?? waitingExitCode);
+        if (flags.watch !== true) return endWith(codeOf(object));
+        const isPending = isAtRest(object) && (await hasPendingChange(found.client, object));
+        if (isPending && !isTold) context.err(`${pendingChange(object)}\n`);
+        isTold = isPending;
+        const code = codeOf(object);
+        if (code !== waitingExitCode && isCurrent(object) && !isPending) return endWith(code);
       }
       if (context.clock.steadyMs() >= deadlineMs) throw new RolloutEnd(waitingExitCode);
       await context.clock.sleep(watchMs, context.signal);
@@ -62,6 +66,14 @@ export async function showStatus<Value extends Rollout>(
   } finally {
     screen?.close();
   }
+}
+
+function codeOf({ status }: Rollout): number {
+  return exitCodes.get(status?.phase ?? "Planned") ?? waitingExitCode;
+}
+
+function endWith(code: number): void {
+  if (code !== 0) throw new RolloutEnd(code);
 }
 
 /**

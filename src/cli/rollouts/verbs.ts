@@ -8,6 +8,7 @@ import { runFlag, showHistory, type HistoryFlags } from "./history.ts";
 import { importCommand } from "./import.ts";
 import { listRollouts, type ListFlags } from "./list.ts";
 import { approve, giveOrder, orderFully, type OrderFlags, type OrderWord } from "./orders.ts";
+import { rolledBackExitCode, RolloutEnd } from "./rollout-end.ts";
 import { nounOf, rolloutKindOf, rolloutToOrder, type Rollout } from "./rollout-objects.ts";
 import { createRollout, retryRollout, type CreateFlags, type RetryFlags } from "./start.ts";
 import { showStatus, type StatusFlags } from "./status.ts";
@@ -99,6 +100,24 @@ function approval(command: Command, description: string): Command {
     .option("--step <id>", "the step (default: the step that waits, if no other one was approved in this run)");
 }
 
+interface UndoFlags extends OrderFlags {
+  readonly watch?: boolean;
+}
+
+/** Follows an undo that the user has ordered. It ends well when the rollout is rolled back. */
+async function watchUndo<Value extends Rollout>(
+  kind: KindDefinition<Value>,
+  { metadata: { name = "", namespace } }: Value,
+  flags: UndoFlags,
+  context: CliContext,
+): Promise<void> {
+  try {
+    await showStatus(kind, name, { ...flags, ...(namespace === undefined ? {} : { namespace }) }, context);
+  } catch (error) {
+    if (!(error instanceof RolloutEnd) || error.exitCode !== rolledBackExitCode) throw error;
+  }
+}
+
 /** Adds the verbs of both kinds, and the named verbs that write an order. */
 function commonVerbs<Value extends Rollout>(
   parent: Command,
@@ -151,11 +170,12 @@ function commonVerbs<Value extends Rollout>(
     const { alias, text, done, order }: OrderVerb = orderVerbs[verb];
     const command = parent.command(`${verb} <name>`).description(text);
     if (alias !== undefined) command.alias(alias);
-    withFlags(command)
-      .option("-m, --message <why>", "the reason, which the history keeps")
-      .action(async (name: string, flags: OrderFlags) => {
-        const { client, object } = await rolloutToOrder(kind, name, flags, context);
-        await giveOrder({ client, kind, object, flags, context }, { order, done });
-      });
+    withFlags(command).option("-m, --message <why>", "the reason, which the history keeps");
+    if (order === "rollback") command.option("-w, --watch", "show what the undo waits for until it ends");
+    command.action(async (name: string, flags: UndoFlags) => {
+      const { client, object } = await rolloutToOrder(kind, name, flags, context);
+      await giveOrder({ client, kind, object, flags, context }, { order, done });
+      if (flags.watch === true) await watchUndo(kind, object, flags, context);
+    });
   }
 }

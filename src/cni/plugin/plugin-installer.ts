@@ -163,7 +163,8 @@ export class PluginInstaller {
       // The file does not exist, or its content differs.
     }
     replaceFile(path, program, programMode);
-    this.#log.info("wrote the CNI plugin's program", { path, bytes: program.length });
+    const folder = this.#options.surroundings.folders.programs;
+    this.#log.info("wrote the CNI plugin's program", { folder, file: pluginType, bytes: program.length });
     return true;
   }
 
@@ -207,7 +208,8 @@ export class PluginInstaller {
     const path = join(this.#options.confDirectory, file.name);
     if (textOf(path) === file.text) return "there";
     replaceFile(path, file.text, newFileMode);
-    this.#log.info("wrote the CNI plugin's configuration", { path });
+    const folder = this.#options.surroundings.folders.configuration;
+    this.#log.info("wrote the CNI plugin's configuration", { folder, file: file.name });
     return "written";
   }
 

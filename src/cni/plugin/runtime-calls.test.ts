@@ -42,6 +42,8 @@ test("pods that say nothing about the runtime are not counted", () => {
     },
     "a pod on the node's network needs no plugin": (watched) =>
       watched.saw("appeared", { spec: { hostNetwork: true, containers: [] } }),
+    "a kubelet makes the object of a running static pod again": (watched) =>
+      watched.saw("appeared", { metadata: { uid: "u", annotations: { "kubernetes.io/config.mirror": "hash" } } }),
     "the runtime called the plugin first": (watched) => {
       watched.saw("appeared", {});
       watched.calls.called();

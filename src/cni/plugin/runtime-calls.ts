@@ -1,5 +1,6 @@
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { Clock } from "../../base/index.ts";
+import { mirrorAnnotation } from "../pod-namespace.ts";
 
 /** The time in which a container runtime has read a changed configuration. */
 const settleMs = 5_000;
@@ -45,10 +46,18 @@ export class RuntimeCalls {
       this.#awaited.delete(uid);
       return;
     }
-    if (this.#isCalled || installedAtMs === undefined || pod.spec?.hostNetwork === true) return;
+    if (this.#isCalled || installedAtMs === undefined || needsNoCall(pod)) return;
     const hasAddress = (pod.status?.podIP ?? "") !== "";
     if (change === "appeared" && !hasAddress && this.#clock.steadyMs() - installedAtMs >= settleMs)
       this.#awaited.add(uid);
     else if (hasAddress && this.#awaited.delete(uid)) this.#missed ??= key;
   }
+}
+
+/**
+ * Whether a pod may get an address without a call: it is on the node's network, or a kubelet has made its object again
+ * for a static pod that runs already.
+ */
+function needsNoCall({ metadata, spec }: Pod): boolean {
+  return spec?.hostNetwork === true || metadata.annotations?.[mirrorAnnotation] !== undefined;
 }

@@ -102,7 +102,10 @@ test("an obstacle that does not pass by itself is reported first, and a pod with
 });
 
 test("an agent that runs and is not ready is reported with the problem that it has told, unless it is ready again", async () => {
-  const problem = { reason: "CniPluginNotCalled", message: "the node's folder /opt/cni/bin has no program" };
+  const problem = {
+    reason: "CniPluginNotCalled",
+    message: "the folder /opt/cni/bin has no program. The plugin is not chained. Set values.cni.cniBinDir",
+  };
   const client = clientWith({ reason: "Unhealthy", message: "Readiness probe failed: HTTP probe failed" }, problem);
   const agent = (ready: "True" | "False"): Pod => ({
     metadata: { name: "agent-1", namespace: "istio-system", uid: "u1", labels: { "k8s-app": "istio-cni-node" } },
@@ -110,9 +113,9 @@ test("an agent that runs and is not ready is reported with the problem that it h
     status: { phase: "Running", conditions: [{ type: "Ready", status: ready }] },
   });
   assert.deepEqual(await findPodObstacle(client, [agent("False")]), {
-    text: `pod istio-system/agent-1 on node n2: ${problem.message}`,
+    text: "pod istio-system/agent-1 on node n2: the folder /opt/cni/bin has no program. The plugin is not chained",
     patienceMs: 15_000,
-    hint: undefined,
+    hint: "Set values.cni.cniBinDir",
   });
   assert.equal(await findPodObstacle(client, [agent("True")]), undefined);
 });

@@ -30,8 +30,7 @@ export async function findPodObstacle(
   }
   for (const pod of pods.filter(isUnreadyAgent).slice(0, maxAskedPods)) {
     const told = (await warningsOf(client, pod)).find(({ reason }) => reason === pluginProblemReason);
-    if (told?.message !== undefined)
-      return { text: `${subjectOf(pod)}: ${told.message}`, patienceMs: toldPatienceMs, hint: undefined };
+    if (told?.message !== undefined) return toldObstacle(pod, told.message);
   }
   return found;
 }
@@ -84,6 +83,12 @@ function isBeingCreated({ metadata, spec, status }: Pod): boolean {
 
 function subjectOf({ metadata, spec }: Pod): string {
   return `pod ${metadata.namespace ?? ""}/${metadata.name ?? ""} on node ${spec?.nodeName ?? ""}`;
+}
+
+/** The agent's words end with what to do, after the problem and its consequence. */
+function toldObstacle(pod: Pod, message: string): PodObstacle {
+  const [, problem = message, remedy] = /^(.*)\. (Set .*)$/s.exec(message) ?? [];
+  return { text: `${subjectOf(pod)}: ${problem}`, patienceMs: toldPatienceMs, hint: remedy };
 }
 
 function obstacleOf(pod: Pod, message: string): PodObstacle {

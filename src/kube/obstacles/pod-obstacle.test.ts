@@ -114,3 +114,17 @@ test("ended and running pods are not obstacles, and a permanent obstacle takes p
   const both = podObstacle([waiting("ContainerCreating"), waiting("InvalidImageName", "bad")]);
   assert.match(both?.text ?? "", /InvalidImageName/);
 });
+
+test("a container that the runtime cannot start is reported with the runtime's words, and not with its empty log", () => {
+  const message = "failed to create containerd task: unable to start container process: bad seccomp profile\n";
+  const terminated = { exitCode: 128, reason: "StartError", message };
+  const given = waiting("CrashLoopBackOff", undefined, { restartCount: 5, lastState: { terminated } });
+  const { text, hint, patienceMs, crashed } = podObstacle([given]) ?? assert.fail();
+  assert.equal(
+    text,
+    `pod shop/web-1: container app: CrashLoopBackOff: it ended with 128 (StartError): ${message.trim()}`,
+  );
+  assert.match(hint ?? "", /could not start the container's program/);
+  assert.equal(patienceMs, 10_000);
+  assert.equal(crashed, undefined);
+});

@@ -41,6 +41,10 @@ const memory: Reason = {
   ...crashes,
   hint: "The container needs more memory than its limit: raise resources.limits.memory of its component, or of the LimitRange that gave it the limit.",
 };
+const noStart: Reason = {
+  ...crashes,
+  hint: "The container runtime could not start the container's program, and says why. Its log is empty.",
+};
 const unschedulable: Reason = {
   patienceMs: 30_000,
   hint: "No node can take the pod. Add a node, free its resources, or change the pod's requests, selectors or tolerations.",
@@ -125,14 +129,26 @@ function endedObstacle({ state, restartCount }: ContainerStatus): Omit<PodObstac
 
 /** The reason of a crash. A process that the kernel kills leaves nothing in its log. */
 function crashReason(ended: { readonly reason?: string } | undefined): Reason {
+  if (neverRan.has(ended?.reason ?? "")) return noStart;
   return ended?.reason === "OOMKilled" ? memory : crashes;
 }
 
-function endText({ exitCode, reason }: { readonly exitCode: number; readonly reason?: string }): string {
-  return `it ended with ${exitCode}${reason === undefined ? "" : ` (${reason})`}`;
+interface EndedRun {
+  readonly exitCode: number;
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+/** Reasons of a container whose program never ran. The runtime's message says why, and there is no log. */
+const neverRan: ReadonlySet<string> = new Set(["StartError", "ContainerCannotRun"]);
+
+function endText({ exitCode, reason = "", message }: EndedRun): string {
+  const why = neverRan.has(reason) && message !== undefined ? `: ${message.trim()}` : "";
+  return `it ended with ${exitCode}${reason === "" ? "" : ` (${reason})`}${why}`;
 }
 
 function crashedIn({ state, lastState, name }: ContainerStatus, pod: string): Pick<PodObstacle, "crashed"> {
+  if (neverRan.has((state?.terminated ?? lastState?.terminated)?.reason ?? "")) return {};
   if (state?.terminated !== undefined) return { crashed: { pod, container: name, run: "current" } };
   return state?.waiting?.reason === "CrashLoopBackOff" && lastState?.terminated !== undefined
     ? { crashed: { pod, container: name, run: "previous" } }

@@ -10,6 +10,7 @@ import {
 } from "./duration-histogram.ts";
 import { meanInSharedBucket } from "./mean-test.ts";
 import { chance, logMean, wrongFailure } from "./rate-test.ts";
+import { tooFew } from "./too-few.ts";
 
 /**
  * A sequential test of durations (ADR 8). For each quantile it compares the shares of requests above a few bounds near
@@ -205,8 +206,9 @@ export function judgeDurations(
   const { canary, stable } = inSharedBounds(evidence);
   const [canaryTotal, stableTotal] = [totalOf(canary), totalOf(stable)];
   const counts = `${canaryTotal + totalOf(open.canary)} requests of the canary, ${stableTotal + totalOf(open.stable)} of stable`;
-  if (canaryTotal === 0)
-    return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} requests of the canary are needed` };
+  const seen = canaryTotal + totalOf(open.canary);
+  const few = tooFew("requests", { judged: canaryTotal, seen, needed: limits.minSamples });
+  if (canaryTotal === 0) return { verdict: "wait", evidence: `${counts}; ${few}` };
   // Half of the error probability is for the comparisons with stable (quantiles and mean), and half is for the limit.
   // The tests in use share each half.
   const tests = limits.quantiles.length + 1 + (limits.maxMs === undefined ? 0 : limits.quantiles.length);
@@ -243,8 +245,7 @@ export function judgeDurations(
     suspected ??= mean.text;
   }
   const all = `${counts}: ${[...texts, ...(mean === undefined ? [] : [mean.text])].join(", ")}`;
-  if (canaryTotal < limits.minSamples)
-    return { verdict: "wait", evidence: `${all}; ${limits.minSamples} requests of the canary are needed` };
+  if (canaryTotal < limits.minSamples) return { verdict: "wait", evidence: `${all}; ${few}` };
   if (stableTotal > 0 && mayBeTwiceAsSlow(canary, stable, limits.minSamples))
     return {
       verdict: "wait",

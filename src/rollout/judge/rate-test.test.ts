@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom, type Random } from "../../base/index.ts";
-import { addBatch, judgeRate, noEvidence, type RateEvidence } from "./rate-test.ts";
+import { addBatch, judgeRate, noEvidence, type RateBatch, type RateEvidence } from "./rate-test.ts";
 
 const limits = { minSamples: 100, maxErrorRate: 0.005 };
 const batchSize = 20;
@@ -65,5 +65,16 @@ test("with too few samples the result is to wait, never to pass", () => {
     judgeRate(addBatch(evidence, { canaryTotal: 1, canaryErrors: 0, stableTotal: 9, stableErrors: 0 }, 0.005), limits)
       .verdict,
     "pass",
+  );
+});
+
+test("while enough requests were seen but not judged, the evidence says how many were judged", () => {
+  const of = (canaryTotal: number): RateBatch => ({ canaryTotal, canaryErrors: 0, stableTotal: 0, stableErrors: 0 });
+  const evidence = addBatch(noEvidence, of(80), limits.maxErrorRate);
+  const textOf = (open: number): string => judgeRate(evidence, limits, of(open)).evidence;
+  assert.match(textOf(19), /; 100 responses of the canary are needed$/);
+  assert.match(
+    textOf(22),
+    /^canary 0 of 102 failed, .*; 100 responses of the canary are needed, and 80 of these are judged so far$/,
   );
 });

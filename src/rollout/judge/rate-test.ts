@@ -5,6 +5,7 @@ import {
   ruledOutErrorRate,
   wrongPassChance,
 } from "../../api/serin/index.ts";
+import { tooFew } from "./too-few.ts";
 
 /**
  * A sequential test of error rates, which may be repeated after every batch. It is an e-process: under the null
@@ -130,7 +131,10 @@ export function judgeRate(evidence: RateEvidence, limits: RateLimits, open: Rate
     };
   }
   if (evidence.canaryTotal < limits.minSamples)
-    return { verdict: "wait", evidence: `${counts}; ${limits.minSamples} responses of the canary are needed` };
+    return {
+      verdict: "wait",
+      evidence: `${counts}; ${tooFew("responses", { judged: evidence.canaryTotal, seen: canaryTotal, needed: limits.minSamples })}`,
+    };
   const bad = ruledOutErrorRate(evidence.stableTotal, evidence.stableErrors, limits);
   if (passEvidence(evidence, limits) < passThreshold)
     return {

@@ -178,6 +178,7 @@ export {
   CheckRequestSchema,
   type CheckResponse,
   CheckResponseSchema,
+  type OkHttpResponse,
 } from "#generated/proto/envoy/service/auth/v3/external_auth_pb.js";
 export {
   type RateLimit as HttpRateLimit,

@@ -5,7 +5,7 @@ import { nodeNumbers } from "../cluster-layout.ts";
 import { deploymentObject, namespaceObject } from "../objects.ts";
 import { loadLayout } from "./install.ts";
 import { applyText } from "./policies.ts";
-import { expectWords, namespace, refused, serin, uninstallLeavesNothing } from "./refused-install.ts";
+import { namespace, refused, serin, uninstallLeavesNothing } from "./refused-install.ts";
 
 const shop = "folders";
 
@@ -66,17 +66,10 @@ export const foldersCase: Case = {
     await podsStart(bench, "earlier");
     await eventually("serin doctor names the folder that the container runtime does not read", async () => {
       const { output } = await serin(bench, ["doctor", "--kubernetes"]);
-      expectWords(output, [
-        /started pod folders\/earlier-\S+ without calling the plugin/,
-        /Set values\.cni\.cniConfDir/,
-      ]);
-      return true;
+      return /started pod folders\/earlier-\S+ without calling the plugin[^]*Set values\.cni\.cniConfDir/.test(output);
     });
     await uninstallLeavesNothing(bench);
-    await onNodes(
-      bench,
-      "cmp /etc/cni/net.d/10-ptp.conflist /opt/earlier/net.d/10-ptp.conflist && rm -r /opt/earlier /opt/elsewhere",
-    );
+    await onNodes(bench, "! grep serin /opt/earlier/net.d/10-ptp.conflist && rm -r /opt/earlier /opt/elsewhere");
     await cluster.kubectl("delete", "namespace", shop, "--wait=false");
     return `the folders and the values are named, pods start meanwhile, and uninstall leaves nothing in ${namespace}`;
   },

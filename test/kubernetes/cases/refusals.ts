@@ -268,6 +268,8 @@ const withoutNetfilter = {
     },
   ],
 };
+/** Replaces the profile of a container in the configuration for runc. */
+const setProfile = `const fs = require("fs"); const file = process.argv[1]; const config = JSON.parse(fs.readFileSync(file)); config.linux.seccomp = ${JSON.stringify(withoutNetfilter)}; fs.writeFileSync(file, JSON.stringify(config));`;
 const runcWithoutNetfilter = `#!/bin/sh
 bundle=
 previous=
@@ -275,7 +277,7 @@ for word; do
   [ "$previous" = --bundle ] && bundle=$word
   previous=$word
 done
-[ -n "$bundle" ] && grep -q '"io.kubernetes.cri.container-name":"install-cni"' "$bundle/config.json" && sed -i 's/"linux":{/"linux":{"seccomp":${JSON.stringify(withoutNetfilter)},/' "$bundle/config.json"
+[ -n "$bundle" ] && grep -q '"io.kubernetes.cri.container-name":"install-cni"' "$bundle/config.json" && ${process.execPath} -e '${setProfile}' "$bundle/config.json"
 exec /usr/sbin/runc "$@"
 `;
 

@@ -109,7 +109,7 @@ function byPod(
     const added = targets.length - taken;
     steps.push({
       id: `${planned.wave.name}/ztunnel-${steps.length + 1}`,
-      title: `ztunnel of ${added === pods.length ? "all" : added} ${steps.length === 0 ? "" : "more "}pods of ${namesOf(namespaces)} to ${to.revision}`,
+      title: `ztunnel of ${addedPods(added, pods.length, steps.length === 0)} of ${namesOf(namespaces)} to ${to.revision}`,
       writes: dueMoves(targets, to.revision, ztunnel.maxConcurrent).map((object) => ({
         type: "field",
         object,
@@ -216,4 +216,9 @@ export function namesOf(namespaces: readonly { readonly name: string }[]): strin
   const named = namespaces.slice(0, maxNamed).map(({ name }) => name);
   const more = namespaces.length - named.length;
   return more === 0 ? named.join(", ") : `${named.join(", ")} and ${counted(more, "more namespace")}`;
+}
+
+function addedPods(added: number, all: number, isFirst: boolean): string {
+  if (added === all) return "all pods";
+  return `${added} ${isFirst ? "" : "more "}${added === 1 ? "pod" : "pods"}`;
 }
