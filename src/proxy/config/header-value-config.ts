@@ -10,10 +10,10 @@ import { invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 type ValuePart = (context: MutationContext) => string;
 
 /**
- * Compiles a header's value, in header bytes, with Envoy's operators (`%REQ(name?other):length%`, `%DOWNSTREAM_REMOTE_ADDRESS%`, …). A
- * missing value becomes empty. An Envoy operator whose value this proxy does not have, or whose argument is unknown,
- * becomes empty too. It is noted and not refused, because one route must not make the proxy refuse the routes of all
- * others.
+ * Compiles a header's value, in header bytes, with Envoy's operators (`%REQ(name?other):length%`,
+ * `%DOWNSTREAM_REMOTE_ADDRESS%`, …). A missing value becomes empty. An Envoy operator whose value this proxy does not
+ * have, or whose argument is unknown, becomes empty too. It is noted and not refused, because one route must not make
+ * the proxy refuse the routes of all others.
  */
 export function compileHeaderValue(
   text: string,
