@@ -197,7 +197,7 @@ const get = async (host: string, port = 80) => {
 async function requests(): Promise<readonly [byName: number, passed: number]> {
   const count = async (name: string): Promise<number> => {
     const { body } = await fetchOnce(sidecar.ports.admin, `/stats?filter=^cluster\\.${name}`);
-    return Number(new RegExp(`^cluster\\.${name}\\.upstream_rq_total: (\\d+)$`, "m").exec(body)?.[1]);
+    return Number(new RegExp(`^cluster\\.${name};?\\.upstream_rq_total: (\\d+)$`, "m").exec(body)?.[1]);
   };
   return [await count(cluster), await count("PassthroughCluster")];
 }
