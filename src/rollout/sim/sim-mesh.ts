@@ -375,7 +375,7 @@ function stateOf(objects: MeshObjects, object: ObjectReference, to: string, mark
 
 const parsedSpecs = new WeakMap<object, MeshUpgrade["spec"]>();
 
-/** The spec of the simulated upgrade, as the real parser returns it. Each is parsed once, because each round needs it. */
+/** The spec of the simulated upgrade, as the real parser returns it. Every round needs it, so it is parsed once. */
 export function meshUpgradeSpec(sim: SimUpgrade & { readonly mesh: SimMesh }): MeshUpgrade["spec"] {
   const spec = parsedSpecs.get(sim) ?? parsedSpec(sim);
   parsedSpecs.set(sim, spec);
