@@ -16,10 +16,13 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { afterEach, beforeEach, test } from "node:test";
+import { after, afterEach, beforeEach, test } from "node:test";
 
 const checkout = join(import.meta.dirname, "../..");
-let root: string;
+const base = mkdtempSync(join(tmpdir(), "serin-checkout-"));
+/** All tests have their checkout at the same path, so that Node compiles the program once. */
+const root = join(base, "checkout");
+const compiled = join(base, "compiled");
 
 /** A program that prints where it runs, and makes a "bundle" like the verb of this name. */
 const program = `
@@ -42,7 +45,6 @@ const program = `
 `;
 
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), "serin-checkout-"));
   for (const folder of ["bin", "src/cmd", "generated", "node_modules/esbuild"])
     mkdirSync(join(root, folder), { recursive: true });
   cpSync(join(checkout, "bin/serin"), join(root, "bin/serin"));
@@ -52,6 +54,7 @@ beforeEach(() => {
   for (const file of ["package.json", "package-lock.json"]) writeFileSync(join(root, file), '{"type":"module"}');
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
+after(() => rmSync(base, { recursive: true, force: true }));
 
 async function run(env: NodeJS.ProcessEnv = {}, args: readonly string[] = ["ztunnel", "a b"]): Promise<string> {
   return await runAs([join(root, "bin/serin"), ...args], env);
@@ -60,7 +63,7 @@ async function run(env: NodeJS.ProcessEnv = {}, args: readonly string[] = ["ztun
 async function runAs([program = "", ...args]: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<string> {
   const child = spawn(program, args, {
     cwd: root,
-    env: { PATH: process.env["PATH"], HOME: root, TREE: root, ...env },
+    env: { PATH: process.env["PATH"], HOME: root, TREE: root, NODE_COMPILE_CACHE: compiled, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const [out, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);

@@ -4,6 +4,19 @@ import type { KubernetesObject, UntypedObject } from "../../src/api/index.ts";
 import { config } from "../../src/controlplane/testing/model-fixture.ts";
 import { Range } from "./attack.ts";
 
+let shared: Promise<Range> | undefined;
+
+/** Gives the tests one mesh after another: all the same one, until a test fails and may have damaged it. */
+async function inRange(prove: (range: Range) => Promise<void>): Promise<void> {
+  const range = await (shared ??= Range.open());
+  try {
+    await prove(range);
+  } catch (error) {
+    shared = undefined;
+    throw error;
+  }
+}
+
 /** A script for a service of the attacker behind the shared waypoint. */
 const script = (inlineCode: string): KubernetesObject => ({
   ...config("TrafficExtension", "evil-ambient/script", {
@@ -111,17 +124,16 @@ const attacks: Readonly<Record<string, KubernetesObject | readonly KubernetesObj
 
 for (const [title, object] of Object.entries(attacks))
   test(title, async () => {
-    const range = await Range.open();
-    assert.deepEqual(await range.faultsOf([object].flat()), []);
+    await inRange(async (range) => assert.deepEqual(await range.faultsOf([object].flat()), []));
   });
 
 test("a shared gateway sends a value of an HTTPRoute as text if an Envoy would reject its format", async () => {
-  const range = await Range.open();
-  for (const value of faultyFormats) assert.deepEqual(await range.faultsOf([route(value)]), []);
+  await inRange(async (range) => {
+    for (const value of faultyFormats) assert.deepEqual(await range.faultsOf([route(value)]), []);
+  });
 });
 
 test("a stored route that writes a line break into a path is left out, and named", async () => {
-  const range = await Range.open();
   const path = { type: "ReplacePrefixMatch", replacePrefixMatch: "/a\nb" };
   const rewrite = {
     ...config("HTTPRoute", "evil/rewrite", {
@@ -131,9 +143,11 @@ test("a stored route that writes a line break into a path is left out, and named
     }),
     apiVersion: "gateway.networking.k8s.io/v1",
   };
-  const [refused, ...others] = await range.faultsOf([rewrite]);
-  assert.match(refused ?? "", /^refused evil\/rewrite: .*replacePrefixMatch: must not have control characters/);
-  assert.deepEqual(others, []);
+  await inRange(async (range) => {
+    const [refused, ...others] = await range.faultsOf([rewrite]);
+    assert.match(refused ?? "", /^refused evil\/rewrite: .*replacePrefixMatch: must not have control characters/);
+    assert.deepEqual(others, []);
+  });
 });
 
 /** A route of the attacker on the shared gateway, to a service that distributes its requests by this hash. */
@@ -225,21 +239,24 @@ const brokenRules: Readonly<Record<string, readonly [RegExp, ...(readonly Kubern
 
 for (const [title, [message, ...objects]] of Object.entries(brokenRules))
   test(`Envoys accept what a stored object with ${title} adds, which is left out and named`, async () => {
-    const range = await Range.open();
-    const [refused, ...others] = await range.faultsOf(objects);
-    assert.match(refused ?? "", /^refused evil(?:-ambient)?\//);
-    assert.match(refused ?? "", message);
-    assert.deepEqual(others, []);
+    await inRange(async (range) => {
+      const [refused, ...others] = await range.faultsOf(objects);
+      assert.match(refused ?? "", /^refused evil(?:-ambient)?\//);
+      assert.match(refused ?? "", message);
+      assert.deepEqual(others, []);
+    });
   });
 
 test("a stored VirtualService with a value that an Envoy would reject is corrected, and named", async () => {
-  const range = await Range.open();
-  for (const value of [...faultyFormats, "a".repeat(20_000)]) {
-    const [refused, ...others] = await range.faultsOf([storedRoute(value)]);
-    assert.match(
-      refused ?? "",
-      /^refused evil\/header: spec\.http\[0\]\.headers\.request\.set\.x-at: (has %.*send the value as text$|must not have.*leave the header as it is$)/,
-    );
-    assert.deepEqual(others, []);
-  }
+  const values = [...faultyFormats, "a".repeat(20_000)];
+  await inRange(async (range) => {
+    for (const value of values) {
+      const [refused, ...others] = await range.faultsOf([storedRoute(value)]);
+      assert.match(
+        refused ?? "",
+        /^refused evil\/header: spec\.http\[0\]\.headers\.request\.set\.x-at: (has %.*send the value as text$|must not have.*leave the header as it is$)/,
+      );
+      assert.deepEqual(others, []);
+    }
+  });
 });

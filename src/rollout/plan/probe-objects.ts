@@ -17,6 +17,7 @@ import {
   serverPodName,
   strictProbePort,
   waypointName,
+  type PlannedProbePair,
   type ProbeScope,
 } from "./probe-pairs.ts";
 import { reference, referenceTo } from "./references.ts";
@@ -84,7 +85,7 @@ export function probeObjects(input: ProbeObjectsInput): UntypedObject[] {
     })),
     ...servers.map(service),
     ...probeMeshObjects(input),
-    ...pods.map((pod) => probePod(pod, input)),
+    ...pods.map((pod) => probePod(pod, pairs, input)),
   ];
 }
 
@@ -143,9 +144,9 @@ const probeLabel = "serin.dev/probe";
 
 function probePod(
   { revision, dataPlane, role, reference: { name } }: ProbePod,
-  input: ProbeObjectsInput,
+  pairs: readonly PlannedProbePair[],
+  { image, imagePullSecrets = [] }: ProbeObjectsInput,
 ): UntypedObject {
-  const { imagePullSecrets = [] } = input;
   const labels = { app: `probe-${role}`, [probeLabel]: name, ...planeLabels(dataPlane, revision) };
   return {
     apiVersion: "v1",
@@ -165,9 +166,9 @@ function probePod(
       containers: [
         {
           name: "probe",
-          image: input.image,
+          image,
           args: ["probe", role],
-          env: role === "server" ? serverEnvironment(name) : clientEnvironment(name, input),
+          env: role === "server" ? serverEnvironment(name) : clientEnvironment(name, pairs),
           resources: { requests: { cpu: "5m", memory: "64Mi" } },
           securityContext: restrictedContext(nonRootUser),
           ...(role === "server"
@@ -211,8 +212,7 @@ function serverEnvironment(name: string): unknown[] {
   ];
 }
 
-function clientEnvironment(name: string, scope: ProbeScope): unknown[] {
-  const pairs = probePairs(scope);
+function clientEnvironment(name: string, pairs: readonly PlannedProbePair[]): unknown[] {
   const targets = pairs
     .filter(({ client }) => client === name)
     .map(({ name: pair, url, server, expected }) => ({ pair, url, server, expected }));

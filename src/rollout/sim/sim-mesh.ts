@@ -373,8 +373,16 @@ function stateOf(objects: MeshObjects, object: ObjectReference, to: string, mark
   return objects.nowMs >= found.readyAtMs ? "moved" : "moving";
 }
 
-/** The spec of the simulated upgrade, as the real parser returns it. */
-export function meshUpgradeSpec({ name, mesh }: SimUpgrade & { readonly mesh: SimMesh }): MeshUpgrade["spec"] {
+const parsedSpecs = new WeakMap<object, MeshUpgrade["spec"]>();
+
+/** The spec of the simulated upgrade, as the real parser returns it. Every round needs it, so it is parsed once. */
+export function meshUpgradeSpec(sim: SimUpgrade & { readonly mesh: SimMesh }): MeshUpgrade["spec"] {
+  const spec = parsedSpecs.get(sim) ?? parsedSpec(sim);
+  parsedSpecs.set(sim, spec);
+  return spec;
+}
+
+function parsedSpec({ name, mesh }: SimUpgrade & { readonly mesh: SimMesh }): MeshUpgrade["spec"] {
   const { from, to } = meshNames(name);
   const parsed = parseMeshUpgrade({
     metadata: { name },

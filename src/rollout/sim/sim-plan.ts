@@ -7,6 +7,8 @@ import { minSamples, type SimRollout } from "./scenario.ts";
 
 export const revisionPointer = rev;
 
+type SimUpgradeOfMesh = SimRollout & { readonly mesh: SimMesh };
+
 /** Whether an object belongs to a rollout: it has the rollout's name between dashes or dots. */
 export function ownsObject(sim: SimRollout, { kind, name }: ObjectReference): boolean {
   if (sim.kind === "Canary") return kind !== "Namespace" && name.split(/[-.]/).includes(sim.name);
@@ -67,6 +69,11 @@ export function simPlan(
   const { mesh } = sim;
   // A person may have edited the mesh since.
   const { edited } = rollout.spec as { readonly edited?: Partial<SimMesh> };
-  const steps = mesh === undefined ? [] : meshSteps(objects, { ...sim, mesh: { ...mesh, ...edited } }, rollout);
+  const steps = mesh === undefined ? [] : meshSteps(objects, asEdited(sim, mesh, edited), rollout);
   return { steps, change: unplannedChange(rollout) };
+}
+
+/** A simulated upgrade without edits stays the same object, so that its spec is parsed once. */
+function asEdited(sim: SimRollout, mesh: SimMesh, edited: Partial<SimMesh> | undefined): SimUpgradeOfMesh {
+  return edited === undefined ? (sim as SimUpgradeOfMesh) : { ...sim, mesh: { ...mesh, ...edited } };
 }
