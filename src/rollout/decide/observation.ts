@@ -48,11 +48,13 @@ export interface Obstacle {
 }
 
 export type SettleState =
-  | { readonly state: "met" }
+  | { readonly state: "met"; readonly note?: string }
   /**
    * `left`: the number of missing items (pods, proxies), which shows progress. Absent means one. `obstacle`: the step
    * cannot continue before somebody removes the obstacle, so a time limit applies even to a step without one.
    * `failsInMs`: the time until the condition fails by a limit of its own, unless it makes progress.
+   * `isOfOthers`: only proxies of namespaces that are not concerned are missing. They delay a step, and never fail it.
+   * `note`: what such a proxy has rejected, for people.
    */
   | {
       readonly state: "waiting";
@@ -60,6 +62,8 @@ export type SettleState =
       readonly left?: number;
       readonly obstacle?: Obstacle;
       readonly failsInMs?: number;
+      readonly isOfOthers?: true;
+      readonly note?: string;
     }
   /** The condition will never settle, because a proxy rejected the configuration or a route was refused. */
   | { readonly state: "failed"; readonly detail: string };
