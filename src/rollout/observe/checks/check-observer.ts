@@ -25,7 +25,7 @@ import { observeRoots } from "./roots.ts";
 import { scrapePod, type Scrape } from "./scrape.ts";
 import { SharedCache } from "./shared-cache.ts";
 import { podsOfSubject, readyPodsOfCheck } from "./subject-pods.ts";
-import { TimeShares } from "./time-shares.ts";
+import { TimeShares } from "../../shares/time-shares.ts";
 import { observeWebhook } from "./webhook.ts";
 
 /** The rollout and the step to which a check belongs. */
