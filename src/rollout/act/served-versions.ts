@@ -1,4 +1,4 @@
-import { BoundedCache, isTree, transientError } from "../../base/index.ts";
+import { BoundedCache, isTree } from "../../base/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 
@@ -62,8 +62,7 @@ export class ServedVersions {
   async #read(path: string): Promise<object> {
     const { status, text } = await this.#client.raw("GET", path);
     if (unknownStatuses.has(status)) return {};
-    if (status >= 300)
-      throw transientError("discovery-failed", errorOfStatus({ verb: "get", object: path }, status, text).message);
+    if (status >= 300) throw errorOfStatus({ verb: "get", object: path }, status, text);
     const document: unknown = JSON.parse(text);
     return isTree(document) ? document : {};
   }
