@@ -60,7 +60,9 @@ export function listWrite({ pointer, value, base: from, isMade }: PlannedList, l
     return { type: "due", value: merge.value, prior, isApplied: base === plannedOf(last) };
   }
   if (forced) {
-    const over = mergeOverEdits(role, base ?? plannedOf(last), value, found);
+    // Take back whatever the list has instead of the last plan, and then make the planned changes.
+    const without = last === undefined ? found : mergeOverEdits(role, plannedOf(last), from, found);
+    const over = mergeOverEdits(role, from, value, without);
     return jsonEqualWithoutNulls(over, found)
       ? { type: "done" }
       : { type: "due", value: over, prior: found, isApplied: false };
