@@ -29,7 +29,7 @@ function cluster() {
     if (method === "PATCH") state.spec = { http: operations.find(({ op }) => op === "add")?.value };
     return answer(200, { metadata: { name: "web" }, spec: state.spec });
   };
-  const get = async ({ versions: [version = ""] }: KindDefinition): Promise<UntypedObject | undefined> => {
+  const get = async ({ versions: [version] }: KindDefinition): Promise<UntypedObject | undefined> => {
     if (!state.isUp) throw errorOfStatus({ verb: "get", object: "it" }, 503, "");
     if (!state.served.includes(version) || state.spec === undefined) return await Promise.resolve(undefined);
     return { apiVersion: `networking.istio.io/${version}`, metadata: { name: "web" }, spec: state.spec };

@@ -55,7 +55,9 @@ export class ServedVersions {
 
   async #isServed(apiVersion: string, plural: string): Promise<boolean> {
     const { resources = [] } = (await this.#read(`/apis/${apiVersion}`)) as { readonly resources?: unknown };
-    return Array.isArray(resources) && resources.some((one: unknown) => isTree(one) && one["name"] === plural);
+    return (
+      Array.isArray(resources) && resources.some((resource: unknown) => isTree(resource) && resource["name"] === plural)
+    );
   }
 
   /** The discovery document at the path. Empty if the server has none. */

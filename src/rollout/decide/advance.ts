@@ -201,8 +201,8 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
 }
 
 /**
- * Whether only proxies of other namespaces are missing, and the step has waited for them long enough. Whoever may create
- * a pod somewhere could otherwise stop every rollout.
+ * Whether only proxies of other namespaces are missing, and the step has waited for them long enough. Whoever may
+ * create a pod somewhere could otherwise stop every rollout.
  */
 function hasWaitedForOthers(
   { orders, elapsedMs }: DecideInput,

@@ -36,8 +36,8 @@ export function reportersOf(view: View, concerned: readonly string[] | undefined
 }
 
 /**
- * The namespaces that a check of the subject concerns. `touched`: those that the rollout has changed. Absent for a check
- * outside any rollout, which concerns all namespaces unless its subject names some.
+ * The namespaces that a check of the subject concerns. `touched`: those that the rollout has changed. Absent for a
+ * check outside any rollout, which concerns all namespaces unless its subject names some.
  */
 export function namespacesConcerned(
   subject: CheckSubject,
