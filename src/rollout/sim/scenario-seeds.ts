@@ -33,15 +33,19 @@ const extendSalt = 0xe8_7e;
 export function scenarioOf(seed: number): Scenario {
   const scenario = endedScenarioOf(seed);
   const random = seededRandom(seed ^ extendSalt);
+  const { disturbances, lasting } = scenario;
   const extended = scenario.rollouts.flatMap(({ kind }, rollout): Disturbance[] => {
     if (kind !== "Canary" || random() > 0.4) return [];
+    // A person who saves the weights of a webhook causes a conflict, which nobody in the simulation resolves.
+    const faults = [...disturbances, ...(lasting === undefined ? [] : [lasting])];
+    if (faults.some((fault) => fault.type === "rewrite" && fault.rollout === rollout)) return [];
     const atTick = 1 + pick(random, 80);
     const what = additions[pick(random, additions.length)] ?? "field";
     return [
       { type: "extend", atTick, untilTick: atTick + 1 + pick(random, 60), rollout, what, isRemoved: random() < 0.4 },
     ];
   });
-  return { ...scenario, disturbances: [...scenario.disturbances, ...extended] };
+  return { ...scenario, disturbances: [...disturbances, ...extended] };
 }
 
 /** The scenario of {@link othersScenarioOf}, and in a tenth of the seeds the end of a namespace. */
