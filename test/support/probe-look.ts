@@ -40,7 +40,9 @@ async function settled(): Promise<string> {
     (condition) => leaving === "" || !("object" in condition) || condition.object.name !== leaving,
   );
   const states = await Promise.all(
-    conditions.map((condition) => observeSettle({ client, objects, view, clock, ageMs, notice }, condition)),
+    conditions.map((condition) =>
+      observeSettle({ client, objects, view, clock, ageMs, notice, concerned: [] }, condition),
+    ),
   );
   const open = states.find(({ state }) => state !== "met");
   if (open?.state === "failed") throw new Error(open.detail);

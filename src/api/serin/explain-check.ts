@@ -47,12 +47,12 @@ const subjects: Readonly<Record<CheckType, (spec: CheckSpec) => string[]>> = {
     "Fails at the first restart, unless the stable pods restart as often.",
   ],
   "xds-convergence": ({ timeoutSeconds }) => [
-    "Asks every control plane of the subject whether each of its proxies has acknowledged its configuration.",
+    "Asks every control plane of the subject whether each concerned proxy has acknowledged its configuration. docs/security.md says which proxies are concerned.",
     `Passes when all have, and names those that have not; fails when some have not for ${seconds(timeoutSeconds)}, or when one rejects its configuration.`,
   ],
   "xds-nacks": () => [
     "Asks every control plane of the subject whether a proxy has rejected its configuration.",
-    "Fails at the first rejection, with the proxy's reason; waits while no proxy is connected.",
+    "Fails at the first rejection by a concerned proxy, with its reason, and names a rejection by another one; waits while no proxy is connected. docs/security.md says which proxies are concerned.",
   ],
   "mtls-probe-matrix": ({ minSamples }) => [
     "Opens new connections between probe pods of every pair of revision and data plane, and compares reachability, mTLS and the identity of both ends.",

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { maxDecisions, type DecisionRecord, type JournalEntry, type RolloutJournal } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { journalCounts } from "../decide/index.ts";
-import { boundedDecisions, JournalStore, withEntries } from "./journal-store.ts";
+import { hasOwnChanges, journalCounts } from "../decide/index.ts";
+import { boundedDecisions, JournalStore, withEntries, withoutRun } from "./journal-store.ts";
 
 function records(count: number, run: number, message = "m"): DecisionRecord[] {
   return Array.from({ length: count }, (_one, index) => ({ at: String(index), run, decision: "StepDone", message }));
@@ -242,4 +242,32 @@ test("an object that somebody changes while the server refuses its deletion is r
   assert.deepEqual(withEntries(known, [deleted("edited", "1", "2")]), [deleted("edited", "1", "2")]);
   assert.equal(withEntries(known, [deleted("before", "1", "2")])[0], known[0], "nothing has to be stored");
   assert.equal(withEntries(known, [deleted("other", "2", "3")])[0], known[0]);
+});
+
+test("the preparation of a target takes over what an ended run has written, so a user's later subset is no loss", () => {
+  const object = { apiVersion: "v1", kind: "DestinationRule", plural: "destinationrules", name: "web", namespace: "n" };
+  const subsets = (hash: string) => [{ name: "stable", labels: { hash } }];
+  const entry = (step: string, prior: unknown, written: unknown) =>
+    ({ type: "field", step, object, pointer: "/spec/subsets", prior, written }) as const;
+  const setup = { ...entry("subsets", [], subsets("1")), setup: true };
+  const [left, ...others] = withoutRun([setup, entry("promote-stable", subsets("1"), subsets("2"))]);
+  assert.deepEqual([left, others], [{ ...setup, written: subsets("2") }, []]);
+  assert.ok(left?.type === "field");
+  assert.ok(hasOwnChanges(left, left, [...subsets("2"), { name: "theirs" }]));
+  assert.ok(!hasOwnChanges(setup, setup, [...subsets("2"), { name: "theirs" }]), "with the value of the preparation");
+});
+
+test("a list that a step plans anew keeps the former plan, from which an undo tells what others have changed", () => {
+  const object = { apiVersion: "v1", kind: "HTTPRoute", plural: "httproutes", name: "web", namespace: "n" };
+  const entry = (written: unknown, more: object = {}): JournalEntry => ({
+    type: "field",
+    step: "s",
+    object,
+    pointer: "/spec/rules",
+    prior: [1],
+    written,
+    ...more,
+  });
+  const [kept] = withEntries([entry([2])], [entry([3, 9], { planned: [3], prior: [2, 9] })]);
+  assert.deepEqual(kept, entry([3, 9], { planned: [3], replaced: [2, 9], replacedPlan: [2] }));
 });

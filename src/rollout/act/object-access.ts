@@ -4,6 +4,7 @@ import { fieldManager, withoutClaim } from "../../api/serin/field-managers/index
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
 import { describeReference, referenceKey, shown } from "../decide/index.ts";
+import { ServedVersions } from "./served-versions.ts";
 
 /** How often the engine tries to give up a claim while others write the object. */
 const releaseAttempts = 3;
@@ -21,11 +22,13 @@ const timesOfRewriting = 2;
  */
 export class ObjectAccess {
   readonly #client: KubeClient;
+  readonly #versions: ServedVersions;
   /** The pod templates of Deployments that came out of the engine's own writes, and how many writes changed them. */
   readonly #rewritten = new BoundedCache<string, { readonly template: unknown; readonly times: number }>(maxRewritten);
 
   constructor(client: KubeClient) {
     this.#client = client;
+    this.#versions = new ServedVersions(client);
   }
 
   /**
@@ -37,14 +40,19 @@ export class ObjectAccess {
     return times < timesOfRewriting ? undefined : template;
   }
 
+  /** Reads the object, in another version of its API if the server does not serve the reference's version any more. */
   async get(object: ObjectReference): Promise<UntypedObject | undefined> {
-    return await this.#client.get(kindOf(object), object.name, object.namespace);
+    const read = async (): Promise<UntypedObject | undefined> =>
+      await this.#client.get(kindOf(this.#versions.served(object)), object.name, object.namespace);
+    return (await read()) ?? ((await this.#versions.lookAgain(object)) ? await read() : undefined);
   }
 
   /** Creates the object unless an object with its name exists. */
   async create(object: ObjectReference, body: UntypedObject): Promise<void> {
     try {
-      await this.#client.create(kindOf(object), withoutServerFields(body), { fieldManager });
+      const served = this.#versions.served(object);
+      const { apiVersion } = served;
+      await this.#client.create(kindOf(served), { ...withoutServerFields(body), apiVersion }, { fieldManager });
     } catch (error) {
       if (!isKubeCode(error, "already-exists")) throw error;
     }
@@ -55,7 +63,7 @@ export class ObjectAccess {
    * without waiting until a pod's node says that the pod has ended.
    */
   async delete(object: ObjectReference, uid: string | undefined, force = false): Promise<void> {
-    await this.#client.delete(kindOf(object), object.name, object.namespace, {
+    await this.#client.delete(kindOf(this.#versions.served(object)), object.name, object.namespace, {
       propagationPolicy: "Background",
       ...(uid === undefined ? {} : { preconditions: { uid } }),
       ...(force ? { gracePeriodSeconds: 0 } : {}),
@@ -121,7 +129,8 @@ export class ObjectAccess {
     pointer: string,
   ): Promise<UntypedObject | undefined> {
     if (operations.length === 0) return undefined;
-    const path = `${resourcePath(kindOf(object), object.namespace, object.name)}?fieldManager=${fieldManager}`;
+    const kind = kindOf(this.#versions.served(object));
+    const path = `${resourcePath(kind, object.namespace, object.name)}?fieldManager=${fieldManager}`;
     const answer = await this.#client.raw("PATCH", path, {
       body: operations,
       contentType: "application/json-patch+json",

@@ -14,6 +14,12 @@ export async function performWrite(objects: ObjectAccess, write: Write, prior: u
   else await objects.delete(write.object, (prior as UntypedObject | undefined)?.metadata.uid, write.force);
 }
 
+/** One pass of an undo over the entries of a journal. `passOver`: it has waited long enough, see `UndoPlay`. */
+export interface UndoPass {
+  readonly entries: readonly JournalEntry[];
+  readonly passOver: boolean;
+}
+
 /** Conditions of the cluster that undo checks besides the objects. Each returns why undo must wait, or undefined. */
 export interface UndoSurroundings {
   /**

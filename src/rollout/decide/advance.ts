@@ -3,7 +3,7 @@ import { overrulingApproval, recovered } from "./hold.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import { withGap } from "./judge-checks.ts";
 import { judge } from "./judge-step.ts";
-import type { Action, Observation, RolloutEvent, WriteState } from "./observation.ts";
+import type { Action, Observation, RolloutEvent, SettleState, WriteState } from "./observation.ts";
 import { namespacesTaken } from "./planned-steps.ts";
 import {
   beforeWrites,
@@ -17,6 +17,9 @@ import {
 import { describeReference, type Step } from "./step.ts";
 import { endOverruled, fail, promotion, recovery, stick, waitFor } from "./step-outcome.ts";
 import { repeated, writeActions } from "./step-writes.ts";
+
+/** How long a step waits, without progress, for the proxies of namespaces that it does not concern. */
+const othersPatienceMs = 60_000;
 
 /** The next action within one step: begin it, write, wait until it has settled, judge it, end it. */
 export function advance(input: DecideInput, step: Step): Decision {
@@ -183,14 +186,46 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
     state.state === "waiting" || state.state === "later" ? [state.detail] : [],
   );
   // A condition that has settled once stays settled. The checks notice pods that restart later.
-  if (waiting.length > 0 && before.settledAt === undefined) return wait(input, step, before, observation, waiting);
+  const isOpen = waiting.length > 0 && before.settledAt === undefined;
+  if (isOpen && !hasWaitedForOthers(input, step, before, observation))
+    return wait(input, step, before, observation, waiting);
   const { waitingFor: _waitingFor, waitingSince: _since, waitsUntil, ...rest } = before;
   const soaks = before.settledAt !== undefined && waitsUntil !== undefined;
   const stepStatus: StepStatus = soaks ? { ...rest, waitsUntil } : rest;
   const settledForMs = (stepStatus.settledForMs ?? 0) + (stepStatus.settledAt === undefined ? 0 : elapsedMs);
   const settled = { ...stepStatus, settledAt: stepStatus.settledAt ?? at(nowMs), settledForMs };
   const weighed = step.weight === undefined ? status : { ...status, weight: step.weight };
-  return judge({ ...input, status: { ...weighed, step: settled } }, step, settled, observation);
+  const decision = judge({ ...input, status: { ...weighed, step: settled } }, step, settled, observation);
+  const remarks = before.settledAt === undefined ? remarksOn(step, observation) : [];
+  return remarks.length === 0 ? decision : { ...decision, actions: [...remarks, ...decision.actions] };
+}
+
+/**
+ * Whether only proxies of other namespaces are missing, and the step has waited for them long enough. Whoever may
+ * create a pod somewhere could otherwise stop every rollout.
+ */
+function hasWaitedForOthers(
+  { orders, elapsedMs }: DecideInput,
+  step: Step,
+  before: StepStatus,
+  { writes, settle: states }: Observation,
+): boolean {
+  const isLeft = (state: SettleState): boolean => state.state === "waiting" && state.isOfOthers !== true;
+  if (writes.some(({ state }) => state === "later") || states.some(isLeft)) return false;
+  const waitedMs = withoutProgressMs(before) + elapsedMs;
+  return waitedMs > othersPatienceMs || isOverdue(before, orders.settleTimeoutMs, step.patient);
+}
+
+/** Reports the proxies of other namespaces for which the step has not waited, or that have rejected something. */
+function remarksOn({ id, title }: Step, { settle: states }: Observation): RolloutEvent[] {
+  const texts = states.flatMap((state) => {
+    if (state.state === "failed") return [];
+    const late = state.state === "waiting" ? [`not waited for any longer: ${state.detail}`] : [];
+    return state.note === undefined ? late : [...late, state.note];
+  });
+  if (texts.length === 0) return [];
+  const message = `${title}: ${namedOnce(texts).join("; ")}`;
+  return [{ type: "event", reason: "Waiting", message, warning: true, step: id }];
 }
 
 /**

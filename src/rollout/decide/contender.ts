@@ -45,8 +45,8 @@ export interface MovedRule {
 }
 
 /**
- * Whether two rollouts must not move their targets at the same time. Two Canaries may move different rules of one route,
- * if the rules that one adds do not change the place by which the other names its rule.
+ * Whether two rollouts must not move their targets at the same time. Two Canaries may move different rules of one
+ * route, if the rules that one adds do not change the place by which the other names its rule.
  */
 export function isRivalOf(other: Contender, self: Contender): boolean {
   if (other.target === self.target) return true;

@@ -48,7 +48,8 @@ export interface Obstacle {
 }
 
 export type SettleState =
-  | { readonly state: "met" }
+  /** `note`: what a proxy that is not concerned has rejected, for people. */
+  | { readonly state: "met"; readonly note?: string }
   | {
       readonly state: "waiting";
       readonly detail: string;
@@ -58,6 +59,10 @@ export type SettleState =
       readonly obstacle?: Obstacle;
       /** The time until the condition fails by a limit of its own, unless it makes progress. */
       readonly failsInMs?: number;
+      /** Only proxies of namespaces that are not concerned are missing. They delay a step, and never fail it. */
+      readonly isOfOthers?: true;
+      /** What such a proxy has rejected, for people. */
+      readonly note?: string;
     }
   /** The condition will never settle, because a proxy rejected the configuration or a route was refused. */
   | { readonly state: "failed"; readonly detail: string };

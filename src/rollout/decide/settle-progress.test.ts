@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StepStatus } from "../../api/serin/index.ts";
-import type { Observation } from "./observation.ts";
+import { decide } from "./decide.ts";
+import type { Observation, SettleState } from "./observation.ts";
 import {
   isOverdue,
   namedOnce,
@@ -11,6 +12,7 @@ import {
   waitingOn,
   withoutProgressMs,
 } from "./settle-progress.ts";
+import { input, met, nowMs, waiting } from "./testing/two-steps.ts";
 
 const limitMs = 300_000;
 const begun: StepStatus = { id: "a", title: "a step", startedAt: "2026-01-01T00:00:00.000Z", checks: [] };
@@ -121,4 +123,27 @@ test("the window of a step that has settled again begins there, and a clock that
   assert.equal(sinceSettledMs(settled, Date.parse(settledAt) + 900_000), 400_000, "the engine was stopped meanwhile");
   assert.equal(sinceSettledMs(settled, Date.parse(settledAt) - 3_600_000), 400_000);
   assert.equal(sinceSettledMs({ ...begun, settledForMs: 400_000 }, Date.parse(settledAt)), undefined);
+});
+
+test("a step waits a minute for proxies of other namespaces, then goes on and reports them, whatever they do", () => {
+  const ofOthers = { state: "waiting", detail: "web.other is late", left: 1, isOfOthers: true } as const;
+  const played = (observation: Observation): { readonly minutes: number; readonly events: readonly string[] } => {
+    let { status } = decide(input());
+    for (let half = 1; half < 40; half += 1) {
+      const decision = decide(input({ status, observation, elapsedMs: 30_000, nowMs: nowMs + half * 30_000 }));
+      status = decision.status;
+      const events = decision.actions.flatMap((action) => (action.type === "event" ? [action.message] : []));
+      if (status.step?.settledAt !== undefined || status.phase === "RollingBack" || events.length > 0)
+        return { minutes: half / 2, events };
+    }
+    return { minutes: 20, events: [] };
+  };
+  const { minutes: waited, events } = played({ ...met, settle: [{ state: "met" }, ofOthers] });
+  assert.equal(waited, 1.5);
+  assert.equal(events[0], "one: not waited for any longer: web.other is late");
+  const both = played({ ...met, settle: [waiting.settle[0] as SettleState, ofOthers] });
+  assert.ok(both.minutes > 5, "what the step itself changes must settle");
+  assert.match(both.events[0] ?? "", /did not settle in 300 s/);
+  const refused = played({ ...met, settle: [{ state: "met", note: "web.other rejected it" }] });
+  assert.deepEqual([refused.minutes, refused.events[0]], [0.5, "one: web.other rejected it"]);
 });

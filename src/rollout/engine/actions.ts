@@ -10,7 +10,7 @@ import type { EventRecorder } from "../../kube/index.ts";
 import { entryKey, type JournalStore } from "../act/journal-store.ts";
 import { notificationEventOf, type Notifier } from "../act/notifier.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
-import { performWrite, undoEntry, type UndoContext, type UndoSurroundings } from "../act/perform.ts";
+import { performWrite, undoEntry, type UndoContext, type UndoPass, type UndoSurroundings } from "../act/perform.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
 import { describeReference, type Action, type Decision, type RolloutEvent, type UndoReport } from "../decide/index.ts";
@@ -30,7 +30,7 @@ export interface ActionsOptions {
   readonly events: EventRecorder;
   readonly notifier: Notifier;
   readonly metrics: EngineMetrics;
-  readonly surroundings: () => UndoSurroundings;
+  readonly surroundings: (pass: UndoPass) => UndoSurroundings;
   /** Whether this engine is still the leader. Called before each write. */
   readonly mayWrite: () => boolean;
   readonly clock: Clock;
@@ -168,7 +168,12 @@ export class Actions {
     try {
       for (let entry = play.next(); entry !== undefined; entry = play.next()) {
         this.fence();
-        const result = await undoEntry(objects, entry, { ...surroundings(), ...kept }, play.original);
+        const result = await undoEntry(
+          objects,
+          entry,
+          { ...surroundings({ entries, passOver }), ...kept },
+          play.original,
+        );
         play.tell(result);
         // Strike a restart at once, so that pods restart only once even if this pass does not finish.
         if (result.state === "undone" && isRestart(entry)) await this.#strike(name, [entry]);

@@ -30,6 +30,7 @@ import { EventAges } from "../observe/event-ages.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { Observer } from "../observe/observer.ts";
 import { undoSurroundings } from "../observe/undo-surroundings.ts";
+import type { UndoPass } from "../act/perform.ts";
 import { Actions } from "./actions.ts";
 import { contenderOf } from "./contender-table.ts";
 import { EngineMetrics } from "./engine-metrics.ts";
@@ -144,7 +145,8 @@ export class RolloutEngine {
       },
     });
     const ages = new EventAges(clock);
-    const surroundings = () => undoSurroundings({ client, objects: this.#objects, view: this.#view, clock, ages });
+    const sources = { client, objects: this.#objects, view: this.#view, clock, ages };
+    const surroundings = (pass: UndoPass) => undoSurroundings(sources, pass);
     return new Actions({
       objects: this.#objects,
       journals: this.#journals,

@@ -26,7 +26,7 @@ import {
   sinceSettledMs,
 } from "../decide/index.ts";
 import type { CheckOrigin } from "../observe/checks/check-observer.ts";
-import { TimeShares } from "../observe/checks/time-shares.ts";
+import { TimeShares } from "../shares/time-shares.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { Actions } from "./actions.ts";
 import { companionsOf, withinReach } from "./author-reach.ts";

@@ -20,6 +20,7 @@ import { ProbeObserver } from "./probes.ts";
 import { EventAges, type AgeOfEvent, type NoticeEvent } from "./event-ages.ts";
 import { LostFields } from "./lost-fields.ts";
 import { notReadyLeft } from "./pilots.ts";
+import { namespacesOf } from "./trusted-reporters.ts";
 import { RecentValues } from "./recent-values.ts";
 import { observeSettle, type SettleSources } from "./settle/settle.ts";
 import { writeState } from "./write-state.ts";
@@ -87,12 +88,13 @@ export class Observer {
     const key = `${origin.rollout}|${step.id}`;
     if (!hasSettled) this.#checks.beginAnew({ ...origin, step: step.id });
     const kept = hasSettled ? undefined : this.#writesSeen.get(key);
-    const writes = kept ?? (await this.#dueWrites(step, await this.#writeStates(step, journal)));
+    const concerned = namespacesTouched(step, journal);
+    const writes = kept ?? (await this.#dueWrites(step, await this.#writeStates(step, journal), concerned));
     const lost = await this.#lostFields.detailOf(origin.rollout, keptFields(step, journal, doneSteps));
     if (lost !== undefined) return { writes, lost, settle: [], checks: [] };
     if (!writes.every(isWritten)) return { writes, settle: [], checks: [] };
     if (kept === undefined) this.#writesSeen.set(key, writes);
-    const settle = await this.#settleStates(step, key, { hasSettled, settlingMs });
+    const settle = await this.#settleStates(step, key, { hasSettled, settlingMs, concerned });
     if (settle.some(({ state }) => state === "failed" || (state === "waiting" && !hasSettled)))
       return { writes, settle, checks: [] };
     // A change by somebody else meanwhile must be noticed before the step settles.
@@ -103,7 +105,8 @@ export class Observer {
       settle,
       checks: await Promise.all(
         step.checks.map(
-          async (check) => await this.#check(check, { ...origin, step: step.id }, !passed.has(check.spec.type)),
+          async (check) =>
+            await this.#check(check, { ...origin, step: step.id, concerned }, !passed.has(check.spec.type)),
         ),
       ),
     };
@@ -116,9 +119,13 @@ export class Observer {
   async #settleStates(
     step: Step,
     key: string,
-    { hasSettled, settlingMs }: Omit<StepProgress, "doneSteps" | "passed">,
+    {
+      hasSettled,
+      settlingMs,
+      concerned,
+    }: Omit<StepProgress, "doneSteps" | "passed"> & Pick<SettleSources, "concerned">,
   ): Promise<SettleState[]> {
-    const sources = this.#sources((event, atMs) => this.#ages.ageMs(event, atMs, settlingMs));
+    const sources = this.#sources((event, atMs) => this.#ages.ageMs(event, atMs, settlingMs), concerned);
     const statesOf = async (conditions: readonly SettleCondition[]): Promise<SettleState[]> =>
       await Promise.all(conditions.map(async (condition) => await observeSettle(sources, condition)));
     const proxyConditions = step.settle.filter(asksProxies);
@@ -131,14 +138,18 @@ export class Observer {
   }
 
   /** The writes that are due. A step that has written nothing yet waits for the conditions that it needs. */
-  async #dueWrites({ needs = [] }: Step, writes: readonly WriteState[]): Promise<readonly WriteState[]> {
+  async #dueWrites(
+    { needs = [] }: Step,
+    writes: readonly WriteState[],
+    concerned: readonly string[],
+  ): Promise<readonly WriteState[]> {
     if (needs.length === 0 || !writes.some((write) => write.state === "pending" && write.isFirst === true))
       return writes;
     const states = await Promise.all(
       needs.map(
         async (need) =>
           await observeSettle(
-            this.#sources(() => 0),
+            this.#sources(() => 0, concerned),
             need,
           ),
       ),
@@ -148,9 +159,10 @@ export class Observer {
     return writes.map((write) => (write.state === "pending" ? { state: "later", detail: missing.detail } : write));
   }
 
-  #sources(ageMs: AgeOfEvent): SettleSources {
+  #sources(ageMs: AgeOfEvent, concerned: readonly string[]): SettleSources {
     const notice: NoticeEvent = (event, isFirst) => this.#ages.notice(event, isFirst);
-    return { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock, ageMs, notice };
+    const tools = { client: this.#client, objects: this.#objects, view: this.#view, clock: this.#clock };
+    return { ...tools, ageMs, notice, concerned };
   }
 
   /** Reads each object once, even if the step writes several of its fields. */
@@ -172,6 +184,11 @@ export class Observer {
       return await this.#probes.observe(check.subject, isWaiting);
     return await this.#checks.observe(check, origin);
   }
+}
+
+/** The namespaces that the step changes, and those that the rollout has changed before. */
+function namespacesTouched({ namespaces = [] }: Step, journal: readonly JournalEntry[]): readonly string[] {
+  return [...new Set([...namespaces, ...namespacesOf(journal)])];
 }
 
 function isWritten({ state }: WriteState): boolean {

@@ -9,7 +9,13 @@ import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts"
 import type { ClusterView } from "./cluster-view.ts";
 import { askPilot, type PilotPod } from "./pilot-answers.ts";
 import { PilotTokens } from "./pilot-tokens.ts";
-import { observeAcknowledged, observeForgotten, observeRejections } from "./pilots.ts";
+import {
+  notConcerned,
+  observeNotRejected,
+  observeAcknowledged,
+  observeForgotten,
+  observeRejections,
+} from "./pilots.ts";
 import { SilentPods } from "./silent-pods.ts";
 
 const debugPort = 8080;
@@ -78,13 +84,14 @@ const route = {
   namespace: "shop",
   name: "reviews",
 };
+const asked = { reference: route, concerned: [] };
 const who = "istiod istio-system/istiod-1-1-0-7c9 of revision 1-1-0";
 const remedy = "the engine asks again; if this lasts, see kubectl -n istio-system logs istiod-1-1-0-7c9";
 
 test("the error for an istiod that does not answer has its name, the time since when, the question, the cause and a command", async () => {
   const { view, clock } = viewOf();
   const refused = "since 2023-11-14T22:13:20Z: nothing listens on 127.0.0.1:8080 (ECONNREFUSED)";
-  const acknowledged = await observeAcknowledged(view, route, undefined, () => 0);
+  const acknowledged = await observeAcknowledged(view, { ...asked, object: undefined, ageMs: () => 0 });
   assert.equal(
     acknowledged.state === "waiting" ? acknowledged.detail : "",
     `${who} has not reported which proxies have acknowledged VirtualService shop/reviews ${refused}; ${remedy}`,
@@ -137,10 +144,12 @@ test("an answer that is not JSON causes an error that says so", async (context) 
 test("a deleted object is used until the pilots have had time to push, and then until all proxies are in sync", async (context) => {
   let acked = "1";
   const listener = (nonce: string): object => ({ sent: "2", acked: nonce, nacked: "", reason: null });
-  await serve(context, (_, response) => response.end(JSON.stringify([{ id: "web", types: { LDS: listener(acked) } }])));
+  await serve(context, (_, response) =>
+    response.end(JSON.stringify([{ id: "web", namespace: "shop", types: { LDS: listener(acked) } }])),
+  );
   const { view } = viewOf();
   const detail = async (deletedMs: number): Promise<string> => {
-    const state = await observeForgotten(view, route, deletedMs);
+    const state = await observeForgotten(view, asked, deletedMs);
     return state.state === "waiting" ? state.detail : state.state;
   };
   assert.equal(await detail(2999), "it is deleted, and istiod-1-1-0-7c9 may not have pushed that yet");
@@ -148,41 +157,52 @@ test("a deleted object is used until the pilots have had time to push, and then 
   acked = "2";
   assert.equal(await detail(3000), "met");
   assert.deepEqual(
-    await observeForgotten(fakeView([]), route, 0),
+    await observeForgotten(fakeView([]), asked, 0),
     { state: "met" },
     "proxies keep what the route leads to",
   );
 });
 
-test("with trusted reporters, the proxies of other namespaces neither delay a Canary nor fail it by what they reject", async (context) => {
-  const reason = "the proxy says so";
+const reason = "the proxy says so";
+/** A proxy that has not acknowledged, and has rejected something or says nothing. */
+function late(namespace: string, isRejecting: boolean): object {
   const types = { "type.googleapis.com/x.Listener": { sent: "2", acked: "1", nacked: "2", reason } };
-  const rejecting = (namespace: string) => ({
+  const quiet = { "type.googleapis.com/x.Listener": { sent: "2", acked: "1", nacked: "", reason: null } };
+  return {
     id: `web.${namespace}`,
     type: "sidecar",
     namespace,
     connected: true,
     acknowledged: false,
-    rejected: { typeUrl: "x.Listener", reason },
-    types,
-  });
-  let namespaces: readonly string[] = [];
+    rejected: isRejecting ? { typeUrl: "x.Listener", reason } : null,
+    types: isRejecting ? types : quiet,
+  };
+}
+
+/** An istiod of the proxies that `proxies` returns. */
+async function serveProxies(context: TestContext, proxies: () => readonly object[]): Promise<void> {
   await serve(context, (request, response) => {
-    const proxies = namespaces.map(rejecting);
     const isReport = request.url?.startsWith("/debug/serin/acknowledged") === true;
-    response.end(JSON.stringify(isReport ? { revision: "1-1-0", processed: true, proxies } : proxies));
+    const found = proxies();
+    response.end(JSON.stringify(isReport ? { revision: "1-1-0", processed: true, proxies: found } : found));
   });
-  const backends = { canary: { namespace: "shop" }, stable: { namespace: "shop" } };
-  const subject = { type: "backends", ...backends, expectedShare: 10, atLeast: false } as const;
-  const found = async (trusted: ReadonlySet<string> | undefined, given: readonly string[]) => {
-    namespaces = given;
+}
+
+const backends = { canary: { namespace: "shop" }, stable: { namespace: "shop" } };
+const subject = { type: "backends", ...backends, expectedShare: 10, atLeast: false } as const;
+
+test("with trusted reporters, the proxies of other namespaces neither delay a Canary nor fail it by what they reject", async (context) => {
+  let proxies: readonly object[] = [];
+  await serveProxies(context, () => proxies);
+  const found = async (trusted: ReadonlySet<string>, namespace: string) => {
+    proxies = [late(namespace, true)];
     const { view } = viewOf(standingClock(), trusted);
-    const { state } = await observeAcknowledged(view, route, undefined, () => 0);
+    const { state } = await observeAcknowledged(view, { ...asked, object: undefined, ageMs: () => 0 });
     const [rejections, convergence] = [
       await observeRejections(view, "1-1-0", ["shop"]),
-      await observeConvergence(view, subject),
+      await observeConvergence(view, subject, []),
     ];
-    const { state: forgotten } = await observeForgotten(view, route, Number.POSITIVE_INFINITY);
+    const { state: forgotten } = await observeForgotten(view, asked, Number.POSITIVE_INFINITY);
     return [
       state,
       forgotten,
@@ -190,12 +210,46 @@ test("with trusted reporters, the proxies of other namespaces neither delay a Ca
     ];
   };
   const edge = new Set(["edge"]);
-  assert.deepEqual(await found(edge, ["attacker"]), ["met", "met", "wait", "wait"]);
+  assert.deepEqual(await found(edge, "attacker"), ["met", "met", "wait", "wait"]);
   for (const counted of ["shop", "edge", "istio-system"])
-    assert.deepEqual(await found(edge, [counted]), ["failed", "waiting", "fail", "fail"], counted);
-  assert.deepEqual(
-    await found(undefined, ["attacker"]),
-    ["failed", "waiting", "fail", "fail"],
-    "without trusted reporters",
+    assert.deepEqual(await found(edge, counted), ["failed", "waiting", "fail", "fail"], counted);
+});
+
+test("without any setting, a pod of another namespace fails no rollout by what it rejects, and is reported", async (context) => {
+  let proxies: readonly object[] = [late("attacker", true)];
+  await serveProxies(context, () => proxies);
+  const { view } = viewOf();
+  const about = { ...asked, object: undefined, ageMs: () => 0 };
+  const text = `web.attacker rejected the configuration of istiod-1-1-0-7c9: ${reason} (${notConcerned})`;
+  assert.deepEqual(await observeAcknowledged(view, about), { state: "met", note: text });
+  const rejections = await observeRejections(view, "1-1-0", ["shop"]);
+  assert.ok(rejections.type === "verdict" && rejections.verdict === "pass");
+  assert.match(
+    rejections.evidence,
+    /^1 proxies of 1-1-0, none of the concerned .*; web\.attacker rejected x\.Listener: /,
   );
+  assert.deepEqual(await observeNotRejected(view, "1-1-0", []), { state: "met", note: rejections.evidence });
+  proxies = [late("attacker", false)];
+  const waits = { state: "waiting", isOfOthers: true, left: 1 } as const;
+  const detail = `web.attacker has not acknowledged yet (${notConcerned})`;
+  assert.deepEqual(await observeAcknowledged(view, about), { ...waits, detail }, "a silent proxy");
+  assert.deepEqual(await observeAcknowledged(view, { ...about, withoutOthers: true }), { state: "met" });
+  const forgotten = await observeForgotten(view, asked, Number.POSITIVE_INFINITY);
+  assert.ok(forgotten.state === "waiting" && forgotten.isOfOthers === true);
+  assert.deepEqual(await observeForgotten(view, { ...asked, withoutOthers: true }, Number.POSITIVE_INFINITY), {
+    state: "met",
+  });
+});
+
+test("proxies of the route's gateways, of the changed namespaces and of ztunnels decide", async (context) => {
+  let proxies: readonly object[] = [];
+  await serveProxies(context, () => proxies);
+  const { view } = viewOf();
+  const spec = { gateways: ["mesh", "edge/front", "own"], parentRefs: [{ name: "g", namespace: "ingress" }] };
+  const object = { metadata: { name: "reviews", namespace: "shop" }, spec };
+  for (const namespace of ["shop", "edge", "ingress", "next", "istio-system", "kube-system"]) {
+    proxies = [late(namespace, true)];
+    const { state } = await observeAcknowledged(view, { ...asked, object, ageMs: () => 0, concerned: ["next"] });
+    assert.equal(state, "failed", namespace);
+  }
 });

@@ -6,7 +6,7 @@ import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
 import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-answers.ts";
-import { countsFor } from "./trusted-reporters.ts";
+import { namespacesOfRoute, reportersOf, type Reporters } from "./trusted-reporters.ts";
 
 /**
  * The number of missing acknowledgements if it is unknown. It is larger than the number of proxies of any control
@@ -21,63 +21,99 @@ export const notReadyLeft = 1000 * notAskedLeft;
 /** A proxy may name every resource that it rejected. The first ones are evidence enough. */
 const reasonCharacters = 240;
 
+/** What the engine knows about an object about which it asks proxies. */
+export interface AskedObject {
+  readonly reference: ObjectReference;
+  /** The stored object. Undefined if it does not exist. */
+  readonly object: UntypedObject | undefined;
+  readonly ageMs: AgeOfEvent;
+  /** The namespaces that the change concerns, beside those of the object and of its gateways. */
+  readonly concerned: readonly string[];
+  /** Nobody waits any longer for the proxies of other namespaces. */
+  readonly withoutOthers?: boolean;
+}
+
 /**
- * Whether every pilot has processed the object's current version, and every connected proxy that counts has
- * acknowledged the resulting responses.
+ * Whether every pilot has processed the object's current version, and every connected proxy has acknowledged the
+ * resulting responses. What a proxy of a namespace that is not concerned rejects is only reported.
  */
-export async function observeAcknowledged(
-  view: ClusterView,
-  reference: ObjectReference,
-  object: UntypedObject | undefined,
-  ageMs: AgeOfEvent,
-): Promise<SettleState> {
+export async function observeAcknowledged(view: ClusterView, asked: AskedObject): Promise<SettleState> {
+  const { reference, object } = asked;
   const pilots = pilotPods(view);
   if (pilots.length === 0) return { state: "waiting", detail: "no control plane is ready", left: notReadyLeft };
-  const counts = countsAbout(view, reference);
+  const reporters = reportersAbout(view, asked);
+  const ofOthers: SettleState[] = [];
   for (const [index, pilot] of pilots.entries()) {
     const notAsked = notAskedLeft * (pilots.length - index - 1);
     try {
       const report = await acknowledgementOf(view, pilot, reference, object?.metadata.resourceVersion ?? "0");
       const state =
         report === undefined
-          ? await upstreamAcknowledged({ view, pilot, counts }, object, ageMs)
-          : acknowledgedState(pilot, report, counts);
-      if (state.state === "waiting") return { ...state, left: (state.left ?? notAskedLeft) + notAsked };
+          ? await upstreamAcknowledged({ view, pilot, reporters }, asked)
+          : acknowledgedState(pilot, report, reporters);
       if (state.state === "failed") return state;
+      if (state.state === "met" || state.isOfOthers === true) ofOthers.push(state);
+      else return { ...state, left: (state.left ?? notAskedLeft) + notAsked };
     } catch (error) {
       return { state: "waiting", detail: messageOf(error), left: notAskedLeft + notAsked };
     }
   }
-  return { state: "met" };
+  return ofOthersTogether(ofOthers);
 }
 
-/** Whether the proxies of a namespace count. */
-type Counts = (namespace: string) => boolean;
+/** The state for the proxies of other namespaces: whether one is late, and what they have rejected. */
+function ofOthersTogether(states: readonly SettleState[]): SettleState {
+  const late = states.filter((state) => state.state === "waiting");
+  const note = states.find((state) => state.state !== "failed" && state.note !== undefined);
+  const noted = note === undefined || note.state === "failed" || note.note === undefined ? {} : { note: note.note };
+  const [first] = late;
+  if (first === undefined) return { state: "met", ...noted };
+  return { ...first, ...noted, left: late.reduce((sum, { left = 1 }) => sum + left, 0) };
+}
 
-function countsAbout(view: ClusterView, { namespace }: ObjectReference): Counts {
-  const concerned = namespace === undefined ? undefined : [namespace];
-  return (ofProxy) => countsFor(view, concerned, ofProxy);
+function reportersAbout(view: ClusterView, { reference, object, concerned, withoutOthers }: AskedObject): Reporters {
+  const { namespace } = reference;
+  if (namespace === undefined) return reportersOf(view, undefined);
+  const own = object === undefined ? [namespace] : namespacesOfRoute(object);
+  const reporters = reportersOf(view, [namespace, ...own, ...concerned]);
+  return withoutOthers === true ? { ...reporters, asksOthers: false } : reporters;
 }
 
 function acknowledgedState(
   pilot: PilotPod,
-  { processed, proxies: connected }: AcknowledgementReport,
-  counts: Counts,
+  { processed, proxies }: AcknowledgementReport,
+  { isConcerned, asksOthers }: Reporters,
 ): SettleState {
   if (!processed) return { state: "waiting", detail: `${pilot.name} has not processed it yet` };
   // A proxy's id ends with the namespace that its credentials have proven.
-  const proxies = connected.filter(({ id }) => counts(id.slice(id.lastIndexOf(".") + 1)));
-  for (const proxy of proxies)
-    if (proxy.rejected !== null)
-      return {
-        state: "failed",
-        detail: `${proxy.id} rejected the configuration of ${pilot.name}: ${truncated(proxy.rejected.reason, reasonCharacters)}`,
-      };
-  const late = proxies.filter(({ connected, acknowledged }) => connected && !acknowledged);
+  const isOwn = ({ id }: { readonly id: string }): boolean => isConcerned(id.slice(id.lastIndexOf(".") + 1));
+  const own = proxies.filter(isOwn);
+  const rejected = own.find((proxy) => proxy.rejected !== null);
+  if (rejected !== undefined) return { state: "failed", detail: rejectionText(pilot, rejected) };
+  const late = own.filter((proxy) => proxy.connected && !proxy.acknowledged);
   const [first] = late;
-  return first === undefined
-    ? { state: "met" }
-    : { state: "waiting", detail: `${first.id} has not acknowledged yet`, left: late.length };
+  if (first !== undefined)
+    return { state: "waiting", detail: `${first.id} has not acknowledged yet`, left: late.length };
+  const others = asksOthers ? proxies.filter((proxy) => !isOwn(proxy)) : [];
+  const refusing = others.find((proxy) => proxy.rejected !== null);
+  const noted = refusing === undefined ? {} : { note: `${rejectionText(pilot, refusing)} (${notConcerned})` };
+  const lateOthers = others.filter((proxy) => proxy.rejected === null && proxy.connected && !proxy.acknowledged);
+  const [other] = lateOthers;
+  if (other === undefined) return { state: "met", ...noted };
+  return {
+    state: "waiting",
+    detail: `${other.id} has not acknowledged yet (${notConcerned})`,
+    left: lateOthers.length,
+    isOfOthers: true,
+    ...noted,
+  };
+}
+
+/** The remark about a proxy whose answer decides nothing. */
+export const notConcerned = "its namespace is not concerned, so it stops nothing";
+
+function rejectionText(pilot: PilotPod, { id, rejected }: AcknowledgementReport["proxies"][number]): string {
+  return `${id} rejected the configuration of ${pilot.name}: ${truncated(rejected?.reason ?? "", reasonCharacters)}`;
 }
 
 /** Pilots collect changes for up to this long before they push (PILOT_DEBOUNCE_AFTER, and time to compute). */
@@ -88,9 +124,8 @@ const pushMs = 3000;
  * write.
  */
 async function upstreamAcknowledged(
-  { view, pilot, counts }: { readonly view: ClusterView; readonly pilot: PilotPod; readonly counts: Counts },
-  object: UntypedObject | undefined,
-  ageMs: AgeOfEvent,
+  { view, pilot, reporters }: { readonly view: ClusterView; readonly pilot: PilotPod; readonly reporters: Reporters },
+  { object, ageMs }: AskedObject,
 ): Promise<SettleState> {
   const written = Math.max(
     0,
@@ -101,90 +136,107 @@ async function upstreamAcknowledged(
   const { namespace = "", name = "" } = object?.metadata ?? {};
   if (ageMs(`write of ${object?.kind ?? ""} ${namespace}/${name}`, written) < pushMs)
     return { state: "waiting", detail: `${pilot.name} may not have pushed it yet` };
-  return await inSync(view, pilot, counts);
+  return await inSync(view, pilot, reporters);
 }
 
-async function inSync(view: ClusterView, pilot: PilotPod, counts: Counts): Promise<SettleState> {
-  const stale = (await proxiesOf(view, pilot)).filter((proxy) => counts(proxy.namespace) && isStale(proxy));
-  const [first] = stale;
-  return first === undefined
-    ? { state: "met" }
-    : { state: "waiting", detail: `${first.id} is not in sync with ${pilot.name}`, left: stale.length };
+async function inSync(
+  view: ClusterView,
+  pilot: PilotPod,
+  { isConcerned, asksOthers }: Reporters,
+): Promise<SettleState> {
+  const stale = (await proxiesOf(view, pilot)).filter(isStale);
+  const own = stale.filter(({ namespace }) => isConcerned(namespace));
+  const others = asksOthers ? stale.filter(({ namespace }) => !isConcerned(namespace)) : [];
+  const [first] = own;
+  if (first !== undefined)
+    return { state: "waiting", detail: `${first.id} is not in sync with ${pilot.name}`, left: own.length };
+  const [other] = others;
+  if (other === undefined) return { state: "met" };
+  const detail = `${other.id} is not in sync with ${pilot.name} (${notConcerned})`;
+  return { state: "waiting", detail, left: others.length, isOfOthers: true };
 }
 
 /**
- * Whether no proxy that counts uses an object that was deleted `deletedMs` ago. Nobody knows the version of a deletion,
- * so these proxies must be in sync some time after it. Without a control plane, proxies keep all that they have, also
- * what the object leads to.
+ * Whether no proxy uses an object that was deleted `deletedMs` ago. Nobody knows the version of a deletion, so proxies
+ * must be in sync some time after it. Without a control plane, proxies keep all that they have, also what the object
+ * leads to.
  */
 export async function observeForgotten(
   view: ClusterView,
-  reference: ObjectReference,
+  asked: Omit<AskedObject, "object" | "ageMs">,
   deletedMs: number,
 ): Promise<SettleState> {
-  const counts = countsAbout(view, reference);
+  const reporters = reportersAbout(view, { ...asked, object: undefined, ageMs: () => 0 });
+  let ofOthers: SettleState = { state: "met" };
   for (const pilot of pilotPods(view)) {
     if (deletedMs < pushMs)
       return { state: "waiting", detail: `it is deleted, and ${pilot.name} may not have pushed that yet` };
     try {
-      const state = await inSync(view, pilot, counts);
-      if (state.state !== "met") return state;
+      const state = await inSync(view, pilot, reporters);
+      if (state.state === "waiting" && state.isOfOthers === true) ofOthers = state;
+      else if (state.state !== "met") return state;
     } catch (error) {
       return { state: "waiting", detail: messageOf(error) };
     }
   }
-  return { state: "met" };
+  return ofOthers;
 }
 
 function isStale({ types }: ConnectedProxy): boolean {
   return Object.values(types).some(({ sent, acked }) => sent !== acked);
 }
 
-/** The proxies of the revision's control plane that count, and the resources that they rejected. */
-async function rejections(
-  view: ClusterView,
-  revision: string,
-  counts: Counts,
-): Promise<{ readonly proxies: readonly ConnectedProxy[]; readonly rejected: readonly string[] }> {
-  const proxies = (await servedProxies(view, revision)).filter(({ namespace }) => counts(namespace));
-  const rejected = proxies.flatMap(({ id, types }) =>
-    Object.entries(types).flatMap(([typeUrl, { reason }]) =>
-      reason === null
-        ? []
-        : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${truncated(reason, reasonCharacters)}`],
-    ),
+/** What a proxy has rejected, one text for each type of resource. */
+function rejectedBy({ id, types }: ConnectedProxy): readonly string[] {
+  return Object.entries(types).flatMap(([typeUrl, { reason }]) =>
+    reason === null
+      ? []
+      : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${truncated(reason, reasonCharacters)}`],
   );
-  return { proxies, rejected };
 }
 
-/** `concerned`: the namespaces of the rollout's objects. Absent means that all proxies count. */
+/**
+ * Whether a proxy of the revision's control plane has rejected something. What the proxies of other namespaces than the
+ * concerned ones have rejected is in the evidence, and decides nothing. Without `concerned`, all are concerned.
+ */
 export async function observeRejections(
   view: ClusterView,
   revision: string,
   concerned?: readonly string[],
 ): Promise<CheckObservation> {
+  const { isConcerned, asksOthers } = reportersOf(view, concerned);
   try {
-    const { proxies, rejected } = await rejections(view, revision, (namespace) =>
-      countsFor(view, concerned, namespace),
-    );
-    const [first] = rejected;
+    const served = await servedProxies(view, revision);
+    const proxies = served.filter(({ namespace }) => isConcerned(namespace));
+    const [first] = proxies.flatMap(rejectedBy);
     if (first !== undefined) return { type: "verdict", verdict: "fail", evidence: first };
-    if (proxies.length === 0)
+    const others = asksOthers ? served.filter(({ namespace }) => !isConcerned(namespace)) : [];
+    const [other] = others.flatMap(rejectedBy);
+    const remark = other === undefined ? "" : `; ${other} (${notConcerned})`;
+    if (proxies.length === 0 && others.length === 0)
       return { type: "verdict", verdict: "wait", evidence: `no proxy is connected to ${revision}` };
+    const none =
+      other === undefined ? "none has rejected anything" : "none of the concerned ones has rejected anything";
     return {
       type: "verdict",
       verdict: "pass",
-      evidence: `${proxies.length} proxies of ${revision}, none has rejected anything`,
+      evidence: `${proxies.length + others.length} proxies of ${revision}, ${none}${remark}`,
     };
   } catch (error) {
     return { type: "unavailable", detail: messageOf(error) };
   }
 }
 
-export async function observeNotRejected(view: ClusterView, revision: string): Promise<SettleState> {
-  const rejections = await observeRejections(view, revision);
-  return rejections.type === "verdict" && rejections.verdict === "fail"
-    ? { state: "failed", detail: rejections.evidence }
+/** Fails if a concerned proxy has rejected something. A rejection of another one is noted. */
+export async function observeNotRejected(
+  view: ClusterView,
+  revision: string,
+  concerned: readonly string[],
+): Promise<SettleState> {
+  const found = await observeRejections(view, revision, concerned);
+  if (found.type === "verdict" && found.verdict === "fail") return { state: "failed", detail: found.evidence };
+  return found.type === "verdict" && found.evidence.endsWith(`(${notConcerned})`)
+    ? { state: "met", note: found.evidence }
     : { state: "met" };
 }
 

@@ -1,23 +1,79 @@
+import { isTree } from "../../base/index.ts";
+import type { UntypedObject } from "../../api/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
+import type { JournalEntry } from "../../api/serin/index.ts";
 import type { CheckSubject } from "../decide/index.ts";
+import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
 /**
- * Whether the acknowledgements and rejections of a namespace's proxies count. Whoever may start a pod decides what its
- * proxy answers, also about objects of other namespaces. `concerned` are the namespaces of the rollout's objects.
- * Undefined means that all namespaces are concerned, and then all proxies count.
+ * Whose acknowledgements and rejections decide. Whoever may start a pod decides what its proxy answers, also about
+ * objects of other namespaces.
  */
-export function countsFor(
-  view: Pick<ClusterView, "reporterNamespaces" | "controlPlaneNamespaces">,
-  concerned: readonly string[] | undefined,
-  namespace: string,
-): boolean {
-  const { reporterNamespaces } = view;
-  if (reporterNamespaces === undefined || concerned === undefined || concerned.includes(namespace)) return true;
-  return reporterNamespaces.has(namespace) || ztunnelNamespaces(view.controlPlaneNamespaces()).has(namespace);
+export interface Reporters {
+  /** The proxies of the namespace decide: they are concerned, or trusted. */
+  readonly isConcerned: (namespace: string) => boolean;
+  /** What other proxies answer is waited for, and reported. Otherwise nobody asks for it. */
+  readonly asksOthers: boolean;
 }
 
-/** The namespaces that a check of the subject concerns. */
-export function namespacesConcerned(subject: CheckSubject): readonly string[] | undefined {
-  return subject.type === "backends" ? [subject.canary.namespace, subject.stable.namespace] : undefined;
+type View = Pick<ClusterView, "reporterNamespaces" | "controlPlaneNamespaces">;
+
+/**
+ * The reporters about objects of the concerned namespaces: their proxies, and those of control planes, ztunnels, probes
+ * and the namespaces that the engine's settings name. Undefined means that all proxies are concerned.
+ */
+export function reportersOf(view: View, concerned: readonly string[] | undefined): Reporters {
+  if (concerned === undefined) return { isConcerned: () => true, asksOthers: true };
+  const { reporterNamespaces } = view;
+  const own = new Set([
+    ...concerned,
+    ...(reporterNamespaces ?? []),
+    ...ztunnelNamespaces(view.controlPlaneNamespaces()),
+    probeNamespace,
+  ]);
+  return { isConcerned: (namespace) => own.has(namespace), asksOthers: reporterNamespaces === undefined };
+}
+
+/**
+ * The namespaces that a check of the subject concerns. `touched`: those that the rollout has changed. Absent for a
+ * check outside any rollout, which concerns all namespaces unless its subject names some.
+ */
+export function namespacesConcerned(
+  subject: CheckSubject,
+  touched: readonly string[] | undefined,
+): readonly string[] | undefined {
+  switch (subject.type) {
+    case "backends":
+      return [subject.canary.namespace, subject.stable.namespace, ...(touched ?? [])];
+    case "gatewayRevisions":
+      return [subject.gateway.namespace, ...(touched ?? [])];
+    case "revisions":
+      return touched === undefined ? undefined : [...subject.namespaces, ...touched];
+    case "mesh":
+    case "probes":
+    case "proxies":
+      return touched;
+  }
+}
+
+/** The namespaces of objects that a rollout has changed. */
+export function namespacesOf(journal: readonly JournalEntry[]): readonly string[] {
+  const names = journal.flatMap(({ object: { kind, name, namespace } }) =>
+    kind === "Namespace" ? [name] : namespace === undefined ? [] : [namespace],
+  );
+  return [...new Set(names)];
+}
+
+/** The object's own namespace, and those of the gateways to which a route is attached. */
+export function namespacesOfRoute(object: UntypedObject): readonly string[] {
+  const { namespace = "" } = object.metadata;
+  const { parentRefs, gateways } = isTree(object["spec"]) ? object["spec"] : {};
+  const parents = Array.isArray(parentRefs) ? parentRefs.filter(isTree) : [];
+  const named = Array.isArray(gateways) ? gateways.filter((name) => typeof name === "string") : [];
+  return [
+    namespace,
+    ...parents.flatMap((parent) => (typeof parent["namespace"] === "string" ? [parent["namespace"]] : [])),
+    ...named.flatMap((name) => (name.includes("/") ? [name.slice(0, name.indexOf("/"))] : [])),
+  ];
 }

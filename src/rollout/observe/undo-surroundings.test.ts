@@ -11,6 +11,8 @@ import { EventAges } from "./event-ages.ts";
 import { noticedWithinMs } from "./operator-progress.ts";
 import { undoSurroundings } from "./undo-surroundings.ts";
 
+const pass = { entries: [], passOver: false };
+
 const tagOf = (revision: string, manager: string): object => ({
   metadata: {
     name: "istio-revision-tag-prod",
@@ -42,7 +44,7 @@ async function heldBy(injectors: readonly object[], pods: readonly Pod[] = []): 
   const objects = { get: async () => await Promise.resolve(istiod) } as unknown as ObjectAccess;
   const ages = new EventAges(clock);
   const object = reference("apps/v1", "Deployment", "istiod-new", "istio-system");
-  const surroundings = undoSurroundings({ client: {} as KubeClient, objects, view, clock, ages });
+  const surroundings = undoSurroundings({ client: {} as KubeClient, objects, view, clock, ages }, pass);
   return await surroundings.stillServes({ type: "created", step: "install-1", object });
 }
 
@@ -75,13 +77,16 @@ test("undo keeps a made route until the pods of the deleted canary copy leave, b
     const clock = clockOf({ ms: 0 });
     const objects = { get: async () => await Promise.resolve(route) } as unknown as ObjectAccess;
     const view = Object.assign(fakeView(pods), { injectors: { list: () => [] } }) as unknown as ClusterView;
-    const surroundings = undoSurroundings({
-      client: {} as KubeClient,
-      objects,
-      view,
-      clock,
-      ages: new EventAges(clock),
-    });
+    const surroundings = undoSurroundings(
+      {
+        client: {} as KubeClient,
+        objects,
+        view,
+        clock,
+        ages: new EventAges(clock),
+      },
+      pass,
+    );
     const object = reference("networking.istio.io/v1", "VirtualService", "web-canary", "shop");
     return await surroundings.stillServes({ type: "created", step: "routes", object });
   };
@@ -118,7 +123,10 @@ async function canaryHeldBy(
     controlPlaneNamespaces: () => new Set(["istio-system"]),
   }) as unknown as ClusterView;
   const objects = { get: async () => await Promise.resolve(stable) } as unknown as ObjectAccess;
-  const surroundings = undoSurroundings({ client: {} as KubeClient, objects, view, clock, ages: new EventAges(clock) });
+  const surroundings = undoSurroundings(
+    { client: {} as KubeClient, objects, view, clock, ages: new EventAges(clock) },
+    pass,
+  );
   const object = reference("gateway.networking.k8s.io/v1", "Gateway", "front", "shop");
   const pointer = "/metadata/annotations/rollout.serin.dev~1canary-revision";
   const gateway = { metadata: { name: "front", namespace: "shop" } };
@@ -148,7 +156,7 @@ async function notInstalled(
   const view = Object.assign(fakeView([]), { deployments: list, daemonSets: list }) as unknown as ClusterView;
   const objects = { get: async () => await Promise.resolve(operator) } as unknown as ObjectAccess;
   const clock = clockOf({ ms: 0 });
-  const surroundings = undoSurroundings({ client: {} as KubeClient, objects, view, clock, ages });
+  const surroundings = undoSurroundings({ client: {} as KubeClient, objects, view, clock, ages }, pass);
   return await surroundings.notInstalled(entry);
 }
 

@@ -2,7 +2,7 @@ import { messageOf, type Clock } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { ztunnelOwnerAnnotation, type JournalEntry } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
-import type { UndoSurroundings } from "../act/perform.ts";
+import type { UndoPass, UndoSurroundings } from "../act/perform.ts";
 import { movesTraffic, partGivenBack } from "../act/undo-order.ts";
 import { referenceKey, type SettleState } from "../decide/index.ts";
 import { copyLabel, nextRootName, probeNamespace, reference } from "../plan/index.ts";
@@ -19,25 +19,26 @@ import { reachableState } from "./settle/endpoints-state.ts";
 import { readyState } from "./ready-state.ts";
 import { rootsSettledState } from "./settle/root-conditions.ts";
 import { howToRestart, workloadOf } from "./sidecar-workloads.ts";
+import { namespacesOf } from "./trusted-reporters.ts";
 import { heldByGateway } from "./undo-gateways.ts";
 
 const revisionLabel = "istio.io/rev";
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 
-/** Reads from the cluster the conditions for which undo waits. */
-export function undoSurroundings({
-  client,
-  objects,
-  view,
-  clock,
-  ages,
-}: {
+export interface UndoSources {
   readonly client: KubeClient;
   readonly objects: ObjectAccess;
   readonly view: ClusterView;
   readonly clock: Clock;
   readonly ages: EventAges;
-}): UndoSurroundings {
+}
+
+/** Reads from the cluster the conditions for which undo waits. */
+export function undoSurroundings(
+  { client, objects, view, clock, ages }: UndoSources,
+  { entries, passOver }: UndoPass,
+): UndoSurroundings {
+  const asking = { concerned: namespacesOf(entries), withoutOthers: passOver };
   const ageMs = (key: string, atMs: number): number => ages.ageMs(key, atMs, Number.POSITIVE_INFINITY);
   return {
     nowMs: clock.nowMs(),
@@ -55,14 +56,21 @@ export function undoSurroundings({
       const found = await objects.get(object);
       const state = readyState(found, object, { ofAnyTemplate: isScaled });
       const notReady = reasonOf(withPodReason(state, found, view));
-      return notReady ?? reasonOf(await reachableState({ client, view, ageMs }, found));
+      return notReady ?? reasonOf(await reachableState({ client, view, ageMs, ...asking }, found));
     },
     notAcknowledged: async (object) =>
-      reasonOf(await observeAcknowledged(view, object, await objects.get(object), ageMs)),
+      reasonOf(
+        await observeAcknowledged(view, {
+          reference: object,
+          object: await objects.get(object),
+          ageMs,
+          ...asking,
+        }),
+      ),
     notForgotten: async (object, isNow) => {
       const deletion = `deletion of ${referenceKey(object)}`;
       ages.notice(deletion, !isNow);
-      return reasonOf(await observeForgotten(view, object, ageMs(deletion, 0)));
+      return reasonOf(await observeForgotten(view, { reference: object, ...asking }, ageMs(deletion, 0)));
     },
   };
 }

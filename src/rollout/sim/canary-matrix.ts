@@ -8,7 +8,8 @@ import {
   type SimCanary,
 } from "./canary-shape.ts";
 import { simulateWays, type CellResult, type Way } from "./matrix-cell.ts";
-import { withCanary, type Disturbance, type Scenario } from "./scenario.ts";
+import type { Disturbance, Scenario } from "./scenario.ts";
+import { withCanary } from "./scenario-seeds.ts";
 
 /**
  * All Canaries of the matrix. Its dimensions are the target, the kind of its routes, the list of a VirtualService, how

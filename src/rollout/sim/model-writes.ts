@@ -4,13 +4,12 @@ import type { JournalEntry } from "../../api/serin/index.ts";
 import { covers } from "../act/object-access.ts";
 import { referenceKey, type Write, type WriteState } from "../decide/index.ts";
 import { listState } from "../observe/write-state.ts";
-import { templateRevision } from "./mesh-model.ts";
-import type { ModelCluster } from "./model-cluster.ts";
+import { templateRevision, type MeshCluster } from "./mesh-model.ts";
 import { bodyOf, engineWriter } from "./model-object.ts";
 
 /** The model of the real cluster's `writeState`. */
 export function writeState(
-  cluster: ModelCluster,
+  cluster: MeshCluster,
   write: Write,
   step: string,
   journal: readonly JournalEntry[],

@@ -159,16 +159,17 @@ export class OtherWriters {
     const pointer = routePointer(sim);
     const list = route?.fields.get(pointer);
     if (route === undefined || !Array.isArray(list)) return;
-    const { kind } = route.reference;
-    if (!begins && (!disturbance.isRemoved || !this.#extended.has(sim.name))) return;
-    this.#cluster.setField(
-      route,
-      pointer,
-      begins ? withTheirs(list, kind, disturbance.what) : withoutTheirs(list),
-      "somebody",
-    );
-    if (begins) this.#extended.set(sim.name, { uid: route.uid, what: disturbance.what });
-    else this.#extended.delete(sim.name);
+    if (!begins) {
+      if (!disturbance.isRemoved || !this.#extended.delete(sim.name)) return;
+      this.#cluster.setField(route, pointer, withoutTheirs(list), "somebody");
+      return;
+    }
+    const { kind, name } = route.reference;
+    // Before the run has written the route, a rule at the beginning would be the one that the Canary names by position.
+    const isBegun = this.#entriesOf(sim, name).length > 0;
+    const what = disturbance.what === "rule at the beginning" && !isBegun ? "rule at the end" : disturbance.what;
+    this.#cluster.setField(route, pointer, withTheirs(list, kind, what), "somebody");
+    this.#extended.set(sim.name, { uid: route.uid, what });
   }
 
   /** Checks that the rollout has kept what somebody has added to its route. */

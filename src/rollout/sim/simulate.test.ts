@@ -8,7 +8,7 @@ import {
   othersScenarioOf,
   plainScenarioOf,
   scenarioOf,
-} from "./scenario.ts";
+} from "./scenario-seeds.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 

@@ -9,7 +9,6 @@ import {
 import {
   allDone,
   cannotGoOn,
-  isPuttingBack,
   isUnderWay,
   journalCounts,
   nextOrdinalOf,
@@ -23,9 +22,8 @@ import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import { happens, isAllowedCause } from "./allowed-cause.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { objectsOf, versionOf } from "./canary-shape.ts";
-import { templatePointer } from "./sim-canary.ts";
-import { keyOf, rolloutObject } from "./sim-plan.ts";
+import { rolloutObject } from "./sim-plan.ts";
+import { atTheEnd } from "./end-witness.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { gatewayObjects } from "./sim-mesh.ts";
 import type { SimStore } from "./sim-store.ts";
@@ -413,67 +411,7 @@ export class Witness {
   }
 
   atTheEnd(): void {
-    for (const key of this.#store.keys) {
-      const { metadata, status } = this.#store.read(key) ?? {};
-      invariant(
-        status?.observedGeneration === metadata?.generation,
-        `${key} knows generation ${status?.observedGeneration ?? 0} of ${metadata?.generation ?? 0}`,
-      );
-      const rollout = this.#store.read(key);
-      const journal = rollout === undefined ? undefined : this.#store.journals.get(journalNameOf(rollout));
-      // With a lasting fault the undo may be stuck, or not begin.
-      const isUndone = status !== undefined && !isPuttingBack(status) && status.pauseReason !== "error";
-      invariant(
-        journal === undefined || !isUndone || journalCounts(journal, metadata?.uid).isLeftover !== true,
-        `the journal of ${key} has entries of an earlier object`,
-      );
-    }
-    this.#allHeld();
-    if (this.#scenario.lasting === undefined) this.#nothingWaitsInSilence();
-    const runs = new Map<string, Set<string>>();
-    for (const key of this.#store.keys) {
-      const { status } = this.#store.read(key) ?? {};
-      if (status?.groupRun === undefined) continue;
-      // It cannot follow its group while its rounds fail. It keeps the reason for which it was stuck before.
-      if (status.phase === "Stuck" && (status.pauseReason === "error" || status.message.includes(cannotGoOn))) continue;
-      const ends = runs.get(status.groupRun) ?? new Set<string>();
-      // A rollout that is stuck during its rollback counts as rolled back.
-      ends.add(isPuttingBack(status) ? "RolledBack" : status.phase);
-      runs.set(status.groupRun, ends);
-    }
-    for (const [run, ends] of runs)
-      invariant(ends.size === 1, `members of the group's run ${run} ended as ${[...ends].join(" and ")}`);
-  }
-
-  /**
-   * Checks that each Canary of a Deployment still holds it, whoever has resumed it meanwhile. With a lasting fault, it
-   * may also say why it cannot.
-   */
-  #allHeld(): void {
-    for (const sim of this.#scenario.rollouts) {
-      const { phase, message = "" } = this.#store.read(keyOf(sim))?.status ?? {};
-      if (!isRestingPhase(phase)) continue;
-      const { type = "" } = this.#scenario.lasting ?? {};
-      if (type.startsWith("unread") || /cannot hold it|correct the spec|grant it/.test(message)) continue;
-      const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
-      if (!entries.some(({ setup }) => setup === true)) continue;
-      const held = this.#cluster.find(objectsOf(sim).app)?.fields.get("/spec/paused");
-      invariant(held === true, `${keyOf(sim)} does not hold its Deployment`);
-    }
-  }
-
-  /** Checks that a Canary at rest says so when its Deployment has a template that does not run. */
-  #nothingWaitsInSilence(): void {
-    for (const sim of this.#scenario.rollouts) {
-      const { phase, message = "" } = this.#store.read(keyOf(sim))?.status ?? {};
-      const app = this.#cluster.find(objectsOf(sim).app);
-      const isNew = versionOf(app?.fields.get(templatePointer)) !== versionOf(app?.running);
-      if (!sim.watched || !isRestingPhase(phase) || !isNew) continue;
-      invariant(
-        phase === "RolledBack" && message.includes("waits"),
-        `${keyOf(sim)} is ${phase ?? ""}, and does not say that a template waits: ${message}`,
-      );
-    }
+    atTheEnd({ scenario: this.#scenario, cluster: this.#cluster, store: this.#store });
   }
 
   #seenOf(key: string, { metadata }: Rollout): Seen {

@@ -159,6 +159,16 @@ test("a plan that changes within a step replaces the former one, and keeps the e
     );
 });
 
+test("weights that a webhook changes in the engine's own write are written again, with the edits of others", () => {
+  const rewritten = [copy, atWeight(9), other, added];
+  const due = write(second, rewritten, two, { step: "step-2", isWrittenByEngine: true });
+  assert.ok(due.type === "due" && !due.isApplied);
+  assert.deepEqual(due.value, [...second, added]);
+  const next = write([atWeight(100), other], rewritten, two, { isWrittenByEngine: true });
+  assert.ok(next.type === "due");
+  assert.deepEqual(next.value, [atWeight(100), other, added], "the copy of a matching rule does not stay");
+});
+
 test("two rollouts that move different rules of a list keep each other's weights, in any order of their undo", () => {
   const begun = [copy, atWeight(10), other];
   const theirs = { ...other, backendRefs: [backend("api", 50), backend("api-next", 50)] };

@@ -60,7 +60,9 @@ export function listWrite({ pointer, value, base: from, isMade }: PlannedList, l
     return { type: "due", value: merge.value, prior, isApplied: base === plannedOf(last) };
   }
   if (forced) {
-    const over = mergeOverEdits(role, base ?? plannedOf(last), value, found);
+    // Take back whatever the list has instead of the last plan, and then make the planned changes.
+    const without = last === undefined ? found : mergeOverEdits(role, plannedOf(last), from, found);
+    const over = mergeOverEdits(role, from, value, without);
     return jsonEqualWithoutNulls(over, found)
       ? { type: "done" }
       : { type: "due", value: over, prior: found, isApplied: false };
@@ -100,7 +102,7 @@ export type ListUndo =
 export function listUndo(entry: FieldEntry, original: FieldEntry, found: unknown): ListUndo {
   const undo = undoOf(entry, original, found);
   if (undo.type !== "conflict") return undo;
-  const [left, first] = [entry, original].map((one) => withoutRemoved(one, plannedOf(entry), found));
+  const [left, first] = [entry, original].map((journaled) => withoutRemoved(journaled, plannedOf(entry), found));
   return left === undefined || first === undefined ? undo : undoOf(left, first, found);
 }
 
@@ -140,8 +142,8 @@ function appliedOf(role: string, entry: FieldEntry, original: FieldEntry, found:
 }
 
 /**
- * Whether the list has all changes from `prior` to `planned`, whatever others have changed besides. So these changes can
- * be taken back, and made again, and then the list is the same.
+ * Whether the list has all changes from `prior` to `planned`, whatever others have changed besides. So these changes
+ * can be taken back, and made again, and then the list is the same.
  */
 function isApplied(role: string, prior: unknown, planned: unknown, found: unknown): boolean {
   if (jsonEqualWithoutNulls(planned, found)) return true;
@@ -155,7 +157,7 @@ function lengthOf(list: unknown): number {
   return Array.isArray(list) ? list.length : 0;
 }
 
-/** Whether the list has none of the changes from `prior` to `planned`, and is otherwise `prior` with changes of others. */
+/** Whether the list is `prior` with changes of others, and has none of the changes from `prior` to `planned`. */
 function isOnlyEdited(role: string, planned: unknown, prior: unknown, found: unknown): boolean {
   return isApplied(role, planned, prior, found);
 }

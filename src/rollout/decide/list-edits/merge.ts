@@ -16,8 +16,8 @@ interface Place {
 }
 
 /**
- * Merges two changes of one list: the engine's, from `base` to `ours`, and somebody else's, from `base` to `theirs`. The
- * order of the result is theirs. `role`: the name of the list's field, such as `rules` or `http`.
+ * Merges two changes of one list: the engine's, from `base` to `ours`, and somebody else's, from `base` to `theirs`.
+ * The order of the result is theirs. `role`: the name of the list's field, such as `rules` or `http`.
  */
 export function mergeEdits(role: Role, base: unknown, ours: unknown, theirs: unknown): Merge {
   const conflicts: string[] = [];

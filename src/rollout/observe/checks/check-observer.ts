@@ -25,7 +25,7 @@ import { observeRoots } from "./roots.ts";
 import { scrapePod, type Scrape } from "./scrape.ts";
 import { SharedCache } from "./shared-cache.ts";
 import { podsOfSubject, readyPodsOfCheck } from "./subject-pods.ts";
-import { TimeShares } from "./time-shares.ts";
+import { TimeShares } from "../../shares/time-shares.ts";
 import { observeWebhook } from "./webhook.ts";
 
 /** The rollout and the step to which a check belongs. */
@@ -35,6 +35,8 @@ export interface CheckOrigin {
   readonly step: string;
   /** The rollout's namespace. Absent for a cluster-scoped one. */
   readonly namespace?: string;
+  /** The namespaces that the rollout has changed, or is changing. Absent outside any rollout. */
+  readonly concerned?: readonly string[];
   /** The time since the step has settled. If absent, the time since the first look counts. */
   readonly settledForMs?: number;
 }
@@ -225,9 +227,9 @@ export class CheckObserver {
       case "error-log-rate":
         return await logs.observe(await podsOfSubject(client, view, subject));
       case "xds-convergence":
-        return await observeConvergence(view, subject);
+        return await observeConvergence(view, subject, origin.concerned);
       case "xds-nacks":
-        return await this.#rejections(subject);
+        return await this.#rejections(subject, origin.concerned);
       case "certificate-roots":
         return await observeRoots(view, subject, spec.roots ?? [], this.#scrape);
       case "query":
@@ -287,10 +289,10 @@ export class CheckObserver {
    * Returns the observation of the first revision whose proxies have rejected something. If there is none, returns the
    * first one that does not pass, or the last one.
    */
-  async #rejections(subject: CheckSubject): Promise<CheckObservation> {
+  async #rejections(subject: CheckSubject, touched: readonly string[] | undefined): Promise<CheckObservation> {
     const { view } = this.#options;
     const found = revisionsOf(subject) ?? [...new Set(controlPlanePods(view).map(controlPlaneRevision))];
-    const concerned = namespacesConcerned(subject);
+    const concerned = namespacesConcerned(subject, touched);
     const observations = await Promise.all(
       found.map(async (revision) => await observeRejections(view, revision, concerned)),
     );

@@ -2,7 +2,7 @@ import { firstNames, messageOf } from "../../../base/index.ts";
 import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { pilotPods, proxiesOf } from "../pilot-answers.ts";
-import { countsFor, namespacesConcerned } from "../trusted-reporters.ts";
+import { namespacesConcerned, reportersOf } from "../trusted-reporters.ts";
 
 /** The maximum number of proxies that the evidence names. */
 const namedProxies = 5;
@@ -24,16 +24,23 @@ export function revisionsOf(subject: CheckSubject): readonly string[] | undefine
   }
 }
 
-/** Whether every proxy that counts has acknowledged all that its control plane has sent. A rejection fails at once. */
-export async function observeConvergence(view: ClusterView, subject: CheckSubject): Promise<CheckObservation> {
+/**
+ * Whether every concerned proxy has acknowledged all that its control plane has sent. A rejection fails at once.
+ * `touched`: the namespaces that the rollout has changed.
+ */
+export async function observeConvergence(
+  view: ClusterView,
+  subject: CheckSubject,
+  touched?: readonly string[],
+): Promise<CheckObservation> {
   const revisions = revisionsOf(subject);
   const pilots = pilotPods(view).filter(({ revision }) => revisions === undefined || revisions.includes(revision));
   if (pilots.length === 0)
     return { type: "unavailable", detail: `no control plane of ${revisions?.join(" or ") ?? "the mesh"} is ready` };
   try {
     const connected = (await Promise.all(pilots.map(async (pilot) => await proxiesOf(view, pilot)))).flat();
-    const concerned = namespacesConcerned(subject);
-    const proxies = connected.filter(({ namespace }) => countsFor(view, concerned, namespace));
+    const { isConcerned } = reportersOf(view, namespacesConcerned(subject, touched));
+    const proxies = connected.filter(({ namespace }) => isConcerned(namespace));
     if (proxies.length === 0) return { type: "verdict", verdict: "wait", evidence: "no proxy is connected" };
     const late: string[] = [];
     for (const { id, types } of proxies) {

@@ -3,12 +3,17 @@ import { endpointSliceKind, serviceKind, type Deployment } from "../../../api/ku
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import type { AgeOfEvent } from "../event-ages.ts";
-import { notAskedLeft, observeAcknowledged } from "../pilots.ts";
+import { notAskedLeft, observeAcknowledged, type AskedObject } from "../pilots.ts";
+
+/** What {@link endpointsState} reads, and whose proxies decide. See `AskedObject`. */
+export interface EndpointSources extends Pick<AskedObject, "ageMs" | "concerned" | "withoutOthers"> {
+  readonly client: KubeClient;
+  readonly view: ClusterView;
+}
 
 /** Whether enough ready pods with the labels are endpoints of the Service, and all proxies have acknowledged that. */
 export async function endpointsState(
-  { client, view, ageMs }: { readonly client: KubeClient; readonly view: ClusterView; readonly ageMs: AgeOfEvent },
+  { client, view, ...asking }: EndpointSources,
   { service, labels, atLeast }: Extract<SettleCondition, { type: "endpoints" }>,
 ): Promise<SettleState> {
   const { namespace = "", name } = service;
@@ -29,6 +34,7 @@ export async function endpointsState(
       detail: `Service ${namespace}/${name}: ${ready.size} of ${atLeast} pods are endpoints`,
       left: notAskedLeft + atLeast - ready.size,
     };
+  let ofOthers: SettleState = { state: "met" };
   for (const item of items) {
     const slice = {
       apiVersion: "discovery.k8s.io/v1",
@@ -37,15 +43,16 @@ export async function endpointsState(
       name: item.metadata.name ?? "",
       namespace,
     };
-    const state = await observeAcknowledged(view, slice, { ...item }, ageMs);
-    if (state.state !== "met") return state;
+    const state = await observeAcknowledged(view, { ...asking, reference: slice, object: { ...item } });
+    if (state.state === "failed" || (state.state === "waiting" && state.isOfOthers !== true)) return state;
+    if (state.state === "waiting" || ofOthers.state === "met") ofOthers = state;
   }
-  return { state: "met" };
+  return ofOthers;
 }
 
 /** Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. */
 export async function reachableState(
-  sources: { readonly client: KubeClient; readonly view: ClusterView; readonly ageMs: AgeOfEvent },
+  sources: EndpointSources,
   deployment: UntypedObject | undefined,
 ): Promise<SettleState> {
   if (deployment?.kind !== "Deployment") return { state: "met" };

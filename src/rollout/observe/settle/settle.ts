@@ -32,6 +32,8 @@ export interface SettleSources {
   readonly clock: Clock;
   readonly ageMs: AgeOfEvent;
   readonly notice: NoticeEvent;
+  /** The namespaces that the rollout has changed, or is changing. Their proxies decide. */
+  readonly concerned: readonly string[];
 }
 
 /** Evaluates one condition of a step. A condition that cannot be evaluated has not settled. */
@@ -44,13 +46,13 @@ export async function observeSettle(sources: SettleSources, condition: SettleCon
 }
 
 async function stateOf(
-  { client, objects, view, clock, ageMs, notice }: SettleSources,
+  { client, objects, view, clock, ageMs, notice, concerned }: SettleSources,
   condition: SettleCondition,
 ): Promise<SettleState> {
   switch (condition.type) {
     case "acknowledged": {
       const object = await objects.get(condition.object);
-      return await observeAcknowledged(view, condition.object, object, ageMs);
+      return await observeAcknowledged(view, { reference: condition.object, object, ageMs, concerned });
     }
     case "ready": {
       const object = await objects.get(condition.object);
@@ -65,7 +67,7 @@ async function stateOf(
       );
     }
     case "endpoints":
-      return await endpointsState({ client, view, ageMs }, condition);
+      return await endpointsState({ client, view, ageMs, concerned }, condition);
     case "owner":
       return ownerState(view, condition.object, condition.revision);
     case "podReady":
@@ -73,7 +75,7 @@ async function stateOf(
     case "podsGone":
       return await podsGoneState(view, condition);
     case "notRejected":
-      return await observeNotRejected(view, condition.revision);
+      return await observeNotRejected(view, condition.revision, concerned);
     case "noDependents":
       return await dependentState(client, view, condition);
     case "leftToEnd":

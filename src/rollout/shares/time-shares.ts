@@ -1,4 +1,4 @@
-import type { Clock } from "../../../base/index.ts";
+import type { Clock } from "../../base/index.ts";
 
 /** An owner may use a tenth of the engine's time. */
 const parts = 10;

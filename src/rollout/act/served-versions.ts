@@ -1,0 +1,79 @@
+import { BoundedCache, isTree } from "../../base/index.ts";
+import type { ObjectReference } from "../../api/serin/index.ts";
+import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
+
+const maxKinds = 256;
+/** A group has few versions. */
+const maxVersions = 8;
+/** The document does not exist, or this cluster's roles allow nobody to discover it. */
+const unknownStatuses: ReadonlySet<number> = new Set([401, 403, 404]);
+
+/**
+ * The versions in which the server serves the kinds of a rollout. Somebody may replace a definition in the middle of a
+ * run. The objects stay, but a request in the former version finds nothing, and an undo would take them for deleted.
+ */
+export class ServedVersions {
+  readonly #client: Pick<KubeClient, "raw">;
+  /** The `apiVersion` of kinds that are not served in the version of their references. */
+  readonly #others = new BoundedCache<string, string>(maxKinds);
+
+  constructor(client: Pick<KubeClient, "raw">) {
+    this.#client = client;
+  }
+
+  /** The reference in the version that was found last. */
+  served(object: ObjectReference): ObjectReference {
+    const apiVersion = this.#others.get(keyOf(object));
+    return apiVersion === undefined ? object : { ...object, apiVersion };
+  }
+
+  /**
+   * Looks for the version that is served. Returns whether it is another one than before. Built-in kinds of groups
+   * without a domain have no other version.
+   */
+  async lookAgain(object: ObjectReference): Promise<boolean> {
+    const group = groupOf(object);
+    if (!group.includes(".")) return false;
+    const before = this.served(object).apiVersion;
+    if (await this.#isServed(before, object.plural)) return false;
+    const found = await this.#find(group, object.plural, before);
+    if (found === undefined) return false;
+    if (found === object.apiVersion) this.#others.delete(keyOf(object));
+    else this.#others.set(keyOf(object), found);
+    return true;
+  }
+
+  async #find(group: string, plural: string, except: string): Promise<string | undefined> {
+    const { versions = [] } = (await this.#read(`/apis/${group}`)) as { readonly versions?: unknown };
+    const names = (Array.isArray(versions) ? versions : []).flatMap((version: unknown) =>
+      isTree(version) && typeof version["groupVersion"] === "string" ? [version["groupVersion"]] : [],
+    );
+    for (const name of names.slice(0, maxVersions))
+      if (name !== except && (await this.#isServed(name, plural))) return name;
+    return undefined;
+  }
+
+  async #isServed(apiVersion: string, plural: string): Promise<boolean> {
+    const { resources = [] } = (await this.#read(`/apis/${apiVersion}`)) as { readonly resources?: unknown };
+    return (
+      Array.isArray(resources) && resources.some((resource: unknown) => isTree(resource) && resource["name"] === plural)
+    );
+  }
+
+  /** The discovery document at the path. Empty if the server has none. */
+  async #read(path: string): Promise<object> {
+    const { status, text } = await this.#client.raw("GET", path);
+    if (unknownStatuses.has(status)) return {};
+    if (status >= 300) throw errorOfStatus({ verb: "get", object: path }, status, text);
+    const document: unknown = JSON.parse(text);
+    return isTree(document) ? document : {};
+  }
+}
+
+function groupOf({ apiVersion }: ObjectReference): string {
+  return apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
+}
+
+function keyOf(object: ObjectReference): string {
+  return `${object.apiVersion} ${object.plural}`;
+}
