@@ -21,8 +21,8 @@ export interface Dependents {
   /** `id` of proxies that get their configuration from the revision. */
   readonly proxies: readonly string[];
   /**
-   * Those of these proxies that no pod has. They run outside of the cluster, or their pod has just ended and the control
-   * plane has not noticed yet.
+   * Those of these proxies that no pod has. They run outside of the cluster, or their pod has just ended, which the
+   * control plane has not noticed yet.
    */
   readonly podless: readonly string[];
   /** `namespace/name` of Gateways whose proxies the revision runs. */
