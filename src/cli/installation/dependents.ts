@@ -21,7 +21,7 @@ export interface Dependents {
   /** `id` of proxies that get their configuration from the revision. */
   readonly proxies: readonly string[];
   /**
-   * Those of these proxies that no pod has. Either they run outside of the cluster, or their pod has just ended, and the
+   * Those of these proxies that no pod has. They run outside of the cluster, or their pod has just ended, which the
    * control plane has not noticed yet.
    */
   readonly podless: readonly string[];
