@@ -40,7 +40,16 @@ export function aligned(role: Role, left: readonly Fields[], right: readonly Fie
   return pairs;
 }
 
-/** Pairs the rules that are left, those first that have the most in common. */
+/**
+ * The maximum number of pairs of rules that are compared. An object may have ten thousand rules, and somebody may have
+ * changed all of them.
+ */
+const maxComparedPairs = 100_000;
+
+/**
+ * Pairs the rules that are left, those first that have the most in common. Above the bound it pairs none, so the merge
+ * reports a conflict.
+ */
 function pairAlike(
   left: readonly Fields[],
   right: readonly Fields[],
@@ -48,7 +57,9 @@ function pairAlike(
   pair: (from: number, to: number) => void,
 ): void {
   const from = [...left.keys()].filter((index) => pairs[index] === -1);
-  const to = [...right.keys()].filter((index) => !pairs.includes(index));
+  const known = new Set(pairs);
+  const to = [...right.keys()].filter((index) => !known.has(index));
+  if (from.length * to.length > maxComparedPairs) return;
   const candidates = from.flatMap((a) => to.map((b) => ({ a, b, likeness: likeness(left[a] ?? {}, right[b] ?? {}) })));
   const done = { from: new Set<number>(), to: new Set<number>() };
   for (const { a, b, likeness: found } of candidates.toSorted((x, y) => y.likeness - x.likeness)) {
