@@ -206,7 +206,13 @@ export interface Container {
   command?: string[];
   args?: string[];
   workingDir?: string;
-  ports?: { name?: string; containerPort: number; protocol?: "TCP" | "UDP" | "SCTP"; hostPort?: number; hostIP?: string }[];
+  ports?: {
+    name?: string;
+    containerPort: number;
+    protocol?: "TCP" | "UDP" | "SCTP";
+    hostPort?: number;
+    hostIP?: string;
+  }[];
   env?: EnvVar[];
   envFrom?: {
     prefix?: string;

@@ -11,6 +11,7 @@ import { podDefaults } from "./pod-defaults.ts";
 import { podSecurity } from "./pod-security/pod-security.ts";
 import { policyParameterRights } from "./policy-parameters.ts";
 import { roleEscalation } from "./role-escalation.ts";
+import { runtimeClasses } from "./runtime-class.ts";
 import { serviceAccountAdmission } from "./service-account.ts";
 import { storageAdmission } from "./storage.ts";
 import { validatingPolicies } from "./validating-policies.ts";
@@ -31,6 +32,7 @@ export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
     namespaceLifecycle(parts.store),
     limitRanger(parts.store),
     serviceAccountAdmission(parts),
+    runtimeClasses(parts.store),
     podDefaults(parts),
     nodeRestriction(parts.store),
     podSecurity(parts.store),

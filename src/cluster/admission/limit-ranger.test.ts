@@ -116,7 +116,8 @@ test("several LimitRanges give their defaults one after another, and a value tha
   );
   const request = admissionRequest("/pods", pod([container("a", { requests: { cpu: "250m" } })]));
   await ranger.mutate?.(request);
-  const [first] = (request.object?.["spec"] as { containers: { resources: Requirements }[] }).containers;
+  const [first] = ((request.object?.["spec"] ?? { containers: [] }) as { containers: { resources: Requirements }[] })
+    .containers;
   assert.deepEqual(first?.resources, { requests: { cpu: "250m" }, limits: { cpu: "1", memory: "1Gi" } });
 });
 

@@ -6,15 +6,18 @@ const immortal = new Set(["default", "kube-system", "kube-public"]);
 /** Reviews are not stored, so their namespace need not exist. */
 const unstored = new Set(["localsubjectaccessreviews"]);
 
-/** Refuses new objects in a missing or terminating namespace, and the deletion of system namespaces. */
+/**
+ * Refuses new objects in a missing or terminating namespace, and the deletion of system namespaces. As in Kubernetes,
+ * evictions, bindings and tokens count as new objects.
+ */
 export function namespaceLifecycle(store: Store): AdmissionPlugin {
   return {
     name: "NamespaceLifecycle",
     mutate(request) {
-      const { operation, type, namespace, subresource, name } = request;
+      const { operation, type, namespace, name } = request;
       if (operation === "DELETE" && type.storageKey === "/namespaces" && immortal.has(name))
         throw forbidden(request, "this namespace may not be deleted");
-      if (operation !== "CREATE" || !type.namespaced || subresource !== "" || unstored.has(type.plural)) return;
+      if (operation !== "CREATE" || !type.namespaced || unstored.has(type.plural)) return;
       const found = store.latest("/namespaces", "", namespace);
       if (found === undefined)
         throw new AdmissionRefusal(404, "NotFound", `namespaces "${namespace}" not found`, [], {

@@ -3,7 +3,9 @@ import type { Random } from "../../base/index.ts";
 import { isMirrorPod } from "../record/mirror-pod.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
-import { forbidden } from "./request.ts";
+import { forbidden, type AdmissionRequest } from "./request.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
+import { podReferences } from "../record/pod-references.ts";
 import { cloneJson } from "../schema/json.ts";
 
 const tokenMountPath = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -40,7 +42,7 @@ export function serviceAccountAdmission({
     mutate(request) {
       const { operation, type, subresource, object } = request;
       if (operation !== "CREATE" || type.storageKey !== "/pods" || subresource !== "" || object === undefined) return;
-      if (isMirrorPod(object)) return;
+      if (isMirrorPod(object)) return checkMirrorPod(request, object);
       const spec = (object["spec"] ??= {}) as PodSpec;
       spec.serviceAccountName ||= spec.serviceAccount || "default";
       spec.serviceAccount = spec.serviceAccountName;
@@ -60,6 +62,19 @@ export function serviceAccountAdmission({
         mountToken(spec, random);
     },
   };
+}
+
+/** A mirror pod only shows a pod that its node runs without the API server, so it has no rights and no Secrets. */
+function checkMirrorPod(request: AdmissionRequest, object: UntypedObject): void {
+  const pod = object as unknown as Pod;
+  if ((pod.spec?.serviceAccountName ?? "") !== "")
+    throw forbidden(request, "a mirror pod may not reference service accounts");
+  const pullsBySecret = ((object["spec"] as PodSpec | undefined)?.imagePullSecrets ?? []).length > 0;
+  if (podReferences(pod).secret.size > 0 || pullsBySecret)
+    throw forbidden(request, "a mirror pod may not reference secrets");
+  const sources = (pod.spec?.volumes ?? []).flatMap(({ projected }) => projected?.sources ?? []);
+  if (sources.some((source) => source.serviceAccountToken !== undefined))
+    throw forbidden(request, "a mirror pod may not use ServiceAccountToken volume projections");
 }
 
 function mountToken(spec: PodSpec, random: Random): void {

@@ -137,9 +137,11 @@ test("a node writes none of these objects, and a mirror pod of its own gives it 
   mirror.metadata = { name: "mirror", annotations: { "kubernetes.io/config.mirror": "x" } };
   assert.equal((await asNode("POST", `${shop}/pods`, mirror)).status, 403);
   // NodeRestriction refuses such a pod. The authorizer does not rely on that.
-  const made = await server.call("POST", `${shop}/pods`, mirror);
+  const volumes = [{ name: "c", configMap: { name: "volume-foreign" } }];
+  const spec = { nodeName: "a", containers: [{ name: "main", image: "i" }], volumes };
+  const made = await server.call("POST", `${shop}/pods`, { ...mirror, spec });
   assert.equal(made.status, 201, made.text);
-  assert.equal(await statusOf(`${shop}/secrets/volume-foreign`), 403);
+  assert.equal(await statusOf(`${shop}/configmaps/volume-foreign`), 403);
 });
 
 test("a node gets tokens only for accounts of its pods, and for audiences that these mount", async () => {

@@ -65,10 +65,6 @@ const baseline: readonly (readonly [Json, string])[] = [
     { securityContext: { appArmorProfile: { type: "Unconfined" } } },
     'forbidden AppArmor profile (pod must not set AppArmor profile type to "Unconfined")',
   ],
-  [
-    { containers: [container({ securityContext: { procMount: "Unmasked" } })] },
-    'procMount (container "a" must not set securityContext.procMount to "Unmasked")',
-  ],
 ];
 const restricted: readonly (readonly [Json, string])[] = [
   [

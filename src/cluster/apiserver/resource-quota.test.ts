@@ -168,7 +168,7 @@ test("an invalid quota is refused, and the message names the field", async () =>
   });
   const faults = body.details.causes.map(({ field, message }: Json) => `${field}: ${message}`).join("\n");
   for (const expected of [
-    /^spec.hard\[gold\]: Invalid value: "gold": must be a standard resource for quotas$/m,
+    /^spec.hard\[gold\]: Invalid value: "gold": must be a standard resource for quota$/m,
     /^spec.hard\[pods\]: Invalid value: "1500m": must be an integer$/m,
     /^spec.hard\[cpu\]: Invalid value: "-1": must be greater than or equal to 0$/m,
     /^spec.hard\[cpu\]: Invalid value: "cpu": unsupported scope applied to resource/m,

@@ -212,6 +212,9 @@ const strategies: Readonly<Record<string, Strategy>> = {
   },
   "/pods": {
     prepareCreate(object) {
+      const spec = (object["spec"] ?? {}) as { terminationGracePeriodSeconds?: number };
+      // An earlier Kubernetes accepted negative periods, and later ones take them as one second.
+      if ((spec.terminationGracePeriodSeconds ?? 0) < 0) spec.terminationGracePeriodSeconds = 1;
       object["status"] = { phase: "Pending", qosClass: qosClassOf(object["spec"] ?? {}) };
     },
   },

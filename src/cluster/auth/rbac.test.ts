@@ -198,8 +198,10 @@ test("a rule for paths matches them whole, or by their beginning before a final 
 });
 
 test("an aggregated role has the rules of all roles that one of its selectors selects, each once and not its own", () => {
-  const labelled = (name: string, label: string, rules: readonly PolicyRule[]): UntypedObject =>
-    ({ ...role(name, rules), metadata: { name, labels: { [label]: "true" } } }) as unknown as UntypedObject;
+  const labelled = (name: string, label: string, rules: readonly PolicyRule[]): UntypedObject => ({
+    ...role(name, rules),
+    metadata: { name, labels: { [label]: "true" } },
+  });
   const secrets = { ...podReader, resources: ["secrets"] };
   const all = [
     labelled("a", "to-view", [podReader]),

@@ -16,13 +16,12 @@ const slice = (
   serviceName: string,
   endpoints: NonNullable<EndpointSlice["endpoints"]>,
   ports: EndpointSlice["ports"] = [{ name: "http", port: 8080 }],
-): EndpointSlice =>
-  ({
-    metadata: { name: `${serviceName}-1`, namespace: "shop", labels: { "kubernetes.io/service-name": serviceName } },
-    addressType: "IPv4",
-    endpoints,
-    ports,
-  }) as EndpointSlice;
+): EndpointSlice => ({
+  metadata: { name: `${serviceName}-1`, namespace: "shop", labels: { "kubernetes.io/service-name": serviceName } },
+  addressType: "IPv4",
+  endpoints,
+  ports,
+});
 
 function zoneOf({ services = [], slices = [] }: Content): ZoneSource {
   const belongs = ({ metadata }: EndpointSlice, name: string): boolean =>

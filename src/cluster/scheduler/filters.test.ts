@@ -125,7 +125,7 @@ test("a required node affinity needs one of its terms, and in a term all express
         affinity: {
           nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms: terms } },
         },
-      } as Partial<PodSpec>),
+      }),
       nodes,
     );
   const refused = "2 node(s) didn't match Pod's node affinity/selector.";
@@ -154,8 +154,7 @@ test("a required node affinity needs one of its terms, and in a term all express
 test("a taint keeps pods away unless a toleration matches its key, value and effect", () => {
   const taint = { key: "team", value: "red", effect: "NoSchedule" } as const;
   const tainted = [node("a", {}, { taints: [taint] })];
-  const tolerating = (toleration: object): string =>
-    place(pod("p", { tolerations: [toleration] } as Partial<PodSpec>), tainted);
+  const tolerating = (toleration: object): string => place(pod("p", { tolerations: [toleration] }), tainted);
   for (const [toleration, isAllowed] of [
     [{ key: "team", operator: "Equal", value: "red", effect: "NoSchedule" }, true],
     [{ key: "team", value: "red" }, true],

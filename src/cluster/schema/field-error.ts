@@ -42,10 +42,10 @@ export const fieldErrors = {
     field,
     message: body("Forbidden", omitted, detail),
   }),
-  duplicate: (field: string, value: unknown): FieldError => ({
+  duplicate: (field: string, value: unknown, detail = ""): FieldError => ({
     reason: "FieldValueDuplicate",
     field,
-    message: body("Duplicate value", value, ""),
+    message: body("Duplicate value", value, detail),
   }),
   notFound: (field: string, value: unknown): FieldError => ({
     reason: "FieldValueNotFound",

@@ -59,7 +59,8 @@ export function validateMetadata(
   );
   for (const [index, finalizer] of (metadata.finalizers ?? []).entries()) {
     const path = childPath("metadata.finalizers", index);
-    for (const problem of checkQualifiedName(finalizer)) errors.push(fieldErrors.invalid(path, finalizer, problem));
+    for (const problem of checkQualifiedName(finalizer))
+      errors.push(fieldErrors.invalid("metadata.finalizers", finalizer, problem));
     if (
       type.builtIn &&
       type.group !== "apiextensions.k8s.io" &&
@@ -82,15 +83,18 @@ export function validateLabels(labels: unknown, path: string): FieldError[] {
   ]);
 }
 
-function validateAnnotations(annotations: Record<string, string> | undefined): FieldError[] {
+/** Validates the keys and the size of annotations. */
+export function validateAnnotations(
+  annotations: Readonly<Record<string, unknown>> | undefined,
+  path = "metadata.annotations",
+): FieldError[] {
   const errors: FieldError[] = [];
   let bytes = 0;
   for (const [key, value] of Object.entries(annotations ?? {})) {
-    for (const problem of checkQualifiedName(key.toLowerCase()))
-      errors.push(fieldErrors.invalid("metadata.annotations", key, problem));
-    bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+    for (const problem of checkQualifiedName(key.toLowerCase())) errors.push(fieldErrors.invalid(path, key, problem));
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(stringOf(value));
   }
-  if (bytes > annotationsMaxBytes) errors.push(fieldErrors.tooLong("metadata.annotations", annotationsMaxBytes));
+  if (bytes > annotationsMaxBytes) errors.push(fieldErrors.tooLong(path, annotationsMaxBytes));
   return errors;
 }
 
@@ -99,7 +103,8 @@ function validateOwners(owners: UntypedObject["metadata"]["ownerReferences"]): F
   let controller: string | undefined;
   for (const owner of owners ?? []) {
     for (const field of ["apiVersion", "kind", "name", "uid"] as const) {
-      if (stringOf(owner[field]) === "")
+      const isMissing = stringOf(owner[field]) === "";
+      if (isMissing || (field === "apiVersion" && owner.apiVersion.split("/").length > 2))
         errors.push(
           fieldErrors.invalid(
             `metadata.ownerReferences.${field}`,
@@ -107,6 +112,16 @@ function validateOwners(owners: UntypedObject["metadata"]["ownerReferences"]): F
             field === "apiVersion" ? "version must not be empty" : "must not be empty",
           ),
         );
+    }
+    if (owner.kind === "Event" && (owner.apiVersion === "v1" || owner.apiVersion === "events.k8s.io/v1")) {
+      const group = owner.apiVersion === "v1" ? "/v1" : owner.apiVersion;
+      errors.push(
+        fieldErrors.invalid(
+          "metadata.ownerReferences",
+          owner,
+          `${group}, Kind=Event is disallowed from being an owner`,
+        ),
+      );
     }
     if (owner.controller !== true) continue;
     if (controller !== undefined)

@@ -23,13 +23,13 @@ const labelValueMessage =
 /** Returns the faults of a name. Empty for a valid name. */
 export type NameCheck = (name: string) => string[];
 
-function tooLong(name: string, limit: number): string[] {
-  return name.length > limit ? [`must be no more than ${limit} bytes`] : [];
+function tooLong(name: string, limit: number, unit = "characters"): string[] {
+  return name.length > limit ? [`must be no more than ${limit} ${unit}`] : [];
 }
 
 export const checkLabelName: NameCheck = (name) => [
   ...tooLong(name, labelMaxLength),
-  ...(labelPattern.test(name) ? [] : [labelMessage]),
+  ...(labelPattern.test(name) ? [] : [subdomainPattern.test(name) ? "must not contain dots" : labelMessage]),
 ];
 export const checkSubdomain: NameCheck = (name) => [
   ...tooLong(name, subdomainMaxLength),
@@ -55,7 +55,7 @@ export const checkQualifiedName: NameCheck = (key) => {
   const problems: string[] = [];
   if (parts.length > 2)
     return [
-      "a valid label key must consist of an optional DNS subdomain prefix and '/' followed by a name part (e.g. 'example.com/MyName')",
+      "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
     ];
   const [prefix] = parts;
   if (parts.length === 2 && prefix !== undefined) {
@@ -70,6 +70,47 @@ export const checkQualifiedName: NameCheck = (key) => {
 };
 
 export const checkLabelValue: NameCheck = (value) => [
-  ...tooLong(value, labelMaxLength),
+  ...tooLong(value, labelMaxLength, "bytes"),
   ...(labelValuePattern.test(value) ? [] : [labelValueMessage]),
+];
+
+const configKeyPattern = /^[-._a-zA-Z0-9]+$/;
+
+/** A key of a ConfigMap or Secret, which becomes the name of a file. */
+export const checkConfigKey: NameCheck = (key) => [
+  ...tooLong(key, subdomainMaxLength),
+  ...(configKeyPattern.test(key)
+    ? []
+    : [
+        "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+      ]),
+  ...(key === "." || key === ".."
+    ? [`must not be '${key}'`]
+    : key.startsWith("..")
+      ? ["must not start with '..'"]
+      : []),
+];
+
+const searchPattern = /^_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*$/;
+
+/** A domain in which a pod searches for names. Such domains may contain underscores. */
+export const checkSearchDomain: NameCheck = (name) => [
+  ...tooLong(name, subdomainMaxLength),
+  ...(searchPattern.test(name)
+    ? []
+    : [
+        "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')",
+      ]),
+];
+
+const wildcardPattern = new RegExp(`^\\*\\.${label}(\\.${label})*$`);
+
+/** A host such as `*.example.com`. */
+export const checkWildcardSubdomain: NameCheck = (name) => [
+  ...tooLong(name, subdomainMaxLength),
+  ...(wildcardPattern.test(name)
+    ? []
+    : [
+        "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+      ]),
 ];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { podAmounts, podAmountsWithOverhead, type Amounts, type PodAmounts } from "./pod-amounts.ts";
+import { podAmounts, podAmountsWithOverhead, type Amounts } from "./pod-amounts.ts";
 import { quantityText } from "./quantity.ts";
 
 type List = Record<string, string>;
@@ -9,7 +9,7 @@ const texts = (amounts: Amounts): List =>
   Object.fromEntries([...amounts].map(([name, amount]) => [name, quantityText(amount)]));
 const container = (requests: List, more: object = {}): object => ({ name: "x", resources: { requests }, ...more });
 const sidecar = (requests: List): object => container(requests, { restartPolicy: "Always" });
-const requestsOf = (spec: object): List => texts(podAmounts(spec as PodAmounts, "requests"));
+const requestsOf = (spec: object): List => texts(podAmounts(spec, "requests"));
 
 test("a pod needs the sum of its containers, by resource", () => {
   const containers = [container({ cpu: "250m", memory: "1Gi" }), container({ cpu: "1", "example.com/gpu": "2" })];

@@ -264,7 +264,7 @@ test("a volume that was made by hand is bound, kept when its claim goes, and not
   }
 });
 
-test("a claim's spec does not change, and its size only where the class allows it", async () => {
+test("a claim's spec does not change, and its size only once it is bound and where the class allows it", async () => {
   const path = `/api/v1/namespaces/${namespace}/persistentvolumeclaims`;
   const merge = { contentType: "application/merge-patch+json" };
   const spec = { accessModes: ["ReadWriteOnce"], resources: requests };
@@ -272,6 +272,9 @@ test("a claim's spec does not change, and its size only where the class allows i
   const modes = await harness.call("PATCH", `${path}/fixed`, { spec: { accessModes: ["ReadOnlyMany"] } }, merge);
   assert.deepEqual([modes.status, /spec is immutable after creation/.test(modes.text)], [422, true]);
   const size = { spec: { resources: { requests: { storage: "1Gi" } } } };
+  const pending = await harness.call("PATCH", `${path}/fixed`, size, merge);
+  assert.deepEqual([pending.status, /spec is immutable after creation/.test(pending.text)], [422, true]);
+  await harness.call("PATCH", `${path}/fixed/status`, { status: { phase: "Bound" } }, merge);
   const larger = await harness.call("PATCH", `${path}/fixed`, size, merge);
   assert.deepEqual([larger.status, /only dynamically provisioned pvc can be resized/.test(larger.text)], [403, true]);
 });

@@ -1,5 +1,6 @@
 import { isObject, type JsonObject } from "../json.ts";
 import type { Shape, StructShape } from "../shape.ts";
+import { parseQuantity, quantityText } from "../quantity.ts";
 import { coreDefaulters } from "./core.ts";
 import type { Defaulters } from "./default-types.ts";
 import { groupDefaulters } from "./groups.ts";
@@ -18,11 +19,25 @@ export function applyBuiltInDefaults(shape: StructShape, value: JsonObject): voi
     const present = value[field.name];
     if (present === undefined || present === "") {
       if (field.default !== undefined) value[field.name] = field.default;
-    } else if (typeof present === "object") descend(field.shape, present);
+    } else if (typeof present === "object") descend(field.shape, present, shape.name);
   }
 }
 
-function descend(shape: Shape, value: unknown): void {
+/** Lists of resources are in thousandths, as in Kubernetes. Finer amounts are rounded up. */
+function roundUp(amounts: JsonObject): void {
+  for (const [name, text] of Object.entries(amounts)) {
+    const amount = typeof text === "string" ? parseQuantity(text) : undefined;
+    if (amount === undefined || amount.nanos % milli === 0n) continue;
+    const nanos = (amount.nanos / milli + (amount.nanos > 0n ? 1n : 0n)) * milli;
+    amounts[name] = quantityText({ ...amount, nanos });
+  }
+}
+
+const milli = 1_000_000n;
+
+function descend(shape: Shape, value: unknown, parent = ""): void {
+  const isAmounts = shape.kind === "map" && shape.value.kind === "scalar" && shape.value.code === "Q";
+  if (isAmounts && parent.startsWith("io.k8s.api.core.v1.") && isObject(value)) roundUp(value);
   if (shape.kind === "struct" && isObject(value)) applyBuiltInDefaults(shape, value);
   else if (shape.kind === "list" && Array.isArray(value) && shape.item.kind === "struct")
     for (const item of value) descend(shape.item, item);

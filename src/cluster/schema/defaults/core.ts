@@ -1,6 +1,6 @@
 import { stringOf } from "../../../base/index.ts";
 import { arrayOf, isObject, objectOf, setOwn, type JsonObject } from "../json.ts";
-import { ofWholePod, podAmounts, type PodAmounts } from "../pod-amounts.ts";
+import { ofWholePod, podAmounts } from "../pod-amounts.ts";
 import { quantityText } from "../quantity.ts";
 import { fill, type Defaulters } from "./default-types.ts";
 
@@ -46,7 +46,7 @@ function wholePodRequests(spec: JsonObject, resources: JsonObject): void {
   const limits = objectOf(resources.limits);
   if (Object.keys(limits).length === 0) return;
   const requests = isObject(resources.requests) ? resources.requests : {};
-  const ofContainers = podAmounts({ ...spec, resources: undefined } as PodAmounts, "requests");
+  const ofContainers = podAmounts({ ...spec, resources: undefined }, "requests");
   for (const [name, amount] of ofContainers)
     if (name === "cpu" || name === "memory") fill(requests, name, quantityText(amount));
   for (const [name, limit] of Object.entries(limits)) if (ofWholePod.test(name)) fill(requests, name, limit);

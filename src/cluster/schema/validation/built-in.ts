@@ -6,9 +6,18 @@ import { groupValidators } from "./groups.ts";
 import { jobValidators } from "./jobs.ts";
 import type { KindValidators } from "./kind-validator.ts";
 import { validateMetadata } from "../metadata.ts";
+import { serviceValidators } from "./services.ts";
+import { storageValidators } from "./storage.ts";
 import { workloadValidators } from "./workloads.ts";
 
-const validators: KindValidators = { ...coreValidators, ...workloadValidators, ...jobValidators, ...groupValidators };
+const validators: KindValidators = {
+  ...coreValidators,
+  ...serviceValidators,
+  ...storageValidators,
+  ...workloadValidators,
+  ...jobValidators,
+  ...groupValidators,
+};
 
 /** The object itself, and the subresources through which its metadata changes too. */
 const writesMetadata: ReadonlySet<string> = new Set(["", "ephemeralcontainers", "status"]);

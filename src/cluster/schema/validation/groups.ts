@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6 } from "node:net";
+import { isIP, isIPv4, isIPv6 } from "node:net";
 import { jsonEqual, stringOf } from "../../../base/index.ts";
 import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
@@ -7,7 +7,10 @@ import type { KindValidators } from "./kind-validator.ts";
 import { validateLabelSelector } from "../metadata.ts";
 import { systemPriorityClasses } from "../system-priority-classes.ts";
 import { networkPolicy } from "./network-policy.ts";
-import { checkLabelName, checkSubdomain } from "../names.ts";
+import { checkLabelName, checkQualifiedName, checkSubdomain } from "../names.ts";
+import { autoscaler } from "./autoscaling.ts";
+import { ingress, ingressClass } from "./ingress.ts";
+import { addressMessage } from "./services.ts";
 import { validateCustomResourceDefinition } from "./custom-resource-definition.ts";
 
 const operations = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
@@ -69,6 +72,11 @@ function validateRule(rule: JsonObject, at: string, check: Check): void {
 }
 
 function role(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
+  if (isObject(object.aggregationRule) && arrayOf(object.aggregationRule.clusterRoleSelectors).length === 0)
+    check.required(
+      "aggregationRule.clusterRoleSelectors",
+      "at least one clusterRoleSelector required if aggregationRule is non-nil",
+    );
   for (const [index, raw] of arrayOf(object.rules).entries()) {
     const rule = objectOf(raw);
     const at = childPath("rules", index);
@@ -108,6 +116,11 @@ function roleBinding(object: JsonObject, old: JsonObject | undefined, check: Che
     const subject = objectOf(raw);
     if (stringOf(subject.name) === "") check.required(`${at}.name`);
     check.oneOf(`${at}.kind`, subject.kind ?? "", ["ServiceAccount", "User", "Group"]);
+    const name = stringOf(subject.name);
+    if (subject.kind === "ServiceAccount" && name !== "")
+      for (const problem of checkSubdomain(name)) check.invalid(`${at}.name`, name, problem);
+    if (subject.kind === "User" || subject.kind === "Group")
+      check.oneOf(`${at}.apiGroup`, subject.apiGroup, ["rbac.authorization.k8s.io"]);
     if (subject.kind === "ServiceAccount" && clusterWide && stringOf(subject.namespace) === "")
       check.required(`${at}.namespace`);
   }
@@ -130,20 +143,38 @@ function endpointSlice(object: JsonObject, old: JsonObject | undefined, check: C
     const at = `${childPath("endpoints", index)}.addresses`;
     if (addresses.length === 0) check.required(at, "must contain at least 1 address");
     for (const [position, address] of addresses.entries()) {
-      if (type === "IPv4" && !isIPv4(address))
-        check.invalid(childPath(at, position), address, "must be an IPv4 address");
-      if (type === "IPv6" && !isIPv6(address))
-        check.invalid(childPath(at, position), address, "must be an IPv6 address");
+      const place = childPath(at, position);
+      if (type === "FQDN") {
+        for (const problem of checkSubdomain(address)) check.invalid(place, address, problem);
+        continue;
+      }
+      if (isIP(address) === 0) check.invalid(place, address, addressMessage);
+      if (type === "IPv4" && isIPv6(address)) check.invalid(place, address, "must be an IPv4 address");
+      if (type === "IPv6" && isIPv4(address)) check.invalid(place, address, "must be an IPv6 address");
     }
+    const hostname = stringOf(objectOf(raw).hostname);
+    if (hostname !== "")
+      for (const problem of checkLabelName(hostname))
+        check.invalid(`${childPath("endpoints", index)}.hostname`, hostname, problem);
   }
-  for (const [index, raw] of arrayOf(object.ports).entries()) {
-    const port = objectOf(raw);
-    const name = stringOf(port.name);
-    if (name !== "")
-      for (const problem of checkLabelName(name)) check.invalid(`${childPath("ports", index)}.name`, name, problem);
-    check.oneOf(`${childPath("ports", index)}.protocol`, port.protocol, ["SCTP", "TCP", "UDP"]);
-  }
+  validateSlicePorts(arrayOf(object.ports), check);
   if (old !== undefined) check.immutable("addressType", type, old.addressType);
+}
+
+function validateSlicePorts(ports: readonly unknown[], check: Check): void {
+  const names = new Set<string>();
+  for (const [index, raw] of ports.entries()) {
+    const port = objectOf(raw);
+    const at = childPath("ports", index);
+    const name = stringOf(port.name);
+    if (name !== "") for (const problem of checkLabelName(name)) check.invalid(`${at}.name`, name, problem);
+    if (names.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
+    names.add(name);
+    check.oneOf(`${at}.protocol`, port.protocol, ["SCTP", "TCP", "UDP"]);
+    if (port.appProtocol !== undefined)
+      for (const problem of checkQualifiedName(stringOf(port.appProtocol)))
+        check.invalid(`${at}.appProtocol`, port.appProtocol, problem);
+  }
 }
 
 function disruptionBudget(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
@@ -153,30 +184,17 @@ function disruptionBudget(object: JsonObject, _old: JsonObject | undefined, chec
   for (const field of ["minAvailable", "maxUnavailable"]) {
     const value = spec[field];
     check.nonNegative(`spec.${field}`, value);
-    if (typeof value === "string" && !/^(\d{1,2}|100)%$/.test(value))
+    if (typeof value !== "string") continue;
+    if (!/^\d+%$/.test(value))
       check.invalid(
         `spec.${field}`,
         value,
-        "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')",
+        "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
       );
+    else if (Number.parseInt(value, 10) > 100) check.invalid(`spec.${field}`, value, "must not be greater than 100%");
   }
   check.oneOf("spec.unhealthyPodEvictionPolicy", spec.unhealthyPodEvictionPolicy, ["AlwaysAllow", "IfHealthyBudget"]);
   check.add(...validateLabelSelector(spec.selector, "spec.selector"));
-}
-
-function autoscaler(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
-  const spec = objectOf(object.spec);
-  const target = objectOf(spec.scaleTargetRef);
-  const [minimum, maximum] = [spec.minReplicas, spec.maxReplicas];
-  if (typeof minimum === "number" && minimum < 1)
-    check.invalid("spec.minReplicas", minimum, "must be greater than or equal to 1");
-  if (typeof maximum !== "number" || maximum < 1) check.required("spec.maxReplicas", "must be set and greater than 0");
-  if (typeof minimum === "number" && Number(maximum ?? 0) < minimum)
-    check.invalid("spec.maxReplicas", maximum, "must be greater than or equal to `minReplicas`");
-  for (const field of ["kind", "name"])
-    if (stringOf(target[field]) === "") check.required(`spec.scaleTargetRef.${field}`);
-  if (!stringOf(target.apiVersion).includes("/") && target.apiVersion !== "v1")
-    check.invalid("spec.scaleTargetRef.apiVersion", target.apiVersion, "apiVersion must specify API group");
 }
 
 const minimumCertificateSeconds = 600;
@@ -206,29 +224,10 @@ function certificateSigningRequest(object: JsonObject, _old: JsonObject | undefi
     check.invalid("spec.expirationSeconds", seconds, "may not specify a duration less than 600 seconds (10 minutes)");
 }
 
-function ingress(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
-  const spec = objectOf(object.spec);
-  if (arrayOf(spec.rules).length === 0 && spec.defaultBackend === undefined)
-    check.invalid("spec", spec, "either `defaultBackend` or `rules` must be specified");
-  for (const [index, rule] of arrayOf(spec.rules).entries()) {
-    const at = `${childPath("spec.rules", index)}.http.paths`;
-    for (const [position, raw] of arrayOf(objectOf(objectOf(rule).http).paths).entries()) {
-      const path = objectOf(raw);
-      if (path.pathType === undefined) {
-        check.required(`${childPath(at, position)}.pathType`, "pathType must be specified");
-        continue;
-      }
-      check.oneOf(`${childPath(at, position)}.pathType`, path.pathType, ["Exact", "ImplementationSpecific", "Prefix"]);
-      if (path.pathType !== "ImplementationSpecific" && !stringOf(path.path).startsWith("/"))
-        check.invalid(`${childPath(at, position)}.path`, path.path, "must be an absolute path");
-    }
-  }
-}
-
 const maximumUserPriority = 1_000_000_000;
 
 function priorityClass(object: JsonObject, old: JsonObject | undefined, check: Check): void {
-  check.oneOf("preemptionPolicy", object.preemptionPolicy, ["Never", "PreemptLowerPriority"]);
+  check.oneOf("preemptionPolicy", object.preemptionPolicy, ["PreemptLowerPriority", "Never"]);
   // Names and values are checked only at creation, because an earlier release stored any, and their labels must still
   // be changeable.
   if (old === undefined) return newPriorityClass(object, check);
@@ -266,6 +265,10 @@ function lease(object: JsonObject, _old: JsonObject | undefined, check: Check): 
   check.nonNegative("spec.leaseTransitions", spec.leaseTransitions);
 }
 
+function runtimeClass({ handler }: JsonObject, _old: JsonObject | undefined, check: Check): void {
+  for (const problem of checkLabelName(stringOf(handler))) check.invalid("handler", handler, problem);
+}
+
 export const groupValidators: KindValidators = {
   "admissionregistration.k8s.io/mutatingwebhookconfigurations": webhookConfiguration,
   "admissionregistration.k8s.io/validatingwebhookconfigurations": webhookConfiguration,
@@ -274,8 +277,10 @@ export const groupValidators: KindValidators = {
   "certificates.k8s.io/certificatesigningrequests": certificateSigningRequest,
   "coordination.k8s.io/leases": lease,
   "discovery.k8s.io/endpointslices": endpointSlice,
+  "networking.k8s.io/ingressclasses": ingressClass,
   "networking.k8s.io/ingresses": ingress,
   "networking.k8s.io/networkpolicies": networkPolicy,
+  "node.k8s.io/runtimeclasses": runtimeClass,
   "policy/poddisruptionbudgets": disruptionBudget,
   "rbac.authorization.k8s.io/roles": role,
   "rbac.authorization.k8s.io/clusterroles": role,

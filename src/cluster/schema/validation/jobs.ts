@@ -1,4 +1,5 @@
-import { stringOf } from "../../../base/index.ts";
+import { matchesLabelSelector } from "../../../api/index.ts";
+import { jsonEqual, stringOf } from "../../../base/index.ts";
 import { isTimeZone } from "../../../base/zoned-time/index.ts";
 import { parseCronExpression } from "../cron-expression.ts";
 import { fieldErrors, omitted } from "../field-error.ts";
@@ -11,7 +12,7 @@ import { validatePodTemplate } from "./pod-spec.ts";
 function job(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   jobSpec(spec, "spec", check);
-  if (old === undefined) return;
+  if (old === undefined) return ownSelector(object, check);
   const previous = objectOf(old.spec);
   check.immutable("spec.selector", spec.selector, previous.selector);
   for (const field of ["completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy"])
@@ -19,6 +20,22 @@ function job(object: JsonObject, old: JsonObject | undefined, check: Check): voi
   if (previous.suspend !== true || spec.suspend !== true)
     check.immutable("spec.template", spec.template, previous.template);
   if (spec.completionMode !== "Indexed") check.immutable("spec.completions", spec.completions, previous.completions);
+}
+
+const controllerUid = "batch.kubernetes.io/controller-uid";
+
+/** Without `manualSelector`, only the server chooses how a Job finds its pods, so that Jobs never share pods. */
+function ownSelector(object: JsonObject, check: Check): void {
+  const spec = objectOf(object.spec);
+  const { selector } = spec;
+  const labels = objectOf(objectOf(objectOf(spec.template).metadata).labels);
+  if (isObject(selector) && !matchesLabelSelector(selector, labels as Record<string, string>))
+    check.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`");
+  if (spec.manualSelector === true) return;
+  const uid = stringOf(objectOf(object.metadata).uid);
+  const isOwn = jsonEqual(selector, { matchLabels: { [controllerUid]: uid } });
+  if (isObject(selector) && uid !== "" && !isOwn)
+    check.invalid("spec.selector", selector, "`selector` not auto-generated");
 }
 
 function jobSpec(spec: JsonObject, path: string, check: Check): void {
@@ -33,6 +50,9 @@ function jobSpec(spec: JsonObject, path: string, check: Check): void {
   ])
     check.nonNegative(`${path}.${field}`, spec[field]);
   indexLimits(spec, path, check);
+  const managedBy = stringOf(spec.managedBy);
+  if (spec.managedBy !== undefined && !/^[^/]+\/.+$/.test(managedBy))
+    check.invalid(`${path}.managedBy`, managedBy, 'must be a domain-prefixed path (such as "acme.io/foo")');
   if (isObject(spec.podFailurePolicy)) podFailurePolicy(spec, spec.podFailurePolicy, `${path}.podFailurePolicy`, check);
   if (isObject(spec.successPolicy)) {
     if (spec.completionMode === "Indexed") successPolicy(spec, spec.successPolicy, `${path}.successPolicy`, check);
@@ -210,6 +230,9 @@ function intervalProblem(part: string, limits: readonly string[], completions: n
 const notIncreasing = (previous: number, current: number): string =>
   `non-increasing order, previous: ${previous}, current: ${current}`;
 
+/** The names of its Jobs end with a time of eleven characters. */
+const maxCronJobName = 52;
+
 function cronJob(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   scheduleOf(spec, check);
@@ -218,6 +241,9 @@ function cronJob(object: JsonObject, old: JsonObject | undefined, check: Check):
   for (const field of ["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"])
     check.nonNegative(`spec.${field}`, spec[field]);
   jobSpec(objectOf(objectOf(spec.jobTemplate).spec), "spec.jobTemplate.spec", check);
+  const name = stringOf(objectOf(object.metadata).name);
+  if (old === undefined && name.length > maxCronJobName)
+    check.invalid("metadata.name", name, `must be no more than ${maxCronJobName} characters`);
 }
 
 /** Source: `validateScheduleFormat` in `pkg/apis/batch/validation`. */

@@ -5,6 +5,7 @@ import { checkQualifiedName } from "../names.ts";
 import { compareQuantities, parseQuantity, type Quantity } from "../quantity.ts";
 import type { Check } from "./check.ts";
 import type { KindValidator } from "./kind-validator.ts";
+import { containerResourceProblems } from "./pod-resources.ts";
 
 type Field = "min" | "max" | "default" | "defaultRequest" | "maxLimitRequestRatio";
 
@@ -20,6 +21,7 @@ const orders: readonly { readonly low: Field; readonly high: Field; readonly at:
   { low: "min", high: "default", at: "default" },
   { low: "default", high: "max", at: "default" },
 ];
+const standardTypes = new Set(["Container", "PersistentVolumeClaim", "Pod"]);
 const words: Readonly<Record<Field, string>> = {
   min: "min",
   max: "max",
@@ -34,12 +36,24 @@ export const limitRange: KindValidator = (object, _old, check) => {
     const limit = objectOf(raw);
     const at = childPath("spec.limits", index);
     const type = stringOf(limit.type);
-    for (const problem of checkQualifiedName(type)) check.invalid(`${at}.type`, type, problem);
+    const problems = checkQualifiedName(type);
+    for (const problem of problems) check.invalid(`${at}.type`, type, problem);
+    if (problems.length === 0 && !type.includes("/") && !standardTypes.has(type))
+      check.invalid(`${at}.type`, type, "must be a standard limit type or fully qualified");
     if (types.has(type)) check.add(fieldErrors.duplicate(`${at}.type`, type));
     types.add(type);
     validateLimit(limit, type, at, check);
   }
 };
+
+/** Limits of pods and containers name the resources that containers have. */
+function checkResourceNames(limit: JsonObject, type: string, at: string, check: Check): void {
+  const isOfPod = type === "Pod" || type === "Container";
+  for (const field of Object.keys(words))
+    for (const name of Object.keys(objectOf(limit[field])))
+      for (const problem of isOfPod ? containerResourceProblems(name) : checkQualifiedName(name))
+        check.invalid(`${at}.${field}[${name}]`, name, problem);
+}
 
 function validateLimit(limit: JsonObject, type: string, at: string, check: Check): void {
   if (type === "Pod")
@@ -50,6 +64,7 @@ function validateLimit(limit: JsonObject, type: string, at: string, check: Check
     parseQuantity(stringOf(ownField(objectOf(limit[field]), name)));
   if (type === "PersistentVolumeClaim" && (valueOf("min", "storage") ?? valueOf("max", "storage")) === undefined)
     check.required(at, "either minimum or maximum storage value is required, but neither was provided");
+  checkResourceNames(limit, type, at, check);
   for (const name of new Set(Object.keys(words).flatMap((field) => Object.keys(objectOf(limit[field]))))) {
     const text = (field: Field): string => stringOf(ownField(objectOf(limit[field]), name));
     for (const { low, high, at: field } of orders) {

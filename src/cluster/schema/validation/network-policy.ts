@@ -3,13 +3,16 @@ import { isCidr } from "../crd/formats.ts";
 import { arrayOf, childPath, objectOf, type JsonObject } from "../json.ts";
 import { validateLabelSelector } from "../metadata.ts";
 import type { Check } from "./check.ts";
-import { portNameProblems } from "./pod-spec.ts";
+import { portNameProblems } from "./ports.ts";
 
 export function networkPolicy(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   check.add(...validateLabelSelector(spec.podSelector, "spec.podSelector"));
-  for (const [index, type] of arrayOf(spec.policyTypes).entries())
-    check.oneOf(childPath("spec.policyTypes", index), type, ["Ingress", "Egress"]);
+  const types = arrayOf(spec.policyTypes);
+  if (types.length > 2) check.invalid("spec.policyTypes", types, "may not specify more than two policyTypes");
+  else
+    for (const [index, type] of types.entries())
+      check.oneOf(childPath("spec.policyTypes", index), type, ["Ingress", "Egress"]);
   for (const [direction, peers] of [
     ["ingress", "from"],
     ["egress", "to"],
@@ -26,18 +29,18 @@ export function networkPolicy(object: JsonObject, _old: JsonObject | undefined, 
 }
 
 function policyPort({ protocol, port, endPort }: JsonObject, at: string, check: Check): void {
-  check.oneOf(`${at}.protocol`, protocol, ["SCTP", "TCP", "UDP"]);
+  check.oneOf(`${at}.protocol`, protocol, ["TCP", "UDP", "SCTP"]);
   if (typeof port === "number") check.port(`${at}.port`, port);
   else if (typeof port === "string")
     for (const problem of portNameProblems(port)) check.invalid(`${at}.port`, port, problem);
   if (endPort === undefined) return;
-  if (port === undefined) check.forbidden(`${at}.endPort`, "may not be specified when `port` is not specified");
+  if (port === undefined) check.invalid(`${at}.endPort`, endPort, "may not be specified when `port` is not specified");
   else if (typeof port === "string")
-    check.forbidden(`${at}.endPort`, "may not be specified when `port` is non-numeric");
+    check.invalid(`${at}.endPort`, endPort, "may not be specified when `port` is non-numeric");
   else {
     check.port(`${at}.endPort`, endPort);
     if (typeof port === "number" && typeof endPort === "number" && endPort < port)
-      check.invalid(`${at}.endPort`, endPort, "must be greater than or equal to `port`");
+      check.invalid(`${at}.endPort`, port, "must be greater than or equal to `port`");
   }
 }
 

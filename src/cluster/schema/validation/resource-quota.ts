@@ -47,7 +47,7 @@ export const resourceQuota: KindValidator = (object, old, check) => {
 function validateHard(name: string, value: string, scopes: readonly string[], at: string, check: Check): void {
   for (const problem of checkQualifiedName(name)) check.invalid(at, name, problem);
   const isKnown = counts.test(name) || computed.test(name);
-  if (!isKnown && !name.includes("/")) check.invalid(at, name, "must be a standard resource for quotas");
+  if (!isKnown && !name.includes("/")) check.invalid(at, name, "must be a standard resource for quota");
   const nanos = parseQuantity(value)?.nanos ?? 0n;
   if (nanos < 0n) check.invalid(at, value, "must be greater than or equal to 0");
   if (counts.test(name) && nanos % 1_000_000_000n !== 0n) check.invalid(at, value, "must be an integer");

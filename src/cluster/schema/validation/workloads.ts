@@ -1,11 +1,13 @@
 import { jsonEqual, stringOf } from "../../../base/index.ts";
 import { matchesLabelSelector } from "../../../api/index.ts";
-import { arrayOf, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { checkLabelName } from "../names.ts";
 import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
 import { validateLabelSelector } from "../metadata.ts";
-import { validatePodSpec, validatePodTemplate } from "./pod-spec.ts";
+import { validateNewPod, validatePod, validatePodTemplate } from "./pod-spec.ts";
 import type { KindValidators } from "./kind-validator.ts";
+import { validateClaimSpec } from "./storage.ts";
 import { mirrorAnnotation } from "../../record/mirror-pod.ts";
 
 function isEmptySelector(selector: JsonObject): boolean {
@@ -31,6 +33,8 @@ function selectorAndTemplate(kind: string, spec: JsonObject, check: Check): void
   validatePodTemplate(withClaims(template, arrayOf(spec.volumeClaimTemplates)), "spec.template", check);
   const restartPolicy = objectOf(template.spec).restartPolicy;
   if (restartPolicy !== undefined) check.oneOf("spec.template.spec.restartPolicy", restartPolicy, ["Always"]);
+  if (objectOf(template.spec).activeDeadlineSeconds !== undefined)
+    check.forbidden("spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in ReplicaSet is not Supported");
 }
 
 /** The template as its pods get it, with a volume for each claim of a StatefulSet. */
@@ -58,7 +62,7 @@ function intOrPercent(path: string, value: unknown, check: Check): number {
     check.invalid(
       path,
       value,
-      "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')",
+      "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
     );
   return Number.parseInt(value, 10) || 0;
 }
@@ -72,13 +76,29 @@ function budget(path: string, rolling: JsonObject, check: Check): void {
     check.invalid(`${path}.maxUnavailable`, rolling.maxUnavailable, "must not be greater than 100%");
 }
 
+/** Pods of a DaemonSet are replaced either after their successors or before them. */
+function daemonBudget(path: string, rolling: JsonObject, check: Check): void {
+  const unavailable = intOrPercent(`${path}.maxUnavailable`, rolling.maxUnavailable, check);
+  const surge = intOrPercent(`${path}.maxSurge`, rolling.maxSurge, check);
+  if (unavailable !== 0 && surge !== 0)
+    check.invalid(`${path}.maxSurge`, rolling.maxSurge, "may not be set when maxUnavailable is non-zero");
+  if (unavailable === 0 && surge === 0) check.required(`${path}.maxUnavailable`, "cannot be 0 when maxSurge is 0");
+}
+
+/** Checks the type of a strategy. As in Kubernetes, a fault has the path and the value of the whole strategy. */
+function oneStrategy(path: string, strategy: JsonObject, types: readonly string[], check: Check): void {
+  if (types.includes(stringOf(strategy.type))) return;
+  const shown = { Type: strategy.type, RollingUpdate: strategy.rollingUpdate ?? null };
+  check.add(fieldErrors.notSupported(path, shown, types));
+}
+
 function deployment(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   for (const field of ["replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"])
     check.nonNegative(`spec.${field}`, spec[field]);
   selectorAndTemplate("deployment", spec, check);
   const strategy = objectOf(spec.strategy);
-  check.oneOf("spec.strategy.type", strategy.type, ["Recreate", "RollingUpdate"]);
+  oneStrategy("spec.strategy", strategy, ["Recreate", "RollingUpdate"], check);
   if (strategy.type === "Recreate" && strategy.rollingUpdate !== undefined)
     check.forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'");
   if (strategy.type === "RollingUpdate" && isObject(strategy.rollingUpdate))
@@ -101,9 +121,9 @@ function daemonSet(object: JsonObject, old: JsonObject | undefined, check: Check
   for (const field of ["minReadySeconds", "revisionHistoryLimit"]) check.nonNegative(`spec.${field}`, spec[field]);
   selectorAndTemplate("daemonset", spec, check);
   const strategy = objectOf(spec.updateStrategy);
-  check.oneOf("spec.updateStrategy.type", strategy.type, ["RollingUpdate", "OnDelete"]);
+  oneStrategy("spec.updateStrategy", strategy, ["RollingUpdate", "OnDelete"], check);
   if (strategy.type === "RollingUpdate" && isObject(strategy.rollingUpdate))
-    budget("spec.updateStrategy.rollingUpdate", strategy.rollingUpdate, check);
+    daemonBudget("spec.updateStrategy.rollingUpdate", strategy.rollingUpdate, check);
   if (old !== undefined) check.immutable("spec.selector", spec.selector, objectOf(old.spec).selector);
 }
 
@@ -117,13 +137,39 @@ const changeableInStatefulSet = new Set([
   "minReadySeconds",
 ]);
 
+function statefulStrategy(strategy: JsonObject, check: Check): void {
+  const { type, rollingUpdate } = strategy;
+  const path = "spec.updateStrategy";
+  const rolling = objectOf(rollingUpdate);
+  const shown = { Partition: rolling.partition ?? 0, MaxUnavailable: rolling.maxUnavailable ?? null };
+  if (type === "RollingUpdate") check.nonNegative(`${path}.rollingUpdate.partition`, rolling.partition);
+  else if (type !== "OnDelete")
+    check.invalid(path, { Type: type, RollingUpdate: rollingUpdate ?? null }, "must be 'RollingUpdate' or 'OnDelete'");
+  else if (rollingUpdate !== undefined)
+    check.invalid(`${path}.rollingUpdate`, shown, "only allowed for updateStrategy 'RollingUpdate'");
+}
+
 function statefulSet(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
-  for (const field of ["replicas", "minReadySeconds", "revisionHistoryLimit"])
-    check.nonNegative(`spec.${field}`, spec[field]);
+  for (const field of ["replicas", "minReadySeconds"]) check.nonNegative(`spec.${field}`, spec[field]);
+  check.nonNegative("spec.ordinals.start", objectOf(spec.ordinals).start);
   selectorAndTemplate("statefulset", spec, check);
-  check.oneOf("spec.podManagementPolicy", spec.podManagementPolicy, ["OrderedReady", "Parallel"]);
-  check.oneOf("spec.updateStrategy.type", objectOf(spec.updateStrategy).type, ["OnDelete", "RollingUpdate"]);
+  const policy = spec.podManagementPolicy;
+  if (policy !== undefined && policy !== "OrderedReady" && policy !== "Parallel")
+    check.invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'");
+  statefulStrategy(objectOf(spec.updateStrategy), check);
+  for (const field of ["whenDeleted", "whenScaled"])
+    check.oneOf(
+      `spec.persistentVolumeClaimRetentionPolicy.${field}`,
+      objectOf(spec.persistentVolumeClaimRetentionPolicy)[field],
+      ["Retain", "Delete"],
+    );
+  const service = stringOf(spec.serviceName);
+  if (old === undefined && service !== "")
+    for (const problem of checkLabelName(service)) check.invalid("spec.serviceName", service, problem);
+  if (old === undefined)
+    for (const [index, claim] of arrayOf(spec.volumeClaimTemplates).entries())
+      validateClaimSpec(objectOf(objectOf(claim).spec), `${childPath("spec.volumeClaimTemplates", index)}.spec`, check);
   if (old === undefined) return;
   const previous = objectOf(old.spec);
   const fixed = new Set(
@@ -148,8 +194,8 @@ const podUpdateMessage =
 
 function pod(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
-  validatePodSpec(spec, "spec", check);
-  if (old === undefined) return;
+  validatePod(object, check);
+  if (old === undefined) return validateNewPod(object, check);
   checkMirrorAnnotation(object, old, check);
   if (!jsonEqual(comparablePodSpec(spec), comparablePodSpec(objectOf(old.spec))))
     check.forbidden("spec", podUpdateMessage);
@@ -172,7 +218,7 @@ function checkMirrorAnnotation(object: JsonObject, old: JsonObject | undefined, 
 function podWithEphemeralContainers(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const field = "spec.ephemeralContainers";
   const spec = objectOf(object.spec);
-  validatePodSpec(spec, "spec", check);
+  validatePod(object, check);
   const wanted = arrayOf(spec.ephemeralContainers).map(objectOf);
   for (const before of arrayOf(objectOf(old?.spec).ephemeralContainers).map(objectOf)) {
     const now = wanted.find(({ name }) => name === before.name);
@@ -196,14 +242,20 @@ function comparablePodSpec(spec: JsonObject): JsonObject {
 export const workloadValidators: KindValidators = {
   "/pods": pod,
   "/pods/status": checkMirrorAnnotation,
-  "/pods/resize": (object, _old, check) => validatePodSpec(objectOf(object.spec), "spec", check),
+  "/pods/resize": (object, _old, check) => validatePod(object, check),
   "/pods/ephemeralcontainers": podWithEphemeralContainers,
   "/podtemplates": (object, _old, check) => validatePodTemplate(object.template, "template", check),
   "/replicationcontrollers": (object, _old, check) => {
     const spec = objectOf(object.spec);
     check.nonNegative("spec.replicas", spec.replicas);
-    if (Object.keys(objectOf(spec.selector)).length === 0) check.required("spec.selector");
+    const selector = objectOf(spec.selector);
+    if (Object.keys(selector).length === 0) check.required("spec.selector");
+    const template = objectOf(spec.template);
+    const labels = objectOf(objectOf(template.metadata).labels);
+    if (Object.entries(selector).some(([key, value]) => labels[key] !== value))
+      check.invalid("spec.template.metadata.labels", labels, misses);
     validatePodTemplate(spec.template, "spec.template", check);
+    check.oneOf("spec.template.spec.restartPolicy", objectOf(template.spec).restartPolicy, ["Always"]);
   },
   "apps/deployments": deployment,
   "apps/replicasets": replicaSet,

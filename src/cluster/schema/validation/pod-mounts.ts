@@ -1,0 +1,100 @@
+import { stringOf } from "../../../base/index.ts";
+import { fieldErrors } from "../field-error.ts";
+import { arrayOf, childPath, objectOf, type JsonObject } from "../json.ts";
+import type { Check } from "./check.ts";
+
+/** The volumes of a pod by name. */
+export type Volumes = ReadonlyMap<string, JsonObject>;
+
+/** Checks a path that must stay below its directory. */
+export function validateDescendingPath(path: string, at: string, check: Check): void {
+  if (path.startsWith("/")) check.invalid(at, path, "must be a relative path");
+  if (path.split("/").includes("..")) check.invalid(at, path, "must not contain '..'");
+}
+
+/** Validates `volumeMounts` and `volumeDevices`. Some faults have the path of the whole list, as in Kubernetes. */
+export function validateMounts(container: JsonObject, path: string, volumes: Volumes, check: Check): void {
+  const mounts = arrayOf(container.volumeMounts).map(objectOf);
+  const devices = arrayOf(container.volumeDevices).map(objectOf);
+  const paths = new Set<string>();
+  for (const [index, mount] of mounts.entries()) {
+    const list = `${path}.volumeMounts`;
+    const at = childPath(list, index);
+    const [name, mountPath] = [stringOf(mount.name), stringOf(mount.mountPath)];
+    if (name === "") check.required(`${at}.name`);
+    if (!volumes.has(name)) check.add(fieldErrors.notFound(`${at}.name`, name));
+    if (mountPath === "") check.required(`${at}.mountPath`);
+    if (paths.has(mountPath)) check.invalid(`${at}.mountPath`, mountPath, "must be unique");
+    paths.add(mountPath);
+    if (devices.some((device) => device.name === name))
+      check.invalid(`${at}.name`, name, "must not already exist in volumeDevices");
+    if (devices.some(({ devicePath }) => devicePath === mountPath))
+      check.invalid(`${at}.mountPath`, mountPath, "must not already exist as a path in volumeDevices");
+    validateSubPaths(mount, at, list, check);
+    validatePropagation(mount, container, list, check);
+  }
+  for (const [index, device] of devices.entries())
+    validateDevice(
+      device,
+      childPath(`${path}.volumeDevices`, index),
+      { devices: devices.slice(0, index), mounts, volumes },
+      check,
+    );
+}
+
+function validateSubPaths(mount: JsonObject, at: string, list: string, check: Check): void {
+  const [subPath, expression] = [stringOf(mount.subPath), stringOf(mount.subPathExpr)];
+  if (subPath !== "") validateDescendingPath(subPath, `${list}.subPath`, check);
+  if (expression === "") return;
+  if (subPath !== "") check.invalid(`${at}.subPathExpr`, expression, "subPathExpr and subPath are mutually exclusive");
+  validateDescendingPath(expression, `${list}.subPathExpr`, check);
+}
+
+function validatePropagation(mount: JsonObject, container: JsonObject, list: string, check: Check): void {
+  const { mountPropagation, recursiveReadOnly } = mount;
+  check.oneOf(`${list}.mountPropagation`, mountPropagation, ["Bidirectional", "HostToContainer", "None"]);
+  if (mountPropagation === "Bidirectional" && objectOf(container.securityContext).privileged !== true)
+    check.forbidden(
+      `${list}.mountPropagation`,
+      "Bidirectional mount propagation is available only to privileged containers",
+    );
+  check.oneOf(`${list}.recursiveReadOnly`, recursiveReadOnly, ["Disabled", "Enabled", "IfPossible"]);
+  if (recursiveReadOnly !== "Enabled" && recursiveReadOnly !== "IfPossible") return;
+  if (mount.readOnly !== true)
+    check.forbidden(`${list}.recursiveReadOnly`, "may only be specified when readOnly is true");
+  if (mountPropagation !== undefined && mountPropagation !== "None")
+    check.forbidden(
+      `${list}.recursiveReadOnly`,
+      "may only be specified when mountPropagation is None or not specified",
+    );
+}
+
+interface Neighbours {
+  /** The devices before this one. */
+  readonly devices: readonly JsonObject[];
+  readonly mounts: readonly JsonObject[];
+  readonly volumes: Volumes;
+}
+
+function validateDevice(device: JsonObject, at: string, { devices, mounts, volumes }: Neighbours, check: Check): void {
+  const [name, devicePath] = [stringOf(device.name), stringOf(device.devicePath)];
+  const volume = volumes.get(name);
+  if (name === "") check.required(`${at}.name`);
+  if (name !== "" && devices.some((other) => other.name === name)) check.invalid(`${at}.name`, name, "must be unique");
+  if (volume === undefined) check.add(fieldErrors.notFound(`${at}.name`, name));
+  else if (volume.persistentVolumeClaim === undefined && volume.ephemeral === undefined)
+    check.invalid(
+      `${at}.name`,
+      name,
+      "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode",
+    );
+  if (devicePath === "") check.required(`${at}.devicePath`);
+  if (devices.some((other) => stringOf(other.devicePath) === devicePath))
+    check.invalid(`${at}.devicePath`, devicePath, "must be unique");
+  if (devicePath.split("/").includes(".."))
+    check.invalid(`${at}.devicePath`, devicePath, "can not contain backsteps ('..')");
+  if (mounts.some((mount) => mount.name === name))
+    check.invalid(`${at}.name`, name, "must not already exist in volumeMounts");
+  if (mounts.some(({ mountPath }) => mountPath === devicePath))
+    check.invalid(`${at}.devicePath`, devicePath, "must not already exist as a path in volumeMounts");
+}

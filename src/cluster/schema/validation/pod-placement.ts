@@ -1,0 +1,207 @@
+import { stringOf } from "../../../base/index.ts";
+import { fieldErrors } from "../field-error.ts";
+import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { validateLabelSelector } from "../metadata.ts";
+import { checkLabelName, checkLabelValue, checkQualifiedName, checkSubdomain } from "../names.ts";
+import type { Check } from "./check.ts";
+
+const effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
+/** Validates where a pod may run: its affinity, tolerations and spread constraints. */
+export function validatePlacement(spec: JsonObject, path: string, check: Check): void {
+  const affinity = objectOf(spec.affinity);
+  validateNodeAffinity(objectOf(affinity.nodeAffinity), `${path}.affinity.nodeAffinity`, check);
+  for (const kind of ["podAffinity", "podAntiAffinity"])
+    validatePodAffinity(objectOf(affinity[kind]), `${path}.affinity.${kind}`, check);
+  validateTolerations(arrayOf(spec.tolerations), `${path}.tolerations`, check);
+  validateSpread(arrayOf(spec.topologySpreadConstraints), `${path}.topologySpreadConstraints`, check);
+}
+
+const required = "requiredDuringSchedulingIgnoredDuringExecution";
+const preferred = "preferredDuringSchedulingIgnoredDuringExecution";
+
+function validateNodeAffinity(affinity: JsonObject, path: string, check: Check): void {
+  if (isObject(affinity[required])) validateNodeSelector(affinity[required], `${path}.${required}`, check);
+  for (const [index, raw] of arrayOf(affinity[preferred]).entries()) {
+    const at = childPath(`${path}.${preferred}`, index);
+    const { weight, preference } = objectOf(raw);
+    validateWeight(weight, `${at}.weight`, check);
+    validateNodeTerm(objectOf(preference), `${at}.preference`, check, false);
+  }
+}
+
+/** core/v1 NodeSelector, which volumes have too. */
+export function validateNodeSelector(selector: JsonObject, path: string, check: Check): void {
+  const terms = arrayOf(selector.nodeSelectorTerms);
+  if (terms.length === 0) check.required(`${path}.nodeSelectorTerms`, "must have at least one node selector term");
+  for (const [index, term] of terms.entries())
+    validateNodeTerm(objectOf(term), childPath(`${path}.nodeSelectorTerms`, index), check, true);
+}
+
+function validateNodeTerm(term: JsonObject, path: string, check: Check, isStrict: boolean): void {
+  for (const [index, raw] of arrayOf(term.matchExpressions).entries())
+    validateExpression(objectOf(raw), childPath(`${path}.matchExpressions`, index), check, isStrict);
+  for (const [index, raw] of arrayOf(term.matchFields).entries())
+    validateFieldExpression(objectOf(raw), childPath(`${path}.matchFields`, index), check);
+}
+
+function validateExpression(expression: JsonObject, at: string, check: Check, isStrict: boolean): void {
+  const values = arrayOf(expression.values).map(stringOf);
+  switch (expression.operator) {
+    case "In":
+    case "NotIn":
+      if (values.length === 0) check.required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'");
+      break;
+    case "Exists":
+    case "DoesNotExist":
+      if (values.length > 0)
+        check.forbidden(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+      break;
+    case "Gt":
+    case "Lt":
+      if (values.length !== 1)
+        check.required(`${at}.values`, "must be specified single value when `operator` is 'Lt' or 'Gt'");
+      break;
+    default:
+      check.invalid(`${at}.operator`, expression.operator, "not a valid selector operator");
+  }
+  const key = stringOf(expression.key);
+  for (const problem of checkQualifiedName(key)) check.invalid(`${at}.key`, key, problem);
+  if (!isStrict) return;
+  for (const [index, value] of values.entries())
+    for (const problem of checkLabelValue(value)) check.invalid(childPath(`${at}.values`, index), value, problem);
+}
+
+function validateFieldExpression({ key, operator, values }: JsonObject, at: string, check: Check): void {
+  const names = arrayOf(values).map(stringOf);
+  if (operator !== "In" && operator !== "NotIn")
+    check.invalid(`${at}.operator`, operator, "not a valid selector operator");
+  else if (names.length !== 1)
+    check.required(`${at}.values`, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
+  if (key !== "metadata.name") return check.invalid(`${at}.key`, key, "not a valid field selector key");
+  for (const [index, name] of names.entries())
+    for (const problem of checkSubdomain(name)) check.invalid(childPath(`${at}.values`, index), name, problem);
+}
+
+function validateWeight(weight: unknown, at: string, check: Check): void {
+  const value = Number(weight ?? 0);
+  if (value < 1 || value > 100) check.invalid(at, value, "must be in the range 1-100");
+}
+
+function validatePodAffinity(affinity: JsonObject, path: string, check: Check): void {
+  for (const [index, term] of arrayOf(affinity[required]).entries())
+    validateAffinityTerm(objectOf(term), childPath(`${path}.${required}`, index), check);
+  for (const [index, raw] of arrayOf(affinity[preferred]).entries()) {
+    const at = childPath(`${path}.${preferred}`, index);
+    const { weight, podAffinityTerm } = objectOf(raw);
+    validateWeight(weight, `${at}.weight`, check);
+    validateAffinityTerm(objectOf(podAffinityTerm), `${at}.podAffinityTerm`, check);
+  }
+}
+
+function validateAffinityTerm(term: JsonObject, at: string, check: Check): void {
+  for (const field of ["labelSelector", "namespaceSelector"])
+    check.add(...validateLabelSelector(term[field], `${at}.${field}`));
+  for (const name of arrayOf(term.namespaces).map(stringOf))
+    for (const problem of checkLabelName(name)) check.invalid(`${at}.namespace`, name, problem);
+  validateLabelKeys(term, at, check);
+  const key = stringOf(term.topologyKey);
+  if (key === "") check.required(`${at}.topologyKey`, "can not be empty");
+  for (const problem of checkQualifiedName(key)) check.invalid(`${at}.topologyKey`, key, problem);
+}
+
+/** Validates `matchLabelKeys` and `mismatchLabelKeys`, which narrow a selector. */
+function validateLabelKeys(term: JsonObject, at: string, check: Check): void {
+  const mismatched = arrayOf(term.mismatchLabelKeys);
+  for (const field of ["matchLabelKeys", "mismatchLabelKeys"]) {
+    const keys = arrayOf(term[field]).map(stringOf);
+    if (keys.length > 0 && !isObject(term.labelSelector)) {
+      check.forbidden(`${at}.${field}`, "must not be specified when labelSelector is not set");
+      continue;
+    }
+    for (const [index, key] of keys.entries())
+      for (const problem of checkQualifiedName(key)) check.invalid(childPath(`${at}.${field}`, index), key, problem);
+  }
+  for (const [index, key] of arrayOf(term.matchLabelKeys).entries())
+    if (mismatched.includes(key))
+      check.invalid(
+        childPath(`${at}.matchLabelKeys`, index),
+        key,
+        "exists in both matchLabelKeys and mismatchLabelKeys",
+      );
+}
+
+function validateTolerations(tolerations: readonly unknown[], path: string, check: Check): void {
+  for (const [index, raw] of tolerations.entries()) {
+    const at = childPath(path, index);
+    const { key: rawKey, operator = "Equal", value: rawValue, effect, tolerationSeconds } = objectOf(raw);
+    const [key, value] = [stringOf(rawKey), stringOf(rawValue)];
+    if (key !== "") for (const problem of checkQualifiedName(key)) check.invalid(`${at}.key`, key, problem);
+    else if (operator !== "Exists")
+      check.invalid(
+        `${at}.operator`,
+        objectOf(raw).operator,
+        'operator must be Exists when `key` is empty, which means "match all values and all keys"',
+      );
+    if (tolerationSeconds !== undefined && effect !== "NoExecute")
+      check.invalid(`${at}.effect`, effect, "effect must be 'NoExecute' when `tolerationSeconds` is set");
+    if (operator === "Equal") {
+      const problems = checkLabelValue(value);
+      if (problems.length > 0) check.invalid(`${at}.operator`, value, problems.join(";"));
+    } else if (operator === "Exists") {
+      if (value !== "") check.invalid(`${at}.operator`, value, "value must be empty when `operator` is 'Exists'");
+    } else if (operator === "Lt" || operator === "Gt") {
+      // Kubernetes lists these operators too, although it refuses them unless a feature gate is on.
+      check.add(fieldErrors.notSupported(`${at}.operator`, operator, ["Equal", "Exists", "Lt", "Gt"]));
+    } else check.oneOf(`${at}.operator`, operator, ["Equal", "Exists"]);
+    if (stringOf(effect) !== "") check.oneOf(`${at}.effect`, effect, effects);
+  }
+}
+
+export function validateTaints(taints: readonly unknown[], path: string, check: Check): void {
+  const seen = new Set<string>();
+  for (const [index, raw] of taints.entries()) {
+    const at = childPath(path, index);
+    const { key: rawKey, value, effect } = objectOf(raw);
+    const key = stringOf(rawKey);
+    for (const problem of checkQualifiedName(key)) check.invalid(`${at}.key`, key, problem);
+    const problems = checkLabelValue(stringOf(value));
+    if (problems.length > 0) check.invalid(`${at}.value`, value, problems.join(";"));
+    if (stringOf(effect) === "") check.required(`${at}.effect`);
+    else check.oneOf(`${at}.effect`, effect, effects);
+    const pair = `${stringOf(effect)}/${key}`;
+    if (seen.has(pair)) check.add(fieldErrors.duplicate(at, raw, "taints must be unique by key and effect pair"));
+    seen.add(pair);
+  }
+}
+
+function validateSpread(constraints: readonly unknown[], path: string, check: Check): void {
+  const pairOf = (raw: unknown): string => {
+    const { topologyKey, whenUnsatisfiable } = objectOf(raw);
+    return `{${stringOf(topologyKey)}, ${stringOf(whenUnsatisfiable)}}`;
+  };
+  for (const [index, raw] of constraints.entries()) {
+    const at = childPath(path, index);
+    const constraint = objectOf(raw);
+    const { maxSkew, minDomains, whenUnsatisfiable } = constraint;
+    if (typeof maxSkew !== "number" || maxSkew <= 0)
+      check.invalid(`${at}.maxSkew`, maxSkew ?? 0, "must be greater than zero");
+    if (stringOf(constraint.topologyKey) === "") check.required(`${at}.topologyKey`, "can not be empty");
+    check.oneOf(`${at}.whenUnsatisfiable`, whenUnsatisfiable ?? "", ["DoNotSchedule", "ScheduleAnyway"]);
+    if (constraints.slice(index + 1).some((other) => pairOf(other) === pairOf(raw)))
+      check.add(fieldErrors.duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, pairOf(raw)));
+    if (typeof minDomains === "number") {
+      if (minDomains <= 0) check.invalid(`${at}.minDomains`, minDomains, "must be greater than zero");
+      if (whenUnsatisfiable !== "DoNotSchedule")
+        check.invalid(
+          `${at}.minDomains`,
+          minDomains,
+          `can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ${stringOf(whenUnsatisfiable)}`,
+        );
+    }
+    for (const policy of ["nodeAffinityPolicy", "nodeTaintsPolicy"])
+      check.oneOf(`${at}.${policy}`, constraint[policy], ["Honor", "Ignore"]);
+    validateLabelKeys(constraint, at, check);
+    check.add(...validateLabelSelector(constraint.labelSelector, `${at}.labelSelector`));
+  }
+}

@@ -1,0 +1,217 @@
+import { isIP } from "node:net";
+import { jsonEqual, stringOf } from "../../../base/index.ts";
+import { isCidr } from "../crd/formats.ts";
+import { fieldErrors } from "../field-error.ts";
+import { arrayOf, childPath, objectOf, type JsonObject } from "../json.ts";
+import { validateLabels } from "../metadata.ts";
+import { checkLabelName, checkQualifiedName, checkSubdomain } from "../names.ts";
+import type { Check } from "./check.ts";
+import type { KindValidators } from "./kind-validator.ts";
+import { portNameProblems } from "./ports.ts";
+
+export const addressMessage = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+
+/**
+ * Why traffic from outside cannot have this address. Unlike Kubernetes, the lab applies these rules to Services only:
+ * its API server may itself listen on the loopback, and then that is the address of its endpoints.
+ */
+function externalAddressProblems(address: string): string[] {
+  if (isIP(address) === 0) return [addressMessage];
+  return unreachable.flatMap(([pattern, problem]) => (pattern.test(address) ? problem : []));
+}
+
+const unreachable: readonly (readonly [pattern: RegExp, problem: string])[] = [
+  [/^0\.0\.0\.0$/, "may not be unspecified (0.0.0.0)"],
+  [/^::$/, "may not be unspecified (::)"],
+  [/^127\.|^::1$/, "may not be in the loopback range (127.0.0.0/8, ::1/128)"],
+  [/^169\.254\.|^fe[89ab]/i, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"],
+  [/^224\.0\.0\.|^ff02:/i, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"],
+];
+
+const serviceTypes = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+
+function service(object: JsonObject, old: JsonObject | undefined, check: Check): void {
+  const spec = objectOf(object.spec);
+  const type = stringOf(spec.type);
+  if (type === "") check.required("spec.type");
+  else check.oneOf("spec.type", type, serviceTypes);
+  const headless = spec.clusterIP === "None";
+  if (arrayOf(spec.ports).length === 0 && !headless && type !== "ExternalName") check.required("spec.ports");
+  validateServicePorts(arrayOf(spec.ports), type, check);
+  check.add(...validateLabels(spec.selector, "spec.selector"));
+  check.oneOf("spec.sessionAffinity", spec.sessionAffinity, ["ClientIP", "None"]);
+  if (type === "ExternalName") {
+    if (stringOf(spec.externalName) === "") check.required("spec.externalName");
+    else
+      for (const problem of checkSubdomain(stringOf(spec.externalName).replace(/\.$/, "").toLowerCase()))
+        check.invalid("spec.externalName", spec.externalName, problem);
+  }
+  if (headless && (type === "LoadBalancer" || type === "NodePort"))
+    check.invalid("spec.clusterIPs[0]", "None", `may not be set to 'None' for ${type} services`);
+  validateServiceAddresses(spec, type, check);
+  if (old !== undefined) serviceUpdate(spec, objectOf(old.spec), type, check);
+}
+
+function validateServicePorts(ports: readonly unknown[], type: string, check: Check): void {
+  const names = new Set<string>();
+  const numbers = new Set<string>();
+  for (const [index, raw] of ports.entries()) {
+    const at = childPath("spec.ports", index);
+    const port = objectOf(raw);
+    const name = stringOf(port.name);
+    if (name === "" && ports.length > 1) check.required(`${at}.name`);
+    if (name !== "") {
+      for (const problem of checkLabelName(name)) check.invalid(`${at}.name`, name, problem);
+      if (names.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
+      names.add(name);
+    }
+    check.port(`${at}.port`, port.port);
+    if (stringOf(port.protocol) === "") check.required(`${at}.protocol`);
+    else check.oneOf(`${at}.protocol`, port.protocol, ["SCTP", "TCP", "UDP"]);
+    if (typeof port.targetPort === "string")
+      for (const problem of portNameProblems(port.targetPort))
+        check.invalid(`${at}.targetPort`, port.targetPort, problem);
+    else if (port.targetPort !== undefined) check.port(`${at}.targetPort`, port.targetPort);
+    if (Number(port.nodePort ?? 0) !== 0 && (type === "ClusterIP" || type === "ExternalName"))
+      check.forbidden(`${at}.nodePort`, `may not be used when \`type\` is '${type}'`);
+    if (port.appProtocol !== undefined)
+      for (const problem of checkQualifiedName(stringOf(port.appProtocol)))
+        check.invalid(`${at}.appProtocol`, port.appProtocol, problem);
+    const identity = `${String(port.port)}/${stringOf(port.protocol)}`;
+    if (numbers.has(identity)) check.add(fieldErrors.duplicate(at, { port: port.port, protocol: port.protocol }));
+    numbers.add(identity);
+  }
+}
+
+const maxAffinitySeconds = 86_400;
+
+function validateServiceAddresses(spec: JsonObject, type: string, check: Check): void {
+  for (const [index, address] of arrayOf(spec.externalIPs).entries())
+    for (const problem of externalAddressProblems(stringOf(address)))
+      check.invalid(childPath("spec.externalIPs", index), address, problem);
+  const clusterIp = stringOf(spec.clusterIP);
+  if (clusterIp !== "" && clusterIp !== "None" && isIP(clusterIp) === 0)
+    check.invalid("spec.clusterIPs[0]", clusterIp, addressMessage);
+  if (clusterIp !== "" && type === "ExternalName")
+    check.forbidden("spec.clusterIPs", "may not be set for ExternalName services");
+  const ranges = arrayOf(spec.loadBalancerSourceRanges);
+  if (ranges.length > 0 && type !== "LoadBalancer")
+    check.forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'");
+  for (const [index, range] of ranges.entries())
+    if (!isCidr(stringOf(range).trim()))
+      check.invalid(
+        childPath("spec.LoadBalancerSourceRanges", index),
+        range,
+        "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+      );
+  check.oneOf("spec.externalTrafficPolicy", spec.externalTrafficPolicy, ["Cluster", "Local"]);
+  check.oneOf("spec.trafficDistribution", spec.trafficDistribution, [
+    "PreferClose",
+    "PreferSameZone",
+    "PreferSameNode",
+  ]);
+  check.oneOf("spec.ipFamilyPolicy", spec.ipFamilyPolicy, ["PreferDualStack", "RequireDualStack", "SingleStack"]);
+  check.oneOf("spec.internalTrafficPolicy", spec.internalTrafficPolicy, ["Cluster", "Local"]);
+  const { timeoutSeconds } = objectOf(objectOf(spec.sessionAffinityConfig).clientIP);
+  if (timeoutSeconds !== undefined && !(Number(timeoutSeconds) > 0 && Number(timeoutSeconds) <= maxAffinitySeconds))
+    check.invalid(
+      "spec.sessionAffinityConfig.clientIP.timeoutSeconds",
+      timeoutSeconds,
+      `must be greater than 0 and less than ${maxAffinitySeconds}`,
+    );
+  for (const field of ["loadBalancerClass", "allocateLoadBalancerNodePorts"])
+    if (spec[field] !== undefined && type !== "LoadBalancer")
+      check.forbidden(`spec.${field}`, "may only be used when `type` is 'LoadBalancer'");
+  if (spec.loadBalancerClass !== undefined)
+    for (const problem of checkQualifiedName(stringOf(spec.loadBalancerClass)))
+      check.invalid("spec.loadBalancerClass", spec.loadBalancerClass, problem);
+  validateTraffic(spec, type, check);
+}
+
+/** Validates fields that only a Service has which is reached from outside. */
+function validateTraffic(spec: JsonObject, type: string, check: Check): void {
+  const { externalTrafficPolicy, healthCheckNodePort, ipFamilies } = spec;
+  const isExternal =
+    type === "NodePort" || type === "LoadBalancer" || (type === "ClusterIP" && arrayOf(spec.externalIPs).length > 0);
+  if (externalTrafficPolicy !== undefined && !isExternal)
+    check.invalid(
+      "spec.externalTrafficPolicy",
+      externalTrafficPolicy,
+      "may only be set for externally-accessible services",
+    );
+  if (Number(healthCheckNodePort ?? 0) !== 0 && (type !== "LoadBalancer" || externalTrafficPolicy !== "Local"))
+    check.invalid(
+      "spec.healthCheckNodePort",
+      healthCheckNodePort,
+      "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
+    );
+  for (const [index, family] of arrayOf(ipFamilies).entries()) {
+    const at = childPath("spec.ipFamilies", index);
+    check.oneOf(at, family, ["IPv4", "IPv6"]);
+    if (arrayOf(ipFamilies).indexOf(family) < index) check.add(fieldErrors.duplicate(at, family));
+  }
+  const addresses = arrayOf(spec.clusterIPs).map(stringOf);
+  if (addresses.length > 1 && addresses.includes("None"))
+    check.invalid("spec.clusterIPs", addresses, "'None' must be the first and only value");
+  if (addresses.length > 2) check.invalid("spec.clusterIPs", addresses, "may only hold up to 2 values");
+  for (const [index, address] of addresses.entries())
+    if (index > 0 && address !== "None" && isIP(address) === 0)
+      check.invalid(childPath("spec.clusterIPs", index), address, addressMessage);
+}
+
+function serviceStatus(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
+  for (const [index, raw] of arrayOf(objectOf(objectOf(object.status).loadBalancer).ingress).entries()) {
+    const { ip } = objectOf(raw);
+    if (ip !== undefined && isIP(stringOf(ip)) === 0)
+      check.invalid(`${childPath("status.loadBalancer.ingress", index)}.ip`, ip, addressMessage);
+  }
+}
+
+function serviceUpdate(spec: JsonObject, old: JsonObject, type: string, check: Check): void {
+  if (type === "ExternalName" || old.type === "ExternalName" || stringOf(old.clusterIP) === "") return;
+  if (spec.clusterIP !== undefined && spec.clusterIP !== old.clusterIP)
+    check.invalid("spec.clusterIPs[0]", [spec.clusterIP], "may not change once set");
+  if (
+    type === "LoadBalancer" &&
+    old.type === "LoadBalancer" &&
+    !jsonEqual(spec.loadBalancerClass, old.loadBalancerClass)
+  )
+    check.invalid("spec.loadBalancerClass", spec.loadBalancerClass, "may not change once set");
+}
+
+function endpoints(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
+  for (const [index, raw] of arrayOf(object.subsets).entries()) {
+    const subset = objectOf(raw);
+    const at = childPath("subsets", index);
+    if (arrayOf(subset.addresses).length === 0 && arrayOf(subset.notReadyAddresses).length === 0)
+      check.required(at, "must specify `addresses` or `notReadyAddresses`");
+    for (const list of ["addresses", "notReadyAddresses"])
+      for (const [position, address] of arrayOf(subset[list]).entries())
+        validateEndpointAddress(objectOf(address), childPath(`${at}.${list}`, position), check);
+    const ports = arrayOf(subset.ports);
+    for (const [position, port] of ports.entries())
+      validateEndpointPort(objectOf(port), childPath(`${at}.ports`, position), check, ports.length > 1);
+  }
+}
+
+function validateEndpointAddress({ ip, hostname, nodeName }: JsonObject, at: string, check: Check): void {
+  if (isIP(stringOf(ip)) === 0) check.invalid(`${at}.ip`, ip, addressMessage);
+  if (stringOf(hostname) !== "")
+    for (const problem of checkLabelName(stringOf(hostname))) check.invalid(`${at}.hostname`, hostname, problem);
+  if (nodeName !== undefined)
+    for (const problem of checkSubdomain(stringOf(nodeName))) check.invalid(`${at}.nodeName`, nodeName, problem);
+}
+
+function validateEndpointPort(port: JsonObject, at: string, check: Check, needsName: boolean): void {
+  const name = stringOf(port.name);
+  if (name === "" && needsName) check.required(`${at}.name`);
+  if (name !== "") for (const problem of checkLabelName(name)) check.invalid(`${at}.name`, name, problem);
+  check.port(`${at}.port`, port.port);
+  check.oneOf(`${at}.protocol`, port.protocol, ["SCTP", "TCP", "UDP"]);
+}
+
+export const serviceValidators: KindValidators = {
+  "/services": service,
+  "/services/status": serviceStatus,
+  "/endpoints": endpoints,
+};
