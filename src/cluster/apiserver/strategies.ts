@@ -214,7 +214,7 @@ const strategies: Readonly<Record<string, Strategy>> = {
     prepareCreate(object) {
       const spec = (object["spec"] ?? {}) as { terminationGracePeriodSeconds?: number };
       // An earlier Kubernetes accepted negative periods, and later ones take them as one second.
-      if (Number(spec.terminationGracePeriodSeconds ?? 0) < 0) spec.terminationGracePeriodSeconds = 1;
+      if ((spec.terminationGracePeriodSeconds ?? 0) < 0) spec.terminationGracePeriodSeconds = 1;
       object["status"] = { phase: "Pending", qosClass: qosClassOf(object["spec"] ?? {}) };
     },
   },

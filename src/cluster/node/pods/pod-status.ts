@@ -1,5 +1,4 @@
 import type { Container, ContainerState, ContainerStatus, Pod, PodCondition } from "../../../api/kubernetes/index.ts";
-import type { PodAmounts } from "../../schema/pod-amounts.ts";
 import { qosClassOf } from "../../schema/qos-class.ts";
 
 export type ContainerRole = "init" | "sidecar" | "main" | "ephemeral";
@@ -45,7 +44,7 @@ export function podStatus(view: PodView): PodStatus {
     hostIP: view.hostIp,
     hostIPs: [{ ip: view.hostIp }],
     startTime: view.startTime,
-    qosClass: qosClassOf((pod.spec ?? {}) as PodAmounts),
+    qosClass: qosClassOf(pod.spec ?? {}),
     containerStatuses: containers.filter((container) => container.role === "main").map(containerStatus),
   };
   const inits = containers.filter((container) => container.role === "init" || container.role === "sidecar");
