@@ -172,7 +172,7 @@ function sum(files: readonly string[], counts: ReadonlyMap<string, FileCounts>):
 interface Plan {
   /** The files to run, by group. */
   readonly files: Map<Group, readonly string[]>;
-  /** What to check after a change. Undefined if the run is not about a change. */
+  /** What to check after a change. Absent if the run is not about a change. */
   readonly change?: ChecksRun["change"];
 }
 

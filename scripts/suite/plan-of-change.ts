@@ -1,5 +1,5 @@
-// Chooses the test files and the sources to lint that the changes in the work tree can touch, and explains the choice of
-// tests in a few lines.
+// Chooses the test files and the sources to lint that the changes in the work tree can touch, and explains the choice
+// of tests in a few lines.
 import { changedFiles, treeOf } from "./changed-files.ts";
 import type { Group } from "./groups.ts";
 import { ImportGraph } from "./import-graph.ts";
@@ -15,7 +15,7 @@ const maxLines = 15;
 
 export interface PlanOfChange {
   readonly tests: Map<Group, readonly string[]>;
-  /** Undefined if all sources need linting. */
+  /** The sources to lint. Undefined if all need it. */
   readonly lint: readonly string[] | undefined;
 }
 

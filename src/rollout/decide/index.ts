@@ -33,14 +33,7 @@ export {
   partTitled,
   type OperatedPart,
 } from "./operated-parts.ts";
-export {
-  hasOwnChanges,
-  keepsEdits,
-  listUndo,
-  listUndoneAnyway,
-  listWrite,
-  type ListInCluster,
-} from "./list-edits/index.ts";
+export { hasOwnChanges, keepsEdits, listUndo, listUndoneAnyway, listWrite } from "./list-edits/index.ts";
 export { judgeCheck } from "./judge-checks.ts";
 export { withApprovals } from "./checks/approvals.ts";
 export { intervalMsOf } from "./checks/looks.ts";
