@@ -20,7 +20,7 @@ export const orders: Readonly<Record<string, Schema>> = {
   ),
   onDeletion: oneOf(
     ["Rollback", "Leave"],
-    "What happens if this object is deleted while it is under way. Rollback: the engine undoes all changes first. Leave: the changes stay. After the end, the changes stay in either case. Default: Rollback.",
+    "What happens if this object is deleted while it is under way. Rollback: the engine undoes all changes first. Leave: the changes stay, except those of a Canary with target.deployment. After the end, the changes stay in either case. Default: Rollback.",
   ),
   paused: flag(
     "true: the engine starts no further step until it is false again. serin canary pause and serin upgrade pause set it. Default: false.",

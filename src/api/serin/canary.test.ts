@@ -163,6 +163,11 @@ test("a Canary warns of scaleDownDelaySeconds if the engine does not run the pod
   ]);
 });
 
+test("a Canary warns of onDeletion: Leave if its changes cannot stay", () => {
+  assert.deepEqual(placesOf({ onDeletion: "Leave" }), ["spec.onDeletion"]);
+  assert.deepEqual(placesOf({ onDeletion: "Leave", target: { httpRoute: { name: "web", ...backends } } }), []);
+});
+
 test("a Canary warns of a match in a step where all requests go to the canary", () => {
   const match = { headers: [{ name: "x", value: "y" }] };
   assert.deepEqual(placesOf({ steps: [{ match }, { weight: 100, match }, { match }] }), [

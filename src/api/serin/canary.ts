@@ -177,11 +177,16 @@ function checkFit(
 }
 
 /** Warns of fields of a Canary that the engine reads, but that change nothing beside the other fields. */
-function warnOfCanaryFields(spec: Reader, { target, steps, scaleDownDelaySeconds }: CanarySpec): void {
+function warnOfCanaryFields(spec: Reader, { target, steps, scaleDownDelaySeconds, onDeletion }: CanarySpec): void {
   if (scaleDownDelaySeconds > 0 && !("deployment" in target))
     spec.warnNoEffect(
       "has no effect without target.deployment, because you run the pods of both versions yourself; remove it",
       "scaleDownDelaySeconds",
+    );
+  if (onDeletion === "Leave" && "deployment" in target)
+    spec.warnNoEffect(
+      "has no effect with target.deployment, because the engine's route and copy of the pods go with the Canary; remove it",
+      "onDeletion",
     );
   let weight = 0;
   steps.forEach((step, index) => {

@@ -374,7 +374,8 @@ test("what a completed earlier object has left stays, and only its preparation i
   const kept = decide(input({ journal: { ...journal, run: 0 } }));
   assert.deepEqual(kept.actions.at(-1), { type: "undo", scope: "all", passOver: false });
   const leave = { ...orders, deletion: "Leave" } as const;
-  assert.deepEqual(reasons(decide(input({ journal: { ...journal, completed: false }, orders: leave }))), ["forget"]);
+  const unprepared = { ...journal, setup: 0, completed: false };
+  assert.deepEqual(reasons(decide(input({ journal: unprepared, orders: leave }))), ["forget"]);
   const aborted = decide(input({ journal: { ...journal, completed: false }, orders: { ...orders, abort: true } }));
   assert.deepEqual(
     [aborted.status.undo?.next, aborted.actions.at(-1)],
@@ -544,14 +545,15 @@ test("a rolled back pod template that is in its Deployment again begins a run on
   assert.equal(againAfter("order", { change: route }).phase, "RolledBack", "a route has no template to write again");
 });
 
-test("deleting a running object rolls it back first; with Leave, or after completion, only its setup is undone", () => {
+test("deleting a running object rolls it back first; with Leave, or after completion, the run's changes stay", () => {
   const journal = { run: 2, setup: 1, completed: false };
   const back = decide(input({ status: begun, journal, orders: { ...orders, deletion: "Rollback" } }));
   assert.deepEqual(
     [back.status.phase, back.status.undo?.next, reasons(back)],
     ["RollingBack", "Deleted", ["RollingBack", "undo"]],
   );
-  const left = decide(input({ status: begun, journal, orders: { ...orders, deletion: "Leave" } }));
+  const unprepared = { ...journal, setup: 0 };
+  const left = decide(input({ status: begun, journal: unprepared, orders: { ...orders, deletion: "Leave" } }));
   assert.deepEqual(reasons(left), ["Deleted", "forget"]);
   const completed = decide(
     input({ status: { ...begun, phase: "Completed" }, journal, orders: { ...orders, deletion: "Rollback" } }),
@@ -565,6 +567,18 @@ test("deleting a running object rolls it back first; with Leave, or after comple
     "Deleted",
     "release",
   ]);
+});
+
+test("with Leave, a run that builds on the preparation of its target is undone with it", () => {
+  const leaves = { ...orders, deletion: "Leave" as const };
+  const journal = { run: 2, setup: 1, completed: false };
+  const back = decide(input({ status: begun, journal, orders: leaves }));
+  assert.deepEqual(
+    [back.status.undo?.next, reasons(back), back.actions.at(-1)],
+    ["Deleted", ["RollingBack", "undo"], { type: "undo", scope: "all", passOver: false }],
+  );
+  const leftover = decide(input({ status: begun, journal: { ...journal, isLeftover: true }, orders: leaves }));
+  assert.deepEqual(reasons(leftover), ["RollingBack", "undo"]);
 });
 
 test("an unfinished predecessor of the same name is undone first, and a completed one's changes stay", () => {

@@ -57,8 +57,7 @@ export const leftoverCause = "its journal still has entries of an earlier object
  */
 export function undoLeftover(input: DecideInput): Decision {
   const { journal, orders, status } = input;
-  if (journal.run > 0 && (journal.completed || orders.deletion === "Leave"))
-    return { status, actions: [{ type: "forget" }] };
+  if (journal.run > 0 && (journal.completed || leavesRun(input))) return { status, actions: [{ type: "forget" }] };
   const next = orders.deletion !== undefined ? "Deleted" : orders.abort ? "RolledBack" : "NewRun";
   return startRollback(input, { because: "leftover", cause: leftoverCause }, next);
 }
@@ -179,11 +178,11 @@ function deletedEvent(what: string): RolloutEvent {
 
 /**
  * The object is being deleted. The spec says whether the changes of the current run are undone or stay. The preparation
- * of the target is always undone.
+ * of a target is always undone, and a run that builds on one is undone with it.
  */
 export function handleDeletion(input: DecideInput, underWay: boolean): Decision {
   const { status, journal, orders } = input;
-  if (underWay && orders.deletion === "Rollback" && journal.run > 0)
+  if (underWay && !leavesRun(input) && journal.run > 0)
     return startRollback(
       input,
       { because: "deletion", cause: "the object was deleted while it was under way" },
@@ -205,6 +204,14 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
   if (journal.setup > 0)
     return startRollback(input, { because: "deletion", cause: "the object was deleted" }, "Deleted", orders.orderedBy);
   return { status, actions: [deletedEvent("nothing was left to roll back"), { type: "release" }] };
+}
+
+/**
+ * Whether the changes of a run under way stay. They don't if the target was prepared: without its route and its held
+ * Deployment, the run's weights and its copy of the pods would send requests to no pod.
+ */
+function leavesRun({ journal, orders }: DecideInput): boolean {
+  return orders.deletion === "Leave" && journal.setup === 0;
 }
 
 /** An earlier object's preparation of its target is undone too, if this one has prepared nothing yet. */

@@ -40,13 +40,21 @@ export function scenarioOf(seed: number): Scenario {
     const faults = [...disturbances, ...(lasting === undefined ? [] : [lasting])];
     if (faults.some((fault) => fault.type === "rewrite" && fault.rollout === rollout)) return [];
     const atTick = 1 + pick(random, 80);
-    const what = additions[pick(random, additions.length)] ?? "field";
+    const added = additions[pick(random, additions.length)] ?? "field";
+    // A Canary names its rule by position, so an inserted rule gives the name to another one for the next run.
+    const runsAgain = disturbances.some(
+      (one) => beginsRun.has(one.type) && "rollout" in one && one.rollout === rollout,
+    );
+    const what = added === "rule at the beginning" && runsAgain ? "rule at the end" : added;
     return [
       { type: "extend", atTick, untilTick: atTick + 1 + pick(random, 60), rollout, what, isRemoved: random() < 0.4 },
     ];
   });
   return { ...scenario, disturbances: [...disturbances, ...extended] };
 }
+
+/** What begins another run of a Canary of a route. */
+const beginsRun: ReadonlySet<Disturbance["type"]> = new Set(["edit", "recreate"]);
 
 /** The scenario of {@link othersScenarioOf}, and in a tenth of the seeds the end of a namespace. */
 export function endedScenarioOf(seed: number): Scenario {

@@ -16,8 +16,10 @@ export function withTheirs(list: readonly Fields[], kind: string, what: Addition
   return list.map((known, index) => (index === list.length - 1 ? { ...known, theirs } : known));
 }
 
+/** The rules without what {@link withTheirs} added. The engine's copy of a rule, which comes before it, stays. */
 export function withoutTheirs(list: readonly Fields[]): readonly Fields[] {
-  return list.flatMap((rule) => (isTheirs(rule) ? [] : [withoutField(rule)]));
+  const last = list.findLastIndex((rule) => rule["theirs"] === theirs);
+  return list.flatMap((rule, index) => (isTheirs(rule) ? [] : [index === last ? withoutField(rule) : rule]));
 }
 
 export function hasTheirs(list: unknown, what: Addition): boolean {
