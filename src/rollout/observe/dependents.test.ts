@@ -103,7 +103,8 @@ test("a gateway whose labels name an IstioOperator is left to its operator only 
     injectors: { list: () => [] },
   }) as unknown as ClusterView;
   const typesWith = async (operator: object | undefined): Promise<readonly string[]> => {
-    const client = { list: async () => ({ items: [] }), get: async () => operator } as unknown as KubeClient;
+    const raw = async () => ({ status: 404, headers: {}, text: "" });
+    const client = { list: async () => ({ items: [] }), get: async () => operator, raw } as unknown as KubeClient;
     return (await storedDependents(client, view, "old")).map(({ type }) => type);
   };
   assert.deepEqual(await typesWith(undefined), ["installedGateway"]);

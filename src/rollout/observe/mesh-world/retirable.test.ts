@@ -55,6 +55,9 @@ async function retirable(listed: readonly object[], deployments: readonly object
   };
 }
 
+/** The answer of a server that serves none of the kinds that a test asks for. */
+const noDiscovery = async () => await Promise.resolve({ status: 404, headers: {}, text: "" });
+
 test("objects without an operator are deleted, and an operator's parts are disabled in its IstioOperator", async () => {
   const found = await retirable([
     deployment("istiod-old", { labels: { [component]: "Pilot" } }),
@@ -67,7 +70,8 @@ test("objects without an operator are deleted, and an operator's parts are disab
 test("what istioctl installed is deleted, because no operator carries out the IstioOperator that its labels name", async () => {
   const listed = [deployment("istiod-old", { labels: { [component]: "Pilot", ...owning } })];
   const found = { free: ["istiod-old"], owners: [] };
-  const client = (get: () => Promise<unknown>): KubeClient => ({ list: async () => ({ items: listed }), get }) as never;
+  const client = (get: () => Promise<unknown>): KubeClient =>
+    ({ list: async () => ({ items: listed }), get, raw: noDiscovery }) as never;
   const seenBy = async (get: () => Promise<unknown>) => {
     const { retirable: free, owners } = await observeRetirable(
       client(get),
@@ -160,7 +164,7 @@ test("after a retirement by an operator's object, the world lists the namespace 
   };
   const retiredFrom = async (spec: object | undefined, journal: readonly JournalEntry[]): Promise<unknown> => {
     const get = async () => await Promise.resolve(spec === undefined ? undefined : istioOperator(spec));
-    const client = { list: async () => await Promise.resolve({ items: [] }), get } as unknown as KubeClient;
+    const client = { list: async () => ({ items: [] }), get, raw: noDiscovery } as unknown as KubeClient;
     return (await observeRetirable(client, noView, [], upgrade(), journal)).retiredFrom;
   };
   const both = [disabled("pilot"), disabled("ztunnel")];
