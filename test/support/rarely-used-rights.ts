@@ -9,10 +9,10 @@ const gateways = "istiod-gateway-controller-istio-system";
 const access = "src/rollout/act/object-access.ts";
 /** The steps of plans name their objects. One function reads, creates, patches and removes these. */
 const bySteps = [
-  at(access, "client.get(kindOf(object"),
-  at(access, "client.create(kindOf(object"),
+  at(access, "client.get(kindOf(this.#versions.served(object)"),
+  at(access, "client.create(kindOf(served)"),
   at(access, 'client.raw("PATCH", path'),
-  at(access, "client.delete(kindOf(object"),
+  at(access, "client.delete(kindOf(this.#versions.served(object)"),
 ];
 const lists = at("src/rollout/observe/mesh-world/retirable.ts", "client.list(kind, { labelSelector }");
 const roles = "clusterroles.rbac.authorization.k8s.io roles.rbac.authorization.k8s.io";
