@@ -70,7 +70,9 @@ function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswe
       ? found([{ type: "CNAME", name, data: (service.spec.externalName ?? "").replace(/\.$/, "") }])
       : absent;
   }
-  const targets = endpointTargets(source, namespace, serviceName, host);
+  // The name of a Service with a cluster IP is asked most, and needs no endpoints.
+  const needsTargets = rest.length > 1 || isHeadless(service);
+  const targets = needsTargets ? endpointTargets(source, namespace, serviceName, host) : [];
   if (rest.length === 1) {
     // A headless Service without ready endpoints has no name.
     if (isHeadless(service) && targets.length === 0) return absent;
