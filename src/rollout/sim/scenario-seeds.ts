@@ -43,7 +43,7 @@ export function scenarioOf(seed: number): Scenario {
     const added = additions[pick(random, additions.length)] ?? "field";
     // A Canary names its rule by position, so an inserted rule gives the name to another one for the next run.
     const runsAgain = disturbances.some(
-      (one) => beginsRun.has(one.type) && "rollout" in one && one.rollout === rollout,
+      (fault) => beginsRun.has(fault.type) && "rollout" in fault && fault.rollout === rollout,
     );
     const what = added === "rule at the beginning" && runsAgain ? "rule at the end" : added;
     return [
