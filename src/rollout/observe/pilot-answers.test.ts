@@ -212,7 +212,17 @@ test("with trusted reporters, the proxies of other namespaces neither delay a Ca
   const edge = new Set(["edge"]);
   assert.deepEqual(await found(edge, "attacker"), ["met", "met", "wait", "wait"]);
   for (const counted of ["shop", "edge", "istio-system"])
-    assert.deepEqual(await found(edge, counted), ["failed", "waiting", "fail", "fail"], counted);
+    assert.deepEqual(await found(edge, counted), ["failed", "met", "fail", "fail"], counted);
+});
+
+test("an undo waits for a concerned proxy that has not answered, and not for one that rejects what it is sent", async (context) => {
+  let proxies: readonly object[] = [late("shop", false)];
+  await serveProxies(context, () => proxies);
+  const { view } = viewOf();
+  const state = async () => (await observeForgotten(view, asked, Number.POSITIVE_INFINITY)).state;
+  assert.equal(await state(), "waiting");
+  proxies = [late("shop", true)];
+  assert.equal(await state(), "met");
 });
 
 test("without any setting, a pod of another namespace fails no rollout by what it rejects, and is reported", async (context) => {

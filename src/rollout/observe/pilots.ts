@@ -143,8 +143,9 @@ async function inSync(
   view: ClusterView,
   pilot: PilotPod,
   { isConcerned, asksOthers }: Reporters,
+  isLate: (proxy: ConnectedProxy) => boolean = isStale,
 ): Promise<SettleState> {
-  const stale = (await proxiesOf(view, pilot)).filter(isStale);
+  const stale = (await proxiesOf(view, pilot)).filter(isLate);
   const own = stale.filter(({ namespace }) => isConcerned(namespace));
   const others = asksOthers ? stale.filter(({ namespace }) => !isConcerned(namespace)) : [];
   const [first] = own;
@@ -158,8 +159,8 @@ async function inSync(
 
 /**
  * Whether no proxy uses an object that was deleted `deletedMs` ago. Nobody knows the version of a deletion, so proxies
- * must be in sync some time after it. Without a control plane, proxies keep all that they have, also what the object
- * leads to.
+ * must have answered everything some time after it. Without a control plane, proxies keep all that they have, also what
+ * the object leads to.
  */
 export async function observeForgotten(
   view: ClusterView,
@@ -172,7 +173,7 @@ export async function observeForgotten(
     if (deletedMs < pushMs)
       return { state: "waiting", detail: `it is deleted, and ${pilot.name} may not have pushed that yet` };
     try {
-      const state = await inSync(view, pilot, reporters);
+      const state = await inSync(view, pilot, reporters, isUnanswered);
       if (state.state === "waiting" && state.isOfOthers === true) ofOthers = state;
       else if (state.state !== "met") return state;
     } catch (error) {
@@ -184,6 +185,14 @@ export async function observeForgotten(
 
 function isStale({ types }: ConnectedProxy): boolean {
   return Object.values(types).some(({ sent, acked }) => sent !== acked);
+}
+
+/**
+ * Whether the proxy has neither acknowledged nor rejected a response. One that rejects what its control plane sends
+ * gets in sync by no waiting. If it belongs to the revision that an undo removes, the undo would never end.
+ */
+function isUnanswered({ types }: ConnectedProxy): boolean {
+  return Object.values(types).some(({ sent, acked, nacked }) => sent !== acked && sent !== nacked);
 }
 
 /** What a proxy has rejected, one text for each type of resource. */
