@@ -1,3 +1,4 @@
+/** The limits of one routing priority. */
 export interface BreakerThresholds {
   readonly maxConnections: number;
   readonly maxPendingRequests: number;

@@ -255,6 +255,18 @@ export class Cluster {
   /** The counters of removed endpoints, so that totals never fall. */
   readonly #ofRemoved: PoolCounters = noConnections();
 
+  constructor(config: ClusterConfig, runtime: ClusterRuntime) {
+    this.config = config;
+    this.#runtime = runtime;
+    this.#addedAtMs = runtime.clock.steadyMs();
+    this.breaker = runtime.breaker?.(config.name, config) ?? new CircuitBreaker(config);
+    this.#selection = new EndpointSelection<Endpoint>([], config, { random: runtime.random });
+    this.#outliers =
+      config.outliers === undefined
+        ? undefined
+        : new OutlierDetector(config.outliers, runtime.random, () => this.#records());
+  }
+
   /** Continues the counters of the cluster that this one replaces, so that its statistics never fall. */
   countOnFrom(previous: Cluster): void {
     // Open requests of the previous cluster count here too.
@@ -268,18 +280,6 @@ export class Cluster {
     if (own === undefined || before === undefined) return;
     own.ejections += before.ejections;
     own.overflows += before.overflows;
-  }
-
-  constructor(config: ClusterConfig, runtime: ClusterRuntime) {
-    this.config = config;
-    this.#runtime = runtime;
-    this.#addedAtMs = runtime.clock.steadyMs();
-    this.breaker = runtime.breaker?.(config.name, config) ?? new CircuitBreaker(config);
-    this.#selection = new EndpointSelection<Endpoint>([], config, { random: runtime.random });
-    this.#outliers =
-      config.outliers === undefined
-        ? undefined
-        : new OutlierDetector(config.outliers, runtime.random, () => this.#records());
   }
 
   get name(): string {

@@ -64,11 +64,12 @@ export async function observeAcknowledged(view: ClusterView, asked: AskedObject)
 /** The state for the proxies of other namespaces: whether one is late, and what they have rejected. */
 function ofOthersTogether(states: readonly SettleState[]): SettleState {
   const late = states.filter((state) => state.state === "waiting");
-  const note = states.find((state) => state.state !== "failed" && state.note !== undefined);
-  const noted = note === undefined || note.state === "failed" || note.note === undefined ? {} : { note: note.note };
+  const [note] = states.flatMap((state) =>
+    state.state === "failed" || state.note === undefined ? [] : [{ note: state.note }],
+  );
   const [first] = late;
-  if (first === undefined) return { state: "met", ...noted };
-  return { ...first, ...noted, left: late.reduce((sum, { left = 1 }) => sum + left, 0) };
+  if (first === undefined) return { state: "met", ...note };
+  return { ...first, ...note, left: late.reduce((sum, { left = 1 }) => sum + left, 0) };
 }
 
 function reportersAbout(view: ClusterView, { reference, object, concerned, withoutOthers }: AskedObject): Reporters {
@@ -204,6 +205,37 @@ function rejectedBy({ id, types }: ConnectedProxy): readonly string[] {
   );
 }
 
+/** What the proxies of a revision's control plane have rejected. */
+interface Rejections {
+  /** The number of proxies that were asked. */
+  readonly count: number;
+  /** The first rejection of a concerned proxy, which decides. */
+  readonly decisive: string | undefined;
+  /** The first rejection of another proxy, which is only reported. */
+  readonly other: string | undefined;
+}
+
+async function rejectionsOf(
+  view: ClusterView,
+  revision: string,
+  concerned: readonly string[] | undefined,
+): Promise<Rejections> {
+  const { isConcerned, asksOthers } = reportersOf(view, concerned);
+  const served = await servedProxies(view, revision);
+  const own = served.filter(({ namespace }) => isConcerned(namespace));
+  const others = asksOthers ? served.filter(({ namespace }) => !isConcerned(namespace)) : [];
+  const [decisive] = own.flatMap(rejectedBy);
+  const [other] = others.flatMap(rejectedBy);
+  return { count: own.length + others.length, decisive, other };
+}
+
+/** The evidence of a revision whose concerned proxies have rejected nothing. */
+function acceptedText(revision: string, { count, other }: Rejections): string {
+  return other === undefined
+    ? `${count} proxies of ${revision}, none has rejected anything`
+    : `${count} proxies of ${revision}, none of the concerned ones has rejected anything; ${other} (${notConcerned})`;
+}
+
 /**
  * Whether a proxy of the revision's control plane has rejected something. What the proxies of other namespaces than the
  * concerned ones have rejected is in the evidence, and decides nothing. Without `concerned`, all are concerned.
@@ -213,40 +245,29 @@ export async function observeRejections(
   revision: string,
   concerned?: readonly string[],
 ): Promise<CheckObservation> {
-  const { isConcerned, asksOthers } = reportersOf(view, concerned);
   try {
-    const served = await servedProxies(view, revision);
-    const proxies = served.filter(({ namespace }) => isConcerned(namespace));
-    const [first] = proxies.flatMap(rejectedBy);
-    if (first !== undefined) return { type: "verdict", verdict: "fail", evidence: first };
-    const others = asksOthers ? served.filter(({ namespace }) => !isConcerned(namespace)) : [];
-    const [other] = others.flatMap(rejectedBy);
-    const remark = other === undefined ? "" : `; ${other} (${notConcerned})`;
-    if (proxies.length === 0 && others.length === 0)
+    const found = await rejectionsOf(view, revision, concerned);
+    if (found.decisive !== undefined) return { type: "verdict", verdict: "fail", evidence: found.decisive };
+    if (found.count === 0)
       return { type: "verdict", verdict: "wait", evidence: `no proxy is connected to ${revision}` };
-    const none =
-      other === undefined ? "none has rejected anything" : "none of the concerned ones has rejected anything";
-    return {
-      type: "verdict",
-      verdict: "pass",
-      evidence: `${proxies.length + others.length} proxies of ${revision}, ${none}${remark}`,
-    };
+    return { type: "verdict", verdict: "pass", evidence: acceptedText(revision, found) };
   } catch (error) {
     return { type: "unavailable", detail: messageOf(error) };
   }
 }
 
-/** Fails if a concerned proxy has rejected something. A rejection of another one is noted. */
+/**
+ * Fails if a concerned proxy has rejected something. A rejection of another one is noted. A control plane that does not
+ * answer fails nothing.
+ */
 export async function observeNotRejected(
   view: ClusterView,
   revision: string,
   concerned: readonly string[],
 ): Promise<SettleState> {
-  const found = await observeRejections(view, revision, concerned);
-  if (found.type === "verdict" && found.verdict === "fail") return { state: "failed", detail: found.evidence };
-  return found.type === "verdict" && found.evidence.endsWith(`(${notConcerned})`)
-    ? { state: "met", note: found.evidence }
-    : { state: "met" };
+  const found = await rejectionsOf(view, revision, concerned).catch(() => undefined);
+  if (found?.decisive !== undefined) return { state: "failed", detail: found.decisive };
+  return found?.other === undefined ? { state: "met" } : { state: "met", note: acceptedText(revision, found) };
 }
 
 /** All proxies that the pods of the revision's control plane serve. */

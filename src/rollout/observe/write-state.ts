@@ -31,7 +31,7 @@ export function writeState(
   if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
   const found = valueAt(current, write.pointer);
   if (write.adopted !== undefined)
-    return journal.some((entry) => isOf(entry, write, step))
+    return entriesOf(write, journal).some((entry) => entry.step === step)
       ? { state: "done" }
       : { state: "pending", prior: write.adopted.prior };
   const { uid } = current.metadata;
@@ -177,13 +177,4 @@ function conflictOf(
 
 function laterDetail(object: ObjectReference, { pointer, value }: NonNullable<FieldWrite["after"]>): string {
   return `${describeReference(object)}: ${pointerNames(pointer).at(-1) ?? ""} of its pods is not ${String(value)} yet`;
-}
-
-function isOf(entry: JournalEntry, write: FieldWrite, step: string): boolean {
-  return (
-    entry.type === "field" &&
-    entry.step === step &&
-    entry.pointer === write.pointer &&
-    referenceKey(entry.object) === referenceKey(write.object)
-  );
 }
