@@ -1,5 +1,5 @@
 import { domainFault, isDnsLabel, wildcardDomainFault } from "../istio/domain-names.ts";
-import type { Reader } from "../reader.ts";
+import { Reader } from "../reader.ts";
 import { parseCopiedMetadata } from "./copied-metadata.ts";
 import { maxServiceNameLength, objectName, optionalName } from "./object-name.ts";
 
@@ -124,6 +124,13 @@ export function parseTarget(spec: Reader): CanaryTarget | undefined {
   const parsed = parsers[field](reader);
   reader.unknownFields();
   return parsed;
+}
+
+/** The target in the spec of a Canary, stored or parsed. Undefined if the parser refuses it. */
+export function targetOfSpec(spec: unknown): CanaryTarget | undefined {
+  const reader = new Reader(spec);
+  const target = parseTarget(reader);
+  return reader.finish(() => target).value;
 }
 
 const parsers: Readonly<Record<(typeof targetFields)[number], (target: Reader) => CanaryTarget>> = {

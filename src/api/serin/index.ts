@@ -1,5 +1,6 @@
 // Serin's own kinds and the reports of its processes: types with all defaults filled in, and parsers.
 export { canaryKind, parseCanary, requestCheckFault, type Canary, type CanarySpec, type CanaryStep } from "./canary.ts";
+export { targetOfSpec } from "./canary-target.ts";
 export type {
   BackendTarget,
   CanaryTarget,

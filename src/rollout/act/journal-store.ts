@@ -182,17 +182,18 @@ export class JournalStore {
 
   /** Removes entries that were undone, or whose changes stay for good. */
   async strike(name: string, isStruck: (entry: JournalEntry) => boolean): Promise<void> {
-    const journal = await this.#load(name);
-    const entries = journal?.entries ?? [];
-    const left = entries.filter((entry) => !isStruck(entry));
-    if (left.length !== entries.length && journal !== undefined) await this.#store(name, journal, left, []);
+    await this.#shorten(name, (entries) => entries.filter((entry) => !isStruck(entry)));
   }
 
   /** Keeps the changes of a run for good. See {@link withoutRun}. */
   async forgetRun(name: string): Promise<void> {
+    await this.#shorten(name, withoutRun);
+  }
+
+  async #shorten(name: string, shorten: (entries: readonly JournalEntry[]) => readonly JournalEntry[]): Promise<void> {
     const journal = await this.#load(name);
     const entries = journal?.entries ?? [];
-    const left = withoutRun(entries);
+    const left = shorten(entries);
     if (left.length !== entries.length && journal !== undefined) await this.#store(name, journal, left, []);
   }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Canary } from "../../api/serin/index.ts";
+import { parseCanary, type Canary } from "../../api/serin/index.ts";
 import { movedRules } from "./moved-rules.ts";
 
 const header = { match: { headers: [{ name: "traffic", value: "test" }] } };
@@ -24,4 +24,17 @@ test("a Canary moves one rule of a list, or all, and its matches add rules", () 
   const virtualService = { name: "web", protocol: "tcp", stable: { host: "web" }, canary: { host: "next" } };
   assert.match(movedRules(canary({ virtualService }))[0]?.list ?? "", /VirtualService\/shop\/web \/spec\/tcp$/);
   assert.deepEqual(movedRules(canary({ httpRoute: { name: 5 } })), [], "the parser refuses it");
+});
+
+test("a parsed Canary moves the same rules as the stored one, whatever its checks are", () => {
+  const httpRoute = { name: "web", rule: 1, stable: { name: "web", port: 80 }, canary: { name: "next", port: 80 } };
+  const stored = canary({ httpRoute }, [header, { weight: 10 }]);
+  const checks = [{ type: "request-success-rate", minSamples: 20 }, { ref: "errors" }];
+  const { value, errors } = parseCanary({ ...stored, spec: { ...stored.spec, checks } });
+  assert.deepEqual(errors, []);
+  assert.deepEqual(movedRules(value ?? assert.fail()), movedRules(stored));
+  assert.deepEqual(
+    movedRules(stored).map(({ rule, addsRules }) => [rule, addsRules]),
+    [[1, true]],
+  );
 });

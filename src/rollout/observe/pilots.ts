@@ -52,8 +52,9 @@ export async function observeAcknowledged(view: ClusterView, asked: AskedObject)
           ? await upstreamAcknowledged({ view, pilot, reporters }, asked)
           : acknowledgedState(pilot, report, reporters);
       if (state.state === "failed") return state;
-      if (state.state === "met" || state.isOfOthers === true) ofOthers.push(state);
-      else return { ...state, left: (state.left ?? notAskedLeft) + notAsked };
+      if (state.state === "waiting" && isOpen(state))
+        return { ...state, left: (state.left ?? notAskedLeft) + notAsked };
+      ofOthers.push(state);
     } catch (error) {
       return { state: "waiting", detail: messageOf(error), left: notAskedLeft + notAsked };
     }
@@ -61,8 +62,13 @@ export async function observeAcknowledged(view: ClusterView, asked: AskedObject)
   return ofOthersTogether(ofOthers);
 }
 
+/** Whether the state keeps a step from settling, and not only proxies of other namespaces do. */
+export function isOpen(state: SettleState): boolean {
+  return state.state === "failed" || (state.state === "waiting" && state.isOfOthers !== true);
+}
+
 /** The state for the proxies of other namespaces: whether one is late, and what they have rejected. */
-function ofOthersTogether(states: readonly SettleState[]): SettleState {
+export function ofOthersTogether(states: readonly SettleState[]): SettleState {
   const late = states.filter((state) => state.state === "waiting");
   const [note] = states.flatMap((state) =>
     state.state === "failed" || state.note === undefined ? [] : [{ note: state.note }],
@@ -169,19 +175,19 @@ export async function observeForgotten(
   deletedMs: number,
 ): Promise<SettleState> {
   const reporters = reportersAbout(view, { ...asked, object: undefined, ageMs: () => 0 });
-  let ofOthers: SettleState = { state: "met" };
+  const ofOthers: SettleState[] = [];
   for (const pilot of pilotPods(view)) {
     if (deletedMs < pushMs)
       return { state: "waiting", detail: `it is deleted, and ${pilot.name} may not have pushed that yet` };
     try {
       const state = await inSync(view, pilot, reporters, isUnanswered);
-      if (state.state === "waiting" && state.isOfOthers === true) ofOthers = state;
-      else if (state.state !== "met") return state;
+      if (isOpen(state)) return state;
+      ofOthers.push(state);
     } catch (error) {
       return { state: "waiting", detail: messageOf(error) };
     }
   }
-  return ofOthers;
+  return ofOthersTogether(ofOthers);
 }
 
 function isStale({ types }: ConnectedProxy): boolean {

@@ -27,11 +27,12 @@ export function aligned(role: Role, left: readonly Fields[], right: readonly Fie
       if (key !== undefined) open.set(key, [...(open.get(key) ?? []), index]);
     }
     const wanted = left.map((element, index) => (pairs[index] === -1 ? keyOf(element) : undefined));
+    const times = new Map<string | undefined, number>();
+    for (const key of wanted) times.set(key, (times.get(key) ?? 0) + 1);
     for (const [index, key] of wanted.entries()) {
       const places = key === undefined ? undefined : open.get(key);
       // Copies of a rule may have the same name.
-      const isUnclear =
-        keyOf !== textOf && ((places?.length ?? 0) > 1 || wanted.indexOf(key) !== wanted.lastIndexOf(key));
+      const isUnclear = keyOf !== textOf && ((places?.length ?? 0) > 1 || (times.get(key) ?? 0) > 1);
       const place = isUnclear ? undefined : places?.shift();
       if (place !== undefined) pair(index, place);
     }
@@ -60,7 +61,11 @@ function pairAlike(
   const known = new Set(pairs);
   const to = [...right.keys()].filter((index) => !known.has(index));
   if (from.length * to.length > maxComparedPairs) return;
-  const candidates = from.flatMap((a) => to.map((b) => ({ a, b, likeness: likeness(left[a] ?? {}, right[b] ?? {}) })));
+  const rights = to.map((place) => ({ place, traits: traitsOf(right[place] ?? {}) }));
+  const candidates = from.flatMap((place) => {
+    const traits = traitsOf(left[place] ?? {});
+    return rights.map((rule) => ({ a: place, b: rule.place, likeness: likeness(traits, rule.traits) }));
+  });
   const done = { from: new Set<number>(), to: new Set<number>() };
   for (const { a, b, likeness: found } of candidates.toSorted((x, y) => y.likeness - x.likeness)) {
     if (found === 0 || done.from.has(a) || done.to.has(b)) continue;
@@ -70,12 +75,27 @@ function pairAlike(
   }
 }
 
+/** What shows whether two rules are the same. */
+interface Traits {
+  readonly name: string | undefined;
+  readonly matches: string;
+  readonly backends: string;
+}
+
+function traitsOf(rule: Fields): Traits {
+  const { name, match, matches } = rule;
+  return {
+    name: typeof name === "string" ? name : undefined,
+    matches: textOf([match, matches]),
+    backends: backendsOf(rule),
+  };
+}
+
 /** 0 if nothing shows that two rules are the same. */
-function likeness(a: Fields, b: Fields): number {
-  const isSame = (field: string): boolean => textOf(a[field]) === textOf(b[field]);
-  const matches = isSame("match") && isSame("matches") ? 2 : 0;
-  const backends = backendsOf(a) === backendsOf(b) ? 1 : 0;
-  const isRenamed = typeof a["name"] === "string" && typeof b["name"] === "string" && a["name"] !== b["name"];
+function likeness(a: Traits, b: Traits): number {
+  const matches = a.matches === b.matches ? 2 : 0;
+  const backends = a.backends === b.backends ? 1 : 0;
+  const isRenamed = a.name !== undefined && b.name !== undefined && a.name !== b.name;
   return isRenamed && matches + backends < 3 ? 0 : matches + backends;
 }
 

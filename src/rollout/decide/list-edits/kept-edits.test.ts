@@ -105,6 +105,21 @@ test("what people change in a list during a run survives the next write, and the
   }
 });
 
+test("a header that somebody removes is gone, also with a name that every JavaScript object has", () => {
+  const withHeaders = (headers: Fields, weight?: number): Fields[] => {
+    const route = [{ destination: { host: "shop" }, ...(weight === undefined ? {} : { weight: 100 - weight }) }];
+    const canary = weight === undefined ? [] : [{ destination: { host: "next" }, weight }];
+    return [{ match: [{ headers }], route: [...route, ...canary] }];
+  };
+  const both = { constructor: { exact: "a" }, other: { exact: "b" } };
+  const journal = [{ ...entry("step-1", withHeaders(both), withHeaders(both, 10)), pointer: "/spec/http" }];
+  const plan = { pointer: "/spec/http", value: withHeaders(both, 50), base: withHeaders(both), isMade: false };
+  const found = withHeaders({ other: { exact: "b" } }, 10);
+  const due = listWrite(plan, { entries: journal, step: "step-2", found, isWrittenByEngine: false, isRemade: false });
+  assert.ok(due.type === "due");
+  assert.deepEqual(due.value, withHeaders({ other: { exact: "b" } }, 50));
+});
+
 test("other weights, and a rule of the rollout that is gone, are conflicts that name the place", () => {
   assert.deepEqual(write(second, [copy, atWeight(20), other], two), { type: "conflict" });
   assert.deepEqual(write(second, [atWeight(10), other], two), { type: "conflict" });

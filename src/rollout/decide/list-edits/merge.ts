@@ -1,4 +1,4 @@
-import { isTree, jsonEqualWithoutNulls } from "../../../base/index.ts";
+import { isTree, jsonEqualWithoutNulls, ownField } from "../../../base/index.ts";
 import { aligned, backendRoles, identityOf, type Role } from "./align.ts";
 
 export type Merge =
@@ -49,7 +49,7 @@ function mergedFields(place: Place, base: object, ours: object, theirs: object):
   return Object.fromEntries(
     [...keys].flatMap((key) => {
       const inner = { ...place, path: `${place.path}/${key}`, role: key };
-      const value = merged(inner, before[key], own[key], other[key]);
+      const value = merged(inner, ownField(before, key), ownField(own, key), ownField(other, key));
       return value === undefined ? [] : [[key, value] as const];
     }),
   );
@@ -139,7 +139,8 @@ function divisionOf(role: Role, list: readonly Fields[]): string {
  */
 export function hasAll(value: unknown, wanted: unknown): boolean {
   if (isAbsent(wanted)) return true;
-  if (isTree(wanted)) return isTree(value) && Object.entries(wanted).every(([key, inner]) => hasAll(value[key], inner));
+  if (isTree(wanted))
+    return isTree(value) && Object.entries(wanted).every(([key, inner]) => hasAll(ownField(value, key), inner));
   if (!Array.isArray(wanted)) return value === wanted;
   return Array.isArray(value) && wanted.every((element) => value.some((other) => hasAll(other, element)));
 }

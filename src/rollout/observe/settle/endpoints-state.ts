@@ -3,7 +3,7 @@ import { endpointSliceKind, serviceKind, type Deployment } from "../../../api/ku
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { notAskedLeft, observeAcknowledged, type AskedObject } from "../pilots.ts";
+import { isOpen, notAskedLeft, observeAcknowledged, ofOthersTogether, type AskedObject } from "../pilots.ts";
 
 /** What {@link endpointsState} reads, and whose proxies decide. See `AskedObject`. */
 export interface EndpointSources extends Pick<AskedObject, "ageMs" | "concerned" | "withoutOthers"> {
@@ -34,7 +34,7 @@ export async function endpointsState(
       detail: `Service ${namespace}/${name}: ${ready.size} of ${atLeast} pods are endpoints`,
       left: notAskedLeft + atLeast - ready.size,
     };
-  let ofOthers: SettleState = { state: "met" };
+  const ofOthers: SettleState[] = [];
   for (const item of items) {
     const slice = {
       apiVersion: "discovery.k8s.io/v1",
@@ -44,10 +44,10 @@ export async function endpointsState(
       namespace,
     };
     const state = await observeAcknowledged(view, { ...asking, reference: slice, object: { ...item } });
-    if (state.state === "failed" || (state.state === "waiting" && state.isOfOthers !== true)) return state;
-    if (state.state === "waiting" || ofOthers.state === "met") ofOthers = state;
+    if (isOpen(state)) return state;
+    ofOthers.push(state);
   }
-  return ofOthers;
+  return ofOthersTogether(ofOthers);
 }
 
 /** Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. */

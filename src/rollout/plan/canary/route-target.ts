@@ -28,10 +28,15 @@ type UserRouteTarget = Extract<
   { httpRoute: unknown } | { grpcRoute: unknown } | { virtualService: unknown } | { namespaces: unknown }
 >;
 
+/** What must be known of a Canary to find its routes. */
+export interface TargetedCanary {
+  readonly metadata: Canary["metadata"];
+  readonly spec: Pick<CanarySpec, "target">;
+}
+
 /** The routes that a target names. None if the engine creates the routes. */
-export function movedRoutes(canary: Canary): MovedRoute[] {
-  const { target } = canary.spec;
-  const home = canary.metadata.namespace ?? "default";
+export function movedRoutes({ metadata, spec: { target } }: TargetedCanary): MovedRoute[] {
+  const home = metadata.namespace ?? "default";
   if ("httpRoute" in target || "grpcRoute" in target) {
     const [kind, field, route] =
       "httpRoute" in target
