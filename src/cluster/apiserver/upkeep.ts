@@ -1,5 +1,5 @@
-import { jsonEqual } from "../../base/index.ts";
 // The server's own maintenance: aggregated roles, objects of deleted CRDs, expiry of events and of old changes.
+import { jsonEqual } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { aggregatedRules, clusterRoles, rulesOf } from "../auth/index.ts";
 import type { StoredRecord } from "../store/index.ts";

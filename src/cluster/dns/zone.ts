@@ -70,8 +70,8 @@ function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswe
       ? found([{ type: "CNAME", name, data: (service.spec.externalName ?? "").replace(/\.$/, "") }])
       : absent;
   }
-  // The name of a Service with a cluster IP is asked most, and needs no endpoints.
-  const needsTargets = rest.length > 1 || isHeadless(service);
+  // Only the names of endpoints and of headless Services need endpoints.
+  const needsTargets = rest.length === 2 || isHeadless(service);
   const targets = needsTargets ? endpointTargets(source, namespace, serviceName, host) : [];
   if (rest.length === 1) {
     // A headless Service without ready endpoints has no name.

@@ -127,7 +127,9 @@ function podAffinity(inputs: FilterInputs): SimpleFilter[] {
 function attraction({ pod, nodes, namespaceLabels }: FilterInputs, terms: readonly PodAffinityTerm[]): SimpleFilter[] {
   if (terms.length === 0) return [];
   const matchesAll = (other: Pod): boolean => terms.every((term) => termMatches(term, pod, other, namespaceLabels));
-  const counts = terms.map(({ topologyKey }) => countByDomain(nodes, topologyKey, (placed) => matchesAll(placed.pod)));
+  const placed = nodes.flatMap(({ pods }) => [...pods.values()]);
+  const group = new Set(placed.filter(({ pod: other }) => matchesAll(other)));
+  const counts = terms.map(({ topologyKey }) => countByDomain(nodes, topologyKey, (other) => group.has(other)));
   // If pods have an affinity to their own group, the first one must be able to start anywhere.
   const isFirst = counts.every((domains) => [...domains.values()].every((count) => count === 0)) && matchesAll(pod);
   return terms.map(({ topologyKey }, index) => ({ node }) => {

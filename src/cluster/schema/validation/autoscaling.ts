@@ -1,4 +1,4 @@
-import { stringOf } from "../../../base/index.ts";
+import { ownField, stringOf } from "../../../base/index.ts";
 import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
 import type { Check } from "./check.ts";
 
@@ -34,7 +34,7 @@ function validateMetrics(metrics: readonly JsonObject[], minimum: unknown, check
   for (const [index, metric] of metrics.entries()) {
     const at = childPath("spec.metrics", index);
     const type = stringOf(metric.type);
-    const source = sourceOfType[type];
+    const source = ownField(sourceOfType, type);
     if (type === "") check.required(`${at}.type`, "must specify a metric source type");
     else check.oneOf(`${at}.type`, type, Object.keys(sourceOfType));
     if (source === undefined) continue;

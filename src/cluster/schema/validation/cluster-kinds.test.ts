@@ -1,6 +1,20 @@
 import { test } from "node:test";
 import { object, refuses } from "./testing/refuses.ts";
 
+test("a metric whose type is a name that every JavaScript object has is refused like any other unknown type", () => {
+  const scaleTargetRef = { apiVersion: "apps/v1", kind: "Deployment", name: "web" };
+  refuses([
+    [
+      object("HorizontalPodAutoscaler", {
+        spec: { maxReplicas: 2, scaleTargetRef, metrics: [{ type: "constructor" }] },
+      }),
+      [
+        'spec.metrics[0].type: Unsupported value: "constructor": supported values: "ContainerResource", "External", "Object", "Pods", "Resource"',
+      ],
+    ],
+  ]);
+});
+
 test("an autoscaler has a target, bounds and complete metrics", () => {
   refuses([
     [

@@ -1,4 +1,4 @@
-import { stringOf } from "../../../base/index.ts";
+import { ownField, stringOf } from "../../../base/index.ts";
 import { childPath, isObject, objectOf, type JsonObject } from "../json.ts";
 import { checkConfigKey, checkQualifiedName, checkSubdomain } from "../names.ts";
 import { canonicalQuantity, parseQuantity } from "../quantity.ts";
@@ -103,7 +103,7 @@ export function validateAmountReference(reference: JsonObject, at: string, check
   const [, kind = ""] = /^(?:limits|requests)\.(.*)$/.exec(resource) ?? [];
   if (kind === "cpu" && !["1m", "1"].includes(text))
     check.invalid(`${at}.divisor`, resource, "only divisor's values 1m and 1 are supported with the cpu resource");
-  const bytes = { memory: "memory", "ephemeral-storage": "local ephemeral storage" }[kind];
+  const bytes = ownField({ memory: "memory", "ephemeral-storage": "local ephemeral storage" }, kind);
   const noun = kind.startsWith("hugepages-") ? "hugepages" : bytes;
   if (noun !== undefined && !byteDivisors.includes(text))
     check.invalid(`${at}.divisor`, resource, `${byteMessage} ${noun} resource`);

@@ -16,6 +16,8 @@ export function validateDescendingPath(path: string, at: string, check: Check): 
 export function validateMounts(container: JsonObject, path: string, volumes: Volumes, check: Check): void {
   const mounts = arrayOf(container.volumeMounts).map(objectOf);
   const devices = arrayOf(container.volumeDevices).map(objectOf);
+  const ofDevices = claimsOf(devices.map(({ name, devicePath }) => [name, devicePath]));
+  const ofMounts = claimsOf(mounts.map(({ name, mountPath }) => [name, mountPath]));
   const paths = new Set<string>();
   for (const [index, mount] of mounts.entries()) {
     const list = `${path}.volumeMounts`;
@@ -26,20 +28,29 @@ export function validateMounts(container: JsonObject, path: string, volumes: Vol
     if (mountPath === "") check.required(`${at}.mountPath`);
     if (paths.has(mountPath)) check.invalid(`${at}.mountPath`, mountPath, "must be unique");
     paths.add(mountPath);
-    if (devices.some((device) => device.name === name))
-      check.invalid(`${at}.name`, name, "must not already exist in volumeDevices");
-    if (devices.some(({ devicePath }) => devicePath === mountPath))
+    if (ofDevices.names.has(name)) check.invalid(`${at}.name`, name, "must not already exist in volumeDevices");
+    if (ofDevices.paths.has(mountPath))
       check.invalid(`${at}.mountPath`, mountPath, "must not already exist as a path in volumeDevices");
     validateSubPaths(mount, at, list, check);
     validatePropagation(mount, container, list, check);
   }
-  for (const [index, device] of devices.entries())
-    validateDevice(
-      device,
-      childPath(`${path}.volumeDevices`, index),
-      { devices: devices.slice(0, index), mounts, volumes },
-      check,
-    );
+  const ofEarlier = claimsOf([]);
+  for (const [index, device] of devices.entries()) {
+    const at = childPath(`${path}.volumeDevices`, index);
+    validateDevice(device, at, { earlier: ofEarlier, mounts: ofMounts, volumes }, check);
+    ofEarlier.names.add(device.name);
+    ofEarlier.paths.add(stringOf(device.devicePath));
+  }
+}
+
+/** The names and paths of some mounts or devices, as the object states them. */
+interface Claims {
+  readonly names: Set<unknown>;
+  readonly paths: Set<unknown>;
+}
+
+function claimsOf(entries: readonly (readonly [name: unknown, path: unknown])[]): Claims {
+  return { names: new Set(entries.map(([name]) => name)), paths: new Set(entries.map(([, path]) => path)) };
 }
 
 function validateSubPaths(mount: JsonObject, at: string, list: string, check: Check): void {
@@ -71,16 +82,16 @@ function validatePropagation(mount: JsonObject, container: JsonObject, list: str
 
 interface Neighbours {
   /** The devices before this one. */
-  readonly devices: readonly JsonObject[];
-  readonly mounts: readonly JsonObject[];
+  readonly earlier: Claims;
+  readonly mounts: Claims;
   readonly volumes: Volumes;
 }
 
-function validateDevice(device: JsonObject, at: string, { devices, mounts, volumes }: Neighbours, check: Check): void {
+function validateDevice(device: JsonObject, at: string, { earlier, mounts, volumes }: Neighbours, check: Check): void {
   const [name, devicePath] = [stringOf(device.name), stringOf(device.devicePath)];
   const volume = volumes.get(name);
   if (name === "") check.required(`${at}.name`);
-  if (name !== "" && devices.some((other) => other.name === name)) check.invalid(`${at}.name`, name, "must be unique");
+  if (name !== "" && earlier.names.has(name)) check.invalid(`${at}.name`, name, "must be unique");
   if (volume === undefined) check.add(fieldErrors.notFound(`${at}.name`, name));
   else if (volume.persistentVolumeClaim === undefined && volume.ephemeral === undefined)
     check.invalid(
@@ -89,12 +100,10 @@ function validateDevice(device: JsonObject, at: string, { devices, mounts, volum
       "can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode",
     );
   if (devicePath === "") check.required(`${at}.devicePath`);
-  if (devices.some((other) => stringOf(other.devicePath) === devicePath))
-    check.invalid(`${at}.devicePath`, devicePath, "must be unique");
+  if (earlier.paths.has(devicePath)) check.invalid(`${at}.devicePath`, devicePath, "must be unique");
   if (devicePath.split("/").includes(".."))
     check.invalid(`${at}.devicePath`, devicePath, "can not contain backsteps ('..')");
-  if (mounts.some((mount) => mount.name === name))
-    check.invalid(`${at}.name`, name, "must not already exist in volumeMounts");
-  if (mounts.some(({ mountPath }) => mountPath === devicePath))
+  if (mounts.names.has(name)) check.invalid(`${at}.name`, name, "must not already exist in volumeMounts");
+  if (mounts.paths.has(devicePath))
     check.invalid(`${at}.devicePath`, devicePath, "must not already exist as a path in volumeMounts");
 }

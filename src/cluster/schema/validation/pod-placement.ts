@@ -112,7 +112,7 @@ function validateAffinityTerm(term: JsonObject, at: string, check: Check): void 
 
 /** Validates `matchLabelKeys` and `mismatchLabelKeys`, which narrow a selector. */
 function validateLabelKeys(term: JsonObject, at: string, check: Check): void {
-  const mismatched = arrayOf(term.mismatchLabelKeys);
+  const mismatched = new Set(arrayOf(term.mismatchLabelKeys));
   for (const field of ["matchLabelKeys", "mismatchLabelKeys"]) {
     const keys = arrayOf(term[field]).map(stringOf);
     if (keys.length > 0 && !isObject(term.labelSelector)) {
@@ -123,7 +123,7 @@ function validateLabelKeys(term: JsonObject, at: string, check: Check): void {
       for (const problem of checkQualifiedName(key)) check.invalid(childPath(`${at}.${field}`, index), key, problem);
   }
   for (const [index, key] of arrayOf(term.matchLabelKeys).entries())
-    if (mismatched.includes(key))
+    if (mismatched.has(key))
       check.invalid(
         childPath(`${at}.matchLabelKeys`, index),
         key,
@@ -180,6 +180,7 @@ function validateSpread(constraints: readonly unknown[], path: string, check: Ch
     const { topologyKey, whenUnsatisfiable } = objectOf(raw);
     return `{${stringOf(topologyKey)}, ${stringOf(whenUnsatisfiable)}}`;
   };
+  const lastOfPair = new Map(constraints.map((raw, index) => [pairOf(raw), index]));
   for (const [index, raw] of constraints.entries()) {
     const at = childPath(path, index);
     const constraint = objectOf(raw);
@@ -188,7 +189,7 @@ function validateSpread(constraints: readonly unknown[], path: string, check: Ch
       check.invalid(`${at}.maxSkew`, maxSkew ?? 0, "must be greater than zero");
     if (stringOf(constraint.topologyKey) === "") check.required(`${at}.topologyKey`, "can not be empty");
     check.oneOf(`${at}.whenUnsatisfiable`, whenUnsatisfiable ?? "", ["DoNotSchedule", "ScheduleAnyway"]);
-    if (constraints.slice(index + 1).some((other) => pairOf(other) === pairOf(raw)))
+    if (lastOfPair.get(pairOf(raw)) !== index)
       check.add(fieldErrors.duplicate(`${at}.{topologyKey, whenUnsatisfiable}`, pairOf(raw)));
     if (typeof minDomains === "number") {
       if (minDomains <= 0) check.invalid(`${at}.minDomains`, minDomains, "must be greater than zero");

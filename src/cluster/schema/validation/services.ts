@@ -145,10 +145,12 @@ function validateTraffic(spec: JsonObject, type: string, check: Check): void {
       healthCheckNodePort,
       "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
     );
+  const families = new Set<unknown>();
   for (const [index, family] of arrayOf(ipFamilies).entries()) {
     const at = childPath("spec.ipFamilies", index);
     check.oneOf(at, family, ["IPv4", "IPv6"]);
-    if (arrayOf(ipFamilies).indexOf(family) < index) check.add(fieldErrors.duplicate(at, family));
+    if (families.has(family)) check.add(fieldErrors.duplicate(at, family));
+    families.add(family);
   }
   const addresses = arrayOf(spec.clusterIPs).map(stringOf);
   if (addresses.length > 1 && addresses.includes("None"))
