@@ -22,39 +22,34 @@ import { checkFields, unsupported, type ConfigNotes } from "./config-check.ts";
 import { compileRegex } from "./regex.ts";
 
 export function compileString(message: StringMatcherMessage, where: string): StringMatcher {
-  const { matchPattern, ignoreCase } = message;
-  switch (matchPattern.case) {
-    case "exact":
-      return exactly(matchPattern.value, ignoreCase);
-    case "prefix":
-      return startingWith(matchPattern.value, ignoreCase);
-    case "suffix":
-      return endingWith(matchPattern.value, ignoreCase);
-    case "contains":
-      return containing(matchPattern.value, ignoreCase);
-    case "safeRegex":
-      return matchingRegex(compileRegex(matchPattern.value.regex, where));
-    default:
-      throw unsupported(where, "this kind of string match");
-  }
+  return compileText(message, where, (text) => text);
 }
 
 /**
  * Like {@link compileString}, for texts of header bytes, such as a header's value. As in Envoy, expressions are about
  * bytes too: a dot stands for one byte.
  */
-export function compileHeadString({ matchPattern, ignoreCase }: StringMatcherMessage, where: string): StringMatcher {
+export function compileHeadString(message: StringMatcherMessage, where: string): StringMatcher {
+  return compileText(message, where, utf8HeadText);
+}
+
+/** `form` brings the configuration's texts into the form of those that are matched. */
+function compileText(
+  { matchPattern, ignoreCase }: StringMatcherMessage,
+  where: string,
+  form: (text: string) => string,
+): StringMatcher {
   switch (matchPattern.case) {
     case "exact":
-      return exactly(utf8HeadText(matchPattern.value), ignoreCase);
+      return exactly(form(matchPattern.value), ignoreCase);
     case "prefix":
-      return startingWith(utf8HeadText(matchPattern.value), ignoreCase);
+      return startingWith(form(matchPattern.value), ignoreCase);
     case "suffix":
-      return endingWith(utf8HeadText(matchPattern.value), ignoreCase);
+      return endingWith(form(matchPattern.value), ignoreCase);
     case "contains":
-      return containing(utf8HeadText(matchPattern.value), ignoreCase);
+      return containing(form(matchPattern.value), ignoreCase);
     case "safeRegex":
-      return matchingRegex(compileRegex(utf8HeadText(matchPattern.value.regex), where));
+      return matchingRegex(compileRegex(form(matchPattern.value.regex), where));
     default:
       throw unsupported(where, "this kind of string match");
   }

@@ -146,7 +146,7 @@ export class ExchangeMemory {
   /** Takes back a head that is no longer read. */
   giveHead(head: MessageHead): void {
     // The head may have its maximum size, and an idle connection would hold these bytes.
-    head.bytes = noBytes;
+    head.reset(noBytes, 0);
     this.#head = head;
   }
 }

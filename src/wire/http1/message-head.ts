@@ -98,6 +98,7 @@ export class MessageHead {
     this.error = undefined;
     this.#foundField = -1;
     this.#readField = -1;
+    this.#readValue = "";
   }
 
   method(): string {
