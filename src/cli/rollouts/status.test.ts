@@ -61,21 +61,25 @@ test("a watch does not begin without an answer, and ends with an error of the us
 });
 
 /** Watches a Canary of a Deployment, which has these phases and these numbers of updated pods, one after the other. */
-async function watchedDeployment(...looks: readonly (readonly [phase: string, updatedReplicas: number])[]) {
+async function watchedDeployment(
+  ...looks: readonly (readonly [phase: string, updatedReplicas: number, fails?: true])[]
+) {
   const left = [...looks];
-  let [, updatedReplicas] = looks[0] ?? assert.fail();
+  let [, updatedReplicas, fails] = looks[0] ?? assert.fail();
   const client = {
     list: async () => {
-      const [phase, updated] = left.shift() ?? assert.fail("it asks again after its end");
-      updatedReplicas = updated;
+      const [phase, ...more] = left.shift() ?? assert.fail("it asks again after its end");
+      [updatedReplicas, fails] = more;
       const target = { deployment: { name: "web", service: "web" } };
       return await Promise.resolve({ items: [{ ...rollout(phase), spec: { target, steps: [{ weight: 50 }] } }] });
     },
-    get: async () =>
-      await Promise.resolve({
+    get: async () => {
+      if (fails === true) throw transientError("unavailable", "the API server is away");
+      return await Promise.resolve({
         metadata: { name: "web", generation: 3 },
         status: { observedGeneration: 3, replicas: 2, updatedReplicas },
-      }),
+      });
+    },
   };
   const context = Object.assign(new FakeContext(), {
     connect: async () => await Promise.resolve(client as unknown as KubeClient),
@@ -102,6 +106,11 @@ test("a watch that begins right after a change of the Deployment follows that ch
   const failed = await watchedDeployment(["RolledBack", 2]);
   assert.notEqual(failed.end, "done");
   assert.equal(failed.told, "");
+});
+
+test("a watch goes on when the Deployment cannot be read for a moment", async () => {
+  const { end, told, left } = await watchedDeployment(["Judging", 0], ["Completed", 2, true], ["Completed", 2]);
+  assert.deepEqual([end, told, left], ["done", "the API server is away; trying again\n", 0]);
 });
 
 test("an undo that was ordered with -w is followed, and ends well when the rollout is rolled back", async () => {

@@ -2,7 +2,7 @@ import type { KindDefinition } from "../../api/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { messageOf, SerinError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
-import { hasPendingChange, isAtRest, pendingChange } from "./pending-change.ts";
+import { pendingChange } from "./pending-change.ts";
 import { rolledBackExitCode, RolloutEnd } from "./rollout-end.ts";
 import { renderValue } from "../terminal/output.ts";
 import { plainScreen, screenOf } from "../terminal/screen.ts";
@@ -41,7 +41,10 @@ export async function showStatus<Value extends Rollout>(
   const screen =
     flags.watch === true && flags.json !== true && flags.output === undefined ? screenOf(context) : undefined;
   const view = { flags, context, isRedrawn: screen !== undefined };
-  const find = async (): Promise<FoundRollout<Value>> => await findRollout(kind, name, flags, context);
+  const find = async (): Promise<FoundRollout<Value> & { readonly pending: string | undefined }> => {
+    const found = await findRollout(kind, name, flags, context);
+    return { ...found, pending: flags.watch === true ? await pendingChange(found.client, found.object) : undefined };
+  };
   const deadlineMs = flags.timeout === undefined ? Number.POSITIVE_INFINITY : context.clock.steadyMs() + flags.timeout;
   let shown = "";
   let isTold = false;
@@ -49,16 +52,15 @@ export async function showStatus<Value extends Rollout>(
     for (;;) {
       const found = await (shown === "" ? find() : find().catch((error: unknown) => waitFor(error, context)));
       if (found !== undefined) {
-        const { object } = found;
+        const { object, pending } = found;
         const text = await statusText(kind, found, view);
         if (text !== shown) (screen ?? plainScreen(context)).show(text);
         shown = text;
         if (flags.watch !== true) return endWith(codeOf(object));
-        const isPending = isAtRest(object) && (await hasPendingChange(found.client, object));
-        if (isPending && !isTold) context.err(`${pendingChange(object)}\n`);
-        isTold = isPending;
+        if (pending !== undefined && !isTold) context.err(`${pending}\n`);
+        isTold = pending !== undefined;
         const code = codeOf(object);
-        if (code !== waitingExitCode && isCurrent(object) && !isPending) return endWith(code);
+        if (code !== waitingExitCode && isCurrent(object) && pending === undefined) return endWith(code);
       }
       if (context.clock.steadyMs() >= deadlineMs) throw new RolloutEnd(waitingExitCode);
       await context.clock.sleep(watchMs, context.signal);

@@ -75,3 +75,23 @@ test("a pod that a tenant labels as istiod is not asked, and one behind an injec
   await watcher.run(ended.signal);
   assert.deepEqual([...asked].toSorted(), ["istio-system", "mesh-control"]);
 });
+
+test("a silent control plane pod that is gone is no longer reported as silent", async () => {
+  const ended = new AbortController();
+  const silent: number[] = [];
+  const watcher: PilotWatcher = new PilotWatcher({
+    ask: async () => await Promise.resolve({ status: 500, text: "" }),
+    clock: new HandClock(),
+    pods: () => (silent.length === 0 ? [pod("istio-system", "istiod", { labels: { app: "istiod" } })] : []),
+    injectors: () => [],
+    isWanted: () => true,
+    onChange: () => {
+      silent.push(watcher.reports.silent.length);
+      if (silent.length === 2) ended.abort();
+    },
+  });
+  const limit = setTimeout(() => ended.abort(), 5000);
+  await watcher.run(ended.signal);
+  clearTimeout(limit);
+  assert.deepEqual(silent, [1, 0]);
+});

@@ -83,16 +83,13 @@ export class PilotWatcher {
   }
 
   async #round(signal: AbortSignal): Promise<void> {
+    const before = this.#state();
     this.#findPilots();
-    const before = JSON.stringify(
-      [...this.#pilots.values()].map(({ answer, root, problem }) => [answer.length, root, problem]),
-    );
     const answers = [...this.#pilots.values()].map(({ answer }) => answer);
     await Promise.all([...this.#pilots.values()].map(async (pilot) => await this.#ask(pilot, signal)));
     const isNew =
       !this.#asked ||
-      before !==
-        JSON.stringify([...this.#pilots.values()].map(({ answer, root, problem }) => [answer.length, root, problem])) ||
+      before !== this.#state() ||
       [...this.#pilots.values()].some(({ answer }, index) => answer !== answers[index]);
     this.#asked = true;
     if (!isNew || signal.aborted) return;
@@ -106,6 +103,18 @@ export class PilotWatcher {
       ),
     };
     this.#options.onChange();
+  }
+
+  /** Changes with the pilots and with how they have answered. */
+  #state(): string {
+    return JSON.stringify(
+      [...this.#pilots.values()].map(({ address: { pod }, answer, root, problem }) => [
+        pod,
+        answer.length,
+        root,
+        problem,
+      ]),
+    );
   }
 
   #findPilots(): void {
