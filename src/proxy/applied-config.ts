@@ -11,12 +11,12 @@ import {
 } from "../wire/envoy/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { ActiveClusters } from "./active-clusters.ts";
-import { compileCluster } from "./config/cluster-config.ts";
+import { compileCluster } from "./config/clusters/cluster-config.ts";
 import { ConfigNotes } from "./config/config-check.ts";
-import type { OwnPlace } from "./config/local-cluster.ts";
-import { compileListener } from "./config/listener-config.ts";
-import { compileRouteTable } from "./config/route-config.ts";
-import { checkExtensionConfig } from "./config/http-filter-config.ts";
+import type { OwnPlace } from "./config/clusters/local-cluster.ts";
+import { compileListener } from "./config/listeners/listener-config.ts";
+import { compileRouteTable } from "./config/routing/route-config.ts";
+import { checkExtensionConfig } from "./config/filters/http-filter-config.ts";
 import { standaloneServices, type FilterServices } from "./filters/filter-services.ts";
 import { firstFetchLimitMs, type ListenerSet } from "./listener-set.ts";
 import { reachableClusters } from "./reachable-clusters.ts";

@@ -16,7 +16,7 @@ import type { ExternalSecrets } from "./external-secrets.ts";
 import type { Listen } from "./listen.ts";
 import { LuaScripts } from "./filters/lua/index.ts";
 import { ListenerSet } from "./listener-set.ts";
-import { ownPlace } from "./config/local-cluster.ts";
+import { ownPlace } from "./config/clusters/local-cluster.ts";
 import { clusterStatuses } from "./admin/cluster-status.ts";
 import { configAnswer } from "./admin/config-answers.ts";
 import { ConnectionObserver } from "./observe/connection-observer.ts";

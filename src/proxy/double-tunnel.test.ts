@@ -12,10 +12,10 @@ import {
 } from "../dataplane/index.ts";
 import { connectTcp, listenTcp, secureServer } from "../net/index.ts";
 import { ClusterLoadAssignmentSchema, ClusterSchema, envoyRegistry, ListenerSchema } from "../wire/envoy/index.ts";
-import { compileCluster } from "./config/cluster-config.ts";
+import { compileCluster } from "./config/clusters/cluster-config.ts";
 import { ConfigNotes } from "./config/config-check.ts";
-import { compileEndpoints } from "./config/endpoint-config.ts";
-import { compileListener } from "./config/listener-config.ts";
+import { compileEndpoints } from "./config/clusters/endpoint-config.ts";
+import { compileListener } from "./config/listeners/listener-config.ts";
 import { edsCluster } from "./testing/ads-server.ts";
 import { SecretStore } from "./tls/secret-store.ts";
 import { TlsContexts } from "./tls/tls-contexts.ts";

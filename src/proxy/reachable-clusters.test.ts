@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { RouteConfigurationSchema } from "../wire/envoy/index.ts";
 import { ConfigNotes } from "./config/config-check.ts";
-import { compileRouteTable } from "./config/route-config.ts";
+import { compileRouteTable } from "./config/routing/route-config.ts";
 import type { ChainSpec } from "./listener/listener-spec.ts";
 import { reachableClusters } from "./reachable-clusters.ts";
 import type { RouteTable } from "./routing/route-table.ts";

@@ -9,8 +9,8 @@ import {
   RouteConfigurationSchema,
 } from "../wire/envoy/index.ts";
 import { ConfigNotes } from "./config/config-check.ts";
-import { compileHttpRbac } from "./config/rbac-config.ts";
-import { compileRouteTable } from "./config/route-config.ts";
+import { compileHttpRbac } from "./config/filters/rbac-config.ts";
+import { compileRouteTable } from "./config/routing/route-config.ts";
 import { RbacFilter } from "./filters/rbac-filter.ts";
 import { FilterStatistics } from "./terms/filter-statistics.ts";
 import { grpcFrame } from "./terms/grpc-call.ts";

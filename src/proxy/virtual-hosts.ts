@@ -3,7 +3,7 @@ import { messageOf } from "../base/index.ts";
 import type { XdsUpdate } from "../dataplane/index.ts";
 import { RouteConfigurationSchema, VirtualHostSchema, type RouteConfiguration } from "../wire/envoy/index.ts";
 import type { ConfigNotes } from "./config/config-check.ts";
-import { announcedRouteTable, compileAnnouncedHost } from "./config/route-config.ts";
+import { announcedRouteTable, compileAnnouncedHost } from "./config/routing/route-config.ts";
 import type { RouteTable, VirtualHost } from "./routing/route-table.ts";
 
 interface AppliedHost {

@@ -12,7 +12,7 @@ import { silentLogger, systemClock } from "../../src/base/index.ts";
 import { until } from "../../src/base/testing/index.ts";
 import { guardedScript } from "../../src/controlplane/translate/guarded-script.ts";
 import { ConfigNotes } from "../../src/proxy/config/config-check.ts";
-import { compileHttpFilters } from "../../src/proxy/config/http-filter-config.ts";
+import { compileHttpFilters } from "../../src/proxy/config/filters/http-filter-config.ts";
 import { standaloneServices } from "../../src/proxy/filters/filter-services.ts";
 import { LuaScripts } from "../../src/proxy/filters/lua/index.ts";
 import { fetchOnce, forwardTo, Harness, route, tableOf } from "../../src/proxy/testing/harness.ts";

@@ -11,7 +11,7 @@ import { test } from "node:test";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { until } from "../../src/base/testing/index.ts";
 import { ConfigNotes } from "../../src/proxy/config/config-check.ts";
-import { compileStatefulSession } from "../../src/proxy/config/stateful-session-config.ts";
+import { compileStatefulSession } from "../../src/proxy/config/filters/stateful-session-config.ts";
 import { StatefulSessionFilter } from "../../src/proxy/filters/stateful-session-filter.ts";
 import {
   endpointAt,

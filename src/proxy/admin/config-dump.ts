@@ -13,7 +13,7 @@ import {
   type Secret,
 } from "../../wire/envoy/index.ts";
 import { localClusterName } from "../../wire/xds/index.ts";
-import { discoversItself } from "../config/local-cluster.ts";
+import { discoversItself } from "../config/clusters/local-cluster.ts";
 import type { ListenerSet } from "../listener-set.ts";
 import type { AppliedResource, AppliedConfig } from "../applied-config.ts";
 import type { ProxySettings } from "../proxy-settings.ts";

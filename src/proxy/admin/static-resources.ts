@@ -1,4 +1,4 @@
-import { discoversItself, localClusterConfig } from "../config/local-cluster.ts";
+import { discoversItself, localClusterConfig } from "../config/clusters/local-cluster.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
 
 /** Clusters and listeners of upstream's bootstrap that tools look up by name. */

@@ -13,12 +13,12 @@ import {
 import { connectionManager, metadataExchange, router } from "../testing/mesh-config.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import { resourceJson } from "../admin/resource-json.ts";
-import { compileAccessLogs } from "./access-log-config.ts";
-import { compileCluster } from "./cluster-config.ts";
+import { compileAccessLogs } from "./access-logs/access-log-config.ts";
+import { compileCluster } from "./clusters/cluster-config.ts";
 import { ConfigNotes } from "./config-check.ts";
-import { compileHttpFilters } from "./http-filter-config.ts";
-import { compileListener } from "./listener-config.ts";
-import { compileRetry } from "./retry-config.ts";
+import { compileHttpFilters } from "./filters/http-filter-config.ts";
+import { compileListener } from "./listeners/listener-config.ts";
+import { compileRetry } from "./routing/retry-config.ts";
 import { typedJsonOf, unpack } from "./typed-struct.ts";
 
 const notes = new ConfigNotes(() => undefined);

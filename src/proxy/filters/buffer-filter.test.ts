@@ -7,8 +7,8 @@ import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { envoyRegistry, HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileFilterOverrides, noOverrides } from "../config/filter-overrides-config.ts";
-import { compileHttpFilters } from "../config/http-filter-config.ts";
+import { compileFilterOverrides, noOverrides } from "../config/filters/filter-overrides-config.ts";
+import { compileHttpFilters } from "../config/filters/http-filter-config.ts";
 import { neverAborted, testRequest } from "../testing/filter-request.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 

@@ -6,7 +6,7 @@ import { brotliCompressSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { DecompressorSchema, envoyRegistry } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileDecompressor } from "../config/decompressor-config.ts";
+import { compileDecompressor } from "../config/filters/decompressor-config.ts";
 import { FilterStatistics } from "../terms/filter-statistics.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { DecompressorFilter } from "./decompressor-filter.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { create, fromBinary, fromJson, toBinary, type JsonObject, type MessageInitShape } from "@bufbuild/protobuf";
 import { CheckRequestSchema, CheckResponseSchema, ExtAuthzPerRouteSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileExtAuthzPerRoute } from "../config/ext-authz-config.ts";
+import { compileExtAuthzPerRoute } from "../config/filters/ext-authz-config.ts";
 import { extAuthzFilter, extAuthzName } from "../testing/ext-authz.ts";
 import { neverAborted, testRequest } from "../testing/filter-request.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";

@@ -12,7 +12,7 @@ import {
   type CheckResponse,
 } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileExtAuthzPerRoute } from "../config/ext-authz-config.ts";
+import { compileExtAuthzPerRoute } from "../config/filters/ext-authz-config.ts";
 import { extAuthzFilter, extAuthzName } from "../testing/ext-authz.ts";
 import { connectionFrom, mutualTls, neverAborted, testRequest } from "../testing/filter-request.ts";
 import { Harness } from "../testing/harness.ts";

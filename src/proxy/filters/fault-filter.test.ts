@@ -4,7 +4,7 @@ import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { seededRandom, systemClock } from "../../base/index.ts";
 import { HTTPFaultSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileFault } from "../config/fault-config.ts";
+import { compileFault } from "../config/filters/fault-config.ts";
 import { neverAborted, testRequest } from "../testing/filter-request.ts";
 import { FaultFilter } from "./fault-filter.ts";
 import { standaloneServices } from "./filter-services.ts";

@@ -11,8 +11,8 @@ import {
 } from "../../wire/envoy/index.ts";
 import { defaultHeadLimits, MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileExtAuthz } from "../config/ext-authz-config.ts";
-import { compileJwtAuthn, compileJwtPerRoute } from "../config/jwt-authn-config.ts";
+import { compileExtAuthz } from "../config/filters/ext-authz-config.ts";
+import { compileJwtAuthn, compileJwtPerRoute } from "../config/filters/jwt-authn-config.ts";
 import { testRequest, type TestRequest } from "../testing/filter-request.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { clusterCaller } from "../upstream/cluster-call.ts";

@@ -5,7 +5,7 @@ import { systemClock } from "../../base/index.ts";
 import { HandClock } from "../../base/testing/index.ts";
 import { LocalRateLimitSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "../config/local-rate-limit-config.ts";
+import { compileLocalRateLimit, compileLocalRateLimitPerRoute } from "../config/filters/local-rate-limit-config.ts";
 import { testRequest } from "../testing/filter-request.ts";
 import { standaloneServices } from "./filter-services.ts";
 import { LocalRateLimitFilter } from "./local-rate-limit-filter.ts";

@@ -8,8 +8,8 @@ import {
   NetworkRbacSchema,
 } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileNetworkExtAuthz } from "../config/ext-authz-config.ts";
-import { compileNetworkRbac } from "../config/rbac-config.ts";
+import { compileNetworkExtAuthz } from "../config/filters/ext-authz-config.ts";
+import { compileNetworkRbac } from "../config/filters/rbac-config.ts";
 import { connectionFrom } from "../testing/filter-request.ts";
 import type { CallCluster } from "../terms/call-cluster.ts";
 import { standaloneServices } from "./filter-services.ts";

@@ -11,7 +11,7 @@ import {
   RateLimitResponseSchema,
 } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileRateLimit, compileRateLimitPerRoute } from "../config/rate-limit-service-config.ts";
+import { compileRateLimit, compileRateLimitPerRoute } from "../config/filters/rate-limit-service-config.ts";
 import type { CallCluster, ClusterRequest } from "../terms/call-cluster.ts";
 import { neverAborted, testRequest, type TestRequest } from "../testing/filter-request.ts";
 import { standaloneServices } from "./filter-services.ts";

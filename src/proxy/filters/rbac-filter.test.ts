@@ -11,7 +11,7 @@ import {
 } from "../../wire/envoy/index.ts";
 import { createLogger, type Logger, type LogThreshold } from "../../base/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileHttpRbac, compileHttpRbacPerRoute, compileNetworkRbac } from "../config/rbac-config.ts";
+import { compileHttpRbac, compileHttpRbacPerRoute, compileNetworkRbac } from "../config/filters/rbac-config.ts";
 import { connectionFrom, mutualTls, testRequest } from "../testing/filter-request.ts";
 import { FilterStatistics } from "../terms/filter-statistics.ts";
 import { NetworkRbacFilter, RbacFilter } from "./rbac-filter.ts";

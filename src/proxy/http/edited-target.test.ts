@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { envoyRegistry, HttpRbacSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileHttpRbac } from "../config/rbac-config.ts";
+import { compileHttpRbac } from "../config/filters/rbac-config.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { RbacFilter } from "../filters/rbac-filter.ts";
 import { FilterStatistics } from "../terms/filter-statistics.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { RetryPolicySchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileRetry } from "../config/retry-config.ts";
+import { compileRetry } from "../config/routing/retry-config.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 
 test("a response for a rate limit is retried only if the policy names rate limits", async () => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { fromJson } from "@bufbuild/protobuf";
 import { envoyRegistry, RetryPolicySchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileRetry } from "../config/retry-config.ts";
+import { compileRetry } from "../config/routing/retry-config.ts";
 import { standaloneServices } from "../filters/filter-services.ts";
 import { endpointAt, forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 

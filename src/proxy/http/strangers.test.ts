@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
-import { compileHttpConnectionManager } from "../config/http-connection-manager-config.ts";
+import { compileHttpConnectionManager } from "../config/listeners/http-connection-manager-config.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { exactly, headerMatches } from "../routing/matchers.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";

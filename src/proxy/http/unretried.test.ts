@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromJson } from "@bufbuild/protobuf";
 import { eachFlag, flagLetters, flagNames, joinFlags, responseFlags } from "../terms/response-flags.ts";
-import { compileLocalReplies } from "../config/local-reply-config.ts";
+import { compileLocalReplies } from "../config/listeners/local-reply-config.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 import { LocalReplyConfigSchema } from "../../wire/envoy/index.ts";

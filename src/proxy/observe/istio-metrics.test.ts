@@ -5,7 +5,7 @@ import { unknownWorkload } from "../terms/workload-labels.ts";
 import { MetricsRegistry, parsePrometheus, renderPrometheus, snapshotOf } from "../../telemetry/index.ts";
 import { IstioStatsConfigSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileStats } from "../config/stats-config.ts";
+import { compileStats } from "../config/filters/stats-config.ts";
 import { standaloneServices } from "../filters/filter-services.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { plainRecord } from "../testing/plain-record.ts";

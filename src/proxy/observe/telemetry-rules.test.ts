@@ -9,9 +9,9 @@ import {
   FileAccessLogSchema,
   IstioStatsConfigSchema,
 } from "../../wire/envoy/index.ts";
-import { compileAccessLogs } from "../config/access-log-config.ts";
+import { compileAccessLogs } from "../config/access-logs/access-log-config.ts";
 import { ConfigNotes } from "../config/config-check.ts";
-import { compileStats } from "../config/stats-config.ts";
+import { compileStats } from "../config/filters/stats-config.ts";
 import { standaloneServices } from "../filters/filter-services.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { plainRecord } from "../testing/plain-record.ts";

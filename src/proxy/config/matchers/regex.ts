@@ -1,0 +1,35 @@
+import type * as Re2 from "re2js";
+import { loadPackage } from "../../../base/index.ts";
+import { maxRegexSize, regexSize } from "../../../base/regex-size/index.ts";
+import type { WholeRegex } from "../../routing/matchers.ts";
+import { invalid } from "../config-check.ts";
+
+const maxShown = 1_000;
+
+/** Compiles an RE2 expression. It matches in linear time, because users write the expressions. */
+export function compileRegex(pattern: string, where: string): WholeRegex {
+  const compiled = compile(pattern, where);
+  return { matchesWhole: (text) => compiled.matcher(text).matches() };
+}
+
+/** Replaces all matches; `\1` in the substitution stands for a group. */
+export function compileReplacement(pattern: string, substitution: string, where: string): (text: string) => string {
+  const compiled = compile(pattern, where);
+  const replacement = substitution.replaceAll("$", "\\$").replaceAll(/\\(\d)/g, "$$$1");
+  return (text) => compiled.matcher(text).replaceAll(replacement, true);
+}
+
+function compile(pattern: string, where: string): Re2.RE2JS {
+  const size = regexSize(pattern);
+  if (size > maxRegexSize)
+    throw invalid(
+      where,
+      `the regular expression "${pattern.slice(0, maxShown)}" has about ${size} instructions, of at most ${maxRegexSize}`,
+    );
+  const { RE2JS } = loadPackage<typeof Re2>("re2js");
+  try {
+    return RE2JS.compile(pattern);
+  } catch (error) {
+    throw invalid(where, `the regular expression "${pattern}" is not RE2: ${String(error)}`);
+  }
+}
