@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { headerValueFault } from "../../src/api/istio/http-headers.ts";
+import { headerValueFault } from "../../src/api/istio/expressions/http-headers.ts";
 import {
   newFormats,
   rejectedFormats,

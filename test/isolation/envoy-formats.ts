@@ -3,7 +3,7 @@
 // rules that users' texts may break.
 import { fromBinary } from "@bufbuild/protobuf";
 import { anyUnpack, AnySchema } from "@bufbuild/protobuf/wkt";
-import { envoyFormatFault, headerValueFault } from "../../src/api/istio/http-headers.ts";
+import { envoyFormatFault, headerValueFault } from "../../src/api/istio/expressions/http-headers.ts";
 import type { EncodedResource } from "../../src/controlplane/translate/index.ts";
 import {
   HttpConnectionManagerSchema,

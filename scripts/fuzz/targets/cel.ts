@@ -1,4 +1,4 @@
-import { celFault, envoyCelFault } from "../../../src/api/istio/envoy-expression.ts";
+import { celFault, envoyCelFault } from "../../../src/api/istio/expressions/envoy-expression.ts";
 import { loadCel } from "../../../src/cluster/schema/crd/cel/library.ts";
 import { compileRecordExpression } from "../../../src/proxy/record/record-expression.ts";
 import { expectRefusal, type FuzzTarget } from "../target.ts";

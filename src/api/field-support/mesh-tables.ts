@@ -2,7 +2,7 @@ import { acted, byEnvoy, under, warned, type FieldTable } from "./field-table.ts
 
 const translate = "src/controlplane/translate/";
 const features = `${translate}golden/features/`;
-const meshTest = "src/api/istio/mesh-config.test.ts";
+const meshTest = "src/api/istio/mesh-config/mesh-config.test.ts";
 const managerTest = `${translate}http-connection-manager.test.ts`;
 const outboundTest = `${translate}outbound/outbound-resources.test.ts`;
 const injectTest = "src/inject/inject-pod.test.ts";

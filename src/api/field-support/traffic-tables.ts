@@ -363,7 +363,7 @@ export const workloadGroupTable: FieldTable = {
       "metadata.labels{}",
       ...under(["template"], ...endpoint),
     ),
-    acted("Probes", "s", "src/api/istio/networking.test.ts", "probe.**"),
+    acted("Probes", "s", "src/api/istio/networking/networking.test.ts", "probe.**"),
   ],
 };
 

@@ -2,7 +2,7 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
-import { checkRegex } from "../istio/regular-expressions.ts";
+import { checkRegex } from "../istio/expressions/regular-expressions.ts";
 import { readHeaderMatches, type NamedMatch } from "./http-route.ts";
 import {
   checkHostname,

@@ -4,8 +4,8 @@ import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { maxInt32 } from "../istio/fields.ts";
-import { checkText, parameterNameFault } from "../istio/http-headers.ts";
-import { checkRegex } from "../istio/regular-expressions.ts";
+import { checkText, parameterNameFault } from "../istio/expressions/http-headers.ts";
+import { checkRegex } from "../istio/expressions/regular-expressions.ts";
 import { durationMs } from "./duration.ts";
 import {
   checkHostname,

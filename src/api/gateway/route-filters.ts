@@ -1,5 +1,5 @@
-import { exceedsFormat } from "../istio/expression-bound.ts";
-import { checkText, literalValueFault } from "../istio/http-headers.ts";
+import { exceedsFormat } from "../istio/expressions/expression-bound.ts";
+import { checkText, literalValueFault } from "../istio/expressions/http-headers.ts";
 import type { Reader } from "../reader.ts";
 import { readBackendObjectReference, readHostname, readStrings, type BackendObjectReference } from "./references.ts";
 

@@ -8,7 +8,7 @@ export {
   type AuthorizationPolicy,
   type AuthorizationRule,
   type AuthorizationSource,
-} from "./authorization-policy.ts";
+} from "./security/authorization-policy.ts";
 export {
   parseIstioOperator,
   type ComponentSpec,
@@ -16,20 +16,25 @@ export {
   type IstioOperatorSpec,
   type KubernetesSettings,
 } from "./istio-operator.ts";
-export type { ConnectionPool, TcpKeepalive } from "./connection-pool.ts";
-export { withCorrectedHeaders, type Corrected } from "./corrected-headers.ts";
+export type { ConnectionPool, TcpKeepalive } from "./destination-rule/connection-pool.ts";
+export { withCorrectedHeaders, type Corrected } from "./virtual-service/corrected-headers.ts";
 export {
   destinationRuleKind,
   type DestinationRule,
   type DestinationRuleSpec,
   type DestinationSubset,
-} from "./destination-rule.ts";
-export type { Destination, RouteDestination } from "./destination.ts";
-export { grpcStatusNames, type HttpFault } from "./http-fault.ts";
-export { envoyFilterKind, type EnvoyConfigPatch, type EnvoyFilter, type EnvoyPatchOperation } from "./envoy-filter.ts";
-export { envoyCelFault } from "./envoy-expression.ts";
-export type { EnvoyListenerMatch } from "./envoy-filter-match.ts";
-export { envoyPatchTypes, type EnvoyPatchPlace } from "./envoy-filter-place.ts";
+} from "./destination-rule/destination-rule.ts";
+export type { Destination, RouteDestination } from "./virtual-service/destination.ts";
+export { grpcStatusNames, type HttpFault } from "./virtual-service/http-fault.ts";
+export {
+  envoyFilterKind,
+  type EnvoyConfigPatch,
+  type EnvoyFilter,
+  type EnvoyPatchOperation,
+} from "./envoy-filter/envoy-filter.ts";
+export { envoyCelFault } from "./expressions/envoy-expression.ts";
+export type { EnvoyListenerMatch } from "./envoy-filter/envoy-filter-match.ts";
+export { envoyPatchTypes, type EnvoyPatchPlace } from "./envoy-filter/envoy-filter-place.ts";
 export {
   trafficExtensionKind,
   wasmPluginKind,
@@ -37,17 +42,21 @@ export {
   type WasmModule,
   type WasmPlugin,
 } from "./extensions.ts";
-export { namesInBrackets } from "./authorization-values.ts";
-export { withLiteralPercents } from "./http-headers.ts";
+export { namesInBrackets } from "./security/authorization-values.ts";
+export { withLiteralPercents } from "./expressions/http-headers.ts";
 export { istioKinds } from "./istio-kinds.ts";
-export { istioGatewayKind, type GatewayServer, type IstioGateway } from "./istio-gateway.ts";
-export type { IstioPort } from "./istio-port.ts";
-export type { ConsistentHash, HashKey, Warmup } from "./load-balancer.ts";
-export type { LocalityLoadBalancer, ZoneAwareLoadBalancer } from "./locality-load-balancer.ts";
-export { proxyConfigKind, type ProxyConfigObject } from "./proxy-config-object.ts";
-export { requestAuthenticationKind, type JwtRule, type RequestAuthentication } from "./request-authentication.ts";
-export { externalSecretPrefix, type ServerTls, type TlsVersion } from "./server-tls.ts";
-export { automaticallyAddressedHosts, serviceEntryKind, type ServiceEntry } from "./service-entry.ts";
+export { istioGatewayKind, type GatewayServer, type IstioGateway } from "./networking/istio-gateway.ts";
+export type { IstioPort } from "./networking/istio-port.ts";
+export type { ConsistentHash, HashKey, Warmup } from "./destination-rule/load-balancer.ts";
+export type { LocalityLoadBalancer, ZoneAwareLoadBalancer } from "./destination-rule/locality-load-balancer.ts";
+export { proxyConfigKind, type ProxyConfigObject } from "./mesh-config/proxy-config-object.ts";
+export {
+  requestAuthenticationKind,
+  type JwtRule,
+  type RequestAuthentication,
+} from "./security/request-authentication.ts";
+export { externalSecretPrefix, type ServerTls, type TlsVersion } from "./networking/server-tls.ts";
+export { automaticallyAddressedHosts, serviceEntryKind, type ServiceEntry } from "./networking/service-entry.ts";
 export {
   sidecarKind,
   type CaptureMode,
@@ -55,8 +64,8 @@ export {
   type SidecarEgress,
   type SidecarIngress,
   type SidecarSpec,
-} from "./sidecar.ts";
-export type { PresenceMatch, StringMatch } from "./string-match.ts";
+} from "./networking/sidecar.ts";
+export type { PresenceMatch, StringMatch } from "./virtual-service/string-match.ts";
 export {
   isAcceptedTag,
   telemetryKind,
@@ -68,17 +77,22 @@ export {
   type TelemetryTracing,
   type TracingTag,
 } from "./telemetry.ts";
-export type { ClientTls, OutlierDetection, TrafficPolicy, TrafficPolicySettings } from "./traffic-policy.ts";
-export type { HttpCorsPolicy } from "./http-cors.ts";
-export type { HttpHeaderChanges } from "./http-header-changes.ts";
-export type { HttpRetry } from "./http-retry.ts";
+export type {
+  ClientTls,
+  OutlierDetection,
+  TrafficPolicy,
+  TrafficPolicySettings,
+} from "./destination-rule/traffic-policy.ts";
+export type { HttpCorsPolicy } from "./virtual-service/http-cors.ts";
+export type { HttpHeaderChanges } from "./virtual-service/http-header-changes.ts";
+export type { HttpRetry } from "./virtual-service/http-retry.ts";
 export type {
   HttpDirectResponse,
   HttpMatch,
   HttpMirror,
   HttpRedirect,
   VirtualServiceHttpRoute,
-} from "./virtual-service-http.ts";
+} from "./virtual-service/virtual-service-http.ts";
 export {
   maxExpandedRoutes,
   virtualServiceKind,
@@ -88,13 +102,13 @@ export {
   type VirtualServiceSpec,
   type VirtualServiceTcpRoute,
   type VirtualServiceTlsRoute,
-} from "./virtual-service.ts";
+} from "./virtual-service/virtual-service.ts";
 export {
   workloadEntryKind,
   type IstioCondition,
   type WorkloadEntry,
   type WorkloadEntrySpec,
-} from "./workload-entry.ts";
+} from "./networking/workload-entry.ts";
 export { alwaysRejectAnnotation } from "./fields.ts";
 export {
   defaultRevision,
@@ -106,17 +120,27 @@ export {
   resolveRevision,
   rootSource,
 } from "./labels.ts";
-export type { FileLogProvider, GrpcLogProvider, OpenTelemetryLogProvider } from "./access-log-provider.ts";
-export type { GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./authorization-provider.ts";
-export type { ExtensionProvider } from "./extension-provider.ts";
-export type { ProviderHeaders, ProviderHttp, ProviderService } from "./provider-service.ts";
-export type { DynatraceSampler, OpenTelemetryProvider, TracingProvider, ZipkinProvider } from "./tracing-provider.ts";
-export type { TrustedAuthority } from "./trusted-authority.ts";
-export { parseMeshConfig, type EntryVisibility, type MeshConfig, type PathNormalization } from "./mesh-config.ts";
-export { withJsonNames } from "./proto-json-names.ts";
-export { parseMeshNetworks, type MeshNetworks } from "./mesh-networks.ts";
-export type { ForwardClientCertDetails, ProxyConfig, OwnProxyConfig } from "./proxy-config.ts";
-export { readOwnProxyConfig, withOwnProxyConfig } from "./proxy-config.ts";
-export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./peer-authentication.ts";
+export type { FileLogProvider, GrpcLogProvider, OpenTelemetryLogProvider } from "./mesh-config/access-log-provider.ts";
+export type { GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./mesh-config/authorization-provider.ts";
+export type { ExtensionProvider } from "./mesh-config/extension-provider.ts";
+export type { ProviderHeaders, ProviderHttp, ProviderService } from "./mesh-config/provider-service.ts";
+export type {
+  DynatraceSampler,
+  OpenTelemetryProvider,
+  TracingProvider,
+  ZipkinProvider,
+} from "./mesh-config/tracing-provider.ts";
+export type { TrustedAuthority } from "./mesh-config/trusted-authority.ts";
+export {
+  parseMeshConfig,
+  type EntryVisibility,
+  type MeshConfig,
+  type PathNormalization,
+} from "./mesh-config/mesh-config.ts";
+export { withJsonNames } from "./mesh-config/proto-json-names.ts";
+export { parseMeshNetworks, type MeshNetworks } from "./mesh-config/mesh-networks.ts";
+export type { ForwardClientCertDetails, ProxyConfig, OwnProxyConfig } from "./mesh-config/proxy-config.ts";
+export { readOwnProxyConfig, withOwnProxyConfig } from "./mesh-config/proxy-config.ts";
+export { peerAuthenticationKind, type MutualTlsMode, type PeerAuthentication } from "./security/peer-authentication.ts";
 export type { PolicyTargetReference } from "./policy-target.ts";
-export { workloadGroupKind, type WorkloadGroup } from "./workload-group.ts";
+export { workloadGroupKind, type WorkloadGroup } from "./networking/workload-group.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../base/index.ts";
 import { firstOverlaps, isWithinOneOf } from "./domain-names.ts";
-import { parseVirtualService } from "./virtual-service.ts";
+import { parseVirtualService } from "./virtual-service/virtual-service.ts";
 
 /** A reference implementation that compares all pairs. */
 function overlap(left: string, right: string): boolean {

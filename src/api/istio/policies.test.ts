@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KindDefinition } from "../kind.ts";
-import { authorizationPolicyKind } from "./authorization-policy.ts";
-import { envoyFilterKind } from "./envoy-filter.ts";
+import { authorizationPolicyKind } from "./security/authorization-policy.ts";
+import { envoyFilterKind } from "./envoy-filter/envoy-filter.ts";
 import { trafficExtensionKind, wasmPluginKind } from "./extensions.ts";
-import { peerAuthenticationKind } from "./peer-authentication.ts";
-import { parseRequestAuthentication, requestAuthenticationKind } from "./request-authentication.ts";
+import { peerAuthenticationKind } from "./security/peer-authentication.ts";
+import { parseRequestAuthentication, requestAuthenticationKind } from "./security/request-authentication.ts";
 import { parseTelemetry, telemetryKind } from "./telemetry.ts";
 import { issuesOf } from "./testing/issues-of.ts";
 

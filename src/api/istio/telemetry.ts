@@ -2,9 +2,9 @@ import { defineKind } from "../kind.ts";
 import type { KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import type { Reader } from "../reader.ts";
-import { celFault, envoyCelFault } from "./envoy-expression.ts";
-import { exceedsExpressions, exceedsFormat } from "./expression-bound.ts";
-import { envoyFormatFault, taggedHeaderFault } from "./http-headers.ts";
+import { celFault, envoyCelFault } from "./expressions/envoy-expression.ts";
+import { exceedsExpressions, exceedsFormat } from "./expressions/expression-bound.ts";
+import { envoyFormatFault, taggedHeaderFault } from "./expressions/http-headers.ts";
 import { openObject, readDurationMs, readObjects, refuseDryRun, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTargetReference } from "./policy-target.ts";
 

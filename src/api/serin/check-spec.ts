@@ -1,4 +1,4 @@
-import { headerNameFault } from "../istio/http-headers.ts";
+import { headerNameFault } from "../istio/expressions/http-headers.ts";
 import { areRepeated, type Reader } from "../reader.ts";
 import { conditionProblem } from "./check-condition.ts";
 import { warnOfCheckFields } from "./check-effects.ts";

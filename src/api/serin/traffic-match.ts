@@ -1,4 +1,4 @@
-import { headerNameFault } from "../istio/http-headers.ts";
+import { headerNameFault } from "../istio/expressions/http-headers.ts";
 import type { Reader } from "../reader.ts";
 
 /**
