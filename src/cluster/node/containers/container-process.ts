@@ -48,6 +48,8 @@ const stdinName = "input";
 
 const outputPipeBytes = 256 * 1024;
 const adoptedPollMs = 150;
+/** How often to look for a container's program, which begins a few milliseconds after its first process. */
+const programPollMs = 2;
 /** A code of three digits and its line end. */
 const maxExitBytes = 4;
 
@@ -283,6 +285,14 @@ export function programPidOf(initPid: number): number | undefined {
   const children = readText(`/proc/${initPid}/task/${initPid}/children`)?.trim().split(" ") ?? [];
   const first = Number(children[0]);
   return Number.isInteger(first) && first > 0 ? first : undefined;
+}
+
+/**
+ * Resolves when the container's program has begun, or when the container has ended. Before that, the first process is
+ * still the starter: the container's /proc is not mounted, and no program is there to get a signal.
+ */
+export async function untilProgramBegan(container: ContainerProcess, clock: Clock): Promise<void> {
+  while (container.running && programPidOf(container.identity.pid) === undefined) await clock.sleep(programPollMs);
 }
 
 function signalProgram(identity: ProcessIdentity, name: NodeJS.Signals): void {

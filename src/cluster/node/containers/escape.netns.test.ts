@@ -19,9 +19,10 @@ import { text } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { Socket } from "node:net";
 import koffi from "koffi";
+import { systemClock } from "../../../base/index.ts";
 import { until } from "../../../base/testing/index.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
-import { programPidOf, spawnContainer, type SpawnedContainer } from "./container-process.ts";
+import { spawnContainer, untilProgramBegan, type SpawnedContainer } from "./container-process.ts";
 import type { ContainerMount } from "./container-root.ts";
 import { buildTestRoot } from "./testing/test-root.ts";
 import type { ExecContext } from "./exec-context.ts";
@@ -51,7 +52,8 @@ interface Started {
   readonly context: ExecContext;
 }
 
-function start(script: string, options: Options = {}): Started {
+/** Starts a container. Its program has begun. */
+async function start(script: string, options: Options = {}): Promise<Started> {
   const { workingDirectory = "/", hostProc = false } = options;
   const mount = buildTestRoot({ mounts: options.mounts ?? [], hostProc, workingDirectory });
   const rights = {
@@ -71,6 +73,7 @@ function start(script: string, options: Options = {}): Started {
     command: { argv: ["/bin/sh", "-c", script], environment, workingDirectory, rights },
   });
   const output = text(new Socket({ fd: spawned.output, readable: true, writable: false }));
+  await untilProgramBegan(spawned.process, systemClock);
   const context = {
     namespaces: { mount },
     initPid: spawned.process.identity.pid,
@@ -82,18 +85,18 @@ function start(script: string, options: Options = {}): Started {
 }
 
 async function outputOf(script: string, options: Options = {}): Promise<string> {
-  const { spawned, output } = start(script, options);
+  const { spawned, output } = await start(script, options);
   await spawned.process.exited;
   return await output;
 }
 
 const spies = (directory: string): ContainerMount[] => [{ source: directory, target: "/spy", readOnly: false }];
 
-/** Returns what a sleeping container and a command in it print. */
+/** Returns what a container that has run `sleep 0`, and then a command in it, print. */
 async function outputWithExec(options: Options): Promise<string> {
-  const { spawned, output, context } = start("echo ready >/spy/ready; sleep 987", options);
+  const { spawned, output, context } = await start("sleep 0; echo ready >/spy/ready; kill -STOP $$", options);
   const ready = options.mounts?.find(({ target }) => target === "/spy")?.source ?? "";
-  await until(() => existsSync(join(ready, "ready")) && programPidOf(spawned.process.identity.pid) !== undefined);
+  await until(() => existsSync(join(ready, "ready")));
   const { output: beside } = await execInContainer(context, ["true"], 5_000);
   spawned.process.kill();
   return `${await output}${beside}`;
@@ -182,7 +185,7 @@ test("a container's processes have its rights and no others, and no descriptors 
 });
 
 test("a command beside the program has the container's rights and no descriptors but its own", async () => {
-  const { spawned, output, context } = start("sleep 987", { capabilities: ["kill"] });
+  const { spawned, output, context } = await start("sleep 987", { capabilities: ["kill"] });
   const { output: printed } = await execInContainer(
     context,
     ["sh", "-c", "grep -E '^Cap(Eff|Bnd)' /proc/self/status; ls /proc/self/fd; ls -d /proc/[0-9]* | wc -l"],
@@ -196,7 +199,7 @@ test("a command beside the program has the container's rights and no descriptors
 });
 
 test("a command beside the program has a session of its own, so that /dev/tty is no terminal of the lab's user", async () => {
-  const { spawned, output, context } = start("sleep 987");
+  const { spawned, output, context } = await start("sleep 987");
   const session = ["sh", "-c", "read -r pid name state parent group session rest </proc/self/stat; echo $session"];
   const { output: printed } = await execInContainer(context, session, 5_000);
   spawned.process.kill();
@@ -205,7 +208,7 @@ test("a command beside the program has a session of its own, so that /dev/tty is
 });
 
 test("a terminal controls the command that a user runs in it", async () => {
-  const { spawned, output, context } = start("sleep 987");
+  const { spawned, output, context } = await start("sleep 987");
   const terminal = openTerminal(context.namespaces.mount);
   const streams = [terminal.slave, terminal.slave, terminal.slave] as const;
   const child = spawnInContainer(context, ["sh", "-c", "tty; echo hello >/dev/tty; exit 3"], streams, true);

@@ -59,7 +59,7 @@ async function execWithPipes(
   command: readonly string[],
   streams: RemoteStreams,
 ): Promise<number> {
-  const child = spawnInContainer(container.execContext(), command, [
+  const child = spawnInContainer(await container.execContext(), command, [
     streams.stdin === undefined ? "ignore" : "pipe",
     "pipe",
     "pipe",
@@ -89,7 +89,7 @@ async function execWithTerminal(
   command: readonly string[],
   streams: RemoteStreams,
 ): Promise<number> {
-  const context = container.execContext();
+  const context = await container.execContext();
   const terminal = openTerminal(context.namespaces.mount);
   let child: ChildProcess;
   try {

@@ -161,7 +161,7 @@ export class KubeletServer {
       const container = this.#container(namespace, pod, rest.at(-1) ?? "");
       const wanted = wantedStreams(url.searchParams);
       if (route === "exec") {
-        container.execContext();
+        await container.execContext();
         const streams = await acceptRemoteStreams(request, socket, head, wanted);
         return await serveExec(container, url.searchParams.getAll("command"), wanted, streams);
       }

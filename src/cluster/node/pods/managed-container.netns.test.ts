@@ -46,7 +46,7 @@ interface StartedContainer {
   end(): void;
 }
 
-function startContainer(): StartedContainer {
+function startContainer(script = loggingScript): StartedContainer {
   const memory = mkdtempSync(join(tmpdir(), "managed-container-"));
   const directory = join(memory, "containers", spec.name);
   const logs = join(memory, "logs");
@@ -60,7 +60,7 @@ function startContainer(): StartedContainer {
     stdin: false,
     terminal: undefined,
     command: {
-      argv: ["/bin/sh", "-c", loggingScript],
+      argv: ["/bin/sh", "-c", script],
       environment: { PATH: "/usr/bin:/bin" },
       workingDirectory: "/",
       rights: { privileged: false, capabilities: [], user: 0, group: 0, noNewPrivileges: false },
@@ -112,6 +112,19 @@ test("a container gets SIGTERM only once, even if its node process restarts mean
   await stopped;
   assert.equal(second.exitCode, 4);
   assert.equal(started.log(), "ready\nstop\nend\n");
+});
+
+test("a container that is stopped while it still begins gets the signal when its program has begun", async () => {
+  const started = startContainer("sleep 987");
+  const pid = started.record.identity?.pid ?? 0;
+  // This holds the first process. On a busy machine its program may have begun before.
+  process.kill(pid, "SIGSTOP");
+  const container = started.adoptedBy(started.record);
+  const stopped = container.stop(graceMs);
+  await setImmediate();
+  process.kill(pid, "SIGCONT");
+  await stopped;
+  assert.equal(container.exitCode, 143, "ended by SIGTERM");
 });
 
 test("if a node process ends before it stops a container, the next one stops it", async () => {

@@ -18,6 +18,7 @@ import {
   type ContainerProcess,
   type ExitStatus,
   spawnContainer,
+  untilProgramBegan,
   type SpawnedContainer,
 } from "../containers/container-process.ts";
 import { resolveContainerImage, type ReportEvent } from "./container-image.ts";
@@ -368,6 +369,7 @@ export class ManagedContainer {
     this.#stopping = true;
     using _limit = this.#host.clock.after(graceMs, () => running.kill());
     await Promise.race([this.prepareStop(graceMs), running.exited]);
+    await untilProgramBegan(running, this.#host.clock);
     if (running.running && !this.record.stopSignalled) {
       this.record.stopSignalled = true;
       // A later node process that adopts the container must know of the signal.
@@ -418,11 +420,12 @@ export class ManagedContainer {
 
   /** Runs a command in the container, and returns its output. */
   async execForOutput(command: readonly string[], timeoutMs: number): Promise<{ exitCode: number; output: string }> {
-    return await execInContainer(this.execContext(), command, timeoutMs);
+    return await execInContainer(await this.execContext(), command, timeoutMs);
   }
 
-  /** The context for a command beside the program. Throws if the container does not run. */
-  execContext(): ExecContext {
+  /** The context for a command beside the program. Waits until the program has begun. Throws if it does not run. */
+  async execContext(): Promise<ExecContext> {
+    if (this.#process !== undefined) await untilProgramBegan(this.#process, this.#host.clock);
     const { identity } = this.record;
     if (!this.running || identity === undefined || this.#mount === undefined || this.#rights === undefined)
       throw new Error(`container not found ("${this.spec.name}")`);
