@@ -132,3 +132,39 @@ test("a definition with a conversion webhook comes with the warning that nobody 
   assert.match(String(await define("odd", { strategy: "Webhook", webhook })), /does not call conversion webhooks/);
   assert.equal(await define("plain", { strategy: "None" }), undefined);
 });
+
+test("an apply may change a field of a keyed list whose other manager has given up its claim", async () => {
+  const hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/shared";
+  const config = (failurePolicy?: string): Json => ({
+    apiVersion: "admissionregistration.k8s.io/v1",
+    kind: "ValidatingWebhookConfiguration",
+    metadata: { name: "shared" },
+    webhooks: [
+      {
+        name: "a.example.com",
+        clientConfig: { url: "https://a.example.com/" },
+        sideEffects: "None",
+        admissionReviewVersions: ["v1"],
+        objectSelector: { matchLabels: { is: "absent" } },
+        ...(failurePolicy === undefined ? {} : { failurePolicy }),
+      },
+    ],
+  });
+  const applied = async (failurePolicy?: string): Promise<readonly [number, string]> => {
+    const answer = await server.call("PATCH", `${hooks}?fieldManager=helm`, config(failurePolicy), apply);
+    return [answer.status, answer.body.webhooks?.[0].failurePolicy];
+  };
+  const merge = async (patch: Json): Promise<Json> =>
+    (
+      await server.call("PATCH", `${hooks}?fieldManager=keeper`, patch, {
+        contentType: "application/merge-patch+json",
+      })
+    ).body;
+  assert.deepEqual(await applied("Ignore"), [201, "Ignore"]);
+  const closed = await merge({ webhooks: [{ ...config("Fail").webhooks[0] }] });
+  assert.deepEqual(await applied(), [200, "Fail"], "an apply without the field leaves it to its manager");
+  assert.deepEqual(await applied("Ignore"), [409, undefined]);
+  const managedFields = closed.metadata.managedFields.filter(({ manager }: Json) => manager !== "keeper");
+  await merge({ metadata: { managedFields } });
+  assert.deepEqual(await applied("Ignore"), [200, "Ignore"]);
+});

@@ -61,3 +61,25 @@ test("our validation webhooks get the CA bundle at once and fail closed when the
   const theirs = await webhook(validatingWebhookConfigurationKind, "theirs");
   assert.deepEqual([theirs?.clientConfig.caBundle, theirs?.failurePolicy], [undefined, "Ignore"]);
 });
+
+test("the failure policy belongs to nobody once it is closed, so that a later server-side apply may open it again", async () => {
+  const claim = (manager: string, operation: "Apply" | "Update", ...fields: readonly string[]) => ({
+    manager,
+    operation,
+    fieldsV1: {
+      "f:webhooks": { 'k:{"name":"a.istio.io"}': Object.fromEntries(fields.map((field) => [`f:${field}`, {}])) },
+    },
+  });
+  const found = (await client.get(validatingWebhookConfigurationKind, "ours")) ?? assert.fail();
+  const managedFields = [
+    claim("helm", "Apply", "rules"),
+    claim("istiod-ca-bundle", "Update", "clientConfig", "failurePolicy"),
+    claim("someone", "Update", "failurePolicy"),
+  ];
+  client.put(validatingWebhookConfigurationKind, { ...found, metadata: { ...found.metadata, managedFields } });
+  const owners = async () =>
+    (await client.get(validatingWebhookConfigurationKind, "ours"))?.metadata.managedFields ?? [];
+  await until(async () => JSON.stringify(await owners()) !== JSON.stringify(managedFields));
+  const [helm, , someone] = managedFields;
+  assert.deepEqual(await owners(), [helm, claim("istiod-ca-bundle", "Update", "clientConfig"), someone]);
+});

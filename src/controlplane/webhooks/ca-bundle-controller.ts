@@ -1,4 +1,4 @@
-import type { KindDefinition } from "../../api/index.ts";
+import { withoutClaim, type KindDefinition, type ManagedFieldsEntry, type ObjectMeta } from "../../api/index.ts";
 import {
   mutatingWebhookConfigurationKind,
   validatingWebhookConfigurationKind,
@@ -72,18 +72,15 @@ async function patch(
   const caBundle = Buffer.from(root()).toString("base64");
   const isOurs = ({ clientConfig }: Webhook): boolean =>
     clientConfig.service?.name === service.name && clientConfig.service.namespace === service.namespace;
-  const write = async (webhooks: readonly Webhook[]): Promise<void> => {
-    await client.patchMerge(
-      kind,
-      name,
-      undefined,
-      { metadata: { resourceVersion: found.metadata.resourceVersion }, webhooks },
-      { fieldManager },
-    );
+  const { resourceVersion, managedFields = [] } = found.metadata;
+  const write = async (metadata: ObjectMeta, webhooks?: readonly Webhook[]): Promise<void> => {
+    const patch = { metadata: { resourceVersion, ...metadata }, ...(webhooks === undefined ? {} : { webhooks }) };
+    await client.patchMerge(kind, name, undefined, patch, { fieldManager });
   };
   if (found.webhooks.some((webhook) => isOurs(webhook) && webhook.clientConfig.caBundle !== caBundle)) {
     // The write causes a change event, which continues with the failure policy.
     await write(
+      {},
       found.webhooks.map((webhook) =>
         isOurs(webhook) ? { ...webhook, clientConfig: { ...webhook.clientConfig, caBundle } } : webhook,
       ),
@@ -91,16 +88,39 @@ async function patch(
     return undefined;
   }
   const isOpen = (webhook: Webhook): boolean => isOurs(webhook) && webhook.failurePolicy !== "Fail";
-  if (kind !== validatingWebhookConfigurationKind || validationDoubt === undefined || !found.webhooks.some(isOpen))
+  if (kind !== validatingWebhookConfigurationKind || validationDoubt === undefined) return undefined;
+  if (!found.webhooks.some(isOpen)) {
+    const left = withoutPolicyClaims(managedFields, found.webhooks.filter(isOurs));
+    if (left !== managedFields) await write({ managedFields: [...left] });
     return undefined;
+  }
   const doubt = await validationDoubt();
   if (doubt !== undefined) {
     log.debug("validation does not fail closed yet", { webhooks: name, doubt });
     return doubtRetryMs;
   }
-  await write(found.webhooks.map((webhook) => (isOpen(webhook) ? { ...webhook, failurePolicy: "Fail" } : webhook)));
+  // The write causes a change event, which continues with the claim to the policy.
+  await write(
+    {},
+    found.webhooks.map((webhook) => (isOpen(webhook) ? { ...webhook, failurePolicy: "Fail" } : webhook)),
+  );
   log.info("validation works, and fails closed from now on", { webhooks: name });
   return undefined;
+}
+
+/**
+ * The field managers without this controller's claim to the failure policies. An installation opens validation until a
+ * control plane closes it, and `helm rollback` of Helm 4 does so by server-side apply, which would find a conflict.
+ * Returns the same list if there is no such claim.
+ */
+function withoutPolicyClaims(
+  managedFields: readonly ManagedFieldsEntry[],
+  webhooks: readonly Webhook[],
+): readonly ManagedFieldsEntry[] {
+  return webhooks.reduce<readonly ManagedFieldsEntry[]>((entries, { name }) => {
+    const path = ["f:webhooks", `k:${JSON.stringify({ name })}`, "f:failurePolicy"];
+    return withoutClaim(entries, { manager: fieldManager, path }) ?? entries;
+  }, managedFields);
 }
 
 type Webhook = NonNullable<WebhookConfiguration["webhooks"]>[number];

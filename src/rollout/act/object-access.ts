@@ -1,6 +1,6 @@
 import { BoundedCache, jsonEqualWithoutNulls, pointerNames, SerinError, transientError } from "../../base/index.ts";
-import type { KindDefinition, UntypedObject } from "../../api/index.ts";
-import { fieldManager, withoutClaim } from "../../api/serin/field-managers/index.ts";
+import { withoutClaim, type KindDefinition, type UntypedObject } from "../../api/index.ts";
+import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
 import { describeReference, referenceKey, shown } from "../decide/index.ts";
@@ -184,7 +184,8 @@ export function fieldPatch(
 
 /** RFC 6902 operations that end the engine's claim to the field. Empty if it has none. */
 export function releasePatch(current: UntypedObject, pointer: string): PatchOperation[] {
-  const left = withoutClaim(current, pointer);
+  const path = pointerNames(pointer).map((name) => `f:${name}`);
+  const left = withoutClaim(current.metadata.managedFields ?? [], { manager: fieldManager, path });
   if (left === undefined) return [];
   return [
     { op: "test", path: "/metadata/resourceVersion", value: current.metadata.resourceVersion },

@@ -7,5 +7,4 @@ export {
   isOurs,
   lastWriter,
   whoWrote,
-  withoutClaim,
 } from "./field-managers.ts";
