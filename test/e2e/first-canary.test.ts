@@ -1,6 +1,6 @@
 // Types every line of the tutorial "A first Canary in five minutes" (docs/first-canary.md), in the tutorial's order.
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
+import { after, before, test } from "node:test";
 import { Tutorial } from "../support/tutorial.ts";
 
 const tutorial = new Tutorial("first-canary", {
@@ -9,24 +9,26 @@ const tutorial = new Tutorial("first-canary", {
   codeOf: (line, output) => (line.startsWith("serin canary status") && output.includes("RolledBack") ? 3 : 0),
 });
 
+const step = (title: string, body: () => Promise<void>): void => void test(title, tutorial.step(title, body));
+
 before(() => assert.ok(tutorial.commands.length > 10, "the tutorial has commands"));
 after(async () => await tutorial.delete());
 
-tutorial.step("a cluster, a mesh, an application and requests", async () => {
+step("a cluster, a mesh, an application and requests", async () => {
   await tutorial.typeUpTo("kubectl wait -n shop --for=condition=Available deployment/users");
 });
 
-tutorial.step("a good version gets half of the requests, then all", async () => {
+step("a good version gets half of the requests, then all", async () => {
   assert.match(await tutorial.typeUpTo("serin canary status"), /Completed/);
   assert.match(await tutorial.typeUpTo("kubectl exec"), /nginx server v2/);
 });
 
-tutorial.step("a bad version is rolled back by itself, and the status gives the reason", async () => {
+step("a bad version is rolled back by itself, and the status gives the reason", async () => {
   assert.match(await tutorial.typeUpTo("serin canary status"), /RolledBack[^]*request-success-rate/);
   assert.equal(await tutorial.typeUpTo("kubectl get deployment"), "");
 });
 
-tutorial.step("the last line deletes the cluster", async () => {
+step("the last line deletes the cluster", async () => {
   await tutorial.typeUpTo("bin/serin cluster delete");
   tutorial.assertEnd();
 });

@@ -1,6 +1,6 @@
 // Types every line of the tutorial "A first MeshUpgrade" (docs/first-upgrade.md), in the tutorial's order.
 import assert from "node:assert/strict";
-import { after, before } from "node:test";
+import { after, before, test } from "node:test";
 import { Tutorial } from "../support/tutorial.ts";
 
 const tutorial = new Tutorial("first-upgrade", {
@@ -9,38 +9,40 @@ const tutorial = new Tutorial("first-upgrade", {
   codeOf: (line, output) => (line.startsWith("serin upgrade status") && output.includes("Paused") ? 4 : 0),
 });
 
+const step = (title: string, body: () => Promise<void>): void => void test(title, tutorial.step(title, body));
+
 before(() => assert.ok(tutorial.commands.length > 10, "the tutorial has commands"));
 after(async () => await tutorial.delete());
 
-tutorial.step("a cluster, a mesh, an application and requests", async () => {
+step("a cluster, a mesh, an application and requests", async () => {
   await tutorial.typeUpTo("kubectl wait -n shop --for=condition=Available");
 });
 
-tutorial.step("the plan names the steps and blocks nothing", async () => {
+step("the plan names the steps and blocks nothing", async () => {
   assert.match(await tutorial.typeUpTo("serin upgrade plan"), /shop/);
 });
 
-tutorial.step("the upgrade waits for approval when all pods have the new revision's sidecar", async () => {
+step("the upgrade waits for approval when all pods have the new revision's sidecar", async () => {
   assert.match(await tutorial.typeUpTo("serin upgrade status"), /Paused/);
   const lines = (await tutorial.typeUpTo("serin proxy-status")).split("\n").filter((line) => line.includes(".shop"));
   assert.equal(lines.length, 3, lines.join("\n"));
   for (const line of lines) assert.match(line, /istiod-next-/);
 });
 
-tutorial.step("the approved upgrade removes the old revision", async () => {
+step("the approved upgrade removes the old revision", async () => {
   assert.match(await tutorial.typeUpTo("serin upgrade history"), /tested/);
   const left = await tutorial.typeUpTo("kubectl get deployments");
   assert.match(left, /^istiod-next /m);
   assert.doesNotMatch(left, /^istiod /m);
 });
 
-tutorial.step("the undo brings the old revision back and removes the new one", async () => {
+step("the undo brings the old revision back and removes the new one", async () => {
   const left = await tutorial.typeUpTo("kubectl get deployments");
   assert.match(left, /^istiod /m);
   assert.doesNotMatch(left, /^istiod-next /m);
 });
 
-tutorial.step("the last line deletes the cluster", async () => {
+step("the last line deletes the cluster", async () => {
   await tutorial.typeUpTo("bin/serin cluster delete");
   tutorial.assertEnd();
 });
