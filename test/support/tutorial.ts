@@ -28,7 +28,7 @@ export class Tutorial {
     this.commands = commandsOf(readFileSync(join(root, `docs/${page}.md`), "utf8"));
   }
 
-  /** The body of a test. The caller registers the test itself, because the runner counts it for the registering file. */
+  /** Returns the body of a test. The caller registers it, because the runner counts a test for the registering file. */
   step(title: string, body: () => Promise<void>): () => Promise<void> {
     return this.#guide.step(title, body);
   }
