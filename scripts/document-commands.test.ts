@@ -1,15 +1,17 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Command } from "commander";
 import { completeProgram } from "../src/cli/program.ts";
 import { FakeContext } from "../src/cli/testing/fake-context.ts";
+import { releaseProgram } from "../src/cmd/release.ts";
+import { readDocument, userDocuments } from "./document-blocks.ts";
 
 const root = join(import.meta.dirname, "..");
 /** Verbs that start processes. Images and addons run them, and not users. */
-const roles = /^(pilot|prometheus|kiali)$/;
+const roles =
+  /^(pilot|proxy|ztunnel|cni|rollout|probe|prometheus|prometheus-reloader|kiali|grafana|sidecar-redirect|cluster-\w+)$/;
 /** Verbs that are separate programs. Only their usage lists their options. */
 const ownPrograms = /^(cluster|doctor)$/;
 
@@ -21,10 +23,8 @@ interface CommandLine {
 }
 
 test("every serin command in the documents has existing verbs, options and arguments", async () => {
-  const program = await completeProgram(new FakeContext());
-  const lines = ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...globSync("docs/*.md", { cwd: root })]
-    .sort()
-    .flatMap((file) => commandLines(file, readFileSync(join(root, file), "utf8")));
+  const program = await programOfUsers();
+  const lines = userDocuments().flatMap((document) => commandLines(document, readDocument(document)));
   assert.ok(lines.length > 100, `${lines.length} command lines`);
   assert.deepEqual(
     lines.flatMap((line) => faultsOf(line, program)),
@@ -33,10 +33,11 @@ test("every serin command in the documents has existing verbs, options and argum
 });
 
 test("an unknown verb, option or argument is reported with its line", async () => {
-  const program = await completeProgram(new FakeContext());
+  const program = await programOfUsers();
   const text = [
     "See `serin image lost`, `serin install --sett a=b`, and `serin image list --layout DIR`.",
     "Or `serin cluster create --name x --nodes 3`, `serin cluster lose` and `serin doctor --kube`.",
+    "Or `serin release build DIR --tag 1` or `serin release lose`.",
     "```sh",
     "serin image save   # no file",
     "serin canary status -n shop web more",
@@ -51,12 +52,23 @@ test("an unknown verb, option or argument is reported with its line", async () =
       "a.md:2: serin cluster create --name x --nodes 3: no option --nodes",
       "a.md:2: serin cluster lose: no verb lose",
       "a.md:2: serin doctor --kube: no option --kube",
-      "a.md:4: serin image save: the option --output is missing",
-      "a.md:5: serin canary status -n shop web more: 2 arguments, at most 1",
-      "a.md:6: serin nothing: no verb nothing",
+      "a.md:3: serin release build DIR --tag 1: no option --tag",
+      "a.md:3: serin release lose: no verb lose",
+      "a.md:5: serin image save: the option --output is missing",
+      "a.md:6: serin canary status -n shop web more: 2 arguments, at most 1",
+      "a.md:7: serin nothing: no verb nothing",
     ],
   );
 });
+
+/** The verbs of the command line, and those of `serin release`, which is a program of its own. */
+async function programOfUsers(): Promise<Command> {
+  const program = await completeProgram(new FakeContext());
+  const own = releaseProgram({ env: {}, release: { root: "", entry: "", version: "" } });
+  const release = program.commands.find((command) => command.name() === "release") ?? program.command("release");
+  for (const command of own.commands) release.addCommand(command);
+  return program;
+}
 
 /** The commands in code blocks and between backquotes. */
 function commandLines(file: string, text: string): CommandLine[] {

@@ -1,12 +1,11 @@
-// A user without rights, with only HOME and PATH in the environment, runs a cluster, pods, Services, a mesh and a
-// gateway with a single uid.
+// A user without rights, with only HOME and PATH in the environment, types the lines of the README's section "By hand".
+// A cluster, pods, Services, a mesh and a gateway run with a single uid.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
-import { setBookinfoStage } from "../support/bookinfo-stage.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { LabCluster, root, serin } from "../support/lab-cluster.ts";
@@ -16,7 +15,7 @@ const isRoot = process.getuid?.() === 0;
 const stranger = 54_321;
 const scratch = mkdtempSync(join(tmpdir(), "serin-user-"));
 const releaseRoot = isRoot ? readableCopy() : root;
-const lab = new LabCluster("ordinary", isRoot ? { uid: stranger, releaseRoot } : {});
+const lab = new LabCluster("lab", isRoot ? { uid: stranger, releaseRoot } : {});
 
 /**
  * Copies the checkout, because root's may be in a directory that other users cannot enter. Root owns the copied files
@@ -42,6 +41,21 @@ function readableCopy(): string {
 
 const ok = lab.ok.bind(lab);
 
+const [, block = ""] = /^## By hand\n[^]*?```\n([^]*?)```$/m.exec(readFileSync(join(root, "README.md"), "utf8")) ?? [];
+const lines = block.split("\n").filter((line) => line !== "");
+const entered = lines.findIndex((line) => line.startsWith("bin/serin cluster shell"));
+const left = lines.indexOf("exit");
+
+/** Types a line of the README on the machine, in the directory of the release. */
+const type = async (line: string): Promise<string> => await ok(["bash", "-c", `cd ${releaseRoot} && ${line}`]);
+
+/** Types a line of the README in the lab's shell. */
+async function typeInShell(line: string): Promise<string> {
+  const { code, output } = await lab.shell(`cd ${releaseRoot} && ${line}`);
+  assert.equal(code, 0, `${line}\n${output}`);
+  return output;
+}
+
 describe("as an ordinary user", { concurrency: 1 }, () => {
   after(async () => {
     await lab.delete();
@@ -50,10 +64,10 @@ describe("as an ordinary user", { concurrency: 1 }, () => {
 
   test("the doctor finds nothing, and a cluster is created with a kubeconfig that only the user can read", async () => {
     await ok([lab.serin, "doctor"]);
-    const created = await lab.create();
-    assert.equal(created.code, 0, created.output);
+    assert.match(lines[0] ?? "", /^bin\/serin cluster create --name lab/);
+    await type(lines[0] ?? "");
     assert.equal(statSync(join(dirname(lab.directory), ".kube/config")).mode & 0o777, 0o600);
-    assert.match(await ok(["kubectl", "get", "nodes"]), /(ordinary-\S+ +Ready.*\n){3}/);
+    assert.match(await ok(["kubectl", "get", "nodes"]), /(lab-\S+ +Ready.*\n){3}/);
   });
 
   test("a pod runs as the only user, can be entered, and reports which requested user it did not get", async () => {
@@ -84,8 +98,26 @@ describe("as an ordinary user", { concurrency: 1 }, () => {
     );
   });
 
-  test("the mesh is installed, and bookinfo answers through the gateway and between pods, with identities", async () => {
-    const url = await setBookinfoStage(lab, { releaseRoot });
+  test("the README's lines install the mesh and bookinfo, whose page answers as the README shows", async () => {
+    for (const line of lines.slice(1, entered)) await type(line);
+    let output = "";
+    for (const line of lines.slice(entered + 1, left)) {
+      if (line.startsWith("# ")) assert.ok(output.includes(line.slice(2)), output);
+      else output = await typeInShell(line);
+    }
+    assert.match(output, /istiod-/);
+  });
+
+  test("bookinfo answers through the gateway and between pods, with identities", async () => {
+    const address = await ok([
+      "kubectl",
+      "get",
+      "gateway",
+      "bookinfo-gateway",
+      "-o",
+      "jsonpath={.status.addresses[0].value}",
+    ]);
+    const url = `http://${address}/productpage`;
     await ok(["kubectl", "apply", "-f", join(releaseRoot, "samples/sleep/sleep.yaml")]);
     await ok(["kubectl", "rollout", "status", "deployment/sleep", "--timeout=60s"]);
     const load = new GatewayLoad(lab, url, { releaseRoot });
@@ -129,7 +161,7 @@ describe("as an ordinary user", { concurrency: 1 }, () => {
     await eventually("every process of the lab is gone", () => lab.processes().length === 0);
     const created = await lab.createOneNode();
     assert.equal(created.code, 0, created.output);
-    await ok([lab.serin, "cluster", "delete"]);
+    await type(lines.slice(left + 1).join("; "));
     await eventually("every process of the lab is gone", () => lab.processes().length === 0);
   });
 });
