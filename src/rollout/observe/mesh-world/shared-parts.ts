@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { matchesLabels } from "../../../api/index.ts";
 import { nodeKind, secretKind } from "../../../api/kubernetes/index.ts";
 import type { JournalEntry, MeshUpgrade } from "../../../api/serin/index.ts";
-import { certificateFingerprint, userError, pointerName } from "../../../base/index.ts";
+import { certificateBlocks, certificateFingerprint, userError, pointerName } from "../../../base/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import {
@@ -141,7 +141,7 @@ function rootNamespaceOf(
 }
 
 function fingerprintOf(pem: string): string {
-  const [first] = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(pem) ?? [];
+  const [first] = certificateBlocks(pem);
   if (first === undefined) return "";
   try {
     return certificateFingerprint(new X509Certificate(first));
