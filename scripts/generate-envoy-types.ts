@@ -2,7 +2,6 @@
 // part of it, and `type-names.json` with the names of its types. Reads them from the generated Go code of pinned
 // modules, which contains them as string constants. Needs Go to download the modules. Run `node
 // scripts/generate-envoy-types.ts` after changing a pin.
-import { execFileSync } from "node:child_process";
 import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { brotliCompressSync, constants } from "node:zlib";
@@ -17,8 +16,8 @@ import {
   type EnumDescriptorProto,
   type FileDescriptorProto,
 } from "@bufbuild/protobuf/wkt";
+import { moduleFolder } from "./module-folder.ts";
 
-const goCommand = "go";
 const root = dirname(import.meta.dirname);
 const target = join(root, "generated", "envoy");
 
@@ -46,14 +45,6 @@ const left = [
   "envoy/service/discovery/",
 ];
 const isLeft = (path: string): boolean => left.some((prefix) => path.startsWith(prefix));
-
-function folderOf(module: string, version: string): string {
-  const answer = execFileSync(goCommand, ["mod", "download", "-json", `${module}@${version}`], {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  return (JSON.parse(answer) as { Dir: string }).Dir;
-}
 
 const escapes: Readonly<Record<string, number>> = {
   a: 7,
@@ -112,7 +103,7 @@ function plainMessage(message: DescriptorProto): void {
 
 const files = new Map<string, FileDescriptorProto>();
 for (const [module, version, folders] of modules) {
-  const folder = folderOf(module, version);
+  const folder = moduleFolder(module, version);
   for (const path of globSync(`${folders}/*.pb.go`, { cwd: folder })) {
     // Envoy does not accept API v2 any more. The packages of Istio with the same names are Istio's own.
     if (module.startsWith("github.com/envoyproxy/") && /(^|\/)(v2(alpha\d*)?|v1)\//.test(path)) continue;

@@ -8,7 +8,6 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { CodeGeneratorResponseSchema } from "@bufbuild/protobuf/wkt";
 import { fileDescriptionModule, withOwnFileDescription } from "./generate-protos/own-file-description.ts";
 
-const goCommand = "go";
 const generator = "@bufbuild/protoc-gen-es@2.17.0";
 
 /** Our own .proto files, by import path. We wrote them from the facts of the resource types and did not copy them. */
@@ -208,7 +207,7 @@ const files = [
   ...linked.map((path) => `${path}:${exportedMessages(path)}`),
   ...Object.entries(ours).map(([path, source]) => `${path}=${join(root, source)}`),
 ];
-const request = execFileSync(goCommand, ["run", ".", ...files], {
+const request = execFileSync("go", ["run", ".", ...files], {
   cwd: join(root, "scripts", "generate-protos"),
   maxBuffer: maxBufferBytes,
   stdio: ["ignore", "pipe", "inherit"],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { alternativeNames, certificateValidity } from "./certificate-text.ts";
+import { alternativeNames, certificateBlocks, certificateValidity } from "./certificate-text.ts";
 
 test("a name with a comma, a quote or a control character is one name of one kind", () => {
   const forged = "spiffe://elsewhere/x, URI:spiffe://cluster.local/ns/istio-system/sa/istiod, URI:y";
@@ -31,6 +31,13 @@ i//e4hPfF84wDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNIADBFAiEA/Ser
 gG5xs+ILh2i2nP/OryMK6AbOIY5HSy6rpatRacgCIDHTeEoiIkW7QNQZiBxKzEhq
 rBFJdiLDW5aBoqlwuqR0
 -----END CERTIFICATE-----`;
+
+test("the certificates of a text are its blocks between BEGIN and END, without keys, comments and cut blocks", () => {
+  const key = pem.replaceAll("CERTIFICATE", "PRIVATE KEY");
+  assert.deepEqual(certificateBlocks(`a chain:\n${pem}\n${key}\n# root\n${pem}\n${pem.slice(0, 200)}`), [pem, pem]);
+  assert.deepEqual(certificateBlocks(`${pem.slice(0, 200)}\n${pem}`), [pem]);
+  assert.deepEqual(certificateBlocks(""), []);
+});
 
 test("the validity of a PEM text's first certificate is read, and a text without one has none", () => {
   const validity = { notBeforeMs: Date.UTC(2026, 10, 28, 21, 46, 18), notAfterMs: Date.UTC(2026, 11, 28, 21, 46, 18) };

@@ -33,6 +33,11 @@ export function certificateFingerprint({ fingerprint256 }: { readonly fingerprin
   return fingerprint256.replaceAll(":", "").toLowerCase();
 }
 
+/** The certificates of a PEM text, each from its BEGIN line to its END line. Skips everything else. */
+export function certificateBlocks(pem: string): string[] {
+  return pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+}
+
 /** When a certificate is valid. */
 export interface CertificateValidity {
   readonly notBeforeMs: number;

@@ -1,6 +1,7 @@
 // The terms of every part: errors, logs, clocks, backoff, drain, environment variables. It imports no other part.
 export {
   alternativeNames,
+  certificateBlocks,
   certificateFingerprint,
   certificateValidity,
   type AlternativeName,

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { certificateFingerprint } from "../../base/index.ts";
+import { certificateBlocks, certificateFingerprint } from "../../base/index.ts";
 
 /** The parts of an authority that determine its roots. */
 export interface AuthorityChain {
@@ -71,7 +71,7 @@ export function fingerprintOf(pem: string): string {
   return certificateFingerprint(new X509Certificate(pem));
 }
 
-/** The certificates of a PEM text, each with its own BEGIN and END lines. */
+/** The certificates of a PEM text, each ending with a line break. */
 export function splitPem(text: string): readonly string[] {
-  return (text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).map((pem) => `${pem}\n`);
+  return certificateBlocks(text).map((block) => `${block}\n`);
 }

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
+import { certificateBlocks } from "../../base/index.ts";
 import type { SecretStore } from "../tls/secret-store.ts";
-
-const dayMs = 86_400_000;
+import { certificatesInUse, wholeDaysUntil } from "./certificates-in-use.ts";
 
 /** Finds the certificate in use that expires first. */
 export class FirstExpiry {
@@ -26,29 +26,21 @@ export class FirstExpiry {
     if (own === undefined && this.#hadOwn) return 0;
     if (own !== undefined) this.#hadOwn = true;
     const firstMs = Math.min(...known.values());
-    return firstMs === Infinity ? undefined : Math.max(0, Math.floor((firstMs - this.#nowMs()) / dayMs));
+    return firstMs === Infinity ? undefined : wholeDaysUntil(firstMs, this.#nowMs());
   }
 
   *#texts(): Iterable<string> {
-    const store = this.#secrets;
-    const names = [
-      { kind: "sds", name: "default" } as const,
-      { kind: "sds", name: "ROOTCA" } as const,
-      ...[...store.applied().values()].map(({ ref }) => ref),
-    ];
-    for (const ref of names) {
-      const chain = ref.name === "ROOTCA" ? undefined : store.certificate(ref)?.chain;
-      const text = chain ?? store.roots(ref)?.roots;
-      if (text !== undefined) yield text;
-    }
-    for (const material of store.fromFiles().values()) yield "chain" in material ? material.chain : material.roots;
+    for (const { chain, roots } of certificatesInUse(this.#secrets)) yield* [chain.pem, roots.pem];
+    for (const material of this.#secrets.fromFiles().values())
+      yield "chain" in material ? material.chain : material.roots;
   }
 }
 
+/** When the first certificate of a PEM text expires. Infinity without certificates. */
 function firstEndMs(text: string): number {
-  const ends = [...text.matchAll(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g)].map(([pem]) => {
+  const ends = certificateBlocks(text).map((block) => {
     try {
-      return Date.parse(new X509Certificate(pem).validTo);
+      return Date.parse(new X509Certificate(block).validTo);
     } catch {
       // A certificate that cannot be read is reported where it is used.
       return Infinity;

@@ -1,5 +1,5 @@
 import type { MetricsRegistry } from "../../telemetry/index.ts";
-import type { Statistic } from "../serving.ts";
+import type { StatisticRow } from "./cluster-stats.ts";
 
 export interface ServerStatsSources {
   readonly startedMs: number;
@@ -19,12 +19,13 @@ export class ServerStats {
     this.#sources = sources;
   }
 
-  statistics(): (Statistic & { readonly cluster?: string })[] {
+  statistics(): StatisticRow[] {
     const { startedMs, nowMs, isConnected, state } = this.#sources;
     const connected = isConnected() ? 1 : 0;
-    const gauge = (name: string, value: number): Statistic => ({
+    const gauge = (name: string, value: number): StatisticRow => ({
       name,
       metric: `envoy_${name.replaceAll(".", "_")}`,
+      labels: {},
       type: "gauge",
       value,
     });
@@ -35,7 +36,7 @@ export class ServerStats {
       {
         ...gauge("cluster.xds-grpc.upstream_cx_active", connected),
         metric: "envoy_cluster_upstream_cx_active",
-        cluster: "xds-grpc",
+        labels: { cluster_name: "xds-grpc" },
       },
     ];
   }
@@ -43,9 +44,11 @@ export class ServerStats {
   /** Adds the statistics to a registry under Envoy's Prometheus names. */
   expose(registry: MetricsRegistry): void {
     registry.onCollect(() => {
-      for (const { metric, value, cluster } of this.statistics())
-        if (cluster === undefined) registry.gauge(metric, metric).labels().set(value);
-        else registry.gauge(metric, metric, ["cluster_name"]).labels(cluster).set(value);
+      for (const { metric, value, labels } of this.statistics())
+        registry
+          .gauge(metric, metric, Object.keys(labels))
+          .labels(...Object.values(labels))
+          .set(value);
     });
   }
 }

@@ -4,8 +4,9 @@ import {
   HeaderValueOptionSchema,
   type HeaderValueOption,
 } from "../../wire/envoy/index.ts";
+import { fieldName } from "../../wire/http2/index.ts";
 import type { AppendAction, HeaderAddition, HeaderMutation } from "../routing/header-mutation.ts";
-import { utf8HeadText } from "../terms/header-text.ts";
+import { headTextOf } from "../terms/header-text.ts";
 import { checkFields, invalid, type ConfigNotes } from "./config-check.ts";
 import { compileHeaderValue } from "./header-value-config.ts";
 
@@ -45,7 +46,7 @@ export function compileMutation(
 function checkedName(name: string, where: string): string {
   const lower = name.toLowerCase();
   if (lower.startsWith(":")) throw invalid(where, `the header ${name} must not be changed`);
-  if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(lower)) throw invalid(where, `"${name}" is not a header name`);
+  if (!fieldName.test(lower)) throw invalid(where, `"${name}" is not a header name`);
   return lower;
 }
 
@@ -60,11 +61,6 @@ function compileAddition(
   });
   const key = option.header?.key ?? "";
   const name = key.toLowerCase() === ":authority" ? "host" : checkedName(key, where);
-  const raw = option.header?.rawValue;
-  const text =
-    raw === undefined || raw.length === 0
-      ? utf8HeadText(option.header?.value ?? "")
-      : Buffer.from(raw).toString("latin1");
   // The old field `append` is a wrapper: unset means append.
   const action =
     option.append === false
@@ -72,7 +68,7 @@ function compileAddition(
       : (actions[option.appendAction] ?? "append-if-exists-or-add");
   return {
     name,
-    value: compileHeaderValue(text, direction, `${where}: header ${key}`, notes),
+    value: compileHeaderValue(headTextOf(option.header), direction, `${where}: header ${key}`, notes),
     action: name === "host" ? "overwrite-if-exists-or-add" : action,
     keepEmptyValue: option.keepEmptyValue,
   };

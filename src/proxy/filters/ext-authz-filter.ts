@@ -1,4 +1,4 @@
-import { editQuery, type QueryEdits } from "./jwt-location.ts";
+import { editQuery, type QueryEdits } from "./query-edits.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterCounter, FilterStatistics } from "../terms/filter-statistics.ts";
 import {

@@ -19,7 +19,7 @@ import {
 } from "./ext-authz-filter.ts";
 import { callGrpc, type GrpcTarget } from "../terms/grpc-call.ts";
 import type { FilterRequest, RequestBodyStart } from "./http-filter.ts";
-import { queryAfterEdits, type QueryEdits } from "./jwt-location.ts";
+import { queryAfterEdits, type QueryEdits } from "./query-edits.ts";
 import { messageTextOfHead } from "../terms/header-text.ts";
 import { fieldOf, fieldsOf, isField } from "./service-fields.ts";
 

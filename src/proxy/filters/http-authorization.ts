@@ -3,7 +3,7 @@ import type { StringMatcher } from "../routing/matchers.ts";
 import { partialBodyField, type AskAuthorization, type AuthorizationAnswer } from "./ext-authz-filter.ts";
 import type { CallCluster, ClusterAnswer } from "../terms/call-cluster.ts";
 import type { FilterRequest } from "./http-filter.ts";
-import { queryAfterEdits } from "./jwt-location.ts";
+import { queryAfterEdits } from "./query-edits.ts";
 
 export interface HttpAuthorizationOptions {
   readonly cluster: string;

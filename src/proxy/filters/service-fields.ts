@@ -1,18 +1,12 @@
 import type { HeaderValueOption } from "../../wire/envoy/index.ts";
-
-import { utf8HeadText } from "../terms/header-text.ts";
+import { fieldName } from "../../wire/http2/index.ts";
+import { headTextOf } from "../terms/header-text.ts";
 
 type SentField = Pick<HeaderValueOption, "header">;
 
 /** A field that a service tells the proxy to set. The name is in lower case. */
 export function fieldOf(option: SentField): readonly [name: string, value: string] {
-  const raw = option.header?.rawValue;
-  return [
-    (option.header?.key ?? "").toLowerCase(),
-    raw === undefined || raw.length === 0
-      ? utf8HeadText(option.header?.value ?? "")
-      : Buffer.from(raw).toString("latin1"),
-  ];
+  return [(option.header?.key ?? "").toLowerCase(), headTextOf(option.header)];
 }
 
 /** The fields that a service may set. Headers that frame an answer are set only by the proxy. */
@@ -30,5 +24,5 @@ const framing: ReadonlySet<string> = new Set([
 
 /** Whether the value is a single header line. */
 export function isField(name: string, value: string): boolean {
-  return /^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(name) && !/[\r\n\0]/.test(value);
+  return fieldName.test(name) && !/[\r\n\0]/.test(value);
 }

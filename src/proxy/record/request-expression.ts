@@ -87,9 +87,9 @@ function requestAttributes(request: DescribedRequest): LazyAttributes {
     method: request.method,
     scheme: request.scheme,
     protocol: request.protocol,
-    referer: decodedOf(request.header("referer")),
-    useragent: decodedOf(request.header("user-agent")),
-    id: decodedOf(request.header("x-request-id")),
+    referer: textOfHead(request.header("referer")),
+    useragent: textOfHead(request.header("user-agent")),
+    id: textOfHead(request.header("x-request-id")),
     size: /^\d{1,15}$/.test(size) ? BigInt(size) : 0n,
     time: () => timestampFromMs(Math.round(request.valueContext(undefined).startedMs)),
     headers: () => headersOf(request),
@@ -108,8 +108,4 @@ function headersOf(request: DescribedRequest): ReadonlyMap<string, string> {
   for (const name of [":authority", ":method", ":path", ":scheme"])
     headers.set(name, textOfHead(headerValue(request, name) ?? ""));
   return headers;
-}
-
-function decodedOf(value: string | undefined): string | undefined {
-  return value === undefined ? undefined : textOfHead(value);
 }

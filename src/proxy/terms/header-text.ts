@@ -18,11 +18,22 @@ export function utf8HeadText(text: string): string {
   return beyondAscii.test(text) ? Buffer.from(text).toString("latin1") : text;
 }
 
+/**
+ * Encodes a header's value as a message of xDS or of a service names it: in a text or in bytes. One character for each
+ * byte.
+ */
+export function headTextOf(value: { readonly value: string; readonly rawValue: Uint8Array } | undefined): string {
+  if (value === undefined) return "";
+  return value.rawValue.length === 0 ? utf8HeadText(value.value) : Buffer.from(value.rawValue).toString("latin1");
+}
+
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** Decodes header bytes to text: as UTF-8 if they are valid, else as Latin-1. */
-export function textOfHead(text: string): string {
-  if (!beyondAscii.test(text) || wide.test(text)) return text;
+export function textOfHead(text: string): string;
+export function textOfHead(text: string | undefined): string | undefined;
+export function textOfHead(text: string | undefined): string | undefined {
+  if (text === undefined || !beyondAscii.test(text) || wide.test(text)) return text;
   try {
     return strictUtf8.decode(Buffer.from(text, "latin1"));
   } catch {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { jsonEqualWithoutNulls, pointerName } from "../../base/index.ts";
+import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import { formatIssues, keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { whoWrote } from "../../api/serin/field-managers/index.ts";
 import {
@@ -22,6 +22,7 @@ import {
   type RolloutStatus,
 } from "../../api/serin/index.ts";
 import { isUnderWay, type RolloutCommands, type RolloutOrders } from "../decide/index.ts";
+import { annotationPointer } from "../plan/index.ts";
 
 export type Rollout = Canary | MeshUpgrade;
 
@@ -133,10 +134,7 @@ export function entriesOfHold(
     ...(uid === undefined ? {} : { uid }),
   });
   const { paused } = (spec ?? {}) as { readonly paused?: unknown };
-  return [
-    entry(`/metadata/annotations/${pointerName(holderAnnotation)}`, name),
-    ...(paused === true ? [entry("/spec/paused", true)] : []),
-  ];
+  return [entry(annotationPointer(holderAnnotation), name), ...(paused === true ? [entry("/spec/paused", true)] : [])];
 }
 
 /** The object that two rollouts must not change at the same time. */

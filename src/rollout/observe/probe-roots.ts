@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate } from "node:tls";
-import { certificateFingerprint, messageOf, userError } from "../../base/index.ts";
+import { certificateBlocks, certificateFingerprint, messageOf, userError } from "../../base/index.ts";
 import { validMeshConfig } from "../../api/mesh-config-text/index.ts";
 import type { MeshConfig } from "../../api/istio/index.ts";
 import { configMapKind, secretKind, type Pod } from "../../api/kubernetes/index.ts";
@@ -284,9 +284,9 @@ function chainOf(leaf: DetailedPeerCertificate): X509Certificate[] {
 
 /** The valid certificates of a PEM text. */
 function certificatesIn(pem: string): X509Certificate[] {
-  return (pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).flatMap((text) => {
+  return certificateBlocks(pem).flatMap((block) => {
     try {
-      return [new X509Certificate(text)];
+      return [new X509Certificate(block)];
     } catch {
       return [];
     }

@@ -120,7 +120,8 @@ function writerOf(
   return by !== undefined && jsonEqualWithoutNulls(own.written, value) ? { isRewritten: true } : { isReplanned: true };
 }
 
-function entriesOf(write: FieldWrite, journal: readonly JournalEntry[]): readonly FieldEntry[] {
+/** The journal's entries of the field that the write changes. */
+export function entriesOf(write: FieldWrite, journal: readonly JournalEntry[]): readonly FieldEntry[] {
   return journal.flatMap((entry) =>
     entry.type === "field" &&
     entry.pointer === write.pointer &&

@@ -2,8 +2,8 @@ import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry } from "../../api/serin/index.ts";
 import { covers } from "../act/object-access.ts";
-import { referenceKey, type Write, type WriteState } from "../decide/index.ts";
-import { listState } from "../observe/write-state.ts";
+import type { Write, WriteState } from "../decide/index.ts";
+import { entriesOf, listState } from "../observe/write-state.ts";
 import { templateRevision, type MeshCluster } from "./mesh-model.ts";
 import { bodyOf, engineWriter } from "./model-object.ts";
 
@@ -19,22 +19,14 @@ export function writeState(
   if (write.type === "delete")
     return found === undefined ? { state: "done" } : { state: "pending", prior: bodyOf(found) };
   if (found === undefined) return { state: "gone" };
-  if (write.adopted !== undefined) {
-    const isKnown = journal.some(
-      (entry) => entry.type === "field" && entry.step === step && entry.pointer === write.pointer,
-    );
-    return isKnown ? { state: "done" } : { state: "pending", prior: write.adopted.prior };
-  }
+  const entries = entriesOf(write, journal);
+  if (write.adopted !== undefined)
+    return entries.some((entry) => entry.step === step)
+      ? { state: "done" }
+      : { state: "pending", prior: write.adopted.prior };
   const value = found.fields.get(write.pointer);
   if (write.own === true && !covers(value, write.value))
     return value === undefined ? { state: "pending" } : { state: "pending", prior: value };
-  const entries = journal.flatMap((entry) =>
-    entry.type === "field" &&
-    entry.pointer === write.pointer &&
-    referenceKey(entry.object) === referenceKey(write.object)
-      ? [entry]
-      : [],
-  );
   const [first, known] = [entries[0], entries.at(-1)];
   const isOwn = found.writers.get(write.pointer) === engineWriter;
   if (write.keeps !== undefined)

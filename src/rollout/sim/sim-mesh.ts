@@ -5,7 +5,7 @@ import {
   type MeshUpgrade,
   type ObjectReference,
 } from "../../api/serin/index.ts";
-import { invariant, seededRandom, type Random, pointerName } from "../../base/index.ts";
+import { invariant, seededRandom, type Random } from "../../base/index.ts";
 import { enabledPointer, type OperatedPart, type Step } from "../decide/index.ts";
 import {
   annotationPointer,
@@ -178,8 +178,8 @@ function labelOf(name: string, mesh: SimMesh): string {
   return mesh.by === "tag" ? meshNames(name).tag : meshNames(name).from;
 }
 
-export const podRev = `/spec/template/metadata/labels/istio.io~1rev`;
-export const restartPointer = `/spec/template/metadata/annotations/${pointerName(restartedForAnnotation)}`;
+export const podRev = `/spec/template${rev}`;
+export const restartPointer = `/spec/template${annotationPointer(restartedForAnnotation)}`;
 
 /**
  * The workloads of a namespace. Gateways of helm and injected gateways are workloads with a sidecar, and move in a

@@ -166,7 +166,6 @@ export const explanations: readonly Explanation[] = [
     covers: ({ suite, judged, ...difference }) =>
       suite === "routes" &&
       (differsBy(/^GET \/\S+ HTTP\/1\.1$/, /^GET [^/ ]\S* HTTP\/1\.1$/)({ suite, judged, ...difference }) ||
-        / Host: ::1/.test(judged.title) ||
         judged.title.includes("Host: ::1")),
   },
   { why: "te is forwarded only with the single value trailers", covers: differsBy(undefined, /^te: trailers$/) },

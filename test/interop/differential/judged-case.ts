@@ -23,6 +23,15 @@ export interface Suite {
   readonly cases: readonly JudgedCase[];
 }
 
+/** One request over HTTP/1.1, after which no other is sent on its connection. `from`: the address of the client. */
+export function http1Request(lane: string, text: string, from?: string): JudgedCase {
+  return {
+    title: `${from ?? ""} ${JSON.stringify(text)}`,
+    lane,
+    send: { protocol: "http1", probes: false, bytes: raw(text), ...(from === undefined ? {} : { from }) },
+  };
+}
+
 /** The bytes of a text whose characters are one byte each. */
 export function raw(text: string): Buffer {
   return Buffer.from(text, "latin1");

@@ -3,7 +3,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { policy, type LaneConfig } from "./configuration.ts";
 import { headers } from "./http2-client.ts";
-import { raw, type JudgedCase, type Suite } from "./judged-case.ts";
+import { http1Request, type JudgedCase, type Suite } from "./judged-case.ts";
 
 type Action = "ALLOW" | "DENY";
 
@@ -255,17 +255,11 @@ const users = [
   "j\xc3rgen",
 ];
 
-const http1 = (lane: string, text: string, from?: string): JudgedCase => ({
-  title: `${from ?? ""} ${JSON.stringify(text)}`,
-  lane,
-  send: { protocol: "http1", probes: false, bytes: raw(text), ...(from === undefined ? {} : { from }) },
-});
-
 const names = (lanes: readonly LaneConfig[]): readonly string[] => lanes.map(({ name }) => name);
 
 export function policySuite(): Suite {
   const byHost = names(hostLanes).flatMap((lane) => [
-    ...hostRequests.map((text) => http1(lane, text)),
+    ...hostRequests.map((text) => http1Request(lane, text)),
     ...authorities.map(([authority, host]): JudgedCase => ({
       title: `:authority ${authority} host ${host}`,
       lane,
@@ -283,13 +277,13 @@ export function policySuite(): Suite {
   ]);
   const byMethod = names(methodLanes).flatMap((lane) =>
     methods.flatMap((method) =>
-      overrides.map((field) => http1(lane, `${method} /a HTTP/1.1\r\nHost: a.test\r\n${field}\r\n`)),
+      overrides.map((field) => http1Request(lane, `${method} /a HTTP/1.1\r\nHost: a.test\r\n${field}\r\n`)),
     ),
   );
   const byAddress = names(addressLanes).flatMap((lane) =>
     peers.flatMap((from) =>
       forwardedFor.map((value) =>
-        http1(
+        http1Request(
           lane,
           `GET /a HTTP/1.1\r\nHost: a.test\r\n${value === "" ? "" : `X-Forwarded-For: ${value}\r\n`}\r\n`,
           from,
@@ -299,14 +293,14 @@ export function policySuite(): Suite {
   );
   const byEdit = names(editedLanes).flatMap((lane) =>
     edits.map((edit) =>
-      http1(
+      http1Request(
         lane,
         `GET /other HTTP/1.1\r\nHost: a.test\r\nx-edit: ${edit}\r\nx-role: guest\r\nX-Forwarded-For: 203.0.113.1\r\n\r\n`,
       ),
     ),
   );
   const byLetter = names(letterLanes).flatMap((lane) =>
-    users.map((user) => http1(lane, `GET /a HTTP/1.1\r\nHost: a.test\r\nx-user: ${user}\r\n\r\n`)),
+    users.map((user) => http1Request(lane, `GET /a HTTP/1.1\r\nHost: a.test\r\nx-user: ${user}\r\n\r\n`)),
   );
   return {
     name: "policies",

@@ -1,7 +1,7 @@
 // Hosts and paths in every spelling, with virtual hosts, redirects and rewrites.
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { LaneConfig } from "./configuration.ts";
-import { raw, type JudgedCase, type Suite } from "./judged-case.ts";
+import { http1Request, type JudgedCase, type Suite } from "./judged-case.ts";
 
 const answers = (name: string, status: number, domains: readonly string[], more: JsonObject = {}): JsonObject => ({
   name,
@@ -182,9 +182,7 @@ const headerLines = [
 ];
 
 const send = (lane: string, text: string, from?: string): JudgedCase => ({
-  title: `${from ?? ""} ${JSON.stringify(text)}`,
-  lane,
-  send: { protocol: "http1", probes: false, bytes: raw(text), ...(from === undefined ? {} : { from }) },
+  ...http1Request(lane, text, from),
   comparesAnswer: true,
 });
 

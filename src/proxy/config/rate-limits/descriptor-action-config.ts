@@ -79,8 +79,7 @@ function valueAction(
 
 /** The first value of a header, even if the header occurs several times, as in Envoy. */
 function firstHeader(request: DescribedRequest, name: string): string | undefined {
-  const value = name.startsWith(":") || name === "host" ? headerValue(request, name) : request.values(name)[0];
-  return value === undefined ? undefined : textOfHead(value);
+  return textOfHead(name.startsWith(":") || name === "host" ? headerValue(request, name) : request.values(name)[0]);
 }
 
 function compileMask(message: RateLimit_Action_MaskedRemoteAddress, where: string): DescriptorAction {

@@ -24,7 +24,10 @@ export function aligned(role: Role, left: readonly Fields[], right: readonly Fie
     const open = new Map<string, number[]>();
     for (const [index, element] of right.entries()) {
       const key = taken.has(index) ? undefined : keyOf(element);
-      if (key !== undefined) open.set(key, [...(open.get(key) ?? []), index]);
+      if (key === undefined) continue;
+      const places = open.get(key);
+      if (places === undefined) open.set(key, [index]);
+      else places.push(index);
     }
     const wanted = left.map((element, index) => (pairs[index] === -1 ? keyOf(element) : undefined));
     const times = new Map<string | undefined, number>();

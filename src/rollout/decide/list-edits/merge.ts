@@ -71,18 +71,20 @@ function mergedLists(
   const isShared = backendRoles.has(role) && isDividedByBoth(role, base, ours, theirs);
   if (isShared) conflicts.push(place.path);
   const [toOurs, toTheirs] = [aligned(role, base, ours), aligned(role, base, theirs)];
-  const ownAdded = [...ours.keys()].filter((index) => !toOurs.includes(index));
-  const otherAdded = [...theirs.keys()].filter((index) => !toTheirs.includes(index));
+  const [baseOfOurs, baseOfTheirs] = [inverse(toOurs), inverse(toTheirs)];
+  const ownAdded = [...ours.keys()].filter((index) => !baseOfOurs.has(index));
+  const otherAdded = [...theirs.keys()].filter((index) => !baseOfTheirs.has(index));
   const pairs = aligned(
     role,
     otherAdded.map((index) => theirs[index] ?? {}),
     ownAdded.map((index) => ours[index] ?? {}),
   );
+  /** The index in the engine's list of each element that both have added, by its index in the other list. */
+  const addedByBoth = new Map(otherAdded.map((index, at) => [index, ownAdded[pairs[at] ?? -1] ?? -1]));
   const result: Merged[] = [];
   for (const [index, element] of theirs.entries()) {
-    const known = toTheirs.indexOf(index);
-    const pair = pairs[otherAdded.indexOf(index)] ?? -1;
-    const own = known === -1 ? (ownAdded[pair] ?? -1) : (toOurs[known] ?? -1);
+    const known = baseOfTheirs.get(index) ?? -1;
+    const own = (known === -1 ? addedByBoth.get(index) : toOurs[known]) ?? -1;
     const inner = { ...place, path: `${place.path}/${index}`, role: "" };
     const before = base[known];
     if (own !== -1) result.push({ value: merged(inner, before, ours[own], element) as Fields, own });
@@ -92,24 +94,33 @@ function mergedLists(
   const removed = [...base.keys()].filter((index) => toTheirs[index] === -1 && toOurs[index] !== -1);
   const lost = removed.filter((index) => !jsonEqualWithoutNulls(base[index], ours[toOurs[index] ?? -1]));
   if (lost.length > 0) conflicts.push(place.path);
-  const added = [...ownAdded, ...lost.map((index) => toOurs[index] ?? -1)].toSorted((a, b) => a - b);
-  return withAdded(result, ours, added).map(({ value }) => value);
+  return withAdded(result, ours, new Set([...ownAdded, ...lost.map((index) => toOurs[index] ?? -1)]));
+}
+
+/** The index in an aligned list's left side of each element of its right side that has one. */
+function inverse(aligned: readonly number[]): ReadonlyMap<number, number> {
+  return new Map(aligned.flatMap((right, left) => (right === -1 ? [] : [[right, left] as const])));
 }
 
 /**
  * The merged list with the elements that only the engine has added, each before its successor in the engine's list: the
- * rule of matching requests must come before the rule from which it was copied.
+ * rule of matching requests must come before the rule from which it was copied. An element whose successor is gone
+ * comes before all later ones.
  */
-function withAdded(result: readonly Merged[], ours: readonly Fields[], added: readonly number[]): readonly Merged[] {
-  const list = [...result];
-  const placed = new Set(result.map(({ own }) => own));
-  for (const index of added.toReversed()) {
-    if (placed.has(index)) continue;
-    const next = list.findIndex(({ own }) => own === index + 1);
-    const later = next === -1 ? list.findIndex(({ own }) => own !== undefined && own > index) : next;
-    list.splice(later === -1 ? list.length : later, 0, { value: ours[index] ?? {}, own: index });
+function withAdded(result: readonly Merged[], ours: readonly Fields[], added: ReadonlySet<number>): readonly Fields[] {
+  /** By index in the engine's list: the index in the result of the element itself, or of the one that it precedes. */
+  const places = new Map<number, number>();
+  for (const [place, { own }] of result.entries()) if (own !== undefined) places.set(own, place);
+  const missing = [...ours.keys()].filter((index) => added.has(index) && !places.has(index));
+  let firstLater = result.length;
+  for (const index of [...ours.keys()].toReversed()) {
+    if (!places.has(index) && added.has(index)) places.set(index, places.get(index + 1) ?? firstLater);
+    firstLater = Math.min(firstLater, places.get(index) ?? firstLater);
   }
-  return list;
+  const byPlace = Map.groupBy(missing, (index) => places.get(index) ?? result.length);
+  const addedBefore = (place: number): readonly Fields[] =>
+    (byPlace.get(place) ?? []).map((index) => ours[index] ?? {});
+  return [...result.flatMap(({ value }, place) => [...addedBefore(place), value]), ...addedBefore(result.length)];
 }
 
 /** Whether both have changed how requests are divided, which depends on all backends of the list together. */

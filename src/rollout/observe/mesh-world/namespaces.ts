@@ -1,11 +1,12 @@
-import { pointerName } from "../../../base/index.ts";
 import type { Namespace, Pod, PodTemplate } from "../../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation, type MeshUpgrade } from "../../../api/serin/index.ts";
 import {
+  annotationPointer,
   injectionLabel,
   labelPointer,
   probeNamespace,
   reference,
+  restartedForAnnotation,
   restartMark,
   revisionLabel,
   type EnrolledPod,
@@ -136,7 +137,7 @@ function workloadInWorld(
   const { object, pods, found, unmovable } = workload;
   const { from, to, settleTimeoutSeconds } = upgrade.spec;
   if (unmovable !== undefined) return [];
-  const labelPath = `/spec/template/metadata/labels/${pointerName(revisionLabel)}`;
+  const labelPath = `/spec/template${labelPointer(revisionLabel)}`;
   const template = (found?.["spec"] as { template?: PodTemplate } | undefined)?.template?.metadata;
   const podLabel = prior.value(
     object,
@@ -155,11 +156,9 @@ function workloadInWorld(
     restarted,
   };
   const { state } = progressOf(workload, query);
-  const isTouched = [
-    labelPath,
-    "/spec/template/metadata/annotations/rollout.serin.dev~1restarted-for",
-    "/spec/restartAt",
-  ].some((pointer) => prior.has(object, pointer));
+  const isTouched = [labelPath, `/spec/template${annotationPointer(restartedForAnnotation)}`, "/spec/restartAt"].some(
+    (pointer) => prior.has(object, pointer),
+  );
   // A workload that has the new revision already, without this upgrade, need not move.
   if (!isTouched && pods.every((pod) => sidecarRevision(pod) === to.revision)) return [];
   const heldBy =

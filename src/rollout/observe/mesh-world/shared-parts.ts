@@ -2,10 +2,11 @@ import { X509Certificate } from "node:crypto";
 import { matchesLabels } from "../../../api/index.ts";
 import { nodeKind, secretKind } from "../../../api/kubernetes/index.ts";
 import type { JournalEntry, MeshUpgrade } from "../../../api/serin/index.ts";
-import { certificateFingerprint, userError, pointerName } from "../../../base/index.ts";
+import { certificateBlocks, certificateFingerprint, userError } from "../../../base/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import {
+  labelPointer,
   nextRootName,
   reference,
   referenceTo,
@@ -30,7 +31,7 @@ export function ztunnelNodes(view: ClusterView, revision: string, prior: PriorVa
     .flatMap(({ spec }) => spec?.nodeName ?? []);
   const all = view.pods.list().flatMap(({ spec }) => spec?.nodeName ?? []);
   const labelled = [...new Set(all)].filter((name) =>
-    prior.has(reference("v1", nodeKind.kind, name), `/metadata/labels/${pointerName(revisionLabel)}`),
+    prior.has(reference("v1", nodeKind.kind, name), labelPointer(revisionLabel)),
   );
   return [...new Set([...running, ...labelled])].toSorted();
 }
@@ -141,7 +142,7 @@ function rootNamespaceOf(
 }
 
 function fingerprintOf(pem: string): string {
-  const [first] = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/.exec(pem) ?? [];
+  const [first] = certificateBlocks(pem);
   if (first === undefined) return "";
   try {
     return certificateFingerprint(new X509Certificate(first));

@@ -1,8 +1,7 @@
-import { pointerName } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { holderAnnotation, type ObjectReference } from "../../../api/serin/index.ts";
 import type { Write } from "../../decide/index.ts";
-import { referenceTo } from "../references.ts";
+import { annotationPointer, referenceTo } from "../references.ts";
 
 /** A write of a field. Without a value, it removes the field. */
 export function field(object: ObjectReference, pointer: string, value: unknown): Extract<Write, { type: "field" }> {
@@ -13,7 +12,7 @@ export function created(body: UntypedObject): Write {
   return { type: "create", object: referenceTo(body), body };
 }
 
-const holderPointer = `/metadata/annotations/${pointerName(holderAnnotation)}`;
+const holderPointer = annotationPointer(holderAnnotation);
 
 /** Holds the Deployment: it replaces no pods while its pod template changes. */
 export function holding(object: ObjectReference): Extract<Write, { type: "field" }> {

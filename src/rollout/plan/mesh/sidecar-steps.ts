@@ -1,8 +1,7 @@
-import { pointerName } from "../../../base/index.ts";
 import { istioLabels } from "../../../api/istio/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
-import { labelPointer, reference } from "../references.ts";
+import { annotationPointer, labelPointer, reference } from "../references.ts";
 import type { NamespaceInWave, PlannedWave } from "./waves.ts";
 import type { WorkloadInWorld } from "./mesh-world.ts";
 import { check, namedChecks } from "./planned-check.ts";
@@ -12,8 +11,6 @@ export const restartedForAnnotation = "rollout.serin.dev/restarted-for";
 export const revisionLabel = "istio.io/rev";
 export const injectionLabel = "istio-injection";
 export const tagLabel = istioLabels.tag;
-const templateAnnotations = "/spec/template/metadata/annotations";
-const templateLabels = "/spec/template/metadata/labels";
 
 /**
  * The mark in a restarted workload's template. It differs between upgrades, and stays the same after a crash of the
@@ -138,7 +135,7 @@ function restartWrites(
           {
             type: "field",
             object,
-            pointer: `${templateLabels}/${pointerName(revisionLabel)}`,
+            pointer: `/spec/template${labelPointer(revisionLabel)}`,
             value: spec.to.revision,
           },
         ]
@@ -160,8 +157,8 @@ function restartWrites(
       : [];
   // If the pods carry the label, writing it already changes the template and restarts them.
   const changed = byPodLabel
-    ? { pointer: `${templateLabels}/${pointerName(revisionLabel)}`, value: spec.to.revision }
-    : { pointer: `${templateAnnotations}/${pointerName(restartedForAnnotation)}`, value: restartMark(upgrade) };
+    ? { pointer: `/spec/template${labelPointer(revisionLabel)}`, value: spec.to.revision }
+    : { pointer: `/spec/template${annotationPointer(restartedForAnnotation)}`, value: restartMark(upgrade) };
   return [...first, { type: "field", object, ...changed, restart: "template" }];
 }
 

@@ -1,0 +1,39 @@
+import type { SecretStore } from "../tls/secret-store.ts";
+
+/** The certificates of a secret. The PEM is empty if it has none. */
+interface NamedCertificates {
+  readonly secret: string;
+  readonly pem: string;
+}
+
+/** A chain with roots beside it. Only the proxy's own certificate has both. */
+export interface CertificatesInUse {
+  readonly chain: NamedCertificates;
+  readonly roots: NamedCertificates;
+}
+
+/** The proxy's own certificate with the mesh's roots, if it has them. Then the certificates of the secrets it was sent. */
+export function certificatesInUse(secrets: SecretStore): CertificatesInUse[] {
+  const own = secrets.certificate({ kind: "sds", name: "default" });
+  const meshRoots = secrets.roots({ kind: "sds", name: "ROOTCA" });
+  const sent = [...secrets.applied().values()].map(({ ref }): CertificatesInUse => {
+    const certificate = secrets.certificate(ref);
+    const roots = certificate === undefined ? secrets.roots(ref) : undefined;
+    return {
+      chain: { secret: ref.name, pem: certificate?.chain ?? "" },
+      roots: { secret: ref.name, pem: roots?.roots ?? "" },
+    };
+  });
+  if (own === undefined && meshRoots === undefined) return sent;
+  return [
+    { chain: { secret: "default", pem: own?.chain ?? "" }, roots: { secret: "ROOTCA", pem: meshRoots?.roots ?? "" } },
+    ...sent,
+  ];
+}
+
+const dayMs = 86_400_000;
+
+/** The number of whole days until a time. 0 if it has passed. */
+export function wholeDaysUntil(timeMs: number, nowMs: number): number {
+  return Math.max(0, Math.floor((timeMs - nowMs) / dayMs));
+}
