@@ -32,6 +32,7 @@ export { goDurationMs } from "./duration.ts";
 export { LinkedList, SharedTimeouts, unlisted, type Linked } from "./shared-timeouts.ts";
 export {
   canonicalJson,
+  filledTree,
   isTree,
   jsonEqual,
   jsonEqualWithoutNulls,
