@@ -77,6 +77,7 @@ export {
   nearestName,
   ownCopy,
   shellQuoted,
+  shellWord,
   terminalText,
   truncated,
   withArticle,
