@@ -1,6 +1,6 @@
 import { jsonEqual, stringOf } from "../../../base/index.ts";
 import { matchesLabelSelector } from "../../../api/index.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { checkLabelName } from "../names.ts";
 import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
@@ -164,14 +164,18 @@ function statefulSet(object: JsonObject, old: JsonObject | undefined, check: Che
       objectOf(spec.persistentVolumeClaimRetentionPolicy)[field],
       ["Retain", "Delete"],
     );
-  const service = stringOf(spec.serviceName);
-  if (old === undefined && service !== "")
-    for (const problem of checkLabelName(service)) check.invalid("spec.serviceName", service, problem);
-  if (old === undefined)
-    for (const [index, claim] of arrayOf(spec.volumeClaimTemplates).entries())
-      validateClaimSpec(objectOf(objectOf(claim).spec), `${childPath("spec.volumeClaimTemplates", index)}.spec`, check);
-  if (old === undefined) return;
-  const previous = objectOf(old.spec);
+  if (old === undefined) newStatefulSet(spec, check);
+  else statefulSetUpdate(spec, objectOf(old.spec), check);
+}
+
+/** Checks fields that an update cannot change. */
+function newStatefulSet(spec: JsonObject, check: Check): void {
+  if (stringOf(spec.serviceName) !== "") check.follows("spec.serviceName", spec.serviceName, checkLabelName);
+  for (const [at, claim] of withPaths(arrayOf(spec.volumeClaimTemplates), "spec.volumeClaimTemplates"))
+    validateClaimSpec(objectOf(objectOf(claim).spec), `${at}.spec`, check);
+}
+
+function statefulSetUpdate(spec: JsonObject, previous: JsonObject, check: Check): void {
   const fixed = new Set(
     [...Object.keys(spec), ...Object.keys(previous)].filter((key) => !changeableInStatefulSet.has(key)),
   );
@@ -219,9 +223,9 @@ function podWithEphemeralContainers(object: JsonObject, old: JsonObject | undefi
   const field = "spec.ephemeralContainers";
   const spec = objectOf(object.spec);
   validatePod(object, check);
-  const wanted = arrayOf(spec.ephemeralContainers).map(objectOf);
+  const wanted = new Map(arrayOf(spec.ephemeralContainers).map((one) => [objectOf(one).name, one]));
   for (const before of arrayOf(objectOf(old?.spec).ephemeralContainers).map(objectOf)) {
-    const now = wanted.find(({ name }) => name === before.name);
+    const now = wanted.get(before.name);
     if (now === undefined)
       check.forbidden(field, `existing ephemeral containers ${JSON.stringify(before.name)} may not be removed`);
     else if (!jsonEqual(now, before))
