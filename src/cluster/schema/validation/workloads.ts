@@ -5,6 +5,7 @@ import { checkLabelName } from "../names.ts";
 import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
 import { validateLabelSelector } from "../metadata.ts";
+import { qosClassOf } from "../qos-class.ts";
 import { validateNewPod, validatePod, validatePodTemplate } from "./pod-spec.ts";
 import type { KindValidators } from "./kind-validator.ts";
 import { validateClaimSpec } from "./storage.ts";
@@ -218,6 +219,14 @@ function checkMirrorAnnotation(object: JsonObject, old: JsonObject | undefined, 
   check.forbidden(`metadata.annotations[${mirrorAnnotation}]`, `may not ${what} mirror pod annotation`);
 }
 
+/** The QoS class of a pod never changes, because nodes have placed its processes by it. */
+function podResize(object: JsonObject, old: JsonObject | undefined, check: Check): void {
+  validatePod(object, check);
+  const qosClass = objectOf(old?.status).qosClass ?? qosClassOf(objectOf(old?.spec));
+  if (qosClassOf(objectOf(object.spec)) !== qosClass)
+    check.invalid("spec", qosClass, "Pod QOS Class may not change as a result of resizing");
+}
+
 /** `pods/ephemeralcontainers` adds containers. It does not change existing ones. */
 function podWithEphemeralContainers(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const field = "spec.ephemeralContainers";
@@ -246,7 +255,7 @@ function comparablePodSpec(spec: JsonObject): JsonObject {
 export const workloadValidators: KindValidators = {
   "/pods": pod,
   "/pods/status": checkMirrorAnnotation,
-  "/pods/resize": (object, _old, check) => validatePod(object, check),
+  "/pods/resize": podResize,
   "/pods/ephemeralcontainers": podWithEphemeralContainers,
   "/podtemplates": (object, _old, check) => validatePodTemplate(object.template, "template", check),
   "/replicationcontrollers": (object, _old, check) => {
