@@ -33,6 +33,7 @@ export { goDurationMs } from "./duration.ts";
 export { LinkedList, SharedTimeouts, unlisted, type Linked } from "./shared-timeouts.ts";
 export {
   canonicalJson,
+  filledTree,
   isTree,
   jsonEqual,
   jsonEqualWithoutNulls,
@@ -77,6 +78,7 @@ export {
   nearestName,
   ownCopy,
   shellQuoted,
+  shellWord,
   terminalText,
   truncated,
   withArticle,

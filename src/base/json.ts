@@ -29,6 +29,11 @@ export function treeAt(tree: unknown, ...path: readonly string[]): Tree | undefi
   return isTree(value) ? value : undefined;
 }
 
+/** The object itself. Undefined if it has no fields. */
+export function filledTree(tree: Tree | undefined): Tree | undefined {
+  return tree === undefined || Object.keys(tree).length === 0 ? undefined : tree;
+}
+
 /** Whether two JSON values are equal. The order of keys does not matter, and undefined fields count as absent. */
 export function jsonEqual(left: unknown, right: unknown): boolean {
   return areEqual(left, right, false);

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { test } from "node:test";
-import { firstNames, nearestName, terminalText, truncated, withArticle, withoutControls } from "./message-text.ts";
+import {
+  firstNames,
+  nearestName,
+  shellWord,
+  terminalText,
+  truncated,
+  withArticle,
+  withoutControls,
+} from "./message-text.ts";
 
 test("a shortened text keeps its first characters, and never ends in half of one", () => {
   assert.equal(truncated("abc", 3), "abc");
@@ -79,4 +88,11 @@ test("a text within an output moves no cursor, hides no text and returns to no l
     terminalText("\u001B[2A\r\u001B[Jhost \u001B[9A\u001B[Kgood\rbetter\u001B[8mhidden\u001B[?25l\u001B[2J\n"),
     "\u001B[2A\r\u001B[Jhost \\x1b[9A\\x1b[Kgood\\x0dbetter\\x1b[8mhidden\\x1b[?25l\\x1b[2J\n",
   );
+});
+
+test("a shell reads each word of a command that a person copies as that one word", () => {
+  const words = ["istio-system/web", "--set=a.b=1,2", "my cluster", "$HOME", "it's", "a*", "~", ""];
+  const command = `printf '%s|' ${words.map(shellWord).join(" ")}`;
+  assert.equal(execFileSync("sh", ["-c", command], { encoding: "utf8" }), `${words.join("|")}|`);
+  assert.equal(shellWord("istio-system/web"), "istio-system/web");
 });

@@ -36,6 +36,11 @@ export function withArticle(noun: string): string {
   return `${soundsLikeVowel.test(noun) ? "an" : "a"} ${noun}`;
 }
 
+/** The text as one word of a shell command. It has quotes only if a shell would change it without them. */
+export function shellWord(text: string): string {
+  return /^[\w@.:/+=,-]+$/.test(text) ? text : shellQuoted(text);
+}
+
 /** The text in single quotes, so that a POSIX shell reads it as one word and expands nothing in it. */
 export function shellQuoted(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;

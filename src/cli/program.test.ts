@@ -116,6 +116,9 @@ test("an unknown verb or flag gets a suggestion", async () => {
 test("a verb that stands below experimental, or that istioctl alone has, is refused with what to type instead", async () => {
   for (const line of ["describe pod web.shop", "precheck", "authz check web"])
     await assert.rejects(run(line), { code: "argument-invalid", hint: `serin experimental ${line}` });
+  await assert.rejects(createProgram(new FakeContext()).parseAsync(["precheck", "--context", "my cluster"]), {
+    hint: "serin experimental precheck --context 'my cluster'",
+  });
   assert.match((await run("x workload entry")).errors, /hint: virtual machines are not supported/);
 });
 

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Help, Option } from "commander";
 import { arrangeArguments, hasAction, wordsOf } from "./arguments.ts";
-import { ownField, userError } from "../base/index.ts";
+import { ownField, shellWord, userError } from "../base/index.ts";
 import type { CliContext } from "./context.ts";
 import { addExamples, addFirstSteps } from "./examples.ts";
 import { collect, commonFlags } from "./flags.ts";
@@ -67,7 +67,7 @@ async function refuseElsewhere(args: readonly string[], context: CliContext): Pr
   const found = below.find((command) => command.name() === first || command.aliases().includes(first));
   if (found === undefined) return;
   throw userError("argument-invalid", `"${first}" is a command below experimental`, {
-    hint: [context.programName, "experimental", ...args].join(" "),
+    hint: [context.programName, "experimental", ...args.map(shellWord)].join(" "),
   });
 }
 

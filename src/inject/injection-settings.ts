@@ -1,6 +1,6 @@
 import * as yaml from "yaml";
 import type { LabelSelector } from "../api/index.ts";
-import { isTree, messageOf, textAt, type Tree, treeAt, userError, valueAt } from "../base/index.ts";
+import { filledTree, isTree, messageOf, textAt, type Tree, treeAt, userError, valueAt } from "../base/index.ts";
 import { describeValue } from "../base/field-types/index.ts";
 import { valueForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
@@ -263,7 +263,7 @@ function readValues(values: Tree, defaults: InjectionDefaults): InjectionValues 
     nativeNftables: flag(false, "global", "nativeNftables"),
     proxyInit: { image: text("proxyv2", "global", "proxy_init", "image") },
     proxy: readProxyValues(values),
-    gatewaySecurityContext: nonEmpty(treeAt(values, "gateways", "securityContext")),
+    gatewaySecurityContext: filledTree(treeAt(values, "gateways", "securityContext")),
     rewriteProbes: flag(true, "sidecarInjectorWebhook", "rewriteAppHTTPProbe"),
   };
 }
@@ -300,9 +300,9 @@ function readProxyValues(values: Tree): ProxyValues {
     excludeOutboundPorts: text("", "excludeOutboundPorts"),
     holdApplicationUntilProxyStarts: flagAt(proxy, "holdApplicationUntilProxyStarts") ?? false,
     capNetBindService: flagAt(proxy, "capNetBindService") ?? false,
-    lifecycle: nonEmpty(treeAt(proxy, "lifecycle")),
+    lifecycle: filledTree(treeAt(proxy, "lifecycle")),
     // The minimum that PodSecurity's level `restricted` requires, unless the values set another profile.
-    seccompProfile: (nonEmpty(treeAt(proxy, "seccompProfile")) ?? { type: "RuntimeDefault" }) as { type: string },
+    seccompProfile: (filledTree(treeAt(proxy, "seccompProfile")) ?? { type: "RuntimeDefault" }) as { type: string },
     outlierLogPath: text("", "outlierLogPath"),
   };
 }
@@ -314,8 +314,4 @@ function readResources(tree: Tree): Resources {
     ...(Object.keys(requests).length === 0 ? {} : { requests }),
     ...(Object.keys(limits).length === 0 ? {} : { limits }),
   };
-}
-
-function nonEmpty(tree: Tree | undefined): Tree | undefined {
-  return tree === undefined || Object.keys(tree).length === 0 ? undefined : tree;
 }

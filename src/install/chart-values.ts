@@ -1,4 +1,4 @@
-import { isTree, treeAt, valueAt } from "../base/index.ts";
+import { filledTree, isTree, treeAt, valueAt } from "../base/index.ts";
 import type { GatewaySpec, IstioOperatorSpec, KubernetesSettings } from "../api/istio/index.ts";
 import { mergeTrees } from "./merge.ts";
 
@@ -70,7 +70,7 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
     ...scale(own, "autoscaleMin", "autoscaleMax"),
     ...scale(gateway?.k8s?.hpaSpec, "minReplicas", "maxReplicas"),
   };
-  const annotations = mergeTrees(own["serviceAnnotations"] ?? {}, gateway?.k8s?.serviceAnnotations) as Tree;
+  const annotations = mergeTrees(own["serviceAnnotations"] ?? {}, gateway?.k8s?.serviceAnnotations);
   const direction = (spec.components?.egressGateways ?? []).some(({ name }) => name === gateway?.name)
     ? "egress"
     : "ingress";
@@ -80,7 +80,7 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
       ports: own["ports"],
       loadBalancerIP: own["loadBalancerIP"],
     }),
-    ...(isEmpty(annotations) ? {} : { annotations }),
+    ...defined({ annotations: filledTree(isTree(annotations) ? annotations : undefined) }),
     ...gateway?.k8s?.service,
   };
   // The chart derives the label from the gateway's name, and an installation from its direction.
@@ -91,9 +91,9 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
   };
   const base = defined({
     ...shared,
-    labels: isEmpty(labels) ? undefined : labels,
-    service: isEmpty(service) ? undefined : service,
-    autoscaling: isEmpty(autoscaling) ? undefined : autoscaling,
+    labels: filledTree(labels),
+    service: filledTree(service),
+    autoscaling: filledTree(autoscaling),
     resources: own["resources"],
     env: own["env"],
     podAnnotations: own["podAnnotations"],
@@ -137,10 +137,6 @@ function envTree(entries: readonly unknown[] | undefined): Tree | undefined {
   return plain.length === 0
     ? undefined
     : Object.fromEntries(plain.map((entry) => [String(valueAt(entry, "name")), valueAt(entry, "value")]));
-}
-
-function isEmpty(tree: Tree): boolean {
-  return !isTree(tree) || Object.keys(tree).length === 0;
 }
 
 function defined(tree: Tree): Tree {

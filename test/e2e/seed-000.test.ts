@@ -8,6 +8,7 @@ import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { kubectlDirectory, kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
+import { changeUnderLoad } from "../support/change-under-load.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { givenFacts, guideCluster, type GuideCluster } from "../support/given-cluster.ts";
@@ -103,12 +104,11 @@ async function underLoad(
     gateway,
     afterwards > answersAfterwards ? { pauseMs: 50, clientsOfEachKind: countingClients } : {},
   );
-  await load.begun();
-  await change();
-  load.answers.clear();
-  await load.more(afterwards);
-  await load.stop();
-  assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
+  const changeAndCount = async (): Promise<void> => {
+    await change();
+    load.answers.clear();
+  };
+  await changeUnderLoad(load, changeAndCount, afterwards);
   return load.answers;
 }
 

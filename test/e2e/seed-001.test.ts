@@ -2,6 +2,7 @@
 // create the cluster are replaced, and say so. The names of pods are looked up, as a reader does.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { changeUnderLoad } from "../support/change-under-load.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
@@ -24,15 +25,7 @@ function walkthrough(kubectl: Kubectl): void {
   const step = (title: string, body: () => Promise<void>): void => void test(title, guide.step(title, body));
   let page = "";
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
-    const load = new GatewayLoad(guide.lab, page);
-    try {
-      await load.begun();
-      await change();
-      await load.more(20);
-    } finally {
-      await load.stop();
-    }
-    assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
+    await changeUnderLoad(new GatewayLoad(guide.lab, page), change);
   };
   const nodeOf = async (namespace: string, selector: string): Promise<string> =>
     (await ok(`kubectl -n ${namespace} get pod -l ${selector} -o jsonpath='{.items[0].spec.nodeName}'`)).trim();

@@ -7,6 +7,7 @@ import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
 import { ServedPage } from "../../scripts/dashboard-proof/served-page.ts";
 import { casesInChromium, launchChromium } from "../support/chromium.ts";
+import { changeUnderLoad } from "../support/change-under-load.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
@@ -214,14 +215,7 @@ function walkthrough(kubectl: Kubectl): void {
       header: `host: ${wholeName}`,
       expected: "You're at the root of nginx server v",
     });
-    try {
-      await load.begun();
-      await change();
-      await load.more(20);
-    } finally {
-      await load.stop();
-    }
-    assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
+    await changeUnderLoad(load, change);
   };
 
   before(async () => {

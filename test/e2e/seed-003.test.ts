@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { changeUnderLoad } from "../support/change-under-load.ts";
 import { eventually } from "../support/eventually.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
 import { root, serin } from "../support/lab-cluster.ts";
@@ -103,14 +104,7 @@ function walkthrough(kubectl: Kubectl): void {
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
     const urls = ["app-a.demo-a.svc.cluster.local", "app-b.demo-b.svc.cluster.local"];
     const load = new PodLoad(guide.lab, { namespace: "load", workload: "pod/client", container: "client", urls });
-    try {
-      await load.begun();
-      await change();
-      await load.more(20);
-    } finally {
-      await load.stop();
-    }
-    assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
+    await changeUnderLoad(load, change);
   };
   const oldPodsGone = async (namespace: string): Promise<void> =>
     void (await eventually(

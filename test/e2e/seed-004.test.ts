@@ -3,6 +3,7 @@
 // runs under load.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { changeUnderLoad } from "../support/change-under-load.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
@@ -19,15 +20,7 @@ function walkthrough(kubectl: Kubectl): void {
 
   /** Changes something under constant load through the gateway. No request may fail. */
   const underLoad = async (change: () => Promise<void>): Promise<void> => {
-    const load = new GatewayLoad(guide.lab, page);
-    try {
-      await load.begun();
-      await change();
-      await load.more(20);
-    } finally {
-      await load.stop();
-    }
-    assert.deepEqual(load.failures, [], `${load.failures.length} of ${load.requests} requests failed`);
+    await changeUnderLoad(new GatewayLoad(guide.lab, page), change);
   };
   const podOf = async (app: string): Promise<string> =>
     (

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { ServedPage } from "../../scripts/dashboard-proof/served-page.ts";
 import { launchChromium } from "../support/chromium.ts";
+import { changeUnderLoad } from "../support/change-under-load.ts";
 import { eventually } from "../support/eventually.ts";
 import { kubectls, type Kubectl } from "../support/kubectls.ts";
 import { root } from "../support/lab-cluster.ts";
@@ -79,14 +80,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
       container: "curl",
       urls: ["http://httpbin.shop:8000/status/200"],
     });
-    try {
-      await load.more(20);
-      await body();
-      await load.more(20);
-    } finally {
-      await load.stop();
-    }
-    assert.deepEqual(load.failures, [], `${load.requests} requests`);
+    await changeUnderLoad(load, body);
   }
 
   async function revisionIs(revision: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { shellQuoted } from "../../base/index.ts";
+import { shellWord } from "../../base/index.ts";
 import { installedKinds, installVerbs } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { callerName, readJson, whyNot, type Access } from "./cluster-facts.ts";
@@ -52,10 +52,6 @@ function grantCommand(name: string | undefined): string {
       ? `--serviceaccount=${name.slice(serviceAccountPrefix.length)}`
       : `--user=${name === undefined ? "<name>" : shellWord(name)}`;
   return `kubectl create clusterrolebinding serin-installer --clusterrole=cluster-admin ${subject}`;
-}
-
-function shellWord(word: string): string {
-  return /^[\w@.:/+=-]+$/.test(word) ? word : shellQuoted(word);
 }
 
 interface NamespaceObject {

@@ -1,6 +1,6 @@
 // Reads facts about a cluster from its API server, for `precheck` and `doctor`. Changes nothing, because access reviews
 // are not stored.
-import { userError } from "../../base/index.ts";
+import { transientError, userError } from "../../base/index.ts";
 import { askSelfAccess } from "../../kube/access/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 
@@ -34,9 +34,15 @@ function refusal(status: number, object: string, reason: string): Error {
     return userError("unauthorized", `the API server does not accept the credentials (401, ${object}): ${reason}`, {
       hint: "the user of the kubeconfig's context must have a token or a certificate that is still valid: kubectl config view --minify",
     });
-  return userError("api-server", `the API server answered ${status} to ${object}: ${reason}`, {
+  const errorOf = isTransient(status) ? transientError : userError;
+  return errorOf("api-server", `the API server answered ${status} to ${object}: ${reason}`, {
     hint: "kubectl get --raw '/readyz?verbose' shows what the API server lacks",
   });
+}
+
+/** A server that is overloaded, or that fails. The next request may succeed. */
+function isTransient(status: number): boolean {
+  return status === 429 || status >= 500;
 }
 
 function reasonOf(status: number, text: string): string {
@@ -98,7 +104,9 @@ export interface Access {
 export async function whyNot(client: KubeClient, access: Access): Promise<string | undefined> {
   const version = access.resource === "*" ? "*" : "v1";
   const { allowed, reason, httpStatus, text } = await askSelfAccess(client, { ...access, version });
-  if (httpStatus === 401) throw refusal(401, "SelfSubjectAccessReview", reasonOf(httpStatus, text));
+  // Without a review nobody knows whether it is allowed.
+  if (httpStatus === 401 || isTransient(httpStatus))
+    throw refusal(httpStatus, "SelfSubjectAccessReview", reasonOf(httpStatus, text));
   if (httpStatus >= 300) return `the API server answered the review with ${httpStatus}`;
   if (allowed) return undefined;
   return reason === "" ? "permission denied" : reason;

@@ -207,6 +207,10 @@ test("rejected credentials, a failing server and a server that is not Kubernetes
     /^the API server does not accept the credentials \(401, SelfSubject/,
   );
   assert.match(await ended({ "/api/v1/nodes": 500 }), /^the API server answered 500 to GET \/api\/v1\/nodes: refused/);
+  for (const path of ["/api/v1/nodes", accessReviews])
+    for (const [status, kind] of Object.entries({ 418: "user", 429: "transient", 503: "transient" }))
+      if (path !== accessReviews || kind === "transient")
+        await assert.rejects(examine({ [path]: Number(status) }), { code: "api-server", kind });
   const page = { raw: async () => ({ status: 200, headers: {}, text: "<html>" }) } as unknown as KubeClient;
   await assert.rejects(
     examineCluster(page, namespace, systemClock),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeError } from "../../base/index.ts";
+import { describeError, transientError } from "../../base/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 
@@ -49,6 +49,17 @@ test("the log scopes of a control plane are listed, and one is changed", async (
     'there is no scope "asd"; did you mean ads?\n  hint: scopes are default, ads',
   );
   assert.match(await refused("admin log istiod-3"), /^there is no istiod "istiod-3"; did you mean istiod-1\?/);
+});
+
+test("a tag that the API server cannot be asked for is not reported as an unknown revision", async () => {
+  let lists = 0;
+  // The first list finds the namespaces of control planes, and the second one the tag.
+  const listRefusal = ({ kind }: { readonly kind: string }): Error | undefined =>
+    kind === "MutatingWebhookConfiguration" && (lists += 1) === 2
+      ? transientError("timeout", "list of MutatingWebhookConfigurations: etcd does not answer")
+      : undefined;
+  assert.match(await refused("admin log -r stable", { ...cluster, listRefusal }), /etcd does not answer/);
+  assert.match(await refused("admin log -r stable"), /^no control plane of revision "stable" runs/);
 });
 
 test("each control plane lists the clusters that it watches", async () => {

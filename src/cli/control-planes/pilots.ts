@@ -65,8 +65,8 @@ async function podsOfPilots(client: KubeClient, namespaces: ReadonlySet<string>)
 /** The revision to which a tag points. Undefined if there is no such tag, or if the user may not see it. */
 async function revisionOfTag(client: KubeClient, tag: string): Promise<string | undefined> {
   const labelSelector = `${istioLabels.tag}=${tag}`;
-  const { items } = await client.list(mutatingWebhookConfigurationKind, { labelSelector }).catch(() => ({ items: [] }));
-  return items[0]?.metadata.labels?.[istioLabels.revision];
+  const found = await undefinedIfForbidden(client.list(mutatingWebhookConfigurationKind, { labelSelector }));
+  return found?.items[0]?.metadata.labels?.[istioLabels.revision];
 }
 
 /** The pilots of one revision or tag, or all without one. Throws a user error if the revision has none. */

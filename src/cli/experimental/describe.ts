@@ -10,7 +10,7 @@ import {
   type ServicePort,
 } from "../../api/kubernetes/index.ts";
 import { nearestName, userError } from "../../base/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf } from "../flags.ts";
 import { findPods, isRunning, parseResourceName } from "../proxies/pods.ts";
@@ -160,24 +160,35 @@ function serviceLines(service: Service, pod: Pod | undefined, objects: MeshObjec
   return [...lines, ...describeExposure(service, objects, spokenOf)];
 }
 
-function waypointLines({ metadata: { labels = {}, namespace = "" } }: Service): string[] {
-  const waypoint = labels[istioLabels.useWaypoint];
-  return waypoint === undefined
-    ? []
-    : [`   Waypoint: ${waypoint}.${labels[istioLabels.useWaypointNamespace] ?? namespace}`];
+interface NamedWaypoint {
+  readonly name: string;
+  readonly namespace: string;
+}
+
+/** The waypoint that the service's own labels name. With `none`, the service does not use its namespace's waypoint. */
+function waypointOf({ metadata: { labels = {}, namespace = "" } }: Service): NamedWaypoint | "none" | undefined {
+  const name = labels[istioLabels.useWaypoint] ?? "";
+  if (name === "") return undefined;
+  return name === "none" ? name : { name, namespace: labels[istioLabels.useWaypointNamespace] ?? namespace };
+}
+
+function waypointLines(service: Service): string[] {
+  const waypoint = waypointOf(service);
+  if (waypoint === undefined) return [];
+  return [`   Waypoint: ${waypoint === "none" ? waypoint : `${waypoint.name}.${waypoint.namespace}`}`];
 }
 
 /** What is wrong with the waypoint that the service names. Empty if the user may not see it. */
-async function waypointFaults(client: KubeClient, { metadata }: Service): Promise<string[]> {
-  const { labels = {}, namespace = "" } = metadata;
-  const name = labels[istioLabels.useWaypoint];
-  if (name === undefined || name === "none") return [];
-  const home = labels[istioLabels.useWaypointNamespace] ?? namespace;
+async function waypointFaults(client: KubeClient, service: Service): Promise<string[]> {
+  const waypoint = waypointOf(service);
+  if (waypoint === undefined || waypoint === "none") return [];
+  const { name, namespace: home } = waypoint;
   let found: Gateway | undefined;
   try {
     found = await client.get(gatewayKind, name, home);
-  } catch {
-    return [];
+  } catch (error) {
+    if (isKubeCode(error, "forbidden")) return [];
+    throw error;
   }
   if (found === undefined)
     return [`   WARNING: waypoint ${name}.${home} does not exist, so traffic bypasses it and its policies`];

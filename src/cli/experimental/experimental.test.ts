@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { describeError, userError } from "../../base/index.ts";
+import { describeError, transientError, userError } from "../../base/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
@@ -343,6 +343,22 @@ RBAC policies: deny.shop (DENY, 1 rule), page.shop (ALLOW, 2 rules), ext.shop (C
   );
 });
 
+test("describe fails if a waypoint cannot be read for another reason than the user's rights", async () => {
+  const [known] = mesh.objects?.["Service"] ?? [];
+  const labels = { "istio.io/use-waypoint": "gate" };
+  const Service = [{ ...known, metadata: { name: "web", namespace: "shop", labels } }];
+  const whose = (Gateway: Error): FakeCluster => ({
+    ...mesh,
+    objects: { ...mesh.objects, Service },
+    getRefusals: { Gateway },
+  });
+  const overloaded = whose(transientError("timeout", "get of Gateway shop/gate: etcd does not answer"));
+  assert.match(await refused("describe svc web.shop", overloaded), /^get of Gateway shop\/gate: etcd does not answer/);
+  const { output } = await serin("describe svc web.shop", whose(userError("forbidden", "no right to gateways")));
+  assert.match(output, /Waypoint: gate\.shop\n/);
+  assert.doesNotMatch(output, /WARNING: waypoint/);
+});
+
 test("describe warns of a waypoint that is missing, of plain text to a strict pod, and of another name of a host", async () => {
   const described = async (line: string, kind: string, changed: object): Promise<string> => {
     const [known] = mesh.objects?.[kind] ?? [];
@@ -355,6 +371,12 @@ test("describe warns of a waypoint that is missing, of plain text to a strict po
       metadata: { ...metadata, labels: { "istio.io/use-waypoint": "gone" } },
     }),
     /WARNING: waypoint gone\.shop does not exist/,
+  );
+  assert.match(
+    await described("describe svc web.shop", "Service", {
+      metadata: { ...metadata, labels: { "istio.io/use-waypoint": "none" } },
+    }),
+    /^ {3}Waypoint: none$/m,
   );
   assert.match(
     await described("describe svc web.shop", "Service", {

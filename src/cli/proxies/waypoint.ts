@@ -36,7 +36,8 @@ export function waypointCommands(program: Command, context: CliContext): void {
     .description("manage waypoints, the L7 proxies of ambient namespaces, services and pods");
   madeFlags(parent.command("generate").description("print the Gateway of a waypoint as YAML")).action(
     async (flags: WaypointFlags) => {
-      context.out(await renderValue(wantedWaypoint(flags.namespace, flags), "yaml"));
+      checkWaypoint(flags);
+      context.out(await renderValue(waypointGateway(flags.namespace, flags), "yaml"));
     },
   );
   waitFlags(
@@ -87,16 +88,20 @@ function waitFlags(command: Command, text: string): Command {
     .addOption(durationOption("--waypoint-timeout <time>", "how long to wait", "90s"));
 }
 
-function checkTraffic({ for: type }: WaypointFlags): void {
-  if (type === undefined || trafficTypes.includes(type)) return;
-  throw userError("argument-invalid", `invalid traffic type: ${type}. Valid options are: [${trafficTypes.join(" ")}]`);
-}
-
-function wantedWaypoint(namespace: string | undefined, flags: WaypointFlags): Gateway {
-  const name = flags.name === "" ? defaultName : flags.name;
+/** Refuses flags that no waypoint can have, before the kubeconfig and the cluster are read. */
+function checkWaypoint({ name, for: type }: WaypointFlags): void {
   if (name === "none")
     throw userError("argument-invalid", "invalid name provided for waypoint, 'none' is a reserved value");
-  checkTraffic(flags);
+  if (type !== undefined && !trafficTypes.includes(type))
+    throw userError(
+      "argument-invalid",
+      `invalid traffic type: ${type}. Valid options are: [${trafficTypes.join(" ")}]`,
+    );
+}
+
+/** The Gateway of a waypoint with these flags, which {@link checkWaypoint} has checked. */
+function waypointGateway(namespace: string | undefined, flags: WaypointFlags): Gateway {
+  const name = flags.name === "" ? defaultName : flags.name;
   const labels = {
     ...(flags.revision === undefined ? {} : { [istioLabels.revision]: flags.revision }),
     ...(flags.for === undefined ? {} : { [istioLabels.waypointFor]: flags.for }),
@@ -116,9 +121,9 @@ function wantedWaypoint(namespace: string | undefined, flags: WaypointFlags): Ga
 }
 
 async function apply(flags: WaypointFlags, context: CliContext): Promise<void> {
-  checkTraffic(flags);
+  checkWaypoint(flags);
   const namespace = await namespaceOf(flags, context);
-  const wanted = wantedWaypoint(namespace, flags);
+  const wanted = waypointGateway(namespace, flags);
   const client = await context.connect(flags);
   const { metadata } = await readNamespace(client, namespace);
   if (flags.enrollNamespace === true) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
+import { transientError } from "../../base/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import type { CheckRequest } from "../context.ts";
 import { createProgram } from "../index.ts";
@@ -73,5 +74,26 @@ test("check explain describes every type that check types lists, also those that
   await assert.rejects(run("pass", "webhook"), {
     code: "argument-invalid",
     message: "a check of type webhook needs the field webhook beside its type",
+  });
+});
+
+test("a Check that the API server cannot be asked for is not reported as missing", async () => {
+  const refusals = { Check: transientError("unavailable", "get of Check shop/errors: etcd has no leader") };
+  const explained = createProgram(new FakeContext({ refusals })).parseAsync([
+    "check",
+    "explain",
+    "errors",
+    "-n",
+    "shop",
+  ]);
+  await assert.rejects(explained, {
+    kind: "transient",
+    code: "unavailable",
+    message:
+      'no built-in check has the name "errors", and a Check of the cluster cannot be looked up: get of Check shop/errors: etcd has no leader',
+  });
+  await assert.rejects(createProgram(new FakeContext({})).parseAsync(["check", "explain", "errors", "-n", "shop"]), {
+    kind: "user",
+    code: "not-found",
   });
 });

@@ -9,7 +9,7 @@ import {
   type CheckSpec,
   type CheckType,
 } from "../../api/serin/index.ts";
-import { messageOf, nearestName, userError } from "../../base/index.ts";
+import { nearestName, SerinError, toSerinError, userError } from "../../base/index.ts";
 import { daemonSetKind, deploymentKind, podKind, serviceKind, statefulSetKind } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { CommandEnd } from "../command-end.ts";
@@ -189,7 +189,10 @@ async function specOf(subject: string | undefined, options: ExplainFlags, contex
   return parsed(`Check ${namespace}/${subject}`, found);
 }
 
-/** The Check of the cluster. If there is no cluster to ask, the name is probably a misspelt built-in check. */
+/**
+ * The Check of the cluster. If the cluster gives no answer, the error has the cause's kind and code: nobody knows
+ * whether the Check exists. The name may also be a misspelt built-in check.
+ */
 async function lookedUp(
   subject: string,
   options: ExplainFlags,
@@ -200,8 +203,19 @@ async function lookedUp(
     const namespace = options.namespace ?? (await context.defaultNamespace(options));
     return { namespace, found: await client.get(checkKind, subject, namespace) };
   } catch (error) {
-    const reason = `no built-in check has the name "${subject}", and a Check of the cluster cannot be looked up: ${messageOf(error)}`;
-    throw userError("not-found", reason, { hint: builtInHint(subject) });
+    const { kind, code, message, cause, hint, reason, retryAfterMs } = toSerinError(error);
+    const hints = [builtInHint(subject), hint].filter((text) => text !== undefined);
+    throw new SerinError(
+      kind,
+      code,
+      `no built-in check has the name "${subject}", and a Check of the cluster cannot be looked up: ${message}`,
+      {
+        cause,
+        hint: hints.join("; "),
+        ...(reason === undefined ? {} : { reason }),
+        ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      },
+    );
   }
 }
 

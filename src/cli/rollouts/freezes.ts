@@ -10,7 +10,7 @@ import {
   type Freeze,
   type FreezeWindow,
 } from "../../api/serin/index.ts";
-import { userError } from "../../base/index.ts";
+import { shellWord, userError } from "../../base/index.ts";
 import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
@@ -164,7 +164,7 @@ function withoutName({ kind = [], namespaces = [] }: AddFlags): Error {
       hint:
         flag === undefined
           ? "serin freeze add holidays --reason … --until 2027-01-04T08:00:00, or -f <file>"
-          : `write the name before the flags: serin freeze add ${values?.at(-1)} ${flag} ${values?.slice(0, -1).join(" ")} …`,
+          : `write the name before the flags: serin freeze add ${shellWord(values?.at(-1) ?? "")} ${flag} ${values?.slice(0, -1).map(shellWord).join(" ")} …`,
     },
   );
 }

@@ -13,6 +13,8 @@ export interface FakeCluster {
   readonly statuses?: Readonly<Record<string, number>>;
   /** The errors of reading or writing objects, by kind. */
   readonly refusals?: Readonly<Record<string, Error>>;
+  /** The errors of reading one object, by kind. Lists of the kind succeed. */
+  readonly getRefusals?: Readonly<Record<string, Error>>;
   /** Returns the error of a list, for one namespace or for all. Undefined if the user may list the objects. */
   readonly listRefusal?: (kind: KindDefinition, namespace: string | undefined) => Error | undefined;
   /** The errors of creating objects, by kind. */
@@ -143,7 +145,15 @@ export class FakeContext implements CliContext {
 
 /** A client with the operations that verbs use: lists with simple selectors, GET and apply. */
 function fakeClient(
-  { objects = {}, answers = {}, statuses = {}, refusals = {}, listRefusal, unwritable = {} }: FakeCluster,
+  {
+    objects = {},
+    answers = {},
+    statuses = {},
+    refusals = {},
+    getRefusals = {},
+    listRefusal,
+    unwritable = {},
+  }: FakeCluster,
   applied: string[],
   appliedObjects: KubernetesObject[],
 ): KubeClient {
@@ -154,6 +164,8 @@ function fakeClient(
   const client: Pick<KubeClient, "get" | "list" | "create" | "apply" | "patchMerge" | "delete" | "raw"> = {
     get: async <Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string) => {
       check(kind);
+      const refusal = getRefusals[kind.kind];
+      if (refusal !== undefined) throw refusal;
       return (objects[kind.kind] ?? []).find(
         ({ metadata }) => metadata.name === name && metadata.namespace === namespace,
       ) as Value | undefined;

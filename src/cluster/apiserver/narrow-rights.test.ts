@@ -11,7 +11,7 @@ before(async () => {
   await server.call("POST", `${own}/serviceaccounts`, { metadata: { name: "robot" } });
   await server.call("POST", `${own}/pods`, {
     metadata: { name: "web" },
-    spec: { containers: [{ name: "main", image: "web:1" }] },
+    spec: { containers: [{ name: "main", image: "web:1", resources: { requests: { cpu: "2m" } } }] },
   });
 });
 after(() => server.remove());
@@ -110,6 +110,15 @@ test("a resize changes what containers may use, and neither their image nor thei
     spec.containers.map((each: Json) => [each.image, each.securityContext, each.resources.requests]),
     [["web:1", undefined, { cpu: "1m" }]],
   );
+});
+
+test("a resize that would change the pod's QoS class is refused", async () => {
+  const resources = { limits: { cpu: "1m", memory: "1Mi" }, requests: { cpu: "1m", memory: "1Mi" } };
+  const spec = { containers: [{ name: "main", image: "web:1", resources }] };
+  const { status, body } = await server.call("PATCH", `${own}/pods/web/resize`, { spec }, { headers: merge });
+  const message =
+    'Pod "web" is invalid: spec: Invalid value: "Burstable": Pod QOS Class may not change as a result of resizing';
+  assert.deepEqual([status, body.message], [422, message]);
 });
 
 test("a pod's resources cannot grow by an update, nor by a resize beyond the quota and the limits of its namespace", async () => {

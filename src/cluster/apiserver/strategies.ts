@@ -173,9 +173,11 @@ function withStatusMetadata(
 function withResources(spec: Fields, next: Fields): Fields {
   const resized = { ...spec };
   for (const field of ["containers", "initContainers"]) {
-    const wanted = (next[field] ?? []) as readonly Fields[];
+    const wanted = new Map(
+      ((next[field] ?? []) as readonly Fields[]).map((container) => [container["name"], container]),
+    );
     resized[field] = (spec[field] as readonly Fields[] | undefined)?.map((container) => {
-      const found = wanted.find(({ name }) => name === container["name"]);
+      const found = wanted.get(container["name"]);
       return found === undefined ? container : withResourcesOf(container, found);
     });
     if (resized[field] === undefined) delete resized[field];

@@ -46,6 +46,11 @@ export function childPath(parent: string, key: string | number): string {
   return parent === "" ? key : `${parent}.${key}`;
 }
 
+/** The elements of a list, each with its path, such as `spec.containers[0]`. */
+export function withPaths<Element>(list: readonly Element[], path: string): [path: string, element: Element][] {
+  return list.map((element, index) => [childPath(path, index), element]);
+}
+
 /** A cheap test for escapes such as `\ud800`, of one half or both halves of a surrogate pair. */
 const halfEscape = /\\u[dD][89a-fA-F]/;
 /** An escape of JSON. Both halves of a surrogate pair are one match. A half without its other half is in the group. */

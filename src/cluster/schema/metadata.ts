@@ -158,9 +158,8 @@ function validateMetadataUpdate(object: UntypedObject, old: UntypedObject): Fiel
     }
   }
   if (previous.deletionTimestamp !== undefined) {
-    const added = (object.metadata.finalizers ?? []).filter(
-      (finalizer) => old.metadata.finalizers?.includes(finalizer) !== true,
-    );
+    const kept = new Set(old.metadata.finalizers);
+    const added = (object.metadata.finalizers ?? []).filter((finalizer) => !kept.has(finalizer));
     if (added.length > 0)
       errors.push(
         fieldErrors.forbidden(

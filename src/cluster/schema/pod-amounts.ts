@@ -45,25 +45,41 @@ export function wholePodAmounts({ resources }: PodAmounts, field: AmountField): 
  * more while it runs (KEP-753). A resource that the pod states as a whole replaces this sum.
  */
 export function podAmounts(spec: PodAmounts, field: AmountField): Amounts {
-  const { containers = [], initContainers = [] } = spec;
-  const own = (container: ContainerAmounts): Amounts => amountsOf(container.resources?.[field]);
-  const total = new Map<string, Quantity>();
-  for (const container of containers) addAmounts(total, own(container));
-  const sidecars = new Map<string, Quantity>();
-  const peak = new Map<string, Quantity>();
-  for (const container of initContainers) {
-    if (container.restartPolicy === "Always") {
-      addAmounts(sidecars, own(container));
-      continue;
-    }
-    const running = new Map(own(container));
-    addAmounts(running, sidecars);
-    keepLarger(peak, running);
-  }
+  const total = sumOfContainers(spec.containers ?? [], field);
+  const { sidecars, peak } = initAmounts(spec.initContainers ?? [], field);
   addAmounts(total, sidecars);
   keepLarger(total, peak);
   for (const [name, amount] of wholePodAmounts(spec, field)) total.set(name, amount);
   return total;
+}
+
+function sumOfContainers(containers: readonly ContainerAmounts[], field: AmountField): Map<string, Quantity> {
+  const sum = new Map<string, Quantity>();
+  for (const { resources } of containers) addAmounts(sum, amountsOf(resources?.[field]));
+  return sum;
+}
+
+interface InitAmounts {
+  /** The sum of all sidecars, which run together with the containers. */
+  readonly sidecars: Amounts;
+  /** The most of an init container together with the sidecars that have started before it. */
+  readonly peak: Amounts;
+}
+
+function initAmounts(initContainers: readonly ContainerAmounts[], field: AmountField): InitAmounts {
+  const sidecars = new Map<string, Quantity>();
+  const peak = new Map<string, Quantity>();
+  for (const { resources, restartPolicy } of initContainers) {
+    const own = amountsOf(resources?.[field]);
+    if (restartPolicy === "Always") {
+      addAmounts(sidecars, own);
+      continue;
+    }
+    const running = new Map(own);
+    addAmounts(running, sidecars);
+    keepLarger(peak, running);
+  }
+  return { sidecars, peak };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { textAt, treeAt, valueAt } from "../../base/index.ts";
+import { filledTree, textAt, treeAt, valueAt } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import {
   chartLabels,
@@ -231,7 +231,7 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
       // SELinux's unconfined type. Other types may not write to the node's folders. Nodes without SELinux ignore it.
       seLinuxOptions: { type: "spc_t", ...treeAt(own, "seLinuxOptions") },
       // The container runtime's default profile lets a process with SYS_ADMIN enter namespaces.
-      seccompProfile: isEmpty(seccompProfile) ? { type: "RuntimeDefault" } : seccompProfile,
+      seccompProfile: filledTree(seccompProfile) ?? { type: "RuntimeDefault" },
     },
     readinessProbe: { httpGet: { path: "/readyz", port: 8000 }, periodSeconds: 1 },
     ports: [{ name: "metrics", containerPort: 15_014, protocol: "TCP" }],
@@ -248,8 +248,4 @@ function agentContainer(settings: InstallSettings): Record<string, unknown> {
     resources: cni.k8s?.resources ?? treeAt(own, "resources") ?? { requests: { cpu: "20m", memory: "96Mi" } },
     volumeMounts: hostPathsOf(settings).map(({ name, mountPath, mount }) => ({ name, mountPath, ...mount })),
   };
-}
-
-function isEmpty(tree: Readonly<Record<string, unknown>> | undefined): boolean {
-  return tree === undefined || Object.keys(tree).length === 0;
 }

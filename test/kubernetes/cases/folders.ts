@@ -55,14 +55,14 @@ export const foldersCase: Case = {
     await uninstallLeavesNothing(bench);
     await onNodes(bench, "mkdir -p /opt/earlier/net.d && cp /etc/cni/net.d/10-ptp.conflist /opt/earlier/net.d/");
     // The folder has a configuration, so the agent finds out only when a pod starts without it.
-    await serin(bench, [
+    await cluster.serin(
       "install",
       "--set",
       "profile=ambient",
       "-y",
       "--set",
       "values.cni.cniConfDir=/opt/earlier/net.d",
-    ]);
+    );
     await podsStart(bench, "earlier");
     await eventually("serin doctor names the folder that the container runtime does not read", async () => {
       const { output } = await serin(bench, ["doctor", "--kubernetes"]);

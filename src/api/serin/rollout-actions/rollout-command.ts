@@ -1,4 +1,4 @@
-import { shellQuoted } from "../../../base/index.ts";
+import { shellWord } from "../../../base/index.ts";
 import type { RolloutAction } from "../../rollout-action.ts";
 import type { Rollout, RolloutKind } from "./rollout.ts";
 
@@ -32,5 +32,5 @@ export function rolloutCommand(
  * somebody else has approved this one in the meantime. A wave's name may have blanks.
  */
 export function commandForStep(command: string, step: string): string {
-  return `${command} --step ${/^[\w./+:-]+$/.test(step) ? step : shellQuoted(step)}`;
+  return `${command} --step ${shellWord(step)}`;
 }

@@ -138,6 +138,18 @@ test("if a node process ends before it stops a container, the next one stops it"
   assert.equal(container.exitCode, 4);
 });
 
+test("a container that ignores SIGTERM is killed when a shorter grace period, which is requested meanwhile, is over", async () => {
+  const started = startContainer();
+  const container = started.adoptedBy(started.record);
+  await until(() => started.log() === "ready\n");
+  const stopped = container.stop(graceMs);
+  await until(() => started.log() === "ready\nstop\n");
+  container.shortenStop(2 * graceMs);
+  container.shortenStop(0);
+  await stopped;
+  assert.equal(container.exitCode, 137);
+});
+
 test("a container that its manifest forbids to run as root is not started as root, and its state says why", async () => {
   const events: string[] = [];
   const image = { argv: ["/bin/true"], environment: {}, workingDirectory: "/", release: { version: "1", root: "/" } };

@@ -77,6 +77,8 @@ export class ManagedContainer {
   /** The end of the preStop hook, once it has begun. */
   #preStop: Promise<void> | undefined;
   #stopping = false;
+  /** When the run that is being stopped is killed. */
+  #killing: { readonly atMs: number; readonly timer: Disposable } | undefined;
   /** Set by the pod if no further run will follow. */
   done = false;
 
@@ -164,10 +166,13 @@ export class ManagedContainer {
     const resolved = await resolveContainerImage(this.spec, this.#host, this.#event);
     if ("failed" in resolved) return this.#couldNotStart(resolved.failed);
     if (previous !== undefined) record.lastState = previous;
+    const { restartCount } = record;
     if (record.lastState !== undefined) record.restartCount += 1;
     try {
       this.#run(resolved.image);
     } catch (error) {
+      // Only runs count, and the log of the last run has its number.
+      record.restartCount = restartCount;
       this.#closeMount();
       this.#event("Warning", "Failed", `Error: ${messageOf(error)}`);
       return this.#couldNotStart(startFailure(error));
@@ -302,6 +307,8 @@ export class ManagedContainer {
 
   #ended(status: ExitStatus): void {
     const { record } = this;
+    this.#killing?.timer[Symbol.dispose]();
+    this.#killing = undefined;
     this.#probes?.stop();
     this.#probes = undefined;
     this.#input?.destroy();
@@ -360,14 +367,16 @@ export class ManagedContainer {
 
   /**
    * Runs preStop, sends SIGTERM, and sends SIGKILL after the grace period. Resolves when the container has ended.
-   * `graceMs` 0 kills at once. As with containerd, a run gets SIGTERM only once, because many programs end immediately
-   * at a second one.
+   * `graceMs` 0 kills at once. If the container is being stopped already, the grace period that ends first counts. As
+   * with containerd, a run gets SIGTERM only once, because many programs end immediately at a second one.
    */
   async stop(graceMs: number): Promise<void> {
     const running = this.#process;
-    if (running === undefined || !running.running || this.#stopping) return await this.#exit;
+    if (running === undefined || !running.running) return await this.#exit;
+    this.#killAfter(graceMs, running);
+    if (this.#stopping) return await this.#exit;
     this.#stopping = true;
-    using _limit = this.#host.clock.after(graceMs, () => running.kill());
+    this.#probes?.watchReadinessAlone();
     await Promise.race([this.prepareStop(graceMs), running.exited]);
     await untilProgramBegan(running, this.#host.clock);
     if (running.running && !this.record.stopSignalled) {
@@ -377,6 +386,19 @@ export class ManagedContainer {
       running.signal("SIGTERM");
     }
     await this.#exit;
+  }
+
+  /** Shortens the grace period of a stop that has begun. */
+  shortenStop(graceMs: number): void {
+    if (this.#stopping && this.#process?.running === true) this.#killAfter(graceMs, this.#process);
+  }
+
+  #killAfter(graceMs: number, process: ContainerProcess): void {
+    const { clock } = this.#host;
+    const atMs = clock.steadyMs() + graceMs;
+    if (this.#killing !== undefined && this.#killing.atMs <= atMs) return;
+    this.#killing?.timer[Symbol.dispose]();
+    this.#killing = { atMs, timer: clock.after(graceMs, () => process.kill()) };
   }
 
   /**

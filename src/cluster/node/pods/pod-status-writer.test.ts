@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Pod } from "../../../api/kubernetes/index.ts";
-import { createLogger } from "../../../base/index.ts";
+import { createLogger, systemClock, transientError } from "../../../base/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { ServerHarness } from "../../apiserver/testing/index.ts";
 import { PodStatusWriter } from "./pod-status-writer.ts";
@@ -37,7 +37,7 @@ class ServedPod {
       },
     };
     const log = createLogger({ scope: "test", level: "error" });
-    this.writer = new PodStatusWriter({ client: client as KubeClient, log }, () => this.#view());
+    this.writer = new PodStatusWriter({ client: client as KubeClient, log, clock: systemClock }, () => this.#view());
   }
 
   /** The scheduler's write keeps its null. */
@@ -158,4 +158,42 @@ test("the API server stores the conditions of a node unchanged, so they equal th
   } finally {
     await server.remove();
   }
+});
+
+test("a pod whose name another pod has taken is not written again and again once it has ended here", async () => {
+  let writes = 0;
+  const client: Pick<KubeClient, "patchMerge"> = {
+    patchMerge: async () => {
+      writes += 1;
+      return await Promise.reject(transientError("conflict", "Precondition failed: UID in precondition: u"));
+    },
+  };
+  const pauses: (() => void)[] = [];
+  const clock = { ...systemClock, sleep: async () => await new Promise<void>((resolve) => pauses.push(resolve)) };
+  const view: PodView = {
+    pod: { metadata: { name: "shop-1", namespace: "shop", uid: "u" }, spec: { containers: [spec] } },
+    containers: [],
+    podIp: undefined,
+    hostIp: "172.18.0.2",
+    startTime: "",
+    hasSandbox: false,
+    initPid: undefined,
+    now: "2026-01-31T12:00:00Z",
+  };
+  const log = createLogger({ scope: "test", level: "error" });
+  const writer = new PodStatusWriter({ client: client as KubeClient, log, clock }, () => view);
+  writer.changed();
+  const pass = async (): Promise<void> => {
+    await new Promise(setImmediate);
+    for (const end of pauses.splice(0)) end();
+    await new Promise(setImmediate);
+  };
+  await pass();
+  assert.equal(writes, 2);
+  writer.end();
+  await pass();
+  writer.changed();
+  await pass();
+  assert.equal(writes, 2);
+  assert.equal(pauses.length, 0);
 });

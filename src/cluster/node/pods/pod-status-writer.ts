@@ -1,5 +1,5 @@
 import { podKind, type Pod } from "../../../api/kubernetes/index.ts";
-import { messageOf, type Logger, jsonEqual } from "../../../base/index.ts";
+import { jsonEqual, messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../../kube/index.ts";
 import { podStatus, type PodView } from "./pod-status.ts";
 
@@ -14,6 +14,7 @@ const initPidAnnotation = "lab.serin.dev/init-pid";
 export class PodStatusWriter {
   readonly #client: KubeClient;
   readonly #log: Logger;
+  readonly #clock: Clock;
   readonly #view: () => PodView;
   #written: Pod["status"];
   #writtenInitPid: number | undefined;
@@ -23,9 +24,13 @@ export class PodStatusWriter {
   #writing: Promise<void> | undefined;
   #gone = false;
 
-  constructor(services: { readonly client: KubeClient; readonly log: Logger }, view: () => PodView) {
+  constructor(
+    services: { readonly client: KubeClient; readonly log: Logger; readonly clock: Clock },
+    view: () => PodView,
+  ) {
     this.#client = services.client;
     this.#log = services.log;
+    this.#clock = services.clock;
     this.#view = view;
   }
 
@@ -41,6 +46,14 @@ export class PodStatusWriter {
     while (this.#writing !== undefined) await this.#writing;
   }
 
+  /**
+   * Writes nothing more, because nothing of the pod is left here. If another pod has taken its name, the server refuses
+   * every write of this one.
+   */
+  end(): void {
+    this.#gone = true;
+  }
+
   async #drain(): Promise<void> {
     while (this.#dirty && !this.#gone) {
       this.#dirty = false;
@@ -49,7 +62,7 @@ export class PodStatusWriter {
       } catch (error) {
         this.#log.debug("a pod's status could not be written", { error: messageOf(error) });
         this.#dirty = true;
-        await new Promise((resolve) => setTimeout(resolve, retryMs));
+        await this.#clock.sleep(retryMs);
       }
     }
     this.#writing = undefined;

@@ -44,7 +44,7 @@ export function podStatus(view: PodView): PodStatus {
     hostIP: view.hostIp,
     hostIPs: [{ ip: view.hostIp }],
     startTime: view.startTime,
-    qosClass: qosClassOf(pod.spec ?? {}),
+    qosClass: pod.status?.qosClass ?? qosClassOf(pod.spec ?? {}),
     containerStatuses: containers.filter((container) => container.role === "main").map(containerStatus),
   };
   const inits = containers.filter((container) => container.role === "init" || container.role === "sidecar");

@@ -3,11 +3,14 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { systemClock, transientError } from "../../../base/index.ts";
+import { HandClock } from "../../../base/testing/index.ts";
 import type { EventNote } from "../../../kube/index.ts";
 import { startTicksOf } from "../containers/container-process.ts";
+import type { ManagedContainer } from "./managed-container.ts";
+import type { ContainerRole, ContainerView } from "./pod-status.ts";
 import { PodWorker, type NodeServices } from "./pod-worker.ts";
 
 test("a record that could not be written is written in the next round", async () => {
@@ -159,4 +162,229 @@ test("a pod without its volumes has no sandbox for others, because a kubelet mak
     init.kill("SIGKILL");
     rmSync(directory, { recursive: true });
   }
+});
+
+/** A container whose program ends when the test says so, or when it is killed. */
+class HeldContainer {
+  readonly spec;
+  readonly role: ContainerRole;
+  readonly record = {};
+  readonly fieldPath = "spec.containers{app}";
+  running = true;
+  ended = false;
+  ready = true;
+  done = false;
+  /** The grace periods of stops, and of shortened ones. */
+  readonly gracesMs: number[] = [];
+  readonly #journal: string[];
+  readonly #exit = Promise.withResolvers<void>();
+
+  constructor(name: string, role: ContainerRole, journal: string[]) {
+    this.spec = { name, image: "i" };
+    this.role = role;
+    this.#journal = journal;
+  }
+
+  end(): void {
+    this.#journal.push(`${this.spec.name} ended`);
+    this.running = false;
+    this.ended = true;
+    this.#exit.resolve();
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    if (!this.running) return;
+    this.#journal.push(`stop ${this.spec.name}`);
+    this.gracesMs.push(graceMs);
+    await this.#exit.promise;
+  }
+
+  shortenStop(graceMs: number): void {
+    this.gracesMs.push(graceMs);
+  }
+
+  async prepareStop(): Promise<void> {
+    this.#journal.push(`preStop of ${this.spec.name}`);
+  }
+
+  kill(): void {
+    if (this.running) this.end();
+  }
+
+  view(): ContainerView {
+    const { spec, role, ready, done } = this;
+    const state = this.running ? { running: { startedAt: "" } } : { terminated: { exitCode: 0 } };
+    const fixed = { lastState: undefined, restartCount: 0, containerId: undefined, imageId: "" };
+    return { ...fixed, spec, role, state, started: this.running, ready: this.running && ready, done };
+  }
+}
+
+interface DeletedPod {
+  readonly worker: PodWorker;
+  readonly clock: HandClock;
+  /** What happened, in order. */
+  readonly journal: string[];
+  /** The Ready condition in each written status. */
+  readonly readiness: (string | undefined)[];
+  /** Makes the API server refuse to delete pods. */
+  refuses: boolean;
+  main(name: string): HeldContainer;
+  sidecar(name: string): HeldContainer;
+  deleted(graceSeconds: number): Pod;
+}
+
+/** A pod whose deletion has been requested, with containers that the test adds. */
+function deletedPod(t: TestContext): DeletedPod {
+  const directory = mkdtempSync(join(tmpdir(), "pod-worker-"));
+  t.after(() => rmSync(directory, { recursive: true, force: true }));
+  const clock = new HandClock();
+  const [journal, readiness]: [string[], (string | undefined)[]] = [[], []];
+  const deleted = (graceSeconds: number): Pod => ({
+    metadata: {
+      name: "web",
+      namespace: "shop",
+      uid: "uid",
+      deletionTimestamp: "2026-01-01T00:00:30Z",
+      deletionGracePeriodSeconds: graceSeconds,
+    },
+    spec: { containers: [] },
+    status: { phase: "Running" },
+  });
+  const given: DeletedPod = {
+    clock,
+    journal,
+    readiness,
+    refuses: false,
+    deleted,
+    worker: new PodWorker(deleted(30), {
+      clock,
+      log: { debug: () => undefined, warn: () => undefined },
+      client: {
+        patchMerge: async (_kind: unknown, _name: string, _namespace: string, patch: Pod) =>
+          void readiness.push(patch.status?.conditions?.find(({ type }) => type === "Ready")?.status),
+        delete: async (_kind: unknown, _name: string, _namespace: string, options: object) => {
+          if (given.refuses) throw transientError("timeout", "the API server does not answer");
+          journal.push(`delete ${JSON.stringify(options)}`);
+        },
+      },
+      events: { record: (_kind: unknown, _pod: Pod, { message }: EventNote) => void journal.push(message) },
+      directoriesOf: () => ({ memory: join(directory, "m"), hostRoot: directory, disk: directory, logs: directory }),
+      hostIp: "192.0.2.1",
+    } as unknown as NodeServices),
+    main: (name) => add(name, "main"),
+    sidecar: (name) => add(name, "sidecar"),
+  };
+  const add = (name: string, role: ContainerRole): HeldContainer => {
+    const container = new HeldContainer(name, role, journal);
+    given.worker.containers.push(container as unknown as ManagedContainer);
+    return container;
+  };
+  return given;
+}
+
+const turns = async (): Promise<void> => {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+};
+
+test("a deleted pod ends its containers, then its sidecars in the reverse order of their start, and then its object", async (t) => {
+  const { worker, journal, ...pod } = deletedPod(t);
+  const [first, second] = [pod.sidecar("first"), pod.sidecar("second")];
+  const [app, other] = [pod.main("app"), pod.main("other")];
+  worker.kick();
+  await turns();
+  app.end();
+  await turns();
+  assert.deepEqual(journal.splice(0), [
+    ...["first", "second", "app", "other"].map((name) => `Stopping container ${name}`),
+    "preStop of first",
+    "preStop of second",
+    "stop app",
+    "stop other",
+    "app ended",
+  ]);
+  other.end();
+  await turns();
+  second.end();
+  await turns();
+  first.end();
+  await worker.gone;
+  assert.deepEqual(journal, [
+    "other ended",
+    "stop second",
+    "second ended",
+    "stop first",
+    "first ended",
+    'delete {"gracePeriodSeconds":0,"preconditions":{"uid":"uid"}}',
+  ]);
+});
+
+test("sidecars share what is left of the grace period, and each has at least two seconds", async (t) => {
+  const { worker, clock, ...pod } = deletedPod(t);
+  const [first, second] = [pod.sidecar("first"), pod.sidecar("second")];
+  const app = pod.main("app");
+  worker.kick();
+  await turns();
+  clock.pass(10_000);
+  app.end();
+  await turns();
+  clock.pass(19_500);
+  second.end();
+  await turns();
+  first.end();
+  await worker.gone;
+  assert.deepEqual([app.gracesMs, second.gracesMs, first.gracesMs], [[30_000], [20_000], [2_000]]);
+});
+
+test("a shorter grace period applies to containers that are being stopped, and a longer one does not", async (t) => {
+  const { worker, clock, ...pod } = deletedPod(t);
+  const app = pod.main("app");
+  worker.kick();
+  await turns();
+  clock.pass(10_000);
+  worker.update(pod.deleted(30));
+  worker.update(pod.deleted(60));
+  assert.deepEqual(app.gracesMs, [30_000]);
+  worker.update(pod.deleted(1));
+  assert.deepEqual(app.gracesMs, [30_000, 1_000]);
+  app.end();
+  await worker.gone;
+});
+
+test("while a pod ends, its status follows the readiness of its containers", async (t) => {
+  const { worker, readiness, ...pod } = deletedPod(t);
+  const app = pod.main("app");
+  worker.kick();
+  await turns();
+  app.ready = false;
+  worker.kick();
+  await turns();
+  assert.equal(readiness.at(-1), "False");
+  app.end();
+  await worker.gone;
+});
+
+test("a pod whose object is gone ends at once, and writes no status", async (t) => {
+  const { worker, journal, readiness, ...pod } = deletedPod(t);
+  pod.main("app");
+  worker.remove();
+  await worker.gone;
+  await turns();
+  assert.deepEqual([journal, readiness], [["app ended"], []]);
+});
+
+test("a pod whose object cannot be deleted stays until it can be, and its containers are stopped only once", async (t) => {
+  const pod = deletedPod(t);
+  const app = pod.main("app");
+  pod.refuses = true;
+  pod.worker.kick();
+  await turns();
+  app.end();
+  await turns();
+  pod.refuses = false;
+  pod.clock.pass(500);
+  await pod.worker.gone;
+  assert.deepEqual(
+    pod.journal.filter((line) => !line.startsWith("delete")),
+    ["Stopping container app", "stop app", "app ended"],
+  );
 });

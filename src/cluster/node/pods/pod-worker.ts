@@ -31,6 +31,8 @@ export interface NodeServices extends SandboxServices {
 }
 
 const retryMs = 500;
+/** As in a kubelet, a sidecar has at least this time to end, even if the main containers have used the grace period. */
+const minimumGraceMs = 2_000;
 const maxTimerMs = 2 ** 31 - 1;
 
 /**
@@ -53,6 +55,8 @@ export class PodWorker {
   #finished = false;
   #dirty = false;
   #looping = false;
+  /** When the containers of a pod that is being terminated are killed. */
+  #killAtMs: number | undefined;
   #timer: { readonly atMs: number; readonly handle: Disposable } | undefined;
   readonly #upkeep: PodVolumeUpkeep;
   readonly #gone = Promise.withResolvers<void>();
@@ -115,6 +119,7 @@ export class PodWorker {
     const known = new Set(this.containers.map((container) => container.spec.name));
     for (const spec of pod.spec?.ephemeralContainers ?? [])
       if (!known.has(spec.name)) this.containers.push(new ManagedContainer(spec, "ephemeral", this.#host));
+    if (this.#killAtMs !== undefined) this.#shortenTermination(this.#killAtMs);
     this.kick();
   }
 
@@ -133,6 +138,8 @@ export class PodWorker {
 
   kick(): void {
     this.#dirty = true;
+    // The round that terminates the pod lasts until its containers have ended. Meanwhile their readiness still changes.
+    if (this.#killAtMs !== undefined && !this.#finished) this.#status.changed();
     void this.#loop();
   }
 
@@ -148,7 +155,7 @@ export class PodWorker {
         this.#retryAfter("a pod could not be brought to its desired state", error);
       }
       this.#trySave();
-      this.#status.changed();
+      if (!this.#finished) this.#status.changed();
     }
     this.#looping = false;
   }
@@ -266,13 +273,14 @@ export class PodWorker {
 
   /** Handles the end of all main containers: ends the sidecars, removes the network, and keeps the status. */
   async #rest(): Promise<void> {
-    await this.#stopSidecars(this.#graceMs());
+    const killAtMs = this.#services.clock.steadyMs() + this.#graceMs();
+    await this.#stopSidecars(() => killAtMs);
     this.#attachedSandbox.dismantle();
   }
 
   async #terminate(): Promise<void> {
     const graceMs = this.#removed ? 0 : this.#graceMs();
-    const deadlineMs = this.#services.clock.steadyMs() + graceMs;
+    this.#killAtMs = this.#services.clock.steadyMs() + graceMs;
     const mains = this.containers.filter((container) => container.role !== "sidecar" && container.running);
     for (const container of this.containers.filter((candidate) => candidate.running)) {
       this.#event({
@@ -283,9 +291,8 @@ export class PodWorker {
       });
     }
     for (const container of this.containers) if (container.role === "sidecar") void container.prepareStop(graceMs);
-    // While containers end, readiness still changes, and a shorter grace period may be requested.
     await Promise.all(mains.map(async (container) => await container.stop(graceMs)));
-    await this.#stopSidecars(Math.max(0, deadlineMs - this.#services.clock.steadyMs()));
+    await this.#stopSidecars(() => this.#killAtMs ?? 0);
     for (const container of this.containers) container.done = true;
     await this.#attachedSandbox.detach();
     this.#attachedSandbox.dismantle();
@@ -296,11 +303,23 @@ export class PodWorker {
     this.#finish();
   }
 
-  /** Stops sidecars in the reverse order of their start, because later ones may use earlier ones. */
-  async #stopSidecars(graceMs: number): Promise<void> {
+  /** A client may request a shorter grace period while the containers end. */
+  #shortenTermination(killAtMs: number): void {
+    const graceMs = this.#graceMs();
+    const soonerMs = this.#services.clock.steadyMs() + graceMs;
+    if (soonerMs >= killAtMs) return;
+    this.#killAtMs = soonerMs;
+    for (const container of this.containers) container.shortenStop(graceMs);
+  }
+
+  /**
+   * Stops sidecars in the reverse order of their start, because later ones may use earlier ones. They share what is
+   * left of the grace period.
+   */
+  async #stopSidecars(killAtMs: () => number): Promise<void> {
     const sidecars = this.containers.filter((container) => container.role === "sidecar").toReversed();
     for (const container of sidecars) {
-      await container.stop(graceMs);
+      await container.stop(Math.max(minimumGraceMs, killAtMs() - this.#services.clock.steadyMs()));
       container.done = true;
     }
   }
@@ -315,6 +334,7 @@ export class PodWorker {
 
   #finish(): void {
     this.#finished = true;
+    this.#status.end();
     this.#disarm();
     const { memory, hostRoot, disk, logs } = this.#directories;
     rmSync(memory, { recursive: true, force: true });

@@ -10,14 +10,14 @@ const provenMs = 120_000;
 export class RestartBackoff {
   readonly #clock: Clock;
   #failures = 0;
-  #notBeforeMs = 0;
+  #notBeforeMs = Number.NEGATIVE_INFINITY;
   stepMs = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** A run that began at `startedAtMs` ended. */
+  /** A run that began at `startedAtMs`, in wall-clock time, ended. */
   ended(startedAtMs: number): void {
     if (this.#clock.nowMs() - startedAtMs > provenMs) this.#failures = 0;
     this.#hold(this.#failures === 0 ? 0 : initialMs * 2 ** (this.#failures - 1));
@@ -29,12 +29,12 @@ export class RestartBackoff {
   }
 
   get delayMs(): number {
-    return Math.max(0, this.#notBeforeMs - this.#clock.nowMs());
+    return Math.max(0, this.#notBeforeMs - this.#clock.steadyMs());
   }
 
   #hold(ms: number): void {
     this.#failures += 1;
     this.stepMs = Math.min(ms, maxMs);
-    this.#notBeforeMs = this.#clock.nowMs() + this.stepMs;
+    this.#notBeforeMs = this.#clock.steadyMs() + this.stepMs;
   }
 }

@@ -24,12 +24,18 @@ interface Application {
   readonly takesMs?: number;
 }
 
+interface ProbedOptions {
+  readonly known?: ContainerProbesOptions["known"];
+  /** When the container begins to stop. */
+  readonly stoppedMs?: number;
+}
+
 /** Runs the probes of a container until `endMs`. */
 async function probed(
   probes: Readonly<Partial<Record<ProbeField, Probe>>>,
   { answers, takesMs = 0 }: Application,
   endMs: number,
-  known?: ContainerProbesOptions["known"],
+  { known, stoppedMs = Number.POSITIVE_INFINITY }: ProbedOptions = {},
 ): Promise<Found> {
   const clock = new SleepingClock();
   const found = { runsMs: [] as number[], changes: [] as string[], unhealthy: 0, failed: [] as string[] };
@@ -48,6 +54,7 @@ async function probed(
     attempt: async ({ timeoutSeconds = 1 }) => {
       const atMs = clock.steadyMs();
       found.runsMs.push(atMs);
+      if (atMs >= stoppedMs) running.watchReadinessAlone();
       if (atMs >= endMs) running.stop();
       await clock.sleep(Math.min(takesMs, timeoutSeconds * 1_000));
       const success = takesMs <= timeoutSeconds * 1_000 && answers(atMs, found.runsMs.length);
@@ -160,7 +167,9 @@ test("an application that does not answer delays no run that counts", async () =
 });
 
 test("a container that was ready for an earlier process of the node is probed by its schedule", async () => {
-  const { runsMs, changes } = await probed({ readinessProbe: http }, from(0), 2_500, { started: true, ready: true });
+  const { runsMs, changes } = await probed({ readinessProbe: http }, from(0), 2_500, {
+    known: { started: true, ready: true },
+  });
   assert.deepEqual(runsMs, [0, 1_000, 2_000, 3_000]);
   assert.deepEqual(changes, []);
 });
@@ -170,4 +179,14 @@ test("a liveness probe has no early runs", async () => {
   const { runsMs, failed } = await probed({ livenessProbe }, from(Infinity), 9_000);
   assert.deepEqual(runsMs, [3_000, 4_000]);
   assert.deepEqual(failed, ["4000 liveness"]);
+});
+
+test("a container that is being stopped can become unready, but its liveness probe ends it no more", async () => {
+  const answersUntil = (endMs: number): Application => ({ answers: (atMs) => atMs < endMs });
+  const [probe, stop] = [{ ...http, failureThreshold: 2 }, { stoppedMs: 3_000 }];
+  const alive = await probed({ livenessProbe: probe }, answersUntil(3_000), 9_000, stop);
+  assert.deepEqual(alive.failed, []);
+  assert.deepEqual((await probed({ livenessProbe: probe }, answersUntil(3_000), 9_000)).failed, ["4000 liveness"]);
+  const ready = await probed({ readinessProbe: probe }, answersUntil(3_000), 9_000, stop);
+  assert.deepEqual(ready.changes, ["0 started ready", "4000 started unready"]);
 });

@@ -44,6 +44,8 @@ export class ContainerProbes {
   ready: boolean;
   readonly #options: ContainerProbesOptions;
   readonly #stop = new AbortController();
+  /** Ends the probes by whose failure the container is ended. */
+  readonly #stopJudging = new AbortController();
 
   constructor(options: ContainerProbesOptions) {
     this.#options = options;
@@ -79,12 +81,21 @@ export class ContainerProbes {
 
   stop(): void {
     this.#stop.abort();
+    this.#stopJudging.abort();
+  }
+
+  /**
+   * Goes on with the readiness probe alone. As in a kubelet, a container that is being stopped may become unready, but
+   * cannot fail any more.
+   */
+  watchReadinessAlone(): void {
+    this.#stopJudging.abort();
   }
 
   /** Runs a probe. Returns true when a startup probe has passed, and false at the end. */
   async #watch(kind: ProbeKind, probe: Probe): Promise<boolean> {
     const { clock, onUnhealthy, onFailed, target, attempt = attemptProbe } = this.#options;
-    const { signal } = this.#stop;
+    const { signal } = kind === "readiness" ? this.#stop : this.#stopJudging;
     const delayMs = (probe.initialDelaySeconds ?? 0) * 1_000;
     const periodMs = (probe.periodSeconds ?? 10) * 1_000;
     const failureThreshold = probe.failureThreshold ?? 3;
@@ -95,7 +106,7 @@ export class ContainerProbes {
     let success: ProbeOutcome | undefined;
     if (kind === "liveness") await sleepUntil(clock, delayMs, signal);
     else if (kind === "startup" || !this.ready) {
-      early = this.#earlyRuns(probe);
+      early = this.#earlyRuns(probe, signal);
       success = await this.#earlySuccess(Math.max(delayMs, periodMs), probe, early);
       if (probe.exec !== undefined) early = undefined;
     }
@@ -124,15 +135,15 @@ export class ContainerProbes {
     }
   }
 
-  #earlyRuns(probe: Probe): EarlyRuns {
+  #earlyRuns(probe: Probe, signal: AbortSignal): EarlyRuns {
     const pausesMs = probe.exec === undefined ? earlyPausesMs : earlyCommandPausesMs;
-    return { pausesMs, untilMs: this.#options.clock.steadyMs() + earlyForMs, done: 0 };
+    return { pausesMs, untilMs: this.#options.clock.steadyMs() + earlyForMs, signal, done: 0 };
   }
 
   /** Waits for `ms`, or until an early run of the probe succeeds. Returns that success, which counts. */
   async #earlySuccess(ms: number, probe: Probe, early: EarlyRuns): Promise<ProbeOutcome | undefined> {
     const { clock, target, attempt = attemptProbe } = this.#options;
-    const { signal } = this.#stop;
+    const { signal } = early;
     const endMs = clock.steadyMs() + ms;
     for (;;) {
       const nowMs = clock.steadyMs();
@@ -166,6 +177,7 @@ interface EarlyRuns {
   readonly pausesMs: readonly number[];
   /** The time at which the early runs end. */
   readonly untilMs: number;
+  readonly signal: AbortSignal;
   done: number;
 }
 

@@ -1,5 +1,5 @@
 import { ownField, stringOf } from "../../../base/index.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import type { Check } from "./check.ts";
 
 const sourceOfType: Readonly<Record<string, string>> = {
@@ -31,8 +31,7 @@ export function autoscaler(object: JsonObject, _old: JsonObject | undefined, che
 }
 
 function validateMetrics(metrics: readonly JsonObject[], minimum: unknown, check: Check): void {
-  for (const [index, metric] of metrics.entries()) {
-    const at = childPath("spec.metrics", index);
+  for (const [at, metric] of withPaths(metrics, "spec.metrics")) {
     const type = stringOf(metric.type);
     const source = ownField(sourceOfType, type);
     if (type === "") check.required(`${at}.type`, "must specify a metric source type");
@@ -67,8 +66,7 @@ function validateBehavior(rules: JsonObject, at: string, check: Check): void {
   if (typeof window === "number" && window > maxWindowSeconds)
     check.invalid(`${at}.stabilizationWindowSeconds`, window, `must be less than or equal to ${maxWindowSeconds}`);
   check.oneOf(`${at}.selectPolicy`, rules.selectPolicy, ["Disabled", "Max", "Min"]);
-  for (const [index, raw] of arrayOf(rules.policies).entries()) {
-    const place = childPath(`${at}.policies`, index);
+  for (const [place, raw] of withPaths(arrayOf(rules.policies), `${at}.policies`)) {
     const { type, value, periodSeconds } = objectOf(raw);
     check.oneOf(`${place}.type`, type ?? "", ["Percent", "Pods"]);
     for (const [field, number] of Object.entries({ value, periodSeconds }))

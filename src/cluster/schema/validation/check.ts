@@ -1,6 +1,16 @@
-import { jsonEqual } from "../../../base/index.ts";
+import { isIP } from "node:net";
+import { jsonEqual, stringOf } from "../../../base/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors } from "../field-error.ts";
+
+/** A rule for a text. Returns what is wrong with it. */
+export type TextRule = (text: string) => readonly string[];
+
+const addressProblem = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+
+export function addressProblems(text: string): string[] {
+  return isIP(text) === 0 ? [addressProblem] : [];
+}
 
 /** Collects the faults of one object. */
 export class Check {
@@ -26,6 +36,23 @@ export class Check {
   oneOf(path: string, value: unknown, supported: readonly string[]): void {
     if (value !== undefined && (typeof value !== "string" || !supported.includes(value)))
       this.errors.push(fieldErrors.notSupported(path, value, supported));
+  }
+
+  /** Checks a text by a rule. A value of another type counts as an empty text. Returns whether the text is valid. */
+  follows(path: string, value: unknown, rule: TextRule): boolean {
+    const problems = rule(stringOf(value));
+    for (const problem of problems) this.invalid(path, value, problem);
+    return problems.length === 0;
+  }
+
+  address(path: string, value: unknown): void {
+    this.follows(path, value, addressProblems);
+  }
+
+  /** Refuses a key that an earlier element of the same list had. `shown` is the value in the message. */
+  unique(path: string, key: unknown, earlier: Set<unknown>, shown = key): void {
+    if (earlier.has(key)) this.errors.push(fieldErrors.duplicate(path, shown));
+    earlier.add(key);
   }
 
   nonNegative(path: string, value: unknown): void {

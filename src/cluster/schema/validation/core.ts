@@ -1,5 +1,5 @@
 import { jsonEqual, ownField, stringOf } from "../../../base/index.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
 import type { KindValidators } from "./kind-validator.ts";
@@ -13,7 +13,7 @@ const dataMaxBytes = 1024 * 1024;
 function dataKeys(value: unknown, path: string, check: Check): number {
   let bytes = 0;
   for (const [key, text] of Object.entries(objectOf(value))) {
-    for (const problem of checkConfigKey(key)) check.invalid(`${path}[${key}]`, key, problem);
+    check.follows(`${path}[${key}]`, key, checkConfigKey);
     bytes += Buffer.byteLength(stringOf(text));
   }
   return bytes;
@@ -79,14 +79,10 @@ function secret(object: JsonObject, old: JsonObject | undefined, check: Check): 
 }
 
 function namespace(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
-  for (const [index, finalizer] of arrayOf(objectOf(object.spec).finalizers).entries()) {
+  for (const [at, finalizer] of withPaths(arrayOf(objectOf(object.spec).finalizers), "spec.finalizers")) {
     const name = stringOf(finalizer);
     if (!name.includes("/") && name !== "kubernetes")
-      check.invalid(
-        childPath("spec.finalizers", index),
-        name,
-        "name is neither a standard finalizer name nor is it fully qualified",
-      );
+      check.invalid(at, name, "name is neither a standard finalizer name nor is it fully qualified");
   }
 }
 

@@ -1,8 +1,7 @@
 import { jsonEqual, stringOf } from "../../../base/index.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import type { FieldError } from "../contract.ts";
-import { arrayOf, childPath, cloneJson, isObject, objectOf, type JsonObject } from "../json.ts";
-import { fieldErrors } from "../field-error.ts";
+import { arrayOf, cloneJson, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { JsonPath } from "../json-path.ts";
 import { applyStructuralDefaults } from "../crd/defaults.ts";
 import { compilePattern } from "../crd/formats.ts";
@@ -20,7 +19,7 @@ export function validateCustomResourceDefinition(object: JsonObject, old: JsonOb
   const group = stringOf(spec.group);
   if (group === "") check.required("spec.group");
   else if (!group.includes(".")) check.invalid("spec.group", group, "should be a domain with at least one dot");
-  for (const problem of group === "" ? [] : checkSubdomain(group)) check.invalid("spec.group", group, problem);
+  if (group !== "") check.follows("spec.group", group, checkSubdomain);
   check.oneOf("spec.scope", spec.scope ?? "", ["Cluster", "Namespaced"]);
   const expected = `${stringOf(names.plural)}.${group}`;
   const name = stringOf(objectOf(object.metadata).name);
@@ -60,8 +59,7 @@ function validateNames(names: JsonObject, check: Check): void {
   for (const field of ["plural", "singular"]) {
     const value = stringOf(names[field]);
     if (value === "" && field === "plural") check.required("spec.names.plural");
-    if (value !== "")
-      for (const problem of checkServiceName(value)) check.invalid(`spec.names.${field}`, value, problem);
+    if (value !== "") check.follows(`spec.names.${field}`, value, checkServiceName);
   }
   for (const field of ["kind", "listKind"]) {
     const value = stringOf(names[field]);
@@ -70,9 +68,8 @@ function validateNames(names: JsonObject, check: Check): void {
       for (const problem of checkServiceName(value.toLowerCase()))
         check.invalid(`spec.names.${field}`, value, `may have mixed case, but should otherwise match: ${problem}`);
   }
-  for (const [index, short] of arrayOf(names.shortNames).entries())
-    for (const problem of checkServiceName(stringOf(short)))
-      check.invalid(childPath("spec.names.shortNames", index), short, problem);
+  for (const [at, short] of withPaths(arrayOf(names.shortNames), "spec.names.shortNames"))
+    check.follows(at, short, checkServiceName);
 }
 
 function validateVersions(versions: readonly unknown[], old: readonly unknown[], check: Check): void {
@@ -85,13 +82,11 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
       isObject(objectOf(objectOf(version).schema).openAPIV3Schema) &&
       jsonEqual(objectOf(version).schema, objectOf(versions[0]).schema),
   );
-  for (const [index, raw] of versions.entries()) {
+  for (const [at, raw] of withPaths(versions, "spec.versions")) {
     const version = objectOf(raw);
-    const at = childPath("spec.versions", index);
     const name = stringOf(version.name);
-    for (const problem of checkServiceName(name)) check.invalid(`${at}.name`, name, problem);
-    if (seen.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
-    seen.add(name);
+    check.follows(`${at}.name`, name, checkServiceName);
+    check.unique(`${at}.name`, name, seen);
     if (version.storage === true) stored++;
     // Compiling the rules of a large CRD takes some ten milliseconds, so a version that was accepted before is not
     // compiled again.
@@ -135,9 +130,8 @@ function validateVersion(version: JsonObject, at: string, schemaAt: string, chec
 }
 
 function validatePaths(version: JsonObject, at: string, check: Check): void {
-  for (const [index, raw] of arrayOf(version.additionalPrinterColumns).entries()) {
+  for (const [path, raw] of withPaths(arrayOf(version.additionalPrinterColumns), `${at}.additionalPrinterColumns`)) {
     const column = objectOf(raw);
-    const path = childPath(`${at}.additionalPrinterColumns`, index);
     if (stringOf(column.name) === "") check.required(`${path}.name`);
     check.oneOf(`${path}.type`, column.type ?? "", ["boolean", "date", "integer", "number", "string"]);
     const text = stringOf(column.jsonPath);
@@ -194,8 +188,8 @@ function validateSchema(schema: JsonObject, at: string, check: Check, logical: b
   if (isObject(additionalProperties))
     validateSchema(additionalProperties, `${at}.additionalProperties`, check, logical);
   for (const junctor of ["allOf", "anyOf", "oneOf"]) {
-    for (const [index, child] of arrayOf(schema[junctor]).entries())
-      validateSchema(objectOf(child), childPath(`${at}.${junctor}`, index), check, true);
+    for (const [place, child] of withPaths(arrayOf(schema[junctor]), `${at}.${junctor}`))
+      validateSchema(objectOf(child), place, check, true);
   }
   if (isObject(schema.not)) validateSchema(schema.not, `${at}.not`, check, true);
 }

@@ -1,6 +1,6 @@
-import { isIP, isIPv4, isIPv6 } from "node:net";
+import { isIPv4, isIPv6 } from "node:net";
 import { jsonEqual, stringOf } from "../../../base/index.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
 import type { KindValidators } from "./kind-validator.ts";
@@ -10,22 +10,20 @@ import { networkPolicy } from "./network-policy.ts";
 import { checkLabelName, checkQualifiedName, checkSubdomain } from "../names.ts";
 import { autoscaler } from "./autoscaling.ts";
 import { ingress, ingressClass } from "./ingress.ts";
-import { addressMessage } from "./services.ts";
+import { validateProtocol } from "./ports.ts";
 import { validateCustomResourceDefinition } from "./custom-resource-definition.ts";
 
 const operations = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 
 function webhookConfiguration(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   const names = new Set<string>();
-  for (const [index, raw] of arrayOf(object.webhooks).entries()) {
-    const at = childPath("webhooks", index);
+  for (const [at, raw] of withPaths(arrayOf(object.webhooks), "webhooks")) {
     const webhook = objectOf(raw);
     const name = stringOf(webhook.name);
     if (name === "") check.required(`${at}.name`);
     else if (name.split(".").length < 3 || checkSubdomain(name).length > 0)
       check.invalid(`${at}.name`, name, "should be a domain with at least three segments separated by dots");
-    if (names.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
-    names.add(name);
+    check.unique(`${at}.name`, name, names);
     validateWebhook(webhook, at, check);
   }
 }
@@ -45,8 +43,8 @@ function validateWebhook(webhook: JsonObject, at: string, check: Check): void {
   for (const field of ["namespaceSelector", "objectSelector"])
     check.add(...validateLabelSelector(webhook[field], `${at}.${field}`));
   validateClientConfig(objectOf(webhook.clientConfig), `${at}.clientConfig`, check);
-  for (const [index, rule] of arrayOf(webhook.rules).entries())
-    validateRule(objectOf(rule), childPath(`${at}.rules`, index), check);
+  for (const [place, rule] of withPaths(arrayOf(webhook.rules), `${at}.rules`))
+    validateRule(objectOf(rule), place, check);
 }
 
 function validateClientConfig(config: JsonObject, at: string, check: Check): void {
@@ -64,8 +62,8 @@ function validateClientConfig(config: JsonObject, at: string, check: Check): voi
 
 function validateRule(rule: JsonObject, at: string, check: Check): void {
   if (arrayOf(rule.operations).length === 0) check.required(`${at}.operations`);
-  for (const [index, operation] of arrayOf(rule.operations).entries())
-    check.oneOf(childPath(`${at}.operations`, index), operation, operations);
+  for (const [place, operation] of withPaths(arrayOf(rule.operations), `${at}.operations`))
+    check.oneOf(place, operation, operations);
   for (const field of ["apiGroups", "apiVersions", "resources"])
     if (arrayOf(rule[field]).length === 0) check.required(`${at}.${field}`);
   check.oneOf(`${at}.scope`, rule.scope, ["*", "Cluster", "Namespaced"]);
@@ -77,9 +75,8 @@ function role(object: JsonObject, _old: JsonObject | undefined, check: Check): v
       "aggregationRule.clusterRoleSelectors",
       "at least one clusterRoleSelector required if aggregationRule is non-nil",
     );
-  for (const [index, raw] of arrayOf(object.rules).entries()) {
+  for (const [at, raw] of withPaths(arrayOf(object.rules), "rules")) {
     const rule = objectOf(raw);
-    const at = childPath("rules", index);
     if (arrayOf(rule.verbs).length === 0) check.required(`${at}.verbs`, "verbs must contain at least one value");
     const urls = arrayOf(rule.nonResourceURLs).length > 0;
     if (urls) {
@@ -111,14 +108,12 @@ function roleBinding(object: JsonObject, old: JsonObject | undefined, check: Che
     check.add(fieldErrors.notSupported("roleRef.apiGroup", roleRef.apiGroup ?? "", ["rbac.authorization.k8s.io"]));
   check.oneOf("roleRef.kind", roleRef.kind ?? "", clusterWide ? ["ClusterRole"] : ["Role", "ClusterRole"]);
   if (stringOf(roleRef.name) === "") check.required("roleRef.name");
-  for (const [index, raw] of arrayOf(object.subjects).entries()) {
-    const at = childPath("subjects", index);
+  for (const [at, raw] of withPaths(arrayOf(object.subjects), "subjects")) {
     const subject = objectOf(raw);
     if (stringOf(subject.name) === "") check.required(`${at}.name`);
     check.oneOf(`${at}.kind`, subject.kind ?? "", ["ServiceAccount", "User", "Group"]);
     const name = stringOf(subject.name);
-    if (subject.kind === "ServiceAccount" && name !== "")
-      for (const problem of checkSubdomain(name)) check.invalid(`${at}.name`, name, problem);
+    if (subject.kind === "ServiceAccount" && name !== "") check.follows(`${at}.name`, name, checkSubdomain);
     if (subject.kind === "User" || subject.kind === "Group")
       check.oneOf(`${at}.apiGroup`, subject.apiGroup, ["rbac.authorization.k8s.io"]);
     if (subject.kind === "ServiceAccount" && clusterWide && stringOf(subject.namespace) === "")
@@ -138,24 +133,20 @@ function endpointSlice(object: JsonObject, old: JsonObject | undefined, check: C
   const type = object.addressType;
   if (type === undefined || type === "") check.required("addressType");
   else check.oneOf("addressType", type, addressTypes);
-  for (const [index, raw] of arrayOf(object.endpoints).entries()) {
+  for (const [at, raw] of withPaths(arrayOf(object.endpoints), "endpoints")) {
     const addresses = arrayOf(objectOf(raw).addresses).map(stringOf);
-    const at = `${childPath("endpoints", index)}.addresses`;
-    if (addresses.length === 0) check.required(at, "must contain at least 1 address");
-    for (const [position, address] of addresses.entries()) {
-      const place = childPath(at, position);
+    if (addresses.length === 0) check.required(`${at}.addresses`, "must contain at least 1 address");
+    for (const [place, address] of withPaths(addresses, `${at}.addresses`)) {
       if (type === "FQDN") {
-        for (const problem of checkSubdomain(address)) check.invalid(place, address, problem);
+        check.follows(place, address, checkSubdomain);
         continue;
       }
-      if (isIP(address) === 0) check.invalid(place, address, addressMessage);
+      check.address(place, address);
       if (type === "IPv4" && isIPv6(address)) check.invalid(place, address, "must be an IPv4 address");
       if (type === "IPv6" && isIPv4(address)) check.invalid(place, address, "must be an IPv6 address");
     }
     const hostname = stringOf(objectOf(raw).hostname);
-    if (hostname !== "")
-      for (const problem of checkLabelName(hostname))
-        check.invalid(`${childPath("endpoints", index)}.hostname`, hostname, problem);
+    if (hostname !== "") check.follows(`${at}.hostname`, hostname, checkLabelName);
   }
   validateSlicePorts(arrayOf(object.ports), check);
   if (old !== undefined) check.immutable("addressType", type, old.addressType);
@@ -163,17 +154,13 @@ function endpointSlice(object: JsonObject, old: JsonObject | undefined, check: C
 
 function validateSlicePorts(ports: readonly unknown[], check: Check): void {
   const names = new Set<string>();
-  for (const [index, raw] of ports.entries()) {
+  for (const [at, raw] of withPaths(ports, "ports")) {
     const port = objectOf(raw);
-    const at = childPath("ports", index);
     const name = stringOf(port.name);
-    if (name !== "") for (const problem of checkLabelName(name)) check.invalid(`${at}.name`, name, problem);
-    if (names.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
-    names.add(name);
-    check.oneOf(`${at}.protocol`, port.protocol, ["SCTP", "TCP", "UDP"]);
-    if (port.appProtocol !== undefined)
-      for (const problem of checkQualifiedName(stringOf(port.appProtocol)))
-        check.invalid(`${at}.appProtocol`, port.appProtocol, problem);
+    if (name !== "") check.follows(`${at}.name`, name, checkLabelName);
+    check.unique(`${at}.name`, name, names);
+    validateProtocol(port.protocol, `${at}.protocol`, check);
+    if (port.appProtocol !== undefined) check.follows(`${at}.appProtocol`, port.appProtocol, checkQualifiedName);
   }
 }
 
@@ -266,7 +253,7 @@ function lease(object: JsonObject, _old: JsonObject | undefined, check: Check): 
 }
 
 function runtimeClass({ handler }: JsonObject, _old: JsonObject | undefined, check: Check): void {
-  for (const problem of checkLabelName(stringOf(handler))) check.invalid("handler", handler, problem);
+  check.follows("handler", handler, checkLabelName);
 }
 
 export const groupValidators: KindValidators = {

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { stringOf } from "../../../base/index.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { checkServiceName, checkSubdomain, checkWildcardSubdomain } from "../names.ts";
 import type { Check } from "./check.ts";
 import { portNameProblems } from "./ports.ts";
@@ -15,14 +15,12 @@ export function ingress(object: JsonObject, _old: JsonObject | undefined, check:
     check.invalid("spec", spec, "either `defaultBackend` or `rules` must be specified");
   if (isObject(spec.defaultBackend)) validateBackend(spec.defaultBackend, "spec.defaultBackend", check);
   if (stringOf(spec.ingressClassName) !== "")
-    for (const problem of checkSubdomain(stringOf(spec.ingressClassName)))
-      check.invalid("spec.ingressClassName", spec.ingressClassName, problem);
-  for (const [index, tls] of arrayOf(spec.tls).entries())
-    for (const [position, host] of arrayOf(objectOf(tls).hosts).map(stringOf).entries())
-      validateHost(host, childPath(`${childPath("spec.tls", index)}.hosts`, position), check);
-  for (const [index, raw] of arrayOf(spec.rules).entries()) {
+    check.follows("spec.ingressClassName", spec.ingressClassName, checkSubdomain);
+  for (const [tlsPath, tls] of withPaths(arrayOf(spec.tls), "spec.tls"))
+    for (const [at, host] of withPaths(arrayOf(objectOf(tls).hosts), `${tlsPath}.hosts`))
+      validateHost(stringOf(host), at, check);
+  for (const [at, raw] of withPaths(arrayOf(spec.rules), "spec.rules")) {
     const rule = objectOf(raw);
-    const at = childPath("spec.rules", index);
     const host = stringOf(rule.host);
     if (isIP(host) !== 0) check.invalid(`${at}.host`, host, "must be a DNS name, not an IP address");
     if (host !== "") validateHost(host, `${at}.host`, check);
@@ -31,14 +29,12 @@ export function ingress(object: JsonObject, _old: JsonObject | undefined, check:
 }
 
 function validateHost(host: string, at: string, check: Check): void {
-  const problems = host.includes("*") ? checkWildcardSubdomain(host) : checkSubdomain(host);
-  for (const problem of problems) check.invalid(at, host, problem);
+  check.follows(at, host, host.includes("*") ? checkWildcardSubdomain : checkSubdomain);
 }
 
 function validatePaths(paths: readonly unknown[], path: string, check: Check): void {
   if (paths.length === 0) check.required(path);
-  for (const [index, raw] of paths.entries()) {
-    const at = childPath(path, index);
+  for (const [at, raw] of withPaths(paths, path)) {
     const entry = objectOf(raw);
     const { pathType } = entry;
     if (pathType === undefined) {
@@ -67,12 +63,11 @@ function validateBackend({ resource, service }: JsonObject, at: string, check: C
   if (!isObject(service)) return check.invalid(at, "", "resource or service backend is required");
   const name = stringOf(service.name);
   if (name === "") check.required(`${at}.service.name`);
-  else for (const problem of checkServiceName(name)) check.invalid(`${at}.service.name`, name, problem);
+  else check.follows(`${at}.service.name`, name, checkServiceName);
   const port = objectOf(service.port);
   const [portName, number] = [stringOf(port.name), Number(port.number ?? 0)];
   if (portName !== "" && number !== 0) check.invalid(at, "", "cannot set both port name & port number");
-  else if (portName !== "")
-    for (const problem of portNameProblems(portName)) check.invalid(`${at}.service.port.name`, portName, problem);
+  else if (portName !== "") check.follows(`${at}.service.port.name`, portName, portNameProblems);
   else if (number !== 0) check.port(`${at}.service.port.number`, number);
   else check.required(at, "port name or number is required");
 }

@@ -3,7 +3,7 @@ import { jsonEqual, stringOf } from "../../../base/index.ts";
 import { isTimeZone } from "../../../base/zoned-time/index.ts";
 import { parseCronExpression } from "../cron-expression.ts";
 import { fieldErrors, omitted } from "../field-error.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { checkQualifiedName } from "../names.ts";
 import type { Check } from "./check.ts";
 import type { KindValidators } from "./kind-validator.ts";
@@ -126,8 +126,7 @@ function podFailurePolicy(spec: JsonObject, policy: JsonObject, path: string, ch
   const containers = new Set(
     [...arrayOf(pod.containers), ...arrayOf(pod.initContainers)].map((container) => objectOf(container).name),
   );
-  for (const [index, rule] of rules.entries()) {
-    const at = childPath(`${path}.rules`, index);
+  for (const [at, rule] of withPaths(rules, `${path}.rules`)) {
     choice(`${at}.action`, rule.action, ["Count", "FailIndex", "FailJob", "Ignore"], check);
     if (rule.action === "FailIndex" && spec.backoffLimitPerIndex === undefined)
       check.invalid(`${at}.action`, rule.action, "requires the backoffLimitPerIndex to be set");
@@ -144,9 +143,8 @@ function podFailurePolicy(spec: JsonObject, policy: JsonObject, path: string, ch
 
 function podConditions(patterns: readonly JsonObject[], path: string, check: Check): void {
   atMostItems(path, patterns, maxRules, check);
-  for (const [index, { type, status }] of patterns.entries()) {
-    const at = childPath(path, index);
-    for (const problem of checkQualifiedName(stringOf(type))) check.invalid(`${at}.type`, type, problem);
+  for (const [at, { type, status }] of withPaths(patterns, path)) {
+    check.follows(`${at}.type`, type, checkQualifiedName);
     choice(`${at}.status`, status, ["False", "True", "Unknown"], check);
   }
 }
@@ -167,10 +165,10 @@ function exitCodes(
   const values = arrayOf(raw).map(Number);
   if (values.length === 0) check.invalid(`${path}.values`, values, "at least one value is required");
   atMostItems(`${path}.values`, values, maxExitCodes, check);
-  for (const [index, value] of values.entries()) {
-    const at = childPath(`${path}.values`, index);
+  const earlier = new Set<unknown>();
+  for (const [at, value] of withPaths(values, `${path}.values`)) {
     if (operator === "In" && value === 0) check.invalid(at, value, "must not be 0 for the In operator");
-    if (values.indexOf(value) < index) check.add(fieldErrors.duplicate(at, value));
+    check.unique(at, value, earlier);
   }
   if (values.some((value, index) => value < (values[index - 1] ?? value)))
     check.invalid(`${path}.values`, values, "must be ordered");
@@ -182,8 +180,7 @@ function successPolicy(spec: JsonObject, policy: JsonObject, path: string, check
   if (rules.length === 0)
     check.required(`${path}.rules`, "at least one rules must be specified when the successPolicy is specified");
   atMostItems(`${path}.rules`, rules, maxRules, check);
-  for (const [index, { succeededIndexes, succeededCount }] of rules.entries()) {
-    const at = childPath(`${path}.rules`, index);
+  for (const [at, { succeededIndexes, succeededCount }] of withPaths(rules, `${path}.rules`)) {
     if (succeededIndexes === undefined && succeededCount === undefined)
       check.required(at, "at least one of succeededCount or succeededIndexes must be specified");
     const listed = succeededIndexes === undefined ? undefined : readIndexes(stringOf(succeededIndexes), completions);

@@ -1,6 +1,5 @@
 import { ownField, stringOf } from "../../../base/index.ts";
-import { fieldErrors } from "../field-error.ts";
-import { arrayOf, childPath, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { checkQualifiedName } from "../names.ts";
 import { compareQuantities, parseQuantity, type Quantity } from "../quantity.ts";
 import type { Check } from "./check.ts";
@@ -32,16 +31,13 @@ const words: Readonly<Record<Field, string>> = {
 
 export const limitRange: KindValidator = (object, _old, check) => {
   const types = new Set<string>();
-  for (const [index, raw] of arrayOf(objectOf(object.spec).limits).entries()) {
+  for (const [at, raw] of withPaths(arrayOf(objectOf(object.spec).limits), "spec.limits")) {
     const limit = objectOf(raw);
-    const at = childPath("spec.limits", index);
     const type = stringOf(limit.type);
-    const problems = checkQualifiedName(type);
-    for (const problem of problems) check.invalid(`${at}.type`, type, problem);
-    if (problems.length === 0 && !type.includes("/") && !standardTypes.has(type))
+    const isNamed = check.follows(`${at}.type`, type, checkQualifiedName);
+    if (isNamed && !type.includes("/") && !standardTypes.has(type))
       check.invalid(`${at}.type`, type, "must be a standard limit type or fully qualified");
-    if (types.has(type)) check.add(fieldErrors.duplicate(`${at}.type`, type));
-    types.add(type);
+    check.unique(`${at}.type`, type, types);
     validateLimit(limit, type, at, check);
   }
 };
@@ -51,8 +47,7 @@ function checkResourceNames(limit: JsonObject, type: string, at: string, check: 
   const isOfPod = type === "Pod" || type === "Container";
   for (const field of Object.keys(words))
     for (const name of Object.keys(objectOf(limit[field])))
-      for (const problem of isOfPod ? containerResourceProblems(name) : checkQualifiedName(name))
-        check.invalid(`${at}.${field}[${name}]`, name, problem);
+      check.follows(`${at}.${field}[${name}]`, name, isOfPod ? containerResourceProblems : checkQualifiedName);
 }
 
 function validateLimit(limit: JsonObject, type: string, at: string, check: Check): void {

@@ -1,38 +1,33 @@
 import { cidrOf, stringOf } from "../../../base/index.ts";
 import { isCidr } from "../crd/formats.ts";
-import { arrayOf, childPath, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { validateLabelSelector } from "../metadata.ts";
 import type { Check } from "./check.ts";
-import { portNameProblems } from "./ports.ts";
+import { validatePortOrName } from "./ports.ts";
 
 export function networkPolicy(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   check.add(...validateLabelSelector(spec.podSelector, "spec.podSelector"));
   const types = arrayOf(spec.policyTypes);
   if (types.length > 2) check.invalid("spec.policyTypes", types, "may not specify more than two policyTypes");
-  else
-    for (const [index, type] of types.entries())
-      check.oneOf(childPath("spec.policyTypes", index), type, ["Ingress", "Egress"]);
+  else for (const [at, type] of withPaths(types, "spec.policyTypes")) check.oneOf(at, type, ["Ingress", "Egress"]);
   for (const [direction, peers] of [
     ["ingress", "from"],
     ["egress", "to"],
   ] as const) {
-    for (const [index, raw] of arrayOf(spec[direction]).entries()) {
+    for (const [at, raw] of withPaths(arrayOf(spec[direction]), `spec.${direction}`)) {
       const rule = objectOf(raw);
-      const at = childPath(`spec.${direction}`, index);
-      for (const [position, port] of arrayOf(rule.ports).entries())
-        policyPort(objectOf(port), childPath(`${at}.ports`, position), check);
-      for (const [position, peer] of arrayOf(rule[peers]).entries())
-        policyPeer(objectOf(peer), childPath(`${at}.${peers}`, position), check);
+      for (const [place, port] of withPaths(arrayOf(rule.ports), `${at}.ports`))
+        policyPort(objectOf(port), place, check);
+      for (const [place, peer] of withPaths(arrayOf(rule[peers]), `${at}.${peers}`))
+        policyPeer(objectOf(peer), place, check);
     }
   }
 }
 
 function policyPort({ protocol, port, endPort }: JsonObject, at: string, check: Check): void {
   check.oneOf(`${at}.protocol`, protocol, ["TCP", "UDP", "SCTP"]);
-  if (typeof port === "number") check.port(`${at}.port`, port);
-  else if (typeof port === "string")
-    for (const problem of portNameProblems(port)) check.invalid(`${at}.port`, port, problem);
+  if (port !== undefined) validatePortOrName(port, `${at}.port`, check);
   if (endPort === undefined) return;
   if (port === undefined) check.invalid(`${at}.endPort`, endPort, "may not be specified when `port` is not specified");
   else if (typeof port === "string")
@@ -58,8 +53,7 @@ function policyPeer({ podSelector, namespaceSelector, ipBlock }: JsonObject, at:
   const block = cidrOf(stringOf(cidr));
   if (stringOf(cidr) === "") check.required(`${at}.ipBlock.cidr`);
   else if (block === undefined || !isCidr(stringOf(cidr))) check.invalid(`${at}.ipBlock.cidr`, cidr, cidrProblem);
-  for (const [index, raw] of arrayOf(except).entries()) {
-    const path = `${at}.ipBlock.except[${index}]`;
+  for (const [path, raw] of withPaths(arrayOf(except), `${at}.ipBlock.except`)) {
     const inner = cidrOf(stringOf(raw));
     if (inner === undefined || !isCidr(stringOf(raw))) check.invalid(path, raw, cidrProblem);
     else if (block !== undefined && !isStrictlyWithin(inner, block))

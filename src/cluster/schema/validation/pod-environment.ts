@@ -1,5 +1,5 @@
 import { ownField, stringOf } from "../../../base/index.ts";
-import { childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { checkConfigKey, checkQualifiedName, checkSubdomain } from "../names.ts";
 import { canonicalQuantity, parseQuantity } from "../quantity.ts";
 import type { Check } from "./check.ts";
@@ -41,8 +41,7 @@ const byteDivisors = ["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1G
 const byteMessage = `only divisor's values ${byteDivisors.join(", ")} are supported with the`;
 
 export function validateEnvironment(variables: readonly unknown[], path: string, check: Check): void {
-  for (const [index, raw] of variables.entries()) {
-    const at = childPath(path, index);
+  for (const [at, raw] of withPaths(variables, path)) {
     const variable = objectOf(raw);
     const name = stringOf(variable.name);
     if (name === "") check.required(`${at}.name`);
@@ -86,7 +85,7 @@ export function validateFieldReference(
   const [, whole = path, key] = /^(.*)\['(.*)'\]$/.exec(path) ?? [];
   if (key !== undefined && (whole === "metadata.annotations" || whole === "metadata.labels")) {
     const name = whole === "metadata.annotations" ? key.toLowerCase() : key;
-    for (const problem of checkQualifiedName(name)) check.invalid(at, name, problem);
+    check.follows(at, name, checkQualifiedName);
   } else if (key !== undefined || !knownFields.has(path))
     check.invalid(`${at}.fieldPath`, path, `error converting fieldPath: field label not supported: ${path}`);
   else if (!supported.includes(path)) check.oneOf(`${at}.fieldPath`, path, supported);
@@ -110,15 +109,14 @@ export function validateAmountReference(reference: JsonObject, at: string, check
 }
 
 function validateKeyReference({ name, key }: JsonObject, at: string, check: Check): void {
-  for (const problem of checkSubdomain(stringOf(name))) check.invalid(`${at}.name`, stringOf(name), problem);
+  check.follows(`${at}.name`, stringOf(name), checkSubdomain);
   if (stringOf(key) === "") check.required(`${at}.key`);
-  else for (const problem of checkConfigKey(stringOf(key))) check.invalid(`${at}.key`, key, problem);
+  else check.follows(`${at}.key`, key, checkConfigKey);
 }
 
 /** Validates `envFrom`. As in Kubernetes, a fault of an entry's sources is reported for the whole list. */
 export function validateEnvironmentSources(entries: readonly unknown[], path: string, check: Check): void {
-  for (const [index, raw] of entries.entries()) {
-    const at = childPath(path, index);
+  for (const [at, raw] of withPaths(entries, path)) {
     const entry = objectOf(raw);
     const prefix = stringOf(entry.prefix);
     if (prefix !== "" && !namePattern.test(prefix)) check.invalid(`${at}.prefix`, prefix, nameMessage);
@@ -126,7 +124,7 @@ export function validateEnvironmentSources(entries: readonly unknown[], path: st
     for (const source of used) {
       const name = stringOf(objectOf(entry[source]).name);
       if (name === "") check.required(`${at}.${source}.name`);
-      else for (const problem of checkSubdomain(name)) check.invalid(`${at}.${source}.name`, name, problem);
+      else check.follows(`${at}.${source}.name`, name, checkSubdomain);
     }
     if (used.length === 0) check.invalid(path, "", "must specify one of: `configMapRef` or `secretRef`");
     else if (used.length > 1) check.invalid(path, "", "may not have more than one field specified at a time");

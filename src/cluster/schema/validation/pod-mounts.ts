@@ -1,6 +1,6 @@
 import { stringOf } from "../../../base/index.ts";
 import { fieldErrors } from "../field-error.ts";
-import { arrayOf, childPath, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, objectOf, withPaths, type JsonObject } from "../json.ts";
 import type { Check } from "./check.ts";
 
 /** The volumes of a pod by name. */
@@ -19,9 +19,8 @@ export function validateMounts(container: JsonObject, path: string, volumes: Vol
   const ofDevices = claimsOf(devices.map(({ name, devicePath }) => [name, devicePath]));
   const ofMounts = claimsOf(mounts.map(({ name, mountPath }) => [name, mountPath]));
   const paths = new Set<string>();
-  for (const [index, mount] of mounts.entries()) {
-    const list = `${path}.volumeMounts`;
-    const at = childPath(list, index);
+  const list = `${path}.volumeMounts`;
+  for (const [at, mount] of withPaths(mounts, list)) {
     const [name, mountPath] = [stringOf(mount.name), stringOf(mount.mountPath)];
     if (name === "") check.required(`${at}.name`);
     if (!volumes.has(name)) check.add(fieldErrors.notFound(`${at}.name`, name));
@@ -35,8 +34,7 @@ export function validateMounts(container: JsonObject, path: string, volumes: Vol
     validatePropagation(mount, container, list, check);
   }
   const ofEarlier = claimsOf([]);
-  for (const [index, device] of devices.entries()) {
-    const at = childPath(`${path}.volumeDevices`, index);
+  for (const [at, device] of withPaths(devices, `${path}.volumeDevices`)) {
     validateDevice(device, at, { earlier: ofEarlier, mounts: ofMounts, volumes }, check);
     ofEarlier.names.add(device.name);
     ofEarlier.paths.add(stringOf(device.devicePath));

@@ -1,6 +1,6 @@
 import { stringOf } from "../../../base/index.ts";
 import { fieldErrors } from "../field-error.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, childPath, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { validateLabelSelector } from "../metadata.ts";
 import { checkLabelName, checkLabelValue, checkQualifiedName, checkSubdomain } from "../names.ts";
 import type { Check } from "./check.ts";
@@ -22,8 +22,7 @@ const preferred = "preferredDuringSchedulingIgnoredDuringExecution";
 
 function validateNodeAffinity(affinity: JsonObject, path: string, check: Check): void {
   if (isObject(affinity[required])) validateNodeSelector(affinity[required], `${path}.${required}`, check);
-  for (const [index, raw] of arrayOf(affinity[preferred]).entries()) {
-    const at = childPath(`${path}.${preferred}`, index);
+  for (const [at, raw] of withPaths(arrayOf(affinity[preferred]), `${path}.${preferred}`)) {
     const { weight, preference } = objectOf(raw);
     validateWeight(weight, `${at}.weight`, check);
     validateNodeTerm(objectOf(preference), `${at}.preference`, check, false);
@@ -34,15 +33,15 @@ function validateNodeAffinity(affinity: JsonObject, path: string, check: Check):
 export function validateNodeSelector(selector: JsonObject, path: string, check: Check): void {
   const terms = arrayOf(selector.nodeSelectorTerms);
   if (terms.length === 0) check.required(`${path}.nodeSelectorTerms`, "must have at least one node selector term");
-  for (const [index, term] of terms.entries())
-    validateNodeTerm(objectOf(term), childPath(`${path}.nodeSelectorTerms`, index), check, true);
+  for (const [at, term] of withPaths(terms, `${path}.nodeSelectorTerms`))
+    validateNodeTerm(objectOf(term), at, check, true);
 }
 
 function validateNodeTerm(term: JsonObject, path: string, check: Check, isStrict: boolean): void {
-  for (const [index, raw] of arrayOf(term.matchExpressions).entries())
-    validateExpression(objectOf(raw), childPath(`${path}.matchExpressions`, index), check, isStrict);
-  for (const [index, raw] of arrayOf(term.matchFields).entries())
-    validateFieldExpression(objectOf(raw), childPath(`${path}.matchFields`, index), check);
+  for (const [at, raw] of withPaths(arrayOf(term.matchExpressions), `${path}.matchExpressions`))
+    validateExpression(objectOf(raw), at, check, isStrict);
+  for (const [at, raw] of withPaths(arrayOf(term.matchFields), `${path}.matchFields`))
+    validateFieldExpression(objectOf(raw), at, check);
 }
 
 function validateExpression(expression: JsonObject, at: string, check: Check, isStrict: boolean): void {
@@ -66,10 +65,9 @@ function validateExpression(expression: JsonObject, at: string, check: Check, is
       check.invalid(`${at}.operator`, expression.operator, "not a valid selector operator");
   }
   const key = stringOf(expression.key);
-  for (const problem of checkQualifiedName(key)) check.invalid(`${at}.key`, key, problem);
+  check.follows(`${at}.key`, key, checkQualifiedName);
   if (!isStrict) return;
-  for (const [index, value] of values.entries())
-    for (const problem of checkLabelValue(value)) check.invalid(childPath(`${at}.values`, index), value, problem);
+  for (const [place, value] of withPaths(values, `${at}.values`)) check.follows(place, value, checkLabelValue);
 }
 
 function validateFieldExpression({ key, operator, values }: JsonObject, at: string, check: Check): void {
@@ -79,8 +77,7 @@ function validateFieldExpression({ key, operator, values }: JsonObject, at: stri
   else if (names.length !== 1)
     check.required(`${at}.values`, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector");
   if (key !== "metadata.name") return check.invalid(`${at}.key`, key, "not a valid field selector key");
-  for (const [index, name] of names.entries())
-    for (const problem of checkSubdomain(name)) check.invalid(childPath(`${at}.values`, index), name, problem);
+  for (const [place, name] of withPaths(names, `${at}.values`)) check.follows(place, name, checkSubdomain);
 }
 
 function validateWeight(weight: unknown, at: string, check: Check): void {
@@ -89,10 +86,9 @@ function validateWeight(weight: unknown, at: string, check: Check): void {
 }
 
 function validatePodAffinity(affinity: JsonObject, path: string, check: Check): void {
-  for (const [index, term] of arrayOf(affinity[required]).entries())
-    validateAffinityTerm(objectOf(term), childPath(`${path}.${required}`, index), check);
-  for (const [index, raw] of arrayOf(affinity[preferred]).entries()) {
-    const at = childPath(`${path}.${preferred}`, index);
+  for (const [at, term] of withPaths(arrayOf(affinity[required]), `${path}.${required}`))
+    validateAffinityTerm(objectOf(term), at, check);
+  for (const [at, raw] of withPaths(arrayOf(affinity[preferred]), `${path}.${preferred}`)) {
     const { weight, podAffinityTerm } = objectOf(raw);
     validateWeight(weight, `${at}.weight`, check);
     validateAffinityTerm(objectOf(podAffinityTerm), `${at}.podAffinityTerm`, check);
@@ -102,12 +98,11 @@ function validatePodAffinity(affinity: JsonObject, path: string, check: Check): 
 function validateAffinityTerm(term: JsonObject, at: string, check: Check): void {
   for (const field of ["labelSelector", "namespaceSelector"])
     check.add(...validateLabelSelector(term[field], `${at}.${field}`));
-  for (const name of arrayOf(term.namespaces).map(stringOf))
-    for (const problem of checkLabelName(name)) check.invalid(`${at}.namespace`, name, problem);
+  for (const name of arrayOf(term.namespaces).map(stringOf)) check.follows(`${at}.namespace`, name, checkLabelName);
   validateLabelKeys(term, at, check);
   const key = stringOf(term.topologyKey);
   if (key === "") check.required(`${at}.topologyKey`, "can not be empty");
-  for (const problem of checkQualifiedName(key)) check.invalid(`${at}.topologyKey`, key, problem);
+  check.follows(`${at}.topologyKey`, key, checkQualifiedName);
 }
 
 /** Validates `matchLabelKeys` and `mismatchLabelKeys`, which narrow a selector. */
@@ -119,24 +114,17 @@ function validateLabelKeys(term: JsonObject, at: string, check: Check): void {
       check.forbidden(`${at}.${field}`, "must not be specified when labelSelector is not set");
       continue;
     }
-    for (const [index, key] of keys.entries())
-      for (const problem of checkQualifiedName(key)) check.invalid(childPath(`${at}.${field}`, index), key, problem);
+    for (const [place, key] of withPaths(keys, `${at}.${field}`)) check.follows(place, key, checkQualifiedName);
   }
-  for (const [index, key] of arrayOf(term.matchLabelKeys).entries())
-    if (mismatched.has(key))
-      check.invalid(
-        childPath(`${at}.matchLabelKeys`, index),
-        key,
-        "exists in both matchLabelKeys and mismatchLabelKeys",
-      );
+  for (const [place, key] of withPaths(arrayOf(term.matchLabelKeys), `${at}.matchLabelKeys`))
+    if (mismatched.has(key)) check.invalid(place, key, "exists in both matchLabelKeys and mismatchLabelKeys");
 }
 
 function validateTolerations(tolerations: readonly unknown[], path: string, check: Check): void {
-  for (const [index, raw] of tolerations.entries()) {
-    const at = childPath(path, index);
+  for (const [at, raw] of withPaths(tolerations, path)) {
     const { key: rawKey, operator = "Equal", value: rawValue, effect, tolerationSeconds } = objectOf(raw);
     const [key, value] = [stringOf(rawKey), stringOf(rawValue)];
-    if (key !== "") for (const problem of checkQualifiedName(key)) check.invalid(`${at}.key`, key, problem);
+    if (key !== "") check.follows(`${at}.key`, key, checkQualifiedName);
     else if (operator !== "Exists")
       check.invalid(
         `${at}.operator`,
@@ -160,11 +148,10 @@ function validateTolerations(tolerations: readonly unknown[], path: string, chec
 
 export function validateTaints(taints: readonly unknown[], path: string, check: Check): void {
   const seen = new Set<string>();
-  for (const [index, raw] of taints.entries()) {
-    const at = childPath(path, index);
+  for (const [at, raw] of withPaths(taints, path)) {
     const { key: rawKey, value, effect } = objectOf(raw);
     const key = stringOf(rawKey);
-    for (const problem of checkQualifiedName(key)) check.invalid(`${at}.key`, key, problem);
+    check.follows(`${at}.key`, key, checkQualifiedName);
     const problems = checkLabelValue(stringOf(value));
     if (problems.length > 0) check.invalid(`${at}.value`, value, problems.join(";"));
     if (stringOf(effect) === "") check.required(`${at}.effect`);

@@ -1,5 +1,5 @@
 import { ownField, stringOf } from "../../../base/index.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { checkQualifiedName } from "../names.ts";
 import { ofWholePod, podAmounts } from "../pod-amounts.ts";
 import { compareQuantities, parseQuantity, quantityText } from "../quantity.ts";
@@ -31,7 +31,7 @@ export function containerResourceProblems(name: string): string[] {
 /** Validates the requests and limits of a container. */
 export function validateContainerResources(resources: JsonObject, path: string, check: Check): void {
   validateResources(resources, path, check, (name, at) => {
-    for (const problem of containerResourceProblems(name)) check.invalid(at, name, problem);
+    check.follows(at, name, containerResourceProblems);
   });
 }
 
@@ -78,9 +78,8 @@ export function validateWholePodResources(spec: JsonObject, path: string, check:
   if (resources.claims !== undefined)
     check.forbidden(`${at}.claims`, "claims may not be set for Resources at pod-level");
   validateResources(resources, at, check, (name, place) => {
-    const problems = checkQualifiedName(name);
-    for (const problem of problems) check.invalid(place, name, problem);
-    if (problems.length === 0 && !ofWholePod.test(name)) check.oneOf(place, name, ["cpu", "hugepages-", "memory"]);
+    const isNamed = check.follows(place, name, checkQualifiedName);
+    if (isNamed && !ofWholePod.test(name)) check.oneOf(place, name, ["cpu", "hugepages-", "memory"]);
   });
   const requests = objectOf(resources.requests);
   for (const [name, amount] of podAmounts({ ...spec, resources: undefined }, "requests")) {
@@ -97,16 +96,12 @@ export function validateWholePodResources(spec: JsonObject, path: string, check:
 }
 
 function validateContainerLimits(containers: readonly unknown[], limits: JsonObject, at: string, check: Check): void {
-  for (const [index, container] of containers.entries()) {
+  for (const [place, container] of withPaths(containers, `${at}.containers`)) {
     for (const [name, value] of Object.entries(objectOf(objectOf(objectOf(container).resources).limits))) {
       const text = stringOf(ownField(limits, name));
       const [own, whole] = [parseQuantity(stringOf(value)), parseQuantity(text)];
       if (own !== undefined && whole !== undefined && compareQuantities(own, whole) > 0)
-        check.invalid(
-          `${childPath(`${at}.containers`, index)}[${name}].limits`,
-          value,
-          `must be less than or equal to pod limits of ${text}`,
-        );
+        check.invalid(`${place}[${name}].limits`, value, `must be less than or equal to pod limits of ${text}`);
     }
   }
 }

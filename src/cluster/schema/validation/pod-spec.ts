@@ -1,7 +1,6 @@
-import { isIP } from "node:net";
 import { stringOf } from "../../../base/index.ts";
 import { fieldErrors } from "../field-error.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import type { Check } from "./check.ts";
 import { validateAnnotations, validateLabels } from "../metadata.ts";
 import { checkLabelName, checkQualifiedName, checkSearchDomain, checkSubdomain } from "../names.ts";
@@ -25,14 +24,9 @@ export function validatePod(pod: JsonObject, check: Check): void {
   const spec = objectOf(pod.spec);
   validateSpec(spec, "spec", check, true);
   for (const field of ["containers", "initContainers"])
-    for (const [index, container] of arrayOf(spec[field]).entries()) {
+    for (const [at, container] of withPaths(arrayOf(spec[field]), `spec.${field}`)) {
       const image = stringOf(objectOf(container).image);
-      if (image.trim() !== image)
-        check.invalid(
-          `${childPath(`spec.${field}`, index)}.image`,
-          image,
-          "must not have leading or trailing whitespace",
-        );
+      if (image.trim() !== image) check.invalid(`${at}.image`, image, "must not have leading or trailing whitespace");
     }
   validatePodAnnotations(pod, check);
 }
@@ -105,19 +99,19 @@ function validateSpec(spec: JsonObject, path: string, check: Check, isPod: boole
 
 function validateContainers(spec: JsonObject, path: string, volumes: Volumes, check: Check): void {
   const names = new Set<string>();
-  const others = [...arrayOf(spec.containers), ...arrayOf(spec.initContainers)].map((other) => objectOf(other).name);
+  const others = new Set(
+    [...arrayOf(spec.containers), ...arrayOf(spec.initContainers)].map((other) => objectOf(other).name),
+  );
   if (arrayOf(spec.containers).length === 0) check.required(`${path}.containers`);
   for (const field of ["containers", "initContainers", "ephemeralContainers"] as const) {
     const list = arrayOf(spec[field]);
-    for (const [index, raw] of list.entries()) {
-      const at = childPath(`${path}.${field}`, index);
+    for (const [at, raw] of withPaths(list, `${path}.${field}`)) {
       const container = objectOf(raw);
       validateContainer(container, at, { spec, volumes }, check);
       if (field === "ephemeralContainers") validateEphemeral(container, at, others, check);
       else validateHandlers(container, at, check, { spec, isInit: field === "initContainers" });
       const name = stringOf(container.name);
-      if (name !== "" && names.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
-      names.add(name);
+      if (name !== "") check.unique(`${at}.name`, name, names);
       if (field === "initContainers") validateHostPorts([container], `${path}.${field}`, check);
     }
     if (field === "containers") validateHostPorts(list, `${path}.${field}`, check);
@@ -132,7 +126,7 @@ function validateContainer(
 ): void {
   const name = stringOf(container.name);
   if (name === "") check.required(`${path}.name`);
-  else for (const problem of checkLabelName(name)) check.invalid(`${path}.name`, name, problem);
+  else check.follows(`${path}.name`, name, checkLabelName);
   if (stringOf(container.image) === "") check.required(`${path}.image`);
   check.oneOf(`${path}.imagePullPolicy`, container.imagePullPolicy, pullPolicies);
   check.oneOf(`${path}.terminationMessagePolicy`, container.terminationMessagePolicy, [
@@ -154,8 +148,7 @@ function validateRestarts(container: JsonObject, path: string, check: Check): vo
   check.oneOf(`${path}.restartPolicy`, container.restartPolicy, containerRestartPolicies);
   if (rules.length > 0 && container.restartPolicy === undefined)
     check.required(`${path}.restartPolicy`, "must specify restartPolicy when restart rules are used");
-  for (const [index, raw] of rules.entries()) {
-    const at = childPath(`${path}.restartPolicyRules`, index);
+  for (const [at, raw] of withPaths(rules, `${path}.restartPolicyRules`)) {
     const { action, exitCodes } = objectOf(raw);
     check.oneOf(`${at}.action`, action ?? "", ["Restart", "RestartAllContainers"]);
     if (isObject(exitCodes)) check.oneOf(`${at}.exitCodes.operator`, exitCodes.operator ?? "", ["In", "NotIn"]);
@@ -175,30 +168,31 @@ const notEphemeral = [
   "startupProbe",
 ];
 
-function validateEphemeral(container: JsonObject, at: string, others: readonly unknown[], check: Check): void {
+function validateEphemeral(container: JsonObject, at: string, others: ReadonlySet<unknown>, check: Check): void {
   const detail = "cannot be set for an Ephemeral Container";
   const target = stringOf(container.targetContainerName);
-  if (target !== "" && !others.includes(target)) check.add(fieldErrors.notFound(`${at}.targetContainerName`, target));
+  if (target !== "" && !others.has(target)) check.add(fieldErrors.notFound(`${at}.targetContainerName`, target));
   for (const field of notEphemeral) {
     const value = container[field];
     const isEmpty = value === undefined || (typeof value === "object" && Object.keys(value ?? {}).length === 0);
     if (!isEmpty) check.forbidden(`${at}.${field}`, detail);
   }
-  for (const [index, mount] of arrayOf(container.volumeMounts).entries())
+  for (const [place, mount] of withPaths(arrayOf(container.volumeMounts), `${at}.volumeMounts`))
     for (const field of ["subPath", "subPathExpr"])
-      if (stringOf(objectOf(mount)[field]) !== "")
-        check.forbidden(`${childPath(`${at}.volumeMounts`, index)}.${field}`, detail);
+      if (stringOf(objectOf(mount)[field]) !== "") check.forbidden(`${place}.${field}`, detail);
 }
 
-const addressMessage = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+/** A search domain may be the root, and may end with its dot. */
+function searchProblems(search: string): readonly string[] {
+  return search === "." ? [] : checkSearchDomain(search.replace(/\.$/, ""));
+}
 
 function validateDns(spec: JsonObject, path: string, check: Check): void {
-  for (const [index, raw] of arrayOf(spec.hostAliases).entries()) {
-    const at = childPath(`${path}.hostAliases`, index);
+  for (const [at, raw] of withPaths(arrayOf(spec.hostAliases), `${path}.hostAliases`)) {
     const { ip, hostnames } = objectOf(raw);
-    if (isIP(stringOf(ip)) === 0) check.invalid(`${at}.ip`, ip, addressMessage);
-    for (const [position, name] of arrayOf(hostnames).map(stringOf).entries())
-      for (const problem of checkSubdomain(name)) check.invalid(childPath(`${at}.hostnames`, position), name, problem);
+    check.address(`${at}.ip`, ip);
+    for (const [place, name] of withPaths(arrayOf(hostnames).map(stringOf), `${at}.hostnames`))
+      check.follows(place, name, checkSubdomain);
   }
   const at = `${path}.dnsConfig`;
   const servers = arrayOf(objectOf(spec.dnsConfig).nameservers).map(stringOf);
@@ -209,39 +203,34 @@ function validateDns(spec: JsonObject, path: string, check: Check): void {
   }
   if (servers.length > maxNameServers)
     check.invalid(`${at}.nameservers`, servers, `must not have more than ${maxNameServers} nameservers`);
-  for (const [index, server] of servers.entries())
-    if (isIP(server) === 0) check.invalid(childPath(`${at}.nameservers`, index), server, addressMessage);
-  for (const [index, search] of arrayOf(objectOf(spec.dnsConfig).searches).map(stringOf).entries())
-    for (const problem of search === "." ? [] : checkSearchDomain(search.replace(/\.$/, "")))
-      check.invalid(childPath(`${at}.searches`, index), search, problem);
-  for (const [index, option] of arrayOf(objectOf(spec.dnsConfig).options).entries())
-    if (stringOf(objectOf(option).name) === "") check.required(childPath(`${at}.options`, index), "must not be empty");
+  for (const [place, server] of withPaths(servers, `${at}.nameservers`)) check.address(place, server);
+  for (const [place, search] of withPaths(arrayOf(objectOf(spec.dnsConfig).searches).map(stringOf), `${at}.searches`))
+    check.follows(place, search, searchProblems);
+  for (const [place, option] of withPaths(arrayOf(objectOf(spec.dnsConfig).options), `${at}.options`))
+    if (stringOf(objectOf(option).name) === "") check.required(place, "must not be empty");
 }
 
 function validateGates(spec: JsonObject, path: string, check: Check): void {
-  for (const [index, gate] of arrayOf(spec.readinessGates).entries()) {
+  for (const [at, gate] of withPaths(arrayOf(spec.readinessGates), `${path}.readinessGates`)) {
     const type = stringOf(objectOf(gate).conditionType);
-    for (const problem of checkQualifiedName(type))
-      check.invalid(`${childPath(`${path}.readinessGates`, index)}.conditionType`, type, problem);
+    check.follows(`${at}.conditionType`, type, checkQualifiedName);
   }
   const names = new Set<string>();
-  for (const [index, gate] of arrayOf(spec.schedulingGates).entries()) {
-    const at = childPath(`${path}.schedulingGates`, index);
+  for (const [at, gate] of withPaths(arrayOf(spec.schedulingGates), `${path}.schedulingGates`)) {
     const name = stringOf(objectOf(gate).name);
-    for (const problem of checkQualifiedName(name)) check.invalid(at, name, problem);
-    if (names.has(name)) check.add(fieldErrors.duplicate(at, name));
-    names.add(name);
+    check.follows(at, name, checkQualifiedName);
+    check.unique(at, name, names);
   }
 }
 
 function validateNames(spec: JsonObject, path: string, check: Check): void {
   for (const field of ["serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"]) {
     const name = stringOf(spec[field]);
-    if (name !== "") for (const problem of checkSubdomain(name)) check.invalid(`${path}.${field}`, name, problem);
+    if (name !== "") check.follows(`${path}.${field}`, name, checkSubdomain);
   }
   for (const field of ["hostname", "subdomain"]) {
     const name = stringOf(spec[field]);
-    if (name !== "") for (const problem of checkLabelName(name)) check.invalid(`${path}.${field}`, name, problem);
+    if (name !== "") check.follows(`${path}.${field}`, name, checkLabelName);
   }
   const whole = spec.hostnameOverride;
   if (whole === undefined) return;
@@ -249,5 +238,5 @@ function validateNames(spec: JsonObject, path: string, check: Check): void {
     check.forbidden(`${path}.hostnameOverride`, "may not be specified when hostNetwork is true");
   if (spec.setHostnameAsFQDN === true)
     check.forbidden(`${path}.hostnameOverride`, "may not be specified when setHostnameAsFQDN is true");
-  for (const problem of checkSubdomain(stringOf(whole))) check.invalid(`${path}.hostnameOverride`, whole, problem);
+  check.follows(`${path}.hostnameOverride`, whole, checkSubdomain);
 }

@@ -1,6 +1,6 @@
 import { stringOf } from "../../../base/index.ts";
 import { fieldErrors } from "../field-error.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { checkLabelName } from "../names.ts";
 import { parseQuantity } from "../quantity.ts";
 import type { Check } from "./check.ts";
@@ -24,12 +24,11 @@ const tokenSeconds = { least: 600, most: 2 ** 32 };
 /** Returns the volumes that containers may mount. */
 export function validateVolumes(volumes: readonly unknown[], path: string, check: Check): Volumes {
   const named = new Map<string, JsonObject>();
-  for (const [index, raw] of volumes.entries()) {
-    const at = childPath(path, index);
+  for (const [at, raw] of withPaths(volumes, path)) {
     const volume = objectOf(raw);
     const name = stringOf(volume.name);
     if (name === "") check.required(`${at}.name`);
-    else for (const problem of checkLabelName(name)) check.invalid(`${at}.name`, name, problem);
+    else check.follows(`${at}.name`, name, checkLabelName);
     if (named.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
     named.set(name, volume);
     const sources = Object.keys(volume).filter((key) => key !== "name");
@@ -94,8 +93,8 @@ const validators: Readonly<Record<string, SourceValidator>> = {
 
 function validateItems(source: JsonObject, at: string, check: Check): void {
   validateMode(source.defaultMode, `${at}.defaultMode`, check);
-  for (const [index, item] of arrayOf(source.items).entries())
-    validateItem(objectOf(item), childPath(`${at}.items`, index), check);
+  for (const [place, item] of withPaths(arrayOf(source.items), `${at}.items`))
+    validateItem(objectOf(item), place, check);
 }
 
 function validateItem({ key, path, mode }: JsonObject, at: string, check: Check): void {
@@ -125,9 +124,8 @@ function validateProjections(projections: readonly unknown[], at: string, check:
     if (path !== "" && paths.has(path)) check.invalid(at, shown, "conflicting duplicate paths");
     paths.add(path);
   };
-  for (const [index, raw] of projections.entries()) {
+  for (const [place, raw] of withPaths(projections, `${at}.sources`)) {
     const projection = objectOf(raw);
-    const place = childPath(`${at}.sources`, index);
     for (const source of ["secret", "configMap"]) {
       const given = projection[source];
       if (!isObject(given)) continue;

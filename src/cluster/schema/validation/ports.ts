@@ -1,10 +1,13 @@
 import { stringOf } from "../../../base/index.ts";
-import { fieldErrors } from "../field-error.ts";
-import { arrayOf, childPath, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, objectOf, withPaths, type JsonObject } from "../json.ts";
 import type { Check } from "./check.ts";
 
-const protocols = ["SCTP", "TCP", "UDP"];
 const nameMaxLength = 15;
+const protocols = ["SCTP", "TCP", "UDP"];
+
+export function validateProtocol(protocol: unknown, at: string, check: Check): void {
+  check.oneOf(at, protocol, protocols);
+}
 
 /** A port's name (IANA_SVC_NAME). */
 export function portNameProblems(name: string): string[] {
@@ -19,26 +22,24 @@ export function portNameProblems(name: string): string[] {
 }
 
 export function validatePortOrName(port: unknown, at: string, check: Check): void {
-  if (typeof port === "string") for (const problem of portNameProblems(port)) check.invalid(at, port, problem);
+  if (typeof port === "string") check.follows(at, port, portNameProblems);
   else check.port(at, port);
 }
 
 export function validateContainerPorts(ports: readonly unknown[], path: string, check: Check): void {
   const names = new Set<string>();
-  for (const [index, raw] of ports.entries()) {
-    const at = childPath(path, index);
+  for (const [at, raw] of withPaths(ports, path)) {
     const port = objectOf(raw);
     const name = stringOf(port.name);
     if (name !== "") {
-      for (const problem of portNameProblems(name)) check.invalid(`${at}.name`, name, problem);
-      if (names.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
-      names.add(name);
+      check.follows(`${at}.name`, name, portNameProblems);
+      check.unique(`${at}.name`, name, names);
     }
     if (port.containerPort === undefined || port.containerPort === 0) check.required(`${at}.containerPort`);
     else check.port(`${at}.containerPort`, port.containerPort);
     if (hostPortOf(port) !== 0) check.port(`${at}.hostPort`, port.hostPort);
     if (stringOf(port.protocol) === "") check.required(`${at}.protocol`);
-    else check.oneOf(`${at}.protocol`, port.protocol, protocols);
+    else validateProtocol(port.protocol, `${at}.protocol`, check);
   }
 }
 
@@ -49,14 +50,12 @@ function hostPortOf({ hostPort }: JsonObject): unknown {
 /** Refuses a port of the node that two of these containers want. */
 export function validateHostPorts(containers: readonly unknown[], path: string, check: Check): void {
   const taken = new Set<string>();
-  for (const [index, container] of containers.entries()) {
-    for (const [position, raw] of arrayOf(objectOf(container).ports).entries()) {
+  for (const [containerPath, container] of withPaths(containers, path)) {
+    for (const [at, raw] of withPaths(arrayOf(objectOf(container).ports), `${containerPath}.ports`)) {
       const port = objectOf(raw);
       if (hostPortOf(port) === 0) continue;
-      const place = `${stringOf(port.protocol)}/${stringOf(port.hostIP)}/${String(port.hostPort)}`;
-      if (taken.has(place))
-        check.add(fieldErrors.duplicate(`${childPath(`${childPath(path, index)}.ports`, position)}.hostPort`, place));
-      taken.add(place);
+      const wanted = `${stringOf(port.protocol)}/${stringOf(port.hostIP)}/${String(port.hostPort)}`;
+      check.unique(`${at}.hostPort`, wanted, taken);
     }
   }
 }
@@ -64,16 +63,12 @@ export function validateHostPorts(containers: readonly unknown[], path: string, 
 /** On the node's network, a container's port is the node's. */
 export function validateHostNetworkPorts(spec: JsonObject, path: string, check: Check, isPod: boolean): void {
   if (spec.hostNetwork !== true) return;
-  for (const [index, container] of arrayOf(spec.containers).entries()) {
-    for (const [position, raw] of arrayOf(objectOf(container).ports).entries()) {
+  for (const [containerPath, container] of withPaths(arrayOf(spec.containers), `${path}.containers`)) {
+    for (const [at, raw] of withPaths(arrayOf(objectOf(container).ports), `${containerPath}.ports`)) {
       const port = objectOf(raw);
       const hostPort = hostPortOf(port);
       if ((isPod || hostPort !== 0) && hostPort !== port.containerPort)
-        check.invalid(
-          `${childPath(`${childPath(`${path}.containers`, index)}.ports`, position)}.hostPort`,
-          hostPort,
-          "must match `containerPort` when `hostNetwork` is true",
-        );
+        check.invalid(`${at}.hostPort`, hostPort, "must match `containerPort` when `hostNetwork` is true");
     }
   }
 }

@@ -1,5 +1,5 @@
 import { jsonEqual, stringOf } from "../../../base/index.ts";
-import { arrayOf, childPath, objectOf } from "../json.ts";
+import { arrayOf, objectOf, withPaths } from "../json.ts";
 import { checkQualifiedName } from "../names.ts";
 import { parseQuantity } from "../quantity.ts";
 import type { Check } from "./check.ts";
@@ -33,8 +33,7 @@ export const resourceQuota: KindValidator = (object, old, check) => {
   ];
   for (const [name, value] of Object.entries(objectOf(spec.hard)))
     validateHard(name, stringOf(value), scopes, `spec.hard[${name}]`, check);
-  for (const [index, scope] of arrayOf(spec.scopes).entries())
-    check.oneOf(childPath("spec.scopes", index), scope, scopeNames);
+  for (const [at, scope] of withPaths(arrayOf(spec.scopes), "spec.scopes")) check.oneOf(at, scope, scopeNames);
   for (const pair of opposites)
     if (pair.every((scope) => scopes.includes(scope))) check.invalid("spec.scopes", scopes, "conflicting scopes");
   validateSelector(arrayOf(objectOf(spec.scopeSelector).matchExpressions), check);
@@ -45,7 +44,7 @@ export const resourceQuota: KindValidator = (object, old, check) => {
 };
 
 function validateHard(name: string, value: string, scopes: readonly string[], at: string, check: Check): void {
-  for (const problem of checkQualifiedName(name)) check.invalid(at, name, problem);
+  check.follows(at, name, checkQualifiedName);
   const isKnown = counts.test(name) || computed.test(name);
   if (!isKnown && !name.includes("/")) check.invalid(at, name, "must be a standard resource for quota");
   const nanos = parseQuantity(value)?.nanos ?? 0n;
@@ -58,8 +57,7 @@ function validateHard(name: string, value: string, scopes: readonly string[], at
 }
 
 function validateSelector(expressions: readonly unknown[], check: Check): void {
-  for (const [index, raw] of expressions.entries()) {
-    const at = childPath("spec.scopeSelector.matchExpressions", index);
+  for (const [at, raw] of withPaths(expressions, "spec.scopeSelector.matchExpressions")) {
     const { scopeName, operator, values } = objectOf(raw);
     check.oneOf(`${at}.scopeName`, scopeName, scopeNames);
     check.oneOf(`${at}.operator`, operator, operators);

@@ -1,6 +1,5 @@
 import { stringOf } from "../../../base/index.ts";
-import { fieldErrors } from "../field-error.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import type { Check } from "./check.ts";
 import { validateDescendingPath } from "./pod-mounts.ts";
 
@@ -45,8 +44,8 @@ export function validatePodSecurity(spec: JsonObject, path: string, check: Check
   if (!isObject(raw)) return;
   const at = `${path}.securityContext`;
   for (const field of ["fsGroup", "runAsUser", "runAsGroup"]) validateId(raw[field], `${at}.${field}`, check);
-  for (const [index, group] of arrayOf(raw.supplementalGroups).entries())
-    validateId(group, childPath(`${at}.supplementalGroups`, index), check);
+  for (const [place, group] of withPaths(arrayOf(raw.supplementalGroups), `${at}.supplementalGroups`))
+    validateId(group, place, check);
   validateSysctls(arrayOf(raw.sysctls), spec, `${at}.sysctls`, check);
   check.oneOf(`${at}.fsGroupChangePolicy`, raw.fsGroupChangePolicy, ["Always", "OnRootMismatch"]);
   check.oneOf(`${at}.supplementalGroupsPolicy`, raw.supplementalGroupsPolicy, ["Merge", "Strict"]);
@@ -56,8 +55,8 @@ export function validatePodSecurity(spec: JsonObject, path: string, check: Check
 
 function validateSysctls(sysctls: readonly unknown[], spec: JsonObject, path: string, check: Check): void {
   const names = new Set<string>();
-  for (const [index, raw] of sysctls.entries()) {
-    const at = `${childPath(path, index)}.name`;
+  for (const [place, raw] of withPaths(sysctls, path)) {
+    const at = `${place}.name`;
     const name = stringOf(objectOf(raw).name);
     if (name === "") check.required(at);
     else if (name.length > sysctlMaxLength || !sysctlName.test(name))
@@ -66,8 +65,7 @@ function validateSysctls(sysctls: readonly unknown[], spec: JsonObject, path: st
         name,
         `must have at most ${sysctlMaxLength} characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`,
       );
-    else if (names.has(name)) check.add(fieldErrors.duplicate(at, name));
-    names.add(name);
+    else check.unique(at, name, names);
     if (spec.hostNetwork === true && ofNetwork.test(name))
       check.invalid(at, name, "may not be specified when 'hostNetwork' is true");
     else if (spec.hostIPC === true && ofIpc.test(name))

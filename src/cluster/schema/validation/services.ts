@@ -1,22 +1,20 @@
-import { isIP } from "node:net";
 import { jsonEqual, stringOf } from "../../../base/index.ts";
 import { isCidr } from "../crd/formats.ts";
 import { fieldErrors } from "../field-error.ts";
-import { arrayOf, childPath, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { validateLabels } from "../metadata.ts";
 import { checkLabelName, checkQualifiedName, checkSubdomain } from "../names.ts";
-import type { Check } from "./check.ts";
+import { addressProblems, type Check } from "./check.ts";
 import type { KindValidators } from "./kind-validator.ts";
-import { portNameProblems } from "./ports.ts";
-
-export const addressMessage = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+import { validatePortOrName, validateProtocol } from "./ports.ts";
 
 /**
  * Why traffic from outside cannot have this address. Unlike Kubernetes, the lab applies these rules to Services only:
  * its API server may itself listen on the loopback, and then that is the address of its endpoints.
  */
 function externalAddressProblems(address: string): string[] {
-  if (isIP(address) === 0) return [addressMessage];
+  const problems = addressProblems(address);
+  if (problems.length > 0) return problems;
   return unreachable.flatMap(([pattern, problem]) => (pattern.test(address) ? problem : []));
 }
 
@@ -43,8 +41,9 @@ function service(object: JsonObject, old: JsonObject | undefined, check: Check):
   if (type === "ExternalName") {
     if (stringOf(spec.externalName) === "") check.required("spec.externalName");
     else
-      for (const problem of checkSubdomain(stringOf(spec.externalName).replace(/\.$/, "").toLowerCase()))
-        check.invalid("spec.externalName", spec.externalName, problem);
+      check.follows("spec.externalName", spec.externalName, (name) =>
+        checkSubdomain(name.replace(/\.$/, "").toLowerCase()),
+      );
   }
   if (headless && (type === "LoadBalancer" || type === "NodePort"))
     check.invalid("spec.clusterIPs[0]", "None", `may not be set to 'None' for ${type} services`);
@@ -55,28 +54,21 @@ function service(object: JsonObject, old: JsonObject | undefined, check: Check):
 function validateServicePorts(ports: readonly unknown[], type: string, check: Check): void {
   const names = new Set<string>();
   const numbers = new Set<string>();
-  for (const [index, raw] of ports.entries()) {
-    const at = childPath("spec.ports", index);
+  for (const [at, raw] of withPaths(ports, "spec.ports")) {
     const port = objectOf(raw);
     const name = stringOf(port.name);
     if (name === "" && ports.length > 1) check.required(`${at}.name`);
     if (name !== "") {
-      for (const problem of checkLabelName(name)) check.invalid(`${at}.name`, name, problem);
-      if (names.has(name)) check.add(fieldErrors.duplicate(`${at}.name`, name));
-      names.add(name);
+      check.follows(`${at}.name`, name, checkLabelName);
+      check.unique(`${at}.name`, name, names);
     }
     check.port(`${at}.port`, port.port);
     if (stringOf(port.protocol) === "") check.required(`${at}.protocol`);
-    else check.oneOf(`${at}.protocol`, port.protocol, ["SCTP", "TCP", "UDP"]);
-    if (typeof port.targetPort === "string")
-      for (const problem of portNameProblems(port.targetPort))
-        check.invalid(`${at}.targetPort`, port.targetPort, problem);
-    else if (port.targetPort !== undefined) check.port(`${at}.targetPort`, port.targetPort);
+    else validateProtocol(port.protocol, `${at}.protocol`, check);
+    if (port.targetPort !== undefined) validatePortOrName(port.targetPort, `${at}.targetPort`, check);
     if (Number(port.nodePort ?? 0) !== 0 && (type === "ClusterIP" || type === "ExternalName"))
       check.forbidden(`${at}.nodePort`, `may not be used when \`type\` is '${type}'`);
-    if (port.appProtocol !== undefined)
-      for (const problem of checkQualifiedName(stringOf(port.appProtocol)))
-        check.invalid(`${at}.appProtocol`, port.appProtocol, problem);
+    if (port.appProtocol !== undefined) check.follows(`${at}.appProtocol`, port.appProtocol, checkQualifiedName);
     const identity = `${String(port.port)}/${stringOf(port.protocol)}`;
     if (numbers.has(identity)) check.add(fieldErrors.duplicate(at, { port: port.port, protocol: port.protocol }));
     numbers.add(identity);
@@ -86,24 +78,18 @@ function validateServicePorts(ports: readonly unknown[], type: string, check: Ch
 const maxAffinitySeconds = 86_400;
 
 function validateServiceAddresses(spec: JsonObject, type: string, check: Check): void {
-  for (const [index, address] of arrayOf(spec.externalIPs).entries())
-    for (const problem of externalAddressProblems(stringOf(address)))
-      check.invalid(childPath("spec.externalIPs", index), address, problem);
+  for (const [at, address] of withPaths(arrayOf(spec.externalIPs), "spec.externalIPs"))
+    check.follows(at, address, externalAddressProblems);
   const clusterIp = stringOf(spec.clusterIP);
-  if (clusterIp !== "" && clusterIp !== "None" && isIP(clusterIp) === 0)
-    check.invalid("spec.clusterIPs[0]", clusterIp, addressMessage);
+  if (clusterIp !== "" && clusterIp !== "None") check.address("spec.clusterIPs[0]", clusterIp);
   if (clusterIp !== "" && type === "ExternalName")
     check.forbidden("spec.clusterIPs", "may not be set for ExternalName services");
   const ranges = arrayOf(spec.loadBalancerSourceRanges);
   if (ranges.length > 0 && type !== "LoadBalancer")
     check.forbidden("spec.LoadBalancerSourceRanges", "may only be used when `type` is 'LoadBalancer'");
-  for (const [index, range] of ranges.entries())
+  for (const [at, range] of withPaths(ranges, "spec.LoadBalancerSourceRanges"))
     if (!isCidr(stringOf(range).trim()))
-      check.invalid(
-        childPath("spec.LoadBalancerSourceRanges", index),
-        range,
-        "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
-      );
+      check.invalid(at, range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
   check.oneOf("spec.externalTrafficPolicy", spec.externalTrafficPolicy, ["Cluster", "Local"]);
   check.oneOf("spec.trafficDistribution", spec.trafficDistribution, [
     "PreferClose",
@@ -123,8 +109,7 @@ function validateServiceAddresses(spec: JsonObject, type: string, check: Check):
     if (spec[field] !== undefined && type !== "LoadBalancer")
       check.forbidden(`spec.${field}`, "may only be used when `type` is 'LoadBalancer'");
   if (spec.loadBalancerClass !== undefined)
-    for (const problem of checkQualifiedName(stringOf(spec.loadBalancerClass)))
-      check.invalid("spec.loadBalancerClass", spec.loadBalancerClass, problem);
+    check.follows("spec.loadBalancerClass", spec.loadBalancerClass, checkQualifiedName);
   validateTraffic(spec, type, check);
 }
 
@@ -146,26 +131,24 @@ function validateTraffic(spec: JsonObject, type: string, check: Check): void {
       "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'",
     );
   const families = new Set<unknown>();
-  for (const [index, family] of arrayOf(ipFamilies).entries()) {
-    const at = childPath("spec.ipFamilies", index);
+  for (const [at, family] of withPaths(arrayOf(ipFamilies), "spec.ipFamilies")) {
     check.oneOf(at, family, ["IPv4", "IPv6"]);
-    if (families.has(family)) check.add(fieldErrors.duplicate(at, family));
-    families.add(family);
+    check.unique(at, family, families);
   }
   const addresses = arrayOf(spec.clusterIPs).map(stringOf);
   if (addresses.length > 1 && addresses.includes("None"))
     check.invalid("spec.clusterIPs", addresses, "'None' must be the first and only value");
   if (addresses.length > 2) check.invalid("spec.clusterIPs", addresses, "may only hold up to 2 values");
-  for (const [index, address] of addresses.entries())
-    if (index > 0 && address !== "None" && isIP(address) === 0)
-      check.invalid(childPath("spec.clusterIPs", index), address, addressMessage);
+  // The first address is checked as `clusterIP`.
+  for (const [at, address] of withPaths(addresses, "spec.clusterIPs").slice(1))
+    if (address !== "None") check.address(at, address);
 }
 
 function serviceStatus(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
-  for (const [index, raw] of arrayOf(objectOf(objectOf(object.status).loadBalancer).ingress).entries()) {
+  const { ingress } = objectOf(objectOf(object.status).loadBalancer);
+  for (const [at, raw] of withPaths(arrayOf(ingress), "status.loadBalancer.ingress")) {
     const { ip } = objectOf(raw);
-    if (ip !== undefined && isIP(stringOf(ip)) === 0)
-      check.invalid(`${childPath("status.loadBalancer.ingress", index)}.ip`, ip, addressMessage);
+    if (ip !== undefined) check.address(`${at}.ip`, ip);
   }
 }
 
@@ -182,34 +165,31 @@ function serviceUpdate(spec: JsonObject, old: JsonObject, type: string, check: C
 }
 
 function endpoints(object: JsonObject, _old: JsonObject | undefined, check: Check): void {
-  for (const [index, raw] of arrayOf(object.subsets).entries()) {
+  for (const [at, raw] of withPaths(arrayOf(object.subsets), "subsets")) {
     const subset = objectOf(raw);
-    const at = childPath("subsets", index);
     if (arrayOf(subset.addresses).length === 0 && arrayOf(subset.notReadyAddresses).length === 0)
       check.required(at, "must specify `addresses` or `notReadyAddresses`");
     for (const list of ["addresses", "notReadyAddresses"])
-      for (const [position, address] of arrayOf(subset[list]).entries())
-        validateEndpointAddress(objectOf(address), childPath(`${at}.${list}`, position), check);
+      for (const [place, address] of withPaths(arrayOf(subset[list]), `${at}.${list}`))
+        validateEndpointAddress(objectOf(address), place, check);
     const ports = arrayOf(subset.ports);
-    for (const [position, port] of ports.entries())
-      validateEndpointPort(objectOf(port), childPath(`${at}.ports`, position), check, ports.length > 1);
+    for (const [place, port] of withPaths(ports, `${at}.ports`))
+      validateEndpointPort(objectOf(port), place, check, ports.length > 1);
   }
 }
 
 function validateEndpointAddress({ ip, hostname, nodeName }: JsonObject, at: string, check: Check): void {
-  if (isIP(stringOf(ip)) === 0) check.invalid(`${at}.ip`, ip, addressMessage);
-  if (stringOf(hostname) !== "")
-    for (const problem of checkLabelName(stringOf(hostname))) check.invalid(`${at}.hostname`, hostname, problem);
-  if (nodeName !== undefined)
-    for (const problem of checkSubdomain(stringOf(nodeName))) check.invalid(`${at}.nodeName`, nodeName, problem);
+  check.address(`${at}.ip`, ip);
+  if (stringOf(hostname) !== "") check.follows(`${at}.hostname`, hostname, checkLabelName);
+  if (nodeName !== undefined) check.follows(`${at}.nodeName`, nodeName, checkSubdomain);
 }
 
 function validateEndpointPort(port: JsonObject, at: string, check: Check, needsName: boolean): void {
   const name = stringOf(port.name);
   if (name === "" && needsName) check.required(`${at}.name`);
-  if (name !== "") for (const problem of checkLabelName(name)) check.invalid(`${at}.name`, name, problem);
+  if (name !== "") check.follows(`${at}.name`, name, checkLabelName);
   check.port(`${at}.port`, port.port);
-  check.oneOf(`${at}.protocol`, port.protocol, ["SCTP", "TCP", "UDP"]);
+  validateProtocol(port.protocol, `${at}.protocol`, check);
 }
 
 export const serviceValidators: KindValidators = {

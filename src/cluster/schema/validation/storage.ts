@@ -19,7 +19,7 @@ function validateAccessModes(modes: readonly unknown[], at: string, check: Check
 }
 
 function validateClassName(name: unknown, at: string, check: Check): void {
-  if (stringOf(name) !== "") for (const problem of checkSubdomain(stringOf(name))) check.invalid(at, name, problem);
+  if (stringOf(name) !== "") check.follows(at, name, checkSubdomain);
 }
 
 function sizeOf(spec: JsonObject): Quantity | undefined {

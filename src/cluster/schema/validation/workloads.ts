@@ -1,10 +1,11 @@
 import { jsonEqual, stringOf } from "../../../base/index.ts";
 import { matchesLabelSelector } from "../../../api/index.ts";
-import { arrayOf, childPath, isObject, objectOf, type JsonObject } from "../json.ts";
+import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { checkLabelName } from "../names.ts";
 import { fieldErrors } from "../field-error.ts";
 import type { Check } from "./check.ts";
 import { validateLabelSelector } from "../metadata.ts";
+import { qosClassOf } from "../qos-class.ts";
 import { validateNewPod, validatePod, validatePodTemplate } from "./pod-spec.ts";
 import type { KindValidators } from "./kind-validator.ts";
 import { validateClaimSpec } from "./storage.ts";
@@ -164,14 +165,18 @@ function statefulSet(object: JsonObject, old: JsonObject | undefined, check: Che
       objectOf(spec.persistentVolumeClaimRetentionPolicy)[field],
       ["Retain", "Delete"],
     );
-  const service = stringOf(spec.serviceName);
-  if (old === undefined && service !== "")
-    for (const problem of checkLabelName(service)) check.invalid("spec.serviceName", service, problem);
-  if (old === undefined)
-    for (const [index, claim] of arrayOf(spec.volumeClaimTemplates).entries())
-      validateClaimSpec(objectOf(objectOf(claim).spec), `${childPath("spec.volumeClaimTemplates", index)}.spec`, check);
-  if (old === undefined) return;
-  const previous = objectOf(old.spec);
+  if (old === undefined) newStatefulSet(spec, check);
+  else statefulSetUpdate(spec, objectOf(old.spec), check);
+}
+
+/** Checks fields that an update cannot change. */
+function newStatefulSet(spec: JsonObject, check: Check): void {
+  if (stringOf(spec.serviceName) !== "") check.follows("spec.serviceName", spec.serviceName, checkLabelName);
+  for (const [at, claim] of withPaths(arrayOf(spec.volumeClaimTemplates), "spec.volumeClaimTemplates"))
+    validateClaimSpec(objectOf(objectOf(claim).spec), `${at}.spec`, check);
+}
+
+function statefulSetUpdate(spec: JsonObject, previous: JsonObject, check: Check): void {
   const fixed = new Set(
     [...Object.keys(spec), ...Object.keys(previous)].filter((key) => !changeableInStatefulSet.has(key)),
   );
@@ -214,14 +219,22 @@ function checkMirrorAnnotation(object: JsonObject, old: JsonObject | undefined, 
   check.forbidden(`metadata.annotations[${mirrorAnnotation}]`, `may not ${what} mirror pod annotation`);
 }
 
+/** The QoS class of a pod never changes, because nodes have placed its processes by it. */
+function podResize(object: JsonObject, old: JsonObject | undefined, check: Check): void {
+  validatePod(object, check);
+  const qosClass = objectOf(old?.status).qosClass ?? qosClassOf(objectOf(old?.spec));
+  if (qosClassOf(objectOf(object.spec)) !== qosClass)
+    check.invalid("spec", qosClass, "Pod QOS Class may not change as a result of resizing");
+}
+
 /** `pods/ephemeralcontainers` adds containers. It does not change existing ones. */
 function podWithEphemeralContainers(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const field = "spec.ephemeralContainers";
   const spec = objectOf(object.spec);
   validatePod(object, check);
-  const wanted = arrayOf(spec.ephemeralContainers).map(objectOf);
+  const wanted = new Map(arrayOf(spec.ephemeralContainers).map((one) => [objectOf(one).name, one]));
   for (const before of arrayOf(objectOf(old?.spec).ephemeralContainers).map(objectOf)) {
-    const now = wanted.find(({ name }) => name === before.name);
+    const now = wanted.get(before.name);
     if (now === undefined)
       check.forbidden(field, `existing ephemeral containers ${JSON.stringify(before.name)} may not be removed`);
     else if (!jsonEqual(now, before))
@@ -242,7 +255,7 @@ function comparablePodSpec(spec: JsonObject): JsonObject {
 export const workloadValidators: KindValidators = {
   "/pods": pod,
   "/pods/status": checkMirrorAnnotation,
-  "/pods/resize": (object, _old, check) => validatePod(object, check),
+  "/pods/resize": podResize,
   "/pods/ephemeralcontainers": podWithEphemeralContainers,
   "/podtemplates": (object, _old, check) => validatePodTemplate(object.template, "template", check),
   "/replicationcontrollers": (object, _old, check) => {
