@@ -104,6 +104,7 @@ test("the API server stores every field of a journal's entry, because it drops t
     planned: { a: 5 },
     replaced: { a: 3 },
     replacedPlan: { a: 6 },
+    stored: { a: 7 },
     restart: "template",
     adopted: true,
     later: { a: 4 },

@@ -32,7 +32,11 @@ function route(kind: string): Schema {
     {
       name: text(`The name of the ${kind}.`, name),
       namespace: namespace(kind),
-      rule: integer(0, 15, "The position of the rule in spec.rules, counted from 0. Default: 0."),
+      rule: {
+        description:
+          "The rule in spec.rules: its name, or its position, counted from 0 to at most 15. Use the name if the rule has one: a name still means the same rule when somebody inserts another one before it. Default: 0.",
+        "x-kubernetes-int-or-string": true,
+      },
       stable: backend("The backend with the current version. The rule must contain it."),
       canary: backend("The backend with the new version. It must differ from the stable backend."),
     },
@@ -51,7 +55,7 @@ const virtualService: Schema = object(
     ),
     route: {
       description:
-        "The route in that list: its name (http only), or its position, counted from 0 to at most 1000. Default: 0.",
+        "The route in that list: its name (http only), or its position, counted from 0 to at most 1000. Use the name if the route has one: a name still means the same route when somebody inserts another one before it. Default: 0.",
       "x-kubernetes-int-or-string": true,
     },
     stable: destination("The destination with the current version. The route must contain it."),

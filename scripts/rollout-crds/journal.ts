@@ -39,6 +39,9 @@ export const journalEntries: Schema = {
       replaced: anything(
         "The value that the rollout wrote before the one in the field written, if its spec changed in between.",
       ),
+      stored: anything(
+        "The list that the rollout planned to write as the server has stored it, if an admission webhook has changed it.",
+      ),
       replacedPlan: anything(
         "The list that the rollout planned to write before the one in the field planned, if the one in the field replaced also has what others have changed.",
       ),

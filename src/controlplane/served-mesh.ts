@@ -29,7 +29,7 @@ import {
   type WantedIngressStatus,
   type WantedListenerSetStatus,
   type WantedPolicyStatus,
-  type WantedRouteStatus,
+  type WantedRouteStatuses,
 } from "./model/index.ts";
 import { memos } from "./model/memos.ts";
 import { countChanges } from "./change-metrics.ts";
@@ -87,7 +87,7 @@ export interface WantedState {
   readonly gatewayStatuses: Collection<WantedGatewayStatus>;
   readonly listenerSetStatuses: Collection<WantedListenerSetStatus>;
   readonly policyStatuses: Collection<WantedPolicyStatus>;
-  readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
+  readonly routeStatuses: readonly WantedRouteStatuses[];
   readonly ambientStatuses: AmbientStatuses;
   readonly ingressStatuses: Collection<WantedIngressStatus>;
 }
@@ -287,11 +287,11 @@ function deriveWantedState(graph: CollectionGraph, model: MeshModel, revision: s
       revision,
     ),
     routeStatuses: [
-      deriveRouteStatuses(graph, inputs, "HTTPRoute", httpRoutes, revision),
-      deriveRouteStatuses(graph, inputs, "GRPCRoute", grpcRoutes, revision),
-      deriveRouteStatuses(graph, inputs, "TLSRoute", tlsRoutes, revision),
-      deriveRouteStatuses(graph, inputs, "TCPRoute", tcpRoutes, revision),
-      deriveUdpRouteStatuses(graph, inputs, revision),
+      { kind: "HTTPRoute", statuses: deriveRouteStatuses(graph, inputs, "HTTPRoute", httpRoutes, revision) },
+      { kind: "GRPCRoute", statuses: deriveRouteStatuses(graph, inputs, "GRPCRoute", grpcRoutes, revision) },
+      { kind: "TLSRoute", statuses: deriveRouteStatuses(graph, inputs, "TLSRoute", tlsRoutes, revision) },
+      { kind: "TCPRoute", statuses: deriveRouteStatuses(graph, inputs, "TCPRoute", tcpRoutes, revision) },
+      { kind: "UDPRoute", statuses: deriveUdpRouteStatuses(graph, inputs, revision) },
     ],
   };
 }

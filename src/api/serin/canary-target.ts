@@ -17,8 +17,8 @@ export interface RouteTarget {
   readonly name: string;
   /** Absent means the Canary's namespace. */
   readonly namespace?: string;
-  /** The index in `spec.rules`. */
-  readonly rule: number;
+  /** The rule's `name`, or its index in `spec.rules`. */
+  readonly rule: number | string;
   readonly stable: BackendTarget;
   readonly canary: BackendTarget;
 }
@@ -143,13 +143,14 @@ const parsers: Readonly<Record<(typeof targetFields)[number], (target: Reader) =
 };
 
 function parseRoute(target: Reader): RouteTarget {
+  const { rule } = (target.raw ?? {}) as { rule?: unknown };
   const [stable, canary] = [parseBackend(target, "stable"), parseBackend(target, "canary")];
   const same = stable.name === canary.name && stable.namespace === canary.namespace && stable.port === canary.port;
   if (same && stable.name !== "") target.error(`must differ from the stable backend (${stable.name})`, "canary");
   return {
     name: objectName(target, "name"),
     ...optional("namespace", namespace(target)),
-    rule: target.integer("rule", 0, lastRule) ?? 0,
+    rule: typeof rule === "string" ? (target.string("rule") ?? 0) : (target.integer("rule", 0, lastRule) ?? 0),
     stable,
     canary,
   };

@@ -122,6 +122,7 @@ export {
   undoFinalizer,
   type CheckStatus,
   type CompletedStep,
+  type MeantRule,
   type PlannedStep,
   type PauseReason,
   type RolloutPhase,

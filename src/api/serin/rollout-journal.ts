@@ -35,6 +35,11 @@ export type JournalEntry =
       readonly replaced?: unknown;
       /** The planned list before that, if the replaced one also had the changes of others. */
       readonly replacedPlan?: unknown;
+      /**
+       * The planned list as the server has stored it, if a webhook has changed it. Later edits of others are recognised
+       * by it, because the webhook's changes then have their name.
+       */
+      readonly stored?: unknown;
       /** See {@link RestartKind}. */
       readonly restart?: RestartKind;
       /** Set if a user wrote the current value. Undo does not change it if it has changed since. */

@@ -137,6 +137,8 @@ export interface RolloutStatus {
    * the run.
    */
   readonly moves?: string;
+  /** The rule that the position in the target means. Absent if the target has none, or an older engine wrote the status. */
+  readonly meantRule?: MeantRule;
   /**
    * The orders that existed when the engine noticed this run. They do not apply to it. Absent in an object's first run,
    * unless the object is a copy.
@@ -153,6 +155,26 @@ export interface RolloutStatus {
   /** The namespaces that this rollout has locked. Other rollouts do not touch their objects. */
   readonly namespaces?: readonly string[];
   readonly conditions: readonly Condition[];
+}
+
+/**
+ * A rule of a route that a target names by its position, as the engine saw it last. Rules are known by digests of their
+ * names and of what they match.
+ */
+export interface MeantRule {
+  /** The route, and which of its lists. */
+  readonly route: string;
+  /** The position in the spec. */
+  readonly rule: number;
+  /** A digest of the target. */
+  readonly target: string;
+  /** Where the rule was last. */
+  readonly index: number;
+  /** The rules of the list from this index on: the rule itself, and those around it. */
+  readonly from: number;
+  readonly known: readonly string[];
+  /** The number of rules of the list. */
+  readonly length: number;
 }
 
 /**

@@ -7,7 +7,7 @@ import type {
   WantedIngressStatus,
   WantedListenerSetStatus,
   WantedPolicyStatus,
-  WantedRouteStatus,
+  WantedRouteStatuses,
 } from "../model/index.ts";
 import { runGatewayDeploymentController } from "./deployment-controller.ts";
 import type { ProxySettings } from "./proxy-pod.ts";
@@ -19,7 +19,7 @@ export interface GatewayControllersOptions extends LeadingControllerOptions {
   readonly gatewayStatuses: Collection<WantedGatewayStatus>;
   readonly listenerSetStatuses: Collection<WantedListenerSetStatus>;
   readonly policyStatuses: Collection<WantedPolicyStatus>;
-  readonly routeStatuses: readonly Collection<WantedRouteStatus>[];
+  readonly routeStatuses: readonly WantedRouteStatuses[];
   readonly ingressStatuses: Collection<WantedIngressStatus>;
   readonly proxy: () => ProxySettings;
   readonly onProxyChange: (changed: () => void) => Disposable;

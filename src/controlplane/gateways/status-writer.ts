@@ -1,23 +1,16 @@
-import { metaTime, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { metaTime } from "../../api/index.ts";
 import {
   backendTlsPolicyKind,
   gatewayKind,
-  grpcRouteKind,
-  httpRouteKind,
   listenerSetKind,
-  tcpRouteKind,
-  tlsRouteKind,
-  udpRouteKind,
   type BackendTlsPolicy,
   type Gateway,
   type GatewayStatus,
   type ListenerSet,
   type ListenerStatus,
-  type ParentReference,
-  type RouteParentStatus,
 } from "../../api/gateway/index.ts";
 import { ingressKind, type Ingress } from "../../api/kubernetes/index.ts";
-import type { Clock, Logger } from "../../base/index.ts";
+import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import {
   Reconciler,
   structurallyEqual,
@@ -33,17 +26,21 @@ import {
   type WantedListenerSetStatus,
   type WantedPolicyStatus,
   type WantedRouteStatus,
+  type WantedRouteStatuses,
 } from "../model/index.ts";
 import { mergeConditions } from "./conditions.ts";
 import { patchStatus } from "./patch-status.ts";
+import { isOwned, staleRoutes, writeRoute } from "./route-status-writer.ts";
+import { sameParent } from "./same-parent.ts";
+import { resetGateway, resetListenerSet, staleStatuses } from "./status-reset.ts";
 
 export interface StatusWriterOptions {
   readonly client: KubeClient;
   readonly gateways: Collection<WantedGatewayStatus>;
   readonly listenerSets: Collection<WantedListenerSetStatus>;
   readonly policies: Collection<WantedPolicyStatus>;
-  /** One collection for each kind of route. */
-  readonly routes: readonly Collection<WantedRouteStatus>[];
+  /** The statuses of each kind of route. */
+  readonly routes: readonly WantedRouteStatuses[];
   /** Kubernetes' kind Ingress. */
   readonly ingresses: Collection<WantedIngressStatus>;
   readonly queues?: QueueMetrics | undefined;
@@ -58,23 +55,8 @@ const separator = " ";
  * leader only.
  */
 export async function runStatusWriter(options: StatusWriterOptions, signal: AbortSignal): Promise<void> {
-  const { gateways, listenerSets, policies, routes, ingresses, queues, clock, log } = options;
-  const writers = new Map<string, StatusSource>([
-    ["gateway", { collection: gateways, write: async (key) => await writeGateway(options, gateways.get(key)) }],
-    [
-      "listener-set",
-      { collection: listenerSets, write: async (key) => await writeListenerSet(options, listenerSets.get(key)) },
-    ],
-    ["ingress", { collection: ingresses, write: async (key) => await writeIngress(options, ingresses.get(key)) }],
-    ["policy", { collection: policies, write: async (key) => await writePolicy(options, policies.get(key)) }],
-    ...routes.map(
-      (collection, index) =>
-        [
-          `route-${index}`,
-          { collection, write: async (key: string) => await writeRoute(options, collection.get(key)) },
-        ] as const,
-    ),
-  ]);
+  const { queues, clock, log } = options;
+  const writers = writersOf(options);
   const reconciler = new Reconciler({
     name: "gateway-status",
     queues,
@@ -83,23 +65,85 @@ export async function runStatusWriter(options: StatusWriterOptions, signal: Abor
     maxAttempts: Infinity,
     reconcile: async (name) => {
       const [kind = "", key = ""] = name.split(separator);
-      await writers.get(kind)?.write(key);
+      const source = writers.get(kind);
+      if (source?.reset !== undefined && source.collection.get(key) === undefined) await source.reset(key);
+      else await source?.write(key);
     },
   });
   using subscriptions = new DisposableStack();
-  for (const [kind, { collection }] of writers) {
+  for (const [kind, { collection, isWritten = () => true }] of writers) {
     subscriptions.use(
       collection.subscribe((changes) => {
-        for (const change of changes) if (change.type === "set") reconciler.add(`${kind}${separator}${change.key}`);
+        for (const change of changes) {
+          const states = change.type === "set" ? [change.item, change.previous] : [change.previous];
+          if (states.some((state) => state !== undefined && isWritten(state)))
+            reconciler.add(`${kind}${separator}${change.key}`);
+        }
       }),
     );
   }
-  await reconciler.run(signal);
+  const addStale = async (kind: string, { stale }: StatusSource): Promise<void> => {
+    try {
+      for (const key of (await stale?.()) ?? []) reconciler.add(`${kind}${separator}${key}`);
+    } catch (error) {
+      // The kind is not installed, or the server is away. Then outdated statuses stay until the next replica leads.
+      log.debug("cannot look for outdated statuses", { kind, error: messageOf(error) });
+    }
+  };
+  await Promise.all([
+    reconciler.run(signal),
+    ...[...writers].map(async ([kind, source]) => await addStale(kind, source)),
+  ]);
+}
+
+/** The sources of the statuses, by the word with which their keys begin in the queue. */
+function writersOf(options: StatusWriterOptions): ReadonlyMap<string, StatusSource> {
+  const { client, gateways, listenerSets, policies, routes, ingresses, clock } = options;
+  return new Map<string, StatusSource>([
+    [
+      "gateway",
+      {
+        collection: gateways,
+        write: async (key) => await writeGateway(options, gateways.get(key)),
+        reset: async (key) => await resetGateway(client, key),
+        stale: async () => await staleStatuses(client, gatewayKind, gateways),
+      },
+    ],
+    [
+      "listener-set",
+      {
+        collection: listenerSets,
+        write: async (key) => await writeListenerSet(options, listenerSets.get(key)),
+        reset: async (key) => await resetListenerSet(client, key),
+        stale: async () => await staleStatuses(client, listenerSetKind, listenerSets),
+      },
+    ],
+    ["ingress", { collection: ingresses, write: async (key) => await writeIngress(options, ingresses.get(key)) }],
+    ["policy", { collection: policies, write: async (key) => await writePolicy(options, policies.get(key)) }],
+    ...routes.map(
+      ({ kind, statuses }) =>
+        [
+          kind,
+          {
+            collection: statuses,
+            isWritten: (wanted: unknown) => isOwned(wanted as WantedRouteStatus),
+            write: async (key: string) => await writeRoute(client, clock, { kind, statuses }, key),
+            stale: async () => await staleRoutes(client, { kind, statuses }),
+          },
+        ] as const,
+    ),
+  ]);
 }
 
 interface StatusSource {
   readonly collection: Collection<unknown>;
+  /** Whether this revision writes the status. Absent means each status of the collection. */
+  readonly isWritten?: (wanted: unknown) => boolean;
   readonly write: (key: string) => Promise<void>;
+  /** Called instead if this revision writes no status of the object any more. */
+  readonly reset?: (key: string) => Promise<void>;
+  /** The keys of the objects whose status may be outdated since the time before this replica led. */
+  readonly stale?: () => Promise<readonly string[]>;
 }
 
 async function writeGateway(
@@ -206,69 +250,3 @@ async function writePolicy(
   if (structurallyEqual(before, ancestors)) return;
   await patchStatus<BackendTlsPolicy>(client, backendTlsPolicyKind, policy, { ancestors });
 }
-
-/** The fields that all kinds of routes share for their status. */
-type AnyRoute = KubernetesObject & {
-  spec: { parentRefs?: readonly Partial<ParentReference>[] };
-  status?: { parents?: RouteParentStatus[] };
-};
-const routeKinds: Readonly<Record<WantedRouteStatus["kind"], KindDefinition<AnyRoute>>> = {
-  HTTPRoute: httpRouteKind,
-  GRPCRoute: grpcRouteKind,
-  TLSRoute: tlsRouteKind,
-  TCPRoute: tcpRouteKind,
-  UDPRoute: udpRouteKind,
-};
-
-async function writeRoute(
-  { client, clock }: StatusWriterOptions,
-  wanted: WantedRouteStatus | undefined,
-): Promise<void> {
-  if (wanted === undefined) return;
-  const kind = routeKinds[wanted.kind];
-  const route = await client.get(kind, wanted.name, wanted.namespace);
-  if (route === undefined) return;
-  const parents = mergeParents(
-    wanted,
-    route.status?.parents ?? [],
-    route.spec.parentRefs ?? [],
-    metaTime(clock.nowMs()),
-  );
-  if (structurallyEqual(route.status?.parents ?? [], parents)) return;
-  await patchStatus<AnyRoute>(client, kind, route, { parents });
-}
-
-/**
- * Keeps the entries of other controllers, and those of Gateways that another revision owns. Removes entries whose
- * parent the route no longer names.
- */
-export function mergeParents(
-  wanted: WantedRouteStatus,
-  before: readonly RouteParentStatus[],
-  parentRefs: readonly Partial<ParentReference>[],
-  now: string,
-): RouteParentStatus[] {
-  const owned = wanted.parents.filter((parent) => parent.owned);
-  const isOwned = (entry: RouteParentStatus): boolean =>
-    owned.some((parent) => sameParent(parent.status.parentRef, entry.parentRef));
-  const kept = before.filter(
-    (entry) =>
-      entry.controllerName !== gatewayControllerName ||
-      (!isOwned(entry) && parentRefs.some((reference) => sameParent(reference, entry.parentRef))),
-  );
-  const ours = owned.map(({ status }) => {
-    const known = before.find(
-      (entry) => entry.controllerName === gatewayControllerName && sameParent(entry.parentRef, status.parentRef),
-    );
-    return { ...status, conditions: mergeConditions(status.conditions, known?.conditions ?? [], now) };
-  });
-  return [...kept, ...ours];
-}
-
-function sameParent(left: Partial<ParentReference>, right: Partial<ParentReference>): boolean {
-  return (["group", "kind", "namespace", "name", "sectionName", "port"] as const).every(
-    (field) => (left[field] ?? defaults[field]) === (right[field] ?? defaults[field]),
-  );
-}
-
-const defaults: Partial<ParentReference> = { group: "gateway.networking.k8s.io", kind: "Gateway" };

@@ -32,6 +32,25 @@ export function isRemoteClass(className: string, inputs: MeshInputs, reader: Col
   );
 }
 
+const builtInClasses: ReadonlySet<string> = new Set([
+  ingressClassName,
+  remoteClassName,
+  eastWestClassName,
+  waypointClassName,
+  meshClassName,
+]);
+const ownControllers: ReadonlySet<string> = new Set([
+  gatewayControllerName,
+  meshControllerName,
+  eastWestControllerName,
+  unmanagedControllerName,
+]);
+
+/** Whether the statuses of the class's Gateways are ours to write. `controllerName`: that of the GatewayClass. */
+export function isServedClass(className: string, controllerName: string | undefined): boolean {
+  return builtInClasses.has(className) || (controllerName !== undefined && ownControllers.has(controllerName));
+}
+
 export function isWaypointClass(className: string): boolean {
   return className === waypointClassName || className === meshClassName;
 }

@@ -15,6 +15,8 @@ export {
   eastWestClassName,
   eastWestControllerName,
   gatewayControllerName,
+  ingressClassName,
+  isServedClass,
   isWaypointClass,
   meshClassName,
   meshControllerName,
@@ -40,7 +42,12 @@ export { deriveBackendTlsStatuses, type WantedPolicyStatus } from "./gateway/bac
 export { deriveIngresses, type WantedIngressStatus } from "./gateway/ingress.ts";
 export { deriveGatewayStatuses, type WantedGatewayStatus } from "./gateway/gateway-status.ts";
 export { deriveListenerSetStatuses, type WantedListenerSetStatus } from "./gateway/listener-set-status.ts";
-export { deriveRouteStatuses, deriveUdpRouteStatuses, type WantedRouteStatus } from "./gateway/route-status.ts";
+export {
+  deriveRouteStatuses,
+  deriveUdpRouteStatuses,
+  type WantedRouteStatus,
+  type WantedRouteStatuses,
+} from "./gateway/route-status.ts";
 export type { WantedCondition } from "./wanted-condition.ts";
 export {
   configMapOfResource,

@@ -13,7 +13,7 @@ import {
   type RolloutJournal,
 } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { keepsEdits, referenceKey } from "../decide/index.ts";
+import { keepsEdits, referenceKey, rewrittenList } from "../decide/index.ts";
 import { covers, withoutServerFields } from "./object-access.ts";
 import type { OtherRollout } from "./perform.ts";
 
@@ -128,6 +128,19 @@ export class JournalStore {
         `the value that somebody wrote meanwhile does not fit in the journal ${name}, which must keep it until the undo has ended: it is ${kibibytes(tooMany)} KiB too large; write one of at most ${kibibytes(sizeOf(later) - tooMany)} KiB, and write the large one after the undo`,
       );
     await this.#store(name, journal, entries, []);
+  }
+
+  /** Stores what the server has made of a list that the rollout has written. See {@link withStored}. */
+  async keepStored(
+    name: string,
+    field: Pick<FieldEntry, "object" | "pointer">,
+    lists: { readonly written: unknown; readonly stored: unknown },
+  ): Promise<void> {
+    const journal = await this.#load(name);
+    if (journal === undefined) return;
+    const entries = withStored(journal.entries, field, lists);
+    // Without it, an edit of another writer only counts as a conflict.
+    if (entries !== journal.entries && sizeOf(entries) <= maxEntryBytes) await this.#store(name, journal, entries, []);
   }
 
   /** Replaces the prior value of a field in all of the field's entries that have the same prior value as this entry. */
@@ -301,12 +314,27 @@ export function withoutRun(entries: readonly JournalEntry[]): readonly JournalEn
     if (entry.setup !== true) return [];
     const last = entries.findLast((other) => other.setup !== true && isSameField(other, entry));
     if (entry.type !== "field" || last?.type !== "field") return [entry];
-    const { written: _written, planned: _planned, replaced: _replaced, replacedPlan: _plan, ...rest } = entry;
-    const { written, planned } = last;
-    return [{ ...rest, ...(written === undefined ? {} : { written }), ...(planned === undefined ? {} : { planned }) }];
+    const {
+      written: _written,
+      planned: _planned,
+      replaced: _replaced,
+      replacedPlan: _plan,
+      stored: _,
+      ...rest
+    } = entry;
+    const { written, planned, stored } = last;
+    return [
+      {
+        ...rest,
+        ...(written === undefined ? {} : { written }),
+        ...(planned === undefined ? {} : { planned }),
+        ...(stored === undefined ? {} : { stored }),
+      },
+    ];
   });
 }
 
+type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 type DeletedEntry = Extract<JournalEntry, { type: "deleted" }>;
 
 /**
@@ -355,7 +383,29 @@ function rolloutOf(name: string): OtherRollout {
   };
 }
 
-/** The entries. Those of the same field with the same prior value as `entry` get the new prior value. */
+/**
+ * The entries, with what the server has made of a list that the rollout has written. `written` has the edits of others
+ * too.
+ */
+export function withStored(
+  entries: readonly JournalEntry[],
+  { object, pointer }: Pick<FieldEntry, "object" | "pointer">,
+  { written, stored }: { readonly written: unknown; readonly stored: unknown },
+): readonly JournalEntry[] {
+  const isOf = (entry: JournalEntry): entry is FieldEntry =>
+    entry.type === "field" && entry.pointer === pointer && referenceKey(entry.object) === referenceKey(object);
+  const last = entries.findLast(isOf);
+  if (last === undefined || jsonEqualWithoutNulls(written, stored)) return entries;
+  const { prior: from } = entries.find(isOf) ?? last;
+  const rewritten = rewrittenList(pointer, { from, planned: last.planned ?? last.written, written, stored });
+  if (rewritten === undefined || jsonEqualWithoutNulls(rewritten, last.stored)) return entries;
+  return entries.map((entry) => (entry === last ? { ...last, stored: rewritten } : entry));
+}
+
+/**
+ * The entries. Those of the same field with the same prior value as `entry` get the new prior value. If it is a list,
+ * that is also what the server has stored for the entry before it.
+ */
 export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry, prior: unknown): JournalEntry[] {
   return entries.map((held) =>
     held.type === "field" &&
@@ -363,7 +413,17 @@ export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry,
     isSameField(held, entry) &&
     jsonEqualWithoutNulls(held.prior, entry.prior)
       ? { ...held, prior }
-      : held,
+      : isBeforeIn(held, entry)
+        ? { ...held, stored: prior }
+        : held,
+  );
+}
+
+/** Whether an entry has written the list that the other one has found. */
+function isBeforeIn(held: JournalEntry, entry: JournalEntry): held is FieldEntry {
+  if (held.type !== "field" || entry.type !== "field" || !keepsEdits(held) || !isSameField(held, entry)) return false;
+  return [held.planned ?? held.written, held.stored].some(
+    (list) => list !== undefined && jsonEqualWithoutNulls(list, entry.prior),
   );
 }
 

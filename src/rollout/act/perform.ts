@@ -2,16 +2,25 @@ import { jsonEqualWithoutNulls, messageOf, SerinError } from "../../base/index.t
 import type { UntypedObject } from "../../api/index.ts";
 import { isEngine, isOurs, lastWriter, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
-import { describeReference, keepsEdits, listUndo, listUndoneAnyway, shown, type Write } from "../decide/index.ts";
+import {
+  describeReference,
+  keepsEdits,
+  listUndo,
+  listUndoneAnyway,
+  restoredList,
+  shown,
+  type Write,
+} from "../decide/index.ts";
 import { covers, valueAt, type ObjectAccess } from "./object-access.ts";
 import { givesBackRevision, hasLeftMesh, isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
 import type { UndoResult } from "./undo-play.ts";
 
-/** Performs one write of a step. Repeating it changes nothing. */
-export async function performWrite(objects: ObjectAccess, write: Write, prior: unknown): Promise<void> {
-  if (write.type === "field") await objects.setField(write.object, write.pointer, write.value, prior);
-  else if (write.type === "create") await objects.create(write.object, write.body);
+/** Performs one write of a step. Repeating it changes nothing. Returns the value of a field as the server stored it. */
+export async function performWrite(objects: ObjectAccess, write: Write, prior: unknown): Promise<unknown> {
+  if (write.type === "field") return await objects.setField(write.object, write.pointer, write.value, prior);
+  if (write.type === "create") await objects.create(write.object, write.body);
   else await objects.delete(write.object, (prior as UntypedObject | undefined)?.metadata.uid, write.force);
+  return undefined;
 }
 
 /** One pass of an undo over the entries of a journal. `passOver`: it has waited long enough, see `UndoPlay`. */
@@ -257,7 +266,9 @@ async function undoList(
       return { state: "conflict", detail: fieldConflict({ ...entry, prior: first.prior }, found, who, undoFirst) };
     }
     const value = undo.type === "due" ? undo.value : listUndoneAnyway(entry, found);
-    await objects.setField(entry.object, entry.pointer, value, found, entry.madeParents);
+    const stored = await objects.setField(entry.object, entry.pointer, value, found, entry.madeParents);
+    const restored = restoredList(entry, first, value, stored);
+    if (restored !== undefined) await context.keepRestored(entry, restored);
   }
   return await whenItServes(entry, context);
 }

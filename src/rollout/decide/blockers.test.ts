@@ -208,6 +208,11 @@ test("Canaries of one route wait for each other, unless they move different rule
   assert.ok(waits({ rule: 0 }, { rule: 1, addsRules: true }));
   assert.ok(!waits({ rule: "a", addsRules: true }, { rule: "b" }));
   assert.ok(waits({ rule: "a" }, { rule: 1 }), "they may be the same rule");
+  assert.ok(
+    waits({ rule: 0, identity: "x" }, { rule: 1, identity: "x" }),
+    "both mean the same rule since an insertion",
+  );
+  assert.ok(!waits({ rule: 0, identity: "x" }, { rule: 1, identity: "y" }));
   assert.ok(waits({}, { rule: 1 }), "one moves every rule");
   assert.ok(!waits({ list: "HTTPRoute shop/other /spec/rules", rule: 0 }, { rule: 0 }));
 });

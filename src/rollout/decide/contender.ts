@@ -40,6 +40,8 @@ export interface MovedRule {
   readonly list: string;
   /** The rule's place in the list, or its name. Absent means all rules. */
   readonly rule?: number | string;
+  /** What shows that two positions mean the same rule, if the engine knows it. */
+  readonly identity?: string;
   /** Its steps add rules to the list, which change the places of others. */
   readonly addsRules: boolean;
 }
@@ -56,6 +58,7 @@ export function isRivalOf(other: Contender, self: Contender): boolean {
 function collide(a: MovedRule, b: MovedRule): boolean {
   if (a.list !== b.list) return false;
   if (a.rule === undefined || typeof a.rule !== typeof b.rule || a.rule === b.rule) return true;
+  if (a.identity !== undefined && a.identity === b.identity) return true;
   return typeof a.rule === "number" && (a.addsRules || b.addsRules);
 }
 

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkDefaults, type RolloutStatus, type StepStatus, type UndoCause } from "../../api/serin/index.ts";
+import {
+  checkDefaults,
+  type MeantRule,
+  type RolloutStatus,
+  type StepStatus,
+  type UndoCause,
+} from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
 import { decide, initialStatus } from "./decide.ts";
 import type { DecideInput, Decision } from "./input.ts";
@@ -76,6 +82,24 @@ test("a run remembers what it moves, whatever the spec says later", () => {
   assert.equal(status.moves, "a");
   const { step: _step, ...between } = status;
   assert.equal(decide(input({ status: between, orders: { ...orders, moves: "b" } })).status.moves, "a");
+});
+
+test("the rule that a position means is recorded, unless another rollout comes first, and later runs keep it", () => {
+  const meantRule: MeantRule = { route: "r", rule: 0, target: "t", index: 0, from: 0, known: ["a"], length: 1 };
+  const later = { ...meantRule, index: 1 };
+  const change = { candidate: "v1", watched: false, meantRule };
+  const { status } = decide(input({ change }));
+  assert.deepEqual(status.meantRule, meantRule);
+  const freeze: Blocker = { reason: "freeze", by: "holidays", text: "freeze" };
+  const rival: Blocker = { reason: "rollout", by: "Canary a/b", text: "Canary a/b moves the same target" };
+  assert.deepEqual(decide(input({ change, blockers: [freeze] })).status.meantRule, meantRule);
+  assert.equal(decide(input({ change, blockers: [freeze, rival] })).status.meantRule, undefined);
+  const { step: _step, ...before } = status;
+  const blocked = decide(input({ status: before, change: { ...change, meantRule: later }, blockers: [rival] }));
+  assert.deepEqual(blocked.status.meantRule, meantRule);
+  const ended: RolloutStatus = { ...before, phase: "Completed", endedAt: new Date(nowMs).toISOString() };
+  const next = decide(input({ status: ended, change: { candidate: "v2", watched: false } }));
+  assert.deepEqual([next.status.phase, next.status.meantRule], ["Planned", meantRule]);
 });
 
 test("a blocker is named, reported once, and reported again only when it changes", () => {

@@ -36,9 +36,20 @@ export function decide(input: DecideInput): Decision {
   const status = {
     ...decided,
     ...(message === undefined ? {} : { message }),
+    ...meantRuleOf(input),
     observedGeneration: input.orders.generation,
   };
   return forgetLater(input, { ...decision, status: dated(status, input.status, input.nowMs) });
+}
+
+/**
+ * Which rule the target's position means. While another rollout comes first, it is not recorded, because that one may
+ * have added rules to the list, which change positions until it ends.
+ */
+function meantRuleOf({ status, change, blockers }: DecideInput): Pick<RolloutStatus, "meantRule"> {
+  const waitsForOther = blockers.some(({ reason }) => reason === "rollout");
+  const meantRule = waitsForOther ? status.meantRule : (change.meantRule ?? status.meantRule);
+  return meantRule === undefined ? {} : { meantRule };
 }
 
 /**

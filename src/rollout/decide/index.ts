@@ -33,7 +33,15 @@ export {
   partTitled,
   type OperatedPart,
 } from "./operated-parts.ts";
-export { hasOwnChanges, keepsEdits, listUndo, listUndoneAnyway, listWrite } from "./list-edits/index.ts";
+export {
+  hasOwnChanges,
+  keepsEdits,
+  listUndo,
+  listUndoneAnyway,
+  listWrite,
+  restoredList,
+  rewrittenList,
+} from "./list-edits/index.ts";
 export { judgeCheck } from "./judge-checks.ts";
 export { withApprovals } from "./checks/approvals.ts";
 export { intervalMsOf } from "./checks/looks.ts";

@@ -3,6 +3,7 @@ import {
   type Approval,
   type DecisionRecord,
   type JournalEntry,
+  type MeantRule,
   type OrdersMark,
   type RolloutStatus,
 } from "../../api/serin/index.ts";
@@ -67,6 +68,8 @@ export interface DecideInput {
     readonly ignored?: readonly string[];
     /** Somebody has resumed the Deployment that the rollout holds. The write holds it again. */
     readonly resumed?: Extract<Write, { type: "field" }>;
+    /** See {@link RolloutStatus.meantRule}. */
+    readonly meantRule?: MeantRule;
   };
   /** Observation of the step that {@link currentStep} returns. Undefined if there is none, or it has not begun. */
   readonly observation: Observation | undefined;

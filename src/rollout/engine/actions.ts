@@ -13,7 +13,14 @@ import type { ObjectAccess } from "../act/object-access.ts";
 import { performWrite, undoEntry, type UndoContext, type UndoPass, type UndoSurroundings } from "../act/perform.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
-import { describeReference, type Action, type Decision, type RolloutEvent, type UndoReport } from "../decide/index.ts";
+import {
+  describeReference,
+  keepsEdits,
+  type Action,
+  type Decision,
+  type RolloutEvent,
+  type UndoReport,
+} from "../decide/index.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
 import {
   entriesOfHold,
@@ -128,7 +135,7 @@ export class Actions {
 
   /** Returns the result of an undo, if there was one. */
   async perform(rollout: Rollout, { actions, status }: Decision): Promise<UndoReport | undefined> {
-    const { journals, objects } = this.#options;
+    const { journals } = this.#options;
     const name = journalNameOf(rollout);
     const events = actions.filter((action) => action.type === "event");
     const entries = actions.flatMap((action) => (action.type === "journal" ? action.entries : []));
@@ -143,11 +150,18 @@ export class Actions {
     let report: UndoReport | undefined;
     for (const action of actions) {
       this.fence();
-      if (action.type === "write") await performWrite(objects, action.write, action.prior);
+      if (action.type === "write") await this.#write(name, action);
       else if (action.type === "forget") await journals.forgetRun(name);
       else if (action.type === "undo") report = await this.#undo(rollout, name, action, status.run ?? 0);
     }
     return report;
+  }
+
+  async #write(name: string, { write, prior }: Extract<Action, { type: "write" }>): Promise<void> {
+    const { journals, objects } = this.#options;
+    const stored = await performWrite(objects, write, prior);
+    if (write.type === "field" && keepsEdits(write) && stored !== undefined)
+      await journals.keepStored(name, write, { written: write.value, stored });
   }
 
   /** One pass over the journal. Undone entries are removed from it. */

@@ -97,7 +97,7 @@ export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: Cont
     holds: status.namespaces ?? [],
     wants: facts.wants,
     target: targetOf(rollout),
-    routes: movedRules(rollout),
+    routes: movedRules(rollout, status),
     ...(group === undefined ? {} : { group }),
     ...(status.groupRun === undefined ? {} : { groupRun: status.groupRun }),
     ...(nextOrdinal === undefined ? {} : { nextOrdinal }),

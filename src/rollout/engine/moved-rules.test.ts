@@ -26,6 +26,13 @@ test("a Canary moves one rule of a list, or all, and its matches add rules", () 
   assert.deepEqual(movedRules(canary({ httpRoute: { name: 5 } })), [], "the parser refuses it");
 });
 
+test("a position whose rule the engine knows has the rule's identity", () => {
+  const httpRoute = { name: "web", rule: 1, stable: { name: "web", port: 80 }, canary: { name: "next", port: 80 } };
+  const meantRule = { route: "r", rule: 1, target: "t", index: 5, from: 4, known: ["a", "b"], length: 9 };
+  assert.equal(movedRules(canary({ httpRoute }), { meantRule })[0]?.identity, "b");
+  assert.equal(movedRules(canary({ httpRoute }))[0]?.identity, undefined);
+});
+
 test("a parsed Canary moves the same rules as the stored one, whatever its checks are", () => {
   const httpRoute = { name: "web", rule: 1, stable: { name: "web", port: 80 }, canary: { name: "next", port: 80 } };
   const stored = canary({ httpRoute }, [header, { weight: 10 }]);

@@ -1,23 +1,28 @@
 import { isTree } from "../../base/index.ts";
-import { targetOfSpec } from "../../api/serin/index.ts";
+import { targetOfSpec, type RolloutStatus } from "../../api/serin/index.ts";
 import { referenceKey, type MovedRule } from "../decide/index.ts";
-import { movedRoutes } from "../plan/index.ts";
+import { meantIdentity, movedRoutes } from "../plan/index.ts";
 import { isMeshUpgrade, type Rollout } from "./rollout-object.ts";
 
 /**
  * The users' routes that a Canary moves, stored or parsed, and which of their rules. None if the parser refuses its
  * target.
  */
-export function movedRules(rollout: Rollout): readonly MovedRule[] {
+export function movedRules(
+  rollout: Rollout,
+  { meantRule }: Pick<RolloutStatus, "meantRule"> = {},
+): readonly MovedRule[] {
   if (isMeshUpgrade(rollout)) return [];
   const { metadata } = rollout;
   const spec: unknown = rollout.spec;
   const target = targetOfSpec(spec);
   if (target === undefined) return [];
   const rules = addsRules(spec);
+  const identity = meantIdentity(meantRule);
   return movedRoutes({ metadata, spec: { target } }).map(({ object, pointer, rule }) => ({
     list: `${referenceKey(object)} ${pointer}`,
     ...(rule === undefined ? {} : { rule }),
+    ...(identity === undefined ? {} : { identity }),
     addsRules: rules,
   }));
 }

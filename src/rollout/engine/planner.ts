@@ -13,7 +13,7 @@ import { observeNamespaces } from "../observe/mesh-world/namespaces.ts";
 import { PriorValues } from "../observe/mesh-world/prior-values.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { refuseOtherRoot } from "../observe/probe-roots.ts";
-import { isTargetCode, planCanary, planMeshUpgrade, type MeshWorld } from "../plan/index.ts";
+import { isTargetCode, meantRule, planCanary, planMeshUpgrade, type MeshWorld } from "../plan/index.ts";
 import { isMeshUpgrade, isWatched, specCandidate, type Rollout } from "./rollout-object.ts";
 
 export interface Plan {
@@ -72,9 +72,10 @@ export class Planner {
       };
     }
     const world = await observeCanaryWorld({ client, objects, view }, rollout, journal);
+    const meant = meantRule(rollout, world);
     const change =
       world.candidate === undefined
-        ? unplannedChange(rollout)
+        ? { ...unplannedChange(rollout), ...(meant === undefined ? {} : { meantRule: meant }) }
         : {
             candidate: world.candidate,
             watched: true,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
 import { parseCanary, type Canary, type JournalEntry } from "../../api/serin/index.ts";
-import { withEntries } from "../act/journal-store.ts";
+import { withEntries, withPrior, withStored } from "../act/journal-store.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import { performWrite, undoEntry, type UndoContext } from "../act/perform.ts";
 import { UndoPlay } from "../act/undo-play.ts";
@@ -18,6 +18,8 @@ type Fields = Readonly<Record<string, unknown>>;
 /** One HTTPRoute in memory, with the last writer of its rules. */
 class StoredRoute {
   rules: readonly Fields[];
+  /** An admission webhook that changes what the engine writes. */
+  webhook = (written: readonly Fields[]): readonly Fields[] => written;
   #writer = "kubectl";
 
   constructor(rules: readonly Fields[]) {
@@ -40,9 +42,9 @@ class StoredRoute {
       get: async () => await Promise.resolve(this.object),
       setField: async (_object: unknown, _pointer: string, value: unknown, expected: unknown) => {
         assert.deepEqual(this.rules, expected, "the server compares before it sets");
-        this.rules = value as readonly Fields[];
+        this.rules = this.webhook(value as readonly Fields[]);
         this.#writer = "serin-rollout";
-        return await Promise.resolve(value);
+        return await Promise.resolve(this.rules);
       },
       release: async () => await Promise.resolve(),
     } as unknown as ObjectAccess;
@@ -83,7 +85,10 @@ class Rollout {
     const states = step.writes.map((write) => writeState(write, this.#route.object, id, this.journal));
     for (const action of writeActions(step, states)) {
       if (action.type === "journal") this.journal = withEntries(this.journal, action.entries);
-      if (action.type === "write") await performWrite(this.#route.access, action.write, action.prior);
+      if (action.type !== "write" || action.write.type !== "field") continue;
+      const written = action.write.value;
+      const stored = await performWrite(this.#route.access, action.write, action.prior);
+      this.journal = withStored(this.journal, action.write, { written, stored });
     }
     return states.map((state) => (state.state === "conflict" ? state.detail : state.state));
   }
@@ -93,6 +98,10 @@ class Rollout {
       notAcknowledged: async () => await Promise.resolve(undefined),
       heldBack: async () => await Promise.resolve(undefined),
       otherRollout: async () => await Promise.resolve(undefined),
+      keepRestored: async (entry: JournalEntry, restored: unknown) => {
+        this.journal = withPrior(this.journal, entry, restored);
+        await Promise.resolve();
+      },
     } as unknown as UndoContext;
     const play = new UndoPlay(this.journal, false);
     for (let entry = play.next(); entry !== undefined; entry = play.next())
@@ -134,6 +143,60 @@ test("somebody's other weights stop the rollout, which names the object, the fie
   assert.match(state, /^HTTPRoute shop\/shop: \/spec\/rules was changed by kubectl: expected /);
   assert.deepEqual(route.rules[0]?.["backendRefs"], divided("web", 20), "it is left alone");
   assert.match((await canary.undo()) ?? "", /^HTTPRoute shop\/shop \/spec\/rules was changed by kubectl since step/);
+});
+
+const withWeight = (rules: readonly Fields[], weight: number): readonly Fields[] =>
+  rules.map((rule) => {
+    const [stable, next] = (rule["backendRefs"] ?? []) as readonly Fields[];
+    return next === undefined ? rule : { ...rule, backendRefs: [{ ...stable, weight }, next] };
+  });
+
+test("a rule that somebody adds to a list with weights of a webhook is no conflict, in a step and in the undo", async () => {
+  const route = new StoredRoute(rules);
+  const canary = new Rollout(route, "web", 0, steps);
+  route.webhook = (written) => withWeight(written, 7);
+  await canary.doStep("step-1");
+  route.edit((list) => [rule("new"), ...list]);
+  assert.deepEqual(await canary.doStep("step-1"), ["pending"], "the engine writes its weights again");
+  route.edit((list) => [...list, rule("last")]);
+  assert.deepEqual(await canary.doStep("step-2"), ["pending"]);
+  route.edit(([added, web, ...others]) => [added ?? {}, { ...web, timeouts: { request: "5s" } }, ...others]);
+  const before = rules.map((known) => (known === rules[0] ? { ...known, timeouts: { request: "5s" } } : known));
+  assert.equal(await canary.undo(), undefined);
+  assert.deepEqual(route.rules, [rule("new"), ...before, rule("last")]);
+});
+
+test("a step goes on with the edits of others when a webhook has ended", async () => {
+  const route = new StoredRoute(rules);
+  const canary = new Rollout(route, "web", 0, steps);
+  route.webhook = (written) => withWeight(written, 7);
+  await canary.doStep("step-1");
+  route.edit((list) => [rule("new"), ...list]);
+  route.webhook = (written) => written;
+  await canary.doStep("step-1");
+  assert.deepEqual(route.rules, [rule("new"), { ...rule("web"), backendRefs: divided("web", 10) }, rule("api")]);
+  assert.deepEqual(await canary.doStep("step-1"), ["done"]);
+});
+
+test("a webhook that changes what the undo restores, and an edit meanwhile, do not stop the undo", async () => {
+  const route = new StoredRoute(rules);
+  const canary = new Rollout(route, "web", 0, steps);
+  await canary.doStep("step-1");
+  await canary.doStep("step-2");
+  const restored = [{ ...rule("web"), backendRefs: [backend("other")] }, rule("api")];
+  route.webhook = () => restored;
+  assert.equal(await canary.undo(), undefined);
+  route.edit((list) => [...list, rule("new")]);
+  assert.equal(await canary.undo(), undefined, "the next pass finds the edit of the rewritten list");
+});
+
+test("somebody's own weights in a list that a webhook has rewritten are a conflict", async () => {
+  const route = new StoredRoute(rules);
+  const canary = new Rollout(route, "web", 0, steps);
+  route.webhook = (written) => withWeight(written, 7);
+  await canary.doStep("step-1");
+  route.edit((list) => withWeight(list, 30));
+  assert.match((await canary.doStep("step-1"))[0] ?? "", /was changed by kubectl/);
 });
 
 test("two Canaries of different rules of a route keep each other's weights, and undo only their own", async () => {

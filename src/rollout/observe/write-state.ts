@@ -93,7 +93,9 @@ export function listState(
     merged: { value: due.value, found },
     ...(due.prior === undefined ? {} : { prior: due.prior }),
     ...(uid === undefined ? {} : { uid }),
-    ...writerOf(own, { ...write, value: due.value }, due.isApplied ? undefined : (who ?? "somebody")),
+    ...(due.isRewritten === true
+      ? { isRewritten: true }
+      : writerOf(own, { ...write, value: due.value }, due.isApplied ? undefined : (who ?? "somebody"))),
   };
 }
 

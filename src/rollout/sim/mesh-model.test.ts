@@ -81,7 +81,8 @@ function operatedCluster() {
   const undo = (component: "pilot" | "ztunnel"): string => {
     const pointer = enabledPointer(component);
     const entry: JournalEntry = { type: "field", step: "retire", object: operated.operator, pointer, written: false };
-    return cluster.undo(entry, entry, () => undefined).state;
+    const keep = { keepLater: () => undefined, keepRestored: () => undefined };
+    return cluster.undo(entry, entry, keep).state;
   };
   const set = (component: "pilot" | "ztunnel", value: boolean): void =>
     cluster.setField(operator, enabledPointer(component), value, "engine");

@@ -9,6 +9,7 @@ import {
   keptFields,
   listUndo,
   listUndoneAnyway,
+  restoredList,
   referenceKey,
   type CheckObservation,
   type FieldEntry,
@@ -47,7 +48,11 @@ import {
 
 const restarts: ReadonlySet<string> = new Set(["/restartedAt", podRev, restartPointer]);
 
-type KeepLater = (original: JournalEntry, later: unknown) => void;
+/** How undo stores values in the journal. */
+interface UndoJournal {
+  keepLater(original: JournalEntry, later: unknown): void;
+  keepRestored(entry: JournalEntry, restored: unknown): void;
+}
 
 /** The server's error if a patch expects another value than the current one, or if a webhook refuses the object. */
 export class PatchRefused extends Error {}
@@ -371,7 +376,7 @@ export class ModelCluster {
   }
 
   /** Does the same as `undoEntry`. */
-  undo(entry: JournalEntry, original: JournalEntry, keepLater: KeepLater): UndoResult {
+  undo(entry: JournalEntry, original: JournalEntry, journal: UndoJournal): UndoResult {
     const found = this.find(entry.object);
     if (this.#refuses(entry.object)) return { state: "waiting", detail: "a webhook refuses it" };
     if (entry.type === "deleted") {
@@ -388,7 +393,7 @@ export class ModelCluster {
       return isUsed === undefined ? { state: "undone" } : { state: "waiting", detail: isUsed };
     }
     if (found === undefined) return { state: "undone" };
-    if (entry.adopted === true) return this.#undoAdopted(found, entry, original, keepLater);
+    if (entry.adopted === true) return this.#undoAdopted(found, entry, original, journal);
     if (isRestart(entry)) {
       this.setField(found, entry.pointer, entry.prior, engineWriter);
       const revision = String(injectingRevision(this, found));
@@ -400,7 +405,7 @@ export class ModelCluster {
       );
       return { state: "undone" };
     }
-    if (keepsEdits(entry)) return this.#undoList(found, entry, original);
+    if (keepsEdits(entry)) return this.#undoList(found, entry, original, journal);
     const value = found.fields.get(entry.pointer);
     const isRestored =
       !covers(value, entry.written) && original.type === "field" && jsonEqualWithoutNulls(value, original.prior);
@@ -416,15 +421,18 @@ export class ModelCluster {
   }
 
   /** The model of the real cluster's `undoList`. */
-  #undoList(found: ModelObject, entry: FieldEntry, original: JournalEntry): UndoResult {
+  #undoList(found: ModelObject, entry: FieldEntry, original: JournalEntry, journal: UndoJournal): UndoResult {
     const { object, pointer } = entry;
     const value = found.fields.get(pointer);
-    const undo = listUndo(entry, original.type === "field" ? original : entry, value);
+    const first = original.type === "field" ? original : entry;
+    const undo = listUndo(entry, first, value);
     if (undo.type === "conflict" && found.writers.get(pointer) !== engineWriter)
       return { state: "conflict", detail: `${object.name}${pointer} was changed by somebody else` };
     if (undo.type !== "restored") {
       const restored = undo.type === "due" ? undo.value : listUndoneAnyway(entry, value);
       this.setField(found, pointer, restored, engineWriter);
+      const stored = restoredList(entry, first, restored, found.fields.get(pointer));
+      if (stored !== undefined) journal.keepRestored(entry, stored);
     }
     return this.#whenItServes(entry);
   }
@@ -446,7 +454,7 @@ export class ModelCluster {
     found: ModelObject,
     entry: Extract<JournalEntry, { type: "field" }>,
     original: JournalEntry,
-    keepLater: KeepLater,
+    { keepLater }: UndoJournal,
   ): UndoResult {
     const { pointer, prior, written, later } = entry;
     const value = found.fields.get(pointer);

@@ -8,6 +8,7 @@ export function olderStatus(status: RolloutStatus): RolloutStatus {
     phaseSince: _since,
     ordersBefore: _orders,
     moves: _moves,
+    meantRule: _meant,
     step,
     undo,
     ...rest

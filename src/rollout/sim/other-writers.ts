@@ -165,8 +165,9 @@ export class OtherWriters {
       return;
     }
     const { kind, name } = route.reference;
-    // Before the run has written the route, a rule at the beginning would be the one that the Canary names by position.
-    const isBegun = this.#entriesOf(sim, name).length > 0;
+    // Before the engine has seen the Canary, a rule at the beginning would be the one that it names by position.
+    const isBegun =
+      this.#store.read(keyOf(sim))?.status?.meantRule !== undefined || this.#entriesOf(sim, name).length > 0;
     const what = disturbance.what === "rule at the beginning" && !isBegun ? "rule at the end" : disturbance.what;
     this.#cluster.setField(route, pointer, withTheirs(list, kind, what), "somebody");
     this.#extended.set(sim.name, { uid: route.uid, what });

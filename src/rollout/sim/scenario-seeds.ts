@@ -33,28 +33,22 @@ const extendSalt = 0xe8_7e;
 export function scenarioOf(seed: number): Scenario {
   const scenario = endedScenarioOf(seed);
   const random = seededRandom(seed ^ extendSalt);
-  const { disturbances, lasting } = scenario;
+  const { disturbances } = scenario;
   const extended = scenario.rollouts.flatMap(({ kind }, rollout): Disturbance[] => {
     if (kind !== "Canary" || random() > 0.4) return [];
-    // A person who saves the weights of a webhook causes a conflict, which nobody in the simulation resolves.
-    const faults = [...disturbances, ...(lasting === undefined ? [] : [lasting])];
-    if (faults.some((fault) => fault.type === "rewrite" && fault.rollout === rollout)) return [];
     const atTick = 1 + pick(random, 80);
     const added = additions[pick(random, additions.length)] ?? "field";
-    // A Canary names its rule by position, so an inserted rule gives the name to another one for the next run.
-    const runsAgain = disturbances.some(
-      (fault) => beginsRun.has(fault.type) && "rollout" in fault && fault.rollout === rollout,
+    // A Canary names its rule by position, and another Canary of the name counts anew.
+    const isRemade = disturbances.some(
+      (fault) => fault.type === "recreate" && "rollout" in fault && fault.rollout === rollout,
     );
-    const what = added === "rule at the beginning" && runsAgain ? "rule at the end" : added;
+    const what = added === "rule at the beginning" && isRemade ? "rule at the end" : added;
     return [
       { type: "extend", atTick, untilTick: atTick + 1 + pick(random, 60), rollout, what, isRemoved: random() < 0.4 },
     ];
   });
   return { ...scenario, disturbances: [...disturbances, ...extended] };
 }
-
-/** What begins another run of a Canary of a route. */
-const beginsRun: ReadonlySet<Disturbance["type"]> = new Set(["edit", "recreate"]);
 
 /** The scenario of {@link othersScenarioOf}, and in a tenth of the seeds the end of a namespace. */
 export function endedScenarioOf(seed: number): Scenario {
@@ -93,14 +87,8 @@ export function othersScenarioOf(seed: number): Scenario {
   const random = seededRandom(seed ^ othersSalt);
   if (random() < 0.65) return scenario;
   const disturbance = disturbanceOfOthers(random, scenario.rollouts);
-  const fights = (rollout: number): boolean =>
-    scenario.disturbances.some(
-      (other) => "rollout" in other && other.rollout === rollout && /^(meddle|selfHeal|vanish)$/.test(other.type),
-    );
-  // A person who restores a rewritten value causes a conflict, which nobody in the simulation resolves.
-  if ("rollout" in disturbance && disturbance.type === "rewrite" && fights(disturbance.rollout)) return scenario;
   const { lasting } = scenario;
-  const isRewritten = lasting !== undefined && random() < 0.3 && !fights(lasting.rollout);
+  const isRewritten = lasting !== undefined && random() < 0.3;
   return {
     ...scenario,
     disturbances: [...scenario.disturbances, disturbance],

@@ -12,6 +12,7 @@ import {
   copyLabel,
   copyName,
   holding,
+  meantRule,
   movedRoutes,
   planCanary,
   reference,
@@ -48,9 +49,10 @@ export function canaryPlan(objects: AppObjects, app: SimApp, canary: Canary, jou
       const error = refusal(found(object));
       if (error !== undefined) throw error;
     }
+  const meant = meantRule(canary, world);
   const change =
     world.candidate === undefined
-      ? unplannedChange(canary)
+      ? { ...unplannedChange(canary), ...(meant === undefined ? {} : { meantRule: meant }) }
       : {
           candidate: world.candidate,
           watched: true,

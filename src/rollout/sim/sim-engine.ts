@@ -10,6 +10,7 @@ import {
   initialStatus,
   isPuttingBack,
   journalCounts,
+  keepsEdits,
   noticed,
   orderedSteps,
   referenceKey,
@@ -346,6 +347,10 @@ export class SimEngine {
         const isOwn = write.type !== "create" && write.own === true;
         invariant(isOwn || journaled === true, `${key} wrote ${write.object.name} before it was in the journal`);
         cluster.write(write, action.prior);
+        if (write.type === "field" && keepsEdits(write)) {
+          const stored = cluster.find(write.object)?.fields.get(write.pointer);
+          store.keepStored(name, write, { written: write.value, stored });
+        }
         yield;
       } else if (action.type === "forget") store.forgetRun(name);
       else if (action.type === "undo") yield* this.#undo(key, name, action);
@@ -360,9 +365,10 @@ export class SimEngine {
     const play = new UndoPlay(entries, passOver);
     for (let entry = play.next(); entry !== undefined; entry = play.next()) {
       this.#fence();
-      const result = cluster.undo(entry, play.original ?? entry, (original, later) =>
-        store.keepLater(name, original, later),
-      );
+      const result = cluster.undo(entry, play.original ?? entry, {
+        keepLater: (original, later) => store.keepLater(name, original, later),
+        keepRestored: (of, restored) => store.keepRestored(name, of, restored),
+      });
       play.tell(result);
       if (result.state === "undone" && isRestart(entry)) this.#strike(name, [entry]);
       yield;

@@ -1,5 +1,5 @@
 import { undoFinalizer, type DecisionRecord, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
-import { withEntries, withLater, withoutRun, type StoredJournal } from "../act/journal-store.ts";
+import { withEntries, withLater, withPrior, withStored, withoutRun, type StoredJournal } from "../act/journal-store.ts";
 import { PatchRefused } from "./model-cluster.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 
@@ -98,6 +98,22 @@ export class SimStore {
       entries: withEntries(journal.entries, entries),
       decisions: [...journal.decisions, ...decisions],
     });
+  }
+
+  keepStored(
+    name: string,
+    field: Parameters<typeof withStored>[1],
+    lists: { readonly written: unknown; readonly stored: unknown },
+  ): void {
+    const journal = this.journals.get(name);
+    if (journal !== undefined)
+      this.journals.set(name, { ...journal, entries: withStored(journal.entries, field, lists) });
+  }
+
+  keepRestored(name: string, entry: JournalEntry, restored: unknown): void {
+    const journal = this.journals.get(name);
+    if (journal !== undefined)
+      this.journals.set(name, { ...journal, entries: withPrior(journal.entries, entry, restored) });
   }
 
   keepLater(name: string, entry: JournalEntry, later: unknown): void {

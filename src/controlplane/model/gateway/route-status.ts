@@ -13,13 +13,19 @@ export interface WantedRouteStatus {
   readonly namespace: string;
   readonly name: string;
   /**
-   * All parents that are Gateways of ours. Those of other revisions are included, but this revision does not write
-   * their entries.
+   * All parents that are Gateways of ours, Services or ServiceEntries. Those of other revisions are included, but this
+   * revision does not write their entries.
    */
   readonly parents: readonly {
     readonly owned: boolean;
     readonly status: Omit<RouteParentStatus, "conditions"> & { readonly conditions: readonly WantedCondition[] };
   }[];
+}
+
+/** The statuses of all routes of a kind. */
+export interface WantedRouteStatuses {
+  readonly kind: RouteKindName;
+  readonly statuses: Collection<WantedRouteStatus>;
 }
 
 export type RouteKindName = "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" | "UDPRoute";
@@ -62,9 +68,7 @@ export function deriveRouteStatuses(
         status: { parentRef: withoutUndefined(parent.parentRef), controllerName: gatewayControllerName, conditions },
       };
     });
-    return parents.some((parent) => parent.owned)
-      ? [[key, { kind, namespace: route.namespace, name: route.name, parents }]]
-      : [];
+    return [[key, { kind, namespace: route.namespace, name: route.name, parents }]];
   });
 }
 

@@ -40,7 +40,14 @@ export interface ListInCluster {
 export type ListWrite =
   | { readonly type: "done" }
   /** `prior`: what undo restores, without the changes of others. `isApplied`: the list has the rollout's changes. */
-  | { readonly type: "due"; readonly value: unknown; readonly prior: unknown; readonly isApplied: boolean }
+  | {
+      readonly type: "due";
+      readonly value: unknown;
+      readonly prior: unknown;
+      readonly isApplied: boolean;
+      /** A webhook has changed what the step wrote. */
+      readonly isRewritten?: true;
+    }
   /** Somebody has changed the list since the plan was made. */
   | { readonly type: "stale" }
   /** Somebody has changed what the rollout changes. `at`: the place in the list, if known. */
@@ -57,7 +64,9 @@ export function listWrite({ pointer, value, base: from, isMade }: PlannedList, l
   if ("value" in merge) {
     if (jsonEqualWithoutNulls(merge.value, found)) return { type: "done" };
     const prior = last?.step === step || found === undefined ? found : base;
-    return { type: "due", value: merge.value, prior, isApplied: base === plannedOf(last) };
+    const isRewritten = last?.stored !== undefined && base === last.stored && last.step === step;
+    const due = { value: merge.value, prior, isApplied: base === plannedOf(last) };
+    return { type: "due", ...due, ...(isRewritten ? { isRewritten } : {}) };
   }
   if (forced) {
     // Take back whatever the list has instead of the last plan, and then make the planned changes.
@@ -83,6 +92,19 @@ function presentBase(role: string, { entries, step, found, isRemade }: ListInClu
   const known = plannedOf(last);
   if (last.step === step && isOnlyEdited(role, known, last.prior, found)) return last.prior;
   return isRemade && isOnlyEdited(role, known, first.prior, found) ? first.prior : undefined;
+}
+
+/**
+ * What the server has made of the planned list of an entry, without what `written` also has of others. Undefined if it
+ * has the planned changes, perhaps with additions such as defaults. `from`: the list that the plan changes.
+ */
+export function rewrittenList(
+  pointer: string,
+  { from, planned, written, stored }: Readonly<Record<"from" | "planned" | "written" | "stored", unknown>>,
+): unknown {
+  const role = roleOf(pointer);
+  if (isApplied(role, from, planned, stored)) return undefined;
+  return mergeOverEdits(role, written, planned, stored);
 }
 
 /** Whether the list still has the changes of the rollout. `first`: the first entry of the field, `last`: the last. */
@@ -114,9 +136,14 @@ function withoutRemoved(entry: FieldEntry, planned: unknown, found: unknown): Fi
   const role = roleOf(entry.pointer);
   const gone = removedFrom(role, planned, found);
   if (gone === undefined) return undefined;
-  const { prior, written, planned: own = written, replaced: _replaced, replacedPlan: _plan, ...rest } = entry;
-  const [before, now] = [prior, own].map((list) => withoutSame(role, list, gone));
-  return { ...rest, ...(before === undefined ? {} : { prior: before }), written: now };
+  const { prior, written, planned: own = written, replaced: _replaced, replacedPlan: _plan, stored, ...rest } = entry;
+  const [before, now, kept] = [prior, own, stored].map((list) => withoutSame(role, list, gone));
+  return {
+    ...rest,
+    ...(before === undefined ? {} : { prior: before }),
+    written: now,
+    ...(kept === undefined ? {} : { stored: kept }),
+  };
 }
 
 function undoOf(entry: FieldEntry, original: FieldEntry, found: unknown): ListUndo {
@@ -130,14 +157,27 @@ function undoOf(entry: FieldEntry, original: FieldEntry, found: unknown): ListUn
   return isRestored ? { type: "restored" } : { type: "conflict" };
 }
 
+/**
+ * What the server has made of the prior list of an entry, when undo has written `written`. Undefined if the server has
+ * restored it.
+ */
+export function restoredList(entry: FieldEntry, original: FieldEntry, written: unknown, stored: unknown): unknown {
+  if (stored === undefined || jsonEqualWithoutNulls(written, stored)) return undefined;
+  if (undoOf(entry, original, stored).type === "restored") return undefined;
+  return mergeOverEdits(roleOf(entry.pointer), written, entry.prior, stored);
+}
+
 /** The list with the prior value of what the entry has changed, whatever it has now. The rest stays as it is. */
 export function listUndoneAnyway(entry: FieldEntry, found: unknown): unknown {
   return mergeOverEdits(roleOf(entry.pointer), plannedOf(entry), entry.prior, found);
 }
 
-/** The plan of the entry whose changes the list has: the present one, or the one that it has replaced. */
+/**
+ * The plan of the entry whose changes the list has: the present one, the one that it has replaced, or what a webhook has
+ * made of it.
+ */
 function appliedOf(role: string, entry: FieldEntry, original: FieldEntry, found: unknown): unknown {
-  const plans = [plannedOf(entry), entry.replacedPlan ?? entry.replaced];
+  const plans = [plannedOf(entry), entry.replacedPlan ?? entry.replaced, entry.stored];
   return plans.find((plan) => plan !== undefined && isApplied(role, original.prior, plan, found));
 }
 

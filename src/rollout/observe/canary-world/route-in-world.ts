@@ -78,10 +78,8 @@ function checkRule(route: MovedRoute, list: readonly Fields[], title: string): v
     }
     return;
   }
-  const place =
-    typeof rule === "string"
-      ? `route named "${rule}"`
-      : `${backendsField(route) === "route" ? "route" : "rule"} ${rule}`;
+  const entry = backendsField(route) === "route" ? "route" : "rule";
+  const place = typeof rule === "string" ? `${entry} named "${rule}"` : `${entry} ${rule}`;
   const index = ruleIndex(route, list);
   if (index === undefined)
     throw targetError("target-missing", `${field}: ${title} has no ${place}`, choiceOf(rule, list));

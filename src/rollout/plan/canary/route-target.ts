@@ -1,8 +1,16 @@
-import type { Canary, CanarySpec, NamespacesTarget, ObjectReference } from "../../../api/serin/index.ts";
+import type {
+  Canary,
+  CanarySpec,
+  CanaryTarget,
+  MeantRule,
+  NamespacesTarget,
+  ObjectReference,
+} from "../../../api/serin/index.ts";
 import { describeReference, type Write } from "../../decide/index.ts";
 import { reference, referenceTo } from "../references.ts";
 import type { CanaryWorld, MissingGrant, RouteInWorld } from "./canary-world.ts";
 import { gatewayRules } from "./gateway-route.ts";
+import { meantIndex, recordOf } from "./meant-rule.ts";
 import { backendPairing, destinationPairing, hostNamespacePairing, namespacePairing } from "./pairings.ts";
 import { targetError } from "./target-error.ts";
 import { plainTarget, type PartialStep, type TargetPlan } from "./target-plan.ts";
@@ -18,6 +26,9 @@ export interface MovedRoute {
   readonly field: string;
   /** The list entry to change, by index or name. Absent means all entries. */
   readonly rule?: number | string;
+  /** The rule that this position meant so far. Absent in the first plan of a target. */
+  readonly meant?: MeantRule;
+  readonly target: CanaryTarget;
   readonly pairing: Pairing;
   /** The stable backend as the spec states it, for messages. */
   readonly stable: string;
@@ -32,11 +43,13 @@ type UserRouteTarget = Extract<
 export interface TargetedCanary {
   readonly metadata: Canary["metadata"];
   readonly spec: Pick<CanarySpec, "target">;
+  readonly status?: { readonly meantRule?: MeantRule } | undefined;
 }
 
 /** The routes that a target names. None if the engine creates the routes. */
-export function movedRoutes({ metadata, spec: { target } }: TargetedCanary): MovedRoute[] {
+export function movedRoutes({ metadata, spec: { target }, status }: TargetedCanary): MovedRoute[] {
   const home = metadata.namespace ?? "default";
+  const common = { target, ...(status?.meantRule === undefined ? {} : { meant: status.meantRule }) };
   if ("httpRoute" in target || "grpcRoute" in target) {
     const [kind, field, route] =
       "httpRoute" in target
@@ -46,6 +59,7 @@ export function movedRoutes({ metadata, spec: { target } }: TargetedCanary): Mov
     const stable = `${route.stable.namespace ?? namespace}/${route.stable.name}:${route.stable.port}`;
     return [
       {
+        ...common,
         ...gatewayRoute(kind, route.name, namespace),
         field: `spec.target.${field}`,
         rule: route.rule,
@@ -59,6 +73,7 @@ export function movedRoutes({ metadata, spec: { target } }: TargetedCanary): Mov
     const stableText = `${stable.host}${stable.subset === undefined ? "" : ` subset ${stable.subset}`}`;
     return [
       {
+        ...common,
         ...virtualService(name, namespace),
         pointer: `/spec/${protocol}`,
         protocol,
@@ -70,7 +85,10 @@ export function movedRoutes({ metadata, spec: { target } }: TargetedCanary): Mov
     ];
   }
   return "namespaces" in target
-    ? target.namespaces.routes.map((route, index) => namespaceRoute(target.namespaces, route, index, home))
+    ? target.namespaces.routes.map((route, index) => ({
+        target,
+        ...namespaceRoute(target.namespaces, route, index, home),
+      }))
     : [];
 }
 
@@ -79,7 +97,7 @@ function namespaceRoute(
   { kind, name, namespace }: NamespacesTarget["routes"][number],
   index: number,
   home: string,
-): MovedRoute {
+): Omit<MovedRoute, "target"> {
   const at = namespace ?? home;
   const common = { field: `spec.target.namespaces.routes[${index}]`, stable: `a Service of namespace ${stable}` };
   if (kind === "VirtualService")
@@ -112,10 +130,37 @@ export function backendsField({ object }: Pick<MovedRoute, "object">): "route" |
   return object.kind === "VirtualService" ? "route" : "backendRefs";
 }
 
-/** The index of the list entry to change. Undefined if there is no such entry. */
-export function ruleIndex({ rule }: MovedRoute, list: readonly Fields[]): number | undefined {
-  const index = typeof rule === "string" ? list.findIndex(({ name }) => name === rule) : (rule ?? 0);
-  return index >= 0 && index < list.length ? index : undefined;
+/** The index of the list entry to change. Undefined if there is no such entry. Throws if several may be meant. */
+export function ruleIndex(route: MovedRoute, list: readonly Fields[]): number | undefined {
+  const { rule } = route;
+  if (typeof rule !== "string") {
+    const index = meantIndex(route, list, (at) => sendsToStable(route, list[at])) ?? 0;
+    return index < list.length ? index : undefined;
+  }
+  const named = [...list.keys()].filter((index) => list[index]?.["name"] === rule);
+  if (named.length > 1)
+    throw targetError(
+      "target-unclear",
+      `${route.field}: ${describeReference(route.object)} has ${named.length} rules with the name "${rule}"`,
+      "give each rule a name of its own",
+    );
+  return named[0];
+}
+
+function sendsToStable(route: MovedRoute, rule: Fields | undefined): boolean {
+  return listOf(rule?.[backendsField(route)]).some((backend) => route.pairing.isStable(backend));
+}
+
+/**
+ * Which rule the position in the target means, for the status. The next plan finds the rule by it. Undefined if the
+ * target names no rule by its position.
+ */
+export function meantRule(canary: TargetedCanary, world: Pick<CanaryWorld, "routes">): MeantRule | undefined {
+  const [route] = movedRoutes(canary);
+  const [found] = world.routes;
+  if (route?.rule === undefined || found === undefined) return undefined;
+  const index = ruleIndex(route, found.list);
+  return index === undefined ? undefined : recordOf(route, found.list, index);
 }
 
 /** Plans a target with existing routes. The rollout writes only their rules. */
@@ -166,8 +211,7 @@ export function listFor(route: MovedRoute, list: readonly Fields[], traffic: Tra
   const moved = route.rule === undefined ? undefined : ruleIndex(route, list);
   const pairingOf = (index: number): Pairing | undefined => {
     if (moved !== undefined) return index === moved ? route.pairing : undefined;
-    const backends = listOf(list[index]?.[backendsField(route)]);
-    return backends.some((backend) => route.pairing.isStable(backend)) ? route.pairing : undefined;
+    return sendsToStable(route, list[index]) ? route.pairing : undefined;
   };
   if (route.object.kind === "VirtualService")
     return virtualServiceRoutes(list, route.protocol, pairingOf, traffic, title);

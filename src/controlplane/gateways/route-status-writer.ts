@@ -1,0 +1,132 @@
+import { keyOf, metaTime, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import {
+  gatewayClassKind,
+  gatewayGroup,
+  gatewayKind,
+  grpcRouteKind,
+  httpRouteKind,
+  listenerSetKind,
+  tcpRouteKind,
+  tlsRouteKind,
+  udpRouteKind,
+  type ParentReference,
+  type RouteParentStatus,
+} from "../../api/gateway/index.ts";
+import type { Clock } from "../../base/index.ts";
+import { structurallyEqual, type KubeClient } from "../../kube/index.ts";
+import {
+  gatewayControllerName,
+  ingressClassName,
+  type WantedRouteStatus,
+  type WantedRouteStatuses,
+} from "../model/index.ts";
+import { mergeConditions } from "./conditions.ts";
+import { patchStatus } from "./patch-status.ts";
+import { sameParent } from "./same-parent.ts";
+
+/** The fields that all kinds of routes share for their status. */
+type AnyRoute = KubernetesObject & {
+  spec: { parentRefs?: readonly Partial<ParentReference>[] };
+  status?: { parents?: RouteParentStatus[] };
+};
+const routeKinds: Readonly<Record<WantedRouteStatus["kind"], KindDefinition<AnyRoute>>> = {
+  HTTPRoute: httpRouteKind,
+  GRPCRoute: grpcRouteKind,
+  TLSRoute: tlsRouteKind,
+  TCPRoute: tcpRouteKind,
+  UDPRoute: udpRouteKind,
+};
+
+/** Whether this revision writes the entry of one of the route's parents. */
+export function isOwned({ parents }: WantedRouteStatus): boolean {
+  return parents.some(({ owned }) => owned);
+}
+
+/**
+ * The keys of the routes that have an entry of ours, although none of their parents belongs to this revision. Nobody may
+ * have removed the entry while no replica of this revision led.
+ */
+export async function staleRoutes(
+  client: KubeClient,
+  { kind, statuses }: WantedRouteStatuses,
+): Promise<readonly string[]> {
+  const { items } = await client.list(routeKinds[kind]);
+  return items
+    .filter(({ status }) => status?.parents?.some(({ controllerName }) => controllerName === gatewayControllerName))
+    .map((route) => keyOf(route))
+    .filter((key) => {
+      const wanted = statuses.get(key);
+      return wanted === undefined || !isOwned(wanted);
+    });
+}
+
+/**
+ * Writes the entries of the parents that this revision owns. Keeps the entries of other controllers, and those of
+ * parents that another revision owns. Removes the others of ours: a controller reports only about its own parents.
+ */
+export async function writeRoute(
+  client: KubeClient,
+  clock: Clock,
+  { kind: kindName, statuses }: WantedRouteStatuses,
+  key: string,
+): Promise<void> {
+  const kind = routeKinds[kindName];
+  const wanted = statuses.get(key);
+  const [namespace = "", name = ""] = key.split("/");
+  const route = await client.get(kind, name, namespace);
+  if (route === undefined) return;
+  const before = route.status?.parents ?? [];
+  const known = wanted?.parents ?? [];
+  const kept: RouteParentStatus[] = [];
+  for (const entry of before) {
+    const parent = known.find(({ status }) => sameParent(status.parentRef, entry.parentRef));
+    const isOfOther = entry.controllerName !== gatewayControllerName || parent?.owned === false;
+    if (isOfOther || (parent === undefined && (await isNewParent(client, route, entry)))) kept.push(entry);
+  }
+  const now = metaTime(clock.nowMs());
+  const ours = known
+    .filter(({ owned }) => owned)
+    .map(({ status }) => {
+      const same = before.find(
+        (entry) => entry.controllerName === gatewayControllerName && sameParent(entry.parentRef, status.parentRef),
+      );
+      return { ...status, conditions: mergeConditions(status.conditions, same?.conditions ?? [], now) };
+    });
+  const parents = [...kept, ...ours];
+  if (structurallyEqual(before, parents)) return;
+  await patchStatus<AnyRoute>(client, kind, route, { parents });
+}
+
+/**
+ * Whether the route names the parent, and it is a Gateway of ours that this replica does not know yet. Another revision
+ * may own it, and has then written the entry.
+ */
+async function isNewParent(
+  client: KubeClient,
+  { metadata, spec }: AnyRoute,
+  { parentRef }: RouteParentStatus,
+): Promise<boolean> {
+  const {
+    group = gatewayGroup,
+    kind = "Gateway",
+    namespace = metadata.namespace,
+  } = parentRef as Partial<ParentReference>;
+  const { name } = parentRef;
+  if (group !== gatewayGroup || spec.parentRefs?.some((reference) => sameParent(reference, parentRef)) !== true)
+    return false;
+  const set = kind === "ListenerSet" ? await client.get(listenerSetKind, name, namespace) : undefined;
+  const ofSet = set?.spec.parentRef;
+  const gateway =
+    kind === "Gateway"
+      ? await client.get(gatewayKind, name, namespace)
+      : ofSet === undefined
+        ? undefined
+        : await client.get(gatewayKind, ofSet.name, ofSet.namespace ?? namespace);
+  return gateway !== undefined && (await isOurClass(client, gateway.spec.gatewayClassName));
+}
+
+/** Whether routes may attach to Gateways of the class. */
+async function isOurClass(client: KubeClient, className: string): Promise<boolean> {
+  if (className === ingressClassName) return true;
+  return (await client.get(gatewayClassKind, className))?.spec.controllerName === gatewayControllerName;
+}

@@ -1,0 +1,58 @@
+import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import {
+  gatewayClassKind,
+  gatewayKind,
+  listenerSetKind,
+  type Gateway,
+  type GatewayStatus,
+  type ListenerSet,
+} from "../../api/gateway/index.ts";
+import type { Collection, KubeClient } from "../../kube/index.ts";
+import { isServedClass } from "../model/index.ts";
+import { fieldManager, patchStatus } from "./patch-status.ts";
+
+/**
+ * Removes our status from a Gateway that has got the class of another controller, or of none. Without it, the Gateway
+ * would stay programmed for ever, although nobody serves it. The definition's defaults then say that it waits for a
+ * controller.
+ */
+export async function resetGateway(client: KubeClient, key: string): Promise<void> {
+  const [namespace = "", name = ""] = key.split("/");
+  const gateway = await client.get(gatewayKind, name, namespace);
+  if (gateway === undefined || !hasOurStatus(gateway)) return;
+  if (await isServed(client, gateway)) return;
+  const status = { addresses: null, attachedListenerSets: null, conditions: null, listeners: null };
+  await patchStatus<Gateway>(client, gatewayKind, gateway, status as unknown as GatewayStatus);
+}
+
+/** The same as {@link resetGateway}, for the ListenerSets of such a Gateway. */
+export async function resetListenerSet(client: KubeClient, key: string): Promise<void> {
+  const [namespace = "", name = ""] = key.split("/");
+  const set = await client.get(listenerSetKind, name, namespace);
+  if (set === undefined || !hasOurStatus(set)) return;
+  const { parentRef } = set.spec;
+  const gateway = await client.get(gatewayKind, parentRef.name, parentRef.namespace ?? namespace);
+  if (gateway !== undefined && (await isServed(client, gateway))) return;
+  const status = { conditions: null, listeners: null };
+  await patchStatus<ListenerSet>(client, listenerSetKind, set, status as unknown as ListenerSet["status"]);
+}
+
+async function isServed(client: KubeClient, { spec: { gatewayClassName } }: Gateway): Promise<boolean> {
+  const found = await client.get(gatewayClassKind, gatewayClassName);
+  return isServedClass(gatewayClassName, found?.spec.controllerName);
+}
+
+/** Whether the status still has fields that nobody else has written since. */
+function hasOurStatus({ metadata: { managedFields = [] } }: KubernetesObject): boolean {
+  return managedFields.some(({ manager, subresource }) => manager === fieldManager && subresource === "status");
+}
+
+/** The keys of the objects that have our status, and none that is wanted. They may have got another class meanwhile. */
+export async function staleStatuses<Value extends KubernetesObject>(
+  client: KubeClient,
+  kind: KindDefinition<Value>,
+  wanted: Collection<unknown>,
+): Promise<readonly string[]> {
+  const { items } = await client.list(kind);
+  return items.filter((object) => hasOurStatus(object) && wanted.get(keyOf(object)) === undefined).map(keyOf);
+}

@@ -1,0 +1,129 @@
+import { createHash } from "node:crypto";
+import { canonicalJson } from "../../../base/index.ts";
+import type { MeantRule } from "../../../api/serin/index.ts";
+import { describeReference, referenceKey } from "../../decide/index.ts";
+import type { MovedRoute } from "./route-target.ts";
+import { targetError } from "./target-error.ts";
+import type { Fields } from "./traffic.ts";
+
+/**
+ * How many rules before and after the one that is meant are remembered. They show whether somebody has inserted or
+ * removed a rule there. An HTTPRoute has at most 16 rules, and a VirtualService may have thousands.
+ */
+const maxNeighbours = 16;
+
+/** A route of a target, with the record of the rule that its position meant so far. */
+export type PositionedRoute = Pick<MovedRoute, "object" | "pointer" | "field" | "rule" | "target"> & {
+  readonly meant?: MeantRule | undefined;
+};
+
+/** The record of the rule at this index, for the next plan. Undefined if the target does not name it by position. */
+export function recordOf(route: PositionedRoute, list: readonly Fields[], index: number): MeantRule | undefined {
+  const { rule, target } = route;
+  if (typeof rule !== "number") return undefined;
+  const from = Math.max(0, index - maxNeighbours);
+  const known = list.slice(from, index + maxNeighbours + 1).map(identityOf);
+  return { route: routeOf(route), rule, target: digestOf(target), index, from, known, length: list.length };
+}
+
+/**
+ * The index of the rule that the target's position means. The position counts when the engine sees the target for the
+ * first time. From then on the engine knows the rule by its name, or by what it matches, because somebody may insert
+ * another rule before it. `isStable`: whether the rule at an index sends to the stable backend. Throws a user error if
+ * the position has become ambiguous.
+ */
+export function meantIndex(
+  route: PositionedRoute,
+  list: readonly Fields[],
+  isStable: (index: number) => boolean,
+): number | undefined {
+  const { rule, meant } = route;
+  if (typeof rule !== "number") return undefined;
+  if (meant === undefined || meant.route !== routeOf(route) || meant.rule !== rule) return rule;
+  const index = indexNow(meant, list, isStable);
+  const { place, title, advice } = wordsOf(route, list);
+  if (index === "several")
+    throw targetError(
+      "target-unclear",
+      `${place} of ${title} is not the rule that it was, and several rules look like that one`,
+      advice,
+    );
+  if (index === undefined)
+    throw targetError("target-unclear", `${place} of ${title} is not the rule that it was, which is gone`, advice);
+  // Whoever has written another target may have counted the rules again, or not.
+  if (index !== rule && meant.target !== digestOf(route.target))
+    throw targetError(
+      "target-unclear",
+      `${place} of ${title} is not the rule that it was when this Canary had another target: that one is at position ${index} now`,
+      `write ${index} if you mean that one, or ${advice}`,
+    );
+  return index;
+}
+
+/** Whether two Canaries that name their rules by position mean the same rule. */
+export function meantIdentity(meant: MeantRule | undefined): string | undefined {
+  return meant?.known[meant.index - meant.from];
+}
+
+function indexNow(
+  { known, from, index, length }: MeantRule,
+  list: readonly Fields[],
+  isStable: (index: number) => boolean,
+): number | "several" | undefined {
+  const now = list.map(identityOf);
+  const isSame = (at: number): boolean => now[from + at] === known[at];
+  if ([...known.keys()].every(isSame)) return index;
+  const own = known[index - from] ?? "";
+  const named = nameOf(own) === "" ? [] : matching(now, (other) => nameOf(other) === nameOf(own));
+  const alike = named.length > 0 ? named : matching(now, (other) => isAlike(own, other));
+  const candidates = alike.length > 1 ? alike.filter(isStable) : alike;
+  if (candidates.length > 1) return "several";
+  if (candidates.length === 1) return candidates[0];
+  // Somebody has changed what the rule matches, and nothing else has moved.
+  const isEdited = now.length === length && [...known.keys()].every((at) => at === index - from || isSame(at));
+  return isEdited ? index : undefined;
+}
+
+function matching(now: readonly string[], isIt: (identity: string) => boolean): number[] {
+  return [...now.keys()].filter((index) => isIt(now[index] ?? ""));
+}
+
+/** Whether both match the same requests, and do not have two different names. */
+function isAlike(a: string, b: string): boolean {
+  const isRenamed = nameOf(a) !== "" && nameOf(b) !== "" && nameOf(a) !== nameOf(b);
+  return !isRenamed && a.split(":")[1] === b.split(":")[1];
+}
+
+/** What shows that a rule is the same: digests of its name, if it has one, and of what it matches. */
+function identityOf({ name, match, matches }: Fields): string {
+  return `${typeof name === "string" ? digestOf(name) : ""}:${digestOf([match, matches])}`;
+}
+
+function nameOf(identity: string): string {
+  return identity.split(":")[0] ?? "";
+}
+
+const digestLength = 8;
+
+function digestOf(value: unknown): string {
+  return createHash("sha256").update(canonicalJson(value)).digest("hex").slice(0, digestLength);
+}
+
+function routeOf({ object, pointer }: PositionedRoute): string {
+  return `${referenceKey(object)} ${pointer}`;
+}
+
+function wordsOf(
+  { object, field, rule }: PositionedRoute,
+  list: readonly Fields[],
+): { readonly place: string; readonly title: string; readonly advice: string } {
+  const named = list.flatMap(({ name }) => (typeof name === "string" ? [`"${name}"`] : []));
+  const isConnection = named.length === 0;
+  return {
+    place: `${field}: position ${rule}`,
+    title: describeReference(object),
+    advice: isConnection
+      ? "give the rule that you mean a name, and write the name instead of the position, or create the Canary again"
+      : `write the name of the rule that you mean instead of the position: ${named.join(" or ")}`,
+  };
+}
