@@ -47,6 +47,7 @@ export async function serveLocalDashboard(options: LocalDashboardOptions): Promi
     cluster: kubeConfig.server,
     namespace: kubeConfig.namespace,
     clock,
+    users: { own: process.getuid?.() ?? 0, sudo: userId(options.env["SUDO_UID"]) },
     secretUsed: () => announceUrl(false),
   });
   const reader = createDashboardReader({
@@ -94,6 +95,10 @@ export async function serveLocalDashboard(options: LocalDashboardOptions): Promi
     ended.abort();
     client.close();
   }
+}
+
+function userId(text = ""): number | undefined {
+  return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }
 
 function urlHost(host: string): string {

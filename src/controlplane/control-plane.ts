@@ -392,7 +392,7 @@ export class ControlPlane {
   async #serve(identity: ControlPlaneIdentity): Promise<readonly GrpcServer[]> {
     const { settings, clock, log } = this.#options;
     const trustDomain = (): string => this.#trustDomain();
-    const { authority, trustedNodeAccounts } = settings;
+    const { authority, trustedNodeAccounts, maxConnectionAgeMs } = settings;
     const options = {
       discovery: this.#discovery,
       authenticator: this.#authenticator,
@@ -405,12 +405,17 @@ export class ControlPlane {
         issued: this.#issued,
       }),
       certificateMetrics: createCertificateMetrics(this.#metrics),
+      maxConnectionAgeMs,
       clock,
       log: log.scoped("grpc"),
     };
     const plaintext = createPlaintextServer(options);
     const secure = createSecureServer(options);
-    const material = () => ({ ...identity.serving, clientRoots: identity.authority.root });
+    const material = () => ({
+      ...identity.serving,
+      clientRoots: identity.authority.root,
+      revocations: identity.authority.crl,
+    });
     const certificate = new RotatingCertificate(material(), settings.compliance);
     identity.onChange(() => certificate.rotate(material()));
     await plaintext.listen(settings.grpc.address, settings.grpc.port);

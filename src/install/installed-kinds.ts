@@ -11,6 +11,15 @@ const rows: readonly Row[] = [
   ["", "v1", "Namespace", "namespaces", false],
   ["apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false],
   ["", "v1", "ServiceAccount", "serviceaccounts", true],
+  // Before the rights that they limit.
+  ["admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false],
+  [
+    "admissionregistration.k8s.io",
+    "v1",
+    "ValidatingAdmissionPolicyBinding",
+    "validatingadmissionpolicybindings",
+    false,
+  ],
   ["rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles", false],
   ["rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings", false],
   ["rbac.authorization.k8s.io", "v1", "Role", "roles", true],
@@ -31,25 +40,10 @@ const rows: readonly Row[] = [
 
 export const installedKinds = rows.map(kindOf);
 
-/** The kinds that only the Helm charts write. */
-const chartKinds = (
-  [
-    ["admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false],
-    [
-      "admissionregistration.k8s.io",
-      "v1",
-      "ValidatingAdmissionPolicyBinding",
-      "validatingadmissionpolicybindings",
-      false,
-    ],
-  ] satisfies Row[]
-).map(kindOf);
-
 /** The kinds of a revision's own objects, in the order of their creation. */
-export const revisionKinds = [
-  ...installedKinds.filter(({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition"),
-  ...chartKinds,
-];
+export const revisionKinds = installedKinds.filter(
+  ({ kind }) => kind !== "Namespace" && kind !== "CustomResourceDefinition",
+);
 
 function kindOf([group, version, kind, plural, namespaced]: Row): KindDefinition<UntypedObject> {
   return { group, versions: [version], kind, plural, namespaced };

@@ -60,6 +60,12 @@ export const istioOperatorRules: readonly PolicyRule[] = [
     resources: ["validatingwebhookconfigurations"],
     verbs: [...manage, "watch"],
   },
+  // The policy that limits the node agent.
+  {
+    apiGroups: ["admissionregistration.k8s.io"],
+    resources: ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+    verbs: ["list", "create", "patch", "delete"],
+  },
   // To find out why pods do not start.
   { apiGroups: [""], resources: ["pods", "events"], verbs: ["list"] },
   { apiGroups: [""], resources: ["pods/log"], verbs: ["get"] },

@@ -7,7 +7,7 @@ import * as gateway from "../api/gateway/index.ts";
 import * as istio from "../api/istio/index.ts";
 import * as kubernetes from "../api/kubernetes/index.ts";
 import * as serin from "../api/serin/index.ts";
-import { installedKinds, renderInstall, resolveSettings, revisionKinds } from "../install/index.ts";
+import { installedKinds, renderInstall, resolveSettings } from "../install/index.ts";
 import { reference } from "./plan/index.ts";
 
 // The engine's account may do only what its role lists. test/e2e/rollout-rights.test.ts compares the role with the
@@ -74,16 +74,12 @@ test("the engine's role covers each read and write of a kind that its sources na
   assert.deepEqual(lacking, []);
 });
 
-test("the engine's role covers installing, changing and removing every installed kind, and retiring what only charts install", () => {
+test("the engine's role covers installing, changing and removing every installed kind", () => {
   const lacking = installedKinds
     // CRDs are part of the release, and namespaces stay.
     .filter(({ kind }) => kind !== "CustomResourceDefinition")
     .flatMap(({ group, plural }) => missing(group, plural, ["get", "list", "create", "patch", "delete"]));
   assert.deepEqual(lacking, []);
-  const retiring = revisionKinds.flatMap(({ group, plural }) =>
-    missing(group, plural, ["get", "list", "create", "delete"]),
-  );
-  assert.deepEqual(retiring, []);
   for (const role of ["clusterroles", "roles"])
     assert.deepEqual(missing("rbac.authorization.k8s.io", role, ["escalate", "bind"]), []);
 });

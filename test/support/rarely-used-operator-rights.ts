@@ -10,6 +10,8 @@ const roles = "clusterroles.rbac.authorization.k8s.io roles.rbac.authorization.k
 const bindings = "clusterrolebindings.rbac.authorization.k8s.io rolebindings.rbac.authorization.k8s.io";
 const webhooks =
   "mutatingwebhookconfigurations.admissionregistration.k8s.io validatingwebhookconfigurations.admissionregistration.k8s.io";
+const policies =
+  "validatingadmissionpolicies.admissionregistration.k8s.io validatingadmissionpolicybindings.admissionregistration.k8s.io";
 const budgets = "horizontalpodautoscalers.autoscaling poddisruptionbudgets.policy";
 const grants = at("src/install/components/pilot-access.ts", "export function pilotGrants(");
 
@@ -45,7 +47,7 @@ const ofIstioOperator: readonly RareRights[] = [
       ...each(operator, "get create patch delete", "daemonsets.apps"),
       ...each(operator, "create patch delete", "endpointslices.discovery.k8s.io"),
       ...each(operator, "patch delete", "poddisruptionbudgets.policy"),
-      ...each(operator, "create patch delete", "resourcequotas networkpolicies.networking.k8s.io"),
+      ...each(operator, "create patch delete", `resourcequotas networkpolicies.networking.k8s.io ${policies}`),
       ...each(operator, "delete", "statefulsets.apps"),
     ],
   },

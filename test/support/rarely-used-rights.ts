@@ -41,7 +41,7 @@ const ofEngine: readonly RareRights[] = [
       ),
       ...each(engine, "create delete", webhooks),
       ...each(engine, "list", "validatingwebhookconfigurations.admissionregistration.k8s.io"),
-      ...each(engine, "get list create delete", policies),
+      ...each(engine, "get list create patch delete", policies),
       ...each(engine, "get list patch", "nodes"),
       ...each(engine, "get list create patch delete", "authorizationpolicies.security.istio.io"),
       ...each(engine, "get list create patch delete", "peerauthentications.security.istio.io"),

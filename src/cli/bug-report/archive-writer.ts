@@ -4,6 +4,9 @@ import { finished } from "node:stream/promises";
 import { createGzip, type Gzip } from "node:zlib";
 import { tarEnd, tarHeader, tarPadding } from "../tar-header.ts";
 
+/** Only its owner can read an archive, because it holds objects and logs of the whole mesh. */
+const ownersFile = 0o600;
+
 /** Writes a gzipped tar file by file, so that only one file is in memory. */
 export class ArchiveWriter implements AsyncDisposable {
   readonly #gzip: Gzip;
@@ -12,7 +15,7 @@ export class ArchiveWriter implements AsyncDisposable {
 
   constructor(path: string, nowMs: number) {
     this.#gzip = createGzip();
-    const file = createWriteStream(path);
+    const file = createWriteStream(path, { mode: ownersFile });
     this.#done = finished(this.#gzip.pipe(file));
     // The calls of write and end report the error.
     this.#done.catch(() => undefined);

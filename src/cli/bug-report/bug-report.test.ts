@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -166,7 +166,7 @@ test("a dry run lists what would be collected, restricted by namespace", async (
   assert.doesNotMatch((await report("/nowhere", "--dry-run", "--exclude", "shop")).output, /proxies/);
 });
 
-test("long paths keep their names in an archive", async (t) => {
+test("long paths keep their names in an archive, which only its owner can read", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), "serin-archive-"));
   t.after(() => rmSync(directory, { recursive: true }));
   const path = `${"folder-of-some-length/".repeat(6)}file.txt`;
@@ -175,4 +175,6 @@ test("long paths keep their names in an archive", async (t) => {
     await archive.add(path, "content");
   }
   assert.equal(execFileSync("tar", ["tzf", "a.tar.gz"], { cwd: directory, encoding: "utf8" }), `${path}\n`);
+  // A report contains logs and objects of the whole mesh, which other users of the machine must not read.
+  assert.equal(statSync(join(directory, "a.tar.gz")).mode & 0o777, 0o600);
 });

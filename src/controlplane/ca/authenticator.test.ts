@@ -42,7 +42,7 @@ const make = (
 const credentials = (token: string | undefined, clusterId = "", subjectAltName?: string) => ({
   authorization: token === undefined ? undefined : `Bearer ${token}`,
   clusterId,
-  subjectAltName,
+  certificate: subjectAltName === undefined ? undefined : { names: () => ({ subjectAltName }) },
   address: "10.0.0.1",
 });
 

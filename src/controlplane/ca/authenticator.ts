@@ -17,11 +17,16 @@ export interface Caller {
   readonly clusterId: string;
 }
 
+/**
+ * The subject alternative names that a client certificate proves now, as node:tls prints them, or why it proves none.
+ */
+export type ProvenNames = { readonly subjectAltName: string; readonly fault?: undefined } | { readonly fault: string };
+
 /** The credentials that a caller presents. */
 export interface Credentials {
   readonly authorization: string | undefined;
-  /** The subject alternative names of a verified client certificate, as node:tls prints them. */
-  readonly subjectAltName: string | undefined;
+  /** A client certificate whose chain was trusted at the handshake. */
+  readonly certificate: { names(): ProvenNames } | undefined;
   /** The header `clusterid`: the cluster that issued the token. Empty for the control plane's own cluster. */
   readonly clusterId: string;
   /** The source address of the connection. Callers with the same address share a limit of token reviews. */
@@ -91,10 +96,14 @@ export class Authenticator {
 
   async authenticate(credentials: Credentials): Promise<Caller> {
     const token = /^Bearer (.+)$/i.exec(credentials.authorization ?? "")?.[1];
-    const caller = this.#byCertificate(credentials.subjectAltName ?? "");
-    if (token !== undefined) return await this.#byTokenOr(token, credentials, caller);
+    if (token !== undefined) return await this.#byTokenOr(token, credentials);
+    const { caller, fault } = this.#byCertificate(credentials);
     if (caller !== undefined) return caller;
-    throw userError("unauthenticated", "the caller sent neither a token nor a client certificate of this mesh", {
+    const reason =
+      fault === undefined
+        ? "the caller sent neither a token nor a client certificate of this mesh"
+        : `the caller's client certificate is no longer accepted: ${fault}`;
+    throw userError("unauthenticated", reason, {
       hint: `send a service account token for the ${this.#audiences()} as "authorization: Bearer …"`,
     });
   }
@@ -103,16 +112,25 @@ export class Authenticator {
    * A proxy that renews its certificate sends both. If its token is refused, for example because it has expired, the
    * certificate is used.
    */
-  async #byTokenOr(token: string, credentials: Credentials, caller: Caller | undefined): Promise<Caller> {
+  async #byTokenOr(token: string, credentials: Credentials): Promise<Caller> {
     try {
       return await this.#byToken(token, credentials);
     } catch (error) {
-      if (caller !== undefined && error instanceof SerinError && error.kind !== "internal") return caller;
-      throw error;
+      if (!(error instanceof SerinError) || error.kind === "internal") throw error;
+      const { caller } = this.#byCertificate(credentials);
+      if (caller === undefined) throw error;
+      return caller;
     }
   }
 
-  #byCertificate(subjectAltName: string): Caller | undefined {
+  #byCertificate({ certificate }: Credentials): { readonly caller?: Caller; readonly fault?: string } {
+    const names = certificate?.names() ?? { subjectAltName: "" };
+    if (names.fault !== undefined) return { fault: names.fault };
+    const caller = this.#namedBy(names.subjectAltName);
+    return caller === undefined ? {} : { caller };
+  }
+
+  #namedBy(subjectAltName: string): Caller | undefined {
     for (const { kind, value } of alternativeNames(subjectAltName)) {
       const identity = parseSpiffeId(kind === "URI" ? value : "");
       if (identity?.trustDomain === this.#options.trustDomain()) {

@@ -104,7 +104,7 @@ export class DebugRoutes {
     const authenticate: AuthenticateRequest = async ({ headers, socket }) =>
       await this.#sources.authenticator.authenticate({
         authorization: headers.authorization,
-        subjectAltName: undefined,
+        certificate: undefined,
         clusterId: "",
         address: socket.remoteAddress ?? "",
       });

@@ -21,6 +21,17 @@ test("arguments that neither Serin nor istiod knows are reported, and istiod's a
   ]);
 });
 
+test("the argument of upstream's charts bounds the age of connections, 0 means no bound, and nonsense is refused", () => {
+  const read = (...args: readonly string[]) => readControlPlaneSettings(args, {}, "1").maxConnectionAgeMs;
+  const flag = "--keepaliveMaxServerConnectionAge";
+  assert.deepEqual(
+    [read(), read(flag, "30m"), read(`${flag}=90s`), read(flag, "0s")],
+    [undefined, 1_800_000, 90_000, undefined],
+  );
+  for (const wrong of ["soon", "-30m", "1ms", ""])
+    assert.throws(() => read(`${flag}=${wrong}`), new RegExp(`must be at least 1s, or 0 for no limit, got "${wrong}"`));
+});
+
 test("a list of blocked networks that cannot be read is refused, so that no network stays open by mistake", () => {
   const read = (value: string) =>
     readControlPlaneSettings([], { BLOCKED_CIDRS_IN_JWKS_URIS: value }, "1.0.0").blockedKeySetNetworks;

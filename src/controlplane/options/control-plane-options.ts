@@ -6,6 +6,7 @@ import {
   envInteger,
   envList,
   envString,
+  goDurationMs,
   userError,
   type Environment,
   type Network,
@@ -95,6 +96,11 @@ export interface ControlPlaneSettings {
   readonly secureGrpc: ListenAddress;
   readonly webhooks: ListenAddress;
   readonly monitoring: ListenAddress;
+  /**
+   * `--keepaliveMaxServerConnectionAge`: how long a client may keep a connection to `grpc` or `secureGrpc`. Absent, or
+   * 0 as an argument, means forever.
+   */
+  readonly maxConnectionAgeMs?: number | undefined;
   readonly hub: string;
   readonly tag: string;
   /** Whether pods without an annotation get native sidecars. `auto` means if every node is new enough. */
@@ -224,6 +230,7 @@ export function readControlPlaneSettings(
     secureGrpc: listenAddress("--secureGRPCAddr", flag("--secureGRPCAddr")),
     webhooks: listenAddress("--httpsAddr", flag("--httpsAddr")),
     monitoring: listenAddress("--monitoringAddr", flag("--monitoringAddr")),
+    maxConnectionAgeMs: connectionAge(given.get(connectionAgeFlag)),
     hub,
     tag,
     nativeSidecars: nativeSidecarMode(envString(env, "ENABLE_NATIVE_SIDECARS", "auto")),
@@ -304,6 +311,20 @@ function shadowSettings(given: ReadonlyMap<string, string>): ShadowSettings {
   };
   addressOf("--httpAddr");
   return { discovery: addressOf("--grpcAddr") };
+}
+
+const connectionAgeFlag = "--keepaliveMaxServerConnectionAge";
+/** The shortest age. With a shorter one, proxies would do nothing but connect. */
+const minConnectionAgeMs = 1000;
+
+function connectionAge(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const ms = goDurationMs(text);
+  if (ms === 0) return undefined;
+  if (ms !== undefined && ms >= minConnectionAgeMs) return ms;
+  throw userError("argument-invalid", `${connectionAgeFlag} must be at least 1s, or 0 for no limit, got "${text}"`, {
+    hint: `${connectionAgeFlag} 30m`,
+  });
 }
 
 const minAnalysisDelayMs = 1000;

@@ -16,6 +16,8 @@ export interface GrpcServersOptions {
   readonly authenticator: Authenticator;
   readonly certificates: CertificateService;
   readonly certificateMetrics: CertificateMetrics;
+  /** See {@link GrpcServerOptions.maxConnectionAgeMs}. */
+  readonly maxConnectionAgeMs?: number | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -26,12 +28,14 @@ const maxRequestBytes = 4 << 20;
 /** A discovery server without TLS and without authentication, for the pod's own network only. */
 export function createPlaintextServer({
   discovery,
+  maxConnectionAgeMs,
   clock,
   log,
-}: Pick<GrpcServersOptions, "discovery" | "clock" | "log">): GrpcServer {
+}: Pick<GrpcServersOptions, "discovery" | "maxConnectionAgeMs" | "clock" | "log">): GrpcServer {
   return new GrpcServer({
     methods: new Map(discoveryService({ discovery, authenticate: undefined, log })),
     maxRequestBytes,
+    maxConnectionAgeMs,
     clock,
     log,
   });
@@ -39,7 +43,7 @@ export function createPlaintextServer({
 
 /** A server of discovery and of the certificate service, for authenticated callers. */
 export function createSecureServer(options: GrpcServersOptions): GrpcServer {
-  const { discovery, authenticator, clock, log } = options;
+  const { discovery, authenticator, maxConnectionAgeMs, clock, log } = options;
   const authenticate = (call: GrpcCall): Promise<Caller> => authenticator.authenticate(credentialsOf(call));
   const methods = new Map(discoveryService({ discovery, authenticate, log }));
   const createCertificate = unaryMethod({
@@ -55,7 +59,7 @@ export function createSecureServer(options: GrpcServersOptions): GrpcServer {
     },
   });
   methods.set(discoveryMethods.createCertificate, createCertificate);
-  return new GrpcServer({ methods, maxRequestBytes, clock, log });
+  return new GrpcServer({ methods, maxRequestBytes, maxConnectionAgeMs, clock, log });
 }
 
 async function answerRequest(
@@ -108,10 +112,10 @@ async function signRequest(certificates: CertificateService, bytes: Uint8Array, 
 
 function credentialsOf(call: GrpcCall): Credentials {
   const clusters = call.header("clusterid");
-  const { address, subjectAltName } = call.peer;
+  const { address, certificate } = call.peer;
   return {
     authorization: call.header("authorization")[0],
-    subjectAltName,
+    certificate,
     clusterId: clusters.length === 1 ? (clusters[0] ?? "") : "",
     address,
   };

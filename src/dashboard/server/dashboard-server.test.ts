@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { brotliDecompressSync } from "node:zlib";
 import { applyLiveMessage, type LiveMessage, type Session, type View } from "../../api/dashboard/index.ts";
 import { limits } from "./limits.ts";
+import { refusal } from "./problem.ts";
 import { DashboardRig } from "./testing/dashboard-rig.ts";
 import { syntheticAccess, syntheticIdentity, syntheticToken } from "./testing/synthetic-access.ts";
 
@@ -134,6 +135,20 @@ test("a printed address logs its browser in", async () => {
   // The same browser may open the address again, although its secret was used.
   assert.equal((await rig.ask("GET", "/enter?secret=used")).status, 303);
   assert.equal((await rig.ask("GET", "/enter?secret=used", { headers: { cookie: "" } })).status, 403);
+});
+
+test("a printed address lets no browser of another user in, and its secret stays unused", async () => {
+  let isStranger = true;
+  const checkBrowser = async (): Promise<void> => {
+    if (isStranger) throw refusal("forbidden", "the browser runs as the user with the id 1001");
+    await Promise.resolve();
+  };
+  await using rig = await DashboardRig.start({ access: { ...syntheticAccess({}), checkBrowser } });
+  const { status, text } = await rig.ask("GET", "/enter?secret=synthetic-secret");
+  assert.deepEqual([status, text.includes("the id 1001")], [403, true]);
+  assert.equal((await rig.session()).user, "");
+  isStranger = false;
+  assert.equal((await rig.ask("GET", "/enter?secret=synthetic-secret")).status, 303);
 });
 
 test("a refused address tells a person in a browser what to do, in plain text", async () => {

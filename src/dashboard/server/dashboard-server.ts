@@ -222,6 +222,7 @@ export class DashboardServer {
 
   async #enter(url: URL, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { root, access } = this.#options;
+    await access.checkBrowser?.(request.socket);
     // The browser that used the address may open it again.
     if (!this.#visits.enter(url.searchParams.get("secret") ?? "", response) && !(await this.#visits.isNamed(request)))
       throw refusal("forbidden", "this address was already used, or does not belong to this server", access.loginHint);

@@ -1,8 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { certificateFingerprint, alternativeNames } from "../../base/index.ts";
 import type { PeerGuard } from "../../net/index.ts";
-import { pemBlocks } from "../../x509/index.ts";
-import { peerChain } from "./peer-chain.ts";
+import { peerChain, pemBlocks } from "../../x509/index.ts";
 
 /** A trusted root that may only sign for some trust domains. Plain data. */
 export interface RootRestriction {

@@ -2,7 +2,8 @@
 // door, because the clients of the control plane and of the CA would cost each of them about ten megabytes.
 export type { CertificateSource, HandshakeRules, WorkloadCertificate } from "../certificates/certificate-types.ts";
 export { ReceivedCertificates } from "../certificates/received-certificates.ts";
-export { followRevocations, listsInPem, RevocationLists } from "../certificates/revocation-lists.ts";
+export { listsInPem } from "../../x509/index.ts";
+export { followRevocations, RevocationLists } from "../certificates/revocation-lists.ts";
 export { addRevocationMetrics } from "../certificates/revocation-metrics.ts";
 export { restrictionGuard, type RootRestriction, type TrustedRoot } from "../certificates/root-restrictions.ts";
 export { certificateParts, restoreCertificate, type CertificateParts } from "../certificates/workload-certificate.ts";

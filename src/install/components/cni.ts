@@ -17,6 +17,7 @@ import {
 import { mergeTrees } from "../merge.ts";
 import { booleanAt, numberAt, type InstallSettings } from "../settings.ts";
 import { nodePlatform, type NodePlatform } from "../platform.ts";
+import { agentPolicy } from "./agent-policy.ts";
 import { grant, observe, privilegedConstraints, read } from "./roles.ts";
 
 interface HostPath {
@@ -106,6 +107,7 @@ export function renderCni(settings: InstallSettings): UntypedObject[] {
       serviceAccount,
       rules: [{ apiGroups: [""], resources: ["events"], verbs: ["create", "patch"] }],
     }),
+    ...agentPolicy(labels, serviceAccount),
     ...(platformOf(settings).hasContextConstraints ? privilegedConstraints("istio-cni", labels, serviceAccount) : []),
     object(
       { apiVersion: "v1", kind: "ConfigMap", name: "istio-cni-config", namespace, labels },

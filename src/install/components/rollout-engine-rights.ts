@@ -58,11 +58,12 @@ const meshUpgrades: readonly PolicyRule[] = [
     resources: ["validatingwebhookconfigurations"],
     verbs: manage,
   },
-  // The charts' policies of the profile `stable` are retired with their revision, and restored by an undo.
+  // The policy that limits the node agent. The charts' policies of the profile `stable` are retired with their revision,
+  // and restored by an undo.
   {
     apiGroups: ["admissionregistration.k8s.io"],
     resources: ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
-    verbs: ["get", "list", "create", "delete"],
+    verbs: manage,
   },
   // A control plane's roles grant rights that the engine lacks, such as reading Secrets.
   {

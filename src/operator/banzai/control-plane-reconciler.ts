@@ -31,6 +31,13 @@ import type { BanzaiWorld, IstioObject } from "./banzai-world.ts";
 export const finalizer = "istio-operator.finializer.banzaicloud.io";
 const retryMs = 1000;
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
+/** CRDs and namespaces stay. Policies belong to the node agent, which this operator does not install. */
+const keptOrForeign = new Set([
+  "CustomResourceDefinition",
+  "Namespace",
+  "ValidatingAdmissionPolicy",
+  "ValidatingAdmissionPolicyBinding",
+]);
 
 /**
  * Brings the control plane of one Istio object to its spec. Returns the milliseconds until the next check, if one is
@@ -230,7 +237,7 @@ async function finalize(world: BanzaiWorld, istio: InjectingIstio): Promise<void
     .join(",");
   const clusterWide = installedKinds
     .toReversed()
-    .filter(({ namespaced, kind }) => !namespaced && kind !== "CustomResourceDefinition" && kind !== "Namespace");
+    .filter(({ namespaced, kind }) => !namespaced && !keptOrForeign.has(kind));
   for (const kind of [
     ...clusterWide.filter(({ kind }) => webhookKinds.has(kind)),
     ...clusterWide.filter(({ kind }) => !webhookKinds.has(kind)),

@@ -2,6 +2,7 @@ import { toSerinError, transientError, type Clock, type SerinError } from "../..
 import type { BudgetShare, SharedBudget } from "../../../base/shared-budget/index.ts";
 import { ChunkQueue } from "../../../net/index.ts";
 import { errorCode, SessionStream, trailersFault, type Http2Session } from "../../../wire/http2/index.ts";
+import type { ClientCertificate } from "./client-certificate.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
 import { MessageDecoder, type Decompress } from "./message-decoder.ts";
 import { fieldValues, type RequestHead } from "./request-head.ts";
@@ -11,11 +12,8 @@ import type { FrameOutput } from "./frame-output.ts";
 export interface Peer {
   readonly address: string;
   readonly port: number;
-  /**
-   * The subject alternative names of its client certificate, as node:tls prints them, if the certificate's chain is
-   * trusted.
-   */
-  readonly subjectAltName: string | undefined;
+  /** Its client certificate, if the certificate's chain was trusted at the handshake. */
+  readonly certificate: ClientCertificate | undefined;
 }
 
 /** Answers a call. */

@@ -589,6 +589,31 @@ test("a draining connection accepts calls until its client has seen GOAWAY, and 
   assert.equal(client.pipe.ended, true);
 });
 
+test("a connection that has reached its age drains, and ten seconds later its calls end with the reason", async () => {
+  const { owner, calls } = echo();
+  owner.maxConnectionAgeMs = 10_000;
+  for (const [random, ageMs] of [
+    [0, 9000],
+    [1, 11_000],
+  ] as const) {
+    owner.random = () => random;
+    const client = await greeted(owner);
+    client.head(1);
+    client.send();
+    await client.takeFrames();
+    const startedMs = owner.clock.steadyMs();
+    const after = async (ms: number): Promise<string> => {
+      owner.clock.pass(startedMs + ms - owner.clock.steadyMs());
+      client.connection.sweep(owner.clock.steadyMs());
+      return (await client.takeFrames()).join();
+    };
+    assert.equal(await after(ageMs - 1000), "");
+    assert.match(await after(ageMs), /^goaway/);
+    assert.equal(calls.at(-1)?.isClosed, false);
+    assert.match(await after(ageMs + grpcLimits.ageGraceMs), /the connection has reached its maximum age/);
+  }
+});
+
 test("calls that the server ends get the reason, and then the connection ends", async () => {
   const { owner, events } = echo();
   const client = await greeted(owner);

@@ -1,4 +1,4 @@
-import type { Clock } from "../../../base/index.ts";
+import type { Clock, Random } from "../../../base/index.ts";
 import type { SharedBudget } from "../../../base/shared-budget/index.ts";
 import { inLaterTurn, type ByteStream } from "../../../net/index.ts";
 import {
@@ -25,10 +25,14 @@ export interface ConnectionOwner {
   readonly maxRequestBytes: number;
   readonly memory: SharedBudget;
   readonly turns: ReadingTurns;
+  readonly maxConnectionAgeMs: number;
+  readonly random: Random;
   method(path: string): ((call: GrpcCall) => void) | undefined;
   closed(connection: GrpcConnection, reason: string | undefined): void;
 }
 
+/** The part of a connection's maximum age by which it may differ, as in gRPC. */
+const ageSpread = 0.1;
 const contentType = "application/grpc+proto";
 const encodingFields = ["grpc-accept-encoding", acceptedEncodings];
 const responseHead = hpackEncode([":status", "200", "content-type", contentType, ...encodingFields]);
@@ -51,17 +55,21 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
   #reason: string | undefined;
   #goawayGrace: Disposable | undefined;
   #closeGrace: Disposable | undefined;
+  /** When its clients must connect anew. Connections that began together end at different times. */
+  readonly #retiresAtMs: number;
 
   constructor(owner: ConnectionOwner, stream: ByteStream, peer: Peer) {
     this.#owner = owner;
     this.#output = owner.output;
     this.#stream = stream;
     this.peer = peer;
+    const nowMs = owner.clock.steadyMs();
+    this.#retiresAtMs = nowMs + owner.maxConnectionAgeMs * (1 + ageSpread * (2 * owner.random() - 1));
     this.session = new Http2Session(this, {
       server: true,
       limits: grpcLimits,
       streamsName: "calls",
-      nowMs: owner.clock.steadyMs(),
+      nowMs,
       maxStreams: grpcLimits.maxStreams,
       maxHeaderListBytes: grpcLimits.maxHeaderListBytes,
       maxReadHeaderBytes: grpcLimits.maxHeaderListBytes,
@@ -136,7 +144,19 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
     // The client's answer to a PING may wait for its turn too.
     if (this.waitsForTurn) this.session.excuse(nowMs);
     for (const call of this.session.streams) this.#sweepCall(call);
+    this.#retire(nowMs);
     this.session.sweep(nowMs);
+  }
+
+  /** Ends a connection whose client must prove its identity anew. */
+  #retire(nowMs: number): void {
+    const { certificate } = this.peer;
+    const fault = certificate?.isUsed === true ? certificate.fault() : undefined;
+    if (fault !== undefined)
+      this.endCalls(grpcStatus.unauthenticated, `the client certificate is no longer accepted: ${fault}`);
+    else if (nowMs >= this.#retiresAtMs + grpcLimits.ageGraceMs)
+      this.endCalls(grpcStatus.unavailable, "the connection has reached its maximum age");
+    else if (nowMs >= this.#retiresAtMs) this.drain();
   }
 
   /** A client that does not read an ended call must not keep the call or its bytes alive. */

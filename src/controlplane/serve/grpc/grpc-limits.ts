@@ -65,6 +65,8 @@ export const grpcLimits = {
   unaryRequestTimeoutMs: 30_000,
   /** The time limit for the last bytes of a call that our side has ended. */
   endTimeoutMs: 30_000,
+  /** How long a connection that has reached its age waits for its last calls, as in upstream. */
+  ageGraceMs: 10_000,
   /** The maximum length of an encoded `grpc-message`, because a peer may allow only small header lists. */
   maxStatusMessageBytes: 4096,
 } as const;

@@ -3,8 +3,9 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { after, before, test } from "node:test";
 import * as grpc from "@grpc/grpc-js";
-import { silentLogger, systemClock } from "../../../base/index.ts";
+import { silentLogger, systemClock, type Clock } from "../../../base/index.ts";
 import { TestAuthority, type Issued } from "../../../net/testing/index.ts";
+import type { GrpcCall } from "./grpc-call.ts";
 import { GrpcServer } from "./grpc-server.ts";
 import { grpcStatus } from "./grpc-status.ts";
 import { RotatingCertificate, type CertificateMaterial } from "./rotating-certificate.ts";
@@ -29,12 +30,30 @@ after(() => {
   for (const server of servers) server.close();
 });
 
-function materialOf(issued: Issued | undefined, clientRoots = authority.roots): CertificateMaterial {
-  return { certificate: issued?.certificateChain ?? "", privateKey: issued?.privateKey ?? "", clientRoots };
+function materialOf(
+  issued: Issued | undefined,
+  clientRoots = authority.roots,
+  revocations?: string,
+): CertificateMaterial {
+  return {
+    certificate: issued?.certificateChain ?? "",
+    privateKey: issued?.privateKey ?? "",
+    clientRoots,
+    ...(revocations === undefined ? {} : { revocations }),
+  };
+}
+
+/** The names that a call's certificate proves, or why it proves none. */
+function proven({ peer }: GrpcCall): string {
+  const names = peer.certificate?.names();
+  return names === undefined ? "nobody" : names.fault === undefined ? names.subjectAltName : `nobody: ${names.fault}`;
 }
 
 /** Answers with the identity in the caller's certificate. Answers a request `wait` only once `release` is called. */
-async function serve(maxConnections = 100): Promise<{
+async function serve(
+  maxConnections = 100,
+  clock: Clock = systemClock,
+): Promise<{
   readonly server: GrpcServer;
   readonly certificate: RotatingCertificate;
   readonly port: number;
@@ -45,7 +64,7 @@ async function serve(maxConnections = 100): Promise<{
     answer: async (request, call) => {
       if (request.toString() === "wait") await promise;
       if (request.toString() === "no") throw new Error("100 % ü");
-      return Buffer.from(`${call.peer.subjectAltName ?? "nobody"} ${call.header("x-word").join("+")}`);
+      return Buffer.from(`${proven(call)} ${call.header("x-word").join("+")}`);
     },
     statusOf: (error) => ({ status: grpcStatus.permissionDenied, message: (error as Error).message }),
     clock: systemClock,
@@ -53,7 +72,7 @@ async function serve(maxConnections = 100): Promise<{
   const server = new GrpcServer({
     methods: new Map([[path, answer]]),
     maxRequestBytes: 1000,
-    clock: systemClock,
+    clock,
     log: silentLogger,
     maxConnections,
   });
@@ -138,13 +157,13 @@ test("a method's refusal reaches the client with status and message, and a reque
   client.close();
 });
 
-test("a rotated certificate and roots apply to new connections, and open ones continue", async () => {
+test("a rotated certificate and roots apply to new connections, and open ones without a certificate continue", async () => {
   const { port, certificate } = await serve();
-  const before_ = clientOf(port, web);
-  assert.equal(await callEcho(before_, "who"), `URI:${webId} `);
+  const before_ = clientOf(port);
+  assert.equal(await callEcho(before_, "who"), "nobody ");
   const next = await TestAuthority.create();
   certificate.rotate(materialOf(await next.issue({ dns: "istiod.test" }), next.roots));
-  assert.equal(await callEcho(before_, "who"), `URI:${webId} `);
+  assert.equal(await callEcho(before_, "who"), "nobody ");
   const later = clientOf(port, await next.issue({ spiffe: webId }), next.roots);
   assert.equal(await callEcho(later, "who"), `URI:${webId} `);
   // The former roots no longer identify a client.
@@ -154,6 +173,59 @@ test("a rotated certificate and roots apply to new connections, and open ones co
     code: "tls-material-invalid",
   });
   for (const client of [before_, later, former]) client.close();
+});
+
+test("a certificate identifies nobody on an open connection once its root is gone, its authority has revoked it, or its time is over", async () => {
+  const below = await authority.subordinate("0d");
+  const issued = await authority.issue({ spiffe: webId, serialNumber: "0b" });
+  const ofSubordinate = await below.issue({ spiffe: webId });
+  const next = await TestAuthority.create();
+  const revoked = (what: string): RegExp => new RegExp(`^nobody: the certificate ${what} of ".*" is revoked by`);
+  for (const [client, material, expected] of [
+    [web, materialOf(serving, next.roots), /^nobody: no root that is trusted now has issued it/],
+    [issued, materialOf(serving, authority.roots, await authority.revoke("0b")), revoked("0B")],
+    [ofSubordinate, materialOf(serving, authority.roots, await authority.revoke("0d")), revoked("0D")],
+    [issued, materialOf(serving, authority.roots, await authority.revoke("0c")), new RegExp(`^URI:${webId}`)],
+  ] as const) {
+    const { port, certificate } = await serve();
+    const open = clientOf(port, client);
+    assert.equal(await callEcho(open, "who"), `URI:${webId} `);
+    certificate.rotate(material);
+    assert.match(await callEcho(open, "who"), expected);
+    open.close();
+  }
+  let passedMs = 0;
+  const { port } = await serve(100, { ...systemClock, nowMs: () => Date.now() + passedMs });
+  const open = clientOf(port, web);
+  assert.equal(await callEcho(open, "who"), `URI:${webId} `);
+  passedMs = 3_700_000;
+  assert.match(await callEcho(open, "who"), /^nobody: it expired at /);
+  open.close();
+});
+
+test("a client whose certificate was revoked before it connects is not identified by it", async () => {
+  const issued = await authority.issue({ spiffe: webId, serialNumber: "0b" });
+  const { port, certificate } = await serve();
+  certificate.rotate(materialOf(serving, authority.roots, await authority.revoke("0b")));
+  const client = clientOf(port, issued);
+  assert.match(await callEcho(client, "who"), /^nobody: the certificate 0B/);
+  client.close();
+});
+
+test("open calls of a connection end with the certificate that has authenticated one, and others continue", async () => {
+  const { port, certificate, release } = await serve();
+  const [known, unknown] = [clientOf(port, web), clientOf(port)];
+  assert.deepEqual([await callEcho(known, "who"), await callEcho(unknown, "who")], [`URI:${webId} `, "nobody "]);
+  const [ended, open] = [callEcho(known, "wait"), callEcho(unknown, "wait")];
+  const next = await TestAuthority.create();
+  certificate.rotate(materialOf(serving, next.roots));
+  await assert.rejects(ended, {
+    code: grpc.status.UNAUTHENTICATED,
+    details: /client certificate is no longer accepted: no root that is trusted now/,
+  });
+  release();
+  assert.equal(await open, "nobody ");
+  for (const client of [known, unknown]) client.close();
 });
 
 test("clients with TLS before 1.2, or without HTTP/2, are refused", async () => {

@@ -1,8 +1,17 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import { ConnectionLimit, messageOf, transientError, type Clock, type Logger } from "../../../base/index.ts";
+import {
+  ConnectionLimit,
+  messageOf,
+  systemRandom,
+  transientError,
+  type Clock,
+  type Logger,
+  type Random,
+} from "../../../base/index.ts";
 import { SharedBudget } from "../../../base/shared-budget/index.ts";
 import { listenTcp, readInSmallChunks, secureServer, type ByteListener, type ByteStream } from "../../../net/index.ts";
+import { ClientCertificate } from "./client-certificate.ts";
 import { GrpcConnection, type ConnectionOwner } from "./grpc-connection.ts";
 import type { GrpcCall } from "./grpc-call.ts";
 import { grpcLimits } from "./grpc-limits.ts";
@@ -22,6 +31,12 @@ export interface GrpcServerOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly maxConnections?: number;
+  /**
+   * How long a client may keep a connection, give or take a tenth. Its calls then end, so that it proves its identity
+   * again. Absent means forever.
+   */
+  readonly maxConnectionAgeMs?: number | undefined;
+  readonly random?: Random;
 }
 
 const sweepMs = 1000;
@@ -33,6 +48,8 @@ export class GrpcServer implements ConnectionOwner {
   readonly clock: Clock;
   readonly maxRequestBytes: number;
   readonly turns: ReadingTurns;
+  readonly maxConnectionAgeMs: number;
+  readonly random: Random;
   readonly memory = new SharedBudget(grpcLimits.maxIncompleteBytes);
   readonly #methods: ReadonlyMap<string, GrpcMethod>;
   readonly #log: Logger;
@@ -50,6 +67,8 @@ export class GrpcServer implements ConnectionOwner {
     this.clock = options.clock;
     this.turns = new ReadingTurns(options.clock);
     this.maxRequestBytes = options.maxRequestBytes;
+    this.maxConnectionAgeMs = options.maxConnectionAgeMs ?? Infinity;
+    this.random = options.random ?? systemRandom;
     this.#methods = options.methods;
     this.#log = options.log;
     this.#limit = new ConnectionLimit(options.maxConnections ?? grpcLimits.maxConnections);
@@ -129,8 +148,12 @@ export class GrpcServer implements ConnectionOwner {
         timeoutMs: grpcLimits.handshakeTimeoutMs,
         clientCertificate: "any",
       });
-      if (secured.alpnProtocol === http2Protocol)
-        this.#serve(secured, secured.peerVerified ? secured.peerCertificate?.subjectAltName : undefined, release);
+      const { peerCertificate, peerVerified } = secured;
+      const shown =
+        peerVerified && peerCertificate !== undefined
+          ? new ClientCertificate(peerCertificate, () => certificate.trust, this.clock)
+          : undefined;
+      if (secured.alpnProtocol === http2Protocol) this.#serve(secured, shown, release);
       else {
         secured.destroy();
         release();
@@ -143,7 +166,7 @@ export class GrpcServer implements ConnectionOwner {
     }
   }
 
-  #serve(stream: ByteStream, subjectAltName: string | undefined, release: () => void): void {
+  #serve(stream: ByteStream, certificate: ClientCertificate | undefined, release: () => void): void {
     if (this.#isStopped) {
       stream.destroy();
       release();
@@ -152,7 +175,7 @@ export class GrpcServer implements ConnectionOwner {
     // Proxies send much at first, and then a hundred bytes at a time.
     readInSmallChunks(stream);
     const { address, port } = stream.remote;
-    const connection = new GrpcConnection(this, stream, { address, port, subjectAltName });
+    const connection = new GrpcConnection(this, stream, { address, port, certificate });
     this.#connections.set(connection, release);
     this.turns.add(connection);
     this.#sweepLater();

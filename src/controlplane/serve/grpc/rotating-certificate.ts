@@ -1,5 +1,6 @@
 import type { CompliancePolicy } from "../../../base/compliance/index.ts";
 import { TlsContext } from "../../../net/index.ts";
+import { ClientTrust } from "./client-certificate.ts";
 
 export interface CertificateMaterial {
   /** PEM, leaf first. */
@@ -7,26 +8,41 @@ export interface CertificateMaterial {
   readonly privateKey: string;
   /** The roots for client certificates, in PEM. */
   readonly clientRoots: string;
+  /** Revocation lists for client certificates, in PEM. Absent or empty means none. */
+  readonly revocations?: string;
 }
 
 /** The certificate for new connections. It can be replaced while connections are open. */
 export class RotatingCertificate {
   readonly #compliance: CompliancePolicy | undefined;
   #context: TlsContext;
+  #trust: ClientTrust;
 
   constructor(material: CertificateMaterial, compliance?: CompliancePolicy) {
     this.#compliance = compliance;
     this.#context = contextOf(material, compliance);
+    this.#trust = trustOf(material);
   }
 
   get context(): TlsContext {
     return this.#context;
   }
 
+  /** The roots and revocation lists for certificates of clients, also of those that are connected. */
+  get trust(): ClientTrust {
+    return this.#trust;
+  }
+
   /** Throws a user error if the certificate cannot be used. The previous one then stays. */
   rotate(material: CertificateMaterial): void {
-    this.#context = contextOf(material, this.#compliance);
+    const context = contextOf(material, this.#compliance);
+    this.#trust = trustOf(material);
+    this.#context = context;
   }
+}
+
+function trustOf({ clientRoots, revocations = "" }: CertificateMaterial): ClientTrust {
+  return new ClientTrust(clientRoots, revocations);
 }
 
 /** Without session tickets, a returning client must show its certificate again, and the current roots verify it. */

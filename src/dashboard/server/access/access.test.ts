@@ -141,6 +141,7 @@ test("the printed address admits one browser, and then a new one is printed", as
     cluster: "lab",
     namespace: "dev",
     clock: new HandClock(),
+    users: { own: 1000, sudo: undefined },
     secretUsed: () => void used.push(access.secret),
   });
   const { secret } = access;

@@ -1,4 +1,5 @@
 import type { Identity } from "./identity.ts";
+import type { Ends } from "./user-of-peer.ts";
 
 /** How users are admitted and identified. */
 export interface Access {
@@ -15,6 +16,8 @@ export interface Access {
    * does not answer.
    */
   logIn(token: string): Promise<Identity>;
+  /** Throws `forbidden` if the browser at this connection must not use a printed address, whatever its secret. */
+  checkBrowser?(connection: Ends): Promise<void>;
   /** The identity for the secret of a printed address. Undefined if the secret is unknown or was used. */
   enter(secret: string): Identity | undefined;
   /** What the user cannot see or do, and how to grant it. */

@@ -6,6 +6,7 @@ import { limitsOfRights } from "./cluster-access.ts";
 import type { Identity, OwnCredentials } from "./identity.ts";
 import { ReviewedIdentity } from "./reviewed-identity.ts";
 import { reviewSelf, type KnownUser } from "./reviews.ts";
+import { strangerFault, userOfPeer, type Ends } from "./user-of-peer.ts";
 
 export interface KubeconfigAccessOptions {
   readonly own: OwnCredentials;
@@ -14,6 +15,8 @@ export interface KubeconfigAccessOptions {
   /** The namespace of the kubeconfig's context. */
   readonly namespace: string;
   readonly clock: Clock;
+  /** The ids of the user of this process, and of the user who called `sudo`, if that started it. */
+  readonly users: { readonly own: number; readonly sudo: number | undefined };
   /** Called when the secret was used. The next secret lets another browser in. */
   readonly secretUsed: () => void;
 }
@@ -68,6 +71,11 @@ export class KubeconfigAccess implements Access {
     return await Promise.reject(
       refusal("forbidden", "this server does not accept logins with a token", this.loginHint),
     );
+  }
+
+  async checkBrowser(connection: Ends): Promise<void> {
+    const fault = strangerFault(await userOfPeer(connection), this.#options.users);
+    if (fault !== undefined) throw refusal("forbidden", fault, "open the address in a browser of the same user");
   }
 
   enter(secret: string): Identity | undefined {

@@ -1,3 +1,4 @@
+import type { Random } from "../../../../base/index.ts";
 import { SharedBudget } from "../../../../base/shared-budget/index.ts";
 import { HandClock } from "../../../../base/testing/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../../../net/index.ts";
@@ -130,6 +131,8 @@ export class TestOwner implements ConnectionOwner {
   readonly maxRequestBytes = 100_000;
   readonly memory: SharedBudget;
   readonly turns = new ReadingTurns(this.clock);
+  maxConnectionAgeMs = Infinity;
+  random: Random = () => 0.5;
   readonly closedBy: (string | undefined)[] = [];
   serve: (call: GrpcCall) => void;
   constructor(serve: (call: GrpcCall) => void, memoryBytes = 150_000) {
@@ -156,7 +159,7 @@ export class FrameClient {
 
   constructor(owner: TestOwner, settings: readonly (readonly [number, number])[] = []) {
     this.#clock = owner.clock;
-    this.connection = new GrpcConnection(owner, this.pipe, { address: "10.0.0.1", port: 2, subjectAltName: undefined });
+    this.connection = new GrpcConnection(owner, this.pipe, { address: "10.0.0.1", port: 2, certificate: undefined });
     this.connection.start();
     this.writer.preface();
     this.writer.settings(settings);

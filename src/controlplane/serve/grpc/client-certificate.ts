@@ -1,0 +1,79 @@
+import { X509Certificate } from "node:crypto";
+import type { Clock } from "../../../base/index.ts";
+import { peerChain, pemBlocks, RevokedCertificates } from "../../../x509/index.ts";
+
+/** The roots that are trusted now, and what their authorities have revoked. */
+export class ClientTrust {
+  readonly #roots: readonly X509Certificate[];
+  readonly #revoked: RevokedCertificates;
+
+  /** Takes PEM. `revocations` may be empty. Throws if a part cannot be read. */
+  constructor(roots: string, revocations: string) {
+    this.#roots = pemBlocks(roots).map((pem) => new X509Certificate(pem));
+    this.#revoked = new RevokedCertificates(Buffer.from(revocations));
+  }
+
+  /** Why a certificate is not trusted, and until when it is. */
+  judge(certificate: X509Certificate): Verdict {
+    const chain = peerChain(certificate, this.#roots);
+    if (chain === undefined) return { fault: "no root that is trusted now has issued it", untilMs: Infinity };
+    const latest = chain.anchors.map((anchors) => Math.max(...anchors.map(endOf)));
+    return {
+      fault: this.#revoked.refusal(certificate, this.#roots),
+      untilMs: Math.min(...chain.links.map((link) => endOf(link.certificate)), Math.max(...latest)),
+    };
+  }
+}
+
+interface Verdict {
+  readonly fault: string | undefined;
+  readonly untilMs: number;
+}
+
+/**
+ * The certificate of a client whose chain was trusted at the handshake. A connection may outlive the certificate, its
+ * root, or the lists in which its authority has not revoked it, so each use is judged anew.
+ */
+export class ClientCertificate {
+  readonly #certificate: X509Certificate;
+  readonly #trust: () => ClientTrust;
+  readonly #clock: Clock;
+  #judgedBy: ClientTrust | undefined;
+  #verdict: Verdict = { fault: undefined, untilMs: 0 };
+  #isUsed = false;
+
+  constructor(certificate: X509Certificate, trust: () => ClientTrust, clock: Clock) {
+    this.#certificate = certificate;
+    this.#trust = trust;
+    this.#clock = clock;
+  }
+
+  /** Whether a call was authenticated by the certificate, so that the connection must not outlive it. */
+  get isUsed(): boolean {
+    return this.#isUsed;
+  }
+
+  /** The names that the certificate proves now, as node:tls prints them, or why it proves none. */
+  names(): { readonly subjectAltName: string; readonly fault?: undefined } | { readonly fault: string } {
+    const fault = this.fault();
+    if (fault !== undefined) return { fault };
+    this.#isUsed = true;
+    return { subjectAltName: this.#certificate.subjectAltName ?? "" };
+  }
+
+  /** Why the certificate is no longer accepted. */
+  fault(): string | undefined {
+    const trust = this.#trust();
+    if (trust !== this.#judgedBy) {
+      this.#verdict = trust.judge(this.#certificate);
+      this.#judgedBy = trust;
+    }
+    const { fault, untilMs } = this.#verdict;
+    if (fault !== undefined) return fault;
+    return this.#clock.nowMs() > untilMs ? `it expired at ${new Date(untilMs).toISOString()}` : undefined;
+  }
+}
+
+function endOf(certificate: X509Certificate): number {
+  return certificate.validToDate.getTime();
+}

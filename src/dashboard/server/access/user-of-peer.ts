@@ -1,0 +1,65 @@
+import { readFile } from "node:fs/promises";
+import type { Socket } from "node:net";
+import { addressBytes, isLoopbackAddress } from "../../../base/index.ts";
+
+/** The addresses of a connection, as this end sees them. */
+export type Ends = Pick<Socket, "remoteAddress" | "remotePort" | "localAddress" | "localPort">;
+
+/** Reads one of the kernel's tables of connections: `tcp` or `tcp6`. Throws if the system has none. */
+export type ReadTable = (table: "tcp" | "tcp6") => Promise<string>;
+
+const readKernelTable: ReadTable = async (table) => await readFile(`/proc/self/net/${table}`, "utf8");
+/** The columns of a table. The first one numbers the rows. */
+const columns = { local: 1, remote: 2, user: 7, inode: 9 } as const;
+const mappedPrefix = Buffer.from("00000000000000000000ffff", "hex");
+
+/**
+ * The user id of the process at the other end of a loopback connection. Undefined if the connection comes from elsewhere,
+ * such as the host of a virtual machine. A connection that its process has closed belongs to nobody (-1).
+ */
+export async function userOfPeer(ends: Ends, read: ReadTable = readKernelTable): Promise<number | undefined> {
+  const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = ends;
+  if (!isLoopbackAddress(remoteAddress)) return undefined;
+  // The peer's socket may be one of IPv6 although it connects to an IPv4 address.
+  for (const [table, isWide] of [
+    ["tcp", false],
+    ["tcp6", true],
+  ] as const) {
+    const peer = endOf(remoteAddress, remotePort, isWide);
+    const own = endOf(localAddress, localPort, isWide);
+    if (peer === undefined || own === undefined) continue;
+    const rows = (await read(table).catch(() => "")).split("\n").map((line) => line.trim().split(/\s+/));
+    const row = rows.find((cells) => cells[columns.local] === peer && cells[columns.remote] === own);
+    if (row !== undefined) return row[columns.inode] === "0" ? -1 : Number(row[columns.user]);
+  }
+  return undefined;
+}
+
+/** An address and port as the tables print them: 32-bit words in the machine's order, in hexadecimal. */
+function endOf(address: string, port: number, isWide: boolean): string | undefined {
+  const bytes = addressBytes(address);
+  if (bytes === undefined) return undefined;
+  const isMapped = bytes.length === 16 && mappedPrefix.equals(bytes.subarray(0, mappedPrefix.length));
+  const narrow = bytes.length === 4 ? bytes : isMapped ? bytes.subarray(-4) : undefined;
+  const shown = isWide ? (bytes.length === 16 ? bytes : Buffer.concat([mappedPrefix, bytes])) : narrow;
+  if (shown === undefined) return undefined;
+  // All machines for which Serin has a Node are little-endian.
+  const words = Buffer.from(shown).swap32().toString("hex");
+  return `${words}:${port.toString(16).padStart(4, "0")}`.toUpperCase();
+}
+
+/**
+ * Why a browser of this user may not use the address that `serin dashboard` printed. Other users of the machine can read
+ * the address while the desktop's program starts a browser with it. Root can read everything anyway. For root itself,
+ * `sudo` names the user who called it, and without `sudo` the browser may be anybody's.
+ */
+export function strangerFault(
+  peer: number | undefined,
+  { own, sudo }: { readonly own: number; readonly sudo: number | undefined },
+): string | undefined {
+  if (peer === undefined || peer === 0 || peer === own || peer === sudo) return undefined;
+  if (own === 0 && sudo === undefined && peer >= 0) return undefined;
+  return peer < 0
+    ? "the browser has closed its connection"
+    : `the browser runs as the user with the id ${peer}, and this server as the one with the id ${sudo ?? own}`;
+}
