@@ -45,8 +45,8 @@ function checksOfChange(lint: readonly string[] | undefined): Readonly<Record<st
 export interface ChecksRun {
   /** Whether the checks run at the lowest priority. */
   readonly yields: boolean;
-  /** The sources to lint, for the check of a change. Undefined in it means all of them. */
-  readonly change?: { readonly lint: readonly string[] | undefined } | undefined;
+  /** Finds the sources to lint, for the check of a change. It returns undefined for all of them. */
+  readonly change?: { readonly findLint: () => readonly string[] | undefined } | undefined;
 }
 
 /** Runs the checks and prints their failures. */
@@ -55,7 +55,7 @@ export async function runChecks({
   change,
 }: ChecksRun): Promise<{ readonly passed: number; readonly failed: number }> {
   let [passed, failed] = [0, 0];
-  const queue = Object.entries(change === undefined ? checks : checksOfChange(change.lint)).values();
+  const queue = Object.entries(change === undefined ? checks : checksOfChange(change.findLint())).values();
   const lane = async (): Promise<void> => {
     for (const [name, command] of queue) {
       const problem = await runCheck(command, yields);

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { ImportGraph } from "./import-graph.ts";
 
-function graphOf(texts: Readonly<Record<string, string>>, withProgram = true): ImportGraph {
-  return new ImportGraph({ files: new Set(Object.keys(texts)), textOf: (file) => texts[file] }, withProgram);
+function graphOf(texts: Readonly<Record<string, string>>): ImportGraph {
+  return new ImportGraph({ files: new Set(Object.keys(texts)), textOf: (file) => texts[file] });
 }
 
 function filesOf(texts: Readonly<Record<string, string>>, start: string, withProgram = true): string[] {
-  return [...graphOf(texts, withProgram).allNeedsOf(start).files].toSorted();
+  return [...graphOf(texts).allNeedsOf(start, withProgram).files].toSorted();
 }
 
 suite("what a source needs", () => {

@@ -61,17 +61,14 @@ const declared = /(?:^|\n)export\s+(?:async\s+)?(?:abstract\s+)?(?:function\*?|c
 /** Answers what files need. Reads each file once. */
 export class ImportGraph {
   readonly #tree: SourceTree;
-  readonly #withProgram: boolean;
   readonly #folders = new Set<string>();
   /** Folders that contain a source directly. */
   readonly #sourceFolders = new Set<string>();
   readonly #needs = new Map<string, Needs>();
   readonly #doors = new Map<string, Door | undefined>();
 
-  /** Without the program, a test that starts it needs only the test's own sources and data. */
-  constructor(tree: SourceTree, withProgram = true) {
+  constructor(tree: SourceTree) {
     this.#tree = tree;
-    this.#withProgram = withProgram;
     for (const file of tree.files) {
       if (isSource(file)) this.#sourceFolders.add(dirname(file));
       for (let folder = dirname(file); folder !== "." && !this.#folders.has(folder); folder = dirname(folder))
@@ -79,12 +76,14 @@ export class ImportGraph {
     }
   }
 
-  allNeedsOf(start: string): AllNeeds {
+  /** Without the program, a test that starts it needs only the test's own sources and data. */
+  allNeedsOf(start: string, withProgram = true): AllNeeds {
     const files = new Set([start]);
     const queue = [start];
     const folders = new Set<string>();
     const loaded = new Set(queue);
     for (const file of queue) {
+      if (file === program && !withProgram) continue;
       const needs = this.#needsOf(file);
       for (const next of needs.loaded) {
         files.add(next);
@@ -115,7 +114,6 @@ export class ImportGraph {
     const loaded = new Set<string>();
     const read = new Set<string>();
     const folders = new Set<string>();
-    if (file === program && !this.#withProgram) return { loaded, read, folders };
     if (file === program) return { loaded: new Set([programEntry]), read, folders: new Set(programFolders) };
     const text = isSource(file) ? this.#tree.textOf(file) : undefined;
     if (text === undefined) return { loaded, read, folders };

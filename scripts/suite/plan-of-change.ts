@@ -15,8 +15,8 @@ const maxLines = 15;
 
 export interface PlanOfChange {
   readonly tests: Map<Group, readonly string[]>;
-  /** The sources to lint. Undefined if all need it. */
-  readonly lint: readonly string[] | undefined;
+  /** Finds the sources to lint, for which it reads all sources. Returns undefined if all need it. */
+  readonly findLint: () => readonly string[] | undefined;
 }
 
 /**
@@ -32,15 +32,17 @@ export function planOfChange(
 ): PlanOfChange {
   const { base, files: changed } = changedFiles(root, since);
   const tree = treeOf(root);
+  // One graph for all groups, because reading the sources takes most of the time.
+  const graph = new ImportGraph({ ...tree, files: new Set([...tree.files, ...changed]) });
   const changedOutsideProgram = changed.filter((file) => !file.startsWith("src/"));
   process.stdout.write(`${changed.length} files changed since ${base}\n`);
   const plan = new Map<Group, readonly string[]>();
   for (const [group, ofGroup] of files) {
-    const selection = selectTests(ofGroup, changed, tree);
+    const selection = selectTests(ofGroup, changed, graph);
     const touched = [...selection.chosen.keys()];
     let chosen = touched;
     if ((group === "e2e" || group === "interop") && only === undefined) {
-      const direct = selectTests(ofGroup, changedOutsideProgram, tree, false);
+      const direct = selectTests(ofGroup, changedOutsideProgram, graph, false);
       chosen = touched.filter((file) => direct.chosen.has(file) || file === spanningFile);
     }
     process.stdout.write(`${group}: ${chosen.length} of ${ofGroup.length} files\n${reasonsOf(selection, chosen)}`);
@@ -50,8 +52,9 @@ export function planOfChange(
       );
     plan.set(group, chosen);
   }
-  const graph = new ImportGraph({ ...tree, files: new Set([...tree.files, ...changed]) });
-  return { tests: plan, lint: sourcesToLint(changed, tree.files, (some) => graph.importersOf(some)) };
+  const findLint = (): readonly string[] | undefined =>
+    sourcesToLint(changed, tree.files, (some) => graph.importersOf(some));
+  return { tests: plan, findLint };
 }
 
 /** The changed files, each with the number of chosen tests that need it. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { ImportGraph, type SourceTree } from "./import-graph.ts";
 import { checksTree, selectTests, type Selection } from "./select-tests.ts";
 
 const texts: Readonly<Record<string, string>> = {
@@ -15,7 +16,9 @@ const texts: Readonly<Record<string, string>> = {
 };
 const tests = Object.keys(texts).filter((file) => file.endsWith(".test.ts"));
 const tree = { files: new Set(Object.keys(texts)), textOf: (file: string) => texts[file] };
-const select = (...changed: string[]): Selection => selectTests(tests, changed, tree);
+const graphOf = ({ files, textOf }: SourceTree, changed: readonly string[]): ImportGraph =>
+  new ImportGraph({ files: new Set([...files, ...changed]), textOf });
+const select = (...changed: string[]): Selection => selectTests(tests, changed, graphOf(tree, changed));
 const chosenBy = (...changed: string[]): string[] => [...select(...changed).chosen.keys()];
 
 suite("the tests that a change can touch", () => {
@@ -35,7 +38,7 @@ suite("the tests that a change can touch", () => {
     assert.deepEqual(chosenBy("src/a/testing/new/other.yaml"), ["src/a/a.test.ts", "scripts/tidy.test.ts"]);
     const before = { ...tree, textOf: (file: string) => (file === "src/c/c.test.ts" ? '"./gone.json"' : texts[file]) };
     assert.deepEqual(
-      [...selectTests(tests, ["src/c/gone.json"], before).chosen.keys()],
+      [...selectTests(tests, ["src/c/gone.json"], graphOf(before, ["src/c/gone.json"])).chosen.keys()],
       ["src/c/c.test.ts", "scripts/tidy.test.ts"],
     );
   });

@@ -1,6 +1,6 @@
 // Chooses the test files that a change can touch. Where the import graph cannot decide, it chooses more.
 import { dirname } from "node:path";
-import { ImportGraph, type AllNeeds, type SourceTree } from "./import-graph.ts";
+import type { AllNeeds, ImportGraph } from "./import-graph.ts";
 
 export interface Selection {
   /** Each chosen test file, with the changed files that it needs, or the reason why it always runs. */
@@ -22,21 +22,23 @@ export const checksTree = "it checks the whole tree";
  */
 const alwaysRuns = (test: string): boolean => /^scripts\/.*\.test\.ts$/.test(test);
 
-/** Without the program, a test that starts it is chosen only for changes of the files that the test itself reads. */
+/**
+ * The graph also has the deleted files. Without the program, a test that starts it is chosen only for changes of the
+ * files that the test itself reads.
+ */
 export function selectTests(
   tests: readonly string[],
   changed: readonly string[],
-  tree: SourceTree,
+  graph: ImportGraph,
   withProgram = true,
 ): Selection {
-  const graph = new ImportGraph({ ...tree, files: new Set([...tree.files, ...changed]) }, withProgram);
   const reasons = new Map<string, string[]>();
   const add = (test: string, reason: string): void => {
     reasons.set(test, [...(reasons.get(test) ?? []), reason]);
   };
   const touched = new Set<string>();
   for (const test of tests) {
-    const needs = graph.allNeedsOf(test);
+    const needs = graph.allNeedsOf(test, withProgram);
     for (const file of changed) {
       if (!touchesAll.has(file) && !isNeeded(file, needs)) continue;
       touched.add(file);
