@@ -1,4 +1,4 @@
-import type { StoredRecord } from "../store/index.ts";
+import { innerKey, type StoredRecord } from "../store/index.ts";
 import { includeObjectOf, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
 import type { ListMetadata } from "./encoder.ts";
 import { answerFormOf } from "./negotiate.ts";
@@ -124,10 +124,8 @@ export function requireKnownRevision(parts: ServerParts, text: string | null): n
 }
 
 function firstAfter(records: readonly StoredRecord[], token: ContinueToken): number {
-  const index = records.findIndex(
-    (record) =>
-      record.namespace > token.namespace || (record.namespace === token.namespace && record.name > token.name),
-  );
+  const last = innerKey(token.namespace, token.name);
+  const index = records.findIndex(({ namespace, name }) => innerKey(namespace, name) > last);
   return index === -1 ? records.length : index;
 }
 

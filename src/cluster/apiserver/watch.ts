@@ -113,14 +113,19 @@ class WatchStream {
       if (bookmarks) this.#write([this.#bookmark()]);
       end();
     });
-    const ticker = bookmarks
-      ? setInterval(() => this.#write([this.#bookmark()]), bookmarkIntervalMs).unref()
-      : undefined;
+    let ticker: Disposable | undefined;
+    const tickLater = (): void => {
+      ticker = clock.after(bookmarkIntervalMs, () => {
+        this.#write([this.#bookmark()]);
+        tickLater();
+      });
+    };
+    if (bookmarks) tickLater();
     const stopped = onAbort(stopping, end);
     response.on("close", () => {
       subscription[Symbol.dispose]();
       timer[Symbol.dispose]();
-      clearInterval(ticker);
+      ticker?.[Symbol.dispose]();
       stopped[Symbol.dispose]();
     });
     response.on("error", () => undefined);

@@ -51,9 +51,9 @@ export class Collection {
     return this.#records.get(innerKey(namespace, name));
   }
 
-  /** The objects of all namespaces or of one, sorted by namespace and name. Never change the array. */
+  /** The objects of all namespaces or of one, in the order of their keys. Never change the array. */
   list(namespace?: string): readonly StoredRecord[] {
-    this.#sorted ??= sortRecords([...this.#records.values()]);
+    this.#sorted ??= sortedRecords(this.#records);
     return namespace === undefined || namespace === "" ? this.#sorted : sliceNamespace(this.#sorted, namespace);
   }
 
@@ -69,7 +69,7 @@ export class Collection {
       if (event.previous === undefined) then.delete(key);
       else then.set(key, event.previous);
     }
-    const sorted = sortRecords([...then.values()]);
+    const sorted = sortedRecords(then);
     return namespace === undefined || namespace === "" ? sorted : sliceNamespace(sorted, namespace);
   }
 
@@ -131,21 +131,17 @@ export class Collection {
   }
 }
 
-function sortRecords(records: StoredRecord[]): StoredRecord[] {
-  return records.sort((left, right) => compare(left.namespace, right.namespace) || compare(left.name, right.name));
-}
-
-function compare(left: string, right: string): number {
-  if (left === right) return 0;
-  return left < right ? -1 : 1;
+function sortedRecords(records: ReadonlyMap<string, StoredRecord>): StoredRecord[] {
+  return [...records].sort(([left], [right]) => (left < right ? -1 : 1)).map(([, record]) => record);
 }
 
 function sliceNamespace(sorted: readonly StoredRecord[], namespace: string): readonly StoredRecord[] {
   let low = 0;
   let high = sorted.length;
+  const first = innerKey(namespace, "");
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((sorted[middle]?.namespace ?? "") < namespace) low = middle + 1;
+    if (innerKey(sorted[middle]?.namespace ?? "", "") < first) low = middle + 1;
     else high = middle;
   }
   let end = low;

@@ -57,7 +57,10 @@ export class StoredRecord implements ObjectKey {
 
 const noLabels: Readonly<Record<string, string>> = {};
 
-/** `namespace/name`, the key inside a collection. Its order is the API server's order of lists. */
+/**
+ * `namespace/name`, the key inside a collection. Its order is the order of lists, as in etcd: `a-b/x` comes before
+ * `a/x`.
+ */
 export function innerKey(namespace: string, name: string): string {
   return `${namespace}/${name}`;
 }

@@ -130,8 +130,10 @@ export class Store {
     return [...settled, ...[...pending.values()].flatMap(({ type, record }) => (type === "DELETED" ? [] : [record]))];
   }
 
-  /** Resolves when this record, which {@link latest} returned, is durable. */
+  /** Resolves when this record, which {@link latest} returned, is durable. Rejects if its commit has failed. */
   async durable(record: StoredRecord): Promise<void> {
+    const refusal = this.#refused.get(record);
+    if (refusal !== undefined) throw refusal;
     const pending =
       this.#queue.find((change) => change.event.record === record) ??
       this.#inFlight.find((change) => change.event.record === record);
@@ -140,6 +142,8 @@ export class Store {
   }
 
   #inFlight: PendingChange[] = [];
+  /** The errors of records whose commit failed. Somebody may ask about a record after that. */
+  readonly #refused = new WeakMap<StoredRecord, Error>();
   readonly #observers: { record: StoredRecord; resolve: () => void; reject: (error: unknown) => void }[] = [];
 
   /**
@@ -236,7 +240,10 @@ export class Store {
     this.#log.error("a commit failed", { writes: changes.length, cause: String(cause) });
     const error = transientError("storage-failed", cause instanceof Error ? cause.message : String(cause), { cause });
     this.#uncommitted.clear();
-    for (const change of changes) change.settle(error);
+    for (const change of changes) {
+      this.#refused.set(change.event.record, error);
+      change.settle(error);
+    }
     this.#tellObservers(changes, error);
   }
 
