@@ -1,5 +1,6 @@
-import { keyOf, type UntypedObject } from "../api/index.ts";
-import type { KubeClient } from "../kube/index.ts";
+import { keyOf, matchesLabels, type KubernetesObject, type UntypedObject } from "../api/index.ts";
+import { nodeKind, type DaemonSet, type Deployment } from "../api/kubernetes/index.ts";
+import { undefinedIfForbidden, type KubeClient } from "../kube/index.ts";
 import { installedKindOf } from "../install/index.ts";
 import { keptClosed } from "./kept-closed.ts";
 import { keptSelector } from "./kept-selector.ts";
@@ -21,12 +22,51 @@ export async function verifyInstalled(client: KubeClient, objects: readonly Unty
   for (const object of objects) {
     const name = `${object.kind ?? ""}: ${keyOf(object).split("/").toReversed().join(".")}`;
     const found = await client.get(installedKindOf(object), object.metadata.name ?? "", object.metadata.namespace);
-    const missing = found === undefined ? "does not exist" : await readinessCheck(object, client)?.();
+    const missing =
+      found === undefined
+        ? "does not exist"
+        : ((await readinessCheck(object, client)?.()) ?? (await runsNowhere(client, object, found)));
     if (missing === undefined) good.push(`${name} checked successfully`);
     else bad.push(`${name}: ${missing}`);
   }
   const count = (kind: string): number => objects.filter((object) => object.kind === kind).length;
   return { good, bad, definitions: count("CustomResourceDefinition"), deployments: count("Deployment") };
+}
+
+/**
+ * Why a workload is ready although it has no pods. A workload with no wanted pods is always ready, so somebody who
+ * scales istiod to 0 would not see it. Undefined if the installation itself wants none.
+ */
+async function runsNowhere(
+  client: KubeClient,
+  wanted: UntypedObject,
+  found: KubernetesObject,
+): Promise<string | undefined> {
+  const { kind = "", metadata } = wanted;
+  const namespace = metadata.namespace === undefined ? "" : ` -n ${metadata.namespace}`;
+  if (kind === "Deployment" || kind === "StatefulSet") {
+    if (replicasOf(found) !== 0 || replicasOf(wanted) === 0) return undefined;
+    const name = `${kind.toLowerCase()}/${metadata.name ?? ""}`;
+    return `it is scaled to 0 replicas; to start it: kubectl scale ${name}${namespace} --replicas=${replicasOf(wanted) ?? 1}`;
+  }
+  const daemonSet = found as DaemonSet;
+  if (kind !== "DaemonSet" || (daemonSet.status?.desiredNumberScheduled ?? 0) > 0) return undefined;
+  const { nodeSelector, affinity } = (daemonSet.spec?.template?.spec ?? {}) as PodPlacement;
+  if (affinity?.nodeAffinity !== undefined) return undefined;
+  const nodes = await undefinedIfForbidden(client.list(nodeKind));
+  const eligible = nodes?.items.filter((node) => matchesLabels(nodeSelector, node.metadata.labels)) ?? [];
+  return eligible.length === 0
+    ? undefined
+    : `it runs on none of ${eligible.length} nodes; kubectl describe daemonset/${metadata.name ?? ""}${namespace} says why`;
+}
+
+interface PodPlacement {
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+  readonly affinity?: { readonly nodeAffinity?: unknown };
+}
+
+function replicasOf(object: KubernetesObject): number | undefined {
+  return (object as Deployment).spec?.replicas;
 }
 
 export type PlannedChange = "created" | "changed" | "unchanged";

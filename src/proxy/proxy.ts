@@ -37,7 +37,7 @@ import type { DnsCapture } from "./dns-capture/index.ts";
 import { drain } from "./drain.ts";
 import type { Listen } from "./listen.ts";
 import { adminRoutes, onPost, servingMetricsRoute } from "./admin/admin.ts";
-import { ServerStats } from "./admin/server-stats.ts";
+import { ServerStats, type ServerState } from "./admin/server-stats.ts";
 import { identityOf, nodeId, xdsNode, type ProxySettings } from "./proxy-settings.ts";
 import type { Serving } from "./serving.ts";
 import { trustBundleSubscription } from "./tls/trust-bundle.ts";
@@ -79,9 +79,9 @@ export class Proxy {
   readonly #serving: Serving;
   readonly #xds: DeltaXdsClient;
   readonly #server: ServerStats;
+  #shutdown: Shutdown | undefined;
   readonly #startedMs: number;
   #wasReady = false;
-  #draining = false;
   /**
    * The pod began to end before our SIGTERM, so we are a native sidecar, which is stopped when its application has
    * ended.
@@ -140,19 +140,20 @@ export class Proxy {
       startedMs: this.#startedMs,
       nowMs: () => clock.nowMs(),
       isConnected: () => this.#xds.connected,
-      state: () => (this.#draining || !this.#healthy ? "draining" : this.#wasReady ? "live" : "starting"),
+      state: () => this.#knownState(),
     });
     this.#server.expose(this.#registry);
   }
 
   /** Runs until it has drained: see {@link drain}. The second shutdown request closes what is left. */
   async run(shutdown: Shutdown): Promise<void> {
+    this.#shutdown = shutdown;
     const { log, settings, clock } = this.#options;
     log.info(`version: ${settings.version}`);
     log.info("starting", { node: nodeId(settings), control_plane: settings.xdsUrl });
     // DNS must come first, because our own look-ups may be redirected to it.
     const dns = await this.#options.dns?.listen();
-    const endpoints = await this.#listen(shutdown);
+    const endpoints = await this.#listen();
     const ended = new AbortController();
     const background = [
       this.#xds.run(ended.signal),
@@ -165,7 +166,6 @@ export class Proxy {
     this.#serving.start();
     try {
       await aborted(shutdown.drain);
-      this.#draining = true;
       this.#serving.closeUnused();
       await drain({
         serving: this.#serving,
@@ -258,9 +258,13 @@ export class Proxy {
     });
   }
 
-  async #listen(shutdown: Shutdown): Promise<readonly HttpEndpoint[]> {
+  async #listen(): Promise<readonly HttpEndpoint[]> {
     const { settings, log, clock, quit } = this.#options;
-    const metrics = servingMetricsRoute(this.#serving);
+    const state = async (): Promise<ServerState> => {
+      await this.#pending();
+      return this.#knownState();
+    };
+    const metrics = servingMetricsRoute(this.#serving, state);
     const merged = mergedMetricsRoute({
       own: metrics,
       apps: settings.appMetrics,
@@ -276,12 +280,7 @@ export class Proxy {
       server: this.#server,
       startedMs: this.#startedMs,
       nowMs: () => clock.nowMs(),
-      state: async () =>
-        shutdown.drain.aborted || !this.#healthy
-          ? "DRAINING"
-          : (await this.#pending()).length === 0
-            ? "LIVE"
-            : "INITIALIZING",
+      state,
       setHealth: (healthy) => {
         this.#healthy = healthy;
         this.#serving.failHealthChecks(!healthy);
@@ -333,26 +332,37 @@ export class Proxy {
   }
 
   async #readiness(): Promise<{ status: number; body: string }> {
-    if (this.#draining) return { status: 503, body: "draining\n" };
+    if (this.#isDraining()) return { status: 503, body: "draining\n" };
     if (!this.#healthy) return { status: 503, body: "not ready: the health check was set to fail\n" };
     const pending = await this.#pending();
     if (pending.length > 0) return { status: 503, body: `not ready, pending: ${pending.join(", ")}\n` };
-    if (!this.#wasReady) {
-      // Once ready, the proxy becomes unready only when it leaves. A control plane that is away must not take gateways
-      // out of service.
-      this.#wasReady = true;
-      this.#options.log.info("ready", { listeners: (await this.#serving.status()).listeners });
-    }
     return { status: 200, body: "ready\n" };
+  }
+
+  #isDraining(): boolean {
+    return this.#shutdown?.drain.aborted === true;
+  }
+
+  /** The state for everybody who asks. {@link #pending} notices when the proxy becomes live. */
+  #knownState(): ServerState {
+    if (this.#isDraining() || !this.#healthy) return "DRAINING";
+    return this.#wasReady ? "LIVE" : "INITIALIZING";
   }
 
   /** What readiness waits for. Without the proxy's certificate, for example, every handshake of a peer would fail. */
   async #pending(): Promise<readonly string[]> {
     if (this.#wasReady) return [];
     const own = this.#certificates.peek(this.#identity) === undefined ? ["the workload's certificate"] : [];
-    const { pending } = await this.#serving.status();
+    const { pending, listeners } = await this.#serving.status();
     // With several workers an update takes a while, and the next one may contain the listeners that clients wait for.
     const behind = this.#xds.behind ? ["updates from the control plane"] : [];
-    return [...pending, ...(this.#options.dns?.pending() ?? []), ...own, ...behind];
+    const all = [...pending, ...(this.#options.dns?.pending() ?? []), ...own, ...behind];
+    if (all.length === 0 && !this.#wasReady) {
+      // Once ready, the proxy becomes unready only when it leaves. A control plane that is away must not take gateways
+      // out of service.
+      this.#wasReady = true;
+      this.#options.log.info("ready", { listeners });
+    }
+    return all;
   }
 }

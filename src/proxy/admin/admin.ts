@@ -2,7 +2,7 @@ import { logLevels, type LogThreshold, ownField } from "../../base/index.ts";
 import { jsonRoute, metricsRoute, type EndpointAnswer, type EndpointRoute } from "../../dataplane/index.ts";
 import { envoyLevels, nodeId, type ProxySettings } from "../proxy-settings.ts";
 import type { Serving, Statistic } from "../serving.ts";
-import type { ServerStats } from "./server-stats.ts";
+import type { ServerState, ServerStats } from "./server-stats.ts";
 import { clustersJson, clustersText } from "./cluster-status.ts";
 import { json, text } from "./config-answers.ts";
 import { staticClusters } from "./static-resources.ts";
@@ -15,7 +15,8 @@ export interface AdminSources {
   readonly server: ServerStats;
   readonly startedMs: number;
   readonly nowMs: () => number;
-  readonly state: () => Promise<"LIVE" | "DRAINING" | "INITIALIZING">;
+  /** The present state, which the statistics have too after the call. */
+  readonly state: () => Promise<ServerState>;
   /** Makes the readiness probe fail, or succeed again. */
   readonly setHealth: (healthy: boolean) => void;
   readonly quit: () => void;
@@ -34,7 +35,7 @@ export function onPost(act: (url: URL) => void): EndpointRoute {
 export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute> {
   const { serving, settings } = sources;
   const ofConfig: EndpointRoute = (_request, url) => serving.answer(`${url.pathname}${url.search}`);
-  const metrics = servingMetricsRoute(serving);
+  const metrics = servingMetricsRoute(serving, sources.state);
   const routes: Record<string, EndpointRoute> = {
     "/certs": ofConfig,
     "/clusters": async (_request, url) => {
@@ -59,10 +60,11 @@ export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute
     "/reset_counters": onPost(() => undefined),
     "/runtime": jsonRoute(() => ({ layers: [], entries: {} })),
     "/server_info": async () => json(serverInfo(sources, await sources.state())),
-    "/stats": async (request, url) =>
-      url.searchParams.get("format") === "prometheus"
-        ? await metrics(request, url)
-        : statsAnswer([...sources.server.statistics(), ...(await serving.statistics())], url),
+    "/stats": async (request, url) => {
+      if (url.searchParams.get("format") === "prometheus") return await metrics(request, url);
+      await sources.state();
+      return statsAnswer([...sources.server.statistics(), ...(await serving.statistics())], url);
+    },
     "/stats/prometheus": metrics,
   };
   const list: EndpointRoute = () =>
@@ -75,8 +77,12 @@ export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute
 }
 
 /** All metrics in Prometheus' text format. */
-export function servingMetricsRoute(serving: Serving): EndpointRoute {
-  return metricsRoute(async (names) => await serving.metrics(names));
+/** The metrics of the proxy. `state` is called first, because its result is one of them. */
+export function servingMetricsRoute(serving: Serving, state: AdminSources["state"]): EndpointRoute {
+  return metricsRoute(async (names) => {
+    await state();
+    return await serving.metrics(names);
+  });
 }
 
 function serverInfo({ settings, serving, startedMs, nowMs }: AdminSources, state: string): unknown {

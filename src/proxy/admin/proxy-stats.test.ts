@@ -71,6 +71,30 @@ test("a changed cluster keeps its counters, and the series of a removed one vani
   assert.match(await clusters(), /^a::observability_name::a;$/m);
 });
 
+test("the state is the same on each page and in each statistic, also if nobody asks whether the proxy is ready", async () => {
+  await using proxy = await TestProxy.start({
+    name: "front",
+    role: "router",
+    authority: new FakeCertificateAuthority(),
+  });
+  const page = async (path: string, method?: string): Promise<string> =>
+    (await fetchOnce(proxy.ports.admin, path, method === undefined ? {} : { method })).body;
+  const ofStats = async (): Promise<string> => /^server\.state: (.*)$/m.exec(await page("/stats"))?.[1] ?? "";
+  const states = async (): Promise<readonly unknown[]> => [
+    await ofStats(),
+    /^envoy_server_state(?:\{\})? (.*)$/m.exec(await page("/stats/prometheus"))?.[1],
+    (JSON.parse(await page("/server_info")) as { state: string }).state,
+    (await page("/ready")).trim(),
+  ];
+  assert.deepEqual(await states(), ["3", "3", "INITIALIZING", "INITIALIZING"]);
+  proxy.ads.push(typeUrls.cluster, {});
+  proxy.ads.push(typeUrls.listener, {});
+  await until(async () => (await ofStats()) === "0");
+  assert.deepEqual(await states(), ["0", "0", "LIVE", "LIVE"]);
+  await page("/healthcheck/fail", "POST");
+  assert.deepEqual(await states(), ["1", "1", "DRAINING", "DRAINING"]);
+});
+
 test("statistics tell the age, the state and the first expiry of the proxy, and its stream to the control plane", async () => {
   await using proxy = await TestProxy.start({
     name: "front",

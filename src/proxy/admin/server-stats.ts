@@ -5,11 +5,14 @@ export interface ServerStatsSources {
   readonly startedMs: number;
   readonly nowMs: () => number;
   readonly isConnected: () => boolean;
-  readonly state: () => "live" | "draining" | "starting";
+  readonly state: () => ServerState;
 }
 
-/** Envoy's numbers of a server's states. */
-const stateNumbers = { live: 0, draining: 1, starting: 2 } as const;
+/** A server's state in Envoy's words. */
+export type ServerState = "LIVE" | "DRAINING" | "INITIALIZING";
+
+/** Envoy's numbers of the states. */
+const stateNumbers: Readonly<Record<ServerState, number>> = { LIVE: 0, DRAINING: 1, INITIALIZING: 3 };
 
 /** The statistics of the process, which its workers do not have: its age and state, and its control plane. */
 export class ServerStats {

@@ -207,6 +207,42 @@ test("when the service is unreachable, requests are refused, or pass with failur
   assert.equal(request.fields.get("x-envoy-auth-failure-mode-allowed"), "true");
 });
 
+test("any answer of an HTTP service but 200 and 5xx refuses the request, also with failureModeAllow", async () => {
+  await using harness = await Harness.start();
+  const port = await harness.rawBackend((socket) => {
+    socket.once("data", (head) => {
+      const status = /check\/(\d+) /.exec(head.toString("latin1"))?.[1] ?? "";
+      const framing = status === "101" ? "connection: upgrade\r\nupgrade: a\r\n" : "content-length: 2\r\n";
+      socket.end(`HTTP/1.1 ${status} X\r\nx-why: a\r\n${framing}\r\n${status === "101" ? "" : "no"}`);
+    });
+  });
+  harness.cluster("authz", [port]);
+  const filter = extAuthzFilter(
+    {
+      httpService: {
+        serverUri: { uri: `http://authz.test:${port}`, cluster: "authz", timeout: "2s" },
+        pathPrefix: "/check",
+      },
+      failureModeAllow: true,
+    },
+    clusterCaller((name) => harness.clusters.get(name)),
+  );
+  const statusAfter = async (status: number): Promise<number | undefined> =>
+    (await filter.onRequest(testRequest(`/${status}`), neverAborted))?.status;
+  const statuses = [101, 200, 201, 401, 499, 500, 599, 600, 999];
+  assert.deepEqual(await Promise.all(statuses.map(statusAfter)), [
+    403,
+    undefined,
+    201,
+    401,
+    499,
+    undefined,
+    undefined,
+    403,
+    403,
+  ]);
+});
+
 test("only requests that the access rules marked are checked, and none of a route that disables the check", async () => {
   const byRules = {
     filterEnabledMetadata: {

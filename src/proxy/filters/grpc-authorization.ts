@@ -11,6 +11,7 @@ import {
   type QueryParameter,
 } from "../../wire/envoy/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
+import { statusForClient } from "./denied-status.ts";
 import {
   partialBodyField,
   type AskAuthorization,
@@ -173,7 +174,7 @@ function verdictOf(response: CheckResponse): AuthorizationAnswer {
   const refusal = httpResponse.case === "deniedResponse" ? httpResponse.value : undefined;
   return {
     kind: "denied",
-    status: finalStatus(refusal?.status?.code),
+    status: statusForClient(refusal?.status?.code),
     body: refusal?.body ?? "",
     fields: fieldsOf(refusal?.headers ?? []),
     metadata,
@@ -184,14 +185,6 @@ function queryEditsOf(ok: OkHttpResponse | undefined): { readonly query?: QueryE
   const set = (ok?.queryParametersToSet ?? []).map(({ key, value }: QueryParameter) => [key, value] as const);
   const remove = ok?.queryParametersToRemove ?? [];
   return set.length === 0 && remove.length === 0 ? {} : { query: { set, remove } };
-}
-
-/**
- * The status for a refused client. If it were not the status of a final response, the client would wait for the final
- * one, or treat the whole connection as broken.
- */
-function finalStatus(code: number | undefined): number {
-  return code !== undefined && code >= 200 && code <= 599 ? code : 403;
 }
 
 function editOf(option: HeaderValueOption): FieldEdit {

@@ -1,5 +1,6 @@
 import { transientError } from "../../base/index.ts";
 import type { StringMatcher } from "../routing/matchers.ts";
+import { statusForClient } from "./denied-status.ts";
 import { partialBodyField, type AskAuthorization, type AuthorizationAnswer } from "./ext-authz-filter.ts";
 import type { CallCluster, ClusterAnswer } from "../terms/call-cluster.ts";
 import type { FilterRequest } from "./http-filter.ts";
@@ -61,10 +62,12 @@ export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthori
         body: body?.bytes ?? Buffer.alloc(0),
         timeoutMs: options.timeoutMs,
         maxAnswerBytes,
+        // As in Envoy, any response except a fault of the service is a verdict, and only 200 admits the request.
+        acceptsSwitch: true,
       },
       signal,
     );
-    if (answer.status >= 500)
+    if (answer.status >= 500 && answer.status <= 599)
       throw transientError("authorization-failed", `the authorization service answered ${answer.status}`);
     return answer.status === 200 ? allowed(answer, options) : denied(answer, options);
   };
@@ -108,5 +111,11 @@ function denied(answer: ClusterAnswer, { toClient }: HttpAuthorizationOptions): 
   const fields = answer.headers.filter(
     ([name]) => !hopFields.has(name) && (toClient === undefined || toClient(name) || alwaysToClient.has(name)),
   );
-  return { kind: "denied", status: answer.status, body: answer.body.toString(), fields, metadata: undefined };
+  return {
+    kind: "denied",
+    status: statusForClient(answer.status),
+    body: answer.body.toString(),
+    fields,
+    metadata: undefined,
+  };
 }

@@ -9,6 +9,8 @@ export interface ClusterRequest {
   readonly body: Buffer;
   readonly timeoutMs: number;
   readonly maxAnswerBytes: number;
+  /** Whether a response with status 101 is an answer too. Its connection is closed. Otherwise it is a failure. */
+  readonly acceptsSwitch?: true;
 }
 
 export interface ClusterAnswer {

@@ -58,7 +58,7 @@ interface OwnRequestOptions {
 export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver {
   readonly toHead: boolean;
   readonly toConnect = false;
-  readonly toUpgrade = false;
+  readonly toUpgrade: boolean = false;
   readonly wantsPlainBody = true;
   readonly http1Trailers = true;
   readonly chunksRequest = false;
@@ -111,7 +111,7 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
 
   abstract responseTrailers(fields: readonly string[]): void;
 
-  switched(): void {
+  switched(_head: MessageHead): void {
     this.giveUp(transientError("switched", `${this.name} switched to another protocol`));
   }
 
@@ -134,6 +134,14 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
 
   protected succeed(outcome: Outcome): void {
     if (this.#end()) this.#outcome.resolve(outcome);
+  }
+
+  /** Succeeds without the rest of the response, and abandons the connection. */
+  protected succeedEarly(outcome: Outcome): void {
+    const { channel } = this;
+    if (!this.#end()) return;
+    channel?.abandon();
+    this.#outcome.resolve(outcome);
   }
 
   protected fail(error: Error): void {
@@ -160,6 +168,7 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
 
 /** Collects the whole response of one request. */
 class ClusterCall extends OwnRequest<ClusterAnswer> {
+  override readonly toUpgrade: boolean;
   readonly #request: ClusterRequest;
   #again = false;
   #status = 0;
@@ -171,6 +180,7 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
     const { method, path, cluster, protocol } = request;
     super(endpoint, { name: `${method} ${path} of cluster ${cluster}`, protocol, toHead: method === "HEAD" });
     this.#request = request;
+    this.toUpgrade = request.acceptsSwitch === true;
     this.#isGrpc = request.headers.some(
       ([name, value]) => name.toLowerCase() === "content-type" && isGrpcContentType(value),
     );
@@ -195,13 +205,26 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
     channel.send(Buffer.concat([head, this.#request.body]), head.length, true);
   }
 
+  override switched(head: MessageHead): void {
+    if (!this.toUpgrade) {
+      super.switched(head);
+      return;
+    }
+    this.#begin(head);
+    this.succeedEarly({ status: this.#status, headers: this.#headers, body: Buffer.alloc(0) });
+  }
+
   response(head: MessageHead, _framing: BodyFraming, from: number, to: number, last: boolean): void {
+    this.#begin(head);
+    this.responseBody(head.bytes, from, to, last);
+  }
+
+  #begin(head: MessageHead): void {
     this.#status = head.status;
     const grpcStatus = this.#isGrpc ? head.get("grpc-status") : undefined;
     this.endpoint.report({ kind: "answer", status: judgedStatus(head.status, grpcStatus) });
     for (let field = 0; field < head.fieldCount; field += 1)
       this.#headers.push([head.name(field).toLowerCase(), head.value(field)]);
-    this.responseBody(head.bytes, from, to, last);
   }
 
   responseBody(bytes: Buffer, from: number, to: number, last: boolean): void {

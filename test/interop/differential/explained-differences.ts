@@ -126,10 +126,11 @@ export const explanations: readonly Explanation[] = [
       ["answers", "answer", "connection"].every((key) => difference.serin[key] === difference.envoy[key]),
   },
   {
-    why: "an authorizer's response with a status that a client cannot get, or of a switch of protocols, counts as a failure",
-    covers: ({ suite, serin, judged }) =>
+    why: "an authorizer that refuses a request with a status that a client cannot get refuses it with 403",
+    covers: ({ suite, serin, envoy, judged }) =>
       suite === "authorizer" &&
-      (isRefusal(serin["answers"]) || judged.lane === "authz-open") &&
+      serin["answers"] === "403" &&
+      asked(serin["upstream"] ?? "") === asked(envoy["upstream"] ?? "") &&
       /HTTP\/1\.1 (101|600) /.test(judged.title),
   },
   {
