@@ -16,6 +16,7 @@ import {
   nodeKind,
   type Pod,
   podKind,
+  serviceAccountKind,
   serviceKind,
 } from "../api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../base/index.ts";
@@ -38,6 +39,7 @@ const kube = new FakeKubeClient();
 kube.put(namespaceKind, namespace("istio-system"));
 kube.put(namespaceKind, namespace("shop"));
 kube.put(serviceKind, service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]));
+kube.put(serviceAccountKind, { metadata: { name: "web", namespace: "shop" } });
 kube.put(podKind, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web" }));
 const ztunnelPod = kube.put(
   podKind,

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock, transientError, type Clock } from "../../base/index.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
+import { serviceAccountKind } from "../../api/kubernetes/index.ts";
 import type { RawOptions } from "../../kube/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { Authenticator } from "./authenticator.ts";
@@ -8,6 +10,15 @@ import { Authenticator } from "./authenticator.ts";
 class RecordingClient extends FakeKubeClient {
   readonly requestedAudiences: unknown[] = [];
   isAway = false;
+
+  override async get<Value extends KubernetesObject>(
+    kind: KindDefinition<Value>,
+    name: string,
+    namespace?: string,
+  ): Promise<Value | undefined> {
+    if (this.isAway) throw transientError("unreachable", "connection refused");
+    return await super.get(kind, name, namespace);
+  }
 
   override async raw(method: string, path: string, options?: RawOptions): ReturnType<FakeKubeClient["raw"]> {
     this.requestedAudiences.push((options?.body as { spec?: { audiences: string[] } } | undefined)?.spec?.audiences);
@@ -21,6 +32,7 @@ const account = "system:serviceaccount:shop:web";
 own.tokens.set("own", { username: account, pod: "web-1", podUid: "uid-1" });
 west.tokens.set("west", { username: account, pod: "web-9", podUid: "uid-9" });
 own.tokens.set("human", { username: "alice", pod: "" });
+await own.create(serviceAccountKind, { metadata: { namespace: "shop", name: "web" } });
 const clients = new Map([
   ["east", own],
   ["west", west],
@@ -107,6 +119,31 @@ test("a mesh certificate is enough for renewal, even if the token is invalid or 
   assert.deepEqual(await make().authenticate(credentials("own", "", name)), caller);
   await assert.rejects(make().authenticate(credentials("own")), /could not be checked/);
   own.isAway = false;
+});
+
+test("a certificate of a deleted service account proves nothing, unless the account may be in another cluster", async () => {
+  let nowMs = 0;
+  const clock = { ...systemClock, nowMs: () => nowMs };
+  const name = "URI:spiffe://cluster.local/ns/shop/sa/gone";
+  const single = new Authenticator({
+    clientOf: () => own,
+    clusterIds: () => ["east"],
+    clusterId: "east",
+    audiences: ["istio-ca"],
+    trustDomain: () => "cluster.local",
+    clock,
+  });
+  const gone = /the service account shop\/gone of the caller's client certificate does not exist/;
+  await assert.rejects(single.authenticate(credentials(undefined, "", name)), gone);
+  await assert.rejects(single.authenticate(credentials("expired", "", name)), gone);
+  own.isAway = true;
+  await assert.rejects(single.authenticate(credentials(undefined, "", name)), gone, "it is remembered");
+  nowMs += 5001;
+  assert.equal((await single.authenticate(credentials(undefined, "", name))).serviceAccount, "gone");
+  own.isAway = false;
+  assert.equal((await make().authenticate(credentials(undefined, "", name))).serviceAccount, "gone");
+  const kept = "URI:spiffe://cluster.local/ns/shop/sa/web";
+  assert.equal((await single.authenticate(credentials(undefined, "", kept))).serviceAccount, "web");
 });
 
 test("concurrent streams with one token cause one review, a refusal is cached for seconds, and evicts no accepted token", async () => {

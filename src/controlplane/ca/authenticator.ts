@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { alternativeNames, messageOf, userError, SerinError, transientError, type Clock } from "../../base/index.ts";
+import { serviceAccountKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { defaultReviewBounds, ReviewQueue } from "./review-queue.ts";
 
@@ -98,7 +99,7 @@ export class Authenticator {
     const token = /^Bearer (.+)$/i.exec(credentials.authorization ?? "")?.[1];
     if (token !== undefined) return await this.#byTokenOr(token, credentials);
     const { caller, fault } = this.#byCertificate(credentials);
-    if (caller !== undefined) return caller;
+    if (caller !== undefined) return await this.#existing(caller, credentials);
     const reason =
       fault === undefined
         ? "the caller sent neither a token nor a client certificate of this mesh"
@@ -119,8 +120,37 @@ export class Authenticator {
       if (!(error instanceof SerinError) || error.kind === "internal") throw error;
       const { caller } = this.#byCertificate(credentials);
       if (caller === undefined) throw error;
-      return caller;
+      return await this.#existing(caller, credentials);
     }
+  }
+
+  /**
+   * Refuses a certificate of a deleted account. It would otherwise be renewed forever, because the API server sees no
+   * token that it could refuse. If the account may be in another cluster, or if the API server does not answer, the
+   * certificate suffices.
+   */
+  async #existing(caller: Caller, { address }: Credentials): Promise<Caller> {
+    const { clientOf, clusterIds, clusterId } = this.#options;
+    const client = clientOf(clusterId);
+    if (client === undefined || clusterIds().length > 1) return caller;
+    const { namespace, serviceAccount } = caller;
+    const key = `account ${namespace}/${serviceAccount}`;
+    const known = this.#known(this.#accepted, key) ?? this.#known(this.#refused, key);
+    if (known instanceof SerinError) throw known;
+    if (known !== undefined) return caller;
+    const found = await this.#queue
+      .run(address, async () => (await client.get(serviceAccountKind, serviceAccount, namespace)) !== undefined)
+      .catch(() => undefined);
+    const nowMs = this.#options.clock.nowMs();
+    if (found === true) this.#remember(this.#accepted, key, { result: caller, untilMs: nowMs + cacheMs });
+    if (found !== false) return caller;
+    const gone = userError(
+      "unauthenticated",
+      `the service account ${namespace}/${serviceAccount} of the caller's client certificate does not exist`,
+      { hint: `kubectl get serviceaccount ${serviceAccount} -n ${namespace}` },
+    );
+    this.#remember(this.#refused, key, { result: gone, untilMs: nowMs + refusedMs });
+    throw gone;
   }
 
   #byCertificate({ certificate }: Credentials): { readonly caller?: Caller; readonly fault?: string } {
