@@ -1,5 +1,5 @@
 import { systemClock, userError } from "../../base/index.ts";
-import type { KindDefinition, KubernetesObject, UntypedObject } from "../../api/index.ts";
+import type { KindDefinition, KubernetesObject, ObjectMeta, UntypedObject } from "../../api/index.ts";
 import type { RenderedComponent } from "../../install/index.ts";
 import type { KubeClient, KubeConfig, ListOptions } from "../../kube/index.ts";
 import type { CliContext, DashboardOptions, GatewayApiChannel, PodRequest } from "../context.ts";
@@ -194,16 +194,9 @@ function fakeClient(
       check(kind);
       const refusal = listRefusal?.(kind, namespace);
       if (refusal !== undefined) throw refusal;
-      const wanted = labelSelector
-        .split(",")
-        .filter((part) => part !== "")
-        .map((part) => part.split("="));
       const items = (objects[kind.kind] ?? []).filter(
         ({ metadata }) =>
-          (namespace === undefined || metadata.namespace === namespace) &&
-          wanted.every(([key = "", value]) =>
-            value === undefined ? metadata.labels?.[key] !== undefined : metadata.labels?.[key] === value,
-          ),
+          (namespace === undefined || metadata.namespace === namespace) && hasLabels(metadata, labelSelector),
       );
       return { items: items as unknown as readonly Value[], resourceVersion: "1" };
     },
@@ -215,4 +208,13 @@ function fakeClient(
     },
   };
   return client as KubeClient;
+}
+
+/** Whether the labels match a selector of equalities and keys, such as `app=web,istio.io/rev`. */
+function hasLabels({ labels }: ObjectMeta, selector: string): boolean {
+  const wanted = selector.split(",").filter((part) => part !== "");
+  return wanted.every((part) => {
+    const [key = "", value] = part.split("=");
+    return value === undefined ? labels?.[key] !== undefined : labels?.[key] === value;
+  });
 }

@@ -454,7 +454,7 @@ export class ModelCluster {
     found: ModelObject,
     entry: Extract<JournalEntry, { type: "field" }>,
     original: JournalEntry,
-    { keepLater }: UndoJournal,
+    journal: UndoJournal,
   ): UndoResult {
     const { pointer, prior, written, later } = entry;
     const value = found.fields.get(pointer);
@@ -466,7 +466,7 @@ export class ModelCluster {
     }
     if (isPrior !== true) {
       const isLater = isWritten !== true && original !== entry;
-      if (isLater) keepLater(original, value);
+      if (isLater) journal.keepLater(original, value);
       this.setField(found, pointer, prior, engineWriter);
       if (isLater) return { state: "waiting", detail: "a newer pod template was written" };
     }

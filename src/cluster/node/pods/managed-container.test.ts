@@ -108,5 +108,5 @@ test("a container that does not run is stopped at once, and nobody can execute i
   await container.stop(30_000);
   container.shortenStop(0);
   assert.equal(clock.timers, 0);
-  assert.throws(() => container.execContext(), /container not found \("app"\)/);
+  await assert.rejects(container.execContext(), /container not found \("app"\)/);
 });
