@@ -29,13 +29,19 @@ export interface UndoPass {
   readonly passOver: boolean;
 }
 
+/** Why an object must stay. `isEnding`: only pods that are ending need it, at most until a known time. */
+export interface StillServes {
+  readonly detail: string;
+  readonly isEnding?: boolean;
+}
+
 /** Conditions of the cluster that undo checks besides the objects. Each returns why undo must wait, or undefined. */
 export interface UndoSurroundings {
   /**
    * Why an object that the rollout made must stay for now: a workload still serves requests, or a route keeps them away
    * from pods that are leaving. Undefined if it need not stay.
    */
-  stillServes(entry: JournalEntry): Promise<string | undefined>;
+  stillServes(entry: JournalEntry): Promise<StillServes | undefined>;
   /** Why a recreated workload is not ready yet. Undefined if it is ready. */
   notReady(object: ObjectReference): Promise<string | undefined>;
   /**
@@ -194,7 +200,7 @@ async function undoCreated(
     return { state: "conflict", detail };
   }
   const serves = await surroundings.stillServes(entry);
-  if (serves !== undefined) return { state: "waiting", detail: serves };
+  if (serves !== undefined) return { state: "waiting", ...serves };
   await objects.delete(entry.object, found.metadata.uid);
   return await whenForgotten(entry, surroundings, true);
 }

@@ -14,8 +14,11 @@ import {
 
 export type UndoResult =
   | { readonly state: "undone" }
-  /** Another entry must be undone first, or the object cannot be reached. */
-  | { readonly state: "waiting"; readonly detail: string }
+  /**
+   * Another entry must be undone first, or the object cannot be reached. `isEnding`: pods that are ending still need the
+   * object, at most until a known time.
+   */
+  | { readonly state: "waiting"; readonly detail: string; readonly isEnding?: boolean }
   | { readonly state: "conflict"; readonly detail: string };
 
 /**
@@ -28,7 +31,7 @@ export class UndoPlay {
   readonly #queue: JournalEntry[];
   readonly #entries: readonly JournalEntry[];
   readonly #passOver: boolean;
-  readonly #waiting: { readonly entry: JournalEntry; readonly detail: string }[] = [];
+  readonly #waiting: { readonly entry: JournalEntry; readonly detail: string; readonly isEnding: boolean }[] = [];
   #conflict: string | undefined;
   #current: JournalEntry | undefined;
 
@@ -63,16 +66,19 @@ export class UndoPlay {
     const entry = this.#current;
     if (entry === undefined) return;
     if (result.state === "undone") this.undone.push(entry);
-    else if (result.state === "waiting")
-      this.#waiting.push({ entry, detail: `${describeReference(entry.object)}: ${result.detail}` });
-    else this.#conflict = result.detail;
+    else if (result.state === "waiting") {
+      const { detail, isEnding = false } = result;
+      this.#waiting.push({ entry, detail: `${describeReference(entry.object)}: ${detail}`, isEnding });
+    } else this.#conflict = result.detail;
   }
 
   get report(): UndoReport {
     const waitingFor = this.#waiting.map(({ detail }) => detail);
+    const isEnding = waitingFor.length > 0 && this.#waiting.every((waiting) => waiting.isEnding);
     return {
       undone: this.undone.length,
       waitingFor,
+      ...(isEnding ? { isEnding } : {}),
       ...(this.#conflict === undefined ? {} : { conflict: this.#conflict }),
     };
   }

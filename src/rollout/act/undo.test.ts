@@ -620,7 +620,7 @@ test("a workload that still serves proxies keeps the objects created with it, ev
     created("probe", put("Service", "probe")),
   ];
   const serves = {
-    stillServes: async ({ object }: JournalEntry) => (object.kind === "Deployment" ? "1 proxy" : undefined),
+    stillServes: async ({ object }: JournalEntry) => (object.kind === "Deployment" ? { detail: "1 proxy" } : undefined),
   };
   await undo(objects, journal, serves, true);
   assert.deepEqual([...objects.all.keys()], ["ClusterRole istiod-new", "Service istiod-new", "Deployment istiod-new"]);

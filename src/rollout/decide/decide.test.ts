@@ -10,7 +10,7 @@ import {
 import type { Blocker } from "./blockers.ts";
 import { decide, initialStatus } from "./decide.ts";
 import type { DecideInput, Decision } from "./input.ts";
-import type { Observation } from "./observation.ts";
+import type { Observation, UndoReport } from "./observation.ts";
 import { orderedSteps } from "./planned-steps.ts";
 import type { Step } from "./step.ts";
 import { begun, first, input, last, met, nowMs, object, orders, plain, reasons, waiting } from "./testing/two-steps.ts";
@@ -627,6 +627,24 @@ test("undo reports a dead dependency after a while and continues without it, and
     decide(input({ status: stuck.status, journal, undo: { undone: 1, waitingFor: [] } })).status.phase,
     "RollingBack",
   );
+});
+
+test("undo is Stuck after two minutes in which nothing could be undone, unless only ending pods hold it up", () => {
+  const journal = { run: 1, setup: 0, completed: false };
+  const abort = { ...orders, abort: true };
+  const back = decide(input({ status: begun, journal, orders: abort })).status;
+  const waits = {
+    undone: 0,
+    waitingFor: ["Deployment istio-system/istiod-new: front-1.shop serves its last connections"],
+  };
+  const after = (undo: UndoReport | undefined, status: RolloutStatus, elapsedMs = 121_000) =>
+    decide(input({ status, journal, ...(undo === undefined ? {} : { undo }), elapsedMs })).status;
+  assert.equal(after(waits, back).phase, "Stuck");
+  const ending = after({ ...waits, isEnding: true }, back);
+  assert.deepEqual([ending.phase, ending.undo?.waitingFor], ["RollingBack", waits.waitingFor]);
+  assert.match(ending.message, /still to undo: Deployment istio-system\/istiod-new: front-1.shop serves its last/);
+  assert.equal(after(undefined, ending, 0).phase, "RollingBack", "a restarted engine has not looked yet");
+  assert.equal(after(waits, ending, 0).phase, "Stuck", "they should have ended");
 });
 
 test("a failed check under manual rollback waits for a person, and a newer approval continues", () => {

@@ -218,6 +218,8 @@ export interface UndoReport {
   readonly undone: number;
   /** The entries that could not be undone yet, with the reasons. */
   readonly waitingFor: readonly string[];
+  /** Whether it waits only for pods that are ending, which serve their last connections until a known time. */
+  readonly isEnding?: boolean;
   /** The text about a field that somebody else has changed since. It names the user, the field and the remedy. */
   readonly conflict?: string;
 }

@@ -6,7 +6,10 @@ import { namedOnce } from "./settle-progress.ts";
 
 /** How long undo waits for one entry before it reports this and continues with all independent entries. */
 export const undoPatienceMs = 60_000;
-/** How long undo waits, when nothing else is left to undo, before a person must act. */
+/**
+ * How long undo waits, when nothing else is left to undo, before a person must act. It does not count while undo waits
+ * only for pods that are ending.
+ */
 const undoStuckMs = 120_000;
 
 /** The reason for an undo, as a message and as a metric label. */
@@ -84,7 +87,7 @@ export function rollBackFurther(input: DecideInput): Decision {
   if (report === undefined && status.phase === "Stuck") return { status: { ...status, undo }, actions: again };
   if (report?.conflict !== undefined)
     return stuck(status, undo, { reason: "conflict", message: report.conflict }, again);
-  if (undo.waitedMs > undoStuckMs && undo.waitingFor.length > 0)
+  if (report !== undefined && report.isEnding !== true && undo.waitedMs > undoStuckMs && undo.waitingFor.length > 0)
     return stuck(
       status,
       undo,
@@ -117,7 +120,7 @@ export function rollBackFurther(input: DecideInput): Decision {
  */
 function reportOf({ undo, failedWrite }: DecideInput): UndoReport | undefined {
   if (failedWrite === undefined) return undo;
-  return { ...undo, undone: 0, waitingFor: [failedWrite.detail, ...(undo?.waitingFor ?? [])] };
+  return { ...undo, undone: 0, isEnding: false, waitingFor: [failedWrite.detail, ...(undo?.waitingFor ?? [])] };
 }
 
 function stuck(

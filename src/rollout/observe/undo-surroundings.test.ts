@@ -4,6 +4,7 @@ import type { Pod } from "../../api/kubernetes/index.ts";
 import type { JournalEntry } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
+import type { StillServes } from "../act/perform.ts";
 import { reference } from "../plan/index.ts";
 import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -35,10 +36,20 @@ const tagAsking = (service: string): object => ({
 
 /** Why undo does not yet delete the control plane of revision `new`, which no proxy but these pods uses. */
 async function heldBy(injectors: readonly object[], pods: readonly Pod[] = []): Promise<string | undefined> {
+  return (await stillServes(injectors, pods))?.detail;
+}
+
+async function stillServes(
+  injectors: readonly object[],
+  pods: readonly Pod[],
+  connected: readonly string[] = [],
+): Promise<StillServes | undefined> {
   const clock = { nowMs: () => 0, steadyMs: () => 0 } as Parameters<typeof undoSurroundings>[0]["clock"];
   const view = Object.assign(fakeView([...pods]), {
     injectors: { list: () => injectors },
     namespaces: { list: () => [], get: () => undefined },
+    recently: async () =>
+      await Promise.resolve(connected.map((name) => ({ id: `${name}.shop`, type: "router", namespace: "shop" }))),
   }) as unknown as ClusterView;
   const istiod = { metadata: { name: "istiod-new", labels: { app: "istiod", "istio.io/rev": "new" } } };
   const objects = { get: async () => await Promise.resolve(istiod) } as unknown as ObjectAccess;
@@ -57,6 +68,33 @@ test("undo keeps a control plane to which somebody has moved a tag, because the 
   assert.equal(await heldBy([tagAsking("istiod-old")]), undefined);
   assert.equal(await heldBy([tagOf("old", "serin-cli")]), undefined);
   assert.equal(await heldBy([tagOf("new", "serin-rollout")]), undefined, "the engine's own tag has its own undo");
+});
+
+test("undo waits for proxies of ending pods until their announced end, and says so", async () => {
+  const [pilot, front, other] = ["istiod-new-7c9", "front-1", "front-2"].map((name) =>
+    fakePod({
+      name,
+      namespace: name.startsWith("istiod") ? "istio-system" : "shop",
+      labels: name.startsWith("istiod") ? { app: "istiod", "istio.io/rev": "new" } : {},
+      status: { conditions: [{ type: "Ready", status: "True" }] },
+    }),
+  ) as [Pod, Pod, Pod];
+  const ending = (pod: Pod, deletionTimestamp: string): Pod => ({
+    ...pod,
+    metadata: { ...pod.metadata, deletionTimestamp },
+  });
+  const of = async (...pods: readonly Pod[]): Promise<unknown> =>
+    await stillServes([], [pilot, ...pods], ["front-1", "front-2"]);
+  const [soon, later] = ["1970-01-01T00:10:00Z", "1970-01-01T01:00:00Z"];
+  assert.deepEqual(await of(ending(front, soon), ending(other, later)), {
+    detail: `front-1.shop, front-2.shop serve their last connections, until ${later} at the latest`,
+    isEnding: true,
+  });
+  const connected = { detail: "front-1.shop, front-2.shop are still connected to it" };
+  assert.deepEqual(await of(ending(front, soon), other), connected, "one of them stays");
+  assert.deepEqual(await of(ending(front, soon)), connected, "one has no pod");
+  const past = "1969-12-31T23:58:00Z";
+  assert.deepEqual(await of(ending(front, past), ending(other, past)), connected, "they should have ended long ago");
 });
 
 test("undo names the tag, and not the waypoint that follows it and so never leaves", async () => {
@@ -88,7 +126,7 @@ test("undo keeps a made route until the pods of the deleted canary copy leave, b
       pass,
     );
     const object = reference("networking.istio.io/v1", "VirtualService", "web-canary", "shop");
-    return await surroundings.stillServes({ type: "created", step: "routes", object });
+    return (await surroundings.stillServes({ type: "created", step: "routes", object }))?.detail;
   };
   assert.equal(await heldWith(copy), "shop/web-canary-1 has not left yet, and would get requests without the route");
   assert.equal(await heldWith(leaving, other), undefined);

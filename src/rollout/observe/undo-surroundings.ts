@@ -2,7 +2,7 @@ import { messageOf, type Clock } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { ztunnelOwnerAnnotation, type JournalEntry } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
-import type { UndoPass, UndoSurroundings } from "../act/perform.ts";
+import type { StillServes, UndoPass, UndoSurroundings } from "../act/perform.ts";
 import { movesTraffic, partGivenBack } from "../act/undo-order.ts";
 import { referenceKey, type SettleState } from "../decide/index.ts";
 import { copyLabel, nextRootName, probeNamespace, reference } from "../plan/index.ts";
@@ -46,7 +46,11 @@ export function undoSurroundings(
       (await heldByGateway({ objects, view }, entry, current, found)) ??
       (await heldByInjector({ objects, view }, entry, current)) ??
       (await heldByRoots(view, entry)),
-    stillServes: async (entry) => (await heldByRoots(view, entry)) ?? (await stillServes(objects, view, entry)),
+    stillServes: async (entry) => {
+      const detail =
+        (await heldByRoots(view, entry)) ?? (await stillServes({ objects, view, nowMs: clock.nowMs() }, entry));
+      return typeof detail === "string" ? { detail } : detail;
+    },
     notReady: async (object) => {
       const found = await objects.get(object);
       return reasonOf(withPodReason(readyState(found, object), found, view));
@@ -110,10 +114,9 @@ async function heldByRoots(view: ClusterView, { object }: JournalEntry): Promise
 }
 
 async function stillServes(
-  objects: ObjectAccess,
-  view: ClusterView,
+  { objects, view, nowMs }: Pick<UndoSources, "objects" | "view"> & { readonly nowMs: number },
   { object }: JournalEntry,
-): Promise<string | undefined> {
+): Promise<string | StillServes | undefined> {
   if (movesTraffic({ object })) return copyBehind(view, await objects.get(object));
   if (object.kind !== "Deployment" && object.kind !== "DaemonSet") return undefined;
   const labels = (await objects.get(object))?.metadata.labels ?? {};
@@ -123,7 +126,7 @@ async function stillServes(
   if (labels["app"] === "istiod" || object.name.startsWith("istiod"))
     // While a tag points to the revision, new pods of Gateways and namespaces that follow the tag get the revision
     // again.
-    return tagLedTo(view, revision, object) ?? podOfRevision(view, revision) ?? (await proxyOf(view, revision));
+    return tagLedTo(view, revision, object) ?? podOfRevision(view, revision) ?? (await proxyOf(view, revision, nowMs));
   return undefined;
 }
 
@@ -166,17 +169,37 @@ function podOfRevision(view: ClusterView, revision: string): string | undefined 
   return `${text} (if it stays: ${first === undefined ? "" : `${first} && `}${howToRestart(view, found)})`;
 }
 
-/** Finds a proxy that the revision's control plane serves. If the control plane does not run, there is none. */
-async function proxyOf(view: ClusterView, revision: string): Promise<string | undefined> {
+/**
+ * Finds proxies that the revision's control plane serves. If the control plane does not run, there are none. Proxies of
+ * pods that are ending serve their last connections, for up to an hour by default.
+ */
+async function proxyOf(view: ClusterView, revision: string, nowMs: number): Promise<StillServes | undefined> {
   if (pilotPods(view, revision).length === 0) return undefined;
   try {
     const connected = (await dependentProxies(view, revision)).filter((id) => !id.endsWith(`.${probeNamespace}`));
-    return connected.length === 0
-      ? undefined
-      : `${connected.slice(0, 3).join(", ")} ${connected.length === 1 ? "is" : "are"} still connected to it`;
+    const [first] = connected;
+    if (first === undefined) return undefined;
+    const names = connected.slice(0, 3).join(", ");
+    const ends = connected.map((id) => endOf(view, id));
+    const latest = ends.includes(undefined) ? undefined : ends.toSorted().at(-1);
+    if (latest === undefined || Date.parse(latest) + lateEndMs < nowMs)
+      return { detail: `${names} ${connected.length === 1 ? "is" : "are"} still connected to it` };
+    return {
+      detail: `${names} ${connected.length === 1 ? "serves its" : "serve their"} last connections, until ${latest} at the latest`,
+      isEnding: true,
+    };
   } catch (error) {
-    return messageOf(error);
+    return { detail: messageOf(error) };
   }
+}
+
+/** How much later than announced a pod may end. A node may need a moment, and clocks differ. */
+const lateEndMs = 60_000;
+
+/** When a proxy's pod that is being deleted is killed. Undefined if it stays. */
+function endOf(view: ClusterView, id: string): string | undefined {
+  const dot = id.lastIndexOf(".");
+  return view.pods.get(`${id.slice(dot + 1)}/${id.slice(0, dot)}`)?.metadata.deletionTimestamp;
 }
 
 function livePods(view: ClusterView) {
