@@ -1,5 +1,6 @@
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { Statistic } from "../serving.ts";
+import { maxClusterSeries } from "./cluster-stats.ts";
 
 export interface ServerStatsSources {
   readonly startedMs: number;
@@ -48,7 +49,11 @@ export class ServerStats {
     registry.onCollect(() => {
       for (const { metric, value, cluster } of this.statistics())
         if (cluster === undefined) registry.gauge(metric, metric).labels().set(value);
-        else registry.gauge(metric, metric, ["cluster_name"]).labels(cluster).set(value);
+        else
+          registry
+            .gauge(metric, metric, ["cluster_name"], { ownMaxSeries: maxClusterSeries })
+            .labels(cluster)
+            .set(value);
     });
   }
 }
