@@ -20,5 +20,5 @@ export {
   readVersion,
   withoutZeros,
 } from "./read-certificate.ts";
-export { checkKey, isSignedBy, readSigned, signatureAlgorithmOf } from "./signature-algorithms.ts";
+export { checkKey, isIssuedBy, isSignedBy, readSigned, signatureAlgorithmOf } from "./signature-algorithms.ts";
 export { type CertificateContent, X509Signer } from "./x509-signer.ts";
