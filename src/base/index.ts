@@ -49,6 +49,7 @@ export {
 export {
   addressBytes,
   cidrOf,
+  isAddress,
   isAddressOf,
   isInsideAddress,
   isLoopbackAddress,
