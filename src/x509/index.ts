@@ -22,5 +22,5 @@ export {
   withoutZeros,
 } from "./read-certificate.ts";
 export { listsInPem, RevokedCertificates } from "./revoked-certificates.ts";
-export { checkKey, isSignedBy, readSigned, signatureAlgorithmOf } from "./signature-algorithms.ts";
+export { checkKey, isIssuedBy, isSignedBy, readSigned, signatureAlgorithmOf } from "./signature-algorithms.ts";
 export { type CertificateContent, X509Signer } from "./x509-signer.ts";

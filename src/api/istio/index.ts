@@ -42,6 +42,7 @@ export {
   type WasmModule,
   type WasmPlugin,
 } from "./extensions.ts";
+export { unixPrefix } from "./checks.ts";
 export { namesInBrackets } from "./security/authorization-values.ts";
 export { withLiteralPercents } from "./expressions/http-headers.ts";
 export { istioKinds } from "./istio-kinds.ts";
@@ -95,6 +96,7 @@ export type {
 } from "./virtual-service/virtual-service-http.ts";
 export {
   maxExpandedRoutes,
+  meshGateway,
   virtualServiceKind,
   type L4Match,
   type TlsMatch,

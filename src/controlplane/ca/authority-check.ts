@@ -1,6 +1,14 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
 import { userError } from "../../base/index.ts";
-import { checkKey, derOfPem, isSignedBy, readPathLength, readSigned, readVersion } from "../../x509/index.ts";
+import {
+  checkKey,
+  derOfPem,
+  isIssuedBy,
+  isSignedBy,
+  readPathLength,
+  readSigned,
+  readVersion,
+} from "../../x509/index.ts";
 import { splitPem } from "./root-bundle.ts";
 
 /** The parts of an authority to check, all in PEM. */
@@ -122,11 +130,6 @@ function checkTime(certificate: X509Certificate, nowMs: number): void {
     throw bad(
       `the certificate of "${nameOf(certificate)}" is not valid before ${certificate.validFromDate.toISOString()}`,
     );
-}
-
-/** Checks the issuer's name and the signature. */
-export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
 /**

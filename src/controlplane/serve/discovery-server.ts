@@ -406,4 +406,5 @@ function isDebugType(typeUrl: string): boolean {
   return typeUrl === debugType || typeUrl.startsWith(`${debugType}/`);
 }
 
-const debugType = "istio.io/debug";
+/** The type of debug requests. Below it are those of istioctl. */
+export const debugType = "istio.io/debug";

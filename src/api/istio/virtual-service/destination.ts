@@ -1,6 +1,6 @@
 import type { Reader } from "../../reader.ts";
 import { isDnsLabel, wildcardDomainFault } from "../domain-names.ts";
-import { maxInt32, readPortNumber, readText, refuseUnknown, requireText } from "../fields.ts";
+import { maxInt32, maxUint32, readPortNumber, readText, refuseUnknown, requireText } from "../fields.ts";
 
 /** The service that receives requests. */
 export interface Destination {
@@ -20,7 +20,6 @@ export interface RouteDestination {
 }
 
 /** Envoy stores the sum of weights in 32 bits. It rejects a listener or route configuration with a larger sum. */
-const maxUint32 = 4_294_967_295;
 
 export function readDestination(reader: Reader, field: string): Destination | undefined {
   const nested = reader.object(field);
