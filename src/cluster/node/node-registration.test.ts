@@ -88,9 +88,10 @@ class Registry {
       },
       create: async (kind, object) => {
         request();
-        const { name = "", namespace = "" } = object.metadata;
-        if (kind.kind === "Lease") renew(`${namespace}/${name}`, (object as Lease).spec);
-        else if (this.node === undefined) this.node = object as Node;
+        const { metadata, spec }: Lease = object;
+        const { name = "", namespace = "" } = metadata;
+        if (kind.kind === "Lease") renew(`${namespace}/${name}`, spec);
+        else if (this.node === undefined) this.node = object;
         else
           throw errorOfStatus(
             { verb: "create", object: name },
