@@ -183,8 +183,8 @@ function plan(options: Options): Plan {
   const files = chosenFiles(new Map(chosen.map((group) => [group, filesOf(root, group)])), options.files);
   if (options.smoke) return { files: planOfSmoke(root, files, readDurations()) };
   if (options.changed === undefined) return { files };
-  const { tests, findLint } = planOfChange(root, files, options.changed.since, options.group);
-  return { files: tests, change: { findLint } };
+  const { tests, ...change } = planOfChange(root, files, options.changed.since, options.group);
+  return { files: tests, change };
 }
 
 async function runAll({ files, change }: Plan, checks: boolean, { once, lanes, record }: Options): Promise<Counts> {
