@@ -45,6 +45,8 @@ export class Load {
       String(pauseMs),
       header,
     ]);
+    // A generator that has just ended reads nothing more. Its end is reported where its answers are missed.
+    this.#child.stdin?.on("error", () => undefined);
     this.#child.stderr?.on("data", (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString("utf8")).slice(-2000);
     });
@@ -80,6 +82,11 @@ export class Load {
   /** The generator's standard error, which explains why it did not start. */
   get problem(): string {
     return this.#stderr;
+  }
+
+  /** Changes the shortest time from one request of a client to its next. */
+  setPause(ms: number): void {
+    if (this.running) this.#child.stdin?.write(`${ms}\n`);
   }
 
   /** Stops the load once the running requests have ended. */
