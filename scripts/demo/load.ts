@@ -28,6 +28,7 @@ export class Load {
   readonly #child: ChildProcess;
   readonly #latencies: number[] = [];
   readonly #ended: Promise<void>;
+  #pauseMs: number;
   #requests = 0;
   #failed = 0;
   #answers: Record<string, number> = {};
@@ -35,6 +36,7 @@ export class Load {
 
   constructor(options: LoadOptions) {
     const { url, keptAlive, newConnections, pauseMs, header = "" } = options;
+    this.#pauseMs = pauseMs;
     const program = join(root, "scripts/demo/load-client.ts");
     this.#child = spawnInShell([
       process.execPath,
@@ -86,7 +88,9 @@ export class Load {
 
   /** Changes the shortest time from one request of a client to its next. */
   setPause(ms: number): void {
-    if (this.running) this.#child.stdin?.write(`${ms}\n`);
+    if (ms === this.#pauseMs || !this.running) return;
+    this.#pauseMs = ms;
+    this.#child.stdin?.write(`${ms}\n`);
   }
 
   /** Stops the load once the running requests have ended. */
