@@ -1,5 +1,5 @@
 import type { X509Certificate } from "node:crypto";
-import { isIssuedBy } from "../../x509/index.ts";
+import { isIssuedBy } from "./signature-algorithms.ts";
 
 /** A certificate of a peer's chain, with a certificate that has issued it. */
 export interface IssuedBy {

@@ -427,8 +427,16 @@ function isBeforeIn(held: JournalEntry, entry: JournalEntry): held is FieldEntry
   );
 }
 
+/** Each write of a step asks for the keys of all entries, which stay the same objects. */
+const keys = new WeakMap<JournalEntry, string>();
+
 export function entryKey(entry: JournalEntry): string {
-  return `${entry.step} ${entry.type} ${referenceKey(entry.object)} ${entry.type === "field" ? entry.pointer : ""}`;
+  let key = keys.get(entry);
+  if (key === undefined) {
+    key = `${entry.step} ${entry.type} ${referenceKey(entry.object)} ${entry.type === "field" ? entry.pointer : ""}`;
+    keys.set(entry, key);
+  }
+  return key;
 }
 
 function clipped(record: DecisionRecord): DecisionRecord {
