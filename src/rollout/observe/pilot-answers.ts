@@ -45,8 +45,8 @@ function isControlPlane(view: Pick<ClusterView, "controlPlaneNamespaces">, objec
 }
 
 /**
- * Whether a kubelet has made the pod by itself. Every node may create such pods in any namespace and with any labels, so
- * who has taken one over could otherwise answer the engine as a control plane.
+ * Whether a kubelet has made the pod by itself. Every node may create such pods in any namespace and with any labels,
+ * so who has taken one over could otherwise answer the engine as a control plane.
  */
 function isMirrorPod({ metadata: { annotations = {} } }: KubernetesObject): boolean {
   return annotations["kubernetes.io/config.mirror"] !== undefined;
