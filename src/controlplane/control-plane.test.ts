@@ -215,9 +215,11 @@ test("callers without credentials, or with those of another namespace or account
   account.close();
 });
 
-test("a node proxy gets the certificate of a pod on its node over gRPC, and that certificate authenticates too", async () => {
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const newKeys = async () => await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+
+/** Asks with the node proxy's token for a certificate of an account of the namespace `shop`. Returns its chain. */
+async function certificateOf(account: string, keys: Awaited<ReturnType<typeof newKeys>>): Promise<readonly string[]> {
   const csr = (
     await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: algorithm })
   ).toString("pem");
@@ -225,7 +227,7 @@ test("a node proxy gets the certificate of a pod on its node over gRPC, and that
     IstioCertificateRequestSchema,
     create(IstioCertificateRequestSchema, {
       csr,
-      metadata: { ImpersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/web" },
+      metadata: { ImpersonatedIdentity: `spiffe://cluster.local/ns/shop/sa/${account}` },
     }),
   );
   const client = new grpc.Client(`${address}:${ports.secure}`, credentials);
@@ -242,9 +244,28 @@ test("a node proxy gets the certificate of a pod on its node over gRPC, and that
       (error, value) =>
         error === null && value !== undefined ? resolve(value) : reject(error ?? new Error("no answer")),
     );
-  });
-  client.close();
-  const { certChain } = fromBinary(IstioCertificateResponseSchema, answer);
+  }).finally(() => client.close());
+  return fromBinary(IstioCertificateResponseSchema, answer).certChain;
+}
+
+test("a node proxy gets no certificate for a pod without an account, such as a mirror pod that its kubelet makes anywhere", async () => {
+  const { metadata, spec, status } = pod("shop/static-node-1", "10.244.1.9") as Pod;
+  const { serviceAccountName: _account, ...rest } = spec ?? { containers: [] };
+  kube.put(podKind, {
+    metadata: { ...metadata, annotations: { "kubernetes.io/config.mirror": "0123" } },
+    spec: rest,
+    status,
+  } as Pod);
+  kube.put(podKind, pod("shop/late-1", "10.244.1.10", { account: "late" }));
+  const keys = await newKeys();
+  // The control plane reads pods in order, so it knows the mirror pod too.
+  await until(async () => await certificateOf("late", keys).catch(() => undefined));
+  await assert.rejects(certificateOf("default", keys), /no pod of shop\/default runs on the node node-1/);
+});
+
+test("a node proxy gets the certificate of a pod on its node over gRPC, and that certificate authenticates too", async () => {
+  const keys = await newKeys();
+  const certChain = await certificateOf("web", keys);
   assert.equal(new X509Certificate(certChain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
 
   // With this certificate and without a token, its owner may open a stream.

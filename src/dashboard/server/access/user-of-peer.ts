@@ -14,8 +14,8 @@ const columns = { local: 1, remote: 2, user: 7, inode: 9 } as const;
 const mappedPrefix = Buffer.from("00000000000000000000ffff", "hex");
 
 /**
- * The user id of the process at the other end of a loopback connection. Undefined if the connection comes from elsewhere,
- * such as the host of a virtual machine. A connection that its process has closed belongs to nobody (-1).
+ * The user id of the process at the other end of a loopback connection. Undefined if the connection comes from
+ * elsewhere, such as the host of a virtual machine. A connection that its process has closed belongs to nobody (-1).
  */
 export async function userOfPeer(ends: Ends, read: ReadTable = readKernelTable): Promise<number | undefined> {
   const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = ends;
@@ -49,9 +49,9 @@ function endOf(address: string, port: number, isWide: boolean): string | undefin
 }
 
 /**
- * Why a browser of this user may not use the address that `serin dashboard` printed. Other users of the machine can read
- * the address while the desktop's program starts a browser with it. Root can read everything anyway. For root itself,
- * `sudo` names the user who called it, and without `sudo` the browser may be anybody's.
+ * Why a browser of this user may not use the address that `serin dashboard` printed. Other users of the machine can
+ * read the address while the desktop's program starts a browser with it. Root can read everything anyway. For root
+ * itself, `sudo` names the user who called it, and without `sudo` the browser may be anybody's.
  */
 export function strangerFault(
   peer: number | undefined,
