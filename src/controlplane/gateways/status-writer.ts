@@ -242,7 +242,7 @@ async function writeRoute(
  * Keeps the entries of other controllers, and those of Gateways that another revision owns. Removes entries whose
  * parent the route no longer names.
  */
-export function mergeParents(
+function mergeParents(
   wanted: WantedRouteStatus,
   before: readonly RouteParentStatus[],
   parentRefs: readonly Partial<ParentReference>[],
