@@ -121,7 +121,7 @@ function checkGatewayHost(reader: Reader, field: string, text: string): void {
 }
 
 /** The fault of a host of a Gateway or Sidecar. A Gateway's host may be an address. */
-export function gatewayHostFault(host: string): string | undefined {
+function gatewayHostFault(host: string): string | undefined {
   if (isAddress(host)) return undefined;
   return listedHostFault(host);
 }

@@ -19,8 +19,6 @@ export interface RouteDestination {
   readonly weight: number;
 }
 
-/** Envoy stores the sum of weights in 32 bits. It rejects a listener or route configuration with a larger sum. */
-
 export function readDestination(reader: Reader, field: string): Destination | undefined {
   const nested = reader.object(field);
   return nested === undefined ? undefined : readDestinationIn(nested);
@@ -53,6 +51,7 @@ export function checkWeights(reader: Reader, destinations: readonly RouteDestina
   if (destinations.length < 2) return;
   const total = destinations.reduce((sum, { weight }) => sum + weight, 0);
   if (total === 0) reader.error("must have a destination with a weight above 0", "route");
+  // Envoy stores the sum of weights in 32 bits. It rejects a listener or route configuration with a larger sum.
   else if (total > maxUint32)
     reader.error(`must have weights that sum up to at most ${maxUint32}, got ${total}; proxies refuse more`, "route");
   else if (total !== percent)

@@ -5,7 +5,13 @@ import { hbonePort } from "../../../wire/hbone/index.ts";
 import { allowsNamespace } from "../allowed-namespaces.ts";
 import { byAge, factsKey, type GatewayFacts, type Labels, type PodFacts } from "../facts.ts";
 import { gatewayAccountName, gatewayServiceName } from "../gateway-names.ts";
-import { eastWestClassName, isWaypointClass, meshClassName } from "../gateway-class.ts";
+import {
+  eastWestClassName,
+  eastWestManagedBy,
+  isWaypointClass,
+  meshClassName,
+  waypointsManagedBy,
+} from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { entryVisibilityOf } from "../service/service-entry-visibility.ts";
 import { podsByLabel, podsSelectedBy } from "../service/selected-pods.ts";
@@ -412,7 +418,7 @@ const unsupportedTraffic = "UnsupportedTrafficType";
  * Gateway controllers whose Services have no waypoint themselves: the Services of waypoints and of gateways between
  * networks.
  */
-const waypointManagers: ReadonlySet<string> = new Set(["istio.io-mesh-controller", "istio.io-eastwest-controller"]);
+const waypointManagers: ReadonlySet<string> = new Set([waypointsManagedBy, eastWestManagedBy]);
 
 export function waypointNotReady(key: string): WaypointFault {
   return { reason: "WaypointIsNotReady", message: `the waypoint "${key}" is not ready` };

@@ -50,7 +50,7 @@ export interface MergedGateway {
 
 const httpProtocols = new Set(["HTTP", "HTTP2", "GRPC", "GRPC-WEB"]);
 
-export function isHttpProtocol(protocol: string): boolean {
+function isHttpProtocol(protocol: string): boolean {
   return httpProtocols.has(protocol);
 }
 
