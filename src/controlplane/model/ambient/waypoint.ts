@@ -433,8 +433,9 @@ const primaryLabels = { name: istioLabels.useWaypoint, namespace: istioLabels.us
 const canaryLabels = { name: istioLabels.useWaypointCanary, namespace: istioLabels.useWaypointCanaryNamespace };
 
 /**
- * The waypoint that an object names by its label `istio.io/use-waypoint`, or else its namespace. As in upstream, an empty
- * label of the object's own takes precedence too, and names a waypoint that never exists. Undefined without a label.
+ * The waypoint that an object names by its label `istio.io/use-waypoint`, or else its namespace. As in upstream, an
+ * empty label of the object's own takes precedence too, and names a waypoint that never exists. Undefined without a
+ * label.
  */
 export function wantedWaypoint(
   { namespace, labels }: Pick<Subject, "namespace" | "labels">,

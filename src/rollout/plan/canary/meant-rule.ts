@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { canonicalJson } from "../../../base/index.ts";
-import type { MeantRule } from "../../../api/serin/index.ts";
+import type { CanaryTarget, MeantRule, ObjectReference } from "../../../api/serin/index.ts";
 import { describeReference, referenceKey } from "../../decide/index.ts";
-import type { MovedRoute } from "./route-target.ts";
 import { targetError } from "./target-error.ts";
 import type { Fields } from "./traffic.ts";
 
@@ -13,9 +12,14 @@ import type { Fields } from "./traffic.ts";
 const maxNeighbours = 16;
 
 /** A route of a target, with the record of the rule that its position meant so far. */
-export type PositionedRoute = Pick<MovedRoute, "object" | "pointer" | "field" | "rule" | "target"> & {
-  readonly meant?: MeantRule | undefined;
-};
+export interface PositionedRoute {
+  readonly object: ObjectReference;
+  readonly pointer: string;
+  readonly field: string;
+  readonly rule?: number | string;
+  readonly target: CanaryTarget;
+  readonly meant?: MeantRule;
+}
 
 /** The record of the rule at this index, for the next plan. Undefined if the target does not name it by position. */
 export function recordOf(route: PositionedRoute, list: readonly Fields[], index: number): MeantRule | undefined {
