@@ -1,4 +1,4 @@
-import type { ManagedFieldsEntry } from "./meta.ts";
+import type { ManagedFieldsEntry } from "../../meta.ts";
 
 export interface FieldClaim {
   readonly manager: string;
