@@ -56,6 +56,9 @@ test("who may not list admission policies, which earlier releases did not instal
   const policies = ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
   const { installed, unlisted } = await readLiveCluster(clientWithout(policies), "stable");
   assert.deepEqual([...unlisted], policies, "they are not compared");
-  assert.deepEqual(installed.map(({ kind }) => kind).toSorted(), ["ClusterRole", "Deployment"]);
+  assert.deepEqual(
+    installed.map(({ kind }) => kind),
+    ["ClusterRole", "Deployment"],
+  );
   await assert.rejects(readLiveCluster(clientWithout(["ClusterRole"]), "stable"), { code: "forbidden" });
 });
