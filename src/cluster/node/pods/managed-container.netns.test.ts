@@ -187,6 +187,23 @@ test("if a preStop hook outlasts the grace period, the container gets SIGTERM th
   }
 });
 
+test("the command of a preStop hook may take the whole grace period", async () => {
+  const started = startContainer();
+  const lifecycle = { preStop: { exec: { command: ["drain"] } } };
+  const container = started.adoptedBy(started.record, [], { clock: new TimersByHand(), lifecycle });
+  const limitsMs: number[] = [];
+  container.execForOutput = async (_command, limitMs) => {
+    limitsMs.push(limitMs);
+    return await Promise.resolve({ exitCode: 0, output: "" });
+  };
+  await until(() => started.log() === "ready\n");
+  const stopped = container.stop(600_000);
+  await until(() => started.log() === "ready\nstop\n");
+  started.end();
+  await stopped;
+  assert.deepEqual(limitsMs, [602_000]);
+});
+
 test("a container that ignores SIGTERM is killed two seconds later, however short its grace period is", async () => {
   for (const lastMs of [0, 1_000]) {
     const started = startContainer();

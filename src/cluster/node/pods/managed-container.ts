@@ -57,6 +57,8 @@ const drainMs = 500;
  * containers have used up the grace period.
  */
 const minimumGraceMs = 2_000;
+/** A pod cannot be deleted while this hook runs, so it has a limit here. A kubelet has none. */
+const postStartLimitMs = 30_000;
 
 /** One container of a pod with all its runs. */
 export class ManagedContainer {
@@ -431,7 +433,7 @@ export class ManagedContainer {
   async prepareStop(graceMs: number): Promise<void> {
     const { preStop } = this.spec.lifecycle ?? {};
     if (preStop === undefined || graceMs === 0 || !this.running || this.record.stopSignalled) return;
-    this.#preStop ??= this.#hook("PreStop", preStop).then(() => undefined);
+    this.#preStop ??= this.#hook("PreStop", preStop, graceMs + minimumGraceMs).then(() => undefined);
     await this.#preStop;
   }
 
@@ -441,13 +443,13 @@ export class ManagedContainer {
   }
 
   async #postStart(handler: LifecycleHandler): Promise<void> {
-    if (await this.#hook("PostStart", handler)) return;
+    if (await this.#hook("PostStart", handler, postStartLimitMs)) return;
     this.kill();
   }
 
-  async #hook(name: "PostStart" | "PreStop", handler: LifecycleHandler): Promise<boolean> {
+  async #hook(name: "PostStart" | "PreStop", handler: LifecycleHandler, limitMs: number): Promise<boolean> {
     try {
-      await runHook(handler, this.#probeTarget(), this.#host.clock);
+      await runHook(handler, this.#probeTarget(), { clock: this.#host.clock, limitMs });
       return true;
     } catch (error) {
       this.#event("Warning", `Failed${name}Hook`, `${name}Hook failed: ${messageOf(error)}`);
