@@ -282,7 +282,12 @@ export class ControlPlane {
     const http = await serveHttp(settings.http.address, settings.http.port, this.#debug.all());
     await Promise.race([this.#sources.synced, aborted(signal)]);
     this.#graph.settle();
-    const server = createPlaintextServer({ discovery: this.#discovery, clock, log: log.scoped("grpc") });
+    const server = createPlaintextServer({
+      discovery: this.#discovery,
+      maxRequestBytes: settings.maxRequestBytes,
+      clock,
+      log: log.scoped("grpc"),
+    });
     if (discovery !== undefined) await server.listen(discovery.address, discovery.port);
     if (!signal.aborted) this.#state = "ready";
     log.info("shadowing", { revision: settings.revision, version: this.#options.version });
@@ -392,7 +397,7 @@ export class ControlPlane {
   async #serve(identity: ControlPlaneIdentity): Promise<readonly GrpcServer[]> {
     const { settings, clock, log } = this.#options;
     const trustDomain = (): string => this.#trustDomain();
-    const { authority, trustedNodeAccounts, maxConnectionAgeMs } = settings;
+    const { authority, trustedNodeAccounts, maxConnectionAgeMs, maxRequestBytes } = settings;
     const options = {
       discovery: this.#discovery,
       authenticator: this.#authenticator,
@@ -406,6 +411,7 @@ export class ControlPlane {
       }),
       certificateMetrics: createCertificateMetrics(this.#metrics),
       maxConnectionAgeMs,
+      maxRequestBytes,
       clock,
       log: log.scoped("grpc"),
     };
