@@ -21,6 +21,6 @@ export {
   readVersion,
   withoutZeros,
 } from "./read-certificate.ts";
-export { listsInPem, RevokedCertificates } from "./revoked-certificates.ts";
+export { completeLists, listsInPem, RevokedCertificates } from "./revoked-certificates.ts";
 export { checkKey, isSignedBy, readSigned, signatureAlgorithmOf } from "./signature-algorithms.ts";
 export { type CertificateContent, X509Signer } from "./x509-signer.ts";
