@@ -173,6 +173,7 @@ export class ControlPlane {
     return new Authenticator({
       clientOf: (id) => this.#sources.clusters.clientOf(id),
       clusterIds: () => this.#sources.clusters.ids,
+      hasOtherClusters: () => this.#sources.clusters.haveOthers,
       clusterId: settings.clusterId,
       audiences: settings.authority.audiences,
       trustDomain: () => this.#trustDomain(),
