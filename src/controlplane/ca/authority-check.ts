@@ -149,7 +149,7 @@ export function usableLists(text: string): { readonly lists: string; readonly fa
 function listsFault(text: string): string | undefined {
   try {
     // Its reader serves here and wherever the lists are used, so that nothing accepted here is refused there.
-    const _lists = new RevokedCertificates(Buffer.from(text));
+    void new RevokedCertificates(Buffer.from(text));
     return undefined;
   } catch (error) {
     return messageOf(error);
