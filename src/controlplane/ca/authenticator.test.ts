@@ -69,10 +69,15 @@ const makeSingle = (clock: Clock, hasOtherClusters: () => boolean): Authenticato
     trustDomain: () => "cluster.local",
     clock,
   });
+/** The certificates that have authenticated a caller, by their names. */
+const used: string[] = [];
 const credentials = (token: string | undefined, clusterId = "", subjectAltName?: string) => ({
   authorization: token === undefined ? undefined : `Bearer ${token}`,
   clusterId,
-  certificate: subjectAltName === undefined ? undefined : { names: () => ({ subjectAltName }) },
+  certificate:
+    subjectAltName === undefined
+      ? undefined
+      : { names: () => ({ subjectAltName }), markUsed: () => void used.push(subjectAltName) },
   address: "10.0.0.1",
 });
 
@@ -153,8 +158,10 @@ test("a certificate of a deleted service account proves nothing, unless the acco
   nowMs += 5001;
   assert.equal((await single.authenticate(credentials(undefined, "", name))).serviceAccount, "gone");
   own.isAway = false;
+  assert.equal(used.pop(), name, "without an answer, the certificate suffices");
   nowMs += 5001;
   await assert.rejects(single.authenticate(credentials(undefined, "", name)), gone);
+  assert.equal(used.includes(name), false, "a connection does not depend on a certificate that was refused");
   hasOthers = true;
   assert.equal((await single.authenticate(credentials(undefined, "", name))).serviceAccount, "gone");
   assert.equal((await make().authenticate(credentials(undefined, "", name))).serviceAccount, "gone");

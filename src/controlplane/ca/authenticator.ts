@@ -23,11 +23,17 @@ export interface Caller {
  */
 export type ProvenNames = { readonly subjectAltName: string; readonly fault?: undefined } | { readonly fault: string };
 
+/** A client certificate whose chain was trusted at the handshake. */
+export interface ShownCertificate {
+  names(): ProvenNames;
+  /** Records that the certificate has authenticated the caller. */
+  markUsed(): void;
+}
+
 /** The credentials that a caller presents. */
 export interface Credentials {
   readonly authorization: string | undefined;
-  /** A client certificate whose chain was trusted at the handshake. */
-  readonly certificate: { names(): ProvenNames } | undefined;
+  readonly certificate: ShownCertificate | undefined;
   /** The header `clusterid`: the cluster that issued the token. Empty for the control plane's own cluster. */
   readonly clusterId: string;
   /** The source address of the connection. Callers with the same address share a limit of token reviews. */
@@ -105,7 +111,7 @@ export class Authenticator {
     const token = /^Bearer (.+)$/i.exec(credentials.authorization ?? "")?.[1];
     if (token !== undefined) return await this.#byTokenOr(token, credentials);
     const { caller, fault } = this.#byCertificate(credentials);
-    if (caller !== undefined) return await this.#existing(caller, credentials);
+    if (caller !== undefined) return await this.#accept(caller, credentials);
     const reason =
       fault === undefined
         ? "the caller sent neither a token nor a client certificate of this mesh"
@@ -126,8 +132,15 @@ export class Authenticator {
       if (!(error instanceof SerinError) || error.kind === "internal") throw error;
       const { caller } = this.#byCertificate(credentials);
       if (caller === undefined) throw error;
-      return await this.#existing(caller, credentials);
+      return await this.#accept(caller, credentials);
     }
+  }
+
+  /** Only now does the connection depend on the certificate. One that is refused must not end it later. */
+  async #accept(caller: Caller, credentials: Credentials): Promise<Caller> {
+    await this.#refuseGone(caller, credentials);
+    credentials.certificate?.markUsed();
+    return caller;
   }
 
   /**
@@ -135,14 +148,14 @@ export class Authenticator {
    * token that it could refuse. If the account may be in another cluster, or if the API server does not answer in time,
    * the certificate suffices.
    */
-  async #existing(caller: Caller, { address }: Credentials): Promise<Caller> {
+  async #refuseGone(caller: Caller, { address }: Credentials): Promise<void> {
     const { clientOf, hasOtherClusters, clusterId } = this.#options;
     const client = clientOf(clusterId);
-    if (client === undefined || hasOtherClusters()) return caller;
+    if (client === undefined || hasOtherClusters()) return;
     const key = `account ${caller.namespace}/${caller.serviceAccount}`;
     const known = this.#known(this.#accepted, key) ?? this.#known(this.#refused, key);
     if (known instanceof SerinError) throw known;
-    if (known !== undefined) return caller;
+    if (known !== undefined) return;
     let check = this.#checksUnderWay.get(key);
     if (check === undefined) {
       check = this.#check(client, caller, address, key).finally(() => this.#checksUnderWay.delete(key));
@@ -150,7 +163,6 @@ export class Authenticator {
     }
     const gone = await check;
     if (gone !== undefined) throw gone;
-    return caller;
   }
 
   /** Asks for the caller's account. Returns and remembers why the caller is refused, or that it is not. */
