@@ -173,6 +173,7 @@ export class ControlPlane {
     return new Authenticator({
       clientOf: (id) => this.#sources.clusters.clientOf(id),
       clusterIds: () => this.#sources.clusters.ids,
+      hasOtherClusters: () => this.#sources.clusters.haveOthers,
       clusterId: settings.clusterId,
       audiences: settings.authority.audiences,
       trustDomain: () => this.#trustDomain(),
@@ -282,7 +283,12 @@ export class ControlPlane {
     const http = await serveHttp(settings.http.address, settings.http.port, this.#debug.all());
     await Promise.race([this.#sources.synced, aborted(signal)]);
     this.#graph.settle();
-    const server = createPlaintextServer({ discovery: this.#discovery, clock, log: log.scoped("grpc") });
+    const server = createPlaintextServer({
+      discovery: this.#discovery,
+      maxRequestBytes: settings.maxRequestBytes,
+      clock,
+      log: log.scoped("grpc"),
+    });
     if (discovery !== undefined) await server.listen(discovery.address, discovery.port);
     if (!signal.aborted) this.#state = "ready";
     log.info("shadowing", { revision: settings.revision, version: this.#options.version });
@@ -392,7 +398,7 @@ export class ControlPlane {
   async #serve(identity: ControlPlaneIdentity): Promise<readonly GrpcServer[]> {
     const { settings, clock, log } = this.#options;
     const trustDomain = (): string => this.#trustDomain();
-    const { authority, trustedNodeAccounts, maxConnectionAgeMs } = settings;
+    const { authority, trustedNodeAccounts, maxConnectionAgeMs, maxRequestBytes } = settings;
     const options = {
       discovery: this.#discovery,
       authenticator: this.#authenticator,
@@ -406,6 +412,7 @@ export class ControlPlane {
       }),
       certificateMetrics: createCertificateMetrics(this.#metrics),
       maxConnectionAgeMs,
+      maxRequestBytes,
       clock,
       log: log.scoped("grpc"),
     };

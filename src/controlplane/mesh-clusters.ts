@@ -47,6 +47,11 @@ export class MeshClusters {
     return this.states(true).map(({ id }) => id);
   }
 
+  /** Whether other clusters may belong to the mesh, also those that cannot be read. */
+  get haveOthers(): boolean {
+    return this.#remotes.areNamed;
+  }
+
   /** The answer of `/debug/clusterz`. This control plane's own cluster comes first. */
   states(synced: boolean): readonly ClusterState[] {
     return [

@@ -48,6 +48,7 @@ export async function runControllers(parts: ControllerParts, signal: AbortSignal
       {
         ...leading,
         ...wanted,
+        includes: (namespace) => ingest.includesNamespace(namespace),
         proxy: () => proxySettings(parts),
         onProxyChange: (changed) => parts.injection.onChange(changed),
         severalNetworks: ambient.enabled,

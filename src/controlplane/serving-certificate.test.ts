@@ -67,6 +67,17 @@ test("the serving certificate is renewed at half its lifetime", async () => {
   assert.ok(identity.serving.notAfterMs > before.notAfterMs + 45 * dayMs);
 });
 
+test("a part that cannot use a new certificate does not keep it from the other parts", async () => {
+  const told: string[] = [];
+  identity.onChange(() => {
+    if (told.push("broken") === 1) throw userError("tls-material-invalid", "no");
+  });
+  identity.onChange(() => void told.push("other"));
+  clock.aheadMs += 46 * dayMs;
+  await until(() => told.length > 0);
+  assert.deepEqual(told.slice(0, 2), ["broken", "other"]);
+});
+
 test("after another authority takes over, it signs, and namespaces and webhooks get its root", async () => {
   const options = {
     client,

@@ -109,7 +109,7 @@ export class ControlPlaneIdentity {
   async #look(): Promise<void> {
     const options = this.#options;
     const { clock, log } = options;
-    const state = await loadAuthority(options, this.#state.current);
+    const state = await loadAuthority(options, this.#state);
     const changed = !structurallyEqual(state.material, this.#state.material);
     if (state.stage !== this.#state.stage)
       log.info("the change of the mesh's root has a new stage", { stage: state.stage });
@@ -128,7 +128,16 @@ export class ControlPlaneIdentity {
     this.serving = serving;
     this.#renewAtMs = halfOf(serving, options);
     log.info(changed ? "applied a changed authority" : "renewed the serving certificate");
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) {
+      // Each part takes the new authority for itself. One that cannot must not keep it from the others.
+      try {
+        listener();
+      } catch (error) {
+        log.error("a part of the control plane cannot use the authority, and keeps the former one", {
+          error: messageOf(error),
+        });
+      }
+    }
   }
 }
 

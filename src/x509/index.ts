@@ -14,6 +14,6 @@ export { type AlternativeName, commonNameId, distinguishedName } from "./names.t
 export { peerChain } from "./peer-chain.ts";
 export { derOfPem, pemBlocks, pemOf } from "./pem.ts";
 export { type IssuerParts, readCertificate, readIssuer, readPathLength, readVersion } from "./read-certificate.ts";
-export { listsInPem, RevokedCertificates } from "./revoked-certificates.ts";
+export { completeLists, listsInPem, RevokedCertificates } from "./revoked-certificates.ts";
 export { checkKey, isIssuedBy, isSignedBy, readSigned } from "./signature-algorithms.ts";
 export { type CertificateContent, X509Signer } from "./x509-signer.ts";

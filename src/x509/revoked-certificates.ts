@@ -73,7 +73,7 @@ function listsOf(bytes: Buffer): RevocationList[] {
  * not complete: text that is not a list, or only the beginning of one, must not replace the lists that are in force.
  */
 export function listsInPem(text: string): readonly string[] {
-  const lists = text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? [];
+  const lists = completeLists(text);
   const begun = text.split(beginOfList).length - 1;
   if (begun > 0 && lists.length === begun) return lists;
   throw userError(
@@ -83,6 +83,11 @@ export function listsInPem(text: string): readonly string[] {
       : `the revocation lists cannot be used: ${begun - lists.length} of ${begun} are not complete PEM`,
     { hint: "inspect them with openssl crl -noout -text. An empty file revokes nothing" },
   );
+}
+
+/** The revocation lists of a text in PEM that have a last line. What surrounds them is left out. */
+export function completeLists(text: string): readonly string[] {
+  return text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? [];
 }
 
 function readList(der: Buffer, which: string): RevocationList {

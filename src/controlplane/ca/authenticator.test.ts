@@ -4,18 +4,24 @@ import { systemClock, transientError, type Clock } from "../../base/index.ts";
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { serviceAccountKind } from "../../api/kubernetes/index.ts";
 import type { RawOptions } from "../../kube/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { Authenticator } from "./authenticator.ts";
 
 class RecordingClient extends FakeKubeClient {
   readonly requestedAudiences: unknown[] = [];
   isAway = false;
+  /** Whether a get never gets an answer. */
+  hangs = false;
+  gets = 0;
 
   override async get<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     name: string,
     namespace?: string,
   ): Promise<Value | undefined> {
+    this.gets += 1;
+    if (this.hangs) return await new Promise<never>(() => undefined);
     if (this.isAway) throw transientError("unreachable", "connection refused");
     return await super.get(kind, name, namespace);
   }
@@ -45,16 +51,33 @@ const make = (
   new Authenticator({
     clientOf: (id) => clients.get(id),
     clusterIds: () => [...clients.keys()],
+    hasOtherClusters: () => true,
     clusterId: "east",
     audiences,
     trustDomain: () => "cluster.local",
     clock,
     ...(remembered === undefined ? {} : { remembered }),
   });
+/** An authenticator whose control plane reads one cluster. */
+const makeSingle = (clock: Clock, hasOtherClusters: () => boolean): Authenticator =>
+  new Authenticator({
+    clientOf: () => own,
+    clusterIds: () => ["east"],
+    hasOtherClusters,
+    clusterId: "east",
+    audiences: ["istio-ca"],
+    trustDomain: () => "cluster.local",
+    clock,
+  });
+/** The certificates that have authenticated a caller, by their names. */
+const used: string[] = [];
 const credentials = (token: string | undefined, clusterId = "", subjectAltName?: string) => ({
   authorization: token === undefined ? undefined : `Bearer ${token}`,
   clusterId,
-  certificate: subjectAltName === undefined ? undefined : { names: () => ({ subjectAltName }) },
+  certificate:
+    subjectAltName === undefined
+      ? undefined
+      : { names: () => ({ subjectAltName }), markUsed: () => void used.push(subjectAltName) },
   address: "10.0.0.1",
 });
 
@@ -125,14 +148,8 @@ test("a certificate of a deleted service account proves nothing, unless the acco
   let nowMs = 0;
   const clock = { ...systemClock, nowMs: () => nowMs };
   const name = "URI:spiffe://cluster.local/ns/shop/sa/gone";
-  const single = new Authenticator({
-    clientOf: () => own,
-    clusterIds: () => ["east"],
-    clusterId: "east",
-    audiences: ["istio-ca"],
-    trustDomain: () => "cluster.local",
-    clock,
-  });
+  let hasOthers = false;
+  const single = makeSingle(clock, () => hasOthers);
   const gone = /the service account shop\/gone of the caller's client certificate does not exist/;
   await assert.rejects(single.authenticate(credentials(undefined, "", name)), gone);
   await assert.rejects(single.authenticate(credentials("expired", "", name)), gone);
@@ -141,9 +158,40 @@ test("a certificate of a deleted service account proves nothing, unless the acco
   nowMs += 5001;
   assert.equal((await single.authenticate(credentials(undefined, "", name))).serviceAccount, "gone");
   own.isAway = false;
+  assert.equal(used.pop(), name, "without an answer, the certificate suffices");
+  nowMs += 5001;
+  await assert.rejects(single.authenticate(credentials(undefined, "", name)), gone);
+  assert.equal(used.includes(name), false, "a connection does not depend on a certificate that was refused");
+  hasOthers = true;
+  assert.equal((await single.authenticate(credentials(undefined, "", name))).serviceAccount, "gone");
   assert.equal((await make().authenticate(credentials(undefined, "", name))).serviceAccount, "gone");
   const kept = "URI:spiffe://cluster.local/ns/shop/sa/web";
   assert.equal((await single.authenticate(credentials(undefined, "", kept))).serviceAccount, "web");
+});
+
+test("an API server that hangs keeps a caller with a certificate waiting for 2 s, and others not at all", async () => {
+  const clock = new HandClock();
+  const single = makeSingle(clock, () => false);
+  const name = "URI:spiffe://cluster.local/ns/shop/sa/web";
+  const gets = own.gets;
+  own.hangs = true;
+  const callers = Array.from({ length: 20 }, async () => await single.authenticate(credentials(undefined, "", name)));
+  const others = Array.from({ length: 20 }, async (_, index) =>
+    single.authenticate(credentials(undefined, "", `${name}-${index}`)),
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  clock.pass(1999);
+  assert.equal(clock.timers > 0, true);
+  clock.pass(1);
+  assert.equal((await Promise.all([...callers, ...others])).length, 40);
+  assert.equal(own.gets - gets, 8, "the calls of one address that run at once");
+  assert.equal((await single.authenticate(credentials(undefined, "", name))).serviceAccount, "web");
+  assert.equal(own.gets - gets, 8, "that there was no answer is remembered");
+  own.hangs = false;
+  clock.pass(5001);
+  await single.authenticate(credentials(undefined, "", name));
+  assert.equal((await single.authenticate(credentials("own"))).pod, "web-1", "the queue is free");
+  assert.equal(own.gets - gets, 9);
 });
 
 test("concurrent streams with one token cause one review, a refusal is cached for seconds, and evicts no accepted token", async () => {

@@ -23,11 +23,17 @@ export interface Caller {
  */
 export type ProvenNames = { readonly subjectAltName: string; readonly fault?: undefined } | { readonly fault: string };
 
+/** A client certificate whose chain was trusted at the handshake. */
+export interface ShownCertificate {
+  names(): ProvenNames;
+  /** Records that the certificate has authenticated the caller. */
+  markUsed(): void;
+}
+
 /** The credentials that a caller presents. */
 export interface Credentials {
   readonly authorization: string | undefined;
-  /** A client certificate whose chain was trusted at the handshake. */
-  readonly certificate: { names(): ProvenNames } | undefined;
+  readonly certificate: ShownCertificate | undefined;
   /** The header `clusterid`: the cluster that issued the token. Empty for the control plane's own cluster. */
   readonly clusterId: string;
   /** The source address of the connection. Callers with the same address share a limit of token reviews. */
@@ -39,6 +45,8 @@ export interface AuthenticatorOptions {
   readonly clientOf: (clusterId: string) => KubeClient | undefined;
   /** The known clusters, for error messages. */
   readonly clusterIds: () => readonly string[];
+  /** Whether other clusters may belong to the mesh, also those that the control plane cannot read. */
+  readonly hasOtherClusters: () => boolean;
   /** The id of the control plane's own cluster. */
   readonly clusterId: string;
   /** A token must have one of these audiences. */
@@ -67,10 +75,12 @@ interface Verdict {
 const reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews";
 const cacheMs = 60_000;
 /**
- * How long a refusal is remembered. It is short, because an API server that does not know an account yet may know it a
- * moment later.
+ * How long a refusal is remembered, or that the API server did not answer. It is short, because an API server that does
+ * not know an account yet may know it a moment later.
  */
 const refusedMs = 5000;
+/** How long a caller with a certificate waits for the check of its account. Clients give up after 10 s. */
+const accountCheckMs = 2000;
 /** The limit for each kind of result, so that refused tokens do not displace accepted ones. */
 const defaultRemembered = 10_000;
 const podNameExtra = "authentication.kubernetes.io/pod-name";
@@ -89,6 +99,8 @@ export class Authenticator {
   readonly #refused = new Map<string, Verdict>();
   /** Reviews in progress. A proxy opens several streams with the same token, which share one review. */
   readonly #underWay = new Map<string, Promise<Caller>>();
+  /** Checks of accounts in progress. */
+  readonly #checksUnderWay = new Map<string, Promise<SerinError | undefined>>();
   readonly #queue = new ReviewQueue(defaultReviewBounds);
 
   constructor(options: AuthenticatorOptions) {
@@ -99,7 +111,7 @@ export class Authenticator {
     const token = /^Bearer (.+)$/i.exec(credentials.authorization ?? "")?.[1];
     if (token !== undefined) return await this.#byTokenOr(token, credentials);
     const { caller, fault } = this.#byCertificate(credentials);
-    if (caller !== undefined) return await this.#existing(caller, credentials);
+    if (caller !== undefined) return await this.#accept(caller, credentials);
     const reason =
       fault === undefined
         ? "the caller sent neither a token nor a client certificate of this mesh"
@@ -120,37 +132,69 @@ export class Authenticator {
       if (!(error instanceof SerinError) || error.kind === "internal") throw error;
       const { caller } = this.#byCertificate(credentials);
       if (caller === undefined) throw error;
-      return await this.#existing(caller, credentials);
+      return await this.#accept(caller, credentials);
     }
+  }
+
+  /** Only now does the connection depend on the certificate. One that is refused must not end it later. */
+  async #accept(caller: Caller, credentials: Credentials): Promise<Caller> {
+    await this.#refuseGone(caller, credentials);
+    credentials.certificate?.markUsed();
+    return caller;
   }
 
   /**
    * Refuses a certificate of a deleted account. It would otherwise be renewed forever, because the API server sees no
-   * token that it could refuse. If the account may be in another cluster, or if the API server does not answer, the
-   * certificate suffices.
+   * token that it could refuse. If the account may be in another cluster, or if the API server does not answer in time,
+   * the certificate suffices.
    */
-  async #existing(caller: Caller, { address }: Credentials): Promise<Caller> {
-    const { clientOf, clusterIds, clusterId } = this.#options;
+  async #refuseGone(caller: Caller, { address }: Credentials): Promise<void> {
+    const { clientOf, hasOtherClusters, clusterId } = this.#options;
     const client = clientOf(clusterId);
-    if (client === undefined || clusterIds().length > 1) return caller;
-    const { namespace, serviceAccount } = caller;
-    const key = `account ${namespace}/${serviceAccount}`;
+    if (client === undefined || hasOtherClusters()) return;
+    const key = `account ${caller.namespace}/${caller.serviceAccount}`;
     const known = this.#known(this.#accepted, key) ?? this.#known(this.#refused, key);
     if (known instanceof SerinError) throw known;
-    if (known !== undefined) return caller;
-    const found = await this.#queue
-      .run(address, async () => (await client.get(serviceAccountKind, serviceAccount, namespace)) !== undefined)
-      .catch(() => undefined);
-    const nowMs = this.#options.clock.nowMs();
-    if (found === true) this.#remember(this.#accepted, key, { result: caller, untilMs: nowMs + cacheMs });
-    if (found !== false) return caller;
+    if (known !== undefined) return;
+    let check = this.#checksUnderWay.get(key);
+    if (check === undefined) {
+      check = this.#check(client, caller, address, key).finally(() => this.#checksUnderWay.delete(key));
+      this.#checksUnderWay.set(key, check);
+    }
+    const gone = await check;
+    if (gone !== undefined) throw gone;
+  }
+
+  /** Asks for the caller's account. Returns and remembers why the caller is refused, or that it is not. */
+  async #check(client: KubeClient, caller: Caller, address: string, key: string): Promise<SerinError | undefined> {
+    const { clock } = this.#options;
+    const { namespace, serviceAccount } = caller;
+    const late = Promise.withResolvers<undefined>();
+    let isLate = false;
+    using _limit = clock.after(accountCheckMs, () => {
+      isLate = true;
+      late.resolve(undefined);
+    });
+    const found = this.#queue.run(address, async () => {
+      if (isLate) return undefined;
+      const account = client.get(serviceAccountKind, serviceAccount, namespace);
+      // A late answer must not keep its place in the queue.
+      return await Promise.race([account.then((object) => object !== undefined), late.promise]);
+    });
+    const exists = await Promise.race([found.catch(() => undefined), late.promise]);
+    const nowMs = clock.nowMs();
+    if (exists !== false) {
+      const untilMs = nowMs + (exists === true ? cacheMs : refusedMs);
+      this.#remember(this.#accepted, key, { result: caller, untilMs });
+      return undefined;
+    }
     const gone = userError(
       "unauthenticated",
       `the service account ${namespace}/${serviceAccount} of the caller's client certificate does not exist`,
       { hint: `kubectl get serviceaccount ${serviceAccount} -n ${namespace}` },
     );
     this.#remember(this.#refused, key, { result: gone, untilMs: nowMs + refusedMs });
-    throw gone;
+    return gone;
   }
 
   #byCertificate({ certificate }: Credentials): { readonly caller?: Caller; readonly fault?: string } {

@@ -1,13 +1,15 @@
 import { createPrivateKey, X509Certificate, type KeyObject } from "node:crypto";
-import { userError } from "../../base/index.ts";
+import { messageOf, userError } from "../../base/index.ts";
 import {
   checkKey,
+  completeLists,
   derOfPem,
   isIssuedBy,
   isSignedBy,
   readPathLength,
   readSigned,
   readVersion,
+  RevokedCertificates,
 } from "../../x509/index.ts";
 import { splitPem } from "./root-bundle.ts";
 
@@ -132,11 +134,37 @@ function checkTime(certificate: X509Certificate, nowMs: number): void {
     );
 }
 
+<<<<<<< HEAD
+=======
+/** Checks the issuer's name and the signature. */
+export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+/** The part of a text of revocation lists that can be used, and why the rest cannot. */
+export function usableLists(text: string): { readonly lists: string; readonly fault: string | undefined } {
+  const fault = listsFault(text);
+  if (fault === undefined) return { lists: text, fault };
+  const usable = completeLists(text).filter((list) => listsFault(list) === undefined);
+  return { lists: usable.map((list) => `${list}\n`).join(""), fault };
+}
+
+function listsFault(text: string): string | undefined {
+  try {
+    // Its reader serves here and wherever the lists are used, so that nothing accepted here is refused there.
+    void new RevokedCertificates(Buffer.from(text));
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+>>>>>>> s-mendmesh
 /**
  * A proxy with any revocation list needs a list of each authority of the chain. Without it, the proxy trusts no peer.
  */
 function checkRevocationLists(text: string, authorities: readonly X509Certificate[]): void {
-  const lists = (text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? []).map((pem) => {
+  const lists = completeLists(text).map((pem) => {
     try {
       return readSigned(derOfPem(pem, /^X509 CRL$/) ?? Buffer.alloc(0));
     } catch (error) {
@@ -149,6 +177,8 @@ function checkRevocationLists(text: string, authorities: readonly X509Certificat
     throw bad(
       `ca-crl.pem has no revocation list of ${missing.map((authority) => `"${nameOf(authority)}"`).join(", ")}: each authority of cert-chain.pem needs one`,
     );
+  const fault = listsFault(text);
+  if (fault !== undefined) throw bad(`ca-crl.pem: ${fault}`);
 }
 
 function nameOf(certificate: X509Certificate): string {

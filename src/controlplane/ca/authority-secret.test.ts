@@ -43,6 +43,8 @@ function put(client: FakeKubeClient, name: string, data: Record<string, string>,
   } as Secret);
 }
 
+const splitLists = (text = ""): readonly string[] => text.split("-----").map((part) => part.trim());
+
 const ecdsa = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
 async function issue(authority: CertificateAuthority): Promise<readonly X509Certificate[]> {
   const keys = await webcrypto.subtle.generateKey(ecdsa, true, ["sign", "verify"]);
@@ -223,6 +225,33 @@ test("revocation lists are accepted if every authority of the chain has one", as
   );
   put(client, "cacerts", { ...data, "ca-crl.pem": lists[1] ?? "" });
   await assert.rejects(loadAuthority(options(client)), /ca-crl\.pem has no revocation list of "O=root"/);
+});
+
+test("a broken revocation list among complete ones warns at the start, and changes nothing in a running control plane", async () => {
+  const root = await makeAuthority({ name: "root" });
+  const [whole, newer] = [await revocationList(root), await revocationList(root)];
+  const cut = newer.slice(0, newer.length / 2);
+  const authority = {
+    "ca-cert.pem": root.certificate,
+    "ca-key.pem": keyPem(root.key),
+    "root-cert.pem": root.certificate,
+  };
+  const client = new FakeKubeClient();
+  const warnings: string[] = [];
+  const log = createLogger({ scope: "test", write: (line) => void warnings.push(line) });
+  put(client, "cacerts", { ...authority, "ca-crl.pem": whole + cut });
+  const started = await loadAuthority(options(client, { log }));
+  assert.deepEqual(splitLists(started.material.crl), splitLists(whole));
+  assert.match(warnings.join(""), /some revocation lists cannot be used.*1 of 2 are not complete PEM/);
+  const again = await loadAuthority(options(client, { log }), started);
+  assert.deepEqual([again, warnings.length], [started, 1]);
+  put(client, "cacerts", { ...authority, "ca-crl.pem": newer + cut });
+  await assert.rejects(
+    loadAuthority(options(client), started),
+    /the secret istio-system\/cacerts: ca-crl\.pem: .*1 of 2 are not complete PEM/,
+  );
+  put(client, "cacerts", { ...authority, "ca-crl.pem": cut });
+  await assert.rejects(loadAuthority(options(client)), /ca-crl\.pem has no revocation list in PEM/);
 });
 
 test("a self-signed root is renewed with the same key in the last fifth of its life, once for all replicas, and both verify each other's certificates", async () => {

@@ -4,7 +4,7 @@ import { authorityStageAnnotation, authorityStages, type AuthorityStage } from "
 import { messageOf, SerinError, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { isSelfSigned, materialOf, nameOfSecret } from "./authority-material.ts";
-import { checkAuthority } from "./authority-check.ts";
+import { checkAuthority, usableLists } from "./authority-check.ts";
 import {
   createSelfSignedAuthority,
   renewSelfSignedAuthority,
@@ -62,23 +62,20 @@ export interface AuthorityState {
 
 /**
  * Loads the authority that all revisions share: the secret `cacerts` if a user has created it, else `istio-ca-secret`.
- * A missing secret is created from `known`, so that losing the secret does not change the root of a running mesh. If
+ * A missing secret is created from the `known` state, so that losing it does not change the root of a running mesh. If
  * several control planes start at once, the first one creates the secret, and the others adopt it. While an
  * `istio-ca-next` exists, its stage decides which authority signs. All control planes read the same secrets, and the
  * first one that sees that a change is due writes it.
  */
-export async function loadAuthority(
-  options: AuthoritySecretOptions,
-  known?: AuthorityMaterial,
-): Promise<AuthorityState> {
+export async function loadAuthority(options: AuthoritySecretOptions, known?: AuthorityState): Promise<AuthorityState> {
   const { client, namespace } = options;
-  const secret = await currentSecret(options, known);
-  const current = checkedMaterialOf(secret, options);
+  const secret = await currentSecret(options, known?.current);
+  const current = checkedMaterialOf(secret, options, known);
   const found = await client.get(secretKind, nextName, namespace);
   if (found === undefined) return { stage: "none", material: current, current };
   const stage = stageOf(found);
   const next = isEmpty(found) ? await fill(options, found) : found;
-  const coming = checkedMaterialOf(next, options);
+  const coming = checkedMaterialOf(next, options, known);
   switch (stage) {
     case "trust":
       return { stage, material: { ...current, root: rootBundle(current, coming.root) }, current };
@@ -152,9 +149,26 @@ function endsSoon({ certificate }: AuthorityMaterial, gracePercent: number, nowM
   return validToDate.getTime() - nowMs <= graceMs;
 }
 
-/** Reads a secret, and checks that its authority can sign certificates that its own roots trust. */
-function checkedMaterialOf(secret: Secret, { clock, log }: AuthoritySecretOptions): AuthorityMaterial {
-  const material = materialOf(secret);
+/**
+ * Reads a secret, and checks that its authority can sign certificates that its own roots trust. A control plane that
+ * starts without an authority uses those revocation lists that it can read.
+ */
+function checkedMaterialOf(
+  secret: Secret,
+  { clock, log }: AuthoritySecretOptions,
+  known: AuthorityState | undefined,
+): AuthorityMaterial {
+  const found = materialOf(secret);
+  const { lists, fault } = usableLists(found.crl ?? "");
+  // A broken text must not replace the lists that are in force. The same lists may stay, so that all else is renewed.
+  const inForce = known === undefined ? [lists] : [known.current.crl, known.material.crl];
+  const material = fault !== undefined && lists !== "" && inForce.includes(lists) ? { ...found, crl: lists } : found;
+  if (fault !== undefined && known === undefined && lists !== "")
+    log.warn("some revocation lists cannot be used, and what they revoke is accepted", {
+      secret: nameOfSecret(secret),
+      key: "ca-crl.pem",
+      fault,
+    });
   try {
     for (const doubt of checkAuthority(material, clock.nowMs()))
       log.warn("an authority may cause problems", { secret: nameOfSecret(secret), doubt });

@@ -21,6 +21,8 @@ export interface GatewayControllersOptions extends LeadingControllerOptions {
   readonly policyStatuses: Collection<WantedPolicyStatus>;
   readonly routeStatuses: readonly WantedRouteStatuses[];
   readonly ingressStatuses: Collection<WantedIngressStatus>;
+  /** Whether this control plane reads the namespace. */
+  readonly includes: (namespace: string) => boolean;
   readonly proxy: () => ProxySettings;
   readonly onProxyChange: (changed: () => void) => Disposable;
   /** Whether the ambient mesh spans several networks. */
@@ -39,6 +41,7 @@ export async function runGatewayControllers(options: GatewayControllersOptions, 
     policyStatuses,
     routeStatuses,
     ingressStatuses,
+    includes,
     proxy,
     onProxyChange,
     severalNetworks,
@@ -65,6 +68,7 @@ export async function runGatewayControllers(options: GatewayControllersOptions, 
             policies: policyStatuses,
             routes: routeStatuses,
             ingresses: ingressStatuses,
+            includes,
             queues,
             clock,
             log,

@@ -37,6 +37,13 @@ const routeKinds: Readonly<Record<WantedRouteStatus["kind"], KindDefinition<AnyR
   UDPRoute: udpRouteKind,
 };
 
+/** What the writer of a kind of route needs. */
+export interface RouteWriting extends WantedRouteStatuses {
+  readonly client: KubeClient;
+  /** Whether this control plane reads the namespace. Another one may own the entries elsewhere. */
+  readonly includes: (namespace: string) => boolean;
+}
+
 /** Whether this revision writes the entry of one of the route's parents. */
 export function isOwned({ parents }: WantedRouteStatus): boolean {
   return parents.some(({ owned }) => owned);
@@ -46,12 +53,10 @@ export function isOwned({ parents }: WantedRouteStatus): boolean {
  * The keys of the routes that have an entry of ours, although none of their parents belongs to this revision. Nobody
  * may have removed the entry while no replica of this revision led.
  */
-export async function staleRoutes(
-  client: KubeClient,
-  { kind, statuses }: WantedRouteStatuses,
-): Promise<readonly string[]> {
+export async function staleRoutes({ client, includes, kind, statuses }: RouteWriting): Promise<readonly string[]> {
   const { items } = await client.list(routeKinds[kind]);
   return items
+    .filter(({ metadata }) => includes(metadata.namespace ?? ""))
     .filter(({ status }) => status?.parents?.some(({ controllerName }) => controllerName === gatewayControllerName))
     .map((route) => keyOf(route))
     .filter((key) => {
@@ -62,17 +67,19 @@ export async function staleRoutes(
 
 /**
  * Writes the entries of the parents that this revision owns. Keeps the entries of other controllers, and those of
- * parents that another revision owns. Removes the others of ours: a controller reports only about its own parents.
+ * parents that another revision owns. Removes the others of ours: a controller reports only about its own parents. Leaves
+ * a route alone whose namespace this control plane does not read, or reads no more. The control plane that reads it
+ * would not write its entries again, because its wanted status stays the same.
  */
 export async function writeRoute(
-  client: KubeClient,
+  { client, includes, kind: kindName, statuses }: RouteWriting,
   clock: Clock,
-  { kind: kindName, statuses }: WantedRouteStatuses,
   key: string,
 ): Promise<void> {
   const kind = routeKinds[kindName];
   const wanted = statuses.get(key);
   const [namespace = "", name = ""] = key.split("/");
+  if (!includes(namespace)) return;
   const route = await client.get(kind, name, namespace);
   if (route === undefined) return;
   const before = route.status?.parents ?? [];

@@ -42,9 +42,13 @@ async function isServed(client: KubeClient, { spec: { gatewayClassName } }: Gate
   return isServedClass(gatewayClassName, found?.spec.controllerName);
 }
 
-/** Whether the status still has fields that nobody else has written since. */
+/**
+ * Whether the status has fields of ours, and nobody else writes it. The controller of the new class owns only the values
+ * that it has changed, so we still own those that it kept. To remove them would remove them from its status.
+ */
 function hasOurStatus({ metadata: { managedFields = [] } }: KubernetesObject): boolean {
-  return managedFields.some(({ manager, subresource }) => manager === fieldManager && subresource === "status");
+  const writers = managedFields.filter(({ subresource }) => subresource === "status");
+  return writers.length > 0 && writers.every(({ manager }) => manager === fieldManager);
 }
 
 /** The keys of the objects that have our status, and none that is wanted. They may have got another class meanwhile. */

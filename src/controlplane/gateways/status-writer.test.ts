@@ -23,7 +23,7 @@ after(async () => {
   await Promise.all(running);
 });
 
-function writing(prepare: (client: FakeKubeClient) => void) {
+function writing(prepare: (client: FakeKubeClient) => void, includes: (namespace: string) => boolean = () => true) {
   const client = new FakeKubeClient();
   prepare(client);
   const graph = new CollectionGraph();
@@ -40,6 +40,7 @@ function writing(prepare: (client: FakeKubeClient) => void) {
         policies: graph.source<never>("policies"),
         routes: [{ kind: "HTTPRoute", statuses }],
         ingresses,
+        includes,
         clock: systemClock,
         log: silentLogger,
       },
@@ -125,6 +126,31 @@ test("entries of another revision's Gateways stay, also of one that this replica
   graph.batch(() => statuses.set("shop/web", wanted(["known", false], ["edge", true])));
   await until(async () => (await entriesOf(client)).includes("ours edge"));
   assert.deepEqual(await entriesOf(client), ["ours known", "ours new", "ours edge"]);
+});
+
+test("the entries of another control plane stay in namespaces that this one does not read, or reads no more", async () => {
+  let isRead = false;
+  const service = { parentRef: { group: "", kind: "Service", name: "web" }, controllerName: ours, conditions: [] };
+  const { client, graph, statuses, ingresses } = writing(
+    (cluster) => {
+      cluster.put(httpRouteKind, {
+        ...routeOf([service]),
+        spec: { parentRefs: [service.parentRef] },
+      } as never);
+      cluster.put(ingressKind, { metadata: { namespace: "shop", name: "web" } });
+    },
+    (namespace) => namespace !== "shop" || isRead,
+  );
+  isRead = true;
+  const asWanted = { kind: "HTTPRoute", namespace: "shop", name: "web" } as const;
+  const parents = [{ owned: true, status: { ...service, conditions: [] } as never }];
+  graph.batch(() => statuses.set("shop/web", { ...asWanted, parents }));
+  isRead = false;
+  graph.batch(() => statuses.delete("shop/web"));
+  // The writer handles its queue in order.
+  graph.batch(() => ingresses.set("shop/web", { namespace: "shop", name: "web", addresses: [{ ip: "10.0.0.1" }] }));
+  await until(async () => (await client.get(ingressKind, "web", "shop"))?.status?.loadBalancer?.ingress?.length === 1);
+  assert.deepEqual(await entriesOf(client), ["ours web"]);
 });
 
 const programmed = { status: { conditions: [{ type: "Programmed", status: "True" }], listeners: [{ name: "http" }] } };

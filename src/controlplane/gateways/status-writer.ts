@@ -43,6 +43,8 @@ export interface StatusWriterOptions {
   readonly routes: readonly WantedRouteStatuses[];
   /** Kubernetes' kind Ingress. */
   readonly ingresses: Collection<WantedIngressStatus>;
+  /** Whether this control plane reads the namespace. */
+  readonly includes: (namespace: string) => boolean;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -98,7 +100,7 @@ export async function runStatusWriter(options: StatusWriterOptions, signal: Abor
 
 /** The sources of the statuses, by the word with which their keys begin in the queue. */
 function writersOf(options: StatusWriterOptions): ReadonlyMap<string, StatusSource> {
-  const { client, gateways, listenerSets, policies, routes, ingresses, clock } = options;
+  const { client, gateways, listenerSets, policies, routes, ingresses, includes, clock } = options;
   return new Map<string, StatusSource>([
     [
       "gateway",
@@ -127,8 +129,8 @@ function writersOf(options: StatusWriterOptions): ReadonlyMap<string, StatusSour
           {
             collection: statuses,
             isWritten: (wanted: unknown) => isOwned(wanted as WantedRouteStatus),
-            write: async (key: string) => await writeRoute(client, clock, { kind, statuses }, key),
-            stale: async () => await staleRoutes(client, { kind, statuses }),
+            write: async (key: string) => await writeRoute({ client, includes, kind, statuses }, clock, key),
+            stale: async () => await staleRoutes({ client, includes, kind, statuses }),
           },
         ] as const,
     ),

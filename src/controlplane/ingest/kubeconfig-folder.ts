@@ -58,6 +58,10 @@ export class KubeconfigFolder implements RemoteConfigSource {
     return [...this.#known.values()].map(({ config }) => config);
   }
 
+  get hasUnreadable(): boolean {
+    return this.#faults.size > 0;
+  }
+
   get(key: string): RemoteConfig | undefined {
     return this.#known.get(key)?.config;
   }

@@ -107,6 +107,18 @@ test("when one of two secrets for a cluster is deleted or stops naming it, the o
   assert.equal(serverOf("east"), undefined);
 });
 
+test("a cluster whose kubeconfig is refused counts as named, and the control plane's own does not", async () => {
+  const { client, remotes, put } = clusters();
+  put("own", { own: kubeconfig("https://own") });
+  await remotes.synced;
+  assert.equal(remotes.areNamed, false);
+  put("broken", { east: Buffer.from("{}").toString("base64") });
+  await until(() => remotes.areNamed);
+  assert.deepEqual(remotes.states(), []);
+  await client.delete(secretKind, "broken", "istio-system");
+  await until(() => !remotes.areNamed);
+});
+
 test("tokens are reviewed by a cluster's current kubeconfig, until a changed one has been read", async () => {
   const { remotes, servers, put, serverOf } = clusters();
   put("one", { east: kubeconfig("https://one") });

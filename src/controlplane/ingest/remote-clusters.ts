@@ -83,6 +83,8 @@ export class RemoteClusters {
   readonly #remotes = new Map<string, Remote>();
   /** Readers with a former kubeconfig, which stay until their successors have read the cluster. */
   readonly #leaving = new Set<Remote>();
+  /** The configs that name another cluster than the control plane's own, even if that cluster is not read. */
+  readonly #naming = new Set<string>();
   readonly #started: (() => void)[] = [];
   /**
    * The last step of the chain of promises that handles configs one after another, because parsing a kubeconfig is
@@ -106,6 +108,8 @@ export class RemoteClusters {
     this.#metrics.managed(0);
     using _subscription = this.#configs.subscribe(({ type, config }) => {
       this.#metrics.secretEvent(type);
+      if ([...config.kubeconfigs.keys()].some((id) => id !== this.#options.clusterId)) this.#naming.add(config.key);
+      else this.#naming.delete(config.key);
       this.#handled = this.#handled
         .then(() => this.#handle(config))
         .catch((error: unknown) =>
@@ -140,6 +144,11 @@ export class RemoteClusters {
     return [...this.#remotes.values()]
       .map(({ id, source, status }) => ({ id, secretName: source, syncStatus: status }))
       .sort((left, right) => (left.id < right.id ? -1 : 1));
+  }
+
+  /** Whether other clusters may belong to the mesh, also those whose kubeconfig is refused. */
+  get areNamed(): boolean {
+    return this.#naming.size > 0 || this.#configs.hasUnreadable;
   }
 
   setSelectors(selectors: readonly LabelSelector[]): void {

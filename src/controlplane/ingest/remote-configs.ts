@@ -24,6 +24,8 @@ export interface RemoteConfigSource {
   /** Resolves when all configs have been read once, and subscribers have seen them. */
   readonly synced: Promise<void>;
   list(): readonly RemoteConfig[];
+  /** Whether there is a config of which it is not known what clusters it names. */
+  readonly hasUnreadable: boolean;
   get(key: string): RemoteConfig | undefined;
   /** Calls `take` for all present configs, then for their changes. */
   subscribe(take: (change: RemoteConfigChange) => void): Disposable;
@@ -44,6 +46,7 @@ const secretLabel = "istio/multiCluster";
 /** The Secrets with the label `istio/multiCluster=true`, whose data maps cluster ids to kubeconfigs. */
 export class SecretConfigs implements RemoteConfigSource {
   readonly noun = "secret";
+  readonly hasUnreadable = false;
   readonly #namespace: string;
   readonly #secrets: Informer<Secret>;
 

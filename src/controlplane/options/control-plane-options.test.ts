@@ -32,6 +32,14 @@ test("the argument of upstream's charts bounds the age of connections, 0 means n
     assert.throws(() => read(`${flag}=${wrong}`), new RegExp(`must be at least 1s, or 0 for no limit, got "${wrong}"`));
 });
 
+test("upstream's variable bounds requests to both ports of discovery, and a bound too small for proxies is refused", () => {
+  const read = (value: string) =>
+    readControlPlaneSettings([], { ISTIO_GPRC_MAXRECVMSGSIZE: value }, "1").maxRequestBytes;
+  assert.deepEqual([read(""), read("33554432")], [undefined, 33_554_432]);
+  for (const wrong of ["0", "4194.5", "32MiB", "-1"])
+    assert.throws(() => read(wrong), /ISTIO_GPRC_MAXRECVMSGSIZE must be/);
+});
+
 test("a list of blocked networks that cannot be read is refused, so that no network stays open by mistake", () => {
   const read = (value: string) =>
     readControlPlaneSettings([], { BLOCKED_CIDRS_IN_JWKS_URIS: value }, "1.0.0").blockedKeySetNetworks;

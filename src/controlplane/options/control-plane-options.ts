@@ -101,6 +101,10 @@ export interface ControlPlaneSettings {
    * 0 as an argument, means forever.
    */
   readonly maxConnectionAgeMs?: number | undefined;
+  /**
+   * ISTIO_GPRC_MAXRECVMSGSIZE: the maximum size of a request to `grpc` or `secureGrpc`. If absent, each has its default.
+   */
+  readonly maxRequestBytes?: number | undefined;
   readonly hub: string;
   readonly tag: string;
   /** Whether pods without an annotation get native sidecars. `auto` means if every node is new enough. */
@@ -231,6 +235,7 @@ export function readControlPlaneSettings(
     webhooks: listenAddress("--httpsAddr", flag("--httpsAddr")),
     monitoring: listenAddress("--monitoringAddr", flag("--monitoringAddr")),
     maxConnectionAgeMs: connectionAge(given.get(connectionAgeFlag)),
+    maxRequestBytes: maxRequestBytes(env),
     hub,
     tag,
     nativeSidecars: nativeSidecarMode(envString(env, "ENABLE_NATIVE_SIDECARS", "auto")),
@@ -325,6 +330,18 @@ function connectionAge(text: string | undefined): number | undefined {
   throw userError("argument-invalid", `${connectionAgeFlag} must be at least 1s, or 0 for no limit, got "${text}"`, {
     hint: `${connectionAgeFlag} 30m`,
   });
+}
+
+/** A first request with the node of a proxy has a few KiB. */
+const minRequestBytes = 65_536;
+
+/** There is no upper limit, because large requests count against the memory that callers share. */
+function maxRequestBytes(env: Environment): number | undefined {
+  const name = "ISTIO_GPRC_MAXRECVMSGSIZE";
+  const bytes = envInteger(env, name, 0);
+  if ((env[name] ?? "") === "") return undefined;
+  if (bytes >= minRequestBytes) return bytes;
+  throw userError("env-invalid", `${name} must be at least ${minRequestBytes} bytes, got ${bytes}`);
 }
 
 const minAnalysisDelayMs = 1000;

@@ -18,20 +18,29 @@ export interface GrpcServersOptions {
   readonly certificateMetrics: CertificateMetrics;
   /** See {@link GrpcServerOptions.maxConnectionAgeMs}. */
   readonly maxConnectionAgeMs?: number | undefined;
+  /** ISTIO_GPRC_MAXRECVMSGSIZE: the maximum size of a request. If absent, each port has its default. */
+  readonly maxRequestBytes?: number | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** The maximum size of a request. Requests are small, and a client that sends a larger one is broken. */
-const maxRequestBytes = 4 << 20;
+const defaultMaxRequestBytes = {
+  plaintext: 4 << 20,
+  /**
+   * A ztunnel that connects again names all addresses that it has, about 1 MiB for 10,000 of them. Such a request is read
+   * only after its caller has been authenticated, and counts against the memory for incomplete requests.
+   */
+  secure: 32 << 20,
+} as const;
 
 /** A discovery server without TLS and without authentication, for the pod's own network only. */
 export function createPlaintextServer({
   discovery,
   maxConnectionAgeMs,
+  maxRequestBytes = defaultMaxRequestBytes.plaintext,
   clock,
   log,
-}: Pick<GrpcServersOptions, "discovery" | "maxConnectionAgeMs" | "clock" | "log">): GrpcServer {
+}: Pick<GrpcServersOptions, "discovery" | "maxConnectionAgeMs" | "maxRequestBytes" | "clock" | "log">): GrpcServer {
   return new GrpcServer({
     methods: new Map(discoveryService({ discovery, authenticate: undefined, log })),
     maxRequestBytes,
@@ -44,6 +53,7 @@ export function createPlaintextServer({
 /** A server of discovery and of the certificate service, for authenticated callers. */
 export function createSecureServer(options: GrpcServersOptions): GrpcServer {
   const { discovery, authenticator, maxConnectionAgeMs, clock, log } = options;
+  const { maxRequestBytes = defaultMaxRequestBytes.secure } = options;
   const authenticate = (call: GrpcCall): Promise<Caller> => authenticator.authenticate(credentialsOf(call));
   const methods = new Map(discoveryService({ discovery, authenticate, log }));
   const createCertificate = unaryMethod({

@@ -76,7 +76,7 @@ export function adminRoutes(sources: AdminSources): Record<string, EndpointRoute
   return Object.assign(routes, { "/": list, "/help": list });
 }
 
-/** All metrics in Prometheus' text format. `state` is called first, because its result is one of them. */
+/** The metrics of the proxy in Prometheus' text format. `state` is called first, because its result is one of them. */
 export function servingMetricsRoute(serving: Serving, state: AdminSources["state"]): EndpointRoute {
   return metricsRoute(async (names) => {
     await state();

@@ -57,8 +57,12 @@ export class ClientCertificate {
   names(): { readonly subjectAltName: string; readonly fault?: undefined } | { readonly fault: string } {
     const fault = this.fault();
     if (fault !== undefined) return { fault };
-    this.#isUsed = true;
     return { subjectAltName: this.#certificate.subjectAltName ?? "" };
+  }
+
+  /** Records that a call was authenticated by the certificate. */
+  markUsed(): void {
+    this.#isUsed = true;
   }
 
   /** Why the certificate is no longer accepted. */

@@ -46,6 +46,7 @@ function materialOf(
 /** The names that a call's certificate proves, or why it proves none. */
 function proven({ peer }: GrpcCall): string {
   const names = peer.certificate?.names();
+  peer.certificate?.markUsed();
   return names === undefined ? "nobody" : names.fault === undefined ? names.subjectAltName : `nobody: ${names.fault}`;
 }
 
