@@ -45,6 +45,11 @@ test("a route that does not exist is refused with the names and positions of tho
     await refusal(spec, { route: "helth" }),
     `${where} has no route named "helth"; name it by its name, "health", or by its position, 0 to 1`,
   );
+  const many = Array.from({ length: 900 }, (_, index) => ({ name: `r-${index}`, route: [to("v1")] }));
+  assert.equal(
+    await refusal({ http: many }, { route: "r" }),
+    `${where} has no route named "r"; name it by its name, "r-0", "r-1", "r-2", "r-3", "r-4" and 895 more, or by its position, 0 to 899`,
+  );
   assert.equal(
     await refusal({ http: [{ route: [to("v1")] }] }, { route: 3 }),
     `${where} has no route 3; name it by its position, 0`,
