@@ -83,8 +83,10 @@ function checkRule(route: MovedRoute, list: readonly Fields[], title: string): v
     return;
   }
   const entry = backendsField(route) === "route" ? "route" : "rule";
-  const place = typeof rule === "string" ? `${entry} named "${rule}"` : `${entry} ${rule}`;
   const index = ruleIndex(route, list);
+  const isMoved = typeof rule === "number" && index !== undefined && index !== rule;
+  const now = isMoved ? ` (now at position ${index})` : "";
+  const place = typeof rule === "string" ? `${entry} named "${rule}"` : `${entry} ${rule}${now}`;
   if (index === undefined)
     throw targetError("target-missing", `${field}: ${title} has no ${place}`, choiceOf(rule, list));
   const backends = backendsAt(index);
