@@ -526,6 +526,28 @@ test("debug requests over xDS show all proxies to the control plane's namespace,
   watcher.close();
 });
 
+test("a proxy that has disconnected is reported for a short while to those who ask, until it is back", async () => {
+  const reported = async (query = ""): Promise<string[]> => {
+    const response = await fetch(`http://${address}:${ports.http}/debug/serin/proxies${query}`);
+    const proxies = (await response.json()) as { readonly id: string; readonly goneAt?: string }[];
+    return proxies
+      .filter(({ id }) => id === "ztunnel-1.istio-system")
+      .map(({ goneAt }) => (goneAt === undefined ? "connected" : "gone"));
+  };
+  const connect = async (): Promise<DiscoveryTestClient<"delta">> => {
+    const proxy = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, { credentials, headers });
+    proxy.send({ typeUrl: typeUrls.address });
+    await proxy.next();
+    return proxy;
+  };
+  (await connect()).close();
+  await until(async () => ((await reported()).length === 0 ? true : undefined));
+  assert.deepEqual(await reported("?gone=true"), ["gone"]);
+  const back = await connect();
+  assert.deepEqual(await reported("?gone=true"), ["connected"]);
+  back.close();
+});
+
 test("the monitoring port also serves debug answers, which upstream's tools request over a port-forward", async () => {
   const send = async (port: number, path: string): Promise<string> => {
     const response = await fetch(`http://${address}:${port}${path}`);

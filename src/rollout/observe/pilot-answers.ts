@@ -104,9 +104,14 @@ export const rootsQuestion: PilotQuestion = { path: "/debug/serin/roots", about:
  * all of their proxies at `/debug/syncz`, without reasons for rejections.
  */
 export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
+  return (await reportedProxies(view, pilot)).filter(({ goneAt }) => goneAt === undefined);
+}
+
+/** The same as {@link proxiesOf}, with the proxies that have disconnected a short while ago. */
+export async function reportedProxies(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return await view.recently(`proxies ${pilot.address}`, async () => {
     const own = await answerOf<readonly ConnectedProxy[]>(view, pilot, {
-      path: "/debug/serin/proxies",
+      path: "/debug/serin/proxies?gone=true",
       about: servedQuestion,
     });
     return (
