@@ -134,13 +134,6 @@ function checkTime(certificate: X509Certificate, nowMs: number): void {
     );
 }
 
-<<<<<<< HEAD
-=======
-/** Checks the issuer's name and the signature. */
-export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
-}
-
 /** The part of a text of revocation lists that can be used, and why the rest cannot. */
 export function usableLists(text: string): { readonly lists: string; readonly fault: string | undefined } {
   const fault = listsFault(text);
@@ -159,7 +152,6 @@ function listsFault(text: string): string | undefined {
   }
 }
 
->>>>>>> s-mendmesh
 /**
  * A proxy with any revocation list needs a list of each authority of the chain. Without it, the proxy trusts no peer.
  */
