@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { canonicalJson, firstNames } from "../../../base/index.ts";
-import type { CanaryTarget, MeantRule, ObjectReference } from "../../../api/serin/index.ts";
+import type { MeantRule, ObjectReference } from "../../../api/serin/index.ts";
 import { describeReference, referenceKey } from "../../decide/index.ts";
 import { targetError } from "./target-error.ts";
 import type { Fields } from "./traffic.ts";
@@ -18,7 +18,8 @@ export interface PositionedRoute {
   readonly protocol: "http" | "tcp" | "tls";
   readonly field: string;
   readonly rule?: number | string;
-  readonly target: CanaryTarget;
+  /** The target, as it is stored if that is known. */
+  readonly target: unknown;
   readonly meant?: MeantRule;
 }
 
