@@ -10,9 +10,9 @@ export interface ReportedProxy {
 }
 
 /**
- * The ids of proxies that are between two connections: some pod of a control plane has lost them a short while ago, none
- * has them now, and their own pods live. They still use what they got last. Control planes end each connection from time
- * to time, and remember lost proxies only for a short while, so nobody waits long for one that does not come back.
+ * The ids of proxies that are between two connections: some pod of a control plane has lost them a short while ago,
+ * none has them now, and their own pods live. They still use what they got last. Control planes end each connection
+ * from time to time, and remember lost proxies only for a short while, so nobody waits long for one that stays away.
  */
 export function absentAmong(view: ClusterView, reported: readonly ReportedProxy[]): readonly string[] {
   const connected = new Set(reported.filter((proxy) => proxy.connected).map(({ id }) => id));
@@ -24,7 +24,9 @@ export function absentAmong(view: ClusterView, reported: readonly ReportedProxy[
   });
 }
 
-/** The absent proxies that pods of these control planes have lost. A pod of another one that does not answer has none. */
+/**
+ * The absent proxies that pods of these control planes have lost. A pod of another one that does not answer has none.
+ */
 export async function absentFrom(view: ClusterView, losers: readonly PilotPod[]): Promise<readonly string[]> {
   const lost = (await Promise.all(losers.map(async (pilot) => await reportsOf(view, pilot)))).flat();
   if (lost.every(({ connected }) => connected)) return [];

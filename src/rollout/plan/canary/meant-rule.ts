@@ -34,9 +34,9 @@ export function recordOf(route: PositionedRoute, list: readonly Fields[], index:
 
 /**
  * The index of the rule that the target's position means. The position counts in the first plan that the engine accepts
- * and that no other rollout precedes. From then on the engine knows the rule by its name, or by what it matches, because
- * somebody may insert another rule before it. `isStable`: whether the rule at an index sends to the stable backend.
- * Throws a user error if the position has become ambiguous.
+ * and that no other rollout precedes. From then on the engine knows the rule by its name, or by what it matches,
+ * because somebody may insert another rule before it. `isStable`: whether the rule at an index sends to the stable
+ * backend. Throws a user error if the position has become ambiguous.
  */
 export function meantIndex(
   route: PositionedRoute,
