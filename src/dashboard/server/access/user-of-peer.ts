@@ -15,8 +15,8 @@ const mappedPrefix = Buffer.from("00000000000000000000ffff", "hex");
 
 /**
  * The user id of the process at the other end of a connection. Undefined if the connection comes from elsewhere, such
- * as the host of a virtual machine. The address does not tell, because any user may connect to the loopback from another
- * address of the machine. A connection that its process has closed belongs to nobody (-1).
+ * as the host of a virtual machine. The address does not tell, because any user may connect to the loopback from
+ * another address of the machine. A connection that its process has closed belongs to nobody (-1).
  */
 export async function userOfPeer(ends: Ends, read: ReadTable = readKernelTable): Promise<number | undefined> {
   const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = ends;
