@@ -203,14 +203,13 @@ async function lookedUp(
     const namespace = options.namespace ?? (await context.defaultNamespace(options));
     return { namespace, found: await client.get(checkKind, subject, namespace) };
   } catch (error) {
-    const { kind, code, message, cause, hint, reason, retryAfterMs } = toSerinError(error);
+    const { kind, code, message, hint, reason, retryAfterMs } = toSerinError(error);
     const hints = [builtInHint(subject), hint].filter((text) => text !== undefined);
     throw new SerinError(
       kind,
       code,
       `no built-in check has the name "${subject}", and a Check of the cluster cannot be looked up: ${message}`,
       {
-        cause,
         hint: hints.join("; "),
         ...(reason === undefined ? {} : { reason }),
         ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
