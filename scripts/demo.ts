@@ -1,6 +1,6 @@
 // The demo: creates a lab and a mesh, upgrades an application and the mesh by canary under load, and rolls bad releases
 // back.
-//   npm run demo [-- --json] [-- --keep] [-- --workers 2]
+//   npm run demo [-- --json] [-- --keep] [-- --calm] [-- --workers 2]
 import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { describeError } from "../src/base/index.ts";
@@ -64,10 +64,11 @@ interface Summary {
 interface Options {
   readonly json: boolean;
   readonly keep: boolean;
+  readonly calm: boolean;
   readonly workers: readonly [number, number] | undefined;
 }
 
-async function main({ json, keep, workers }: Options): Promise<number> {
+async function main({ json, keep, ...choices }: Options): Promise<number> {
   mkdirSync(dirname(kubeconfigPath), { recursive: true });
   Object.assign(process.env, oneBundle());
   const interrupt = new AbortController();
@@ -96,7 +97,7 @@ async function main({ json, keep, workers }: Options): Promise<number> {
     rolledBack: [],
     releases: undefined,
     printedSteps: new PrintedSteps(),
-    workers,
+    ...choices,
     rows,
     view,
     signal: interrupt.signal,
@@ -109,13 +110,13 @@ async function main({ json, keep, workers }: Options): Promise<number> {
   const begin = performance.now();
   // Only a person looks at the ladder, which needs the whole list of pods.
   const ladder = live ? setInterval(() => void refreshLadder(stage), 500) : undefined;
-  const census = workers && new WorkerCensus(() => processesBelow(labProcesses)).begin();
+  const census = choices.workers && new WorkerCensus(() => processesBelow(labProcesses)).begin();
   let counted: Readonly<Record<number, number>> | undefined;
   let problem: unknown;
   let memoryMb: Record<string, number> = {};
   try {
     await playActs(acts, stage);
-    counted = workers && census?.end(workers);
+    counted = choices.workers && census?.end(choices.workers);
     memoryMb = memoryOf(labProcesses);
   } catch (error) {
     problem = error;
@@ -240,12 +241,14 @@ const { values } = scriptArguments(
     help: {
       json: "the last line is one JSON object",
       keep: "leave the cluster behind",
+      calm: "send fewer requests while the mesh changes, for a machine that has other work too",
       workers: "the workers of each gateway and ztunnel; two numbers, such as 1,2, for the old and the new revision",
     },
   },
   {
     json: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
+    calm: { type: "boolean", default: false },
     workers: { type: "string" },
   },
 );

@@ -12,9 +12,12 @@ import {
   parseMeshUpgrade,
   type DecisionRecord,
   type JournalEntry,
+  type MeantRule,
+  type RolloutStatus,
 } from "../src/api/serin/index.ts";
 import { createSchemaRegistry, type ResourceType } from "../src/cluster/schema/index.ts";
 import { rolloutDefinitions } from "./generate-rollout-crds.ts";
+import { status } from "./rollout-crds/status.ts";
 import { knownRules } from "./known-rules.ts";
 
 const registry = createSchemaRegistry();
@@ -89,6 +92,47 @@ test("kubectl explain has a text for every kind and every field", () => {
     assert.ok((schema?.description ?? "").length > 20, spec.names.kind);
     assert.deepEqual(undescribed(schema ?? {}, spec.names.kind), []);
   }
+});
+
+test("kubectl explain knows every field of a rollout's status, and of the rule that it names", () => {
+  const fields: Record<keyof RolloutStatus, true> = {
+    observedGeneration: true,
+    phase: true,
+    progress: true,
+    phaseSince: true,
+    message: true,
+    pauseReason: true,
+    pausedBy: true,
+    startedAt: true,
+    endedAt: true,
+    step: true,
+    completedSteps: true,
+    cause: true,
+    rolledBackInMs: true,
+    run: true,
+    candidate: true,
+    moves: true,
+    meantRule: true,
+    ordersBefore: true,
+    plannedSteps: true,
+    weight: true,
+    undo: true,
+    groupRun: true,
+    namespaces: true,
+    conditions: true,
+  };
+  const rule: Record<keyof MeantRule, true> = {
+    route: true,
+    rule: true,
+    target: true,
+    index: true,
+    from: true,
+    known: true,
+    length: true,
+  };
+  const { properties = {} } = status as Field;
+  assert.deepEqual(Object.keys(properties).toSorted(), Object.keys(fields).toSorted());
+  assert.deepEqual(Object.keys(properties["meantRule"]?.properties ?? {}).toSorted(), Object.keys(rule).toSorted());
 });
 
 test("the API server stores every field of a journal's entry, because it drops those that the definition lacks", () => {

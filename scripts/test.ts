@@ -27,7 +27,7 @@ import { pruneTestsCompileCache, runFiles, unavailable, type FilesRun } from "./
 import { endAllRuns, patienceOf } from "./suite/run-session.ts";
 import { GroupLimit, runAgain } from "./suite/second-runs.ts";
 import { UsageError } from "./suite/usage-error.ts";
-import { groupsBeside, isPatient, needsWholeMachine, turnOfPatient } from "./suite/whole-machine.ts";
+import { groupsBeside, isIdle, isPatient, needsWholeMachine, turnOfPatient } from "./suite/whole-machine.ts";
 
 interface Counts {
   passed: number;
@@ -103,9 +103,11 @@ async function runGroup(options: GroupRun): Promise<FirstRuns> {
   const patient = batches
     .filter((batch) => !records && batch.files.every(isPatient))
     .toSorted((a, b) => turnOfPatient(a.files[0] ?? "") - turnOfPatient(b.files[0] ?? ""));
-  const others = batches.filter((batch) => !alone.includes(batch) && !patient.includes(batch));
-  const hasRoomBesideLanes = totalmem() >= (lanes + 1) * labBytes;
-  const turns = { alone, patient, others, hasRoomBesideLanes, ...(besideEnded === undefined ? {} : { besideEnded }) };
+  const idle = batches.filter((batch) => batch.files.every(isIdle));
+  const others = batches.filter((batch) => ![alone, patient, idle].some((some) => some.includes(batch)));
+  const roomBesideLanes = Math.floor(totalmem() / labBytes) - lanes;
+  const ending = besideEnded === undefined ? {} : { besideEnded };
+  const turns = { alone, patient, idle, others, roomBesideLanes, ...ending };
   const runs = await runInTurns(turns, lanes, (batch, yields) => run(batch.files, batch.shared, yields || beside));
   const counts = new Map(runs.flatMap(({ counts: ofBatch }) => [...ofBatch]));
   const lost = await runLost(batches, counts, async (some) => {
@@ -183,8 +185,8 @@ function plan(options: Options): Plan {
   const files = chosenFiles(new Map(chosen.map((group) => [group, filesOf(root, group)])), options.files);
   if (options.smoke) return { files: planOfSmoke(root, files, readDurations()) };
   if (options.changed === undefined) return { files };
-  const { tests, findLint } = planOfChange(root, files, options.changed.since, options.group);
-  return { files: tests, change: { findLint } };
+  const { tests, ...change } = planOfChange(root, files, options.changed.since, options.group);
+  return { files: tests, change };
 }
 
 async function runAll({ files, change }: Plan, checks: boolean, { once, lanes, record }: Options): Promise<Counts> {

@@ -4,8 +4,9 @@
 //   node load-client.ts <url> <kept-alive clients> <new-connection clients> <shortest time between requests, ms>
 //                       [header: value] [text that every response contains]
 //                       [regular expression whose first group names the server]
-// The shortest time is that from one request of a client to its next.
+// The shortest time is that from one request of a client to its next. A line on standard input changes it.
 import { Agent, request } from "node:http";
+import { createInterface } from "node:readline";
 import { shownCharacters } from "../../samples/load-generator/ask-once.ts";
 
 const [
@@ -18,7 +19,7 @@ const [
   answerPattern = "",
 ] = process.argv.slice(2);
 const target = new URL(url);
-const pauseMs = Number(pauseText);
+let pauseMs = Number(pauseText);
 /** The time after which a request counts as lost. Even a busy machine takes less for a page. */
 const limitMs = 10_000;
 const reportEveryMs = 100;
@@ -129,10 +130,13 @@ const timer = setInterval(flush, reportEveryMs);
 setTimeout(() => {
   stopping = true;
 }, maxRunMs).unref();
-process.stdin.on("end", () => {
-  stopping = true;
-});
-process.stdin.resume();
+createInterface({ input: process.stdin })
+  .on("line", (line) => {
+    pauseMs = Number(line);
+  })
+  .on("close", () => {
+    stopping = true;
+  });
 process.on("SIGTERM", () => {
   stopping = true;
 });

@@ -28,6 +28,7 @@ export class Load {
   readonly #child: ChildProcess;
   readonly #latencies: number[] = [];
   readonly #ended: Promise<void>;
+  #pauseMs: number;
   #requests = 0;
   #failed = 0;
   #answers: Record<string, number> = {};
@@ -35,6 +36,7 @@ export class Load {
 
   constructor(options: LoadOptions) {
     const { url, keptAlive, newConnections, pauseMs, header = "" } = options;
+    this.#pauseMs = pauseMs;
     const program = join(root, "scripts/demo/load-client.ts");
     this.#child = spawnInShell([
       process.execPath,
@@ -45,6 +47,8 @@ export class Load {
       String(pauseMs),
       header,
     ]);
+    // A generator that has just ended reads nothing more. Its end is reported where its answers are missed.
+    this.#child.stdin?.on("error", () => undefined);
     this.#child.stderr?.on("data", (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString("utf8")).slice(-2000);
     });
@@ -80,6 +84,13 @@ export class Load {
   /** The generator's standard error, which explains why it did not start. */
   get problem(): string {
     return this.#stderr;
+  }
+
+  /** Changes the shortest time from one request of a client to its next. */
+  setPause(ms: number): void {
+    if (ms === this.#pauseMs || !this.running) return;
+    this.#pauseMs = ms;
+    this.#child.stdin?.write(`${ms}\n`);
   }
 
   /** Stops the load once the running requests have ended. */

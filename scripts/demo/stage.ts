@@ -24,6 +24,8 @@ export interface Stage {
   /** The releases by their versions. Each promise resolves when the lab can run that release. */
   releases: ReadonlyMap<string, Promise<void>> | undefined;
   readonly printedSteps: PrintedSteps;
+  /** Whether the load is small while the mesh changes, because the machine has other work too. */
+  readonly calm: boolean;
   /** The workers of each data plane, in the old revision and in the others. */
   readonly workers: readonly [number, number] | undefined;
   readonly rows: StepRow[];

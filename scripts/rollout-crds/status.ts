@@ -80,6 +80,24 @@ const conditions: Schema = {
   "x-kubernetes-list-map-keys": ["type"],
 };
 
+const meantRule: Schema = object(
+  {
+    route: text("The route, and which of its lists."),
+    rule: long("The position in the target, counted from 0."),
+    target: text("A digest of the target."),
+    index: long("The position that the rule has had last."),
+    from: long("The position of the first rule of known."),
+    known: texts("Digests of the rule and of those around it: of their names, and of what they match."),
+    length: long("The number of rules of the list."),
+  },
+  [],
+  {
+    description:
+      "The rule that the position in the target means, as the engine saw it last. By it, the engine finds the rule after somebody has inserted or removed another one. Absent if the target has no position.",
+    ...open,
+  },
+);
+
 /** The status of a Canary and of a MeshUpgrade (`RolloutStatus`). */
 export const status: Schema = object(
   {
@@ -98,6 +116,12 @@ export const status: Schema = object(
     candidate: text(
       "A digest of what the run moves: the pod template of a Deployment, or else parts of the spec. Another value starts another run.",
     ),
+    moves: text("What the run moves, as it was when the run began: the target, or the two revisions."),
+    meantRule,
+    ordersBefore: anyObject(
+      "The last approval and full promotion from before this run. They do not apply to it. Absent in the first run of an object.",
+    ),
+    namespaces: texts("The namespaces that the rollout has reserved. Other rollouts do not change their objects."),
     weight: long("The percentage of requests that go to the canary, since the last step that has settled."),
     step,
     completedSteps: {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
-import { batchesOf, needsOwnProcess, runInLanes, runInTurns, type Batch } from "./batches.ts";
+import { batchesOf, needsOwnProcess, runInLanes, runInTurns, type Batch, type Turns } from "./batches.ts";
 import { filesBeside, filesOfWholeMachine, groupsBeside, isPatient, needsWholeMachine } from "./whole-machine.ts";
 
 suite("test files that share a process", () => {
@@ -80,13 +80,14 @@ const batchOf = (name: string, expectedMs: number): Batch => ({ files: [name], e
  * Runs a batch that needs the whole machine, three patient ones and the rest, on two lanes. Each batch lasts until
  * `end` is called for it.
  */
-function beginTurns(rest: Omit<Parameters<typeof runInTurns>[0], "alone" | "patient">) {
+function beginTurns(rest: Omit<Turns, "alone" | "patient" | "idle"> & Partial<Pick<Turns, "idle">>) {
   const ends = new Map<string, () => void>();
   const begun: string[] = [];
   const runs = runInTurns(
     {
       alone: [batchOf("judge", 9)],
       patient: [batchOf("p1", 3), batchOf("p2", 2), batchOf("p3", 1)],
+      idle: [],
       ...rest,
     },
     2,
@@ -106,7 +107,7 @@ function beginTurns(rest: Omit<Parameters<typeof runInTurns>[0], "alone" | "pati
 test("patient batches run beside those that need the whole machine, at a lower priority", async () => {
   const { begun, end, runs } = beginTurns({
     others: [batchOf("other", 2)],
-    hasRoomBesideLanes: false,
+    roomBesideLanes: 0,
   });
   await end("p1");
   assert.deepEqual(begun.toSorted(), ["judge", "p1 yields", "p2 yields"]);
@@ -119,7 +120,7 @@ test("patient batches run beside those that need the whole machine, at a lower p
 test("with room beside the lanes, patient batches run beside all others, and a lane without work takes one", async () => {
   const { begun, end, runs } = beginTurns({
     others: [batchOf("o1", 8), batchOf("o2", 7), batchOf("o3", 6)],
-    hasRoomBesideLanes: true,
+    roomBesideLanes: 1,
   });
   await end("judge");
   assert.deepEqual(begun, ["p1 yields", "judge", "o1", "o2"]);
@@ -137,7 +138,7 @@ test("one more lane begins when everything beside the lanes has ended", async ()
   const besideEnded = new Promise<void>((resolve) => (endBeside = resolve));
   const { begun, end, runs } = beginTurns({
     others: [batchOf("o1", 8), batchOf("o2", 7), batchOf("o3", 6), batchOf("o4", 5)],
-    hasRoomBesideLanes: true,
+    roomBesideLanes: 1,
     besideEnded,
   });
   for (const name of ["p1", "p2", "p3", "judge"]) await end(name);
@@ -149,10 +150,27 @@ test("one more lane begins when everything beside the lanes has ended", async ()
   assert.deepEqual((await runs).toSorted(), ["judge", "o1", "o2", "o3", "o4", "p1", "p2", "p3"]);
 });
 
+test("two more lanes begin where the machine has room for them, and idle batches begin first", async () => {
+  const { begun, end, runs } = beginTurns({
+    idle: [batchOf("i1", 1), batchOf("i2", 2)],
+    others: [batchOf("o1", 8), batchOf("o2", 7), batchOf("o3", 6), batchOf("o4", 5), batchOf("o5", 4)],
+    roomBesideLanes: 3,
+    besideEnded: Promise.resolve(),
+  });
+  await end("judge");
+  assert.deepEqual(begun.slice(2), ["i2", "i1"]);
+  for (const name of ["p1", "p2"]) await end(name);
+  assert.deepEqual(begun.slice(4), ["p2 yields", "p3 yields"]);
+  await end("p3");
+  assert.deepEqual(begun.slice(6), ["o1", "o2"]);
+  for (const name of ["i1", "i2", "o1", "o2", "o3", "o4", "o5"]) await end(name);
+  assert.equal((await runs).length, 11);
+});
+
 test("the extra lane does not delay the end until everything beside the lanes has ended", async () => {
   const { end, runs } = beginTurns({
     others: [batchOf("o1", 8)],
-    hasRoomBesideLanes: true,
+    roomBesideLanes: 1,
     besideEnded: new Promise(() => undefined),
   });
   for (const name of ["p1", "p2", "p3", "judge", "o1"]) await end(name);
@@ -163,7 +181,13 @@ test("without a second lane nothing runs beside them", async () => {
   const batch = (name: string): Batch => ({ files: [name], expectedMs: 0, shared: false });
   const begun: string[] = [];
   await runInTurns(
-    { alone: [batch("judge")], patient: [batch("patient")], others: [batch("other")], hasRoomBesideLanes: true },
+    {
+      alone: [batch("judge")],
+      patient: [batch("patient")],
+      idle: [],
+      others: [batch("other")],
+      roomBesideLanes: 1,
+    },
     1,
     async ({ files: [name = ""] }, yields) => void begun.push(yields ? `${name} yields` : name),
   );

@@ -84,21 +84,25 @@ export interface Turns {
   readonly alone: readonly Batch[];
   /** Batches that may run beside all others, with the processor time that the others leave unused. */
   readonly patient: readonly Batch[];
+  /** Batches that leave most of the processor unused. They begin before `others`, while other work can use it. */
+  readonly idle: readonly Batch[];
   readonly others: readonly Batch[];
-  /** Whether the machine has room for one more batch beside the lanes, and not only beside `alone`. */
-  readonly hasRoomBesideLanes: boolean;
+  /** How many more batches the machine has room for beside the lanes, and not only beside `alone`. */
+  readonly roomBesideLanes: number;
   /** Resolves when everything that runs beside these batches has ended. Absent if nothing does. */
   readonly besideEnded?: Promise<void>;
 }
 
+/** The lanes alone seldom keep the cores busy. More labs at a time than this slow each other down. */
+const maxExtraLanes = 2;
+
 /**
  * Runs the batches of `alone` one after another, and then all others in lanes. Beside these, patient batches run, one
  * at a time. `yields` tells the run that the batch must leave the processor to others. A lane that has nothing else to
- * do also takes patient batches. When no patient batch is left and `besideEnded` has resolved, one more lane begins,
- * because the lanes alone seldom keep the cores busy.
+ * do also takes patient batches. When no patient batch is left and `besideEnded` has resolved, more lanes begin.
  */
 export async function runInTurns<Result>(
-  { alone, patient, others, hasRoomBesideLanes, besideEnded }: Turns,
+  { alone, patient, idle, others, roomBesideLanes, besideEnded }: Turns,
   lanes: number,
   run: (batch: Batch, yields: boolean) => Promise<Result>,
 ): Promise<Result[]> {
@@ -114,9 +118,9 @@ export async function runInTurns<Result>(
   };
   const beside = runBeside();
   const first = await runInLanes(alone, 1, async (batch) => await run(batch, false));
-  isTurnOfPatient &&= hasRoomBesideLanes;
+  isTurnOfPatient &&= roomBesideLanes > 0;
   const mixed = isTurnOfPatient ? [] : waiting.splice(0);
-  const queue = [...mixed, ...others].toSorted((a, b) => b.expectedMs - a.expectedMs);
+  const queue = [idle, [...mixed, ...others]].flatMap((some) => some.toSorted((a, b) => b.expectedMs - a.expectedMs));
   const nextOfLane = (): Batch | undefined => queue.shift() ?? waiting.shift();
   const lane = async (): Promise<Result[]> => {
     const results: Result[] = [];
@@ -124,12 +128,12 @@ export async function runInTurns<Result>(
     return results;
   };
   const usual = Promise.all(Array.from({ length: Math.max(1, lanes) }, lane));
-  const extraLane = async (): Promise<Result[]> => {
+  const extraLanes = async (): Promise<Result[]> => {
     if (!isTurnOfPatient || besideEnded === undefined) return [];
     await beside;
     await Promise.race([besideEnded, usual]);
-    return await lane();
+    return (await Promise.all(Array.from({ length: Math.min(maxExtraLanes, roomBesideLanes) }, lane))).flat();
   };
-  const [ofExtraLane, ofLanes] = await Promise.all([extraLane(), usual]);
-  return [...first, ...(await beside), ...ofLanes.flat(), ...ofExtraLane];
+  const [ofExtraLanes, ofLanes] = await Promise.all([extraLanes(), usual]);
+  return [...first, ...(await beside), ...ofLanes.flat(), ...ofExtraLanes];
 }

@@ -28,25 +28,45 @@ const resultsOfChanges = ".cache/checks";
 const checkTimeoutMs = 360_000;
 const programs = join(import.meta.dirname, "../../node_modules/.bin");
 
+/** What the check of a change looks at. */
+export interface ChangeToCheck {
+  /** Finds the sources to lint. Returns undefined for all of them. */
+  readonly findLint: () => readonly string[] | undefined;
+  /** The sources whose imports to check. Undefined for all. */
+  readonly imports: readonly string[] | undefined;
+}
+
 /**
- * The checks of a change. They lint only the given sources, and read again only the files that changed since the last
- * check of a change. Whole runs don't do so: they need no earlier result, and trust none.
+ * The checks of a change. They lint only some sources, check the imports of some, and read again only the files that
+ * changed since the last check of a change. Whole runs don't do so: they need no earlier result, and trust none.
  */
-function checksOfChange(lint: readonly string[] | undefined): Readonly<Record<string, readonly string[]>> {
-  const { lint: lintAll, ...others } = checks;
+function checksOfChange({ findLint, imports }: ChangeToCheck): Readonly<Record<string, readonly string[]>> {
+  const { lint, "import rules": rules, ...others } = checks;
   return {
-    ...(lint === undefined ? { lint: lintAll } : lint.length === 0 ? {} : { lint: [...lintAll, ...lint] }),
+    ...checkOf("lint", findLint(), lint, lint),
+    ...checkOf("import rules", imports, rules, rules.slice(0, 1)),
     ...others,
     types: [...checks.types, "--incremental", "--tsBuildInfoFile", `${resultsOfChanges}/types.tsbuildinfo`],
     "dead code": [...checks["dead code"], "--cache", "--cache-location", `${resultsOfChanges}/dead-code`],
   };
 }
 
+/** The check of some sources: the whole check if they are undefined, and no check if there are none. */
+function checkOf(
+  name: keyof typeof checks,
+  sources: readonly string[] | undefined,
+  whole: readonly string[],
+  begin: readonly string[],
+): Readonly<Record<string, readonly string[]>> {
+  if (sources === undefined) return { [name]: whole };
+  return sources.length === 0 ? {} : { [name]: [...begin, ...sources] };
+}
+
 export interface ChecksRun {
   /** Whether the checks run at the lowest priority. */
   readonly yields: boolean;
-  /** Finds the sources to lint, for the check of a change. It returns undefined for all of them. */
-  readonly change?: { readonly findLint: () => readonly string[] | undefined } | undefined;
+  /** The change to check. Absent for a check of everything. */
+  readonly change?: ChangeToCheck | undefined;
 }
 
 /** Runs the checks and prints their failures. */
@@ -55,7 +75,7 @@ export async function runChecks({
   change,
 }: ChecksRun): Promise<{ readonly passed: number; readonly failed: number }> {
   let [passed, failed] = [0, 0];
-  const queue = Object.entries(change === undefined ? checks : checksOfChange(change.findLint())).values();
+  const queue = Object.entries(change === undefined ? checks : checksOfChange(change)).values();
   const lane = async (): Promise<void> => {
     for (const [name, command] of queue) {
       const problem = await runCheck(command, yields);

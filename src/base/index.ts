@@ -50,6 +50,7 @@ export {
 export {
   addressBytes,
   cidrOf,
+  isAddress,
   isAddressOf,
   isInsideAddress,
   isLoopbackAddress,

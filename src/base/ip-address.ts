@@ -5,6 +5,11 @@ export function addressBytes(text: string): Uint8Array | undefined {
   return text.includes(":") ? ipv6Bytes(text) : ipv4Bytes(text);
 }
 
+/** Whether a text is an IP address, and not a name for example. */
+export function isAddress(text: string): boolean {
+  return addressBytes(text) !== undefined;
+}
+
 function ipv4Bytes(text: string): Uint8Array | undefined {
   const parts = text.split(".");
   if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255))

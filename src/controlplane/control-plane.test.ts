@@ -215,9 +215,11 @@ test("callers without credentials, or with those of another namespace or account
   account.close();
 });
 
-test("a node proxy gets the certificate of a pod on its node over gRPC, and that certificate authenticates too", async () => {
-  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const newKeys = async () => await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+
+/** Asks with the node proxy's token for a certificate of an account of the namespace `shop`. Returns its chain. */
+async function certificateOf(account: string, keys: Awaited<ReturnType<typeof newKeys>>): Promise<readonly string[]> {
   const csr = (
     await Pkcs10CertificateRequestGenerator.create({ name: "O=x", keys, signingAlgorithm: algorithm })
   ).toString("pem");
@@ -225,7 +227,7 @@ test("a node proxy gets the certificate of a pod on its node over gRPC, and that
     IstioCertificateRequestSchema,
     create(IstioCertificateRequestSchema, {
       csr,
-      metadata: { ImpersonatedIdentity: "spiffe://cluster.local/ns/shop/sa/web" },
+      metadata: { ImpersonatedIdentity: `spiffe://cluster.local/ns/shop/sa/${account}` },
     }),
   );
   const client = new grpc.Client(`${address}:${ports.secure}`, credentials);
@@ -242,9 +244,28 @@ test("a node proxy gets the certificate of a pod on its node over gRPC, and that
       (error, value) =>
         error === null && value !== undefined ? resolve(value) : reject(error ?? new Error("no answer")),
     );
-  });
-  client.close();
-  const { certChain } = fromBinary(IstioCertificateResponseSchema, answer);
+  }).finally(() => client.close());
+  return fromBinary(IstioCertificateResponseSchema, answer).certChain;
+}
+
+test("a node proxy gets no certificate for a pod without an account, such as a mirror pod that its kubelet makes anywhere", async () => {
+  const { metadata, spec, status } = pod("shop/static-node-1", "10.244.1.9") as Pod;
+  const { serviceAccountName: _account, ...rest } = spec ?? { containers: [] };
+  kube.put(podKind, {
+    metadata: { ...metadata, annotations: { "kubernetes.io/config.mirror": "0123" } },
+    spec: rest,
+    status,
+  } as Pod);
+  kube.put(podKind, pod("shop/late-1", "10.244.1.10", { account: "late" }));
+  const keys = await newKeys();
+  // The control plane reads pods in order, so it knows the mirror pod too.
+  await until(async () => await certificateOf("late", keys).catch(() => undefined));
+  await assert.rejects(certificateOf("default", keys), /no pod of shop\/default runs on the node node-1/);
+});
+
+test("a node proxy gets the certificate of a pod on its node over gRPC, and that certificate authenticates too", async () => {
+  const keys = await newKeys();
+  const certChain = await certificateOf("web", keys);
   assert.equal(new X509Certificate(certChain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
 
   // With this certificate and without a token, its owner may open a stream.
@@ -503,6 +524,28 @@ test("debug requests over xDS show all proxies to the control plane's namespace,
     "who only asks is no proxy",
   );
   watcher.close();
+});
+
+test("a proxy that has disconnected is reported for a short while to those who ask, until it is back", async () => {
+  const reported = async (query = ""): Promise<string[]> => {
+    const response = await fetch(`http://${address}:${ports.http}/debug/serin/proxies${query}`);
+    const proxies = (await response.json()) as { readonly id: string; readonly goneAt?: string }[];
+    return proxies
+      .filter(({ id }) => id === "ztunnel-1.istio-system")
+      .map(({ goneAt }) => (goneAt === undefined ? "connected" : "gone"));
+  };
+  const connect = async (): Promise<DiscoveryTestClient<"delta">> => {
+    const proxy = new DiscoveryTestClient("delta", `${address}:${ports.secure}`, ztunnelNode, { credentials, headers });
+    proxy.send({ typeUrl: typeUrls.address });
+    await proxy.next();
+    return proxy;
+  };
+  (await connect()).close();
+  await until(async () => ((await reported()).length === 0 ? true : undefined));
+  assert.deepEqual(await reported("?gone=true"), ["gone"]);
+  const back = await connect();
+  assert.deepEqual(await reported("?gone=true"), ["connected"]);
+  back.close();
 });
 
 test("the monitoring port also serves debug answers, which upstream's tools request over a port-forward", async () => {

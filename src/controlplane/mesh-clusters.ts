@@ -2,7 +2,7 @@ import type { LabelSelector, KubernetesObject } from "../api/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import type { PodDirectory } from "./ca/index.ts";
 import { RemoteClusters, type ClusterState, type RemoteClustersOptions } from "./ingest/index.ts";
-import { remoteKey, type MeshInputs } from "./model/index.ts";
+import { remoteKey, type MeshInputs, type PodFacts } from "./model/index.ts";
 
 export interface MeshClustersOptions extends Omit<RemoteClustersOptions, "inputs"> {
   readonly inputs: MeshInputs;
@@ -66,18 +66,16 @@ export class MeshClusters {
   podsOf(clusterId: string): PodDirectory | undefined {
     const { inputs, podOf } = this.#options;
     if (clusterId === this.#options.clusterId) {
-      const byAccount = inputs.pods.index("account-node", (pod) => [
-        `${pod.namespace}/${pod.serviceAccount}@${pod.node}`,
-      ]);
+      const byAccount = inputs.pods.index("account-node", (pod) => accountsAt(pod));
       return {
         podOf: (namespace, name) => placedPod(inputs.pods.get(`${namespace}/${name}`), podOf(`${namespace}/${name}`)),
         runsOn: (namespace, account, node) => byAccount.lookup(`${namespace}/${account}@${node}`).length > 0,
       };
     }
     if (this.#remotes.clientOf(clusterId) === undefined) return undefined;
-    const byAccount = inputs.remote.pods.index("account-node", (pod) => [
-      `${pod.clusterId} ${pod.namespace}/${pod.serviceAccount}@${pod.node}`,
-    ]);
+    const byAccount = inputs.remote.pods.index("account-node", (pod) =>
+      accountsAt(pod).map((key) => `${pod.clusterId} ${key}`),
+    );
     return {
       podOf: (namespace, name) =>
         placedPod(
@@ -87,6 +85,11 @@ export class MeshClusters {
       runsOn: (namespace, account, node) => byAccount.lookup(`${clusterId} ${namespace}/${account}@${node}`).length > 0,
     };
   }
+}
+
+/** The account that a pod proves to run on its node. */
+function accountsAt({ namespace, serviceAccount, node, hasNoAccount }: Omit<PodFacts, "clusterId">): readonly string[] {
+  return hasNoAccount === true ? [] : [`${namespace}/${serviceAccount}@${node}`];
 }
 
 function placedPod(

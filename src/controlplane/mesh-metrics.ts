@@ -1,9 +1,9 @@
+import { meshGateway } from "../api/istio/index.ts";
 import type { Clock } from "../base/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import { qualifiedHost, meshKey, type MeshInputs } from "./model/index.ts";
 
 const msPerSecond = 1000;
-const meshGateway = "mesh";
 
 /** Metrics of faults in a mesh, under upstream's names. Computed at a scrape. */
 export function addMeshMetrics(inputs: MeshInputs, metrics: MetricsRegistry, version: string, clock: Clock): void {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { describeError } from "../base/index.ts";
+import { describeError, userError } from "../base/index.ts";
 import type { KindDefinition, KubernetesObject } from "../api/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { readConnections, readLiveCluster } from "./live-cluster.ts";
@@ -36,4 +36,29 @@ test("a tenant's Deployment does not count as a control plane to upgrade", async
   } as unknown as KubeClient;
   const error = await readLiveCluster(client, "stable").then(() => assert.fail("it was taken"), describeError);
   assert.match(error, /no control plane of revision "stable" is installed\n {2}hint: no control plane is installed/);
+});
+
+test("who may not list admission policies, which earlier releases did not install, still gets a plan", async () => {
+  const labels = { app: "istiod", "istio.io/rev": "stable" };
+  const of = (name: string): KubernetesObject => ({ metadata: { name, namespace: "istio-system", labels } });
+  const objects: Readonly<Record<string, readonly KubernetesObject[]>> = {
+    Deployment: [of("istiod-stable")],
+    ClusterRole: [of("istiod-clusterrole")],
+  };
+  const clientWithout = (forbidden: readonly string[]): KubeClient =>
+    ({
+      list: async ({ kind }: KindDefinition) => {
+        if (forbidden.includes(kind)) throw userError("forbidden", `you may not list ${kind}`);
+        return await Promise.resolve({ items: objects[kind] ?? [] });
+      },
+      get: async () => await Promise.resolve(undefined),
+    }) as unknown as KubeClient;
+  const policies = ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
+  const { installed, unlisted } = await readLiveCluster(clientWithout(policies), "stable");
+  assert.deepEqual([...unlisted], policies, "they are not compared");
+  assert.deepEqual(
+    installed.map(({ kind }) => kind),
+    ["ClusterRole", "Deployment"],
+  );
+  await assert.rejects(readLiveCluster(clientWithout(["ClusterRole"]), "stable"), { code: "forbidden" });
 });

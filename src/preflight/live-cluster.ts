@@ -19,7 +19,7 @@ import {
   type Deployment,
 } from "../api/kubernetes/index.ts";
 import { installedKinds } from "../install/index.ts";
-import { isKubeCode, itemsIfServed, type KubeClient } from "../kube/index.ts";
+import { isKubeCode, itemsIfServed, undefinedIfForbidden, type KubeClient } from "../kube/index.ts";
 import type { AuthoritySecrets } from "./cluster/trust.ts";
 import type { WorkloadFacts } from "./cluster/workloads.ts";
 import { isMeshGroup } from "./compare/definitions.ts";
@@ -35,6 +35,8 @@ export interface LiveCluster extends Omit<WorkloadFacts, "connections"> {
   readonly controlPlaneNamespaces: ReadonlySet<string>;
   /** Objects that an installation may have written. */
   readonly installed: readonly UntypedObject[];
+  /** The kinds of an installation that the user may not list. */
+  readonly unlisted: ReadonlySet<string>;
 }
 
 /** The installed control plane of the old revision. */
@@ -87,7 +89,7 @@ export async function readLiveCluster(client: KubeClient, revision: string): Pro
     ),
     controlPlane,
     controlPlaneNamespaces: namespacesOfPlanes,
-    installed: await readInstalled(client),
+    ...(await readInstalled(client)),
   };
 }
 
@@ -174,16 +176,22 @@ function kindOfDefinition(definition: UntypedObject): KindDefinition<UntypedObje
   };
 }
 
+/** Earlier releases installed none, so a role that was sufficient for them may not have the right to list them. */
+const policyKinds: ReadonlySet<string> = new Set(["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]);
+
 /** Finds installed objects by the labels that Serin's and Istio's installers write. */
-async function readInstalled(client: KubeClient): Promise<readonly UntypedObject[]> {
+async function readInstalled(client: KubeClient): Promise<Pick<LiveCluster, "installed" | "unlisted">> {
   const kinds = installedKinds.filter(
     ({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace" && kind !== "EndpointSlice",
   );
+  const unlisted = new Set<string>();
   const lists = await Promise.all(
     kinds.flatMap((kind) =>
       [istioLabels.component, istioLabels.revision].map(async (labelSelector) => {
-        const { items } = await client.list(kind, { labelSelector });
-        return items.map((item) => ({
+        const listing = client.list(kind, { labelSelector });
+        const found = policyKinds.has(kind.kind) ? await undefinedIfForbidden(listing) : await listing;
+        if (found === undefined) unlisted.add(kind.kind);
+        return (found?.items ?? []).map((item) => ({
           ...item,
           apiVersion: kind.group === "" ? kind.versions[0] : `${kind.group}/${kind.versions[0]}`,
           kind: kind.kind,
@@ -196,7 +204,7 @@ async function readInstalled(client: KubeClient): Promise<readonly UntypedObject
       .flat()
       .map((object) => [`${object.kind} ${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`, object]),
   );
-  return [...unique.values()];
+  return { installed: [...unique.values()], unlisted };
 }
 
 const authorityNames = { pluggedIn: "cacerts", selfSigned: "istio-ca-secret" } as const;

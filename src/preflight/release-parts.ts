@@ -175,7 +175,7 @@ class ReleaseQuestions {
       });
     const rendered = compareRendered({
       installed: live.installed,
-      rendered: objects,
+      rendered: objects.filter(({ kind }) => !live.unlisted.has(kind ?? "")),
       namespaces: new Set(live.namespaces.map(({ metadata }) => metadata.name ?? "")),
       from: this.#fromSide,
       to: this.#toSide,

@@ -126,3 +126,19 @@ test("a histogram counts a number in the first bucket whose bound it does not ex
     );
   }
 });
+
+test("a metric with a limit of its own neither counts against the limit of all nor against that of each metric", () => {
+  const registry = new MetricsRegistry({ maxSeries: 2, maxSeriesPerMetric: 2 });
+  const apart = registry.counter("apart", "", ["a"], { ownMaxSeries: 3 });
+  for (const value of ["1", "2", "3", "4"]) apart.labels(value).increment();
+  assert.deepEqual(
+    [...apart.series()].map(({ values }) => values[0]),
+    ["1", "2", "3", overflowLabel],
+  );
+  const other = registry.counter("other", "", ["a"]);
+  for (const value of ["1", "2", "3"]) other.labels(value).increment();
+  assert.equal(other.size, 2);
+  apart.remove("1");
+  other.labels("4").increment();
+  assert.equal(other.size, 2, "a removed label set of the other metric gives nothing back");
+});

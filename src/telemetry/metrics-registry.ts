@@ -15,6 +15,14 @@ export interface MetricsRegistryOptions {
   readonly staleAfterMs?: number;
 }
 
+export interface FamilyOptions {
+  /**
+   * The metric's own maximum number of label sets. They then do not count against the limit of all counters and
+   * histograms, so that metrics whose number of label sets is known do not take the place of others.
+   */
+  readonly ownMaxSeries?: number;
+}
+
 /** The maximum number of label sets of a metric. Further ones share one series. */
 export const defaultMaxSeriesPerMetric = 2000;
 /** The maximum number of label sets of all counters and histograms. Further ones share one series of their metric. */
@@ -229,12 +237,22 @@ export class MetricsRegistry {
     return this.#generation;
   }
 
-  counter(name: string, help: string, labelNames: readonly string[] = []): MetricFamily<Counter> {
-    return this.#family(name, help, "counter", labelNames, () => new Counter());
+  counter(
+    name: string,
+    help: string,
+    labelNames: readonly string[] = [],
+    options: FamilyOptions = {},
+  ): MetricFamily<Counter> {
+    return this.#family({ name, help, type: "counter", labelNames }, () => new Counter(), options);
   }
 
-  gauge(name: string, help: string, labelNames: readonly string[] = []): MetricFamily<Gauge> {
-    return this.#family(name, help, "gauge", labelNames, () => new Gauge());
+  gauge(
+    name: string,
+    help: string,
+    labelNames: readonly string[] = [],
+    options: FamilyOptions = {},
+  ): MetricFamily<Gauge> {
+    return this.#family({ name, help, type: "gauge", labelNames }, () => new Gauge(), options);
   }
 
   /** `bounds` are the inclusive upper bounds of the buckets, ascending, without infinity. */
@@ -249,7 +267,7 @@ export class MetricsRegistry {
       `the bounds of ${name} must be ascending`,
     );
     const shared = new BucketBounds(bounds);
-    return this.#family(name, help, "histogram", labelNames, () => new Histogram(shared));
+    return this.#family({ name, help, type: "histogram", labelNames }, () => new Histogram(shared));
   }
 
   /** Calls `collect` before each rendering, for gauges that are cheaper to compute than to maintain. */
@@ -293,12 +311,11 @@ export class MetricsRegistry {
   }
 
   #family<Handle extends Counter | Gauge | Histogram>(
-    name: string,
-    help: string,
-    type: MetricType,
-    labelNames: readonly string[],
+    description: Pick<MetricFamily<Handle>, "name" | "help" | "type" | "labelNames">,
     create: () => Handle,
+    { ownMaxSeries }: FamilyOptions = {},
   ): MetricFamily<Handle> {
+    const { name, type, labelNames } = description;
     const known = this.#families.get(name);
     if (known !== undefined) {
       invariant(
@@ -309,10 +326,16 @@ export class MetricsRegistry {
     }
     invariant(/^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name), `"${name}" is not a valid Prometheus metric name`);
     // The metrics about the limits are exempt from them.
-    const budget = name.startsWith("serin_metrics_")
-      ? { ...this.#budget, take: () => true, give: () => undefined }
+    const isApart = name.startsWith("serin_metrics_") || ownMaxSeries !== undefined;
+    const budget = isApart
+      ? {
+          ...this.#budget,
+          maxSeriesPerMetric: ownMaxSeries ?? this.#budget.maxSeriesPerMetric,
+          take: () => true,
+          give: () => undefined,
+        }
       : this.#budget;
-    const family = new MetricFamily<Handle>({ name, help, type, labelNames }, create, budget);
+    const family = new MetricFamily<Handle>(description, create, budget);
     this.#families.set(name, family as unknown as MetricFamily<Counter>);
     return family;
   }

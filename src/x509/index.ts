@@ -11,16 +11,9 @@ export {
   subjectKeyIdentifier,
 } from "./extensions.ts";
 export { type AlternativeName, commonNameId, distinguishedName } from "./names.ts";
-export { peerChain, type PeerChain } from "./peer-chain.ts";
+export { peerChain } from "./peer-chain.ts";
 export { derOfPem, pemBlocks, pemOf } from "./pem.ts";
-export {
-  type IssuerParts,
-  readCertificate,
-  readIssuer,
-  readPathLength,
-  readVersion,
-  withoutZeros,
-} from "./read-certificate.ts";
+export { type IssuerParts, readCertificate, readIssuer, readPathLength, readVersion } from "./read-certificate.ts";
 export { completeLists, listsInPem, RevokedCertificates } from "./revoked-certificates.ts";
-export { checkKey, isSignedBy, readSigned, signatureAlgorithmOf } from "./signature-algorithms.ts";
+export { checkKey, isIssuedBy, isSignedBy, readSigned } from "./signature-algorithms.ts";
 export { type CertificateContent, X509Signer } from "./x509-signer.ts";

@@ -1,4 +1,5 @@
 import type { X509Certificate } from "node:crypto";
+import { isIssuedBy } from "./signature-algorithms.ts";
 
 /** A certificate of a peer's chain, with a certificate that has issued it. */
 export interface IssuedBy {
@@ -54,8 +55,4 @@ function sentWith(leaf: X509Certificate): readonly X509Certificate[] {
   for (let next = leaf.issuerCertificate; next !== undefined && sent.length <= maxSent; next = next.issuerCertificate)
     sent.push(next);
   return sent;
-}
-
-function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }

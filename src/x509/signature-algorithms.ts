@@ -1,4 +1,4 @@
-import { verify, type KeyObject } from "node:crypto";
+import { verify, type KeyObject, type X509Certificate } from "node:crypto";
 import { userError } from "../base/index.ts";
 import { derObjectIdentifier, DerReader, derSequence, derTags, type DerElement } from "./der.ts";
 
@@ -107,4 +107,9 @@ export function isSignedBy(structure: SignedStructure, key: KeyObject): boolean 
   return (
     known.keyType === key.asymmetricKeyType && verify(known.hash, structure.signed.encoded, key, structure.signature)
   );
+}
+
+/** Whether an authority has issued the certificate. Checks the issuer's name and the signature. */
+export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
+  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }

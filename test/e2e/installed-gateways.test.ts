@@ -2,7 +2,6 @@
 // not install, also moves, and the old revision is retired. The plan names the steps that the engine then takes.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { eventually } from "../support/eventually.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
 import { PodLoad } from "../support/pod-load.ts";
 import { untilLine } from "../support/until-line.ts";
@@ -99,7 +98,7 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
   const allMore = async (count: number): Promise<void> =>
     void (await Promise.all(loads.map(async (load) => await load.more(count))));
 
-  before(async () => {
+  const prepare = async (): Promise<void> => {
     const created = await guide.lab.createOneNode();
     assert.equal(created.code, 0, created.output);
     await ok(`${guide.lab.serin} install --set profile=${profile} -y`);
@@ -108,16 +107,18 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
     for (const namespace of ["shop", "outside"])
       await ok(`kubectl wait -n ${namespace} --for=condition=Ready pods --all --timeout=110s`);
     const url = "http://istio-ingressgateway.istio-system";
-    await eventually(
+    await guide.comes(
       "the gateway answers",
-      async () => await guide.shows(`kubectl exec -n outside client -- curl -sf -m 2 ${url}`, /Hostname|GET/i),
+      `kubectl exec -n outside client -- curl -sS --fail-with-body -m 2 ${url}`,
+      /Hostname|GET/i,
     );
     const client = { workload: "pod/client", container: "client" };
     loads.push(new PodLoad(guide.lab, { ...client, namespace: "outside", urls: [url], roundsPerSecond: 10 }));
     if (profile === "ambient")
       loads.push(new PodLoad(guide.lab, { ...client, namespace: "shop", urls: ["http://web"], roundsPerSecond: 20 }));
     await allMore(20);
-  });
+  };
+  before(guide.step("a mesh, an application and its load", prepare));
   after(async () => {
     await Promise.all(loads.map(async (load) => await load.stop()));
     await guide.lab.delete();

@@ -78,12 +78,19 @@ test("the token of a CNI agent changes no pods of other nodes", async () => {
   }
 });
 
-test("the token of a CNI agent gives no pod another address, readiness, label or foreign annotation", async () => {
+test("the token of a CNI agent gives no pod another address, readiness, label, finalizer or foreign annotation", async () => {
   for (const [body, message] of [
-    [{ status: { podIP: "10.0.0.66", podIPs: [{ ip: "10.0.0.66" }] } }, /neither the status nor the labels/],
-    [{ status: { conditions: [{ type: "Ready", status: "True" }] } }, /neither the status nor the labels/],
-    [{ metadata: { labels: { app: "istiod" } } }, /neither the status nor the labels/],
-    [{ metadata: { labels: null } }, /neither the status nor the labels/],
+    [
+      { status: { podIP: "10.0.0.66", podIPs: [{ ip: "10.0.0.66" }] } },
+      /neither the status, the labels nor the finalizers/,
+    ],
+    [
+      { status: { conditions: [{ type: "Ready", status: "True" }] } },
+      /neither the status, the labels nor the finalizers/,
+    ],
+    [{ metadata: { labels: { app: "istiod" } } }, /neither the status, the labels nor the finalizers/],
+    [{ metadata: { labels: null } }, /neither the status, the labels nor the finalizers/],
+    [{ metadata: { finalizers: ["example.com/hold"] } }, /neither the status, the labels nor the finalizers/],
     [{ metadata: { annotations: { team: "b" } } }, /only the annotations ambient\.istio\.io\/redirection and/],
     [{ metadata: { annotations: { team: null } } }, /only the annotations/],
     [{ metadata: { annotations: null } }, /only the annotations/],

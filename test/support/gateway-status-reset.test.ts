@@ -42,7 +42,7 @@ before(async () => {
     { log: silentLogger, clock: systemClock },
   );
   for (const document of parseAllDocuments(readFileSync(definitions, "utf8"))) {
-    const object: Json = document.toJS();
+    const object = document.toJS();
     if (!["gateways", "listenersets", "gatewayclasses"].includes(object?.spec?.names?.plural as string)) continue;
     const path = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions`;
     assert.equal((await server.call("POST", path, object)).status, 201);

@@ -1,6 +1,7 @@
 // Shared by the tests of the walkthroughs: lines that are typed into a shell of the lab or of a given cluster, in steps
 // that depend on each other, under load.
 import assert from "node:assert/strict";
+import { eventually } from "./eventually.ts";
 import { requireLeastRights, type ExpectedRights, type RbacObjects } from "./audited-rights.ts";
 import { kubectlDirectory, type Kubectl } from "./kubectls.ts";
 import { givenFacts, guideCluster, type GivenFacts, type GuideCluster } from "./given-cluster.ts";
@@ -14,6 +15,10 @@ kubectl get pods -A --no-headers | awk '{split($3, ready, "/"); if (ready[1] != 
 while read -r namespace pod; do
   echo "== log of $namespace/$pod"
   kubectl logs -n "$namespace" "$pod" --all-containers --tail=15
+done
+for app in istiod istio-ingressgateway; do
+  echo "== log of $app"
+  kubectl logs -n istio-system -l app="$app" --tail=15
 done`;
 
 /** Lines that a person types on a cluster. */
@@ -47,6 +52,20 @@ export class TypedGuide<Cluster extends GuideCluster> {
   async shows(line: string, expected: RegExp | string): Promise<boolean> {
     const { code, output } = await this.lab.shell(line);
     return code === 0 && (typeof expected === "string" ? output.includes(expected) : expected.test(output));
+  }
+
+  /** Waits until a line succeeds with this output. The error at the time limit has the line's last output. */
+  async comes(condition: string, line: string, expected: RegExp): Promise<void> {
+    let last = "";
+    const look = async (): Promise<boolean> => {
+      const { code, output } = await this.lab.shell(line);
+      last = `ended with ${code}: ${output}`;
+      return code === 0 && expected.test(output);
+    };
+    await eventually(condition, look).catch((error: unknown) => {
+      if (error instanceof Error) error.message += `\n${line}\n${last}`;
+      throw error;
+    });
   }
 
   /**

@@ -28,7 +28,7 @@ export interface FieldTable {
   readonly rows: readonly FieldRow[];
 }
 
-export const tablesTest = "src/api/field-support/field-support.test.ts";
+const tablesTest = "src/api/field-support/field-support.test.ts";
 
 export function acted(group: string, by: string, proof: string, ...fields: readonly string[]): FieldRow {
   return { group, fields, support: "acted", by: actorsOf(by), proof };

@@ -2,6 +2,7 @@ import { defineKind } from "../kind.ts";
 import type { Condition, KubernetesObject, LabelSelector } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { areRepeated, Reader } from "../reader.ts";
+import { maxPort, readPortNumber } from "../istio/fields.ts";
 import { checkSectionName, gatewayGroup, readHostname, warnOfUnknown } from "./references.ts";
 
 export interface Gateway extends KubernetesObject {
@@ -102,7 +103,6 @@ export interface ListenerStatus {
   conditions: Condition[];
 }
 
-const maxPort = 65_535;
 const maxListeners = 64;
 /** The default of `listeners` in v1alpha2 (manifests/crds/gateway-api-lab.yaml). */
 export const meshListener = { name: "mesh", port: 15_008, protocol: "HBONE" } as const;
@@ -188,7 +188,7 @@ function readGatewayTls(reader: Reader | undefined): GatewayTls | undefined {
 function readFrontend(reader: Reader): NonNullable<GatewayTls["frontend"]> {
   const otherwise = reader.required("default", reader.object("default"));
   const perPort = reader.objects("perPort").map((entry) => ({
-    port: entry.required("port", entry.integer("port", 1, maxPort)) ?? 0,
+    port: entry.required("port", readPortNumber(entry, "port")) ?? 0,
     tls: readFrontendTls(entry.required("tls", entry.object("tls")) ?? entry.empty("tls")),
   }));
   const repeated = areRepeated(perPort.map(({ port }) => port));
@@ -267,9 +267,8 @@ export function readListener(
     name,
     hostname: readHostname(reader, "hostname"),
     port:
-      (port === undefined
-        ? reader.required("port", reader.integer("port", 1, maxPort))
-        : readOptionalPort(reader, port)) ?? 0,
+      (port === undefined ? reader.required("port", readPortNumber(reader, "port")) : readOptionalPort(reader, port)) ??
+      0,
     protocol,
     tls: readTls(reader.object("tls")),
     allowedRoutes: readAllowedRoutes(reader.object("allowedRoutes")),

@@ -7,13 +7,13 @@ import { readHeaderMatches, type NamedMatch } from "./http-route.ts";
 import {
   checkHostname,
   gatewayGroup,
-  readBackendObjectReference,
   readParentReference,
+  readWeightedReference,
   warnOfUnknown,
   warnOfUnused,
-  type BackendObjectReference,
   type ParentReference,
   type RouteParentStatus,
+  type WeightedBackendReference,
 } from "./references.ts";
 import { readFilters, type HttpRouteFilter } from "./route-filters.ts";
 
@@ -43,12 +43,10 @@ export type GrpcRouteFilter = Extract<
   { type: "RequestHeaderModifier" | "ResponseHeaderModifier" | "RequestMirror" | "ExtensionRef" }
 >;
 
-export interface GrpcBackendRef extends BackendObjectReference {
-  weight: number;
+export interface GrpcBackendRef extends WeightedBackendReference {
   filters: GrpcRouteFilter[];
 }
 
-const maxWeight = 1_000_000;
 const filterTypes: readonly string[] = [
   "RequestHeaderModifier",
   "ResponseHeaderModifier",
@@ -109,11 +107,7 @@ function readMethod(reader: Reader | undefined): GrpcRouteMatch["method"] {
 }
 
 function readBackendRef(reader: Reader): GrpcBackendRef {
-  const backend = {
-    ...readBackendObjectReference(reader),
-    weight: reader.integer("weight", 0, maxWeight) ?? 1,
-    filters: readGrpcFilters(reader),
-  };
+  const backend = { ...readWeightedReference(reader), filters: readGrpcFilters(reader) };
   warnOfUnknown(reader);
   return backend;
 }

@@ -10,14 +10,14 @@ import { durationMs } from "./duration.ts";
 import {
   checkHostname,
   gatewayGroup,
-  readBackendObjectReference,
   readParentReference,
   readStrings,
+  readWeightedReference,
   warnOfUnknown,
   warnOfUnused,
-  type BackendObjectReference,
   type ParentReference,
   type RouteParentStatus,
+  type WeightedBackendReference,
 } from "./references.ts";
 import { readFilters, readHeaderName, type HttpRouteFilter } from "./route-filters.ts";
 
@@ -49,12 +49,10 @@ export interface NamedMatch {
   value: string;
 }
 
-export interface HttpBackendRef extends BackendObjectReference {
-  weight: number;
+export interface HttpBackendRef extends WeightedBackendReference {
   filters: HttpRouteFilter[];
 }
 
-const maxWeight = 1_000_000;
 const minRetryCode = 400;
 const maxRetryCode = 599;
 
@@ -164,11 +162,7 @@ function firstOfEachName(matches: readonly NamedMatch[], fold: (name: string) =>
 }
 
 function readBackendRef(reader: Reader): HttpBackendRef {
-  const backend = {
-    ...readBackendObjectReference(reader),
-    weight: reader.integer("weight", 0, maxWeight) ?? 1,
-    filters: readFilters(reader),
-  };
+  const backend = { ...readWeightedReference(reader), filters: readFilters(reader) };
   warnOfUnknown(reader);
   return backend;
 }

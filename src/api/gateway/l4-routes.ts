@@ -5,24 +5,20 @@ import { Reader } from "../reader.ts";
 import {
   checkHostname,
   gatewayGroup,
-  readBackendObjectReference,
   readParentReference,
+  readWeightedReference,
   warnOfUnknown,
   warnOfUnused,
-  type BackendObjectReference,
   type ParentReference,
   type RouteParentStatus,
+  type WeightedBackendReference,
 } from "./references.ts";
 
 // Routes for connections. They match the server name of TLS, or apply to a whole port.
 
-export interface WeightedBackendRef extends BackendObjectReference {
-  weight: number;
-}
-
 export interface L4RouteRule {
   name?: string | undefined;
-  backendRefs: WeightedBackendRef[];
+  backendRefs: WeightedBackendReference[];
 }
 
 export interface TlsRoute extends KubernetesObject {
@@ -37,8 +33,6 @@ export interface TcpRoute extends KubernetesObject {
 
 /** UDP is not supported. A UDPRoute only gets a status that says so. */
 export type UdpRoute = TcpRoute;
-
-const maxWeight = 1_000_000;
 
 export function parseTlsRoute(raw: unknown): Parsed<TlsRoute> {
   const object = new Reader(raw);
@@ -74,7 +68,7 @@ function isSince(raw: unknown, version: string): boolean {
 
 function readRules(reader: Reader): L4RouteRule[] {
   const rules = reader.objects("rules").map((rule) => {
-    const found = { name: rule.string("name"), backendRefs: rule.objects("backendRefs").map(readWeightedBackend) };
+    const found = { name: rule.string("name"), backendRefs: rule.objects("backendRefs").map(readBackend) };
     if (found.backendRefs.length === 0) rule.error("must have at least one backend", "backendRefs");
     warnOfUnknown(rule);
     return found;
@@ -83,8 +77,8 @@ function readRules(reader: Reader): L4RouteRule[] {
   return rules;
 }
 
-function readWeightedBackend(reader: Reader): WeightedBackendRef {
-  const backend = { ...readBackendObjectReference(reader), weight: reader.integer("weight", 0, maxWeight) ?? 1 };
+function readBackend(reader: Reader): WeightedBackendReference {
+  const backend = readWeightedReference(reader);
   warnOfUnknown(reader);
   return backend;
 }

@@ -1,5 +1,6 @@
 import type { Condition } from "../meta.ts";
 import type { Reader } from "../reader.ts";
+import { readPortNumber } from "../istio/fields.ts";
 
 export const gatewayGroup = "gateway.networking.k8s.io";
 
@@ -22,13 +23,17 @@ export interface BackendObjectReference {
   port?: number | undefined;
 }
 
+export interface WeightedBackendReference extends BackendObjectReference {
+  weight: number;
+}
+
 export interface RouteParentStatus {
   parentRef: ParentReference;
   controllerName: string;
   conditions: Condition[];
 }
 
-const maxPort = 65_535;
+const maxWeight = 1_000_000;
 const label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
 const sectionNamePattern = new RegExp(`^${label}(\\.${label})*$`);
 const hostnamePattern = new RegExp(`^(\\*\\.)?${label}(\\.${label})*$`);
@@ -42,7 +47,7 @@ export function readParentReference(reader: Reader): ParentReference {
     name: reader.required("name", reader.string("name")) ?? "",
     namespace: reader.string("namespace"),
     sectionName: reader.string("sectionName"),
-    port: reader.integer("port", 1, maxPort),
+    port: readPortNumber(reader, "port"),
   };
   warnOfUnknown(reader);
   return parent;
@@ -54,12 +59,17 @@ export function readBackendObjectReference(reader: Reader): BackendObjectReferen
     kind: reader.string("kind") ?? "Service",
     name: reader.required("name", reader.string("name")) ?? "",
     namespace: reader.string("namespace"),
-    port: reader.integer("port", 1, maxPort),
+    port: readPortNumber(reader, "port"),
   };
   if (backend.kind === "Service" && backend.group === "" && backend.port === undefined && !reader.has("port")) {
     reader.error("is required for a Service", "port");
   }
   return backend;
+}
+
+/** Reads a backend of a rule with its share of the requests. */
+export function readWeightedReference(reader: Reader): WeightedBackendReference {
+  return { ...readBackendObjectReference(reader), weight: reader.integer("weight", 0, maxWeight) ?? 1 };
 }
 
 /** Reads an exact or wildcard (`*.`) DNS name in lower case. Addresses are rejected. */

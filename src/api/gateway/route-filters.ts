@@ -1,5 +1,6 @@
 import { exceedsFormat } from "../istio/expressions/expression-bound.ts";
 import { checkText, literalValueFault } from "../istio/expressions/http-headers.ts";
+import { readPortNumber } from "../istio/fields.ts";
 import type { Reader } from "../reader.ts";
 import { readBackendObjectReference, readHostname, readStrings, type BackendObjectReference } from "./references.ts";
 
@@ -69,7 +70,6 @@ const filterFields = {
 } as const;
 type FilterType = keyof typeof filterFields;
 
-const maxPort = 65_535;
 const defaultFractionDenominator = 100;
 const defaultCorsMaxAgeSeconds = 5;
 const headerNamePattern = /^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$/;
@@ -178,7 +178,7 @@ function readRedirect(reader: Reader): RequestRedirect {
     scheme: reader.oneOf("scheme", ["http", "https"]),
     hostname: readHostname(reader, "hostname"),
     path: readPathModifier(reader),
-    port: reader.integer("port", 1, maxPort),
+    port: readPortNumber(reader, "port"),
     statusCode: statusCode as RequestRedirect["statusCode"],
   };
 }

@@ -1,4 +1,4 @@
-import { addressBytes, cidrOf } from "../../base/index.ts";
+import { cidrOf, isAddress } from "../../base/index.ts";
 import type { Reader } from "../reader.ts";
 import { domainFault, isDnsLabel } from "./domain-names.ts";
 import { isKnownProtocol, protocols } from "./protocols.ts";
@@ -30,10 +30,6 @@ export function emptyFault(value: string): string | undefined {
   return value === "" ? "must not be empty" : undefined;
 }
 
-export function isAddress(text: string): boolean {
-  return addressBytes(text) !== undefined;
-}
-
 export function addressFault(text: string): string | undefined {
   return isAddress(text) ? undefined : `must be an IP address, got "${text}"`;
 }
@@ -48,6 +44,8 @@ export function domainOrAddressFault(text: string): string | undefined {
   return `must be a DNS name or an IP address, got "${text}"`;
 }
 
+/** What precedes the path of a Unix socket in an address. */
+export const unixPrefix = "unix://";
 /**
  * The maximum number of bytes of a Unix socket's path. If a path is longer, Envoy rejects all endpoints that are sent
  * together with it.

@@ -5,6 +5,7 @@ import { Reader } from "../reader.ts";
 
 export const maxPort = 65_535;
 export const maxInt32 = 2_147_483_647;
+export const maxUint32 = 4_294_967_295;
 /** The longest duration that an Envoy accepts. If a duration is longer, it rejects all routes of a port. */
 const maxDurationMs = 9_223_372_035_000;
 

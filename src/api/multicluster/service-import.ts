@@ -1,4 +1,4 @@
-import { addressBytes, truncated } from "../../base/index.ts";
+import { isAddress, truncated } from "../../base/index.ts";
 import { defineKind, type KindDefinition } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
@@ -23,7 +23,7 @@ export function parseServiceImport(raw: unknown): Parsed<ServiceImport> {
   const spec = object.object("spec");
   const ips = (spec?.list("ips") ?? []).flatMap((element) => {
     const { raw: address } = element;
-    if (typeof address === "string" && addressBytes(address) !== undefined) return [address];
+    if (typeof address === "string" && isAddress(address)) return [address];
     element.warn(
       `must be an IP address, got ${truncated(JSON.stringify(address), shownCharacters)}; the entry is ignored`,
     );

@@ -143,17 +143,24 @@ const parsers: Readonly<Record<(typeof targetFields)[number], (target: Reader) =
 };
 
 function parseRoute(target: Reader): RouteTarget {
-  const { rule } = (target.raw ?? {}) as { rule?: unknown };
   const [stable, canary] = [parseBackend(target, "stable"), parseBackend(target, "canary")];
   const same = stable.name === canary.name && stable.namespace === canary.namespace && stable.port === canary.port;
   if (same && stable.name !== "") target.error(`must differ from the stable backend (${stable.name})`, "canary");
   return {
     name: objectName(target, "name"),
     ...optional("namespace", namespace(target)),
-    rule: typeof rule === "string" ? (target.string("rule") ?? 0) : (target.integer("rule", 0, lastRule) ?? 0),
+    rule: ruleOf(target, "rule", lastRule),
     stable,
     canary,
   };
+}
+
+/** The name or the position of a rule. */
+function ruleOf(target: Reader, field: string, last: number): string | number {
+  const named = ((target.raw ?? {}) as Readonly<Record<string, unknown>>)[field];
+  if (typeof named !== "string") return target.integer(field, 0, last) ?? 0;
+  if (named === "") target.error("must not be empty", field);
+  return target.string(field) ?? 0;
 }
 
 function parseBackend(target: Reader, field: string): BackendTarget {
@@ -169,7 +176,6 @@ function parseBackend(target: Reader, field: string): BackendTarget {
 }
 
 function parseVirtualService(target: Reader): VirtualServiceTarget {
-  const { route } = (target.raw ?? {}) as { route?: unknown };
   const [stable, canary] = [parseDestination(target, "stable"), parseDestination(target, "canary")];
   const same = stable.host === canary.host && stable.subset === canary.subset && stable.port === canary.port;
   if (same && stable.host !== "")
@@ -178,7 +184,7 @@ function parseVirtualService(target: Reader): VirtualServiceTarget {
     name: objectName(target, "name"),
     ...optional("namespace", namespace(target)),
     protocol: target.oneOf("protocol", ["http", "tcp", "tls"]) ?? "http",
-    route: typeof route === "string" ? (target.string("route") ?? 0) : (target.integer("route", 0, 1000) ?? 0),
+    route: ruleOf(target, "route", 1000),
     stable,
     canary,
   };

@@ -181,3 +181,16 @@ test("a Canary warns of a mirror beside the mirror of an experiment", () => {
   const mirror = { percent: 10 };
   assert.deepEqual(placesOf({ steps: [{ experiment, mirror }, { experiment }, { mirror }] }), ["spec.steps[0].mirror"]);
 });
+
+test("an empty name of a rule or route is refused, because it would wait for a rule that nobody can name so", () => {
+  const [stable, canary] = [
+    { name: "a", port: 80 },
+    { name: "b", port: 80 },
+  ];
+  for (const kind of ["httpRoute", "grpcRoute"])
+    assert.deepEqual(faultsOf({ [kind]: { name: "r", rule: "", stable, canary } }), [
+      `spec.target.${kind}.rule: must not be empty`,
+    ]);
+  const virtualService = { name: "v", route: "", stable: { host: "a" }, canary: { host: "b" } };
+  assert.deepEqual(faultsOf({ virtualService }), ["spec.target.virtualService.route: must not be empty"]);
+});

@@ -24,7 +24,7 @@ const allowedKeys = [
 const plainValue = /^[\w.:,+-]*$/;
 
 /** Whether labels and annotations with this key may be copied to the engine's pods. */
-export function mayBeCopied(key: string): boolean {
+function mayBeCopied(key: string): boolean {
   const slash = key.indexOf("/");
   return slash === -1 || allowedPrefixes.includes(key.slice(0, slash)) || allowedKeys.includes(key);
 }

@@ -16,8 +16,13 @@ export interface ConnectedProxy {
    * that it names.
    */
   readonly unproven?: true;
-  /** The time of the connection, in RFC 3339. */
+  /** The time of the connection, in RFC 3339. Empty if it is unknown. */
   readonly connectedAt: string;
+  /**
+   * Set if the proxy has disconnected: when, in RFC 3339. Only with `?gone=true`, and only for a short while. Then the
+   * node, the version and the types are empty.
+   */
+  readonly goneAt?: string;
   /** Keyed by type URL. `reason` is why the last push was rejected. null if it was accepted. */
   readonly types: Readonly<
     Record<

@@ -137,7 +137,10 @@ export interface RolloutStatus {
    * the run.
    */
   readonly moves?: string;
-  /** The rule that the position in the target means. Absent if the target has none, or an older engine wrote the status. */
+  /**
+   * The rule that the position in the target means. Absent if the target has no position, or if an older engine wrote
+   * the status.
+   */
   readonly meantRule?: MeantRule;
   /**
    * The orders that existed when the engine noticed this run. They do not apply to it. Absent in an object's first run,

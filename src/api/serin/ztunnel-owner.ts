@@ -3,7 +3,7 @@ export const ztunnelRevisionLabel = "serin.dev/ztunnel-rev";
 /** The ztunnel that serves a pod. The CNI agent writes it. */
 export const ztunnelOwnerAnnotation = "serin.dev/ztunnel-owner";
 /** The name of the ztunnel without a revision. */
-export const defaultZtunnelRevision = "default";
+const defaultZtunnelRevision = "default";
 
 const nodeRevisionLabel = "istio.io/rev";
 

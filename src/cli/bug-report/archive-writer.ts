@@ -1,21 +1,32 @@
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
+import { rename, rm } from "node:fs/promises";
 import { finished } from "node:stream/promises";
 import { createGzip, type Gzip } from "node:zlib";
+import { userError } from "../../base/index.ts";
 import { tarEnd, tarHeader, tarPadding } from "../tar-header.ts";
+import { reasonOf } from "../user-file.ts";
 
 /** Only its owner can read an archive, because it holds objects and logs of the whole mesh. */
 const ownersFile = 0o600;
 
-/** Writes a gzipped tar file by file, so that only one file is in memory. */
+/**
+ * Writes a gzipped tar file by file, so that only one file is in memory. The archive replaces what has its name,
+ * because an existing file would keep its mode, its owner and those who have opened it.
+ */
 export class ArchiveWriter implements AsyncDisposable {
+  readonly #path: string;
+  readonly #partial: string;
   readonly #gzip: Gzip;
   readonly #done: Promise<void>;
   readonly #modifiedSeconds: number;
 
   constructor(path: string, nowMs: number) {
+    this.#path = path;
+    this.#partial = `${path}.${randomBytes(8).toString("hex")}`;
     this.#gzip = createGzip();
-    const file = createWriteStream(path, { mode: ownersFile });
+    const file = createWriteStream(this.#partial, { flags: "wx", mode: ownersFile });
     this.#done = finished(this.#gzip.pipe(file));
     // The calls of write and end report the error.
     this.#done.catch(() => undefined);
@@ -31,6 +42,12 @@ export class ArchiveWriter implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#gzip.end(tarEnd);
-    await this.#done;
+    try {
+      await this.#done;
+      await rename(this.#partial, this.#path);
+    } catch (cause) {
+      await rm(this.#partial, { force: true });
+      throw userError("path-not-writable", `cannot write ${this.#path}: ${reasonOf(cause)}`, { cause });
+    }
   }
 }

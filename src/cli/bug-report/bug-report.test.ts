@@ -1,6 +1,18 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import {
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
@@ -177,4 +189,40 @@ test("long paths keep their names in an archive, which only its owner can read",
   assert.equal(execFileSync("tar", ["tzf", "a.tar.gz"], { cwd: directory, encoding: "utf8" }), `${path}\n`);
   // A report contains logs and objects of the whole mesh, which other users of the machine must not read.
   assert.equal(statSync(join(directory, "a.tar.gz")).mode & 0o777, 0o600);
+});
+
+test("a new report replaces one that others can read, and a file to which a link of its name points stays", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-archive-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const [path, linked, target] = ["a.tar.gz", "b.tar.gz", "target"].map((name) => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const file of [path, target]) writeFileSync(file, "old", { mode: 0o644 });
+  symlinkSync(target, linked);
+  const reader = openSync(path, "r");
+  t.after(() => closeSync(reader));
+  for (const archivePath of [path, linked]) {
+    await using archive = new ArchiveWriter(archivePath, 0);
+    await archive.add("file.txt", "content");
+  }
+  for (const file of [path, linked]) assert.equal(lstatSync(file).mode & 0o777, 0o600, file);
+  assert.equal(readFileSync(reader, "utf8"), "old", "somebody who opened the old file reads nothing of the new one");
+  assert.equal(readFileSync(target, "utf8"), "old");
+  assert.deepEqual(readdirSync(directory).toSorted(), ["a.tar.gz", "b.tar.gz", "target"]);
+});
+
+test("a report that cannot be written names its file and leaves nothing behind", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-archive-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, "a.tar.gz");
+  mkdirSync(path);
+  const write = async (at: string): Promise<void> => {
+    await using archive = new ArchiveWriter(at, 0);
+    await archive.add("file.txt", "content");
+  };
+  await assert.rejects(write(path), { code: "path-not-writable", message: new RegExp(`^cannot write ${path}: `) });
+  assert.deepEqual(readdirSync(directory), ["a.tar.gz"]);
+  await assert.rejects(write(join(directory, "missing/a.tar.gz")), { code: "path-not-writable" });
 });

@@ -144,19 +144,9 @@ export class FakeContext implements CliContext {
 }
 
 /** A client with the operations that verbs use: lists with simple selectors, GET and apply. */
-function fakeClient(
-  {
-    objects = {},
-    answers = {},
-    statuses = {},
-    refusals = {},
-    getRefusals = {},
-    listRefusal,
-    unwritable = {},
-  }: FakeCluster,
-  applied: string[],
-  appliedObjects: KubernetesObject[],
-): KubeClient {
+function fakeClient(cluster: FakeCluster, applied: string[], appliedObjects: KubernetesObject[]): KubeClient {
+  const { objects = {}, answers = {}, statuses = {} } = cluster;
+  const { refusals = {}, getRefusals = {}, listRefusal, unwritable = {} } = cluster;
   const check = ({ kind }: KindDefinition): void => {
     const refusal = refusals[kind];
     if (refusal !== undefined) throw refusal;

@@ -100,6 +100,7 @@ export class ObjectView<Value extends KubernetesObject> {
         return;
       this.#local.delete(key);
       const uid = object.metadata.uid ?? "";
+      if (known !== undefined && known.metadata.uid !== uid) this.#deleting.delete(known.metadata.uid ?? "");
       if (object.metadata.deletionTimestamp !== undefined) this.#deleting.delete(uid);
       // An older change must not undo the local deletion.
       this.#put(key, this.#deleting.has(uid) ? this.#asTerminating(object) : object);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdtempSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -24,6 +24,17 @@ test("a cluster is added and made current, and its removal restores the previous
   const left = parse(readFileSync(path, "utf8")) as { "current-context": string; users: unknown[] };
   assert.equal(left["current-context"], "kind-a");
   assert.equal(left.users.length, 1);
+});
+
+test("keys go only into a new file, even if somebody has put a link at the name of the temporary one", () => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-kubeconfig-"));
+  const [path, target] = [join(directory, "config"), join(directory, "target")];
+  writeFileSync(target, "old");
+  symlinkSync(target, `${path}.${process.pid}`);
+  mergeIntoKubeconfig(path, access);
+  assert.equal(readFileSync(target, "utf8"), "old");
+  const written = lstatSync(path);
+  assert.deepEqual([written.isFile(), written.mode & 0o777], [true, 0o600]);
 });
 
 test("the user's own kubeconfig entries stay, and a damaged file is not overwritten", () => {

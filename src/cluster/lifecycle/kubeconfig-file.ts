@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import type * as Yaml from "yaml";
@@ -148,7 +148,8 @@ function textOf(document: object): string {
 function writeKubeconfig(path: string, document: KubeconfigDocument): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${process.pid}`;
-  writeFileSync(temporary, textOf(document), { mode: 0o600 });
-  chmodSync(temporary, 0o600);
+  // An existing file or link of this name could belong to another user, and the mode counts only for a new file.
+  rmSync(temporary, { force: true });
+  writeFileSync(temporary, textOf(document), { flag: "wx", mode: 0o600 });
   renameSync(temporary, path);
 }

@@ -1,5 +1,5 @@
-import { spawn } from "node:child_process";
-import { Backoff, messageOf, systemRandom, type Clock, type Logger } from "../../base/index.ts";
+import { spawn, type ChildProcess } from "node:child_process";
+import { Backoff, messageOf, type Clock, type Logger, type Random } from "../../base/index.ts";
 import type { NetworkNamespace } from "../../net/index.ts";
 
 export interface ManagedChildOptions {
@@ -13,6 +13,7 @@ export interface ManagedChildOptions {
   readonly descriptors: readonly number[];
   readonly log: Logger;
   readonly clock: Clock;
+  readonly random: Random;
   readonly onMessage: (message: unknown) => void;
 }
 
@@ -33,27 +34,44 @@ export class ManagedChild {
 
   constructor(options: ManagedChildOptions) {
     this.#options = options;
-    this.#backoff = new Backoff({ initialMs: restartInitialMs, maxMs: restartMaxMs, random: systemRandom });
+    this.#backoff = new Backoff({ initialMs: restartInitialMs, maxMs: restartMaxMs, random: options.random });
   }
 
   start(): void {
     if (this.#stopped) return;
-    const { name, program, args, environment, namespace, descriptors, log, clock, onMessage } = this.#options;
+    const { clock, onMessage } = this.#options;
     this.#startedAtMs = clock.steadyMs();
-    const child = namespace.enter(() =>
+    let child: ChildProcess;
+    try {
+      child = this.#spawn();
+    } catch (error) {
+      // Node reports some refusals of the kernel at once, such as too little memory, and others as an event.
+      this.#refused(error);
+      return;
+    }
+    child.on("message", onMessage);
+    child.once("exit", (code, signal) => this.#ended(code, signal));
+    // A process that did not start emits no event of its end.
+    child.on("error", (error) => {
+      if (child.pid === undefined) this.#refused(error);
+    });
+  }
+
+  #spawn(): ChildProcess {
+    const { program, args, environment, namespace, descriptors } = this.#options;
+    return namespace.enter(() =>
       spawn(program, args, {
         stdio: ["ignore", "inherit", "inherit", "ipc", ...descriptors],
         env: environment,
         cwd: "/",
       }),
     );
-    child.on("message", onMessage);
-    child.once("exit", (code, signal) => this.#ended(code, signal));
-    child.on("error", (error) => {
-      log.error("a process cannot be started", { name, error: messageOf(error) });
-      // A process that did not start emits no event of its end.
-      if (child.pid === undefined) this.#ended(null, null);
-    });
+  }
+
+  #refused(error: unknown): void {
+    const { name, log } = this.#options;
+    log.error("a process cannot be started", { name, error: messageOf(error) });
+    this.#ended(null, null);
   }
 
   /** Lets the child end without a restart. */
@@ -69,6 +87,6 @@ export class ManagedChild {
     if (delayMs === 0) this.#backoff.nextMs();
     log.warn("a process ended and is started again", { name, code, signal, delayMs: Math.round(delayMs) });
     if (delayMs === 0) this.start();
-    else setTimeout(() => this.start(), delayMs);
+    else clock.after(delayMs, () => this.start());
   }
 }

@@ -8,6 +8,7 @@ import {
   messageOf,
   programVariables,
   SerinError,
+  systemRandom,
   userError,
   type Clock,
   type Environment,
@@ -203,6 +204,7 @@ export class Supervisor {
       descriptors,
       log,
       clock,
+      random: systemRandom,
       onMessage,
     });
     this.#children.push(child);

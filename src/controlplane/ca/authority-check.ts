@@ -4,6 +4,7 @@ import {
   checkKey,
   completeLists,
   derOfPem,
+  isIssuedBy,
   isSignedBy,
   readPathLength,
   readSigned,
@@ -131,11 +132,6 @@ function checkTime(certificate: X509Certificate, nowMs: number): void {
     throw bad(
       `the certificate of "${nameOf(certificate)}" is not valid before ${certificate.validFromDate.toISOString()}`,
     );
-}
-
-/** Checks the issuer's name and the signature. */
-export function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
-  return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
 }
 
 /** The part of a text of revocation lists that can be used, and why the rest cannot. */

@@ -1,6 +1,6 @@
 // The certificate authority: its key and root, and the certificates of workloads.
 export { SecretAccess, type ProvenAccount } from "./secret-access.ts";
-export { Authenticator, type Caller, type Credentials, type ProvenNames } from "./authenticator.ts";
+export { Authenticator, type Caller, type Credentials } from "./authenticator.ts";
 export {
   authoritySecretNames,
   loadAuthority,

@@ -10,6 +10,7 @@ import { isClusterLocal } from "../model/service/cluster-local.ts";
 import {
   acknowledgements,
   connectedProxies,
+  goneProxies,
   forKnownCallers,
   forLoopback,
   json,
@@ -74,15 +75,17 @@ export class DebugRoutes {
       "/ready": () => answerOf[state()],
       ...this.#inspectionRoutes(),
       "/debug/clusterz": () => json(clusters.states(state() !== "starting")),
-      "/debug/serin/proxies": () =>
-        json(
-          connectedProxies(
+      "/debug/serin/proxies": (url) =>
+        json([
+          ...connectedProxies(
             discovery,
             settings.revision,
             (proxy) => inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "",
             this.#isProven,
           ),
-        ),
+          // Only for callers that know them, because others would count them as connected.
+          ...(url.searchParams.get("gone") === "true" ? goneProxies(discovery, settings.revision, this.#isProven) : []),
+        ]),
       ...(identity === undefined
         ? {}
         : { "/debug/serin/roots": () => json(rootsReport(discovery, identity, issued, settings.revision)) }),

@@ -12,15 +12,9 @@ import {
 } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, type Collection, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
-import type { GatewayPlacement, ProxyConfigFacts } from "../model/index.ts";
+import { eastWestManagedBy, waypointsManagedBy, type GatewayPlacement, type ProxyConfigFacts } from "../model/index.ts";
 import { autoscalerKind, budgetOf, disruptionBudgetKind, overlaid, scalerOf } from "./gateway-overlays.ts";
-import {
-  canaryDeployment,
-  eastWestManagedBy,
-  gatewayObjects,
-  managedBy,
-  waypointsManagedBy,
-} from "./gateway-objects.ts";
+import { canaryDeployment, gatewayObjects, managedBy } from "./gateway-objects.ts";
 import { withProxyConfigs } from "./gateway-proxy-config.ts";
 import { fieldManager } from "./patch-status.ts";
 import type { ProxySettings } from "./proxy-pod.ts";

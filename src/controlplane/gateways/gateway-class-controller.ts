@@ -2,7 +2,16 @@ import { metaTime } from "../../api/index.ts";
 import { gatewayClassKind, type GatewayClass } from "../../api/gateway/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, structurallyEqual, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
-import { eastWestClassName, eastWestControllerName, gatewayControllerName } from "../model/index.ts";
+import {
+  eastWestClassName,
+  eastWestControllerName,
+  gatewayControllerName,
+  ingressClassName,
+  meshControllerName,
+  remoteClassName,
+  unmanagedControllerName,
+  waypointClassName,
+} from "../model/index.ts";
 import { mergeConditions } from "./conditions.ts";
 import { fieldManager, patchStatus } from "./patch-status.ts";
 import { supportedFeatures } from "./supported-features.ts";
@@ -17,13 +26,13 @@ const eastWestClass: BuiltInClass = {
   description: "The default GatewayClass for Istio East West Gateways",
 };
 const builtInClasses: Readonly<Record<string, BuiltInClass>> = {
-  istio: { controllerName: gatewayControllerName, description: "The default Istio GatewayClass" },
-  "istio-remote": {
-    controllerName: "istio.io/unmanaged-gateway",
+  [ingressClassName]: { controllerName: gatewayControllerName, description: "The default Istio GatewayClass" },
+  [remoteClassName]: {
+    controllerName: unmanagedControllerName,
     description: "Remote to this cluster. Does not deploy or affect configuration.",
   },
-  "istio-waypoint": {
-    controllerName: "istio.io/mesh-controller",
+  [waypointClassName]: {
+    controllerName: meshControllerName,
     description: "The default Istio waypoint GatewayClass",
   },
 };

@@ -6,9 +6,11 @@ import type { Deployment, Service, ServiceAccount } from "../../api/kubernetes/i
 import { ownerReference } from "../../kube/index.ts";
 import {
   eastWestClassName,
+  eastWestManagedBy,
   gatewayAccountName,
   gatewayServiceName,
   isWaypointClass,
+  waypointsManagedBy,
   type GatewayPort,
 } from "../model/index.ts";
 import { proxyPodTemplate, type ProxySettings } from "./proxy-pod.ts";
@@ -23,10 +25,6 @@ export interface GatewayObjects {
 const serviceTypeAnnotation = "networking.istio.io/service-type";
 
 export const managedBy = "istio.io-gateway-controller";
-/** The label value of waypoints. */
-export const waypointsManagedBy = "istio.io-mesh-controller";
-/** The label value of gateways between networks. */
-export const eastWestManagedBy = "istio.io-eastwest-controller";
 export const statusPort = 15_021;
 const serviceTypes = ["ClusterIP", "NodePort", "LoadBalancer"] as const;
 

@@ -50,8 +50,8 @@ export function isOwned({ parents }: WantedRouteStatus): boolean {
 }
 
 /**
- * The keys of the routes that have an entry of ours, although none of their parents belongs to this revision. Nobody may
- * have removed the entry while no replica of this revision led.
+ * The keys of the routes that have an entry of ours, although none of their parents belongs to this revision. Nobody
+ * may have removed the entry while no replica of this revision led.
  */
 export async function staleRoutes({ client, includes, kind, statuses }: RouteWriting): Promise<readonly string[]> {
   const { items } = await client.list(routeKinds[kind]);

@@ -75,6 +75,7 @@ export function podFacts(pod: Pod): PodFacts | undefined {
     hostNetwork: spec?.hostNetwork ?? false,
     node: spec?.nodeName ?? "",
     serviceAccount: spec?.serviceAccountName ?? "default",
+    ...((spec?.serviceAccountName ?? "") === "" ? { hasNoAccount: true } : {}),
     ready: isReady && !ends,
     leaving: isReady && ends,
     redirected: metadata.annotations?.[istioAnnotations.ambientRedirection] === "enabled",

@@ -46,7 +46,7 @@ export class PullSecretIngest {
   }
 }
 
-export function pullSecretFacts({ type, data }: Secret): PullSecretFacts {
+function pullSecretFacts({ type, data }: Secret): PullSecretFacts {
   if (type !== wantedType) return { config: "", fault: `its type must be ${wantedType}, got "${type ?? ""}"` };
   const config = Buffer.from(data?.[wantedKey] ?? "", "base64").toString("utf8");
   return config === "" ? { config, fault: `it must have the key ${wantedKey}` } : { config };

@@ -6,7 +6,11 @@ export const gatewayControllerName = "istio.io/gateway-controller";
 /** The controller name for routes whose parent is a Service, not a Gateway. */
 export const meshControllerName = "istio.io/mesh-controller";
 export const eastWestControllerName = "istio.io/eastwest-controller";
-const unmanagedControllerName = "istio.io/unmanaged-gateway";
+export const unmanagedControllerName = "istio.io/unmanaged-gateway";
+/** The value of the label `gateway.istio.io/managed` on the objects of waypoints. */
+export const waypointsManagedBy = "istio.io-mesh-controller";
+/** The same on the objects of gateways between networks. */
+export const eastWestManagedBy = "istio.io-eastwest-controller";
 export const remoteClassName = "istio-remote";
 /** The class of ambient mode's gateways into a network. They use HBONE. */
 export const eastWestClassName = "istio-east-west";

@@ -14,12 +14,17 @@ export { localityFromLabel } from "./service/service-endpoint-model.ts";
 export {
   eastWestClassName,
   eastWestControllerName,
+  eastWestManagedBy,
   gatewayControllerName,
   ingressClassName,
   isServedClass,
   isWaypointClass,
   meshClassName,
   meshControllerName,
+  remoteClassName,
+  unmanagedControllerName,
+  waypointClassName,
+  waypointsManagedBy,
 } from "./gateway-class.ts";
 export { watchForAmbient } from "./ambient/ambient-signs.ts";
 export {

@@ -1,11 +1,9 @@
 import { addressBytes } from "../../base/index.ts";
 
-export { addressBytes, cidrOf } from "../../base/index.ts";
+export { addressBytes, cidrOf, isAddress } from "../../base/index.ts";
 
-/** Whether a text is an IP address rather than a name. */
-export function isAddress(text: string): boolean {
-  return addressBytes(text) !== undefined;
-}
+/** The address of listeners that accept connections to every IPv4 address. */
+export const anyAddress = "0.0.0.0";
 
 /** Equal for all spellings of an IPv6 address. */
 export function addressKey(address: string): string {

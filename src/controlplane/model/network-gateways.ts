@@ -33,7 +33,7 @@ export interface NetworkGateways {
  */
 const maxScale = 10_000;
 
-export const noNetworkGateways: NetworkGateways = { all: [], scale: 1 };
+const noNetworkGateways: NetworkGateways = { all: [], scale: 1 };
 const gatewaysKey = "all";
 
 export interface NetworkGatewaysModel {

@@ -1,4 +1,11 @@
-import type { CaptureMode, Destination, IstioPort, SidecarEgress, SidecarSpec } from "../../api/istio/index.ts";
+import {
+  meshGateway,
+  type CaptureMode,
+  type Destination,
+  type IstioPort,
+  type SidecarEgress,
+  type SidecarSpec,
+} from "../../api/istio/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import { compareText, factsKey, type MeshSettings } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
@@ -12,7 +19,7 @@ import {
   type ServiceModel,
   type ServiceRegistry,
 } from "./service/service-model.ts";
-import { meshGateway, type VirtualServices } from "./routing/virtual-service-model.ts";
+import type { VirtualServices } from "./routing/virtual-service-model.ts";
 import { destinationsOf, virtualServiceShapesOf, type VirtualServiceShape } from "./routing/virtual-service-shape.ts";
 
 /** A service in a scope. The scope may contain only some of its ports. */

@@ -33,6 +33,25 @@ export function acknowledgements(
   return [...connected, ...gone].sort((left, right) => (left.id < right.id ? -1 : 1));
 }
 
+/** The proxies that have disconnected a short while ago, in the form of {@link connectedProxies}. */
+export function goneProxies(server: DiscoveryServer, revision: string, isProven: IsProven): readonly ConnectedProxy[] {
+  return server
+    .recentlyGone()
+    .map((proxy) => ({
+      id: proxy.id,
+      type: proxy.type,
+      namespace: proxy.namespace,
+      node: "",
+      version: "",
+      revision,
+      ...(isProven(proxy) ? {} : { unproven: true as const }),
+      connectedAt: "",
+      goneAt: new Date(proxy.goneAtMs).toISOString(),
+      types: {},
+    }))
+    .sort((left, right) => (left.id < right.id ? -1 : 1));
+}
+
 function rejectionOf(stream: DiscoveryStream, generation: number): ProxyAcknowledgement["rejected"] {
   for (const { typeUrl, rejection } of stream.subscriptions.values()) {
     if (rejection !== undefined && contains(rejection.range, generation)) return { typeUrl, reason: rejection.reason };

@@ -3,7 +3,7 @@ import { anyPack, AnySchema, type Any } from "@bufbuild/protobuf/wkt";
 import { userError } from "../../base/index.ts";
 import { DeltaDiscoveryResponseSchema, DiscoveryResponseSchema } from "../../wire/discovery/index.ts";
 import type { EnvoyTypes } from "../../wire/envoy-types/index.ts";
-import type { DebugAnswerer, DebugRequest, DiscoveryServer } from "./discovery-server.ts";
+import { debugType, type DebugAnswerer, type DebugRequest, type DiscoveryServer } from "./discovery-server.ts";
 import type { HttpAnswer } from "./http-endpoints.ts";
 import { proxyConfigDump } from "./proxy-config-dump.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
@@ -24,7 +24,6 @@ export interface DebugRequestsOptions {
   readonly instance: { readonly id: string; readonly version: string; readonly revision: string };
 }
 
-const debugType = "istio.io/debug";
 const syncType = `${debugType}/syncz`;
 const dumpType = `${debugType}/config_dump`;
 /** The paths of `istio.io/debug` that callers of other namespaces may request. */

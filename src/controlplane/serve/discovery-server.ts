@@ -6,7 +6,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { AcknowledgementReader } from "./acknowledgement-reader.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
 import { DiscoveryStream, keptReason, type ResponseSink } from "./discovery-stream.ts";
-import { GoneProxies, type NamedProxy } from "./gone-proxies.ts";
+import { GoneProxies, type GoneProxy } from "./gone-proxies.ts";
 import { HeldRequests } from "./held-requests.ts";
 import { bytesOfTexts, readProxyIdentity, type ProxyIdentity } from "./proxy-identity.ts";
 import type { WorkloadProxies } from "./proxy-registration.ts";
@@ -314,7 +314,7 @@ export class DiscoveryServer {
   }
 
   /** Proxies that disconnected a short while ago. */
-  recentlyGone(): readonly NamedProxy[] {
+  recentlyGone(): readonly GoneProxy[] {
     return this.#gone.recent(this.#options.clock.nowMs());
   }
 
@@ -406,4 +406,5 @@ function isDebugType(typeUrl: string): boolean {
   return typeUrl === debugType || typeUrl.startsWith(`${debugType}/`);
 }
 
-const debugType = "istio.io/debug";
+/** The type of debug requests. Below it are those of istioctl. */
+export const debugType = "istio.io/debug";

@@ -4,9 +4,14 @@ import type { ProxyIdentity } from "./proxy-identity.ts";
 /** The identity of a proxy, and whether it is proven. */
 export type NamedProxy = Pick<ProxyIdentity, "id" | "type" | "name" | "namespace" | "peer" | "verified">;
 
+/** A proxy that has disconnected, and when. */
+export interface GoneProxy extends NamedProxy {
+  readonly goneAtMs: number;
+}
+
 /**
- * How long disconnected proxies are remembered, so that a rollout that waits for their acknowledgement sees that they
- * are gone.
+ * How long disconnected proxies are remembered. A rollout waits that long for a proxy that may only be between two
+ * connections.
  */
 const rememberMs = 30_000;
 const maxRemembered = 10_000;
@@ -40,9 +45,9 @@ export class GoneProxies {
     this.#gone.delete(id);
   }
 
-  recent(nowMs: number): readonly NamedProxy[] {
+  recent(nowMs: number): readonly GoneProxy[] {
     this.#forgetOld(nowMs);
-    return [...this.#gone.values()].map(({ proxy }) => proxy);
+    return [...this.#gone.values()].map(({ proxy, atMs }) => ({ ...proxy, goneAtMs: atMs }));
   }
 
   #forgetOld(nowMs: number): void {

@@ -1,5 +1,5 @@
 // Serves resources over xDS, and answers questions about connected proxies.
-export { acknowledgements, connectedProxies, syncStatus } from "./acknowledgement.ts";
+export { acknowledgements, connectedProxies, goneProxies, syncStatus } from "./acknowledgement.ts";
 export { DebugRequests, mayAskDebug, type DebugRoute } from "./debug-requests.ts";
 export { createDiscoveryMetrics } from "./discovery-metrics.ts";
 export { DiscoveryServer, type DebugAnswerer } from "./discovery-server.ts";

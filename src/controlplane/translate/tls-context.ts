@@ -16,7 +16,7 @@ export type TransportSocketInit = MessageInitShape<typeof TransportSocketSchema>
 export type DownstreamTlsInit = Exclude<MessageInitShape<typeof DownstreamTlsContextSchema>, { $typeName: string }>;
 
 /** The TLS 1.2 cipher suites of Istio's servers, unless others are configured. */
-export const istioCiphers: readonly string[] = [
+const istioCiphers: readonly string[] = [
   "ECDHE-ECDSA-AES256-GCM-SHA384",
   "ECDHE-RSA-AES256-GCM-SHA384",
   "ECDHE-ECDSA-AES128-GCM-SHA256",

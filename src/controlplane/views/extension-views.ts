@@ -1,6 +1,7 @@
 import type { Collection } from "../../kube/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import type { ExtensionPrograms } from "./extension-programs.ts";
+import { FollowedProxies, tellFollowers, type FollowedProxy } from "./followed-proxies.ts";
 import { remoteKey, type MeshInputs } from "../model/index.ts";
 import {
   ExtendedView,
@@ -11,9 +12,7 @@ import {
 } from "../serve/index.ts";
 import type { ExtensionProgram } from "../translate/index.ts";
 
-interface Tracked {
-  readonly proxy: ProxyIdentity;
-  readonly followers: Set<() => void>;
+interface Extended extends FollowedProxy {
   program: ExtensionProgram | undefined;
   /** Whether an extension patches the proxy's routes, or has done so since it connected. */
   hadRoutesPatched: boolean;
@@ -33,13 +32,13 @@ const extendedProxies: ReadonlySet<string> = new Set(["sidecar", "router", "wayp
  */
 export class ExtensionViews {
   readonly #programs: ExtensionPrograms;
-  /** Keyed by the identity of a stream, because the metadata that a stream sends concerns only itself. */
-  readonly #tracked = new Map<ProxyIdentity, Tracked>();
-  /**
-   * The same by the proxy's pod: by its key in the control plane's own cluster, and by its key in the cluster that the
-   * proxy names.
-   */
-  readonly #byPod = new Map<string, Set<Tracked>>();
+  readonly #followed = new FollowedProxies<Extended>({
+    podKeysOf,
+    make: (bare) => {
+      const program = this.#programs.of(bare.proxy);
+      return { ...bare, program, hadRoutesPatched: touchesRoutes(program) };
+    },
+  });
 
   /** `served` has the services behind each waypoint. */
   constructor(programs: ExtensionPrograms, inputs: MeshInputs, served: readonly Collection<unknown>[]) {
@@ -60,7 +59,7 @@ export class ExtensionViews {
       collection.subscribe((changes) => {
         if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0)
           return;
-        this.#reconsiderEach(new Set(changes.flatMap(({ key }) => [...(this.#byPod.get(key) ?? [])])));
+        this.#reconsiderEach(new Set(changes.flatMap(({ key }) => [...this.#followed.ofPod(key)])));
       });
     }
   }
@@ -83,7 +82,7 @@ export class ExtensionViews {
           };
         return last.view;
       },
-      follow: (changed) => this.#follow(proxy, changed),
+      follow: (changed) => this.#followed.follow(proxy, changed),
       known: () => inner.known?.() ?? true,
     });
   }
@@ -95,61 +94,36 @@ export class ExtensionViews {
   unlessRoutesPatched(proxy: ProxyIdentity, untouched: ResourceView, patched: ResourceView): ResourceView {
     return new SwitchingView({
       current: () =>
-        touchesRoutes(this.#programOf(proxy)) || this.#tracked.get(proxy)?.hadRoutesPatched === true
+        touchesRoutes(this.#programOf(proxy)) || this.#followed.get(proxy)?.hadRoutesPatched === true
           ? patched
           : untouched,
-      follow: (changed) => this.#follow(proxy, changed),
+      follow: (changed) => this.#followed.follow(proxy, changed),
       known: () => untouched.known?.() ?? true,
     });
   }
 
   #programOf(proxy: ProxyIdentity): ExtensionProgram | undefined {
-    const tracked = this.#tracked.get(proxy);
-    return tracked === undefined ? this.#programs.of(proxy) : tracked.program;
-  }
-
-  #follow(proxy: ProxyIdentity, changed: () => void): Disposable {
-    let tracked = this.#tracked.get(proxy);
-    if (tracked === undefined) {
-      const program = this.#programs.of(proxy);
-      tracked = { proxy, followers: new Set(), program, hadRoutesPatched: touchesRoutes(program) };
-      this.#tracked.set(proxy, tracked);
-      for (const key of podKeysOf(proxy)) this.#byPod.set(key, (this.#byPod.get(key) ?? new Set()).add(tracked));
-    }
-    const found = tracked;
-    const follower = (): void => changed();
-    found.followers.add(follower);
-    return {
-      [Symbol.dispose]: () => {
-        found.followers.delete(follower);
-        if (found.followers.size > 0 || this.#tracked.get(proxy) !== found) return;
-        this.#tracked.delete(proxy);
-        for (const key of podKeysOf(proxy)) {
-          const same = this.#byPod.get(key);
-          same?.delete(found);
-          if (same?.size === 0) this.#byPod.delete(key);
-        }
-      },
-    };
+    const followed = this.#followed.get(proxy);
+    return followed === undefined ? this.#programs.of(proxy) : followed.program;
   }
 
   #reconsiderBy(
     collection: Collection<unknown>,
     matters: () => boolean = () => true,
-    isConcerned: (tracked: Tracked) => boolean = () => true,
+    isConcerned: (followed: Extended) => boolean = () => true,
   ): void {
     collection.subscribe((changes) => {
       if (changes.length === 0 || !matters()) return;
-      this.#reconsiderEach([...this.#tracked.values()].filter(isConcerned));
+      this.#reconsiderEach([...this.#followed.all()].filter(isConcerned));
     });
   }
 
   /** If a proxy's extensions cannot be computed, it keeps those that it has, and other proxies are not affected. */
-  #reconsiderEach(concerned: Iterable<Tracked>): void {
+  #reconsiderEach(concerned: Iterable<Extended>): void {
     const failures: unknown[] = [];
-    for (const tracked of concerned) {
+    for (const followed of concerned) {
       try {
-        this.#reconsider(tracked);
+        this.#reconsider(followed);
       } catch (error) {
         failures.push(error);
       }
@@ -157,11 +131,11 @@ export class ExtensionViews {
     if (failures.length > 0) throw failures[0];
   }
 
-  #reconsider(tracked: Tracked): void {
-    const before = tracked.program;
-    tracked.program = this.#programs.of(tracked.proxy);
-    tracked.hadRoutesPatched ||= touchesRoutes(tracked.program);
-    if (tracked.program !== before) for (const follower of tracked.followers) follower();
+  #reconsider(followed: Extended): void {
+    const before = followed.program;
+    followed.program = this.#programs.of(followed.proxy);
+    followed.hadRoutesPatched ||= touchesRoutes(followed.program);
+    if (followed.program !== before) tellFollowers(followed);
   }
 }
 

@@ -15,6 +15,7 @@ import {
   type WorkloadEntryFacts,
 } from "../model/index.ts";
 import type { ProxyIdentity, ResourceView, ViewSource } from "../serve/index.ts";
+import { FollowedProxies, tellFollowers, type FollowedProxy } from "./followed-proxies.ts";
 
 export interface ProxyScopesOptions {
   readonly inputs: MeshInputs;
@@ -32,9 +33,8 @@ export interface ProxyPlace {
   readonly choice: ScopeChoice;
 }
 
-interface Tracked {
-  readonly proxy: ProxyIdentity;
-  readonly followers: Set<() => void>;
+interface Member extends FollowedProxy {
+  /** The key of its group. Undefined until the group is known. */
   key: string | undefined;
 }
 
@@ -65,16 +65,19 @@ const ownLabels: ReadonlySet<string> = new Set([
  */
 export class ProxyScopes {
   readonly #options: ProxyScopesOptions;
-  /**
-   * Keyed by the identity of a stream, not by a name: two streams may claim the same name, and their metadata may
-   * differ.
-   */
-  readonly #tracked = new Map<ProxyIdentity, Tracked>();
-  /** Keyed by the pod's `namespace/name`, in any cluster. */
-  readonly #byPod = new Map<string, Set<Tracked>>();
+  /** By the pod's `namespace/name`, in any cluster. */
+  readonly #followed = new FollowedProxies<Member>({
+    podKeysOf: ({ namespace, name }) => [`${namespace}/${name}`],
+    make: (bare) => ({ ...bare, key: undefined }),
+    begun: (member) => {
+      this.#join(member);
+      if (member.key !== undefined) this.#options.settle();
+    },
+    ended: (member) => this.#leave(member, member.key),
+  });
   readonly #entries: CollectionIndex<WorkloadEntryFacts>;
   /** The proxies of each group. */
-  readonly #members = new Map<string, Set<Tracked>>();
+  readonly #members = new Map<string, Set<Member>>();
   /** Groups without members, with the timer that forgets them. The oldest comes first. */
   readonly #lingering = new Map<string, Disposable>();
   #lingeringCharacters = 0;
@@ -95,17 +98,17 @@ export class ProxyScopes {
     for (const collection of [nodes, remote.nodes]) {
       collection.subscribe((changes) => {
         const changed = new Set(changes.map((change) => change.key));
-        for (const tracked of this.#tracked.values())
-          if (changed.has(this.#keyIn(tracked.proxy, this.#nodeOf(tracked.proxy)))) this.#reconsider(tracked);
+        for (const member of this.#followed.all())
+          if (changed.has(this.#keyIn(member.proxy, this.#nodeOf(member.proxy)))) this.#reconsider(member);
       });
     }
     // When a cluster becomes known, proxies that name it stop matching pods of the control plane's own cluster.
     remote.clusters.subscribe((changes) => {
       const changed = new Set(changes.map((change) => change.key));
-      for (const tracked of this.#tracked.values()) if (changed.has(tracked.proxy.clusterId)) this.#reconsider(tracked);
+      for (const member of this.#followed.all()) if (changed.has(member.proxy.clusterId)) this.#reconsider(member);
     });
     options.scopes.choices.subscribe((changes) => {
-      for (const { key } of changes) for (const tracked of this.#members.get(key) ?? []) notify(tracked);
+      for (const { key } of changes) for (const member of this.#members.get(key) ?? []) tellFollowers(member);
     });
   }
 
@@ -116,7 +119,7 @@ export class ProxyScopes {
         const place = this.#placeOf(proxy);
         return place === undefined ? undefined : viewOf(place);
       },
-      follow: (changed) => this.#follow(proxy, changed),
+      follow: (changed) => this.#followed.follow(proxy, changed),
       known: () => this.#isKnown(proxy),
     };
   }
@@ -143,7 +146,7 @@ export class ProxyScopes {
 
   #placeOf(proxy: ProxyIdentity): ProxyPlace | undefined {
     const { groups, choices } = this.#options.scopes;
-    const key = this.#tracked.get(proxy)?.key;
+    const key = this.#followed.get(proxy)?.key;
     const group = key === undefined ? undefined : groups.get(key);
     const choice = key === undefined ? undefined : choices.get(key);
     return key === undefined || group === undefined || choice === undefined ? undefined : { key, group, choice };
@@ -161,40 +164,8 @@ export class ProxyScopes {
     this.#linger(key);
   }
 
-  #follow(proxy: ProxyIdentity, changed: () => void): Disposable {
-    let tracked = this.#tracked.get(proxy);
-    if (tracked === undefined) {
-      tracked = { proxy, followers: new Set(), key: undefined };
-      this.#tracked.set(proxy, tracked);
-      const pod = `${proxy.namespace}/${proxy.name}`;
-      this.#byPod.set(pod, (this.#byPod.get(pod) ?? new Set()).add(tracked));
-      this.#join(tracked);
-      if (tracked.key !== undefined) this.#options.settle();
-    }
-    const found = tracked;
-    // Two subscriptions of one stream may pass the same function.
-    const follower = (): void => changed();
-    found.followers.add(follower);
-    return {
-      [Symbol.dispose]: () => {
-        found.followers.delete(follower);
-        if (found.followers.size > 0 || this.#tracked.get(proxy) !== found) return;
-        this.#tracked.delete(proxy);
-        this.#forgetPod(found);
-        this.#leave(found, found.key);
-      },
-    };
-  }
-
   #reconsiderPod(pod: string): void {
-    for (const tracked of this.#byPod.get(pod) ?? []) this.#reconsider(tracked);
-  }
-
-  #forgetPod(tracked: Tracked): void {
-    const pod = `${tracked.proxy.namespace}/${tracked.proxy.name}`;
-    const same = this.#byPod.get(pod);
-    same?.delete(tracked);
-    if (same?.size === 0) this.#byPod.delete(pod);
+    for (const member of this.#followed.ofPod(pod)) this.#reconsider(member);
   }
 
   /** The remote cluster of a proxy. Undefined for the control plane's own cluster. */
@@ -214,33 +185,33 @@ export class ProxyScopes {
     return this.#remoteOf(proxy) === undefined ? pods.get(key) : remote.pods.get(key);
   }
 
-  #reconsider(tracked: Tracked): void {
-    const before = tracked.key;
-    this.#join(tracked);
-    if (tracked.key === before) return;
-    this.#leave(tracked, before);
-    notify(tracked);
+  #reconsider(member: Member): void {
+    const before = member.key;
+    this.#join(member);
+    if (member.key === before) return;
+    this.#leave(member, before);
+    tellFollowers(member);
   }
 
   #nodeOf(proxy: ProxyIdentity): string {
     return this.#podOf(proxy)?.node ?? proxy.node;
   }
 
-  #join(tracked: Tracked): void {
-    const group = this.#groupOf(tracked.proxy);
+  #join(member: Member): void {
+    const group = this.#groupOf(member.proxy);
     const key = group === undefined ? undefined : groupKey(group);
-    if (key === tracked.key || key === undefined || group === undefined) return;
-    tracked.key = key;
+    if (key === member.key || key === undefined || group === undefined) return;
+    member.key = key;
     this.#stopLingering(key);
     // The collection may still have a group that was deleted a moment ago.
     const members = this.#members.get(key) ?? new Set();
     if (!this.#members.has(key)) this.#options.scopes.groups.set(key, group);
-    this.#members.set(key, members.add(tracked));
+    this.#members.set(key, members.add(member));
   }
 
-  #leave(tracked: Tracked, key: string | undefined): void {
+  #leave(member: Member, key: string | undefined): void {
     const members = key === undefined ? undefined : this.#members.get(key);
-    if (key !== undefined && members?.delete(tracked) === true && members.size === 0) this.#linger(key);
+    if (key !== undefined && members?.delete(member) === true && members.size === 0) this.#linger(key);
   }
 
   #linger(key: string): void {
@@ -338,10 +309,6 @@ function groupKey({
     networkView,
     ...(proxyConfig === undefined ? [] : [proxyConfig]),
   ]);
-}
-
-function notify(tracked: Tracked): void {
-  for (const follower of tracked.followers) follower();
 }
 
 /** Remembers the last view as long as its inputs are the same. */

@@ -47,8 +47,14 @@ function setUp() {
     return view;
   };
   /** Pods of the namespace `edge`. */
-  const run = (pod: string, serviceAccount: string, labels: Readonly<Record<string, string>>): void => {
-    inputs.pods.set(`edge/${pod}`, { namespace: "edge", name: pod, serviceAccount, labels } as unknown as PodFacts);
+  const run = (
+    pod: string,
+    serviceAccount: string,
+    labels: Readonly<Record<string, string>>,
+    more: Partial<PodFacts> = {},
+  ): void => {
+    const facts = { namespace: "edge", name: pod, serviceAccount, labels, ...more };
+    inputs.pods.set(`edge/${pod}`, facts as unknown as PodFacts);
     graph.settle();
   };
   return { name, run, kube, changes, viewOf, pass: (ms: number) => (nowMs += ms) };
@@ -133,9 +139,12 @@ test("proxies that somebody else deployed for a Gateway get its secrets because 
   name("own", "kubernetes-gateway://vault/granted");
   run("own-1", "own", { "gateway.networking.k8s.io/gateway-name": "own" });
   run("api-1", "api-istio", { "gateway.networking.k8s.io/gateway-name": "api" });
-  const [own, reader, other] = [viewOf("own"), viewOf("reader"), viewOf("api-istio")];
-  for (const view of [own, reader, other]) view.get("kubernetes-gateway://vault/granted");
+  // A kubelet may make such a pod in any namespace.
+  run("mirror-1", "default", { "gateway.networking.k8s.io/gateway-name": "own" }, { hasNoAccount: true });
+  const [own, reader, other, mirror] = [viewOf("own"), viewOf("reader"), viewOf("api-istio"), viewOf("default")];
+  for (const view of [own, reader, other, mirror]) view.get("kubernetes-gateway://vault/granted");
   await settled();
+  assert.equal(mirror.get("kubernetes-gateway://vault/granted"), undefined);
   assert.notEqual(own.get("kubernetes-gateway://vault/granted"), undefined);
   assert.notEqual(reader.get("kubernetes-gateway://vault/granted"), undefined);
   assert.equal(other.get("kubernetes-gateway://vault/granted"), undefined);

@@ -26,9 +26,9 @@ export function secretPermission(
   references: readonly Collection<SecretReference>[],
   access: SecretAccess,
 ): SecretPermission {
-  const gateways = inputs.pods.index("gateway-accounts", ({ labels, namespace, serviceAccount }) => {
+  const gateways = inputs.pods.index("gateway-accounts", ({ labels, namespace, serviceAccount, hasNoAccount }) => {
     const gateway = labels[istioLabels.gatewayName];
-    return gateway === undefined ? [] : [`${namespace}/${serviceAccount}|${gateway}`];
+    return gateway === undefined || hasNoAccount === true ? [] : [`${namespace}/${serviceAccount}|${gateway}`];
   });
   const named = references.map((collection) =>
     collection.index("resource", ({ proxyNamespace, resource }) => [`${proxyNamespace}|${resource}`]),

@@ -1,9 +1,10 @@
-import { withoutClaim, type KindDefinition, type ManagedFieldsEntry, type ObjectMeta } from "../../api/index.ts";
+import type { KindDefinition, ManagedFieldsEntry, ObjectMeta } from "../../api/index.ts";
 import {
   mutatingWebhookConfigurationKind,
   validatingWebhookConfigurationKind,
   type WebhookConfiguration,
 } from "../../api/kubernetes/index.ts";
+import { withoutClaim } from "../../api/serin/field-managers/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 

@@ -16,8 +16,9 @@ const validations = [
     reason: "Forbidden",
   },
   {
-    expression: `${same("status")} && ${same("metadata.labels")}`,
-    message: "the CNI agent may change neither the status nor the labels of a pod",
+    // The API server itself takes the spec and the owners from the stored pod, but not the finalizers.
+    expression: `${same("status")} && ${same("metadata.labels")} && ${same("metadata.finalizers")}`,
+    message: "the CNI agent may change neither the status, the labels nor the finalizers of a pod",
     reason: "Forbidden",
   },
   {
@@ -36,8 +37,8 @@ function same(field: string): string {
 
 /**
  * Limits the agent's right to patch `pods/status` to what it writes. A role cannot: the right alone would let who takes
- * over one node give all pods of the cluster other addresses, and other labels, by which policies and Services select
- * them.
+ * over one node give all pods of the cluster other addresses, other labels, by which policies and Services select them,
+ * and finalizers, by which they never leave.
  */
 export function agentPolicy(labels: Grant["labels"], { name, namespace }: Grant["serviceAccount"]): UntypedObject[] {
   const apiVersion = "admissionregistration.k8s.io/v1";

@@ -58,8 +58,8 @@ const meshUpgrades: readonly PolicyRule[] = [
     resources: ["validatingwebhookconfigurations"],
     verbs: manage,
   },
-  // The policy that limits the node agent. The charts' policies of the profile `stable` are retired with their revision,
-  // and restored by an undo.
+  // The policy that limits the node agent. The charts' policies of the profile `stable` are retired with their
+  // revision, and restored by an undo.
   {
     apiGroups: ["admissionregistration.k8s.io"],
     resources: ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],

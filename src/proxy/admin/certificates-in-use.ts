@@ -12,7 +12,7 @@ export interface CertificatesInUse {
   readonly roots: NamedCertificates;
 }
 
-/** The proxy's own certificate with the mesh's roots, if it has them. Then the certificates of the secrets it was sent. */
+/** The certificates of the secrets that the proxy was sent, after its own with the roots of the mesh if it has them. */
 export function certificatesInUse(secrets: SecretStore): CertificatesInUse[] {
   const own = secrets.certificate({ kind: "sds", name: "default" });
   const meshRoots = secrets.roots({ kind: "sds", name: "ROOTCA" });

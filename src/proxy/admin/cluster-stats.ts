@@ -9,6 +9,12 @@ export interface StatisticRow extends Statistic {
   readonly textOnly?: boolean;
 }
 
+/**
+ * The maximum number of label sets of one metric of clusters: as many as clusters, or a few times as many. They have a
+ * limit of their own, because some twenty metrics of each cluster would take the place of the metrics of requests.
+ */
+export const maxClusterSeries = 10_000;
+
 /** The gauges of a cluster's circuit breaker by Envoy's names: whether a limit is reached, and what is left of it. */
 const breakerGauges = [
   ["cx_open", "remaining_cx"],

@@ -9,8 +9,10 @@ import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, plainEndpoints } from "../testing/ads-server.ts";
 import { outboundTcp } from "../testing/mesh-config.ts";
-import { fetchOnce } from "../testing/harness.ts";
+import { fetchOnce, Harness } from "../testing/harness.ts";
+import { MetricsRegistry } from "../../telemetry/index.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
+import { ProxyStats } from "./proxy-stats.ts";
 
 test("listeners that clients reach are counted apart from internal ones", async () => {
   await using proxy = await TestProxy.start({
@@ -69,6 +71,29 @@ test("a changed cluster keeps its counters, and the series of a removed one vani
   await until(async () => (await value("envoy_cluster_membership_total", "b")) === undefined);
   assert.match(await clusters(), /^a::high_priority::max_retries::3$/m);
   assert.match(await clusters(), /^a::observability_name::a;$/m);
+});
+
+test("statistics of clusters do not take the place of other metrics, however many clusters there are", async () => {
+  await using harness = await Harness.start();
+  const registry = new MetricsRegistry({ maxSeries: 20, maxSeriesPerMetric: 10 });
+  for (let index = 0; index < 30; index += 1) harness.cluster(`c${index}`, []);
+  const clusters = [...harness.clusters.values()];
+  const stats = new ProxyStats({
+    config: { allClusters: () => clusters, updatesOf: () => ({ accepted: 1, rejected: 0 }) },
+    listeners: { listeners: () => [], connections: 0, drainingConnections: 0 },
+    filters: new Map(),
+    expiry: { days: () => undefined },
+  } as unknown as ConstructorParameters<typeof ProxyStats>[0]);
+  stats.expose(registry);
+  const sizeOf = (name: string): number | undefined => registry.families().find((family) => family.name === name)?.size;
+  for (const name of ["upstream_rq_total", "upstream_cx_connect_timeout", "membership_total"])
+    assert.equal(sizeOf(`envoy_cluster_${name}`), 30, name);
+  const requests = registry.counter("requests", "", ["path"]);
+  requests.labels("/a").increment();
+  assert.equal(requests.size, 1);
+  assert.equal(sizeOf("serin_metrics_dropped_series_total"), 0);
+  clusters.length = 5;
+  assert.equal(sizeOf("envoy_cluster_upstream_rq_total"), 5);
 });
 
 test("the state is the same on each page and in each statistic, also if nobody asks whether the proxy is ready", async () => {

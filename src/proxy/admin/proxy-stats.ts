@@ -1,5 +1,5 @@
 import { getHeapStatistics } from "node:v8";
-import type { Counter, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
+import type { Counter, Gauge, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import type { FilterStatistics } from "../terms/filter-statistics.ts";
 import type { ListenerSet } from "../listener-set.ts";
 import type { AppliedConfig } from "../applied-config.ts";
@@ -7,7 +7,7 @@ import type { ActiveListener } from "../listener/listener.ts";
 import type { Statistic } from "../serving.ts";
 import type { FirstExpiry } from "./first-expiry.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
-import { clusterRows, sharedClusterMetrics, type StatisticRow } from "./cluster-stats.ts";
+import { clusterRows, maxClusterSeries, sharedClusterMetrics, type StatisticRow } from "./cluster-stats.ts";
 
 /**
  * Metrics with the same value in every worker: those of the configuration, and of ejected endpoints. They must not be
@@ -28,9 +28,10 @@ export const sharedMetrics: ReadonlySet<string> = new Set([
 
 type Row = StatisticRow;
 
-/** A series that the last rendering contained, with what removes it. */
+/** A series that the last rendering contained. */
 interface Exposed {
-  remove(): void;
+  readonly family: MetricFamily<Counter> | MetricFamily<Gauge>;
+  readonly values: readonly string[];
 }
 
 export interface ProxyStatsSources {
@@ -47,6 +48,7 @@ export class ProxyStats {
   readonly #filters: FilterStatistics;
   readonly #expiry: Pick<FirstExpiry, "days">;
   #exposed = new Map<string, Exposed>();
+  readonly #families = new Map<string, MetricFamily<Counter> | MetricFamily<Gauge>>();
 
   constructor(sources: ProxyStatsSources) {
     this.#config = sources.config;
@@ -83,20 +85,25 @@ export class ProxyStats {
     const exposed = new Map<string, Exposed>();
     for (const row of this.#rows()) {
       if (row.textOnly === true) continue;
-      const names = Object.keys(row.labels);
       const values = Object.values(row.labels);
       const { metric, type, value } = row;
-      const family = registry[type](metric, metric, names);
-      if (type === "gauge")
-        registry
-          .gauge(metric, metric, names)
-          .labels(...values)
-          .set(value);
-      else raise(registry.counter(metric, metric, names), values, value);
-      exposed.set([metric, ...values].join("\u0000"), { remove: () => family.remove(...values) });
+      const family = this.#familyOf(row, registry);
+      if (type === "gauge") (family as MetricFamily<Gauge>).labels(...values).set(value);
+      else raise(family as MetricFamily<Counter>, values, value);
+      exposed.set(values.length === 0 ? metric : `${metric}\u0000${values.join("\u0000")}`, { family, values });
     }
-    for (const [key, series] of this.#exposed) if (!exposed.has(key)) series.remove();
+    for (const [key, { family, values }] of this.#exposed) if (!exposed.has(key)) family.remove(...values);
     this.#exposed = exposed;
+  }
+
+  /** The rows of a metric all have the same type and labels. */
+  #familyOf({ metric, type, labels }: Row, registry: MetricsRegistry): MetricFamily<Counter> | MetricFamily<Gauge> {
+    const known = this.#families.get(metric);
+    if (known !== undefined) return known;
+    const options = labels["cluster_name"] === undefined ? {} : { ownMaxSeries: maxClusterSeries };
+    const family = registry[type](metric, metric, Object.keys(labels), options);
+    this.#families.set(metric, family);
+    return family;
   }
 
   #rows(): Row[] {
@@ -239,8 +246,11 @@ function filterRow(name: string, value: number): Row {
 
 /** Raises a counter to a total that is counted elsewhere. If that total was reset, the series begins anew. */
 function raise(family: MetricFamily<Counter>, values: readonly string[], total: number): void {
-  if (total < family.labels(...values).value) family.remove(...values);
-  const counter = family.labels(...values);
+  let counter = family.labels(...values);
+  if (total < counter.value) {
+    family.remove(...values);
+    counter = family.labels(...values);
+  }
   // Series beyond the registry's limit share a counter, whose value may be higher.
   if (total > counter.value) counter.add(total - counter.value);
 }

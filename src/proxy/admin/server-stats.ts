@@ -1,5 +1,5 @@
 import type { MetricsRegistry } from "../../telemetry/index.ts";
-import type { StatisticRow } from "./cluster-stats.ts";
+import { maxClusterSeries, type StatisticRow } from "./cluster-stats.ts";
 
 export interface ServerStatsSources {
   readonly startedMs: number;
@@ -47,11 +47,14 @@ export class ServerStats {
   /** Adds the statistics to a registry under Envoy's Prometheus names. */
   expose(registry: MetricsRegistry): void {
     registry.onCollect(() => {
-      for (const { metric, value, labels } of this.statistics())
+      for (const { metric, value, labels } of this.statistics()) {
+        const names = Object.keys(labels);
+        const options = names.length === 0 ? {} : { ownMaxSeries: maxClusterSeries };
         registry
-          .gauge(metric, metric, Object.keys(labels))
+          .gauge(metric, metric, names, options)
           .labels(...Object.values(labels))
           .set(value);
+      }
     });
   }
 }

@@ -24,7 +24,7 @@ export function staticClusters(settings: ProxySettings): StaticCluster[] {
 }
 
 /** The control plane's name, such as `istiod-canary.istio-system.svc`. */
-export function discoveryHost({ xdsUrl }: ProxySettings): string {
+function discoveryHost({ xdsUrl }: ProxySettings): string {
   return new URL(xdsUrl).hostname;
 }
 

@@ -248,7 +248,7 @@ function validationOf(
 }
 
 /** Istio's name for the roots of the operating system. */
-export const systemRoots = "file-root:system";
+const systemRoots = "file-root:system";
 
 const sanTypes: Readonly<Record<number, SubjectAltNameMatcher["type"]>> = {
   [SubjectAltNameMatcher_SanType.URI]: "uri",

@@ -92,7 +92,8 @@ function sourceAddressOf(cluster: Cluster, where: string): string | undefined {
   return source.address;
 }
 
-const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+/** The name under which a cluster has its HTTP options. */
+export const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /**
  * With `autoSni`, the server name is the host that the connection is for. Requests name the service's host. An endpoint

@@ -20,6 +20,7 @@ import { Exchange } from "../http/exchange.ts";
 import { Http1Answer } from "../http/http1-answer.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import { http2Limits } from "../http2/http2-limits.ts";
+import { isOver } from "./is-over.ts";
 import type { ListenerConnection } from "./listener-connection.ts";
 import { keptTrailers } from "../terms/trailers.ts";
 
@@ -229,30 +230,30 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   sweep(): void {
     const config = this.context.config();
     this.#quietSweeps += 1;
-    const over = (sweeps: number, limitMs: number): boolean => limitMs > 0 && sweeps * 1000 > limitMs;
     switch (this.#state) {
       case "head":
         if (this.#carry === undefined) {
-          if (over(this.#quietSweeps, config.idleTimeoutMs)) this.abort();
+          if (isOver(this.#quietSweeps, config.idleTimeoutMs)) this.abort();
           else if (this.#quietSweeps > spentQuietSweeps && this.#isSpent()) this.#closeAfterAnswer();
         } else {
           // A client that never completes its head must not keep its connection forever.
           this.#headSweeps += 1;
           const limitMs = config.headTimeoutMs > 0 ? config.headTimeoutMs : config.idleTimeoutMs;
-          if (over(this.#headSweeps, limitMs)) this.#refuse(408, "request header timeout");
+          if (isOver(this.#headSweeps, limitMs)) this.#refuse(408, "request header timeout");
         }
         return;
       case "request":
         this.#requestSweeps += 1;
-        if (!this.#requestComplete && over(this.#requestSweeps, config.requestTimeoutMs)) this.#exchange?.idleTimeout();
-        else if (over(this.#quietSweeps, this.#exchange?.idleLimitMs ?? 0)) this.#exchange?.idleTimeout();
+        if (!this.#requestComplete && isOver(this.#requestSweeps, config.requestTimeoutMs))
+          this.#exchange?.idleTimeout();
+        else if (isOver(this.#quietSweeps, this.#exchange?.idleLimitMs ?? 0)) this.#exchange?.idleTimeout();
         return;
       case "closing":
         this.#noteFlush();
         if (this.#quietSweeps > (this.#unsentBytes > 0 ? maxFlushSweeps : maxLingerSweeps)) this.abort();
         return;
       case "tunnel":
-        if (over(this.#quietSweeps, this.#exchange?.idleLimitMs ?? 0)) this.#exchange?.idleTimeout();
+        if (isOver(this.#quietSweeps, this.#exchange?.idleLimitMs ?? 0)) this.#exchange?.idleTimeout();
         else if (this.#halfClosed && this.#quietSweeps > maxHalfClosedSweeps) this.abort();
         return;
       case "closed":

@@ -33,7 +33,7 @@ export interface HttpListenerOptions {
 }
 
 /** The maximum number of open connections of a listener. Further connections are closed at once. */
-export const maxConnectionsPerListener = 50_000;
+const maxConnectionsPerListener = 50_000;
 
 /** The ALPN names that decide the codec. */
 const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([

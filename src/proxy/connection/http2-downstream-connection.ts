@@ -15,6 +15,7 @@ import type { ExchangeRequest } from "../http/exchange-request.ts";
 import { Exchange } from "../http/exchange.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import { Http2Answer } from "../http/http2-answer.ts";
+import { isOver } from "./is-over.ts";
 import type { ListenerConnection } from "./listener-connection.ts";
 
 export interface Http2DownstreamOptions {
@@ -170,12 +171,11 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<Down
     const { requestTimeoutMs } = this.#connection.context.config();
     this.#quietSweeps += 1;
     this.#requestSweeps += 1;
-    const over = (sweeps: number, limitMs: number): boolean => limitMs > 0 && sweeps * 1000 > limitMs;
     const exchange = this.#exchange;
     if (exchange === undefined) return;
     exchange.sweep();
-    const late = !this.#tunnel && !this.#stream.remoteEnded && over(this.#requestSweeps, requestTimeoutMs);
-    if (late || over(this.#quietSweeps, exchange.idleLimitMs)) exchange.idleTimeout();
+    const late = !this.#tunnel && !this.#stream.remoteEnded && isOver(this.#requestSweeps, requestTimeoutMs);
+    if (late || isOver(this.#quietSweeps, exchange.idleLimitMs)) exchange.idleTimeout();
   }
 
   // ---- Http2StreamHandler

@@ -36,7 +36,8 @@ export interface WasmModules {
   filter(name: string, settings: WasmSettings): HttpFilter;
 }
 
-const notLoaded: LocalReply = {
+/** The reply when a module cannot process the request. */
+export const moduleFailedReply: LocalReply = {
   status: 503,
   body: "",
   headers: [],
@@ -75,6 +76,6 @@ export class LazyWasmFilter implements HttpFilter {
 
   async onRequest(request: FilterRequest, signal: () => AbortSignal): Promise<LocalReply | undefined> {
     const filter = await this.#filter;
-    return filter === undefined ? notLoaded : await filter.onRequest(request, signal);
+    return filter === undefined ? moduleFailedReply : await filter.onRequest(request, signal);
   }
 }

@@ -400,7 +400,7 @@ function forwardedForOf(head: MessageHead): string | undefined {
 }
 
 /** The values of some headers. Empty for a missing header, and an empty list if all are missing. */
-export function capturedOf(head: MessageHead, names: readonly string[]): readonly string[] {
+function capturedOf(head: MessageHead, names: readonly string[]): readonly string[] {
   let found: string[] | undefined;
   for (let index = 0; index < names.length; index += 1) {
     const value = head.get(names[index] ?? "");

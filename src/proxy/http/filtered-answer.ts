@@ -2,11 +2,11 @@ import { internalError, bodyFramingHeaders } from "../../base/index.ts";
 import { bodyFramings, MessageHead, scanResponseHead, statusText, type BodyFraming } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import { headText } from "../terms/header-text.ts";
+import { composedLimits } from "../terms/composed-limits.ts";
 import type { FlowHead } from "./message-flow.ts";
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
-const composedLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
 /** This thread handles one head at a time, so all responses share it. */
 const composedHead = new MessageHead(composedLimits);
 /** The router adds this header before filters see the response, so they may remove it. */

@@ -12,7 +12,7 @@ import {
 import { HeldBody } from "./held-body.ts";
 
 /** The number of bytes that filters may hold before the sender must wait, unless a filter requests more. */
-export const maxUnaskedBytes = 64 * 1024;
+const maxUnaskedBytes = 64 * 1024;
 
 const noBytes = Buffer.alloc(0);
 

@@ -1,4 +1,5 @@
 import { httpMethods } from "../../base/index.ts";
+import { startsAlike } from "./starts-alike.ts";
 
 /** The HTTP version of the first bytes, if any. `incomplete` while more bytes may decide it. */
 export type HttpPreface = "http/1.0" | "http/1.1" | "h2c" | "none" | "incomplete";
@@ -23,10 +24,4 @@ export function detectHttp(bytes: Buffer): HttpPreface {
   const version = line.subarray(line.lastIndexOf(space) + 1).toString("latin1");
   if (version === "HTTP/1.1") return "http/1.1";
   return version === "HTTP/1.0" ? "http/1.0" : "none";
-}
-
-/** Whether one is a prefix of the other. */
-function startsAlike(bytes: Buffer, prefix: Buffer): boolean {
-  const length = Math.min(bytes.length, prefix.length);
-  return bytes.compare(prefix, 0, length, 0, length) === 0;
 }

@@ -1,5 +1,6 @@
 import { isIPv4, isIPv6 } from "node:net";
 import { bytesToIp, ipToBytes, type SocketAddress } from "../../net/index.ts";
+import { startsAlike } from "./starts-alike.ts";
 
 /** A PROXY header (version 1 or 2) at the start of a connection. */
 export type ProxyHeader =
@@ -32,11 +33,6 @@ export function parseProxyHeader(bytes: Buffer): ProxyHeader {
   if (startsAlike(bytes, signature)) return bytes.length < fixedBytes ? incomplete : parseBinary(bytes);
   if (startsAlike(bytes, textPrefix)) return parseText(bytes);
   return none;
-}
-
-function startsAlike(bytes: Buffer, prefix: Buffer): boolean {
-  const length = Math.min(bytes.length, prefix.length);
-  return bytes.compare(prefix, 0, length, 0, length) === 0;
 }
 
 function parseText(bytes: Buffer): ProxyHeader {

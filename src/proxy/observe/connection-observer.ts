@@ -8,10 +8,10 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import type { EndedTunnel } from "../listener/hbone-server.ts";
 import { responseFlags } from "../terms/response-flags.ts";
-import type { TcpFlow, TcpObserver } from "../tcp/tcp-proxy.ts";
+import { beginFlow, type TcpFlow, type TcpObserver } from "../tcp/tcp-flow.ts";
 import type { Reporter } from "./istio-labels.ts";
 import type { IstioMetrics } from "./istio-metrics.ts";
-import type { CaptureIndex } from "../record/capture-index.ts";
+import { noCapture, type CaptureIndex } from "../record/capture-index.ts";
 
 export interface ConnectionObserverOptions {
   readonly role: "router" | "sidecar" | "waypoint";
@@ -72,7 +72,7 @@ export class ConnectionObserver {
   /** A CONNECT has ended. The connection inside it is reported separately. */
   tunnel(logs: readonly AccessLogSpec[], tunnel: EndedTunnel, requestId: string): void {
     const { connection, authority, durationMs, receivedBytes, sentBytes } = tunnel;
-    const flow = { ...withoutUpstream(connection), receivedBytes, sentBytes, durationMs };
+    const flow = { ...beginFlow(connection, 0, "", undefined), receivedBytes, sentBytes, durationMs };
     this.#write(
       logs,
       {
@@ -91,7 +91,7 @@ export class ConnectionObserver {
   /** Reports a connection without a filter chain, to the listener's own logs. */
   refused(listener: ListenerSpec, connection: ConnectionInfo): void {
     if (listener.accessLogs.length === 0) return;
-    const flow = { ...withoutUpstream(connection), flag: responseFlags.noRouteFound };
+    const flow = { ...beginFlow(connection, 0, "", undefined), flag: responseFlags.noRouteFound };
     this.#write(listener.accessLogs, { ...this.#recordOf(flow), details: "filter_chain_not_found" }, noCapture);
   }
 
@@ -156,23 +156,3 @@ export class ConnectionObserver {
     };
   }
 }
-
-/** A connection that has no upstream and, without other values, no bytes. */
-function withoutUpstream(connection: ConnectionInfo): TcpFlow {
-  return {
-    startedMs: 0,
-    connection,
-    clusterName: "",
-    cluster: undefined,
-    endpoint: undefined,
-    upstreamPeer: undefined,
-    upstreamLocal: "",
-    receivedBytes: 0,
-    sentBytes: 0,
-    durationMs: 0,
-    flag: responseFlags.none,
-    transportFailure: "",
-  };
-}
-
-const noCapture: CaptureIndex = { request: new Map(), response: new Map() };

@@ -12,6 +12,7 @@ import { plainRecord } from "../testing/plain-record.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import { bucketsOf, parseHistogramBuckets } from "./histogram-buckets.ts";
 import { IstioMetrics } from "./istio-metrics.ts";
+import { noCapture } from "../record/capture-index.ts";
 
 const own = {
   ...unknownWorkload,
@@ -24,7 +25,6 @@ const own = {
 const notes = new ConfigNotes(() => undefined, standaloneServices());
 const clientRules = compileStats(create(IstioStatsConfigSchema, {}), notes);
 const serverRules = compileStats(create(IstioStatsConfigSchema, { disableHostHeaderFallback: true }), notes);
-const noCapture = { request: new Map(), response: new Map() };
 
 function samplesOf(registry: MetricsRegistry, name: string) {
   return parsePrometheus(renderPrometheus(registry)).samples.filter((sample) => sample.name === name);
@@ -41,7 +41,7 @@ test("gRPC messages are counted by client and server, and the gRPC status is a l
     requestMessages: 3,
     responseMessages: 4,
   };
-  for (let count = 0; count < 2; count += 1) metrics.observe(record, "destination", serverRules);
+  for (let count = 0; count < 2; count += 1) metrics.observe(record, "destination", serverRules, noCapture);
   const [requests] = samplesOf(registry, "istio_requests_total");
   assert.deepEqual(
     [requests?.labels["request_protocol"], requests?.labels["grpc_response_status"], requests?.value],
@@ -77,11 +77,11 @@ test("messages of an open gRPC stream are counted once per reporting interval, a
   at(11_500, "source");
   assert.deepEqual(counts(), [4, 9, undefined]);
   record.requestMessages = 6;
-  metrics.observe({ ...record, requestMessages: 1, responseMessages: 1 }, "source", serverRules);
-  metrics.observe(record, "source", serverRules);
+  metrics.observe({ ...record, requestMessages: 1, responseMessages: 1 }, "source", serverRules, noCapture);
+  metrics.observe(record, "source", serverRules, noCapture);
   assert.deepEqual(counts(), [7, 10, 2], "another stream counts whole, this one what is left");
   Object.assign(record, { requestMessages: 2, responseMessages: 2 });
-  metrics.observe(record, "source", serverRules);
+  metrics.observe(record, "source", serverRules, noCapture);
   assert.deepEqual(counts(), [9, 12, 3], "the object serves a next stream");
   const often = compileStats(create(IstioStatsConfigSchema, { tcpReportingDuration: { seconds: 1n } }), notes);
   const incoming = { ...plainRecord, isGrpc: true, status: 0, requestMessages: 5 };
@@ -96,13 +96,19 @@ test("traffic to no service is labelled with its cluster and host at a client, a
   const registry = new MetricsRegistry();
   const metrics = new IstioMetrics(registry, own);
   const cluster = { name: "PassthroughCluster", config: { service: undefined } } as unknown as Cluster;
-  metrics.observe({ ...plainRecord, authority: "example.org", cluster, routeName: "allow_any" }, "source", clientRules);
+  metrics.observe(
+    { ...plainRecord, authority: "example.org", cluster, routeName: "allow_any" },
+    "source",
+    clientRules,
+    noCapture,
+  );
   metrics.observe(
     { ...plainRecord, authority: "other.test", routeName: "block_all", status: 502 },
     "source",
     clientRules,
+    noCapture,
   );
-  metrics.observe({ ...plainRecord, authority: "third.test" }, "destination", serverRules);
+  metrics.observe({ ...plainRecord, authority: "third.test" }, "destination", serverRules, noCapture);
   const found = samplesOf(registry, "istio_requests_total").map(({ labels }) => [
     labels["reporter"],
     labels["destination_service"],
@@ -125,6 +131,7 @@ test("an endless series of new hosts or peer names stays within the bound, and e
       { ...plainRecord, authority: `${index}.example.org`, pathAndQuery: `/${index}` },
       "source",
       clientRules,
+      noCapture,
     );
     metrics.observe(
       { ...plainRecord, downstreamPeer: { ...unknownWorkload, workload: `w${index}` } },
@@ -152,11 +159,11 @@ test("evicted series return when they are counted again", () => {
   let nowMs = 0;
   const registry = new MetricsRegistry({ maxSeriesPerMetric: 2, staleAfterMs: 1000, clock: { steadyMs: () => nowMs } });
   const metrics = new IstioMetrics(registry, own);
-  metrics.observe(plainRecord, "destination", serverRules);
+  metrics.observe(plainRecord, "destination", serverRules, noCapture);
   assert.equal(samplesOf(registry, "istio_requests_total").length, 1);
   nowMs = 2000;
   assert.equal(samplesOf(registry, "istio_requests_total").length, 0);
-  metrics.observe(plainRecord, "destination", serverRules);
+  metrics.observe(plainRecord, "destination", serverRules, noCapture);
   assert.equal(samplesOf(registry, "istio_requests_total")[0]?.value, 1);
 });
 
@@ -166,7 +173,7 @@ test("a workload's annotation sets the buckets of Istio's histograms, and the er
     registry,
     own,
     bucketsOf(parseHistogramBuckets('{"istiocustom.istio_request_bytes":[7],"istio":[10,5,5,0.1],"listener":[3]}')),
-  ).observe(plainRecord, "destination", serverRules);
+  ).observe(plainRecord, "destination", serverRules, noCapture);
   const boundsOf = (name: string): string[] =>
     samplesOf(registry, `${name}_bucket`).map(({ labels }) => labels["le"] ?? "");
   // `istio` sorts before the longer prefix, as in upstream.
@@ -183,7 +190,7 @@ test("a route whose name is that of a property of every object is labelled and r
   const service = { name: "reviews", namespace: "shop", host: "reviews.shop.svc.cluster.local" };
   const cluster = { name: "outbound|80||reviews", config: { service } } as unknown as Cluster;
   for (const routeName of ["constructor", "toString", "__proto__"])
-    metrics.observe({ ...plainRecord, cluster, routeName }, "source", clientRules);
+    metrics.observe({ ...plainRecord, cluster, routeName }, "source", clientRules, noCapture);
   assert.deepEqual(
     samplesOf(registry, "istio_requests_total").map(({ labels, value }) => [labels["destination_service_name"], value]),
     [["reviews", 3]],

@@ -1,11 +1,11 @@
 import { BoundedCache } from "../../base/index.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
-import { standardStats, type StatsRules } from "../record/stats-rules.ts";
+import { defaultReportingMs, type StatsRules } from "../record/stats-rules.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { allFlags } from "../terms/response-flags.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
-import type { TcpFlow } from "../tcp/tcp-proxy.ts";
+import type { TcpFlow } from "../tcp/tcp-flow.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import {
   commonNames,
@@ -16,7 +16,7 @@ import {
   type OwnLabels,
   type Reporter,
 } from "./istio-labels.ts";
-import type { CaptureIndex } from "../record/capture-index.ts";
+import { noCapture, type CaptureIndex } from "../record/capture-index.ts";
 import type { BucketsOf } from "./histogram-buckets.ts";
 
 const fineNames = [
@@ -74,9 +74,6 @@ interface CountedStream {
   requestMessages: number;
   responseMessages: number;
 }
-
-/** Upstream's interval between two reports of a stream's messages, if the configuration sets none. */
-const defaultReportMs = 5000;
 
 /** The series of the connection's last request. The next request is mostly of the same kind. */
 interface LastCounted {
@@ -142,13 +139,8 @@ export class IstioMetrics {
     this.#received = counter("istio_tcp_received_bytes_total", "Bytes received from clients over TCP.", commonNames);
   }
 
-  /** Without rules, the standard rules apply. */
-  observe(
-    record: ExchangeRecord,
-    reporter: Reporter = "source",
-    rules: StatsRules = standardStats,
-    capture: CaptureIndex = noCapture,
-  ): void {
+  /** Counts a request that has ended. */
+  observe(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex): void {
     const handles = this.#handles(record, reporter, rules, capture);
     handles.requests?.increment();
     handles.duration?.observe(record.durationMs);
@@ -175,7 +167,7 @@ export class IstioMetrics {
     }
     const { requestMessages, responseMessages } = record;
     const moved = requestMessages > counted.requestMessages || responseMessages > counted.responseMessages;
-    const isDue = nowMs - counted.sinceMs >= (rules.reportingMs ?? defaultReportMs);
+    const isDue = nowMs - counted.sinceMs >= (rules.reportingMs ?? defaultReportingMs);
     if (!moved || !isDue || (record.status === 0 && reporter !== "destination")) return;
     // Handles for whole requests would create series of outcomes that have not occurred.
     const values = this.#valuesOf(record, reporter, rules.hostFallback && namesHost(record)).slice(0, peerNames.length);
@@ -399,8 +391,6 @@ interface Counted {
   readonly record: ExchangeRecord;
   readonly capture: CaptureIndex;
 }
-
-const noCapture: CaptureIndex = { request: new Map(), response: new Map() };
 
 const grpcOutcomes = 18;
 const maxGrpcStatus = 16;

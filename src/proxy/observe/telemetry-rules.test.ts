@@ -16,7 +16,8 @@ import { standaloneServices } from "../filters/filter-services.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import { IstioMetrics } from "./istio-metrics.ts";
-import type { CaptureIndex } from "../record/capture-index.ts";
+import { noCapture, type CaptureIndex } from "../record/capture-index.ts";
+import { standardStats } from "../record/stats-rules.ts";
 
 const record: ExchangeRecord = {
   ...plainRecord,
@@ -56,7 +57,7 @@ test("Telemetry adds and removes labels of metrics, and disables metrics", () =>
   const rules = compileStats(config, notes);
   assert.deepEqual(rules.requestCapture, ["x-tier", "x-none"]);
   metrics.observe(record, "source", rules, capture);
-  metrics.observe(record);
+  metrics.observe(record, "source", standardStats, noCapture);
   const lines = renderPrometheus(registry).split("\n");
   const counted = lines.filter((line) => line.startsWith("istio_requests_total{"));
   assert.equal(counted.length, 2);

@@ -3,3 +3,6 @@ export interface CaptureIndex {
   readonly request: ReadonlyMap<string, number>;
   readonly response: ReadonlyMap<string, number>;
 }
+
+/** For records that have no captured headers. */
+export const noCapture: CaptureIndex = { request: new Map(), response: new Map() };

@@ -8,7 +8,7 @@ export interface StatsRules {
   readonly hasExpressions: boolean;
   /** Whether traffic to an unknown service is labelled with the requested host. */
   readonly hostFallback: boolean;
-  /** Time between two reports of a connection's bytes. Absent means the default. */
+  /** Time between two reports of a connection's bytes. Absent means {@link defaultReportingMs}. */
   readonly reportingMs?: number | undefined;
   /** Headers that expressions read, in lower case. */
   readonly requestCapture: readonly string[];
@@ -22,6 +22,9 @@ export interface MetricRule {
   /** Labels that are added, or have another value than the standard one. */
   readonly added: readonly { readonly label: string; readonly value: RecordExpression }[];
 }
+
+/** Upstream's interval between two reports of a connection's bytes, or of a stream's messages. */
+export const defaultReportingMs = 5000;
 
 export const standardStats: StatsRules = {
   metrics: new Map(),

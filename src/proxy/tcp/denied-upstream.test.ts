@@ -8,7 +8,8 @@ import { connectionFrom } from "../testing/filter-request.ts";
 import { Harness } from "../testing/harness.ts";
 import { plainTcpSpec } from "../testing/plain-specs.ts";
 import { peerExchangeProtocol } from "../peers/peer-exchange.ts";
-import { TcpProxy, type TcpFlow } from "./tcp-proxy.ts";
+import { TcpProxy } from "./tcp-proxy.ts";
+import type { TcpFlow } from "./tcp-flow.ts";
 
 const spec = plainTcpSpec("shop");
 

@@ -1,4 +1,4 @@
-import type { WorkloadLabels } from "../terms/workload-labels.ts";
+import { beginFlow, type TcpFlow, type TcpObserver } from "./tcp-flow.ts";
 import type { TcpSpec } from "./tcp-spec.ts";
 import {
   LinkedList,
@@ -15,8 +15,9 @@ import type { ByteStream, ByteStreamHandler, SocketAddress } from "../../net/ind
 import { addressText } from "../terms/address-text.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { DeniedConnections } from "./denied-connections.ts";
-import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
+import { responseFlags } from "../terms/response-flags.ts";
 import type { OwnMetadata, OwnMetadataWith } from "../peers/peer-metadata.ts";
+import { defaultReportingMs } from "../record/stats-rules.ts";
 import { hashText } from "../terms/hash-text.ts";
 import { openHttpTunnel, type HttpTunnelSpec } from "./http-tunnel.ts";
 import { encodePeerExchange, exchangePeers, peerExchangeProtocol } from "../peers/peer-exchange.ts";
@@ -44,32 +45,6 @@ export interface TcpProxyOptions {
   readonly observer: TcpObserver;
 }
 
-/** The facts of a relayed connection. Its counts grow while it lives. */
-export interface TcpFlow {
-  readonly startedMs: number;
-  readonly connection: ConnectionInfo;
-  readonly clusterName: string;
-  cluster: Cluster | undefined;
-  endpoint: Endpoint | undefined;
-  /** The workload that the endpoint claims to be. */
-  upstreamPeer: WorkloadLabels | undefined;
-  /** `ip:port` of our side of the upstream connection. Empty before there is one. */
-  upstreamLocal: string;
-  /** Bytes from the client and to it. */
-  receivedBytes: number;
-  sentBytes: number;
-  durationMs: number;
-  flag: ResponseFlag;
-  transportFailure: string;
-}
-
-export interface TcpObserver {
-  opened(flow: TcpFlow): void;
-  /** Called every few seconds while bytes move, and before `closed`. */
-  moved(flow: TcpFlow): void;
-  closed(flow: TcpFlow): void;
-}
-
 interface LiveFlow extends Linked<LiveFlow> {
   readonly flow: TcpFlow;
   readonly stream: ByteStream;
@@ -81,9 +56,6 @@ interface LiveFlow extends Linked<LiveFlow> {
 interface Greeting extends Linked<Greeting> {
   readonly stream: ByteStream;
 }
-
-/** Time between two reports of a connection's bytes, if the configuration sets none. */
-const defaultReportMs = 5000;
 
 /** How long a peer that has agreed to exchange metadata may take. */
 const exchangeTimeoutMs = 10_000;
@@ -149,7 +121,7 @@ export class TcpProxy {
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
     const { idleTimeoutMs, maxDurationMs, stats } = this.#options.spec();
-    const reportMs = stats?.reportingMs ?? defaultReportMs;
+    const reportMs = stats?.reportingMs ?? defaultReportingMs;
     for (const live of this.#live) {
       if (live.lastByteMs > live.movedMs && nowMs - live.movedMs >= reportMs) this.#report(live, nowMs);
       const idle = idleTimeoutMs > 0 && nowMs - live.lastByteMs >= idleTimeoutMs;
@@ -187,20 +159,7 @@ export class TcpProxy {
     const { clock, observer } = this.#options;
     const startedMs = clock.steadyMs();
     const cluster = this.#options.cluster(clusterName);
-    const flow: TcpFlow = {
-      startedMs,
-      connection,
-      clusterName,
-      cluster,
-      endpoint: undefined,
-      upstreamPeer: undefined,
-      upstreamLocal: "",
-      receivedBytes: 0,
-      sentBytes: 0,
-      durationMs: 0,
-      flag: responseFlags.none,
-      transportFailure: "",
-    };
+    const flow = beginFlow(connection, startedMs, clusterName, cluster);
     const live: LiveFlow = { flow, stream, lastByteMs: startedMs, movedMs: startedMs, ...unlisted };
     this.#live.add(live);
     let gone = false;

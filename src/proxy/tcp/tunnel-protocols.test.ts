@@ -13,7 +13,8 @@ import { Http2Backend } from "../testing/http2-peers.ts";
 import { plainTcpSpec, plainTlsSpec } from "../testing/plain-specs.ts";
 import { flagLetters } from "../terms/response-flags.ts";
 import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
-import { TcpProxy, type TcpFlow } from "./tcp-proxy.ts";
+import { TcpProxy } from "./tcp-proxy.ts";
+import type { TcpFlow } from "./tcp-flow.ts";
 
 const authority = "echo.test:7";
 

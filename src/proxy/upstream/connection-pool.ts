@@ -29,7 +29,7 @@ export interface PoolLimits {
 }
 
 /** The maximum number of requests that wait for one endpoint, independent of the configuration. */
-export const hardMaxPendingRequests = 16_384;
+const hardMaxPendingRequests = 16_384;
 /** How long a connection stays open for others if its own request ended before the connection opened. */
 const unusedTimeoutMs = 5000;
 /**

@@ -12,6 +12,7 @@ import { headMalformed, HeadReader, requestBlock } from "../http2/http2-heads.ts
 import { http2Limits } from "../http2/http2-limits.ts";
 import type { Http2Stream, Http2StreamHandler, StreamFailure } from "../http2/http2-stream.ts";
 import { UpstreamEnd } from "../terms/address-text.ts";
+import { composedLimits } from "../terms/composed-limits.ts";
 import type { UpstreamStream } from "./endpoint.ts";
 import type { Http2Settings } from "./http2-settings.ts";
 import {
@@ -29,8 +30,6 @@ export interface Http2ConnectionHome {
   forget(connection: Http2UpstreamConnection): void;
 }
 
-/** A composed head may be larger than the original, by the headers that the proxy adds. */
-const composedLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
 /** This thread reads one head at a time, so all connections share the memory. */
 const scratchHead = new MessageHead(composedLimits);
 const reader = new HeadReader(composedLimits);

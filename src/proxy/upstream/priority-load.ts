@@ -5,7 +5,7 @@ export interface PriorityHealth {
 }
 
 /** A priority with at least this healthy fraction takes its whole share. Envoy's default. */
-export const overprovisioning = 1.4;
+const overprovisioning = 1.4;
 
 /** A priority's or locality's health from 0 to 1, with the overprovisioning counted in. */
 export function healthOf({ healthy, total }: PriorityHealth): number {

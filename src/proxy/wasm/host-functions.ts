@@ -373,7 +373,7 @@ function metricFunctions({ state }: HostFunctionOptions): Record<string, HostFun
 }
 
 /** The low bits of a metric's number are its type. */
-export function metricType(id: number): number {
+function metricType(id: number): number {
   return id & 3;
 }
 

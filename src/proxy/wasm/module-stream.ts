@@ -10,6 +10,7 @@ import {
   type StreamOutcome,
   type StreamTail,
 } from "../filters/http-filter.ts";
+import { moduleFailedReply } from "../filters/lazy-wasm-filter.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import type { AttributeMap, Effect, MachineAnswer, Side, StreamEvent } from "./messages.ts";
 import type { StreamReceiver } from "./module-machine.ts";
@@ -49,15 +50,6 @@ const hiddenFields: ReadonlySet<string> = new Set([
   "proxy-connection",
   "transfer-encoding",
 ]);
-
-export const moduleFailedReply: LocalReply = {
-  status: 503,
-  body: "",
-  headers: [],
-  flag: responseFlags.none,
-  details: "wasm_fail_stream",
-  grpcStatus: 14,
-};
 
 /** A module's part in one exchange. */
 export class ModuleStream implements StreamFilter, StreamReceiver {

@@ -4,7 +4,8 @@ import type { FilterCounter } from "../terms/filter-statistics.ts";
 import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "../filters/http-filter.ts";
 import type { AttributeMap } from "./messages.ts";
 import type { ModulePlugin, PluginSession } from "./module-plugin.ts";
-import { moduleFailedReply, ModuleStream } from "./module-stream.ts";
+import { moduleFailedReply } from "../filters/lazy-wasm-filter.ts";
+import { ModuleStream } from "./module-stream.ts";
 import { applyFields, attributesOf, fieldsOf } from "./stream-attributes.ts";
 
 export interface WasmFilterOptions {

@@ -46,7 +46,7 @@ export function limitsMemory(workers: number): LimitsMemory {
 }
 
 /** A monotonic time in milliseconds that is the same in every thread. `performance.now()` differs by thread. */
-export function commonMs(): number {
+function commonMs(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1000 + nanoseconds / 1e6;
 }

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { maxDecisions, type DecisionRecord, type JournalEntry, type RolloutJournal } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { hasOwnChanges, journalCounts } from "../decide/index.ts";
-import { boundedDecisions, JournalStore, withEntries, withoutRun } from "./journal-store.ts";
+import { hasOwnChanges, journalCounts, listWrite } from "../decide/index.ts";
+import { boundedDecisions, JournalStore, withEntries, withoutRun, withStored } from "./journal-store.ts";
 
 function records(count: number, run: number, message = "m"): DecisionRecord[] {
   return Array.from({ length: count }, (_one, index) => ({ at: String(index), run, decision: "StepDone", message }));
@@ -270,4 +270,29 @@ test("a list that a step plans anew keeps the former plan, from which an undo te
   });
   const [kept] = withEntries([entry([2])], [entry([3, 9], { planned: [3], prior: [2, 9] })]);
   assert.deepEqual(kept, entry([3, 9], { planned: [3], replaced: [2, 9], replacedPlan: [2] }));
+});
+
+test("what a webhook made of a list is forgotten when it ends, so that a person who writes the same is in conflict", () => {
+  const object = { apiVersion: "v1", kind: "HTTPRoute", plural: "httproutes", name: "web", namespace: "n" };
+  const list = (weight: number) => [{ backendRefs: [{ name: "web", weight }] }];
+  const [pointer, prior, written, rewritten] = ["/spec/rules", list(0), list(50), list(49)];
+  const entry: JournalEntry = { type: "field", step: "s", object, pointer, prior, written };
+  const writeOf = (entries: readonly JournalEntry[]) => {
+    const fields = entries.flatMap((one) => (one.type === "field" ? [one] : []));
+    const found = { entries: fields, step: "s", found: rewritten, isWrittenByEngine: false, isRemade: false };
+    return listWrite({ pointer, value: written, base: prior, isMade: false }, found);
+  };
+  const during = withStored([entry], { object, pointer }, { written, stored: rewritten });
+  assert.partialDeepStrictEqual(writeOf(during), { type: "due", isRewritten: true });
+  for (const stored of [written, [{ ...written[0], defaulted: true }]]) {
+    const after = withStored(during, { object, pointer }, { written, stored });
+    assert.deepEqual(after, [entry]);
+    assert.equal(writeOf(after).type, "conflict");
+    assert.equal(withStored(after, { object, pointer }, { written, stored }), after, "nothing has to be stored");
+  }
+  const [again] = withEntries(during, [{ ...entry, written: list(60), prior: rewritten }]);
+  assert.deepEqual(again, { ...entry, written: list(60), replaced: rewritten }, "of the former plan");
+  const edited = [...rewritten, { name: "theirs" }];
+  const [overEdit] = withEntries(during, [{ ...entry, written: [...list(60), { name: "theirs" }], prior: edited }]);
+  assert.partialDeepStrictEqual(overEdit, { replaced: edited, replacedPlan: rewritten });
 });

@@ -292,14 +292,18 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
     if (entry.type !== "field" || again?.type !== "field") return entry;
     const isSamePlan = jsonEqualWithoutNulls(entry.planned, again.planned);
     if (isSamePlan && jsonEqualWithoutNulls(entry.written, again.written)) return entry;
-    const { written, planned = written, replaced: _replaced, replacedPlan: _plan, ...rest } = entry;
-    const isEdited = keepsEdits(entry) && !jsonEqualWithoutNulls(planned, again.prior);
+    const { written, planned = written, replaced: _replaced, replacedPlan: _plan, stored, ...rest } = entry;
+    // What the server has made of the former plan says nothing about the new one.
+    const present = stored ?? planned;
+    const isReplanned = !jsonEqualWithoutNulls(planned, again.planned ?? again.written);
+    const isEdited = keepsEdits(entry) && !jsonEqualWithoutNulls(present, again.prior);
     return {
       ...rest,
+      ...(isReplanned || stored === undefined ? {} : { stored }),
       ...(again.written === undefined ? {} : { written: again.written }),
       ...(again.planned === undefined ? {} : { planned: again.planned }),
       ...(again.prior === undefined ? {} : { replaced: again.prior }),
-      ...(isEdited && planned !== undefined ? { replacedPlan: planned } : {}),
+      ...(isEdited && present !== undefined ? { replacedPlan: present } : {}),
     };
   });
   return [...kept, ...byKey.values()];
@@ -385,7 +389,8 @@ function rolloutOf(name: string): OtherRollout {
 
 /**
  * The entries, with what the server has made of a list that the rollout has written. `written` has the edits of others
- * too.
+ * too. If the server has stored the list as it was written, it is forgotten what it made of it before: whoever writes
+ * that list now is another writer.
  */
 export function withStored(
   entries: readonly JournalEntry[],
@@ -395,11 +400,15 @@ export function withStored(
   const isOf = (entry: JournalEntry): entry is FieldEntry =>
     entry.type === "field" && entry.pointer === pointer && referenceKey(entry.object) === referenceKey(object);
   const last = entries.findLast(isOf);
-  if (last === undefined || jsonEqualWithoutNulls(written, stored)) return entries;
+  if (last === undefined) return entries;
   const { prior: from } = entries.find(isOf) ?? last;
-  const rewritten = rewrittenList(pointer, { from, planned: last.planned ?? last.written, written, stored });
-  if (rewritten === undefined || jsonEqualWithoutNulls(rewritten, last.stored)) return entries;
-  return entries.map((entry) => (entry === last ? { ...last, stored: rewritten } : entry));
+  const rewritten = jsonEqualWithoutNulls(written, stored)
+    ? undefined
+    : rewrittenList(pointer, { from, planned: last.planned ?? last.written, written, stored });
+  if (jsonEqualWithoutNulls(rewritten, last.stored)) return entries;
+  const { stored: _, ...rest } = last;
+  const known = rewritten === undefined ? rest : { ...rest, stored: rewritten };
+  return entries.map((entry) => (entry === last ? known : entry));
 }
 
 /**
@@ -427,8 +436,16 @@ function isBeforeIn(held: JournalEntry, entry: JournalEntry): held is FieldEntry
   );
 }
 
+/** Each write of a step asks for the keys of all entries, which stay the same objects. */
+const keys = new WeakMap<JournalEntry, string>();
+
 export function entryKey(entry: JournalEntry): string {
-  return `${entry.step} ${entry.type} ${referenceKey(entry.object)} ${entry.type === "field" ? entry.pointer : ""}`;
+  let key = keys.get(entry);
+  if (key === undefined) {
+    key = `${entry.step} ${entry.type} ${referenceKey(entry.object)} ${entry.type === "field" ? entry.pointer : ""}`;
+    keys.set(entry, key);
+  }
+  return key;
 }
 
 function clipped(record: DecisionRecord): DecisionRecord {

@@ -1,6 +1,6 @@
 import { BoundedCache, jsonEqualWithoutNulls, pointerNames, SerinError, transientError } from "../../base/index.ts";
-import { withoutClaim, type KindDefinition, type UntypedObject } from "../../api/index.ts";
-import { fieldManager } from "../../api/serin/field-managers/index.ts";
+import type { KindDefinition, UntypedObject } from "../../api/index.ts";
+import { fieldManager, withoutClaim } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
 import { describeReference, referenceKey, shown } from "../decide/index.ts";

@@ -15,8 +15,8 @@ import {
 export type UndoResult =
   | { readonly state: "undone" }
   /**
-   * Another entry must be undone first, or the object cannot be reached. `isEnding`: pods that are ending still need the
-   * object, at most until a known time.
+   * Another entry must be undone first, or the object cannot be reached. `isEnding`: pods that are ending still need
+   * the object, at most until a known time.
    */
   | { readonly state: "waiting"; readonly detail: string; readonly isEnding?: boolean }
   | { readonly state: "conflict"; readonly detail: string };

@@ -3,7 +3,7 @@ import { advance } from "./advance.ts";
 import { dated } from "./conditions.ts";
 import { begunCopy, holdCopy, isUnbegunCopy } from "./copied.ts";
 import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
-import { at, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
+import { at, isOfEndedRun, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
 import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps, withLastWeightOpen } from "./planned-steps.ts";
 import { handleDeletion, leftoverCause, rollBackFurther, startRollback, undoLeftover } from "./rollback.ts";
@@ -275,11 +275,10 @@ function proceed(given: DecideInput & { readonly before: readonly Action[] }): D
     ...(candidate === undefined ? {} : { candidate }),
     ...(run === undefined ? {} : { run }),
   };
+  if (isOfEndedRun(journal, status)) return { status, actions: [{ type: "forget" }] };
   const fresh = status.startedAt === undefined && (status.run ?? 0) > 0;
   if (fresh && journal.run > 0) {
-    // The changes of an ended run stay. If the run has not ended, somebody removed an object of the same name despite
-    // its finalizer.
-    if ((status.run ?? 0) > 1 || journal.completed) return { status, actions: [{ type: "forget" }] };
+    // Somebody removed an object of the same name despite its finalizer, before its run had ended.
     return startRollback(
       { ...input, status },
       {

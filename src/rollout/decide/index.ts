@@ -18,7 +18,9 @@ export { cannotGoOn, completedMessage, failingStatus, refusedStatus, saysTheSame
 export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 export {
+  isOfEndedRun,
   journalCounts,
+  type JournalCounts,
   type DecideInput,
   type Decision,
   type FailedWrite,

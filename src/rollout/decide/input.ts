@@ -144,6 +144,17 @@ export function journalCounts(
   };
 }
 
+/**
+ * Whether the journal has entries of a run that has ended, although the status is that of a run that has not begun.
+ * Their changes stay.
+ */
+export function isOfEndedRun(
+  journal: JournalCounts,
+  { run = 0, startedAt }: Pick<RolloutStatus, "run" | "startedAt">,
+): boolean {
+  return startedAt === undefined && run > 0 && journal.run > 0 && (run > 1 || journal.completed);
+}
+
 export function at(ms: number): string {
   return new Date(ms).toISOString();
 }

@@ -28,9 +28,16 @@ test("a Canary moves one rule of a list, or all, and its matches add rules", () 
 
 test("a position whose rule the engine knows has the rule's identity", () => {
   const httpRoute = { name: "web", rule: 1, stable: { name: "web", port: 80 }, canary: { name: "next", port: 80 } };
-  const meantRule = { route: "r", rule: 1, target: "t", index: 5, from: 4, known: ["a", "b"], length: 9 };
+  const route = "gateway.networking.k8s.io/v1/HTTPRoute/shop/web /spec/rules";
+  const meantRule = { route, rule: 1, target: "t", index: 5, from: 4, known: ["a", "b"], length: 9 };
   assert.equal(movedRules(canary({ httpRoute }), { meantRule })[0]?.identity, "b");
   assert.equal(movedRules(canary({ httpRoute }))[0]?.identity, undefined);
+  for (const other of [{ rule: 0 }, { name: "other" }])
+    assert.equal(
+      movedRules(canary({ httpRoute: { ...httpRoute, ...other } }), { meantRule })[0]?.identity,
+      undefined,
+      "the engine knows the rule of the former target",
+    );
 });
 
 test("a parsed Canary moves the same rules as the stored one, whatever its checks are", () => {

@@ -18,13 +18,18 @@ export function movedRules(
   const target = targetOfSpec(spec);
   if (target === undefined) return [];
   const rules = addsRules(spec);
-  const identity = meantIdentity(meantRule);
-  return movedRoutes({ metadata, spec: { target } }).map(({ object, pointer, rule }) => ({
-    list: `${referenceKey(object)} ${pointer}`,
-    ...(rule === undefined ? {} : { rule }),
-    ...(identity === undefined ? {} : { identity }),
-    addsRules: rules,
-  }));
+  return movedRoutes({ metadata, spec: { target } }).map(({ object, pointer, rule }) => {
+    const list = `${referenceKey(object)} ${pointer}`;
+    // The record may be that of the former target.
+    const isOfTarget = meantRule?.route === list && meantRule.rule === rule;
+    const identity = isOfTarget ? meantIdentity(meantRule) : undefined;
+    return {
+      list,
+      ...(rule === undefined ? {} : { rule }),
+      ...(identity === undefined ? {} : { identity }),
+      addsRules: rules,
+    };
+  });
 }
 
 function addsRules(spec: unknown): boolean {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
-import type { OrdersMark, RolloutStatus } from "../../api/serin/index.ts";
+import type { Canary, OrdersMark, RolloutStatus } from "../../api/serin/index.ts";
 import { initialStatus } from "../decide/index.ts";
+import { meantRule, movedRoutes, ruleIndex } from "../plan/index.ts";
 import {
   type Rollout,
   entriesOfHold,
@@ -196,4 +197,27 @@ test("two Canaries of one pair of namespaces have one target only if they move t
       spec: { target: { services: { stable: "a", canary: "b", routes } } },
     } as unknown as Rollout);
   assert.equal(services("HTTPRoute"), services("VirtualService"));
+});
+
+test("a target that another release parses to other defaults is the same target for the rule that its position means", () => {
+  const backend = (name: string) => ({ name, port: 80 });
+  const spec = {
+    target: { httpRoute: { name: "web", rule: 0, stable: backend("a"), canary: backend("b") } },
+    steps: [{ weight: 10 }],
+  };
+  const metadata = { name: "web", namespace: "shop" };
+  const found = parseRollout({ kind: "Canary", metadata, spec } as unknown as Rollout);
+  assert.ok("rollout" in found);
+  const canary = found.rollout as Canary;
+  const [{ object, pointer } = assert.fail()] = movedRoutes(canary);
+  const rule = (value: string) => ({ matches: [{ path: { value } }] });
+  const meant = meantRule(canary, { routes: [{ object, pointer, list: [rule("/shop")] }] });
+  const { httpRoute } = canary.spec.target as { readonly httpRoute: object };
+  const later = { httpRoute: { ...httpRoute, newField: "default" } };
+  const [route = assert.fail()] = movedRoutes({
+    ...canary,
+    spec: { target: later as unknown as Canary["spec"]["target"] },
+    ...(meant === undefined ? {} : { status: { meantRule: meant } }),
+  });
+  assert.equal(ruleIndex(route, [rule("/added"), rule("/shop")]), 1);
 });

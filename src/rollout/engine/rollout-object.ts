@@ -22,7 +22,7 @@ import {
   type RolloutStatus,
 } from "../../api/serin/index.ts";
 import { isUnderWay, type RolloutCommands, type RolloutOrders } from "../decide/index.ts";
-import { annotationPointer } from "../plan/index.ts";
+import { annotationPointer, type TargetedCanary } from "../plan/index.ts";
 
 export type Rollout = Canary | MeshUpgrade;
 
@@ -65,7 +65,12 @@ export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { re
     : parseCanary(raw);
   return parsed.value === undefined
     ? { problem: formatIssues(parsed.errors) }
-    : { rollout: withOrdersOfRun(parsed.value, raw.status) };
+    : { rollout: withStoredTarget(withOrdersOfRun(parsed.value, raw.status), raw) };
+}
+
+/** The rollout with its target as it is stored, for {@link TargetedCanary}. */
+function withStoredTarget(rollout: Rollout, { spec }: Rollout): Rollout & Pick<TargetedCanary, "storedTarget"> {
+  return isMeshUpgrade(rollout) ? rollout : { ...rollout, storedTarget: (spec as Canary["spec"]).target };
 }
 
 /**

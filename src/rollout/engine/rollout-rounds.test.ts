@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLogger, transientError } from "../../base/index.ts";
-import { canaryKind, type RolloutStatus } from "../../api/serin/index.ts";
+import { canaryKind, type Canary, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
+import type { StoredJournal } from "../act/journal-store.ts";
 import { initialStatus, type Contender, type Decision } from "../decide/index.ts";
+import { routeFrom } from "../observe/canary-world/route-in-world.ts";
+import { meantIdentity, meantRule, movedRoutes } from "../plan/index.ts";
+import { unplannedChange, type Plan } from "./planner.ts";
 import type { Rollout } from "./rollout-object.ts";
 import { RolloutRounds, type RoundServices } from "./rollout-rounds.ts";
 import { RoundBoard } from "./round-board.ts";
@@ -43,6 +47,9 @@ interface Options {
   readonly unread?: "journal" | "target";
   /** The name of the unreadable object. */
   readonly named?: () => string;
+  readonly journal?: StoredJournal;
+  /** Plans as the real planner does, from the journal. */
+  readonly plan?: (rollout: Rollout, entries: readonly JournalEntry[]) => Plan;
 }
 
 const unanswered = async (): Promise<boolean> => {
@@ -57,6 +64,8 @@ function roundsOf({
   named = () => "web",
   mayCreate = unanswered,
   busyMs,
+  journal = { entries: [], decisions: [] },
+  plan = () => ({ steps: [], change: { candidate: "v1", watched: false } }),
 }: Options) {
   let [steadyMs, version] = [0, 1];
   let faulty = true;
@@ -94,10 +103,10 @@ function roundsOf({
     } as unknown as KubeClient,
     clock: { steadyMs: () => steadyMs, nowMs: () => steadyMs },
     log: silentLogger,
-    journals: { read: async () => (faulty && unread === "journal" ? fail() : { entries: [], decisions: [] }) },
+    journals: { read: async () => (faulty && unread === "journal" ? fail() : journal) },
     observer: {},
     planner: {
-      plan: async () => (faulty ? fail() : { steps: [], change: { candidate: "v1", watched: false } }),
+      plan: async (rollout: Rollout, entries: readonly JournalEntry[]) => (faulty ? fail() : plan(rollout, entries)),
     },
     actions: {
       fence: () => undefined,
@@ -292,4 +301,63 @@ test("a Canary whose decisions take long is decided about again only when its na
   };
   const decisions = await decidedIn({ paused: true });
   assert.ok(decisions >= 10 && decisions <= 13, `${decisions} decisions of half a second in a minute`);
+});
+
+const ruleOf = (path: string, ...weights: readonly number[]) => ({
+  matches: [{ path: { type: "PathPrefix", value: path } }],
+  backendRefs: ["a", "b"].map((name, index) => ({ name, port: 80, weight: weights[index] ?? 1 })),
+});
+
+/** A Canary that has completed its run on the first of two rules. Then somebody has inserted a rule before them. */
+async function afterInsertion(target: object) {
+  const [moved] = movedRoutes({ metadata: { namespace: "shop" }, spec: { target: targetOf({}) } });
+  const { object } = moved ?? assert.fail();
+  const [pointer, prior] = ["/spec/rules", [ruleOf("/shop", 1, 0), ruleOf("/cart")]];
+  const written = [ruleOf("/shop", 0, 1), ruleOf("/cart")];
+  const planOf = (list: readonly object[]) => (rollout: Rollout, entries: readonly JournalEntry[]) => {
+    const canary = rollout as Canary;
+    const current = { apiVersion: "v1", kind: "HTTPRoute", metadata: { name: "web" }, spec: { rules: list } };
+    const routes = movedRoutes(canary).map((route) => routeFrom(route, entries, current));
+    const meant = meantRule(canary, { routes });
+    return { steps: [], change: { ...unplannedChange(rollout), ...(meant === undefined ? {} : { meantRule: meant }) } };
+  };
+  const first = roundsOf({ spec: { target: targetOf({}) }, plan: planOf(prior) });
+  first.recover();
+  await first.run(1);
+  const status = first.status();
+  assert.deepEqual([status.phase, status.meantRule?.index], ["Completed", 0]);
+  const next = roundsOf({
+    spec: { target: targetOf(target) },
+    status,
+    plan: planOf([ruleOf("/added"), ...written]),
+    journal: {
+      uid: "u",
+      entries: [{ type: "field", step: "step-1", object, pointer, prior, written }],
+      decisions: [{ at: "", run: 1, decision: "Completed", message: "" }],
+    },
+  });
+  next.recover();
+  await next.run(1);
+  const { phase, message, meantRule: meant } = next.status();
+  return { phase, message, meant, shop: meantIdentity(status.meantRule) };
+}
+
+const targetOf = (target: object) =>
+  ({
+    httpRoute: { name: "web", rule: 0, stable: { name: "a", port: 80 }, canary: { name: "b", port: 80 }, ...target },
+  }) as unknown as Canary["spec"]["target"];
+
+test("after a completed run, a position in another target counts in the list as it is now", async () => {
+  const { phase, meant, shop } = await afterInsertion({ rule: 1, canary: { name: "c", port: 80 } });
+  assert.deepEqual([phase, meant?.index], ["Planned", 1]);
+  assert.equal(
+    meantIdentity(meant),
+    shop,
+    "the rule at this position, not the one that was there before the insertion",
+  );
+  const last = await afterInsertion({ rule: 2, canary: { name: "c", port: 80 } });
+  assert.deepEqual([last.phase, last.meant?.index], ["Planned", 2], "the former list had no such rule");
+  const refused = await afterInsertion({ canary: { name: "c", port: 80 } });
+  assert.equal(refused.phase, "Stuck");
+  assert.match(refused.message, /when this Canary had another target: that one is at position 1 now/);
 });

@@ -19,6 +19,7 @@ import {
   type Action,
   type Decision,
   type FailedWrite,
+  type JournalCounts,
   type Observation,
   type Refusal,
   type RolloutOrders,
@@ -31,6 +32,7 @@ import type { Observer } from "../observe/observer.ts";
 import type { Actions } from "./actions.ts";
 import { companionsOf, withinReach } from "./author-reach.ts";
 import { contenderOf } from "./contender-table.ts";
+import { entriesForPlan } from "./entries-for-plan.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs, restAfterMs } from "./next-round.ts";
 import type { OrphanedJournals } from "./orphaned-journals.ts";
@@ -274,7 +276,7 @@ export class RolloutRounds {
     const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
     // Nothing of the object itself is written in this round.
     const isWaiting = counts.isLeftover === true || isUnbegun;
-    const planned = isWaiting ? unplanned(round) : await this.#plan(round, mustPutBack, journal.entries);
+    const planned = isWaiting ? unplanned(round) : await this.#plan(round, mustPutBack, { ...journal, counts });
     if ("problem" in planned) return await this.#refuse(kind, round, planned);
     const steps = await withinReach(raw, orderedSteps(planned.steps, orders, status), this.#services);
     const refused = isWaiting || mustPutBack ? undefined : await this.#notAllowed(round, steps);
@@ -374,11 +376,15 @@ export class RolloutRounds {
   }
 
   /** The plan, or why the spec cannot be planned. An undo needs no plan. */
-  async #plan(round: Round, mustPutBack: boolean, journal: readonly JournalEntry[]): Promise<Plan | Refusal> {
+  async #plan(
+    round: Round,
+    mustPutBack: boolean,
+    journal: { readonly entries: readonly JournalEntry[]; readonly counts: JournalCounts },
+  ): Promise<Plan | Refusal> {
     const { rollout, problem, status } = round;
     if (problem !== undefined || isPuttingBack(status)) return unplanned(round);
     try {
-      return await this.#services.planner.plan(rollout, journal);
+      return await this.#services.planner.plan(rollout, entriesForPlan(rollout, status, journal));
     } catch (error) {
       // An undo must not wait until the cluster can be read for a plan.
       if (mustPutBack) return unplanned(round);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Freeze, RolloutStatus } from "../../api/serin/index.ts";
+import type { Freeze, MeantRule, RolloutStatus } from "../../api/serin/index.ts";
 import { initialStatus, type Step } from "../decide/index.ts";
 import { RoundBoard } from "./round-board.ts";
 import { ordersOf, parseRollout, type Rollout } from "./rollout-object.ts";
@@ -41,4 +41,34 @@ test("no step begins while the server has not listed the freezes, but an undo go
   assert.match(message, /has not listed the freezes .* one may be in force; if this lasts: kubectl get freezes/);
   assert.equal(decided([]).phase, "Progressing");
   assert.equal(decided(undefined, { ...initialStatus, phase: "RollingBack" }).phase, "RolledBack");
+});
+
+test("a new Canary does not begin while another one moves the rule that its position means now", () => {
+  const board = new RoundBoard(8);
+  const route = "gateway.networking.k8s.io/v1/HTTPRoute/shop/web /spec/rules";
+  const meant = { route, target: "t", index: 1, from: 1, known: ["shop"], length: 2 };
+  const phaseOf = (name: string, rule: number, meantRule: MeantRule): string => {
+    const target = { httpRoute: { ...raw.spec.target.httpRoute, rule } };
+    const stored = { ...raw, metadata: { ...raw.metadata, name }, spec: { ...raw.spec, target } };
+    const found = parseRollout(stored as unknown as Rollout);
+    assert.ok("rollout" in found);
+    const { rollout } = found;
+    const seen = { key: `Canary shop/${name}`, rollout, orders: ordersOf(rollout, stored), heldUp: false };
+    const decision = board.decide(
+      { ...seen, status: initialStatus },
+      {
+        steps,
+        change: { candidate: "v1", watched: false, meantRule },
+        observation: undefined,
+        journal: { run: 0, setup: 0, completed: false },
+        freezes: [],
+      },
+      { steadyMs: 0, nowMs: Date.parse("2026-01-01T00:00:00Z") },
+    );
+    board.table.stored(seen.key);
+    return decision.status.phase;
+  };
+  assert.equal(phaseOf("first", 0, { ...meant, rule: 0 }), "Progressing");
+  assert.equal(phaseOf("second", 1, { ...meant, rule: 1 }), "Waiting");
+  assert.equal(phaseOf("third", 2, { ...meant, rule: 2, known: ["cart"] }), "Progressing", "another rule");
 });

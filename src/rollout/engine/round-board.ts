@@ -67,12 +67,14 @@ export class RoundBoard {
     const freezes = this.#freezesFor(rollout, facts.freezes, time.nowMs);
     const round = { wants, heldUp: heldUp || orders.paused || freezes.length > 0 };
     // The rollout's next step comes from the current plan, because an order may have changed it since the status was
-    // stored.
-    const self = contenderOf(
-      rollout,
-      steps.length === 0 ? status : { ...status, plannedSteps: plannedSteps(steps, status) },
-      round,
-    );
+    // stored. So does the rule that it moves, which the status does not have before the rollout's first decision.
+    const { meantRule = status.meantRule } = change;
+    const planned = {
+      ...status,
+      ...(steps.length === 0 ? {} : { plannedSteps: plannedSteps(steps, status) }),
+      ...(meantRule === undefined ? {} : { meantRule }),
+    };
+    const self = contenderOf(rollout, planned, round);
     this.table.set(self);
     const all = this.#seenBy(self, observed.companions);
     const undo = this.memory.undoReport(key);

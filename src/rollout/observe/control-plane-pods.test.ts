@@ -8,7 +8,7 @@ import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
 import { ClusterView } from "./cluster-view.ts";
 import { PriorValues } from "./mesh-world/prior-values.ts";
 import { ztunnelNodes } from "./mesh-world/shared-parts.ts";
-import { pilotPods } from "./pilot-answers.ts";
+import { isZtunnel, pilotPods } from "./pilot-answers.ts";
 import { revisionFreeState, revisionServesState } from "./settle/revision-conditions.ts";
 
 const ready = { conditions: [{ type: "Ready", status: "True" as const }] };
@@ -24,6 +24,19 @@ test("a pod that a tenant labels as istiod is no control plane: it delays no rol
   assert.equal(revisionServesState(fakeView([impostor]), { revision: "next" }).state, "waiting");
   const needed = revisionServesState(fakeView([impostor]), { revision: "next", toDo: "restore it" });
   assert.deepEqual(needed.state === "waiting" ? needed.obstacle : undefined, { toDo: "restore it" });
+});
+
+test("a pod that a kubelet makes by itself is neither a control plane nor a ztunnel, whatever its namespace and labels", () => {
+  const annotations = { "kubernetes.io/config.mirror": "0123" };
+  const forged = fakePod({ name: "forged", namespace: "istio-system", labels, annotations, status: ready });
+  assert.deepEqual(
+    pilotPods(fakeView([forged, pilot])).map(({ name }) => name),
+    ["istiod-next-1"],
+  );
+  const ztunnel = { name: "ztunnel-1", namespace: "istio-system", labels: { app: "ztunnel" } };
+  const view = fakeView([]);
+  assert.equal(isZtunnel(view, fakePod(ztunnel)), true);
+  assert.equal(isZtunnel(view, fakePod({ ...ztunnel, annotations })), false);
 });
 
 test("a tenant's Deployment prevents no installation of a revision", () => {

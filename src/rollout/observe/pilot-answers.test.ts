@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import { test, type TestContext } from "node:test";
 import { systemClock } from "../../base/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { observeConvergence } from "./checks/convergence.ts";
 import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts";
@@ -15,6 +16,7 @@ import {
   observeAcknowledged,
   observeForgotten,
   observeRejections,
+  dependentProxies,
 } from "./pilots.ts";
 import { SilentPods } from "./silent-pods.ts";
 
@@ -62,6 +64,7 @@ test("a reinstalled control plane is asked with a token of its new account", asy
 function viewOf(
   clock = standingClock(),
   reporterNamespaces?: ReadonlySet<string>,
+  others: readonly Pod[] = [],
 ): { readonly view: ClusterView; readonly clock: typeof clock } {
   const refused = { kind: "Status", status: "Failure", reason: "Forbidden", message: "you may not create tokens" };
   const client = {
@@ -74,7 +77,7 @@ function viewOf(
     status: { podIP: "127.0.0.1", conditions: [{ type: "Ready", status: "True" }] },
   });
   const context = { pilotTokens: new PilotTokens(client, clock), silentPods: new SilentPods(clock) };
-  return { view: Object.assign(fakeView([pod], [], reporterNamespaces), context), clock };
+  return { view: Object.assign(fakeView([pod, ...others], [], reporterNamespaces), context), clock };
 }
 
 const route = {
@@ -262,4 +265,51 @@ test("proxies of the route's gateways, of the changed namespaces and of ztunnels
     const { state } = await observeAcknowledged(view, { ...asked, object, ageMs: () => 0, concerned: ["next"] });
     assert.equal(state, "failed", namespace);
   }
+});
+
+test("a step and an undo wait for a proxy that is between two connections, while its pod lives", async (context) => {
+  const gone = { id: "web.shop", type: "sidecar", namespace: "shop", goneAt: "2023-11-14T22:13:20Z", types: {} };
+  const answers = new Map<string, readonly object[]>();
+  for (const address of ["127.0.0.1", "127.0.0.2"]) {
+    const server = createServer(({ url = "" }, response) => {
+      const isReport = url.startsWith("/debug/serin/acknowledged");
+      const proxies = isReport || url.endsWith("?gone=true") ? (answers.get(address) ?? []) : [];
+      response.end(JSON.stringify(isReport ? { revision: "1-1-0", processed: true, proxies } : proxies));
+    }).listen(debugPort, address);
+    context.after(() => server.close());
+    await once(server, "listening");
+  }
+  const second = fakePod({
+    name: "istiod-2",
+    namespace: pilot.namespace,
+    labels: { app: "istiod", "istio.io/rev": "2" },
+    status: { podIP: "127.0.0.2", conditions: [{ type: "Ready", status: "True" }] },
+  });
+  const web = fakePod({ name: "web", namespace: "shop", labels: {}, status: { phase: "Running" } });
+  const found = async (pods: readonly Pod[], trusted?: ReadonlySet<string>) => {
+    const { view } = viewOf(standingClock(), trusted, [second, ...pods]);
+    return [
+      await observeAcknowledged(view, { ...asked, object: undefined, ageMs: () => 0 }),
+      await observeForgotten(view, asked, Number.POSITIVE_INFINITY),
+      await dependentProxies(view, "1-1-0"),
+    ];
+  };
+  const met = { state: "met" };
+  answers.set("127.0.0.1", [{ ...gone, connected: false, acknowledged: false, rejected: null }]);
+  const detail = "web.shop has lost its connection to the control plane, and has not acknowledged anything since";
+  const waits = { state: "waiting", detail, left: 1 };
+  assert.deepEqual(await found([web]), [waits, waits, ["web.shop"]]);
+  assert.deepEqual(await found([]), [met, met, []], "its pod has gone");
+  const ending = { ...web, metadata: { ...web.metadata, deletionTimestamp: "2023-11-14T22:13:20Z" } };
+  assert.deepEqual(await found([ending]), [met, met, []], "its pod is ending");
+  const { goneAt: _, ...back } = gone;
+  answers.set("127.0.0.2", [{ ...back, connected: true, acknowledged: true, rejected: null }]);
+  assert.deepEqual(await found([web]), [met, met, []], "it is connected to another control plane");
+  answers.set("127.0.0.2", []);
+  answers.set("127.0.0.1", [
+    { ...gone, id: "web.other", namespace: "other", connected: false, acknowledged: false, rejected: null },
+  ]);
+  const other = fakePod({ name: "web", namespace: "other", labels: {}, status: { phase: "Running" } });
+  const ofOthers = { ...waits, detail: `${detail.replace("shop", "other")} (${notConcerned})`, isOfOthers: true };
+  assert.deepEqual(await found([other]), [ofOthers, ofOthers, ["web.other"]]);
 });

@@ -37,22 +37,32 @@ export function controlPlaneDeployments(
  * namespace must be that of an injector's Service. Otherwise the engine would wait for forged control planes and send
  * them tokens.
  */
-function isControlPlane(
-  view: Pick<ClusterView, "controlPlaneNamespaces">,
-  { metadata: { labels = {}, namespace = "" } }: KubernetesObject,
-): boolean {
-  return labels["app"] === controlPlaneLabels.app && view.controlPlaneNamespaces().has(namespace);
+function isControlPlane(view: Pick<ClusterView, "controlPlaneNamespaces">, object: KubernetesObject): boolean {
+  const { labels = {}, namespace = "" } = object.metadata;
+  return (
+    labels["app"] === controlPlaneLabels.app && view.controlPlaneNamespaces().has(namespace) && !isMirrorPod(object)
+  );
+}
+
+/**
+ * Whether a kubelet has made the pod by itself. Every node may create such pods in any namespace and with any labels,
+ * so who has taken one over could otherwise answer the engine as a control plane.
+ */
+function isMirrorPod({ metadata: { annotations = {} } }: KubernetesObject): boolean {
+  return annotations["kubernetes.io/config.mirror"] !== undefined;
 }
 
 /**
  * Whether a pod or DaemonSet belongs to a ztunnel: it has the label, and is in a namespace of control planes or of the
  * cluster's own pods.
  */
-export function isZtunnel(
-  view: Pick<ClusterView, "controlPlaneNamespaces">,
-  { metadata: { labels = {}, namespace = "" } }: KubernetesObject,
-): boolean {
-  return labels["app"] === "ztunnel" && ztunnelNamespaces(view.controlPlaneNamespaces()).has(namespace);
+export function isZtunnel(view: Pick<ClusterView, "controlPlaneNamespaces">, object: KubernetesObject): boolean {
+  const { labels = {}, namespace = "" } = object.metadata;
+  return (
+    labels["app"] === "ztunnel" &&
+    ztunnelNamespaces(view.controlPlaneNamespaces()).has(namespace) &&
+    !isMirrorPod(object)
+  );
 }
 
 /** The revision of a control plane's pod or Deployment. */
@@ -94,9 +104,14 @@ export const rootsQuestion: PilotQuestion = { path: "/debug/serin/roots", about:
  * all of their proxies at `/debug/syncz`, without reasons for rejections.
  */
 export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
+  return (await reportedProxies(view, pilot)).filter(({ goneAt }) => goneAt === undefined);
+}
+
+/** The same as {@link proxiesOf}, with the proxies that have disconnected a short while ago. */
+export async function reportedProxies(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return await view.recently(`proxies ${pilot.address}`, async () => {
     const own = await answerOf<readonly ConnectedProxy[]>(view, pilot, {
-      path: "/debug/serin/proxies",
+      path: "/debug/serin/proxies?gone=true",
       about: servedQuestion,
     });
     return (

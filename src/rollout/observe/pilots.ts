@@ -5,7 +5,8 @@ import type { CheckObservation, SettleState } from "../decide/index.ts";
 import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
-import { acknowledgementOf, pilotPods, proxiesOf, type PilotPod } from "./pilot-answers.ts";
+import { absentAmong, absentFrom, reportsOf, type ReportedProxy } from "./absent-proxies.ts";
+import { acknowledgementOf, pilotPods, proxiesOf, reportedProxies, type PilotPod } from "./pilot-answers.ts";
 import { namespacesOfRoute, reportersOf, type Reporters } from "./trusted-reporters.ts";
 
 /**
@@ -43,6 +44,7 @@ export async function observeAcknowledged(view: ClusterView, asked: AskedObject)
   if (pilots.length === 0) return { state: "waiting", detail: "no control plane is ready", left: notReadyLeft };
   const reporters = reportersAbout(view, asked);
   const ofOthers: SettleState[] = [];
+  const reported: ReportedProxy[] = [];
   for (const [index, pilot] of pilots.entries()) {
     const notAsked = notAskedLeft * (pilots.length - index - 1);
     try {
@@ -55,11 +57,30 @@ export async function observeAcknowledged(view: ClusterView, asked: AskedObject)
       if (state.state === "waiting" && isOpen(state))
         return { ...state, left: (state.left ?? notAskedLeft) + notAsked };
       ofOthers.push(state);
+      reported.push(...(report?.proxies ?? (await reportsOf(view, pilot))));
     } catch (error) {
       return { state: "waiting", detail: messageOf(error), left: notAskedLeft + notAsked };
     }
   }
-  return ofOthersTogether(ofOthers);
+  const absent = absentState(absentAmong(view, reported), reporters);
+  return isOpen(absent) ? absent : ofOthersTogether([...ofOthers, absent]);
+}
+
+/** The state for proxies that are between two connections, see {@link absentAmong}. */
+function absentState(absent: readonly string[], { isConcerned, asksOthers }: Reporters): SettleState {
+  const why = "has lost its connection to the control plane, and has not acknowledged anything since";
+  const own = absent.filter((id) => isConcerned(namespaceOf(id)));
+  const [first] = own;
+  if (first !== undefined) return { state: "waiting", detail: `${first} ${why}`, left: own.length };
+  const others = asksOthers ? absent : [];
+  const [other] = others;
+  if (other === undefined) return { state: "met" };
+  return { state: "waiting", detail: `${other} ${why} (${notConcerned})`, left: others.length, isOfOthers: true };
+}
+
+/** A proxy's id ends with the namespace that its credentials have proven. */
+function namespaceOf(id: string): string {
+  return id.slice(id.lastIndexOf(".") + 1);
 }
 
 /** Whether the state keeps a step from settling, and not only proxies of other namespaces do. */
@@ -92,8 +113,7 @@ function acknowledgedState(
   { isConcerned, asksOthers }: Reporters,
 ): SettleState {
   if (!processed) return { state: "waiting", detail: `${pilot.name} has not processed it yet` };
-  // A proxy's id ends with the namespace that its credentials have proven.
-  const isOwn = ({ id }: { readonly id: string }): boolean => isConcerned(id.slice(id.lastIndexOf(".") + 1));
+  const isOwn = ({ id }: { readonly id: string }): boolean => isConcerned(namespaceOf(id));
   const own = proxies.filter(isOwn);
   const rejected = own.find((proxy) => proxy.rejected !== null);
   if (rejected !== undefined) return { state: "failed", detail: rejectionText(pilot, rejected) };
@@ -176,6 +196,7 @@ export async function observeForgotten(
 ): Promise<SettleState> {
   const reporters = reportersAbout(view, { ...asked, object: undefined, ageMs: () => 0 });
   const ofOthers: SettleState[] = [];
+  const reported: ReportedProxy[] = [];
   for (const pilot of pilotPods(view)) {
     if (deletedMs < pushMs)
       return { state: "waiting", detail: `it is deleted, and ${pilot.name} may not have pushed that yet` };
@@ -183,11 +204,13 @@ export async function observeForgotten(
       const state = await inSync(view, pilot, reporters, isUnanswered);
       if (isOpen(state)) return state;
       ofOthers.push(state);
+      reported.push(...(await reportsOf(view, pilot)));
     } catch (error) {
       return { state: "waiting", detail: messageOf(error) };
     }
   }
-  return ofOthersTogether(ofOthers);
+  const absent = absentState(absentAmong(view, reported), reporters);
+  return isOpen(absent) ? absent : ofOthersTogether([...ofOthers, absent]);
 }
 
 function isStale({ types }: ConnectedProxy): boolean {
@@ -282,11 +305,16 @@ export async function servedProxies(view: ClusterView, revision: string): Promis
 }
 
 /**
- * Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name. Probes are
- * excluded, because they are removed together with their revision.
+ * Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name. Those that are
+ * between two connections count too. Probes are excluded, because they are removed together with their revision.
  */
 export async function dependentProxies(view: ClusterView, revision: string): Promise<string[]> {
-  return (await servedProxies(view, revision))
+  const pilots = pilotPods(view, revision);
+  const reported = (await Promise.all(pilots.map(async (pilot) => await reportedProxies(view, pilot)))).flat();
+  const absent = new Set(await absentFrom(view, pilots));
+  const dependents = reported
     .filter(({ type, namespace }) => type !== "ztunnel" && namespace !== probeNamespace)
+    .filter(({ id, goneAt }) => goneAt === undefined || absent.has(id))
     .map(({ id }) => id);
+  return [...new Set(dependents)];
 }

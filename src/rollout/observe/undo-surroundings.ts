@@ -1,4 +1,4 @@
-import { messageOf, type Clock } from "../../base/index.ts";
+import { messageOf, rfc3339Seconds, type Clock } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { ztunnelOwnerAnnotation, type JournalEntry } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
@@ -177,15 +177,14 @@ async function proxyOf(view: ClusterView, revision: string, nowMs: number): Prom
   if (pilotPods(view, revision).length === 0) return undefined;
   try {
     const connected = (await dependentProxies(view, revision)).filter((id) => !id.endsWith(`.${probeNamespace}`));
-    const [first] = connected;
-    if (first === undefined) return undefined;
+    if (connected.length === 0) return undefined;
     const names = connected.slice(0, 3).join(", ");
-    const ends = connected.map((id) => endOf(view, id));
-    const latest = ends.includes(undefined) ? undefined : ends.toSorted().at(-1);
-    if (latest === undefined || Date.parse(latest) + lateEndMs < nowMs)
+    const latestMs = connected.reduce((latest, id) => Math.max(latest, endMsOf(view, id)), -Infinity);
+    if (latestMs === Infinity || latestMs + lateEndMs < nowMs)
       return { detail: `${names} ${connected.length === 1 ? "is" : "are"} still connected to it` };
+    const until = rfc3339Seconds(latestMs);
     return {
-      detail: `${names} ${connected.length === 1 ? "serves its" : "serve their"} last connections, until ${latest} at the latest`,
+      detail: `${names} ${connected.length === 1 ? "serves its" : "serve their"} last connections, until ${until} at the latest`,
       isEnding: true,
     };
   } catch (error) {
@@ -196,10 +195,11 @@ async function proxyOf(view: ClusterView, revision: string, nowMs: number): Prom
 /** How much later than announced a pod may end. A node may need a moment, and clocks differ. */
 const lateEndMs = 60_000;
 
-/** When a proxy's pod that is being deleted is killed. Undefined if it stays. */
-function endOf(view: ClusterView, id: string): string | undefined {
+/** When a proxy's pod that is being deleted is killed. Infinity if it stays. */
+function endMsOf(view: ClusterView, id: string): number {
   const dot = id.lastIndexOf(".");
-  return view.pods.get(`${id.slice(dot + 1)}/${id.slice(0, dot)}`)?.metadata.deletionTimestamp;
+  const endsAt = view.pods.get(`${id.slice(dot + 1)}/${id.slice(0, dot)}`)?.metadata.deletionTimestamp;
+  return endsAt === undefined ? Infinity : Date.parse(endsAt);
 }
 
 function livePods(view: ClusterView) {

@@ -6,7 +6,15 @@ export { holding } from "./canary/deployment-writes.ts";
 export { carriesHttp, carriesTls, protocolOf } from "./canary/made-route.ts";
 export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts";
 export { meantIdentity } from "./canary/meant-rule.ts";
-export { backendsField, grantName, meantRule, movedRoutes, ruleIndex, type MovedRoute } from "./canary/route-target.ts";
+export {
+  backendsField,
+  grantName,
+  meantRule,
+  movedRoutes,
+  ruleIndex,
+  type MovedRoute,
+  type TargetedCanary,
+} from "./canary/route-target.ts";
 export { isTargetCode, targetError } from "./canary/target-error.ts";
 export type { Subject } from "./canary/target-plan.ts";
 export { howToMove, howToRestartHeld, leftBehind, type Dependent, type RestartObstacle } from "./mesh/left-behind.ts";

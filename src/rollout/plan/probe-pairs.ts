@@ -1,3 +1,4 @@
+import { moduleCache } from "../../base/index.ts";
 import { describeProbePair, type ProbeDataPlane, type ProbeEnd } from "../../api/serin/index.ts";
 
 /** The namespace of the probe pods. Each pod is enrolled or injected by its own labels. No application runs there. */
@@ -46,8 +47,20 @@ export interface PlannedProbePair {
 const clientPlanes = ["sidecar", "ambient", "gateway", "none"] as const;
 const serverPlanes = ["sidecar", "ambient", "waypoint"] as const;
 
+/** Each plan of an upgrade asks for the pairs several times, and the engine plans in each round. */
+const pairsByScope = moduleCache<string, readonly PlannedProbePair[]>("rollout-probe-pairs", 64);
+
 /** All pairs of ends except impossible ones: sidecars and clients outside the mesh do not send through waypoints. */
-export function probePairs(scope: ProbeScope): PlannedProbePair[] {
+export function probePairs(scope: ProbeScope): readonly PlannedProbePair[] {
+  const key = JSON.stringify([scope.revisions, scope.dataPlanes]);
+  const known = pairsByScope.get(key);
+  if (known !== undefined) return known;
+  const pairs = pairsOf(scope);
+  pairsByScope.set(key, pairs);
+  return pairs;
+}
+
+function pairsOf(scope: ProbeScope): readonly PlannedProbePair[] {
   const clients = clientPlanes.filter((plane) => hasPlane(scope, plane)).flatMap((plane) => endsOf(plane, scope));
   const servers = serverPlanes.filter((plane) => hasPlane(scope, plane)).flatMap((plane) => endsOf(plane, scope));
   return clients.flatMap((from) =>

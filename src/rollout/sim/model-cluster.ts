@@ -50,8 +50,8 @@ const restarts: ReadonlySet<string> = new Set(["/restartedAt", podRev, restartPo
 
 /** How undo stores values in the journal. */
 interface UndoJournal {
-  keepLater(original: JournalEntry, later: unknown): void;
-  keepRestored(entry: JournalEntry, restored: unknown): void;
+  readonly keepLater: (original: JournalEntry, later: unknown) => void;
+  readonly keepRestored: (entry: JournalEntry, restored: unknown) => void;
 }
 
 /** The server's error if a patch expects another value than the current one, or if a webhook refuses the object. */

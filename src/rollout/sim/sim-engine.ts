@@ -20,6 +20,7 @@ import {
   type Refusal,
 } from "../decide/index.ts";
 import { contenderOf } from "../engine/contender-table.ts";
+import { entriesForPlan } from "../engine/entries-for-plan.ts";
 import { needsFinalizer } from "../engine/finalizer.ts";
 import { RoundBoard } from "../engine/round-board.ts";
 import { planRefusal, unplannedChange, type Plan } from "../engine/planner.ts";
@@ -169,7 +170,11 @@ export class SimEngine {
     const mayPlan = !puttingBack && !mustPutBack;
     const isUnread = this.#options.isUnreadable(raw, "target");
     if (isUnread && mayPlan) throw new Unreadable("the target cannot be read");
-    const { refusal, plan } = this.#planOf(rollout, puttingBack || isUnread, journal.entries);
+    const { refusal, plan } = this.#planOf(
+      rollout,
+      puttingBack || isUnread,
+      entriesForPlan(rollout, status, { ...journal, counts }),
+    );
     if (refusal !== undefined && mayPlan) return this.#refuse(key, raw, status, refusal);
     const { change } = plan;
     const steps = orderedSteps(plan.steps, orders, status);

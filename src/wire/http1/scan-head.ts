@@ -139,7 +139,7 @@ function equalsVersion(bytes: Buffer, at: number): boolean {
 }
 
 /** Scans headers up to and including the empty line. Also reads trailers. */
-export function scanFields(head: MessageHead, bytes: Buffer, start: number, end: number, limits: HeadLimits): number {
+function scanFields(head: MessageHead, bytes: Buffer, start: number, end: number, limits: HeadLimits): number {
   let at = start;
   const { nameStarts, nameEnds, valueStarts, valueEnds, lineEnds, kinds } = head;
   for (;;) {

@@ -6,7 +6,7 @@ const keepBytes = 1_048_576;
 /** Two buffers suffice: the kernel reads one while the other fills. */
 const maxSpares = 2;
 
-export function putFrameHeader(
+function putFrameHeader(
   target: Uint8Array,
   at: number,
   length: number,

@@ -14,7 +14,7 @@ export const netlinkFlags = {
 
 export const netlinkTypes = { noop: 1, error: 2, done: 3 } as const;
 
-export const netlinkHeaderBytes = 16;
+const netlinkHeaderBytes = 16;
 
 const nestedFlag = 0x8000;
 const attributeTypeMask = 0x3fff;

@@ -34,7 +34,7 @@ const interfaceNameBytes = 16;
 const register = 1;
 const firstSlot = 8;
 
-export function expression(name: string, ...parts: readonly Buffer[]): NftExpression {
+function expression(name: string, ...parts: readonly Buffer[]): NftExpression {
   return nested(1, [attribute(1, name), nested(2, parts)]);
 }
 
@@ -104,7 +104,7 @@ function immediate(value: Uint8Array, into = register): NftExpression {
   return expression("immediate", attribute(1, u32be(into)), nested(2, [attribute(1, value)]));
 }
 
-export function lookupExpression(
+function lookupExpression(
   setName: string,
   setId: number | undefined,
   from: number,

@@ -13,7 +13,7 @@ import {
 } from "./nft-expressions.ts";
 
 export type NftFamily = "inet" | "ip" | "ip6";
-export const nftFamilyNumbers: Readonly<Record<NftFamily, number>> = { inet: 1, ip: 2, ip6: 10 };
+const nftFamilyNumbers: Readonly<Record<NftFamily, number>> = { inet: 1, ip: 2, ip6: 10 };
 
 const hooks = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;
 const nftSubsystem = 10;
@@ -63,12 +63,7 @@ function header(family: number): Buffer {
   return Buffer.from([family, 0, 0, 0]);
 }
 
-export function nftMessage(
-  operation: number,
-  flags: number,
-  family: NftFamily,
-  ...parts: readonly Uint8Array[]
-): Buffer {
+function nftMessage(operation: number, flags: number, family: NftFamily, ...parts: readonly Uint8Array[]): Buffer {
   return netlinkMessage((nftSubsystem << 8) | operation, flags, header(nftFamilyNumbers[family]), ...parts);
 }
 
@@ -92,7 +87,7 @@ export function batchMessage(kind: "begin" | "end"): Buffer {
   return netlinkMessage(kind === "begin" ? 16 : 17, 0, Buffer.from([0, 0, 0, nftSubsystem]));
 }
 
-export function encodeKey(types: readonly NftKeyType[], key: NftKey): Buffer {
+function encodeKey(types: readonly NftKeyType[], key: NftKey): Buffer {
   if (types.length !== key.length)
     throw userError("address-invalid", `a key of ${types.join(" . ")} needs ${types.length} values, got ${key.length}`);
   return Buffer.concat(types.map((type, index) => encodeKeyPart(type, key[index] ?? "")));

@@ -1,7 +1,15 @@
 import type { Reader } from "../../reader.ts";
 import { domainOrAddressFault } from "../checks.ts";
 import { readConnectionPool, type ConnectionPool } from "./connection-pool.ts";
-import { readDurationMs, readPortNumber, readText, refuseUnknown, requireText, warnOfUnknown } from "../fields.ts";
+import {
+  maxUint32,
+  readDurationMs,
+  readPortNumber,
+  readText,
+  refuseUnknown,
+  requireText,
+  warnOfUnknown,
+} from "../fields.ts";
 import { readLoadBalancer, type LoadBalancer } from "./load-balancer.ts";
 
 /** Settings for connections to a destination. An absent part is inherited from the next wider policy. */
@@ -58,7 +66,6 @@ export interface ClientTls {
 }
 
 const allPercent = 100;
-const maxUint32 = 4_294_967_295;
 const configMapPrefix = "configmap://";
 
 const settingFields = ["loadBalancer", "connectionPool", "outlierDetection", "tls"] as const;

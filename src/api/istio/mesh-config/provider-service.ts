@@ -1,5 +1,5 @@
 import type { Reader } from "../../reader.ts";
-import { maxPort, readDurationMs, requireText, warnOfUnknown } from "../fields.ts";
+import { readDurationMs, readPortNumber, requireText, warnOfUnknown } from "../fields.ts";
 
 /** The address of an extension provider. */
 export interface ProviderService {
@@ -20,7 +20,7 @@ export interface ProviderHttp {
 export function readServicePort(reader: Reader): ProviderService {
   return {
     service: requireText(reader, "service"),
-    port: reader.required("port", reader.integer("port", 1, maxPort)) ?? 0,
+    port: reader.required("port", readPortNumber(reader, "port")) ?? 0,
   };
 }
 

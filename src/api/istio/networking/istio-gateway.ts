@@ -1,8 +1,9 @@
+import { isAddress } from "../../../base/index.ts";
 import { defineKind } from "../../kind.ts";
 import type { KubernetesObject } from "../../meta.ts";
 import type { Parsed } from "../../parsed.ts";
 import { areRepeated, type Reader } from "../../reader.ts";
-import { addressFault, isAddress, unixPathFault } from "../checks.ts";
+import { addressFault, unixPathFault, unixPrefix } from "../checks.ts";
 import { hasPartialWildcard, isDnsLabel, wildcardDomainFault } from "../domain-names.ts";
 import { openObject, readText, refuseDryRun, refuseUnknown } from "../fields.ts";
 import { readIstioPort, type IstioPort } from "./istio-port.ts";
@@ -34,8 +35,6 @@ export interface GatewayServer {
   readonly tls?: ServerTls | undefined;
   readonly name?: string | undefined;
 }
-
-const unixPrefix = "unix://";
 
 export function parseIstioGateway(raw: unknown): Parsed<IstioGateway> {
   const opened = openObject(raw);
@@ -122,7 +121,7 @@ function checkGatewayHost(reader: Reader, field: string, text: string): void {
 }
 
 /** The fault of a host of a Gateway or Sidecar. A Gateway's host may be an address. */
-export function gatewayHostFault(host: string): string | undefined {
+function gatewayHostFault(host: string): string | undefined {
   if (isAddress(host)) return undefined;
   return listedHostFault(host);
 }

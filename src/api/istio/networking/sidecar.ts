@@ -2,7 +2,14 @@ import { defineKind } from "../../kind.ts";
 import type { KubernetesObject } from "../../meta.ts";
 import type { Parsed } from "../../parsed.ts";
 import { areRepeated, type Reader } from "../../reader.ts";
-import { addressFault, checkPortName, checkProtocol, checkSelectorLabels, unixPathFault } from "../checks.ts";
+import {
+  addressFault,
+  checkPortName,
+  checkProtocol,
+  checkSelectorLabels,
+  unixPathFault,
+  unixPrefix,
+} from "../checks.ts";
 import { readConnectionPool, type ConnectionPool } from "../destination-rule/connection-pool.ts";
 import { readDestination, type Destination } from "../virtual-service/destination.ts";
 import { domainFault, isDnsLabel } from "../domain-names.ts";
@@ -66,7 +73,6 @@ export interface SidecarEgress {
   readonly hosts: readonly string[];
 }
 
-const unixPrefix = "unix://";
 const localHosts = ["", "127.0.0.1", "0.0.0.0", "::1", "::"];
 
 export function parseSidecar(raw: unknown): Parsed<Sidecar> {

@@ -1,9 +1,10 @@
+import { isAddress } from "../../../base/index.ts";
 import { defineKind } from "../../kind.ts";
 import type { KubernetesObject } from "../../meta.ts";
 import type { Parsed } from "../../parsed.ts";
 import type { Reader } from "../../reader.ts";
-import { checkLabels, checkPortName, domainOrAddressFault, isAddress, unixPathFault } from "../checks.ts";
-import { openObject, readPortNumber, readText, refuseDryRun, refuseUnknown } from "../fields.ts";
+import { checkLabels, checkPortName, domainOrAddressFault, unixPathFault, unixPrefix } from "../checks.ts";
+import { maxUint32, openObject, readPortNumber, readText, refuseDryRun, refuseUnknown } from "../fields.ts";
 import { networkingGroup, networkingVersions } from "../networking-group.ts";
 
 /** networking.istio.io WorkloadEntry: one endpoint that is not a pod. */
@@ -54,9 +55,6 @@ export interface WorkloadEntryRules {
   /** Whether the entry is a WorkloadGroup's template. The workload adds the address. */
   readonly isTemplate?: boolean;
 }
-
-const unixPrefix = "unix://";
-const maxUint32 = 4_294_967_295;
 
 export function parseWorkloadEntry(raw: unknown): Parsed<WorkloadEntry> {
   const opened = openObject(raw);

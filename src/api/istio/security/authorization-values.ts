@@ -1,5 +1,6 @@
 import { httpMethods } from "../../../base/index.ts";
 import { emptyFault, subnetFault } from "../checks.ts";
+import { maxPort } from "../fields.ts";
 
 // The valid values of fields and conditions of an AuthorizationPolicy. Each function returns the fault, or undefined.
 
@@ -33,7 +34,6 @@ export const operationFields = [
 ] as const;
 export type OperationField = (typeof operationFields)[number];
 
-const maxPort = 65_535;
 const maxAccountLength = 320;
 
 export function fieldFault(field: SourceField | OperationField, value: string): string | undefined {

@@ -1,6 +1,6 @@
 import type { Reader } from "../../reader.ts";
 import { isDnsLabel, wildcardDomainFault } from "../domain-names.ts";
-import { maxInt32, readPortNumber, readText, refuseUnknown, requireText } from "../fields.ts";
+import { maxInt32, maxUint32, readPortNumber, readText, refuseUnknown, requireText } from "../fields.ts";
 
 /** The service that receives requests. */
 export interface Destination {
@@ -18,9 +18,6 @@ export interface RouteDestination {
   /** The weight relative to the sum of all weights. If a route has only one destination, it gets all traffic. */
   readonly weight: number;
 }
-
-/** Envoy stores the sum of weights in 32 bits. It rejects a listener or route configuration with a larger sum. */
-const maxUint32 = 4_294_967_295;
 
 export function readDestination(reader: Reader, field: string): Destination | undefined {
   const nested = reader.object(field);
@@ -54,6 +51,7 @@ export function checkWeights(reader: Reader, destinations: readonly RouteDestina
   if (destinations.length < 2) return;
   const total = destinations.reduce((sum, { weight }) => sum + weight, 0);
   if (total === 0) reader.error("must have a destination with a weight above 0", "route");
+  // Envoy stores the sum of weights in 32 bits. It rejects a listener or route configuration with a larger sum.
   else if (total > maxUint32)
     reader.error(`must have weights that sum up to at most ${maxUint32}, got ${total}; proxies refuse more`, "route");
   else if (total !== percent)

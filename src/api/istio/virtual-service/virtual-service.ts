@@ -1,9 +1,9 @@
-import { firstNames } from "../../../base/index.ts";
+import { firstNames, isAddress } from "../../../base/index.ts";
 import { defineKind } from "../../kind.ts";
 import type { KubernetesObject } from "../../meta.ts";
 import type { Parsed } from "../../parsed.ts";
 import type { Reader } from "../../reader.ts";
-import { checkEach, checkGatewayNames, checkLabels, isAddress, readExportTo, subnetFault } from "../checks.ts";
+import { checkEach, checkGatewayNames, checkLabels, readExportTo, subnetFault } from "../checks.ts";
 import { checkWeights, readWeight, requireDestination, type RouteDestination } from "./destination.ts";
 import { firstOverlaps, isDnsLabel, isWithinOneOf, wildcardDomainFault } from "../domain-names.ts";
 import { openObject, readPortNumber, readText, refuseDryRun, refuseUnknown } from "../fields.ts";
@@ -54,7 +54,8 @@ export interface TlsMatch extends L4Match {
   readonly sniHosts: readonly string[];
 }
 
-const meshGateway = "mesh";
+/** The reserved gateway name that stands for all sidecars. */
+export const meshGateway = "mesh";
 /** How many hosts a message names. */
 const maxNamedHosts = 5;
 

@@ -198,6 +198,15 @@ test("a command beside the program has the container's rights and no descriptors
   assert.ok(Number(printed.split("\n").at(-1)) < 8, "it sees the container's processes");
 });
 
+test("a command may have more time than a timer of Node can wait, and one without time is killed", async () => {
+  const { spawned, output, context } = await start("sleep 987");
+  const { exitCode } = await execInContainer(context, ["sleep", "0.5"], 2 ** 31);
+  const { exitCode: late } = await execInContainer(context, ["sleep", "987"], 100);
+  spawned.process.kill();
+  await output;
+  assert.deepEqual([exitCode, late], [0, 137]);
+});
+
 test("a command beside the program has a session of its own, so that /dev/tty is no terminal of the lab's user", async () => {
   const { spawned, output, context } = await start("sleep 987");
   const session = ["sh", "-c", "read -r pid name state parent group session rest </proc/self/stat; echo $session"];

@@ -2,6 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { writeSync } from "node:fs";
 import { Writable, type Duplex } from "node:stream";
 import { ReadStream } from "node:tty";
+import { afterRunning } from "../../../base/index.ts";
 import type { ExecContext } from "./exec-context.ts";
 import { closeDescriptor, ioctl, openDescriptor, openFlags } from "../libc.ts";
 import { openNamespace, withNamespaces } from "../namespaces.ts";
@@ -60,12 +61,11 @@ export async function execInContainer(
   };
   child.stdout?.on("data", take);
   child.stderr?.on("data", take);
-  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  using _limit = afterRunning(timeoutMs, () => child.kill("SIGKILL"));
   const exitCode = await new Promise<number>((resolve) => {
     child.once("error", () => resolve(126));
     child.once("close", (code) => resolve(code ?? 137));
   });
-  clearTimeout(timer);
   return { exitCode, output: output.slice(0, outputShown).trim() };
 }
 

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import type { Container } from "../../../api/kubernetes/index.ts";
-import { systemClock } from "../../../base/index.ts";
-import { until } from "../../../base/testing/index.ts";
+import { systemClock, type Clock } from "../../../base/index.ts";
+import { HandClock, until } from "../../../base/testing/index.ts";
 import type { EventNote } from "../../../kube/index.ts";
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
 import { readLogText } from "../containers/container-log.ts";
@@ -37,11 +37,16 @@ const everything = {
   limitBytes: undefined,
 };
 
+interface Given {
+  readonly clock: Clock;
+  readonly lifecycle: NonNullable<Container["lifecycle"]>;
+}
+
 interface StartedContainer {
   /** The record of the running container that the first node process has stored. */
   readonly record: ContainerRecord;
   /** Adopts the container as a node process that starts with this record. Adds each record that it saves to `saved`. */
-  adoptedBy(record: ContainerRecord, saved?: ContainerRecord[]): ManagedContainer;
+  adoptedBy(record: ContainerRecord, saved?: ContainerRecord[], given?: Partial<Given>): ManagedContainer;
   log(): string;
   end(): void;
 }
@@ -71,9 +76,9 @@ function startContainer(script = loggingScript): StartedContainer {
   record.state = { running: { startedAt: "2026-01-01T00:00:00Z" } };
   return {
     record,
-    adoptedBy: (known, saved = []) => {
+    adoptedBy: (known, saved = [], { clock = systemClock, lifecycle = {} } = {}) => {
       const host = {
-        clock: systemClock,
+        clock,
         uidCount: 1,
         directories: { memory, hostRoot: logs, disk: memory, logs },
         images: { resolve: async () => await Promise.reject(new Error("no images here")) },
@@ -84,7 +89,7 @@ function startContainer(script = loggingScript): StartedContainer {
         save: () => void saved.push(structuredClone(container.record)),
         changed: () => undefined,
       } as unknown as PodHost;
-      const container = new ManagedContainer(spec, "main", host, structuredClone(known));
+      const container = new ManagedContainer({ ...spec, lifecycle }, "main", host, structuredClone(known));
       container.adopt();
       return container;
     },
@@ -146,6 +151,87 @@ test("a container that ignores SIGTERM is killed when a shorter grace period, wh
   await until(() => started.log() === "ready\nstop\n");
   container.shortenStop(2 * graceMs);
   container.shortenStop(0);
+  await stopped;
+  assert.equal(container.exitCode, 137);
+});
+
+/** A clock whose timers the test runs. The hooks of these tests do not end, and the other sleeps are short. */
+class TimersByHand extends HandClock {
+  override async sleep(ms?: number): Promise<void> {
+    if (ms === endlessMs) return await new Promise(() => undefined);
+    await systemClock.sleep(ms ?? 0);
+  }
+}
+
+const endlessMs = 86_400_000;
+const endlessHook = { preStop: { sleep: { seconds: endlessMs / 1_000 } } };
+
+test("if a preStop hook outlasts the grace period, the container gets SIGTERM then, and two seconds to end", async () => {
+  for (const shortens of [false, true]) {
+    const started = startContainer();
+    const clock = new TimersByHand();
+    const container = started.adoptedBy(started.record, [], { clock, lifecycle: endlessHook });
+    await until(() => started.log() === "ready\n");
+    const stopped = container.stop(shortens ? graceMs * 2 : graceMs);
+    clock.pass(graceMs - 1_000);
+    if (shortens) container.shortenStop(1_000);
+    clock.pass(999);
+    await setImmediate();
+    assert.equal(container.record.stopSignalled, false, "the hook may still end");
+    clock.pass(1);
+    await until(() => started.log() === "ready\nstop\n");
+    clock.pass(1_999);
+    started.end();
+    await stopped;
+    assert.deepEqual([container.exitCode, started.log()], [4, "ready\nstop\nend\n"]);
+    assert.equal(clock.timers, 0);
+  }
+});
+
+test("the command of a preStop hook may take the whole grace period", async () => {
+  const started = startContainer();
+  const lifecycle = { preStop: { exec: { command: ["drain"] } } };
+  const container = started.adoptedBy(started.record, [], { clock: new TimersByHand(), lifecycle });
+  const limitsMs: number[] = [];
+  container.execForOutput = async (_command, limitMs) => {
+    limitsMs.push(limitMs);
+    return await Promise.resolve({ exitCode: 0, output: "" });
+  };
+  await until(() => started.log() === "ready\n");
+  const stopped = container.stop(600_000);
+  await until(() => started.log() === "ready\nstop\n");
+  started.end();
+  await stopped;
+  assert.deepEqual(limitsMs, [602_000]);
+});
+
+test("a container that ignores SIGTERM is killed two seconds later, however short its grace period is", async () => {
+  for (const lastMs of [0, 1_000]) {
+    const started = startContainer();
+    const clock = new TimersByHand();
+    const container = started.adoptedBy(started.record, [], { clock, lifecycle: lastMs === 0 ? endlessHook : {} });
+    await until(() => started.log() === "ready\n");
+    const stopped = container.stop(lastMs);
+    clock.pass(0);
+    await until(() => started.log() === "ready\nstop\n");
+    clock.pass(lastMs);
+    assert.equal(clock.nextTimerMs, 2_000 - lastMs);
+    clock.pass(2_000 - lastMs);
+    await stopped;
+    assert.equal(container.exitCode, 137);
+  }
+});
+
+test("a container whose program does not begin is killed two seconds after the grace period", async () => {
+  const started = startContainer("sleep 987");
+  const pid = started.record.identity?.pid ?? 0;
+  const clock = new TimersByHand();
+  process.kill(pid, "SIGSTOP");
+  const container = started.adoptedBy(started.record, [], { clock });
+  const stopped = container.stop(graceMs);
+  clock.pass(graceMs);
+  assert.equal(clock.nextTimerMs, 2_000);
+  clock.pass(2_000);
   await stopped;
   assert.equal(container.exitCode, 137);
 });

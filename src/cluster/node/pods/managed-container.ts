@@ -52,6 +52,13 @@ interface RunOptions {
 
 /** How long the log waits for the last lines of a program that has ended. */
 const drainMs = 500;
+/**
+ * As with a kubelet, every container has at least this time to end after SIGTERM, even if its preStop hook or other
+ * containers have used up the grace period.
+ */
+const minimumGraceMs = 2_000;
+/** A pod cannot be deleted while this hook runs, so it has a limit here. A kubelet has none. */
+const postStartLimitMs = 30_000;
 
 /** One container of a pod with all its runs. */
 export class ManagedContainer {
@@ -77,8 +84,10 @@ export class ManagedContainer {
   /** The end of the preStop hook, once it has begun. */
   #preStop: Promise<void> | undefined;
   #stopping = false;
-  /** When the run that is being stopped is killed. */
-  #killing: { readonly atMs: number; readonly timer: Disposable } | undefined;
+  /** The end of the grace period of the run that is being stopped. After it, the timer kills. */
+  #grace: { readonly endsAtMs: number; readonly timer: Disposable } | undefined;
+  #graceOver = Promise.withResolvers<void>();
+  #signalledAtMs: number | undefined;
   /** Set by the pod if no further run will follow. */
   done = false;
 
@@ -292,6 +301,8 @@ export class ManagedContainer {
   #follow(process: ContainerProcess, output: number | Duplex | undefined): void {
     this.#process = process;
     this.#stopping = false;
+    this.#graceOver = Promise.withResolvers();
+    this.#signalledAtMs = undefined;
     this.#preStop = undefined;
     const drained = output === undefined ? Promise.resolve(this.#log?.end()) : this.#log?.consume(output);
     this.#startProbes();
@@ -307,8 +318,8 @@ export class ManagedContainer {
 
   #ended(status: ExitStatus): void {
     const { record } = this;
-    this.#killing?.timer[Symbol.dispose]();
-    this.#killing = undefined;
+    this.#grace?.timer[Symbol.dispose]();
+    this.#grace = undefined;
     this.#probes?.stop();
     this.#probes = undefined;
     this.#input?.destroy();
@@ -366,19 +377,21 @@ export class ManagedContainer {
   }
 
   /**
-   * Runs preStop, sends SIGTERM, and sends SIGKILL after the grace period. Resolves when the container has ended.
-   * `graceMs` 0 kills at once. If the container is being stopped already, the grace period that ends first counts. As
-   * with containerd, a run gets SIGTERM only once, because many programs end immediately at a second one.
+   * Runs preStop for at most the grace period, sends SIGTERM, and sends SIGKILL when the grace period and the minimum
+   * are over. Resolves when the container has ended. If the container is being stopped already, the grace period that
+   * ends first counts. As with containerd, a run gets SIGTERM only once, because many programs end immediately at a
+   * second one.
    */
   async stop(graceMs: number): Promise<void> {
     const running = this.#process;
     if (running === undefined || !running.running) return await this.#exit;
-    this.#killAfter(graceMs, running);
+    this.#endGraceAfter(graceMs, running);
     if (this.#stopping) return await this.#exit;
     this.#stopping = true;
     this.#probes?.watchReadinessAlone();
-    await Promise.race([this.prepareStop(graceMs), running.exited]);
+    await Promise.race([this.prepareStop(graceMs), this.#graceOver.promise, running.exited]);
     await untilProgramBegan(running, this.#host.clock);
+    this.#signalledAtMs = this.#host.clock.steadyMs();
     if (running.running && !this.record.stopSignalled) {
       this.record.stopSignalled = true;
       // A later node process that adopts the container must know of the signal.
@@ -390,15 +403,27 @@ export class ManagedContainer {
 
   /** Shortens the grace period of a stop that has begun. */
   shortenStop(graceMs: number): void {
-    if (this.#stopping && this.#process?.running === true) this.#killAfter(graceMs, this.#process);
+    if (this.#stopping && this.#process?.running === true) this.#endGraceAfter(graceMs, this.#process);
   }
 
-  #killAfter(graceMs: number, process: ContainerProcess): void {
+  #endGraceAfter(graceMs: number, process: ContainerProcess): void {
     const { clock } = this.#host;
-    const atMs = clock.steadyMs() + graceMs;
-    if (this.#killing !== undefined && this.#killing.atMs <= atMs) return;
-    this.#killing?.timer[Symbol.dispose]();
-    this.#killing = { atMs, timer: clock.after(graceMs, () => process.kill()) };
+    const endsAtMs = clock.steadyMs() + graceMs;
+    if (this.#grace !== undefined && this.#grace.endsAtMs <= endsAtMs) return;
+    this.#grace?.timer[Symbol.dispose]();
+    const timer = clock.after(graceMs, () => {
+      this.#graceOver.resolve();
+      this.#killWhenDue(endsAtMs, process);
+    });
+    this.#grace = { endsAtMs, timer };
+  }
+
+  /** The minimum begins with SIGTERM, or with the end of the grace period while no program is there to get it. */
+  #killWhenDue(endsAtMs: number, process: ContainerProcess): void {
+    const { clock } = this.#host;
+    const leftMs = (this.#signalledAtMs ?? endsAtMs) + minimumGraceMs - clock.steadyMs();
+    if (leftMs <= 0) return process.kill();
+    this.#grace = { endsAtMs, timer: clock.after(leftMs, () => this.#killWhenDue(endsAtMs, process)) };
   }
 
   /**
@@ -408,7 +433,7 @@ export class ManagedContainer {
   async prepareStop(graceMs: number): Promise<void> {
     const { preStop } = this.spec.lifecycle ?? {};
     if (preStop === undefined || graceMs === 0 || !this.running || this.record.stopSignalled) return;
-    this.#preStop ??= this.#hook("PreStop", preStop).then(() => undefined);
+    this.#preStop ??= this.#hook("PreStop", preStop, graceMs + minimumGraceMs).then(() => undefined);
     await this.#preStop;
   }
 
@@ -418,13 +443,13 @@ export class ManagedContainer {
   }
 
   async #postStart(handler: LifecycleHandler): Promise<void> {
-    if (await this.#hook("PostStart", handler)) return;
+    if (await this.#hook("PostStart", handler, postStartLimitMs)) return;
     this.kill();
   }
 
-  async #hook(name: "PostStart" | "PreStop", handler: LifecycleHandler): Promise<boolean> {
+  async #hook(name: "PostStart" | "PreStop", handler: LifecycleHandler, limitMs: number): Promise<boolean> {
     try {
-      await runHook(handler, this.#probeTarget(), this.#host.clock);
+      await runHook(handler, this.#probeTarget(), { clock: this.#host.clock, limitMs });
       return true;
     } catch (error) {
       this.#event("Warning", `Failed${name}Hook`, `${name}Hook failed: ${messageOf(error)}`);

@@ -31,8 +31,6 @@ export interface NodeServices extends SandboxServices {
 }
 
 const retryMs = 500;
-/** As in a kubelet, a sidecar has at least this time to end, even if the main containers have used the grace period. */
-const minimumGraceMs = 2_000;
 const maxTimerMs = 2 ** 31 - 1;
 
 /**
@@ -319,7 +317,7 @@ export class PodWorker {
   async #stopSidecars(killAtMs: () => number): Promise<void> {
     const sidecars = this.containers.filter((container) => container.role === "sidecar").toReversed();
     for (const container of sidecars) {
-      await container.stop(Math.max(minimumGraceMs, killAtMs() - this.#services.clock.steadyMs()));
+      await container.stop(Math.max(0, killAtMs() - this.#services.clock.steadyMs()));
       container.done = true;
     }
   }

@@ -2,16 +2,18 @@ import type { LifecycleHandler } from "../../../api/kubernetes/index.ts";
 import { transientError, type Clock } from "../../../base/index.ts";
 import { attemptHttp, type ProbeTarget } from "./probe-attempt.ts";
 
-const timeoutMs = 30_000;
-
-/** Runs a container's hook. Throws if it fails. */
-export async function runHook(handler: LifecycleHandler, target: ProbeTarget, clock: Clock): Promise<void> {
+/** Runs a container's hook. Throws if it fails, or if its command or request takes longer than the limit. */
+export async function runHook(
+  handler: LifecycleHandler,
+  target: ProbeTarget,
+  { clock, limitMs }: { readonly clock: Clock; readonly limitMs: number },
+): Promise<void> {
   if (handler.sleep !== undefined) await clock.sleep(handler.sleep.seconds * 1_000);
   else if (handler.exec !== undefined) {
-    const { exitCode, output } = await target.exec(handler.exec.command ?? [], timeoutMs);
+    const { exitCode, output } = await target.exec(handler.exec.command ?? [], limitMs);
     if (exitCode !== 0) throw transientError("hook-failed", `command exited with ${exitCode}: ${output}`);
   } else if (handler.httpGet !== undefined) {
-    const outcome = await attemptHttp(handler.httpGet, target, timeoutMs);
+    const outcome = await attemptHttp(handler.httpGet, target, limitMs);
     if (!outcome.success) throw transientError("hook-failed", outcome.message);
   }
 }

@@ -232,7 +232,7 @@ function podWithEphemeralContainers(object: JsonObject, old: JsonObject | undefi
   const field = "spec.ephemeralContainers";
   const spec = objectOf(object.spec);
   validatePod(object, check);
-  const wanted = new Map(arrayOf(spec.ephemeralContainers).map((one) => [objectOf(one).name, one]));
+  const wanted = new Map(arrayOf(spec.ephemeralContainers).map((container) => [objectOf(container).name, container]));
   for (const before of arrayOf(objectOf(old?.spec).ephemeralContainers).map(objectOf)) {
     const now = wanted.get(before.name);
     if (now === undefined)

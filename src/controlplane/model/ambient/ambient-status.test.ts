@@ -74,6 +74,17 @@ test("a Service's status names its waypoint, or why it has none", () => {
   assert.deepEqual(conditionsOf("Service", "shop/traffic"), [[bound, "False", "UnsupportedTrafficType"]]);
 });
 
+test("an empty label of a Service's own keeps it away from its namespace's waypoint, as any other value", () => {
+  const { apply, conditionsOf, message } = statuses();
+  apply(
+    namespace("shop", { "istio.io/use-waypoint": "waypoint" }),
+    ...waypoint("shop/waypoint"),
+    named("shop/web", { "istio.io/use-waypoint": "" }),
+  );
+  assert.deepEqual(conditionsOf("Service", "shop/web"), [[bound, "False", "WaypointIsNotReady"]]);
+  assert.match(message("Service", "shop/web"), /"shop\/"/);
+});
+
 test("a ServiceEntry with a wildcard reports that it has no waypoint, and a waypoint for services does not concern a WorkloadEntry", () => {
   const { apply, conditionsOf } = statuses();
   const entry = config("ServiceEntry", "shop/wild", {

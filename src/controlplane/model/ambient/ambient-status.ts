@@ -4,6 +4,7 @@ import type { Collection, CollectionGraph, CollectionReader } from "../../../kub
 import { isForZtunnel, requestAttributes } from "./ambient-policy.ts";
 import { isDryRun } from "../authorization-selection.ts";
 import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels, type ServiceEntryFacts } from "../facts.ts";
+import { meshControllerName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { wantsRace } from "../service/service-entry-model.ts";
 import { serviceKey, type ServiceRegistry } from "../service/service-model.ts";
@@ -314,8 +315,6 @@ function targetsVerdict(
   return { status: "True", reason: unbound.length === 0 ? "Accepted" : "PartiallyInvalid", message };
 }
 
-const meshController = "istio.io/mesh-controller";
-
 function targetVerdict(
   policy: AuthorizationPolicyFacts,
   target: AuthorizationPolicyFacts["spec"]["targetRefs"][number],
@@ -340,11 +339,11 @@ function targetVerdict(
         return refused("Invalid", `a policy for a GatewayClass must be in the root namespace ${root}`);
       const found = reader.get(inputs.gatewayClasses, target.name);
       if (found === undefined) return notFound();
-      return found.controllerName === meshController
+      return found.controllerName === meshControllerName
         ? accepted(found.name)
         : refused(
             "Invalid",
-            `the GatewayClass ${found.name} is not for waypoints: its controller is not ${meshController}`,
+            `the GatewayClass ${found.name} is not for waypoints: its controller is not ${meshControllerName}`,
           );
     }
     case "Gateway": {

@@ -5,7 +5,13 @@ import { hbonePort } from "../../../wire/hbone/index.ts";
 import { allowsNamespace } from "../allowed-namespaces.ts";
 import { byAge, factsKey, type GatewayFacts, type Labels, type PodFacts } from "../facts.ts";
 import { gatewayAccountName, gatewayServiceName } from "../gateway-names.ts";
-import { eastWestClassName, isWaypointClass, meshClassName } from "../gateway-class.ts";
+import {
+  eastWestClassName,
+  eastWestManagedBy,
+  isWaypointClass,
+  meshClassName,
+  waypointsManagedBy,
+} from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { entryVisibilityOf } from "../service/service-entry-visibility.ts";
 import { podsByLabel, podsSelectedBy } from "../service/selected-pods.ts";
@@ -325,10 +331,8 @@ export class WaypointBindings {
       service.labels[istioLabels.useWaypoint] === undefined
         ? reader.get(this.#inputs.namespaces, namespace)
         : undefined;
-    const wanted =
-      wantedWaypoint(service.labels, namespace, canaryLabels) ??
-      wantedWaypoint(inherited?.labels ?? {}, namespace, canaryLabels);
-    if (wanted === undefined || wanted.name === "none") return undefined;
+    const wanted = waypointByLabels(namespace, [service.labels, inherited?.labels ?? {}], canaryLabels);
+    if (wanted === undefined || wanted.name === "" || isNone(wanted)) return undefined;
     const key = `${wanted.namespace}/${wanted.name}`;
     if (key === primary.key)
       return {
@@ -359,17 +363,14 @@ export class WaypointBindings {
    */
   bindingOfEntry(entry: Subject, reader: CollectionReader): WaypointBinding {
     const bound = this.#bindingOf(entry, "workload", reader);
-    const isInherited = wantedWaypoint(entry.labels, entry.namespace) === undefined;
+    const isInherited = entry.labels[istioLabels.useWaypoint] === undefined;
     return bound === undefined || (isInherited && bound.fault?.reason === unsupportedTraffic) ? {} : bound;
   }
 
-  /** The object's own label `istio.io/use-waypoint` takes precedence over the namespace's, even if it is `none`. */
   #bindingOf(subject: Subject, traffic: "service" | "workload", reader: CollectionReader): WaypointBinding | undefined {
-    const wanted =
-      wantedWaypoint(subject.labels, subject.namespace) ??
-      wantedWaypoint(reader.get(this.#inputs.namespaces, subject.namespace)?.labels ?? {}, subject.namespace);
+    const wanted = wantedWaypoint(subject, this.#inputs, reader);
     if (wanted === undefined) return undefined;
-    return wanted.name === "none" ? {} : this.#usable(wanted, subject, traffic, reader);
+    return isNone(wanted) ? {} : this.#usable(wanted, subject, traffic, reader);
   }
 
   #usable(
@@ -417,7 +418,7 @@ const unsupportedTraffic = "UnsupportedTrafficType";
  * Gateway controllers whose Services have no waypoint themselves: the Services of waypoints and of gateways between
  * networks.
  */
-const waypointManagers: ReadonlySet<string> = new Set(["istio.io-mesh-controller", "istio.io-eastwest-controller"]);
+const waypointManagers: ReadonlySet<string> = new Set([waypointsManagedBy, eastWestManagedBy]);
 
 export function waypointNotReady(key: string): WaypointFault {
   return { reason: "WaypointIsNotReady", message: `the waypoint "${key}" is not ready` };
@@ -431,15 +432,35 @@ interface WantedWaypoint {
 const primaryLabels = { name: istioLabels.useWaypoint, namespace: istioLabels.useWaypointNamespace };
 const canaryLabels = { name: istioLabels.useWaypointCanary, namespace: istioLabels.useWaypointCanaryNamespace };
 
-/** The waypoint that labels name, which may be `none`. Undefined if they name none. */
+/**
+ * The waypoint that an object names by its label `istio.io/use-waypoint`, or else its namespace. As in upstream, an
+ * empty label of the object's own takes precedence too, and names a waypoint that never exists. Undefined without a
+ * label.
+ */
 export function wantedWaypoint(
-  labels: Labels,
-  namespace: string,
-  by: { readonly name: string; readonly namespace: string } = primaryLabels,
+  { namespace, labels }: Pick<Subject, "namespace" | "labels">,
+  inputs: MeshInputs,
+  reader: CollectionReader,
 ): WantedWaypoint | undefined {
-  const name = labels[by.name];
-  if (name === undefined || name === "") return undefined;
-  return { name, namespace: labels[by.namespace] ?? namespace };
+  return labels[primaryLabels.name] === undefined
+    ? waypointByLabels(namespace, [reader.get(inputs.namespaces, namespace)?.labels ?? {}], primaryLabels)
+    : waypointByLabels(namespace, [labels], primaryLabels);
+}
+
+/** Whether the label says that no waypoint is wanted. No waypoint can have this name. */
+export function isNone({ name }: WantedWaypoint): boolean {
+  return name === "none";
+}
+
+/** The waypoint that the first of these labels name. */
+function waypointByLabels(
+  namespace: string,
+  candidates: readonly Labels[],
+  by: { readonly name: string; readonly namespace: string },
+): WantedWaypoint | undefined {
+  const labels = candidates.find((candidate) => candidate[by.name] !== undefined);
+  const name = labels?.[by.name];
+  return name === undefined ? undefined : { name, namespace: labels?.[by.namespace] ?? namespace };
 }
 
 /** Gateways and waypoints do not count as workloads. */

@@ -35,7 +35,7 @@ export interface BackendContext {
 
 const importGroup = defaultMultiClusterApi.group;
 
-export function clusterName(port: number, host: string): string {
+function clusterName(port: number, host: string): string {
   return `outbound|${port}||${host}`;
 }
 

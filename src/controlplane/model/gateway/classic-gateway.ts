@@ -1,6 +1,6 @@
 import type { GatewayServer, IstioPort, ServerTls } from "../../../api/istio/index.ts";
 import { factsKey, type IstioGatewayFacts } from "../facts.ts";
-import { addressBytes } from "../ip-address.ts";
+import { anyAddress, isAddress } from "../ip-address.ts";
 import { hostCovers } from "../service/service-hostname.ts";
 
 /** The traffic of a Gateway's server, after TLS was terminated. */
@@ -50,7 +50,7 @@ export interface MergedGateway {
 
 const httpProtocols = new Set(["HTTP", "HTTP2", "GRPC", "GRPC-WEB"]);
 
-export function isHttpProtocol(protocol: string): boolean {
+function isHttpProtocol(protocol: string): boolean {
   return httpProtocols.has(protocol);
 }
 
@@ -122,12 +122,8 @@ function serverModel(gateway: IstioGatewayFacts, server: GatewayServer, port: nu
  */
 function bindOf({ bind = "" }: GatewayServer): string {
   if (bind === anyAddress) return "";
-  return addressBytes(bind) !== undefined && bind.includes(":")
-    ? new URL(`tcp://[${bind}]`).hostname.slice(1, -1)
-    : bind;
+  return isAddress(bind) && bind.includes(":") ? new URL(`tcp://[${bind}]`).hostname.slice(1, -1) : bind;
 }
-
-const anyAddress = "0.0.0.0";
 
 /** Each HTTPS server has its own route configuration, because it has its own certificates. */
 function routeNameOf(

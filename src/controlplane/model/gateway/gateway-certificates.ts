@@ -81,10 +81,7 @@ function secretResourceName({ namespace, name }: { readonly namespace: string; r
 }
 
 /** The setting for the listener's port, or else the setting for all ports. */
-export function frontendValidation(
-  { spec }: GatewayFacts,
-  { port }: Pick<Listener, "port">,
-): FrontendValidation | undefined {
+function frontendValidation({ spec }: GatewayFacts, { port }: Pick<Listener, "port">): FrontendValidation | undefined {
   const frontend = spec.tls?.frontend;
   return (frontend?.perPort.find((entry) => entry.port === port)?.tls ?? frontend?.default)?.validation;
 }
@@ -264,7 +261,7 @@ function certificateFault(
 export const terminateModeOption = "gateway.istio.io/tls-terminate-mode";
 
 /** Istio's own certificate needs no secret. */
-export function usesOwnCertificate(listener: Listener): boolean {
+function usesOwnCertificate(listener: Listener): boolean {
   const mode = listener.tls?.options[terminateModeOption];
   return mode === "ISTIO_MUTUAL" || mode === "ISTIO_SIMPLE";
 }

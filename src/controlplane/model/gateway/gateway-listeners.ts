@@ -36,7 +36,7 @@ export function gatewayListeners(
   return [...own, ...allowedListenerSets(gateway, inputs, reader).flatMap(listenersOfSet)];
 }
 
-export function listenersOfSet(set: ListenerSetFacts): readonly OwnedListener[] {
+function listenersOfSet(set: ListenerSetFacts): readonly OwnedListener[] {
   const { namespace, name } = set;
   return set.spec.listeners.map((listener) => ({
     id: `${namespace}/${name}/${listener.name}`,

@@ -1,8 +1,7 @@
 import { gatewayGroup, type Listener, type ParentReference } from "../../../api/gateway/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { allowsNamespace } from "../allowed-namespaces.ts";
-import { istioLabels } from "../../../api/istio/index.ts";
-import { wantedWaypoint } from "../ambient/waypoint.ts";
+import { isNone, wantedWaypoint } from "../ambient/waypoint.ts";
 import { factsKey, type GatewayFacts } from "../facts.ts";
 import { gatewayControllerName, isIngressClass, meshControllerName } from "../gateway-class.ts";
 import { allowsSet, parentOfSet } from "./gateway-listeners.ts";
@@ -78,11 +77,8 @@ function meshParentOf(
 function isServedElsewhere({ registry, key }: ServiceParent, inputs: MeshInputs, reader: CollectionReader): boolean {
   const parent = registry === "Kubernetes" ? reader.get(inputs.services, key) : reader.get(inputs.serviceEntries, key);
   if (parent === undefined) return false;
-  const { namespace, labels } = parent;
-  const inherited =
-    labels[istioLabels.useWaypoint] === undefined ? reader.get(inputs.namespaces, namespace) : undefined;
-  const wanted = wantedWaypoint(inherited?.labels ?? labels, namespace);
-  if (wanted === undefined || wanted.name.toLowerCase() === "none") return false;
+  const wanted = wantedWaypoint(parent, inputs, reader);
+  if (wanted === undefined || isNone(wanted)) return false;
   const waypoint = reader.get(inputs.gateways, `${wanted.namespace}/${wanted.name}`);
   const controller = reader.get(inputs.gatewayClasses, waypoint?.spec.gatewayClassName ?? "")?.controllerName;
   return controller !== undefined && controller !== meshControllerName && controller !== gatewayControllerName;

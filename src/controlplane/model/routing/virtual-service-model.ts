@@ -1,5 +1,6 @@
 import {
   maxExpandedRoutes,
+  meshGateway,
   type Destination,
   type VirtualServiceHttpRoute,
   type VirtualServiceSpec,
@@ -14,9 +15,6 @@ import type { VirtualServiceModel } from "./virtual-service.ts";
 import { deriveVirtualServiceShapes, type VirtualServiceShapes } from "./virtual-service-shape.ts";
 
 export type { VirtualServiceModel } from "./virtual-service.ts";
-
-/** The reserved gateway name that stands for all sidecars. */
-export const meshGateway = "mesh";
 
 export interface VirtualServices {
   readonly models: Collection<VirtualServiceModel>;

@@ -17,6 +17,7 @@ import {
 } from "../facts.ts";
 import { clusterView, type ClusterView } from "../cluster-view.ts";
 import { memos } from "../memos.ts";
+import { waypointsManagedBy } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { workloadEntryLabels } from "../workload-entry.ts";
 import type { OfCluster } from "../remote-inputs.ts";
@@ -105,8 +106,6 @@ export function ofSubset(
     ? endpoints
     : endpoints.filter((endpoint) => matchesLabels(labels, endpoint.labels));
 }
-
-const waypointManager = "istio.io-mesh-controller";
 
 export function deriveServiceEndpoints(
   graph: CollectionGraph,
@@ -460,7 +459,7 @@ export function takesHbone(pod: PodFacts): boolean {
   return (
     pod.redirected ||
     pod.labels[istioLabels.tunnel] === "http" ||
-    pod.labels[istioLabels.gatewayManaged] === waypointManager
+    pod.labels[istioLabels.gatewayManaged] === waypointsManagedBy
   );
 }
 

@@ -1,4 +1,4 @@
-import { istioLabels, type WorkloadEntrySpec } from "../../../api/istio/index.ts";
+import { istioLabels, unixPrefix, type WorkloadEntrySpec } from "../../../api/istio/index.ts";
 import type { MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from "../facts.ts";
 import type { EndpointNetworks } from "../networks.ts";
 import { portNamed, workloadEntryLabels, workloadNameOfEntry } from "../workload-entry.ts";
@@ -17,8 +17,6 @@ export interface EndpointTarget {
   readonly port: number;
   readonly target: number;
 }
-
-const unixPrefix = "unix://";
 
 /** The endpoints of a ServiceEntry. An entry with DNS resolution and no endpoints uses its host. */
 export function entryEndpoints(

@@ -123,11 +123,11 @@ export function withAutomaticAddresses(service: ServiceModel): ServiceModel {
   return { ...service, addresses: service.automaticAddresses.filter((address) => !address.includes(":")) };
 }
 
-export function getService(registry: ServiceRegistry, key: string, reader: CollectionReader): ServiceModel | undefined {
+function getService(registry: ServiceRegistry, key: string, reader: CollectionReader): ServiceModel | undefined {
   return ofClusters(registry, key, reader) ?? reader.get(registry.entries, key);
 }
 
-export const everywhere = "*";
+const everywhere = "*";
 
 /** The services that a namespace sees, oldest first. */
 export function visibleServices(
@@ -180,11 +180,7 @@ const ordered = memos.memo<
 >("ordered-services");
 
 /** The services of one hostname in all namespaces. */
-export function servicesOfHost(
-  registry: ServiceRegistry,
-  host: string,
-  reader: CollectionReader,
-): readonly ServiceModel[] {
+function servicesOfHost(registry: ServiceRegistry, host: string, reader: CollectionReader): readonly ServiceModel[] {
   return registry.byHost.flatMap((index) => reader.lookup(index, host));
 }
 

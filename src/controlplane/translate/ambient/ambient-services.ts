@@ -109,7 +109,7 @@ function publishedShares(shares: readonly WaypointShare[]): readonly WaypointSha
 }
 
 /** The service's label, or else its namespace's. Undefined if neither has one. */
-export function usesWaypointForIngress(
+function usesWaypointForIngress(
   service: Pick<AmbientService, "labels" | "namespace">,
   inputs: MeshInputs,
   reader: CollectionReader,

@@ -1,6 +1,7 @@
 import { istioLabels, type ServerTls } from "../../../api/istio/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import type { Listener } from "../../../wire/envoy/index.ts";
+import { anyAddress } from "../../model/ip-address.ts";
 import type { PolicySubject } from "../../model/authorization-selection.ts";
 import { factsKey, type GatewayFacts, type MeshSettings } from "../../model/facts.ts";
 import { endsTls, listenerTlsResources, terminateModeOption } from "../../model/gateway/gateway-certificates.ts";
@@ -28,8 +29,6 @@ export interface GatewayApiContext {
   /** Routes that are attached to the Gateway, oldest first. */
   readonly l4Routes: readonly L4RouteModel[];
 }
-
-const wildcard = "0.0.0.0";
 
 /** The subject for policies that are attached to a Gateway. */
 export function gatewaySubject(gateway: GatewayFacts, { gatewaysIgnoreSelectors }: MeshSettings): PolicySubject {
@@ -111,7 +110,7 @@ export function gatewayApiListeners(gateway: GatewayFacts, context: GatewayApiCo
       const chains = plain
         ? [{ serverNames: [], filters: [requests(port, routeName(port), context)] }]
         : withDistinctNames(listeners.flatMap((verdict) => chainsOf(gateway, verdict, context)));
-      return chains.length === 0 ? [] : gatewayListener(wildcard, port, chains, context);
+      return chains.length === 0 ? [] : gatewayListener(anyAddress, port, chains, context);
     });
 }
 

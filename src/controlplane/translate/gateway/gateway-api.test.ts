@@ -678,8 +678,10 @@ test("a route of a Service whose waypoint belongs to another controller gets no 
   assert.equal(parents(), 1);
   apply(namespace("shop", { "istio.io/use-waypoint": "theirs" }), named({}));
   assert.equal(parents(), 0);
-  apply(named({ "istio.io/use-waypoint": "none" }));
-  assert.equal(parents(), 1);
+  for (const own of ["none", "None", ""]) {
+    apply(named({ "istio.io/use-waypoint": own }));
+    assert.equal(parents(), 1, `the label ${JSON.stringify(own)} names no waypoint of another controller`);
+  }
 });
 
 test("an ExternalName Service as a backend leads to its host, which needs the same grant", () => {

@@ -1,4 +1,5 @@
 import { VirtualHost_TlsRequirementType, type Listener, type RouteConfiguration } from "../../../wire/envoy/index.ts";
+import { anyAddress } from "../../model/ip-address.ts";
 import {
   concernsServer,
   hostsForNamespace,
@@ -28,14 +29,12 @@ import { isCatchAll, type MatchClient } from "../routing/virtual-service-match.t
 import { virtualServiceRoutes, type RouteInit } from "../routing/virtual-service-route.ts";
 import { l4Matches, tcpRouteFilters, type TcpRouteContext } from "../routing/virtual-service-tcp.ts";
 
-const wildcard = "0.0.0.0";
-
 /** The listener of one port. Undefined if no server of it has a route. */
 export function classicListener(
   { bind, port, servers }: GatewayListenerModel,
   context: ClassicGatewayContext,
 ): Listener | undefined {
-  const address = bind === "" ? wildcard : bind;
+  const address = bind === "" ? anyAddress : bind;
   const name = listenerName(port, address);
   const [first] = servers;
   const chains =

@@ -7,6 +7,7 @@ import {
   type FilterChainMatchSchema,
   type Listener,
 } from "../../../wire/envoy/index.ts";
+import { anyAddress } from "../../model/ip-address.ts";
 import { localNetwork } from "../../model/cluster-view.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
@@ -47,7 +48,7 @@ export function withDistinctNames(chains: readonly GatewayChain[]): readonly Gat
   });
 }
 
-export function listenerName(port: number, bind = "0.0.0.0"): string {
+export function listenerName(port: number, bind = anyAddress): string {
   return `${bind}_${port}`;
 }
 

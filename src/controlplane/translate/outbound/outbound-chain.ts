@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { FilterChainMatchSchema, FilterChainSchema } from "../../../wire/envoy/index.ts";
 import { compareText } from "../../model/facts.ts";
-import { cidrOf } from "../../model/ip-address.ts";
+import { anyAddress, cidrOf } from "../../model/ip-address.ts";
 import { durationOfMs, filterMetadata } from "../envoy-any.ts";
 import type { FilterInit } from "../filter-init.ts";
 
@@ -20,7 +20,6 @@ export interface OutboundChain {
 }
 
 const transportSocketTimeoutMs = 15_000;
-const anyAddress = "0.0.0.0";
 
 export function takesEverything(chain: OutboundChain): boolean {
   return (

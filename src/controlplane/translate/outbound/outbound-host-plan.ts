@@ -1,10 +1,9 @@
-import type { HttpMatch } from "../../../api/istio/index.ts";
+import { meshGateway, type HttpMatch } from "../../../api/istio/index.ts";
 import { compareText, factsKey, type MeshSettings } from "../../model/facts.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
 import { memos } from "../../model/memos.ts";
 import { hostCovers, isWildcard, mostSpecificHost } from "../../model/service/service-hostname.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
-import { meshGateway } from "../../model/routing/virtual-service-model.ts";
 import type { VirtualServiceShape } from "../../model/routing/virtual-service-shape.ts";
 import { serviceDomains } from "./outbound-domain.ts";
 import type { HostClient, HostPlan, HostSource, RouteTable, ServiceReference } from "./outbound-host.ts";

@@ -1,13 +1,14 @@
+import { meshGateway } from "../../../api/istio/index.ts";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ListenerSchema, TrafficDirection, type Listener } from "../../../wire/envoy/index.ts";
 import type { DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import { byCreation, type AppProtocol, type MeshSettings } from "../../model/facts.ts";
-import { addressKey, isAddress } from "../../model/ip-address.ts";
+import { anyAddress, addressKey, isAddress } from "../../model/ip-address.ts";
 import { memos } from "../../model/memos.ts";
 import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import { hostsOverlap } from "../../model/service/service-hostname.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
-import { meshGateway, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
+import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import { unmatchedAccessLogs } from "../telemetry/access-log.ts";
 import { blackHoleName } from "../cluster.ts";
 import { tcpAddress } from "../envoy-address.ts";
@@ -42,8 +43,6 @@ interface Entry {
   readonly chains: DistinctChains;
 }
 
-const wildcard = "0.0.0.0";
-
 /** The listeners of one port: one for all HTTP services, and one for each address of the others. */
 export function outboundListeners(resolved: ListenerPort): readonly Listener[] {
   const entries = new Map<string, Entry>();
@@ -63,7 +62,7 @@ function addService(
   if (listensOnAddresses(protocol)) {
     for (const bind of bindsOf(resolved.service, port, taken)) addTcp(entries, bind, protocol, resolved, port);
   } else {
-    addHttp(entries, port.port.bind ?? wildcard, port);
+    addHttp(entries, port.port.bind ?? anyAddress, port);
   }
 }
 
@@ -82,12 +81,12 @@ function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort, tak
   const binds = service.addresses
     .filter((address) => !address.includes("/") && !taken.isOfPod(address, service))
     .map((address) => ({ address, destinations: [] as readonly string[] }));
-  if (ranges.length > 0) binds.push({ address: wildcard, destinations: ranges });
+  if (ranges.length > 0) binds.push({ address: anyAddress, destinations: ranges });
   if (service.addresses.length > 0) return binds;
-  if (service.resolution !== "passthrough") return [{ address: wildcard, destinations: [] }];
+  if (service.resolution !== "passthrough") return [{ address: anyAddress, destinations: [] }];
   const endpoints = endpointsOf(service, port.port);
   const plainEntry = service.registry === "External" && Object.keys(service.selector).length === 0;
-  if (endpoints.length === 0 && plainEntry) return [{ address: wildcard, destinations: [] }];
+  if (endpoints.length === 0 && plainEntry) return [{ address: anyAddress, destinations: [] }];
   const free = endpoints.filter((endpoint) => isAddress(endpoint.address) && !taken.isOfService(endpoint, service));
   return [...new Set(free.map(({ address }) => address))].map((address) => ({ address, destinations: [] }));
 }
@@ -166,7 +165,7 @@ function listensOnAddresses(protocol: AppProtocol): boolean {
  */
 function addHttp(entries: Map<string, Entry>, bind: string, port: ListenerPort): void {
   const known = entries.get(bind);
-  const shared = bind === wildcard;
+  const shared = bind === anyAddress;
   const chain = (): OutboundChain => httpChain(bind, String(port.port.port), shared || known !== undefined, port);
   if (known === undefined)
     entries.set(bind, { bind, protocol: shared ? "auto" : "http", chains: new DistinctChains([chain()]) });
@@ -189,7 +188,7 @@ function addTcp(
     return;
   }
   const routes =
-    bind.address === wildcard || port.port.bind !== undefined
+    bind.address === anyAddress || port.port.bind !== undefined
       ? String(port.port.port)
       : `${resolved.service.hostname}:${port.port.port}`;
   const both = [...chains, httpChain(bind.address, routes, true, port)];
@@ -268,7 +267,7 @@ function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
   }
   if (found.all.length > 0) return found.all;
   // The address alone identifies a service if no other has it.
-  const byName = bind.destinations.length > 0 || bind.address === wildcard || isForwarded(service);
+  const byName = bind.destinations.length > 0 || bind.address === anyAddress || isForwarded(service);
   const names = byName ? [service.hostname, ...port.aliasesOf(service.hostname)] : [];
   return [plainChain(serviceFilters(service, port), names, bind.destinations, undefined)];
 }
@@ -372,7 +371,7 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
   const context = { mesh: traffic.mesh, role: "client" as const, telemetry: { ...telemetry, accessLogs: [] } };
   return create(ListenerSchema, {
     name: "virtualOutbound",
-    address: { address: tcpAddress(wildcard, port) },
+    address: { address: tcpAddress(anyAddress, port) },
     trafficDirection: TrafficDirection.OUTBOUND,
     useOriginalDst: true,
     maxConnectionsToAcceptPerSocketEvent: 1,

@@ -1,9 +1,9 @@
-import type { ConsistentHash, Destination } from "../../../api/istio/index.ts";
+import { meshGateway, type ConsistentHash, type Destination } from "../../../api/istio/index.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
 import type { ServiceModel, ServicePortModel } from "../../model/service/service-model.ts";
 import type { ServiceSession } from "../../model/service/service-session.ts";
-import { meshGateway, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
+import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import { blackHoleName, passthroughName } from "../cluster.ts";
 import { durationOfMs } from "../envoy-any.ts";
 import { dynamicDnsName, dynamicDnsRoute } from "./dynamic-dns.ts";

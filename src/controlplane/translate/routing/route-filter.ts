@@ -48,12 +48,14 @@ export function headerChanges(
   const responses = filters.flatMap((filter) =>
     filter.type === "ResponseHeaderModifier" ? filter.responseHeaderModifier : [],
   );
-  const host = requests.flatMap((modifier) => [...modifier.set, ...modifier.add]).find(({ name }) => isHost(name));
+  const host = requests
+    .flatMap((modifier) => [...modifier.set, ...modifier.add])
+    .find(({ name }) => isPseudoOrHost(name));
   return {
     requestHeadersToAdd: requests.flatMap(headersToAdd),
-    requestHeadersToRemove: requests.flatMap((modifier) => modifier.remove.filter((name) => !isHost(name))),
+    requestHeadersToRemove: requests.flatMap((modifier) => modifier.remove.filter((name) => !isPseudoOrHost(name))),
     responseHeadersToAdd: responses.flatMap(headersToAdd),
-    responseHeadersToRemove: responses.flatMap((modifier) => modifier.remove.filter((name) => !isHost(name))),
+    responseHeadersToRemove: responses.flatMap((modifier) => modifier.remove.filter((name) => !isPseudoOrHost(name))),
     authority: host?.value,
   };
 }
@@ -82,7 +84,7 @@ function valuesOf(headers: HeaderModifier["set"]): readonly (readonly [string, s
   if (known !== undefined) return known;
   const byName = new Map<string, string>();
   for (const { name, value } of headers)
-    if (!isHost(name) && !byName.has(name.toLowerCase())) byName.set(name.toLowerCase(), value);
+    if (!isPseudoOrHost(name) && !byName.has(name.toLowerCase())) byName.set(name.toLowerCase(), value);
   const made = [...byName]
     .sort(([left], [right]) => (left < right ? -1 : 1))
     .map(([key, value]) => [key, withLiteralPercents(value)] as const);
@@ -90,7 +92,8 @@ function valuesOf(headers: HeaderModifier["set"]): readonly (readonly [string, s
   return made;
 }
 
-function isHost(name: string): boolean {
+/** Whether Envoy refuses the header in its lists of header changes: a pseudo-header, or the host. */
+export function isPseudoOrHost(name: string): boolean {
   return name.startsWith(":") || name.toLowerCase() === "host";
 }
 

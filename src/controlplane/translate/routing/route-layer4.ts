@@ -1,7 +1,7 @@
-import type { RouteDestination } from "../../../api/istio/index.ts";
+import { meshGateway, type RouteDestination } from "../../../api/istio/index.ts";
 import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
-import { meshGateway, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
+import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import { unknownService } from "../cluster.ts";
 
 /**

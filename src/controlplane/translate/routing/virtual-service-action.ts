@@ -29,7 +29,7 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { compareText, type MeshSettings } from "../../model/facts.ts";
 import { durationOfMs, packed } from "../envoy-any.ts";
-import { type HeaderChanges, redirectCodes, wellKnownPorts } from "./route-filter.ts";
+import { type HeaderChanges, isPseudoOrHost, redirectCodes, wellKnownPorts } from "./route-filter.ts";
 import { stringMatcher } from "./virtual-service-match.ts";
 
 type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
@@ -48,12 +48,12 @@ export function headerChanges({
       ...added(request.set, OVERWRITE_IF_EXISTS_OR_ADD),
       ...added(request.add, APPEND_IF_EXISTS_OR_ADD),
     ],
-    requestHeadersToRemove: request.remove.filter((name) => !isPseudo(name)),
+    requestHeadersToRemove: request.remove.filter((name) => !isPseudoOrHost(name)),
     responseHeadersToAdd: [
       ...added(response.set, OVERWRITE_IF_EXISTS_OR_ADD),
       ...added(response.add, APPEND_IF_EXISTS_OR_ADD),
     ],
-    responseHeadersToRemove: response.remove.filter((name) => !isPseudo(name)),
+    responseHeadersToRemove: response.remove.filter((name) => !isPseudoOrHost(name)),
     authority: authorityOf(request.set) ?? authorityOf(request.add),
   };
 }
@@ -63,13 +63,9 @@ function added(
   appendAction: HeaderValueOption_HeaderAppendAction,
 ): MessageInitShape<typeof HeaderValueOptionSchema>[] {
   return Object.entries(headers)
-    .filter(([name]) => !isPseudo(name))
+    .filter(([name]) => !isPseudoOrHost(name))
     .sort(([left], [right]) => compareText(left, right))
     .map(([key, value]) => ({ header: { key, value }, appendAction }));
-}
-
-function isPseudo(name: string): boolean {
-  return name.startsWith(":") || name.toLowerCase() === "host";
 }
 
 function authorityOf(headers: Readonly<Record<string, string>>): string | undefined {

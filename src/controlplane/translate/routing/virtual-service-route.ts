@@ -123,7 +123,7 @@ function actionOf(
 }
 
 /** The span's name: the destination if there is only one, or else the VirtualService. */
-export function operationOf(
+function operationOf(
   { action }: RouteInit,
   match: NonNullable<RouteInit["match"]>,
   name: string,
@@ -159,7 +159,7 @@ export function destinationCluster(
   return subsetClusterName(destinationPort(destination, port, service), destination.subset, host);
 }
 
-export function destinationPort(
+function destinationPort(
   destination: Destination,
   port: number,
   service: Pick<ServiceModel, "ports"> | undefined,

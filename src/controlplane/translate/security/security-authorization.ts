@@ -18,8 +18,8 @@ export interface AuthorizationContext {
   readonly clusterOf: (service: ProviderService) => ProviderCluster | undefined;
 }
 
-export const httpRbacName = "envoy.filters.http.rbac";
-export const networkRbacName = "envoy.filters.network.rbac";
+const httpRbacName = "envoy.filters.http.rbac";
+const networkRbacName = "envoy.filters.network.rbac";
 
 /** One filter each for AUDIT, DENY and ALLOW, in this order, because a DENY takes precedence over any ALLOW. */
 export function authorizationFilters(

@@ -1,6 +1,7 @@
 import { istioLabels, withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { ListenerSchema } from "../../../wire/envoy/index.ts";
+import { anyAddress } from "../../model/ip-address.ts";
 import type { Waypoint, WaypointBindings } from "../../model/ambient/waypoint.ts";
 import type { PolicySubject } from "../../model/authorization-selection.ts";
 import { localNetwork } from "../../model/cluster-view.ts";
@@ -25,8 +26,6 @@ import {
   routeContext,
   scoped,
 } from "./waypoint-sources.ts";
-
-const wildcard = "0.0.0.0";
 
 /** The listeners of each waypoint: for tunnels, for the requests inside, and for tunnels to endpoints. */
 export function deriveWaypointListeners(
@@ -64,7 +63,7 @@ export function deriveWaypointListeners(
     return [
       connectTerminateListener(
         mesh,
-        wildcard,
+        anyAddress,
         ofTunnels(
           services.map(({ service }) => service),
           mesh,

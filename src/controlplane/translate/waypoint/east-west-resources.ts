@@ -17,6 +17,7 @@ import {
   type LocalityLbEndpoints,
 } from "../../../wire/envoy/index.ts";
 import { formatAuthority, hbonePort } from "../../../wire/hbone/index.ts";
+import { anyAddress } from "../../model/ip-address.ts";
 import { isGlobalService } from "../../model/ambient/ambient-networks.ts";
 import { byCreation, compareText, factsKey, meshKey, type MeshSettings } from "../../model/facts.ts";
 import { isEastWestClass } from "../../model/gateway-class.ts";
@@ -64,7 +65,6 @@ interface Way {
   readonly waypoints: readonly WaypointShare[] | undefined;
 }
 
-const wildcard = "0.0.0.0";
 /** The unit of an endpoint's weight: fine enough for one percent, divided among a hundred pods. */
 const weightUnits = 100;
 
@@ -212,7 +212,7 @@ function deriveListeners(
         ways: waysOf(service, reader),
         ingress: sendsIngressToWaypoint(service, model, reader),
       }));
-      return [connectTerminateListener(mesh, wildcard, [], true), mainListener(routed)].map((listener) =>
+      return [connectTerminateListener(mesh, anyAddress, [], true), mainListener(routed)].map((listener) =>
         scopedEntry(key, encodeResource(ListenerSchema, listener.name, listener)),
       );
     },

@@ -1,13 +1,13 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { l4RoutesToService, type MeshModel, routesToService } from "../mesh-model.ts";
-import type { HashKey, RouteDestination } from "../../../api/istio/index.ts";
+import { meshGateway, type HashKey, type RouteDestination } from "../../../api/istio/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { RouteSchema, type Route, type RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import { hostCovers } from "../../model/service/service-hostname.ts";
 import { destinationService, type ServiceModel } from "../../model/service/service-model.ts";
-import { meshGateway, virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
+import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { Waypoint } from "../../model/ambient/waypoint.ts";
 import { durationOfMs } from "../envoy-any.ts";
 import { serviceRoutes } from "../routing/gateway-route.ts";

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
-import { addressBytes, isLoopbackAddress } from "../../../base/index.ts";
+import { addressBytes } from "../../../base/index.ts";
 
 /** The addresses of a connection, as this end sees them. */
 export type Ends = Pick<Socket, "remoteAddress" | "remotePort" | "localAddress" | "localPort">;
@@ -14,12 +14,12 @@ const columns = { local: 1, remote: 2, user: 7, inode: 9 } as const;
 const mappedPrefix = Buffer.from("00000000000000000000ffff", "hex");
 
 /**
- * The user id of the process at the other end of a loopback connection. Undefined if the connection comes from elsewhere,
- * such as the host of a virtual machine. A connection that its process has closed belongs to nobody (-1).
+ * The user id of the process at the other end of a connection. Undefined if the connection comes from elsewhere, such
+ * as the host of a virtual machine. The address does not tell, because any user may connect to the loopback from
+ * another address of the machine. A connection that its process has closed belongs to nobody (-1).
  */
 export async function userOfPeer(ends: Ends, read: ReadTable = readKernelTable): Promise<number | undefined> {
   const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = ends;
-  if (!isLoopbackAddress(remoteAddress)) return undefined;
   // The peer's socket may be one of IPv6 although it connects to an IPv4 address.
   for (const [table, isWide] of [
     ["tcp", false],
@@ -49,9 +49,9 @@ function endOf(address: string, port: number, isWide: boolean): string | undefin
 }
 
 /**
- * Why a browser of this user may not use the address that `serin dashboard` printed. Other users of the machine can read
- * the address while the desktop's program starts a browser with it. Root can read everything anyway. For root itself,
- * `sudo` names the user who called it, and without `sudo` the browser may be anybody's.
+ * Why a browser of this user may not use the address that `serin dashboard` printed. Other users of the machine can
+ * read the address while the desktop's program starts a browser with it. Root can read everything anyway. For root
+ * itself, `sudo` names the user who called it, and without `sudo` the browser may be anybody's.
  */
 export function strangerFault(
   peer: number | undefined,

@@ -22,7 +22,7 @@ import { directTransport, dnsHosts, entersTunnel, type DnsHost, type EndpointSou
 import { compileLoadBalancing } from "./load-balancing-config.ts";
 import { compileOutliers } from "./outlier-config.ts";
 import { compileTcpExchange, peerExchangeFilter } from "../peer-metadata-config.ts";
-import { TransportRules } from "../transport-config.ts";
+import { httpOptionsKey, TransportRules } from "../transport-config.ts";
 import { unpack } from "../typed-struct.ts";
 
 /** A compiled cluster with the source of its endpoints. */
@@ -304,8 +304,6 @@ interface HttpOptions {
   readonly maxDurationMs: number;
   readonly maxRequestsPerConnection: number;
 }
-
-const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 function httpOptionsOf(message: ClusterMessage, where: string, notes: ConfigNotes): HttpOptions {
   let options: HttpProtocolOptions | undefined;

@@ -21,7 +21,7 @@ export type EndpointSource = ClusterLoadAssignment | undefined;
 export type EndpointOrigin = "static" | "discovered";
 
 /** The internal listener through which Istio's proxies enter a tunnel. */
-export const tunnelListener = "connect_originate";
+const tunnelListener = "connect_originate";
 /** The internal listener through which connections reach the gateway of another network. */
 const doubleTunnelListener = "inner_connect_originate";
 
@@ -197,7 +197,7 @@ function doubleTunnelTo(metadata: Metadata | undefined, where: string): ReturnTy
 }
 
 /** `1.2.3.4:80`, `[::1]:80` or `host:80` in its parts. */
-export function splitAddress(text: string): { readonly address: string; readonly port: number } | undefined {
+function splitAddress(text: string): { readonly address: string; readonly port: number } | undefined {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
   const address = match?.[1] ?? match?.[2];
   return match === null || address === undefined ? undefined : { address, port: Number(match[3]) };

@@ -29,7 +29,7 @@ export function compileString(message: StringMatcherMessage, where: string): Str
  * Like {@link compileString}, for texts of header bytes, such as a header's value. As in Envoy, expressions are about
  * bytes too: a dot stands for one byte.
  */
-export function compileHeadString(message: StringMatcherMessage, where: string): StringMatcher {
+function compileHeadString(message: StringMatcherMessage, where: string): StringMatcher {
   return compileText(message, where, utf8HeadText);
 }
 

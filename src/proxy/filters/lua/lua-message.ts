@@ -1,7 +1,7 @@
 import type { FilterRequest, FilterResponse } from "../http-filter.ts";
 
 /** A body up to this size is kept for a script: Envoy's default limit of a connection's buffers. */
-export const maxScriptBodyBytes = 1024 * 1024;
+const maxScriptBodyBytes = 1024 * 1024;
 
 /** Headers or trailers that a script can read and change. Names are in lower case. */
 export interface ScriptFields {

@@ -173,8 +173,8 @@ export function listUndoneAnyway(entry: FieldEntry, found: unknown): unknown {
 }
 
 /**
- * The plan of the entry whose changes the list has: the present one, the one that it has replaced, or what a webhook has
- * made of it.
+ * The plan of the entry whose changes the list has: the present one, the one that it has replaced, or what a webhook
+ * has made of it.
  */
 function appliedOf(role: string, entry: FieldEntry, original: FieldEntry, found: unknown): unknown {
   const plans = [plannedOf(entry), entry.replacedPlan ?? entry.replaced, entry.stored];

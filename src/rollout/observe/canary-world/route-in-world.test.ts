@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseCanary, type Canary } from "../../../api/serin/index.ts";
-import { movedRoutes } from "../../plan/canary/route-target.ts";
+import { parseCanary, type Canary, type MeantRule } from "../../../api/serin/index.ts";
+import { meantRule, movedRoutes } from "../../plan/canary/route-target.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { routeInWorld } from "./route-in-world.ts";
 
@@ -12,14 +12,17 @@ const [stable, canary] = [
 ];
 
 /** Why the target's route cannot be moved in a cluster with this VirtualService. */
-async function refusal(spec: object | undefined, target: object): Promise<string> {
+async function refusal(spec: object | undefined, target: object, meantRule?: MeantRule): Promise<string> {
   const virtualService = { name: "web", stable, canary, ...target };
   const { value, errors } = parseCanary({
     metadata: { name: "web", namespace: "shop" },
     spec: { target: { virtualService }, steps: [{ weight: 100 }] },
   });
   assert.deepEqual(errors, []);
-  const [route = assert.fail()] = movedRoutes(value as Canary);
+  const [route = assert.fail()] = movedRoutes({
+    ...(value as Canary),
+    ...(meantRule === undefined ? {} : { status: { meantRule } }),
+  });
   const found = spec === undefined ? undefined : { metadata: { name: "web" }, spec };
   const sources = { objects: { get: async () => await Promise.resolve(found) } } as unknown as CanarySources;
   return await routeInWorld(sources, route, []).then(
@@ -45,6 +48,11 @@ test("a route that does not exist is refused with the names and positions of tho
     await refusal(spec, { route: "helth" }),
     `${where} has no route named "helth"; name it by its name, "health", or by its position, 0 to 1`,
   );
+  const many = Array.from({ length: 900 }, (_, index) => ({ name: `r-${index}`, route: [to("v1")] }));
+  assert.equal(
+    await refusal({ http: many }, { route: "r" }),
+    `${where} has no route named "r"; name it by its name, "r-0", "r-1", "r-2", "r-3", "r-4" and 895 more, or by its position, 0 to 899`,
+  );
   assert.equal(
     await refusal({ http: [{ route: [to("v1")] }] }, { route: 3 }),
     `${where} has no route 3; name it by its position, 0`,
@@ -58,4 +66,18 @@ test("a VirtualService of connections is refused with the protocol to set", asyn
   );
   assert.equal(await refusal({}, {}), `${where} has no http; add it first, or name another`);
   assert.equal(await refusal(undefined, {}), `${where} does not exist; create it first, or name another`);
+});
+
+test("a refused rule is named by its position in the target and by the one that it has now", async () => {
+  const [moved, added] = [{ match: [{ uri: { prefix: "/shop" } }] }, { match: [{ uri: { prefix: "/added" } }] }];
+  const { value } = parseCanary({
+    metadata: { name: "web", namespace: "shop" },
+    spec: { target: { virtualService: { name: "web", stable, canary } }, steps: [{ weight: 100 }] },
+  });
+  const [{ object, pointer } = assert.fail()] = movedRoutes(value as Canary);
+  const meant = meantRule(value as Canary, { routes: [{ object, pointer, list: [moved] }] });
+  assert.equal(
+    await refusal({ http: [added, { ...moved, route: [to("v3")] }] }, {}, meant),
+    "spec.target.virtualService.stable: route 0 (now at position 1) of VirtualService shop/web does not send to web subset v1; name one of its backends: web subset v3",
+  );
 });

@@ -1,3 +1,4 @@
+import { firstNames } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
 import { valueAt } from "../../act/object-access.ts";
@@ -56,6 +57,9 @@ function listsOf(kind: string): readonly string[] {
   return kind === "VirtualService" ? ["http", "tcp", "tls"] : [];
 }
 
+/** How many names of rules a message lists. A VirtualService may have thousands of routes. */
+const namesShown = 5;
+
 /** How to name a rule of the list, for a spec that names none. */
 function choiceOf(rule: number | string, list: readonly Fields[]): string {
   if (typeof rule === "string" && /^\d+$/.test(rule) && Number(rule) < list.length)
@@ -65,7 +69,7 @@ function choiceOf(rule: number | string, list: readonly Fields[]): string {
   const names = list.flatMap((entry) => (typeof entry["name"] === "string" ? [`"${entry["name"]}"`] : []));
   return names.length === 0
     ? `name it by its position, ${positions}`
-    : `name it by its name, ${names.join(" or ")}, or by its position, ${positions}`;
+    : `name it by its name, ${firstNames(names, namesShown)}, or by its position, ${positions}`;
 }
 
 function checkRule(route: MovedRoute, list: readonly Fields[], title: string): void {
@@ -79,8 +83,10 @@ function checkRule(route: MovedRoute, list: readonly Fields[], title: string): v
     return;
   }
   const entry = backendsField(route) === "route" ? "route" : "rule";
-  const place = typeof rule === "string" ? `${entry} named "${rule}"` : `${entry} ${rule}`;
   const index = ruleIndex(route, list);
+  const isMoved = typeof rule === "number" && index !== undefined && index !== rule;
+  const now = isMoved ? ` (now at position ${index})` : "";
+  const place = typeof rule === "string" ? `${entry} named "${rule}"` : `${entry} ${rule}${now}`;
   if (index === undefined)
     throw targetError("target-missing", `${field}: ${title} has no ${place}`, choiceOf(rule, list));
   const backends = backendsAt(index);

@@ -147,3 +147,32 @@ test("of a long list, the record has only the rules around the one that is meant
   assert.equal(found({ rule: 1 }, [added, ...many], meant), 2);
   assert.equal(found({ rule: 1 }, [...many, added], meant), 1);
 });
+
+test("the advice names only what helps: no name for connections, the first names of a long list, a new one for the rest", () => {
+  const tcp = (port: number): Fields => ({ match: [{ port }], route: [{ destination: { host: "web" } }] });
+  const { value } = parseCanary({
+    metadata: { name: "c", namespace: "shop" },
+    spec: {
+      target: {
+        virtualService: { name: "web", protocol: "tcp", route: 1, stable: { host: "web" }, canary: { host: "next" } },
+      },
+      steps: [{ weight: 50 }],
+    },
+  });
+  const first = value as unknown as Canary;
+  const meant = meantRule(first, worldOf(first, [tcp(1), tcp(2)])) ?? assert.fail();
+  const [now = assert.fail()] = movedRoutes({ ...first, status: { meantRule: meant } });
+  assert.throws(() => ruleIndex(now, [tcp(1)]), {
+    message:
+      "spec.target.virtualService: position 1 of VirtualService shop/web is not the rule that it was, which is gone; tcp routes have no names: create the Canary again with the position that the rule has now",
+  });
+  const named = Array.from({ length: 900 }, (_, index) => rule(`/${index}`, `rule-${index}`));
+  assert.equal(
+    found({ rule: 1 }, named, meantOf([shop, rule("/cart", "cart")])),
+    `${place} is not the rule that it was, which is gone; write the name of the rule that you mean instead of the position: "rule-0", "rule-1", "rule-2", "rule-3", "rule-4" and 895 more`,
+  );
+  assert.equal(
+    found({ rule: 1 }, named, meantOf([shop, cart])),
+    `${place} is not the rule that it was, which is gone; give the rule that you mean a name, and write the name instead of the position, or create the Canary again`,
+  );
+});

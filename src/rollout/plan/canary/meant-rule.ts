@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import { canonicalJson } from "../../../base/index.ts";
-import type { MeantRule } from "../../../api/serin/index.ts";
+import { canonicalJson, firstNames } from "../../../base/index.ts";
+import type { MeantRule, ObjectReference } from "../../../api/serin/index.ts";
 import { describeReference, referenceKey } from "../../decide/index.ts";
-import type { MovedRoute } from "./route-target.ts";
 import { targetError } from "./target-error.ts";
 import type { Fields } from "./traffic.ts";
 
@@ -13,9 +12,16 @@ import type { Fields } from "./traffic.ts";
 const maxNeighbours = 16;
 
 /** A route of a target, with the record of the rule that its position meant so far. */
-export type PositionedRoute = Pick<MovedRoute, "object" | "pointer" | "field" | "rule" | "target"> & {
-  readonly meant?: MeantRule | undefined;
-};
+export interface PositionedRoute {
+  readonly object: ObjectReference;
+  readonly pointer: string;
+  readonly protocol: "http" | "tcp" | "tls";
+  readonly field: string;
+  readonly rule?: number | string;
+  /** The target, as it is stored if that is known. */
+  readonly target: unknown;
+  readonly meant?: MeantRule;
+}
 
 /** The record of the rule at this index, for the next plan. Undefined if the target does not name it by position. */
 export function recordOf(route: PositionedRoute, list: readonly Fields[], index: number): MeantRule | undefined {
@@ -27,10 +33,10 @@ export function recordOf(route: PositionedRoute, list: readonly Fields[], index:
 }
 
 /**
- * The index of the rule that the target's position means. The position counts when the engine sees the target for the
- * first time. From then on the engine knows the rule by its name, or by what it matches, because somebody may insert
- * another rule before it. `isStable`: whether the rule at an index sends to the stable backend. Throws a user error if
- * the position has become ambiguous.
+ * The index of the rule that the target's position means. The position counts in the first plan that the engine accepts
+ * and that no other rollout precedes. From then on the engine knows the rule by its name, or by what it matches, because
+ * somebody may insert another rule before it. `isStable`: whether the rule at an index sends to the stable backend.
+ * Throws a user error if the position has become ambiguous.
  */
 export function meantIndex(
   route: PositionedRoute,
@@ -41,20 +47,21 @@ export function meantIndex(
   if (typeof rule !== "number") return undefined;
   if (meant === undefined || meant.route !== routeOf(route) || meant.rule !== rule) return rule;
   const index = indexNow(meant, list, isStable);
-  const { place, title, advice } = wordsOf(route, list);
+  const place = `${route.field}: position ${rule} of ${describeReference(route.object)}`;
+  const advice = adviceFor(route, meant, list);
   if (index === "several")
     throw targetError(
       "target-unclear",
-      `${place} of ${title} is not the rule that it was, and several rules look like that one`,
+      `${place} is not the rule that it was, and several rules look like that one`,
       advice,
     );
   if (index === undefined)
-    throw targetError("target-unclear", `${place} of ${title} is not the rule that it was, which is gone`, advice);
+    throw targetError("target-unclear", `${place} is not the rule that it was, which is gone`, advice);
   // Whoever has written another target may have counted the rules again, or not.
   if (index !== rule && meant.target !== digestOf(route.target))
     throw targetError(
       "target-unclear",
-      `${place} of ${title} is not the rule that it was when this Canary had another target: that one is at position ${index} now`,
+      `${place} is not the rule that it was when this Canary had another target: that one is at position ${index} now`,
       `write ${index} if you mean that one, or ${advice}`,
     );
   return index;
@@ -113,17 +120,16 @@ function routeOf({ object, pointer }: PositionedRoute): string {
   return `${referenceKey(object)} ${pointer}`;
 }
 
-function wordsOf(
-  { object, field, rule }: PositionedRoute,
-  list: readonly Fields[],
-): { readonly place: string; readonly title: string; readonly advice: string } {
-  const named = list.flatMap(({ name }) => (typeof name === "string" ? [`"${name}"`] : []));
-  const isConnection = named.length === 0;
-  return {
-    place: `${field}: position ${rule}`,
-    title: describeReference(object),
-    advice: isConnection
-      ? "give the rule that you mean a name, and write the name instead of the position, or create the Canary again"
-      : `write the name of the rule that you mean instead of the position: ${named.join(" or ")}`,
-  };
+/** How many names the advice lists. A VirtualService may have thousands of routes. */
+const namesShown = 5;
+
+/** How to say which rule is meant. */
+function adviceFor({ protocol }: PositionedRoute, meant: MeantRule, list: readonly Fields[]): string {
+  if (protocol !== "http")
+    return `${protocol} routes have no names: create the Canary again with the position that the rule has now`;
+  const names = list.flatMap(({ name }) => (typeof name === "string" ? [`"${name}"`] : []));
+  const hasNames = names.length > 0 && nameOf(meantIdentity(meant) ?? "") !== "";
+  return hasNames
+    ? `write the name of the rule that you mean instead of the position: ${firstNames(names, namesShown)}`
+    : "give the rule that you mean a name, and write the name instead of the position, or create the Canary again";
 }

@@ -1,11 +1,4 @@
-import type {
-  Canary,
-  CanarySpec,
-  CanaryTarget,
-  MeantRule,
-  NamespacesTarget,
-  ObjectReference,
-} from "../../../api/serin/index.ts";
+import type { Canary, CanarySpec, MeantRule, NamespacesTarget, ObjectReference } from "../../../api/serin/index.ts";
 import { describeReference, type Write } from "../../decide/index.ts";
 import { reference, referenceTo } from "../references.ts";
 import type { CanaryWorld, MissingGrant, RouteInWorld } from "./canary-world.ts";
@@ -28,7 +21,8 @@ export interface MovedRoute {
   readonly rule?: number | string;
   /** The rule that this position meant so far. Absent in the first plan of a target. */
   readonly meant?: MeantRule;
-  readonly target: CanaryTarget;
+  /** The target, as it is stored if that is known. */
+  readonly target: unknown;
   readonly pairing: Pairing;
   /** The stable backend as the spec states it, for messages. */
   readonly stable: string;
@@ -44,12 +38,19 @@ export interface TargetedCanary {
   readonly metadata: Canary["metadata"];
   readonly spec: Pick<CanarySpec, "target">;
   readonly status?: { readonly meantRule?: MeantRule } | undefined;
+  /** The target as it is stored, because another release may parse it to other defaults. */
+  readonly storedTarget?: unknown;
 }
 
 /** The routes that a target names. None if the engine creates the routes. */
-export function movedRoutes({ metadata, spec: { target }, status }: TargetedCanary): MovedRoute[] {
+export function movedRoutes(canary: TargetedCanary): MovedRoute[] {
+  const { metadata, spec, status, storedTarget } = canary;
+  const { target } = spec;
   const home = metadata.namespace ?? "default";
-  const common = { target, ...(status?.meantRule === undefined ? {} : { meant: status.meantRule }) };
+  const common = {
+    target: storedTarget ?? target,
+    ...(status?.meantRule === undefined ? {} : { meant: status.meantRule }),
+  };
   if ("httpRoute" in target || "grpcRoute" in target) {
     const [kind, field, route] =
       "httpRoute" in target

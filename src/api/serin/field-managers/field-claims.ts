@@ -1,8 +1,8 @@
-import type { ManagedFieldsEntry } from "./meta.ts";
+import type { ManagedFieldsEntry } from "../../meta.ts";
 
 export interface FieldClaim {
   readonly manager: string;
-  /** The members of `fieldsV1` that lead to the field, such as `f:spec`, `f:replicas`, or `k:{"name":"web"}` in a list. */
+  /** The members of `fieldsV1` that lead to the field: `f:spec` and `f:replicas`, or `k:{"name":"web"}` in a list. */
   readonly path: readonly string[];
 }
 

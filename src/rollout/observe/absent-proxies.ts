@@ -1,0 +1,40 @@
+import type { ClusterView } from "./cluster-view.ts";
+import { pilotPods, reportedProxies, type PilotPod } from "./pilot-answers.ts";
+import { isLive } from "./sidecar-workloads.ts";
+
+/** A proxy in the report of a control plane's pod. */
+export interface ReportedProxy {
+  /** The name of its pod and the namespace, with a dot between. */
+  readonly id: string;
+  readonly connected: boolean;
+}
+
+/**
+ * The ids of proxies that are between two connections: some pod of a control plane has lost them a short while ago, none
+ * has them now, and their own pods live. They still use what they got last. Control planes end each connection from time
+ * to time, and remember lost proxies only for a short while, so nobody waits long for one that does not come back.
+ */
+export function absentAmong(view: ClusterView, reported: readonly ReportedProxy[]): readonly string[] {
+  const connected = new Set(reported.filter((proxy) => proxy.connected).map(({ id }) => id));
+  const gone = new Set(reported.filter((proxy) => !proxy.connected && !connected.has(proxy.id)).map(({ id }) => id));
+  return [...gone].filter((id) => {
+    const dot = id.lastIndexOf(".");
+    const pod = view.pods.get(`${id.slice(dot + 1)}/${id.slice(0, dot)}`);
+    return pod !== undefined && isLive(pod);
+  });
+}
+
+/** The absent proxies that pods of these control planes have lost. A pod of another one that does not answer has none. */
+export async function absentFrom(view: ClusterView, losers: readonly PilotPod[]): Promise<readonly string[]> {
+  const lost = (await Promise.all(losers.map(async (pilot) => await reportsOf(view, pilot)))).flat();
+  if (lost.every(({ connected }) => connected)) return [];
+  const all = await Promise.all(
+    pilotPods(view).map(async (pilot) => await reportsOf(view, pilot).catch((): readonly ReportedProxy[] => [])),
+  );
+  return absentAmong(view, [...lost, ...all.flat().filter(({ connected }) => connected)]);
+}
+
+/** The proxies that a pilot has, and those that it has lost a short while ago. */
+export async function reportsOf(view: ClusterView, pilot: PilotPod): Promise<readonly ReportedProxy[]> {
+  return (await reportedProxies(view, pilot)).map(({ id, goneAt }) => ({ id, connected: goneAt === undefined }));
+}
