@@ -2,7 +2,7 @@ import "reflect-metadata";
 import assert from "node:assert/strict";
 import { generateKeyPairSync, webcrypto, X509Certificate, type KeyObject } from "node:crypto";
 import { test } from "node:test";
-import { X509CrlGenerator } from "@peculiar/x509";
+import { X509Certificate as IndependentCertificate, X509CrlGenerator } from "@peculiar/x509";
 import {
   basicConstraints,
   completeLists,
@@ -36,7 +36,7 @@ class Authority {
   async revoke(...revoked: readonly X509Certificate[]): Promise<string> {
     const der = this.key.export({ type: "pkcs8", format: "der" });
     const list = await X509CrlGenerator.create({
-      issuer: [{ O: [{ utf8String: this.name }] }],
+      issuer: new IndependentCertificate(this.certificate.raw).subjectName,
       thisUpdate: new Date(),
       entries: revoked.map(({ serialNumber }) => ({ serialNumber })),
       signingAlgorithm: ecdsa,
