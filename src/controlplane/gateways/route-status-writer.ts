@@ -67,9 +67,9 @@ export async function staleRoutes({ client, includes, kind, statuses }: RouteWri
 
 /**
  * Writes the entries of the parents that this revision owns. Keeps the entries of other controllers, and those of
- * parents that another revision owns. Removes the others of ours: a controller reports only about its own parents. Leaves
- * a route alone whose namespace this control plane does not read, or reads no more. The control plane that reads it
- * would not write its entries again, because its wanted status stays the same.
+ * parents that another revision owns. Removes the others of ours: a controller reports only about its own parents.
+ * Leaves a route alone whose namespace this control plane does not read, or reads no more. The control plane that reads
+ * it would not write its entries again, because its wanted status stays the same.
  */
 export async function writeRoute(
   { client, includes, kind: kindName, statuses }: RouteWriting,

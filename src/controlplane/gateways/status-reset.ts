@@ -43,8 +43,8 @@ async function isServed(client: KubeClient, { spec: { gatewayClassName } }: Gate
 }
 
 /**
- * Whether the status has fields of ours, and nobody else writes it. The controller of the new class owns only the values
- * that it has changed, so we still own those that it kept. To remove them would remove them from its status.
+ * Whether the status has fields of ours, and nobody else writes it. The controller of the new class owns only the
+ * values that it has changed, so we still own those that it kept. To remove them would remove them from its status.
  */
 function hasOurStatus({ metadata: { managedFields = [] } }: KubernetesObject): boolean {
   const writers = managedFields.filter(({ subresource }) => subresource === "status");

@@ -102,7 +102,8 @@ export interface ControlPlaneSettings {
    */
   readonly maxConnectionAgeMs?: number | undefined;
   /**
-   * ISTIO_GPRC_MAXRECVMSGSIZE: the maximum size of a request to `grpc` or `secureGrpc`. If absent, each has its default.
+   * ISTIO_GPRC_MAXRECVMSGSIZE: the maximum size of a request to `grpc` or `secureGrpc`. If absent, each has its
+   * default.
    */
   readonly maxRequestBytes?: number | undefined;
   readonly hub: string;

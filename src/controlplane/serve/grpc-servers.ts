@@ -27,8 +27,8 @@ export interface GrpcServersOptions {
 const defaultMaxRequestBytes = {
   plaintext: 4 << 20,
   /**
-   * A ztunnel that connects again names all addresses that it has, about 1 MiB for 10,000 of them. Such a request is read
-   * only after its caller has been authenticated, and counts against the memory for incomplete requests.
+   * A ztunnel that connects again names all addresses that it has, about 1 MiB for 10,000 of them. Such a request is
+   * read only after its caller has been authenticated, and counts against the memory for incomplete requests.
    */
   secure: 32 << 20,
 } as const;
