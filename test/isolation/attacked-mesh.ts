@@ -218,7 +218,7 @@ export class AttackedMesh {
     const statuses = {
       ...others,
       ...ambientStatuses,
-      ...Object.fromEntries(routeStatuses.map((one, at) => [`route${at}`, one])),
+      ...Object.fromEntries(routeStatuses.map(({ kind, statuses: ofKind }) => [kind, ofKind])),
     };
     for (const [kind, collection] of Object.entries(statuses))
       for (const [key, status] of collection.entries())
