@@ -1,6 +1,12 @@
 // The control plane's HTTP reports about its proxies, for clients that wait until a change has arrived
 // (docs/contracts/pilot.md).
 
+/** The pod that a proxy's id names: `name.namespace`. Names of pods may contain dots, and namespaces none. */
+export function podOfProxyId(id: string): { readonly name: string; readonly namespace: string } {
+  const dot = id.lastIndexOf(".");
+  return { name: id.slice(0, Math.max(dot, 0)), namespace: id.slice(dot + 1) };
+}
+
 /** One element of `/debug/serin/proxies`. */
 export interface ConnectedProxy {
   readonly id: string;

@@ -1,6 +1,6 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import { describeError, messageOf, nearestName, transientError, userError, type SerinError } from "../../base/index.ts";
-import type { ConnectedProxy } from "../../api/serin/index.ts";
+import { podOfProxyId, type ConnectedProxy } from "../../api/serin/index.ts";
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import {
   deploymentKind,
@@ -274,7 +274,7 @@ function fromUpstream(status: UpstreamStatus, revision: string): ConnectedProxy 
   return {
     id,
     type: status["proxy_type"] ?? "",
-    namespace: id.slice(id.lastIndexOf(".") + 1),
+    namespace: podOfProxyId(id).namespace,
     node: "",
     version: status["istio_version"] ?? "",
     revision,

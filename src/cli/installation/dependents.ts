@@ -9,7 +9,7 @@ import {
   type Namespace,
   type Pod,
 } from "../../api/kubernetes/index.ts";
-import { gatewayCanaryAnnotations, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
+import { gatewayCanaryAnnotations, podOfProxyId, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 import { listControlPlanes, listPilots, listProxies, namespacesOfControlPlanes } from "../control-planes/pilots.ts";
 
@@ -171,8 +171,7 @@ function nameOf({ metadata }: { readonly metadata: { readonly name?: string; rea
   return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
 }
 
-/** A proxy's id is `name.namespace`. */
 function podOf(id: string): string {
-  const dot = id.lastIndexOf(".");
-  return `${id.slice(dot + 1)}/${id.slice(0, dot)}`;
+  const { name, namespace } = podOfProxyId(id);
+  return `${namespace}/${name}`;
 }

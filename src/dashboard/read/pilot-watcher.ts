@@ -3,7 +3,7 @@ import { isInsideAddress, messageOf, stringOf, type Clock } from "../../base/ind
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import type { Pod, WebhookConfiguration } from "../../api/kubernetes/index.ts";
-import type { ConnectedProxy, RootsReport } from "../../api/serin/index.ts";
+import { podOfProxyId, type ConnectedProxy, type RootsReport } from "../../api/serin/index.ts";
 import { noPilots, type PilotReports } from "../views/index.ts";
 import type { AskPod, PodAddress } from "./pod-http.ts";
 
@@ -248,7 +248,7 @@ function syncedProxies(text: string, revision: string): ConnectedProxy[] {
     return {
       id,
       type: stringOf(proxy["proxy_type"]),
-      namespace: id.slice(id.lastIndexOf(".") + 1),
+      namespace: podOfProxyId(id).namespace,
       node: "",
       version: stringOf(proxy["istio_version"]),
       revision,

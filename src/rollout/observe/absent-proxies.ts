@@ -1,5 +1,5 @@
 import type { ClusterView } from "./cluster-view.ts";
-import { pilotPods, reportedProxies, type PilotPod } from "./pilot-answers.ts";
+import { pilotPods, podOfProxy, reportedProxies, type PilotPod } from "./pilot-answers.ts";
 import { isLive } from "./sidecar-workloads.ts";
 
 /** A proxy in the report of a control plane's pod. */
@@ -18,14 +18,13 @@ export function absentAmong(view: ClusterView, reported: readonly ReportedProxy[
   const connected = new Set(reported.filter((proxy) => proxy.connected).map(({ id }) => id));
   const gone = new Set(reported.filter((proxy) => !proxy.connected && !connected.has(proxy.id)).map(({ id }) => id));
   return [...gone].filter((id) => {
-    const dot = id.lastIndexOf(".");
-    const pod = view.pods.get(`${id.slice(dot + 1)}/${id.slice(0, dot)}`);
+    const pod = podOfProxy(view, id);
     return pod !== undefined && isLive(pod);
   });
 }
 
 /**
- * The absent proxies that pods of these control planes have lost. A pod of another one that does not answer has none.
+ * The absent proxies that these pods of control planes have lost. Other pods that do not answer count as serving none.
  */
 export async function absentFrom(view: ClusterView, losers: readonly PilotPod[]): Promise<readonly string[]> {
   const lost = (await Promise.all(losers.map(async (pilot) => await reportsOf(view, pilot)))).flat();

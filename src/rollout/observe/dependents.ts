@@ -9,12 +9,13 @@ import {
 import { gatewayKind } from "../../api/gateway/index.ts";
 import { workloadEntryKind } from "../../api/istio/index.ts";
 import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
-import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
+import { podOfProxyId, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import { injectionLabel, probeNamespace, revisionLabel, tagLabel, type Dependent } from "../plan/index.ts";
 import { choosesInjector } from "../act/undo-order.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { ledElsewhere } from "./injectors.ts";
 import { readOperators, type OperatorObjectOf } from "./operator-objects.ts";
+import { podOfProxy } from "./pilot-answers.ts";
 import { dependentProxies } from "./pilots.ts";
 import { isLive, restartObstacle, sidecarRevision, workloadOf } from "./sidecar-workloads.ts";
 
@@ -63,9 +64,8 @@ async function storedIn(
 
 /** A proxy that is connected to the old control plane, whatever its labels say. */
 function connectedProxy(view: ClusterView, id: string, operatorOf: OperatorObjectOf): Dependent {
-  const dot = id.lastIndexOf(".");
-  const [name, namespace] = [id.slice(0, dot), id.slice(dot + 1)];
-  const pod = view.pods.get(`${namespace}/${name}`);
+  const { name, namespace } = podOfProxyId(id);
+  const pod = podOfProxy(view, id);
   const endsBy = pod?.metadata.deletionTimestamp;
   if (endsBy !== undefined) return { type: "proxy", name, namespace, text: `proxy ${id}`, endsBy };
   return (

@@ -2,7 +2,13 @@ import { messageOf, SerinError, transientError } from "../../base/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { Deployment, Pod } from "../../api/kubernetes/index.ts";
-import type { AcknowledgementReport, ConnectedProxy, ObjectReference, RootsReport } from "../../api/serin/index.ts";
+import {
+  podOfProxyId,
+  type AcknowledgementReport,
+  type ConnectedProxy,
+  type ObjectReference,
+  type RootsReport,
+} from "../../api/serin/index.ts";
 import { describeReference } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { httpGet } from "./http-get.ts";
@@ -105,6 +111,12 @@ export const rootsQuestion: PilotQuestion = { path: "/debug/serin/roots", about:
  */
 export async function proxiesOf(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return (await reportedProxies(view, pilot)).filter(({ goneAt }) => goneAt === undefined);
+}
+
+/** The pod of a proxy. Undefined if the pod is gone, or if the proxy runs on a machine. */
+export function podOfProxy(view: ClusterView, id: string): Pod | undefined {
+  const { name, namespace } = podOfProxyId(id);
+  return view.pods.get(`${namespace}/${name}`);
 }
 
 /** The same as {@link proxiesOf}, with the proxies that have disconnected a short while ago. */
@@ -225,7 +237,7 @@ function connectedProxy(proxy: SyncedProxy, { revision }: PilotPod): ConnectedPr
   return {
     id,
     type: proxy["proxy_type"] ?? "",
-    namespace: id.slice(id.lastIndexOf(".") + 1),
+    namespace: podOfProxyId(id).namespace,
     node: "",
     version: proxy["istio_version"] ?? "",
     revision,

@@ -1,6 +1,11 @@
 import { messageOf, truncated } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import type { AcknowledgementReport, ConnectedProxy, ObjectReference } from "../../api/serin/index.ts";
+import {
+  podOfProxyId,
+  type AcknowledgementReport,
+  type ConnectedProxy,
+  type ObjectReference,
+} from "../../api/serin/index.ts";
 import type { CheckObservation, SettleState } from "../decide/index.ts";
 import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
@@ -78,9 +83,9 @@ function absentState(absent: readonly string[], { isConcerned, asksOthers }: Rep
   return { state: "waiting", detail: `${other} ${why} (${notConcerned})`, left: others.length, isOfOthers: true };
 }
 
-/** A proxy's id ends with the namespace that its credentials have proven. */
+/** The namespace of a proxy's id, which its credentials have proven. */
 function namespaceOf(id: string): string {
-  return id.slice(id.lastIndexOf(".") + 1);
+  return podOfProxyId(id).namespace;
 }
 
 /** Whether the state keeps a step from settling, and not only proxies of other namespaces do. */

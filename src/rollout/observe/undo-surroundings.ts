@@ -12,7 +12,7 @@ import { heldByInjector, howToLeadAway, tagLedTo } from "./injectors.ts";
 import { isMadeBy } from "./operator-objects.ts";
 import { notBroughtAbout, notInstalledText } from "./operator-progress.ts";
 import { whoChangesOwner, withPodReason } from "./pod-reason.ts";
-import { controlPlaneDeployments, isZtunnel, pilotPods } from "./pilot-answers.ts";
+import { controlPlaneDeployments, isZtunnel, pilotPods, podOfProxy } from "./pilot-answers.ts";
 import { dependentProxies, observeAcknowledged, observeForgotten } from "./pilots.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { reachableState } from "./settle/endpoints-state.ts";
@@ -197,8 +197,7 @@ const lateEndMs = 60_000;
 
 /** When a proxy's pod that is being deleted is killed. Infinity if it stays. */
 function endMsOf(view: ClusterView, id: string): number {
-  const dot = id.lastIndexOf(".");
-  const endsAt = view.pods.get(`${id.slice(dot + 1)}/${id.slice(0, dot)}`)?.metadata.deletionTimestamp;
+  const endsAt = podOfProxy(view, id)?.metadata.deletionTimestamp;
   return endsAt === undefined ? Infinity : Date.parse(endsAt);
 }
 
