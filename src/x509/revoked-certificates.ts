@@ -1,7 +1,7 @@
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { BoundedCache, messageOf, userError } from "../base/index.ts";
 import { DerReader, derTags } from "./der.ts";
-import { peerChain } from "./peer-chain.ts";
+import { peerChain, type PeerChain } from "./peer-chain.ts";
 import { derOfPem } from "./pem.ts";
 import { readCertificate, withoutZeros } from "./read-certificate.ts";
 import { isSignedBy, readSigned, signatureAlgorithmOf } from "./signature-algorithms.ts";
@@ -39,7 +39,13 @@ export class RevokedCertificates {
     const chain = peerChain(leaf, roots);
     if (chain === undefined)
       return "its certificate cannot be checked for revocation: the issuers of its chain are not known";
-    for (const { certificate, issuer } of chain.links) {
+    return this.revocationIn(chain);
+  }
+
+  /** Why the holder of a chain is refused. Undefined if no certificate of the chain is revoked. */
+  revocationIn({ links }: PeerChain): string | undefined {
+    if (this.#lists.length === 0) return undefined;
+    for (const { certificate, issuer } of links) {
       const fault = this.#fault(certificate, issuer);
       if (fault !== undefined) return fault;
     }

@@ -13,7 +13,12 @@ export interface StatisticRow extends Statistic {
  * The maximum number of label sets of one metric of clusters: as many as clusters, or a few times as many. They have a
  * limit of their own, because some twenty metrics of each cluster would take the place of the metrics of requests.
  */
-export const maxClusterSeries = 10_000;
+const maxClusterSeries = 10_000;
+
+/** The options of a metric with these labels. Those of clusters have {@link maxClusterSeries}. */
+export function familyOptions(labels: StatisticRow["labels"]): { readonly ownMaxSeries?: number } {
+  return labels["cluster_name"] === undefined ? {} : { ownMaxSeries: maxClusterSeries };
+}
 
 /** The gauges of a cluster's circuit breaker by Envoy's names: whether a limit is reached, and what is left of it. */
 const breakerGauges = [

@@ -7,7 +7,7 @@ import type { ActiveListener } from "../listener/listener.ts";
 import type { Statistic } from "../serving.ts";
 import type { FirstExpiry } from "./first-expiry.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
-import { clusterRows, maxClusterSeries, sharedClusterMetrics, type StatisticRow } from "./cluster-stats.ts";
+import { clusterRows, familyOptions, sharedClusterMetrics, type StatisticRow } from "./cluster-stats.ts";
 
 /**
  * Metrics with the same value in every worker: those of the configuration, and of ejected endpoints. They must not be
@@ -100,8 +100,7 @@ export class ProxyStats {
   #familyOf({ metric, type, labels }: Row, registry: MetricsRegistry): MetricFamily<Counter> | MetricFamily<Gauge> {
     const known = this.#families.get(metric);
     if (known !== undefined) return known;
-    const options = labels["cluster_name"] === undefined ? {} : { ownMaxSeries: maxClusterSeries };
-    const family = registry[type](metric, metric, Object.keys(labels), options);
+    const family = registry[type](metric, metric, Object.keys(labels), familyOptions(labels));
     this.#families.set(metric, family);
     return family;
   }

@@ -1,5 +1,5 @@
 import type { MetricsRegistry } from "../../telemetry/index.ts";
-import { maxClusterSeries, type StatisticRow } from "./cluster-stats.ts";
+import { familyOptions, type StatisticRow } from "./cluster-stats.ts";
 
 export interface ServerStatsSources {
   readonly startedMs: number;
@@ -47,14 +47,11 @@ export class ServerStats {
   /** Adds the statistics to a registry under Envoy's Prometheus names. */
   expose(registry: MetricsRegistry): void {
     registry.onCollect(() => {
-      for (const { metric, value, labels } of this.statistics()) {
-        const names = Object.keys(labels);
-        const options = names.length === 0 ? {} : { ownMaxSeries: maxClusterSeries };
+      for (const { metric, value, labels } of this.statistics())
         registry
-          .gauge(metric, metric, names, options)
+          .gauge(metric, metric, Object.keys(labels), familyOptions(labels))
           .labels(...Object.values(labels))
           .set(value);
-      }
     });
   }
 }

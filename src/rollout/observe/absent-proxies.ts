@@ -1,3 +1,4 @@
+import type { ConnectedProxy } from "../../api/serin/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { pilotPods, podOfProxy, reportedProxies, type PilotPod } from "./pilot-answers.ts";
 import { isLive } from "./sidecar-workloads.ts";
@@ -24,18 +25,22 @@ export function absentAmong(view: ClusterView, reported: readonly ReportedProxy[
 }
 
 /**
- * The absent proxies that these pods of control planes have lost. Other pods that do not answer count as serving none.
+ * The absent proxies among those that some pods of control planes have reported. Other pods that do not answer count as
+ * serving none.
  */
-export async function absentFrom(view: ClusterView, losers: readonly PilotPod[]): Promise<readonly string[]> {
-  const lost = (await Promise.all(losers.map(async (pilot) => await reportsOf(view, pilot)))).flat();
-  if (lost.every(({ connected }) => connected)) return [];
+export async function absentFrom(view: ClusterView, reported: readonly ReportedProxy[]): Promise<readonly string[]> {
+  if (reported.every(({ connected }) => connected)) return [];
   const all = await Promise.all(
     pilotPods(view).map(async (pilot) => await reportsOf(view, pilot).catch((): readonly ReportedProxy[] => [])),
   );
-  return absentAmong(view, [...lost, ...all.flat().filter(({ connected }) => connected)]);
+  return absentAmong(view, [...reported, ...all.flat().filter(({ connected }) => connected)]);
 }
 
 /** The proxies that a pilot has, and those that it has lost a short while ago. */
 export async function reportsOf(view: ClusterView, pilot: PilotPod): Promise<readonly ReportedProxy[]> {
-  return (await reportedProxies(view, pilot)).map(({ id, goneAt }) => ({ id, connected: goneAt === undefined }));
+  return (await reportedProxies(view, pilot)).map(reportedProxy);
+}
+
+export function reportedProxy({ id, goneAt }: Pick<ConnectedProxy, "id" | "goneAt">): ReportedProxy {
+  return { id, connected: goneAt === undefined };
 }

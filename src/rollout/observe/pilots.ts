@@ -10,7 +10,7 @@ import type { CheckObservation, SettleState } from "../decide/index.ts";
 import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
-import { absentAmong, absentFrom, reportsOf, type ReportedProxy } from "./absent-proxies.ts";
+import { absentAmong, absentFrom, reportedProxy, reportsOf, type ReportedProxy } from "./absent-proxies.ts";
 import { acknowledgementOf, pilotPods, proxiesOf, reportedProxies, type PilotPod } from "./pilot-answers.ts";
 import { namespacesOfRoute, reportersOf, type Reporters } from "./trusted-reporters.ts";
 
@@ -316,7 +316,7 @@ export async function servedProxies(view: ClusterView, revision: string): Promis
 export async function dependentProxies(view: ClusterView, revision: string): Promise<string[]> {
   const pilots = pilotPods(view, revision);
   const reported = (await Promise.all(pilots.map(async (pilot) => await reportedProxies(view, pilot)))).flat();
-  const absent = new Set(await absentFrom(view, pilots));
+  const absent = new Set(await absentFrom(view, reported.map(reportedProxy)));
   const dependents = reported
     .filter(({ type, namespace }) => type !== "ztunnel" && namespace !== probeNamespace)
     .filter(({ id, goneAt }) => goneAt === undefined || absent.has(id))

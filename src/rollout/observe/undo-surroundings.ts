@@ -176,7 +176,7 @@ function podOfRevision(view: ClusterView, revision: string): string | undefined 
 async function proxyOf(view: ClusterView, revision: string, nowMs: number): Promise<StillServes | undefined> {
   if (pilotPods(view, revision).length === 0) return undefined;
   try {
-    const connected = (await dependentProxies(view, revision)).filter((id) => !id.endsWith(`.${probeNamespace}`));
+    const connected = await dependentProxies(view, revision);
     if (connected.length === 0) return undefined;
     const names = connected.slice(0, 3).join(", ");
     const latestMs = connected.reduce((latest, id) => Math.max(latest, endMsOf(view, id)), -Infinity);

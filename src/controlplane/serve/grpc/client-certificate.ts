@@ -17,10 +17,12 @@ export class ClientTrust {
   judge(certificate: X509Certificate): Verdict {
     const chain = peerChain(certificate, this.#roots);
     if (chain === undefined) return { fault: "no root that is trusted now has issued it", untilMs: Infinity };
-    const latest = chain.anchors.map((anchors) => Math.max(...anchors.map(endOf)));
     return {
-      fault: this.#revoked.refusal(certificate, this.#roots),
-      untilMs: Math.min(...chain.links.map((link) => endOf(link.certificate)), Math.max(...latest)),
+      fault: this.#revoked.revocationIn(chain),
+      untilMs: Math.min(
+        ...chain.links.map((link) => endOf(link.certificate)),
+        Math.max(...chain.anchors.flat().map(endOf)),
+      ),
     };
   }
 }

@@ -16,11 +16,13 @@ export interface CertificateMaterial {
 export class RotatingCertificate {
   readonly #compliance: CompliancePolicy | undefined;
   #context: TlsContext;
+  #material: CertificateMaterial;
   #trust: ClientTrust;
 
   constructor(material: CertificateMaterial, compliance?: CompliancePolicy) {
     this.#compliance = compliance;
     this.#context = contextOf(material, compliance);
+    this.#material = material;
     this.#trust = trustOf(material);
   }
 
@@ -36,13 +38,19 @@ export class RotatingCertificate {
   /** Throws a user error if the certificate cannot be used. The previous one then stays. */
   rotate(material: CertificateMaterial): void {
     const context = contextOf(material, this.#compliance);
-    this.#trust = trustOf(material);
+    // Every connection judges its certificate again when the trust is another one.
+    if (!trustsTheSame(material, this.#material)) this.#trust = trustOf(material);
+    this.#material = material;
     this.#context = context;
   }
 }
 
 function trustOf({ clientRoots, revocations = "" }: CertificateMaterial): ClientTrust {
   return new ClientTrust(clientRoots, revocations);
+}
+
+function trustsTheSame(left: CertificateMaterial, right: CertificateMaterial): boolean {
+  return left.clientRoots === right.clientRoots && (left.revocations ?? "") === (right.revocations ?? "");
 }
 
 /** Without session tickets, a returning client must show its certificate again, and the current roots verify it. */
