@@ -3,13 +3,13 @@
 //   npm run bench:controlplane -- [--services 1000] [--pods 5] [--clients 200] [--many 1000] [--rounds 10]
 //                                 [--only start,sidecars,...] [--json]
 //   npm run bench:controlplane -- --beside DIR [--pairs 4] [--clients 100] [--rounds 10] [--changes ep,vs,svc] [--json]
-// Both serve from a real kube-apiserver (scripts/fetch-kube-apiserver.sh) on the loopback address. Clients of
+// Both serve from a real kube-apiserver (scripts/fetch/kube-apiserver.sh) on the loopback address. Clients of
 // bench/xdsload receive their responses. With --beside, the control planes of this and another checkout get the same
 // changes at the same moment (bench/controlplane/beside.ts).
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 import { buildLoadClient, startApiServer, xdsload, type ApiServer } from "./controlplane/api-server.ts";
 import { compareCheckouts } from "./controlplane/beside.ts";
 import { ownProgram, startSubject, type Program } from "./controlplane/subject.ts";

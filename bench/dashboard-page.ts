@@ -5,13 +5,13 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 import { gzipSync } from "node:zlib";
 import type { Page } from "playwright-core";
 import { bundlePage } from "../src/dashboard/bundle/index.ts";
 import { launchChromium } from "../test/support/chromium.ts";
 import { quantile } from "./median-interval.ts";
-import { endsWithThis } from "../scripts/ends-with-this.ts";
+import { endsWithThis } from "../scripts/lab/ends-with-this.ts";
 
 const values = benchOptions("npm run bench:dashboard-page --", { workloads: 500, seconds: 15, json: false });
 const root = join(import.meta.dirname, "..");

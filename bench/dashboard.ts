@@ -20,11 +20,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 import { freePort } from "../src/net/testing/index.ts";
 import { OpenPage } from "./dashboard/open-page.ts";
 import { serveMesh, type ServedMesh } from "./dashboard/serve-mesh.ts";
-import { endsWithThis } from "../scripts/ends-with-this.ts";
+import { endsWithThis } from "../scripts/lab/ends-with-this.ts";
 
 const values = benchOptions("npm run bench:dashboard --", {
   mesh: false,

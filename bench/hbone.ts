@@ -5,7 +5,7 @@
 // Less is better.
 import { fork, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 import { HbonePool, serveHbone, type HboneTunnel } from "../src/dataplane/index.ts";
 import { connectTcp, listenTcp, type ByteStream, type SecureStream } from "../src/net/index.ts";
 import { intervalText, medianInterval, type MedianInterval } from "./median-interval.ts";

@@ -17,7 +17,7 @@ import { join, resolve } from "node:path";
 import { type JsonValue } from "@bufbuild/protobuf";
 import { benchGateway } from "./bench-gateway.ts";
 import { bundleFolder, bundleRole, productEnv, productFlags } from "./bundle-role.ts";
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 import { giveBackIdleMemory, systemClock } from "../src/base/index.ts";
 import { connectTcp, listenTcp, type ByteStream } from "../src/net/index.ts";
 import { edsCluster, httpListener, plainEndpoints } from "../src/proxy/testing/ads-server.ts";
@@ -32,7 +32,7 @@ import { MessageHead, scanRequestHead } from "../src/wire/http1/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
 import { intervalText, mean, median, medianInterval, quantile } from "./median-interval.ts";
 import { cpuMicros, memoryOf, type ProcessMemory } from "./process-cost.ts";
-import { endsWithThis } from "../scripts/ends-with-this.ts";
+import { endsWithThis } from "../scripts/lab/ends-with-this.ts";
 
 interface Options {
   readonly seconds: number;

@@ -5,7 +5,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { createServer } from "node:http";
 import { createServer as createSink, type AddressInfo } from "node:net";
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 import { giveBackIdleMemory } from "../src/base/index.ts";
 import { Http2Flooder } from "../src/proxy/testing/http2-flooder.ts";
 import { sendRequest, connectTo } from "../src/proxy/testing/http2-peers.ts";

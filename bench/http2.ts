@@ -12,7 +12,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { join, resolve } from "node:path";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import type { Duplex } from "node:stream";
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 import { systemClock } from "../src/base/index.ts";
 import { TestAuthority } from "../src/net/testing/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
@@ -29,7 +29,7 @@ import {
 import { Subjects, type Subject as SubjectOf } from "./http2/subjects.ts";
 import { intervalText, median, medianInterval, quantile, type MedianInterval } from "./median-interval.ts";
 import { cpuMicros, memoryOf, type ProcessMemory } from "./process-cost.ts";
-import { endsWithThis } from "../scripts/ends-with-this.ts";
+import { endsWithThis } from "../scripts/lab/ends-with-this.ts";
 
 type Subject = SubjectOf<ListenerName>;
 

@@ -6,7 +6,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 import { configMapKind, namespaceKind, nodeKind, podKind, serviceKind } from "../src/api/kubernetes/index.ts";
 import { ShutdownController, silentLogger, systemClock } from "../src/base/index.ts";
 import { ControlPlane, readControlPlaneSettings } from "../src/controlplane/index.ts";
@@ -14,7 +14,7 @@ import { FakeKubeClient } from "../src/controlplane/testing/fake-kube-client.ts"
 import { namespace, pod, service } from "../src/controlplane/testing/model-fixture.ts";
 import { freePort } from "../src/net/testing/index.ts";
 import { MetricsRegistry } from "../src/telemetry/index.ts";
-import { endsWithThis } from "../scripts/ends-with-this.ts";
+import { endsWithThis } from "../scripts/lab/ends-with-this.ts";
 
 interface Options {
   readonly rate: number;

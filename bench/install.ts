@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 
 const serin = join(import.meta.dirname, "../bin/serin");
 const cluster = `bench-install-${process.pid}`;

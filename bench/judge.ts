@@ -3,7 +3,7 @@
 //   node bench/judge.ts [--runs 10000] [--seed 1] [--requests-a-look 20] [--only TEXT] [--json]
 // Cases without an expected result run a tenth as often. A run is a rollout with the steps 10, 25, 50, 75 and 100 %. As
 // in the engine, the evidence starts again at each step.
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 import { checkDefaults } from "../src/api/serin/index.ts";
 import { seededRandom } from "../src/base/index.ts";
 import {

@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { numberOption } from "../scripts/number-option.ts";
+import { numberOption } from "../scripts/arguments/number-option.ts";
 import { intervalText, medianInterval } from "./median-interval.ts";
 
 const at = process.argv.indexOf("--");

@@ -11,7 +11,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { type JsonValue } from "@bufbuild/protobuf";
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 import { benchGateway } from "./bench-gateway.ts";
 import { productFlags } from "./bundle-role.ts";
 import { systemClock } from "../src/base/index.ts";

@@ -11,7 +11,7 @@ import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { create, fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
-import { benchOptions } from "../scripts/bench-options.ts";
+import { benchOptions } from "../scripts/arguments/bench-options.ts";
 import { silentLogger, systemClock, systemRandom } from "../src/base/index.ts";
 import { connectTcp, listenTcp } from "../src/net/index.ts";
 import { DataPath } from "../src/proxy/data-path.ts";

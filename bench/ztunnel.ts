@@ -2,7 +2,7 @@
 // memory.
 //   node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--together]
 //                         [--workers 2] [--no-memory] [--profile DIR]
-// Needs root. With ZTUNNEL=/path/to/ztunnel (scripts/fetch-ztunnel.sh builds one), the same load runs against
+// Needs root. With ZTUNNEL=/path/to/ztunnel (scripts/fetch/ztunnel.sh builds one), the same load runs against
 // upstream's ztunnel in alternating slices. With --beside, the load runs against the ztunnel of another checkout. The
 // bench reports the ratio of Serin's work per CPU second to that of the other ztunnel. More is better.
 // With --together, all of these get their slices at the same time, and share the core. Other work on the machine then
@@ -14,7 +14,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { numberOption } from "../scripts/number-option.ts";
+import { numberOption } from "../scripts/arguments/number-option.ts";
 import { intervalText, medianInterval, type MedianInterval } from "./median-interval.ts";
 import { runLoad, runServer, type Work } from "./ztunnel/ends.ts";
 import { Scene, serinOf, serverAddress as address, subjectCore, type Subject } from "./ztunnel/scene.ts";
@@ -169,7 +169,7 @@ function subjects(): readonly Subject[] {
   const upstream = process.env["ZTUNNEL"];
   if (upstream === undefined)
     process.stderr.write(
-      "no comparison with upstream: ZTUNNEL names no program (scripts/fetch-ztunnel.sh builds one)\n",
+      "no comparison with upstream: ZTUNNEL names no program (scripts/fetch/ztunnel.sh builds one)\n",
     );
   return [
     serinOf(root, "serin", { profiles }),

@@ -10,10 +10,10 @@ import { podKind } from "../src/api/kubernetes/index.ts";
 import type { AcknowledgementReport } from "../src/api/serin/index.ts";
 import { createKubeClient, loadKubeConfig, withPortForward, type KubeClient } from "../src/kube/index.ts";
 import { LabCluster, root, serin } from "../test/support/lab-cluster.ts";
-import { benchOptions } from "./bench-options.ts";
+import { benchOptions } from "./arguments/bench-options.ts";
 import { memoryOf } from "./demo/memory.ts";
 import { untilPage } from "./demo/until-page.ts";
-import { oneBundle } from "./one-bundle.ts";
+import { oneBundle } from "./lab/one-bundle.ts";
 
 interface Figures {
   /** `serin cluster create` of one control plane and two workers, until all nodes are Ready. */

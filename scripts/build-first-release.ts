@@ -10,7 +10,7 @@ import { podsOfManifest } from "../test/support/every-pod.ts";
 import { ImageStore } from "../test/support/image-store.ts";
 import { startContainers, whyNotByRunc } from "../test/support/start-containers.ts";
 import { runProgram } from "./image/run-program.ts";
-import { scriptArguments } from "./script-arguments.ts";
+import { scriptArguments } from "./arguments/script-arguments.ts";
 
 const root = join(import.meta.dirname, "..");
 const commit = "e0fda6c4ea4ea250773192d78cde6253c6eebd37";

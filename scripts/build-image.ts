@@ -20,7 +20,7 @@ import {
 } from "./image/layer-trees.ts";
 import { OciLayout, type Layer } from "./image/oci-layout.ts";
 import { runProgram } from "./image/run-program.ts";
-import { scriptArguments } from "./script-arguments.ts";
+import { scriptArguments } from "./arguments/script-arguments.ts";
 
 const root = join(import.meta.dirname, "..");
 const sourceUrl = "https://github.com/serin-mesh/serin";

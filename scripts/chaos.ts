@@ -5,12 +5,12 @@ import { describeError, seededRandom, systemClock } from "../src/base/index.ts";
 import { inTime } from "./chaos/chaos.ts";
 import { ChaosRun, endLimitMs, stageLimitMs } from "./chaos/play.ts";
 import { summarise } from "./chaos/summary.ts";
-import { runWithLab } from "./run-with-lab.ts";
-import { numberOption } from "./number-option.ts";
-import { scriptArguments } from "./script-arguments.ts";
-import { LoadReports } from "./upgrade-proof/load-totals.ts";
-import { ProofLab } from "./upgrade-proof/proof-lab.ts";
-import { revisions, type Proof } from "./upgrade-proof/proof.ts";
+import { runWithLab } from "./lab/run-with-lab.ts";
+import { numberOption } from "./arguments/number-option.ts";
+import { scriptArguments } from "./arguments/script-arguments.ts";
+import { LoadReports } from "./proofs/upgrade-proof/load-totals.ts";
+import { ProofLab } from "./proofs/upgrade-proof/proof-lab.ts";
+import { revisions, type Proof } from "./proofs/upgrade-proof/proof.ts";
 
 const { values: flags } = scriptArguments(
   {

@@ -8,8 +8,8 @@ import { AuditLog, DashboardServer, PageAssets } from "../src/dashboard/server/i
 import { syntheticAccess, syntheticIdentity } from "../src/dashboard/server/testing/synthetic-access.ts";
 import { syntheticHandlers } from "../src/dashboard/server/testing/synthetic-handlers.ts";
 import { SyntheticSource } from "../src/dashboard/server/testing/synthetic-source.ts";
-import { numberOption } from "./number-option.ts";
-import { scriptArguments } from "./script-arguments.ts";
+import { numberOption } from "./arguments/number-option.ts";
+import { scriptArguments } from "./arguments/script-arguments.ts";
 
 const { values } = scriptArguments(
   {

@@ -22,9 +22,9 @@ import { holdDemo } from "./demo/one-demo.ts";
 import { playActs, type Act, type Stage } from "./demo/stage.ts";
 import { PrintedSteps } from "./demo/printed-steps.ts";
 import { PlainView, seconds, TerminalView, type LiveFacts, type StepRow, type View } from "./demo/view.ts";
-import { oneBundle } from "./one-bundle.ts";
-import { scriptArguments } from "./script-arguments.ts";
-import { parseWorkers, WorkerCensus } from "./worker-census.ts";
+import { oneBundle } from "./lab/one-bundle.ts";
+import { scriptArguments } from "./arguments/script-arguments.ts";
+import { parseWorkers, WorkerCensus } from "./lab/worker-census.ts";
 
 const acts: readonly Act[] = [
   createLab,

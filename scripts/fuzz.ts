@@ -5,8 +5,8 @@ import { writeFileSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import type { Finding, FuzzOrder, FuzzReport } from "./fuzz/fuzz-worker.ts";
 import { corpusFile, targetNames } from "./fuzz/target.ts";
-import { numberOption } from "./number-option.ts";
-import { scriptArguments } from "./script-arguments.ts";
+import { numberOption } from "./arguments/number-option.ts";
+import { scriptArguments } from "./arguments/script-arguments.ts";
 
 interface Outcome extends FuzzReport {
   readonly name: string;

@@ -9,8 +9,8 @@
 import { spawn, spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { join } from "node:path";
-import { endsWithThis } from "./ends-with-this.ts";
-import { runWithLab } from "./run-with-lab.ts";
+import { endsWithThis } from "./lab/ends-with-this.ts";
+import { runWithLab } from "./lab/run-with-lab.ts";
 
 const root = join(import.meta.dirname, "..");
 const inNamespace = join(root, "test/interop/mesh/in-namespace.sh");
@@ -111,14 +111,14 @@ function inNamespaceRun(file: string): void {
   run(inNamespace, [process.execPath, join(root, "test/interop", file), ...rest]);
 }
 if (peer === undefined) {
-  for (const program of programs) run(join(root, `scripts/fetch-${program}.sh`), []);
+  for (const program of programs) run(join(root, `scripts/fetch/${program}.sh`), []);
   if (!(await runParts())) process.exitCode = 1;
 } else if (peer === "envoy") {
-  run(join(root, "scripts/fetch-envoy.sh"), []);
+  run(join(root, "scripts/fetch/envoy.sh"), []);
   mesh("envoy-traffic.ts");
   mesh("envoy-corpus.ts");
 } else if (peer === "differential") {
-  run(join(root, "scripts/fetch-envoy.sh"), []);
+  run(join(root, "scripts/fetch/envoy.sh"), []);
   inNamespaceRun("differential/differential-judge.ts");
 } else if (peer === "istio-suite") {
   process.exitCode = await runWithLab([process.execPath, join(root, "scripts/istio-suite.ts"), ...rest]);

@@ -11,8 +11,8 @@ import { attemptSuite, builds } from "./istio-suite/suite-attempt.ts";
 import { chosenSuites, excludedTests, folderOf, suites, type Suite } from "./istio-suite/suites.ts";
 import { parseMesh, resultsFolder, type MeshUnderTest } from "./istio-suite/mesh-under-test.ts";
 import { comparisonTable, suiteTable, totalsOf, type SuiteOutcome } from "./istio-suite/suite-table.ts";
-import { numberOption } from "./number-option.ts";
-import { scriptArguments } from "./script-arguments.ts";
+import { numberOption } from "./arguments/number-option.ts";
+import { scriptArguments } from "./arguments/script-arguments.ts";
 
 const minuteMs = 60_000;
 const setUpName = "(set-up)";
@@ -156,7 +156,7 @@ async function main(): Promise<number> {
     for (const test of excludedTests(suite))
       if (record.has(test)) record.forget((name) => name === test || name.startsWith(`${test}/`));
     if (!flags.report) {
-      const fetched = spawnSync(join(import.meta.dirname, "fetch-istio-suite.sh"), [suite.name], { stdio: "inherit" });
+      const fetched = spawnSync(join(import.meta.dirname, "fetch/istio-suite.sh"), [suite.name], { stdio: "inherit" });
       if (fetched.status !== 0) throw new Error(`${suite.name} could not be built`);
       if (!flags.resume && flags.run === undefined && !flags.failed)
         rmSync(file.replace(/jsonl$/, "log"), { force: true });

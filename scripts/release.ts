@@ -23,7 +23,7 @@ import { architectures, installPackage, isArchitecture, trimPackages, type Archi
 import { runProgram } from "./image/run-program.ts";
 import { writeTar } from "./image/write-tar.ts";
 import { differentFiles } from "./release/different-files.ts";
-import { scriptArguments } from "./script-arguments.ts";
+import { scriptArguments } from "./arguments/script-arguments.ts";
 
 const root = join(import.meta.dirname, "..");
 const serin = join(root, "bin/serin");

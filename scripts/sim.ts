@@ -9,8 +9,8 @@ import { scenarioOf } from "../src/rollout/sim/scenario-seeds.ts";
 import { shrink } from "../src/rollout/sim/shrink.ts";
 import { simulate, unendedText } from "../src/rollout/sim/simulate.ts";
 import { simulateUpgrade, upgradeMatrix } from "../src/rollout/sim/upgrade-matrix.ts";
-import { numberOption } from "./number-option.ts";
-import { scriptArguments } from "./script-arguments.ts";
+import { numberOption } from "./arguments/number-option.ts";
+import { scriptArguments } from "./arguments/script-arguments.ts";
 
 interface Share {
   readonly from: number;

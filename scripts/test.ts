@@ -5,7 +5,7 @@
 // branch.
 // --smoke runs the checks, the unit tests that load most of the sources, and one lab. --record stores how long the
 // files took.
-// interop runs only when it is named: it drives other projects' programs, which scripts/fetch-*.sh download.
+// interop runs only when it is named: it drives other projects' programs, which scripts/fetch/*.sh download.
 // With CI=true a skipped case counts as failed.
 // A failed file runs a second time, alone, and that result counts. The run reports it as unsteady, and keeps the first
 // failure's output.
@@ -14,8 +14,8 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
-import type { FileCounts } from "./count-reporter.ts";
-import { bundleOfUnitTests, oneBundle } from "./one-bundle.ts";
+import type { FileCounts } from "./suite/count-reporter.ts";
+import { bundleOfUnitTests, oneBundle } from "./lab/one-bundle.ts";
 import { batchesOf, needsOwnProcess, runInTurns, type Batch } from "./suite/batches.ts";
 import { runChecks, type ChecksRun } from "./suite/checks.ts";
 import { readDurations, recordDurations } from "./suite/durations.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
 import { freePort } from "../../src/net/testing/index.ts";
-import { endsWithThis } from "../../scripts/ends-with-this.ts";
+import { endsWithThis } from "../../scripts/lab/ends-with-this.ts";
 
 export interface MeshData {
   readonly services: number;
@@ -47,7 +47,7 @@ export async function buildLoadClient(): Promise<void> {
 export async function startApiServer(data: MeshData): Promise<ApiServer> {
   for (const program of ["etcd", "kube-apiserver"])
     if (!existsSync(join(programs, program)))
-      throw new Error(`there is no .cache/interop/${program}: scripts/fetch-kube-apiserver.sh builds it`);
+      throw new Error(`there is no .cache/interop/${program}: scripts/fetch/kube-apiserver.sh builds it`);
   const directory = join(cache, `${data.services}x${data.pods}${data.ambient ? "-ambient" : ""}`);
   mkdirSync(join(directory, "etcd"), { recursive: true, mode: 0o700 });
   const [port, client, peer] = [await freePort(), await freePort(), await freePort()];

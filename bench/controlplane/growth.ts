@@ -6,7 +6,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { parseArgs } from "node:util";
-import { numberOption } from "../../scripts/number-option.ts";
+import { numberOption } from "../../scripts/arguments/number-option.ts";
 import type { ServedMesh } from "../../src/controlplane/served-mesh.ts";
 import { typeUrls } from "../../src/wire/xds/index.ts";
 import { GeneratedMesh } from "./generated-mesh.ts";

@@ -2,7 +2,7 @@
 // everything that it changes, and the responses to a sidecar, a gateway, a waypoint and a ztunnel.
 //   npm run bench:controlplane:large -- [--cases subsets,hosts] [--scale 1] [--json]
 // Each case runs with a quarter of its size and with its full size. A growth above 4 is more than linear.
-import { benchOptions } from "../../scripts/bench-options.ts";
+import { benchOptions } from "../../scripts/arguments/bench-options.ts";
 import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
 import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
 import { config, namespace, node, pod, service, slice } from "../../src/controlplane/testing/model-fixture.ts";

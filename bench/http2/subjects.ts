@@ -10,7 +10,7 @@ import { freePort } from "../../src/net/testing/index.ts";
 import { bundleFolder, bundleRole, productEnv, productFlags } from "../bundle-role.ts";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { AdsServer } from "../../src/proxy/testing/ads-server.ts";
-import { endsWithThis } from "../../scripts/ends-with-this.ts";
+import { endsWithThis } from "../../scripts/lab/ends-with-this.ts";
 
 const readyTimeoutMs = 30_000;
 const lookMs = 50;

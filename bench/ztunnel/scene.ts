@@ -13,7 +13,7 @@ import {
   connectTcp,
 } from "../../src/net/index.ts";
 import { megabyte, type Answer, type Order, type Work } from "./ends.ts";
-import { endsWithThis } from "../../scripts/ends-with-this.ts";
+import { endsWithThis } from "../../scripts/lab/ends-with-this.ts";
 
 export const serverAddress = "10.1.0.2";
 const clientAddress = "10.1.0.1";

@@ -1,6 +1,6 @@
 // Shared by the parts of a chaos run.
 import type { Clock } from "../../src/base/index.ts";
-import type { Proof } from "../upgrade-proof/proof.ts";
+import type { Proof } from "../proofs/upgrade-proof/proof.ts";
 
 export interface Chaos {
   readonly proof: Proof;

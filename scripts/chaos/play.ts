@@ -2,8 +2,8 @@
 // has a limit, and so has the whole run.
 import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
 import { messageOf } from "../../src/base/index.ts";
-import { difference, type LoadTotals } from "../upgrade-proof/load-totals.ts";
-import { ConstantLoad } from "../upgrade-proof/stage.ts";
+import { difference, type LoadTotals } from "../proofs/upgrade-proof/load-totals.ts";
+import { ConstantLoad } from "../proofs/upgrade-proof/stage.ts";
 import { inTime, type Chaos } from "./chaos.ts";
 import { faults } from "./faults.ts";
 import { isRequest, unexplainedFailures } from "./explain-failures.ts";

@@ -9,10 +9,10 @@ import {
   type RolloutStatus,
 } from "../../src/api/serin/index.ts";
 import { messageOf } from "../../src/base/index.ts";
-import { appCanary } from "../upgrade-proof/app-canary.ts";
-import { namespaces } from "../upgrade-proof/load-plans.ts";
-import { upgradeObject } from "../upgrade-proof/mesh-upgrade.ts";
-import { revisions, seconds } from "../upgrade-proof/proof.ts";
+import { appCanary } from "../proofs/upgrade-proof/app-canary.ts";
+import { namespaces } from "../proofs/upgrade-proof/load-plans.ts";
+import { upgradeObject } from "../proofs/upgrade-proof/mesh-upgrade.ts";
+import { revisions, seconds } from "../proofs/upgrade-proof/proof.ts";
 import { inTime, untilDone, type Chaos } from "./chaos.ts";
 import { doubled, tag } from "./stage.ts";
 

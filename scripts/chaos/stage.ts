@@ -1,10 +1,10 @@
 // The lab for chaos: bookinfo and the echo services in an ambient mesh, with two pods of the gateway and two of istiod.
 import { join } from "node:path";
 import { revisionSpec } from "../demo/mesh-inputs.ts";
-import { namespaces } from "../upgrade-proof/load-plans.ts";
-import { gatewayService } from "../upgrade-proof/objects.ts";
-import { revisions, versions, type Proof } from "../upgrade-proof/proof.ts";
-import { allAvailable, deployApplications } from "../upgrade-proof/stage.ts";
+import { namespaces } from "../proofs/upgrade-proof/load-plans.ts";
+import { gatewayService } from "../proofs/upgrade-proof/objects.ts";
+import { revisions, versions, type Proof } from "../proofs/upgrade-proof/proof.ts";
+import { allAvailable, deployApplications } from "../proofs/upgrade-proof/stage.ts";
 import type { Chaos } from "./chaos.ts";
 import { hangingWebhookAddress } from "./faults.ts";
 

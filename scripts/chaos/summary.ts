@@ -1,7 +1,7 @@
 // The result of a chaos run, as counts and as text.
 import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
-import type { Counted } from "../upgrade-proof/load-totals.ts";
-import { seconds } from "../upgrade-proof/proof.ts";
+import type { Counted } from "../proofs/upgrade-proof/load-totals.ts";
+import { seconds } from "../proofs/upgrade-proof/proof.ts";
 import { isRequest, unexplainedFailures } from "./explain-failures.ts";
 import type { MemoryOfRole } from "./memory-record.ts";
 import type { StruckFault } from "./strikes.ts";

@@ -12,9 +12,9 @@ const images = join(root, "test/interop/istio-suite");
 const peers = join(root, ".cache/interop");
 /** Istio's programs in .cache/interop, each with the script that builds it. */
 const upstreamPrograms = [
-  ["pilot-discovery", "scripts/fetch-istiod.sh"],
-  ["istioctl", "scripts/fetch-istiod.sh"],
-  ["ztunnel", "ZTUNNEL_SOURCE=<checkout> scripts/fetch-ztunnel.sh"],
+  ["pilot-discovery", "scripts/fetch/istiod.sh"],
+  ["istioctl", "scripts/fetch/istiod.sh"],
+  ["ztunnel", "ZTUNNEL_SOURCE=<checkout> scripts/fetch/ztunnel.sh"],
 ] as const;
 
 export function parseMesh(text: string): MeshUnderTest {

@@ -3,8 +3,8 @@ import type { ChildProcess } from "node:child_process";
 import { appendFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { shellQuoted } from "../../src/base/index.ts";
-import { wordsThatEndWithThis } from "../ends-with-this.ts";
-import { WorkerCensus } from "../worker-census.ts";
+import { wordsThatEndWithThis } from "../lab/ends-with-this.ts";
+import { WorkerCensus } from "../lab/worker-census.ts";
 import { kubectlDirectory, kubectls } from "../../test/support/kubectls.ts";
 import { LabCluster, root } from "../../test/support/lab-cluster.ts";
 import type { CaseRecord } from "./case-record.ts";
@@ -52,7 +52,7 @@ export interface Attempt {
 export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
   const [kubectl] = kubectls().slice(-1);
   if (kubectl === undefined)
-    throw new Error("there is no kubectl: scripts/fetch-kubectls.sh downloads one to .cache/kubectl");
+    throw new Error("there is no kubectl: scripts/fetch/kubectls.sh downloads one to .cache/kubectl");
   process.env["PATH"] = `${kubectlDirectory(kubectl)}:${process.env["PATH"] ?? ""}`;
   const lab = new LabCluster("istio-suite");
   const upstream = join(builds, "source");
@@ -62,7 +62,7 @@ export async function attemptSuite(options: AttemptOptions): Promise<Attempt> {
     if (created.code !== 0) throw new Error(`the lab did not start\n${created.output}`);
     mkdirSync(join(lab.directory, "bin"));
     placeMesh(options.mesh, lab);
-    // `scripts/fetch-helm.sh 3` builds this program.
+    // `scripts/fetch/helm.sh 3` builds this program.
     symlinkSync(join(root, ".cache/helm/helm-3"), join(lab.directory, "bin/helm"));
     const source = usesCharts(options.suite) ? await sourceWithCharts(upstream, lab) : upstream;
     if (upgradesCharts(options.suite)) charts = await serveFormerCharts(lab);

@@ -52,9 +52,9 @@ suite("test files that share a process", () => {
       "const { user } = process.cpuUsage(before);",
     ];
     for (const text of harmless) assert.equal(needsOwnProcess("src/a.test.ts", text), false, text);
-    for (const file of ["scripts/tidy.test.ts", "scripts/fuzz/corpus.test.ts"])
+    for (const file of ["scripts/rules/tidy.test.ts", "scripts/fuzz/corpus.test.ts"])
       assert.equal(needsOwnProcess(file, ""), true, file);
-    for (const file of ["scripts/stuck-docs.test.ts", "scripts/chaos/summary.test.ts"])
+    for (const file of ["scripts/documents/stuck-docs.test.ts", "scripts/chaos/summary.test.ts"])
       assert.equal(needsOwnProcess(file, ""), false, file);
   });
 });

@@ -29,7 +29,7 @@ const claimsProcess: readonly RegExp[] = [
 ];
 
 /** These tests hold much of the tree in memory, so each has its own process. */
-const checksTree = /^scripts\/(?:tidy\.test\.ts|fuzz\/.*)$/;
+const checksTree = /^scripts\/(?:rules\/tidy\.test\.ts|fuzz\/.*)$/;
 
 export function needsOwnProcess(file: string, text: string): boolean {
   return checksTree.test(file) || claimsProcess.some((claim) => claim.test(text));

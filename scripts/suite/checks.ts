@@ -20,7 +20,7 @@ const checks = {
   types: [...compiler, "-p", ".", "--checkers", threads],
   "types of the page": [...compiler, "-p", "src/dashboard/web"],
   format: ["node_modules/.bin/oxfmt", "--check", "."],
-  "folder circles": [process.execPath, "scripts/check-folder-circles.ts"],
+  "folder circles": [process.execPath, "scripts/rules/check-folder-circles.ts"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 /** Results of the checks of changes, which the next one reuses. */
 const resultsOfChanges = ".cache/checks";

@@ -3,8 +3,8 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { pruneCompileCache } from "../../src/bundle/index.ts";
-import type { FileCounts } from "../count-reporter.ts";
-import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "../run-with-lab.ts";
+import type { FileCounts } from "./count-reporter.ts";
+import { labNamespaces, makeScratch, ownProcesses, withinNamespaces } from "../lab/run-with-lab.ts";
 import { goEnvironment } from "./go-environment.ts";
 import type { Group } from "./groups.ts";
 import { patienceOf, runToEnd } from "./run-session.ts";
@@ -98,7 +98,7 @@ export async function runFiles(options: RunOptions): Promise<FilesRun> {
     `--test-timeout=${patience * caseTimeoutMs[group]}`,
     `--import=${join(root, "scripts/suite/end-of-tests.ts")}`,
     ...(files.some(hasProperties) ? [`--import=${join(root, "scripts/suite/seed-properties.ts")}`] : []),
-    `--test-reporter=${join(root, "scripts/count-reporter.ts")}`,
+    `--test-reporter=${join(root, "scripts/suite/count-reporter.ts")}`,
     `--test-reporter-destination=${report}`,
     ...files,
   ];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FileCounts } from "../count-reporter.ts";
+import type { FileCounts } from "./count-reporter.ts";
 import { GroupLimit, runAgain } from "./second-runs.ts";
 
 const counts = (file: string, passed: number, failed: number): FileCounts => ({

@@ -1,5 +1,5 @@
 // Runs failed files a second time, alone, and limits the time of a group's runs.
-import type { FileCounts } from "../count-reporter.ts";
+import type { FileCounts } from "./count-reporter.ts";
 
 /** The time limit that all runs of a group share, until it begins anew. */
 export class GroupLimit {

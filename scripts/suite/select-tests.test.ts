@@ -10,7 +10,7 @@ const texts: Readonly<Record<string, string>> = {
   "src/a/unread.json": "",
   "src/b/b.test.ts": 'import "../a/a.ts";\n',
   "src/c/c.test.ts": "",
-  "scripts/tidy.test.ts": "",
+  "scripts/rules/tidy.test.ts": "",
   "generated/unread.bin": "",
   "docs/page.md": "",
 };
@@ -28,29 +28,29 @@ suite("the tests that a change can touch", () => {
       [
         ["src/a/a.test.ts", ["src/a/a.ts"]],
         ["src/b/b.test.ts", ["src/a/a.ts"]],
-        ["scripts/tidy.test.ts", [checksTree]],
+        ["scripts/rules/tidy.test.ts", [checksTree]],
       ],
     );
-    assert.deepEqual(chosenBy("src/c/c.test.ts"), ["src/c/c.test.ts", "scripts/tidy.test.ts"]);
+    assert.deepEqual(chosenBy("src/c/c.test.ts"), ["src/c/c.test.ts", "scripts/rules/tidy.test.ts"]);
   });
 
   test("include those that read its folder, and those that still name a deleted file", () => {
-    assert.deepEqual(chosenBy("src/a/testing/new/other.yaml"), ["src/a/a.test.ts", "scripts/tidy.test.ts"]);
+    assert.deepEqual(chosenBy("src/a/testing/new/other.yaml"), ["src/a/a.test.ts", "scripts/rules/tidy.test.ts"]);
     const before = { ...tree, textOf: (file: string) => (file === "src/c/c.test.ts" ? '"./gone.json"' : texts[file]) };
     assert.deepEqual(
       [...selectTests(tests, ["src/c/gone.json"], graphOf(before, ["src/c/gone.json"])).chosen.keys()],
-      ["src/c/c.test.ts", "scripts/tidy.test.ts"],
+      ["src/c/c.test.ts", "scripts/rules/tidy.test.ts"],
     );
   });
 
   test("are, for data that no test is known to read, the tests beside it, or all if parts share it", () => {
-    assert.deepEqual(chosenBy("src/a/unread.json"), ["src/a/a.test.ts", "scripts/tidy.test.ts"]);
+    assert.deepEqual(chosenBy("src/a/unread.json"), ["src/a/a.test.ts", "scripts/rules/tidy.test.ts"]);
     assert.deepEqual(chosenBy("generated/unread.bin"), tests);
     assert.deepEqual(chosenBy("package-lock.json"), tests);
   });
 
   test("are, for a document, only the tests of the whole tree, and none without a change", () => {
-    assert.deepEqual(chosenBy("docs/page.md"), ["scripts/tidy.test.ts"]);
+    assert.deepEqual(chosenBy("docs/page.md"), ["scripts/rules/tidy.test.ts"]);
     assert.deepEqual(select("docs/page.md").untested, ["docs/page.md"]);
     assert.deepEqual(chosenBy(), []);
   });

@@ -10,7 +10,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Browser, Page } from "playwright-core";
 import type { UntypedObject } from "../../src/api/index.ts";
-import { ServedPage } from "../../scripts/dashboard-proof/served-page.ts";
+import { ServedPage } from "../../scripts/proofs/dashboard-proof/served-page.ts";
 import { startApiServer, type PlainApiServer } from "../interop/mesh/plain-api-server.ts";
 import { casesInChromium, launchChromium } from "../support/chromium.ts";
 import { serin } from "../support/lab-cluster.ts";

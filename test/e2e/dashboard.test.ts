@@ -17,7 +17,7 @@ const timeLimitMs = 480_000;
 casesInChromium("the dashboard over a live lab", () => {
   test("every view opens, every order of a canary is given by its button, figures are the load's own within 2 %, a request and a weight are seen within 2 s, and rights hold", async () => {
     const run = await runProof<DashboardSummary>(
-      "scripts/e2e-dashboard.ts",
+      "scripts/proofs/e2e-dashboard.ts",
       ["--rate", "0.2", "--sights", "1", "--only", "views,figures,freshness,orders,access"],
       timeLimitMs,
     );

@@ -11,7 +11,7 @@ const envoy = join(root, ".cache/interop/envoy");
 const inNamespace = join(root, "test/interop/mesh/in-namespace.sh");
 /** The limit is long, because this file may run beside others at the lowest priority. */
 const timeoutMs = 1_500_000;
-const missing = `there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts it there`;
+const missing = `there is no .cache/interop/envoy: scripts/fetch/envoy.sh puts it there`;
 
 /** Parses the last line of the program's output. */
 function summaryOf(file: string): Readonly<Record<string, number>> {

@@ -5,7 +5,7 @@ import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
-import { ServedPage } from "../../scripts/dashboard-proof/served-page.ts";
+import { ServedPage } from "../../scripts/proofs/dashboard-proof/served-page.ts";
 import { casesInChromium, launchChromium } from "../support/chromium.ts";
 import { changeUnderLoad } from "../support/change-under-load.ts";
 import { eventually } from "../support/eventually.ts";

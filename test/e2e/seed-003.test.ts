@@ -114,7 +114,7 @@ function walkthrough(kubectl: Kubectl): void {
     ));
 
   before(async () => {
-    if (process.env["CI"] === "true") assert.ok(hasHelm, "scripts/fetch-helm.sh puts helm into .cache/helm");
+    if (process.env["CI"] === "true") assert.ok(hasHelm, "scripts/fetch/helm.sh puts helm into .cache/helm");
     await guide.create();
     await guide.run("release", "export", guide.lab.directory);
     await ok(`mkdir -p ~/bin${hasHelm ? ` && ln -sf ${helm} ~/bin/helm` : ""}`);

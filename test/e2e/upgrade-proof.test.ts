@@ -26,7 +26,7 @@ const timeLimitMs = 1_180_000;
 
 test("a mesh goes forward and back, forward again and back from the end, and an app 0 -> 10 -> 50 -> 100 -> 0, without a failed request or a connection closed; a bad release is undone", async () => {
   const run = await runProof<ProofSummary>(
-    "scripts/e2e-upgrade.ts",
+    "scripts/proofs/e2e-upgrade.ts",
     [
       "--only",
       "upgrade,canary,bad:rejected-config",

@@ -83,7 +83,7 @@ async function keepsNeededEngine(walkthrough: Walkthrough, helm: string): Promis
 /** Lints, installs, upgrades and uninstalls all charts by helm 3 or 4. */
 export async function useCharts(walkthrough: Walkthrough, major: "3" | "4"): Promise<void> {
   const helm = join(root, `.cache/helm/helm-${major}`);
-  assert.ok(existsSync(helm), `there is no .cache/helm/helm-${major}: scripts/fetch-helm.sh builds it`);
+  assert.ok(existsSync(helm), `there is no .cache/helm/helm-${major}: scripts/fetch/helm.sh builds it`);
   const { lab } = walkthrough;
   const ok = walkthrough.ok.bind(walkthrough);
   await emptyCluster(walkthrough);

@@ -11,7 +11,7 @@ const root = join(import.meta.dirname, "../..");
 test("the proxy is nowhere worse than a stock Envoy with the same listener, policies and tokens", () => {
   assert.ok(
     existsSync(join(root, ".cache/interop/envoy")),
-    "there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts it there",
+    "there is no .cache/interop/envoy: scripts/fetch/envoy.sh puts it there",
   );
   const { status, stdout, stderr } = spawnSync(
     join(root, "test/interop/mesh/in-namespace.sh"),

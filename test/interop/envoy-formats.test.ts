@@ -76,7 +76,7 @@ async function rejectedOf(formats: readonly string[]): Promise<ReadonlySet<strin
 }
 
 test("a stock Envoy has the verdicts of the table", async () => {
-  assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts it there");
+  assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch/envoy.sh puts it there");
   const taken = [...takenFormats, ...newFormats, ...strangeFormats];
   const rejected = await rejectedOf([...taken, ...rejectedFormats]);
   assert.deepEqual(

@@ -36,7 +36,7 @@ describe("a stock Envoy 1.40", () => {
   let gateway = "";
 
   before(async () => {
-    assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts it there");
+    assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch/envoy.sh puts it there");
     const created = await lab.create();
     assert.equal(created.code, 0, created.output);
     copyFileSync(join(here, "images.yaml"), join(lab.stateDirectory, "images.yaml"));

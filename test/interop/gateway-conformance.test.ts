@@ -47,7 +47,7 @@ function outcomesIn(log: string): readonly Outcome[] {
 }
 
 if (!existsSync(suite))
-  process.stderr.write("no conformance of Gateway API: scripts/fetch-gateway-conformance.sh builds the suite\n");
+  process.stderr.write("no conformance of Gateway API: scripts/fetch/gateway-conformance.sh builds the suite\n");
 else describe("Gateway API's conformance suite", () => conformance());
 
 function conformance(): void {

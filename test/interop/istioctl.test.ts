@@ -20,7 +20,7 @@ const patienceMs = 120_000;
 
 if (given === undefined)
   process.stderr.write(
-    "no proof with a real istioctl: ISTIOCTL names no program; scripts/fetch-istiod.sh builds one: ISTIOCTL=.cache/interop/istioctl npm run interop\n",
+    "no proof with a real istioctl: ISTIOCTL names no program; scripts/fetch/istiod.sh builds one: ISTIOCTL=.cache/interop/istioctl npm run interop\n",
   );
 else describe("a real istioctl", () => proof(resolve(given), kubectl));
 
@@ -44,7 +44,7 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
 
   before(
     async () => {
-      assert.ok(existsSync(program), `there is no ${program}: scripts/fetch-istiod.sh builds one`);
+      assert.ok(existsSync(program), `there is no ${program}: scripts/fetch/istiod.sh builds one`);
       const created = await lab.create();
       assert.equal(created.code, 0, created.output);
       await ok(

@@ -10,7 +10,7 @@ const timeoutMs = 1_500_000;
 
 if (process.env["ISTIOD"] === undefined)
   process.stderr.write(
-    "not run, resources of a real istiod: ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one\n",
+    "not run, resources of a real istiod: ISTIOD names no pilot-discovery; scripts/fetch/istiod.sh builds one\n",
   );
 else
   test("sends the same as a real istiod, except for explained differences", { timeout: timeoutMs }, () => {

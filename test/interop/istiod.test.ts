@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { copyFileSync, existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { ServedPage } from "../../scripts/dashboard-proof/served-page.ts";
+import { ServedPage } from "../../scripts/proofs/dashboard-proof/served-page.ts";
 import { launchChromium } from "../support/chromium.ts";
 import { changeUnderLoad } from "../support/change-under-load.ts";
 import { eventually } from "../support/eventually.ts";
@@ -20,7 +20,7 @@ const helm = join(root, ".cache/helm/helm-3");
 const charts = join(root, ".cache/interop/istio-charts");
 const samples = join(root, "samples");
 const why =
-  "ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one: ISTIOD=.cache/interop/pilot-discovery npm run interop";
+  "ISTIOD names no pilot-discovery; scripts/fetch/istiod.sh builds one: ISTIOD=.cache/interop/pilot-discovery npm run interop";
 
 const [kubectl] = kubectls().slice(-1);
 
@@ -36,9 +36,9 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
 
   before(async () => {
     for (const [file, script] of [
-      [program, "fetch-istiod.sh"],
-      [charts, "fetch-istiod.sh"],
-      [helm, "fetch-helm.sh 3"],
+      [program, "fetch/istiod.sh"],
+      [charts, "fetch/istiod.sh"],
+      [helm, "fetch/helm.sh 3"],
     ] as const)
       assert.ok(existsSync(file), `there is no ${file}: scripts/${script} puts it there`);
     const created = await lab.create();

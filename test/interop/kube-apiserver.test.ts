@@ -166,7 +166,7 @@ describe("a real API server", () => {
 
   step("kustomize builds an overlay over the manifests, and its output works", async () => {
     const kustomize = join(cache, "interop/kustomize");
-    assert.ok(existsSync(kustomize), "there is no .cache/interop/kustomize: scripts/fetch-kustomize.sh builds it");
+    assert.ok(existsSync(kustomize), "there is no .cache/interop/kustomize: scripts/fetch/kustomize.sh builds it");
     await emptyCluster(walkthrough);
     await ok(`mkdir -p base overlay && serin manifest generate --set profile=default ${closed} > base/serin.yaml`);
     writeFileSync(join(lab.directory, "base/kustomization.yaml"), "resources: [serin.yaml]\n");

@@ -123,7 +123,7 @@ async function withEnvoy(
   scripts: readonly string[],
   use: (ports: readonly number[], upstreamPort: number) => Promise<void>,
 ): Promise<void> {
-  assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts it there");
+  assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch/envoy.sh puts it there");
   const upstream = createServer(answer).listen(0, "127.0.0.1");
   await new Promise((resolve) => upstream.once("listening", resolve));
   const upstreamPort = (upstream.address() as AddressInfo).port;

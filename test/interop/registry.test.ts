@@ -1,4 +1,4 @@
-// `serin image push` into the CNCF's registry, which scripts/fetch-registry.sh builds.
+// `serin image push` into the CNCF's registry, which scripts/fetch/registry.sh builds.
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -83,7 +83,7 @@ describe("the CNCF's registry", () => {
   const scratch = mkdtempSync(join(tmpdir(), "serin-registry-"));
   const layout = join(scratch, "layout");
   before(() => {
-    assert.ok(existsSync(program), `${program} is missing: scripts/fetch-registry.sh builds it`);
+    assert.ok(existsSync(program), `${program} is missing: scripts/fetch/registry.sh builds it`);
     writeSmallLayout(layout, images);
   });
   after(() => rmSync(scratch, { recursive: true, force: true }));

@@ -173,7 +173,7 @@ async function listening(): Promise<Server> {
 }
 
 test("sessions behave in the proxy like in a stock Envoy", { timeout: 120_000 }, async () => {
-  assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch-envoy.sh puts it there");
+  assert.ok(existsSync(envoy), "there is no .cache/interop/envoy: scripts/fetch/envoy.sh puts it there");
   // Envoy's port, a draining endpoint and three usable ones. A request that fails chooses an endpoint twice without its
   // session. If there were only two, the last choice of every request would be the same one, and which one that is
   // would depend on the round.

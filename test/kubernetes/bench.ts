@@ -1,5 +1,5 @@
 // The types of a case, and of the tools that it gets.
-import type { LoadReports } from "../../scripts/upgrade-proof/load-totals.ts";
+import type { LoadReports } from "../../scripts/proofs/upgrade-proof/load-totals.ts";
 import type { ConstantLoad } from "./constant-load.ts";
 import type { RealCluster } from "./real-cluster.ts";
 import type { Release } from "./releases.ts";

@@ -40,7 +40,7 @@ export function clusterFiles(scratch: string): ClusterFiles {
   };
 }
 
-/** The programs that `scripts/fetch-kubernetes.sh` has built. */
+/** The programs that `scripts/fetch/kubernetes.sh` has built. */
 export interface Programs {
   readonly kubernetes: string;
   readonly etcd: string;

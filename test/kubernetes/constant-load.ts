@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { join } from "node:path";
 import type { ConnectionTarget, LoadPlan, RequestTarget } from "../../samples/load-generator/load-plan.ts";
-import type { LoadReports, LoadTotals } from "../../scripts/upgrade-proof/load-totals.ts";
+import type { LoadReports, LoadTotals } from "../../scripts/proofs/upgrade-proof/load-totals.ts";
 import { eventually } from "../support/eventually.ts";
 import { root, type RealCluster } from "./real-cluster.ts";
 

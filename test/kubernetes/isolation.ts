@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { withinNamespaces } from "../../scripts/run-with-lab.ts";
+import { withinNamespaces } from "../../scripts/lab/run-with-lab.ts";
 
 const cgroupRoot = "/sys/fs/cgroup";
 const namespaces = ["unshare", "-mpniuf", "--kill-child=KILL", "--mount-proc", "--propagation", "private"];

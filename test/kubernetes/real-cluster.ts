@@ -199,7 +199,7 @@ export class RealCluster {
       join(containerd, "containerd"),
       coredns,
     ])
-      if (!existsSync(path)) throw new Error(`${path} is missing: scripts/fetch-kubernetes.sh builds it`);
+      if (!existsSync(path)) throw new Error(`${path} is missing: scripts/fetch/kubernetes.sh builds it`);
     for (const path of ["/usr/sbin/runc", "/usr/lib/cni/ptp", "/bin/busybox", "/usr/sbin/conntrack"])
       if (!existsSync(path))
         throw new Error(

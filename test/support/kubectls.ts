@@ -11,11 +11,11 @@ export interface Kubectl {
 }
 
 const cache = join(import.meta.dirname, "../../.cache/kubectl");
-const remedy = "scripts/fetch-kubectls.sh puts both into .cache/kubectl";
+const remedy = "scripts/fetch/kubectls.sh puts both into .cache/kubectl";
 
 /**
  * The programs to test with. If SERIN_KUBECTL (a name or a file) is set, only that one. Otherwise the two that
- * `scripts/fetch-kubectls.sh` fetches: Debian's old one and a current one. Without these, the machine's own. With
+ * `scripts/fetch/kubectls.sh` fetches: Debian's old one and a current one. Without these, the machine's own. With
  * CI=true, both are required, and a missing one fails its test.
  */
 export function kubectls(): Kubectl[] {

@@ -1,5 +1,5 @@
 ;; A module for Istio's own tests: adds one header to each response. Its value is the module's version, which
-;; test/interop/istio-suite/registry.ts changes for the second image. Built by scripts/build-wasm-test-module.ts.
+;; test/interop/istio-suite/registry.ts changes for the second image. Built by scripts/generate/wasm-test-module.ts.
 (module
   (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)

@@ -1,5 +1,5 @@
 ;; A module for tests, written for Proxy-Wasm 0.2.1 without an SDK. The first letter of the header x-do says what it
-;; does with a request. Built to test-module.wasm by scripts/build-wasm-test-module.ts.
+;; does with a request. Built to test-module.wasm by scripts/generate/wasm-test-module.ts.
 (module
   (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
   (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))

@@ -7,7 +7,7 @@ import {
   type MeshUpgrade,
   type RolloutStatus,
 } from "../../../src/api/serin/index.ts";
-import { followObject } from "../../follow-object.ts";
+import { followObject } from "../../lab/follow-object.ts";
 import { serinOk, type Lab } from "../lab.ts";
 import { Load } from "../load.ts";
 import { LongConnection } from "../long-connection.ts";

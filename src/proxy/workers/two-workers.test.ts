@@ -32,7 +32,7 @@ async function runWithTwoWorkers(): Promise<Ran> {
       "--disable-warning=ExperimentalWarning",
       "--test",
       "--test-isolation=none",
-      `--test-reporter=${join(root, "scripts/count-reporter.ts")}`,
+      `--test-reporter=${join(root, "scripts/suite/count-reporter.ts")}`,
       ...files.map((file) => join(import.meta.dirname, "..", file)),
     ],
     { cwd: root, env: { ...env, SERIN_TEST_WORKERS: "2" }, stdio: ["ignore", "pipe", "pipe"] },

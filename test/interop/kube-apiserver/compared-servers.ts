@@ -6,7 +6,7 @@ import { request } from "node:https";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { endsWithThis } from "../../../scripts/ends-with-this.ts";
+import { endsWithThis } from "../../../scripts/lab/ends-with-this.ts";
 import { createClusterPki, type ClusterPki } from "../../../src/cluster/apiserver/index.ts";
 import { root, serin } from "../../support/lab-cluster.ts";
 
@@ -45,7 +45,7 @@ export async function startComparedServers(): Promise<ComparedServers> {
   const programs = join(root, ".cache/interop");
   for (const program of ["etcd", "kube-apiserver"])
     if (!existsSync(join(programs, program)))
-      throw new Error(`there is no .cache/interop/${program}: scripts/fetch-kube-apiserver.sh builds it`);
+      throw new Error(`there is no .cache/interop/${program}: scripts/fetch/kube-apiserver.sh builds it`);
   const directory = mkdtempSync(join(tmpdir(), "serin-compared-"));
   const pki = createClusterPki(join(directory, "pki"), { nodes: [{ name: "node-a", addresses: [host] }] });
   const children: ChildProcess[] = [];

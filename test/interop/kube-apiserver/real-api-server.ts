@@ -18,7 +18,7 @@ export function buildRelease(): BuiltRelease {
   const cache = join(root, ".cache/interop");
   for (const program of programs)
     if (!existsSync(join(cache, program)))
-      throw new Error(`there is no .cache/interop/${program}: scripts/fetch-kube-apiserver.sh builds it`);
+      throw new Error(`there is no .cache/interop/${program}: scripts/fetch/kube-apiserver.sh builds it`);
   const parent = mkdtempSync(join(tmpdir(), "serin-interop-"));
   const directory = join(parent, "release");
   const overlay = join(import.meta.dirname, "overlay");

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { endsWithThis } from "../../../scripts/ends-with-this.ts";
+import { endsWithThis } from "../../../scripts/lab/ends-with-this.ts";
 import { freePort } from "../../../src/net/testing/index.ts";
 import { serin } from "../../support/lab-cluster.ts";
 

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { endsWithThis } from "../../../scripts/ends-with-this.ts";
+import { endsWithThis } from "../../../scripts/lab/ends-with-this.ts";
 import { createLogger } from "../../../src/base/index.ts";
 import { CertificateManager, formatIdentity, IstioCertificateClient } from "../../../src/dataplane/index.ts";
 import { root } from "../../support/lab-cluster.ts";

@@ -109,7 +109,7 @@ function writeReport(file: string | undefined, reports: readonly CaseReport[]): 
 async function main(args: readonly string[]): Promise<number> {
   const value = (name: string): string | undefined => (args.includes(name) ? args[args.indexOf(name) + 1] : undefined);
   const program = process.env["ISTIOD"];
-  if (program === undefined) throw new Error("ISTIOD names no pilot-discovery; scripts/fetch-istiod.sh builds one");
+  if (program === undefined) throw new Error("ISTIOD names no pilot-discovery; scripts/fetch/istiod.sh builds one");
   const cases = readCorpus(value("--only"));
   const mesh = await startTestMesh();
   const reports: CaseReport[] = [];

@@ -2,7 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { endsWithThis } from "../../../scripts/ends-with-this.ts";
+import { endsWithThis } from "../../../scripts/lab/ends-with-this.ts";
 import { SeqpacketServer, type NetworkNamespace, type SeqpacketConnection } from "../../../src/net/index.ts";
 import { decodeZdsHello, decodeZdsResponse, encodeZdsRequest, type ZdsRequest } from "../../../src/wire/zds/index.ts";
 import { serin } from "../../support/lab-cluster.ts";

@@ -1,6 +1,6 @@
 // Rollouts that go on while nodes are drained and their runtimes restart.
-import { canaryObjects } from "../../../scripts/upgrade-proof/objects.ts";
-import { appCanary } from "../../../scripts/upgrade-proof/app-canary.ts";
+import { canaryObjects } from "../../../scripts/proofs/upgrade-proof/objects.ts";
+import { appCanary } from "../../../scripts/proofs/upgrade-proof/app-canary.ts";
 import { canaryKind, meshUpgradeKind } from "../../../src/api/serin/index.ts";
 import { systemClock } from "../../../src/base/index.ts";
 import { eventually } from "../../support/eventually.ts";

@@ -83,7 +83,7 @@ function helmCase(major: "3" | "4", after: string): Case {
     async run(bench) {
       const { cluster, load, next } = bench;
       const program = join(root, `.cache/helm/helm-${major}`);
-      if (!existsSync(program)) throw new Error(`${program} is missing: scripts/fetch-helm.sh ${major} builds it`);
+      if (!existsSync(program)) throw new Error(`${program} is missing: scripts/fetch/helm.sh ${major} builds it`);
       const helm = async (...args: readonly string[]): Promise<string> =>
         await cluster.ok([program, ...args, "-n", namespace], { timeoutMs: 330_000 });
       await tidyUp(bench);

@@ -1,5 +1,5 @@
-import { appCanary } from "../../../scripts/upgrade-proof/app-canary.ts";
-import { canaryObjects } from "../../../scripts/upgrade-proof/objects.ts";
+import { appCanary } from "../../../scripts/proofs/upgrade-proof/app-canary.ts";
+import { canaryObjects } from "../../../scripts/proofs/upgrade-proof/objects.ts";
 import { canaryKind } from "../../../src/api/serin/index.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { ConnectionTarget } from "../../../samples/load-generator/load-plan.ts";
-import { difference } from "../../../scripts/upgrade-proof/load-totals.ts";
+import { difference } from "../../../scripts/proofs/upgrade-proof/load-totals.ts";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { podKind } from "../../../src/api/kubernetes/index.ts";
 import { meshUpgradeKind, type MeshUpgrade } from "../../../src/api/serin/index.ts";

@@ -104,7 +104,7 @@ const listed: Readonly<Record<string, unknown>> = {
   string: "a",
 };
 
-/** Fields by path with their types, as scripts/generate-mesh-fields.ts writes them. */
+/** Fields by path with their types, as scripts/generate/mesh-fields.ts writes them. */
 export function listedFields(types: Readonly<Record<string, string>>): readonly SchemaField[] {
   return Object.entries(types).map(([path, type]) => {
     const value = type.startsWith("enum ") ? type.slice("enum ".length) : listed[type];

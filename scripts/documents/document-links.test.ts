@@ -1,0 +1,123 @@
+// Links between documents, and the files that documents name, exist. A finding names the document, the line and the
+// target.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import test from "node:test";
+
+const root = join(import.meta.dirname, "../..");
+const documents = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "--", "*.md"], {
+  cwd: root,
+  encoding: "utf8",
+})
+  .split("\n")
+  .filter((file) => file !== "" && !file.startsWith("generated/") && existsSync(join(root, file)));
+
+interface Place {
+  readonly document: string;
+  readonly line: number;
+  readonly target: string;
+}
+
+function placesOf(pattern: RegExp): Place[] {
+  return documents.flatMap((document) => {
+    let fenced = false;
+    return readFileSync(join(root, document), "utf8")
+      .split("\n")
+      .flatMap((text, index) => {
+        if (/^\s*(>\s*)?```/.test(text)) fenced = !fenced;
+        if (fenced) return [];
+        return [...text.matchAll(pattern)].map(([, target = ""]) => ({ document, line: index + 1, target }));
+      });
+  });
+}
+
+/** The anchors that GitHub gives a document's headings. */
+function anchorsOf(document: string): Set<string> {
+  const headings = readFileSync(join(root, document), "utf8").matchAll(/^#+ (.*)$/gm);
+  const anchors = new Set<string>();
+  for (const [, heading = ""] of headings) {
+    const anchor = heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-");
+    let unique = anchor;
+    for (let copy = 1; anchors.has(unique); copy += 1) unique = `${anchor}-${copy}`;
+    anchors.add(unique);
+  }
+  return anchors;
+}
+
+function assertNone(found: readonly string[]): void {
+  assert.equal(found.length, 0, found.join("\n"));
+}
+
+test("every link to a file of the project leads to an existing file, and every anchor to a heading", () => {
+  const found = placesOf(/\]\((?!https?:|mailto:)([^)\s]+)\)/g).flatMap(({ document, line, target }) => {
+    const [path = "", anchor] = target.split("#");
+    const file = path === "" ? document : normalize(join(dirname(document), path));
+    if (!existsSync(join(root, file))) return [`${document}:${line}: ${target}: no such file`];
+    if (anchor === undefined || !file.endsWith(".md") || anchorsOf(file).has(anchor)) return [];
+    return [`${document}:${line}: ${target}: ${file} has no such heading`];
+  });
+  assertNone(found);
+});
+
+test("every source path in a document exists", () => {
+  // A path with a placeholder, a pattern or a brace list does not name one file.
+  const found = placesOf(/`((?:src|docs|scripts|test|bench|samples|manifests)\/[\w./-]+)`/g)
+    .filter(({ target }) => !existsSync(join(root, target)))
+    .map(({ document, line, target }) => `${document}:${line}: ${target}: no such file`);
+  assertNone(found);
+});
+
+function linkedFrom(page: string): ReadonlySet<string> {
+  return new Set(
+    placesOf(/\]\((?!https?:)([^)\s#]+)/g)
+      .filter(({ document }) => document === page)
+      .map(({ target }) => normalize(join(dirname(page), target))),
+  );
+}
+
+test("the map of the documentation and those of its folders lead to every page", () => {
+  const maps: Readonly<Record<string, RegExp>> = {
+    "docs/README.md": /^(docs\/)?[\w-]+\.md$/,
+    "docs/adr/README.md": /^docs\/adr\//,
+    "docs/contracts/README.md": /^docs\/contracts\//,
+  };
+  for (const [map, pattern] of Object.entries(maps)) {
+    const linked = linkedFrom(map);
+    const pages = documents.filter((document) => pattern.test(document) && !/(^|\/)README\.md$/.test(document));
+    assert.ok(pages.length > 5, `${map}: ${pages.length} pages`);
+    assert.deepEqual(
+      pages.filter((page) => !linked.has(page)),
+      [],
+      map,
+    );
+  }
+});
+
+const maxWords = 4000;
+/** Pages that are longer, and how long they may be. Only lower these numbers, never raise them. */
+const longPages: Readonly<Record<string, number>> = { "docs/kubernetes.md": 6100, "docs/rollouts.md": 4600 };
+/** Pages that are looked up by their headings. */
+const lists = new Set(["CHANGELOG.md", "docs/cli.md", "docs/errors.md", "docs/features.md"]);
+
+test(`a page has at most ${maxWords} words, so that it has one subject, and the list of exceptions may only shrink`, () => {
+  const lengths = documents
+    .filter((document) => !lists.has(document))
+    .map((document) => ({ document, words: readFileSync(join(root, document), "utf8").split(/\s+/).length }));
+  assertNone(
+    lengths
+      .filter(({ document, words }) => words > (longPages[document] ?? maxWords))
+      .map(({ document, words }) => `${document}: ${words} words: move a subject to a page of its own`),
+  );
+  assert.deepEqual(
+    Object.keys(longPages).filter(
+      (page) => !lengths.some(({ document, words }) => document === page && words > maxWords),
+    ),
+    [],
+    "these are short enough: remove them from the list",
+  );
+});

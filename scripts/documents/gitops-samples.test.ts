@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { parse } from "yaml";
+import { fieldManager } from "../../src/api/serin/field-managers/index.ts";
+import { rolloutPhases } from "../../src/api/serin/index.ts";
+import { silentLogger, systemClock } from "../../src/base/index.ts";
+import { LuaScripts } from "../../src/proxy/filters/lua/index.ts";
+import { FilterCounter } from "../../src/proxy/terms/filter-statistics.ts";
+import { testRequest } from "../../src/proxy/testing/filter-request.ts";
+
+const sample = parse(readFileSync(join(import.meta.dirname, "../../samples/gitops/argocd-cm.yaml"), "utf8")) as {
+  readonly data: Readonly<Record<string, string>>;
+};
+
+/** Writes the value as a Lua expression. */
+function luaOf(value: unknown): string {
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  return `{${Object.entries(value)
+    .map(([key, member]) => `[${JSON.stringify(key)}] = ${luaOf(member)}`)
+    .join(", ")}}`;
+}
+
+/** The health that Argo CD's script returns for the object. The script finds it in the global `obj`. */
+function healthOf(kind: string, obj: object): string {
+  const script = sample.data[`resource.customizations.health.rollout.serin.dev_${kind}`] ?? "";
+  const source = `obj = ${luaOf(obj)}
+    local function health()
+      ${script}
+    end
+    function envoy_on_request(handle)
+      local hs = health()
+      handle:headers():replace("health", hs.status .. ": " .. hs.message)
+    end`;
+  let health = "";
+  const services = {
+    clock: systemClock,
+    log: silentLogger,
+    callCluster: async () => await Promise.reject(new Error("no cluster")),
+  };
+  const message = {
+    kind: "request" as const,
+    request: testRequest(),
+    fields: {
+      list: () => [],
+      values: () => [],
+      set: (_name: string, [value = ""]: readonly string[]) => void (health = value),
+    },
+    body: async () => await new Promise<never>(() => undefined),
+    setBody: () => undefined,
+    trailers: () => undefined,
+  };
+  const errors = new FilterCounter();
+  const context = { filter: "lua", filterContext: undefined, services, signal: () => new AbortController().signal };
+  new LuaScripts(services).compile(source, kind).run("request", message, context, errors);
+  assert.equal(errors.value, 0);
+  return health;
+}
+
+test("Argo CD's health of a rollout follows its phase, and the reason of a wait", () => {
+  const of = (status: object | undefined, kind = "Canary"): string =>
+    healthOf(kind, { metadata: { generation: 2 }, ...(status === undefined ? {} : { status }) });
+  const seen = { observedGeneration: 2, message: "m" };
+  for (const kind of ["Canary", "MeshUpgrade"]) {
+    const by = Object.groupBy(rolloutPhases, (phase) => of({ ...seen, phase }, kind));
+    assert.deepEqual(by["Healthy: m"], ["Watching", "Completed"]);
+    assert.deepEqual(by["Suspended: m"], ["Paused"]);
+    assert.deepEqual(by["Degraded: m"], ["RolledBack", "Stuck"]);
+    assert.equal(by["Progressing: m"]?.length, rolloutPhases.length - 5);
+  }
+  assert.equal(of({ ...seen, phase: "Stuck", cause: "c" }), "Degraded: c");
+  assert.equal(of({ ...seen, phase: "Waiting", pauseReason: "group-failed" }), "Degraded: m");
+  assert.match(of({ ...seen, observedGeneration: 1, phase: "Completed" }), /^Progressing: .* latest change/);
+  assert.match(of(undefined), /^Progressing: .* not seen it yet/);
+  assert.match(of({}), /^Progressing/);
+});
+
+test("Argo CD ignores only fields that the engine wrote, so that other changes in Git reach the cluster", () => {
+  const ignored = Object.entries(sample.data).filter(([key]) => key.includes("ignoreDifferences"));
+  assert.deepEqual(
+    ignored.map(([key, text]) => [key, parse(text) as unknown]),
+    [["resource.customizations.ignoreDifferences.all", { managedFieldsManagers: [fieldManager] }]],
+  );
+});

@@ -1,0 +1,117 @@
+// Writes `docs/features.md`: what each part does, and what every field of every kind does, from the tables of
+// src/api/field-support.
+// Run `node scripts/generate/features.ts`. The test beside it fails when the page is stale.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  kindTables,
+  meshConfigTable,
+  proxyDefaultsTable,
+  type FieldRow,
+  type FieldTable,
+} from "../../src/api/field-support/index.ts";
+
+const introduction = `# What works
+
+## The parts
+
+- **Lab cluster.** Its API server serves kubectl 1.20 to 1.36: watches, patches, server-side apply, CRDs with CEL, RBAC, admission,
+  certificate requests, \`kubectl top\`. It has controllers, autoscalers, a scheduler, DNS, Services, NetworkPolicies, LoadBalancer
+  addresses, native sidecars, probes, volumes, persistent volumes, logs, exec and attach with a terminal, cp and port-forward.
+- **Control plane.** It serves sidecars, gateways, waypoints and ztunnels over xDS, both delta and state of the world. It reads every
+  kind of Istio and the Gateway API, EnvoyFilter, WasmPlugin and Telemetry included. It has several clusters and networks,
+  multi-cluster services (MCS), revisions and tags, injection, validation and a CA.
+- **ztunnel and CNI.** They have capture, HBONE with mutual TLS (double across networks), L4 policy, waypoints and DNS. A revision hands
+  over to another without a dropped connection.
+- **Proxy.** It is a sidecar, a gateway or a waypoint. It speaks HTTP/1.1, HTTP/2, gRPC and TCP on both sides, with TLS and SNI. It has
+  filter chains, RBAC, JWT, external authorization, [Lua](lua.md), [WebAssembly](wasm.md), faults, retries, outlier detection, circuit
+  breakers, consistent hashing, and Istio's metrics, logs and traces (OTLP, Zipkin).
+- **Installing.** There are eight profiles, values of 1.6 to 1.31, Helm charts and \`istioctl\`'s verbs. Operators in the cluster keep
+  objects of IstioOperator and of Banzai Cloud's kinds installed.
+- **Rollouts.** A Canary moves routes, VirtualServices, Deployments, Services and namespaces. A MeshUpgrade moves sidecars, ztunnel,
+  waypoints, gateways, CNI, tags and the CA's root, by waves, with a preflight plan and a probe matrix. Both have a judge, a journal,
+  undo and freezes. Canaries of one group move together.
+- **Dashboard.** It has a live graph with weights as configured and as measured, the revision of each part, rollouts with their evidence
+  and orders, workloads, services, and configuration with what-if. It gives each user the rights that the API server gives.
+  \`serin top\` and \`serin graph\` show the same in a terminal.
+
+## How to read the tables of fields
+
+Each row is a group of fields. \`[]\` stands for any element of a list, \`{}\` for any value of a map, \`**\` for everything below.
+A part in parentheses may be there or not: the policies of a DestinationRule are those of the host, a subset or a port.
+\`node scripts/generate/features.ts\` writes this page from \`src/api/field-support\`. A test compares it with the definitions in
+\`manifests/crds\` (all served versions) and with \`generated/istio/mesh-fields.json\` (MeshConfig and ProxyConfig of the pinned
+istio.io/api). It fails for a field without a row, and for a field without effect that gets neither a warning nor a refusal with its path.
+
+You find these warnings in the webhook's answer when you apply an object, in \`serin analyze\` (SER0110), in the status of Istio's kinds
+(condition \`serin.dev/FieldsWithoutEffect\`), and for the mesh config in the log when it is loaded.
+
+**Envoy only** means that an Envoy acts on the field and Serin's own proxy does not. The same warning reports it.
+
+The Multi-Cluster Services API is not installed with Serin, so its kinds have no table. Serin reads the
+name of a ServiceExport, and the name and \`spec.ips\` of a ServiceImport ([multi-cluster-services.test.ts](../src/controlplane/translate/multi-cluster-services.test.ts)).
+`;
+
+const supportWords: Readonly<Record<FieldRow["support"], (row: FieldRow) => string>> = {
+  acted: ({ by }) => by.join(", "),
+  envoy: ({ by }) => `${by.join(", ")} (Envoy only)`,
+  warned: () => "nobody; a warning names the field",
+  refused: () => "nobody; an error names the field",
+};
+
+/** The whole page. */
+export function featuresPage(): string {
+  return [introduction, ...kindTables.map(section), section(meshConfigTable), section(proxyDefaultsTable)].join("\n");
+}
+
+function section({ apiGroup, kind, rows }: FieldTable): string {
+  const title = apiGroup === "" ? kind : `${kind} (${apiGroup})`;
+  const lines = rows.map(
+    (row) =>
+      `| ${row.group} | ${shown(row.fields)} | ${supportWords[row.support](row)} | [${fileName(row.proof)}](../${row.proof}) |`,
+  );
+  return [`## ${title}`, "", "| fields | paths | acted on by | shown by |", "|---|---|---|---|", ...lines, ""].join(
+    "\n",
+  );
+}
+
+const maxShown = 12;
+
+function shown(all: readonly string[]): string {
+  const fields = folded(all);
+  const text = fields
+    .slice(0, maxShown)
+    .map((field) => `\`${field}\``)
+    .join(" ");
+  return fields.length > maxShown ? `${text} and ${fields.length - maxShown} more` : text;
+}
+
+/** The parts of paths that are in parentheses if a row has the fields with and without them. */
+const optionalParts = [
+  { before: "trafficPolicy.", part: "portLevelSettings[]." },
+  { before: "", part: "subsets[]." },
+];
+
+function folded(fields: readonly string[]): readonly string[] {
+  return optionalParts.reduce<readonly string[]>((paths, { before, part }) => {
+    const known = new Set(paths);
+    const withPart = (path: string): string | undefined => {
+      const at = path.indexOf(before) + before.length;
+      const longer = `${path.slice(0, at)}${part}${path.slice(at)}`;
+      return path.includes(before) && known.has(longer) ? longer : undefined;
+    };
+    const covered = new Set(paths.map(withPart));
+    return paths
+      .filter((path) => !covered.has(path))
+      .map((path) => {
+        const longer = withPart(path);
+        return longer === undefined ? path : longer.replace(part, `(${part})`);
+      });
+  }, fields);
+}
+
+function fileName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+if (import.meta.main) writeFileSync(join(import.meta.dirname, "../../docs/features.md"), featuresPage());

@@ -1,0 +1,187 @@
+// Runs the mesh on a real Kubernetes: two nodes with kubelet, containerd and runc, in namespaces of the run, and one
+// case after another.
+//   npm run e2e:kubernetes [-- --json] [-- --only CASE,CASE] [-- --images DIR] [-- --from DIR] [-- --keep] [-- --kubernetes 1.36.3]
+import { spawnSync } from "node:child_process";
+import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { describeError } from "../../src/base/index.ts";
+import { chosenCases, type Bench, type Case, type CaseResult } from "../../test/kubernetes/bench.ts";
+import { allCases } from "../../test/kubernetes/cases/index.ts";
+import { ownSerin, releaseOf, versionAfterOwn } from "../../test/kubernetes/releases.ts";
+import { ConstantLoad } from "../../test/kubernetes/constant-load.ts";
+import { enteringCommand, runIsolated, surroundings, type Surroundings } from "../../test/kubernetes/isolation.ts";
+import { RealCluster, root } from "../../test/kubernetes/real-cluster.ts";
+import { latencyBoundsMs, type LoadFailure } from "../../samples/load-generator/load-plan.ts";
+import { scriptArguments } from "../arguments/script-arguments.ts";
+import { difference, LoadReports, type LoadTotals } from "./upgrade-proof/load-totals.ts";
+
+const help = `npm run e2e:kubernetes [-- options]
+  --only CASES           with commas between them, with what they come after; all of them when absent:
+${allCases.map(({ name, title }) => `                           ${name.padEnd(14)} ${title}`).join("\n")}
+  --kubernetes VERSION   that scripts/fetch/kubernetes.sh has built (1.36.3)
+  --images DIR           a layout that npm run image has written; it is built anew when absent
+  --next-images DIR      the same with another --version, to which the mesh is upgraded; built anew as ${versionAfterOwn} when absent
+  --from DIR             a release that scripts/build-first-release.ts has built: it is installed, and upgraded to --images
+  --keep                 leaves the cluster to you until you end the run
+  --logs DIR             copies the logs of all programs there at the end
+  --json                 the last line is one JSON object
+`;
+
+const builtImages = join(root, ".cache/kubernetes/images");
+const builtNextImages = join(root, ".cache/kubernetes/next-images");
+
+const { values: flags } = scriptArguments(
+  { command: "npm run e2e:kubernetes --", help },
+  {
+    only: { type: "string", default: "" },
+    kubernetes: { type: "string", default: "1.36.3" },
+    images: { type: "string" },
+    "next-images": { type: "string" },
+    from: { type: "string" },
+    keep: { type: "boolean", default: false },
+    logs: { type: "string" },
+    json: { type: "boolean", default: false },
+  },
+);
+
+function note(text: string): void {
+  process.stdout.write(`${new Date().toISOString().slice(11, 23)}  ${text}\n`);
+}
+
+async function main(inside: Surroundings): Promise<number> {
+  const begun = performance.now();
+  const cases = chosenCases(
+    allCases,
+    flags.only.split(",").filter((name) => name !== ""),
+  );
+  const cluster = new RealCluster({ surroundings: inside, version: flags.kubernetes, note });
+  const reports = new LoadReports([cluster.files.reports]);
+  const bench: Bench = {
+    cluster,
+    reports,
+    load: new ConstantLoad(cluster, reports),
+    ...(await releases()),
+    note,
+  };
+  const results: CaseResult[] = [];
+  try {
+    await cluster.create();
+    note(`two nodes of Kubernetes ${flags.kubernetes} are ready after ${secondsSince(begun)} s`);
+    for (const one of cases) {
+      const result = await runCase(bench, one, results);
+      results.push(result);
+      note(`${result.ok ? "ok    " : "FAILED"}  ${one.name} (${result.seconds} s): ${result.saw}`);
+    }
+  } catch (error) {
+    results.push({ name: "cluster", ok: false, seconds: secondsSince(begun), saw: "", requests: 0, requestsFailed: 0 });
+    note(`The cluster is not ready: ${describeError(error)}`);
+  }
+  await bench.load.stop();
+  if (flags.keep) await leaveToUser(inside, cluster);
+  cluster.close();
+  keepLogs(cluster);
+  return summarise(bench, results, secondsSince(begun));
+}
+
+async function releases(): Promise<Pick<Bench, "release" | "next">> {
+  const own = await releaseOf(flags.images ?? builtImages, ownSerin);
+  if (flags.from === undefined)
+    return { release: own, next: await releaseOf(flags["next-images"] ?? builtNextImages, ownSerin) };
+  return { release: await releaseOf(join(flags.from, "images"), join(flags.from, "serin/bin/serin")), next: own };
+}
+
+/** Builds outside the namespaces, because the build needs the machine's network. */
+function buildImages(): void {
+  if (flags.images === undefined) build(builtImages, []);
+  if (flags.from === undefined && flags["next-images"] === undefined)
+    build(builtNextImages, ["--version", versionAfterOwn]);
+}
+
+function build(output: string, more: readonly string[]): void {
+  const architecture = process.arch === "arm64" ? "arm64" : "amd64";
+  const script = join(root, "scripts/build-image.ts");
+  const { status } = spawnSync(process.execPath, [script, "--arch", architecture, "--output", output, ...more], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (status !== 0) throw new Error("the images could not be built: see above");
+}
+
+function secondsSince(begun: number): number {
+  return Math.round((performance.now() - begun) / 100) / 10;
+}
+
+/**
+ * Counts the constant load's requests for the case that runs. The case fails when one of them failed and the case does
+ * not expect that.
+ */
+async function runCase(bench: Bench, one: Case, results: readonly CaseResult[]): Promise<CaseResult> {
+  const begun = performance.now();
+  const before = bench.reports.totals;
+  const failuresBefore = bench.reports.failures.length;
+  const unexcused = (): LoadFailure[] =>
+    bench.reports.failures.slice(failuresBefore).filter(({ cause }) => one.excused?.test(cause) !== true);
+  const end = (ok: boolean, saw: string): CaseResult => {
+    const { requests } = difference(bench.reports.totals, before);
+    return { name: one.name, ok, seconds: secondsSince(begun), saw, requests, requestsFailed: unexcused().length };
+  };
+  const missing = (one.after ?? []).filter((name) => !results.some((result) => result.name === name && result.ok));
+  if (missing.length > 0) return end(false, `not run: ${missing.join(", ")} failed`);
+  note(`${one.name}: ${one.title}`);
+  try {
+    const saw = await one.run(bench);
+    const { requests, requestsFailed } = end(true, saw);
+    if (requestsFailed === 0) return end(true, requests === 0 ? saw : `${saw}; ${requestsText(bench, before)}`);
+    const why = unexcused()
+      .slice(-5)
+      .map(({ at, target, cause }) => `${at} ${target}: ${cause}`);
+    return end(false, `${saw}; ${requestsFailed} of ${requests} requests failed:\n${why.join("\n")}`);
+  } catch (error) {
+    return end(false, describeError(error));
+  }
+}
+
+function requestsText(bench: Bench, before: LoadTotals): string {
+  const { requests, slow } = difference(bench.reports.totals, before);
+  const slowText = slow === 0 ? "" : `, ${slow} took more than ${(latencyBoundsMs.at(-1) ?? 0) / 1_000} s`;
+  return `${requests} requests, 0 failed${slowText}`;
+}
+
+async function leaveToUser(inside: Surroundings, cluster: RealCluster): Promise<void> {
+  note(
+    `The cluster stays until this run is ended. A shell at the client's place: ${enteringCommand(inside)} env KUBECONFIG=${cluster.kubeconfig} bash`,
+  );
+  await new Promise((resolve) => setTimeout(resolve, 3_600_000));
+}
+
+function keepLogs(cluster: RealCluster): void {
+  if (flags.logs === undefined) return;
+  rmSync(flags.logs, { recursive: true, force: true });
+  cpSync(cluster.files.logs, flags.logs, { recursive: true });
+  for (const number of [1, 2] as const)
+    cpSync(join(cluster.files.scratch, `n${number}/log/pods`), join(flags.logs, `n${number}-pods`), {
+      recursive: true,
+      errorOnExist: false,
+    });
+}
+
+function summarise(bench: Bench, results: readonly CaseResult[], seconds: number): number {
+  const { requests } = bench.reports.totals;
+  const requestsFailed = results.reduce((sum, result) => sum + result.requestsFailed, 0);
+  const failed = results.filter(({ ok }) => !ok);
+  const ok = failed.length === 0 && requestsFailed === 0;
+  for (const { name, saw } of failed) note(`failed: ${name}${saw === "" ? "" : `: ${saw.split("\n")[0]}`}`);
+  note(
+    `${results.length} cases, ${failed.length} failed; ${requests} requests, ${requestsFailed} failed; ${seconds} s`,
+  );
+  const summary = { ok, nodes: 2, cases: results.length, failed: failed.length, requests, requestsFailed, seconds };
+  if (flags.json) process.stdout.write(`${JSON.stringify(summary)}\n`);
+  return ok ? 0 : 1;
+}
+
+const inside = surroundings();
+if (inside === undefined) {
+  buildImages();
+  process.exit(
+    await runIsolated([process.execPath, join(root, "scripts/proofs/e2e-kubernetes.ts"), ...process.argv.slice(2)]),
+  );
+} else process.exit(await main(inside));
