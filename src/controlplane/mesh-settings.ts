@@ -63,6 +63,7 @@ export function meshSettings(config: MeshConfig, settings: OwnOptions, networks:
     proxyInboundListenPort: config.proxyInboundListenPort,
     inboundTrafficPolicy: config.inboundTrafficPolicy,
     gatewayTopology: config.defaultConfig.gatewayTopology,
+    connectionSettings: config.defaultConfig.connectionSettings,
     proxyHeaders: config.defaultConfig.proxyHeaders,
     proxyMetadata: config.defaultConfig.proxyMetadata,
     proxyConcurrency: config.defaultConfig.concurrency,

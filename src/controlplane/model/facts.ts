@@ -91,7 +91,13 @@ export interface MeshSettings
     >,
     Pick<
       ProxyConfig,
-      "gatewayTopology" | "meshId" | "proxyHeaders" | "proxyMetadata" | "tracing" | "tracingServiceName"
+      | "connectionSettings"
+      | "gatewayTopology"
+      | "meshId"
+      | "proxyHeaders"
+      | "proxyMetadata"
+      | "tracing"
+      | "tracingServiceName"
     > {
   readonly trustDomain: string;
   /** From `defaultConfig`. Absent if not set. */
