@@ -18,13 +18,19 @@ import { byLocality, dependsOnPlace } from "../outbound/outbound-locality.ts";
 import type { ScopedEncodedResource } from "../resource.ts";
 import { effectivePolicy, localitySetting } from "../traffic-policy.ts";
 import { isVipName } from "./waypoint-name.ts";
-import { waypointCrossing, waypointEndpoints } from "./waypoint-network.ts";
+import { nearEndpoints, waypointCrossing, waypointEndpoints } from "./waypoint-network.ts";
 import { placesOf } from "./waypoint-place.ts";
 import { type Sources, scoped } from "./waypoint-sources.ts";
 
+/** The proxy that sends to services: a waypoint, or a gateway between networks. */
+export interface ServiceClient extends Pick<Waypoint, "key" | "namespace"> {
+  /** Whether it sends only to endpoints of its own network. Absent means no. */
+  readonly staysInNetwork?: boolean;
+}
+
 /** A service as one waypoint sees it. */
 export interface ResolvedService {
-  readonly waypoint: Waypoint;
+  readonly waypoint: ServiceClient;
   readonly mesh: MeshSettings;
   readonly service: ServiceModel;
   readonly rule: DestinationRuleModel | undefined;
@@ -37,13 +43,23 @@ export interface ResolvedService {
 export function resolve(
   waypointKey: string,
   service: ServiceModel | undefined,
-  { model, waypoints }: Sources,
+  sources: Sources,
+  reader: CollectionReader,
+): ResolvedService | undefined {
+  const waypoint = reader.get(sources.waypoints.all, waypointKey);
+  return waypoint === undefined ? undefined : resolveFor(waypoint, service, sources, reader);
+}
+
+/** Like {@link resolve}, for a proxy that need not be a waypoint. */
+export function resolveFor(
+  waypoint: ServiceClient,
+  service: ServiceModel | undefined,
+  { model }: Sources,
   reader: CollectionReader,
 ): ResolvedService | undefined {
   const settings = reader.get(model.inputs.mesh, meshKey);
-  const waypoint = reader.get(waypoints.all, waypointKey);
-  if (settings === undefined || waypoint === undefined || service === undefined) return undefined;
-  const mesh = withOwnProxyConfig(settings, proxyConfigOfGateway(waypointKey, model.inputs, reader));
+  if (settings === undefined || service === undefined) return undefined;
+  const mesh = withOwnProxyConfig(settings, proxyConfigOfGateway(waypoint.key, model.inputs, reader));
   return {
     waypoint,
     mesh,
@@ -60,19 +76,14 @@ export function resolve(
 
 /** The endpoints of a port that the waypoint may send to, of one subset if it is given. */
 export function endpointsOf(
-  { service, rule, mesh }: ResolvedService,
+  { waypoint, service, rule, mesh }: ResolvedService,
   port: number,
   subset: string | undefined,
   { model }: Sources,
   reader: CollectionReader,
 ): readonly EndpointModel[] {
-  const near = waypointEndpoints(
-    getAllEndpoints(model.endpoints, service, port, reader),
-    service,
-    mesh,
-    model.inputs,
-    reader,
-  );
+  const reached = waypoint.staysInNetwork === true ? nearEndpoints : waypointEndpoints;
+  const near = reached(getAllEndpoints(model.endpoints, service, port, reader), service, mesh, model.inputs, reader);
   return usedEndpoints(ofSubset(near, subsetOf(rule, subset)));
 }
 
@@ -102,12 +113,15 @@ function groupsOf(
   reader: CollectionReader,
 ): readonly LocalityGroup[] {
   const { inputs, networkGateways } = sources.model;
-  const client = waypointCrossing(found.service, port, isVipName(name), found.mesh, {
-    inputs,
-    networkGateways,
-    resolvesNames,
-    reader,
-  });
+  const client =
+    found.waypoint.staysInNetwork === true
+      ? undefined
+      : waypointCrossing(found.service, port, isVipName(name), found.mesh, {
+          inputs,
+          networkGateways,
+          resolvesNames,
+          reader,
+        });
   return localityGroups(endpointsOf(found, port, subset, sources, reader), {
     hbone: "always",
     healthKnown: !resolvesNames,
