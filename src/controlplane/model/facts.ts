@@ -123,6 +123,8 @@ export interface MeshSettings
   readonly exchangedLabels?: readonly string[];
   /** How many hosts of ALLOW_ANY_DYNAMIC_DNS a sidecar knows at once. Absent means {@link defaultDynamicDnsHosts}. */
   readonly dynamicDnsMaxHosts?: number;
+  /** When proxies get endpoints that are not ready. Absent means automatic. */
+  readonly unreadyEndpoints?: UnreadyEndpoints;
   /** Whether proxies of Gateways (Gateway API) obey only policies that name the Gateway. Absent means no. */
   readonly gatewaysIgnoreSelectors?: boolean;
   /** Whether Gateways (networking.istio.io) select only proxies of their own namespace. Absent means no. */
@@ -359,6 +361,12 @@ export interface EndpointFacts {
   /** `namespace/name`. Empty if the endpoint is not a pod. */
   readonly pod: string;
 }
+
+/**
+ * When proxies get endpoints that are not ready. With `automatic`, they get them unless a policy lets a proxy use
+ * unhealthy endpoints. With `never`, they get only those of services that prefer near endpoints.
+ */
+export type UnreadyEndpoints = "always" | "automatic" | "never";
 
 /** A configuration object: its name, its precedence, and its checked spec. */
 export interface ConfigFacts<Spec> {

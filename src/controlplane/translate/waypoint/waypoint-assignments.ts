@@ -9,14 +9,14 @@ import type { Waypoint } from "../../model/ambient/waypoint.ts";
 import { type DestinationRuleModel, destinationRuleFor, subsetOf } from "../../model/destination-rule-model.ts";
 import { type MeshSettings, meshKey } from "../../model/facts.ts";
 import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
-import { usedEndpoints, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
+import { sentEndpoints, usedEndpoints, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import { getAllEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { type LocalityGroup, loadAssignment, localityGroups } from "../endpoints.ts";
 import { discoveryType } from "../outbound-cluster.ts";
 import { byLocality, dependsOnPlace } from "../outbound/outbound-locality.ts";
 import type { ScopedEncodedResource } from "../resource.ts";
-import { effectivePolicy, localitySetting } from "../traffic-policy.ts";
+import { effectivePolicy, localitySetting, sendsUnready } from "../traffic-policy.ts";
 import { isVipName } from "./waypoint-name.ts";
 import { nearEndpoints, waypointCrossing, waypointEndpoints } from "./waypoint-network.ts";
 import { placesOf } from "./waypoint-place.ts";
@@ -76,6 +76,16 @@ export function resolveFor(
 
 /** The endpoints of a port that the waypoint may send to, of one subset if it is given. */
 export function endpointsOf(
+  found: ResolvedService,
+  port: number,
+  subset: string | undefined,
+  sources: Sources,
+  reader: CollectionReader,
+): readonly EndpointModel[] {
+  return usedEndpoints(reachedEndpoints(found, port, subset, sources, reader));
+}
+
+function reachedEndpoints(
   { waypoint, service, rule, mesh }: ResolvedService,
   port: number,
   subset: string | undefined,
@@ -84,7 +94,7 @@ export function endpointsOf(
 ): readonly EndpointModel[] {
   const reached = waypoint.staysInNetwork === true ? nearEndpoints : waypointEndpoints;
   const near = reached(getAllEndpoints(model.endpoints, service, port, reader), service, mesh, model.inputs, reader);
-  return usedEndpoints(ofSubset(near, subsetOf(rule, subset)));
+  return ofSubset(near, subsetOf(rule, subset));
 }
 
 /** Connections through a waypoint have an original destination. */
@@ -122,7 +132,10 @@ function groupsOf(
           resolvesNames,
           reader,
         });
-  return localityGroups(endpointsOf(found, port, subset, sources, reader), {
+  const { service, rule, mesh } = found;
+  const withUnready = !resolvesNames && sendsUnready(service, effectivePolicy(rule, subset, port, mesh), mesh);
+  const endpoints = sentEndpoints(reachedEndpoints(found, port, subset, sources, reader), withUnready);
+  return localityGroups(endpoints, {
     hbone: "always",
     healthKnown: !resolvesNames,
     client,
