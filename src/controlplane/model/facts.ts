@@ -100,6 +100,8 @@ export interface MeshSettings
       | "tracingServiceName"
     > {
   readonly trustDomain: string;
+  /** Set for one proxy: how long its connections with clients may be idle. Absent means Envoy's default, an hour. */
+  readonly idleTimeoutMs?: number;
   /** From `defaultConfig`. Absent if not set. */
   readonly proxyConcurrency?: number | undefined;
   /** The trust domains of the mesh config's additional authorities. Servers accept clients from these too. */

@@ -5,6 +5,7 @@ import { parseMeshConfig, readOwnProxyConfig, withOwnProxyConfig } from "../../a
 import { envoyRegistry, HttpConnectionManagerSchema } from "../../wire/envoy/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { testMesh } from "../testing/model-fixture.ts";
+import { tcpIdleTimeout } from "./connection-settings.ts";
 import { gatewayListener } from "./gateway/gateway-listener.ts";
 import { httpConnectionManager, type HttpConnectionManagerOptions } from "./http-connection-manager.ts";
 
@@ -178,4 +179,15 @@ test("values that upstream refuses are errors at their fields, and fields withou
     "globalDownstreamConnectionLimit has no effect here",
     "buffers is not known and has no effect",
   ]);
+});
+
+test("the variable ISTIO_META_IDLE_TIMEOUT of a proxy bounds idle connections, unless a policy or setting says more", () => {
+  const mesh = withOwnProxyConfig(testMesh, { idleTimeoutMs: 0 });
+  for (const direction of ["outbound", "inbound", "gateway", "waypoint"] as const)
+    assert.deepEqual(changed(mesh, direction), { commonHttpProtocolOptions: { idleTimeout: "0s" } }, direction);
+  const both = { ...meshWith({ httpIdleTimeout: "9s" }), idleTimeoutMs: 0 };
+  assert.deepEqual(changed(both, "gateway"), { commonHttpProtocolOptions: { idleTimeout: "9s" } });
+  const ofPolicy = tcpIdleTimeout({ idleTimeoutMs: 86_400_000 }, 5000).idleTimeout?.seconds;
+  const ofProxy = tcpIdleTimeout({ idleTimeoutMs: 86_400_000 }).idleTimeout?.seconds;
+  assert.deepEqual([ofPolicy, ofProxy, tcpIdleTimeout({})], [5n, 86_400n, {}]);
 });

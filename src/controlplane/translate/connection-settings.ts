@@ -45,6 +45,15 @@ export function listenerBuffers(mesh: Pick<MeshSettings, "connectionSettings">):
   return bytes === undefined ? {} : { perConnectionBufferLimitBytes: bytes };
 }
 
+/** How long a TCP connection may be idle: as the destination's policy says, or else as the proxy's own variable says. */
+export function tcpIdleTimeout(
+  { idleTimeoutMs }: Pick<MeshSettings, "idleTimeoutMs">,
+  ofPolicyMs: number | undefined = undefined,
+): { idleTimeout?: ReturnType<typeof durationOfMs> } {
+  const milliseconds = ofPolicyMs ?? idleTimeoutMs;
+  return milliseconds === undefined ? {} : { idleTimeout: durationOfMs(milliseconds) };
+}
+
 /** The manager with these settings. They override the mesh's path normalization and the values for the listener. */
 export function withConnectionSettings(
   manager: ConnectionManagerInit,

@@ -76,6 +76,9 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
     useRemoteAddress: direction === "gateway",
     ...normalization(mesh),
     proxy100Continue: true,
+    ...(mesh.idleTimeoutMs === undefined
+      ? {}
+      : { commonHttpProtocolOptions: { idleTimeout: durationOfMs(mesh.idleTimeoutMs) } }),
     streamIdleTimeout: durationOfMs(0),
     upgradeConfigs: [{ upgradeType: "websocket" }],
     requestIdExtension: {

@@ -264,6 +264,8 @@ export interface OwnProxyConfig extends Partial<
 > {
   /** Unset fields keep the mesh's values. */
   readonly proxyHeaders?: Partial<ProxyHeaders>;
+  /** The proxy's variable ISTIO_META_IDLE_TIMEOUT: how long connections with clients may be idle. */
+  readonly idleTimeoutMs?: number;
 }
 
 /**
@@ -302,7 +304,7 @@ function statedHeaders(reader: Reader, headers: ProxyHeaders): Partial<ProxyHead
 }
 
 /** Applies one proxy's own settings to those of the mesh. */
-export function withOwnProxyConfig<Mesh extends Pick<ProxyConfig, keyof OwnProxyConfig>>(
+export function withOwnProxyConfig<Mesh extends Pick<ProxyConfig, keyof OwnProxyConfig & keyof ProxyConfig>>(
   mesh: Mesh,
   own: OwnProxyConfig | undefined,
 ): Mesh {

@@ -5,6 +5,7 @@ import { formatAuthority } from "../../../wire/hbone/index.ts";
 import { subsetOf, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
+import { tcpIdleTimeout } from "../connection-settings.ts";
 import { durationOfMs } from "../envoy-any.ts";
 import { filterInit, type FilterInit } from "../filter-init.ts";
 import { meshTelemetry, type ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
@@ -75,7 +76,7 @@ function filters(proxy: TcpProxyInit, target: TcpTarget): readonly FilterInit[] 
   const telemetry = context.telemetry ?? meshTelemetry(context.mesh);
   const config: TcpProxyInit = {
     ...proxy,
-    ...(pool?.idleTimeoutMs === undefined ? {} : { idleTimeout: durationOfMs(pool.idleTimeoutMs) }),
+    ...tcpIdleTimeout(context.mesh, pool?.idleTimeoutMs),
     ...(pool?.maxConnectionDurationMs === undefined
       ? {}
       : { maxDownstreamConnectionDuration: durationOfMs(pool.maxConnectionDurationMs) }),

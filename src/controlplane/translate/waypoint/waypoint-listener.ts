@@ -19,6 +19,7 @@ import { formatAuthority } from "../../../wire/hbone/index.ts";
 import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
 import { cidrOf } from "../../model/ip-address.ts";
 import { serviceLogsOf2022, writesLogsOf2022 } from "../telemetry/access-log-2022.ts";
+import { tcpIdleTimeout } from "../connection-settings.ts";
 import { forwardTlsFilter, wildcardCache } from "../dynamic-forward-proxy.ts";
 import { packed } from "../envoy-any.ts";
 import { destinationState, filterInit, filterState, type FilterInit } from "../filter-init.ts";
@@ -254,6 +255,7 @@ function connections(
   const proxy = filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, {
     statPrefix,
     clusterSpecifier: specifierOf(targets),
+    ...tcpIdleTimeout(mesh),
     accessLog: [...telemetry.accessLogs],
   });
   return [tcpMetadataExchange(mesh), ...security.tcp, ...telemetry.stats("waypoint"), ...before, proxy];
