@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { KubernetesObject } from "../../../api/index.ts";
 import { meshKey, type MeshSettings } from "../facts.ts";
 import { config, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import { createOutboundFixture, type OutboundFixture } from "../../testing/outbound-fixture.ts";
@@ -118,9 +119,7 @@ test("endpoints that are not ready stay away from clients that could use them, a
   use({ unreadyEndpoints: "never" });
   assert.deepEqual(endpointsOf(fixture), ready);
   const near = service("shop/web", "10.96.0.1", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]);
-  fixture.apply({
-    ...near,
-    spec: { ...(near as { spec: object }).spec, trafficDistribution: "PreferClose" },
-  } as typeof near);
+  const spec = { ...(near as unknown as { spec: object }).spec, trafficDistribution: "PreferClose" };
+  fixture.apply({ ...near, spec } as KubernetesObject);
   assert.deepEqual(endpointsOf(fixture), both, "the zone's health decides when clients leave it");
 });
