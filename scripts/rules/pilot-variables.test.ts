@@ -33,7 +33,6 @@ test("a flag without effect is named if it asks for another behaviour than upstr
   assert.deepEqual(
     unreadVariables({
       PILOT_ENABLE_QUIC_LISTENERS: "true",
-      PILOT_SEND_UNHEALTHY_ENDPOINTS: true,
       PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS: false,
       PILOT_DEBOUNCE_MAX: "5s",
       PILOT_HTTP10: "false",
@@ -42,7 +41,7 @@ test("a flag without effect is named if it asks for another behaviour than upstr
       ENABLE_LEADER_ELECTION: "",
       PATH: "/bin",
     }),
-    ["PILOT_ENABLE_QUIC_LISTENERS", "PILOT_SEND_UNHEALTHY_ENDPOINTS", "PILOT_DEBOUNCE_MAX"],
+    ["PILOT_ENABLE_QUIC_LISTENERS", "PILOT_DEBOUNCE_MAX"],
   );
 });
 

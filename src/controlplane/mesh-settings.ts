@@ -14,6 +14,7 @@ type OwnOptions = Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" 
       | "clusters"
       | "wildcardTlsAtWaypoints"
       | "dynamicDnsMaxHosts"
+      | "unreadyEndpoints"
       | "exchangedLabels"
       | "gatewaysIgnoreSelectors"
       | "gatewaysStayInNamespace"
@@ -63,6 +64,7 @@ export function meshSettings(config: MeshConfig, settings: OwnOptions, networks:
     proxyInboundListenPort: config.proxyInboundListenPort,
     inboundTrafficPolicy: config.inboundTrafficPolicy,
     gatewayTopology: config.defaultConfig.gatewayTopology,
+    connectionSettings: config.defaultConfig.connectionSettings,
     proxyHeaders: config.defaultConfig.proxyHeaders,
     proxyMetadata: config.defaultConfig.proxyMetadata,
     proxyConcurrency: config.defaultConfig.concurrency,
@@ -92,6 +94,7 @@ function switches(settings: OwnOptions) {
     ...multiClusterServices(settings.clusters),
     wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
     ...(settings.dynamicDnsMaxHosts === undefined ? {} : { dynamicDnsMaxHosts: settings.dynamicDnsMaxHosts }),
+    ...(settings.unreadyEndpoints === undefined ? {} : { unreadyEndpoints: settings.unreadyEndpoints }),
     ...(settings.exchangedLabels === undefined ? {} : { exchangedLabels: settings.exchangedLabels }),
     gatewaysIgnoreSelectors: settings.gatewaysIgnoreSelectors ?? false,
     gatewaysStayInNamespace: settings.gatewaysStayInNamespace ?? false,

@@ -31,12 +31,24 @@ const wayLabels = {
   "gateway.networking.k8s.io/gateway-class-name": "istio-waypoint",
 };
 
-/** A pod with a sidecar, whose annotation has this text. */
-function sidecarPod(text: string | undefined): KubernetesObject {
-  const base = pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, redirected: false }) as KubernetesObject & {
+interface PodSettings {
+  /** The text of the annotation. */
+  readonly text: string | undefined;
+  /** The value of ISTIO_META_IDLE_TIMEOUT. */
+  readonly idle?: string | undefined;
+}
+
+function proxyPod(
+  key: string,
+  address: string,
+  { mode, labels }: { readonly mode: string; readonly labels: Record<string, string> },
+  { text, idle }: PodSettings,
+): KubernetesObject {
+  const base = pod(key, address, { labels, redirected: false }) as KubernetesObject & {
     spec: { containers: object[] };
   };
-  base.spec.containers.push({ name: "istio-proxy", args: ["proxy", "sidecar"], env: [] });
+  const env = idle === undefined ? [] : [{ name: "ISTIO_META_IDLE_TIMEOUT", value: idle }];
+  base.spec.containers.push({ name: "istio-proxy", args: ["proxy", mode], env });
   return annotated(base, text);
 }
 
@@ -50,20 +62,21 @@ interface Proxy {
   readonly labels: Record<string, string>;
 }
 
-/** The resources of proxies in a mesh in which all pods have this annotation. */
-function served(text: string | undefined, mesh = testMesh) {
+/** The resources of proxies in a mesh in which all pods have this annotation, and this variable. */
+function served(text: string | undefined, mesh = testMesh, idle?: string) {
   const { mesh: servedMesh, change } = createServedFixture({ settings: mesh });
   const server = { hosts: ["*"], port: { number: 80, name: "http", protocol: "HTTP" } };
-  const gatewayPod = (name: string, labels: Record<string, string>, address: string): KubernetesObject =>
-    annotated(pod(`shop/${name}`, address, { labels, redirected: false }), text);
+  const settings = { text, idle };
+  const gatewayPod = (name: string, labels: Record<string, string>, address: string, mode = "router") =>
+    proxyPod(`shop/${name}`, address, { mode, labels }, settings);
   change([
     namespace("shop", { "istio.io/use-waypoint": "way" }),
     service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]),
     slice("shop/web", { name: "http", port: 8080 }, [{ address: "10.244.1.5", pod: "web-1" }]),
-    sidecarPod(text),
+    proxyPod("shop/web-1", "10.244.1.5", { mode: "sidecar", labels: { app: "web" } }, settings),
     gatewayPod("classic-1", { istio: "ingressgateway" }, "10.244.1.6"),
     gatewayPod("edge-1", { "gateway.networking.k8s.io/gateway-name": "edge" }, "10.244.1.7"),
-    gatewayPod("way-1", wayLabels, "10.244.1.8"),
+    gatewayPod("way-1", wayLabels, "10.244.1.8", "waypoint"),
     {
       ...config("Gateway", "shop/edge", {
         gatewayClassName: "istio",
@@ -241,4 +254,21 @@ test("headers that a pod's config does not mention stay as in the mesh config", 
 test("an unreadable annotation changes nothing", () => {
   const listeners = served("gatewayTopology: [")(proxies.classic, typeUrls.listener);
   assert.equal(listeners, plain(proxies.classic, typeUrls.listener));
+});
+
+test("the variable ISTIO_META_IDLE_TIMEOUT of a proxy bounds the idle time of its connections of either kind", () => {
+  const bounded = served(undefined, testMesh, "2h");
+  for (const [name, proxy] of Object.entries(proxies)) {
+    const listeners = bounded(proxy, typeUrls.listener);
+    assert.match(listeners, /"commonHttpProtocolOptions":\{"idleTimeout":"7200s"\}/, name);
+    assert.doesNotMatch(plain(proxy, typeUrls.listener), /"idleTimeout":"7200s"/, name);
+  }
+  for (const proxy of [proxies.web, proxies.way])
+    assert.match(bounded(proxy, typeUrls.listener), /"statPrefix":"[^"]+","cluster":"[^"]+","idleTimeout":"7200s"/);
+  for (const wrong of ["soon", "-1s", "99999999h"])
+    assert.equal(
+      served(undefined, testMesh, wrong)(proxies.web, typeUrls.listener),
+      plain(proxies.web, typeUrls.listener),
+      wrong,
+    );
 });

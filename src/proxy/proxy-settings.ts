@@ -69,6 +69,8 @@ export interface ProxySettings {
   readonly capturesDns: boolean;
   /** METRICS_LOCALHOST_ACCESS_ONLY: only clients in the pod get metrics. */
   readonly metricsInPodOnly: boolean;
+  /** PILOT_AGENT_MERGE_ENVOY_STATS: the status port also has this proxy's own metrics. */
+  readonly mergesOwnMetrics: boolean;
   /** The configured number of workers in its original form. Undefined if it is not set. */
   readonly concurrency: unknown;
   /** The number of clients' connections that each serving thread may hold. */
@@ -169,6 +171,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     // port.
     capturesDns: roleOf(args) === "sidecar" && envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
     metricsInPodOnly: envBoolean(env, "METRICS_LOCALHOST_ACCESS_ONLY", false),
+    mergesOwnMetrics: envBoolean(env, "PILOT_AGENT_MERGE_ENVOY_STATS", true),
     concurrency: concurrencyOf(args, proxyConfig, sources.annotationsFile),
     maxConnectionsPerThread: Infinity,
     ports: {

@@ -38,13 +38,14 @@ class Mesh implements AsyncDisposable {
   readonly adminPort: number;
   readonly statsPort: number;
   readonly readinessPort: number;
+  readonly ownStatsPort: number;
   readonly log: string[] = [];
   readonly ended: Promise<void>;
   readonly #servers: { close(): unknown; closeAllConnections?(): void }[] = [];
 
   private constructor(ads: AdsServer, ports: readonly number[], more: Partial<ProxySettings>) {
     this.ads = ads;
-    [this.adminPort = 0, this.statsPort = 0, this.readinessPort = 0] = ports;
+    [this.adminPort = 0, this.statsPort = 0, this.readinessPort = 0, this.ownStatsPort = 0] = ports;
     const env = {
       PROXY_CONFIG: `discoveryAddress: ${ads.url}\nterminationDrainDuration: 0s\n`,
       POD_NAME: "gateway-1",
@@ -54,7 +55,7 @@ class Mesh implements AsyncDisposable {
       ADMIN_PORT: String(this.adminPort),
       STATS_PORT: String(this.statsPort),
       READINESS_PORT: String(this.readinessPort),
-      ENVOY_STATS_PORT: String(ports[3]),
+      ENVOY_STATS_PORT: String(this.ownStatsPort),
     };
     const settings = readSettings({
       env,
@@ -169,6 +170,24 @@ test("a gateway becomes ready when its routes arrive, serves by weight, and chan
     ].map((name) => first?.labels[name]),
     ["source", "gateway", "gateway", "a-v1", "v1", "b.test.svc.cluster.local", "200", "-", "http"],
   );
+});
+
+test("the status port lacks the proxy's own metrics if the environment says so, and Envoy's port has them", async () => {
+  const { mergesOwnMetrics } = readSettings({
+    env: { PILOT_AGENT_MERGE_ENVOY_STATS: "false" },
+    args: ["proxy", "router"],
+    version: "1",
+    labelsFile: undefined,
+  });
+  const families = async (more: Partial<ProxySettings>): Promise<readonly string[]> => {
+    await using mesh = await Mesh.start(undefined, more);
+    const has = async (port: number): Promise<string> =>
+      (await fetchOnce(port, "/stats/prometheus")).body.includes("process_cpu_seconds_total") ? "own" : "none";
+    await until(async () => (await has(mesh.ownStatsPort).catch(() => "")) === "own");
+    return [await has(mesh.statsPort), await has(mesh.ownStatsPort)];
+  };
+  assert.deepEqual(await families({}), ["own", "own"]);
+  assert.deepEqual(await families({ mergesOwnMetrics }), ["none", "own"]);
 });
 
 test("on-demand virtual hosts form a table, and disappear when they are removed", async () => {

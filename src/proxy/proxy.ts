@@ -17,6 +17,7 @@ import {
   forOwnPod,
   listenHttp,
   listenSecureHttp,
+  metricsRoute,
   RevocationLists,
   type CertificateAuthority,
   type EndpointRoute,
@@ -28,7 +29,7 @@ import type { NewRequestId } from "./terms/random-id.ts";
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { appProbeRoutes } from "./agent/app-prober.ts";
-import { mergedMetricsRoute, metricsRoutes } from "./agent/merged-metrics.ts";
+import { agentFamiliesAsked, mergedMetricsRoute, metricsRoutes } from "./agent/merged-metrics.ts";
 import type { CertificateFiles } from "./agent/certificate-files.ts";
 import { followPodEnd } from "./agent/pod-end-folder.ts";
 import { watchWorkloadHealth } from "./agent/workload-health.ts";
@@ -266,7 +267,9 @@ export class Proxy {
     };
     const metrics = servingMetricsRoute(this.#serving, state);
     const merged = mergedMetricsRoute({
-      own: metrics,
+      own: settings.mergesOwnMetrics
+        ? metrics
+        : metricsRoute(async (names) => await this.#serving.metrics(agentFamiliesAsked(names))),
       apps: settings.appMetrics,
       address: settings.instanceIp,
       registry: this.#registry,

@@ -15,6 +15,8 @@ const samples = join(root, "samples");
 const [kubectl] = kubectls().slice(-1);
 assert.ok(kubectl);
 const shellKubectl = kubectl;
+/** The port of the gateways between networks that leads to API servers. */
+const apiPort = 8443;
 const url = "http://httpbin:8000/hostname";
 const apply = (...objects: readonly object[]): string =>
   `kubectl apply -f - <<'EOF'\n${JSON.stringify({ apiVersion: "v1", kind: "List", items: objects })}\nEOF`;
@@ -48,6 +50,11 @@ class Side {
 
   get sidecarGateway(): string {
     return `${this.#range}.2`;
+  }
+
+  /** The name under which the gateway passes TLS to its cluster's API server. */
+  get apiHost(): string {
+    return `api.${this.name}.example`;
   }
 
   get apiServer(): string {
@@ -143,10 +150,27 @@ class Side {
             protocol: "HBONE",
             tls: { mode: "Terminate", options: { "gateway.istio.io/tls-terminate-mode": "ISTIO_MUTUAL" } },
           },
+          {
+            name: "api",
+            port: apiPort,
+            protocol: "TLS",
+            tls: { mode: "Passthrough" },
+            allowedRoutes: { namespaces: { from: "All" } },
+          },
         ],
       },
     };
-    await this.ok(apply(crossNetwork, eastWest));
+    const apiServer = {
+      apiVersion: "gateway.networking.k8s.io/v1",
+      kind: "TLSRoute",
+      metadata: { name: "api", namespace: "default" },
+      spec: {
+        parentRefs: [{ name: "eastwest", namespace: "istio-system" }],
+        hostnames: [this.apiHost],
+        rules: [{ backendRefs: [{ name: "kubernetes", port: 443 }] }],
+      },
+    };
+    await this.ok(apply(crossNetwork, eastWest, apiServer));
     await this.ok(
       "kubectl -n istio-system wait gateway.gateway.networking.k8s.io/eastwest --for=condition=Programmed --timeout=200s",
     );
@@ -268,6 +292,7 @@ const links: LabLink[] = [];
 async function know(near: Side, far: Side): Promise<void> {
   for (const link of [
     { address: far.ambientGateway, port: 15_008 },
+    { address: far.ambientGateway, port: apiPort },
     { address: far.sidecarGateway, port: 15_443 },
     { address: far.apiServer, port: 6443, target: "172.18.0.2:6443" },
   ])
@@ -361,6 +386,22 @@ describe("two networks", () => {
       );
     },
   );
+
+  step("ambient: the gateway passes TLS to its cluster's API server, by the server name alone", async () => {
+    for (const [near, far] of [
+      [west, east],
+      [east, west],
+    ] as const) {
+      const ask = async (host: string): Promise<string> => {
+        const { output } = await near.guide.lab.shell(
+          `kubectl -n shop exec deploy/curl -- curl -sS -k -m 10 --resolve ${host}:${apiPort}:${far.ambientGateway} https://${host}:${apiPort}/version`,
+        );
+        return output;
+      };
+      await eventually(`${far.name} answers`, async () => (await ask(far.apiHost)).includes('"gitVersion"'));
+      assert.doesNotMatch(await ask("other.example"), /gitVersion/);
+    }
+  });
 
   step(
     "sidecars: one cluster's requests are answered by both, through the gateways' mutual TLS, and the server knows the client's identity",

@@ -4,6 +4,7 @@ const translate = "src/controlplane/translate/";
 const features = `${translate}golden/features/`;
 const meshTest = "src/api/istio/mesh-config/mesh-config.test.ts";
 const managerTest = `${translate}http-connection-manager.test.ts`;
+const settingsTest = `${translate}connection-settings.test.ts`;
 const outboundTest = `${translate}outbound/outbound-resources.test.ts`;
 const injectTest = "src/inject/inject-pod.test.ts";
 const provider = "extensionProviders[]";
@@ -370,6 +371,50 @@ export const proxyDefaultsTable: FieldTable = {
       "statsCompression",
       "statsdUdpAddress",
     ),
-    warned("Limits of connections", "connectionSettings.**"),
+    acted(
+      "Limits of connections; the profile EDGE",
+      "sgw",
+      settingsTest,
+      ...under(
+        ["connectionSettings"],
+        "profile",
+        "httpIdleTimeout",
+        "httpMaxConnectionDuration",
+        "httpRequestTimeout",
+        "httpRequestHeadersTimeout",
+        "httpStreamIdleTimeout",
+        "httpMaxStreamDuration",
+        "httpMaxConcurrentStreams",
+        "httpHeadersWithUnderscoresAction",
+        "httpMergeSlashes",
+        "httpPathWithEscapedSlashesAction",
+      ),
+    ),
+    byEnvoy(
+      "Buffers, windows and drains of connections",
+      "sgw",
+      settingsTest,
+      ...under(
+        ["connectionSettings"],
+        "httpDrainTimeout",
+        "http2InitialStreamWindowSize",
+        "http2InitialConnectionWindowSize",
+      ),
+    ),
+    byEnvoy(
+      "Buffers of a gateway's listeners",
+      "g",
+      settingsTest,
+      "connectionSettings.listenerPerConnectionBufferLimitBytes",
+    ),
+    warned(
+      "Limits of connections on which upstream Istio does not act either",
+      ...under(
+        ["connectionSettings"],
+        "clusterPerConnectionBufferLimitBytes",
+        "listenerConnectionLimit",
+        "globalDownstreamConnectionLimit",
+      ),
+    ),
   ],
 };

@@ -65,6 +65,7 @@ export { envoyCelFault } from "./expressions/envoy-expression.ts";
 export { withLiteralPercents } from "./expressions/http-headers.ts";
 export type { FileLogProvider, GrpcLogProvider, OpenTelemetryLogProvider } from "./mesh-config/access-log-provider.ts";
 export type { GrpcAuthorizationProvider, HttpAuthorizationProvider } from "./mesh-config/authorization-provider.ts";
+export type { ConnectionSettings } from "./mesh-config/connection-settings.ts";
 export type { ExtensionProvider } from "./mesh-config/extension-provider.ts";
 export {
   parseMeshConfig,

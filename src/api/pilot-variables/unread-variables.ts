@@ -22,6 +22,7 @@ const read: ReadonlySet<string> = new Set([
   "METRICS_LOCALHOST_ACCESS_ONLY",
   "PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS",
   "PILOT_ANALYSIS_INTERVAL",
+  "PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS",
   "PILOT_CA_CERT_CONFIGMAP",
   "PILOT_CERT_PROVIDER",
   "PILOT_CRL_CONFIGMAP",
@@ -46,6 +47,7 @@ const read: ReadonlySet<string> = new Set([
   "PILOT_PERSISTENT_SESSION_LABEL",
   "PILOT_REMOTE_CLUSTER_TIMEOUT",
   "PILOT_SCOPE_GATEWAY_TO_NAMESPACE",
+  "PILOT_SEND_UNHEALTHY_ENDPOINTS",
   "PILOT_TRACE_SAMPLING",
   "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD",
   "RESOLVE_HOSTNAME_GATEWAYS",
@@ -55,7 +57,6 @@ const read: ReadonlySet<string> = new Set([
 
 /** Flags that need no switch here, because what they ask for always happens. */
 const always: Readonly<Record<string, string>> = {
-  PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS: "false",
   PILOT_ENABLE_AMBIENT: "true",
 };
 

@@ -116,7 +116,7 @@ export function endpointShards(
 }
 
 /** Upstream's numbers. */
-const [healthy, draining] = [1, 3];
+const [healthy, unhealthy, draining] = [1, 2, 3];
 
 function endpointForm(
   endpoint: EndpointModel,
@@ -137,7 +137,7 @@ function endpointForm(
     TLSMode: mutualTls ? "istio" : "disabled",
     Namespace: namespace === "" ? service.namespace : namespace,
     WorkloadName: workloadName,
-    HealthStatus: endpoint.draining === true ? draining : healthy,
+    HealthStatus: endpoint.draining === true ? draining : endpoint.unready === true ? unhealthy : healthy,
     NodeName: node,
   };
 }

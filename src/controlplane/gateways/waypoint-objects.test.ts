@@ -84,6 +84,27 @@ test("a gateway between networks is made like a waypoint, for clients outside th
   assert.deepEqual(container?.args?.slice(0, 2), ["proxy", "waypoint"]);
 });
 
+test("each port of the Service of a gateway between networks has the protocol of its listener", () => {
+  const made = gateway("istio-east-west");
+  const listeners = [
+    ...made.spec.listeners,
+    { name: "api", port: 443, protocol: "TLS", tls: { mode: "Passthrough" } },
+  ] as Gateway["spec"]["listeners"];
+  const { service } = waypointObjects(
+    { ...made, spec: { ...made.spec, listeners } },
+    { name: "wp", account: "wp" },
+    proxy,
+  );
+  assert.deepEqual(
+    service?.spec?.ports?.map(({ port, appProtocol }) => [port, appProtocol]),
+    [
+      [15_021, "tcp"],
+      [15_008, "hbone"],
+      [443, "tls"],
+    ],
+  );
+});
+
 test("a waypoint may take ten minutes to start before its node kills it, and requests the memory that it uses", () => {
   const { deployment } = waypointObjects(gateway("istio-waypoint"), { name: "wp", account: "wp" }, proxy);
   const [container] = deployment.spec?.template.spec?.containers ?? [];

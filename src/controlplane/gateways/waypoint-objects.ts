@@ -147,12 +147,12 @@ function waypointService(gateway: Gateway, metadata: Service["metadata"], select
       selector,
       ports: [
         { name: "status-port", port: statusPort, targetPort: statusPort, protocol: "TCP", appProtocol: "tcp" },
-        ...uniquePorts(gateway).map(({ port, name }) => ({
+        ...uniquePorts(gateway).map(({ port, name, protocol }) => ({
           name,
           port,
           targetPort: port,
           protocol: "TCP" as const,
-          appProtocol: "hbone",
+          appProtocol: isEastWest(gateway) ? protocol.toLowerCase() : "hbone",
         })),
       ],
     },

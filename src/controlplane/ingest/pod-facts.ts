@@ -1,3 +1,4 @@
+import { goDurationMs } from "../../base/index.ts";
 import { istioAnnotations, istioLabels, readOwnProxyConfig, type OwnProxyConfig } from "../../api/istio/index.ts";
 import { workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
 import { parseProxyConfig } from "../../inject/index.ts";
@@ -92,8 +93,23 @@ export function podFacts(pod: Pod): PodFacts | undefined {
   };
 }
 
+function proxyConfigOf(pod: Pod): OwnProxyConfig | undefined {
+  const annotated = annotatedConfigOf(pod);
+  const idleTimeoutMs = idleTimeoutOf(pod);
+  return idleTimeoutMs === undefined ? annotated : { ...annotated, idleTimeoutMs };
+}
+
+/** As in upstream, a value that is no duration has no effect. */
+function idleTimeoutOf(pod: Pod): number | undefined {
+  const text = variableOf(proxyContainerOf(pod), "ISTIO_META_IDLE_TIMEOUT");
+  const milliseconds = text === undefined ? undefined : goDurationMs(text);
+  // An Envoy refuses a listener with a negative duration, or with one that is too long.
+  const isUsable = milliseconds !== undefined && milliseconds >= 0 && milliseconds <= maxIdleMs;
+  return isUsable ? Math.round(milliseconds) : undefined;
+}
+
 /** An unreadable value is ignored. Injection has refused it, and it has no effect on a pod without injection. */
-function proxyConfigOf({ metadata }: Pod): OwnProxyConfig | undefined {
+function annotatedConfigOf({ metadata }: Pod): OwnProxyConfig | undefined {
   const text = metadata.annotations?.[istioAnnotations.proxyConfig];
   if (text === undefined) return undefined;
   try {
@@ -104,15 +120,25 @@ function proxyConfigOf({ metadata }: Pod): OwnProxyConfig | undefined {
 }
 
 const proxyContainer = "istio-proxy";
+/** A hundred years. */
+const maxIdleMs = 3_153_600_000_000;
 const otherModes = ["router", "waypoint", "ztunnel"];
+
+type Container = NonNullable<NonNullable<Pod["spec"]>["containers"]>[number];
+
+function proxyContainerOf({ spec }: Pod): Container | undefined {
+  return [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].find(({ name }) => name === proxyContainer);
+}
+
+function variableOf(container: Container | undefined, name: string): string | undefined {
+  return container?.env?.find((entry) => entry.name === name)?.value;
+}
 
 /** The sidecar of a pod: a container `istio-proxy`, except in gateways and waypoints. */
 function sidecarOf(pod: Pod): SidecarProxyFacts | undefined {
-  const container = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].find(
-    ({ name }) => name === proxyContainer,
-  );
+  const container = proxyContainerOf(pod);
   if (container === undefined || otherModes.some((mode) => container.args?.includes(mode) === true)) return undefined;
-  const variable = (name: string): string | undefined => container.env?.find((entry) => entry.name === name)?.value;
+  const variable = (name: string): string | undefined => variableOf(container, name);
   const interception =
     pod.metadata.annotations?.[istioAnnotations.interceptionMode] ?? variable("ISTIO_META_INTERCEPTION_MODE");
   return {

@@ -91,9 +91,17 @@ export interface MeshSettings
     >,
     Pick<
       ProxyConfig,
-      "gatewayTopology" | "meshId" | "proxyHeaders" | "proxyMetadata" | "tracing" | "tracingServiceName"
+      | "connectionSettings"
+      | "gatewayTopology"
+      | "meshId"
+      | "proxyHeaders"
+      | "proxyMetadata"
+      | "tracing"
+      | "tracingServiceName"
     > {
   readonly trustDomain: string;
+  /** Set for one proxy: how long its connections with clients may be idle. Absent means Envoy's default, an hour. */
+  readonly idleTimeoutMs?: number;
   /** From `defaultConfig`. Absent if not set. */
   readonly proxyConcurrency?: number | undefined;
   /** The trust domains of the mesh config's additional authorities. Servers accept clients from these too. */
@@ -117,6 +125,8 @@ export interface MeshSettings
   readonly exchangedLabels?: readonly string[];
   /** How many hosts of ALLOW_ANY_DYNAMIC_DNS a sidecar knows at once. Absent means {@link defaultDynamicDnsHosts}. */
   readonly dynamicDnsMaxHosts?: number;
+  /** When proxies get endpoints that are not ready. Absent means automatic. */
+  readonly unreadyEndpoints?: UnreadyEndpoints;
   /** Whether proxies of Gateways (Gateway API) obey only policies that name the Gateway. Absent means no. */
   readonly gatewaysIgnoreSelectors?: boolean;
   /** Whether Gateways (networking.istio.io) select only proxies of their own namespace. Absent means no. */
@@ -353,6 +363,12 @@ export interface EndpointFacts {
   /** `namespace/name`. Empty if the endpoint is not a pod. */
   readonly pod: string;
 }
+
+/**
+ * When proxies get endpoints that are not ready. With `automatic`, they get them unless a policy lets a proxy use
+ * unhealthy endpoints. With `never`, they get only those of services that prefer near endpoints.
+ */
+export type UnreadyEndpoints = "always" | "automatic" | "never";
 
 /** A configuration object: its name, its precedence, and its checked spec. */
 export interface ConfigFacts<Spec> {

@@ -7,6 +7,7 @@ export {
   type MeshSettings,
   type PodFacts,
   type SessionRules,
+  type UnreadyEndpoints,
   type WorkloadEntryFacts,
 } from "./facts.ts";
 export type { KeySetFetcher } from "./request-authentication-keys.ts";

@@ -70,3 +70,12 @@ test("upstream's variables switch sessions on and rename their labels, and an em
     { enabled: true, cookieLabel: "a.test/session", headerLabel: "", drainingLabel: "a.test/drains" },
   );
 });
+
+test("upstream's variables say when proxies get endpoints that are not ready", () => {
+  const read = (env: Readonly<Record<string, string>>) => readControlPlaneSettings([], env, "1").unreadyEndpoints;
+  const [automatic, every] = ["PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS", "PILOT_SEND_UNHEALTHY_ENDPOINTS"];
+  assert.deepEqual(
+    [read({}), read({ [automatic]: "false" }), read({ [automatic]: "false", [every]: "true" })],
+    ["automatic", "never", "always"],
+  );
+});

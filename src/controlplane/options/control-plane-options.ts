@@ -19,6 +19,7 @@ import {
   type HboneSettings,
   type KeySetFetcher,
   type SessionRules,
+  type UnreadyEndpoints,
 } from "../model/index.ts";
 import { readResourceFilter, type IsIgnored } from "./resource-filter.ts";
 
@@ -62,6 +63,8 @@ export interface ControlPlaneSettings {
   readonly wildcardTlsAtWaypoints?: boolean;
   /** PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. Absent means upstream's default. */
   readonly dynamicDnsMaxHosts?: number;
+  /** Absent means automatic. */
+  readonly unreadyEndpoints?: UnreadyEndpoints;
   /** PILOT_MX_ADDITIONAL_LABELS: labels that proxies send each other for telemetry, sorted. Absent means none. */
   readonly exchangedLabels?: readonly string[];
   /** The opposite of ENABLE_SELECTOR_BASED_K8S_GATEWAY_POLICY. If absent, gateways obey policies with selectors. */
@@ -223,6 +226,7 @@ export function readControlPlaneSettings(
     shadowHostSuffix: !envBoolean(env, "DISABLE_SHADOW_HOST_SUFFIX", true),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
     dynamicDnsMaxHosts: dynamicDnsMaxHosts(env),
+    unreadyEndpoints: unreadyEndpoints(env),
     exchangedLabels: [...new Set(envList(env, "PILOT_MX_ADDITIONAL_LABELS", ""))].sort(),
     hbone: hboneSettings(env),
     meshConfigPath: flag("--meshConfig"),
@@ -271,6 +275,11 @@ function sessionRules(env: Environment): SessionRules {
     headerLabel: env["PILOT_PERSISTENT_SESSION_HEADER_LABEL"] ?? headerLabel,
     drainingLabel: env["PILOT_DRAINING_LABEL"] ?? drainingLabel,
   };
+}
+
+function unreadyEndpoints(env: Environment): UnreadyEndpoints {
+  if (envBoolean(env, "PILOT_SEND_UNHEALTHY_ENDPOINTS", false)) return "always";
+  return envBoolean(env, "PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS", true) ? "automatic" : "never";
 }
 
 /** Reads the number, which must not be 0: Envoy rejects a cache for no host. */

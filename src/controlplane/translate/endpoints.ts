@@ -134,9 +134,11 @@ function lbEndpoint(endpoint: EndpointModel, options: AssignmentOptions): LbEndp
     },
     ...(endpoint.draining === true
       ? { healthStatus: HealthStatus.DRAINING }
-      : healthKnown
-        ? { healthStatus: HealthStatus.HEALTHY }
-        : {}),
+      : endpoint.unready === true
+        ? { healthStatus: HealthStatus.UNHEALTHY }
+        : healthKnown
+          ? { healthStatus: HealthStatus.HEALTHY }
+          : {}),
     loadBalancingWeight: endpoint.weight,
     metadata: filterMetadata(metadata),
   });

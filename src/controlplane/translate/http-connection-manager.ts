@@ -15,6 +15,7 @@ import {
 import type { ForwardClientCertDetails } from "../../api/istio/index.ts";
 import type { MeshSettings } from "../model/facts.ts";
 import { sessionRulesOf } from "../model/service/service-session.ts";
+import { connectionSettingsOf, withConnectionSettings } from "./connection-settings.ts";
 import { forwardHttpFilter, type DnsCache } from "./dynamic-forward-proxy.ts";
 import { durationOfMs, overAds, packed } from "./envoy-any.ts";
 import { filterInit, type FilterInit } from "./filter-init.ts";
@@ -64,7 +65,7 @@ export function httpConnectionManagerFilter(options: HttpConnectionManagerOption
 export function httpConnectionManager(options: HttpConnectionManagerOptions): ConnectionManagerInit {
   const { direction, mesh, routes } = options;
   const { accessLogs, tracing } = options.telemetry ?? meshTelemetry(mesh);
-  return {
+  const manager: ConnectionManagerInit = {
     statPrefix: `${options.statPrefix};`,
     routeSpecifier:
       "rds" in routes
@@ -75,6 +76,9 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
     useRemoteAddress: direction === "gateway",
     ...normalization(mesh),
     proxy100Continue: true,
+    ...(mesh.idleTimeoutMs === undefined
+      ? {}
+      : { commonHttpProtocolOptions: { idleTimeout: durationOfMs(mesh.idleTimeoutMs) } }),
     streamIdleTimeout: durationOfMs(0),
     upgradeConfigs: [{ upgradeType: "websocket" }],
     requestIdExtension: {
@@ -87,6 +91,7 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
     appendXForwardedPort: mesh.proxyHeaders.xForwardedPort,
     ...options.fields,
   };
+  return withConnectionSettings(manager, connectionSettingsOf(mesh, direction === "gateway"));
 }
 
 /** How the client's certificate is forwarded, and the `server` header of responses. */

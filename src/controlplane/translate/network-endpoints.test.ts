@@ -129,6 +129,25 @@ test("gateways represent another network's endpoints and have their weight; endp
   assert.deepEqual(addressesOf(near.endpoints()[web]), ["10.1.0.1:8080 2"]);
 });
 
+test("an endpoint of another network that is not ready gives its gateways no requests", () => {
+  const { fixture, west } = twoClusters();
+  fixture.apply(networkNamespace("network-1"), eastWest("network-1", "192.0.2.1"));
+  west.apply(networkNamespace("network-2"), eastWest("network-2", "192.0.2.7"));
+  const proxy = fixture.serve({ network: "network-1" });
+  const become = (...ready: readonly boolean[]): void =>
+    west.apply(
+      slice(
+        "shop/web",
+        { name: "http", port: 8080 },
+        ready.map((one, index) => ({ address: `10.2.0.${index + 1}`, pod: `web-${index}`, ready: one })),
+      ),
+    );
+  become(true, false);
+  assert.deepEqual(addressesOf(proxy.endpoints()[web]), ["10.1.0.1:8080 1", "192.0.2.7:15443 1"]);
+  become(false, false);
+  assert.deepEqual(addressesOf(proxy.endpoints()[web]), ["10.1.0.1:8080 1"]);
+});
+
 test("sidecars that also accept HBONE are reached by mutual TLS, and therefore through the gateways of their network", () => {
   const { fixture, west } = twoClusters();
   fixture.apply(networkNamespace("net-home"), eastWest("net-home", "192.0.2.1"));

@@ -80,7 +80,8 @@ export function acrossNetworks(
     const isForced = network === "" && endpoint.network !== "" && through.length > 0;
     if (through.length === 0 || (isNear && !isForced))
       direct.push({ endpoint: { ...endpoint, weight }, resource: { ...resource, loadBalancingWeight: weight } });
-    else if (mutualTls || crossing !== undefined)
+    // The gateway counts as healthy, so an endpoint that is not ready must not give it requests.
+    else if ((mutualTls || crossing !== undefined) && endpoint.unready !== true)
       for (const gateway of through)
         weights.set(gateway, (weights.get(gateway) ?? 0) + Math.floor(weight / through.length));
   }

@@ -379,3 +379,16 @@ function applyConsistentHash(cluster: Cluster, { hashAlgorithm }: ConsistentHash
 function clusterWith(lbConfig: NonNullable<MessageInitShape<typeof ClusterSchema>["lbConfig"]>): Cluster["lbConfig"] {
   return create(ClusterSchema, { lbConfig }).lbConfig;
 }
+
+/**
+ * Whether proxies get the endpoints of a service that are not ready. By default not if the policy lets a proxy use
+ * unhealthy endpoints when too few are healthy. As in upstream, a preference for near endpoints always needs them.
+ */
+export function sendsUnready(
+  { preference }: Pick<ServiceModel, "preference">,
+  { outlierDetection }: EffectivePolicy,
+  { unreadyEndpoints: rule = "automatic" }: Pick<MeshSettings, "unreadyEndpoints">,
+): boolean {
+  if (rule === "always" || preference === "close" || preference === "node") return true;
+  return rule === "automatic" && (outlierDetection?.minHealthPercent ?? 0) === 0;
+}

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { createLogger } from "../../base/index.ts";
 import { metricsRoute } from "../../dataplane/index.ts";
 import { MetricsRegistry, parsePrometheus, renderPrometheus } from "../../telemetry/index.ts";
-import { mergedMetricsRoute, parseAppMetrics } from "./merged-metrics.ts";
+import { agentFamiliesAsked, mergedMetricsRoute, parseAppMetrics } from "./merged-metrics.ts";
 
 const registry = new MetricsRegistry();
 registry.counter("ours_total", "Ours.").labels().increment();
@@ -13,12 +13,12 @@ registry.gauge("process_resident_memory_bytes", "Of the proxy.").labels().set(1)
 const lines: string[] = [];
 
 /** Scrapes an application once that sends this response. Returns the value of each metric without labels. */
-async function scraped(handler: RequestListener, query = ""): Promise<ReadonlyMap<string, number>> {
+async function scraped(handler: RequestListener, query = "", ofAgent = false): Promise<ReadonlyMap<string, number>> {
   const app = createServer(handler);
   await new Promise<void>((resolve) => app.listen(0, "127.0.0.1", resolve));
   const log = createLogger({ scope: "test", level: "info", write: (line) => lines.push(line) });
   const route = mergedMetricsRoute({
-    own: metricsRoute((names) => renderPrometheus(registry, names)),
+    own: metricsRoute((names) => renderPrometheus(registry, ofAgent ? agentFamiliesAsked(names) : names)),
     apps: [{ port: (app.address() as AddressInfo).port, path: "/metrics" }],
     address: "127.0.0.1",
     registry,
@@ -54,6 +54,16 @@ test("a scraper that names metric families gets only those, from the proxy and f
     "?name[]=ours_total&name[]=app_seconds",
   );
   assert.deepEqual([...found.keys()], ["ours_total", "app_seconds_bucket", "app_seconds_count"]);
+});
+
+test("without the proxy's own metrics, those of the agent and of the application remain", async () => {
+  const app: RequestListener = (_request, response) => response.end("app_total 3\n");
+  const found = await scraped(app, "", true);
+  assert.deepEqual(
+    [found.has("ours_total"), found.has("istio_agent_scrapes_total"), found.get("app_total")],
+    [false, true, 3],
+  );
+  assert.deepEqual([...(await scraped(app, "?name[]=app_total&name[]=ours_total", true)).keys()], ["app_total"]);
 });
 
 test("an application whose metrics are garbage, refused or cut off loses only its own metrics, and the failure is counted and logged once", async () => {

@@ -114,6 +114,19 @@ export function mergedMetricsRoute({ own, apps, address, registry, log }: Merged
   };
 }
 
+/** The families that upstream's agent counts itself, and ours beside them. */
+const agentFamilies = [
+  "istio_agent_scrapes_total",
+  "istio_agent_scrape_failures_total",
+  "istio_agent_wasm_remote_fetch_count",
+  "serin_application_metrics_left_out_lines_total",
+] as const;
+
+/** The agent's families among those that a scraper asks for. */
+export function agentFamiliesAsked(names: FamilyNames): NonNullable<FamilyNames> {
+  return new Set(agentFamilies.filter((name) => names?.has(name) !== false));
+}
+
 function ended(text: string): string {
   return text.endsWith("\n") ? text : `${text}\n`;
 }

@@ -102,12 +102,14 @@ export class Endpoint {
   /** The SPIFFE id that it last proved. Empty before that, and without TLS. */
   peerIdentity = "";
   readonly outliers = new OutlierRecord();
-  /** When it was added, on the steady clock. */
-  readonly addedAtMs: number;
+  /**
+   * When the control plane first called it healthy, on the steady clock. Its slow start begins then. Infinite before.
+   */
+  #healthySinceMs = Infinity;
 
   constructor(config: EndpointConfig, cluster: Cluster, runtime: ClusterRuntime) {
     this.config = config;
-    this.addedAtMs = runtime.clock.steadyMs();
+    this.noteHealth(runtime.clock.steadyMs());
     this.name = endpointName(config);
     this.cluster = cluster;
     const poolOptions = {
@@ -178,6 +180,15 @@ export class Endpoint {
   get status(): EndpointStatus {
     if (this.outliers.ejectedAtMs !== undefined) return "unhealthy";
     return this.config.status ?? (this.config.healthy ? "unknown" : "unhealthy");
+  }
+
+  get healthySinceMs(): number {
+    return this.#healthySinceMs;
+  }
+
+  /** Must be called after a change of {@link config}. */
+  noteHealth(nowMs: number): void {
+    if (this.config.healthy && this.#healthySinceMs === Infinity) this.#healthySinceMs = nowMs;
   }
 
   /** Records the identity that a connection has proved. */
@@ -371,6 +382,7 @@ export class Cluster {
       else {
         if (!jsonEqual(known.config.workload, config.workload)) known.statistics.clear();
         known.config = config;
+        known.noteHealth(this.#runtime.clock.steadyMs());
         next.set(key, known);
       }
     }
@@ -503,11 +515,12 @@ export class Cluster {
     const endpoints = [...this.#endpoints.values()];
     const nowMs = this.#runtime.clock.steadyMs();
     this.#warming =
-      slowStart !== undefined && endpoints.some(({ addedAtMs }) => nowMs - addedAtMs < slowStart.windowMs);
+      slowStart !== undefined &&
+      endpoints.some(({ healthySinceMs }) => healthySinceMs <= nowMs && nowMs - healthySinceMs < slowStart.windowMs);
     const weightOf =
       !this.#warming || slowStart === undefined
         ? undefined
-        : (endpoint: Endpoint) => warmedWeight(slowStart, endpoint.config.weight, nowMs - endpoint.addedAtMs);
+        : (endpoint: Endpoint) => warmedWeight(slowStart, endpoint.config.weight, nowMs - endpoint.healthySinceMs);
     const { random, localZones } = this.#runtime;
     this.#selection = new EndpointSelection(endpoints, this.config, {
       random,

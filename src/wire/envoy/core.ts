@@ -27,7 +27,10 @@ export {
   type TypedExtensionConfig,
   TypedExtensionConfigSchema,
 } from "#generated/proto/envoy/config/core/v3/extension_pb.js";
-export type { Http2ProtocolOptions } from "#generated/proto/envoy/config/core/v3/protocol_pb.js";
+export {
+  type Http2ProtocolOptions,
+  HttpProtocolOptions_HeadersWithUnderscoresAction,
+} from "#generated/proto/envoy/config/core/v3/protocol_pb.js";
 export { HealthStatus } from "#generated/proto/envoy/config/core/v3/health_check_pb.js";
 export type { SubstitutionFormatString } from "#generated/proto/envoy/config/core/v3/substitution_format_string_pb.js";
 export { type StringMatcher, StringMatcherSchema } from "#generated/proto/envoy/type/matcher/v3/string_pb.js";

@@ -1,6 +1,7 @@
 import { Reader } from "../../reader.ts";
 import { domainOrAddressFault } from "../checks.ts";
 import { maxPort, readDurationMs, readPortNumber, readText, warnOfUnknown } from "../fields.ts";
+import { readConnectionSettings, type ConnectionSettings } from "./connection-settings.ts";
 import { withJsonNames } from "./proto-json-names.ts";
 import { readTags, type TracingTag } from "../telemetry.ts";
 
@@ -27,6 +28,8 @@ export interface ProxyConfig {
   readonly tracing?: ProxyTracing | undefined;
   /** The name of the workload in spans. */
   readonly tracingServiceName: TracingServiceName;
+  /** Absent if they are unset. */
+  readonly connectionSettings?: ConnectionSettings | undefined;
 }
 
 const tracingServiceNames = ["APP_LABEL_AND_NAMESPACE", "CANONICAL_NAME_ONLY", "CANONICAL_NAME_AND_NAMESPACE"] as const;
@@ -91,7 +94,6 @@ const withoutEffect = [
   "availabilityZone",
   "binaryPath",
   "configPath",
-  "connectionSettings",
   "controlPlaneAuthPolicy",
   "customConfigFile",
   "discoveryRefreshDelay",
@@ -144,6 +146,7 @@ export function readProxyConfig(reader: Reader): ProxyConfig {
     proxyHeaders: readHeaders(reader.object("proxyHeaders")),
     tracing: readTracing(reader.object("tracing")),
     tracingServiceName: reader.oneOf("tracingServiceName", tracingServiceNames) ?? "APP_LABEL_AND_NAMESPACE",
+    connectionSettings: readConnectionSettings(reader.object("connectionSettings")),
   };
   const fault = proxyAddressFault(config.discoveryAddress);
   if (fault !== undefined) reader.error(fault, "discoveryAddress");
@@ -257,10 +260,12 @@ function readCertificateDetails(reader: Reader | undefined): ProxyHeaders["clien
 
 /** The part of a pod's `proxy.istio.io/config` that affects resources from the control plane. */
 export interface OwnProxyConfig extends Partial<
-  Pick<ProxyConfig, "gatewayTopology" | "tracing" | "tracingServiceName">
+  Pick<ProxyConfig, "connectionSettings" | "gatewayTopology" | "tracing" | "tracingServiceName">
 > {
   /** Unset fields keep the mesh's values. */
   readonly proxyHeaders?: Partial<ProxyHeaders>;
+  /** The proxy's variable ISTIO_META_IDLE_TIMEOUT: how long connections with clients may be idle. */
+  readonly idleTimeoutMs?: number;
 }
 
 /**
@@ -281,6 +286,7 @@ export function readOwnProxyConfig(raw: unknown): OwnProxyConfig | undefined {
   const reader = Reader.ofProtoJson(withJsonNames(raw));
   const config = readProxyConfig(reader);
   const own: OwnProxyConfig = {
+    ...(reader.has("connectionSettings") ? { connectionSettings: config.connectionSettings } : {}),
     ...(reader.has("gatewayTopology") ? { gatewayTopology: config.gatewayTopology } : {}),
     ...(reader.has("proxyHeaders") ? { proxyHeaders: statedHeaders(reader, config.proxyHeaders) } : {}),
     ...(reader.has("tracing") ? { tracing: config.tracing } : {}),
@@ -298,7 +304,7 @@ function statedHeaders(reader: Reader, headers: ProxyHeaders): Partial<ProxyHead
 }
 
 /** Applies one proxy's own settings to those of the mesh. */
-export function withOwnProxyConfig<Mesh extends Pick<ProxyConfig, keyof OwnProxyConfig>>(
+export function withOwnProxyConfig<Mesh extends Pick<ProxyConfig, keyof OwnProxyConfig & keyof ProxyConfig>>(
   mesh: Mesh,
   own: OwnProxyConfig | undefined,
 ): Mesh {

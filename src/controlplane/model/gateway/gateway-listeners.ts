@@ -2,6 +2,7 @@ import { gatewayGroup, type Listener } from "../../../api/gateway/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { admits } from "../allowed-namespaces.ts";
 import { byAge, factsKey, type GatewayFacts, type ListenerSetFacts } from "../facts.ts";
+import { eastWestClassName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
 /** A listener of a Gateway, defined by the Gateway itself or by a ListenerSet. */
@@ -69,6 +70,7 @@ export function parentOfSet({
     : undefined;
 }
 
+/** As in upstream, gateways between networks take no ListenerSets. */
 export function allowsSet(
   gateway: GatewayFacts,
   set: Pick<ListenerSetFacts, "namespace">,
@@ -76,5 +78,6 @@ export function allowsSet(
   reader: CollectionReader,
 ): boolean {
   const allowed = gateway.spec.allowedListeners;
+  if (gateway.spec.gatewayClassName === eastWestClassName) return false;
   return allowed !== undefined && admits(allowed, set.namespace, gateway.namespace, inputs, reader);
 }

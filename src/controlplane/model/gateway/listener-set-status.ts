@@ -1,7 +1,7 @@
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
 import { factsKey, meshKey } from "../facts.ts";
 import { gatewayReach } from "./gateway-addresses.ts";
-import { isIngressClass, isRemoteClass, isWaypointClass } from "../gateway-class.ts";
+import { isEastWestClass, isIngressClass, isRemoteClass, isWaypointClass } from "../gateway-class.ts";
 import { allowsSet, parentOfSet } from "./gateway-listeners.ts";
 import {
   acceptingGateways,
@@ -35,7 +35,8 @@ export function deriveListenerSetStatuses(
     if (mesh === undefined || gateway === undefined || owningRevision(gateway, inputs, reader) !== revision) return [];
     const { gatewayClassName } = gateway.spec;
     const ingress = isIngressClass(gatewayClassName, inputs, reader);
-    if (!ingress && !isWaypointClass(gatewayClassName) && !isRemoteClass(gatewayClassName, inputs, reader)) return [];
+    const without = [isEastWestClass, isRemoteClass].some((isOf) => isOf(gatewayClassName, inputs, reader));
+    if (!ingress && !without && !isWaypointClass(gatewayClassName)) return [];
     const { namespace, name } = set;
     const condition = conditionMaker(set.generation);
     const notAllowed = (message: string): WantedListenerSetStatus => {

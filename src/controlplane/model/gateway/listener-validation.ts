@@ -66,12 +66,21 @@ function endsTunnels({ protocol, port, tls }: Listener, { spec }: GatewayFacts):
   return protocol === "HBONE" && isWaypointClass(spec.gatewayClassName);
 }
 
+/** Apart from tunnels, a gateway between networks only passes TLS that it does not end. */
+function passesTls({ protocol, port, tls }: Listener): boolean {
+  return protocol === "TLS" && port !== hbonePort && tls?.mode === "Passthrough";
+}
+
 function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
   const unsupported = (message: string): Verdict => ({ reason: "UnsupportedProtocol", message });
   if (isWaypointClass(gateway.spec.gatewayClassName))
     return unsupported('Expected a single listener on port 15008 with protocol "HBONE"');
   if (gateway.spec.gatewayClassName === eastWestClassName)
-    return unsupported('Expected a single listener on port 15008 with protocol "HBONE" and TLS mode Terminate');
+    return passesTls(listener)
+      ? undefined
+      : unsupported(
+          'Expected port 15008 with protocol "HBONE" and TLS mode Terminate, or another port with protocol "TLS" and TLS mode Passthrough',
+        );
   if (["HTTP", "HTTPS", "TLS", "TCP"].includes(listener.protocol)) return undefined;
   if (listener.protocol === "HBONE") return unsupported('protocol "HBONE" is only supported for waypoint proxies');
   const upper = listener.protocol.toUpperCase();

@@ -3,7 +3,7 @@ import type { CollectionReader } from "../../../kube/index.ts";
 import { allowsNamespace } from "../allowed-namespaces.ts";
 import { isNone, wantedWaypoint } from "../ambient/waypoint.ts";
 import { factsKey, type GatewayFacts } from "../facts.ts";
-import { gatewayControllerName, isIngressClass, meshControllerName } from "../gateway-class.ts";
+import { gatewayControllerName, isEastWestClass, isIngressClass, meshControllerName } from "../gateway-class.ts";
 import { allowsSet, parentOfSet } from "./gateway-listeners.ts";
 import { intersectHostnames } from "../hostname.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
@@ -134,7 +134,10 @@ function gatewayOf(
   const set = parentRef.kind === "ListenerSet" ? reader.get(inputs.listenerSets, key) : undefined;
   if (parentRef.kind === "ListenerSet" && set === undefined) return undefined;
   const gateway = reader.get(inputs.gateways, set === undefined ? key : (parentOfSet(set) ?? ""));
-  if (gateway === undefined || !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return undefined;
+  if (gateway === undefined) return undefined;
+  const { gatewayClassName } = gateway.spec;
+  if (!isIngressClass(gatewayClassName, inputs, reader) && !isEastWestClass(gatewayClassName, inputs, reader))
+    return undefined;
   if (set !== undefined && !allowsSet(gateway, set, inputs, reader)) return undefined;
   return { gateway, set: set === undefined ? undefined : key };
 }

@@ -33,6 +33,8 @@ export interface EndpointModel {
   readonly draining?: true;
   /** Set if the endpoint is terminating and still serves, see {@link usedEndpoints}. */
   readonly terminating?: true;
+  /** Set if the endpoint is not ready. No client uses it, see {@link sentEndpoints}. */
+  readonly unready?: true;
   /**
    * `workload;namespace;canonical name;canonical revision;cluster` for telemetry. Empty if the endpoint is not a
    * workload.
@@ -94,9 +96,20 @@ export function takesIstioTls({ labels }: EndpointModel): boolean {
  * are no others, as with kube-proxy (KEP 1669), because without any endpoint every request would fail. Otherwise they
  * only keep their sessions.
  */
-export function usedEndpoints(endpoints: readonly EndpointModel[]): readonly EndpointModel[] {
+export function usedEndpoints(all: readonly EndpointModel[]): readonly EndpointModel[] {
+  const endpoints = all.some(({ unready }) => unready === true) ? all.filter(({ unready }) => unready !== true) : all;
   if (!endpoints.some(({ terminating }) => terminating === true)) return endpoints;
   if (endpoints.some(({ terminating }) => terminating !== true))
     return endpoints.filter(({ terminating, draining }) => terminating !== true || draining === true);
   return endpoints.map(({ draining: _sessionsOnly, ...endpoint }) => endpoint);
+}
+
+/**
+ * The endpoints that proxies get. With those that are not ready, a proxy knows which part of a locality can serve, and
+ * sends the rest of its requests to the next one. It sends no request to them.
+ */
+export function sentEndpoints(endpoints: readonly EndpointModel[], withUnready: boolean): readonly EndpointModel[] {
+  const used = usedEndpoints(endpoints);
+  const unready = withUnready ? endpoints.filter((endpoint) => endpoint.unready === true) : [];
+  return unready.length === 0 ? used : [...used, ...unready];
 }

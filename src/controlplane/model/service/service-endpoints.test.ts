@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { config, pod, service, slice } from "../../testing/model-fixture.ts";
+import type { KubernetesObject } from "../../../api/index.ts";
+import { meshKey, type MeshSettings } from "../facts.ts";
+import { config, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import { createOutboundFixture, type OutboundFixture } from "../../testing/outbound-fixture.ts";
 
 const host = "web.shop.svc.cluster.local";
@@ -85,4 +87,39 @@ test("an endpoint of a pod that is not known gets no plain text", () => {
   const fixture = shop();
   fixture.apply(slice("shop/web", port, [first, { address: "10.1.0.3", pod: "web-3" }, { address: "192.0.2.1" }]));
   assert.deepEqual(endpointsOf(fixture), ["10.1.0.1:8080 HEALTHY", "192.0.2.1:8080 HEALTHY"]);
+});
+
+test("proxies know of an endpoint that is not ready, and call it healthy once it is", () => {
+  const fixture = shop();
+  fixture.apply(slice("shop/web", port, [{ ...first, ready: false }, second]));
+  assert.deepEqual(endpointsOf(fixture), ["10.1.0.2:8080 HEALTHY", "10.1.0.1:8080 UNHEALTHY"]);
+  fixture.apply(slice("shop/web", port, [first, second]));
+  assert.deepEqual(endpointsOf(fixture), ["10.1.0.1:8080 HEALTHY", "10.1.0.2:8080 HEALTHY"]);
+  fixture.apply(slice("shop/web", port, [{ ...first, terminating: true, ready: false }, second]));
+  assert.deepEqual(endpointsOf(fixture), ["10.1.0.2:8080 HEALTHY"], "one that ends does not count");
+});
+
+test("endpoints that are not ready stay away from clients that could use them, and may be switched off", () => {
+  const fixture = shop();
+  const { graph, inputs } = fixture;
+  const rule = (outlierDetection: object): void =>
+    fixture.apply(config("DestinationRule", "shop/web", { host, trafficPolicy: { outlierDetection } }));
+  const use = (mesh: Partial<MeshSettings>): void =>
+    graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, ...mesh }));
+  fixture.apply(slice("shop/web", port, [{ ...first, ready: false }, second]));
+  const [ready, both] = [["10.1.0.2:8080 HEALTHY"], ["10.1.0.2:8080 HEALTHY", "10.1.0.1:8080 UNHEALTHY"]];
+
+  rule({ minHealthPercent: 30 });
+  assert.deepEqual(endpointsOf(fixture), ready, "a proxy that panics would use it");
+  use({ unreadyEndpoints: "always" });
+  assert.deepEqual(endpointsOf(fixture), both);
+  rule({ consecutive5xxErrors: 3 });
+  use({});
+  assert.deepEqual(endpointsOf(fixture), both);
+  use({ unreadyEndpoints: "never" });
+  assert.deepEqual(endpointsOf(fixture), ready);
+  const near = service("shop/web", "10.96.0.1", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]);
+  const spec = { ...(near as unknown as { spec: object }).spec, trafficDistribution: "PreferClose" };
+  fixture.apply({ ...near, spec } as KubernetesObject);
+  assert.deepEqual(endpointsOf(fixture), both, "the zone's health decides when clients leave it");
 });

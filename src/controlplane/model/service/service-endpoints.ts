@@ -72,8 +72,8 @@ export function getEndpoints(
 }
 
 /**
- * Includes terminating endpoints, which a subset or a client may need. {@link usedEndpoints} must choose among those
- * that are left.
+ * Includes terminating endpoints, which a subset or a client may need, and those that are not ready. {@link usedEndpoints}
+ * or {@link sentEndpoints} must choose among those that are left.
  */
 export function getAllEndpoints(
   endpoints: ServiceEndpoints,
@@ -358,7 +358,6 @@ function sliceEndpoints(
 ): readonly EndpointModel[] {
   const target = targetPortOf(slice, service, portName);
   if (target === undefined) return [];
-  const listed = slice.endpoints.filter((endpoint) => endpoint.ready || service.publishNotReady);
   const { discoverable } = context;
   const modelsOf = (endpoint: EndpointFacts): readonly EndpointModel[] => {
     const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
@@ -372,7 +371,11 @@ function sliceEndpoints(
       return discoverable === undefined ? found : { ...found, discoverable };
     });
   };
-  const models = listed.flatMap(modelsOf);
+  const models = slice.endpoints.flatMap((endpoint): readonly EndpointModel[] =>
+    endpoint.ready || service.publishNotReady
+      ? modelsOf(endpoint)
+      : modelsOf(endpoint).map((model) => ({ ...model, unready: true })),
+  );
   if (slice.draining === undefined) return models;
   const sessions = keepsDraining(service, context.mesh) ? ({ draining: true } as const) : {};
   const terminating = slice.draining.flatMap(modelsOf);

@@ -11,7 +11,7 @@ import { isClusterLocal } from "../../model/service/cluster-local.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { Labels } from "../../model/facts.ts";
 import { gatewaysOf } from "../../model/network-gateways.ts";
-import { usedEndpoints } from "../../model/service/service-endpoint-model.ts";
+import { sentEndpoints } from "../../model/service/service-endpoint-model.ts";
 import { getAllEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
 import { hostCovers } from "../../model/service/service-hostname.ts";
 import { visibleServices, type ServiceModel, type ServicePortModel } from "../../model/service/service-model.ts";
@@ -23,7 +23,7 @@ import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
 import type { GatewayChain } from "./gateway-listener.ts";
 import { isSeenBy } from "../network-endpoints.ts";
 import { serverNameOf } from "../outbound-cluster.ts";
-import { applyTrafficPolicy, effectivePolicy } from "../traffic-policy.ts";
+import { applyTrafficPolicy, effectivePolicy, sendsUnready } from "../traffic-policy.ts";
 import { tcpClusterFilters } from "../routing/virtual-service-tcp.ts";
 
 /** Accepts only the ALPN names of Istio's clients, because the server expects mutual TLS. */
@@ -139,16 +139,13 @@ export function autoPassthroughAssignments(
     gateways: gatewaysOf(model.networkGateways.resolved, reader),
   };
   return Array.from(targetsOfGateway(merged, context), ({ name, service, port, subset, rule }) => {
-    const options = {
-      hbone: "never" as const,
-      healthKnown: true,
-      ruleTls: effectivePolicy(rule, subset?.name, port.port, mesh).tls?.mode,
-      client,
-    };
+    const policy = effectivePolicy(rule, subset?.name, port.port, mesh);
+    const options = { hbone: "never" as const, healthKnown: true, ruleTls: policy.tls?.mode, client };
     const clusterLocal = isClusterLocal(service.hostname, mesh);
     const all = ofSubset(getAllEndpoints(model.endpoints, service, port.port, reader), subset);
-    const endpoints = usedEndpoints(all.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal))).filter(
-      (endpoint) => speaksMutualTls(endpoint, options),
+    const seen = all.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal));
+    const endpoints = sentEndpoints(seen, sendsUnready(service, policy, mesh)).filter((endpoint) =>
+      speaksMutualTls(endpoint, options),
     );
     return loadAssignment(name, localityGroups(endpoints, options));
   });

@@ -12,6 +12,7 @@ import { localNetwork } from "../../model/cluster-view.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { unmatchedAccessLogs } from "../telemetry/access-log.ts";
+import { listenerBuffers } from "../connection-settings.ts";
 import { connectOriginateListener } from "../connect-originate.ts";
 import { doubleTunnelListeners, ingressCrossesNetworks } from "../double-tunnel.ts";
 import { tcpAddress } from "../envoy-address.ts";
@@ -80,6 +81,7 @@ export function gatewayListener(
     address: { address: tcpAddress(bind, port) },
     trafficDirection: TrafficDirection.OUTBOUND,
     maxConnectionsToAcceptPerSocketEvent: 1,
+    ...listenerBuffers(mesh),
     accessLog: unmatchedAccessLogs(telemetry.accessLogs, mesh),
     listenerFilters: [
       ...(mesh.gatewayTopology.proxyProtocol

@@ -4,6 +4,7 @@ import type { MeshSettings } from "../../model/facts.ts";
 import type { EffectiveMutualTls } from "../../model/peer-authentication.ts";
 import type { ProviderCluster } from "../../model/provider-cluster.ts";
 import type { AccessLogInit } from "../telemetry/access-log.ts";
+import { tcpIdleTimeout } from "../connection-settings.ts";
 import { filterMetadata } from "../envoy-any.ts";
 import { filterInit, type FilterInit } from "../filter-init.ts";
 import { httpConnectionManagerFilter } from "../http-connection-manager.ts";
@@ -123,7 +124,7 @@ export function blackHoleChain({ mesh, telemetry }: InboundContext): FilterChain
   return {
     name: blackHoleChainName,
     filterChainMatch: { destinationPort: mesh.proxyInboundListenPort },
-    filters: [tcpMetadataExchange(mesh), ...telemetry.stats("server"), tcpProxy(blackHoleCluster, [])],
+    filters: [tcpMetadataExchange(mesh), ...telemetry.stats("server"), tcpProxy(blackHoleCluster, mesh, [])],
   };
 }
 
@@ -185,14 +186,15 @@ function tcpFilters({ cluster }: Destination, { mesh, security, telemetry }: Inb
     tcpMetadataExchange(mesh),
     ...security.tcp,
     ...telemetry.stats("server"),
-    tcpProxy(cluster, telemetry.accessLogs),
+    tcpProxy(cluster, mesh, telemetry.accessLogs),
   ];
 }
 
-function tcpProxy(cluster: string, accessLogs: readonly AccessLogInit[]): FilterInit {
+function tcpProxy(cluster: string, mesh: MeshSettings, accessLogs: readonly AccessLogInit[]): FilterInit {
   return filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, {
     statPrefix: cluster,
     clusterSpecifier: { case: "cluster", value: cluster },
+    ...tcpIdleTimeout(mesh),
     accessLog: [...accessLogs],
   });
 }

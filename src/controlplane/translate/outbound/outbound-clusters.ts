@@ -24,7 +24,7 @@ import {
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
 import { inheritedPeerAuthenticationsFor, namespaceMutualTls } from "../../model/peer-authentication.ts";
-import { nowhere, usedEndpoints } from "../../model/service/service-endpoint-model.ts";
+import { nowhere, sentEndpoints } from "../../model/service/service-endpoint-model.ts";
 import { getAllEndpoints, ofSubset, type ServiceEndpoints } from "../../model/service/service-endpoints.ts";
 import { ServersOfServices } from "../../model/service/service-servers.ts";
 import { memos } from "../../model/memos.ts";
@@ -39,7 +39,7 @@ import { byLocality, dependsOnPlace } from "./outbound-locality.ts";
 import { isSeenBy, type NetworkCrossing } from "../network-endpoints.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "../outbound-cluster.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
-import { effectivePolicy, localitySetting, type EffectivePolicy } from "../traffic-policy.ts";
+import { effectivePolicy, localitySetting, sendsUnready, type EffectivePolicy } from "../traffic-policy.ts";
 import { ingressWaypoints, throughWaypoints } from "../waypoint-endpoints.ts";
 
 /** The inputs for the clusters of scopes. Scopes with equal views share clusters. */
@@ -378,7 +378,8 @@ function assignmentOf(
   const clusterLocal = isClusterLocal(service.hostname, mesh);
   const own = ofSubset(getAllEndpoints(endpoints, service, variant.port, reader), subsetOf(rule, variant.subset));
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
-  const groups = localityGroups(usedEndpoints(own.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal))), {
+  const seen = own.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal));
+  const groups = localityGroups(sentEndpoints(seen, healthKnown && sendsUnready(service, policy, mesh)), {
     hbone: sendingOf(variant, mesh),
     healthKnown,
     client,

@@ -1,6 +1,8 @@
 import { TcpProxySchema } from "../../../wire/envoy/index.ts";
+import type { MeshSettings } from "../../model/facts.ts";
 import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
 import { unknownService } from "../cluster.ts";
+import { tcpIdleTimeout } from "../connection-settings.ts";
 import { filterInit, type FilterInit } from "../filter-init.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 import { specifierOf } from "./weighted-target.ts";
@@ -11,7 +13,7 @@ import { specifierOf } from "./weighted-target.ts";
  */
 export function l4RouteFilters(
   { route, gateway: { backends } }: L4RouteModel,
-  { telemetry }: { readonly telemetry: ProxyTelemetry },
+  { mesh, telemetry }: { readonly mesh: MeshSettings; readonly telemetry: ProxyTelemetry },
 ): readonly FilterInit[] {
   const used = backends
     .filter(({ weight }) => weight > 0)
@@ -23,6 +25,7 @@ export function l4RouteFilters(
     filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, {
       statPrefix,
       clusterSpecifier: specifierOf(used.length === 0 ? [only] : used),
+      ...tcpIdleTimeout(mesh),
       accessLog: [...telemetry.accessLogs],
     }),
   ];

@@ -5,6 +5,7 @@ import { formatAuthority } from "../../../wire/hbone/index.ts";
 import { subsetOf, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
+import { tcpIdleTimeout } from "../connection-settings.ts";
 import { durationOfMs } from "../envoy-any.ts";
 import { filterInit, type FilterInit } from "../filter-init.ts";
 import { meshTelemetry, type ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
@@ -55,6 +56,11 @@ export function tcpRouteFilters(
   );
 }
 
+export type TcpSettings = Pick<
+  TcpProxyInit,
+  "hashPolicy" | "idleTimeout" | "maxDownstreamConnectionDuration" | "tunnelingConfig"
+>;
+
 interface TcpTarget {
   readonly rule: DestinationRuleModel | undefined;
   readonly subset: string | undefined;
@@ -69,13 +75,21 @@ export function tcpClusterFilters(cluster: string, target: TcpTarget): readonly 
 }
 
 function filters(proxy: TcpProxyInit, target: TcpTarget): readonly FilterInit[] {
+  const { context } = target;
+  const telemetry = context.telemetry ?? meshTelemetry(context.mesh);
+  const config: TcpProxyInit = { ...proxy, ...tcpSettings(target), accessLog: [...telemetry.accessLogs] };
+  return [...telemetry.stats(context.role), filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)];
+}
+
+/** The settings for connections by the destination's policy, and by the proxy's own variable. */
+export function tcpSettings(
+  target: Omit<TcpTarget, "context"> & { readonly context: Pick<TcpRouteContext, "mesh"> },
+): TcpSettings {
   const { rule, subset, context } = target;
   const pool = rule?.trafficPolicy?.connectionPool?.tcp;
   const tunnel = target.untunnelled === true ? undefined : tunnelTo(target);
-  const telemetry = context.telemetry ?? meshTelemetry(context.mesh);
-  const config: TcpProxyInit = {
-    ...proxy,
-    ...(pool?.idleTimeoutMs === undefined ? {} : { idleTimeout: durationOfMs(pool.idleTimeoutMs) }),
+  return {
+    ...tcpIdleTimeout(context.mesh, pool?.idleTimeoutMs),
     ...(pool?.maxConnectionDurationMs === undefined
       ? {}
       : { maxDownstreamConnectionDuration: durationOfMs(pool.maxConnectionDurationMs) }),
@@ -83,13 +97,11 @@ function filters(proxy: TcpProxyInit, target: TcpTarget): readonly FilterInit[] 
       ? { hashPolicy: [{ policySpecifier: { case: "sourceIp" as const, value: {} } }] }
       : {}),
     ...(tunnel === undefined ? {} : { tunnelingConfig: tunnelOf(tunnel) }),
-    accessLog: [...telemetry.accessLogs],
   };
-  return [...telemetry.stats(context.role), filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, config)];
 }
 
 /** As in upstream, a subset does not inherit the tunnel of its rule. */
-function tunnelTo({ rule, subset }: TcpTarget): TrafficPolicy["tunnel"] {
+function tunnelTo({ rule, subset }: Pick<TcpTarget, "rule" | "subset">): TrafficPolicy["tunnel"] {
   if (subset === undefined) return rule?.trafficPolicy?.tunnel;
   return subsetOf(rule, subset)?.trafficPolicy?.tunnel;
 }

@@ -9,22 +9,28 @@ import type { Waypoint } from "../../model/ambient/waypoint.ts";
 import { type DestinationRuleModel, destinationRuleFor, subsetOf } from "../../model/destination-rule-model.ts";
 import { type MeshSettings, meshKey } from "../../model/facts.ts";
 import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
-import { usedEndpoints, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
+import { sentEndpoints, usedEndpoints, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
 import { getAllEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { type LocalityGroup, loadAssignment, localityGroups } from "../endpoints.ts";
 import { discoveryType } from "../outbound-cluster.ts";
 import { byLocality, dependsOnPlace } from "../outbound/outbound-locality.ts";
 import type { ScopedEncodedResource } from "../resource.ts";
-import { effectivePolicy, localitySetting } from "../traffic-policy.ts";
+import { effectivePolicy, localitySetting, sendsUnready } from "../traffic-policy.ts";
 import { isVipName } from "./waypoint-name.ts";
-import { waypointCrossing, waypointEndpoints } from "./waypoint-network.ts";
+import { nearEndpoints, waypointCrossing, waypointEndpoints } from "./waypoint-network.ts";
 import { placesOf } from "./waypoint-place.ts";
 import { type Sources, scoped } from "./waypoint-sources.ts";
 
+/** The proxy that sends to services: a waypoint, or a gateway between networks. */
+export interface ServiceClient extends Pick<Waypoint, "key" | "namespace"> {
+  /** Whether it sends only to endpoints of its own network. Absent means no. */
+  readonly staysInNetwork?: boolean;
+}
+
 /** A service as one waypoint sees it. */
 export interface ResolvedService {
-  readonly waypoint: Waypoint;
+  readonly waypoint: ServiceClient;
   readonly mesh: MeshSettings;
   readonly service: ServiceModel;
   readonly rule: DestinationRuleModel | undefined;
@@ -37,13 +43,23 @@ export interface ResolvedService {
 export function resolve(
   waypointKey: string,
   service: ServiceModel | undefined,
-  { model, waypoints }: Sources,
+  sources: Sources,
+  reader: CollectionReader,
+): ResolvedService | undefined {
+  const waypoint = reader.get(sources.waypoints.all, waypointKey);
+  return waypoint === undefined ? undefined : resolveFor(waypoint, service, sources, reader);
+}
+
+/** Like {@link resolve}, for a proxy that need not be a waypoint. */
+export function resolveFor(
+  waypoint: ServiceClient,
+  service: ServiceModel | undefined,
+  { model }: Sources,
   reader: CollectionReader,
 ): ResolvedService | undefined {
   const settings = reader.get(model.inputs.mesh, meshKey);
-  const waypoint = reader.get(waypoints.all, waypointKey);
-  if (settings === undefined || waypoint === undefined || service === undefined) return undefined;
-  const mesh = withOwnProxyConfig(settings, proxyConfigOfGateway(waypointKey, model.inputs, reader));
+  if (settings === undefined || service === undefined) return undefined;
+  const mesh = withOwnProxyConfig(settings, proxyConfigOfGateway(waypoint.key, model.inputs, reader));
   return {
     waypoint,
     mesh,
@@ -60,20 +76,25 @@ export function resolve(
 
 /** The endpoints of a port that the waypoint may send to, of one subset if it is given. */
 export function endpointsOf(
-  { service, rule, mesh }: ResolvedService,
+  found: ResolvedService,
+  port: number,
+  subset: string | undefined,
+  sources: Sources,
+  reader: CollectionReader,
+): readonly EndpointModel[] {
+  return usedEndpoints(reachedEndpoints(found, port, subset, sources, reader));
+}
+
+function reachedEndpoints(
+  { waypoint, service, rule, mesh }: ResolvedService,
   port: number,
   subset: string | undefined,
   { model }: Sources,
   reader: CollectionReader,
 ): readonly EndpointModel[] {
-  const near = waypointEndpoints(
-    getAllEndpoints(model.endpoints, service, port, reader),
-    service,
-    mesh,
-    model.inputs,
-    reader,
-  );
-  return usedEndpoints(ofSubset(near, subsetOf(rule, subset)));
+  const reached = waypoint.staysInNetwork === true ? nearEndpoints : waypointEndpoints;
+  const near = reached(getAllEndpoints(model.endpoints, service, port, reader), service, mesh, model.inputs, reader);
+  return ofSubset(near, subsetOf(rule, subset));
 }
 
 /** Connections through a waypoint have an original destination. */
@@ -102,13 +123,19 @@ function groupsOf(
   reader: CollectionReader,
 ): readonly LocalityGroup[] {
   const { inputs, networkGateways } = sources.model;
-  const client = waypointCrossing(found.service, port, isVipName(name), found.mesh, {
-    inputs,
-    networkGateways,
-    resolvesNames,
-    reader,
-  });
-  return localityGroups(endpointsOf(found, port, subset, sources, reader), {
+  const client =
+    found.waypoint.staysInNetwork === true
+      ? undefined
+      : waypointCrossing(found.service, port, isVipName(name), found.mesh, {
+          inputs,
+          networkGateways,
+          resolvesNames,
+          reader,
+        });
+  const { service, rule, mesh } = found;
+  const withUnready = !resolvesNames && sendsUnready(service, effectivePolicy(rule, subset, port, mesh), mesh);
+  const endpoints = sentEndpoints(reachedEndpoints(found, port, subset, sources, reader), withUnready);
+  return localityGroups(endpoints, {
     hbone: "always",
     healthKnown: !resolvesNames,
     client,

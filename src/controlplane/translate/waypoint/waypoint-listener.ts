@@ -19,6 +19,7 @@ import { formatAuthority } from "../../../wire/hbone/index.ts";
 import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
 import { cidrOf } from "../../model/ip-address.ts";
 import { serviceLogsOf2022, writesLogsOf2022 } from "../telemetry/access-log-2022.ts";
+import { tcpIdleTimeout } from "../connection-settings.ts";
 import { forwardTlsFilter, wildcardCache } from "../dynamic-forward-proxy.ts";
 import { packed } from "../envoy-any.ts";
 import { destinationState, filterInit, filterState, type FilterInit } from "../filter-init.ts";
@@ -33,6 +34,7 @@ import type { SecurityFilters } from "../security/security-filters.ts";
 import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 import { carriedKinds, vipName, type WaypointCarries } from "./waypoint-name.ts";
 import { plainRoute, waypointRouteTable } from "./waypoint-route.ts";
+import type { TcpSettings } from "../routing/virtual-service-tcp.ts";
 import { specifierOf, type WeightedTarget } from "../routing/weighted-target.ts";
 
 export type MatcherInit = Exclude<MessageInitShape<typeof MatcherSchema>, { $typeName: string }>;
@@ -62,6 +64,8 @@ export interface WaypointPort {
   readonly routes: readonly Route[];
   /** The targets of TCP connections. */
   readonly targets: readonly WeightedTarget[];
+  /** The settings for TCP connections. Absent means none. */
+  readonly settings?: TcpSettings | undefined;
   /** Whether each request, or TLS server name, names a host of the wildcard. */
   readonly forwarded?: boolean;
 }
@@ -183,8 +187,7 @@ function serviceChain(
     return {
       name,
       filters: connections(
-        name,
-        port.targets,
+        { statPrefix: name, targets: port.targets, settings: port.settings },
         policies,
         mesh,
         port.forwarded === true ? [forwardTlsFilter(port.host, port.port)] : [],
@@ -200,7 +203,14 @@ function directChains(policies: WaypointPolicies, mesh: MeshSettings): readonly 
   return [
     {
       name: directTcp,
-      filters: [keepDestination(), ...connections(encapName, [{ name: encapName, weight: 1 }], policies, mesh)],
+      filters: [
+        keepDestination(),
+        ...connections(
+          { statPrefix: encapName, targets: [{ name: encapName, weight: 1 }], settings: tcpIdleTimeout(mesh) },
+          policies,
+          mesh,
+        ),
+      ],
     },
     {
       name: directHttp,
@@ -245,8 +255,7 @@ function requests(
 }
 
 function connections(
-  statPrefix: string,
-  targets: readonly WeightedTarget[],
+  { statPrefix, targets, settings = {} }: Pick<WaypointPort, "targets" | "settings"> & { readonly statPrefix: string },
   { security, telemetry }: WaypointPolicies,
   mesh: MeshSettings,
   before: readonly FilterInit[] = [],
@@ -254,6 +263,7 @@ function connections(
   const proxy = filterInit("envoy.filters.network.tcp_proxy", TcpProxySchema, {
     statPrefix,
     clusterSpecifier: specifierOf(targets),
+    ...settings,
     accessLog: [...telemetry.accessLogs],
   });
   return [tcpMetadataExchange(mesh), ...security.tcp, ...telemetry.stats("waypoint"), ...before, proxy];

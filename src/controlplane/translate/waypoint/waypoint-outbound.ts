@@ -1,6 +1,7 @@
 import type { ExtensionProvider, ProviderService } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { ClusterSchema, Cluster_DiscoveryType } from "../../../wire/envoy/index.ts";
+import type { Waypoint } from "../../model/ambient/waypoint.ts";
 import { meshKey } from "../../model/facts.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
 import { everyone } from "../../model/service/service-endpoints.ts";
@@ -14,19 +15,19 @@ import {
   discoveryOf,
   encodeAssignments,
   endpointsOf,
-  resolve,
+  resolveFor,
   resolvesNamesOf,
+  type ServiceClient,
   withoutAssignment,
 } from "./waypoint-assignments.ts";
 import { clustersOf } from "./waypoint-route.ts";
 import { type ServedRegistry, type Sources, portsOf, routeContext, scoped } from "./waypoint-sources.ts";
 
 /**
- * A cluster for a service that does not go through this waypoint: a destination of its routes, or a provider of the
- * mesh.
+ * A cluster for a service that does not go through this proxy: a destination of its routes, or a provider of the mesh.
  */
-interface OutboundReference {
-  readonly waypoint: string;
+export interface OutboundReference {
+  readonly client: ServiceClient;
   readonly host: string;
   readonly port: number;
   readonly subset: string | undefined;
@@ -50,7 +51,7 @@ export function deriveProviderReferences(
       return [
         [
           `${waypoint.key}|${found.cluster}`,
-          { waypoint: waypoint.key, host: found.host, port: service.port, subset: undefined },
+          { client: clientOf(waypoint), host: found.host, port: service.port, subset: undefined },
         ] as const,
       ];
     });
@@ -75,16 +76,28 @@ export function deriveOutboundReferences(
     if (mesh === undefined || waypoint === undefined || service === undefined) return [];
     const ports = portsOf(service, item, routeContext(waypoint, mesh, sources, reader));
     const names = ports.flatMap(({ routes, targets }) => [...clustersOf(routes), ...targets.map(({ name }) => name)]);
-    return [...new Set(names)].flatMap((name) => {
-      const [direction, port, subset, host] = name.split("|");
-      if (direction !== "outbound" || host === undefined) return [];
-      return [
-        [
-          `${item.waypoint}|${name}`,
-          { waypoint: item.waypoint, host, port: Number(port), subset: subset === "" ? undefined : subset },
-        ] as const,
-      ];
-    });
+    return referencesOf(clientOf(waypoint), names);
+  });
+}
+
+function clientOf({ key, namespace }: Waypoint): ServiceClient {
+  return { key, namespace };
+}
+
+/** The references to the services whose clusters have these names, by the client and the name. */
+export function referencesOf(
+  client: ServiceClient,
+  clusterNames: readonly string[],
+): readonly (readonly [string, OutboundReference])[] {
+  return [...new Set(clusterNames)].flatMap((name) => {
+    const [direction, port, subset, host] = name.split("|");
+    if (direction !== "outbound" || host === undefined) return [];
+    return [
+      [
+        `${client.key}|${name}`,
+        { client, host, port: Number(port), subset: subset === "" ? undefined : subset },
+      ] as const,
+    ];
   });
 }
 
@@ -156,14 +169,12 @@ export function deriveOutboundEndpoints(
 }
 
 function resolveReference(
-  { waypoint: key, host, port, subset }: OutboundReference,
+  { client, host, port, subset }: OutboundReference,
   sources: Sources,
   reader: CollectionReader,
 ) {
-  const waypoint = reader.get(sources.waypoints.all, key);
-  const service =
-    waypoint === undefined ? undefined : destinationService(host, waypoint.namespace, sources.model.registry, reader);
-  const found = resolve(key, service, sources, reader);
+  const service = destinationService(host, client.namespace, sources.model.registry, reader);
+  const found = resolveFor(client, service, sources, reader);
   const own = service?.ports.find((candidate) => candidate.port === port);
   if (found === undefined || own === undefined) return undefined;
   return {

@@ -361,6 +361,31 @@ test("a TLS route that names only its service comes before TCP routes, and one f
   assert.equal(clusterWith(["*.example.com"]), `inbound-vip|3306|tcp/v2|${host}`);
 });
 
+test("the pool and the hash of a service's policy also hold for TCP connections through its waypoint", () => {
+  const { apply, listeners } = waypoints();
+  apply(...shop, gateway);
+  const host = "web.shop.svc.cluster.local";
+  const proxy = (): JsonObject => {
+    const filters = valueAt(chain(listeners("shop/wp")["main_internal"], `inbound-vip|3306|tcp|${host}`), "filters");
+    return valueAt((filters as JsonObject[]).at(-1), "typedConfig") as JsonObject;
+  };
+  const settings = (): unknown => {
+    const { idleTimeout, maxDownstreamConnectionDuration, hashPolicy } = proxy();
+    return [idleTimeout, maxDownstreamConnectionDuration, hashPolicy];
+  };
+  assert.deepEqual(settings(), [undefined, undefined, undefined]);
+  apply(
+    config("DestinationRule", "shop/web", {
+      host,
+      trafficPolicy: {
+        connectionPool: { tcp: { idleTimeout: "24h", maxConnectionDuration: "1h" } },
+        loadBalancer: { consistentHash: { useSourceIp: true } },
+      },
+    }),
+  );
+  assert.deepEqual(settings(), ["86400s", "3600s", [{ sourceIp: {} }]]);
+});
+
 test("the mesh's providers are reachable from a waypoint anywhere, and a missing provider has no cluster", () => {
   const { apply, inputs, clusters, endpoints } = waypoints();
   const zipkin = (name: string, service: string): ExtensionProvider => ({

@@ -8,6 +8,7 @@ import { doubleTunnelClusters } from "../double-tunnel.ts";
 import { internalListenerCluster, mainInternalName } from "../inbound/inbound-hbone.ts";
 import type { MeshModel } from "../mesh-model.ts";
 import { type ScopedEncodedResource, sameScopedResource } from "../resource.ts";
+import { deriveEastWestPassthrough } from "./east-west-passthrough.ts";
 import { deriveEastWestResources } from "./east-west-resources.ts";
 import { peersOfNamespace } from "./waypoint-cluster.ts";
 import { encapName } from "./waypoint-listener.ts";
@@ -55,18 +56,21 @@ export function deriveWaypointResources(graph: CollectionGraph, model: MeshModel
   });
   const providers = deriveProviderReferences(graph, sources);
   const eastWest = deriveEastWestResources(graph, model);
+  const passthrough = deriveEastWestPassthrough(graph, sources);
   return {
-    listeners: [deriveWaypointListeners(graph, sources, bindings), eastWest.listeners],
+    listeners: [deriveWaypointListeners(graph, sources, bindings), eastWest.listeners, passthrough.listeners],
     clusters: [
       deriveFixedClusters(graph, sources),
       ...perRegistry.flatMap(({ clusters }) => clusters),
       deriveOutboundClusters(graph, "-providers", sources, providers),
       ...eastWest.clusters,
+      ...passthrough.clusters,
     ],
     endpoints: [
       ...perRegistry.flatMap(({ endpoints }) => endpoints),
       deriveOutboundEndpoints(graph, "-providers", sources, providers),
       eastWest.endpoints,
+      passthrough.endpoints,
     ],
     served: { Service: services.served, ServiceEntry: entries.served },
   };

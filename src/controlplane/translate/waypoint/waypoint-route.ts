@@ -16,7 +16,7 @@ import { l4VirtualService } from "../routing/route-layer4.ts";
 import { effectivePolicy } from "../traffic-policy.ts";
 import { hashPolicyOf, retryPolicy } from "../routing/virtual-service-action.ts";
 import { destinationCluster, virtualServiceRoutes, type RouteInit } from "../routing/virtual-service-route.ts";
-import { l4Matches } from "../routing/virtual-service-tcp.ts";
+import { l4Matches, tcpSettings, type TcpSettings } from "../routing/virtual-service-tcp.ts";
 import { inWaypoint, type VipService } from "./waypoint-name.ts";
 import type { WeightedTarget } from "../routing/weighted-target.ts";
 
@@ -110,17 +110,23 @@ function hashOfService(
   return effectivePolicy(rule, undefined, port, mesh).loadBalancer?.consistentHash?.hashKey;
 }
 
+/** Where a port's TCP connections go, and their settings. */
+export interface WaypointTcp {
+  readonly targets: readonly WeightedTarget[];
+  readonly settings: TcpSettings;
+}
+
 /**
  * The destinations of connections to one port of a service, from the TLS routes and then the TCP routes of its
  * VirtualServices and Gateway API's routes (GEP-1294). As in upstream, a TLS route applies only if it matches by the
  * service alone, because a waypoint does not read the server name here.
  */
-export function waypointTcpTargets(
+export function waypointTcp(
   service: ServiceModel,
   port: number,
   fallback: string,
   context: WaypointRouteContext,
-): readonly WeightedTarget[] {
+): WaypointTcp {
   const client = { namespace: context.waypoint.namespace, labels: {}, gateway: meshGateway };
   const attached = l4RoutesToService(service, port, context.waypoint.namespace, context.model, context.reader).map(
     (route) => l4VirtualService(route, service, port),
@@ -140,7 +146,28 @@ export function waypointTcpTargets(
     ({ match, matchesAll, route }) =>
       route.length > 0 && (matchesAll || match.some((candidate) => l4Matches(candidate, port, client))),
   );
-  return found === undefined ? [{ name: fallback, weight: 1 }] : weightedTargets(found.route, service, port, context);
+  return {
+    targets:
+      found === undefined ? [{ name: fallback, weight: 1 }] : weightedTargets(found.route, service, port, context),
+    settings: settingsOf(found?.route ?? [], service, context),
+  };
+}
+
+/** As in upstream, the policy of the first destination applies to all of them, and its subset only if it is alone. */
+function settingsOf(
+  routes: readonly RouteDestination[],
+  service: ServiceModel,
+  context: WaypointRouteContext,
+): TcpSettings {
+  const { mesh, model, reader, waypoint } = context;
+  const [first] = routes;
+  const target = (first === undefined ? undefined : serviceOf(first.destination.host, service, context)) ?? service;
+  const client = { namespace: waypoint.namespace, labels: {} };
+  return tcpSettings({
+    rule: destinationRuleFor(target, client, mesh, model.destinationRules, reader),
+    subset: routes.length === 1 ? first?.destination.subset : undefined,
+    context: { mesh },
+  });
 }
 
 function weightedTargets(

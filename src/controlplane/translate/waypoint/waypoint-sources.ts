@@ -9,7 +9,7 @@ import { type ScopedEncodedResource, encodeResource, scopedEntry } from "../reso
 import { waypointPortsOf } from "./waypoint-forwarding.ts";
 import type { WaypointPort } from "./waypoint-listener.ts";
 import { carriedKinds, vipName, type VipService } from "./waypoint-name.ts";
-import { type WaypointRouteContext, waypointRoutes, waypointTcpTargets } from "./waypoint-route.ts";
+import { type WaypointRouteContext, waypointRoutes, waypointTcp } from "./waypoint-route.ts";
 
 /** A service that goes through a waypoint. */
 export interface ServedService {
@@ -98,7 +98,7 @@ export function portsOf(
       port,
       protocol,
       routes: kinds.includes("http") ? waypointRoutes(service, port, fallback("http"), context) : [],
-      targets: kinds.includes("tcp") ? waypointTcpTargets(service, port, fallback("tcp"), context) : [],
+      ...(kinds.includes("tcp") ? waypointTcp(service, port, fallback("tcp"), context) : { targets: [] }),
       ...(forwarded ? { forwarded } : {}),
     };
   });
