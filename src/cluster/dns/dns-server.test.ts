@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { decode, encode, type DecodedPacket } from "dns-packet";
 import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
-import { DnsServer } from "./dns-server.ts";
+import { DnsServer, type DnsServerOptions } from "./dns-server.ts";
 import { encodeAnswer, parseQuestion } from "./message.ts";
 import { answerZone, type ZoneSource } from "./zone.ts";
 
@@ -194,4 +196,90 @@ test("an answer over TCP is no longer than a message can be, and a message with 
   assert.ok((decode(answer).answers ?? []).length > 0);
   const several = Array.from({ length: 2 }, () => ({ type: "A" as const, name: "a.example" }));
   assert.equal(parseQuestion(encode({ type: "query", id: 1, questions: several })), undefined);
+});
+
+/** A server on the loopback until the end of the test. */
+async function serving(options: Partial<DnsServerOptions>): Promise<AsyncDisposable & { readonly port: number }> {
+  const server = new DnsServer({
+    address: "127.0.0.1",
+    port: 0,
+    domain: "cluster.local",
+    source,
+    ready: Promise.resolve(),
+    log: silentLogger,
+    clock: systemClock,
+    random: () => 0,
+    ...options,
+  });
+  const stop = new AbortController();
+  const listening = Promise.withResolvers<void>();
+  const running = server.run(stop.signal, listening.resolve);
+  await listening.promise;
+  return {
+    port: server.port,
+    [Symbol.asyncDispose]: async () => {
+      stop.abort();
+      await running;
+    },
+  };
+}
+
+test("a client that sends queries over TCP and reads no answer fills no memory", async () => {
+  const endpoints = Array.from({ length: 1_000 }, (_, index) => ({
+    addresses: [`10.1.${index >> 8}.${index & 255}`],
+    conditions: { ready: true },
+  }));
+  const looks = { count: 0 };
+  const crowded: ZoneSource = {
+    ...source,
+    slicesOf: (namespace, name) => {
+      looks.count += 1;
+      return source.slicesOf(namespace, name).map((slice) => ({ ...slice, endpoints }));
+    },
+  };
+  await using server = await serving({ source: crowded });
+  const query = encode({ type: "query", id: 8, questions: [{ type: "A", name: "db.default.svc.cluster.local" }] });
+  const framed = Buffer.concat([Buffer.from([0, query.length]), query]);
+  const socket = connect(server.port, "127.0.0.1").pause();
+  socket.write(Buffer.concat(Array.from({ length: 400 }, () => framed)));
+  // The server looks up until the buffers of both sockets are full.
+  let before = -1;
+  while (before !== looks.count || before === 0) {
+    before = looks.count;
+    await setTimeout(200);
+  }
+  assert.ok(before < 300, `${before} answers of 43 kB for a client that reads none`);
+  let received = 0;
+  socket.on("data", (bytes: Buffer) => (received += bytes.length)).resume();
+  socket.end();
+  await once(socket, "close");
+  assert.equal(looks.count, 400);
+  assert.ok(received > 400 * 40_000, `${received} bytes`);
+});
+
+test("a client whose queries nobody answers does not keep another client's queries from being forwarded", async () => {
+  const upstream = createSocket("udp4");
+  upstream.on("message", (bytes, from) => {
+    const { id = 0, questions = [] } = decode(bytes);
+    if (questions[0]?.name !== "example.org") return;
+    upstream.send(encode({ type: "response", id, questions, answers: [] }), from.port, from.address);
+  });
+  await new Promise<void>((resolve) => upstream.bind(0, "127.0.0.1", resolve));
+  await using server = await serving({ upstream: { address: "127.0.0.1", port: upstream.address().port } });
+  const queryOf = (name: string): Buffer => encode({ type: "query", id: 9, questions: [{ type: "A", name }] });
+  const crowd = createSocket("udp4");
+  await new Promise<void>((resolve) => crowd.bind(0, "127.0.0.2", resolve));
+  // The first refusal shows that all places are taken.
+  const refused = once(crowd, "message");
+  for (let count = 0; count < 1_001; count += 1) crowd.send(queryOf("nobody.example"), server.port, "127.0.0.1");
+  await refused;
+  const other = createSocket("udp4");
+  await new Promise<void>((resolve) => other.bind(0, "127.0.0.3", resolve));
+  const answered = once(other, "message");
+  other.send(queryOf("example.org"), server.port, "127.0.0.1");
+  const [bytes] = (await answered) as [Buffer];
+  // The types lack a field that the decoder adds.
+  const { rcode }: DecodedPacket & { rcode?: string } = decode(bytes);
+  assert.equal(rcode, "NOERROR");
+  for (const socket of [crowd, other, upstream]) socket.close();
 });

@@ -11,7 +11,7 @@ import {
 } from "../../base/index.ts";
 import { DnsForwarder, type DnsTransport, type NameServer, withLength } from "../../net/dns/index.ts";
 import { encodeAnswer, encodeFailure, encodeQuestion, parseQuestion, recordsOf, type Question } from "./message.ts";
-import { answerZone, type DnsRecord, type ZoneAnswer, type ZoneSource } from "./zone.ts";
+import { answerZone, maxRecords, type DnsRecord, type ZoneAnswer, type ZoneSource } from "./zone.ts";
 
 export interface DnsServerOptions {
   readonly address: string;
@@ -60,7 +60,7 @@ export class DnsServer {
     const tcp = await this.#listenTcp();
     let udp: UdpSocket;
     try {
-      udp = await this.#listenUdp();
+      udp = await this.#listenUdp(signal);
     } catch (error) {
       tcp.close();
       throw error;
@@ -73,7 +73,7 @@ export class DnsServer {
     tcp.close();
   }
 
-  async #listenUdp(): Promise<UdpSocket> {
+  async #listenUdp(signal: AbortSignal): Promise<UdpSocket> {
     const { address } = this.#options;
     const socket = createSocket({ type: address.includes(":") ? "udp6" : "udp4", recvBufferSize: 1 << 20 });
     await new Promise<void>((resolve, reject) => {
@@ -86,16 +86,17 @@ export class DnsServer {
     socket.on("message", (query: Buffer, from: RemoteInfo) => {
       // Only a forged datagram has no source port. It cannot be answered.
       if (from.port === 0) return;
-      void this.#answer(query, "udp").then((answer) => {
+      void this.#answer(query, "udp", from.address).then((answer) => {
         // Ignore errors, because the client may be gone.
-        if (answer !== undefined) socket.send(answer, from.port, from.address, () => undefined);
+        if (answer !== undefined && !signal.aborted) socket.send(answer, from.port, from.address, () => undefined);
       });
     });
     return socket;
   }
 
   async #listenTcp(): Promise<Server> {
-    const server = createServer((socket) => this.#serveTcp(socket));
+    // A client that has ended its side still reads the answers to what it asked.
+    const server = createServer({ allowHalfOpen: true }, (socket) => this.#serveTcp(socket));
     limitConnections(server, maxTcpConnections);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -115,26 +116,33 @@ export class DnsServer {
     });
   }
 
-  /** Over TCP, two bytes with its length precede each message (RFC 1035, 4.2.2). */
   #serveTcp(socket: Socket): void {
-    let received: Buffer = Buffer.alloc(0);
     socket.setTimeout(tcpIdleMs, () => socket.destroy());
     socket.on("error", () => socket.destroy());
-    socket.on("data", (chunk) => {
-      received = Buffer.concat([received, chunk]);
+    void this.#answerStream(socket).catch(() => socket.destroy());
+  }
+
+  /**
+   * Over TCP, two bytes with its length precede each message (RFC 1035, 4.2.2). Reads no further query while an answer
+   * is missing or unread, because a query of 40 bytes may have an answer of 65,535.
+   */
+  async #answerStream(socket: Socket): Promise<void> {
+    let received: Buffer = Buffer.alloc(0);
+    for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
+      received = Buffer.concat([received, chunk as Buffer]);
       while (received.length >= 2 && received.length >= 2 + received.readUInt16BE(0)) {
         const end = 2 + received.readUInt16BE(0);
         const query = received.subarray(2, end);
         received = received.subarray(end);
-        void this.#answer(query, "tcp").then((answer) => {
-          if (answer === undefined || socket.destroyed) return;
-          socket.write(withLength(answer));
-        });
+        const answer = await this.#answer(query, "tcp", socket.remoteAddress ?? "");
+        if (socket.destroyed) return;
+        if (answer !== undefined && !socket.write(withLength(answer))) await drained(socket);
       }
-    });
+    }
+    socket.end();
   }
 
-  async #answer(query: Buffer, transport: DnsTransport): Promise<Buffer | undefined> {
+  async #answer(query: Buffer, transport: DnsTransport, client: string): Promise<Buffer | undefined> {
     const question = parseQuestion(query);
     if (question === undefined) return undefined;
     if (!this.#ready) return encodeFailure(question);
@@ -142,15 +150,15 @@ export class DnsServer {
     const name = question.name.toLowerCase().replace(/\.$/, "");
     let answer: ZoneAnswer;
     try {
-      answer = answerZone(source, domain, name, question.type);
+      answer = answerZone(source, domain, name, question.type, maxRecords[transport]);
     } catch (error) {
       this.#options.log.error("a DNS query failed", { name, type: question.type, error: messageOf(error) });
       return encodeFailure(question);
     }
     if (answer.outcome === "unknown" && this.#forwarder !== undefined) {
-      return await this.#forwarder.forward(query, transport).catch(() => encodeFailure(question));
+      return await this.#forwarder.forward(query, transport, client).catch(() => encodeFailure(question));
     }
-    const answers = await this.#followAliases(question, this.#rotate(answer.answers));
+    const answers = await this.#followAliases(question, this.#rotate(answer.answers), client);
     return encodeAnswer(question, domain, { ...answer, answers }, transport);
   }
 
@@ -158,7 +166,11 @@ export class DnsServer {
    * Adds the addresses behind an alias. Clients do not resolve the alias themselves: for the C library, an answer
    * without an address means that the name does not exist.
    */
-  async #followAliases(question: Question, answers: readonly DnsRecord[]): Promise<readonly DnsRecord[]> {
+  async #followAliases(
+    question: Question,
+    answers: readonly DnsRecord[],
+    client: string,
+  ): Promise<readonly DnsRecord[]> {
     if (question.type !== "A" && question.type !== "AAAA") return answers;
     const all = [...answers];
     for (let aliases = 0; aliases < maxAliases; aliases += 1) {
@@ -167,7 +179,7 @@ export class DnsServer {
       const target = last.data.toLowerCase();
       const next = answerZone(this.#options.source, this.#options.domain, target, question.type);
       if (next.outcome === "unknown") {
-        const foreign = await this.#forwarder?.ask(encodeQuestion(question, target)).catch(() => undefined);
+        const foreign = await this.#forwarder?.ask(encodeQuestion(question, target), client).catch(() => undefined);
         return foreign === undefined ? all : [...all, ...recordsOf(foreign)];
       }
       if (next.answers.length === 0) return all;
@@ -182,4 +194,15 @@ export class DnsServer {
     const start = Math.floor(this.#options.random() * items.length);
     return [...items.slice(start), ...items.slice(0, start)];
   }
+}
+
+/** Resolves when the client has read what it was sent, or is gone. */
+async function drained(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const settle = (): void => {
+      socket.off("drain", settle).off("close", settle);
+      resolve();
+    };
+    socket.on("drain", settle).on("close", settle);
+  });
 }

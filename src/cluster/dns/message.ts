@@ -18,6 +18,8 @@ const ttlSeconds = 5;
 const plainUdpBytes = 512;
 /** The maximum length of a message over TCP, because the length has 16 bits. */
 const maxTcpBytes = 65_535;
+/** The least that a record takes besides its name: ten bytes before its data, and an address. */
+const leastRecordBytes = 14;
 /** The maximum size over UDP that no usual path fragments (DNS Flag Day 2020). */
 const edns = 1232;
 
@@ -75,13 +77,15 @@ export function encodeAnswer(question: Question, domain: string, answer: ZoneAns
   const rcode = answer.outcome === "found" ? rcodes.noError : rcodes.noSuchName;
   const authorities = negative && answer.outcome !== "unknown" ? [startOfAuthority(domain)] : [];
   const flags = answer.outcome === "unknown" ? 0 : AUTHORITATIVE_ANSWER;
-  const full = build(question, flags, rcode, {
-    answers: answer.answers.map(toRecord),
-    authorities,
-    additionals: answer.additionals.map(toRecord),
-  });
   const limit = transport === "tcp" ? maxTcpBytes : udpLimit(question);
-  if (full.length <= limit) return full;
+  if (answer.answers.length * (question.name.length + leastRecordBytes) <= limit) {
+    const full = build(question, flags, rcode, {
+      answers: answer.answers.map(toRecord),
+      authorities,
+      additionals: answer.additionals.map(toRecord),
+    });
+    if (full.length <= limit) return full;
+  }
   const half = build(question, flags | TRUNCATED_RESPONSE, rcode, {
     answers: answer.answers.slice(0, 10).map(toRecord),
   });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
-import { answerZone, type ZoneSource } from "./zone.ts";
+import { answerZone, maxRecords, type ZoneSource } from "./zone.ts";
 
 interface Content {
   readonly services?: readonly Service[];
@@ -185,4 +185,51 @@ test("names above existing names exist, and the zone tells its version", () => {
   ] as const)
     assert.equal(ask({}, question), expected, question);
   assert.equal(ask({}, "dns-version.cluster.local", "TXT"), "found 1.1.0");
+});
+
+test("a query for a Service with tens of thousands of endpoints reads no endpoint again, and answers with a bounded number", () => {
+  let reads = 0;
+  const slices = Array.from({ length: 40 }, (_, index): EndpointSlice => {
+    const endpoints = Array.from({ length: 1_000 }, (_, at) => ready(`10.${index}.${at >> 8}.${at & 255}`));
+    const one = slice("db", endpoints, [
+      { name: "http", port: 8080 },
+      { name: "admin", port: 8081 },
+    ]);
+    return Object.defineProperty(one, "endpoints", {
+      get: () => {
+        reads += 1;
+        return endpoints;
+      },
+    });
+  });
+  const source: ZoneSource = { ...zoneOf({ services: [headless], slices }), slicesByAddress: () => slices };
+  const answerTo = (name: string, type: string, most?: number): { answers: number; additionals: number } => {
+    const { answers, additionals } = answerZone(source, "cluster.local", name, type, most);
+    return { answers: answers.length, additionals: additionals.length };
+  };
+  const name = "db.shop.svc.cluster.local";
+  answerTo(`10-0-0-1.${name}`, "A");
+  reads = 0;
+  assert.deepEqual(answerTo(name, "A"), { answers: maxRecords.tcp, additionals: 0 });
+  assert.deepEqual(answerTo(name, "A", maxRecords.udp), { answers: maxRecords.udp, additionals: 0 });
+  assert.deepEqual(answerTo(name, "SRV"), { answers: maxRecords.tcp, additionals: maxRecords.tcp / 2 });
+  assert.deepEqual(answerTo(`_admin._tcp.${name}`, "SRV", 7), { answers: 7, additionals: 7 });
+  assert.deepEqual(answerTo(`10-39-3-200.${name}`, "A"), { answers: 1, additionals: 0 });
+  assert.deepEqual(answerTo("1.0.0.10.in-addr.arpa", "PTR"), { answers: 1, additionals: 0 });
+  assert.equal(reads, 0);
+});
+
+test("the endpoints of the other family do not take the place of those that a question asks for", () => {
+  const six: EndpointSlice = { ...slice("db", [ready("fd00::1"), ready("fd00::2")]), addressType: "IPv6" };
+  const source = zoneOf({ services: [headless], slices: [six, slice("db", [ready("10.244.0.1")])] });
+  const { answers } = answerZone(source, "cluster.local", "db.shop.svc.cluster.local", "A", 2);
+  assert.deepEqual(
+    answers.map((record) => ("data" in record ? record.data : "")),
+    ["10.244.0.1"],
+  );
+});
+
+test("an endpoint that is a name (FQDN) has no address record", () => {
+  const named: EndpointSlice = { ...slice("db", [ready("db.example")]), addressType: "FQDN" };
+  assert.equal(ask({ services: [headless], slices: [named] }, "db.shop.svc.cluster.local"), "absent");
 });

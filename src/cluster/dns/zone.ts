@@ -32,9 +32,26 @@ const found = (answers: readonly DnsRecord[] = [], additionals: readonly DnsReco
 const absent: ZoneAnswer = { outcome: "absent", ...none };
 const unknown: ZoneAnswer = { outcome: "unknown", ...none };
 
-/** Answers a question by Kubernetes' DNS specification (1.1.0). `name` is in lower case without a final dot. */
-export function answerZone(source: ZoneSource, domain: string, name: string, type: string): ZoneAnswer {
-  if (name.endsWith(".in-addr.arpa") || name.endsWith(".ip6.arpa")) return answerReverse(source, domain, name, type);
+/**
+ * The number of records in an answer. More do not fit into a message: each has the name of a Service, which takes at
+ * least 23 bytes, and 14 bytes besides. Without this bound, a query would take as long as the endpoints of its Service
+ * are many, and whoever may write EndpointSlices may make ten thousands.
+ */
+export const maxRecords = { udp: 100, tcp: 2_000 };
+
+/**
+ * Answers a question by Kubernetes' DNS specification (1.1.0), with at most `most` records in each section. `name` is
+ * in lower case without a final dot.
+ */
+export function answerZone(
+  source: ZoneSource,
+  domain: string,
+  name: string,
+  type: string,
+  most = maxRecords.tcp,
+): ZoneAnswer {
+  if (name.endsWith(".in-addr.arpa") || name.endsWith(".ip6.arpa"))
+    return answerReverse(source, domain, name, type, most);
   if (name === domain) return found();
   if (!name.endsWith(`.${domain}`)) return unknown;
   const labels = name.slice(0, -domain.length - 1).split(".");
@@ -47,7 +64,9 @@ export function answerZone(source: ZoneSource, domain: string, name: string, typ
   if (!source.hasNamespace(namespace)) return absent;
   const rest = labels.slice(0, -2);
   if (rest.length === 0) return found();
-  return kind === "pod" ? answerPod(name, rest, type) : answerService(source, { domain, namespace, name, rest, type });
+  return kind === "pod"
+    ? answerPod(name, rest, type)
+    : answerService(source, { domain, namespace, name, rest, type, most });
 }
 
 interface ServiceQuestion {
@@ -57,10 +76,11 @@ interface ServiceQuestion {
   /** The labels before the namespace. */
   readonly rest: readonly string[];
   readonly type: string;
+  readonly most: number;
 }
 
 function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswer {
-  const { domain, namespace, name, rest, type } = question;
+  const { domain, namespace, name, rest, type, most } = question;
   const serviceName = rest.at(-1) ?? "";
   const service = source.service(namespace, serviceName);
   if (service === undefined) return absent;
@@ -70,32 +90,24 @@ function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswe
       ? found([{ type: "CNAME", name, data: (service.spec.externalName ?? "").replace(/\.$/, "") }])
       : absent;
   }
-  // Only the names of endpoints and of headless Services need endpoints.
-  const needsTargets = rest.length === 2 || isHeadless(service);
-  const targets = needsTargets ? endpointTargets(source, namespace, serviceName, host) : [];
+  const slices = source.slicesOf(namespace, serviceName);
+  if (rest.length === 2) {
+    const own = slices.flatMap((slice) => targetsOf(slice).byLabel.get(rest[0] ?? "") ?? []).slice(0, most);
+    return own.length === 0 ? absent : found(addressRecords(name, own, type));
+  }
+  // Of the other names, only those of headless Services need endpoints.
+  const targets = isHeadless(service) ? firstTargets(slices, type, most) : [];
   if (rest.length === 1) {
     // A headless Service without ready endpoints has no name.
-    if (isHeadless(service) && targets.length === 0) return absent;
-    if (type === "SRV") return answerPorts(service, { name, type, host, targets });
-    const addresses = isHeadless(service) ? targets.map(({ address }) => address) : clusterIPs(service);
+    if (isHeadless(service) && targets.length === 0 && firstTargets(slices, "ANY", 1).length === 0) return absent;
+    if (type === "SRV") return answerPorts(service, { name, type, host, targets, most });
+    const addresses = isHeadless(service) ? targets : clusterIPs(service).map((address) => ({ address }));
     return found(addressRecords(name, addresses, type));
-  }
-  if (rest.length === 2) {
-    const own = targets.filter((target) => target.host === name);
-    if (own.length > 0)
-      return found(
-        addressRecords(
-          name,
-          own.map(({ address }) => address),
-          type,
-        ),
-      );
-    return absent;
   }
   const [port = "", protocol = ""] = rest;
   if (rest.length !== 3 || !port.startsWith("_") || !protocol.startsWith("_")) return absent;
   const wanted = { name: port.slice(1), protocol: protocol.slice(1) };
-  return answerPorts(service, { name, type, host, targets, port: wanted });
+  return answerPorts(service, { name, type, host, targets, most, port: wanted });
 }
 
 interface PortQuestion {
@@ -103,34 +115,51 @@ interface PortQuestion {
   readonly type: string;
   readonly host: string;
   readonly targets: readonly EndpointTarget[];
+  readonly most: number;
   /** Absent if the question names no port and so asks for all. */
   readonly port?: { readonly name: string; readonly protocol: string };
 }
 
-function answerPorts(service: Service, { name, type, host, targets, port }: PortQuestion): ZoneAnswer {
-  const isWanted = (item: TargetPort): boolean =>
-    port === undefined || (item.name === port.name && item.protocol === port.protocol);
+function answerPorts(service: Service, question: PortQuestion): ZoneAnswer {
+  const { name, type, host, port, most } = question;
   if (isHeadless(service)) {
-    const matching = targets.flatMap((target) =>
-      target.ports.filter(isWanted).map(({ number }) => ({ target, number })),
-    );
+    const matching = portsOfTargets(question);
     if (matching.length === 0) return absent;
     if (type !== "SRV") return found();
+    const hostOf = ({ label }: EndpointTarget): string => `${label}.${host}`;
     const hosts = [...new Set(matching.map(({ target }) => target))];
     return found(
-      matching.map(({ target, number }) => ({ type: "SRV", name, port: number, target: target.host })),
-      hosts.map((target) => addressRecord(target.host, target.address)),
+      matching.map(({ target, number }) => ({ type: "SRV", name, port: number, target: hostOf(target) })),
+      hosts.map((target) => addressRecord(hostOf(target), target.address)),
     );
   }
-  const own = (service.spec?.ports ?? []).filter(({ name = "", protocol = "TCP", port: number }) =>
-    isWanted({ name, protocol: protocol.toLowerCase(), number }),
+  const own = (service.spec?.ports ?? []).filter(
+    ({ name = "", protocol = "TCP" }) =>
+      port === undefined || (port.name === name && port.protocol === protocol.toLowerCase()),
   );
   if (own.length === 0) return absent;
   if (type !== "SRV") return found();
   return found(
-    own.map(({ port: number }) => ({ type: "SRV", name, port: number, target: host })),
+    own.slice(0, most).map(({ port: number }) => ({ type: "SRV", name, port: number, target: host })),
     clusterIPs(service).map((address) => addressRecord(host, address)),
   );
+}
+
+/** The first ports of endpoints that a question asks for. */
+function portsOfTargets({
+  targets,
+  port,
+  most,
+}: PortQuestion): { readonly target: EndpointTarget; readonly number: number }[] {
+  const matching: { readonly target: EndpointTarget; readonly number: number }[] = [];
+  for (const target of targets) {
+    const { all, byName } = target.ports;
+    for (const { number } of port === undefined ? all : (byName.get(`${port.name}/${port.protocol}`) ?? [])) {
+      if (matching.length >= most) return matching;
+      matching.push({ target, number });
+    }
+  }
+  return matching;
 }
 
 interface TargetPort {
@@ -140,25 +169,63 @@ interface TargetPort {
 }
 
 interface EndpointTarget {
-  readonly host: string;
+  /** The endpoint's hostname, or its address with dashes. */
+  readonly label: string;
   readonly address: string;
-  readonly ports: readonly TargetPort[];
+  readonly ports: SlicePorts;
 }
 
-/** A Service's ready endpoints, each under its hostname, or without one under its address with dashes. */
-function endpointTargets(source: ZoneSource, namespace: string, service: string, host: string): EndpointTarget[] {
+interface SlicePorts {
+  readonly all: readonly TargetPort[];
+  /** By name and protocol. */
+  readonly byName: ReadonlyMap<string, readonly TargetPort[]>;
+}
+
+/** The ready endpoints of a slice. */
+interface SliceTargets {
+  readonly all: readonly EndpointTarget[];
+  readonly byType: Readonly<Partial<Record<"A" | "AAAA", readonly EndpointTarget[]>>>;
+  readonly byLabel: ReadonlyMap<string, readonly EndpointTarget[]>;
+  readonly byAddress: ReadonlyMap<string, EndpointTarget>;
+}
+
+/** An entry lives as long as its slice, which a changed slice replaces. */
+const knownTargets = new WeakMap<EndpointSlice, SliceTargets>();
+
+function targetsOf(slice: EndpointSlice): SliceTargets {
+  let known = knownTargets.get(slice);
+  if (known === undefined) knownTargets.set(slice, (known = readTargets(slice)));
+  return known;
+}
+
+function readTargets(slice: EndpointSlice): SliceTargets {
+  const portsOfSlice = (slice.ports ?? []).map(({ name = "", protocol = "TCP", port = 0 }) => ({
+    name,
+    protocol: protocol.toLowerCase(),
+    number: port,
+  }));
+  const byName = Map.groupBy(portsOfSlice, ({ name, protocol }) => `${name}/${protocol}`);
+  const ports: SlicePorts = { all: portsOfSlice, byName };
+  const all = (slice.endpoints ?? [])
+    .filter(({ conditions }) => conditions?.ready !== false)
+    .flatMap(({ addresses, hostname }) =>
+      addresses
+        .filter((address) => isIP(address) !== 0)
+        .map((address) => ({ label: hostname ?? dashed(address), address, ports })),
+    );
+  const byAddress = new Map(all.toReversed().map((target) => [target.address, target]));
+  const byType = Object.groupBy(all, ({ address }) => typeOf(address));
+  return { all, byType, byLabel: Map.groupBy(all, ({ label }) => label), byAddress };
+}
+
+/** The first ready endpoints whose addresses may be the answer. */
+function firstTargets(slices: readonly EndpointSlice[], type: string, most: number): EndpointTarget[] {
   const targets: EndpointTarget[] = [];
-  for (const slice of source.slicesOf(namespace, service)) {
-    const ports = (slice.ports ?? []).map(({ name = "", protocol = "TCP", port = 0 }) => ({
-      name,
-      protocol: protocol.toLowerCase(),
-      number: port,
-    }));
-    for (const endpoint of slice.endpoints ?? []) {
-      if (endpoint.conditions?.ready === false) continue;
-      for (const address of endpoint.addresses)
-        targets.push({ host: `${endpoint.hostname ?? dashed(address)}.${host}`, address, ports });
-    }
+  for (const slice of slices) {
+    if (targets.length >= most) break;
+    const { all, byType } = targetsOf(slice);
+    const possible = type === "A" || type === "AAAA" ? (byType[type] ?? []) : all;
+    targets.push(...possible.slice(0, most - targets.length));
   }
   return targets;
 }
@@ -167,10 +234,10 @@ function answerPod(name: string, rest: readonly string[], type: string): ZoneAns
   const [label = ""] = rest;
   if (rest.length !== 1) return absent;
   const address = [".", ":"].map((mark) => label.replaceAll("-", mark)).find((text) => isIP(text) !== 0);
-  return address === undefined ? absent : found(addressRecords(name, [address], type));
+  return address === undefined ? absent : found(addressRecords(name, [{ address }], type));
 }
 
-function answerReverse(source: ZoneSource, domain: string, name: string, type: string): ZoneAnswer {
+function answerReverse(source: ZoneSource, domain: string, name: string, type: string, most: number): ZoneAnswer {
   const address = addressOfReverse(name);
   if (address === undefined) return unknown;
   const service = source.serviceByClusterIP(address);
@@ -180,11 +247,10 @@ function answerReverse(source: ZoneSource, domain: string, name: string, type: s
   else {
     for (const slice of source.slicesByAddress(address)) {
       const serviceName = slice.metadata.labels?.["kubernetes.io/service-name"] ?? "";
-      const endpoint = slice.endpoints?.find(({ addresses }) => addresses.includes(address));
-      if (endpoint?.conditions?.ready === false) continue;
-      names.push(
-        `${endpoint?.hostname ?? dashed(address)}.${serviceName}.${slice.metadata.namespace ?? ""}.svc.${domain}`,
-      );
+      const target = targetsOf(slice).byAddress.get(address);
+      if (target === undefined) continue;
+      names.push(`${target.label}.${serviceName}.${slice.metadata.namespace ?? ""}.svc.${domain}`);
+      if (names.length >= most) break;
     }
   }
   if (names.length === 0) return unknown;
@@ -216,14 +282,18 @@ function clusterIPs(service: Service): string[] {
       : [service.spec.clusterIP];
 }
 
-function addressRecords(name: string, addresses: readonly string[], type: string): DnsRecord[] {
-  return addresses
-    .map((address) => addressRecord(name, address))
+function addressRecords(name: string, places: readonly { readonly address: string }[], type: string): DnsRecord[] {
+  return places
+    .map(({ address }) => addressRecord(name, address))
     .filter((record) => record.type === type || type === "ANY");
 }
 
 function addressRecord(name: string, address: string): DnsRecord {
-  return { type: address.includes(":") ? "AAAA" : "A", name, data: address };
+  return { type: typeOf(address), name, data: address };
+}
+
+function typeOf(address: string): "A" | "AAAA" {
+  return address.includes(":") ? "AAAA" : "A";
 }
 
 function dashed(address: string): string {

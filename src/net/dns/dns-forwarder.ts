@@ -55,9 +55,9 @@ export class DnsForwarder {
   }
 
   /** The first server's whole answer. Repeats the query over TCP if the answer over UDP is truncated. */
-  async ask(query: Buffer): Promise<Buffer> {
-    const answer = await this.forward(query, "udp");
-    return isTruncated(answer) ? await this.forward(query, "tcp") : answer;
+  async ask(query: Buffer, client = ""): Promise<Buffer> {
+    const answer = await this.forward(query, "udp", client);
+    return isTruncated(answer) ? await this.forward(query, "tcp", client) : answer;
   }
 
   async #askInTurn(query: Buffer, transport: DnsTransport, displaced: AbortSignal): Promise<Buffer> {

@@ -55,3 +55,25 @@ test("a name with the first search domain is answered by a CNAME, and wildcards 
     [["240.240.0.2"], ["240.240.0.2"], undefined],
   );
 });
+
+test("an entry of any namespace gets no short name of a Service or its pods", () => {
+  const service = info(["10.96.0.1"], "web", "shop");
+  const entries = Object.fromEntries(
+    ["web.shop", "web.shop.svc", "*.shop", "*.svc"].map((host) => [host, info(["240.240.0.66"])]),
+  );
+  for (const order of [
+    { "web.shop.svc.cluster.local": service, ...entries },
+    { ...entries, "web.shop.svc.cluster.local": service },
+  ]) {
+    const attacked = new NameIndex(
+      create(NameTableSchema, { table: order }),
+      { namespace: "default", domain: "default.svc.cluster.local", search: ["default.svc.cluster.local"] },
+      seededRandom(1),
+    );
+    for (const name of ["web.shop", "web.shop.svc", "web.shop.default.svc.cluster.local"])
+      assert.deepEqual(attacked.find(name)?.addresses, ["10.96.0.1"], name);
+    for (const name of ["web-0.web.shop", "web-0.web.shop.svc", "web-0.web.shop.default.svc.cluster.local"])
+      assert.equal(attacked.find(name), undefined, name);
+    assert.deepEqual(attacked.find("other.shop")?.addresses, ["240.240.0.66"]);
+  }
+});

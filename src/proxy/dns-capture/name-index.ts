@@ -13,6 +13,8 @@ export interface PodNames {
 /** A name table, indexed by all names that a service has in this pod. */
 export class NameIndex {
   readonly #hosts = new Map<string, readonly string[]>();
+  /** The names of Kubernetes' Services without the cluster's domain, except those without a namespace. */
+  readonly #shortNames = new Set<string>();
   readonly #pod: PodNames;
   readonly #random: Random;
 
@@ -20,11 +22,17 @@ export class NameIndex {
     this.#pod = pod;
     this.#random = random;
     const domain = pod.domain.startsWith(`${pod.namespace}.`) ? pod.domain.slice(pod.namespace.length + 1) : pod.domain;
-    for (const [hostname, { ips, registry, shortname, namespace, altHosts }] of Object.entries(table.table)) {
+    // Names of Services come last and so replace equal hosts of entries, which any namespace may write.
+    const entries = Object.entries(table.table).sort(
+      ([, one], [, other]) => Number(one.registry === "Kubernetes") - Number(other.registry === "Kubernetes"),
+    );
+    for (const [hostname, { ips, registry, shortname, namespace, altHosts }] of entries) {
       const names = [hostname];
       // In another domain, short names would belong to another cluster.
       if (registry === "Kubernetes" && domain !== "" && hostname.endsWith(domain)) {
-        names.push(`${shortname}.${namespace}`, `${shortname}.${namespace}.${domain.split(".")[0] ?? ""}`, ...altHosts);
+        const short = [`${shortname}.${namespace}`, `${shortname}.${namespace}.${domain.split(".")[0] ?? ""}`];
+        for (const name of short) this.#shortNames.add(name.toLowerCase());
+        names.push(...short, ...altHosts);
         if (namespace === pod.namespace) names.push(shortname);
       }
       for (const name of names) this.#hosts.set(name.toLowerCase().replace(/\.$/, ""), ips);
@@ -45,6 +53,8 @@ export class NameIndex {
   #byName(name: string): readonly string[] | undefined {
     const exact = this.#hosts.get(name);
     if (exact !== undefined) return exact;
+    // `db-0.db.shop` is a pod of a Service. The name server knows it, and no wildcard such as `*.shop` may match it.
+    if (this.#shortNames.has(name.slice(name.indexOf(".") + 1))) return undefined;
     for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
       const found = this.#hosts.get(`*${name.slice(dot)}`);
       if (found !== undefined) return found;

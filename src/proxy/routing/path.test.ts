@@ -66,6 +66,12 @@ describe("a path's normal form", () => {
       assert.equal(normalizePath(written, base), undefined);
   });
 
+  test("refuses a slash that decoding would hide in a new escape, after slashes were decoded", () => {
+    for (const written of ["/admin%%32fsecret", "/admin%2%66secret", "/admin%%35csecret", "/x%2%35%32fadmin"])
+      for (const options of [base, decoding, { ...base, escapedSlashes: "reject" as const }])
+        assert.equal(normalizePath(written, options), undefined, written);
+  });
+
   test("is its own normal form, and has no segment that climbs", () => {
     const piece = constantFrom(
       "/",
@@ -85,6 +91,9 @@ describe("a path's normal form", () => {
       "5",
       "c",
       "%61",
+      "%32",
+      "%35",
+      "%66",
       "%25",
       "a",
       "|",

@@ -30,20 +30,21 @@ export function normalizePath(path: string, options: PathOptions): string | unde
 
 /**
  * Other escapes, and a `%` without an escape, stay as the client wrote them. Undefined if decoding creates a new
- * escape, because the upstream would read another path than the one that was checked.
+ * escape, because the upstream would read another path than the one that was checked: `%%32f` becomes `%2f`.
  */
 function decodeUnreserved(path: string): string | undefined {
   if (!path.includes("%")) return path;
-  const decoded = decodeOnce(path);
-  return decodeOnce(decoded) === decoded && !/%00/.test(decoded) ? decoded : undefined;
+  let kept = 0;
+  const decoded = path.replaceAll(escapes, (escape) => {
+    const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16));
+    if (/[A-Za-z0-9\-._~]/.test(character)) return character;
+    kept += 1;
+    return escape;
+  });
+  return (decoded.match(escapes)?.length ?? 0) === kept ? decoded : undefined;
 }
 
-function decodeOnce(path: string): string {
-  return path.replaceAll(/%([0-9a-f]{2})/gi, (escape, hex: string) => {
-    const character = String.fromCharCode(Number.parseInt(hex, 16));
-    return /[A-Za-z0-9\-._~]/.test(character) ? character : escape;
-  });
-}
+const escapes = /%[0-9a-f]{2}/gi;
 
 function escapeOf(character: string): string {
   return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;

@@ -90,6 +90,67 @@ test("another namespace's wildcard gets no name of the cluster's domain, which r
   assert.deepEqual(data(await answerOf("one.far.svc.cluster.local")), ["240.0.0.5"]);
 });
 
+test("an entry of another namespace gets no short name of a Service or its pods, and no name with a search domain", async () => {
+  const attacked = new MeshState();
+  const hosts = [
+    "web.shop",
+    "web.shop.svc",
+    "hidden.shop",
+    "hidden.shop.svc.cluster.local",
+    "h0.db.shop.svc.cluster.local",
+    "'*.shop'",
+    "'*.svc'",
+    "'*.default'",
+    "api.github.com.default",
+    "api.gitlab.com.default.svc",
+    "api.x.com.default.svc.cluster.local",
+    "api.x.com.svc.cluster.local",
+    "api.x.com.cluster.local",
+    "planned.shop.svc.cluster.local",
+    "api.example.com",
+  ];
+  parseLocalConfig(
+    `workloads:
+- {uid: h0, name: h0, workloadIps: [10.0.9.1], services: {shop/db.shop.svc.cluster.local: {80: 80}}}
+services:
+- {name: web, namespace: shop, hostname: web.shop.svc.cluster.local, vips: [/10.96.0.1], ports: {80: 80}}
+- {name: db, namespace: shop, hostname: db.shop.svc.cluster.local, vips: [], ports: {80: 80}}
+- {name: hidden, namespace: shop, hostname: hidden.shop.svc.cluster.local, vips: [/10.96.0.2], ports: {80: 80}, visibility: Namespace}
+- {name: mine, namespace: default, hostname: own.shop, vips: [/240.0.0.7], ports: {80: 80}}
+- {name: own, namespace: shop, hostname: own.shop.svc.cluster.local, vips: [/10.96.0.3], ports: {80: 80}}
+${hosts.map((host, index) => `- {name: evil${index}, namespace: evil, hostname: ${host}, vips: [/240.0.0.66], ports: {80: 80}}`).join("\n")}
+`,
+    attacked,
+  );
+  const resolver = new DnsResolver({ ...options, state: attacked, random: seededRandom(1) });
+  const resolved = async (name: string): Promise<readonly unknown[]> => {
+    const query = encode({ type: "query", id: 77, flags: RECURSION_DESIRED, questions: [{ type: "A", name }] });
+    const answer = await resolver.answer(query, { name: "p", namespace: "default", serviceAccount: "sa" }, "udp");
+    return data(decode(answer ?? assert.fail())).filter((text) => /^\d/.test(String(text)));
+  };
+  const search = ".default.svc.cluster.local";
+  for (const name of ["web.shop", `web.shop${search}`, "web.shop.svc", `web.shop.svc${search}`])
+    assert.deepEqual(await resolved(name), ["10.96.0.1"], name);
+  for (const name of ["own.shop", `own.shop${search}`]) assert.deepEqual(await resolved(name), ["240.0.0.7"], name);
+  for (const name of [
+    "hidden.shop",
+    `hidden.shop${search}`,
+    "hidden.shop.svc.cluster.local",
+    "h0.db.shop",
+    `h0.db.shop${search}`,
+    "h0.db.shop.svc.cluster.local",
+    `api.github.com${search}`,
+    `api.gitlab.com${search}`,
+    `api.x.com${search}`,
+    "api.x.com.svc.cluster.local",
+    "api.x.com.cluster.local",
+  ])
+    assert.deepEqual(await resolved(name), [], name);
+  // A host outside the cluster, and a Service that does not exist, may be anybody's.
+  for (const name of ["planned.shop.svc.cluster.local", `api.example.com${search}`])
+    assert.deepEqual(await resolved(name), ["240.0.0.66"], name);
+});
+
 test("a service's short names resolve without a name server, both as requested and with a search domain", async () => {
   for (const name of ["web", "web.default", "web.default.svc", "other.shop"])
     assert.deepEqual(data(await answerOf(name)), [name.startsWith("web") ? "10.96.0.1" : "10.96.0.3"], name);

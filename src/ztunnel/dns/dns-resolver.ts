@@ -72,29 +72,63 @@ export class DnsResolver {
     });
   }
 
-  /** Looks up the name as it is, and then without the search domains that the pod's resolver may have appended. */
+  /**
+   * Looks up the name as it is, and then without the search domains that the pod's resolver may have appended. Without
+   * a shorter domain than the longest, the name is not what the pod asked for: `x.example` becomes
+   * `x.example.shop.svc.cluster.local`, and would so become `x.example.shop`. No other namespace's ServiceEntry gets it.
+   */
   #find(name: string, namespace: string): FoundName | undefined {
     const direct = this.#byName(name, namespace);
     if (direct !== undefined) return { addresses: this.#addresses(direct) };
     const { domain } = this.#options;
-    for (const suffix of [`.${namespace}.svc.${domain}`, `.svc.${domain}`, `.${domain}`]) {
-      if (!name.endsWith(suffix)) continue;
+    const suffixes = [`.${namespace}.svc.${domain}`, `.svc.${domain}`, `.${domain}`];
+    for (const [shorter, suffix] of suffixes.filter((one) => name.endsWith(one)).entries()) {
       const alias = name.slice(0, -suffix.length);
       const service = this.#byName(alias, namespace);
-      if (service === undefined) continue;
+      if (service === undefined || (shorter > 0 && !this.#isOwn(service, namespace))) continue;
       const addresses = this.#addresses(service);
       return service.hostname.startsWith("*") ? { addresses } : { addresses, alias };
     }
     return undefined;
   }
 
-  /** The service with this name, or with a full name whose short form it may be. */
+  /** Whether the service belongs to the pod's namespace, or its host to its own namespace, as that of a Service. */
+  #isOwn(service: Service, namespace: string): boolean {
+    return (
+      service.namespace === namespace || service.hostname.endsWith(`.${service.namespace}.svc.${this.#options.domain}`)
+    );
+  }
+
+  /**
+   * The service with this name, or with a full name whose short form it may be. As in upstream, a ServiceEntry of the
+   * pod's own namespace comes first. One of another namespace comes last, and gets no short name of a Service or of a
+   * headless Service's pod: with the host `web.shop`, it would otherwise get the traffic to `web.shop.svc.cluster.local`.
+   */
   #byName(name: string, namespace: string): Service | undefined {
-    for (const host of [name, ...this.#fullNames(name, namespace)]) {
+    const literal = this.#byHost(name, namespace);
+    if (literal?.namespace === namespace) return literal;
+    const fullNames = this.#fullNames(name, namespace);
+    for (const host of fullNames) {
       const found = this.#byHost(host, namespace);
       if (found !== undefined) return found;
     }
-    return undefined;
+    const isTaken = fullNames.some((host) => this.#kubernetesService(host) !== undefined);
+    return isTaken || this.#isPodName(name, namespace) ? undefined : literal;
+  }
+
+  /** Whether the name is short for that of a pod of a headless Service, such as `db-0.db`. */
+  #isPodName(name: string, namespace: string): boolean {
+    const service = name.slice(name.indexOf(".") + 1);
+    return this.#fullNames(service, namespace).some((host) => this.#kubernetesService(host)?.vips.length === 0);
+  }
+
+  /** The Kubernetes Service with this full name, even if the pod may not see it. */
+  #kubernetesService(host: string): Service | undefined {
+    const services = `.svc.${this.#options.domain}`;
+    const [name, namespace, more] = host.endsWith(services) ? host.slice(0, -services.length).split(".") : [];
+    return name === undefined || namespace === undefined || more !== undefined
+      ? undefined
+      : this.#options.state.serviceOfNamespace(host, namespace);
   }
 
   /**
@@ -140,21 +174,31 @@ export class DnsResolver {
   #answerable(hostname: string, namespace: string): Service | undefined {
     const { state, domain } = this.#options;
     const service = state.serviceByHostname(hostname, namespace);
-    if (service === undefined || this.#isForeignWildcard(service, namespace)) return undefined;
+    if (service === undefined || this.#isForeign(service, namespace)) return undefined;
     return service.vips.length > 0 || service.hostname.endsWith(`.svc.${domain}`) ? service : undefined;
   }
 
   /**
-   * Whether a wildcard of another namespace would match names of Kubernetes' domain: `*.shop.svc.cluster.local`,
-   * `*.cluster.local`. A resolver first appends its search domains to every name, so such an entry would get all
-   * traffic of other namespaces, even to hosts outside the cluster. Names below a namespace's domain belong to that
-   * namespace.
+   * Whether a service of another namespace has a host in Kubernetes' domain that it may not have. Names below a
+   * namespace's domain belong to that namespace. A wildcard may match none of them: `*.shop.svc.cluster.local`,
+   * `*.cluster.local`. A resolver first appends its search domains to every name, so such an entry, or one for
+   * `api.github.com.shop.svc.cluster.local`, would get traffic to hosts outside the cluster. An entry may name a Service
+   * that does not exist.
    */
-  #isForeignWildcard({ hostname, namespace: owner }: Service, namespace: string): boolean {
-    if (!hostname.startsWith("*") || owner === namespace) return false;
-    const [suffix, services] = [hostname.slice(1), `.svc.${this.#options.domain}`];
-    if (services.endsWith(suffix)) return true;
-    return suffix.endsWith(services) && suffix.slice(0, -services.length).split(".").at(-1) !== owner;
+  #isForeign({ hostname, namespace: owner }: Service, namespace: string): boolean {
+    if (owner === namespace) return false;
+    const { domain } = this.#options;
+    const services = `.svc.${domain}`;
+    if (hostname.startsWith("*")) {
+      const suffix = hostname.slice(1);
+      if (services.endsWith(suffix)) return true;
+      return suffix.endsWith(services) && suffix.slice(0, -services.length).split(".").at(-1) !== owner;
+    }
+    if (!hostname.endsWith(`.${domain}`)) return false;
+    if (!hostname.endsWith(services)) return hostname.slice(0, -domain.length - 1).includes(".");
+    const labels = hostname.slice(0, -services.length).split(".");
+    if (labels.at(-1) === owner) return false;
+    return labels.length !== 2 || this.#kubernetesService(hostname) !== undefined;
   }
 
   /**

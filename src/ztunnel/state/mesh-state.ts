@@ -255,6 +255,12 @@ export class MeshState {
     return best(this.#byHostname.get(hostname), namespace);
   }
 
+  /** The service of a namespace with this host name, even if others may not see it. */
+  serviceOfNamespace(hostname: string, namespace: string): Service | undefined {
+    for (const service of this.#byHostname.get(hostname) ?? []) if (service.namespace === namespace) return service;
+    return undefined;
+  }
+
   endpoints(service: Service): Endpoints {
     return this.#endpoints.get(serviceKey(service)) ?? noEndpoints;
   }

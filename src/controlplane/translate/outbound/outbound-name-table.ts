@@ -22,7 +22,7 @@ export function nameTable(
 ): NameTable {
   const table: NameTable["table"] = {};
   for (const service of services) {
-    if (isForeignWildcard(service, client)) continue;
+    if (isForeign(service, client)) continue;
     const ips = addressesOf(service, endpointsOf);
     if (ips.length === 0) continue;
     // Short names mean the host in the cluster's domain, so a host in clusterset.local has no short names.
@@ -42,15 +42,22 @@ export function nameTable(
 }
 
 /**
- * Whether a wildcard of another namespace would match names of Kubernetes' domain: `*.shop.svc.cluster.local`,
- * `*.cluster.local`. A resolver first appends its search domains to every name, so such an entry would get all traffic
- * of other namespaces. Names below a namespace's domain belong to that namespace.
+ * Whether a service of another namespace has a host in Kubernetes' domain that it may not have. Names below a
+ * namespace's domain belong to that namespace. A wildcard may match none of them: `*.shop.svc.cluster.local`,
+ * `*.cluster.local`. A resolver first appends its search domains to every name, so such an entry, or one for
+ * `api.github.com.shop.svc.cluster.local`, would get traffic of other namespaces to hosts outside the cluster.
  */
-function isForeignWildcard({ hostname, namespace: owner }: ServiceModel, { namespace, domain }: NameClient): boolean {
-  if (!hostname.startsWith("*") || owner === namespace) return false;
-  const [suffix, services] = [hostname.slice(1), `.svc.${domain}`];
-  if (services.endsWith(suffix)) return true;
-  return suffix.endsWith(services) && suffix.slice(0, -services.length).split(".").at(-1) !== owner;
+function isForeign({ hostname, namespace: owner }: ServiceModel, { namespace, domain }: NameClient): boolean {
+  if (owner === namespace) return false;
+  const services = `.svc.${domain}`;
+  const namespaceOf = (host: string): string | undefined => host.slice(0, -services.length).split(".").at(-1);
+  if (hostname.startsWith("*")) {
+    const suffix = hostname.slice(1);
+    return services.endsWith(suffix) || (suffix.endsWith(services) && namespaceOf(suffix) !== owner);
+  }
+  if (!hostname.endsWith(`.${domain}`)) return false;
+  if (!hostname.endsWith(services)) return hostname.slice(0, -domain.length - 1).includes(".");
+  return namespaceOf(hostname) !== owner && hostname.slice(0, -services.length).split(".").length !== 2;
 }
 
 function addressesOf(
