@@ -4,8 +4,10 @@ export { meansNoEffect } from "./field-effect.ts";
 export { apiVersionOf, defineKind, type KindDefinition } from "./kind.ts";
 export { formatLabelSelector, matchesLabels, matchesLabelSelector } from "./label-selector.ts";
 export {
+  isMirrorPod,
   keyOf,
   metaTime,
+  mirrorAnnotation,
   type Condition,
   type KubernetesObject,
   type LabelSelector,

@@ -78,3 +78,14 @@ export function keyOf(object: KubernetesObject): string {
 export function metaTime(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, "2026-01-01T00:00:00".length)}Z`;
 }
+
+/** The uid of a static pod at its kubelet, which differs from that of its object in the API. */
+export const mirrorAnnotation = "kubernetes.io/config.mirror";
+
+/**
+ * Whether a kubelet made the object for a pod that it runs without the API server. Every node may create such objects in
+ * any namespace and with any labels.
+ */
+export function isMirrorPod({ metadata: { annotations = {} } }: KubernetesObject): boolean {
+  return annotations[mirrorAnnotation] !== undefined;
+}

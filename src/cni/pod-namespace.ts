@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { basename, isAbsolute, join, normalize } from "node:path";
+import { mirrorAnnotation } from "../api/index.ts";
 import type { Pod } from "../api/kubernetes/index.ts";
 import { userError, type SerinError } from "../base/index.ts";
 import { isSystemCode, NetworkNamespace, RouteNetlink } from "../net/index.ts";
@@ -7,8 +8,6 @@ import { addressesOf } from "./ambient-pod.ts";
 
 /** The process id of a pod's init, written by the lab's node runtime. */
 const initPidAnnotation = "lab.serin.dev/init-pid";
-/** The uid of a static pod at its kubelet, which differs from that of its object in the API. */
-export const mirrorAnnotation = "kubernetes.io/config.mirror";
 /** A kubelet makes the uid of a static pod from a hash of 32 digits. */
 const kubeletUid = /^[0-9a-f-]{32,36}$/;
 /** Linux's process ids are at most 4,194,304. Users may write the annotation, and the kernel rejects long paths. */

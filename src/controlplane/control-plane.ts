@@ -173,7 +173,8 @@ export class ControlPlane {
     return new Authenticator({
       clientOf: (id) => this.#sources.clusters.clientOf(id),
       clusterIds: () => this.#sources.clusters.ids,
-      hasOtherClusters: () => this.#sources.clusters.haveOthers,
+      readsAllClusters: () => this.#sources.clusters.areAllRead,
+      uidOfPod: (id, namespace, pod) => this.#sources.clusters.podsOf(id)?.podOf(namespace, pod)?.uid,
       clusterId: settings.clusterId,
       audiences: settings.authority.audiences,
       trustDomain: () => this.#trustDomain(),

@@ -47,9 +47,9 @@ export class MeshClusters {
     return this.states(true).map(({ id }) => id);
   }
 
-  /** Whether other clusters may belong to the mesh, also those that cannot be read. */
-  get haveOthers(): boolean {
-    return this.#remotes.areNamed;
+  /** Whether no cluster may belong to the mesh besides the known ones, which can all be read. */
+  get areAllRead(): boolean {
+    return this.#remotes.areAllRead;
   }
 
   /** The answer of `/debug/clusterz`. This control plane's own cluster comes first. */

@@ -338,6 +338,7 @@ export interface PodSpec {
   imagePullSecrets?: { name: string }[];
   restartPolicy?: "Always" | "OnFailure" | "Never";
   terminationGracePeriodSeconds?: number;
+  activeDeadlineSeconds?: number;
   hostNetwork?: boolean;
   hostPID?: boolean;
   hostIPC?: boolean;

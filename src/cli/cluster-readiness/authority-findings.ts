@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { messageOf, type Clock } from "../../base/index.ts";
+import { certificateBlocks, messageOf, type Clock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { readJson } from "./cluster-facts.ts";
 import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
@@ -27,9 +27,7 @@ export async function authorityFindings(
   if (read.state === "forbidden") return [unseen(subject, `configmaps -n ${istioNamespace}`, read.reason)];
   if (read.state === "absent") return [];
   const object = `ConfigMap ${istioNamespace}/${name}`;
-  const certificates =
-    (read.value.data?.["root-cert.pem"] ?? "").match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ??
-    [];
+  const certificates = certificateBlocks(read.value.data?.["root-cert.pem"] ?? "");
   if (certificates.length === 0)
     return [
       warning(

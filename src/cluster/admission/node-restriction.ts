@@ -1,7 +1,6 @@
-import type { UntypedObject } from "../../api/index.ts";
+import { isMirrorPod, mirrorAnnotation, type UntypedObject } from "../../api/index.ts";
 import { jsonEqual } from "../../base/index.ts";
 import { foreignLeaseFault, nodeNameOf } from "../auth/index.ts";
-import { isMirrorPod, mirrorAnnotation } from "../record/mirror-pod.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { forbidden, nameOf, type AdmissionRequest } from "./request.ts";

@@ -1,6 +1,5 @@
-import type { UntypedObject } from "../../api/index.ts";
+import { isMirrorPod, type UntypedObject } from "../../api/index.ts";
 import type { Random } from "../../base/index.ts";
-import { isMirrorPod } from "../record/mirror-pod.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionPlugin } from "./chain.ts";
 import { forbidden, type AdmissionRequest } from "./request.ts";

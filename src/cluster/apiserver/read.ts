@@ -1,4 +1,4 @@
-import { innerKey, type StoredRecord } from "../store/index.ts";
+import { recordsAfter, type StoredRecord } from "../store/index.ts";
 import { includeObjectOf, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
 import type { ListMetadata } from "./encoder.ts";
 import { answerFormOf } from "./negotiate.ts";
@@ -74,7 +74,7 @@ function pageOf(parts: ServerParts, context: ResourceContext): Page {
     if (token === undefined) throw expired(`too old resource version: ${shown} (${collection.revision})`);
     throw expired(tokenExpired, { continue: encodeContinue({ ...token, revision: inconsistent }) });
   }
-  const rest = token === undefined ? all : all.slice(firstAfter(all, token));
+  const rest = token === undefined ? all : recordsAfter(all, token.namespace, token.name);
   if (selection.matches === undefined && (limit <= 0 || rest.length <= limit))
     return { records: rest, metadata: { resourceVersion: String(shown) } };
   return limited(
@@ -121,12 +121,6 @@ export function requireKnownRevision(parts: ServerParts, text: string | null): n
     );
   }
   return revision;
-}
-
-function firstAfter(records: readonly StoredRecord[], token: ContinueToken): number {
-  const last = innerKey(token.namespace, token.name);
-  const index = records.findIndex(({ namespace, name }) => innerKey(namespace, name) > last);
-  return index === -1 ? records.length : index;
 }
 
 function encodeContinue(token: ContinueToken): string {

@@ -1,5 +1,5 @@
+import { isMirrorPod } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
-import { isMirrorPod } from "../record/mirror-pod.ts";
 import { podReferences, type ReferencedKind } from "../record/pod-references.ts";
 import type { Store } from "../store/index.ts";
 import { nodeRules } from "./default-roles.ts";

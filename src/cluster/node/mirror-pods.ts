@@ -1,8 +1,8 @@
+import { mirrorAnnotation } from "../../api/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import { messageOf, rfc3339Seconds, type Clock, type Logger } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { kubernetesVersion, type ClusterNode } from "../record/index.ts";
-import { mirrorAnnotation } from "../record/mirror-pod.ts";
 
 const namespace = "kube-system";
 const retryMs = 200;

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { keyOf } from "../../api/index.ts";
+import { isMirrorPod, keyOf } from "../../api/index.ts";
 import {
   endpointSliceKind,
   persistentVolumeKind,
@@ -22,7 +22,6 @@ import {
 import { ImageCatalogue, type ImageEntry } from "../images/index.ts";
 import type { LoadBalancerPort } from "./node-report.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
-import { isMirrorPod } from "../record/mirror-pod.ts";
 import { isAlive, killProcess, type ProcessIdentity } from "./containers/container-process.ts";
 import { UnmetFields } from "./containers/container-rights.ts";
 import { MirrorPods } from "./mirror-pods.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
-import { Collection, type ChangeEvent } from "./collection.ts";
+import { Collection, recordsAfter, type ChangeEvent } from "./collection.ts";
 import { encodeObject, StoredRecord } from "./record.ts";
 
 const maps = "/configmaps";
@@ -52,6 +52,15 @@ test("lists are in the order of etcd's keys, and a namespace has no part of othe
   assert.deepEqual(shown(collection.list("none")), []);
   changed.commit("-a/x");
   assert.deepEqual(shown(collection.list("a")), ["a/y@2"]);
+});
+
+test("the records after an object are those with greater keys, also if the object is gone", () => {
+  const { collection } = given("b/z", "a/y", "ab/x", "a/x", "a-b/x");
+  const after = (namespace: string, name: string): unknown => shown(recordsAfter(collection.list(), namespace, name));
+  assert.deepEqual(after("a", "x"), ["a/y@2", "ab/x@3", "b/z@1"]);
+  assert.deepEqual(after("a", "xx"), ["a/y@2", "ab/x@3", "b/z@1"]);
+  assert.deepEqual(after("", ""), ["a-b/x@5", "a/x@4", "a/y@2", "ab/x@3", "b/z@1"]);
+  assert.deepEqual(after("b", "z"), []);
 });
 
 test("a list at an earlier version has what existed then: neither later objects nor later states, but those deleted since", () => {

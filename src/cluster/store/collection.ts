@@ -136,15 +136,29 @@ function sortedRecords(records: ReadonlyMap<string, StoredRecord>): StoredRecord
 }
 
 function sliceNamespace(sorted: readonly StoredRecord[], namespace: string): readonly StoredRecord[] {
-  let low = 0;
-  let high = sorted.length;
-  const first = innerKey(namespace, "");
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (innerKey(sorted[middle]?.namespace ?? "", "") < first) low = middle + 1;
-    else high = middle;
-  }
+  const low = firstNotBefore(sorted, innerKey(namespace, ""));
   let end = low;
   while (end < sorted.length && sorted[end]?.namespace === namespace) end++;
   return sorted.slice(low, end);
+}
+
+/** The records of a sorted list that come after the object, which may be gone. */
+export function recordsAfter(sorted: readonly StoredRecord[], namespace: string, name: string): StoredRecord[] {
+  const key = innerKey(namespace, name);
+  const index = firstNotBefore(sorted, key);
+  const found = sorted[index];
+  return sorted.slice(found?.namespace === namespace && found.name === name ? index + 1 : index);
+}
+
+/** The index of the first record of a sorted list whose key is not smaller. */
+function firstNotBefore(sorted: readonly StoredRecord[], key: string): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const record = sorted[middle];
+    if (record !== undefined && innerKey(record.namespace, record.name) < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

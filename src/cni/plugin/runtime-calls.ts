@@ -1,6 +1,6 @@
+import { isMirrorPod } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { Clock } from "../../base/index.ts";
-import { mirrorAnnotation } from "../pod-namespace.ts";
 
 /** The time in which a container runtime has read a changed configuration. */
 const settleMs = 5_000;
@@ -58,6 +58,6 @@ export class RuntimeCalls {
  * Whether a pod may get an address without a call: it is on the node's network, or a kubelet has made its object again
  * for a static pod that runs already.
  */
-function needsNoCall({ metadata, spec }: Pod): boolean {
-  return spec?.hostNetwork === true || metadata.annotations?.[mirrorAnnotation] !== undefined;
+function needsNoCall(pod: Pod): boolean {
+  return pod.spec?.hostNetwork === true || isMirrorPod(pod);
 }

@@ -43,6 +43,9 @@ const clients = new Map([
   ["east", own],
   ["west", west],
 ]);
+/** The uids of the pods that are seen to run, as `cluster/namespace/pod`. */
+const seenPods = new Map<string, string>();
+const uidOfPod = (...names: readonly string[]): string | undefined => seenPods.get(names.join("/"));
 const make = (
   audiences: readonly string[] = ["istio-ca"],
   clock: Clock = systemClock,
@@ -51,19 +54,21 @@ const make = (
   new Authenticator({
     clientOf: (id) => clients.get(id),
     clusterIds: () => [...clients.keys()],
-    hasOtherClusters: () => true,
+    readsAllClusters: () => false,
+    uidOfPod,
     clusterId: "east",
     audiences,
     trustDomain: () => "cluster.local",
     clock,
     ...(remembered === undefined ? {} : { remembered }),
   });
-/** An authenticator whose control plane reads one cluster. */
-const makeSingle = (clock: Clock, hasOtherClusters: () => boolean): Authenticator =>
+/** An authenticator whose control plane reads these clusters, of which `east` is its own. */
+const reading = (clock: Clock, ids: readonly string[], readsAllClusters = () => true): Authenticator =>
   new Authenticator({
-    clientOf: () => own,
-    clusterIds: () => ["east"],
-    hasOtherClusters,
+    clientOf: (id) => (ids.includes(id) ? clients.get(id) : undefined),
+    clusterIds: () => ids,
+    readsAllClusters,
+    uidOfPod,
     clusterId: "east",
     audiences: ["istio-ca"],
     trustDomain: () => "cluster.local",
@@ -144,12 +149,12 @@ test("a mesh certificate is enough for renewal, even if the token is invalid or 
   own.isAway = false;
 });
 
-test("a certificate of a deleted service account proves nothing, unless the account may be in another cluster", async () => {
+test("a certificate of a deleted service account proves nothing, unless there may be a cluster that is not read", async () => {
   let nowMs = 0;
   const clock = { ...systemClock, nowMs: () => nowMs };
   const name = "URI:spiffe://cluster.local/ns/shop/sa/gone";
-  let hasOthers = false;
-  const single = makeSingle(clock, () => hasOthers);
+  let readsAll = true;
+  const single = reading(clock, ["east"], () => readsAll);
   const gone = /the service account shop\/gone of the caller's client certificate does not exist/;
   await assert.rejects(single.authenticate(credentials(undefined, "", name)), gone);
   await assert.rejects(single.authenticate(credentials("expired", "", name)), gone);
@@ -162,16 +167,67 @@ test("a certificate of a deleted service account proves nothing, unless the acco
   nowMs += 5001;
   await assert.rejects(single.authenticate(credentials(undefined, "", name)), gone);
   assert.equal(used.includes(name), false, "a connection does not depend on a certificate that was refused");
-  hasOthers = true;
+  readsAll = false;
   assert.equal((await single.authenticate(credentials(undefined, "", name))).serviceAccount, "gone");
   assert.equal((await make().authenticate(credentials(undefined, "", name))).serviceAccount, "gone");
   const kept = "URI:spiffe://cluster.local/ns/shop/sa/web";
   assert.equal((await single.authenticate(credentials(undefined, "", kept))).serviceAccount, "web");
 });
 
+test("with several clusters, a certificate proves nothing only if its account is deleted in all of them", async () => {
+  const clock = new HandClock();
+  const name = "URI:spiffe://cluster.local/ns/shop/sa/cart";
+  const both = reading(clock, ["east", "west"]);
+  const outcome = async (clusterId: string): Promise<string> => {
+    clock.pass(10_000);
+    return await both.authenticate(credentials(undefined, clusterId, name)).then(
+      () => "accepted",
+      (error: unknown) => (String(error).includes("does not exist") ? "refused" : String(error)),
+    );
+  };
+  await west.create(serviceAccountKind, { metadata: { namespace: "shop", name: "cart" } });
+  const gets = own.gets;
+  assert.equal(await outcome("west"), "accepted");
+  assert.equal(own.gets, gets, "the caller's cluster has it");
+  for (const claimed of ["", "east", "north"]) assert.equal(await outcome(claimed), "accepted");
+  await west.delete(serviceAccountKind, "cart", "shop");
+  for (const claimed of ["", "west", "north"]) assert.equal(await outcome(claimed), "refused");
+  west.isAway = true;
+  assert.equal(await outcome(""), "accepted", "the account may be in the cluster that does not answer");
+  west.isAway = false;
+  own.isAway = true;
+  assert.equal(await outcome(""), "accepted");
+  own.isAway = false;
+  assert.equal(await outcome(""), "refused");
+});
+
+test("an accepted token is remembered for 60 s while its pod is seen, and else for 10 s", async () => {
+  const clock = new HandClock();
+  const authenticator = make(undefined, clock);
+  const before = own.requestedAudiences.length;
+  const reviewsAfter = async (ms: number): Promise<number> => {
+    clock.pass(ms);
+    await authenticator.authenticate(credentials("own"));
+    return own.requestedAudiences.length - before;
+  };
+  assert.equal(await reviewsAfter(0), 1);
+  assert.equal(await reviewsAfter(9_999), 1);
+  assert.equal(await reviewsAfter(1), 2, "the control plane may not read the pod's namespace");
+  seenPods.set("east/shop/web-1", "uid-1");
+  assert.equal(await reviewsAfter(10_000), 3);
+  assert.equal(await reviewsAfter(59_999), 3);
+  seenPods.set("east/shop/web-1", "uid-2");
+  assert.equal(await reviewsAfter(0), 4, "another pod has the name");
+  own.tokens.delete("own");
+  seenPods.delete("east/shop/web-1");
+  clock.pass(10_000);
+  await assert.rejects(authenticator.authenticate(credentials("own")), /token is not valid/);
+  own.tokens.set("own", { username: account, pod: "web-1", podUid: "uid-1" });
+});
+
 test("an API server that hangs keeps a caller with a certificate waiting for 2 s, and others not at all", async () => {
   const clock = new HandClock();
-  const single = makeSingle(clock, () => false);
+  const single = reading(clock, ["east"]);
   const name = "URI:spiffe://cluster.local/ns/shop/sa/web";
   const gets = own.gets;
   own.hangs = true;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { alternativeNames, messageOf, userError, SerinError, transientError, type Clock } from "../../base/index.ts";
-import { serviceAccountKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
+import { accountExists } from "./account-check.ts";
 import { defaultReviewBounds, ReviewQueue } from "./review-queue.ts";
 
 /** The identity of a caller, proven by its credentials. */
@@ -45,8 +45,10 @@ export interface AuthenticatorOptions {
   readonly clientOf: (clusterId: string) => KubeClient | undefined;
   /** The known clusters, for error messages. */
   readonly clusterIds: () => readonly string[];
-  /** Whether other clusters may belong to the mesh, also those that the control plane cannot read. */
-  readonly hasOtherClusters: () => boolean;
+  /** Whether no cluster may belong to the mesh besides the known ones, which can all be read. */
+  readonly readsAllClusters: () => boolean;
+  /** The uid of a pod that runs, as last seen. Undefined if no such pod is known. */
+  readonly uidOfPod: (clusterId: string, namespace: string, pod: string) => string | undefined;
   /** The id of the control plane's own cluster. */
   readonly clusterId: string;
   /** A token must have one of these audiences. */
@@ -70,17 +72,23 @@ interface TokenReview {
 interface Verdict {
   readonly result: Caller | SerinError;
   readonly untilMs: number;
+  /** Whether the verdict ends with the pod of the token. */
+  readonly isOfPod?: boolean;
 }
 
 const reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews";
-const cacheMs = 60_000;
+/** How long an accepted token is remembered while its pod is seen. */
+const ofPodMs = 60_000;
+/**
+ * How long everything else is remembered that is accepted. Nothing tells when it becomes invalid. An API server
+ * remembers a token's review as long.
+ */
+const acceptedMs = 10_000;
 /**
  * How long a refusal is remembered, or that the API server did not answer. It is short, because an API server that does
  * not know an account yet may know it a moment later.
  */
 const refusedMs = 5000;
-/** How long a caller with a certificate waits for the check of its account. Clients give up after 10 s. */
-const accountCheckMs = 2000;
 /** The limit for each kind of result, so that refused tokens do not displace accepted ones. */
 const defaultRemembered = 10_000;
 const podNameExtra = "authentication.kubernetes.io/pod-name";
@@ -144,21 +152,24 @@ export class Authenticator {
   }
 
   /**
-   * Refuses a certificate of a deleted account. It would otherwise be renewed forever, because the API server sees no
-   * token that it could refuse. If the account may be in another cluster, or if the API server does not answer in time,
-   * the certificate suffices.
+   * Refuses a certificate of an account that was deleted in all clusters. It would otherwise be renewed forever, because
+   * the API server sees no token that it could refuse. If the account may be in another cluster, or if an API server
+   * does not answer in time, the certificate suffices.
    */
-  async #refuseGone(caller: Caller, { address }: Credentials): Promise<void> {
-    const { clientOf, hasOtherClusters, clusterId } = this.#options;
-    const client = clientOf(clusterId);
-    if (client === undefined || hasOtherClusters()) return;
+  async #refuseGone(caller: Caller, { address, clusterId: shown }: Credentials): Promise<void> {
+    const { clientOf, clusterIds, readsAllClusters, clusterId } = this.#options;
+    if (!readsAllClusters()) return;
     const key = `account ${caller.namespace}/${caller.serviceAccount}`;
     const known = this.#known(this.#accepted, key) ?? this.#known(this.#refused, key);
     if (known instanceof SerinError) throw known;
     if (known !== undefined) return;
     let check = this.#checksUnderWay.get(key);
     if (check === undefined) {
-      check = this.#check(client, caller, address, key).finally(() => this.#checksUnderWay.delete(key));
+      const named = clientOf(shown);
+      const clients = [named ?? clientOf(clusterId), ...clusterIds().map(clientOf)];
+      check = this.#check([...new Set(clients.filter((client) => client !== undefined))], caller, address, key).finally(
+        () => this.#checksUnderWay.delete(key),
+      );
       this.#checksUnderWay.set(key, check);
     }
     const gone = await check;
@@ -166,25 +177,23 @@ export class Authenticator {
   }
 
   /** Asks for the caller's account. Returns and remembers why the caller is refused, or that it is not. */
-  async #check(client: KubeClient, caller: Caller, address: string, key: string): Promise<SerinError | undefined> {
+  async #check(
+    clients: readonly KubeClient[],
+    caller: Caller,
+    address: string,
+    key: string,
+  ): Promise<SerinError | undefined> {
     const { clock } = this.#options;
     const { namespace, serviceAccount } = caller;
-    const late = Promise.withResolvers<undefined>();
-    let isLate = false;
-    using _limit = clock.after(accountCheckMs, () => {
-      isLate = true;
-      late.resolve(undefined);
-    });
-    const found = this.#queue.run(address, async () => {
-      if (isLate) return undefined;
-      const account = client.get(serviceAccountKind, serviceAccount, namespace);
-      // A late answer must not keep its place in the queue.
-      return await Promise.race([account.then((object) => object !== undefined), late.promise]);
-    });
-    const exists = await Promise.race([found.catch(() => undefined), late.promise]);
+    const exists = await accountExists(
+      caller,
+      clients,
+      clock,
+      async (question) => await this.#queue.run(address, question),
+    );
     const nowMs = clock.nowMs();
     if (exists !== false) {
-      const untilMs = nowMs + (exists === true ? cacheMs : refusedMs);
+      const untilMs = nowMs + (exists === true ? acceptedMs : refusedMs);
       this.#remember(this.#accepted, key, { result: caller, untilMs });
       return undefined;
     }
@@ -249,7 +258,15 @@ export class Authenticator {
 
   #known(verdicts: ReadonlyMap<string, Verdict>, key: string): Caller | SerinError | undefined {
     const known = verdicts.get(key);
-    return known !== undefined && known.untilMs > this.#options.clock.nowMs() ? known.result : undefined;
+    if (known === undefined || known.untilMs <= this.#options.clock.nowMs()) return undefined;
+    if (known.isOfPod === true && !(known.result instanceof SerinError) && !this.#seesPodOf(known.result))
+      return undefined;
+    return known.result;
+  }
+
+  /** Whether the pod of the caller's token is seen to run. */
+  #seesPodOf({ clusterId, namespace, pod, podUid }: Caller): boolean {
+    return podUid !== "" && this.#options.uidOfPod(clusterId, namespace, pod) === podUid;
   }
 
   async #decide(client: KubeClient, token: string, clusterId: string, key: string): Promise<Caller> {
@@ -257,7 +274,12 @@ export class Authenticator {
     const nowMs = this.#options.clock.nowMs();
     try {
       const caller = this.#callerOf(review, clusterId);
-      this.#remember(this.#accepted, key, { result: caller, untilMs: nowMs + cacheMs });
+      const isOfPod = this.#seesPodOf(caller);
+      this.#remember(this.#accepted, key, {
+        result: caller,
+        untilMs: nowMs + (isOfPod ? ofPodMs : acceptedMs),
+        isOfPod,
+      });
       return caller;
     } catch (error) {
       if (error instanceof SerinError && error.kind === "user")

@@ -227,6 +227,21 @@ test("revocation lists are accepted if every authority of the chain has one", as
   await assert.rejects(loadAuthority(options(client)), /ca-crl\.pem has no revocation list of "O=root"/);
 });
 
+test("the revocation lists in force are not read again while they and the chain stay the same", async () => {
+  const root = await makeAuthority({ name: "root" });
+  const client = new FakeKubeClient();
+  const data = { "ca-cert.pem": root.certificate, "ca-key.pem": keyPem(root.key), "root-cert.pem": root.certificate };
+  put(client, "cacerts", { ...data, "ca-crl.pem": await revocationList(root) });
+  const { stage, current } = await loadAuthority(options(client));
+  // A text that no reader would accept shows whether it is read.
+  const known = { ...current, crl: "unread" };
+  put(client, "cacerts", { ...data, "ca-crl.pem": "unread" });
+  const state = { stage, material: known, current: known };
+  assert.equal((await loadAuthority(options(client), state)).material.crl, "unread");
+  put(client, "cacerts", { ...data, "cert-chain.pem": root.certificate, "ca-crl.pem": "unread" });
+  await assert.rejects(loadAuthority(options(client), state), /ca-crl\.pem has no revocation list in PEM/);
+});
+
 test("a broken revocation list among complete ones warns at the start, and changes nothing in a running control plane", async () => {
   const root = await makeAuthority({ name: "root" });
   const [whole, newer] = [await revocationList(root), await revocationList(root)];

@@ -159,7 +159,10 @@ function checkedMaterialOf(
   known: AuthorityState | undefined,
 ): AuthorityMaterial {
   const found = materialOf(secret);
-  const { lists, fault } = usableLists(found.crl ?? "");
+  const { crl: text = "", chain } = found;
+  // Long lists take time to read, so those in force are not read again at each look.
+  const isInForce = [known?.current, known?.material].some((state) => state?.crl === text && state.chain === chain);
+  const { lists, fault } = isInForce ? { lists: text, fault: undefined } : usableLists(text);
   // A broken text must not replace the lists that are in force. The same lists may stay, so that all else is renewed.
   const inForce = known === undefined ? [lists] : [known.current.crl, known.material.crl];
   const material = fault !== undefined && lists !== "" && inForce.includes(lists) ? { ...found, crl: lists } : found;
@@ -170,7 +173,7 @@ function checkedMaterialOf(
       fault,
     });
   try {
-    for (const doubt of checkAuthority(material, clock.nowMs()))
+    for (const doubt of checkAuthority(isInForce ? { ...material, crl: "" } : material, clock.nowMs()))
       log.warn("an authority may cause problems", { secret: nameOfSecret(secret), doubt });
   } catch (error) {
     if (!(error instanceof SerinError)) throw error;

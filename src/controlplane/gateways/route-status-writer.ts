@@ -29,7 +29,7 @@ type AnyRoute = KubernetesObject & {
   spec: { parentRefs?: readonly Partial<ParentReference>[] };
   status?: { parents?: RouteParentStatus[] };
 };
-const routeKinds: Readonly<Record<WantedRouteStatus["kind"], KindDefinition<AnyRoute>>> = {
+const routeKinds: Readonly<Record<WantedRouteStatuses["kind"], KindDefinition<AnyRoute>>> = {
   HTTPRoute: httpRouteKind,
   GRPCRoute: grpcRouteKind,
   TLSRoute: tlsRouteKind,
@@ -50,19 +50,22 @@ export function isOwned({ parents }: WantedRouteStatus): boolean {
 }
 
 /**
- * The keys of the routes that have an entry of ours, although none of their parents belongs to this revision. Nobody
- * may have removed the entry while no replica of this revision led.
+ * The keys of the routes that have an entry of ours whose parent is not wanted by any revision, and no parent that
+ * belongs to this revision. Nobody may have removed the entry while no replica of this revision led.
  */
 export async function staleRoutes({ client, includes, kind, statuses }: RouteWriting): Promise<readonly string[]> {
   const { items } = await client.list(routeKinds[kind]);
-  return items
-    .filter(({ metadata }) => includes(metadata.namespace ?? ""))
-    .filter(({ status }) => status?.parents?.some(({ controllerName }) => controllerName === gatewayControllerName))
-    .map((route) => keyOf(route))
-    .filter((key) => {
-      const wanted = statuses.get(key);
-      return wanted === undefined || !isOwned(wanted);
-    });
+  return items.flatMap((route) => {
+    const key = keyOf(route);
+    const parents = statuses.get(key)?.parents ?? [];
+    if (!includes(route.metadata.namespace ?? "") || parents.some(({ owned }) => owned)) return [];
+    const isStale = route.status?.parents?.some(
+      ({ controllerName, parentRef }) =>
+        controllerName === gatewayControllerName &&
+        !parents.some(({ status }) => sameParent(status.parentRef, parentRef)),
+    );
+    return isStale === true ? [key] : [];
+  });
 }
 
 /**
@@ -118,18 +121,16 @@ async function isNewParent(
     kind = "Gateway",
     namespace = metadata.namespace,
   } = parentRef as Partial<ParentReference>;
-  const { name } = parentRef;
   if (group !== gatewayGroup || spec.parentRefs?.some((reference) => sameParent(reference, parentRef)) !== true)
     return false;
-  const set = kind === "ListenerSet" ? await client.get(listenerSetKind, name, namespace) : undefined;
-  const ofSet = set?.spec.parentRef;
-  const gateway =
-    kind === "Gateway"
-      ? await client.get(gatewayKind, name, namespace)
-      : ofSet === undefined
-        ? undefined
-        : await client.get(gatewayKind, ofSet.name, ofSet.namespace ?? namespace);
-  return gateway !== undefined && (await isOurClass(client, gateway.spec.gatewayClassName));
+  let gateway = { name: parentRef.name, namespace };
+  if (kind === "ListenerSet") {
+    const set = await client.get(listenerSetKind, parentRef.name, namespace);
+    if (set === undefined) return false;
+    gateway = { name: set.spec.parentRef.name, namespace: set.spec.parentRef.namespace ?? namespace };
+  } else if (kind !== "Gateway") return false;
+  const found = await client.get(gatewayKind, gateway.name, gateway.namespace);
+  return found !== undefined && (await isOurClass(client, found.spec.gatewayClassName));
 }
 
 /** Whether routes may attach to Gateways of the class. */

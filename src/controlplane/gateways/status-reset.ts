@@ -38,6 +38,7 @@ export async function resetListenerSet(client: KubeClient, key: string): Promise
 }
 
 async function isServed(client: KubeClient, { spec: { gatewayClassName } }: Gateway): Promise<boolean> {
+  if (isServedClass(gatewayClassName, undefined)) return true;
   const found = await client.get(gatewayClassKind, gatewayClassName);
   return isServedClass(gatewayClassName, found?.spec.controllerName);
 }

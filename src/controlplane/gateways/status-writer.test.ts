@@ -3,7 +3,7 @@ import { after, test } from "node:test";
 import { silentLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
-import type { KubernetesObject } from "../../api/index.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { gatewayClassKind, gatewayKind, httpRouteKind, listenerSetKind } from "../../api/gateway/index.ts";
 import { ingressKind } from "../../api/kubernetes/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
@@ -23,8 +23,13 @@ after(async () => {
   await Promise.all(running);
 });
 
-function writing(prepare: (client: FakeKubeClient) => void, includes: (namespace: string) => boolean = () => true) {
-  const client = new FakeKubeClient();
+function writing(
+  prepare: (client: FakeKubeClient) => void,
+  {
+    client = new FakeKubeClient(),
+    includes = () => true,
+  }: { readonly client?: FakeKubeClient; readonly includes?: (namespace: string) => boolean } = {},
+) {
   prepare(client);
   const graph = new CollectionGraph();
   const ingresses = graph.source<WantedIngressStatus>("ingresses");
@@ -73,9 +78,6 @@ const routeOf = (parents: readonly object[], ...names: readonly string[]): Kuber
 const gatewayOf = (name: string, gatewayClassName: string, more: object = {}): KubernetesObject =>
   ({ metadata: { namespace: "shop", name }, spec: { gatewayClassName, listeners: [] }, ...more }) as KubernetesObject;
 const wanted = (...parents: readonly (readonly [name: string, owned: boolean])[]): WantedRouteStatus => ({
-  kind: "HTTPRoute",
-  namespace: "shop",
-  name: "web",
   parents: parents.map(([name, owned]) => ({
     owned,
     status: { parentRef: { name } as never, controllerName: ours, conditions: [] },
@@ -128,6 +130,32 @@ test("entries of another revision's Gateways stay, also of one that this replica
   assert.deepEqual(await entriesOf(client), ["ours known", "ours new", "ours edge"]);
 });
 
+test("a replica that begins to lead reads no route whose entries all belong to another revision", async () => {
+  const read: string[] = [];
+  class CountingClient extends FakeKubeClient {
+    override async get<Value extends KubernetesObject>(kind: KindDefinition<Value>, name: string, namespace?: string) {
+      read.push(`${kind.kind} ${name}`);
+      return await super.get(kind, name, namespace);
+    }
+  }
+  const { graph, statuses, ingresses } = writing(
+    (cluster) => {
+      const route = routeOf([entry(ours, "known")], "known");
+      cluster.put(httpRouteKind, route);
+      cluster.put(httpRouteKind, { ...route, metadata: { namespace: "shop", name: "outdated" } });
+    },
+    { client: new CountingClient() },
+  );
+  graph.batch(() => {
+    statuses.set("shop/web", wanted(["known", false]));
+    statuses.set("shop/outdated", wanted(["other", false]));
+  });
+  await until(async () => await Promise.resolve(read.includes("HTTPRoute outdated")));
+  graph.batch(() => ingresses.set("shop/web", { namespace: "shop", name: "web", addresses: [] }));
+  await until(async () => await Promise.resolve(read.includes("Ingress web")));
+  assert.equal(read.includes("HTTPRoute web"), false);
+});
+
 test("the entries of another control plane stay in namespaces that this one does not read, or reads no more", async () => {
   let isRead = false;
   const service = { parentRef: { group: "", kind: "Service", name: "web" }, controllerName: ours, conditions: [] };
@@ -139,12 +167,11 @@ test("the entries of another control plane stay in namespaces that this one does
       } as never);
       cluster.put(ingressKind, { metadata: { namespace: "shop", name: "web" } });
     },
-    (namespace) => namespace !== "shop" || isRead,
+    { includes: (namespace) => namespace !== "shop" || isRead },
   );
   isRead = true;
-  const asWanted = { kind: "HTTPRoute", namespace: "shop", name: "web" } as const;
   const parents = [{ owned: true, status: { ...service, conditions: [] } as never }];
-  graph.batch(() => statuses.set("shop/web", { ...asWanted, parents }));
+  graph.batch(() => statuses.set("shop/web", { parents }));
   isRead = false;
   graph.batch(() => statuses.delete("shop/web"));
   // The writer handles its queue in order.

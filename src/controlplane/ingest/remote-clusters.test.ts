@@ -107,16 +107,20 @@ test("when one of two secrets for a cluster is deleted or stops naming it, the o
   assert.equal(serverOf("east"), undefined);
 });
 
-test("a cluster whose kubeconfig is refused counts as named, and the control plane's own does not", async () => {
+test("all clusters are read if each that a kubeconfig names has been read, whatever the own one says", async () => {
   const { client, remotes, put } = clusters();
   put("own", { own: kubeconfig("https://own") });
-  await remotes.synced;
-  assert.equal(remotes.areNamed, false);
-  put("broken", { east: Buffer.from("{}").toString("base64") });
-  await until(() => remotes.areNamed);
-  assert.deepEqual(remotes.states(), []);
+  put("east", { east: kubeconfig("https://east") });
+  await until(() => remotes.states()[0]?.syncStatus === "synced");
+  assert.equal(remotes.areAllRead, true);
+  put("broken", { north: Buffer.from("{}").toString("base64") });
+  await until(() => !remotes.areAllRead);
   await client.delete(secretKind, "broken", "istio-system");
-  await until(() => !remotes.areNamed);
+  await until(() => remotes.areAllRead);
+  put("stuck", { west: kubeconfig("https://stuck") });
+  await until(() => !remotes.areAllRead);
+  await client.delete(secretKind, "stuck", "istio-system");
+  await until(() => remotes.areAllRead);
 });
 
 test("tokens are reviewed by a cluster's current kubeconfig, until a changed one has been read", async () => {

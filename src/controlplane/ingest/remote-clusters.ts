@@ -83,8 +83,8 @@ export class RemoteClusters {
   readonly #remotes = new Map<string, Remote>();
   /** Readers with a former kubeconfig, which stay until their successors have read the cluster. */
   readonly #leaving = new Set<Remote>();
-  /** The configs that name another cluster than the control plane's own, even if that cluster is not read. */
-  readonly #naming = new Set<string>();
+  /** The clusters that each config names, even if they are not read. */
+  readonly #named = new Map<string, readonly string[]>();
   readonly #started: (() => void)[] = [];
   /**
    * The last step of the chain of promises that handles configs one after another, because parsing a kubeconfig is
@@ -108,8 +108,8 @@ export class RemoteClusters {
     this.#metrics.managed(0);
     using _subscription = this.#configs.subscribe(({ type, config }) => {
       this.#metrics.secretEvent(type);
-      if ([...config.kubeconfigs.keys()].some((id) => id !== this.#options.clusterId)) this.#naming.add(config.key);
-      else this.#naming.delete(config.key);
+      if (type === "delete") this.#named.delete(config.key);
+      else this.#named.set(config.key, [...config.kubeconfigs.keys()]);
       this.#handled = this.#handled
         .then(() => this.#handle(config))
         .catch((error: unknown) =>
@@ -146,9 +146,11 @@ export class RemoteClusters {
       .sort((left, right) => (left.id < right.id ? -1 : 1));
   }
 
-  /** Whether other clusters may belong to the mesh, also those whose kubeconfig is refused. */
-  get areNamed(): boolean {
-    return this.#naming.size > 0 || this.#configs.hasUnreadable;
+  /** Whether every cluster is read that a kubeconfig names. No other cluster is known to belong to the mesh then. */
+  get areAllRead(): boolean {
+    if (this.#configs.hasUnreadable) return false;
+    const ids = [...this.#named.values()].flat();
+    return ids.every((id) => id === this.#options.clusterId || this.#inForce(id)?.status === "synced");
   }
 
   setSelectors(selectors: readonly LabelSelector[]): void {

@@ -53,6 +53,8 @@ export function readerRules(multiClusterGroup: string): readonly PolicyRule[] {
       ],
       verbs: read,
     },
+    // A control plane refuses certificates of accounts that no cluster has any more.
+    { apiGroups: [""], resources: ["serviceaccounts"], verbs: ["get"] },
     { apiGroups: ["networking.istio.io"], resources: ["workloadentries"], verbs: ["get", "watch", "list"] },
     { apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"], verbs: read },
     { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: read },

@@ -1,5 +1,5 @@
 import { messageOf, SerinError, transientError } from "../../base/index.ts";
-import type { KubernetesObject } from "../../api/index.ts";
+import { isMirrorPod, type KubernetesObject } from "../../api/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { Deployment, Pod } from "../../api/kubernetes/index.ts";
 import {
@@ -40,22 +40,14 @@ export function controlPlaneDeployments(
 
 /**
  * Whether a pod or Deployment belongs to a control plane. Users may label pods in their own namespaces, so the
- * namespace must be that of an injector's Service. Otherwise the engine would wait for forged control planes and send
- * them tokens.
+ * namespace must be that of an injector's Service. Every node may create mirror pods there. Otherwise the engine would
+ * wait for forged control planes and send them tokens.
  */
 function isControlPlane(view: Pick<ClusterView, "controlPlaneNamespaces">, object: KubernetesObject): boolean {
   const { labels = {}, namespace = "" } = object.metadata;
   return (
     labels["app"] === controlPlaneLabels.app && view.controlPlaneNamespaces().has(namespace) && !isMirrorPod(object)
   );
-}
-
-/**
- * Whether a kubelet has made the pod by itself. Every node may create such pods in any namespace and with any labels,
- * so who has taken one over could otherwise answer the engine as a control plane.
- */
-function isMirrorPod({ metadata: { annotations = {} } }: KubernetesObject): boolean {
-  return annotations["kubernetes.io/config.mirror"] !== undefined;
 }
 
 /**

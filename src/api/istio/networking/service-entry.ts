@@ -2,7 +2,15 @@ import { defineKind } from "../../kind.ts";
 import type { KubernetesObject } from "../../meta.ts";
 import type { Parsed } from "../../parsed.ts";
 import { areRepeated, type Reader } from "../../reader.ts";
-import { checkEach, checkPortName, checkProtocol, checkSelectorLabels, readExportTo, subnetFault } from "../checks.ts";
+import {
+  checkEach,
+  checkPortName,
+  checkProtocol,
+  checkSelectorLabels,
+  readExportTo,
+  subnetFault,
+  unixPrefix,
+} from "../checks.ts";
 import { domainFault, hasPartialWildcard, wildcardDomainFault } from "../domain-names.ts";
 import { openObject, refuseDryRun, refuseUnknown, type OpenedObject } from "../fields.ts";
 import { readIstioPort, type IstioPort } from "./istio-port.ts";
@@ -145,7 +153,7 @@ function checkAddresses(reader: Reader, { addresses, resolution, hosts, ports }:
 function checkSockets(reader: Reader, { endpoints, resolution }: ServiceEntrySpec): void {
   if (resolution === "STATIC" || resolution === "NONE") return;
   for (const [index, { address }] of endpoints.entries())
-    if (address?.startsWith("unix://") === true)
+    if (address?.startsWith(unixPrefix) === true)
       reader.error(
         `must be a name or an IP address when the resolution is ${resolution}, got "${address}"`,
         `endpoints[${index}].address`,

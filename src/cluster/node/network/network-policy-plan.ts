@@ -1,6 +1,5 @@
-import { matchesLabelSelector } from "../../../api/index.ts";
+import { isMirrorPod, matchesLabelSelector } from "../../../api/index.ts";
 import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, Pod } from "../../../api/kubernetes/index.ts";
-import { isMirrorPod } from "../../record/mirror-pod.ts";
 
 /** A pod of this node that policies isolate. A direction that is undefined is not isolated. */
 export interface PodIsolation {

@@ -257,3 +257,103 @@ test("a container that its manifest forbids to run as root is not started as roo
   assert.equal(events.at(-1), `Failed Error: ${message}`);
   assert.equal(container.running, false);
 });
+
+/** A container whose program ends only at SIGUSR1, with the given hook and a readiness probe that always succeeds. */
+function heldAtStart(postStart: NonNullable<Container["lifecycle"]>["postStart"]): {
+  readonly container: ManagedContainer;
+  readonly events: readonly string[];
+  /** Ends the command of the hook with this exit code. */
+  readonly endHook: (exitCode: number) => void;
+  readonly log: () => string;
+} {
+  const memory = mkdtempSync(join(tmpdir(), "managed-container-"));
+  const logs = join(memory, "logs");
+  mkdirSync(join(memory, "containers", spec.name), { recursive: true });
+  mkdirSync(join(logs, spec.name), { recursive: true });
+  const events: string[] = [];
+  const image = {
+    argv: ["/bin/sh", "-c", loggingScript],
+    environment: { PATH: "/usr/bin:/bin" },
+    workingDirectory: "/",
+    runsAs: { user: 0, group: 0 },
+    release: { version: "1", root: memory },
+    aliases: {},
+    applets: [],
+    id: "app",
+  };
+  const host = {
+    clock: systemClock,
+    uidCount: 1,
+    directories: { memory, hostRoot: logs, disk: memory, logs },
+    images: { has: () => true, resolve: async () => await Promise.resolve(image) },
+    log: { debug: () => undefined },
+    pod: () => ({ metadata: { name: "app", namespace: "shop" }, spec: { containers: [spec] } }),
+    sandbox: () => ({ namespaces: {} }),
+    sources: () => ({ services: () => [], configMap: () => undefined, secret: () => undefined }),
+    podIp: () => "192.0.2.1",
+    etcFiles: () => ({}),
+    programEnvironment: {},
+    event: ({ reason, message }: EventNote) => void events.push(`${reason} ${message}`),
+    save: () => undefined,
+    changed: () => undefined,
+  } as unknown as PodHost;
+  const held = {
+    ...spec,
+    securityContext: { privileged: true },
+    lifecycle: { postStart },
+    readinessProbe: { exec: { command: ["probe"] } },
+  } as Container;
+  const container = new ManagedContainer(held, "main", host);
+  const hook = Promise.withResolvers<number>();
+  container.execForOutput = async ([program]) =>
+    program === "probe" ? { exitCode: 0, output: "" } : { exitCode: await hook.promise, output: "no answer" };
+  return {
+    container,
+    events,
+    endHook: hook.resolve,
+    log: () => readLogText({ root: logs, path: join(logs, spec.name, "0.log") }, everything),
+  };
+}
+
+test("a container is neither probed nor ready before its postStart hook has succeeded", async () => {
+  const { container, endHook, log } = heldAtStart({ exec: { command: ["wait"] } });
+  const started = container.start();
+  await until(() => log() === "ready\n");
+  await systemClock.sleep(50);
+  assert.deepEqual([container.started, container.view().ready], [false, false]);
+  endHook(0);
+  await started;
+  await until(() => container.view().ready);
+  container.kill();
+  await container.exited;
+});
+
+test("a container whose postStart hook fails gets SIGTERM and its grace period", async () => {
+  const { container, endHook, events, log } = heldAtStart({ exec: { command: ["wait"] } });
+  const started = container.start();
+  await until(() => log() === "ready\n");
+  endHook(1);
+  await started;
+  await until(() => log() === "ready\nstop\n");
+  assert.deepEqual(events.slice(-2), [
+    "FailedPostStartHook PostStartHook failed: command exited with 1: no answer",
+    "Killing FailedPostStartHook",
+  ]);
+  container.kill();
+  await container.exited;
+});
+
+test("a start stops to wait for a postStart hook when the container ends or the pod is deleted", async () => {
+  for (const isDeleted of [false, true]) {
+    const { container, events, log } = heldAtStart({ sleep: { seconds: endlessMs / 1_000 } });
+    const started = container.start();
+    await until(() => log() === "ready\n");
+    if (isDeleted) container.abandonStart();
+    else container.kill();
+    await started;
+    assert.equal(container.running, isDeleted);
+    container.kill();
+    await container.exited;
+    assert.equal(events.at(-1), "Started Started container app");
+  }
+});

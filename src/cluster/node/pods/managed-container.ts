@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Container, ContainerState, LifecycleHandler, Probe } from "../../../api/kubernetes/index.ts";
-import { messageOf, rfc3339Seconds, userError } from "../../../base/index.ts";
+import { aborted, messageOf, rfc3339Seconds, userError } from "../../../base/index.ts";
 import type { ResolvedImage } from "../../images/index.ts";
 import { containerEnvironment, expandVariables } from "../containers/container-environment.ts";
 import { runHook } from "../probes/container-hook.ts";
@@ -57,8 +57,6 @@ const drainMs = 500;
  * containers have used up the grace period.
  */
 const minimumGraceMs = 2_000;
-/** A pod cannot be deleted while this hook runs, so it has a limit here. A kubelet has none. */
-const postStartLimitMs = 30_000;
 
 /** One container of a pod with all its runs. */
 export class ManagedContainer {
@@ -81,6 +79,12 @@ export class ManagedContainer {
   #workingDirectory = "/";
   #exit: Promise<void> = Promise.resolve();
   readonly #event: ReportEvent;
+  /**
+   * Whether the postStart hook of this run has not succeeded yet. Until then, the container is not probed, and counts
+   * neither as started nor as ready.
+   */
+  #starting = false;
+  readonly #abandoned = new AbortController();
   /** The end of the preStop hook, once it has begun. */
   #preStop: Promise<void> | undefined;
   #stopping = false;
@@ -130,7 +134,7 @@ export class ManagedContainer {
   }
 
   get started(): boolean {
-    return this.running && (this.#probes?.started ?? true);
+    return this.running && !this.#starting && (this.#probes?.started ?? true);
   }
 
   view(): ContainerView {
@@ -144,7 +148,7 @@ export class ManagedContainer {
       containerId,
       imageId,
       started: this.started,
-      ready: this.running && (this.#probes?.ready ?? true),
+      ready: this.running && !this.#starting && (this.#probes?.ready ?? true),
       done: this.done,
     };
   }
@@ -186,8 +190,20 @@ export class ManagedContainer {
       this.#event("Warning", "Failed", `Error: ${messageOf(error)}`);
       return this.#couldNotStart(startFailure(error));
     }
-    if (this.spec.lifecycle?.postStart !== undefined) await this.#postStart(this.spec.lifecycle.postStart);
+    const { postStart } = this.spec.lifecycle ?? {};
+    this.#starting = postStart !== undefined;
+    if (postStart === undefined) this.#startProbes();
+    else {
+      // The hook may take long, and a node process that restarts meanwhile must find the container.
+      this.#host.save();
+      await this.#postStart(postStart);
+    }
     this.#host.changed();
+  }
+
+  /** Waits no longer for a postStart hook, because the pod ends. */
+  abandonStart(): void {
+    this.#abandoned.abort();
   }
 
   #couldNotStart(state: ContainerState): void {
@@ -281,6 +297,7 @@ export class ManagedContainer {
       void this.#recallSurroundings();
     }
     this.#follow(adopted.process, adopted.output);
+    this.#startProbes();
   }
 
   /** Restores the context that exec needs, for a container from an earlier node process. */
@@ -304,8 +321,8 @@ export class ManagedContainer {
     this.#graceOver = Promise.withResolvers();
     this.#signalledAtMs = undefined;
     this.#preStop = undefined;
+    this.#starting = false;
     const drained = output === undefined ? Promise.resolve(this.#log?.end()) : this.#log?.consume(output);
-    this.#startProbes();
     this.#exit = (async () => {
       const status = await process.exited;
       // The last lines must be in the log before the end is reported. Do not wait for a process that has left the
@@ -433,7 +450,7 @@ export class ManagedContainer {
   async prepareStop(graceMs: number): Promise<void> {
     const { preStop } = this.spec.lifecycle ?? {};
     if (preStop === undefined || graceMs === 0 || !this.running || this.record.stopSignalled) return;
-    this.#preStop ??= this.#hook("PreStop", preStop, graceMs + minimumGraceMs).then(() => undefined);
+    this.#preStop ??= this.#hook("PreStop", preStop, graceMs + minimumGraceMs, this.#endOfRun()).then(() => undefined);
     await this.#preStop;
   }
 
@@ -442,17 +459,42 @@ export class ManagedContainer {
     this.#process?.kill();
   }
 
+  /**
+   * Runs the hook until it ends, the container ends, or the pod is deleted. As with a kubelet, there is no other limit.
+   * If the hook fails, the container is stopped, and is restarted like one that has ended.
+   */
   async #postStart(handler: LifecycleHandler): Promise<void> {
-    if (await this.#hook("PostStart", handler, postStartLimitMs)) return;
-    this.kill();
+    const over = AbortSignal.any([this.#abandoned.signal, this.#endOfRun()]);
+    const succeeded = await Promise.race([this.#hook("PostStart", handler, Infinity, over), aborted(over)]);
+    if (over.aborted) return;
+    if (succeeded === true) {
+      this.#starting = false;
+      this.#startProbes();
+    } else {
+      this.#event("Normal", "Killing", "FailedPostStartHook");
+      void this.stop((this.#host.pod().spec?.terminationGracePeriodSeconds ?? 30) * 1_000);
+    }
   }
 
-  async #hook(name: "PostStart" | "PreStop", handler: LifecycleHandler, limitMs: number): Promise<boolean> {
+  /** A signal that aborts when the current run ends. */
+  #endOfRun(): AbortSignal {
+    const ended = new AbortController();
+    void this.#process?.exited.then(() => ended.abort());
+    return ended.signal;
+  }
+
+  /** Runs a hook. Returns whether it has succeeded. */
+  async #hook(
+    name: "PostStart" | "PreStop",
+    handler: LifecycleHandler,
+    limitMs: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     try {
-      await runHook(handler, this.#probeTarget(), { clock: this.#host.clock, limitMs });
+      await runHook(handler, this.#probeTarget(), { clock: this.#host.clock, limitMs, signal });
       return true;
     } catch (error) {
-      this.#event("Warning", `Failed${name}Hook`, `${name}Hook failed: ${messageOf(error)}`);
+      if (!signal.aborted) this.#event("Warning", `Failed${name}Hook`, `${name}Hook failed: ${messageOf(error)}`);
       return false;
     }
   }

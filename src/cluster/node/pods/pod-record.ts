@@ -4,6 +4,12 @@ import type { ProcessIdentity } from "../containers/container-process.ts";
 import type { ContainerRecord } from "./container-record.ts";
 import type { PodAddress } from "../network/pod-network.ts";
 
+/** Why a node ended a pod before its containers had ended by themselves. */
+export interface PodFailure {
+  readonly reason: string;
+  readonly message: string;
+}
+
 /** The state of a pod for a restarted node process. It is written into the lab's tmpfs at each change. */
 export interface PodRecord {
   readonly uid: string;
@@ -14,6 +20,7 @@ export interface PodRecord {
   readonly address: PodAddress | undefined;
   /** The network plugins have added the pod. */
   readonly attached: boolean;
+  readonly failure?: PodFailure | undefined;
   readonly containers: readonly ContainerRecord[];
 }
 

@@ -1,5 +1,6 @@
 import type { Container, ContainerState, ContainerStatus, Pod, PodCondition } from "../../../api/kubernetes/index.ts";
 import { qosClassOf } from "../../schema/qos-class.ts";
+import type { PodFailure } from "./pod-record.ts";
 
 export type ContainerRole = "init" | "sidecar" | "main" | "ephemeral";
 
@@ -27,6 +28,8 @@ export interface PodView {
   readonly hasSandbox: boolean;
   /** The pod's first process. Undefined if the pod has no sandbox. */
   readonly initPid: number | undefined;
+  /** Why the node ends the pod. */
+  readonly failure?: PodFailure | undefined;
   readonly now: string;
 }
 
@@ -36,10 +39,11 @@ const ourConditions = new Set(["PodReadyToStartContainers", "Initialized", "Read
 
 /** Computes the pod's status. Unchanged conditions keep their times. */
 export function podStatus(view: PodView): PodStatus {
-  const { pod, containers } = view;
-  const phase = phaseOf(pod, containers);
+  const { pod, containers, failure } = view;
+  const phase = phaseOf(view);
   const status: PodStatus = {
     phase,
+    ...(phase === "Failed" ? failure : {}),
     conditions: conditionsOf(view, phase),
     hostIP: view.hostIp,
     hostIPs: [{ ip: view.hostIp }],
@@ -73,12 +77,15 @@ function containerStatus(view: ContainerView): ContainerStatus {
   return status;
 }
 
-function phaseOf(pod: Pod, containers: readonly ContainerView[]): NonNullable<PodStatus["phase"]> {
+/** As with a kubelet, a pod has ended only when none of its containers runs any more. */
+function phaseOf({ pod, containers, failure }: PodView): NonNullable<PodStatus["phase"]> {
   const mains = containers.filter((container) => container.role === "main");
   const inits = containers.filter((container) => container.role === "init");
-  if (inits.some((container) => container.done && container.state.terminated?.exitCode !== 0)) return "Failed";
-  if (mains.length > 0 && mains.every((container) => container.done)) {
-    return mains.every((container) => container.state.terminated?.exitCode === 0) ? "Succeeded" : "Failed";
+  if (!containers.some(({ state }) => state.running !== undefined)) {
+    if (failure !== undefined) return "Failed";
+    if (inits.some((container) => container.done && container.state.terminated?.exitCode !== 0)) return "Failed";
+    if (mains.length > 0 && mains.every((container) => container.done))
+      return mains.every((container) => container.state.terminated?.exitCode === 0) ? "Succeeded" : "Failed";
   }
   if (pod.status?.phase === "Running") return "Running";
   const begun = mains.every(

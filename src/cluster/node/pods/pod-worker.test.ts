@@ -174,8 +174,10 @@ class HeldContainer {
   ended = false;
   ready = true;
   done = false;
+  readonly delayMs = 0;
   /** The grace periods of stops, and of shortened ones. */
   readonly gracesMs: number[] = [];
+  readonly #begun = Promise.withResolvers<void>();
   readonly #journal: string[];
   readonly #exit = Promise.withResolvers<void>();
 
@@ -183,6 +185,25 @@ class HeldContainer {
     this.spec = { name, image: "i" };
     this.role = role;
     this.#journal = journal;
+  }
+
+  get started(): boolean {
+    return this.running;
+  }
+
+  /** Lasts until {@link begin}, as with a postStart hook. */
+  async start(): Promise<void> {
+    this.#journal.push(`start ${this.spec.name}`);
+    this.running = true;
+    await this.#begun.promise;
+  }
+
+  begin(): void {
+    this.#begun.resolve();
+  }
+
+  abandonStart(): void {
+    this.#begun.resolve();
   }
 
   end(): void {
@@ -335,6 +356,32 @@ test("sidecars share what is left of the grace period", async (t) => {
   assert.deepEqual([app.gracesMs, second.gracesMs, first.gracesMs], [[30_000], [20_000], [500]]);
 });
 
+test("when the grace period is over, all sidecars are stopped at once", async (t) => {
+  const { worker, journal, clock, ...pod } = deletedPod(t);
+  const [first, second, third] = [pod.sidecar("first"), pod.sidecar("second"), pod.sidecar("third")];
+  const app = pod.main("app");
+  worker.kick();
+  await turns();
+  clock.pass(10_000);
+  worker.update(pod.deleted(5));
+  app.end();
+  await turns();
+  journal.length = 0;
+  clock.pass(4_999);
+  await turns();
+  assert.deepEqual(journal, []);
+  clock.pass(1);
+  await turns();
+  assert.deepEqual(journal, ["stop second", "stop first"]);
+  assert.deepEqual(
+    [third, second, first].map(({ gracesMs }) => gracesMs.at(-1)),
+    [5_000, 0, 0],
+  );
+  for (const container of [first, second, third]) container.end();
+  await worker.gone;
+  assert.equal(clock.timers, 0);
+});
+
 test("a shorter grace period applies to containers that are being stopped, and a longer one does not", async (t) => {
   const { worker, clock, ...pod } = deletedPod(t);
   const app = pod.main("app");
@@ -387,4 +434,140 @@ test("a pod whose object cannot be deleted stays until it can be, and its contai
     pod.journal.filter((line) => !line.startsWith("delete")),
     ["Stopping container app", "stop app", "app ended"],
   );
+});
+
+interface RunningPod {
+  readonly worker: PodWorker;
+  readonly clock: HandClock;
+  readonly journal: string[];
+  /** The written statuses. */
+  readonly statuses: NonNullable<Pod["status"]>[];
+  readonly pod: Pod;
+  readonly add: (name: string, role: ContainerRole, isRunning?: boolean) => HeldContainer;
+}
+
+/** A pod that has its sandbox, with containers that the test adds. */
+function runningPod(t: TestContext, spec: Partial<NonNullable<Pod["spec"]>> = {}): RunningPod {
+  const directory = mkdtempSync(join(tmpdir(), "pod-worker-"));
+  const init = spawn("sleep", ["60"], { stdio: "ignore" });
+  t.after(() => {
+    init.kill("SIGKILL");
+    rmSync(directory, { recursive: true, force: true });
+  });
+  const pid = init.pid ?? 0;
+  const clock = new HandClock();
+  const journal: string[] = [];
+  const statuses: NonNullable<Pod["status"]>[] = [];
+  const pod: Pod = {
+    metadata: { name: "web", namespace: "shop", uid: "uid" },
+    spec: { containers: [], hostNetwork: true, ...spec },
+  };
+  const services = {
+    clock,
+    log: { debug: () => undefined, warn: (message: string) => void journal.push(message) },
+    client: {
+      patchMerge: async (_kind: unknown, _name: string, _namespace: string, patch: Pod) =>
+        void statuses.push(patch.status ?? {}),
+      delete: async () => void journal.push("delete"),
+    },
+    events: {
+      record: (_kind: unknown, _pod: Pod, { reason, message }: EventNote) => void journal.push(`${reason} ${message}`),
+    },
+    directoriesOf: () => ({ memory: directory, hostRoot: directory, disk: join(directory, "d"), logs: directory }),
+    sourcesOf: () => ({ pod }),
+    hostIp: "192.0.2.1",
+  } as unknown as NodeServices;
+  const worker = new PodWorker(pod, services, {
+    uid: "uid",
+    namespace: "shop",
+    name: "web",
+    startTime: "1970-01-01T00:00:00Z",
+    init: { pid, startTicks: startTicksOf(pid) ?? "" },
+    address: undefined,
+    attached: true,
+    containers: [],
+  });
+  const add = (name: string, role: ContainerRole, isRunning = true): HeldContainer => {
+    const container = new HeldContainer(name, role, journal);
+    container.running = isRunning;
+    worker.containers.push(container as unknown as ManagedContainer);
+    return container;
+  };
+  return { worker, clock, journal, statuses, pod, add };
+}
+
+test("containers start one after another, so that the postStart hook of a proxy can hold the application", async (t) => {
+  const { worker, journal, add } = runningPod(t);
+  const proxy = add("istio-proxy", "main", false);
+  add("app", "main", false);
+  worker.kick();
+  await turns();
+  assert.deepEqual(journal, ["start istio-proxy"]);
+  proxy.begin();
+  await turns();
+  assert.deepEqual(journal, ["start istio-proxy", "start app"]);
+});
+
+test("an ephemeral container starts although an init container does not end", async (t) => {
+  const { worker, journal, add } = runningPod(t);
+  add("istio-init", "init");
+  add("app", "main", false);
+  add("debugger", "ephemeral", false).begin();
+  worker.kick();
+  await turns();
+  assert.deepEqual(journal, ["start debugger"]);
+});
+
+test("a pod that is deleted during a postStart hook is stopped at once, and starts no other container", async (t) => {
+  const { worker, journal, pod, add } = runningPod(t);
+  const proxy = add("istio-proxy", "main", false);
+  add("app", "main", false);
+  worker.kick();
+  await turns();
+  worker.update({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: "1970-01-01T00:00:30Z" } });
+  await turns();
+  proxy.end();
+  await worker.gone;
+  assert.deepEqual(journal, [
+    "start istio-proxy",
+    "Killing Stopping container istio-proxy",
+    "stop istio-proxy",
+    "istio-proxy ended",
+    "delete",
+  ]);
+});
+
+test("a pod that has run for its activeDeadlineSeconds is stopped, and then failed for good", async (t) => {
+  const { worker, clock, journal, statuses, add } = runningPod(t, { activeDeadlineSeconds: 60 });
+  const proxy = add("istio-proxy", "sidecar");
+  const app = add("app", "main");
+  worker.kick();
+  await turns();
+  clock.pass(59_999);
+  await turns();
+  assert.deepEqual(journal, []);
+  clock.pass(1);
+  await turns();
+  app.end();
+  await turns();
+  assert.equal(statuses.at(-1)?.phase, "Running", "the sidecar still runs");
+  proxy.end();
+  await turns();
+  const words = "Pod was active on the node longer than the specified deadline";
+  assert.deepEqual(journal, [
+    `DeadlineExceeded ${words}`,
+    "Killing Stopping container istio-proxy",
+    "Killing Stopping container app",
+    "preStop of istio-proxy",
+    "stop app",
+    "app ended",
+    "stop istio-proxy",
+    "istio-proxy ended",
+  ]);
+  const { phase, reason, message, conditions = [] } = statuses.at(-1) ?? {};
+  assert.deepEqual([phase, reason, message], ["Failed", "DeadlineExceeded", words]);
+  assert.equal(conditions.find(({ type }) => type === "Ready")?.reason, "PodFailed");
+  worker.kick();
+  await turns();
+  assert.deepEqual([journal.length, statuses.at(-1)?.phase], [8, "Failed"]);
 });

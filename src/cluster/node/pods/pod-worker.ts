@@ -6,9 +6,10 @@ import type { EventNote, EventRecorder, KubeClient } from "../../../kube/index.t
 import type { ImageCatalogue } from "../../images/index.ts";
 import { ManagedContainer } from "./managed-container.ts";
 import { AttachedSandbox, type SandboxServices } from "./attached-sandbox.ts";
+import { GracePeriod } from "./grace-period.ts";
 import { etcFilesOf } from "./pod-etc.ts";
 import type { CompiledCodeOfReleases, PodDirectories, PodHost } from "./pod-host.ts";
-import { writePodRecord, type PodRecord } from "./pod-record.ts";
+import { writePodRecord, type PodFailure, type PodRecord } from "./pod-record.ts";
 import type { PodSandbox } from "./pod-sandbox.ts";
 import type { PodView } from "./pod-status.ts";
 import { PodStatusWriter } from "./pod-status-writer.ts";
@@ -32,6 +33,11 @@ export interface NodeServices extends SandboxServices {
 
 const retryMs = 500;
 const maxTimerMs = 2 ** 31 - 1;
+/** A kubelet's words. */
+const deadlineExceeded: PodFailure = {
+  reason: "DeadlineExceeded",
+  message: "Pod was active on the node longer than the specified deadline",
+};
 
 /**
  * Brings one pod into the state that its object specifies. Every change (of the object, a container, a probe, a timer)
@@ -53,8 +59,10 @@ export class PodWorker {
   #finished = false;
   #dirty = false;
   #looping = false;
-  /** When the containers of a pod that is being terminated are killed. */
-  #killAtMs: number | undefined;
+  /** The time that the containers have to end. Undefined while they are not being stopped. */
+  #grace: GracePeriod | undefined;
+  /** Why the node has ended the pod. */
+  #failure: PodFailure | undefined;
   #timer: { readonly atMs: number; readonly handle: Disposable } | undefined;
   readonly #upkeep: PodVolumeUpkeep;
   readonly #gone = Promise.withResolvers<void>();
@@ -66,6 +74,7 @@ export class PodWorker {
     this.#log = services.log;
     this.#directories = services.directoriesOf(pod);
     this.#startTime = record?.startTime ?? rfc3339Seconds(services.clock.nowMs());
+    this.#failure = record?.failure;
     this.volumes = new PodVolumes({
       memoryDirectory: join(this.#directories.memory, "volumes"),
       diskDirectory: this.#directories.disk,
@@ -117,7 +126,10 @@ export class PodWorker {
     const known = new Set(this.containers.map((container) => container.spec.name));
     for (const spec of pod.spec?.ephemeralContainers ?? [])
       if (!known.has(spec.name)) this.containers.push(new ManagedContainer(spec, "ephemeral", this.#host));
-    if (this.#killAtMs !== undefined) this.#shortenTermination(this.#killAtMs);
+    const graceMs = this.#graceMs();
+    // A client may request a shorter grace period while the containers end.
+    if (this.#grace?.shorten(graceMs) === true) for (const container of this.containers) container.shortenStop(graceMs);
+    if (this.#isDeleted) for (const container of this.containers) container.abandonStart();
     this.kick();
   }
 
@@ -136,8 +148,8 @@ export class PodWorker {
 
   kick(): void {
     this.#dirty = true;
-    // The round that terminates the pod lasts until its containers have ended. Meanwhile their readiness still changes.
-    if (this.#killAtMs !== undefined && !this.#finished) this.#status.changed();
+    // A round that stops the containers lasts until they have ended. Meanwhile their readiness still changes.
+    if (this.#grace !== undefined && !this.#finished) this.#status.changed();
     void this.#loop();
   }
 
@@ -187,16 +199,37 @@ export class PodWorker {
     this.#timer = undefined;
   }
 
+  get #isDeleted(): boolean {
+    return this.#removed || this.#pod.metadata.deletionTimestamp !== undefined;
+  }
+
   async #sync(): Promise<void> {
-    if (this.#removed || this.#pod.metadata.deletionTimestamp !== undefined) return await this.#terminate();
+    if (this.#isDeleted) return await this.#terminate();
     const { phase } = this.#pod.status ?? {};
     // The end of the pod may appear in its status with a delay. Meanwhile ended containers, especially sidecars, must
     // not start again.
     if (phase === "Succeeded" || phase === "Failed" || this.#isOver()) return await this.#rest();
+    if (this.#exceedsDeadline()) {
+      this.#failure = deadlineExceeded;
+      this.#event({ type: "Normal", ...deadlineExceeded });
+      return await this.#rest();
+    }
     if (!(await this.#ensureSandbox())) return;
     if (!(await this.#ensureVolumes())) return;
-    if (await this.#runInits()) await this.#runMains();
+    // They also help to find out why an init container does not end.
+    await this.#runAll("ephemeral");
+    if (await this.#runInits()) await this.#runAll("main");
     if (this.#isOver()) await this.#rest();
+  }
+
+  /** Whether `activeDeadlineSeconds` have passed since the pod's start. If not, requests a round for that time. */
+  #exceedsDeadline(): boolean {
+    const { activeDeadlineSeconds } = this.#pod.spec ?? {};
+    if (activeDeadlineSeconds === undefined) return false;
+    const leftMs = Date.parse(this.#startTime) + activeDeadlineSeconds * 1_000 - this.#services.clock.nowMs();
+    if (leftMs <= 0) return true;
+    this.#again(leftMs);
+    return false;
   }
 
   async #ensureSandbox(): Promise<boolean> {
@@ -234,15 +267,16 @@ export class PodWorker {
     return true;
   }
 
-  async #runMains(): Promise<void> {
-    const starts: Promise<void>[] = [];
+  /**
+   * Starts the containers of the role that are due, in the order of the spec. As in a kubelet, the postStart hook of one
+   * delays the next. Istio's `holdApplicationUntilProxyStarts` depends on this.
+   */
+  async #runAll(role: "ephemeral" | "main"): Promise<void> {
     for (const container of this.containers) {
-      if ((container.role !== "main" && container.role !== "ephemeral") || container.running || container.done)
-        continue;
+      if (container.role !== role || container.running || container.done) continue;
       if (container.ended && !this.#restarts(container)) container.done = true;
-      else starts.push(this.#startWhenDue(container));
+      else await this.#startWhenDue(container);
     }
-    await Promise.all(starts);
   }
 
   #restarts(container: ManagedContainer): boolean {
@@ -252,6 +286,8 @@ export class PodWorker {
   }
 
   async #startWhenDue(container: ManagedContainer): Promise<void> {
+    // The pod may have been deleted while another container started.
+    if (this.#isDeleted) return;
     const { delayMs } = container;
     if (delayMs > 0) {
       container.showBackoff();
@@ -263,35 +299,21 @@ export class PodWorker {
   }
 
   #isOver(): boolean {
+    if (this.#failure !== undefined) return true;
     const inits = this.containers.filter((container) => container.role === "init");
     if (inits.some((container) => container.done && container.exitCode !== 0)) return true;
     const mains = this.containers.filter((container) => container.role === "main");
     return mains.length > 0 && mains.every((container) => container.done);
   }
 
-  /** Handles the end of all main containers: ends the sidecars, removes the network, and keeps the status. */
+  /** Handles the end of the pod: ends what still runs, removes the network, and keeps the status. */
   async #rest(): Promise<void> {
-    const killAtMs = this.#services.clock.steadyMs() + this.#graceMs();
-    await this.#stopSidecars(() => killAtMs);
+    await this.#stopContainers(this.#graceMs());
     this.#attachedSandbox.dismantle();
   }
 
   async #terminate(): Promise<void> {
-    const graceMs = this.#removed ? 0 : this.#graceMs();
-    this.#killAtMs = this.#services.clock.steadyMs() + graceMs;
-    const mains = this.containers.filter((container) => container.role !== "sidecar" && container.running);
-    for (const container of this.containers.filter((candidate) => candidate.running)) {
-      this.#event({
-        type: "Normal",
-        reason: "Killing",
-        message: `Stopping container ${container.spec.name}`,
-        fieldPath: container.fieldPath,
-      });
-    }
-    for (const container of this.containers) if (container.role === "sidecar") void container.prepareStop(graceMs);
-    await Promise.all(mains.map(async (container) => await container.stop(graceMs)));
-    await this.#stopSidecars(() => this.#killAtMs ?? 0);
-    for (const container of this.containers) container.done = true;
+    await this.#stopContainers(this.#removed ? 0 : this.#graceMs());
     await this.#attachedSandbox.detach();
     this.#attachedSandbox.dismantle();
     if (!this.#removed) {
@@ -301,25 +323,33 @@ export class PodWorker {
     this.#finish();
   }
 
-  /** A client may request a shorter grace period while the containers end. */
-  #shortenTermination(killAtMs: number): void {
-    const graceMs = this.#graceMs();
-    const soonerMs = this.#services.clock.steadyMs() + graceMs;
-    if (soonerMs >= killAtMs) return;
-    this.#killAtMs = soonerMs;
-    for (const container of this.containers) container.shortenStop(graceMs);
-  }
-
   /**
-   * Stops sidecars in the reverse order of their start, because later ones may use earlier ones. They share what is
-   * left of the grace period.
+   * Stops all containers. Sidecars come after the others, in the reverse order of their start, because later ones may
+   * use earlier ones. As in a kubelet, nothing waits for its turn any more when the grace period is over.
    */
-  async #stopSidecars(killAtMs: () => number): Promise<void> {
-    const sidecars = this.containers.filter((container) => container.role === "sidecar").toReversed();
-    for (const container of sidecars) {
-      await container.stop(Math.max(0, killAtMs() - this.#services.clock.steadyMs()));
-      container.done = true;
+  async #stopContainers(graceMs: number): Promise<void> {
+    using grace = new GracePeriod(this.#services.clock, graceMs);
+    this.#grace = grace;
+    const running = this.containers.filter((container) => container.running);
+    for (const container of running) {
+      this.#event({
+        type: "Normal",
+        reason: "Killing",
+        message: `Stopping container ${container.spec.name}`,
+        fieldPath: container.fieldPath,
+      });
     }
+    const sidecars = running.filter((container) => container.role === "sidecar").toReversed();
+    for (const container of sidecars.toReversed()) void container.prepareStop(graceMs);
+    const others = running.filter((container) => container.role !== "sidecar");
+    const stops = others.map(async (container) => await container.stop(graceMs));
+    for (const container of sidecars) {
+      await Promise.race([Promise.all(stops), grace.over]);
+      stops.push(container.stop(grace.leftMs));
+    }
+    await Promise.all(stops);
+    for (const container of this.containers) container.done = true;
+    this.#grace = undefined;
   }
 
   async #deleteObject(): Promise<void> {
@@ -360,6 +390,7 @@ export class PodWorker {
       init: this.sandbox?.init,
       address: this.sandbox?.address,
       attached: this.#attachedSandbox.attached,
+      failure: this.#failure,
       containers: this.containers.map((container) => container.record),
     });
   }
@@ -427,6 +458,7 @@ export class PodWorker {
         this.#attachedSandbox.attached &&
         (this.#upkeep.ready || this.containers.some(({ running, ended }) => running || ended)),
       initPid: this.sandbox?.init.pid,
+      failure: this.#failure,
       now: rfc3339Seconds(this.#services.clock.nowMs()),
     };
   }

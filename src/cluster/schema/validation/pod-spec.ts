@@ -1,3 +1,4 @@
+import { mirrorAnnotation } from "../../../api/index.ts";
 import { stringOf } from "../../../base/index.ts";
 import { fieldErrors } from "../field-error.ts";
 import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
@@ -10,7 +11,6 @@ import { validateMounts, type Volumes } from "./pod-mounts.ts";
 import { validatePlacement } from "./pod-placement.ts";
 import { validateContainerResources, validateResizePolicy, validateWholePodResources } from "./pod-resources.ts";
 import { validateVolumes } from "./pod-volumes.ts";
-import { mirrorAnnotation } from "../../record/mirror-pod.ts";
 import { validateContainerPorts, validateHostNetworkPorts, validateHostPorts } from "./ports.ts";
 import { validateContainerSecurity, validatePodSecurity } from "./security-context.ts";
 

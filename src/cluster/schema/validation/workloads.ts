@@ -1,5 +1,5 @@
 import { jsonEqual, stringOf } from "../../../base/index.ts";
-import { matchesLabelSelector } from "../../../api/index.ts";
+import { mirrorAnnotation, matchesLabelSelector } from "../../../api/index.ts";
 import { arrayOf, isObject, objectOf, withPaths, type JsonObject } from "../json.ts";
 import { checkLabelName } from "../names.ts";
 import { fieldErrors } from "../field-error.ts";
@@ -9,7 +9,6 @@ import { qosClassOf } from "../qos-class.ts";
 import { validateNewPod, validatePod, validatePodTemplate } from "./pod-spec.ts";
 import type { KindValidators } from "./kind-validator.ts";
 import { validateClaimSpec } from "./storage.ts";
-import { mirrorAnnotation } from "../../record/mirror-pod.ts";
 
 function isEmptySelector(selector: JsonObject): boolean {
   return Object.keys(objectOf(selector.matchLabels)).length === 0 && arrayOf(selector.matchExpressions).length === 0;

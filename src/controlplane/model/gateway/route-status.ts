@@ -9,9 +9,6 @@ import { attachmentsOf, type ParentAttachment } from "./route-attachment.ts";
 import { conditionMaker, type WantedCondition } from "../wanted-condition.ts";
 
 export interface WantedRouteStatus {
-  readonly kind: RouteKindName;
-  readonly namespace: string;
-  readonly name: string;
   /**
    * All parents that are Gateways of ours, Services or ServiceEntries. Those of other revisions are included, but this
    * revision does not write their entries.
@@ -68,7 +65,7 @@ export function deriveRouteStatuses(
         status: { parentRef: withoutUndefined(parent.parentRef), controllerName: gatewayControllerName, conditions },
       };
     });
-    return [[key, { kind, namespace: route.namespace, name: route.name, parents }]];
+    return [[key, { parents }]];
   });
 }
 

@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { unixPrefix } from "../../../api/istio/index.ts";
 import {
   Cluster_DiscoveryType,
   Cluster_LbPolicy,
@@ -6,6 +7,7 @@ import {
   HttpProtocolOptionsSchema,
   type Cluster,
 } from "../../../wire/envoy/index.ts";
+import { anyAddress } from "../../model/ip-address.ts";
 import { destinationRulePath, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import { packHttpOptions, useProtocolOf, type ClusterDraft } from "../cluster-draft.ts";
@@ -61,7 +63,7 @@ export function inboundCluster(
 
 /** The application at the original port of the connection. */
 export function inboundPassthrough(mesh: MeshSettings): Cluster {
-  return originalDestinations({ name: inboundPassthroughCluster, ...fromOwnAddress("0.0.0.0") }, mesh);
+  return originalDestinations({ name: inboundPassthroughCluster, ...fromOwnAddress(anyAddress) }, mesh);
 }
 
 function originalDestination(bind: string): ClusterInit {
@@ -82,8 +84,8 @@ function fixedEndpoint(
   { endpoint = "", bind, sidecar }: Pick<InboundTarget, "endpoint" | "bind" | "sidecar">,
 ): ClusterInit {
   const socket = /^\[?(.+?)\]?:(\d+)$/.exec(endpoint);
-  const address = endpoint.startsWith("unix://")
-    ? { case: "pipe" as const, value: { path: endpoint.slice("unix://".length) } }
+  const address = endpoint.startsWith(unixPrefix)
+    ? { case: "pipe" as const, value: { path: endpoint.slice(unixPrefix.length) } }
     : tcpAddress(socket?.[1] ?? "127.0.0.1", Number(socket?.[2] ?? 0));
   return {
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },

@@ -13,6 +13,7 @@ import {
   type SidecarFacts,
   type SidecarProxyFacts,
 } from "../../model/facts.ts";
+import { anyAddress } from "../../model/ip-address.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
 import { istioPortProtocol } from "../../model/service/service-entry-model.ts";
@@ -117,7 +118,7 @@ function onePerPort(targets: readonly InboundTarget[]): readonly InboundTarget[]
 
 /** The wildcard address of the pod's first address family. */
 export function wildcardOf(pod: Pick<PodFacts, "addresses">): string {
-  return pod.addresses[0]?.includes(":") === true ? "::" : "0.0.0.0";
+  return pod.addresses[0]?.includes(":") === true ? "::" : anyAddress;
 }
 
 function serviceTargets(service: ServiceFacts, { pod, mesh }: Workload): readonly InboundTarget[] {

@@ -1,3 +1,4 @@
+import { unixPrefix } from "../../../api/istio/index.ts";
 import { istioPortProtocol } from "../../model/service/service-entry-model.ts";
 import type { AppProtocol } from "../../model/facts.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
@@ -37,7 +38,6 @@ export interface OutboundPort extends Pick<
 /** The port on which VirtualServices also apply to hosts that no registry knows. */
 const httpPort = 80;
 const loopback = "127.0.0.1";
-const socketPrefix = "unix://";
 
 /** Derives the outbound ports, by `<scope>|<port>`. */
 export function deriveOutboundPorts(
@@ -65,7 +65,7 @@ function portsOf(
   virtualServices: VirtualServices,
   reader: CollectionReader,
 ): readonly OutboundPort[] {
-  if (egress.bind?.startsWith(socketPrefix) === true) return [];
+  if (egress.bind?.startsWith(unixPrefix) === true) return [];
   const byPort = servicesByPort.of(egress.services, egress.port === undefined ? "" : String(egress.port.number), () =>
     servicesOfPorts(egress),
   );

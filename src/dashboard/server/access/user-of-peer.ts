@@ -11,7 +11,6 @@ export type ReadTable = (table: "tcp" | "tcp6") => Promise<string>;
 const readKernelTable: ReadTable = async (table) => await readFile(`/proc/self/net/${table}`, "utf8");
 /** The columns of a table. The first one numbers the rows. */
 const columns = { local: 1, remote: 2, user: 7, inode: 9 } as const;
-const mappedPrefix = Buffer.from("00000000000000000000ffff", "hex");
 
 /**
  * The user id of the process at the other end of a connection. Undefined if the connection comes from elsewhere, such
@@ -37,14 +36,11 @@ export async function userOfPeer(ends: Ends, read: ReadTable = readKernelTable):
 
 /** An address and port as the tables print them: 32-bit words in the machine's order, in hexadecimal. */
 function endOf(address: string, port: number, isWide: boolean): string | undefined {
-  const bytes = addressBytes(address);
-  if (bytes === undefined) return undefined;
-  const isMapped = bytes.length === 16 && mappedPrefix.equals(bytes.subarray(0, mappedPrefix.length));
-  const narrow = bytes.length === 4 ? bytes : isMapped ? bytes.subarray(-4) : undefined;
-  const shown = isWide ? (bytes.length === 16 ? bytes : Buffer.concat([mappedPrefix, bytes])) : narrow;
-  if (shown === undefined) return undefined;
+  const plain = address.replace(/^::ffff:(?=[\d.]+$)/, "");
+  const bytes = addressBytes(isWide && !plain.includes(":") ? `::ffff:${plain}` : plain);
+  if (bytes?.length !== (isWide ? 16 : 4)) return undefined;
   // All machines for which Serin has a Node are little-endian.
-  const words = Buffer.from(shown).swap32().toString("hex");
+  const words = Buffer.from(bytes).swap32().toString("hex");
   return `${words}:${port.toString(16).padStart(4, "0")}`.toUpperCase();
 }
 
