@@ -240,8 +240,13 @@ export async function withoutPilots(
   };
 }
 
-export async function listProxies(client: KubeClient, pilot: Pilot): Promise<readonly ConnectedProxy[]> {
-  const own = await tryPilot(client, pilot, 8080, "/debug/serin/proxies");
+/** The proxies that a pilot serves. `gone`: also those that it has lost a short while ago, if its release reports them. */
+export async function listProxies(
+  client: KubeClient,
+  pilot: Pilot,
+  { gone = false }: { readonly gone?: boolean } = {},
+): Promise<readonly ConnectedProxy[]> {
+  const own = await tryPilot(client, pilot, 8080, `/debug/serin/proxies${gone ? "?gone=true" : ""}`);
   if (own !== undefined) return JSON.parse(own) as readonly ConnectedProxy[];
   // Upstream's istiod has only this report, with less detail.
   const status = JSON.parse(await askPilot(client, pilot, 8080, "/debug/syncz")) as readonly UpstreamStatus[];

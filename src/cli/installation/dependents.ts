@@ -11,14 +11,23 @@ import {
 } from "../../api/kubernetes/index.ts";
 import { gatewayCanaryAnnotations, podOfProxyId, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
-import { listControlPlanes, listPilots, listProxies, namespacesOfControlPlanes } from "../control-planes/pilots.ts";
+import {
+  listControlPlanes,
+  listPilots,
+  listProxies,
+  namespacesOfControlPlanes,
+  type Pilot,
+} from "../control-planes/pilots.ts";
 
 export interface Dependents {
   /** Tags of the revision that another control plane could take over. */
   readonly tags: readonly string[];
   /** Namespaces whose labels select the revision for injection, by its name, by a tag, or as the default. */
   readonly namespaces: readonly string[];
-  /** `id` of proxies that get their configuration from the revision. */
+  /**
+   * `id` of proxies that get their configuration from the revision. One of a live pod that is between two connections
+   * counts too.
+   */
   readonly proxies: readonly string[];
   /**
    * Those of these proxies that no pod has. They run outside of the cluster, or their pod has just ended, which the
@@ -50,7 +59,10 @@ export async function dependentsOf(client: KubeClient, revision: string): Promis
   );
   const going = new Set(allPods.filter(({ metadata }) => metadata.deletionTimestamp !== undefined).map(nameOf));
   const own = pods.filter((pod) => isOwn(pod, revision, planes));
-  const { proxies, warnings } = await connectedProxies(client, revision, own, going);
+  const { proxies, warnings } = await servedProxies(client, revision, new Set(own.map(nameOf)), {
+    live: new Set(pods.map(nameOf)),
+    going,
+  });
   const connectedPods = new Set(proxies.map(podOf));
   const present = new Set(allPods.map(nameOf));
   return {
@@ -124,25 +136,50 @@ function leansOn(pod: Pod, revision: string): boolean {
   );
 }
 
-/** The connected proxies, except those of pods that are being removed. */
-async function connectedProxies(
+/** The pods that are not ending, and those that are being removed. */
+interface PodNames {
+  readonly live: ReadonlySet<string>;
+  readonly going: ReadonlySet<string>;
+}
+
+/**
+ * The proxies of the revision, except its own and those of pods that are being removed. A control plane ends each
+ * connection from time to time, and the proxy still needs it until it has connected again.
+ */
+async function servedProxies(
   client: KubeClient,
   revision: string,
-  ownPods: readonly Pod[],
-  going: ReadonlySet<string>,
+  own: ReadonlySet<string>,
+  { live, going }: PodNames,
 ): Promise<{ proxies: string[]; warnings: string[] }> {
-  const own = new Set(ownPods.map(nameOf));
   const proxies = new Set<string>();
+  const gone = new Set<string>();
   const warnings: string[] = [];
-  for (const pilot of (await listPilots(client)).filter((candidate) => candidate.revision === revision)) {
+  const pilots = await listPilots(client);
+  for (const pilot of pilots.filter((candidate) => candidate.revision === revision)) {
     try {
-      for (const { id } of await listProxies(client, pilot))
-        if (!own.has(podOf(id)) && !going.has(podOf(id))) proxies.add(id);
+      for (const { id, goneAt, unproven } of await listProxies(client, pilot, { gone: true })) {
+        if (own.has(podOf(id)) || going.has(podOf(id))) continue;
+        if (goneAt === undefined) proxies.add(id);
+        else if (unproven !== true && live.has(podOf(id))) gone.add(id);
+      }
     } catch (error) {
       warnings.push(`${pilot.pod} did not list its connected proxies: ${messageOf(error)}`);
     }
   }
+  const absent = [...gone].filter((id) => !proxies.has(id));
+  const others = absent.length === 0 ? [] : pilots.filter((pilot) => pilot.revision !== revision);
+  const elsewhere = await connectedTo(client, others);
+  for (const id of absent) if (!elsewhere.has(id)) proxies.add(id);
   return { proxies: [...proxies].toSorted(), warnings };
+}
+
+/** The proxies that are connected to one of the pilots. One that does not answer counts as serving none. */
+async function connectedTo(client: KubeClient, pilots: readonly Pilot[]): Promise<ReadonlySet<string>> {
+  const found = pilots.map(
+    async (pilot) => await listProxies(client, pilot).catch((): Awaited<ReturnType<typeof listProxies>> => []),
+  );
+  return new Set((await Promise.all(found)).flat().map(({ id }) => id));
 }
 
 async function ownedGateways(

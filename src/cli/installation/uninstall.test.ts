@@ -55,7 +55,7 @@ const inUse: FakeCluster = {
     ],
   },
   answers: {
-    "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies": JSON.stringify([
+    "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies?gone=true": JSON.stringify([
       { id: "ztunnel-old-1.istio-system" },
       { id: "istio-ingressgateway-1.istio-system" },
       { id: "edge-istio-1.bookinfo" },
@@ -247,7 +247,7 @@ test("a tenant's Deployment and pods with the mesh's labels are not treated as t
         pod("tenant", "web-1", { app: "ztunnel", "istio.io/rev": "old" }, { "serin.dev/ztunnel-owner": "old" }),
       ],
     },
-    answers: { "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies": "[]" },
+    answers: { "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies?gone=true": "[]" },
   };
   const error = await uninstall("--revision old -y", made).then(() => assert.fail("it was removed"), describeError);
   assert.match(error, /^revision "old" is still needed by\n {2}pods: tenant\/web-1\n/);
@@ -372,7 +372,7 @@ test("--force purges despite such rollouts, and says how to let one go", async (
 
 test("a proxy whose pod has just ended does not keep its revision, and one that stays connected without a pod does", async () => {
   const own = pod("istio-system", "istiod-old-1", { app: "istiod", "istio.io/rev": "old" });
-  const path = "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies";
+  const path = "/api/v1/namespaces/istio-system/pods/istiod-old-1:8080/proxy/debug/serin/proxies?gone=true";
   const removed = async (looksUntilGone: number): Promise<string> => {
     const answers = { [path]: JSON.stringify([{ id: "sleep-1.shop" }]) };
     const context = new FakeContext({ objects: { Deployment: [istiod("old")], Pod: [own] }, answers });
@@ -389,4 +389,23 @@ test("a proxy whose pod has just ended does not keep its revision, and one that 
   };
   assert.equal(await removed(3), "removed");
   assert.match(await removed(100), /^revision "old" is still needed by\n {2}proxies: sleep-1\.shop\n/);
+});
+
+test("a proxy that is between two connections keeps its revision while its pod lives, unless it has another one", async () => {
+  const pilot = (revision: string) =>
+    pod("istio-system", `istiod-${revision}-1`, { app: "istiod", "istio.io/rev": revision });
+  const pageOf = (revision: string): string =>
+    `/api/v1/namespaces/istio-system/pods/istiod-${revision}-1:8080/proxy/debug/serin/proxies`;
+  const gone = { id: "sleep-1.shop", goneAt: "2023-11-14T22:13:20Z" };
+  const removed = async (pods: readonly KubernetesObject[], lost: object, others: readonly object[] = []) => {
+    const answers = { [`${pageOf("old")}?gone=true`]: JSON.stringify([lost]), [pageOf("new")]: JSON.stringify(others) };
+    const objects = { Deployment: [istiod("old"), istiod("new")], Pod: [pilot("old"), pilot("new"), ...pods] };
+    return await uninstall("--revision old -y", { objects, answers }).then(() => "removed", describeError);
+  };
+  const own = pod("shop", "sleep-1", {});
+  assert.match(await removed([own], gone), /^revision "old" is still needed by\n {2}proxies: sleep-1\.shop\n/);
+  assert.equal(await removed([own], gone, [{ id: gone.id }]), "removed");
+  assert.equal(await removed([own], { ...gone, unproven: true }), "removed");
+  assert.equal(await removed([{ ...own, status: { phase: "Succeeded" } } as KubernetesObject], gone), "removed");
+  assert.equal(await removed([], gone), "removed");
 });

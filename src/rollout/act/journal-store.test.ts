@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { maxDecisions, type DecisionRecord, type JournalEntry, type RolloutJournal } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { hasOwnChanges, journalCounts, listWrite } from "../decide/index.ts";
+import { hasOwnChanges, journalCounts, listWrite, type FieldEntry } from "../decide/index.ts";
 import { boundedDecisions, JournalStore, withEntries, withoutRun, withStored } from "./journal-store.ts";
 
 function records(count: number, run: number, message = "m"): DecisionRecord[] {
@@ -90,7 +90,7 @@ test("a journal belongs to the rollout that made its entries, until none of them
 
 test("the journals tell which other rollout wrote a field last", async () => {
   const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
-  const entry = (written: string): JournalEntry => ({ type: "field", step: "s", object, pointer: "/data/w", written });
+  const entry = (written: string): FieldEntry => ({ type: "field", step: "s", object, pointer: "/data/w", written });
   const journal = (name: string, ...written: string[]) => ({ metadata: { name }, entries: written.map(entry) });
   const items = [
     journal("canary.shop.web", "10"),
@@ -110,7 +110,7 @@ test("the journals tell which other rollout wrote a field last", async () => {
 
 test("a rollout whose value this rollout found when it began does not count as a later writer of the field", async () => {
   const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
-  const entry = (written: unknown, prior?: unknown): JournalEntry => ({
+  const entry = (written: unknown, prior?: unknown): FieldEntry => ({
     type: "field",
     step: "s",
     object,
@@ -138,7 +138,7 @@ test("a rollout whose value this rollout found when it began does not count as a
 
 test("an undo that waits for another rollout reads only that one's journal, and not each second", async () => {
   const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
-  const entry = (written: string): JournalEntry => ({ type: "field", step: "s", object, pointer: "/data/w", written });
+  const entry = (written: string): FieldEntry => ({ type: "field", step: "s", object, pointer: "/data/w", written });
   const journals = new Map<string, { metadata: { name: string }; entries?: JournalEntry[] }>();
   const store = (name: string, entries?: JournalEntry[]): void =>
     void journals.set(name, { metadata: { name }, ...(entries === undefined ? {} : { entries }) });

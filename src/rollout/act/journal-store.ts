@@ -13,7 +13,15 @@ import {
   type RolloutJournal,
 } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { keepsEdits, referenceKey, rewrittenList } from "../decide/index.ts";
+import {
+  fieldEntries,
+  isOfField,
+  keepsEdits,
+  referenceKey,
+  rewrittenList,
+  type FieldEntry,
+  type FieldOfObject,
+} from "../decide/index.ts";
 import { covers, withoutServerFields } from "./object-access.ts";
 import type { OtherRollout } from "./perform.ts";
 
@@ -133,7 +141,7 @@ export class JournalStore {
   /** Stores what the server has made of a list that the rollout has written. See {@link withStored}. */
   async keepStored(
     name: string,
-    field: Pick<FieldEntry, "object" | "pointer">,
+    field: FieldOfObject,
     lists: { readonly written: unknown; readonly stored: unknown },
   ): Promise<void> {
     const journal = await this.#load(name);
@@ -154,7 +162,7 @@ export class JournalStore {
    * journals tell them apart. `entry` is this rollout's first entry of the field. A journal has no times, so the
    * entry's prior value tells which rollouts wrote the field before this one.
    */
-  async otherRollout(name: string, entry: JournalEntry, found: unknown): Promise<OtherRollout | undefined> {
+  async otherRollout(name: string, entry: FieldEntry, found: unknown): Promise<OtherRollout | undefined> {
     const key = `${name} ${entryKey(entry)}`;
     const kept = this.#others.get(key);
     const before = kept !== undefined && jsonEqualWithoutNulls(kept.found, found) ? kept : undefined;
@@ -173,19 +181,16 @@ export class JournalStore {
    */
   async #findOther(
     name: string,
-    entry: JournalEntry,
+    entry: FieldEntry,
     found: unknown,
     before: string | undefined,
   ): Promise<string | undefined> {
-    const prior = entry.type === "field" ? entry.prior : undefined;
     const hasWritten = ({ metadata, entries }: RolloutJournal): boolean => {
       // A person may have written a journal without entries.
-      const last = ((entries as RolloutJournal["entries"] | undefined) ?? []).findLast((written) =>
-        isSameField(written, entry),
-      );
-      if (metadata.name === name || last?.type !== "field" || !covers(found, last.written)) return false;
+      const last = fieldEntries((entries as RolloutJournal["entries"] | undefined) ?? [], entry).at(-1);
+      if (metadata.name === name || last === undefined || !covers(found, last.written)) return false;
       // The value that this rollout found when it began was written before.
-      return !covers(prior, last.written);
+      return !covers(entry.prior, last.written);
     };
     const known = before === undefined ? undefined : await this.#client.get(rolloutJournalKind, before);
     if (known !== undefined && hasWritten(known)) return before;
@@ -314,10 +319,11 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
  * on, so that its next change by somebody else is recognised.
  */
 export function withoutRun(entries: readonly JournalEntry[]): readonly JournalEntry[] {
-  return entries.flatMap((entry) => {
+  return entries.flatMap((entry): JournalEntry[] => {
     if (entry.setup !== true) return [];
-    const last = entries.findLast((other) => other.setup !== true && isSameField(other, entry));
-    if (entry.type !== "field" || last?.type !== "field") return [entry];
+    if (entry.type !== "field") return [entry];
+    const last = fieldEntries(entries, entry).findLast(({ setup }) => setup !== true);
+    if (last === undefined) return [entry];
     const {
       written: _written,
       planned: _planned,
@@ -338,7 +344,6 @@ export function withoutRun(entries: readonly JournalEntry[]): readonly JournalEn
   });
 }
 
-type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 type DeletedEntry = Extract<JournalEntry, { type: "deleted" }>;
 
 /**
@@ -366,15 +371,6 @@ export function withLater(entries: readonly JournalEntry[], entry: JournalEntry,
   return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, later } : held));
 }
 
-function isSameField(left: JournalEntry, right: JournalEntry): boolean {
-  return (
-    left.type === "field" &&
-    right.type === "field" &&
-    left.pointer === right.pointer &&
-    referenceKey(left.object) === referenceKey(right.object)
-  );
-}
-
 /** A journal has the name of its rollout: `canary.shop.web`, or `meshupgrade.next`. */
 function rolloutOf(name: string): OtherRollout {
   const [kind, ...rest] = name.split(".");
@@ -388,23 +384,26 @@ function rolloutOf(name: string): OtherRollout {
 }
 
 /**
- * The entries, with what the server has made of a list that the rollout has written. `written` has the edits of others
- * too. If the server has stored the list as it was written, it is forgotten what it made of it before: whoever writes
- * that list now is another writer.
+ * The entries, with what the server has made of the planned list. `written` is the list that the engine has sent, which
+ * has the edits of others too, and `stored` is what the server has made of that. If both are equal, the entry loses what
+ * the server made of an earlier write: if the object gets that list again, it comes from another writer.
  */
 export function withStored(
   entries: readonly JournalEntry[],
-  { object, pointer }: Pick<FieldEntry, "object" | "pointer">,
+  field: FieldOfObject,
   { written, stored }: { readonly written: unknown; readonly stored: unknown },
 ): readonly JournalEntry[] {
-  const isOf = (entry: JournalEntry): entry is FieldEntry =>
-    entry.type === "field" && entry.pointer === pointer && referenceKey(entry.object) === referenceKey(object);
-  const last = entries.findLast(isOf);
-  if (last === undefined) return entries;
-  const { prior: from } = entries.find(isOf) ?? last;
+  const own = fieldEntries(entries, field);
+  const [first, last] = [own[0], own.at(-1)];
+  if (first === undefined || last === undefined) return entries;
   const rewritten = jsonEqualWithoutNulls(written, stored)
     ? undefined
-    : rewrittenList(pointer, { from, planned: last.planned ?? last.written, written, stored });
+    : rewrittenList(field.pointer, {
+        from: first.prior,
+        planned: last.planned ?? last.written,
+        written,
+        stored,
+      });
   if (jsonEqualWithoutNulls(rewritten, last.stored)) return entries;
   const { stored: _, ...rest } = last;
   const known = rewritten === undefined ? rest : { ...rest, stored: rewritten };
@@ -417,10 +416,7 @@ export function withStored(
  */
 export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry, prior: unknown): JournalEntry[] {
   return entries.map((held) =>
-    held.type === "field" &&
-    entry.type === "field" &&
-    isSameField(held, entry) &&
-    jsonEqualWithoutNulls(held.prior, entry.prior)
+    entry.type === "field" && isOfField(held, entry) && jsonEqualWithoutNulls(held.prior, entry.prior)
       ? { ...held, prior }
       : isBeforeIn(held, entry)
         ? { ...held, stored: prior }
@@ -430,7 +426,7 @@ export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry,
 
 /** Whether an entry has written the list that the other one has found. */
 function isBeforeIn(held: JournalEntry, entry: JournalEntry): held is FieldEntry {
-  if (held.type !== "field" || entry.type !== "field" || !keepsEdits(held) || !isSameField(held, entry)) return false;
+  if (entry.type !== "field" || !isOfField(held, entry) || !keepsEdits(held)) return false;
   return [held.planned ?? held.written, held.stored].some(
     (list) => list !== undefined && jsonEqualWithoutNulls(list, entry.prior),
   );

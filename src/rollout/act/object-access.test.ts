@@ -142,3 +142,28 @@ test("a webhook that changes a Deployment's template at each write is noticed, a
   await write("/spec/template", { stamp: 7 });
   assert.equal(objects.rewrittenTemplate(web), undefined, "the webhook leaves the engine's writes alone now");
 });
+
+test("the server says by a dry run what it would store, once for each version of the object and value", async () => {
+  const route = { apiVersion: "v1", kind: "Route", plural: "routes", name: "a", namespace: "n" };
+  let [version, status] = ["7", 200];
+  const paths: string[] = [];
+  const objects = new ObjectAccess({
+    get: async () => await Promise.resolve({ ...object, metadata: { ...object.metadata, resourceVersion: version } }),
+    raw: async (_verb: string, path: string) => {
+      paths.push(path);
+      const text = JSON.stringify({ ...object, spec: { rules: ["of a webhook"] } });
+      return await Promise.resolve({ status, text });
+    },
+  } as unknown as KubeClient);
+  const preview = async (rules: unknown) => await objects.preview(route, "/spec/rules", rules);
+  assert.deepEqual([await preview([1]), await preview([1])], [["of a webhook"], ["of a webhook"]]);
+  assert.deepEqual(paths.splice(0), ["/api/v1/namespaces/n/routes/a?fieldManager=serin-rollout&dryRun=All"]);
+  await preview([2]);
+  version = "8";
+  await preview([1]);
+  assert.equal(paths.splice(0).length, 2);
+  assert.deepEqual(await preview(object.spec.rules), object.spec.rules, "it has the value");
+  assert.deepEqual(paths, []);
+  status = 400;
+  assert.equal(await preview([3]), undefined, "a webhook does not support dry runs");
+});

@@ -1,9 +1,17 @@
-import { BoundedCache, jsonEqualWithoutNulls, pointerNames, SerinError, transientError } from "../../base/index.ts";
+import { createHash } from "node:crypto";
+import {
+  BoundedCache,
+  canonicalJson,
+  jsonEqualWithoutNulls,
+  pointerNames,
+  SerinError,
+  transientError,
+} from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import { fieldManager, withoutClaim } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
-import { describeReference, referenceKey, shown } from "../decide/index.ts";
+import { describeReference, fieldKey, referenceKey, shown } from "../decide/index.ts";
 import { ServedVersions } from "./served-versions.ts";
 
 /** How often the engine tries to give up a claim while others write the object. */
@@ -11,6 +19,8 @@ const releaseAttempts = 3;
 
 const templatePointer = "/spec/template";
 const maxRewritten = 256;
+/** Each may be a list of the size of its object. */
+const maxPreviews = 16;
 /** A webhook that adds the same fields to each template changes it once, and leaves it alone from then on. */
 const timesOfRewriting = 2;
 
@@ -25,6 +35,9 @@ export class ObjectAccess {
   readonly #versions: ServedVersions;
   /** The pod templates of Deployments that came out of the engine's own writes, and how many writes changed them. */
   readonly #rewritten = new BoundedCache<string, { readonly template: unknown; readonly times: number }>(maxRewritten);
+
+  /** By field, version of the object and digest of the value for which the server was asked. */
+  readonly #previews = new BoundedCache<string, { readonly stored: unknown }>(maxPreviews);
 
   constructor(client: KubeClient) {
     this.#client = client;
@@ -99,6 +112,30 @@ export class ObjectAccess {
     return valueAt(stored, pointer);
   }
 
+  /**
+   * The value that the server would store if the field were set. Nothing is written. Undefined if the server does not
+   * say: a webhook may not answer to dry runs.
+   */
+  async preview(object: ObjectReference, pointer: string, value: unknown): Promise<unknown> {
+    try {
+      const current = await this.get(object);
+      if (current === undefined) return undefined;
+      const { resourceVersion: version = "" } = current.metadata;
+      const digest = createHash("sha256").update(canonicalJson(value)).digest("hex");
+      const key = `${fieldKey({ object, pointer })} ${version} ${digest}`;
+      const kept = this.#previews.get(key);
+      if (kept !== undefined) return kept.stored;
+      const operations = fieldPatch(current, pointer, value, valueAt(current, pointer));
+      const made = await this.#patch(object, operations, pointer, "&dryRun=All");
+      const stored = made === undefined ? value : valueAt(made, pointer);
+      this.#previews.set(key, { stored });
+      return stored;
+    } catch (error) {
+      if (error instanceof SerinError && error.kind !== "internal") return undefined;
+      throw error;
+    }
+  }
+
   #noticeTemplate(key: string, given: unknown, stored: unknown): void {
     if (jsonEqualWithoutNulls(given, stored)) this.#rewritten.delete(key);
     else this.#rewritten.set(key, { template: stored, times: (this.#rewritten.get(key)?.times ?? 0) + 1 });
@@ -127,10 +164,11 @@ export class ObjectAccess {
     object: ObjectReference,
     operations: readonly PatchOperation[],
     pointer: string,
+    more = "",
   ): Promise<UntypedObject | undefined> {
     if (operations.length === 0) return undefined;
     const kind = kindOf(this.#versions.served(object));
-    const path = `${resourcePath(kind, object.namespace, object.name)}?fieldManager=${fieldManager}`;
+    const path = `${resourcePath(kind, object.namespace, object.name)}?fieldManager=${fieldManager}${more}`;
     const answer = await this.#client.raw("PATCH", path, {
       body: operations,
       contentType: "application/json-patch+json",

@@ -5,7 +5,9 @@ import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import {
   describeReference,
   keepsEdits,
+  listDoneAnyway,
   listUndo,
+  listUndoIfRewritten,
   listUndoneAnyway,
   restoredList,
   shown,
@@ -264,19 +266,35 @@ async function undoList(
 ): Promise<UndoResult> {
   const first = original.type === "field" ? original : entry;
   const found = valueAt(current, entry.pointer);
-  const undo = listUndo(entry, first, found);
-  if (undo.type !== "restored") {
-    const conflict = undo.type === "conflict" ? await conflictOf(current, first, context, found) : undefined;
-    if (conflict !== undefined) {
-      const { who, undoFirst } = conflict;
-      return { state: "conflict", detail: fieldConflict({ ...entry, prior: first.prior }, found, who, undoFirst) };
-    }
-    const value = undo.type === "due" ? undo.value : listUndoneAnyway(entry, found);
+  const known = listUndo(entry, first, found);
+  const conflict = known.type === "conflict" ? await conflictOf(current, first, context, found) : undefined;
+  const undo = conflict === undefined ? known : await undoIfRewritten(objects, entry, first, found);
+  if (conflict !== undefined && undo === undefined) {
+    const { who, undoFirst } = conflict;
+    return { state: "conflict", detail: fieldConflict({ ...entry, prior: first.prior }, found, who, undoFirst) };
+  }
+  if (undo?.type === "restored") {
+    if (undo.restored !== undefined) await context.keepRestored(entry, undo.restored);
+  } else {
+    const value = undo?.type === "due" ? undo.value : listUndoneAnyway(entry, found);
     const stored = await objects.setField(entry.object, entry.pointer, value, found, entry.madeParents);
     const restored = restoredList(entry, first, value, stored);
     if (restored !== undefined) await context.keepRestored(entry, restored);
   }
   return await whenItServes(entry, context);
+}
+
+/** Asks the server what it makes of the lists that the rollout and its undo write. See `listUndoIfRewritten`. */
+async function undoIfRewritten(
+  objects: ObjectAccess,
+  entry: FieldEntry,
+  first: FieldEntry,
+  found: unknown,
+): Promise<ReturnType<typeof listUndoIfRewritten>> {
+  const { object, pointer } = entry;
+  const done = await objects.preview(object, pointer, listDoneAnyway(entry, found));
+  const undone = await objects.preview(object, pointer, listUndoneAnyway(entry, found));
+  return listUndoIfRewritten(entry, first, found, { done, undone });
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { JournalEntry } from "../../api/serin/index.ts";
-import { describeReference, referenceKey, type UndoReport } from "../decide/index.ts";
+import { describeReference, isOfField, referenceKey, type UndoReport } from "../decide/index.ts";
 import {
   givesBackRevision,
   isCopy,
@@ -53,12 +53,7 @@ export class UndoPlay {
   get original(): JournalEntry | undefined {
     const entry = this.#current;
     if (entry?.type !== "field") return undefined;
-    return this.#entries.find(
-      (other) =>
-        other.type === "field" &&
-        other.pointer === entry.pointer &&
-        referenceKey(other.object) === referenceKey(entry.object),
-    );
+    return this.#entries.find((other) => isOfField(other, entry));
   }
 
   /** Takes the result of the entry that {@link next} returned. */

@@ -55,6 +55,10 @@ class Objects {
     return valueAt(current, pointer);
   }
 
+  async preview(_object: ObjectReference, _pointer: string, value: unknown): Promise<unknown> {
+    return value;
+  }
+
   async release(object: ObjectReference, pointer: string): Promise<void> {
     const current = this.all.get(this.key(object));
     if (current !== undefined) for (const operation of releasePatch(current, pointer)) apply(current, operation);

@@ -1,7 +1,8 @@
 import { truncated, pointerName } from "../../base/index.ts";
 import { holderAnnotation, type JournalEntry } from "../../api/serin/index.ts";
+import { fieldKey, type FieldEntry } from "./field-entries.ts";
 import { keepsEdits } from "./list-edits/index.ts";
-import { describeReference, referenceKey, type Step, type Write } from "./step.ts";
+import { describeReference, type Step, type Write } from "./step.ts";
 
 const shownCharacters = 300;
 
@@ -15,8 +16,6 @@ export function conflictDetail(write: Write, found: unknown, expected: unknown, 
 export function shown(value: unknown): string {
   return truncated(value === undefined ? "nothing" : JSON.stringify(value), shownCharacters);
 }
-
-export type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
 /**
  * Fields that need not stay as their step wrote them: a Deployment needs the update strategy of a ScaleFirst wave only
@@ -43,10 +42,10 @@ export function keptFields(
   const last = new Map<string, FieldEntry>();
   for (const entry of journal) {
     if (entry.type !== "field") continue;
-    const before = keepsEdits(entry) ? last.get(keyOf(entry)) : undefined;
-    last.set(keyOf(entry), before === undefined ? entry : { ...entry, prior: before.prior });
+    const before = keepsEdits(entry) ? last.get(fieldKey(entry)) : undefined;
+    last.set(fieldKey(entry), before === undefined ? entry : { ...entry, prior: before.prior });
   }
-  for (const write of writes) if (write.type === "field") last.delete(keyOf(write));
+  for (const write of writes) if (write.type === "field") last.delete(fieldKey(write));
   return [...last.values()].filter(
     ({ step, object, pointer, restart, adopted }) =>
       step !== id &&
@@ -56,8 +55,4 @@ export function keptFields(
       adopted !== true &&
       !unkeptPointers.has(pointer),
   );
-}
-
-function keyOf({ object, pointer }: Pick<FieldEntry, "object" | "pointer">): string {
-  return `${referenceKey(object)} ${pointer}`;
 }

@@ -38,7 +38,9 @@ export {
 export {
   hasOwnChanges,
   keepsEdits,
+  listDoneAnyway,
   listUndo,
+  listUndoIfRewritten,
   listUndoneAnyway,
   listWrite,
   restoredList,
@@ -66,7 +68,8 @@ export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts"
 export type { ProbePodFacts, ServingPod } from "./replaced-probes.ts";
 export { sinceSettledMs } from "./settle-progress.ts";
 export { undoPatienceMs } from "./rollback.ts";
-export { conflictDetail, keptFields, shown, type FieldEntry } from "./conflict.ts";
+export { conflictDetail, keptFields, shown } from "./conflict.ts";
+export { fieldEntries, fieldKey, isOfField, type FieldEntry, type FieldOfObject } from "./field-entries.ts";
 export {
   describeReference,
   referenceKey,

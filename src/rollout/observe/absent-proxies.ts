@@ -1,6 +1,7 @@
 import type { ConnectedProxy } from "../../api/serin/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { pilotPods, podOfProxy, reportedProxies, type PilotPod } from "./pilot-answers.ts";
+import { pilotPods, podOfProxy, reportedProxies } from "./pilot-answers.ts";
+import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
 import { isLive } from "./sidecar-workloads.ts";
 
 /** A proxy in the report of a control plane's pod. */

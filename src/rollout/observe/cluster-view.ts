@@ -18,7 +18,7 @@ import {
 } from "../../api/kubernetes/index.ts";
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
-import { PilotTokens } from "./pilot-tokens.ts";
+import { PilotDebug } from "./pilot-debug/pilot-debug.ts";
 import { RecentValues } from "./recent-values.ts";
 import { SilentPods } from "./silent-pods.ts";
 
@@ -35,7 +35,7 @@ export class ClusterView {
   readonly statefulSets: Informer<StatefulSet>;
   readonly disruptionBudgets: Informer<PodDisruptionBudget>;
   readonly injectors: Informer<WebhookConfiguration>;
-  readonly pilotTokens: PilotTokens;
+  readonly pilotDebug: PilotDebug;
   readonly silentPods: SilentPods;
   /**
    * The namespaces whose proxies may report requests to backends of other namespaces, besides those of control planes.
@@ -62,7 +62,7 @@ export class ClusterView {
     this.statefulSets = createInformer(client, statefulSetKind, options);
     this.disruptionBudgets = createInformer(client, podDisruptionBudgetKind, options);
     this.injectors = createInformer(client, mutatingWebhookConfigurationKind, options);
-    this.pilotTokens = new PilotTokens(client, options.clock);
+    this.pilotDebug = new PilotDebug(client, { clock: options.clock, injectors: () => this.injectors.list() });
     this.silentPods = new SilentPods(options.clock);
     this.#answers = new RecentValues(options.clock, { maxAgeMs: answerMaxAgeMs, maxValues: maxAnswers });
     this.#keptLonger = new RecentValues(options.clock, { maxAgeMs: longerMs, maxValues: maxAnswers });

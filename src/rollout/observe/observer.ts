@@ -23,7 +23,7 @@ import { notReadyLeft } from "./pilots.ts";
 import { namespacesOf } from "./trusted-reporters.ts";
 import { RecentValues } from "./recent-values.ts";
 import { observeSettle, type SettleSources } from "./settle/settle.ts";
-import { writeState } from "./write-state.ts";
+import { askedWriteState } from "./write-state.ts";
 
 /** The progress of a step, from its rollout's status. */
 export interface StepProgress {
@@ -175,7 +175,10 @@ export class Observer {
       return reading;
     };
     return await Promise.all(
-      step.writes.map(async (write) => writeState(write, await read(write.object), step.id, journal)),
+      step.writes.map(
+        async (write) =>
+          await askedWriteState(this.#objects, write, await read(write.object), { step: step.id, journal }),
+      ),
     );
   }
 

@@ -2,14 +2,12 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type RequestListener } from "node:http";
 import { test, type TestContext } from "node:test";
-import { systemClock } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
 import { observeConvergence } from "./checks/convergence.ts";
 import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { askPilot, type PilotPod } from "./pilot-answers.ts";
-import { PilotTokens } from "./pilot-tokens.ts";
+import { httpGet } from "./http-get.ts";
+import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
 import {
   notConcerned,
   observeNotRejected,
@@ -28,7 +26,6 @@ const pilot: PilotPod = {
   serviceAccount: "istiod-1-1-0",
   address: "127.0.0.1",
 };
-const roots = { path: "/debug/serin/roots", about: "which roots it hands out" };
 
 async function serve(context: TestContext, answer: RequestListener): Promise<void> {
   const server = createServer(answer).listen(debugPort, "127.0.0.1");
@@ -36,47 +33,24 @@ async function serve(context: TestContext, answer: RequestListener): Promise<voi
   await once(server, "listening");
 }
 
-test("a reinstalled control plane is asked with a token of its new account", async (context) => {
-  let accepted = "first";
-  await serve(context, ({ headers }, response) => {
-    response.statusCode = headers.authorization === `Bearer ${accepted}` ? 200 : 401;
-    response.end("roots");
-  });
-  let requestCount = 0;
-  const client = {
-    raw: async () => {
-      requestCount += 1;
-      return { status: 201, headers: {}, text: JSON.stringify({ status: { token: accepted } }) };
-    },
-  } as unknown as KubeClient;
-  const view = { pilotTokens: new PilotTokens(client, systemClock), silentPods: new SilentPods(systemClock) };
-  assert.equal(await askPilot(view, pilot, roots), "roots");
-  assert.equal(await askPilot(view, pilot, roots), "roots");
-  assert.equal(requestCount, 1);
-  accepted = "second";
-  assert.equal(await askPilot(view, pilot, roots), "roots");
-  assert.equal(requestCount, 2);
-  assert.equal(await askPilot(view, pilot, roots), "roots");
-  assert.equal(requestCount, 2);
-});
+/** The debug pages of a test's server. `pilot-debug` tests how the engine reaches those of an istiod. */
+const pilotDebug = {
+  ask: async ({ address }: PilotPod, path: string) => await httpGet(address, debugPort, path),
+} as unknown as ClusterView["pilotDebug"];
 
-/** A view of one istiod at the loopback address, whose tokens the API server refuses. */
+/** A view of one istiod at the loopback address. */
 function viewOf(
   clock = standingClock(),
   reporterNamespaces?: ReadonlySet<string>,
   others: readonly Pod[] = [],
 ): { readonly view: ClusterView; readonly clock: typeof clock } {
-  const refused = { kind: "Status", status: "Failure", reason: "Forbidden", message: "you may not create tokens" };
-  const client = {
-    raw: async () => await Promise.resolve({ status: 403, headers: {}, text: JSON.stringify(refused) }),
-  } as unknown as KubeClient;
   const pod = fakePod({
     name: pilot.name,
     namespace: pilot.namespace,
     labels: { app: "istiod", "istio.io/rev": pilot.revision },
     status: { podIP: "127.0.0.1", conditions: [{ type: "Ready", status: "True" }] },
   });
-  const context = { pilotTokens: new PilotTokens(client, clock), silentPods: new SilentPods(clock) };
+  const context = { pilotDebug, silentPods: new SilentPods(clock) };
   return { view: Object.assign(fakeView([pod, ...others], [], reporterNamespaces), context), clock };
 }
 
@@ -125,22 +99,12 @@ test("an istiod that answers in between is silent only since it stopped again", 
   assert.match(await detail(), /since 2023-11-14T22:14:41Z: /);
 });
 
-test("if the API server refuses the token, the error contains that reason and the server's message", async (context) => {
-  await serve(context, (_, response) => response.writeHead(401).end());
-  const { view } = viewOf();
-  const observation = await observeRejections(view, "1-1-0");
-  assert.match(
-    observation.type === "unavailable" ? observation.detail : "",
-    /: create of a token of service account istio-system\/default: you may not create tokens; the engine asks again; if this lasts, see kubectl auth can-i create serviceaccounts --subresource=token -n istio-system --as system:serviceaccount:serin-system:serin-rollout$/,
-  );
-});
-
 test("an answer that is not JSON causes an error that says so", async (context) => {
   await serve(context, (_, response) => response.end("<html>"));
   const observation = await observeRejections(viewOf().view, "1-1-0");
   assert.match(
     observation.type === "unavailable" ? observation.detail : "",
-    /: 127\.0\.0\.1:8080 sent an answer that is not JSON;/,
+    /: 127\.0\.0\.1 sent an answer that is not JSON;/,
   );
 });
 

@@ -11,20 +11,12 @@ import {
 } from "../../api/serin/index.ts";
 import { describeReference } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { httpGet } from "./http-get.ts";
+import { engineId } from "./pilot-debug/pilot-debug.ts";
+import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
 import { isReady } from "./pod-reason.ts";
 
-const debugPort = 8080;
 const revisionLabel = "istio.io/rev";
 const controlPlaneLabels = { app: "istiod" } as const;
-
-export interface PilotPod {
-  readonly name: string;
-  readonly namespace: string;
-  readonly revision: string;
-  readonly address: string;
-  readonly serviceAccount: string;
-}
 
 /** The running pods of control planes, both ours and upstream's, including those that are ending. */
 export function controlPlanePods(view: ClusterView): Pod[] {
@@ -154,45 +146,33 @@ export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<Roots
   );
 }
 
-/** One element of upstream's `/debug/syncz`: `<type>_sent` and `<type>_acked` are nonces. */
+/**
+ * One element of upstream's `/debug/syncz`: `<type>_sent` and `<type>_acked` are nonces. The engine itself is one while
+ * it asks.
+ */
 type SyncedProxy = Readonly<Record<string, string>>;
 
 async function syncedProxies(view: ClusterView, pilot: PilotPod): Promise<readonly SyncedProxy[]> {
   const question = { path: "/debug/syncz", about: servedQuestion };
-  return parsedAnswer(view, pilot, question, await askPilot(view, pilot, question));
+  const synced = parsedAnswer<readonly SyncedProxy[]>(view, pilot, question, await askPilot(view, pilot, question));
+  const own = engineId(pilot.namespace);
+  return synced.filter(({ proxy }) => proxy !== own);
 }
 
 /** The parts of the view that a request to a pilot needs. */
-type Asking = Pick<ClusterView, "pilotTokens" | "silentPods">;
+type Asking = Pick<ClusterView, "pilotDebug" | "silentPods">;
 
 /**
- * Sends a GET to a pilot's debug port. Pilots, except old ones, require a token of their own namespace. An error
- * contains the pilot's name, the request, since when it has not answered, the fault, and what a person can do.
+ * Asks a pilot for one of its debug pages. An error contains the pilot's name, the request, since when it has not
+ * answered, the fault, and what a person can do.
  */
 export async function askPilot(view: Asking, pilot: PilotPod, question: PilotQuestion): Promise<string> {
   try {
-    const text = await getFrom(view, pilot, question.path);
+    const text = await view.pilotDebug.ask(pilot, question.path);
     view.silentPods.answered(keyOf(pilot));
     return text;
   } catch (error) {
     throw unanswered(view, pilot, question, error);
-  }
-}
-
-async function getFrom({ pilotTokens }: Asking, pilot: PilotPod, path: string): Promise<string> {
-  const { namespace, serviceAccount, address } = pilot;
-  const proof = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
-  const kept = pilotTokens.kept(namespace, serviceAccount);
-  try {
-    return await httpGet(address, debugPort, path, kept === undefined ? {} : { headers: proof(kept) });
-  } catch (error) {
-    if (!isStatus(error, 401)) throw error;
-    // A token becomes invalid with its service account, and a control plane that was removed and installed again has a
-    // new account.
-    pilotTokens.forget(namespace, serviceAccount);
-    return await httpGet(address, debugPort, path, {
-      headers: proof(await pilotTokens.of(namespace, serviceAccount)),
-    });
   }
 }
 
@@ -264,7 +244,7 @@ function parsedAnswer<Answer>(view: Asking, pilot: PilotPod, question: PilotQues
   try {
     return JSON.parse(text) as Answer;
   } catch {
-    const fault = transientError("answer-unreadable", `${pilot.address}:${debugPort} sent an answer that is not JSON`);
+    const fault = transientError("answer-unreadable", `${pilot.address} sent an answer that is not JSON`);
     throw unanswered(view, pilot, question, fault);
   }
 }

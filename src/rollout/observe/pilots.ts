@@ -11,7 +11,8 @@ import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
 import { absentAmong, absentFrom, reportedProxy, reportsOf, type ReportedProxy } from "./absent-proxies.ts";
-import { acknowledgementOf, pilotPods, proxiesOf, reportedProxies, type PilotPod } from "./pilot-answers.ts";
+import { acknowledgementOf, pilotPods, proxiesOf, reportedProxies } from "./pilot-answers.ts";
+import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
 import { namespacesOfRoute, reportersOf, type Reporters } from "./trusted-reporters.ts";
 
 /**

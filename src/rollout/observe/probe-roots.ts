@@ -28,9 +28,9 @@ import {
   unanswered,
   type PilotQuestion,
 } from "./pilot-answers.ts";
+import { rootConfigMap } from "./pilot-debug/pilot-trust.ts";
 
 const discoveryPort = 15_012;
-const rootConfigMap = "istio-ca-root-cert";
 /** The Secrets of a control plane's authority. The first one takes precedence. */
 const authoritySecrets = ["cacerts", "istio-ca-secret"] as const;
 

@@ -1,6 +1,7 @@
 // Runs the planned steps of Canaries against a route that people change meanwhile, and undoes them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SerinError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { parseCanary, type Canary, type JournalEntry } from "../../api/serin/index.ts";
 import { withEntries, withPrior, withStored } from "../act/journal-store.ts";
@@ -11,7 +12,7 @@ import type { Step } from "../decide/index.ts";
 import { writeActions } from "../decide/step-writes.ts";
 import { movedRoutes, planCanary, type RouteInWorld } from "../plan/index.ts";
 import { routeFrom } from "./canary-world/route-in-world.ts";
-import { writeState } from "./write-state.ts";
+import { askedWriteState } from "./write-state.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -46,6 +47,8 @@ class StoredRoute {
         this.#writer = "serin-rollout";
         return await Promise.resolve(this.rules);
       },
+      preview: async (_object: unknown, _pointer: string, value: unknown) =>
+        await Promise.resolve(this.webhook(value as readonly Fields[])),
       release: async () => await Promise.resolve(),
     } as unknown as ObjectAccess;
   }
@@ -75,30 +78,39 @@ class Rollout {
     this.#route = route;
   }
 
-  /** Plans again, as each round does, and does the writes of a step. Returns their states. */
-  async doStep(id: string): Promise<readonly string[]> {
+  /**
+   * Plans again, as each round does, and does the writes of a step. Returns their states. `crashes`: the engine ends
+   * before it has journaled what the server has made of a write.
+   */
+  async doStep(id: string, { crashes = false } = {}): Promise<readonly string[]> {
     const routes = movedRoutes(this.#canary).map((route): RouteInWorld =>
       routeFrom(route, this.journal, this.#route.object),
     );
     const steps = planCanary(this.#canary, { routes, missingGrants: [], subjects: [] });
     const step = steps.find((one) => one.id === id) as Step;
-    const states = step.writes.map((write) => writeState(write, this.#route.object, id, this.journal));
+    const { access, object } = this.#route;
+    const at = { step: id, journal: this.journal };
+    const states = await Promise.all(
+      step.writes.map(async (write) => await askedWriteState(access, write, object, at)),
+    );
     for (const action of writeActions(step, states)) {
       if (action.type === "journal") this.journal = withEntries(this.journal, action.entries);
       if (action.type !== "write" || action.write.type !== "field") continue;
       const written = action.write.value;
-      const stored = await performWrite(this.#route.access, action.write, action.prior);
+      const stored = await performWrite(access, action.write, action.prior);
+      if (crashes) break;
       this.journal = withStored(this.journal, action.write, { written, stored });
     }
     return states.map((state) => (state.state === "conflict" ? state.detail : state.state));
   }
 
-  async undo(): Promise<string | undefined> {
+  async undo({ crashes = false } = {}): Promise<string | undefined> {
     const context = {
       notAcknowledged: async () => await Promise.resolve(undefined),
       heldBack: async () => await Promise.resolve(undefined),
       otherRollout: async () => await Promise.resolve(undefined),
       keepRestored: async (entry: JournalEntry, restored: unknown) => {
+        if (crashes) throw new SerinError("internal", "unexpected", "the engine ends");
         this.journal = withPrior(this.journal, entry, restored);
         await Promise.resolve();
       },
@@ -188,6 +200,54 @@ test("a webhook that changes what the undo restores, and an edit meanwhile, do n
   assert.equal(await canary.undo(), undefined);
   route.edit((list) => [...list, rule("new")]);
   assert.equal(await canary.undo(), undefined, "the next pass finds the edit of the rewritten list");
+});
+
+test("an edit is no conflict although the engine ended before it journaled what a webhook made of its write", async () => {
+  const edits: readonly ((list: readonly Fields[]) => readonly Fields[])[] = [
+    (list) => [rule("new"), ...list],
+    (list) => list.map((known) => ({ ...known, timeouts: { request: "5s" } })),
+  ];
+  for (const edit of edits) {
+    const route = new StoredRoute(rules);
+    const canary = new Rollout(route, "web", 0, steps);
+    await canary.doStep("step-1");
+    route.webhook = (written) => withWeight(written, 7);
+    await canary.doStep("step-2", { crashes: true });
+    route.edit(edit);
+    assert.deepEqual(await canary.doStep("step-2"), ["pending"], "the engine writes its weights again");
+    assert.equal(await canary.undo(), undefined);
+    assert.deepEqual(route.rules, edit(rules));
+    await canary.doStep("step-1", { crashes: true });
+    route.edit(edit);
+    assert.equal(await canary.undo(), undefined, "an undo directly after the crash");
+    assert.deepEqual(route.rules, edit(edit(rules)));
+    route.edit((list) => withWeight(list, 30));
+  }
+});
+
+test("an edit does not stop an undo that ended before it journaled what a webhook made of the prior list", async () => {
+  const route = new StoredRoute(rules);
+  const canary = new Rollout(route, "web", 0, steps);
+  await canary.doStep("step-1");
+  route.webhook = (written) => written.map((known) => ({ ...known, backendRefs: [backend("other")] }));
+  await assert.rejects(canary.undo({ crashes: true }), /the engine ends/);
+  const [web, api] = [rule("web"), rule("api")].map((known) => ({ ...known, backendRefs: [backend("other")] }));
+  route.edit((list) => [...list, rule("new")]);
+  assert.equal(await canary.undo(), undefined);
+  assert.deepEqual(route.rules, [web, api, rule("new")]);
+  assert.equal(await canary.undo(), undefined, "the next pass knows the list");
+});
+
+test("somebody's own weights are a conflict although the engine ended before it journaled a rewritten list", async () => {
+  const route = new StoredRoute(rules);
+  const canary = new Rollout(route, "web", 0, steps);
+  route.webhook = (written) => withWeight(written, 7);
+  await canary.doStep("step-1", { crashes: true });
+  route.edit((list) => withWeight(list, 30));
+  assert.match((await canary.doStep("step-1"))[0] ?? "", /was changed by kubectl/);
+  assert.match((await canary.undo()) ?? "", /was changed by kubectl/);
+  route.webhook = (written) => written;
+  assert.match((await canary.doStep("step-1"))[0] ?? "", /was changed by kubectl/);
 });
 
 test("somebody's own weights in a list that a webhook has rewritten are a conflict", async () => {

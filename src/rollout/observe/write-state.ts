@@ -2,13 +2,15 @@ import { jsonEqualWithoutNulls, pointerNames } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
-import { covers, missingParentCount, valueAt } from "../act/object-access.ts";
+import { withStored } from "../act/journal-store.ts";
+import { covers, missingParentCount, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { hasLeftMesh } from "../act/undo-order.ts";
 import {
   conflictDetail,
   describeReference,
+  fieldEntries,
+  listDoneAnyway,
   listWrite,
-  referenceKey,
   type FieldEntry,
   type Write,
   type WriteState,
@@ -31,17 +33,15 @@ export function writeState(
   if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
   const found = valueAt(current, write.pointer);
   if (write.adopted !== undefined)
-    return entriesOf(write, journal).some((entry) => entry.step === step)
+    return fieldEntries(journal, write).some((entry) => entry.step === step)
       ? { state: "done" }
       : { state: "pending", prior: write.adopted.prior };
   const { uid } = current.metadata;
   // The value from before is unknown, so there is no prior value.
   if (isUnjournaled(write, current, journal))
     return { state: "pending", ...(uid === undefined ? {} : { uid }), isFirst: true };
-  if (write.keeps !== undefined) {
-    const list = { entries: entriesOf(write, journal), step, found, uid, who: whoWrote(current, write.pointer) };
-    return listState({ ...write, keeps: write.keeps }, list);
-  }
+  if (write.keeps !== undefined)
+    return listState({ ...write, keeps: write.keeps }, storedList(write, current, step, journal));
   if (covers(found, write.value)) return { state: "done" };
   if (hasLeftMesh(write, current)) return { state: "gone" };
   if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
@@ -50,7 +50,7 @@ export function writeState(
   const { after } = write;
   if (after !== undefined && !covers(valueAt(current, after.pointer), after.value))
     return { state: "later", detail: laterDetail(write.object, after) };
-  const own = entriesOf(write, journal).find((entry) => entry.step === step);
+  const own = fieldEntries(journal, write).find((entry) => entry.step === step);
   const known = {
     ...(uid === undefined ? {} : { uid }),
     ...writerOf(own, write, whoWrote(current, write.pointer) ?? "somebody"),
@@ -99,6 +99,56 @@ export function listState(
   };
 }
 
+/**
+ * The same for a list that seems to be in conflict. The journal may lack what a webhook has made of the list that the
+ * rollout wrote last, because the engine ended before it could journal that. `made`: what the server makes now of that
+ * list with the edits of others, see `listDoneAnyway`.
+ */
+export function listStateIfRewritten(
+  write: Parameters<typeof listState>[0],
+  list: StoredList,
+  made: unknown,
+): WriteState | undefined {
+  const { entries, found } = list;
+  const last = entries.at(-1);
+  if (last === undefined || made === undefined) return undefined;
+  const written = listDoneAnyway(last, found);
+  const known = fieldEntries(withStored(entries, write, { written, stored: made }), write);
+  const state = known.at(-1) === last ? undefined : listState(write, { ...list, entries: known });
+  return state?.state === "conflict" ? undefined : state;
+}
+
+/** The state of a write, as {@link writeState} has it. Asks the server about a list that seems to be in conflict. */
+export async function askedWriteState(
+  objects: Pick<ObjectAccess, "preview">,
+  write: Write,
+  current: UntypedObject | undefined,
+  { step, journal }: { readonly step: string; readonly journal: readonly JournalEntry[] },
+): Promise<WriteState> {
+  const state = writeState(write, current, step, journal);
+  if (state.state !== "conflict" || write.type !== "field" || write.keeps === undefined) return state;
+  const list = storedList(write, current, step, journal);
+  const last = list.entries.at(-1);
+  if (last === undefined) return state;
+  const made = await objects.preview(write.object, write.pointer, listDoneAnyway(last, list.found));
+  return listStateIfRewritten({ ...write, keeps: write.keeps }, list, made) ?? state;
+}
+
+function storedList(
+  write: FieldWrite,
+  current: UntypedObject | undefined,
+  step: string,
+  journal: readonly JournalEntry[],
+): StoredList {
+  return {
+    entries: fieldEntries(journal, write),
+    step,
+    found: valueAt(current, write.pointer),
+    uid: current?.metadata.uid,
+    who: current === undefined ? undefined : whoWrote(current, write.pointer),
+  };
+}
+
 /** The message about a list. It names the place in the list if both lists have it. */
 function listConflict(
   write: FieldWrite,
@@ -122,17 +172,6 @@ function writerOf(
   return by !== undefined && jsonEqualWithoutNulls(own.written, value) ? { isRewritten: true } : { isReplanned: true };
 }
 
-/** The journal's entries of the field that the write changes. */
-export function entriesOf(write: FieldWrite, journal: readonly JournalEntry[]): readonly FieldEntry[] {
-  return journal.flatMap((entry) =>
-    entry.type === "field" &&
-    entry.pointer === write.pointer &&
-    referenceKey(entry.object) === referenceKey(write.object)
-      ? [entry]
-      : [],
-  );
-}
-
 /**
  * Whether the engine has written the field, but the journal with its entry is gone: for example, a restored namespace
  * has no journal. If the journal has an entry of the mark, it is not lost. A field without an entry then has its value
@@ -141,16 +180,10 @@ export function entriesOf(write: FieldWrite, journal: readonly JournalEntry[]): 
 function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: readonly JournalEntry[]): boolean {
   if (write.mark === undefined || valueAt(current, write.pointer) === undefined) return false;
   const isOurs = valueAt(current, write.mark) !== undefined || isEngine(whoWrote(current, write.pointer));
-  const key = referenceKey(write.object);
-  return (
-    isOurs &&
-    !journal.some(
-      (entry) =>
-        entry.type === "field" &&
-        (entry.pointer === write.pointer || entry.pointer === write.mark) &&
-        referenceKey(entry.object) === key,
-    )
+  const isKnown = [write.pointer, write.mark].some(
+    (pointer) => fieldEntries(journal, { object: write.object, pointer }).length > 0,
   );
+  return isOurs && !isKnown;
 }
 
 /**
@@ -164,7 +197,7 @@ function conflictOf(
   step: string,
   journal: readonly JournalEntry[],
 ): string | undefined {
-  const entries = entriesOf(write, journal);
+  const entries = fieldEntries(journal, write);
   const [first, known] = [entries[0], entries.at(-1)];
   if (first === undefined || known === undefined || write.restart !== undefined) return undefined;
   const found = valueAt(current, write.pointer);

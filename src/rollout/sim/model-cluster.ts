@@ -7,7 +7,9 @@ import {
   hasOwnChanges,
   keepsEdits,
   keptFields,
+  listDoneAnyway,
   listUndo,
+  listUndoIfRewritten,
   listUndoneAnyway,
   restoredList,
   referenceKey,
@@ -323,9 +325,13 @@ export class ModelCluster {
     this.setField(object, pointer, value, engineWriter);
   }
 
+  /** What a webhook makes of a value that the engine writes. */
+  preview(reference: ObjectReference, value: unknown): unknown {
+    return [...this.rewritten.values()].some((isOf) => isOf(reference)) ? withOtherWeights(value) : value;
+  }
+
   setField(object: ModelObject, pointer: string, given: unknown, writer: string): void {
-    const isRewritten = writer === engineWriter && [...this.rewritten.values()].some((isOf) => isOf(object.reference));
-    const value = isRewritten ? withOtherWeights(given) : given;
+    const value = writer === engineWriter ? this.preview(object.reference, given) : given;
     const before = object.fields.get(pointer);
     if (value === undefined) object.fields.delete(pointer);
     else object.fields.set(pointer, value);
@@ -425,10 +431,17 @@ export class ModelCluster {
     const { object, pointer } = entry;
     const value = found.fields.get(pointer);
     const first = original.type === "field" ? original : entry;
-    const undo = listUndo(entry, first, value);
-    if (undo.type === "conflict" && found.writers.get(pointer) !== engineWriter)
+    const known = listUndo(entry, first, value);
+    const isForeign = known.type === "conflict" && found.writers.get(pointer) !== engineWriter;
+    const [done, undone] = [listDoneAnyway(entry, value), listUndoneAnyway(entry, value)].map((list) =>
+      this.preview(object, list),
+    );
+    const undo = isForeign ? listUndoIfRewritten(entry, first, value, { done, undone }) : known;
+    if (undo === undefined)
       return { state: "conflict", detail: `${object.name}${pointer} was changed by somebody else` };
-    if (undo.type !== "restored") {
+    if (undo.type === "restored") {
+      if (undo.restored !== undefined) journal.keepRestored(entry, undo.restored);
+    } else {
       const restored = undo.type === "due" ? undo.value : listUndoneAnyway(entry, value);
       this.setField(found, pointer, restored, engineWriter);
       const stored = restoredList(entry, first, restored, found.fields.get(pointer));

@@ -1,15 +1,20 @@
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
-import type { JournalEntry } from "../../api/serin/index.ts";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { covers } from "../act/object-access.ts";
-import type { Write, WriteState } from "../decide/index.ts";
-import { entriesOf, listState } from "../observe/write-state.ts";
+import { fieldEntries, listDoneAnyway, type Write, type WriteState } from "../decide/index.ts";
+import { listState, listStateIfRewritten, type StoredList } from "../observe/write-state.ts";
 import { templateRevision, type MeshCluster } from "./mesh-model.ts";
 import { bodyOf, engineWriter } from "./model-object.ts";
 
-/** The model of the real cluster's `writeState`. */
+/** A cluster whose webhooks may change what the engine writes. */
+interface WrittenCluster extends MeshCluster {
+  preview(reference: ObjectReference, value: unknown): unknown;
+}
+
+/** The model of the real cluster's `askedWriteState`. */
 export function writeState(
-  cluster: MeshCluster,
+  cluster: WrittenCluster,
   write: Write,
   step: string,
   journal: readonly JournalEntry[],
@@ -19,7 +24,7 @@ export function writeState(
   if (write.type === "delete")
     return found === undefined ? { state: "done" } : { state: "pending", prior: bodyOf(found) };
   if (found === undefined) return { state: "gone" };
-  const entries = entriesOf(write, journal);
+  const entries = fieldEntries(journal, write);
   if (write.adopted !== undefined)
     return entries.some((entry) => entry.step === step)
       ? { state: "done" }
@@ -30,7 +35,8 @@ export function writeState(
   const [first, known] = [entries[0], entries.at(-1)];
   const isOwn = found.writers.get(write.pointer) === engineWriter;
   if (write.keeps !== undefined)
-    return listState(
+    return listStateOf(
+      cluster,
       { ...write, keeps: write.keeps },
       { entries, step, found: value, uid: String(found.uid), who: isOwn ? fieldManager : "somebody" },
     );
@@ -60,4 +66,12 @@ export function writeState(
         : { by: found.writers.get(write.pointer) ?? "somebody" }),
     ...(value === undefined ? {} : { prior: value }),
   };
+}
+
+function listStateOf(cluster: WrittenCluster, write: Parameters<typeof listState>[0], list: StoredList): WriteState {
+  const state = listState(write, list);
+  const last = list.entries.at(-1);
+  if (state.state !== "conflict" || last === undefined) return state;
+  const made = cluster.preview(write.object, listDoneAnyway(last, list.found));
+  return listStateIfRewritten(write, list, made) ?? state;
 }

@@ -1,4 +1,4 @@
-import { invariant } from "../../base/index.ts";
+import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { hasUndoFinalizer, type Freeze, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
 import { entryKey } from "../act/journal-store.ts";
@@ -354,6 +354,10 @@ export class SimEngine {
         cluster.write(write, action.prior);
         if (write.type === "field" && keepsEdits(write)) {
           const stored = cluster.find(write.object)?.fields.get(write.pointer);
+          if (!jsonEqualWithoutNulls(stored, write.value)) {
+            yield;
+            this.#fence();
+          }
           store.keepStored(name, write, { written: write.value, stored });
         }
         yield;
@@ -370,10 +374,16 @@ export class SimEngine {
     const play = new UndoPlay(entries, passOver);
     for (let entry = play.next(); entry !== undefined; entry = play.next()) {
       this.#fence();
+      const restored: (() => void)[] = [];
       const result = cluster.undo(entry, play.original ?? entry, {
         keepLater: (original, later) => store.keepLater(name, original, later),
-        keepRestored: (of, restored) => store.keepRestored(name, of, restored),
+        keepRestored: (of, list) => restored.push(() => store.keepRestored(name, of, list)),
       });
+      if (restored.length > 0) {
+        yield;
+        this.#fence();
+      }
+      for (const keep of restored) keep();
       play.tell(result);
       if (result.state === "undone" && isRestart(entry)) this.#strike(name, [entry]);
       yield;

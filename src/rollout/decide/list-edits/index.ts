@@ -2,7 +2,9 @@
 export {
   hasOwnChanges,
   keepsEdits,
+  listDoneAnyway,
   listUndo,
+  listUndoIfRewritten,
   listUndoneAnyway,
   listWrite,
   restoredList,

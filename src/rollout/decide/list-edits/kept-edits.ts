@@ -113,7 +113,8 @@ export function hasOwnChanges(first: FieldEntry, last: FieldEntry, found: unknow
 }
 
 export type ListUndo =
-  | { readonly type: "restored" }
+  /** `restored`: what the server has made of the prior list, if the journal does not have it. */
+  | { readonly type: "restored"; readonly restored?: unknown }
   | { readonly type: "due"; readonly value: unknown }
   | { readonly type: "conflict" };
 
@@ -170,6 +171,33 @@ export function restoredList(entry: FieldEntry, original: FieldEntry, written: u
 /** The list with the prior value of what the entry has changed, whatever it has now. The rest stays as it is. */
 export function listUndoneAnyway(entry: FieldEntry, found: unknown): unknown {
   return mergeOverEdits(roleOf(entry.pointer), plannedOf(entry), entry.prior, found);
+}
+
+/** The list with the planned value of what the entry has changed, whatever it has now. The rest stays as it is. */
+export function listDoneAnyway(entry: FieldEntry, found: unknown): unknown {
+  return mergeOverEdits(roleOf(entry.pointer), entry.prior, plannedOf(entry), found);
+}
+
+/**
+ * What undo writes if the journal lacks what a webhook has made of a list, because the engine has ended before it could
+ * journal that. `made`: what the server makes of {@link listDoneAnyway}, and of {@link listUndoneAnyway}. Undefined if
+ * it does not make the found list of one of them.
+ */
+export function listUndoIfRewritten(
+  entry: FieldEntry,
+  original: FieldEntry,
+  found: unknown,
+  made: { readonly done: unknown; readonly undone: unknown },
+): ListUndo | undefined {
+  const restored = restoredList(entry, original, listUndoneAnyway(entry, found), made.undone);
+  const isRestored =
+    restored !== undefined && undoOf({ ...entry, prior: restored }, original, found).type === "restored";
+  if (isRestored) return { type: "restored", restored };
+  if (made.done === undefined) return undefined;
+  const lists = { from: original.prior, planned: plannedOf(entry), written: listDoneAnyway(entry, found) };
+  const stored = rewrittenList(entry.pointer, { ...lists, stored: made.done });
+  const undo = stored === undefined ? undefined : undoOf({ ...entry, stored }, original, found);
+  return undo?.type === "conflict" ? undefined : undo;
 }
 
 /**

@@ -1,0 +1,21 @@
+import type { JournalEntry } from "../../api/serin/index.ts";
+import { referenceKey } from "./step.ts";
+
+export type FieldEntry = Extract<JournalEntry, { type: "field" }>;
+
+/** A field of an object. */
+export type FieldOfObject = Pick<FieldEntry, "object" | "pointer">;
+
+export function fieldKey({ object, pointer }: FieldOfObject): string {
+  return `${referenceKey(object)} ${pointer}`;
+}
+
+/** Whether the journal's entry is one of the field. */
+export function isOfField(entry: JournalEntry, { object, pointer }: FieldOfObject): entry is FieldEntry {
+  return entry.type === "field" && entry.pointer === pointer && referenceKey(entry.object) === referenceKey(object);
+}
+
+/** The journal's entries of the field, the oldest first. */
+export function fieldEntries(journal: readonly JournalEntry[], field: FieldOfObject): readonly FieldEntry[] {
+  return journal.filter((entry): entry is FieldEntry => isOfField(entry, field));
+}

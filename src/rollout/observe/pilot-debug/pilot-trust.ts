@@ -1,0 +1,45 @@
+import { X509Certificate } from "node:crypto";
+import { certificateBlocks } from "../../../base/index.ts";
+import { configMapKind, type WebhookConfiguration } from "../../../api/kubernetes/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import type { PilotTrust } from "./debug-session.ts";
+import type { PilotPod } from "./pilot-pod.ts";
+
+/** The ConfigMap from which the data planes of a namespace take the root of their control plane. */
+export const rootConfigMap = "istio-ca-root-cert";
+
+/**
+ * How a pilot proves that it is one: by a certificate for the name of an istiod's Service in its namespace. The root is
+ * one by which the API server verifies the injector of such a Service, or which data planes in the pilot's namespace
+ * trust. Whoever could write these could already take over the mesh.
+ */
+export async function trustOf(
+  client: Pick<KubeClient, "get">,
+  injectors: readonly WebhookConfiguration[],
+  { namespace, revision }: Pick<PilotPod, "namespace" | "revision">,
+): Promise<PilotTrust> {
+  const published = await client.get(configMapKind, rootConfigMap, namespace);
+  const own = injectors
+    .flatMap(({ webhooks = [] }) => webhooks.map(({ clientConfig }) => clientConfig))
+    .flatMap(({ service, caBundle = "" }) =>
+      service?.namespace === namespace && service.name.startsWith("istiod") ? [{ name: service.name, caBundle }] : [],
+    );
+  const texts = [
+    ...own.map(({ caBundle }) => Buffer.from(caBundle, "base64").toString("utf8")),
+    published?.data?.["root-cert.pem"] ?? "",
+  ];
+  const services = [...own.map(({ name }) => name), `istiod-${revision}`, "istiod"];
+  return {
+    roots: [...new Set(texts.flatMap(certificateBlocks))].filter(isCertificate),
+    names: [...new Set(services)].map((name) => `${name}.${namespace}.svc`),
+  };
+}
+
+/** One certificate that nobody can read must not hide the others. */
+function isCertificate(pem: string): boolean {
+  try {
+    return new X509Certificate(pem).raw.length > 0;
+  } catch {
+    return false;
+  }
+}
