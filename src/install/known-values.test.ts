@@ -45,7 +45,7 @@ test("settings of the mesh by the names of protobuf's definition take the place 
 });
 
 test("a text in place of a number or a boolean is refused, so that the default does not apply silently", () => {
-  const faults = (values: object): readonly string[] =>
+  const faults = (values: Readonly<Record<string, unknown>>): readonly string[] =>
     resolveSettings({ specs: [{ values }] }, defaults).errors.map(({ path, message }) => `${path} ${message}`);
   assert.deepEqual(
     faults({ pilot: { autoscaleMin: "two", traceSampling: "0.5" }, global: { configValidation: "maybe" } }),
