@@ -186,12 +186,21 @@ test("without a terminal no progress is shown", () => {
   assert.equal(progress.start(), context);
 });
 
-test("no help shows the empty default of a flag that may be repeated", async () => {
+test("the help fits a terminal of 80 columns", async () => {
+  const helpOf = (command: Command): string[] => [command.helpInformation(), ...command.commands.flatMap(helpOf)];
+  const lines = helpOf(await completeProgram(new FakeContext())).flatMap((text) => text.split("\n"));
+  assert.deepEqual(
+    lines.filter((line) => line.length > 80 && !line.startsWith("Usage: ")),
+    [],
+  );
+});
+
+test("no help shows an empty default", async () => {
   const helpOf = (command: Command): string[] => [command.helpInformation(), ...command.commands.flatMap(helpOf)];
   const texts = helpOf(await completeProgram(new FakeContext()));
   assert.ok(texts.length > 100, `${texts.length} commands`);
   assert.deepEqual(
-    texts.filter((text) => /\(default:\s+\[/.test(text)),
+    texts.filter((text) => /default:\s+(\[|"")/.test(text)),
     [],
   );
 });

@@ -156,7 +156,7 @@ function emptyProgram(context: CliContext): Command {
         writeErr: context.err,
         outputError: (text, write) => write(asOwnError(text, context.programName)),
       })
-      .configureHelp({ optionDescription: describeOption })
+      .configureHelp({ optionDescription: describeOption, subcommandTerm: termOf })
       .showSuggestionAfterError()
       // A flag belongs to the verb before it, even if the parent verb has a flag with that name (`upgrade -f`, `upgrade
       // start -f`).
@@ -176,10 +176,16 @@ function asOwnError(text: string, programName: string): string {
 
 const standardHelp = new Help();
 
-/** Describes an option without the default of a repeatable flag, which would read `(default: [])`. */
+/** Describes an option without an empty default, which would read `(default: [])` or `(default: "")`. */
 function describeOption(option: Option): string {
-  const isEmptyList = Array.isArray(option.defaultValue) && option.defaultValue.length === 0;
-  return isEmptyList ? option.description : standardHelp.optionDescription(option);
+  const { defaultValue } = option;
+  const isEmpty = defaultValue === "" || (Array.isArray(defaultValue) && defaultValue.length === 0);
+  return isEmpty ? option.description : standardHelp.optionDescription(option);
+}
+
+/** A verb in the list of its parent, without the `[options]` that every verb has. It leaves room for the description. */
+function termOf(command: Command): string {
+  return standardHelp.subcommandTerm(command).replace(" [options]", "");
 }
 
 function isNamed({ name, aliases = [] }: Verb, word: string): boolean {
