@@ -8,8 +8,8 @@ import type { ConnectionTarget } from "./load-plan.ts";
 const { get } = process.getBuiltinModule("node:http");
 
 /**
- * `ended`: it lived for its time. `goodbye`: the server's pod was stopped. `closed`: anything else. `refused`: nothing
- * ever came back.
+ * How a connection ended. `ended`: it lived for its time. `goodbye`: the server's pod was stopped. `closed`: anything
+ * else. `refused`: nothing ever came back.
  */
 export interface ConnectionEnd {
   readonly how: "ended" | "goodbye" | "closed" | "refused";

@@ -292,6 +292,21 @@ test("a comment says what a value is before it says when there is none, and does
   );
 });
 
+test("a comment says what a function or type is before it says what a parameter or field means", () => {
+  const found: string[] = [];
+  for (const [file, text] of texts) {
+    if (!isSource(file)) continue;
+    for (const match of text.matchAll(/\/\*\*(?: |\n *\* )`([\w.]+)`: (?:[^*]|\*(?!\/))*\*\/\n(.*)/g)) {
+      const [, name = "", code = ""] = match;
+      // A comment may explain the values of a union one by one.
+      if (code.includes(`"${name}"`) || code.includes(`const ${name}`)) continue;
+      const line = text.slice(0, match.index).split("\n").length;
+      found.push(`${file}:${line}: begin with what the code is, and not with \`${name}\``);
+    }
+  }
+  assertNone(found);
+});
+
 test("a documenting comment stands directly above what it documents, and a comment about the file begins with //", () => {
   assertNone(
     [...texts]

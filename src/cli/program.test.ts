@@ -101,15 +101,15 @@ test("usage shows the name by which the program was called", async () => {
 test("an unknown verb or flag gets a suggestion", async () => {
   assert.equal(
     (await run("prxy-config")).errors,
-    "error: unknown command 'prxy-config'\n(Did you mean proxy-config?)\n  hint: serin --help lists the commands\n",
+    "serin: unknown command 'prxy-config'; did you mean proxy-config?\n  hint: serin --help lists the commands\n",
   );
   assert.equal(
     (await run("pc lisener web")).errors,
-    "error: unknown command 'lisener'\n(Did you mean listener?)\n  hint: serin proxy-config --help lists the commands\n",
+    "serin: unknown command 'lisener'; did you mean listener?\n  hint: serin proxy-config --help lists the commands\n",
   );
   assert.equal(
     (await run("waypoint apply --enrol-namespace")).errors,
-    "error: unknown option '--enrol-namespace'\n(Did you mean --enroll-namespace?)\n",
+    "serin: unknown option '--enrol-namespace'; did you mean --enroll-namespace?\n  hint: serin waypoint apply --help shows its arguments, flags and examples\n",
   );
 });
 
@@ -138,9 +138,12 @@ test("a wrong value of a flag is reported before any request to a cluster", asyn
     ["pc routes web -o xx", /--output xx is unknown/],
     ["zc workload -o xx", /--output xx is unknown/],
     ["zc connections --direction up", /--direction up is unknown/],
-    ["pc log web --level http:loud", /"http:loud" is not a known level/],
-    ["admin log --level ads:loud", /"ads:loud" is not a known level/],
-    ["waypoint apply --for web", /invalid traffic type: web/],
+    ["pc log web --level http:loud", /--level: "http:loud" is not a known level/],
+    ["admin log --level ads:loud", /--level: "ads:loud" is not a known level/],
+    ["waypoint apply --for web", /--for must be one of all, none, service, workload, got "web"/],
+    ["bug-report --duration abc", /--duration: a time must look like 90/],
+    ["pc cluster web --port x", /--port: a port must be a number/],
+    ["graph --window x", /^--window must be a number/],
     ["create-remote-secret --name A_B", /--name must be lower-case/],
   ] as const)
     assert.match(await refusal(line), reason, line);
@@ -150,11 +153,11 @@ test("a line without a required word or value says which help has it", async () 
   const hint = (verb: string): string => `  hint: serin ${verb} --help shows its arguments, flags and examples\n`;
   assert.equal(
     (await run("canary status")).errors,
-    `error: missing required argument 'name'\n${hint("canary status")}`,
+    `serin: missing required argument 'name'\n${hint("canary status")}`,
   );
   assert.equal(
     (await run("upgrade create")).errors,
-    `error: required option '-f, --filename <file>' not specified\n${hint("upgrade start")}`,
+    `serin: required option '-f, --filename <file>' not specified\n${hint("upgrade start")}`,
   );
   assert.match((await run("pc rc a b c")).errors, new RegExp(`${hint("proxy-config rootca-compare")}$`));
 });
@@ -183,12 +186,21 @@ test("without a terminal no progress is shown", () => {
   assert.equal(progress.start(), context);
 });
 
-test("no help shows the empty default of a flag that may be repeated", async () => {
+test("the help fits a terminal of 80 columns", async () => {
+  const helpOf = (command: Command): string[] => [command.helpInformation(), ...command.commands.flatMap(helpOf)];
+  const lines = helpOf(await completeProgram(new FakeContext())).flatMap((text) => text.split("\n"));
+  assert.deepEqual(
+    lines.filter((line) => line.length > 80 && !line.startsWith("Usage: ")),
+    [],
+  );
+});
+
+test("no help shows an empty default", async () => {
   const helpOf = (command: Command): string[] => [command.helpInformation(), ...command.commands.flatMap(helpOf)];
   const texts = helpOf(await completeProgram(new FakeContext()));
   assert.ok(texts.length > 100, `${texts.length} commands`);
   assert.deepEqual(
-    texts.filter((text) => /\(default:\s+\[/.test(text)),
+    texts.filter((text) => /default:\s+(\[|"")/.test(text)),
     [],
   );
 });

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Help, Option } from "commander";
 import { arrangeArguments, hasAction, wordsOf } from "./arguments.ts";
-import { ownField, shellWord, userError } from "../base/index.ts";
+import { ownField, SerinError, shellWord, userError } from "../base/index.ts";
 import type { CliContext } from "./context.ts";
 import { addExamples, addFirstSteps } from "./examples.ts";
 import { collect, commonFlags } from "./flags.ts";
@@ -71,8 +71,9 @@ async function refuseElsewhere(args: readonly string[], context: CliContext): Pr
   });
 }
 
-/** The parser's codes for a line that lacks words or has too many. For a misspelt word, it prints a suggestion. */
+/** The parser's codes for a line that lacks words, has too many, or has a flag that the verb does not know. */
 const incompleteLines: ReadonlySet<string> = new Set([
+  "commander.unknownOption",
   "commander.missingArgument",
   "commander.missingMandatoryOptionValue",
   "commander.optionMissingArgument",
@@ -150,8 +151,12 @@ function emptyProgram(context: CliContext): Command {
         "A service mesh that speaks Istio. You change anything by canary, with no failed request, and you can undo it.",
       )
       .version(context.version, "--version", "print the release of this command line")
-      .configureOutput({ writeOut: context.out, writeErr: context.err })
-      .configureHelp({ optionDescription: describeOption })
+      .configureOutput({
+        writeOut: context.out,
+        writeErr: context.err,
+        outputError: (text, write) => write(asOwnError(text, context.programName)),
+      })
+      .configureHelp({ optionDescription: describeOption, subcommandTerm: termOf })
       .showSuggestionAfterError()
       // A flag belongs to the verb before it, even if the parent verb has a flag with that name (`upgrade -f`, `upgrade
       // start -f`).
@@ -160,12 +165,27 @@ function emptyProgram(context: CliContext): Command {
   );
 }
 
+/** The parser's message in the form of all other errors, which begin with the program's name and end with the guess. */
+function asOwnError(text: string, programName: string): string {
+  return text
+    .replace(/^error: /, `${programName}: `)
+    .replace(/\n\(Did you mean (one of )?([^?]+)\?\)/, (_, several: string | undefined, words: string) =>
+      several === undefined ? `; did you mean ${words}?` : `; did you mean one of ${words}?`,
+    );
+}
+
 const standardHelp = new Help();
 
-/** Describes an option without the default of a repeatable flag, which would read `(default: [])`. */
+/** Describes an option without an empty default, which would read `(default: [])` or `(default: "")`. */
 function describeOption(option: Option): string {
-  const isEmptyList = Array.isArray(option.defaultValue) && option.defaultValue.length === 0;
-  return isEmptyList ? option.description : standardHelp.optionDescription(option);
+  const { defaultValue } = option;
+  const isEmpty = defaultValue === "" || (Array.isArray(defaultValue) && defaultValue.length === 0);
+  return isEmpty ? option.description : standardHelp.optionDescription(option);
+}
+
+/** A verb in the list of its parent, without the `[options]` that every verb has. It leaves room for the description. */
+function termOf(command: Command): string {
+  return standardHelp.subcommandTerm(command).replace(" [options]", "");
 }
 
 function isNamed({ name, aliases = [] }: Verb, word: string): boolean {
@@ -180,8 +200,29 @@ async function addVerbs(program: Command, wanted: readonly Verb[], context: CliC
     const command = program.commands.find((known) => known.name() === verb.name);
     command?.summary(verb.summary);
     if (command === undefined) continue;
+    nameFlagsInErrors(command);
     addCommonFlags(command, context);
     addExamplesBelow(command, command.name(), context);
+  }
+}
+
+/** Lets an error about a flag's value begin with the flag's name, because one parser reads the values of many flags. */
+function nameFlagsInErrors(command: Command): void {
+  for (const option of command.options) {
+    const parse: Option["parseArg"] = option.parseArg;
+    const name = option.long ?? option.short ?? "";
+    if (parse !== undefined) option.argParser((value, before) => withFlagName(name, () => parse(value, before)));
+  }
+  for (const child of command.commands) nameFlagsInErrors(child);
+}
+
+function withFlagName<Value>(flag: string, parse: () => Value): Value {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof SerinError) || error.message.startsWith(flag)) throw error;
+    const { code, message, hint } = error;
+    throw userError(code, `${flag}: ${message}`, hint === undefined ? {} : { hint });
   }
 }
 

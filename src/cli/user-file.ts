@@ -12,6 +12,11 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTDIR: "a part of its path is not a directory",
 };
 
+/** How messages name a file: `-` is standard input. */
+export function sourceName(file: string): string {
+  return file === "-" ? "standard input" : file;
+}
+
 /**
  * The text of a file that the user has named, or of standard input for `-`. Throws a user error that names the file,
  * with the system's code as its reason.
@@ -23,7 +28,7 @@ export async function readUserFile(path: string): Promise<string> {
     const { code } = cause as NodeJS.ErrnoException;
     throw userError(
       "file-unreadable",
-      `cannot read ${path}: ${reasonOf(cause)}`,
+      `cannot read ${sourceName(path)}: ${reasonOf(cause)}`,
       code === undefined ? {} : { reason: code },
     );
   }

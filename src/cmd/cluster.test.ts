@@ -34,6 +34,7 @@ test("a misspelt verb or flag gets an error with the similar name", async () => 
     await refused("create --nme lab"),
     "cluster create: there is no flag --nme; did you mean --name?\n  hint: serin cluster create --help shows the flags",
   );
+  assert.match(await refused("create --nodes 3"), /^cluster create: there is no flag --nodes\n/);
   assert.match(await refused("create --workers"), /^cluster create: the flag --workers needs a value\n/);
   assert.match(await refused("list --zzzzzzzz"), /^cluster list: there is no flag --zzzzzzzz\n/);
 });

@@ -37,11 +37,11 @@ export async function run(context: RoleContext): Promise<number> {
   const command = split === -1 ? [] : rest.slice(split + 1);
   const isVerb = Object.hasOwn(flagsOfVerbs, verb);
   if (!isVerb && !["help", "--help", "-h"].includes(verb)) throw unknownVerb(verb);
-  const { values, positionals } = readFlags(isVerb ? `cluster ${verb}` : "cluster", {
-    args: split === -1 ? rest : rest.slice(0, split),
-    allowPositionals: true,
-    options,
-  });
+  const { values, positionals } = readFlags(
+    isVerb ? `cluster ${verb}` : "cluster",
+    { args: split === -1 ? rest : rest.slice(0, split), allowPositionals: true, options },
+    ownField(flagsOfVerbs, verb),
+  );
   refuseForeignFlags(verb, values, split !== -1);
   const [stray] = positionals;
   if (stray !== undefined && values.help !== true) throw unexpectedArgument(verb, stray);

@@ -6,13 +6,18 @@ type Parsed<Config extends ParseArgsConfig> = ReturnType<typeof parseArgs<Config
 
 /**
  * Parses the flags of a command. The usage error of a wrong line names the flag, and the similar one that is probably
- * meant. Node's own messages advise how to pass a flag's name as an argument, which no command here needs.
+ * meant: one of `known`, which are all flags of the config unless the command takes only some of them. Node's own
+ * messages advise how to pass a flag's name as an argument, which no command here needs.
  */
-export function readFlags<const Config extends ParseArgsConfig>(command: string, config: Config): Parsed<Config> {
+export function readFlags<const Config extends ParseArgsConfig>(
+  command: string,
+  config: Config,
+  known: readonly string[] = Object.keys(config.options ?? {}),
+): Parsed<Config> {
   try {
     return parseArgs(config);
   } catch (error) {
-    throw userError("usage", `${command}: ${reasonOf(error, Object.keys(config.options ?? {}))}`, {
+    throw userError("usage", `${command}: ${reasonOf(error, known)}`, {
       hint: `serin ${command} --help shows the flags`,
     });
   }

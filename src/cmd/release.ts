@@ -33,6 +33,11 @@ export async function run(context: RoleContext): Promise<number> {
 export function releaseProgram({ env, release }: Pick<RoleContext, "env" | "release">): Command {
   const program = new Command("serin release")
     .description("build, list or export the releases that a lab cluster can run")
+    .configureOutput({
+      outputError: (text, write) =>
+        write(text.replace(/^error: /, "serin: ").replace(/\n\(Did you mean ([^?]+)\?\)/, "; did you mean $1?")),
+    })
+    .showHelpAfterError("  hint: serin release --help lists the verbs, and --help behind a verb its flags")
     .exitOverride();
   program
     .command("add <directory>")

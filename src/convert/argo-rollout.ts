@@ -120,19 +120,12 @@ export function convertRollout(rollout: UntypedObject, find: RolloutFinder): Con
   });
   const settle = spec.integer("progressDeadlineSeconds");
   const paused = spec.boolean("paused");
-  const made =
-    canary !== undefined
-      ? canarySpec(canary, service, pool, notes)
-      : blueGreen !== undefined
-        ? blueGreenSpec(blueGreen, service, pool, notes)
-        : undefined;
-  if (made === undefined)
-    notes.note("spec.strategy", "has neither canary nor blueGreen: the Canary has one step, all at once");
+  const made = strategySpec({ canary, blueGreen }, service, pool, notes);
   notes.rest(canary);
   notes.rest(blueGreen);
   notes.rest(strategy);
   notes.rest(spec);
-  const { target, ...rest } = made ?? { target: { service }, steps: [{ weight: 100 }] };
+  const { target, ...rest } = made;
   const object: UntypedObject = {
     apiVersion: group,
     kind: "Canary",
@@ -216,6 +209,19 @@ function deploymentOf(
     "became a Deployment of the same name: apply it and wait until it is ready before you delete the Rollout, so that requests always find pods",
   );
   return { name, objects: [{ apiVersion: "apps/v1", kind: "Deployment", metadata, spec: defined(copied) }] };
+}
+
+/** The part of the Canary's spec that follows from the Rollout's strategy. */
+function strategySpec(
+  { canary, blueGreen }: { readonly canary: Reader | undefined; readonly blueGreen: Reader | undefined },
+  service: string,
+  pool: CheckPool,
+  notes: Notes,
+): Fields {
+  if (canary !== undefined) return canarySpec(canary, service, pool, notes);
+  if (blueGreen !== undefined) return blueGreenSpec(blueGreen, service, pool, notes);
+  notes.note("spec.strategy", "has neither canary nor blueGreen: the Canary has one step, all at once");
+  return { target: { service }, steps: [{ weight: 100 }] };
 }
 
 function canarySpec(canary: Reader, service: string, pool: CheckPool, notes: Notes): Fields {

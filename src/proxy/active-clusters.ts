@@ -109,51 +109,70 @@ export class ActiveClusters {
   }
 
   replace(name: string, spec: ClusterSpec): void {
-    const { discovery } = spec;
-    const { resolve, clock } = this.#options;
-    const runtime = this.#runtime;
-    const cluster = new Cluster(
-      spec.config,
-      discovery.kind === "forward" ? { ...runtime, names: new ForwardNames(discovery.rules, resolve, clock) } : runtime,
-    );
-    let dns: DnsRefresher | undefined;
-    if (spec.unusable !== undefined) cluster.setEndpoints([]);
-    else if (discovery.kind === "eds") {
-      const assignment = this.#options.assignmentOf(discovery.serviceName);
-      if (assignment !== undefined)
-        cluster.setEndpoints(
-          compileEndpoints(assignment, spec.transports, `cluster ${name}`, this.#options.tell, "discovered"),
-        );
-    } else if (discovery.kind === "static")
-      cluster.setEndpoints(
-        compileEndpoints(discovery.endpoints, spec.transports, `cluster ${name}`, this.#options.tell),
-      );
-    else if (discovery.kind === "dns") {
-      const { log, onAddresses } = this.#options;
-      const known = this.#clusters.get(name)?.dns?.addresses;
-      dns = new DnsRefresher({
-        names: discovery.hosts.map((host) => host.name),
-        refreshMs: discovery.refreshMs,
-        respectsTtl: discovery.respectsTtl,
-        family: discovery.family,
-        // Without known endpoints, requests would fail until the first response, whatever has changed in the cluster.
-        ...(known === undefined ? {} : { known }),
-        resolve,
-        clock,
-        log,
-        onChange: (addresses) => {
-          cluster.setEndpoints(
-            resolvedEndpoints(discovery.hosts, addresses, spec.transports, discovery.oneForEachName),
-          );
-          onAddresses();
-        },
-      });
-      dns.start();
-    } else cluster.setEndpoints([]);
+    const cluster = new Cluster(spec.config, this.#runtimeOf(spec));
+    const endpoints = this.#firstEndpoints(name, spec);
+    if (endpoints !== undefined) cluster.setEndpoints(endpoints);
+    const dns = this.#followNames(name, spec, cluster);
     const previous = this.get(name);
     if (previous !== undefined) cluster.countOnFrom(previous);
     this.#drop(name);
     this.#clusters.set(name, { spec, cluster, dns });
+  }
+
+  #runtimeOf({ discovery }: ClusterSpec): ClusterRuntime {
+    const { resolve, clock } = this.#options;
+    if (discovery.kind !== "forward") return this.#runtime;
+    return { ...this.#runtime, names: new ForwardNames(discovery.rules, resolve, clock) };
+  }
+
+  /** The endpoints of a new cluster. Undefined if endpoint discovery or DNS will deliver the first ones. */
+  #firstEndpoints(
+    name: string,
+    { discovery, transports, unusable }: ClusterSpec,
+  ): readonly EndpointConfig[] | undefined {
+    const { assignmentOf, tell } = this.#options;
+    if (unusable !== undefined) return [];
+    switch (discovery.kind) {
+      case "eds": {
+        const assignment = assignmentOf(discovery.serviceName);
+        if (assignment === undefined) return undefined;
+        return compileEndpoints(assignment, transports, `cluster ${name}`, tell, "discovered");
+      }
+      case "static":
+        return compileEndpoints(discovery.endpoints, transports, `cluster ${name}`, tell);
+      case "dns":
+        return undefined;
+      default:
+        return [];
+    }
+  }
+
+  /** Lets the cluster follow the addresses of its names, if it has endpoints by DNS. */
+  #followNames(
+    name: string,
+    { discovery, transports, unusable }: ClusterSpec,
+    cluster: Cluster,
+  ): DnsRefresher | undefined {
+    if (discovery.kind !== "dns" || unusable !== undefined) return undefined;
+    const { log, onAddresses, resolve, clock } = this.#options;
+    const known = this.#clusters.get(name)?.dns?.addresses;
+    const dns = new DnsRefresher({
+      names: discovery.hosts.map((host) => host.name),
+      refreshMs: discovery.refreshMs,
+      respectsTtl: discovery.respectsTtl,
+      family: discovery.family,
+      // Without known endpoints, requests would fail until the first response, whatever has changed in the cluster.
+      ...(known === undefined ? {} : { known }),
+      resolve,
+      clock,
+      log,
+      onChange: (addresses) => {
+        cluster.setEndpoints(resolvedEndpoints(discovery.hosts, addresses, transports, discovery.oneForEachName));
+        onAddresses();
+      },
+    });
+    dns.start();
+    return dns;
   }
 
   #drop(name: string): void {

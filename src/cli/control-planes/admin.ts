@@ -133,7 +133,7 @@ function parseLevels(text: string | undefined): readonly LevelChange[] {
       const near = nearestName(level, logLevels);
       throw userError(
         "argument-invalid",
-        `"${part}" is not a known level${near === undefined ? "" : `; did you mean ${near}?`}`,
+        `--level: "${part}" is not a known level${near === undefined ? "" : `; did you mean ${near}?`}`,
         { hint: `levels are ${logLevels.join(", ")}` },
       );
     });

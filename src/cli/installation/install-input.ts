@@ -15,6 +15,7 @@ import {
 } from "../../install/index.ts";
 import { refuseSyntaxErrors, yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
+import { sourceName } from "../user-file.ts";
 import { connectionFlags, type CommonFlags } from "../flags.ts";
 
 /** The flags of all verbs that read an installation's spec. */
@@ -149,15 +150,16 @@ export function ownerOf({ metadata }: Partial<UntypedObject>): string | undefine
 /** Reads the documents of a YAML file. A syntax error includes its line and column. */
 export async function readYaml(file: string, context: CliContext): Promise<UntypedObject[]> {
   const text = await context.readFile(file);
+  const source = sourceName(file);
   const objects: UntypedObject[] = [];
   for (const document of documentsForKubernetes(yaml, text)) {
-    refuseSyntaxErrors(file, document);
-    const raw = yamlValue(file, document) as UntypedObject | null;
+    refuseSyntaxErrors(source, document);
+    const raw = yamlValue(source, document) as UntypedObject | null;
     if (raw === null) continue;
     if (typeof raw !== "object" || Array.isArray(raw))
       throw userError(
         "file-invalid",
-        `${file}: expected an object with fields, got ${Array.isArray(raw) ? "a list" : "a text or number"}`,
+        `${source}: expected an object with fields, got ${Array.isArray(raw) ? "a list" : "a text or number"}`,
         { hint: "check that this is the file that you mean" },
       );
     objects.push(raw);

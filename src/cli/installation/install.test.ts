@@ -175,7 +175,10 @@ test("invalid flags and files are reported with the place and a suggestion", asy
   );
   const context = new FakeContext({});
   await assert.rejects(createProgram(context).parseAsync(["install", "--upgrade-gateway"], { from: "user" }));
-  assert.equal(context.errors, "error: unknown option '--upgrade-gateway'\n(Did you mean --upgrade-gateways?)\n");
+  assert.equal(
+    context.errors,
+    "serin: unknown option '--upgrade-gateway'; did you mean --upgrade-gateways?\n  hint: serin install --help shows its arguments, flags and examples\n",
+  );
 });
 
 test("an in-place upgrade needs an installed control plane of the same profile", async () => {

@@ -60,7 +60,7 @@ spec:
   );
   assert.equal(
     await refused("generate --for services"),
-    "invalid traffic type: services. Valid options are: [all none service workload]",
+    '--for must be one of all, none, service, workload, got "services"',
   );
   assert.equal(await refused("generate --name none"), "invalid name provided for waypoint, 'none' is a reserved value");
 });

@@ -93,10 +93,7 @@ function checkWaypoint({ name, for: type }: WaypointFlags): void {
   if (name === "none")
     throw userError("argument-invalid", "invalid name provided for waypoint, 'none' is a reserved value");
   if (type !== undefined && !trafficTypes.includes(type))
-    throw userError(
-      "argument-invalid",
-      `invalid traffic type: ${type}. Valid options are: [${trafficTypes.join(" ")}]`,
-    );
+    throw userError("argument-invalid", `--for must be one of ${trafficTypes.join(", ")}, got "${type}"`);
 }
 
 /** The Gateway of a waypoint with these flags, which {@link checkWaypoint} has checked. */

@@ -158,7 +158,7 @@ test("loggers are set one by one, and the error for an unknown one names it", as
   );
   assert.match(
     await refused("pc log details-v1-x.test-ns --level http:debg"),
-    /^"http:debg" is not a known level; did you mean debug\?/,
+    /^--level: "http:debg" is not a known level; did you mean debug\?/,
   );
 });
 

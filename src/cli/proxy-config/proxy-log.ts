@@ -74,7 +74,7 @@ function parseLevels(text: string | undefined): readonly string[] {
         const near = nearestName(word, levels);
         throw userError(
           "argument-invalid",
-          `"${part}" is not a known level${near === undefined ? "" : `; did you mean ${near}?`}`,
+          `--level: "${part}" is not a known level${near === undefined ? "" : `; did you mean ${near}?`}`,
           { hint: `levels are ${levels.join(", ")}` },
         );
       }

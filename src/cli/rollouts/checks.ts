@@ -14,6 +14,7 @@ import { daemonSetKind, deploymentKind, podKind, serviceKind, statefulSetKind } 
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import type { CheckedBackend, CliContext, ConnectionFlags } from "../context.ts";
+import { sourceName } from "../user-file.ts";
 import { connectionFlags } from "../flags.ts";
 import { parseOneObject } from "./rollout-objects.ts";
 
@@ -167,7 +168,10 @@ const furtherFields = "write the Check into a file, and name it by -f (docs/chec
 
 async function specOf(subject: string | undefined, options: ExplainFlags, context: CliContext): Promise<CheckSpec> {
   if (options.filename !== undefined)
-    return parsed(options.filename, parseOneObject(options.filename, await context.readFile(options.filename)));
+    return parsed(
+      sourceName(options.filename),
+      parseOneObject(options.filename, await context.readFile(options.filename)),
+    );
   if (subject === undefined)
     throw userError("argument-missing", "a check needs a type, a name or a file", {
       hint: `the types are ${checkTypes.join(", ")}`,

@@ -13,6 +13,7 @@ import {
 import { shellWord, userError } from "../../base/index.ts";
 import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
+import { sourceName } from "../user-file.ts";
 import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
 import { connectionFlags } from "../flags.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
@@ -108,7 +109,10 @@ async function fromFile(name: string | undefined, file: string, flags: AddFlags,
     );
   const freeze = await readObject(freezeKind, file, context);
   if (name !== undefined && freeze.metadata.name !== name)
-    throw userError("arguments-conflict", `${file}: metadata.name must be ${name}, got ${freeze.metadata.name ?? ""}`);
+    throw userError(
+      "arguments-conflict",
+      `${sourceName(file)}: metadata.name must be ${name}, got ${freeze.metadata.name ?? ""}`,
+    );
   return freeze;
 }
 

@@ -7,6 +7,7 @@ import { documentsForKubernetes, writtenForKubernetes } from "../../base/kuberne
 import { convertRollouts } from "../../convert/index.ts";
 import { refuseSyntaxErrors, yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
+import { sourceName } from "../user-file.ts";
 
 interface ImportFlags {
   readonly filename: readonly string[];
@@ -27,7 +28,7 @@ export function importCommand(canary: Command, context: CliContext): void {
     .option("--json", "print the objects and the notes as one JSON object")
     .action(async ({ filename, json }: ImportFlags) => {
       const sources = (
-        await Promise.all(filename.map(async (file) => objectsOf(file, await context.readFile(file))))
+        await Promise.all(filename.map(async (file) => objectsOf(sourceName(file), await context.readFile(file))))
       ).flat();
       const { objects, notes } = convertRollouts(sources);
       if (json === true) {

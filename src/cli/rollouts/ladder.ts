@@ -176,7 +176,7 @@ function aheadLines(
 
 /**
  * How long the rollout has waited, who can act, and with which command. Without the command if a line already shows it.
- * `title`: `Canary shop/web`, `MeshUpgrade to-1-31`.
+ * `title` is `Canary shop/web` or `MeshUpgrade to-1-31`, for example.
  */
 function hintOf(title: string, status: RolloutStatus, shown: readonly string[]): string {
   const { phase, step, phaseSince } = status;

@@ -11,6 +11,7 @@ import { firstNames, userError } from "../../base/index.ts";
 import { documentsForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
+import { sourceName } from "../user-file.ts";
 import { refuseSyntaxErrors, yamlValue } from "../yaml-value.ts";
 
 export type Rollout = Canary | MeshUpgrade;
@@ -29,23 +30,24 @@ export async function readObject<Value extends KubernetesObject>(
   context: CliContext,
 ): Promise<Value> {
   const raw = parseOneObject(file, await context.readFile(file));
+  const source = sourceName(file);
   const givenKind = (raw as { kind?: unknown } | null)?.kind;
   if (givenKind !== kind.kind)
     throw userError(
       "rollout-invalid",
-      `${file}: kind: must be ${kind.kind}, ${givenKind === undefined ? "and is missing" : `got ${JSON.stringify(givenKind)}`}`,
+      `${source}: kind: must be ${kind.kind}, ${givenKind === undefined ? "and is missing" : `got ${JSON.stringify(givenKind)}`}`,
     );
   const versions = kind.versions.map((version) => `${kind.group}/${version}`);
   const { apiVersion } = raw as { readonly apiVersion?: unknown };
   if (!versions.some((version) => version === apiVersion))
     throw userError(
       "rollout-invalid",
-      `${file}: apiVersion: must be ${versions.join(" or ")}, ${apiVersion === undefined ? "and is missing" : `got ${JSON.stringify(apiVersion)}`}`,
+      `${source}: apiVersion: must be ${versions.join(" or ")}, ${apiVersion === undefined ? "and is missing" : `got ${JSON.stringify(apiVersion)}`}`,
     );
   const parsed = kind.parse?.(raw);
   if (parsed !== undefined && parsed.value === undefined)
-    throw userError("rollout-invalid", `${file}: ${formatIssues(parsed.errors)}`);
-  for (const warning of parsed?.warnings ?? []) context.err(`warning: ${file}: ${formatIssues([warning])}\n`);
+    throw userError("rollout-invalid", `${source}: ${formatIssues(parsed.errors)}`);
+  for (const warning of parsed?.warnings ?? []) context.err(`warning: ${source}: ${formatIssues([warning])}\n`);
   // The file may be a copy of a stored object. The server sets this annotation itself, and refuses it from clients.
   delete (raw as Value).metadata.annotations?.[authorAnnotation];
   return raw as Value;
@@ -56,11 +58,12 @@ export async function readObject<Value extends KubernetesObject>(
  * objects.
  */
 export function parseOneObject(file: string, text: string): unknown {
+  const source = sourceName(file);
   const documents = documentsForKubernetes(yaml, text);
-  for (const document of documents) refuseSyntaxErrors(file, document);
-  const objects = documents.map((document) => yamlValue(file, document)).filter((value) => (value ?? null) !== null);
+  for (const document of documents) refuseSyntaxErrors(source, document);
+  const objects = documents.map((document) => yamlValue(source, document)).filter((value) => (value ?? null) !== null);
   if (objects.length > 1)
-    throw userError("rollout-invalid", `${file}: must contain one object, got ${objects.length}`, {
+    throw userError("rollout-invalid", `${source}: must contain one object, got ${objects.length}`, {
       hint: `apply several objects with kubectl apply -f ${file}`,
     });
   return objects[0] ?? null;

@@ -185,7 +185,7 @@ spec: { targetRef: { kind: Deployment, name: shop }, analysis: { interval: 15s, 
   assert.doesNotMatch(context.output, /[&*]a1/);
 });
 
-test("a syntax error of a file has its line and column in every verb that reads one", async () => {
+test("a syntax error of a file or of standard input has its line and column in every verb that reads one", async () => {
   for (const words of [
     ["canary", "create"],
     ["canary", "import"],
@@ -193,10 +193,12 @@ test("a syntax error of a file has its line and column in every verb that reads 
     ["freeze", "add"],
     ["upgrade", "plan"],
   ]) {
-    const result = await createProgram(new FakeContext({ files: { "a.yaml": "a: [1" } }))
-      .parseAsync([...words, "-f", "a.yaml"], { from: "user" })
-      .then(() => "accepted", describeError);
-    assert.match(result, /^a\.yaml:1:6: Flow sequence [^\n]*$/, words.join(" "));
+    const refusal = async (file: string): Promise<string> =>
+      await createProgram(new FakeContext({ files: { [file]: "a: [1" } }))
+        .parseAsync([...words, "-f", file], { from: "user" })
+        .then(() => "accepted", describeError);
+    assert.match(await refusal("a.yaml"), /^a\.yaml:1:6: Flow sequence [^\n]*$/, words.join(" "));
+    assert.match(await refusal("-"), /^standard input:1:6: Flow sequence [^\n]*$/, words.join(" "));
   }
 });
 

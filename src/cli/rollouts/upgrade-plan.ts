@@ -6,6 +6,7 @@ import { parseMeshUpgrade, type MeshUpgrade } from "../../api/serin/index.ts";
 import type { PlannedUpgrade, PreflightReport, Release, ReleaseFinder } from "../../preflight/index.ts";
 import { CommandEnd } from "../command-end.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
+import { sourceName } from "../user-file.ts";
 import { readYaml } from "../installation/install-input.ts";
 import { planText } from "./upgrade-plan-text.ts";
 
@@ -97,19 +98,20 @@ interface ReadUpgrade {
 async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgrade> {
   const objects = (await readYaml(file, context)).filter(({ kind }) => kind === "MeshUpgrade");
   const [object, ...others] = objects;
+  const source = sourceName(file);
   if (object === undefined)
-    throw userError("file-invalid", `${file} contains no MeshUpgrade`, {
+    throw userError("file-invalid", `${source} contains no MeshUpgrade`, {
       hint: "a file of apiVersion: rollout.serin.dev/v1alpha1, kind: MeshUpgrade; docs/rollouts.md has one",
     });
   if (others.length > 0)
     throw userError(
       "file-invalid",
-      `${file} contains ${objects.length} MeshUpgrades: ${objects.map(({ metadata }) => metadata?.name ?? "").join(", ")}`,
+      `${source} contains ${objects.length} MeshUpgrades: ${objects.map(({ metadata }) => metadata?.name ?? "").join(", ")}`,
       { hint: "put each into its own file" },
     );
   const { value, errors, warnings } = parseMeshUpgrade(object);
-  if (value === undefined) throw userError("rollout-invalid", `${file}: ${formatIssues(errors)}`);
-  for (const warning of warnings) context.err(`! ${file}: ${formatIssues([warning])}\n`);
+  if (value === undefined) throw userError("rollout-invalid", `${source}: ${formatIssues(errors)}`);
+  for (const warning of warnings) context.err(`! ${source}: ${formatIssues([warning])}\n`);
   const { spec } = value;
   const planned = {
     name: value.metadata.name ?? "",

@@ -83,15 +83,14 @@ export function upgradeCommands(program: Command, context: CliContext): void {
 }
 
 function withFlags(command: Command): Command {
-  const isUpgrade = command.parent?.name() === "upgrade";
-  return connectionFlags(
-    command.option(
-      "-n, --namespace <namespace>",
-      isUpgrade
-        ? "has no effect; a MeshUpgrade has no namespace"
-        : "the namespace of the Canary (default: the namespace of the kubeconfig's context)",
-    ),
-  );
+  return connectionFlags(command.option("-n, --namespace <namespace>", namespaceText(command)));
+}
+
+function namespaceText(command: Command): string {
+  if (command.parent?.name() === "upgrade") return "has no effect; a MeshUpgrade has no namespace";
+  return command.name() === "list"
+    ? "list only the Canaries of this namespace"
+    : "the namespace of the Canary (default: the namespace of the kubeconfig's context)";
 }
 
 function approval(command: Command, description: string): Command {

@@ -276,15 +276,15 @@ test("invalid arguments are rejected, and the error names them", async () => {
   );
   assert.equal(
     await refusal(["analyze", "--output-threshold", "bad", "x"]),
-    'a level must be one of Error, Warning, Info, got "bad"',
+    '--output-threshold: a level must be one of Error, Warning, Info, got "bad"',
   );
   assert.equal(
     await refusal(["analyze", "-o", "xml", "x"]),
-    'an output format must be one of log, json, yaml, got "xml"',
+    '--output: an output format must be one of log, json, yaml, got "xml"',
   );
   assert.equal(
     await refusal(["analyze", "--timeout", "soon", "x"]),
-    'a time must look like 90, 300s or 1m30s, got "soon"',
+    '--timeout: a time must look like 90, 300s or 1m30s, got "soon"',
   );
   assert.equal(
     await refusal(["analyze", "-S", "IST0102", "x"]),
@@ -307,7 +307,10 @@ test("invalid arguments are rejected, and the error names them", async () => {
 test("a mistyped flag, and a cluster that does not answer, are reported with a remedy", async () => {
   const context = new FakeContext({});
   await assert.rejects(createProgram(context).parseAsync(["analyze", "--outptu-threshold", "Error"], { from: "user" }));
-  assert.equal(context.errors, "error: unknown option '--outptu-threshold'\n(Did you mean --output-threshold?)\n");
+  assert.equal(
+    context.errors,
+    "serin: unknown option '--outptu-threshold'; did you mean --output-threshold?\n  hint: serin analyze --help shows its arguments, flags and examples\n",
+  );
   const closed = createServer().listen(0, "127.0.0.1");
   await once(closed, "listening");
   const { port } = closed.address() as AddressInfo;

@@ -9,6 +9,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
 import { readYaml } from "../installation/install-input.ts";
+import { sourceName, writeUserFile } from "../user-file.ts";
 import { injectionContext, placesInCluster, readInjectionTexts, type InjectionTexts } from "./injection-source.ts";
 
 interface InjectFlags extends CommonFlags {
@@ -56,8 +57,8 @@ async function kubeInject(flags: InjectFlags, context: CliContext): Promise<void
     });
   const { stringify } = await import("yaml");
   const objects = await readYaml(flags.filename, context);
-  if (objects.length === 0) context.err(`! ${flags.filename} contains no objects\n`);
-  for (const object of objects) refuseWrongTypes(object, flags.filename);
+  if (objects.length === 0) context.err(`! ${sourceName(flags.filename)} contains no objects\n`);
+  for (const object of objects) refuseWrongTypes(object, sourceName(flags.filename));
   const { injection, client } = await injectionOf(flags, context);
   const labels = new NamespaceLabels(client);
   const results: string[] = [];
@@ -70,7 +71,7 @@ async function kubeInject(flags: InjectFlags, context: CliContext): Promise<void
     );
   const text = results.join("---\n");
   if (flags.output === undefined) context.out(text);
-  else await (await import("../user-file.ts")).writeUserFile(flags.output, text);
+  else await writeUserFile(flags.output, text);
 }
 
 async function injectionOf(

@@ -3,7 +3,7 @@ import { extname, join } from "node:path";
 import { userError } from "../../base/index.ts";
 import { readManifest, type Manifest, type ManifestFault } from "../../analyze/index.ts";
 import type { CliContext } from "../context.ts";
-import { reasonOf } from "../user-file.ts";
+import { reasonOf, sourceName } from "../user-file.ts";
 
 const extensions = [".json", ".yaml", ".yml"];
 
@@ -30,16 +30,13 @@ export async function readManifests(
   );
   // If the writer of a pipe has failed, the pipe is empty. It must not look like objects without faults.
   for (const [index, { resources, faults }] of manifests.entries())
-    if (resources.length + faults.length === 0) context.err(`! ${nameOf(files[index])} contains no objects\n`);
+    if (resources.length + faults.length === 0)
+      context.err(`! ${sourceName(files[index] ?? "")} contains no objects\n`);
   return {
     files,
     resources: manifests.flatMap(({ resources }) => resources),
     faults: manifests.flatMap(({ faults }) => faults),
   };
-}
-
-function nameOf(file: string | undefined): string | undefined {
-  return file === "-" ? "standard input" : file;
 }
 
 async function filesOf(path: string, named: NamedFiles, context: CliContext): Promise<readonly string[]> {

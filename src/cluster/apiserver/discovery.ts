@@ -23,7 +23,7 @@ export class Discovery {
   #groups = new Map<string, Group>();
   #documents = new Map<string, DiscoveryDocument>();
 
-  /** `address`: the server's `host:port` for clients. */
+  /** Describes the kinds of the registry. Clients reach the server at `address`, a `host:port`. */
   constructor(registry: SchemaRegistry, address: () => string) {
     this.#registry = registry;
     this.#address = address;

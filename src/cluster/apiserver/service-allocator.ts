@@ -39,7 +39,7 @@ export class ServiceAllocator {
   readonly #random: () => number;
   readonly #held = new Set<string>();
 
-  /** `cidr`: an IPv4 range, such as 10.96.0.0/16. Its first addresses (up to .10) are assigned only on request. */
+  /** Allocates from an IPv4 range such as 10.96.0.0/16, whose first addresses (up to .10) are only given on request. */
   constructor(store: Store, cidr: string, random: () => number) {
     const [address = "", prefix = ""] = cidr.split("/");
     const bits = Number(prefix);

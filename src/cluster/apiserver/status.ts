@@ -76,7 +76,7 @@ export function notFound(type: Named, name: string): ApiError {
   return new ApiError(404, "NotFound", `${qualifiedResource(type)} "${name}" not found`, detailsOf(type, name));
 }
 
-/** `isEnding`: the existing object is being deleted. */
+/** The refusal of a create, because the name is taken. The message says if the existing object is being deleted. */
 export function alreadyExists(type: Named, name: string, isEnding = false): ApiError {
   return new ApiError(
     409,

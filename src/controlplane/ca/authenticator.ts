@@ -144,7 +144,10 @@ export class Authenticator {
     }
   }
 
-  /** Only now does the connection depend on the certificate. One that is refused must not end it later. */
+  /**
+   * Accepts the caller by its certificate. Only now is the certificate marked as used, so that the connection ends with
+   * it: the end of a refused certificate must not end the connection.
+   */
   async #accept(caller: Caller, credentials: Credentials): Promise<Caller> {
     await this.#refuseGone(caller, credentials);
     credentials.certificate?.markUsed();

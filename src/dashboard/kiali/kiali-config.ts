@@ -10,7 +10,8 @@ export interface KialiConfig {
   readonly webRoot: string;
   readonly metricsPort: number;
   /**
-   * `anonymous`: without a login, the server's own account reads. Every other strategy requires a login by token first.
+   * Whether the server's own account reads for users without a login, which is the strategy `anonymous`. Every other
+   * strategy requires a login by token first.
    */
   readonly anonymousReads: boolean;
 }

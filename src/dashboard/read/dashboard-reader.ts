@@ -262,6 +262,9 @@ class Reader implements DashboardReader {
   ): Promise<View> {
     const visible = reader.namespaces;
     const named = parameters as { readonly namespaces: string; readonly namespace: string; readonly name: string };
+    const key = `${named.namespace}/${named.name}`;
+    const ofName = <Value>(objects: ReadonlyMap<string, Value>, kind: string): Value =>
+      found(isVisible(visible, named.namespace) ? objects.get(key) : undefined, `${kind} ${key}`);
     switch (name) {
       case "overview":
         return overviewView(input, visible, this.#options.cluster);
@@ -276,29 +279,11 @@ class Reader implements DashboardReader {
       case "workloads":
         return workloadsView(input, named.namespaces, visible);
       case "workload":
-        return workloadView(
-          input,
-          found(
-            isVisible(visible, named.namespace)
-              ? input.inventory.workloads.get(`${named.namespace}/${named.name}`)
-              : undefined,
-            `workload ${named.namespace}/${named.name}`,
-          ),
-          visible,
-        );
+        return workloadView(input, ofName(input.inventory.workloads, "workload"), visible);
       case "services":
         return servicesView(input, named.namespaces, visible);
       case "service":
-        return serviceView(
-          input,
-          found(
-            isVisible(visible, named.namespace)
-              ? input.inventory.services.get(`${named.namespace}/${named.name}`)
-              : undefined,
-            `Service ${named.namespace}/${named.name}`,
-          ),
-          visible,
-        );
+        return serviceView(input, ofName(input.inventory.services, "Service"), visible);
       case "configs":
         return configsView(input, named.namespaces, visible);
       case "config":

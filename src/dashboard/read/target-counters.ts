@@ -69,7 +69,7 @@ export class TargetCounters {
   /** The index of groups by key. It exists only while new series are added. */
   #groupIndex: Map<string, number> | undefined;
 
-  /** `app`: the label of the pod that a Prometheus would add. `mayReport` decides once which series count. */
+  /** `app` is the label of the pod, which a Prometheus would add. `mayReport` decides once which series count. */
   constructor(app = "", mayReport: (labels: SeriesName["labels"]) => boolean = () => true) {
     this.#app = app;
     this.#mayReport = mayReport;

@@ -70,30 +70,16 @@ export class ViewHub implements ViewSource {
   ): Promise<void> {
     if (signal.aborted) return;
     const key = `${topicText(name, { ...parameters })}\n${reader.key}`;
-    let feed = this.#feeds.get(key);
-    if (feed === undefined) {
-      if (this.#feeds.size >= maxFeeds) {
-        sink.problem({
-          code: "unavailable",
-          message: `${maxFeeds} different views are already open`,
-          hint: "close pages that nobody needs",
-        });
-        return;
-      }
-      feed = {
-        name,
-        parameters,
-        reader,
-        sinks: new Set(),
-        view: undefined,
-        problem: undefined,
-        versions: [],
-        madeMs: Number.NEGATIVE_INFINITY,
-        timer: undefined,
-        isMaking: false,
-      };
-      this.#feeds.set(key, feed);
+    if (!this.#feeds.has(key) && this.#feeds.size >= maxFeeds) {
+      sink.problem({
+        code: "unavailable",
+        message: `${maxFeeds} different views are already open`,
+        hint: "close pages that nobody needs",
+      });
+      return;
     }
+    const feed = this.#feeds.get(key) ?? newFeed(name, parameters, reader);
+    this.#feeds.set(key, feed);
     feed.sinks.add(sink);
     if (feed.view !== undefined) sink.view(feed.view);
     else if (feed.problem !== undefined) sink.problem(feed.problem);
@@ -157,4 +143,19 @@ function problemOf(error: unknown): Problem {
     return { code: "internal", message: `the view could not be made: ${messageOf(error)}` };
   const code = error.kind === "internal" ? "internal" : error.kind === "transient" ? "unavailable" : error.code;
   return { code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+}
+
+function newFeed(name: TopicName, parameters: Topics[TopicName]["parameters"], reader: ViewReader): Feed {
+  return {
+    name,
+    parameters,
+    reader,
+    sinks: new Set(),
+    view: undefined,
+    problem: undefined,
+    versions: [],
+    madeMs: Number.NEGATIVE_INFINITY,
+    timer: undefined,
+    isMaking: false,
+  };
 }

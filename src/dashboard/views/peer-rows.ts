@@ -3,45 +3,50 @@ import { edgeNumbers, serviceText } from "./graph-edge.ts";
 import { isNamed, type TrafficEdge } from "./traffic.ts";
 import { isVisible, type VisibleNamespaces } from "./view-input.ts";
 
+type End = "source" | "destination";
+
 /** One row for each peer, service and protocol. */
-export function peerRows(
-  edges: readonly TrafficEdge[],
-  end: "source" | "destination",
-  visible: VisibleNamespaces,
-): Record<string, PeerRow> {
+export function peerRows(edges: readonly TrafficEdge[], end: End, visible: VisibleNamespaces): Record<string, PeerRow> {
   const groups = Map.groupBy(edges, (edge) => {
     const { namespace, workload } = edge[end];
-    const peer = isNamed(edge[end]) && isVisible(visible, namespace) ? `${namespace}/${workload}` : "unknown";
+    const peer = isKnown(edge, end, visible) ? `${namespace}/${workload}` : "unknown";
     return `${peer} ${edge.protocol} ${serviceText(edge, visible)}`;
   });
   return Object.fromEntries(
-    [...groups].flatMap(([key, parts]) => {
-      const [first] = parts;
-      if (first === undefined) return [];
-      const isKnown = !key.startsWith("unknown ");
-      const nodeOf = (side: "source" | "destination"): string =>
-        side === end && !isKnown ? "unknown" : `workload ${first[side].namespace}/${first[side].workload}`;
-      const peerNamespace = isKnown ? first[end].namespace : "";
-      const peerName = isKnown
-        ? first[end].workload
-        : end === "destination" &&
-            first.service.host !== "unknown" &&
-            !isNamed(first[end]) &&
-            serviceText(first, visible) !== ""
-          ? first.service.host
-          : "unknown";
-      const row: PeerRow = {
-        from: nodeOf("source"),
-        to: nodeOf("destination"),
-        protocol: first.protocol,
-        ...edgeNumbers(parts),
-        service: serviceText(first, visible),
-        route: "",
-        peer: isKnown ? `${peerNamespace}/${peerName}` : peerName,
-        peerNamespace,
-        peerName,
-      };
-      return [[key, row] as const];
+    [...groups].flatMap(([key, edgesOfRow]) => {
+      const [first] = edgesOfRow;
+      return first === undefined ? [] : [[key, peerRow(first, edgesOfRow, end, visible)] as const];
     }),
   );
+}
+
+/** Whether the peer is a workload that the reader may see. */
+function isKnown(edge: TrafficEdge, end: End, visible: VisibleNamespaces): boolean {
+  return isNamed(edge[end]) && isVisible(visible, edge[end].namespace);
+}
+
+function peerRow(first: TrafficEdge, edges: readonly TrafficEdge[], end: End, visible: VisibleNamespaces): PeerRow {
+  const known = isKnown(first, end, visible);
+  const { namespace, workload } = first[end];
+  const nodeOf = (side: End): string =>
+    side === end && !known ? "unknown" : `workload ${first[side].namespace}/${first[side].workload}`;
+  const peerName = known ? workload : nameOfUnknown(first, end, visible);
+  return {
+    from: nodeOf("source"),
+    to: nodeOf("destination"),
+    protocol: first.protocol,
+    ...edgeNumbers(edges),
+    service: serviceText(first, visible),
+    route: "",
+    peer: known ? `${namespace}/${workload}` : peerName,
+    peerNamespace: known ? namespace : "",
+    peerName,
+  };
+}
+
+/** An unknown destination is named after the host that was called, if the reader may see that service. */
+function nameOfUnknown(edge: TrafficEdge, end: End, visible: VisibleNamespaces): string {
+  const { host } = edge.service;
+  if (end === "source" || host === "unknown" || isNamed(edge[end])) return "unknown";
+  return serviceText(edge, visible) === "" ? "unknown" : host;
 }

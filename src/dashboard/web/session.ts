@@ -13,7 +13,7 @@ export const sessionEnded: ReadonlySignal<Problem | undefined> = ended;
 /** The user whose session ended, if the page continues without a login. Otherwise undefined. */
 export const lapsedUser: ReadonlySignal<string | undefined> = lapsed;
 
-/** `leaves`: the user has logged out. */
+/** Takes over the session that the server reports. `leaves` says whether the user has logged out. */
 export function setSession(next: Session, leaves = false): void {
   const before = current.peek();
   if (next.authentication === "token" || leaves) lapsed.value = undefined;

@@ -4,7 +4,7 @@ import type { ByteStream } from "../../net/index.ts";
 export interface CutOffTimes {
   /** How long the peer may take to close after our end. */
   readonly graceMs: number;
-  /** How much longer the peer may take if it reads slowly, so that bytes before our end are still waiting. */
+  /** How much longer a slow peer may take, while bytes from before our end still wait for it. */
   readonly flushMs: number;
 }
 

@@ -49,7 +49,7 @@ const defaultSelectors: readonly Selectors[] = [
   },
 ];
 
-/** `sidecarInjectorWebhook.enableNamespacesByDefault`: also injects pods without any label. */
+/** The pods without any label, which `sidecarInjectorWebhook.enableNamespacesByDefault` also injects. */
 const unlabelledSelectors: Selectors = {
   name: "auto.sidecar-injector.istio.io",
   namespace: [

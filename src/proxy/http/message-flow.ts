@@ -55,7 +55,7 @@ export class MessageFlow {
   /** Whether the whole message has arrived. */
   complete = false;
 
-  /** `startsWithBody`: the steps get only the body and the trailers, and not the head. */
+  /** Passes a message through the steps. If it `startsWithBody`, they get only the body and the trailers. */
   constructor(request: FilterRequest, steps: readonly FlowStep[], sink: FlowSink, startsWithBody = false) {
     this.#sink = sink;
     const stages: FlowStage[] = [];

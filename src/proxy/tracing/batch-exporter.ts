@@ -42,7 +42,7 @@ export interface BatchExporterOptions<Item> {
 
 /** The maximum number of waiting items. Further ones are lost and counted. */
 const maxWaiting = 2048;
-/** Items of one request to a collector. */
+/** The maximum number of items in one request to a collector. */
 const maxBatch = 512;
 /** The pause between two requests while few items arrive. */
 const flushIntervalMs = 1000;

@@ -1,7 +1,7 @@
 import type { NeededRights } from "./review-rights.ts";
 import type { RolloutReviewAnswer } from "./review.ts";
 
-/** `fault`: the request cannot be read. */
+/** The result of a review. A `fault` means that the request cannot be read. */
 export type ReviewReply =
   | {
       readonly kind: "answer";

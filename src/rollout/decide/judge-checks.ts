@@ -70,8 +70,8 @@ function fnv1a(text: string, offset: number): number {
 }
 
 /**
- * One look at one check. `settledMs` is the time since the step settled, `before` the result of the previous look.
- * `budget`: for the conditions of all checks that are judged together.
+ * One look at one check. `settledMs` is the time since the step settled, `before` the result of the previous look. All
+ * checks that are judged together share the `budget` of their conditions.
  */
 export function judgeCheck(
   { spec, subject }: PlannedCheck,

@@ -42,14 +42,18 @@ export type WriteState =
   /** Somebody else changed the field after the journal entry was written. */
   | { readonly state: "conflict"; readonly detail: string };
 
-/** `toDo`: how a person can remove the obstacle. The step waits for that, and does not fail. */
+/** What keeps a step waiting. */
 export interface Obstacle {
+  /** How a person can remove it. The step waits for that, and does not fail. */
   readonly toDo?: string;
 }
 
 export type SettleState =
-  /** `note`: what a proxy that is not concerned has rejected, for people. */
-  | { readonly state: "met"; readonly note?: string }
+  | {
+      readonly state: "met";
+      /** What a proxy that is not concerned has rejected, for people. */
+      readonly note?: string;
+    }
   | {
       readonly state: "waiting";
       readonly detail: string;

@@ -121,7 +121,7 @@ export function fail(input: DecideInput, step: Step, reason: RollbackReason): De
   );
 }
 
-/** `todo`: what a person must do. The rollout continues by itself when the obstacle is gone. */
+/** Makes the rollout Stuck until a person does `todo`. It continues by itself when the obstacle is gone. */
 export function stick(status: RolloutStatus, reason: PauseReason, cause: string, todo: string): Decision {
   const message = `${cause}; ${todo}`;
   const told = status.phase === "Stuck" && saysTheSame(status.message, message);

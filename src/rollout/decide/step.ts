@@ -35,8 +35,8 @@ export interface Step {
 }
 
 /**
- * `undoGroup`: entries that are undone together, see {@link RestartKind}. Entries of different groups are undone in
- * reverse order.
+ * One change of the cluster. The journal's entries with the same `undoGroup` are undone together, see
+ * {@link RestartKind}. Entries of different groups are undone in reverse order.
  */
 export type Write =
   | {
@@ -79,15 +79,13 @@ export type Write =
       readonly object: ObjectReference;
       readonly undoGroup?: string;
     }
-  /**
-   * `own`: the rollout created the object for this step only, and undo does not restore it. `force`: removes a pod that
-   * stays Terminating, because its lost node never confirms that it has ended.
-   */
   | {
       readonly type: "delete";
       readonly object: ObjectReference;
       readonly undoGroup?: string;
+      /** Whether the rollout created the object for this step only. Then undo does not restore it. */
       readonly own?: boolean;
+      /** Whether to remove a pod that stays Terminating, because its lost node never confirms that it has ended. */
       readonly force?: boolean;
     };
 

@@ -50,7 +50,7 @@ export class EngineMetrics {
     this.#known.delete(key);
   }
 
-  /** `undo`: the state of the undo, if there is one. */
+  /** Counts a decision. A rollback counts with the reason of its undo as well. */
   decision(kind: string, reason: string, undo: UndoStatus | undefined): void {
     this.#decisions.labels(kind, reason).increment();
     if (reason === "RolledBack")

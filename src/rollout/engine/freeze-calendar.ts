@@ -16,7 +16,7 @@ export class FreezeCalendar {
   readonly #read = new WeakMap<Freeze, FreezeRead>();
   readonly #kept = new BoundedCache<string, Kept>(maxKept);
 
-  /** `stored`: the freezes as stored in the cluster, in which fields may be absent or invalid. */
+  /** The freezes in force for a subject. `stored` are the cluster's objects, whose fields may be absent or invalid. */
   inForce(stored: readonly Freeze[], subject: FreezeSubject, nowMs: number): readonly Blocker[] {
     return freezesInForce(
       stored.map((freeze) => this.#readOf(freeze)),

@@ -57,7 +57,7 @@ export class RoundMemory {
   /** Since when each round of a rollout has failed, and when its status last said so. */
   readonly #failing = new Map<string, { readonly sinceSteadyMs: number; readonly toldSteadyMs?: number }>();
 
-  /** Forgets an earlier object of the name, which somebody has deleted and made again between two rounds. */
+  /** Forgets an object if somebody has deleted it and made another one of its name since the last round. */
   meet(key: string, uid: string): void {
     const before = this.#uids.get(key);
     if (before !== undefined && before !== uid) this.forget(key);

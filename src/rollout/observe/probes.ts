@@ -63,7 +63,7 @@ export class ProbeObserver {
     this.#asked = new RecentValues(options.clock, { maxAgeMs: askEveryMs, maxValues: maxKept });
   }
 
-  /** `isWaiting`: the step waits for more probes. */
+  /** What the probes have found. If a step waits for more of them (`isWaiting`), their clients are asked to hurry. */
   observe(scope: ProbeScope, isWaiting: boolean): Promise<CheckObservation> {
     const key = JSON.stringify([scope.revisions, scope.dataPlanes]);
     if (isWaiting && this.#asked.get(key) === undefined) {

@@ -57,8 +57,8 @@ function unprovenText(
 }
 
 /**
- * Whether all pods of a Deployment or DaemonSet match its spec and are ready. At least `minReplicas` pods must be.
- * `ofAnyTemplate`: pods of another template than the present one count too. A Deployment that is held while its
+ * Whether all pods of a Deployment or DaemonSet match its spec and are ready. At least `minReplicas` pods must be. With
+ * `ofAnyTemplate`, pods of another template than the present one count too. A Deployment that is held while its
  * template changes has only such pods.
  */
 export function readyState(

@@ -27,7 +27,7 @@ export function upgradeMatrix(): SimMesh[] {
     weights: index % 2 === 0 ? [50, 100] : [100],
     replicas: 1 + (index % 3),
     retire: index % 5 === 0 ? "Manual" : "Automatic",
-    // A person moves the gateway of Banzai's operator.
+    // In half of the meshes of Banzai's operator, a person moves the gateway.
     stranger: "operator" in cell && cell.operator === "Istio" && index % 2 === 0,
     kubeInject: index % 4 === 0,
     // With these weights and numbers, each number of pods has other steps.

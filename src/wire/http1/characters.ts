@@ -12,7 +12,7 @@ function table(accept: (byte: number) => boolean): Uint8Array {
 
 const tokenPunctuation = "!#$%&'*+-.^_`|~";
 
-/** `tchar`: the characters of methods and field names. */
+/** The characters of methods and field names, which the RFC calls `tchar`. */
 export const isToken = table(
   (byte) => /[0-9A-Za-z]/.test(String.fromCharCode(byte)) || tokenPunctuation.includes(String.fromCharCode(byte)),
 );

@@ -224,7 +224,7 @@ const platformCase: Case = {
     } finally {
       await restartApiServer(bench);
     }
-    return "the value that brings the quota is named, and with it the nodes' pods run";
+    return "the value that creates the missing quota is named, and with that value the nodes' pods run";
   },
 };
 

@@ -55,33 +55,37 @@ export function addLoadBalancerController(context: ControllerContext): void {
       }
       const requested = requestedAddresses(service);
       if (held.length > 0 && requested.every((address) => held.includes(address))) return;
-      const present = ours(pools.all());
-      const allocation = allocate(service, present.length === 0 ? [labPool] : present, usedAddresses(services.all()));
-      if (allocation.addresses === undefined) {
-        record(serviceKind, service, {
-          type: "Warning",
-          reason: "AllocationFailed",
-          message: `Failed to allocate IP for "${key}": ${allocation.reason}`,
-        });
-        return;
-      }
-      await writeAddresses(service, allocation.addresses);
-      record(serviceKind, service, {
-        type: "Normal",
-        reason: "IPAllocated",
-        message: `Assigned IP ["${allocation.addresses.join('" "')}"]`,
-      });
-      const pool = pools.get(metalLbNamespace, allocation.pool);
-      if (pool !== undefined && !isAdvertised(pool, ours(advertisements.all()))) {
-        record(serviceKind, service, {
-          type: "Warning",
-          reason: "NotAdvertised",
-          message: `no L2Advertisement announces the pool "${allocation.pool}"`,
-        });
-      }
+      await assign(key, service);
     },
     { concurrency: 1, after: [pools.informer.synced, advertisements.informer.synced] },
   );
+
+  const assign = async (key: string, service: Service): Promise<void> => {
+    const present = ours(pools.all());
+    const allocation = allocate(service, present.length === 0 ? [labPool] : present, usedAddresses(services.all()));
+    if (allocation.addresses === undefined) {
+      record(serviceKind, service, {
+        type: "Warning",
+        reason: "AllocationFailed",
+        message: `Failed to allocate IP for "${key}": ${allocation.reason}`,
+      });
+      return;
+    }
+    await writeAddresses(service, allocation.addresses);
+    record(serviceKind, service, {
+      type: "Normal",
+      reason: "IPAllocated",
+      message: `Assigned IP ["${allocation.addresses.join('" "')}"]`,
+    });
+    const pool = pools.get(metalLbNamespace, allocation.pool);
+    if (pool !== undefined && !isAdvertised(pool, ours(advertisements.all()))) {
+      record(serviceKind, service, {
+        type: "Warning",
+        reason: "NotAdvertised",
+        message: `no L2Advertisement announces the pool "${allocation.pool}"`,
+      });
+    }
+  };
 
   const writeAddresses = async (service: Service, addresses: readonly string[]): Promise<void> => {
     const loadBalancer = { ingress: addresses.length === 0 ? null : addresses.map((ip) => ({ ip, ipMode: "VIP" })) };

@@ -5,7 +5,7 @@ import { cloneJson, isObject, type JsonObject } from "../json.ts";
 
 export const metaPrefix = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
-/** `io.k8s.networking.gateway.v1.HTTPRoute`: the group reversed, version, kind. */
+/** The reversed group, the version and the kind, such as `io.k8s.networking.gateway.v1.HTTPRoute`. */
 export function definitionName(group: string, version: string, kind: string): string {
   return `${group.split(".").reverse().join(".")}.${version}.${kind}`;
 }

@@ -49,42 +49,13 @@ export function deriveBackendTlsStatuses(
   return graph.derive("backend-tls-statuses", inputs.backendTlsPolicies, (policy, reader) => {
     if (owningRevision(policy, inputs, reader) !== revision) return [];
     const own = reader.lookup(ofPolicy, factsKey(policy)).toSorted((left, right) => left.index - right.index);
-    const gateways = new Map<string, BackendTlsTarget>();
-    for (const target of own) {
-      if (target.ignored) continue;
-      const leading = byBackend
-        .flatMap((index) => reader.lookup(index, target.backend))
-        .flatMap(({ parents }) => parents.flatMap(({ gateway }) => (gateway === "" ? [] : gateway)));
-      for (const gateway of leading) if (!gateways.has(gateway)) gateways.set(gateway, target);
-    }
-    const conditionsOf = ({ accepted, unresolved, remark, ignored }: BackendTlsTarget): readonly WantedCondition[] => {
-      const condition = conditionMaker(policy.generation);
-      const valid = `Configuration is valid${remark === "" ? "" : `; ${remark}`}`;
-      if (ignored) return [condition("Accepted", accepted, "Accepted", valid)];
-      return [
-        condition("Accepted", accepted, "Accepted", valid),
-        condition("ResolvedRefs", unresolved, "ResolvedRefs", "Configuration is valid"),
-      ];
-    };
+    const routesTo = ({ backend }: BackendTlsTarget): readonly RouteWithBackends[] =>
+      byBackend.flatMap((index) => reader.lookup(index, backend));
     const ancestors = [
-      ...own.map((found) => {
-        const { group, kind, name, sectionName } = found.target;
-        return {
-          ancestorRef: { group, kind, name, ...(sectionName === undefined ? {} : { sectionName }) },
-          controllerName: meshControllerName,
-          conditions: conditionsOf(found),
-        };
-      }),
-      ...[...gateways]
+      ...own.map((target) => targetStatus(policy.generation, target)),
+      ...[...targetOfGateways(own, routesTo)]
         .sort(([left], [right]) => (left < right ? -1 : 1))
-        .map(([key, found]) => {
-          const [namespace = "", name = ""] = key.split("/");
-          return {
-            ancestorRef: { group: gatewayGroup, kind: "Gateway", namespace, name },
-            controllerName: gatewayControllerName,
-            conditions: conditionsOf(found),
-          };
-        }),
+        .map(([gateway, target]) => gatewayStatus(gateway, policy.generation, target)),
     ];
     return [
       [
@@ -93,6 +64,51 @@ export function deriveBackendTlsStatuses(
       ],
     ];
   });
+}
+
+/** The first target that each Gateway's routes have as backend, by the Gateway's key. */
+function targetOfGateways(
+  targets: readonly BackendTlsTarget[],
+  routesTo: (target: BackendTlsTarget) => readonly RouteWithBackends[],
+): ReadonlyMap<string, BackendTlsTarget> {
+  const found = new Map<string, BackendTlsTarget>();
+  for (const target of targets) {
+    if (target.ignored) continue;
+    for (const { gateway } of routesTo(target).flatMap(({ parents }) => parents))
+      if (gateway !== "" && !found.has(gateway)) found.set(gateway, target);
+  }
+  return found;
+}
+
+type WantedAncestor = WantedPolicyStatus["ancestors"][number];
+
+function targetStatus(generation: number, found: BackendTlsTarget): WantedAncestor {
+  const { group, kind, name, sectionName } = found.target;
+  return {
+    ancestorRef: { group, kind, name, ...(sectionName === undefined ? {} : { sectionName }) },
+    controllerName: meshControllerName,
+    conditions: conditionsOf(generation, found),
+  };
+}
+
+function gatewayStatus(gateway: string, generation: number, found: BackendTlsTarget): WantedAncestor {
+  const [namespace = "", name = ""] = gateway.split("/");
+  return {
+    ancestorRef: { group: gatewayGroup, kind: "Gateway", namespace, name },
+    controllerName: gatewayControllerName,
+    conditions: conditionsOf(generation, found),
+  };
+}
+
+function conditionsOf(
+  generation: number,
+  { accepted, unresolved, remark, ignored }: BackendTlsTarget,
+): readonly WantedCondition[] {
+  const condition = conditionMaker(generation);
+  const valid = `Configuration is valid${remark === "" ? "" : `; ${remark}`}`;
+  const isAccepted = condition("Accepted", accepted, "Accepted", valid);
+  if (ignored) return [isAccepted];
+  return [isAccepted, condition("ResolvedRefs", unresolved, "ResolvedRefs", "Configuration is valid")];
 }
 
 function backendsOf({ route }: RouteWithBackends): ReadonlySet<string> {

@@ -106,51 +106,16 @@ function lowestOf(places: Places): number {
   return lowest;
 }
 
+/** Moves cards and stacks down that overlap with others of their box. Units that stand higher keep their places. */
 function pushApartInBox(nodes: readonly LayoutNode[], places: Map<string, Corner>, fresh: ReadonlySet<string>): void {
   if (!nodes.some(({ key }) => fresh.has(key))) return;
-  const units = new Map<string, Unit>();
-  for (const node of nodes) {
-    const at = places.get(node.key);
-    if (at === undefined) continue;
-    const stacked = node.stack !== "";
-    const key = stacked ? `stack ${node.stack}` : `card ${node.key}`;
-    const unit = units.get(key) ?? {
-      key,
-      members: [],
-      left: Infinity,
-      top: Infinity,
-      right: -Infinity,
-      bottom: -Infinity,
-    };
-    units.set(key, unit);
-    unit.members.push(node);
-    unit.left = Math.min(unit.left, at.x - node.width / 2 - (stacked ? gaps.stackSide : 0));
-    unit.right = Math.max(unit.right, at.x + node.width / 2 + (stacked ? gaps.stackSide : 0));
-    unit.top = Math.min(unit.top, at.y - node.height / 2 - (stacked ? gaps.stackTop : 0));
-    unit.bottom = Math.max(unit.bottom, at.y + node.height / 2 + (stacked ? gaps.stackSide : 0));
-  }
-  const inOrder = [...units.values()].sort(
+  const inOrder = unitsOf(nodes, places).sort(
     (a, b) => a.top - b.top || Number(isFresh(a, fresh)) - Number(isFresh(b, fresh)) || a.left - b.left,
   );
   const settled: Unit[] = [];
   for (const unit of inOrder) {
     const before = unit.top;
-    for (let moved = true; moved;) {
-      moved = false;
-      for (const other of settled) {
-        if (
-          unit.left >= other.right ||
-          unit.right <= other.left ||
-          unit.top >= other.bottom + gaps.inStack ||
-          unit.bottom + gaps.inStack <= other.top
-        )
-          continue;
-        const height = unit.bottom - unit.top;
-        unit.top = other.bottom + gaps.betweenCards;
-        unit.bottom = unit.top + height;
-        moved = true;
-      }
-    }
+    moveBelowAll(unit, settled);
     settled.push(unit);
     const down = unit.top - before;
     if (down === 0) continue;
@@ -159,6 +124,53 @@ function pushApartInBox(nodes: readonly LayoutNode[], places: Map<string, Corner
       if (at !== undefined) places.set(key, { x: at.x, y: at.y + down });
     }
   }
+}
+
+/** The cards, and each stack with its frame. */
+function unitsOf(nodes: readonly LayoutNode[], places: Places): Unit[] {
+  const units = new Map<string, Unit>();
+  for (const node of nodes) {
+    const at = places.get(node.key);
+    if (at === undefined) continue;
+    const isStacked = node.stack !== "";
+    const key = isStacked ? `stack ${node.stack}` : `card ${node.key}`;
+    const unit = units.get(key) ?? emptyUnit(key);
+    units.set(key, unit);
+    unit.members.push(node);
+    const [side, top] = isStacked ? [gaps.stackSide, gaps.stackTop] : [0, 0];
+    unit.left = Math.min(unit.left, at.x - node.width / 2 - side);
+    unit.right = Math.max(unit.right, at.x + node.width / 2 + side);
+    unit.top = Math.min(unit.top, at.y - node.height / 2 - top);
+    unit.bottom = Math.max(unit.bottom, at.y + node.height / 2 + side);
+  }
+  return [...units.values()];
+}
+
+function emptyUnit(key: string): Unit {
+  return { key, members: [], left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
+}
+
+/** Moves the unit down until it overlaps with none of the others. */
+function moveBelowAll(unit: Unit, others: readonly Unit[]): void {
+  const height = unit.bottom - unit.top;
+  for (let moved = true; moved;) {
+    moved = false;
+    for (const other of others) {
+      if (!overlap(unit, other)) continue;
+      unit.top = other.bottom + gaps.betweenCards;
+      unit.bottom = unit.top + height;
+      moved = true;
+    }
+  }
+}
+
+function overlap(unit: Unit, other: Unit): boolean {
+  return (
+    unit.left < other.right &&
+    unit.right > other.left &&
+    unit.top < other.bottom + gaps.inStack &&
+    unit.bottom + gaps.inStack > other.top
+  );
 }
 
 const isFresh = (unit: Unit, fresh: ReadonlySet<string>): boolean => unit.members.some(({ key }) => fresh.has(key));

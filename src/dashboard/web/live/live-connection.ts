@@ -27,8 +27,11 @@ export type LiveState =
   | { readonly kind: "idle" }
   | { readonly kind: "connecting" }
   | { readonly kind: "live" }
-  /** `sinceMs`: when the server last sent anything, which is the time of the shown data. */
-  | { readonly kind: "reconnecting"; readonly sinceMs: number }
+  | {
+      readonly kind: "reconnecting";
+      /** When the server last sent anything, which is the time of the shown data. */
+      readonly sinceMs: number;
+    }
   | { readonly kind: "logged-out"; readonly problem: Problem };
 
 export interface LiveSink {

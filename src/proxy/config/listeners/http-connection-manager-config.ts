@@ -167,7 +167,7 @@ const escapedSlashes: Readonly<Record<number, EscapedSlashes>> = {
   [HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD]: "unescape-and-forward",
 };
 
-/** `headersWithUnderscoresAction`: REJECT_REQUEST and DROP_HEADER of envoy.config.core.v3.HttpProtocolOptions. */
+/** REJECT_REQUEST and DROP_HEADER, values of `headersWithUnderscoresAction` in Envoy's HttpProtocolOptions. */
 const underscoreRules: Readonly<Partial<Record<number, "reject" | "drop">>> = { 1: "reject", 2: "drop" };
 
 const codecs: Readonly<Record<number, HttpConnectionConfig["codec"]>> = {

@@ -39,11 +39,12 @@ export interface ListInCluster {
 
 export type ListWrite =
   | { readonly type: "done" }
-  /** `prior`: what undo restores, without the changes of others. `isApplied`: the list has the rollout's changes. */
   | {
       readonly type: "due";
       readonly value: unknown;
+      /** What undo restores, without the changes of others. */
       readonly prior: unknown;
+      /** Whether the list has the rollout's changes. */
       readonly isApplied: boolean;
       /** A webhook has changed what the step wrote. */
       readonly isRewritten?: true;

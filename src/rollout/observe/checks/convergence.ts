@@ -26,7 +26,7 @@ export function revisionsOf(subject: CheckSubject): readonly string[] | undefine
 
 /**
  * Whether every concerned proxy has acknowledged all that its control plane has sent. A rejection fails at once.
- * `touched`: the namespaces that the rollout has changed.
+ * `touched` are the namespaces that the rollout has changed.
  */
 export async function observeConvergence(
   view: ClusterView,

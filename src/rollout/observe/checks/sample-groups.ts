@@ -28,8 +28,8 @@ export class KnownServers {
   readonly #revisions = new BoundedCache<string, ReadonlySet<string> | "late">(maxServers);
 
   /**
-   * `running`: the revisions of the pods that the server has now. Undefined if it has none. The answer is undefined for
-   * a server that came late.
+   * The revisions to which the server's requests count. Undefined for a server that came late. `running` are the
+   * revisions of the pods that the server has now, and undefined if it has none.
    */
   revisionsOf(server: string, running: ReadonlySet<string> | undefined): ReadonlySet<string> | undefined {
     const known = this.#revisions.get(server);

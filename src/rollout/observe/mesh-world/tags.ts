@@ -167,7 +167,7 @@ function clientConfigOf(
   );
 }
 
-/** `isLed`: the tag led to the old revision before the upgrade. Otherwise the upgrade makes it. */
+/** A tag with the fields that lead it to the new revision. The upgrade makes a tag that did not lead to the old one. */
 function tagInWorld(
   sources: TagSources,
   { tag, isLed }: { readonly tag: string; readonly isLed: boolean },

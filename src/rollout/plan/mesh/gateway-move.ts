@@ -30,8 +30,8 @@ export interface GatewayMove {
   /** Creates the canary if it does not exist, and sets its number of pods. */
   readonly scaleCanary: (pods: number) => readonly Write[];
   /**
-   * Set if the upgrade makes the canary's Deployment itself. No control plane makes a deleted one again.
-   * `readyPods`: the ready pods that are not ending.
+   * Set if the upgrade makes the canary's Deployment itself. No control plane makes a deleted one again. `readyPods`
+   * does not count pods that are ending.
    */
   readonly madeCanary?: { readonly readyPods: number };
   /** Gives the stable Deployment to the new revision. */

@@ -94,7 +94,7 @@ function howToMoveOwned({ name, namespace = "", owner }: Dependent, to: string):
 /**
  * How to replace the pods of a Deployment that a Canary holds: by a change of its template, which the Canary rolls out.
  * kubectl refuses to restart a paused Deployment, and `kubectl rollout resume` would roll it out without the Canary.
- * `purpose`: any text that the template does not have yet.
+ * `purpose` is any text that the template does not have yet.
  */
 export function howToRestartHeld(namespace: string, name: string, purpose: string): string {
   const annotations = { [restartedForAnnotation]: purpose };
