@@ -248,14 +248,18 @@ export function readControlPlaneSettings(
       enabled: envBoolean(env, "PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION", true),
       graceMs: envDuration(env, "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD", 10_000),
     },
-    addressRanges: envBoolean(env, "PILOT_ENABLE_IP_AUTOALLOCATE", true)
-      ? [
-          envString(env, "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "240.240.0.0/16"),
-          envString(env, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "2001:2::/48"),
-        ]
-      : [],
+    addressRanges: addressRanges(env),
     proxyImage: `${hub}/proxyv2:${tag}`,
   };
+}
+
+/** The ranges of automatic addresses. Empty if there are none. */
+function addressRanges(env: Environment): readonly string[] {
+  if (!envBoolean(env, "PILOT_ENABLE_IP_AUTOALLOCATE", true)) return [];
+  return [
+    envString(env, "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "240.240.0.0/16"),
+    envString(env, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "2001:2::/48"),
+  ];
 }
 
 function hboneSettings(env: Environment): HboneSettings {
