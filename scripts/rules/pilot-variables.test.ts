@@ -35,7 +35,6 @@ test("a flag without effect is named if it asks for another behaviour than upstr
       PILOT_ENABLE_QUIC_LISTENERS: "true",
       PILOT_AUTO_SEND_UNHEALTHY_ENDPOINTS: false,
       PILOT_DEBOUNCE_MAX: "5s",
-      PILOT_HTTP10: "false",
       PILOT_ENABLE_AMBIENT: "true",
       PILOT_TRACE_SAMPLING: "7",
       ENABLE_LEADER_ELECTION: "",
@@ -48,9 +47,10 @@ test("a flag without effect is named if it asks for another behaviour than upstr
 test("the installer names such a flag among the values, and no profile sets one", () => {
   const warned = (spec: object) =>
     resolveSettings({ specs: [spec] }, { hub: "h", tag: "1" }).warnings.map(({ path }) => path);
-  assert.deepEqual(warned({ values: { pilot: { env: { PILOT_HTTP10: "true", PILOT_TRACE_SAMPLING: "1" } } } }), [
-    "spec.values.pilot.env.PILOT_HTTP10",
-  ]);
+  assert.deepEqual(
+    warned({ values: { pilot: { env: { PILOT_ENABLE_QUIC_LISTENERS: "true", PILOT_TRACE_SAMPLING: "1" } } } }),
+    ["spec.values.pilot.env.PILOT_ENABLE_QUIC_LISTENERS"],
+  );
   for (const profile of ["default", "demo", "ambient", "preview", "stable", "minimal"]) {
     const { value } = resolveSettings({ specs: [{ profile }] }, { hub: "h", tag: "1" });
     const pilot = value?.values["pilot"] as { env?: Record<string, unknown> } | undefined;

@@ -14,6 +14,7 @@ type OwnOptions = Pick<ControlPlaneSettings, "clusterId" | "network" | "domain" 
       | "clusters"
       | "wildcardTlsAtWaypoints"
       | "dynamicDnsMaxHosts"
+      | "acceptsHttp10"
       | "unreadyEndpoints"
       | "exchangedLabels"
       | "gatewaysIgnoreSelectors"
@@ -94,6 +95,7 @@ function switches(settings: OwnOptions) {
     ...multiClusterServices(settings.clusters),
     wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
     ...(settings.dynamicDnsMaxHosts === undefined ? {} : { dynamicDnsMaxHosts: settings.dynamicDnsMaxHosts }),
+    acceptsHttp10: settings.acceptsHttp10 ?? false,
     ...(settings.unreadyEndpoints === undefined ? {} : { unreadyEndpoints: settings.unreadyEndpoints }),
     ...(settings.exchangedLabels === undefined ? {} : { exchangedLabels: settings.exchangedLabels }),
     gatewaysIgnoreSelectors: settings.gatewaysIgnoreSelectors ?? false,

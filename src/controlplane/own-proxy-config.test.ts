@@ -34,20 +34,20 @@ const wayLabels = {
 interface PodSettings {
   /** The text of the annotation. */
   readonly text: string | undefined;
-  /** The value of ISTIO_META_IDLE_TIMEOUT. */
-  readonly idle?: string | undefined;
+  /** The variables of the proxy's container. */
+  readonly variables?: Readonly<Record<string, string>>;
 }
 
 function proxyPod(
   key: string,
   address: string,
   { mode, labels }: { readonly mode: string; readonly labels: Record<string, string> },
-  { text, idle }: PodSettings,
+  { text, variables = {} }: PodSettings,
 ): KubernetesObject {
   const base = pod(key, address, { labels, redirected: false }) as KubernetesObject & {
     spec: { containers: object[] };
   };
-  const env = idle === undefined ? [] : [{ name: "ISTIO_META_IDLE_TIMEOUT", value: idle }];
+  const env = Object.entries(variables).map(([variable, value]) => ({ name: variable, value }));
   base.spec.containers.push({ name: "istio-proxy", args: ["proxy", mode], env });
   return annotated(base, text);
 }
@@ -62,11 +62,11 @@ interface Proxy {
   readonly labels: Record<string, string>;
 }
 
-/** The resources of proxies in a mesh in which all pods have this annotation, and this variable. */
-function served(text: string | undefined, mesh = testMesh, idle?: string) {
+/** The resources of proxies in a mesh in which all pods have this annotation, and these variables. */
+function served(text: string | undefined, mesh = testMesh, variables: PodSettings["variables"] = {}) {
   const { mesh: servedMesh, change } = createServedFixture({ settings: mesh });
   const server = { hosts: ["*"], port: { number: 80, name: "http", protocol: "HTTP" } };
-  const settings = { text, idle };
+  const settings = { text, variables };
   const gatewayPod = (name: string, labels: Record<string, string>, address: string, mode = "router") =>
     proxyPod(`shop/${name}`, address, { mode, labels }, settings);
   change([
@@ -257,7 +257,7 @@ test("an unreadable annotation changes nothing", () => {
 });
 
 test("the variable ISTIO_META_IDLE_TIMEOUT of a proxy bounds the idle time of its connections of either kind", () => {
-  const bounded = served(undefined, testMesh, "2h");
+  const bounded = served(undefined, testMesh, { ISTIO_META_IDLE_TIMEOUT: "2h" });
   for (const [name, proxy] of Object.entries(proxies)) {
     const listeners = bounded(proxy, typeUrls.listener);
     assert.match(listeners, /"commonHttpProtocolOptions":\{"idleTimeout":"7200s"\}/, name);
@@ -267,8 +267,20 @@ test("the variable ISTIO_META_IDLE_TIMEOUT of a proxy bounds the idle time of it
     assert.match(bounded(proxy, typeUrls.listener), /"statPrefix":"[^"]+","cluster":"[^"]+","idleTimeout":"7200s"/);
   for (const wrong of ["soon", "-1s", "99999999h"])
     assert.equal(
-      served(undefined, testMesh, wrong)(proxies.web, typeUrls.listener),
+      served(undefined, testMesh, { ISTIO_META_IDLE_TIMEOUT: wrong })(proxies.web, typeUrls.listener),
       plain(proxies.web, typeUrls.listener),
       wrong,
     );
+});
+
+test("the variable ISTIO_META_HTTP10 lets a proxy accept HTTP/1.0", () => {
+  const accepting = served(undefined, testMesh, { ISTIO_META_HTTP10: "1" });
+  for (const [name, proxy] of Object.entries(proxies)) {
+    assert.match(accepting(proxy, typeUrls.listener), /"acceptHttp10":true/, name);
+    assert.doesNotMatch(plain(proxy, typeUrls.listener), /acceptHttp10/, name);
+  }
+  assert.doesNotMatch(
+    served(undefined, testMesh, { ISTIO_META_HTTP10: "true" })(proxies.web, typeUrls.listener),
+    /acceptHttp10/,
+  );
 });

@@ -96,7 +96,13 @@ export function podFacts(pod: Pod): PodFacts | undefined {
 function proxyConfigOf(pod: Pod): OwnProxyConfig | undefined {
   const annotated = annotatedConfigOf(pod);
   const idleTimeoutMs = idleTimeoutOf(pod);
-  return idleTimeoutMs === undefined ? annotated : { ...annotated, idleTimeoutMs };
+  const acceptsHttp10 = variableOf(proxyContainerOf(pod), "ISTIO_META_HTTP10") === "1";
+  if (idleTimeoutMs === undefined && !acceptsHttp10) return annotated;
+  return {
+    ...annotated,
+    ...(idleTimeoutMs === undefined ? {} : { idleTimeoutMs }),
+    ...(acceptsHttp10 ? { acceptsHttp10 } : {}),
+  };
 }
 
 /** As in upstream, a value that is no duration has no effect. */

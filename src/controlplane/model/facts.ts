@@ -102,6 +102,8 @@ export interface MeshSettings
   readonly trustDomain: string;
   /** Set for one proxy: how long its connections with clients may be idle. Absent means Envoy's default, an hour. */
   readonly idleTimeoutMs?: number;
+  /** Whether proxies accept requests of HTTP/1.0. Absent means no. */
+  readonly acceptsHttp10?: boolean;
   /** From `defaultConfig`. Absent if not set. */
   readonly proxyConcurrency?: number | undefined;
   /** The trust domains of the mesh config's additional authorities. Servers accept clients from these too. */

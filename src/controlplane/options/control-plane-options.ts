@@ -63,6 +63,8 @@ export interface ControlPlaneSettings {
   readonly wildcardTlsAtWaypoints?: boolean;
   /** PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. Absent means upstream's default. */
   readonly dynamicDnsMaxHosts?: number;
+  /** PILOT_HTTP10: whether proxies accept requests of HTTP/1.0. */
+  readonly acceptsHttp10?: boolean;
   /** Absent means automatic. */
   readonly unreadyEndpoints?: UnreadyEndpoints;
   /** PILOT_MX_ADDITIONAL_LABELS: labels that proxies send each other for telemetry, sorted. Absent means none. */
@@ -226,6 +228,7 @@ export function readControlPlaneSettings(
     shadowHostSuffix: !envBoolean(env, "DISABLE_SHADOW_HOST_SUFFIX", true),
     wildcardTlsAtWaypoints: envBoolean(env, "ENABLE_WILDCARD_HOST_SERVICE_ENTRIES_FOR_TLS", false),
     dynamicDnsMaxHosts: dynamicDnsMaxHosts(env),
+    acceptsHttp10: envBoolean(env, "PILOT_HTTP10", false),
     unreadyEndpoints: unreadyEndpoints(env),
     exchangedLabels: [...new Set(envList(env, "PILOT_MX_ADDITIONAL_LABELS", ""))].sort(),
     hbone: hboneSettings(env),
@@ -248,14 +251,18 @@ export function readControlPlaneSettings(
       enabled: envBoolean(env, "PILOT_ENABLE_WORKLOAD_ENTRY_AUTOREGISTRATION", true),
       graceMs: envDuration(env, "PILOT_WORKLOAD_ENTRY_GRACE_PERIOD", 10_000),
     },
-    addressRanges: envBoolean(env, "PILOT_ENABLE_IP_AUTOALLOCATE", true)
-      ? [
-          envString(env, "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "240.240.0.0/16"),
-          envString(env, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "2001:2::/48"),
-        ]
-      : [],
+    addressRanges: addressRanges(env),
     proxyImage: `${hub}/proxyv2:${tag}`,
   };
+}
+
+/** The ranges of automatic addresses. Empty if there are none. */
+function addressRanges(env: Environment): readonly string[] {
+  if (!envBoolean(env, "PILOT_ENABLE_IP_AUTOALLOCATE", true)) return [];
+  return [
+    envString(env, "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "240.240.0.0/16"),
+    envString(env, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "2001:2::/48"),
+  ];
 }
 
 function hboneSettings(env: Environment): HboneSettings {

@@ -191,3 +191,16 @@ test("the variable ISTIO_META_IDLE_TIMEOUT of a proxy bounds idle connections, u
   const ofProxy = tcpIdleTimeout({ idleTimeoutMs: 86_400_000 }).idleTimeout?.seconds;
   assert.deepEqual([ofPolicy, ofProxy, tcpIdleTimeout({})], [5n, 86_400n, {}]);
 });
+
+test("HTTP/1.0 is accepted if the mesh or the proxy says so, and names of headers may keep their case as well", () => {
+  const options = (mesh: MeshSettings, direction: HttpConnectionManagerOptions["direction"]): unknown =>
+    manager(mesh, direction)["httpProtocolOptions"];
+  const accepting = { ...testMesh, acceptsHttp10: true };
+  for (const direction of ["outbound", "inbound", "gateway", "waypoint"] as const) {
+    assert.deepEqual(options(testMesh, direction), direction === "gateway" ? {} : undefined, direction);
+    assert.deepEqual(options(accepting, direction), { acceptHttp10: true }, direction);
+  }
+  const proxyHeaders = { ...testMesh.proxyHeaders, preserveHttp1HeaderCase: true };
+  const both = options({ ...accepting, proxyHeaders }, "outbound") as JsonObject;
+  assert.deepEqual([Object.keys(both).sort(), both["acceptHttp10"]], [["acceptHttp10", "headerKeyFormat"], true]);
+});

@@ -48,7 +48,7 @@ export function listenerBuffers(mesh: Pick<MeshSettings, "connectionSettings">):
 /** How long a TCP connection may be idle: as the destination's policy says, or else as the proxy's own variable says. */
 export function tcpIdleTimeout(
   { idleTimeoutMs }: Pick<MeshSettings, "idleTimeoutMs">,
-  ofPolicyMs: number | undefined = undefined,
+  ofPolicyMs?: number,
 ): { idleTimeout?: ReturnType<typeof durationOfMs> } {
   const milliseconds = ofPolicyMs ?? idleTimeoutMs;
   return milliseconds === undefined ? {} : { idleTimeout: durationOfMs(milliseconds) };

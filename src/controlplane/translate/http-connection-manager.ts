@@ -86,12 +86,20 @@ export function httpConnectionManager(options: HttpConnectionManagerOptions): Co
     },
     ...(tracing === undefined ? {} : { tracing: tracing.settings }),
     ...identity(direction, mesh),
-    ...(mesh.proxyHeaders.preserveHttp1HeaderCase ? { httpProtocolOptions: http1Options(true) } : {}),
+    ...http1(direction, mesh),
     ...(mesh.proxyHeaders.requestIdDisabled ? { generateRequestId: false } : {}),
     appendXForwardedPort: mesh.proxyHeaders.xForwardedPort,
     ...options.fields,
   };
   return withConnectionSettings(manager, connectionSettingsOf(mesh, direction === "gateway"));
+}
+
+/** The options for HTTP/1. As in upstream, gateways have them even if they are empty. */
+function http1(direction: HttpDirection, mesh: MeshSettings): ConnectionManagerInit {
+  const keepsCase = mesh.proxyHeaders.preserveHttp1HeaderCase;
+  const accepts = mesh.acceptsHttp10 === true;
+  if (!keepsCase && !accepts && direction !== "gateway") return {};
+  return { httpProtocolOptions: { ...http1Options(keepsCase), ...(accepts ? { acceptHttp10: true } : {}) } };
 }
 
 /** How the client's certificate is forwarded, and the `server` header of responses. */
@@ -114,7 +122,6 @@ function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManag
         }),
         xffNumTrustedHops: gatewayTopology.numTrustedProxies,
         ...server,
-        httpProtocolOptions: {},
       };
     case "waypoint":
       return server;

@@ -266,6 +266,8 @@ export interface OwnProxyConfig extends Partial<
   readonly proxyHeaders?: Partial<ProxyHeaders>;
   /** The proxy's variable ISTIO_META_IDLE_TIMEOUT: how long connections with clients may be idle. */
   readonly idleTimeoutMs?: number;
+  /** The proxy's variable ISTIO_META_HTTP10: whether it accepts requests of HTTP/1.0. */
+  readonly acceptsHttp10?: true;
 }
 
 /**
