@@ -227,6 +227,27 @@ test("an answer over TCP has as many addresses as a message can hold", async () 
   assert.ok(length <= 65_535 && length > 65_400, `${length} bytes`);
 });
 
+test("a query for a service with tens of thousands of endpoints looks at no more than an answer can hold", async () => {
+  let seen = 0;
+  const crowd = [
+    ...state.endpoints(state.serviceByHostname("many.default.svc.cluster.local", "default") ?? assert.fail()),
+  ];
+  function* many(): Generator<unknown> {
+    for (let count = 0; count < 40_000; count += 1) {
+      const [, endpoint] = crowd[(seen += 1) % crowd.length] ?? assert.fail();
+      yield endpoint;
+    }
+  }
+  const crowded = Object.create(state, { endpoints: { value: () => ({ values: many }) } }) as MeshState;
+  Object.assign(crowded, { serviceByHostname: state.serviceByHostname.bind(state) });
+  const resolver = new DnsResolver({ ...options, state: crowded, random: seededRandom(1) });
+  const questions = [{ type: "A" as const, name: "many.default.svc.cluster.local" }];
+  const query = encode({ type: "query", id: 77, flags: RECURSION_DESIRED, questions });
+  const answer = await resolver.answer(query, { name: "p", namespace: "default", serviceAccount: "sa" }, "tcp");
+  assert.ok((decode(answer ?? assert.fail()).answers ?? []).length > 1_000);
+  assert.equal(seen, 4_096);
+});
+
 test("a query with thousands of questions is not decoded, and its answer is no longer than a message can be", async () => {
   const name = Buffer.concat([...Array.from({ length: 126 }, () => Buffer.from("\x01a")), Buffer.from([0])]);
   const tail = Buffer.from([0, 1, 0, 1]);
