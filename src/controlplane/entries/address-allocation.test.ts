@@ -8,14 +8,17 @@ import { runAddressAllocation } from "./address-allocation.ts";
 
 type Given = readonly { value: string; host: string }[] | undefined;
 
-function entry(name: string, spec: object, more: object = {}): ServiceEntry {
+function entry(name: string, spec: object, more: object = {}, namespace = "shop"): ServiceEntry {
   return {
     kind: "ServiceEntry",
-    metadata: { name, namespace: "shop" },
+    metadata: { name, namespace },
     spec: { ports: [{ number: 80, name: "http", protocol: "HTTP" }], resolution: "DNS", ...spec },
     ...more,
   } as unknown as ServiceEntry;
 }
+
+/** The pool of IPv4 has three addresses. */
+const smallRanges = ["240.240.0.0/30", "2001:2::/48"];
 
 /**
  * Runs the controller while `body` runs. `given` waits until the addresses of an entry satisfy `until`, and returns
@@ -26,6 +29,7 @@ async function allocating(
     client: FakeKubeClient,
     given: (name: string, until: (given: Given) => boolean) => Promise<Given>,
   ) => Promise<void>,
+  ranges = ["240.240.0.0/28", "2001:2::/48"],
 ): Promise<void> {
   const client = new FakeKubeClient();
   const ended = new AbortController();
@@ -33,10 +37,7 @@ async function allocating(
   const entries = createInformer(client, serviceEntryKind, { log, clock: systemClock });
   const work = Promise.all([
     entries.run(ended.signal),
-    runAddressAllocation(
-      { client, entries, ranges: ["240.240.0.0/30", "2001:2::/48"], clock: systemClock, log },
-      ended.signal,
-    ),
+    runAddressAllocation({ client, entries, ranges, clock: systemClock, log }, ended.signal),
   ]);
   const given = async (name: string, until: (found: Given) => boolean): Promise<Given> => {
     for (let tries = 0; tries < 500; tries += 1) {
@@ -112,5 +113,58 @@ test("addresses are compared in any spelling, and an address in a user's range i
     );
     client.put(serviceEntryKind, entry("wide", { hosts: ["wide.example.com"], addresses: ["240.240.0.2/31"] }));
     await given("asks", (found) => found?.every(({ value }) => value.includes(":")) === true);
+  }, smallRanges);
+});
+
+test("a range as wide as a pool is stepped over at once, and hinders only its own namespace", async () => {
+  await allocating(async (client, given) => {
+    client.put(
+      serviceEntryKind,
+      entry("all", { hosts: ["all.example.com"], addresses: ["240.240.0.0/30", "2001:2::/48"] }, {}, "evil"),
+    );
+    client.put(serviceEntryKind, entry("inside", { hosts: ["inside.example.com"] }, {}, "evil"));
+    client.put(serviceEntryKind, entry("asks", { hosts: ["a.example.com"] }));
+    assert.deepEqual(
+      (await given("asks", some))?.map(({ value }) => value),
+      ["240.240.0.1", "2001:2::1"],
+    );
+    assert.deepEqual((await client.get(serviceEntryKind, "inside", "evil"))?.status?.addresses ?? [], []);
+  }, smallRanges);
+});
+
+test("an address that another namespace writes takes none that was allocated", async () => {
+  await allocating(async (client, given) => {
+    client.put(serviceEntryKind, entry("asks", { hosts: ["a.example.com"] }));
+    const before = await given("asks", some);
+    client.put(
+      serviceEntryKind,
+      entry("takes", { hosts: ["evil.example.com"], addresses: ["240.240.0.1", "2001:2::1"] }, {}, "evil"),
+    );
+    // The entry of the same namespace shows that the controller has seen the other one.
+    client.put(serviceEntryKind, entry("later", { hosts: ["b.example.com"] }));
+    await given("later", some);
+    assert.deepEqual((await client.get(serviceEntryKind, "asks", "shop"))?.status?.addresses, before);
   });
+});
+
+test("the hosts and addresses of one namespace leave a part of a pool for others", async () => {
+  await allocating(async (client, given) => {
+    const hosts = ["a", "b", "c"].map((name) => `${name}.evil.example.com`);
+    for (const [index, host] of hosts.entries()) {
+      const name = `greedy-${index}`;
+      client.put(serviceEntryKind, entry(name, { hosts: [host] }, {}, "evil"));
+      for (let tries = 0; tries < 500; tries += 1) {
+        if ((await client.get(serviceEntryKind, name, "evil"))?.status?.addresses !== undefined) break;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    }
+    client.put(serviceEntryKind, entry("asks", { hosts: ["a.example.com"] }));
+    assert.equal((await given("asks", some))?.[0]?.value, "240.240.0.3");
+  }, smallRanges);
+  await allocating(async (client, given) => {
+    const addresses = ["240.240.0.1", "240.240.0.2", "240.240.0.3"];
+    client.put(serviceEntryKind, entry("greedy", { hosts: ["evil.example.com"], addresses }, {}, "evil"));
+    client.put(serviceEntryKind, entry("asks", { hosts: ["a.example.com"] }));
+    assert.equal((await given("asks", some))?.[0]?.value, "240.240.0.1");
+  }, smallRanges);
 });

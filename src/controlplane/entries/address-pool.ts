@@ -35,14 +35,48 @@ export class AddressPool {
     return first <= this.#last && last >= this.#first;
   }
 
-  /** Takes the first free address, or returns undefined if all are taken. */
-  take(isTaken: (address: string) => boolean): string | undefined {
-    for (let tried = this.#first; tried <= this.#last; tried += 1n) {
+  /** The number of addresses. */
+  get size(): bigint {
+    return this.#last - this.#first + 1n;
+  }
+
+  /**
+   * Takes the first free address outside of these ranges, or returns undefined if there is none. It steps over a range
+   * at once, because a range may have more addresses than anybody can count.
+   */
+  take(isTaken: (address: string) => boolean, ranges: readonly AddressRange[] = []): string | undefined {
+    for (let left = this.size; left > 0n;) {
       const address = bytesToIp(bytesOf(this.#next, this.#bytes));
-      this.#next = this.#next === this.#last ? this.#first : this.#next + 1n;
-      if (!isTaken(address)) return address;
+      const range = ranges.find((one) => one.contains(address));
+      const end = range === undefined ? this.#next : range.last < this.#last ? range.last : this.#last;
+      left -= end - this.#next + 1n;
+      this.#next = end === this.#last ? this.#first : end + 1n;
+      if (range === undefined && !isTaken(address)) return address;
     }
     return undefined;
+  }
+}
+
+/** A range that is compared with many addresses. */
+export class AddressRange {
+  readonly #first: bigint;
+  readonly #bytes: number;
+  readonly last: bigint;
+
+  /** `text` is an address and a length. */
+  constructor(text: string) {
+    const found = cidrOf(text);
+    if (found === undefined)
+      throw userError("address-invalid", `a range of addresses must be <address>/<length>, got "${text}"`);
+    this.#bytes = found.address.length;
+    [this.#first, this.last] = boundsOf(found);
+  }
+
+  contains(address: string): boolean {
+    const bytes = addressBytes(address);
+    if (bytes?.length !== this.#bytes) return false;
+    const number = numberOf(bytes);
+    return number >= this.#first && number <= this.last;
   }
 }
 
@@ -50,15 +84,6 @@ export class AddressPool {
 export function canonicalAddress(text: string): string | undefined {
   const found = cidrOf(text);
   return found === undefined || found.length !== found.address.length * 8 ? undefined : bytesToIp(found.address);
-}
-
-/** Whether a range, `<address>/<length>`, contains an address. */
-export function rangeContains(range: string, address: string): boolean {
-  const [found, bytes] = [cidrOf(range), addressBytes(address)];
-  if (found === undefined || bytes?.length !== found.address.length) return false;
-  const [first, last] = boundsOf(found);
-  const number = numberOf(bytes);
-  return number >= first && number <= last;
 }
 
 function boundsOf({

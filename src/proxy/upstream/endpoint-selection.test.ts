@@ -206,3 +206,25 @@ test("a new endpoint's weight grows from its minimum to the whole", () => {
   );
   assert.ok(warmedWeight({ ...slow, aggression: 2 }, 10, 30_000) > 7);
 });
+
+test("retries that exclude priorities make the balancers of the others once, because a ring takes long to build", () => {
+  const endpoints = [0, 1, 2].flatMap((priority) => group({ place: `p${priority}`, priority, healthy: 2, total: 2 }));
+  let weighed = 0;
+  const weightOf = (): number => {
+    weighed += 1;
+    return 1;
+  };
+  const selection = new EndpointSelection(
+    endpoints,
+    { ...rules, loadBalancing: "ring-hash" },
+    { random: seededRandom(1), weightOf },
+  );
+  const placeWithout = (...excluded: number[]): string | undefined =>
+    selection.without(new Set(excluded))?.pick(1)?.place;
+  assert.equal(placeWithout(0), "p1");
+  const before = weighed;
+  assert.equal(placeWithout(0), "p1");
+  assert.equal(weighed, before);
+  assert.equal(placeWithout(0, 1), "p2");
+  assert.equal(placeWithout(0, 1, 2), undefined);
+});

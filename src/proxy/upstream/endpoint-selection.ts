@@ -53,6 +53,8 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
   readonly #priorities: readonly Share<Endpoint>[];
   readonly #random: Random;
   readonly #balancerOf: (level: Omit<PriorityLevel<Endpoint>, "share">) => LoadBalancer<Endpoint>;
+  /** The balancers of priorities for {@link without}. Each retry asks for them, and making one may take long. */
+  readonly #remaining = new Map<number, LoadBalancer<Endpoint>>();
 
   constructor(endpoints: readonly Endpoint[], rules: SelectionRules, inputs: SelectionInputs<Endpoint>) {
     const { random, weightOf, localZones } = inputs;
@@ -86,10 +88,17 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
     );
     const shares = this.#levels.flatMap((level, index) => {
       const share = loads[index] ?? 0;
-      return share > 0 ? [{ share, balancer: this.#balancerOf({ ...level, panics: false }) }] : [];
+      return share > 0 ? [{ share, balancer: this.#remainingOf(level) }] : [];
     });
     if (shares.length === 0) return undefined;
     return { pick: (hash, attempt) => choose(shares, fractionOf(hash, this.#random, 1))?.pick(hash, attempt) };
+  }
+
+  #remainingOf(level: Level<Endpoint>): LoadBalancer<Endpoint> {
+    let balancer = this.#remaining.get(level.priority);
+    if (balancer === undefined)
+      this.#remaining.set(level.priority, (balancer = this.#balancerOf({ ...level, panics: false })));
+    return balancer;
   }
 
   pick(hash?: number, attempt?: number): Endpoint | undefined {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../base/index.ts";
 import { hashText } from "../terms/hash-text.ts";
-import { defaultBalancing, type LoadBalancing } from "./balancing.ts";
+import { defaultBalancing, type BalancingOptions, type LoadBalancing } from "./balancing.ts";
 import { createLoadBalancer } from "./load-balancer.ts";
 
 interface Fake {
@@ -77,4 +77,29 @@ test("least requests compares as many endpoints as choiceCount configures", () =
     options: { ...defaultBalancing, choiceCount: 40 },
   });
   for (let index = 0; index < 50; index += 1) assert.equal(balancer.pick()?.name, among[2]?.name);
+});
+
+test("no size that a cluster asks for, and no weight, makes a thread build a ring or a table for seconds", () => {
+  const cpuMs = (policy: LoadBalancing, among: readonly Fake[], sizes: Partial<BalancingOptions>): number => {
+    const balancer = createLoadBalancer(policy, {
+      endpoints: among,
+      random: seededRandom(3),
+      options: { ...defaultBalancing, ...sizes },
+    });
+    const before = process.cpuUsage();
+    assert.ok(balancer.pick(1) !== undefined);
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  };
+  const weighted = endpoints(2000).map((one, index) => endpoint(one.name, index === 0 ? 4_000_000_000 : 1));
+  // Compiled code and no first use of memory.
+  for (const policy of ["ring-hash", "maglev"] as const) counts(policy, endpoints(50), 1, true);
+  const usual = cpuMs("ring-hash", endpoints(2), { minRingSize: 65_536 });
+  const largest = cpuMs("ring-hash", endpoints(2), { minRingSize: defaultBalancing.maxRingSize });
+  assert.ok(largest < 10 * usual + 100, `a ring: ${largest} ms, and ${usual} ms with 65,536 points`);
+  const table = cpuMs("maglev", endpoints(2), { tableSize: 131_071 });
+  for (const among of [endpoints(2), weighted]) {
+    const found = cpuMs("maglev", among, { tableSize: 4_999_999 });
+    assert.ok(found < 10 * table + 100, `a table for ${among.length}: ${found} ms, and ${table} ms with 131,071 slots`);
+  }
 });

@@ -4,12 +4,28 @@ import type { LoadBalancer } from "./balancing.ts";
 
 export interface MaglevOptions<Endpoint> {
   readonly keyOf: (endpoint: Endpoint) => string;
-  /** A prime number, well above the number of endpoints. */
+  /** A prime number, well above the number of endpoints. Above {@link maxSlots}, the table has that many slots. */
   readonly tableSize: number;
   readonly random: Random;
 }
 
 const free = 0xffff_ffff;
+
+/**
+ * The number of slots of a table, a prime number. A thread serves nobody else while it fills a table, again after each
+ * change of the endpoints, and the largest table of Envoy, with five million slots, takes a second.
+ */
+const maxSlots = 131_071;
+
+interface Claim {
+  readonly owner: number;
+  at: number;
+  readonly skip: number;
+  readonly share: number;
+  taken: number;
+  /** The turn in which the endpoint claims its next slot. */
+  due: number;
+}
 
 /**
  * Consistent hashing by a table (Eisenbud and others, NSDI 2016). Endpoints take turns to claim the slots that they
@@ -36,10 +52,11 @@ export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
   }
 
   #fill(): Uint32Array {
-    const { tableSize, keyOf } = this.#options;
+    const { keyOf } = this.#options;
+    const tableSize = Math.min(this.#options.tableSize, maxSlots);
     const table = new Uint32Array(tableSize).fill(free);
-    const greatest = Math.max(...this.#weights);
-    const claims = this.#endpoints.map((endpoint, index) => {
+    const greatest = this.#weights.reduce((found, weight) => Math.max(found, weight), 0);
+    const claims = this.#endpoints.map((endpoint, index): Claim => {
       const key = keyOf(endpoint);
       return {
         owner: index,
@@ -47,20 +64,42 @@ export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
         skip: (hashText(key, 1) % (tableSize - 1)) + 1,
         share: (this.#weights[index] ?? 0) / greatest,
         taken: 0,
+        due: 1,
       };
     });
-    let filled = 0;
-    for (let turn = 1; filled < tableSize; turn += 1) {
-      for (const claim of claims) {
-        // An endpoint with a lower weight skips turns.
-        if (claim.taken >= turn * claim.share) continue;
-        while (table[claim.at] !== free) claim.at = (claim.at + claim.skip) % tableSize;
-        table[claim.at] = claim.owner;
-        claim.taken += 1;
-        filled += 1;
-        if (filled === tableSize) break;
-      }
+    // Equal turns and rising owners are a heap already.
+    for (let filled = 0; filled < tableSize; filled += 1) {
+      const [claim] = claims;
+      if (claim === undefined) break;
+      while (table[claim.at] !== free) claim.at = (claim.at + claim.skip) % tableSize;
+      table[claim.at] = claim.owner;
+      claim.taken += 1;
+      // An endpoint with a lower weight skips turns.
+      claim.due = Math.floor(claim.taken / claim.share) + 1;
+      sink(claims);
     }
     return table;
   }
+}
+
+/** Moves the first of a heap to its place. The claim that is due first, and of those the first endpoint's, comes first. */
+function sink(heap: Claim[]): void {
+  let at = 0;
+  for (;;) {
+    let first = at;
+    for (const child of [2 * at + 1, 2 * at + 2])
+      if (child < heap.length && precedes(heap, child, first)) first = child;
+    if (first === at) return;
+    const [moved, risen] = [heap[at], heap[first]];
+    if (moved === undefined || risen === undefined) return;
+    heap[at] = risen;
+    heap[first] = moved;
+    at = first;
+  }
+}
+
+function precedes(heap: readonly Claim[], left: number, right: number): boolean {
+  const [one, other] = [heap[left], heap[right]];
+  if (one === undefined || other === undefined) return false;
+  return one.due < other.due || (one.due === other.due && one.owner < other.owner);
 }

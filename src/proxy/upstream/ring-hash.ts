@@ -13,6 +13,13 @@ export interface RingOptions<Endpoint> {
 const maxOwners = 2 ** 21;
 
 /**
+ * The number of points of a ring, whatever size a cluster asks for, except that each endpoint has one. A thread serves
+ * nobody else while it builds a ring, again after each change of the endpoints, and the largest ring of Envoy, with
+ * eight million points, takes seconds.
+ */
+const maxPoints = 65_536;
+
+/**
  * Consistent hashing on a ring: each endpoint has points in proportion to its weight, and a hash belongs to the next
  * point's endpoint. When an endpoint is added or removed, only its share of the hashes moves. The ring is built on
  * first use.
@@ -43,10 +50,10 @@ export class RingHashBalancer<Endpoint> implements LoadBalancer<Endpoint> {
 
   #place(): { readonly hashes: Uint32Array; readonly owners: Uint32Array } {
     const total = this.#weights.reduce((sum, weight) => sum + weight, 0);
-    const least = Math.min(...this.#weights) / total;
+    const least = this.#weights.reduce((found, weight) => Math.min(found, weight), Infinity) / total;
     const { minSize, maxSize, keyOf } = this.#options;
     // The lightest endpoint gets a whole number of points, the others proportionally.
-    const scale = Math.min(Math.ceil(least * minSize) / least, maxSize);
+    const scale = Math.min(Math.ceil(least * minSize) / least, maxSize, maxPoints);
     const counts = this.#weights.map((weight) => Math.max(1, Math.round((weight / total) * scale)));
     // A ring may have millions of points. One number for each, with the hash above the owner, can be sorted in place.
     const points = new Float64Array(counts.reduce((sum, count) => sum + count, 0));

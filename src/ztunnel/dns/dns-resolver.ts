@@ -207,15 +207,30 @@ export class DnsResolver {
    */
   #addresses(service: Service): readonly string[] {
     const { state, network, random } = this.#options;
-    const vips = service.vips
-      .filter((vip) => vip.network === network && vip.length === undefined)
-      .map((vip) => vip.address);
+    const vips = firstOf(service.vips, (vip) =>
+      vip.network === network && vip.length === undefined ? [vip.address] : [],
+    );
     if (vips.length > 0) return shuffled(vips, random);
-    const endpoints = [...state.endpoints(service).values()]
-      .filter((endpoint) => endpoint.workload.status === "Healthy")
-      .flatMap((endpoint) => endpoint.workload.workloadIps.filter((address) => hasFamilyOf(service, address)));
+    const endpoints = firstOf(state.endpoints(service).values(), ({ workload }) =>
+      workload.status === "Healthy" ? workload.workloadIps.filter((address) => hasFamilyOf(service, address)) : [],
+    );
     return shuffled(endpoints, random);
   }
+}
+
+/**
+ * The number of addresses for an answer. More do not fit into a message, because each takes 16 bytes. All pods of the
+ * node share this process, and one of them may ask for a service with any number of endpoints.
+ */
+const maxAddresses = 4_096;
+
+function firstOf<Item>(items: Iterable<Item>, addressesOf: (item: Item) => readonly string[]): string[] {
+  const addresses: string[] = [];
+  for (const item of items) {
+    addresses.push(...addressesOf(item));
+    if (addresses.length >= maxAddresses) break;
+  }
+  return addresses;
 }
 
 /** The name servers of a resolv.conf. Empty if the file cannot be read. */

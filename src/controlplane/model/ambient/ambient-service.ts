@@ -36,6 +36,8 @@ export interface AmbientService {
   readonly createdAt: string;
   /** Addresses and CIDRs. */
   readonly addresses: readonly string[];
+  /** Set if a control plane, and not a user, gave it the addresses. */
+  readonly isGivenAddress?: true;
   readonly ports: readonly AmbientPort[];
   readonly selector: Labels;
   readonly families: readonly string[];
@@ -111,8 +113,9 @@ export function ambientServiceOf(
 
 /**
  * If several ServiceEntries of one namespace have the same host, the oldest wins. A Service of that name takes
- * precedence over all of them. A Service also keeps its address: an entry of another namespace that claims it is not
- * canonical, so only clients of that namespace get the entry for the address.
+ * precedence over all of them. A Service also keeps its address, and an entry the address that a control plane gave it:
+ * an entry of another namespace that claims the address is not canonical, so only clients of that namespace get the
+ * entry for the address.
  */
 export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs): AmbientEntries {
   const all = graph.derive("ambient-entries", inputs.serviceEntries, (entry, reader) => {
@@ -130,6 +133,9 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
   const servicesByAddress = inputs.services.index("ambient-address", ({ clusterAddresses }) =>
     clusterAddresses.flatMap(singleAddress),
   );
+  const entriesByGivenAddress = inputs.serviceEntries.index("given-address", ({ allocated }) =>
+    Object.values(allocated ?? {}).flatMap((addresses) => addresses.flatMap(singleAddress)),
+  );
   // Thousands of entries may have one host, so the oldest ones are chosen once for each host.
   const hosts = graph.derive("ambient-entry-hosts", all, ({ hostname }) => [[hostname, hostname] as const]);
   const chosen = graph.derive("ambient-entries-chosen", hosts, (hostname, reader) => {
@@ -143,7 +149,12 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
       .map((service) => {
         const claims = service.addresses
           .flatMap(singleAddress)
-          .some((address) => reader.lookup(servicesByAddress, address).length > 0);
+          .some(
+            (address) =>
+              reader.lookup(servicesByAddress, address).length > 0 ||
+              (service.isGivenAddress !== true &&
+                reader.lookup(entriesByGivenAddress, address).some(({ namespace }) => namespace !== service.namespace)),
+          );
         const canonical = kubernetes === undefined && !claims && first?.namespace === service.namespace;
         return [ambientServiceKey(service), { ...service, canonical }] as const;
       });
@@ -205,7 +216,9 @@ function entryServices(entry: ServiceEntryFacts, namespace: NamespaceFacts | und
     hostname: host,
     labels: entry.labels,
     createdAt: entry.createdAt,
-    addresses: automatic.has(host) ? (ownField(entry.allocated, host) ?? []) : spec.addresses,
+    ...(automatic.has(host)
+      ? { addresses: ownField(entry.allocated, host) ?? [], isGivenAddress: true as const }
+      : { addresses: spec.addresses }),
     ports: spec.ports.map((port) => ({
       name: port.name ?? "",
       port: port.number,

@@ -204,6 +204,33 @@ test("clients of other namespaces do not reach an entry that claims a Service's 
   assert.equal(canonical("taken.example"), true);
 });
 
+test("clients of other namespaces do not reach an entry that claims an address that another entry was given", () => {
+  const { apply, service: serviceOf } = ambient();
+  const entry = (key: string, addresses: readonly string[], given: readonly string[] = []) => {
+    const host = `${key.split("/")[1] ?? ""}.example`;
+    const spec = {
+      hosts: [host],
+      addresses,
+      resolution: "STATIC",
+      ports: [http],
+      endpoints: [{ address: "10.9.0.9" }],
+    };
+    return { ...config("ServiceEntry", key, spec), status: { addresses: given.map((value) => ({ value, host })) } };
+  };
+  apply(
+    entry("shop/given", [], ["240.240.0.7"]),
+    entry("shop/same", ["240.240.0.7"]),
+    entry("other/taken", ["240.240.0.7"]),
+    entry("other/beside", ["240.240.0.8"]),
+  );
+  assert.deepEqual(
+    ["shop/given", "shop/same", "other/taken", "other/beside"].map(
+      (key) => serviceOf(`${key}.example`)["canonical"] === true,
+    ),
+    [true, true, false, true],
+  );
+});
+
 test("allocated addresses apply if the entry has no addresses and requests some", () => {
   const { apply, service: serviceOf } = ambient();
   const entry = (labels: Record<string, string>, addresses: string[] = []) =>
