@@ -81,8 +81,8 @@ export function deriveRemoteInboundResources(
 }
 
 /**
- * The inbound resources of the pods that `connected` contains, by their scopes. The sidecars of all others are connected
- * to other replicas, or to no control plane yet. If `connected` is absent, those of all pods.
+ * The inbound resources of the pods that `connected` contains, by their scopes. The sidecars of all others are
+ * connected to other replicas, or to no control plane yet. If `connected` is absent, those of all pods.
  */
 export function deriveInboundResources(
   graph: CollectionGraph,
