@@ -83,8 +83,8 @@ export function metaTime(ms: number): string {
 export const mirrorAnnotation = "kubernetes.io/config.mirror";
 
 /**
- * Whether a kubelet made the object for a pod that it runs without the API server. Every node may create such objects in
- * any namespace and with any labels.
+ * Whether a kubelet made the object for a pod that it runs without the API server. Every node may create such objects
+ * in any namespace and with any labels.
  */
 export function isMirrorPod({ metadata: { annotations = {} } }: KubernetesObject): boolean {
   return annotations[mirrorAnnotation] !== undefined;

@@ -105,7 +105,7 @@ export function describeError(value: unknown): string {
 }
 
 /** Thrown by {@link invariant}: an assumption of the program was wrong, and it would be harmful to continue. */
-export class InvariantViolation extends Error {
+class InvariantViolation extends Error {
   override readonly name = "InvariantViolation";
 }
 

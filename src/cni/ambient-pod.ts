@@ -1,7 +1,7 @@
 import type { Namespace, Pod } from "../api/kubernetes/index.ts";
 import type { CaptureOptions } from "./capture-rules.ts";
 
-export const dataplaneModeLabel = "istio.io/dataplane-mode";
+const dataplaneModeLabel = "istio.io/dataplane-mode";
 export const redirectionAnnotation = "ambient.istio.io/redirection";
 const dnsCaptureAnnotation = "ambient.istio.io/dns-capture";
 const sidecarStatusAnnotation = "sidecar.istio.io/status";

@@ -137,7 +137,9 @@ export class ServedMesh {
     this.trustBundles = graph.source("trust-bundles");
     countChanges(inputs, metrics);
     const model = deriveMeshModel(graph, inputs);
-    const scopes = new ProxyScopes({ inputs, scopes: model.scopes, settle: () => graph.settle(), clock });
+    const connectedPods = graph.source<true>("connected-pods");
+    const settle = (): void => graph.settle();
+    const scopes = new ProxyScopes({ inputs, scopes: model.scopes, connectedPods, settle, clock });
     this.model = {
       ...model,
       outboundScopeOf: (proxy) => scopes.outboundScopeOf(proxy),
@@ -154,8 +156,8 @@ export class ServedMesh {
     const views = new ProxyViews(scopes, {
       ambient: () => ambient.resources(),
       outbound: deriveOutboundResources(graph, model),
-      inbound: deriveInboundResources(graph, model),
-      remoteInbound: deriveRemoteInboundResources(graph, model),
+      inbound: deriveInboundResources(graph, model, connectedPods),
+      remoteInbound: deriveRemoteInboundResources(graph, model, connectedPods),
       router: deriveRouterResources(graph, { ...model, groups: model.scopes.groups }),
       classic,
       trustBundles: this.trustBundles,

@@ -31,7 +31,7 @@ export interface BackendTlsPolicySpec {
   options: Record<string, string>;
 }
 
-export function parseBackendTlsPolicy(raw: unknown): Parsed<BackendTlsPolicy> {
+function parseBackendTlsPolicy(raw: unknown): Parsed<BackendTlsPolicy> {
   const object = new Reader(raw);
   const reader = object.object("spec") ?? object.empty("spec");
   const validation = reader.required("validation", reader.object("validation")) ?? reader.empty("validation");

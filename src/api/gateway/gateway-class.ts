@@ -13,7 +13,7 @@ export interface GatewayClass extends KubernetesObject {
   status?: { conditions?: Condition[]; supportedFeatures?: { name: string }[] };
 }
 
-export function parseGatewayClass(raw: unknown): Parsed<GatewayClass> {
+function parseGatewayClass(raw: unknown): Parsed<GatewayClass> {
   const object = new Reader(raw);
   const spec = object.object("spec");
   if (spec === undefined) object.required("spec", undefined);

@@ -54,7 +54,7 @@ const filterTypes: readonly string[] = [
   "ExtensionRef",
 ];
 
-export function parseGrpcRoute(raw: unknown): Parsed<GrpcRoute> {
+function parseGrpcRoute(raw: unknown): Parsed<GrpcRoute> {
   const object = new Reader(raw);
   const reader = object.object("spec") ?? object.empty("spec");
   const hostnames = [...reader.strings("hostnames")];

@@ -52,7 +52,7 @@ export function parseTlsRoute(raw: unknown): Parsed<TlsRoute> {
   return object.finish(() => ({ ...(raw as TlsRoute), spec }));
 }
 
-export function parseTcpRoute(raw: unknown): Parsed<TcpRoute> {
+function parseTcpRoute(raw: unknown): Parsed<TcpRoute> {
   const object = new Reader(raw);
   const reader = object.object("spec") ?? object.empty("spec");
   const spec = { parentRefs: reader.objects("parentRefs").map(readParentReference), rules: readRules(reader) };

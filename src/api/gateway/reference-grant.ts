@@ -13,7 +13,7 @@ export interface ReferenceGrant extends KubernetesObject {
   };
 }
 
-export function parseReferenceGrant(raw: unknown): Parsed<ReferenceGrant> {
+function parseReferenceGrant(raw: unknown): Parsed<ReferenceGrant> {
   const object = new Reader(raw);
   const spec = object.object("spec");
   if (spec === undefined) object.required("spec", undefined);

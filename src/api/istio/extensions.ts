@@ -49,7 +49,7 @@ const maxNameLength = 256;
 const maxSecretLength = 253;
 const maxLuaBytes = 65_536;
 
-export function parseWasmPlugin(raw: unknown): Parsed<WasmPlugin> {
+function parseWasmPlugin(raw: unknown): Parsed<WasmPlugin> {
   const opened = openObject(raw);
   const { object, spec: reader } = opened;
   refuseDryRun(opened);
@@ -59,7 +59,7 @@ export function parseWasmPlugin(raw: unknown): Parsed<WasmPlugin> {
   return object.finish(() => ({ ...(raw as WasmPlugin), spec }));
 }
 
-export function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
+function parseTrafficExtension(raw: unknown): Parsed<TrafficExtension> {
   const opened = openObject(raw);
   const { object, spec: reader } = opened;
   refuseDryRun(opened);

@@ -53,7 +53,7 @@ export interface MetricsOverride {
   readonly tagOverrides: Readonly<Record<string, { readonly operation: "UPSERT" | "REMOVE"; readonly value: string }>>;
 }
 
-export const istioMetrics = [
+const istioMetrics = [
   "ALL_METRICS",
   "REQUEST_COUNT",
   "REQUEST_DURATION",

@@ -86,7 +86,7 @@ export function checkValue(value: unknown): void {
   }
 }
 
-export function parseJson(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

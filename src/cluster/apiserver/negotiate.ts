@@ -34,7 +34,7 @@ function encodingOf(media: string): "json" | "yaml" | undefined {
   return undefined;
 }
 
-export function notAcceptable(): ApiError {
+function notAcceptable(): ApiError {
   return new ApiError(
     406,
     "NotAcceptable",

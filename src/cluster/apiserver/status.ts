@@ -64,7 +64,7 @@ interface Named {
 }
 
 /** A resource's name with its group, such as `deployments.apps`. Those of the core group have none, such as `pods`. */
-export function qualifiedResource({ group, plural }: Named): string {
+function qualifiedResource({ group, plural }: Named): string {
   return group === "" ? plural : `${plural}.${group}`;
 }
 

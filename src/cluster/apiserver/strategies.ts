@@ -43,7 +43,7 @@ const counted = new Set([
 ]);
 
 /** Whether the kind's `metadata.generation` starts at 1 and counts changes, as in the real server. */
-export function countsGenerations(type: ResourceType): boolean {
+function countsGenerations(type: ResourceType): boolean {
   return !type.builtIn || counted.has(type.storageKey);
 }
 

@@ -155,9 +155,9 @@ export class Authenticator {
   }
 
   /**
-   * Refuses a certificate of an account that was deleted in all clusters. It would otherwise be renewed forever, because
-   * the API server sees no token that it could refuse. If the account may be in another cluster, or if an API server
-   * does not answer in time, the certificate suffices.
+   * Refuses a certificate of an account that was deleted in all clusters. It would otherwise be renewed forever,
+   * because the API server sees no token that it could refuse. If the account may be in another cluster, or if an API
+   * server does not answer in time, the certificate suffices.
    */
   async #refuseGone(caller: Caller, { address, clusterId: shown }: Credentials): Promise<void> {
     const { clientOf, clusterIds, readsAllClusters, clusterId } = this.#options;

@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
+import type { KubernetesObject } from "../../api/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
 import { systemClock, type Clock } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import { NodeSchema } from "../../wire/discovery/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { createMeshInputs, meshKey } from "../model/index.ts";
-import { ProxyScopes } from "./proxy-scopes.ts";
+import { ProxyScopes, type ProxyScopesOptions } from "./proxy-scopes.ts";
 import { readProxyIdentity } from "../serve/proxy-identity.ts";
 import { emptyView, type ProxyIdentity } from "../serve/index.ts";
-import { config, createModelFixture, node, pod, testMesh } from "../testing/model-fixture.ts";
-import { deriveMeshModel } from "../translate/index.ts";
+import { config, createModelFixture, node, pod, service, testMesh } from "../testing/model-fixture.ts";
+import { deriveInboundResources, deriveMeshModel } from "../translate/index.ts";
 
 const proxy: ProxyIdentity = {
   id: "web-1.shop",
@@ -38,10 +41,14 @@ const proxy: ProxyIdentity = {
   verified: true,
 };
 
+function partsOf(graph: CollectionGraph): Pick<ProxyScopesOptions, "connectedPods" | "settle"> {
+  return { connectedPods: graph.source("connected-pods"), settle: () => graph.settle() };
+}
+
 test("a proxy has the locality of its pod's node, even if the node appears later", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
-  const views = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock }).viewSource(
+  const views = new ProxyScopes({ ...partsOf(graph), inputs, scopes, clock: systemClock }).viewSource(
     proxy,
     () => emptyView,
   );
@@ -58,7 +65,7 @@ test("a label of its pod overrides the locality of a proxy's node", () => {
   const localityOf = (labels: Record<string, string>): unknown => {
     const { graph, inputs, apply } = createModelFixture();
     const { scopes } = deriveMeshModel(graph, inputs);
-    const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
+    const proxies = new ProxyScopes({ ...partsOf(graph), inputs, scopes, clock: systemClock });
     apply(node("one", "b"), pod("shop/web-1", "10.0.0.1", { node: "one", labels }));
     using _following = proxies.viewSource(proxy, () => emptyView).follow(() => undefined);
     return [...scopes.groups.values()].map(({ locality }) => `${locality.region}/${locality.zone}/${locality.subzone}`);
@@ -71,7 +78,7 @@ test("a label of its pod overrides the locality of a proxy's node", () => {
 test("the metadata of one stream does not apply to another stream of the same name", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
-  const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
+  const proxies = new ProxyScopes({ ...partsOf(graph), inputs, scopes, clock: systemClock });
   apply(pod("shop/web-1", "10.0.0.1"));
   const labelsOf = (identity: ProxyIdentity) => {
     let labels: unknown;
@@ -90,7 +97,7 @@ test("the metadata of one stream does not apply to another stream of the same na
 test("a proxy gets HBONE unless it or the mesh disables it", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
-  const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
+  const proxies = new ProxyScopes({ ...partsOf(graph), inputs, scopes, clock: systemClock });
   apply(pod("shop/web-1", "10.0.0.1"));
   const speaks = (metadata: Readonly<Record<string, string>>): boolean | undefined => {
     let isEnvoy: boolean | undefined;
@@ -117,7 +124,7 @@ test("a proxy gets HBONE unless it or the mesh disables it", () => {
 test("a proxy without a pod is known at once if it has a WorkloadEntry, is a gateway or states its own labels", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
-  const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
+  const proxies = new ProxyScopes({ ...partsOf(graph), inputs, scopes, clock: systemClock });
   const isKnown = (identity: Partial<ProxyIdentity>): boolean =>
     proxies.viewSource({ ...proxy, ...identity }, () => emptyView).known();
   const labels = { app: "web" };
@@ -142,14 +149,14 @@ test("a group stays for a while after its last proxy has left, however often one
     ...systemClock,
     after: (_ms, run) => (timers.add(run), { [Symbol.dispose]: () => void timers.delete(run) }),
   };
-  const views = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock });
+  const views = new ProxyScopes({ ...partsOf(graph), inputs, scopes, clock });
   apply(pod("shop/web-1", "10.0.0.1"));
   const comeAndGo = (): void => {
     const followed = views.viewSource({ ...proxy }, () => emptyView).follow(() => undefined);
     followed[Symbol.dispose]();
   };
   for (let time = 0; time < 5; time += 1) comeAndGo();
-  assert.deepEqual([timers.size, scopes.groups.size], [1, 1]);
+  assert.deepEqual([timers.size, scopes.groups.size], [2, 1], "one for the group, one for the pod");
   for (const run of timers) run();
   assert.equal(scopes.groups.size, 0);
 });
@@ -165,7 +172,7 @@ function handScopes() {
     ...systemClock,
     after: (_ms, run) => (timers.add(run), { [Symbol.dispose]: () => void timers.delete(run) }),
   };
-  const views = new ProxyScopes({ inputs, scopes, settle: () => undefined, clock });
+  const views = new ProxyScopes({ ...partsOf(graph), inputs, scopes, settle: () => undefined, clock });
   const router: ProxyIdentity = { ...proxy, type: "router", labels: { app: "web" } };
   return { graph, scopes, timers, views, router };
 }
@@ -203,7 +210,7 @@ test("groups of disconnected proxies take bounded memory, whatever labels a clie
     ...systemClock,
     after: (_ms, run) => (timers.add(run), { [Symbol.dispose]: () => void timers.delete(run) }),
   };
-  const views = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock });
+  const views = new ProxyScopes({ ...partsOf(graph), inputs, scopes, clock });
   const connect = (label: string): Disposable =>
     views.viewSource({ ...proxy, type: "router", labels: { label } }, () => emptyView).follow(() => undefined);
   using _stays = connect("stays");
@@ -231,7 +238,7 @@ test("a node with more labels than any pod has is refused", () => {
 test("a proxy that connects costs the same however many others are connected", (context) => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
-  const proxies = new ProxyScopes({ inputs, scopes, settle: () => graph.settle(), clock: systemClock });
+  const proxies = new ProxyScopes({ ...partsOf(graph), inputs, scopes, clock: systemClock });
   const lookups = context.mock.method(Set.prototype, "has");
   using following = new DisposableStack();
   const lookupsOf = (name: string): number => {
@@ -244,4 +251,42 @@ test("a proxy that connects costs the same however many others are connected", (
   const early = lookupsOf("web-1");
   for (let index = 2; index < 200; index += 1) lookupsOf(`web-${index}`);
   assert.ok(lookupsOf("web-200") <= early + 50);
+});
+
+test("only sidecars that are connected, or were a minute ago, have inbound resources", () => {
+  const { graph, inputs, apply } = createModelFixture();
+  const model = deriveMeshModel(graph, inputs);
+  const clock = new HandClock();
+  const parts = partsOf(graph);
+  const proxies = new ProxyScopes({ ...parts, inputs, scopes: model.scopes, clock });
+  const { listeners, clusters } = deriveInboundResources(graph, model, parts.connectedPods);
+  const scopesOf = (collection: typeof listeners): readonly string[] => {
+    graph.settle();
+    return [...new Set([...collection.values()].map(({ scope }) => scope))];
+  };
+  const sidecarPod = (key: string, address: string): KubernetesObject => {
+    const bare: Pod = pod(key, address, { labels: { app: "web" } });
+    const containers = [...(bare.spec?.containers ?? []), { name: "istio-proxy" }];
+    const made: Pod = { ...bare, spec: { ...bare.spec, containers } };
+    return made;
+  };
+  apply(
+    service("shop/web", "10.1.0.1", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]),
+    sidecarPod("shop/web-1", "10.0.0.1"),
+    sidecarPod("shop/web-2", "10.0.0.2"),
+  );
+  assert.deepEqual([listeners.size, clusters.size], [0, 0]);
+  const following = proxies.viewSource(proxy, () => emptyView).follow(() => undefined);
+  assert.ok(listeners.size > 0, "the first answer is complete");
+  assert.deepEqual([scopesOf(listeners), scopesOf(clusters)], [["shop/web-1"], ["shop/web-1"]]);
+  proxies.expect({ ...proxy, name: "web-2" });
+  proxies.expect({ ...proxy, name: "web-3", type: "router" });
+  assert.deepEqual(scopesOf(listeners), ["shop/web-1", "shop/web-2"]);
+  clock.pass(60_000);
+  assert.deepEqual(scopesOf(listeners), ["shop/web-1"], "the second one never connected");
+  following[Symbol.dispose]();
+  clock.pass(59_999);
+  assert.deepEqual(scopesOf(listeners), ["shop/web-1"]);
+  clock.pass(1);
+  assert.deepEqual(scopesOf(listeners), []);
 });

@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
-import type { CollectionIndex } from "../../kube/index.ts";
+import type { CollectionIndex, SourceCollection } from "../../kube/index.ts";
 import {
   hboneOf,
   localityFromLabel,
@@ -16,10 +16,13 @@ import {
 } from "../model/index.ts";
 import type { ProxyIdentity, ResourceView, ViewSource } from "../serve/index.ts";
 import { FollowedProxies, tellFollowers, type FollowedProxy } from "./followed-proxies.ts";
+import { HeldKeys } from "./held-keys.ts";
 
 export interface ProxyScopesOptions {
   readonly inputs: MeshInputs;
   readonly scopes: OutboundScopes;
+  /** The pods whose sidecars are connected, by the keys of the inbound resources. Gets its content here. */
+  readonly connectedPods: SourceCollection<true>;
   /** Computes the inputs of a new group at once, so that its first response is complete. */
   readonly settle: () => void;
   readonly clock: Clock;
@@ -36,9 +39,11 @@ export interface ProxyPlace {
 interface Member extends FollowedProxy {
   /** The key of its group. Undefined until the group is known. */
   key: string | undefined;
+  /** The key of its pod's inbound resources. Undefined for gateways. */
+  pod: string | undefined;
 }
 
-/** How long a group is kept after its last proxy has disconnected, because proxies reconnect. */
+/** How long a group or pod is kept after its last proxy has disconnected, because proxies reconnect. */
 const lingerMs = 60_000;
 /**
  * The maximum total length of the keys of groups without a proxy. A key contains all labels, and a group takes about
@@ -68,22 +73,26 @@ export class ProxyScopes {
   /** By the pod's `namespace/name`, in any cluster. */
   readonly #followed = new FollowedProxies<Member>({
     podKeysOf: ({ namespace, name }) => [`${namespace}/${name}`],
-    make: (bare) => ({ ...bare, key: undefined }),
+    make: (bare) => ({ ...bare, key: undefined, pod: undefined }),
     begun: (member) => {
       this.#join(member);
       if (member.key !== undefined) this.#options.settle();
     },
-    ended: (member) => this.#leave(member, member.key),
+    ended: (member) => {
+      if (member.key !== undefined) this.#groups.release(member.key, member);
+      if (member.pod !== undefined) this.#pods.release(member.pod, member);
+    },
   });
   readonly #entries: CollectionIndex<WorkloadEntryFacts>;
-  /** The proxies of each group. */
-  readonly #members = new Map<string, Set<Member>>();
-  /** Groups without members, with the timer that forgets them. The oldest comes first. */
-  readonly #lingering = new Map<string, Disposable>();
-  #lingeringCharacters = 0;
+  readonly #groups: HeldKeys<Member>;
+  readonly #pods: HeldKeys<Member>;
 
   constructor(options: ProxyScopesOptions) {
     this.#options = options;
+    const { clock, connectedPods, scopes } = options;
+    const bounds = { clock, lingerMs, maxLingeringCharacters };
+    this.#groups = new HeldKeys({ ...bounds, forgotten: (key) => scopes.groups.delete(key) });
+    this.#pods = new HeldKeys({ ...bounds, forgotten: (key) => connectedPods.delete(key) });
     const { pods, nodes, remote, workloadEntries } = options.inputs;
     this.#entries = workloadEntries.index("namespace-address", ({ namespace, spec }) => [
       `${namespace}/${spec.address}`,
@@ -108,7 +117,7 @@ export class ProxyScopes {
       for (const member of this.#followed.all()) if (changed.has(member.proxy.clusterId)) this.#reconsider(member);
     });
     options.scopes.choices.subscribe((changes) => {
-      for (const { key } of changes) for (const member of this.#members.get(key) ?? []) tellFollowers(member);
+      for (const { key } of changes) for (const member of this.#groups.holdersOf(key)) tellFollowers(member);
     });
   }
 
@@ -152,16 +161,15 @@ export class ProxyScopes {
     return key === undefined || group === undefined || choice === undefined ? undefined : { key, group, choice };
   }
 
-  /** Adds the group of a proxy that connects, so that its views can be computed before they are read. */
+  /** Adds the group and the pod of a proxy that connects, so that its views can be computed before they are read. */
   expect(proxy: ProxyIdentity): void {
     if (proxy.type !== "sidecar" && proxy.type !== "router") return;
+    const pod = this.#inboundPodOf(proxy);
+    if (pod !== undefined && this.#pods.expect(pod)) this.#options.connectedPods.set(pod, true);
     const group = this.#groupOf(proxy);
     if (group === undefined) return;
     const key = groupKey(group);
-    if (this.#members.has(key)) return;
-    this.#options.scopes.groups.set(key, group);
-    this.#members.set(key, new Set());
-    this.#linger(key);
+    if (this.#groups.expect(key)) this.#options.scopes.groups.set(key, group);
   }
 
   #reconsiderPod(pod: string): void {
@@ -186,10 +194,11 @@ export class ProxyScopes {
   }
 
   #reconsider(member: Member): void {
-    const before = member.key;
+    const { key, pod } = member;
     this.#join(member);
-    if (member.key === before) return;
-    this.#leave(member, before);
+    if (member.pod !== pod && pod !== undefined) this.#pods.release(pod, member);
+    if (member.key === key) return;
+    if (key !== undefined) this.#groups.release(key, member);
     tellFollowers(member);
   }
 
@@ -198,48 +207,21 @@ export class ProxyScopes {
   }
 
   #join(member: Member): void {
+    const pod = this.#inboundPodOf(member.proxy);
+    if (pod !== member.pod && pod !== undefined) {
+      member.pod = pod;
+      if (this.#pods.hold(pod, member)) this.#options.connectedPods.set(pod, true);
+    }
     const group = this.#groupOf(member.proxy);
     const key = group === undefined ? undefined : groupKey(group);
     if (key === member.key || key === undefined || group === undefined) return;
     member.key = key;
-    this.#stopLingering(key);
-    // The collection may still have a group that was deleted a moment ago.
-    const members = this.#members.get(key) ?? new Set();
-    if (!this.#members.has(key)) this.#options.scopes.groups.set(key, group);
-    this.#members.set(key, members.add(member));
+    if (this.#groups.hold(key, member)) this.#options.scopes.groups.set(key, group);
   }
 
-  #leave(member: Member, key: string | undefined): void {
-    const members = key === undefined ? undefined : this.#members.get(key);
-    if (key !== undefined && members?.delete(member) === true && members.size === 0) this.#linger(key);
-  }
-
-  #linger(key: string): void {
-    this.#stopLingering(key);
-    this.#lingering.set(
-      key,
-      this.#options.clock.after(lingerMs, () => this.#forget(key)),
-    );
-    this.#lingeringCharacters += key.length;
-    for (const oldest of this.#lingering.keys()) {
-      if (this.#lingeringCharacters <= maxLingeringCharacters) break;
-      this.#forget(oldest);
-    }
-  }
-
-  /** Cancels the timer of a group that lingers, because the group is used again or forgotten. */
-  #stopLingering(key: string): void {
-    const lingering = this.#lingering.get(key);
-    if (lingering === undefined) return;
-    lingering[Symbol.dispose]();
-    this.#lingering.delete(key);
-    this.#lingeringCharacters -= key.length;
-  }
-
-  #forget(key: string): void {
-    this.#stopLingering(key);
-    this.#members.delete(key);
-    this.#options.scopes.groups.delete(key);
+  /** The key of the pod whose inbound resources the proxy gets. */
+  #inboundPodOf(proxy: ProxyIdentity): string | undefined {
+    return proxy.type === "sidecar" ? this.#keyIn(proxy, `${proxy.namespace}/${proxy.name}`) : undefined;
   }
 
   /**

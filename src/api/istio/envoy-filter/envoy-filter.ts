@@ -46,7 +46,7 @@ const operations = [
 /** The annotation that names services whose clusters a waypoint also receives, because a filter uses them. */
 const referencedServices = "envoyfilter.istio.io/referenced-services";
 
-export function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
+function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
   const opened = openObject(raw);
   const { object, spec: reader } = opened;
   refuseDryRun(opened);

@@ -23,7 +23,7 @@ export interface ProxyConfigObjectSpec {
   readonly image?: { readonly imageType: string } | undefined;
 }
 
-export function parseProxyConfigObject(raw: unknown): Parsed<ProxyConfigObject> {
+function parseProxyConfigObject(raw: unknown): Parsed<ProxyConfigObject> {
   const opened = openObject(raw);
   const { object, spec: reader } = opened;
   refuseDryRun(opened);

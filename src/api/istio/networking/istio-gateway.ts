@@ -36,7 +36,7 @@ export interface GatewayServer {
   readonly name?: string | undefined;
 }
 
-export function parseIstioGateway(raw: unknown): Parsed<IstioGateway> {
+function parseIstioGateway(raw: unknown): Parsed<IstioGateway> {
   const opened = openObject(raw);
   const { object, spec: reader, name } = opened;
   refuseDryRun(opened);

@@ -56,7 +56,7 @@ export interface ServiceEntrySpec {
 export type ServiceEntryResolution = (typeof resolutions)[number];
 const resolutions = ["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"] as const;
 
-export function parseServiceEntry(raw: unknown): Parsed<ServiceEntry> {
+function parseServiceEntry(raw: unknown): Parsed<ServiceEntry> {
   const opened = openObject(raw);
   const { object, spec: reader, namespace } = opened;
   refuseDryRun(opened);

@@ -75,7 +75,7 @@ export interface SidecarEgress {
 
 const localHosts = ["", "127.0.0.1", "0.0.0.0", "::1", "::"];
 
-export function parseSidecar(raw: unknown): Parsed<Sidecar> {
+function parseSidecar(raw: unknown): Parsed<Sidecar> {
   const opened = openObject(raw);
   const { object, spec: reader, namespace } = opened;
   refuseDryRun(opened);

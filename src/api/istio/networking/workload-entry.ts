@@ -56,7 +56,7 @@ export interface WorkloadEntryRules {
   readonly isTemplate?: boolean;
 }
 
-export function parseWorkloadEntry(raw: unknown): Parsed<WorkloadEntry> {
+function parseWorkloadEntry(raw: unknown): Parsed<WorkloadEntry> {
   const opened = openObject(raw);
   const { object, spec: reader } = opened;
   refuseDryRun(opened);

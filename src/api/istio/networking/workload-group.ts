@@ -63,7 +63,7 @@ const numbers = [
 ] as const;
 const methods = ["httpGet", "tcpSocket", "exec", "grpc"] as const;
 
-export function parseWorkloadGroup(raw: unknown): Parsed<WorkloadGroup> {
+function parseWorkloadGroup(raw: unknown): Parsed<WorkloadGroup> {
   const opened = openObject(raw);
   const { object, spec: reader } = opened;
   refuseDryRun(opened);

@@ -17,7 +17,7 @@ import { checkEach, emptyFault } from "../checks.ts";
 import { dryRunAnnotation, openObject, readText, refuseUnknown, type OpenedObject } from "../fields.ts";
 import { readPolicyTarget, securityGroup, type PolicyTargetReference } from "../policy-target.ts";
 
-export const authorizationActions = ["ALLOW", "DENY", "AUDIT", "CUSTOM"] as const;
+const authorizationActions = ["ALLOW", "DENY", "AUDIT", "CUSTOM"] as const;
 export type AuthorizationAction = (typeof authorizationActions)[number];
 
 /** security.istio.io/v1. Without `rules`, nothing matches: an ALLOW without rules denies everything. */

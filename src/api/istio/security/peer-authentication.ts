@@ -5,7 +5,7 @@ import type { Reader } from "../../reader.ts";
 import { maxPort, openObject, readObjects, refuseDryRun, refuseUnknown } from "../fields.ts";
 import { readWorkloadSelector, securityGroup } from "../policy-target.ts";
 
-export const mutualTlsModes = ["UNSET", "DISABLE", "PERMISSIVE", "STRICT"] as const;
+const mutualTlsModes = ["UNSET", "DISABLE", "PERMISSIVE", "STRICT"] as const;
 export type MutualTlsMode = (typeof mutualTlsModes)[number];
 
 /**

@@ -122,7 +122,7 @@ function isMirrored({ metadata }: Endpoints, service: Service | undefined): bool
 }
 
 /** The slices of an Endpoints object: one for each subset and address family. */
-export function mirrorSlices(endpoints: Endpoints): EndpointSlice[] {
+function mirrorSlices(endpoints: Endpoints): EndpointSlice[] {
   const { name = "", namespace = "", labels, annotations = {} } = endpoints.metadata;
   const kept = Object.entries(annotations).filter(([key]) => !ownAnnotations.has(key));
   return (endpoints.subsets ?? []).flatMap((subset, index) => {

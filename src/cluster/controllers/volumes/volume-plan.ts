@@ -194,7 +194,7 @@ export function isOnNode({ spec }: PersistentVolume, node: Node): boolean {
 }
 
 /** Whether the volume's `claimRef` names the claim: by its uid, or by its name if the reference has no uid yet. */
-export function isReservedFor({ spec }: PersistentVolume, { metadata }: PersistentVolumeClaim): boolean {
+function isReservedFor({ spec }: PersistentVolume, { metadata }: PersistentVolumeClaim): boolean {
   const { name, namespace, uid = "" } = spec?.claimRef ?? {};
   return name === metadata.name && namespace === metadata.namespace && (uid === "" || uid === metadata.uid);
 }

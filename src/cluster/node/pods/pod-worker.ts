@@ -268,8 +268,8 @@ export class PodWorker {
   }
 
   /**
-   * Starts the containers of the role that are due, in the order of the spec. As in a kubelet, the postStart hook of one
-   * delays the next. Istio's `holdApplicationUntilProxyStarts` depends on this.
+   * Starts the containers of the role that are due, in the order of the spec. As in a kubelet, the postStart hook of
+   * one delays the next. Istio's `holdApplicationUntilProxyStarts` depends on this.
    */
   async #runAll(role: "ephemeral" | "main"): Promise<void> {
     for (const container of this.containers) {

@@ -84,7 +84,7 @@ function isGranular(list: ListShape): list is GranularList {
 }
 
 /** The shape of a field. Undefined for an unknown field, whose form is then deduced from its value. */
-export function fieldShape(shape: Shape, key: string): Shape | undefined {
+function fieldShape(shape: Shape, key: string): Shape | undefined {
   switch (shape.kind) {
     case "struct":
       return shape.fields.get(key)?.shape ?? shape.rest;

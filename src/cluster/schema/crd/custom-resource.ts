@@ -87,7 +87,7 @@ function subresources(group: string, kind: string, version: JsonObject): Subreso
 }
 
 /** Kubernetes' order of versions: v2, v1, v1beta2, v1alpha1, then all others by name. The newest is the greatest. */
-export function compareVersions(a: string, b: string): number {
+function compareVersions(a: string, b: string): number {
   const [left, right] = [parseVersion(a), parseVersion(b)];
   if (left === undefined || right === undefined) return left === right ? (a < b ? 1 : -1) : left === undefined ? -1 : 1;
   for (const [index, value] of left.entries()) {

@@ -25,7 +25,7 @@ export function compilePattern(pattern: string): Re2.RE2JS | undefined {
   return compiled;
 }
 
-export const dateTimePattern =
+const dateTimePattern =
   /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
 const datePattern = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
 /** The durations that go-openapi's strfmt accepts in addition to Go's, for example `3 days`. */

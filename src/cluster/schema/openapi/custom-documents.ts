@@ -6,7 +6,7 @@ import { cloneJson, isObject, type JsonObject } from "../json.ts";
 export const metaPrefix = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
 /** The reversed group, the version and the kind, such as `io.k8s.networking.gateway.v1.HTTPRoute`. */
-export function definitionName(group: string, version: string, kind: string): string {
+function definitionName(group: string, version: string, kind: string): string {
   return `${group.split(".").reverse().join(".")}.${version}.${kind}`;
 }
 
@@ -17,7 +17,7 @@ interface Dialect {
 }
 
 export const dialectV2: Dialect = { reference: (name) => ({ $ref: `#/definitions/${name}` }), v2: true };
-export const dialectV3: Dialect = {
+const dialectV3: Dialect = {
   reference: (name) => ({ allOf: [{ $ref: `#/components/schemas/${name}` }] }),
   v2: false,
 };

@@ -64,23 +64,30 @@ interface Sources {
   readonly mutualTls: (workload: Workload, reader: CollectionReader) => WorkloadMutualTls;
 }
 
-/** The inbound resources for the pods of remote clusters. */
+/** The inbound resources for the pods of remote clusters. See {@link deriveInboundResources}. */
 export function deriveRemoteInboundResources(
   graph: CollectionGraph,
   { inputs, destinationRules, endpoints }: Pick<MeshModel, "inputs" | "destinationRules" | "endpoints">,
+  connected?: Collection<unknown>,
 ): InboundResources {
   // This code only reads the items, so items with a cluster id can be used as items without one.
   const { pods, services } = inputs.remote as unknown as Pick<MeshInputs, "pods" | "services">;
   return deriveInboundResources(
     graph,
     { inputs: { ...inputs, pods, services }, destinationRules, endpoints },
+    connected,
     "remote-",
   );
 }
 
+/**
+ * The inbound resources of the pods that `connected` contains, by their scopes. The sidecars of all others are
+ * connected to other replicas, or to no control plane yet. If `connected` is absent, those of all pods.
+ */
 export function deriveInboundResources(
   graph: CollectionGraph,
   { inputs, destinationRules, endpoints }: Pick<MeshModel, "inputs" | "destinationRules" | "endpoints">,
+  connected?: Collection<unknown>,
   prefix = "",
 ): InboundResources {
   const sources: Sources = {
@@ -104,9 +111,10 @@ export function deriveInboundResources(
       `${prefix}${name}`,
       inputs.pods,
       (pod, reader) => {
+        const scope = pod.clusterId === undefined ? factsKey(pod) : remoteKey(pod.clusterId, factsKey(pod));
+        if (connected !== undefined && reader.get(connected, scope) === undefined) return [];
         const workload = workloadOf(pod, inputs, reader);
         if (workload === undefined) return [];
-        const scope = pod.clusterId === undefined ? factsKey(pod) : remoteKey(pod.clusterId, factsKey(pod));
         return write(workload, reader).map((resource) => scopedEntry(scope, resource));
       },
       sameScopedResource,

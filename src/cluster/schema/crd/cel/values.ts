@@ -28,7 +28,7 @@ const keywords = new Set([
 ]);
 
 /** A property's name in expressions. Kubernetes escapes names that are not CEL identifiers. */
-export function escapeProperty(name: string): string {
+function escapeProperty(name: string): string {
   if (keywords.has(name)) return `__${name}__`;
   return name
     .replaceAll("__", "__underscores__")
