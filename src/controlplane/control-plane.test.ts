@@ -502,6 +502,8 @@ test("debug requests over xDS show all proxies to the control plane's namespace,
     ),
   );
   assert.match((await debugAnswer(client, "istio.io/debug", ["nothing"])).texts[0] ?? "", /^404 page not found/);
+  const roots = (await debugAnswer(client, "istio.io/debug", ["serin/roots"])).texts[0] ?? "";
+  assert.deepEqual(JSON.parse(roots), await (await fetch(`http://${address}:${ports.http}/debug/serin/roots`)).json());
   client.close();
 
   const shop = debugClient("shop", "shop-token");

@@ -81,6 +81,8 @@ export class ControlPlane {
   readonly #discovery: DiscoveryServer;
   readonly #issued: IssuedCertificates;
   readonly #debug: DebugRoutes;
+  /** Undefined before it starts, and in a shadow. */
+  #identity: ControlPlaneIdentity | undefined;
   readonly #authenticator: Authenticator;
   readonly #metrics: MetricsRegistry;
   readonly #queues: QueueMetrics;
@@ -186,7 +188,7 @@ export class ControlPlane {
     const { settings, version } = this.#options;
     const { podName: id, revision } = settings;
     return new DebugRequests({
-      routes: () => this.#debug.all(),
+      routes: () => this.#debug.all(this.#identity),
       types: envoyTypes,
       isSystem: (namespace) => this.#debug.isSystem(namespace),
       instance: { id, version, revision },
@@ -235,6 +237,7 @@ export class ControlPlane {
       stopped.abort();
       throw error;
     });
+    this.#identity = identity;
     addExpiryMetrics(this.#metrics, () => identity.authority, clock);
     start("injection", injection.run(stopped.signal));
     start("identity", identity.run(stopped.signal));

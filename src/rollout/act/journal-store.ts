@@ -185,9 +185,12 @@ export class JournalStore {
     found: unknown,
     before: string | undefined,
   ): Promise<string | undefined> {
-    const hasWritten = ({ metadata, entries }: RolloutJournal): boolean => {
-      // A person may have written a journal without entries.
-      const last = fieldEntries((entries as RolloutJournal["entries"] | undefined) ?? [], entry).at(-1);
+    // A person may have written a journal without entries.
+    const hasWritten = ({
+      metadata,
+      entries = [],
+    }: Pick<RolloutJournal, "metadata"> & Partial<RolloutJournal>): boolean => {
+      const last = fieldEntries(entries, entry).at(-1);
       if (metadata.name === name || last === undefined || !covers(found, last.written)) return false;
       // The value that this rollout found when it began was written before.
       return !covers(entry.prior, last.written);

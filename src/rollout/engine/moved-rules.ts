@@ -1,7 +1,7 @@
 import { isTree } from "../../base/index.ts";
 import { targetOfSpec, type RolloutStatus } from "../../api/serin/index.ts";
-import { referenceKey, type MovedRule } from "../decide/index.ts";
-import { meantIdentity, movedRoutes } from "../plan/index.ts";
+import { fieldKey, type MovedRule } from "../decide/index.ts";
+import { meantIdentity, movedRoutes, ownRecord } from "../plan/index.ts";
 import { isMeshUpgrade, type Rollout } from "./rollout-object.ts";
 
 /**
@@ -18,13 +18,12 @@ export function movedRules(
   const target = targetOfSpec(spec);
   if (target === undefined) return [];
   const rules = addsRules(spec);
-  return movedRoutes({ metadata, spec: { target } }).map(({ object, pointer, rule }) => {
-    const list = `${referenceKey(object)} ${pointer}`;
-    // The record may be that of the former target.
-    const isOfTarget = meantRule?.route === list && meantRule.rule === rule;
-    const identity = isOfTarget ? meantIdentity(meantRule) : undefined;
+  const status = meantRule === undefined ? {} : { meantRule };
+  return movedRoutes({ metadata, spec: { target }, status }).map((route) => {
+    const { rule } = route;
+    const identity = meantIdentity(ownRecord(route));
     return {
-      list,
+      list: fieldKey(route),
       ...(rule === undefined ? {} : { rule }),
       ...(identity === undefined ? {} : { identity }),
       addsRules: rules,

@@ -68,7 +68,7 @@ export class RoundBoard {
     const round = { wants, heldUp: heldUp || orders.paused || freezes.length > 0 };
     // The rollout's next step comes from the current plan, because an order may have changed it since the status was
     // stored. So does the rule that it moves, which the status does not have before the rollout's first decision.
-    const { meantRule = status.meantRule } = change;
+    const { meantRule } = change;
     const planned = {
       ...status,
       ...(steps.length === 0 ? {} : { plannedSteps: plannedSteps(steps, status) }),

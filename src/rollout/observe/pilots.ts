@@ -68,6 +68,16 @@ export async function observeAcknowledged(view: ClusterView, asked: AskedObject)
       return { state: "waiting", detail: messageOf(error), left: notAskedLeft + notAsked };
     }
   }
+  return withAbsent(view, reported, reporters, ofOthers);
+}
+
+/** The state if the connected proxies keep nothing from settling, except those of other namespaces. */
+function withAbsent(
+  view: ClusterView,
+  reported: readonly ReportedProxy[],
+  reporters: Reporters,
+  ofOthers: readonly SettleState[],
+): SettleState {
   const absent = absentState(absentAmong(view, reported), reporters);
   return isOpen(absent) ? absent : ofOthersTogether([...ofOthers, absent]);
 }
@@ -215,8 +225,7 @@ export async function observeForgotten(
       return { state: "waiting", detail: messageOf(error) };
     }
   }
-  const absent = absentState(absentAmong(view, reported), reporters);
-  return isOpen(absent) ? absent : ofOthersTogether([...ofOthers, absent]);
+  return withAbsent(view, reported, reporters, ofOthers);
 }
 
 function isStale({ types }: ConnectedProxy): boolean {

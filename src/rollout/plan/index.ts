@@ -5,7 +5,8 @@ export { copyLabel, copyName } from "./canary/deployment-copies.ts";
 export { holding } from "./canary/deployment-writes.ts";
 export { carriesHttp, carriesTls, protocolOf } from "./canary/made-route.ts";
 export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts";
-export { meantIdentity } from "./canary/meant-rule.ts";
+export { meantIdentity, ownRecord } from "./canary/meant-rule.ts";
+export { ruleNames } from "./canary/rule-names.ts";
 export {
   backendsField,
   grantName,

@@ -22,6 +22,9 @@ const routingKinds: ReadonlySet<string> = new Set([
   "ReferenceGrant",
 ]);
 
+/** The keys of users' routes, and of those that the engine makes. */
+export const routeKey = /\/(HTTPRoute|GRPCRoute|VirtualService)\//;
+
 /** The state of the cluster that the traffic of applications needs. */
 export interface TrafficCluster {
   readonly nowMs: number;
@@ -70,6 +73,7 @@ export class ModelTraffic {
   readonly #apps: SimApp[] = [];
   readonly #seen = new Map<string, Seen>();
   readonly #known = new Map<string, PodGroup>();
+  #wasUp = true;
   /** Rises when proxies learn something. */
   #epoch = 0;
   readonly #flows = new Map<string, { readonly epoch: number; readonly flows: readonly Flow[] }>();
@@ -86,9 +90,21 @@ export class ModelTraffic {
   }
 
   tick(errorRateOf: (app: string) => number): void {
-    if (this.#cluster.controlPlaneUp) this.#learn(learnsPerTick);
+    if (this.#cluster.controlPlaneUp && !this.#wasUp) this.#forgetRoutes();
+    this.#wasUp = this.#cluster.controlPlaneUp;
+    if (this.#wasUp) this.#learn(learnsPerTick);
     this.unserved.clear();
     for (const app of this.#apps) this.#send(app, errorRateOf(app.name));
+  }
+
+  /**
+   * A control plane that starts again sends each proxy all that has changed. So no proxy learns of the changed pods
+   * behind a route, and not that the route was deleted.
+   */
+  #forgetRoutes(): void {
+    for (const key of this.#seen.keys())
+      if (routeKey.test(key) && !this.#cluster.objects.has(key)) this.#seen.delete(key);
+    this.#epoch += 1;
   }
 
   #learn(rate: number): void {

@@ -39,6 +39,12 @@ function withoutAdded(list: unknown): unknown {
   return Array.isArray(list) ? withoutTheirs(list) : list;
 }
 
+/** The snapshot without the weights of routes. */
+export function withoutWeights(snapshot: Snapshot): Snapshot {
+  const text = JSON.stringify(snapshot, (name, value: unknown) => (name === "weight" ? undefined : value));
+  return JSON.parse(text) as Snapshot;
+}
+
 /** The former snapshot with what a step has written. */
 export function withWritten(before: Snapshot, now: Snapshot, { writes }: Step): Snapshot {
   const written: Record<string, Fields> = { ...before };

@@ -20,6 +20,7 @@ import {
 import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
 import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
 import { happens, isAllowedCause } from "./allowed-cause.ts";
+import { routeKey } from "./canary-traffic.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
 import { rolloutObject } from "./sim-plan.ts";
@@ -27,7 +28,14 @@ import { atTheEnd } from "./end-witness.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { gatewayObjects } from "./sim-mesh.ts";
 import type { SimStore } from "./sim-store.ts";
-import { differencesOf, snapshotOf, withoutUnprepared, withWritten, type Snapshot } from "./snapshot.ts";
+import {
+  differencesOf,
+  snapshotOf,
+  withoutUnprepared,
+  withoutWeights,
+  withWritten,
+  type Snapshot,
+} from "./snapshot.ts";
 import { TrafficWitness } from "./traffic-witness.ts";
 
 /** A tolerance, because a round may pause for a few ticks between reading and storing. */
@@ -35,7 +43,6 @@ const slackMs = 20 * tickMs;
 
 const minuteMs = 60_000;
 const maxRepetitions = 20;
-const routeKey = /\/(HTTPRoute|GRPCRoute|VirtualService)\//;
 /** A decision that an engine has stored, with the plan from which it comes. */
 export interface Decided {
   readonly key: string;
@@ -258,21 +265,19 @@ export class Witness {
   }
 
   /**
-   * Both snapshots without a route that somebody has deleted meanwhile, or whose weights a webhook changes, and without
-   * what somebody made again during an undo.
+   * Both snapshots without a route that somebody has deleted meanwhile, without weights if a webhook changes them, and
+   * without what somebody made again during an undo.
    */
   #withoutVanished(current: Snapshot, former: Snapshot): readonly [Snapshot, Snapshot] {
     const kept = Object.entries(current).filter(([key]) => key in former || !this.#madeInUndo.has(key));
     const [now, before] = [this.#withoutEnded(Object.fromEntries(kept)), this.#withoutEnded(former)];
-    if (happens(this.#scenario, "rewrite")) {
-      const others = (snapshot: Snapshot): Snapshot =>
-        Object.fromEntries(Object.entries(snapshot).filter(([key]) => !routeKey.test(key)));
-      return [others(now), others(before)];
-    }
-    if (this.#scenario.disturbances.every(({ type }) => type !== "vanish")) return [now, before];
+    const [left, right] = happens(this.#scenario, "rewrite")
+      ? [withoutWeights(now), withoutWeights(before)]
+      : [now, before];
+    if (this.#scenario.disturbances.every(({ type }) => type !== "vanish")) return [left, right];
     const shared = (snapshot: Snapshot, other: Snapshot): Snapshot =>
       Object.fromEntries(Object.entries(snapshot).filter(([key]) => key in other || !routeKey.test(key)));
-    return [shared(now, before), shared(before, now)];
+    return [shared(left, right), shared(right, left)];
   }
 
   /** The snapshot without objects of namespaces that somebody has deleted. */

@@ -1,9 +1,15 @@
-import { firstNames } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
 import { valueAt } from "../../act/object-access.ts";
 import { describeReference } from "../../decide/index.ts";
-import { backendsField, ruleIndex, targetError, type MovedRoute, type RouteInWorld } from "../../plan/index.ts";
+import {
+  backendsField,
+  ruleIndex,
+  ruleNames,
+  targetError,
+  type MovedRoute,
+  type RouteInWorld,
+} from "../../plan/index.ts";
 import { routeFault, withoutNulls } from "../stored-fields.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { firstWrite } from "./prior-values.ts";
@@ -57,19 +63,16 @@ function listsOf(kind: string): readonly string[] {
   return kind === "VirtualService" ? ["http", "tcp", "tls"] : [];
 }
 
-/** How many names of rules a message lists. A VirtualService may have thousands of routes. */
-const namesShown = 5;
-
 /** How to name a rule of the list, for a spec that names none. */
 function choiceOf(rule: number | string, list: readonly Fields[]): string {
   if (typeof rule === "string" && /^\d+$/.test(rule) && Number(rule) < list.length)
     return `a position is a number without quotes: write ${rule}, not "${rule}"`;
   const last = list.length - 1;
   const positions = last < 1 ? "0" : `0 to ${last}`;
-  const names = list.flatMap((entry) => (typeof entry["name"] === "string" ? [`"${entry["name"]}"`] : []));
-  return names.length === 0
+  const names = ruleNames(list);
+  return names === undefined
     ? `name it by its position, ${positions}`
-    : `name it by its name, ${firstNames(names, namesShown)}, or by its position, ${positions}`;
+    : `name it by its name, ${names}, or by its position, ${positions}`;
 }
 
 function checkRule(route: MovedRoute, list: readonly Fields[], title: string): void {

@@ -8,6 +8,7 @@ import type { KubeClient } from "../../../kube/index.ts";
 import { DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../../wire/discovery/index.ts";
 import { createCertificate } from "../../admission/create-certificate.ts";
 import { standingClock } from "../checks/testing/fake-mesh.ts";
+import type { httpGet } from "../http-get.ts";
 import { PilotDebug } from "./pilot-debug.ts";
 import type { PilotPod } from "./pilot-pod.ts";
 
@@ -79,7 +80,7 @@ interface Cluster {
   tokenRequests: number;
 }
 
-function debugOf(cluster: Cluster, port: number): PilotDebug {
+function debugOf(cluster: Cluster, port: number, getOpen?: typeof httpGet): PilotDebug {
   const client = {
     get: async () =>
       await Promise.resolve(
@@ -102,7 +103,8 @@ function debugOf(cluster: Cluster, port: number): PilotDebug {
   });
   const injectors = [{ metadata: { name: "injector" }, webhooks: [webhook("istiod-next", "mesh")] }];
   const clock = standingClock();
-  return new PilotDebug(client, { clock, port, injectors: () => injectors });
+  const open = getOpen === undefined ? {} : { getOpen };
+  return new PilotDebug(client, { clock, port, injectors: () => injectors, ...open });
 }
 
 const cluster = (more: Partial<Cluster>): Cluster => ({ token: "t", tokenRequests: 0, ...more });
@@ -198,6 +200,24 @@ test("an unknown page has the status 404, and a refusal the pilot's own words", 
   await assert.rejects(debug.ask(pilot, "/debug/syncz"), { code: "http-status", reason: "404" });
   await assert.rejects(debug.ask(pilot, "/debug/roots"), /status 403: no entry$/);
   await assert.rejects(debug.ask(pilot, "/debug/other"), /gRPC status 14: no entry$/);
+});
+
+test("a release that does not serve its roots over TLS is asked for them in plain text, without a token", async (context) => {
+  const material = await issued(ownName);
+  const port = await serve(context, material, () => "404 page not found\n");
+  const asked: unknown[] = [];
+  let isOpen = true;
+  const debug = debugOf(cluster({ published: material.certificate }), port, async (...request) => {
+    asked.push(request);
+    return await (isOpen ? Promise.resolve("roots") : Promise.reject(new Error("401")));
+  });
+  assert.equal(await debug.ask(pilot, "/debug/serin/roots"), "roots");
+  assert.deepEqual(asked, [["127.0.0.1", 8080, "/debug/serin/roots"]]);
+  isOpen = false;
+  const missing = { code: "http-status", reason: "404" };
+  await assert.rejects(debug.ask(pilot, "/debug/serin/roots"), missing);
+  await assert.rejects(debug.ask(pilot, "/debug/syncz"), missing);
+  assert.equal(asked.length, 2, "other pages are asked for over TLS only");
 });
 
 test("if the API server refuses the token, the error contains that reason and the server's message", async (context) => {

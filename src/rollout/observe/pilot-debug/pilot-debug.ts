@@ -1,6 +1,7 @@
 import { BoundedCache, SerinError, type Clock } from "../../../base/index.ts";
 import type { WebhookConfiguration } from "../../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
+import { httpGet } from "../http-get.ts";
 import { PilotTokens } from "../pilot-tokens.ts";
 import { DebugSession, type PilotTrust } from "./debug-session.ts";
 import type { PilotPod } from "./pilot-pod.ts";
@@ -8,6 +9,9 @@ import { trustOf } from "./pilot-trust.ts";
 
 /** The port of discovery over TLS. */
 const discoveryPort = 15_012;
+/** The port of debug pages in plain text, and the page that pilots of release 0.1.0 serve only there, to everybody. */
+const openPort = 8080;
+const openPage = "/debug/serin/roots";
 const maxPilots = 64;
 /** How long the roots and names of a control plane are used before they are read again. */
 const trustMaxAgeMs = 10_000;
@@ -18,6 +22,7 @@ export interface PilotDebugOptions {
   readonly clock: Clock;
   readonly injectors: () => readonly WebhookConfiguration[];
   readonly port?: number;
+  readonly getOpen?: typeof httpGet;
 }
 
 interface KeptTrust {
@@ -54,11 +59,22 @@ export class PilotDebug {
 
   /** The answer for a path that begins with `/debug/`. For errors see {@link DebugSession.ask}. */
   async ask(pilot: PilotPod, path: string): Promise<string> {
+    const { getOpen = httpGet } = this.#options;
+    try {
+      return await this.#askProven(pilot, path);
+    } catch (error) {
+      if (path !== openPage || !isStatus(error, "404")) throw error;
+      // Without a token, so nobody gains anything by answering. Pilots of other releases refuse it.
+      return await getOpen(pilot.address, openPort, path).catch(() => Promise.reject(error));
+    }
+  }
+
+  async #askProven(pilot: PilotPod, path: string): Promise<string> {
     const { namespace, serviceAccount } = pilot;
     try {
       return await this.#askOnce(pilot, path);
     } catch (error) {
-      if (!(error instanceof SerinError) || error.code !== "http-status" || error.reason !== "401") throw error;
+      if (!isStatus(error, "401")) throw error;
       // A token becomes invalid with its service account, and a control plane that was removed and installed again has
       // a new account.
       this.#tokens.forget(namespace, serviceAccount);
@@ -106,6 +122,10 @@ export class PilotDebug {
     this.#trusts.set(key, { trust, untilMs: clock.steadyMs() + trustMaxAgeMs });
     return trust;
   }
+}
+
+function isStatus(error: unknown, status: string): boolean {
+  return error instanceof SerinError && error.code === "http-status" && error.reason === status;
 }
 
 function trustKey({ namespace, revision }: PilotPod): string {

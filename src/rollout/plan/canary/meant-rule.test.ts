@@ -176,3 +176,10 @@ test("the advice names only what helps: no name for connections, the first names
     `${place} is not the rule that it was, which is gone; give the rule that you mean a name, and write the name instead of the position, or create the Canary again`,
   );
 });
+
+test("a plan reads no further than the remembered rules while these are the same", () => {
+  const list = Array.from({ length: 100 }, (_one, index) => rule(`/${index}`));
+  const meant = meantOf(list);
+  const far = Object.defineProperty({ ...rule("/far") }, "matches", { get: () => assert.fail("it was read") });
+  assert.equal(found({ rule: 1 }, [...list.slice(0, 50), far], meant), 1);
+});

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { canonicalJson, firstNames } from "../../../base/index.ts";
+import { canonicalJson } from "../../../base/index.ts";
 import type { MeantRule, ObjectReference } from "../../../api/serin/index.ts";
-import { describeReference, referenceKey } from "../../decide/index.ts";
+import { describeReference, fieldKey } from "../../decide/index.ts";
+import { ruleNames } from "./rule-names.ts";
 import { targetError } from "./target-error.ts";
 import type { Fields } from "./traffic.ts";
 
@@ -29,7 +30,7 @@ export function recordOf(route: PositionedRoute, list: readonly Fields[], index:
   if (typeof rule !== "number") return undefined;
   const from = Math.max(0, index - maxNeighbours);
   const known = list.slice(from, index + maxNeighbours + 1).map(identityOf);
-  return { route: routeOf(route), rule, target: digestOf(target), index, from, known, length: list.length };
+  return { route: fieldKey(route), rule, target: digestOf(target), index, from, known, length: list.length };
 }
 
 /**
@@ -43,9 +44,10 @@ export function meantIndex(
   list: readonly Fields[],
   isStable: (index: number) => boolean,
 ): number | undefined {
-  const { rule, meant } = route;
+  const { rule } = route;
   if (typeof rule !== "number") return undefined;
-  if (meant === undefined || meant.route !== routeOf(route) || meant.rule !== rule) return rule;
+  const meant = ownRecord(route);
+  if (meant === undefined) return rule;
   const index = indexNow(meant, list, isStable);
   const place = `${route.field}: position ${rule} of ${describeReference(route.object)}`;
   const advice = adviceFor(route, meant, list);
@@ -67,7 +69,13 @@ export function meantIndex(
   return index;
 }
 
-/** Whether two Canaries that name their rules by position mean the same rule. */
+/** The record of the route's position. Undefined if there is none, or if it is that of a former target. */
+export function ownRecord(route: PositionedRoute): MeantRule | undefined {
+  const { rule, meant } = route;
+  return meant?.route === fieldKey(route) && meant.rule === rule ? meant : undefined;
+}
+
+/** What shows that two Canaries that name their rules by position mean the same rule. */
 export function meantIdentity(meant: MeantRule | undefined): string | undefined {
   return meant?.known[meant.index - meant.from];
 }
@@ -77,9 +85,13 @@ function indexNow(
   list: readonly Fields[],
   isStable: (index: number) => boolean,
 ): number | "several" | undefined {
-  const now = list.map(identityOf);
-  const isSame = (at: number): boolean => now[from + at] === known[at];
+  const isSame = (at: number): boolean => {
+    const rule = list[from + at];
+    return rule !== undefined && identityOf(rule) === known[at];
+  };
+  // Each plan comes here, and a digest of thousands of rules takes long.
   if ([...known.keys()].every(isSame)) return index;
+  const now = list.map(identityOf);
   const own = known[index - from] ?? "";
   const named = nameOf(own) === "" ? [] : matching(now, (other) => nameOf(other) === nameOf(own));
   const alike = named.length > 0 ? named : matching(now, (other) => isAlike(own, other));
@@ -116,20 +128,12 @@ function digestOf(value: unknown): string {
   return createHash("sha256").update(canonicalJson(value)).digest("hex").slice(0, digestLength);
 }
 
-function routeOf({ object, pointer }: PositionedRoute): string {
-  return `${referenceKey(object)} ${pointer}`;
-}
-
-/** How many names the advice lists. A VirtualService may have thousands of routes. */
-const namesShown = 5;
-
 /** How to say which rule is meant. */
 function adviceFor({ protocol }: PositionedRoute, meant: MeantRule, list: readonly Fields[]): string {
   if (protocol !== "http")
     return `${protocol} routes have no names: create the Canary again with the position that the rule has now`;
-  const names = list.flatMap(({ name }) => (typeof name === "string" ? [`"${name}"`] : []));
-  const hasNames = names.length > 0 && nameOf(meantIdentity(meant) ?? "") !== "";
-  return hasNames
-    ? `write the name of the rule that you mean instead of the position: ${firstNames(names, namesShown)}`
+  const names = nameOf(meantIdentity(meant) ?? "") === "" ? undefined : ruleNames(list);
+  return names !== undefined
+    ? `write the name of the rule that you mean instead of the position: ${names}`
     : "give the rule that you mean a name, and write the name instead of the position, or create the Canary again";
 }

@@ -169,7 +169,10 @@ export function routeTargetPlan(
   canary: Canary & { spec: { target: UserRouteTarget } },
   world: CanaryWorld,
 ): TargetPlan {
-  const routes = movedRoutes(canary).map((route, index) => ({ route, found: inWorld(world, route, index) }));
+  const routes = movedRoutes(canary).map((route, index) => {
+    const { list } = inWorld(world, route, index);
+    return { route, list, moved: route.rule === undefined ? undefined : ruleIndex(route, list) };
+  });
   const grants = world.missingGrants.map((missing) => grantFor(canary, missing));
   const { target } = canary.spec;
   const namespaces = [
@@ -182,12 +185,12 @@ export function routeTargetPlan(
     namespaces: [...new Set(namespaces)],
     begin: grants.length === 0 ? [] : [grantStep(grants)],
     shift: (traffic) => ({
-      writes: routes.map(({ route, found }): Write => ({
+      writes: routes.map((planned): Write => ({
         type: "field",
-        object: route.object,
-        pointer: route.pointer,
-        value: listFor(route, found.list, traffic),
-        keeps: { base: found.list, isMade: false },
+        object: planned.route.object,
+        pointer: planned.route.pointer,
+        value: listFor(planned, traffic),
+        keeps: { base: planned.list, isMade: false },
       })),
       settle: routes.map(({ route }) => ({ type: "acknowledged", object: route.object })),
     }),
@@ -206,13 +209,19 @@ function inWorld(world: CanaryWorld, route: MovedRoute, index: number): RouteInW
   return found;
 }
 
+/** A route with its list before the rollout. `moved`: the index of the rule that the target names, if it names one. */
+interface PlannedRoute {
+  readonly route: MovedRoute;
+  readonly list: readonly Fields[];
+  readonly moved: number | undefined;
+}
+
 /** Computes the whole list of a route for the traffic, from the list before the rollout. */
-export function listFor(route: MovedRoute, list: readonly Fields[], traffic: Traffic): Fields[] {
+function listFor({ route, list, moved }: PlannedRoute, traffic: Traffic): Fields[] {
   const title = describeReference(route.object);
-  const moved = route.rule === undefined ? undefined : ruleIndex(route, list);
   const pairingOf = (index: number): Pairing | undefined => {
-    if (moved !== undefined) return index === moved ? route.pairing : undefined;
-    return sendsToStable(route, list[index]) ? route.pairing : undefined;
+    const isMoved = route.rule === undefined ? sendsToStable(route, list[index]) : index === moved;
+    return isMoved ? route.pairing : undefined;
   };
   if (route.object.kind === "VirtualService")
     return virtualServiceRoutes(list, route.protocol, pairingOf, traffic, title);
