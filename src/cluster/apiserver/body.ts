@@ -129,19 +129,13 @@ export async function parseYaml(text: string): Promise<unknown> {
 }
 
 async function parsedYaml(text: string): Promise<unknown> {
-  const { Composer, isScalar, Parser, visit } = await import("yaml");
+  const { isScalar, parseDocument, visit } = await import("yaml");
   // The parser's own search for duplicate keys compares each key with all keys before it. A pretty error copies the
-  // text.
-  const composer = new Composer({ ...readForKubernetes, uniqueKeys: false, prettyErrors: false });
-  // An invalid text may have very many errors, which take four times as long to collect as the text to read.
-  const onError = (_source: unknown, _code: unknown, message: string, isWarning?: boolean): void => {
-    if (isWarning !== true) throw new Error(message);
-  };
-  Object.assign(composer, { onError });
-  const [document, ...others] = composer.compose(new Parser().parse(text), true, text.length);
-  const error = document?.errors[0];
+  // text, and an invalid text may have very many errors.
+  const options = { ...readForKubernetes, uniqueKeys: false, prettyErrors: false };
+  const document = parseDocument(text, options);
+  const [error] = document.errors;
   if (error !== undefined) throw error;
-  if (document === undefined || others.length > 0) throw new Error("must be a single document");
   let aliases = 0;
   visit(document, {
     Alias() {
