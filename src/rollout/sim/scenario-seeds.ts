@@ -30,7 +30,7 @@ const namespaceSalt = 0x4a_3e;
 const extendSalt = 0xe8_7e;
 const routeSalt = 0x10_5e;
 
-/** Generates the scenario of a seed: {@link extendedScenarioOf}, in which somebody may delete what Canaries have made. */
+/** Generates the scenario of a seed: {@link extendedScenarioOf}, and somebody may delete what Canaries have made. */
 export function scenarioOf(seed: number): Scenario {
   const scenario = extendedScenarioOf(seed);
   const random = seededRandom(seed ^ routeSalt);
