@@ -7,7 +7,7 @@ import { setTimeout } from "node:timers/promises";
 import { decode, encode, type DecodedPacket } from "dns-packet";
 import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
-import { HandClock } from "../../base/testing/hand-clock.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import { withLength } from "../../net/dns/index.ts";
 import { DnsServer, type DnsServerOptions } from "./dns-server.ts";
 import { encodeAnswer, parseQuestion } from "./message.ts";
