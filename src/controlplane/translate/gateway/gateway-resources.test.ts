@@ -3,7 +3,12 @@ import { test } from "node:test";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { deriveMeshModel } from "../mesh-model.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
-import { ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  ListenerSchema,
+  RouteConfigurationSchema,
+} from "../../../wire/envoy/index.ts";
 import { deriveRouteModels } from "../../model/gateway/gateway-model.ts";
 import { deriveGatewayStatuses } from "../../model/gateway/gateway-status.ts";
 import { deriveRouteStatuses } from "../../model/gateway/route-status.ts";
@@ -70,6 +75,8 @@ function gateways({ hbone = false }: { readonly hbone?: boolean } = {}) {
         lbEndpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? []),
       );
     },
+    cluster: (name: string): JsonObject =>
+      decodeResource(ClusterSchema, classic.clusters.get(scopedResourceKey(group, name))?.resource),
     table: (kind: keyof typeof sources, name: string): JsonObject =>
       decodeResource(
         RouteConfigurationSchema,
@@ -316,6 +323,31 @@ test("AUTO_PASSTHROUGH ignores the tunnel settings of a rule, which apply at the
   const passed = JSON.stringify(listener("classic", "0.0.0.0_15443"));
   assert.match(passed, /outbound_\.80_\._\.web/);
   assert.doesNotMatch(passed, /tunnelingConfig/);
+});
+
+test("AUTO_PASSTHROUGH gets endpoints that are not ready, and does not use them if few others are ready", () => {
+  const { apply, cluster, endpointsOf } = gateways();
+  const web = service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]);
+  const near = { ...(web as unknown as { spec: object }).spec, trafficDistribution: "PreferClose" };
+  const labels = { app: "web", "security.istio.io/tlsMode": "istio" };
+  apply(
+    ...base,
+    { ...web, spec: near } as KubernetesObject,
+    pod("shop/web-1", "10.244.1.5", { labels, redirected: false }),
+    pod("shop/web-2", "10.244.1.6", { labels, redirected: false }),
+    slice("shop/web", { name: "http", port: 8080 }, [
+      { address: "10.244.1.5", pod: "web-1", ready: false },
+      { address: "10.244.1.6", pod: "web-2" },
+    ]),
+    classicGateway("a", [server(15_443, "TLS", ["*.local"], { mode: "AUTO_PASSTHROUGH" })]),
+    config("DestinationRule", "shop/web", {
+      host: "web",
+      trafficPolicy: { outlierDetection: { minHealthPercent: 60 } },
+    }),
+  );
+  const name = "outbound_.80_._.web.shop.svc.cluster.local";
+  assert.deepEqual(endpointsOf(name), ["10.244.1.5", "10.244.1.6"]);
+  assert.deepEqual(valueAt(cluster(name), "commonLbConfig", "healthyPanicThreshold"), {});
 });
 
 test("gateways have a listener for HBONE as long as any pod of any cluster accepts it", () => {
