@@ -529,6 +529,53 @@ test("TLS and TCP routes lead connections by server name or port, and have a sta
   );
 });
 
+test("TLS and TCP routes follow the policy of their first backend that gets connections", () => {
+  const { apply, listener } = gateways();
+  const allowedRoutes = { namespaces: { from: "All" } };
+  const parentRefs = [{ name: "web", namespace: "edge" }];
+  const backend = (name: string, weight: number): object => ({ name, port: 80, weight });
+  const rule = (name: string, connectionPool: object): KubernetesObject =>
+    config("DestinationRule", `shop/${name}`, {
+      host: name,
+      trafficPolicy: {
+        connectionPool,
+        loadBalancer: { consistentHash: { useSourceIp: true } },
+        tunnel: { targetHost: "far.test", targetPort: 443 },
+      },
+    });
+  apply(
+    ...base,
+    service("shop/other", "10.96.0.7", { app: "other" }, [{ name: "http", port: 80, targetPort: 8080 }]),
+    apiGateway([
+      { name: "tls", port: 8443, protocol: "TLS", tls: { mode: "Passthrough" }, allowedRoutes },
+      { name: "tcp", port: 9000, protocol: "TCP", allowedRoutes },
+    ]),
+    config("TLSRoute", "shop/t", {
+      parentRefs,
+      hostnames: ["t.example"],
+      rules: [{ backendRefs: [backend("other", 0), backend("web", 1)] }],
+    }),
+    config("TCPRoute", "shop/c", { parentRefs, rules: [{ backendRefs: [backend("web", 1), backend("other", 1)] }] }),
+    rule("web", { tcp: { idleTimeout: "7s", maxConnectionDuration: "70s" } }),
+    rule("other", { tcp: { idleTimeout: "8s" } }),
+  );
+  for (const name of ["0.0.0.0_8443", "0.0.0.0_9000"]) {
+    const [chain] = listener("api", name)["filterChains"] as { filters: { typedConfig: JsonObject }[] }[];
+    const proxy = chain?.filters.at(-1)?.typedConfig;
+    const { idleTimeout, maxDownstreamConnectionDuration, hashPolicy, tunnelingConfig } = proxy ?? {};
+    assert.deepEqual(
+      { idleTimeout, maxDownstreamConnectionDuration, hashPolicy, tunnelingConfig },
+      {
+        idleTimeout: "7s",
+        maxDownstreamConnectionDuration: "70s",
+        hashPolicy: [{ sourceIp: {} }],
+        tunnelingConfig: { hostname: "far.test:443" },
+      },
+      name,
+    );
+  }
+});
+
 test("a route that is younger than another with one of its server names keeps the others", () => {
   const { apply, chains } = gateways();
   const tls = { mode: "Passthrough" };
