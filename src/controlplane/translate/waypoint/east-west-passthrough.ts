@@ -92,7 +92,7 @@ function derivePassthroughListeners(
   );
 }
 
-/** The tunnels to backends that accept HBONE. Unlike upstream, they carry the connection under the gateway's identity. */
+/** The tunnels to backends that accept HBONE. Unlike in upstream, they have the gateway's identity. */
 function deriveTunnelClusters(
   graph: CollectionGraph,
   { model: { inputs } }: Sources,
