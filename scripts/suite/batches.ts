@@ -15,8 +15,8 @@ const maxFilesOfBatch = 160;
 /** The expected duration at which a batch is full. */
 const batchMs = 45_000;
 /**
- * How many batches each lane gets at least, if the files suffice. With fewer, one lane would run a long batch at the end
- * while the others have nothing to do.
+ * How many batches each lane gets at least, if the files suffice. With fewer, one lane would run a long batch at the
+ * end while the others have nothing to do.
  */
 const batchesOfLane = 2;
 /** A batch of less is not worth the time in which its process loads modules. */

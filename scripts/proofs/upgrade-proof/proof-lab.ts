@@ -24,8 +24,8 @@ export class ProofLab {
   }
 
   /**
-   * Creates a lab whose control plane node also runs pods, beside one worker. Connections between two nodes need no third
-   * one, which takes 4 % of the proof's processor time.
+   * Creates a lab whose control plane node also runs pods, beside one worker. Connections between two nodes need no
+   * third one.
    */
   async createWithTwoNodes(): Promise<void> {
     await this.create(["--workers", "1"]);

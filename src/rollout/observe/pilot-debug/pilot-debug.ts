@@ -3,7 +3,7 @@ import type { WebhookConfiguration } from "../../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { httpGet } from "../http-get.ts";
 import { PilotTokens } from "../pilot-tokens.ts";
-import { DebugSession, type PilotTrust } from "./debug-session.ts";
+import type { DebugSession, PilotTrust } from "./debug-session.ts";
 import type { PilotPod } from "./pilot-pod.ts";
 import { trustOf } from "./pilot-trust.ts";
 
@@ -41,8 +41,9 @@ export function engineId(namespace: string): string {
 }
 
 /**
- * Asks pilots for their debug pages, as istioctl does: over discovery with TLS, which pilots of every release serve. The
- * token of a control plane's account leaves the engine only for a server that has proven to be of that control plane.
+ * Asks pilots for their debug pages, as istioctl does: over discovery with TLS, which pilots of every release serve.
+ * The token of a control plane's account leaves the engine only for a server that has proven to be of that control
+ * plane.
  */
 export class PilotDebug {
   readonly #client: KubeClient;
@@ -102,7 +103,8 @@ export class PilotDebug {
     else if (before?.isOpen === true) return before;
     const next = this.#sessions.get(key);
     if (next !== undefined && next !== kept && next.roots === roots) return await next.session;
-    const session = DebugSession.open(pilot.address, port, trust);
+    // Without a control plane, the engine does not need what this loads.
+    const session = import("./debug-session.ts").then((door) => door.DebugSession.open(pilot.address, port, trust));
     this.#sessions.set(key, { session, roots });
     try {
       return await session;
