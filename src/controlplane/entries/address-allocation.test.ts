@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { serviceEntryKind, type ServiceEntry } from "../../api/istio/index.ts";
 import { createLogger, silentLogger, systemClock, type Logger } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { createInformer } from "../../kube/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { runAddressAllocation } from "./address-allocation.ts";
@@ -21,13 +22,13 @@ function entry(name: string, spec: object, more: object = {}, namespace = "shop"
 const smallRanges = ["240.240.0.0/30", "2001:2::/48"];
 
 /**
- * Runs the controller while `body` runs. `given` waits until the addresses of an entry satisfy `until`, and returns
+ * Runs the controller while `body` runs. `given` waits until the addresses of an entry satisfy `isSo`, and returns
  * them.
  */
 async function allocating(
   body: (
     client: FakeKubeClient,
-    given: (name: string, until: (given: Given) => boolean) => Promise<Given>,
+    given: (name: string, isSo: (given: Given) => boolean) => Promise<Given>,
   ) => Promise<void>,
   ranges = ["240.240.0.0/28", "2001:2::/48"],
   log: Logger = silentLogger,
@@ -39,13 +40,12 @@ async function allocating(
     entries.run(ended.signal),
     runAddressAllocation({ client, entries, ranges, clock: systemClock, log }, ended.signal),
   ]);
-  const given = async (name: string, until: (found: Given) => boolean): Promise<Given> => {
-    for (let tries = 0; tries < 500; tries += 1) {
-      const found = (await client.get(serviceEntryKind, name, "shop"))?.status?.addresses as Given;
-      if (until(found)) return found;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    throw new Error(`${name} is not as it should be`);
+  const given = async (name: string, isSo: (found: Given) => boolean): Promise<Given> => {
+    const found = await until(async () => {
+      const addresses = (await client.get(serviceEntryKind, name, "shop"))?.status?.addresses as Given;
+      return isSo(addresses) && { addresses };
+    }, `${name} is as it should be`);
+    return found.addresses;
   };
   try {
     await body(client, given);
@@ -53,14 +53,6 @@ async function allocating(
     ended.abort();
     await work;
   }
-}
-
-async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 500; tries += 1) {
-    if (await isTrue()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  throw new Error("it did not become true");
 }
 
 const some = (given: Given): boolean => given !== undefined && given.length > 0;
@@ -161,10 +153,7 @@ test("the hosts and addresses of one namespace leave a part of a pool for others
     for (const [index, host] of hosts.entries()) {
       const name = `greedy-${index}`;
       client.put(serviceEntryKind, entry(name, { hosts: [host] }, {}, "evil"));
-      for (let tries = 0; tries < 500; tries += 1) {
-        if ((await client.get(serviceEntryKind, name, "evil"))?.status?.addresses !== undefined) break;
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
+      await until(async () => (await client.get(serviceEntryKind, name, "evil"))?.status?.addresses !== undefined);
     }
     client.put(serviceEntryKind, entry("asks", { hosts: ["a.example.com"] }));
     assert.equal((await given("asks", some))?.[0]?.value, "240.240.0.3");

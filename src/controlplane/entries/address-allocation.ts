@@ -78,7 +78,7 @@ class AddressAllocation {
   readonly #ranges = new Map<string, Map<string, AddressRange>>();
   /** Entries by the address that was allocated to them, until the address appears in their status. */
   readonly #promised = new Map<string, string>();
-  /** The keys of each namespace's entries with a host that got no address of some pool. The next one to try is first. */
+  /** The keys of entries with a host that lacks an address, by namespace. The next one to try is first. */
   readonly #waiting = new Map<string, Set<string>>();
 
   constructor(options: AddressAllocationOptions) {

@@ -4,8 +4,8 @@ import type { AddressPool } from "./address-pool.ts";
 const keptPart = 8n;
 
 /**
- * How much of one pool each namespace has. An address counts once for each namespace. What users write counts apart from
- * what was given, so that nobody can fill a pool by writing addresses.
+ * How much of one pool each namespace has. An address counts once for each namespace. What users write counts apart
+ * from what was given, so that nobody can fill a pool by writing addresses.
  */
 export class PoolUsage {
   readonly pool: AddressPool;
