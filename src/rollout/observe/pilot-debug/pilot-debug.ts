@@ -1,28 +1,38 @@
 import { BoundedCache, SerinError, type Clock } from "../../../base/index.ts";
 import type { WebhookConfiguration } from "../../../api/kubernetes/index.ts";
+import { engineId } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { httpGet } from "../http-get.ts";
+import { addressAndPort, httpGet } from "../http-get.ts";
 import { PilotTokens } from "../pilot-tokens.ts";
-import { DebugSession, type PilotTrust } from "./debug-session.ts";
+import { DebugSession, usualLimits, type DebugCaller, type SessionLimits } from "./debug-session.ts";
+import { answered, unreachable } from "./debug-stream.ts";
 import type { PilotPod } from "./pilot-pod.ts";
 import { trustOf } from "./pilot-trust.ts";
+import type { PilotTrust } from "./proven-socket.ts";
 
 /** The port of discovery over TLS. */
 const discoveryPort = 15_012;
 /** The port of debug pages in plain text, and the page that pilots of release 0.1.0 serve only there, to everybody. */
 const openPort = 8080;
 const openPage = "/debug/serin/roots";
+/** Only Serin's pilots serve pages below this, and all of their releases serve this one. */
+const serinPages = "/debug/serin/";
+const serinPage = "/debug/serin/proxies";
 const maxPilots = 64;
+const maxUnknownPages = 256;
 /** How long the roots and names of a control plane are used before they are read again. */
 const trustMaxAgeMs = 10_000;
-/** The name of the engine in its requests. A pilot of upstream Istio lists it as a proxy while it asks. */
-const engineName = "serin-rollout";
+/** A container may get another image in its pod, so a pod is asked again for pages that it does not know. */
+const unknownForMs = 300_000;
+/** How long a caller waits for a pod that has not answered late before. */
+const patienceMs = 2000;
 
 export interface PilotDebugOptions {
   readonly clock: Clock;
   readonly injectors: () => readonly WebhookConfiguration[];
   readonly port?: number;
   readonly getOpen?: typeof httpGet;
+  readonly limits?: SessionLimits & { readonly patienceMs: number };
 }
 
 interface KeptTrust {
@@ -35,11 +45,6 @@ interface KeptSession {
   readonly roots: string;
 }
 
-/** The id by which pilots of upstream Istio list the engine. */
-export function engineId(namespace: string): string {
-  return `${engineName}.${namespace}`;
-}
-
 /**
  * Asks pilots for their debug pages, as istioctl does: over discovery with TLS, which pilots of every release serve. The
  * token of a control plane's account leaves the engine only for a server that has proven to be of that control plane.
@@ -50,6 +55,10 @@ export class PilotDebug {
   readonly #tokens: PilotTokens;
   readonly #trusts = new BoundedCache<string, KeptTrust>(maxPilots);
   readonly #sessions = new BoundedCache<string, KeptSession>(maxPilots);
+  /** Until when a pod is not asked for a page that it does not know. */
+  readonly #unknown = new BoundedCache<string, number>(maxUnknownPages);
+  /** The pods whose last answer came after the callers had given up. */
+  readonly #slow = new BoundedCache<string, true>(maxPilots);
 
   constructor(client: KubeClient, options: PilotDebugOptions) {
     this.#client = client;
@@ -57,15 +66,67 @@ export class PilotDebug {
     this.#tokens = new PilotTokens(client, options.clock);
   }
 
-  /** The answer for a path that begins with `/debug/`. For errors see {@link DebugSession.ask}. */
+  /**
+   * The answer for a path that begins with `/debug/`. For errors see {@link DebugSession.ask}. A silent pod delays a
+   * caller for a short time only. If its answer comes later, the pod is alive but busy, and next time callers wait for
+   * as long as a question may take.
+   */
   async ask(pilot: PilotPod, path: string): Promise<string> {
+    const { clock, port = discoveryPort, limits = { ...usualLimits, patienceMs } } = this.#options;
+    const pod = podKey(pilot);
+    const waitMs = limits.patienceMs + (this.#slow.has(pod) ? limits.silenceMs : 0);
+    const begunMs = clock.steadyMs();
+    const answer = this.#answer(pilot, path);
+    answer.then(
+      () => {
+        if (clock.steadyMs() - begunMs >= limits.patienceMs) this.#slow.set(pod, true);
+        else this.#slow.delete(pod);
+      },
+      () => this.#slow.delete(pod),
+    );
+    let limit: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const fault = unreachable(`${addressAndPort(pilot.address, port)} has not answered for ${waitMs} ms`);
+      limit = setTimeout(() => reject(fault), waitMs);
+    });
+    return await Promise.race([answer, late]).finally(() => clearTimeout(limit));
+  }
+
+  async #answer(pilot: PilotPod, path: string): Promise<string> {
     const { getOpen = httpGet } = this.#options;
+    try {
+      return await this.#askKnown(pilot, path);
+    } catch (error) {
+      if (path !== openPage || !isStatus(error, "404") || !(await this.#isSerin(pilot))) throw error;
+      // Pilots of release 0.1.0 have this page in plain text only. There, nothing proves who answers. So the engine
+      // sends no token, and asks no other pilot this way.
+      return await getOpen(pilot.address, openPort, path).catch(() => Promise.reject(error));
+    }
+  }
+
+  /** Whether the pod has proven to be a pilot of Serin. */
+  async #isSerin(pilot: PilotPod): Promise<boolean> {
+    try {
+      await this.#askKnown(pilot, serinPage);
+      return true;
+    } catch (error) {
+      if (isStatus(error, "404")) return false;
+      throw error;
+    }
+  }
+
+  /** Leaves out questions for pages that the pod does not know. Pilots of upstream Istio know none of Serin's. */
+  async #askKnown(pilot: PilotPod, path: string): Promise<string> {
+    const { clock, port = discoveryPort } = this.#options;
+    if (!path.startsWith(serinPages)) return await this.#askProven(pilot, path);
+    const page = `${podKey(pilot)} ${path.replace(/\?.*$/s, "")}`;
+    const untilMs = this.#unknown.get(page);
+    if (untilMs !== undefined && clock.steadyMs() < untilMs) throw answered(addressAndPort(pilot.address, port), "404");
     try {
       return await this.#askProven(pilot, path);
     } catch (error) {
-      if (path !== openPage || !isStatus(error, "404")) throw error;
-      // Without a token, so nobody gains anything by answering. Pilots of other releases refuse it.
-      return await getOpen(pilot.address, openPort, path).catch(() => Promise.reject(error));
+      if (isStatus(error, "404")) this.#unknown.set(page, clock.steadyMs() + unknownForMs);
+      throw error;
     }
   }
 
@@ -83,16 +144,20 @@ export class PilotDebug {
   }
 
   async #askOnce(pilot: PilotPod, path: string): Promise<string> {
-    const { namespace, serviceAccount } = pilot;
-    const session = await this.#sessionOf(pilot);
+    const page = path.slice("/debug/".length);
+    const first = await (await this.#sessionOf(pilot)).ask(page, await this.#callerOf(pilot), true);
+    return first ?? (await (await this.#sessionOf(pilot)).ask(page, await this.#callerOf(pilot), false));
+  }
+
+  /** Only for a pilot with a session, because a session proves who gets the token. */
+  async #callerOf({ namespace, serviceAccount }: PilotPod): Promise<DebugCaller> {
     const token = await this.#tokens.of(namespace, serviceAccount);
-    const caller = { id: engineId(namespace), namespace, serviceAccount, token };
-    return await session.ask(path.slice("/debug/".length), caller);
+    return { id: engineId(namespace), namespace, serviceAccount, token };
   }
 
   async #sessionOf(pilot: PilotPod): Promise<DebugSession> {
-    const { port = discoveryPort } = this.#options;
-    const key = `${pilot.namespace}/${pilot.name} ${pilot.address}`;
+    const { port = discoveryPort, limits = usualLimits } = this.#options;
+    const key = podKey(pilot);
     const trust = await this.#trustOf(pilot);
     const roots = trust.roots.join("");
     const kept = this.#sessions.get(key);
@@ -102,7 +167,7 @@ export class PilotDebug {
     else if (before?.isOpen === true) return before;
     const next = this.#sessions.get(key);
     if (next !== undefined && next !== kept && next.roots === roots) return await next.session;
-    const session = DebugSession.open(pilot.address, port, trust);
+    const session = DebugSession.open({ address: pilot.address, port }, trust, limits);
     this.#sessions.set(key, { session, roots });
     try {
       return await session;
@@ -128,6 +193,10 @@ function isStatus(error: unknown, status: string): boolean {
   return error instanceof SerinError && error.code === "http-status" && error.reason === status;
 }
 
-function trustKey({ namespace, revision }: PilotPod): string {
-  return `${namespace} ${revision}`;
+function podKey({ namespace, name, address }: PilotPod): string {
+  return `${namespace}/${name} ${address}`;
+}
+
+function trustKey({ namespace, revision, rootConfigMap }: PilotPod): string {
+  return `${namespace} ${revision} ${rootConfigMap}`;
 }
