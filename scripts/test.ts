@@ -43,9 +43,14 @@ const groupTimeoutMs: Readonly<Record<Group, number>> = {
 };
 /**
  * The maximum number of processes or labs that run side by side. It is also never more than the machine's cores. One
- * lab seldom keeps two cores busy.
+ * lab seldom keeps two cores busy. Unit files have one lane more.
  */
 const maxLanes: Readonly<Record<Group, number>> = { unit: 4, netns: 2, e2e: 2, interop: 1 };
+/**
+ * Processes of unit files wait for a third of their time, so with as many as cores a third of the processor would be
+ * unused. Recorded times are those without this lane.
+ */
+const extraUnitLanes = 1;
 /** The memory of the largest lab. A machine that has less for each lane runs fewer lanes. */
 const labBytes = 5 * 2 ** 30;
 /** The assumed duration of a file without a record. A quick file has none (`shortestMs` in `suite/durations.ts`). */
@@ -71,6 +76,8 @@ interface GroupRun {
   readonly beside: boolean;
   /** Resolves when everything that runs beside this group has ended. */
   readonly besideEnded?: Promise<void>;
+  /** Called when a lane of the group has nothing left to do, while other lanes may still run. */
+  readonly onFreeLane?: () => void;
 }
 
 interface FirstRuns {
@@ -82,7 +89,7 @@ interface FirstRuns {
 
 /** Runs each file of the group once. */
 async function runGroup(options: GroupRun): Promise<FirstRuns> {
-  const { group, files, secondRuns, wrapped, lanes: wantedLanes, records, beside, besideEnded } = options;
+  const { group, files, secondRuns, wrapped, lanes: wantedLanes, records, beside, besideEnded, onFreeLane } = options;
   // A group that runs beside another one may have to wait until all of that one has ended.
   const patience = patienceOf(beside);
   const limit = new GroupLimit(patience * groupTimeoutMs[group], () => performance.now());
@@ -96,8 +103,8 @@ async function runGroup(options: GroupRun): Promise<FirstRuns> {
   };
   const shares = (file: string): boolean =>
     group === "unit" && !needsOwnProcess(file, readFileSync(join(root, file), "utf8"));
-  const batches = batchesOf(files, shares, readDurations(), unknownMs[group]);
-  const lanes = wantedLanes ?? lanesOf(group);
+  const lanes = wantedLanes ?? lanesOf(group) + (group === "unit" && !records ? extraUnitLanes : 0);
+  const batches = batchesOf(files, { shares, durations: readDurations(), unknownMs: unknownMs[group], lanes });
   const alone = batches.filter((batch) => batch.files.some(needsWholeMachine));
   // Batches with a low priority take longer than usual, so their durations must not be recorded.
   const patient = batches
@@ -107,7 +114,8 @@ async function runGroup(options: GroupRun): Promise<FirstRuns> {
   const others = batches.filter((batch) => ![alone, patient, idle].some((some) => some.includes(batch)));
   const roomBesideLanes = Math.floor(totalmem() / labBytes) - lanes;
   const ending = besideEnded === undefined ? {} : { besideEnded };
-  const turns = { alone, patient, idle, others, roomBesideLanes, ...ending };
+  const free = onFreeLane === undefined ? {} : { onFreeLane };
+  const turns = { alone, patient, idle, others, roomBesideLanes, ...ending, ...free };
   const runs = await runInTurns(turns, lanes, (batch, yields) => run(batch.files, batch.shared, yields || beside));
   const counts = new Map(runs.flatMap(({ counts: ofBatch }) => [...ofBatch]));
   const lost = await runLost(batches, counts, async (some) => {
@@ -200,7 +208,11 @@ async function runAll({ files, change }: Plan, checks: boolean, { once, lanes, r
   };
   /** The groups beside the end-to-end group whose failed files run again after it. */
   const unended: (() => Promise<void>)[] = [];
-  const run = async (group: Group, beside: boolean, besideEnded?: Promise<void>): Promise<void> => {
+  const run = async (
+    group: Group,
+    beside: boolean,
+    events: Pick<GroupRun, "besideEnded" | "onFreeLane"> = {},
+  ): Promise<void> => {
     const ofGroup = files.get(group) ?? [];
     if (ofGroup.length === 0) return;
     const reason = unavailable(group);
@@ -219,7 +231,7 @@ async function runAll({ files, change }: Plan, checks: boolean, { once, lanes, r
       lanes,
       records: record,
       beside,
-      ...(besideEnded === undefined ? {} : { besideEnded }),
+      ...events,
     });
     const report = async (): Promise<void> => {
       const counts = await end();
@@ -237,10 +249,17 @@ async function runAll({ files, change }: Plan, checks: boolean, { once, lanes, r
   if (checks && !checksBeside) await check(false);
   const runBeside = async (): Promise<void> => {
     if (checksBeside) await check(true);
-    for (const group of beside) await run(group, true);
+    // A group begins as soon as a lane of the one before is free, because the last files of a group use few lanes.
+    const runs: Promise<void>[] = [];
+    for (const group of beside) {
+      const freeLane = Promise.withResolvers<void>();
+      runs.push(run(group, true, { onFreeLane: freeLane.resolve }).finally(freeLane.resolve));
+      await freeLane.promise;
+    }
+    await Promise.all(runs);
   };
   const ranBeside = runBeside();
-  for (const group of files.keys()) if (!beside.includes(group)) await run(group, false, ranBeside);
+  for (const group of files.keys()) if (!beside.includes(group)) await run(group, false, { besideEnded: ranBeside });
   await ranBeside;
   for (const report of unended) await report();
   return total;

@@ -8,7 +8,8 @@ import { filesBeside, filesOfWholeMachine, groupsBeside, isPatient, needsWholeMa
 suite("test files that share a process", () => {
   test("short files of one folder share a process up to a total duration, and the longest batch comes first", () => {
     const durations = { "a/1": 10_000, "a/2": 28_000, "b/1": 8_000, "b/2": 60_000, "c/1": 50 };
-    const batches = batchesOf(["c/1", "a/2", "a/1", "b/1", "b/2", "c/2"], () => true, durations, 100);
+    const rules = { shares: () => true, durations, unknownMs: 100, lanes: 1 };
+    const batches = batchesOf(["c/1", "a/2", "a/1", "b/1", "b/2", "c/2"], rules);
     assert.deepEqual(
       batches.map(({ files, expectedMs, shared }) => ({ files, expectedMs, shared })),
       [
@@ -21,10 +22,24 @@ suite("test files that share a process", () => {
   });
 
   test("a file that needs its own process runs alone", () => {
-    const batches = batchesOf(["a", "b", "c"], (file) => file !== "b", {}, 100);
+    const batches = batchesOf(["a", "b", "c"], {
+      shares: (file) => file !== "b",
+      durations: {},
+      unknownMs: 100,
+      lanes: 1,
+    });
     assert.deepEqual(
       batches.map(({ files }) => files),
       [["a", "c"], ["b"]],
+    );
+  });
+
+  test("few files are divided among all lanes, so that none waits for a long process of another", () => {
+    const files = Array.from({ length: 16 }, (_one, index) => `a/${String(index).padStart(2, "0")}`);
+    const batches = batchesOf(files, { shares: () => true, durations: {}, unknownMs: 2000, lanes: 2 });
+    assert.deepEqual(
+      batches.map(({ files: ofBatch }) => ofBatch.length),
+      [4, 4, 4, 4],
     );
   });
 
@@ -175,6 +190,21 @@ test("the extra lane does not delay the end until everything beside the lanes ha
   });
   for (const name of ["p1", "p2", "p3", "judge", "o1"]) await end(name);
   assert.deepEqual((await runs).toSorted(), ["judge", "o1", "p1", "p2", "p3"]);
+});
+
+test("a lane says that it has nothing left to do while others still run, because the next group may then begin", async () => {
+  let freeLanes = 0;
+  const { end, runs } = beginTurns({
+    others: [batchOf("o1", 8), batchOf("o2", 7)],
+    roomBesideLanes: 1,
+    onFreeLane: () => (freeLanes += 1),
+  });
+  for (const name of ["judge", "p1", "p2", "p3"]) await end(name);
+  assert.equal(freeLanes, 0);
+  await end("o1");
+  assert.equal(freeLanes, 1);
+  await end("o2");
+  await runs;
 });
 
 test("without a second lane nothing runs beside them", async () => {

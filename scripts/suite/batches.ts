@@ -14,6 +14,13 @@ export type Durations = Readonly<Record<string, number>>;
 const maxFilesOfBatch = 160;
 /** The expected duration at which a batch is full. */
 const batchMs = 45_000;
+/**
+ * How many batches each lane gets at least, if the files suffice. With fewer, one lane would run a long batch at the
+ * end while the others have nothing to do.
+ */
+const batchesOfLane = 2;
+/** A batch of less is not worth the time in which its process loads modules. */
+const leastBatchMs = 5_000;
 
 /**
  * A match means that the test changes its whole process or measures its memory, so no other file may share it: hooks
@@ -35,14 +42,20 @@ export function needsOwnProcess(file: string, text: string): boolean {
   return checksTree.test(file) || claimsProcess.some((claim) => claim.test(text));
 }
 
+export interface BatchRules {
+  /** Whether a file may share a process with others. */
+  readonly shares: (file: string) => boolean;
+  readonly durations: Durations;
+  /** The expected duration of a file without a record. */
+  readonly unknownMs: number;
+  readonly lanes: number;
+}
+
 /** Files of the same folder share a process, because they load the same modules. The longest batch comes first. */
-export function batchesOf(
-  files: readonly string[],
-  shares: (file: string) => boolean,
-  durations: Durations,
-  unknownMs: number,
-): Batch[] {
+export function batchesOf(files: readonly string[], { shares, durations, unknownMs, lanes }: BatchRules): Batch[] {
   const expected = (file: string): number => durations[file] ?? unknownMs;
+  const sharedMs = files.filter(shares).reduce((sum, file) => sum + expected(file), 0);
+  const fullMs = Math.min(batchMs, Math.max(leastBatchMs, sharedMs / (lanes * batchesOfLane)));
   const batches: Batch[] = [];
   let open: string[] = [];
   let openMs = 0;
@@ -56,7 +69,7 @@ export function batchesOf(
       batches.push({ files: [file], expectedMs: expected(file), shared: false });
       continue;
     }
-    if (open.length >= maxFilesOfBatch || openMs + expected(file) > batchMs) close();
+    if (open.length >= maxFilesOfBatch || openMs + expected(file) > fullMs) close();
     open.push(file);
     openMs += expected(file);
   }
@@ -91,6 +104,8 @@ export interface Turns {
   readonly roomBesideLanes: number;
   /** Resolves when everything that runs beside these batches has ended. Absent if nothing does. */
   readonly besideEnded?: Promise<void>;
+  /** Called when a lane has nothing left to do for the first time. */
+  readonly onFreeLane?: () => void;
 }
 
 /** The lanes alone seldom keep the cores busy. More labs at a time than this slow each other down. */
@@ -102,7 +117,7 @@ const maxExtraLanes = 2;
  * do also takes patient batches. When no patient batch is left and `besideEnded` has resolved, more lanes begin.
  */
 export async function runInTurns<Result>(
-  { alone, patient, idle, others, roomBesideLanes, besideEnded }: Turns,
+  { alone, patient, idle, others, roomBesideLanes, besideEnded, onFreeLane }: Turns,
   lanes: number,
   run: (batch: Batch, yields: boolean) => Promise<Result>,
 ): Promise<Result[]> {
@@ -125,6 +140,7 @@ export async function runInTurns<Result>(
   const lane = async (): Promise<Result[]> => {
     const results: Result[] = [];
     for (let next = nextOfLane(); next !== undefined; next = nextOfLane()) results.push(await run(next, false));
+    onFreeLane?.();
     return results;
   };
   const usual = Promise.all(Array.from({ length: Math.max(1, lanes) }, lane));

@@ -183,7 +183,7 @@ function describeOption(option: Option): string {
   return isEmpty ? option.description : standardHelp.optionDescription(option);
 }
 
-/** A verb in the list of its parent, without the `[options]` that every verb has. It leaves room for the description. */
+/** A verb in its parent's list, without the `[options]` that every verb has. This leaves room for the description. */
 function termOf(command: Command): string {
   return standardHelp.subcommandTerm(command).replace(" [options]", "");
 }

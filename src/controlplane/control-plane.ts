@@ -81,7 +81,7 @@ export class ControlPlane {
   readonly #discovery: DiscoveryServer;
   readonly #issued: IssuedCertificates;
   readonly #debug: DebugRoutes;
-  /** Undefined before it starts, and in a shadow. */
+  /** Its authority and certificate. A shadow has none. */
   #identity: ControlPlaneIdentity | undefined;
   readonly #authenticator: Authenticator;
   readonly #metrics: MetricsRegistry;

@@ -19,9 +19,9 @@ interface ProofSummary {
 const requests = 5_000;
 /**
  * The fraction of the 360 requests a second that the long form sends. The gateway, the waypoint and the clients of each
- * data plane still carry four to ten requests a second, half of them over new connections.
+ * data plane still carry three to eight requests a second, half of them over new connections.
  */
-const rate = 0.07;
+const rate = 0.05;
 const timeLimitMs = 1_180_000;
 
 test("a mesh goes forward and back, forward again and back from the end, and an app 0 -> 10 -> 50 -> 100 -> 0, without a failed request or a connection closed; a bad release is undone", async () => {

@@ -28,6 +28,8 @@ const offByPlaywright = [
  * processor time.
  */
 const addressBar = ["WebUIOmniboxPopup", "WebUIOmniboxAimPopup"];
+/** Chromium would start a process for the next window, which a test seldom opens. */
+const spareProcess = "SpareRendererForSitePerProcess";
 // Without most of these flags, Chromium contacts its vendor's hosts at every start.
 const quiet = [
   "--disable-gpu",
@@ -36,7 +38,7 @@ const quiet = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
-  `--disable-features=${[...offByPlaywright, ...addressBar].join(",")}`,
+  `--disable-features=${[...offByPlaywright, ...addressBar, spareProcess].join(",")}`,
 ];
 // Chromium refuses to run as root inside its sandbox.
 const sandboxless = process.getuid?.() === 0 ? ["--no-sandbox"] : [];

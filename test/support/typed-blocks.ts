@@ -1,8 +1,17 @@
+/** The part of a document below a heading, up to the next heading of the same level. */
+export function sectionOf(document: string, heading: string): string {
+  const [, , after] = document.split(new RegExp(`^(## ${heading}\\n)`, "m"));
+  if (after === undefined) throw new Error(`the document has no section "${heading}"`);
+  return after.split(/^## /m)[0] ?? "";
+}
+
 /**
- * The commands in the `sh` blocks of a document, including those within lists. A here-document belongs to its command.
+ * The commands in the blocks of a language in a document, including those within lists. A here-document belongs to its
+ * command.
  */
-export function commandsOf(document: string): string[] {
-  const blocks = [...document.matchAll(/^( *)```sh\n([^]*?)^\1```$/gm)].map(([, indent = "", block = ""]) =>
+export function commandsOf(document: string, language: "sh" | "bash" = "sh"): string[] {
+  const fence = new RegExp(`^( *)\`\`\`${language}\\n([^]*?)^\\1\`\`\`$`, "gm");
+  const blocks = [...document.matchAll(fence)].map(([, indent = "", block = ""]) =>
     block.replaceAll(new RegExp(`^${indent}`, "gm"), ""),
   );
   return blocks.flatMap((block) => block.match(/^.*<<EOF\n[^]*?^EOF$|^.+$/gm) ?? []);

@@ -1,6 +1,7 @@
 // The lab of the upgrade proof. The proof drives it as a user does, with bin/serin and the API.
 import { join } from "node:path";
 import type { ChildProcess } from "node:child_process";
+import { nodeKind } from "../../../src/api/kubernetes/index.ts";
 import { userError } from "../../../src/base/index.ts";
 import { LabCluster, root } from "../../../test/support/lab-cluster.ts";
 import { Lab } from "../../demo/lab.ts";
@@ -9,6 +10,7 @@ import { loadBalancerAddresses } from "../../demo/mesh-inputs.ts";
 export { root };
 
 const releaseTimeoutMs = 300_000;
+const controlPlaneNode = "control-plane";
 
 export class ProofLab {
   readonly cluster = new LabCluster("serin-proof");
@@ -19,6 +21,16 @@ export class ProofLab {
     await this.serin(["cluster", "create", "--name", this.cluster.name, ...flags]);
     this.#lab = await Lab.connect(join(this.cluster.stateDirectory, "kubeconfig"));
     await this.api.apply(loadBalancerAddresses);
+  }
+
+  /**
+   * Creates a lab whose control plane node also runs pods, beside one worker. Connections between two nodes need no
+   * third one.
+   */
+  async createWithTwoNodes(): Promise<void> {
+    await this.create(["--workers", "1"]);
+    const name = `${this.cluster.name}-${controlPlaneNode}`;
+    await this.api.client.patchMerge(nodeKind, name, undefined, { spec: { taints: null } });
   }
 
   get api(): Lab {
@@ -59,7 +71,9 @@ export class ProofLab {
   reportDirectories(): string[] {
     const { stateDirectory, name } = this.cluster;
     return [
-      ...["worker", "worker2"].map((node) => join(stateDirectory, "nodes", `${name}-${node}`, podReportDirectory)),
+      ...[controlPlaneNode, "worker", "worker2"].map((node) =>
+        join(stateDirectory, "nodes", `${name}-${node}`, podReportDirectory),
+      ),
       this.hostReportDirectory,
     ];
   }

@@ -26,12 +26,12 @@ export interface Proof {
 
 /**
  * The number of samples to require at a load. With less load, steps wait for fewer answers, so that a step takes as
- * long as with the full load.
+ * long as with the full load. No request may fail anyway, so the samples need not show a small share of failures.
  */
 export const samplesAt = ({ rate }: LoadScale, atFullRate: number, fewest = fewestSamples): number =>
   Math.max(fewest, Math.round(atFullRate * Math.min(1, rate)));
 
-const fewestSamples = 10;
+const fewestSamples = 6;
 
 /**
  * The samples of the probe matrix. A probe opens a connection through several proxies, and each pair of a large matrix

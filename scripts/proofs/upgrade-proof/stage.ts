@@ -9,7 +9,7 @@ import type { UntypedObject } from "../../../src/api/index.ts";
 import { systemClock } from "../../../src/base/index.ts";
 import { readObjects } from "../../demo/lab.ts";
 import { revisionSpec } from "../../demo/mesh-inputs.ts";
-import { ambientPlan, gatewayPlan, namespaces, sidecarPlan } from "./load-plans.ts";
+import { ambientPlan, gatewayPlan, namespaces, sidecarPlan, type LoadScale } from "./load-plans.ts";
 import {
   canaryObjects,
   disruptionBudget,
@@ -33,9 +33,11 @@ const graceSeconds = 15;
 /** `releases` are the versions that the lab must be able to run. */
 export async function setStage(proof: Proof, releases: readonly string[] = Object.values(versions)): Promise<void> {
   const { lab } = proof;
-  await lab.create();
+  const isShort = proof.scale.rate < 1;
+  if (isShort) await lab.createWithTwoNodes();
+  else await lab.create();
   writeFileSync(join(lab.cluster.stateDirectory, "images.yaml"), imageCatalogue);
-  proof.note("a lab of one control plane node and two workers is ready");
+  proof.note(`a lab of ${isShort ? "two nodes" : "one control plane node and two workers"} is ready`);
   await Promise.all(releases.map(async (version) => await lab.addRelease(version)));
   const operator = (spec: object): string =>
     JSON.stringify({ apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec });
@@ -178,8 +180,9 @@ async function leadsEverywhere({ lab, signal }: Proof, address: string): Promise
 
 /**
  * The factor by which generators send faster when they hurry. For the short proof, this is a third of the full rate.
+ * It never exceeds the full rate.
  */
-const hurryFactor = 5;
+const hurryFactor = ({ rate }: LoadScale): number => Math.min(7, 1 / rate);
 
 /**
  * Resolves when this many more requests have been sent. With less than the full load, the generators send faster
@@ -189,7 +192,7 @@ export async function moreRequests(proof: Proof, count: number, silenceMs = 60_0
   if (count <= 0) return;
   const files = proof.scale.rate < 1 ? hurryFiles(proof) : [];
   try {
-    for (const file of files) writeFileSync(file, String(hurryFactor));
+    for (const file of files) writeFileSync(file, String(hurryFactor(proof.scale)));
     await untilSent(proof, count, silenceMs);
   } finally {
     for (const file of files) rmSync(file, { force: true });

@@ -17,6 +17,9 @@ export interface PolicyAncestorStatus {
   conditions: Condition[];
 }
 
+/** The maximum number of entries in a policy's status. All controllers share it, and none may add to a full list. */
+export const maxPolicyAncestors = 16;
+
 export interface BackendTlsPolicySpec {
   /** Objects in the policy's namespace. `sectionName` is the name of a port. */
   targetRefs: { group: string; kind: string; name: string; sectionName?: string | undefined }[];

@@ -1,6 +1,7 @@
 /** The Gateway API: types with all defaults filled in, and parsers for users' objects. */
 export {
   backendTlsPolicyKind,
+  maxPolicyAncestors,
   type BackendTlsPolicy,
   type BackendTlsPolicySpec,
   type PolicyAncestorStatus,

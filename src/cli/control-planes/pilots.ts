@@ -240,7 +240,7 @@ export async function withoutPilots(
   };
 }
 
-/** The proxies that a pilot serves. `gone`: also those that it has lost a short while ago, if its release reports them. */
+/** The proxies that a pilot serves. `gone`: also those that it has lost a short while ago, if it reports them. */
 export async function listProxies(
   client: KubeClient,
   pilot: Pilot,

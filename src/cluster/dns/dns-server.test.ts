@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
@@ -7,6 +7,8 @@ import { setTimeout } from "node:timers/promises";
 import { decode, encode, type DecodedPacket } from "dns-packet";
 import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
+import { withLength } from "../../net/dns/index.ts";
 import { DnsServer, type DnsServerOptions } from "./dns-server.ts";
 import { encodeAnswer, parseQuestion } from "./message.ts";
 import { answerZone, type ZoneSource } from "./zone.ts";
@@ -257,29 +259,85 @@ test("a client that sends queries over TCP and reads no answer fills no memory",
   assert.ok(received > 400 * 40_000, `${received} bytes`);
 });
 
-test("a client whose queries nobody answers does not keep another client's queries from being forwarded", async () => {
-  const upstream = createSocket("udp4");
-  upstream.on("message", (bytes, from) => {
+/** A clock that stands, so that no query times out before the end of the test. */
+function standingClock(): HandClock & Disposable {
+  const clock = new HandClock();
+  return Object.assign(clock, {
+    sleep: async () => await new Promise<never>(() => undefined),
+    [Symbol.dispose]: () => clock.pass(60_000),
+  });
+}
+
+/** A name server that answers only for `example.org`, and the number of queries that it has received. */
+async function silentUpstream(): Promise<Disposable & { readonly port: number; readonly seen: () => number }> {
+  const socket = createSocket({ type: "udp4", recvBufferSize: 1 << 20 });
+  let seen = 0;
+  socket.on("message", (bytes, from) => {
+    seen += 1;
     const { id = 0, questions = [] } = decode(bytes);
     if (questions[0]?.name !== "example.org") return;
-    upstream.send(encode({ type: "response", id, questions, answers: [] }), from.port, from.address);
+    socket.send(encode({ type: "response", id, questions, answers: [] }), from.port, from.address);
   });
-  await new Promise<void>((resolve) => upstream.bind(0, "127.0.0.1", resolve));
-  await using server = await serving({ upstream: { address: "127.0.0.1", port: upstream.address().port } });
-  const queryOf = (name: string): Buffer => encode({ type: "query", id: 9, questions: [{ type: "A", name }] });
-  const crowd = createSocket("udp4");
-  await new Promise<void>((resolve) => crowd.bind(0, "127.0.0.2", resolve));
-  // The first refusal shows that all places are taken.
+  await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
+  return { port: socket.address().port, seen: () => seen, [Symbol.dispose]: () => void socket.close() };
+}
+
+async function boundSocket(address: string): Promise<Socket & Disposable> {
+  const socket = createSocket("udp4");
+  await new Promise<void>((resolve) => socket.bind(0, address, resolve));
+  return Object.assign(socket, { [Symbol.dispose]: () => void socket.close() });
+}
+
+const queryOf = (name: string): Buffer => encode({ type: "query", id: 9, questions: [{ type: "A", name }] });
+
+/** The types lack a field that the decoder adds. */
+const rcodeOf = (bytes: Buffer): string | undefined => {
+  const { rcode }: DecodedPacket & { rcode?: string } = decode(bytes);
+  return rcode;
+};
+
+test("a client whose queries nobody answers does not keep another client's queries from being forwarded", async () => {
+  using upstream = await silentUpstream();
+  using clock = standingClock();
+  await using server = await serving({ upstream: { address: "127.0.0.1", port: upstream.port }, clock });
+  using crowd = await boundSocket("127.0.0.2");
+  // A few at a time, because a full buffer would drop the rest.
+  for (let sent = 0; sent < 1_000; sent += 50) {
+    for (let count = 0; count < 50; count += 1) crowd.send(queryOf("nobody.example"), server.port, "127.0.0.1");
+    while (upstream.seen() < sent + 50) await setTimeout(1);
+  }
   const refused = once(crowd, "message");
-  for (let count = 0; count < 1_001; count += 1) crowd.send(queryOf("nobody.example"), server.port, "127.0.0.1");
-  await refused;
-  const other = createSocket("udp4");
-  await new Promise<void>((resolve) => other.bind(0, "127.0.0.3", resolve));
+  crowd.send(queryOf("nobody.example"), server.port, "127.0.0.1");
+  assert.equal(rcodeOf(((await refused) as [Buffer])[0]), "SERVFAIL");
+  assert.equal(upstream.seen(), 1_000);
+  using other = await boundSocket("127.0.0.3");
   const answered = once(other, "message");
   other.send(queryOf("example.org"), server.port, "127.0.0.1");
-  const [bytes] = (await answered) as [Buffer];
-  // The types lack a field that the decoder adds.
-  const { rcode }: DecodedPacket & { rcode?: string } = decode(bytes);
-  assert.equal(rcode, "NOERROR");
-  for (const socket of [crowd, other, upstream]) socket.close();
+  assert.equal(rcodeOf(((await answered) as [Buffer])[0]), "NOERROR");
+});
+
+test("over TCP, a name of the cluster is answered while others of the same connection wait for a name server", async () => {
+  using upstream = await silentUpstream();
+  using clock = standingClock();
+  await using server = await serving({ upstream: { address: "127.0.0.1", port: upstream.port }, clock });
+  const socket = connect(server.port, "127.0.0.1");
+  const names = [...Array.from({ length: 4 }, (_, index) => `n${index}.example`), "web.default.svc.cluster.local"];
+  socket.write(Buffer.concat(names.map((name) => withLength(queryOf(name)))));
+  const [bytes] = (await once(socket, "data")) as [Buffer];
+  assert.equal(rcodeOf(bytes.subarray(2)), "NOERROR");
+  socket.destroy();
+});
+
+test("an answer that fits is not truncated, however long the name of an alias is", () => {
+  const name = `${"long-".repeat(11)}alias.default.svc.cluster.local`;
+  const parsed = parseQuestion(queryOf(name)) ?? assert.fail();
+  const alias = { type: "CNAME" as const, name, data: "a.example" };
+  const addresses = Array.from({ length: 8 }, (_, index) => ({
+    type: "A" as const,
+    name: "a.example",
+    data: `10.1.0.${index}`,
+  }));
+  const answer = { outcome: "found" as const, answers: [alias, ...addresses], additionals: [] };
+  const { answers = [], flag_tc: isTruncated } = decode(encodeAnswer(parsed, "cluster.local", answer, "udp"));
+  assert.deepEqual([answers.length, isTruncated], [9, false]);
 });

@@ -31,6 +31,8 @@ export interface DnsServerOptions {
 const upstreamTimeoutMs = 3_000;
 const maxTcpConnections = 256;
 const tcpIdleMs = 10_000;
+/** The number of queries of one connection that are answered at a time. */
+const maxTcpQueries = 8;
 /** The maximum length of a chain of ExternalName Services. The answer for a longer chain contains no address. */
 const maxAliases = 8;
 
@@ -123,10 +125,12 @@ export class DnsServer {
   }
 
   /**
-   * Over TCP, two bytes with its length precede each message (RFC 1035, 4.2.2). Reads no further query while an answer
-   * is missing or unread, because a query of 40 bytes may have an answer of 65,535.
+   * Over TCP, two bytes with its length precede each message (RFC 1035, 4.2.2). Reads no further query while
+   * {@link maxTcpQueries} answers are missing or an answer is unread, because a query of 40 bytes may have an answer of
+   * 65,535. Answers may overtake each other (RFC 7766, 6.2.1.1).
    */
   async #answerStream(socket: Socket): Promise<void> {
+    const waiting = new Set<Promise<void>>();
     let received: Buffer = Buffer.alloc(0);
     for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
       received = Buffer.concat([received, chunk as Buffer]);
@@ -134,12 +138,24 @@ export class DnsServer {
         const end = 2 + received.readUInt16BE(0);
         const query = received.subarray(2, end);
         received = received.subarray(end);
-        const answer = await this.#answer(query, "tcp", socket.remoteAddress ?? "");
+        const answered = this.#answerOver(socket, query).finally(() => waiting.delete(answered));
+        waiting.add(answered);
+        if (waiting.size >= maxTcpQueries) await Promise.race(waiting);
+        if (socket.writableNeedDrain) await drained(socket);
         if (socket.destroyed) return;
-        if (answer !== undefined && !socket.write(withLength(answer))) await drained(socket);
       }
     }
+    await Promise.all(waiting);
     socket.end();
+  }
+
+  async #answerOver(socket: Socket, query: Buffer): Promise<void> {
+    try {
+      const answer = await this.#answer(query, "tcp", socket.remoteAddress ?? "");
+      if (answer !== undefined && !socket.destroyed) socket.write(withLength(answer));
+    } catch {
+      socket.destroy();
+    }
   }
 
   async #answer(query: Buffer, transport: DnsTransport, client: string): Promise<Buffer | undefined> {

@@ -18,8 +18,8 @@ const ttlSeconds = 5;
 const plainUdpBytes = 512;
 /** The maximum length of a message over TCP, because the length has 16 bits. */
 const maxTcpBytes = 65_535;
-/** The least that a record takes besides its name: ten bytes before its data, and an address. */
-const leastRecordBytes = 14;
+/** The least that a record takes besides the letters of its name: ten bytes before its data, and a byte of data. */
+const leastRecordBytes = 11;
 /** The maximum size over UDP that no usual path fragments (DNS Flag Day 2020). */
 const edns = 1232;
 
@@ -78,7 +78,8 @@ export function encodeAnswer(question: Question, domain: string, answer: ZoneAns
   const authorities = negative && answer.outcome !== "unknown" ? [startOfAuthority(domain)] : [];
   const flags = answer.outcome === "unknown" ? 0 : AUTHORITATIVE_ANSWER;
   const limit = transport === "tcp" ? maxTcpBytes : udpLimit(question);
-  if (answer.answers.length * (question.name.length + leastRecordBytes) <= limit) {
+  // The length is only an estimate, so that a long list that cannot fit is not encoded.
+  if (answer.answers.reduce((sum, { name }) => sum + name.length + leastRecordBytes, 0) <= limit) {
     const full = build(question, flags, rcode, {
       answers: answer.answers.map(toRecord),
       authorities,

@@ -250,6 +250,31 @@ test("an API server that hangs keeps a caller with a certificate waiting for 2 s
   assert.equal(own.gets - gets, 9);
 });
 
+test("a cluster that hangs delays neither the tokens nor the certificates of other clusters", async () => {
+  const clock = new HandClock();
+  const both = reading(clock, ["east", "west"]);
+  const name = "URI:spiffe://cluster.local/ns/shop/sa/web";
+  own.tokens.set("own", { username: account, pod: "web-1", podUid: "uid-1" });
+  const from = (index: number, given: ReturnType<typeof credentials>) => ({ ...given, address: `10.1.${index}.1` });
+  const gets = west.gets;
+  west.hangs = true;
+  const remote = Array.from({ length: 256 }, async (_, index) =>
+    both.authenticate(from(index, credentials(undefined, "west", `${name}-${index}`))),
+  );
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(west.gets - gets, 32, "the calls of one cluster that run at once");
+  const seen: string[] = [];
+  void both.authenticate(from(300, credentials("own"))).then(({ pod }) => seen.push(pod));
+  void both
+    .authenticate(from(301, credentials(undefined, "", name)))
+    .then((caller) => seen.push(caller.serviceAccount));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(seen.sort(), ["web", "web-1"]);
+  clock.pass(2000);
+  assert.equal((await Promise.all(remote)).length, 256);
+  west.hangs = false;
+});
+
 test("concurrent streams with one token cause one review, a refusal is cached for seconds, and evicts no accepted token", async () => {
   let nowMs = 0;
   const authenticator = make(undefined, { ...systemClock, nowMs: () => nowMs }, 10);

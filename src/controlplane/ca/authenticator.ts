@@ -109,7 +109,8 @@ export class Authenticator {
   readonly #underWay = new Map<string, Promise<Caller>>();
   /** Checks of accounts in progress. */
   readonly #checksUnderWay = new Map<string, Promise<SerinError | undefined>>();
-  readonly #queue = new ReviewQueue(defaultReviewBounds);
+  /** One queue for each cluster, so that a cluster that does not answer delays only its own callers. */
+  readonly #queues = new WeakMap<KubeClient, ReviewQueue>();
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
@@ -192,7 +193,7 @@ export class Authenticator {
       caller,
       clients,
       clock,
-      async (question) => await this.#queue.run(address, question),
+      async (client, question) => await this.#queueOf(client).run(address, question),
     );
     const nowMs = clock.nowMs();
     if (exists !== false) {
@@ -207,6 +208,12 @@ export class Authenticator {
     );
     this.#remember(this.#refused, key, { result: gone, untilMs: nowMs + refusedMs });
     return gone;
+  }
+
+  #queueOf(client: KubeClient): ReviewQueue {
+    let queue = this.#queues.get(client);
+    if (queue === undefined) this.#queues.set(client, (queue = new ReviewQueue(defaultReviewBounds)));
+    return queue;
   }
 
   #byCertificate({ certificate }: Credentials): { readonly caller?: Caller; readonly fault?: string } {
@@ -251,7 +258,7 @@ export class Authenticator {
     if (known !== undefined) return known;
     let review = this.#underWay.get(key);
     if (review === undefined) {
-      review = this.#queue
+      review = this.#queueOf(client)
         .run(address, () => this.#decide(client, token, clusterId, key))
         .finally(() => this.#underWay.delete(key));
       this.#underWay.set(key, review);

@@ -47,7 +47,7 @@ export class AddressPool {
   take(isTaken: (address: string) => boolean, ranges: readonly AddressRange[] = []): string | undefined {
     for (let left = this.size; left > 0n;) {
       const address = bytesToIp(bytesOf(this.#next, this.#bytes));
-      const range = ranges.find((one) => one.contains(address));
+      const range = ranges.find((candidate) => candidate.contains(address));
       const end = range === undefined ? this.#next : range.last < this.#last ? range.last : this.#last;
       left -= end - this.#next + 1n;
       this.#next = end === this.#last ? this.#first : end + 1n;

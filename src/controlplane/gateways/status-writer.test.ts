@@ -4,13 +4,20 @@ import { silentLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
-import { gatewayClassKind, gatewayKind, httpRouteKind, listenerSetKind } from "../../api/gateway/index.ts";
+import {
+  backendTlsPolicyKind,
+  gatewayClassKind,
+  gatewayKind,
+  httpRouteKind,
+  listenerSetKind,
+} from "../../api/gateway/index.ts";
 import { ingressKind } from "../../api/kubernetes/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import type {
   WantedGatewayStatus,
   WantedIngressStatus,
   WantedListenerSetStatus,
+  WantedPolicyStatus,
   WantedRouteStatus,
 } from "../model/index.ts";
 import { fieldManager } from "./patch-status.ts";
@@ -36,13 +43,14 @@ function writing(
   const gateways = graph.source<WantedGatewayStatus>("gateways");
   const listenerSets = graph.source<WantedListenerSetStatus>("listener-sets");
   const statuses = graph.source<WantedRouteStatus>("routes");
+  const policies = graph.source<WantedPolicyStatus>("policies");
   running.push(
     runStatusWriter(
       {
         client,
         gateways,
         listenerSets,
-        policies: graph.source<never>("policies"),
+        policies,
         routes: [{ kind: "HTTPRoute", statuses }],
         ingresses,
         includes,
@@ -52,7 +60,7 @@ function writing(
       stopped.signal,
     ),
   );
-  return { client, graph, ingresses, gateways, listenerSets, statuses };
+  return { client, graph, ingresses, gateways, listenerSets, policies, statuses };
 }
 
 test("an Ingress gets the addresses of the ingress gateway in its status, and new ones when they change", async () => {
@@ -242,4 +250,27 @@ test("a Gateway whose revision changes keeps its status for the next revision", 
   graph.batch(() => ingresses.set("shop/web", { namespace: "shop", name: "web", addresses: [{ ip: "10.0.0.1" }] }));
   await until(async () => (await client.get(ingressKind, "web", "shop"))?.status?.loadBalancer?.ingress?.length === 1);
   assert.equal((await client.get(gatewayKind, "edge", "shop"))?.status?.conditions?.length, 1);
+});
+
+test("the entries of other controllers stay in a policy's status, and ours fill what is left of its 16 entries", async () => {
+  const ancestor = (controllerName: string, name: string) => ({
+    ancestorRef: { name },
+    controllerName,
+    conditions: [],
+  });
+  const others = Array.from({ length: 15 }, (_, index) => ancestor(theirs, `other-${index}`));
+  const metadata = { namespace: "shop", name: "web" };
+  const { client, graph, policies } = writing((cluster) => {
+    const ancestors = [ancestor(ours, "outdated"), ...others];
+    cluster.put(backendTlsPolicyKind, { metadata, spec: {}, status: { ancestors } } as never);
+  });
+  graph.batch(() =>
+    policies.set("shop/web", { ...metadata, ancestors: [ancestor(ours, "first"), ancestor(ours, "second")] }),
+  );
+  const written = async (): Promise<readonly string[]> =>
+    ((await client.get(backendTlsPolicyKind, "web", "shop"))?.status?.ancestors ?? []).map(
+      ({ ancestorRef }) => ancestorRef.name,
+    );
+  await until(async () => !(await written()).includes("outdated"));
+  assert.deepEqual(await written(), [...others.map(({ ancestorRef }) => ancestorRef.name), "first"]);
 });

@@ -3,6 +3,7 @@ import {
   backendTlsPolicyKind,
   gatewayKind,
   listenerSetKind,
+  maxPolicyAncestors,
   type BackendTlsPolicy,
   type Gateway,
   type GatewayStatus,
@@ -226,7 +227,7 @@ async function writeIngress({ client }: StatusWriterOptions, wanted: WantedIngre
   await patchStatus<Ingress>(client, ingressKind, ingress, { loadBalancer: { ingress: addresses } });
 }
 
-/** Keeps the entries of other controllers. */
+/** Keeps the entries of other controllers, and adds ours as far as there is room. */
 async function writePolicy(
   { client, clock }: StatusWriterOptions,
   wanted: WantedPolicyStatus | undefined,
@@ -248,7 +249,7 @@ async function writePolicy(
         conditions: mergeConditions(ancestor.conditions, known?.conditions ?? [], metaTime(clock.nowMs())),
       };
     }),
-  ];
+  ].slice(0, maxPolicyAncestors);
   if (structurallyEqual(before, ancestors)) return;
   await patchStatus<BackendTlsPolicy>(client, backendTlsPolicyKind, policy, { ancestors });
 }

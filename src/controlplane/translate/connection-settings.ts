@@ -45,7 +45,7 @@ export function listenerBuffers(mesh: Pick<MeshSettings, "connectionSettings">):
   return bytes === undefined ? {} : { perConnectionBufferLimitBytes: bytes };
 }
 
-/** How long a TCP connection may be idle: as the destination's policy says, or else as the proxy's own variable says. */
+/** How long a TCP connection may be idle: as the destination's policy says, or else as the proxy's variable says. */
 export function tcpIdleTimeout(
   { idleTimeoutMs }: Pick<MeshSettings, "idleTimeoutMs">,
   ofPolicyMs?: number,

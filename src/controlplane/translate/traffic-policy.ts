@@ -121,7 +121,11 @@ export function applyTrafficPolicy(
 ): void {
   if (wantsHttp2(policy.connectionPool, protocol, mesh)) useHttp2(draft);
   applyConnectionPool(draft, policy.connectionPool, policy.retryBudget, mesh);
-  if (policy.outlierDetection !== undefined) applyOutlierDetection(draft.cluster, policy.outlierDetection);
+  if (policy.outlierDetection !== undefined) {
+    // A proxy that knows of endpoints that are not ready must not use them because only few others can serve.
+    const mayPanic = !sendsUnready({ preference }, policy, mesh);
+    applyOutlierDetection(draft.cluster, policy.outlierDetection, mayPanic);
+  }
   applyLoadBalancer(draft.cluster, policy, localitySetting(policy, preference, mesh));
 }
 
@@ -244,7 +248,7 @@ function applyHttp2Pool(
 const enforced = 100;
 
 /** Ignores success rates, and keeps ejected endpoints out even if most are ejected, unless the policy sets a limit. */
-function applyOutlierDetection(cluster: Cluster, detection: OutlierDetection): void {
+function applyOutlierDetection(cluster: Cluster, detection: OutlierDetection, mayPanic: boolean): void {
   const counted = (errors: number | undefined): number => (errors === 0 ? 0 : enforced);
   const {
     consecutive5xxErrors,
@@ -277,7 +281,8 @@ function applyOutlierDetection(cluster: Cluster, detection: OutlierDetection): v
         }
       : {}),
   });
-  commonLbConfig(cluster).healthyPanicThreshold = create(PercentSchema, { value: detection.minHealthPercent ?? 0 });
+  const value = mayPanic ? (detection.minHealthPercent ?? 0) : 0;
+  commonLbConfig(cluster).healthyPanicThreshold = create(PercentSchema, { value });
 }
 
 function commonLbConfig(cluster: Cluster): NonNullable<Cluster["commonLbConfig"]> {

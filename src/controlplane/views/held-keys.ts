@@ -4,7 +4,9 @@ export interface HeldKeysOptions {
   readonly clock: Clock;
   /** How long a key is kept after its last holder has left. */
   readonly lingerMs: number;
-  /** The maximum total length of the keys without a holder. The oldest ones are forgotten first. */
+  /** The maximum number of keys without a holder. The oldest ones are forgotten first. */
+  readonly maxLingering: number;
+  /** The maximum total length of these keys. */
   readonly maxLingeringCharacters: number;
   readonly forgotten: (key: string) => void;
 }
@@ -48,7 +50,7 @@ export class HeldKeys<Holder> {
   }
 
   #linger(key: string): void {
-    const { clock, lingerMs, maxLingeringCharacters } = this.#options;
+    const { clock, lingerMs, maxLingering, maxLingeringCharacters } = this.#options;
     this.#stopLingering(key);
     this.#lingering.set(
       key,
@@ -56,7 +58,7 @@ export class HeldKeys<Holder> {
     );
     this.#lingeringCharacters += key.length;
     for (const oldest of this.#lingering.keys()) {
-      if (this.#lingeringCharacters <= maxLingeringCharacters) break;
+      if (this.#lingering.size <= maxLingering && this.#lingeringCharacters <= maxLingeringCharacters) break;
       this.#forget(oldest);
     }
   }

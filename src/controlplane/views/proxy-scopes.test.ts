@@ -226,6 +226,27 @@ test("groups of disconnected proxies take bounded memory, whatever labels a clie
   assert.equal(scopes.groups.size, 2);
 });
 
+test("pods and groups without a proxy are few, whatever names a client sends, and one that connects is served", () => {
+  const { graph, inputs } = createModelFixture();
+  const { scopes } = deriveMeshModel(graph, inputs);
+  const parts = partsOf(graph);
+  const proxies = new ProxyScopes({ ...parts, inputs, scopes, clock: new HandClock() });
+  const named = (index: number): ProxyIdentity => ({ ...proxy, name: `web-${index}`, labels: { index: `${index}` } });
+  const sizes = (): readonly number[] => {
+    graph.settle();
+    return [parts.connectedPods.size, scopes.groups.size];
+  };
+  graph.batch(() => {
+    for (let index = 0; index < 20_100; index += 1) proxies.expect(named(index));
+  });
+  assert.deepEqual(sizes(), [20_000, 20_000]);
+  const forgotten = named(0);
+  const source = proxies.viewSource(forgotten, () => emptyView);
+  using _connected = source.follow(() => undefined);
+  assert.deepEqual([parts.connectedPods.get("shop/web-0"), source.current()], [true, emptyView]);
+  assert.deepEqual(sizes(), [20_001, 20_001]);
+});
+
 test("a node with more labels than any pod has is refused", () => {
   const nodeOf = (labels: Record<string, string>) =>
     create(NodeSchema, { id: "router~10.0.0.1~web-1.shop~shop.svc.cluster.local", metadata: { LABELS: labels } });

@@ -46,6 +46,12 @@ interface Member extends FollowedProxy {
 /** How long a group or pod is kept after its last proxy has disconnected, because proxies reconnect. */
 const lingerMs = 60_000;
 /**
+ * The maximum number of groups without a proxy, and of pods without one. It is above the number of proxies that one
+ * control plane serves. Clients choose the names, and even the shortest take about 1 KiB each. A proxy whose group was
+ * forgotten gets it again when it connects.
+ */
+const maxLingering = 20_000;
+/**
  * The maximum total length of the keys of groups without a proxy. A key contains all labels, and a group takes about
  * ten times its memory. Without this limit, a client that repeatedly connects with other labels would fill the memory.
  */
@@ -90,7 +96,7 @@ export class ProxyScopes {
   constructor(options: ProxyScopesOptions) {
     this.#options = options;
     const { clock, connectedPods, scopes } = options;
-    const bounds = { clock, lingerMs, maxLingeringCharacters };
+    const bounds = { clock, lingerMs, maxLingering, maxLingeringCharacters };
     this.#groups = new HeldKeys({ ...bounds, forgotten: (key) => scopes.groups.delete(key) });
     this.#pods = new HeldKeys({ ...bounds, forgotten: (key) => connectedPods.delete(key) });
     const { pods, nodes, remote, workloadEntries } = options.inputs;

@@ -23,9 +23,8 @@ export class NameIndex {
     this.#random = random;
     const domain = pod.domain.startsWith(`${pod.namespace}.`) ? pod.domain.slice(pod.namespace.length + 1) : pod.domain;
     // Names of Services come last and so replace equal hosts of entries, which any namespace may write.
-    const entries = Object.entries(table.table).sort(
-      ([, one], [, other]) => Number(one.registry === "Kubernetes") - Number(other.registry === "Kubernetes"),
-    );
+    const rankOf = ({ registry }: NameTable["table"][string]): number => Number(registry === "Kubernetes");
+    const entries = Object.entries(table.table).sort(([, left], [, right]) => rankOf(left) - rankOf(right));
     for (const [hostname, { ips, registry, shortname, namespace, altHosts }] of entries) {
       const names = [hostname];
       // In another domain, short names would belong to another cluster.

@@ -82,7 +82,10 @@ export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
   }
 }
 
-/** Moves the first of a heap to its place. The claim that is due first, and of those the first endpoint's, comes first. */
+/**
+ * Moves the first claim of a heap to its place. The one that is due first comes first, and of several the first
+ * endpoint's.
+ */
 function sink(heap: Claim[]): void {
   let at = 0;
   for (;;) {

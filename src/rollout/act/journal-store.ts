@@ -387,9 +387,9 @@ function rolloutOf(name: string): OtherRollout {
 }
 
 /**
- * The entries, with what the server has made of the planned list. `written` is the list that the engine has sent, which
- * has the edits of others too, and `stored` is what the server has made of that. If both are equal, the entry loses what
- * the server made of an earlier write: if the object gets that list again, it comes from another writer.
+ * The entries, with what the server has made of the planned list. `written` is the list that the engine has sent,
+ * which has the edits of others too, and `stored` is what the server has made of that. If both are equal, the entry
+ * loses what the server made of an earlier write: if the object gets that list again, it comes from another writer.
  */
 export function withStored(
   entries: readonly JournalEntry[],

@@ -24,6 +24,7 @@ export function isAllowedCause(
     invariant(
       did("controlPlaneDown") ||
         did("vanish") ||
+        did("loseRoute") ||
         did("noPods") ||
         did("selfHeal") ||
         did("losePods") ||

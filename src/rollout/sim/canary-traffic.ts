@@ -13,7 +13,7 @@ import { readyPodsOf } from "./sim-mesh.ts";
 const requestsPerTick = 400;
 /** Each proxy learns of a change after a while. */
 const learnsPerTick = 0.5;
-const routingKinds: ReadonlySet<string> = new Set([
+export const routingKinds: ReadonlySet<string> = new Set([
   "VirtualService",
   "HTTPRoute",
   "GRPCRoute",

@@ -9,6 +9,7 @@ import type { Addition, Disturbance, SimRollout } from "./scenario.ts";
 import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
 import { makesRoutes, objectsOf, plainCanary, routePointer, versionOf } from "./canary-shape.ts";
 import { templatePointer } from "./sim-canary.ts";
+import { routingKinds } from "./canary-traffic.ts";
 import { keyOf, namespaceOf, ownsObject, revisionPointer, rolloutObject } from "./sim-plan.ts";
 import type { SimStore } from "./sim-store.ts";
 import { hasTheirs, withoutTheirs, withTheirs, withTheirWeights } from "./their-rules.ts";
@@ -224,6 +225,19 @@ export class OtherWriters {
     this.#lost.set(sim.name, found.reference);
     this.#cluster.objects.delete(referenceKey(found.reference));
     this.#witness.lostGateway(found.reference.name.replace(/-new-.*$/, ""));
+  }
+
+  /** Deletes a route, or another object that a Canary has made for its routes. */
+  loseRoute(sim: SimRollout): void {
+    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+    const made = entries.filter(
+      ({ type, object }) =>
+        type === "created" && routingKinds.has(object.kind) && this.#cluster.find(object) !== undefined,
+    );
+    const lost = made[Math.floor(this.#random() * made.length)];
+    if (lost === undefined) return;
+    this.#cluster.objects.delete(referenceKey(lost.object));
+    this.#witness.lostMade(lost.object);
   }
 
   #hasMade(sim: SimRollout, object: ObjectReference): boolean {

@@ -1,5 +1,5 @@
 import { seededRandom, type Random } from "../../base/index.ts";
-import { canaryOf, type SimCanary } from "./canary-shape.ts";
+import { canaryOf, makesRoutes, type SimCanary } from "./canary-shape.ts";
 import {
   additions,
   calmFromTick,
@@ -28,9 +28,21 @@ const serverSalt = 0x5e_f0;
 const othersSalt = 0x07_4e;
 const namespaceSalt = 0x4a_3e;
 const extendSalt = 0xe8_7e;
+const routeSalt = 0x10_5e;
 
-/** Generates the scenario of a seed: {@link endedScenarioOf}, in which people may extend the routes of Canaries. */
+/** Generates the scenario of a seed: {@link extendedScenarioOf}, and somebody may delete what Canaries have made. */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = extendedScenarioOf(seed);
+  const random = seededRandom(seed ^ routeSalt);
+  const lost = scenario.rollouts.flatMap(({ canary }, rollout): Disturbance[] => {
+    if (canary === undefined || !makesRoutes(canary) || random() > 0.2) return [];
+    return [{ type: "loseRoute", atTick: 10 + pick(random, calmFromTick), rollout }];
+  });
+  return lost.length === 0 ? scenario : { ...scenario, disturbances: [...scenario.disturbances, ...lost] };
+}
+
+/** The scenario of {@link endedScenarioOf}, in which people may extend the routes of Canaries. */
+export function extendedScenarioOf(seed: number): Scenario {
   const scenario = endedScenarioOf(seed);
   const random = seededRandom(seed ^ extendSalt);
   const { disturbances } = scenario;

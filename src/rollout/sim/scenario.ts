@@ -50,7 +50,12 @@ export type Disturbance =
         /** A pod, a node or a workload is deleted and comes back under its name. */
         | "remake"
         /** A person resumes the Deployment that a Canary holds. */
-        | "resumeApp";
+        | "resumeApp"
+        /**
+         * Somebody deletes a route, or another object that a Canary has made for its routes. If the status asks for it,
+         * a person deletes the Canary, and creates it again.
+         */
+        | "loseRoute";
       readonly atTick: number;
       readonly rollout: number;
     }

@@ -82,6 +82,8 @@ class Simulation {
   readonly #refusals = new Map<string, Refusal>();
   /** What the server cannot read: `target` or `journal`, and the rollout's name. */
   readonly #unread = new Set<string>();
+  /** The Canaries that a person has deleted to create them again. */
+  readonly #createdAgain = new Set<SimRollout>();
   /** The rollouts in one of whose steps a person has changed the template. */
   readonly #changed = new Set<string>();
   #lastStates = "";
@@ -265,6 +267,11 @@ class Simulation {
       this.#abortAtStep(key);
       this.#answer(key);
     }
+    for (const sim of this.#createdAgain) {
+      if (this.#store.read(keyOf(sim)) !== undefined) continue;
+      this.#createdAgain.delete(sim);
+      this.#create(sim);
+    }
   }
 
   /** Whether a person will roll it back after it has completed. */
@@ -337,6 +344,13 @@ class Simulation {
     if (status.phase === "Completed" && this.#isToBeAborted(key) && !found.spec.abort) {
       this.#note(`${key} is put back after its end`);
       this.#store.patchSpec(key, { abort: true });
+      return;
+    }
+    if (status.message.includes("delete this Canary") && found.metadata.deletionTimestamp === undefined) {
+      const sim = this.#simOf(found);
+      this.#note(`${key} is deleted, to be created again: ${status.message}`);
+      this.#createdAgain.add(sim);
+      this.#delete(sim);
       return;
     }
     if (this.#isCalm()) this.#others.relabel(status);
@@ -452,10 +466,14 @@ class Simulation {
     this.#cluster.objects.delete(referenceKey(reference("v1", "Namespace", namespace)));
     for (const sim of this.#scenario.rollouts) {
       if (sim.kind !== "Canary" || sim.namespace !== namespace) continue;
-      this.#witness.deleted(keyOf(sim));
-      this.#untried.delete(sim.name);
-      this.#store.delete(keyOf(sim), new Date(this.#wallMs()).toISOString());
+      this.#delete(sim);
     }
+  }
+
+  #delete(sim: SimRollout): void {
+    this.#witness.deleted(keyOf(sim));
+    this.#untried.delete(sim.name);
+    this.#store.delete(keyOf(sim), new Date(this.#wallMs()).toISOString());
   }
 
   #disturbRollout(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
@@ -471,9 +489,7 @@ class Simulation {
         this.#store.patchSpec(key, { paused: begins });
         return;
       case "delete":
-        this.#witness.deleted(key);
-        this.#untried.delete(sim.name);
-        this.#store.delete(key, new Date(this.#wallMs()).toISOString());
+        this.#delete(sim);
         return;
       case "recreate":
         if (this.#store.read(key) === undefined) return;
@@ -553,6 +569,7 @@ class Simulation {
     if (disturbance.type === "loseMade") this.#others.loseMade(sim, begins);
     if (disturbance.type === "change") this.#changeTemplate(sim, disturbance.template);
     if (disturbance.type === "resumeApp") this.#others.resumeApp(sim);
+    if (disturbance.type === "loseRoute") this.#others.loseRoute(sim);
     if (disturbance.type === "revertApp") this.#revert(sim, begins);
   }
 

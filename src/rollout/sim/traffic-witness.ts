@@ -59,7 +59,7 @@ export class TrafficWitness {
   /** Checks that every request reaches a pod, unless somebody else has taken the pods or the routes away. */
   #isServed(sim: SimRollout): void {
     const reason = this.#cluster.traffic.unserved.get(sim.name);
-    const excuses = ["losePods", "resumeApp", "vanish"] as const;
+    const excuses = ["losePods", "resumeApp", "vanish", "loseRoute"] as const;
     if (reason === undefined || excuses.some((type) => this.#did(type, sim))) return;
     throw new Error(`${keyOf(sim)}: ${reason}`);
   }
@@ -69,7 +69,8 @@ export class TrafficWitness {
     const { canary: shape = plainCanary } = sim;
     const share = this.#cluster.traffic.canaryShare(sim) ?? 0;
     const allowed = this.#allowed.get(sim.name) ?? (makesRoutes(shape) ? 0 : share);
-    const isTheirs = this.#did("rewrite", sim);
+    // Without its route, the Service sends requests to all pods alike.
+    const isTheirs = this.#did("rewrite", sim) || this.#did("loseRoute", sim);
     if (isTheirs) return;
     invariant(
       share <= allowed,

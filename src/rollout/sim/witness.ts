@@ -87,6 +87,8 @@ export class Witness {
   readonly #lostGateways = new Set<string>();
   /** The keys of objects that somebody made again during an undo. */
   readonly #madeInUndo = new Set<string>();
+  /** The keys of objects that Canaries have made, and somebody has deleted. */
+  readonly #lostMade = new Set<string>();
   readonly #traffic: TrafficWitness;
 
   constructor(scenario: Scenario, cluster: ModelCluster, store: SimStore) {
@@ -266,11 +268,13 @@ export class Witness {
 
   /**
    * Both snapshots without a route that somebody has deleted meanwhile, without weights if a webhook changes them, and
-   * without what somebody made again during an undo.
+   * without what somebody made again during an undo, or has deleted although a Canary has made it.
    */
   #withoutVanished(current: Snapshot, former: Snapshot): readonly [Snapshot, Snapshot] {
     const kept = Object.entries(current).filter(([key]) => key in former || !this.#madeInUndo.has(key));
-    const [now, before] = [this.#withoutEnded(Object.fromEntries(kept)), this.#withoutEnded(former)];
+    const [now, before] = [Object.fromEntries(kept), former].map((snapshot) =>
+      this.#withoutEnded(Object.fromEntries(Object.entries(snapshot).filter(([key]) => !this.#lostMade.has(key)))),
+    ) as [Snapshot, Snapshot];
     const [left, right] = happens(this.#scenario, "rewrite")
       ? [withoutWeights(now), withoutWeights(before)]
       : [now, before];
@@ -311,6 +315,11 @@ export class Witness {
   /** Somebody makes an object again while an undo is under way, which may have passed it already. */
   madeInUndo(object: ObjectReference): void {
     this.#madeInUndo.add(referenceKey(object));
+  }
+
+  /** Somebody deletes an object that a Canary has made for its routes. Nothing but a new Canary makes it again. */
+  lostMade(object: ObjectReference): void {
+    this.#lostMade.add(referenceKey(object));
   }
 
   /** Somebody deletes the canary of this gateway, which may have no pod until there is another one. */

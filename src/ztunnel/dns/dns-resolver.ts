@@ -73,16 +73,16 @@ export class DnsResolver {
   }
 
   /**
-   * Looks up the name as it is, and then without the search domains that the pod's resolver may have appended. Without
-   * a shorter domain than the longest, the name is not what the pod asked for: `x.example` becomes
-   * `x.example.shop.svc.cluster.local`, and would so become `x.example.shop`. No other namespace's ServiceEntry gets it.
+   * Looks up the name as it is, and then without the search domains that the pod's resolver may have appended. If the
+   * name has the longest domain, its rest without a shorter one is not what the pod asked for: `x.example` becomes
+   * `x.example.shop.svc.cluster.local`, and its rest `x.example.shop`. No other namespace's ServiceEntry gets that.
    */
   #find(name: string, namespace: string): FoundName | undefined {
     const direct = this.#byName(name, namespace);
     if (direct !== undefined) return { addresses: this.#addresses(direct) };
     const { domain } = this.#options;
     const suffixes = [`.${namespace}.svc.${domain}`, `.svc.${domain}`, `.${domain}`];
-    for (const [shorter, suffix] of suffixes.filter((one) => name.endsWith(one)).entries()) {
+    for (const [shorter, suffix] of suffixes.filter((suffix) => name.endsWith(suffix)).entries()) {
       const alias = name.slice(0, -suffix.length);
       const service = this.#byName(alias, namespace);
       if (service === undefined || (shorter > 0 && !this.#isOwn(service, namespace))) continue;
@@ -102,7 +102,7 @@ export class DnsResolver {
   /**
    * The service with this name, or with a full name whose short form it may be. As in upstream, a ServiceEntry of the
    * pod's own namespace comes first. One of another namespace comes last, and gets no short name of a Service or of a
-   * headless Service's pod: with the host `web.shop`, it would otherwise get the traffic to `web.shop.svc.cluster.local`.
+   * headless Service's pod: with the host `web.shop`, it would get the traffic to `web.shop.svc.cluster.local`.
    */
   #byName(name: string, namespace: string): Service | undefined {
     const literal = this.#byHost(name, namespace);
@@ -182,8 +182,8 @@ export class DnsResolver {
    * Whether a service of another namespace has a host in Kubernetes' domain that it may not have. Names below a
    * namespace's domain belong to that namespace. A wildcard may match none of them: `*.shop.svc.cluster.local`,
    * `*.cluster.local`. A resolver first appends its search domains to every name, so such an entry, or one for
-   * `api.github.com.shop.svc.cluster.local`, would get traffic to hosts outside the cluster. An entry may name a Service
-   * that does not exist.
+   * `api.github.com.shop.svc.cluster.local`, would get traffic to hosts outside the cluster. An entry may name a
+   * Service that does not exist.
    */
   #isForeign({ hostname, namespace: owner }: Service, namespace: string): boolean {
     if (owner === namespace) return false;

@@ -21,7 +21,7 @@ const leftOut: readonly RegExp[] = [
   // The page needs it only on clusters without LoadBalancers.
   /^kubectl port-forward/,
   // A restore needs a backup, and a program that this cluster does not have.
-  /^velero |^kubectl scale deployment\/serin-rollout /,
+  /^velero |^kubectl (scale deployment\/serin-rollout|delete secret -n serin-system serin-rollout-author) |-l app=serin-rollout /,
 ];
 
 const webhooks = "mutatingwebhookconfigurations,validatingwebhookconfigurations";

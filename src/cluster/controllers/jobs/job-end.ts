@@ -1,5 +1,5 @@
 import type { Job, JobCondition, Pod, SuccessPolicy } from "../../../api/kubernetes/index.ts";
-import { parseIndexes } from "./job-indexes.ts";
+import { parseRanges } from "./job-indexes.ts";
 import { judgeFailure } from "./pod-failure-policy.ts";
 
 /** The facts about a Job's pods that decide whether the Job ends. */
@@ -73,9 +73,11 @@ function ruleMet(
   if (succeeded.length === 0) return undefined;
   const found = policy?.rules.findIndex(({ succeededIndexes, succeededCount }) => {
     if (succeededIndexes === undefined) return succeededCount !== undefined && succeeded.length >= succeededCount;
-    const wanted = new Set(parseIndexes(succeededIndexes, completions));
-    const reached = succeeded.filter((index) => wanted.has(index)).length;
-    return wanted.size > 0 && reached >= (succeededCount ?? wanted.size);
+    // A range may have more indexes than fit into memory.
+    const wanted = parseRanges(succeededIndexes, completions);
+    const total = wanted.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+    const reached = succeeded.filter((index) => wanted.some(({ first, last }) => index >= first && index <= last));
+    return total > 0 && reached.length >= (succeededCount ?? total);
   });
   return found === -1 ? undefined : found;
 }

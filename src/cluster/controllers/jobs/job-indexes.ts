@@ -29,15 +29,33 @@ export function formatIndexes(indexes: readonly number[]): string {
   return parts.join(",");
 }
 
-/** The indexes below the Job's completions. Parts that cannot be read are left out. */
+/**
+ * How many indexes of a status count. Kubernetes allows as many pods at a time. The status of a Job with two thousand
+ * million completions could otherwise name more than fit into memory.
+ */
+const maxIndexes = 100_000;
+
+/** The indexes below the Job's completions, up to a limit. Parts that cannot be read are left out. */
 export function parseIndexes(text: string, completions: number): number[] {
-  const found = text.split(",").flatMap((part) => {
-    const [, first = "", last = first] = /^(\d+)(?:-(\d+))?$/.exec(part) ?? [];
-    if (first === "") return [];
-    const end = Math.min(Number(last), completions - 1);
-    return Array.from({ length: Math.max(0, end - Number(first) + 1) }, (_, offset) => Number(first) + offset);
-  });
+  const found: number[] = [];
+  for (const { first, last } of parseRanges(text, completions))
+    for (let index = first; index <= last && found.length < maxIndexes; index += 1) found.push(index);
   return sorted(found);
+}
+
+/** A range of indexes, both of which belong to it. */
+interface IndexRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** The ranges of a list such as `0-2,5`, below the Job's completions. */
+export function parseRanges(text: string, completions: number): readonly IndexRange[] {
+  return text.split(",").flatMap((part) => {
+    const [, first = "", last = first] = /^(\d+)(?:-(\d+))?$/.exec(part) ?? [];
+    const range = { first: Number(first), last: Math.min(Number(last), completions - 1) };
+    return first === "" || range.last < range.first ? [] : [range];
+  });
 }
 
 function sorted(indexes: readonly number[]): number[] {

@@ -211,3 +211,24 @@ test("indexes are read as they are written, up to the completions", () => {
   for (const text of ["", "0", "0,1", "0-2,5,7-9"]) assert.equal(formatIndexes(parseIndexes(text, 10)), text);
   assert.deepEqual(parseIndexes("1-3,8-20,x", 10), [1, 2, 3, 8, 9]);
 });
+
+test("a success policy may name more indexes than fit into memory", () => {
+  const wanted = (succeededCount?: number) =>
+    plan(
+      indexedJob({
+        completions: 2_147_483_647,
+        successPolicy: {
+          rules: [{ succeededIndexes: "0-2147483646", ...(succeededCount === undefined ? {} : { succeededCount }) }],
+        },
+      }),
+      [indexed(0), indexed(1, "Running")],
+    );
+  assert.deepEqual(
+    [end(wanted(1)), end(wanted(2)), end(wanted())],
+    ["SuccessCriteriaMet: SuccessPolicy", "goes on", "goes on"],
+  );
+});
+
+test("a status that names more indexes than fit into memory is read up to a limit", () => {
+  assert.equal(parseIndexes("0-2147483646,0-2147483646", 2_147_483_647).length, 100_000);
+});

@@ -16,9 +16,9 @@ import {
   type TrafficPreference,
   type WorkloadEntryFacts,
 } from "../facts.ts";
-import { cidrOf } from "../ip-address.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { selectorKeys } from "../selection.ts";
+import { givenAddresses, isGivenToOthers, singleAddress } from "../service/given-addresses.ts";
 import { entryVisibility } from "../service/service-entry-visibility.ts";
 import { portNamed } from "../workload-entry.ts";
 import { declaredProtocol } from "../service/service-entry-model.ts";
@@ -133,9 +133,7 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
   const servicesByAddress = inputs.services.index("ambient-address", ({ clusterAddresses }) =>
     clusterAddresses.flatMap(singleAddress),
   );
-  const entriesByGivenAddress = inputs.serviceEntries.index("given-address", ({ allocated }) =>
-    Object.values(allocated ?? {}).flatMap((addresses) => addresses.flatMap(singleAddress)),
-  );
+  const given = givenAddresses(inputs);
   // Thousands of entries may have one host, so the oldest ones are chosen once for each host.
   const hosts = graph.derive("ambient-entry-hosts", all, ({ hostname }) => [[hostname, hostname] as const]);
   const chosen = graph.derive("ambient-entries-chosen", hosts, (hostname, reader) => {
@@ -147,25 +145,16 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
     return oldestOfNamespaces(rivals)
       .filter(({ namespace }) => kubernetes?.namespace !== namespace)
       .map((service) => {
-        const claims = service.addresses
-          .flatMap(singleAddress)
-          .some(
-            (address) =>
-              reader.lookup(servicesByAddress, address).length > 0 ||
-              (service.isGivenAddress !== true &&
-                reader.lookup(entriesByGivenAddress, address).some(({ namespace }) => namespace !== service.namespace)),
-          );
+        const claims = service.addresses.some(
+          (address) =>
+            singleAddress(address).some((key) => reader.lookup(servicesByAddress, key).length > 0) ||
+            (service.isGivenAddress !== true && isGivenToOthers(address, service.namespace, given, reader)),
+        );
         const canonical = kubernetes === undefined && !claims && first?.namespace === service.namespace;
         return [ambientServiceKey(service), { ...service, canonical }] as const;
       });
   });
   return { all, chosen };
-}
-
-/** A key for the address, however it is written. Empty for a range. */
-function singleAddress(text: string): readonly string[] {
-  const range = cidrOf(text);
-  return range === undefined || range.length < range.address.length * 8 ? [] : [range.address.join(".")];
 }
 
 /** The Service whose hostname this is. */

@@ -1,4 +1,4 @@
-import { gatewayGroup, type PolicyAncestorStatus } from "../../../api/gateway/index.ts";
+import { gatewayGroup, maxPolicyAncestors, type PolicyAncestorStatus } from "../../../api/gateway/index.ts";
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
 import type { BackendTlsTarget } from "../backend-tls-model.ts";
 import { factsKey, type ConfigFacts } from "../facts.ts";
@@ -30,9 +30,6 @@ export interface RouteWithBackends {
   readonly parents: readonly ParentAttachment[];
 }
 
-/** Gateway API's limit. */
-const maxAncestors = 16;
-
 /**
  * The status of each BackendTLSPolicy that this revision owns: one entry for each target, and for each Gateway whose
  * routes have a target as backend.
@@ -60,7 +57,7 @@ export function deriveBackendTlsStatuses(
     return [
       [
         factsKey(policy),
-        { namespace: policy.namespace, name: policy.name, ancestors: ancestors.slice(0, maxAncestors) },
+        { namespace: policy.namespace, name: policy.name, ancestors: ancestors.slice(0, maxPolicyAncestors) },
       ],
     ];
   });

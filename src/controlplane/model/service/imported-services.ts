@@ -10,6 +10,7 @@ import {
 } from "../facts.ts";
 import { addressKey } from "../ip-address.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
+import { givenAddresses, isGivenToOthers } from "./given-addresses.ts";
 import { importedDiscoverability } from "./service-discoverability.ts";
 import { endpointsKey, type EndpointModel } from "./service-endpoint-model.ts";
 import type { ServiceModel } from "./service.ts";
@@ -52,8 +53,10 @@ export function deriveImportedServices(
   const addressesOf = ({ clusterAddresses }: ServiceFacts): readonly string[] => clusterAddresses.map(addressKey);
   const byAddress = inputs.services.index("cluster-address", addressesOf);
   const remoteByAddress = inputs.remote.services.index("cluster-address", addressesOf);
+  const given = givenAddresses(inputs);
   /**
-   * Whether no Service of another namespace has the address in the import's cluster. Otherwise, users who may write a
+   * Whether no Service of another namespace has the address in the import's cluster, and no ServiceEntry of another
+   * namespace was given it. Otherwise, users who may write a
    * ServiceImport could capture that Service's clients. A Service of the import's own namespace may have the address,
    * because a controller may use it for the import.
    */
@@ -61,7 +64,7 @@ export function deriveImportedServices(
     (clusterId === undefined
       ? reader.lookup(byAddress, addressKey(address))
       : reader.lookup(remoteByAddress, addressKey(address)).filter((service) => service.clusterId === clusterId)
-    ).every((service) => service.namespace === namespace);
+    ).every((service) => service.namespace === namespace) && !isGivenToOthers(address, namespace, given, reader);
   return graph.derive("services-imported", inputs.serviceImports, (imported, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh?.multiClusterServices?.host !== true) return [];

@@ -97,19 +97,21 @@ export function takesIstioTls({ labels }: EndpointModel): boolean {
  * only keep their sessions.
  */
 export function usedEndpoints(all: readonly EndpointModel[]): readonly EndpointModel[] {
-  const endpoints = all.some(({ unready }) => unready === true) ? all.filter(({ unready }) => unready !== true) : all;
-  if (!endpoints.some(({ terminating }) => terminating === true)) return endpoints;
-  if (endpoints.some(({ terminating }) => terminating !== true))
-    return endpoints.filter(({ terminating, draining }) => terminating !== true || draining === true);
-  return endpoints.map(({ draining: _sessionsOnly, ...endpoint }) => endpoint);
+  return sentEndpoints(all, false);
 }
 
 /**
- * The endpoints that proxies get. With those that are not ready, a proxy knows which part of a locality can serve, and
- * sends the rest of its requests to the next one. It sends no request to them.
+ * The endpoints that proxies get, in the same order. With those that are not ready, a proxy knows which part of a
+ * locality can serve, and sends the rest of its requests to the next one. It sends no request to them.
  */
-export function sentEndpoints(endpoints: readonly EndpointModel[], withUnready: boolean): readonly EndpointModel[] {
-  const used = usedEndpoints(endpoints);
-  const unready = withUnready ? endpoints.filter((endpoint) => endpoint.unready === true) : [];
-  return unready.length === 0 ? used : [...used, ...unready];
+export function sentEndpoints(all: readonly EndpointModel[], withUnready: boolean): readonly EndpointModel[] {
+  if (!all.some(({ unready, terminating }) => unready === true || terminating === true)) return all;
+  const allEnd = all.every(({ unready, terminating }) => unready === true || terminating === true);
+  return all.flatMap((endpoint) => {
+    if (endpoint.unready === true) return withUnready ? endpoint : [];
+    if (endpoint.terminating !== true) return endpoint;
+    if (!allEnd) return endpoint.draining === true ? endpoint : [];
+    const { draining: _sessionsOnly, ...used } = endpoint;
+    return used;
+  });
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { meshKey, type MeshSettings } from "../facts.ts";
-import { config, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
+import { config, node, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import { createOutboundFixture, type OutboundFixture } from "../../testing/outbound-fixture.ts";
 
 const host = "web.shop.svc.cluster.local";
@@ -92,7 +92,7 @@ test("an endpoint of a pod that is not known gets no plain text", () => {
 test("proxies know of an endpoint that is not ready, and call it healthy once it is", () => {
   const fixture = shop();
   fixture.apply(slice("shop/web", port, [{ ...first, ready: false }, second]));
-  assert.deepEqual(endpointsOf(fixture), ["10.1.0.2:8080 HEALTHY", "10.1.0.1:8080 UNHEALTHY"]);
+  assert.deepEqual(endpointsOf(fixture), ["10.1.0.1:8080 UNHEALTHY", "10.1.0.2:8080 HEALTHY"]);
   fixture.apply(slice("shop/web", port, [first, second]));
   assert.deepEqual(endpointsOf(fixture), ["10.1.0.1:8080 HEALTHY", "10.1.0.2:8080 HEALTHY"]);
   fixture.apply(slice("shop/web", port, [{ ...first, terminating: true, ready: false }, second]));
@@ -107,7 +107,7 @@ test("endpoints that are not ready stay away from clients that could use them, a
   const use = (mesh: Partial<MeshSettings>): void =>
     graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, ...mesh }));
   fixture.apply(slice("shop/web", port, [{ ...first, ready: false }, second]));
-  const [ready, both] = [["10.1.0.2:8080 HEALTHY"], ["10.1.0.2:8080 HEALTHY", "10.1.0.1:8080 UNHEALTHY"]];
+  const [ready, both] = [["10.1.0.2:8080 HEALTHY"], ["10.1.0.1:8080 UNHEALTHY", "10.1.0.2:8080 HEALTHY"]];
 
   rule({ minHealthPercent: 30 });
   assert.deepEqual(endpointsOf(fixture), ready, "a proxy that panics would use it");
@@ -122,4 +122,59 @@ test("endpoints that are not ready stay away from clients that could use them, a
   const spec = { ...(near as unknown as { spec: object }).spec, trafficDistribution: "PreferClose" };
   fixture.apply({ ...near, spec } as KubernetesObject);
   assert.deepEqual(endpointsOf(fixture), both, "the zone's health decides when clients leave it");
+});
+
+test("a proxy that knows of endpoints that are not ready does not use them because few others are ready", () => {
+  const fixture = shop();
+  const { graph, inputs } = fixture;
+  const web = (trafficDistribution?: string): KubernetesObject => {
+    const plain = service("shop/web", "10.96.0.1", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]);
+    const spec = { ...(plain as unknown as { spec: object }).spec, trafficDistribution };
+    return { ...plain, spec } as KubernetesObject;
+  };
+  const use = (mesh: Partial<MeshSettings>): void =>
+    graph.batch(() => inputs.mesh.set(meshKey, { ...testMesh, ...mesh }));
+  const seen = (): object => {
+    const common = fixture.serve().clusters()[`outbound|80||${host}`]?.["commonLbConfig"] as Record<string, unknown>;
+    return { endpoints: endpointsOf(fixture).length, threshold: common["healthyPanicThreshold"] };
+  };
+  fixture.apply(
+    slice("shop/web", port, [{ ...first, ready: false }, second]),
+    config("DestinationRule", "shop/web", { host, trafficPolicy: { outlierDetection: { minHealthPercent: 60 } } }),
+  );
+  assert.deepEqual(seen(), { endpoints: 1, threshold: { value: 60 } });
+  use({ unreadyEndpoints: "always" });
+  assert.deepEqual(seen(), { endpoints: 2, threshold: {} });
+  for (const unreadyEndpoints of ["automatic", "never"] as const) {
+    use({ unreadyEndpoints });
+    fixture.apply(web("PreferClose"));
+    assert.deepEqual(seen(), { endpoints: 2, threshold: {} });
+    fixture.apply(web());
+    assert.deepEqual(seen(), { endpoints: 1, threshold: { value: 60 } });
+  }
+});
+
+test("the order of the localities does not depend on which endpoints are ready", () => {
+  const fixture = shop();
+  const zones = (ready: boolean): unknown => {
+    fixture.apply(
+      slice("shop/web", port, [
+        { ...first, ready, node: "node-1" },
+        { ...second, node: "node-2" },
+      ]),
+    );
+    const assignment = fixture.serve().endpoints()[`outbound|80||${host}`] as { endpoints: { locality: object }[] };
+    return assignment.endpoints.map(({ locality }) => locality);
+  };
+  const pods = [
+    pod("shop/web-1", "10.1.0.1", { labels: { app: "web" }, redirected: false, node: "node-1" }),
+    pod("shop/web-2", "10.1.0.2", { labels: { app: "web" }, redirected: false, node: "node-2" }),
+  ];
+  fixture.apply(node("node-1", "z1"), node("node-2", "z2"), ...pods);
+  const expected = [
+    { region: "r1", zone: "z1" },
+    { region: "r1", zone: "z2" },
+  ];
+  assert.deepEqual(zones(true), expected);
+  assert.deepEqual(zones(false), expected);
 });

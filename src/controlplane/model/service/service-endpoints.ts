@@ -72,8 +72,8 @@ export function getEndpoints(
 }
 
 /**
- * Includes terminating endpoints, which a subset or a client may need, and those that are not ready. {@link usedEndpoints}
- * or {@link sentEndpoints} must choose among those that are left.
+ * Includes terminating endpoints, which a subset or a client may need, and those that are not ready.
+ * {@link usedEndpoints} or {@link sentEndpoints} must choose among those that are left.
  */
 export function getAllEndpoints(
   endpoints: ServiceEndpoints,

@@ -15,6 +15,7 @@ import { deriveImportedServices } from "./imported-services.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
+import { givenAddresses, isGivenToOthers } from "./given-addresses.ts";
 import { entryVisibilityOf } from "./service-entry-visibility.ts";
 import { deriveEntryHosts, entriesOfHost, hostIn, type EntryHosts } from "./service-entry-host.ts";
 import { serviceEntryModel } from "./service-entry-model.ts";
@@ -63,6 +64,7 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     return [[serviceKey(model), model]];
   });
   const entryHosts = deriveEntryHosts(graph, inputs);
+  const given = givenAddresses(inputs);
   const entries = graph.derive(
     "services-entries",
     entryHosts.keys,
@@ -77,7 +79,10 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
         mesh.serviceEntryVisibility?.applyToSidecars === true ? entryVisibilityOf(namespace, inputs, reader) : "PUBLIC";
       const hosts = found.map((entry) => ({ entry, host: hostIn(entry, key) }));
       const model = serviceEntryModel(hosts, mesh, visibility);
-      return model === undefined ? [] : [[key, { ...model, preference }]];
+      if (model === undefined) return [];
+      const addresses = model.addresses.filter((address) => !isGivenToOthers(address, namespace, given, reader));
+      const lost = addresses.length === 0 && model.addresses.length > 0 ? ({ lostAddresses: true } as const) : {};
+      return [[key, { ...model, addresses, ...lost, preference }]];
     },
   );
   const imported = deriveImportedServices(graph, inputs, [kubernetes, remote]);

@@ -3,6 +3,7 @@ import type { CollectionReader } from "../../../kube/index.ts";
 import type { Listener } from "../../../wire/envoy/index.ts";
 import { anyAddress } from "../../model/ip-address.ts";
 import type { PolicySubject } from "../../model/authorization-selection.ts";
+import type { DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import { factsKey, type GatewayFacts, type MeshSettings } from "../../model/facts.ts";
 import { endsTls, listenerTlsResources, terminateModeOption } from "../../model/gateway/gateway-certificates.ts";
 import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
@@ -28,6 +29,8 @@ export interface GatewayApiContext {
   readonly telemetry: ProxyTelemetry;
   /** Routes that are attached to the Gateway, oldest first. */
   readonly l4Routes: readonly L4RouteModel[];
+  /** The policy for a backend's host. */
+  readonly ruleOf: (host: string) => DestinationRuleModel | undefined;
 }
 
 /** The subject for policies that are attached to a Gateway. */

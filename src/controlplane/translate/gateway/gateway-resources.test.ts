@@ -3,7 +3,12 @@ import { test } from "node:test";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { deriveMeshModel } from "../mesh-model.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
-import { ClusterLoadAssignmentSchema, ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
+import {
+  ClusterLoadAssignmentSchema,
+  ClusterSchema,
+  ListenerSchema,
+  RouteConfigurationSchema,
+} from "../../../wire/envoy/index.ts";
 import { deriveRouteModels } from "../../model/gateway/gateway-model.ts";
 import { deriveGatewayStatuses } from "../../model/gateway/gateway-status.ts";
 import { deriveRouteStatuses } from "../../model/gateway/route-status.ts";
@@ -70,6 +75,8 @@ function gateways({ hbone = false }: { readonly hbone?: boolean } = {}) {
         lbEndpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? []),
       );
     },
+    cluster: (name: string): JsonObject =>
+      decodeResource(ClusterSchema, classic.clusters.get(scopedResourceKey(group, name))?.resource),
     table: (kind: keyof typeof sources, name: string): JsonObject =>
       decodeResource(
         RouteConfigurationSchema,
@@ -318,6 +325,31 @@ test("AUTO_PASSTHROUGH ignores the tunnel settings of a rule, which apply at the
   assert.doesNotMatch(passed, /tunnelingConfig/);
 });
 
+test("AUTO_PASSTHROUGH gets endpoints that are not ready, and does not use them if few others are ready", () => {
+  const { apply, cluster, endpointsOf } = gateways();
+  const web = service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]);
+  const near = { ...(web as unknown as { spec: object }).spec, trafficDistribution: "PreferClose" };
+  const labels = { app: "web", "security.istio.io/tlsMode": "istio" };
+  apply(
+    ...base,
+    { ...web, spec: near } as KubernetesObject,
+    pod("shop/web-1", "10.244.1.5", { labels, redirected: false }),
+    pod("shop/web-2", "10.244.1.6", { labels, redirected: false }),
+    slice("shop/web", { name: "http", port: 8080 }, [
+      { address: "10.244.1.5", pod: "web-1", ready: false },
+      { address: "10.244.1.6", pod: "web-2" },
+    ]),
+    classicGateway("a", [server(15_443, "TLS", ["*.local"], { mode: "AUTO_PASSTHROUGH" })]),
+    config("DestinationRule", "shop/web", {
+      host: "web",
+      trafficPolicy: { outlierDetection: { minHealthPercent: 60 } },
+    }),
+  );
+  const name = "outbound_.80_._.web.shop.svc.cluster.local";
+  assert.deepEqual(endpointsOf(name), ["10.244.1.5", "10.244.1.6"]);
+  assert.deepEqual(valueAt(cluster(name), "commonLbConfig", "healthyPanicThreshold"), {});
+});
+
 test("gateways have a listener for HBONE as long as any pod of any cluster accepts it", () => {
   const { apply, remove, tunnels, inputs, graph } = gateways({ hbone: true });
   const seen = (): readonly string[] => {
@@ -495,6 +527,53 @@ test("TLS and TCP routes lead connections by server name or port, and have a sta
     status.get("edge/web")?.listeners.map(({ attachedRoutes }) => attachedRoutes),
     [2, 1],
   );
+});
+
+test("TLS and TCP routes follow the policy of their first backend that gets connections", () => {
+  const { apply, listener } = gateways();
+  const allowedRoutes = { namespaces: { from: "All" } };
+  const parentRefs = [{ name: "web", namespace: "edge" }];
+  const backend = (name: string, weight: number): object => ({ name, port: 80, weight });
+  const rule = (name: string, connectionPool: object): KubernetesObject =>
+    config("DestinationRule", `shop/${name}`, {
+      host: name,
+      trafficPolicy: {
+        connectionPool,
+        loadBalancer: { consistentHash: { useSourceIp: true } },
+        tunnel: { targetHost: "far.test", targetPort: 443 },
+      },
+    });
+  apply(
+    ...base,
+    service("shop/other", "10.96.0.7", { app: "other" }, [{ name: "http", port: 80, targetPort: 8080 }]),
+    apiGateway([
+      { name: "tls", port: 8443, protocol: "TLS", tls: { mode: "Passthrough" }, allowedRoutes },
+      { name: "tcp", port: 9000, protocol: "TCP", allowedRoutes },
+    ]),
+    config("TLSRoute", "shop/t", {
+      parentRefs,
+      hostnames: ["t.example"],
+      rules: [{ backendRefs: [backend("other", 0), backend("web", 1)] }],
+    }),
+    config("TCPRoute", "shop/c", { parentRefs, rules: [{ backendRefs: [backend("web", 1), backend("other", 1)] }] }),
+    rule("web", { tcp: { idleTimeout: "7s", maxConnectionDuration: "70s" } }),
+    rule("other", { tcp: { idleTimeout: "8s" } }),
+  );
+  for (const name of ["0.0.0.0_8443", "0.0.0.0_9000"]) {
+    const [chain] = listener("api", name)["filterChains"] as { filters: { typedConfig: JsonObject }[] }[];
+    const proxy = chain?.filters.at(-1)?.typedConfig;
+    const { idleTimeout, maxDownstreamConnectionDuration, hashPolicy, tunnelingConfig } = proxy ?? {};
+    assert.deepEqual(
+      { idleTimeout, maxDownstreamConnectionDuration, hashPolicy, tunnelingConfig },
+      {
+        idleTimeout: "7s",
+        maxDownstreamConnectionDuration: "70s",
+        hashPolicy: [{ sourceIp: {} }],
+        tunnelingConfig: { hostname: "far.test:443" },
+      },
+      name,
+    );
+  }
 });
 
 test("a route that is younger than another with one of its server names keeps the others", () => {

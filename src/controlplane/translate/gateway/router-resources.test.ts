@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
-import { deriveHboneServers } from "../mesh-model.ts";
+import { deriveMeshModel } from "../mesh-model.ts";
 import { deriveRouteModels } from "../../model/gateway/gateway-model.ts";
 import { deriveGatewayStatuses } from "../../model/gateway/gateway-status.ts";
 import { deriveRouteStatuses } from "../../model/gateway/route-status.ts";
@@ -20,14 +20,8 @@ function router(revision = "default") {
   const routes = deriveRouteModels(fixture.graph, fixture.inputs);
   const l4Routes = deriveL4RouteModels(fixture.graph, fixture.inputs);
   const groups = fixture.graph.source<ProxyGroup>("groups");
-  const hboneServers = deriveHboneServers(fixture.graph, fixture.inputs);
-  const resources = deriveRouterResources(fixture.graph, {
-    inputs: fixture.inputs,
-    routes,
-    l4Routes,
-    groups,
-    hboneServers,
-  });
+  const model = deriveMeshModel(fixture.graph, fixture.inputs);
+  const resources = deriveRouterResources(fixture.graph, { ...model, routes, l4Routes, groups });
   return {
     ...fixture,
     routeTable: (gateway: string, port: number) =>

@@ -1,6 +1,7 @@
 import { withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
+import { destinationRuleFor } from "../../model/destination-rule-model.ts";
 import { byAge, factsKey, meshKey, type GatewayFacts, type MeshSettings } from "../../model/facts.ts";
 import { isIngressClass } from "../../model/gateway-class.ts";
 import { isManaged } from "../../model/gateway/gateway-addresses.ts";
@@ -9,6 +10,8 @@ import { acceptingGateways } from "../../model/gateway/gateway-status.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
 import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
 import type { ProxyGroup } from "../../model/scope-choice.ts";
+import { destinationService } from "../../model/service/service-model.ts";
+import type { MeshModel } from "../mesh-model.ts";
 import { gatewayApiListeners, gatewayRouteTables, gatewaySubject } from "./gateway-api-listeners.ts";
 import { tunnelListeners, type TunnelSources } from "./gateway-listener.ts";
 import { deriveRouterGroups, manualDeployments } from "./gateway-manual.ts";
@@ -30,7 +33,7 @@ export interface RouterResources {
   readonly routes: Collection<ScopedEncodedResource>;
 }
 
-export interface RouterSources extends TunnelSources {
+export interface RouterSources extends TunnelSources, Pick<MeshModel, "registry" | "destinationRules"> {
   readonly routes: readonly Collection<RouteModel>[];
   readonly l4Routes: readonly Collection<L4RouteModel>[];
   /** Proxy groups by key. Manually deployed proxies belong to the Gateway that names their Service. */
@@ -42,12 +45,13 @@ export function deriveRouterResources(graph: CollectionGraph, sources: RouterSou
 }
 
 function deriveListeners(graph: CollectionGraph, sources: RouterSources): Collection<ScopedEncodedResource> {
-  const { inputs, l4Routes, groups } = sources;
+  const { inputs, l4Routes, groups, registry, destinationRules } = sources;
   const byGateway = l4Routes.map((routes) => routes.index("gateway", acceptingGateways));
   const security = new SecurityPolicies(inputs);
   const telemetry = new TelemetryPolicies(inputs);
   return perGateway(graph, "lds-gateways", { inputs, groups }, (gateway, mesh, reader) => {
     const subject = gatewaySubject(gateway, mesh);
+    const { namespace, labels } = subject;
     const listeners = gatewayApiListeners(gateway, {
       inputs,
       mesh,
@@ -57,6 +61,10 @@ function deriveListeners(graph: CollectionGraph, sources: RouterSources): Collec
       l4Routes: byGateway
         .flatMap((index) => reader.lookup(index, factsKey(gateway)))
         .sort((left, right) => byAge(left.route, right.route)),
+      ruleOf: (host) => {
+        const service = destinationService(host, namespace, registry, reader);
+        return service && destinationRuleFor(service, { namespace, labels }, mesh, destinationRules, reader);
+      },
     });
     return [
       ...listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener)),

@@ -131,6 +131,78 @@ test("an automatic address stays with its ServiceEntry, whatever endpoint claims
     assert.equal(listenerOf({ headlessDay, entry: {}, ofPod: false, allocated: true }), ofEntry);
 });
 
+/** What a sidecar gets if `shop/db` was given the address, and an older entry writes addresses. */
+function withGiven(addresses: readonly string[], writer: object = {}, namespaceOf = "evil") {
+  const { apply, serve } = createOutboundFixture();
+  const ports = [
+    { name: "tcp", number: 5432, protocol: "TCP" },
+    { name: "http", number: 80, protocol: "HTTP" },
+  ];
+  const entry = (key: string, day: number, spec: object): KubernetesObject =>
+    aged(
+      config("ServiceEntry", key, { resolution: "STATIC", ports, endpoints: [{ address: "192.0.2.9" }], ...spec }),
+      day,
+    );
+  apply(
+    namespace("shop"),
+    namespace("evil"),
+    Object.assign(entry("shop/db", 2, { hosts: ["db.example"] }), {
+      status: { addresses: [{ value: entryAddress, host: "db.example" }] },
+    }),
+    entry(`${namespaceOf}/old`, 1, { hosts: ["old.example"], addresses, ...writer }),
+  );
+  const served = serve({ namespace: "client", dnsCapture: true });
+  const clustersOf = (name: string): string =>
+    [...new Set(JSON.stringify(served.listeners()[name] ?? {}).match(/outbound\|\d+\|\|[a-z.]+/g))].join();
+  const hosts = (served.routes()["80"]?.["virtualHosts"] ?? []) as { name: string; domains: string[] }[];
+  const names = served.names()?.["table"] as Record<string, { ips: string[] }>;
+  return {
+    clustersOf,
+    domains: (address: string) => hosts.filter(({ domains }) => domains.includes(address)).map(({ name }) => name),
+    ipsOf: (host: string) => names[host]?.ips,
+  };
+}
+
+test("an address that was given to an entry stays with it, although an older entry of another namespace writes it", () => {
+  for (const writer of [{}, { resolution: "NONE", endpoints: [] }]) {
+    const only = withGiven([entryAddress], writer);
+    assert.equal(only.clustersOf(`${entryAddress}_5432`), "outbound|5432||db.example");
+    assert.equal(only.clustersOf("0.0.0.0_5432"), "", "the other entry has no listener for every address either");
+    assert.deepEqual(only.domains(entryAddress), ["db.example:80"]);
+    assert.deepEqual([only.ipsOf("db.example"), only.ipsOf("old.example")], [[entryAddress], undefined]);
+  }
+  const beside = withGiven([entryAddress, "240.240.9.9"]);
+  assert.equal(beside.clustersOf(`${entryAddress}_5432`), "outbound|5432||db.example");
+  assert.equal(beside.clustersOf("240.240.9.9_5432"), "outbound|5432||old.example");
+  assert.deepEqual(beside.ipsOf("old.example"), ["240.240.9.9"]);
+  const tcpOnly = withGiven([entryAddress], { ports: [{ name: "tcp", number: 80, protocol: "TCP" }] });
+  assert.equal(tcpOnly.clustersOf(`${entryAddress}_80`), "", "a TCP port takes no HTTP requests");
+  const own = withGiven([entryAddress], {}, "shop");
+  assert.equal(own.clustersOf(`${entryAddress}_5432`), "outbound|5432||old.example", "a namespace decides on its own");
+});
+
+test("a ServiceImport takes no address that was given to another namespace's entry", () => {
+  const { apply, serve, inputs } = createOutboundFixture();
+  const multiClusterServices = { host: true, clusterLocal: false, group: "multicluster.x-k8s.io" };
+  inputs.mesh.set(meshKey, { ...testMesh, multiClusterServices });
+  apply(
+    namespace("evil"),
+    Object.assign(
+      aged(config("ServiceEntry", "shop/db", { hosts: ["db.example"], resolution: "DNS", ports: [entryPort] }), 3),
+      {
+        status: { addresses: [{ value: entryAddress, host: "db.example" }] },
+      },
+    ),
+    aged(service("evil/sink", "10.96.0.66", { app: "sink" }, [tcp]), 1),
+    config("ServiceImport", "evil/sink", { ips: [entryAddress], type: "ClusterSetIP", ports: [tcp] }),
+  );
+  const found = serve({ dnsCapture: true }).listeners()[`${entryAddress}_5432`];
+  assert.deepEqual(
+    new Set(JSON.stringify(found).match(/outbound\|5432\|\|[a-z.]+/g)),
+    new Set(["outbound|5432||db.example"]),
+  );
+});
+
 test("a ServiceImport takes no address of another namespace's Service", () => {
   for (const own of [plainService, httpService]) {
     const { apply, serve, inputs } = createOutboundFixture();

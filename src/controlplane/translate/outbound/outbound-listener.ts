@@ -82,7 +82,7 @@ function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort, tak
     .filter((address) => !address.includes("/") && !taken.isOfPod(address, service))
     .map((address) => ({ address, destinations: [] as readonly string[] }));
   if (ranges.length > 0) binds.push({ address: anyAddress, destinations: ranges });
-  if (service.addresses.length > 0) return binds;
+  if (service.addresses.length > 0 || service.lostAddresses === true) return binds;
   if (service.resolution !== "passthrough") return [{ address: anyAddress, destinations: [] }];
   const endpoints = endpointsOf(service, port.port);
   const plainEntry = service.registry === "External" && Object.keys(service.selector).length === 0;
@@ -150,8 +150,8 @@ function byAddress(claims: readonly AddressClaim[]): ClaimsByAddress {
   return found;
 }
 
-function isHeadless({ resolution, addresses }: ServiceModel): boolean {
-  return resolution === "passthrough" && addresses.length === 0;
+function isHeadless({ resolution, addresses, lostAddresses }: ServiceModel): boolean {
+  return resolution === "passthrough" && addresses.length === 0 && lostAddresses !== true;
 }
 
 /** Whether services with the protocol have listeners of their own. All others share one. */

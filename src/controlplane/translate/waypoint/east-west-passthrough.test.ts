@@ -128,6 +128,20 @@ test("a backend that accepts HBONE is reached through a tunnel of the gateway", 
   assert.equal(valueAt(clusters()["connect_originate"], "type"), "ORIGINAL_DST");
 });
 
+test("what a gateway between networks passes obeys the policy of its backend", () => {
+  const { apply, listeners } = fixture();
+  apply(
+    ...apiServer,
+    eastWest(tunnels, passthrough),
+    config("DestinationRule", "default/api", {
+      host: "kubernetes",
+      trafficPolicy: { connectionPool: { tcp: { idleTimeout: "7s" } } },
+    }),
+  );
+  const [chain] = (listeners()["0.0.0.0_443"]?.["filterChains"] ?? []) as { filters: JsonObject[] }[];
+  assert.equal(valueAt(chain?.filters.at(-1), "typedConfig", "idleTimeout"), "7s");
+});
+
 test("routes come and go: without one, the port has no listener and the gateway no cluster", () => {
   const { apply, remove, listeners, clusters } = fixture();
   apply(...apiServer, eastWest(tunnels, passthrough));

@@ -7,6 +7,7 @@ import { isEastWestClass } from "../../model/gateway-class.ts";
 import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
 import { acceptingGateways } from "../../model/gateway/gateway-status.ts";
 import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
+import { destinationService } from "../../model/service/service-model.ts";
 import { connectOriginateCluster } from "../cluster.ts";
 import { connectOriginateListener } from "../connect-originate.ts";
 import { gatewayApiListeners } from "../gateway/gateway-api-listeners.ts";
@@ -14,6 +15,7 @@ import { sameScopedResource, type ScopedEncodedResource } from "../resource.ts";
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
 import type { EastWestResources } from "./east-west-resources.ts";
+import { resolveFor } from "./waypoint-assignments.ts";
 import { deriveOutboundClusters, deriveOutboundEndpoints, referencesOf } from "./waypoint-outbound.ts";
 import { scoped, type Sources } from "./waypoint-sources.ts";
 
@@ -52,9 +54,10 @@ function clustersOf({ gateway: { backends } }: L4RouteModel): readonly string[] 
 
 function derivePassthroughListeners(
   graph: CollectionGraph,
-  { model: { inputs } }: Sources,
+  sources: Sources,
   attached: Attached,
 ): Collection<ScopedEncodedResource> {
+  const { inputs, registry } = sources.model;
   const security = new SecurityPolicies(inputs);
   const telemetry = new TelemetryPolicies(inputs);
   const listenersOf = (gateway: GatewayFacts, mesh: MeshSettings, reader: CollectionReader): readonly Listener[] => {
@@ -66,6 +69,10 @@ function derivePassthroughListeners(
       security: security.filtersFor(subject, mesh, reader, { peer: "filter-state", clearRouteCache: true }),
       telemetry: telemetry.telemetryFor(subject, "gateway", mesh, reader),
       l4Routes: attached(gateway, reader),
+      ruleOf: (host) => {
+        const client = { key: factsKey(gateway), namespace: gateway.namespace };
+        return resolveFor(client, destinationService(host, client.namespace, registry, reader), sources, reader)?.rule;
+      },
     }).map((listener) => ({ ...listener, trafficDirection: TrafficDirection.INBOUND }));
   };
   return graph.derive(
@@ -85,7 +92,7 @@ function derivePassthroughListeners(
   );
 }
 
-/** The tunnels to backends that accept HBONE. Unlike upstream, they carry the connection under the gateway's identity. */
+/** The tunnels to backends that accept HBONE. Unlike in upstream, they have the gateway's identity. */
 function deriveTunnelClusters(
   graph: CollectionGraph,
   { model: { inputs } }: Sources,

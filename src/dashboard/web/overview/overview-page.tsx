@@ -240,13 +240,13 @@ const columns: readonly Column<NamespaceRow>[] = [
         {configErrors === 0 ? undefined : (
           <Mark tone="bad" title={countOf(configErrors, "error")}>
             {configErrors}
-            <span class="visually-hidden"> errors</span>
+            <span class="visually-hidden"> {configErrors === 1 ? "error" : "errors"}</span>
           </Mark>
         )}{" "}
         {configWarnings === 0 ? undefined : (
           <Mark tone="warn" title={countOf(configWarnings, "warning")}>
             {configWarnings}
-            <span class="visually-hidden"> warnings</span>
+            <span class="visually-hidden"> {configWarnings === 1 ? "warning" : "warnings"}</span>
           </Mark>
         )}
       </a>

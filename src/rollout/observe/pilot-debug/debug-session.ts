@@ -3,7 +3,9 @@ import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobu
 import type { SerinError } from "../../../base/index.ts";
 import { DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../../wire/discovery/index.ts";
 import { addressAndPort } from "../http-get.ts";
-import { answered, DebugStream, unreachable, type AnswerLimits } from "./debug-stream.ts";
+import { answered, unreachable } from "./debug-faults.ts";
+import type { SessionLimits } from "./debug-limits.ts";
+import { DebugStream } from "./debug-stream.ts";
 import { provenSocket, type PilotTrust } from "./proven-socket.ts";
 
 /** The default window of 64 kB would cost a long answer many round trips. */
@@ -17,16 +19,6 @@ const maxWaiting = 64;
 const debugType = "istio.io/debug";
 /** The answer of Go's server for a path that does not exist, which pilots of both kinds send. */
 const notFound = "404 page not found\n";
-
-export interface SessionLimits extends AnswerLimits {
-  /** A session without a question for this long ends. */
-  readonly idleMs: number;
-  /** The time limit of a sign of life, after a question stayed unanswered. */
-  readonly pingMs: number;
-}
-
-/** Release 0.1.0 of Serin's pilots lets questions wait while its model settles, which takes seconds in a large mesh. */
-export const usualLimits: SessionLimits = { silenceMs: 10_000, answerMs: 30_000, idleMs: 10_000, pingMs: 2000 };
 
 /** The caller, as it names itself in a discovery request. The token must be of this namespace and account. */
 export interface DebugCaller {

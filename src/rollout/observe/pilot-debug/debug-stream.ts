@@ -1,8 +1,10 @@
 import { constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from "node:http2";
-import { transientError, truncated, type SerinError } from "../../../base/index.ts";
+import { truncated, type SerinError } from "../../../base/index.ts";
 import { JoinedBytes } from "../../../base/joined-bytes/index.ts";
 import { discoveryMethods } from "../../../wire/xds/index.ts";
 import { connectionError } from "../http-get.ts";
+import { answered, unreachable } from "./debug-faults.ts";
+import type { AnswerLimits } from "./debug-limits.ts";
 
 const bodyLimitBytes = 32 * 1024 * 1024;
 const messageCharacters = 240;
@@ -10,13 +12,6 @@ const frameHeadBytes = 5;
 
 /** Statuses of gRPC. */
 const grpcStatus = { ok: 0, permissionDenied: 7, unauthenticated: 16 } as const;
-
-export interface AnswerLimits {
-  /** The time limit without any data. */
-  readonly silenceMs: number;
-  /** The time limit of the whole answer. */
-  readonly answerMs: number;
-}
 
 interface Question {
   readonly resolve: (message: Buffer) => void;
@@ -159,14 +154,4 @@ function decoded(message: string): string {
   } catch {
     return truncated(message, messageCharacters);
   }
-}
-
-/** The error of an answer with this HTTP status. */
-export function answered(where: string, reason: string, message = ""): SerinError {
-  const text = message === "" ? "" : `: ${message}`;
-  return transientError("http-status", `${where} answered with HTTP status ${reason}${text}`, { reason });
-}
-
-export function unreachable(message: string): SerinError {
-  return transientError("pod-unreachable", message);
 }

@@ -4,8 +4,9 @@ import { engineId } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import { addressAndPort, httpGet } from "../http-get.ts";
 import { PilotTokens } from "../pilot-tokens.ts";
-import { DebugSession, usualLimits, type DebugCaller, type SessionLimits } from "./debug-session.ts";
-import { answered, unreachable } from "./debug-stream.ts";
+import { answered, unreachable } from "./debug-faults.ts";
+import { usualLimits, type SessionLimits } from "./debug-limits.ts";
+import type { DebugCaller, DebugSession } from "./debug-session.ts";
 import type { PilotPod } from "./pilot-pod.ts";
 import { trustOf } from "./pilot-trust.ts";
 import type { PilotTrust } from "./proven-socket.ts";
@@ -46,8 +47,9 @@ interface KeptSession {
 }
 
 /**
- * Asks pilots for their debug pages, as istioctl does: over discovery with TLS, which pilots of every release serve. The
- * token of a control plane's account leaves the engine only for a server that has proven to be of that control plane.
+ * Asks pilots for their debug pages, as istioctl does: over discovery with TLS, which pilots of every release serve.
+ * The token of a control plane's account leaves the engine only for a server that has proven to be of that control
+ * plane.
  */
 export class PilotDebug {
   readonly #client: KubeClient;
@@ -167,7 +169,10 @@ export class PilotDebug {
     else if (before?.isOpen === true) return before;
     const next = this.#sessions.get(key);
     if (next !== undefined && next !== kept && next.roots === roots) return await next.session;
-    const session = DebugSession.open({ address: pilot.address, port }, trust, limits);
+    // Without a control plane, the engine does not need what this loads.
+    const session = import("./debug-session.ts").then((door) =>
+      door.DebugSession.open({ address: pilot.address, port }, trust, limits),
+    );
     this.#sessions.set(key, { session, roots });
     try {
       return await session;

@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { connect, type TLSSocket } from "node:tls";
 import { transientError, truncated, type SerinError } from "../../../base/index.ts";
 import { addressAndPort, connectionError } from "../http-get.ts";
+import { unreachable } from "./debug-faults.ts";
 
 const handshakeTimeoutMs = 2000;
 const namesCharacters = 240;
@@ -110,8 +111,4 @@ function unproven(where: string, fault: string, advice: string): SerinError {
     "peer-identity",
     `${where} does not prove that it is this control plane: ${fault}${advice === "" ? "" : ` (${advice})`}`,
   );
-}
-
-function unreachable(message: string): SerinError {
-  return transientError("pod-unreachable", message);
 }

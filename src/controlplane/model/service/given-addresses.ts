@@ -1,0 +1,32 @@
+import type { CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import type { ServiceEntryFacts } from "../facts.ts";
+import { cidrOf } from "../ip-address.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+
+/** Entries by the addresses that a control plane gave to their hosts. */
+export type GivenAddresses = CollectionIndex<ServiceEntryFacts>;
+
+export function givenAddresses({ serviceEntries }: Pick<MeshInputs, "serviceEntries">): GivenAddresses {
+  return serviceEntries.index("given-address", ({ allocated }) =>
+    Object.values(allocated ?? {}).flatMap((addresses) => addresses.flatMap(singleAddress)),
+  );
+}
+
+/**
+ * Whether an entry of another namespace was given the address. Such an entry keeps it: otherwise users who may write an
+ * address could capture the entry's clients.
+ */
+export function isGivenToOthers(
+  address: string,
+  namespace: string,
+  given: GivenAddresses,
+  reader: CollectionReader,
+): boolean {
+  return singleAddress(address).some((key) => reader.lookup(given, key).some((entry) => entry.namespace !== namespace));
+}
+
+/** A key for the address, however it is written. Empty for a range. */
+export function singleAddress(text: string): readonly string[] {
+  const range = cidrOf(text);
+  return range === undefined || range.length < range.address.length * 8 ? [] : [range.address.join(".")];
+}
