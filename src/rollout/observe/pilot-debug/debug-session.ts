@@ -1,6 +1,6 @@
 import { connect, type ClientHttp2Session } from "node:http2";
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
-import type { SerinError } from "../../../base/index.ts";
+import { afterRunning, type SerinError } from "../../../base/index.ts";
 import { DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../../wire/discovery/index.ts";
 import { addressAndPort } from "../http-get.ts";
 import { answered, unreachable } from "./debug-faults.ts";
@@ -153,17 +153,17 @@ export class DebugSession {
     const { silenceMs } = this.#limits;
     if (this.#waiting.size >= maxWaiting)
       throw unreachable(`${maxWaiting} questions to ${this.#where} wait for the answers to others`);
-    let limit: NodeJS.Timeout | undefined;
+    let limit: Disposable | undefined;
     let waiting: Waiting | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
         waiting = { go: resolve, fail: reject };
         this.#waiting.add(waiting);
         const fault = unreachable(`${this.#where} did not answer ${maxStreams} earlier questions in ${silenceMs} ms`);
-        limit = setTimeout(() => reject(fault), silenceMs);
+        limit = afterRunning(silenceMs, () => reject(fault));
       });
     } finally {
-      clearTimeout(limit);
+      limit?.[Symbol.dispose]();
       if (waiting !== undefined) this.#waiting.delete(waiting);
     }
   }
@@ -189,16 +189,14 @@ export class DebugSession {
     const { pingMs } = this.#limits;
     if (this.#isExamined || this.#session.destroyed) return;
     this.#isExamined = true;
-    const limit = setTimeout(
-      () => this.#fail(unreachable(`${this.#where} did not answer a ping in ${pingMs} ms`)),
-      pingMs,
+    const limit = afterRunning(pingMs, () =>
+      this.#fail(unreachable(`${this.#where} did not answer a ping in ${pingMs} ms`)),
     );
-    limit.unref();
     const isSent = this.#session.ping(() => {
-      clearTimeout(limit);
+      limit[Symbol.dispose]();
       this.#isExamined = false;
     });
-    if (!isSent) clearTimeout(limit);
+    if (!isSent) limit[Symbol.dispose]();
   }
 
   #fail(error: SerinError): void {

@@ -1,5 +1,5 @@
 import { constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from "node:http2";
-import { truncated, type SerinError } from "../../../base/index.ts";
+import { afterRunning, truncated, type SerinError } from "../../../base/index.ts";
 import { JoinedBytes } from "../../../base/joined-bytes/index.ts";
 import { discoveryMethods } from "../../../wire/xds/index.ts";
 import { connectionError } from "../http-get.ts";
@@ -16,8 +16,9 @@ const grpcStatus = { ok: 0, permissionDenied: 7, unauthenticated: 16 } as const;
 interface Question {
   readonly resolve: (message: Buffer) => void;
   readonly reject: (error: SerinError) => void;
-  readonly silence: NodeJS.Timeout;
-  readonly deadline: NodeJS.Timeout;
+  /** Begins the time limit without data again. */
+  readonly heard: () => void;
+  readonly end: () => void;
 }
 
 /** One stream of discovery, which serves one question after the other. */
@@ -84,11 +85,20 @@ export class DebugStream {
     };
     return await new Promise((resolve, reject) => {
       if (!this.#isOpen) return reject(unreachable(`${where} has ended the stream`));
+      const begin = (): Disposable => afterRunning(silenceMs, late(`${where} did not answer in ${silenceMs} ms`));
+      let silence = begin();
+      const deadline = afterRunning(answerMs, late(`${where} did not finish its answer in ${answerMs} ms`));
       this.#question = {
         resolve,
         reject,
-        silence: setTimeout(late(`${where} did not answer in ${silenceMs} ms`), silenceMs),
-        deadline: setTimeout(late(`${where} did not finish its answer in ${answerMs} ms`), answerMs),
+        heard: () => {
+          silence[Symbol.dispose]();
+          silence = begin();
+        },
+        end: () => {
+          silence[Symbol.dispose]();
+          deadline[Symbol.dispose]();
+        },
       };
       this.#stream.write(framed(message));
     });
@@ -106,14 +116,13 @@ export class DebugStream {
   #settle(): Question | undefined {
     const question = this.#question;
     this.#question = undefined;
-    clearTimeout(question?.silence);
-    clearTimeout(question?.deadline);
+    question?.end();
     return question;
   }
 
   #read(chunk: Buffer): void {
     if (!this.#isOpen) return;
-    this.#question?.silence.refresh();
+    this.#question?.heard();
     this.#received.add(chunk);
     const bytes = this.#received.view();
     if (bytes.length > bodyLimitBytes)

@@ -125,7 +125,7 @@ test("an unknown page has the status 404, and a refusal the pilot's own words", 
 
 test("a pilot of Serin that does not serve its roots over TLS is asked for them in plain text, without a token", async (context) => {
   const material = await issued(ownName);
-  const { port } = await serveDebug(context, material, (name) =>
+  const { port, asked: overTls } = await serveDebug(context, material, (name) =>
     name === "serin/proxies" ? "[]" : "404 page not found\n",
   );
   const asked: unknown[] = [];
@@ -142,6 +142,7 @@ test("a pilot of Serin that does not serve its roots over TLS is asked for them 
   await assert.rejects(debug.ask(pilot, "/debug/serin/roots"), missing);
   await assert.rejects(debug.ask(pilot, "/debug/syncz"), missing);
   assert.equal(asked.length, 2, "other pages are asked for over TLS only");
+  assert.deepEqual(overTls, ["serin/roots", "serin/proxies", "syncz"], "its release is found out once");
 });
 
 test("a pilot of upstream Istio is asked once for each of Serin's pages, and nothing in plain text decides for it", async (context) => {

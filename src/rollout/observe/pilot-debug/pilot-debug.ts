@@ -1,4 +1,4 @@
-import { BoundedCache, SerinError, type Clock } from "../../../base/index.ts";
+import { afterRunning, BoundedCache, SerinError, type Clock } from "../../../base/index.ts";
 import type { WebhookConfiguration } from "../../../api/kubernetes/index.ts";
 import { engineId } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
@@ -20,12 +20,12 @@ const openPage = "/debug/serin/roots";
 const serinPages = "/debug/serin/";
 const serinPage = "/debug/serin/proxies";
 const maxPilots = 64;
-const maxUnknownPages = 256;
+const maxPages = 256;
 /** How long the roots and names of a control plane are used before they are read again. */
 const trustMaxAgeMs = 10_000;
-/** A container may get another image in its pod, so a pod is asked again for pages that it does not know. */
-const unknownForMs = 300_000;
-/** How long a caller waits for a pod that has not answered late before. */
+/** A container may get another image in its pod, so what its pages tell of its release is found out again. */
+const releaseMaxAgeMs = 300_000;
+/** How long a caller waits for a page that did not come late before. */
 const patienceMs = 2000;
 
 export interface PilotDebugOptions {
@@ -58,9 +58,11 @@ export class PilotDebug {
   readonly #trusts = new BoundedCache<string, KeptTrust>(maxPilots);
   readonly #sessions = new BoundedCache<string, KeptSession>(maxPilots);
   /** Until when a pod is not asked for a page that it does not know. */
-  readonly #unknown = new BoundedCache<string, number>(maxUnknownPages);
-  /** The pods whose last answer came after the callers had given up. */
-  readonly #slow = new BoundedCache<string, true>(maxPilots);
+  readonly #unknown = new BoundedCache<string, number>(maxPages);
+  /** Until when a pod counts as a pilot of Serin. */
+  readonly #serin = new BoundedCache<string, number>(maxPilots);
+  /** The pages whose last answer came after the callers had given up. */
+  readonly #slow = new BoundedCache<string, true>(maxPages);
 
   constructor(client: KubeClient, options: PilotDebugOptions) {
     this.#client = client;
@@ -70,28 +72,28 @@ export class PilotDebug {
 
   /**
    * The answer for a path that begins with `/debug/`. For errors see {@link DebugSession.ask}. A silent pod delays a
-   * caller for a short time only. If its answer comes later, the pod is alive but busy, and next time callers wait for
-   * as long as a question may take.
+   * caller for a short time only. If its answer comes later, the pod is alive but busy, and next time callers of this
+   * page wait for as long as a question may take.
    */
   async ask(pilot: PilotPod, path: string): Promise<string> {
     const { clock, port = discoveryPort, limits = { ...usualLimits, patienceMs } } = this.#options;
-    const pod = podKey(pilot);
-    const waitMs = limits.patienceMs + (this.#slow.has(pod) ? limits.silenceMs : 0);
+    const page = pageKey(pilot, path);
+    const waitMs = limits.patienceMs + (this.#slow.has(page) ? limits.silenceMs : 0);
     const begunMs = clock.steadyMs();
     const answer = this.#answer(pilot, path);
     answer.then(
       () => {
-        if (clock.steadyMs() - begunMs >= limits.patienceMs) this.#slow.set(pod, true);
-        else this.#slow.delete(pod);
+        if (clock.steadyMs() - begunMs >= limits.patienceMs) this.#slow.set(page, true);
+        else this.#slow.delete(page);
       },
-      () => this.#slow.delete(pod),
+      () => this.#slow.delete(page),
     );
-    let limit: NodeJS.Timeout | undefined;
+    let limit: Disposable | undefined;
     const late = new Promise<never>((_, reject) => {
       const fault = unreachable(`${addressAndPort(pilot.address, port)} has not answered for ${waitMs} ms`);
-      limit = setTimeout(() => reject(fault), waitMs);
+      limit = afterRunning(waitMs, () => reject(fault));
     });
-    return await Promise.race([answer, late]).finally(() => clearTimeout(limit));
+    return await Promise.race([answer, late]).finally(() => limit?.[Symbol.dispose]());
   }
 
   async #answer(pilot: PilotPod, path: string): Promise<string> {
@@ -108,6 +110,7 @@ export class PilotDebug {
 
   /** Whether the pod has proven to be a pilot of Serin. */
   async #isSerin(pilot: PilotPod): Promise<boolean> {
+    if (this.#options.clock.steadyMs() < (this.#serin.get(podKey(pilot)) ?? Number.NEGATIVE_INFINITY)) return true;
     try {
       await this.#askKnown(pilot, serinPage);
       return true;
@@ -121,13 +124,15 @@ export class PilotDebug {
   async #askKnown(pilot: PilotPod, path: string): Promise<string> {
     const { clock, port = discoveryPort } = this.#options;
     if (!path.startsWith(serinPages)) return await this.#askProven(pilot, path);
-    const page = `${podKey(pilot)} ${path.replace(/\?.*$/s, "")}`;
+    const page = pageKey(pilot, path);
     const untilMs = this.#unknown.get(page);
     if (untilMs !== undefined && clock.steadyMs() < untilMs) throw answered(addressAndPort(pilot.address, port), "404");
     try {
-      return await this.#askProven(pilot, path);
+      const text = await this.#askProven(pilot, path);
+      this.#serin.set(podKey(pilot), clock.steadyMs() + releaseMaxAgeMs);
+      return text;
     } catch (error) {
-      if (isStatus(error, "404")) this.#unknown.set(page, clock.steadyMs() + unknownForMs);
+      if (isStatus(error, "404")) this.#unknown.set(page, clock.steadyMs() + releaseMaxAgeMs);
       throw error;
     }
   }
@@ -200,6 +205,10 @@ function isStatus(error: unknown, status: string): boolean {
 
 function podKey({ namespace, name, address }: PilotPod): string {
   return `${namespace}/${name} ${address}`;
+}
+
+function pageKey(pilot: PilotPod, path: string): string {
+  return `${podKey(pilot)} ${path.replace(/\?.*$/s, "")}`;
 }
 
 function trustKey({ namespace, revision, rootConfigMap }: PilotPod): string {
