@@ -2,10 +2,9 @@
 // clone of github.com/istio/istio with its tags and release branches.
 //   node scripts/generate/install-keys.ts <clone>
 // The generated file holds only the keys and the last release that had each. It copies no text of Istio's.
-import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "yaml";
+import { git, installValues } from "./install-values.ts";
 
 const oldest = 6;
 const newest = 31;
@@ -31,47 +30,11 @@ function newKey(): Key {
   return { until: 0, open: false, children: new Map() };
 }
 
-function git(...args: readonly string[]): string {
-  return execFileSync("git", ["-C", clone, ...args], {
-    encoding: "utf8",
-    maxBuffer: 1 << 28,
-    stdio: ["ignore", "pipe", "ignore"],
-  });
-}
-
 function child(key: Key, name: string, minor: number): Key {
   const found = key.children.get(name) ?? newKey();
   found.until = Math.max(found.until, minor);
   key.children.set(name, found);
   return found;
-}
-
-/** The messages of a proto file: the type of each field by its name. */
-function messagesIn(proto: string): Map<string, Map<string, string>> {
-  const messages = new Map<string, Map<string, string>>();
-  const stack: string[] = [];
-  for (const line of proto
-    .replaceAll(/\/\*[\s\S]*?\*\//g, "")
-    .split("\n")
-    .map((each) => each.replace(/\/\/.*/, "").trim())) {
-    const opened = /^(?:message|enum|oneof)\s+(\w+)/.exec(line);
-    if (opened?.[1] !== undefined) {
-      stack.push(line.startsWith("oneof") ? (stack.at(-1) ?? "") : opened[1]);
-      if (line.startsWith("message")) messages.set(opened[1], new Map());
-    }
-    const field = /^(?:repeated\s+|optional\s+)?(map\s*<.*>|[\w.]+)\s+(\w+)\s*=\s*\d+\s*(\[.*)?/.exec(line);
-    if (
-      field?.[1] !== undefined &&
-      field[2] !== undefined &&
-      opened === null &&
-      !["option", "syntax"].includes(field[1])
-    ) {
-      const json = /json_name\s*=\s*"([^"]+)"/.exec(field[3] ?? "")?.[1];
-      messages.get(stack.at(-1) ?? "")?.set(json ?? field[2], line.startsWith("repeated") ? "repeated" : field[1]);
-    }
-    if (line.includes("}")) stack.pop();
-  }
-  return messages;
 }
 
 function addMessage(
@@ -101,60 +64,16 @@ function addDefaults(key: Key, value: unknown, minor: number): void {
   for (const [name, inner] of entries) addDefaults(child(key, name, minor), inner, minor);
 }
 
-/** The charts of an installation, and the key of `spec.values` for each chart's own values. */
-const charts: readonly (readonly [folder: string, key: string | undefined])[] = [
-  ["base", undefined],
-  ["istio-control/istio-discovery", undefined],
-  ["gateways/istio-ingress", undefined],
-  ["gateways/istio-egress", undefined],
-  ["istio-cni", "cni"],
-  ["ztunnel", "ztunnel"],
-  ["istiod-remote", undefined],
-];
-
 function addRelease(minor: number, reference: string): void {
-  const files = git("ls-tree", "-r", "--name-only", reference, "operator", "manifests").split("\n");
-  const proto = files.find((file) => file.endsWith("values_types.proto"));
-  if (proto !== undefined) addMessage(root, messagesIn(git("show", `${reference}:${proto}`)), "Values", minor);
-  for (const [folder, under] of charts) {
-    const file = `manifests/charts/${folder}/values.yaml`;
-    if (!files.includes(file)) continue;
-    const parsed = parse(git("show", `${reference}:${file}`)) as Record<string, unknown>;
-    const defaults = (parsed["_internal_defaults_do_not_set"] ?? parsed["defaults"] ?? parsed) as Record<
-      string,
-      unknown
-    >;
-    for (const [name, value] of Object.entries(defaults)) {
-      const own =
-        under ?? (folder.endsWith("istio-discovery") && !(name in rootKeys) && minor >= 24 ? "pilot" : undefined);
-      const parent = own === undefined || name === own || name === "global" ? root : child(root, own, minor);
-      addDefaults(child(parent, name, minor), value, minor);
-    }
-  }
+  const { messages, defaults } = installValues(clone, reference, minor);
+  if (messages !== undefined) addMessage(root, messages, "Values", minor);
+  for (const [path, value] of defaults)
+    addDefaults(
+      path.reduce((key, name) => child(key, name, minor), root),
+      value,
+      minor,
+    );
 }
-
-/** Keys of istiod's chart that stand beside `pilot` instead of below it. */
-const rootKeys: Readonly<Record<string, true>> = {
-  global: true,
-  pilot: true,
-  sidecarInjectorWebhook: true,
-  istiodRemote: true,
-  telemetry: true,
-  revision: true,
-  revisionTags: true,
-  ownerName: true,
-  meshConfig: true,
-  experimental: true,
-  base: true,
-  gateways: true,
-  gatewayClasses: true,
-  compatibilityVersion: true,
-  profile: true,
-  defaultRevision: true,
-  platform: true,
-  pdb: true,
-  istio_cni: true,
-};
 
 function compact(key: Key): unknown {
   const isLeaf = key.children.size === 0;
@@ -168,7 +87,7 @@ function compact(key: Key): unknown {
 }
 
 for (let minor = oldest; minor <= newest; minor += 1) {
-  const tags = git("tag", "--list", `1.${minor}.*`)
+  const tags = git(clone, "tag", "--list", `1.${minor}.*`)
     .split("\n")
     .filter((tag) => new RegExp(`^1\\.${minor}\\.\\d+$`).test(tag));
   const last = tags.sort((a, b) => Number(a.split(".")[2]) - Number(b.split(".")[2])).at(-1);

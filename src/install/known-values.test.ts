@@ -43,16 +43,3 @@ test("settings of the mesh by the names of protobuf's definition take the place 
     assert.deepEqual((found["defaultConfig"] as { readonly proxyMetadata?: unknown }).proxyMetadata, { my_name: "a" });
   }
 });
-
-test("a text in place of a number or a boolean is refused, so that the default does not apply silently", () => {
-  const faults = (values: Readonly<Record<string, unknown>>): readonly string[] =>
-    resolveSettings({ specs: [{ values }] }, defaults).errors.map(({ path, message }) => `${path} ${message}`);
-  assert.deepEqual(
-    faults({ pilot: { autoscaleMin: "two", traceSampling: "0.5" }, global: { configValidation: "maybe" } }),
-    [
-      'spec.values.pilot.autoscaleMin must be a number, got "two"',
-      'spec.values.global.configValidation must be true or false, got "maybe"',
-    ],
-  );
-  assert.deepEqual(faults({ pilot: { autoscaleMin: "2" }, cni: { rollingMaxUnavailable: "25%" } }), []);
-});

@@ -1,7 +1,6 @@
 import knownValues from "#generated/install/known-values.json" with { type: "json" };
 import { isTree, nearestName, ownField } from "../base/index.ts";
 import type { FieldIssue } from "../api/index.ts";
-import { defaultValues } from "./default-values.ts";
 
 /**
  * A key of `spec.values` in any release. A number means that any value is allowed below the key, and an object lists
@@ -28,36 +27,14 @@ const ownKeys: Readonly<Record<string, KnownKey>> = {
 
 const newestMinor = 1;
 
-/**
- * Checks `spec.values`: errors for keys that no release knew and for texts where the default is a number or a boolean,
- * warnings for keys that no current release reads.
- */
-export function checkValues(values: Readonly<Record<string, unknown>>): {
+/** Checks the keys of `spec.values`: errors for keys that no release knew, warnings for keys that no current one reads. */
+export function checkKeys(values: Readonly<Record<string, unknown>>): {
   readonly errors: readonly FieldIssue[];
   readonly warnings: readonly FieldIssue[];
 } {
   const found = { errors: [] as FieldIssue[], warnings: [] as FieldIssue[] };
   check(values, [knownValues, ownKeys], "spec.values", found);
-  found.errors.push(...wrongTexts(values, defaultValues, "spec.values"));
   return found;
-}
-
-/** A number, or a part of the pods in percent. An empty text stands for the default. */
-const numberText = /^(-?\d+(\.\d+)?%?)?$/;
-const booleanText = /^(true|false)?$/;
-
-/** The texts in places whose default is a number or a boolean. Without this check, the default would apply silently. */
-function wrongTexts(value: unknown, standard: unknown, path: string): FieldIssue[] {
-  if (isTree(value) && isTree(standard))
-    return Object.entries(value).flatMap(([key, below]) =>
-      wrongTexts(below, ownField(standard, key), `${path}.${key}`),
-    );
-  if (typeof value !== "string") return [];
-  const got = `got ${JSON.stringify(value)}`;
-  if (typeof standard === "number" && !numberText.test(value)) return [{ path, message: `must be a number, ${got}` }];
-  if (typeof standard === "boolean" && !booleanText.test(value))
-    return [{ path, message: `must be true or false, ${got}` }];
-  return [];
 }
 
 function check(

@@ -1,4 +1,4 @@
-import { isTree, nearestName, textAt, treeAt, valueAt, ownField } from "../base/index.ts";
+import { isTree, nearestName, textAt, treeAt, valueAt, ownField, type Tree } from "../base/index.ts";
 import type { FieldIssue, Parsed } from "../api/index.ts";
 import { hubFault, tagFault } from "../api/images/index.ts";
 import {
@@ -12,12 +12,13 @@ import {
 import { unreadVariables } from "../api/pilot-variables/index.ts";
 import { defaultValues } from "./default-values.ts";
 import { switchGateways } from "./gateway-switches.ts";
-import { checkValues } from "./known-values.ts";
+import { checkKeys } from "./known-values.ts";
 import { compatibilityValues, compatibilityVersions } from "./compatibility.ts";
 import { mergeTrees } from "./merge.ts";
 import { platformFault, platformValues } from "./platform.ts";
 import { defaultProfileName, profiles } from "./profiles.ts";
 import { applySetFlags, parseSetFlags } from "./set-flags.ts";
+import { typedValues } from "./value-types.ts";
 
 /** A spec with its profile merged in and every default filled. Components render from it. */
 export interface InstallSettings {
@@ -70,9 +71,9 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   const base = baseOf(profile, given);
   if ("path" in base) return failed([base], []);
   const values = treeAt(given, "values") ?? {};
-  const checked = checkValues(values);
+  const checked = checkedValues(values);
   const merged = parseIstioOperator({
-    spec: applySetFlags(mergeTrees(base.spec, files), flags.flags),
+    spec: withTypes(applySetFlags(mergeTrees(base.spec, files), flags.flags)),
   });
   const mesh = [
     meshIssues(treeAt(given, "meshConfig"), "spec.meshConfig"),
@@ -102,7 +103,7 @@ export function resolveSpec(sources: SettingsSources): Parsed<IstioOperatorSpec>
   const profile = profileOf(given);
   const base = baseOf(profile, given);
   if ("path" in base) return failed([base], []);
-  const merged = parseIstioOperator({ spec: applySetFlags(mergeTrees(base.spec, files), flags.flags) });
+  const merged = parseIstioOperator({ spec: withTypes(applySetFlags(mergeTrees(base.spec, files), flags.flags)) });
   const errors = [...flags.errors, ...merged.errors];
   if (errors.length > 0 || merged.value === undefined) return failed(errors, merged.warnings);
   return { value: { ...merged.value.spec, profile }, errors: [], warnings: merged.warnings };
@@ -119,6 +120,17 @@ function withMeshNames(spec: unknown): unknown {
       ? { values: { ...values, meshConfig: withJsonNames(values["meshConfig"]) } }
       : {}),
   };
+}
+
+/** The spec with the types of its values. Errors refer to the given values, so {@link checkedValues} reports them. */
+function withTypes(spec: unknown): unknown {
+  const values = treeAt(spec, "values");
+  return values === undefined ? spec : { ...(spec as Tree), values: typedValues(values).values };
+}
+
+function checkedValues(values: Tree): ReturnType<typeof checkKeys> {
+  const { errors, warnings } = checkKeys(values);
+  return { errors: [...errors, ...typedValues(values).errors], warnings };
 }
 
 function profileOf(spec: unknown): string {

@@ -1,0 +1,102 @@
+import generatedTypes from "#generated/install/value-types.json" with { type: "json" };
+import { isTree, ownField } from "../base/index.ts";
+import type { FieldIssue } from "../api/index.ts";
+import { mergeTrees } from "./merge.ts";
+
+/** `whole` is a number from 0 on, and `part` a whole number or a part of the pods in percent. */
+type ValueType = "boolean" | "whole" | "number" | "part" | "text" | "list" | "map";
+
+/** The type of each key of `spec.values`. An object lists the types of the keys below. Other keys have any type. */
+export interface ValueTypes {
+  readonly [key: string]: ValueType | ValueTypes;
+}
+
+const workloadTypes: ValueTypes = {
+  affinity: "map",
+  nodeSelector: "map",
+  podAnnotations: "map",
+  terminationGracePeriodSeconds: "whole",
+  tolerations: "list",
+};
+
+/** Serin's own keys, and keys that Istio reads although neither its schema nor its defaults list them. */
+const ownTypes: ValueTypes = {
+  base: { rolloutRoles: "boolean", validationFailurePolicy: "text" },
+  global: { proxy: { capNetBindService: "boolean" }, trustDomain: "text" },
+  pdb: { maxUnavailable: "part" },
+  pilot: { ...workloadTypes, terminationMessagePolicy: "text", trafficDistribution: "text" },
+  cni: workloadTypes,
+  ztunnel: workloadTypes,
+};
+
+/** The types of `spec.values`. */
+export const valueTypes = mergeTrees(generatedTypes, ownTypes) as ValueTypes;
+
+export interface TypedValues {
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly errors: readonly FieldIssue[];
+}
+
+/**
+ * The values with their types: `"3"` becomes a number and `"true"` a boolean, as the user meant them. Every other value
+ * of the wrong type is an error, because readers would use the default silently.
+ */
+export function typedValues(values: Readonly<Record<string, unknown>>): TypedValues {
+  const errors: FieldIssue[] = [];
+  return { values: typedTree(values, valueTypes, "spec.values", errors), errors };
+}
+
+function typedTree(
+  values: Readonly<Record<string, unknown>>,
+  types: ValueTypes,
+  path: string,
+  errors: FieldIssue[],
+): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    Object.entries(values).map(([key, value]) => {
+      const type = ownField(types, key);
+      return [key, type === undefined ? value : typed(value, type, `${path}.${key}`, errors)];
+    }),
+  );
+}
+
+function typed(value: unknown, type: ValueType | ValueTypes, path: string, errors: FieldIssue[]): unknown {
+  if (value === undefined || value === null) return value;
+  if (typeof type === "object" && isTree(value)) return typedTree(value, type, path, errors);
+  const converted = typeof type === "object" ? undefined : readers[type](value);
+  if (converted !== undefined) return converted;
+  const expected = expectations[typeof type === "object" ? "map" : type];
+  errors.push({ path, message: `must be ${expected}, got ${JSON.stringify(value)}` });
+  return value;
+}
+
+const expectations: Readonly<Record<ValueType, string>> = {
+  boolean: "true or false",
+  whole: "a whole number from 0 on",
+  number: "a number",
+  part: "a whole number or a percentage such as 25%",
+  text: "a text",
+  list: "a list",
+  map: "an object",
+};
+
+/** Readers return the value with its type. Undefined means that it has another. */
+const readers: Readonly<Record<ValueType, (value: unknown) => unknown>> = {
+  boolean: (value) => (value === "true" ? true : value === "false" ? false : only(value, typeof value === "boolean")),
+  whole: (value) => wholeNumber(value),
+  number: (value) =>
+    typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : only(value, typeof value === "number"),
+  part: (value) => wholeNumber(value) ?? only(value, typeof value === "string" && /^\d+%$/.test(value)),
+  text: (value) => only(value, typeof value !== "object"),
+  list: (value) => only(value, Array.isArray(value)),
+  map: (value) => only(value, isTree(value)),
+};
+
+function wholeNumber(value: unknown): unknown {
+  if (typeof value === "string" && /^\d{1,15}$/.test(value)) return Number(value);
+  return only(value, typeof value === "number" && Number.isInteger(value) && value >= 0);
+}
+
+function only(value: unknown, isAllowed: boolean): unknown {
+  return isAllowed ? value : undefined;
+}
