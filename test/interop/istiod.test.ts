@@ -165,4 +165,14 @@ function proof(program: string, shellKubectl: Kubectl | undefined): void {
       await revisionIs("up-1");
     });
   });
+
+  step("the rollout engine asks upstream's istiods over few streams, because proxies share their limit", async () => {
+    for (const revision of ["up-1", "up-2"]) {
+      const log = await ok(`kubectl -n istio-system logs deployment/istiod-${revision} --tail=-1`);
+      const opened = log.split("\n").filter((line) => /new connection for node:serin-rollout\./.test(line)).length;
+      // The moves above take minutes, in which the engine asks several times a second.
+      assert.ok(opened > 0 && opened < 100, `the engine opened ${opened} streams to ${revision}`);
+      assert.doesNotMatch(log, /exceeded rate limit/);
+    }
+  });
 }

@@ -78,6 +78,7 @@ export {
   type ProxyAcknowledgement,
   type ProxyRoots,
   type RootsReport,
+  engineId,
   podOfProxyId,
   shortTypeOf,
 } from "./pilot-status.ts";

@@ -7,6 +7,16 @@ export function podOfProxyId(id: string): { readonly name: string; readonly name
   return { name: id.slice(0, Math.max(dot, 0)), namespace: id.slice(dot + 1) };
 }
 
+const engineName = "serin-rollout";
+
+/**
+ * The id by which the rollout engine asks pilots for debug pages over discovery. Pilots of upstream Istio list it as a
+ * proxy as long as its stream is open.
+ */
+export function engineId(namespace: string): string {
+  return `${engineName}.${namespace}`;
+}
+
 /** One element of `/debug/serin/proxies`. */
 export interface ConnectedProxy {
   readonly id: string;

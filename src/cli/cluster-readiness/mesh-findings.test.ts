@@ -310,6 +310,14 @@ test("a sidecar that cannot reach istiod, and an istiod that nobody reaches, are
   );
 });
 
+test("a rollout engine that cannot reach istiods is a warning", async () => {
+  const engine = { metadata: { name: "engine-1", namespace: "serin-system", labels: { app: "serin-rollout" } } };
+  const noEgress = policy("no-egress", { podSelector: {}, policyTypes: ["Egress"] }, "serin-system");
+  assert.deepEqual(await policyDetails([noEgress], [engine]), [
+    "NetworkPolicy serin-system/no-egress: isolates 1 pod of the mesh, and no policy permits their connections to port 15012, istiod's, whose debug pages the rollout engine reads",
+  ]);
+});
+
 test("workloads of a namespace that is being deleted, and deleted ones, are no finding", async () => {
   const deletionTimestamp = "2026-01-01T00:00:00Z";
   const gateway = (name: string, namespace: string, more: object = {}) => ({

@@ -16,6 +16,11 @@ const subject = "NetworkPolicy";
 const hboneIn: Need = { direction: "Ingress", port: 15_008, why: "by which pods of the mesh reach them" };
 const hboneOut: Need = { direction: "Egress", port: 15_008, why: "by which they reach other pods of the mesh" };
 const controlPlaneOut: Need = { direction: "Egress", port: 15_012, why: "istiod's, which configures them" };
+const debugPagesOut: Need = {
+  direction: "Egress",
+  port: 15_012,
+  why: "istiod's, whose debug pages the rollout engine reads",
+};
 const controlPlaneIn: Need = { direction: "Ingress", port: 15_012, why: "by which proxies get configuration" };
 const webhooksIn: Need = { direction: "Ingress", port: 15_017, why: "by which the API server calls the webhooks" };
 
@@ -72,6 +77,7 @@ function needsOf({ metadata: { labels = {}, annotations = {} }, spec, status }: 
   if (spec?.hostNetwork === true) return [];
   if (labels["app"] === "istiod") return [controlPlaneIn, webhooksIn];
   if (labels["app"] === "ztunnel") return [controlPlaneOut];
+  if (labels["app"] === "serin-rollout") return [debugPagesOut];
   const managed = labels[istioLabels.gatewayManaged];
   if (managed === "istio.io-mesh-controller") return [hboneIn, hboneOut, controlPlaneOut];
   if (managed !== undefined || annotations[istioAnnotations.sidecarStatus] !== undefined) return [controlPlaneOut];

@@ -1,6 +1,6 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import { describeError, messageOf, nearestName, transientError, userError, type SerinError } from "../../base/index.ts";
-import { podOfProxyId, type ConnectedProxy } from "../../api/serin/index.ts";
+import { engineId, podOfProxyId, type ConnectedProxy } from "../../api/serin/index.ts";
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import {
   deploymentKind,
@@ -248,9 +248,10 @@ export async function listProxies(
 ): Promise<readonly ConnectedProxy[]> {
   const own = await tryPilot(client, pilot, 8080, `/debug/serin/proxies${gone ? "?gone=true" : ""}`);
   if (own !== undefined) return JSON.parse(own) as readonly ConnectedProxy[];
-  // Upstream's istiod has only this report, with less detail.
+  // Upstream's istiod has only this report, with less detail. The rollout engine is in it while it asks.
   const status = JSON.parse(await askPilot(client, pilot, 8080, "/debug/syncz")) as readonly UpstreamStatus[];
-  return status.map((proxy) => fromUpstream(proxy, pilot.revision));
+  const engine = engineId(pilot.namespace);
+  return status.filter(({ proxy }) => proxy !== engine).map((proxy) => fromUpstream(proxy, pilot.revision));
 }
 
 type UpstreamStatus = Readonly<Record<string, string | undefined>>;

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { setTimeout as sleep } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { silentLogger, systemClock, userError } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
 import { ClusterSchema, ClusterLoadAssignmentSchema, RouteConfigurationSchema } from "../../wire/envoy/index.ts";
+import { DiscoveryResponseSchema } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import type { Caller } from "../ca/index.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../translate/resource.ts";
@@ -41,7 +43,10 @@ function route(name: string, host = "*"): EncodedResource {
   );
 }
 
-async function serve(authenticate?: () => Promise<Caller>) {
+async function serve(
+  authenticate?: () => Promise<Caller>,
+  more: Partial<ConstructorParameters<typeof DiscoveryServer>[0]> = {},
+) {
   let generation = 0;
   const graph = new CollectionGraph({ computed: () => (generation += 1) });
   const clusters = graph.source<EncodedResource>("clusters", sameResource);
@@ -58,6 +63,7 @@ async function serve(authenticate?: () => Promise<Caller>) {
     metrics: createDiscoveryMetrics(new MetricsRegistry()),
     clock: systemClock,
     log: silentLogger,
+    ...more,
   });
   const change = (run: () => void): void => {
     graph.batch(run);
@@ -462,4 +468,39 @@ test("a rejection of a type whose name is that of a property of every object doe
     assert.deepEqual(namesOf(await client.next()), ["a"], typeUrl);
     client.close();
   }
+});
+
+test("a debug request is answered while the model settles, unless a request before it waits for the model", async () => {
+  let isSettling = true;
+  const asked: (readonly string[])[] = [];
+  const { target, discovery } = await serve(undefined, {
+    turns: { isSettling: () => isSettling, settle: () => (isSettling = false), expect: () => true },
+    debug: {
+      answer: async (_server, _proxy, { names, typeUrl, nonce }) => {
+        asked.push(names);
+        const response = create(DiscoveryResponseSchema, { typeUrl, nonce });
+        return await Promise.resolve(Buffer.from(toBinary(DiscoveryResponseSchema, response)));
+      },
+    },
+  });
+  const typeUrl = "istio.io/debug";
+  const [client, proxy] = [
+    new DiscoveryTestClient("whole", target, nodeId),
+    new DiscoveryTestClient("whole", target, nodeId),
+  ];
+  client.send({ typeUrl, resourceNames: ["syncz"] });
+  await until(() => asked.length > 0);
+  assert.deepEqual([asked, isSettling], [[["syncz"]], true]);
+  proxy.send({ typeUrl: typeUrls.cluster });
+  proxy.send({ typeUrl, resourceNames: ["second"] });
+  await sleep(100);
+  client.send({ typeUrl, resourceNames: ["third"] });
+  await until(() => asked.length > 1);
+  assert.deepEqual(asked.slice(1), [["third"]]);
+  isSettling = false;
+  discovery.takeHeld();
+  await until(() => asked.length > 2);
+  assert.deepEqual(asked[2], ["second"]);
+  client.close();
+  proxy.close();
 });

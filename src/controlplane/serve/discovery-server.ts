@@ -1,9 +1,9 @@
 import type { ProvenAccount } from "../ca/index.ts";
 import { messageOf, toSerinError, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
 import { SharedBudget, type BudgetShare } from "../../base/shared-budget/index.ts";
-import type { DeltaDiscoveryRequest, DiscoveryRequest } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { AcknowledgementReader } from "./acknowledgement-reader.ts";
+import { debugConnection, type DebugAnswerer } from "./debug-connection.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
 import { DiscoveryStream, keptReason, type ResponseSink } from "./discovery-stream.ts";
 import { GoneProxies, type GoneProxy } from "./gone-proxies.ts";
@@ -14,20 +14,6 @@ import { shortTypeName } from "./push-order.ts";
 import { decodeRequest, resourceRequest, type DiscoveryProtocol } from "./read-request.ts";
 import type { ResourceView } from "./resource-view.ts";
 import { ResponseBodies } from "./response-encoder.ts";
-
-/** One request of a type below `istio.io/debug`. It gets one answer and no subscription. */
-export interface DebugRequest {
-  readonly protocol: DiscoveryProtocol;
-  readonly typeUrl: string;
-  readonly names: readonly string[];
-  /** The nonce of the answer. */
-  readonly nonce: string;
-}
-
-export interface DebugAnswerer {
-  /** The bytes of a response. Rejects with a user error if the stream must end. */
-  answer(server: DiscoveryServer, proxy: ProxyIdentity, request: DebugRequest): Promise<Buffer>;
-}
 
 export interface DiscoveryServerOptions {
   readonly viewOf: (proxy: ProxyIdentity, typeUrl: string) => ResourceView;
@@ -66,7 +52,6 @@ export interface DiscoveryClient {
 /** The time limit for a client's first request, far more than any client needs. */
 const maxSilenceMs = 30_000;
 const keepBodiesMs = 3000;
-const maxDebugNonces = 16;
 /**
  * The limit of the memory that the server keeps for single clients only: their identities, and names of resources that
  * do not exist. A client of the port without authentication chooses all of this. A proxy needs about ten kilobytes.
@@ -131,7 +116,7 @@ export class DiscoveryServer {
     let stream: DiscoveryStream | undefined;
     let proxy: ProxyIdentity | undefined;
     const kept = this.#keptFor(sink.peer ?? "");
-    const debug = this.#debugConnection(protocol, sink);
+    const debug = debugConnection(this.#options.debug, this, protocol, sink);
     // Without this limit, a stream without requests would stay open forever.
     const { clock } = this.#options;
     const refuse = (): void =>
@@ -140,6 +125,7 @@ export class DiscoveryServer {
       );
     const silence = sink.afterSilence?.(clock, maxSilenceMs, refuse) ?? clock.after(maxSilenceMs, refuse);
     let isOpen = true;
+    let heldCount = 0;
     const take = (bytes: Uint8Array): void => {
       const accepted = stream === undefined || protocol !== "delta" ? undefined : this.#acknowledgements.read(bytes);
       if (accepted !== undefined && stream?.accept(accepted.typeUrl, accepted.nonce) === true) return;
@@ -163,6 +149,7 @@ export class DiscoveryServer {
       stream.receive(resourceRequest(request));
     };
     const takeHeld = (bytes: Uint8Array): void => {
+      heldCount -= 1;
       if (!isOpen) return;
       try {
         take(bytes);
@@ -170,11 +157,15 @@ export class DiscoveryServer {
         sink.refuse?.(toSerinError(error));
       }
     };
-    const hold = (bytes: Uint8Array): void => this.#held.hold({ bytes, take: takeHeld });
+    const hold = (bytes: Uint8Array): void => {
+      heldCount += 1;
+      this.#held.hold({ bytes, take: takeHeld });
+    };
     return {
       receive: (bytes) => {
-        if (this.#mustHold()) hold(bytes);
-        else take(bytes);
+        // Debug pages show the state during a settling too. A held request comes first, because it may name the node.
+        const isHeld = (heldCount > 0 || !debug.isFor(bytes)) && this.#mustHold();
+        (isHeld ? hold : take)(bytes);
       },
       drained: () => {
         debug.drained();
@@ -208,57 +199,6 @@ export class DiscoveryServer {
         own.set(0);
         ofStream.set(0);
       },
-    };
-  }
-
-  /**
-   * Answers the debug requests of one connection one by one. A client that sends more before it has read an answer is
-   * disconnected.
-   */
-  #debugConnection(
-    protocol: DiscoveryProtocol,
-    sink: ResponseSink,
-  ): {
-    take(proxy: ProxyIdentity, request: DeltaDiscoveryRequest | DiscoveryRequest): boolean;
-    drained(): void;
-    close(): void;
-  } {
-    const { debug } = this.#options;
-    let [isBusy, isWritable, isClosed, count] = [false, true, false, 0];
-    const nonces = new Set<string>();
-    const answer = async (
-      answerer: DebugAnswerer,
-      proxy: ProxyIdentity,
-      typeUrl: string,
-      names: readonly string[],
-    ): Promise<void> => {
-      count += 1;
-      const nonce = `debug-${count}`;
-      // An acknowledgement of one of the last answers is not a request.
-      if (nonces.size >= maxDebugNonces) nonces.delete(nonces.keys().next().value ?? "");
-      nonces.add(nonce);
-      const bytes = await answerer.answer(this, proxy, { protocol, typeUrl, names, nonce });
-      if (!isClosed) isWritable = sink.write([bytes]);
-    };
-    return {
-      take: (proxy, request) => {
-        const { typeUrl } = request;
-        if (debug === undefined || !isDebugType(typeUrl)) return false;
-        if (nonces.has(request.responseNonce)) return true;
-        if (isBusy || !isWritable)
-          throw userError("too-many-requests", "a debug request must wait for the answer to the previous one");
-        isBusy = true;
-        const names =
-          request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest"
-            ? request.resourceNamesSubscribe
-            : request.resourceNames;
-        void answer(debug, proxy, typeUrl, names)
-          .catch((error: unknown) => (isClosed ? undefined : sink.refuse?.(toSerinError(error))))
-          .finally(() => (isBusy = false));
-        return true;
-      },
-      drained: () => (isWritable = true),
-      close: () => (isClosed = true),
     };
   }
 
@@ -401,10 +341,3 @@ function identified(
     ...(typeof proven === "boolean" ? {} : { account: proven }),
   };
 }
-
-function isDebugType(typeUrl: string): boolean {
-  return typeUrl === debugType || typeUrl.startsWith(`${debugType}/`);
-}
-
-/** The type of debug requests. Below it are those of istioctl. */
-export const debugType = "istio.io/debug";

@@ -52,6 +52,14 @@ test("entries of a control plane's pod that are not proxies are skipped, and an 
   }
 });
 
+test("the rollout engine is no proxy of the istiod that it asks for debug pages", async () => {
+  const [first] = await told("/syncz", [
+    JSON.stringify([{ proxy: "serin-rollout.istio-system" }, { proxy: "web-1.shop", cluster_sent: "1" }]),
+    "[]",
+  ]);
+  assert.equal(first?.proxies, 1);
+});
+
 test("a pod that a tenant labels as istiod is not asked, and one behind an injector is, in any namespace", async () => {
   const ended = new AbortController();
   const asked = new Set<string>();

@@ -3,7 +3,7 @@ import { isInsideAddress, messageOf, stringOf, type Clock } from "../../base/ind
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import type { Pod, WebhookConfiguration } from "../../api/kubernetes/index.ts";
-import { podOfProxyId, type ConnectedProxy, type RootsReport } from "../../api/serin/index.ts";
+import { engineId, podOfProxyId, type ConnectedProxy, type RootsReport } from "../../api/serin/index.ts";
 import { noPilots, type PilotReports } from "../views/index.ts";
 import type { AskPod, PodAddress } from "./pod-http.ts";
 
@@ -166,7 +166,7 @@ export class PilotWatcher {
         );
       if (answer.status !== 200) throw new Error(`it answers ${answer.status}`);
       const { text } = answer;
-      if (text !== pilot.answer) pilot.proxies = isOwn ? connectedProxies(text) : syncedProxies(text, pilot.revision);
+      if (text !== pilot.answer) pilot.proxies = isOwn ? connectedProxies(text) : syncedProxies(text, pilot);
       pilot.answer = text;
       pilot.asOfMs = clock.nowMs();
       pilot.problem = undefined;
@@ -233,10 +233,12 @@ function connectedProxies(text: string): ConnectedProxy[] {
 
 /**
  * Reads the form of Istio's control planes: `<type>_sent` and `<type>_acked` are nonces. It contains no reason for a
- * rejection.
+ * rejection. The rollout engine is among the proxies while it asks.
  */
-function syncedProxies(text: string, revision: string): ConnectedProxy[] {
-  return listIn(text).map((proxy) => {
+function syncedProxies(text: string, { address, revision }: Pick<Pilot, "address" | "revision">): ConnectedProxy[] {
+  const engine = engineId(address.namespace);
+  const proxies = listIn(text).filter(({ proxy }) => proxy !== engine);
+  return proxies.map((proxy) => {
     const id = stringOf(proxy["proxy"]);
     const words = Object.keys(proxy).flatMap((key) => (key.endsWith("_sent") ? [key.slice(0, -"_sent".length)] : []));
     const types = Object.fromEntries(

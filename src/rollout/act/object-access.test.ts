@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { covers, fieldPatch, ObjectAccess, valueAt } from "./object-access.ts";
+import { Previews } from "./previews.ts";
 
 const object = {
   metadata: { name: "a", resourceVersion: "7", labels: { "istio.io/rev": "old" } },
@@ -145,14 +147,14 @@ test("a webhook that changes a Deployment's template at each write is noticed, a
 
 test("the server says by a dry run what it would store, once for each version of the object and value", async () => {
   const route = { apiVersion: "v1", kind: "Route", plural: "routes", name: "a", namespace: "n" };
-  let [version, status] = ["7", 200];
+  let version = "7";
   const paths: string[] = [];
   const objects = new ObjectAccess({
     get: async () => await Promise.resolve({ ...object, metadata: { ...object.metadata, resourceVersion: version } }),
     raw: async (_verb: string, path: string) => {
       paths.push(path);
       const text = JSON.stringify({ ...object, spec: { rules: ["of a webhook"] } });
-      return await Promise.resolve({ status, text });
+      return await Promise.resolve({ status: 200, text });
     },
   } as unknown as KubeClient);
   const preview = async (rules: unknown) => await objects.preview(route, "/spec/rules", rules);
@@ -164,6 +166,65 @@ test("the server says by a dry run what it would store, once for each version of
   assert.equal(paths.splice(0).length, 2);
   assert.deepEqual(await preview(object.spec.rules), object.spec.rules, "it has the value");
   assert.deepEqual(paths, []);
-  status = 400;
-  assert.equal(await preview([3]), undefined, "a webhook does not support dry runs");
+});
+
+test("a server that refuses a dry run is asked again after a minute, and one with a passing fault at once", async () => {
+  const route = { apiVersion: "v1", kind: "Route", plural: "routes", name: "a", namespace: "n" };
+  const clock = new HandClock();
+  let [version, status, patches] = ["7", 400, 0];
+  let isChanging = false;
+  const objects = new ObjectAccess(
+    {
+      get: async () => await Promise.resolve({ ...object, metadata: { ...object.metadata, resourceVersion: version } }),
+      raw: async () => {
+        patches += 1;
+        if (isChanging) version = String(Number(version) + 1);
+        return await Promise.resolve({ status, text: status < 300 ? JSON.stringify(object) : "" });
+      },
+    } as unknown as KubeClient,
+    clock,
+  );
+  const preview = async (rules: unknown) => await objects.preview(route, "/spec/rules", rules);
+  assert.deepEqual(
+    [await preview([1]), await preview([1]), patches],
+    [undefined, undefined, 1],
+    "no support of dry runs",
+  );
+  clock.pass(30_000);
+  assert.deepEqual([await preview([1]), patches], [undefined, 1]);
+  clock.pass(30_000);
+  status = 200;
+  assert.deepEqual([await preview([1]), patches], [object.spec.rules, 2]);
+  for (status of [409, 429, 500, 504]) await assert.rejects(preview([status]), { code: "patch-refused" });
+  assert.equal(patches, 6);
+  status = 200;
+  assert.deepEqual(await preview([500]), object.spec.rules);
+  [status, isChanging] = [422, true];
+  await assert.rejects(preview([2]), { code: "patch-refused" }, "somebody has changed the object meanwhile");
+});
+
+test("the answers to dry runs of many lists are kept, up to a limit of their size", async () => {
+  const large = "x".repeat(1 << 20);
+  let [patches, stored] = [0, ""];
+  const objects = new ObjectAccess({
+    get: async () => await Promise.resolve(object),
+    raw: async () => {
+      patches += 1;
+      return await Promise.resolve({ status: 200, text: JSON.stringify({ ...object, spec: { rules: stored } }) });
+    },
+  } as unknown as KubeClient);
+  const previewAll = async (count: number): Promise<number> => {
+    const before = patches;
+    for (let index = 0; index < count; index += 1) {
+      const route = { apiVersion: "v1", kind: "Route", plural: "routes", name: `a-${index}`, namespace: "n" };
+      assert.equal(await objects.preview(route, "/spec/rules", [index]), stored);
+    }
+    return patches - before;
+  };
+  assert.deepEqual([await previewAll(200), await previewAll(200)], [200, 0]);
+  const many = new Previews(new HandClock());
+  stored = large;
+  for (let index = 0; index < 40; index += 1) many.set(String(index), { stored, isRefusal: false });
+  const kept = Array.from({ length: 40 }, (_, index) => many.get(String(index))).filter((one) => one !== undefined);
+  assert.deepEqual([kept.length, many.get("39")?.stored === large, many.get("0")], [15, true, undefined]);
 });

@@ -5,13 +5,16 @@ import {
   jsonEqualWithoutNulls,
   pointerNames,
   SerinError,
+  systemClock,
   transientError,
+  type Clock,
 } from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import { fieldManager, withoutClaim } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, isKubeCode, resourcePath, type KubeClient } from "../../kube/index.ts";
 import { describeReference, fieldKey, referenceKey, shown } from "../decide/index.ts";
+import { Previews, type Preview } from "./previews.ts";
 import { ServedVersions } from "./served-versions.ts";
 
 /** How often the engine tries to give up a claim while others write the object. */
@@ -19,8 +22,6 @@ const releaseAttempts = 3;
 
 const templatePointer = "/spec/template";
 const maxRewritten = 256;
-/** Each may be a list of the size of its object. */
-const maxPreviews = 16;
 /** A webhook that adds the same fields to each template changes it once, and leaves it alone from then on. */
 const timesOfRewriting = 2;
 
@@ -37,10 +38,11 @@ export class ObjectAccess {
   readonly #rewritten = new BoundedCache<string, { readonly template: unknown; readonly times: number }>(maxRewritten);
 
   /** By field, version of the object and digest of the value for which the server was asked. */
-  readonly #previews = new BoundedCache<string, { readonly stored: unknown }>(maxPreviews);
+  readonly #previews: Previews;
 
-  constructor(client: KubeClient) {
+  constructor(client: KubeClient, clock: Pick<Clock, "steadyMs"> = systemClock) {
     this.#client = client;
+    this.#previews = new Previews(clock);
     this.#versions = new ServedVersions(client);
   }
 
@@ -113,26 +115,40 @@ export class ObjectAccess {
   }
 
   /**
-   * The value that the server would store if the field were set. Nothing is written. Undefined if the server does not
-   * say: a webhook may not answer to dry runs.
+   * The value that the server would store if the field were set. Nothing is written. Undefined if the server refuses to
+   * say: a webhook may not answer to dry runs. Throws if another attempt may succeed.
    */
   async preview(object: ObjectReference, pointer: string, value: unknown): Promise<unknown> {
+    const current = await this.get(object);
+    if (current === undefined) return undefined;
+    const { resourceVersion: version = "" } = current.metadata;
+    const digest = createHash("sha256").update(canonicalJson(value)).digest("hex");
+    const key = `${fieldKey({ object, pointer })} ${version} ${digest}`;
+    const kept = this.#previews.get(key);
+    if (kept !== undefined) return kept.stored;
+    const preview = await this.#dryRun(object, current, pointer, value);
+    if (preview !== undefined) this.#previews.set(key, preview);
+    return preview?.stored;
+  }
+
+  /** Undefined if the object is gone. */
+  async #dryRun(
+    object: ObjectReference,
+    current: UntypedObject,
+    pointer: string,
+    value: unknown,
+  ): Promise<Preview | undefined> {
+    const operations = fieldPatch(current, pointer, value, valueAt(current, pointer));
     try {
-      const current = await this.get(object);
-      if (current === undefined) return undefined;
-      const { resourceVersion: version = "" } = current.metadata;
-      const digest = createHash("sha256").update(canonicalJson(value)).digest("hex");
-      const key = `${fieldKey({ object, pointer })} ${version} ${digest}`;
-      const kept = this.#previews.get(key);
-      if (kept !== undefined) return kept.stored;
-      const operations = fieldPatch(current, pointer, value, valueAt(current, pointer));
       const made = await this.#patch(object, operations, pointer, "&dryRun=All");
-      const stored = made === undefined ? value : valueAt(made, pointer);
-      this.#previews.set(key, { stored });
-      return stored;
+      return { stored: made === undefined ? value : valueAt(made, pointer), isRefusal: false };
     } catch (error) {
-      if (error instanceof SerinError && error.kind !== "internal") return undefined;
-      throw error;
+      if (!isFinalRefusal(error)) throw error;
+      // The refusal may only be due to a change since the object was read.
+      const found = await this.get(object);
+      if (found === undefined) return undefined;
+      if (found.metadata.resourceVersion !== current.metadata.resourceVersion) throw error;
+      return { stored: undefined, isRefusal: true };
     }
   }
 
@@ -175,10 +191,21 @@ export class ObjectAccess {
     });
     if (answer.status >= 300) {
       const subject = { verb: "change", object: `${pointer} in ${describeReference(object)}` };
-      throw transientError("patch-refused", errorOfStatus(subject, answer.status, answer.text).message);
+      const cause = errorOfStatus(subject, answer.status, answer.text);
+      throw transientError("patch-refused", cause.message, { cause });
     }
     return storedObject(answer.text);
   }
+}
+
+/** Whether the server refused a patch for a reason that time alone does not mend. */
+function isFinalRefusal(error: unknown): boolean {
+  return (
+    error instanceof SerinError &&
+    error.code === "patch-refused" &&
+    error.cause instanceof SerinError &&
+    error.cause.kind === "user"
+  );
 }
 
 function storedObject(text: string): UntypedObject | undefined {

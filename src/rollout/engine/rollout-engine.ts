@@ -96,7 +96,7 @@ export class RolloutEngine {
     const { client, log, clock, image } = options;
     this.#options = options;
     this.#log = log.scoped("rollout");
-    this.#objects = new ObjectAccess(client);
+    this.#objects = new ObjectAccess(client, clock);
     this.#journals = new JournalStore(client, clock);
     this.#view = new ClusterView(client, { log, clock, reporterNamespaces: options.reporterNamespaces });
     this.#destination = checkDestination(client, options.allowedHosts ?? []);

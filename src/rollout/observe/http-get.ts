@@ -26,7 +26,7 @@ export function httpGet(
   { headers = {}, admit = () => undefined, deadlineMs = usualDeadlineMs }: HttpGetOptions = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const where = `${address}:${port}`;
+    const where = addressAndPort(address, port);
     const deadline = AbortSignal.timeout(deadlineMs);
     const request = nodeHttp().get(
       { host: address, port, path, headers, timeout: timeoutMs, signal: deadline, agent: false },
@@ -66,6 +66,11 @@ export function httpGet(
       ),
     );
   });
+}
+
+/** An address with a port, as in a URL. */
+export function addressAndPort(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function unreachable(message: string, reason?: string): SerinError {

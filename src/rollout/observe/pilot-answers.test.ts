@@ -25,6 +25,7 @@ const pilot: PilotPod = {
   revision: "1-1-0",
   serviceAccount: "istiod-1-1-0",
   address: "127.0.0.1",
+  rootConfigMap: "istio-ca-root-cert",
 };
 
 async function serve(context: TestContext, answer: RequestListener): Promise<void> {

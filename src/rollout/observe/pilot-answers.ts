@@ -3,6 +3,7 @@ import { isMirrorPod, type KubernetesObject } from "../../api/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { Deployment, Pod } from "../../api/kubernetes/index.ts";
 import {
+  engineId,
   podOfProxyId,
   type AcknowledgementReport,
   type ConnectedProxy,
@@ -11,7 +12,6 @@ import {
 } from "../../api/serin/index.ts";
 import { describeReference } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { engineId } from "./pilot-debug/pilot-debug.ts";
 import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
 import { isReady } from "./pod-reason.ts";
 
@@ -75,7 +75,15 @@ export function pilotPod(pod: Pod): PilotPod {
     revision: controlPlaneRevision(pod),
     address: pod.status?.podIP ?? "",
     serviceAccount: pod.spec?.serviceAccountName ?? "default",
+    rootConfigMap: rootConfigMapOf(pod.spec),
   };
+}
+
+/** The ConfigMap from which data planes take the root of this control plane (`global.trustBundleName`). */
+export function rootConfigMapOf(spec: Pod["spec"]): string {
+  const variables = (spec?.containers ?? []).flatMap(({ env = [] }) => env);
+  const named = variables.find(({ name }) => name === "PILOT_CA_CERT_CONFIGMAP")?.value ?? "";
+  return named === "" ? "istio-ca-root-cert" : named;
 }
 
 /** A request to a pilot: its path, and the subject of the answer for messages. */

@@ -1,12 +1,17 @@
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:tls";
 import { test } from "node:test";
-import { transientError, userError } from "../../base/index.ts";
+import { certificateFingerprint, transientError, userError } from "../../base/index.ts";
 import type { MeshUpgrade } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { createCertificate } from "../admission/create-certificate.ts";
 import type { MeshWorld } from "../plan/index.ts";
+import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { refuseOtherRoot, trustedDomains } from "./probe-roots.ts";
+import { observeRootsCompatible, refuseOtherRoot, trustedDomains } from "./probe-roots.ts";
+import { SilentPods } from "./silent-pods.ts";
 
 const nowMs = Date.parse("2026-01-01T00:00:00Z");
 const [root, other] = [
@@ -99,4 +104,51 @@ test("a mesh config that cannot be read names no trust domains, and ends no obse
   assert.deepEqual(await domainsOf("trustDomain: 3"), []);
   assert.deepEqual(await domainsOf("trustDomain: ["), []);
   assert.deepEqual(await domainsOf(), []);
+});
+
+test("an istiod that cannot prove itself because its root is unpublished fails the step at once, with any other fault it waits", async (context) => {
+  const [published, foreign] = [
+    await createCertificate(["istiod.istio-system.svc"], nowMs),
+    await createCertificate(["foreign.test"], nowMs),
+  ];
+  const host = "127.0.15.12";
+  const server = createServer({
+    ALPNProtocols: ["h2"],
+    cert: foreign.certificate,
+    key: foreign.privateKey,
+  });
+  server.listen(15_012, host);
+  context.after(() => server.close());
+  await once(server, "listening");
+  const istiodPod = (revision: string) =>
+    fakePod({
+      name: `istiod-${revision}`,
+      namespace: "istio-system",
+      labels: { app: "istiod", "istio.io/rev": revision },
+      status: { podIP: host, conditions: [{ type: "Ready", status: "True" }] },
+    });
+  const fingerprint = certificateFingerprint(new X509Certificate(published.certificate));
+  const pilotDebug = {
+    ask: async ({ revision }: { readonly revision: string }) => {
+      if (revision === "new") throw transientError("peer-identity", "it does not prove that it is this control plane");
+      return await Promise.resolve(JSON.stringify({ signing: fingerprint, trusted: [fingerprint] }));
+    },
+  } as unknown as ClusterView["pilotDebug"];
+  const view = Object.assign(fakeView([istiodPod("old"), istiodPod("new")]), {
+    pilotDebug,
+    silentPods: new SilentPods(standingClock()),
+  });
+  const client = {
+    get: async (_kind: object, name: string) =>
+      await Promise.resolve(
+        name === "istio-ca-root-cert" ? { data: { "root-cert.pem": published.certificate } } : undefined,
+      ),
+  } as unknown as KubeClient;
+  const observe = async () => await observeRootsCompatible(client, view, { from: "old", to: "new" }, nowMs);
+  const failed = await observe();
+  assert.equal(failed.state, "failed");
+  assert.match(failed.state === "failed" ? failed.detail : "", /foreign\.test/);
+  server.setSecureContext({ cert: published.certificate, key: published.privateKey });
+  const waiting = await observe();
+  assert.match(waiting.state === "waiting" ? waiting.detail : "", /it does not prove that it is this control plane/);
 });

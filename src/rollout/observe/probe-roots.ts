@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate } from "node:tls";
-import { certificateBlocks, certificateFingerprint, messageOf, userError } from "../../base/index.ts";
+import { certificateBlocks, certificateFingerprint, messageOf, SerinError, userError } from "../../base/index.ts";
 import { validMeshConfig } from "../../api/mesh-config-text/index.ts";
 import type { MeshConfig } from "../../api/istio/index.ts";
 import { configMapKind, secretKind, type Pod } from "../../api/kubernetes/index.ts";
@@ -15,7 +15,7 @@ import {
 } from "../decide/index.ts";
 import type { MeshWorld } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { connectionError } from "./http-get.ts";
+import { addressAndPort, connectionError } from "./http-get.ts";
 import { installedControlPlanes } from "./mesh-world/render-install.ts";
 import { isReady } from "./pod-reason.ts";
 import {
@@ -24,11 +24,12 @@ import {
   controlPlanePods,
   controlPlaneRevision,
   pilotPod,
+  rootConfigMapOf,
   rootsQuestion,
   unanswered,
   type PilotQuestion,
 } from "./pilot-answers.ts";
-import { rootConfigMap } from "./pilot-debug/pilot-trust.ts";
+import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
 
 const discoveryPort = 15_012;
 /** The Secrets of a control plane's authority. The first one takes precedence. */
@@ -37,7 +38,7 @@ const authoritySecrets = ["cacerts", "istio-ca-secret"] as const;
 /**
  * Reads the roots and trust domains of a revision from each pod of its control plane. Serin's pilots report their roots
  * at `/debug/serin/roots`. For other pilots, the certificate that they serve is compared with the Secrets `cacerts` and
- * `istio-ca-secret` and the ConfigMap `istio-ca-root-cert` of their namespace. The trust domain comes from the mesh
+ * `istio-ca-secret` and the ConfigMap with the published root of their namespace. The trust domain comes from the mesh
  * config.
  */
 export async function observeRoots(client: KubeClient, view: ClusterView, revision: string): Promise<RevisionRoots> {
@@ -57,10 +58,8 @@ export async function observeRoots(client: KubeClient, view: ClusterView, revisi
   const [first] = pods;
   if (first === undefined) return unknown(`no control plane of ${revision} is ready`);
   try {
-    const known = await knownRoots(client, first.metadata.namespace ?? "");
-    const answers = await Promise.all(
-      pods.map(async (pod) => (await reportedRoots(view, pod, known)) ?? (await servedRoots(view, pod, known))),
-    );
+    const known = await knownRoots(client, pilotPod(first));
+    const answers = await Promise.all(pods.map(async (pod) => await rootsOfPod(view, pod, known)));
     return {
       revision,
       ...domains,
@@ -103,13 +102,15 @@ export async function refuseOtherRoot(
   { installs, dataPlanes }: Pick<MeshWorld, "installs" | "dataPlanes">,
 ): Promise<void> {
   const running = controlPlaneDeployments(view);
+  const before = running.find((found) => controlPlaneRevision(found) === from.revision);
   const [old, started, next] = [
-    running.find((found) => controlPlaneRevision(found) === from.revision)?.metadata.namespace,
+    before?.metadata.namespace,
     running.find((found) => controlPlaneRevision(found) === to.revision),
     installedControlPlanes(installs).find((found) => controlPlaneRevision(found) === to.revision)?.metadata.namespace,
   ];
   if (old === undefined || next === undefined || next === old || started !== undefined) return;
-  const trusted = certificatesIn((await client.get(configMapKind, rootConfigMap, old))?.data?.["root-cert.pem"] ?? "");
+  const published = await client.get(configMapKind, rootConfigMapOf(before?.spec?.template?.spec), old);
+  const trusted = certificatesIn(published?.data?.["root-cert.pem"] ?? "");
   if (trusted.length === 0) return;
   const where = `spec.to.install: ${to.revision} would run in namespace ${next}, and ${from.revision} runs in ${old}`;
   const copy = `copy the Secret cacerts of namespace ${old}, or else its istio-ca-secret, to namespace ${next}`;
@@ -187,7 +188,10 @@ interface KnownRoots {
   readonly published: readonly RootCertificate[];
 }
 
-async function knownRoots(client: KubeClient, namespace: string): Promise<KnownRoots> {
+async function knownRoots(
+  client: KubeClient,
+  { namespace, rootConfigMap }: Pick<PilotPod, "namespace" | "rootConfigMap">,
+): Promise<KnownRoots> {
   const [published, ...stored] = await Promise.all([
     client.get(configMapKind, rootConfigMap, namespace),
     ...authoritySecrets.map(async (name) => await client.get(secretKind, name, namespace)),
@@ -202,6 +206,24 @@ async function knownRoots(client: KubeClient, namespace: string): Promise<KnownR
 interface PodRoots {
   readonly signing: readonly RootCertificate[];
   readonly trusted: readonly RootCertificate[];
+}
+
+/**
+ * The roots of a pilot. One that does not prove its identity reports none. If it serves a certificate of a root that
+ * nobody knows, waiting does not mend that, so the root is the answer. Otherwise the fault is another one: a name, or
+ * a date.
+ */
+async function rootsOfPod(view: ClusterView, pod: Pod, known: KnownRoots): Promise<PodRoots> {
+  try {
+    return (await reportedRoots(view, pod, known)) ?? (await servedRoots(view, pod, known));
+  } catch (error) {
+    if (!(error instanceof SerinError) || error.code !== "peer-identity") throw error;
+    const served = await servedRoots(view, pod, known).catch(() => Promise.reject(error));
+    const isKnown = ({ fingerprint }: RootCertificate): boolean =>
+      known.certificates.some((certificate) => certificateFingerprint(certificate) === fingerprint);
+    if (served.signing.some(isKnown)) throw error;
+    return served;
+  }
 }
 
 /** The roots that a pilot reports. Undefined if the pilot is not Serin's, or is too old to have this report. */
@@ -228,7 +250,7 @@ async function servedRoots(view: ClusterView, pod: Pod, { certificates, publishe
   });
   const top = chain.at(-1);
   if (top === undefined) {
-    const fault = new Error(`${pilot.address}:${discoveryPort} serves no certificate`);
+    const fault = new Error(`${addressAndPort(pilot.address, discoveryPort)} serves no certificate`);
     throw unanswered(view, pilot, certificateQuestion, fault);
   }
   view.silentPods.answered(`${pilot.namespace}/${pilot.name}`);
@@ -257,7 +279,7 @@ function servedChain(address: string): Promise<X509Certificate[]> {
       timeout: handshakeTimeoutMs,
       ALPNProtocols: ["h2"],
     });
-    const where = `${address}:${discoveryPort}`;
+    const where = addressAndPort(address, discoveryPort);
     const fail = (error: Error): void => {
       socket.destroy();
       reject(connectionError(where, error));

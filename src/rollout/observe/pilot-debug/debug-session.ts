@@ -1,39 +1,24 @@
-import { X509Certificate } from "node:crypto";
-import { connect, constants, type ClientHttp2Session, type IncomingHttpHeaders } from "node:http2";
-import { connect as connectTls, type TLSSocket } from "node:tls";
+import { connect, type ClientHttp2Session } from "node:http2";
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
-import { transientError, truncated, type SerinError } from "../../../base/index.ts";
-import { JoinedBytes } from "../../../base/joined-bytes/index.ts";
+import { afterRunning, type SerinError } from "../../../base/index.ts";
 import { DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../../wire/discovery/index.ts";
-import { discoveryMethods } from "../../../wire/xds/index.ts";
-import { connectionError } from "../http-get.ts";
+import { addressAndPort } from "../http-get.ts";
+import { answered, unreachable } from "./debug-faults.ts";
+import type { SessionLimits } from "./debug-limits.ts";
+import { DebugStream } from "./debug-stream.ts";
+import { provenSocket, type PilotTrust } from "./proven-socket.ts";
 
-/** The time limit without any data. */
-const timeoutMs = 2000;
-/** The time limit of the whole answer. */
-const deadlineMs = 10_000;
-const bodyLimitBytes = 32 * 1024 * 1024;
 /** The default window of 64 kB would cost a long answer many round trips. */
 const windowBytes = 4 << 20;
-/** A session without a question for this long ends. */
-const idleMs = 10_000;
-const messageCharacters = 240;
+/** A slow page keeps its stream busy, and other questions take another one. */
+const maxStreams = 4;
+/** Questions that wait for a stream. */
+const maxWaiting = 64;
 
 /** Istio's type of debug pages over discovery: the resource's name is the path below `/debug/`. */
 const debugType = "istio.io/debug";
 /** The answer of Go's server for a path that does not exist, which pilots of both kinds send. */
 const notFound = "404 page not found\n";
-
-/** Statuses of gRPC. */
-const grpcStatus = { ok: 0, permissionDenied: 7, unauthenticated: 16 } as const;
-
-/** How a server proves that it is a pilot. */
-export interface PilotTrust {
-  /** The roots that may have signed its certificate, as PEM. */
-  readonly roots: readonly string[];
-  /** Its certificate must be for one of these names. */
-  readonly names: readonly string[];
-}
 
 /** The caller, as it names itself in a discovery request. The token must be of this namespace and account. */
 export interface DebugCaller {
@@ -43,162 +28,184 @@ export interface DebugCaller {
   readonly token: string;
 }
 
+interface Waiting {
+  readonly go: () => void;
+  readonly fail: (error: SerinError) => void;
+}
+
 /**
  * One HTTP/2 connection to a pilot's discovery port. It opens only if the server proves by its certificate that it is a
- * pilot, so no one else gets a token.
+ * pilot, so no one else gets a token. Its streams stay open for further questions: pilots of upstream Istio limit how
+ * many streams open in a second, and proxies share that limit.
  */
 export class DebugSession {
   readonly #session: ClientHttp2Session;
   readonly #where: string;
+  readonly #limits: SessionLimits;
+  readonly #idle = new Set<DebugStream>();
+  readonly #busy = new Set<DebugStream>();
+  readonly #waiting = new Set<Waiting>();
+  readonly #idleTimer: NodeJS.Timeout;
+  #hasAnswered = false;
+  #isExamined = false;
 
-  private constructor(session: ClientHttp2Session, where: string) {
+  private constructor(session: ClientHttp2Session, where: string, limits: SessionLimits) {
     this.#session = session;
     this.#where = where;
+    this.#limits = limits;
+    session.once("connect", () => session.setLocalWindowSize(2 * windowBytes));
+    // Each open question reports the failure to its own caller.
+    session.on("error", () => undefined);
+    session.once("goaway", () => this.close());
+    session.once("close", () => this.#fail(unreachable(`${where} closed the connection`)));
+    session.unref();
+    this.#idleTimer = setTimeout(
+      () => (this.#busy.size === 0 ? this.close() : this.#idleTimer.refresh()),
+      limits.idleMs,
+    );
+    this.#idleTimer.unref();
   }
 
-  static async open(address: string, port: number, trust: PilotTrust): Promise<DebugSession> {
-    const where = `${address}:${port}`;
+  static async open(
+    { address, port }: { readonly address: string; readonly port: number },
+    trust: PilotTrust,
+    limits: SessionLimits,
+  ): Promise<DebugSession> {
+    const where = addressAndPort(address, port);
     const socket = await provenSocket({ host: address, port }, trust);
-    const session = connect(`https://${where}`, {
-      createConnection: () => socket,
-      settings: { initialWindowSize: windowBytes, enablePush: false },
-    });
-    session.once("connect", () => session.setLocalWindowSize(2 * windowBytes));
-    // Each open request reports the failure to its own caller.
-    session.on("error", () => undefined);
-    session.once("goaway", () => session.close());
-    session.setTimeout(idleMs, () => session.close());
-    session.unref();
-    return new DebugSession(session, where);
+    try {
+      const session = connect(`https://${where}`, {
+        createConnection: () => socket,
+        settings: { initialWindowSize: windowBytes, enablePush: false },
+      });
+      return new DebugSession(session, where, limits);
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
   }
 
   get isOpen(): boolean {
     return !this.#session.closed && !this.#session.destroyed;
   }
 
+  /** Lets the open questions end, and takes no more. */
   close(): void {
+    clearTimeout(this.#idleTimer);
+    this.#endIdle();
     this.#session.close();
+    for (const { go } of this.#waiting) go();
   }
 
   /**
    * Asks for a path below `/debug/`. Throws a transient error, for an unknown path with the code `http-status` and the
-   * reason 404, and for a refused token with the reason 401.
+   * reason 404, and for a refused token with the reason 401. `mayHaveEnded`: returns undefined if the pilot ended a
+   * connection or stream that had answered before. Another session may have an answer then.
    */
-  async ask(path: string, caller: DebugCaller): Promise<string> {
-    const { resources } = fromBinary(DiscoveryResponseSchema, await this.#exchange(requestFor(path, caller), caller));
-    const text = Buffer.from(resources[0]?.value ?? []).toString("utf8");
-    if (text === notFound) throw answered(this.#where, "404");
-    return text;
+  async ask(path: string, caller: DebugCaller, mayHaveEnded: false): Promise<string>;
+  async ask(path: string, caller: DebugCaller, mayHaveEnded: boolean): Promise<string | undefined>;
+  async ask(path: string, caller: DebugCaller, mayHaveEnded: boolean): Promise<string | undefined> {
+    const hadAnswered = this.#hasAnswered;
+    const stream = await this.#streamFor(caller.token);
+    if (stream === undefined) {
+      if (mayHaveEnded) return undefined;
+      throw unreachable(`${this.#where} closed the connection`);
+    }
+    const wasUsed = stream.isUsed;
+    try {
+      const text = textIn(await stream.ask(requestFor(path, caller), this.#limits));
+      if (text === undefined) throw unreachable(`${this.#where} sent an answer that is no response of discovery`);
+      this.#hasAnswered = true;
+      if (text === notFound) throw answered(this.#where, "404");
+      return text;
+    } catch (error) {
+      if (stream.isSilent) this.#examine();
+      else if (!stream.isOpen && mayHaveEnded && (wasUsed || (hadAnswered && !stream.hasHeaders))) {
+        // The pilot has probably ended them too.
+        this.#endIdle();
+        return undefined;
+      }
+      throw error;
+    } finally {
+      this.#release(stream);
+    }
   }
 
-  #exchange(message: Uint8Array, { token }: DebugCaller): Promise<Uint8Array> {
-    const where = this.#where;
-    return new Promise((resolve, reject) => {
-      const deadline = AbortSignal.timeout(deadlineMs);
-      const stream = this.#session.request(
-        {
-          ":method": "POST",
-          ":path": discoveryMethods.stateOfTheWorldAds,
-          "content-type": "application/grpc",
-          te: "trailers",
-          authorization: `Bearer ${token}`,
-        },
-        { signal: deadline },
-      );
-      const end = (error: SerinError): void => {
-        reject(error);
-        stream.close(constants.NGHTTP2_CANCEL);
-      };
-      const fail = (error: NodeJS.ErrnoException): void =>
-        end(
-          deadline.aborted
-            ? unreachable(`${where} did not finish its answer in ${deadlineMs} ms`)
-            : connectionError(where, error),
-        );
-      const body = new JoinedBytes();
-      stream.setTimeout(timeoutMs, () => {
-        fail(new Error(`${where} did not answer in ${timeoutMs} ms`));
-        // Later questions would wait for the same silent connection.
-        this.#session.destroy();
-      });
-      stream.on("error", fail);
-      stream.on("response", (headers) => {
-        const fault = faultOf(where, headers);
-        if (fault !== undefined) end(fault);
-      });
-      stream.on("trailers", (trailers: IncomingHttpHeaders) => {
-        const fault = faultOf(where, trailers);
-        if (fault !== undefined) end(fault);
-      });
-      stream.on("data", (chunk: Buffer) => {
-        body.add(chunk);
-        if (body.length > bodyLimitBytes) return end(unreachable(`${where} sent more than ${bodyLimitBytes} bytes`));
-        const answer = firstMessage(body.view());
-        if (answer === undefined) return;
-        resolve(answer);
-        stream.close(constants.NGHTTP2_CANCEL);
-      });
-      stream.on("close", () => reject(unreachable(`${where} closed the connection in the middle of its answer`)));
-      stream.write(framed(message));
-    });
+  /** A stream for one question. Undefined if the session has ended. */
+  async #streamFor(token: string): Promise<DebugStream | undefined> {
+    while (this.isOpen && this.#busy.size >= maxStreams) await this.#nextTurn();
+    if (!this.isOpen) return undefined;
+    let stream: DebugStream | undefined;
+    for (const idle of this.#idle) {
+      this.#idle.delete(idle);
+      if (idle.isOpen && idle.token === token) {
+        stream = idle;
+        break;
+      }
+      idle.end(unreachable("the token has changed"));
+    }
+    stream ??= new DebugStream(this.#session, this.#where, token);
+    this.#busy.add(stream);
+    return stream;
   }
-}
 
-/** Connects, and checks the server's certificate before anything is sent. */
-async function provenSocket(
-  to: { readonly host: string; readonly port: number },
-  trust: PilotTrust,
-): Promise<TLSSocket> {
-  const where = `${to.host}:${to.port}`;
-  const [servername = ""] = trust.names;
-  // Without roots, Node would trust the world's.
-  if (trust.roots.length === 0) throw unproven(where, "no root of it is known");
-  return await new Promise((resolve, reject) => {
-    const socket = connectTls({
-      ...to,
-      servername,
-      ca: [...trust.roots],
-      rejectUnauthorized: true,
-      checkServerIdentity: (_, { raw }) => otherName(new X509Certificate(raw), trust),
-      ALPNProtocols: ["h2"],
-      timeout: timeoutMs,
-    });
-    const fail = (error: SerinError): void => {
-      socket.destroy();
-      reject(error);
-    };
-    socket.once("timeout", () => fail(unreachable(`${where} did not end the TLS handshake in ${timeoutMs} ms`)));
-    socket.on("error", (error: NodeJS.ErrnoException) =>
-      fail(isRefused(socket) ? unproven(where, faultIn(error)) : connectionError(where, error)),
+  async #nextTurn(): Promise<void> {
+    const { silenceMs } = this.#limits;
+    if (this.#waiting.size >= maxWaiting)
+      throw unreachable(`${maxWaiting} questions to ${this.#where} wait for the answers to others`);
+    let limit: Disposable | undefined;
+    let waiting: Waiting | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        waiting = { go: resolve, fail: reject };
+        this.#waiting.add(waiting);
+        const fault = unreachable(`${this.#where} did not answer ${maxStreams} earlier questions in ${silenceMs} ms`);
+        limit = afterRunning(silenceMs, () => reject(fault));
+      });
+    } finally {
+      limit?.[Symbol.dispose]();
+      if (waiting !== undefined) this.#waiting.delete(waiting);
+    }
+  }
+
+  #release(stream: DebugStream): void {
+    this.#busy.delete(stream);
+    if (stream.isOpen && this.isOpen) this.#idle.add(stream);
+    else stream.end(unreachable("the session has ended"));
+    if (this.isOpen) this.#idleTimer.refresh();
+    const [next] = this.#waiting;
+    if (next === undefined) return;
+    this.#waiting.delete(next);
+    next.go();
+  }
+
+  #endIdle(): void {
+    for (const stream of this.#idle) stream.end(unreachable("the stream is idle"));
+    this.#idle.clear();
+  }
+
+  /** Ends the session if its server gives no sign of life. A page may be slow while others are not. */
+  #examine(): void {
+    const { pingMs } = this.#limits;
+    if (this.#isExamined || this.#session.destroyed) return;
+    this.#isExamined = true;
+    const limit = afterRunning(pingMs, () =>
+      this.#fail(unreachable(`${this.#where} did not answer a ping in ${pingMs} ms`)),
     );
-    socket.once("secureConnect", () => {
-      if (socket.alpnProtocol !== "h2") return fail(unreachable(`${where} does not speak HTTP/2`));
-      socket.setTimeout(0);
-      resolve(socket);
+    const isSent = this.#session.ping(() => {
+      limit[Symbol.dispose]();
+      this.#isExamined = false;
     });
-  });
-}
+    if (!isSent) limit[Symbol.dispose]();
+  }
 
-/**
- * The error for a certificate without an expected name. Only subject alternative names count: a workload may choose the
- * common name of its own certificate.
- */
-function otherName(certificate: X509Certificate, { names }: PilotTrust): Error | undefined {
-  const options = { subject: "never", wildcards: false } as const;
-  if (names.some((name) => certificate.checkHost(name, options) !== undefined)) return undefined;
-  const { subjectAltName: all = "" } = certificate;
-  const found = all === "" ? "no name" : truncated(all, messageCharacters);
-  return new Error(`its certificate is for ${found}, and not for ${names.join(" or ")}`);
-}
-
-/** Whether the server's certificate was refused. Node names the fault in the socket only then. */
-function isRefused({ authorizationError }: { readonly authorizationError: unknown }): boolean {
-  return authorizationError !== undefined && authorizationError !== null;
-}
-
-/** OpenSSL's fault, without Node's advice about its own options. */
-function faultIn({ message }: Error): string {
-  return message.replace(/; if the root CA is installed locally.*$/, "");
+  #fail(error: SerinError): void {
+    clearTimeout(this.#idleTimer);
+    for (const stream of [...this.#busy, ...this.#idle]) stream.end(error);
+    this.#idle.clear();
+    for (const { fail } of this.#waiting) fail(error);
+    this.#session.destroy();
+  }
 }
 
 function requestFor(path: string, { id, namespace, serviceAccount }: DebugCaller): Uint8Array {
@@ -218,54 +225,12 @@ function requestFor(path: string, { id, namespace, serviceAccount }: DebugCaller
   );
 }
 
-const frameHeadBytes = 5;
-
-function framed(message: Uint8Array): Buffer {
-  const head = Buffer.alloc(frameHeadBytes);
-  head.writeUInt32BE(message.length, 1);
-  return Buffer.concat([head, message]);
-}
-
-/** The first message of a stream. Undefined while it is incomplete. */
-function firstMessage(bytes: Buffer): Buffer | undefined {
-  if (bytes.length < frameHeadBytes) return undefined;
-  const end = frameHeadBytes + bytes.readUInt32BE(1);
-  return bytes.length < end ? undefined : bytes.subarray(frameHeadBytes, end);
-}
-
-/** The error of a response that is no answer. Undefined if the headers tell of none. */
-function faultOf(where: string, headers: IncomingHttpHeaders): SerinError | undefined {
-  const http = headers[":status"];
-  if (http !== undefined && Number(http) !== 200) return answered(where, String(http));
-  const status = headers["grpc-status"];
-  if (status === undefined || Number(status) === grpcStatus.ok) return undefined;
-  const text = headers["grpc-message"];
-  const message = decoded(typeof text === "string" ? text : "");
-  if (Number(status) === grpcStatus.unauthenticated) return answered(where, "401", message);
-  if (Number(status) === grpcStatus.permissionDenied) return answered(where, "403", message);
-  return unreachable(`${where} answered with gRPC status ${String(status)}: ${message}`);
-}
-
-function decoded(message: string): string {
+/** The text of a page. Undefined if the bytes are not a response. */
+function textIn(bytes: Uint8Array): string | undefined {
   try {
-    return truncated(decodeURIComponent(message), messageCharacters);
+    const { resources } = fromBinary(DiscoveryResponseSchema, bytes);
+    return Buffer.from(resources[0]?.value ?? []).toString("utf8");
   } catch {
-    return truncated(message, messageCharacters);
+    return undefined;
   }
-}
-
-function answered(where: string, reason: string, message = ""): SerinError {
-  const text = message === "" ? "" : `: ${message}`;
-  return transientError("http-status", `${where} answered with HTTP status ${reason}${text}`, { reason });
-}
-
-function unreachable(message: string): SerinError {
-  return transientError("pod-unreachable", message);
-}
-
-function unproven(where: string, fault: string): SerinError {
-  return transientError(
-    "peer-identity",
-    `${where} does not prove that it is this control plane: ${fault} (its root must be in the ConfigMap istio-ca-root-cert of its namespace, or in the caBundle of its injection webhook)`,
-  );
 }

@@ -1,28 +1,39 @@
-import { BoundedCache, SerinError, type Clock } from "../../../base/index.ts";
+import { afterRunning, BoundedCache, SerinError, type Clock } from "../../../base/index.ts";
 import type { WebhookConfiguration } from "../../../api/kubernetes/index.ts";
+import { engineId } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { httpGet } from "../http-get.ts";
+import { addressAndPort, httpGet } from "../http-get.ts";
 import { PilotTokens } from "../pilot-tokens.ts";
-import type { DebugSession, PilotTrust } from "./debug-session.ts";
+import { answered, unreachable } from "./debug-faults.ts";
+import { usualLimits, type SessionLimits } from "./debug-limits.ts";
+import type { DebugCaller, DebugSession } from "./debug-session.ts";
 import type { PilotPod } from "./pilot-pod.ts";
 import { trustOf } from "./pilot-trust.ts";
+import type { PilotTrust } from "./proven-socket.ts";
 
 /** The port of discovery over TLS. */
 const discoveryPort = 15_012;
 /** The port of debug pages in plain text, and the page that pilots of release 0.1.0 serve only there, to everybody. */
 const openPort = 8080;
 const openPage = "/debug/serin/roots";
+/** Only Serin's pilots serve pages below this, and all of their releases serve this one. */
+const serinPages = "/debug/serin/";
+const serinPage = "/debug/serin/proxies";
 const maxPilots = 64;
+const maxPages = 256;
 /** How long the roots and names of a control plane are used before they are read again. */
 const trustMaxAgeMs = 10_000;
-/** The name of the engine in its requests. A pilot of upstream Istio lists it as a proxy while it asks. */
-const engineName = "serin-rollout";
+/** A container may get another image in its pod, so what its pages tell of its release is found out again. */
+const releaseMaxAgeMs = 300_000;
+/** How long a caller waits for a page that did not come late before. */
+const patienceMs = 2000;
 
 export interface PilotDebugOptions {
   readonly clock: Clock;
   readonly injectors: () => readonly WebhookConfiguration[];
   readonly port?: number;
   readonly getOpen?: typeof httpGet;
+  readonly limits?: SessionLimits & { readonly patienceMs: number };
 }
 
 interface KeptTrust {
@@ -33,11 +44,6 @@ interface KeptTrust {
 interface KeptSession {
   readonly session: Promise<DebugSession>;
   readonly roots: string;
-}
-
-/** The id by which pilots of upstream Istio list the engine. */
-export function engineId(namespace: string): string {
-  return `${engineName}.${namespace}`;
 }
 
 /**
@@ -51,6 +57,12 @@ export class PilotDebug {
   readonly #tokens: PilotTokens;
   readonly #trusts = new BoundedCache<string, KeptTrust>(maxPilots);
   readonly #sessions = new BoundedCache<string, KeptSession>(maxPilots);
+  /** Until when a pod is not asked for a page that it does not know. */
+  readonly #unknown = new BoundedCache<string, number>(maxPages);
+  /** Until when a pod counts as a pilot of Serin. */
+  readonly #serin = new BoundedCache<string, number>(maxPilots);
+  /** The pages whose last answer came after the callers had given up. */
+  readonly #slow = new BoundedCache<string, true>(maxPages);
 
   constructor(client: KubeClient, options: PilotDebugOptions) {
     this.#client = client;
@@ -58,15 +70,70 @@ export class PilotDebug {
     this.#tokens = new PilotTokens(client, options.clock);
   }
 
-  /** The answer for a path that begins with `/debug/`. For errors see {@link DebugSession.ask}. */
+  /**
+   * The answer for a path that begins with `/debug/`. For errors see {@link DebugSession.ask}. A silent pod delays a
+   * caller for a short time only. If its answer comes later, the pod is alive but busy, and next time callers of this
+   * page wait for as long as a question may take.
+   */
   async ask(pilot: PilotPod, path: string): Promise<string> {
+    const { clock, port = discoveryPort, limits = { ...usualLimits, patienceMs } } = this.#options;
+    const page = pageKey(pilot, path);
+    const waitMs = limits.patienceMs + (this.#slow.has(page) ? limits.silenceMs : 0);
+    const begunMs = clock.steadyMs();
+    const answer = this.#answer(pilot, path);
+    answer.then(
+      () => {
+        if (clock.steadyMs() - begunMs >= limits.patienceMs) this.#slow.set(page, true);
+        else this.#slow.delete(page);
+      },
+      () => this.#slow.delete(page),
+    );
+    let limit: Disposable | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const fault = unreachable(`${addressAndPort(pilot.address, port)} has not answered for ${waitMs} ms`);
+      limit = afterRunning(waitMs, () => reject(fault));
+    });
+    return await Promise.race([answer, late]).finally(() => limit?.[Symbol.dispose]());
+  }
+
+  async #answer(pilot: PilotPod, path: string): Promise<string> {
     const { getOpen = httpGet } = this.#options;
     try {
-      return await this.#askProven(pilot, path);
+      return await this.#askKnown(pilot, path);
     } catch (error) {
-      if (path !== openPage || !isStatus(error, "404")) throw error;
-      // Without a token, so nobody gains anything by answering. Pilots of other releases refuse it.
+      if (path !== openPage || !isStatus(error, "404") || !(await this.#isSerin(pilot))) throw error;
+      // Pilots of release 0.1.0 have this page in plain text only. There, nothing proves who answers. So the engine
+      // sends no token, and asks no other pilot this way.
       return await getOpen(pilot.address, openPort, path).catch(() => Promise.reject(error));
+    }
+  }
+
+  /** Whether the pod has proven to be a pilot of Serin. */
+  async #isSerin(pilot: PilotPod): Promise<boolean> {
+    if (this.#options.clock.steadyMs() < (this.#serin.get(podKey(pilot)) ?? Number.NEGATIVE_INFINITY)) return true;
+    try {
+      await this.#askKnown(pilot, serinPage);
+      return true;
+    } catch (error) {
+      if (isStatus(error, "404")) return false;
+      throw error;
+    }
+  }
+
+  /** Leaves out questions for pages that the pod does not know. Pilots of upstream Istio know none of Serin's. */
+  async #askKnown(pilot: PilotPod, path: string): Promise<string> {
+    const { clock, port = discoveryPort } = this.#options;
+    if (!path.startsWith(serinPages)) return await this.#askProven(pilot, path);
+    const page = pageKey(pilot, path);
+    const untilMs = this.#unknown.get(page);
+    if (untilMs !== undefined && clock.steadyMs() < untilMs) throw answered(addressAndPort(pilot.address, port), "404");
+    try {
+      const text = await this.#askProven(pilot, path);
+      this.#serin.set(podKey(pilot), clock.steadyMs() + releaseMaxAgeMs);
+      return text;
+    } catch (error) {
+      if (isStatus(error, "404")) this.#unknown.set(page, clock.steadyMs() + releaseMaxAgeMs);
+      throw error;
     }
   }
 
@@ -84,16 +151,20 @@ export class PilotDebug {
   }
 
   async #askOnce(pilot: PilotPod, path: string): Promise<string> {
-    const { namespace, serviceAccount } = pilot;
-    const session = await this.#sessionOf(pilot);
+    const page = path.slice("/debug/".length);
+    const first = await (await this.#sessionOf(pilot)).ask(page, await this.#callerOf(pilot), true);
+    return first ?? (await (await this.#sessionOf(pilot)).ask(page, await this.#callerOf(pilot), false));
+  }
+
+  /** Only for a pilot with a session, because a session proves who gets the token. */
+  async #callerOf({ namespace, serviceAccount }: PilotPod): Promise<DebugCaller> {
     const token = await this.#tokens.of(namespace, serviceAccount);
-    const caller = { id: engineId(namespace), namespace, serviceAccount, token };
-    return await session.ask(path.slice("/debug/".length), caller);
+    return { id: engineId(namespace), namespace, serviceAccount, token };
   }
 
   async #sessionOf(pilot: PilotPod): Promise<DebugSession> {
-    const { port = discoveryPort } = this.#options;
-    const key = `${pilot.namespace}/${pilot.name} ${pilot.address}`;
+    const { port = discoveryPort, limits = usualLimits } = this.#options;
+    const key = podKey(pilot);
     const trust = await this.#trustOf(pilot);
     const roots = trust.roots.join("");
     const kept = this.#sessions.get(key);
@@ -104,7 +175,9 @@ export class PilotDebug {
     const next = this.#sessions.get(key);
     if (next !== undefined && next !== kept && next.roots === roots) return await next.session;
     // Without a control plane, the engine does not need what this loads.
-    const session = import("./debug-session.ts").then((door) => door.DebugSession.open(pilot.address, port, trust));
+    const session = import("./debug-session.ts").then((door) =>
+      door.DebugSession.open({ address: pilot.address, port }, trust, limits),
+    );
     this.#sessions.set(key, { session, roots });
     try {
       return await session;
@@ -130,6 +203,14 @@ function isStatus(error: unknown, status: string): boolean {
   return error instanceof SerinError && error.code === "http-status" && error.reason === status;
 }
 
-function trustKey({ namespace, revision }: PilotPod): string {
-  return `${namespace} ${revision}`;
+function podKey({ namespace, name, address }: PilotPod): string {
+  return `${namespace}/${name} ${address}`;
+}
+
+function pageKey(pilot: PilotPod, path: string): string {
+  return `${podKey(pilot)} ${path.replace(/\?.*$/s, "")}`;
+}
+
+function trustKey({ namespace, revision, rootConfigMap }: PilotPod): string {
+  return `${namespace} ${revision} ${rootConfigMap}`;
 }

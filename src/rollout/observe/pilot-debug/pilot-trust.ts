@@ -2,11 +2,8 @@ import { X509Certificate } from "node:crypto";
 import { certificateBlocks } from "../../../base/index.ts";
 import { configMapKind, type WebhookConfiguration } from "../../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import type { PilotTrust } from "./debug-session.ts";
 import type { PilotPod } from "./pilot-pod.ts";
-
-/** The ConfigMap from which the data planes of a namespace take the root of their control plane. */
-export const rootConfigMap = "istio-ca-root-cert";
+import type { PilotTrust } from "./proven-socket.ts";
 
 /**
  * How a pilot proves that it is one: by a certificate for the name of an istiod's Service in its namespace. The root is
@@ -16,7 +13,7 @@ export const rootConfigMap = "istio-ca-root-cert";
 export async function trustOf(
   client: Pick<KubeClient, "get">,
   injectors: readonly WebhookConfiguration[],
-  { namespace, revision }: Pick<PilotPod, "namespace" | "revision">,
+  { namespace, revision, rootConfigMap }: Pick<PilotPod, "namespace" | "revision" | "rootConfigMap">,
 ): Promise<PilotTrust> {
   const published = await client.get(configMapKind, rootConfigMap, namespace);
   const own = injectors
@@ -32,6 +29,7 @@ export async function trustOf(
   return {
     roots: [...new Set(texts.flatMap(certificateBlocks))].filter(isCertificate),
     names: [...new Set(services)].map((name) => `${name}.${namespace}.svc`),
+    source: `the ConfigMap ${rootConfigMap} of namespace ${namespace}, or in the caBundle of its injection webhook`,
   };
 }
 

@@ -1,0 +1,92 @@
+import { toSerinError, userError } from "../../base/index.ts";
+import type { DeltaDiscoveryRequest, DiscoveryRequest } from "../../wire/discovery/index.ts";
+import type { DiscoveryServer } from "./discovery-server.ts";
+import type { ResponseSink } from "./discovery-stream.ts";
+import type { ProxyIdentity } from "./proxy-identity.ts";
+import { decodeRequest, type DiscoveryProtocol } from "./read-request.ts";
+
+/** The type of debug requests. Below it are those of istioctl. */
+export const debugType = "istio.io/debug";
+const maxDebugNonces = 16;
+
+/** One request of a type below `istio.io/debug`. It gets one answer and no subscription. */
+export interface DebugRequest {
+  readonly protocol: DiscoveryProtocol;
+  readonly typeUrl: string;
+  readonly names: readonly string[];
+  /** The nonce of the answer. */
+  readonly nonce: string;
+}
+
+export interface DebugAnswerer {
+  /** The bytes of a response. Rejects with a user error if the stream must end. */
+  answer(server: DiscoveryServer, proxy: ProxyIdentity, request: DebugRequest): Promise<Buffer>;
+}
+
+export interface DebugConnection {
+  /** Whether the bytes are a debug request, and somebody answers it. */
+  isFor(bytes: Uint8Array): boolean;
+  /** Answers a debug request. Returns false if it is another one. */
+  take(proxy: ProxyIdentity, request: DeltaDiscoveryRequest | DiscoveryRequest): boolean;
+  drained(): void;
+  close(): void;
+}
+
+/**
+ * Answers the debug requests of one connection one by one. A client that sends more before it has read an answer is
+ * disconnected.
+ */
+export function debugConnection(
+  debug: DebugAnswerer | undefined,
+  server: DiscoveryServer,
+  protocol: DiscoveryProtocol,
+  sink: ResponseSink,
+): DebugConnection {
+  let [isBusy, isWritable, isClosed, count] = [false, true, false, 0];
+  const nonces = new Set<string>();
+  const answer = async (
+    answerer: DebugAnswerer,
+    proxy: ProxyIdentity,
+    typeUrl: string,
+    names: readonly string[],
+  ): Promise<void> => {
+    count += 1;
+    const nonce = `debug-${count}`;
+    // An acknowledgement of one of the last answers is not a request.
+    if (nonces.size >= maxDebugNonces) nonces.delete(nonces.keys().next().value ?? "");
+    nonces.add(nonce);
+    const bytes = await answerer.answer(server, proxy, { protocol, typeUrl, names, nonce });
+    if (!isClosed) isWritable = sink.write([bytes]);
+  };
+  return {
+    isFor: (bytes) =>
+      debug !== undefined && mentionsDebug(bytes) && isDebugType(decodeRequest(protocol, bytes).typeUrl),
+    take: (proxy, request) => {
+      const { typeUrl } = request;
+      if (debug === undefined || !isDebugType(typeUrl)) return false;
+      if (nonces.has(request.responseNonce)) return true;
+      if (isBusy || !isWritable)
+        throw userError("too-many-requests", "a debug request must wait for the answer to the previous one");
+      isBusy = true;
+      const names =
+        request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest"
+          ? request.resourceNamesSubscribe
+          : request.resourceNames;
+      void answer(debug, proxy, typeUrl, names)
+        .catch((error: unknown) => (isClosed ? undefined : sink.refuse?.(toSerinError(error))))
+        .finally(() => (isBusy = false));
+      return true;
+    },
+    drained: () => (isWritable = true),
+    close: () => (isClosed = true),
+  };
+}
+
+/** Whether the bytes of a request may be those of a debug request. Costs less than reading all of them. */
+function mentionsDebug(bytes: Uint8Array): boolean {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).includes(debugType);
+}
+
+function isDebugType(typeUrl: string): boolean {
+  return typeUrl === debugType || typeUrl.startsWith(`${debugType}/`);
+}

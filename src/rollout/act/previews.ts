@@ -1,0 +1,58 @@
+import type { Clock } from "../../base/index.ts";
+
+/** What the server would store. Undefined if it refuses to say. */
+export interface Preview {
+  readonly stored: unknown;
+  readonly isRefusal: boolean;
+}
+
+interface KeptPreview extends Preview {
+  readonly characters: number;
+  readonly atMs: number;
+}
+
+/** Each stuck undo asks for two lists again and again. */
+const maxPreviews = 1024;
+/** A list may be as large as its object. */
+const maxCharacters = 16 << 20;
+/** Somebody may give the engine the missing right meanwhile, or mend the webhook. */
+const refusalMs = 60_000;
+
+/** The server's answers to dry runs. Without room for a new one, the one that was used longest ago is forgotten. */
+export class Previews {
+  readonly #clock: Pick<Clock, "steadyMs">;
+  readonly #kept = new Map<string, KeptPreview>();
+  #characters = 0;
+
+  constructor(clock: Pick<Clock, "steadyMs">) {
+    this.#clock = clock;
+  }
+
+  get(key: string): Preview | undefined {
+    const kept = this.#kept.get(key);
+    if (kept === undefined) return undefined;
+    if (kept.isRefusal && this.#clock.steadyMs() - kept.atMs >= refusalMs) {
+      this.#drop(key);
+      return undefined;
+    }
+    this.#kept.delete(key);
+    this.#kept.set(key, kept);
+    return kept;
+  }
+
+  set(key: string, { stored, isRefusal }: Preview): void {
+    this.#drop(key);
+    const characters = key.length + (stored === undefined ? 0 : JSON.stringify(stored).length);
+    this.#kept.set(key, { stored, isRefusal, characters, atMs: this.#clock.steadyMs() });
+    this.#characters += characters;
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= maxPreviews && this.#characters <= maxCharacters) return;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(key: string): void {
+    this.#characters -= this.#kept.get(key)?.characters ?? 0;
+    this.#kept.delete(key);
+  }
+}

@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { setTimeout as sleep } from "node:timers/promises";
+import { test, type TestContext } from "node:test";
+import { systemClock } from "../../../base/index.ts";
+import { serveDebug, type Page, type ServedDebug } from "./testing/debug-server.ts";
+import { cluster, debugOf, ownName, pilot } from "./testing/debug-world.ts";
+import { issued } from "./testing/pilot-certificates.ts";
+import type { PilotDebug, PilotDebugOptions } from "./pilot-debug.ts";
+
+const usual = { silenceMs: 10_000, answerMs: 30_000, idleMs: 10_000, pingMs: 2000, patienceMs: 2000 };
+type Limits = Partial<typeof usual>;
+
+async function world(
+  context: TestContext,
+  page: Page,
+  limits: Limits = {},
+  more: Partial<PilotDebugOptions> = {},
+): Promise<ServedDebug & { readonly debug: PilotDebug }> {
+  const material = await issued(ownName);
+  const served = await serveDebug(context, material, page);
+  const known = cluster({ published: material.certificate });
+  return { ...served, debug: debugOf(known, served.port, { ...more, limits: { ...usual, ...limits } }) };
+}
+
+test("a pilot is asked at its IPv6 address", async (context) => {
+  const material = await issued(ownName);
+  const { port } = await serveDebug(context, material, (name) => name, "::1");
+  const debug = debugOf(cluster({ published: material.certificate }), port);
+  assert.equal(await debug.ask({ ...pilot, address: "::1" }, "/debug/syncz"), "syncz");
+  const silent = createServer().listen(0, "::1");
+  context.after(() => silent.close());
+  await once(silent, "listening");
+  const { port: closed } = silent.address() as AddressInfo;
+  silent.close();
+  const other = debugOf(cluster({ published: material.certificate }), closed);
+  await assert.rejects(other.ask({ ...pilot, address: "::1" }, "/debug/syncz"), {
+    message: `nothing listens on [::1]:${closed} (ECONNREFUSED)`,
+  });
+});
+
+test("questions one after the other share a stream, because upstream's pilots limit how many open in a second", async (context) => {
+  const { debug, streams, asked } = await world(context, (name) => name);
+  for (let index = 0; index < 20; index += 1) assert.equal(await debug.ask(pilot, `/debug/${index}`), String(index));
+  assert.deepEqual([streams.length, asked.length], [1, 20]);
+});
+
+test("a slow page delays no other question, and its own error says that it was slow", async (context) => {
+  const { debug, connections, streams } = await world(context, (name) => (name === "slow" ? undefined : name), {
+    silenceMs: 300,
+  });
+  await debug.ask(pilot, "/debug/first");
+  const slow = debug.ask(pilot, "/debug/slow");
+  const failed = assert.rejects(slow, { code: "pod-unreachable", message: /:\d+ did not answer in 300 ms$/ });
+  const others = Array.from({ length: 9 }, async (_, index) => await debug.ask(pilot, `/debug/${index}`));
+  assert.deepEqual(await Promise.all(others), ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+  await failed;
+  await sleep(50);
+  assert.equal(await debug.ask(pilot, "/debug/last"), "last");
+  assert.equal(connections.size, 1, "the connection is alive");
+  assert.ok(streams.length <= 4, `${streams.length} streams`);
+});
+
+test("a connection without a sign of life ends after an unanswered question, and another one follows", async (context) => {
+  const material = await issued(ownName);
+  const { port, connections } = await serveDebug(context, material, (name) => name);
+  const relays = new Set<Socket>();
+  const relay = createServer((socket) => {
+    const onward = connect(port, "127.0.0.1");
+    for (const end of [socket, onward]) relays.add(end.on("error", () => undefined));
+    socket.pipe(onward).pipe(socket);
+  }).listen(0, "127.0.0.1");
+  context.after(() => {
+    relay.close();
+    for (const end of relays) end.destroy();
+  });
+  await once(relay, "listening");
+  const limits = { ...usual, silenceMs: 300, pingMs: 100 };
+  const known = cluster({ published: material.certificate });
+  const debug = debugOf(known, (relay.address() as AddressInfo).port, { limits });
+  await debug.ask(pilot, "/debug/first");
+  // From now on nothing passes any more, as after the loss of a node.
+  for (const end of relays) end.unpipe().pause();
+  await assert.rejects(debug.ask(pilot, "/debug/lost"), { message: /did not answer in 300 ms$/ });
+  // This one is open when the connection ends.
+  assert.equal(await debug.ask(pilot, "/debug/other"), "other");
+  assert.equal(connections.size, 2);
+});
+
+test("a pilot that ends a connection, as after its maximum age, is asked on another one", async (context) => {
+  const { debug, connections } = await world(context, (name) => name);
+  assert.equal(await debug.ask(pilot, "/debug/first"), "first");
+  for (const connection of connections) connection.goaway();
+  await sleep(50);
+  assert.equal(await debug.ask(pilot, "/debug/second"), "second");
+  for (const connection of connections) connection.destroy();
+  // The engine may not know yet that the connection has ended.
+  assert.equal(await debug.ask(pilot, "/debug/third"), "third");
+  assert.equal(connections.size, 3);
+});
+
+test("a pilot that ends only the stream is asked on another one", async (context) => {
+  const { debug, connections, streams } = await world(context, (name) => name);
+  assert.equal(await debug.ask(pilot, "/debug/first"), "first");
+  streams[0]?.end();
+  assert.equal(await debug.ask(pilot, "/debug/second"), "second");
+  assert.deepEqual([connections.size, streams.length], [1, 2]);
+});
+
+test("an idle connection ends, and so does one whose server speaks another protocol", async (context) => {
+  const { debug, connections } = await world(context, (name) => name, { idleMs: 100 });
+  await debug.ask(pilot, "/debug/first");
+  const [connection] = connections;
+  if (connection?.destroyed !== true) await once(connection!, "close");
+  assert.equal(await debug.ask(pilot, "/debug/second"), "second");
+
+  const material = await issued(ownName);
+  let open = 0;
+  const server = createTlsServer({ cert: material.certificate, key: material.privateKey }, (socket) => {
+    open += 1;
+    socket.on("error", () => undefined).on("close", () => (open -= 1));
+  }).listen(0, "127.0.0.1");
+  context.after(() => server.close());
+  await once(server, "listening");
+  const other = debugOf(cluster({ published: material.certificate }), (server.address() as AddressInfo).port);
+  for (let index = 0; index < 5; index += 1)
+    await assert.rejects(other.ask(pilot, "/debug/syncz"), { message: /does not speak HTTP\/2$/ });
+  await sleep(50);
+  assert.equal(open, 0);
+});
+
+test("callers wait a short time for a silent pilot, and longer for a page that has come late", async (context) => {
+  let delayMs = 600;
+  const page = async (name: string): Promise<string | undefined> => {
+    if (name === "quick") return name;
+    await sleep(delayMs);
+    return name === "page?never" ? undefined : name;
+  };
+  const limits = { patienceMs: 200, silenceMs: 1500, pingMs: 500 };
+  const { debug } = await world(context, page, limits, { clock: systemClock });
+  await debug.ask(pilot, "/debug/quick").catch(() => undefined);
+  const tooLate = { code: "pod-unreachable", message: /has not answered for 200 ms$/ };
+  await assert.rejects(debug.ask(pilot, "/debug/page?1"), tooLate);
+  await sleep(800);
+  assert.equal(await debug.ask(pilot, "/debug/quick"), "quick");
+  assert.equal(await debug.ask(pilot, "/debug/page?2"), "page?2", "it is alive and busy");
+  await assert.rejects(debug.ask(pilot, "/debug/page?never"), { message: /did not answer in 1500 ms$/ });
+  await assert.rejects(debug.ask(pilot, "/debug/page?3"), tooLate);
+  delayMs = 0;
+  await sleep(800);
+  assert.equal(await debug.ask(pilot, "/debug/page?4"), "page?4");
+});

@@ -1,0 +1,166 @@
+import { constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from "node:http2";
+import { afterRunning, truncated, type SerinError } from "../../../base/index.ts";
+import { JoinedBytes } from "../../../base/joined-bytes/index.ts";
+import { discoveryMethods } from "../../../wire/xds/index.ts";
+import { connectionError } from "../http-get.ts";
+import { answered, unreachable } from "./debug-faults.ts";
+import type { AnswerLimits } from "./debug-limits.ts";
+
+const bodyLimitBytes = 32 * 1024 * 1024;
+const messageCharacters = 240;
+const frameHeadBytes = 5;
+
+/** Statuses of gRPC. */
+const grpcStatus = { ok: 0, permissionDenied: 7, unauthenticated: 16 } as const;
+
+interface Question {
+  readonly resolve: (message: Buffer) => void;
+  readonly reject: (error: SerinError) => void;
+  /** Begins the time limit without data again. */
+  readonly heard: () => void;
+  readonly end: () => void;
+}
+
+/** One stream of discovery, which serves one question after the other. */
+export class DebugStream {
+  readonly token: string;
+  readonly #stream: ClientHttp2Stream;
+  readonly #where: string;
+  readonly #received = new JoinedBytes();
+  #question: Question | undefined;
+  #isOpen = true;
+  #isUsed = false;
+  #isSilent = false;
+  #hasHeaders = false;
+
+  constructor(session: ClientHttp2Session, where: string, token: string) {
+    this.token = token;
+    this.#where = where;
+    this.#stream = session.request({
+      ":method": "POST",
+      ":path": discoveryMethods.stateOfTheWorldAds,
+      "content-type": "application/grpc",
+      te: "trailers",
+      authorization: `Bearer ${token}`,
+    });
+    const examine = (headers: IncomingHttpHeaders): void => {
+      this.#hasHeaders = true;
+      const fault = faultOf(where, headers);
+      if (fault !== undefined) this.end(fault);
+    };
+    this.#stream.on("response", examine);
+    this.#stream.on("trailers", examine);
+    this.#stream.on("data", (chunk: Buffer) => this.#read(chunk));
+    this.#stream.on("error", (error: NodeJS.ErrnoException) => this.end(connectionError(where, error)));
+    const ended = (): void => this.end(unreachable(`${where} closed the connection in the middle of its answer`));
+    this.#stream.on("end", ended);
+    this.#stream.on("close", ended);
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Whether the stream has answered a question. */
+  get isUsed(): boolean {
+    return this.#isUsed;
+  }
+
+  /** Whether an answer came too late. */
+  get isSilent(): boolean {
+    return this.#isSilent;
+  }
+
+  /** Whether the server has begun to answer on this stream, be it with an error. */
+  get hasHeaders(): boolean {
+    return this.#hasHeaders;
+  }
+
+  /** The message that the server sends next. */
+  async ask(message: Uint8Array, { silenceMs, answerMs }: AnswerLimits): Promise<Buffer> {
+    const where = this.#where;
+    const late = (text: string) => (): void => {
+      this.#isSilent = true;
+      this.end(unreachable(text));
+    };
+    return await new Promise((resolve, reject) => {
+      if (!this.#isOpen) return reject(unreachable(`${where} has ended the stream`));
+      const begin = (): Disposable => afterRunning(silenceMs, late(`${where} did not answer in ${silenceMs} ms`));
+      let silence = begin();
+      const deadline = afterRunning(answerMs, late(`${where} did not finish its answer in ${answerMs} ms`));
+      this.#question = {
+        resolve,
+        reject,
+        heard: () => {
+          silence[Symbol.dispose]();
+          silence = begin();
+        },
+        end: () => {
+          silence[Symbol.dispose]();
+          deadline[Symbol.dispose]();
+        },
+      };
+      this.#stream.write(framed(message));
+    });
+  }
+
+  /** Cancels the stream. Its question fails with this error. */
+  end(error: SerinError): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#settle()?.reject(error);
+    this.#received.take();
+    this.#stream.close(constants.NGHTTP2_CANCEL);
+  }
+
+  #settle(): Question | undefined {
+    const question = this.#question;
+    this.#question = undefined;
+    question?.end();
+    return question;
+  }
+
+  #read(chunk: Buffer): void {
+    if (!this.#isOpen) return;
+    this.#question?.heard();
+    this.#received.add(chunk);
+    const bytes = this.#received.view();
+    if (bytes.length > bodyLimitBytes)
+      return this.end(unreachable(`${this.#where} sent more than ${bodyLimitBytes} bytes`));
+    const end = bytes.length < frameHeadBytes ? Number.POSITIVE_INFINITY : frameHeadBytes + bytes.readUInt32BE(1);
+    if (bytes.length < end) return;
+    // Each question has one answer, so anything else belongs to no question.
+    if (this.#question === undefined || bytes.length > end)
+      return this.end(unreachable(`${this.#where} sent more than the answer`));
+    const answer = this.#received.take().subarray(frameHeadBytes, end);
+    this.#isUsed = true;
+    this.#settle()?.resolve(answer);
+  }
+}
+
+function framed(message: Uint8Array): Buffer {
+  const head = Buffer.alloc(frameHeadBytes);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
+
+/** The error of a response that is no answer. Undefined if the headers tell of none. */
+function faultOf(where: string, headers: IncomingHttpHeaders): SerinError | undefined {
+  const http = headers[":status"];
+  if (http !== undefined && Number(http) !== 200) return answered(where, String(http));
+  const status = headers["grpc-status"];
+  if (status === undefined || Number(status) === grpcStatus.ok) return undefined;
+  const text = headers["grpc-message"];
+  const message = decoded(typeof text === "string" ? text : "");
+  if (Number(status) === grpcStatus.unauthenticated) return answered(where, "401", message);
+  if (Number(status) === grpcStatus.permissionDenied) return answered(where, "403", message);
+  return unreachable(`${where} answered with gRPC status ${String(status)}: ${message}`);
+}
+
+function decoded(message: string): string {
+  try {
+    return truncated(decodeURIComponent(message), messageCharacters);
+  } catch {
+    return truncated(message, messageCharacters);
+  }
+}

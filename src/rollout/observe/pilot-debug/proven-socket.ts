@@ -1,0 +1,114 @@
+import { X509Certificate } from "node:crypto";
+import { connect, type TLSSocket } from "node:tls";
+import { transientError, truncated, type SerinError } from "../../../base/index.ts";
+import { addressAndPort, connectionError } from "../http-get.ts";
+import { unreachable } from "./debug-faults.ts";
+
+const handshakeTimeoutMs = 2000;
+const namesCharacters = 240;
+
+/** How a server proves that it is a pilot. */
+export interface PilotTrust {
+  /** The certificates that may have signed its certificate, as PEM. They may be intermediates. */
+  readonly roots: readonly string[];
+  /** Its certificate must be for one of these names. */
+  readonly names: readonly string[];
+  /** Where the roots come from, in words. */
+  readonly source: string;
+}
+
+/** Connects, and checks the server's certificate before anything is sent. */
+export async function provenSocket(
+  to: { readonly host: string; readonly port: number },
+  trust: PilotTrust,
+): Promise<TLSSocket> {
+  const where = addressAndPort(to.host, to.port);
+  const [servername = ""] = trust.names;
+  // Without roots, Node would trust the world's.
+  if (trust.roots.length === 0) throw unproven(where, "no root of it is known", `its root must be in ${trust.source}`);
+  return await new Promise((resolve, reject) => {
+    const socket = connect({
+      ...to,
+      servername,
+      ca: [...trust.roots],
+      // The published root may be an intermediate, which Go's clients accept too.
+      allowPartialTrustChain: true,
+      rejectUnauthorized: true,
+      checkServerIdentity: (_, { raw }) => otherName(new X509Certificate(raw), trust),
+      ALPNProtocols: ["h2"],
+      timeout: handshakeTimeoutMs,
+    });
+    const fail = (error: SerinError): void => {
+      socket.destroy();
+      reject(error);
+    };
+    socket.once("timeout", () =>
+      fail(unreachable(`${where} did not end the TLS handshake in ${handshakeTimeoutMs} ms`)),
+    );
+    socket.on("error", (error: NodeJS.ErrnoException) =>
+      fail(
+        isRefused(socket)
+          ? unproven(where, faultIn(error), adviceFor(error.code ?? "", trust))
+          : connectionError(where, error),
+      ),
+    );
+    socket.once("secureConnect", () => {
+      if (socket.alpnProtocol !== "h2") return fail(unreachable(`${where} does not speak HTTP/2`));
+      socket.setTimeout(0);
+      resolve(socket);
+    });
+  });
+}
+
+const otherNameCode = "ERR_TLS_CERT_ALTNAME_INVALID";
+
+/**
+ * The error for a certificate without an expected name. Only subject alternative names count: a workload may choose the
+ * common name of its own certificate.
+ */
+function otherName(certificate: X509Certificate, { names }: PilotTrust): Error | undefined {
+  const options = { subject: "never", wildcards: false } as const;
+  if (names.some((name) => certificate.checkHost(name, options) !== undefined)) return undefined;
+  const { subjectAltName: all = "" } = certificate;
+  const found = all === "" ? "no name" : truncated(all, namesCharacters);
+  const fault = new Error(`its certificate is for ${found}, and not for ${names.join(" or ")}`);
+  return Object.assign(fault, { code: otherNameCode });
+}
+
+/** Whether the server's certificate was refused. Node names the fault in the socket only then. */
+function isRefused({ authorizationError }: { readonly authorizationError: unknown }): boolean {
+  return authorizationError !== undefined && authorizationError !== null;
+}
+
+/** OpenSSL's fault, without Node's advice about its own options. */
+function faultIn({ message }: Error): string {
+  return message.replace(/; if the root CA is installed locally.*$/, "");
+}
+
+/** What mends a fault of OpenSSL. Empty if nothing is known about it. */
+function adviceFor(code: string, { source }: PilotTrust): string {
+  switch (code) {
+    case otherNameCode:
+      return "give its certificate the name of a Service of istiod in its namespace";
+    case "CERT_HAS_EXPIRED":
+      return "renew the expired certificate of its chain, and compare the clocks of the two nodes";
+    case "CERT_NOT_YET_VALID":
+      return "compare the clocks of the two nodes";
+    case "DEPTH_ZERO_SELF_SIGNED_CERT":
+    case "SELF_SIGNED_CERT_IN_CHAIN":
+    case "UNABLE_TO_GET_ISSUER_CERT":
+    case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
+    case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
+    case "CERT_SIGNATURE_FAILURE":
+      return `its root must be in ${source}`;
+    default:
+      return "";
+  }
+}
+
+function unproven(where: string, fault: string, advice: string): SerinError {
+  return transientError(
+    "peer-identity",
+    `${where} does not prove that it is this control plane: ${fault}${advice === "" ? "" : ` (${advice})`}`,
+  );
+}

@@ -1,0 +1,61 @@
+import type { Clock } from "../../../../base/index.ts";
+import type { KubeClient } from "../../../../kube/index.ts";
+import { standingClock } from "../../checks/testing/fake-mesh.ts";
+import { PilotDebug, type PilotDebugOptions } from "../pilot-debug.ts";
+import type { PilotPod } from "../pilot-pod.ts";
+
+export const pilot: PilotPod = {
+  name: "istiod-next-7c9",
+  namespace: "mesh",
+  revision: "next",
+  address: "127.0.0.1",
+  serviceAccount: "istiod-next",
+  rootConfigMap: "istio-ca-root-cert",
+};
+export const ownName = "istiod-next.mesh.svc";
+
+export interface Cluster {
+  /** The root in the ConfigMap of data planes. */
+  published?: string;
+  /** The name of that ConfigMap. */
+  readonly rootConfigMap?: string;
+  /** The root by which the API server verifies the injector. */
+  injector?: string;
+  token: string | undefined;
+  tokenRequests: number;
+}
+
+export const cluster = (more: Partial<Cluster>): Cluster => ({ token: "t", tokenRequests: 0, ...more });
+
+/** A source of debug pages in a cluster with one istiod. */
+export function debugOf(
+  cluster: Cluster,
+  port: number,
+  more: Partial<Omit<PilotDebugOptions, "port" | "injectors">> & { readonly clock?: Clock } = {},
+): PilotDebug {
+  const { rootConfigMap = "istio-ca-root-cert" } = cluster;
+  const client = {
+    get: async (_kind: object, name: string) =>
+      await Promise.resolve(
+        cluster.published === undefined || name !== rootConfigMap
+          ? undefined
+          : { metadata: {}, data: { "root-cert.pem": cluster.published } },
+      ),
+    raw: async () => {
+      cluster.tokenRequests += 1;
+      const refused = { kind: "Status", status: "Failure", reason: "Forbidden", message: "you may not create tokens" };
+      return await Promise.resolve(
+        cluster.token === undefined
+          ? { status: 403, headers: {}, text: JSON.stringify(refused) }
+          : { status: 201, headers: {}, text: JSON.stringify({ status: { token: cluster.token } }) },
+      );
+    },
+  } as unknown as KubeClient;
+  const caBundle = Buffer.from(cluster.injector ?? "").toString("base64");
+  const webhook = (name: string, namespace: string) => ({
+    name,
+    clientConfig: { service: { name, namespace }, caBundle },
+  });
+  const injectors = [{ metadata: { name: "injector" }, webhooks: [webhook("istiod-next", "mesh")] }];
+  return new PilotDebug(client, { clock: standingClock(), ...more, port, injectors: () => injectors });
+}
