@@ -1,6 +1,5 @@
 import { toSerinError, userError } from "../../base/index.ts";
 import type { DeltaDiscoveryRequest, DiscoveryRequest } from "../../wire/discovery/index.ts";
-import type { DiscoveryServer } from "./discovery-server.ts";
 import type { ResponseSink } from "./discovery-stream.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { decodeRequest, type DiscoveryProtocol } from "./read-request.ts";
@@ -18,11 +17,6 @@ export interface DebugRequest {
   readonly nonce: string;
 }
 
-export interface DebugAnswerer {
-  /** The bytes of a response. Rejects with a user error if the stream must end. */
-  answer(server: DiscoveryServer, proxy: ProxyIdentity, request: DebugRequest): Promise<Buffer>;
-}
-
 export interface DebugConnection {
   /** Whether the bytes are a debug request, and somebody answers it. */
   isFor(bytes: Uint8Array): boolean;
@@ -37,15 +31,14 @@ export interface DebugConnection {
  * disconnected.
  */
 export function debugConnection(
-  debug: DebugAnswerer | undefined,
-  server: DiscoveryServer,
+  answerOf: ((proxy: ProxyIdentity, request: DebugRequest) => Promise<Buffer>) | undefined,
   protocol: DiscoveryProtocol,
   sink: ResponseSink,
 ): DebugConnection {
   let [isBusy, isWritable, isClosed, count] = [false, true, false, 0];
   const nonces = new Set<string>();
   const answer = async (
-    answerer: DebugAnswerer,
+    ask: NonNullable<typeof answerOf>,
     proxy: ProxyIdentity,
     typeUrl: string,
     names: readonly string[],
@@ -55,15 +48,15 @@ export function debugConnection(
     // An acknowledgement of one of the last answers is not a request.
     if (nonces.size >= maxDebugNonces) nonces.delete(nonces.keys().next().value ?? "");
     nonces.add(nonce);
-    const bytes = await answerer.answer(server, proxy, { protocol, typeUrl, names, nonce });
+    const bytes = await ask(proxy, { protocol, typeUrl, names, nonce });
     if (!isClosed) isWritable = sink.write([bytes]);
   };
   return {
     isFor: (bytes) =>
-      debug !== undefined && mentionsDebug(bytes) && isDebugType(decodeRequest(protocol, bytes).typeUrl),
+      answerOf !== undefined && mentionsDebug(bytes) && isDebugType(decodeRequest(protocol, bytes).typeUrl),
     take: (proxy, request) => {
       const { typeUrl } = request;
-      if (debug === undefined || !isDebugType(typeUrl)) return false;
+      if (answerOf === undefined || !isDebugType(typeUrl)) return false;
       if (nonces.has(request.responseNonce)) return true;
       if (isBusy || !isWritable)
         throw userError("too-many-requests", "a debug request must wait for the answer to the previous one");
@@ -72,7 +65,7 @@ export function debugConnection(
         request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest"
           ? request.resourceNamesSubscribe
           : request.resourceNames;
-      void answer(debug, proxy, typeUrl, names)
+      void answer(answerOf, proxy, typeUrl, names)
         .catch((error: unknown) => (isClosed ? undefined : sink.refuse?.(toSerinError(error))))
         .finally(() => (isBusy = false));
       return true;

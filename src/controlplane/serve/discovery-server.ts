@@ -3,7 +3,7 @@ import { messageOf, toSerinError, transientError, userError, type Clock, type Lo
 import { SharedBudget, type BudgetShare } from "../../base/shared-budget/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { AcknowledgementReader } from "./acknowledgement-reader.ts";
-import { debugConnection, type DebugAnswerer } from "./debug-connection.ts";
+import { debugConnection, type DebugConnection, type DebugRequest } from "./debug-connection.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
 import { DiscoveryStream, keptReason, type ResponseSink } from "./discovery-stream.ts";
 import { GoneProxies, type GoneProxy } from "./gone-proxies.ts";
@@ -14,6 +14,11 @@ import { shortTypeName } from "./push-order.ts";
 import { decodeRequest, resourceRequest, type DiscoveryProtocol } from "./read-request.ts";
 import type { ResourceView } from "./resource-view.ts";
 import { ResponseBodies } from "./response-encoder.ts";
+
+export interface DebugAnswerer {
+  /** The bytes of a response. Rejects with a user error if the stream must end. */
+  answer(server: DiscoveryServer, proxy: ProxyIdentity, request: DebugRequest): Promise<Buffer>;
+}
 
 export interface DiscoveryServerOptions {
   readonly viewOf: (proxy: ProxyIdentity, typeUrl: string) => ResourceView;
@@ -116,7 +121,7 @@ export class DiscoveryServer {
     let stream: DiscoveryStream | undefined;
     let proxy: ProxyIdentity | undefined;
     const kept = this.#keptFor(sink.peer ?? "");
-    const debug = debugConnection(this.#options.debug, this, protocol, sink);
+    const debug = this.#debugConnection(protocol, sink);
     // Without this limit, a stream without requests would stay open forever.
     const { clock } = this.#options;
     const refuse = (): void =>
@@ -180,6 +185,12 @@ export class DiscoveryServer {
         kept.end();
       },
     };
+  }
+
+  #debugConnection(protocol: DiscoveryProtocol, sink: ResponseSink): DebugConnection {
+    const { debug } = this.#options;
+    const answer = debug?.answer.bind(debug, this);
+    return debugConnection(answer, protocol, sink);
   }
 
   #keptFor(address: string): KeptMemory {

@@ -2,8 +2,7 @@
 export { acknowledgements, connectedProxies, goneProxies, syncStatus } from "./acknowledgement.ts";
 export { DebugRequests, mayAskDebug, type DebugRoute } from "./debug-requests.ts";
 export { createDiscoveryMetrics } from "./discovery-metrics.ts";
-export { type DebugAnswerer } from "./debug-connection.ts";
-export { DiscoveryServer } from "./discovery-server.ts";
+export { DiscoveryServer, type DebugAnswerer } from "./discovery-server.ts";
 export { RotatingCertificate, type GrpcServer } from "./grpc/index.ts";
 export { createPlaintextServer, createSecureServer } from "./grpc-servers.ts";
 export { listening } from "./http-server.ts";

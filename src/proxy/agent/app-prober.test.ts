@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
-import { createServer as createTcpServer } from "node:net";
+import { createServer as createTcpServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import { until } from "../../base/testing/index.ts";
 import { EndlessAnswers } from "../../../test/support/endless-answers.ts";
@@ -27,6 +28,20 @@ test("a gRPC probe whose answer does not end fails before it fills the memory", 
   const probe = { grpc: { port }, timeoutSeconds: 600 };
   await assert.rejects(probeApplication(probe, "127.0.0.1", undefined), /longer than 10240 bytes/);
   await until(() => answers.open === 0);
+  server.close();
+});
+
+test("a gRPC probe reaches an application at an IPv6 address", async () => {
+  const server = createHttp2Server();
+  server.on("stream", (stream) => {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" });
+    // SERVING is 1 in field 1.
+    stream.end(Buffer.of(0, 0, 0, 0, 2, 0x08, 1));
+  });
+  server.listen(0, "::1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  assert.equal(await probeApplication({ grpc: { port } }, "::1", undefined), 200);
   server.close();
 });
 

@@ -147,7 +147,9 @@ const serving = 1;
 /** `grpc.health.v1.Health/Check`, encoded by hand: the request has one string, the response one number. */
 async function probeGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<void> {
   const { connect: connectHttp2 } = builtin("node:http2");
-  const session = connectHttp2(`http://${host}:${port}`, { createConnection: () => openSocket(host, port) });
+  const session = connectHttp2(`http://${host.includes(":") ? `[${host}]` : host}:${port}`, {
+    createConnection: () => openSocket(host, port),
+  });
   let limit: Disposable | undefined;
   try {
     const body = await new Promise<Buffer>((resolve, reject) => {

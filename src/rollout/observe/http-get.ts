@@ -1,5 +1,6 @@
 import { nodeHttp, transientError, type SerinError } from "../../base/index.ts";
 import { JoinedBytes, requireFinalResponse } from "../../base/joined-bytes/index.ts";
+import { formatAuthority } from "../../wire/hbone/index.ts";
 
 /** The time limit without any data. */
 const timeoutMs = 2000;
@@ -26,7 +27,7 @@ export function httpGet(
   { headers = {}, admit = () => undefined, deadlineMs = usualDeadlineMs }: HttpGetOptions = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const where = addressAndPort(address, port);
+    const where = formatAuthority(address, port);
     const deadline = AbortSignal.timeout(deadlineMs);
     const request = nodeHttp().get(
       { host: address, port, path, headers, timeout: timeoutMs, signal: deadline, agent: false },
@@ -66,11 +67,6 @@ export function httpGet(
       ),
     );
   });
-}
-
-/** An address with a port, as in a URL. */
-export function addressAndPort(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function unreachable(message: string, reason?: string): SerinError {

@@ -6,6 +6,7 @@ import type { MeshConfig } from "../../api/istio/index.ts";
 import { configMapKind, secretKind, type Pod } from "../../api/kubernetes/index.ts";
 import type { MeshUpgrade, RootsReport } from "../../api/serin/index.ts";
 import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
+import { formatAuthority } from "../../wire/hbone/index.ts";
 import {
   compareRoots,
   describeRoot,
@@ -15,7 +16,7 @@ import {
 } from "../decide/index.ts";
 import type { MeshWorld } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import { addressAndPort, connectionError } from "./http-get.ts";
+import { connectionError } from "./http-get.ts";
 import { installedControlPlanes } from "./mesh-world/render-install.ts";
 import { isReady } from "./pod-reason.ts";
 import {
@@ -250,7 +251,7 @@ async function servedRoots(view: ClusterView, pod: Pod, { certificates, publishe
   });
   const top = chain.at(-1);
   if (top === undefined) {
-    const fault = new Error(`${addressAndPort(pilot.address, discoveryPort)} serves no certificate`);
+    const fault = new Error(`${formatAuthority(pilot.address, discoveryPort)} serves no certificate`);
     throw unanswered(view, pilot, certificateQuestion, fault);
   }
   view.silentPods.answered(`${pilot.namespace}/${pilot.name}`);
@@ -279,7 +280,7 @@ function servedChain(address: string): Promise<X509Certificate[]> {
       timeout: handshakeTimeoutMs,
       ALPNProtocols: ["h2"],
     });
-    const where = addressAndPort(address, discoveryPort);
+    const where = formatAuthority(address, discoveryPort);
     const fail = (error: Error): void => {
       socket.destroy();
       reject(connectionError(where, error));

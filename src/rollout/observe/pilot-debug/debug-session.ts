@@ -2,7 +2,7 @@ import { connect, type ClientHttp2Session } from "node:http2";
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
 import { afterRunning, type SerinError } from "../../../base/index.ts";
 import { DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../../wire/discovery/index.ts";
-import { addressAndPort } from "../http-get.ts";
+import { formatAuthority } from "../../../wire/hbone/index.ts";
 import { answered, unreachable } from "./debug-faults.ts";
 import type { SessionLimits } from "./debug-limits.ts";
 import { DebugStream } from "./debug-stream.ts";
@@ -71,7 +71,7 @@ export class DebugSession {
     trust: PilotTrust,
     limits: SessionLimits,
   ): Promise<DebugSession> {
-    const where = addressAndPort(address, port);
+    const where = formatAuthority(address, port);
     const socket = await provenSocket({ host: address, port }, trust);
     try {
       const session = connect(`https://${where}`, {

@@ -2,7 +2,8 @@ import { afterRunning, BoundedCache, SerinError, type Clock } from "../../../bas
 import type { WebhookConfiguration } from "../../../api/kubernetes/index.ts";
 import { engineId } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import { addressAndPort, httpGet } from "../http-get.ts";
+import { formatAuthority } from "../../../wire/hbone/index.ts";
+import { httpGet } from "../http-get.ts";
 import { PilotTokens } from "../pilot-tokens.ts";
 import { answered, unreachable } from "./debug-faults.ts";
 import { usualLimits, type SessionLimits } from "./debug-limits.ts";
@@ -90,7 +91,7 @@ export class PilotDebug {
     );
     let limit: Disposable | undefined;
     const late = new Promise<never>((_, reject) => {
-      const fault = unreachable(`${addressAndPort(pilot.address, port)} has not answered for ${waitMs} ms`);
+      const fault = unreachable(`${formatAuthority(pilot.address, port)} has not answered for ${waitMs} ms`);
       limit = afterRunning(waitMs, () => reject(fault));
     });
     return await Promise.race([answer, late]).finally(() => limit?.[Symbol.dispose]());
@@ -126,7 +127,8 @@ export class PilotDebug {
     if (!path.startsWith(serinPages)) return await this.#askProven(pilot, path);
     const page = pageKey(pilot, path);
     const untilMs = this.#unknown.get(page);
-    if (untilMs !== undefined && clock.steadyMs() < untilMs) throw answered(addressAndPort(pilot.address, port), "404");
+    if (untilMs !== undefined && clock.steadyMs() < untilMs)
+      throw answered(formatAuthority(pilot.address, port), "404");
     try {
       const text = await this.#askProven(pilot, path);
       this.#serin.set(podKey(pilot), clock.steadyMs() + releaseMaxAgeMs);

@@ -1,7 +1,8 @@
 import { X509Certificate } from "node:crypto";
 import { connect, type TLSSocket } from "node:tls";
 import { transientError, truncated, type SerinError } from "../../../base/index.ts";
-import { addressAndPort, connectionError } from "../http-get.ts";
+import { formatAuthority } from "../../../wire/hbone/index.ts";
+import { connectionError } from "../http-get.ts";
 import { unreachable } from "./debug-faults.ts";
 
 const handshakeTimeoutMs = 2000;
@@ -22,7 +23,7 @@ export async function provenSocket(
   to: { readonly host: string; readonly port: number },
   trust: PilotTrust,
 ): Promise<TLSSocket> {
-  const where = addressAndPort(to.host, to.port);
+  const where = formatAuthority(to.host, to.port);
   const [servername = ""] = trust.names;
   // Without roots, Node would trust the world's.
   if (trust.roots.length === 0) throw unproven(where, "no root of it is known", `its root must be in ${trust.source}`);
