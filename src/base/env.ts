@@ -42,6 +42,16 @@ export function envInteger(env: Environment, name: string, fallback: number): nu
   return parsed;
 }
 
+const maxPort = 65_535;
+
+/** The variable as the number of a port. 0 is allowed. */
+export function envPort(env: Environment, name: string, fallback: number): number {
+  const port = envInteger(env, name, fallback);
+  if (port < 0 || port > maxPort)
+    throw userError("env-invalid", `${name} must be a port from 0 to ${maxPort}, got "${env[name] ?? ""}"`);
+  return port;
+}
+
 /** Reads a boolean: `true` or `1`, and `false` or `0`. Refuses any other text. */
 export function envBoolean(env: Environment, name: string, fallback: boolean): boolean {
   const value = env[name]?.toLowerCase();
