@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { envBoolean, envInteger, envPort, envString, ownField, userError, type Environment } from "../base/index.ts";
+import { envBoolean, envPort, envString, envWhole, ownField, userError, type Environment } from "../base/index.ts";
 import { readCompliancePolicy } from "../base/compliance/index.ts";
 import { workerCount, type MachineBounds, type WorkerCount } from "../base/worker-count/index.ts";
 import { hboneLimits, type HandshakeRules } from "../dataplane/tunnels/index.ts";
@@ -142,7 +142,7 @@ export function readConfig(
     dedicatedWorkload: proxyMode === "dedicated" ? dedicatedWorkload(env) : undefined,
     ownWorkload: proxyMode === "shared" ? ownWorkload(env) : undefined,
     zdsPath: envString(env, "INPOD_UDS", "/var/run/ztunnel/ztunnel.sock"),
-    mark: wholeNumber(env, "PACKET_MARK", 0x539),
+    mark: envWhole(env, "PACKET_MARK", 0x539),
     keepalive: envBoolean(env, "KEEPALIVE_ENABLED", true) ? keepalive(env) : undefined,
     terminationGraceMs: seconds(env, "CONNECTION_TERMINATION_DEADLINE", 5) * 1000,
     ports: {
@@ -189,7 +189,7 @@ function dedicatedWorkload(env: Environment): WorkloadInfo {
 function keepalive(env: Environment): TcpKeepalive {
   const timeSeconds = seconds(env, "KEEPALIVE_TIME", 180);
   const intervalSeconds = seconds(env, "KEEPALIVE_INTERVAL", 180);
-  const probes = wholeNumber(env, "KEEPALIVE_RETRIES", 9);
+  const probes = envWhole(env, "KEEPALIVE_RETRIES", 9);
   const hasUserTimeout = envBoolean(env, "USER_TIMEOUT_ENABLED", false);
   return {
     timeSeconds,
@@ -197,12 +197,6 @@ function keepalive(env: Environment): TcpKeepalive {
     probes,
     ...(hasUserTimeout ? { userTimeoutSeconds: timeSeconds + probes * intervalSeconds } : {}),
   };
-}
-
-function wholeNumber(env: Environment, name: string, fallback: number): number {
-  const number = envInteger(env, name, fallback);
-  if (number < 0) throw userError("env-invalid", `${name} must be a whole number from 0 on, got "${number}"`);
-  return number;
 }
 
 const units: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
