@@ -225,7 +225,7 @@ function logLevel(env: Environment): ZtunnelConfig["logLevel"] {
   return ownField(levels, levelWord(env) ?? "") ?? "info";
 }
 
-/** Upstream's RUST_LOG may name targets (`info,access=debug`). The first word without a target sets the level of all. */
+/** Upstream's RUST_LOG may name targets (`info,access=debug`). The first word without one sets the level of all. */
 function levelWord(env: Environment): string | undefined {
   const words = envString(env, "RUST_LOG", envString(env, "LOG_LEVEL", "info"))
     .toLowerCase()
@@ -233,7 +233,7 @@ function levelWord(env: Environment): string | undefined {
   return words.map((word) => word.trim()).find((word) => !word.includes("="));
 }
 
-/** Warns of a log level that does not exist. It is no error, because upstream takes the word for the name of a target. */
+/** Warns of a log level that does not exist. It is no error, because upstream takes the word for a target's name. */
 export function logLevelWarning(env: Environment): string | undefined {
   const word = levelWord(env);
   if (word === undefined || ownField(levels, word) !== undefined) return undefined;

@@ -3,6 +3,7 @@ import { expectations, valueTypes, type ValueType, type ValueTypes } from "../va
 
 /** A schema that accepts values it does not know. The templates show which values they read. */
 export interface ValuesSchema {
+  readonly $schema?: string;
   readonly type: readonly string[] | string;
   /** What a message says is expected. */
   readonly description?: string;
@@ -11,6 +12,7 @@ export interface ValuesSchema {
   /** For numbers. */
   readonly minimum?: number;
   readonly properties?: Readonly<Record<string, ValuesSchema>>;
+  readonly additionalProperties?: boolean;
 }
 
 /**
@@ -19,8 +21,9 @@ export interface ValuesSchema {
  */
 export function valuesSchema(types: ValueTypes, strict: Readonly<Record<string, "string">> = {}): ValuesSchema {
   return {
-    ...{ $schema: "http://json-schema.org/draft-07/schema#", additionalProperties: true },
+    $schema: "http://json-schema.org/draft-07/schema#",
     type: "object",
+    additionalProperties: true,
     properties: {
       ...propertiesOf(types),
       ...Object.fromEntries(Object.entries(strict).map(([name, type]) => [name, { description: `a ${type}`, type }])),
