@@ -10,7 +10,11 @@ const contractsFolder = join(import.meta.dirname, "../..", "docs/contracts");
 
 /** The files that read a process's environment, and the pages that must name the variables. */
 const contracts = [
-  { files: filesEndingWith("-options.ts", "controlplane/options"), pages: ["pilot.md"], least: 40 },
+  {
+    files: filesEndingWith("-options.ts", "controlplane/options"),
+    pages: ["pilot-environment.md", "pilot.md"],
+    least: 40,
+  },
   { files: ["ztunnel/config.ts"], pages: ["data-planes.md"], least: 25 },
   { files: ["proxy/proxy-settings.ts", "cmd/proxy.ts"], pages: ["data-planes.md", "pilot.md"], least: 20 },
   { files: ["cmd/cni.ts"], pages: ["cni.md", "data-planes.md"], least: 10 },

@@ -42,6 +42,24 @@ export function envInteger(env: Environment, name: string, fallback: number): nu
   return parsed;
 }
 
+/** The variable as a whole number of at least the minimum. */
+export function envWhole(env: Environment, name: string, fallback: number, minimum = 0): number {
+  const number = envInteger(env, name, fallback);
+  if (number < minimum)
+    throw userError("env-invalid", `${name} must be a whole number from ${minimum} on, got "${env[name] ?? ""}"`);
+  return number;
+}
+
+const maxPort = 65_535;
+
+/** The variable as the number of a port. 0 is allowed. */
+export function envPort(env: Environment, name: string, fallback: number): number {
+  const port = envInteger(env, name, fallback);
+  if (port < 0 || port > maxPort)
+    throw userError("env-invalid", `${name} must be a port from 0 to ${maxPort}, got "${env[name] ?? ""}"`);
+  return port;
+}
+
 /** Reads a boolean: `true` or `1`, and `false` or `0`. Refuses any other text. */
 export function envBoolean(env: Environment, name: string, fallback: boolean): boolean {
   const value = env[name]?.toLowerCase();

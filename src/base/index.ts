@@ -12,7 +12,17 @@ export { BoundedQueue } from "./bounded-queue.ts";
 export { ConnectionLimit, limitConnections, outnumberingConnections } from "./connection-limit.ts";
 export { afterRunning, rfc3339Seconds, systemClock, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
-export { envBoolean, envInteger, envList, envPart, envRequired, envString, type Environment } from "./env.ts";
+export {
+  envBoolean,
+  envInteger,
+  envList,
+  envPart,
+  envPort,
+  envRequired,
+  envString,
+  envWhole,
+  type Environment,
+} from "./env.ts";
 export type { ErrorCode } from "./error-codes/index.ts";
 export {
   describeError,

@@ -3,7 +3,7 @@ import { daemonSetKind, namespaceKind, nodeKind, podKind } from "../api/kubernet
 import { pluginProblemReason } from "../api/serin/index.ts";
 import {
   envBoolean,
-  envInteger,
+  envPort,
   envRequired,
   envString,
   messageOf,
@@ -87,10 +87,10 @@ export async function run(context: RoleContext): Promise<number> {
     clock: systemClock,
     registry,
   });
-  const probe = await serveReadiness(agent, envInteger(env, "READINESS_PORT", 8000), context.release.version);
+  const probe = await serveReadiness(agent, envPort(env, "READINESS_PORT", 8000), context.release.version);
   const metrics = serveMetrics(
     () => ({ type: prometheusContentType, text: renderPrometheus(registry) }),
-    envInteger(env, "MONITORING_PORT", 15_014),
+    envPort(env, "MONITORING_PORT", 15_014),
     log,
   );
   const informersEnd = new AbortController();

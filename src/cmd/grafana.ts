@@ -1,6 +1,6 @@
 // Serves the dashboards of Grafana's ConfigMaps as plain pages in place of Grafana. It reads Grafana's environment
 // variables.
-import { envInteger, envString } from "../base/index.ts";
+import { envPort, envString } from "../base/index.ts";
 import { GrafanaApi } from "../addons/grafana/index.ts";
 import { serveWeb } from "../addons/web/index.ts";
 import type { RoleContext } from "./role.ts";
@@ -12,7 +12,7 @@ export async function run({ env, log, shutdown, release }: RoleContext): Promise
   const api = new GrafanaApi({ provisioning, version: release.version, log });
   await serveWeb(
     async (request) => await api.handle(request),
-    { host: envString(env, "GF_SERVER_HTTP_ADDR", ""), port: envInteger(env, "GF_SERVER_HTTP_PORT", defaultPort), log },
+    { host: envString(env, "GF_SERVER_HTTP_ADDR", ""), port: envPort(env, "GF_SERVER_HTTP_PORT", defaultPort), log },
     shutdown.drain,
   );
   return 0;

@@ -19,3 +19,10 @@ export function logsAsJson(args: readonly string[], env: Environment): boolean {
     env[logFormatVariable] === "json"
   );
 }
+
+/** Warns of a log format that does not exist. It is no error, because upstream's ztunnel writes plain text then. */
+export function logFormatWarning(env: Environment): string | undefined {
+  const format = envString(env, logFormatVariable, "plain");
+  if (format === "plain" || format === "json") return undefined;
+  return `${logFormatVariable} must be plain or json, got ${JSON.stringify(format)}: plain applies`;
+}

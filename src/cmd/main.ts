@@ -17,7 +17,7 @@ import {
   toSerinError,
   ownField,
 } from "../base/index.ts";
-import { logLevelOf, logsAsJson } from "./log-level.ts";
+import { logLevelOf, logFormatWarning, logsAsJson } from "./log-level.ts";
 import { processHelp, strayArguments } from "./process-help.ts";
 import type { Release, RoleModule } from "./role.ts";
 
@@ -156,6 +156,8 @@ async function main(): Promise<number> {
     process.env[logFormatVariable] = "json";
   }
   const log = createLogger({ scope: name, level: logLevelOf(process.env) });
+  const formatWarning = load === undefined ? undefined : logFormatWarning(process.env);
+  if (formatWarning !== undefined) log.warn(formatWarning);
   const stray = strayArguments(name, args);
   if (stray.length > 0) log.warn("arguments are unknown and have no effect", { arguments: stray.join(" ") });
   const own = load === undefined ? [name, ...args] : args;

@@ -1,7 +1,7 @@
 // The rollout engine. It is a separate Deployment that belongs to no revision of the mesh.
 import type { Server } from "node:http";
 import { imagesOf } from "../api/images/index.ts";
-import { envInteger, envList, envString, nodeHttp, systemClock, limitConnections, type Logger } from "../base/index.ts";
+import { envList, envString, envWhole, nodeHttp, systemClock, limitConnections, type Logger } from "../base/index.ts";
 import { inTurns } from "../base/request-turns/index.ts";
 import {
   createKubeClient,
@@ -33,7 +33,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   });
   if (args[0] === removal) return await allowRemoval(client, log);
   void drainDeletedPod({ client, env, shutdown, log, clock: systemClock });
-  const maxConcurrentRollouts = envInteger(env, "MAX_CONCURRENT_ROLLOUTS", 8);
+  const maxConcurrentRollouts = envWhole(env, "MAX_CONCURRENT_ROLLOUTS", 8, 1);
   const allowedHosts = parseAllowedHosts(envString(env, "ALLOWED_HOSTS", ""));
   const reporters = envString(env, "REPORTER_NAMESPACES", "");
   const reporterNamespaces = reporters === "" ? undefined : envList(env, "REPORTER_NAMESPACES", "");

@@ -13,6 +13,7 @@ import { FakeCertificateAuthority, IstioCertificateClient, type CertificateAutho
 import { AccessLog, fileSink } from "../telemetry/index.ts";
 import {
   absolutePath,
+  logLevelWarning,
   readConfig,
   readWorkerThreads,
   Ztunnel,
@@ -32,7 +33,7 @@ export async function run(context: RoleContext): Promise<number> {
   const lines = new AccessLog({ sink: fileSink("/dev/stderr"), clock: systemClock, flushIntervalMs: 20 });
   const logThreshold = { level: config.logLevel };
   const log = createLogger({ scope: "ztunnel", level: logThreshold, write: (line) => lines.line(line) });
-  if (workers.warning !== undefined) log.warn(workers.warning);
+  for (const warning of [workers.warning, logLevelWarning(env)]) if (warning !== undefined) log.warn(warning);
   const authority = await certificateAuthority(config, context.env["FAKE_CA_ROOT"]);
   const ztunnel = new Ztunnel({
     config,

@@ -1,5 +1,5 @@
 import type { Pod } from "../api/kubernetes/index.ts";
-import { nearestName } from "../base/index.ts";
+import { nearestName, truncated } from "../base/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
 import { proxyConfigIssues } from "./mesh.ts";
 
@@ -32,11 +32,20 @@ export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
     "has no effect: the proxy's readiness does not wait for the application's ports",
 };
 
+/** Pod annotations with true or false that upstream admits with any text, each with the effect of another text. */
+const effectOfOtherTexts: Readonly<Record<string, string>> = {
+  [podAnnotations.nativeSidecar]: "it counts as true",
+  [podAnnotations.capNetBindService]: "it counts as false",
+};
+
 const read: ReadonlySet<string> = new Set(Object.values(podAnnotations));
 const known: readonly string[] = [...read, ...Object.keys(annotationsWithoutEffect)];
 
 /** The maximum number of unknown names that are reported, because each is compared with all known names. */
 const maxUnknown = 20;
+
+/** The maximum number of characters that a warning quotes of a value. */
+const maxQuoted = 200;
 
 /** Warns the creator of a pod about settings that have no effect, or a different effect than they seem to have. */
 export function injectionWarnings({ metadata, spec }: Pod): string[] {
@@ -47,6 +56,13 @@ export function injectionWarnings({ metadata, spec }: Pod): string[] {
     if (name === podAnnotations.proxyConfig)
       warnings.push(...proxyConfigIssues(value).warnings.map((warning) => `annotation ${name}: ${warning}`));
     const reason = Object.hasOwn(annotationsWithoutEffect, name) ? annotationsWithoutEffect[name] : undefined;
+    const effect = Object.hasOwn(effectOfOtherTexts, name) ? effectOfOtherTexts[name] : undefined;
+    if (effect !== undefined && !["", "true", "false"].includes(value))
+      warnings.push(`annotation ${name} must be true or false, got "${truncated(value, maxQuoted)}": ${effect}`);
+    if (name === podAnnotations.rewriteProbes && truthOf(value) === undefined)
+      warnings.push(
+        `annotation ${name} must be true or false, got "${truncated(value, maxQuoted)}": the mesh's setting decides`,
+      );
     if (reason !== undefined) warnings.push(`annotation ${name} ${reason}`);
     else if (!read.has(name) && ownPrefixes.some((prefix) => name.startsWith(prefix))) {
       unknown += 1;
@@ -61,6 +77,12 @@ export function injectionWarnings({ metadata, spec }: Pod): string[] {
   if (policy !== "ClusterFirst")
     warnings.push(`spec.dnsPolicy is ${policy}: the proxy may not resolve the control plane's name; use ClusterFirst`);
   return warnings;
+}
+
+/** The boolean of a text as Go reads it. Undefined for any other text. */
+export function truthOf(text: string): boolean | undefined {
+  if (/^(1|t|true)$/i.test(text)) return true;
+  return /^(0|f|false)$/i.test(text) ? false : undefined;
 }
 
 function suggestion(name: string): string {

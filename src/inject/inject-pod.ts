@@ -3,7 +3,7 @@ import { workloadOfPod, type Container, type Pod, type PodSpec } from "../api/ku
 import type { CompliancePolicy } from "../base/compliance/index.ts";
 import { type Tree, userError } from "../base/index.ts";
 import { checkAnnotations } from "./annotation-checks.ts";
-import { injectionWarnings } from "./annotation-warnings.ts";
+import { injectionWarnings, truthOf } from "./annotation-warnings.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
 import { customTemplate } from "./custom-template.ts";
 import { injectionDecision } from "./decision.ts";
@@ -304,7 +304,7 @@ function finish(
 
 function rewritesProbes(pod: Pod, settings: InjectionSettings): boolean {
   const own = pod.metadata.annotations?.[podAnnotations.rewriteProbes];
-  return own === undefined ? settings.values.rewriteProbes : /^(1|t|true)$/i.test(own);
+  return truthOf(own ?? "") ?? settings.values.rewriteProbes;
 }
 
 function withAnnotations(pod: Pod, annotations: Record<string, string>): Pod {

@@ -133,6 +133,7 @@ export function readInjectionSettings(sources: InjectionSources, defaults: Injec
     throw userError("injection-config-invalid", `policy must be enabled or disabled, got "${policy}"`);
   const templates = listAt(config, "defaultTemplates").filter((name) => typeof name === "string");
   const own = Object.entries(treeAt(config, "templates") ?? {}).filter(([name]) => !chartTemplates.has(name));
+  const wrongTypes: string[] = [];
   return {
     policy,
     defaultTemplates: templates.length === 0 ? ["sidecar"] : templates,
@@ -150,9 +151,10 @@ export function readInjectionSettings(sources: InjectionSources, defaults: Injec
     ),
     injectedAnnotations: textMapAt(config, "injectedAnnotations"),
     templates: Object.fromEntries(own.flatMap(([name, text]) => (typeof text === "string" ? [[name, text]] : []))),
-    values: readValues(values, defaults),
+    values: readValues(values, defaults, typedReaders(values, wrongTypes)),
     tree: values,
     warnings: [
+      ...wrongTypes,
       ...(["neverInjectSelector", "alwaysInjectSelector"] as const).flatMap((field) =>
         selectorsAt(config, field).flatMap((selector, index) => {
           const fault = selectorFault(selector);
@@ -221,9 +223,30 @@ function selectorFault({
   return undefined;
 }
 
-function readValues(values: Tree, defaults: InjectionDefaults): InjectionValues {
+interface TypedReaders {
+  readonly flag: (fallback: boolean, ...path: readonly string[]) => boolean;
+  readonly number: (fallback: number, ...path: readonly string[]) => number;
+}
+
+/** Readers that use the fallback for a value of another type, and add a warning. */
+function typedReaders(values: Tree, warnings: string[]): TypedReaders {
+  const read = <Value>(found: Value | undefined, fallback: Value, path: readonly string[], expected: string): Value => {
+    const given = valueAt(values, ...path) ?? "";
+    if (found === undefined && given !== "")
+      warnings.push(
+        `values: ${path.join(".")} must be ${expected}, got ${describeValue(given)}: ${String(fallback)} applies`,
+      );
+    return found ?? fallback;
+  };
+  return {
+    flag: (fallback, ...path) => read(flagAt(values, ...path), fallback, path, "true or false"),
+    number: (fallback, ...path) => read(numberAt(values, ...path), fallback, path, "a whole number"),
+  };
+}
+
+function readValues(values: Tree, defaults: InjectionDefaults, readers: TypedReaders): InjectionValues {
   const text = (fallback: string, ...path: readonly string[]): string => textAt(values, ...path) ?? fallback;
-  const flag = (fallback: boolean, ...path: readonly string[]): boolean => flagAt(values, ...path) ?? fallback;
+  const { flag, number } = readers;
   const istioNamespace = text(defaults.istioNamespace, "global", "istioNamespace");
   // An empty value means that the control plane's names have no revision, even if it has one.
   const revision = valueAt(values, "revision");
@@ -252,17 +275,17 @@ function readValues(values: Tree, defaults: InjectionDefaults): InjectionValues 
     imagePullSecrets: listAt(values, "global", "imagePullSecrets").filter((name) => typeof name === "string"),
     logLevel: text("default:info", "global", "logging", "level"),
     logAsJson: flag(false, "global", "logAsJson"),
-    stsPort: numberAt(values, "global", "sts", "servicePort") ?? 0,
+    stsPort: number(0, "global", "sts", "servicePort"),
     mountMtlsCerts: flag(false, "global", "mountMtlsCerts"),
     cni: {
       // Existing files still use the older key.
-      enabled: flagAt(values, "pilot", "cni", "enabled") ?? flag(false, "istio_cni", "enabled"),
+      enabled: flag(flag(false, "istio_cni", "enabled"), "pilot", "cni", "enabled"),
       provider: text("default", "pilot", "cni", "provider"),
     },
     forceApplyIptables: flag(false, "global", "proxy_init", "forceApplyIptables"),
     nativeNftables: flag(false, "global", "nativeNftables"),
     proxyInit: { image: text("proxyv2", "global", "proxy_init", "image") },
-    proxy: readProxyValues(values),
+    proxy: readProxyValues(values, readers),
     gatewaySecurityContext: filledTree(treeAt(values, "gateways", "securityContext")),
     rewriteProbes: flag(true, "sidecarInjectorWebhook", "rewriteAppHTTPProbe"),
   };
@@ -274,7 +297,7 @@ function revisionSuffix(revision: string): string {
 
 const defaultResources: Resources = { limits: { cpu: "2", memory: "1Gi" }, requests: { cpu: "100m", memory: "128Mi" } };
 
-function readProxyValues(values: Tree): ProxyValues {
+function readProxyValues(values: Tree, { flag, number }: TypedReaders): ProxyValues {
   const proxy = treeAt(values, "global", "proxy") ?? {};
   const text = (fallback: string, field: string): string => textAt(proxy, field) ?? fallback;
   const resources = treeAt(proxy, "resources");
@@ -282,14 +305,14 @@ function readProxyValues(values: Tree): ProxyValues {
     image: text("proxyv2", "image"),
     logLevel: text("warning", "logLevel"),
     componentLogLevel: text("misc:error", "componentLogLevel"),
-    privileged: flagAt(proxy, "privileged") ?? false,
-    statusPort: numberAt(proxy, "statusPort") ?? 15_020,
-    readinessInitialDelaySeconds: numberAt(proxy, "readinessInitialDelaySeconds") ?? 0,
-    readinessPeriodSeconds: numberAt(proxy, "readinessPeriodSeconds") ?? 15,
-    readinessFailureThreshold: numberAt(proxy, "readinessFailureThreshold") ?? 4,
+    privileged: flag(false, "global", "proxy", "privileged"),
+    statusPort: number(15_020, "global", "proxy", "statusPort"),
+    readinessInitialDelaySeconds: number(0, "global", "proxy", "readinessInitialDelaySeconds"),
+    readinessPeriodSeconds: number(15, "global", "proxy", "readinessPeriodSeconds"),
+    readinessFailureThreshold: number(4, "global", "proxy", "readinessFailureThreshold"),
     startupProbe: {
-      enabled: flagAt(proxy, "startupProbe", "enabled") ?? true,
-      failureThreshold: numberAt(proxy, "startupProbe", "failureThreshold") ?? 600,
+      enabled: flag(true, "global", "proxy", "startupProbe", "enabled"),
+      failureThreshold: number(600, "global", "proxy", "startupProbe", "failureThreshold"),
     },
     resources: resources === undefined ? defaultResources : readResources(resources),
     includeIpRanges: text("*", "includeIPRanges"),
@@ -298,8 +321,8 @@ function readProxyValues(values: Tree): ProxyValues {
     excludeInboundPorts: text("", "excludeInboundPorts"),
     includeOutboundPorts: text("", "includeOutboundPorts"),
     excludeOutboundPorts: text("", "excludeOutboundPorts"),
-    holdApplicationUntilProxyStarts: flagAt(proxy, "holdApplicationUntilProxyStarts") ?? false,
-    capNetBindService: flagAt(proxy, "capNetBindService") ?? false,
+    holdApplicationUntilProxyStarts: flag(false, "global", "proxy", "holdApplicationUntilProxyStarts"),
+    capNetBindService: flag(false, "global", "proxy", "capNetBindService"),
     lifecycle: filledTree(treeAt(proxy, "lifecycle")),
     // The minimum that PodSecurity's level `restricted` requires, unless the values set another profile.
     seccompProfile: (filledTree(treeAt(proxy, "seccompProfile")) ?? { type: "RuntimeDefault" }) as { type: string },

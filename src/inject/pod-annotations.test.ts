@@ -552,3 +552,34 @@ test("an invalid selector in the configuration selects nothing and is reported",
     "neverInjectSelector[3] has the operator In without values, so it selects nothing",
   ]);
 });
+
+test("a switch of a pod that is neither true nor false is a warning that says what applies", () => {
+  const found = outcome({
+    "sidecar.istio.io/nativeSidecar": "maybe",
+    "sidecar.istio.io/rewriteAppHTTPProbers": "maybe",
+    "sidecar.istio.io/capNetBindService": "maybe",
+  });
+  const seen = effects[podAnnotations.rewriteProbes]?.[1] ?? assert.fail();
+  assert.deepEqual(seen(injected({ [podAnnotations.rewriteProbes]: "maybe" })), seen(injected({})));
+  assert.deepEqual(found.kind === "injected" ? found.warnings : [], [
+    'annotation sidecar.istio.io/nativeSidecar must be true or false, got "maybe": it counts as true',
+    'annotation sidecar.istio.io/rewriteAppHTTPProbers must be true or false, got "maybe": the mesh\'s setting decides',
+    'annotation sidecar.istio.io/capNetBindService must be true or false, got "maybe": it counts as false',
+  ]);
+});
+
+test("a value of the injector's ConfigMap with another type is a warning that says what applies", () => {
+  const values = JSON.stringify({
+    global: { logAsJson: "maybe", proxy: { statusPort: "soon", readinessPeriodSeconds: "9", privileged: 1 } },
+    pilot: { cni: { enabled: ["true"] } },
+    sidecarInjectorWebhook: { rewriteAppHTTPProbe: "" },
+  });
+  const settings = readInjectionSettings({ values }, defaults);
+  assert.equal(settings.values.proxy.readinessPeriodSeconds, 9);
+  assert.deepEqual(settings.warnings, [
+    'values: global.logAsJson must be true or false, got "maybe": false applies',
+    'values: pilot.cni.enabled must be true or false, got ["true"]: false applies',
+    "values: global.proxy.privileged must be true or false, got 1: false applies",
+    'values: global.proxy.statusPort must be a whole number, got "soon": 15020 applies',
+  ]);
+});

@@ -8,7 +8,14 @@ export {
   renderMeshGateways,
   type ReleaseImages,
 } from "./banzai/index.ts";
-export { chartNames, renderChartNamed, renderCharts, type Chart, type ChartOptions } from "./charts/index.ts";
+export {
+  chartNames,
+  renderChartNamed,
+  renderCharts,
+  type Chart,
+  type ChartOptions,
+  type ValuesSchema,
+} from "./charts/index.ts";
 export { isDaemonless } from "./daemonless-nodes.ts";
 export { parseFieldPath, setAtPath } from "./field-path.ts";
 export { chartValuesOf, type ChartName } from "./chart-values.ts";

@@ -27,7 +27,7 @@ const ownKeys: Readonly<Record<string, KnownKey>> = {
 
 const newestMinor = 1;
 
-/** Checks the keys of `spec.values`: errors for keys that no release knew, warnings for keys that no current one reads. */
+/** Checks the keys of `spec.values`: errors for those that no release knew, warnings for those that none reads now. */
 export function checkKeys(values: Readonly<Record<string, unknown>>): {
   readonly errors: readonly FieldIssue[];
   readonly warnings: readonly FieldIssue[];

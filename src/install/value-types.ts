@@ -4,7 +4,7 @@ import type { FieldIssue } from "../api/index.ts";
 import { mergeTrees } from "./merge.ts";
 
 /** `whole` is a number from 0 on, and `part` a whole number or a part of the pods in percent. */
-type ValueType = "boolean" | "whole" | "number" | "part" | "text" | "list" | "map";
+export type ValueType = "boolean" | "whole" | "number" | "part" | "text" | "list" | "map";
 
 /** The type of each key of `spec.values`. An object lists the types of the keys below. Other keys have any type. */
 export interface ValueTypes {
@@ -70,7 +70,7 @@ function typed(value: unknown, type: ValueType | ValueTypes, path: string, error
   return value;
 }
 
-const expectations: Readonly<Record<ValueType, string>> = {
+export const expectations: Readonly<Record<ValueType, string>> = {
   boolean: "true or false",
   whole: "a whole number from 0 on",
   number: "a number",

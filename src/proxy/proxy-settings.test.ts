@@ -58,6 +58,8 @@ test("a discovery port for plaintext means gRPC without TLS and without a root f
 
 test("the error for an invalid value names it", () => {
   assert.throws(() => read({ PROXY_CONFIG: "[" }), /PROXY_CONFIG/);
+  assert.throws(() => read({ STATS_PORT: "-1" }), /STATS_PORT must be a port from 0 to 65535, got "-1"/);
+  assert.throws(() => read({ EXIT_ON_ZERO_ACTIVE_CONNECTIONS: "maybe" }), /EXIT_ON_ZERO.* must be true or false/);
   assert.throws(() => read({ SECRET_TTL: "soon" }), /SECRET_TTL must be a duration such as 24h or 5s, got "soon"/);
   assert.throws(() => read({ COMPLIANCE_POLICY: "pqs" }), /COMPLIANCE_POLICY must be .* got "pqs"/);
   assert.throws(() => read({ FILE_MOUNTED_CERTS: "true" }), /FILE_MOUNTED_CERTS is not supported/);

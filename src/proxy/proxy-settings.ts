@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import type * as Yaml from "yaml";
 import {
   envBoolean,
-  envInteger,
+  envPort,
   type Environment,
   envString,
   goDurationMs,
@@ -175,12 +175,12 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     concurrency: concurrencyOf(args, proxyConfig, sources.annotationsFile),
     maxConnectionsPerThread: Infinity,
     ports: {
-      admin: envInteger(env, "ADMIN_PORT", portOf(proxyConfig, "proxyAdminPort", 15_000)),
-      stats: envInteger(env, "STATS_PORT", portOf(proxyConfig, "statusPort", 15_020)),
-      envoyStats: envInteger(env, "ENVOY_STATS_PORT", 15_090),
-      secureStats: envInteger(env, "ENVOY_SECURE_METRICS_PORT", 0),
-      secureMergedStats: envInteger(env, "ENVOY_SECURE_MERGED_METRICS_PORT", 0),
-      readiness: envInteger(env, "READINESS_PORT", 15_021),
+      admin: envPort(env, "ADMIN_PORT", portOf(proxyConfig, "proxyAdminPort", 15_000)),
+      stats: envPort(env, "STATS_PORT", portOf(proxyConfig, "statusPort", 15_020)),
+      envoyStats: envPort(env, "ENVOY_STATS_PORT", 15_090),
+      secureStats: envPort(env, "ENVOY_SECURE_METRICS_PORT", 0),
+      secureMergedStats: envPort(env, "ENVOY_SECURE_MERGED_METRICS_PORT", 0),
+      readiness: envPort(env, "READINESS_PORT", 15_021),
       dns: dnsPortOf(envString(env, "DNS_PROXY_ADDR", defaultDnsAddress)),
     },
   } as const;
@@ -374,7 +374,7 @@ function jsonOf(name: string, text: string): unknown {
  * replaces the mesh's time with its own minimum.
  */
 function drainMsOf(env: Environment, proxyConfig: Readonly<Record<string, unknown>>): number {
-  if (envString(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", "false") === "true")
+  if (envBoolean(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", false))
     return secondsOf(envString(env, "MINIMUM_DRAIN_DURATION", "5s"), "MINIMUM_DRAIN_DURATION") * 1000;
   const text = envString(
     env,

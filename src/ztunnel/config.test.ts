@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { describeConfig, readConfig, readWorkerThreads } from "./config.ts";
+import { describeConfig, logLevelWarning, readConfig, readWorkerThreads } from "./config.ts";
 
 test("the logged configuration is YAML with upstream's keys", () => {
   const config = readConfig(
@@ -60,6 +60,11 @@ test("the error for an invalid value names its variable", () => {
   assert.throws(() => readConfig({ SECRET_TTL: "soon" }, "1", []), /SECRET_TTL must be a duration/);
   assert.throws(() => readConfig({ COMPLIANCE_POLICY: "pqs" }, "1", []), /COMPLIANCE_POLICY must be .* got "pqs"/);
   assert.throws(() => readConfig({ PROXY_MODE: "dedicated" }, "1", []), /PROXY_WORKLOAD_INFO must be/);
+  assert.throws(() => readConfig({ TLS12_ENABLED: "maybe" }, "1", []), /TLS12_ENABLED must be true or false/);
+  assert.throws(() => readConfig({ STATS_PORT: "-1" }, "1", []), /STATS_PORT must be a port from 0 to 65535, got "-1"/);
+  assert.throws(() => readConfig({ ADMIN_PORT: "70000" }, "1", []), /ADMIN_PORT must be a port .* got "70000"/);
+  assert.throws(() => readConfig({ KEEPALIVE_RETRIES: "-1" }, "1", []), /KEEPALIVE_RETRIES must be a whole number/);
+  assert.throws(() => readConfig({ PACKET_MARK: "-1" }, "1", []), /PACKET_MARK must be a whole number/);
 });
 
 test("the ztunnel's own pod is known in shared mode, if the environment names it", () => {
@@ -106,3 +111,20 @@ for (const [value, count, words] of [
     assert.equal(result.count, count);
     assert.match(result.warning ?? "", words);
   });
+
+test("a log level that does not exist is a warning, and off leaves only errors", () => {
+  assert.deepEqual([{}, { RUST_LOG: "info,access=debug" }, { RUST_LOG: "access=debug" }].map(logLevelWarning), [
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  assert.equal(
+    logLevelWarning({ RUST_LOG: "verbose" }),
+    'RUST_LOG must be one of trace, debug, info, warn, error, off, got "verbose": info applies',
+  );
+  assert.match(logLevelWarning({ LOG_LEVEL: "loud" }) ?? "", /^LOG_LEVEL must be/);
+  assert.deepEqual(
+    ["off", "verbose", "debug"].map((level) => readConfig({ RUST_LOG: level }, "1", []).logLevel),
+    ["error", "info", "debug"],
+  );
+});

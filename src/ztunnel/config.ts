@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { envBoolean, envInteger, envString, userError, type Environment } from "../base/index.ts";
+import { envBoolean, envPort, envString, envWhole, ownField, userError, type Environment } from "../base/index.ts";
 import { readCompliancePolicy } from "../base/compliance/index.ts";
 import { workerCount, type MachineBounds, type WorkerCount } from "../base/worker-count/index.ts";
 import { hboneLimits, type HandshakeRules } from "../dataplane/tunnels/index.ts";
@@ -134,7 +134,7 @@ export function readConfig(
     fakeCa,
     handshakes: {
       compliance: readCompliancePolicy(env),
-      allowsTls12: envString(env, "TLS12_ENABLED", "") === "true",
+      allowsTls12: envBoolean(env, "TLS12_ENABLED", false),
     },
     tokenFile: envString(env, "AUTH_TOKEN", defaultToken),
     secretTtlSeconds: seconds(env, "SECRET_TTL", 86_400),
@@ -142,13 +142,13 @@ export function readConfig(
     dedicatedWorkload: proxyMode === "dedicated" ? dedicatedWorkload(env) : undefined,
     ownWorkload: proxyMode === "shared" ? ownWorkload(env) : undefined,
     zdsPath: envString(env, "INPOD_UDS", "/var/run/ztunnel/ztunnel.sock"),
-    mark: envInteger(env, "PACKET_MARK", 0x539),
+    mark: envWhole(env, "PACKET_MARK", 0x539),
     keepalive: envBoolean(env, "KEEPALIVE_ENABLED", true) ? keepalive(env) : undefined,
     terminationGraceMs: seconds(env, "CONNECTION_TERMINATION_DEADLINE", 5) * 1000,
     ports: {
-      admin: envInteger(env, "ADMIN_PORT", 15_000),
-      stats: envInteger(env, "STATS_PORT", 15_020),
-      readiness: envInteger(env, "READINESS_PORT", 15_021),
+      admin: envPort(env, "ADMIN_PORT", 15_000),
+      stats: envPort(env, "STATS_PORT", 15_020),
+      readiness: envPort(env, "READINESS_PORT", 15_021),
       outbound: 15_001,
       inboundPlaintext: 15_006,
       hbone: 15_008,
@@ -189,7 +189,7 @@ function dedicatedWorkload(env: Environment): WorkloadInfo {
 function keepalive(env: Environment): TcpKeepalive {
   const timeSeconds = seconds(env, "KEEPALIVE_TIME", 180);
   const intervalSeconds = seconds(env, "KEEPALIVE_INTERVAL", 180);
-  const probes = envInteger(env, "KEEPALIVE_RETRIES", 9);
+  const probes = envWhole(env, "KEEPALIVE_RETRIES", 9);
   const hasUserTimeout = envBoolean(env, "USER_TIMEOUT_ENABLED", false);
   return {
     timeSeconds,
@@ -212,21 +212,33 @@ function seconds(env: Environment, name: string, fallback: number): number {
   return Number(match[1]) * unit;
 }
 
+const levels: Readonly<Record<string, ZtunnelConfig["logLevel"]>> = {
+  trace: "trace",
+  debug: "debug",
+  info: "info",
+  warn: "warn",
+  error: "error",
+  off: "error",
+};
+
 function logLevel(env: Environment): ZtunnelConfig["logLevel"] {
-  // Upstream's RUST_LOG may name targets (`info,access=debug`). The first word without a target sets the level of all.
+  return ownField(levels, levelWord(env) ?? "") ?? "info";
+}
+
+/** Upstream's RUST_LOG may name targets (`info,access=debug`). The first word without a target sets the level of all. */
+function levelWord(env: Environment): string | undefined {
   const words = envString(env, "RUST_LOG", envString(env, "LOG_LEVEL", "info"))
     .toLowerCase()
     .split(",");
-  const level = words.map((word) => word.trim()).find((word) => !word.includes("="));
-  switch (level) {
-    case "trace":
-    case "debug":
-    case "warn":
-    case "error":
-      return level;
-    default:
-      return "info";
-  }
+  return words.map((word) => word.trim()).find((word) => !word.includes("="));
+}
+
+/** Warns of a log level that does not exist. It is no error, because upstream takes the word for the name of a target. */
+export function logLevelWarning(env: Environment): string | undefined {
+  const word = levelWord(env);
+  if (word === undefined || ownField(levels, word) !== undefined) return undefined;
+  const name = envString(env, "RUST_LOG", "") === "" ? "LOG_LEVEL" : "RUST_LOG";
+  return `${name} must be one of ${Object.keys(levels).join(", ")}, got ${JSON.stringify(word)}: info applies`;
 }
 
 /** The configuration as YAML, with the keys that upstream logs at its start. */

@@ -568,3 +568,38 @@ test("after a revision is retired, helm has its tags and what ztunnels share, as
   const shared = ztunnel.filter((object) => !isRetired(object));
   assert.ok(shared.every(({ metadata }) => metadata.annotations?.["helm.sh/resource-policy"] === "keep"));
 });
+
+test("the schemas of the charts refuse a value of another type than its key's, at any depth", async () => {
+  const faults = [
+    ["istiod --set autoscaleMin=two", 'istiod: autoscaleMin must be a whole number from 0 on, got "two"'],
+    [
+      "istiod --set-string autoscaleEnabled=false",
+      'istiod: autoscaleEnabled must be true or false, without quotes, got "false"',
+    ],
+    [
+      "istiod --set global.configValidation=maybe",
+      'istiod: global.configValidation must be true or false, without quotes, got "maybe"',
+    ],
+    [
+      "istiod --set-string rollingMaxSurge=2",
+      'istiod: rollingMaxSurge must be a whole number or a percentage such as 25%, got "2"',
+    ],
+    ["istiod --set global.imagePullSecrets=own", 'istiod: global.imagePullSecrets must be a list, got "own"'],
+    ["cni --set ambient.enabled=1", "cni: ambient.enabled must be true or false, without quotes, got 1"],
+    [
+      "ztunnel --set terminationGracePeriodSeconds=soon",
+      'ztunnel: terminationGracePeriodSeconds must be a whole number from 0 on, got "soon"',
+    ],
+    [
+      "gateway --set autoscaling.enabled=maybe",
+      'gateway: autoscaling.enabled must be true or false, without quotes, got "maybe"',
+    ],
+    [
+      "base --set base.rolloutRoles=maybe",
+      'base: base.rolloutRoles must be true or false, without quotes, got "maybe"',
+    ],
+  ] as const;
+  for (const [line, fault] of faults) await refused(`mesh ${line}`, `values of ${fault}`);
+  const scaled = await template("mesh istiod --set-string autoscaleMin=3 --set rollingMaxUnavailable=25%");
+  assert.equal(scaled.find(({ kind }) => kind === "HorizontalPodAutoscaler")?.spec?.["minReplicas"], 3);
+});

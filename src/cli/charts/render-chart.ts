@@ -9,7 +9,7 @@ import {
   type TemplateFunction,
 } from "../../base/go-template/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import { installedKinds, type Chart } from "../../install/index.ts";
+import { installedKinds, type Chart, type ValuesSchema } from "../../install/index.ts";
 import { helmFunctions } from "./helm-functions.ts";
 
 export interface ChartRelease {
@@ -194,21 +194,34 @@ export function coalesce(base: Tree, over: Tree): Tree {
   return merged;
 }
 
-/** Checks values against the chart's schema, which states the types of the most common values. */
+/** Checks values against the chart's schema, which states the types of the values that the templates read. */
 function checkValues({ name, files }: Chart, values: Tree): void {
-  const schema = JSON.parse(files.get("values.schema.json") ?? "{}") as {
-    readonly properties?: Readonly<Record<string, { readonly type: string }>>;
-  };
-  for (const [field, { type }] of Object.entries(schema.properties ?? {})) {
-    const value = values[field];
-    if (value === undefined || typeOf(value) === type) continue;
-    const hint = type === "string" ? { hint: `--set-string ${field}=${JSON.stringify(value)}` } : {};
+  const schema = JSON.parse(files.get("values.schema.json") ?? "{}") as ValuesSchema;
+  for (const [field, below] of Object.entries(schema.properties ?? {})) checkValue(name, field, values[field], below);
+}
+
+function checkValue(chart: string, path: string, value: unknown, schema: ValuesSchema): void {
+  if (value === undefined) return;
+  const types = [schema.type].flat();
+  if (!types.some((type) => isOfType(value, type, schema))) {
     throw userError(
       "chart-values",
-      `values of ${name}: ${field} must be ${type === "array" || type === "object" ? "an" : "a"} ${type}, got ${JSON.stringify(value)}`,
-      hint,
+      `values of ${chart}: ${path} must be ${schema.description ?? types.join(" or ")}, got ${JSON.stringify(value)}`,
+      schema.type === "string" ? { hint: `--set-string ${path}=${JSON.stringify(value)}` } : {},
     );
   }
+  if (isTree(value))
+    for (const [field, below] of Object.entries(schema.properties ?? {}))
+      checkValue(chart, `${path}.${field}`, value[field], below);
+}
+
+function isOfType(value: unknown, type: string, { minimum, pattern }: ValuesSchema): boolean {
+  if (type === "integer" || type === "number") {
+    if (typeof value !== "number" || value < (minimum ?? value)) return false;
+    return type === "number" || Number.isInteger(value);
+  }
+  if (type === "string") return typeof value === "string" && (pattern === undefined || new RegExp(pattern).test(value));
+  return typeOf(value) === type;
 }
 
 function typeOf(value: unknown): string {

@@ -7,7 +7,7 @@ import { setTimeout } from "node:timers/promises";
 import { decode, encode, type DecodedPacket } from "dns-packet";
 import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
 import { silentLogger, systemClock } from "../../base/index.ts";
-import { HandClock } from "../../base/testing/index.ts";
+import { HandClock, until } from "../../base/testing/index.ts";
 import { withLength } from "../../net/dns/index.ts";
 import { DnsServer, type DnsServerOptions } from "./dns-server.ts";
 import { encodeAnswer, parseQuestion } from "./message.ts";
@@ -304,7 +304,7 @@ test("a client whose queries nobody answers does not keep another client's queri
   // A few at a time, because a full buffer would drop the rest.
   for (let sent = 0; sent < 1_000; sent += 50) {
     for (let count = 0; count < 50; count += 1) crowd.send(queryOf("nobody.example"), server.port, "127.0.0.1");
-    while (upstream.seen() < sent + 50) await setTimeout(1);
+    await until(() => upstream.seen() >= sent + 50);
   }
   const refused = once(crowd, "message");
   crowd.send(queryOf("nobody.example"), server.port, "127.0.0.1");

@@ -87,3 +87,11 @@ test("TPROXY intercepts inbound connections by mark, and redirects outbound ones
   );
   assert.ok(!redirected.includes("chain mark-prerouting {"));
 });
+
+test("the variable of the DNS capture is read like the sidecar reads it", () => {
+  const capture = (value: string) =>
+    readRedirectCommand([], { ISTIO_META_DNS_CAPTURE: value }, "nameserver 10.96.0.10").options;
+  assert.deepEqual(capture("1"), capture("true"));
+  assert.notDeepEqual(capture("false"), capture("true"));
+  assert.throws(() => capture("maybe"), /ISTIO_META_DNS_CAPTURE must be true or false, got "maybe"/);
+});

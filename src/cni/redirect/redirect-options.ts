@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { messageOf, userError, type Environment } from "../../base/index.ts";
+import { envBoolean, messageOf, userError, type Environment } from "../../base/index.ts";
 import { transparentMark, transparentTable, type InterceptionMode } from "./redirect-rule.ts";
 
 /** Which traffic of a pod passes through its sidecar. */
@@ -92,7 +92,7 @@ export function readRedirectCommand(args: readonly string[], env: Environment, r
   if (mode === "TPROXY") checkTransparentFlags(given);
   const users = given("proxy-uid", proxyUser);
   const inboundPorts = given("istio-inbound-ports", "");
-  const dns = values["redirect-dns"] === true || env["ISTIO_META_DNS_CAPTURE"] === "true";
+  const dns = values["redirect-dns"] === true || envBoolean(env, "ISTIO_META_DNS_CAPTURE", false);
   return {
     options: {
       mode,

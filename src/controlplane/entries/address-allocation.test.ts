@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { serviceEntryKind, type ServiceEntry } from "../../api/istio/index.ts";
-import { silentLogger, systemClock } from "../../base/index.ts";
+import { createLogger, silentLogger, systemClock, type Logger } from "../../base/index.ts";
+import { until } from "../../base/testing/index.ts";
 import { createInformer } from "../../kube/index.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { runAddressAllocation } from "./address-allocation.ts";
@@ -21,31 +22,30 @@ function entry(name: string, spec: object, more: object = {}, namespace = "shop"
 const smallRanges = ["240.240.0.0/30", "2001:2::/48"];
 
 /**
- * Runs the controller while `body` runs. `given` waits until the addresses of an entry satisfy `until`, and returns
+ * Runs the controller while `body` runs. `given` waits until the addresses of an entry satisfy `isSo`, and returns
  * them.
  */
 async function allocating(
   body: (
     client: FakeKubeClient,
-    given: (name: string, until: (given: Given) => boolean) => Promise<Given>,
+    given: (name: string, isSo: (given: Given) => boolean) => Promise<Given>,
   ) => Promise<void>,
   ranges = ["240.240.0.0/28", "2001:2::/48"],
+  log: Logger = silentLogger,
 ): Promise<void> {
   const client = new FakeKubeClient();
   const ended = new AbortController();
-  const log = silentLogger;
   const entries = createInformer(client, serviceEntryKind, { log, clock: systemClock });
   const work = Promise.all([
     entries.run(ended.signal),
     runAddressAllocation({ client, entries, ranges, clock: systemClock, log }, ended.signal),
   ]);
-  const given = async (name: string, until: (found: Given) => boolean): Promise<Given> => {
-    for (let tries = 0; tries < 500; tries += 1) {
-      const found = (await client.get(serviceEntryKind, name, "shop"))?.status?.addresses as Given;
-      if (until(found)) return found;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    throw new Error(`${name} is not as it should be`);
+  const given = async (name: string, isSo: (found: Given) => boolean): Promise<Given> => {
+    const found = await until(async () => {
+      const addresses = (await client.get(serviceEntryKind, name, "shop"))?.status?.addresses as Given;
+      return isSo(addresses) && { addresses };
+    }, `${name} is as it should be`);
+    return found.addresses;
   };
   try {
     await body(client, given);
@@ -153,10 +153,7 @@ test("the hosts and addresses of one namespace leave a part of a pool for others
     for (const [index, host] of hosts.entries()) {
       const name = `greedy-${index}`;
       client.put(serviceEntryKind, entry(name, { hosts: [host] }, {}, "evil"));
-      for (let tries = 0; tries < 500; tries += 1) {
-        if ((await client.get(serviceEntryKind, name, "evil"))?.status?.addresses !== undefined) break;
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
+      await until(async () => (await client.get(serviceEntryKind, name, "evil"))?.status?.addresses !== undefined);
     }
     client.put(serviceEntryKind, entry("asks", { hosts: ["a.example.com"] }));
     assert.equal((await given("asks", some))?.[0]?.value, "240.240.0.3");
@@ -167,4 +164,79 @@ test("the hosts and addresses of one namespace leave a part of a pool for others
     client.put(serviceEntryKind, entry("asks", { hosts: ["a.example.com"] }));
     assert.equal((await given("asks", some))?.[0]?.value, "240.240.0.1");
   }, smallRanges);
+});
+
+test("a namespace gets most of a pool, also in a burst, and the rest stays for others until room appears", async () => {
+  const lines: string[] = [];
+  const log = createLogger({ scope: "test", write: (line) => lines.push(line) });
+  const body: Parameters<typeof allocating>[0] = async (client, given) => {
+    const names = Array.from({ length: 240 }, (_, index) => `burst-${index}`);
+    for (const name of names) client.put(serviceEntryKind, entry(name, { hosts: [`${name}.example`] }, {}, "greedy"));
+    const addressesOf = async (name: string): Promise<readonly string[]> =>
+      ((await client.get(serviceEntryKind, name, "greedy"))?.status?.addresses ?? []).map(({ value }) => value);
+    const served = async (): Promise<readonly string[]> => {
+      const all = await Promise.all(names.map(async (name) => ((await addressesOf(name)).length > 0 ? [name] : [])));
+      return all.flat();
+    };
+    client.put(serviceEntryKind, entry("asks", { hosts: ["a.example"] }));
+    await given("asks", some);
+    assert.equal((await served()).length, 223, "an eighth of 255 is kept");
+    assert.equal(lines.length, 240 - 223);
+    assert.match(lines[0] ?? "", /few are free, and its namespace has half of what others leave/);
+    assert.match(lines[0] ?? "", /range="?240\.240\.0\.0\/24"? ofNamespace=223 .*PILOT_IP_AUTOALLOCATE_IPV4_PREFIX/);
+
+    await client.delete(serviceEntryKind, "asks", "shop");
+    client.put(serviceEntryKind, entry("more", { hosts: ["b.example"] }));
+    await given("more", some);
+    assert.equal((await served()).length, 223, "what another namespace returns stays for others");
+    await client.delete(serviceEntryKind, "more", "shop");
+    const [first = ""] = await served();
+    await client.delete(serviceEntryKind, first, "greedy");
+    await until(async () => (await served()).length === 223);
+    assert.equal(lines.length, 240 - 223, "one that still waits is not told again");
+  };
+  await allocating(body, ["240.240.0.0/24"], log);
+});
+
+test("a host that got an address of one family only gets the other one when an address becomes free", async () => {
+  await allocating(async (client, given) => {
+    const names = ["a", "b", "c"];
+    for (const name of names) client.put(serviceEntryKind, entry(name, { hosts: [`${name}.example`] }, {}, name));
+    for (const name of names)
+      await until(async () => (await client.get(serviceEntryKind, name, name))?.status?.addresses !== undefined);
+    client.put(serviceEntryKind, entry("asks", { hosts: ["asks.example"] }));
+    assert.deepEqual(
+      (await given("asks", some))?.map(({ value }) => value),
+      ["2001:2::4"],
+    );
+    await client.delete(serviceEntryKind, "b", "b");
+    assert.deepEqual(
+      (await given("asks", (found) => found?.length === 2))?.map(({ value }) => value),
+      ["2001:2::4", "240.240.0.2"],
+    );
+  }, smallRanges);
+});
+
+test("addresses that others wrote are given last, and never those of a namespace within its share", async () => {
+  const written = (from: number, to: number): readonly string[] =>
+    Array.from({ length: to - from + 1 }, (_, index) => `240.240.0.${from + index}`);
+  await allocating(
+    async (client, given) => {
+      client.put(serviceEntryKind, entry("vips", { hosts: ["v.example"], addresses: written(1, 3) }, {}, "honest"));
+      client.put(serviceEntryKind, entry("all", { hosts: ["e.example"], addresses: written(4, 14) }, {}, "evil"));
+      // Another entry repeats the addresses, which does not count twice.
+      for (let index = 0; index < 9; index += 1)
+        client.put(
+          serviceEntryKind,
+          entry(`v-${index}`, { hosts: ["w.example"], addresses: written(1, 3) }, {}, "honest"),
+        );
+      const got: string[] = [];
+      for (const name of ["one", "two", "three"]) {
+        client.put(serviceEntryKind, entry(name, { hosts: [`${name}.example`] }));
+        got.push((await given(name, some))?.[0]?.value ?? "");
+      }
+      assert.deepEqual(got, ["240.240.0.15", "240.240.0.4", "240.240.0.5"]);
+    },
+    ["240.240.0.0/28"],
+  );
 });

@@ -2,6 +2,7 @@ import { automaticallyAddressedHosts, serviceEntryKind, type ServiceEntry } from
 import type { Clock, Logger } from "../../base/index.ts";
 import { Reconciler, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { AddressPool, AddressRange, canonicalAddress } from "./address-pool.ts";
+import { PoolUsage } from "./pool-usage.ts";
 
 export interface AddressAllocationOptions {
   readonly client: KubeClient;
@@ -11,6 +12,14 @@ export interface AddressAllocationOptions {
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** Why a host got no address of a pool. */
+interface Refusal {
+  readonly host: string;
+  readonly usage: PoolUsage;
+  /** Whether its namespace has its share. Otherwise the pool is full. */
+  readonly isShare: boolean;
 }
 
 interface HostAddress {
@@ -48,61 +57,72 @@ export async function runAddressAllocation(options: AddressAllocationOptions, si
  * wants to keep the control plane busy.
  */
 const maxRanges = 64;
+/** How many entries of each namespace are tried again when an address becomes free. */
+const maxTriedAgain = 8;
+
+interface Holder {
+  /** Whether a user wrote the address. Otherwise a control plane gave it. */
+  readonly isWritten: boolean;
+}
 
 /**
  * Knows the addresses of all entries, both those that users wrote and those that a control plane allocated. What users
- * of a namespace write takes no allocated address from another namespace, and no more of the pools than its share.
+ * of a namespace write takes no allocated address from another namespace, and no namespace fills the pools.
  */
 class AddressAllocation {
   readonly #options: AddressAllocationOptions;
-  readonly #pools: readonly AddressPool[];
-  /** The keys of the entries that have an address, by canonical address or by range, and whether a user wrote it. */
-  readonly #holders = new Map<string, Map<string, { readonly isWritten: boolean }>>();
+  readonly #usages: readonly PoolUsage[];
+  /** The keys of the entries that have an address, by canonical address or by range. */
+  readonly #holders = new Map<string, Map<string, Holder>>();
   /** The ranges that a namespace has written. */
   readonly #ranges = new Map<string, Map<string, AddressRange>>();
   /** Entries by the address that was allocated to them, until the address appears in their status. */
   readonly #promised = new Map<string, string>();
-  /** How many addresses of each pool the entries of each namespace have. */
-  readonly #held: readonly Map<string, number>[];
-  /** The same for all namespaces together. */
-  readonly #heldByAll: number[];
+  /** The keys of entries with a host that lacks an address, by namespace. The next one to try is first. */
+  readonly #waiting = new Map<string, Set<string>>();
 
   constructor(options: AddressAllocationOptions) {
     this.#options = options;
-    this.#pools = options.ranges.map((range) => new AddressPool(range));
-    this.#held = this.#pools.map(() => new Map<string, number>());
-    this.#heldByAll = this.#pools.map(() => 0);
+    this.#usages = options.ranges.map((range) => new PoolUsage(new AddressPool(range)));
   }
 
   /** Records a change. Returns the entries that must be reconciled. */
   see(key: string, before: ServiceEntry | undefined, now: ServiceEntry | undefined): ReadonlySet<string> {
     const namespace = namespaceOf(key);
     const concerned = new Set([key]);
-    for (const address of this.#addressesOf(before).keys()) this.#release(key, address);
+    const [old, current] = [this.#addressesOf(before), this.#addressesOf(now)];
+    for (const address of old.keys()) this.#release(key, address);
     let hasNewRange = false;
-    for (const [address, isWritten] of this.#addressesOf(now)) {
-      const holders = this.#holders.get(address) ?? new Map<string, { readonly isWritten: boolean }>();
+    for (const [address, isWritten] of current) {
+      const holders = this.#holders.get(address) ?? new Map<string, Holder>();
+      if (!hasHolder(holders, namespace, isWritten)) this.#count(namespace, address, isWritten, 1);
       this.#holders.set(address, holders.set(key, { isWritten }));
-      this.#count(namespace, address, 1);
       if (address.includes("/")) hasNewRange = this.#takeRange(namespace, address) || hasNewRange;
-      if (this.#promised.get(address) === key) this.#promised.delete(address);
+      if (this.#promised.get(address) === key) this.#breakPromise(address, key);
       for (const holder of holders.keys()) concerned.add(holder);
     }
     // Entries of this namespace with addresses in the range need others.
     if (hasNewRange)
       for (const entry of this.#options.entries.list())
         if (entry.metadata.namespace === namespace && givenTo(entry).length > 0) concerned.add(keyOf(entry));
-    if (now === undefined) this.#forget(key);
+    if (now === undefined) {
+      this.#forget(key);
+      this.#stopWaiting(key);
+    }
+    if (now === undefined || [...old.keys()].some((address) => !current.has(address)))
+      for (const waiting of this.#triedAgain()) concerned.add(waiting);
     return concerned;
   }
 
   #release(key: string, address: string): void {
     const namespace = namespaceOf(key);
     const holders = this.#holders.get(address);
-    if (holders?.delete(key) !== true) return;
-    this.#count(namespace, address, -1);
+    const holder = holders?.get(key);
+    if (holders === undefined || holder === undefined) return;
+    holders.delete(key);
+    if (!hasHolder(holders, namespace, holder.isWritten)) this.#count(namespace, address, holder.isWritten, -1);
     if (holders.size === 0) this.#holders.delete(address);
-    if (address.includes("/") && ![...holders.keys()].some((holder) => namespaceOf(holder) === namespace))
+    if (address.includes("/") && ![...holders.keys()].some((other) => namespaceOf(other) === namespace))
       this.#ranges.get(namespace)?.delete(address);
   }
 
@@ -114,24 +134,31 @@ class AddressAllocation {
     return true;
   }
 
-  #count(namespace: string, address: string, more: 1 | -1): void {
+  #count(namespace: string, address: string, isWritten: boolean, more: 1 | -1): void {
     if (address.includes("/")) return;
-    for (const [index, pool] of this.#pools.entries()) {
-      const held = this.#held[index];
-      if (held === undefined || !pool.contains(address)) continue;
-      this.#heldByAll[index] = (this.#heldByAll[index] ?? 0) + more;
-      const count = (held.get(namespace) ?? 0) + more;
-      if (count === 0) held.delete(namespace);
-      else held.set(namespace, count);
-    }
+    this.#usages.find(({ pool }) => pool.contains(address))?.count(namespace, isWritten, more);
   }
 
-  /** Whether a namespace has more than half of what the others leave free of a pool. */
-  #exceedsShare(namespace: string, pool: AddressPool): boolean {
-    const index = this.#pools.indexOf(pool);
-    const own = this.#held[index]?.get(namespace) ?? 0;
-    const others = (this.#heldByAll[index] ?? 0) - own;
-    return BigInt(own) * 2n > pool.size - BigInt(others);
+  #promise(address: string, key: string): void {
+    this.#promised.set(address, key);
+    this.#count(namespaceOf(key), address, false, 1);
+  }
+
+  #breakPromise(address: string, key: string): void {
+    this.#promised.delete(address);
+    this.#count(namespaceOf(key), address, false, -1);
+  }
+
+  /** Some of the entries that wait for an address. Namespaces do not wait for each other. */
+  #triedAgain(): readonly string[] {
+    return [...this.#waiting.values()].flatMap((keys) => {
+      const next = [...keys].slice(0, maxTriedAgain);
+      for (const key of next) {
+        keys.delete(key);
+        keys.add(key);
+      }
+      return next;
+    });
   }
 
   async reconcile(key: string): Promise<void> {
@@ -141,10 +168,13 @@ class AddressAllocation {
     const hosts = automaticallyAddressedHosts(parsed);
     const given = givenTo(entry);
     const kept = this.#isInConflict(entry, given) ? [] : given.filter(({ host }) => hosts.includes(host));
+    const refusals: Refusal[] = [];
     const wanted = hosts.flatMap((host) => {
       const own = kept.filter((address) => address.host === host);
-      return own.length > 0 ? own : this.#allocate(key, host);
+      return [...own, ...this.#missing(own).flatMap((usage) => this.#allocate(usage, key, host, refusals))];
     });
+    if (refusals.length === 0) this.#stopWaiting(key);
+    else this.#wait(key, refusals);
     if (
       wanted.length === given.length &&
       wanted.every(({ value, host }, index) => given[index]?.value === value && given[index].host === host)
@@ -172,27 +202,66 @@ class AddressAllocation {
     return [...(this.#ranges.get(namespaceOf(key))?.values() ?? [])];
   }
 
-  #allocate(key: string, host: string): readonly HostAddress[] {
-    const ranges = this.#rangesOf(key);
-    return this.#pools.flatMap((pool) => {
-      const value = this.#exceedsShare(namespaceOf(key), pool)
-        ? undefined
-        : pool.take((address) => this.#promised.has(address) || this.#isHeld(address, pool, key), ranges);
-      if (value === undefined) {
-        this.#options.log.error("no free address is left for a ServiceEntry's host", { entry: key, host });
-        return [];
-      }
-      this.#promised.set(value, key);
-      return [{ value, host }];
-    });
+  /**
+   * The pools of which a host with these addresses needs one. A host with addresses of former ranges keeps them, and
+   * needs no others.
+   */
+  #missing(own: readonly HostAddress[]): readonly PoolUsage[] {
+    const has = ({ pool }: PoolUsage): boolean => own.some(({ value }) => pool.contains(value));
+    return own.length > 0 && !this.#usages.some(has) ? [] : this.#usages.filter((usage) => !has(usage));
   }
 
-  /** Whether an entry has the address. What a namespace has written beyond its share does not count for others. */
-  #isHeld(address: string, pool: AddressPool, key: string): boolean {
-    return [...(this.#holders.get(address) ?? [])].some(([holder, { isWritten }]) => {
-      const namespace = namespaceOf(holder);
-      return namespace === namespaceOf(key) || !isWritten || !this.#exceedsShare(namespace, pool);
-    });
+  /** A free address, and only if there is none, one that a namespace has written beyond its share. */
+  #allocate(usage: PoolUsage, key: string, host: string, refusals: Refusal[]): readonly HostAddress[] {
+    const namespace = namespaceOf(key);
+    const mayGet = usage.mayGet(namespace);
+    const take = (isTaken: (holder: string, at: Holder) => boolean): string | undefined =>
+      usage.pool.take(
+        (address) =>
+          this.#promised.has(address) ||
+          [...(this.#holders.get(address) ?? [])].some(([holder, at]) => isTaken(holder, at)),
+        this.#rangesOf(key),
+      );
+    const keeps = (holder: string, { isWritten }: Holder): boolean => {
+      const owner = namespaceOf(holder);
+      return !isWritten || owner === namespace || !usage.writesTooMuch(owner);
+    };
+    const value = mayGet && !usage.isFull ? (take(() => true) ?? take(keeps)) : undefined;
+    if (value === undefined) {
+      refusals.push({ host, usage, isShare: !mayGet });
+      return [];
+    }
+    this.#promise(value, key);
+    return [{ value, host }];
+  }
+
+  #stopWaiting(key: string): void {
+    const namespace = namespaceOf(key);
+    const keys = this.#waiting.get(namespace);
+    if (keys?.delete(key) === true && keys.size === 0) this.#waiting.delete(namespace);
+  }
+
+  /** Logs why an entry waits when it begins to wait. */
+  #wait(key: string, refusals: readonly Refusal[]): void {
+    const namespace = namespaceOf(key);
+    const keys = this.#waiting.get(namespace) ?? new Set();
+    if (keys.has(key)) return;
+    this.#waiting.set(namespace, keys.add(key));
+    for (const { host, usage, isShare } of refusals) {
+      const { range } = usage.pool;
+      this.#options.log.error(
+        isShare
+          ? "a ServiceEntry's host waits for an address: few are free, and its namespace has half of what others leave"
+          : "a ServiceEntry's host waits for an address: none is free",
+        {
+          entry: key,
+          host,
+          range,
+          ofNamespace: usage.givenTo(namespace),
+          hint: `set PILOT_IP_AUTOALLOCATE_${range.includes(":") ? "IPV6" : "IPV4"}_PREFIX to a larger range`,
+        },
+      );
+    }
   }
 
   /** Fails with `conflict` if the entry has changed since it was read. The next try reads it again. */
@@ -213,7 +282,7 @@ class AddressAllocation {
   }
 
   #forget(key: string): void {
-    for (const [address, holder] of this.#promised) if (holder === key) this.#promised.delete(address);
+    for (const [address, holder] of this.#promised) if (holder === key) this.#breakPromise(address, key);
   }
 
   /** The addresses and ranges of an entry that lie in the pools, and whether a user wrote them. */
@@ -223,7 +292,7 @@ class AddressAllocation {
     for (const { value } of givenTo(entry)) all.set(canonicalAddress(value) ?? value, false);
     for (const address of written(entry)) all.set(canonicalAddress(address) ?? address, true);
     for (const address of all.keys())
-      if (!this.#pools.some((pool) => (address.includes("/") ? pool.overlaps(address) : pool.contains(address))))
+      if (!this.#usages.some(({ pool }) => (address.includes("/") ? pool.overlaps(address) : pool.contains(address))))
         all.delete(address);
     return all;
   }
@@ -244,6 +313,12 @@ function givenTo({ status }: ServiceEntry): readonly HostAddress[] {
 
 function namespaceOf(key: string): string {
   return key.slice(0, key.indexOf("/"));
+}
+
+function hasHolder(holders: ReadonlyMap<string, Holder>, namespace: string, isWritten: boolean): boolean {
+  for (const [key, holder] of holders)
+    if (holder.isWritten === isWritten && namespaceOf(key) === namespace) return true;
+  return false;
 }
 
 function isOlder(left: ServiceEntry, right: ServiceEntry): boolean {

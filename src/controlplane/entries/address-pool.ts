@@ -3,6 +3,7 @@ import { bytesToIp } from "../../wire/netlink/index.ts";
 
 /** Allocates the addresses of a range in turn. A released address is allocated again only after all others. */
 export class AddressPool {
+  readonly range: string;
   readonly #first: bigint;
   readonly #last: bigint;
   readonly #bytes: number;
@@ -13,6 +14,7 @@ export class AddressPool {
     const found = cidrOf(range);
     if (found === undefined || !range.includes("/"))
       throw userError("address-invalid", `a range of addresses must be <address>/<length>, got "${range}"`);
+    this.range = range;
     this.#bytes = found.address.length;
     const [base, last] = boundsOf(found);
     this.#first = base + 1n;

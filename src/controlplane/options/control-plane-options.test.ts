@@ -79,3 +79,17 @@ test("upstream's variables say when proxies get endpoints that are not ready", (
     ["automatic", "never", "always"],
   );
 });
+
+test("a range of automatic addresses that is none, or of the other family, is refused at the start", () => {
+  const read = (env: Readonly<Record<string, string>>) => readControlPlaneSettings([], env, "1").addressRanges;
+  assert.deepEqual(read({ PILOT_IP_AUTOALLOCATE_IPV4_PREFIX: "240.0.0.0/8" }), ["240.0.0.0/8", "2001:2::/48"]);
+  const faults = [
+    ["PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "maybe", "240.240.0.0/16"],
+    ["PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "240.0.0.1", "240.240.0.0/16"],
+    ["PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "240.0.0.0/8", "2001:2::/48"],
+  ] as const;
+  for (const [name, value, example] of faults)
+    assert.throws(() => read({ [name]: value }), {
+      message: `${name} must be a range of addresses such as ${example}, got "${value}"`,
+    });
+});

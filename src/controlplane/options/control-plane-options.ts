@@ -260,9 +260,17 @@ export function readControlPlaneSettings(
 function addressRanges(env: Environment): readonly string[] {
   if (!envBoolean(env, "PILOT_ENABLE_IP_AUTOALLOCATE", true)) return [];
   return [
-    envString(env, "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "240.240.0.0/16"),
-    envString(env, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "2001:2::/48"),
+    addressRange(env, "PILOT_IP_AUTOALLOCATE_IPV4_PREFIX", "240.240.0.0/16"),
+    addressRange(env, "PILOT_IP_AUTOALLOCATE_IPV6_PREFIX", "2001:2::/48"),
   ];
+}
+
+/** The range must be of the same family as the default. */
+function addressRange(env: Environment, name: string, fallback: string): string {
+  const range = envString(env, name, fallback);
+  const isOfFamily = cidrOf(range)?.address.length === cidrOf(fallback)?.address.length;
+  if (range.includes("/") && isOfFamily) return range;
+  throw userError("env-invalid", `${name} must be a range of addresses such as ${fallback}, got "${range}"`);
 }
 
 function hboneSettings(env: Environment): HboneSettings {

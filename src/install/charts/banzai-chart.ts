@@ -7,7 +7,7 @@ import { fieldEnv, object, proxyUser } from "../render-context.ts";
 import { assembleChart, type Chart } from "./chart.ts";
 import type { ChartOptions } from "./chart-settings.ts";
 import { TemplateMarks } from "./template-marks.ts";
-import { looseSchema } from "./values-schema.ts";
+import { valuesSchema } from "./values-schema.ts";
 
 /** The version of Banzai Cloud's last published chart. */
 const chartVersion = "0.0.69";
@@ -78,7 +78,14 @@ export function banzaiOperatorChart(options: ChartOptions): Chart {
     ),
     notes:
       "The operator of Istio {{ .Values.istioVersion }} is installed. Apply an Istio object of that release for a control plane.\n",
-    schema: looseSchema({ istioVersion: "string", operator: "object", prometheusMetrics: "object", rbac: "object" }),
+    schema: valuesSchema(
+      {
+        operator: "map",
+        prometheusMetrics: { authProxy: { enabled: "boolean" }, enabled: "boolean" },
+        rbac: { enabled: "boolean" },
+      },
+      { istioVersion: "string" },
+    ),
   });
 }
 

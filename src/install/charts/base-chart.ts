@@ -24,7 +24,8 @@ import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } fr
 import { platformFiles, profileFiles } from "./profile-files.ts";
 import { refusedRemoval, removalCheck } from "./removal-check.ts";
 import { TemplateMarks } from "./template-marks.ts";
-import { looseSchema } from "./values-schema.ts";
+import { valuesSchema } from "./values-schema.ts";
+import { valueTypes } from "../value-types.ts";
 import { templateOfVariants } from "./variants.ts";
 
 const writesNamespace = "serin.rollout.namespace";
@@ -87,13 +88,10 @@ export function baseChart(options: ChartOptions): Chart {
       "files/rollout-crds.yaml": definitionsText(options.customResources.rollout, options.version),
     },
     notes: "Istio's kinds are defined. Next: install the chart istiod of this release in {{ .Release.Namespace }}.\n",
-    schema: looseSchema({
-      defaultRevision: "string",
-      base: "object",
-      global: "object",
-      profile: "string",
-      rollout: "object",
-    }),
+    schema: valuesSchema(
+      { ...valueTypes, rollout: { enabled: "boolean", force: "boolean" } },
+      { defaultRevision: "string", profile: "string" },
+    ),
   });
 }
 

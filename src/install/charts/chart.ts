@@ -2,6 +2,7 @@ import { stringify } from "yaml";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { platformNames } from "../platform.ts";
 import { operatorPathOf, unreadValues, type UpstreamChart } from "../upstream-values.ts";
+import type { ValuesSchema } from "./values-schema.ts";
 
 /** A Helm chart: its files by path inside the chart's folder. */
 export interface Chart {
@@ -26,7 +27,7 @@ export interface ChartParts {
   /** Other files, by path. */
   readonly files?: Readonly<Record<string, string>>;
   /** The JSON schema of the values. */
-  readonly schema: Readonly<Record<string, unknown>>;
+  readonly schema: ValuesSchema;
 }
 
 export function assembleChart(parts: ChartParts): Chart {

@@ -21,7 +21,7 @@ import {
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import { platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
-import { looseSchema } from "./values-schema.ts";
+import { typesBelow, valuesSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
 
 /** A path that depends on the cluster's platform unless a value sets it. */
@@ -134,14 +134,10 @@ export function cniChart(options: ChartOptions): Chart {
     },
     files: { ...profileFiles(["global", "cni"]), ...platformFiles(["cni"]) },
     notes: '"{{ .Release.Name }}" is installed: pods of labelled namespaces are enrolled as they start.\n',
-    schema: looseSchema({
-      excludeNamespaces: "array",
-      ambient: "object",
-      global: "object",
-      logLevel: "string",
-      profile: "string",
-      env: "object",
-    }),
+    schema: valuesSchema(
+      { ...typesBelow("cni"), global: typesBelow("global") },
+      { logLevel: "string", profile: "string" },
+    ),
   });
 }
 

@@ -7,7 +7,8 @@ import { assembleChart, defaultsKey, dict, resourcesAt, valuesHeader, valuesHelp
 import { wantsNetworkPolicy, type ChartOptions } from "./chart-settings.ts";
 import { platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
-import { looseSchema } from "./values-schema.ts";
+import { valuesSchema } from "./values-schema.ts";
+import type { ValueTypes } from "../value-types.ts";
 import { templateOfVariants } from "./variants.ts";
 
 /** Fields of a Service that have the name of their value. */
@@ -130,6 +131,36 @@ const defaultValues = {
   imagePullSecrets: [],
 };
 
+const gatewayTypes: ValueTypes = {
+  affinity: "map",
+  annotations: "map",
+  autoscaling: {
+    enabled: "boolean",
+    maxReplicas: "whole",
+    minReplicas: "whole",
+    targetCPUUtilizationPercentage: "whole",
+    targetMemoryUtilizationPercentage: "whole",
+  },
+  env: "map",
+  imagePullSecrets: "list",
+  labels: "map",
+  minReadySeconds: "whole",
+  networkGatewayPorts: "map",
+  nodeSelector: "map",
+  podAnnotations: "map",
+  podDisruptionBudget: { maxUnavailable: "part", minAvailable: "part" },
+  rbac: { enabled: "boolean" },
+  replicaCount: "whole",
+  resources: { limits: "map", requests: "map" },
+  service: { annotations: "map", loadBalancerSourceRanges: "list", ports: "list" },
+  serviceAccount: { annotations: "map", create: "boolean" },
+  terminationGracePeriodSeconds: "whole",
+  tolerations: "list",
+  topologySpreadConstraints: "list",
+  volumeMounts: "list",
+  volumes: "list",
+};
+
 /** A gateway that the control plane's injector completes. Its image is `auto` and its template `gateway`. */
 export function gatewayChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
@@ -162,14 +193,7 @@ export function gatewayChart(options: ChartOptions): Chart {
     // change it.
     files: { ...profileFiles([]), ...platformFiles([]) },
     notes: '"{{ include "gateway.name" . }}" is installed. Gateways select it by the label istio.\n',
-    schema: looseSchema({
-      service: "object",
-      labels: "object",
-      env: "object",
-      revision: "string",
-      name: "string",
-      autoscaling: "object",
-    }),
+    schema: valuesSchema(gatewayTypes, { revision: "string", name: "string" }),
   });
 }
 

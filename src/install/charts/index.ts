@@ -9,6 +9,7 @@ import { istiodChart } from "./istiod-chart.ts";
 import { ztunnelChart } from "./ztunnel-chart.ts";
 
 export type { Chart } from "./chart.ts";
+export type { ValuesSchema } from "./values-schema.ts";
 export type { ChartOptions } from "./chart-settings.ts";
 
 /** What makes each chart, by the chart's name. */

@@ -26,7 +26,8 @@ import {
 import { assembleChart, defaultsKey, dict, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import { compatibilityFiles, platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
-import { looseSchema } from "./values-schema.ts";
+import { typesBelow, valuesSchema } from "./values-schema.ts";
+import { valueTypes } from "../value-types.ts";
 import { templateOfVariants } from "./variants.ts";
 
 /** The injector's name ends with the namespace, unless that is istio-system. */
@@ -69,16 +70,10 @@ export function istiodChart(options: ChartOptions): Chart {
     },
     notes:
       '"{{ .Release.Name }}" is installed. To inject sidecars: kubectl label namespace <namespace> istio-injection=enabled\n',
-    schema: looseSchema({
-      revision: "string",
-      revisionTags: "array",
-      autoscaleEnabled: "boolean",
-      env: "object",
-      meshConfig: "object",
-      global: "object",
-      sidecarInjectorWebhook: "object",
-      profile: "string",
-    }),
+    schema: valuesSchema(
+      { ...valueTypes, ...typesBelow("pilot"), meshConfig: "map" },
+      { revision: "string", profile: "string" },
+    ),
   });
 }
 

@@ -1,11 +1,59 @@
-type JsonType = "string" | "boolean" | "object" | "array" | "number";
+import { isTree } from "../../base/index.ts";
+import { expectations, valueTypes, type ValueType, type ValueTypes } from "../value-types.ts";
 
-/** A schema that checks the common values and accepts all others. The templates show which values they read. */
-export function looseSchema(properties: Readonly<Record<string, JsonType>>): Record<string, unknown> {
+/** A schema that accepts values it does not know. The templates show which values they read. */
+export interface ValuesSchema {
+  readonly type: readonly string[] | string;
+  /** What a message says is expected. */
+  readonly description?: string;
+  /** For texts. */
+  readonly pattern?: string;
+  /** For numbers. */
+  readonly minimum?: number;
+  readonly properties?: Readonly<Record<string, ValuesSchema>>;
+}
+
+/**
+ * A schema with the types of the chart's values. `strict` are those at the top level that a template would misread if
+ * they had another type.
+ */
+export function valuesSchema(types: ValueTypes, strict: Readonly<Record<string, "string">> = {}): ValuesSchema {
   return {
-    $schema: "http://json-schema.org/draft-07/schema#",
+    ...{ $schema: "http://json-schema.org/draft-07/schema#", additionalProperties: true },
     type: "object",
-    additionalProperties: true,
-    properties: Object.fromEntries(Object.entries(properties).map(([name, type]) => [name, { type }])),
+    properties: {
+      ...propertiesOf(types),
+      ...Object.fromEntries(Object.entries(strict).map(([name, type]) => [name, { description: `a ${type}`, type }])),
+    },
   };
 }
+
+/** The types of `spec.values` below a key, for a chart that has these values at its top level. */
+export function typesBelow(key: string): ValueTypes {
+  const types = valueTypes[key];
+  return typeof types === "object" ? types : {};
+}
+
+function propertiesOf(types: ValueTypes): Readonly<Record<string, ValuesSchema>> {
+  return Object.fromEntries(Object.entries(types).map(([name, type]) => [name, schemaOf(type)]));
+}
+
+/** Helm keeps null for a value that has no default. */
+function schemaOf(type: ValueType | ValueTypes): ValuesSchema {
+  if (isTree(type)) return { description: expectations.map, type: ["object", "null"], properties: propertiesOf(type) };
+  return { description: expectations[type], ...schemas[type] };
+}
+
+/**
+ * A template writes a whole number the same with and without quotes. But it would take the text "false" as true, and
+ * Kubernetes takes no text "2" for a part of the pods.
+ */
+const schemas: Readonly<Record<ValueType, ValuesSchema>> = {
+  boolean: { description: "true or false, without quotes", type: ["boolean", "null"] },
+  whole: { type: ["integer", "string", "null"], minimum: 0, pattern: "^[0-9]+$" },
+  number: { type: ["number", "string", "null"], minimum: 0, pattern: "^[0-9]+([.][0-9]+)?$" },
+  part: { type: ["integer", "string", "null"], minimum: 0, pattern: "^[0-9]+%$" },
+  text: { type: ["string", "number", "boolean", "null"] },
+  list: { type: ["array", "null"] },
+  map: { type: ["object", "null"] },
+};

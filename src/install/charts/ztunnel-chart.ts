@@ -23,7 +23,7 @@ import {
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import { platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
-import { looseSchema } from "./values-schema.ts";
+import { typesBelow, valuesSchema } from "./values-schema.ts";
 import { templateOfVariants } from "./variants.ts";
 
 function ztunnelMarks(marks: TemplateMarks): Tree {
@@ -161,13 +161,9 @@ export function ztunnelChart(options: ChartOptions): Chart {
     },
     files: { ...profileFiles(["global", "ztunnel"]), ...platformFiles(["ztunnel"]) },
     notes: '"{{ .Release.Name }}" is installed: label a namespace istio.io/dataplane-mode=ambient to enrol its pods.\n',
-    schema: looseSchema({
-      revision: "string",
-      env: "object",
-      logLevel: "string",
-      istioNamespace: "string",
-      caAddress: "string",
-      xdsAddress: "string",
-    }),
+    schema: valuesSchema(
+      { ...typesBelow("ztunnel"), global: typesBelow("global") },
+      { revision: "string", logLevel: "string", istioNamespace: "string", caAddress: "string", xdsAddress: "string" },
+    ),
   });
 }
