@@ -225,7 +225,7 @@ function logLevel(env: Environment): ZtunnelConfig["logLevel"] {
   return ownField(levels, levelWord(env) ?? "") ?? "info";
 }
 
-/** Upstream's RUST_LOG may name targets (`info,access=debug`). The first word without a target sets the level of all. */
+/** Upstream's RUST_LOG may name targets (`info,access=debug`). The first word without one sets the level of all. */
 function levelWord(env: Environment): string | undefined {
   const words = envString(env, "RUST_LOG", envString(env, "LOG_LEVEL", "info"))
     .toLowerCase()
