@@ -131,7 +131,7 @@ export class ObjectAccess {
     return preview?.stored;
   }
 
-  /** Undefined if the object is gone. */
+  /** The server's answer to a dry run. Undefined if the object is gone. */
   async #dryRun(
     object: ObjectReference,
     current: UntypedObject,
