@@ -198,6 +198,22 @@ test("a namespace gets most of a pool, also in a burst, and the rest stays for o
   await allocating(body, ["240.240.0.0/24"], log);
 });
 
+test("all entries that wait get addresses when many become free at once", async () => {
+  await allocating(
+    async (client, given) => {
+      const hosts = Array.from({ length: 20 }, (_, index) => `h${index}.example`);
+      client.put(serviceEntryKind, entry("large", { hosts }, {}, "other"));
+      await until(async () => (await client.get(serviceEntryKind, "large", "other"))?.status?.addresses?.length === 20);
+      const names = Array.from({ length: 24 }, (_, index) => `e${index}`);
+      for (const name of names) client.put(serviceEntryKind, entry(name, { hosts: [`${name}.example`] }));
+      await given("e0", some);
+      await client.delete(serviceEntryKind, "large", "other");
+      for (const name of names) await given(name, some);
+    },
+    ["240.240.0.0/27"],
+  );
+});
+
 test("a host that got an address of one family only gets the other one when an address becomes free", async () => {
   await allocating(async (client, given) => {
     const names = ["a", "b", "c"];

@@ -42,7 +42,9 @@ export async function runAddressAllocation(options: AddressAllocationOptions, si
     clock,
     maxAttempts: Infinity,
     after: [entries.synced],
-    reconcile: async (key) => await allocation.reconcile(key),
+    reconcile: async (key) => {
+      for (const next of await allocation.reconcile(key)) reconciler.add(next);
+    },
   });
   using _entries = entries.subscribe((change) => {
     const before = change.type === "set" ? change.previous : change.object;
@@ -57,7 +59,10 @@ export async function runAddressAllocation(options: AddressAllocationOptions, si
  * wants to keep the control plane busy.
  */
 const maxRanges = 64;
-/** How many entries of each namespace are tried again when an address becomes free. */
+/**
+ * How many entries of each namespace are tried again when an address becomes free. Each that gets one is followed by the
+ * next.
+ */
 const maxTriedAgain = 8;
 
 interface Holder {
@@ -161,10 +166,11 @@ class AddressAllocation {
     });
   }
 
-  async reconcile(key: string): Promise<void> {
+  /** Returns the entries to try next, because more addresses may be free. */
+  async reconcile(key: string): Promise<readonly string[]> {
     const entry = this.#options.entries.get(key);
     const parsed = entry === undefined ? undefined : serviceEntryKind.parse?.(entry).value;
-    if (entry === undefined || parsed === undefined || entry.metadata.deletionTimestamp !== undefined) return;
+    if (entry === undefined || parsed === undefined || entry.metadata.deletionTimestamp !== undefined) return [];
     const hosts = automaticallyAddressedHosts(parsed);
     const given = givenTo(entry);
     const kept = this.#isInConflict(entry, given) ? [] : given.filter(({ host }) => hosts.includes(host));
@@ -173,14 +179,20 @@ class AddressAllocation {
       const own = kept.filter((address) => address.host === host);
       return [...own, ...this.#missing(own).flatMap((usage) => this.#allocate(usage, key, host, refusals))];
     });
-    if (refusals.length === 0) this.#stopWaiting(key);
-    else this.#wait(key, refusals);
-    if (
+    const isUnchanged =
       wanted.length === given.length &&
-      wanted.every(({ value, host }, index) => given[index]?.value === value && given[index].host === host)
-    )
-      return;
-    await this.#write(key, entry, wanted);
+      wanted.every(({ value, host }, index) => given[index]?.value === value && given[index].host === host);
+    if (!isUnchanged) await this.#write(key, entry, wanted);
+    if (refusals.length > 0) {
+      this.#wait(key, refusals);
+      return [];
+    }
+    return this.#stopWaiting(key) ? this.#nextWaiting(namespaceOf(key)) : [];
+  }
+
+  /** The entry of the namespace that has waited longest for an address. */
+  #nextWaiting(namespace: string): readonly string[] {
+    return [...(this.#waiting.get(namespace) ?? [])].slice(0, 1);
   }
 
   /** An address conflicts if an older entry has it too, or if a user of the same namespace wrote it. */
@@ -235,10 +247,13 @@ class AddressAllocation {
     return [{ value, host }];
   }
 
-  #stopWaiting(key: string): void {
+  /** Returns whether the entry has waited. */
+  #stopWaiting(key: string): boolean {
     const namespace = namespaceOf(key);
     const keys = this.#waiting.get(namespace);
-    if (keys?.delete(key) === true && keys.size === 0) this.#waiting.delete(namespace);
+    if (keys?.delete(key) !== true) return false;
+    if (keys.size === 0) this.#waiting.delete(namespace);
+    return true;
   }
 
   /** Logs why an entry waits when it begins to wait. */

@@ -169,7 +169,7 @@ export class DiscoveryServer {
     return {
       receive: (bytes) => {
         // Debug pages show the state during a settling too. A held request comes first, because it may name the node.
-        const isHeld = (heldCount > 0 || !debug.isFor(bytes)) && this.#mustHold();
+        const isHeld = this.#isSettling() && (heldCount > 0 || !debug.isFor(bytes)) && this.#mustHold();
         (isHeld ? hold : take)(bytes);
       },
       drained: () => {
@@ -219,12 +219,16 @@ export class DiscoveryServer {
     this.#pending.push(stream);
   }
 
-  /** Whether a request must wait for the model. Ends the settling if too many wait. */
-  #mustHold(): boolean {
+  /** Whether requests wait for the model. */
+  #isSettling(): boolean {
     const { turns } = this.#options;
-    if (turns === undefined || (!turns.isSettling() && this.#held.isEmpty)) return false;
+    return turns !== undefined && (turns.isSettling() || !this.#held.isEmpty);
+  }
+
+  /** Whether one more request can wait for the model. Ends the settling if too many wait. */
+  #mustHold(): boolean {
     if (!this.#held.isFull) return true;
-    turns.settle();
+    this.#options.turns?.settle();
     return !this.takeHeld();
   }
 
