@@ -63,6 +63,13 @@ test("a slow page delays no other question, and its own error says that it was s
   assert.ok(streams.length <= 4, `${streams.length} streams`);
 });
 
+test("a mesh of many gateways may ask hundreds of questions at once", async (context) => {
+  const { debug, streams } = await world(context, (name) => name);
+  const names = Array.from({ length: 300 }, (_, index) => `serin/acknowledged?name=${index}`);
+  assert.deepEqual(await Promise.all(names.map(async (name) => await debug.ask(pilot, `/debug/${name}`))), names);
+  assert.ok(streams.length <= 4, `${streams.length} streams`);
+});
+
 test("a connection without a sign of life ends after an unanswered question, and another one follows", async (context) => {
   const material = await issued(ownName);
   const { port, connections } = await serveDebug(context, material, (name) => name);
