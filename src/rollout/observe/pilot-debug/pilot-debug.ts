@@ -97,6 +97,20 @@ export class PilotDebug {
     return await Promise.race([answer, late]).finally(() => limit?.[Symbol.dispose]());
   }
 
+  /** Whether the pod is known not to serve a page, so that a question for it would reach nobody. */
+  lacks(pilot: PilotPod, path: string): boolean {
+    if (!path.startsWith(serinPages) || !this.#isUnknown(pilot, path)) return false;
+    return path !== openPage || (!this.#isKnownSerin(pilot) && this.#isUnknown(pilot, serinPage));
+  }
+
+  #isUnknown(pilot: PilotPod, path: string): boolean {
+    return this.#options.clock.steadyMs() < (this.#unknown.get(pageKey(pilot, path)) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  #isKnownSerin(pilot: PilotPod): boolean {
+    return this.#options.clock.steadyMs() < (this.#serin.get(podKey(pilot)) ?? Number.NEGATIVE_INFINITY);
+  }
+
   async #answer(pilot: PilotPod, path: string): Promise<string> {
     const { getOpen = httpGet } = this.#options;
     try {
@@ -111,7 +125,7 @@ export class PilotDebug {
 
   /** Whether the pod has proven to be a pilot of Serin. */
   async #isSerin(pilot: PilotPod): Promise<boolean> {
-    if (this.#options.clock.steadyMs() < (this.#serin.get(podKey(pilot)) ?? Number.NEGATIVE_INFINITY)) return true;
+    if (this.#isKnownSerin(pilot)) return true;
     try {
       await this.#askKnown(pilot, serinPage);
       return true;
@@ -125,16 +139,13 @@ export class PilotDebug {
   async #askKnown(pilot: PilotPod, path: string): Promise<string> {
     const { clock, port = discoveryPort } = this.#options;
     if (!path.startsWith(serinPages)) return await this.#askProven(pilot, path);
-    const page = pageKey(pilot, path);
-    const untilMs = this.#unknown.get(page);
-    if (untilMs !== undefined && clock.steadyMs() < untilMs)
-      throw answered(formatAuthority(pilot.address, port), "404");
+    if (this.#isUnknown(pilot, path)) throw answered(formatAuthority(pilot.address, port), "404");
     try {
       const text = await this.#askProven(pilot, path);
       this.#serin.set(podKey(pilot), clock.steadyMs() + releaseMaxAgeMs);
       return text;
     } catch (error) {
-      if (isStatus(error, "404")) this.#unknown.set(page, clock.steadyMs() + releaseMaxAgeMs);
+      if (isStatus(error, "404")) this.#unknown.set(pageKey(pilot, path), clock.steadyMs() + releaseMaxAgeMs);
       throw error;
     }
   }
