@@ -138,6 +138,15 @@ test("an idle connection ends, and so does one whose server speaks another proto
   assert.equal(open, 0);
 });
 
+test("the time of a slow API server does not count as the pilot's silence, and makes no page a slow one", async (context) => {
+  const material = await issued(ownName);
+  const { port } = await serveDebug(context, material, (name) => (name === "page?never" ? undefined : name));
+  const known = cluster({ published: material.certificate, delayMs: 700 });
+  const debug = debugOf(known, port, { clock: systemClock, limits: { ...usual, patienceMs: 600 } });
+  assert.equal(await debug.ask(pilot, "/debug/page?1"), "page?1");
+  await assert.rejects(debug.ask(pilot, "/debug/page?never"), { message: /has not answered for 600 ms$/ });
+});
+
 test("callers wait a short time for a silent pilot, and longer for a page that has come late", async (context) => {
   let delayMs = 600;
   const page = async (name: string): Promise<string | undefined> => {
