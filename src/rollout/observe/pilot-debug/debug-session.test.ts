@@ -148,23 +148,32 @@ test("the time of a slow API server does not count as the pilot's silence, and m
 });
 
 test("callers wait a short time for a silent pilot, and longer for a page that has come late", async (context) => {
-  let delayMs = 600;
+  let gate = Promise.withResolvers<void>();
   const page = async (name: string): Promise<string | undefined> => {
-    if (name === "quick") return name;
-    await sleep(delayMs);
+    if (name !== "quick") await gate.promise;
     return name === "page?never" ? undefined : name;
   };
   const limits = { patienceMs: 200, silenceMs: 1500, pingMs: 500 };
   const { debug } = await world(context, page, limits, { clock: systemClock });
+  // The late answer of a page is on the connection before that of a question that follows it.
+  const served = async (): Promise<void> => {
+    gate.resolve();
+    assert.equal(await debug.ask(pilot, "/debug/quick"), "quick");
+  };
   await debug.ask(pilot, "/debug/quick").catch(() => undefined);
   const tooLate = { code: "pod-unreachable", message: /has not answered for 200 ms$/ };
   await assert.rejects(debug.ask(pilot, "/debug/page?1"), tooLate);
-  await sleep(800);
-  assert.equal(await debug.ask(pilot, "/debug/quick"), "quick");
-  assert.equal(await debug.ask(pilot, "/debug/page?2"), "page?2", "it is alive and busy");
+  await sleep(50);
+  await served();
+  gate = Promise.withResolvers();
+  const patient = debug.ask(pilot, "/debug/page?2");
+  await sleep(400);
+  await served();
+  assert.equal(await patient, "page?2", "it is alive and busy");
   await assert.rejects(debug.ask(pilot, "/debug/page?never"), { message: /did not answer in 1500 ms$/ });
+  gate = Promise.withResolvers();
   await assert.rejects(debug.ask(pilot, "/debug/page?3"), tooLate);
-  delayMs = 0;
-  await sleep(800);
+  await sleep(50);
+  await served();
   assert.equal(await debug.ask(pilot, "/debug/page?4"), "page?4");
 });
