@@ -37,6 +37,7 @@ async function serve(context: TestContext, answer: RequestListener): Promise<voi
 /** The debug pages of a test's server. `pilot-debug` tests how the engine reaches those of an istiod. */
 const pilotDebug = {
   ask: async ({ address }: PilotPod, path: string) => await httpGet(address, debugPort, path),
+  lacks: () => false,
 } as unknown as ClusterView["pilotDebug"];
 
 /** A view of one istiod at the loopback address. */

@@ -237,6 +237,8 @@ export async function answerOf<Answer>(
   pilot: PilotPod,
   question: PilotQuestion,
 ): Promise<Answer | undefined> {
+  // This sends no request, so it tells nothing of the pod's life.
+  if (view.pilotDebug.lacks(pilot, question.path)) return undefined;
   let text: string;
   try {
     text = await askPilot(view, pilot, question);

@@ -133,6 +133,7 @@ test("an istiod that cannot prove itself because its root is unpublished fails t
       if (revision === "new") throw transientError("peer-identity", "it does not prove that it is this control plane");
       return await Promise.resolve(JSON.stringify({ signing: fingerprint, trusted: [fingerprint] }));
     },
+    lacks: () => false,
   } as unknown as ClusterView["pilotDebug"];
   const view = Object.assign(fakeView([istiodPod("old"), istiodPod("new")]), {
     pilotDebug,

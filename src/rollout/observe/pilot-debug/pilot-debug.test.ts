@@ -4,6 +4,8 @@ import { createServer, type AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { KubeClient } from "../../../kube/index.ts";
 import { standingClock } from "../checks/testing/fake-mesh.ts";
+import { answerOf, askPilot } from "../pilot-answers.ts";
+import { SilentPods } from "../silent-pods.ts";
 import { PilotDebug } from "./pilot-debug.ts";
 import { serveDebug } from "./testing/debug-server.ts";
 import { cluster, debugOf, ownName, pilot, type Cluster } from "./testing/debug-world.ts";
@@ -168,6 +170,28 @@ test("a pilot of upstream Istio is asked once for each of Serin's pages, and not
   clock.nowAtMs += 300_000;
   await askAll();
   assert.equal(asked.length, 9, "its container may have another image now");
+});
+
+test("a page that a pilot is known to lack is no sign of life, so its silence goes on", async (context) => {
+  const material = await issued(ownName);
+  const { port, asked } = await serveDebug(context, material, (name) =>
+    name === "syncz" ? { grpcStatus: 14 } : "404 page not found\n",
+  );
+  const clock = standingClock();
+  const pilotDebug = debugOf(cluster({ published: material.certificate }), port, { clock });
+  const view = { pilotDebug, silentPods: new SilentPods(clock) };
+  const round = async (since: RegExp): Promise<void> => {
+    for (const path of ["/debug/serin/proxies?gone=true", "/debug/serin/roots"])
+      assert.equal(await answerOf(view, pilot, { path, about: "it" }), undefined);
+    await assert.rejects(askPilot(view, pilot, { path: "/debug/syncz", about: "it" }), since);
+  };
+  await round(/ since 2023-11-14T22:13:20Z: /);
+  clock.nowAtMs += 20_000;
+  await round(/ since 2023-11-14T22:13:20Z: /);
+  const known = asked.filter((name) => name !== "syncz");
+  assert.deepEqual(known, ["serin/proxies?gone=true", "serin/roots"]);
+  clock.nowAtMs += 280_000;
+  await round(/ since 2023-11-14T22:18:20Z: /);
 });
 
 test("if the API server refuses the token, the error contains that reason and the server's message", async (context) => {

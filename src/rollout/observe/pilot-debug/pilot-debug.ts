@@ -1,4 +1,4 @@
-import { afterRunning, BoundedCache, SerinError, type Clock } from "../../../base/index.ts";
+import { BoundedCache, SerinError, type Clock } from "../../../base/index.ts";
 import type { WebhookConfiguration } from "../../../api/kubernetes/index.ts";
 import { engineId } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
@@ -8,6 +8,7 @@ import { PilotTokens } from "../pilot-tokens.ts";
 import { answered, unreachable } from "./debug-faults.ts";
 import { usualLimits, type SessionLimits } from "./debug-limits.ts";
 import type { DebugCaller, DebugSession } from "./debug-session.ts";
+import { Patience } from "./patience.ts";
 import type { PilotPod } from "./pilot-pod.ts";
 import { trustOf } from "./pilot-trust.ts";
 import type { PilotTrust } from "./proven-socket.ts";
@@ -26,7 +27,7 @@ const maxPages = 256;
 const trustMaxAgeMs = 10_000;
 /** A container may get another image in its pod, so what its pages tell of its release is found out again. */
 const releaseMaxAgeMs = 300_000;
-/** How long a caller waits for a page that did not come late before. */
+/** How long a caller waits for a page that did not come late before. Answers of the API server may take longer. */
 const patienceMs = 2000;
 
 export interface PilotDebugOptions {
@@ -80,29 +81,41 @@ export class PilotDebug {
     const { clock, port = discoveryPort, limits = { ...usualLimits, patienceMs } } = this.#options;
     const page = pageKey(pilot, path);
     const waitMs = limits.patienceMs + (this.#slow.has(page) ? limits.silenceMs : 0);
-    const begunMs = clock.steadyMs();
-    const answer = this.#answer(pilot, path);
+    const late = Promise.withResolvers<never>();
+    const patience = new Patience(clock, waitMs, () =>
+      late.reject(unreachable(`${formatAuthority(pilot.address, port)} has not answered for ${waitMs} ms`)),
+    );
+    const answer = this.#answer(pilot, path, patience);
     answer.then(
       () => {
-        if (clock.steadyMs() - begunMs >= limits.patienceMs) this.#slow.set(page, true);
+        if (patience.spentMs >= limits.patienceMs) this.#slow.set(page, true);
         else this.#slow.delete(page);
       },
       () => this.#slow.delete(page),
     );
-    let limit: Disposable | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const fault = unreachable(`${formatAuthority(pilot.address, port)} has not answered for ${waitMs} ms`);
-      limit = afterRunning(waitMs, () => reject(fault));
-    });
-    return await Promise.race([answer, late]).finally(() => limit?.[Symbol.dispose]());
+    return await Promise.race([answer, late.promise]).finally(() => patience[Symbol.dispose]());
   }
 
-  async #answer(pilot: PilotPod, path: string): Promise<string> {
+  /** Whether the pod is known not to serve a page, so that a question for it would reach nobody. */
+  lacks(pilot: PilotPod, path: string): boolean {
+    if (!path.startsWith(serinPages) || !this.#isUnknown(pilot, path)) return false;
+    return path !== openPage || (!this.#isKnownSerin(pilot) && this.#isUnknown(pilot, serinPage));
+  }
+
+  #isUnknown(pilot: PilotPod, path: string): boolean {
+    return this.#options.clock.steadyMs() < (this.#unknown.get(pageKey(pilot, path)) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  #isKnownSerin(pilot: PilotPod): boolean {
+    return this.#options.clock.steadyMs() < (this.#serin.get(podKey(pilot)) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  async #answer(pilot: PilotPod, path: string, patience: Patience): Promise<string> {
     const { getOpen = httpGet } = this.#options;
     try {
-      return await this.#askKnown(pilot, path);
+      return await this.#askKnown(pilot, path, patience);
     } catch (error) {
-      if (path !== openPage || !isStatus(error, "404") || !(await this.#isSerin(pilot))) throw error;
+      if (path !== openPage || !isStatus(error, "404") || !(await this.#isSerin(pilot, patience))) throw error;
       // Pilots of release 0.1.0 have this page in plain text only. There, nothing proves who answers. So the engine
       // sends no token, and asks no other pilot this way.
       return await getOpen(pilot.address, openPort, path).catch(() => Promise.reject(error));
@@ -110,10 +123,10 @@ export class PilotDebug {
   }
 
   /** Whether the pod has proven to be a pilot of Serin. */
-  async #isSerin(pilot: PilotPod): Promise<boolean> {
-    if (this.#options.clock.steadyMs() < (this.#serin.get(podKey(pilot)) ?? Number.NEGATIVE_INFINITY)) return true;
+  async #isSerin(pilot: PilotPod, patience: Patience): Promise<boolean> {
+    if (this.#isKnownSerin(pilot)) return true;
     try {
-      await this.#askKnown(pilot, serinPage);
+      await this.#askKnown(pilot, serinPage, patience);
       return true;
     } catch (error) {
       if (isStatus(error, "404")) return false;
@@ -122,52 +135,51 @@ export class PilotDebug {
   }
 
   /** Leaves out questions for pages that the pod does not know. Pilots of upstream Istio know none of Serin's. */
-  async #askKnown(pilot: PilotPod, path: string): Promise<string> {
+  async #askKnown(pilot: PilotPod, path: string, patience: Patience): Promise<string> {
     const { clock, port = discoveryPort } = this.#options;
-    if (!path.startsWith(serinPages)) return await this.#askProven(pilot, path);
-    const page = pageKey(pilot, path);
-    const untilMs = this.#unknown.get(page);
-    if (untilMs !== undefined && clock.steadyMs() < untilMs)
-      throw answered(formatAuthority(pilot.address, port), "404");
+    if (!path.startsWith(serinPages)) return await this.#askProven(pilot, path, patience);
+    if (this.#isUnknown(pilot, path)) throw answered(formatAuthority(pilot.address, port), "404");
     try {
-      const text = await this.#askProven(pilot, path);
+      const text = await this.#askProven(pilot, path, patience);
       this.#serin.set(podKey(pilot), clock.steadyMs() + releaseMaxAgeMs);
       return text;
     } catch (error) {
-      if (isStatus(error, "404")) this.#unknown.set(page, clock.steadyMs() + releaseMaxAgeMs);
+      if (isStatus(error, "404")) this.#unknown.set(pageKey(pilot, path), clock.steadyMs() + releaseMaxAgeMs);
       throw error;
     }
   }
 
-  async #askProven(pilot: PilotPod, path: string): Promise<string> {
+  async #askProven(pilot: PilotPod, path: string, patience: Patience): Promise<string> {
     const { namespace, serviceAccount } = pilot;
     try {
-      return await this.#askOnce(pilot, path);
+      return await this.#askOnce(pilot, path, patience);
     } catch (error) {
       if (!isStatus(error, "401")) throw error;
       // A token becomes invalid with its service account, and a control plane that was removed and installed again has
       // a new account.
       this.#tokens.forget(namespace, serviceAccount);
-      return await this.#askOnce(pilot, path);
+      return await this.#askOnce(pilot, path, patience);
     }
   }
 
-  async #askOnce(pilot: PilotPod, path: string): Promise<string> {
+  async #askOnce(pilot: PilotPod, path: string, patience: Patience): Promise<string> {
     const page = path.slice("/debug/".length);
-    const first = await (await this.#sessionOf(pilot)).ask(page, await this.#callerOf(pilot), true);
-    return first ?? (await (await this.#sessionOf(pilot)).ask(page, await this.#callerOf(pilot), false));
+    const first = await (await this.#sessionOf(pilot, patience)).ask(page, await this.#callerOf(pilot, patience), true);
+    return (
+      first ?? (await (await this.#sessionOf(pilot, patience)).ask(page, await this.#callerOf(pilot, patience), false))
+    );
   }
 
   /** Only for a pilot with a session, because a session proves who gets the token. */
-  async #callerOf({ namespace, serviceAccount }: PilotPod): Promise<DebugCaller> {
-    const token = await this.#tokens.of(namespace, serviceAccount);
+  async #callerOf({ namespace, serviceAccount }: PilotPod, patience: Patience): Promise<DebugCaller> {
+    const token = await patience.pausedFor(async () => await this.#tokens.of(namespace, serviceAccount));
     return { id: engineId(namespace), namespace, serviceAccount, token };
   }
 
-  async #sessionOf(pilot: PilotPod): Promise<DebugSession> {
+  async #sessionOf(pilot: PilotPod, patience: Patience): Promise<DebugSession> {
     const { port = discoveryPort, limits = usualLimits } = this.#options;
     const key = podKey(pilot);
-    const trust = await this.#trustOf(pilot);
+    const trust = await this.#trustOf(pilot, patience);
     const roots = trust.roots.join("");
     const kept = this.#sessions.get(key);
     const before = await kept?.session.catch(() => undefined);
@@ -190,12 +202,12 @@ export class PilotDebug {
     }
   }
 
-  async #trustOf(pilot: PilotPod): Promise<PilotTrust> {
+  async #trustOf(pilot: PilotPod, patience: Patience): Promise<PilotTrust> {
     const { clock, injectors } = this.#options;
     const key = trustKey(pilot);
     const kept = this.#trusts.get(key);
     if (kept !== undefined && clock.steadyMs() < kept.untilMs) return kept.trust;
-    const trust = await trustOf(this.#client, injectors(), pilot);
+    const trust = await patience.pausedFor(async () => await trustOf(this.#client, injectors(), pilot));
     this.#trusts.set(key, { trust, untilMs: clock.steadyMs() + trustMaxAgeMs });
     return trust;
   }

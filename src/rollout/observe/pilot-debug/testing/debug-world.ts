@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Clock } from "../../../../base/index.ts";
 import type { KubeClient } from "../../../../kube/index.ts";
 import { standingClock } from "../../checks/testing/fake-mesh.ts";
@@ -23,6 +24,8 @@ export interface Cluster {
   injector?: string;
   token: string | undefined;
   tokenRequests: number;
+  /** How long each answer of the API server takes. */
+  readonly delayMs?: number;
 }
 
 export const cluster = (more: Partial<Cluster>): Cluster => ({ token: "t", tokenRequests: 0, ...more });
@@ -33,15 +36,17 @@ export function debugOf(
   port: number,
   more: Partial<Omit<PilotDebugOptions, "port" | "injectors">> & { readonly clock?: Clock } = {},
 ): PilotDebug {
-  const { rootConfigMap = "istio-ca-root-cert" } = cluster;
+  const { rootConfigMap = "istio-ca-root-cert", delayMs } = cluster;
+  const answerDue = async (): Promise<void> => (delayMs === undefined ? undefined : await sleep(delayMs));
   const client = {
-    get: async (_kind: object, name: string) =>
-      await Promise.resolve(
-        cluster.published === undefined || name !== rootConfigMap
-          ? undefined
-          : { metadata: {}, data: { "root-cert.pem": cluster.published } },
-      ),
+    get: async (_kind: object, name: string) => {
+      await answerDue();
+      return cluster.published === undefined || name !== rootConfigMap
+        ? undefined
+        : { metadata: {}, data: { "root-cert.pem": cluster.published } };
+    },
     raw: async () => {
+      await answerDue();
       cluster.tokenRequests += 1;
       const refused = { kind: "Status", status: "Failure", reason: "Forbidden", message: "you may not create tokens" };
       return await Promise.resolve(
