@@ -603,3 +603,16 @@ test("the schemas of the charts refuse a value of another type than its key's, a
   const scaled = await template("mesh istiod --set-string autoscaleMin=3 --set rollingMaxUnavailable=25%");
   assert.equal(scaled.find(({ kind }) => kind === "HorizontalPodAutoscaler")?.spec?.["minReplicas"], 3);
 });
+
+test("the gateway's chart accepts Istio's default of the share of memory, which is none", async () => {
+  const values = "autoscaling: { targetMemoryUtilizationPercentage: {} }\n";
+  const metricsOf = async (line: string): Promise<unknown> =>
+    (await template(line, { "values.yaml": values })).find(({ kind }) => kind === "HorizontalPodAutoscaler")?.spec?.[
+      "metrics"
+    ];
+  assert.deepEqual(await metricsOf("mesh gateway -f values.yaml"), await metricsOf("mesh gateway"));
+  await refused(
+    "mesh gateway --set autoscaling.targetMemoryUtilizationPercentage.of=80",
+    'values of gateway: autoscaling.targetMemoryUtilizationPercentage must be a whole number from 0 on, got {"of":80}',
+  );
+});

@@ -139,7 +139,8 @@ const gatewayTypes: ValueTypes = {
     maxReplicas: "whole",
     minReplicas: "whole",
     targetCPUUtilizationPercentage: "whole",
-    targetMemoryUtilizationPercentage: "whole",
+    // Istio's own default is an empty object.
+    targetMemoryUtilizationPercentage: "share",
   },
   env: "map",
   imagePullSecrets: "list",

@@ -11,6 +11,8 @@ export interface ValuesSchema {
   readonly pattern?: string;
   /** For numbers. */
   readonly minimum?: number;
+  /** For objects. */
+  readonly maxProperties?: number;
   readonly properties?: Readonly<Record<string, ValuesSchema>>;
   readonly additionalProperties?: boolean;
 }
@@ -54,6 +56,7 @@ function schemaOf(type: ValueType | ValueTypes): ValuesSchema {
 const schemas: Readonly<Record<ValueType, ValuesSchema>> = {
   boolean: { description: "true or false, without quotes", type: ["boolean", "null"] },
   whole: { type: ["integer", "string", "null"], minimum: 0, pattern: "^[0-9]+$" },
+  share: { type: ["integer", "string", "object", "null"], minimum: 0, pattern: "^[0-9]+$", maxProperties: 0 },
   number: { type: ["number", "string", "null"], minimum: 0, pattern: "^[0-9]+([.][0-9]+)?$" },
   part: { type: ["integer", "string", "null"], minimum: 0, pattern: "^[0-9]+%$" },
   text: { type: ["string", "number", "boolean", "null"] },
