@@ -41,8 +41,9 @@ export interface TypedValues {
 }
 
 /**
- * The values with their types: `"3"` becomes a number and `"true"` a boolean, as the user meant them. Every other value
- * of the wrong type is an error, because readers would use the default silently.
+ * The values with their types: `"3"` becomes a number and `"true"` a boolean, as the user meant them. An empty
+ * text stands for the default. Every other value of the wrong type is an error, because readers would use the default
+ * silently.
  */
 export function typedValues(values: Readonly<Record<string, unknown>>): TypedValues {
   const errors: FieldIssue[] = [];
@@ -56,9 +57,10 @@ function typedTree(
   errors: FieldIssue[],
 ): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
-    Object.entries(values).map(([key, value]) => {
+    Object.entries(values).flatMap(([key, value]) => {
       const type = ownField(types, key);
-      return [key, type === undefined ? value : typed(value, type, `${path}.${key}`, errors)];
+      if (type === undefined) return [[key, value]];
+      return value === "" && type !== "text" ? [] : [[key, typed(value, type, `${path}.${key}`, errors)]];
     }),
   );
 }
