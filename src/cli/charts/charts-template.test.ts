@@ -616,3 +616,26 @@ test("the gateway's chart accepts Istio's default of the share of memory, which 
     'values of gateway: autoscaling.targetMemoryUtilizationPercentage must be a whole number from 0 on, got {"of":80}',
   );
 });
+
+test("the schemas of the charts accept an empty text for a value that is not set", async () => {
+  const values = `
+    pdb: { minAvailable: "", maxUnavailable: 1 }
+    global: { imagePullSecrets: "", meshNetworks: "", proxy: { privileged: "" }, waypoint: "" }
+    traceSampling: ""
+    rollingMaxSurge: ""
+  `;
+  const budgets = (await template("mesh istiod -f v.yaml --set autoscaleMin=2", { "v.yaml": values })).filter(
+    ({ kind }) => kind === "PodDisruptionBudget",
+  );
+  assert.deepEqual(
+    budgets.map(({ spec }) => [spec?.["minAvailable"], spec?.["maxUnavailable"]]),
+    [[undefined, 1]],
+  );
+  const gateway = await template(
+    "mesh gateway --set replicaCount= --set autoscaling.enabled=false --set rbac.enabled=",
+  );
+  assert.deepEqual(
+    gateway.filter(({ kind }) => kind === "Deployment").map(({ spec }) => Object.hasOwn(spec ?? {}, "replicas")),
+    [false],
+  );
+});

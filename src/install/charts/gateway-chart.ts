@@ -210,7 +210,7 @@ const containerContext = dict({
 const ofKind = '$v.kind | default "Deployment"';
 const isDeployment = `eq (${ofKind}) "Deployment"`;
 /** Without a number, the field is omitted, so whoever scales the Deployment decides. A DaemonSet has no such field. */
-const replicas = `ternary (dict "replicas" (int $v.replicaCount)) dict (and (${isDeployment}) (ne (toJson $v.replicaCount) "null"))`;
+const replicas = `ternary (dict "replicas" (int $v.replicaCount)) dict (and (${isDeployment}) (ne (toJson $v.replicaCount) "null") (ne (toString $v.replicaCount) ""))`;
 /**
  * The account may list the Secrets of its namespace. The proxy sends no requests to the API server, so it gets no token
  * that an attacker could find. Additional containers of the user may need one.
