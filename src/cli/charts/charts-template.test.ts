@@ -639,3 +639,35 @@ test("the schemas of the charts accept an empty text for a value that is not set
     [false],
   );
 });
+
+test("the text true counts as true in the charts, as after helm's --set-string, and false is refused", async ({
+  mock,
+}) => {
+  // The ConfigMaps repeat the values as they are given. The injector reads the text true as a boolean.
+  const objectsOf = async (line: string): Promise<Rendered[]> =>
+    (await template(`mesh ${line}`)).filter(({ kind }) => kind !== "ConfigMap");
+  // Helm's own function accepts only a boolean.
+  mock.method(helmFunctions, "ternary", (yes: unknown, no: unknown, condition: unknown) => {
+    assert.equal(typeof condition, "boolean");
+    return condition === true ? yes : no;
+  });
+  for (const [chart, flags] of [
+    [
+      "gateway --set podDisruptionBudget.minAvailable=1",
+      "rbac.enabled=true,serviceAccount.create=true,autoscaling.enabled=true",
+    ],
+    ["istiod", "autoscaleEnabled=true,global.configValidation=true"],
+    ["ztunnel", "global.logAsJson=true,resourceQuotas.enabled=true"],
+    ["cni", "global.logAsJson=true,chained=true,repair.enabled=true"],
+    ["istio-operator", "rbac.enabled=true,prometheusMetrics.enabled=true,prometheusMetrics.authProxy.enabled=true"],
+  ] as const)
+    assert.deepEqual(
+      await objectsOf(`${chart} --set-string ${flags}`),
+      await objectsOf(`${chart} --set ${flags}`),
+      chart,
+    );
+  await refused(
+    "mesh gateway --set-string rbac.enabled=false",
+    'values of gateway: rbac.enabled must be true or false, without quotes, got "false"',
+  );
+});

@@ -179,7 +179,7 @@ export function gatewayChart(options: ChartOptions): Chart {
       NetworkPolicy: wantsNetworkPolicy,
       // A budget for a single pod would make it impossible to drain the node.
       PodDisruptionBudget:
-        "and $v.podDisruptionBudget (gt (int (ternary $v.autoscaling.minReplicas ($v.replicaCount | default 1) $v.autoscaling.enabled)) 1)",
+        "and $v.podDisruptionBudget (gt (int (ternary $v.autoscaling.minReplicas ($v.replicaCount | default 1) (not (empty $v.autoscaling.enabled)))) 1)",
     },
   });
   return assembleChart({

@@ -54,7 +54,7 @@ function schemaOf(type: ValueType | ValueTypes): ValuesSchema {
  * Kubernetes takes no text "2" for a part of the pods. An empty text is a value that is not set.
  */
 const schemas: Readonly<Record<ValueType, ValuesSchema>> = {
-  boolean: { description: "true or false, without quotes", type: ["boolean", "string", "null"], pattern: "^$" },
+  boolean: { description: "true or false, without quotes", type: ["boolean", "string", "null"], pattern: "^(true)?$" },
   whole: { type: ["integer", "string", "null"], minimum: 0, pattern: "^[0-9]*$" },
   share: { type: ["integer", "string", "object", "null"], minimum: 0, pattern: "^[0-9]*$", maxProperties: 0 },
   number: { type: ["number", "string", "null"], minimum: 0, pattern: "^([0-9]+([.][0-9]+)?)?$" },
