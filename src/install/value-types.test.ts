@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { valueAt } from "../base/index.ts";
+import { isTree, valueAt } from "../base/index.ts";
 import { renderPilot } from "./components/pilot.ts";
 import { resolveSettings, resolveSpec, type InstallSettings } from "./settings.ts";
 
@@ -40,7 +40,7 @@ test("a value of another type than its key's is refused, so that the default doe
         autoscaleMax: "50%",
         replicaCount: true,
         autoscaleEnabled: 0,
-        cni: { enabled: "" },
+        cni: { enabled: "no" },
       },
       global: { configValidation: "maybe", imagePullSecrets: "registry", network: ["a"], proxy: "small" },
       cni: { enabled: "maybe", ambient: { ipv6: 1 }, rollingMaxUnavailable: "some" },
@@ -52,7 +52,7 @@ test("a value of another type than its key's is refused, so that the default doe
       'spec.values.pilot.autoscaleMax must be a whole number from 0 on, got "50%"',
       "spec.values.pilot.replicaCount must be a whole number from 0 on, got true",
       "spec.values.pilot.autoscaleEnabled must be true or false, got 0",
-      'spec.values.pilot.cni.enabled must be true or false, got ""',
+      'spec.values.pilot.cni.enabled must be true or false, got "no"',
       'spec.values.global.configValidation must be true or false, got "maybe"',
       'spec.values.global.imagePullSecrets must be a list, got "registry"',
       'spec.values.global.network must be a text, got ["a"]',
@@ -75,4 +75,18 @@ test("a value of another type than its key's is refused, so that the default doe
     }),
     [],
   );
+});
+
+test("an empty text stands for the default, and null removes it", () => {
+  const empty = {
+    pilot: { autoscaleMin: "", replicaCount: "", rollingMaxSurge: "", autoscaleEnabled: "", nodeSelector: "" },
+    global: { configValidation: "", imagePullSecrets: "", meshNetworks: "", proxy: { privileged: "" } },
+  };
+  assert.deepEqual(faults(empty), []);
+  assert.deepEqual(resolved(empty).value, resolved({}).value);
+  const flag = resolveSettings({ specs: [], setFlags: ["values.pilot.replicaCount="] }, defaults);
+  assert.deepEqual([flag.errors, flag.value], [[], resolved({}).value]);
+  assert.equal(valueAt(resolved({ global: { network: "" } }).value?.values, "global", "network"), "");
+  const proxy = valueAt(resolved({ global: { proxy: { resources: null } } }).value?.values, "global", "proxy");
+  assert.ok(isTree(proxy) && "image" in proxy && !("resources" in proxy));
 });

@@ -3,8 +3,11 @@ import { isTree, ownField } from "../base/index.ts";
 import type { FieldIssue } from "../api/index.ts";
 import { mergeTrees } from "./merge.ts";
 
-/** `whole` is a number from 0 on, and `part` a whole number or a part of the pods in percent. */
-export type ValueType = "boolean" | "whole" | "number" | "part" | "text" | "list" | "map";
+/**
+ * `whole` is a number from 0 on, `share` such a number or the empty object, which is no share, and `part` a whole number
+ * or a part of the pods in percent.
+ */
+export type ValueType = "boolean" | "whole" | "share" | "number" | "part" | "text" | "list" | "map";
 
 /** The type of each key of `spec.values`. An object lists the types of the keys below. Other keys have any type. */
 export interface ValueTypes {
@@ -38,8 +41,9 @@ export interface TypedValues {
 }
 
 /**
- * The values with their types: `"3"` becomes a number and `"true"` a boolean, as the user meant them. Every other value
- * of the wrong type is an error, because readers would use the default silently.
+ * The values with their types: `"3"` becomes a number and `"true"` a boolean, as the user meant them. An empty
+ * text stands for the default. Every other value of the wrong type is an error, because readers would use the default
+ * silently.
  */
 export function typedValues(values: Readonly<Record<string, unknown>>): TypedValues {
   const errors: FieldIssue[] = [];
@@ -53,9 +57,10 @@ function typedTree(
   errors: FieldIssue[],
 ): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
-    Object.entries(values).map(([key, value]) => {
+    Object.entries(values).flatMap(([key, value]) => {
       const type = ownField(types, key);
-      return [key, type === undefined ? value : typed(value, type, `${path}.${key}`, errors)];
+      if (type === undefined) return [[key, value]];
+      return value === "" && type !== "text" ? [] : [[key, typed(value, type, `${path}.${key}`, errors)]];
     }),
   );
 }
@@ -73,6 +78,7 @@ function typed(value: unknown, type: ValueType | ValueTypes, path: string, error
 export const expectations: Readonly<Record<ValueType, string>> = {
   boolean: "true or false",
   whole: "a whole number from 0 on",
+  share: "a whole number from 0 on",
   number: "a number",
   part: "a whole number or a percentage such as 25%",
   text: "a text",
@@ -84,6 +90,7 @@ export const expectations: Readonly<Record<ValueType, string>> = {
 const readers: Readonly<Record<ValueType, (value: unknown) => unknown>> = {
   boolean: (value) => (value === "true" ? true : value === "false" ? false : only(value, typeof value === "boolean")),
   whole: (value) => wholeNumber(value),
+  share: (value) => wholeNumber(value) ?? only(value, isTree(value) && Object.keys(value).length === 0),
   number: (value) =>
     typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : only(value, typeof value === "number"),
   part: (value) => wholeNumber(value) ?? only(value, typeof value === "string" && /^\d+%$/.test(value)),

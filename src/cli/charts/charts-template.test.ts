@@ -603,3 +603,71 @@ test("the schemas of the charts refuse a value of another type than its key's, a
   const scaled = await template("mesh istiod --set-string autoscaleMin=3 --set rollingMaxUnavailable=25%");
   assert.equal(scaled.find(({ kind }) => kind === "HorizontalPodAutoscaler")?.spec?.["minReplicas"], 3);
 });
+
+test("the gateway's chart accepts Istio's default of the share of memory, which is none", async () => {
+  const values = "autoscaling: { targetMemoryUtilizationPercentage: {} }\n";
+  const metricsOf = async (line: string): Promise<unknown> =>
+    (await template(line, { "values.yaml": values })).find(({ kind }) => kind === "HorizontalPodAutoscaler")?.spec?.[
+      "metrics"
+    ];
+  assert.deepEqual(await metricsOf("mesh gateway -f values.yaml"), await metricsOf("mesh gateway"));
+  await refused(
+    "mesh gateway --set autoscaling.targetMemoryUtilizationPercentage.of=80",
+    'values of gateway: autoscaling.targetMemoryUtilizationPercentage must be a whole number from 0 on, got {"of":80}',
+  );
+});
+
+test("the schemas of the charts accept an empty text for a value that is not set", async () => {
+  const values = `
+    pdb: { minAvailable: "", maxUnavailable: 1 }
+    global: { imagePullSecrets: "", meshNetworks: "", proxy: { privileged: "" }, waypoint: "" }
+    traceSampling: ""
+    rollingMaxSurge: ""
+  `;
+  const budgets = (await template("mesh istiod -f v.yaml --set autoscaleMin=2", { "v.yaml": values })).filter(
+    ({ kind }) => kind === "PodDisruptionBudget",
+  );
+  assert.deepEqual(
+    budgets.map(({ spec }) => [spec?.["minAvailable"], spec?.["maxUnavailable"]]),
+    [[undefined, 1]],
+  );
+  const gateway = await template(
+    "mesh gateway --set replicaCount= --set autoscaling.enabled=false --set rbac.enabled=",
+  );
+  assert.deepEqual(
+    gateway.filter(({ kind }) => kind === "Deployment").map(({ spec }) => Object.hasOwn(spec ?? {}, "replicas")),
+    [false],
+  );
+});
+
+test("the text true counts as true in the charts, as after helm's --set-string, and false is refused", async ({
+  mock,
+}) => {
+  // The ConfigMaps repeat the values as they are given. The injector reads the text true as a boolean.
+  const objectsOf = async (line: string): Promise<Rendered[]> =>
+    (await template(`mesh ${line}`)).filter(({ kind }) => kind !== "ConfigMap");
+  // Helm's own function accepts only a boolean.
+  mock.method(helmFunctions, "ternary", (yes: unknown, no: unknown, condition: unknown) => {
+    assert.equal(typeof condition, "boolean");
+    return condition === true ? yes : no;
+  });
+  for (const [chart, flags] of [
+    [
+      "gateway --set podDisruptionBudget.minAvailable=1",
+      "rbac.enabled=true,serviceAccount.create=true,autoscaling.enabled=true",
+    ],
+    ["istiod", "autoscaleEnabled=true,global.configValidation=true"],
+    ["ztunnel", "global.logAsJson=true,resourceQuotas.enabled=true"],
+    ["cni", "global.logAsJson=true,chained=true,repair.enabled=true"],
+    ["istio-operator", "rbac.enabled=true,prometheusMetrics.enabled=true,prometheusMetrics.authProxy.enabled=true"],
+  ] as const)
+    assert.deepEqual(
+      await objectsOf(`${chart} --set-string ${flags}`),
+      await objectsOf(`${chart} --set ${flags}`),
+      chart,
+    );
+  await refused(
+    "mesh gateway --set-string rbac.enabled=false",
+    'values of gateway: rbac.enabled must be true or false, without quotes, got "false"',
+  );
+});

@@ -215,12 +215,13 @@ function checkValue(chart: string, path: string, value: unknown, schema: ValuesS
       checkValue(chart, `${path}.${field}`, value[field], below);
 }
 
-function isOfType(value: unknown, type: string, { minimum, pattern }: ValuesSchema): boolean {
+function isOfType(value: unknown, type: string, { minimum, pattern, maxProperties }: ValuesSchema): boolean {
   if (type === "integer" || type === "number") {
     if (typeof value !== "number" || value < (minimum ?? value)) return false;
     return type === "number" || Number.isInteger(value);
   }
   if (type === "string") return typeof value === "string" && (pattern === undefined || new RegExp(pattern).test(value));
+  if (isTree(value) && Object.keys(value).length > (maxProperties ?? Infinity)) return false;
   return typeOf(value) === type;
 }
 

@@ -153,7 +153,9 @@ function statefulSet(
         template: {
           metadata: { labels: { ...selector, "sidecar.istio.io/inject": "false", "istio.io/dataplane-mode": "none" } },
           spec: {
-            serviceAccountName: marks.text('ternary (include "operator.name" $) "default" $.Values.rbac.enabled'),
+            serviceAccountName: marks.text(
+              'ternary (include "operator.name" $) "default" (not (empty $.Values.rbac.enabled))',
+            ),
             securityContext: { fsGroup: proxyUser },
             terminationGracePeriodSeconds: 60,
             containers: [
@@ -176,7 +178,7 @@ function statefulSet(
                 imagePullPolicy: marks.text("$.Values.operator.image.pullPolicy"),
                 command: ["/manager"],
                 args: [
-                  `--metrics-addr=${marks.text(`ternary "127.0.0.1" "0.0.0.0" (${withProxy})`)}:8080`,
+                  `--metrics-addr=${marks.text(`ternary "127.0.0.1" "0.0.0.0" (not (empty (${withProxy})))`)}:8080`,
                   "--watch-created-resources-events=true",
                   "--leader-election-enabled",
                   `--leader-election-namespace=${marks.text('$.Values.leaderElection.namespace | default "kube-system"')}`,

@@ -139,7 +139,8 @@ const gatewayTypes: ValueTypes = {
     maxReplicas: "whole",
     minReplicas: "whole",
     targetCPUUtilizationPercentage: "whole",
-    targetMemoryUtilizationPercentage: "whole",
+    // Istio's own default is an empty object.
+    targetMemoryUtilizationPercentage: "share",
   },
   env: "map",
   imagePullSecrets: "list",
@@ -178,7 +179,7 @@ export function gatewayChart(options: ChartOptions): Chart {
       NetworkPolicy: wantsNetworkPolicy,
       // A budget for a single pod would make it impossible to drain the node.
       PodDisruptionBudget:
-        "and $v.podDisruptionBudget (gt (int (ternary $v.autoscaling.minReplicas ($v.replicaCount | default 1) $v.autoscaling.enabled)) 1)",
+        "and $v.podDisruptionBudget (gt (int (ternary $v.autoscaling.minReplicas ($v.replicaCount | default 1) (not (empty $v.autoscaling.enabled)))) 1)",
     },
   });
   return assembleChart({
@@ -209,7 +210,7 @@ const containerContext = dict({
 const ofKind = '$v.kind | default "Deployment"';
 const isDeployment = `eq (${ofKind}) "Deployment"`;
 /** Without a number, the field is omitted, so whoever scales the Deployment decides. A DaemonSet has no such field. */
-const replicas = `ternary (dict "replicas" (int $v.replicaCount)) dict (and (${isDeployment}) (ne (toJson $v.replicaCount) "null"))`;
+const replicas = `ternary (dict "replicas" (int $v.replicaCount)) dict (and (${isDeployment}) (ne (toJson $v.replicaCount) "null") (ne (toString $v.replicaCount) ""))`;
 /**
  * The account may list the Secrets of its namespace. The proxy sends no requests to the API server, so it gets no token
  * that an attacker could find. Additional containers of the user may need one.

@@ -117,7 +117,7 @@ function pilotTemplate(marks: TemplateMarks): string {
     keyOf: keyWithoutMarks,
     conditions: {
       "PodDisruptionBudget/istiod":
-        "and $v.global.defaultPodDisruptionBudget.enabled (gt (int (ternary $v.autoscaleMin $v.replicaCount $v.autoscaleEnabled)) 1)",
+        "and $v.global.defaultPodDisruptionBudget.enabled (gt (int (ternary $v.autoscaleMin $v.replicaCount (not (empty $v.autoscaleEnabled)))) 1)",
       "NetworkPolicy/istiod": wantsNetworkPolicy,
       "ConfigMap/istio-sidecar-injector": "not $v.global.omitSidecarInjectorConfigMap",
       "ConfigMap/istio": "$v.configMap",

@@ -11,6 +11,8 @@ export interface ValuesSchema {
   readonly pattern?: string;
   /** For numbers. */
   readonly minimum?: number;
+  /** For objects. */
+  readonly maxProperties?: number;
   readonly properties?: Readonly<Record<string, ValuesSchema>>;
   readonly additionalProperties?: boolean;
 }
@@ -43,20 +45,21 @@ function propertiesOf(types: ValueTypes): Readonly<Record<string, ValuesSchema>>
 
 /** Helm keeps null for a value that has no default. */
 function schemaOf(type: ValueType | ValueTypes): ValuesSchema {
-  if (isTree(type)) return { description: expectations.map, type: ["object", "null"], properties: propertiesOf(type) };
+  if (isTree(type)) return { description: expectations.map, ...schemas.map, properties: propertiesOf(type) };
   return { description: expectations[type], ...schemas[type] };
 }
 
 /**
  * A template writes a whole number the same with and without quotes. But it would take the text "false" as true, and
- * Kubernetes takes no text "2" for a part of the pods.
+ * Kubernetes takes no text "2" for a part of the pods. An empty text is a value that is not set.
  */
 const schemas: Readonly<Record<ValueType, ValuesSchema>> = {
-  boolean: { description: "true or false, without quotes", type: ["boolean", "null"] },
-  whole: { type: ["integer", "string", "null"], minimum: 0, pattern: "^[0-9]+$" },
-  number: { type: ["number", "string", "null"], minimum: 0, pattern: "^[0-9]+([.][0-9]+)?$" },
-  part: { type: ["integer", "string", "null"], minimum: 0, pattern: "^[0-9]+%$" },
+  boolean: { description: "true or false, without quotes", type: ["boolean", "string", "null"], pattern: "^(true)?$" },
+  whole: { type: ["integer", "string", "null"], minimum: 0, pattern: "^[0-9]*$" },
+  share: { type: ["integer", "string", "object", "null"], minimum: 0, pattern: "^[0-9]*$", maxProperties: 0 },
+  number: { type: ["number", "string", "null"], minimum: 0, pattern: "^([0-9]+([.][0-9]+)?)?$" },
+  part: { type: ["integer", "string", "null"], minimum: 0, pattern: "^([0-9]+%)?$" },
   text: { type: ["string", "number", "boolean", "null"] },
-  list: { type: ["array", "null"] },
-  map: { type: ["object", "null"] },
+  list: { type: ["array", "string", "null"], pattern: "^$" },
+  map: { type: ["object", "string", "null"], pattern: "^$" },
 };
