@@ -12,7 +12,7 @@ import { provenSocket, type PilotTrust } from "./proven-socket.ts";
 const windowBytes = 4 << 20;
 /** A slow page keeps its stream busy, and other questions take another one. */
 const maxStreams = 4;
-/** Questions that wait for a stream. A step may wait for every gateway of a mesh, and asks about all of them at once. */
+/** Questions that wait for a stream. A step may wait for every gateway of a mesh, and asks about all at once. */
 const maxWaiting = 4096;
 
 /** Istio's type of debug pages over discovery: the resource's name is the path below `/debug/`. */
