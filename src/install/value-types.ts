@@ -4,8 +4,8 @@ import type { FieldIssue } from "../api/index.ts";
 import { mergeTrees } from "./merge.ts";
 
 /**
- * `whole` is a number from 0 on, `share` such a number or the empty object, which is no share, and `part` a whole number
- * or a part of the pods in percent.
+ * `whole` is a number from 0 on, `share` such a number or the empty object, which is no share, and `part` a whole
+ * number or a part of the pods in percent.
  */
 export type ValueType = "boolean" | "whole" | "share" | "number" | "part" | "text" | "list" | "map";
 
@@ -41,8 +41,8 @@ export interface TypedValues {
 }
 
 /**
- * The values with their types: `"3"` becomes a number and `"true"` a boolean, as the user meant them. An empty
- * text stands for the default. Every other value of the wrong type is an error, because readers would use the default
+ * The values with their types: `"3"` becomes a number and `"true"` a boolean, as the user meant them. An empty text
+ * stands for the default. Every other value of the wrong type is an error, because readers would use the default
  * silently.
  */
 export function typedValues(values: Readonly<Record<string, unknown>>): TypedValues {
