@@ -60,8 +60,8 @@ export async function runAddressAllocation(options: AddressAllocationOptions, si
  */
 const maxRanges = 64;
 /**
- * How many entries of each namespace are tried again when an address becomes free. Each that gets one is followed by the
- * next.
+ * How many entries of each namespace are tried again when an address becomes free. Each that gets one is followed by
+ * the next.
  */
 const maxTriedAgain = 8;
 

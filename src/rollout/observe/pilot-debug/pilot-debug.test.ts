@@ -6,6 +6,7 @@ import type { KubeClient } from "../../../kube/index.ts";
 import { standingClock } from "../checks/testing/fake-mesh.ts";
 import { answerOf, askPilot } from "../pilot-answers.ts";
 import { SilentPods } from "../silent-pods.ts";
+import { usualLimits } from "./debug-limits.ts";
 import { PilotDebug } from "./pilot-debug.ts";
 import { serveDebug } from "./testing/debug-server.ts";
 import { cluster, debugOf, ownName, pilot, type Cluster } from "./testing/debug-world.ts";
@@ -215,7 +216,8 @@ test("questions share a connection, long answers pass whole, and another connect
     get: async () => await Promise.resolve({ metadata: {}, data: { "root-cert.pem": known.published } }),
     raw: async () => await Promise.resolve({ status: 201, text: JSON.stringify({ status: { token: "t" } }) }),
   } as unknown as KubeClient;
-  const debug = new PilotDebug(client, { clock, port, injectors: () => [] });
+  const limits = { ...usualLimits, patienceMs: 60_000 };
+  const debug = new PilotDebug(client, { clock, port, limits, injectors: () => [] });
   const pages = ["long", "short", "short"].map(async (page) => await debug.ask(pilot, `/debug/${page}`));
   assert.deepEqual(
     (await Promise.all(pages)).map(({ length }) => length),
