@@ -41,7 +41,11 @@ export class AdsServer implements AsyncDisposable {
   readonly #server = new grpc.Server();
   readonly #resources = new Map<string, Map<string, JsonValue>>();
   readonly #subscribed = new Set<string>();
+  /** The number of the last response by which a test pushed resources, by type. */
+  readonly #pushed = new Map<string, number>();
   readonly acknowledgements: Acknowledgement[] = [];
+  /** The number of the response that each of them answers. */
+  readonly #answered: number[] = [];
   /** The names that the client no longer requests, in the order of its messages. */
   readonly unsubscribed: string[] = [];
   #call: DiscoveryCall | undefined;
@@ -79,17 +83,25 @@ export class AdsServer implements AsyncDisposable {
     this.#resources.set(typeUrl, known);
     for (const [name, resource] of Object.entries(resources)) known.set(name, resource);
     for (const name of removed) known.delete(name);
-    if (this.#subscribed.has(typeUrl)) this.#send(typeUrl, Object.keys(resources), removed);
+    if (!this.#subscribed.has(typeUrl)) return;
+    this.#send(typeUrl, Object.keys(resources), removed);
+    this.#pushed.set(typeUrl, this.#version);
   }
 
   hasAskedFor(typeUrl: string): boolean {
     return this.#subscribed.has(typeUrl);
   }
 
-  /** Resolves with the answer to the next response of that type. */
+  /**
+   * Resolves with the answer to the last push of that type, or to a later response. An answer to an earlier response,
+   * such as that to the proxy's second request of the type, may still be under way.
+   */
   async acknowledged(typeUrl: string, after = this.acknowledgements.length): Promise<Acknowledgement> {
+    const least = this.#pushed.get(typeUrl) ?? 0;
     for (;;) {
-      const found = this.acknowledgements.slice(after).find((one) => one.typeUrl === typeUrl);
+      const found = this.acknowledgements.find(
+        (one, index) => index >= after && one.typeUrl === typeUrl && (this.#answered[index] ?? 0) >= least,
+      );
       if (found !== undefined) return found;
       await new Promise<void>((resolve) => (this.#onAcknowledged = resolve));
     }
@@ -106,7 +118,9 @@ export class AdsServer implements AsyncDisposable {
     call.on("data", (bytes: Buffer) => {
       const request = fromBinary(DeltaDiscoveryRequestSchema, bytes);
       if (request.responseNonce !== "") {
-        this.acknowledgements.push({ typeUrl: request.typeUrl, error: request.errorDetail?.message });
+        const { typeUrl, errorDetail, responseNonce } = request;
+        this.acknowledgements.push({ typeUrl, error: errorDetail?.message });
+        this.#answered.push(Number(responseNonce));
         this.#onAcknowledged();
         return;
       }
