@@ -93,113 +93,6 @@ test("a missing service is NXDOMAIN, a name outside the cluster is unknown, and 
   assert.equal(ask("1.2.3.4.in-addr.arpa", "PTR"), "unknown");
 });
 
-test("the server answers over UDP and TCP, denies with an SOA, and answers NXDOMAIN for names outside the cluster if it has no upstream", async () => {
-  const server = new DnsServer({
-    address: "127.0.0.1",
-    port: 0,
-    domain: "cluster.local",
-    source,
-    ready: Promise.resolve(),
-    log: silentLogger,
-    clock: systemClock,
-    random: () => 0,
-  });
-  const stop = new AbortController();
-  const listening = Promise.withResolvers<void>();
-  const running = server.run(stop.signal, listening.resolve);
-  await listening.promise;
-  const overUdp = async (name: string): Promise<DecodedPacket & { rcode?: string }> => {
-    const socket = createSocket("udp4");
-    const answer = new Promise<Buffer>((resolve) => socket.once("message", resolve));
-    socket.send(
-      encode({ type: "query", id: 7, flags: 256, questions: [{ type: "A", name }] }),
-      server.port,
-      "127.0.0.1",
-    );
-    // The types lack a field that the decoder adds.
-    const packet: DecodedPacket & { rcode?: string } = decode(await answer);
-    socket.close();
-    return packet;
-  };
-  const found = await overUdp("WEB.default.svc.cluster.local");
-  assert.deepEqual([found.id, found.rcode, found.flag_aa, found.answers?.length], [7, "NOERROR", true, 1]);
-  const denied = await overUdp("nope.default.svc.cluster.local");
-  assert.deepEqual([denied.rcode, denied.authorities?.[0]?.type], ["NXDOMAIN", "SOA"]);
-  assert.equal((await overUdp("example.org")).rcode, "NXDOMAIN");
-  const socket = connect(server.port, "127.0.0.1");
-  const query = encode({ type: "query", id: 8, questions: [{ type: "A", name: "db.default.svc.cluster.local" }] });
-  socket.write(Buffer.concat([Buffer.from([0, query.length]), query]));
-  const bytes = await new Promise<Buffer>((resolve) => socket.once("data", resolve));
-  assert.equal(decode(bytes.subarray(2)).answers?.length, 2);
-  socket.destroy();
-  stop.abort();
-  await running;
-});
-
-test("an ExternalName is resolved to its addresses in the cluster or upstream, without following loops", async () => {
-  const upstream = createSocket("udp4");
-  const queries: string[] = [];
-  upstream.on("message", (bytes, from) => {
-    const { id = 0, questions = [] } = decode(bytes);
-    queries.push(questions[0]?.name ?? "");
-    const answers = [{ type: "A", name: "example.org", data: "192.0.2.7" }] as const;
-    upstream.send(encode({ type: "response", id, questions, answers: [...answers] }), from.port, from.address);
-  });
-  await new Promise<void>((resolve) => upstream.bind(0, "127.0.0.1", resolve));
-  const server = new DnsServer({
-    address: "127.0.0.1",
-    port: 0,
-    domain: "cluster.local",
-    source,
-    ready: Promise.resolve(),
-    upstream: { address: "127.0.0.1", port: upstream.address().port },
-    log: silentLogger,
-    clock: systemClock,
-    random: () => 0,
-  });
-  const stop = new AbortController();
-  const listening = Promise.withResolvers<void>();
-  const running = server.run(stop.signal, listening.resolve);
-  await listening.promise;
-  const addressesOf = async (name: string, type: "A" | "CNAME"): Promise<string[]> => {
-    const socket = createSocket("udp4");
-    const answer = new Promise<Buffer>((resolve) => socket.once("message", resolve));
-    socket.send(encode({ type: "query", id: 9, questions: [{ type, name }] }), server.port, "127.0.0.1");
-    const { answers = [] } = decode(await answer);
-    socket.close();
-    return answers.map(
-      (record) => `${record.type} ${"data" in record && typeof record.data === "string" ? record.data : ""}`,
-    );
-  };
-  assert.deepEqual(await addressesOf("alias.default.svc.cluster.local", "A"), [
-    "CNAME web.default.svc.cluster.local",
-    "A 10.96.0.20",
-  ]);
-  assert.deepEqual(await addressesOf("out.default.svc.cluster.local", "A"), ["CNAME example.org", "A 192.0.2.7"]);
-  assert.deepEqual(await addressesOf("out.default.svc.cluster.local", "CNAME"), ["CNAME example.org"]);
-  const circle = await addressesOf("circle.default.svc.cluster.local", "A");
-  assert.ok(circle.length <= 9 && circle.every((record) => record.startsWith("CNAME")), circle.join());
-  assert.deepEqual(queries, ["example.org"]);
-  stop.abort();
-  upstream.close();
-  await running;
-});
-
-test("an answer over TCP is no longer than a message can be, and a message with many questions is no query", () => {
-  const question = encode({ type: "query", id: 1, questions: [{ type: "A", name: "db.default.svc.cluster.local" }] });
-  const parsed = parseQuestion(question) ?? assert.fail();
-  const answers = Array.from({ length: 4_000 }, (_, index) => ({
-    type: "A" as const,
-    name: parsed.name,
-    data: `10.1.${index >> 8}.${index & 255}`,
-  }));
-  const answer = encodeAnswer(parsed, "cluster.local", { outcome: "found", answers, additionals: [] }, "tcp");
-  assert.ok(answer.length <= 65_535, `${answer.length} bytes`);
-  assert.ok((decode(answer).answers ?? []).length > 0);
-  const several = Array.from({ length: 2 }, () => ({ type: "A" as const, name: "a.example" }));
-  assert.equal(parseQuestion(encode({ type: "query", id: 1, questions: several })), undefined);
-});
-
 /** A server on the loopback until the end of the test. */
 async function serving(options: Partial<DnsServerOptions>): Promise<AsyncDisposable & { readonly port: number }> {
   const server = new DnsServer({
@@ -225,6 +118,82 @@ async function serving(options: Partial<DnsServerOptions>): Promise<AsyncDisposa
     },
   };
 }
+
+test("the server answers over UDP and TCP, denies with an SOA, and answers NXDOMAIN for names outside the cluster if it has no upstream", async () => {
+  await using server = await serving({});
+  const overUdp = async (name: string): Promise<DecodedPacket & { rcode?: string }> => {
+    const socket = createSocket("udp4");
+    const answer = new Promise<Buffer>((resolve) => socket.once("message", resolve));
+    socket.send(
+      encode({ type: "query", id: 7, flags: 256, questions: [{ type: "A", name }] }),
+      server.port,
+      "127.0.0.1",
+    );
+    // The types lack a field that the decoder adds.
+    const packet: DecodedPacket & { rcode?: string } = decode(await answer);
+    socket.close();
+    return packet;
+  };
+  const found = await overUdp("WEB.default.svc.cluster.local");
+  assert.deepEqual([found.id, found.rcode, found.flag_aa, found.answers?.length], [7, "NOERROR", true, 1]);
+  const denied = await overUdp("nope.default.svc.cluster.local");
+  assert.deepEqual([denied.rcode, denied.authorities?.[0]?.type], ["NXDOMAIN", "SOA"]);
+  assert.equal((await overUdp("example.org")).rcode, "NXDOMAIN");
+  const socket = connect(server.port, "127.0.0.1");
+  const query = encode({ type: "query", id: 8, questions: [{ type: "A", name: "db.default.svc.cluster.local" }] });
+  socket.write(Buffer.concat([Buffer.from([0, query.length]), query]));
+  const bytes = await new Promise<Buffer>((resolve) => socket.once("data", resolve));
+  assert.equal(decode(bytes.subarray(2)).answers?.length, 2);
+  socket.destroy();
+});
+
+test("an ExternalName is resolved to its addresses in the cluster or upstream, without following loops", async () => {
+  const upstream = createSocket("udp4");
+  const queries: string[] = [];
+  upstream.on("message", (bytes, from) => {
+    const { id = 0, questions = [] } = decode(bytes);
+    queries.push(questions[0]?.name ?? "");
+    const answers = [{ type: "A", name: "example.org", data: "192.0.2.7" }] as const;
+    upstream.send(encode({ type: "response", id, questions, answers: [...answers] }), from.port, from.address);
+  });
+  await new Promise<void>((resolve) => upstream.bind(0, "127.0.0.1", resolve));
+  await using server = await serving({ upstream: { address: "127.0.0.1", port: upstream.address().port } });
+  const addressesOf = async (name: string, type: "A" | "CNAME"): Promise<string[]> => {
+    const socket = createSocket("udp4");
+    const answer = new Promise<Buffer>((resolve) => socket.once("message", resolve));
+    socket.send(encode({ type: "query", id: 9, questions: [{ type, name }] }), server.port, "127.0.0.1");
+    const { answers = [] } = decode(await answer);
+    socket.close();
+    return answers.map(
+      (record) => `${record.type} ${"data" in record && typeof record.data === "string" ? record.data : ""}`,
+    );
+  };
+  assert.deepEqual(await addressesOf("alias.default.svc.cluster.local", "A"), [
+    "CNAME web.default.svc.cluster.local",
+    "A 10.96.0.20",
+  ]);
+  assert.deepEqual(await addressesOf("out.default.svc.cluster.local", "A"), ["CNAME example.org", "A 192.0.2.7"]);
+  assert.deepEqual(await addressesOf("out.default.svc.cluster.local", "CNAME"), ["CNAME example.org"]);
+  const circle = await addressesOf("circle.default.svc.cluster.local", "A");
+  assert.ok(circle.length <= 9 && circle.every((record) => record.startsWith("CNAME")), circle.join());
+  assert.deepEqual(queries, ["example.org"]);
+  upstream.close();
+});
+
+test("an answer over TCP is no longer than a message can be, and a message with many questions is no query", () => {
+  const question = encode({ type: "query", id: 1, questions: [{ type: "A", name: "db.default.svc.cluster.local" }] });
+  const parsed = parseQuestion(question) ?? assert.fail();
+  const answers = Array.from({ length: 4_000 }, (_, index) => ({
+    type: "A" as const,
+    name: parsed.name,
+    data: `10.1.${index >> 8}.${index & 255}`,
+  }));
+  const answer = encodeAnswer(parsed, "cluster.local", { outcome: "found", answers, additionals: [] }, "tcp");
+  assert.ok(answer.length <= 65_535, `${answer.length} bytes`);
+  assert.ok((decode(answer).answers ?? []).length > 0);
+  const several = Array.from({ length: 2 }, () => ({ type: "A" as const, name: "a.example" }));
+  assert.equal(parseQuestion(encode({ type: "query", id: 1, questions: several })), undefined);
+});
 
 test("a client that sends queries over TCP and reads no answer fills no memory", async () => {
   const endpoints = Array.from({ length: 1_000 }, (_, index) => ({

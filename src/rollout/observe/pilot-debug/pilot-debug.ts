@@ -164,10 +164,11 @@ export class PilotDebug {
 
   async #askOnce(pilot: PilotPod, path: string, patience: Patience): Promise<string> {
     const page = path.slice("/debug/".length);
-    const first = await (await this.#sessionOf(pilot, patience)).ask(page, await this.#callerOf(pilot, patience), true);
-    return (
-      first ?? (await (await this.#sessionOf(pilot, patience)).ask(page, await this.#callerOf(pilot, patience), false))
-    );
+    const session = await this.#sessionOf(pilot, patience);
+    const text = await session.ask(page, await this.#callerOf(pilot, patience), true);
+    if (text !== undefined) return text;
+    const next = await this.#sessionOf(pilot, patience);
+    return await next.ask(page, await this.#callerOf(pilot, patience), false);
   }
 
   /** Only for a pilot with a session, because a session proves who gets the token. */
