@@ -1,11 +1,10 @@
 import { toSerinError, userError } from "../../base/index.ts";
 import type { DeltaDiscoveryRequest, DiscoveryRequest } from "../../wire/discovery/index.ts";
+import { debugType } from "../../wire/xds/index.ts";
 import type { ResponseSink } from "./discovery-stream.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
 import { decodeRequest, type DiscoveryProtocol } from "./read-request.ts";
 
-/** The type of debug requests. Below it are those of istioctl. */
-export const debugType = "istio.io/debug";
 const maxDebugNonces = 16;
 
 /** One request of a type below `istio.io/debug`. It gets one answer and no subscription. */

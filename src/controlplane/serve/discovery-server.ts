@@ -169,7 +169,7 @@ export class DiscoveryServer {
     return {
       receive: (bytes) => {
         // Debug pages show the state during a settling too. A held request comes first, because it may name the node.
-        const isHeld = this.#isSettling() && (heldCount > 0 || !debug.isFor(bytes)) && this.#mustHold();
+        const isHeld = this.#isSettling() && (heldCount > 0 || !debug.isFor(bytes)) && this.#canHold();
         (isHeld ? hold : take)(bytes);
       },
       drained: () => {
@@ -226,7 +226,7 @@ export class DiscoveryServer {
   }
 
   /** Whether one more request can wait for the model. Ends the settling if too many wait. */
-  #mustHold(): boolean {
+  #canHold(): boolean {
     if (!this.#held.isFull) return true;
     this.#options.turns?.settle();
     return !this.takeHeld();

@@ -17,6 +17,12 @@ export const typeUrls = {
   nameTable: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;
 
+/**
+ * Istio's type of debug pages over discovery. The resource's name is the path below `/debug/`. The types of istioctl's
+ * own requests begin with this one.
+ */
+export const debugType = "istio.io/debug";
+
 /** gRPC method paths. */
 export const discoveryMethods = {
   deltaAds: "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",

@@ -3,6 +3,7 @@ import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobu
 import { afterRunning, type SerinError } from "../../../base/index.ts";
 import { DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../../wire/discovery/index.ts";
 import { formatAuthority } from "../../../wire/hbone/index.ts";
+import { debugType } from "../../../wire/xds/index.ts";
 import { answered, unreachable } from "./debug-faults.ts";
 import type { SessionLimits } from "./debug-limits.ts";
 import { DebugStream } from "./debug-stream.ts";
@@ -15,8 +16,6 @@ const maxStreams = 4;
 /** Questions that wait for a stream. A step may wait for every gateway of a mesh, and asks about all at once. */
 const maxWaiting = 4096;
 
-/** Istio's type of debug pages over discovery: the resource's name is the path below `/debug/`. */
-const debugType = "istio.io/debug";
 /** The answer of Go's server for a path that does not exist, which pilots of both kinds send. */
 const notFound = "404 page not found\n";
 
