@@ -121,8 +121,9 @@ export const explanations: readonly Explanation[] = [
   },
   {
     why: "a DENY that only L7 can check denies every connection at a ztunnel but those of waypoints; upstream's empty match denies none",
-    covers: ({ field: at }, configuration) =>
-      at.startsWith("ztunnel authorizations groups[]") && configuration.endsWith("authorization-ztunnel"),
+    covers: ({ field: at, istiod }, configuration) =>
+      at.startsWith("ztunnel authorizations groups[]") &&
+      (istiod.includes('{"matches":[{}]}') || /authorization-(?:ztunnel|tcp)$/.test(configuration)),
   },
   {
     why: "a rule that upstream writes twice: for STRICT of the policy and of its namespace",
