@@ -8,8 +8,8 @@ import { basename, join } from "node:path";
 import test, { suite } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { istioAnnotations, istioLabels } from "../../src/api/istio/index.ts";
-import { describeCircle, folderCircles } from "./folder-circles/folder-circles.ts";
-import { knownCircles } from "./folder-circles/known-circles.ts";
+import { describeCircle, folderCircles } from "./imports/folder-circles.ts";
+import { knownCircles } from "./imports/known-circles.ts";
 
 const root = join(import.meta.dirname, "../..");
 const maxLines = 800;
@@ -435,7 +435,7 @@ test("folders import each other in one direction, and the list of exceptions may
   assert.deepEqual(
     known.filter((folder) => !circles.some((circle) => circle.folder === folder)),
     [],
-    "these have no circle any more: delete them from scripts/rules/folder-circles/known-circles.ts",
+    "these have no circle any more: delete them from scripts/rules/imports/known-circles.ts",
   );
   assert.ok(known.length <= maxKnownCircles, `${known.length} folders are exceptions, of at most ${maxKnownCircles}`);
 });

@@ -15,11 +15,11 @@ const compiler = [process.execPath, "node_modules/typescript-native/bin/tsc"] as
 /** The checks, the longest ones first. Most of them use one core. */
 const checks = {
   lint: ["node_modules/.bin/oxlint", "--type-aware"],
-  "import rules": ["node_modules/.bin/depcruise", "src"],
   "dead code": ["node_modules/.bin/knip"],
   types: [...compiler, "-p", ".", "--checkers", threads],
   "types of the page": [...compiler, "-p", "src/dashboard/web"],
   format: ["node_modules/.bin/oxfmt", "--check", "."],
+  "import rules": [process.execPath, "scripts/rules/check-imports.ts"],
   "folder circles": [process.execPath, "scripts/rules/check-folder-circles.ts"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 /** Results of the checks of changes, which the next one reuses. */
@@ -32,34 +32,22 @@ const programs = join(import.meta.dirname, "../../node_modules/.bin");
 export interface ChangeToCheck {
   /** Finds the sources to lint. Returns undefined for all of them. */
   readonly findLint: () => readonly string[] | undefined;
-  /** The sources whose imports to check. Undefined for all. */
-  readonly imports: readonly string[] | undefined;
 }
 
 /**
- * The checks of a change. They lint only some sources, check the imports of some, and read again only the files that
- * changed since the last check of a change. Whole runs don't do so: they need no earlier result, and trust none.
+ * The checks of a change. They lint only some sources, and the compiler and the search for dead code read again only
+ * the files that changed since the last check of a change. Whole runs don't do so: they need no earlier result, and
+ * trust none.
  */
-function checksOfChange({ findLint, imports }: ChangeToCheck): Readonly<Record<string, readonly string[]>> {
-  const { lint, "import rules": rules, ...others } = checks;
+function checksOfChange({ findLint }: ChangeToCheck): Readonly<Record<string, readonly string[]>> {
+  const { lint, ...others } = checks;
+  const sources = findLint();
   return {
-    ...checkOf("lint", findLint(), lint, lint),
-    ...checkOf("import rules", imports, rules, rules.slice(0, 1)),
+    ...(sources?.length === 0 ? {} : { lint: [...lint, ...(sources ?? [])] }),
     ...others,
     types: [...checks.types, "--incremental", "--tsBuildInfoFile", `${resultsOfChanges}/types.tsbuildinfo`],
     "dead code": [...checks["dead code"], "--cache", "--cache-location", `${resultsOfChanges}/dead-code`],
   };
-}
-
-/** The check of some sources: the whole check if they are undefined, and no check if there are none. */
-function checkOf(
-  name: keyof typeof checks,
-  sources: readonly string[] | undefined,
-  whole: readonly string[],
-  begin: readonly string[],
-): Readonly<Record<string, readonly string[]>> {
-  if (sources === undefined) return { [name]: whole };
-  return sources.length === 0 ? {} : { [name]: [...begin, ...sources] };
 }
 
 export interface ChecksRun {

@@ -3,7 +3,7 @@
 import { changedFiles, treeOf } from "./changed-files.ts";
 import type { Group } from "./groups.ts";
 import { ImportGraph } from "./import-graph.ts";
-import { sourcesOfImportRules, sourcesToLint } from "./sources-to-lint.ts";
+import { sourcesToLint } from "./sources-to-lint.ts";
 import { checksTree, selectTests, type Selection } from "./select-tests.ts";
 
 /**
@@ -17,8 +17,6 @@ export interface PlanOfChange {
   readonly tests: Map<Group, readonly string[]>;
   /** Finds the sources to lint, for which it reads all sources. Returns undefined if all need it. */
   readonly findLint: () => readonly string[] | undefined;
-  /** The sources whose imports to check. Undefined for all. */
-  readonly imports: readonly string[] | undefined;
 }
 
 /**
@@ -56,7 +54,7 @@ export function planOfChange(
   }
   const findLint = (): readonly string[] | undefined =>
     sourcesToLint(changed, tree.files, (some) => graph.importersOf(some));
-  return { tests: plan, findLint, imports: sourcesOfImportRules(changed, tree.files) };
+  return { tests: plan, findLint };
 }
 
 /** The changed files, each with the number of chosen tests that need it. */

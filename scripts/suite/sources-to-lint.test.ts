@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { sourcesOfImportRules, sourcesToLint } from "./sources-to-lint.ts";
+import { sourcesToLint } from "./sources-to-lint.ts";
 
 const tree = new Set(["src/a.ts", "src/b.ts", "docs/page.md", "package.json"]);
 const importers: Readonly<Record<string, readonly string[]>> = {
@@ -32,19 +32,5 @@ suite("the sources to lint after a change", () => {
       sourcesToLint(["src/a.ts"], new Set([...tree, ...many]), () => many),
       undefined,
     );
-  });
-});
-
-suite("the sources whose imports a change can break", () => {
-  const rules = (...changed: string[]): readonly string[] | undefined => sourcesOfImportRules(changed, tree);
-
-  test("are the changed ones of src that still exist", () => {
-    assert.deepEqual(rules("src/a.ts", "src/gone.ts", "docs/page.md", "scripts/one.ts"), ["src/a.ts"]);
-    assert.deepEqual(rules("docs/page.md"), []);
-  });
-
-  test("are all if the rules, the paths of imports or a package changed", () => {
-    for (const file of [".dependency-cruiser.cjs", "tsconfig.json", "package.json", "package-lock.json"])
-      assert.equal(rules("src/a.ts", file), undefined, file);
   });
 });

@@ -1,4 +1,4 @@
-// Chooses the sources in which a change can cause a new lint error, or break a rule of imports.
+// Chooses the sources in which a change can cause a new lint error.
 
 /** Files by which a change affects the lint of every source. */
 const touchesAll = /^(?:\.oxlintrc\.json|package\.json|package-lock\.json|(?:.*\/)?tsconfig[^/]*\.json)$/;
@@ -20,19 +20,4 @@ export function sourcesToLint(
   if (sources.length === 0) return [];
   const chosen = new Set([...sources, ...importersOf(new Set(sources))].filter((file) => tree.has(file)));
   return chosen.size > maxSources ? undefined : [...chosen].toSorted();
-}
-
-/** Files by which a change affects the imports of every source. */
-const changesRules = /^(?:\.dependency-cruiser\.cjs|package\.json|package-lock\.json|tsconfig\.json)$/;
-
-/**
- * The changed sources of src/ that still exist. Only their own imports can break a rule, and only a circle through one
- * of them can be new. The check follows their imports. Undefined if all sources need checking.
- */
-export function sourcesOfImportRules(
-  changed: readonly string[],
-  tree: ReadonlySet<string>,
-): readonly string[] | undefined {
-  if (changed.some((file) => changesRules.test(file))) return undefined;
-  return changed.filter((file) => /^src\/.*\.tsx?$/.test(file) && tree.has(file));
 }

@@ -45,7 +45,7 @@ const identity = await ControlPlaneIdentity.create(
   },
   stopped.signal,
 );
-const running = identity.run(stopped.signal);
+let running: Promise<void> | undefined;
 after(async () => {
   stopped.abort();
   await running;
@@ -54,6 +54,8 @@ after(async () => {
 const encoded = (text: string): string => Buffer.from(text).toString("base64");
 
 test("a deleted secret is written again with the mesh's root", async () => {
+  // Its checks run without a pause. So it begins with the first test, and not while the tests of other files run.
+  running = identity.run(stopped.signal);
   const before = await client.get(secretKind, "istio-ca-secret", "istio-system");
   await client.delete(secretKind, "istio-ca-secret", "istio-system");
   await until(async () => (await client.get(secretKind, "istio-ca-secret", "istio-system")) !== undefined);

@@ -9,9 +9,10 @@ import { createInformer, createKubeClient, loadKubeConfig } from "../../src/kube
 import { setBookinfoStage } from "../support/bookinfo-stage.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
+import { withNewestKubectl } from "../support/kubectls.ts";
 import { LabCluster, root } from "../support/lab-cluster.ts";
 
-const lab = new LabCluster("faults");
+const lab = withNewestKubectl(() => new LabCluster("faults"));
 
 const ok = lab.ok.bind(lab);
 

@@ -6,11 +6,12 @@ import { seededRandom, systemClock } from "../../src/base/index.ts";
 import { setBookinfoStage } from "../support/bookinfo-stage.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
+import { withNewestKubectl } from "../support/kubectls.ts";
 import { LabCluster, root } from "../support/lab-cluster.ts";
 import { inNetworkOf } from "../support/lab-network.ts";
 import { untilLine } from "../support/until-line.ts";
 
-const lab = new LabCluster("rollout-faults");
+const lab = withNewestKubectl(() => new LabCluster("rollout-faults"));
 const random = seededRandom(20_261_120);
 
 const ok = lab.ok.bind(lab);

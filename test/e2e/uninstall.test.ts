@@ -3,10 +3,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
+import { withNewestKubectl } from "../support/kubectls.ts";
 import { LabCluster, root } from "../support/lab-cluster.ts";
 import { PodLoad } from "../support/pod-load.ts";
 
-const lab = new LabCluster("uninstall");
+const lab = withNewestKubectl(() => new LabCluster("uninstall"));
 before(async () => {
   assert.equal((await lab.create()).code, 0);
   await lab.ok([lab.serin, "install", "--set", "profile=ambient", "-y"]);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { eventually } from "./eventually.ts";
 import { requireLeastRights, type ExpectedRights, type RbacObjects } from "./audited-rights.ts";
-import { kubectlDirectory, type Kubectl } from "./kubectls.ts";
+import { withKubectl, type Kubectl } from "./kubectls.ts";
 import { givenFacts, guideCluster, type GivenFacts, type GuideCluster } from "./given-cluster.ts";
 import { LabCluster, serin, type LabClusterOptions, type Ran } from "./lab-cluster.ts";
 
@@ -28,10 +28,7 @@ export class TypedGuide<Cluster extends GuideCluster> {
 
   /** `kubectl` is the one that the cluster's shell finds first. */
   constructor(kubectl: Kubectl, make: () => Cluster) {
-    const path = process.env["PATH"];
-    process.env["PATH"] = `${kubectlDirectory(kubectl)}:${path ?? ""}`;
-    this.lab = make();
-    process.env["PATH"] = path;
+    this.lab = withKubectl(kubectl, make);
   }
 
   /** Runs a line that must succeed. `input` answers its question. */

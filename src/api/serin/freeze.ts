@@ -109,12 +109,13 @@ function parseSpec(spec: Reader): FreezeSpec {
   if (exceptions.length > maxExceptions)
     spec.error(`must have at most ${maxExceptions} entries, got ${exceptions.length}`, "exceptions");
   const timeZone = spec.string("timeZone") ?? "UTC";
-  if (!isTimeZone(timeZone))
-    spec.error(`must be an IANA time zone such as Europe/Berlin, got "${timeZone}"`, "timeZone");
+  // To look for an unknown zone takes long, so do it once.
+  const isKnownZone = isTimeZone(timeZone);
+  if (!isKnownZone) spec.error(`must be an IANA time zone such as Europe/Berlin, got "${timeZone}"`, "timeZone");
   const result: FreezeSpec = {
     reason: spec.required("reason", spec.string("reason")) ?? "",
     timeZone,
-    windows: windows.map((window) => parseWindow(window, isTimeZone(timeZone) ? timeZone : "UTC")),
+    windows: windows.map((window) => parseWindow(window, isKnownZone ? timeZone : "UTC")),
     kinds: kindsOf(spec),
     namespaces: spec.strings("namespaces"),
     exceptions: exceptions.map(parseException),

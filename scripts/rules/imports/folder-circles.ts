@@ -1,7 +1,8 @@
 // Finds circles of imports between the units of a folder. A unit is a subfolder with everything below it, or a file of
 // the folder itself. An import counts in the deepest folder that contains both of its files. A circle of files alone is
-// not reported, because dependency-cruiser refuses it.
-import { dirname, join, normalize } from "node:path";
+// not reported, because `refused-imports.ts` reports it.
+import { entangledUnits, shortestCircle } from "./circles.ts";
+import { importsOf, lineOfImport } from "./imports-of.ts";
 
 /** One import that leads from a unit to the next unit of a circle. */
 export interface CircleStep {
@@ -29,8 +30,6 @@ export interface FolderCircle {
 
 /** The imports between the units of one folder: by the importing unit, then by the imported unit. */
 type UnitGraph = Map<string, Map<string, CircleStep>>;
-
-const importPatterns = [/^(?:import|export)\b[^;"]*"(\.[^"\n]+)"/gm, /\bimport\(\s*"(\.[^"\n]+)"/g] as const;
 
 /**
  * Returns one circle for every set of units that reach each other. Tests and `testing` folders do not count. Imports of
@@ -63,14 +62,15 @@ function unitGraphs(texts: ReadonlyMap<string, string>): Map<string, UnitGraph> 
   const graphs = new Map<string, UnitGraph>();
   for (const [from, text] of texts) {
     if (!counts(from)) continue;
-    for (const { to, line } of importsOf(from, text)) {
+    for (const found of importsOf(from, text)) {
+      const { to } = found;
       if (to === from || !texts.has(to) || !counts(to)) continue;
       const [folder, importing, imported] = whereTheyPart(from, to);
       const graph = graphs.get(folder) ?? new Map<string, Map<string, CircleStep>>();
       graphs.set(folder, graph);
       const imports = graph.get(importing) ?? new Map<string, CircleStep>();
       graph.set(importing, imports);
-      if (!imports.has(imported)) imports.set(imported, { from, line, to });
+      if (!imports.has(imported)) imports.set(imported, { from, line: lineOfImport(text, found), to });
     }
   }
   return graphs;
@@ -78,65 +78,10 @@ function unitGraphs(texts: ReadonlyMap<string, string>): Map<string, UnitGraph> 
 
 const counts = (file: string): boolean => !/\.test\.tsx?$|\/testing\//.test(file);
 
-function* importsOf(from: string, text: string): Generator<{ readonly to: string; readonly line: number }> {
-  for (const pattern of importPatterns) {
-    for (const match of text.matchAll(pattern)) {
-      const [whole, specifier = ""] = match;
-      const line = text.slice(0, match.index + whole.length).split("\n").length;
-      yield { to: normalize(join(dirname(from), specifier)), line };
-    }
-  }
-}
-
 /** The deepest folder that contains both files, and the unit of each file in it. */
 function whereTheyPart(from: string, to: string): [folder: string, importing: string, imported: string] {
   const [own, other] = [from.split("/"), to.split("/")];
   let depth = 0;
   while (own[depth] === other[depth]) depth += 1;
   return [own.slice(0, depth).join("/"), own[depth] ?? "", other[depth] ?? ""];
-}
-
-/** The sets of units that reach each other. */
-function entangledUnits(graph: UnitGraph): string[][] {
-  const left = new Set(graph.keys());
-  const sets: string[][] = [];
-  for (const unit of graph.keys()) {
-    if (!left.has(unit)) continue;
-    const both = [...reachedFrom(graph, unit)].filter((other) => reachedFrom(graph, other).has(unit));
-    for (const one of both) left.delete(one);
-    if (both.length > 1) sets.push(both.toSorted());
-  }
-  return sets;
-}
-
-function reachedFrom(graph: UnitGraph, start: string): ReadonlySet<string> {
-  const reached = new Set<string>();
-  const queue = [start];
-  for (const unit of queue) {
-    for (const next of graph.get(unit)?.keys() ?? []) {
-      if (reached.has(next)) continue;
-      reached.add(next);
-      queue.push(next);
-    }
-  }
-  return reached;
-}
-
-function shortestCircle(graph: UnitGraph, entangled: readonly string[]): readonly string[] {
-  const circles = entangled.map((unit) => shortestWayBack(graph, unit));
-  return circles.reduce((shortest, circle) => (circle.length < shortest.length ? circle : shortest));
-}
-
-function shortestWayBack(graph: UnitGraph, start: string): readonly string[] {
-  const ways: string[][] = [[start]];
-  const seen = new Set([start]);
-  for (const way of ways) {
-    for (const next of graph.get(way.at(-1) ?? "")?.keys() ?? []) {
-      if (next === start) return way;
-      if (seen.has(next)) continue;
-      seen.add(next);
-      ways.push([...way, next]);
-    }
-  }
-  return ways[0] ?? [];
 }
