@@ -19,7 +19,7 @@ import { clusterView, type ClusterView } from "../cluster-view.ts";
 import { memos } from "../memos.ts";
 import { waypointsManagedBy } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
-import { workloadEntryLabels } from "../workload-entry.ts";
+import { workloadEntryLabels, workloadEntryTarget } from "../workload-entry.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls } from "../peer-authentication.ts";
 import { deriveImportedEndpoints } from "./imported-services.ts";
@@ -158,13 +158,17 @@ function deriveKubernetesEndpoints(
     return service.ports
       .filter((port) => port.protocol === "TCP")
       .map((port) => {
-        const target = { name: port.name, port: port.port, target: typeof port.target === "number" ? port.target : 0 };
         const found = [
           ...own.flatMap((slice) =>
             sliceEndpoints(slice, service, port.name, view, { mesh, inputs, reader, discoverable }),
           ),
           ...selected
-            .flatMap((entry) => workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? [])
+            .flatMap((entry) => {
+              const own = workloadEntryTarget(port, entry.spec.ports);
+              if (own === undefined) return [];
+              const target = { name: "", port: port.port, target: own };
+              return workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? [];
+            })
             .filter(isDiscoverable),
           ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
         ];
