@@ -15,6 +15,7 @@ import {
   type SliceFacts,
   type WorkloadEntryFacts,
 } from "../facts.ts";
+import { labelKeys, rarestKey } from "../selection.ts";
 import { clusterView, type ClusterView } from "../cluster-view.ts";
 import { memos } from "../memos.ts";
 import { waypointsManagedBy } from "../gateway-class.ts";
@@ -455,7 +456,7 @@ function takesMutualTls(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): boolean {
-  const policies = peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader);
+  const policies = peerAuthenticationsFor(pod, mesh.rootNamespace, inputs, reader);
   return (
     policies.length === 0 || mutualTlsModeOf(workloadMutualTls(pod, mesh.rootNamespace, policies), port) !== "DISABLE"
   );
@@ -476,17 +477,20 @@ function selectedWorkloadEntries(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): readonly WorkloadEntryFacts[] {
-  if (Object.keys(selector).length === 0) return [];
-  const entries = inputs.workloadEntries.index("namespace", (entry) => [entry.namespace]);
-  const all = reader.lookup(entries, namespace);
-  return all.length === 0
-    ? all
-    : selectedEntries.of(all, JSON.stringify(selector), () =>
-        all.filter((entry) => entry.unhealthy !== true && matchesLabels(selector, workloadEntryLabels(entry))),
+  const entries = inputs.workloadEntries.index("label", (entry) =>
+    labelKeys(entry.namespace, workloadEntryLabels(entry)),
+  );
+  const rarest = rarestKey(entries, labelKeys(namespace, selector));
+  if (rarest === undefined) return [];
+  const candidates = reader.lookup(entries, rarest);
+  return candidates.length === 0
+    ? candidates
+    : selectedEntries.of(candidates, JSON.stringify(selector), () =>
+        candidates.filter((entry) => entry.unhealthy !== true && matchesLabels(selector, workloadEntryLabels(entry))),
       );
 }
 
-/** The selected entries of a namespace, cached by selector. Each host of a ServiceEntry asks for the same ones. */
+/** The selected entries of those with a label, cached by selector. Each host of a ServiceEntry asks for the same ones. */
 const selectedEntries = memos.keyed<readonly WorkloadEntryFacts[], readonly WorkloadEntryFacts[]>(
   "selected-workload-entries",
 );

@@ -107,11 +107,7 @@ export function deriveInboundResources(
     telemetry: new TelemetryPolicies(inputs),
     providers: new ProviderClusters(inputs),
     mutualTls: ({ pod, mesh }, reader) =>
-      workloadMutualTls(
-        pod,
-        mesh.rootNamespace,
-        peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader),
-      ),
+      workloadMutualTls(pod, mesh.rootNamespace, peerAuthenticationsFor(pod, mesh.rootNamespace, inputs, reader)),
   };
   const perPod = (
     name: string,
