@@ -229,3 +229,16 @@ test("a sidecar has the resources of its view and of a new mesh, whatever change
 function sorted(resources: ReadonlyMap<string, string>): readonly (readonly [string, string])[] {
   return [...resources].toSorted(([left], [right]) => (left < right ? -1 : 1));
 }
+
+test("a cluster that goes before the client has acknowledged it is removed as soon as the client answers", () => {
+  const { mesh, change } = createServedFixture();
+  const web = service("shop/web", "10.96.0.5", { app: "web" }, [webPort]);
+  change([...always, sidecarPod("web-1", "10.0.0.1", "node-1"), endpoints("10.0.0.1")]);
+  const client = new DeltaClient(mesh);
+  client.acknowledge();
+  change([web]);
+  change([], [web]);
+  while (client.acknowledge());
+  assert.ok(!client.of(typeUrls.cluster).has("outbound|80||web.shop.svc.cluster.local"));
+  client.stream?.close();
+});
