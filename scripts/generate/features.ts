@@ -20,7 +20,8 @@ const introduction = `# What works
   addresses, native sidecars, probes, volumes, persistent volumes, logs, exec and attach with a terminal, cp and port-forward.
 - **Control plane.** It serves sidecars, gateways, waypoints and ztunnels over xDS, both delta and state of the world. It reads every
   kind of Istio and the Gateway API, EnvoyFilter, WasmPlugin and Telemetry included. It has several clusters and networks,
-  multi-cluster services (MCS), revisions and tags, injection, validation and a CA.
+  multi-cluster services (MCS), virtual machines that register themselves, revisions and tags, injection, validation
+  and a CA.
 - **ztunnel and CNI.** They have capture, HBONE with mutual TLS (double across networks), L4 policy, waypoints and DNS. A revision hands
   over to another without a dropped connection.
 - **Proxy.** It is a sidecar, a gateway or a waypoint. It speaks HTTP/1.1, HTTP/2, gRPC and TCP on both sides, with TLS and SNI. It has

@@ -119,7 +119,7 @@ test("a verb that stands below experimental, or that istioctl alone has, is refu
   await assert.rejects(createProgram(new FakeContext()).parseAsync(["precheck", "--context", "my cluster"]), {
     hint: "serin experimental precheck --context 'my cluster'",
   });
-  assert.match((await run("x workload entry")).errors, /hint: virtual machines are not supported/);
+  assert.match((await run("x workload entry")).errors, /hint: write the files of a virtual machine by hand/);
 });
 
 test("canary and upgrade take each other's names of the same order", async () => {

@@ -44,7 +44,7 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
 
 /** Why istioctl has a command that this program does not have. */
 const missingCommands: Readonly<Record<string, string>> = {
-  workload: "virtual machines are not supported",
+  workload: "write the files of a virtual machine by hand; docs/contracts/pilot.md says what its proxy sends",
   config: "flags have no file of defaults; the variable ISTIOCTL_ISTIONAMESPACE sets --istioNamespace",
   options: "the help of each verb lists the flags of every verb",
 };

@@ -1,7 +1,13 @@
 import { setImmediate } from "node:timers/promises";
 import type { SecretAccess } from "./ca/index.ts";
 import { describeError, type Clock, type Logger } from "../base/index.ts";
-import { CollectionGraph, type Collection, type CollectionStats, type SourceCollection } from "../kube/index.ts";
+import {
+  CollectionGraph,
+  structurallyEqual,
+  type Collection,
+  type CollectionStats,
+  type SourceCollection,
+} from "../kube/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import {
   createMeshInputs,
@@ -23,6 +29,7 @@ import {
   type MeshInputs,
   type PullSecretReference,
   type NetworkGateways,
+  type PodFacts,
   type OutboundScope,
   type SecretReference,
   type WantedGatewayStatus,
@@ -44,6 +51,7 @@ import {
 import {
   deriveClassicGatewayResources,
   deriveInboundResources,
+  deriveMachineInboundResources,
   deriveRemoteInboundResources,
   deriveMeshModel,
   deriveOutboundResources,
@@ -138,8 +146,12 @@ export class ServedMesh {
     countChanges(inputs, metrics);
     const model = deriveMeshModel(graph, inputs);
     const connectedPods = graph.source<true>("connected-pods");
+    const machines = {
+      own: graph.source<PodFacts>("machines", structurallyEqual),
+      remote: graph.source<PodFacts>("remote-machines", structurallyEqual),
+    };
     const settle = (): void => graph.settle();
-    const scopes = new ProxyScopes({ inputs, scopes: model.scopes, connectedPods, settle, clock });
+    const scopes = new ProxyScopes({ inputs, scopes: model.scopes, connectedPods, machines, settle, clock });
     this.model = {
       ...model,
       outboundScopeOf: (proxy) => scopes.outboundScopeOf(proxy),
@@ -158,6 +170,7 @@ export class ServedMesh {
       outbound: deriveOutboundResources(graph, model),
       inbound: deriveInboundResources(graph, model, connectedPods),
       remoteInbound: deriveRemoteInboundResources(graph, model, connectedPods),
+      machineInbound: deriveMachineInboundResources(graph, model, machines),
       router: deriveRouterResources(graph, { ...model, groups: model.scopes.groups }),
       classic,
       trustBundles: this.trustBundles,

@@ -4,7 +4,7 @@ import { deriveBackendTlsTargets, type BackendTlsTarget } from "./backend-tls-mo
 import { compareText, meshKey, type DestinationRuleFacts, type Labels, type MeshSettings } from "./facts.ts";
 import { memos } from "./memos.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
-import { isWildcard, mostSpecificHost, qualifiedHost } from "./service/service-hostname.ts";
+import { isWildcard, qualifiedHost, wildcardSet, wildcardsOver, type WildcardSet } from "./service/service-hostname.ts";
 import { visibilityOf } from "./service/service-visibility.ts";
 
 /** The DestinationRules of one namespace for one host, merged. */
@@ -38,7 +38,8 @@ export interface HostRules {
 export interface DestinationRules {
   /** The rules of each host, by `namespace/host`. */
   readonly hosts: Collection<HostRules>;
-  readonly wildcards: CollectionIndex<HostRules>;
+  /** The wildcards of each namespace that has rules for any. Changes only when a wildcard appears or goes. */
+  readonly wildcards: Collection<WildcardSet>;
   /** All rules of a namespace. */
   readonly ofNamespace: CollectionIndex<HostRules>;
   /** Rules by the namespaces in their exportTo. */
@@ -96,7 +97,7 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
       "guests",
       (rules) => new Set(rules.exported.flatMap(({ visibleIn }) => visibleIn.filter((name) => name !== "*"))),
     ),
-    wildcards: hosts.index("wildcard", (rules) => (isWildcard(rules.host) ? [rules.namespace] : [])),
+    wildcards: deriveWildcards(graph, hosts),
     withClientLabels: inputs.destinationRules.index("client-labels", (rule) =>
       clientLabelNames(rule).length > 0 ? [clientLabelsKey] : [],
     ),
@@ -104,6 +105,21 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
     backendTlsTargets,
     withLocality: inputs.destinationRules.index("locality", (rule) => (needsLocality(rule) ? [clientLabelsKey] : [])),
   };
+}
+
+function deriveWildcards(graph: CollectionGraph, hosts: Collection<HostRules>): Collection<WildcardSet> {
+  const ofNamespace = hosts.index("wildcard", ({ namespace, host }) => (isWildcard(host) ? [namespace] : []));
+  const namespaces = graph.derive("namespaces-of-wildcards", hosts, ({ namespace, host }) =>
+    isWildcard(host) ? [[namespace, true]] : [],
+  );
+  return graph.derive(
+    "destination-rule-wildcards",
+    namespaces,
+    (_, reader, namespace): Iterable<readonly [string, WildcardSet]> => [
+      [namespace, wildcardSet(reader.lookup(ofNamespace, namespace).map(({ host }) => host))],
+    ],
+    ({ all: left }, { all: right }) => left.size === right.size && left.isSubsetOf(right),
+  );
 }
 
 /** The names of the client labels that a rule matches. */
@@ -311,12 +327,13 @@ function mostSpecificRules(
 ): readonly DestinationRuleModel[] {
   const exact = reader.get(rules.hosts, `${namespace}/${host}`)?.[pool] ?? [];
   if (exact.length > 0) return exact;
-  const wildcards = reader.lookup(rules.wildcards, namespace).filter((candidate) => candidate[pool].length > 0);
-  const best = mostSpecificHost(
-    wildcards.map((candidate) => candidate.host),
-    host,
-  );
-  return wildcards.find((candidate) => candidate.host === best)?.[pool] ?? [];
+  const wildcards = reader.get(rules.wildcards, namespace);
+  if (wildcards === undefined) return [];
+  for (const wildcard of wildcardsOver(host, wildcards)) {
+    const found = reader.get(rules.hosts, `${namespace}/${wildcard}`)?.[pool] ?? [];
+    if (found.length > 0) return found;
+  }
+  return [];
 }
 
 /**

@@ -10,6 +10,7 @@ export {
   type UnreadyEndpoints,
   type WorkloadEntryFacts,
 } from "./facts.ts";
+export { workloadEntryLabels, workloadNameOfEntry } from "./workload-entry.ts";
 export type { KeySetFetcher } from "./request-authentication-keys.ts";
 export { localityFromLabel } from "./service/service-endpoint-model.ts";
 export {

@@ -3,17 +3,23 @@ import type { MutualTlsMode } from "../../api/istio/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import { byAge, factsKey, type Labels, type PeerAuthenticationFacts } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
-import { hasSelector } from "./selection.ts";
+import { hasSelector, selecting, selectorKeys } from "./selection.ts";
 
-/** The policies that may apply to a namespace's workloads: those of the namespace and of the root namespace. */
+/** The policies that apply to a workload: those that select it, and those for its whole namespace or the mesh. */
 export function peerAuthenticationsFor(
-  namespace: string,
+  { namespace, labels }: { readonly namespace: string; readonly labels: Labels },
   rootNamespace: string,
-  { peerAuthentications }: MeshInputs,
+  inputs: MeshInputs,
   reader: CollectionReader,
 ): readonly PeerAuthenticationFacts[] {
-  const byNamespace = peerAuthentications.index("namespace", (policy) => [policy.namespace]);
-  return [...new Set([namespace, rootNamespace])].flatMap((scope) => reader.lookup(byNamespace, scope));
+  const selectorOf = ({ spec }: PeerAuthenticationFacts): Labels => spec.selector?.matchLabels ?? {};
+  const bySelector = inputs.peerAuthentications.index("selector", (policy) =>
+    selectorKeys(policy.namespace, selectorOf(policy)),
+  );
+  return [
+    ...selecting(bySelector, namespace, labels, selectorOf, reader),
+    ...inheritedPeerAuthenticationsFor(namespace, rootNamespace, inputs, reader),
+  ];
 }
 
 /**

@@ -1,4 +1,3 @@
-import { matchesLabels } from "../../api/index.ts";
 import { withOwnProxyConfig, type OwnProxyConfig } from "../../api/istio/index.ts";
 import type { CollectionReader } from "../../kube/index.ts";
 import { canonicalLabels } from "./canonical.ts";
@@ -13,7 +12,7 @@ import {
   type SidecarFacts,
 } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
-import { hasSelector } from "./selection.ts";
+import { hasSelector, selecting, selectorKeys } from "./selection.ts";
 import { localityText, type LocalityModel } from "./service/service-endpoint-model.ts";
 import { sourceLabelNames, sourceLabelsKey, type VirtualServices } from "./routing/virtual-service-model.ts";
 
@@ -152,13 +151,17 @@ export function sidecarFor(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): SidecarFacts | undefined {
-  const byNamespace = inputs.sidecars.index("namespace", (sidecar) => [sidecar.namespace]);
   const selectorOf = ({ spec }: SidecarFacts): Labels => spec.workloadSelector?.labels ?? {};
-  const isForAll = (sidecar: SidecarFacts): boolean => Object.keys(selectorOf(sidecar)).length === 0;
-  const own = reader.lookup(byNamespace, workload.namespace).toSorted(byAge);
+  const bySelector = inputs.sidecars.index("selector", (sidecar) =>
+    selectorKeys(sidecar.namespace, selectorOf(sidecar)),
+  );
+  const forAll = inputs.sidecars.index("for-all", (sidecar) =>
+    Object.keys(selectorOf(sidecar)).length === 0 ? [sidecar.namespace] : [],
+  );
+  const { namespace, labels } = workload;
   return (
-    own.find((sidecar) => !isForAll(sidecar) && matchesLabels(selectorOf(sidecar), workload.labels)) ??
-    own.find(isForAll) ??
-    reader.lookup(byNamespace, mesh.rootNamespace).toSorted(byAge).find(isForAll)
+    selecting(bySelector, namespace, labels, selectorOf, reader).toSorted(byAge)[0] ??
+    reader.lookup(forAll, namespace).toSorted(byAge)[0] ??
+    reader.lookup(forAll, mesh.rootNamespace).toSorted(byAge)[0]
   );
 }

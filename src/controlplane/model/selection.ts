@@ -12,12 +12,18 @@ export function hasSelector({
 }
 
 /**
- * Index keys for objects with label selectors: the first pair of each selector. A pod looks up candidates by its own
- * labels, and depends only on those keys.
+ * Labels whose values differ between the workloads of a namespace. Others, such as `app.kubernetes.io/instance`, often
+ * have one value in a whole namespace.
+ */
+const distinctiveLabels: readonly string[] = ["app.kubernetes.io/name", "app", "k8s-app", "name"];
+
+/**
+ * Index keys for objects with label selectors: one pair of each selector. A pod looks up candidates by its own labels,
+ * and depends only on those keys.
  */
 export function selectorKeys(scope: string, selector: Labels): readonly string[] {
-  const first = Object.keys(selector).sort()[0];
-  return first === undefined ? [] : [`${scope}/${first}=${selector[first] ?? ""}`];
+  const key = distinctiveLabels.find((name) => Object.hasOwn(selector, name)) ?? Object.keys(selector).sort()[0];
+  return key === undefined ? [] : [`${scope}/${key}=${selector[key] ?? ""}`];
 }
 
 /** The objects of the scope whose selector matches the labels. */
@@ -31,4 +37,33 @@ export function selecting<Item>(
   return Object.entries(labels).flatMap(([key, value]) =>
     reader.lookup(index, `${scope}/${key}=${value}`).filter((item) => matchesLabels(selectorOf(item), labels)),
   );
+}
+
+/** The keys of an item in an index by labels: `scope/label=value` for each of its labels. See {@link selectedBy}. */
+export function labelKeys(scope: string, labels: Labels): readonly string[] {
+  return Object.entries(labels).map(([key, value]) => `${scope}/${key}=${value}`);
+}
+
+/**
+ * The items of an index by labels that have all labels of the selector. An empty selector matches none. Reads only the
+ * label with the fewest items: whatever comes to match has this label too.
+ */
+export function selectedBy<Item>(
+  index: CollectionIndex<Item>,
+  scope: string,
+  selector: Labels,
+  labelsOf: (item: Item) => Labels,
+  reader: CollectionReader,
+): readonly Item[] {
+  const rarest = rarestKey(index, labelKeys(scope, selector));
+  return rarest === undefined
+    ? []
+    : reader.lookup(index, rarest).filter((item) => matchesLabels(selector, labelsOf(item)));
+}
+
+/** Looks without a reader, because the result does not depend on which of the keys is chosen. */
+export function rarestKey(index: CollectionIndex<unknown>, keys: readonly string[]): string | undefined {
+  const [first] = keys;
+  if (keys.length < 2) return first;
+  return keys.reduce((best, key) => (index.lookup(key).length < index.lookup(best).length ? key : best));
 }

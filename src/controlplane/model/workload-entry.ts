@@ -1,5 +1,5 @@
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
-import type { Labels, WorkloadEntryFacts } from "./facts.ts";
+import type { Labels, ServicePortFacts, WorkloadEntryFacts } from "./facts.ts";
 
 /** The object's labels take precedence over those in its spec. */
 export function workloadEntryLabels({ labels, spec }: Pick<WorkloadEntryFacts, "labels" | "spec">): Labels {
@@ -14,4 +14,15 @@ export function workloadNameOfEntry({ annotations, labels, name }: WorkloadEntry
 /** The number of a named port. The name may be that of a property of every JavaScript object, such as `constructor`. */
 export function portNamed(ports: WorkloadEntryFacts["spec"]["ports"], name: string): number | undefined {
   return Object.hasOwn(ports, name) ? ports[name] : undefined;
+}
+
+/**
+ * The port of a WorkloadEntry behind a port of a Service. The entry names ports by the Service's target port if that is
+ * a name, and otherwise by the name of the Service's port.
+ */
+export function workloadEntryTarget(
+  { name, target }: ServicePortFacts,
+  ports: WorkloadEntryFacts["spec"]["ports"],
+): number | undefined {
+  return typeof target === "number" ? (portNamed(ports, name) ?? target) : portNamed(ports, target);
 }

@@ -277,6 +277,7 @@ export class DiscoveryStream {
       }
     }
     if (subscription.typeUrl === typeUrls.cluster) this.#noteClusters(delivery, part);
+    if (subscription.typeUrl === typeUrls.endpoint) this.#clusters.withoutEndpoints(delivery.removed);
     if (subscription.typeUrl === typeUrls.route) this.#noteTables(delivery);
     subscription.sent = nonce;
     subscription.outstanding = { nonce, range: delivery.range, groups: delivery.groups };

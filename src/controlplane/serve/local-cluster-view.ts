@@ -2,15 +2,18 @@ import { localClusterName } from "../../wire/xds/index.ts";
 import { noLocalEndpoints, type EncodedResource, type LocalClusters } from "../translate/index.ts";
 import { joined, type ResourceView } from "./resource-view.ts";
 
+/** A place where the endpoints of a sidecar may be. `key` is the scope of its inbound resources. */
+export interface LocalClusterPlace {
+  readonly clusters: LocalClusters;
+  readonly key: string;
+}
+
 /** The endpoints of a sidecar's own workload, under the one name by which it requests them. */
 export class LocalClusterView implements ResourceView {
-  readonly #clusters: LocalClusters;
-  readonly #pod: string;
+  readonly #places: readonly LocalClusterPlace[];
 
-  /** `pod` is the scope of its inbound resources. */
-  constructor(clusters: LocalClusters, pod: string) {
-    this.#clusters = clusters;
-    this.#pod = pod;
+  constructor(places: readonly LocalClusterPlace[]) {
+    this.#places = places;
   }
 
   get(name: string): EncodedResource | undefined {
@@ -29,17 +32,22 @@ export class LocalClusterView implements ResourceView {
       announced = now;
       changed([localClusterName]);
     };
-    const { groups, assignments } = this.#clusters;
-    return joined([
-      groups.onChange((changes) => {
-        if (changes.some(({ key }) => key === this.#pod)) look();
-      }),
-      assignments.onChange(look),
-    ]);
+    return joined(
+      this.#places.flatMap(({ clusters: { groups, assignments }, key: own }) => [
+        groups.onChange((changes) => {
+          if (changes.some(({ key }) => key === own)) look();
+        }),
+        assignments.onChange(look),
+      ]),
+    );
   }
 
   #current(): EncodedResource {
-    const group = this.#clusters.groups.get(this.#pod);
-    return (group === undefined ? undefined : this.#clusters.assignments.get(group.key)) ?? noLocalEndpoints;
+    for (const { clusters, key } of this.#places) {
+      const group = clusters.groups.get(key);
+      const assignment = group === undefined ? undefined : clusters.assignments.get(group.key);
+      if (assignment !== undefined) return assignment;
+    }
+    return noLocalEndpoints;
   }
 }

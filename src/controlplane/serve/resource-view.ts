@@ -205,11 +205,20 @@ export class SwitchingView implements ResourceView {
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
+    const leaving = new Set<Disposable>();
+    // The same change of the model may also concern resources of the old view, about which its collections have not
+    // told their followers yet. The client has their former versions, so the old view is followed until they have.
+    const leave = (old: Disposable): void => {
+      leaving.add(old);
+      queueMicrotask(() => {
+        if (leaving.delete(old)) old[Symbol.dispose]();
+      });
+    };
     const following = this.#source.follow(() => {
       const next = this.#source.current();
       if (next === followed.view) return;
       const before = versionsOf(followed.view);
-      inner?.[Symbol.dispose]();
+      if (inner !== undefined) leave(inner);
       followed.view = next;
       inner = next?.subscribe(changed);
       const after = versionsOf(next);
@@ -224,6 +233,8 @@ export class SwitchingView implements ResourceView {
     const ended = (): void => {
       if (this.#followed === followed) this.#followed = undefined;
       inner?.[Symbol.dispose]();
+      for (const old of leaving) old[Symbol.dispose]();
+      leaving.clear();
     };
     return joined([following, { [Symbol.dispose]: ended }]);
   }

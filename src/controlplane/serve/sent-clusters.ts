@@ -77,6 +77,12 @@ export class SentClusters {
     for (const group of groups) for (const { name } of group) this.#warming.delete(name);
   }
 
+  /** Records that the client is told that these endpoints do not exist, so it does not wait for them any longer. */
+  withoutEndpoints(names: readonly string[]): void {
+    if (this.#warming.size === 0) return;
+    for (const name of names) this.#warming.delete(name);
+  }
+
   /** Stops waiting for endpoints. */
   stopWarming(): void {
     this.#warming.clear();

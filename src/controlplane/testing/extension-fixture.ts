@@ -15,6 +15,7 @@ export interface TestProxy {
   /** `namespace/name` of an existing pod. */
   readonly pod: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly address?: string;
   readonly version?: string;
   readonly metadata?: Readonly<Record<string, string>>;
   /** Whether its identity is proven. True if absent. */
@@ -56,11 +57,20 @@ export function createExtensionFixture() {
 
 function connect(
   mesh: ServedMesh,
-  { type = "sidecar", pod, labels = {}, version = "1.31.0", metadata = {}, envoy = true, verified = true }: TestProxy,
+  {
+    type = "sidecar",
+    pod,
+    labels = {},
+    address = "10.0.0.1",
+    version = "1.31.0",
+    metadata = {},
+    envoy = true,
+    verified = true,
+  }: TestProxy,
 ): ProxyResources {
   const [namespace = "", name = ""] = pod.split("/");
   const node = {
-    id: `${type}~10.0.0.1~${name}.${namespace}~${namespace}.svc.cluster.local`,
+    id: `${type}~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     userAgentName: envoy ? "envoy" : "serin",
     metadata: { ISTIO_VERSION: version, NAMESPACE: namespace, LABELS: { ...labels }, ...metadata },
   };

@@ -7,6 +7,7 @@ export { deriveRouterResources, type RouterResources } from "./gateway/router-re
 export { deriveClassicGatewayResources, type ClassicGatewayResources } from "./gateway/gateway-classic-resources.ts";
 export {
   deriveInboundResources,
+  deriveMachineInboundResources,
   deriveRemoteInboundResources,
   type InboundResources,
 } from "./inbound/inbound-resources.ts";

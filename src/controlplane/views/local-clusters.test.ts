@@ -131,3 +131,29 @@ test("a WorkloadEntry with the pod's address stands in for the pod, with the wor
   const proxy = connect({ pod: "shop/web-1", ...selfDiscovery });
   assert.deepEqual(zonesOf(proxy), { z1: ["10.244.1.1"], z7: ["10.244.7.7"] });
 });
+
+test("a sidecar gets its own endpoints when the same change gives it another scope", () => {
+  const { apply, remove, connect } = createExtensionFixture();
+  apply(...base, sidecar("web-1", "10.244.1.1", "node-1"), endpoints(["web-1", "10.244.1.1", "node-1"]));
+  const proxy = connect({ pod: "shop/web-1", ...selfDiscovery });
+  const changedNames: string[] = [];
+  using _following = proxy.view(typeUrls.endpoint).subscribe((names) => void changedNames.push(...names));
+  const zoneAware = config("DestinationRule", "shop/zones", {
+    host: "web.shop.svc.cluster.local",
+    trafficPolicy: { loadBalancer: { zoneAwareLbSetting: { enabled: true } } },
+  });
+  apply(
+    zoneAware,
+    endpoints(["web-1", "10.244.1.1", "node-1"], ["web-2", "10.244.2.1", "node-2"]),
+    sidecar("web-2", "10.244.2.1", "node-2"),
+  );
+  assert.deepEqual(zonesOf(proxy), { z1: ["10.244.1.1"], z2: ["10.244.2.1"] });
+  assert.ok(changedNames.includes("local_cluster"));
+  changedNames.length = 0;
+  apply(endpoints(["web-1", "10.244.1.1", "node-1"]));
+  assert.ok(changedNames.includes("local_cluster"));
+  changedNames.length = 0;
+  remove(zoneAware, endpoints());
+  assert.deepEqual(zonesOf(proxy), {});
+  assert.ok(changedNames.includes("local_cluster"));
+});

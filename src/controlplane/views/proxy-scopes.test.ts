@@ -41,8 +41,12 @@ const proxy: ProxyIdentity = {
   verified: true,
 };
 
-function partsOf(graph: CollectionGraph): Pick<ProxyScopesOptions, "connectedPods" | "settle"> {
-  return { connectedPods: graph.source("connected-pods"), settle: () => graph.settle() };
+function partsOf(graph: CollectionGraph): Pick<ProxyScopesOptions, "connectedPods" | "machines" | "settle"> {
+  return {
+    connectedPods: graph.source("connected-pods"),
+    machines: { own: graph.source("machines"), remote: graph.source("remote-machines") },
+    settle: () => graph.settle(),
+  };
 }
 
 test("a proxy has the locality of its pod's node, even if the node appears later", () => {

@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
-import type { CollectionIndex, SourceCollection } from "../../kube/index.ts";
+import type { SourceCollection } from "../../kube/index.ts";
 import {
   hboneOf,
   localityFromLabel,
@@ -12,10 +12,10 @@ import {
   type PodFacts,
   type ProxyGroup,
   type ScopeChoice,
-  type WorkloadEntryFacts,
 } from "../model/index.ts";
 import type { ProxyIdentity, ResourceView, ViewSource } from "../serve/index.ts";
 import { FollowedProxies, tellFollowers, type FollowedProxy } from "./followed-proxies.ts";
+import { ConnectedMachines, type MachineMember, type MachineSources } from "./connected-machines.ts";
 import { HeldKeys } from "./held-keys.ts";
 
 export interface ProxyScopesOptions {
@@ -23,6 +23,8 @@ export interface ProxyScopesOptions {
   readonly scopes: OutboundScopes;
   /** The pods whose sidecars are connected, by the keys of the inbound resources. Gets its content here. */
   readonly connectedPods: SourceCollection<true>;
+  /** The connected sidecars on machines outside of the cluster. Gets its content here. */
+  readonly machines: MachineSources;
   /** Computes the inputs of a new group at once, so that its first response is complete. */
   readonly settle: () => void;
   readonly clock: Clock;
@@ -36,7 +38,7 @@ export interface ProxyPlace {
   readonly choice: ScopeChoice;
 }
 
-interface Member extends FollowedProxy {
+interface Member extends FollowedProxy, MachineMember {
   /** The key of its group. Undefined until the group is known. */
   key: string | undefined;
   /** The key of its pod's inbound resources. Undefined for gateways. */
@@ -79,7 +81,7 @@ export class ProxyScopes {
   /** By the pod's `namespace/name`, in any cluster. */
   readonly #followed = new FollowedProxies<Member>({
     podKeysOf: ({ namespace, name }) => [`${namespace}/${name}`],
-    make: (bare) => ({ ...bare, key: undefined, pod: undefined }),
+    make: (bare) => ({ ...bare, key: undefined, pod: undefined, machine: undefined }),
     begun: (member) => {
       this.#join(member);
       if (member.key !== undefined) this.#options.settle();
@@ -87,22 +89,28 @@ export class ProxyScopes {
     ended: (member) => {
       if (member.key !== undefined) this.#groups.release(member.key, member);
       if (member.pod !== undefined) this.#pods.release(member.pod, member);
+      this.#machines.leave(member);
     },
   });
-  readonly #entries: CollectionIndex<WorkloadEntryFacts>;
   readonly #groups: HeldKeys<Member>;
   readonly #pods: HeldKeys<Member>;
+  readonly #machines: ConnectedMachines<Member>;
 
   constructor(options: ProxyScopesOptions) {
     this.#options = options;
-    const { clock, connectedPods, scopes } = options;
+    const { clock, connectedPods, machines, scopes } = options;
     const bounds = { clock, lingerMs, maxLingering, maxLingeringCharacters };
     this.#groups = new HeldKeys({ ...bounds, forgotten: (key) => scopes.groups.delete(key) });
     this.#pods = new HeldKeys({ ...bounds, forgotten: (key) => connectedPods.delete(key) });
     const { pods, nodes, remote, workloadEntries } = options.inputs;
-    this.#entries = workloadEntries.index("namespace-address", ({ namespace, spec }) => [
-      `${namespace}/${spec.address}`,
-    ]);
+    this.#machines = new ConnectedMachines({
+      machines,
+      workloadEntries,
+      bounds,
+      remoteOf: (proxy) => this.#remoteOf(proxy),
+      hasPod: (proxy) => this.hasPod(proxy),
+    });
+    this.#machines.follow((member) => this.#reconsider(member));
     pods.subscribe((changes) => {
       for (const change of changes) this.#reconsiderPod(change.key);
     });
@@ -156,7 +164,12 @@ export class ProxyScopes {
     if ((this.#podOf(proxy)?.addresses.length ?? 0) > 0 || proxy.registration !== undefined) return true;
     if ((proxy.type === "router" || proxy.metadata["GENERATOR"] === "grpc") && Object.keys(proxy.labels).length > 0)
       return true;
-    return this.#entries.lookup(`${proxy.namespace}/${proxy.address}`).length > 0;
+    return this.#machines.hasEntry(proxy);
+  }
+
+  /** Whether the proxy's pod is known. A machine outside of the cluster never has one. */
+  hasPod(proxy: ProxyIdentity): boolean {
+    return this.#podOf(proxy) !== undefined;
   }
 
   #placeOf(proxy: ProxyIdentity): ProxyPlace | undefined {
@@ -218,6 +231,7 @@ export class ProxyScopes {
       member.pod = pod;
       if (this.#pods.hold(pod, member)) this.#options.connectedPods.set(pod, true);
     }
+    this.#machines.join(member);
     const group = this.#groupOf(member.proxy);
     const key = group === undefined ? undefined : groupKey(group);
     if (key === member.key || key === undefined || group === undefined) return;
@@ -237,9 +251,10 @@ export class ProxyScopes {
     const { inputs } = this.#options;
     const clusterId = this.#remoteOf(proxy);
     const pod = this.#podOf(proxy);
-    if (pod === undefined && Object.keys(proxy.labels).length === 0) return undefined;
+    const workload = pod ?? this.#machines.workloadOf(proxy);
+    if (workload === undefined && Object.keys(proxy.labels).length === 0) return undefined;
     const labels = Object.fromEntries(
-      Object.entries({ ...pod?.labels, ...proxy.labels }).filter(([name]) => !ownLabels.has(name)),
+      Object.entries({ ...workload?.labels, ...proxy.labels }).filter(([name]) => !ownLabels.has(name)),
     );
     const node = this.#nodeOf(proxy);
     const {

@@ -2,6 +2,7 @@ import { istioLabels } from "../../api/istio/index.ts";
 import type { Collection } from "../../kube/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { remoteKey, waypointKeyOf } from "../model/index.ts";
+import { machineKeyOf } from "./connected-machines.ts";
 import type { ExtensionViews } from "./extension-views.ts";
 import type { SecretPermission } from "./secret-permission.ts";
 import { memoizedViews, type ProxyPlace, type ProxyScopes } from "./proxy-scopes.ts";
@@ -57,6 +58,8 @@ export interface ServedResources {
   readonly inbound: InboundResources;
   /** The inbound resources of pods in other clusters. */
   readonly remoteInbound: InboundResources;
+  /** The inbound resources of machines outside of the cluster. Those of `remote` name a remote cluster. */
+  readonly machineInbound: { readonly own: InboundResources; readonly remote: InboundResources };
   /** Gateways of the Gateway API. */
   readonly router: RouterResources;
   /** Gateways of networking.istio.io. */
@@ -228,29 +231,31 @@ export class ProxyViews {
   #sidecarView(place: ProxyPlace, proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const { scope, clusterId } = place.choice;
     const { outbound } = this.#resources;
-    const inbound = clusterId === undefined ? this.#resources.inbound : this.#resources.remoteInbound;
-    const name = `${proxy.namespace}/${proxy.name}`;
-    const pod = clusterId === undefined ? name : remoteKey(clusterId, name);
+    const { fixedClusters } = clusterId === undefined ? this.#resources.inbound : this.#resources.remoteInbound;
+    const inbound = this.#inboundOf(proxy, clusterId);
     const shared = (build: () => ResourceView): ResourceView => this.#shared(`${typeUrl} ${scope}`, build);
     switch (typeUrl) {
       case typeUrls.cluster:
         return new UnionView([
           shared(() => {
-            const fixed = withOwnCase(place, new CollectionView([inbound.fixedClusters]));
+            const fixed = withOwnCase(place, new CollectionView([fixedClusters]));
             return new UnionView([this.#clusters(place), fixed]);
           }),
-          new ScopedView(inbound.clusters, pod),
+          ...inbound.map(({ resources, key }) => new ScopedView(resources.clusters, key)),
         ]);
       case typeUrls.endpoint: {
         const endpoints = shared(() => this.#endpoints(place));
         return proxy.selfDiscovery
-          ? new UnionView([new LocalClusterView(inbound.localClusters, pod), endpoints])
+          ? new UnionView([
+              new LocalClusterView(inbound.map(({ resources, key }) => ({ clusters: resources.localClusters, key }))),
+              endpoints,
+            ])
           : endpoints;
       }
       case typeUrls.listener:
         return new UnionView([
           shared(() => new UnionView(outbound.listeners.map((listeners) => new ScopedView(listeners, scope)))),
-          new ScopedView(inbound.listeners, pod),
+          ...inbound.map(({ resources, key }) => new ScopedView(resources.listeners, key)),
         ]);
       case typeUrls.route:
         return shared(() => withOwnRoutes(place, typeUrl, new RouteTableView(outbound.routes, scope)));
@@ -261,6 +266,22 @@ export class ProxyViews {
       default:
         return emptyView;
     }
+  }
+
+  /** The inbound resources of a sidecar's pod. While it has none, also those of its machine. At most one has any. */
+  #inboundOf(
+    proxy: ProxyIdentity,
+    clusterId: string | undefined,
+  ): readonly { readonly resources: InboundResources; readonly key: string }[] {
+    const { inbound, remoteInbound, machineInbound } = this.#resources;
+    const name = `${proxy.namespace}/${proxy.name}`;
+    const ofPod =
+      clusterId === undefined
+        ? { resources: inbound, key: name }
+        : { resources: remoteInbound, key: remoteKey(clusterId, name) };
+    if (this.#scopes.hasPod(proxy)) return [ofPod];
+    const machines = clusterId === undefined ? machineInbound.own : machineInbound.remote;
+    return [ofPod, { resources: machines, key: machineKeyOf(proxy) }];
   }
 
   /**

@@ -15,11 +15,12 @@ import {
   type SliceFacts,
   type WorkloadEntryFacts,
 } from "../facts.ts";
+import { labelKeys, rarestKey } from "../selection.ts";
 import { clusterView, type ClusterView } from "../cluster-view.ts";
 import { memos } from "../memos.ts";
 import { waypointsManagedBy } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
-import { workloadEntryLabels } from "../workload-entry.ts";
+import { workloadEntryLabels, workloadEntryTarget } from "../workload-entry.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls } from "../peer-authentication.ts";
 import { deriveImportedEndpoints } from "./imported-services.ts";
@@ -158,13 +159,17 @@ function deriveKubernetesEndpoints(
     return service.ports
       .filter((port) => port.protocol === "TCP")
       .map((port) => {
-        const target = { name: port.name, port: port.port, target: typeof port.target === "number" ? port.target : 0 };
         const found = [
           ...own.flatMap((slice) =>
             sliceEndpoints(slice, service, port.name, view, { mesh, inputs, reader, discoverable }),
           ),
           ...selected
-            .flatMap((entry) => workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? [])
+            .flatMap((entry) => {
+              const own = workloadEntryTarget(port, entry.spec.ports);
+              if (own === undefined) return [];
+              const target = { name: "", port: port.port, target: own };
+              return workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? [];
+            })
             .filter(isDiscoverable),
           ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
         ];
@@ -451,7 +456,7 @@ function takesMutualTls(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): boolean {
-  const policies = peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader);
+  const policies = peerAuthenticationsFor(pod, mesh.rootNamespace, inputs, reader);
   return (
     policies.length === 0 || mutualTlsModeOf(workloadMutualTls(pod, mesh.rootNamespace, policies), port) !== "DISABLE"
   );
@@ -472,17 +477,20 @@ function selectedWorkloadEntries(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): readonly WorkloadEntryFacts[] {
-  if (Object.keys(selector).length === 0) return [];
-  const entries = inputs.workloadEntries.index("namespace", (entry) => [entry.namespace]);
-  const all = reader.lookup(entries, namespace);
-  return all.length === 0
-    ? all
-    : selectedEntries.of(all, JSON.stringify(selector), () =>
-        all.filter((entry) => entry.unhealthy !== true && matchesLabels(selector, workloadEntryLabels(entry))),
+  const entries = inputs.workloadEntries.index("label", (entry) =>
+    labelKeys(entry.namespace, workloadEntryLabels(entry)),
+  );
+  const rarest = rarestKey(entries, labelKeys(namespace, selector));
+  if (rarest === undefined) return [];
+  const candidates = reader.lookup(entries, rarest);
+  return candidates.length === 0
+    ? candidates
+    : selectedEntries.of(candidates, JSON.stringify(selector), () =>
+        candidates.filter((entry) => entry.unhealthy !== true && matchesLabels(selector, workloadEntryLabels(entry))),
       );
 }
 
-/** The selected entries of a namespace, cached by selector. Each host of a ServiceEntry asks for the same ones. */
+/** The selected entries of those with a label, cached by selector. Each host of a ServiceEntry asks for the same ones. */
 const selectedEntries = memos.keyed<readonly WorkloadEntryFacts[], readonly WorkloadEntryFacts[]>(
   "selected-workload-entries",
 );

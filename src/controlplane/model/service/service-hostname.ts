@@ -18,6 +18,30 @@ export function hostCovers(wide: string, narrow: string): boolean {
   return narrow.length >= wide.length && narrow.slice(1).endsWith(wide.slice(1));
 }
 
+/** Wildcards that can be found by a host without comparing it with each of them. */
+export interface WildcardSet {
+  readonly all: ReadonlySet<string>;
+  /** Those that stand for a part of a label, such as `*foo.example.org`. They are rare. */
+  readonly partial: readonly string[];
+}
+
+export function wildcardSet(wildcards: Iterable<string>): WildcardSet {
+  const all = new Set(wildcards);
+  return { all, partial: [...all].filter((host) => host !== "*" && !host.startsWith("*.")) };
+}
+
+/** The wildcards of the set that cover a host, beginning with the most specific one. */
+export function wildcardsOver(host: string, { all, partial }: WildcardSet): readonly string[] {
+  const found: string[] = [];
+  for (let at = host.indexOf("."); at >= 0; at = host.indexOf(".", at + 1)) {
+    const wildcard = `*${host.slice(at)}`;
+    if (all.has(wildcard)) found.push(wildcard);
+  }
+  if (all.has("*")) found.push("*");
+  const others = partial.filter((wildcard) => hostCovers(wildcard, host));
+  return others.length === 0 ? found : [...found, ...others].sort((left, right) => right.length - left.length);
+}
+
 /** The most specific host that covers the name: the name itself, or else the longest wildcard. */
 export function mostSpecificHost(hosts: Iterable<string>, name: string): string | undefined {
   let found: string | undefined;

@@ -77,7 +77,7 @@ function workloadRules({ inputs, entries }: AmbientSources): WorkloadRules {
       const selected: readonly AuthorizationPolicyFacts[] = scopes.flatMap((scope) =>
         selecting(policies, scope, workload.labels, (policy) => policy.spec.selector?.matchLabels ?? {}, reader),
       );
-      const peers = peerAuthenticationsFor(workload.namespace, mesh.rootNamespace, inputs, reader);
+      const peers = peerAuthenticationsFor(workload, mesh.rootNamespace, inputs, reader);
       const converted = convertedPolicyKeys(
         effectivePeerAuthentication(workload, mesh.rootNamespace, peers),
         mesh.rootNamespace,

@@ -3,17 +3,9 @@ import { withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { ClusterSchema, ListenerSchema, type Listener } from "../../../wire/envoy/index.ts";
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
-import {
-  factsKey,
-  hboneOf,
-  meshKey,
-  type MeshSettings,
-  type PodFacts,
-  type SidecarProxyFacts,
-} from "../../model/facts.ts";
+import { hboneOf, meshKey, type MeshSettings, type PodFacts, type SidecarProxyFacts } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
-import { remoteKey } from "../../model/remote-inputs.ts";
 import {
   mutualTlsModeOf,
   peerAuthenticationsFor,
@@ -64,20 +56,38 @@ interface Sources {
   readonly mutualTls: (workload: Workload, reader: CollectionReader) => WorkloadMutualTls;
 }
 
+type Model = Pick<MeshModel, "inputs" | "destinationRules" | "endpoints">;
+
 /** The inbound resources for the pods of remote clusters. See {@link deriveInboundResources}. */
 export function deriveRemoteInboundResources(
   graph: CollectionGraph,
-  { inputs, destinationRules, endpoints }: Pick<MeshModel, "inputs" | "destinationRules" | "endpoints">,
+  model: Model,
   connected?: Collection<unknown>,
 ): InboundResources {
+  return deriveInboundResources(graph, withRemoteInputs(model), connected, "remote-");
+}
+
+/**
+ * The inbound resources of machines outside of the cluster. Scopes are the keys of `machines`. Those of `remote` name a
+ * remote cluster, and have its services.
+ */
+export function deriveMachineInboundResources(
+  graph: CollectionGraph,
+  model: Model,
+  machines: Readonly<Record<"own" | "remote", MeshInputs["pods"]>>,
+): { readonly own: InboundResources; readonly remote: InboundResources } {
+  const resourcesOf = (of: Model, pods: MeshInputs["pods"], prefix: string): InboundResources =>
+    deriveInboundResources(graph, { ...of, inputs: { ...of.inputs, pods } }, undefined, prefix);
+  return {
+    own: resourcesOf(model, machines.own, "machine-"),
+    remote: resourcesOf(withRemoteInputs(model), machines.remote, "remote-machine-"),
+  };
+}
+
+function withRemoteInputs({ inputs, ...model }: Model): Model {
   // This code only reads the items, so items with a cluster id can be used as items without one.
   const { pods, services } = inputs.remote as unknown as Pick<MeshInputs, "pods" | "services">;
-  return deriveInboundResources(
-    graph,
-    { inputs: { ...inputs, pods, services }, destinationRules, endpoints },
-    connected,
-    "remote-",
-  );
+  return { ...model, inputs: { ...inputs, pods, services } };
 }
 
 /**
@@ -86,7 +96,7 @@ export function deriveRemoteInboundResources(
  */
 export function deriveInboundResources(
   graph: CollectionGraph,
-  { inputs, destinationRules, endpoints }: Pick<MeshModel, "inputs" | "destinationRules" | "endpoints">,
+  { inputs, destinationRules, endpoints }: Model,
   connected?: Collection<unknown>,
   prefix = "",
 ): InboundResources {
@@ -97,11 +107,7 @@ export function deriveInboundResources(
     telemetry: new TelemetryPolicies(inputs),
     providers: new ProviderClusters(inputs),
     mutualTls: ({ pod, mesh }, reader) =>
-      workloadMutualTls(
-        pod,
-        mesh.rootNamespace,
-        peerAuthenticationsFor(pod.namespace, mesh.rootNamespace, inputs, reader),
-      ),
+      workloadMutualTls(pod, mesh.rootNamespace, peerAuthenticationsFor(pod, mesh.rootNamespace, inputs, reader)),
   };
   const perPod = (
     name: string,
@@ -110,8 +116,7 @@ export function deriveInboundResources(
     graph.derive(
       `${prefix}${name}`,
       inputs.pods,
-      (pod, reader) => {
-        const scope = pod.clusterId === undefined ? factsKey(pod) : remoteKey(pod.clusterId, factsKey(pod));
+      (pod, reader, scope) => {
         if (connected !== undefined && reader.get(connected, scope) === undefined) return [];
         const workload = workloadOf(pod, inputs, reader);
         if (workload === undefined) return [];

@@ -1,5 +1,5 @@
 import type { ConnectionPool, ServerTls, SidecarIngress } from "../../../api/istio/index.ts";
-import type { CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import type { CollectionReader } from "../../../kube/index.ts";
 import { formatAuthority } from "../../../wire/hbone/index.ts";
 import {
   compareText,
@@ -8,16 +8,13 @@ import {
   type AppProtocol,
   type MeshSettings,
   type PodFacts,
-  type ServiceEntryFacts,
-  type ServiceFacts,
   type SidecarFacts,
   type SidecarProxyFacts,
 } from "../../model/facts.ts";
 import { anyAddress } from "../../model/ip-address.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
-import { selecting, selectorKeys } from "../../model/selection.ts";
 import { istioPortProtocol } from "../../model/service/service-entry-model.ts";
-import { targetPortOf } from "../../model/service/service-ports.ts";
+import { WorkloadServices, type ServedEntry, type ServedService } from "../../model/service/workload-services.ts";
 import { sidecarFor } from "../../model/scope-choice.ts";
 
 /** One port of a workload that its sidecar serves. */
@@ -54,15 +51,11 @@ export interface Workload {
  */
 export class InboundTargets {
   readonly #inputs: MeshInputs;
-  readonly #services: CollectionIndex<ServiceFacts>;
-  readonly #entries: CollectionIndex<ServiceEntryFacts>;
+  readonly #services: WorkloadServices;
 
   constructor(inputs: MeshInputs) {
     this.#inputs = inputs;
-    this.#services = inputs.services.index("selector", (service) => selectorKeys(service.namespace, service.selector));
-    this.#entries = inputs.serviceEntries.index("selector", (entry) =>
-      selectorKeys(entry.namespace, entry.spec.workloadSelector?.labels ?? {}),
-    );
+    this.#services = new WorkloadServices(inputs);
   }
 
   of(workload: Workload, reader: CollectionReader): readonly InboundTarget[] {
@@ -72,26 +65,16 @@ export class InboundTargets {
     // Without a redirect, the application itself owns the ports.
     if (workload.sidecar.interception === "NONE") return [];
     const { pod } = workload;
-    const services = selecting(this.#services, pod.namespace, pod.labels, (service) => service.selector, reader).filter(
-      ({ clusterId }) => clusterId === pod.clusterId,
-    );
-    const entries = selecting(
-      this.#entries,
-      pod.namespace,
-      pod.labels,
-      (entry) => entry.spec.workloadSelector?.labels ?? {},
-      reader,
-    );
     const registered = [
-      ...services.map((service) => ({
-        createdAt: service.createdAt,
-        name: service.name,
-        targets: serviceTargets(service, workload),
+      ...this.#services.servicesOf(pod, reader).map((served) => ({
+        createdAt: served.service.createdAt,
+        name: served.service.name,
+        targets: serviceTargets(served, workload),
       })),
-      ...entries.map((entry) => ({
-        createdAt: entry.createdAt,
-        name: entry.name,
-        targets: entryTargets(entry, workload),
+      ...this.#services.entriesOf(pod, reader).map((served) => ({
+        createdAt: served.entry.createdAt,
+        name: served.entry.name,
+        targets: entryTargets(served, workload),
       })),
     ];
     registered.sort(
@@ -121,11 +104,11 @@ export function wildcardOf(pod: Pick<PodFacts, "addresses">): string {
   return pod.addresses[0]?.includes(":") === true ? "::" : anyAddress;
 }
 
-function serviceTargets(service: ServiceFacts, { pod, mesh }: Workload): readonly InboundTarget[] {
+function serviceTargets({ service, targetOf }: ServedService, { pod, mesh }: Workload): readonly InboundTarget[] {
   const host = hostnameOf(service, mesh.domain);
   const { name, namespace } = service;
   return service.ports.flatMap((port) => {
-    const target = targetPortOf(port, pod);
+    const target = targetOf(port);
     if (port.protocol !== "TCP" || target === undefined) return [];
     return {
       ...loopback(target, mesh),
@@ -145,13 +128,13 @@ function loopback(port: number, { inboundTrafficPolicy }: MeshSettings): { reado
   return inboundTrafficPolicy === "LOCALHOST" ? { endpoint: `127.0.0.1:${port}` } : {};
 }
 
-function entryTargets(entry: ServiceEntryFacts, { pod }: Workload): readonly InboundTarget[] {
+function entryTargets({ entry, targetOf }: ServedEntry, { pod }: Workload): readonly InboundTarget[] {
   const { namespace, spec } = entry;
   return spec.hosts.flatMap((host) =>
     spec.ports
       .filter((port) => port.protocol !== "UDP")
       .map((port) => ({
-        port: port.targetPort ?? port.number,
+        port: targetOf(port),
         servicePort: port.number,
         protocol: istioPortProtocol(port),
         host,

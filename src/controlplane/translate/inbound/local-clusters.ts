@@ -4,7 +4,6 @@ import { localClusterName } from "../../../wire/xds/index.ts";
 import { clusterView } from "../../model/cluster-view.ts";
 import {
   compareText,
-  factsKey,
   hostnameOf,
   meshKey,
   type Labels,
@@ -15,7 +14,6 @@ import {
   type WorkloadEntryFacts,
 } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
-import { remoteKey } from "../../model/remote-inputs.ts";
 import { workloadEntryLabels } from "../../model/workload-entry.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
 import {
@@ -89,10 +87,9 @@ export function deriveLocalClusters(
   const groups = graph.derive(
     `${prefix}local-groups`,
     inputs.pods,
-    (pod, reader) => {
+    (pod, reader, scope) => {
       const mesh = reader.get(inputs.mesh, meshKey);
       if (pod.sidecar?.selfDiscovery !== true || mesh === undefined || pod.addresses.length === 0) return [];
-      const scope = pod.clusterId === undefined ? factsKey(pod) : remoteKey(pod.clusterId, factsKey(pod));
       return [[scope, groupOf(pod, mesh, sources, reader)]];
     },
     (left, right) => left.key === right.key,

@@ -1,0 +1,111 @@
+// Measures the start with many objects of the kinds that select each other, and a change of one of them.
+//   npm run bench:controlplane:many -- [--cases entries,pods] [--size 2000] [--json]
+// Each case runs with a quarter of its size and with its full size. A growth of the start above 4, or of a change above
+// 1, is more than linear.
+import { benchOptions } from "../../scripts/arguments/bench-options.ts";
+import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
+import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
+import { typeUrls } from "../../src/wire/xds/index.ts";
+import { manyObjects, type ManyObjects } from "./many-object-cases.ts";
+import { cpuMs, measuredMesh } from "./measured-mesh.ts";
+import { SilentClient } from "./silent-client.ts";
+import { gateway, sidecar, surroundings, waypoint, ztunnel } from "./surroundings.ts";
+
+const options = benchOptions("npm run bench:controlplane:many --", {
+  cases: Object.keys(manyObjects).join(","),
+  size: 2000,
+  json: false,
+});
+/** A change is repeated, and the median counts. */
+const rounds = 5;
+
+interface Cost {
+  readonly startMs: number;
+  /** The CPU time of a change, and how many items it computes, by the kind of the changed object. */
+  readonly changes: Readonly<Record<string, { readonly ms: number; readonly computed: number }>>;
+  readonly slowest: string;
+}
+
+function measure(many: ManyObjects, size: number): Cost {
+  const mesh = measuredMesh();
+  const feeds = createFeeds(mesh.inputs, "default", (object, issues) => {
+    throw new Error(`${keyOf(object)} is refused: ${JSON.stringify(issues).slice(0, 300)}`);
+  });
+  const take = (object: KubernetesObject): void => {
+    const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
+    const feed = feeds.find(({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group));
+    if (feed === undefined) throw new Error(`the model does not read ${object.kind ?? ""}`);
+    feed.take(keyOf(object), object);
+  };
+  const clients = [sidecar, gateway, waypoint].map((proxy) => {
+    const client = new SilentClient(mesh.discovery, proxy, { endpoints: [], routes: ["80", "http.80"] });
+    client.subscribe(typeUrls.cluster);
+    return client;
+  });
+  const node = new SilentClient(mesh.discovery, ztunnel, { endpoints: [], routes: [] });
+  for (const typeUrl of [typeUrls.address, typeUrls.authorization]) node.subscribe(typeUrl);
+  clients.push(node);
+  const apply = (objects: readonly KubernetesObject[]): void => {
+    mesh.graph.batch(() => objects.forEach(take));
+    mesh.discovery.flush();
+    while (clients.filter((client) => client.acknowledge()).length > 0);
+  };
+  apply(surroundings);
+  const objects = many.objects(size);
+  const startMs = cpuMs(() => apply(objects));
+  const slowest = slowestOf(mesh.graph.collections);
+  const computed = (): number => mesh.graph.collections.reduce((sum, { stats }) => sum + stats.recomputations, 0);
+  const changes = Object.fromEntries(
+    [...Map.groupBy(objects, ({ kind }) => kind ?? "")].map(([kind, ofKind]) => {
+      const changed = ofKind[Math.floor(ofKind.length / 2)]!;
+      const before = computed();
+      const times = Array.from({ length: rounds }, (_, round) => cpuMs(() => apply([many.changed(changed, round)])));
+      const median = times.sort((left, right) => left - right)[rounds >> 1] ?? Number.NaN;
+      return [kind, { ms: median, computed: Math.round((computed() - before) / rounds) }];
+    }),
+  );
+  for (const client of clients) client.close();
+  return { startMs, changes, slowest };
+}
+
+function slowestOf(collections: readonly { readonly name: string; readonly stats: { readonly lastCostMs: number } }[]) {
+  return collections
+    .toSorted((left, right) => right.stats.lastCostMs - left.stats.lastCostMs)
+    .slice(0, 3)
+    .map(({ name, stats }) => `${name} ${stats.lastCostMs.toFixed(0)}`)
+    .join(", ");
+}
+
+function report(name: string): void {
+  const found = manyObjects[name];
+  if (found === undefined)
+    throw new Error(`there is no case "${name}": ${Object.keys(manyObjects).join(", ")} are known`);
+  const { size } = options;
+  measure(found, 4);
+  const small = measure(found, Math.ceil(size / 4));
+  const whole = measure(found, size);
+  const growth = whole.startMs / small.startMs;
+  if (options.json) {
+    process.stdout.write(`${JSON.stringify({ case: name, size, growth, ...whole })}\n`);
+    return;
+  }
+  const changes = Object.entries(whole.changes).map(([kind, { ms, computed }]) => {
+    const before = small.changes[kind];
+    return `${kind} ${before?.ms.toFixed(0)} → ${ms.toFixed(0)} (${before?.computed} → ${computed})`;
+  });
+  process.stdout.write(
+    `| ${[name, small.startMs.toFixed(0), whole.startMs.toFixed(0), growth.toFixed(1), changes.join(", "), whole.slowest].join(" | ")} |\n`,
+  );
+}
+
+if (!options.json)
+  process.stdout.write(
+    `| case | start ms, ${Math.ceil(options.size / 4)} | start ms, ${options.size} | growth | a change: ms (computed items) | slowest collections, ms |\n| --- | --- | --- | --- | --- | --- |\n`,
+  );
+for (const name of options.cases.split(",")) {
+  try {
+    report(name);
+  } catch (error) {
+    process.stdout.write(`| ${name} | ${String(error).slice(0, 300)} |\n`);
+  }
+}

@@ -1,0 +1,244 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import * as fc from "fast-check";
+import type { KubernetesObject } from "../api/index.ts";
+import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../wire/discovery/index.ts";
+import { localClusterName, typeUrls } from "../wire/xds/index.ts";
+import type { ServedMesh } from "./served-mesh.ts";
+import { config, namespace, node, pod, service, slice } from "./testing/model-fixture.ts";
+import { createServedFixture } from "./testing/served-fixture.ts";
+
+const http = { number: 80, name: "http", protocol: "HTTP" };
+const hash = { "pod-template-hash": "a1" };
+
+function sidecarPod(name: string, address: string, on: string): KubernetesObject {
+  const made = pod(`shop/${name}`, address, {
+    labels: { app: "web", "service.istio.io/workload-name": "web", ...hash },
+    node: on,
+    redirected: false,
+  }) as KubernetesObject & { spec: { containers: object[] } };
+  const env = [{ name: "ISTIO_META_ENABLE_SELF_DISCOVERY", value: "true" }];
+  made.spec.containers.push({ name: "istio-proxy", args: ["proxy", "sidecar"], env });
+  return made;
+}
+
+const local = (host: string, createdAt: string): KubernetesObject =>
+  config(
+    "ServiceEntry",
+    "shop/local",
+    { hosts: [host], ports: [http], resolution: "STATIC", workloadSelector: { labels: { role: "local" } } },
+    { creationTimestamp: createdAt },
+  );
+const machine = (name: string, address: string, zone: string): KubernetesObject =>
+  config(
+    "WorkloadEntry",
+    `shop/${name}`,
+    { address, locality: `r1/${zone}`, labels: { role: "local", ...hash } },
+    { labels: { "service.istio.io/workload-name": "web" } },
+  );
+const balanced = (loadBalancer: object): KubernetesObject =>
+  config("DestinationRule", "shop/zones", { host: "web.shop.svc.cluster.local", trafficPolicy: { loadBalancer } });
+const sidecarObject = (hosts: readonly string[]): KubernetesObject =>
+  config("Sidecar", "shop/own", { workloadSelector: { labels: { app: "web" } }, egress: [{ hosts }] });
+const webPort = { name: "http", port: 80, targetPort: 8080 };
+const endpoints = (...addresses: readonly string[]): KubernetesObject =>
+  slice(
+    "shop/web",
+    { name: "http", port: 8080 },
+    addresses.map((address, index) => ({ address, pod: `web-${index + 1}`, node: `node-${index + 1}` })),
+  );
+
+/** Each line has the versions of one object. */
+const objects: readonly (readonly KubernetesObject[])[] = [
+  [sidecarPod("web-1", "10.0.0.1", "node-1"), sidecarPod("web-1", "10.0.0.1", "node-2")],
+  [sidecarPod("web-2", "10.0.0.2", "node-2")],
+  [local("local-0.example.org", "2026-01-01T00:00:00Z"), local("local-1.example.org", "2026-01-02T00:00:00Z")],
+  [machine("vm-1", "10.0.0.1", "a"), machine("vm-1", "10.0.0.1", "b"), machine("vm-1", "10.0.0.9", "a")],
+  [machine("vm-2", "10.0.0.2", "b")],
+  [balanced({ zoneAwareLbSetting: { enabled: true } }), balanced({ simple: "RANDOM" })],
+  [sidecarObject(["./*"]), sidecarObject(["shop/web.shop.svc.cluster.local"])],
+  [service("shop/web", "10.96.0.5", { app: "web" }, [webPort])],
+  [service("shop/other", "10.96.0.6", { app: "other" }, [webPort])],
+  [endpoints("10.0.0.1"), endpoints("10.0.0.1", "10.0.0.2"), endpoints()],
+  [node("node-1", "z1"), node("node-1", "z2")],
+  [node("node-2", "z2")],
+];
+const always = [namespace("istio-system"), namespace("shop")];
+
+/** A client of delta discovery. It asks for the endpoints of its clusters, as our proxy and Envoy do. */
+class DeltaClient {
+  readonly resources = new Map<string, Map<string, string>>(
+    [typeUrls.cluster, typeUrls.endpoint, typeUrls.listener].map((typeUrl) => [typeUrl, new Map()]),
+  );
+  readonly #mesh: ServedMesh;
+  readonly #pending: { readonly typeUrl: string; readonly nonce: string }[] = [];
+  readonly #endpoints = new Set<string>();
+  #client: ReturnType<ServedMesh["discovery"]["connect"]> | undefined;
+
+  constructor(mesh: ServedMesh) {
+    this.#mesh = mesh;
+    this.connect();
+  }
+
+  connect(): void {
+    this.#client?.close();
+    this.#pending.length = 0;
+    this.#endpoints.clear();
+    this.#client = this.#mesh.discovery.connect("delta", { write: (parts) => this.#take(parts) }, () => true);
+    for (const typeUrl of [typeUrls.cluster, typeUrls.listener]) this.#ask(typeUrl, ["*"]);
+    this.#followEndpoints();
+  }
+
+  get stream() {
+    return [...this.#mesh.discovery.streams].at(-1);
+  }
+
+  /** Acknowledges the oldest response. Returns false if there is none. */
+  acknowledge(): boolean {
+    const oldest = this.#pending.shift();
+    if (oldest === undefined) return false;
+    this.#send({ typeUrl: oldest.typeUrl, responseNonce: oldest.nonce });
+    this.#followEndpoints();
+    return true;
+  }
+
+  #followEndpoints(): void {
+    const clusters = [...this.of(typeUrls.cluster).keys()].filter((name) => name.startsWith("outbound|"));
+    const wanted = new Set([localClusterName, ...clusters]);
+    const added = [...wanted].filter((name) => !this.#endpoints.has(name));
+    const gone = [...this.#endpoints].filter((name) => !wanted.has(name));
+    for (const name of added) this.#endpoints.add(name);
+    for (const name of gone) this.#endpoints.delete(name);
+    if (added.length > 0 || gone.length > 0) this.#ask(typeUrls.endpoint, added, gone);
+    for (const name of this.of(typeUrls.endpoint).keys())
+      if (!wanted.has(name)) this.of(typeUrls.endpoint).delete(name);
+  }
+
+  of(typeUrl: string): Map<string, string> {
+    return this.resources.get(typeUrl) ?? new Map();
+  }
+
+  /** Names the versions that it has in the first request of a stream. */
+  #ask(typeUrl: string, names: readonly string[], gone: readonly string[] = []): void {
+    const isFirst = this.stream?.subscriptions.has(typeUrl) !== true;
+    const known = isFirst ? Object.fromEntries(this.of(typeUrl)) : {};
+    this.#send({
+      typeUrl,
+      resourceNamesSubscribe: [...names],
+      resourceNamesUnsubscribe: [...gone],
+      initialResourceVersions: known,
+    });
+  }
+
+  #send(request: {
+    readonly typeUrl: string;
+    readonly responseNonce?: string;
+    readonly resourceNamesSubscribe?: string[];
+    readonly resourceNamesUnsubscribe?: string[];
+    readonly initialResourceVersions?: Record<string, string>;
+  }): void {
+    const id = "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local";
+    const metadata = {
+      NAMESPACE: "shop",
+      LABELS: { app: "web", "service.istio.io/workload-name": "web", ...hash },
+      ENABLE_SELF_DISCOVERY: "true",
+    };
+    const message = create(DeltaDiscoveryRequestSchema, { ...request, node: { id, metadata } });
+    this.#client?.receive(toBinary(DeltaDiscoveryRequestSchema, message));
+  }
+
+  #take(parts: readonly Buffer[]): boolean {
+    const { typeUrl, nonce, resources, removedResources } = fromBinary(
+      DeltaDiscoveryResponseSchema,
+      Buffer.concat(parts),
+    );
+    const own = this.of(typeUrl);
+    for (const { name, version } of resources) own.set(name, version);
+    for (const name of removedResources) own.delete(name);
+    this.#pending.push({ typeUrl, nonce });
+    return true;
+  }
+}
+
+const change = fc.record({ object: fc.nat(objects.length - 1), version: fc.integer({ min: -1, max: 2 }) });
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      what: fc.constant("change" as const),
+      changes: fc.array(change, { minLength: 1, maxLength: 5 }),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ what: fc.constant("acknowledge" as const), responses: fc.nat(4) }) },
+  { weight: 1, arbitrary: fc.record({ what: fc.constant("reconnect" as const) }) },
+);
+
+test("a sidecar has the resources of its view and of a new mesh, whatever changes at once, disconnects or comes back", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.nat(3), { minLength: objects.length, maxLength: objects.length }),
+      fc.array(step, { maxLength: 12 }),
+      (initial, steps) => {
+        const present = new Map<number, KubernetesObject>();
+        const fixture = createServedFixture();
+        const apply = (changes: readonly { readonly object: number; readonly version: number }[]): void => {
+          const added: KubernetesObject[] = [];
+          const gone: KubernetesObject[] = [];
+          for (const { object, version } of changes) {
+            // The proxy's own pod stays: a new stream waits for it.
+            const wanted = object === 0 ? objects[0]?.[Math.abs(version) % 2] : objects[object]?.[version];
+            const before = present.get(object);
+            if (wanted === undefined) {
+              if (before !== undefined) gone.push(before);
+              present.delete(object);
+            } else {
+              added.push(wanted);
+              present.set(object, wanted);
+            }
+          }
+          fixture.change(
+            added.filter((one) => [...present.values()].includes(one)),
+            gone,
+          );
+        };
+        fixture.change(always);
+        apply(initial.map((version, object) => ({ object, version: version - 1 })));
+        const client = new DeltaClient(fixture.mesh);
+        for (const one of steps) {
+          if (one.what === "change") apply(one.changes);
+          else if (one.what === "reconnect") client.connect();
+          else for (let index = 0; index < one.responses; index += 1) client.acknowledge();
+        }
+        while (client.acknowledge());
+        const scratch = createServedFixture();
+        scratch.change([...always, ...present.values()]);
+        const fresh = new DeltaClient(scratch.mesh);
+        while (fresh.acknowledge());
+        for (const typeUrl of client.resources.keys())
+          assert.deepEqual(sorted(client.of(typeUrl)), sorted(fresh.of(typeUrl)), typeUrl);
+        assert.ok(client.of(typeUrls.endpoint).has(localClusterName));
+        client.stream?.close();
+        fresh.stream?.close();
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+function sorted(resources: ReadonlyMap<string, string>): readonly (readonly [string, string])[] {
+  return [...resources].toSorted(([left], [right]) => (left < right ? -1 : 1));
+}
+
+test("a cluster that goes before the client has acknowledged it is removed as soon as the client answers", () => {
+  const { mesh, change } = createServedFixture();
+  const web = service("shop/web", "10.96.0.5", { app: "web" }, [webPort]);
+  change([...always, sidecarPod("web-1", "10.0.0.1", "node-1"), endpoints("10.0.0.1")]);
+  const client = new DeltaClient(mesh);
+  client.acknowledge();
+  change([web]);
+  change([], [web]);
+  while (client.acknowledge());
+  assert.ok(!client.of(typeUrls.cluster).has("outbound|80||web.shop.svc.cluster.local"));
+  client.stream?.close();
+});
