@@ -127,5 +127,5 @@ export function standingClock(): Clock & { nowAtMs: number; jumpedMs: number } {
     sleep: async () => await new Promise<void>(() => undefined),
     after: () => ({ [Symbol.dispose]: () => undefined }),
   };
-  return clock as unknown as Clock & { nowAtMs: number; jumpedMs: number };
+  return clock;
 }
