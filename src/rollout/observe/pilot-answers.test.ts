@@ -8,14 +8,9 @@ import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts"
 import type { ClusterView } from "./cluster-view.ts";
 import { httpGet } from "./http-get.ts";
 import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
-import {
-  notConcerned,
-  observeNotRejected,
-  observeAcknowledged,
-  observeForgotten,
-  observeRejections,
-  dependentProxies,
-} from "./pilots.ts";
+import { notConcerned, observeAcknowledged, observeForgotten } from "./acknowledgements.ts";
+import { observeNotRejected, observeRejections } from "./rejections.ts";
+import { dependentProxies } from "./served-proxies.ts";
 import { SilentPods } from "./silent-pods.ts";
 import { transientError } from "../../base/index.ts";
 import { unanswered } from "./pilot-answers.ts";

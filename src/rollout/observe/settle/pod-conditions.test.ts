@@ -70,7 +70,7 @@ test("whoever leaves a part of the mesh to the old revision may keep it, and is 
       to: "new",
       ...(mayStay === undefined ? {} : { mayStay }),
     };
-    return await dependentState(client, view as unknown as ClusterView, condition as never);
+    return await dependentState(client, view, condition as never);
   };
   const command = "tag default: serin tag set default --revision new --overwrite";
   assert.deepEqual(await detailOf(true), {
