@@ -18,6 +18,29 @@ export class BoundedCache<Key, Value> extends Map<Key, Value> {
   }
 }
 
+/**
+ * A Map for few values that are expensive to compute again. A new key replaces the oldest one of a full cache. Setting a
+ * value makes its key the youngest, and reading it does not.
+ */
+export class AgingCache<Key, Value> extends Map<Key, Value> {
+  readonly maxEntries: number;
+
+  constructor(maxEntries: number) {
+    super();
+    this.maxEntries = maxEntries;
+  }
+
+  override set(key: Key, value: Value): this {
+    this.delete(key);
+    if (this.size >= this.maxEntries)
+      for (const oldest of this.keys()) {
+        this.delete(oldest);
+        break;
+      }
+    return super.set(key, value);
+  }
+}
+
 /** One cache for each declaration of {@link moduleCache}. */
 const moduleCaches = new Map<string, { readonly size: number; readonly maxEntries: number }>();
 

@@ -57,34 +57,40 @@ const limitParts = 10;
  * Calls `run` once after `ms`, as the limit of a request to another process. On a busy machine a process may stand
  * still for seconds. Node runs due timers before it reads sockets, so a plain timer would then end requests whose
  * answers have arrived. This limit counts each standstill as at most a tenth of `ms`. Disposing the handle cancels it.
- * Keeps the process alive.
+ * Without a clock, it counts real time and keeps the process alive.
  */
-export function afterRunning(ms: number, run: () => void): Disposable {
-  return new RunningLimit(ms, run);
+export function afterRunning(ms: number, run: () => void, clock: Timers = liveTimers): Disposable {
+  return new RunningLimit(ms, run, clock);
 }
+
+type Timers = Pick<Clock, "after">;
+
+const liveTimers: Timers = { after: (ms, run) => new StartedTimer(setTimeout(run, ms)) };
 
 class RunningLimit implements Disposable {
   readonly #partMs: number;
   readonly #run: () => void;
+  readonly #clock: Timers;
   #left = limitParts;
-  #timer: NodeJS.Timeout;
+  #timer: Disposable;
   #last: NodeJS.Immediate | undefined;
 
-  constructor(ms: number, run: () => void) {
+  constructor(ms: number, run: () => void, clock: Timers) {
     this.#partMs = Math.min(ms, maxTimerMs) / limitParts;
     this.#run = run;
-    this.#timer = setTimeout(this.#next, this.#partMs);
+    this.#clock = clock;
+    this.#timer = clock.after(this.#partMs, this.#next);
   }
 
   readonly #next = (): void => {
     this.#left -= 1;
-    if (this.#left > 0) this.#timer = setTimeout(this.#next, this.#partMs);
+    if (this.#left > 0) this.#timer = this.#clock.after(this.#partMs, this.#next);
     // Node reads the sockets once more before this call.
     else this.#last = setImmediate(this.#run);
   };
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
+    this.#timer[Symbol.dispose]();
     clearImmediate(this.#last);
   }
 }

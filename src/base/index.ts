@@ -7,7 +7,7 @@ export {
   type AlternativeName,
 } from "./certificate-text.ts";
 export { Backoff, type BackoffOptions } from "./backoff.ts";
-export { BoundedCache, moduleCache, moduleCacheSizes } from "./bounded-cache.ts";
+export { AgingCache, BoundedCache, moduleCache, moduleCacheSizes } from "./bounded-cache.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
 export { ConnectionLimit, limitConnections, outnumberingConnections } from "./connection-limit.ts";
 export { afterRunning, rfc3339Seconds, systemClock, type Clock } from "./clock.ts";

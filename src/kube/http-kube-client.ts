@@ -236,22 +236,34 @@ class HttpKubeClient implements KubeConnection {
       timeoutSeconds: String(watchTimeoutSeconds),
     });
     const subject = { verb: "watch", object };
-    const { signal } = options;
-    const response = await this.#send({
-      method: "GET",
-      path,
-      subject,
-      ...this.#accept(metadataObject),
-      ...(signal === undefined ? {} : { signal }),
+    const exchange = { method: "GET", path, subject, ...this.#accept(metadataObject) };
+    const response = await this.#within(options.signal, subject, async (signal) => {
+      const answer = await this.#send({ ...exchange, signal });
+      if (answer.status === 200) return answer;
+      throw errorOfStatus(subject, answer.status, await readAll(answer.body, subject), answer.headers["retry-after"]);
     });
-    if (response.status !== 200) {
-      const text = await readAll(response.body, subject);
-      throw errorOfStatus(subject, response.status, text, response.headers["retry-after"]);
-    }
+    yield* this.#watched<Value>(response, subject, options);
+  }
+
+  /** The events of a watch, until the server ends it. A server that hangs does not, and may still answer pings. */
+  async *#watched<Value extends KubernetesObject>(
+    response: TransportResponse,
+    subject: RequestSubject,
+    { signal, excerpt }: WatchOptions,
+  ): AsyncIterable<WatchEvent<Value>> {
+    const { object } = subject;
+    const late = transientError(
+      "timeout",
+      `watch of ${object}: the server has not ended it after ${watchTimeoutSeconds} s, as it was asked to`,
+    );
+    using _limit = this.#clock.after(watchTimeoutSeconds * 1000 + this.#requestTimeoutMs, () =>
+      response.body.destroy(late),
+    );
+    using _abort = onAbort(signal, () => response.body.destroy());
     const decoder = new LineDecoder(maxWatchLineBytes);
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
-        for (const line of decoder.push(chunk)) yield watchEventOf<Value>(line, subject, options.excerpt);
+        for (const line of decoder.push(chunk)) yield watchEventOf<Value>(line, subject, excerpt);
       }
     } catch (error) {
       if (error instanceof SerinError) throw error;

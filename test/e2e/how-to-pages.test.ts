@@ -76,7 +76,7 @@ step("the upgrade of the page moves the application to Serin, and its undo moves
   writeFileSync(join(guide.lab.directory, "upgrade.yaml"), blockOf(move, "yaml") ?? "");
   await moveUpTo("kubectl wait meshupgrade/to-serin");
   await sidecarsAreOf("istiod-serin");
-  await moveUpTo("kubectl get deployments");
+  await moveUpTo("serin upgrade rollback");
   await sidecarsAreOf("istiod");
   await moveUpTo("serin uninstall --revision serin");
   assert.equal(await stateOfIstio(), istioBefore);

@@ -187,8 +187,10 @@ export interface MeantRule {
 export interface UndoStatus {
   readonly startedAt: string;
   readonly elapsedMs: number;
-  /** The time since the last object was restored. */
+  /** The time since the last object was restored, or the last pod of a restarted workload was replaced. */
   readonly waitedMs: number;
+  /** The smallest number of pods that restarted workloads have lacked since the last object was restored. */
+  readonly podsLeft?: number;
   /** What blocks the rollback, by name. */
   readonly waitingFor: readonly string[];
   /** What follows the rollback: the end, the next change, or the deletion of the object. */

@@ -44,6 +44,14 @@ export interface UndoSurroundings {
    * from pods that are leaving. Undefined if it need not stay.
    */
   stillServes(entry: JournalEntry): Promise<StillServes | undefined>;
+  /**
+   * What a workload lacks until its pods are those of its present template, or none is older than `restartedAt`.
+   * Undefined if nothing is missing, or if a restart does not replace its pods.
+   */
+  notReplaced(
+    object: ObjectReference,
+    restartedAt: string | undefined,
+  ): Promise<{ readonly detail: string; readonly left: number } | undefined>;
   /** Why a recreated workload is not ready yet. Undefined if it is ready. */
   notReady(object: ObjectReference): Promise<string | undefined>;
   /**
@@ -228,14 +236,7 @@ async function undoField(
   const found = valueAt(current, entry.pointer);
   if (hasLeftMesh(entry, current)) return { state: "undone" };
   if (isLabelOfRemade(entry, current) && !covers(found, entry.written)) return { state: "undone" };
-  if (entry.restart === "time") {
-    const heldBack = await surroundings.heldBack(entry, current, found);
-    if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
-    // A later restart may have happened before or after undo restored the template. An unnecessary restart is harmless,
-    // but without a necessary one, pods would keep the wrong template.
-    await objects.setField(entry.object, entry.pointer, new Date(surroundings.nowMs).toISOString(), found);
-    return { state: "undone" };
-  }
+  if (entry.restart === "time") return await undoRestart(objects, entry, surroundings, { current, found });
   if (keepsEdits(entry)) return await undoList(objects, entry, surroundings, { current, original });
   // Somebody may have restored what was there before the run, such as a GitOps controller.
   const isRestored =
@@ -254,7 +255,45 @@ async function undoField(
     if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
     await objects.setField(entry.object, entry.pointer, entry.prior, found, entry.madeParents);
   }
-  return await whenItServes(entry, surroundings);
+  return entry.restart === undefined
+    ? await whenItServes(entry, surroundings)
+    : await whenReplaced(entry, surroundings, undefined);
+}
+
+/**
+ * Restarts the workload again, by the time of the undo. The journal keeps this time as the prior value, so that the
+ * workload restarts only once.
+ */
+async function undoRestart(
+  objects: ObjectAccess,
+  entry: FieldEntry,
+  context: UndoContext,
+  { current, found }: { readonly current: UntypedObject; readonly found: unknown },
+): Promise<UndoResult> {
+  if (jsonEqualWithoutNulls(found, entry.prior) && timeOf(entry.prior) > timeOf(entry.written))
+    return await whenReplaced(entry, context, String(found));
+  const heldBack = await context.heldBack(entry, current, found);
+  if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
+  // A later restart may have happened before or after undo restored the template. An unnecessary restart is harmless,
+  // but without a necessary one, pods would keep the wrong template.
+  const restartedAt = new Date(context.nowMs).toISOString();
+  await objects.setField(entry.object, entry.pointer, restartedAt, found);
+  await context.keepRestored(entry, restartedAt);
+  return await whenReplaced(entry, context, restartedAt);
+}
+
+function timeOf(value: unknown): number {
+  return typeof value === "string" ? Date.parse(value) : Number.NaN;
+}
+
+/** The result for a workload with the restored template, or that undo has restarted. */
+async function whenReplaced(
+  { object }: FieldEntry,
+  { notReplaced }: Pick<UndoSurroundings, "notReplaced">,
+  restartedAt: string | undefined,
+): Promise<UndoResult> {
+  const missing = await notReplaced(object, restartedAt);
+  return missing === undefined ? { state: "undone" } : { state: "settling", ...missing };
 }
 
 /** Restores the entry's part of a list. The changes of others stay, and those of other rollouts in the same list. */

@@ -19,6 +19,11 @@ export type UndoResult =
    * the object, at most until a known time.
    */
   | { readonly state: "waiting"; readonly detail: string; readonly isEnding?: boolean }
+  /**
+   * The entry's value is restored, and the workload still replaces its pods. `left`: how many pods it lacks. Entries of
+   * other workloads need not wait for it.
+   */
+  | { readonly state: "settling"; readonly detail: string; readonly left: number }
   | { readonly state: "conflict"; readonly detail: string };
 
 /**
@@ -32,6 +37,7 @@ export class UndoPlay {
   readonly #entries: readonly JournalEntry[];
   readonly #passOver: boolean;
   readonly #waiting: { readonly entry: JournalEntry; readonly detail: string; readonly isEnding: boolean }[] = [];
+  readonly #settling: { readonly entry: JournalEntry; readonly detail: string; readonly left: number }[] = [];
   #conflict: string | undefined;
   #current: JournalEntry | undefined;
 
@@ -61,24 +67,40 @@ export class UndoPlay {
     const entry = this.#current;
     if (entry === undefined) return;
     if (result.state === "undone") this.undone.push(entry);
+    else if (result.state === "settling")
+      this.#settling.push({ entry, detail: describedIn(entry, result.detail), left: result.left });
     else if (result.state === "waiting") {
       const { detail, isEnding = false } = result;
-      this.#waiting.push({ entry, detail: `${describeReference(entry.object)}: ${detail}`, isEnding });
+      this.#waiting.push({ entry, detail: describedIn(entry, detail), isEnding });
     } else this.#conflict = result.detail;
   }
 
   get report(): UndoReport {
-    const waitingFor = this.#waiting.map(({ detail }) => detail);
-    const isEnding = waitingFor.length > 0 && this.#waiting.every((waiting) => waiting.isEnding);
+    const isEnding =
+      this.#settling.length === 0 && this.#waiting.length > 0 && this.#waiting.every((waiting) => waiting.isEnding);
     return {
       undone: this.undone.length,
-      waitingFor,
+      waitingFor: [...this.#waiting, ...this.#settling].map(({ detail }) => detail),
+      ...(this.#settling.length === 0 ? {} : { podsLeft: this.#settling.reduce((sum, { left }) => sum + left, 0) }),
       ...(isEnding ? { isEnding } : {}),
       ...(this.#conflict === undefined ? {} : { conflict: this.#conflict }),
     };
   }
 
   #needsOneThatWaits(entry: JournalEntry): boolean {
+    return this.#needsOneThatSettles(entry) || this.#needsOneThatIsLate(entry);
+  }
+
+  /** What the same step made for the pods stays until they are replaced, for example their rights. */
+  #needsOneThatSettles(entry: JournalEntry): boolean {
+    return this.#settling.some(
+      ({ entry: settling }) =>
+        referenceKey(settling.object) === referenceKey(entry.object) ||
+        (!this.#passOver && settling.step === entry.step && !isRestart(entry)),
+    );
+  }
+
+  #needsOneThatIsLate(entry: JournalEntry): boolean {
     return this.#waiting.some(({ entry: waiting }) => {
       if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
       // Pods must start with the restored labels of their namespace. Nothing would restart them again. Objects of a
@@ -97,4 +119,8 @@ export class UndoPlay {
       return isWorkload(entry) || (isWorkload(waiting) && entry.step === waiting.step);
     });
   }
+}
+
+function describedIn({ object }: JournalEntry, detail: string): string {
+  return `${describeReference(object)}: ${detail}`;
 }

@@ -155,6 +155,7 @@ const free: UndoContext = {
   otherRollout: async () => undefined,
   nowMs: Date.parse("2026-01-01T00:00:00Z"),
   stillServes: async () => undefined,
+  notReplaced: async () => undefined,
   notReady: async () => undefined,
   notInstalled: async () => undefined,
   notReached: async () => undefined,

@@ -224,6 +224,8 @@ export interface UndoReport {
   readonly waitingFor: readonly string[];
   /** Whether it waits only for pods that are ending, which serve their last connections until a known time. */
   readonly isEnding?: boolean;
+  /** How many pods the workloads lack that undo has restarted. Absent if their pods are replaced. */
+  readonly podsLeft?: number;
   /** The text about a field that somebody else has changed since. It names the user, the field and the remedy. */
   readonly conflict?: string;
 }

@@ -62,3 +62,23 @@ test("a journal of an ended run that the server refuses to clear is named, and i
   );
   assert.doesNotMatch(other.status.message, /cannot clear/);
 });
+
+test("an undo that waits for many pods to restart is Stuck only when none has been replaced for its limit", () => {
+  let status = goingBack;
+  const waitFor = (podsLeft: number, ms: number): void => {
+    for (let passed = 0; passed < ms; passed += 5000)
+      ({ status } = decided(status, { undo: { undone: 0, podsLeft, waitingFor: [`${podsLeft} pods are missing`] } }));
+  };
+  for (let podsLeft = 9; podsLeft > 1; podsLeft -= 1) waitFor(podsLeft, 100_000);
+  assert.equal(status.phase, "RollingBack");
+  waitFor(3, 60_000);
+  waitFor(2, 70_000);
+  assert.deepEqual([status.phase, status.pauseReason], ["Stuck", "undo"], "a pod that comes and goes is no progress");
+  assert.match(status.message, /^the undo waits for 2 pods are missing; resolve it/);
+  const ended = decided(status, {
+    undo: { undone: 1, waitingFor: [] },
+    journal: { run: 0, setup: 0, completed: false },
+  });
+  assert.equal(ended.status.phase, "RolledBack");
+  assert.equal(ended.status.undo?.podsLeft, undefined);
+});

@@ -75,8 +75,7 @@ export function rollBackFurther(input: DecideInput): Decision {
     ...before,
     next,
     elapsedMs: before.elapsedMs + elapsedMs,
-    waitedMs: report === undefined ? before.waitedMs : report.undone > 0 ? 0 : before.waitedMs + elapsedMs,
-    waitingFor: report === undefined ? before.waitingFor : namedOnce(report.waitingFor),
+    ...(report === undefined ? {} : waitOf(before, report, elapsedMs)),
   };
   const scope = scopeOf(undo, status);
   const left = scope === "all" ? journal.run + journal.setup : journal.run;
@@ -114,6 +113,21 @@ export function rollBackFurther(input: DecideInput): Decision {
   return { status: { ...status, phase: "RollingBack", message, undo }, actions: [...events, ...again] };
 }
 
+/** How long undo has waited since the last progress, and for what. A replaced pod of a restarted workload is progress. */
+function waitOf(
+  { podsLeft: before = Number.POSITIVE_INFINITY, waitedMs }: UndoStatus,
+  { undone, waitingFor, podsLeft }: UndoReport,
+  elapsedMs: number,
+): Pick<UndoStatus, "waitedMs" | "waitingFor" | "podsLeft"> {
+  const hasUndone = undone > 0;
+  const isNearer = podsLeft !== undefined && podsLeft < before;
+  return {
+    waitedMs: hasUndone || isNearer ? 0 : waitedMs + elapsedMs,
+    waitingFor: namedOnce(waitingFor),
+    ...(podsLeft === undefined ? {} : { podsLeft: hasUndone ? podsLeft : Math.min(podsLeft, before) }),
+  };
+}
+
 /**
  * The result of the last pass. A failed pass has no result, for example because the server refuses to change the
  * journal. Undo then waits for that too.
@@ -149,12 +163,13 @@ function end(input: DecideInput, undo: UndoStatus): Decision {
       actions: [],
     };
   const { step: _step, namespaces: _namespaces, ...rest } = status;
+  const { podsLeft: _, ...ending } = undo;
   const ended: RolloutStatus = {
     ...rest,
     ...(status.step === undefined ? {} : { step: status.step }),
     phase: "RolledBack",
     message: cause,
-    undo: { ...undo, waitingFor: [] },
+    undo: { ...ending, waitingFor: [] },
     rolledBackInMs: Math.round(undo.elapsedMs),
     endedAt: at(nowMs),
     ...(status.weight === undefined ? {} : { weight: 0 }),

@@ -117,8 +117,11 @@ export type SettleCondition =
       readonly labels: Readonly<Record<string, string>>;
       readonly toDo?: string;
     }
-  /** Nothing uses the revision any more: no gateway, no waypoint, and no pod of its ztunnel. */
-  | { readonly type: "noDependents"; readonly revision: string; readonly to: string }
+  /**
+   * Nothing uses the revision any more: no gateway, no waypoint, and no pod of its ztunnel. `mayStay`: the spec leaves a
+   * part of the mesh to the revision, or leaves its end to a person, who may keep it.
+   */
+  | { readonly type: "noDependents"; readonly revision: string; readonly to: string; readonly mayStay?: boolean }
   /**
    * Every pod of the workload (or of the namespace, where `object` is one) that a restart can move runs the revision's
    * sidecar, is ready, and its proxy is connected to that revision.

@@ -1,5 +1,5 @@
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
-import { isRestingPhase, type RolloutStatus, type StepStatus } from "../../api/serin/index.ts";
+import { isRestingPhase, type RolloutStatus, type StepStatus, type UndoStatus } from "../../api/serin/index.ts";
 import type { Action, Decision, FailedWrite, UndoReport } from "../decide/index.ts";
 
 /**
@@ -85,7 +85,7 @@ export class RoundMemory {
     return {
       ...stored,
       ...(sameStep ? { step: { ...step, ...counters(last.step) } } : {}),
-      ...(sameUndo ? { undo: { ...undo, elapsedMs: last.undo.elapsedMs, waitedMs: last.undo.waitedMs } } : {}),
+      ...(sameUndo ? { undo: { ...undo, ...undoCounters(last.undo) } } : {}),
     };
   }
 
@@ -238,6 +238,10 @@ function counters(step: RolloutStatus["step"]): Counters {
   };
 }
 
+function undoCounters({ elapsedMs, waitedMs, podsLeft }: UndoStatus): Partial<UndoStatus> {
+  return { elapsedMs, waitedMs, ...(podsLeft === undefined ? {} : { podsLeft }) };
+}
+
 /**
  * Whether to store a status now. A status is stored at once if more than texts and counters has changed, and otherwise
  * from time to time. Texts and counters alone are not stored while a person pauses the rollout. While a person must
@@ -283,6 +287,6 @@ export function essenceOf(status: RolloutStatus): unknown {
         }),
     ...(undo === undefined
       ? {}
-      : { undo: { ...undo, elapsedMs: 0, waitedMs: 0, waitingFor: undo.waitingFor.length > 0 } }),
+      : { undo: { ...undo, elapsedMs: 0, waitedMs: 0, podsLeft: 0, waitingFor: undo.waitingFor.length > 0 } }),
   };
 }

@@ -16,7 +16,7 @@ import type { ClusterView } from "./cluster-view.ts";
 import { ledElsewhere } from "./injectors.ts";
 import { readOperators, type OperatorObjectOf } from "./operator-objects.ts";
 import { podOfProxy } from "./pilot-answers.ts";
-import { dependentProxies } from "./pilots.ts";
+import { dependentProxies } from "./served-proxies.ts";
 import { isLive, restartObstacle, sidecarRevision, workloadOf } from "./sidecar-workloads.ts";
 
 const componentLabel = "operator.istio.io/component";

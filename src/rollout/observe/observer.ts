@@ -19,7 +19,7 @@ import type { CheckDestination } from "./checks/destinations.ts";
 import { ProbeObserver } from "./probes.ts";
 import { EventAges, type AgeOfEvent, type NoticeEvent } from "./event-ages.ts";
 import { LostFields } from "./lost-fields.ts";
-import { notReadyLeft } from "./pilots.ts";
+import { notReadyLeft } from "./acknowledgements.ts";
 import { namespacesOf } from "./trusted-reporters.ts";
 import { RecentValues } from "./recent-values.ts";
 import { observeSettle, type SettleSources } from "./settle/settle.ts";

@@ -8,15 +8,12 @@ import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts"
 import type { ClusterView } from "./cluster-view.ts";
 import { httpGet } from "./http-get.ts";
 import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
-import {
-  notConcerned,
-  observeNotRejected,
-  observeAcknowledged,
-  observeForgotten,
-  observeRejections,
-  dependentProxies,
-} from "./pilots.ts";
+import { notConcerned, observeAcknowledged, observeForgotten } from "./acknowledgements.ts";
+import { observeNotRejected, observeRejections } from "./rejections.ts";
+import { dependentProxies } from "./served-proxies.ts";
 import { SilentPods } from "./silent-pods.ts";
+import { transientError } from "../../base/index.ts";
+import { unanswered } from "./pilot-answers.ts";
 
 const debugPort = 8080;
 const pilot: PilotPod = {
@@ -278,4 +275,16 @@ test("a step and an undo wait for a proxy that is between two connections, while
   const other = fakePod({ name: "web", namespace: "other", labels: {}, status: { phase: "Running" } });
   const ofOthers = { ...waits, detail: `${detail.replace("shop", "other")} (${notConcerned})`, isOfOthers: true };
   assert.deepEqual(await found([other]), [ofOthers, ofOthers, ["web.other"]]);
+});
+
+test("a question that waits for the API server names the command that shows its health, and not the istiod's log", () => {
+  const silentPods = new SilentPods(standingClock());
+  const question = { path: "/debug/syncz", about: "which proxies it serves" };
+  const told = (code: "timeout" | "pod-unreachable"): string =>
+    unanswered({ silentPods }, pilot, question, transientError(code, "no answer")).message;
+  assert.match(
+    told("timeout"),
+    /: no answer; the engine asks again; if this lasts, see kubectl get --raw '\/readyz\?verbose'$/,
+  );
+  assert.match(told("pod-unreachable"), /see kubectl -n istio-system logs istiod-1-1-0-7c9$/);
 });

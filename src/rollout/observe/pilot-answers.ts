@@ -194,7 +194,12 @@ export function unanswered(
   const { code = "pod-unreachable", hint, reason } = fault instanceof SerinError ? fault : {};
   const { name, namespace, revision } = pilot;
   const since = silentPods.failed(keyOf(pilot));
-  const command = code === "token-refused" && hint !== undefined ? hint : `kubectl -n ${namespace} logs ${name}`;
+  const command =
+    code === "token-refused" && hint !== undefined
+      ? hint
+      : code === "timeout"
+        ? "kubectl get --raw '/readyz?verbose'"
+        : `kubectl -n ${namespace} logs ${name}`;
   return transientError(
     code,
     `istiod ${namespace}/${name} of revision ${revision} has not reported ${about} since ${since}: ${messageOf(fault)}; the engine asks again; if this lasts, see ${command}`,

@@ -1,4 +1,4 @@
-import { BoundedCache, transientError, type Clock } from "../../base/index.ts";
+import { AgingCache, transientError, type Clock } from "../../base/index.ts";
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 
 /** The audience of tokens that upstream's control planes accept. */
@@ -22,7 +22,9 @@ interface KeptToken {
 export class PilotTokens {
   readonly #client: KubeClient;
   readonly #clock: Clock;
-  readonly #kept = new BoundedCache<string, KeptToken>(maxTokens);
+  readonly #kept = new AgingCache<string, KeptToken>(maxTokens);
+  /** The requests that the API server has not answered yet. Each account has one at a time. */
+  readonly #asked = new AgingCache<string, Promise<string>>(maxTokens);
 
   constructor(client: KubeClient, clock: Clock) {
     this.#client = client;
@@ -41,9 +43,20 @@ export class PilotTokens {
   }
 
   async of(namespace: string, serviceAccount: string): Promise<string> {
-    const key = `${namespace}/${serviceAccount}`;
     const kept = this.kept(namespace, serviceAccount);
     if (kept !== undefined) return kept;
+    const key = `${namespace}/${serviceAccount}`;
+    const asked = this.#asked.get(key);
+    if (asked !== undefined) return await asked;
+    const token = this.#request(namespace, serviceAccount);
+    this.#asked.set(key, token);
+    return await token.finally(() => {
+      if (this.#asked.get(key) === token) this.#asked.delete(key);
+    });
+  }
+
+  async #request(namespace: string, serviceAccount: string): Promise<string> {
+    const key = `${namespace}/${serviceAccount}`;
     const body = {
       apiVersion: "authentication.k8s.io/v1",
       kind: "TokenRequest",

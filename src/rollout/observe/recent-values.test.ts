@@ -27,10 +27,13 @@ test("a value that is too old takes no memory once another is set, whatever the 
   assert.ok(values.size <= 4, `${values.size} values are kept`);
 });
 
-test("setting more values than the bound drops all of them, and setting a known key again drops none", () => {
+test("setting more values than the bound drops the oldest one, and setting a known key again drops none", () => {
   const values = new RecentValues<number>(standingClock(), { maxAgeMs: 300, maxValues: 3 });
-  for (const key of ["a", "b", "c", "c"]) values.set(key, 0);
+  for (const key of ["a", "b", "c", "a"]) values.set(key, 0);
   assert.equal(values.size, 3);
   values.set("d", 0);
-  assert.deepEqual([values.size, values.get("d")], [1, 0]);
+  assert.deepEqual(
+    ["a", "b", "c", "d"].filter((key) => values.get(key) !== undefined),
+    ["a", "c", "d"],
+  );
 });

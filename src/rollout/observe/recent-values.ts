@@ -3,7 +3,7 @@ import type { Clock } from "../../base/index.ts";
 export interface RecentValuesOptions {
   /** A value is returned until it is this old. */
   readonly maxAgeMs: number;
-  /** The maximum number of values. Beyond it, all are forgotten. */
+  /** The maximum number of values. Beyond it, the oldest one is forgotten. */
   readonly maxValues: number;
 }
 
@@ -29,13 +29,12 @@ export class RecentValues<Value> {
   }
 
   set(key: string, value: Value): void {
-    for (const [other, { atMs }] of this.#kept) {
-      if (!this.#isOld(atMs)) break;
-      this.#kept.delete(other);
-    }
     // Deleted first, so that the map stays ordered by age.
     this.#kept.delete(key);
-    if (this.#kept.size >= this.#options.maxValues) this.#kept.clear();
+    for (const [other, { atMs }] of this.#kept) {
+      if (!this.#isOld(atMs) && this.#kept.size < this.#options.maxValues) break;
+      this.#kept.delete(other);
+    }
     this.#kept.set(key, { atMs: this.#clock.steadyMs(), value });
   }
 

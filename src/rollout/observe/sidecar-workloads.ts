@@ -218,7 +218,7 @@ function whyUnmovable(
   if (kind === "Rollout") return undefined;
   if (found === undefined)
     return ownField(endsByItself, kind) ?? `it is not known how ${withArticle(kind)} recreates its pods`;
-  switch (obstacleOf(kind, found)) {
+  switch (workloadObstacle(kind, found)) {
     case "paused":
       return `the Deployment is paused: kubectl -n ${namespace} rollout resume deployment/${name}, then restart it`;
     case "held":
@@ -239,7 +239,7 @@ export function restartObstacle(
   pod: string,
 ): RestartObstacle | undefined {
   const found = foundIn(view, workload);
-  const obstacle = found === undefined ? undefined : obstacleOf(workload.kind, found);
+  const obstacle = found === undefined ? undefined : workloadObstacle(workload.kind, found);
   if (obstacle !== "partition" || found === undefined) return obstacle;
   return Number(pod.slice(pod.lastIndexOf("-") + 1)) < partitionOf(found) ? obstacle : undefined;
 }
@@ -249,7 +249,8 @@ interface RollingSpec {
   readonly updateStrategy?: { readonly type?: string; readonly rollingUpdate?: { readonly partition?: number } };
 }
 
-function obstacleOf(kind: string, found: UntypedObject): RestartObstacle | undefined {
+/** Why a change of the workload's template does not replace all of its pods. Undefined if it does. */
+export function workloadObstacle(kind: string, found: UntypedObject): RestartObstacle | undefined {
   const spec = found["spec"] as RollingSpec | undefined;
   if (spec?.paused === true) return isHeldByCanary(found) ? "held" : "paused";
   if (spec?.updateStrategy?.type === "OnDelete") return "OnDelete";

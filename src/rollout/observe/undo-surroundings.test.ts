@@ -301,3 +301,43 @@ test("undo does not rely on the istiod of a deleted Istio object of Banzai's ope
   );
   assert.equal(await wait({ Status: "Available" }, "new"), "");
 });
+
+test("undo waits for the pods of a restarted workload, unless its strategy replaces none", async () => {
+  const clock = clockOf({ ms: 0 });
+  const missing = async (
+    kind: string,
+    found: object | undefined,
+    pods: readonly Pod[] = [],
+    restartedAt?: string,
+  ): Promise<unknown> => {
+    const objects = { get: async () => await Promise.resolve(found) } as unknown as ObjectAccess;
+    const sources = { client: {} as KubeClient, objects, view: fakeView(pods), clock, ages: new EventAges(clock) };
+    const object = reference("apps/v1", kind, "web", "shop");
+    return await undoSurroundings(sources, pass).notReplaced(object, restartedAt);
+  };
+  const workload = (spec: object, status: object = {}): object => ({
+    metadata: { name: "web", namespace: "shop", generation: 2 },
+    spec: { replicas: 3, ...spec },
+    status: { observedGeneration: 2, replicas: 3, updatedReplicas: 1, availableReplicas: 3, ...status },
+  });
+  assert.deepEqual(await missing("Deployment", workload({})), { detail: "Deployment web: 1 of 3 ready", left: 2 });
+  assert.equal(await missing("Deployment", workload({}, { updatedReplicas: 3 })), undefined);
+  assert.equal(await missing("Deployment", workload({ paused: true })), undefined);
+  assert.equal(await missing("StatefulSet", workload({ updateStrategy: { type: "OnDelete" } })), undefined);
+  const partition = { updateStrategy: { rollingUpdate: { partition: 2 } } };
+  assert.equal(await missing("StatefulSet", workload(partition)), undefined);
+  assert.equal(await missing("Deployment", undefined), undefined);
+  const ofRollout = (name: string, creationTimestamp: string): Pod => {
+    const pod = fakePod({ name, labels: { "rollouts-pod-template-hash": "1" } });
+    const owner = { apiVersion: "apps/v1", kind: "ReplicaSet", name: "web-1", uid: "u", controller: true };
+    const metadata = { ...pod.metadata, creationTimestamp, ownerReferences: [owner] };
+    return { ...pod, metadata: { ...metadata, labels: { "rollouts-pod-template-hash": "1" } } };
+  };
+  const [older, newer] = [ofRollout("web-1-a", "2026-01-01T00:00:00Z"), ofRollout("web-1-b", "2026-01-01T00:05:00Z")];
+  const at = "2026-01-01T00:05:00.200Z";
+  assert.deepEqual(await missing("Rollout", workload({}), [older, newer], at), {
+    detail: "shop/web-1-a is from before its restart",
+    left: 1,
+  });
+  assert.equal(await missing("Rollout", workload({}), [newer], at), undefined);
+});

@@ -1,6 +1,6 @@
 import { messageOf, rfc3339Seconds, type Clock } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import { ztunnelOwnerAnnotation, type JournalEntry } from "../../api/serin/index.ts";
+import { ztunnelOwnerAnnotation, type JournalEntry, type ObjectReference } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { StillServes, UndoPass, UndoSurroundings } from "../act/perform.ts";
 import { movesTraffic, partGivenBack } from "../act/undo-order.ts";
@@ -13,12 +13,13 @@ import { isMadeBy } from "./operator-objects.ts";
 import { notBroughtAbout, notInstalledText } from "./operator-progress.ts";
 import { whoChangesOwner, withPodReason } from "./pod-reason.ts";
 import { controlPlaneDeployments, isZtunnel, pilotPods, podOfProxy } from "./pilot-answers.ts";
-import { dependentProxies, observeAcknowledged, observeForgotten } from "./pilots.ts";
+import { observeAcknowledged, observeForgotten } from "./acknowledgements.ts";
+import { dependentProxies } from "./served-proxies.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { reachableState } from "./settle/endpoints-state.ts";
 import { readyState } from "./ready-state.ts";
 import { rootsSettledState } from "./settle/root-conditions.ts";
-import { howToRestart, workloadOf } from "./sidecar-workloads.ts";
+import { howToRestart, workloadObstacle, workloadOf } from "./sidecar-workloads.ts";
 import { namespacesOf } from "./trusted-reporters.ts";
 import { heldByGateway } from "./undo-gateways.ts";
 
@@ -51,6 +52,7 @@ export function undoSurroundings(
         (await heldByRoots(view, entry)) ?? (await stillServes({ objects, view, nowMs: clock.nowMs() }, entry));
       return typeof detail === "string" ? { detail } : detail;
     },
+    notReplaced: async (object, restartedAt) => missingPods(view, object, await objects.get(object), restartedAt),
     notReady: async (object) => {
       const found = await objects.get(object);
       return reasonOf(withPodReason(readyState(found, object), found, view));
@@ -77,6 +79,40 @@ export function undoSurroundings(
       return reasonOf(await observeForgotten(view, { reference: object, ...asking }, ageMs(deletion, 0)));
     },
   };
+}
+
+/**
+ * What a workload lacks whose template undo has restored. Nothing replaces the pods of a workload that is paused, or
+ * whose strategy leaves them alone, so undo waits for none of these.
+ */
+function missingPods(
+  view: ClusterView,
+  object: ObjectReference,
+  found: UntypedObject | undefined,
+  restartedAt: string | undefined,
+): { readonly detail: string; readonly left: number } | undefined {
+  if (found === undefined || found.metadata.deletionTimestamp !== undefined) return undefined;
+  if (restartedAt !== undefined) return olderPods(view, object, Date.parse(restartedAt));
+  if (workloadObstacle(object.kind, found) !== undefined) return undefined;
+  const state = withPodReason(readyState(found, object), found, view);
+  return state.state === "waiting" ? { detail: state.detail, left: state.left ?? 1 } : undefined;
+}
+
+/** The pods of a workload of any kind that its restart has not replaced yet. Times of pods have no milliseconds. */
+function olderPods(
+  view: ClusterView,
+  { kind, name, namespace }: ObjectReference,
+  restartedAtMs: number,
+): { readonly detail: string; readonly left: number } | undefined {
+  const older = livePods(view).filter((pod) => {
+    const own = workloadOf(pod);
+    if (own.kind !== kind || own.name !== name || own.namespace !== namespace) return false;
+    return Date.parse(pod.metadata.creationTimestamp ?? "") + 1000 <= restartedAtMs;
+  });
+  const [first] = older;
+  return first === undefined
+    ? undefined
+    : { detail: `${nameOf(first)} is from before its restart`, left: older.length };
 }
 
 function reasonOf(state: SettleState): string | undefined {

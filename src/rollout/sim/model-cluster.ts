@@ -400,17 +400,7 @@ export class ModelCluster {
     }
     if (found === undefined) return { state: "undone" };
     if (entry.adopted === true) return this.#undoAdopted(found, entry, original, journal);
-    if (isRestart(entry)) {
-      this.setField(found, entry.pointer, entry.prior, engineWriter);
-      const revision = String(injectingRevision(this, found));
-      const istiod = [...this.objects.values()].find(({ reference }) => reference.name === `istiod-${revision}`);
-      invariant(
-        // A namespace that ends gets no more pods.
-        this.#hasEnded(entry.object) || (istiod !== undefined && this.nowMs >= istiod.readyAtMs),
-        `pods of ${entry.object.namespace ?? ""} were put back while istiod ${revision} did not run`,
-      );
-      return { state: "undone" };
-    }
+    if (isRestart(entry)) return this.#undoRestart(found, entry);
     if (keepsEdits(entry)) return this.#undoList(found, entry, original, journal);
     const value = found.fields.get(entry.pointer);
     const isRestored =
@@ -424,6 +414,21 @@ export class ModelCluster {
       this.setField(found, entry.pointer, entry.prior, engineWriter);
     }
     return this.#whenItServes(entry);
+  }
+
+  #undoRestart(found: ModelObject, { object, pointer, prior }: FieldEntry): UndoResult {
+    if (!jsonEqualWithoutNulls(found.fields.get(pointer), prior)) {
+      this.setField(found, pointer, prior, engineWriter);
+      const revision = String(injectingRevision(this, found));
+      const istiod = [...this.objects.values()].find(({ reference }) => reference.name === `istiod-${revision}`);
+      invariant(
+        // A namespace that ends gets no more pods.
+        this.#hasEnded(object) || (istiod !== undefined && this.nowMs >= istiod.readyAtMs),
+        `pods of ${object.namespace ?? ""} were put back while istiod ${revision} did not run`,
+      );
+    }
+    if (this.nowMs >= found.readyAtMs || this.#hasEnded(object)) return { state: "undone" };
+    return { state: "settling", detail: `${object.name} is not ready`, left: 1 };
   }
 
   /** The model of the real cluster's `undoList`. */

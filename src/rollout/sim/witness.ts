@@ -26,7 +26,8 @@ import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from
 import { rolloutObject } from "./sim-plan.ts";
 import { atTheEnd } from "./end-witness.ts";
 import { gatewayPods } from "./mesh-model.ts";
-import { gatewayObjects } from "./sim-mesh.ts";
+import { engineWriter } from "./model-object.ts";
+import { gatewayObjects, podRev, restartPointer } from "./sim-mesh.ts";
 import type { SimStore } from "./sim-store.ts";
 import {
   differencesOf,
@@ -254,7 +255,23 @@ export class Witness {
         isUndoneWhole ? { ...seen, baseline: seen.unprepared } : seen,
         `rolled back (${status.cause ?? ""})`,
       );
+    if (seen.sim.kind === "MeshUpgrade") this.#isAtRest(key, status);
     isAllowedCause(this.#scenario, { key, sim: seen.sim, cause: status.cause ?? "" });
+  }
+
+  /** Checks that an upgrade is rolled back only when the workloads that it has restarted have their pods again. */
+  #isAtRest(key: string, { undo }: RolloutStatus): void {
+    const nowMs = this.#cluster.nowMs;
+    const late = [...this.#cluster.objects.values()].find(
+      ({ reference, readyAtMs, writers }) =>
+        nowMs < readyAtMs &&
+        !this.#hasEnded(reference.namespace) &&
+        [restartPointer, podRev].some((pointer) => writers.get(pointer) === engineWriter),
+    );
+    invariant(
+      late === undefined,
+      `${key} is rolled back while ${late?.reference.name ?? ""} starts (${undo?.elapsedMs ?? 0} ms)`,
+    );
   }
 
   #isAsBefore(key: string, seen: Seen, why: string): void {

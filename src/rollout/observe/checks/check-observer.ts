@@ -10,7 +10,7 @@ import {
 } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { controlPlanePods, controlPlaneRevision } from "../pilot-answers.ts";
-import { observeRejections } from "../pilots.ts";
+import { observeRejections } from "../rejections.ts";
 import { namespacesConcerned } from "../trusted-reporters.ts";
 import { observeConvergence, revisionsOf } from "./convergence.ts";
 import { observeConnections, observeRequests, ReporterChoice } from "./counters.ts";

@@ -17,7 +17,7 @@ import {
 import { choosesInjector } from "../../act/undo-order.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { injectorObstacle } from "../injectors.ts";
-import { servedProxies } from "../pilots.ts";
+import { servedProxies } from "../served-proxies.ts";
 import {
   heldByBudget,
   progressOf,

@@ -2,16 +2,15 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
-import { setTimeout as sleep } from "node:timers/promises";
 import { test, type TestContext } from "node:test";
-import { systemClock } from "../../../base/index.ts";
-import { until } from "../../../base/testing/index.ts";
+import { HandClock, until } from "../../../base/testing/index.ts";
+import { usualLimits } from "./debug-limits.ts";
 import { serveDebug, type Page, type ServedDebug } from "./testing/debug-server.ts";
-import { cluster, debugOf, ownName, pilot } from "./testing/debug-world.ts";
+import { cluster, debugOf, ownName, passing, pilot } from "./testing/debug-world.ts";
 import { issued } from "./testing/pilot-certificates.ts";
 import type { PilotDebug, PilotDebugOptions } from "./pilot-debug.ts";
 
-const usual = { silenceMs: 10_000, answerMs: 30_000, idleMs: 10_000, pingMs: 2000, patienceMs: 2000 };
+const usual = { ...usualLimits, patienceMs: 2000 };
 type Limits = Partial<typeof usual>;
 
 async function world(
@@ -49,16 +48,17 @@ test("questions one after the other share a stream, because upstream's pilots li
 });
 
 test("a slow page delays no other question, and its own error says that it was slow", async (context) => {
-  const { debug, connections, streams } = await world(context, (name) => (name === "slow" ? undefined : name), {
-    silenceMs: 1500,
-  });
+  const clock = new HandClock();
+  const page = (name: string): string | undefined => (name === "slow" ? undefined : name);
+  const { debug, connections, streams, asked } = await world(context, page, { silenceMs: 1500 }, { clock });
   await debug.ask(pilot, "/debug/first");
   const slow = debug.ask(pilot, "/debug/slow");
   const failed = assert.rejects(slow, { code: "pod-unreachable", message: /:\d+ did not answer in 1500 ms$/ });
   const others = Array.from({ length: 9 }, async (_, index) => await debug.ask(pilot, `/debug/${index}`));
   assert.deepEqual(await Promise.all(others), ["0", "1", "2", "3", "4", "5", "6", "7", "8"]);
+  await until(() => asked.includes("slow"));
+  await passing(clock, 1500);
   await failed;
-  await sleep(50);
   assert.equal(await debug.ask(pilot, "/debug/last"), "last");
   assert.equal(connections.size, 1, "the connection is alive");
   assert.ok(streams.length <= 4, `${streams.length} streams`);
@@ -87,13 +87,18 @@ test("a connection without a sign of life ends after an unanswered question, and
   await once(relay, "listening");
   const limits = { ...usual, silenceMs: 1500, pingMs: 1000 };
   const known = cluster({ published: material.certificate });
-  const debug = debugOf(known, (relay.address() as AddressInfo).port, { limits });
+  const clock = new HandClock();
+  const debug = debugOf(known, (relay.address() as AddressInfo).port, { limits, clock });
   await debug.ask(pilot, "/debug/first");
   // From now on nothing passes any more, as after the loss of a node.
   for (const end of relays) end.unpipe().pause();
-  await assert.rejects(debug.ask(pilot, "/debug/lost"), { message: /did not answer in 1500 ms$/ });
+  const lost = assert.rejects(debug.ask(pilot, "/debug/lost"), { message: /did not answer in 1500 ms$/ });
+  await passing(clock, 1500);
+  await lost;
   // This one is open when the connection ends.
-  assert.equal(await debug.ask(pilot, "/debug/other"), "other");
+  const other = debug.ask(pilot, "/debug/other");
+  await passing(clock, 1000);
+  assert.equal(await other, "other");
   assert.equal(connections.size, 2);
 });
 
@@ -120,9 +125,11 @@ test("a pilot that ends only the stream is asked on another one", async (context
 });
 
 test("an idle connection ends, and so does one whose server speaks another protocol", async (context) => {
-  const { debug, connections } = await world(context, (name) => name, { idleMs: 100 });
+  const clock = new HandClock();
+  const { debug, connections } = await world(context, (name) => name, {}, { clock });
   await debug.ask(pilot, "/debug/first");
   const [connection] = connections;
+  clock.pass(usual.idleMs);
   if (connection?.destroyed !== true) await once(connection!, "close");
   assert.equal(await debug.ask(pilot, "/debug/second"), "second");
 
@@ -142,11 +149,18 @@ test("an idle connection ends, and so does one whose server speaks another proto
 
 test("the time of a slow API server does not count as the pilot's silence, and makes no page a slow one", async (context) => {
   const material = await issued(ownName);
-  const { port } = await serveDebug(context, material, (name) => (name === "page?never" ? undefined : name));
-  const known = cluster({ published: material.certificate, delayMs: 2500 });
-  const debug = debugOf(known, port, { clock: systemClock, limits: { ...usual, patienceMs: 2000 } });
-  assert.equal(await debug.ask(pilot, "/debug/page?1"), "page?1");
-  await assert.rejects(debug.ask(pilot, "/debug/page?never"), { message: /has not answered for 2000 ms$/ });
+  const { port, asked } = await serveDebug(context, material, (name) => (name === "page?never" ? undefined : name));
+  const [clock, gate] = [new HandClock(), Promise.withResolvers<void>()];
+  const known = cluster({ published: material.certificate, answers: gate.promise });
+  const debug = debugOf(known, port, { clock });
+  const first = debug.ask(pilot, "/debug/page?1");
+  await passing(clock, 2500);
+  gate.resolve();
+  assert.equal(await first, "page?1");
+  const never = assert.rejects(debug.ask(pilot, "/debug/page?never"), { message: /has not answered for 2000 ms$/ });
+  await until(() => asked.includes("page?never"));
+  await passing(clock, 2000);
+  await never;
 });
 
 test("callers wait a short time for a silent pilot, and longer for a page that has come late", async (context) => {
@@ -155,27 +169,34 @@ test("callers wait a short time for a silent pilot, and longer for a page that h
     if (name !== "quick") await gate.promise;
     return name === "page?never" ? undefined : name;
   };
-  const limits = { patienceMs: 1000, silenceMs: 4000, pingMs: 1000 };
-  const { debug } = await world(context, page, limits, { clock: systemClock });
+  const clock = new HandClock();
+  const { debug, asked } = await world(context, page, { patienceMs: 1000, silenceMs: 4000 }, { clock });
+  /** Asks for a page, and lets time pass once the pilot has got the question. */
+  const askFor = async (name: string, ms: number): Promise<{ readonly answer: Promise<string> }> => {
+    const answer = debug.ask(pilot, `/debug/${name}`);
+    answer.catch(() => undefined);
+    await until(() => asked.includes(name));
+    await passing(clock, ms);
+    return { answer };
+  };
   // The late answer of a page is on the connection before that of a question that follows it.
   const served = async (): Promise<void> => {
     gate.resolve();
     assert.equal(await debug.ask(pilot, "/debug/quick"), "quick");
+    gate = Promise.withResolvers();
   };
-  await debug.ask(pilot, "/debug/quick").catch(() => undefined);
+  await debug.ask(pilot, "/debug/quick");
   const tooLate = { code: "pod-unreachable", message: /has not answered for 1000 ms$/ };
-  await assert.rejects(debug.ask(pilot, "/debug/page?1"), tooLate);
-  await sleep(50);
+  await assert.rejects((await askFor("page?1", 1000)).answer, tooLate);
   await served();
-  gate = Promise.withResolvers();
-  const patient = debug.ask(pilot, "/debug/page?2");
-  await sleep(1500);
+  const patient = await askFor("page?2", 1500);
   await served();
-  assert.equal(await patient, "page?2", "it is alive and busy");
-  await assert.rejects(debug.ask(pilot, "/debug/page?never"), { message: /did not answer in 4000 ms$/ });
-  gate = Promise.withResolvers();
-  await assert.rejects(debug.ask(pilot, "/debug/page?3"), tooLate);
-  await sleep(50);
+  assert.equal(await patient.answer, "page?2", "it is alive and busy");
+  const never = await askFor("page?never", 4000);
+  await assert.rejects(never.answer, { message: /did not answer in 4000 ms$/ });
+  await assert.rejects((await askFor("page?3", 1000)).answer, tooLate);
   await served();
-  assert.equal(await debug.ask(pilot, "/debug/page?4"), "page?4");
+  const again = await askFor("page?4", 1500);
+  await served();
+  assert.equal(await again.answer, "page?4");
 });

@@ -1,6 +1,6 @@
 import { connect, type ClientHttp2Session } from "node:http2";
 import { create, fromBinary, toBinary, type JsonObject } from "@bufbuild/protobuf";
-import { afterRunning, type SerinError } from "../../../base/index.ts";
+import { afterRunning, type Clock, type SerinError } from "../../../base/index.ts";
 import { DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../../wire/discovery/index.ts";
 import { formatAuthority } from "../../../wire/hbone/index.ts";
 import { debugType } from "../../../wire/xds/index.ts";
@@ -41,43 +41,51 @@ export class DebugSession {
   readonly #session: ClientHttp2Session;
   readonly #where: string;
   readonly #limits: SessionLimits;
+  readonly #clock: Clock;
   readonly #idle = new Set<DebugStream>();
   readonly #busy = new Set<DebugStream>();
   readonly #waiting = new Set<Waiting>();
-  readonly #idleTimer: NodeJS.Timeout;
+  #idleTimer: Disposable;
   #hasAnswered = false;
   #isExamined = false;
 
-  private constructor(session: ClientHttp2Session, where: string, limits: SessionLimits) {
+  private constructor(
+    session: ClientHttp2Session,
+    { where, limits, clock }: { readonly where: string; readonly limits: SessionLimits; readonly clock: Clock },
+  ) {
     this.#session = session;
     this.#where = where;
     this.#limits = limits;
+    this.#clock = clock;
     session.once("connect", () => session.setLocalWindowSize(2 * windowBytes));
     // Each open question reports the failure to its own caller.
     session.on("error", () => undefined);
     session.once("goaway", () => this.close());
     session.once("close", () => this.#fail(unreachable(`${where} closed the connection`)));
     session.unref();
-    this.#idleTimer = setTimeout(
-      () => (this.#busy.size === 0 ? this.close() : this.#idleTimer.refresh()),
-      limits.idleMs,
-    );
-    this.#idleTimer.unref();
+    this.#idleTimer = this.#idleAfterAWhile();
+  }
+
+  #idleAfterAWhile(): Disposable {
+    return this.#clock.after(this.#limits.idleMs, () => {
+      if (this.#busy.size === 0) this.close();
+      else this.#idleTimer = this.#idleAfterAWhile();
+    });
   }
 
   static async open(
     { address, port }: { readonly address: string; readonly port: number },
     trust: PilotTrust,
-    limits: SessionLimits,
+    { limits, clock }: { readonly limits: SessionLimits; readonly clock: Clock },
   ): Promise<DebugSession> {
     const where = formatAuthority(address, port);
-    const socket = await provenSocket({ host: address, port }, trust);
+    const socket = await provenSocket({ host: address, port }, trust, { limitMs: limits.handshakeMs, clock });
     try {
       const session = connect(`https://${where}`, {
         createConnection: () => socket,
         settings: { initialWindowSize: windowBytes, enablePush: false },
       });
-      return new DebugSession(session, where, limits);
+      return new DebugSession(session, { where, limits, clock });
     } catch (error) {
       socket.destroy();
       throw error;
@@ -90,7 +98,7 @@ export class DebugSession {
 
   /** Lets the open questions end, and takes no more. */
   close(): void {
-    clearTimeout(this.#idleTimer);
+    this.#idleTimer[Symbol.dispose]();
     this.#endIdle();
     this.#session.close();
     for (const { go } of this.#waiting) go();
@@ -143,7 +151,7 @@ export class DebugSession {
       }
       idle.end(unreachable("the token has changed"));
     }
-    stream ??= new DebugStream(this.#session, this.#where, token);
+    stream ??= new DebugStream(this.#session, this.#where, token, this.#clock);
     this.#busy.add(stream);
     return stream;
   }
@@ -159,7 +167,7 @@ export class DebugSession {
         waiting = { go: resolve, fail: reject };
         this.#waiting.add(waiting);
         const fault = unreachable(`${this.#where} did not answer ${maxStreams} earlier questions in ${silenceMs} ms`);
-        limit = afterRunning(silenceMs, () => reject(fault));
+        limit = afterRunning(silenceMs, () => reject(fault), this.#clock);
       });
     } finally {
       limit?.[Symbol.dispose]();
@@ -171,7 +179,10 @@ export class DebugSession {
     this.#busy.delete(stream);
     if (stream.isOpen && this.isOpen) this.#idle.add(stream);
     else stream.end(unreachable("the session has ended"));
-    if (this.isOpen) this.#idleTimer.refresh();
+    if (this.isOpen) {
+      this.#idleTimer[Symbol.dispose]();
+      this.#idleTimer = this.#idleAfterAWhile();
+    }
     const [next] = this.#waiting;
     if (next === undefined) return;
     this.#waiting.delete(next);
@@ -188,9 +199,8 @@ export class DebugSession {
     const { pingMs } = this.#limits;
     if (this.#isExamined || this.#session.destroyed) return;
     this.#isExamined = true;
-    const limit = afterRunning(pingMs, () =>
-      this.#fail(unreachable(`${this.#where} did not answer a ping in ${pingMs} ms`)),
-    );
+    const fault = unreachable(`${this.#where} did not answer a ping in ${pingMs} ms`);
+    const limit = afterRunning(pingMs, () => this.#fail(fault), this.#clock);
     const isSent = this.#session.ping(() => {
       limit[Symbol.dispose]();
       this.#isExamined = false;
@@ -199,7 +209,7 @@ export class DebugSession {
   }
 
   #fail(error: SerinError): void {
-    clearTimeout(this.#idleTimer);
+    this.#idleTimer[Symbol.dispose]();
     for (const stream of [...this.#busy, ...this.#idle]) stream.end(error);
     this.#idle.clear();
     for (const { fail } of this.#waiting) fail(error);

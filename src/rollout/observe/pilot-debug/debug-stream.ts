@@ -1,5 +1,5 @@
 import { constants, type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders } from "node:http2";
-import { afterRunning, truncated, type SerinError } from "../../../base/index.ts";
+import { afterRunning, truncated, type Clock, type SerinError } from "../../../base/index.ts";
 import { JoinedBytes } from "../../../base/joined-bytes/index.ts";
 import { discoveryMethods } from "../../../wire/xds/index.ts";
 import { connectionError } from "../http-get.ts";
@@ -26,6 +26,7 @@ export class DebugStream {
   readonly token: string;
   readonly #stream: ClientHttp2Stream;
   readonly #where: string;
+  readonly #clock: Clock;
   readonly #received = new JoinedBytes();
   #question: Question | undefined;
   #isOpen = true;
@@ -33,9 +34,10 @@ export class DebugStream {
   #isSilent = false;
   #hasHeaders = false;
 
-  constructor(session: ClientHttp2Session, where: string, token: string) {
+  constructor(session: ClientHttp2Session, where: string, token: string, clock: Clock) {
     this.token = token;
     this.#where = where;
+    this.#clock = clock;
     this.#stream = session.request({
       ":method": "POST",
       ":path": discoveryMethods.stateOfTheWorldAds,
@@ -85,9 +87,11 @@ export class DebugStream {
     };
     return await new Promise((resolve, reject) => {
       if (!this.#isOpen) return reject(unreachable(`${where} has ended the stream`));
-      const begin = (): Disposable => afterRunning(silenceMs, late(`${where} did not answer in ${silenceMs} ms`));
+      const begin = (): Disposable =>
+        afterRunning(silenceMs, late(`${where} did not answer in ${silenceMs} ms`), this.#clock);
       let silence = begin();
-      const deadline = afterRunning(answerMs, late(`${where} did not finish its answer in ${answerMs} ms`));
+      const inTime = late(`${where} did not finish its answer in ${answerMs} ms`);
+      const deadline = afterRunning(answerMs, inTime, this.#clock);
       this.#question = {
         resolve,
         reject,

@@ -1,18 +1,29 @@
-import { afterRunning, type Clock } from "../../../base/index.ts";
+import { afterRunning, transientError, type Clock, type SerinError } from "../../../base/index.ts";
 
-/** The time that a caller waits for a pod. It stands still while the caller waits for another server. */
+export interface PatienceLimits {
+  /** How long the caller waits for the pod. */
+  readonly podMs: number;
+  /** How long it waits for the API server, all in all. */
+  readonly serverMs: number;
+}
+
+/**
+ * The time that a caller waits for a pod. It stands still while the caller waits for the API server, which has a limit
+ * of its own.
+ */
 export class Patience implements Disposable {
   readonly #clock: Clock;
-  readonly #limitMs: number;
+  readonly #limits: PatienceLimits;
   readonly #giveUp: () => void;
   #earlierMs = 0;
+  #serverMs = 0;
   #beganMs = 0;
   #timer: Disposable | undefined;
   #isOver = false;
 
-  constructor(clock: Clock, limitMs: number, giveUp: () => void) {
+  constructor(clock: Clock, limits: PatienceLimits, giveUp: () => void) {
     this.#clock = clock;
-    this.#limitMs = limitMs;
+    this.#limits = limits;
     this.#giveUp = giveUp;
     this.#begin();
   }
@@ -22,13 +33,21 @@ export class Patience implements Disposable {
     return this.#earlierMs + this.#clock.steadyMs() - this.#beganMs;
   }
 
-  /** Does work that another server may delay. */
-  async pausedFor<Result>(work: () => Promise<Result>): Promise<Result> {
+  /** Waits for an answer of the API server. Throws a transient error if that takes too long. */
+  async pausedFor<Result>(answer: Promise<Result>): Promise<Result> {
     this.#earlierMs = this.spentMs;
     this.#timer?.[Symbol.dispose]();
+    const fromMs = this.#clock.steadyMs();
+    const late = Promise.withResolvers<never>();
+    using _limit = afterRunning(
+      Math.max(0, this.#limits.serverMs - this.#serverMs),
+      () => late.reject(silentServer(this.#limits.serverMs)),
+      this.#clock,
+    );
     try {
-      return await work();
+      return await Promise.race([answer, late.promise]);
     } finally {
+      this.#serverMs += this.#clock.steadyMs() - fromMs;
       this.#begin();
     }
   }
@@ -40,6 +59,12 @@ export class Patience implements Disposable {
 
   #begin(): void {
     this.#beganMs = this.#clock.steadyMs();
-    if (!this.#isOver) this.#timer = afterRunning(Math.max(0, this.#limitMs - this.#earlierMs), this.#giveUp);
+    if (this.#isOver) return;
+    const leftMs = Math.max(0, this.#limits.podMs - this.#earlierMs);
+    this.#timer = afterRunning(leftMs, this.#giveUp, this.#clock);
   }
+}
+
+function silentServer(ms: number): SerinError {
+  return transientError("timeout", `the API server has not answered for ${ms} ms, and the question needs its answer`);
 }

@@ -1,4 +1,4 @@
-import { BoundedCache, SerinError, type Clock } from "../../../base/index.ts";
+import { AgingCache, SerinError, type Clock } from "../../../base/index.ts";
 import type { WebhookConfiguration } from "../../../api/kubernetes/index.ts";
 import { engineId } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
@@ -22,13 +22,16 @@ const openPage = "/debug/serin/roots";
 const serinPages = "/debug/serin/";
 const serinPage = "/debug/serin/proxies";
 const maxPilots = 64;
-const maxPages = 256;
+/** More pages than the engine asks one pilot for. */
+const maxPages = 16;
 /** How long the roots and names of a control plane are used before they are read again. */
 const trustMaxAgeMs = 10_000;
 /** A container may get another image in its pod, so what its pages tell of its release is found out again. */
 const releaseMaxAgeMs = 300_000;
-/** How long a caller waits for a page that did not come late before. Answers of the API server may take longer. */
+/** How long a caller waits for a page that did not come late before. */
 const patienceMs = 2000;
+/** How long a caller waits for the API server, which knows the pilot's root and issues the token. */
+const serverPatienceMs = 10_000;
 
 export interface PilotDebugOptions {
   readonly clock: Clock;
@@ -38,14 +41,31 @@ export interface PilotDebugOptions {
   readonly limits?: SessionLimits & { readonly patienceMs: number };
 }
 
+/** The answer of the API server, or the question that is still open, so that no second one is asked meanwhile. */
 interface KeptTrust {
-  readonly trust: PilotTrust;
-  readonly untilMs: number;
+  readonly trust: Promise<PilotTrust>;
+  untilMs: number;
 }
 
 interface KeptSession {
   readonly session: Promise<DebugSession>;
   readonly roots: string;
+}
+
+/** What the engine knows about a page of a pilot. */
+interface KnownPage {
+  /** Until when the pod is not asked for the page, because it does not know it. */
+  unknownUntilMs: number;
+  /** Whether the page's last answer came after the callers had given up. */
+  isSlow: boolean;
+}
+
+/** What the engine knows about a pod. */
+interface KnownPod {
+  readonly pages: AgingCache<string, KnownPage>;
+  /** Until when it counts as a pilot of Serin. */
+  serinUntilMs: number;
+  session: KeptSession | undefined;
 }
 
 /**
@@ -57,14 +77,8 @@ export class PilotDebug {
   readonly #client: KubeClient;
   readonly #options: PilotDebugOptions;
   readonly #tokens: PilotTokens;
-  readonly #trusts = new BoundedCache<string, KeptTrust>(maxPilots);
-  readonly #sessions = new BoundedCache<string, KeptSession>(maxPilots);
-  /** Until when a pod is not asked for a page that it does not know. */
-  readonly #unknown = new BoundedCache<string, number>(maxPages);
-  /** Until when a pod counts as a pilot of Serin. */
-  readonly #serin = new BoundedCache<string, number>(maxPilots);
-  /** The pages whose last answer came after the callers had given up. */
-  readonly #slow = new BoundedCache<string, true>(maxPages);
+  readonly #trusts = new AgingCache<string, KeptTrust>(maxPilots);
+  readonly #pods = new AgingCache<string, KnownPod>(maxPilots);
 
   constructor(client: KubeClient, options: PilotDebugOptions) {
     this.#client = client;
@@ -79,21 +93,38 @@ export class PilotDebug {
    */
   async ask(pilot: PilotPod, path: string): Promise<string> {
     const { clock, port = discoveryPort, limits = { ...usualLimits, patienceMs } } = this.#options;
-    const page = pageKey(pilot, path);
-    const waitMs = limits.patienceMs + (this.#slow.has(page) ? limits.silenceMs : 0);
+    const page = this.#pageOf(pilot, path);
+    const waitMs = limits.patienceMs + (page.isSlow ? limits.silenceMs : 0);
     const late = Promise.withResolvers<never>();
-    const patience = new Patience(clock, waitMs, () =>
+    const patience = new Patience(clock, { podMs: waitMs, serverMs: serverPatienceMs }, () =>
       late.reject(unreachable(`${formatAuthority(pilot.address, port)} has not answered for ${waitMs} ms`)),
     );
     const answer = this.#answer(pilot, path, patience);
     answer.then(
-      () => {
-        if (patience.spentMs >= limits.patienceMs) this.#slow.set(page, true);
-        else this.#slow.delete(page);
-      },
-      () => this.#slow.delete(page),
+      () => (page.isSlow = patience.spentMs >= limits.patienceMs),
+      () => (page.isSlow = false),
     );
     return await Promise.race([answer, late.promise]).finally(() => patience[Symbol.dispose]());
+  }
+
+  #podOf({ namespace, name, address }: PilotPod): KnownPod {
+    const key = `${namespace}/${name} ${address}`;
+    const known = this.#pods.get(key) ?? {
+      pages: new AgingCache<string, KnownPage>(maxPages),
+      serinUntilMs: Number.NEGATIVE_INFINITY,
+      session: undefined,
+    };
+    // A pod that is asked again is the youngest.
+    this.#pods.set(key, known);
+    return known;
+  }
+
+  #pageOf(pilot: PilotPod, path: string): KnownPage {
+    const { pages } = this.#podOf(pilot);
+    const name = path.replace(/\?.*$/s, "");
+    const known = pages.get(name) ?? { unknownUntilMs: Number.NEGATIVE_INFINITY, isSlow: false };
+    pages.set(name, known);
+    return known;
   }
 
   /** Whether the pod is known not to serve a page, so that a question for it would reach nobody. */
@@ -103,11 +134,11 @@ export class PilotDebug {
   }
 
   #isUnknown(pilot: PilotPod, path: string): boolean {
-    return this.#options.clock.steadyMs() < (this.#unknown.get(pageKey(pilot, path)) ?? Number.NEGATIVE_INFINITY);
+    return this.#options.clock.steadyMs() < this.#pageOf(pilot, path).unknownUntilMs;
   }
 
   #isKnownSerin(pilot: PilotPod): boolean {
-    return this.#options.clock.steadyMs() < (this.#serin.get(podKey(pilot)) ?? Number.NEGATIVE_INFINITY);
+    return this.#options.clock.steadyMs() < this.#podOf(pilot).serinUntilMs;
   }
 
   async #answer(pilot: PilotPod, path: string, patience: Patience): Promise<string> {
@@ -141,10 +172,10 @@ export class PilotDebug {
     if (this.#isUnknown(pilot, path)) throw answered(formatAuthority(pilot.address, port), "404");
     try {
       const text = await this.#askProven(pilot, path, patience);
-      this.#serin.set(podKey(pilot), clock.steadyMs() + releaseMaxAgeMs);
+      this.#podOf(pilot).serinUntilMs = clock.steadyMs() + releaseMaxAgeMs;
       return text;
     } catch (error) {
-      if (isStatus(error, "404")) this.#unknown.set(pageKey(pilot, path), clock.steadyMs() + releaseMaxAgeMs);
+      if (isStatus(error, "404")) this.#pageOf(pilot, path).unknownUntilMs = clock.steadyMs() + releaseMaxAgeMs;
       throw error;
     }
   }
@@ -173,27 +204,27 @@ export class PilotDebug {
 
   /** Only for a pilot with a session, because a session proves who gets the token. */
   async #callerOf({ namespace, serviceAccount }: PilotPod, patience: Patience): Promise<DebugCaller> {
-    const token = await patience.pausedFor(async () => await this.#tokens.of(namespace, serviceAccount));
+    const token = await patience.pausedFor(this.#tokens.of(namespace, serviceAccount));
     return { id: engineId(namespace), namespace, serviceAccount, token };
   }
 
   async #sessionOf(pilot: PilotPod, patience: Patience): Promise<DebugSession> {
-    const { port = discoveryPort, limits = usualLimits } = this.#options;
-    const key = podKey(pilot);
+    const { clock, port = discoveryPort, limits = usualLimits } = this.#options;
     const trust = await this.#trustOf(pilot, patience);
     const roots = trust.roots.join("");
-    const kept = this.#sessions.get(key);
+    const pod = this.#podOf(pilot);
+    const kept = pod.session;
     const before = await kept?.session.catch(() => undefined);
     // The roots that proved the former session may have been withdrawn.
     if (kept?.roots !== roots) before?.close();
     else if (before?.isOpen === true) return before;
-    const next = this.#sessions.get(key);
+    const next = pod.session;
     if (next !== undefined && next !== kept && next.roots === roots) return await next.session;
     // Without a control plane, the engine does not need what this loads.
     const session = import("./debug-session.ts").then((door) =>
-      door.DebugSession.open({ address: pilot.address, port }, trust, limits),
+      door.DebugSession.open({ address: pilot.address, port }, trust, { limits, clock }),
     );
-    this.#sessions.set(key, { session, roots });
+    pod.session = { session, roots };
     try {
       return await session;
     } catch (error) {
@@ -204,26 +235,28 @@ export class PilotDebug {
   }
 
   async #trustOf(pilot: PilotPod, patience: Patience): Promise<PilotTrust> {
+    const kept = this.#trusts.get(trustKey(pilot));
+    const isNew = kept !== undefined && this.#options.clock.steadyMs() < kept.untilMs;
+    return await patience.pausedFor(isNew ? kept.trust : this.#readTrust(pilot));
+  }
+
+  /** Asks the API server. Its answer is kept from the time when it comes. */
+  #readTrust(pilot: PilotPod): Promise<PilotTrust> {
     const { clock, injectors } = this.#options;
     const key = trustKey(pilot);
-    const kept = this.#trusts.get(key);
-    if (kept !== undefined && clock.steadyMs() < kept.untilMs) return kept.trust;
-    const trust = await patience.pausedFor(async () => await trustOf(this.#client, injectors(), pilot));
-    this.#trusts.set(key, { trust, untilMs: clock.steadyMs() + trustMaxAgeMs });
+    const trust = trustOf(this.#client, injectors(), pilot);
+    const kept: KeptTrust = { trust, untilMs: Number.POSITIVE_INFINITY };
+    this.#trusts.set(key, kept);
+    trust.then(
+      () => (kept.untilMs = clock.steadyMs() + trustMaxAgeMs),
+      () => (kept.untilMs = Number.NEGATIVE_INFINITY),
+    );
     return trust;
   }
 }
 
 function isStatus(error: unknown, status: string): boolean {
   return error instanceof SerinError && error.code === "http-status" && error.reason === status;
-}
-
-function podKey({ namespace, name, address }: PilotPod): string {
-  return `${namespace}/${name} ${address}`;
-}
-
-function pageKey(pilot: PilotPod, path: string): string {
-  return `${podKey(pilot)} ${path.replace(/\?.*$/s, "")}`;
 }
 
 function trustKey({ namespace, revision, rootConfigMap }: PilotPod): string {

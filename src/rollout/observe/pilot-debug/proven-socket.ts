@@ -1,11 +1,10 @@
 import { X509Certificate } from "node:crypto";
 import { connect, type TLSSocket } from "node:tls";
-import { transientError, truncated, type SerinError } from "../../../base/index.ts";
+import { afterRunning, transientError, truncated, type Clock, type SerinError } from "../../../base/index.ts";
 import { formatAuthority } from "../../../wire/hbone/index.ts";
 import { connectionError } from "../http-get.ts";
 import { unreachable } from "./debug-faults.ts";
 
-const handshakeTimeoutMs = 2000;
 const namesCharacters = 240;
 
 /** How a server proves that it is a pilot. */
@@ -18,10 +17,14 @@ export interface PilotTrust {
   readonly source: string;
 }
 
-/** Connects, and checks the server's certificate before anything is sent. */
+/**
+ * Connects, and checks the server's certificate before anything is sent. The limit counts for the whole handshake: a
+ * server may send one byte after the other.
+ */
 export async function provenSocket(
   to: { readonly host: string; readonly port: number },
   trust: PilotTrust,
+  { limitMs, clock }: { readonly limitMs: number; readonly clock: Clock },
 ): Promise<TLSSocket> {
   const where = formatAuthority(to.host, to.port);
   const [servername = ""] = trust.names;
@@ -37,15 +40,15 @@ export async function provenSocket(
       rejectUnauthorized: true,
       checkServerIdentity: (_, { raw }) => otherName(new X509Certificate(raw), trust),
       ALPNProtocols: ["h2"],
-      timeout: handshakeTimeoutMs,
     });
     const fail = (error: SerinError): void => {
+      limit[Symbol.dispose]();
       socket.destroy();
       reject(error);
     };
-    socket.once("timeout", () =>
-      fail(unreachable(`${where} did not end the TLS handshake in ${handshakeTimeoutMs} ms`)),
-    );
+    const late = (): void => fail(unreachable(`${where} did not end the TLS handshake in ${limitMs} ms`));
+    const limit = afterRunning(limitMs, late, clock);
+    socket.once("close", () => fail(unreachable(`${where} closed the connection in the TLS handshake`)));
     socket.on("error", (error: NodeJS.ErrnoException) =>
       fail(
         isRefused(socket)
@@ -55,7 +58,7 @@ export async function provenSocket(
     );
     socket.once("secureConnect", () => {
       if (socket.alpnProtocol !== "h2") return fail(unreachable(`${where} does not speak HTTP/2`));
-      socket.setTimeout(0);
+      limit[Symbol.dispose]();
       resolve(socket);
     });
   });

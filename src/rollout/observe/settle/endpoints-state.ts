@@ -3,7 +3,7 @@ import { endpointSliceKind, serviceKind, type Deployment } from "../../../api/ku
 import type { KubeClient } from "../../../kube/index.ts";
 import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
-import { isOpen, notAskedLeft, observeAcknowledged, ofOthersTogether, type AskedObject } from "../pilots.ts";
+import { isOpen, notAskedLeft, observeAcknowledged, ofOthersTogether, type AskedObject } from "../acknowledgements.ts";
 
 /** What {@link endpointsState} reads, and whose proxies decide. See `AskedObject`. */
 export interface EndpointSources extends Pick<AskedObject, "ageMs" | "concerned" | "withoutOthers"> {

@@ -55,3 +55,30 @@ test("a proxy whose pod is ending holds a revision back, but no person is asked 
   assert.deepEqual(await detailOf("front-1", "vm-1"), { state: "waiting", detail: `${asked}; ${ending}` });
   assert.deepEqual(await detailOf(), { state: "met" });
 });
+
+test("whoever leaves a part of the mesh to the old revision may keep it, and is not told that a person must move its tag", async () => {
+  const tag = { metadata: { name: "t", labels: { "istio.io/tag": "default", "istio.io/rev": "old" } } };
+  const client = {
+    list: async ({ kind }: { readonly kind: string }) =>
+      await Promise.resolve({ items: kind === "MutatingWebhookConfiguration" ? [tag] : [] }),
+  } as unknown as KubeClient;
+  const view = Object.assign(fakeView([]), { namespaces: { list: () => [], get: () => undefined } });
+  const detailOf = async (mayStay?: boolean): Promise<unknown> => {
+    const condition = {
+      type: "noDependents",
+      revision: "old",
+      to: "new",
+      ...(mayStay === undefined ? {} : { mayStay }),
+    };
+    return await dependentState(client, view, condition as never);
+  };
+  const command = "tag default: serin tag set default --revision new --overwrite";
+  assert.deepEqual(await detailOf(true), {
+    state: "waiting",
+    detail: `1 still depends on old, and no step moves it. Leave the upgrade at this step to keep old. To retire it, a person must move it: ${command}`,
+  });
+  assert.deepEqual(await detailOf(), {
+    state: "waiting",
+    detail: `1 still depends on old, and no step moves it, so a person must: ${command}`,
+  });
+});

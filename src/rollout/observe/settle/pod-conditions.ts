@@ -53,7 +53,7 @@ const maxNamed = 5;
 export async function dependentState(
   client: KubeClient,
   view: ClusterView,
-  { revision, to }: Extract<SettleCondition, { type: "noDependents" }>,
+  { revision, to, mayStay = false }: Extract<SettleCondition, { type: "noDependents" }>,
 ): Promise<SettleState> {
   const dependents = await dependentsOf(client, view, revision);
   if (dependents.length === 0) return { state: "met" };
@@ -64,12 +64,13 @@ export async function dependentState(
     return `${dependent.text}: ${howToMove({ ...dependent, isLed }, to)}`;
   });
   const [depend, them] = left.length === 1 ? ["depends", "it"] : ["depend", "them"];
+  const must = mayStay
+    ? `. Leave the upgrade at this step to keep ${revision}. To retire it, a person must move ${them}: `
+    : ", so a person must: ";
   const parts = [
     ...(left.length === 0
       ? []
-      : [
-          `${left.length} still ${depend} on ${revision}, and no step moves ${them}, so a person must: ${named(asked)}`,
-        ]),
+      : [`${left.length} still ${depend} on ${revision}, and no step moves ${them}${must}${named(asked)}`]),
     ...(ending.length === 0
       ? []
       : [`still ending: ${named(ending.map(({ text, endsBy = "" }) => `${text}, by ${endsBy} at the latest`))}`]),

@@ -5,7 +5,8 @@ import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import type { AgeOfEvent, NoticeEvent } from "../event-ages.ts";
-import { observeAcknowledged, observeNotRejected } from "../pilots.ts";
+import { observeAcknowledged } from "../acknowledgements.ts";
+import { observeNotRejected } from "../rejections.ts";
 import { observeRootsCompatible } from "../probe-roots.ts";
 import { tagServesState, validatorServesState } from "./admission-conditions.ts";
 import {

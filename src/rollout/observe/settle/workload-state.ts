@@ -2,7 +2,7 @@ import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import type { AgeOfEvent, NoticeEvent } from "../event-ages.ts";
 import { injectorObstacle } from "../injectors.ts";
-import { servedProxies } from "../pilots.ts";
+import { servedProxies } from "../served-proxies.ts";
 import {
   bareRestartedPod,
   heldByBudget,

@@ -523,6 +523,18 @@ test("manual retirement waits for approval before anything is deleted", () => {
   );
 });
 
+test("the old revision may stay if the spec leaves a part of the mesh to it, or its end to a person", () => {
+  const mayStay = (more: object): unknown => {
+    const { settle } = stepOf(planMeshUpgrade(upgrade(more), { ...world, gateways: [], dataPlanes: [] }), "dependents");
+    const condition = settle.find(({ type }) => type === "noDependents");
+    return condition?.type === "noDependents" ? condition.mayStay : assert.fail("no such condition");
+  };
+  assert.equal(mayStay({}), undefined);
+  assert.equal(mayStay({ retire: "Manual" }), true);
+  assert.equal(mayStay({ scope: { tags: false } }), true);
+  assert.equal(mayStay({ scope: { cni: false } }), undefined, "a CNI agent serves all revisions");
+});
+
 test("a scope without ztunnel leaves ambient pods alone", () => {
   const steps = ids(
     planMeshUpgrade(upgrade({ scope: { ztunnel: false } }), { ...world, gateways: [], dataPlanes: [] }),

@@ -38,7 +38,7 @@ export function retireSteps(
       writes: [],
       settle: [
         // The first reason becomes the status message, so it contains the commands.
-        { type: "noDependents", revision: from.revision, to: upgrade.spec.to.revision },
+        { type: "noDependents", revision: from.revision, to: upgrade.spec.to.revision, ...mayStay(upgrade) },
         ...left.map(({ name }): SettleCondition => ({ type: "leftToEnd", namespace: name, revision: from.revision })),
         // Somebody may have deleted the new control plane or scaled it down. Then no control plane would be left.
         {
@@ -80,6 +80,13 @@ export function retireSteps(
       lingers: true,
     },
   ];
+}
+
+/** Whoever moves only a part of a mesh, for example to Serin beside Istio, need not move the rest. */
+function mayStay({ spec: { scope, retire } }: MeshUpgrade): { readonly mayStay?: true } {
+  const { namespaces, ztunnel, gateways, waypoints, tags } = scope;
+  const isWhole = namespaces && ztunnel && gateways && waypoints && tags;
+  return isWhole && retire === "Automatic" ? {} : { mayStay: true };
 }
 
 /**

@@ -125,6 +125,7 @@ export function standingClock(): Clock & { nowAtMs: number; jumpedMs: number } {
     nowMs: () => clock.nowAtMs + clock.jumpedMs,
     steadyMs: () => clock.nowAtMs,
     sleep: async () => await new Promise<void>(() => undefined),
+    after: () => ({ [Symbol.dispose]: () => undefined }),
   };
-  return clock as unknown as Clock & { nowAtMs: number; jumpedMs: number };
+  return clock;
 }

@@ -1,5 +1,6 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import type { Clock } from "../../../../base/index.ts";
+import type { HandClock } from "../../../../base/testing/index.ts";
 import type { KubeClient } from "../../../../kube/index.ts";
 import { standingClock } from "../../checks/testing/fake-mesh.ts";
 import { PilotDebug, type PilotDebugOptions } from "../pilot-debug.ts";
@@ -24,11 +25,30 @@ export interface Cluster {
   injector?: string;
   token: string | undefined;
   tokenRequests: number;
-  /** How long each answer of the API server takes. */
-  readonly delayMs?: number;
+  /** How often the root was read. */
+  reads: number;
+  /** Resolves when the API server answers. */
+  answers: Promise<void>;
 }
 
-export const cluster = (more: Partial<Cluster>): Cluster => ({ token: "t", tokenRequests: 0, ...more });
+export const cluster = (more: Partial<Cluster>): Cluster => ({
+  token: "t",
+  tokenRequests: 0,
+  reads: 0,
+  answers: Promise.resolve(),
+  ...more,
+});
+
+const parts = 20;
+
+/** Lets time pass in parts, as a limit counts it, with a turn for sockets before and after each. */
+export async function passing(clock: HandClock, ms: number): Promise<void> {
+  await turn();
+  for (let part = 0; part < parts; part += 1) {
+    clock.pass(ms / parts);
+    await turn();
+  }
+}
 
 /** A source of debug pages in a cluster with one istiod. */
 export function debugOf(
@@ -36,18 +56,18 @@ export function debugOf(
   port: number,
   more: Partial<Omit<PilotDebugOptions, "port" | "injectors">> & { readonly clock?: Clock } = {},
 ): PilotDebug {
-  const { rootConfigMap = "istio-ca-root-cert", delayMs } = cluster;
-  const answerDue = async (): Promise<void> => (delayMs === undefined ? undefined : await sleep(delayMs));
+  const { rootConfigMap = "istio-ca-root-cert" } = cluster;
   const client = {
     get: async (_kind: object, name: string) => {
-      await answerDue();
+      cluster.reads += 1;
+      await cluster.answers;
       return cluster.published === undefined || name !== rootConfigMap
         ? undefined
         : { metadata: {}, data: { "root-cert.pem": cluster.published } };
     },
     raw: async () => {
-      await answerDue();
       cluster.tokenRequests += 1;
+      await cluster.answers;
       const refused = { kind: "Status", status: "Failure", reason: "Forbidden", message: "you may not create tokens" };
       return await Promise.resolve(
         cluster.token === undefined

@@ -6,12 +6,11 @@ import {
   type ConnectedProxy,
   type ObjectReference,
 } from "../../api/serin/index.ts";
-import type { CheckObservation, SettleState } from "../decide/index.ts";
-import { probeNamespace } from "../plan/index.ts";
+import type { SettleState } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { AgeOfEvent } from "./event-ages.ts";
-import { absentAmong, absentFrom, reportedProxy, reportsOf, type ReportedProxy } from "./absent-proxies.ts";
-import { acknowledgementOf, pilotPods, proxiesOf, reportedProxies } from "./pilot-answers.ts";
+import { absentAmong, reportsOf, type ReportedProxy } from "./absent-proxies.ts";
+import { acknowledgementOf, pilotPods, proxiesOf } from "./pilot-answers.ts";
 import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
 import { namespacesOfRoute, reportersOf, type Reporters } from "./trusted-reporters.ts";
 
@@ -26,7 +25,7 @@ export const notAskedLeft = 100_000;
  */
 export const notReadyLeft = 1000 * notAskedLeft;
 /** A proxy may name every resource that it rejected. The first ones are evidence enough. */
-const reasonCharacters = 240;
+export const reasonCharacters = 240;
 
 /** What the engine knows about an object about which it asks proxies. */
 export interface AskedObject {
@@ -238,98 +237,4 @@ function isStale({ types }: ConnectedProxy): boolean {
  */
 function isUnanswered({ types }: ConnectedProxy): boolean {
   return Object.values(types).some(({ sent, acked, nacked }) => sent !== acked && sent !== nacked);
-}
-
-/** What a proxy has rejected, one text for each type of resource. */
-function rejectedBy({ id, types }: ConnectedProxy): readonly string[] {
-  return Object.entries(types).flatMap(([typeUrl, { reason }]) =>
-    reason === null
-      ? []
-      : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${truncated(reason, reasonCharacters)}`],
-  );
-}
-
-/** What the proxies of a revision's control plane have rejected. */
-interface Rejections {
-  /** The number of proxies that were asked. */
-  readonly count: number;
-  /** The first rejection of a concerned proxy, which decides. */
-  readonly decisive: string | undefined;
-  /** The first rejection of another proxy, which is only reported. */
-  readonly other: string | undefined;
-}
-
-async function rejectionsOf(
-  view: ClusterView,
-  revision: string,
-  concerned: readonly string[] | undefined,
-): Promise<Rejections> {
-  const { isConcerned, asksOthers } = reportersOf(view, concerned);
-  const served = await servedProxies(view, revision);
-  const own = served.filter(({ namespace }) => isConcerned(namespace));
-  const others = asksOthers ? served.filter(({ namespace }) => !isConcerned(namespace)) : [];
-  const [decisive] = own.flatMap(rejectedBy);
-  const [other] = others.flatMap(rejectedBy);
-  return { count: own.length + others.length, decisive, other };
-}
-
-/** The evidence of a revision whose concerned proxies have rejected nothing. */
-function acceptedText(revision: string, { count, other }: Rejections): string {
-  return other === undefined
-    ? `${count} proxies of ${revision}, none has rejected anything`
-    : `${count} proxies of ${revision}, none of the concerned ones has rejected anything; ${other} (${notConcerned})`;
-}
-
-/**
- * Whether a proxy of the revision's control plane has rejected something. What the proxies of other namespaces than the
- * concerned ones have rejected is in the evidence, and decides nothing. Without `concerned`, all are concerned.
- */
-export async function observeRejections(
-  view: ClusterView,
-  revision: string,
-  concerned?: readonly string[],
-): Promise<CheckObservation> {
-  try {
-    const found = await rejectionsOf(view, revision, concerned);
-    if (found.decisive !== undefined) return { type: "verdict", verdict: "fail", evidence: found.decisive };
-    if (found.count === 0)
-      return { type: "verdict", verdict: "wait", evidence: `no proxy is connected to ${revision}` };
-    return { type: "verdict", verdict: "pass", evidence: acceptedText(revision, found) };
-  } catch (error) {
-    return { type: "unavailable", detail: messageOf(error) };
-  }
-}
-
-/**
- * Fails if a concerned proxy has rejected something. A rejection of another one is noted. A control plane that does not
- * answer fails nothing.
- */
-export async function observeNotRejected(
-  view: ClusterView,
-  revision: string,
-  concerned: readonly string[],
-): Promise<SettleState> {
-  const found = await rejectionsOf(view, revision, concerned).catch(() => undefined);
-  if (found?.decisive !== undefined) return { state: "failed", detail: found.decisive };
-  return found?.other === undefined ? { state: "met" } : { state: "met", note: acceptedText(revision, found) };
-}
-
-/** All proxies that the pods of the revision's control plane serve. */
-export async function servedProxies(view: ClusterView, revision: string): Promise<readonly ConnectedProxy[]> {
-  return (await Promise.all(pilotPods(view, revision).map(async (pilot) => await proxiesOf(view, pilot)))).flat();
-}
-
-/**
- * Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name. Those that are
- * between two connections count too. Probes are excluded, because they are removed together with their revision.
- */
-export async function dependentProxies(view: ClusterView, revision: string): Promise<string[]> {
-  const pilots = pilotPods(view, revision);
-  const reported = (await Promise.all(pilots.map(async (pilot) => await reportedProxies(view, pilot)))).flat();
-  const absent = new Set(await absentFrom(view, reported.map(reportedProxy)));
-  const dependents = reported
-    .filter(({ type, namespace }) => type !== "ztunnel" && namespace !== probeNamespace)
-    .filter(({ id, goneAt }) => goneAt === undefined || absent.has(id))
-    .map(({ id }) => id);
-  return [...new Set(dependents)];
 }

@@ -1,0 +1,81 @@
+import { messageOf, truncated } from "../../base/index.ts";
+import type { ConnectedProxy } from "../../api/serin/index.ts";
+import type { CheckObservation, SettleState } from "../decide/index.ts";
+import { notConcerned, reasonCharacters } from "./acknowledgements.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { servedProxies } from "./served-proxies.ts";
+import { reportersOf } from "./trusted-reporters.ts";
+
+/** What a proxy has rejected, one text for each type of resource. */
+function rejectedBy({ id, types }: ConnectedProxy): readonly string[] {
+  return Object.entries(types).flatMap(([typeUrl, { reason }]) =>
+    reason === null
+      ? []
+      : [`${id} rejected ${typeUrl.slice(typeUrl.lastIndexOf("/") + 1)}: ${truncated(reason, reasonCharacters)}`],
+  );
+}
+
+/** What the proxies of a revision's control plane have rejected. */
+interface Rejections {
+  /** The number of proxies that were asked. */
+  readonly count: number;
+  /** The first rejection of a concerned proxy, which decides. */
+  readonly decisive: string | undefined;
+  /** The first rejection of another proxy, which is only reported. */
+  readonly other: string | undefined;
+}
+
+async function rejectionsOf(
+  view: ClusterView,
+  revision: string,
+  concerned: readonly string[] | undefined,
+): Promise<Rejections> {
+  const { isConcerned, asksOthers } = reportersOf(view, concerned);
+  const served = await servedProxies(view, revision);
+  const own = served.filter(({ namespace }) => isConcerned(namespace));
+  const others = asksOthers ? served.filter(({ namespace }) => !isConcerned(namespace)) : [];
+  const [decisive] = own.flatMap(rejectedBy);
+  const [other] = others.flatMap(rejectedBy);
+  return { count: own.length + others.length, decisive, other };
+}
+
+/** The evidence of a revision whose concerned proxies have rejected nothing. */
+function acceptedText(revision: string, { count, other }: Rejections): string {
+  return other === undefined
+    ? `${count} proxies of ${revision}, none has rejected anything`
+    : `${count} proxies of ${revision}, none of the concerned ones has rejected anything; ${other} (${notConcerned})`;
+}
+
+/**
+ * Whether a proxy of the revision's control plane has rejected something. What the proxies of other namespaces than the
+ * concerned ones have rejected is in the evidence, and decides nothing. Without `concerned`, all are concerned.
+ */
+export async function observeRejections(
+  view: ClusterView,
+  revision: string,
+  concerned?: readonly string[],
+): Promise<CheckObservation> {
+  try {
+    const found = await rejectionsOf(view, revision, concerned);
+    if (found.decisive !== undefined) return { type: "verdict", verdict: "fail", evidence: found.decisive };
+    if (found.count === 0)
+      return { type: "verdict", verdict: "wait", evidence: `no proxy is connected to ${revision}` };
+    return { type: "verdict", verdict: "pass", evidence: acceptedText(revision, found) };
+  } catch (error) {
+    return { type: "unavailable", detail: messageOf(error) };
+  }
+}
+
+/**
+ * Fails if a concerned proxy has rejected something. A rejection of another one is noted. A control plane that does not
+ * answer fails nothing.
+ */
+export async function observeNotRejected(
+  view: ClusterView,
+  revision: string,
+  concerned: readonly string[],
+): Promise<SettleState> {
+  const found = await rejectionsOf(view, revision, concerned).catch(() => undefined);
+  if (found?.decisive !== undefined) return { state: "failed", detail: found.decisive };
+  return found?.other === undefined ? { state: "met" } : { state: "met", note: acceptedText(revision, found) };
+}
