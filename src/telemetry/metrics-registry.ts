@@ -133,7 +133,7 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     return this.#series.size < this.#budget.maxSeriesPerMetric && (this.type === "gauge" || this.#budget.take());
   }
 
-  /** Makes room for a series of this owner, at the cost of an owner with more. Whether there is room, which then counts. */
+  /** Makes room for a series of this owner, at the cost of an owner with more. Whether there is room, which counts. */
   #displaceFor(owner: string): boolean {
     const own = this.#owned.get(owner)?.size ?? 0;
     // If this metric has room, others have used up the limit of all metrics.

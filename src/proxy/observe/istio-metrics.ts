@@ -87,9 +87,9 @@ interface LastCounted {
 }
 
 /**
- * The namespaces that cause a series: that of the service, and that of the client's certificate. Whoever serves a request
- * chooses its status, and whoever sends it chooses most labels of the client. At a gateway, a waypoint or a server, these
- * must not use up the series of others. Only the two labels read here are proven.
+ * The namespaces that cause a series: that of the service, and that of the client's certificate. Whoever serves a
+ * request chooses its status, and whoever sends it chooses most labels of the client. At a gateway, a waypoint or a
+ * server, these must not use up the series of others. Only the two labels read here are proven.
  */
 function ownersOfSeries(labelNames: readonly string[]): (values: readonly string[]) => string {
   const service = labelNames.indexOf("destination_service_namespace");

@@ -46,12 +46,12 @@ interface Handle {
 
 const levels = ["debug", "debug", "info", "warn", "error", "error"] as const;
 
-/** The names under which istiod sends plugins: that of Serin, then those of upstream. Names of namespaces have no dot. */
+/** The names under which istiod sends plugins, also upstream's. Names of namespaces have no dot. */
 const pluginNames = /^exten(?:sions|stions)\.istio\.io\/(?:trafficextension|wasmplugin)\/([^./]+)\./;
 
 /**
- * The namespace whose users wrote the plugin, by the filter's name. Empty for filters that an EnvoyFilter inserts: their
- * authors can change the whole proxy anyway.
+ * The namespace whose users wrote the plugin, by the filter's name. Empty for filters that an EnvoyFilter inserts,
+ * because their authors can change the whole proxy anyway.
  */
 function ownerOf(filterName: string): string {
   return pluginNames.exec(filterName)?.[1] ?? "";
