@@ -96,4 +96,5 @@ export {
   withoutControls,
   withoutQuotes,
 } from "./message-text.ts";
+export { withoutEnd } from "./without-end.ts";
 export { bodyFramingHeaders, httpMethods, isDnsLabel, isFramingHeader } from "./protocol-terms.ts";

@@ -162,7 +162,9 @@ function jsonFields(message: string, fields: LogFields | undefined, messageKey: 
   const tab = message.indexOf("\t");
   const out: Record<string, unknown> = { [messageKey]: tab < 0 ? message : message.slice(0, tab) };
   if (tab >= 0) {
-    for (const [, key = "", value = ""] of message.slice(tab + 1).matchAll(/([^\s=]+)=("(?:[^"\\]|\\.)*"|\S*)/g))
+    for (const [, key = "", value = ""] of message
+      .slice(tab + 1)
+      .matchAll(/(?<![^\s=])([^\s=]+)=("(?:[^"\\]|\\.)*"|\S*)/g))
       out[key] = jsonValue(value);
   }
   for (const [key, value] of Object.entries(fields ?? {}))

@@ -217,7 +217,7 @@ export function checkName(text: string): string {
     .toLowerCase()
     .replaceAll(/[^a-z0-9-]+/g, "-")
     .slice(0, longestName)
-    .replaceAll(/^-+|-+$/g, "");
+    .replaceAll(/^-+|(?<!-)-+$/g, "");
 }
 
 export function defined(fields: Readonly<Record<string, unknown>>): CheckFields {

@@ -58,7 +58,7 @@ export function canonicalLabels(input: TemplateInput): Record<string, string> {
   const name = labelOf(input, podLabels.canonicalName, "app.kubernetes.io/name", "app") ?? owner.name;
   const revision = labelOf(input, podLabels.canonicalRevision, "app.kubernetes.io/version", "version") ?? "latest";
   return {
-    [podLabels.canonicalName]: name.slice(0, maxLabelCharacters).replaceAll(/^[-_.]+|[-_.]+$/g, ""),
+    [podLabels.canonicalName]: name.slice(0, maxLabelCharacters).replaceAll(/^[-_.]+|(?<![-_.])[-_.]+$/g, ""),
     [podLabels.canonicalRevision]: revision,
   };
 }

@@ -1,4 +1,4 @@
-import { textAt, treeAt, valueAt } from "../base/index.ts";
+import { textAt, treeAt, valueAt, withoutEnd } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { istioLabels, rootSource, type ComponentSpec, type KubernetesSettings } from "../api/istio/index.ts";
 import { affinityOfDaemons } from "./daemonless-nodes.ts";
@@ -49,10 +49,7 @@ const longestLabelValue = 63;
 
 /** The text as the value of a label, which has at most 63 characters and no `+`. */
 export function labelValue(text: string): string {
-  return text
-    .slice(0, longestLabelValue)
-    .replaceAll("+", "_")
-    .replace(/[-_.]+$/, "");
+  return withoutEnd(text.slice(0, longestLabelValue).replaceAll("+", "_"), "-_.");
 }
 
 /**

@@ -9,6 +9,7 @@ import {
   onAbort,
   type Clock,
   type Logger,
+  withoutEnd,
 } from "../base/index.ts";
 import { AuthorizedTransport } from "./authorized-transport.ts";
 import type {
@@ -109,7 +110,7 @@ class HttpKubeClient implements KubeConnection {
     this.#metadataOnly = metadataOnly;
     this.#busyRetries = options.busyRetries ?? 0;
     this.#requestTimeoutMs = options.requestTimeoutMs ?? defaultRequestTimeoutMs;
-    this.#prefix = url.pathname.replace(/\/+$/, "");
+    this.#prefix = withoutEnd(url.pathname, "/");
   }
 
   close(): void {

@@ -2,7 +2,7 @@ import { access, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { isatty } from "node:tty";
-import { isTree, messageOf, userError, valueAt, withoutQuotes, type Environment } from "../base/index.ts";
+import { isTree, messageOf, userError, valueAt, withoutQuotes, type Environment, withoutEnd } from "../base/index.ts";
 import { parseProxy, proxyOfEnvironment } from "./forward-proxy.ts";
 import { flag, inlineOrFile, object, readNamed, text, type Fields, type Named } from "./kube-config-fields.ts";
 import { parseUser, type KubeUser } from "./kube-config-user.ts";
@@ -278,7 +278,7 @@ async function choose(merged: Merged, wanted: string | undefined, origin: Origin
   const proxy = proxyOf(cluster, server, origin);
   const clusterInfo = (): Fields => clusterInfoOf(cluster, server, ca);
   return {
-    server: server.replace(/\/+$/, ""),
+    server: withoutEnd(server, "/"),
     context: name,
     namespace: text(context, "namespace") ?? "default",
     ...(ca === undefined ? {} : { ca }),

@@ -3,7 +3,7 @@ import { requestOverStream } from "./stream-request.ts";
 import type { IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { Duplex } from "node:stream";
-import { nodeHttp, SerinError, systemClock, transientError, userError, type Clock } from "../base/index.ts";
+import { nodeHttp, SerinError, systemClock, transientError, userError, type Clock, withoutEnd } from "../base/index.ts";
 import { SpdySession, type SpdyStream } from "../wire/spdy/index.ts";
 import { Credentials } from "./credentials.ts";
 import type { KubeConfig } from "./kube-config.ts";
@@ -44,7 +44,7 @@ async function upgrade(
   const { headers, clientCertificate } = await new Credentials(config, clock).current();
   const options = {
     method: "POST",
-    path: `${url.pathname.replace(/\/+$/, "")}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward`,
+    path: `${withoutEnd(url.pathname, "/")}/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/portforward`,
     headers: {
       connection: "Upgrade",
       upgrade: "SPDY/3.1",

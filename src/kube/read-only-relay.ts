@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import type { UntypedObject } from "../api/index.ts";
-import { messageOf, nodeHttp, transientError, type Clock, type Logger } from "../base/index.ts";
+import { messageOf, nodeHttp, transientError, type Clock, type Logger, withoutEnd } from "../base/index.ts";
 import { AuthorizedTransport } from "./authorized-transport.ts";
 import { Credentials } from "./credentials.ts";
 import { Http1Transport } from "./http1-transport.ts";
@@ -108,7 +108,7 @@ class Relay {
     this.#watches = watches;
     const credentials = new Credentials(config, clock);
     this.#transport = new AuthorizedTransport(new Http1Transport(config, credentials), credentials);
-    this.#prefix = new URL(config.server).pathname.replace(/\/+$/, "");
+    this.#prefix = withoutEnd(new URL(config.server).pathname, "/");
     this.#hidden = hidden;
     this.#overlaid = overlaid;
     this.#log = log;

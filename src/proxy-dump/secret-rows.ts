@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { rfc3339Seconds } from "../base/index.ts";
+import { certificateBlocks, rfc3339Seconds } from "../base/index.ts";
 import type { ConfigDump, DynamicSecret } from "./config-dump.ts";
 
 interface SecretRow {
@@ -46,9 +46,7 @@ export function rootCertificates(dump: ConfigDump): string | undefined {
 
 /** The certificates of a PEM text, in their order. Throws if one cannot be read. */
 export function certificatesIn(pem: string): readonly X509Certificate[] {
-  return (pem.match(/-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g) ?? []).map(
-    (block) => new X509Certificate(block),
-  );
+  return certificateBlocks(pem).map((block) => new X509Certificate(block));
 }
 
 function rowsOf(

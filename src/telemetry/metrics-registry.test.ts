@@ -142,3 +142,40 @@ test("a metric with a limit of its own neither counts against the limit of all n
   other.labels("4").increment();
   assert.equal(other.size, 2, "a removed label set of the other metric gives nothing back");
 });
+
+test("an owner that uses up a limit makes room for others, up to as many series as they have, and loses its oldest", () => {
+  for (const limits of [{ maxSeriesPerMetric: 6 }, { maxSeries: 6 }]) {
+    const registry = new MetricsRegistry(limits);
+    const ownerOf = (): ((values: readonly string[]) => string) => (values) => values[0] ?? "";
+    const family = registry.counter("hits_total", "Hits.", ["owner", "path"]).rotate(ownerOf);
+    const hit = (owner: string, ...paths: string[]): void => {
+      for (const path of paths) family.labels(owner, path).increment();
+    };
+    hit("greedy", "1", "2", "3", "4", "5", "6", "7");
+    const before = registry.generation;
+    hit("other", "a", "b", "c", "d");
+    assert.equal(registry.generation, before + 3, "holders of handles must ask again");
+    assert.deepEqual(
+      shown(registry, "hits_total").map(([labels, value]) => `${labels} ${value}`),
+      ["greedy,4 1", "greedy,5 1", "greedy,6 1", "other,a 1", "other,b 1", "other,c 1", "overflow,overflow 2"],
+    );
+    hit("third", "x", "y", "z");
+    assert.deepEqual(
+      shown(registry, "hits_total").flatMap(([labels]) => (labels.startsWith("third") ? [labels] : [])),
+      ["third,x", "third,y"],
+    );
+  }
+});
+
+test("an owner that uses up the limit of all metrics makes room for others also in metrics that it does not use", () => {
+  const registry = new MetricsRegistry({ maxSeries: 4 });
+  const ownerOf = (): ((values: readonly string[]) => string) => (values) => values[0] ?? "";
+  const [hits, bytes] = ["hits_total", "bytes_total"].map((name) =>
+    registry.counter(name, "Counted.", ["owner", "path"]).rotate(ownerOf),
+  );
+  for (const path of ["1", "2", "3", "4"]) hits?.labels("greedy", path).increment();
+  for (const path of ["a", "b", "c"]) bytes?.labels("other", path).increment();
+  const labelsOf = (name: string): string[] => shown(registry, name).map(([labels]) => labels);
+  assert.deepEqual(labelsOf("hits_total"), ["greedy,3", "greedy,4"]);
+  assert.deepEqual(labelsOf("bytes_total"), ["other,a", "other,b", "overflow,overflow"]);
+});

@@ -33,7 +33,7 @@ export const defaultStaleAfterMs = 15 * 60_000;
 export const overflowLabel = "overflow";
 /** Counts requests for a label set beyond a limit, by metric. */
 export const droppedSeriesMetric = "serin_metrics_dropped_series_total";
-/** Counts label sets that were dropped because they had not changed for long. */
+/** Counts label sets that were dropped because they had not changed for long, or to make room for another owner. */
 export const forgottenSeriesMetric = "serin_metrics_forgotten_series_total";
 const keptSeriesMetric = "serin_metrics_series";
 const seriesLimitMetric = "serin_metrics_series_limit";
@@ -61,7 +61,14 @@ interface SeriesBudget {
   take(): boolean;
   give(): void;
   dropped(family: string): void;
+  /** A series was dropped to make room for one of another owner. */
+  displaced(family: string): void;
+  /** Drops a series of an owner that has more than these series of one metric. Whether there is one. */
+  makeRoom(least: number): boolean;
 }
+
+/** Returns who causes a label set, by the names of the labels and then their values. */
+export type OwnerOf = (labelNames: readonly string[]) => (values: readonly string[]) => string;
 
 /** All series of one metric name. */
 export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
@@ -72,8 +79,12 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   readonly #create: () => Handle;
   readonly #budget: SeriesBudget;
   readonly #series = new Map<string, KeptSeries<Handle>>();
+  /** The keys of the series of each owner, the oldest first. */
+  readonly #owned = new Map<string, Set<string>>();
   #overflow: Series<Handle> | undefined;
   #rotates = false;
+  #owners: OwnerOf | undefined;
+  #ownerOf: ((values: readonly string[]) => string) | undefined;
 
   constructor(
     description: Pick<MetricFamily<Handle>, "name" | "help" | "type" | "labelNames">,
@@ -101,17 +112,54 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     const known = this.#series.get(key);
     if (known !== undefined) return known.handle;
     const isFree = values.length === 0;
-    if (
-      !isFree &&
-      (this.#series.size >= this.#budget.maxSeriesPerMetric || (this.type !== "gauge" && !this.#budget.take()))
-    ) {
+    const owner = isFree ? undefined : this.#ownerOf?.(values);
+    if (!isFree && !this.#take() && (owner === undefined || !this.#displaceFor(owner))) {
       this.#budget.dropped(this.name);
       this.#overflow ??= { values: values.map(() => overflowLabel), handle: this.#create() };
       return this.#overflow.handle;
     }
     const handle = this.#create();
     this.#series.set(key, { values: [...values], handle, counted: 0, sinceMs: -1 });
+    if (owner !== undefined) {
+      const owned = this.#owned.get(owner);
+      if (owned === undefined) this.#owned.set(owner, new Set([key]));
+      else owned.add(key);
+    }
     return handle;
+  }
+
+  /** Whether there is room for one more series, which then counts. */
+  #take(): boolean {
+    return this.#series.size < this.#budget.maxSeriesPerMetric && (this.type === "gauge" || this.#budget.take());
+  }
+
+  /** Makes room for a series of this owner, at the cost of an owner with more. Whether there is room, which counts. */
+  #displaceFor(owner: string): boolean {
+    const own = this.#owned.get(owner)?.size ?? 0;
+    // If this metric has room, others have used up the limit of all metrics.
+    const isFull = this.#series.size >= this.#budget.maxSeriesPerMetric;
+    const made = isFull ? this.mostOwned > own + 1 && this.dropOldest() : this.#budget.makeRoom(own + 1);
+    return made && this.#take();
+  }
+
+  /** How many series the owner with the most has. */
+  get mostOwned(): number {
+    return this.#most().size;
+  }
+
+  /** Drops the oldest series of the owner with the most. Whether there is one. */
+  dropOldest(): boolean {
+    const [oldest] = this.#most();
+    if (oldest === undefined) return false;
+    this.#forget(oldest);
+    this.#budget.displaced(this.name);
+    return true;
+  }
+
+  #most(): ReadonlySet<string> {
+    let most: ReadonlySet<string> = new Set();
+    for (const owned of this.#owned.values()) if (owned.size > most.size) most = owned;
+    return most;
   }
 
   /** Removes a label set from the output. Handles that are still held have no effect. */
@@ -123,15 +171,22 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     const known = this.#series.get(key);
     if (known === undefined) return;
     this.#series.delete(key);
+    const owner = this.#ownerOf?.(known.values);
+    const owned = owner === undefined ? undefined : this.#owned.get(owner);
+    owned?.delete(key);
+    if (owner !== undefined && owned?.size === 0) this.#owned.delete(owner);
     if (this.type !== "gauge" && known.values.length > 0) this.#budget.give();
   }
 
   /**
    * Allows series without changes to be dropped. Holders of handles must request them again when {@link
-   * MetricsRegistry.generation} has changed.
+   * MetricsRegistry.generation} has changed. With owners, a new series beyond a limit takes the place of one of the
+   * owner with the most, so that no owner can use up the limits for others. Must be called before the first series.
    */
-  rotate(): this {
+  rotate(owners?: OwnerOf): this {
     this.#rotates = true;
+    this.#owners = owners;
+    this.#ownerOf = owners?.(this.labelNames);
     return this;
   }
 
@@ -157,7 +212,7 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   withLabels(labelNames: readonly string[]): MetricFamily<Handle> {
     const { name, help, type } = this;
     const made = new MetricFamily({ name, help, type, labelNames }, this.#create, this.#budget);
-    return this.#rotates ? made.rotate() : made;
+    return this.#rotates ? made.rotate(this.#owners) : made;
   }
 
   /** All series, including the one that stands for label sets beyond a limit. */
@@ -211,6 +266,18 @@ export class MetricsRegistry {
       dropped: (family) => {
         if (family !== droppedSeriesMetric) this.#dropped.labels(family).increment();
       },
+      displaced: (family) => {
+        this.#forgotten.labels(family).increment();
+        this.#generation += 1;
+      },
+      makeRoom: (least) => {
+        let [most, largest]: [number, { dropOldest(): boolean } | undefined] = [least, undefined];
+        for (const family of [...this.#families.values(), ...this.#variants.values()]) {
+          const { mostOwned } = family;
+          if (mostOwned > most) [most, largest] = [mostOwned, family];
+        }
+        return largest?.dropOldest() === true;
+      },
     };
     this.#dropped = this.counter(
       droppedSeriesMetric,
@@ -219,7 +286,7 @@ export class MetricsRegistry {
     );
     this.#forgotten = this.counter(
       forgottenSeriesMetric,
-      "Label sets that were dropped because they had not changed for long and their metric was half full.",
+      "Label sets that were dropped because they had not changed for long and their metric was half full, or because they belonged to the namespace with the most and another one needed room.",
       ["metric"],
     );
     this.#keptSeries = this.gauge(keptSeriesMetric, "Label sets of counters and histograms.").labels();

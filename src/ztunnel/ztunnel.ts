@@ -85,7 +85,7 @@ export interface ZtunnelOptions {
 export class Ztunnel {
   readonly #options: ZtunnelOptions;
   readonly #log: Logger;
-  readonly #registry = new MetricsRegistry();
+  readonly #registry: MetricsRegistry;
   readonly #readiness = new Readiness();
   readonly #certificates: CertificateManager;
   readonly #identities: IdentityUsers;
@@ -94,6 +94,7 @@ export class Ztunnel {
 
   constructor(options: ZtunnelOptions) {
     const { config, clock, random, log } = options;
+    this.#registry = new MetricsRegistry({ clock });
     this.#options = options;
     this.#log = log;
     // Worker threads have their own revocation lists, because they perform the handshakes.

@@ -1,4 +1,4 @@
-import { messageOf, transientError, type Logger } from "../../base/index.ts";
+import { messageOf, transientError, type Logger, withoutEnd } from "../../base/index.ts";
 import {
   createQueryPrometheus,
   htmlAnswer,
@@ -93,7 +93,7 @@ export class GrafanaApi {
     );
     if (source === undefined) return jsonAnswer({ message: "Data source not found" }, 404);
     if (method !== "GET" && method !== "POST") return jsonAnswer({ message: "Only GET and POST are forwarded" }, 405);
-    const url = `${source.url.replace(/\/+$/, "")}${path}`;
+    const url = `${withoutEnd(source.url, "/")}${path}`;
     try {
       const signal = AbortSignal.timeout(proxyTimeoutMs);
       const answer =

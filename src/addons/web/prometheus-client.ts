@@ -1,4 +1,4 @@
-import { messageOf, transientError } from "../../base/index.ts";
+import { messageOf, transientError, withoutEnd } from "../../base/index.ts";
 
 /** One series of an instant vector. */
 export interface MeasuredSample {
@@ -25,7 +25,7 @@ export function createQueryPrometheus(url: string): QueryPrometheus {
     let answer: Answer;
     try {
       const body = new URLSearchParams({ query });
-      const response = await fetch(`${url.replace(/\/+$/, "")}/api/v1/query`, {
+      const response = await fetch(`${withoutEnd(url, "/")}/api/v1/query`, {
         method: "POST",
         body,
         signal: AbortSignal.timeout(timeoutMs),

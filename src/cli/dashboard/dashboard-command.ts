@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { aborted, messageOf, transientError, userError } from "../../base/index.ts";
+import { aborted, messageOf, transientError, userError, withoutEnd } from "../../base/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
@@ -113,7 +113,7 @@ function prometheusUrl(text: string): string {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol))
     throw userError("argument-invalid", `--prometheus-url: expected http://… or https://…, got "${text}"`);
-  return text.replace(/\/+$/, "");
+  return withoutEnd(text, "/");
 }
 
 /** Kiali's port, because its users know it. */

@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { Option, type Command } from "commander";
-import { userError } from "../../base/index.ts";
+import { userError, withoutEnd } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { renderTable } from "../terminal/table.ts";
 import { archiveBytes, dockerArchive, ociArchive } from "./image-archive.ts";
@@ -224,9 +224,7 @@ function holdsCertificate(text: string): boolean {
 }
 
 function nameUnder(hub: string | undefined, reference: string): string {
-  return hub === undefined
-    ? reference
-    : `${hub.replace(/\/+$/, "")}/${reference.slice(reference.lastIndexOf("/") + 1)}`;
+  return hub === undefined ? reference : `${withoutEnd(hub, "/")}/${reference.slice(reference.lastIndexOf("/") + 1)}`;
 }
 
 /** Refuses images of different hubs that would get the same name under one hub. */

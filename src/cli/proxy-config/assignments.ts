@@ -1,3 +1,4 @@
+import { withoutEnd } from "../../base/index.ts";
 import {
   addressText,
   compareClusterNames,
@@ -34,7 +35,7 @@ export function assignmentTable(assignments: readonly EndpointAssignment[], name
     endpoints.flatMap(({ locality = {}, lbEndpoints = [] }) =>
       lbEndpoints.map((endpoint) => {
         const { region = "", zone = "", subZone = "" } = locality;
-        const place = [region, zone, subZone].join("/").replace(/\/+$/, "");
+        const place = withoutEnd([region, zone, subZone].join("/"), "/");
         return [
           `${named ? "endpoint/" : ""}${addressesOf(endpoint).join(",")}`,
           endpoint.healthStatus ?? "UNKNOWN",

@@ -1,3 +1,4 @@
+import { withoutEnd } from "../../base/index.ts";
 import { compareText } from "../model/facts.ts";
 import { endpointsKey, localityText, type EndpointModel } from "../model/service/service-endpoint-model.ts";
 import type { ServiceModel } from "../model/service/service-model.ts";
@@ -131,7 +132,7 @@ function endpointForm(
     ServicePortName: portName,
     ServiceAccount: identity,
     Network: network,
-    Locality: { Label: localityText(locality).replace(/\/+$/, ""), ClusterID: clusterId },
+    Locality: { Label: withoutEnd(localityText(locality), "/"), ClusterID: clusterId },
     EndpointPort: port,
     LbWeight: weight,
     TLSMode: mutualTls ? "istio" : "disabled",

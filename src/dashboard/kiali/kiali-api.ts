@@ -1,6 +1,6 @@
 import { istioLabels } from "../../api/istio/index.ts";
 import { namespaceKind } from "../../api/kubernetes/index.ts";
-import { messageOf, userError, type Clock } from "../../base/index.ts";
+import { messageOf, userError, type Clock, withoutEnd } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { Identity, OtherAnswer } from "../server/index.ts";
 import { isVisible, type TrafficEdge, type VisibleNamespaces } from "../views/index.ts";
@@ -31,7 +31,7 @@ export class KialiApi {
   /** Answers a request to Kiali's API. Returns undefined for an unknown path. */
   async answer(path: string, params: URLSearchParams, identity: Identity): Promise<OtherAnswer | undefined> {
     try {
-      switch (path.replace(/\/+$/, "")) {
+      switch (withoutEnd(path, "/")) {
         case "/api":
         case "/api/status":
           return { status: 200, body: await this.#status() };

@@ -1,5 +1,5 @@
 import { parse } from "yaml";
-import { messageOf, userError } from "../../base/index.ts";
+import { messageOf, userError, withoutEnd } from "../../base/index.ts";
 
 /** The fields of Kiali's configuration that this page uses. All others are accepted and have no effect. */
 export interface KialiConfig {
@@ -55,7 +55,7 @@ export function parseKialiConfig(text: string, source: string): KialiConfig {
     rootNamespace,
     prometheusUrl: readText(`http://prometheus.${rootNamespace}:9090`, "external_services", "prometheus", "url"),
     port: port(defaultPort, "server", "port"),
-    webRoot: readText("/kiali", "server", "web_root").replace(/\/+$/, ""),
+    webRoot: withoutEnd(readText("/kiali", "server", "web_root"), "/"),
     metricsPort: port(defaultMetricsPort, ...metrics),
     anonymousReads: readText("token", "auth", "strategy") === "anonymous",
   };

@@ -1,4 +1,4 @@
-import { messageOf, transientError, type Clock } from "../../base/index.ts";
+import { messageOf, transientError, type Clock, withoutEnd } from "../../base/index.ts";
 import type { SourceState } from "../../api/dashboard/index.ts";
 import {
   combineTraffic,
@@ -277,7 +277,7 @@ export class PrometheusTraffic implements TrafficSource {
         ? ["query", { time: String(firstMs / 1000) }]
         : ["query_range", { start: String(firstMs / 1000), end: String(lastMs / 1000), step: String(stepMs / 1000) }];
     try {
-      const response = await fetch(`${url.replace(/\/+$/, "")}/api/v1/${path}`, {
+      const response = await fetch(`${withoutEnd(url, "/")}/api/v1/${path}`, {
         method: "POST",
         body: new URLSearchParams({ query, ...time }),
         signal: AbortSignal.timeout(timeoutMs),

@@ -1,5 +1,5 @@
 import { X509Certificate } from "node:crypto";
-import { certificateFingerprint } from "../../base/index.ts";
+import { certificateBlocks, certificateFingerprint } from "../../base/index.ts";
 import { named, type Finding, type TrustReport } from "../report.ts";
 
 /** The facts that decide about trust. A PEM text may hold several certificates. */
@@ -169,8 +169,7 @@ function sameSet(left: readonly string[], right: readonly string[]): boolean {
 
 /** The SHA-256 of each certificate in a PEM text. Skips other content. */
 export function fingerprints(pem: string): string[] {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? [];
-  return blocks.flatMap((block) => {
+  return certificateBlocks(pem).flatMap((block) => {
     try {
       return [certificateFingerprint(new X509Certificate(block))];
     } catch {

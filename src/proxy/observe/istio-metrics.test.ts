@@ -197,3 +197,26 @@ test("a route whose name is that of a property of every object is labelled and r
   );
   assert.doesNotThrow(() => structuredClone(snapshotOf(registry)), "a worker cannot report its metrics");
 });
+
+test("a namespace whose server answers with many statuses does not take the series of other namespaces' services", () => {
+  const registry = new MetricsRegistry({ maxSeriesPerMetric: 100 });
+  const metrics = new IstioMetrics(registry, own);
+  const clusterOf = (namespace: string): Cluster =>
+    ({ name: namespace, config: { service: { host: `web.${namespace}`, name: "web", namespace } } }) as Cluster;
+  const evil = clusterOf("evil");
+  for (let status = 200; status < 600; status += 1)
+    metrics.observe({ ...plainRecord, cluster: evil, status }, "destination", serverRules, noCapture);
+  const cluster = clusterOf("bank");
+  for (const status of [200, 404, 503, 503])
+    metrics.observe({ ...plainRecord, cluster, status }, "destination", serverRules, noCapture);
+  assert.deepEqual(
+    samplesOf(registry, "istio_requests_total")
+      .filter(({ labels }) => labels["destination_service_namespace"] === "bank")
+      .map(({ labels, value }) => [labels["response_code"], value]),
+    [
+      ["200", 1],
+      ["404", 1],
+      ["503", 2],
+    ],
+  );
+});

@@ -1,4 +1,5 @@
 import { BoundedCache } from "../../base/index.ts";
+import { parseIdentity } from "../../dataplane/index.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import { defaultReportingMs, type StatsRules } from "../record/stats-rules.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
@@ -85,6 +86,17 @@ interface LastCounted {
   readonly handles: RequestHandles;
 }
 
+/**
+ * The namespaces that cause a series: that of the service, and that of the client's certificate. Whoever serves a
+ * request chooses its status, and whoever sends it chooses most labels of the client. At a gateway, a waypoint or a
+ * server, these must not use up the series of others. Only the two labels read here are proven.
+ */
+function ownersOfSeries(labelNames: readonly string[]): (values: readonly string[]) => string {
+  const service = labelNames.indexOf("destination_service_namespace");
+  const principal = labelNames.indexOf("source_principal");
+  return (values) => `${values[service] ?? ""} ${parseIdentity(values[principal] ?? "")?.namespace ?? ""}`;
+}
+
 /** The number of label combinations whose handles are kept. */
 const maxKept = 10_000;
 
@@ -116,9 +128,9 @@ export class IstioMetrics {
     this.#own = own;
     this.#registry = registry;
     const counter = (name: string, help: string, names: readonly string[]): MetricFamily<Counter> =>
-      registry.counter(name, help, names).rotate();
+      registry.counter(name, help, names).rotate(ownersOfSeries);
     const histogram = (name: string, help: string): MetricFamily<Histogram> =>
-      registry.histogram(name, help, requestNames, bucketsOf(name) ?? bounds).rotate();
+      registry.histogram(name, help, requestNames, bucketsOf(name) ?? bounds).rotate(ownersOfSeries);
     this.#requests = counter("istio_requests_total", "Requests, by source, destination and response.", requestNames);
     this.#duration = histogram("istio_request_duration_milliseconds", "Duration of requests.");
     this.#fineDuration = registry
@@ -128,7 +140,7 @@ export class IstioMetrics {
         fineNames,
         fineBoundsMs,
       )
-      .rotate();
+      .rotate(ownersOfSeries);
     this.#requestBytes = histogram("istio_request_bytes", "Sizes of request bodies.");
     this.#responseBytes = histogram("istio_response_bytes", "Sizes of response bodies.");
     this.#requestMessages = counter("istio_request_messages_total", "Messages of gRPC requests.", peerNames);

@@ -6,8 +6,11 @@ export const startDeadlineMs = 30_000;
 export const maxMemoryBytes = 256 * 1024 * 1024;
 /** Upstream's bound of a module's size. */
 export const maxModuleBytes = 256 * 1024 * 1024;
-/** The maximum number of module threads that one proxy runs at once. */
-export const maxVirtualMachines = 32;
+/**
+ * The maximum number of module threads that one proxy runs at once. As with the three limits of shared state below, the
+ * plugins of one namespace may have half of what those of other namespaces leave.
+ */
+export const maxVirtualMachines = 64;
 /** The maximum number of calls that wait for one module. Further requests are treated as if the module had failed. */
 export const maxWaitingCalls = 4096;
 /** The maximum part of a body that is held while a module pauses it. */
@@ -18,10 +21,11 @@ export const maxOpenCalls = 1024;
 export const maxCallMs = 60_000;
 export const maxCallAnswerBytes = 1024 * 1024;
 /** The maximum size of the shared data and queues of one proxy. */
-export const maxSharedBytes = 64 * 1024 * 1024;
-export const maxSharedQueues = 1024;
+export const maxSharedBytes = 128 * 1024 * 1024;
+export const maxSharedQueues = 2048;
+export const maxMetrics = 2000;
+/** The maximum number of items in one queue. */
 export const maxQueuedItems = 65_536;
-export const maxMetrics = 1000;
 /** The maximum length of a text that a module logs or uses as a name. */
 export const maxTextBytes = 16 * 1024;
 /** The maximum number of pairs in a serialized map. */

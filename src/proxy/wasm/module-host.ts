@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { transientError, type Clock, type Logger } from "../../base/index.ts";
+import { SharedBudget, type BudgetShare } from "../../base/shared-budget/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { CallCluster } from "../terms/call-cluster.ts";
 import type { FilterStatistics } from "../terms/filter-statistics.ts";
@@ -14,7 +15,7 @@ import { ModuleMachine, type MachineLease } from "./module-machine.ts";
 import { ModulePlugin, type ModulePluginOptions } from "./module-plugin.ts";
 import type { ModuleCode } from "./module-source.ts";
 import { ModuleSources } from "./module-sources.ts";
-import { SharedStore, type ModuleMetric } from "./shared-store.ts";
+import { SharedStore, SharedStoreLimits } from "./shared-store.ts";
 import { WasmFilter } from "./wasm-filter.ts";
 
 export interface ModuleHostOptions {
@@ -28,10 +29,14 @@ export interface ModuleHostOptions {
   readonly readFile: (path: string) => Promise<Uint8Array>;
   readonly fetch: typeof globalThis.fetch;
   readonly deadlineMs?: number;
+  /** {@link maxVirtualMachines} if absent. */
+  readonly maxMachines?: number;
 }
 
 interface Running {
   readonly machine: ModuleMachine;
+  /** The machine's part of its owner's part of all machines. */
+  readonly share: BudgetShare;
   users: number;
 }
 
@@ -41,13 +46,27 @@ interface Handle {
 
 const levels = ["debug", "debug", "info", "warn", "error", "error"] as const;
 
+/** The names under which istiod sends plugins, also upstream's. Names of namespaces have no dot. */
+const pluginNames = /^exten(?:sions|stions)\.istio\.io\/(?:trafficextension|wasmplugin)\/([^./]+)\./;
+
+/**
+ * The namespace whose users wrote the plugin, by the filter's name. Empty for filters that an EnvoyFilter inserts,
+ * because their authors can change the whole proxy anyway.
+ */
+function ownerOf(filterName: string): string {
+  return pluginNames.exec(filterName)?.[1] ?? "";
+}
+
 /**
  * The WebAssembly modules of one proxy. Each is compiled once, and runs once for each virtual machine that plugins
- * configure.
+ * configure. Plugins of different namespaces share neither machines nor state, so that at a shared waypoint a plugin
+ * cannot end the others, or read what they keep.
  */
 export class ModuleHost implements WasmModules {
   readonly #options: ModuleHostOptions;
-  readonly #store = new SharedStore();
+  readonly #stores = new Map<string, SharedStore>();
+  readonly #storeLimits = new SharedStoreLimits();
+  readonly #machineLimit: SharedBudget;
   readonly #sources: ModuleSources;
   readonly #compiled = new Map<string, WeakRef<CompiledModule>>();
   readonly #machines = new Map<string, Running>();
@@ -56,6 +75,7 @@ export class ModuleHost implements WasmModules {
 
   constructor(options: ModuleHostOptions) {
     this.#options = options;
+    this.#machineLimit = new SharedBudget(options.maxMachines ?? maxVirtualMachines);
     const fetches = options.registry.counter(
       "istio_agent_wasm_remote_fetch_count",
       "Fetches of WebAssembly modules, by their result.",
@@ -70,7 +90,9 @@ export class ModuleHost implements WasmModules {
   filter(name: string, settings: WasmSettings): HttpFilter {
     const { clock, statistics, log } = this.#options;
     const { vmId, vmConfiguration, environment, code, failure, key } = settings;
-    let handle = this.#plugins.get(key)?.deref();
+    const owner = ownerOf(name);
+    const place = `${owner} ${key}`;
+    let handle = this.#plugins.get(place)?.deref();
     if (handle === undefined) {
       const options: ModulePluginOptions = {
         plugin: settings.plugin,
@@ -80,7 +102,7 @@ export class ModuleHost implements WasmModules {
       };
       const plugin = new ModulePlugin(options, {
         steadyMs: () => clock.steadyMs(),
-        lease: async (code, machine) => await this.#lease(code, machine),
+        lease: async (code, machine) => await this.#lease(owner, code, machine),
         failed: (failed, message) => {
           statistics.counter("wasm.plugin_failed").increment();
           log.error("a WebAssembly plugin failed", { plugin: failed, failStrategy: failure, error: message });
@@ -89,7 +111,7 @@ export class ModuleHost implements WasmModules {
       handle = { plugin };
       this.#unused.register(handle, plugin);
       this.#forgetUnused();
-      this.#plugins.set(key, new WeakRef(handle));
+      this.#plugins.set(place, new WeakRef(handle));
     }
     return new WasmFilter({ name, handle, clock, without: statistics.counter("wasm.requests_without_plugin") });
   }
@@ -104,17 +126,22 @@ export class ModuleHost implements WasmModules {
     for (const [checksum, module] of this.#compiled) if (module.deref() === undefined) this.#compiled.delete(checksum);
   }
 
-  async #lease(code: ModuleCode, options: Omit<MachineOptions, "node">): Promise<MachineLease> {
+  async #lease(owner: string, code: ModuleCode, options: Omit<MachineOptions, "node">): Promise<MachineLease> {
     const module = await this.#compile(code);
     const key = createHash("sha256")
-      .update(JSON.stringify([options.vmId, options.environment, code.checksum]))
+      .update(JSON.stringify([owner, options.vmId, options.environment, code.checksum]))
       .update(options.configuration)
       .digest("hex");
     let running = this.#machines.get(key);
     if (running === undefined || running.machine.failed) {
-      if (this.#machines.size >= maxVirtualMachines)
-        throw transientError("busy", `${maxVirtualMachines} modules run already, which is the limit`);
-      running = { machine: this.#machine(module, { ...options, node: this.#options.node }), users: 0 };
+      const share = this.#machineLimit.share(owner);
+      if (!share.set(1))
+        throw transientError(
+          "busy",
+          `${owner === "" ? "the plugins of EnvoyFilters" : `the plugins of namespace ${owner}`} run as many modules as they may, which is half of what others leave of ${this.#options.maxMachines ?? maxVirtualMachines}`,
+        );
+      const machine = this.#machine(owner, module, { ...options, node: this.#options.node });
+      running = { machine, share, users: 0 };
       this.#machines.set(key, running);
       this.#options.statistics.counter("wasm.created").increment();
     }
@@ -126,6 +153,7 @@ export class ModuleHost implements WasmModules {
         lease.users -= 1;
         if (lease.users > 0) return;
         lease.machine.end();
+        lease.share.set(0);
         if (this.#machines.get(key) === lease) this.#machines.delete(key);
       },
     };
@@ -139,23 +167,30 @@ export class ModuleHost implements WasmModules {
     return module;
   }
 
-  #machine(module: CompiledModule, options: MachineOptions): ModuleMachine {
+  #storeOf(owner: string): SharedStore {
+    let store = this.#stores.get(owner);
+    if (store === undefined) this.#stores.set(owner, (store = new SharedStore(owner, this.#storeLimits)));
+    return store;
+  }
+
+  #machine(owner: string, module: CompiledModule, options: MachineOptions): ModuleMachine {
+    const store = this.#storeOf(owner);
     const { clock, callCluster, hasCluster, statistics, log, deadlineMs } = this.#options;
     return new ModuleMachine(module, options, {
       clock,
-      store: this.#store,
+      store,
       callCluster,
       hasCluster,
       logLevel: () => levels.indexOf("info"),
       log: (level, plugin, text) => log[levels[level] ?? "error"](`module: ${text}`, plugin === "" ? {} : { plugin }),
       counted: (kind) => statistics.counter(`wasm.${kind}s`).increment(),
-      record: (id, value) => this.#record(id, value),
+      record: (id, value) => this.#record(store, id, value),
       ...(deadlineMs === undefined ? {} : { deadlineMs }),
     });
   }
 
-  #record(id: number, value: bigint): void {
-    const metric = this.#store.metric(id);
+  #record(store: SharedStore, id: number, value: bigint): void {
+    const metric = store.metric(id);
     if (metric?.type !== metricTypes.histogram) return;
     this.#safely(() =>
       this.#options.registry
@@ -174,14 +209,27 @@ export class ModuleHost implements WasmModules {
     }
   }
 
-  /** Modules' metrics have their own names, as upstream gives them. */
+  /** Modules' metrics have their own names, as upstream gives them. Those with the same name are added up. */
   #expose(): void {
     const { registry } = this.#options;
-    for (const metric of this.#store.metrics()) this.#safely(() => exposeMetric(registry, metric));
+    const sums = new Map<string, Sum>();
+    for (const store of this.#stores.values())
+      for (const { type, name, value } of store.metrics()) {
+        const place = `${type} ${name}`;
+        sums.set(place, { type, name, value: (sums.get(place)?.value ?? 0n) + value });
+      }
+    for (const sum of sums.values()) this.#safely(() => exposeMetric(registry, sum));
   }
 }
 
-function exposeMetric(registry: MetricsRegistry, { type, name, value }: ModuleMetric): void {
+/** The sum of the metrics of one type and name. */
+interface Sum {
+  readonly type: number;
+  readonly name: string;
+  readonly value: bigint;
+}
+
+function exposeMetric(registry: MetricsRegistry, { type, name, value }: Sum): void {
   const help = "Counted by a WebAssembly module.";
   if (type === metricTypes.gauge) registry.gauge(metricName(name), help).labels().set(Number(value));
   else if (type === metricTypes.counter) {

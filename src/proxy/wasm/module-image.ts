@@ -159,7 +159,7 @@ class Image {
       return `Basic ${basic}`;
     }
     const parameters = Object.fromEntries(
-      [...challenge.matchAll(/([a-z]+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name, value]),
+      [...challenge.matchAll(/(?<![a-z])([a-z]+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name, value]),
     );
     const realm = URL.parse(parameters["realm"] ?? "", origin);
     if (realm === null)

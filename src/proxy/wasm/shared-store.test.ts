@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { status } from "./abi.ts";
-import { maxQueuedItems } from "./limits.ts";
-import { SharedStore } from "./shared-store.ts";
+import { maxQueuedItems, maxSharedBytes } from "./limits.ts";
+import { SharedStore, SharedStoreLimits } from "./shared-store.ts";
 
 const bytes = (text: string): Uint8Array => Buffer.from(text);
 
@@ -46,4 +46,25 @@ test("a metric with the same type and name keeps its number, and gauges stop at 
   store.changeMetric(gauge, "add", -9n);
   assert.deepEqual([store.getMetric(counter).long, store.getMetric(gauge).long], [3n, 0n]);
   assert.equal(store.getMetric(4000).status, status.notFound);
+});
+
+test("owners share no data, queues and metrics, also not by the number of a queue, and each has a part of the limits", () => {
+  const limits = new SharedStoreLimits();
+  const [own, foreign] = [new SharedStore("shop", limits), new SharedStore("evil", limits)];
+  own.set("", "token", bytes("secret"), 0);
+  assert.equal(foreign.get("", "token").status, status.notFound);
+  const { number: queue = 0 } = own.registerQueue("", "jobs", () => undefined);
+  own.enqueue(queue, bytes("job"));
+  assert.equal(foreign.resolveQueue("", "jobs").status, status.notFound);
+  assert.deepEqual(
+    [foreign.dequeue(queue), foreign.enqueue(queue, bytes("x"))].map((answer) => answer.status),
+    [status.notFound, status.notFound],
+  );
+  const { number: counter = 0 } = own.defineMetric(0, "requests");
+  foreign.changeMetric(counter, "add", 1n);
+  assert.equal(own.getMetric(counter).long, 0n);
+  const half = new Uint8Array(maxSharedBytes / 2);
+  assert.equal(foreign.set("", "all", half, 0).status, status.internalFailure);
+  assert.equal(foreign.set("", "most", half.subarray(1000), 0).status, status.ok);
+  assert.equal(own.set("", "more", half.subarray(half.length / 2 + 1000), 0).status, status.ok);
 });

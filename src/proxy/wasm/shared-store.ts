@@ -1,3 +1,4 @@
+import { SharedBudget, type BudgetShare } from "../../base/shared-budget/index.ts";
 import { metricTypes, status } from "./abi.ts";
 import { maxMetrics, maxQueuedItems, maxSharedBytes, maxSharedQueues } from "./limits.ts";
 import type { SharedAnswer } from "./messages.ts";
@@ -23,12 +24,23 @@ export interface ModuleMetric {
   count: bigint;
 }
 
+/** The memory of a value or an item in addition to its bytes. */
+const entryBytes = 64;
+
 const notFound: SharedAnswer = { status: status.notFound };
 const full: SharedAnswer = { status: status.internalFailure };
 
+/** The limits of one proxy's shared state, of which each owner has a part. */
+export class SharedStoreLimits {
+  readonly bytes = new SharedBudget(maxSharedBytes);
+  readonly queues = new SharedBudget(maxSharedQueues);
+  readonly metrics = new SharedBudget(maxMetrics);
+}
+
 /**
- * The state that the modules of one proxy share: data and queues by the id of their virtual machine, and metrics by
- * name.
+ * The state that the modules of one owner share in a proxy: data and queues by the id of their virtual machine, and
+ * metrics by name. In Envoy, all modules of a proxy share it. Upstream's plugins all have the same id, so at a shared
+ * waypoint a plugin could then read and change what the plugins of other namespaces keep, such as tokens.
  */
 export class SharedStore {
   readonly #data = new Map<string, Entry>();
@@ -36,9 +48,17 @@ export class SharedStore {
   readonly #queues = new Map<number, Queue>();
   readonly #metrics = new Map<string, ModuleMetric>();
   readonly #metricsById = new Map<number, ModuleMetric>();
-  #bytes = 0;
+  readonly #bytes: BudgetShare;
+  readonly #queueShare: BudgetShare;
+  readonly #metricShare: BudgetShare;
   #nextCas = 0;
   #nextMetric = 0;
+
+  constructor(owner = "", limits = new SharedStoreLimits()) {
+    this.#bytes = limits.bytes.share(owner);
+    this.#queueShare = limits.queues.share(owner);
+    this.#metricShare = limits.metrics.share(owner);
+  }
 
   get(vmId: string, key: string): SharedAnswer {
     const entry = this.#data.get(keyOf(vmId, key));
@@ -50,9 +70,8 @@ export class SharedStore {
     const place = keyOf(vmId, key);
     const before = this.#data.get(place);
     if (before !== undefined && cas !== 0 && cas !== before.cas) return { status: status.casMismatch };
-    const size = before === undefined ? place.length + value.length : value.length - before.value.length;
-    if (this.#bytes + size > maxSharedBytes) return full;
-    this.#bytes += size;
+    const size = value.length - (before === undefined ? -place.length - entryBytes : before.value.length);
+    if (!this.#bytes.add(size)) return full;
     this.#nextCas = (this.#nextCas % 0xffff_fffe) + 1;
     this.#data.set(place, { value, cas: this.#nextCas });
     return { status: status.ok };
@@ -62,7 +81,7 @@ export class SharedStore {
     const place = keyOf(vmId, name);
     let id = this.#queueIds.get(place);
     if (id === undefined) {
-      if (this.#queues.size >= maxSharedQueues) return full;
+      if (!this.#queueShare.add(1)) return full;
       id = this.#queues.size + 1;
       this.#queueIds.set(place, id);
       this.#queues.set(id, { items: [], ready });
@@ -80,8 +99,7 @@ export class SharedStore {
   enqueue(id: number, value: Uint8Array): SharedAnswer {
     const queue = this.#queues.get(id);
     if (queue === undefined) return notFound;
-    if (queue.items.length >= maxQueuedItems || this.#bytes + value.length > maxSharedBytes) return full;
-    this.#bytes += value.length;
+    if (queue.items.length >= maxQueuedItems || !this.#bytes.add(entryBytes + value.length)) return full;
     queue.items.push(value);
     queue.ready(id);
     return { status: status.ok };
@@ -92,7 +110,7 @@ export class SharedStore {
     if (queue === undefined) return notFound;
     const item = queue.items.shift();
     if (item === undefined) return { status: status.empty };
-    this.#bytes -= item.length;
+    this.#bytes.add(-entryBytes - item.length);
     return { status: status.ok, bytes: item };
   }
 
@@ -100,7 +118,7 @@ export class SharedStore {
     const place = `${type} ${name}`;
     let metric = this.#metrics.get(place);
     if (metric === undefined) {
-      if (this.#metrics.size >= maxMetrics) return full;
+      if (!this.#metricShare.add(1)) return full;
       this.#nextMetric += 1;
       metric = { id: this.#nextMetric * 4 + type, type, name, value: 0n, count: 0n };
       this.#metrics.set(place, metric);

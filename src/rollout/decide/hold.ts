@@ -46,7 +46,7 @@ export function isSameHold(status: RolloutStatus, { phase, reason, by }: Hold): 
   return status.phase === phase && status.pauseReason === reason && status.pausedBy === by;
 }
 
-const duration = /\d+(?:\.\d+)? m?s\b/g;
+const duration = /(?<!\d)\d+(?:\.\d+)? m?s\b/g;
 
 /**
  * Whether two messages say the same, apart from durations. Otherwise a rollout that waits for a person would report it

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { jsonEqualWithoutNulls } from "../../base/index.ts";
+import { jsonEqualWithoutNulls, withoutEnd } from "../../base/index.ts";
 import { formatIssues, keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { whoWrote } from "../../api/serin/field-managers/index.ts";
 import {
@@ -53,7 +53,7 @@ export function journalNameOf({ kind = "", metadata }: Pick<Rollout, "kind" | "m
     .join(".");
   if (name.length <= maxNameLength) return name;
   const digest = createHash("sha256").update(name).digest("hex").slice(0, digestLength);
-  return `${name.slice(0, maxNameLength - digestLength - 1).replace(/[-.]+$/, "")}-${digest}`;
+  return `${withoutEnd(name.slice(0, maxNameLength - digestLength - 1), "-.")}-${digest}`;
 }
 
 /** The parsed object with the orders for its current run, or the faults of its spec. */

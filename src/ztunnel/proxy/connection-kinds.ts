@@ -15,13 +15,20 @@ export interface ConnectionEnds {
   readonly mutualTls: boolean;
 }
 
-/** The properties that connections between the same workloads share, computed once for all of them. */
-export interface ConnectionKind {
-  readonly opened: Counter;
+/** The counters of connections between the same workloads. */
+export interface KindCounters {
+  /** {@link MetricsRegistry.generation} at which the counters were requested. */
+  generation: number;
+  opened: Counter;
   /** Counts the connections that ended without a failure. Undefined before the first such end. */
   closed: Counter | undefined;
-  readonly received: Counter;
-  readonly sent: Counter;
+  received: Counter;
+  sent: Counter;
+}
+
+/** The properties that connections between the same workloads share, computed once for all of them. */
+export interface ConnectionKind extends KindCounters {
+  readonly ends: ConnectionEnds;
   /** The access log's fields about the source's workload, and about the destination's and the direction. */
   readonly sourceFields: string;
   readonly destinationFields: string;

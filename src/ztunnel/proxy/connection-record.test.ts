@@ -23,9 +23,8 @@ workloads:
   };
 }
 
-function telemetry() {
+function telemetry(registry = new MetricsRegistry()) {
   const lines: string[] = [];
-  const registry = new MetricsRegistry();
   const log = createLogger({ scope: "ztunnel", write: (line) => void lines.push(line) });
   /** The sums of the series with a label, as they are now. */
   const counts = () => {
@@ -111,4 +110,33 @@ test("a connection is counted for its workloads, service and identity, with the 
   assert.equal(later("istio_tcp_connections_closed_total", 'response_flags="CONNECT"'), 1);
   assert.equal(later("istio_tcp_connections_failed_total", 'response_flags="CONNECT"'), 1);
   assert.equal(later("istio_tcp_connections_opened_total", 'source_canonical_revision="v2"'), 2);
+});
+
+test("pods whose labels change all the time do not take the series of other namespaces, and open connections count on", () => {
+  const { counts, telemetry: record } = telemetry(new MetricsRegistry({ maxSeriesPerMetric: 20 }));
+  const openFrom = (namespace: string, revision: string) => {
+    const { source, destination } = mesh(revision);
+    return record.open({
+      ...addresses,
+      reporter: "destination",
+      source: { ...source, namespace },
+      destination: { ...destination, namespace },
+      mutualTls: true,
+    });
+  };
+  const oldest = openFrom("evil", "v0");
+  for (let index = 1; index < 100; index += 1) openFrom("evil", `v${index}`).finish();
+  const own = openFrom("shop", "v1");
+  own.onForward(3);
+  own.finish();
+  const label = 'destination_workload_namespace="shop"';
+  assert.deepEqual(
+    ["connections_opened", "connections_closed", "received_bytes"].map((name) =>
+      counts()(`istio_tcp_${name}_total`, label),
+    ),
+    [1, 1, 3],
+  );
+  // The series of the oldest connection is gone, and the rest of its bytes count for all that have no series.
+  oldest.onForward(5);
+  assert.equal(counts()("istio_tcp_received_bytes_total", 'destination_workload_namespace="overflow"'), 5);
 });

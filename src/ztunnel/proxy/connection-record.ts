@@ -4,7 +4,13 @@ import type { SocketAddress } from "../../net/index.ts";
 import type { Counter, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
 import { workloadIdentity, type Workload } from "../state/model.ts";
-import { ConnectionKinds, type ConnectionEnds, type ConnectionKind, type Reporter } from "./connection-kinds.ts";
+import {
+  ConnectionKinds,
+  type ConnectionEnds,
+  type ConnectionKind,
+  type KindCounters,
+  type Reporter,
+} from "./connection-kinds.ts";
 
 /** The known facts of a connection. */
 export interface ConnectionDetails extends ConnectionEnds {
@@ -71,8 +77,18 @@ const labelNames = [
   "destination_zone",
 ];
 
+/**
+ * The namespaces that cause a series: those of its two ends. Whoever may change a pod's labels chooses its workload's
+ * name and revision, and must not use up the series of others on the node.
+ */
+function ownersOfSeries(names: readonly string[]): (values: readonly string[]) => string {
+  const [source, destination] = ["source", "destination"].map((end) => names.indexOf(`${end}_workload_namespace`));
+  return (values) => `${values[source ?? -1] ?? ""} ${values[destination ?? -1] ?? ""}`;
+}
+
 /** Istio's TCP metrics and ztunnel's access log. */
 export class ConnectionTelemetry {
+  readonly #registry: MetricsRegistry;
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #writeLine: ((ended: EndedConnection) => void) | undefined;
@@ -86,45 +102,33 @@ export class ConnectionTelemetry {
 
   /** `writeLine` receives the lines in a special format instead of the access log. */
   constructor(registry: MetricsRegistry, log: Logger, clock: Clock, writeLine?: (ended: EndedConnection) => void) {
+    this.#registry = registry;
     this.#writeLine = writeLine;
     this.#log = log.scoped("access");
     this.#clock = clock;
     this.#countCutOff = hboneCutOffs(registry);
-    this.#opened = registry.counter(
-      "istio_tcp_connections_opened_total",
-      "The total number of TCP connections opened.",
-      labelNames,
-    );
-    this.#closed = registry.counter(
-      "istio_tcp_connections_closed_total",
-      "The total number of TCP connections closed.",
-      labelNames,
-    );
-    this.#failed = registry.counter(
+    const counter = (name: string, help: string): MetricFamily<Counter> =>
+      registry.counter(name, help, labelNames).rotate(ownersOfSeries);
+    this.#opened = counter("istio_tcp_connections_opened_total", "The total number of TCP connections opened.");
+    this.#closed = counter("istio_tcp_connections_closed_total", "The total number of TCP connections closed.");
+    this.#failed = counter(
       "istio_tcp_connections_failed_total",
       "The total number of TCP connections that failed to establish.",
-      labelNames,
     );
-    this.#received = registry.counter(
-      "istio_tcp_received_bytes_total",
-      "Bytes received during requests of TCP connections.",
-      labelNames,
-    );
-    this.#sent = registry.counter(
-      "istio_tcp_sent_bytes_total",
-      "Bytes sent during responses of TCP connections.",
-      labelNames,
-    );
+    this.#received = counter("istio_tcp_received_bytes_total", "Bytes received during requests of TCP connections.");
+    this.#sent = counter("istio_tcp_sent_bytes_total", "Bytes sent during responses of TCP connections.");
   }
 
   open(details: ConnectionDetails): ConnectionRecord {
     const kind = this.#kinds.of(details);
+    this.#renew(kind);
     kind.opened.increment();
-    return new ConnectionRecord(details, kind, this.#clock.steadyMs(), this.#finish);
+    return new ConnectionRecord(details, kind, this.#clock.steadyMs(), this.#finish, this.#renew);
   }
 
   readonly #finish = (record: ConnectionRecord, error: string | undefined, flag: ResponseFlag): void => {
     const { details } = record;
+    this.#renew(record.kind);
     if (flag === "-") (record.kind.closed ??= this.#closed.labels(...labelValues(details, "-"))).increment();
     else {
       const labels = labelValues(details, flag);
@@ -144,16 +148,30 @@ export class ConnectionTelemetry {
   };
 
   #kindOf(ends: ConnectionEnds): ConnectionKind {
-    const labels = labelValues(ends, "-");
     return {
-      opened: this.#opened.labels(...labels),
-      closed: undefined,
-      received: this.#received.labels(...labels),
-      sent: this.#sent.labels(...labels),
+      ends,
+      ...this.#countersOf(ends),
       sourceFields: sourceFields(ends),
       destinationFields: destinationFields(ends),
     };
   }
+
+  #countersOf(ends: ConnectionEnds): KindCounters {
+    const { generation } = this.#registry;
+    const labels = labelValues(ends, "-");
+    return {
+      generation,
+      opened: this.#opened.labels(...labels),
+      closed: undefined,
+      received: this.#received.labels(...labels),
+      sent: this.#sent.labels(...labels),
+    };
+  }
+
+  /** Requests the counters again if series were dropped. A connection may outlive its series. */
+  readonly #renew = (kind: ConnectionKind): void => {
+    if (kind.generation !== this.#registry.generation) Object.assign(kind, this.#countersOf(kind.ends));
+  };
 
   /** Counts an HBONE connection that this ztunnel closed because the peer flooded it. */
   cutOff(source: SocketAddress, destination: SocketAddress, reason: HboneCutOff): void {
@@ -182,6 +200,7 @@ export class ConnectionRecord {
   forwardBytes = 0;
   backwardBytes = 0;
   readonly #finish: (record: ConnectionRecord, error: string | undefined, flag: ResponseFlag) => void;
+  readonly #renew: (kind: ConnectionKind) => void;
   #finished = false;
 
   constructor(
@@ -189,20 +208,24 @@ export class ConnectionRecord {
     kind: ConnectionKind,
     startedAtMs: number,
     finish: (record: ConnectionRecord, error: string | undefined, flag: ResponseFlag) => void,
+    renew: (kind: ConnectionKind) => void,
   ) {
     this.details = details;
     this.kind = kind;
     this.startedAtMs = startedAtMs;
     this.#finish = finish;
+    this.#renew = renew;
   }
 
   readonly onForward = (bytes: number): void => {
     this.forwardBytes += bytes;
+    this.#renew(this.kind);
     this.kind.received.add(bytes);
   };
 
   readonly onBackward = (bytes: number): void => {
     this.backwardBytes += bytes;
+    this.#renew(this.kind);
     this.kind.sent.add(bytes);
   };
 

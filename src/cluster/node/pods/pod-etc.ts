@@ -1,3 +1,4 @@
+import { withoutEnd } from "../../../base/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 
 const clusterDomain = "cluster.local";
@@ -7,7 +8,7 @@ const hostnameBytes = 63;
 /** The host name inside the pod. */
 export function hostnameOf(pod: Pod, nodeName: string): string {
   if (pod.spec?.hostNetwork === true) return nodeName;
-  return (pod.spec?.hostname ?? pod.metadata.name ?? "pod").slice(0, hostnameBytes).replace(/[-.]+$/, "");
+  return withoutEnd((pod.spec?.hostname ?? pod.metadata.name ?? "pod").slice(0, hostnameBytes), "-.");
 }
 
 /** The pod's own files in /etc. They use the lab's DNS and never the machine's. */

@@ -1,3 +1,4 @@
+import { withoutEnd } from "../../../base/index.ts";
 import { gatewayCanaryAnnotations } from "../../../api/serin/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { factsKey, type GatewayFacts } from "../facts.ts";
@@ -96,7 +97,7 @@ function portsOf(verdicts: readonly ListenerVerdict[]): readonly GatewayPort[] {
   return verdicts.flatMap(({ listener: { name, port, protocol }, conflicted }) => {
     if (conflicted !== undefined || taken.has(port)) return [];
     taken.add(port);
-    const short = name.replaceAll(".", "-").slice(0, maxPortNameLength).replace(/-+$/, "");
+    const short = withoutEnd(name.replaceAll(".", "-").slice(0, maxPortNameLength), "-");
     const unique = names.has(short) ? `port-${port}` : short;
     names.add(unique);
     return { name: unique, port, protocol };

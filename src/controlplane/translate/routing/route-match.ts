@@ -1,3 +1,4 @@
+import { withoutEnd } from "../../../base/index.ts";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HttpRouteMatch, NamedMatch } from "../../../api/gateway/index.ts";
 import type { RouteMatchSchema, StringMatcherSchema } from "../../../wire/envoy/index.ts";
@@ -43,7 +44,7 @@ function pathSpecifier(
 
 /** Strips trailing slashes: `/a/` means `/a` and everything below. */
 export function trimmedPrefix(value: string): string {
-  const trimmed = value.replace(/\/+$/, "");
+  const trimmed = withoutEnd(value, "/");
   return trimmed === "" ? "/" : trimmed;
 }
 

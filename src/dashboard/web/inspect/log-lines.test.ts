@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { suspicion } from "../../../base/testing/index.ts";
 import { followLog, foundNote, levelOf, logNote, maxFinds, maxLogLines, splitFinds, splitLog } from "./log-lines.ts";
 
 test("lines keep their numbers when more arrive", () => {
@@ -57,4 +58,12 @@ test("the note above search results says how many of them are shown", () => {
   assert.equal(foundNote({ found: 2, lines: 1200, search: "a" }), "2 lines of 1,200 with “a”");
   assert.match(foundNote({ found: maxFinds + 1, lines: 5000, search: "a" }), /, the last 1,000 are shown$/);
   assert.doesNotMatch(foundNote({ found: maxFinds, lines: 5000, search: "a" }), /are shown/);
+});
+
+test("a long run of carriage returns within a line takes no longer than other text", () => {
+  assert.equal(
+    suspicion(splitLog, (size) => `${"\r".repeat(size)}x\n`, 40_000),
+    undefined,
+  );
+  assert.deepEqual(splitLog("a\r\r\nb"), ["a", "b"]);
 });

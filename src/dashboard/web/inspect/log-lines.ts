@@ -13,8 +13,11 @@ export const maxLogLines = 5000;
 /** The maximum number of search results that are shown. If there are more, the last ones are shown. */
 export const maxFinds = 1000;
 
-/** Matches colours of terminals, and a carriage return at the end of a line. */
-const ofTerminals = new RegExp(String.raw`\u001b\[[\d;]*m|\r+$`, "gu");
+/**
+ * Matches colours of terminals, and carriage returns at the end of a line. The look behind makes each run of them match
+ * only from its beginning. Otherwise a line with a long run within it would stop the page.
+ */
+const ofTerminals = new RegExp(String.raw`\u001b\[[\d;]*m|(?<!\r)\r+$`, "gu");
 
 /** The lines without colours of terminals. Other invisible characters are replaced by their names. */
 export function splitLog(text: string): readonly string[] {

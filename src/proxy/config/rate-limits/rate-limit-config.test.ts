@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { suspicion } from "../../../base/testing/index.ts";
 import { envoyRegistry, RateLimitSchema } from "../../../wire/envoy/index.ts";
 import { standaloneServices } from "../../filters/filter-services.ts";
 import { describeRequest, descriptorsOf, type HostRules } from "../../routing/describe-request.ts";
@@ -235,7 +236,7 @@ test("hits of a route's rule have no effect, as in Envoy, and are reported", () 
     hitsAddend: { number: "4" },
   });
   const rules = compileRouteRules([rule], "test", new ConfigNotes((note) => notes.push(note)));
-  assert.deepEqual(descriptorsOf(rules, testRequest()), [{ entries: [{ key: "generic_key", value: "v" }] }]);
+  assert.deepEqual(descriptorsOf(rules ?? [], testRequest()), [{ entries: [{ key: "generic_key", value: "v" }] }]);
   assert.match(notes.join(), /test: rateLimits\[0\]: hitsAddend/);
 });
 
@@ -244,4 +245,15 @@ test("a descriptor has a header's letters beyond ASCII, as the limits in the con
   assert.equal(described(request, { requestHeaders: { headerName: "x-user", descriptorKey: "k" } }), "k=jürgen");
   assert.equal(described(request, text("request.headers['x-user']")), "k=jürgen");
   assert.equal(described(request, text("request.headers['x-user'] == 'jürgen'")), "k=true");
+});
+
+test("a client's long text instead of a number of hits is refused in linear time", () => {
+  const rule = { actions: [{ genericKey: { descriptorValue: "v" } }], hitsAddend: { format: "%REQ(x-cost)%" } };
+  const rules = compileFilterRules([fromJson(RateLimitSchema, rule)], ["actions", "hitsAddend"], "test", notes);
+  const describe = (cost: string): unknown => descriptorsOf(rules ?? [], testRequest("/", { headers: { "x-cost": cost } }));
+  assert.deepEqual(describe(`${"0".repeat(10)}x`), []);
+  assert.equal(
+    suspicion(describe, (size) => `${"0".repeat(size)}x`, 60_000),
+    undefined,
+  );
 });

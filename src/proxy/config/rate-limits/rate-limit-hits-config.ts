@@ -37,7 +37,7 @@ export function compileHits(message: RateLimit_HitsAddend, where: string, notes:
 function hitsIn(text: string): number | undefined {
   const trimmed = text.trim();
   if (/^[+-]?nan$/i.test(trimmed)) return 0;
-  if (!/^[+-]?(?:0x[\da-f]+|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)$/i.test(trimmed)) return undefined;
+  if (!/^[+-]?(?:0x[\da-f]+|(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?)$/i.test(trimmed)) return undefined;
   const value = Number(trimmed.replace(/^\+/, ""));
   return value >= 0 && value <= maxHits ? Math.floor(value) : undefined;
 }

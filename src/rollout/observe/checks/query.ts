@@ -1,4 +1,4 @@
-import { messageOf, userError, withArticle, ownField } from "../../../base/index.ts";
+import { messageOf, userError, withArticle, ownField, withoutEnd } from "../../../base/index.ts";
 import { fillTemplate, type QuerySpec, type TemplateValues } from "../../../api/serin/index.ts";
 import { evaluateAt, labelsObject, parseQuery, type QueryValue } from "../../../promql/index.ts";
 import type { CheckObservation } from "../../decide/index.ts";
@@ -130,7 +130,7 @@ async function askPrometheus(
   query: string,
   exchange: HttpExchange,
 ): Promise<unknown> {
-  const url = `${address.replace(/\/+$/, "")}/api/v1/query?${new URLSearchParams({ query, timeout: `${timeoutSeconds}s` }).toString()}`;
+  const url = `${withoutEnd(address, "/")}/api/v1/query?${new URLSearchParams({ query, timeout: `${timeoutSeconds}s` }).toString()}`;
   const { status, text } = await exchange({
     url,
     method: "GET",
