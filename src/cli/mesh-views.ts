@@ -1,11 +1,14 @@
 import { transientError, userError } from "../base/index.ts";
 import type { SourceState, TopicName, Topics } from "../api/dashboard/index.ts";
+import { errorOfStatus, type KubeClient } from "../kube/index.ts";
 import type { CliContext, ConnectionFlags } from "./context.ts";
 
 /** How long to count requests until a single output has meaningful rates. */
 const measureMs = 5000;
 /** The command gives up if the cluster does not answer for this time. */
 const patienceMs = 30_000;
+/** How long to wait for the first metrics. Later, a single output does without them: there may be no proxies. */
+const silenceMs = 10_000;
 
 export interface Followed<Name extends TopicName> {
   readonly name: Name;
@@ -15,6 +18,8 @@ export interface Followed<Name extends TopicName> {
 export interface ViewPair<First extends TopicName, Second extends TopicName> {
   readonly first: Topics[First]["view"];
   readonly second: Topics[Second]["view"];
+  /** Whether both views have existed for {@link silenceMs}. They are reported at this time even if nothing changes. */
+  readonly isLate: boolean;
 }
 
 /**
@@ -30,13 +35,21 @@ export async function followViews<First extends TopicName, Second extends TopicN
 ): Promise<void> {
   const { followMesh, clock } = context;
   if (followMesh === undefined) throw userError("no-views", "this command line cannot watch a mesh");
+  await checkPodsReadable(await context.connect(flags));
   const end = new AbortController();
   const views: { first?: Topics[First]["view"]; second?: Topics[Second]["view"] } = {};
   let failure: unknown;
   let lastProblem = "there was no answer";
+  let isLate = false;
+  let late: Disposable | undefined;
   const showBoth = (): void => {
-    if (views.first !== undefined && views.second !== undefined)
-      take.onViews({ first: views.first, second: views.second });
+    const { first: one, second: other } = views;
+    if (one === undefined || other === undefined) return;
+    late ??= clock.after(silenceMs, () => {
+      isLate = true;
+      showBoth();
+    });
+    take.onViews({ first: one, second: other, isLate });
   };
   const problem = ({
     code,
@@ -47,11 +60,12 @@ export async function followViews<First extends TopicName, Second extends TopicN
     readonly message: string;
     readonly hint?: string;
   }): void => {
+    const isRepeated = message === lastProblem;
     lastProblem = message;
     if (code === "forbidden" || code === "not-found" || code === "internal") {
       failure = userError(code === "internal" ? "unexpected" : code, message, hint === undefined ? {} : { hint });
       end.abort();
-    } else take.problem(message);
+    } else if (!isRepeated) take.problem(message);
   };
   using _patience = clock.after(patienceMs, () => {
     if (views.first !== undefined && views.second !== undefined) return;
@@ -61,33 +75,28 @@ export async function followViews<First extends TopicName, Second extends TopicN
     end.abort();
   });
   const within = AbortSignal.any([signal, end.signal]);
-  await Promise.all([
-    followMesh(
-      flags,
-      first,
-      {
-        view: (view) => {
-          views.first = view;
-          showBoth();
-        },
-        problem,
-      },
-      within,
-    ),
-    followMesh(
-      flags,
-      second,
-      {
-        view: (view) => {
-          views.second = view;
-          showBoth();
-        },
-        problem,
-      },
-      within,
-    ),
-  ]);
+  const follow = async <Name extends TopicName>(
+    topic: Followed<Name>,
+    keep: (view: Topics[Name]["view"]) => void,
+  ): Promise<void> => {
+    const view = (read: Topics[Name]["view"]): void => {
+      keep(read);
+      showBoth();
+    };
+    await followMesh(flags, topic, { view, problem }, within);
+  };
+  try {
+    await Promise.all([follow(first, (view) => (views.first = view)), follow(second, (view) => (views.second = view))]);
+  } finally {
+    late?.[Symbol.dispose]();
+  }
   if (failure !== undefined) throw failure;
+}
+
+/** Throws if the user may not list pods, which every view needs, or if the API server does not answer. */
+async function checkPodsReadable(client: KubeClient): Promise<void> {
+  const { status, text } = await client.raw("GET", "/api/v1/pods?limit=1");
+  if (status >= 300) throw errorOfStatus({ verb: "list", object: "pods in all namespaces" }, status, text);
 }
 
 /**
@@ -97,11 +106,11 @@ export async function followViews<First extends TopicName, Second extends TopicN
 export class FirstLook {
   #sinceMs: number | undefined;
 
-  /** Whether the output is useful now. Once true, it stays true. */
-  isReady(sources: readonly SourceState[], nowMs: number): boolean {
+  /** Whether the output is useful now. Once true, it stays true. See {@link ViewPair.isLate}. */
+  isReady(sources: readonly SourceState[], nowMs: number, isLate: boolean): boolean {
     const metrics = sources.find(({ name }) => name === "metrics" || name === "prometheus");
     if (metrics?.name === "prometheus") return true;
-    if (metrics?.asOfMs === undefined) return false;
+    if (metrics?.asOfMs === undefined) return isLate;
     this.#sinceMs ??= nowMs;
     return nowMs - this.#sinceMs >= measureMs;
   }

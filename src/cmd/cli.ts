@@ -165,6 +165,8 @@ function dashboardCalls(
         kubeConfig: await kubeConfigOf(env, flags),
         env,
         log: createLogger({ scope: "dashboard", level: "warn" }),
+        // The page shows which kinds cannot be read.
+        readerLog: createLogger({ scope: "mesh", level: "error" }),
         release,
         signal,
       });

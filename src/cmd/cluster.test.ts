@@ -36,6 +36,10 @@ test("a misspelt verb or flag gets an error with the similar name", async () => 
   );
   assert.match(await refused("create --nodes 3"), /^cluster create: there is no flag --nodes\n/);
   assert.match(await refused("create --workers"), /^cluster create: the flag --workers needs a value\n/);
+  assert.match(
+    await refused("create --workers -1"),
+    /^cluster create: the flag --workers needs a value; write a value that begins with - as --workers=-…\n/,
+  );
   assert.match(await refused("list --zzzzzzzz"), /^cluster list: there is no flag --zzzzzzzz\n/);
 });
 

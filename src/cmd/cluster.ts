@@ -221,7 +221,7 @@ async function list({ env }: RoleContext, { names, json }: Flags): Promise<numbe
     process.stdout.write(
       names === true
         ? `${cluster.name}\n`
-        : `${cluster.name}\t${cluster.running ? "running" : "stopped"}\t${cluster.nodes} nodes\t${cluster.server}\n`,
+        : `${cluster.name}\t${cluster.running ? "running" : "stopped"}\t${cluster.nodes} ${cluster.nodes === 1 ? "node" : "nodes"}\t${cluster.server}\n`,
     );
   }
   return 0;

@@ -27,13 +27,15 @@ export interface LocalDashboardOptions {
   readonly announce: (url: string, isFirst: boolean) => void;
   readonly env: Environment;
   readonly log: Logger;
+  /** The log of the informers and of the requests to proxies. */
+  readonly readerLog: Logger;
   readonly release: Release;
   readonly signal: AbortSignal;
 }
 
 /** Serves until the signal is aborted. Throws if the API server rejects the user, or if the port is in use. */
 export async function serveLocalDashboard(options: LocalDashboardOptions): Promise<void> {
-  const { kubeConfig, host, ports, prometheusUrl, announce, log, release, signal } = options;
+  const { kubeConfig, host, ports, prometheusUrl, announce, log, readerLog, release, signal } = options;
   const clock = systemClock;
   const ended = new AbortController();
   const until = AbortSignal.any([signal, ended.signal]);
@@ -53,7 +55,7 @@ export async function serveLocalDashboard(options: LocalDashboardOptions): Promi
   const reader = createDashboardReader({
     client,
     clock,
-    log,
+    log: readerLog,
     askPod: askFromWithin(askPodByApiServer(client), kubeConfig),
     cluster: kubeConfig.server,
     ...(prometheusUrl === undefined ? {} : { prometheusUrl }),

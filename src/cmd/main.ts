@@ -62,6 +62,7 @@ const leftoversMs = 1_000;
 
 /** The exit code that a shell reports for a command that SIGINT ended. */
 const interruptedExitCode = 130;
+const interruptedText = "interrupted";
 
 /** Roles are loaded one by one, so that a ztunnel does not load the code of an API server. */
 const roles: Readonly<Record<string, () => Promise<RoleModule>>> = {
@@ -170,7 +171,7 @@ async function main(): Promise<number> {
   } catch (error) {
     // The interruption ends the command's own requests, so their errors say nothing about the server.
     const isCause = load === undefined && shutdown.drain.aborted && toSerinError(error).kind === "transient";
-    throw isCause ? new DOMException("interrupted", "AbortError") : error;
+    throw isCause ? new DOMException(interruptedText, "AbortError") : error;
   } finally {
     if (shutdown.drain.aborted) endWithoutLeftovers();
   }
@@ -186,8 +187,13 @@ function endWithoutLeftovers(): void {
   setTimeout(() => (isWritten() ? process.exit() : endWithoutLeftovers()), leftoversMs).unref();
 }
 
+/** An interruption with its own words, such as what it left behind, or else the plain word. */
+function interruptionText({ message }: Error): string {
+  return message.startsWith(interruptedText) ? message : interruptedText;
+}
+
 function endInterrupted(): never {
-  process.stderr.write("serin: interrupted\n");
+  process.stderr.write(`serin: ${interruptedText}\n`);
   process.exit(interruptedExitCode);
 }
 
@@ -202,9 +208,10 @@ async function describedWithRemedy(error: unknown): Promise<string> {
 try {
   process.exitCode = await main();
 } catch (error) {
-  const isInterrupted = error instanceof Error && error.name === "AbortError";
+  const interruption = error instanceof Error && error.name === "AbortError" ? error : undefined;
+  const text = interruption === undefined ? await describedWithRemedy(error) : interruptionText(interruption);
   // An error may contain texts of objects and of pods.
-  process.stderr.write(terminalText(`serin: ${isInterrupted ? "interrupted" : await describedWithRemedy(error)}\n`));
-  process.exitCode = isInterrupted ? interruptedExitCode : exitCodeOf(toSerinError(error));
+  process.stderr.write(terminalText(`serin: ${text}\n`));
+  process.exitCode = interruption === undefined ? exitCodeOf(toSerinError(error)) : interruptedExitCode;
   endWithoutLeftovers();
 }

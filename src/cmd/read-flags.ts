@@ -31,5 +31,9 @@ function reasonOf(error: unknown, known: readonly string[]): string {
     return `there is no flag ${flag}${near === undefined ? "" : `; did you mean --${near}?`}`;
   }
   const [, valueless] = /^Option '(?:-\w, )?(--[\w-]+) <value>' argument missing/.exec(text) ?? [];
-  return valueless === undefined ? text : `the flag ${valueless} needs a value`;
+  if (valueless !== undefined) return `the flag ${valueless} needs a value`;
+  const [, ambiguous] = /^Option '(?:-\w, )?(--[\w-]+)' argument is ambiguous/.exec(text) ?? [];
+  return ambiguous === undefined
+    ? text
+    : `the flag ${ambiguous} needs a value; write a value that begins with - as ${ambiguous}=-…`;
 }

@@ -16,6 +16,14 @@ test("a refusal has the code of the server's reason, else of the HTTP status, an
   assert.deepEqual(refused(418), ["user", "api-server", "418"]);
 });
 
+test("a kind without a definition is reported as such, and not as a missing object", () => {
+  const list = { verb: "list", object: "canaries in all namespaces" };
+  const { kind, code, message, hint } = errorOfStatus(list, 404, "404 page not found\n");
+  assert.deepEqual([kind, code], ["user", "not-found"]);
+  assert.equal(message, "list of canaries in all namespaces: the API server does not serve this kind");
+  assert.match(hint ?? "", /^install its definition: serin install/);
+});
+
 test("a webhook's own reason is not reported as a missing right, even with 403", () => {
   for (const reason of ["PolicyDenied", "constructor"])
     assert.deepEqual(refused(403, { reason }), ["user", "api-server", reason]);

@@ -49,6 +49,11 @@ const codesByStatus: Readonly<Record<number, ErrorCode>> = {
   504: "timeout",
 };
 
+/** The API server's answer for a kind that nobody has defined. It is no Status. */
+const unknownPath = "404 page not found";
+const unknownKindHint =
+  "install its definition: serin install writes those of Istio and of rollouts, serin gateway-api install those of the Gateway API";
+
 /**
  * The server's refusal as an error. Its reason is that of the Status' first cause, or that of the Status, or the HTTP
  * status, whichever exists first. `retryAfter` is the header of that name.
@@ -61,8 +66,12 @@ export function errorOfStatus(
 ): SerinError {
   const status = parseStatus(body);
   const code = httpStatus === 410 ? "gone" : codeOf(status?.reason, httpStatus);
-  const answerText = status?.message ?? (body === "" ? `HTTP status ${httpStatus}` : body.slice(0, 500));
-  const hint = hintOf(code, status);
+  // A kubelet may answer a port-forward with the same words.
+  const isUnknownKind = httpStatus === 404 && body.trim() === unknownPath && subject.verb !== "port-forward";
+  const answerText = isUnknownKind
+    ? "the API server does not serve this kind"
+    : (status?.message ?? (body === "" ? `HTTP status ${httpStatus}` : body.slice(0, 500).trim()));
+  const hint = isUnknownKind ? unknownKindHint : hintOf(code, status);
   const seconds = Number(retryAfter ?? status?.details?.retryAfterSeconds);
   return new SerinError(
     kindOf(httpStatus, code, subject.verb),

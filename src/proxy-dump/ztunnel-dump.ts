@@ -106,6 +106,8 @@ export interface DumpFilter {
   /** Shows only workloads with this address, or on this node. */
   readonly address?: string;
   readonly node?: string;
+  /** Shows only this pod, and only its connections. */
+  readonly pod?: { readonly name: string; readonly namespace: string };
   readonly direction?: "inbound" | "outbound";
   /** Shows the addresses of connections, not the names that the ztunnel knows for them. */
   readonly raw?: boolean;
@@ -122,10 +124,11 @@ function listOf<Value>(values: Dumped<Value> | undefined): readonly Value[] {
 /** The table of workloads that match the filter. */
 export function workloadSection(
   { workloads, services }: ZtunnelDump,
-  { namespace, address, node }: DumpFilter,
+  { namespace, address, node, pod }: DumpFilter,
 ): DumpSection {
   const raw = inNamespace(listOf(workloads), namespace).filter(
     (workload) =>
+      isOfPod(workload, pod) &&
       (address === undefined || workload.workloadIps?.includes(address) === true) &&
       (node === undefined || workload.node === node),
   );
@@ -198,10 +201,13 @@ export function certificateSection({ certificates = [] }: ZtunnelDump, { namespa
 }
 
 /** The table of open connections. With `raw`, it has addresses in place of names. */
-export function connectionSection(dump: ZtunnelDump, { namespace, direction, raw = false }: DumpFilter): DumpSection {
-  const pods = Object.entries(dump.workloadState ?? {}).filter(
-    ([, { info }]) => namespace === undefined || info?.namespace === namespace,
-  );
+export function connectionSection(
+  dump: ZtunnelDump,
+  { namespace, pod, direction, raw = false }: DumpFilter,
+): DumpSection {
+  const pods = Object.entries(dump.workloadState ?? {})
+    .filter(([, { info }]) => (namespace === undefined || info?.namespace === namespace) && isOfPod(info, pod))
+    .toSorted(([, a], [, b]) => (sortKey(a) < sortKey(b) ? -1 : 1));
   const names = raw ? new Map<string, string>() : namesOf(dump);
   const shown = (address: string): string => named(address, names);
   const rows = pods.flatMap(([uid, { info, connections: { inbound = [], outbound = [] } = {} }]) => {
@@ -228,8 +234,16 @@ export function connectionSection(dump: ZtunnelDump, { namespace, direction, raw
   return {
     header: ["WORKLOAD", "DIRECTION", "LOCAL", "REMOTE", "REMOTE TARGET", "PROTOCOL"],
     rows: sorted(rows),
-    raw: Object.fromEntries(pods),
+    raw: pods.map(([, state]) => state),
   };
+}
+
+function sortKey({ info }: DumpedPod): string {
+  return `${info?.namespace ?? ""}\0${info?.name ?? ""}`;
+}
+
+function isOfPod(entry: DumpedPod["info"], pod: DumpFilter["pod"]): boolean {
+  return pod === undefined || (entry?.name === pod.name && entry.namespace === pod.namespace);
 }
 
 /** Names by address. A service takes precedence over a workload. */

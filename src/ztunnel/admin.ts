@@ -125,9 +125,14 @@ function chainDump(pem: string): unknown {
   return {
     pem: Buffer.from(pem).toString("base64"),
     serialNumber: BigInt(`0x${parsed.serialNumber}`).toString(),
-    validFrom: parsed.validFromDate.toISOString(),
-    expirationTime: parsed.validToDate.toISOString(),
+    validFrom: secondText(parsed.validFromDate),
+    expirationTime: secondText(parsed.validToDate),
   };
+}
+
+/** A certificate's time as upstream's ztunnel writes it, `2026-11-29T20:00:00Z`, which istioctl prints unchanged. */
+function secondText(time: Date): string {
+  return time.toISOString().replace(".000Z", "Z");
 }
 
 function byUid(a: { readonly uid: string }, b: { readonly uid: string }): number {

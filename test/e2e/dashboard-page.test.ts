@@ -36,6 +36,7 @@ const views: Readonly<Record<string, string>> = {
   ladder: "#/ladder",
   rollouts: "#/rollouts",
   rollout: "#/rollouts/Canary/shop/checkout",
+  "a rollout that was rolled back": "#/rollouts/Canary/shop/refunds",
   "a rollout that is not there": "#/rollouts/MeshUpgrade//gone",
   workloads: "#/workloads",
   workload: "#/workloads/shop/frontend-v1",
@@ -560,6 +561,20 @@ casesInChromium("the page", () => {
       }
       assert.deepEqual([...hidden], [], view);
     }
+  });
+
+  test("a rolled back rollout names the step at which it stopped, and has no step under way", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    await page.goto(`${server.url}${views["a rollout that was rolled back"]}`);
+    await settled(page);
+    const steps = page.getByRole("region", { name: "Steps" });
+    assert.match((await steps.getByRole("listitem").nth(2).textContent()) ?? "", /^stopped here20 %/);
+    assert.equal(await steps.locator("[aria-current]").count(), 0);
+    assert.equal(await page.getByRole("region", { name: "The step under way" }).count(), 0);
+    await page
+      .getByText(/^Everything was put back at \d\d:\d\d:\d\d, in less than 1 s\.$/)
+      .waitFor({ timeout: patienceMs });
   });
 
   test("in a contrast theme of the system, bars, lines and the chosen view still differ from their surroundings", async () => {

@@ -152,7 +152,10 @@ describe("failures around a lab", { concurrency: 1 }, () => {
         // The signal came after the creation had finished.
         assert.match(output, /All nodes are ready/);
         assert.equal((await lab.run([serin, "cluster", "delete", "--name", lab.name])).code, 0);
-      } else if (output.includes("Starting")) assert.match(output, /interrupted; nothing was left behind/);
+      } else if (output.includes("Starting")) {
+        assert.match(output, /interrupted; nothing was left behind\n$/);
+        assert.equal(code, 130, output);
+      }
       await nothingIsLeft();
       noFilesAreLeft();
     }

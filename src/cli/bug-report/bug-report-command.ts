@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { messageOf, transientError, userError, type Clock } from "../../base/index.ts";
+import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { collect, durationFlag } from "../flags.ts";
 import { checkNamespaceNames, checkNamespaces, namesIn } from "../existing-namespaces.ts";
@@ -53,6 +54,7 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
   const path = join(directory, "bug-report.tar.gz");
   checkNamespaceNames(namesIn(flags.exclude), "--exclude");
   const client = await context.connect(flags);
+  await checkAnswer(client);
   await checkNamespaces(client, namesIn(flags.include), "--include");
   if (flags.dryRun === true) {
     let count = 0;
@@ -95,8 +97,14 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
   }
   for (const note of notes) context.err(`! ${note}\n`);
   context.out(
-    `✔ ${files} files (${(bytes / 1024 / 1024).toFixed(1)} MiB) are in ${path}; read them before you send them to anybody\n`,
+    `✔ ${files} ${files === 1 ? "file" : "files"} (${(bytes / 1024 / 1024).toFixed(1)} MiB) are in ${path}; read them before you send them to anybody\n`,
   );
+}
+
+/** Throws if the API server does not answer or refuses the credentials, because the report would be empty. */
+async function checkAnswer(client: KubeClient): Promise<void> {
+  const { status, text } = await client.raw("GET", "/version");
+  if (status === 401) throw errorOfStatus({ verb: "get", object: "/version" }, status, text);
 }
 
 /** A kubelet or a process that did not answer in time. */

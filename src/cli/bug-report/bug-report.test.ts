@@ -73,8 +73,19 @@ test("a report contains objects, logs and states, notes what is missing, and req
   assert.equal(read("xzOf", "bug-report.tar.gz", "bug-report/proxies/shop/web-1/istio-proxy.log"), "a log line\n");
   assert.match(
     read("xzOf", "bug-report.tar.gz", "bug-report/notes.txt"),
-    /^cluster\/nodes\.json: the API server answered 404 for \/api\/v1\/nodes/,
+    /^cluster\/nodes\.json: get of \/api\/v1\/nodes: not found$/m,
   );
+});
+
+test("without an API server that accepts the user, the command fails and writes no archive", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-report-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const context = new FakeContext({ answers: { "/version": "Unauthorized" }, statuses: { "/version": 401 } });
+  await assert.rejects(createProgram(context).parseAsync(["bug-report", "--output-dir", directory], { from: "user" }), {
+    kind: "user",
+    code: "unauthorized",
+  });
+  assert.deepEqual(readdirSync(directory), []);
 });
 
 test("a user who may list neither definitions nor the pods of the cluster gets a report of the included namespaces", async (t) => {
@@ -96,7 +107,7 @@ test("a user who may list neither definitions nor the pods of the cluster gets a
   };
   const own = await reportFor("--include", "shop");
   assert.match(own.files, /proxies\/shop\/web-1\/istio-proxy\.log/);
-  assert.match(own.notes, /^! mesh: the API server answered 404 for .*customresourcedefinitions/m);
+  assert.match(own.notes, /^! mesh: get of \/apis\/.*customresourcedefinitions: not found$/m);
   assert.match(own.notes, /^! istiod: pods is forbidden/m);
   assert.match((await reportFor()).notes, /^! cluster\/pods: pods is forbidden/m);
 });

@@ -1,6 +1,6 @@
-import { toSerinError, transientError } from "../../base/index.ts";
+import { toSerinError } from "../../base/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
-import { isKubeCode, podLogPath, type KubeClient } from "../../kube/index.ts";
+import { errorOfStatus, isKubeCode, podLogPath, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { namesIn } from "../existing-namespaces.ts";
 import { istioNamespaceOf } from "../flags.ts";
@@ -283,8 +283,5 @@ async function* logFiles(
 async function get(client: KubeClient, path: string): Promise<string> {
   const { status, text } = await client.raw("GET", path, { accept: "*/*" });
   if (status === 200) return text;
-  throw transientError(
-    "api-server",
-    `the API server answered ${status} for ${path.split("?")[0] ?? ""}: ${text.slice(0, 200)}`,
-  );
+  throw errorOfStatus({ verb: "get", object: path.split("?")[0] ?? "" }, status, text);
 }

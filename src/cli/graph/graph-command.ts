@@ -63,10 +63,10 @@ async function showGraph(namespaces: string, flags: GraphFlags, context: CliCont
       context,
       flags,
       {
-        onViews: ({ first }) => {
+        onViews: ({ first, isLate }) => {
           const nowMs = context.clock.nowMs();
           if (!once) return screen?.show(watchedText(first, context));
-          if (!firstLook.isReady(first.head.sources, nowMs) || signal.aborted) return;
+          if (!firstLook.isReady(first.head.sources, nowMs, isLate) || signal.aborted) return;
           end.abort();
           if (flags.output === "json") return context.out(`${JSON.stringify(first)}\n`);
           if (flags.output === "dot") return context.out(renderDot(first));

@@ -65,6 +65,12 @@ const cluster: FakeCluster = {
       ztunnel("ztunnel-b", "kind-worker"),
       ztunnel("ztunnel-a", "kind-control-plane", "Pending"),
       ztunnel("ztunnel-c", "kind-worker2"),
+      {
+        ...ztunnel("mine", "kind-worker2"),
+        metadata: { name: "mine", namespace: "elsewhere", labels: { app: "ztunnel" } },
+      },
+      { ...ztunnel("", "kind-worker"), metadata: { name: "reviews-v1-7b", namespace: "bookinfo" } },
+      { metadata: { name: "reviews-v1-9c", namespace: "bookinfo" } },
     ],
   },
   pods: {
@@ -193,6 +199,26 @@ test("a pod is selected with its namespace, and a node by name", async () => {
     run("policy --node kind-control-plane"),
     /no ztunnel runs in the namespace istio-system on the node kind-control-plane/,
   );
+});
+
+test("a pod that is no ztunnel selects the ztunnel of its node, and only the pod's own lines are shown", async () => {
+  for (const line of ["workload reviews-v1-7b.bookinfo", "workload -n bookinfo pod/reviews-v1-7b"])
+    assert.match(await run(line), /^NAMESPACE .*\nbookinfo +reviews-v1-7b +10\.244\.1\.7 .*\n$/, line);
+  assert.deepEqual(JSON.parse(await run("connections reviews-v1-7b.bookinfo -o json")), [dump.workloadState["uid-1"]]);
+  assert.match(await run("service reviews-v1-7b.bookinfo"), /\nbookinfo +reviews /);
+  await assert.rejects(
+    run("workload reviews-v1-9c.bookinfo"),
+    /pod reviews-v1-9c\.bookinfo is not scheduled to a node/,
+  );
+  await assert.rejects(run("log reviews-v1-7b.bookinfo"), /pod reviews-v1-7b\.bookinfo is not a ztunnel/);
+});
+
+test("a pod that does not exist is refused with similar names, and a pod cannot be combined with a node", async () => {
+  await assert.rejects(run("workload ztunel-b"), {
+    message: 'there is no pod "ztunel-b" in namespace istio-system',
+    hint: "did you mean ztunnel-b?",
+  });
+  await assert.rejects(run("workload ztunnel-b --node kind-worker2"), /a pod, --node and --file exclude each other/);
 });
 
 test("log shows every level, and a changed one", async () => {

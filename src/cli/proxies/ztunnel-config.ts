@@ -1,8 +1,10 @@
 import type { Command } from "commander";
 import { logLevels, transientError, userError } from "../../base/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
-import type { CliContext, ConnectionFlags } from "../context.ts";
+import type { CliContext } from "../context.ts";
+import { istioNamespaceOf, type CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
+import { findPods, isRunning } from "./pods.ts";
 import { adminPortFlag, parseAdminJson } from "./proxy-admin.ts";
 import { renderTable } from "../terminal/table.ts";
 import {
@@ -17,7 +19,7 @@ import {
   type ZtunnelDump,
 } from "../../proxy-dump/index.ts";
 
-interface ZtunnelFlags extends ConnectionFlags {
+interface ZtunnelFlags extends CommonFlags {
   readonly namespace: string;
   readonly node?: string;
   readonly file?: string;
@@ -51,7 +53,7 @@ const sections: readonly {
   {
     verb: "workload",
     aliases: ["workloads", "w"],
-    text: "show the workloads that the ztunnel knows",
+    text: "show the workloads that the ztunnel knows; with the name of a workload's pod, show only this pod",
     tableOf: workloadSection,
     flags: [
       workloadNamespace,
@@ -83,7 +85,7 @@ const sections: readonly {
   {
     verb: "connections",
     aliases: ["cons"],
-    text: "show the open connections of the ztunnel",
+    text: "show the open connections of the ztunnel; with the name of a workload's pod, show only its connections",
     tableOf: connectionSection,
     flags: [
       workloadNamespace,
@@ -98,7 +100,9 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
   const parent = program
     .command("ztunnel-config")
     .alias("zc")
-    .description("show the configuration of a ztunnel; without a pod or node, show the first ztunnel that runs");
+    .description(
+      "show the configuration of a ztunnel: the named one, that of the named pod's node, or that of --node; else of the first ztunnel that runs",
+    );
   for (const { verb, aliases, text, tableOf, flags: own } of sections) {
     const command = withDumpFlags(
       parent
@@ -108,7 +112,11 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
     );
     for (const [flag, meaning] of own) command.option(flag, meaning);
     command.action(async (pod: string | undefined, flags: ZtunnelFlags) => {
-      const section = tableOf(await readDump(pod, flags, context), filterOf(flags, context));
+      const { dump, workload } = await readDump(pod, flags, context);
+      const section = tableOf(dump, {
+        ...filterOf(flags, context),
+        ...(workload === undefined ? {} : { pod: workload }),
+      });
       await print(flags, context, section.raw, () => renderTable(section.header, section.rows));
     });
   }
@@ -116,7 +124,7 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
     .option(...workloadNamespace)
     .option("--with-headers", "print a title line before each table")
     .action(async (pod: string | undefined, flags: ZtunnelFlags) => {
-      const dump = await readDump(pod, flags, context);
+      const { dump } = await readDump(pod, flags, context);
       const title = (verb: string): string =>
         flags.withHeaders === true ? `------ ${verb.toUpperCase()} INFO ------\n\n` : "";
       const tables = (): string[] =>
@@ -174,18 +182,27 @@ async function print(
   context.out(format === "table" ? table() : await renderValue(value, format));
 }
 
-async function readDump(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<ZtunnelDump> {
-  outputFormat(flags.output);
-  filterOf(flags, context);
-  const text = flags.file === undefined ? await fromPod(pod, flags, context) : await context.readFile(flags.file);
-  const where = flags.file ?? "the ztunnel's answer";
-  return parseZtunnelDump(parseAdminJson(text, where), where);
+interface ReadDump {
+  readonly dump: ZtunnelDump;
+  /** The pod that the user named, if it is not a ztunnel. */
+  readonly workload?: { readonly name: string; readonly namespace: string };
 }
 
-async function fromPod(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<string> {
+async function readDump(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<ReadDump> {
+  outputFormat(flags.output);
+  filterOf(flags, context);
+  const given = [pod, flags.node, flags.file].filter((part) => part !== undefined);
+  if (given.length > 1)
+    throw userError("arguments-conflict", "a pod, --node and --file exclude each other: pass one of them");
+  if (flags.file !== undefined) {
+    const text = await context.readFile(flags.file);
+    return { dump: parseZtunnelDump(parseAdminJson(text, flags.file), flags.file) };
+  }
   const [target] = await targets(pod, flags, context);
-  if (target === undefined) throw noZtunnel(flags);
-  return await ask(target, "GET", "/config_dump", flags, context);
+  if (target === undefined) throw noZtunnel(flags.namespace, flags.node);
+  const where = "the ztunnel's answer";
+  const dump = parseZtunnelDump(parseAdminJson(await ask(target, "GET", "/config_dump", flags, context), where), where);
+  return target.workload === undefined ? { dump } : { dump, workload: target.workload };
 }
 
 async function log(pod: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<void> {
@@ -195,7 +212,12 @@ async function log(pod: string | undefined, flags: ZtunnelFlags, context: CliCon
   if (level !== undefined && !logLevels.some((known) => known === level))
     throw userError("argument-invalid", `--level ${level} is unknown: expected one of ${logLevels.join(", ")}`);
   const found = await targets(pod, flags, context);
-  if (found.length === 0) throw noZtunnel(flags);
+  if (found.length === 0) throw noZtunnel(flags.namespace, flags.node);
+  const [other] = found.flatMap(({ workload }) => workload ?? []);
+  if (other !== undefined)
+    throw userError("argument-invalid", `pod ${other.name}.${other.namespace} is not a ztunnel`, {
+      hint: `kubectl get pods -A -l ${ztunnelLabel}`,
+    });
   for (const target of found) {
     const answer = await ask(
       target,
@@ -211,27 +233,56 @@ async function log(pod: string | undefined, flags: ZtunnelFlags, context: CliCon
 interface Target {
   readonly namespace: string;
   readonly pod: string;
+  /** The pod whose traffic this ztunnel carries. Present if the user named this pod in place of the ztunnel. */
+  readonly workload?: { readonly name: string; readonly namespace: string };
 }
 
-/** The pod `name[.namespace]`, the pod on `--node`, or all running ztunnel pods sorted by name. */
+const ztunnelLabel = "app=ztunnel";
+
+/**
+ * The ztunnel that the text names, or the one on the node of the pod that it names. Without a text, the ztunnel on
+ * `--node`, or all running ztunnels sorted by name.
+ */
 async function targets(named: string | undefined, flags: ZtunnelFlags, context: CliContext): Promise<Target[]> {
-  if (named !== undefined && !/^(ds|daemonset)\//.test(named)) {
-    const [pod = "", namespace = flags.namespace] = named.split(".");
-    return [{ pod, namespace }];
-  }
+  const { namespace, node } = flags;
+  if (named === undefined || /^(ds|daemonset)\//.test(named))
+    return await ztunnels({ namespace, node }, flags, context);
+  const [pod] = await findPods(await context.connect(flags), named, flags, context);
+  if (pod === undefined) return [];
+  const workload = { name: pod.metadata.name ?? "", namespace: pod.metadata.namespace ?? namespace };
+  if (isZtunnel(pod)) return [{ pod: workload.name, namespace: workload.namespace }];
+  const where = { namespace: istioNamespaceOf(flags), node: nodeOf(pod) };
+  const [ztunnel] = await ztunnels(where, flags, context);
+  if (ztunnel === undefined) throw noZtunnel(where.namespace, where.node);
+  return [{ ...ztunnel, workload }];
+}
+
+async function ztunnels(
+  { namespace, node }: { readonly namespace: string; readonly node: string | undefined },
+  flags: ZtunnelFlags,
+  context: CliContext,
+): Promise<Target[]> {
   const client = await context.connect(flags);
-  const { items } = await client.list(podKind, { namespace: flags.namespace, labelSelector: "app=ztunnel" });
+  const { items } = await client.list(podKind, { namespace, labelSelector: ztunnelLabel });
   return items
-    .filter((item) => isRunning(item) && (flags.node === undefined || item.spec?.nodeName === flags.node))
-    .map(({ metadata }) => ({ pod: metadata.name ?? "", namespace: metadata.namespace ?? flags.namespace }))
+    .filter((item) => isRunning(item) && (node === undefined || item.spec?.nodeName === node))
+    .map(({ metadata }) => ({ pod: metadata.name ?? "", namespace: metadata.namespace ?? namespace }))
     .toSorted((a, b) => (a.pod < b.pod ? -1 : 1));
 }
 
-function isRunning({ metadata, status }: Pod): boolean {
-  return status?.phase === "Running" && metadata.deletionTimestamp === undefined;
+/** As upstream's istioctl decides. The name counts only if the pod has no label `app`. */
+function isZtunnel({ metadata: { name = "", labels = {} } }: Pod): boolean {
+  return labels["app"] === undefined ? name.startsWith("ztunnel") : labels["app"] === "ztunnel";
 }
 
-function noZtunnel({ namespace, node }: ZtunnelFlags): Error {
+function nodeOf({ metadata: { name = "", namespace = "" }, spec }: Pod): string {
+  if (spec?.nodeName !== undefined) return spec.nodeName;
+  throw userError("pod-not-running", `pod ${name}.${namespace} is not scheduled to a node`, {
+    hint: `kubectl -n ${namespace} describe pod ${name}`,
+  });
+}
+
+function noZtunnel(namespace: string, node: string | undefined): Error {
   return userError(
     "no-ztunnel",
     `no ztunnel runs in the namespace ${namespace}${node === undefined ? "" : ` on the node ${node}`}`,

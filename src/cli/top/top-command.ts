@@ -77,7 +77,7 @@ async function showTop(subject: TopSubject, flags: TopFlags, context: CliContext
       context,
       flags,
       {
-        onViews: ({ first, second }) => {
+        onViews: ({ first, second, isLate }) => {
           const nowMs = context.clock.nowMs();
           const sources = mergedSources(first.head.sources, second.head.sources);
           const rows = topRows(first as Parameters<typeof topRows>[0], second).filter(
@@ -85,7 +85,7 @@ async function showTop(subject: TopSubject, flags: TopFlags, context: CliContext
           );
           last = { rows, sources, problem: "" };
           if (!once) return draw();
-          if (!firstLook.isReady(sources, nowMs) || signal.aborted) return;
+          if (!firstLook.isReady(sources, nowMs, isLate) || signal.aborted) return;
           end.abort();
           const sorted = sortedRows(rows, sort);
           if (flags.output === "json")

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { GraphView, WorkloadRow, WorkloadsView } from "../../api/dashboard/index.ts";
 import type { FollowMesh } from "../context.ts";
 import { createProgram } from "../index.ts";
-import { FakeContext } from "../testing/fake-context.ts";
+import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 import { sortedRows, topRows, type TopRow } from "./top-rows.ts";
 import { renderTop } from "./top-table.ts";
 
@@ -97,8 +97,13 @@ test("a workload's row has the graph's measurements, and workloads outside the m
   );
 });
 
+const podsReadable = { answers: { "/api/v1/pods?limit=1": "{}" } };
+
 class MeshContext extends FakeContext {
   #nowMs = 0;
+  constructor(cluster: FakeCluster = podsReadable) {
+    super(cluster);
+  }
   override readonly clock = { ...this.#base, nowMs: () => (this.#nowMs += 3000) };
   readonly followMesh: FollowMesh = async (_flags, { name }, sink, signal) => {
     while (!signal.aborted) {
@@ -119,6 +124,44 @@ test("top -o json measures for a few seconds and prints one object", async () =>
     rows: { name: string; requestRate: number }[];
   };
   assert.deepEqual([subject, told.map(({ name, requestRate }) => [name, requestRate])], ["workloads", [["web", 12]]]);
+});
+
+test("top and graph end although no proxy ever reports metrics, and say so", async () => {
+  const problem = "no pod has a proxy that reports its metrics";
+  const silent = [{ name: "metrics", ok: false, problem }];
+  class SilentContext extends MeshContext {
+    readonly #timers: (() => void)[] = [];
+    override readonly clock = {
+      ...new FakeContext().clock,
+      after: (delayMs: number, run: () => void): Disposable => {
+        if (delayMs < 30_000) this.#timers.push(run);
+        return { [Symbol.dispose]: () => undefined };
+      },
+    };
+    override readonly followMesh: FollowMesh = async (_flags, { name }, sink, signal) => {
+      const view = name === "graph" ? graph : workloads;
+      sink.view({ ...view, head: { ...view.head, sources: silent } } as GraphView);
+      await Promise.resolve();
+      for (const run of this.#timers.splice(0)) run();
+      assert.ok(signal.aborted, "the last view ends the command");
+    };
+  }
+  for (const verb of ["top", "graph"]) {
+    const context = new SilentContext();
+    await createProgram(context).parseAsync([verb], { from: "user" });
+    assert.match(context.output, /web/, verb);
+    assert.match(context.errors, /^metrics: no pod has a proxy that reports its metrics$/m, verb);
+  }
+});
+
+test("a user who may not list pods is refused at once", async () => {
+  const answers = { "/api/v1/pods?limit=1": '{"kind":"Status","message":"pods is forbidden","reason":"Forbidden"}' };
+  const statuses = { "/api/v1/pods?limit=1": 403 };
+  for (const verb of ["top", "graph"])
+    await assert.rejects(createProgram(new MeshContext({ answers, statuses })).parseAsync([verb], { from: "user" }), {
+      kind: "user",
+      message: "list of pods in all namespaces: pods is forbidden",
+    });
 });
 
 test("an unknown subject is rejected, and the error names it", async () => {

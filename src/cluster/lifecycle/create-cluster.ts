@@ -72,7 +72,7 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
   const { plan, env, signal, progress } = options;
   if (signal.aborted) throw interrupted();
   const directory = clusterDirectory(env, plan.name);
-  const formerContext = clearRemains(directory, plan.name);
+  const formerContext = clearRemains(directory, options);
   try {
     progress("Preparing the state directory and certificates");
     const pki = prepareDirectory(directory, options);
@@ -98,13 +98,14 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
  * Refuses a name that is in use. Removes the files of a killed launcher. Everything else has ended with the launcher.
  * Returns the kubeconfig's context from before that cluster.
  */
-function clearRemains(directory: string, name: string): string | undefined {
+function clearRemains(directory: string, { plan: { name }, progress }: CreateClusterOptions): string | undefined {
   const record = readClusterRecord(directory);
   if (record !== undefined && isClusterRunning(record)) {
     throw userError("cluster-exists", `a cluster "${name}" exists already`, {
       hint: `delete it (serin cluster delete --name ${name}) or choose another --name`,
     });
   }
+  if (record !== undefined) progress(`Removing the files of the former cluster "${name}", which no longer runs`);
   rmSync(directory, { recursive: true, force: true });
   return record?.kubeconfig?.previousContext;
 }
@@ -291,8 +292,8 @@ function finish(
   return { directory, record: complete, kubeconfigPath, contextName, server };
 }
 
-function interrupted(): SerinError {
-  return userError("cancelled", "interrupted; nothing was left behind");
+function interrupted(): DOMException {
+  return new DOMException("interrupted; nothing was left behind", "AbortError");
 }
 
 /** Checks the machine like `serin doctor`, if the lab's first programs did not start. */

@@ -227,7 +227,7 @@ export class MeshReader {
         this.#answeredAtMs = clock.nowMs();
         this.#problem = undefined;
       } catch (error) {
-        this.#problem = `the API server does not answer: ${messageOf(error)}; the page shows the last known state`;
+        this.#problem = `the API server does not answer: ${messageOf(error)}; this is the last known state`;
       }
       if (before !== this.#problem) onChange();
       await clock.sleep(heartbeatMs, signal).catch(() => undefined);

@@ -21,6 +21,20 @@ export function syntheticRolloutRow(nowMs: number): RolloutRow {
   };
 }
 
+/** A rollout that was rolled back in its third step, like the one of {@link syntheticRolloutRow}. */
+export function syntheticRollbackRow(nowMs: number): RolloutRow {
+  const { pauseReason: _paused, ...row } = syntheticRolloutRow(nowMs);
+  return {
+    ...row,
+    name: "refunds",
+    phase: "RolledBack",
+    message: "",
+    cause: "20 %: error-rate: 4.1 % of the canary's 900 requests failed",
+    target: "HTTPRoute shop/refunds",
+    waitsForPerson: false,
+  };
+}
+
 const titles = ["mirror 10 %", "5 %", "20 %", "50 %", "100 %", "retire the old version"];
 const offer = (
   action: RolloutActionOffer["action"],
@@ -60,10 +74,11 @@ const actions: readonly RolloutActionOffer[] = [
 ];
 
 export function syntheticRollout(given: Readonly<Record<string, string | number>>, head: ViewHead): RolloutView {
-  if (given["kind"] !== "Canary" || given["name"] !== "checkout")
-    throw refusal("not-found", `there is no ${given["kind"]} ${given["name"]}`);
-  const row = syntheticRolloutRow(head.atMs);
+  const known = [syntheticRolloutRow(head.atMs), syntheticRollbackRow(head.atMs)];
+  const row = known.find(({ kind, name }) => kind === given["kind"] && name === given["name"]);
+  if (row === undefined) throw refusal("not-found", `there is no ${given["kind"]} ${given["name"]}`);
   const at = momentsOf(row);
+  const undo = { startedAt: at(10), elapsedMs: 400, waitedMs: 0, waitingFor: [], next: "RolledBack" } as const;
   const samples = Math.floor((head.atMs % 3_600_000) / 100);
   return {
     head: {
@@ -78,8 +93,9 @@ export function syntheticRollout(given: Readonly<Record<string, string | number>
         startedAt: at(8),
         settledAt: at(9),
         checks: [],
-        waitingFor: ["an approval"],
+        waitingFor: row.waitsForPerson ? ["an approval"] : [],
       },
+      ...(row.phase === "RolledBack" ? { undo } : {}),
       approvals: [
         {
           step: "step-1",

@@ -5,7 +5,7 @@ import type { ViewReader, ViewSink, ViewSource } from "../view-source.ts";
 import { configKey, configs, syntheticConfig } from "./synthetic-configs.ts";
 import { syntheticLadder } from "./synthetic-ladder.ts";
 import { syntheticMesh, syntheticMeshAt, type SyntheticMesh } from "./synthetic-mesh.ts";
-import { syntheticRollout, syntheticRolloutRow } from "./synthetic-rollout.ts";
+import { syntheticRollbackRow, syntheticRollout, syntheticRolloutRow } from "./synthetic-rollout.ts";
 import { sourcesAt, type Edges, type Given, type Head, type Nodes } from "./synthetic-view.ts";
 import { servicesOf, syntheticService, syntheticWorkload, workloadsOf } from "./synthetic-workloads.ts";
 
@@ -63,7 +63,10 @@ export class SyntheticSource implements ViewSource {
       rollouts: () => ({
         head,
         tables: {
-          rollouts: { "Canary/shop/checkout": syntheticRolloutRow(nowMs) },
+          rollouts: {
+            "Canary/shop/checkout": syntheticRolloutRow(nowMs),
+            "Canary/shop/refunds": syntheticRollbackRow(nowMs),
+          },
           freezes: {
             "black-friday": {
               name: "black-friday",

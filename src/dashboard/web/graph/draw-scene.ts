@@ -138,6 +138,8 @@ function drawFrames(context: CanvasRenderingContext2D, scene: Scene, k: number, 
   }
 }
 
+const boxNameInset = 14;
+
 /**
  * Draws the names of namespaces, by which users navigate. They keep their size when everything else becomes too small,
  * and edges do not cross them.
@@ -152,9 +154,10 @@ function drawBoxNames(context: CanvasRenderingContext2D, scene: Scene, k: number
     const base = size > 20 ? y + size * 1.05 : y + 23;
     context.font = `600 ${size}px ${colors.font}`;
     context.lineWidth = size / 3;
-    context.strokeText(key, x + 14, base);
+    const name = fitText(context, key, width - 2 * boxNameInset);
+    context.strokeText(name, x + boxNameInset, base);
     context.fillStyle = colors.muted;
-    context.fillText(key, x + 14, base);
+    context.fillText(name, x + boxNameInset, base);
   }
 }
 

@@ -11,7 +11,7 @@ import { Checks } from "./rollout-checks.tsx";
 import { Decisions, Events } from "./rollout-history.tsx";
 import { announcesMessage, rolloutName } from "./rollout-order.ts";
 import { RolloutSeries } from "./rollout-series.tsx";
-import { Steps } from "./rollout-steps.tsx";
+import { isUndoPhase, Steps } from "./rollout-steps.tsx";
 
 /** Shows a rollout: its steps, its current checks, and its history. */
 export function RolloutPage({ kind, namespace, name }: Required<RouteParameters>): JSX.Element {
@@ -67,14 +67,9 @@ function Content({ head, live }: { readonly head: RolloutHead; readonly live: Li
     <>
       <Notices head={head} />
       <div class="rollout-columns">
-        <Steps
-          steps={live.table("steps").value}
-          approvals={head.approvals}
-          run={head.run}
-          isStuck={head.row.phase === "Stuck"}
-        />
+        <Steps steps={live.table("steps").value} approvals={head.approvals} run={head.run} phase={head.row.phase} />
         <div class="stack rollout-now">
-          <CurrentStep currentStep={head.currentStep} checks={checks} />
+          <CurrentStep currentStep={head.currentStep} checks={checks} phase={head.row.phase} />
           {head.canaryBackend === "" && head.stableBackend === "" ? undefined : (
             <RolloutSeries head={head} checks={checks} />
           )}
@@ -103,9 +98,14 @@ function Notices({ head: { row, undo } }: { readonly head: RolloutHead }): JSX.E
           {row.message}
         </Notice>
       )}
-      {undo === undefined ? undefined : (
+      {undo === undefined ? undefined : row.phase === "RolledBack" ? (
+        <Notice tone="info">
+          Everything was put back at <Moment atMs={Date.parse(undo.startedAt)} />, in{" "}
+          {undo.elapsedMs < 1000 ? "less than 1 s" : formatDuration(undo.elapsedMs)}.
+        </Notice>
+      ) : (
         <Notice tone="warn">
-          Undone since <Moment atMs={Date.parse(undo.startedAt)} />, for {formatDuration(undo.elapsedMs)}.
+          Being undone since <Moment atMs={Date.parse(undo.startedAt)} />, for {formatDuration(undo.elapsedMs)}.
           {undo.waitingFor.length === 0 ? "" : ` Waits for ${undo.waitingFor.join("; ")}.`}
         </Notice>
       )}
@@ -116,18 +116,21 @@ function Notices({ head: { row, undo } }: { readonly head: RolloutHead }): JSX.E
 function CurrentStep({
   currentStep,
   checks,
+  phase,
 }: {
   readonly currentStep: RolloutHead["currentStep"];
   readonly checks: RolloutView["tables"]["checks"];
+  readonly phase: string;
 }): JSX.Element {
   const waitingFor = currentStep?.waitingFor ?? [];
+  const isStopped = isUndoPhase(phase);
   return (
-    <section class="card" aria-label="The step under way">
+    <section class="card" aria-label={isStopped ? "The step at which it stopped" : "The step under way"}>
       <div class="card-head">
         <h2>{currentStep === undefined ? "No step is under way" : currentStep.title}</h2>
         {currentStep === undefined ? undefined : (
           <span class="muted small">
-            <StepProgress step={currentStep} />
+            {isStopped ? "the rollout stopped at this step" : <StepProgress step={currentStep} />}
           </span>
         )}
       </div>

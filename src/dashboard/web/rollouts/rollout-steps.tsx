@@ -9,12 +9,12 @@ export function Steps({
   steps,
   approvals,
   run,
-  isStuck,
+  phase,
 }: {
   readonly steps: Readonly<Record<string, RolloutStep>>;
   readonly approvals: RolloutHead["approvals"];
   readonly run: number;
-  readonly isStuck: boolean;
+  readonly phase: string;
 }): JSX.Element {
   const ordered = Object.entries(steps).sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
   const done = ordered.filter(([, { state }]) => state === "done").length;
@@ -28,14 +28,19 @@ export function Steps({
       </div>
       {ordered.length === 0 ? (
         <Empty title="Not planned yet">
-          {isStuck
+          {phase === "Stuck"
             ? "The engine cannot plan the steps until what it reports above is repaired."
             : "The engine plans the steps once it has read the object."}
         </Empty>
       ) : (
         <ol class="steps">
           {ordered.map(([key, step]) => (
-            <Step key={key} step={step} approval={approvals.find((approval) => approval.step === step.id)} />
+            <Step
+              key={key}
+              step={step}
+              isStopped={step.state === "current" && isUndoPhase(phase)}
+              approval={approvals.find((approval) => approval.step === step.id)}
+            />
           ))}
         </ol>
       )}
@@ -43,24 +48,37 @@ export function Steps({
   );
 }
 
+/** Whether the rollout does not continue with its current step, because it puts everything back or has done so. */
+export function isUndoPhase(phase: string): boolean {
+  return phase === "RollingBack" || phase === "RolledBack";
+}
+
 function Step({
   step,
+  isStopped,
   approval,
 }: {
   readonly step: RolloutStep;
+  readonly isStopped: boolean;
   readonly approval: RolloutHead["approvals"][number] | undefined;
 }): JSX.Element {
   const { title, state, weight, completed } = step;
   return (
-    <li class="step" data-state={state} aria-current={state === "current" ? "step" : undefined}>
+    <li class="step" data-state={state} aria-current={state === "current" && !isStopped ? "step" : undefined}>
       <span class="step-node">
-        <Mark
-          tone={state === "done" ? "good" : state === "current" ? "info" : "idle"}
-          icon={state === "done" ? "good" : state === "current" ? "moving" : "idle"}
-          quiet
-        >
-          {state}
-        </Mark>
+        {isStopped ? (
+          <Mark tone="bad" quiet>
+            stopped here
+          </Mark>
+        ) : (
+          <Mark
+            tone={state === "done" ? "good" : state === "current" ? "info" : "idle"}
+            icon={state === "done" ? "good" : state === "current" ? "moving" : "idle"}
+            quiet
+          >
+            {state}
+          </Mark>
+        )}
       </span>
       <div class="step-body">
         <div class="spread">
