@@ -54,9 +54,28 @@ export interface ShutdownRequest {
   oncomplete: (status: number) => void;
 }
 
+/** A connection on memory. Its owner assigns the functions, and Node calls them. */
+export interface JsStreamHandle {
+  onreadstart: () => number;
+  onreadstop: () => number;
+  /** The owner ends the request by {@link finishShutdown}. */
+  onshutdown: (request: ShutdownRequest) => number;
+  /** The owner ends the request by {@link finishWrite}. */
+  onwrite: (request: WriteRequest, chunks: readonly Buffer[]) => number;
+  isClosing: () => boolean;
+  close: (done?: () => void) => void;
+  /** Passes received bytes on. */
+  readBuffer(bytes: Buffer): void;
+  emitEOF(): void;
+  finishWrite(request: WriteRequest, status: number): void;
+  finishShutdown(request: ShutdownRequest, status: number): void;
+}
+
 export interface LibuvBinding {
   newSocket(): TcpHandle;
   newServer(): TcpHandle;
+  /** Absent if this version of node has no such connections. */
+  readonly newJsStream?: () => JsStreamHandle;
   newConnectRequest(): ConnectRequest;
   newWriteRequest(): WriteRequest;
   newShutdownRequest(): ShutdownRequest;
@@ -81,6 +100,10 @@ interface StreamWrapModule {
   kReadBytesOrError: number;
   kLastWriteWasAsync: number;
   streamBaseState: Int32Array;
+}
+
+interface JsStreamModule {
+  JSStream: new () => JsStreamHandle;
 }
 
 function loadModule(name: string): unknown {
@@ -112,9 +135,11 @@ function probe(): LibuvBinding | undefined {
   if (!isTcpModule(tcp) || !isStreamModule(stream)) return undefined;
   const { TCP, TCPConnectWrap, constants } = tcp;
   const { WriteWrap, ShutdownWrap, streamBaseState, kReadBytesOrError, kLastWriteWasAsync } = stream;
+  const memory = loadModule("js_stream") as Partial<JsStreamModule> | undefined;
   return {
     newSocket: () => new TCP(constants.SOCKET),
     newServer: () => new TCP(constants.SERVER),
+    ...(isJsStreamModule(memory) ? { newJsStream: () => new memory.JSStream() } : {}),
     newConnectRequest: () => new TCPConnectWrap(),
     newWriteRequest: () => new WriteWrap(),
     newShutdownRequest: () => new ShutdownWrap(),
@@ -150,5 +175,13 @@ function isStreamModule(module: Partial<StreamWrapModule> | undefined): module i
     typeof module.kReadBytesOrError === "number" &&
     typeof module.kLastWriteWasAsync === "number" &&
     module.streamBaseState !== undefined
+  );
+}
+
+function isJsStreamModule(module: Partial<JsStreamModule> | undefined): module is JsStreamModule {
+  if (typeof module?.JSStream !== "function") return false;
+  const methods = module.JSStream.prototype as Partial<JsStreamHandle>;
+  return (["readBuffer", "emitEOF", "finishWrite", "finishShutdown"] as const).every(
+    (name) => typeof methods[name] === "function",
   );
 }

@@ -1,6 +1,17 @@
-import { createCipheriv, createHmac, type CipherGCMTypes } from "node:crypto";
+import { createCipheriv } from "node:crypto";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import {
+  contentType,
+  putNonce,
+  putRecordHeader,
+  recordHeaderBytes,
+  secretOf,
+  suiteOf,
+  tagBytes,
+  type Suite,
+} from "../wire/tls13/index.ts";
+import { trafficKeyOf } from "./tls-keys.ts";
 
 /** How long a refused client may take to read its alert before the connection is destroyed. */
 const lingerMs = 1000;
@@ -30,18 +41,6 @@ const alertOfError: Readonly<Record<string, number>> = {
 };
 const certificateUnknown = 46;
 
-interface Suite {
-  readonly hash: "sha256" | "sha384";
-  readonly cipher: CipherGCMTypes | "chacha20-poly1305";
-  readonly keyBytes: number;
-}
-
-const suites: Readonly<Record<string, Suite>> = {
-  TLS_AES_128_GCM_SHA256: { hash: "sha256", cipher: "aes-128-gcm", keyBytes: 16 },
-  TLS_AES_256_GCM_SHA384: { hash: "sha384", cipher: "aes-256-gcm", keyBytes: 32 },
-  TLS_CHACHA20_POLY1305_SHA256: { hash: "sha256", cipher: "chacha20-poly1305", keyBytes: 32 },
-};
-
 /**
  * Reports why a client's certificate is refused. `code` is the verification error. It is absent if one of our own
  * checks refused it.
@@ -61,14 +60,13 @@ export interface RefusalAlert {
 export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAlert {
   let secret: Buffer | undefined;
   const learn = (line: Buffer): void => {
-    const [label, , value = ""] = line.toString("latin1").trim().split(" ");
-    if (label === "SERVER_TRAFFIC_SECRET_0") secret = Buffer.from(value, "hex");
+    secret ??= secretOf(line, "SERVER_TRAFFIC_SECRET_0");
   };
   secured.on("keylog", learn);
   const alert = {
     isSent: false,
     send: (code: string | undefined): boolean => {
-      const suite = suites[secured.getCipher().name];
+      const suite = suiteOf(secured.getCipher().name);
       if (secret === undefined || suite === undefined || secured.getProtocol() !== "TLSv1.3") return false;
       // OpenSSL sends two session tickets, or one after a resumption.
       const sent = secured.isSessionReused() ? 1 : 2;
@@ -96,25 +94,18 @@ function sendAndLinger(secured: TLSSocket, transport: Socket, record: Buffer): v
 }
 
 function fatalAlert(suite: Suite, secret: Buffer, sequence: number, description: number): Buffer {
-  const key = expandLabel(suite, secret, "key", suite.keyBytes);
-  const nonce = expandLabel(suite, secret, "iv", 12);
-  nonce.writeUInt32BE((nonce.readUInt32BE(8) ^ sequence) >>> 0, 8);
+  const { key, iv } = trafficKeyOf(suite, secret);
+  const nonce = Buffer.alloc(iv.length);
+  putNonce(nonce, 0, iv, sequence);
   const level = 2;
-  const alertType = 21;
-  const plain = Buffer.from([level, description, alertType]);
-  const header = Buffer.from([23, 3, 3, 0, plain.length + 16]);
-  const options = { authTagLength: 16 };
+  const plain = Buffer.from([level, description, contentType.alert]);
+  const header = Buffer.alloc(recordHeaderBytes);
+  putRecordHeader(header, 0, plain.length + tagBytes);
+  const options = { authTagLength: tagBytes };
   const cipher =
     suite.cipher === "chacha20-poly1305"
       ? createCipheriv(suite.cipher, key, nonce, options)
       : createCipheriv(suite.cipher, key, nonce, options);
   cipher.setAAD(header, { plaintextLength: plain.length });
   return Buffer.concat([header, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
-}
-
-/** HKDF-Expand-Label of RFC 8446 with an empty context. No key is longer than one block of the hash. */
-function expandLabel(suite: Suite, secret: Buffer, label: string, length: number): Buffer {
-  const name = `tls13 ${label}`;
-  const info = Buffer.from([0, length, name.length, ...Buffer.from(name), 0, 1]);
-  return createHmac(suite.hash, secret).update(info).digest().subarray(0, length);
 }

@@ -1,16 +1,14 @@
 import type { X509Certificate } from "node:crypto";
-import { Socket, type SocketConstructorOpts } from "node:net";
 import { connect, TLSSocket, type ConnectionOptions } from "node:tls";
 import { alternativeNames, SerinError, transientError } from "../base/index.ts";
 import type { ByteStream, SecureStream } from "./byte-stream.ts";
-import { HandleStream, type HandleBacking } from "./handle-stream.ts";
-import { libuvBinding, type LibuvBinding, type StreamHandle, type TcpHandle } from "./libuv-binding.ts";
-import { resetOnClose } from "./namespace-socket.ts";
+import { HandleStream } from "./handle-stream.ts";
 import { networkError } from "./node-error.ts";
 import { SocketStream } from "./socket-stream.ts";
-import { streamDuplex } from "./stream-duplex.ts";
 import type { RefusalAlert } from "./tls-alert.ts";
 import type { PeerGuard, TlsContext, TlsContextSource } from "./tls-context.ts";
+import { tlsFault } from "./tls-fault.ts";
+import { takeTransport, type Transport } from "./tls-transport.ts";
 
 export interface SecureClientOptions {
   /**
@@ -34,6 +32,8 @@ export interface SecureClientOptions {
     | { readonly by: "hostname"; readonly hostname: string }
     | { readonly by: "chain" | "none" };
   readonly refuse?: RefusePeer;
+  /** See {@link SecureServerOptions.ownRecords}. */
+  readonly ownRecords?: boolean;
 }
 
 /** Returns why a certificate's holder is refused. Undefined accepts it. With `onlyUris`, other names prove nothing. */
@@ -53,6 +53,12 @@ export interface SecureServerOptions {
   readonly refuse?: RefusePeer;
   /** Whether a TLS 1.3 alert tells a client why its certificate is refused. */
   readonly alerts?: boolean;
+  /**
+   * Whether the records of the connection are protected here after its handshake, and not by Node's TLS, if that is
+   * possible. It is for connections that live long: they cost less, but resume no sessions. Has no effect on a
+   * connection with `alerts`, or whose peer need not prove who it is.
+   */
+  readonly ownRecords?: boolean;
 }
 
 /**
@@ -66,8 +72,8 @@ export async function secureClient(
 ): Promise<SecureStream> {
   const title = `TLS with ${stream.remote.address}:${stream.remote.port}`;
   refuseClosed(stream, title);
-  const transport = takeTransport(stream);
   const { verify } = options;
+  const transport = takeTransport(stream, { ownRecords: options.ownRecords === true && verify.by !== "none" });
   const settings: ConnectionOptions = {
     socket: transport.socket,
     secureContext: context.secureContext,
@@ -78,7 +84,7 @@ export async function secureClient(
     ...(verify.by === "hostname" ? { host: verify.hostname } : { checkServerIdentity: () => undefined }),
   };
   const secured = connect(settings);
-  handOn(stream, secured);
+  transport.begin(secured, { isServer: false });
   const { guard } = verify.by === "none" ? {} : context;
   return await finish(
     transport,
@@ -120,8 +126,8 @@ export async function secureServer(
   const judges = wantsCertificate && options.clientCertificate !== "any";
   const alertOf = judges && options.alerts === true ? (await import("./tls-alert.ts")).refusalAlert : undefined;
   refuseClosed(stream, title);
-  const transport = takeTransport(stream);
-  if (options.received !== undefined && options.received.length > 0) transport.socket.unshift(options.received);
+  const ownRecords = options.ownRecords === true && alertOf === undefined && options.clientCertificate === "require";
+  const transport = takeTransport(stream, { received: options.received, ownRecords });
   const secured = new TLSSocket(transport.socket, {
     isServer: true,
     secureContext: context.secureContext,
@@ -139,7 +145,7 @@ export async function secureServer(
   });
   const guard = judges ? context.guard : undefined;
   const alert = alertOf?.(secured, transport.socket);
-  handOn(stream, secured, alert);
+  transport.begin(secured, { isServer: true, alert });
   return await finish(
     transport,
     secured,
@@ -164,18 +170,6 @@ function provesOnlyUris(guard: PeerGuard | undefined, certificate: X509Certifica
   return certificate !== undefined && guard?.provesOnlyUris?.(certificate) === true;
 }
 
-const tlsFaults = new WeakSet<SerinError>();
-
-function tlsFault(error: SerinError): SerinError {
-  tlsFaults.add(error);
-  return error;
-}
-
-/** Whether a handshake or a secured connection failed with this error. Its code may be that of the network's fault. */
-export function isTlsFault(error: SerinError): boolean {
-  return tlsFaults.has(error);
-}
-
 async function contextOrClose(stream: ByteStream, source: TlsContextSource): Promise<TlsContext> {
   try {
     return await source();
@@ -185,73 +179,10 @@ async function contextOrClose(stream: ByteStream, source: TlsContextSource): Pro
   }
 }
 
-/** The socket that node's TLS runs on, and how to make a stream of the result. */
-interface Transport {
-  readonly socket: Socket;
-  readonly secured: (socket: TLSSocket) => ByteStream;
-}
-
 function refuseClosed(stream: ByteStream, title: string): void {
   const ours = stream instanceof HandleStream || stream instanceof SocketStream;
   if (ours && stream.fd < 0)
     throw tlsFault(transientError("connection-reset", `${title}: the connection was closed before the handshake`));
-}
-
-function takeTransport(stream: ByteStream): Transport {
-  const binding = libuvBinding();
-  if (stream instanceof HandleStream && binding !== undefined) {
-    const handle = stream.detach();
-    // `handle` and `manualStart` are node's internal options, which its types lack.
-    const socket = new Socket({ handle, allowHalfOpen: true, manualStart: true } as unknown as SocketConstructorOpts);
-    return { socket, secured: (tlsSocket) => handleStreamOf(binding, handle as TcpHandle, tlsSocket, stream) };
-  }
-  if (stream instanceof SocketStream)
-    return { socket: stream.detach(), secured: (tlsSocket) => new SocketStream(tlsSocket) };
-  return {
-    socket: streamDuplex(stream) as unknown as Socket,
-    secured: (tlsSocket) => new SocketStream(tlsSocket, stream),
-  };
-}
-
-/**
- * Lets the owner of the stream below end the connection, for example because its server is full. The owner also does so
- * after a refusal, which must not cut off an alert.
- */
-function handOn(stream: ByteStream, secured: TLSSocket, alert?: RefusalAlert): void {
-  const end = (): void => {
-    if (alert?.isSent !== true) secured.destroy();
-  };
-  if (stream instanceof HandleStream || stream instanceof SocketStream) stream.handedOn(end);
-}
-
-/**
- * Takes the TLS handle over from node's stream. Must run inside the event that ends the handshake. Otherwise records
- * get lost.
- */
-function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSocket, below: HandleStream): ByteStream {
-  const handle = (tlsSocket as unknown as { readonly _handle: StreamHandle })._handle;
-  handle.readStop();
-  const backing: HandleBacking = {
-    handle,
-    tls: true,
-    name: (which, out) => (which === "local" ? tcp.getsockname(out) : tcp.getpeername(out)),
-    close: (reset, done) => {
-      if (reset) resetOnClose(tcp.fd);
-      if (tlsSocket.closed) return void setImmediate(done);
-      tlsSocket.once("close", done);
-      tlsSocket.destroy();
-    },
-  };
-  const stream = new HandleStream(binding, backing);
-  stream.takePeerOf(below);
-  let fault: SerinError | undefined;
-  tlsSocket.on("error", (error) => {
-    fault = tlsFault(networkError(`TLS with ${stream.remote.address}:${stream.remote.port}`, error));
-    // Node does not close the socket after an alert, so the end of the connection would look like an orderly one.
-    stream.transportClosed(fault);
-  });
-  tlsSocket.on("close", () => stream.transportClosed(fault));
-  return stream;
 }
 
 interface Handshake {
@@ -310,12 +241,13 @@ function finish(
         tlsVersion: secured.getProtocol() ?? "",
         cipher: secured.getCipher().name,
       };
-      const stream = Object.assign(transport.secured(secured), details);
+      const { stream: plain, destroy, onceClosed } = transport.secured(secured);
+      const stream = Object.assign(plain, details);
       if (guard !== undefined && peerCertificate !== undefined) {
         const watched = guard.admitted(peerCertificate, peer, (reason) =>
-          secured.destroy(transientError("peer-identity", `${title}: ${reason}`)),
+          destroy(transientError("peer-identity", `${title}: ${reason}`)),
         );
-        secured.once("close", () => watched[Symbol.dispose]());
+        onceClosed(() => watched[Symbol.dispose]());
       }
       resolve(stream);
     });

@@ -28,6 +28,7 @@ export function hboneDialer(certificates: CertificateSource, clock: Clock = syst
     });
     return await secureClient(stream, certificate.context, {
       alpn: ["h2"],
+      ownRecords: true,
       timeoutMs: leftMs(),
       verify: { by: "identities", identities: target.expectedIdentities },
     });

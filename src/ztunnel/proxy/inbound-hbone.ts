@@ -103,6 +103,7 @@ export class InboundHbone {
       (await certificates.fetch(workloadIdentity(own), AbortSignal.timeout(certificateTimeoutMs))).context;
     const stream = await secureServer(raw, context, {
       alpn: ["h2"],
+      ownRecords: true,
       timeoutMs: handshakeTimeoutMs,
       clientCertificate: "require",
     });

@@ -1,0 +1,207 @@
+import { Socket, type SocketConstructorOpts } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { invariant, SerinError } from "../base/index.ts";
+import { contentType, maxProtectedBytes, recordHeaderBytes, secretOf, suiteOf } from "../wire/tls13/index.ts";
+import type { ByteStream } from "./byte-stream.ts";
+import type { JsStreamHandle, WriteRequest } from "./libuv-binding.ts";
+import { Opener, Sealer } from "./record-cipher.ts";
+import { RecordStream } from "./record-stream.ts";
+
+const noBytes = Buffer.alloc(0);
+
+/**
+ * The connection of a TLS handshake that Node's TLS performs on memory. The records pass through here one by one, so it
+ * is known exactly which of them Node's TLS has read and written when the handshake ends. A {@link RecordStream}
+ * continues with the next ones.
+ */
+export class RecordHandshake {
+  /** What Node's TLS takes for a connection. */
+  readonly socket: Socket;
+  readonly #stream: ByteStream;
+  readonly #handle: JsStreamHandle;
+  #secured: TLSSocket | undefined;
+  #isServer = false;
+  #clientSecret: Buffer | undefined;
+  #serverSecret: Buffer | undefined;
+  /** Received bytes that Node's TLS has not got: an incomplete record, or what follows the handshake. */
+  #received: Buffer = noBytes;
+  #pending: WriteRequest[] = [];
+  #isPumpScheduled = false;
+  /** What Node's TLS has written since it got the last received record. */
+  #written: Buffer[] = [];
+  #result: RecordStream | undefined;
+  /** Whether Node's TLS wants to read. */
+  #isFlowing = false;
+  #phase: "before" | "handshake" | "passing on" | "over" = "before";
+  #hasRoom = true;
+
+  constructor(stream: ByteStream, handle: JsStreamHandle) {
+    this.#stream = stream;
+    this.#handle = handle;
+    handle.onreadstart = () => this.#flow(true);
+    handle.onreadstop = () => this.#flow(false);
+    handle.isClosing = () => false;
+    handle.onwrite = (request, chunks) => this.#write(request, chunks);
+    handle.onshutdown = (request) => {
+      setImmediate(() => handle.finishShutdown(request, 0));
+      return 0;
+    };
+    handle.close = (done) => {
+      if (this.#phase !== "over") stream.destroy();
+      if (done !== undefined) setImmediate(done);
+    };
+    // `handle` and `manualStart` are node's internal options, which its types lack.
+    this.socket = new Socket({ handle, allowHalfOpen: true, manualStart: true } as unknown as SocketConstructorOpts);
+  }
+
+  /** Starts the handshake. `received` are bytes that were already read from the stream. */
+  begin(secured: TLSSocket, isServer: boolean, received: Buffer | undefined): void {
+    this.#secured = secured;
+    this.#isServer = isServer;
+    secured.on("keylog", (line: Buffer) => {
+      this.#clientSecret ??= secretOf(line, "CLIENT_TRAFFIC_SECRET_0");
+      this.#serverSecret ??= secretOf(line, "SERVER_TRAFFIC_SECRET_0");
+      line.fill(0);
+    });
+    this.#stream.setHandler({
+      data: (chunk) => this.#read(chunk),
+      end: () => {
+        if (!secured.destroyed) this.#handle.emitEOF();
+      },
+      drain: () => {
+        this.#hasRoom = true;
+        this.#pump();
+      },
+      close: (error) => void secured.destroy(asOfNode(error)),
+    });
+    // Node's TLS is ready after this turn.
+    process.nextTick(() => {
+      this.#phase = "handshake";
+      if (received !== undefined && received.length > 0) this.#read(received);
+      if (this.#isFlowing && !this.#isOver()) this.#stream.resume();
+    });
+  }
+
+  /**
+   * Must run inside the event that ends the handshake. Undefined if the connection's version or suite is not one of
+   * ours.
+   */
+  secured(title: string): RecordStream | undefined {
+    const suite = this.#secured?.getProtocol() === "TLSv1.3" ? suiteOf(this.#secured.getCipher().name) : undefined;
+    const own = this.#isServer ? this.#serverSecret : this.#clientSecret;
+    const peers = this.#isServer ? this.#clientSecret : this.#serverSecret;
+    if (suite === undefined || suite.cipher === "chacha20-poly1305" || own === undefined || peers === undefined) {
+      this.#phase = "passing on";
+      return undefined;
+    }
+    const isServer = this.#isServer;
+    const sealer = new Sealer(suite, own);
+    const opener = new Opener(suite, peers);
+    own.fill(0);
+    peers.fill(0);
+    this.#result = new RecordStream(this.#stream, { sealer, opener, isServer, title });
+    return this.#result;
+  }
+
+  #isOver(): boolean {
+    return this.#phase === "over" || this.#secured?.destroyed !== false;
+  }
+
+  #flow(isFlowing: boolean): number {
+    this.#isFlowing = isFlowing;
+    if (this.#phase === "before" || this.#isOver()) return 0;
+    if (isFlowing) this.#stream.resume();
+    else this.#stream.pause();
+    return 0;
+  }
+
+  #read(chunk: Buffer): void {
+    const bytes = this.#received.length === 0 ? Buffer.from(chunk) : Buffer.concat([this.#received, chunk]);
+    this.#received = noBytes;
+    this.#pump();
+    let at = 0;
+    while (this.#result === undefined && !this.#isOver()) {
+      const next = endOfRecord(bytes, at);
+      if (next === undefined) break;
+      this.#written = [];
+      this.#handle.readBuffer(bytes.subarray(at, next));
+      this.#pump();
+      at = next;
+    }
+    this.#received = bytes.subarray(at);
+    if (this.#result !== undefined && this.#phase === "handshake") this.#handOver(this.#result);
+  }
+
+  #handOver(result: RecordStream): void {
+    this.#phase = "over";
+    this.#stream.pause();
+    // A server's tickets are the first records under its key. A client has written none under its own.
+    result.begin(this.#received, this.#isServer ? recordsIn(Buffer.concat(this.#written)) : 0);
+    this.#received = noBytes;
+    this.#written = [];
+    const secured = this.#secured;
+    // Node's TLS is still inside its event.
+    setImmediate(() =>
+      secured
+        ?.removeAllListeners()
+        .on("error", () => undefined)
+        .destroy(),
+    );
+  }
+
+  #write(request: WriteRequest, chunks: readonly Buffer[]): number {
+    this.#pending.push(request);
+    if (!this.#isPumpScheduled) {
+      this.#isPumpScheduled = true;
+      queueMicrotask(() => {
+        this.#isPumpScheduled = false;
+        this.#pump();
+      });
+    }
+    if (this.#phase === "over") return 0;
+    const bytes = Buffer.concat(chunks);
+    this.#written.push(bytes);
+    if (!this.#stream.write(bytes)) this.#hasRoom = false;
+    return 0;
+  }
+
+  /** Tells Node's TLS that its writes are done, so that it writes what is left. */
+  #pump(): void {
+    // The number of records of a handshake must be known at its end, and they are few.
+    if (this.#phase === "passing on") {
+      this.#written = [];
+      if (!this.#hasRoom) return;
+    }
+    for (let request = this.#pending.shift(); request !== undefined; request = this.#pending.shift())
+      this.#handle.finishWrite(request, 0);
+  }
+}
+
+function recordsIn(bytes: Buffer): number {
+  let records = 0;
+  let at = 0;
+  for (; at + recordHeaderBytes <= bytes.length; at += recordHeaderBytes + bytes.readUInt16BE(at + 3)) records += 1;
+  invariant(at === bytes.length, "Node's TLS writes whole records");
+  return records;
+}
+
+/**
+ * Where the record ends that begins here. If these bytes cannot be a record, this is their end, so that Node's TLS
+ * refuses them. Undefined if the record is incomplete.
+ */
+function endOfRecord(bytes: Buffer, at: number): number | undefined {
+  const left = bytes.length - at;
+  if (left === 0) return undefined;
+  const type = bytes[at] ?? 0;
+  if (type < contentType.changeCipherSpec || type > contentType.applicationData) return bytes.length;
+  if (left < recordHeaderBytes) return undefined;
+  const length = bytes.readUInt16BE(at + 3);
+  if (length > maxProtectedBytes) return bytes.length;
+  return left < recordHeaderBytes + length ? undefined : at + recordHeaderBytes + length;
+}
+
+/** An error of the stream below as Node's own sockets report it. */
+function asOfNode(error: Error | undefined): Error | undefined {
+  if (!(error instanceof SerinError) || error.reason === undefined) return error;
+  return Object.assign(new Error(error.message, { cause: error }), { code: error.reason });
+}

@@ -1,0 +1,36 @@
+import { maxContentBytes, maxRecordBytes } from "../wire/tls13/index.ts";
+import { sealedBytes } from "./record-cipher.ts";
+
+/** The largest content that one write to the network carries: that of the largest read, and a frame's header. */
+export const maxContentOfWrite = 17 * maxContentBytes;
+
+/** The memory for sealed records, by the size of the content. */
+const sealedTiers = [2048, 5 * maxContentBytes, maxContentOfWrite].map(sealedBytes);
+/** The number of spare pieces to keep for each tier: 0.1, 1.3 and 1.1 MiB in total. */
+const sparesKept: readonly number[] = [64, 16, 4];
+const spares: readonly Buffer[][] = sealedTiers.map(() => []);
+
+/** Memory with room for this many bytes of sealed records. */
+export function takeSealedMemory(bytes: number): Buffer {
+  let tier = 0;
+  while (tier < sealedTiers.length - 1 && bytes > (sealedTiers[tier] ?? 0)) tier += 1;
+  return spares[tier]?.pop() ?? Buffer.allocUnsafeSlow(sealedTiers[tier] ?? bytes);
+}
+
+/** Nobody may read the memory any more, not even the kernel. */
+export function giveBackSealedMemory(memory: Buffer): void {
+  const tier = sealedTiers.indexOf(memory.length);
+  const list = spares[tier];
+  if (list !== undefined && list.length < (sparesKept[tier] ?? 0)) list.push(memory);
+}
+
+const incompleteKept = 16;
+const spareIncomplete: Buffer[] = [];
+
+/** Memory for incomplete records. */
+export const incompleteRecords = {
+  take: (): Buffer => spareIncomplete.pop() ?? Buffer.allocUnsafeSlow(maxRecordBytes),
+  giveBack: (memory: Buffer): void => {
+    if (spareIncomplete.length < incompleteKept) spareIncomplete.push(memory);
+  },
+};

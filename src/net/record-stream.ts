@@ -1,0 +1,345 @@
+import { transientError, type SerinError } from "../base/index.ts";
+import {
+  alertCode,
+  ContentReader,
+  contentType,
+  keyUpdateContent,
+  maxContentBytes,
+  PeerAlertError,
+  RecordError,
+  RecordSplitter,
+  tagBytes,
+  type ContentReaderPort,
+  type RecordVisitor,
+} from "../wire/tls13/index.ts";
+import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
+import { deliver, ReadBuffer, readBufferTiers } from "./read-buffer.ts";
+import { sealedBytes, type Opener, type Sealer } from "./record-cipher.ts";
+import { giveBackSealedMemory, incompleteRecords, maxContentOfWrite, takeSealedMemory } from "./record-memory.ts";
+import { tlsFault } from "./tls-fault.ts";
+
+const fatal = 2;
+
+export interface RecordStreamOptions {
+  readonly sealer: Sealer;
+  readonly opener: Opener;
+  readonly isServer: boolean;
+  /** The beginning of each of its error messages. */
+  readonly title: string;
+}
+
+/**
+ * A TLS 1.3 connection after its handshake, whose records are protected and opened here. The records of a whole read or
+ * write cost one call of the handler and one system call, and no copies. Owns the stream below.
+ */
+export class RecordStream implements ByteStream, RecordVisitor, ContentReaderPort {
+  readonly #below: ByteStream;
+  readonly #sealer: Sealer;
+  readonly #opener: Opener;
+  readonly #title: string;
+  readonly #splitter: RecordSplitter;
+  readonly #content: ContentReader;
+  readonly #data = (chunk: Buffer): void => this.#handler?.data(chunk);
+  #handler: ByteStreamHandler | undefined;
+  /** Bytes that arrived with the end of the handshake. */
+  #first: Buffer | undefined;
+  #isPaused = true;
+  #isReading = false;
+  #isScheduled = false;
+  /** The memory for opened contents during a read, and how much of it is filled. */
+  #opened: ReadBuffer | undefined;
+  #filled = 0;
+  /** Contents that were opened while the stream was paused. At most those of one read. */
+  #early: Buffer[] = [];
+  #isEndTold = false;
+  #hasEnded = false;
+  #saidNo = false;
+  #owesKeyUpdate = false;
+  /** Memory that the stream below still reads from. */
+  #lent: Buffer[] = [];
+  #fault: SerinError | undefined;
+  #closed: { readonly error: Error | undefined } | undefined;
+  /** Called before the handler's `close`. */
+  whenClosed: (() => void) | undefined;
+  receivedBytes = 0;
+  sentBytes = 0;
+
+  constructor(below: ByteStream, options: RecordStreamOptions) {
+    this.#below = below;
+    this.#sealer = options.sealer;
+    this.#opener = options.opener;
+    this.#title = options.title;
+    this.#splitter = new RecordSplitter(this, incompleteRecords);
+    this.#content = new ContentReader(options.isServer, this);
+  }
+
+  /**
+   * Takes over the paused stream below. `first` are bytes that were read from it after the handshake. `written` is how
+   * many records under our key were written to it.
+   */
+  begin(first: Buffer, written: number): void {
+    this.#sealer.sequence = written;
+    if (first.length > 0) this.#first = first;
+    this.#below.setHandler({
+      data: (chunk) => this.#read(chunk),
+      end: () => this.#belowEnded(),
+      drain: () => this.#drained(),
+      close: (error) => this.#belowClosed(error),
+    });
+  }
+
+  setHandler(handler: ByteStreamHandler): void {
+    this.#handler = handler;
+    const closed = this.#closed;
+    if (closed !== undefined) queueMicrotask(() => handler.close(closed.error));
+  }
+
+  get local(): SocketAddress {
+    return this.#below.local;
+  }
+  get remote(): SocketAddress {
+    return this.#below.remote;
+  }
+  get fd(): number {
+    return this.#below.fd;
+  }
+  get bufferedBytes(): number {
+    return this.#below.bufferedBytes;
+  }
+  /** The stream of the records. */
+  get below(): ByteStream {
+    return this.#below;
+  }
+
+  pause(): void {
+    if (this.#isPaused) return;
+    this.#isPaused = true;
+    this.#below.pause();
+  }
+
+  resume(): void {
+    if (!this.#isPaused || this.#closed !== undefined) return;
+    this.#isPaused = false;
+    if (!this.#isReading) this.#proceedLater();
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#closed !== undefined || this.#hasEnded || this.#fault !== undefined) return false;
+    this.sentBytes += bytes.length;
+    if (this.#owesKeyUpdate) this.#changeKey();
+    const hasRoom = this.#seal(bytes, contentType.applicationData);
+    if (!hasRoom) this.#saidNo = true;
+    return hasRoom;
+  }
+
+  end(): void {
+    if (this.#hasEnded || this.#closed !== undefined || this.#fault !== undefined) return;
+    this.#seal(Uint8Array.of(1, alertCode.closeNotify), contentType.alert);
+    this.#hasEnded = true;
+    this.#below.end();
+    this.#closeIfDone();
+  }
+
+  destroy(options: { readonly error?: Error; readonly reset?: boolean } = {}): void {
+    this.#below.destroy(options);
+  }
+
+  // ---- Reading
+
+  #read(chunk: Buffer): void {
+    if (this.#fault !== undefined || this.#content.hasEnded) return;
+    const all = this.#splitter.keptBytes + chunk.length;
+    let tier = 0;
+    while (tier < readBufferTiers.length - 1 && all > (readBufferTiers[tier] ?? 0)) tier += 1;
+    this.#opened = ReadBuffer.take(tier);
+    this.#isReading = true;
+    try {
+      this.#splitter.push(chunk);
+      this.#deliver();
+    } catch (error) {
+      if (!(error instanceof RecordError || error instanceof PeerAlertError)) throw error;
+      // What came before it is authentic.
+      this.#deliver();
+      this.#fail(error);
+    } finally {
+      this.#isReading = false;
+      this.#opened.disown();
+      this.#opened = undefined;
+      this.#filled = 0;
+    }
+    if (this.#owesKeyUpdate && this.#below.bufferedBytes === 0) this.#changeKey();
+    this.#proceed();
+  }
+
+  record(bytes: Buffer, at: number, length: number): boolean {
+    const size = length - tagBytes;
+    let buffer = this.#opened;
+    if (buffer === undefined || this.#closed !== undefined || this.#fault !== undefined) return false;
+    if (buffer.area.length - this.#filled < size) {
+      this.#deliver();
+      buffer = this.#nextMemory(buffer);
+    }
+    const opened = this.#opener.open(bytes, at, length, buffer.area, this.#filled);
+    if (opened < 0) throw new RecordError(alertCode.badRecordMac, "a record is not authentic");
+    this.#filled += this.#content.read(buffer.area, this.#filled, this.#filled + opened);
+    return !this.#content.hasEnded;
+  }
+
+  keyUpdated(wantsAnswer: boolean): void {
+    this.#opener.changeKey();
+    // Several requests before the next record need one answer (RFC 8446, section 4.6.3).
+    if (wantsAnswer && !this.#hasEnded) this.#owesKeyUpdate = true;
+  }
+
+  /** Delivers the opened contents. */
+  #deliver(): void {
+    const buffer = this.#opened;
+    const length = this.#filled;
+    if (buffer === undefined || length === 0 || this.#closed !== undefined) return;
+    this.#filled = 0;
+    this.receivedBytes += length;
+    const chunk = buffer.area.subarray(0, length);
+    if (this.#isPaused || this.#early.length > 0) this.#early.push(Buffer.from(chunk));
+    else deliver(buffer, 0, chunk, this.#data);
+  }
+
+  #nextMemory(buffer: ReadBuffer): ReadBuffer {
+    if (!buffer.held) return buffer;
+    buffer.disown();
+    const next = ReadBuffer.take(buffer.tier);
+    this.#opened = next;
+    return next;
+  }
+
+  #proceedLater(): void {
+    if (this.#first === undefined && this.#early.length === 0 && !this.#content.hasEnded) return this.#below.resume();
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    process.nextTick(() => {
+      this.#isScheduled = false;
+      this.#proceed();
+    });
+  }
+
+  /** Delivers what waits, and reads on. */
+  #proceed(): void {
+    if (this.#isPaused || this.#closed !== undefined) return;
+    const first = this.#first;
+    if (first !== undefined) {
+      this.#first = undefined;
+      return this.#read(first);
+    }
+    this.#isReading = true;
+    while (!this.#isPaused && !this.#isClosed()) {
+      const chunk = this.#early.shift();
+      if (chunk === undefined) break;
+      this.#handler?.data(chunk);
+    }
+    this.#isReading = false;
+    if (this.#isPaused || this.#isClosed() || this.#fault !== undefined) return;
+    if (this.#content.hasEnded) this.#tellEnd();
+    this.#below.resume();
+  }
+
+  #tellEnd(): void {
+    if (this.#isEndTold) return;
+    this.#isEndTold = true;
+    this.#handler?.end();
+    this.#closeIfDone();
+  }
+
+  /** The end of the stream below is not authentic. Without a close_notify before it, bytes may be missing. */
+  #belowEnded(): void {
+    if (this.#content.hasEnded || this.#fault !== undefined) return;
+    this.#failBy(
+      transientError("connection-closed", `${this.#title}: the peer closed the connection without an end of TLS`),
+    );
+  }
+
+  // ---- Writing
+
+  /** Writes a content. Returns whether the stream below has room. */
+  #seal(bytes: Uint8Array, type: number): boolean {
+    let hasRoom = true;
+    for (let at = 0; at < bytes.length;) {
+      const to = Math.min(bytes.length, at + maxContentOfWrite);
+      if (this.#sealer.recordsLeft <= maxRecordsOfWrite && type === contentType.applicationData) this.#changeKey();
+      hasRoom = this.#sealPiece(bytes, at, to, type);
+      at = to;
+    }
+    return hasRoom;
+  }
+
+  #sealPiece(bytes: Uint8Array, from: number, to: number, type: number): boolean {
+    if (this.#lent.length > 0) this.#reclaim();
+    const memory = takeSealedMemory(sealedBytes(to - from));
+    const length = this.#sealer.seal(bytes, from, to, memory, type);
+    const hasRoom = this.#below.write(memory.subarray(0, length));
+    if (this.#below.bufferedBytes > 0) this.#lent.push(memory);
+    else giveBackSealedMemory(memory);
+    return hasRoom;
+  }
+
+  /** Tells the peer that the next record has our next key. */
+  #changeKey(): void {
+    this.#owesKeyUpdate = false;
+    if (this.#hasEnded || this.#closed !== undefined || this.#fault !== undefined) return;
+    this.#sealPiece(keyUpdateContent, 0, keyUpdateContent.length, contentType.handshake);
+    this.#sealer.changeKey();
+  }
+
+  #reclaim(): void {
+    if (this.#below.bufferedBytes > 0) return;
+    for (const memory of this.#lent) giveBackSealedMemory(memory);
+    this.#lent.length = 0;
+  }
+
+  #drained(): void {
+    this.#reclaim();
+    if (this.#owesKeyUpdate) this.#changeKey();
+    if (!this.#saidNo) return;
+    this.#saidNo = false;
+    this.#handler?.drain();
+  }
+
+  // ---- Ending
+
+  #isClosed(): boolean {
+    return this.#closed !== undefined;
+  }
+
+  /** After both ends nothing follows, so nobody waits for the end of the stream below. */
+  #closeIfDone(): void {
+    if (this.#isEndTold && this.#hasEnded && this.#below.bufferedBytes === 0) this.#below.destroy();
+  }
+
+  #fail(error: RecordError | PeerAlertError): void {
+    if (this.#closed !== undefined || this.#fault !== undefined) return;
+    if (error instanceof RecordError && !this.#hasEnded)
+      this.#seal(Uint8Array.of(fatal, error.alert), contentType.alert);
+    this.#failBy(transientError("tls-failed", `${this.#title}: ${error.message}`, { cause: error }));
+  }
+
+  #failBy(fault: SerinError): void {
+    this.#fault = tlsFault(fault);
+    this.#below.destroy({ error: fault });
+  }
+
+  #belowClosed(error: Error | undefined): void {
+    if (this.#closed !== undefined) return;
+    const reason = this.#fault ?? error;
+    this.#closed = { error: reason };
+    // The kernel may still have read from it, so it is not used again.
+    this.#lent = [];
+    this.#early = [];
+    this.#first = undefined;
+    this.#splitter.stop();
+    this.#sealer.free();
+    this.#opener.free();
+    this.whenClosed?.();
+    this.#handler?.close(reason);
+  }
+}
+
+/** The number of records of the longest write, with one more for a change of the key. */
+const maxRecordsOfWrite = maxContentOfWrite / maxContentBytes + 1;

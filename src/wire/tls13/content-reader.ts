@@ -1,0 +1,137 @@
+import { alertCode, contentType, maxContentBytes, PeerAlertError, RecordError } from "./constants.ts";
+
+const handshakeType = { newSessionTicket: 4, keyUpdate: 24 } as const;
+const handshakeHeaderBytes = 4;
+
+/**
+ * The number of records without application data that a peer may send in a row: tickets, changes of its key, empty
+ * ones.
+ */
+const maxIdleRecords = 32;
+/** This many bytes of application data pay for one of these records. */
+const bytesOfIdleRecord = 16_384;
+
+/** What the reader of a connection must do after a record. */
+export interface ContentReaderPort {
+  /** The peer's next record has its next key. If `wantsAnswer`, the peer wants us to change our key too. */
+  keyUpdated(wantsAnswer: boolean): void;
+}
+
+/**
+ * Reads the contents of opened records, after the handshake (RFC 8446, sections 4.6, 5.4 and 6). Throws a {@link
+ * RecordError} or a {@link PeerAlertError}, after which it must not be used.
+ */
+export class ContentReader {
+  readonly #isServer: boolean;
+  readonly #port: ContentReaderPort;
+  #idleRecords = 0;
+  #paidBytes = 0;
+  /** The received part of a handshake message's header, and how many bytes of a body that we ignore are missing. */
+  #header = 0;
+  #headerBytes = 0;
+  #bodyLeft = 0;
+  /** Whether the peer has sent close_notify. Later bytes must be ignored. */
+  hasEnded = false;
+
+  constructor(isServer: boolean, port: ContentReaderPort) {
+    this.#isServer = isServer;
+    this.#port = port;
+  }
+
+  /**
+   * Reads a record's content, type and padding between two places. Returns how many bytes of application data are at
+   * its beginning.
+   */
+  read(bytes: Uint8Array, from: number, to: number): number {
+    if (to - from > maxContentBytes + 1)
+      throw new RecordError(alertCode.recordOverflow, "a record contains more than 16 kB");
+    let end = to - 1;
+    while (end >= from && bytes[end] === 0) end -= 1;
+    if (end < from) throw new RecordError(alertCode.unexpectedMessage, "a record has no content type");
+    const type = bytes[end] ?? 0;
+    if (type === contentType.applicationData) {
+      this.#requireWholeMessage();
+      if (end > from) this.#progress(end - from);
+      else this.#idle();
+      return end - from;
+    }
+    this.#idle();
+    if (type === contentType.alert) this.#alert(bytes, from, end);
+    else if (type === contentType.handshake) this.#handshake(bytes, from, end);
+    else throw new RecordError(alertCode.unexpectedMessage, `a protected record has the content type ${type}`);
+    return 0;
+  }
+
+  #progress(bytes: number): void {
+    if (this.#idleRecords === 0) return;
+    this.#paidBytes += bytes;
+    if (this.#paidBytes < bytesOfIdleRecord) return;
+    this.#paidBytes = 0;
+    this.#idleRecords -= 1;
+  }
+
+  #idle(): void {
+    this.#idleRecords += 1;
+    if (this.#idleRecords > maxIdleRecords)
+      throw new RecordError(alertCode.unexpectedMessage, "too many records carry no application data");
+  }
+
+  /** Parts of a handshake message follow each other without other records in between (section 5.1). */
+  #requireWholeMessage(): void {
+    if (this.#headerBytes > 0 || this.#bodyLeft > 0)
+      throw new RecordError(alertCode.unexpectedMessage, "a handshake message was interrupted");
+  }
+
+  #alert(bytes: Uint8Array, from: number, end: number): void {
+    this.#requireWholeMessage();
+    if (end - from !== 2) throw new RecordError(alertCode.unexpectedMessage, "an alert does not have two bytes");
+    const code = bytes[from + 1] ?? 0;
+    if (code === alertCode.closeNotify) this.hasEnded = true;
+    // Section 6.1: it announces a close_notify. All other alerts are errors, whatever their level.
+    else if (code !== alertCode.userCanceled) throw new PeerAlertError(code);
+  }
+
+  #handshake(bytes: Uint8Array, from: number, end: number): void {
+    if (end === from) throw new RecordError(alertCode.unexpectedMessage, "a handshake record is empty");
+    for (let at = from; at < end;) {
+      if (this.#bodyLeft > 0) {
+        const skipped = Math.min(this.#bodyLeft, end - at);
+        this.#bodyLeft -= skipped;
+        at += skipped;
+        continue;
+      }
+      const byte = bytes[at] ?? 0;
+      at += 1;
+      if (this.#headerBytes < handshakeHeaderBytes) this.#headerByte(byte);
+      else {
+        this.#headerBytes = 0;
+        this.#keyUpdate(byte, at === end);
+      }
+    }
+  }
+
+  #headerByte(byte: number): void {
+    this.#header = (this.#headerBytes === 0 ? 0 : this.#header * 256) + byte;
+    this.#headerBytes += 1;
+    if (this.#headerBytes < handshakeHeaderBytes) return;
+    const type = Math.floor(this.#header / 2 ** 24);
+    const length = this.#header % 2 ** 24;
+    if (type === handshakeType.keyUpdate) {
+      // Its only byte follows.
+      if (length !== 1) throw new RecordError(alertCode.decodeError, `a KeyUpdate has ${length} bytes`);
+    } else if (type === handshakeType.newSessionTicket && !this.#isServer) {
+      this.#bodyLeft = length;
+      this.#headerBytes = 0;
+    } else throw new RecordError(alertCode.unexpectedMessage, `a handshake message of type ${type} is not expected`);
+  }
+
+  #keyUpdate(request: number, isLast: boolean): void {
+    // The next bytes have another key, so they cannot be in this record (section 5.1).
+    if (!isLast) throw new RecordError(alertCode.unexpectedMessage, "bytes follow a KeyUpdate in its record");
+    if (request > 1) throw new RecordError(alertCode.illegalParameter, `a KeyUpdate asks for ${request}`);
+    this.#port.keyUpdated(request === 1);
+  }
+}
+
+/** The content of a record that changes our key without wanting the same of the peer (section 4.6.3). */
+export const keyUpdateContent: Uint8Array = Uint8Array.of(handshakeType.keyUpdate, 0, 0, 1, 0);
