@@ -3,7 +3,7 @@ import { entangledUnits, shortestCircle } from "./circles.ts";
 import { importRules } from "./import-rules.ts";
 import { importsOf, lineOfImport, type ImportOfFile } from "./imports-of.ts";
 
-/** Takes the texts of the sources by path. Returns a message for each import that breaks a rule, and for each circle. */
+/** Takes the texts of the sources by path. Returns a message for each refused import, and for each circle. */
 export function refusedImports(texts: ReadonlyMap<string, string>): string[] {
   const problems: string[] = [];
   const graph = new Map<string, Map<string, ImportOfFile>>();
