@@ -1,4 +1,4 @@
-import { joinedHostPort } from "../../joined-host-port.ts";
+import { joinedHostPort } from "../joined-host-port.ts";
 import { totalmem } from "node:os";
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Service } from "../../../api/kubernetes/index.ts";
 import { ownField, userError } from "../../../base/index.ts";

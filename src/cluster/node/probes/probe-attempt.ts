@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import type { Container, Probe } from "../../../api/kubernetes/index.ts";
 import { afterRunning, messageOf, nodeHttp } from "../../../base/index.ts";
 import { requireFinalResponse } from "../../../base/joined-bytes/index.ts";
-import { joinedHostPort } from "../../joined-host-port.ts";
+import { joinedHostPort } from "../joined-host-port.ts";
 
 export interface ProbeOutcome {
   readonly success: boolean;
