@@ -1,8 +1,6 @@
 // The settings of the control plane: its environment and arguments, read and checked.
 export { readControlPlaneSettings } from "./control-plane-options.ts";
-export type { AuthoritySettings } from "./authority-options.ts";
 export { booleanVariables } from "./boolean-variables.ts";
-export type { ClusterSettings } from "./cluster-options.ts";
 export type { ControlPlaneSettings, NodeTaintSettings, ShadowSettings } from "./control-plane-options.ts";
 export {
   defaultDynamicDnsHosts,
@@ -14,5 +12,5 @@ export {
   type SessionRules,
   type UnreadyEndpoints,
 } from "./pilot-types.ts";
-export { pilotFaults, type PilotFault } from "./pilot-faults.ts";
+export { pilotFaults } from "./pilot-faults.ts";
 export { readResourceFilter, type IsIgnored } from "./resource-filter.ts";
