@@ -11,7 +11,7 @@ const contractsFolder = join(import.meta.dirname, "../..", "docs/contracts");
 /** The files that read a process's environment, and the pages that must name the variables. */
 const contracts = [
   {
-    files: filesEndingWith("-options.ts", "controlplane/options"),
+    files: filesEndingWith("-options.ts", "api/pilot-settings"),
     pages: ["pilot-environment.md", "pilot.md"],
     least: 40,
   },

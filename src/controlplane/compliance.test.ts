@@ -7,7 +7,7 @@ import { ShutdownController, silentLogger, systemClock } from "../base/index.ts"
 import { until } from "../base/testing/index.ts";
 import { freePort, TestAuthority } from "../net/testing/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
-import { readControlPlaneSettings } from "./options/control-plane-options.ts";
+import { readControlPlaneSettings } from "../api/pilot-settings/index.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { readInjectionSettings, readMeshForInjection } from "../inject/index.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";

@@ -14,7 +14,7 @@ import {
   IssuedCertificates,
   splitPem,
 } from "./ca/index.ts";
-import type { ControlPlaneSettings, ShadowSettings } from "./options/control-plane-options.ts";
+import type { ControlPlaneSettings, ShadowSettings } from "../api/pilot-settings/index.ts";
 import { DebugRoutes, type ControlPlaneState } from "./debug/debug-routes.ts";
 import { envoyTypes } from "./envoy-types-file.ts";
 import { WorkloadRegistration } from "./entries/index.ts";

@@ -1,5 +1,5 @@
 import type { MeshConfig, MeshNetworks } from "../api/istio/index.ts";
-import type { ControlPlaneSettings } from "./options/control-plane-options.ts";
+import type { ControlPlaneSettings } from "../api/pilot-settings/index.ts";
 import type { MeshSettings } from "./model/index.ts";
 
 /** The percentage of requests that are traced if nothing sets one, as in upstream Istio. */

@@ -2,7 +2,7 @@ import { isInsideAddress, type Clock, type Logger } from "../base/index.ts";
 import type { MeshConfig, MeshNetworks } from "../api/istio/index.ts";
 import { createKubeClient, type KubeClient, type KubeConfig } from "../kube/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
-import type { ControlPlaneSettings } from "./options/control-plane-options.ts";
+import type { ControlPlaneSettings } from "../api/pilot-settings/index.ts";
 import {
   ConfigMapIngest,
   fetchTextWithin,

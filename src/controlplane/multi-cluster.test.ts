@@ -23,7 +23,7 @@ import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from ".
 import { discoveryMethods, typeUrls } from "../wire/xds/index.ts";
 import { Pkcs10CertificateRequestGenerator } from "./ca/testing/csr.ts";
 import { ControlPlane } from "./control-plane.ts";
-import { readControlPlaneSettings } from "./options/control-plane-options.ts";
+import { readControlPlaneSettings } from "../api/pilot-settings/index.ts";
 import { DiscoveryTestClient } from "./serve/testing/discovery-client.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 import { namespace, pod, service, slice } from "./testing/model-fixture.ts";

@@ -5,7 +5,7 @@ import { nodeKind, podKind, type Node, type Pod, type Taint } from "../api/kuber
 import { silentLogger, systemClock } from "../base/index.ts";
 import { until } from "../base/testing/index.ts";
 import { createInformer, type Informer, type WriteOptions } from "../kube/index.ts";
-import { readControlPlaneSettings } from "./options/control-plane-options.ts";
+import { readControlPlaneSettings } from "../api/pilot-settings/index.ts";
 import { runNodeTaintController } from "./node-taint-controller.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 

@@ -1,7 +1,7 @@
 import type { KubernetesObject } from "../api/index.ts";
 import { nodeKind, type Node, type Pod } from "../api/kubernetes/index.ts";
 import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
-import type { NodeTaintSettings } from "./options/control-plane-options.ts";
+import type { NodeTaintSettings } from "../api/pilot-settings/index.ts";
 import { leadAlone, type LeadingControllerOptions } from "./leadership/index.ts";
 
 export interface NodeTaintControllerOptions extends LeadingControllerOptions {

@@ -1,5 +1,5 @@
 import type { MeshConfig } from "../api/istio/index.ts";
-import type { ControlPlaneSettings } from "./options/control-plane-options.ts";
+import type { ControlPlaneSettings } from "../api/pilot-settings/index.ts";
 import type { MeshIngest } from "./ingest/index.ts";
 import type { LeadingControllerOptions } from "./leadership/index.ts";
 

@@ -1,7 +1,7 @@
 import type { MeshConfig } from "../api/istio/index.ts";
 import type { Clock, Logger } from "../base/index.ts";
 import type { KubeClient, QueueMetrics } from "../kube/index.ts";
-import type { ControlPlaneSettings } from "./options/control-plane-options.ts";
+import type { ControlPlaneSettings } from "../api/pilot-settings/index.ts";
 import { runEntryControllers } from "./entries/index.ts";
 import { runFieldStatusController } from "./field-status/field-status-writer.ts";
 import { readGatewayPodValues, runGatewayControllers, type ProxySettings } from "./gateways/index.ts";

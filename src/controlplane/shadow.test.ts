@@ -7,7 +7,7 @@ import { until } from "../base/testing/index.ts";
 import { MetricsRegistry } from "../telemetry/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { ControlPlane } from "./control-plane.ts";
-import { readControlPlaneSettings } from "./options/control-plane-options.ts";
+import { readControlPlaneSettings } from "../api/pilot-settings/index.ts";
 import { DiscoveryTestClient } from "./serve/testing/discovery-client.ts";
 import { FakeKubeClient } from "./testing/fake-kube-client.ts";
 import { namespace, pod, service } from "./testing/model-fixture.ts";

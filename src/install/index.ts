@@ -1,5 +1,6 @@
 // Installation: renders a profile with its settings to objects. Pure.
 export {
+  banzaiPilotIssues,
   controlPlaneLabels,
   gatewaySelector,
   meshGatewayNames,

@@ -11,6 +11,7 @@ import { renderZtunnel } from "./components/ztunnel.ts";
 import { defaultValidator, revisionTag } from "./components/webhooks.ts";
 import { installedKinds } from "./installed-kinds.ts";
 import { applyOverlays } from "./overlays.ts";
+import { pilotIssues } from "./pilot-issues.ts";
 import { object, revisionLabel } from "./render-context.ts";
 import { type InstallSettings } from "./settings.ts";
 
@@ -43,6 +44,7 @@ export function renderInstall(
     const overlaid = applyOverlays(render(), spec.k8s);
     errors.push(...overlaid.errors.map((issue) => ({ ...issue, path: `spec.components.${field}.${issue.path}` })));
     components.push({ name: field, done, objects: overlaid.objects });
+    if (field === "pilot") errors.push(...pilotIssues(overlaid.objects, settings));
   };
   add("base", "Istio core installed", settings.base, () => [
     ...renderBase(settings, customResources.istio),

@@ -4,6 +4,7 @@ import { hubFault, tagFault } from "../api/images/index.ts";
 import {
   parseIstioOperator,
   parseMeshConfig,
+  parseMeshNetworks,
   withJsonNames,
   type ComponentSpec,
   type GatewaySpec,
@@ -78,6 +79,7 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   const mesh = [
     meshIssues(treeAt(given, "meshConfig"), "spec.meshConfig"),
     meshIssues(treeAt(values, "meshConfig"), "spec.values.meshConfig"),
+    networkIssues(treeAt(values, "global", "meshNetworks")),
   ];
   const warnings = [
     ...merged.warnings,
@@ -180,6 +182,15 @@ function meshIssues(
     message,
   });
   const { errors, warnings } = parseMeshConfig(meshConfig);
+  return { errors: errors.map(placed), warnings: warnings.map(placed) };
+}
+
+function networkIssues(networks: unknown): ReturnType<typeof meshIssues> {
+  const { errors, warnings } = parseMeshNetworks({ networks: networks ?? {} });
+  const placed = ({ path, message }: FieldIssue): FieldIssue => ({
+    path: `spec.values.global.meshNetworks${path.replace(/^networks/, "")}`,
+    message,
+  });
   return { errors: errors.map(placed), warnings: warnings.map(placed) };
 }
 

@@ -5,9 +5,20 @@ import { mergeTrees } from "./merge.ts";
 
 /**
  * `whole` is a number from 0 on, `share` such a number or the empty object, which is no share, and `part` a whole
- * number or a part of the pods in percent.
+ * number or a part of the pods in percent. `percent` is a number from 0 to 100, and `switch` a variable that is true or
+ * false.
  */
-export type ValueType = "boolean" | "whole" | "share" | "number" | "part" | "text" | "list" | "map";
+export type ValueType =
+  | "boolean"
+  | "whole"
+  | "share"
+  | "number"
+  | "part"
+  | "percent"
+  | "switch"
+  | "text"
+  | "list"
+  | "map";
 
 /** The type of each key of `spec.values`. An object lists the types of the keys below. Other keys have any type. */
 export interface ValueTypes {
@@ -81,10 +92,15 @@ export const expectations: Readonly<Record<ValueType, string>> = {
   share: "a whole number from 0 on",
   number: "a number",
   part: "a whole number or a percentage such as 25%",
+  percent: "a number from 0 to 100",
+  switch: "true or false",
   text: "a text",
   list: "a list",
   map: "an object",
 };
+
+export const percentPattern = /^(100(\.0+)?|\d{1,2}(\.\d+)?)$/;
+export const switchPattern = /^([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[01])$/;
 
 /** Readers return the value with its type. Undefined means that it has another. */
 const readers: Readonly<Record<ValueType, (value: unknown) => unknown>> = {
@@ -94,6 +110,8 @@ const readers: Readonly<Record<ValueType, (value: unknown) => unknown>> = {
   number: (value) =>
     typeof value === "string" && /^\d+(\.\d+)?$/.test(value) ? Number(value) : only(value, typeof value === "number"),
   part: (value) => wholeNumber(value) ?? only(value, typeof value === "string" && /^\d+%$/.test(value)),
+  percent: (value) => only(value, percentPattern.test(String(value))),
+  switch: (value) => only(value, switchPattern.test(String(value))),
   text: (value) => only(value, typeof value !== "object"),
   list: (value) => only(value, Array.isArray(value)),
   map: (value) => only(value, isTree(value)),

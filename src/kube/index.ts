@@ -23,7 +23,6 @@ export {
   loadKubeConfig,
   clusterNameOfKubeConfig,
   parseUntrustedKubeConfig,
-  type InsecureKubeConfigOption,
   type KubeConfig,
 } from "./kube-config.ts";
 export { impersonating } from "./kube-config-user.ts";

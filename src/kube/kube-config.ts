@@ -96,7 +96,7 @@ export async function loadInClusterConfig(env: Environment): Promise<KubeConfig>
 }
 
 /** The extra fields that a foreign kubeconfig may use, by their names. */
-export type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "tokenFile" | "certificateAuthority";
+type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "tokenFile" | "certificateAuthority";
 
 /**
  * A kubeconfig that is not the user's own, such as one in another cluster's Secret. Fields that read files of this

@@ -584,6 +584,9 @@ test("the schemas of the charts refuse a value of another type than its key's, a
       "istiod --set-string rollingMaxSurge=2",
       'istiod: rollingMaxSurge must be a whole number or a percentage such as 25%, got "2"',
     ],
+    ["istiod --set traceSampling=500", "istiod: traceSampling must be a number from 0 to 100, got 500"],
+    ["istiod --set pilot.traceSampling=-1", "istiod: pilot.traceSampling must be a number from 0 to 100, got -1"],
+    ["istiod --set env.PILOT_HTTP10=maybe", 'istiod: env.PILOT_HTTP10 must be true or false, got "maybe"'],
     ["istiod --set global.imagePullSecrets=own", 'istiod: global.imagePullSecrets must be a list, got "own"'],
     ["cni --set ambient.enabled=1", "cni: ambient.enabled must be true or false, without quotes, got 1"],
     [

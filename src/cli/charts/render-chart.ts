@@ -215,9 +215,9 @@ function checkValue(chart: string, path: string, value: unknown, schema: ValuesS
       checkValue(chart, `${path}.${field}`, value[field], below);
 }
 
-function isOfType(value: unknown, type: string, { minimum, pattern, maxProperties }: ValuesSchema): boolean {
+function isOfType(value: unknown, type: string, { minimum, maximum, pattern, maxProperties }: ValuesSchema): boolean {
   if (type === "integer" || type === "number") {
-    if (typeof value !== "number" || value < (minimum ?? value)) return false;
+    if (typeof value !== "number" || value < (minimum ?? value) || value > (maximum ?? value)) return false;
     return type === "number" || Number.isInteger(value);
   }
   if (type === "string") return typeof value === "string" && (pattern === undefined || new RegExp(pattern).test(value));

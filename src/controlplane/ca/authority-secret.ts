@@ -1,3 +1,4 @@
+import type { SelfSignedOptions } from "../../api/pilot-settings/index.ts";
 import { X509Certificate } from "node:crypto";
 import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
 import { authorityStageAnnotation, authorityStages, type AuthorityStage } from "../../api/serin/index.ts";
@@ -31,18 +32,6 @@ export interface AuthoritySecretOptions {
   readonly selfSigned?: SelfSignedOptions;
   readonly clock: Clock;
   readonly log: Logger;
-}
-
-/** Options of a root that control planes make themselves. Upstream's defaults if absent. */
-export interface SelfSignedOptions {
-  readonly lifetimeMs: number;
-  readonly rsaKeyBits: number;
-  /** The root is renewed when this percentage of its lifetime remains. Undefined means never. */
-  readonly gracePercent: number | undefined;
-  /**
-   * Whether to store the root in `cacerts`, marked as made by a control plane, unless there is an `istio-ca-secret`.
-   */
-  readonly inCacerts: boolean;
 }
 
 const defaultSelfSigned: SelfSignedOptions = {

@@ -1,3 +1,4 @@
+import type { CertificateLifetimes } from "../../api/pilot-settings/index.ts";
 import { userError } from "../../base/index.ts";
 import { formatSpiffeId, parseSpiffeId, type Caller } from "./authenticator.ts";
 import type { CertificateAuthority, IssuedCertificate } from "./certificate-authority.ts";
@@ -16,12 +17,6 @@ export interface PlacedPod {
   readonly serviceAccount: string;
   /** Empty until the pod is scheduled. */
   readonly node: string;
-}
-
-export interface CertificateLifetimes {
-  /** The lifetime for requests that name none. */
-  readonly defaultSeconds: number;
-  readonly maxSeconds: number;
 }
 
 export interface CertificateServiceOptions {

@@ -5,7 +5,6 @@ export {
   authoritySecretNames,
   loadAuthority,
   type AuthoritySecretOptions,
-  type SelfSignedOptions,
   type AuthorityState,
 } from "./authority-secret.ts";
 export {
@@ -15,6 +14,6 @@ export {
   type ServingCertificate,
 } from "./certificate-authority.ts";
 export { IssuedCertificates } from "./issued-certificates.ts";
-export { CertificateService, type CertificateLifetimes, type PodDirectory } from "./certificate-service.ts";
+export { CertificateService, type PodDirectory } from "./certificate-service.ts";
 export { addExpiryMetrics, createCertificateMetrics, type CertificateMetrics } from "./certificate-metrics.ts";
 export { anchorOf, splitPem } from "./root-bundle.ts";

@@ -1,7 +1,7 @@
 import { moduleCacheSizes } from "../../base/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../../telemetry/index.ts";
 import type { Authenticator, IssuedCertificates } from "../ca/index.ts";
-import type { ControlPlaneSettings } from "../options/control-plane-options.ts";
+import type { ControlPlaneSettings } from "../../api/pilot-settings/index.ts";
 import { envoyTypes } from "../envoy-types-file.ts";
 import type { MeshIngest } from "../ingest/index.ts";
 import type { MeshClusters } from "../mesh-clusters.ts";

@@ -1,3 +1,4 @@
+import type { KeySetFetcher } from "../../api/pilot-settings/index.ts";
 import {
   aborted,
   Backoff,
@@ -11,12 +12,7 @@ import type { Collection, SourceCollection } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { RequestAuthenticationFacts } from "../model/facts.ts";
 import { KeyFetchShares, leastWaitMs } from "./key-fetch-shares.ts";
-import {
-  keySource,
-  type KeySetFacts,
-  type KeySetFetcher,
-  type KeySource,
-} from "../model/request-authentication-keys.ts";
+import { keySource, type KeySetFacts, type KeySource } from "../model/request-authentication-keys.ts";
 
 /** Fetches the text at a URL. Throws if there is none, or if it is too long. */
 export type FetchText = (url: string, signal: AbortSignal) => Promise<string>;

@@ -3,7 +3,7 @@ import { describeError, messageOf, userError, type Clock, type Logger } from "..
 import type { Informer, KubeClient } from "../../kube/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
-import type { IsIgnored } from "../options/resource-filter.ts";
+import type { IsIgnored } from "../../api/pilot-settings/index.ts";
 import { DiscoveryNamespaces } from "./discovery-namespaces.ts";
 import { createFeeds, withInformers, type Feed, type InformedFeed } from "./feeds.ts";
 import { warnOfFields, type MultiClusterKinds } from "./multi-cluster-feeds.ts";

@@ -13,7 +13,7 @@ import { KubeconfigFolder } from "./kubeconfig-folder.ts";
 import type { MultiClusterKinds } from "./multi-cluster-feeds.ts";
 import { SecretConfigs, type RemoteConfig, type RemoteConfigSource } from "./remote-configs.ts";
 import { RemoteIngest } from "./remote-ingest.ts";
-import type { IsIgnored } from "../options/resource-filter.ts";
+import type { IsIgnored } from "../../api/pilot-settings/index.ts";
 import { ServedVersionClient } from "./served-version-client.ts";
 
 /** A client of a remote cluster's API server. It is closed when the cluster is no longer read. */

@@ -13,7 +13,7 @@ import {
   type WatchOptions,
   type WriteOptions,
 } from "../../kube/index.ts";
-import type { IsIgnored } from "../options/resource-filter.ts";
+import type { IsIgnored } from "../../api/pilot-settings/index.ts";
 
 const httpOk = 200;
 

@@ -1,3 +1,4 @@
+import type { HboneSettings, KeySetFetcher, SessionRules, UnreadyEndpoints } from "../../api/pilot-settings/index.ts";
 import type {
   AuthorizationPolicy,
   DestinationRule,
@@ -27,27 +28,11 @@ import type {
   UdpRoute,
 } from "../../api/gateway/index.ts";
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
-import type { KeySetFetcher } from "./request-authentication-keys.ts";
 
 // The part of each object that translation reads. Changes of other fields have no effect.
 
-/**
- * Which proxies use HBONE, among those whose metadata allows it (ENABLE_HBONE). Waypoints and ztunnels always use it.
- */
-export interface HboneSettings {
-  /** Whether sidecars and gateways use HBONE towards workloads that accept no other mesh protocol. */
-  readonly sent: boolean;
-  /** Whether sidecars and gateways also use HBONE towards workloads that accept Istio's mutual TLS. */
-  readonly preferred: boolean;
-  /** Whether sidecars accept HBONE. */
-  readonly takenBySidecars: boolean;
-}
-
 /** Upstream's defaults for an ambient mesh. */
 const defaultHbone: HboneSettings = { sent: true, preferred: false, takenBySidecars: true };
-
-/** Upstream's default of PILOT_ALLOW_ANY_DYNAMIC_DNS_MAX_HOSTS. */
-export const defaultDynamicDnsHosts = 1024;
 
 /** The HBONE settings of the mesh. */
 export function hboneOf(mesh: Pick<MeshSettings, "hbone"> | undefined): HboneSettings {
@@ -167,18 +152,6 @@ export interface MeshSettings
 }
 
 export const meshKey = "mesh";
-
-/** The labels by which services ask for sessions. An empty name means that there is no such label. */
-export interface SessionRules {
-  /** Whether the proxies of clients keep sessions at their endpoints. */
-  readonly enabled: boolean;
-  /** Label of services whose clients keep their endpoint in a cookie: the cookie's name, and its path after a colon. */
-  readonly cookieLabel: string;
-  /** Label of services whose clients keep their endpoint in a header. */
-  readonly headerLabel: string;
-  /** Label of workloads that drain. They get only requests of existing sessions. */
-  readonly drainingLabel: string;
-}
 
 /**
  * With these settings, other clusters discover an endpoint only if a ServiceExport of its cluster offers the service.
@@ -365,12 +338,6 @@ export interface EndpointFacts {
   /** `namespace/name`. Empty if the endpoint is not a pod. */
   readonly pod: string;
 }
-
-/**
- * When proxies get endpoints that are not ready. With `automatic`, they get them unless a policy lets a proxy use
- * unhealthy endpoints. With `never`, they get only those of services that prefer near endpoints.
- */
-export type UnreadyEndpoints = "always" | "automatic" | "never";
 
 /** A configuration object: its name, its precedence, and its checked spec. */
 export interface ConfigFacts<Spec> {

@@ -1,17 +1,6 @@
 // Derives the model of the mesh from facts about objects, a folder for each subject.
-export {
-  defaultDynamicDnsHosts,
-  hboneOf,
-  meshKey,
-  type HboneSettings,
-  type MeshSettings,
-  type PodFacts,
-  type SessionRules,
-  type UnreadyEndpoints,
-  type WorkloadEntryFacts,
-} from "./facts.ts";
+export { hboneOf, meshKey, type MeshSettings, type PodFacts, type WorkloadEntryFacts } from "./facts.ts";
 export { workloadEntryLabels, workloadNameOfEntry } from "./workload-entry.ts";
-export type { KeySetFetcher } from "./request-authentication-keys.ts";
 export { localityFromLabel } from "./service/service-endpoint-model.ts";
 export {
   eastWestClassName,
@@ -87,4 +76,3 @@ export type { EnvoyFilterFacts, ExtensionInputs, ProxyConfigFacts, TrafficExtens
 export { ExtensionSelection, type ExtendedProxy } from "./extension-selection.ts";
 export { qualifiedHost } from "./service/service-hostname.ts";
 export { serviceKey } from "./service/service-model.ts";
-export { defaultSessionRules } from "./service/service-session.ts";

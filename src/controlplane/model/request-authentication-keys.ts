@@ -16,9 +16,6 @@ export interface KeySource {
   readonly timeoutMs: number;
 }
 
-/** Which process fetches key sets from a rule's URL (PILOT_JWT_ENABLE_REMOTE_JWKS). */
-export type KeySetFetcher = "control-plane" | "proxy-where-in-mesh" | "proxy";
-
 /** Upstream's default for control plane and proxy. */
 const defaultTimeoutMs = 5000;
 

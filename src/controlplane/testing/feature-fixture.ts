@@ -25,7 +25,7 @@ import {
 import * as telemetryTypes from "../../wire/envoy-telemetry/index.ts";
 import { meshSettings } from "../mesh-settings.ts";
 import { meshKey, type MeshSettings } from "../model/facts.ts";
-import { defaultSessionRules } from "../model/service/service-session.ts";
+import { defaultSessionRules } from "../../api/pilot-settings/index.ts";
 import { CollectionView, NamedView, ScopedView, UnionView } from "../serve/resource-view.ts";
 import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
 import { RouteTableView } from "../serve/route-view.ts";

@@ -154,3 +154,25 @@ test("a pod whose address a ServiceEntry or a WorkloadEntry of its namespace nam
   apply(entry());
   assert.deepEqual(inboundOf(proxy).ports, [8080, 8100, 9000]);
 });
+
+test("a WorkloadEntry with a socket is no endpoint of what selects it, and a ServiceEntry may name one itself", () => {
+  const { apply, connect } = createExtensionFixture();
+  const entryWith = (name: string, spec: object): KubernetesObject =>
+    config("ServiceEntry", `shop/${name}`, {
+      hosts: [`${name}.example.org`],
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      resolution: "STATIC",
+      ...spec,
+    });
+  apply(
+    namespace("shop"),
+    namespace("other"),
+    pod("other/client", "10.0.0.7", { labels: { app: "client" } }),
+    service("shop/web", "10.96.0.5", { app: "web" }, [{ name: "http", port: 80, targetPort: 8080 }]),
+    entryWith("selecting", { workloadSelector: { labels: { app: "web" } } }),
+    entryWith("naming", { endpoints: [{ address: "unix:///run/named.sock" }] }),
+    config("WorkloadEntry", "shop/socket", { address: "unix:///run/selected.sock", labels: { app: "web" } }),
+  );
+  const shown = JSON.stringify(connect({ pod: "other/client", address: "10.0.0.7" }).show(typeUrls.endpoint));
+  assert.deepEqual([shown.includes("/run/selected.sock"), shown.includes("/run/named.sock")], [false, true]);
+});

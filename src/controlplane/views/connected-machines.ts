@@ -19,10 +19,10 @@ export interface ConnectedMachinesOptions {
   readonly hasPod: (proxy: ProxyIdentity) => boolean;
 }
 
-/** A connected proxy, with its key in the collection of machines. */
+/** A connected proxy that may be on a machine outside of the cluster. */
 export interface MachineMember {
   readonly proxy: ProxyIdentity;
-  /** Undefined for pods, and until the workload is known. */
+  /** The key in the collection of machines. Undefined for pods, and until the workload is known. */
   machine: string | undefined;
 }
 

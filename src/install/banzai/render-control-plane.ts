@@ -2,6 +2,7 @@ import { isTree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { resourceSuffixOf, revisionLabelOf, type BanzaiIstio } from "../../api/banzai/index.ts";
 import { renderPilot } from "../components/pilot.ts";
+import { pilotIssues } from "../pilot-issues.ts";
 import { banzaiSettings, type ReleaseImages } from "./banzai-settings.ts";
 
 /**
@@ -17,6 +18,12 @@ export function renderBanzaiControlPlane(istio: BanzaiIstio, release: ReleaseIma
         !(kind === "ConfigMap" && metadata.name?.startsWith("values")) && metadata.labels?.["app"] !== "istio-reader",
     )
     .map((object) => relabelled(renamed(withDnsPort(object), names), istio));
+}
+
+/** What the control plane of an Istio object would refuse at its start. */
+export function banzaiPilotIssues(istio: BanzaiIstio, release: ReleaseImages): readonly string[] {
+  const settings = banzaiSettings(istio, release);
+  return pilotIssues(renderPilot(settings), settings).map(({ message }) => message);
 }
 
 /** Adds the port for DNS over TLS, which only the operators' Service has. */

@@ -1,3 +1,4 @@
+import { booleanVariables } from "../../api/pilot-settings/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { trustBundleRules } from "../components/pilot-access.ts";
 import { renderPilot } from "../components/pilot.ts";
@@ -27,7 +28,7 @@ import { assembleChart, defaultsKey, dict, valuesHeader, valuesHelper, type Char
 import { compatibilityFiles, platformFiles, profileFiles } from "./profile-files.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { typesBelow, valuesSchema } from "./values-schema.ts";
-import { valueTypes } from "../value-types.ts";
+import { valueTypes, type ValueTypes } from "../value-types.ts";
 import { templateOfVariants } from "./variants.ts";
 
 /** The injector's name ends with the namespace, unless that is istio-system. */
@@ -71,10 +72,16 @@ export function istiodChart(options: ChartOptions): Chart {
     notes:
       '"{{ .Release.Name }}" is installed. To inject sidecars: kubectl label namespace <namespace> istio-injection=enabled\n',
     schema: valuesSchema(
-      { ...valueTypes, ...typesBelow("pilot"), meshConfig: "map" },
+      { ...valueTypes, pilot: startTypes(), ...startTypes(), meshConfig: "map" },
       { revision: "string", profile: "string" },
     ),
   });
+}
+
+/** The types of the control plane's values, with the limits without which it does not start. */
+function startTypes(): ValueTypes {
+  const env: ValueTypes = Object.fromEntries(booleanVariables.map((name) => [name, "switch" as const]));
+  return { ...typesBelow("pilot"), traceSampling: "percent", env };
 }
 
 /** The control plane's objects in every state of the chart's switches. */

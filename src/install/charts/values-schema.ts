@@ -1,5 +1,12 @@
 import { isTree } from "../../base/index.ts";
-import { expectations, valueTypes, type ValueType, type ValueTypes } from "../value-types.ts";
+import {
+  expectations,
+  percentPattern,
+  switchPattern,
+  valueTypes,
+  type ValueType,
+  type ValueTypes,
+} from "../value-types.ts";
 
 /** A schema that accepts values it does not know. The templates show which values they read. */
 export interface ValuesSchema {
@@ -11,6 +18,7 @@ export interface ValuesSchema {
   readonly pattern?: string;
   /** For numbers. */
   readonly minimum?: number;
+  readonly maximum?: number;
   /** For objects. */
   readonly maxProperties?: number;
   readonly properties?: Readonly<Record<string, ValuesSchema>>;
@@ -59,6 +67,18 @@ const schemas: Readonly<Record<ValueType, ValuesSchema>> = {
   share: { type: ["integer", "string", "object", "null"], minimum: 0, pattern: "^[0-9]*$", maxProperties: 0 },
   number: { type: ["number", "string", "null"], minimum: 0, pattern: "^([0-9]+([.][0-9]+)?)?$" },
   part: { type: ["integer", "string", "null"], minimum: 0, pattern: "^([0-9]+%)?$" },
+  percent: {
+    type: ["number", "string", "null"],
+    minimum: 0,
+    maximum: 100,
+    pattern: `^$|${percentPattern.source}`,
+  },
+  switch: {
+    type: ["boolean", "string", "integer", "null"],
+    minimum: 0,
+    maximum: 1,
+    pattern: `^$|${switchPattern.source}`,
+  },
   text: { type: ["string", "number", "boolean", "null"] },
   list: { type: ["array", "string", "null"], pattern: "^$" },
   map: { type: ["object", "string", "null"], pattern: "^$" },

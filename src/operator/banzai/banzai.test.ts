@@ -266,6 +266,11 @@ test("a second control plane without a revision, and an invalid object, report i
     await reconcileControlPlane(worldOf(cluster, "1.6"), `istio-system/${name}`);
     return cluster.find("Istio", name, "istio-system")?.["status"];
   };
+  cluster.put("Istio", istioObject("unstartable", { global: false, pilot: { traceSampling: 500 } }));
+  assert.deepEqual(await statusOf("unstartable"), {
+    Status: "ReconcileFailed",
+    ErrorMessage: 'PILOT_TRACE_SAMPLING must be from 0 to 100, got "500"',
+  });
   assert.deepEqual(await statusOf("second"), {
     Status: "ReconcileFailed",
     ErrorMessage: "istio-system/first is already a control plane without a revision; set spec.global to false",

@@ -20,6 +20,7 @@ import {
   controlPlaneLabels,
   installedKinds,
   meshGatewayNames,
+  banzaiPilotIssues,
   renderBanzaiControlPlane,
   renderMeshGateways,
 } from "../../install/index.ts";
@@ -58,6 +59,9 @@ export async function reconcileControlPlane(world: BanzaiWorld, key: string): Pr
       ErrorMessage: `${conflict} is already a control plane without a revision; set spec.global to false`,
     });
   }
+  const faults = banzaiPilotIssues(istio, world.images);
+  if (faults.length > 0)
+    return await setStatus(world, raw, { Status: "ReconcileFailed", ErrorMessage: faults.join("; ") });
   try {
     return await bringUp(world, istio);
   } catch (error) {

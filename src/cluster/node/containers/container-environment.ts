@@ -1,3 +1,4 @@
+import { joinedHostPort } from "../joined-host-port.ts";
 import { totalmem } from "node:os";
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Service } from "../../../api/kubernetes/index.ts";
 import { ownField, userError } from "../../../base/index.ts";
@@ -196,13 +197,16 @@ function addServiceVariables(environment: Map<string, string>, service: Service)
   if (first === undefined) return;
   environment.set(`${name}_SERVICE_HOST`, clusterIP);
   environment.set(`${name}_SERVICE_PORT`, String(first.port));
-  environment.set(`${name}_PORT`, `${(first.protocol ?? "TCP").toLowerCase()}://${clusterIP}:${first.port}`);
+  environment.set(
+    `${name}_PORT`,
+    `${(first.protocol ?? "TCP").toLowerCase()}://${joinedHostPort(clusterIP, first.port)}`,
+  );
   for (const port of ports) {
     const protocol = (port.protocol ?? "TCP").toLowerCase();
     if (port.name !== undefined)
       environment.set(`${name}_SERVICE_PORT_${port.name.toUpperCase().replaceAll("-", "_")}`, String(port.port));
     const link = `${name}_PORT_${port.port}_${protocol.toUpperCase()}`;
-    environment.set(link, `${protocol}://${clusterIP}:${port.port}`);
+    environment.set(link, `${protocol}://${joinedHostPort(clusterIP, port.port)}`);
     environment.set(`${link}_PROTO`, protocol);
     environment.set(`${link}_PORT`, String(port.port));
     environment.set(`${link}_ADDR`, clusterIP);

@@ -71,3 +71,14 @@ test("a probe of an application that never answers fails at its limit", async ()
     assert.match((await attemptProbe({ ...probe, timeoutSeconds }, target)).message, /deadline exceeded|within 0.5s/);
   server.close();
 });
+
+test("a probe of a pod with an IPv6 address calls that address", async () => {
+  const port = 1;
+  const pod = { ...target, podIp: "::1" };
+  for (const probe of [{ httpGet: { port } }, { tcpSocket: { port } }, { grpc: { port } }]) {
+    const { success, message } = await attemptProbe({ ...probe, timeoutSeconds: 600 }, pod);
+    assert.equal(success, false);
+    assert.match(message, /connect \w+ ::1:1/);
+    assert.doesNotMatch(message, /\/::1:1|tcp ::1:1/, "an address and a port as one text have brackets");
+  }
+});

@@ -5,6 +5,7 @@ import { connect, type Socket } from "node:net";
 import type { Container, Probe } from "../../../api/kubernetes/index.ts";
 import { afterRunning, messageOf, nodeHttp } from "../../../base/index.ts";
 import { requireFinalResponse } from "../../../base/joined-bytes/index.ts";
+import { joinedHostPort } from "../joined-host-port.ts";
 
 export interface ProbeOutcome {
   readonly success: boolean;
@@ -76,7 +77,7 @@ export async function attemptHttp(
       resolve({ success, message });
     };
     const failed = (error: Error): void =>
-      finish(false, `Get "${isSecure ? "https" : "http"}://${host}:${port}${path}": ${error.message}`);
+      finish(false, `Get "${isSecure ? "https" : "http"}://${joinedHostPort(host, port)}${path}": ${error.message}`);
     const send = (request: ClientRequest): void => {
       open = request;
       request.once("error", failed);
@@ -123,9 +124,11 @@ async function attemptTcp(host: string, port: number, timeoutMs: number): Promis
       resolve(outcome);
     };
     const limit = afterRunning(timeoutMs, () =>
-      finish({ success: false, message: `dial tcp ${host}:${port}: i/o timeout` }),
+      finish({ success: false, message: `dial tcp ${joinedHostPort(host, port)}: i/o timeout` }),
     );
-    socket.once("error", (error) => finish({ success: false, message: `dial tcp ${host}:${port}: ${error.message}` }));
+    socket.once("error", (error) =>
+      finish({ success: false, message: `dial tcp ${joinedHostPort(host, port)}: ${error.message}` }),
+    );
     socket.once("connect", () => finish({ success: true, message: "" }));
   });
 }
@@ -137,7 +140,7 @@ async function attemptGrpc(host: string, port: number, service: string, timeoutM
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(message.length, 1);
   return await new Promise((resolve) => {
-    const session = connectHttp2(`http://${host}:${port}`);
+    const session = connectHttp2(`http://${joinedHostPort(host, port)}`);
     const finish = (outcome: ProbeOutcome): void => {
       limit[Symbol.dispose]();
       session.destroy();

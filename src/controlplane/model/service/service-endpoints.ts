@@ -1,5 +1,5 @@
 import { matchesLabels } from "../../../api/index.ts";
-import { istioLabels, type IstioPort } from "../../../api/istio/index.ts";
+import { istioLabels, unixPrefix, type IstioPort } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import {
   compareText,
@@ -471,6 +471,11 @@ export function takesHbone(pod: PodFacts): boolean {
   );
 }
 
+/**
+ * The healthy WorkloadEntries that a selector matches. As in upstream, one with a socket in the file system is no
+ * endpoint of a Service or ServiceEntry that selects it: only the `endpoints` of a ServiceEntry may name sockets, which
+ * are those of the client's own file system.
+ */
 function selectedWorkloadEntries(
   namespace: string,
   selector: Labels,
@@ -486,11 +491,18 @@ function selectedWorkloadEntries(
   return candidates.length === 0
     ? candidates
     : selectedEntries.of(candidates, JSON.stringify(selector), () =>
-        candidates.filter((entry) => entry.unhealthy !== true && matchesLabels(selector, workloadEntryLabels(entry))),
+        candidates.filter(
+          (entry) =>
+            entry.unhealthy !== true &&
+            entry.spec.address?.startsWith(unixPrefix) !== true &&
+            matchesLabels(selector, workloadEntryLabels(entry)),
+        ),
       );
 }
 
-/** The selected entries of those with a label, cached by selector. Each host of a ServiceEntry asks for the same ones. */
+/**
+ * The selected entries of those with a label, cached by selector. Each host of a ServiceEntry asks for the same ones.
+ */
 const selectedEntries = memos.keyed<readonly WorkloadEntryFacts[], readonly WorkloadEntryFacts[]>(
   "selected-workload-entries",
 );

@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { createOutboundFixture } from "../../testing/outbound-fixture.ts";
 import { pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import type { Labels } from "../facts.ts";
-import { defaultSessionRules, keepsDraining, serviceSession } from "./service-session.ts";
+import { defaultSessionRules } from "../../../api/pilot-settings/index.ts";
+import { keepsDraining, serviceSession } from "./service-session.ts";
 
 const cookieLabel = "istio.io/persistent-session";
 const on = { sessions: { ...defaultSessionRules, enabled: true } };

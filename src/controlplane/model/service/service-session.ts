@@ -1,17 +1,10 @@
-import type { Labels, MeshSettings, SessionRules } from "../facts.ts";
+import { defaultSessionRules, type SessionRules } from "../../../api/pilot-settings/index.ts";
+import type { Labels, MeshSettings } from "../facts.ts";
 
 /** Where the clients of a service keep the endpoint of their session. */
 export type ServiceSession =
   | { readonly kind: "cookie"; readonly name: string; readonly path: string }
   | { readonly kind: "header"; readonly name: string };
-
-/** Upstream's defaults. */
-export const defaultSessionRules: SessionRules = {
-  enabled: false,
-  cookieLabel: "istio.io/persistent-session",
-  headerLabel: "istio.io/persistent-session-header",
-  drainingLabel: "istio.io/draining",
-};
 
 export function sessionRulesOf({ sessions }: Pick<MeshSettings, "sessions">): SessionRules {
   return sessions ?? defaultSessionRules;

@@ -51,7 +51,9 @@ export class WorkloadServices {
     ]);
   }
 
-  /** The WorkloadEntries of the pod's namespace with one of its addresses. The one that stands in for it comes first. */
+  /**
+   * The WorkloadEntries of the pod's namespace with one of its addresses. The one that stands in for it comes first.
+   */
   standInsOf(pod: PodFacts, reader: CollectionReader): readonly WorkloadEntryFacts[] {
     const found = pod.addresses.flatMap((address) => [
       ...reader.lookup(this.#workloadEntries, `${pod.namespace}/${address}`),

@@ -6,7 +6,8 @@ import {
   HttpProtocolOptionsSchema,
   type Cluster,
 } from "../../../wire/envoy/index.ts";
-import { defaultDynamicDnsHosts, type MeshSettings } from "../../model/facts.ts";
+import { defaultDynamicDnsHosts } from "../../../api/pilot-settings/index.ts";
+import type { MeshSettings } from "../../model/facts.ts";
 import type { OutboundScope } from "../../model/outbound-scope.ts";
 import { clusterMetadataExchange } from "../cluster.ts";
 import { packHttpOptions, type ClusterDraft } from "../cluster-draft.ts";

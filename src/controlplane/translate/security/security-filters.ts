@@ -3,7 +3,8 @@ import { PolicySelection, type PolicySubject } from "../../model/authorization-s
 import type { AuthorizationPolicyFacts, MeshSettings, RequestAuthenticationFacts } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
-import { keySource, type KeySetFetcher } from "../../model/request-authentication-keys.ts";
+import type { KeySetFetcher } from "../../../api/pilot-settings/index.ts";
+import { keySource } from "../../model/request-authentication-keys.ts";
 import { usableKeySet } from "../../model/usable-key-set.ts";
 import type { FilterInit } from "../filter-init.ts";
 import {

@@ -1,4 +1,4 @@
-import type { KindDefinition } from "../../api/index.ts";
+import type { KindDefinition } from "../index.ts";
 import { envList, userError, type Environment } from "../../base/index.ts";
 
 /** Whether the control plane must not read a kind. */

@@ -7,7 +7,7 @@ import {
   goDurationMs,
   userError,
 } from "../../base/index.ts";
-import type { CertificateLifetimes, SelfSignedOptions } from "../ca/index.ts";
+import type { CertificateLifetimes, SelfSignedOptions } from "./pilot-types.ts";
 
 /** Configuration of the certificate authority from the environment, under upstream's names. */
 export interface AuthoritySettings {

@@ -1,6 +1,5 @@
-import { unreadVariables } from "../../api/pilot-variables/index.ts";
+import { unreadVariables } from "../pilot-variables/index.ts";
 import { envBoolean, envList, envString, userError, type Environment } from "../../base/index.ts";
-import type { InsecureKubeConfigOption } from "../../kube/index.ts";
 import { envDuration } from "./authority-options.ts";
 import { readMultiClusterServiceSettings, type MultiClusterServiceSettings } from "./multi-cluster-options.ts";
 
@@ -27,6 +26,9 @@ export interface AmbientMultiNetwork {
   /** The kinds of proxies, besides ztunnels, that reach other networks. */
   readonly crossing: { readonly waypoints: boolean; readonly ingress: boolean };
 }
+
+/** Fields of a kubeconfig that name files. */
+export type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "tokenFile" | "certificateAuthority";
 
 const defaultTimeoutMs = 30_000;
 const fileOptions: readonly string[] = ["clientKey", "clientCertificate", "tokenFile", "certificateAuthority"];

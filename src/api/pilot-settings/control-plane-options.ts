@@ -1,4 +1,4 @@
-import { imagesOf } from "../../api/images/index.ts";
+import { imagesOf } from "../images/index.ts";
 import { readCompliancePolicy, type CompliancePolicy } from "../../base/compliance/index.ts";
 import {
   cidrOf,
@@ -20,7 +20,7 @@ import {
   type KeySetFetcher,
   type SessionRules,
   type UnreadyEndpoints,
-} from "../model/index.ts";
+} from "./pilot-types.ts";
 import { readResourceFilter, type IsIgnored } from "./resource-filter.ts";
 
 export interface ListenAddress {

@@ -11,10 +11,9 @@ import {
 import { ingressKind, serviceKind } from "../../api/kubernetes/index.ts";
 import { createLogger, silentLogger, systemClock } from "../../base/index.ts";
 import { CollectionGraph, createInformer } from "../../kube/index.ts";
-import { readControlPlaneSettings } from "./control-plane-options.ts";
-import { MeshIngest, ServedVersionClient } from "../ingest/index.ts";
+import { readControlPlaneSettings, readResourceFilter } from "../../api/pilot-settings/index.ts";
+import { MeshIngest, ServedVersionClient } from "./index.ts";
 import { createMeshInputs } from "../model/index.ts";
-import { readResourceFilter } from "./resource-filter.ts";
 import { FakeKubeClient } from "../testing/fake-kube-client.ts";
 import { config, service } from "../testing/model-fixture.ts";
 

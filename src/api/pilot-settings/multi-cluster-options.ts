@@ -1,4 +1,4 @@
-import { defaultMultiClusterApi, type MultiClusterApi } from "../../api/multicluster/index.ts";
+import { defaultMultiClusterApi, type MultiClusterApi } from "../multicluster/index.ts";
 import { envBoolean, envString, userError, type Environment } from "../../base/index.ts";
 
 /** istiod's settings for the Multi-Cluster Services API, under upstream's names. */

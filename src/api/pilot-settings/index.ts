@@ -1,0 +1,16 @@
+// The settings of the control plane: its environment and arguments, read and checked.
+export { readControlPlaneSettings } from "./control-plane-options.ts";
+export { booleanVariables } from "./boolean-variables.ts";
+export type { ControlPlaneSettings, NodeTaintSettings, ShadowSettings } from "./control-plane-options.ts";
+export {
+  defaultDynamicDnsHosts,
+  defaultSessionRules,
+  type CertificateLifetimes,
+  type HboneSettings,
+  type KeySetFetcher,
+  type SelfSignedOptions,
+  type SessionRules,
+  type UnreadyEndpoints,
+} from "./pilot-types.ts";
+export { pilotFaults } from "./pilot-faults.ts";
+export { readResourceFilter, type IsIgnored } from "./resource-filter.ts";
