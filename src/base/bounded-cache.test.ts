@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { BoundedCache } from "./bounded-cache.ts";
+import { AgingCache, BoundedCache } from "./bounded-cache.ts";
 
 suite("a bounded cache", () => {
   test("a new key empties a full cache, and is then in it", () => {
@@ -28,4 +28,18 @@ suite("a bounded cache", () => {
       ],
     );
   });
+});
+
+test("a new key of an aging cache replaces the oldest one, and a value that is set again is the youngest", () => {
+  const cache = new AgingCache<string, number>(2);
+  cache.set("a", 1).set("b", 2).set("a", 3);
+  cache.get("b");
+  cache.set("c", 4);
+  assert.deepEqual(
+    [...cache],
+    [
+      ["a", 3],
+      ["c", 4],
+    ],
+  );
 });

@@ -369,7 +369,9 @@ class HttpKubeClient implements KubeConnection {
     try {
       return await run(deadline.signal);
     } catch (error) {
-      if (!deadline.signal.aborted || error instanceof SerinError) throw error;
+      // The end of the request in the middle of its answer looks like a broken connection.
+      const isOurs = !(error instanceof SerinError) || error.code === "unreachable";
+      if (!deadline.signal.aborted || !isOurs) throw error;
       const request = `${subject.verb} of ${subject.object}`;
       if (outer?.aborted === true) {
         const isLate = outer.reason instanceof DOMException && outer.reason.name === "TimeoutError";

@@ -1,4 +1,4 @@
-import { transientError, type Clock } from "../../base/index.ts";
+import { afterRunning, transientError, type Clock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { AccessQuestion } from "./access-questions.ts";
 import type { Author } from "./author-record.ts";
@@ -9,6 +9,8 @@ const keptMs = 10_000;
 const maxKept = 8192;
 /** How many reviews of one rollout run at the same time. */
 const atOnce = 8;
+/** The time limit of a review. An authorizer that hangs must not keep a rollout from a person's orders for long. */
+const limitMs = 10_000;
 
 interface Kept {
   readonly allowed: boolean;
@@ -53,7 +55,10 @@ export class AccessReviews {
     const kept = this.#kept.get(key);
     if (kept !== undefined && this.#clock.steadyMs() < kept.untilMs) return kept.allowed;
     const { user, uid, groups, extra } = author;
+    const late = new AbortController();
+    using _limit = afterRunning(limitMs, () => late.abort(new DOMException("", "TimeoutError")), this.#clock);
     const { status, text } = await this.#client.raw("POST", reviewPath, {
+      signal: late.signal,
       body: {
         apiVersion: "authorization.k8s.io/v1",
         kind: "SubjectAccessReview",

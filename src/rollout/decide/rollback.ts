@@ -113,7 +113,7 @@ export function rollBackFurther(input: DecideInput): Decision {
   return { status: { ...status, phase: "RollingBack", message, undo }, actions: [...events, ...again] };
 }
 
-/** How long undo has waited since the last progress, and for what. A replaced pod of a restarted workload is progress. */
+/** How long undo has waited since the last progress, and for what. Each replaced pod is progress. */
 function waitOf(
   { podsLeft: before = Number.POSITIVE_INFINITY, waitedMs }: UndoStatus,
   { undone, waitingFor, podsLeft }: UndoReport,

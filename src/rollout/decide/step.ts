@@ -118,8 +118,8 @@ export type SettleCondition =
       readonly toDo?: string;
     }
   /**
-   * Nothing uses the revision any more: no gateway, no waypoint, and no pod of its ztunnel. `mayStay`: the spec leaves a
-   * part of the mesh to the revision, or leaves its end to a person, who may keep it.
+   * Nothing uses the revision any more: no gateway, no waypoint, and no pod of its ztunnel. `mayStay`: the spec leaves
+   * a part of the mesh to the revision, or leaves its end to a person, who may keep it.
    */
   | { readonly type: "noDependents"; readonly revision: string; readonly to: string; readonly mayStay?: boolean }
   /**

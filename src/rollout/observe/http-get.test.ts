@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { createServer, type AddressInfo } from "node:net";
-import { test } from "node:test";
+import { once } from "node:events";
+import { createServer, type AddressInfo, type Socket } from "node:net";
+import { test, type TestContext } from "node:test";
 import { httpGet } from "./http-get.ts";
 
 test("a server that breaks off its answer is unreachable, and the request ends", async () => {
@@ -35,4 +36,35 @@ test("a pod that switches protocols is unreachable at once, so that it does not 
   } finally {
     server.close();
   }
+});
+
+/** The fault of a request to a server that does this with the connection, and whether the connection has ended. */
+async function faultOf(context: TestContext, serve: (socket: Socket) => void): Promise<string> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket.on("error", () => undefined).resume());
+    serve(socket);
+  }).listen(0, "127.0.0.1");
+  context.after(() => server.close());
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const fault = await httpGet("127.0.0.1", port, "/metrics", { deadlineMs: 200 }).catch(String);
+  const [socket] = sockets;
+  if (socket?.destroyed !== true) await once(socket!, "close");
+  return fault;
+}
+
+test("a pod that hangs or sends byte after byte loses its connection at the deadline, and one that closes it at once", async (context) => {
+  assert.match(await faultOf(context, () => undefined), /did not finish its answer in 200 ms$/);
+  const drip = (socket: Socket): void => {
+    const timer = setInterval(() => void socket.write("x"), 20);
+    socket.once("close", () => clearInterval(timer));
+  };
+  const head = "HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n";
+  assert.match(
+    await faultOf(context, (socket) => socket.once("data", () => (socket.write(head), drip(socket)))),
+    /did not finish its answer in 200 ms$/,
+  );
+  assert.match(await faultOf(context, drip), /Parse Error|did not finish its answer in 200 ms$/, "no head either");
+  assert.match(await faultOf(context, (socket) => socket.destroy()), /closed the connection/);
 });

@@ -18,6 +18,7 @@ import { PriorValues } from "./prior-values.ts";
 import { observeRetirable } from "./retirable.ts";
 import { renderInstalls, type EngineImage } from "./render-install.ts";
 import { injectsWithoutTag, listWebhooks, observeInjectors, observeTags, tagsBefore } from "./tags.ts";
+import { isStranded } from "../stranded-pod.ts";
 
 /** The kinds of objects that an installation creates for a gateway besides its Deployment. */
 const gatewayPartKinds = ({ installedKinds }: typeof Install): (typeof Install)["installedKinds"] =>
@@ -122,13 +123,6 @@ function dataPlanesOf(
 }
 
 /**
- * How long after its grace period a pod may stay Terminating before its node counts as lost. It allows for a slow node,
- * and for a difference between the clocks of the API server and the engine. A probe that is removed too soon does no
- * harm.
- */
-const strandedAfterMs = 60_000;
-
-/**
  * Names the probe pods of the data planes for which probes were made, if they are gone, or have ended, or stay
  * Terminating: a node evicts pods, or is lost with them, and nothing starts them again. If the engine has not made the
  * namespace, its annotation is missing. Then the probes are those of the present data planes.
@@ -154,11 +148,10 @@ export function lostProbes(
       const { metadata, status } = podOf(name) ?? { metadata: {} };
       return metadata.deletionTimestamp === undefined && /^(Failed|Succeeded)$/.test(status?.phase ?? "");
     }),
+    // A probe that is removed too soon does no harm.
     stranded: names.filter((name) => {
-      const { deletionTimestamp, finalizers = [] } = podOf(name)?.metadata ?? {};
-      return deletionTimestamp !== undefined && finalizers.length === 0
-        ? nowMs - Date.parse(deletionTimestamp) > strandedAfterMs
-        : false;
+      const pod = podOf(name);
+      return pod !== undefined && isStranded(pod, nowMs);
     }),
   };
 }

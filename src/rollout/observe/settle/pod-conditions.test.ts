@@ -22,11 +22,30 @@ test("pods that stay are an obstacle for a person where the step says what to do
   const pod = fakePod({ name: "istiod-old-7c9", namespace: "istio-system", labels: { app: "istiod" } });
   const obstacleOf = async (toDo: object): Promise<unknown> => {
     const labels = { app: "istiod" };
-    const state = await podsGoneState(fakeView([pod]), { namespace: "istio-system", labels, ...toDo });
+    const state = await podsGoneState(fakeView([pod]), { namespace: "istio-system", labels, ...toDo }, 0);
     return state.state === "waiting" ? state.obstacle : state.state;
   };
   assert.deepEqual(await obstacleOf({ toDo: "look" }), { toDo: "look" });
   assert.equal(await obstacleOf({}), undefined);
+});
+
+test("a ztunnel that a lost node keeps Terminating does not keep an upgrade from ending, but one that drains does", async () => {
+  const pod = fakePod({
+    name: "ztunnel-old-x",
+    namespace: "istio-system",
+    labels: { app: "ztunnel" },
+    status: { podIP: "" },
+  });
+  const endsAt = "2026-01-01T00:10:00Z";
+  const ending = { ...pod, metadata: { ...pod.metadata, deletionTimestamp: endsAt } };
+  const stateAt = async (sinceEndMs: number, more: object = {}): Promise<string> => {
+    const condition = { namespace: "istio-system", labels: { app: "ztunnel" }, ...more };
+    return (await podsGoneState(fakeView([ending]), condition, Date.parse(endsAt) + sinceEndMs)).state;
+  };
+  assert.equal(await stateAt(-1), "waiting");
+  assert.equal(await stateAt(60_000), "waiting", "its node may be slow");
+  assert.equal(await stateAt(60_001), "met");
+  assert.equal(await stateAt(60_001, { toDo: "delete it" }), "waiting", "a person is asked");
 });
 
 test("a proxy whose pod is ending holds a revision back, but no person is asked to move it", async () => {

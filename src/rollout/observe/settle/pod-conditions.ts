@@ -15,6 +15,7 @@ import { isLedTo } from "../injectors.ts";
 import { isReady, whoChangesOwner } from "../pod-reason.ts";
 import { probePodState } from "../probe-start.ts";
 import { isLive, sidecarRevision, sidecarWorkloads } from "../sidecar-workloads.ts";
+import { isStranded } from "../stranded-pod.ts";
 
 export function podState(view: ClusterView, { name, namespace = "" }: ObjectReference, ageMs: AgeOfEvent): SettleState {
   const pod = view.pods.get(`${namespace}/${name}`);
@@ -40,8 +41,12 @@ export function ownerState(
 export async function podsGoneState(
   view: ClusterView,
   { namespace, labels, toDo }: Omit<Extract<SettleCondition, { type: "podsGone" }>, "type">,
+  nowMs: number,
 ): Promise<SettleState> {
-  const left = view.runningPods(labels).filter((pod) => pod.metadata.namespace === namespace);
+  const left = view
+    .runningPods(labels)
+    // Without an advice nobody could act, and a lost node would keep the rollout from ending.
+    .filter((pod) => pod.metadata.namespace === namespace && (toDo !== undefined || !isStranded(pod, nowMs)));
   if (left.length === 0) return { state: "met" };
   const details = await Promise.all(left.map(async (pod) => `${pod.metadata.name ?? ""} ${await drainingText(pod)}`));
   const obstacle = toDo === undefined ? {} : { obstacle: { toDo } };

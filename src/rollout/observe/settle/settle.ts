@@ -74,7 +74,7 @@ async function stateOf(
     case "podReady":
       return podState(view, condition.object, ageMs);
     case "podsGone":
-      return await podsGoneState(view, condition);
+      return await podsGoneState(view, condition, clock.nowMs());
     case "notRejected":
       return await observeNotRejected(view, condition.revision, concerned);
     case "noDependents":
