@@ -57,6 +57,6 @@ function isNodeMetadata(value: unknown): boolean {
 
 function camelCase(name: string): string {
   return /^[a-z][a-z0-9_]*$/.test(name)
-    ? name.replace(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+    ? name.replace(/(?<!_)_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
     : name;
 }

@@ -130,7 +130,7 @@ export class RegistryClient {
       return basic(credentials.username, credentials.password);
     }
     const fields = new Map(
-      [...bearer.matchAll(/(\w+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name.toLowerCase(), value]),
+      [...bearer.matchAll(/(?<!\w)(\w+)="([^"]*)"/g)].map(([, name = "", value = ""]) => [name.toLowerCase(), value]),
     );
     const realm = URL.parse(fields.get("realm") ?? "");
     if (realm === null || (realm.protocol !== "https:" && !(this.#options.plainHttp && realm.protocol === "http:")))

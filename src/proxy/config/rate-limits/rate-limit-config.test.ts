@@ -250,7 +250,8 @@ test("a descriptor has a header's letters beyond ASCII, as the limits in the con
 test("a client's long text instead of a number of hits is refused in linear time", () => {
   const rule = { actions: [{ genericKey: { descriptorValue: "v" } }], hitsAddend: { format: "%REQ(x-cost)%" } };
   const rules = compileFilterRules([fromJson(RateLimitSchema, rule)], ["actions", "hitsAddend"], "test", notes);
-  const describe = (cost: string): unknown => descriptorsOf(rules ?? [], testRequest("/", { headers: { "x-cost": cost } }));
+  const describe = (cost: string): unknown =>
+    descriptorsOf(rules ?? [], testRequest("/", { headers: { "x-cost": cost } }));
   assert.deepEqual(describe(`${"0".repeat(10)}x`), []);
   assert.equal(
     suspicion(describe, (size) => `${"0".repeat(size)}x`, 60_000),
