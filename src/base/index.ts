@@ -85,6 +85,7 @@ export { packageRoot, programDirectory, programFile, programVariables } from "./
 export { Readiness } from "./readiness.ts";
 export { sourceStack } from "./source-stack.ts";
 export {
+  counted,
   firstNames,
   nearestName,
   ownCopy,

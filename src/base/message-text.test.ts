@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import {
+  counted,
   firstNames,
   nearestName,
   shellWord,
@@ -95,4 +96,11 @@ test("a shell reads each word of a command that a person copies as that one word
   const command = `printf '%s|' ${words.map(shellWord).join(" ")}`;
   assert.equal(execFileSync("sh", ["-c", command], { encoding: "utf8" }), `${words.join("|")}|`);
   assert.equal(shellWord("istio-system/web"), "istio-system/web");
+});
+
+test("a number has the singular or the plural of its noun", () => {
+  assert.deepEqual(
+    [counted(1, "pod"), counted(0, "pod"), counted(2, "proxy", "proxies")],
+    ["1 pod", "0 pods", "2 proxies"],
+  );
 });

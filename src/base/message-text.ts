@@ -11,6 +11,11 @@ export function firstNames(names: readonly string[], most: number): string {
   return names.length > most ? `${shown} and ${names.length - most} more` : shown;
 }
 
+/** A number with its noun: `1 pod`, `2 pods`. `words` is the plural if that has more than an `s`. */
+export function counted(count: number, word: string, words = `${word}s`): string {
+  return `${count} ${count === 1 ? word : words}`;
+}
+
 /** Copies a part of a longer text, such as a scrape. V8 would keep the whole text in memory for the part. */
 export function ownCopy(text: string): string {
   return Buffer.from(text, "utf8").toString("utf8");

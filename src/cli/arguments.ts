@@ -43,6 +43,8 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
     const next = command.commands.find((child) => child.name() === word || child.aliases().includes(word));
     if (next === undefined) {
       if (hasAction(command) && command.registeredArguments.length === 0) throw unknownVerb(command, path, word);
+      // With --help, the parser would show the group's help, and the misspelled verb would go unnoticed.
+      if (!hasAction(command) && word !== "help") return [...path, word];
       break;
     }
     path.push(word);

@@ -113,6 +113,18 @@ test("an unknown verb or flag gets a suggestion", async () => {
   );
 });
 
+test("a misspelled verb is reported also if the line asks for its help", async () => {
+  for (const [line, unknown] of [
+    ["canry --help", "unknown command 'canry'; did you mean canary?"],
+    ["help canry", "unknown command 'canry'; did you mean canary?"],
+    ["pc lisener -h", "unknown command 'lisener'; did you mean listener?"],
+  ] as const) {
+    const { output, errors } = await run(line);
+    assert.ok(errors.startsWith(`serin: ${unknown}\n`), errors);
+    assert.equal(output, "");
+  }
+});
+
 test("a verb that stands below experimental, or that istioctl alone has, is refused with what to type instead", async () => {
   for (const line of ["describe pod web.shop", "precheck", "authz check web"])
     await assert.rejects(run(line), { code: "argument-invalid", hint: `serin experimental ${line}` });

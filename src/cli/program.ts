@@ -110,10 +110,10 @@ async function graduated(args: readonly string[], context: CliContext): Promise<
   return isOwn ? args : args.toSpliced(args.indexOf(first), 1);
 }
 
-/** Turns `help pc cluster` into `pc cluster --help`. The parser's own `help` reads only one word. */
+/** Turns `help pc cluster` into `pc cluster --help`. The parser's own `help` reads only one known word. */
 function helpLast(args: readonly string[]): readonly string[] {
-  const isDeep = args[0] === "help" && args.length > 2;
-  return isDeep ? [...args.slice(1), "--help"] : args;
+  const hasWords = args[0] === "help" && args.length > 1;
+  return hasWords ? [...args.slice(1), "--help"] : args;
 }
 
 /** Whether a line runs a verb until the user ends it, for example to watch or to serve. */

@@ -1,4 +1,4 @@
-import { goDurationMs, nearestName, SerinError, userError, ownField } from "../base/index.ts";
+import { counted, goDurationMs, nearestName, SerinError, userError, ownField } from "../base/index.ts";
 import { readFlags } from "./read-flags.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -221,7 +221,7 @@ async function list({ env }: RoleContext, { names, json }: Flags): Promise<numbe
     process.stdout.write(
       names === true
         ? `${cluster.name}\n`
-        : `${cluster.name}\t${cluster.running ? "running" : "stopped"}\t${cluster.nodes} ${cluster.nodes === 1 ? "node" : "nodes"}\t${cluster.server}\n`,
+        : `${cluster.name}\t${cluster.running ? "running" : "stopped"}\t${counted(cluster.nodes, "node")}\t${cluster.server}\n`,
     );
   }
   return 0;

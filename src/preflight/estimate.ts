@@ -1,3 +1,4 @@
+import { counted } from "../base/index.ts";
 import type { Pod } from "../api/kubernetes/index.ts";
 import type { WaveOrder } from "./cluster/wave-order.ts";
 import type { InjectedWorkload } from "./cluster/workloads.ts";
@@ -70,7 +71,7 @@ function ztunnelPart({ workloads, ztunnel: { by, maxConcurrent } }: EstimateInpu
   return [
     {
       what: "ztunnel",
-      how: `${pods} enrolled pods, by ${by}, ${maxConcurrent} at once: ${counted(steps, "step")} x ${judgedStepSeconds} s (assumed: settle and judge)`,
+      how: `${counted(pods, "enrolled pod")}, by ${by}, ${maxConcurrent} at once: ${counted(steps, "step")} x ${judgedStepSeconds} s (assumed: settle and judge)`,
       seconds: steps * judgedStepSeconds,
     },
   ];
@@ -121,10 +122,6 @@ function gatewayPart(
     how: `${steps} steps x ${judgedStepSeconds} s (assumed) + 2 x ${text(ready)}`,
     seconds: round(steps * judgedStepSeconds + 2 * ready.seconds),
   };
-}
-
-function counted(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? "" : "s"}`;
 }
 
 interface Ready {

@@ -1,4 +1,5 @@
 // Turns the results of a plan's parts into findings for the reader.
+import { counted } from "../base/index.ts";
 import type { PilotPods } from "./rendered-control-plane.ts";
 import {
   maxNamed,
@@ -25,7 +26,7 @@ export function renderedFindings({ components }: RenderedReport, from: string): 
           {
             severity: "warning",
             area: "rendered",
-            message: `${plural(inPlace.length, "object")} that both revisions share would change in place, also for revision ${from}`,
+            message: `${counted(inPlace.length, "object")} that both revisions share would change in place, also for revision ${from}`,
             ...named(inPlace),
             hint: "look at them with --diff; an upgrade by revision should add objects, not change them",
           } as const,
@@ -36,7 +37,7 @@ export function renderedFindings({ components }: RenderedReport, from: string): 
           {
             severity: "note",
             area: "rendered",
-            message: `${plural(removed.length, "object")} of revision ${from} ${removed.length === 1 ? "has" : "have"} no counterpart in the new one`,
+            message: `${counted(removed.length, "object")} of revision ${from} ${removed.length === 1 ? "has" : "have"} no counterpart in the new one`,
             ...named(removed),
           } as const,
         ]),
@@ -58,7 +59,7 @@ export function pilotPodsFindings(
     {
       severity: "warning",
       area: "rendered",
-      message: `revision ${revision} begins with ${plural(count, "pod")} of istiod, and revision ${before.revision} has ${before.count}${count === 1 ? ": while its only pod restarts, no proxy gets configuration or a certificate of it" : ""}`,
+      message: `revision ${revision} begins with ${counted(count, "pod")} of istiod, and revision ${before.revision} has ${before.count}${count === 1 ? ": while its only pod restarts, no proxy gets configuration or a certificate of it" : ""}`,
       ...named([`Deployment ${namespace}/${name}`]),
       hint: isRendered
         ? `set values.pilot.${field}: ${before.count} in spec.to.install`
@@ -96,7 +97,7 @@ export function defaultsFindings({ profile, effective }: DefaultsReport): Findin
       {
         severity: "warning",
         area: "defaults",
-        message: `the same install spec means something else in the new release: ${plural(fields, "field")} of ${plural(effective.length, "object")}`,
+        message: `the same install spec means something else in the new release: ${counted(fields, "field")} of ${counted(effective.length, "object")}`,
         ...named(effective.map(({ object }) => object)),
         hint: "set the fields in the install spec to keep the present values",
       },
@@ -107,7 +108,7 @@ export function defaultsFindings({ profile, effective }: DefaultsReport): Findin
         {
           severity: "note",
           area: "defaults",
-          message: `${plural(profile.length, "value")} of the profile changed, with no effect on what is installed`,
+          message: `${counted(profile.length, "value")} of the profile changed, with no effect on what is installed`,
         },
       ];
 }
@@ -128,7 +129,7 @@ export function definitionFindings({ changes, installed }: DefinitionsReport): F
           {
             severity: "note",
             area: "definitions",
-            message: `the new release has other definitions (${plural(changes.length, "difference")}), but this upgrade does not install them`,
+            message: `the new release has other definitions (${counted(changes.length, "difference")}), but this upgrade does not install them`,
             hint: "apply them first if the new release needs a new field",
           },
         ];
@@ -150,7 +151,7 @@ function definitionFinding({
       {
         severity: "blocked",
         area: "definitions",
-        message: `${subject}; the next write of ${plural(total, "stored object")} would be refused`,
+        message: `${subject}; the next write of ${counted(total, "stored object")} would be refused`,
         objects,
         total,
         hint: "change these objects first",
@@ -161,7 +162,7 @@ function definitionFinding({
       {
         severity: "warning",
         area: "definitions",
-        message: `${subject}: ${plural(total, "stored object")} would lose the field`,
+        message: `${subject}: ${counted(total, "stored object")} would lose the field`,
         objects,
         total,
         hint: "find out what replaces the field, and change these objects first",
@@ -201,7 +202,7 @@ export function proxyFindings(
     findings.push({
       severity: "warning",
       area: "proxies",
-      message: `proxies would receive a changed configuration: ${plural(groups.length, "difference")}`,
+      message: `proxies would receive a changed configuration: ${counted(groups.length, "difference")}`,
       ...named([...proxies].toSorted()),
       hint: "read the differences below; each is listed once for all proxies that have it",
     });
@@ -211,7 +212,7 @@ export function proxyFindings(
       findings.push({
         severity: "warning",
         area: "proxies",
-        message: `EnvoyFilter ${name} has another effect in the new release on ${plural(differingCount, "resource")} (it changes ${patchedByFrom} now, ${patchedByTo} afterwards)`,
+        message: `EnvoyFilter ${name} has another effect in the new release on ${counted(differingCount, "resource")} (it changes ${patchedByFrom} now, ${patchedByTo} afterwards)`,
         ...named(differing),
         total: differingCount,
         hint: "check whether its match still fits what the new release generates",
@@ -229,7 +230,7 @@ export function proxyFindings(
     findings.push({
       severity: "warning",
       area: "proxies",
-      message: `${plural(failures.length, "proxy", "proxies")} could not be compared`,
+      message: `${counted(failures.length, "proxy", "proxies")} could not be compared`,
       ...named(failures),
     });
   if (refusedWrites.length > 0)
@@ -252,7 +253,7 @@ export function unselectedFindings(
     {
       severity: "warning",
       area: "workloads",
-      message: `no wave selects ${plural(left.length, "workload")}: revision ${from} cannot be retired`,
+      message: `no wave selects ${counted(left.length, "workload")}: revision ${from} cannot be retired`,
       ...named(left.map(({ namespace, kind, name }) => `${kind} ${namespace}/${name}`)),
       hint: "add a last wave without a selector, which selects the rest",
     },
@@ -270,8 +271,4 @@ export function unmovedFindings(
     message: `no step moves ${name}: revision ${from} is not retired until you move it`,
     hint: todo,
   }));
-}
-
-export function plural(count: number, word: string, words = `${word}s`): string {
-  return `${count} ${count === 1 ? word : words}`;
 }

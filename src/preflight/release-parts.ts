@@ -1,6 +1,6 @@
 // The parts of a plan that need the releases themselves. Each part runs a process of each release.
 import { istioLabels } from "../api/istio/index.ts";
-import { messageOf, SerinError } from "../base/index.ts";
+import { counted, messageOf, SerinError } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { serveReadOnlyRelay } from "../kube/index.ts";
 import type { MeshTrust } from "./cluster/trust.ts";
@@ -26,7 +26,6 @@ import {
   defaultsFindings,
   definitionFindings,
   pilotPodsFindings,
-  plural,
   proxyFindings,
   renderedFindings,
 } from "./findings.ts";
@@ -345,7 +344,7 @@ class ReleaseQuestions {
         this.#findings.push({
           severity: "note",
           area: "workloads",
-          message: `injection changes more than version and revision: ${plural(this.#injection.length, "difference")}`,
+          message: `injection changes more than version and revision: ${counted(this.#injection.length, "difference")}`,
         });
     });
   }

@@ -1,6 +1,6 @@
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
-import { messageOf, transientError, userError, type Clock } from "../../base/index.ts";
+import { counted, messageOf, transientError, userError, type Clock } from "../../base/index.ts";
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { collect, durationFlag } from "../flags.ts";
@@ -62,7 +62,7 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
       context.out(`${file}\n`);
       count += 1;
     }
-    return context.out(`${count} files would be in ${path}\n`);
+    return context.out(`${counted(count, "file")} would be in ${path}\n`);
   }
   makeUserDirectory(directory, "choose another with --output-dir");
   let files = 0;
@@ -97,7 +97,7 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
   }
   for (const note of notes) context.err(`! ${note}\n`);
   context.out(
-    `✔ ${files} ${files === 1 ? "file" : "files"} (${(bytes / 1024 / 1024).toFixed(1)} MiB) are in ${path}; read them before you send them to anybody\n`,
+    `✔ ${counted(files, "file")} (${(bytes / 1024 / 1024).toFixed(1)} MiB) ${files === 1 ? "is" : "are"} in ${path}; read them before you send them to anybody\n`,
   );
 }
 

@@ -1,5 +1,5 @@
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
-import { messageOf } from "../../base/index.ts";
+import { counted, messageOf } from "../../base/index.ts";
 import { matchesLabelSelector } from "../../api/index.ts";
 import { networkPolicyKind, podKind, type NetworkPolicy, type Pod } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
@@ -112,7 +112,7 @@ function portsNamed(name: string, { spec }: Pod): readonly number[] {
 
 function findingOf({ need: { direction, port, why }, policy, pods }: Obstruction): ClusterFinding {
   const { namespace = "", name = "" } = policy.metadata;
-  const what = pods === 1 ? "1 pod" : `${pods} pods`;
+  const what = counted(pods, "pod");
   return warning(
     subject,
     `${subject} ${namespace}/${name}`,

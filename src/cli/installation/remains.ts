@@ -1,7 +1,7 @@
 import { gatewayClassKind, storedGatewayClass } from "../../api/gateway/index.ts";
 import { configMapKind, deploymentKind, namespaceKind } from "../../api/kubernetes/index.ts";
 import { keyOf } from "../../api/index.ts";
-import { messageOf } from "../../base/index.ts";
+import { counted, messageOf } from "../../base/index.ts";
 import { installedKinds } from "../../install/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
@@ -41,10 +41,6 @@ export async function remainsText(client: KubeClient, namespaces: ReadonlySet<st
   } catch (error) {
     return `! What stays in the cluster could not be read: ${messageOf(error)}. docs/kubernetes.md, "Uninstall", has the commands that remove it\n`;
   }
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** Controllers of IstioOperator objects, and their rights, which outlive a deleted namespace. */

@@ -1,3 +1,4 @@
+import { counted } from "../../base/index.ts";
 import {
   commandForStep,
   isEndPhase,
@@ -62,7 +63,7 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   ];
   const done = options.verbose ? status.completedSteps : status.completedSteps.slice(-shownBehind);
   if (done.length < status.completedSteps.length)
-    lines.push(paint("dim", `  … ${status.completedSteps.length - done.length} steps before`));
+    lines.push(paint("dim", `  … ${counted(status.completedSteps.length - done.length, "step")} before`));
   for (const step of done) lines.push(...doneLines(step, options.verbose, paint));
   if (status.step !== undefined && status.phase !== "Completed")
     lines.push(...currentLines(status, status.step, paint));

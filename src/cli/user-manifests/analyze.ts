@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { nearestName, userError } from "../../base/index.ts";
+import { counted, nearestName, userError } from "../../base/index.ts";
 import { readMeshConfig } from "../../api/mesh-config-text/index.ts";
 import type { MeshConfig } from "../../api/istio/index.ts";
 import {
@@ -140,7 +140,7 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
   });
   if (flags.verbose === true)
     context.err(
-      `Analyzed ${target.resources.length} objects in ${where} with ${flags.analyzer.length === 0 ? analyzers.length : flags.analyzer.length} analyzers\n`,
+      `Analyzed ${counted(target.resources.length, "object")} in ${where} with ${counted(flags.analyzer.length === 0 ? analyzers.length : flags.analyzer.length, "analyzer")}\n`,
     );
   const shown = messages.filter((message) => reaches(message.type.level, flags.outputThreshold));
   await print(shown, flags, context);

@@ -1,3 +1,4 @@
+import { counted } from "../../base/index.ts";
 import type { AttentionRow, LadderProxy, NamespaceRow, OverviewHead, OverviewView } from "../../api/dashboard/index.ts";
 import { failingRequests, trafficHealth, worst, type Judged } from "./health.ts";
 import type { Workload } from "./inventory.ts";
@@ -226,7 +227,7 @@ function meshAttention(input: ViewInput, proxies: readonly LadderProxy[], missin
   if (rejected.length > namedProxies)
     rows.push({
       level: "error",
-      text: `${rejected.length - namedProxies} more proxies reject their configuration`,
+      text: `${counted(rejected.length - namedProxies, "more proxy rejects its", "more proxies reject their")} configuration`,
       page,
     });
   if (missing.length > 0)

@@ -1,4 +1,4 @@
-import { messageOf, type Clock, type Environment, type Logger } from "../../base/index.ts";
+import { counted, messageOf, type Clock, type Environment, type Logger } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { KubeConfig, OverlaidObject } from "../../kube/index.ts";
 import { envoyFilterEffects, type FilteredProxy } from "../compare/envoy-filter-effect.ts";
@@ -88,7 +88,7 @@ export async function compareProxies(given: CompareProxiesOptions): Promise<Prox
   const { proxies, envoyFilters, progress } = options;
   const failures: string[] = [];
   const compared = proxies.slice(0, maxProxies);
-  progress(`asking both releases about ${compared.length} proxies`);
+  progress(`asking both releases about ${counted(compared.length, "proxy", "proxies")}`);
   const answers = await askBoth(options, compared, [], failures);
   const changes = [...answers.answers].flatMap(([proxy, { from, to }]) => resourceChanges(proxy.name, from, to));
   let effects: ProxiesReport["envoyFilters"] = [];

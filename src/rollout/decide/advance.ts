@@ -1,3 +1,4 @@
+import { counted } from "../../base/index.ts";
 import type { StepStatus } from "../../api/serin/index.ts";
 import { overrulingApproval, recovered } from "./hold.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
@@ -84,7 +85,7 @@ function startEvents({ status, steps, orders, change: { ignored = [] } }: Decide
     {
       type: "event",
       reason: "Started",
-      message: [`${steps.length} steps, the first: ${step.title}`, ...ignored].join("; "),
+      message: [`${counted(steps.length, "step")}, the first: ${step.title}`, ...ignored].join("; "),
       warning: ignored.length > 0,
     },
     ...(orders.fullPromotion === undefined ? [] : [promotion(orders.fullPromotion)]),

@@ -1,3 +1,4 @@
+import { counted } from "../../base/index.ts";
 import { maxPlannedSteps, type RolloutPhase, type RolloutStatus } from "../../api/serin/index.ts";
 import { advance } from "./advance.ts";
 import { dated } from "./conditions.ts";
@@ -334,7 +335,12 @@ function finish({ status, change, group, nowMs, journal }: DecideInput): Decisio
   return {
     status: { ...rest, phase: "Completed", message: completedMessage, endedAt: at(nowMs) },
     actions: [
-      { type: "event", reason: "Completed", message: `${status.completedSteps.length} steps done`, warning: false },
+      {
+        type: "event",
+        reason: "Completed",
+        message: `${counted(status.completedSteps.length, "step")} done`,
+        warning: false,
+      },
       ...(journal.setup === 0 ? [{ type: "release" } as const] : []),
     ],
   };

@@ -185,5 +185,7 @@ function linesOf({ members, before, after }: Alike, counts: ReadonlyMap<string, 
       .join(" ")
       .replace(/[:;,]$/, ""),
   );
-  return [`${first}; the same for ${others.length} others: ${firstNames(names, namesShown)}`];
+  return [
+    `${first}; the same for ${others.length} ${others.length === 1 ? "other" : "others"}: ${firstNames(names, namesShown)}`,
+  ];
 }

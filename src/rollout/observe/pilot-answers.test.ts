@@ -202,7 +202,7 @@ test("without any setting, a pod of another namespace fails no rollout by what i
   assert.ok(rejections.type === "verdict" && rejections.verdict === "pass");
   assert.match(
     rejections.evidence,
-    /^1 proxies of 1-1-0, none of the concerned .*; web\.attacker rejected x\.Listener: /,
+    /^1 proxy of 1-1-0, none of the concerned .*; web\.attacker rejected x\.Listener: /,
   );
   assert.deepEqual(await observeNotRejected(view, "1-1-0", []), { state: "met", note: rejections.evidence });
   proxies = [late("attacker", false)];

@@ -1,4 +1,4 @@
-import { messageOf, truncated } from "../../base/index.ts";
+import { counted, messageOf, truncated } from "../../base/index.ts";
 import type { ConnectedProxy } from "../../api/serin/index.ts";
 import type { CheckObservation, SettleState } from "../decide/index.ts";
 import { notConcerned, reasonCharacters } from "./acknowledgements.ts";
@@ -42,8 +42,8 @@ async function rejectionsOf(
 /** The evidence of a revision whose concerned proxies have rejected nothing. */
 function acceptedText(revision: string, { count, other }: Rejections): string {
   return other === undefined
-    ? `${count} proxies of ${revision}, none has rejected anything`
-    : `${count} proxies of ${revision}, none of the concerned ones has rejected anything; ${other} (${notConcerned})`;
+    ? `${counted(count, "proxy", "proxies")} of ${revision}, none has rejected anything`
+    : `${counted(count, "proxy", "proxies")} of ${revision}, none of the concerned ones has rejected anything; ${other} (${notConcerned})`;
 }
 
 /**

@@ -13,7 +13,7 @@ import type { ClusterView } from "./cluster-view.ts";
 export interface Reporters {
   /** The proxies of the namespace decide: they are concerned, or trusted. */
   readonly isConcerned: (namespace: string) => boolean;
-  /** What other proxies answer is waited for, and reported. Otherwise nobody asks for it. */
+  /** Whether the engine also asks the other proxies. It then waits for their answers and reports them. */
   readonly asksOthers: boolean;
 }
 

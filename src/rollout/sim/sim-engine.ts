@@ -204,7 +204,7 @@ export class SimEngine {
     else this.wake(key, nextMs);
   }
 
-  /** Does the same as the real engine with a spec that it does not carry out. */
+  /** Stores why the engine refuses the spec, as the real engine does. */
   #refuse(key: string, raw: Rollout, status: RolloutStatus, refusal: Refusal): void {
     const { store } = this.#options;
     const refused = refusedStatus(status, refusal, {
@@ -222,7 +222,7 @@ export class SimEngine {
     if (phase === "Stuck" && isNew) this.#tell(key, raw, { status: refused, actions: [] }, status);
   }
 
-  /** Does the same as the real engine when its rounds keep failing. */
+  /** Reports that the rounds of a rollout keep failing, as the real engine does. */
   #tellFailure(key: string, { message }: Error): void {
     const { store, now } = this.#options;
     const raw = store.read(key);

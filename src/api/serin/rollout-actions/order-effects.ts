@@ -1,3 +1,4 @@
+import { counted } from "../../../base/index.ts";
 import { keyOf } from "../../meta.ts";
 import type { RolloutAction } from "../../rollout-action.ts";
 import type { JournalEntry, ObjectReference } from "../rollout-journal.ts";
@@ -73,7 +74,10 @@ function undoText(status: RolloutStatus | undefined, journal: readonly JournalEn
   const lines = lastingChanges(journal).map(entryText);
   return lines.length <= maxUndoLines
     ? lines
-    : [...lines.slice(0, maxUndoLines), `and ${lines.length - maxUndoLines} more changes are undone.`];
+    : [
+        ...lines.slice(0, maxUndoLines),
+        `and ${counted(lines.length - maxUndoLines, "more change is", "more changes are")} undone.`,
+      ];
 }
 
 /**

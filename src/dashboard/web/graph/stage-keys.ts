@@ -16,7 +16,7 @@ const directions: Readonly<Record<string, WalkDirection>> = {
   ArrowUp: "up",
   ArrowDown: "down",
 };
-/** To move the view in one direction, the drawing moves in the opposite one. */
+/** The view moves in the direction of the key, so the drawing moves in the opposite one. */
 const pans: Readonly<Record<WalkDirection, StageAct>> = {
   right: { does: "pan", x: -panStepPx, y: 0 },
   left: { does: "pan", x: panStepPx, y: 0 },

@@ -93,7 +93,7 @@ export function rungSentence({ at, pods, goingTo, blockedBy, waitsFor }: LadderR
     .filter(([, share]) => share > 0)
     .map(
       ([revision, share]) =>
-        `${Math.round(share * 100)} % on ${revision}${pods[revision] === undefined ? "" : ` (${pods[revision]} pods)`}`,
+        `${Math.round(share * 100)} % on ${revision}${pods[revision] === undefined ? "" : ` (${pods[revision]} ${pods[revision] === 1 ? "pod" : "pods"})`}`,
     );
   return [
     parts.length === 0 ? "on no revision" : parts.join(" and "),

@@ -1,4 +1,4 @@
-import { firstNames, messageOf } from "../../../base/index.ts";
+import { counted, firstNames, messageOf } from "../../../base/index.ts";
 import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { pilotPods, proxiesOf } from "../pilot-answers.ts";
@@ -55,9 +55,13 @@ export async function observeConvergence(
         if (sent !== acked) late.push(`${id} (${type})`);
       }
     }
-    const count = `${proxies.length} proxies of ${pilots.length} pods of the control plane`;
+    const count = `${counted(proxies.length, "proxy", "proxies")} of ${counted(pilots.length, "pod")} of the control plane`;
     if (late.length === 0)
-      return { type: "verdict", verdict: "pass", evidence: `${count} have acknowledged all that they were sent` };
+      return {
+        type: "verdict",
+        verdict: "pass",
+        evidence: `${count} ${proxies.length === 1 ? "has acknowledged all that it was" : "have acknowledged all that they were"} sent`,
+      };
     return {
       type: "verdict",
       verdict: "wait",

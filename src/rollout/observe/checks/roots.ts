@@ -1,4 +1,4 @@
-import { truncated } from "../../../base/index.ts";
+import { counted, truncated } from "../../../base/index.ts";
 import type { CheckObservation, CheckSubject } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { scrapeAll } from "./counters.ts";
@@ -65,7 +65,7 @@ export async function observeRoots(
   return {
     type: "verdict",
     verdict: "pass",
-    evidence: `${proxies.length} proxies trust ${wanted.map(shown).join(", ")}, and the chains of all their certificates lead to ${wanted.length === 1 ? "it" : "one of these"}`,
+    evidence: `${counted(proxies.length, "proxy trusts", "proxies trust")} ${wanted.map(shown).join(", ")}, and the chains of all their certificates lead to ${wanted.length === 1 ? "it" : "one of these"}`,
   };
 }
 

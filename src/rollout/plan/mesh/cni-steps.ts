@@ -1,10 +1,10 @@
+import { counted } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import { referenceTo } from "../references.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 import { check } from "./planned-check.ts";
-import { counted } from "./sidecar-steps.ts";
 
 /** The fields of the agent's objects that differ between releases. */
 const contents: Readonly<Record<string, readonly string[]>> = {

@@ -1,9 +1,10 @@
+import { counted } from "../../../base/index.ts";
 import type { MeshUpgrade, ObjectReference, RolloutStatus } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
 import type { ScaledDeployment } from "./mesh-world.ts";
 import { hasReached, withoutOvertaken } from "../overtaken-steps.ts";
 import { check, namedChecks } from "./planned-check.ts";
-import { counted, revisionLabel } from "./sidecar-steps.ts";
+import { revisionLabel } from "./sidecar-steps.ts";
 
 /**
  * A gateway whose pods are replaced by those of the new revision: a second Deployment, the canary, stands behind the

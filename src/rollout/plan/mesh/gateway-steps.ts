@@ -1,3 +1,4 @@
+import { counted } from "../../../base/index.ts";
 import {
   canaryOfLabel,
   gatewayCanaryAnnotations as annotations,
@@ -10,7 +11,7 @@ import { annotationPointer, labelPointer, reference } from "../references.ts";
 import { gatewayChecks, gatewayMoveSteps, replicas, type GatewayMove } from "./gateway-move.ts";
 import type { GatewayInWorld, MeshWorld, ScaledDeployment } from "./mesh-world.ts";
 import { check, namedChecks } from "./planned-check.ts";
-import { counted, revisionLabel } from "./sidecar-steps.ts";
+import { revisionLabel } from "./sidecar-steps.ts";
 
 const ofRequests: ReadonlySet<CheckType> = new Set(["request-success-rate", "request-duration"]);
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";

@@ -1,3 +1,4 @@
+import { counted } from "../../../base/index.ts";
 import { istioLabels } from "../../../api/istio/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
@@ -172,8 +173,4 @@ export function strategyWrites({ workloads }: NamespaceInWave): Write[] {
       pointer: "/spec/strategy",
       ...(strategy === undefined ? {} : { value: strategy }),
     }));
-}
-
-export function counted(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? "" : "s"}`;
 }

@@ -1,3 +1,4 @@
+import { counted } from "../../../base/index.ts";
 import { ztunnelRevisionLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
 import type { SettleCondition, Step, Write } from "../../decide/index.ts";
 import { labelPointer, reference } from "../references.ts";
@@ -5,7 +6,7 @@ import { matrixCheck } from "./install-steps.ts";
 import type { EnrolledPod, MeshWorld } from "./mesh-world.ts";
 import { withoutOvertaken } from "../overtaken-steps.ts";
 import { check } from "./planned-check.ts";
-import { counted, revisionLabel } from "./sidecar-steps.ts";
+import { revisionLabel } from "./sidecar-steps.ts";
 import type { PlannedWave } from "./waves.ts";
 
 /**
