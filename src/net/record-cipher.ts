@@ -173,13 +173,16 @@ function requireRange(bytes: Uint8Array, from: number, to: number): void {
 
 /** Protects records. */
 export class Sealer extends Direction {
-  constructor(suite: Suite, secret: Buffer) {
+  readonly #recordsOfKey: number;
+
+  constructor(suite: Suite, secret: Buffer, recordsOfKey = maxRecordsOfKey) {
     super(suite, secret, true);
+    this.#recordsOfKey = recordsOfKey;
   }
 
   /** How many records the key may still protect. */
   get recordsLeft(): number {
-    return maxRecordsOfKey - this.sequence;
+    return this.#recordsOfKey - this.sequence;
   }
 
   /**

@@ -1,7 +1,14 @@
 import { Socket, type SocketConstructorOpts } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { invariant, SerinError } from "../base/index.ts";
-import { contentType, maxProtectedBytes, recordHeaderBytes, secretOf, suiteOf } from "../wire/tls13/index.ts";
+import {
+  contentType,
+  maxProtectedBytes,
+  maxRecordsOfKey,
+  recordHeaderBytes,
+  secretOf,
+  suiteOf,
+} from "../wire/tls13/index.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import type { JsStreamHandle, WriteRequest } from "./libuv-binding.ts";
 import { Opener, Sealer } from "./record-cipher.ts";
@@ -83,10 +90,10 @@ export class RecordHandshake {
   }
 
   /**
-   * Must run inside the event that ends the handshake. Undefined if the connection's version or suite is not one of
-   * ours.
+   * Must run inside the event that ends the handshake. `recordsOfKey` limits the use of one key. Undefined if the
+   * connection's version or suite is not one of ours.
    */
-  secured(title: string): RecordStream | undefined {
+  secured(title: string, recordsOfKey = maxRecordsOfKey): RecordStream | undefined {
     const suite = this.#secured?.getProtocol() === "TLSv1.3" ? suiteOf(this.#secured.getCipher().name) : undefined;
     const own = this.#isServer ? this.#serverSecret : this.#clientSecret;
     const peers = this.#isServer ? this.#clientSecret : this.#serverSecret;
@@ -95,7 +102,7 @@ export class RecordHandshake {
       return undefined;
     }
     const isServer = this.#isServer;
-    const sealer = new Sealer(suite, own);
+    const sealer = new Sealer(suite, own, recordsOfKey);
     const opener = new Opener(suite, peers);
     own.fill(0);
     peers.fill(0);

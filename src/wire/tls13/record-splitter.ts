@@ -69,9 +69,9 @@ export class RecordSplitter {
     this.#keep(chunk, at, end);
     if (this.#keptBytes < recordHeaderBytes + length) return -1;
     this.#keptBytes = 0;
-    this.#kept = undefined;
+    // If the visitor throws or stops this, `stop` gives the memory back.
     const goesOn = this.#visitor.record(kept, 0, length);
-    this.#memory.giveBack(kept);
+    this.stop();
     return goesOn ? end : -1;
   }
 
