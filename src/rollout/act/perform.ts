@@ -1,4 +1,4 @@
-import { jsonEqualWithoutNulls, messageOf, SerinError } from "../../base/index.ts";
+import { jsonEqualWithoutNulls, messageOf, rfc3339Seconds, SerinError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { isEngine, isOurs, lastWriter, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
@@ -270,16 +270,24 @@ async function undoRestart(
   context: UndoContext,
   { current, found }: { readonly current: UntypedObject; readonly found: unknown },
 ): Promise<UndoResult> {
-  if (jsonEqualWithoutNulls(found, entry.prior) && timeOf(entry.prior) > timeOf(entry.written))
+  if (timeOf(found) >= timeOf(entry.prior) && timeOf(entry.prior) > timeOf(entry.written))
     return await whenReplaced(entry, context, String(found));
   const heldBack = await context.heldBack(entry, current, found);
   if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
   // A later restart may have happened before or after undo restored the template. An unnecessary restart is harmless,
   // but without a necessary one, pods would keep the wrong template.
-  const restartedAt = new Date(context.nowMs).toISOString();
+  const restartedAt = restartTime(context.nowMs);
   await objects.setField(entry.object, entry.pointer, restartedAt, found);
   await context.keepRestored(entry, restartedAt);
   return await whenReplaced(entry, context, restartedAt);
+}
+
+/**
+ * The next full second. Argo's controller writes the object again without milliseconds, which would look like a change
+ * by somebody else. An earlier second would leave out pods that were made in it.
+ */
+function restartTime(nowMs: number): string {
+  return rfc3339Seconds(Math.ceil(nowMs / 1000) * 1000);
 }
 
 function timeOf(value: unknown): number {

@@ -49,7 +49,7 @@ class World {
       const left = this.missing.get(name) ?? 0;
       return await Promise.resolve(left === 0 ? undefined : { detail: `${left} pods are missing`, left });
     },
-  } as unknown as UndoContext;
+  } as unknown as UndoContext & { nowMs: number };
 
   async pass(entries: readonly JournalEntry[], passOver = false): Promise<UndoPlay> {
     const play = new UndoPlay(entries, passOver);
@@ -90,13 +90,28 @@ test("a workload that undo restarts by a time restarts once, and undo waits for 
   world.fields.set("web", written);
   world.missing.set("web", 1);
   const first = await world.pass([entry]);
-  const restartedAt = "2026-01-01T00:00:00.000Z";
+  const restartedAt = "2026-01-01T00:00:00Z";
   assert.equal(world.kept.get("web"), restartedAt);
   assert.deepEqual(first.report.waitingFor, ["Rollout shop/web: 1 pods are missing"]);
   const kept = { ...entry, prior: restartedAt };
   assert.equal((await world.pass([kept])).report.undone, 0);
+  world.fields.set("web", "2026-01-01T00:01:00Z");
+  assert.equal((await world.pass([kept])).report.undone, 0, "somebody has restarted it again, which is enough");
   world.missing.clear();
   assert.equal((await world.pass([kept])).report.undone, 1);
+  assert.equal(world.writeCount, 1);
+});
+
+test("undo restarts a workload once although its controller writes the time without milliseconds, as Argo's does", async () => {
+  const world = new World();
+  world.context.nowMs += 123;
+  const entry = restarted("Rollout", "web", { restart: "time", written: "2025-12-31T00:00:00Z" });
+  world.missing.set("web", 1);
+  await world.pass([entry]);
+  const restartedAt = world.kept.get("web");
+  assert.ok(Date.parse(String(restartedAt)) >= world.context.nowMs, "later than the pods with the other template");
+  world.fields.set("web", String(restartedAt).replace(/\.\d+/, ""));
+  await world.pass([{ ...entry, prior: restartedAt }]);
   assert.equal(world.writeCount, 1);
 });
 
