@@ -179,3 +179,33 @@ test("an owner that uses up the limit of all metrics makes room for others also 
   assert.deepEqual(labelsOf("hits_total"), ["greedy,3", "greedy,4"]);
   assert.deepEqual(labelsOf("bytes_total"), ["other,a", "other,b", "overflow,overflow"]);
 });
+
+test("a request beyond a limit looks at as many owners where there are many as where there are few", (context) => {
+  const original = Object.getOwnPropertyDescriptor(Set.prototype, "size");
+  let looks = 0;
+  context.mock.getter(Set.prototype, "size", function (this: ReadonlySet<unknown>): unknown {
+    looks += 1;
+    return original?.get?.call(this) as unknown;
+  });
+  for (const limitsOf of [
+    (most: number) => ({ maxSeriesPerMetric: most }),
+    (most: number) => ({ maxSeries: most, maxSeriesPerMetric: 2 * most }),
+  ]) {
+    const looksWith = (owners: number): number => {
+      const registry = new MetricsRegistry(limitsOf(2 * owners));
+      const family = registry.counter("hits_total", "Hits.", ["owner", "path"]).rotate(
+        () =>
+          ([owner = ""]) =>
+            owner,
+      );
+      const hitAll = (path: string): void => {
+        for (let owner = 0; owner < owners; owner += 1) family.labels(String(owner), path).increment();
+      };
+      for (const path of ["1", "2", "3"]) hitAll(path);
+      const before = looks;
+      for (let path = 4; path < 8; path += 1) family.labels("0", String(path)).increment();
+      return looks - before;
+    };
+    assert.equal(looksWith(100), looksWith(10));
+  }
+});

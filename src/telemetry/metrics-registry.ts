@@ -81,6 +81,11 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   readonly #series = new Map<string, KeptSeries<Handle>>();
   /** The keys of the series of each owner, the oldest first. */
   readonly #owned = new Map<string, Set<string>>();
+  /**
+   * No owner has more series than this. Where a limit is used up, each request for a further label set asks whether one
+   * has, which must not count the series of all owners each time.
+   */
+  #mostOwned = 0;
   #overflow: Series<Handle> | undefined;
   #rotates = false;
   #owners: OwnerOf | undefined;
@@ -121,9 +126,9 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     const handle = this.#create();
     this.#series.set(key, { values: [...values], handle, counted: 0, sinceMs: -1 });
     if (owner !== undefined) {
-      const owned = this.#owned.get(owner);
-      if (owned === undefined) this.#owned.set(owner, new Set([key]));
-      else owned.add(key);
+      const owned = this.#owned.get(owner) ?? new Set();
+      this.#owned.set(owner, owned.add(key));
+      this.#mostOwned = Math.max(this.#mostOwned, owned.size);
     }
     return handle;
   }
@@ -138,13 +143,15 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     const own = this.#owned.get(owner)?.size ?? 0;
     // If this metric has room, others have used up the limit of all metrics.
     const isFull = this.#series.size >= this.#budget.maxSeriesPerMetric;
-    const made = isFull ? this.mostOwned > own + 1 && this.dropOldest() : this.#budget.makeRoom(own + 1);
+    const made = isFull ? this.mostOwnedAbove(own + 1) > 0 && this.dropOldest() : this.#budget.makeRoom(own + 1);
     return made && this.#take();
   }
 
-  /** How many series the owner with the most has. */
-  get mostOwned(): number {
-    return this.#most().size;
+  /** How many series the owner with the most has. 0 if these are not more than `least`. */
+  mostOwnedAbove(least: number): number {
+    if (this.#mostOwned <= least) return 0;
+    this.#mostOwned = this.#most().size;
+    return this.#mostOwned > least ? this.#mostOwned : 0;
   }
 
   /** Drops the oldest series of the owner with the most. Whether there is one. */
@@ -273,8 +280,8 @@ export class MetricsRegistry {
       makeRoom: (least) => {
         let [most, largest]: [number, { dropOldest(): boolean } | undefined] = [least, undefined];
         for (const family of [...this.#families.values(), ...this.#variants.values()]) {
-          const { mostOwned } = family;
-          if (mostOwned > most) [most, largest] = [mostOwned, family];
+          const owned = family.mostOwnedAbove(most);
+          if (owned > 0) [most, largest] = [owned, family];
         }
         return largest?.dropOldest() === true;
       },
