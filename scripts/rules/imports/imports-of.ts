@@ -9,10 +9,11 @@ export interface ImportOfFile {
   readonly at: number;
 }
 
+const comment = String.raw`\/\/.*\n|\/\*(?:[^*]|\*(?!\/))*\*\/`;
 const patterns = [
-  /^(?:import|export)\b(?:[\w$*{}\s,]|\/\/.*\n)*?\bfrom\s+"([^"\n]+)"/gm,
+  new RegExp(String.raw`^(?:import|export)\b(?:[\w$*{}\s,]|${comment})*?\bfrom\s+"([^"\n]+)"`, "gm"),
   /^import\s+"([^"\n]+)"/gm,
-  /\b(?:import|require)\(\s*["`]([^"`\n$]+)["`]/g,
+  new RegExp(String.raw`\b(?:import|require)\((?:\s|${comment})*["\`]([^"\`\n$]+)["\`]`, "g"),
 ] as const;
 
 /** Imports of types count, and so do re-exports, dynamic imports and types such as `import("…").Name`. */

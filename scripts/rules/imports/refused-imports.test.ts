@@ -76,6 +76,10 @@ test("every way to import counts, and the message names the line, the rule and w
     'const late = await import("../kube/index.ts");',
     'let two: import("../kube/index.ts").Two;',
     'const old = require("../kube/index.ts");',
+    'import { one /* the first */, two } from "../kube/index.ts";',
+    'export {\n  /** The first. */\n  one,\n  // The second.\n  two,\n} from "../kube/index.ts";',
+    'const later = await import(/* in time */ "../kube/index.ts");',
+    'const last = await import(\n  // At the end.\n  "../kube/index.ts");',
   ];
   for (const statement of statements) {
     const [problem = "", ...others] = refusedImports(new Map([["src/net/socket.ts", `// Sockets.\n${statement}\n`]]));
