@@ -341,3 +341,37 @@ test("undo waits for the pods of a restarted workload, unless its strategy repla
   });
   assert.equal(await missing("Rollout", workload({}), [newer], at), undefined);
 });
+
+test("undo does not wait for a pod of a restarted workload whose node is lost", async () => {
+  const nowMs = Date.parse("2026-01-01T00:10:00Z");
+  const clock = { nowMs: () => nowMs, steadyMs: () => 0 } as unknown as ReturnType<typeof clockOf>;
+  const agents = {
+    metadata: { name: "agent", namespace: "shop", generation: 2 },
+    spec: {},
+    status: {
+      observedGeneration: 2,
+      desiredNumberScheduled: 3,
+      currentNumberScheduled: 3,
+      updatedNumberScheduled: 2,
+      numberAvailable: 2,
+    },
+  };
+  const ending = (name: string, workload: string, deletionTimestamp: string): Pod => {
+    const pod = fakePod({ name });
+    const owner = { apiVersion: "apps/v1", kind: "DaemonSet", name: workload, uid: "d", controller: true };
+    return { ...pod, metadata: { ...pod.metadata, deletionTimestamp, ownerReferences: [owner] } };
+  };
+  const missing = async (...pods: readonly Pod[]): Promise<unknown> => {
+    const objects = { get: async () => await Promise.resolve(agents) } as unknown as ObjectAccess;
+    const sources = { client: {} as KubeClient, objects, view: fakeView(pods), clock, ages: new EventAges(clock) };
+    return await undoSurroundings(sources, pass).notReplaced(
+      reference("apps/v1", "DaemonSet", "agent", "shop"),
+      undefined,
+    );
+  };
+  const [past, recent] = ["2026-01-01T00:05:00Z", "2026-01-01T00:09:50Z"];
+  const waiting = { detail: "DaemonSet agent: 2 of 3 ready", left: 1 };
+  assert.deepEqual(await missing(ending("agent-1", "agent", recent)), waiting);
+  assert.deepEqual(await missing(ending("other-1", "other", past)), waiting, "a pod of another workload");
+  assert.equal(await missing(ending("agent-1", "agent", past)), undefined);
+});

@@ -1,5 +1,6 @@
 import { messageOf, rfc3339Seconds, type Clock } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
+import type { Pod } from "../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation, type JournalEntry, type ObjectReference } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { StillServes, UndoPass, UndoSurroundings } from "../act/perform.ts";
@@ -20,6 +21,7 @@ import { reachableState } from "./settle/endpoints-state.ts";
 import { readyState } from "./ready-state.ts";
 import { rootsSettledState } from "./settle/root-conditions.ts";
 import { howToRestart, workloadObstacle, workloadOf } from "./sidecar-workloads.ts";
+import { isStranded } from "./stranded-pod.ts";
 import { namespacesOf } from "./trusted-reporters.ts";
 import { heldByGateway } from "./undo-gateways.ts";
 
@@ -52,7 +54,8 @@ export function undoSurroundings(
         (await heldByRoots(view, entry)) ?? (await stillServes({ objects, view, nowMs: clock.nowMs() }, entry));
       return typeof detail === "string" ? { detail } : detail;
     },
-    notReplaced: async (object, restartedAt) => missingPods(view, object, await objects.get(object), restartedAt),
+    notReplaced: async (object, restartedAt) =>
+      missingPods({ view, nowMs: clock.nowMs() }, object, await objects.get(object), restartedAt),
     notReady: async (object) => {
       const found = await objects.get(object);
       return reasonOf(withPodReason(readyState(found, object), found, view));
@@ -83,10 +86,10 @@ export function undoSurroundings(
 
 /**
  * What a workload lacks whose template undo has restored. Nothing replaces the pods of a workload that is paused, or
- * whose strategy leaves them alone, so undo waits for none of these.
+ * whose strategy leaves them alone, or whose nodes are lost, so undo waits for none of these.
  */
 function missingPods(
-  view: ClusterView,
+  { view, nowMs }: { readonly view: ClusterView; readonly nowMs: number },
   object: ObjectReference,
   found: UntypedObject | undefined,
   restartedAt: string | undefined,
@@ -95,20 +98,26 @@ function missingPods(
   if (restartedAt !== undefined) return olderPods(view, object, Date.parse(restartedAt));
   if (workloadObstacle(object.kind, found) !== undefined) return undefined;
   const state = withPodReason(readyState(found, object), found, view);
-  return state.state === "waiting" ? { detail: state.detail, left: state.left ?? 1 } : undefined;
+  if (state.state !== "waiting") return undefined;
+  const { detail, left = 1 } = state;
+  const stranded = view.pods.list().filter((pod) => isStranded(pod, nowMs) && isOf(pod, object));
+  return stranded.length >= left ? undefined : { detail, left };
+}
+
+function isOf(pod: Pod, { kind, name, namespace }: ObjectReference): boolean {
+  const own = workloadOf(pod);
+  return own.kind === kind && own.name === name && own.namespace === namespace;
 }
 
 /** The pods of a workload of any kind that its restart has not replaced yet. Times of pods have no milliseconds. */
 function olderPods(
   view: ClusterView,
-  { kind, name, namespace }: ObjectReference,
+  object: ObjectReference,
   restartedAtMs: number,
 ): { readonly detail: string; readonly left: number } | undefined {
-  const older = livePods(view).filter((pod) => {
-    const own = workloadOf(pod);
-    if (own.kind !== kind || own.name !== name || own.namespace !== namespace) return false;
-    return Date.parse(pod.metadata.creationTimestamp ?? "") + 1000 <= restartedAtMs;
-  });
+  const older = livePods(view).filter(
+    (pod) => isOf(pod, object) && Date.parse(pod.metadata.creationTimestamp ?? "") + 1000 <= restartedAtMs,
+  );
   const [first] = older;
   return first === undefined
     ? undefined
