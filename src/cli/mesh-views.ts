@@ -40,6 +40,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
   const views: { first?: Topics[First]["view"]; second?: Topics[Second]["view"] } = {};
   let failure: unknown;
   let lastProblem = "there was no answer";
+  let told: string | undefined;
   let isLate = false;
   let late: Disposable | undefined;
   const showBoth = (): void => {
@@ -60,12 +61,14 @@ export async function followViews<First extends TopicName, Second extends TopicN
     readonly message: string;
     readonly hint?: string;
   }): void => {
-    const isRepeated = message === lastProblem;
     lastProblem = message;
     if (code === "forbidden" || code === "not-found" || code === "internal") {
       failure = userError(code === "internal" ? "unexpected" : code, message, hint === undefined ? {} : { hint });
       end.abort();
-    } else if (!isRepeated) take.problem(message);
+      return;
+    }
+    if (message !== told) take.problem(message);
+    told = message;
   };
   using _patience = clock.after(patienceMs, () => {
     if (views.first !== undefined && views.second !== undefined) return;
@@ -81,6 +84,7 @@ export async function followViews<First extends TopicName, Second extends TopicN
   ): Promise<void> => {
     const view = (read: Topics[Name]["view"]): void => {
       keep(read);
+      told = undefined;
       showBoth();
     };
     await followMesh(flags, topic, { view, problem }, within);

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { GraphView, WorkloadRow, WorkloadsView } from "../../api/dashboard/index.ts";
 import type { FollowMesh } from "../context.ts";
 import { createProgram } from "../index.ts";
+import { followViews } from "../mesh-views.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 import { sortedRows, topRows, type TopRow } from "./top-rows.ts";
 import { renderTop } from "./top-table.ts";
@@ -152,6 +153,27 @@ test("top and graph end although no proxy ever reports metrics, and say so", asy
     assert.match(context.output, /web/, verb);
     assert.match(context.errors, /^metrics: no pod has a proxy that reports its metrics$/m, verb);
   }
+});
+
+test("a problem is told once while it lasts, and again when it comes back", async () => {
+  const told: string[] = [];
+  class FailingContext extends MeshContext {
+    override readonly followMesh: FollowMesh = async (_flags, { name }, { view, problem }) => {
+      const fail = (): void => problem({ code: "unreachable", message: "the connection broke" });
+      fail();
+      fail();
+      view(workloads);
+      if (name === "overview") fail();
+      await Promise.resolve();
+    };
+  }
+  const take = { onViews: () => undefined, problem: (text: string) => void told.push(text) };
+  const followed = [
+    { name: "workloads", parameters: { namespaces: "" } },
+    { name: "overview", parameters: {} },
+  ] as const;
+  await followViews(followed, new FailingContext(), {}, take, new AbortController().signal);
+  assert.equal(told.length, 3, "one for each loss");
 });
 
 test("a user who may not list pods is refused at once", async () => {
