@@ -11,7 +11,7 @@ import type { EventAges } from "./event-ages.ts";
 import { heldByInjector, howToLeadAway, tagLedTo } from "./injectors.ts";
 import { isMadeBy } from "./operator-objects.ts";
 import { notBroughtAbout, notInstalledText } from "./operator-progress.ts";
-import { whoChangesOwner, withPodReason } from "./pod-reason.ts";
+import { isReady, whoChangesOwner, withPodReason } from "./pod-reason.ts";
 import { controlPlaneDeployments, isZtunnel, pilotPods, podOfProxy } from "./pilot-answers.ts";
 import { observeAcknowledged, observeForgotten } from "./acknowledgements.ts";
 import { dependentProxies } from "./served-proxies.ts";
@@ -95,7 +95,29 @@ function missingPods(
   if (restartedAt !== undefined) return olderPods(view, object, Date.parse(restartedAt));
   if (workloadObstacle(object.kind, found) !== undefined) return undefined;
   const state = withPodReason(readyState(found, object), found, view);
-  return state.state === "waiting" ? { detail: state.detail, left: state.left ?? 1 } : undefined;
+  if (state.state !== "waiting") return undefined;
+  return { detail: `${state.detail}${howToReplace(view, object, found)}`, left: state.left ?? 1 };
+}
+
+const templateHashLabel = "controller-revision-hash";
+
+/**
+ * A StatefulSet waits until the pod that it replaced last is ready, also if that pod has a template that was taken back
+ * because it never becomes ready. Empty if no such pod exists.
+ */
+function howToReplace(
+  view: ClusterView,
+  { kind, name, namespace = "" }: ObjectReference,
+  found: UntypedObject,
+): string {
+  const { updateRevision } = (found["status"] ?? {}) as { readonly updateRevision?: string };
+  if (kind !== "StatefulSet" || updateRevision === undefined) return "";
+  const broken = livePods(view).find((pod) => {
+    const own = workloadOf(pod);
+    if (own.kind !== kind || own.name !== name || own.namespace !== namespace || isReady(pod)) return false;
+    return pod.metadata.labels?.[templateHashLabel] !== updateRevision;
+  });
+  return broken === undefined ? "" : ` (if it stays: kubectl -n ${namespace} delete pod ${broken.metadata.name ?? ""})`;
 }
 
 /** The pods of a workload of any kind that its restart has not replaced yet. Times of pods have no milliseconds. */
