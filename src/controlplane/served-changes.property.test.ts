@@ -2,69 +2,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as fc from "fast-check";
-import type { KubernetesObject } from "../api/index.ts";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../wire/discovery/index.ts";
 import { localClusterName, typeUrls } from "../wire/xds/index.ts";
 import type { ServedMesh } from "./served-mesh.ts";
-import { config, namespace, node, pod, service, slice } from "./testing/model-fixture.ts";
+import {
+  always,
+  endpoints,
+  hash,
+  objects,
+  PresentObjects,
+  sidecarPod,
+  webPort,
+  type ObjectChange,
+} from "./testing/changing-mesh.ts";
+import { service } from "./testing/model-fixture.ts";
 import { createServedFixture } from "./testing/served-fixture.ts";
-
-const http = { number: 80, name: "http", protocol: "HTTP" };
-const hash = { "pod-template-hash": "a1" };
-
-function sidecarPod(name: string, address: string, on: string): KubernetesObject {
-  const made = pod(`shop/${name}`, address, {
-    labels: { app: "web", "service.istio.io/workload-name": "web", ...hash },
-    node: on,
-    redirected: false,
-  }) as KubernetesObject & { spec: { containers: object[] } };
-  const env = [{ name: "ISTIO_META_ENABLE_SELF_DISCOVERY", value: "true" }];
-  made.spec.containers.push({ name: "istio-proxy", args: ["proxy", "sidecar"], env });
-  return made;
-}
-
-const local = (host: string, createdAt: string): KubernetesObject =>
-  config(
-    "ServiceEntry",
-    "shop/local",
-    { hosts: [host], ports: [http], resolution: "STATIC", workloadSelector: { labels: { role: "local" } } },
-    { creationTimestamp: createdAt },
-  );
-const machine = (name: string, address: string, zone: string): KubernetesObject =>
-  config(
-    "WorkloadEntry",
-    `shop/${name}`,
-    { address, locality: `r1/${zone}`, labels: { role: "local", ...hash } },
-    { labels: { "service.istio.io/workload-name": "web" } },
-  );
-const balanced = (loadBalancer: object): KubernetesObject =>
-  config("DestinationRule", "shop/zones", { host: "web.shop.svc.cluster.local", trafficPolicy: { loadBalancer } });
-const sidecarObject = (hosts: readonly string[]): KubernetesObject =>
-  config("Sidecar", "shop/own", { workloadSelector: { labels: { app: "web" } }, egress: [{ hosts }] });
-const webPort = { name: "http", port: 80, targetPort: 8080 };
-const endpoints = (...addresses: readonly string[]): KubernetesObject =>
-  slice(
-    "shop/web",
-    { name: "http", port: 8080 },
-    addresses.map((address, index) => ({ address, pod: `web-${index + 1}`, node: `node-${index + 1}` })),
-  );
-
-/** Each line has the versions of one object. */
-const objects: readonly (readonly KubernetesObject[])[] = [
-  [sidecarPod("web-1", "10.0.0.1", "node-1"), sidecarPod("web-1", "10.0.0.1", "node-2")],
-  [sidecarPod("web-2", "10.0.0.2", "node-2")],
-  [local("local-0.example.org", "2026-01-01T00:00:00Z"), local("local-1.example.org", "2026-01-02T00:00:00Z")],
-  [machine("vm-1", "10.0.0.1", "a"), machine("vm-1", "10.0.0.1", "b"), machine("vm-1", "10.0.0.9", "a")],
-  [machine("vm-2", "10.0.0.2", "b")],
-  [balanced({ zoneAwareLbSetting: { enabled: true } }), balanced({ simple: "RANDOM" })],
-  [sidecarObject(["./*"]), sidecarObject(["shop/web.shop.svc.cluster.local"])],
-  [service("shop/web", "10.96.0.5", { app: "web" }, [webPort])],
-  [service("shop/other", "10.96.0.6", { app: "other" }, [webPort])],
-  [endpoints("10.0.0.1"), endpoints("10.0.0.1", "10.0.0.2"), endpoints()],
-  [node("node-1", "z1"), node("node-1", "z2")],
-  [node("node-2", "z2")],
-];
-const always = [namespace("istio-system"), namespace("shop")];
 
 /** A client of delta discovery. It asks for the endpoints of its clusters, as our proxy and Envoy do. */
 class DeltaClient {
@@ -180,28 +132,9 @@ test("a sidecar has the resources of its view and of a new mesh, whatever change
       fc.array(fc.nat(3), { minLength: objects.length, maxLength: objects.length }),
       fc.array(step, { maxLength: 12 }),
       (initial, steps) => {
-        const present = new Map<number, KubernetesObject>();
+        const present = new PresentObjects();
         const fixture = createServedFixture();
-        const apply = (changes: readonly { readonly object: number; readonly version: number }[]): void => {
-          const added: KubernetesObject[] = [];
-          const gone: KubernetesObject[] = [];
-          for (const { object, version } of changes) {
-            // The proxy's own pod stays: a new stream waits for it.
-            const wanted = object === 0 ? objects[0]?.[Math.abs(version) % 2] : objects[object]?.[version];
-            const before = present.get(object);
-            if (wanted === undefined) {
-              if (before !== undefined) gone.push(before);
-              present.delete(object);
-            } else {
-              added.push(wanted);
-              present.set(object, wanted);
-            }
-          }
-          fixture.change(
-            added.filter((one) => [...present.values()].includes(one)),
-            gone,
-          );
-        };
+        const apply = (changes: readonly ObjectChange[]): void => present.change(changes, fixture.change);
         fixture.change(always);
         apply(initial.map((version, object) => ({ object, version: version - 1 })));
         const client = new DeltaClient(fixture.mesh);
@@ -212,7 +145,7 @@ test("a sidecar has the resources of its view and of a new mesh, whatever change
         }
         while (client.acknowledge());
         const scratch = createServedFixture();
-        scratch.change([...always, ...present.values()]);
+        scratch.change(present.all());
         const fresh = new DeltaClient(scratch.mesh);
         while (fresh.acknowledge());
         for (const typeUrl of client.resources.keys())

@@ -364,6 +364,8 @@ test("a tag is set on an existing revision, moved only on request, and listed wi
     "MutatingWebhookConfiguration/istio-revision-tag-prod",
   ]);
   assert.match(moved.output, /^Revision tag "prod" moved, referencing control plane revision "canary"/);
+  const again = await serin("tag set prod --revision default", tagged);
+  assert.match(again.output, /^Revision tag "prod" written again, referencing control plane revision "default"/);
   assert.equal((await serin("tag list", tagged)).output, "TAG    REVISION   NAMESPACES\nprod   default    shop\n");
 });
 

@@ -121,8 +121,9 @@ async function set(tag: string, flags: TagFlags, verb: "set" | "generate", conte
     if (!isMoved) await client.delete(kind, name, namespace);
   }
   if (tag === "default" && revision !== "default") await patchUnnamed(client, deactivateDefault);
+  const done = leadsTo === undefined ? "created" : leadsTo === revision ? "written again" : "moved";
   context.out(
-    `Revision tag "${tag}" ${leadsTo === undefined ? "created" : "moved"}, referencing control plane revision "${revision}". To enable injection using this\n` +
+    `Revision tag "${tag}" ${done}, referencing control plane revision "${revision}". To enable injection using this\n` +
       `revision tag, use 'kubectl label namespace <NAMESPACE> istio.io/rev=${tag}'\n`,
   );
 }

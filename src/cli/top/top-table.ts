@@ -29,6 +29,8 @@ interface Column {
 
 const gap = 2;
 const leastName = 12;
+/** The width of namespaces in a terminal that is too narrow for whole ones. */
+const narrowNamespace = 20;
 
 function columnsOf(subject: TopSubject): Column[] {
   const all: (Column | undefined)[] = [
@@ -68,10 +70,15 @@ export function renderTop(
     ({ title, cell }) => title !== "WHY" || shownRows.some((row) => cell(row) !== ""),
   );
   let shown = all;
-  const widthOf = (column: Column): number =>
-    Math.max(column.title.length, ...shownRows.map((row) => column.cell(row).length));
+  let namespaceLimit = Infinity;
+  const widthOf = (column: Column): number => {
+    const width = Math.max(column.title.length, ...shownRows.map((row) => column.cell(row).length));
+    return column.title === "NAMESPACE" ? Math.min(width, namespaceLimit) : width;
+  };
   const total = (): number => shown.reduce((sum, column) => sum + widthOf(column) + gap, -gap);
   if (columns !== undefined) {
+    // One long namespace would otherwise cost the column, and workloads of the same name could not be told apart.
+    if (total() > columns) namespaceLimit = narrowNamespace;
     while (total() > columns) {
       const why = shown.at(-1);
       const rest = columns - (total() - (why === undefined ? 0 : widthOf(why)));

@@ -55,6 +55,23 @@ test("the table fits the terminal, and always shows name, rate and errors", () =
   );
 });
 
+test("a long namespace is shortened in a narrow terminal, so that workloads of the same name can be told apart", () => {
+  const long = "a-namespace-with-as-many-characters-as-kubernetes-allows-for-one";
+  const text = renderTop([row("web"), row("web", { namespace: long })], {
+    subject: "workloads",
+    columns: 80,
+    colour: false,
+    rows: undefined,
+  });
+  assert.match(text, /NAMESPACE +NAME/);
+  assert.match(text, /shop +web/);
+  assert.match(text, /a-namespace-with-as…  web/);
+  assert.ok(
+    text.split("\n").every((line) => line.length <= 80),
+    text,
+  );
+});
+
 test("rows that do not fit are counted", () => {
   assert.match(renderTop(rows, { subject: "workloads", columns: 80, colour: false, rows: 2 }), /and 1 more\n$/);
 });

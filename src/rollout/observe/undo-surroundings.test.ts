@@ -327,6 +327,17 @@ test("undo waits for the pods of a restarted workload, unless its strategy repla
   const partition = { updateStrategy: { rollingUpdate: { partition: 2 } } };
   assert.equal(await missing("StatefulSet", workload(partition)), undefined);
   assert.equal(await missing("Deployment", undefined), undefined);
+  const ofSet = (hash: string): Pod => {
+    const pod = fakePod({ name: "web-2", labels: { "controller-revision-hash": hash } });
+    const owner = { apiVersion: "apps/v1", kind: "StatefulSet", name: "web", uid: "u", controller: true };
+    return { ...pod, metadata: { ...pod.metadata, ownerReferences: [owner] } };
+  };
+  const detailOfSet = async (hash: string): Promise<unknown> =>
+    await missing("StatefulSet", workload({}, { updateRevision: "web-1" }), [ofSet(hash)]);
+  // A StatefulSet replaces no unready pod, even if its template was taken back.
+  const byHand = "StatefulSet web: 1 of 3 ready (if it stays: kubectl -n shop delete pod web-2)";
+  assert.deepEqual(await detailOfSet("web-2"), { detail: byHand, left: 2 });
+  assert.deepEqual(await detailOfSet("web-1"), { detail: "StatefulSet web: 1 of 3 ready", left: 2 });
   const ofRollout = (name: string, creationTimestamp: string): Pod => {
     const pod = fakePod({ name, labels: { "rollouts-pod-template-hash": "1" } });
     const owner = { apiVersion: "apps/v1", kind: "ReplicaSet", name: "web-1", uid: "u", controller: true };

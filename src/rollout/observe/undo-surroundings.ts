@@ -12,7 +12,7 @@ import type { EventAges } from "./event-ages.ts";
 import { heldByInjector, howToLeadAway, tagLedTo } from "./injectors.ts";
 import { isMadeBy } from "./operator-objects.ts";
 import { notBroughtAbout, notInstalledText } from "./operator-progress.ts";
-import { whoChangesOwner, withPodReason } from "./pod-reason.ts";
+import { isReady, whoChangesOwner, withPodReason } from "./pod-reason.ts";
 import { controlPlaneDeployments, isZtunnel, pilotPods, podOfProxy } from "./pilot-answers.ts";
 import { observeAcknowledged, observeForgotten } from "./acknowledgements.ts";
 import { dependentProxies } from "./served-proxies.ts";
@@ -101,12 +101,28 @@ function missingPods(
   if (state.state !== "waiting") return undefined;
   const { detail, left = 1 } = state;
   const stranded = view.pods.list().filter((pod) => isStranded(pod, nowMs) && isOf(pod, object));
-  return stranded.length >= left ? undefined : { detail, left };
+  return stranded.length >= left ? undefined : { detail: `${detail}${howToReplace(view, object, found)}`, left };
 }
 
 function isOf(pod: Pod, { kind, name, namespace }: ObjectReference): boolean {
   const own = workloadOf(pod);
   return own.kind === kind && own.name === name && own.namespace === namespace;
+}
+
+const templateHashLabel = "controller-revision-hash";
+
+/**
+ * A StatefulSet waits until the pod that it replaced last is ready, also if that pod has a template that was taken back
+ * because it never becomes ready. Empty if no such pod exists.
+ */
+function howToReplace(view: ClusterView, object: ObjectReference, found: UntypedObject): string {
+  const { updateRevision } = (found["status"] ?? {}) as { readonly updateRevision?: string };
+  if (object.kind !== "StatefulSet" || updateRevision === undefined) return "";
+  const broken = livePods(view).find(
+    (pod) => isOf(pod, object) && !isReady(pod) && pod.metadata.labels?.[templateHashLabel] !== updateRevision,
+  );
+  const name = broken?.metadata.name ?? "";
+  return broken === undefined ? "" : ` (if it stays: kubectl -n ${object.namespace ?? ""} delete pod ${name})`;
 }
 
 /** The pods of a workload of any kind that its restart has not replaced yet. Times of pods have no milliseconds. */
