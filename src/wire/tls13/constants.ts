@@ -55,7 +55,7 @@ const alertNames: Readonly<Record<number, string>> = {
   120: "no_application_protocol",
 };
 
-export function alertName(code: number): string {
+function alertName(code: number): string {
   return alertNames[code] ?? `alert ${code}`;
 }
 
