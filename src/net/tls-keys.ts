@@ -11,7 +11,10 @@ const blockBytes: Readonly<Record<Suite["hash"], number>> = { sha256: 64, sha384
 const innerPad = 0x36;
 const outerPad = 0x5c;
 
-/** HMAC (RFC 2104) with a key of at most one block. `createHmac` makes a key object first, which costs ten times as much. */
+/**
+ * HMAC (RFC 2104) with a key of at most one block. `createHmac` makes a key object first, which costs ten times as
+ * much.
+ */
 function hmac(algorithm: Suite["hash"], key: Buffer, data: Buffer): Buffer {
   const length = blockBytes[algorithm];
   const padded = (pad: number, rest: Buffer): Buffer => {
