@@ -14,6 +14,8 @@ import type { JsStreamHandle, WriteRequest } from "./libuv-binding.ts";
 import { Opener, Sealer } from "./record-cipher.ts";
 import { RecordStream } from "./record-stream.ts";
 
+export { hasRecordCiphers } from "./record-cipher.ts";
+
 const noBytes = Buffer.alloc(0);
 
 /**
