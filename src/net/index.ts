@@ -34,6 +34,7 @@ export { inNamespace, NetworkNamespace, ownNamespaceFd, shareOwnNamespace } from
 export { NftNetlink } from "./nft-netlink.ts";
 export { isSystemCode, networkError } from "./node-error.ts";
 export { peek, unread } from "./peek.ts";
+export { describeRecordLayer, recordLayer } from "./record-layer.ts";
 export { RouteNetlink } from "./route-netlink.ts";
 export { streamDuplex } from "./stream-duplex.ts";
 // The codecs that users of the netlink sockets need.

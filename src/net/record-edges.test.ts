@@ -8,6 +8,7 @@ import { alertCode, contentType, suiteOf } from "../wire/tls13/index.ts";
 import { listenTcp } from "./byte-path.ts";
 import type { ByteStream, ByteStreamHandler, SecureStream } from "./byte-stream.ts";
 import { hasRecordCiphers, Opener, sealedBytes, Sealer } from "./record-cipher.ts";
+import { chooseRecordLayer, describeRecordLayer } from "./record-layer.ts";
 import { RecordStream } from "./record-stream.ts";
 import { TestAuthority, type Issued } from "./testing/certificates.ts";
 import { pattern, Recorder } from "./testing/recorder.ts";
@@ -203,4 +204,12 @@ test("with Node's records, a slow peer still gets our end of TLS", async () => {
   for (; at + 5 <= bytes.length; at += 5 + bytes.readUInt16BE(at + 3)) last = bytes[at] ?? -1;
   assert.deepEqual([at, last], [bytes.length, contentType.alert]);
   close();
+});
+
+test("an operator can leave the records to Node's TLS, and the log says who protects them", () => {
+  assert.equal(chooseRecordLayer("node"), "switched off");
+  for (const setting of [undefined, "", "own"]) assert.equal(chooseRecordLayer(setting), "own");
+  assert.match(describeRecordLayer("switched off"), /by Node's TLS, because SERIN_TLS_RECORDS is "node"/);
+  assert.match(describeRecordLayer("own"), /by serin itself/);
+  assert.match(describeRecordLayer("unavailable"), /by Node's TLS, because .*koffi/);
 });

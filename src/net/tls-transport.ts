@@ -6,8 +6,8 @@ import { HandleStream, type HandleBacking } from "./handle-stream.ts";
 import { libuvBinding, type LibuvBinding, type StreamHandle, type TcpHandle } from "./libuv-binding.ts";
 import { resetOnClose } from "./namespace-socket.ts";
 import { networkError } from "./node-error.ts";
-import { hasRecordCiphers } from "./record-cipher.ts";
 import { RecordHandshake } from "./record-handshake.ts";
+import { recordMemory } from "./record-layer.ts";
 import { SocketStream } from "./socket-stream.ts";
 import { streamDuplex } from "./stream-duplex.ts";
 import type { RefusalAlert } from "./tls-alert.ts";
@@ -39,7 +39,7 @@ export interface TransportOptions {
 /** Takes over the stream, which must be paused and idle. */
 export function takeTransport(stream: ByteStream, options: TransportOptions): Transport {
   const binding = libuvBinding();
-  const memory = options.ownRecords === true && hasRecordCiphers() ? binding?.newJsStream?.() : undefined;
+  const memory = options.ownRecords === true ? recordMemory() : undefined;
   if (memory !== undefined) return recordTransport(stream, new RecordHandshake(stream, memory), options.received);
   const { socket, secured } = nodeTransport(stream, binding);
   if (options.received !== undefined && options.received.length > 0) socket.unshift(options.received);

@@ -1,13 +1,18 @@
 import { systemClock, type Clock } from "../../base/index.ts";
-import { connectTcp, secureClient } from "../../net/index.ts";
+import { connectTcp, describeRecordLayer, recordLayer, secureClient } from "../../net/index.ts";
 import type { CertificateSource } from "../certificates/certificate-types.ts";
 import type { HboneDialer } from "./hbone-pool.ts";
 
 /**
  * Connects by TCP, then performs the handshake with the source's certificate once that is available. Sends no SNI and
- * resumes no sessions.
+ * resumes no sessions. The first connection calls `tellRecords` with who protects the records of all of them.
  */
-export function hboneDialer(certificates: CertificateSource, clock: Clock = systemClock): HboneDialer {
+export function hboneDialer(
+  certificates: CertificateSource,
+  clock: Clock = systemClock,
+  tellRecords?: (description: string) => void,
+): HboneDialer {
+  let isTold = false;
   return async (target, timeoutMs, signal) => {
     const startedMs = clock.steadyMs();
     const leftMs = () => Math.max(1, Math.ceil(timeoutMs - (clock.steadyMs() - startedMs)));
@@ -26,6 +31,8 @@ export function hboneDialer(certificates: CertificateSource, clock: Clock = syst
       ...(sourceAddress === undefined ? {} : { sourceAddress }),
       ...(signal === undefined ? {} : { signal }),
     });
+    if (!isTold) tellRecords?.(describeRecordLayer(recordLayer()));
+    isTold = true;
     return await secureClient(stream, certificate.context, {
       alpn: ["h2"],
       ownRecords: true,
