@@ -535,7 +535,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   },
   cni: {
     // These include the CNI plugin, mode TPROXY, and the door of api/serin, from which the agent needs a pod's owner.
-    modules: 205,
+    modules: 206,
     never: [
       "src/cluster/",
       "src/controlplane/",

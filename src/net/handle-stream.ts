@@ -3,7 +3,6 @@ import { unmapIp } from "../wire/netlink/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
 import { uvEndOfFile, type LibuvBinding, type NameOut, type StreamHandle, type WriteRequest } from "./libuv-binding.ts";
 import { uvError } from "./node-error.ts";
-import { RecordStream } from "./record-stream.ts";
 import { deliver, expandFront, ReadBuffer, readBufferOf, readBufferTiers } from "./read-buffer.ts";
 
 /** A stream with more queued bytes is closed, because its writer ignores back pressure. */
@@ -498,6 +497,15 @@ export class HandleStream implements ByteStream {
   }
 }
 
+/** A stream that encrypts what is written, from where it lies, into another one. */
+export interface StreamAbove extends ByteStream {
+  readonly below: ByteStream;
+}
+
+function isAbove(stream: ByteStream): stream is StreamAbove {
+  return "below" in stream;
+}
+
 function held(bytes: Uint8Array): ReadBuffer[] {
   const buffer = readBufferOf(bytes);
   if (buffer === undefined) return [];
@@ -529,7 +537,7 @@ export function writesInPlace(stream: ByteStream, bytes: Uint8Array): boolean {
  * from where the chunk was read. Undefined if that is impossible.
  */
 export function withHeaderInFront(stream: ByteStream, chunk: Uint8Array, headerBytes: number): Buffer | undefined {
-  return stream instanceof HandleStream || stream instanceof RecordStream ? expandFront(chunk, headerBytes) : undefined;
+  return stream instanceof HandleStream || isAbove(stream) ? expandFront(chunk, headerBytes) : undefined;
 }
 
 /**
@@ -537,13 +545,13 @@ export function withHeaderInFront(stream: ByteStream, chunk: Uint8Array, headerB
  * connections.
  */
 export function readInSmallChunks(stream: ByteStream): void {
-  if (stream instanceof RecordStream) return readInSmallChunks(stream.below);
+  if (isAbove(stream)) return readInSmallChunks(stream.below);
   if (stream instanceof HandleStream) stream.maxReadTier = 0;
 }
 
 /** Saves system calls at the close of a stream whose addresses are not needed afterwards. */
 export function forgetAddresses(stream: ByteStream): void {
-  if (stream instanceof RecordStream) return forgetAddresses(stream.below);
+  if (isAbove(stream)) return forgetAddresses(stream.below);
   if (stream instanceof HandleStream) stream.keepsAddresses = false;
 }
 

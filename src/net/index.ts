@@ -32,9 +32,8 @@ export {
 } from "./namespace-socket.ts";
 export { inNamespace, NetworkNamespace, ownNamespaceFd, shareOwnNamespace } from "./network-namespace.ts";
 export { NftNetlink } from "./nft-netlink.ts";
-export { isSystemCode, networkError } from "./node-error.ts";
+export { isSystemCode, isTlsFault, networkError } from "./node-error.ts";
 export { peek, unread } from "./peek.ts";
-export { describeRecordLayer, recordLayer } from "./record-layer.ts";
 export { RouteNetlink } from "./route-netlink.ts";
 export { streamDuplex } from "./stream-duplex.ts";
 // The codecs that users of the netlink sockets need.
@@ -56,6 +55,5 @@ export {
 export { SeqpacketConnection, SeqpacketServer, type SeqpacketMessage } from "./seqpacket.ts";
 export { adoptTcp, connectTcp, listenTcp, type ListenOptions } from "./byte-path.ts";
 export { keepAlive, type TcpKeepalive } from "./tcp-keepalive.ts";
-export { isTlsFault } from "./tls-fault.ts";
-export { secureClient, secureServer } from "./tls.ts";
+export { describeRecords, secureClient, secureServer } from "./tls.ts";
 export { isTlsCurve, negotiationUnder, TlsContext, type PeerGuard, type TlsContextSource } from "./tls-context.ts";

@@ -91,3 +91,16 @@ function codeOfNode(word: string): ErrorCode {
 export function isSystemCode(error: unknown, ...names: readonly string[]): boolean {
   return error instanceof SerinError && error.reason !== undefined && names.includes(error.reason);
 }
+
+const tlsFaults = new WeakSet<SerinError>();
+
+/** Marks an error as one of TLS. */
+export function tlsFault(error: SerinError): SerinError {
+  tlsFaults.add(error);
+  return error;
+}
+
+/** Whether a handshake or a secured connection failed with this error. Its code may be that of the network's fault. */
+export function isTlsFault(error: SerinError): boolean {
+  return tlsFaults.has(error);
+}

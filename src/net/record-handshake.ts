@@ -14,6 +14,8 @@ import type { JsStreamHandle, ShutdownRequest, WriteRequest } from "./libuv-bind
 import { Opener, Sealer } from "./record-cipher.ts";
 import { RecordStream } from "./record-stream.ts";
 
+export { describeRecordLayer, recordLayer, recordMemory } from "./record-layer.ts";
+
 const noBytes = Buffer.alloc(0);
 
 /**

@@ -14,7 +14,7 @@ import { RecordStream } from "./record-stream.ts";
 import { TestAuthority, type Issued } from "./testing/certificates.ts";
 import { pattern, Recorder } from "./testing/recorder.ts";
 import { TlsContext } from "./tls-context.ts";
-import { isTlsFault } from "./tls-fault.ts";
+import { isTlsFault } from "./node-error.ts";
 import { secureClient, secureServer, type SecureServerOptions } from "./tls.ts";
 
 const ours = "spiffe://cluster.local/ns/default/sa/ours";

@@ -13,10 +13,11 @@ import {
   type RecordVisitor,
 } from "../wire/tls13/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
+import type { StreamAbove } from "./handle-stream.ts";
 import { deliver, ReadBuffer, readBufferTiers } from "./read-buffer.ts";
 import { sealedBytes, type Opener, type Sealer } from "./record-cipher.ts";
 import { giveBackSealedMemory, incompleteRecords, maxContentOfWrite, takeSealedMemory } from "./record-memory.ts";
-import { tlsFault } from "./tls-fault.ts";
+import { tlsFault } from "./node-error.ts";
 
 const fatal = 2;
 
@@ -32,7 +33,7 @@ export interface RecordStreamOptions {
  * A TLS 1.3 connection after its handshake, whose records are protected and opened here. The records of a whole read or
  * write cost one call of the handler and one system call, and no copies. Owns the stream below.
  */
-export class RecordStream implements ByteStream, RecordVisitor, ContentReaderPort {
+export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPort {
   readonly #below: ByteStream;
   readonly #sealer: Sealer;
   readonly #opener: Opener;

@@ -5,13 +5,11 @@ import type { ByteStream } from "./byte-stream.ts";
 import { HandleStream, type HandleBacking } from "./handle-stream.ts";
 import { libuvBinding, type LibuvBinding, type StreamHandle, type TcpHandle } from "./libuv-binding.ts";
 import { resetOnClose } from "./namespace-socket.ts";
-import { networkError } from "./node-error.ts";
-import { RecordHandshake } from "./record-handshake.ts";
-import { recordMemory } from "./record-layer.ts";
+import { networkError, tlsFault } from "./node-error.ts";
+import type * as Records from "./record-handshake.ts";
 import { SocketStream } from "./socket-stream.ts";
 import { streamDuplex } from "./stream-duplex.ts";
 import type { RefusalAlert } from "./tls-alert.ts";
-import { tlsFault } from "./tls-fault.ts";
 
 /** The socket that node's TLS runs on, and how to make a stream of the result. */
 export interface Transport {
@@ -32,15 +30,17 @@ export interface SecuredTransport {
 export interface TransportOptions {
   /** Bytes that were already read from the stream. */
   readonly received?: Buffer | undefined;
-  /** Whether the records are protected here after the handshake, if that is possible. */
-  readonly ownRecords?: boolean | undefined;
+  /** The module that protects the records after the handshake. Absent if Node's TLS shall do so. */
+  readonly records?: typeof Records | undefined;
 }
 
 /** Takes over the stream, which must be paused and idle. */
 export function takeTransport(stream: ByteStream, options: TransportOptions): Transport {
   const binding = libuvBinding();
-  const memory = options.ownRecords === true ? recordMemory() : undefined;
-  if (memory !== undefined) return recordTransport(stream, new RecordHandshake(stream, memory), options.received);
+  const { records } = options;
+  const memory = records?.recordMemory();
+  if (records !== undefined && memory !== undefined)
+    return recordTransport(stream, new records.RecordHandshake(stream, memory), options.received);
   const { socket, secured } = nodeTransport(stream, binding);
   if (options.received !== undefined && options.received.length > 0) socket.unshift(options.received);
   return {
@@ -58,7 +58,11 @@ function securedByNode(tlsSocket: TLSSocket, stream: ByteStream): SecuredTranspo
   };
 }
 
-function recordTransport(below: ByteStream, handshake: RecordHandshake, received: Buffer | undefined): Transport {
+function recordTransport(
+  below: ByteStream,
+  handshake: Records.RecordHandshake,
+  received: Buffer | undefined,
+): Transport {
   return {
     socket: handshake.socket,
     begin: (tlsSocket, { isServer }) => handshake.begin(tlsSocket, isServer, received),

@@ -7,7 +7,7 @@ import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream, SecureStream } from "./byte-stream.ts";
 import { TestAuthority } from "./testing/certificates.ts";
 import { pattern, Recorder, relay } from "./testing/recorder.ts";
-import { isTlsFault } from "./tls-fault.ts";
+import { isTlsFault } from "./node-error.ts";
 import { secureClient, secureServer, type SecureClientOptions, type SecureServerOptions } from "./tls.ts";
 import { isTlsCurve, TlsContext, type TlsContextSource } from "./tls-context.ts";
 

@@ -3,11 +3,11 @@ import { connect, TLSSocket, type ConnectionOptions } from "node:tls";
 import { alternativeNames, SerinError, transientError } from "../base/index.ts";
 import type { ByteStream, SecureStream } from "./byte-stream.ts";
 import { HandleStream } from "./handle-stream.ts";
-import { networkError } from "./node-error.ts";
+import { networkError, tlsFault } from "./node-error.ts";
+import type * as Records from "./record-handshake.ts";
 import { SocketStream } from "./socket-stream.ts";
 import type { RefusalAlert } from "./tls-alert.ts";
 import type { PeerGuard, TlsContext, TlsContextSource } from "./tls-context.ts";
-import { tlsFault } from "./tls-fault.ts";
 import { takeTransport, type Transport } from "./tls-transport.ts";
 
 export interface SecureClientOptions {
@@ -71,9 +71,10 @@ export async function secureClient(
   options: SecureClientOptions,
 ): Promise<SecureStream> {
   const title = `TLS with ${stream.remote.address}:${stream.remote.port}`;
-  refuseClosed(stream, title);
   const { verify } = options;
-  const transport = takeTransport(stream, { ownRecords: options.ownRecords === true && verify.by !== "none" });
+  const records = options.ownRecords === true && verify.by !== "none" ? await recordModule() : undefined;
+  refuseClosed(stream, title);
+  const transport = takeTransport(stream, { records });
   const settings: ConnectionOptions = {
     socket: transport.socket,
     secureContext: context.secureContext,
@@ -125,9 +126,10 @@ export async function secureServer(
   const wantsCertificate = options.clientCertificate !== "none";
   const judges = wantsCertificate && options.clientCertificate !== "any";
   const alertOf = judges && options.alerts === true ? (await import("./tls-alert.ts")).refusalAlert : undefined;
+  const ownsRecords = options.ownRecords === true && alertOf === undefined && options.clientCertificate === "require";
+  const records = ownsRecords ? await recordModule() : undefined;
   refuseClosed(stream, title);
-  const ownRecords = options.ownRecords === true && alertOf === undefined && options.clientCertificate === "require";
-  const transport = takeTransport(stream, { received: options.received, ownRecords });
+  const transport = takeTransport(stream, { received: options.received, records });
   const secured = new TLSSocket(transport.socket, {
     isServer: true,
     secureContext: context.secureContext,
@@ -177,6 +179,17 @@ async function contextOrClose(stream: ByteStream, source: TlsContextSource): Pro
     stream.destroy();
     throw error;
   }
+}
+
+/** Loaded on demand, because few processes have tunnels. */
+async function recordModule(): Promise<typeof Records> {
+  return await import("./record-handshake.ts");
+}
+
+/** Says for the log who protects the records of HBONE in this process. */
+export async function describeRecords(): Promise<string> {
+  const { describeRecordLayer, recordLayer } = await recordModule();
+  return describeRecordLayer(recordLayer());
 }
 
 function refuseClosed(stream: ByteStream, title: string): void {

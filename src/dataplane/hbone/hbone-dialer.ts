@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from "../../base/index.ts";
-import { connectTcp, describeRecordLayer, recordLayer, secureClient } from "../../net/index.ts";
+import { connectTcp, describeRecords, secureClient } from "../../net/index.ts";
 import type { CertificateSource } from "../certificates/certificate-types.ts";
 import type { HboneDialer } from "./hbone-pool.ts";
 
@@ -21,6 +21,10 @@ export function hboneDialer(
       target.sourceIdentity,
       signal === undefined ? limit : AbortSignal.any([limit, signal]),
     );
+    if (tellRecords !== undefined && !isTold) {
+      isTold = true;
+      tellRecords(await describeRecords());
+    }
     const { address, port, namespaceFd, mark, sourceAddress } = target;
     const stream = await connectTcp({
       address,
@@ -31,8 +35,6 @@ export function hboneDialer(
       ...(sourceAddress === undefined ? {} : { sourceAddress }),
       ...(signal === undefined ? {} : { signal }),
     });
-    if (!isTold) tellRecords?.(describeRecordLayer(recordLayer()));
-    isTold = true;
     return await secureClient(stream, certificate.context, {
       alpn: ["h2"],
       ownRecords: true,

@@ -1,7 +1,6 @@
 // The record layer of TLS 1.3 after the handshake (RFC 8446): framing, contents, keys and limits, without I/O.
 export {
   alertCode,
-  alertName,
   contentType,
   maxContentBytes,
   maxProtectedBytes,
