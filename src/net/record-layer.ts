@@ -2,8 +2,8 @@ import { libuvBinding, type JsStreamHandle } from "./libuv-binding.ts";
 import { hasRecordCiphers } from "./record-cipher.ts";
 
 /**
- * Serin's own variable. `node` leaves the records of HBONE to Node's TLS. Otherwise they are protected here where that is
- * possible.
+ * Serin's own variable. `node` leaves the records of HBONE to Node's TLS. Otherwise they are protected here where that
+ * is possible.
  */
 export const tlsRecordsVariable = "SERIN_TLS_RECORDS";
 
