@@ -55,5 +55,5 @@ export {
 export { SeqpacketConnection, SeqpacketServer, type SeqpacketMessage } from "./seqpacket.ts";
 export { adoptTcp, connectTcp, listenTcp, type ListenOptions } from "./byte-path.ts";
 export { keepAlive, type TcpKeepalive } from "./tcp-keepalive.ts";
-export { secureClient, secureServer } from "./tls.ts";
+export { describeRecords, secureClient, secureServer } from "./tls.ts";
 export { isTlsCurve, negotiationUnder, TlsContext, type PeerGuard, type TlsContextSource } from "./tls-context.ts";

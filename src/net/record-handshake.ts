@@ -10,11 +10,11 @@ import {
   suiteOf,
 } from "../wire/tls13/index.ts";
 import type { ByteStream } from "./byte-stream.ts";
-import type { JsStreamHandle, WriteRequest } from "./libuv-binding.ts";
+import type { JsStreamHandle, ShutdownRequest, WriteRequest } from "./libuv-binding.ts";
 import { Opener, Sealer } from "./record-cipher.ts";
 import { RecordStream } from "./record-stream.ts";
 
-export { hasRecordCiphers } from "./record-cipher.ts";
+export { describeRecordLayer, recordLayer, recordMemory } from "./record-layer.ts";
 
 const noBytes = Buffer.alloc(0);
 
@@ -43,6 +43,9 @@ export class RecordHandshake {
   #isFlowing = false;
   #phase: "before" | "handshake" | "passing on" | "over" = "before";
   #hasRoom = true;
+  #whenRoom: (() => void) | undefined;
+  /** Whether the stream has ended. Node's TLS may still answer the peer, to whom that means nothing any more. */
+  #hasEnded = false;
 
   constructor(stream: ByteStream, handle: JsStreamHandle) {
     this.#stream = stream;
@@ -51,10 +54,7 @@ export class RecordHandshake {
     handle.onreadstop = () => this.#flow(false);
     handle.isClosing = () => false;
     handle.onwrite = (request, chunks) => this.#write(request, chunks);
-    handle.onshutdown = (request) => {
-      setImmediate(() => handle.finishShutdown(request, 0));
-      return 0;
-    };
+    handle.onshutdown = (request) => this.#shutDown(request);
     handle.close = (done) => {
       if (this.#phase !== "over") stream.destroy();
       if (done !== undefined) setImmediate(done);
@@ -80,6 +80,10 @@ export class RecordHandshake {
       drain: () => {
         this.#hasRoom = true;
         this.#pump();
+        if (!this.#hasRoom) return;
+        const whenRoom = this.#whenRoom;
+        this.#whenRoom = undefined;
+        whenRoom?.();
       },
       close: (error) => void secured.destroy(asOfNode(error)),
     });
@@ -167,10 +171,24 @@ export class RecordHandshake {
         this.#pump();
       });
     }
-    if (this.#phase === "over") return 0;
+    if (this.#phase === "over" || this.#hasEnded) return 0;
     const bytes = Buffer.concat(chunks);
     this.#written.push(bytes);
     if (!this.#stream.write(bytes)) this.#hasRoom = false;
+    return 0;
+  }
+
+  /** Node's TLS has written its end, and may close the connection once this is done. The end must be sent by then. */
+  #shutDown(request: ShutdownRequest): number {
+    const done = (): void => {
+      if (this.#phase === "passing on") {
+        this.#hasEnded = true;
+        this.#stream.end();
+      }
+      setImmediate(() => this.#handle.finishShutdown(request, 0));
+    };
+    if (this.#phase === "passing on" && !this.#hasRoom) this.#whenRoom = done;
+    else done();
     return 0;
   }
 

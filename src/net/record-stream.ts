@@ -59,6 +59,8 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   /** Memory that the stream below still reads from. */
   #lent: Buffer[] = [];
   #fault: SerinError | undefined;
+  /** Whether {@link destroy} was called. Only `close` follows. */
+  #isDestroyed = false;
   #closed: { readonly error: Error | undefined } | undefined;
   /** Called before the handler's `close`. */
   whenClosed: (() => void) | undefined;
@@ -119,13 +121,13 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   }
 
   resume(): void {
-    if (!this.#isPaused || this.#closed !== undefined) return;
+    if (!this.#isPaused || this.#isOver()) return;
     this.#isPaused = false;
     if (!this.#isReading) this.#proceedLater();
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.#closed !== undefined || this.#hasEnded || this.#fault !== undefined) return false;
+    if (this.#isOver() || this.#hasEnded) return false;
     this.sentBytes += bytes.length;
     if (this.#owesKeyUpdate) this.#changeKey();
     const hasRoom = this.#seal(bytes, contentType.applicationData);
@@ -134,7 +136,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   }
 
   end(): void {
-    if (this.#hasEnded || this.#closed !== undefined || this.#fault !== undefined) return;
+    if (this.#hasEnded || this.#isOver()) return;
     this.#seal(Uint8Array.of(1, alertCode.closeNotify), contentType.alert);
     this.#hasEnded = true;
     this.#below.end();
@@ -142,13 +144,14 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   }
 
   destroy(options: { readonly error?: Error; readonly reset?: boolean } = {}): void {
+    this.#isDestroyed = true;
     this.#below.destroy(options);
   }
 
   // ---- Reading
 
   #read(chunk: Buffer): void {
-    if (this.#fault !== undefined || this.#content.hasEnded) return;
+    if (this.#isOver() || this.#content.hasEnded) return;
     const all = this.#splitter.keptBytes + chunk.length;
     let tier = 0;
     while (tier < readBufferTiers.length - 1 && all > (readBufferTiers[tier] ?? 0)) tier += 1;
@@ -175,9 +178,10 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   record(bytes: Buffer, at: number, length: number): boolean {
     const size = length - tagBytes;
     let buffer = this.#opened;
-    if (buffer === undefined || this.#closed !== undefined || this.#fault !== undefined) return false;
+    if (buffer === undefined || this.#isOver()) return false;
     if (buffer.area.length - this.#filled < size) {
       this.#deliver();
+      if (this.#isOver()) return false;
       buffer = this.#nextMemory(buffer);
     }
     const opened = this.#opener.open(bytes, at, length, buffer.area, this.#filled);
@@ -196,7 +200,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   #deliver(): void {
     const buffer = this.#opened;
     const length = this.#filled;
-    if (buffer === undefined || length === 0 || this.#closed !== undefined) return;
+    if (buffer === undefined || length === 0 || this.#isOver()) return;
     this.#filled = 0;
     this.receivedBytes += length;
     const chunk = buffer.area.subarray(0, length);
@@ -224,20 +228,20 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
 
   /** Delivers what waits, and reads on. */
   #proceed(): void {
-    if (this.#isPaused || this.#closed !== undefined) return;
+    if (this.#isPaused || this.#isOver()) return;
     const first = this.#first;
     if (first !== undefined) {
       this.#first = undefined;
       return this.#read(first);
     }
     this.#isReading = true;
-    while (!this.#isPaused && !this.#isClosed()) {
+    while (!this.#isPaused && !this.#isOver()) {
       const chunk = this.#early.shift();
       if (chunk === undefined) break;
       this.#handler?.data(chunk);
     }
     this.#isReading = false;
-    if (this.#isPaused || this.#isClosed() || this.#fault !== undefined) return;
+    if (this.#isPaused || this.#isOver()) return;
     if (this.#content.hasEnded) this.#tellEnd();
     this.#below.resume();
   }
@@ -251,7 +255,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
 
   /** The end of the stream below is not authentic. Without a close_notify before it, bytes may be missing. */
   #belowEnded(): void {
-    if (this.#content.hasEnded || this.#fault !== undefined) return;
+    if (this.#content.hasEnded || this.#isOver()) return;
     this.#failBy(
       transientError("connection-closed", `${this.#title}: the peer closed the connection without an end of TLS`),
     );
@@ -273,7 +277,9 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
 
   #sealPiece(bytes: Uint8Array, from: number, to: number, type: number): boolean {
     if (this.#lent.length > 0) this.#reclaim();
-    const memory = takeSealedMemory(sealedBytes(to - from));
+    const size = sealedBytes(to - from);
+    // What has to wait keeps its memory for as long as the peer likes, so it gets no more than it needs.
+    const memory = this.#below.bufferedBytes > 0 ? Buffer.allocUnsafeSlow(size) : takeSealedMemory(size);
     const length = this.#sealer.seal(bytes, from, to, memory, type);
     const hasRoom = this.#below.write(memory.subarray(0, length));
     if (this.#below.bufferedBytes > 0) this.#lent.push(memory);
@@ -284,7 +290,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   /** Tells the peer that the next record has our next key. */
   #changeKey(): void {
     this.#owesKeyUpdate = false;
-    if (this.#hasEnded || this.#closed !== undefined || this.#fault !== undefined) return;
+    if (this.#hasEnded || this.#isOver()) return;
     this.#sealPiece(keyUpdateContent, 0, keyUpdateContent.length, contentType.handshake);
     this.#sealer.changeKey();
   }
@@ -298,15 +304,15 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   #drained(): void {
     this.#reclaim();
     if (this.#owesKeyUpdate) this.#changeKey();
-    if (!this.#saidNo) return;
+    if (!this.#saidNo || this.#isOver()) return;
     this.#saidNo = false;
     this.#handler?.drain();
   }
 
   // ---- Ending
 
-  #isClosed(): boolean {
-    return this.#closed !== undefined;
+  #isOver(): boolean {
+    return this.#closed !== undefined || this.#fault !== undefined || this.#isDestroyed;
   }
 
   /** After both ends nothing follows, so nobody waits for the end of the stream below. */
@@ -315,7 +321,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   }
 
   #fail(error: RecordError | PeerAlertError): void {
-    if (this.#closed !== undefined || this.#fault !== undefined) return;
+    if (this.#isOver()) return;
     if (error instanceof RecordError && !this.#hasEnded)
       this.#seal(Uint8Array.of(fatal, error.alert), contentType.alert);
     this.#failBy(transientError("tls-failed", `${this.#title}: ${error.message}`, { cause: error }));

@@ -9,6 +9,7 @@ import { networkError } from "./node-error.ts";
  */
 export class SocketStream implements ByteStream {
   readonly #socket: Socket;
+  readonly #under: ByteStream | undefined;
   readonly #listeners: (readonly [event: string, listener: (...values: unknown[]) => void])[] = [];
   #handler: ByteStreamHandler | undefined;
   #error: Error | undefined;
@@ -24,6 +25,7 @@ export class SocketStream implements ByteStream {
   /** `under` is the stream that carries a TLS socket. Undefined if node's own TCP socket does. */
   constructor(socket: Socket, under?: ByteStream) {
     this.#socket = socket;
+    this.#under = under;
     this.local = under?.local ?? { address: unmapIp(socket.localAddress ?? ""), port: socket.localPort ?? 0 };
     this.remote = under?.remote ?? { address: unmapIp(socket.remoteAddress ?? ""), port: socket.remotePort ?? 0 };
     if (under === undefined) socket.setNoDelay(true);
@@ -52,7 +54,7 @@ export class SocketStream implements ByteStream {
   }
 
   get fd(): number {
-    return this.#closed ? -1 : descriptorOf(this.#socket);
+    return this.#closed ? -1 : (this.#under?.fd ?? descriptorOf(this.#socket));
   }
   get bufferedBytes(): number {
     return this.#socket.writableLength;

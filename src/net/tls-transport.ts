@@ -38,7 +38,7 @@ export interface TransportOptions {
 export function takeTransport(stream: ByteStream, options: TransportOptions): Transport {
   const binding = libuvBinding();
   const { records } = options;
-  const memory = records?.hasRecordCiphers() === true ? binding?.newJsStream?.() : undefined;
+  const memory = records?.recordMemory();
   if (records !== undefined && memory !== undefined)
     return recordTransport(stream, new records.RecordHandshake(stream, memory), options.received);
   const { socket, secured } = nodeTransport(stream, binding);

@@ -186,6 +186,12 @@ async function recordModule(): Promise<typeof Records> {
   return await import("./record-handshake.ts");
 }
 
+/** Says for the log who protects the records of HBONE in this process. */
+export async function describeRecords(): Promise<string> {
+  const { describeRecordLayer, recordLayer } = await recordModule();
+  return describeRecordLayer(recordLayer());
+}
+
 function refuseClosed(stream: ByteStream, title: string): void {
   const ours = stream instanceof HandleStream || stream instanceof SocketStream;
   if (ours && stream.fd < 0)

@@ -124,6 +124,7 @@ export class DataPath implements Serving {
       clock,
       identity,
       tunnelHeaders: tunnelHeaders(settings),
+      log,
       ...(settings.role === "sidecar" ? { mark: redirectMark(settings) } : {}),
     });
     const statistics = new FilterStatistics();

@@ -29,6 +29,7 @@ import {
   type XdsUpdate,
 } from "../dataplane/index.ts";
 import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
+import { describeRecords } from "../net/index.ts";
 import { typeUrls } from "../wire/xds/index.ts";
 import { configDump, connectionsDump } from "./admin.ts";
 import { absolutePath, describeConfig, type ZtunnelConfig } from "./config.ts";
@@ -130,6 +131,7 @@ export class Ztunnel {
     const { config } = this.#options;
     this.#log.info(`version: ${config.version}`);
     this.#log.info(`running with config: ${describeConfig(config)}`);
+    this.#log.info(await describeRecords());
     const serving = await this.#serving();
     const endpoints = await this.#listen(serving);
     const ended = new AbortController();

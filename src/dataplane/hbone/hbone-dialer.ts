@@ -1,13 +1,18 @@
 import { systemClock, type Clock } from "../../base/index.ts";
-import { connectTcp, secureClient } from "../../net/index.ts";
+import { connectTcp, describeRecords, secureClient } from "../../net/index.ts";
 import type { CertificateSource } from "../certificates/certificate-types.ts";
 import type { HboneDialer } from "./hbone-pool.ts";
 
 /**
  * Connects by TCP, then performs the handshake with the source's certificate once that is available. Sends no SNI and
- * resumes no sessions.
+ * resumes no sessions. The first connection calls `tellRecords` with who protects the records of all of them.
  */
-export function hboneDialer(certificates: CertificateSource, clock: Clock = systemClock): HboneDialer {
+export function hboneDialer(
+  certificates: CertificateSource,
+  clock: Clock = systemClock,
+  tellRecords?: (description: string) => void,
+): HboneDialer {
+  let isTold = false;
   return async (target, timeoutMs, signal) => {
     const startedMs = clock.steadyMs();
     const leftMs = () => Math.max(1, Math.ceil(timeoutMs - (clock.steadyMs() - startedMs)));
@@ -16,6 +21,10 @@ export function hboneDialer(certificates: CertificateSource, clock: Clock = syst
       target.sourceIdentity,
       signal === undefined ? limit : AbortSignal.any([limit, signal]),
     );
+    if (tellRecords !== undefined && !isTold) {
+      isTold = true;
+      tellRecords(await describeRecords());
+    }
     const { address, port, namespaceFd, mark, sourceAddress } = target;
     const stream = await connectTcp({
       address,

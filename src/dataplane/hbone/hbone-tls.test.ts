@@ -4,7 +4,7 @@ import { connect as connectHttp2, createSecureServer } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { TLSSocket } from "node:tls";
-import { silentLogger } from "../../base/index.ts";
+import { silentLogger, systemClock } from "../../base/index.ts";
 import { listenTcp, secureServer } from "../../net/index.ts";
 import { CertificateManager } from "../certificates/certificate-manager.ts";
 import { FakeCertificateAuthority } from "../certificates/fake-certificate-authority.ts";
@@ -33,7 +33,8 @@ test("mTLS with node:http2's server: both sides see the other's identity, and a 
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
-  const pool = new HbonePool({ dial: hboneDialer(certificates) });
+  const told: string[] = [];
+  const pool = new HbonePool({ dial: hboneDialer(certificates, systemClock, (text) => void told.push(text)) });
   const connect = (expected: string) =>
     pool.connect({
       sourceIdentity: us,
@@ -53,6 +54,9 @@ test("mTLS with node:http2's server: both sides see the other's identity, and a 
   tunnel.write(Buffer.from("over TLS"));
   assert.equal(await echoed, "over TLS");
   await assert.rejects(connect(us), /the server is spiffe:.*them, expected spiffe:.*us/);
+  // The first of the two connections tells it for both.
+  assert.equal(told.length, 1);
+  assert.match(told.join("\n"), /the records of HBONE connections are protected by serin itself/);
   tunnel.destroy();
   pool.close();
   server.close();

@@ -1,4 +1,4 @@
-import { transientError, type Clock } from "../../base/index.ts";
+import { transientError, type Clock, type Logger } from "../../base/index.ts";
 import {
   connectWithin,
   HbonePool,
@@ -39,6 +39,8 @@ export interface MeshConnectorOptions {
   readonly ownConnections?: OwnConnections;
   /** Connects to an internal listener of this proxy. Undefined if there is none with the name. */
   readonly enter?: (listener: string, downstream: ConnectionInfo | undefined) => ByteStream | undefined;
+  /** Is told at the first tunnel who protects the records of tunnels. */
+  readonly log?: Pick<Logger, "info">;
 }
 
 type HboneTransport = Extract<EndpointTransport, { readonly kind: "hbone" }>;
@@ -58,7 +60,8 @@ export class MeshConnector implements EndpointConnector {
 
   constructor(options: MeshConnectorOptions) {
     this.#options = options;
-    this.#pool = new HbonePool({ dial: hboneDialer(options.certificates) });
+    const tellRecords = (text: string): void => options.log?.info(text);
+    this.#pool = new HbonePool({ dial: hboneDialer(options.certificates, options.clock, tellRecords) });
   }
 
   /** The number of open tunnel connections. */
