@@ -24,8 +24,8 @@ export const unknownUid = "unknown";
 export const holderAnnotation = "rollout.serin.dev/held-by";
 
 /**
- * A person writes it into a rollout whose journal is lost, with the time from the message. The rollout then ends without
- * its journal. Another loss has another time.
+ * A person writes it into a rollout whose journal is lost, with the time from the message. The rollout then ends
+ * without its journal. Another loss has another time.
  */
 export const withoutJournalAnnotation = "rollout.serin.dev/without-journal";
 

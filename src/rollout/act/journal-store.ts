@@ -92,11 +92,14 @@ export class JournalStore {
   /** Throws a user error if a newer engine wrote the journal, or if somebody has written what is no entry. */
   async read(name: string): Promise<StoredJournal> {
     const journal = await this.#load(name);
-    if (journal === undefined) return { entries: [], decisions: [], missing: true };
-    // A person may have written a journal without entries.
-    const { entries = [], decisions = [] }: Partial<RolloutJournal> = journal;
-    const uid = journal.metadata.annotations?.[journalOwnerAnnotation];
-    return { entries, decisions, ...(uid === undefined ? {} : { uid }) };
+    const { entries = [], decisions = [] } = journal ?? {};
+    const uid = journal?.metadata.annotations?.[journalOwnerAnnotation];
+    return {
+      entries,
+      decisions,
+      ...(uid === undefined ? {} : { uid }),
+      ...(journal === undefined ? { missing: true } : {}),
+    };
   }
 
   /**
