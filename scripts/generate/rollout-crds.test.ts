@@ -118,6 +118,8 @@ test("kubectl explain knows every field of a rollout's status, and of the rule t
     weight: true,
     undo: true,
     groupRun: true,
+    journaled: true,
+    lostJournal: true,
     namespaces: true,
     conditions: true,
   };

@@ -74,7 +74,7 @@ export const journalDecisions: Schema = list(
       at: text("The time of the decision in RFC 3339."),
       run: { type: "integer", description: "The number of the run, counted from 1." },
       decision: text(
-        "The decision, which is also the reason of the Event: Started, StepStarted, StepDone, Approved, Paused, Resumed, RollingBack, Undone, RolledBack, Completed, Stuck, Waiting, Held or Deleted.",
+        "The decision, which is also the reason of the Event: Started, StepStarted, StepDone, Approved, Paused, Resumed, RollingBack, Undone, RolledBack, Completed, Stuck, Waiting, Held, Deleted or JournalWritten.",
       ),
       step: text("The id of the step. Absent if the decision is about the whole rollout."),
       message: text("What was decided, for people."),

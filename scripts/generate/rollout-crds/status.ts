@@ -160,6 +160,12 @@ export const status: Schema = object(
     undo: anyObject(
       "The state of the rollback: when it began, what it waits for, and why it began. Kept after the rollback.",
     ),
+    journaled: anyObject(
+      "The objects of which the rollout's journal has entries. They show that the journal is lost if somebody deletes it.",
+    ),
+    lostJournal: anyObject(
+      "Set if somebody has deleted the journal: when the engine found it, and the objects whose values from before the rollout it had.",
+    ),
     groupRun: text(
       "The common value of the members of a group that have begun together, and are rolled back together.",
     ),

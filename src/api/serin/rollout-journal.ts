@@ -101,7 +101,7 @@ export interface DecisionRecord {
   readonly run: number;
   /**
    * The reason of an Event: Started, StepStarted, StepDone, Approved, Paused, Resumed, RollingBack, Undone, RolledBack,
-   * Completed, Stuck, Waiting, Held or Deleted.
+   * Completed, Stuck, Waiting, Held, Deleted or JournalWritten.
    */
   readonly decision: string;
   readonly step?: string;

@@ -24,6 +24,12 @@ export const unknownUid = "unknown";
 export const holderAnnotation = "rollout.serin.dev/held-by";
 
 /**
+ * A person writes it into a rollout whose journal is lost, with the time from the message. The rollout then ends
+ * without its journal. Another loss has another time.
+ */
+export const withoutJournalAnnotation = "rollout.serin.dev/without-journal";
+
+/**
  * The name of a kind in commands of kubectl. Flagger also has a kind Canary. Where both exist, kubectl takes the plain
  * name for Flagger's kind.
  */
@@ -155,9 +161,32 @@ export interface RolloutStatus {
   readonly undo?: UndoStatus;
   /** Group members with the same value took their steps together, and are rolled back together. */
   readonly groupRun?: string;
+  /** What the journal has entries of. Absent if it has none, or if an older engine wrote the status. */
+  readonly journaled?: JournaledObjects;
+  /** Set since the engine has found that somebody deleted the journal and its entries. */
+  readonly lostJournal?: LostJournal;
   /** The namespaces that this rollout has locked. Other rollouts do not touch their objects. */
   readonly namespaces?: readonly string[];
   readonly conditions: readonly Condition[];
+}
+
+/** The objects of which the journal has entries. They show that it is lost if somebody deletes it. */
+export interface JournaledObjects {
+  /** At most {@link maxJournaledObjects}. */
+  readonly objects: readonly string[];
+  /** The number of the others. */
+  readonly more?: number;
+  /** Some entries are of the preparation of the target. */
+  readonly setup?: boolean;
+}
+
+export const maxJournaledObjects = 50;
+
+/** A journal that somebody deleted with its entries. */
+export interface LostJournal extends JournaledObjects {
+  readonly at: string;
+  /** A person has let the rollout end without its journal. */
+  readonly accepted?: boolean;
 }
 
 /**

@@ -45,6 +45,10 @@ export const rolloutErrors = {
     meaning: "A newer engine wrote the rollout's journal.",
     remedy: "Run the newer engine until the rollout has ended.",
   },
+  "journal-broken": {
+    meaning: "Somebody has changed the entries of a rollout's journal, and one of them cannot be read.",
+    remedy: "Restore the RolloutJournal from a backup, or correct the field that the message names.",
+  },
   "patch-refused": {
     meaning: "The API server refused a write of the rollout engine.",
     remedy: "Read the server's message. Admission webhooks and rights are common causes.",

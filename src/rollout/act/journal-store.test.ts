@@ -296,3 +296,88 @@ test("what a webhook made of a list is forgotten when it ends, so that a person 
   const [overEdit] = withEntries(during, [{ ...entry, written: [...list(60), { name: "theirs" }], prior: edited }]);
   assert.partialDeepStrictEqual(overEdit, { replaced: edited, replacedPlan: rewritten });
 });
+
+/** A store with its server's one journal, which people may delete and change. */
+function oneJournal() {
+  let stored: RolloutJournal | undefined;
+  let [version, nowMs] = [0, 0];
+  const write = async (_: unknown, body: RolloutJournal): Promise<RolloutJournal> => {
+    version += 1;
+    stored = { ...body, metadata: { ...body.metadata, resourceVersion: String(version) } };
+    return await Promise.resolve(stored);
+  };
+  const client = { get: async () => await Promise.resolve(stored), create: write, update: write };
+  const clock = { ...systemClock, steadyMs: () => nowMs };
+  return {
+    store: () => new JournalStore(client as unknown as KubeClient, clock),
+    journal: () => stored,
+    /** A person writes the journal, or deletes it. The engine reads it again later. */
+    put: (journal: object | undefined) => {
+      stored = journal as RolloutJournal | undefined;
+      nowMs += 60_000;
+    },
+  };
+}
+
+const lostName = "canary.shop.c";
+const configMap = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "shop" };
+const created = (step: string): JournalEntry => ({ type: "created", step, object: { ...configMap, name: step } });
+
+test("an engine writes a deleted journal again with its entries and decisions, and says so in it", async () => {
+  const server = oneJournal();
+  const store = server.store();
+  await store.append(lostName, [created("one")], records(1, 1), "u");
+  server.put(undefined);
+  assert.equal((await store.read(lostName)).missing, true);
+  await store.writeAgain(lostName, "u");
+  const { entries, decisions, uid, missing } = await store.read(lostName);
+  assert.deepEqual([entries, uid, missing], [[created("one")], "u", undefined]);
+  assert.deepEqual(
+    decisions.map(({ decision }) => decision),
+    ["StepDone", "JournalWritten"],
+  );
+});
+
+test("a journal that somebody deletes within a round keeps its entries when the engine adds to it", async () => {
+  const server = oneJournal();
+  const store = server.store();
+  await store.append(lostName, [created("one")], [], "u");
+  server.put(undefined);
+  await store.append(lostName, [created("two")], [], "u");
+  assert.deepEqual(server.journal()?.entries, [created("one"), created("two")]);
+});
+
+test("another rollout of the name, or another engine, does not get the deleted journal", async () => {
+  const server = oneJournal();
+  const store = server.store();
+  await store.append(lostName, [created("one")], [], "u");
+  server.put(undefined);
+  await store.append(lostName, [created("two")], [], "second");
+  assert.deepEqual(server.journal()?.entries, [created("two")]);
+  server.put(undefined);
+  await server.store().writeAgain(lostName, "second");
+  assert.equal(server.journal(), undefined);
+});
+
+test("an entry that somebody has changed into none is an error that names its field", async () => {
+  const field = { type: "field", step: "one", object: configMap, pointer: "/data/a" };
+  const deleted = { type: "deleted", step: "one", object: configMap, body: { metadata: {} } };
+  const faults: readonly (readonly [entries: unknown, text: RegExp])[] = [
+    [{}, /^RolloutJournal canary\.shop\.c: entries: expected a list, got \{\}$/],
+    [[field, null], /entries\[1\]: expected an object, got null$/],
+    [[{ ...field, type: "moved" }], /entries\[0\]\.type: expected field, created or deleted, got "moved"$/],
+    [[{ ...field, step: 1 }], /entries\[0\]\.step: expected the id of a step, got 1$/],
+    [[{ ...field, object: undefined }], /entries\[0\]\.object: expected a reference to an object, got nothing$/],
+    [[{ ...field, object: { ...configMap, plural: "" } }], /entries\[0\]\.object\.plural: expected a text, got ""$/],
+    [[{ ...field, pointer: undefined }], /entries\[0\]\.pointer: expected a JSON pointer, got nothing$/],
+    [[{ ...deleted, body: {} }], /entries\[0\]\.body: expected the deleted object, got \{\}$/],
+  ];
+  const server = oneJournal();
+  const journal = { metadata: { name: lostName, resourceVersion: "1" }, formatVersion: 2 };
+  for (const [entries, message] of faults) {
+    server.put({ ...journal, entries });
+    await assert.rejects(server.store().read(lostName), { code: "journal-broken", message });
+  }
+  server.put({ ...journal, entries: [field, deleted, created("two")] });
+  assert.equal((await server.store().read(lostName)).entries.length, 3);
+});

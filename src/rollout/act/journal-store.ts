@@ -19,6 +19,7 @@ import {
   keepsEdits,
   referenceKey,
   rewrittenList,
+  shown,
   type FieldEntry,
   type FieldOfObject,
 } from "../decide/index.ts";
@@ -54,6 +55,8 @@ export interface StoredJournal {
   readonly decisions: readonly DecisionRecord[];
   /** See {@link journalOwnerAnnotation}. */
   readonly uid?: string;
+  /** The journal does not exist. */
+  readonly missing?: true;
 }
 
 interface Kept {
@@ -77,6 +80,8 @@ export class JournalStore {
   readonly #client: KubeClient;
   readonly #clock: Clock;
   readonly #kept = new BoundedCache<string, Kept>(maxKept);
+  /** The journals as this engine has read or written them last, in case somebody deletes one. */
+  readonly #known = new BoundedCache<string, RolloutJournal>(maxKept);
   readonly #others = new BoundedCache<string, KeptOther>(maxOthers);
 
   constructor(client: KubeClient, clock: Clock) {
@@ -84,12 +89,35 @@ export class JournalStore {
     this.#clock = clock;
   }
 
-  /** Throws a user error if a newer engine wrote the journal. */
+  /** Throws a user error if a newer engine wrote the journal, or if somebody has written what is no entry. */
   async read(name: string): Promise<StoredJournal> {
     const journal = await this.#load(name);
     const { entries = [], decisions = [] } = journal ?? {};
     const uid = journal?.metadata.annotations?.[journalOwnerAnnotation];
-    return { entries, decisions, ...(uid === undefined ? {} : { uid }) };
+    return {
+      entries,
+      decisions,
+      ...(uid === undefined ? {} : { uid }),
+      ...(journal === undefined ? { missing: true } : {}),
+    };
+  }
+
+  /**
+   * Writes a journal again that somebody has deleted, if this engine knows it. `uid` is the rollout's, because another
+   * rollout of its name does not get it.
+   */
+  async writeAgain(name: string, uid: string | undefined): Promise<void> {
+    const known = this.#known.get(name);
+    const annotations = known?.metadata.annotations;
+    if (known === undefined || uid === undefined || annotations?.[journalOwnerAnnotation] !== uid) return;
+    const record = {
+      at: new Date(this.#clock.nowMs()).toISOString(),
+      run: known.decisions?.at(-1)?.run ?? 0,
+      decision: "JournalWritten",
+      message: "somebody deleted the journal, and the engine has written it again from its memory",
+    };
+    const { decisions = [], entries } = known;
+    await this.#store(name, { metadata: { name, annotations }, decisions }, entries, [record]);
   }
 
   /**
@@ -104,6 +132,8 @@ export class JournalStore {
     uid?: string,
   ): Promise<void> {
     if (added.length === 0 && decisions.length === 0) return;
+    // Somebody may have deleted it since the round read it.
+    if ((await this.#load(name)) === undefined) await this.writeAgain(name, uid);
     const journal = await this.#load(name);
     const before = journal?.entries ?? [];
     const entries = withEntries(before, added);
@@ -231,12 +261,18 @@ export class JournalStore {
         },
       );
     }
+    const fault = journal === undefined ? undefined : faultOfEntries(journal.entries);
+    if (fault !== undefined)
+      throw userError("journal-broken", `RolloutJournal ${name}: ${fault}`, {
+        hint: "restore the RolloutJournal from a backup, or correct the field",
+      });
     this.#keep(name, journal);
     return journal;
   }
 
   #keep(name: string, journal: RolloutJournal | undefined): void {
     this.#kept.set(name, { journal, atMs: this.#clock.steadyMs() });
+    if (journal !== undefined) this.#known.set(name, journal);
   }
 
   async #store(
@@ -264,6 +300,39 @@ export class JournalStore {
         : await this.#client.update(rolloutJournalKind, { ...before, ...body }, { fieldManager });
     this.#keep(name, written);
   }
+}
+
+/** What makes a list no journal entries, with the field. Only the engine writes them, but a person may. */
+export function faultOfEntries(entries: unknown): string | undefined {
+  // A person may have written a journal without entries.
+  if (entries === undefined) return undefined;
+  if (!Array.isArray(entries)) return `entries: expected a list, got ${shown(entries)}`;
+  for (const [index, entry] of entries.entries()) {
+    const fault = faultOfEntry(entry);
+    if (fault !== undefined) return `entries[${index}]${fault}`;
+  }
+  return undefined;
+}
+
+function faultOfEntry(entry: unknown): string | undefined {
+  if (!isRecord(entry)) return `: expected an object, got ${shown(entry)}`;
+  const { type, step, object, pointer, body } = entry;
+  if (type !== "field" && type !== "created" && type !== "deleted")
+    return `.type: expected field, created or deleted, got ${shown(type)}`;
+  if (typeof step !== "string") return `.step: expected the id of a step, got ${shown(step)}`;
+  if (!isRecord(object)) return `.object: expected a reference to an object, got ${shown(object)}`;
+  for (const field of ["apiVersion", "kind", "plural", "name"])
+    if (typeof object[field] !== "string" || object[field] === "")
+      return `.object.${field}: expected a text, got ${shown(object[field])}`;
+  if (type === "field" && (typeof pointer !== "string" || !pointer.startsWith("/")))
+    return `.pointer: expected a JSON pointer, got ${shown(pointer)}`;
+  if (type === "deleted" && (!isRecord(body) || !isRecord(body["metadata"])))
+    return `.body: expected the deleted object, got ${shown(body)}`;
+  return undefined;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The journal, or a new one, with its owner. While it has entries, it keeps the owner of those. */

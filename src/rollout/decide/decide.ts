@@ -5,6 +5,7 @@ import { dated } from "./conditions.ts";
 import { begunCopy, holdCopy, isUnbegunCopy } from "./copied.ts";
 import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import { at, isOfEndedRun, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
+import { decideWithoutJournal, isJournalLost, withJournaled } from "./lost-journal.ts";
 import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps, withLastWeightOpen } from "./planned-steps.ts";
 import { handleDeletion, leftoverCause, rollBackFurther, startRollback, undoLeftover } from "./rollback.ts";
@@ -40,7 +41,8 @@ export function decide(input: DecideInput): Decision {
     ...meantRuleOf(input),
     observedGeneration: input.orders.generation,
   };
-  return forgetLater(input, { ...decision, status: dated(status, input.status, input.nowMs) });
+  const journaled = withJournaled({ status, actions: decision.actions }, input.journal);
+  return forgetLater(input, { ...decision, status: dated(journaled, input.status, input.nowMs) });
 }
 
 /**
@@ -120,6 +122,7 @@ function notHeldText({ change: { resumed }, orders, failedWrite }: DecideInput):
 function next(given: DecideInput): Decision {
   const input = isRefusedAfterEnd(given.status) ? { ...given, status: completedAgain(given.status) } : given;
   const { orders, status, journal, group } = input;
+  if (isJournalLost(given.status, journal, orders)) return decideWithoutJournal(given);
   if (isPuttingBack(status)) return rollBackFurther(input);
   if (journal.isLeftover === true) return undoLeftover(input);
   const underWay = isUnderWay(status);
@@ -174,7 +177,8 @@ function changed(input: DecideInput, underWay: boolean): Decision {
 /** The changes of an earlier run stay. Steps are planned again, and finished setup steps stay finished. */
 function newRun({ status, change, steps, orders }: DecideInput): Decision {
   const setup = new Set(steps.filter((step) => step.setup === true).map(({ id }) => id));
-  const { observedGeneration, completedSteps, conditions, run = 0 } = status;
+  const { observedGeneration, completedSteps, conditions, run = 0, journaled, lostJournal } = status;
+  const isPrepared = journaled?.setup === true;
   const fresh: RolloutStatus = {
     observedGeneration,
     phase: "Planned",
@@ -185,6 +189,8 @@ function newRun({ status, change, steps, orders }: DecideInput): Decision {
     run: run + 1,
     candidate: change.candidate,
     ordersBefore: orders.last,
+    ...(isPrepared ? { journaled } : {}),
+    ...(isPrepared && lostJournal !== undefined ? { lostJournal } : {}),
   };
   return { status: fresh, actions: [] };
 }

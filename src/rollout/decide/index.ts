@@ -3,6 +3,7 @@ export { noticed } from "./conditions.ts";
 export { compareRoots, describeRoot, type RevisionRoots, type RootCertificate } from "./compare-roots.ts";
 export { blockers, groupView, type Blocker } from "./blockers.ts";
 export { isUnbegunCopy } from "./copied.ts";
+export { isJournalLost } from "./lost-journal.ts";
 export {
   allDone,
   isLingering,

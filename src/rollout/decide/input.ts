@@ -9,7 +9,7 @@ import {
 } from "../../api/serin/index.ts";
 import type { Blocker, GroupView } from "./blockers.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
-import type { Step, Write } from "./step.ts";
+import { describeReference, type Step, type Write } from "./step.ts";
 
 /** The commands for this rollout, for messages that say how to go on. */
 export interface RolloutCommands {
@@ -20,6 +20,10 @@ export interface RolloutCommands {
   /** The command that continues without the remaining checks. Only a Canary can be promoted. */
   readonly promote?: string;
   readonly edit: string;
+  /** The command that writes annotations. It ends before the annotation. */
+  readonly annotate: string;
+  /** The name of the journal. */
+  readonly journal: string;
 }
 
 /** The orders that people have given. They are no part of the plan. */
@@ -40,6 +44,8 @@ export interface RolloutOrders {
   /** The latest orders of all runs. */
   readonly last: OrdersMark;
   readonly settleTimeoutMs: number;
+  /** The value of the annotation `rollout.serin.dev/without-journal`. */
+  readonly withoutJournal?: string;
   /** Set when the object is being deleted. */
   readonly deletion?: "Rollback" | "Leave";
   /** Holds the namespaces of all its steps from its beginning to its end, not only those of the current step. */
@@ -114,6 +120,10 @@ export interface JournalCounts {
   readonly completed: boolean;
   /** An earlier object of this name has made the entries, and was removed despite its finalizer. */
   readonly isLeftover?: boolean;
+  /** The journal does not exist. */
+  readonly missing?: true;
+  /** The objects of the entries. */
+  readonly objects?: readonly string[];
 }
 
 /**
@@ -125,10 +135,12 @@ export function journalCounts(
     entries,
     decisions = [],
     uid: madeBy,
+    missing,
   }: {
     readonly entries: readonly JournalEntry[];
     readonly decisions?: readonly Pick<DecisionRecord, "decision">[];
     readonly uid?: string;
+    readonly missing?: true;
   },
   uid?: string,
   copied?: string,
@@ -141,6 +153,8 @@ export function journalCounts(
     setup,
     completed: lastRunCompleted(decisions),
     ...(isLeftover ? { isLeftover } : {}),
+    ...(missing === undefined ? {} : { missing }),
+    objects: [...new Set(entries.map(({ object }) => describeReference(object)))],
   };
 }
 

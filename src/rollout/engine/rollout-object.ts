@@ -7,7 +7,7 @@ import {
   canaryKind,
   holderAnnotation,
   isSameOrder,
-  kubectlKind,
+  kubectlObject,
   ownUidAnnotation,
   meshUpgradeKind,
   parseCanary,
@@ -20,6 +20,7 @@ import {
   type OrdersMark,
   type RolloutOrdersSpec,
   type RolloutStatus,
+  withoutJournalAnnotation,
 } from "../../api/serin/index.ts";
 import { isUnderWay, type RolloutCommands, type RolloutOrders } from "../decide/index.ts";
 import { annotationPointer, type TargetedCanary } from "../plan/index.ts";
@@ -222,11 +223,17 @@ export function ordersOf(rollout: Rollout, raw: UntypedObject): RolloutOrders {
     approvals: spec.approvals,
     ...(spec.fullPromotion === undefined ? {} : { fullPromotion: spec.fullPromotion }),
     last: lastOrders(raw),
+    ...withoutJournalOf(metadata),
     moves: movesOf(rollout, raw),
     settleTimeoutMs: spec.settleTimeoutSeconds * 1000,
     ...(metadata.deletionTimestamp === undefined ? {} : { deletion: spec.onDeletion }),
     holdsAllNamespaces: !isMeshUpgrade(rollout),
   };
+}
+
+function withoutJournalOf({ annotations }: Rollout["metadata"]): Pick<RolloutOrders, "withoutJournal"> {
+  const withoutJournal = annotations?.[withoutJournalAnnotation];
+  return withoutJournal === undefined ? {} : { withoutJournal };
 }
 
 /** The object of which this one is a copy. A person who takes the copy over removes the mark. */
@@ -238,14 +245,15 @@ export function copiedUid({ metadata: { annotations, uid } }: Rollout): string |
 function commandsOf(rollout: Rollout): RolloutCommands {
   const isUpgrade = isMeshUpgrade(rollout);
   const kind = isUpgrade ? "MeshUpgrade" : "Canary";
-  const { name = "", namespace } = rollout.metadata;
   return {
     approve: rolloutCommand(kind, rollout, "approve"),
     undo: rolloutCommand(kind, rollout, "rollback"),
     resume: rolloutCommand(kind, rollout, "resume"),
     retry: rolloutCommand(kind, rollout, "retry"),
     ...(isUpgrade ? {} : { promote: rolloutCommand(kind, rollout, "promote") }),
-    edit: `kubectl edit ${kubectlKind(kind)} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`,
+    edit: `kubectl edit ${kubectlObject(kind, rollout.metadata)}`,
+    annotate: `kubectl annotate --overwrite ${kubectlObject(kind, rollout.metadata)}`,
+    journal: journalNameOf({ kind, metadata: rollout.metadata }),
   };
 }
 
@@ -267,6 +275,7 @@ export function ordersOfRefused(raw: Rollout): RolloutOrders {
     automaticRollback: true,
     approvals: [],
     last: {},
+    ...withoutJournalOf(raw.metadata),
     settleTimeoutMs: Number.MAX_SAFE_INTEGER,
     ...(raw.metadata.deletionTimestamp === undefined
       ? {}

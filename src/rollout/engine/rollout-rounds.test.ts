@@ -103,7 +103,10 @@ function roundsOf({
     } as unknown as KubeClient,
     clock: { steadyMs: () => steadyMs, nowMs: () => steadyMs },
     log: silentLogger,
-    journals: { read: async () => (faulty && unread === "journal" ? fail() : journal) },
+    journals: {
+      read: async () => (faulty && unread === "journal" ? fail() : journal),
+      writeAgain: async () => undefined,
+    },
     observer: {},
     planner: {
       plan: async (rollout: Rollout, entries: readonly JournalEntry[]) => (faulty ? fail() : plan(rollout, entries)),
@@ -360,4 +363,25 @@ test("after a completed run, a position in another target counts in the list as 
   const refused = await afterInsertion({ canary: { name: "c", port: 80 } });
   assert.equal(refused.phase, "Stuck");
   assert.match(refused.message, /when this Canary had another target: that one is at position 1 now/);
+});
+
+test("a rollout whose journal is gone is Stuck with its journal's name, and does not end as rolled back", async () => {
+  const canary = roundsOf({
+    status: {
+      ...underWay,
+      phase: "RollingBack",
+      cause: "a check failed",
+      undo: { startedAt: "", elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" },
+      journaled: { objects: ["HTTPRoute shop/web"] },
+    },
+    journal: { entries: [], decisions: [], missing: true },
+  });
+  await canary.run(3);
+  const { phase, message } = canary.status();
+  assert.equal(phase, "Stuck");
+  assert.match(
+    message,
+    /^its journal canary\.shop\.web is gone, .* of HTTPRoute shop\/web\. .* kubectl annotate --overwrite canary\.rollout\.serin\.dev web -n shop rollout\.serin\.dev\/without-journal=/,
+  );
+  assert.deepEqual(canary.events(), ["Stuck"]);
 });

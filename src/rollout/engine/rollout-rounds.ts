@@ -3,12 +3,13 @@ import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import type { Freeze, JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { AuthorRights, RightsRefusal } from "../access/index.ts";
-import type { JournalStore } from "../act/journal-store.ts";
+import type { JournalStore, StoredJournal } from "../act/journal-store.ts";
 import {
   currentStep,
   failingStatus,
   initialStatus,
   isDone,
+  isJournalLost,
   isPuttingBack,
   isUnbegunCopy,
   journalCounts,
@@ -268,14 +269,14 @@ export class RolloutRounds {
     const { namespace } = rollout.metadata;
     const waitMs = mustPutBack || namespace === undefined ? 0 : this.#shares.waitMs(namespace);
     if (waitMs > 0) return waitMs;
-    const journalName = journalNameOf(rollout);
-    const journal = await this.#services.journals.read(journalName);
+    const journal = await this.#journalOf(raw);
     const isUnbegun = isUnbegunCopy(orders, status);
-    if ((isUnbegun || orders.deletion !== undefined) && journal.entries.length === 0)
+    const isLost = isJournalLost(status, journal, orders);
+    if ((isUnbegun || orders.deletion !== undefined) && !isLost && journal.entries.length === 0)
       if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
     const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
     // Nothing of the object itself is written in this round.
-    const isWaiting = counts.isLeftover === true || isUnbegun;
+    const isWaiting = counts.isLeftover === true || isUnbegun || isLost;
     const planned = isWaiting ? unplanned(round) : await this.#plan(round, mustPutBack, { ...journal, counts });
     if ("problem" in planned) return await this.#refuse(kind, round, planned);
     const steps = await withinReach(raw, orderedSteps(planned.steps, orders, status), this.#services);
@@ -299,6 +300,17 @@ export class RolloutRounds {
     await this.#carryOut(kind, round, decision, journal.entries);
     this.#services.metrics.verdicts(raw.status?.step, decision.status.step);
     return restAfterMs(nextRoundMs(rollout, decision.status), clock.steadyMs() - begunMs);
+  }
+
+  /** The journal. If somebody has deleted it, this engine writes it again from its memory. */
+  async #journalOf(raw: Rollout): Promise<StoredJournal> {
+    const { journals, actions } = this.#services;
+    const name = journalNameOf(raw);
+    const journal = await journals.read(name);
+    if (journal.missing !== true || raw.status === undefined) return journal;
+    actions.fence();
+    await journals.writeAgain(name, raw.metadata.uid);
+    return await journals.read(name);
   }
 
   /** Looks at the current step. Does not observe a step that has not begun, or whose rollout is being undone. */

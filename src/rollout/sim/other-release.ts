@@ -9,6 +9,8 @@ export function olderStatus(status: RolloutStatus): RolloutStatus {
     ordersBefore: _orders,
     moves: _moves,
     meantRule: _meant,
+    journaled: _journaled,
+    lostJournal: _lost,
     step,
     undo,
     ...rest

@@ -29,9 +29,29 @@ const othersSalt = 0x07_4e;
 const namespaceSalt = 0x4a_3e;
 const extendSalt = 0xe8_7e;
 const routeSalt = 0x10_5e;
+const journalSalt = 0x70_a1;
 
-/** Generates the scenario of a seed: {@link extendedScenarioOf}, and somebody may delete what Canaries have made. */
+/**
+ * Generates the scenario of a seed: {@link routeScenarioOf}, and in a third of the seeds somebody deletes a journal. A
+ * rollout without its journal that is removed by force, or whose status an older release writes, loses what shows that.
+ */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = routeScenarioOf(seed);
+  const random = seededRandom(seed ^ journalSalt);
+  const isKnown = scenario.disturbances.every(({ type }) => type !== "recreate" && type !== "otherRelease");
+  if (!isKnown || random() > 0.35) return scenario;
+  const rollout = pick(random, scenario.rollouts.length);
+  const lost = Array.from({ length: 1 + pick(random, 2) }, (): Disturbance => ({
+    type: "loseJournal",
+    atTick: 5 + pick(random, calmFromTick - 10),
+    rollout,
+    isRestarted: random() < 0.6,
+  }));
+  return { ...scenario, disturbances: [...scenario.disturbances, ...lost] };
+}
+
+/** The scenario of {@link extendedScenarioOf}, and somebody may delete what Canaries have made. */
+export function routeScenarioOf(seed: number): Scenario {
   const scenario = extendedScenarioOf(seed);
   const random = seededRandom(seed ^ routeSalt);
   const lost = scenario.rollouts.flatMap(({ canary }, rollout): Disturbance[] => {

@@ -107,6 +107,8 @@ export type Disturbance =
   | { readonly type: "vanish"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
   /** A person changes the limits of the checks. */
   | { readonly type: "editChecks"; readonly atTick: number; readonly rollout: number; readonly minSamples: number }
+  /** Somebody deletes the journal. The engine may end at once. A person restores it when the status asks. */
+  | { readonly type: "loseJournal"; readonly atTick: number; readonly rollout: number; readonly isRestarted: boolean }
   /** A freeze ends, and later has another window. */
   | { readonly type: "freezeMoves"; readonly atTick: number; readonly untilTick: number }
   /** An engine of another release has written the status, without fields of this release, or with more. */

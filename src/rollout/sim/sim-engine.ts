@@ -1,7 +1,7 @@
 import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { hasUndoFinalizer, type Freeze, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
-import { entryKey } from "../act/journal-store.ts";
+import { entryKey, type StoredJournal } from "../act/journal-store.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
 import {
@@ -9,6 +9,7 @@ import {
   failingStatus,
   initialStatus,
   isPuttingBack,
+  isJournalLost,
   journalCounts,
   keepsEdits,
   noticed,
@@ -85,6 +86,8 @@ export class SimEngine {
   rounds = 0;
   /** When each rollout is due. A rollout without an entry waits for a change of its object. */
   readonly #due = new Map<string, number>();
+  /** The names of the journals that it has in its memory. */
+  readonly #knownJournals = new Set<string>();
   readonly #told = new WeakSet<Error>();
   /** How many rounds of each rollout have failed one after another. */
   readonly #failures = new Map<string, number>();
@@ -162,10 +165,11 @@ export class SimEngine {
       return this.#lookAgain(key, raw);
     }
     if (this.#options.isUnreadable(raw, "journal")) throw new Unreadable("the journal cannot be read");
-    const journal = store.journals.get(journalNameOf(raw)) ?? { entries: [], decisions: [] };
+    const journal = this.#journalOf(raw);
     yield;
     const counts = journalCounts(journal, raw.metadata.uid);
-    const puttingBack = isPuttingBack(status) || counts.isLeftover === true;
+    const isLost = isJournalLost(status, counts, orders);
+    const puttingBack = isPuttingBack(status) || counts.isLeftover === true || isLost;
     const mustPutBack = this.board.mustPutBack({ rollout, status, orders });
     const mayPlan = !puttingBack && !mustPutBack;
     const isUnread = this.#options.isUnreadable(raw, "target");
@@ -202,6 +206,24 @@ export class SimEngine {
     const nextMs = nextRoundMs(rollout, decision.status);
     if (nextMs === undefined) this.#lookAgain(key, raw);
     else this.wake(key, nextMs);
+  }
+
+  /** The journal. If somebody has deleted it, an engine that has read it before writes it again. */
+  #journalOf(raw: Rollout): StoredJournal {
+    const { store } = this.#options;
+    const name = journalNameOf(raw);
+    this.#writeLostAgain(name);
+    const journal = store.journals.get(name);
+    if (journal === undefined) return { entries: [], decisions: [], missing: true };
+    this.#knownJournals.add(name);
+    return journal;
+  }
+
+  #writeLostAgain(name: string): void {
+    const { store } = this.#options;
+    if (store.journals.has(name) || !this.#knownJournals.has(name)) return;
+    this.#fence();
+    store.writeJournalAgain(name);
   }
 
   /** Stores why the engine refuses the spec, as the real engine does. */
@@ -285,6 +307,7 @@ export class SimEngine {
     }
     if (decision.actions.some((action) => action.type === "event" && action.reason === "Completed")) {
       this.#fence();
+      this.#writeLostAgain(journalNameOf(raw));
       store.append(
         journalNameOf(raw),
         [],
@@ -335,7 +358,9 @@ export class SimEngine {
         ? [{ at: "", run: status.run ?? 0, decision: action.reason, message: action.message }]
         : [],
     );
+    this.#writeLostAgain(name);
     store.append(name, entries, decisions, raw.metadata.uid);
+    this.#knownJournals.add(name);
     yield;
     for (const action of actions) {
       this.#fence();

@@ -15,6 +15,8 @@ export class SimStore {
   readonly watchers = new Set<(key: string) => void>();
   /** The journals whose writes the server refuses. */
   readonly refusedJournals = new Set<string>();
+  /** The journals that somebody has deleted, as a backup has them. */
+  readonly lostJournals = new Map<string, StoredJournal>();
   leader = 0;
   #version = 1;
 
@@ -87,6 +89,28 @@ export class SimStore {
     const written = this.#rollouts.get(key)?.metadata.resourceVersion ?? "";
     this.#collect(key);
     return written;
+  }
+
+  /** Somebody deletes the journal. */
+  loseJournal(name: string): void {
+    const journal = this.journals.get(name);
+    if (journal === undefined) return;
+    this.lostJournals.set(name, journal);
+    this.journals.delete(name);
+  }
+
+  /** The engine writes a deleted journal from its memory. */
+  writeJournalAgain(name: string): void {
+    if (this.lostJournals.has(name)) this.#admit(name);
+    this.restoreJournal(name);
+  }
+
+  /** Somebody restores the journal from a backup. */
+  restoreJournal(name: string): void {
+    const lost = this.lostJournals.get(name);
+    if (lost === undefined) return;
+    this.lostJournals.delete(name);
+    this.journals.set(name, { ...lost, decisions: [...lost.decisions, ...(this.journals.get(name)?.decisions ?? [])] });
   }
 
   append(name: string, entries: readonly JournalEntry[], decisions: readonly DecisionRecord[], uid?: string): void {

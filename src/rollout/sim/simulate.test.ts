@@ -7,6 +7,7 @@ import {
   laterScenarioOf,
   othersScenarioOf,
   plainScenarioOf,
+  routeScenarioOf,
   scenarioOf,
 } from "./scenario-seeds.ts";
 import { shrink } from "./shrink.ts";
@@ -27,11 +28,14 @@ const keptOfServer = [477, 661, 919, 1159, 1220];
 const keptOfOthers = [839, 2061];
 /** Seeds that failed once with the real plan of Canaries: an undo of routes, of scaled pods, of a copy, and a group. */
 const keptOfCanaries = [326, 756, 1375, 1545];
+/** Seeds that failed once with deleted journals: one within a round, and one between a write and the next round. */
+const keptOfJournals = [449, 530];
 
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [
     ...Array.from({ length: seeds }, (_one, index) => scenarioOf(index + 1)),
-    ...keptOfCanaries.map((seed) => scenarioOf(seed)),
+    ...keptOfJournals.map((seed) => scenarioOf(seed)),
+    ...keptOfCanaries.map((seed) => routeScenarioOf(seed)),
     ...kept.map((seed) => plainScenarioOf(seed)),
     ...keptOfAll.map((seed) => earlierScenarioOf(seed)),
     ...keptOfLast.map((seed) => laterScenarioOf(seed)),

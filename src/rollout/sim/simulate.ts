@@ -346,6 +346,11 @@ class Simulation {
       this.#store.patchSpec(key, { abort: true });
       return;
     }
+    if (status.lostJournal !== undefined && status.lostJournal.accepted !== true) {
+      this.#note(`${key}: its journal is restored: ${status.message}`);
+      this.#store.restoreJournal(journalNameOf(found));
+      return;
+    }
     if (status.message.includes("delete this Canary") && found.metadata.deletionTimestamp === undefined) {
       const sim = this.#simOf(found);
       this.#note(`${key} is deleted, to be created again: ${status.message}`);
@@ -544,11 +549,17 @@ class Simulation {
     }
   }
 
+  #loseJournal(sim: SimRollout, isRestarted: boolean): void {
+    this.#store.loseJournal(journalNameOf(rolloutObject(sim, "")));
+    if (isRestarted) this.#engines.crash();
+  }
+
   /** What the API server does to a rollout and its target. */
   #disturbServer(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const { refusedJournals } = this.#store;
     const { writesRefused, rewritten } = this.#cluster;
     const journal = journalNameOf(rolloutObject(sim, ""));
+    if (disturbance.type === "loseJournal") this.#loseJournal(sim, disturbance.isRestarted);
     if (disturbance.type === "journalFull" && begins) refusedJournals.add(journal);
     if (disturbance.type === "journalFull" && !begins) refusedJournals.delete(journal);
     if (disturbance.type === "refuse" && begins) writesRefused.set(sim.name, (object) => ownsObject(sim, object));

@@ -23,7 +23,7 @@ import { happens, isAllowedCause } from "./allowed-cause.ts";
 import { routeKey } from "./canary-traffic.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { rolloutObject } from "./sim-plan.ts";
+import { ownsObject, rolloutObject } from "./sim-plan.ts";
 import { atTheEnd } from "./end-witness.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { engineWriter } from "./model-object.ts";
@@ -255,16 +255,17 @@ export class Witness {
         isUndoneWhole ? { ...seen, baseline: seen.unprepared } : seen,
         `rolled back (${status.cause ?? ""})`,
       );
-    if (seen.sim.kind === "MeshUpgrade") this.#isAtRest(key, status);
+    if (seen.sim.kind === "MeshUpgrade") this.#isAtRest(key, seen.sim, status);
     isAllowedCause(this.#scenario, { key, sim: seen.sim, cause: status.cause ?? "" });
   }
 
   /** Checks that an upgrade is rolled back only when the workloads that it has restarted have their pods again. */
-  #isAtRest(key: string, { undo }: RolloutStatus): void {
+  #isAtRest(key: string, sim: SimRollout, { undo }: RolloutStatus): void {
     const nowMs = this.#cluster.nowMs;
     const late = [...this.#cluster.objects.values()].find(
       ({ reference, readyAtMs, writers }) =>
         nowMs < readyAtMs &&
+        ownsObject(sim, reference) &&
         !this.#hasEnded(reference.namespace) &&
         [restartPointer, podRev].some((pointer) => writers.get(pointer) === engineWriter),
     );

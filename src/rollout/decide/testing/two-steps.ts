@@ -23,6 +23,8 @@ const commands: RolloutCommands = {
   resume: "serin canary resume c -n n",
   retry: "serin canary retry c -n n",
   edit: "kubectl edit canary c -n n",
+  annotate: "kubectl annotate --overwrite canary c -n n",
+  journal: "canary.n.c",
 };
 /** Nobody has ordered anything. */
 export const orders: RolloutOrders = {

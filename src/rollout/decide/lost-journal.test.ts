@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RolloutStatus } from "../../api/serin/index.ts";
+import { decide } from "./decide.ts";
+import type { DecideInput, Decision } from "./input.ts";
+import { begun, input, orders, plain, reasons } from "./testing/two-steps.ts";
+
+const written = { run: 1, setup: 0, completed: false, objects: ["HTTPRoute n/web"] };
+const gone = { run: 0, setup: 0, completed: false, missing: true, objects: [] } as const;
+/** The engine has told of the loss, and has made a journal of decisions alone. */
+const empty = { run: 0, setup: 0, completed: false, objects: [] };
+const undo = { startedAt: "", elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" } as const;
+
+const moved = decide(input({ status: begun, journal: written, observation: plain })).status;
+const goingBack: RolloutStatus = { ...moved, phase: "RollingBack", cause: "a check failed", undo };
+
+function decided(status: RolloutStatus, more: Partial<DecideInput> = {}): Decision {
+  return decide(input({ status, steps: [], journal: gone, ...more }));
+}
+
+/** The status after a person has typed the command that the message ends with. */
+function withoutJournal(status: RolloutStatus, more: Partial<DecideInput["orders"]> = {}): RolloutStatus {
+  const [, at = ""] = / rollout\.serin\.dev\/without-journal=(\S+)$/.exec(status.message) ?? [];
+  assert.notEqual(at, "");
+  const given = { ...orders, ...more, withoutJournal: at };
+  const accepted = decided(status, { journal: empty, orders: given });
+  return decided(accepted.status, { journal: empty, orders: given }).status;
+}
+
+test("the status names the objects that the journal has entries of, until they are undone", () => {
+  assert.deepEqual(moved.journaled, { objects: ["HTTPRoute n/web"] });
+  const many = Array.from({ length: 60 }, (_one, index) => `Namespace n${index}`);
+  const { journaled } = decide(input({ status: begun, journal: { ...written, setup: 1, objects: many } })).status;
+  assert.deepEqual([journaled?.objects.length, journaled?.more, journaled?.setup], [50, 10, true]);
+  assert.equal(decided(goingBack, { journal: empty }).status.journaled, undefined);
+});
+
+test("an undo whose journal somebody has deleted is Stuck and names the objects, and does not say that it is done", () => {
+  const { status, actions } = decided(goingBack);
+  assert.deepEqual([status.phase, status.pauseReason, status.cause], ["Stuck", "undo", "a check failed"]);
+  assert.match(
+    status.message,
+    /^its journal canary\.n\.c is gone, .* of HTTPRoute n\/web\. Restore this RolloutJournal/,
+  );
+  assert.deepEqual(
+    actions.map(({ type }) => type),
+    ["event"],
+  );
+  const again = decided(status, { journal: empty });
+  assert.deepEqual([again.status.phase, again.status.message, again.actions], ["Stuck", status.message, []]);
+});
+
+test("a step goes no further without the journal, because it would take its own values for those from before", () => {
+  const stuck = decided(moved);
+  assert.deepEqual([stuck.status.phase, stuck.status.undo, reasons(stuck)], ["Stuck", undefined, ["Stuck"]]);
+  const undone = decided(moved, { orders: { ...orders, abort: true } });
+  assert.equal(undone.status.phase, "Stuck");
+});
+
+test("a rollout whose journal comes back from a backup continues where it was, and an undo undoes its entries", () => {
+  const { status: stuck } = decided(goingBack);
+  const partly = decided(stuck, { journal: { ...written, objects: ["Deployment n/web"] } });
+  assert.equal(partly.status.phase, "Stuck");
+  const back = decided(stuck, { journal: written });
+  assert.deepEqual([reasons(back), back.status.lostJournal], [["Resumed"], undefined]);
+  const next = decided(back.status, { journal: written });
+  assert.deepEqual([next.status.phase, reasons(next)], ["Stuck", ["undo"]]);
+  assert.equal(decided(next.status, { journal: empty }).status.phase, "RolledBack");
+  const { status: forward } = decided(decided(moved).status, { journal: written });
+  const again = decide(input({ status: forward, journal: written, observation: plain })).status;
+  assert.deepEqual([again.phase, again.lostJournal, again.cause], [begun.phase, undefined, undefined]);
+});
+
+test("a person ends the rollout without its journal, and the cause says what was not put back", () => {
+  const ended = withoutJournal(decided(goingBack).status);
+  assert.equal(ended.phase, "RolledBack");
+  assert.equal(ended.cause, "a check failed; its journal was gone, so the engine has not put back HTTPRoute n/web");
+  const stopped = withoutJournal(decided(moved).status);
+  assert.deepEqual([stopped.phase, stopped.undo?.because], ["RolledBack", "order"]);
+  assert.match(stopped.cause ?? "", /^its journal was gone, so the engine has not put back HTTPRoute n\/web$/);
+  const deleted = withoutJournal(decided(moved, { orders: { ...orders, deletion: "Rollback" } }).status, {
+    deletion: "Rollback",
+  });
+  assert.deepEqual([deleted.phase, deleted.undo?.next], ["RolledBack", "Deleted"]);
+});
+
+test("a consent to an earlier loss does not count for a later one", () => {
+  const { status } = decided(goingBack, { orders: { ...orders, withoutJournal: "2025-01-01T00:00:00.000Z" } });
+  assert.equal(status.phase, "Stuck");
+});
+
+test("a completed rollout without its journal stays completed, and its undo is Stuck", () => {
+  const { step: _, ...done } = moved;
+  const completed: RolloutStatus = { ...done, phase: "Completed", message: "done", endedAt: "2026-01-01T00:00:00Z" };
+  const change = { candidate: completed.candidate ?? "", watched: false };
+  assert.equal(decided(completed, { change }).status.phase, "Completed");
+  const undone = decided(completed, { change, orders: { ...orders, abort: true } });
+  assert.equal(undone.status.phase, "Stuck");
+  assert.match(withoutJournal(undone.status, { abort: true }).cause ?? "", /has not put back HTTPRoute n\/web/);
+  // The changes of an ended run stay, so its journal has nothing that the next run needs.
+  const next = decided(completed, { change: { candidate: "v2", watched: false } });
+  assert.deepEqual([next.status.phase, next.status.journaled], ["Planned", undefined]);
+});
+
+test("a deletion that leaves the changes does not need the journal, but one that must give the target back does", () => {
+  const leaves = { ...orders, deletion: "Leave" } as const;
+  assert.deepEqual(reasons(decided(moved, { orders: leaves })), ["Deleted", "release"]);
+  const prepared = { ...moved, journaled: { objects: ["Deployment n/web"], setup: true } };
+  assert.equal(decided(prepared, { orders: leaves }).status.phase, "Stuck");
+});

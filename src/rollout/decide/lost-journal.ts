@@ -1,0 +1,106 @@
+import { firstNames } from "../../base/index.ts";
+import {
+  maxJournaledObjects,
+  withoutJournalAnnotation,
+  type JournaledObjects,
+  type LostJournal,
+  type RolloutStatus,
+} from "../../api/serin/index.ts";
+import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
+import { saysTheSame, withHold } from "./hold.ts";
+import { at, type DecideInput, type Decision, type JournalCounts, type RolloutOrders } from "./input.ts";
+import { startRollback } from "./rollback.ts";
+import { describeReference } from "./step.ts";
+
+/** The number of objects that a message names. */
+const namesShown = 20;
+
+/**
+ * The status with what the journal has entries of, also those that the decision adds. While there is no journal, the
+ * status keeps what it had: after a crash, the decision may not have made one.
+ */
+export function withJournaled(
+  { status, actions }: Pick<Decision, "status" | "actions">,
+  { missing, objects, setup }: JournalCounts,
+): RolloutStatus {
+  if (missing === true || objects === undefined) return status;
+  if (status.lostJournal !== undefined && status.lostJournal.accepted !== true) return status;
+  const { journaled: _, ...rest } = status;
+  const added = actions.flatMap((action) => (action.type === "journal" ? action.entries : []));
+  const all = [...new Set([...objects, ...added.map(({ object }) => describeReference(object))])];
+  if (all.length === 0) return rest;
+  const more = all.length - maxJournaledObjects;
+  const journaled: JournaledObjects = {
+    objects: all.slice(0, maxJournaledObjects),
+    ...(more > 0 ? { more } : {}),
+    ...(setup > 0 || added.some((entry) => entry.setup === true) ? { setup: true } : {}),
+  };
+  return { ...rest, journaled };
+}
+
+/**
+ * Whether the rollout needs entries of its journal that somebody deleted with it. Without them an undo would find
+ * nothing to do, and a step would take its own values for those from before the run.
+ */
+export function isJournalLost(
+  status: RolloutStatus,
+  { missing }: Pick<JournalCounts, "missing">,
+  { abort, deletion }: Pick<RolloutOrders, "abort" | "deletion">,
+): boolean {
+  const { journaled, lostJournal } = status;
+  if (lostJournal !== undefined) return lostJournal.accepted !== true;
+  if (missing !== true || journaled === undefined) return false;
+  if (isPuttingBack(status)) return true;
+  const hasSetup = journaled.setup === true;
+  if (deletion !== undefined) return hasSetup || (isUnderWay(status) && deletion !== "Leave");
+  if (isUnderWay(status)) return true;
+  if (status.phase === "RolledBack") return false;
+  return hasSetup || (abort && (status.phase === "Completed" || isRefusedAfterEnd(status)));
+}
+
+/** The decision about a rollout that has lost its journal: a person restores it, or lets the rollout end without it. */
+export function decideWithoutJournal(input: DecideInput): Decision {
+  const { status, orders, journal, nowMs } = input;
+  const { lostJournal, ...rest } = status;
+  const lost: LostJournal = lostJournal ?? { at: at(nowMs), ...(status.journaled ?? { objects: [] }) };
+  const found = new Set(journal.objects);
+  if (journal.missing !== true && found.size > 0 && lost.objects.every((object) => found.has(object))) {
+    const message = "its journal is back, and the rollout continues";
+    return { status: rest, actions: [{ type: "event", reason: "Resumed", message, warning: false }] };
+  }
+  if (orders.withoutJournal === lost.at) return endWithout(input, lost);
+  const message = `its journal ${orders.commands.journal} is gone, which had the values from before the rollout of ${namesOf(lost)}. Restore this RolloutJournal from a backup, and the rollout continues by itself. Or look at each of these objects, put it back by hand, and end the rollout without its journal: ${orders.commands.annotate} ${withoutJournalAnnotation}=${lost.at}`;
+  const told = status.phase === "Stuck" && saysTheSame(status.message, message);
+  return {
+    status: { ...withHold(status, { phase: "Stuck", reason: "undo", message }), lostJournal: lost },
+    actions: told ? [] : [{ type: "event", reason: "Stuck", message, warning: true }],
+  };
+}
+
+/** Ends the rollout. Its cause says what the engine has not put back. */
+function endWithout(input: DecideInput, lost: LostJournal): Decision {
+  const { status, orders } = input;
+  const { journaled: _, ...rest } = status;
+  const accepted: RolloutStatus = { ...rest, lostJournal: { ...lost, accepted: true } };
+  const unrestored = `its journal was gone, so the engine has not put back ${namesOf(lost)}`;
+  if (isPuttingBack(status)) {
+    const cause = status.cause === undefined ? unrestored : `${status.cause}; ${unrestored}`;
+    const message = `the undo ends without the journal: ${unrestored}`;
+    return {
+      status: { ...accepted, phase: "RollingBack", cause, message: cause },
+      actions: [{ type: "event", reason: "Resumed", message, warning: true }],
+    };
+  }
+  const isDeleted = orders.deletion !== undefined;
+  return startRollback(
+    { ...input, status: accepted },
+    { because: isDeleted ? "deletion" : "order", cause: unrestored },
+    isDeleted ? "Deleted" : "RolledBack",
+    orders.orderedBy,
+  );
+}
+
+function namesOf({ objects, more = 0 }: LostJournal): string {
+  const others = more === 0 ? "" : `, and ${more} more objects`;
+  return `${firstNames(objects, namesShown)}${others}`;
+}
