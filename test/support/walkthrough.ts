@@ -1,6 +1,7 @@
 // Shared by the tests of the walkthroughs: lines that are typed into a shell of the lab or of a given cluster, in steps
 // that depend on each other, under load.
 import assert from "node:assert/strict";
+import { addDetail } from "./add-detail.ts";
 import { eventually } from "./eventually.ts";
 import { requireLeastRights, type ExpectedRights, type RbacObjects } from "./audited-rights.ts";
 import { withKubectl, type Kubectl } from "./kubectls.ts";
@@ -60,7 +61,7 @@ export class TypedGuide<Cluster extends GuideCluster> {
       return code === 0 && expected.test(output);
     };
     await eventually(condition, look).catch((error: unknown) => {
-      if (error instanceof Error) error.message += `\n${line}\n${last}`;
+      addDetail(error, `${line}\n${last}`);
       throw error;
     });
   }
@@ -90,7 +91,7 @@ export class TypedGuide<Cluster extends GuideCluster> {
       try {
         await body();
       } catch (error) {
-        if (error instanceof Error) error.message += `\n${await this.#clusterNow()}`;
+        addDetail(error, await this.#clusterNow());
         throw error;
       }
       this.#failed = undefined;
