@@ -3,14 +3,10 @@
 //   npm run bench:controlplane:large -- [--cases subsets,hosts] [--scale 1] [--json]
 // Each case runs with a quarter of its size and with its full size. A growth above 4 is more than linear.
 import { benchOptions } from "../../scripts/arguments/bench-options.ts";
-import { keyOf } from "../../src/api/index.ts";
-import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
 import { slice } from "../../src/controlplane/testing/model-fixture.ts";
-import { typeUrls } from "../../src/wire/xds/index.ts";
 import { largeObjects, type LargeObjects } from "./large-object-cases.ts";
-import { cpuMs, measuredMesh } from "./measured-mesh.ts";
-import { SilentClient } from "./silent-client.ts";
-import { gateway, sidecar, surroundings, waypoint, ztunnel } from "./surroundings.ts";
+import { cpuMs } from "./measured-mesh.ts";
+import { ServedSurroundings } from "./served-surroundings.ts";
 
 const options = benchOptions("npm run bench:controlplane:large --", {
   cases: Object.keys(largeObjects).join(","),
@@ -29,64 +25,32 @@ interface Cost {
 }
 
 function measure(large: LargeObjects, size: number): Cost {
-  const mesh = measuredMesh();
-  const feeds = createFeeds(mesh.inputs, "default", (object, issues) => {
-    throw new Error(`${keyOf(object)} is refused: ${JSON.stringify(issues).slice(0, 300)}`);
-  });
-  const take = (objects: ReturnType<LargeObjects>): void => {
-    for (const object of objects) {
-      const group = object.apiVersion?.split("/")[0];
-      const feed = feeds.find(({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group));
-      if (feed === undefined) throw new Error(`the model does not read ${object.kind ?? ""}`);
-      feed.take(keyOf(object), object);
-    }
-  };
-  mesh.graph.batch(() => take(surroundings));
-  const clients = [sidecar, gateway, waypoint].map((proxy) => {
-    const client = new SilentClient(mesh.discovery, proxy, { endpoints: [], routes: ["80", "http.80"] });
-    client.subscribe(typeUrls.cluster);
-    return client;
-  });
-  const node = new SilentClient(mesh.discovery, ztunnel, { endpoints: [], routes: [] });
-  for (const typeUrl of [typeUrls.address, typeUrls.authorization]) node.subscribe(typeUrl);
-  clients.push(node);
-  const acknowledge = (): void => {
-    while (clients.filter((client) => client.acknowledge()).length > 0);
-  };
-  acknowledge();
-  const before = clients.reduce((sum, client) => sum + client.received.bytes, 0);
+  const served = new ServedSurroundings();
+  const before = served.sentBytes;
   const objects = large(size);
   let ingestMs = 0;
   const settleMs =
     cpuMs(() => {
-      mesh.graph.batch(() => {
-        ingestMs = cpuMs(() => take(objects));
+      served.mesh.graph.batch(() => {
+        ingestMs = cpuMs(() => served.take(objects));
       });
     }) - ingestMs;
-  const sendMs = cpuMs(() => {
-    mesh.discovery.flush();
-    acknowledge();
-  });
-  const slowest = mesh.graph.collections
-    .toSorted((left, right) => right.stats.lastCostMs - left.stats.lastCostMs)
-    .slice(0, 3)
-    .map(({ name, stats }) => `${name} ${stats.lastCostMs.toFixed(0)}`)
-    .join(", ");
+  const sendMs = cpuMs(() => served.send());
+  const slowest = served.slowestCollections();
   // The time of a later change to something else that the object affects.
   const changeMs = cpuMs(() => {
-    mesh.graph.batch(() =>
-      take([
+    served.mesh.graph.batch(() =>
+      served.take([
         slice("shop/web", { name: "http", port: 8080 }, [
           { address: "10.0.0.1", pod: "web-1" },
           { address: "10.0.0.77" },
         ]),
       ]),
     );
-    mesh.discovery.flush();
-    acknowledge();
+    served.send();
   });
-  const sentBytes = clients.reduce((sum, client) => sum + client.received.bytes, 0) - before;
-  for (const client of clients) client.close();
+  const sentBytes = served.sentBytes - before;
+  served.close();
   const objectBytes = Math.max(...objects.map((object) => JSON.stringify(object).length));
   return { objectBytes, ingestMs, settleMs, sendMs, changeMs, sentBytes, slowest };
 }

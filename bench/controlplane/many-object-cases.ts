@@ -1,6 +1,7 @@
 // Many objects of kinds that select each other by labels, hosts or names. Each object concerns only a few others.
 import type { KubernetesObject } from "../../src/api/index.ts";
 import { config, namespace, pod, service, slice } from "../../src/controlplane/testing/model-fixture.ts";
+import { withSidecar } from "./surroundings.ts";
 
 export interface ManyObjects {
   readonly objects: (size: number) => readonly KubernetesObject[];
@@ -21,6 +22,9 @@ const istio = (kind: string, key: string, spec: object, group = "networking.isti
   apiVersion: `${group}/v1`,
 });
 
+const gatewayApi = (kind: string, key: string, spec: object): KubernetesObject =>
+  istio(kind, key, spec, "gateway.networking.k8s.io");
+
 const http = { number: 80, name: "http", protocol: "HTTP" };
 
 /** Changes a label, and whatever is behind it. */
@@ -40,11 +44,8 @@ function withSpec(change: (spec: Record<string, unknown>, round: number) => obje
   };
 }
 
-const sidecarPod = (key: string, ip: string, labels: Record<string, string>): KubernetesObject => {
-  const made = pod(key, ip, { labels, redirected: false }) as KubernetesObject & { spec: { containers: object[] } };
-  made.spec.containers.push({ name: "istio-proxy", args: ["proxy", "sidecar"] });
-  return made;
-};
+const sidecarPod = (key: string, ip: string, labels: Record<string, string>): KubernetesObject =>
+  withSidecar(pod(key, ip, { labels, redirected: false }));
 
 const workload = (index: number): KubernetesObject =>
   pod(`shop/w-${index}`, address(11, index), { labels: { app: `app-${index}`, tier: "back" }, redirected: true });
@@ -278,21 +279,17 @@ export const manyObjects: Readonly<Record<string, ManyObjects>> = {
   },
   "http routes": {
     objects: (size) => [
-      {
-        ...config("Gateway", "edge/gw", {
-          gatewayClassName: "istio",
-          listeners: [{ name: "http", port: 80, protocol: "HTTP", allowedRoutes: { namespaces: { from: "All" } } }],
-        }),
-        apiVersion: "gateway.networking.k8s.io/v1",
-      },
-      ...list(size, (index) => ({
-        ...config("HTTPRoute", `shop/r-${index}`, {
+      gatewayApi("Gateway", "edge/gw", {
+        gatewayClassName: "istio",
+        listeners: [{ name: "http", port: 80, protocol: "HTTP", allowedRoutes: { namespaces: { from: "All" } } }],
+      }),
+      ...list(size, (index) =>
+        gatewayApi("HTTPRoute", `shop/r-${index}`, {
           parentRefs: [{ name: "gw", namespace: "edge" }],
           hostnames: [`r-${index}.example.org`],
           rules: [{ backendRefs: [{ name: "web", port: 80 }] }],
         }),
-        apiVersion: "gateway.networking.k8s.io/v1",
-      })),
+      ),
     ],
     changed: withSpec((spec, round) => ({
       ...spec,
@@ -314,20 +311,14 @@ export const manyObjects: Readonly<Record<string, ManyObjects>> = {
   "gateways of the gateway API": {
     objects: (size) =>
       list(size, (index) => [
-        {
-          ...config("Gateway", `edge/gw-${index}`, {
-            gatewayClassName: "istio",
-            listeners: [{ name: "http", port: 80, protocol: "HTTP" }],
-          }),
-          apiVersion: "gateway.networking.k8s.io/v1",
-        },
-        {
-          ...config("HTTPRoute", `edge/r-${index}`, {
-            parentRefs: [{ name: `gw-${index}` }],
-            rules: [{ backendRefs: [{ name: "edge", port: 80 }] }],
-          }),
-          apiVersion: "gateway.networking.k8s.io/v1",
-        },
+        gatewayApi("Gateway", `edge/gw-${index}`, {
+          gatewayClassName: "istio",
+          listeners: [{ name: "http", port: 80, protocol: "HTTP" }],
+        }),
+        gatewayApi("HTTPRoute", `edge/r-${index}`, {
+          parentRefs: [{ name: `gw-${index}` }],
+          rules: [{ backendRefs: [{ name: "edge", port: 80 }] }],
+        }),
       ]),
     changed: withSpec((spec, round) => ({
       ...spec,

@@ -3,13 +3,10 @@
 // Each case runs with a quarter of its size and with its full size. A growth of the start above 4, or of a change above
 // 1, is more than linear.
 import { benchOptions } from "../../scripts/arguments/bench-options.ts";
-import { keyOf, type KubernetesObject } from "../../src/api/index.ts";
-import { createFeeds } from "../../src/controlplane/ingest/feeds.ts";
-import { typeUrls } from "../../src/wire/xds/index.ts";
+import type { KubernetesObject } from "../../src/api/index.ts";
 import { manyObjects, type ManyObjects } from "./many-object-cases.ts";
-import { cpuMs, measuredMesh } from "./measured-mesh.ts";
-import { SilentClient } from "./silent-client.ts";
-import { gateway, sidecar, surroundings, waypoint, ztunnel } from "./surroundings.ts";
+import { cpuMs } from "./measured-mesh.ts";
+import { ServedSurroundings } from "./served-surroundings.ts";
 
 const options = benchOptions("npm run bench:controlplane:many --", {
   cases: Object.keys(manyObjects).join(","),
@@ -27,34 +24,16 @@ interface Cost {
 }
 
 function measure(many: ManyObjects, size: number): Cost {
-  const mesh = measuredMesh();
-  const feeds = createFeeds(mesh.inputs, "default", (object, issues) => {
-    throw new Error(`${keyOf(object)} is refused: ${JSON.stringify(issues).slice(0, 300)}`);
-  });
-  const take = (object: KubernetesObject): void => {
-    const group = object.apiVersion?.includes("/") === true ? object.apiVersion.split("/")[0] : undefined;
-    const feed = feeds.find(({ kind }) => kind.kind === object.kind && (group === undefined || kind.group === group));
-    if (feed === undefined) throw new Error(`the model does not read ${object.kind ?? ""}`);
-    feed.take(keyOf(object), object);
-  };
-  const clients = [sidecar, gateway, waypoint].map((proxy) => {
-    const client = new SilentClient(mesh.discovery, proxy, { endpoints: [], routes: ["80", "http.80"] });
-    client.subscribe(typeUrls.cluster);
-    return client;
-  });
-  const node = new SilentClient(mesh.discovery, ztunnel, { endpoints: [], routes: [] });
-  for (const typeUrl of [typeUrls.address, typeUrls.authorization]) node.subscribe(typeUrl);
-  clients.push(node);
+  const served = new ServedSurroundings();
+  const { graph } = served.mesh;
   const apply = (objects: readonly KubernetesObject[]): void => {
-    mesh.graph.batch(() => objects.forEach(take));
-    mesh.discovery.flush();
-    while (clients.filter((client) => client.acknowledge()).length > 0);
+    graph.batch(() => served.take(objects));
+    served.send();
   };
-  apply(surroundings);
   const objects = many.objects(size);
   const startMs = cpuMs(() => apply(objects));
-  const slowest = slowestOf(mesh.graph.collections);
-  const computed = (): number => mesh.graph.collections.reduce((sum, { stats }) => sum + stats.recomputations, 0);
+  const slowest = served.slowestCollections();
+  const computed = (): number => graph.collections.reduce((sum, { stats }) => sum + stats.recomputations, 0);
   const changes = Object.fromEntries(
     [...Map.groupBy(objects, ({ kind }) => kind ?? "")].map(([kind, ofKind]) => {
       const changed = ofKind[Math.floor(ofKind.length / 2)]!;
@@ -64,16 +43,8 @@ function measure(many: ManyObjects, size: number): Cost {
       return [kind, { ms: median, computed: Math.round((computed() - before) / rounds) }];
     }),
   );
-  for (const client of clients) client.close();
+  served.close();
   return { startMs, changes, slowest };
-}
-
-function slowestOf(collections: readonly { readonly name: string; readonly stats: { readonly lastCostMs: number } }[]) {
-  return collections
-    .toSorted((left, right) => right.stats.lastCostMs - left.stats.lastCostMs)
-    .slice(0, 3)
-    .map(({ name, stats }) => `${name} ${stats.lastCostMs.toFixed(0)}`)
-    .join(", ");
 }
 
 function report(name: string): void {
