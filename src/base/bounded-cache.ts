@@ -22,14 +22,7 @@ export class BoundedCache<Key, Value> extends Map<Key, Value> {
  * A Map for few values that are expensive to compute again. A new key replaces the oldest one of a full cache. Setting
  * a value makes its key the youngest, and reading it does not.
  */
-export class AgingCache<Key, Value> extends Map<Key, Value> {
-  readonly maxEntries: number;
-
-  constructor(maxEntries: number) {
-    super();
-    this.maxEntries = maxEntries;
-  }
-
+export class AgingCache<Key, Value> extends BoundedCache<Key, Value> {
   override set(key: Key, value: Value): this {
     this.delete(key);
     if (this.size >= this.maxEntries)
