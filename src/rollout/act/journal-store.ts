@@ -1,4 +1,4 @@
-import { BoundedCache, jsonEqualWithoutNulls, userError, truncated, type Clock } from "../../base/index.ts";
+import { BoundedCache, isTree, jsonEqualWithoutNulls, truncated, userError, type Clock } from "../../base/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
   journalFormatVersion,
@@ -315,24 +315,20 @@ export function faultOfEntries(entries: unknown): string | undefined {
 }
 
 function faultOfEntry(entry: unknown): string | undefined {
-  if (!isRecord(entry)) return `: expected an object, got ${shown(entry)}`;
+  if (!isTree(entry)) return `: expected an object, got ${shown(entry)}`;
   const { type, step, object, pointer, body } = entry;
   if (type !== "field" && type !== "created" && type !== "deleted")
     return `.type: expected field, created or deleted, got ${shown(type)}`;
   if (typeof step !== "string") return `.step: expected the id of a step, got ${shown(step)}`;
-  if (!isRecord(object)) return `.object: expected a reference to an object, got ${shown(object)}`;
+  if (!isTree(object)) return `.object: expected a reference to an object, got ${shown(object)}`;
   for (const field of ["apiVersion", "kind", "plural", "name"])
     if (typeof object[field] !== "string" || object[field] === "")
       return `.object.${field}: expected a text, got ${shown(object[field])}`;
   if (type === "field" && (typeof pointer !== "string" || !pointer.startsWith("/")))
     return `.pointer: expected a JSON pointer, got ${shown(pointer)}`;
-  if (type === "deleted" && (!isRecord(body) || !isRecord(body["metadata"])))
+  if (type === "deleted" && (!isTree(body) || !isTree(body["metadata"])))
     return `.body: expected the deleted object, got ${shown(body)}`;
   return undefined;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The journal, or a new one, with its owner. While it has entries, it keeps the owner of those. */
