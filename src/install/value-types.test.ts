@@ -55,7 +55,7 @@ test("a value of another type than its key's is refused, so that the default doe
       'spec.values.pilot.cni.enabled must be true or false, got "no"',
       'spec.values.global.configValidation must be true or false, got "maybe"',
       'spec.values.global.imagePullSecrets must be a list, got "registry"',
-      'spec.values.global.network must be a text, got ["a"]',
+      'spec.values.global.network must be a string, got ["a"]',
       'spec.values.global.proxy must be an object, got "small"',
       'spec.values.cni.enabled must be true or false, got "maybe"',
       "spec.values.cni.ambient.ipv6 must be true or false, got 1",

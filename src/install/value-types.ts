@@ -94,7 +94,7 @@ export const expectations: Readonly<Record<ValueType, string>> = {
   part: "a whole number or a percentage such as 25%",
   percent: "a number from 0 to 100",
   switch: "true or false",
-  text: "a text",
+  text: "a string",
   list: "a list",
   map: "an object",
 };

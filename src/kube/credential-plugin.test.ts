@@ -157,7 +157,7 @@ test("an answer with a field of another type, or with a token that no header can
     ["[]", /its output is a list$/],
     [JSON.stringify({ apiVersion: 1, kind: {}, status: {} }), /printed an object of a number, expected/],
     [JSON.stringify({ apiVersion: version, kind: "ExecCredential", status: "t" }), /returned a string as status/],
-    [credential({ token: 5 }), /returned a number as token, expected a text/],
+    [credential({ token: 5 }), /returned a number as token, expected a string/],
     [credential({ token: "a\nb" }), /returned a token with a line break/],
     [credential({ clientCertificateData: ["C"], clientKeyData: "K" }), /a list as clientCertificateData/],
     [
@@ -168,7 +168,7 @@ test("an answer with a field of another type, or with a token that no header can
       credential({ clientCertificateData: one.certificate, clientKeyData: other.key }),
       /clientKeyData that cannot be used: .*key values mismatch/,
     ],
-    [credential(expired), /returned a number as expirationTimestamp, expected a text/],
+    [credential(expired), /returned a number as expirationTimestamp, expected a string/],
     [credential({ ...expired, expirationTimestamp: "2026-06-01T00:00:00" }), /expected a time of RFC 3339/],
   ];
   for (const [index, [text, message]] of faults.entries()) {

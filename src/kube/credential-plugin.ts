@@ -220,7 +220,7 @@ export class CredentialPlugin {
   /** A text of the status. Undefined if it is absent or empty. */
   #text(status: Tree, name: string): string | undefined {
     const value = status[name] ?? "";
-    if (typeof value !== "string") throw this.#fault(`returned ${typeName(value)} as ${name}, expected a text`);
+    if (typeof value !== "string") throw this.#fault(`returned ${typeName(value)} as ${name}, expected a string`);
     return value === "" ? undefined : value;
   }
 

@@ -22,7 +22,7 @@ export interface Named extends Titled {
 export function text({ title, value }: Titled, name: string): string | undefined {
   const found = value[name] ?? "";
   if (typeof found !== "string")
-    throw userError("kubeconfig-invalid", `${name} of ${title} must be a text`, {
+    throw userError("kubeconfig-invalid", `${name} of ${title} must be a string`, {
       hint: "put quotes around a number or a word such as true",
     });
   return found === "" ? undefined : found;

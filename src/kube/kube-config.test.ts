@@ -98,25 +98,25 @@ test("a field of another type is refused by its name and not quoted, as kubectl 
   });
   const exec = { command: "login", apiVersion: "client.authentication.k8s.io/v1", interactiveMode: "Never" };
   const faults: readonly (readonly [config: object, fault: string])[] = [
-    [fields({ namespace: 5_309 }, {}, {}), 'namespace of context "a" of PATH must be a text'],
-    [fields({}, { server: ["https://5309"] }, {}), 'server of cluster "c" of PATH must be a text'],
-    [fields({}, { "tls-server-name": {} }, {}), 'tls-server-name of cluster "c" of PATH must be a text'],
+    [fields({ namespace: 5_309 }, {}, {}), 'namespace of context "a" of PATH must be a string'],
+    [fields({}, { server: ["https://5309"] }, {}), 'server of cluster "c" of PATH must be a string'],
+    [fields({}, { "tls-server-name": {} }, {}), 'tls-server-name of cluster "c" of PATH must be a string'],
     [
       fields({}, { "insecure-skip-tls-verify": "5309" }, {}),
       'insecure-skip-tls-verify of cluster "c" of PATH must be true or false',
     ],
-    [fields({}, {}, { token: 5_309 }), 'token of user "u" of PATH must be a text'],
-    [fields({}, {}, { username: "me", password: 5_309 }), 'password of user "u" of PATH must be a text'],
-    [fields({}, {}, { "client-key-data": true }), 'client-key-data of user "u" of PATH must be a text'],
-    [fields({}, {}, { exec: { ...exec, command: 5_309 } }), 'command of exec of user "u" of PATH must be a text'],
+    [fields({}, {}, { token: 5_309 }), 'token of user "u" of PATH must be a string'],
+    [fields({}, {}, { username: "me", password: 5_309 }), 'password of user "u" of PATH must be a string'],
+    [fields({}, {}, { "client-key-data": true }), 'client-key-data of user "u" of PATH must be a string'],
+    [fields({}, {}, { exec: { ...exec, command: 5_309 } }), 'command of exec of user "u" of PATH must be a string'],
     [
       fields({}, {}, { exec: { ...exec, provideClusterInfo: "yes" } }),
       'provideClusterInfo of exec of user "u" of PATH must be true or false',
     ],
     [{ ...fields({}, {}, {}), users: [{ name: "u", user: "5309" }] }, 'user of user "u" of PATH must be an object'],
-    [{ ...fields({}, {}, {}), users: [{ name: 5_309 }] }, "name of an entry of users of PATH must be a text"],
+    [{ ...fields({}, {}, {}), users: [{ name: 5_309 }] }, "name of an entry of users of PATH must be a string"],
     [{ ...fields({}, {}, {}), contexts: { a: {} } }, "contexts of PATH must be a list of objects"],
-    [{ ...fields({}, {}, {}), "current-context": 5_309 }, "current-context of PATH must be a text"],
+    [{ ...fields({}, {}, {}), "current-context": 5_309 }, "current-context of PATH must be a string"],
   ];
   for (const [config, fault] of faults) {
     const path = write("typed", JSON.stringify(config));

@@ -60,7 +60,7 @@ const maxMatchWork = 20_000_000;
 /** Throws a user error if the match would take too long, because nothing could end the query during it. */
 export function boundMatch(compiled: Re2.RE2JS, text: string): void {
   if (compiled.programSize() * text.length > maxMatchWork)
-    throw userError("query-too-large", `a text of ${text.length} characters is too long for a regular expression`, {
+    throw userError("query-too-large", `a string of ${text.length} characters is too long for a regular expression`, {
       hint: "use a shorter expression, or select fewer series",
     });
 }

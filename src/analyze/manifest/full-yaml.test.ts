@@ -24,8 +24,8 @@ test("a key that is a map, as an unquoted template makes it, is a fault with its
   assert.deepEqual(
     faults.map(({ line, column, message }) => [line, column, message.slice(0, 23)]),
     [
-      [4, 10, "a key must be a text, a"],
-      [6, 8, "a key must be a text, a"],
+      [4, 10, "a key must be a string,"],
+      [6, 8, "a key must be a string,"],
     ],
   );
   assert.equal(documents.length, 1);

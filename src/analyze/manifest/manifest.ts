@@ -103,7 +103,7 @@ function objectFault(value: unknown): string | undefined {
     return `metadata is required: ${withArticle(String(kind))} needs a name`;
   const { name, generateName } = metadata as Record<string, unknown>;
   if (name !== undefined && name !== null && typeof name !== "string")
-    return `metadata.name must be a text, got ${JSON.stringify(name)}: put quotes around it, because YAML reads no, on and numbers as other values`;
+    return `metadata.name must be a string, got ${JSON.stringify(name)}: put quotes around it, because YAML reads no, on and numbers as other values`;
   return typeof name === "string" || typeof generateName === "string"
     ? undefined
     : `metadata.name is required: ${withArticle(String(kind))} needs a name`;

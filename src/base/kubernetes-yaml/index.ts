@@ -21,7 +21,7 @@ export function collectionKeyOffset(node: unknown): number | undefined {
   return undefined;
 }
 
-export const collectionKeyFault = "a key must be a text, and not a map or list; put quotes around {{ ... }}";
+export const collectionKeyFault = "a key must be a string, and not a map or list; put quotes around {{ ... }}";
 
 /**
  * Options for the package `yaml`. It quotes strings that these programs would read as something else, such as `no`. It

@@ -327,14 +327,14 @@ suite("serin image", () => {
     const entry = (fields: unknown): object => ({ auths: { "127.0.0.1:1": fields } });
     const configs: readonly (readonly [config: unknown, fault: string])[] = [
       [[], " is not a JSON object"],
-      [{ credsStore: 5 }, ": credsStore must be a text"],
+      [{ credsStore: 5 }, ": credsStore must be a string"],
       [{ credHelpers: "vault" }, ": credHelpers must be an object"],
-      [{ credHelpers: { "127.0.0.1:1": ["vault"] } }, ': credHelpers["127.0.0.1:1"] must be a text'],
+      [{ credHelpers: { "127.0.0.1:1": ["vault"] } }, ': credHelpers["127.0.0.1:1"] must be a string'],
       [{ auths: "none" }, ": auths must be an object"],
       [entry("c2VjcmV0"), ': auths["127.0.0.1:1"] must be an object'],
-      [entry({ auth: 5 }), ': auths["127.0.0.1:1"].auth must be a text'],
-      [entry({ username: "u", password: 5 }), ': auths["127.0.0.1:1"].password must be a text'],
-      [entry({ identitytoken: {} }), ': auths["127.0.0.1:1"].identitytoken must be a text'],
+      [entry({ auth: 5 }), ': auths["127.0.0.1:1"].auth must be a string'],
+      [entry({ username: "u", password: 5 }), ': auths["127.0.0.1:1"].password must be a string'],
+      [entry({ identitytoken: {} }), ': auths["127.0.0.1:1"].identitytoken must be a string'],
     ];
     for (const [config, fault] of configs)
       await assert.rejects(serin(push, withConfig(config)), {
@@ -346,8 +346,8 @@ suite("serin image", () => {
       ["secret", "no JSON"],
       ["[]", "no JSON object"],
       ["null", "no JSON object"],
-      ['{"Username":5,"Secret":"secret"}', "a Username that is not a text"],
-      ['{"Username":"u","Secret":{"secret":1}}', "a Secret that is not a text"],
+      ['{"Username":5,"Secret":"secret"}', "a Username that is not a string"],
+      ['{"Username":"u","Secret":{"secret":1}}', "a Secret that is not a string"],
     ];
     const helper = join(scratch, "docker-credential-odd");
     for (const [answer, fault] of answers) {

@@ -210,7 +210,7 @@ async function authoritiesOf(file: string, context: CliContext): Promise<string>
   const text = await context.readFile(file);
   if (!holdsCertificate(text))
     throw userError("file-invalid", `--ca-file ${file} contains no certificate in PEM`, {
-      hint: "expected a text with BEGIN CERTIFICATE; openssl x509 -inform der -in FILE converts a DER file",
+      hint: "expected PEM, with a line BEGIN CERTIFICATE; openssl x509 -inform der -in FILE converts a DER file",
     });
   return text;
 }

@@ -89,7 +89,7 @@ function entryOf(config: Tree, field: string, registry: string, file: string): u
 /** A text of docker's configuration. Undefined if it is absent or empty. The error does not quote a secret. */
 function textOf(value: unknown, field: string, file: string): string | undefined {
   const text = value ?? "";
-  if (typeof text !== "string") throw fileFault(`${file}: ${field} must be a text`);
+  if (typeof text !== "string") throw fileFault(`${file}: ${field} must be a string`);
   return text === "" ? undefined : text;
 }
 
@@ -163,7 +163,7 @@ function readAnswer(output: string, program: string, registry: string): { userna
   }
   if (!isTree(answer)) throw fault("no JSON object");
   const { Username: username = "", Secret: secret = "" } = answer;
-  if (typeof username !== "string") throw fault("a Username that is not a text");
-  if (typeof secret !== "string") throw fault("a Secret that is not a text");
+  if (typeof username !== "string") throw fault("a Username that is not a string");
+  if (typeof secret !== "string") throw fault("a Secret that is not a string");
   return { username, secret };
 }

@@ -118,7 +118,7 @@ test("aliases that cannot be resolved, keys that are maps, a wrong version and a
   ]) {
     assert.match(await resultOf(words, bomb), /a\.yaml: the aliases .*hint: /s, words.join(" "));
     assert.match(await resultOf(words, "a: *b"), /a\.yaml: the aliases .* alias/, words.join(" "));
-    assert.match(await resultOf(words, "a: {{ b }}"), /a\.yaml: a key must be a text/, words.join(" "));
+    assert.match(await resultOf(words, "a: {{ b }}"), /a\.yaml: a key must be a string/, words.join(" "));
   }
   assert.match(
     await resultOf(["canary", "create"], canaryText.replace("v1alpha1", "v1")),

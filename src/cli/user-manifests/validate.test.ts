@@ -66,7 +66,7 @@ test("yes and on are booleans, as kubectl and istioctl read them, and no texts",
   const named = good.replace("name: reviews", "name: off");
   assert.match(
     (await validate(["-f", "-"], { "-": named })).err,
-    /metadata\.name must be a text, got false: put quotes/,
+    /metadata\.name must be a string, got false: put quotes/,
   );
 });
 

@@ -37,7 +37,7 @@ export function parseKialiConfig(text: string, source: string): KialiConfig {
     );
   const readText = (fallback: string, ...path: readonly string[]): string => {
     const value = at(...path) ?? fallback;
-    if (typeof value !== "string") throw userError("file-invalid", `${source}: ${path.join(".")}: expected text`);
+    if (typeof value !== "string") throw userError("file-invalid", `${source}: ${path.join(".")}: expected a string`);
     return value === "" ? fallback : value;
   };
   const port = (fallback: number, ...path: readonly string[]): number => {

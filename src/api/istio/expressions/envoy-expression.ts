@@ -105,7 +105,7 @@ function withoutLiterals(expression: string): { readonly rest: string; readonly 
         fault: `it has the text ${truncated(found[0], maxShown)} with an escape that Envoy does not know`,
       };
   }
-  return /["'`\\]/.test(rest) ? { rest, fault: "it has a quote or backslash outside of a text" } : { rest };
+  return /["'`\\]/.test(rest) ? { rest, fault: "it has a quote or backslash outside of a string" } : { rest };
 }
 
 /** The maximum number of brackets that are open at once. */

@@ -28,7 +28,7 @@ export class RequestFields {
   /** A text field. Empty if it is absent. */
   text(name: string, maxLength = 253): string {
     const value = this.#fields.get(name) ?? "";
-    if (typeof value !== "string") throw refusal("invalid", `${name}: expected text`);
+    if (typeof value !== "string") throw refusal("invalid", `${name}: expected a string`);
     if (value.length > maxLength)
       throw refusal("too-long", `${name}: at most ${maxLength} characters, got ${value.length}`);
     return value;

@@ -150,7 +150,7 @@ export class LuaInterpreter {
     const message =
       type === types.string || type === types.number
         ? Buffer.from(this.#machine.text(thread, -1), "latin1").toString()
-        : "the error is not a text";
+        : "the error is not a string";
     if (message.includes("not enough memory")) this.exhausted = true;
     return withoutControls(ownCopy(truncated(message, maxMessageCharacters)));
   }
