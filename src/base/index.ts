@@ -47,6 +47,7 @@ export {
   isTree,
   jsonEqual,
   jsonEqualWithoutNulls,
+  jsonText,
   ownField,
   pointerName,
   pointerNames,

@@ -11,6 +11,11 @@ export function stringOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
+/** A value as JSON for a person or a program to read: indented by four spaces as in kubectl, with a newline at its end. */
+export function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 4)}\n`;
+}
+
 /** The value at a path of field names. Undefined if anything on the way is missing. */
 export function valueAt(tree: unknown, ...path: readonly string[]): unknown {
   return path.reduce((value, field) => (isTree(value) ? value[field] : undefined), tree);

@@ -1,4 +1,4 @@
-import { counted, goDurationMs, nearestName, SerinError, userError, ownField } from "../base/index.ts";
+import { counted, goDurationMs, jsonText, nearestName, SerinError, userError, ownField } from "../base/index.ts";
 import { readFlags } from "./read-flags.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -212,7 +212,7 @@ async function list({ env }: RoleContext, { names, json }: Flags): Promise<numbe
   const clusters = listClusters(env);
   if (json === true) {
     const rows = clusters.map(({ name, running, nodes, server }) => ({ name, running, nodes, server }));
-    process.stdout.write(`${JSON.stringify(rows)}\n`);
+    process.stdout.write(jsonText(rows));
     return 0;
   }
   // Scripts read standard output, so the note for a person goes to the other stream, as with kind.
@@ -230,7 +230,7 @@ async function list({ env }: RoleContext, { names, json }: Flags): Promise<numbe
 async function urls({ env }: RoleContext, name: string, asJson: boolean): Promise<number> {
   const { clusterUrls } = await import("../cluster/lifecycle/index.ts");
   const found = clusterUrls(name, env);
-  if (asJson) process.stdout.write(`${JSON.stringify(found)}\n`);
+  if (asJson) process.stdout.write(jsonText(found));
   else
     for (const entry of found)
       process.stdout.write(

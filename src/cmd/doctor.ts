@@ -1,5 +1,5 @@
 import type { parseArgs } from "node:util";
-import { createLogger, systemClock, terminalText, userError, type Environment } from "../base/index.ts";
+import { createLogger, jsonText, systemClock, terminalText, userError, type Environment } from "../base/index.ts";
 import { diagnose, type Finding } from "../cluster/lifecycle/index.ts";
 import { probeMachine } from "../cluster/node/index.ts";
 import { readFlags } from "./read-flags.ts";
@@ -60,7 +60,7 @@ export async function run({ args, env }: RoleContext): Promise<number> {
   }
   if (flags.kubernetes) return await examine(flags, env);
   const findings = findingsOf(env);
-  if (flags.json) process.stdout.write(`${JSON.stringify(findings)}\n`);
+  if (flags.json) process.stdout.write(jsonText(findings));
   else
     for (const finding of findings)
       process.stdout.write(
@@ -91,7 +91,7 @@ async function examine(flags: Flags, env: Environment): Promise<number> {
   const client = createKubeClient(config, { log, clock: systemClock, ...requestLimit(timeout) });
   try {
     const findings = await examineCluster(client, flags.istioNamespace ?? "istio-system", systemClock);
-    if (flags.json) process.stdout.write(`${JSON.stringify(findings)}\n`);
+    if (flags.json) process.stdout.write(jsonText(findings));
     else for (const finding of findings) process.stdout.write(terminalText(findingText(finding)));
     return findings.some(({ level }) => level === "error") ? 1 : 0;
   } finally {

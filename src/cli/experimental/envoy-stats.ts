@@ -1,4 +1,4 @@
-import { userError } from "../../base/index.ts";
+import { jsonText, userError } from "../../base/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { CliContext } from "../context.ts";
 import { findPods, findPodsByLabel } from "../proxies/pods.ts";
@@ -36,7 +36,7 @@ export async function envoyStats(name: string | undefined, flags: StatsFlags, co
     const text = await statsOf(pod, flags, context);
     const shown =
       flags.output === "json"
-        ? `${JSON.stringify(JSON.parse(text), undefined, 4)}\n`
+        ? jsonText(JSON.parse(text))
         : flags.output === "yaml"
           ? (await import("yaml")).stringify(JSON.parse(text))
           : text;

@@ -1,4 +1,4 @@
-import { userError } from "../../base/index.ts";
+import { jsonText, userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import type { TimeoutFlags } from "../deadline.ts";
 import type { CommonFlags } from "../flags.ts";
@@ -36,14 +36,14 @@ export async function internalDebug(page: string | undefined, flags: DebugFlags,
   };
   const asked = flags.all === true ? pilots : pilots.slice(0, 1);
   const { answers, faults } = await askEach(asked, ask, flags, context);
-  for (const { answer } of answers) context.out(`${pretty(answer)}\n`);
+  for (const { answer } of answers) context.out(pretty(answer));
   endWithFaults(faults, context);
 }
 
 function pretty(text: string): string {
   try {
-    return JSON.stringify(JSON.parse(text), undefined, 4);
+    return jsonText(JSON.parse(text));
   } catch {
-    return text.trimEnd();
+    return `${text.trimEnd()}\n`;
   }
 }

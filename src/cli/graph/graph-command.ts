@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import { userError } from "../../base/index.ts";
+import { jsonText, userError } from "../../base/index.ts";
 import { graphGroupings, type GraphGrouping, type GraphView } from "../../api/dashboard/index.ts";
 import type { CliContext } from "../context.ts";
 import { checkNamespaces, namesIn } from "../existing-namespaces.ts";
@@ -68,7 +68,7 @@ async function showGraph(namespaces: string, flags: GraphFlags, context: CliCont
           if (!once) return screen?.show(watchedText(first, context));
           if (!firstLook.isReady(first.head.sources, nowMs, isLate) || signal.aborted) return;
           end.abort();
-          if (flags.output === "json") return context.out(`${JSON.stringify(first)}\n`);
+          if (flags.output === "json") return context.out(jsonText(first));
           if (flags.output === "dot") return context.out(renderDot(first));
           context.out(renderGraph(first, { columns: context.columns(), colour: context.colour }));
           for (const line of sourceLines(first.head.sources, nowMs)) context.err(`${line}\n`);

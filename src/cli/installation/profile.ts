@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
-import { userError, ownField } from "../../base/index.ts";
+import { jsonText, userError, ownField } from "../../base/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { formatIssues } from "../../api/index.ts";
 import { defaultHub } from "../../api/images/index.ts";
@@ -65,7 +65,7 @@ async function dump(name: string | undefined, flags: DumpFlags, context: CliCont
     });
   const profile =
     path.length === 0 ? { apiVersion: "install.istio.io/v1alpha1", kind: "IstioOperator", spec: found } : found;
-  if (flags.output === "json") context.out(`${JSON.stringify(profile, null, 2)}\n`);
+  if (flags.output === "json") context.out(jsonText(profile));
   else if (flags.output === "flags") context.out(`${flagsOf(found).join("\n")}\n`);
   else if (flags.output === "yaml") context.out(stringify(profile, writtenForKubernetes));
   else throw userError("argument-invalid", `-o ${flags.output} is not supported: expected yaml, json or flags`);

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { stringify } from "yaml";
-import { userError } from "../../base/index.ts";
+import { jsonText, userError } from "../../base/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import { defaultValidatorName, istioLabels } from "../../api/istio/index.ts";
@@ -202,7 +202,7 @@ async function list(flags: TagFlags, context: CliContext): Promise<void> {
       });
   }
   tags.sort((a, b) => a.tag.localeCompare(b.tag));
-  if (flags.output === "json") context.out(`${JSON.stringify(tags, null, 2)}\n`);
+  if (flags.output === "json") context.out(jsonText(tags));
   else if (flags.output === "yaml") context.out(stringify(tags));
   else if (flags.output !== undefined && flags.output !== "table")
     throw userError("argument-invalid", `-o ${flags.output} is not supported: expected table, json or yaml`);

@@ -9,7 +9,7 @@ import {
   type CheckSpec,
   type CheckType,
 } from "../../api/serin/index.ts";
-import { nearestName, SerinError, toSerinError, userError } from "../../base/index.ts";
+import { jsonText, nearestName, SerinError, toSerinError, userError } from "../../base/index.ts";
 import { daemonSetKind, deploymentKind, podKind, serviceKind, statefulSetKind } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { CommandEnd } from "../command-end.ts";
@@ -94,7 +94,7 @@ async function runCheck(subject: string | undefined, options: RunFlags, context:
     ...(stable === undefined ? {} : { stable }),
     withinMs: within * 1000,
   });
-  context.out(options.json === true ? `${JSON.stringify(status)}\n` : `${status.verdict}: ${status.evidence}\n`);
+  context.out(options.json === true ? jsonText(status) : `${status.verdict}: ${status.evidence}\n`);
   const code = exitCodes[status.verdict];
   if (code !== 0) throw new CommandEnd("problem-found", code);
 }

@@ -6,7 +6,7 @@ import {
   storedJournal,
   type DecisionRecord,
 } from "../../api/serin/index.ts";
-import { userError } from "../../base/index.ts";
+import { jsonText, userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { renderValue } from "../terminal/output.ts";
 import type { Rollout, RolloutFlags } from "./rollout-objects.ts";
@@ -60,8 +60,7 @@ export async function showHistory<Value extends Rollout>(
     });
   const decisions = all.filter(({ run }) => flags.run === undefined || run === flags.run);
   if (flags.output === "yaml") context.out(await renderValue({ rollout: name, decisions }, "yaml"));
-  else if (flags.json === true || flags.output === "json")
-    context.out(`${JSON.stringify({ rollout: name, decisions })}\n`);
+  else if (flags.json === true || flags.output === "json") context.out(jsonText({ rollout: name, decisions }));
   else {
     context.out(renderHistory(decisions));
     const namespace = kind.namespaced ? journal.metadata.name?.split(".")[1] : undefined;

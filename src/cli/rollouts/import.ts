@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import * as yaml from "yaml";
 import type { UntypedObject } from "../../api/index.ts";
-import { isTree, userError, valueAt } from "../../base/index.ts";
+import { isTree, jsonText, userError, valueAt } from "../../base/index.ts";
 import { fieldTypes, withFieldTypes } from "../../base/field-types/index.ts";
 import { documentsForKubernetes, writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { convertRollouts } from "../../convert/index.ts";
@@ -32,7 +32,7 @@ export function importCommand(canary: Command, context: CliContext): void {
       ).flat();
       const { objects, notes } = convertRollouts(sources);
       if (json === true) {
-        context.out(`${JSON.stringify({ objects, notes })}\n`);
+        context.out(jsonText({ objects, notes }));
         return;
       }
       for (const { object, path, message } of notes) context.err(`${object}: ${path}: ${message}\n`);

@@ -460,6 +460,12 @@ test("lists, states and histories are printed as JSON and YAML for programs", as
   };
   const cluster = { objects: { Canary: [ended], RolloutJournal: [journal] } } as unknown as FakeCluster;
   const parsed = JSON.parse(await outputOf(cluster, "canary", "list", "-A", "-o", "json")) as { items: unknown[] };
+  for (const verb of [
+    ["list", "-A"],
+    ["status", "web"],
+    ["history", "web"],
+  ])
+    assert.match(await outputOf(cluster, "canary", ...verb, "-o", "json"), /^\{\n {4}"\w+": /, verb[0]);
   assert.deepEqual(parsed.items, [ended]);
   assert.match(await outputOf(cluster, "canary", "list", "-o", "yaml"), /^apiVersion: v1\nkind: List\nitems:\n/);
   assert.match(

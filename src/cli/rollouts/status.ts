@@ -1,6 +1,6 @@
 import type { KindDefinition } from "../../api/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
-import { messageOf, SerinError } from "../../base/index.ts";
+import { jsonText, messageOf, SerinError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { pendingChange } from "./pending-change.ts";
 import { rolledBackExitCode, RolloutEnd } from "./rollout-end.ts";
@@ -99,14 +99,15 @@ interface StatusView {
   readonly isRedrawn: boolean;
 }
 
-/** The ladder, or the status for programs: one line of JSON, or one YAML document, for each change. */
+/** The ladder, or the status for programs. With `--watch`, each change is one line of JSON or one YAML document. */
 async function statusText<Value extends Rollout>(
   kind: KindDefinition<Value>,
   { object, stored }: FoundRollout<Value>,
   view: StatusView,
 ): Promise<string> {
   const { flags } = view;
-  if (flags.json === true || flags.output === "json") return `${JSON.stringify(statusJson(stored))}\n`;
+  if (flags.json === true || flags.output === "json")
+    return flags.watch === true ? `${JSON.stringify(statusJson(stored))}\n` : jsonText(statusJson(stored));
   if (flags.output === "yaml")
     return `${flags.watch === true ? "---\n" : ""}${await renderValue(statusJson(stored), "yaml")}`;
   return renderLadder(`${kind.kind} ${nameOf(object)}`, object.status, ladderOptions(object, view));

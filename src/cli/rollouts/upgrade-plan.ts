@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { createLogger, userError } from "../../base/index.ts";
+import { createLogger, jsonText, userError } from "../../base/index.ts";
 import { formatIssues, type UntypedObject } from "../../api/index.ts";
 import { parseMeshUpgrade, type MeshUpgrade } from "../../api/serin/index.ts";
 import type { PlannedUpgrade, PreflightReport, Release, ReleaseFinder } from "../../preflight/index.ts";
@@ -58,7 +58,7 @@ async function plan(flags: PlanFlags, context: CliContext): Promise<void> {
   });
   context.out(
     isJson
-      ? `${JSON.stringify(report, undefined, 2)}\n`
+      ? jsonText(report)
       : planText(report, { colour: context.colour, diff: flags.diff === true, columns: context.columns() }),
   );
   const fails =

@@ -1,4 +1,4 @@
-import { userError } from "../../base/index.ts";
+import { jsonText, userError } from "../../base/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 
 export type OutputFormat = "json" | "yaml" | "table";
@@ -21,9 +21,9 @@ export async function renderObjects(items: readonly unknown[], format: "json" | 
   return await renderValue({ apiVersion: "v1", kind: "List", items }, format);
 }
 
-/** JSON as istioctl indents it, or YAML. */
+/** A value in the format of `-o`. */
 export async function renderValue(value: unknown, format: "json" | "yaml"): Promise<string> {
-  if (format === "json") return `${JSON.stringify(value, undefined, 4)}\n`;
+  if (format === "json") return jsonText(value);
   // Loaded on demand, because it takes time and is rarely needed.
   const { stringify } = await import("yaml");
   return stringify(value, { ...writtenForKubernetes, lineWidth: 0 });

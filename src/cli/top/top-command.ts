@@ -1,5 +1,5 @@
 import { Option, type Command } from "commander";
-import { userError } from "../../base/index.ts";
+import { jsonText, userError } from "../../base/index.ts";
 import type { SourceState, TopicName } from "../../api/dashboard/index.ts";
 import type { CliContext } from "../context.ts";
 import { checkNamespaces, namesIn } from "../existing-namespaces.ts";
@@ -89,7 +89,7 @@ async function showTop(subject: TopSubject, flags: TopFlags, context: CliContext
           end.abort();
           const sorted = sortedRows(rows, sort);
           if (flags.output === "json")
-            context.out(`${JSON.stringify({ subject, atMs: nowMs, windowSeconds, sources, rows: sorted })}\n`);
+            context.out(jsonText({ subject, atMs: nowMs, windowSeconds, sources, rows: sorted }));
           else {
             context.out(
               renderTop(sorted, { subject, columns: context.columns(), colour: context.colour, rows: undefined }),
