@@ -66,6 +66,8 @@ export {
   isInsideAddress,
   isLoopbackAddress,
   isOwnMachineAddress,
+  joinHostPort,
+  urlHost,
   type Network,
 } from "./ip-address.ts";
 export { loadPackage, nodeHttp } from "./load-package.ts";

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressBytes, cidrOf, isInsideAddress, isLoopbackAddress, isOwnMachineAddress } from "./ip-address.ts";
+import {
+  addressBytes,
+  cidrOf,
+  isInsideAddress,
+  isLoopbackAddress,
+  isOwnMachineAddress,
+  joinHostPort,
+  urlHost,
+} from "./ip-address.ts";
 
 test("addresses of both families are parsed, and other texts refused", () => {
   assert.deepEqual([...(addressBytes("10.0.0.255") ?? [])], [10, 0, 0, 255]);
@@ -91,6 +99,12 @@ test("loopback, link-local and cloud credential addresses are recognized in ever
     "2003:7f00:1::",
   ];
   for (const address of outside) assert.equal(isInsideAddress(address), false, address);
+});
+
+test("an IPv6 address gets brackets in a URL and before a port, and other hosts stay as they are", () => {
+  assert.deepEqual(["10.0.0.1", "::1", "web.shop"].map(urlHost), ["10.0.0.1", "[::1]", "web.shop"]);
+  assert.equal(joinHostPort("fd00::1", 80), "[fd00::1]:80");
+  assert.equal(joinHostPort("web.shop", "http"), "web.shop:http");
 });
 
 test("loopback and unspecified addresses are recognized, including mapped ones", () => {

@@ -10,6 +10,16 @@ export function isAddress(text: string): boolean {
   return addressBytes(text) !== undefined;
 }
 
+/** A host as URLs write it: an IPv6 address gets brackets. */
+export function urlHost(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** `host:port`, with brackets around an IPv6 address. */
+export function joinHostPort(host: string, port: number | string): string {
+  return `${urlHost(host)}:${port}`;
+}
+
 function ipv4Bytes(text: string): Uint8Array | undefined {
   const parts = text.split(".");
   if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255))

@@ -1,5 +1,12 @@
 // The dashboard on its user's own machine, with their kubeconfig. `serin dashboard` serves it if no pod does.
-import { giveBackIdleMemory, systemClock, unhurriedShare, type Environment, type Logger } from "../base/index.ts";
+import {
+  giveBackIdleMemory,
+  joinHostPort,
+  systemClock,
+  unhurriedShare,
+  type Environment,
+  type Logger,
+} from "../base/index.ts";
 import {
   askFromWithin,
   askPodByApiServer,
@@ -43,7 +50,7 @@ export async function serveLocalDashboard(options: LocalDashboardOptions): Promi
   const { client } = own;
   let listensOn = 0;
   const announceUrl = (isFirst: boolean): void =>
-    announce(`http://${urlHost(host)}:${listensOn}/enter?secret=${access.secret}`, isFirst);
+    announce(`http://${joinHostPort(dialled(host), listensOn)}/enter?secret=${access.secret}`, isFirst);
   const access: KubeconfigAccess = await KubeconfigAccess.open({
     own,
     cluster: kubeConfig.server,
@@ -103,7 +110,6 @@ function userId(text = ""): number | undefined {
   return /^\d{1,10}$/.test(text) ? Number(text) : undefined;
 }
 
-function urlHost(host: string): string {
-  if (host === "") return "localhost";
-  return host.includes(":") ? `[${host}]` : host;
+function dialled(host: string): string {
+  return host === "" ? "localhost" : host;
 }

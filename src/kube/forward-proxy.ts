@@ -8,6 +8,7 @@ import {
   cidrOf,
   isAddressOf,
   isLoopbackAddress,
+  joinHostPort,
   messageOf,
   nodeHttp,
   onAbort,
@@ -91,7 +92,7 @@ export async function tunnelThrough(proxy: URL, target: Target, signal: AbortSig
 }
 
 async function tunnelByHttp(proxy: URL, { host, port }: Target, signal: AbortSignal): Promise<Duplex> {
-  const authority = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  const authority = joinHostPort(host, port);
   const user = [proxy.username, proxy.password].map(decodeURIComponent).join(":");
   const address = serverAddress(proxy);
   const options = {

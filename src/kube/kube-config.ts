@@ -2,7 +2,16 @@ import { access, readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { isatty } from "node:tty";
-import { isTree, messageOf, userError, valueAt, withoutQuotes, type Environment, withoutEnd } from "../base/index.ts";
+import {
+  isTree,
+  joinHostPort,
+  messageOf,
+  userError,
+  valueAt,
+  withoutQuotes,
+  type Environment,
+  withoutEnd,
+} from "../base/index.ts";
 import { parseProxy, proxyOfEnvironment } from "./forward-proxy.ts";
 import { flag, inlineOrFile, object, readNamed, text, type Fields, type Named } from "./kube-config-fields.ts";
 import { parseUser, type KubeUser } from "./kube-config-user.ts";
@@ -87,7 +96,7 @@ export async function loadInClusterConfig(env: Environment): Promise<KubeConfig>
   const ca = await readNamed(join(directory, "ca.crt"), "the service account's CA");
   const namespace = await readFile(join(directory, "namespace"), "utf8").catch(() => "default");
   return {
-    server: `https://${host.includes(":") ? `[${host}]` : host}:${port}`,
+    server: `https://${joinHostPort(host, port)}`,
     context: "in-cluster",
     namespace: namespace.trim(),
     ca,

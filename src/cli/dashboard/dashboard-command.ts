@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { aborted, messageOf, transientError, userError, withoutEnd } from "../../base/index.ts";
+import { aborted, joinHostPort, messageOf, transientError, userError, withoutEnd } from "../../base/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
@@ -303,7 +303,7 @@ async function show({ pod, port, path }: PodPage, flags: DashboardFlags, context
   });
   const taken = await forward.listen();
   try {
-    const url = `http://${flags.address.includes(":") ? `[${flags.address}]` : flags.address}:${taken}${path}`;
+    const url = `http://${joinHostPort(flags.address, taken)}${path}`;
     context.out(`${url}\n`);
     if (!flags.browser) context.out("skipping opening a browser\n");
     else if (!(await context.openBrowser(url)))

@@ -1,5 +1,5 @@
-import { connect, isIPv6, type Socket } from "node:net";
-import { messageOf, transientError, onAbort, type Clock } from "../../base/index.ts";
+import { connect, type Socket } from "node:net";
+import { joinHostPort, messageOf, transientError, onAbort, type Clock } from "../../base/index.ts";
 import {
   bodyFramings,
   ChunkedScanner,
@@ -53,7 +53,7 @@ export class PodConnections {
   readonly ask: AskPod = async ({ ip, port }, path, signal, read) => {
     signal.throwIfAborted();
     checkPath(path);
-    const host = `${isIPv6(ip) ? `[${ip}]` : ip}:${port}`;
+    const host = joinHostPort(ip, port);
     const kept = this.#idle.get(host);
     this.#idle.delete(host);
     const place = this.#places.pop() ?? Buffer.allocUnsafeSlow(startBytes);

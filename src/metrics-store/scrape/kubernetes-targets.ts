@@ -1,4 +1,5 @@
 import type { KubernetesObject } from "../../api/index.ts";
+import { joinHostPort, urlHost } from "../../base/index.ts";
 import type { Container, Endpoints, Node, Pod, Service } from "../../api/kubernetes/index.ts";
 import type { DiscoveryRole } from "./scrape-config.ts";
 
@@ -118,17 +119,9 @@ function podTargets(pod: Pod): DiscoveredLabels[] {
       new Map([
         ...shared,
         ...portLabels(port),
-        ["__address__", port.port === undefined ? bracketed(address) : hostAndPort(address, port.port.containerPort)],
+        ["__address__", port.port === undefined ? urlHost(address) : joinHostPort(address, port.port.containerPort)],
       ]),
   );
-}
-
-function bracketed(host: string): string {
-  return host.includes(":") ? `[${host}]` : host;
-}
-
-function hostAndPort(host: string, port: number): string {
-  return `${bracketed(host)}:${port}`;
 }
 
 function serviceTargets(service: Service): DiscoveredLabels[] {
@@ -142,7 +135,7 @@ function serviceTargets(service: Service): DiscoveredLabels[] {
     (port) =>
       new Map([
         ...shared,
-        ["__address__", hostAndPort(`${name}.${namespace}.svc`, port.port)],
+        ["__address__", joinHostPort(`${name}.${namespace}.svc`, port.port)],
         [`${prefix}service_port_name`, port.name ?? ""],
         [`${prefix}service_port_number`, String(port.port)],
         [`${prefix}service_port_protocol`, port.protocol ?? "TCP"],
@@ -190,7 +183,7 @@ function targetsOfSubsets(
               ...addressLabels(address, isReady),
               ...endpointPortLabels(port),
               ...podPartLabels(pod, port.port),
-              ["__address__", hostAndPort(address.ip, port.port)],
+              ["__address__", joinHostPort(address.ip, port.port)],
             ]),
           );
         }
@@ -247,7 +240,7 @@ function furtherPorts(
         [`${prefix}endpoint_ready`, isReady],
         ...podLabels(pod),
         ...portLabels(part),
-        ["__address__", hostAndPort(address, part.port.containerPort)],
+        ["__address__", joinHostPort(address, part.port.containerPort)],
       ]),
     ];
   });
@@ -262,7 +255,7 @@ function nodeTargets(node: Node): DiscoveredLabels[] {
   const labels = objectLabels("node", node);
   for (const { type, address: value } of addresses) labels.set(`${prefix}node_address_${labelPart(type)}`, value);
   labels.set(`${prefix}node_provider_id`, node.spec?.providerID ?? "");
-  labels.set("__address__", hostAndPort(address, node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? kubeletPort));
+  labels.set("__address__", joinHostPort(address, node.status?.daemonEndpoints?.kubeletEndpoint?.Port ?? kubeletPort));
   labels.set("instance", node.metadata.name ?? "");
   return [labels];
 }

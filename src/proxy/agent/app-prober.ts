@@ -1,6 +1,6 @@
 import type { IncomingMessage, RequestOptions } from "node:http";
 import { connect as connectTcp, type Socket } from "node:net";
-import { afterRunning, messageOf, userError } from "../../base/index.ts";
+import { afterRunning, joinHostPort, messageOf, userError } from "../../base/index.ts";
 import { requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import type { EndpointAnswer, EndpointRoute } from "../../dataplane/index.ts";
 import { grpcFrame, grpcPrefixBytes } from "../terms/grpc-call.ts";
@@ -147,7 +147,7 @@ const serving = 1;
 /** `grpc.health.v1.Health/Check`, encoded by hand: the request has one string, the response one number. */
 async function probeGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<void> {
   const { connect: connectHttp2 } = builtin("node:http2");
-  const session = connectHttp2(`http://${host.includes(":") ? `[${host}]` : host}:${port}`, {
+  const session = connectHttp2(`http://${joinHostPort(host, port)}`, {
     createConnection: () => openSocket(host, port),
   });
   let limit: Disposable | undefined;

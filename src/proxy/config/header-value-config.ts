@@ -1,9 +1,9 @@
 import { hostname } from "node:os";
-import { ownField } from "../../base/index.ts";
+import { joinHostPort, ownField } from "../../base/index.ts";
 import { operatorNames } from "../../base/command-operators/index.ts";
-import type { SocketAddress } from "../../net/index.ts";
 import type { MutationContext } from "../routing/header-mutation.ts";
 import { headerValue } from "../routing/matchers.ts";
+import { addressText } from "../terms/address-text.ts";
 import { utf8HeadText } from "../terms/header-text.ts";
 import { invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 
@@ -74,14 +74,15 @@ const plain: Readonly<Record<string, ValuePart>> = {
   UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ upstreamHost }) =>
     upstreamHost.slice(0, Math.max(0, upstreamHost.lastIndexOf(":"))),
   REQUESTED_SERVER_NAME: ({ connection }) => connection.tls?.serverName ?? "",
-  DOWNSTREAM_REMOTE_ADDRESS: (context) => joined(context.clientAddress(), portOf(context, context.clientAddress())),
+  DOWNSTREAM_REMOTE_ADDRESS: (context) =>
+    joinHostPort(context.clientAddress(), portOf(context, context.clientAddress())),
   DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ({ clientAddress }) => clientAddress(),
   DOWNSTREAM_REMOTE_PORT: (context) => String(portOf(context, context.clientAddress())),
-  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ connection }) => named(connection.directRemote ?? connection.remote),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: ({ connection }) => addressText(connection.directRemote ?? connection.remote),
   DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: ({ connection }) =>
     (connection.directRemote ?? connection.remote).address,
   DOWNSTREAM_DIRECT_REMOTE_PORT: ({ connection }) => String((connection.directRemote ?? connection.remote).port),
-  DOWNSTREAM_LOCAL_ADDRESS: ({ connection }) => named(connection.local),
+  DOWNSTREAM_LOCAL_ADDRESS: ({ connection }) => addressText(connection.local),
   DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ({ connection }) => connection.local.address,
   DOWNSTREAM_LOCAL_PORT: ({ connection }) => String(connection.local.port),
   DOWNSTREAM_PEER_URI_SAN: ({ connection }) => connection.tls?.peerIdentity ?? "",
@@ -142,12 +143,4 @@ function dynamicMetadata(path: readonly string[]): ValuePart {
     if (value === undefined || value === null) return "";
     return utf8HeadText(typeof value === "string" ? value : JSON.stringify(value));
   };
-}
-
-function named({ address, port }: SocketAddress): string {
-  return joined(address, port);
-}
-
-function joined(address: string, port: number): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -1,8 +1,9 @@
+import { joinHostPort } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 
 /** Envoy's form: `10.0.0.1:80`, `[::1]:80`. */
 export function addressText({ address, port }: SocketAddress): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+  return joinHostPort(address, port);
 }
 
 /** Our end of a connection to an endpoint. All requests of the connection share one object. */

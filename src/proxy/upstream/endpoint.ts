@@ -1,3 +1,4 @@
+import { joinHostPort } from "../../base/index.ts";
 import { ipFamilyOf, type ByteStream, type TcpKeepalive } from "../../net/index.ts";
 import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
 import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
@@ -61,7 +62,7 @@ export interface EndpointConfig extends SocketOptions {
 /** `ip:port` for logs. For a tunnel, its inner destination. */
 export function endpointName(config: EndpointConfig): string {
   if (config.transport.kind === "hbone") return config.transport.authority;
-  return config.address.includes(":") ? `[${config.address}]:${config.port}` : `${config.address}:${config.port}`;
+  return joinHostPort(config.address, config.port);
 }
 
 /**

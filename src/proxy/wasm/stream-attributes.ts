@@ -1,4 +1,5 @@
 import type { FilterRequest } from "../filters/http-filter.ts";
+import { addressText } from "../terms/address-text.ts";
 import type { AttributeMap } from "./messages.ts";
 import type { Pairs } from "./pairs.ts";
 
@@ -24,8 +25,8 @@ export function attributesOf(request: FilterRequest, nowMs: number): AttributeMa
       protocol: request.protocol,
       time: BigInt(Math.round(nowMs)) * nsInMs,
     },
-    source: { address: addressOf(connection.remote), port: connection.remote.port },
-    destination: { address: addressOf(connection.local), port: connection.local.port },
+    source: { address: addressText(connection.remote), port: connection.remote.port },
+    destination: { address: addressText(connection.local), port: connection.local.port },
     connection: {
       mtls: tls?.verified ?? false,
       requested_server_name: connection.serverName ?? tls?.serverName ?? "",
@@ -43,10 +44,6 @@ export function attributesOf(request: FilterRequest, nowMs: number): AttributeMa
     route_name: route?.name ?? "",
     ...(cluster === undefined ? {} : { cluster_name: cluster }),
   };
-}
-
-function addressOf({ address, port }: { readonly address: string; readonly port: number }): string {
-  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** Framing headers of the client's connection. Modules can neither read nor change them. */

@@ -1,4 +1,4 @@
-import { addressBytes, moduleCache } from "../../base/index.ts";
+import { addressBytes, joinHostPort, moduleCache } from "../../base/index.ts";
 
 /** The default port for tunnels. */
 export const hbonePort = 15_008;
@@ -50,5 +50,5 @@ function parse(text: string): Authority | undefined {
 
 /** `ip:port` with brackets around IPv6. */
 export function formatAuthority(host: string, port: number): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+  return joinHostPort(host, port);
 }

@@ -1,7 +1,6 @@
-import { joinedHostPort } from "../joined-host-port.ts";
 import { totalmem } from "node:os";
 import type { ConfigMap, Container, EnvVar, Pod, Secret, Service } from "../../../api/kubernetes/index.ts";
-import { ownField, userError } from "../../../base/index.ts";
+import { joinHostPort, ownField, userError } from "../../../base/index.ts";
 
 /** The sources of a pod's variables. */
 export interface EnvironmentSources {
@@ -199,14 +198,14 @@ function addServiceVariables(environment: Map<string, string>, service: Service)
   environment.set(`${name}_SERVICE_PORT`, String(first.port));
   environment.set(
     `${name}_PORT`,
-    `${(first.protocol ?? "TCP").toLowerCase()}://${joinedHostPort(clusterIP, first.port)}`,
+    `${(first.protocol ?? "TCP").toLowerCase()}://${joinHostPort(clusterIP, first.port)}`,
   );
   for (const port of ports) {
     const protocol = (port.protocol ?? "TCP").toLowerCase();
     if (port.name !== undefined)
       environment.set(`${name}_SERVICE_PORT_${port.name.toUpperCase().replaceAll("-", "_")}`, String(port.port));
     const link = `${name}_PORT_${port.port}_${protocol.toUpperCase()}`;
-    environment.set(link, `${protocol}://${joinedHostPort(clusterIP, port.port)}`);
+    environment.set(link, `${protocol}://${joinHostPort(clusterIP, port.port)}`);
     environment.set(`${link}_PROTO`, protocol);
     environment.set(`${link}_PORT`, String(port.port));
     environment.set(`${link}_ADDR`, clusterIP);

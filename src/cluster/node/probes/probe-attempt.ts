@@ -3,9 +3,8 @@ import { connect as connectHttp2, constants } from "node:http2";
 import { request as httpsRequest } from "node:https";
 import { connect, type Socket } from "node:net";
 import type { Container, Probe } from "../../../api/kubernetes/index.ts";
-import { afterRunning, messageOf, nodeHttp } from "../../../base/index.ts";
+import { afterRunning, joinHostPort, messageOf, nodeHttp } from "../../../base/index.ts";
 import { requireFinalResponse } from "../../../base/joined-bytes/index.ts";
-import { joinedHostPort } from "../joined-host-port.ts";
 
 export interface ProbeOutcome {
   readonly success: boolean;
@@ -77,7 +76,7 @@ export async function attemptHttp(
       resolve({ success, message });
     };
     const failed = (error: Error): void =>
-      finish(false, `Get "${isSecure ? "https" : "http"}://${joinedHostPort(host, port)}${path}": ${error.message}`);
+      finish(false, `Get "${isSecure ? "https" : "http"}://${joinHostPort(host, port)}${path}": ${error.message}`);
     const send = (request: ClientRequest): void => {
       open = request;
       request.once("error", failed);
@@ -124,10 +123,10 @@ async function attemptTcp(host: string, port: number, timeoutMs: number): Promis
       resolve(outcome);
     };
     const limit = afterRunning(timeoutMs, () =>
-      finish({ success: false, message: `dial tcp ${joinedHostPort(host, port)}: i/o timeout` }),
+      finish({ success: false, message: `dial tcp ${joinHostPort(host, port)}: i/o timeout` }),
     );
     socket.once("error", (error) =>
-      finish({ success: false, message: `dial tcp ${joinedHostPort(host, port)}: ${error.message}` }),
+      finish({ success: false, message: `dial tcp ${joinHostPort(host, port)}: ${error.message}` }),
     );
     socket.once("connect", () => finish({ success: true, message: "" }));
   });
@@ -140,7 +139,7 @@ async function attemptGrpc(host: string, port: number, service: string, timeoutM
   const prefix = Buffer.alloc(5);
   prefix.writeUInt32BE(message.length, 1);
   return await new Promise((resolve) => {
-    const session = connectHttp2(`http://${joinedHostPort(host, port)}`);
+    const session = connectHttp2(`http://${joinHostPort(host, port)}`);
     const finish = (outcome: ProbeOutcome): void => {
       limit[Symbol.dispose]();
       session.destroy();

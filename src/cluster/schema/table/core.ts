@@ -1,5 +1,4 @@
-import { isIPv6 } from "node:net";
-import { ownField, stringOf } from "../../../base/index.ts";
+import { joinHostPort, ownField, stringOf } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { ageOf } from "../human-duration.ts";
 import { arrayOf, objectOf, type JsonObject } from "../json.ts";
@@ -86,7 +85,7 @@ function endpointsText(endpoints: UntypedObject): string {
     const ports = objectsAt(subset, "ports");
     return ports.length === 0
       ? addresses
-      : ports.flatMap((port) => addresses.map((ip) => `${isIPv6(ip) ? `[${ip}]` : ip}:${count(port.port)}`));
+      : ports.flatMap((port) => addresses.map((ip) => joinHostPort(ip, count(port.port))));
   });
   if (subsets.length === 0) return none;
   const text = all.slice(0, limit).join(",");

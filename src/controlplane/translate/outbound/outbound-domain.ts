@@ -1,3 +1,4 @@
+import { urlHost } from "../../../base/index.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 
 /**
@@ -13,9 +14,7 @@ export function serviceDomains(
   const names = [service.hostname, ...aliases].flatMap((host) => [host, ...spellings(host, clientNamespace, domain)]);
   const headless = service.resolution === "passthrough" && service.registry === "Kubernetes";
   const perPod = headless ? names.map((name) => `*.${name}`) : [];
-  const addresses = service.addresses
-    .filter((address) => !address.includes("/"))
-    .map((address) => (address.includes(":") ? `[${address}]` : address));
+  const addresses = service.addresses.filter((address) => !address.includes("/")).map(urlHost);
   return [...names, ...perPod, ...addresses];
 }
 
