@@ -3,6 +3,7 @@ import { istioAnnotations, istioLabels } from "../api/istio/index.ts";
 import {
   daemonSetKind,
   deploymentKind,
+  isFinishedPod,
   namespaceKind,
   podKind,
   replicaSetKind,
@@ -46,7 +47,7 @@ export function workloads(inventory: Inventory): readonly Workload[] {
 
 export function pods(inventory: Inventory): Workload[] {
   return inventory.of(podKind).flatMap(({ resource, object: { metadata, spec = noSpec, status } }) => {
-    if (status?.phase === "Succeeded" || status?.phase === "Failed") return [];
+    if (isFinishedPod({ status })) return [];
     return [
       {
         resource,

@@ -43,6 +43,7 @@ export { goDurationMs } from "./duration.ts";
 export { LinkedList, SharedTimeouts, unlisted, type Linked } from "./shared-timeouts.ts";
 export {
   canonicalJson,
+  definedFields,
   filledTree,
   isTree,
   jsonEqual,
@@ -84,6 +85,7 @@ export {
 } from "./log.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
 export { takeTurn } from "./take-turn.ts";
+export { threadCpuTimeMs } from "./thread-cpu-time.ts";
 export { packageRoot, programDirectory, programFile, programVariables } from "./program-files.ts";
 export { Readiness } from "./readiness.ts";
 export { sourceStack } from "./source-stack.ts";

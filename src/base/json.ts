@@ -39,6 +39,18 @@ export function filledTree(tree: Tree | undefined): Tree | undefined {
   return tree === undefined || Object.keys(tree).length === 0 ? undefined : tree;
 }
 
+/** The same fields with `undefined` excluded: those that allow it may be missing instead. */
+export type DefinedFields<Fields> = {
+  [Field in keyof Fields as undefined extends Fields[Field] ? never : Field]: Fields[Field];
+} & {
+  [Field in keyof Fields as undefined extends Fields[Field] ? Field : never]?: Exclude<Fields[Field], undefined>;
+};
+
+/** A copy without the fields that are undefined, so that merges and comparisons see only what was set. */
+export function definedFields<Fields extends object>(fields: Fields): DefinedFields<Fields> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as DefinedFields<Fields>;
+}
+
 /** Whether two JSON values are equal. The order of keys does not matter, and undefined fields count as absent. */
 export function jsonEqual(left: unknown, right: unknown): boolean {
   return areEqual(left, right, false);

@@ -1,4 +1,4 @@
-import type { Namespace, Pod } from "../api/kubernetes/index.ts";
+import { isFinishedPod, type Namespace, type Pod } from "../api/kubernetes/index.ts";
 import type { CaptureOptions } from "./capture-rules.ts";
 
 const dataplaneModeLabel = "istio.io/dataplane-mode";
@@ -15,7 +15,7 @@ export function isAmbientNamespace(namespace: Namespace | undefined): boolean {
  * a sidecar never belong to it.
  */
 export function isAmbientPod(pod: Pod, namespace: Namespace | undefined): boolean {
-  if (pod.spec?.hostNetwork === true || isFinished(pod)) return false;
+  if (pod.spec?.hostNetwork === true || isFinishedPod(pod)) return false;
   if (pod.metadata.annotations?.[sidecarStatusAnnotation] !== undefined) return false;
   const mode = pod.metadata.labels?.[dataplaneModeLabel];
   if (mode === "ambient") return true;
@@ -24,11 +24,7 @@ export function isAmbientPod(pod: Pod, namespace: Namespace | undefined): boolea
 
 /** Whether this agent or an earlier one has recorded that the pod's traffic is captured. */
 export function wasCaptured(pod: Pod): boolean {
-  return pod.metadata.annotations?.[redirectionAnnotation] === "enabled" && !isFinished(pod);
-}
-
-export function isFinished(pod: Pod): boolean {
-  return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
+  return pod.metadata.annotations?.[redirectionAnnotation] === "enabled" && !isFinishedPod(pod);
 }
 
 /** Returns how a pod is captured. `dns` is the node's default, which the pod's annotation overrides. */

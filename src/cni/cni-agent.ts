@@ -1,11 +1,11 @@
 import { join } from "node:path";
-import { namespaceKind, podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
+import { isFinishedPod, namespaceKind, podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
 import type { EnrolledReport } from "../api/serin/index.ts";
 import { aborted, messageOf, transientError, type Clock, type Logger, jsonEqual } from "../base/index.ts";
 import type { MetricsRegistry } from "../telemetry/index.ts";
 import { Reconciler, type Informer, type InformerChange, type KubeClient } from "../kube/index.ts";
 import type { AgentEnd } from "./agent-end.ts";
-import { addressesOf, isAmbientNamespace, isFinished, wasCaptured } from "./ambient-pod.ts";
+import { addressesOf, isAmbientNamespace, wasCaptured } from "./ambient-pod.ts";
 import { CniMetrics } from "./cni-metrics.ts";
 import { HostProbeRules } from "./host-probe-rules.ts";
 import { KeyedLock } from "./keyed-lock.ts";
@@ -264,7 +264,7 @@ export class CniAgent {
   #capturedAddresses(pods: readonly Pod[]): string[] {
     const found = new Set<string>();
     this.#attempt("the processes of this node cannot be listed", {}, () =>
-      this.#finder.locate(pods.filter((pod) => pod.spec?.hostNetwork !== true && !isFinished(pod))),
+      this.#finder.locate(pods.filter((pod) => pod.spec?.hostNetwork !== true && !isFinishedPod(pod))),
     );
     for (const pod of pods.filter(wasCaptured))
       this.#attempt(

@@ -1,18 +1,11 @@
 import { fstatSync } from "node:fs";
 import { ztunnelOwner, ztunnelOwnerAnnotation, type EnrolledPodReport } from "../api/serin/index.ts";
 import { keyOf } from "../api/index.ts";
-import { podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
+import { isFinishedPod, podKind, type Namespace, type Node, type Pod } from "../api/kubernetes/index.ts";
 import { messageOf, SerinError, transientError, type Clock, type Logger } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import { closeDescriptor, type NetworkNamespace } from "../net/index.ts";
-import {
-  addressesOf,
-  captureOptionsOf,
-  isAmbientPod,
-  isFinished,
-  redirectionAnnotation,
-  wasCaptured,
-} from "./ambient-pod.ts";
+import { addressesOf, captureOptionsOf, isAmbientPod, redirectionAnnotation, wasCaptured } from "./ambient-pod.ts";
 import {
   allowConnectionMigration,
   captureDigest,
@@ -146,8 +139,8 @@ export class PodEnroller {
     const key = keyOf(pod);
     const known = this.#enrolments.get(key);
     const uid = known?.uid ?? this.#kept.get(key)?.uid;
-    if (uid !== undefined && (uid !== pod.metadata.uid || isFinished(pod))) await this.forget(key);
-    if (isFinished(pod)) return undefined;
+    if (uid !== undefined && (uid !== pod.metadata.uid || isFinishedPod(pod))) await this.forget(key);
+    if (isFinishedPod(pod)) return undefined;
     if (!this.belongs(view)) return await this.#unenrol(pod);
     await this.#enrol(view, start);
     return undefined;

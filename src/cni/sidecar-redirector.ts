@@ -1,8 +1,7 @@
 import { readFileSync } from "node:fs";
-import type { Pod } from "../api/kubernetes/index.ts";
+import { isFinishedPod, type Pod } from "../api/kubernetes/index.ts";
 import { messageOf, type Logger } from "../base/index.ts";
 import type { NetworkNamespace } from "../net/index.ts";
-import { isFinished } from "./ambient-pod.ts";
 import type { PodNamespaceFinder } from "./pod-namespace.ts";
 import {
   adaptToUsers,
@@ -21,7 +20,7 @@ const validationContainer = "istio-validation";
  * its flags as arguments. Undefined for every other pod. Throws a user error for flags that cannot be honoured.
  */
 export function sidecarRedirect(pod: Pod): RedirectOptions | undefined {
-  if (pod.metadata.annotations?.[statusAnnotation] === undefined || isFinished(pod)) return undefined;
+  if (pod.metadata.annotations?.[statusAnnotation] === undefined || isFinishedPod(pod)) return undefined;
   const container = pod.spec?.initContainers?.find(({ name }) => name === validationContainer);
   if (container === undefined) return undefined;
   const environment = Object.fromEntries((container.env ?? []).map(({ name, value }) => [name, value]));

@@ -1,4 +1,4 @@
-import { valueAt } from "../base/index.ts";
+import { definedFields, valueAt } from "../base/index.ts";
 import { Reader, type UntypedObject } from "../api/index.ts";
 import { celOf } from "./condition.ts";
 import { at, durationSeconds, Notes, type ConversionNote } from "./conversion.ts";
@@ -98,7 +98,7 @@ function limitsOf(metric: Reader, values: Arguments, notes: Notes): CheckFields 
     whole("consecutiveErrorLimit"),
     whole("inconclusiveLimit"),
   ];
-  return defined({
+  return definedFields({
     intervalSeconds: interval,
     count: count === 0 ? undefined : count,
     failureLimit: failureLimit,
@@ -145,7 +145,7 @@ function queryOf(prometheus: Reader, values: Arguments, notes: Notes): CheckFiel
   });
   return {
     type: "query",
-    query: defined({
+    query: definedFields({
       provider: address === undefined || address === "" ? "mesh" : "prometheus",
       address: address === "" ? undefined : address,
       expression,
@@ -170,7 +170,7 @@ function webhookOf(web: Reader, values: Arguments, notes: Notes): CheckFields {
   });
   return {
     type: "webhook",
-    webhook: defined({
+    webhook: definedFields({
       url,
       method,
       headers: Object.keys(headers).length === 0 ? undefined : headers,
@@ -218,8 +218,4 @@ export function checkName(text: string): string {
     .replaceAll(/[^a-z0-9-]+/g, "-")
     .slice(0, longestName)
     .replaceAll(/^-+|(?<!-)-+$/g, "");
-}
-
-export function defined(fields: Readonly<Record<string, unknown>>): CheckFields {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

@@ -1,6 +1,6 @@
-import { valueAt, jsonEqual } from "../base/index.ts";
+import { definedFields, jsonEqual, valueAt } from "../base/index.ts";
 import { Reader, type UntypedObject } from "../api/index.ts";
-import { checkName, checksOfTemplate, defined, type CheckFields } from "./argo-analysis.ts";
+import { checkName, checksOfTemplate, type CheckFields } from "./argo-analysis.ts";
 import { at, durationSeconds, Notes, objectName, type Conversion, type ConversionNote } from "./conversion.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -133,7 +133,7 @@ export function convertRollout(rollout: UntypedObject, find: RolloutFinder): Con
     spec: {
       target: { deployment: { name: workload.name, ...(target as Fields) } },
       ...rest,
-      ...defined({ settleTimeoutSeconds: settle, paused }),
+      ...definedFields({ settleTimeoutSeconds: settle, paused }),
     },
   };
   return { objects: [...workload.objects, ...pool.objects, object], notes: [...notes.all, ...pool.notes] };
@@ -208,7 +208,7 @@ function deploymentOf(
     "spec.template",
     "became a Deployment of the same name: apply it and wait until it is ready before you delete the Rollout, so that requests always find pods",
   );
-  return { name, objects: [{ apiVersion: "apps/v1", kind: "Deployment", metadata, spec: defined(copied) }] };
+  return { name, objects: [{ apiVersion: "apps/v1", kind: "Deployment", metadata, spec: definedFields(copied) }] };
 }
 
 /** The part of the Canary's spec that follows from the Rollout's strategy. */
@@ -246,10 +246,10 @@ function canarySpec(canary: Reader, service: string, pool: CheckPool, notes: Not
     pingPong: "the engine creates and removes the canary's copy",
   });
   return {
-    target: defined({ service, previewService: canaryService }),
+    target: definedFields({ service, previewService: canaryService }),
     steps: [...canary.list("steps").flatMap((step) => stepOf(step, pool, notes)), { weight: 100 }],
     ...checksField(always),
-    ...defined({
+    ...definedFields({
       scaleDownDelaySeconds: canary.integer("scaleDownDelaySeconds"),
       dynamicStableScale: canary.boolean("dynamicStableScale"),
     }),
@@ -310,7 +310,7 @@ function pauseOf(pause: Reader, notes: Notes): Fields {
 }
 
 function scaleOf(scale: Reader, notes: Notes): Fields {
-  const made = defined({
+  const made = definedFields({
     replicas: scale.integer("replicas"),
     percent: scale.integer("weight"),
     matchWeight: scale.boolean("matchTrafficWeight"),
@@ -419,6 +419,6 @@ function blueGreenSpec(blueGreen: Reader, service: string, pool: CheckPool, note
       { preview: true, ...(replicas === undefined ? {} : { scale: { replicas } }), ...checksField(before), ...pause },
       { weight: 100, ...checksField(after) },
     ],
-    ...defined({ scaleDownDelaySeconds: blueGreen.integer("scaleDownDelaySeconds") ?? 30 }),
+    ...definedFields({ scaleDownDelaySeconds: blueGreen.integer("scaleDownDelaySeconds") ?? 30 }),
   };
 }

@@ -1,6 +1,6 @@
-import { ownField, valueAt } from "../base/index.ts";
+import { definedFields, ownField, valueAt } from "../base/index.ts";
 import { Reader, type UntypedObject } from "../api/index.ts";
-import { checkName, defined } from "./argo-analysis.ts";
+import { checkName } from "./argo-analysis.ts";
 import { at, durationSeconds, Notes, objectName, type Conversion } from "./conversion.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -70,7 +70,7 @@ export function convertFlaggerCanary(source: UntypedObject, find: FindObject): C
       ...(all.length === 0 ? {} : { checks: all }),
       ...affinity,
       ...(hooks.notifications.length === 0 ? {} : { notifications: hooks.notifications }),
-      ...defined({ settleTimeoutSeconds: settle, paused }),
+      ...definedFields({ settleTimeoutSeconds: settle, paused }),
     },
   };
   notes.note(
@@ -120,7 +120,7 @@ function targetOf(spec: Reader, name: string, notes: Notes): Fields {
   const routes =
     gatewayApi.length > 0 ? { routes: "HTTPRoute", gateways: gatewayApi } : gateways.length > 0 ? { gateways } : {};
   return {
-    deployment: defined({ name: workload, service: called, port, previewService: `${called}-canary`, ...routes }),
+    deployment: definedFields({ name: workload, service: called, port, previewService: `${called}-canary`, ...routes }),
   };
 }
 
@@ -150,7 +150,7 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
       name: checkName(hook.string("name") ?? type),
       type: "webhook",
       intervalSeconds: interval,
-      webhook: defined({ url, timeoutSeconds, body: metadata === undefined ? undefined : { metadata } }),
+      webhook: definedFields({ url, timeoutSeconds, body: metadata === undefined ? undefined : { metadata } }),
     };
     const gate = { ...check, failureLimit: gateFailureLimit };
     if (type === "confirm-rollout") hooks.before.push(gate);
@@ -181,7 +181,7 @@ const gateFailureLimit = 10_000;
 function affinityOf(analysis: Reader, notes: Notes): Fields {
   const affinity = analysis.object("sessionAffinity");
   if (affinity === undefined) return {};
-  const made = defined({ cookieName: affinity.string("cookieName"), maxAgeSeconds: affinity.integer("maxAge") });
+  const made = definedFields({ cookieName: affinity.string("cookieName"), maxAgeSeconds: affinity.integer("maxAge") });
   notes.dropped(affinity, {
     primaryCookieName: "only clients of the canary get a cookie",
     domain: "the cookie applies to the host",
@@ -262,7 +262,7 @@ function matchOf(match: Reader, notes: Notes): Fields {
   }
   const sourceLabels = match.object("sourceLabels")?.raw;
   notes.rest(match);
-  return defined({
+  return definedFields({
     headers: headers.length === 0 ? undefined : headers,
     cookies: cookies.length === 0 ? undefined : cookies,
     sourceLabels,
@@ -305,7 +305,7 @@ class Metrics {
       range !== undefined
         ? [range.number("min"), range.number("max")]
         : [isLeast ? single : undefined, isLeast ? undefined : single];
-    const limits = defined({
+    const limits = definedFields({
       intervalSeconds: every,
       failureLimit: threshold === undefined ? undefined : Math.max(0, threshold - 1),
     });
@@ -368,8 +368,8 @@ class Metrics {
       this.#notes.note(metric.path, "had no threshold and has max: 0 now: any result above 0 fails");
     return {
       type: "query",
-      query: defined({ provider: address === undefined ? "mesh" : "prometheus", address, expression: query }),
-      ...defined({ min, max: min === undefined && max === undefined ? 0 : max }),
+      query: definedFields({ provider: address === undefined ? "mesh" : "prometheus", address, expression: query }),
+      ...definedFields({ min, max: min === undefined && max === undefined ? 0 : max }),
     };
   }
 

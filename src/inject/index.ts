@@ -6,5 +6,6 @@ export { readInjectionSettings, type InjectionDefaults, type InjectionSettings }
 export type { JsonPatchOperation } from "./json-patch.ts";
 export { imageTagOfType } from "./proxy-container.ts";
 export { proxyConfigLayers } from "./proxy-config-layers.ts";
+export { everyKubeletRunsSidecars } from "./native-sidecars.ts";
 export { parseProxyConfig, readMeshForInjection, type MeshForInjection } from "./mesh.ts";
 export { podFaults } from "./pod-faults.ts";

@@ -1,4 +1,4 @@
-import { filledTree, isTree, treeAt, valueAt } from "../base/index.ts";
+import { definedFields, filledTree, isTree, treeAt, valueAt } from "../base/index.ts";
 import type { GatewaySpec, IstioOperatorSpec, KubernetesSettings } from "../api/istio/index.ts";
 import { mergeTrees } from "./merge.ts";
 
@@ -32,22 +32,22 @@ export function chartValuesOf(spec: IstioOperatorSpec, chart: ChartName, gateway
   const { values = {}, components = {} } = spec;
   const global = mergeTrees(
     valueAt(values, "global") ?? {},
-    defined({ hub: spec.hub, tag: spec.tag, istioNamespace: spec.namespace }),
+    definedFields({ hub: spec.hub, tag: spec.tag, istioNamespace: spec.namespace }),
   );
-  const shared = defined({ profile: spec.profile, revision: spec.revision ?? valueAt(values, "revision") });
+  const shared = definedFields({ profile: spec.profile, revision: spec.revision ?? valueAt(values, "revision") });
   if (chart === "base")
-    return unchanged(defined({ ...shared, global, defaultRevision: valueAt(values, "defaultRevision") }));
+    return unchanged(definedFields({ ...shared, global, defaultRevision: valueAt(values, "defaultRevision") }));
   if (chart === "gateway") return gatewayValues(spec, gateway);
   if (chart === "cni") return withWorkload({ ...shared, global, ...treeAt(values, "cni") }, components.cni?.k8s);
   if (chart === "ztunnel")
     return withWorkload(
-      { ...shared, ...defined({ hub: spec.hub, tag: spec.tag }), ...treeAt(values, "ztunnel") },
+      { ...shared, ...definedFields({ hub: spec.hub, tag: spec.tag }), ...treeAt(values, "ztunnel") },
       components.ztunnel?.k8s,
     );
   const { pilot, cni: _cni, ztunnel: _ztunnel, gateways: _gateways, global: _global, ...rest } = values;
-  const mesh = defined({ meshConfig: spec.meshConfig ?? valueAt(values, "meshConfig") });
+  const mesh = definedFields({ meshConfig: spec.meshConfig ?? valueAt(values, "meshConfig") });
   const k8s = components.pilot?.k8s;
-  const scaled = defined({
+  const scaled = definedFields({
     replicaCount: k8s?.replicaCount,
     serviceAnnotations: k8s?.serviceAnnotations,
     autoscaleMin: valueAt(k8s?.hpaSpec, "minReplicas"),
@@ -62,11 +62,11 @@ export function chartValuesOf(spec: IstioOperatorSpec, chart: ChartName, gateway
 
 function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined): ChartValues {
   const own = treeAt(spec.values, "gateways", gateway?.name ?? "") ?? {};
-  const shared = defined({ revision: spec.revision ?? valueAt(spec.values, "revision") });
+  const shared = definedFields({ revision: spec.revision ?? valueAt(spec.values, "revision") });
   const scale = (from: unknown, minimum: string, maximum: string): Tree =>
-    defined({ minReplicas: valueAt(from, minimum), maxReplicas: valueAt(from, maximum) });
+    definedFields({ minReplicas: valueAt(from, minimum), maxReplicas: valueAt(from, maximum) });
   const autoscaling = {
-    ...defined({ enabled: own["autoscaleEnabled"] }),
+    ...definedFields({ enabled: own["autoscaleEnabled"] }),
     ...scale(own, "autoscaleMin", "autoscaleMax"),
     ...scale(gateway?.k8s?.hpaSpec, "minReplicas", "maxReplicas"),
   };
@@ -75,12 +75,12 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
     ? "egress"
     : "ingress";
   const service = {
-    ...defined({
+    ...definedFields({
       type: own["type"] ?? (direction === "egress" ? "ClusterIP" : undefined),
       ports: own["ports"],
       loadBalancerIP: own["loadBalancerIP"],
     }),
-    ...defined({ annotations: filledTree(isTree(annotations) ? annotations : undefined) }),
+    ...definedFields({ annotations: filledTree(isTree(annotations) ? annotations : undefined) }),
     ...gateway?.k8s?.service,
   };
   // The chart derives the label from the gateway's name, and an installation from its direction.
@@ -89,7 +89,7 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
     ...treeAt(own, "labels"),
     ...gateway?.label,
   };
-  const base = defined({
+  const base = definedFields({
     ...shared,
     labels: filledTree(labels),
     service: filledTree(service),
@@ -99,14 +99,11 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
     podAnnotations: own["podAnnotations"],
   });
   const { replicaCount, podDisruptionBudget, imagePullPolicy } = gateway?.k8s ?? {};
-  return withWorkload({ ...base, ...defined({ replicaCount, podDisruptionBudget, imagePullPolicy }) }, gateway?.k8s, [
-    "replicaCount",
-    "serviceAnnotations",
-    "hpaSpec",
-    "service",
-    "podDisruptionBudget",
-    "imagePullPolicy",
-  ]);
+  return withWorkload(
+    { ...base, ...definedFields({ replicaCount, podDisruptionBudget, imagePullPolicy }) },
+    gateway?.k8s,
+    ["replicaCount", "serviceAnnotations", "hpaSpec", "service", "podDisruptionBudget", "imagePullPolicy"],
+  );
 }
 
 function unchanged(values: Tree): ChartValues {
@@ -137,8 +134,4 @@ function envTree(entries: readonly unknown[] | undefined): Tree | undefined {
   return plain.length === 0
     ? undefined
     : Object.fromEntries(plain.map((entry) => [String(valueAt(entry, "name")), valueAt(entry, "value")]));
-}
-
-function defined(tree: Tree): Tree {
-  return Object.fromEntries(Object.entries(tree).filter(([, value]) => value !== undefined));
 }

@@ -30,6 +30,7 @@ export { pilotRules } from "./components/pilot-access.ts";
 export { readerRules } from "./components/reader-account.ts";
 export { grant } from "./components/roles.ts";
 export { isNewerRelease, releaseOfImage } from "./release-version.ts";
+export { revisionLabel } from "./render-context.ts";
 export {
   inApplyOrder,
   renderDefaultRevision,

@@ -1,4 +1,4 @@
-import { isDnsLabel } from "../../base/index.ts";
+import { definedFields, isDnsLabel } from "../../base/index.ts";
 import { Reader } from "../reader.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
@@ -100,7 +100,7 @@ export function parseIstioOperator(raw: unknown): Parsed<IstioOperator> {
   return reader.finish(() => ({
     apiVersion,
     kind: "IstioOperator",
-    metadata: present({ name: name ?? "installed-state", namespace }),
+    metadata: definedFields({ name: name ?? "installed-state", namespace }),
     spec: parsed,
   }));
 }
@@ -114,7 +114,7 @@ function parseSpec(spec: Reader): IstioOperatorSpec {
     );
   }
   const components = spec.object("components");
-  const result = present({
+  const result = definedFields({
     profile: spec.string("profile"),
     hub: spec.string("hub"),
     tag: tagOf(spec),
@@ -177,10 +177,10 @@ function parseComponents(components: Reader): IstioComponents {
       const label = gateway.has("label") ? gateway.stringMap("label") : undefined;
       const parsed = parseComponent(gateway);
       gateway.unknownFields();
-      return present({ ...parsed, name, label });
+      return definedFields({ ...parsed, name, label });
     });
   };
-  const result = present({
+  const result = definedFields({
     base: component("base"),
     pilot: component("pilot"),
     cni: component("cni"),
@@ -210,7 +210,7 @@ function parseComponents(components: Reader): IstioComponents {
 
 function parseComponent(component: Reader): ComponentSpec {
   const k8s = component.object("k8s");
-  return present({
+  return definedFields({
     enabled: component.boolean("enabled"),
     namespace: component.string("namespace"),
     hub: component.string("hub"),
@@ -223,7 +223,7 @@ function parseSettings(k8s: Reader): KubernetesSettings {
   const entry = (field: string): UntypedEntry | undefined => k8s.object(field)?.raw as UntypedEntry | undefined;
   const entries = (field: string): readonly UntypedEntry[] | undefined =>
     k8s.has(field) ? k8s.list(field).map((item) => item.raw as UntypedEntry) : undefined;
-  const result = present({
+  const result = definedFields({
     replicaCount: k8s.integer("replicaCount", 0),
     nodeSelector: k8s.has("nodeSelector") ? k8s.stringMap("nodeSelector") : undefined,
     env: entries("env"),
@@ -256,7 +256,7 @@ function parseOverlay(overlay: Reader): Overlay {
     patch.unknownFields();
     return { path, value: (patch.raw as { value?: unknown }).value };
   });
-  const result = present({
+  const result = definedFields({
     apiVersion: overlay.string("apiVersion"),
     kind: overlay.required("kind", overlay.string("kind")) ?? "",
     name: overlay.required("name", overlay.string("name")) ?? "",
@@ -264,13 +264,4 @@ function parseOverlay(overlay: Reader): Overlay {
   });
   overlay.unknownFields();
   return result;
-}
-
-type Present<Fields> = { [Field in keyof Fields as undefined extends Fields[Field] ? never : Field]: Fields[Field] } & {
-  [Field in keyof Fields as undefined extends Fields[Field] ? Field : never]?: Exclude<Fields[Field], undefined>;
-};
-
-/** Drops undefined fields, so that merges and comparisons only see what was set. */
-function present<Fields extends object>(fields: Fields): Present<Fields> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<Fields>;
 }

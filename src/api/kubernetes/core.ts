@@ -418,6 +418,11 @@ export interface Pod extends KubernetesObject {
   };
 }
 
+/** Whether all containers of a pod have ended for good. The pod's address may then belong to another pod. */
+export function isFinishedPod({ status }: { readonly status?: Pod["status"] | undefined }): boolean {
+  return status?.phase === "Succeeded" || status?.phase === "Failed";
+}
+
 export const podKind = defineKind<Pod>({ group: "", versions: ["v1"], kind: "Pod", plural: "pods", namespaced: true });
 
 export interface Event extends KubernetesObject {

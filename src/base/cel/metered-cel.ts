@@ -1,3 +1,4 @@
+import { threadCpuTimeMs } from "../thread-cpu-time.ts";
 import { BoundedCache } from "../bounded-cache.ts";
 import type { CelEnv, CelInput, CelList, CelValue } from "@bufbuild/cel";
 import { callCost, traversalFactor, ValueSizes, type CelLibrary } from "./call-cost.ts";
@@ -13,12 +14,6 @@ export const costExceeded = "operation cancelled: actual cost limit exceeded";
 /** A unit takes about as long as in Kubernetes. A second is far more than all of {@link perCallLimit}. */
 const maxCallMs = 1000;
 const callsPerLookAtTheClock = 100;
-
-/** The CPU time of this thread, so that a busy machine does not make an evaluation exceed its bound. */
-function ownCpuTimeMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
 
 type CelEnvOptions = NonNullable<Parameters<CelLibrary["celEnv"]>[0]>;
 
@@ -71,7 +66,7 @@ export class MeteredCel {
   #calls = 0;
   #deadline = 0;
 
-  constructor(library: CelLibrary, options: CelEnvOptions, now: () => number = ownCpuTimeMs) {
+  constructor(library: CelLibrary, options: CelEnvOptions, now: () => number = threadCpuTimeMs) {
     this.library = library;
     this.#now = now;
     this.#sizes = new ValueSizes(library);

@@ -1,7 +1,7 @@
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import { counted, messageOf } from "../../base/index.ts";
 import { matchesLabelSelector } from "../../api/index.ts";
-import { networkPolicyKind, podKind, type NetworkPolicy, type Pod } from "../../api/kubernetes/index.ts";
+import { isFinishedPod, networkPolicyKind, podKind, type NetworkPolicy, type Pod } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
@@ -72,7 +72,7 @@ function ofNamespace(policies: readonly NetworkPolicy[], pods: readonly Pod[]): 
 }
 
 function needsOf({ metadata: { labels = {}, annotations = {} }, spec, status }: Pod): readonly Need[] {
-  if (status?.phase === "Succeeded" || status?.phase === "Failed") return [];
+  if (isFinishedPod({ status })) return [];
   // NetworkPolicies have no effect on such a pod.
   if (spec?.hostNetwork === true) return [];
   if (labels["app"] === "istiod") return [controlPlaneIn, webhooksIn];

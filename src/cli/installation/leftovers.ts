@@ -3,7 +3,7 @@ import { keyOf, type KubernetesObject, type UntypedObject } from "../../api/inde
 import { istioLabels } from "../../api/istio/index.ts";
 import { deploymentKind, serviceKind } from "../../api/kubernetes/index.ts";
 import { isMovedToRevision } from "../../api/serin/field-managers/index.ts";
-import { renderDefaultRevision } from "../../install/index.ts";
+import { renderDefaultRevision, revisionLabel } from "../../install/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { manifestOf, type RenderedInstall } from "./install-input.ts";
@@ -30,7 +30,7 @@ export async function noteLeftovers(rendered: RenderedInstall, client: KubeClien
   const { names, fault } = await findLeftovers(rendered, client, context);
   if (names.length > 0) {
     context.err(
-      `! An earlier installation of revision "${revisionOf(rendered)}" also wrote ${firstNames(names, shownLeftovers)}. They are not part of this one, and stay. To remove them, run the same command with --prune\n`,
+      `! An earlier installation of revision "${revisionLabel(rendered.settings)}" also wrote ${firstNames(names, shownLeftovers)}. They are not part of this one, and stay. To remove them, run the same command with --prune\n`,
     );
   }
   if (fault !== undefined)
@@ -47,7 +47,7 @@ export async function leftoversToRemove(
   if (fault !== undefined) throw fault;
   if (otherNamespace !== undefined)
     context.err(
-      `! --prune removes nothing: revision "${revisionOf(rendered)}" also has a control plane in namespace ${otherNamespace}, and no label tells the objects of the two apart. Give one of the two a revision of its own\n`,
+      `! --prune removes nothing: revision "${revisionLabel(rendered.settings)}" also has a control plane in namespace ${otherNamespace}, and no label tells the objects of the two apart. Give one of the two a revision of its own\n`,
     );
   return names;
 }
@@ -64,7 +64,7 @@ export async function removeLeftovers(
   const doomed = new Set(names);
   await context.installer.remove({
     client,
-    selection: { labelSelector: selectorOf(rendered), revision: revisionOf(rendered) },
+    selection: { labelSelector: selectorOf(rendered), revision: revisionLabel(rendered.settings) },
     keeps: (object) => !doomed.has(nameOf(object)) || stays(object),
     onWait: (text) => context.err(`! ${text}\n`),
     onRemoved: (object) => context.out(`  Removed ${nameOf(object)}\n`),
@@ -81,7 +81,7 @@ async function findLeftovers(rendered: RenderedInstall, client: KubeClient, cont
     if (otherNamespace !== undefined) return { names: [], otherNamespace };
     await context.installer.remove({
       client,
-      selection: { labelSelector: selectorOf(rendered), revision: revisionOf(rendered) },
+      selection: { labelSelector: selectorOf(rendered), revision: revisionLabel(rendered.settings) },
       keeps: keptBy(rendered),
       dryRun: true,
       onRemoved: (object) => void found.push(nameOf(object)),
@@ -94,7 +94,7 @@ async function findLeftovers(rendered: RenderedInstall, client: KubeClient, cont
 
 /** For a control plane that runs elsewhere, there is only the Service. */
 async function otherNamespaceOf(rendered: RenderedInstall, client: KubeClient): Promise<string | undefined> {
-  const labelSelector = `app=istiod,${istioLabels.revision}=${revisionOf(rendered)}`;
+  const labelSelector = `app=istiod,${istioLabels.revision}=${revisionLabel(rendered.settings)}`;
   const { items: deployments } = await client.list(deploymentKind, { labelSelector });
   const { items: services } = await client.list(serviceKind, { labelSelector });
   return [...deployments, ...services]
@@ -106,15 +106,11 @@ function selectorOf(rendered: RenderedInstall): string {
   const owner = textAt(rendered.settings.values, "ownerName") ?? "unknown";
   return [
     istioLabels.component,
-    `${istioLabels.revision}=${revisionOf(rendered)}`,
+    `${istioLabels.revision}=${revisionLabel(rendered.settings)}`,
     `${istioLabels.owningResource}=${owner}`,
     // Objects of an operator in the cluster have this label.
     `!${istioLabels.owningResourceNamespace}`,
   ].join(",");
-}
-
-function revisionOf({ settings }: RenderedInstall): string {
-  return settings.revisionLabel ?? (settings.revision === "" ? "default" : settings.revision);
 }
 
 /**

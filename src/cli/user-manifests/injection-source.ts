@@ -5,7 +5,12 @@ import { formatIssues } from "../../api/index.ts";
 import { defaultHub } from "../../api/images/index.ts";
 import { configMapKind, nodeKind } from "../../api/kubernetes/index.ts";
 import { proxyConfigKind, type ProxyConfigObject } from "../../api/istio/index.ts";
-import { readInjectionSettings, readMeshForInjection, type InjectionContext } from "../../inject/index.ts";
+import {
+  everyKubeletRunsSidecars,
+  readInjectionSettings,
+  readMeshForInjection,
+  type InjectionContext,
+} from "../../inject/index.ts";
 import type { CliContext } from "../context.ts";
 
 export interface InjectionTexts {
@@ -91,17 +96,9 @@ export async function injectionContext(
     settings,
     mesh,
     revision,
-    nativeSidecars: versions.length > 0 && versions.every(runsSidecars),
+    nativeSidecars: everyKubeletRunsSidecars(versions),
     proxyConfigs,
   };
-}
-
-/** The first minor version of the kubelet in which sidecar containers are stable. */
-const firstMinorWithSidecars = 33;
-
-function runsSidecars(version: string): boolean {
-  const [, major = "0", minor = "0"] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
-  return Number(major) > 1 || Number(minor) >= firstMinorWithSidecars;
 }
 
 async function proxyConfigsOf(client: KubeClient, context: CliContext): Promise<ProxyConfigObject[]> {

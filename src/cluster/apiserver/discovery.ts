@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import type { ResourceType, SchemaRegistry, SubresourceType } from "../schema/contract.ts";
-import { apiVersionOf } from "./encoder.ts";
+import { apiVersionOf, type ResourceType, type SchemaRegistry, type SubresourceType } from "../schema/contract.ts";
 
 /** A discovery document with its content type and ETag. */
 export interface DiscoveryDocument {

@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
+import { apiVersionOf, type ResourceType, type SchemaRegistry } from "../schema/contract.ts";
 import type { StoredRecord } from "../store/index.ts";
 import type { AnswerForm } from "./negotiate.ts";
 
@@ -23,10 +23,6 @@ export interface TableView {
 
 const comma = Buffer.from(",");
 const listEnd = Buffer.from("]}");
-
-export function apiVersionOf(type: { readonly group: string; readonly version: string }): string {
-  return type.group === "" ? type.version : `${type.group}/${type.version}`;
-}
 
 /** Encodes stored objects for answers, in the requested version and form. */
 export class Encoder {

@@ -2,11 +2,10 @@
 // their nodes.
 import type { UntypedObject } from "../../api/index.ts";
 import { messageOf, rfc3339Seconds } from "../../base/index.ts";
-import type { ResourceType } from "../schema/contract.ts";
+import { apiVersionOf, type ResourceType } from "../schema/contract.ts";
 import { metricsGroup } from "../schema/metrics-types.ts";
 import type { StoredRecord } from "../store/index.ts";
 import { includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
-import { apiVersionOf } from "./encoder.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { nodeTarget } from "./proxy-targets.ts";
 import { selectionOf } from "./read.ts";

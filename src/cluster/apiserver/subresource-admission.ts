@@ -1,9 +1,8 @@
 // Admission of requests whose object is not stored: evictions, bindings and tokens, and streams to pods and proxies.
 import type { UntypedObject } from "../../api/index.ts";
 import type { AdmissionRequest } from "../admission/index.ts";
-import type { SubresourceType } from "../schema/contract.ts";
+import { apiVersionOf, type SubresourceType } from "../schema/contract.ts";
 import type { ResourceContext, ServerParts } from "./context.ts";
-import { apiVersionOf } from "./encoder.ts";
 import { isTrue } from "./request-info.ts";
 import { intentOf } from "./write.ts";
 import { admissionRequest, type WriteIntent } from "./writer.ts";

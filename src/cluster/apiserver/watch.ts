@@ -1,7 +1,8 @@
+import { apiVersionOf } from "../schema/contract.ts";
 import { onAbort } from "../../base/index.ts";
 import type { ChangeEvent, StoredRecord } from "../store/index.ts";
 import { includeObjectOf, type ResourceContext, type ServerParts } from "./context.ts";
-import { apiVersionOf, type IncludeObject } from "./encoder.ts";
+import { type IncludeObject } from "./encoder.ts";
 import { answerFormOf, type AnswerForm } from "./negotiate.ts";
 import { requireKnownRevision, selectionOf, type Selection } from "./read.ts";
 import { isTrue } from "./request-info.ts";

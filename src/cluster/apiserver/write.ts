@@ -1,11 +1,10 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { UntypedOptions } from "../admission/index.ts";
 import { serverUser } from "../auth/index.ts";
-import { SchemaFault, type ResourceType } from "../schema/contract.ts";
+import { apiVersionOf, SchemaFault, type ResourceType } from "../schema/contract.ts";
 import { cloneJson, isObject, wellFormedJson } from "../schema/json.ts";
 import { checkValue, decodeObject, maximumFieldFaults, mediaTypeOf, parseYaml, readBody } from "./body.ts";
 import { authorize, includeObjectOf, nowText, sendForm, type ResourceContext, type ServerParts } from "./context.ts";
-import { apiVersionOf } from "./encoder.ts";
 import { answerFormOf } from "./negotiate.ts";
 import { checkWriteOptions, wantsDryRun } from "./options.ts";
 import { scaleOf, withScale } from "./scale.ts";

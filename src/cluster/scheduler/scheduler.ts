@@ -1,5 +1,6 @@
 import { keyOf } from "../../api/index.ts";
 import {
+  isFinishedPod,
   namespaceKind,
   nodeKind,
   persistentVolumeClaimKind,
@@ -14,7 +15,7 @@ import { isKubeCode, type Reconciler } from "../../kube/index.ts";
 import { ignoreRace, type ControllerContext } from "../controllers/controller.ts";
 import type { ObjectView } from "../controllers/object-view.ts";
 import { noteDisruption } from "../controllers/pods/pod-control.ts";
-import { isActive, isFinished, isTerminating, podCondition, withCondition } from "../controllers/pods/pod-facts.ts";
+import { isActive, isTerminating, podCondition, withCondition } from "../controllers/pods/pod-facts.ts";
 import { volumeAnnotations } from "../record/local-volumes.ts";
 import { decide } from "./decide.ts";
 import type { FilterInputs } from "./filters.ts";
@@ -72,12 +73,12 @@ class Scheduler {
       const { key, object } = change;
       const uid = object.metadata.uid ?? "";
       const node = object.spec?.nodeName;
-      if (change.type === "set" && node !== undefined && !isFinished(object)) {
+      if (change.type === "set" && node !== undefined && !isFinishedPod(object)) {
         this.#placements.place(object, node);
         this.#endNomination(uid, node);
         return;
       }
-      if (change.type === "delete" || isFinished(object)) {
+      if (change.type === "delete" || isFinishedPod(object)) {
         this.#unschedulable.delete(key);
         this.#reserved.delete(uid);
         this.#endNomination(uid);

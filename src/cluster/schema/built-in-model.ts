@@ -1,9 +1,9 @@
 import type { UntypedObject } from "../../api/index.ts";
 import type { BuiltInShapes } from "./built-in-shapes.ts";
-import type { FieldError, ResourceType, TableColumn } from "./contract.ts";
+import { apiVersionOf, type FieldError, type ResourceType, type TableColumn } from "./contract.ts";
 import { applyBuiltInDefaults } from "./defaults/apply-defaults.ts";
 import { Normaliser } from "./normalise.ts";
-import { apiVersionOfType, type ResourceModel } from "./resource-model.ts";
+import { type ResourceModel } from "./resource-model.ts";
 import type { StructShape } from "./shape.ts";
 import { tableFormOf } from "./table/built-in-tables.ts";
 import { validateBuiltIn } from "./validation/built-in.ts";
@@ -21,13 +21,13 @@ export class BuiltInModel implements ResourceModel {
   }
 
   get shape(): StructShape {
-    this.#shape ??= this.#shapes.ofKind(apiVersionOfType(this.type), this.type.kind);
+    this.#shape ??= this.#shapes.ofKind(apiVersionOf(this.type), this.type.kind);
     invariant(this.#shape !== undefined, `no type of ${this.type.kind} in the generated table`);
     return this.#shape;
   }
 
   dropUnknownFields(object: UntypedObject): readonly string[] {
-    const normaliser = new Normaliser(apiVersionOfType(this.type), this.type.kind);
+    const normaliser = new Normaliser(apiVersionOf(this.type), this.type.kind);
     normaliser.struct(this.shape, object, "");
     return normaliser.unknown;
   }

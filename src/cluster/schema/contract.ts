@@ -40,6 +40,11 @@ export interface ResourceType {
   readonly deprecationWarning?: string;
 }
 
+/** `v1` or `apps/v1`. */
+export function apiVersionOf(type: Pick<ResourceType, "group" | "version">): string {
+  return type.group === "" ? type.version : `${type.group}/${type.version}`;
+}
+
 export interface SubresourceType {
   /** `status`, `scale`, `log`, … */
   readonly name: string;

@@ -1,14 +1,13 @@
 import type { UntypedObject } from "../../api/index.ts";
-import type { ResourceType } from "./contract.ts";
+import { apiVersionOf, type ResourceType } from "./contract.ts";
 import { arrayOf, objectOf, wellFormedJson, type JsonObject } from "./json.ts";
-import { apiVersionOfType } from "./resource-model.ts";
 
 /**
  * Converts an object to another version of its resource. CRDs convert by strategy None: only the version's name
  * changes. Among the built-in kinds, only autoscalers and events have versions that differ.
  */
 export function convertObject(object: UntypedObject, to: ResourceType): UntypedObject {
-  const apiVersion = apiVersionOfType(to);
+  const apiVersion = apiVersionOf(to);
   if (object.apiVersion === apiVersion) return object;
   if (to.builtIn && to.kind === "HorizontalPodAutoscaler")
     return { ...convertAutoscaler(object, to.version), apiVersion } as UntypedObject;

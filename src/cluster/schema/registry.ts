@@ -5,6 +5,7 @@ import type { TypedObject } from "./apply/updater.ts";
 import { BuiltInModel } from "./built-in-model.ts";
 import { BuiltInShapes } from "./built-in-shapes.ts";
 import {
+  apiVersionOf,
   SchemaFault,
   type ApplyRequest,
   type FieldError,
@@ -26,7 +27,7 @@ import { applyStrategicMergePatch } from "./patch/strategic-merge-patch.ts";
 import { isObject } from "./json.ts";
 import { metricsTypes } from "./metrics-types.ts";
 import { zeroObject } from "./normalise.ts";
-import { apiVersionOfType, type ResourceModel } from "./resource-model.ts";
+import { type ResourceModel } from "./resource-model.ts";
 import { servingErrors } from "./validation/custom-resource-definition.ts";
 
 /** An entry of generated/kubernetes/resources. */
@@ -254,14 +255,14 @@ export class Schemas implements SchemaRegistry {
     const known = this.#managers.get(model);
     if (known !== undefined) return known;
     const manager = new FieldManager({
-      apiVersion: apiVersionOfType(type),
+      apiVersion: apiVersionOf(type),
       kind: type.kind,
       shape: model.shape,
       convert: (object, apiVersion) => this.#convertTyped(model, object, apiVersion),
       hasStatus: type.subresources.some(({ name }) => name === "status"),
       empty: {
         ...(type.builtIn ? (zeroObject(model.shape) as object) : {}),
-        apiVersion: apiVersionOfType(type),
+        apiVersion: apiVersionOf(type),
         kind: type.kind,
         metadata: {},
       },

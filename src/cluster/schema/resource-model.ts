@@ -18,7 +18,3 @@ export interface ResourceModel {
   readonly columns: () => readonly TableColumn[];
   readonly cells: (object: UntypedObject, nowMs: number) => readonly unknown[];
 }
-
-export function apiVersionOfType(type: Pick<ResourceType, "group" | "version">): string {
-  return type.group === "" ? type.version : `${type.group}/${type.version}`;
-}

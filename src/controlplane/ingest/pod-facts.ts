@@ -1,6 +1,6 @@
 import { goDurationMs } from "../../base/index.ts";
 import { istioAnnotations, istioLabels, readOwnProxyConfig, type OwnProxyConfig } from "../../api/istio/index.ts";
-import { workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
+import { isFinishedPod, workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
 import { parseProxyConfig } from "../../inject/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 import type { PodFacts, SidecarProxyFacts } from "../model/facts.ts";
@@ -58,7 +58,7 @@ export const podFactsExcerpt: Excerpt = {
 /** The facts of a pod. Returns undefined if it has ended, because another pod may already have its address. */
 export function podFacts(pod: Pod): PodFacts | undefined {
   const { metadata, spec, status } = pod;
-  if (status?.phase === "Succeeded" || status?.phase === "Failed") return undefined;
+  if (isFinishedPod(pod)) return undefined;
   // A pod gets its address from its node. If there is no node, a user with the right to write statuses has written the
   // address.
   const reported = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);

@@ -5,6 +5,7 @@ import type { CompliancePolicy } from "../../base/compliance/index.ts";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { meshTextTree } from "../../api/mesh-config-text/index.ts";
 import {
+  everyKubeletRunsSidecars,
   readInjectionSettings,
   readMeshForInjection,
   type InjectionContext,
@@ -34,9 +35,6 @@ export interface InjectionSourceOptions {
   readonly clock: Clock;
   readonly log: Logger;
 }
-
-/** The first kubelet in which sidecar containers are stable. */
-const firstMinorWithSidecars = 33;
 
 /** Follows the sources of injection: the ConfigMap `istio-sidecar-injector[-<rev>]`, the mesh config and the nodes. */
 export class InjectionSource {
@@ -145,12 +143,6 @@ export class InjectionSource {
   #hasNativeSidecars(): boolean {
     const { nativeSidecars, kubeletVersions } = this.#options;
     if (nativeSidecars !== "auto") return nativeSidecars === "true";
-    const versions = kubeletVersions();
-    return versions.length > 0 && versions.every(runsSidecars);
+    return everyKubeletRunsSidecars(kubeletVersions());
   }
-}
-
-function runsSidecars(version: string): boolean {
-  const [, major = "0", minor = "0"] = /^v?(\d+)\.(\d+)/.exec(version) ?? [];
-  return Number(major) > 1 || Number(minor) >= firstMinorWithSidecars;
 }

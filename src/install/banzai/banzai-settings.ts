@@ -1,4 +1,4 @@
-import { invariant } from "../../base/index.ts";
+import { definedFields, invariant } from "../../base/index.ts";
 import { resourceSuffixOf, revisionLabelOf, type BanzaiIstio, type BanzaiIstioSpec } from "../../api/banzai/index.ts";
 import { resolveSettings, type InstallSettings } from "../settings.ts";
 
@@ -47,7 +47,7 @@ function meshConfigOf(spec: BanzaiIstioSpec, rootNamespace: string): Tree {
   const { proxy, tracing, localityLb } = spec;
   const tracer = tracing?.["tracer"];
   const tracerSettings = typeof tracer === "string" ? tracing?.[tracer] : undefined;
-  return defined({
+  return definedFields({
     rootNamespace,
     enableAutoMtls: spec.autoMtls,
     trustDomain: spec.trustDomain,
@@ -56,7 +56,7 @@ function meshConfigOf(spec: BanzaiIstioSpec, rootNamespace: string): Tree {
     accessLogFormat: proxy.accessLogFormat,
     accessLogEncoding: proxy.accessLogEncoding,
     ...(localityLb === undefined ? {} : { localityLbSetting: localityLb }),
-    defaultConfig: defined({
+    defaultConfig: definedFields({
       ...(proxy.holdApplicationUntilProxyStarts ? { holdApplicationUntilProxyStarts: true } : {}),
       ...(typeof tracer === "string" && tracerSettings !== undefined ? { tracing: { [tracer]: tracerSettings } } : {}),
     }),
@@ -93,7 +93,7 @@ function valuesOf(spec: BanzaiIstioSpec, images: Images): Tree {
     "enableNamespacesByDefault",
   ] as const;
   return {
-    global: defined({
+    global: definedFields({
       imagePullPolicy: spec.imagePullPolicy,
       meshID: spec.meshId,
       network: spec.networkName,
@@ -101,7 +101,7 @@ function valuesOf(spec: BanzaiIstioSpec, images: Images): Tree {
       multiCluster: spec.clusterName === undefined ? undefined : { clusterName: spec.clusterName },
       defaultPodDisruptionBudget: { enabled: spec.podDisruptionBudget },
       istiod: { enableAnalysis: spec.enableAnalysis },
-      proxy: defined({
+      proxy: definedFields({
         image: images.proxy,
         clusterDomain: proxy.clusterDomain,
         logLevel: proxy.logLevel,
@@ -113,7 +113,7 @@ function valuesOf(spec: BanzaiIstioSpec, images: Images): Tree {
       }),
       proxy_init: { image: images.proxyInit },
     }),
-    pilot: defined({
+    pilot: definedFields({
       image: images.pilot,
       replicaCount: pilot.replicaCount,
       autoscaleEnabled: maximum > minimum,
@@ -130,8 +130,4 @@ function valuesOf(spec: BanzaiIstioSpec, images: Images): Tree {
       injector.map((field) => [field, sidecarInjector[field]]).filter(([, value]) => value !== undefined),
     ),
   };
-}
-
-function defined(tree: Tree): Tree {
-  return Object.fromEntries(Object.entries(tree).filter(([, value]) => value !== undefined));
 }

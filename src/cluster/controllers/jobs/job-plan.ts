@@ -1,5 +1,5 @@
-import type { Job, JobCondition, Pod } from "../../../api/kubernetes/index.ts";
-import { createdMs, isFinished, isReady, isTerminating, maxNewPods } from "../pods/pod-facts.ts";
+import { isFinishedPod, type Job, type JobCondition, type Pod } from "../../../api/kubernetes/index.ts";
+import { createdMs, isReady, isTerminating, maxNewPods } from "../pods/pod-facts.ts";
 import { failedIndexesOf, lastFailures, totalOf } from "./index-failures.ts";
 import { endOf, type JobEnd, type JobProgress } from "./job-end.ts";
 import { formatIndexes, indexOf, indexesOf, parseIndexes, unite } from "./job-indexes.ts";
@@ -76,7 +76,7 @@ function stateOf(job: Job, pods: readonly Pod[]): JobState {
   const countable = suspend === true ? pods.filter((pod) => !isTerminating(pod)) : pods;
   const succeeded = countable.filter((pod) => pod.status?.phase === "Succeeded");
   const failed = countable.filter((pod) => pod.status?.phase === "Failed");
-  const running = pods.filter((pod) => !isFinished(pod));
+  const running = pods.filter((pod) => !isFinishedPod(pod));
   const isIndexed = completionMode === "Indexed";
   const before = parseIndexes(job.status?.completedIndexes ?? "", completions);
   const failedIndexes = failedIndexesOf(job, failed);

@@ -1,9 +1,9 @@
 import { keyOf } from "../../../api/index.ts";
-import { nodeKind, podKind, type Pod } from "../../../api/kubernetes/index.ts";
+import { isFinishedPod, nodeKind, podKind, type Pod } from "../../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../../kube/index.ts";
 import type { ControllerContext } from "../controller.ts";
 import { noteDisruption } from "../pods/pod-control.ts";
-import { createdMs, isFinished, isTerminating } from "../pods/pod-facts.ts";
+import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 
 /** A missing node may register again after a restart, so its pods are kept for a while. */
 const goneNodeMs = 10_000;
@@ -24,7 +24,7 @@ export function addPodGarbageController(context: ControllerContext): void {
     const { name = "", namespace, uid = "" } = pod.metadata;
     try {
       // No node runs the pod, so only this controller can tell its owner that it has failed.
-      if (!isFinished(pod)) await noteDisruption(context, pod, cause, { phase: "Failed" });
+      if (!isFinishedPod(pod)) await noteDisruption(context, pod, cause, { phase: "Failed" });
       await context.client.delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid } });
     } catch (error) {
       // If the pod has changed meanwhile, the change queues it again.
@@ -53,7 +53,7 @@ export function addPodGarbageController(context: ControllerContext): void {
   });
 
   const finished = context.queue("finished-pods", async () => {
-    const ended = pods.all().filter((pod) => isFinished(pod) && !isTerminating(pod));
+    const ended = pods.all().filter((pod) => isFinishedPod(pod) && !isTerminating(pod));
     const excess = ended
       .sort((a, b) => createdMs(a) - createdMs(b))
       .slice(0, Math.max(0, ended.length - maxFinishedPods));
@@ -62,7 +62,7 @@ export function addPodGarbageController(context: ControllerContext): void {
 
   pods.onChange(({ type, key, object }) => {
     if (type === "delete") return;
-    if (isFinished(object)) finished.add("all");
+    if (isFinishedPod(object)) finished.add("all");
     const node = object.spec?.nodeName;
     if (node === undefined ? isTerminating(object) : nodes.at(node) === undefined) queue.add(key);
   });

@@ -1,5 +1,5 @@
 import type { KubernetesObject } from "../../../api/index.ts";
-import type { Pod, PodCondition } from "../../../api/kubernetes/index.ts";
+import { isFinishedPod, type Pod, type PodCondition } from "../../../api/kubernetes/index.ts";
 
 /**
  * How many pods a controller creates before it looks again, as in Kubernetes. A user may request two billion pods with
@@ -27,10 +27,6 @@ export function availableAtMs(pod: Pod, minReadySeconds: number): number {
   return (since === undefined ? Number.POSITIVE_INFINITY : Date.parse(since)) + minReadySeconds * 1000;
 }
 
-export function isFinished(pod: Pod): boolean {
-  return pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed";
-}
-
 export function isTerminating(object: KubernetesObject): boolean {
   return object.metadata.deletionTimestamp !== undefined;
 }
@@ -52,7 +48,7 @@ export function withCondition(
 
 /** Whether the pod has not ended and is not being deleted. */
 export function isActive(pod: Pod): boolean {
-  return !isFinished(pod) && !isTerminating(pod);
+  return !isFinishedPod(pod) && !isTerminating(pod);
 }
 
 export function createdMs(object: KubernetesObject): number {

@@ -1,14 +1,15 @@
 import { isIPv6 } from "node:net";
-import type {
-  Endpoint,
-  EndpointAddress,
-  Endpoints,
-  EndpointSlice,
-  Pod,
-  Service,
-  ServicePort,
+import {
+  isFinishedPod,
+  type Endpoint,
+  type EndpointAddress,
+  type Endpoints,
+  type EndpointSlice,
+  type Pod,
+  type Service,
+  type ServicePort,
 } from "../../../api/kubernetes/index.ts";
-import { isFinished, isReady, isTerminating } from "../pods/pod-facts.ts";
+import { isReady, isTerminating } from "../pods/pod-facts.ts";
 
 /** The maximum size of a slice, as in Kubernetes. A Service with more endpoints has several slices. */
 const maxEndpointsPerSlice = 100;
@@ -34,7 +35,7 @@ export function planSlices(
     const groups = new Map<string, { ports: NonNullable<EndpointSlice["ports"]>; endpoints: Endpoint[] }>();
     for (const pod of [...pods].sort(byName)) {
       const address = addressOf(pod, addressType);
-      if (address === undefined || isFinished(pod)) continue;
+      if (address === undefined || isFinishedPod(pod)) continue;
       const ports = portsFor(service, pod);
       if (ports === undefined) continue;
       const key = JSON.stringify(ports);

@@ -1,15 +1,14 @@
-import type { DaemonSet, Node, Pod, PodSpec, Toleration } from "../../../api/kubernetes/index.ts";
+import {
+  isFinishedPod,
+  type DaemonSet,
+  type Node,
+  type Pod,
+  type PodSpec,
+  type Toleration,
+} from "../../../api/kubernetes/index.ts";
 import { matchesNode, untoleratedTaint } from "../pods/node-match.ts";
 import { hashOf } from "./controller-revisions.ts";
-import {
-  availableAtMs,
-  createdMs,
-  isAvailable,
-  isFinished,
-  isReady,
-  isTerminating,
-  resolveCount,
-} from "../pods/pod-facts.ts";
+import { availableAtMs, createdMs, isAvailable, isReady, isTerminating, resolveCount } from "../pods/pod-facts.ts";
 
 export interface DaemonSetPlan {
   /** The names of nodes that need a pod. */
@@ -43,8 +42,8 @@ export function planDaemonSet(
   const remove: Pod[] = [];
   for (const { node, shouldRun, mayStay, fresh, old } of situations) {
     const here = [...fresh, ...old];
-    const failed = here.filter((pod) => isFinished(pod) && !isTerminating(pod));
-    const live = here.filter((pod) => !isFinished(pod) && !isTerminating(pod));
+    const failed = here.filter((pod) => isFinishedPod(pod) && !isTerminating(pod));
+    const live = here.filter((pod) => !isFinishedPod(pod) && !isTerminating(pod));
     if (!mayStay) remove.push(...live, ...failed);
     else {
       // Replace a pod that has ended. The node gets the new one when the old one is removed.
@@ -162,7 +161,7 @@ function rollInPlace(
 ): void {
   let unavailable = wanted.filter(({ fresh, old }) => ![...fresh, ...old].some(available)).length;
   const candidates = wanted.flatMap(({ old }) =>
-    old.filter((pod) => !isTerminating(pod) && !isFinished(pod) && !remove.includes(pod)),
+    old.filter((pod) => !isTerminating(pod) && !isFinishedPod(pod) && !remove.includes(pod)),
   );
   for (const pod of candidates) if (!available(pod)) remove.push(pod);
   for (const pod of candidates) {
@@ -181,9 +180,9 @@ function rollWithSurge(
   create: string[],
   remove: Pod[],
 ): void {
-  const living = (pods: readonly Pod[]): Pod[] => pods.filter((pod) => !isTerminating(pod) && !isFinished(pod));
+  const living = (pods: readonly Pod[]): Pod[] => pods.filter((pod) => !isTerminating(pod) && !isFinishedPod(pod));
   let surging = wanted.filter(
-    ({ fresh, old }) => living(fresh).length > 0 && old.some((pod) => !isFinished(pod)),
+    ({ fresh, old }) => living(fresh).length > 0 && old.some((pod) => !isFinishedPod(pod)),
   ).length;
   for (const { node, fresh, old } of wanted) {
     const olds = living(old);

@@ -2,6 +2,7 @@ import { jsonEqual, ownField } from "../../../base/index.ts";
 import { keyOf, matchesLabelSelector, type OwnerReference } from "../../../api/index.ts";
 import {
   deploymentKind,
+  isFinishedPod,
   podDisruptionBudgetKind,
   podKind,
   replicaSetKind,
@@ -11,7 +12,7 @@ import {
 } from "../../../api/kubernetes/index.ts";
 import { controllerOf, isKubeCode } from "../../../kube/index.ts";
 import { enqueueOn, type ControllerContext } from "../controller.ts";
-import { isFinished, isReady, isTerminating, resolveCount } from "../pods/pod-facts.ts";
+import { isReady, isTerminating, resolveCount } from "../pods/pod-facts.ts";
 
 /** Writes into each budget's status how many pods may be evicted now. The eviction subresource counts it down. */
 export function addDisruptionBudgetController(context: ControllerContext): void {
@@ -24,7 +25,7 @@ export function addDisruptionBudgetController(context: ControllerContext): void 
     if (budget === undefined) return;
     const matching = context.podsByNamespace
       .of(budget.metadata.namespace ?? "")
-      .filter((pod) => !isFinished(pod) && matchesLabelSelector(budget.spec?.selector, pod.metadata.labels));
+      .filter((pod) => !isFinishedPod(pod) && matchesLabelSelector(budget.spec?.selector, pod.metadata.labels));
     const expected = refersToScale(budget)
       ? expectedScale(matching, (owner, namespace) => scaleIn(context, owner, namespace))
       : matching.length;

@@ -1,10 +1,9 @@
-import type { Pod, ReplicaSet } from "../../../api/kubernetes/index.ts";
+import { isFinishedPod, type Pod, type ReplicaSet } from "../../../api/kubernetes/index.ts";
 import {
   availableAtMs,
   createdMs,
   isActive,
   isAvailable,
-  isFinished,
   isReady,
   isTerminating,
   maxNewPods,
@@ -41,7 +40,7 @@ export function planReplicaSet(replicaSet: ReplicaSet, pods: readonly Pod[], now
       fullyLabeledReplicas: fullyLabeled.length,
       readyReplicas: ready.length,
       availableReplicas: available.length,
-      terminatingReplicas: pods.filter((pod) => isTerminating(pod) && !isFinished(pod)).length,
+      terminatingReplicas: pods.filter((pod) => isTerminating(pod) && !isFinishedPod(pod)).length,
       observedGeneration: replicaSet.metadata.generation ?? 0,
     },
     lookAgainMs: Number.isFinite(soon) ? soon - nowMs : undefined,

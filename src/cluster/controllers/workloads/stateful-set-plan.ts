@@ -1,6 +1,6 @@
-import type { Pod, StatefulSet } from "../../../api/kubernetes/index.ts";
+import { isFinishedPod, type Pod, type StatefulSet } from "../../../api/kubernetes/index.ts";
 import { hashOf } from "./controller-revisions.ts";
-import { isAvailable, isFinished, isReady, isTerminating, maxNewPods } from "../pods/pod-facts.ts";
+import { isAvailable, isReady, isTerminating, maxNewPods } from "../pods/pod-facts.ts";
 
 export interface StatefulSetPlan {
   /** The ordinals of pods to create, with the hash of their template. */
@@ -77,7 +77,7 @@ function missingPods(
   for (let ordinal = start; ordinal < end && create.length < maxNewPods; ordinal += 1) {
     const pod = byOrdinal.get(ordinal);
     if (pod === undefined) create.push({ ordinal, hash: ordinal < firstUpdated ? hashes.current : hashes.update });
-    else if (isFinished(pod) && !isTerminating(pod)) remove.push(pod);
+    else if (isFinishedPod(pod) && !isTerminating(pod)) remove.push(pod);
     if (!isParallel && !isHealthy(pod)) break;
   }
   return { create, remove };

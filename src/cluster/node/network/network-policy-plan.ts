@@ -1,5 +1,11 @@
 import { isMirrorPod, matchesLabelSelector } from "../../../api/index.ts";
-import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, Pod } from "../../../api/kubernetes/index.ts";
+import {
+  isFinishedPod,
+  type NetworkPolicy,
+  type NetworkPolicyPeer,
+  type NetworkPolicyPort,
+  type Pod,
+} from "../../../api/kubernetes/index.ts";
 
 /** A pod of this node that policies isolate. A direction that is undefined is not isolated. */
 export interface PodIsolation {
@@ -105,8 +111,8 @@ interface PolicyEndpoint {
  * the node's address. Only the name server counts in spite of that.
  */
 function endpointOf(pod: Pod): PolicyEndpoint[] {
-  const { phase, podIP } = pod.status ?? {};
-  if (podIP === undefined || phase === "Succeeded" || phase === "Failed") return [];
+  const podIP = pod.status?.podIP;
+  if (podIP === undefined || isFinishedPod(pod)) return [];
   if (pod.spec?.hostNetwork !== true) return [{ pod, address: podIP, isNameServer: false }];
   const isNameServer = isMirrorPod(pod) && pod.metadata.labels?.["k8s-app"] === "kube-dns";
   return isNameServer ? [{ pod, address: podIP, isNameServer }] : [];

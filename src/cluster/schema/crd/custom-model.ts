@@ -1,13 +1,13 @@
 import { jsonEqual, stringOf } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { BuiltInShapes } from "../built-in-shapes.ts";
-import type { FieldError, ResourceType, TableColumn } from "../contract.ts";
+import { apiVersionOf, type FieldError, type ResourceType, type TableColumn } from "../contract.ts";
 import { ageOf } from "../human-duration.ts";
 import { fieldErrors } from "../field-error.ts";
 import { arrayOf, isObject, objectOf, type JsonObject } from "../json.ts";
 import { JsonPath } from "../json-path.ts";
 import { Normaliser } from "../normalise.ts";
-import { apiVersionOfType, type ResourceModel } from "../resource-model.ts";
+import { type ResourceModel } from "../resource-model.ts";
 import { columns } from "../table/column.ts";
 import { validateMetadata } from "../metadata.ts";
 import { applyStructuralDefaults } from "./defaults.ts";
@@ -51,7 +51,7 @@ export class CustomModel implements ResourceModel {
   }
 
   dropUnknownFields(object: UntypedObject): readonly string[] {
-    const normaliser = new Normaliser(apiVersionOfType(this.type), this.type.kind);
+    const normaliser = new Normaliser(apiVersionOf(this.type), this.type.kind);
     new Pruner(this.#objectMeta, normaliser).root(this.schema, object);
     return normaliser.unknown;
   }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { canonicalJson, jsonEqual, ownField } from "../../../base/index.ts";
+import { canonicalJson, jsonEqual, ownField, threadCpuTimeMs } from "../../../base/index.ts";
 import { costExceeded, outOfBudget, type MeteredProgram } from "../../../base/cel/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors, omitted } from "../field-error.ts";
@@ -17,12 +17,6 @@ const evaluationCost = 100;
 const maxMilliseconds = 2_000;
 /** The maximum length of an expression's message. As in Kubernetes, a longer one is not shown. */
 const maxMessageCharacters = 5 * 1024;
-
-/** The CPU time of this thread, so that a busy machine does not make an object exceed the bound. */
-function ownCpuTimeMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
 
 interface CompiledRule {
   readonly rule: ValidationRule;
@@ -54,7 +48,7 @@ export class RuleValidator {
   readonly #compiled = new Map<StructuralSchema, readonly CompiledRule[]>();
   readonly #hasRules = new Map<StructuralSchema, boolean>();
 
-  constructor(schema: StructuralSchema, now: () => number = ownCpuTimeMs) {
+  constructor(schema: StructuralSchema, now: () => number = threadCpuTimeMs) {
     this.#schema = schema;
     this.#now = now;
   }
