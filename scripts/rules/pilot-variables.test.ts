@@ -12,7 +12,7 @@ const sources = join(import.meta.dirname, "../..", "src");
 /** The names in quotes in the sources: code that reads the environment writes them so. */
 function quotedNames(): ReadonlySet<string> {
   const files = readdirSync(sources, { recursive: true, encoding: "utf8" }).filter(
-    (path) => path.endsWith(".ts") && !path.endsWith(".test.ts") && !path.endsWith("unread-variables.ts"),
+    (path) => path.endsWith(".ts") && !path.endsWith(".test.ts") && !path.endsWith("read-variables.ts"),
   );
   return new Set(
     files.flatMap((path) =>

@@ -1,6 +1,5 @@
 // The settings of the control plane: its environment and arguments, read and checked.
 export { readControlPlaneSettings } from "./control-plane-options.ts";
-export { booleanVariables } from "./boolean-variables.ts";
 export type { ControlPlaneSettings, NodeTaintSettings, ShadowSettings } from "./control-plane-options.ts";
 export {
   defaultDynamicDnsHosts,

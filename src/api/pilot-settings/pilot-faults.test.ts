@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { booleanVariables } from "./boolean-variables.ts";
+import { booleanVariables } from "../pilot-variables/index.ts";
 import { pilotFaults } from "./pilot-faults.ts";
 
 test("every variable and argument that a control plane refuses is found, and the others do not count", () => {

@@ -1,2 +1,3 @@
-// Which feature flags of upstream's control plane have an effect here.
-export { readsVariable, unreadVariables } from "./unread-variables.ts";
+// Which variables of upstream's control plane have an effect here.
+export { booleanVariables, readsVariable } from "./read-variables.ts";
+export { unreadVariables } from "./unread-variables.ts";

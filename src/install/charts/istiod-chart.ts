@@ -1,4 +1,4 @@
-import { booleanVariables } from "../../api/pilot-settings/index.ts";
+import { booleanVariables } from "../../api/pilot-variables/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { trustBundleRules } from "../components/pilot-access.ts";
 import { renderPilot } from "../components/pilot.ts";
