@@ -32,7 +32,7 @@ suite("what a source needs", () => {
   test("imports of types are erased", () => {
     const texts = {
       "src/a.ts":
-        'import type { A } from "./types.ts";\nimport { type B } from "./door/index.ts";\nexport type { C } from "./types.ts";\n',
+        'import type { A } from "./types.ts";\nimport type * as Types from "./types.ts";\nimport { type B } from "./door/index.ts";\nexport type { C } from "./types.ts";\n',
       "src/types.ts": "",
       "src/door/index.ts": 'export { b, type B } from "./b.ts";\n',
       "src/door/b.ts": "",

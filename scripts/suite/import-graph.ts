@@ -2,6 +2,7 @@
 // except those of types, and paths in strings. A path may be relative to the file or to the root. A string with a
 // placeholder or a wildcard stands for its folder.
 import { dirname, join, normalize } from "node:path";
+import { importsOf, targetOf } from "../rules/imports/imports-of.ts";
 
 /** Every file of the tree. The sources come with their texts. */
 export interface SourceTree {
@@ -26,12 +27,6 @@ export interface AllNeeds {
   readonly folders: ReadonlySet<string>;
 }
 
-interface Import {
-  readonly specifier: string;
-  /** The imported names. Undefined means all of them. */
-  readonly names: readonly string[] | undefined;
-}
-
 interface Door {
   /** Each name that the door exports, with the declaring file and the name there. */
   readonly named: ReadonlyMap<string, { readonly file: string; readonly name: string }>;
@@ -46,8 +41,6 @@ const programFolders = ["generated", "manifests"] as const;
 
 const isSource = (file: string): boolean => /\.(ts|tsx|js|mjs|cjs)$/.test(file) && !file.endsWith(".d.ts");
 
-const importClause = /(?:^|\n)(?:import|export)\b(?!\s+type\b)\s*([\w$*{}\s,]*?)\s*(?:\bfrom\s*)?"([^"\n]+)"/g;
-const dynamicImport = /(?:(?:const|let)\s*\{([^{}]*)\}\s*=\s*(?:\(?\s*)?await\s+)?\bimport\(\s*"([^"\n]+)"/g;
 /**
  * Comments are removed with a pattern of their own, so that a quote in a comment or in another kind of string does not
  * hide what follows.
@@ -117,8 +110,8 @@ export class ImportGraph {
     if (file === program) return { loaded: new Set([programEntry]), read, folders: new Set(programFolders) };
     const text = isSource(file) ? this.#tree.textOf(file) : undefined;
     if (text === undefined) return { loaded, read, folders };
-    for (const { specifier, names } of importsIn(text)) {
-      const target = this.#resolve(file, specifier);
+    for (const { to, names, isOfTypes } of importsOf(file, text)) {
+      const target = isOfTypes ? undefined : this.#sourceAt(to);
       if (target === undefined) continue;
       const behind = names === undefined ? undefined : this.#behindDoor(target, names);
       if (behind === undefined) loaded.add(target);
@@ -136,11 +129,10 @@ export class ImportGraph {
     return { loaded, read, folders };
   }
 
-  #resolve(from: string, specifier: string): string | undefined {
-    if (specifier.startsWith("#generated/")) return `generated/${specifier.slice("#generated/".length)}`;
-    if (!specifier.startsWith(".")) return undefined;
-    const path = normalize(join(dirname(from), specifier));
-    return this.#tree.files.has(path) ? path : undefined;
+  /** The file that an import leads to. Undefined for packages, and for files that do not exist. */
+  #sourceAt(to: string): string | undefined {
+    if (to.startsWith("#generated/")) return `generated/${to.slice("#generated/".length)}`;
+    return this.#tree.files.has(to) ? to : undefined;
   }
 
   /** The files that declare the names, if the file only re-exports. Undefined if the whole file must be loaded. */
@@ -188,7 +180,7 @@ export class ImportGraph {
       const match = doorStatement.exec(statement.trim());
       if (match === null) return undefined;
       const [whole, isType, list, specifier = ""] = match;
-      const target = this.#resolve(file, specifier);
+      const target = this.#sourceAt(targetOf(file, specifier));
       if (target === undefined || / as \w+ from/.test(whole.replace(/\{[^}]*\}/, ""))) return undefined;
       if (list === undefined) {
         if (isType === undefined) stars.push(target);
@@ -264,26 +256,6 @@ function* pathsNamedBy(text: string): Generator<NamedPath> {
     if (folder !== "" && pattern === undefined)
       yield ending === undefined ? { path: folder } : { path: folder, ending };
   }
-}
-
-function importsIn(text: string): Import[] {
-  const imports: Import[] = [];
-  for (const [, clause = "", specifier = ""] of text.matchAll(importClause))
-    imports.push({ specifier, names: namesIn(clause, " as ") });
-  for (const [, names, specifier = ""] of text.matchAll(dynamicImport))
-    imports.push({ specifier, names: names === undefined ? undefined : namesIn(`{${names}}`, ":") });
-  return imports;
-}
-
-/** The names that `{ a, b as c, type D }` takes from the other file. Undefined if the clause takes all. */
-function namesIn(clause: string, rename: string): string[] | undefined {
-  const list = /^\{([^{}]*)\}$/.exec(clause.trim())?.[1];
-  if (list === undefined) return undefined;
-  return list
-    .split(",")
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== "" && !entry.startsWith("type "))
-    .map((entry) => (entry.split(rename)[0] ?? "").trim());
 }
 
 function exportsOf(text: string): Set<string> {

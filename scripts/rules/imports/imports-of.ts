@@ -7,27 +7,54 @@ export interface ImportOfFile {
   readonly to: string;
   /** Where the import begins in the text. */
   readonly at: number;
+  /** Whether it is a statement `import type` or `export type`, which loads nothing. */
+  readonly isOfTypes: boolean;
+  /** The imported names, without those of types. Undefined if it imports everything. */
+  readonly names: readonly string[] | undefined;
 }
 
 const comment = String.raw`\/\/.*\n|\/\*(?:[^*]|\*(?!\/))*\*\/`;
-const patterns = [
-  new RegExp(String.raw`^(?:import|export)\b(?:[\w$*{}\s,]|${comment})*?\bfrom\s+"([^"\n]+)"`, "gm"),
-  /^import\s+"([^"\n]+)"/gm,
-  new RegExp(String.raw`\b(?:import|require)\((?:\s|${comment})*["\`]([^"\`\n$]+)["\`]`, "g"),
+const comments = new RegExp(comment, "g");
+const statements = [
+  new RegExp(String.raw`^(?:import|export)\b((?:[\w$*{}\s,]|${comment})*?)\bfrom\s+"([^"\n]+)"`, "gm"),
+  /^import()\s+"([^"\n]+)"/gm,
 ] as const;
+const calls = new RegExp(
+  String.raw`(?:\{([^{}]*)\}\s*=\s*\(?\s*await\s+)?\b(?:import|require)\((?:\s|${comment})*["\`]([^"\`\n$]+)["\`]`,
+  "g",
+);
 
 /** Imports of types count, and so do re-exports, dynamic imports and types such as `import("…").Name`. */
 export function* importsOf(from: string, text: string): Generator<ImportOfFile> {
-  for (const pattern of patterns) {
-    for (const match of text.matchAll(pattern)) {
-      const specifier = match[1] ?? "";
-      yield { to: specifier.startsWith(".") ? normalize(join(dirname(from), specifier)) : specifier, at: match.index };
+  for (const pattern of statements) {
+    for (const { 1: clause = "", 2: specifier = "", index: at } of text.matchAll(pattern)) {
+      const [, type, list] =
+        /^\s*(type\b(?=\s*[\w{*]))?\s*(?:\{([^{}]*)\}\s*$)?/.exec(clause.replaceAll(comments, "")) ?? [];
+      yield { to: targetOf(from, specifier), at, isOfTypes: type !== undefined, names: namesIn(list, " as ") };
     }
+  }
+  for (const { 0: call, 1: list, 2: specifier = "", index } of text.matchAll(calls)) {
+    const at = index + call.search(/\b(?:import|require)\(/);
+    yield { to: targetOf(from, specifier), at, isOfTypes: false, names: namesIn(list, ":") };
   }
 }
 
+/** The path of an imported file from the root. A package keeps its name. */
+export function targetOf(from: string, specifier: string): string {
+  return specifier.startsWith(".") ? normalize(join(dirname(from), specifier)) : specifier;
+}
+
+/** The names that the list between braces takes from the other file: `a, b as c, type D`. */
+function namesIn(list: string | undefined, rename: string): string[] | undefined {
+  return list
+    ?.split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "" && !entry.startsWith("type "))
+    .map((entry) => (entry.split(rename)[0] ?? "").trim());
+}
+
 /** The number of the line in which the import names the other file. */
-export function lineOfImport(text: string, { at }: ImportOfFile): number {
+export function lineOfImport(text: string, { at }: Pick<ImportOfFile, "at">): number {
   const name = text.slice(at).search(/["`]/);
   return text.slice(0, at + name).split("\n").length;
 }
