@@ -34,7 +34,7 @@ function portOf(text: string | undefined): number {
 interface DialOptions {
   readonly seconds: number;
   readonly program: readonly string[] | undefined;
-  /** Only whether the port answers. */
+  /** Whether to report only if the port answers. */
   readonly isTest: boolean;
   readonly isVerbose: boolean;
 }

@@ -216,7 +216,7 @@ export class PodEnroller {
     await this.#release(enrolment, false);
   }
 
-  /** An address may belong to another pod already. */
+  /** Ends the exemption of a pod's probes, except at addresses that belong to another pod already. */
   #endProbes({ uid, addresses }: Enrolment): void {
     const others = [...this.#enrolments.values()].filter((other) => other.uid !== uid && other.captured);
     const held = new Set(others.flatMap((other) => other.addresses));

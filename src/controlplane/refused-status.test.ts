@@ -54,6 +54,7 @@ interface Condition {
 const conditions = async (name: string): Promise<readonly Condition[]> =>
   ((await client.get(virtualServiceKind, name, "shop")) as { status?: { conditions?: Condition[] } } | undefined)
     ?.status?.conditions ?? [];
+
 test("a refused object is reported in its status and a metric, and its last good version applies until it is valid again", async () => {
   const version = (await client.get(virtualServiceKind, "good", "shop"))?.metadata.resourceVersion;
   client.put(virtualServiceKind, config("VirtualService", "shop/bad", { ...good, htp: [] }));
@@ -73,11 +74,11 @@ test("a refused object is reported in its status and a metric, and its last good
   assert.equal(
     (await client.get(virtualServiceKind, "good", "shop"))?.metadata.resourceVersion,
     version,
-    "what is valid is not written to",
+    "a valid object is not written",
   );
 });
 
-test("an object that serves with a value of a header as text has a status that says so", async () => {
+test("the status of an object names a header value that proxies send as text", async () => {
   const http = [{ ...good.http[0], headers: { request: { set: { a: "%SPAN_ID%" } } } }];
   client.put(virtualServiceKind, config("VirtualService", "shop/corrected", { ...good, http }));
   await until(async () => (await conditions("corrected")).length === 1);

@@ -103,7 +103,7 @@ function joinedHeaders(before: Tree | undefined, over: Tree | undefined): Tree |
   };
 }
 
-/** The value of `proxy.istio.io/config`. */
+/** Reads the annotation `proxy.istio.io/config`, which is YAML or JSON. Throws a user error if it is neither. */
 export function parseProxyConfig(text: string): Tree {
   const fault = yamlBoundsFault(text);
   if (fault !== undefined)

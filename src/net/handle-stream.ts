@@ -139,7 +139,9 @@ export class HandleStream implements ByteStream {
     return this.#handle;
   }
 
-  /** Must be called after {@link detach}. `end` is how {@link destroy} ends the connection that uses the handle now. */
+  /**
+   * Names the next user of the handle: {@link destroy} then calls `end`. Must be called after {@link detach}.
+   */
   handedOn(end: () => void): void {
     this.#endSuccessor = end;
   }

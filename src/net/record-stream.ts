@@ -20,6 +20,8 @@ import { giveBackSealedMemory, incompleteRecords, maxContentOfWrite, takeSealedM
 import { tlsFault } from "./node-error.ts";
 
 const fatal = 2;
+/** The number of records of the longest write, with one more for a change of the key. */
+const maxRecordsOfWrite = maxContentOfWrite / maxContentBytes + 1;
 
 export interface RecordStreamOptions {
   readonly sealer: Sealer;
@@ -54,6 +56,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   #early: Buffer[] = [];
   #isEndTold = false;
   #hasEnded = false;
+  /** Whether a write returned false, so that the writer waits for `drain`. */
   #saidNo = false;
   #owesKeyUpdate = false;
   /** Memory that the stream below still reads from. */
@@ -162,7 +165,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
       this.#deliver();
     } catch (error) {
       if (!(error instanceof RecordError || error instanceof PeerAlertError)) throw error;
-      // What came before it is authentic.
+      // The contents before the faulty record are authentic.
       this.#deliver();
       this.#fail(error);
     } finally {
@@ -278,7 +281,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   #sealPiece(bytes: Uint8Array, from: number, to: number, type: number): boolean {
     if (this.#lent.length > 0) this.#reclaim();
     const size = sealedBytes(to - from);
-    // What has to wait keeps its memory for as long as the peer likes, so it gets no more than it needs.
+    // A record that must wait holds its memory until the peer reads. So allocate no more than the record needs.
     const memory = this.#below.bufferedBytes > 0 ? Buffer.allocUnsafeSlow(size) : takeSealedMemory(size);
     const length = this.#sealer.seal(bytes, from, to, memory, type);
     const hasRoom = this.#below.write(memory.subarray(0, length));
@@ -336,7 +339,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     if (this.#closed !== undefined) return;
     const reason = this.#fault ?? error;
     this.#closed = { error: reason };
-    // The kernel may still have read from it, so it is not used again.
+    // The kernel may still read from the lent memory, so it must not be used again.
     this.#lent = [];
     this.#early = [];
     this.#first = undefined;
@@ -347,6 +350,3 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     this.#handler?.close(reason);
   }
 }
-
-/** The number of records of the longest write, with one more for a change of the key. */
-const maxRecordsOfWrite = maxContentOfWrite / maxContentBytes + 1;

@@ -68,7 +68,9 @@ export class SocketStream implements ByteStream {
     return this.#socket;
   }
 
-  /** Must be called after {@link detach}. `end` is how {@link destroy} ends the connection that uses the socket now. */
+  /**
+   * Names the next user of the socket: {@link destroy} then calls `end`. Must be called after {@link detach}.
+   */
   handedOn(end: () => void): void {
     this.#endSuccessor = end;
   }

@@ -14,7 +14,7 @@ import type { RefusalAlert } from "./tls-alert.ts";
 /** The socket that node's TLS runs on, and how to make a stream of the result. */
 export interface Transport {
   readonly socket: Socket;
-  /** Must be called as soon as node's TLS uses the socket. */
+  /** Takes the socket that node's TLS uses now. Must be called at once. */
   begin(secured: TLSSocket, options: { readonly isServer: boolean; readonly alert?: RefusalAlert | undefined }): void;
   /** Must run inside the event that ends the handshake. Otherwise records get lost. */
   secured(secured: TLSSocket): SecuredTransport;

@@ -46,10 +46,10 @@ export async function keepNewerShared(
   const outdated = await outdatedObjects(client, base.objects);
   const notes = notesOf(outdated, force);
   if (force) return { components, notes };
-  const left = new Set(outdated.map(({ object }) => object));
+  const leftOut = new Set(outdated.map(({ object }) => object));
   // The engine's other objects, such as its roles, belong to its Deployment.
   const leavesEngine = outdated.some(({ object }) => isEngine(object));
-  const objects = base.objects.filter((object) => !left.has(object) && !(leavesEngine && isPartOfEngine(object)));
+  const objects = base.objects.filter((object) => !leftOut.has(object) && !(leavesEngine && isPartOfEngine(object)));
   return {
     components: components.map((component) => (component === base ? { ...base, objects } : component)),
     notes,
@@ -66,8 +66,8 @@ async function outdatedObjects(client: KubeClient, objects: readonly UntypedObje
     shared.map(async (object): Promise<Outdated[]> => {
       const live = object === engine ? liveEngine : await read(object);
       // Charts and earlier releases did not write the release into the engine's CRDs.
-      const stands = live !== undefined && isEngineDefinition(live) ? liveEngine : undefined;
-      const installed = releaseOf(live) ?? releaseOf(stands);
+      const engineOfKind = live !== undefined && isEngineDefinition(live) ? liveEngine : undefined;
+      const installed = releaseOf(live) ?? releaseOf(engineOfKind);
       const isOfIstio = isOfIstioRelease(object, live);
       const given = isOfIstio ? istioRelease : releaseOf(object);
       if (installed === undefined || given === undefined) return [];

@@ -212,7 +212,7 @@ export class AppliedConfig {
     ];
   }
 
-  /** Must be called once a second. */
+  /** Sweeps the clusters, and forgets what the configuration no longer uses. Must be called once a second. */
   sweep(nowMs: number): void {
     for (const cluster of this.allClusters()) cluster.sweep(nowMs);
     this.#forgetTables();

@@ -85,8 +85,8 @@ export class ExternalSecrets {
   }
 
   /**
-   * Must be called once a second. Moves streams off replaced clusters: such a stream would keep a connection with the
-   * old configuration.
+   * Moves streams off replaced clusters: such a stream would keep a connection with the old configuration. Must be
+   * called once a second.
    */
   sweep(): void {
     for (const { stream } of this.#followed.values())

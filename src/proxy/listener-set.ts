@@ -300,7 +300,10 @@ export class ListenerSet {
     }
   }
 
-  /** Must be called once a second. */
+  /**
+   * Ends removed listeners, closes connections whose time is over, and binds ports that were taken. Must be called once a
+   * second.
+   */
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
     const { leavingLimitMs, lingerMs } = this.#options;

@@ -15,7 +15,7 @@ interface Stored {
 
 const account = "system:serviceaccount:velero:velero";
 /** Metadata that Velero leaves out. It keeps annotations and finalizers. */
-const left = [
+const leftOut = [
   "generateName",
   "selfLink",
   "uid",
@@ -25,10 +25,10 @@ const left = [
   "ownerReferences",
 ];
 /** Velero restores these kinds before all others, in this order. */
-const first = ["Namespace", "Secret", "ReplicaSet", "Service"];
+const restoredFirst = ["Namespace", "Secret", "ReplicaSet", "Service"];
 
 function placeOf({ kind }: Stored): number {
-  return first.includes(kind) ? first.indexOf(kind) : first.length;
+  return restoredFirst.includes(kind) ? restoredFirst.indexOf(kind) : restoredFirst.length;
 }
 
 function kubectl(words: readonly string[], object: Stored): string {
@@ -40,7 +40,7 @@ function kubectl(words: readonly string[], object: Stored): string {
 }
 
 function bare({ status: _status, ...object }: Stored, backup: string): Stored {
-  const kept = Object.entries(object.metadata).filter(([field]) => !left.includes(field));
+  const kept = Object.entries(object.metadata).filter(([field]) => !leftOut.includes(field));
   const metadata = Object.fromEntries(kept);
   const labels = { ...(metadata["labels"] as object | undefined), "velero.io/backup-name": backup };
   const { clusterIP: _address, clusterIPs: _addresses, ...spec } = object.spec ?? {};

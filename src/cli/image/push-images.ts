@@ -40,7 +40,10 @@ export class ImagePusher {
     this.#client = client;
   }
 
-  /** Sends the content before the manifests that name it, so that a pull never finds a name without content. */
+  /**
+   * Sends one image with all its architectures. Sends the content before the manifests that name it, so that a pull never
+   * finds a name without content. Throws if a blob of the layout is damaged, or if the registry refuses.
+   */
   async push(image: LayoutImage, { repository, tag }: Destination): Promise<PushedImage> {
     const blobs = new Map(
       image.variants.flatMap(({ config, layers }) => [config, ...layers]).map((blob) => [blob.digest, blob]),

@@ -27,6 +27,8 @@ export interface ServiceSpec {
 
 const firstNodePort = 30_000;
 const lastNodePort = 32_767;
+/** The index of the first address that is given without a request. */
+const firstFreeIndex = 11;
 
 /**
  * Assigns Services their cluster IPs and node ports. It reads from the stored Services which are taken, and reserves
@@ -98,12 +100,11 @@ export class ServiceAllocator {
   }
 
   #freeAddress(held: string[]): string {
-    const taken = this.#taken((spec) => (spec.clusterIP === undefined ? [] : [spec.clusterIP]));
-    const first = 11;
-    const count = this.#size - 1 - first;
+    const taken = this.#takenAddresses();
+    const count = this.#size - 1 - firstFreeIndex;
     const start = Math.floor(this.#random() * count);
     for (let step = 0; step < count; step++) {
-      const address = this.address(first + ((start + step) % count));
+      const address = this.address(firstFreeIndex + ((start + step) % count));
       if (taken.has(address)) continue;
       this.#hold(address, held);
       return address;
@@ -120,8 +121,7 @@ export class ServiceAllocator {
     if (value <= this.#base || value >= this.#base + this.#size - 1) {
       throw refuse("the provided network does not match the current range");
     }
-    if (this.#taken((spec) => (spec.clusterIP === undefined ? [] : [spec.clusterIP])).has(address))
-      throw refuse("provided IP is already allocated");
+    if (this.#takenAddresses().has(address)) throw refuse("provided IP is already allocated");
     this.#hold(address, held);
   }
 
@@ -171,6 +171,10 @@ export class ServiceAllocator {
   #hold(entry: string, held: string[]): void {
     this.#held.add(entry);
     held.push(entry);
+  }
+
+  #takenAddresses(): Set<string> {
+    return this.#taken(({ clusterIP }) => (clusterIP === undefined ? [] : [clusterIP]));
   }
 
   #taken(read: (spec: ServiceSpec) => string[]): Set<string> {

@@ -6,7 +6,7 @@ import { readSlot, SlotWriter, type SlotRecord } from "./slot-records.ts";
  * loses its oldest ones to namespaces with fewer. Further combinations are left out, counted and reported.
  */
 export const maxTrafficSeries = 50_000;
-/** The maximum total length of their labels. */
+/** The maximum total length of the keys of all series, in characters. */
 export const maxLabelsLength = 24 << 20;
 /** The minimum time between two searches for unused entries if there is no space. Each search reads all slots. */
 export const reclaimMs = 60_000;
@@ -49,6 +49,15 @@ interface OpenSum {
   opened: number;
 }
 
+/** The sums of one series over the slots of a window. */
+interface CountedSum {
+  requests: number;
+  bytes: number;
+  opened: number;
+  /** The requests by the place of their bucket in the sorted bounds. Undefined if no duration was counted. */
+  counts: number[] | undefined;
+}
+
 /**
  * The counted traffic by time. It stores increases and not counters, so restarted proxies, deleted pods and windows of
  * any length need no special treatment. It keeps two hours within a bound on memory. Older slots are larger.
@@ -73,6 +82,8 @@ export class TrafficHistory {
   #beganMs: number | undefined;
   #closedMs: number | undefined;
   #dropped = 0;
+  /** The finite bounds in ascending order. */
+  #sorted: readonly number[] = [];
 
   /** The number of increases that were dropped because there were too many series. */
   get dropped(): number {
@@ -103,7 +114,7 @@ export class TrafficHistory {
     this.#closedMs ??= nowMs;
   }
 
-  /** `owner` is the namespace of the pod that reports it. */
+  /** Adds an increase to the current slot. `owner` is the namespace of the pod that reports it. */
   add({ labels, key: text, requests, durations, bytes, opened }: Gain, owner = ""): void {
     if (requests === 0 && bytes === 0 && opened === 0 && durations === undefined) return;
     const key = `${owner}\n${text}`;
@@ -194,10 +205,10 @@ export class TrafficHistory {
     const [first, last] = [slots[0], slots.at(-1)];
     if (first === undefined || last === undefined) return [];
     const seconds = Math.max(0.001, (last.toMs - first.fromMs) / 1000);
-    const sums = new Map<number, { requests: number; bytes: number; opened: number; counts: number[] | undefined }>();
+    const sums = new Map<number, CountedSum>();
     const boundsMs = this.#sortedBounds();
     const place = this.#bounds.map((bound) => (bound === Infinity ? boundsMs.length : boundsMs.indexOf(bound)));
-    const sumOf = (id: number): { requests: number; bytes: number; opened: number; counts: number[] | undefined } => {
+    const sumOf = (id: number): CountedSum => {
       let sum = sums.get(id);
       if (sum === undefined) sums.set(id, (sum = { requests: 0, bytes: 0, opened: 0, counts: undefined }));
       return sum;
@@ -243,8 +254,6 @@ export class TrafficHistory {
     }
     return bucket;
   }
-
-  #sorted: readonly number[] = [];
 
   /** Returns the same array until a bound is added, so that equal histograms can be summed bucket by bucket. */
   #sortedBounds(): readonly number[] {

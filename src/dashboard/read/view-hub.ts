@@ -91,7 +91,7 @@ export class ViewHub implements ViewSource {
     this.#feeds.delete(key);
   }
 
-  /** Must be called when an input has changed. Changes at the same time count as one. */
+  /** Makes the views again whose input has changed. Changes at the same time count as one. */
   changed(): void {
     for (const feed of this.#feeds.values()) this.#schedule(feed);
   }

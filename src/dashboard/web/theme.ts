@@ -35,7 +35,7 @@ export function chooseTheme(next: Theme): void {
   apply();
 }
 
-/** Must be called before the first paint, so that nothing flashes. */
+/** Applies the chosen theme from now on. Must be called before the first paint, so that nothing flashes. */
 export function startTheme(): void {
   apply();
   dark.addEventListener("change", apply);

@@ -48,7 +48,7 @@ export function workloadCertificate(
   };
 }
 
-/** A copy of the certificate with other additional roots. */
+/** The certificate with other additional roots. Returns the same object if they change nothing. */
 export function trusting(
   certificate: WorkloadCertificate,
   rootsBesides: readonly TrustedRoot[],
@@ -121,7 +121,6 @@ function trustedRoots(
   };
 }
 
-/** The URI names of a certificate. */
 function uriNames(certificate: X509Certificate): string[] {
   return alternativeNames(certificate.subjectAltName ?? "").flatMap(({ kind, value }) => (kind === "URI" ? value : []));
 }

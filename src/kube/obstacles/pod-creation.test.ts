@@ -65,7 +65,7 @@ test("waiting does not help where the container runtime does not find the mesh's
   assert.match(obstacle?.hint ?? "", /values\.global\.platform=.*values\.cni\.cniBinDir=/);
 });
 
-test("of many pods only a few are asked for their events", async () => {
+test("the events of only a few pods are read", async () => {
   let asked = 0;
   const list = (): Promise<unknown> => {
     asked += 1;

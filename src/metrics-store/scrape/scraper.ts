@@ -96,6 +96,7 @@ export class Scraper {
     this.#changed.resolve();
   }
 
+  /** Discovers and scrapes until the signal aborts. Resolves when all scrapes have ended. */
   async run(signal: AbortSignal): Promise<void> {
     const stop = new AbortController();
     const watching: Promise<void>[] = [];

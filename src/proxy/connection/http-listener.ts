@@ -189,7 +189,7 @@ export class HttpListener {
     for (const connection of this.#connections) connection.abort();
   }
 
-  /** Must be called once a second. */
+  /** Lets each connection end what takes too long. Must be called once a second. */
   sweep(): void {
     for (const connection of this.#connections) connection.sweep();
   }

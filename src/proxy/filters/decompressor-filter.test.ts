@@ -181,7 +181,7 @@ test("a response whose body cannot be decompressed ends before its end, so that 
   }
 });
 
-test("fields and libraries that the filter does not have are refused by name", () => {
+test("unsupported fields and libraries are refused, and the error names them", () => {
   const with_ = (decompressorLibrary: JsonObject) => () => compile({ decompressorLibrary });
   assert.throws(with_(library("Gzip", { windowBits: 8 })), /windowBits must be from 9 to 15, got 8/);
   assert.throws(with_(library("Gzip", { maxInflateRatio: 2000 })), /maxInflateRatio must be from 1 to 1032/);

@@ -185,7 +185,7 @@ test("a check is answered by the health of clusters, if percentages of usable en
   assert.equal(await check(), "503 health_check_failed_cluster_unhealthy");
 });
 
-test("a mode that is unset, and a cache without pass-through, are refused by name", () => {
+test("a filter without a mode, and one with a cache but no pass-through, are refused, and the error names the field", () => {
   assert.throws(() => compile({}), /passThroughMode must be set/);
   assert.throws(() => compile({ passThroughMode: false, cacheTime: "1s" }), /cacheTime must not be set unless/);
 });

@@ -321,7 +321,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#begunAtMs = this.#context.clock.steadyMs();
     channel.begin(this);
     const more = this.#request.sendTo(channel);
-    // The system call between both takes only microseconds, so reading the clock again would gain nothing.
+    // Sending takes only microseconds, so its end has the same time as its beginning.
     if (this.#request.complete) this.#sentAtMs = this.#begunAtMs;
     else if (more) this.#owner.upstreamTakesMore();
     if (this.#request.complete) this.#limitTry();

@@ -184,7 +184,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.fail(replyTable.badChunks);
   }
 
-  /** Must be called once a second while an exchange over HTTP/2 is open. */
+  /** Reports the messages of an open gRPC stream. Must be called once a second for an exchange over HTTP/2. */
   sweep(): void {
     if (this.active && this.facts.isGrpc) this.context.observeStream?.(this.record);
   }

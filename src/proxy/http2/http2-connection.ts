@@ -165,7 +165,7 @@ export class Http2Connection implements SessionPort, InputHolder {
     this.#session.fail(code, message);
   }
 
-  /** Must be called once a second. */
+  /** Resets stalled streams that their exchange has left, and pings a quiet peer. Must be called once a second. */
   sweep(nowMs: number): void {
     for (const stream of this.#session.streams) stream.sweep();
     this.#session.sweep(nowMs);

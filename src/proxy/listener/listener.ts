@@ -257,8 +257,8 @@ export class ActiveListener {
   }
 
   /**
-   * Must be called once a second. Connections of a removed chain may be idle for `leavingQuietMs`, and live for
-   * `leavingLimitMs`.
+   * Closes connections whose time is over. Those of a removed chain may be idle for `leavingQuietMs`, and live for
+   * `leavingLimitMs`. Must be called once a second.
    */
   sweep(leavingQuietMs: number, leavingLimitMs: number): void {
     for (const chain of this.chains()) chain.sweep();

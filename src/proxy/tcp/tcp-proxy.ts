@@ -117,7 +117,7 @@ export class TcpProxy {
     for (const { stream } of this.#live) stream.destroy();
   }
 
-  /** Must be called once a second. */
+  /** Reports the bytes of live connections, and closes idle and old ones. Must be called once a second. */
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
     const { idleTimeoutMs, maxDurationMs, stats } = this.#options.spec();

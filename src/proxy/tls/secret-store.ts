@@ -270,8 +270,8 @@ export class SecretStore {
   }
 
   /**
-   * Must be called once a second with the names of the control plane's secrets that the configuration uses. Forgets the
-   * secrets that two calls in a row do not name. A name that comes back at once is therefore not requested again.
+   * Forgets the secrets that two calls in a row do not name. A name that comes back at once is therefore not requested
+   * again. Must be called once a second with the names of the control plane's secrets that the configuration uses.
    */
   forgetUnnamed(names: ReadonlySet<string>): void {
     const unnamed = new Set<string>();
@@ -289,7 +289,7 @@ export class SecretStore {
     this.#drop(secretKey(ref));
   }
 
-  /** Must be called once a second. */
+  /** Reads certificate files again from time to time. Must be called once a second. */
   sweep(nowMs: number): void {
     for (const [path, entry] of this.#files) if (nowMs - entry.readMs >= rereadMs) void this.#read(path, entry, nowMs);
   }

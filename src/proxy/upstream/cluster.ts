@@ -152,7 +152,7 @@ export class Endpoint {
     for (const pool of this.pools()) pool.remove();
   }
 
-  /** Must be called once a second, with the steady clock. */
+  /** Closes idle and old connections. Must be called once a second, with the steady clock. */
   sweep(nowMs: number): void {
     this.pool.sweep(nowMs);
     this.#clientPools.sweep(nowMs);
@@ -186,7 +186,7 @@ export class Endpoint {
     return this.#healthySinceMs;
   }
 
-  /** Must be called after a change of {@link config}. */
+  /** Notes since when the endpoint is healthy. Must be called after a change of {@link config}. */
   noteHealth(nowMs: number): void {
     if (this.config.healthy && this.#healthySinceMs === Infinity) this.#healthySinceMs = nowMs;
   }
@@ -492,7 +492,10 @@ export class Cluster {
     addTo(this.#ofRemoved, endpoint.counters);
   }
 
-  /** Must be called once a second, with the steady clock. */
+  /**
+   * Lets ejected endpoints return, and closes idle and old connections. Must be called once a second, with the steady
+   * clock.
+   */
   sweep(nowMs: number): void {
     this.#runtime.names?.sweep(nowMs);
     const returned = this.#outliers?.sweep(nowMs) === true;

@@ -204,7 +204,8 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   /**
-   * Must be called once a second. Closes connections that have been idle for too long, or that keep requests waiting.
+   * Closes connections that have been idle for too long, or that keep requests waiting. Must be called once a second,
+   * with the steady clock.
    */
   sweep(nowMs: number): void {
     this.#http2.sweep(nowMs, this.limits.idleTimeoutMs, this.limits.maxDurationMs);

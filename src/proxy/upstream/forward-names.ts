@@ -82,7 +82,7 @@ export class ForwardNames {
     return this.#ask(name, fresh).then(() => take(fresh));
   }
 
-  /** Must be called once a second, with the steady clock. */
+  /** Forgets names that nobody uses. Must be called once a second, with the steady clock. */
   sweep(nowMs: number): void {
     for (const [name, { usedAtMs, pending }] of this.#names)
       if (pending === undefined && nowMs - usedAtMs >= this.rules.idleMs) this.#names.delete(name);

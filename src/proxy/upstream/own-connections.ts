@@ -44,7 +44,7 @@ export class OwnConnections {
     return this.#known.has(keyOf(remotePort, port));
   }
 
-  /** Must be called once a second. */
+  /** Forgets connections that closed a while ago. Must be called once a second. */
   sweep(nowMs: number): void {
     for (const [key, known] of this.#known) {
       if (known.stream.fd !== -1) continue;

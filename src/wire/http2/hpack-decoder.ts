@@ -20,7 +20,7 @@ export class HpackDecoder {
   readonly #limit: number;
   readonly #maxListBytes: number;
   #maxBytes: number;
-  /** Newest first. */
+  /** The names of the dynamic table, the newest first. */
   #names: string[] = [];
   #values: string[] = [];
   #tableBytes = 0;
@@ -34,7 +34,10 @@ export class HpackDecoder {
     this.#maxListBytes = options.maxListBytes ?? 65_536;
   }
 
-  /** Returns names and values, alternating, as latin1 strings. */
+  /**
+   * Returns names and values, alternating, as latin1 strings. Throws an {@link Http2ConnectionError} for an invalid block,
+   * after which the connection must end.
+   */
   decode(block: Uint8Array, start = 0, end = block.length): string[] {
     const bytes = Buffer.isBuffer(block) ? block : Buffer.from(block.buffer, block.byteOffset, block.byteLength);
     const fields: string[] = [];

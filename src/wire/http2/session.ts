@@ -107,7 +107,7 @@ export class Http2Session<Stream extends SessionStream> {
     return !this.#core.over && this.#reader.isDeferred;
   }
 
-  /** Must be called in a later turn after {@link SessionPort.deferred}. */
+  /** Handles the frames that were put off. Must be called in a later turn after {@link SessionPort.deferred}. */
   proceed(nowMs: number): void {
     if (!this.isDeferred) return;
     this.#turn(nowMs);
@@ -147,7 +147,7 @@ export class Http2Session<Stream extends SessionStream> {
     this.#heardAtMs = nowMs;
   }
 
-  /** Must be called regularly. Pings a quiet peer. */
+  /** Pings a quiet peer, and reports one that does not answer. Must be called regularly, with the steady clock. */
   sweep(nowMs: number): void {
     const { pingIntervalMs, pingTimeoutMs, pingsWhenIdle } = this.#options;
     this.#core.nowMs = nowMs;

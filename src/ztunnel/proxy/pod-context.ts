@@ -122,6 +122,7 @@ export function hasLeft({ address }: SocketAddress): boolean {
   return address === "";
 }
 
+/** The reasons of refused connections, for access logs and errors. */
 export const tooManyConnections = "the ztunnel is full, and no pod has more connections than this one";
 export const notServed = "the pod is no longer served here";
 export const selfCall = "attempted recursive call to ourselves";

@@ -63,7 +63,7 @@ export class NetworkPolicies {
     await Promise.all(informers);
   }
 
-  /** Must be called when a pod of this node has started or ended, or its labels have changed. */
+  /** Plans the rules anew. Must be called when a pod of this node has started or ended, or its labels have changed. */
   podsChanged(): void {
     this.#schedule(0);
   }

@@ -97,7 +97,7 @@ export class ServiceProxy {
     }
   }
 
-  /** Must be called when a pod of this node has started or ended. */
+  /** Plans the rules anew. Must be called when a pod of this node has started or ended. */
   podsChanged(): void {
     this.#schedule();
   }

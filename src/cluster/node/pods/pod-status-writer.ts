@@ -34,7 +34,7 @@ export class PodStatusWriter {
     this.#view = view;
   }
 
-  /** Must be called when the status may have changed. */
+  /** Writes the current status, because it may have changed. */
   changed(): void {
     this.#dirty = true;
     this.#writing ??= this.#drain();

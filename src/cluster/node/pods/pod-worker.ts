@@ -140,7 +140,7 @@ export class PodWorker {
     this.kick();
   }
 
-  /** Must be called when a ConfigMap or Secret of the pod's volumes has changed. */
+  /** Writes the volumes again, because a ConfigMap or Secret of them has changed. */
   volumesChanged(): void {
     this.#upkeep.changed();
     this.kick();

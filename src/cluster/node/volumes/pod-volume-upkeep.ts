@@ -35,7 +35,7 @@ export class PodVolumeUpkeep {
     return this.#ready;
   }
 
-  /** Must be called when a source of the volumes has changed. */
+  /** Lets the next {@link look} prepare the volumes again, because one of their sources has changed. */
   changed(): void {
     this.#stale = true;
   }

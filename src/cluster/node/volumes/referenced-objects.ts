@@ -74,7 +74,7 @@ export class ReferencedObjects {
     for (const { key } of before) if (!keys.has(key)) this.#release(uid, key);
   }
 
-  /** Must be called when the pod is gone. */
+  /** Stops following the objects that only this pod references. Must be called when the pod is gone. */
   forget(uid: string): void {
     const references = this.#referencesOfPods.get(uid) ?? [];
     this.#referencesOfPods.delete(uid);

@@ -21,7 +21,7 @@ export function useEditedObject(
   readonly conflicts: boolean;
   /** Replaces the text by the current object. */
   readonly take: () => void;
-  /** Must be called when the text has been applied. */
+  /** Makes the edited text the new base. Must be called when the text has been applied. */
   readonly applied: () => void;
 } {
   const draft = draftOf(topic);

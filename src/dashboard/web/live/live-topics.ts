@@ -172,7 +172,7 @@ function forgetViews(goesOn: boolean): void {
   if (goesOn) connection.restart();
 }
 
-/** Must be called once when the page starts. */
+/** Follows the clock, the network and the session. Must be called once when the page starts. */
 export function startLive(): void {
   setInterval(() => {
     now.value = Date.now();
