@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { unexplainedFailures } from "./explain-failures.ts";
-import type { StruckFault } from "./strikes.ts";
+import type { InjectedFault } from "./fault-injector.ts";
 
 const beginMs = Date.parse("2026-06-01T00:00:00Z");
 const limitMs = 4_000;
@@ -10,11 +10,11 @@ function failure(afterMs: number, cause = "ECONNRESET", target = "gateway: page"
   return { at: new Date(beginMs + afterMs).toISOString(), target, cause, group: "kept-alive" };
 }
 
-function fault(cuts: string | undefined, forMs = 0): StruckFault {
+function fault(cuts: string | undefined, forMs = 0): InjectedFault {
   return { name: "a fault", fromMs: beginMs, untilMs: beginMs + forMs, cuts };
 }
 
-const unexplained = (failures: readonly ReturnType<typeof failure>[], faults: readonly StruckFault[]): number =>
+const unexplained = (failures: readonly ReturnType<typeof failure>[], faults: readonly InjectedFault[]): number =>
   unexplainedFailures(failures, faults, limitMs).length;
 
 test("a killed data plane explains resets at that moment, and neither earlier nor later ones", () => {

@@ -1,7 +1,7 @@
 // Decides which failed requests a fault explains: those on a connection of a killed process, and those on a link that
 // was down.
 import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
-import type { StruckFault } from "./strikes.ts";
+import type { InjectedFault } from "./fault-injector.ts";
 
 /** A reset reaches the client's report within this time. */
 const reportedWithinMs = 2_000;
@@ -9,7 +9,7 @@ const reportedWithinMs = 2_000;
 /** The failures that no fault explains. `limitMs` is the time limit of a request. */
 export function unexplainedFailures(
   failures: readonly LoadFailure[],
-  faults: readonly StruckFault[],
+  faults: readonly InjectedFault[],
   limitMs: number,
 ): readonly LoadFailure[] {
   return failures.filter(({ at, cause, target }) => {

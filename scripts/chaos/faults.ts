@@ -9,7 +9,7 @@ import type { LabCluster } from "../../test/support/lab-cluster.ts";
 import { inNetworkOf } from "../../test/support/lab-network.ts";
 import { inTime, untilDone, type Chaos } from "./chaos.ts";
 import { steppedClock } from "./clock-step.ts";
-import type { Blow, Fault } from "./strikes.ts";
+import type { AimedFault, Fault } from "./fault-injector.ts";
 
 const awayMs = 5_000;
 const lastingMs = 10_000;
@@ -79,7 +79,7 @@ function signalled(pid: number, signal: NodeJS.Signals | 0): boolean {
   }
 }
 
-function killed(pid: number): Blow {
+function killed(pid: number): AimedFault {
   return {
     begin: () => {
       process.kill(pid, "SIGKILL");
@@ -89,7 +89,7 @@ function killed(pid: number): Blow {
   };
 }
 
-function apiServerAway(chaos: Chaos): Blow {
+function apiServerAway(chaos: Chaos): AimedFault {
   const pid = somePid(chaos, "cluster-apiserver");
   return {
     begin: () => {
@@ -100,7 +100,7 @@ function apiServerAway(chaos: Chaos): Blow {
   };
 }
 
-function nodeAway(chaos: Chaos): Blow {
+function nodeAway(chaos: Chaos): AimedFault {
   const link = some(chaos, workerLinks, "worker");
   const { cluster } = chaos.proof.lab;
   return {
@@ -112,7 +112,7 @@ function nodeAway(chaos: Chaos): Blow {
   };
 }
 
-function diskFull(): Blow {
+function diskFull(): AimedFault {
   const directory = tmpdir();
   const { blocks, bsize } = statfsSync(directory);
   if (blocks * bsize > maxFilledBytes)
@@ -140,7 +140,7 @@ async function fill(file: string, bytes: number, signal: AbortSignal): Promise<v
   }
 }
 
-function clockStep(chaos: Chaos): Blow {
+function clockStep(chaos: Chaos): AimedFault {
   const { role } = some(chaos, roles, "role");
   const pid = somePid(chaos, role);
   const { cluster } = chaos.proof.lab;
@@ -160,7 +160,7 @@ function clockStep(chaos: Chaos): Blow {
 }
 
 /** Installs a webhook that accepts connections and never answers. */
-function webhookHangs({ proof, clock }: Chaos): Blow {
+function webhookHangs({ proof, clock }: Chaos): AimedFault {
   const { client } = proof.lab.api;
   const name = "serin-chaos-hangs";
   const remove = async (): Promise<void> =>
@@ -211,7 +211,7 @@ async function hangingWebhook(client: KubeClient, name: string): Promise<void> {
 }
 
 /** Adds a delay of 200 ms and a loss of 1 %. If the kernel lacks netem, adds only the loss. */
-function slowLink(chaos: Chaos): Blow {
+function slowLink(chaos: Chaos): AimedFault {
   const { cluster } = chaos.proof.lab;
   const link = some(chaos, workerLinks, "worker");
   const chain = `type filter hook ingress device ${link} priority 0`;

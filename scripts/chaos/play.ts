@@ -11,7 +11,7 @@ import { MemoryRecord } from "./memory-record.ts";
 import { describeShortage, waitedMs } from "./processor-shortage.ts";
 import { EndlessRollouts } from "./rollouts.ts";
 import { setChaosStage } from "./stage.ts";
-import { inTurn, Strikes } from "./strikes.ts";
+import { inTurn, FaultInjector } from "./fault-injector.ts";
 import { describeFailure, describeMemory, type Found } from "./summary.ts";
 import { AcknowledgedWrites } from "./writes.ts";
 
@@ -46,14 +46,14 @@ export class ChaosRun {
   #examined = 0;
   readonly #memory = new MemoryRecord();
   readonly #problems: string[] = [];
-  readonly #strikes: Strikes;
+  readonly #injector: FaultInjector;
   readonly #rollouts: EndlessRollouts;
   readonly #writes: AcknowledgedWrites;
   /** The lost writes. Undefined until the acknowledged writes have been read. */
   #lost: readonly string[] | undefined;
   #fromMs = 0;
   /** The total time for which faults lasted. */
-  #struckMs = 0;
+  #injectedMs = 0;
   #waitedMs: number | undefined;
   #begun: LoadTotals | undefined;
   #load: ConstantLoad | undefined;
@@ -61,7 +61,7 @@ export class ChaosRun {
   constructor(chaos: Chaos, minutes: number) {
     this.#chaos = chaos;
     this.#minutes = minutes;
-    this.#strikes = new Strikes(chaos);
+    this.#injector = new FaultInjector(chaos);
     this.#rollouts = new EndlessRollouts(chaos);
     this.#writes = new AcknowledgedWrites(chaos);
   }
@@ -81,9 +81,9 @@ export class ChaosRun {
     const rollouts = this.#rollouts.run(over.signal, lastFaultMs);
     const writing = this.#writes.run(counted.signal);
     const looking = this.#look(counted.signal);
-    await this.#part("faults", forMs + endLimitMs - countLimitMs, async () => await this.#strike(lastFaultMs));
+    await this.#part("faults", forMs + endLimitMs - countLimitMs, async () => await this.#inject(lastFaultMs));
     over.abort();
-    proof.note(`${this.#strikes.struck.length} faults; the rollout under way now ends without faults`);
+    proof.note(`${this.#injector.injected.length} faults; the rollout under way now ends without faults`);
     await this.#ended(rollouts, leftMs() - countLimitMs);
     await clock.sleep(calmMs, proof.signal);
     counted.abort();
@@ -109,16 +109,16 @@ export class ChaosRun {
     const { rollouts, unended } = this.#rollouts.counts;
     const memory = this.#memory.compare(this.#fromMs, clock.nowMs());
     for (const role of memory) if (role.lastKib !== undefined) proof.note(describeMemory(role));
-    const { struck } = this.#strikes;
+    const { injected } = this.#injector;
     for (const failure of this.#failures.slice(0, shownFailures))
-      proof.note(`  failed ${describeFailure(failure, struck)}`);
+      proof.note(`  failed ${describeFailure(failure, injected)}`);
     proof.note(`${closedConnections} long connections were closed`);
     if (this.#fromMs > 0) proof.note(describeShortage(this.#waitedMs, waitedMs(), clock.nowMs() - this.#fromMs));
     return {
-      minutes: Math.round((10 * this.#struckMs) / 60_000) / 10,
+      minutes: Math.round((10 * this.#injectedMs) / 60_000) / 10,
       orderedMinutes: this.#minutes,
-      struck,
-      unendedFaults: this.#strikes.unended,
+      injected,
+      unendedFaults: this.#injector.unended,
       rollouts,
       unendedRollouts: unended,
       writes: this.#writes.count,
@@ -164,18 +164,18 @@ export class ChaosRun {
   }
 
   /** A fault begins only if enough time is left, and only after the previous one has ended. */
-  async #strike(lastFaultMs: number): Promise<void> {
+  async #inject(lastFaultMs: number): Promise<void> {
     const { clock, random, proof } = this.#chaos;
     const begunMs = clock.steadyMs();
     const restUntil = async (untilMs: number): Promise<void> => {
       await clock.sleep(Math.max(0, Math.min(untilMs, lastFaultMs) - clock.steadyMs()), proof.signal);
-      this.#struckMs = Math.min(clock.steadyMs(), lastFaultMs) - begunMs;
+      this.#injectedMs = Math.min(clock.steadyMs(), lastFaultMs) - begunMs;
     };
     for (const fault of inTurn(faults, random)) {
       const roundMs = clock.steadyMs();
       if (roundMs + fault.lastsMs >= lastFaultMs) return await restUntil(lastFaultMs);
-      await this.#strikes.strike(fault);
-      if (this.#strikes.unended.length > 0) return;
+      await this.#injector.inject(fault);
+      if (this.#injector.unended.length > 0) return;
       await restUntil(roundMs + faultEveryMs);
     }
   }
@@ -203,11 +203,11 @@ export class ChaosRun {
     const untilMs = clock.nowMs() - examineAfterMs;
     const later = this.#failures.findIndex(({ at }, index) => index >= this.#examined && Date.parse(at) > untilMs);
     const end = later < 0 ? this.#failures.length : later;
-    const { struck } = this.#strikes;
+    const { injected } = this.#injector;
     const examined = this.#failures.slice(this.#examined, end).filter(isRequest);
     this.#examined = end;
-    for (const failure of unexplainedFailures(examined, struck, requestLimitMs).slice(0, warnedFailures))
-      proof.note(`UNEXPLAINED ${describeFailure(failure, struck)}`);
+    for (const failure of unexplainedFailures(examined, injected, requestLimitMs).slice(0, warnedFailures))
+      proof.note(`UNEXPLAINED ${describeFailure(failure, injected)}`);
   }
 
   /** Reads the failures before their list is full. */

@@ -6,7 +6,7 @@ const at = "2026-06-01T00:00:10.000Z";
 const good: Found = {
   minutes: 2,
   orderedMinutes: 2,
-  struck: [{ name: "kill -9 of a ztunnel", cuts: "", fromMs: Date.parse(at), untilMs: Date.parse(at) }],
+  injected: [{ name: "kill -9 of a ztunnel", cuts: "", fromMs: Date.parse(at), untilMs: Date.parse(at) }],
   unendedFaults: [],
   rollouts: 3,
   unendedRollouts: [],
@@ -49,10 +49,10 @@ const flaws: readonly (readonly [string, Partial<Found>, RegExp])[] = [
   ["writes that nobody has read", { lostWrites: undefined }, /is not known/],
   ["a part without its end", { problems: ["the stage: not done"] }, /the stage/],
   ["no request", { load: { requests: 0, failed: 0 } }, /no request was sent/],
-  ["no fault", { struck: [], failures: [], load: { requests: 9, failed: 0 } }, /no fault was struck/],
+  ["no fault", { injected: [], failures: [], load: { requests: 9, failed: 0 } }, /no fault was injected/],
   ["no rollout", { rollouts: 0 }, /no rollout was begun/],
   ["no write", { writes: 0 }, /no write was acknowledged/],
-  ["faults for a shorter time", { minutes: 1.2 }, /faults were struck for 1\.2 of 2 minutes/],
+  ["faults for a shorter time", { minutes: 1.2 }, /faults were injected for 1\.2 of 2 minutes/],
   ["memory that grows", { memory: [{ role: "pilot", secondKib: 1024, lastKib: 2048, grows: true }] }, /pilot: 1 MiB/],
 ];
 for (const [name, flaw, words] of flaws)

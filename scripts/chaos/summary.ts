@@ -4,15 +4,15 @@ import type { Counted } from "../proofs/upgrade-proof/load-totals.ts";
 import { seconds } from "../proofs/upgrade-proof/proof.ts";
 import { isRequest, unexplainedFailures } from "./explain-failures.ts";
 import type { MemoryOfRole } from "./memory-record.ts";
-import type { StruckFault } from "./strikes.ts";
+import type { InjectedFault } from "./fault-injector.ts";
 
 const shown = 20;
 
 export interface Found {
-  /** How long faults were struck, and how long they should have been. */
+  /** How long faults were injected, and how long they should have been. */
   readonly minutes: number;
   readonly orderedMinutes: number;
-  readonly struck: readonly StruckFault[];
+  readonly injected: readonly InjectedFault[];
   /** Faults that could not be ended. */
   readonly unendedFaults: readonly string[];
   /** The number of Canaries and MeshUpgrades that were started. An undo does not count as a rollout. */
@@ -49,9 +49,9 @@ export interface Summary {
 
 /** Returns the last line of a run, and a description of each problem. */
 export function summarise(found: Found): { readonly summary: Summary; readonly problems: readonly string[] } {
-  const { struck, unendedFaults, rollouts, unendedRollouts, lostWrites, load, memory } = found;
+  const { injected, unendedFaults, rollouts, unendedRollouts, lostWrites, load, memory } = found;
   const requestFailures = found.failures.filter(isRequest);
-  const unexplained = unexplainedFailures(requestFailures, struck, found.requestLimitMs);
+  const unexplained = unexplainedFailures(requestFailures, injected, found.requestLimitMs);
   const undescribed = Math.max(0, load.failed - requestFailures.length);
   const problems = [
     ...found.problems,
@@ -59,21 +59,21 @@ export function summarise(found: Found): { readonly summary: Summary; readonly p
     ...unendedRollouts,
     ...(lostWrites === undefined ? ["it is not known whether acknowledged writes are lost"] : []),
     ...(lostWrites ?? []).slice(0, shown).map((name) => `a write is lost: ConfigMap ${name}`),
-    ...unexplained.slice(0, shown).map((failure) => describeFailure(failure, struck)),
+    ...unexplained.slice(0, shown).map((failure) => describeFailure(failure, injected)),
     ...(undescribed === 0 ? [] : [`the generators reported no details of ${undescribed} more requests that failed`]),
     ...memory.filter(({ grows }) => grows).map((role) => `it grows: ${describeMemory(role)}`),
     ...(load.requests === 0 ? ["no request was sent"] : []),
-    ...(struck.length === 0 ? ["no fault was struck"] : []),
+    ...(injected.length === 0 ? ["no fault was injected"] : []),
     ...(rollouts === 0 ? ["no rollout was begun"] : []),
     ...(found.writes === 0 ? ["no write was acknowledged"] : []),
     ...(found.minutes < found.orderedMinutes
-      ? [`faults were struck for ${found.minutes} of ${found.orderedMinutes} minutes`]
+      ? [`faults were injected for ${found.minutes} of ${found.orderedMinutes} minutes`]
       : []),
   ];
   const summary = {
     ok: problems.length === 0,
     minutes: found.minutes,
-    faults: struck.length,
+    faults: injected.length,
     rollouts,
     unended: unendedRollouts.length,
     lostWrites: lostWrites?.length ?? null,
@@ -91,10 +91,10 @@ export function describeMemory({ role, secondKib = 0, lastKib = 0, ratio }: Memo
 
 export function describeFailure(
   { at, target, group, cause }: LoadFailure,
-  struck: readonly Pick<StruckFault, "name" | "fromMs">[],
+  injected: readonly Pick<InjectedFault, "name" | "fromMs">[],
 ): string {
   const atMs = Date.parse(at);
-  const last = struck.findLast(({ fromMs }) => fromMs <= atMs);
+  const last = injected.findLast(({ fromMs }) => fromMs <= atMs);
   const after = last === undefined ? "before the first fault" : `${seconds(atMs - last.fromMs)} after ${last.name}`;
   return `${at} ${target} (${group}), ${after}: ${cause}`;
 }

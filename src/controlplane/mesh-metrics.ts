@@ -20,11 +20,11 @@ export function addMeshMetrics(inputs: MeshInputs, metrics: MetricsRegistry, ver
   );
   const subsets = gauge(
     "pilot_destrule_subsets",
-    "Subsets that more than one DestinationRule of a namespace has for one host: the oldest one applies.",
+    "Subsets that several DestinationRules of one namespace define for the same host. The oldest one applies.",
   );
   const clusters = gauge(
     "pilot_duplicate_envoy_clusters",
-    "Ports of hosts that more than one ServiceEntry of a namespace has: the oldest one applies.",
+    "Ports that several ServiceEntries of one namespace define for the same host. The oldest one applies.",
   );
   metrics.onCollect(() => {
     uptime.set((clock.steadyMs() - startedMs) / msPerSecond);

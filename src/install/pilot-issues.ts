@@ -3,7 +3,7 @@ import type { FieldIssue, UntypedObject } from "../api/index.ts";
 import { isTree, textAt, treeAt, valueAt } from "../base/index.ts";
 import type { InstallSettings } from "./settings.ts";
 
-/** The fields of variables and arguments that have one of their own. */
+/** The field of the spec that sets a variable or argument, if it is not in the list of variables or arguments. */
 const fields: Readonly<Record<string, string>> = {
   PILOT_TRACE_SAMPLING: "values.pilot.traceSampling",
   PILOT_ENABLE_ANALYSIS: "values.global.istiod.enableAnalysis",

@@ -48,7 +48,8 @@ function parseStrictly(text: string, reader: QueryReader): Tree {
     failedAt = Number(position);
   }
   const tree = parser.parse(text.slice(0, failedAt + describedCharacters));
-  // The parser may stop anywhere in a long chain or a deep nesting, as if there were an error.
+  // In a long chain or a deep nesting, the parser may stop anywhere, as at a syntax error. Therefore the depth counts
+  // before errors do.
   let depth = 0;
   let unexpected: Error | undefined;
   tree.iterate({

@@ -1,4 +1,4 @@
-// Random faults strike everything that moves a Canary. The Canary ends in the right state, and its status tells the
+// Random faults hit everything that moves a Canary. The Canary ends in the right state, and its status tells the
 // truth. Then people interfere: one edits a field, another deletes the object in the middle of the rollout.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -106,7 +106,7 @@ async function cutOff(whom: keyof typeof partitions): Promise<string> {
 }
 
 /** The faults. Each kills a process of the rollout with -9, stops it for a while, or cuts it off. */
-const strikes: readonly (() => string | Promise<string>)[] = [
+const faults: readonly (() => string | Promise<string>)[] = [
   () => kill("cluster-apiserver", "API server"),
   () => kill("rollout", "engine"),
   () => kill("pilot", "control plane"),
@@ -120,7 +120,7 @@ const strikes: readonly (() => string | Promise<string>)[] = [
 /** Yields faults in random order. Every kind comes once before any kind repeats. */
 function* faultsInTurn(): Generator<() => string | Promise<string>, never> {
   for (;;) {
-    const left = [...strikes];
+    const left = [...faults];
     while (left.length > 0) {
       const [next] = left.splice(Math.floor(random() * left.length), 1);
       if (next !== undefined) yield next;
@@ -130,26 +130,27 @@ function* faultsInTurn(): Generator<() => string | Promise<string>, never> {
 
 const turns = faultsInTurn();
 
-async function strike(): Promise<string> {
+async function inject(): Promise<string> {
   return await turns.next().value();
 }
 
-const faults = 8;
+/** The number of faults for one rollout. */
+const faultsPerRollout = 8;
 
-/** Strikes at random moments, and then waits for the rollout's end. */
-async function underFaults(name: string): Promise<{ readonly status: Status; readonly struck: readonly string[] }> {
-  const struck: string[] = [];
-  for (let fault = 0; fault < faults; fault += 1) {
+/** Injects faults at random moments, and then waits for the rollout's end. */
+async function underFaults(name: string): Promise<{ readonly status: Status; readonly injected: readonly string[] }> {
+  const injected: string[] = [];
+  for (let fault = 0; fault < faultsPerRollout; fault += 1) {
     await systemClock.sleep(300 + 2200 * random());
     const status = await statusOf(name);
-    struck.push(
-      `${await strike().catch(String)} at ${status?.phase ?? "an unknown phase"}, ${status?.completedSteps?.length ?? 0} steps done`,
+    injected.push(
+      `${await inject().catch(String)} at ${status?.phase ?? "an unknown phase"}, ${status?.completedSteps?.length ?? 0} steps done`,
     );
     if (status?.phase === "Completed" || status?.phase === "RolledBack") break;
   }
   return {
     status: await becomes(name, "ends", ({ phase = "" }) => ["Completed", "RolledBack", "Stuck"].includes(phase)),
-    struck,
+    injected,
   };
 }
 
@@ -182,10 +183,10 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
 
   test("a bad release is rolled back exactly, whatever is killed meanwhile, and the cause is the release", async () => {
     await ok(["kubectl", "apply", "-f", "-"], canary("bad", "bad"));
-    const { status, struck } = await underFaults("bad");
-    assert.equal(status.phase, "RolledBack", `${JSON.stringify(status)}\n${struck.join("\n")}`);
+    const { status, injected } = await underFaults("bad");
+    assert.equal(status.phase, "RolledBack", `${JSON.stringify(status)}\n${injected.join("\n")}`);
     assert.match(status.cause ?? "", /request-success-rate: canary \d+ of \d+ failed/);
-    assert.deepEqual(await rules(), original, struck.join("\n"));
+    assert.deepEqual(await rules(), original, injected.join("\n"));
     await load.more(20);
     load.failures.length = 0;
   });
@@ -226,11 +227,11 @@ describe("a rollout under faults", { concurrency: 1 }, () => {
   test("a good release completes without a failed request, whatever is killed meanwhile", async () => {
     const before = load.failures.length;
     await ok(["kubectl", "apply", "-f", "-"], canary("good", "good"));
-    const { status, struck } = await underFaults("good");
-    assert.equal(status.phase, "Completed", `${JSON.stringify(status)}\n${struck.join("\n")}`);
+    const { status, injected } = await underFaults("good");
+    assert.equal(status.phase, "Completed", `${JSON.stringify(status)}\n${injected.join("\n")}`);
     assert.equal(status.completedSteps?.length, 3);
     await load.more(20);
     await load.stop();
-    assert.deepEqual(load.failures.slice(before), [], struck.join("\n"));
+    assert.deepEqual(load.failures.slice(before), [], injected.join("\n"));
   });
 });

@@ -106,7 +106,7 @@ class AddressAllocation {
       if (this.#promised.get(address) === key) this.#breakPromise(address, key);
       for (const holder of holders.keys()) concerned.add(holder);
     }
-    // Entries of this namespace with addresses in the range need others.
+    // Entries of this namespace whose allocated addresses are in the range need other addresses.
     if (hasNewRange)
       for (const entry of this.#options.entries.list())
         if (entry.metadata.namespace === namespace && givenTo(entry).length > 0) concerned.add(keyOf(entry));

@@ -21,7 +21,7 @@ export function hostCovers(wide: string, narrow: string): boolean {
 /** Wildcards that can be found by a host without comparing it with each of them. */
 export interface WildcardSet {
   readonly all: ReadonlySet<string>;
-  /** Those that stand for a part of a label, such as `*foo.example.org`. They are rare. */
+  /** The wildcards that stand for a part of a label, such as `*foo.example.org`. They are rare. */
   readonly partial: readonly string[];
 }
 

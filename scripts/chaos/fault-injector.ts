@@ -1,9 +1,9 @@
-// Strikes faults one after another. Each fault ends before the next one begins.
+// Injects faults one after another. Each fault ends before the next one begins.
 import { messageOf } from "../../src/base/index.ts";
 import { inTime, TimeLimitError, untilDone, type Chaos } from "./chaos.ts";
 
 /** One fault, aimed at a process, a link or an object. */
-export interface Blow {
+export interface AimedFault {
   /** Returns a description of the target. */
   readonly begin: (signal: AbortSignal) => string | Promise<string>;
   /** Undoes the fault, even if it took effect only in part or not at all. A failed call is repeated. */
@@ -19,11 +19,11 @@ export interface Fault {
   readonly cuts: string | undefined;
   readonly lastsMs: number;
   /** Chooses a target. Throws if the fault is not possible here. */
-  readonly aim: (chaos: Chaos) => Blow;
+  readonly aim: (chaos: Chaos) => AimedFault;
 }
 
 /** A fault that was applied to the lab. */
-export interface StruckFault {
+export interface InjectedFault {
   readonly name: string;
   readonly cuts: string | undefined;
   /** Milliseconds since the epoch. */
@@ -32,62 +32,62 @@ export interface StruckFault {
   untilMs: number;
 }
 
-export interface StrikeLimits {
+export interface InjectionLimits {
   readonly beginMs: number;
   readonly endMs: number;
 }
 
 /** The time limits for beginning and for ending a fault. */
-export const strikeLimits: StrikeLimits = { beginMs: 15_000, endMs: 30_000 };
+export const injectionLimits: InjectionLimits = { beginMs: 15_000, endMs: 30_000 };
 
-export class Strikes {
-  /** The struck faults, in order. */
-  readonly struck: StruckFault[] = [];
+export class FaultInjector {
+  /** The injected faults, in order. */
+  readonly injected: InjectedFault[] = [];
   /** Faults that could not be ended, each with the reason. */
   readonly unended: string[] = [];
   readonly #chaos: Chaos;
-  readonly #limits: StrikeLimits;
+  readonly #limits: InjectionLimits;
 
-  constructor(chaos: Chaos, limits = strikeLimits) {
+  constructor(chaos: Chaos, limits = injectionLimits) {
     this.#chaos = chaos;
     this.#limits = limits;
   }
 
   /**
-   * Strikes the fault, waits for its duration, and ends it. A fault that cannot be struck is skipped with the reason.
+   * Injects the fault, waits for its duration, and ends it. A fault that cannot be injected is skipped with the reason.
    */
-  async strike(fault: Fault): Promise<void> {
+  async inject(fault: Fault): Promise<void> {
     const { name, cuts, lastsMs } = fault;
     const { proof, clock } = this.#chaos;
     const { signal } = proof;
-    let blow: Blow;
+    let aimed: AimedFault;
     try {
-      blow = fault.aim(this.#chaos);
+      aimed = fault.aim(this.#chaos);
     } catch (error) {
       proof.note(`fault left out: ${name}: ${messageOf(error)}`);
       return;
     }
-    const struck: StruckFault = { name, cuts, fromMs: clock.nowMs(), untilMs: Number.POSITIVE_INFINITY };
-    this.struck.push(struck);
+    const injected: InjectedFault = { name, cuts, fromMs: clock.nowMs(), untilMs: Number.POSITIVE_INFINITY };
+    this.injected.push(injected);
     let refused: unknown;
     try {
-      const target = await inTime(name, this.#limits.beginMs, async (ends) => await blow.begin(ends), signal);
+      const target = await inTime(name, this.#limits.beginMs, async (ends) => await aimed.begin(ends), signal);
       proof.note(`fault: ${name}: ${target}`);
       await clock.sleep(lastsMs, signal);
     } catch (error) {
       signal.throwIfAborted();
       refused = error;
     }
-    await this.#end(struck, blow);
+    await this.#end(injected, aimed);
     if (refused === undefined) return;
     proof.note(`fault not begun: ${name}: ${messageOf(refused)}`);
     // A command without an answer may have taken effect. A refused one has not, so there is no fault to end.
-    if (!(refused instanceof TimeLimitError)) this.struck.splice(this.struck.indexOf(struck), 1);
+    if (!(refused instanceof TimeLimitError)) this.injected.splice(this.injected.indexOf(injected), 1);
   }
 
-  async #end(struck: StruckFault, blow: Blow): Promise<void> {
+  async #end(injected: InjectedFault, aimed: AimedFault): Promise<void> {
     const { proof, clock } = this.#chaos;
-    const title = `the end of ${struck.name}`;
+    const title = `the end of ${injected.name}`;
     let last: unknown;
     try {
       await inTime(
@@ -96,7 +96,7 @@ export class Strikes {
         async (ends) =>
           await untilDone(clock, ends, async () => {
             try {
-              await blow.end(ends);
+              await aimed.end(ends);
             } catch (error) {
               last = error;
               throw error;
@@ -104,7 +104,7 @@ export class Strikes {
           }),
         proof.signal,
       );
-      struck.untilMs = clock.nowMs();
+      injected.untilMs = clock.nowMs();
     } catch (error) {
       proof.signal.throwIfAborted();
       const text = [messageOf(error), ...(last === undefined ? [] : [messageOf(last)])].join(": ");
