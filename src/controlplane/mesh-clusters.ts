@@ -20,7 +20,7 @@ export class MeshClusters {
     this.#remotes = new RemoteClusters({ ...options, inputs: options.inputs.remote });
   }
 
-  /** Resolves when every cluster was read, or timed out, that proxies have to wait for. */
+  /** Resolves when each cluster for which proxies wait has been read, or has timed out. */
   get synced(): Promise<void> {
     return this.#remotes.synced;
   }

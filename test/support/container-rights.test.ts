@@ -78,6 +78,6 @@ test("every container of ours has the least rights, except those in a short list
   assert.deepEqual(
     listed.filter((each) => !used.has(each)),
     [],
-    "reasons for what is no more",
+    "reasons for rights that no longer exist",
   );
 });

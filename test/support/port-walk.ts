@@ -73,7 +73,7 @@ export function compareRows(
   assert.deepEqual(
     [...elsewhere].filter((name) => !names.has(name)),
     [],
-    "names of rows that are no more",
+    "names of rows that no longer exist",
   );
 }
 
@@ -129,7 +129,7 @@ export async function askRows(
   assert.deepEqual(
     [...expectedCalls.keys()].filter((name) => !names.has(name)),
     [],
-    "names of rows that are no more",
+    "names of rows that no longer exist",
   );
   assert.deepEqual(
     rows.map(({ name }) => name).filter((name) => !expectedCalls.has(name) && !elsewhere.has(name)),

@@ -76,7 +76,7 @@ PQQDAgNHADBEAiAXrtYGVvAZZn5+/7jQ0FRiEzsKkwNfpMIECQSI6Ju8ugIgFi78
 MTg0asP7wuWQtlsNawHw9GBE+mKrFnbsr1m7pwA=
 -----END CERTIFICATE-----
 `;
-/** Its key. */
+/** The private key of the certificate above. */
 const rareKey = `-----BEGIN EC PRIVATE KEY-----
 MHQCAQEEIOdvQH+eMWQ3HrEmyG8EX1YRTo1j7Dpidimdo79ngXrdoAcGBSuBBAAK
 oUQDQgAE3AosJRRrNsG8vq7qZ7Ed54ia2KU9TL6JJYGLoyF9hYlVLAlGcQ9eTXBE
@@ -143,7 +143,7 @@ BgEFBQcBGAQFMAMCAQUwCgYIKoZIzj0EAwIDSQAwRgIhAPLcWcqCxRv4RVNzW/gB
 pO57A5M=
 -----END CERTIFICATE-----
 `;
-/** Its key. */
+/** The private key of the certificate above. */
 const stapledKey = `-----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgQy0z1F8M75iicNUA
 e0A8/SuRkzs+z7tYdOrLVUQkxxWhRANCAAQhOoi1nbHjY8a2Gk0OrGjY+jVO1z0y

@@ -10,7 +10,7 @@ import { listenOnLoopback } from "../../../test/support/listen-on-loopback.ts";
 import { probeAndStandStill } from "../../../test/support/stalled-prober.ts";
 import { probeApplication } from "./app-prober.ts";
 
-test("an HTTP probe has its outcome although the body of the answer does not end, and reads no more of it", async () => {
+test("the head of an answer decides an HTTP probe, which does not wait for the end of the body", async () => {
   const answers = new EndlessAnswers();
   const server = createServer(answers.http);
   const port = await listenOnLoopback(server);

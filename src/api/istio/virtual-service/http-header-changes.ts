@@ -19,7 +19,6 @@ export interface HeaderOperations {
 
 const framingHint = "has no effect, because each proxy frames messages by itself";
 
-/** Reads `headers`. */
 export function readHeaders(reader: Reader): HttpHeaderChanges {
   const headers = reader.object("headers");
   const changes = {
