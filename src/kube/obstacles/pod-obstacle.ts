@@ -105,7 +105,7 @@ function obstaclesOf(pod: Pod): PodObstacle[] {
   });
 }
 
-/** The Secrets for the pod's images. A kubelet that does not find them pulls without credentials, and does not say so. */
+/** The Secrets for the pod's images. A kubelet that does not find them pulls without credentials, and says nothing. */
 function pullSecretsText({ metadata: { namespace = "" }, spec }: Pod): string {
   const names = (spec?.imagePullSecrets ?? []).map(({ name }) => name);
   if (names.length === 0) return "";

@@ -3,6 +3,7 @@ import { Agent, createServer, request } from "node:https";
 import { test } from "node:test";
 import { listenOnLoopback } from "../../../test/support/listen-on-loopback.ts";
 import { createLogger, systemClock, type Clock } from "../../base/index.ts";
+import { until } from "../../base/testing/until.ts";
 import type { KindDefinition } from "../../api/index.ts";
 import { serviceKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -81,7 +82,7 @@ test("an engine that ends still records authors until kube-proxies know its succ
   const ran = webhook.run(ending.signal, new AbortController().signal);
   const agent = new Agent({ keepAlive: true, rejectUnauthorized: false });
   try {
-    while (!webhook.trusted) await systemClock.sleep(5);
+    await until(() => webhook.trusted);
     const path = await authorKey.path("author");
     assert.equal((await ask(port, path, agent)).connection, "keep-alive");
     ending.abort();

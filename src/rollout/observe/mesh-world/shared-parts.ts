@@ -109,7 +109,7 @@ function requireSameFolders(running: object, next: object, { values }: IstioOper
 
 function hostPathOf(daemonSet: object, volume: string): string | undefined {
   const volumes = valueAt(daemonSet, "spec", "template", "spec", "volumes");
-  const found = (Array.isArray(volumes) ? volumes : []).find((one) => textAt(one, "name") === volume);
+  const found = (Array.isArray(volumes) ? volumes : []).find((listed) => textAt(listed, "name") === volume);
   return textAt(found, "hostPath", "path");
 }
 
