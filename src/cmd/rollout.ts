@@ -56,7 +56,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   });
   const server = serveMonitoring({ webhook, registry, version: release.version, log });
   const ended = new AbortController();
-  const answering = webhook.run(AbortSignal.any([shutdown.drain, ended.signal]));
+  const answering = webhook.run(AbortSignal.any([shutdown.drain, ended.signal]), shutdown.force);
   const election = new LeaderElection({
     client,
     namespace,

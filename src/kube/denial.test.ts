@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { denialIn, lacksDryRun } from "./denial.ts";
+import { denialIn, lacksDryRun, unansweredHint } from "./denial.ts";
 
 test("a denial names its webhook or policy, and an answer of the API server itself names none", () => {
   assert.deepEqual(
@@ -28,4 +28,16 @@ test("a denial names its webhook or policy, and an answer of the API server itse
 test("a dry run that a webhook does not support is no denial", () => {
   const message = 'admission webhook "a.example.com" does not support dry run';
   assert.deepEqual([lacksDryRun(message), denialIn(message)], [true, undefined]);
+});
+
+test("a webhook that does not answer is named with what to do, and the mesh's own leads to the doctor", () => {
+  const failed = (name: string): string =>
+    `Internal error occurred: failed calling webhook "${name}": failed to call webhook: Post "https://a.b.svc:443/": dial tcp 10.0.0.1:443: connect: connection refused`;
+  assert.match(
+    unansweredHint(failed("pods.policies.example.com")) ?? "",
+    /webhook pods\.policies\.example\.com, which is not the mesh's, .*exempt the namespace/,
+  );
+  for (const own of ["namespace.sidecar-injector.istio.io", "rev.validation.istio.io"])
+    assert.match(unansweredHint(failed(own)) ?? "", /serin doctor --kubernetes$/);
+  assert.equal(unansweredHint('admission webhook "a.example.com" denied the request: no'), undefined);
 });

@@ -20,3 +20,19 @@ export function denialIn(message: string): Denial | undefined {
 export function lacksDryRun(message: string): boolean {
   return message.includes("does not support dry run");
 }
+
+const unanswered = /failed calling webhook "([^"]+)"/;
+/** The names of the webhooks of a control plane and of the rollout engine. */
+const ofTheMesh = /\.(istio\.io|serin\.dev)$/;
+
+/**
+ * What to do when the API server refuses requests because a webhook does not answer. Undefined if the message says
+ * nothing about such a webhook.
+ */
+export function unansweredHint(message: string): string | undefined {
+  const [, name] = unanswered.exec(message) ?? [];
+  if (name === undefined) return undefined;
+  if (ofTheMesh.test(name))
+    return "the mesh's own webhook does not answer, and this says why: serin doctor --kubernetes";
+  return `the admission webhook ${name}, which is not the mesh's, does not answer: start its server, or exempt the namespace in its configuration (kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations)`;
+}

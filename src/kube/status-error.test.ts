@@ -52,6 +52,15 @@ test("only the authorizer's refusal leads to the user's rights, and a namespace 
   );
 });
 
+test("a webhook of others that does not answer is a transient fault, with what to do", () => {
+  const message =
+    'Internal error occurred: failed calling webhook "pods.policies.example.com": failed to call webhook: connection refused';
+  const body = JSON.stringify({ kind: "Status", reason: "InternalError", message });
+  const { kind, hint } = errorOfStatus(subject, 500, body);
+  assert.equal(kind, "transient");
+  assert.match(hint ?? "", /pods\.policies\.example\.com, which is not the mesh's, does not answer: start its server/);
+});
+
 test("a busy server's time to wait comes from its header, else from its Status", () => {
   const waitMs = (header: string | undefined, details: object = {}): number | undefined =>
     errorOfStatus(subject, 429, JSON.stringify({ kind: "Status", details }), header).retryAfterMs;

@@ -25,6 +25,8 @@ const applets = [
   "nslookup",
   "httpd",
   "timeout",
+  "grep",
+  "date",
 ];
 
 interface BaseImage {

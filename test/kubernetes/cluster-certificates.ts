@@ -10,6 +10,7 @@ import {
 } from "../../src/cluster/apiserver/certificate.ts";
 import {
   apiServer,
+  clientAddress,
   kubernetesServiceAddress,
   nodeAddress,
   nodeName,
@@ -58,6 +59,11 @@ export function writeCertificates({ pki, kubeconfigs }: ClusterFiles): void {
     commonName: "kube-apiserver-kubelet-client",
     organizations: ["system:masters"],
     usages: ["client"],
+  });
+  issue("foreign-webhook", {
+    commonName: "foreign-webhook",
+    subjectAltNames: [clientAddress],
+    usages: ["server"],
   });
   issue("front-proxy-client", { commonName: "front-proxy-client", usages: ["client"] }, frontProxy);
   client("admin", "kubernetes-admin", "system:masters");

@@ -66,3 +66,21 @@ test("images of another hub map to our hub's of the same version, and unknown on
   assert.equal((await get("/v2/somebody/pilot/manifests/3?ns=docker.io")).status, 404);
   assert.equal((await get("/v2/someone/app/manifests/1?ns=docker.io")).status, 404);
 });
+
+test("a registry with an account answers only whoever has it", async () => {
+  const guarded = new ImageRegistry({
+    layouts: [join(directory, "own")],
+    hub: "registry.example.com/mesh",
+    account: { username: "puller", password: "p:w" },
+  });
+  await guarded.listen(port + 1, address);
+  const asks = async (headers: Record<string, string>): Promise<number> =>
+    (await fetch(`http://${address}:${port + 1}/v2/someone/app/manifests/1?ns=quay.io`, { headers })).status;
+  try {
+    assert.equal(await asks({}), 401);
+    assert.equal(await asks({ authorization: `Basic ${btoa("puller:other")}` }), 401);
+    assert.equal(await asks({ authorization: `Basic ${btoa("puller:p:w")}` }), 200);
+  } finally {
+    guarded.close();
+  }
+});

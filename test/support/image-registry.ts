@@ -18,6 +18,8 @@ export interface ImageRegistryOptions {
   readonly layouts: readonly string[];
   /** Our hub. An image of any other hub is looked up here by its name, because the guides name their own hubs. */
   readonly hub: string;
+  /** The account without which the registry answers 401. Absent if it answers everybody. */
+  readonly account?: { readonly username: string; readonly password: string };
 }
 
 export class ImageRegistry {
@@ -80,7 +82,13 @@ export class ImageRegistry {
    * Serves `/v2/NAME/manifests/TAG-OR-DIGEST?ns=REGISTRY` and `/v2/NAME/blobs/DIGEST`, as in the distribution
    * specification.
    */
-  #answer({ method, url = "" }: IncomingMessage, answer: ServerResponse): void {
+  #answer({ method, url = "", headers }: IncomingMessage, answer: ServerResponse): void {
+    const { account } = this.#options;
+    if (account !== undefined && headers.authorization !== basic(account)) {
+      answer.writeHead(401, { "www-authenticate": 'Basic realm="registry"', "content-type": "application/json" });
+      answer.end(JSON.stringify({ errors: [{ code: "UNAUTHORIZED", message: "authentication required" }] }));
+      return;
+    }
     const { pathname, searchParams } = new URL(url, "http://registry");
     if (pathname === "/v2/") {
       answer.end("{}");
@@ -104,4 +112,8 @@ export class ImageRegistry {
     if (method === "HEAD") answer.end();
     else createReadStream(layout.pathOf(blob)).pipe(answer);
   }
+}
+
+function basic({ username, password }: NonNullable<ImageRegistryOptions["account"]>): string {
+  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }

@@ -65,7 +65,7 @@ export const meshUpgradeSpec: Schema = object(
             "The specs of IstioOperators that the engine installs in this order, beside the old revision. Their revision must be that of the upgrade. Example: [{profile: ambient, revision: 1-18-1, tag: 1.18.1}]. Default: the new revision is already installed.",
         }),
         cni: anyObject(
-          "The spec of an IstioOperator for the CNI agent that replaces the running one, node by node. Only its CNI component counts. Example: {tag: 1.18.1}. Default: the CNI agent stays.",
+          "The spec of an IstioOperator for the CNI agent that replaces the running one, node by node. Only its CNI component counts. What it does not state of profile, hub, values.global and values.cni is that of the first spec in install. Example: {tag: 1.18.1}. Default: the CNI agent stays.",
         ),
         root: object(
           { secretName: text("The name of the Secret, in the namespace of the control plane.", name) },

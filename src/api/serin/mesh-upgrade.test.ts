@@ -3,12 +3,12 @@ import { test } from "node:test";
 import { formatIssues } from "../parsed.ts";
 import { parseMeshUpgrade } from "./mesh-upgrade.ts";
 
-function agentOf(cni: object): unknown {
+function agentOf(cni: object, mesh: object = {}): unknown {
   const { value } = parseMeshUpgrade({
     metadata: { name: "to-1-18-1" },
     spec: {
       from: { revision: "1-18-0" },
-      to: { revision: "1-18-1", install: [{ profile: "ambient", revision: "1-18-1" }], cni },
+      to: { revision: "1-18-1", install: [{ profile: "ambient", revision: "1-18-1", ...mesh }], cni },
     },
   });
   return value?.spec.to.cni;
@@ -25,6 +25,33 @@ test("a CNI agent with only a tag gets the mesh's profile and is enabled", () =>
 test("a CNI agent's own profile and component are kept", () => {
   const cni = { profile: "empty", components: { cni: { enabled: false, namespace: "kube-system" } } };
   assert.deepEqual(agentOf(cni), cni);
+});
+
+test("a CNI agent has the mesh's registry, platform and folders, unless it states its own", () => {
+  const mesh = {
+    hub: "registry.example.com/serin",
+    values: {
+      global: { platform: "k3s", imagePullSecrets: ["pull"] },
+      cni: { cniBinDir: "/var/lib/cni/bin", logging: { level: "cni:info" } },
+      pilot: { autoscaleMin: 2 },
+    },
+  };
+  const enabled = { profile: "ambient", components: { cni: { enabled: true } } };
+  assert.deepEqual(agentOf({ tag: "1.18.1" }, mesh), {
+    ...enabled,
+    tag: "1.18.1",
+    hub: mesh.hub,
+    values: { global: mesh.values.global, cni: mesh.values.cni },
+  });
+  const own = { hub: "other.example.com", values: { global: { imagePullSecrets: [] }, cni: { cniBinDir: "/x" } } };
+  assert.deepEqual(agentOf(own, mesh), {
+    ...enabled,
+    hub: own.hub,
+    values: {
+      global: { platform: "k3s", imagePullSecrets: [] },
+      cni: { cniBinDir: "/x", logging: { level: "cni:info" } },
+    },
+  });
 });
 
 function faultsOf(spec: object): readonly string[] {

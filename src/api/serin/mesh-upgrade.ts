@@ -1,4 +1,4 @@
-import { valueAt } from "../../base/index.ts";
+import { isTree, ownField, valueAt } from "../../base/index.ts";
 import { defineKind } from "../kind.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../istio/istio-operator.ts";
 import type { KubernetesObject } from "../meta.ts";
@@ -169,14 +169,33 @@ function parseTo(spec: Reader, fromRevision: string): MeshUpgradeSpec["to"] {
   };
 }
 
-/** A spec for the agent enables it and inherits the mesh's profile, so `cni: { tag: 1.18.1 }` is enough. */
+/**
+ * A spec for the agent enables it and inherits what the mesh's nodes have in common, so `cni: { tag: 1.18.1 }` is
+ * enough: the profile, the registry with its Secrets, the platform, and the agent's own values.
+ */
 function agentSpec(cni: IstioOperatorSpec, mesh: IstioOperatorSpec | undefined): IstioOperatorSpec {
   const profile = cni.profile ?? mesh?.profile;
+  const hub = cni.hub ?? mesh?.hub;
+  const inherited = Object.entries(mesh?.values ?? {}).filter(([section]) => section === "global" || section === "cni");
+  const values = withDefaultFields(cni.values ?? {}, Object.fromEntries(inherited));
   return {
     ...cni,
     ...(profile === undefined ? {} : { profile }),
+    ...(hub === undefined ? {} : { hub }),
+    ...(Object.keys(values).length === 0 ? {} : { values }),
     components: { ...cni.components, cni: { enabled: true, ...cni.components?.cni } },
   };
+}
+
+type Tree = Readonly<Record<string, unknown>>;
+
+/** The tree with the fields of `defaults` that it lacks, at any depth. */
+function withDefaultFields(tree: Tree, defaults: Tree): Tree {
+  const merged = Object.entries(tree).map(([field, own]) => {
+    const inherited = ownField(defaults, field);
+    return [field, isTree(own) && isTree(inherited) ? withDefaultFields(own, inherited) : own];
+  });
+  return { ...defaults, ...Object.fromEntries(merged) };
 }
 
 /** Parses the spec of an IstioOperator. Issues are reported at the path of the element. */

@@ -112,12 +112,21 @@ async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgra
   const { value, errors, warnings } = parseMeshUpgrade(object);
   if (value === undefined) throw userError("rollout-invalid", `${source}: ${formatIssues(errors)}`);
   for (const warning of warnings) context.err(`! ${source}: ${formatIssues([warning])}\n`);
-  const { spec } = value;
-  const planned = {
-    name: value.metadata.name ?? "",
+  return { planned: plannedUpgrade(object, value), object: value };
+}
+
+/**
+ * What a plan needs of the upgrade. The specs are as written in the file, because each release parses them itself. That
+ * of the agent is complete, because it inherits from them.
+ */
+export function plannedUpgrade(object: UntypedObject, { metadata, spec }: MeshUpgrade): PlannedUpgrade {
+  const { to } = object["spec"] as { readonly to?: { readonly install?: readonly unknown[] } };
+  return {
+    name: metadata.name ?? "",
     from: spec.from.revision,
     to: spec.to.revision,
-    ...asWritten(object),
+    installs: to?.install ?? [],
+    ...(spec.to.cni === undefined ? {} : { cni: spec.to.cni }),
     ...(spec.to.root === undefined ? {} : { rootSecret: spec.to.root.secretName }),
     scope: spec.scope,
     waves: spec.waves,
@@ -126,13 +135,6 @@ async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgra
     waypointWeights: spec.waypoints.weights,
     soakSeconds: spec.soakSeconds,
   };
-  return { planned, object: value };
-}
-
-/** The specs as written in the file, because each release parses them itself. */
-function asWritten(object: UntypedObject): { readonly installs: readonly unknown[]; readonly cni?: unknown } {
-  const { to } = object["spec"] as { readonly to?: { readonly install?: readonly unknown[]; readonly cni?: unknown } };
-  return { installs: to?.install ?? [], ...(to?.cni === undefined ? {} : { cni: to.cni }) };
 }
 
 /**

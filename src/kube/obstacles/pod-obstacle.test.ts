@@ -128,3 +128,14 @@ test("a container that the runtime cannot start is reported with the runtime's w
   assert.equal(patienceMs, 10_000);
   assert.equal(crashed, undefined);
 });
+
+test("if an image cannot be pulled, the hint names the pod's Secrets and their namespace", () => {
+  const given = waiting("ErrImagePull", "authorization failed");
+  const withSecret = { ...given, spec: { containers: [], imagePullSecrets: [{ name: "pull" }] } };
+  const hint = podObstacle([withSecret])?.hint ?? "";
+  assert.match(
+    hint,
+    /^Images are pulled with Secret pull, .* kubectl get secret -n shop pull\. Check the image's name/,
+  );
+  assert.match(podObstacle([given])?.hint ?? "", /^Check the image's name/);
+});

@@ -100,8 +100,16 @@ function obstaclesOf(pod: Pod): PodObstacle[] {
     const obstacle = containerObstacle(status);
     if (obstacle === undefined) return [];
     const { text, ...rest } = obstacle;
-    return [{ text: `${subject}: container ${status.name}: ${text}`, ...rest, ...crashedIn(status, name) }];
+    const hint = rest.hint === image.hint ? `${pullSecretsText(pod)}${image.hint}` : rest.hint;
+    return [{ text: `${subject}: container ${status.name}: ${text}`, ...rest, hint, ...crashedIn(status, name) }];
   });
+}
+
+/** The Secrets for the pod's images. A kubelet that does not find them pulls without credentials, and says nothing. */
+function pullSecretsText({ metadata: { namespace = "" }, spec }: Pod): string {
+  const names = (spec?.imagePullSecrets ?? []).map(({ name }) => name);
+  if (names.length === 0) return "";
+  return `Images are pulled with Secret ${names.join(", ")}, which must exist in namespace ${namespace}: kubectl get secret -n ${namespace} ${names.join(" ")}. `;
 }
 
 function containerObstacle(status: ContainerStatus): Omit<PodObstacle, "crashed"> | undefined {

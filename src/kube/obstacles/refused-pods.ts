@@ -1,5 +1,6 @@
 import { daemonSetKind, deploymentKind, eventKind, statefulSetKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../client.ts";
+import { denialIn, unansweredHint } from "../denial.ts";
 import type { PodObstacle } from "./pod-obstacle.ts";
 
 /**
@@ -61,6 +62,10 @@ async function uidIfPodsLack(
   return (found?.status?.replicas ?? 0) < (found?.spec?.replicas ?? 1) ? found?.metadata.uid : undefined;
 }
 
+/** What a LimitRange refuses, or the API server because of a limit that a LimitRange gave a container. */
+const byLimitRange =
+  /\b(maximum|minimum) [\w./-]+ usage per (Container|Pod) is|limit to request ratio|must be less than or equal to [\w./-]+ limit of /;
+
 function hintOf(text: string, namespace: string): string {
   if (text.includes("violates PodSecurity"))
     return `The namespace's PodSecurity refuses the pods: kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
@@ -69,5 +74,12 @@ function hintOf(text: string, namespace: string): string {
   // GKE admits pods of the nodes' own priority classes only where a quota of that class exists.
   if (text.includes("insufficient quota to match these scopes"))
     return `The platform admits pods of this priority class only beside a ResourceQuota for it in namespace ${namespace}. On GKE, install with --set values.global.platform=gke, elsewhere with --set values.cni.resourceQuotas.enabled=true.`;
-  return "The API server refuses the pods: fix the cause that the message names (a quota, an admission webhook).";
+  if (byLimitRange.test(text))
+    return `A LimitRange does not admit the pods, or gives them limits below their requests: kubectl describe limitrange -n ${namespace}. Change it, or give the containers requests and limits that it admits.`;
+  const denial = denialIn(text);
+  if (denial !== undefined)
+    return `The ${denial.by === "webhook" ? "admission webhook" : "ValidatingAdmissionPolicy"} ${denial.name} refuses the pods: do what it asks for, or exempt the namespace ${namespace} from it.`;
+  const unanswered = unansweredHint(text);
+  if (unanswered !== undefined) return `${unanswered[0]?.toUpperCase()}${unanswered.slice(1)}.`;
+  return "The API server refuses the pods: fix the cause that the message names.";
 }

@@ -26,6 +26,11 @@ const requestTimeoutMs = 20_000;
 const handshakeTimeoutMs = 10_000;
 const maxConnections = 1_024;
 const lookEveryMs = 10_000;
+/**
+ * How long an engine that ends still answers. Its successor is ready before, but each node's kube-proxy sends requests
+ * to this engine until it has noticed. Without an answer, a rollout would be created without an author.
+ */
+const lingerMs = 5_000;
 /** How often to look until the configuration exists and trusts the certificate. */
 const lookAgainMs = 500;
 
@@ -40,6 +45,7 @@ export class RolloutWebhook {
   #server: Server | undefined;
   #certificate: WebhookCertificate | undefined;
   #trusted = false;
+  #isEnding = false;
 
   constructor(options: RolloutWebhookOptions) {
     this.#options = options;
@@ -53,10 +59,10 @@ export class RolloutWebhook {
   }
 
   /**
-   * Blocks until the signal is aborted. Logs a failure of the certificate and tries again. Meanwhile the schema of the
-   * kinds still rejects malformed objects.
+   * Blocks until the signal is aborted, and then answers for a while, unless `force` is aborted. Logs a failure of the
+   * certificate and tries again. Meanwhile the schema of the kinds still rejects malformed objects.
    */
-  async run(signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal, force: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     this.#handler.warm();
     while (!signal.aborted) {
@@ -69,9 +75,16 @@ export class RolloutWebhook {
       }
       await clock.sleep(trusted ? lookEveryMs : lookAgainMs, signal).catch(() => undefined);
     }
-    this.#server?.close();
-    this.#server?.closeAllConnections();
+    if (this.#server !== undefined) await this.#linger(this.#server, force);
     await this.#handler.close();
+  }
+
+  /** Every connection ends with its next answer, so that the API server opens one to the successor. */
+  async #linger(server: Server, force: AbortSignal): Promise<void> {
+    this.#isEnding = true;
+    await this.#options.clock.sleep(lingerMs, force).catch(() => undefined);
+    server.close();
+    server.closeAllConnections();
   }
 
   /** Whether the API server trusts the certificate now. */
@@ -106,7 +119,10 @@ export class RolloutWebhook {
   async #listen({ certificate, privateKey }: WebhookCertificate, port: number): Promise<Server> {
     const server = createServer(
       { cert: certificate, key: privateKey, minVersion: "TLSv1.2", handshakeTimeout: handshakeTimeoutMs },
-      (request, response) => void this.#handler.handle(request, response),
+      (request, response) => {
+        if (this.#isEnding) response.setHeader("connection", "close");
+        void this.#handler.handle(request, response);
+      },
     );
     server.requestTimeout = requestTimeoutMs;
     limitConnections(server, maxConnections);

@@ -11,9 +11,10 @@ import { absentImageCase, meshUpgradeCase } from "./mesh-upgrade.ts";
 import { portsCase } from "./ports.ts";
 import { podSecurityCase, probesCase, strictCase } from "./policies.ts";
 import { refusalCases } from "./refusals.ts";
-import { agentsAwayCase, restartsCase } from "./restarts.ts";
+import { agentsAwayCase, agentsRolloutCase, restartsCase } from "./restarts.ts";
 import { rightsCase } from "./rights.ts";
 import { seedCases } from "./seeds.ts";
+import { strictClusterCases } from "./strict-clusters.ts";
 import { uninstallCase } from "./uninstall.ts";
 import { wireCase } from "./wire.ts";
 import { churnCase, hostNetworkCase, jobsCase, statefulSetCase } from "./workloads.ts";
@@ -38,6 +39,7 @@ export const allCases: readonly Case[] = [
   hostNetworkCase,
   restartsCase,
   agentsAwayCase,
+  agentsRolloutCase,
   ...killCases,
   runtimesCase,
   apiServerCase,
@@ -51,6 +53,7 @@ export const allCases: readonly Case[] = [
   helm3Case,
   helm4Case,
   ...refusalCases,
+  ...strictClusterCases,
   guideCase,
   // These run last, because they remove bookinfo, which the cases above use.
   ...seedCases,

@@ -11,7 +11,7 @@ const guardedSidecars = "guarded-sidecars";
 const secured = "secured";
 const securedSidecars = "secured-sidecars";
 
-function strict(namespace: string): object {
+export function strict(namespace: string): object {
   return {
     apiVersion: "security.istio.io/v1",
     kind: "PeerAuthentication",
@@ -132,22 +132,31 @@ async function probeFaults({ cluster }: Bench, namespace: string): Promise<strin
   ];
 }
 
-const restricted = { "pod-security.kubernetes.io/enforce": "restricted" } as const;
+export const restricted = { "pod-security.kubernetes.io/enforce": "restricted" } as const;
+
+/** What the level `restricted` requires of a container. */
+export const restrictedContainer = {
+  securityContext: {
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ["ALL"] },
+    runAsNonRoot: true,
+    runAsUser: 1000,
+    seccompProfile: { type: "RuntimeDefault" },
+  },
+} as const;
 
 /** An application that the level `restricted` admits. */
-function restrictedWeb(namespace: string): object[] {
-  const container = {
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ["ALL"] },
-      runAsNonRoot: true,
-      runAsUser: 1000,
-      seccompProfile: { type: "RuntimeDefault" },
-    },
-  };
+export function restrictedWeb(namespace: string): object[] {
   const command = ["httpd", "-f", "-p", "8080", "-h", "/etc"];
   return [
-    deploymentObject({ name: "web", namespace, image: busyboxImage, command, port: 8080, container }),
+    deploymentObject({
+      name: "web",
+      namespace,
+      image: busyboxImage,
+      command,
+      port: 8080,
+      container: restrictedContainer,
+    }),
     serviceObject("web", namespace, 80, { targetPort: 8080 }),
   ];
 }

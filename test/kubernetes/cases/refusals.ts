@@ -196,7 +196,7 @@ const limitedPriorities = {
   ],
 };
 
-async function restartApiServer({ cluster }: Bench, flags: readonly string[] = []): Promise<void> {
+export async function restartApiServer({ cluster }: Bench, flags: readonly string[] = []): Promise<void> {
   const { controlPlane } = cluster;
   await controlPlane.stop("kube-apiserver", "SIGKILL");
   controlPlane.start("kube-apiserver", flags);

@@ -5,9 +5,11 @@ import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
 import { shop } from "./bookinfo.ts";
 import { busyboxImage } from "../base-images.ts";
-import { ambient, deploymentObject, namespaceObject } from "../objects.ts";
+import { ambient, defaultCpuRequest, deploymentObject, namespaceObject, serviceObject } from "../objects.ts";
+import { boundedGet } from "../real-cluster.ts";
 import { everythingIsAvailable } from "./drain.ts";
-import { applyText } from "./policies.ts";
+import { applyText, strict } from "./policies.ts";
+import { job } from "./workloads.ts";
 
 /** Longer than a kubelet takes to report a node without a network, and Kubernetes to take its pods out of Services. */
 const agentsAwayMs = 40_000;
@@ -101,5 +103,54 @@ export const agentsAwayCase: Case = {
     await isCaptured(bench, waiting);
     await cluster.kubectl("delete", "namespace", waiting, "--wait=false");
     return "both nodes stayed ready, and the pod that started meanwhile is in the mesh";
+  },
+};
+
+const rolled = "rolled";
+const rolledSidecars = "rolled-sidecars";
+const rollouts = 3;
+
+/**
+ * Each pod asks once, and its server admits only callers of the mesh. So a pod that started without its redirect would
+ * fail.
+ */
+export const agentsRolloutCase: Case = {
+  name: "agents-rollout",
+  title: "the CNI agents are replaced again and again, and each pod that starts meanwhile is in the mesh at once",
+  after: ["bookinfo"],
+  async run(bench) {
+    const { cluster } = bench;
+    const command = ["httpd", "-f", "-p", "8080", "-h", "/etc"];
+    await applyText(bench, [
+      namespaceObject(rolled, ambient),
+      namespaceObject(rolledSidecars, { "istio-injection": "enabled" }),
+      ...[rolled, rolledSidecars].map(defaultCpuRequest),
+      strict(rolled),
+      deploymentObject({ name: "web", namespace: rolled, image: busyboxImage, command, port: 8080, replicas: 2 }),
+      serviceObject("web", rolled, 80, { targetPort: 8080 }),
+    ]);
+    await cluster.available(rolled);
+    await isCaptured(bench, rolled);
+    const ask = boundedGet(`http://web.${rolled}/passwd`, 10).join(" ");
+    const words = { name: "ask", parallelism: 4, command: ask };
+    const state = { isOver: false };
+    const jobs = Promise.all([
+      job(bench, { ...words, namespace: rolled, completions: 60 }),
+      job(bench, { ...words, namespace: rolledSidecars, completions: 24 }),
+    ]).finally(() => {
+      state.isOver = true;
+    });
+    // The error is thrown where `jobs` is awaited.
+    jobs.catch(() => undefined);
+    const agents = ["daemonset/istio-cni-node", "-n", "istio-system"];
+    let replaced = 0;
+    while (!state.isOver || replaced < rollouts) {
+      await cluster.kubectl("rollout", "restart", ...agents);
+      await cluster.kubectl("rollout", "status", ...agents, "--timeout=240s");
+      replaced += 1;
+    }
+    await jobs;
+    await cluster.kubectl("delete", "namespace", rolled, rolledSidecars, "--wait=false");
+    return `84 of 84 pods were answered during ${replaced} rollouts`;
   },
 };

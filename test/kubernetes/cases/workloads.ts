@@ -15,26 +15,33 @@ const serve = [
   "mkdir -p /tmp/www && hostname > /tmp/www/index.html 2>/dev/null || cat /etc/hostname > /tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www",
 ];
 
-async function job(
+export interface JobWords {
+  readonly name: string;
+  readonly namespace: string;
+  readonly completions: number;
+  readonly parallelism: number;
+  /** What each pod runs, by the shell. The Job fails if a pod's command fails. */
+  readonly command: string;
+}
+
+/** Runs a Job to its end. Throws unless every pod has succeeded. */
+export async function job(
   { cluster }: Bench,
-  name: string,
-  completions: number,
-  parallelism: number,
-  command: string,
-): Promise<object> {
+  { name, namespace, completions, parallelism, command }: JobWords,
+): Promise<void> {
   const template = podTemplate({
     name,
-    namespace: many,
+    namespace,
     image: busyboxImage,
     command: ["sh", "-c", command],
     pod: { restartPolicy: "Never" },
   });
   const spec = { completions, parallelism, backoffLimit: 0, template };
-  await cluster.api.apply([{ apiVersion: "batch/v1", kind: "Job", metadata: { name, namespace: many }, spec }]);
+  await cluster.api.apply([{ apiVersion: "batch/v1", kind: "Job", metadata: { name, namespace }, spec }]);
   const done = await eventually(
     `job ${name} has ended`,
     async () => {
-      const { status } = (await cluster.api.client.get(jobKind, name, many)) ?? {};
+      const { status } = (await cluster.api.client.get(jobKind, name, namespace)) ?? {};
       return (status?.succeeded ?? 0) + (status?.failed ?? 0) >= completions || (status?.failed ?? 0) > 0
         ? status
         : undefined;
@@ -45,7 +52,6 @@ async function job(
     throw new Error(
       `${done.succeeded ?? 0} of ${completions} pods of job ${name} succeeded, ${done.failed ?? 0} failed`,
     );
-  return done;
 }
 
 export const jobsCase: Case = {
@@ -54,7 +60,8 @@ export const jobsCase: Case = {
   after: ["bookinfo"],
   async run(bench) {
     await bench.cluster.api.apply([namespaceObject(many, ambient)]);
-    await job(bench, "ask-once", 8, 4, boundedGet(details, 5).join(" "));
+    const command = boundedGet(details, 5).join(" ");
+    await job(bench, { name: "ask-once", namespace: many, completions: 8, parallelism: 4, command });
     return "8 of 8 pods were answered";
   },
 };
@@ -64,7 +71,8 @@ export const churnCase: Case = {
   title: "200 pods come, ask once, and go",
   after: ["jobs"],
   async run(bench) {
-    await job(bench, "churn", 200, 20, boundedGet(details, 10).join(" "));
+    const command = boundedGet(details, 10).join(" ");
+    await job(bench, { name: "churn", namespace: many, completions: 200, parallelism: 20, command });
     return "200 of 200 pods were answered";
   },
 };

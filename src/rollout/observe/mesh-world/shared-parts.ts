@@ -1,8 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import { matchesLabels } from "../../../api/index.ts";
+import type { IstioOperatorSpec } from "../../../api/istio/index.ts";
 import { nodeKind, secretKind } from "../../../api/kubernetes/index.ts";
 import type { JournalEntry, MeshUpgrade } from "../../../api/serin/index.ts";
-import { certificateBlocks, certificateFingerprint, userError } from "../../../base/index.ts";
+import { certificateBlocks, certificateFingerprint, textAt, userError, valueAt } from "../../../base/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import {
@@ -68,6 +69,7 @@ export async function observeCni(
       `spec.to.cni: no DaemonSet ${agent.metadata.namespace ?? ""}/${agent.metadata.name ?? ""} exists that could be replaced`,
       { hint: "set spec.to.cni.namespace to where the agent runs" },
     );
+  requireSameFolders(running, agent, spec.to.cni);
   const labels = running.spec?.selector.matchLabels ?? {};
   const nodes = view.pods
     .list()
@@ -79,6 +81,36 @@ export async function observeCni(
         : [],
     );
   return { cni: { objects: rendered, existing: there.flat(), nodes: [...new Set(nodes)].toSorted() } };
+}
+
+/** The agent's volumes of the node's CNI folders, with the values that set them. */
+const folders = [
+  { volume: "cni-bin-dir", value: "cniBinDir" },
+  { volume: "cni-net-dir", value: "cniConfDir" },
+] as const;
+
+/**
+ * An agent in other folders than the one that it replaces would not find the node's network, and would leave the old
+ * plugin behind. So another folder counts only if the spec states the folder or the platform.
+ */
+function requireSameFolders(running: object, next: object, { values }: IstioOperatorSpec): void {
+  if (textAt(values, "global", "platform") !== undefined) return;
+  for (const { volume, value } of folders) {
+    const [before, after] = [hostPathOf(running, volume), hostPathOf(next, volume)];
+    if (before === undefined || after === undefined || before === after) continue;
+    if (textAt(values, "cni", value) !== undefined) continue;
+    throw userError(
+      "rollout-invalid",
+      `spec.to.cni: the agent that runs uses the nodes' folder ${before}, and its successor would use ${after}`,
+      { hint: `repeat the installation's flags: values.global.platform, or values.cni.${value}: ${before}` },
+    );
+  }
+}
+
+function hostPathOf(daemonSet: object, volume: string): string | undefined {
+  const volumes = valueAt(daemonSet, "spec", "template", "spec", "volumes");
+  const found = (Array.isArray(volumes) ? volumes : []).find((listed) => textAt(listed, "name") === volume);
+  return textAt(found, "hostPath", "path");
 }
 
 /** The root in the Secret that the spec names, or the next root once a control plane has created it. */

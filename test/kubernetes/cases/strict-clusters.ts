@@ -1,0 +1,196 @@
+// Installations, upgrades and removals in clusters whose administrators restrict what may run: by admission webhooks, by
+// default levels and quotas, and by a registry with accounts.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ImageRegistry } from "../../support/image-registry.ts";
+import type { Bench, Case } from "../bench.ts";
+import { clientAddress, nodeNumbers } from "../cluster-layout.ts";
+import { ForeignWebhook, mirror, mutatingWebhookName, validatingWebhookName } from "../foreign-webhook.ts";
+import { namespaceObject } from "../objects.ts";
+import { root } from "../real-cluster.ts";
+import { loadLayout } from "./install.ts";
+import { upgradeEngine } from "./mesh-upgrade.ts";
+import { applyText } from "./policies.ts";
+import { restartApiServer } from "./refusals.ts";
+import { refused, uninstallLeavesNothing, withoutMesh } from "./refused-install.ts";
+import {
+  applySmallApplication,
+  imagesInUse,
+  inAmbient,
+  removeSmallApplication,
+  smallNamespaces,
+  thereAndBack,
+  withSidecars,
+} from "./small-mesh.ts";
+
+const definitions = join(root, "manifests/crds/gateway-api-standard.yaml");
+const [pilots, system, probes] = ["istio-system", "serin-system", "serin-probes"];
+
+async function prepare(bench: Bench): Promise<void> {
+  const { cluster, release, next } = bench;
+  await withoutMesh(bench);
+  for (const { images } of [release, next]) await loadLayout(cluster, images);
+  await cluster.kubectl("apply", "--server-side", "-f", definitions);
+}
+
+async function tidyUp(bench: Bench): Promise<void> {
+  await removeSmallApplication(bench);
+  await uninstallLeavesNothing(bench);
+}
+
+/** Gives the images of both releases their names in the mirror, on each node. */
+async function nameInMirror({ cluster, release, next }: Bench): Promise<void> {
+  const ctr = "ctr -n k8s.io images";
+  const script = `${ctr} ls -q | grep '^${release.hub}/.*:\\(${release.version}\\|${next.version}\\)$' | while read -r image; do ${ctr} tag --force "$image" "${mirror}/\${image#*/}" > /dev/null; done`;
+  for (const number of nodeNumbers) await cluster.nodes[number].ok(["sh", "-c", script]);
+}
+
+export const foreignWebhooksCase: Case = {
+  name: "foreign-webhooks",
+  title: "webhooks of others refuse, do not answer, and then change every pod and workload of the mesh",
+  after: [],
+  async run(bench) {
+    const { cluster } = bench;
+    await prepare(bench);
+    await nameInMirror(bench);
+    const webhook = new ForeignWebhook(cluster.files);
+    await webhook.listen();
+    try {
+      await applyText(bench, [webhook.configuration("Validating")]);
+      await refused(bench, [], [new RegExp(validatingWebhookName), /must come from mirror\.example\.com/]);
+      webhook.close();
+      await refused(bench, [], [new RegExp(`failed calling webhook.*${validatingWebhookName}`), /connection refused/]);
+      await webhook.listen();
+      await applyText(bench, [webhook.configuration("Mutating")]);
+      await cluster.serin("install", "--set", "profile=ambient", "-y", "--verify");
+      await applyText(bench, smallNamespaces());
+      await applySmallApplication(bench);
+      await upgradeEngine(bench);
+      const steps = await thereAndBack(bench);
+      const others = (await imagesInUse(bench)).filter((line) => line.includes(" ghcr.io/"));
+      if (others.length > 0) throw new Error(`the webhook did not change ${others.join(", ")}`);
+      await tidyUp(bench);
+      return `the refusing webhook is named; forward in ${steps} steps and back while ${mutatingWebhookName} changes everything`;
+    } finally {
+      const kinds = "mutatingwebhookconfigurations,validatingwebhookconfigurations";
+      await cluster.kubectl("delete", kinds, "policies-of-others", "--ignore-not-found");
+      webhook.close();
+    }
+  },
+};
+
+/** Pods of a namespace without a label of PodSecurity must fulfil its level `restricted`. */
+const restrictedByDefault = {
+  apiVersion: "apiserver.config.k8s.io/v1",
+  kind: "AdmissionConfiguration",
+  plugins: [
+    {
+      name: "PodSecurity",
+      configuration: {
+        apiVersion: "pod-security.admission.config.k8s.io/v1",
+        kind: "PodSecurityConfiguration",
+        defaults: { enforce: "restricted", "enforce-version": "latest" },
+        exemptions: { namespaces: ["kube-system"] },
+      },
+    },
+  ],
+};
+
+/** What administrators put into each namespace: a quota that counts everything, and defaults for containers. */
+function quotas(namespace: string): object[] {
+  const hard = {
+    "requests.cpu": "8",
+    "limits.cpu": "64",
+    "requests.memory": "16Gi",
+    "limits.memory": "64Gi",
+    pods: "60",
+  };
+  const limits = [
+    {
+      type: "Container",
+      defaultRequest: { cpu: "20m", memory: "64Mi" },
+      default: { cpu: "2", memory: "1Gi" },
+      max: { cpu: "4", memory: "4Gi" },
+    },
+  ];
+  return [
+    { apiVersion: "v1", kind: "ResourceQuota", metadata: { name: "all", namespace }, spec: { hard } },
+    { apiVersion: "v1", kind: "LimitRange", metadata: { name: "all", namespace }, spec: { limits } },
+  ];
+}
+
+export const restrictedCase: Case = {
+  name: "restricted",
+  title: "PodSecurity is restricted by default, and each namespace has quotas and limits",
+  after: [],
+  async run(bench) {
+    const { cluster } = bench;
+    await prepare(bench);
+    await cluster.kubectl("delete", "namespace", probes, "--ignore-not-found", "--timeout=120s");
+    const configuration = join(cluster.files.scratch, "restricted.json");
+    writeFileSync(configuration, JSON.stringify(restrictedByDefault));
+    await restartApiServer(bench, [`--admission-control-config-file=${configuration}`]);
+    try {
+      const privileged = { "pod-security.kubernetes.io/enforce": "privileged" };
+      await applyText(bench, [
+        namespaceObject(pilots, privileged),
+        ...[system, probes].map((name) => namespaceObject(name)),
+        ...smallNamespaces(),
+      ]);
+      await applyText(bench, [pilots, system, probes, inAmbient, withSidecars].flatMap(quotas));
+      await cluster.serin("install", "--set", "profile=ambient", "-y");
+      await applySmallApplication(bench);
+      await upgradeEngine(bench);
+      const steps = await thereAndBack(bench);
+      await tidyUp(bench);
+      return `installed, forward in ${steps} steps and back, and uninstalled`;
+    } finally {
+      await restartApiServer(bench);
+    }
+  },
+};
+
+const registryPort = 5000;
+const registry = `${clientAddress}:${registryPort}`;
+const pullSecret = "pull";
+const account = { username: "puller", password: "s3cret:with/signs" };
+
+async function createPullSecret({ cluster }: Bench, namespace: string): Promise<void> {
+  const { username, password } = account;
+  const words = [`--docker-server=${registry}`, `--docker-username=${username}`, `--docker-password=${password}`];
+  await cluster.kubectl("create", "secret", "docker-registry", pullSecret, "-n", namespace, ...words);
+}
+
+export const privateRegistryCase: Case = {
+  name: "private-registry",
+  title: "every image comes from a registry with accounts, by imagePullSecrets",
+  after: [],
+  async run(bench) {
+    const { cluster, release, next } = bench;
+    await withoutMesh(bench);
+    await cluster.kubectl("apply", "--server-side", "-f", definitions);
+    const server = new ImageRegistry({ layouts: [release.images, next.images], hub: release.hub, account });
+    await server.listen(registryPort, clientAddress);
+    try {
+      const hub = `${registry}/private`;
+      await applyText(bench, [...[pilots, system, probes].map((name) => namespaceObject(name)), ...smallNamespaces()]);
+      const flags = ["--set", `hub=${hub}`, "--set", `values.global.imagePullSecrets={${pullSecret}}`];
+      await refused(bench, flags, [/imagePullSecrets/, /Secret .*pull/]);
+      for (const namespace of [pilots, system, probes, inAmbient, withSidecars])
+        await createPullSecret(bench, namespace);
+      await cluster.serin("install", "--set", "profile=ambient", ...flags, "-y");
+      await applySmallApplication(bench);
+      const engine = ["profile=empty", "components.base.enabled=true", `tag=${next.version}`];
+      await cluster.serin("install", ...engine.flatMap((one) => ["--set", one]), ...flags, "-y");
+      const steps = await thereAndBack(bench, { hub, values: { global: { imagePullSecrets: [pullSecret] } } });
+      const others = (await imagesInUse(bench)).filter((line) => line.includes(" ghcr.io/"));
+      if (others.length > 0) throw new Error(`these images came from elsewhere: ${others.join(", ")}`);
+      await tidyUp(bench);
+      return `installed, forward in ${steps} steps and back, and uninstalled`;
+    } finally {
+      server.close();
+    }
+  },
+};
+
+export const strictClusterCases: readonly Case[] = [foreignWebhooksCase, restrictedCase, privateRegistryCase];
