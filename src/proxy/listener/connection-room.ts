@@ -78,9 +78,8 @@ export class ConnectionRoom {
   #look(address: string): boolean {
     const { max, held } = this.#options;
     const byPeer = new Map<string, { size: number }>();
-    const all = held();
     let count = 0;
-    for (const { peer } of all) {
+    for (const { peer } of held()) {
       count += 1;
       const same = byPeer.get(peer);
       if (same === undefined) byPeer.set(peer, { size: 1 });
@@ -96,7 +95,7 @@ export class ConnectionRoom {
       return false;
     }
     const leaving: HeldConnection[] = [];
-    for (const connection of all) if (ends(connection.peer)) leaving.push(connection);
+    for (const connection of held()) if (ends(connection.peer)) leaving.push(connection);
     for (const connection of leaving) connection.abort();
     this.#free += leaving.length;
     return true;
