@@ -44,6 +44,24 @@ test("an ended connection frees exactly one place, even if it ends twice or was 
   assert.deepEqual(destroyed, ["a1", "c0"]);
 });
 
+test("a client that holds all connections from the addresses of one IPv6 network leaves room for other networks", () => {
+  const { connect, destroyed } = server(20);
+  for (let index = 0; index < 20; index += 1) connect(`a${index}`, `2001:db8::${index.toString(16)}:1`);
+  connect("b0", "192.0.2.1");
+  connect("c0", "2001:db8:0:1::1");
+  connect("c1", "2001:db8:0:1::1");
+  assert.deepEqual(destroyed, ["a0", "a1", "a2"]);
+  connect("a20", "2001:db8::ffff:1");
+  assert.deepEqual(destroyed, ["a0", "a1", "a2", "a20"], "the newcomer is of the network with the most connections");
+});
+
+test("a pod of a node with few pods takes only a few connections of those of a node with many pods", () => {
+  const { connect, destroyed } = server(200);
+  for (let index = 0; index < 200; index += 1) connect("honest", `fd00:0:0:1::${(index % 20).toString(16)}`);
+  for (let index = 0; index < 100; index += 1) connect("other", "fd00:0:0:2::1");
+  assert.equal(destroyed.filter((name) => name === "honest").length, 9);
+});
+
 test("the time of a newcomer to a full server does not depend on the number of connections", () => {
   const run = (size: number): void => {
     const { connect, destroyed } = server(size);

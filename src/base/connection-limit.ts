@@ -1,4 +1,5 @@
 import type { Server, Socket } from "node:net";
+import { clientNetwork } from "./client-network.ts";
 import { LinkedList, type Linked } from "./shared-timeouts.ts";
 
 /** An open connection of a server. */
@@ -31,8 +32,12 @@ export function outnumberingConnections<Connection>(
   return { address, connections: surplus === 0 ? [] : [...(connections ?? [])].slice(0, Math.min(wanted, surplus)) };
 }
 
+interface Count {
+  readonly size: number;
+}
+
 /** The address with the most connections, and how many it could lose to a newcomer's address. */
-function mostConnections<Connections extends { readonly size: number }>(
+function mostConnections<Connections extends Count>(
   held: ReadonlyMap<string, Connections>,
   newcomer: string,
 ): { readonly address: string; readonly connections: Connections | undefined; readonly surplus: number } {
@@ -42,6 +47,83 @@ function mostConnections<Connections extends { readonly size: number }>(
   for (const [other, connections] of held)
     if (connections.size > (largest?.size ?? 0)) [address, largest] = [other, connections];
   return { address, connections: largest, surplus: Math.max(0, (largest?.size ?? 0) - own - 1) };
+}
+
+/**
+ * An address with no more connections than this is compared by its network, because a single client may have all
+ * addresses of a network. It is enough for an honest client. An address with more is compared by itself, because the
+ * pods of a node may have one network.
+ */
+const fewConnections = 8;
+
+/** Whether a connection of this address ends for a newcomer. Asked once for each connection, the oldest first. */
+type EndsForNewcomer = (address: string) => boolean;
+
+/**
+ * Decides which connections of a full server end for a newcomer, up to `wanted`: those of the address with the most, or
+ * of several addresses if one could not lose so many. Each keeps at least one more than the newcomer's address has. If
+ * all have {@link fewConnections}, those of the network with the most end. Undefined if nobody loses any.
+ */
+export function connectionsToEnd(
+  held: ReadonlyMap<string, Count>,
+  newcomer: string,
+  wanted: number,
+): EndsForNewcomer | undefined {
+  const own = held.get(newcomer)?.size ?? 0;
+  const { address, connections, surplus } = mostConnections(held, newcomer);
+  const lossOf = (other: string): number => (held.get(other)?.size ?? 0) - own - 1;
+  if ((connections?.size ?? 0) <= fewConnections) return endsOfNetworks(held, newcomer, wanted);
+  if (surplus >= wanted) return upTo(wanted, (other) => (other === address ? other : undefined), lossOf);
+  return surplus === 0 ? undefined : upTo(wanted, (other) => other, lossOf);
+}
+
+function endsOfNetworks(
+  held: ReadonlyMap<string, Count>,
+  newcomer: string,
+  wanted: number,
+): EndsForNewcomer | undefined {
+  const own = held.get(newcomer)?.size ?? 0;
+  if (own >= fewConnections) return undefined;
+  const networks = new Map<string, { size: number }>();
+  for (const [address, { size }] of held) {
+    const name = clientNetwork(address);
+    const network = networks.get(name);
+    if (network === undefined) networks.set(name, { size });
+    else network.size += size;
+  }
+  const sizeOf = (address: string): number => networks.get(clientNetwork(address))?.size ?? 0;
+  const ownNetwork = clientNetwork(newcomer);
+  const most = mostConnections(networks, ownNetwork);
+  const ofMost = upTo(
+    wanted,
+    (address) => (clientNetwork(address) === most.address ? most.address : undefined),
+    () => most.surplus,
+  );
+  if (most.surplus >= wanted) return ofMost;
+  // Nobody of a larger network takes connections from a smaller one.
+  const lossOf = (address: string): number =>
+    sizeOf(address) < sizeOf(newcomer) ? 0 : (held.get(address)?.size ?? 0) - own - 1;
+  for (const address of held.keys()) if (lossOf(address) > 0) return upTo(wanted, (other) => other, lossOf);
+  return most.surplus > 0 ? ofMost : undefined;
+}
+
+/** Ends up to `wanted` connections, and of each owner at most its own loss. Those without an owner continue. */
+function upTo(
+  wanted: number,
+  ownerOf: (address: string) => string | undefined,
+  lossOf: (owner: string) => number,
+): EndsForNewcomer {
+  const lost = new Map<string, number>();
+  let total = 0;
+  return (address) => {
+    const owner = total < wanted ? ownerOf(address) : undefined;
+    if (owner === undefined) return false;
+    const before = lost.get(owner) ?? 0;
+    if (before >= lossOf(owner)) return false;
+    lost.set(owner, before + 1);
+    total += 1;
+    return true;
+  };
 }
 
 /** A connection's place in the limit. The connection gives it back when it ends. */
@@ -66,7 +148,8 @@ class Place implements Disposable, Linked<Place> {
 
 /**
  * Limits how many connections a server holds. When it is full, the address with the most connections loses its oldest
- * one to an address with fewer. Otherwise one client could block all others just by keeping connections open.
+ * one to an address with fewer. Otherwise one client could block all others just by keeping connections open. For a
+ * client with many addresses, its network counts ({@link connectionsToEnd}).
  */
 export class ConnectionLimit {
   readonly #max: number;
@@ -80,13 +163,11 @@ export class ConnectionLimit {
 
   /**
    * Counts a new connection until its place is disposed of. Returns undefined, and destroys the connection, if the
-   * server is full and no address has more connections than this one.
+   * server is full and nobody has more connections than this client.
    */
   admit(connection: LimitedConnection, address: string): Disposable | undefined {
     if (this.#size >= this.#max) {
-      const { connections, surplus } = mostConnections(this.#open, address);
-      // An address may have hundreds of thousands, so the list must not be copied for each newcomer.
-      const oldest = surplus === 0 ? undefined : connections?.first;
+      const oldest = this.#oldestFor(address);
       if (oldest === undefined) {
         connection.destroy();
         return undefined;
@@ -100,6 +181,14 @@ export class ConnectionLimit {
     own.add(place);
     this.#size += 1;
     return place;
+  }
+
+  /** The place that a newcomer gets. An address may have many, so their list must not be copied for each newcomer. */
+  #oldestFor(newcomer: string): Place | undefined {
+    const ends = connectionsToEnd(this.#open, newcomer, 1);
+    if (ends === undefined) return undefined;
+    for (const [address, places] of this.#open) if (ends(address)) return places.first;
+    return undefined;
   }
 
   /** Has no effect on a connection that no longer counts. */

@@ -9,7 +9,8 @@ export {
 export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { AgingCache, BoundedCache, moduleCache, moduleCacheSizes } from "./bounded-cache.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
-export { ConnectionLimit, limitConnections, outnumberingConnections } from "./connection-limit.ts";
+export { clientNetwork } from "./client-network.ts";
+export { ConnectionLimit, limitConnections, connectionsToEnd, outnumberingConnections } from "./connection-limit.ts";
 export { afterRunning, rfc3339Seconds, systemClock, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
 export {

@@ -74,7 +74,7 @@ export async function run(context: RoleContext): Promise<number> {
     },
     authority,
     listen: listenTcp,
-    resolve: dns === undefined ? resolveByFiles() : async (name) => await dns.resolve(name),
+    resolve: dns === undefined ? resolveByFiles() : async (name, client) => await dns.resolve(name, client),
     ...(dns === undefined ? {} : { dns }),
     readFile: readCertificateFile,
     newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
@@ -101,7 +101,7 @@ function resolveByFiles(): ProxyOptions["resolve"] {
     return new HostLookup({ forwarder: podDnsForwarder(file), file, readHosts: () => readHostsFile(hostsPath) });
   };
   let loaded: Promise<HostLookup> | undefined;
-  return async (name) => await (await (loaded ??= load())).lookUp(name);
+  return async (name, client) => await (await (loaded ??= load())).lookUp(name, client);
 }
 
 /** Loads the code for several workers only if several are configured. */

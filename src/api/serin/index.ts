@@ -64,6 +64,7 @@ export { commandForStep, rolloutCommand } from "./rollout-actions/rollout-comman
 export { rolloutOffers } from "./rollout-actions/rollout-offers.ts";
 export { hasEnded, type Rollout, type RolloutKind } from "./rollout-actions/rollout.ts";
 export { approvalBefore, completingSteps, nextApprovalOf, waitingStepOf } from "./rollout-actions/waiting-step.ts";
+export { secretPath, withoutSecretPaths, type SecretPathPurpose } from "./secret-path.ts";
 export { storedJournal, storedRollout } from "./stored-rollout.ts";
 export type { PathMatchType, TrafficMatch, ValueMatch } from "./traffic-match.ts";
 export { canaryOfLabel, gatewayCanaryAnnotations } from "./gateway-canary.ts";

@@ -1,5 +1,6 @@
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
+import { withoutSecretPaths } from "../../api/serin/index.ts";
 import { counted, messageOf, transientError, userError, type Clock } from "../../base/index.ts";
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
@@ -125,7 +126,10 @@ class ReportReader {
     this.#notes = notes;
   }
 
-  /** The text of a file of the report. Returns undefined if it cannot be read, and adds a note with the reason. */
+  /**
+   * The text of a file of the report, without the secret paths of webhook configurations. Returns undefined if it cannot
+   * be read, and adds a note with the reason.
+   */
   async read({ path, respondents = [], text }: ReportFile): Promise<string | undefined> {
     const [silent] = respondents.flatMap(({ name }) => this.#silent.get(name) ?? []);
     if (silent !== undefined) {
@@ -139,7 +143,7 @@ class ReportReader {
       late.reject(transientError("timeout", `no answer within ${fileTimeoutMs / 1000} s`));
     });
     try {
-      return await Promise.race([text(), late.promise]);
+      return withoutSecretPaths(await Promise.race([text(), late.promise]));
     } catch (error) {
       const asked = respondents.at(-1);
       if (isLate && asked !== undefined) this.#silent.set(asked.name, { command: asked.command, leftOut: 0 });

@@ -17,6 +17,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
+import { secretPath } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { PodRequest } from "../context.ts";
 import { createProgram } from "../program.ts";
@@ -75,6 +76,22 @@ test("a report contains objects, logs and states, notes what is missing, and req
     read("xzOf", "bug-report.tar.gz", "bug-report/notes.txt"),
     /^cluster\/nodes\.json: get of \/api\/v1\/nodes: not found$/m,
   );
+});
+
+test("a report contains no secret path of the rollout engine's webhooks, by which anybody could sign as any author", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-report-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const path = secretPath("author", "0123456789abcdef".repeat(4));
+  const configuration = { webhooks: [{ clientConfig: { service: { name: "serin-rollout", path } } }] };
+  const listed = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+  const context = new FakeContext({
+    ...cluster,
+    answers: { ...cluster.answers, [listed]: JSON.stringify({ items: [configuration] }) },
+  });
+  await createProgram(context).parseAsync(["bug-report", "--output-dir", directory]);
+  const text = execFileSync("tar", ["xzOf", "bug-report.tar.gz"], { cwd: directory, encoding: "utf8" });
+  assert.match(text, /"path":"\/author\/<redacted>"/);
+  assert.ok(!text.includes(path));
 });
 
 test("without an API server that accepts the user, the command fails and writes no archive", async (t) => {

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode, encode, type Answer } from "dns-packet";
+import { messageOf } from "../../base/index.ts";
+import { HandClock, until } from "../../base/testing/index.ts";
+import { DnsForwarder } from "../../net/dns/index.ts";
 import { HostLookup, type HostLookupOptions } from "./host-lookup.ts";
 
 /** Name servers with these records. For each name in `lost`, that many queries of each type are lost. */
@@ -59,4 +62,24 @@ test("a query without an answer is sent again, and the third failure is reported
   const { lookup } = lookupIn(records, { lost: { "web.test": 2 } });
   assert.deepEqual((await lookup.lookUp("web.test")).addresses, ["192.0.2.1"]);
   await assert.rejects(lookupIn(records, { lost: { "web.test": 3 } }).lookup.lookUp("web.test"), /no name server/);
+});
+
+test("queries that nobody answers count for the client that requests their names, so that another client's name is resolved", async () => {
+  const clock = new HandClock();
+  const forwarder = new DnsForwarder({
+    servers: [{ address: "127.0.0.1", port: 53 }],
+    timeoutMs: 5000,
+    clock,
+    sockets: { udp: () => new Promise(() => undefined), tcp: () => Promise.reject(new Error("not asked")) },
+  });
+  const lookup = new HostLookup({ forwarder, file: { search: [], dotsOfFullNames: 0 } });
+  const failures: string[] = [];
+  const lookUp = (name: string, client: string): void =>
+    void lookup.lookUp(name, client).catch((error: unknown) => failures.push(`${name} ${messageOf(error)}`));
+  for (let index = 0; index < 500; index += 1) lookUp(`slow-${index}.test`, "10.0.0.1");
+  lookUp("slow-500.test", "10.0.0.1");
+  lookUp("web.test", "10.0.0.2");
+  await until(() => failures.length >= 2);
+  assert.match(failures.join(), /^slow-500\.test 1000 queries are waiting already,slow-\d+\.test 1000 queries/);
+  assert.ok(failures.every((failure) => !failure.startsWith("web.test")));
 });

@@ -31,13 +31,18 @@ export class HostLookup {
     this.#options = options;
   }
 
-  /** All addresses of a name. Rejects if no name server answers. */
-  async lookUp(name: string): Promise<ResolvedName> {
+  /**
+   * All addresses of a name. Rejects if no name server answers. `client` is who requests the name. Its queries that
+   * wait are limited in favour of others.
+   */
+  async lookUp(name: string, client?: string): Promise<ResolvedName> {
     const hosts = await this.#options.readHosts?.();
     const listed = hosts?.get(name.toLowerCase().replace(/\.$/, ""));
     if (listed !== undefined) return { addresses: listed };
     for (const candidate of this.#candidates(name)) {
-      const records = (await Promise.all([this.#ask(candidate, "A"), this.#ask(candidate, "AAAA")])).flat();
+      const records = (
+        await Promise.all([this.#ask(candidate, "A", client), this.#ask(candidate, "AAAA", client)])
+      ).flat();
       const addresses = records.flatMap(({ address }) => address ?? []);
       if (addresses.length > 0)
         return { addresses, ttlMs: Math.min(...records.map(({ ttlSeconds }) => ttlSeconds)) * 1000 };
@@ -53,24 +58,28 @@ export class HostLookup {
   }
 
   /** The records of the name, including those of its aliases, that have an address of the type. */
-  async #ask(name: string, type: "A" | "AAAA"): Promise<{ address?: string; ttlSeconds: number }[]> {
+  async #ask(
+    name: string,
+    type: "A" | "AAAA",
+    client: string | undefined,
+  ): Promise<{ address?: string; ttlSeconds: number }[]> {
     const query = encode({ type: "query", flags: RECURSION_DESIRED, questions: [{ type, name }] });
-    const answer = decode(await this.#answer(query));
+    const answer = decode(await this.#answer(query, client));
     return (answer.answers ?? []).flatMap((record) => {
       if (record.type === type) return [{ address: record.data, ttlSeconds: record.ttl ?? 0 }];
       return record.type === "CNAME" ? [{ ttlSeconds: record.ttl ?? 0 }] : [];
     });
   }
 
-  async #answer(query: Buffer): Promise<Buffer> {
+  async #answer(query: Buffer, client: string | undefined): Promise<Buffer> {
     const { forwarder } = this.#options;
     for (let attempt = 1; attempt < attempts; attempt++) {
       try {
-        return await forwarder.ask(query);
+        return await forwarder.ask(query, client);
       } catch {
         // The error of the last attempt is reported.
       }
     }
-    return await forwarder.ask(query);
+    return await forwarder.ask(query, client);
   }
 }

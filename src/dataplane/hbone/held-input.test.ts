@@ -61,6 +61,17 @@ test("peers that hold as much as each other lose as much, until there is room", 
   assert.ok(Math.max(...lost) - Math.min(...lost) <= 1, [...lost].join());
 });
 
+test("a client that holds little at each address of its IPv6 network loses its streams, and others keep theirs", () => {
+  const input = new HeldInput(4000);
+  const address = (index: number): string => `2001:db8::${index.toString(16)}`;
+  const greedy = Array.from({ length: 1000 }, (_, index) => new ModelHolder(address(index), [4], input));
+  const honest = new ModelHolder("192.0.2.1", [40], input);
+  input.flush();
+  assert.deepEqual(honest.lost, []);
+  assert.ok(greedy.some(({ lost }) => lost.length > 0));
+  assert.ok(input.bytes <= 3500, `${input.bytes}`);
+});
+
 test("a connection whose streams have ended already does not hold up the others", () => {
   const input = new HeldInput(100);
   input.changed({ peer: "10.0.0.1", heldStreams: [] }, 200);

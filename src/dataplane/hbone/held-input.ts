@@ -1,3 +1,4 @@
+import { clientNetwork } from "../../base/index.ts";
 import { endOfTurn, type Flushable } from "./end-of-turn.ts";
 import { hboneLimits } from "./limits.ts";
 
@@ -15,7 +16,7 @@ export interface InputHolder {
   readonly heldStreams: Iterable<HeldStream>;
 }
 
-/** All connections of one peer that hold input. */
+/** All connections of one peer, or of one network of peers, that hold input. */
 interface HeldByPeer {
   bytes: number;
   readonly holders: InputHolder[];
@@ -35,6 +36,11 @@ const minBytesOfThread = 2 * hboneLimits.streamWindowBytes;
  * again.
  */
 const roomParts = 8;
+/**
+ * Peers that hold at most this part of the limit are compared by their networks, because a single client may have all
+ * addresses of a network. Larger ones are compared by themselves, because the pods of a node may have one network.
+ */
+const fewParts = 64;
 
 /** The limit of each thread that serves. */
 export function heldInputBytes(memoryBytes: number, threads: number): number {
@@ -45,7 +51,8 @@ export function heldInputBytes(memoryBytes: number, threads: number): number {
 
 /**
  * Limits the input that all connections of a thread hold for readers that pause. The windows of HTTP/2 limit each
- * connection, but not their sum. Above the limit, the peer that holds the most loses its largest streams.
+ * connection, but not their sum. Above the limit, the peer that holds the most loses its largest streams. If all hold
+ * little, the network does.
  */
 export class HeldInput implements Flushable {
   #maxBytes: number;
@@ -81,8 +88,13 @@ export class HeldInput implements Flushable {
     this.#isMarked = false;
     if (this.#bytes <= this.#maxBytes) return;
     const goal = this.#maxBytes - this.#maxBytes / roomParts;
-    const peers = this.#byPeer();
+    let peers = this.#groups((peer) => peer);
+    let areNetworks = false;
     while (this.#bytes > goal) {
+      if (!areNetworks && (largest(peers)?.bytes ?? 0) <= this.#maxBytes / fewParts) {
+        peers = this.#groups(clientNetwork);
+        areNetworks = true;
+      }
       const most = largest(peers);
       if (most === undefined || most.bytes <= 0) return;
       // Free at least a part of it, to bound the number of rounds among peers that hold equal amounts.
@@ -92,11 +104,12 @@ export class HeldInput implements Flushable {
     }
   }
 
-  #byPeer(): readonly HeldByPeer[] {
+  #groups(nameOf: (peer: string) => string): readonly HeldByPeer[] {
     const peers = new Map<string, HeldByPeer>();
     for (const [holder, bytes] of this.#held) {
-      const same = peers.get(holder.peer);
-      if (same === undefined) peers.set(holder.peer, { bytes, holders: [holder] });
+      const name = nameOf(holder.peer);
+      const same = peers.get(name);
+      if (same === undefined) peers.set(name, { bytes, holders: [holder] });
       else {
         same.bytes += bytes;
         same.holders.push(holder);

@@ -32,9 +32,6 @@ export interface HttpListenerOptions {
   readonly onTrouble?: ((message: string, error: unknown) => void) | undefined;
 }
 
-/** The maximum number of open connections of a listener. Further connections are closed at once. */
-const maxConnectionsPerListener = 50_000;
-
 /** The ALPN names that decide the codec. */
 const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([
   ["h2", "http2"],
@@ -53,12 +50,12 @@ export class HttpListener {
    * object 20 times.
    */
   readonly #context: ExchangeContext & { draining: boolean };
+  /** Their number is limited by whoever accepts them. */
   readonly #connections = new LinkedList<ListenerConnection>();
   #config: HttpConnectionConfig;
   readonly #sockets = new Map<string, ByteListener>();
   /** The number of connections that were accepted since the start. */
   accepted = 0;
-  refused = 0;
   requests = 0;
   lastAcceptedMs = 0;
 
@@ -123,17 +120,6 @@ export class HttpListener {
   ): void {
     this.accepted += 1;
     this.lastAcceptedMs = this.#options.clock.steadyMs();
-    if (this.#connections.size >= maxConnectionsPerListener) {
-      this.refused += 1;
-      stream.setHandler({
-        data: () => undefined,
-        end: () => undefined,
-        drain: () => undefined,
-        close: () => undefined,
-      });
-      stream.destroy({ reset: true });
-      return;
-    }
     const configured = this.#config.codec;
     const codec = configured === "auto" ? codecOfAlpn.get(info.tls?.alpnProtocol ?? "") : configured;
     if (codec === undefined) this.#detect(stream, info);

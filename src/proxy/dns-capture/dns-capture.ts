@@ -69,8 +69,8 @@ export class DnsCapture {
   }
 
   /** The addresses of a name outside the mesh, for connections of the proxy itself. */
-  async resolve(name: string): Promise<ResolvedName> {
-    return await this.#lookup.lookUp(name);
+  async resolve(name: string, client?: string): Promise<ResolvedName> {
+    return await this.#lookup.lookUp(name, client);
   }
 
   /** Serves on the loopback addresses of IPv4 and, if available, of IPv6. */

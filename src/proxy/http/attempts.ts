@@ -255,8 +255,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     if (this.#made > 1) this.#request.stampAttempt(this.#made, this.expectedMs);
     this.#waiting = true;
     this.#pool = endpoint.poolFor(this.#facts.connection);
-    if (this.#pool === undefined) this.connectFailed({ kind: "overflow", message: "overflow" });
-    else this.#pool.acquire(this, fresh);
+    this.#pool.acquire(this, fresh);
   }
 
   /**

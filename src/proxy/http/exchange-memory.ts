@@ -91,8 +91,17 @@ export class ReplayBudget {
   }
 }
 
-/** All exchanges of the thread share it. */
-export const replayBudget = new ReplayBudget(32 * 1024 * 1024);
+/** The budgets for requests that have a policy of further attempts, and for all requests. */
+export interface ReplayBudgets {
+  readonly ofPolicies: ReplayBudget;
+  readonly ofAll: ReplayBudget;
+}
+
+/** All exchanges of the thread share them. */
+export const replayBudgets: ReplayBudgets = {
+  ofPolicies: new ReplayBudget(32 * 1024 * 1024),
+  ofAll: new ReplayBudget(64 * 1024 * 1024),
+};
 
 /**
  * Memory that a connection's exchanges use one after another, because allocating it costs more than the rest of an

@@ -97,7 +97,7 @@ export class Forwarding {
     const found =
       host === undefined
         ? Promise.reject(userError("bad-request", "the request names no host"))
-        : names.addressOf(host.name);
+        : names.addressOf(host.name, exchange.facts.connection.remote.address);
     const goTo = (address: string): void => {
       this.#destination = { address, port: host?.port ?? 0, hostname: host?.name ?? "" };
     };

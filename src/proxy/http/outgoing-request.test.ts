@@ -102,11 +102,11 @@ const composition = (): RequestComposition => {
 };
 
 test("all requests together are kept up to a budget, and those beyond it have one attempt", () => {
-  const budget = new ReplayBudget(1000 * kib);
+  const budgets = { ofPolicies: new ReplayBudget(1000 * kib), ofAll: new ReplayBudget(1000 * kib) };
   const channel = { write: () => true, holdsBytes: true } as unknown as UpstreamChannel;
   const memories = [new ExchangeMemory(), new ExchangeMemory(), new ExchangeMemory(), new ExchangeMemory()];
   const made = memories.map((memory) => {
-    const request = new OutgoingRequest(memory, false, budget);
+    const request = new OutgoingRequest(memory, false, budgets);
     request.compose(composition(), "plain", true);
     return request;
   });
@@ -124,11 +124,29 @@ test("all requests together are kept up to a budget, and those beyond it have on
   assert.equal(send(third, 500 * kib), false, "more than one request may keep");
   assert.equal(send(small, kib), true);
   for (const request of made) request.end();
-  assert.equal(budget.take(1000 * kib), true, "everything was given back");
+  for (const budget of Object.values(budgets)) assert.equal(budget.take(1000 * kib), true, "everything was given back");
   assert.deepEqual(
     memories.map((memory) => memory.request.buffer.length),
     [2048, 2048, 2048, 2048],
   );
+});
+
+test("requests without a retry policy are kept up to a budget too, because a client may have thousands at a silent server", () => {
+  const budgets = { ofPolicies: new ReplayBudget(0), ofAll: new ReplayBudget(1000 * kib) };
+  const channel = { write: () => true, holdsBytes: false } as unknown as UpstreamChannel;
+  const made = Array.from({ length: 100 }, () => {
+    const request = new OutgoingRequest(new ExchangeMemory(), false, budgets);
+    request.compose(composition(), "plain", false);
+    return request;
+  });
+  const send = (size: number): number => {
+    for (const request of made) request.body(Buffer.alloc(size), 0, size, false, channel);
+    return made.filter(({ replayable }) => replayable).length;
+  };
+  assert.equal(send(4 * kib), 100, "small requests are not counted");
+  assert.equal(send(60 * kib), 16);
+  for (const request of made) request.end();
+  assert.equal(budgets.ofAll.take(1000 * kib), true, "everything was given back");
 });
 
 test("a request without a retry policy is kept up to 64 KiB", () => {

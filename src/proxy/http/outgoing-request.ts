@@ -3,13 +3,18 @@ import { trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
 import type { ByteBuilder } from "./byte-builder.ts";
 import { composeRequest, type HeadStamps, type RequestComposition } from "./compose-request.ts";
-import { replayBudget, type ExchangeMemory, type ReplayBudget } from "./exchange-memory.ts";
+import { replayBudgets, type ExchangeMemory, type ReplayBudgets } from "./exchange-memory.ts";
 import { formatGrpcTimeout } from "./grpc.ts";
 import type { Shadow } from "./shadow.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 
-/** Up to this size, every request is kept for another attempt. */
-const freeReplayBytes = 64 * 1024;
+/**
+ * Up to this size, a body is kept for another attempt without being counted. Most have no more, and counting costs
+ * time.
+ */
+const uncountedBytes = 4 * 1024;
+/** Up to this size, every request is kept for another attempt, as long as the budget for all requests suffices. */
+const everyReplayBytes = 64 * 1024;
 /**
  * Up to this size (Envoy's default), a request with a retry policy is kept too, as long as the budget for all such
  * requests suffices. A larger one gets a single attempt.
@@ -45,14 +50,15 @@ export class OutgoingRequest implements HeadStamps {
   asksUpgrade = false;
   /** Whether everything so far is buffered for another attempt. */
   replayable = true;
-  readonly #budget: ReplayBudget;
-  /** How many bytes were taken from the budget. */
+  readonly #budgets: ReplayBudgets;
+  /** How many bytes were taken from the budgets. */
   #taken = 0;
+  #takenOfAll = 0;
   #hasPolicy = false;
 
-  constructor(memory: ExchangeMemory, complete: boolean, budget = replayBudget) {
+  constructor(memory: ExchangeMemory, complete: boolean, budgets = replayBudgets) {
     this.#memory = memory;
-    this.#budget = budget;
+    this.#budgets = budgets;
     this.#bytes = memory.request;
     this.complete = complete;
   }
@@ -138,17 +144,26 @@ export class OutgoingRequest implements HeadStamps {
 
   #release(): void {
     this.#memory.releaseRequest();
-    if (this.#taken === 0) return;
-    this.#budget.give(this.#taken);
+    if (this.#takenOfAll === 0) return;
+    this.#budgets.ofAll.give(this.#takenOfAll);
+    this.#budgets.ofPolicies.give(this.#taken);
+    this.#takenOfAll = 0;
     this.#taken = 0;
   }
 
   /** Whether this many more bytes may be kept for another attempt. */
   #mayKeep(bytes: number): boolean {
     const bodyBytes = this.#bytes.length - this.#headLength + bytes;
-    const more = bodyBytes - freeReplayBytes - this.#taken;
+    if (bodyBytes <= uncountedBytes) return true;
+    if (bodyBytes > everyReplayBytes && (!this.#hasPolicy || bodyBytes > maxReplayBytes)) return false;
+    const ofAll = Math.min(bodyBytes, everyReplayBytes) - uncountedBytes - this.#takenOfAll;
+    if (ofAll > 0) {
+      if (!this.#budgets.ofAll.take(ofAll)) return false;
+      this.#takenOfAll += ofAll;
+    }
+    const more = bodyBytes - everyReplayBytes - this.#taken;
     if (more <= 0) return true;
-    if (!this.#hasPolicy || bodyBytes > maxReplayBytes || !this.#budget.take(more)) return false;
+    if (!this.#budgets.ofPolicies.take(more)) return false;
     this.#taken += more;
     return true;
   }

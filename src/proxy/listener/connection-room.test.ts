@@ -63,6 +63,45 @@ test("a refused address causes one look at all connections in a while", () => {
   assert.equal(connect("flood", 1), 1);
 });
 
+test("refused addresses that take turns cause one look each", () => {
+  connect("192.0.2.1", max / 2);
+  connect("192.0.2.2", max / 2);
+  const before = looks;
+  for (let round = 0; round < 100; round += 1) assert.equal(connect("192.0.2.1", 1) + connect("192.0.2.2", 1), 0);
+  assert.equal(looks, before + 2);
+});
+
+test("a client with all addresses of an IPv6 network leaves room for others, and causes one look in a while", () => {
+  const connectMany = (from: number, count: number): number => {
+    let admitted = 0;
+    for (let index = from; index < from + count; index += 1)
+      admitted += connect(`2001:db8::${index.toString(16)}:1`, 1);
+    return admitted;
+  };
+  assert.equal(connectMany(0, 1000), max);
+  assert.equal(looks, 1);
+  assert.equal(connect("192.0.2.1", 6), 6);
+  assert.equal(connectMany(1000, 1000), 0, "a flood takes no connections of a smaller network");
+  assert.equal(countOf("192.0.2.1"), 6);
+  assert.ok(open.size <= max);
+});
+
+test("looks take at most a tenth of the thread's time, however long one takes", () => {
+  const honest = new Set<HeldConnection>();
+  const held = (): typeof honest => {
+    looks += 1;
+    clock.pass(20);
+    return honest;
+  };
+  room = new ConnectionRoom({ max, held, clock });
+  for (let index = 0; index < max; index += 1) honest.add({ peer: `192.0.2.${index}`, abort: () => undefined });
+  for (let index = 0; index < 1000; index += 1) {
+    room.admits(`198.51.${index >> 8}.${index & 255}`);
+    clock.pass(1);
+  }
+  assert.ok(looks <= 6, `${looks} looks`);
+});
+
 test("connections that have ended make room without a look at each new one", () => {
   for (let round = 0; round < 100; round += 1) {
     assert.equal(connect("client", 10), 10);

@@ -1,4 +1,4 @@
-import { outnumberingConnections, type Clock } from "../../base/index.ts";
+import { clientNetwork, connectionsToEnd, type Clock } from "../../base/index.ts";
 
 /** An open connection of a client. */
 export interface HeldConnection {
@@ -15,8 +15,15 @@ const descriptorsPerConnection = 2.2;
  * any room.
  */
 const roomParts = 64;
-/** The time for which further connections of a refused address are refused without another look. */
+/** The time for which further connections of a refused client are refused without another look. */
 const refusalMs = 100;
+/** The maximum number of clients that are refused without a look. */
+const maxRefused = 1024;
+/**
+ * A look takes time in proportion to the open connections, which are hundreds of thousands in a large proxy. The next
+ * look waits for this many times as long, so that looks take at most a tenth of a thread's time.
+ */
+const lookPause = 9;
 
 /** The number of connections that each serving thread of a process may hold. */
 export function connectionsPerThread(maxDescriptors: number, threads: number): number {
@@ -39,8 +46,10 @@ export class ConnectionRoom {
   readonly #options: ConnectionRoomOptions;
   /** A lower bound of the number of further connections. */
   #free: number;
-  #refused = "";
+  /** The addresses and networks that a recent look has refused. */
+  readonly #refused = new Set<string>();
   #refusedUntilMs = -Infinity;
+  #nextLookMs = -Infinity;
 
   constructor(options: ConnectionRoomOptions) {
     this.#options = options;
@@ -55,29 +64,47 @@ export class ConnectionRoom {
   }
 
   #makeRoom(address: string): boolean {
-    const { max, held, clock } = this.#options;
-    const nowMs = clock.steadyMs();
-    if (address === this.#refused && nowMs < this.#refusedUntilMs) return false;
-    const byPeer = new Map<string, Set<HeldConnection>>();
+    const { clock } = this.#options;
+    const startedMs = clock.steadyMs();
+    if (startedMs >= this.#refusedUntilMs) this.#refused.clear();
+    if (this.#refused.has(address) || this.#refused.has(clientNetwork(address)) || startedMs < this.#nextLookMs)
+      return false;
+    const hasRoom = this.#look(address);
+    const endedMs = clock.steadyMs();
+    this.#nextLookMs = endedMs + lookPause * (endedMs - startedMs);
+    return hasRoom;
+  }
+
+  #look(address: string): boolean {
+    const { max, held } = this.#options;
+    const byPeer = new Map<string, { size: number }>();
     let count = 0;
-    for (const connection of held()) {
+    for (const { peer } of held()) {
       count += 1;
-      const same = byPeer.get(connection.peer);
-      if (same === undefined) byPeer.set(connection.peer, new Set([connection]));
-      else same.add(connection);
+      const same = byPeer.get(peer);
+      if (same === undefined) byPeer.set(peer, { size: 1 });
+      else same.size += 1;
     }
     const wanted = Math.ceil(max / roomParts);
     this.#free = Math.max(0, max - count);
     if (this.#free >= wanted) return true;
-    const { connections: leaving } = outnumberingConnections(byPeer, address, wanted);
-    if (leaving.length === 0) {
+    const ends = connectionsToEnd(byPeer, address, wanted);
+    if (ends === undefined) {
       if (this.#free >= 1) return true;
-      this.#refused = address;
-      this.#refusedUntilMs = nowMs + refusalMs;
+      this.#refuse(address, byPeer.has(address));
       return false;
     }
+    const leaving: HeldConnection[] = [];
+    for (const connection of held()) if (ends(connection.peer)) leaving.push(connection);
     for (const connection of leaving) connection.abort();
     this.#free += leaving.length;
     return true;
+  }
+
+  /** If even an address without a connection was refused, so are all others of its network. */
+  #refuse(address: string, hasConnections: boolean): void {
+    if (this.#refused.size >= maxRefused) this.#refused.clear();
+    if (this.#refused.size === 0) this.#refusedUntilMs = this.#options.clock.steadyMs() + refusalMs;
+    this.#refused.add(hasConnections ? address : clientNetwork(address));
   }
 }

@@ -58,7 +58,7 @@ test("a socket opens once, however often it is requested meanwhile", async () =>
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** An internal listener, whose chains say which connections they get. Their names are the destinations. */
-function internal({ lingerMs = 2000, kind = "internal" } = {}) {
+function internal({ lingerMs = 2000, kind = "internal", maxConnectionsOfListener = 1000 } = {}) {
   const clock = new HandClock();
   const served: string[] = [];
   const specWith = (...names: string[]): ListenerSpec =>
@@ -79,6 +79,7 @@ function internal({ lingerMs = 2000, kind = "internal" } = {}) {
   let refused = 0;
   const listener = new ActiveListener(specWith("first"), {
     lingerMs,
+    maxConnectionsOfListener,
     admits: () => true,
     observeRefused: () => (refused += 1),
     clock,
@@ -185,4 +186,17 @@ test("a listener counts the connections of its chains only when it may be full, 
   };
   for (let connection = 0; connection < 10; connection += 1) await connect("first");
   assert.deepEqual([served.length, counts], [10, 0]);
+});
+
+test("a client that opens all connections of a listener loses its oldest ones to other clients", async () => {
+  const { connect } = internal({ maxConnectionsOfListener: 20 });
+  const flood = [];
+  for (let index = 0; index < 20; index += 1) flood.push(await connect("second", "192.0.2.1"));
+  const honest = [await connect("second", "192.0.2.2"), await connect("second", "192.0.2.2")];
+  assert.deepEqual(
+    honest.map(({ state }) => state()),
+    ["open", "open"],
+  );
+  assert.deepEqual(flood.map(({ state }) => state()).slice(0, 3), ["destroyed", "destroyed", "open"]);
+  assert.equal((await connect("second", "192.0.2.1")).state(), "destroyed");
 });

@@ -13,7 +13,7 @@ import type { Listen } from "../listen.ts";
 import type { TlsContexts } from "../tls/tls-contexts.ts";
 import { isMeshTls } from "../tls/tls-spec.ts";
 import { secureDownstream } from "./downstream-tls.ts";
-import type { HeldConnection } from "./connection-room.ts";
+import { ConnectionRoom, type HeldConnection } from "./connection-room.ts";
 import { ChainWaiters } from "./chain-waiters.ts";
 import { FilterChainRuntime, type ChainRuntime } from "./filter-chain.ts";
 import { infoOf, traitsOf } from "./arrival.ts";
@@ -38,6 +38,8 @@ export interface ListenerRuntime {
    * new chain. 0 disables both.
    */
   readonly lingerMs: number;
+  /** The maximum number of connections of one listener. {@link maxConnections} if absent. */
+  readonly maxConnectionsOfListener?: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -55,10 +57,7 @@ export interface ListenerCounters {
   handshakeFailed: number;
 }
 
-/**
- * The maximum number of connections of one listener, including those that are not yet served. Further ones are closed
- * at once.
- */
+/** The maximum number of connections of one listener, including those that are not yet served. */
 const maxConnections = 50_000;
 
 /** A chain that the configuration no longer has. */
@@ -84,8 +83,7 @@ export class ActiveListener {
   #held: boolean;
   #stopped = false;
   readonly #opening = new LinkedList<OpeningConnection>();
-  /** A lower bound of the number of connections that the listener may still accept. */
-  #free = maxConnections;
+  readonly #room: ConnectionRoom;
   /** Why the listener does not listen. Undefined if it does. */
   trouble: string | undefined;
   lastAcceptedMs = 0;
@@ -96,6 +94,11 @@ export class ActiveListener {
     this.#held = held;
     this.#runtime = runtime;
     this.#waiters = new ChainWaiters(runtime.clock);
+    this.#room = new ConnectionRoom({
+      max: runtime.maxConnectionsOfListener ?? maxConnections,
+      held: () => this.clientConnections(),
+      clock: runtime.clock,
+    });
     this.#setChains(spec, spec);
   }
 
@@ -128,7 +131,15 @@ export class ActiveListener {
   /** The open connections. Those of a chain follow each other, the oldest first. */
   *clientConnections(): Generator<HeldConnection> {
     for (const chain of this.chains()) yield* chain.clientConnections();
-    for (const { stream } of this.#opening) yield { peer: stream.remote.address, abort: () => stream.destroy() };
+    for (const opening of this.#opening)
+      yield {
+        peer: opening.stream.remote.address,
+        abort: () => {
+          opening.stream.destroy();
+          // Its end is told later, and until then it must not be chosen again.
+          this.#opening.remove(opening);
+        },
+      };
   }
 
   /** The connections of chains that the configuration no longer has. All connections if the listener drains. */
@@ -275,13 +286,11 @@ export class ActiveListener {
   accept(stream: ByteStream, arrival: ConnectionInfo): void {
     this.counters.accepted += 1;
     this.lastAcceptedMs = this.#runtime.clock.steadyMs();
-    // Counting the connections costs a walk over all chains, and a gateway has a chain for each certificate.
-    if (this.#free < 1) this.#free = maxConnections - this.connections;
-    if (this.#free < 1 || !this.#runtime.admits(arrival.remote.address)) {
+    const { address } = arrival.remote;
+    if (!this.#room.admits(address) || !this.#runtime.admits(address)) {
       dispose(stream);
       return;
     }
-    this.#free -= 1;
     const opening: OpeningConnection = { stream, sinceMs: this.lastAcceptedMs, ...unlisted };
     this.#opening.add(opening);
     void this.#serve(stream, arrival)

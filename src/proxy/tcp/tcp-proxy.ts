@@ -257,7 +257,7 @@ export class TcpProxy {
     const port = this.#options.forwardPort?.() ?? names.rules.defaultPort;
     try {
       if (hostname === "") throw userError("no-server-name", "the client did not name a server");
-      return { address: await names.addressOf(hostname), port, hostname };
+      return { address: await names.addressOf(hostname, flow.connection.remote.address), port, hostname };
     } catch (error) {
       flow.flag = responseFlags.dnsResolutionFailed;
       flow.transportFailure = messageOf(error);

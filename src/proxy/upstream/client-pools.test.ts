@@ -33,16 +33,16 @@ test("each client's address has a pool, and the pool that was unused for longest
   assert.notEqual(poolOf(1), second, "it made way");
 });
 
-test("a client that needs its own connections is refused beyond the limit, because other clients may still use theirs", () => {
+test("clients with their own connections make way for a new one, the one that was unused for longest first", () => {
   const pools = createPools();
-  const poolOf = (port: number): object | undefined =>
-    pools.get({
-      remote: { address: "10.0.0.1", port },
-      local: { address: "10.0.0.2", port: 80 },
-      tls: undefined,
-      peer: undefined,
-    });
-  const first = poolOf(0);
-  for (let port = 1; port < maxClientPools; port += 1) poolOf(port);
-  assert.deepEqual([poolOf(maxClientPools), poolOf(0)], [undefined, first]);
+  const poolOf = (address: string, port: number): object | undefined =>
+    pools.get({ remote: { address, port }, local: { address: "10.0.0.2", port: 80 }, tls: undefined, peer: undefined });
+  const [first, second] = [poolOf("10.0.0.1", 0), poolOf("10.0.0.1", 1)];
+  for (let port = 2; port < maxClientPools; port += 1) poolOf("10.0.0.1", port);
+  assert.equal(poolOf("10.0.0.1", 0), first);
+  const other = poolOf("10.0.0.3", 1);
+  assert.notEqual(other, undefined, "one address has all pools, and another client gets one");
+  assert.equal(pools.size, maxClientPools);
+  assert.deepEqual([poolOf("10.0.0.1", 0), poolOf("10.0.0.3", 1)], [first, other]);
+  assert.notEqual(poolOf("10.0.0.1", 1), second, "it made way");
 });

@@ -26,40 +26,37 @@ export class ClientPools {
     return this.#pools.size;
   }
 
-  /** The pool of a client's connection. Undefined if {@link maxClientPools} other connections have a pool. */
-  get(downstream: ConnectionInfo): ConnectionPool | undefined {
+  /** The pool of a client's connection. */
+  get(downstream: ConnectionInfo): ConnectionPool {
     const { remote, local } = downstream;
-    const key = `${remote.address} ${remote.port} ${local.address} ${local.port}`;
-    const pool = this.#pools.get(key);
-    if (pool !== undefined || this.#pools.size >= maxClientPools) return pool;
-    return this.#add(key, { downstream });
+    return this.#poolOf(`${remote.address} ${remote.port} ${local.address} ${local.port}`, { downstream });
+  }
+
+  /** The pool for connections from a client's address. */
+  ofSource(source: OriginalSource): ConnectionPool {
+    return this.#poolOf(`${source.address} ${source.mark}`, { source });
   }
 
   /**
-   * The pool for connections from a client's address. If there are too many pools, the one that was unused for longest
-   * is removed. Its idle connections close, and the others end with their exchanges.
+   * If there are too many pools, the one that was unused for longest is removed, so that clients with many connections
+   * cannot keep others out. Its idle connections close, and the others end with their exchanges.
    */
-  ofSource(source: OriginalSource): ConnectionPool {
-    const key = `${source.address} ${source.mark}`;
-    const pool = this.#pools.get(key);
-    if (pool === undefined) {
-      for (const [oldest, one] of this.#pools) {
-        if (this.#pools.size < maxClientPools) break;
-        this.#pools.delete(oldest);
-        one.drain();
-      }
-      return this.#add(key, { source });
-    }
+  #poolOf(key: string, options: Pick<ConnectionPoolOptions, "downstream" | "source">): ConnectionPool {
+    const known = this.#pools.get(key);
+    const pool = known ?? new ConnectionPool({ ...this.#options, ...options });
     // The map's order is that of the last use.
-    this.#pools.delete(key);
+    if (known !== undefined) this.#pools.delete(key);
+    else this.#makeRoom();
     this.#pools.set(key, pool);
     return pool;
   }
 
-  #add(key: string, options: Pick<ConnectionPoolOptions, "downstream" | "source">): ConnectionPool {
-    const pool = new ConnectionPool({ ...this.#options, ...options });
-    this.#pools.set(key, pool);
-    return pool;
+  #makeRoom(): void {
+    for (const [oldest, pool] of this.#pools) {
+      if (this.#pools.size < maxClientPools) return;
+      this.#pools.delete(oldest);
+      pool.drain();
+    }
   }
 
   all(): Iterable<ConnectionPool> {

@@ -125,8 +125,8 @@ export class Endpoint {
     this.#clientPools = new ClientPools(poolOptions);
   }
 
-  /** The connections for requests of `downstream`. Undefined if too many clients have their own connections. */
-  poolFor(downstream: ConnectionInfo): ConnectionPool | undefined {
+  /** The connections for requests of `downstream`. */
+  poolFor(downstream: ConnectionInfo): ConnectionPool {
     if (this.config.proxyHeader !== undefined) return this.#clientPools.get(downstream);
     const source = sourceFor(this.config, downstream.originalSource);
     return source === undefined ? this.pool : this.#clientPools.ofSource(source);

@@ -2,8 +2,11 @@ import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import type { ResolvedName } from "../../dataplane/dns/index.ts";
 import { ofFamily, type AddressFamily } from "./address-family.ts";
 
-/** Resolves a name to IP addresses, in any order. */
-export type ResolveName = (name: string) => Promise<ResolvedName>;
+/**
+ * Resolves a name to IP addresses, in any order. `client` is who requests the name: above a limit, each client has a
+ * share of the queries that wait. Absent for names in the configuration.
+ */
+export type ResolveName = (name: string, client?: string) => Promise<ResolvedName>;
 
 /** The lifetime of a record may be 0. */
 const minTtlMs = 1000;

@@ -25,17 +25,17 @@ test("a name is resolved once for all requests, again when the answer is old, an
     },
     clock,
   );
-  assert.deepEqual(await Promise.all([names.addressOf("a.test"), names.addressOf("a.test")]), [
+  assert.deepEqual(await Promise.all([names.addressOf("a.test", "10.0.0.1"), names.addressOf("a.test", "10.0.0.1")]), [
     "192.0.2.2",
     "192.0.2.1",
   ]);
-  assert.equal(names.addressOf("a.test"), "192.0.2.2");
+  assert.equal(names.addressOf("a.test", "10.0.0.1"), "192.0.2.2");
   assert.deepEqual(queries, ["a.test"]);
   clock.pass(1000);
   addresses = ["192.0.2.9"];
-  assert.equal(names.addressOf("a.test"), "192.0.2.1", "the old answer serves until the next has come");
+  assert.equal(names.addressOf("a.test", "10.0.0.1"), "192.0.2.1", "the old answer serves until the next has come");
   await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(names.addressOf("a.test"), "192.0.2.9");
+  assert.equal(names.addressOf("a.test", "10.0.0.1"), "192.0.2.9");
   clock.pass(5000);
   names.sweep(clock.steadyMs());
   assert.equal(names.size, 0);
@@ -55,7 +55,7 @@ test("a name is resolved again when its records are no longer valid, but not ear
   );
   const queriesAfter = async (ms: number): Promise<number> => {
     clock.pass(ms);
-    await names.addressOf("a.test");
+    await names.addressOf("a.test", "10.0.0.1");
     await new Promise((resolve) => setImmediate(resolve));
     return queryCount;
   };
@@ -67,7 +67,7 @@ test("a name is resolved again when its records are no longer valid, but not ear
   assert.equal(await queriesAfter(1), 3);
 });
 
-test("a lookup is refused for names beyond the limit, for names without an address, and for slow answers", async () => {
+test("a lookup is refused for names without an address, and for slow answers", async () => {
   const clock = new HandClock();
   const names = new ForwardNames(
     rules,
@@ -79,13 +79,33 @@ test("a lookup is refused for names beyond the limit, for names without an addre
           : Promise.resolve({ addresses: ["192.0.2.1"] }),
     clock,
   );
-  await assert.rejects(Promise.resolve(names.addressOf("none.test")), { code: "dns-no-address" });
-  const slow = assert.rejects(Promise.resolve(names.addressOf("slow.test")), { code: "timeout" });
-  await names.addressOf("a.test");
-  await assert.rejects(Promise.resolve(names.addressOf("b.test")), { code: "busy" });
+  await assert.rejects(Promise.resolve(names.addressOf("none.test", "10.0.0.1")), { code: "dns-no-address" });
+  const slow = assert.rejects(Promise.resolve(names.addressOf("slow.test", "10.0.0.1")), { code: "timeout" });
   clock.pass(100);
   await slow;
-  assert.equal(await names.addressOf("b.test"), "192.0.2.1");
+});
+
+test("a client that requests many names, resolved or not, does not keep others from requesting theirs", async () => {
+  const names = new ForwardNames(
+    rules,
+    (name) => (name.startsWith("slow") ? new Promise(() => undefined) : Promise.resolve({ addresses: ["192.0.2.1"] })),
+    new HandClock(),
+  );
+  const slow = assert.rejects(Promise.resolve(names.addressOf("slow-0.test", "10.0.0.1")), { code: "busy" });
+  await names.addressOf("a.test", "10.0.0.1");
+  assert.equal(await names.addressOf("b.test", "10.0.0.1"), "192.0.2.1");
+  await slow;
+  assert.equal(await names.addressOf("a.test", "10.0.0.1"), "192.0.2.1");
+  await names.addressOf("c.test", "10.0.0.1");
+  assert.equal(
+    typeof names.addressOf("a.test", "10.0.0.1"),
+    "string",
+    "it is still known, because it was used later than b.test",
+  );
+  for (let index = 1; index <= 10; index += 1)
+    void Promise.resolve(names.addressOf(`slow-${index}.test`, "10.0.0.1")).catch(() => 0);
+  assert.equal(await names.addressOf("b.test", "10.0.0.1"), "192.0.2.1");
+  assert.equal(names.size, 2);
 });
 
 test("no name or address leads to this machine or its link", async () => {
@@ -104,13 +124,17 @@ test("no name or address leads to this machine or its link", async () => {
     "fd00:ec2::254",
   ]) {
     const names = new ForwardNames(rules, () => Promise.resolve({ addresses: [address] }), new HandClock());
-    await assert.rejects(Promise.resolve(names.addressOf("evil.test")), { code: "dns-no-address" }, address);
-    await assert.rejects(Promise.resolve(names.addressOf(address)), { code: "dns-no-address" }, address);
+    await assert.rejects(
+      Promise.resolve(names.addressOf("evil.test", "10.0.0.1")),
+      { code: "dns-no-address" },
+      address,
+    );
+    await assert.rejects(Promise.resolve(names.addressOf(address, "10.0.0.1")), { code: "dns-no-address" }, address);
   }
   const mixed = new ForwardNames(
     { ...rules, family: "ipv4-preferred" },
     () => Promise.resolve({ addresses: ["127.0.0.1", "2001:db8::1", "192.0.2.7"] }),
     new HandClock(),
   );
-  assert.equal(await mixed.addressOf("mixed.test"), "192.0.2.7");
+  assert.equal(await mixed.addressOf("mixed.test", "10.0.0.1"), "192.0.2.7");
 });

@@ -8,7 +8,7 @@ import type { ResolveName } from "./dns-refresher.ts";
 export interface ForwardNameRules {
   /** The port for requests that name none. */
   readonly defaultPort: number;
-  /** The maximum number of known names. Requests for further names are rejected. */
+  /** The maximum number of known names. The name that was unused for longest makes way for a further one. */
   readonly maxHosts: number;
   /** If a DNS answer has no lifetime, the name is resolved again after this time. */
   readonly refreshMs: number;
@@ -27,6 +27,8 @@ interface KnownName {
   usedAtMs: number;
   next: number;
   pending: Promise<void> | undefined;
+  /** Ends the query in progress. */
+  giveUp: ((error: Error) => void) | undefined;
 }
 
 /**
@@ -51,24 +53,26 @@ export class ForwardNames {
   }
 
   /**
-   * Returns an address of the name, or a promise if the name is not resolved yet. Rejects if it has no address, or
-   * there are too many names.
+   * Returns an address of the name, or a promise if the name is not resolved yet. Rejects if it has no address, or if
+   * it must make way for another name before it is resolved. `client` is the address of the client.
    */
-  addressOf(name: string): string | Promise<string> {
+  addressOf(name: string, client: string): string | Promise<string> {
     const nowMs = this.#clock.steadyMs();
     const known = this.#names.get(name);
     if (known !== undefined) {
       known.usedAtMs = nowMs;
+      // The map's order is that of the last use.
+      this.#names.delete(name);
+      this.#names.set(name, known);
       if (known.addresses.length > 0) {
         // An expired address is used until the name is resolved again.
         if (nowMs - known.askedAtMs >= known.refreshMs && known.pending === undefined)
-          void this.#ask(name, known).catch(() => undefined);
+          void this.#ask(name, known, client).catch(() => undefined);
         return take(known);
       }
       if (known.pending !== undefined) return known.pending.then(() => take(known));
     }
-    if (known === undefined && this.#names.size >= this.rules.maxHosts)
-      return Promise.reject(transientError("busy", `more than ${this.rules.maxHosts} names are known at once`));
+    if (known === undefined) this.#makeRoom();
     const { refreshMs } = this.rules;
     const fresh: KnownName = {
       addresses: [],
@@ -77,9 +81,20 @@ export class ForwardNames {
       usedAtMs: nowMs,
       next: 0,
       pending: undefined,
+      giveUp: undefined,
     };
     this.#names.set(name, fresh);
-    return this.#ask(name, fresh).then(() => take(fresh));
+    return this.#ask(name, fresh, client).then(() => take(fresh));
+  }
+
+  /** A client that requests many names must not keep others from requesting theirs. */
+  #makeRoom(): void {
+    const { maxHosts } = this.rules;
+    for (const [oldest, { giveUp }] of this.#names) {
+      if (this.#names.size < maxHosts) return;
+      this.#names.delete(oldest);
+      giveUp?.(transientError("busy", `${oldest} was not resolved before ${maxHosts} other names were requested`));
+    }
   }
 
   /** Forgets names that nobody uses. Must be called once a second, with the steady clock. */
@@ -88,8 +103,8 @@ export class ForwardNames {
       if (pending === undefined && nowMs - usedAtMs >= this.rules.idleMs) this.#names.delete(name);
   }
 
-  #ask(name: string, known: KnownName): Promise<void> {
-    const query = this.#query(name, known).finally(() => {
+  #ask(name: string, known: KnownName, client: string): Promise<void> {
+    const query = this.#query(name, known, client).finally(() => {
       known.pending = undefined;
       if (known.addresses.length === 0 && this.#names.get(name) === known) this.#names.delete(name);
     });
@@ -97,9 +112,10 @@ export class ForwardNames {
     return query;
   }
 
-  async #query(name: string, known: KnownName): Promise<void> {
+  async #query(name: string, known: KnownName, client: string): Promise<void> {
     known.askedAtMs = this.#clock.steadyMs();
-    const { addresses, ttlMs = 0 } = isIP(name) === 0 ? await this.#withinTime(name) : { addresses: [name] };
+    const { addresses, ttlMs = 0 } =
+      isIP(name) === 0 ? await this.#withinTime(name, known, client) : { addresses: [name] };
     const { refreshMs, minTtlMs } = this.rules;
     known.refreshMs = ttlMs > 0 ? Math.max(minTtlMs, ttlMs) : refreshMs;
     const usable = ofFamily(
@@ -111,13 +127,17 @@ export class ForwardNames {
       throw transientError("dns-no-address", `${name} has no address that may be forwarded to`);
   }
 
-  #withinTime(name: string): Promise<ResolvedName> {
+  #withinTime(name: string, known: KnownName, client: string): Promise<ResolvedName> {
     const { promise, resolve, reject } = Promise.withResolvers<ResolvedName>();
     const limit = this.#clock.after(this.rules.queryTimeoutMs, () =>
       reject(transientError("timeout", `${name} was not resolved in ${this.rules.queryTimeoutMs} ms`)),
     );
-    this.#resolve(name).then(resolve, reject);
-    return promise.finally(() => limit[Symbol.dispose]());
+    this.#resolve(name, client).then(resolve, reject);
+    known.giveUp = reject;
+    return promise.finally(() => {
+      limit[Symbol.dispose]();
+      known.giveUp = undefined;
+    });
   }
 }
 

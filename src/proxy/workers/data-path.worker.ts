@@ -50,7 +50,7 @@ const dataPath = new DataPath({
   certificates,
   registry,
   listen: sharedListen(),
-  resolve: (name) => calls.call("resolve", name),
+  resolve: (name, client) => calls.call("resolve", { name, client }),
   readFile: readCertificateFile,
   newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
   log,

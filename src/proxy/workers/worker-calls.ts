@@ -54,8 +54,8 @@ export type WorkerCalls = {
 
 /** Calls from a worker to the process. */
 export type ProcessCalls = {
-  /** The addresses of a name. */
-  readonly resolve: (name: string) => ResolvedName;
+  /** The addresses of a name that a client requests, or that is in the configuration. */
+  readonly resolve: (question: { readonly name: string; readonly client: string | undefined }) => ResolvedName;
   /** Reports the names to request from now on, by type, when they change between two updates. */
   readonly need: (names: UpdateOutcome["names"]) => void;
   /** Reports an ejected endpoint, for the other workers. */

@@ -275,7 +275,7 @@ export class WorkerSet implements Serving {
       count,
       spawn: (worker) => spawn({ settings, startedMs, logLevel: this.#logLevel, worker, limits: this.#limits }),
       handlers: (index) => ({
-        resolve,
+        resolve: ({ name, client }) => resolve(name, client),
         need: (names) => this.#need(index, names),
         ejected: (ejection) => this.#group.tell("eject", ejection, index),
       }),

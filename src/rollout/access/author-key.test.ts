@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KindDefinition } from "../../api/index.ts";
 import { serviceKind, type Secret } from "../../api/kubernetes/index.ts";
+import { withoutSecretPaths } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { AuthorKey } from "./author-key.ts";
 
@@ -26,4 +27,10 @@ test("all engines share one key and one path, which are created once and deleted
   assert.notEqual((await first.path("review")).slice(-64), path.slice(-64));
   for (const other of ["/author", "/author/", `${path}0`, path.replace(/.$/, (last) => (last === "0" ? "1" : "0"))])
     assert.equal(await second.isPath("author", other), false, other);
+  const shown = withoutSecretPaths(`Post "https://serin-rollout.serin-system.svc:443${path}?timeout=10s": refused`);
+  assert.equal(
+    shown,
+    'Post "https://serin-rollout.serin-system.svc:443/author/<redacted>?timeout=10s": refused',
+    "files that people pass on do not contain it",
+  );
 });

@@ -1,6 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { transientError } from "../../base/index.ts";
 import { secretKind, serviceKind } from "../../api/kubernetes/index.ts";
+import { secretPath, type SecretPathPurpose } from "../../api/serin/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
 const secretName = "serin-rollout-author";
@@ -8,8 +9,10 @@ const secretName = "serin-rollout-author";
 const serviceName = "serin-rollout";
 const keyBytes = 32;
 
-type KeyPath = "author" | "review";
-const labels: Readonly<Record<KeyPath, string>> = { author: "path of the webhook", review: "path of reviews" };
+const labels: Readonly<Record<SecretPathPurpose, string>> = {
+  author: "path of the webhook",
+  review: "path of reviews",
+};
 
 /** The key that signs authors. All engines share it through a Secret, which the first engine creates. */
 export class AuthorKey {
@@ -35,13 +38,16 @@ export class AuthorKey {
    * Without the secret, any client of the port could obtain a signature for any author, or find out anybody's rights.
    * The path is in the webhook's configuration, which only users with that right can read.
    */
-  async path(purpose: KeyPath): Promise<string> {
-    return `/${purpose}/${createHmac("sha256", await this.get())
-      .update(labels[purpose])
-      .digest("hex")}`;
+  async path(purpose: SecretPathPurpose): Promise<string> {
+    return secretPath(
+      purpose,
+      createHmac("sha256", await this.get())
+        .update(labels[purpose])
+        .digest("hex"),
+    );
   }
 
-  async isPath(purpose: KeyPath, path: string): Promise<boolean> {
+  async isPath(purpose: SecretPathPurpose, path: string): Promise<boolean> {
     const [shown, expected] = [Buffer.from(path), Buffer.from(await this.path(purpose))];
     return shown.length === expected.length && timingSafeEqual(shown, expected);
   }

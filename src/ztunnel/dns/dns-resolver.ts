@@ -49,12 +49,12 @@ export class DnsResolver {
 
   /**
    * The addresses of an endpoint that has only a name. Empty if the name does not exist. Rejects if no name server
-   * answers.
+   * answers. `pod` is who connects to the endpoint.
    */
-  async addressesOf(host: string, nowMs: number): Promise<readonly string[]> {
+  async addressesOf(host: string, pod: WorkloadInfo, nowMs: number): Promise<readonly string[]> {
     const known = this.#looked.get(host);
     if (known !== undefined && known.untilMs > nowMs) return await known.addresses;
-    const addresses = this.#lookup.lookUp(host).then((found) => found.addresses);
+    const addresses = this.#lookup.lookUp(host, clientOf(pod)).then((found) => found.addresses);
     if (this.#looked.size >= maxLookedUp) this.#looked.delete(this.#looked.keys().next().value ?? "");
     this.#looked.delete(host);
     this.#looked.set(host, { addresses, untilMs: nowMs + lookedUpMs });
@@ -68,7 +68,7 @@ export class DnsResolver {
     const { metrics, state } = this.#options;
     return await this.#responder.answer(query, transport, (name) => this.#find(name, pod.namespace), {
       observer: metrics?.of(state.workloadByPod(pod), transport),
-      client: `${pod.namespace}/${pod.name}`,
+      client: clientOf(pod),
     });
   }
 
@@ -223,6 +223,11 @@ export class DnsResolver {
  * node share this process, and one of them may ask for a service with any number of endpoints.
  */
 const maxAddresses = 4_096;
+
+/** The key of a pod's share of the queries that wait. */
+function clientOf({ namespace, name }: WorkloadInfo): string {
+  return `${namespace}/${name}`;
+}
 
 function firstOf<Item>(items: Iterable<Item>, addressesOf: (item: Item) => readonly string[]): string[] {
   const addresses: string[] = [];

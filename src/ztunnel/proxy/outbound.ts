@@ -67,11 +67,11 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
 /** Ignores the end until the route is known. */
 const notYet: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
-async function resolved({ environment }: PodContext, destination: SocketAddress, found: Route): Promise<Route> {
+async function resolved({ environment, info }: PodContext, destination: SocketAddress, found: Route): Promise<Route> {
   return await resolvedRoute(
     found,
     destination.address,
-    async (host) => await environment.dns.addressesOf(host, environment.clock.steadyMs()),
+    async (host) => await environment.dns.addressesOf(host, info, environment.clock.steadyMs()),
   );
 }
 

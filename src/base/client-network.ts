@@ -1,0 +1,42 @@
+import { addressBytes } from "./ip-address.ts";
+
+/** The groups of an IPv6 address that name the network. A single machine may use all addresses below it. */
+const networkGroups = 4;
+const groups = 8;
+const isGroup = /^[0-9a-f]{1,4}$/;
+
+/**
+ * The network whose addresses a single client may use: the /64 of an IPv6 address. Any other text, such as an IPv4
+ * address, is its own network.
+ */
+export function clientNetwork(address: string): string {
+  if (!address.includes(":")) return address;
+  return networkOfGroups(address) ?? address;
+}
+
+/** A full server asks this for each of its connections, so this does not make the bytes of the whole address. */
+function networkOfGroups(address: string): string | undefined {
+  const gap = address.indexOf("::");
+  const head = gap < 0 ? address : address.slice(0, gap);
+  const first = head === "" ? [] : head.split(":", networkGroups);
+  if (first.length < networkGroups && gap >= 0) {
+    const tail = address.slice(gap + 2);
+    const zeros = groups - first.length - (tail === "" ? 0 : tail.split(":").length);
+    // Also an IPv4 address that a socket of both families accepted, such as ::ffff:192.0.2.1.
+    if (first.length + zeros < networkGroups || head === "") return networkOfBytes(address);
+    while (first.length < networkGroups) first.push("0");
+  }
+  return first.length === networkGroups && first.every((group) => isGroup.test(group))
+    ? `${first.join(":")}/64`
+    : undefined;
+}
+
+function networkOfBytes(address: string): string | undefined {
+  const zone = address.indexOf("%");
+  const bytes = addressBytes(zone < 0 ? address : address.slice(0, zone));
+  if (bytes === undefined) return undefined;
+  const names = Array.from({ length: networkGroups }, (_, group) =>
+    (((bytes[2 * group] ?? 0) << 8) | (bytes[2 * group + 1] ?? 0)).toString(16),
+  );
+  return names.every((name) => name === "0") ? undefined : `${names.join(":")}/64`;
+}
