@@ -59,9 +59,13 @@ export interface StoredJournal {
   readonly missing?: true;
 }
 
+/** A journal as this engine has read or written it last. */
 interface Kept {
-  readonly journal: RolloutJournal | undefined;
-  readonly atMs: number;
+  /** Its last content, also after somebody has deleted it. */
+  readonly known: RolloutJournal | undefined;
+  readonly exists: boolean;
+  /** When it was read or written. Undefined if it must be read again. */
+  readonly atMs: number | undefined;
 }
 
 /** The answer about the other rollout that wrote a field. */
@@ -80,8 +84,6 @@ export class JournalStore {
   readonly #client: KubeClient;
   readonly #clock: Clock;
   readonly #kept = new BoundedCache<string, Kept>(maxKept);
-  /** The journals as this engine has read or written them last, in case somebody deletes one. */
-  readonly #known = new BoundedCache<string, RolloutJournal>(maxKept);
   readonly #others = new BoundedCache<string, KeptOther>(maxOthers);
 
   constructor(client: KubeClient, clock: Clock) {
@@ -107,7 +109,7 @@ export class JournalStore {
    * rollout of its name does not get it.
    */
   async writeAgain(name: string, uid: string | undefined): Promise<void> {
-    const known = this.#known.get(name);
+    const known = this.#kept.get(name)?.known;
     const annotations = known?.metadata.annotations;
     if (known === undefined || uid === undefined || annotations?.[journalOwnerAnnotation] !== uid) return;
     const record = {
@@ -250,7 +252,8 @@ export class JournalStore {
 
   async #load(name: string): Promise<RolloutJournal | undefined> {
     const kept = this.#kept.get(name);
-    if (kept !== undefined && this.#clock.steadyMs() - kept.atMs < keptMs) return kept.journal;
+    if (kept?.atMs !== undefined && this.#clock.steadyMs() - kept.atMs < keptMs)
+      return kept.exists ? kept.known : undefined;
     const journal = await this.#client.get(rolloutJournalKind, name);
     if (journal !== undefined && journal.formatVersion > journalFormatVersion) {
       throw userError(
@@ -271,8 +274,8 @@ export class JournalStore {
   }
 
   #keep(name: string, journal: RolloutJournal | undefined): void {
-    this.#kept.set(name, { journal, atMs: this.#clock.steadyMs() });
-    if (journal !== undefined) this.#known.set(name, journal);
+    const known = journal ?? this.#kept.get(name)?.known;
+    this.#kept.set(name, { known, exists: journal !== undefined, atMs: this.#clock.steadyMs() });
   }
 
   async #store(
@@ -293,7 +296,8 @@ export class JournalStore {
       decisions,
     };
     // Unless the write is known to have succeeded, the journal is read again.
-    this.#kept.delete(name);
+    const kept = this.#kept.get(name);
+    if (kept !== undefined) this.#kept.set(name, { ...kept, atMs: undefined });
     const written =
       before.metadata.resourceVersion === undefined
         ? await this.#client.create(rolloutJournalKind, { ...body, metadata: before.metadata }, { fieldManager })
