@@ -53,6 +53,11 @@ export type JournalEntry =
       readonly setup?: boolean;
       /** The number of parent members that were created for it. Undo removes them if they are empty. */
       readonly madeParents?: number;
+      /**
+       * How many ready pods the workload lacked before the rollout first changed it. Undo does not wait for these.
+       * Absent if it lacked none.
+       */
+      readonly lacked?: number;
     }
   | {
       readonly type: "created";
@@ -68,6 +73,8 @@ export type JournalEntry =
       readonly body: UntypedObject;
       readonly undoGroup?: string;
       readonly setup?: boolean;
+      /** See the entry of a field. */
+      readonly lacked?: number;
     };
 
 /**

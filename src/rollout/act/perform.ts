@@ -1,4 +1,4 @@
-import { jsonEqualWithoutNulls, messageOf, rfc3339Seconds, SerinError } from "../../base/index.ts";
+import { jsonEqualWithoutNulls, messageOf, SerinError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { isEngine, isOurs, lastWriter, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
@@ -9,6 +9,7 @@ import {
   listUndo,
   listUndoIfRewritten,
   listUndoneAnyway,
+  restartTime,
   restoredList,
   shown,
   type Write,
@@ -46,14 +47,15 @@ export interface UndoSurroundings {
   stillServes(entry: JournalEntry): Promise<StillServes | undefined>;
   /**
    * What a workload lacks until its pods are those of its present template, or none is older than `restartedAt`.
-   * Undefined if nothing is missing, or if a restart does not replace its pods.
+   * Undefined if nothing is missing, or if a restart does not replace its pods. `lacked`: see the journal's entry.
    */
   notReplaced(
     object: ObjectReference,
     restartedAt: string | undefined,
+    lacked?: number,
   ): Promise<{ readonly detail: string; readonly left: number } | undefined>;
   /** Why a recreated workload is not ready yet. Undefined if it is ready. */
-  notReady(object: ObjectReference): Promise<string | undefined>;
+  notReady(object: ObjectReference, lacked?: number): Promise<string | undefined>;
   /**
    * Why the control plane or ztunnel that an operator installs by the entry's restored object does not run yet.
    * Undefined if it runs.
@@ -63,7 +65,7 @@ export interface UndoSurroundings {
    * The workload that gets the requests next is not ready yet, or proxies do not know its pods. `isScaled`: undo has
    * restored only the number of its pods. A held Deployment runs another template than it has, and its pods count.
    */
-  notReached(object: ObjectReference, isScaled: boolean): Promise<string | undefined>;
+  notReached(object: ObjectReference, isScaled: boolean, lacked?: number): Promise<string | undefined>;
   /** Proxies have not acknowledged the present destinations of requests yet. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
   /**
@@ -166,10 +168,10 @@ async function notServing(
   entry: Exclude<JournalEntry, { type: "created" }>,
   surroundings: UndoSurroundings,
 ): Promise<string | undefined> {
-  const { object } = entry;
-  if (isCopy(entry) || mustRun(entry)) return await surroundings.notReached(object, isScaled(entry));
+  const { object, lacked } = entry;
+  if (isCopy(entry) || mustRun(entry)) return await surroundings.notReached(object, isScaled(entry), lacked);
   if (givesBackRevision(entry)) return await surroundings.notInstalled(entry);
-  if (entry.type === "deleted") return isWorkload(entry) ? await surroundings.notReady(object) : undefined;
+  if (entry.type === "deleted") return isWorkload(entry) ? await surroundings.notReady(object, lacked) : undefined;
   return movesTraffic(entry) ? await surroundings.notAcknowledged(object) : undefined;
 }
 
@@ -282,25 +284,17 @@ async function undoRestart(
   return await whenReplaced(entry, context, restartedAt);
 }
 
-/**
- * The next full second. Argo's controller writes the object again without milliseconds, which would look like a change
- * by somebody else. An earlier second would leave out pods that were made in it.
- */
-function restartTime(nowMs: number): string {
-  return rfc3339Seconds(Math.ceil(nowMs / 1000) * 1000);
-}
-
 function timeOf(value: unknown): number {
   return typeof value === "string" ? Date.parse(value) : Number.NaN;
 }
 
 /** The result for a workload with the restored template, or that undo has restarted. */
 async function whenReplaced(
-  { object }: FieldEntry,
+  { object, lacked }: FieldEntry,
   { notReplaced }: Pick<UndoSurroundings, "notReplaced">,
   restartedAt: string | undefined,
 ): Promise<UndoResult> {
-  const missing = await notReplaced(object, restartedAt);
+  const missing = await notReplaced(object, restartedAt, lacked);
   return missing === undefined ? { state: "undone" } : { state: "settling", ...missing };
 }
 

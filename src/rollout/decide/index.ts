@@ -71,6 +71,7 @@ export { sinceSettledMs } from "./settle-progress.ts";
 export { undoPatienceMs } from "./rollback.ts";
 export { conflictDetail, keptFields, shown } from "./conflict.ts";
 export { fieldEntries, fieldKey, isOfField, type FieldEntry, type FieldOfObject } from "./field-entries.ts";
+export { restartTime } from "./restart-time.ts";
 export {
   describeReference,
   referenceKey,
