@@ -189,6 +189,12 @@ export class JournalStore {
     if (journal !== undefined) await this.#store(name, journal, withPrior(journal.entries, entry, prior), []);
   }
 
+  /** Stores that undo has given new pods to the object with this uid, which somebody has made again. */
+  async keepRemade(name: string, entry: JournalEntry, uid: string): Promise<void> {
+    const journal = await this.#load(name);
+    if (journal !== undefined) await this.#store(name, journal, withUid(journal.entries, entry, uid), []);
+  }
+
   /**
    * Another rollout that wrote the field's present value. All rollouts write as the same field manager, so only their
    * journals tell them apart. `entry` is this rollout's first entry of the field. A journal has no times, so the
@@ -494,6 +500,12 @@ export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry,
         ? { ...held, stored: prior }
         : held,
   );
+}
+
+/** The entries, with another uid of the given one's object. */
+export function withUid(entries: readonly JournalEntry[], entry: JournalEntry, uid: string): JournalEntry[] {
+  const key = entryKey(entry);
+  return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, uid } : held));
 }
 
 /** Whether an entry has written the list that the other one has found. */

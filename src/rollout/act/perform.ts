@@ -96,6 +96,8 @@ export interface UndoContext extends UndoSurroundings {
    * value.
    */
   keepRestored(entry: FieldEntry, restored: unknown): Promise<void>;
+  /** Stores the uid of the object that somebody has made again, when undo has given it new pods. */
+  keepRemade(entry: FieldEntry, uid: string): Promise<void>;
   /**
    * Another rollout that has written the field's present value since. Undefined if there is none. `first`: this
    * rollout's first entry of the field.
@@ -234,12 +236,13 @@ async function undoField(
   original: JournalEntry,
 ): Promise<UndoResult> {
   const current = await objects.get(entry.object);
-  if (current === undefined) return { state: "undone" };
+  if (current === undefined) return { state: "undone", isGone: true };
   const found = valueAt(current, entry.pointer);
   if (hasLeftMesh(entry, current)) return { state: "undone" };
   if (isLabelOfRemade(entry, current) && !covers(found, entry.written)) return { state: "undone" };
   if (entry.restart === "time") return await undoRestart(objects, entry, surroundings, { current, found });
   if (keepsEdits(entry)) return await undoList(objects, entry, surroundings, { current, original });
+  if (isRemadeAsBefore(entry, current, found)) return await restartRemade(objects, entry, surroundings, current);
   // Somebody may have restored what was there before the run, such as a GitOps controller.
   const isRestored =
     !covers(found, entry.written) && original.type === "field" && jsonEqualWithoutNulls(found, original.prior);
@@ -286,6 +289,38 @@ async function undoRestart(
 
 function timeOf(value: unknown): number {
   return typeof value === "string" ? Date.parse(value) : Number.NaN;
+}
+
+const restartPointer = "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt";
+
+/**
+ * Whether somebody has deleted the workload and made it again without the mark of its restart. Its new pods started with
+ * what the rollout had written into their namespace, and restoring its template replaces none of them.
+ */
+function isRemadeAsBefore({ restart, uid, pointer, prior }: FieldEntry, { metadata }: UntypedObject, found: unknown) {
+  return (
+    restart === "template" &&
+    uid !== undefined &&
+    metadata.uid !== undefined &&
+    uid !== metadata.uid &&
+    pointer.startsWith("/spec/template/metadata/annotations/") &&
+    jsonEqualWithoutNulls(found, prior)
+  );
+}
+
+/** Restarts such a workload once, as kubectl does. */
+async function restartRemade(
+  objects: ObjectAccess,
+  entry: FieldEntry,
+  context: UndoContext,
+  current: UntypedObject,
+): Promise<UndoResult> {
+  const before = valueAt(current, restartPointer);
+  const heldBack = await context.heldBack(entry, current, before);
+  if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
+  await objects.setField(entry.object, restartPointer, restartTime(context.nowMs), before);
+  await context.keepRemade(entry, current.metadata.uid ?? "");
+  return await whenReplaced(entry, context, undefined);
 }
 
 /** The result for a workload with the restored template, or that undo has restarted. */
@@ -368,7 +403,7 @@ async function undoAdopted(
   original: JournalEntry,
 ): Promise<UndoResult> {
   const current = await objects.get(entry.object);
-  if (current === undefined) return { state: "undone" };
+  if (current === undefined) return { state: "undone", isGone: true };
   const found = valueAt(current, entry.pointer);
   const isPrior = jsonEqualWithoutNulls(found, entry.prior);
   // Any added field makes it the user's own new template.
