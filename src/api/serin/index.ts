@@ -95,6 +95,7 @@ export {
 export {
   changesLeft,
   journalFormatVersion,
+  entriesSumAnnotation,
   journalOwnerAnnotation,
   lastRunCompleted,
   maxDecisions,

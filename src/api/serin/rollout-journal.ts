@@ -102,6 +102,12 @@ export interface RolloutJournal extends KubernetesObject {
  */
 export const journalOwnerAnnotation = "rollout.serin.dev/rollout-uid";
 
+/**
+ * The number and a digest of the entries, as the engine has written them last. It shows that somebody else has changed
+ * them since. A person removes it to let a change count. Absent in journals of earlier releases.
+ */
+export const entriesSumAnnotation = "rollout.serin.dev/entries-sum";
+
 export interface DecisionRecord {
   /** In RFC 3339. */
   readonly at: string;

@@ -1,6 +1,7 @@
 import { BoundedCache, isTree, jsonEqualWithoutNulls, truncated, userError, type Clock } from "../../base/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
+  entriesSumAnnotation,
   journalFormatVersion,
   journalOwnerAnnotation,
   maxDecisions,
@@ -23,6 +24,7 @@ import {
   type FieldEntry,
   type FieldOfObject,
 } from "../decide/index.ts";
+import { changeOfEntries, sumOf } from "./journal-sum.ts";
 import { covers, withoutServerFields } from "./object-access.ts";
 import type { OtherRollout } from "./perform.ts";
 
@@ -275,6 +277,13 @@ export class JournalStore {
       throw userError("journal-broken", `RolloutJournal ${name}: ${fault}`, {
         hint: "restore the RolloutJournal from a backup, or correct the field",
       });
+    if (journal !== undefined && journal.metadata.resourceVersion !== kept?.known?.metadata.resourceVersion) {
+      const change = changeOfEntries(journal, kept?.known?.entries);
+      if (change !== undefined)
+        throw userError("journal-changed", `RolloutJournal ${name}: ${change}`, {
+          hint: `restore the RolloutJournal from a backup, or let the change count: kubectl annotate rolloutjournal ${name} ${entriesSumAnnotation}-`,
+        });
+    }
     this.#keep(name, journal);
     return journal;
   }
@@ -294,7 +303,12 @@ export class JournalStore {
       [...(before.decisions ?? []), ...added.map(clipped)],
       Math.min(maxDecisionBytes, maxJournalBytes - sizeOf(entries)),
     );
+    const metadata = {
+      ...before.metadata,
+      annotations: { ...before.metadata.annotations, [entriesSumAnnotation]: sumOf(entries) },
+    };
     const body = {
+      metadata,
       apiVersion: `${rolloutGroup}/${rolloutVersion}`,
       kind: "RolloutJournal",
       formatVersion: journalFormatVersion,
@@ -306,7 +320,7 @@ export class JournalStore {
     if (kept !== undefined) this.#kept.set(name, { ...kept, atMs: undefined });
     const written =
       before.metadata.resourceVersion === undefined
-        ? await this.#client.create(rolloutJournalKind, { ...body, metadata: before.metadata }, { fieldManager })
+        ? await this.#client.create(rolloutJournalKind, body, { fieldManager })
         : await this.#client.update(rolloutJournalKind, { ...before, ...body }, { fieldManager });
     this.#keep(name, written);
   }
