@@ -20,6 +20,7 @@ export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 export {
   isOfEndedRun,
+  derivedStep,
   journalCounts,
   type JournalCounts,
   type DecideInput,
