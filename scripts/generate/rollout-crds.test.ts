@@ -155,12 +155,14 @@ test("the API server stores every field of a journal's entry, because it drops t
     adopted: true,
     later: { a: 4 },
     madeParents: 1,
+    lacked: 1,
   };
   const created: Required<Extract<JournalEntry, { type: "created" }>> = { ...common, type: "created" };
   const deleted: Required<Extract<JournalEntry, { type: "deleted" }>> = {
     ...common,
     type: "deleted",
     body: { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "c" }, data: { a: "1" } },
+    lacked: 1,
   };
   const decision: Required<DecisionRecord> = {
     at: "2026-01-01T00:00:00Z",

@@ -1,4 +1,4 @@
-import { canonicalJson } from "../base/index.ts";
+import { canonicalJson, isTree } from "../base/index.ts";
 
 /** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [field: string]: Json };
@@ -94,10 +94,6 @@ function byName(list: readonly Json[]): ReadonlyMap<string, Json> | undefined {
     named.set(name, element);
   }
   return named;
-}
-
-export function isTree(value: Json | undefined): value is Tree {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 export function isList(value: Json | undefined): value is readonly Json[] {

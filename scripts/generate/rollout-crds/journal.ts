@@ -59,6 +59,11 @@ export const journalEntries: Schema = {
         64,
         "The number of objects around the field that the rollout had to create. Undo removes those that are empty.",
       ),
+      lacked: integer(
+        1,
+        100_000,
+        "How many ready pods the workload lacked before the rollout first changed it. Undo does not wait for these. Absent if it lacked none.",
+      ),
       undoGroup: text(
         "Entries with the same value are undone together: first the fields, then the pods that need them.",
       ),

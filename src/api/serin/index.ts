@@ -96,6 +96,7 @@ export {
 export {
   changesLeft,
   journalFormatVersion,
+  entriesSumAnnotation,
   journalOwnerAnnotation,
   lastRunCompleted,
   maxDecisions,

@@ -53,6 +53,11 @@ export type JournalEntry =
       readonly setup?: boolean;
       /** The number of parent members that were created for it. Undo removes them if they are empty. */
       readonly madeParents?: number;
+      /**
+       * How many ready pods the workload lacked before the rollout first changed it. Undo does not wait for these.
+       * Absent if it lacked none.
+       */
+      readonly lacked?: number;
     }
   | {
       readonly type: "created";
@@ -68,6 +73,8 @@ export type JournalEntry =
       readonly body: UntypedObject;
       readonly undoGroup?: string;
       readonly setup?: boolean;
+      /** See the entry of a field. */
+      readonly lacked?: number;
     };
 
 /**
@@ -94,6 +101,12 @@ export interface RolloutJournal extends KubernetesObject {
  * journals of earlier releases.
  */
 export const journalOwnerAnnotation = "rollout.serin.dev/rollout-uid";
+
+/**
+ * The number and a digest of the entries, as the engine has written them last. It shows that somebody else has changed
+ * them since. A person removes it to let a change count. Absent in journals of earlier releases.
+ */
+export const entriesSumAnnotation = "rollout.serin.dev/entries-sum";
 
 export interface DecisionRecord {
   /** In RFC 3339. */

@@ -185,6 +185,10 @@ export const maxJournaledObjects = 50;
 /** A journal that somebody deleted with its entries. */
 export interface LostJournal extends JournaledObjects {
   readonly at: string;
+  /** What the engine can put back without the journal, because the objects themselves show it. */
+  readonly back?: readonly string[];
+  /** What a person must look at, with a command for each. Absent until the engine has looked at the objects. */
+  readonly left?: readonly string[];
   /** A person has let the rollout end without its journal. */
   readonly accepted?: boolean;
 }

@@ -45,6 +45,10 @@ export const rolloutErrors = {
     meaning: "A newer engine wrote the rollout's journal.",
     remedy: "Run the newer engine until the rollout has ended.",
   },
+  "journal-changed": {
+    meaning: "Somebody has removed, added or changed entries of a rollout's journal, from which its undo works.",
+    remedy: "Restore the RolloutJournal from a backup, or let the change count with the command in the message.",
+  },
   "journal-broken": {
     meaning: "Somebody has changed the entries of a rollout's journal, and one of them cannot be read.",
     remedy: "Restore the RolloutJournal from a backup, or correct the field that the message names.",

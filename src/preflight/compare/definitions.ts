@@ -1,7 +1,7 @@
-import { canonicalJson } from "../../base/index.ts";
+import { canonicalJson, isTree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { named, type DefinitionChange, type DefinitionChangeType } from "../report.ts";
-import { isList, isTree, type Json } from "../tree-diff.ts";
+import { isList, type Json } from "../tree-diff.ts";
 
 /** A stored object of a custom kind. */
 export type StoredObject = UntypedObject;

@@ -1,6 +1,6 @@
-import { canonicalJson } from "../../base/index.ts";
+import { canonicalJson, isTree } from "../../base/index.ts";
 import type { ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
-import { isList, isTree, type Json } from "../tree-diff.ts";
+import { isList, type Json } from "../tree-diff.ts";
 
 type FieldSet = Readonly<Record<string, unknown>>;
 

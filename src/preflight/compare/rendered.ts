@@ -1,3 +1,4 @@
+import { isTree } from "../../base/index.ts";
 import { parse } from "yaml";
 import { keyOf, type UntypedObject } from "../../api/index.ts";
 import { defaultValidatorName, istioLabels } from "../../api/istio/index.ts";
@@ -5,7 +6,7 @@ import type { ObjectChange, RenderedComponentReport, RenderedReport } from "../r
 import { withoutServerFields, writtenFields } from "./installed-fields.ts";
 import { isWanted } from "./server-defaults.ts";
 import { neutral, neutralText, type Side } from "./neutral.ts";
-import { fieldChanges, isTree, type Json } from "../tree-diff.ts";
+import { fieldChanges, type Json } from "../tree-diff.ts";
 
 export interface RenderedInput {
   /**

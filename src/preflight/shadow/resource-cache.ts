@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { stringOf } from "../../base/index.ts";
+import { isTree, stringOf } from "../../base/index.ts";
 import { fromBinary, toJson, type DescMessage } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
@@ -13,7 +13,7 @@ import {
 import { AddressSchema, AuthorizationSchema } from "../../wire/workload/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { neutral, type Side } from "../compare/neutral.ts";
-import { isList, isTree, type Json } from "../tree-diff.ts";
+import { isList, type Json } from "../tree-diff.ts";
 
 export const extensionType = "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig";
 

@@ -181,7 +181,7 @@ test("a journal of an earlier release belongs to whatever rollout has its name",
   };
   const store = new JournalStore(client as unknown as KubeClient, systemClock);
   await store.append("canary.shop.c", [], records(1, 1), "second");
-  assert.equal(written[0]?.metadata.annotations, undefined);
+  assert.equal(written[0]?.metadata.annotations?.["rollout.serin.dev/rollout-uid"], undefined);
   assert.equal(journalCounts(await store.read("canary.shop.c"), "second").isLeftover, undefined);
 });
 
@@ -380,4 +380,43 @@ test("an entry that somebody has changed into none is an error that names its fi
   }
   server.put({ ...journal, entries: [field, deleted, created("two")] });
   assert.equal((await server.store().read(lostName)).entries.length, 3);
+});
+
+test("entries that somebody has removed or changed validly are an error that names them, until a person lets them count", async () => {
+  const server = oneJournal();
+  const store = server.store();
+  const field: JournalEntry = { type: "field", step: "one", object: configMap, pointer: "/data/a", prior: "x" };
+  await store.append(lostName, [field, created("two")], [], "u");
+  const before = server.journal();
+  assert.ok(before !== undefined);
+  let version = 100;
+  const edited = (entries: readonly unknown[], manager = "kubectl-edit", more: object = {}): void => {
+    version += 1;
+    const owns = { "f:entries": {} };
+    const managedFields = [{ manager, operation: "Update", time: "2026-01-01T00:00:00Z", fieldsV1: owns }];
+    const metadata = { ...before.metadata, resourceVersion: String(version), managedFields, ...more };
+    server.put({ ...before, entries, metadata });
+  };
+  const refusal = async (reader: JournalStore): Promise<string> =>
+    await reader.read(lostName).then(
+      () => "",
+      (error: unknown) => (error as Error).message,
+    );
+  edited([field]);
+  const removed = "ConfigMap shop/two (created) of step two was removed";
+  const by = `RolloutJournal ${lostName}: kubectl-edit at 2026-01-01T00:00:00Z has changed its entries`;
+  assert.equal(await refusal(store), `${by}: ${removed}`);
+  assert.equal(await refusal(server.store()), `${by}: it has 1 entry, and the engine wrote 2`, "another engine");
+  await assert.rejects(store.append(lostName, [created("three")], [], "u"), { code: "journal-changed" });
+  edited([{ ...field, prior: "y" }, created("two")]);
+  assert.equal(await refusal(store), `${by}: ConfigMap shop/c /data/a of step one was changed`);
+  await assert.rejects(store.read(lostName), {
+    hint: `restore the RolloutJournal from a backup, or let the change count: kubectl annotate rolloutjournal ${lostName} rollout.serin.dev/entries-sum-`,
+  });
+  edited([{ ...field, later: null }, created("two")]);
+  assert.equal(await refusal(store), "", "a backup has the same entries");
+  edited([field], "kubectl-edit", { annotations: {} });
+  assert.deepEqual((await store.read(lostName)).entries, [field], "a person has let the change count");
+  edited([field, created("three")], "serin-rollout");
+  assert.equal(await refusal(server.store()), "", "an engine of an earlier release leaves the sum of a later one");
 });

@@ -1,6 +1,7 @@
 import { BoundedCache, isTree, jsonEqualWithoutNulls, truncated, userError, type Clock } from "../../base/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import {
+  entriesSumAnnotation,
   journalFormatVersion,
   journalOwnerAnnotation,
   maxDecisions,
@@ -23,6 +24,7 @@ import {
   type FieldEntry,
   type FieldOfObject,
 } from "../decide/index.ts";
+import { changeOfEntries, sumOf } from "./journal-sum.ts";
 import { covers, withoutServerFields } from "./object-access.ts";
 import type { OtherRollout } from "./perform.ts";
 
@@ -59,9 +61,13 @@ export interface StoredJournal {
   readonly missing?: true;
 }
 
+/** A journal as this engine has read or written it last. */
 interface Kept {
-  readonly journal: RolloutJournal | undefined;
-  readonly atMs: number;
+  /** Its last content, also after somebody has deleted it. */
+  readonly known: RolloutJournal | undefined;
+  readonly exists: boolean;
+  /** When it was read or written. Undefined if it must be read again. */
+  readonly atMs: number | undefined;
 }
 
 /** The answer about the other rollout that wrote a field. */
@@ -80,8 +86,6 @@ export class JournalStore {
   readonly #client: KubeClient;
   readonly #clock: Clock;
   readonly #kept = new BoundedCache<string, Kept>(maxKept);
-  /** The journals as this engine has read or written them last, in case somebody deletes one. */
-  readonly #known = new BoundedCache<string, RolloutJournal>(maxKept);
   readonly #others = new BoundedCache<string, KeptOther>(maxOthers);
 
   constructor(client: KubeClient, clock: Clock) {
@@ -107,7 +111,7 @@ export class JournalStore {
    * rollout of its name does not get it.
    */
   async writeAgain(name: string, uid: string | undefined): Promise<void> {
-    const known = this.#known.get(name);
+    const known = this.#kept.get(name)?.known;
     const annotations = known?.metadata.annotations;
     if (known === undefined || uid === undefined || annotations?.[journalOwnerAnnotation] !== uid) return;
     const record = {
@@ -187,6 +191,12 @@ export class JournalStore {
     if (journal !== undefined) await this.#store(name, journal, withPrior(journal.entries, entry, prior), []);
   }
 
+  /** Stores that undo has given new pods to the object with this uid, which somebody has made again. */
+  async keepRemade(name: string, entry: JournalEntry, uid: string): Promise<void> {
+    const journal = await this.#load(name);
+    if (journal !== undefined) await this.#store(name, journal, withUid(journal.entries, entry, uid), []);
+  }
+
   /**
    * Another rollout that wrote the field's present value. All rollouts write as the same field manager, so only their
    * journals tell them apart. `entry` is this rollout's first entry of the field. A journal has no times, so the
@@ -250,7 +260,8 @@ export class JournalStore {
 
   async #load(name: string): Promise<RolloutJournal | undefined> {
     const kept = this.#kept.get(name);
-    if (kept !== undefined && this.#clock.steadyMs() - kept.atMs < keptMs) return kept.journal;
+    if (kept?.atMs !== undefined && this.#clock.steadyMs() - kept.atMs < keptMs)
+      return kept.exists ? kept.known : undefined;
     const journal = await this.#client.get(rolloutJournalKind, name);
     if (journal !== undefined && journal.formatVersion > journalFormatVersion) {
       throw userError(
@@ -266,13 +277,20 @@ export class JournalStore {
       throw userError("journal-broken", `RolloutJournal ${name}: ${fault}`, {
         hint: "restore the RolloutJournal from a backup, or correct the field",
       });
+    if (journal !== undefined && journal.metadata.resourceVersion !== kept?.known?.metadata.resourceVersion) {
+      const change = changeOfEntries(journal, kept?.known?.entries);
+      if (change !== undefined)
+        throw userError("journal-changed", `RolloutJournal ${name}: ${change}`, {
+          hint: `restore the RolloutJournal from a backup, or let the change count: kubectl annotate rolloutjournal ${name} ${entriesSumAnnotation}-`,
+        });
+    }
     this.#keep(name, journal);
     return journal;
   }
 
   #keep(name: string, journal: RolloutJournal | undefined): void {
-    this.#kept.set(name, { journal, atMs: this.#clock.steadyMs() });
-    if (journal !== undefined) this.#known.set(name, journal);
+    const known = journal ?? this.#kept.get(name)?.known;
+    this.#kept.set(name, { known, exists: journal !== undefined, atMs: this.#clock.steadyMs() });
   }
 
   async #store(
@@ -285,7 +303,12 @@ export class JournalStore {
       [...(before.decisions ?? []), ...added.map(clipped)],
       Math.min(maxDecisionBytes, maxJournalBytes - sizeOf(entries)),
     );
+    const metadata = {
+      ...before.metadata,
+      annotations: { ...before.metadata.annotations, [entriesSumAnnotation]: sumOf(entries) },
+    };
     const body = {
+      metadata,
       apiVersion: `${rolloutGroup}/${rolloutVersion}`,
       kind: "RolloutJournal",
       formatVersion: journalFormatVersion,
@@ -293,10 +316,11 @@ export class JournalStore {
       decisions,
     };
     // Unless the write is known to have succeeded, the journal is read again.
-    this.#kept.delete(name);
+    const kept = this.#kept.get(name);
+    if (kept !== undefined) this.#kept.set(name, { ...kept, atMs: undefined });
     const written =
       before.metadata.resourceVersion === undefined
-        ? await this.#client.create(rolloutJournalKind, { ...body, metadata: before.metadata }, { fieldManager })
+        ? await this.#client.create(rolloutJournalKind, body, { fieldManager })
         : await this.#client.update(rolloutJournalKind, { ...before, ...body }, { fieldManager });
     this.#keep(name, written);
   }
@@ -490,6 +514,12 @@ export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry,
         ? { ...held, stored: prior }
         : held,
   );
+}
+
+/** The entries, with another uid of the given one's object. */
+export function withUid(entries: readonly JournalEntry[], entry: JournalEntry, uid: string): JournalEntry[] {
+  const key = entryKey(entry);
+  return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, uid } : held));
 }
 
 /** Whether an entry has written the list that the other one has found. */

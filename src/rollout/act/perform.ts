@@ -1,4 +1,4 @@
-import { jsonEqualWithoutNulls, messageOf, rfc3339Seconds, SerinError } from "../../base/index.ts";
+import { jsonEqualWithoutNulls, messageOf, SerinError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { isEngine, isOurs, lastWriter, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
@@ -9,6 +9,7 @@ import {
   listUndo,
   listUndoIfRewritten,
   listUndoneAnyway,
+  restartTime,
   restoredList,
   shown,
   type Write,
@@ -46,14 +47,15 @@ export interface UndoSurroundings {
   stillServes(entry: JournalEntry): Promise<StillServes | undefined>;
   /**
    * What a workload lacks until its pods are those of its present template, or none is older than `restartedAt`.
-   * Undefined if nothing is missing, or if a restart does not replace its pods.
+   * Undefined if nothing is missing, or if a restart does not replace its pods. `lacked`: see the journal's entry.
    */
   notReplaced(
     object: ObjectReference,
     restartedAt: string | undefined,
+    lacked?: number,
   ): Promise<{ readonly detail: string; readonly left: number } | undefined>;
   /** Why a recreated workload is not ready yet. Undefined if it is ready. */
-  notReady(object: ObjectReference): Promise<string | undefined>;
+  notReady(object: ObjectReference, lacked?: number): Promise<string | undefined>;
   /**
    * Why the control plane or ztunnel that an operator installs by the entry's restored object does not run yet.
    * Undefined if it runs.
@@ -63,7 +65,7 @@ export interface UndoSurroundings {
    * The workload that gets the requests next is not ready yet, or proxies do not know its pods. `isScaled`: undo has
    * restored only the number of its pods. A held Deployment runs another template than it has, and its pods count.
    */
-  notReached(object: ObjectReference, isScaled: boolean): Promise<string | undefined>;
+  notReached(object: ObjectReference, isScaled: boolean, lacked?: number): Promise<string | undefined>;
   /** Proxies have not acknowledged the present destinations of requests yet. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
   /**
@@ -94,6 +96,8 @@ export interface UndoContext extends UndoSurroundings {
    * value.
    */
   keepRestored(entry: FieldEntry, restored: unknown): Promise<void>;
+  /** Stores the uid of the object that somebody has made again, when undo has given it new pods. */
+  keepRemade(entry: FieldEntry, uid: string): Promise<void>;
   /**
    * Another rollout that has written the field's present value since. Undefined if there is none. `first`: this
    * rollout's first entry of the field.
@@ -166,10 +170,10 @@ async function notServing(
   entry: Exclude<JournalEntry, { type: "created" }>,
   surroundings: UndoSurroundings,
 ): Promise<string | undefined> {
-  const { object } = entry;
-  if (isCopy(entry) || mustRun(entry)) return await surroundings.notReached(object, isScaled(entry));
+  const { object, lacked } = entry;
+  if (isCopy(entry) || mustRun(entry)) return await surroundings.notReached(object, isScaled(entry), lacked);
   if (givesBackRevision(entry)) return await surroundings.notInstalled(entry);
-  if (entry.type === "deleted") return isWorkload(entry) ? await surroundings.notReady(object) : undefined;
+  if (entry.type === "deleted") return isWorkload(entry) ? await surroundings.notReady(object, lacked) : undefined;
   return movesTraffic(entry) ? await surroundings.notAcknowledged(object) : undefined;
 }
 
@@ -232,12 +236,13 @@ async function undoField(
   original: JournalEntry,
 ): Promise<UndoResult> {
   const current = await objects.get(entry.object);
-  if (current === undefined) return { state: "undone" };
+  if (current === undefined) return { state: "undone", isGone: true };
   const found = valueAt(current, entry.pointer);
   if (hasLeftMesh(entry, current)) return { state: "undone" };
   if (isLabelOfRemade(entry, current) && !covers(found, entry.written)) return { state: "undone" };
   if (entry.restart === "time") return await undoRestart(objects, entry, surroundings, { current, found });
   if (keepsEdits(entry)) return await undoList(objects, entry, surroundings, { current, original });
+  if (isRemadeAsBefore(entry, current, found)) return await restartRemade(objects, entry, surroundings, current);
   // Somebody may have restored what was there before the run, such as a GitOps controller.
   const isRestored =
     !covers(found, entry.written) && original.type === "field" && jsonEqualWithoutNulls(found, original.prior);
@@ -282,25 +287,49 @@ async function undoRestart(
   return await whenReplaced(entry, context, restartedAt);
 }
 
-/**
- * The next full second. Argo's controller writes the object again without milliseconds, which would look like a change
- * by somebody else. An earlier second would leave out pods that were made in it.
- */
-function restartTime(nowMs: number): string {
-  return rfc3339Seconds(Math.ceil(nowMs / 1000) * 1000);
-}
-
 function timeOf(value: unknown): number {
   return typeof value === "string" ? Date.parse(value) : Number.NaN;
 }
 
+const restartPointer = "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt";
+
+/**
+ * Whether somebody has deleted the workload and made it again without the mark of its restart. Its new pods started with
+ * what the rollout had written into their namespace, and restoring its template replaces none of them.
+ */
+function isRemadeAsBefore({ restart, uid, pointer, prior }: FieldEntry, { metadata }: UntypedObject, found: unknown) {
+  return (
+    restart === "template" &&
+    uid !== undefined &&
+    metadata.uid !== undefined &&
+    uid !== metadata.uid &&
+    pointer.startsWith("/spec/template/metadata/annotations/") &&
+    jsonEqualWithoutNulls(found, prior)
+  );
+}
+
+/** Restarts such a workload once, as kubectl does. */
+async function restartRemade(
+  objects: ObjectAccess,
+  entry: FieldEntry,
+  context: UndoContext,
+  current: UntypedObject,
+): Promise<UndoResult> {
+  const before = valueAt(current, restartPointer);
+  const heldBack = await context.heldBack(entry, current, before);
+  if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
+  await objects.setField(entry.object, restartPointer, restartTime(context.nowMs), before);
+  await context.keepRemade(entry, current.metadata.uid ?? "");
+  return await whenReplaced(entry, context, undefined);
+}
+
 /** The result for a workload with the restored template, or that undo has restarted. */
 async function whenReplaced(
-  { object }: FieldEntry,
+  { object, lacked }: FieldEntry,
   { notReplaced }: Pick<UndoSurroundings, "notReplaced">,
   restartedAt: string | undefined,
 ): Promise<UndoResult> {
-  const missing = await notReplaced(object, restartedAt);
+  const missing = await notReplaced(object, restartedAt, lacked);
   return missing === undefined ? { state: "undone" } : { state: "settling", ...missing };
 }
 
@@ -374,7 +403,7 @@ async function undoAdopted(
   original: JournalEntry,
 ): Promise<UndoResult> {
   const current = await objects.get(entry.object);
-  if (current === undefined) return { state: "undone" };
+  if (current === undefined) return { state: "undone", isGone: true };
   const found = valueAt(current, entry.pointer);
   const isPrior = jsonEqualWithoutNulls(found, entry.prior);
   // Any added field makes it the user's own new template.

@@ -1,4 +1,4 @@
-import type { JournalEntry } from "../../api/serin/index.ts";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { describeReference, isOfField, referenceKey, type UndoReport } from "../decide/index.ts";
 import {
   givesBackRevision,
@@ -13,7 +13,8 @@ import {
 } from "./undo-order.ts";
 
 export type UndoResult =
-  | { readonly state: "undone" }
+  /** `isGone`: there was nothing to restore, because the object does not exist. */
+  | { readonly state: "undone"; readonly isGone?: true }
   /**
    * Another entry must be undone first, or the object cannot be reached. `isEnding`: pods that are ending still need
    * the object, at most until a known time.
@@ -33,6 +34,8 @@ export type UndoResult =
  */
 export class UndoPlay {
   readonly undone: JournalEntry[] = [];
+  /** The entries that had nothing to restore, because their object did not exist. See {@link settleGone}. */
+  readonly gone: JournalEntry[] = [];
   readonly #queue: JournalEntry[];
   readonly #entries: readonly JournalEntry[];
   readonly #passOver: boolean;
@@ -50,8 +53,13 @@ export class UndoPlay {
   /** The entry to undo now. Undefined when this pass ends. */
   next(): JournalEntry | undefined {
     if (this.#conflict !== undefined || (this.#waiting.length > 0 && !this.#passOver)) return undefined;
-    do this.#current = this.#queue.shift();
-    while (this.#current !== undefined && this.#needsOneThatWaits(this.#current));
+    do {
+      this.#current = this.#queue.shift();
+      if (this.#current !== undefined && this.#isOfGone(this.#current)) this.gone.push(this.#current);
+    } while (
+      this.#current !== undefined &&
+      (this.gone.at(-1) === this.#current || this.#needsOneThatWaits(this.#current))
+    );
     return this.#current;
   }
 
@@ -66,13 +74,39 @@ export class UndoPlay {
   tell(result: UndoResult): void {
     const entry = this.#current;
     if (entry === undefined) return;
-    if (result.state === "undone") this.undone.push(entry);
+    if (result.state === "undone") (result.isGone === true ? this.gone : this.undone).push(entry);
     else if (result.state === "settling")
       this.#settling.push({ entry, detail: describedIn(entry, result.detail), left: result.left });
     else if (result.state === "waiting") {
       const { detail, isEnding = false } = result;
       this.#waiting.push({ entry, detail: describedIn(entry, detail), isEnding });
     } else this.#conflict = result.detail;
+  }
+
+  /**
+   * Takes which of the objects of {@link gone} still do not exist, at the end of the pass. If somebody has made an
+   * object again meanwhile, the next pass undoes all of its entries, in their order. So the entries of an object that
+   * is gone stay as long as one of them must wait for others: somebody may make the object again with its last content.
+   */
+  settleGone(isStillGone: (object: ObjectReference) => boolean): void {
+    const passed = new Set([...this.gone, ...this.undone]);
+    const gone = Map.groupBy(this.gone.splice(0), ({ object }) => referenceKey(object));
+    for (const [key, own] of gone) {
+      const [entry] = own;
+      if (entry === undefined) continue;
+      const isWhole = this.#entries.every(
+        (other) => other.type !== "field" || referenceKey(other.object) !== key || passed.has(other),
+      );
+      if (!isStillGone(entry.object))
+        this.#waiting.push({ entry, detail: describedIn(entry, "somebody has made it again"), isEnding: false });
+      else if (isWhole) this.undone.push(...own);
+    }
+  }
+
+  /** In one pass, all fields of an object are gone if one of them is: later ones build on what earlier ones restore. */
+  #isOfGone(entry: JournalEntry): boolean {
+    const isOfField = entry.type === "field";
+    return isOfField && this.gone.some(({ object }) => referenceKey(object) === referenceKey(entry.object));
   }
 
   get report(): UndoReport {

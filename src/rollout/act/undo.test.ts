@@ -152,6 +152,7 @@ async function perform(objects: Objects): Promise<JournalEntry[]> {
 const free: UndoContext = {
   keepLater: async () => undefined,
   keepRestored: async () => undefined,
+  keepRemade: async () => undefined,
   otherRollout: async () => undefined,
   nowMs: Date.parse("2026-01-01T00:00:00Z"),
   stillServes: async () => undefined,

@@ -20,6 +20,7 @@ export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 export {
   isOfEndedRun,
+  derivedStep,
   journalCounts,
   type JournalCounts,
   type DecideInput,
@@ -71,6 +72,7 @@ export { sinceSettledMs } from "./settle-progress.ts";
 export { undoPatienceMs } from "./rollback.ts";
 export { conflictDetail, keptFields, shown } from "./conflict.ts";
 export { fieldEntries, fieldKey, isOfField, type FieldEntry, type FieldOfObject } from "./field-entries.ts";
+export { restartTime } from "./restart-time.ts";
 export {
   describeReference,
   referenceKey,

@@ -3,6 +3,7 @@ import {
   type Approval,
   type DecisionRecord,
   type JournalEntry,
+  type LostJournal,
   type MeantRule,
   type OrdersMark,
   type RolloutStatus,
@@ -81,6 +82,8 @@ export interface DecideInput {
   readonly observation: Observation | undefined;
   /** The remaining journal entries, of the run and of the preparation of the target. */
   readonly journal: JournalCounts;
+  /** What the objects of a lost journal show. Absent if the journal is not lost, or if nobody has looked. */
+  readonly derived?: Required<Pick<LostJournal, "back" | "left">>;
   /** The result of the last `undo`. Undefined if this engine has not tried one yet. */
   readonly undo?: UndoReport;
   /** Set when the step's last write failed, or somebody keeps undoing it. Undefined after a write that stays. */
@@ -154,8 +157,15 @@ export function journalCounts(
     completed: lastRunCompleted(decisions),
     ...(isLeftover ? { isLeftover } : {}),
     ...(missing === undefined ? {} : { missing }),
-    objects: [...new Set(entries.map(({ object }) => describeReference(object)))],
+    objects: [...new Set(entries.filter(isNotDerived).map(({ object }) => describeReference(object)))],
   };
+}
+
+/** The step of entries that the engine has derived from the objects themselves, because the journal was lost. */
+export const derivedStep = "derived";
+
+function isNotDerived({ step }: JournalEntry): boolean {
+  return step !== derivedStep;
 }
 
 /**

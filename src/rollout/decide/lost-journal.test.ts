@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { decide } from "./decide.ts";
-import type { DecideInput, Decision } from "./input.ts";
+import { derivedStep, journalCounts, type DecideInput, type Decision } from "./input.ts";
 import { begun, input, orders, plain, reasons } from "./testing/two-steps.ts";
 
 const written = { run: 1, setup: 0, completed: false, objects: ["HTTPRoute n/web"] };
@@ -107,4 +107,40 @@ test("a deletion that leaves the changes does not need the journal, but one that
   assert.deepEqual(reasons(decided(moved, { orders: leaves })), ["Deleted", "release"]);
   const prepared = { ...moved, journaled: { objects: ["Deployment n/web"], setup: true } };
   assert.equal(decided(prepared, { orders: leaves }).status.phase, "Stuck");
+});
+
+test("the status says what the objects themselves show, and a person's consent puts that back", () => {
+  const { status: stuck } = decided(goingBack);
+  const left = ["HTTPRoute n/web /spec/rules (kubectl edit httproute web -n n)"];
+  const derived = { back: ["Namespace n /metadata/labels/istio.io~1rev"], left };
+  const shown = decided(stuck, { journal: { ...empty, run: 1 }, derived });
+  assert.match(
+    shown.status.message,
+    /Or the engine can put back what the objects themselves show: Namespace n \/metadata\/labels\/istio\.io~1rev; look at these, and put them back by hand: HTTPRoute n\/web \/spec\/rules \(kubectl edit httproute web -n n\)\. Then end the rollout/,
+  );
+  assert.deepEqual(reasons(shown), ["Stuck"], "nothing is put back before a person consents");
+  const again = decided(shown.status, { journal: { ...empty, run: 1 } });
+  assert.deepEqual([again.status.message, again.actions], [shown.status.message, []]);
+  const [, at = ""] = / rollout\.serin\.dev\/without-journal=(\S+)$/.exec(shown.status.message) ?? [];
+  const given = { journal: { ...empty, run: 1 }, orders: { ...orders, withoutJournal: at } };
+  const accepted = decided(shown.status, given);
+  const undoing = decided(accepted.status, given);
+  assert.deepEqual([undoing.status.phase, reasons(undoing)], ["RollingBack", ["undo"]]);
+  const ended = decided(undoing.status, { ...given, journal: empty });
+  assert.equal(ended.status.phase, "RolledBack");
+  assert.match(
+    ended.status.cause ?? "",
+    /has not put back HTTPRoute .*, but what the objects themselves showed: Namespace n/,
+  );
+});
+
+test("a journal with nothing but derived entries is not taken for one from a backup", () => {
+  const object = { apiVersion: "v1", kind: "HTTPRoute", plural: "httproutes", name: "web", namespace: "n" };
+  const entry = { type: "created", step: derivedStep, object } as const;
+  const { objects } = journalCounts({ entries: [entry] });
+  assert.deepEqual(objects, []);
+  assert.equal(
+    decided(decided(goingBack).status, { journal: { ...empty, run: 1, objects: objects ?? [] } }).status.phase,
+    "Stuck",
+  );
 });

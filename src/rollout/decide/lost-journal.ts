@@ -62,14 +62,15 @@ export function isJournalLost(
 export function decideWithoutJournal(input: DecideInput): Decision {
   const { status, orders, journal, nowMs } = input;
   const { lostJournal, ...rest } = status;
-  const lost: LostJournal = lostJournal ?? { at: at(nowMs), ...(status.journaled ?? { objects: [] }) };
+  const known: LostJournal = lostJournal ?? { at: at(nowMs), ...(status.journaled ?? { objects: [] }) };
+  const lost = { ...known, ...input.derived };
   const found = new Set(journal.objects);
   if (journal.missing !== true && found.size > 0 && lost.objects.every((object) => found.has(object))) {
     const message = "its journal is back, and the rollout continues";
     return { status: rest, actions: [{ type: "event", reason: "Resumed", message, warning: false }] };
   }
   if (orders.withoutJournal === lost.at) return endWithout(input, lost);
-  const message = `its journal ${orders.commands.journal} is gone, which had the values from before the rollout of ${namesOf(lost)}. Restore this RolloutJournal from a backup, and the rollout continues by itself. Or look at each of these objects, put it back by hand, and end the rollout without its journal: ${orders.commands.annotate} ${withoutJournalAnnotation}=${lost.at}`;
+  const message = `its journal ${orders.commands.journal} is gone, which had the values from before the rollout of ${namesOf(lost)}. Restore this RolloutJournal from a backup, and the rollout continues by itself. Or ${withoutText(lost)}: ${orders.commands.annotate} ${withoutJournalAnnotation}=${lost.at}`;
   const told = status.phase === "Stuck" && saysTheSame(status.message, message);
   return {
     status: { ...withHold(status, { phase: "Stuck", reason: "undo", message }), lostJournal: lost },
@@ -82,7 +83,7 @@ function endWithout(input: DecideInput, lost: LostJournal): Decision {
   const { status, orders } = input;
   const { journaled: _, ...rest } = status;
   const accepted: RolloutStatus = { ...rest, lostJournal: { ...lost, accepted: true } };
-  const unrestored = `its journal was gone, so the engine has not put back ${namesOf(lost)}`;
+  const unrestored = `its journal was gone, so the engine has not put back ${unrestoredText(lost)}`;
   if (isPuttingBack(status)) {
     const cause = status.cause === undefined ? unrestored : `${status.cause}; ${unrestored}`;
     const message = `the undo ends without the journal: ${unrestored}`;
@@ -98,6 +99,23 @@ function endWithout(input: DecideInput, lost: LostJournal): Decision {
     isDeleted ? "Deleted" : "RolledBack",
     orders.orderedBy,
   );
+}
+
+/** What a person does to end the rollout without its journal. */
+function withoutText({ back = [], left }: LostJournal): string {
+  if (back.length === 0 && left === undefined)
+    return "look at each of these objects, put it back by hand, and end the rollout without its journal";
+  const shows = `the engine can put back what the objects themselves show: ${firstNames(back, namesShown)}`;
+  const byHand = `look at these, and put them back by hand: ${firstNames(left ?? [], namesShown)}`;
+  const parts = [...(back.length === 0 ? [] : [shows]), ...((left ?? []).length === 0 ? [] : [byHand])];
+  return `${parts.join("; ")}. Then end the rollout without its journal`;
+}
+
+function unrestoredText(lost: LostJournal): string {
+  const { back = [], left } = lost;
+  if (left === undefined || back.length === 0) return namesOf(lost);
+  const rest = left.length === 0 ? "anything that the objects do not show" : firstNames(left, namesShown);
+  return `${rest}, but what the objects themselves showed: ${firstNames(back, namesShown)}`;
 }
 
 function namesOf({ objects, more = 0 }: LostJournal): string {

@@ -23,6 +23,8 @@ export type WriteState =
       readonly prior?: unknown;
       readonly uid?: string;
       readonly madeParents?: number;
+      /** See the field of the journal's entry. */
+      readonly lacked?: number;
       /** The step has not written it before. Absent if somebody has undone the write, or the server refused it. */
       readonly isFirst?: true;
       /** Who wrote the current value instead. */

@@ -38,7 +38,7 @@ function isOwn(write: Write): boolean {
 type PendingState = Extract<WriteState, { state: "pending" }>;
 
 function journalEntry(step: Step, planned: Write, state: PendingState): JournalEntry {
-  const { prior, uid, madeParents = 0, merged } = state;
+  const { prior, uid, madeParents = 0, lacked = 0, merged } = state;
   const write = merged === undefined ? planned : withValue(planned, merged.value);
   const common = {
     step: step.id,
@@ -61,11 +61,17 @@ function journalEntry(step: Step, planned: Write, state: PendingState): JournalE
         ...(write.restart === undefined ? {} : { restart: write.restart }),
         ...(write.adopted === undefined ? {} : { adopted: true }),
         ...(madeParents === 0 ? {} : { madeParents }),
+        ...(lacked === 0 ? {} : { lacked }),
       };
     case "create":
       return { type: "created", ...common };
     case "delete":
-      return { type: "deleted", ...common, body: storedBody(prior as UntypedObject) };
+      return {
+        type: "deleted",
+        ...common,
+        body: storedBody(prior as UntypedObject),
+        ...(lacked === 0 ? {} : { lacked }),
+      };
   }
 }
 

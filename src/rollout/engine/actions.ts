@@ -16,6 +16,7 @@ import { UndoPlay } from "../act/undo-play.ts";
 import {
   describeReference,
   keepsEdits,
+  referenceKey,
   type Action,
   type Decision,
   type RolloutEvent,
@@ -177,6 +178,7 @@ export class Actions {
     const kept: Omit<UndoContext, keyof UndoSurroundings> = {
       keepLater: async (entry, later) => await journals.keepLater(name, entry, later),
       keepRestored: async (entry, restored) => await journals.replacePrior(name, entry, restored),
+      keepRemade: async (entry, uid) => await journals.keepRemade(name, entry, uid),
       otherRollout: async (entry, found) => await journals.otherRollout(name, entry, found),
     };
     try {
@@ -193,10 +195,19 @@ export class Actions {
         if (result.state === "undone" && isRestart(entry)) await this.#strike(name, [entry]);
       }
     } finally {
+      await this.#settleGone(play);
       await this.#strike(name, play.undone);
     }
     if (play.undone.length > 0) await this.#recordUndone(rollout, play.undone, run);
     return play.report;
+  }
+
+  /** Somebody may have made an object again since the pass found that it was gone. */
+  async #settleGone(play: UndoPlay): Promise<void> {
+    const back = new Set<string>();
+    for (const [key, [entry]] of Map.groupBy(play.gone, ({ object }) => referenceKey(object)))
+      if (entry !== undefined && (await this.#options.objects.get(entry.object)) !== undefined) back.add(key);
+    play.settleGone((object) => !back.has(referenceKey(object)));
   }
 
   async #strike(name: string, entries: readonly JournalEntry[]): Promise<void> {

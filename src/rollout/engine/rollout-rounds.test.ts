@@ -56,6 +56,13 @@ const unanswered = async (): Promise<boolean> => {
   throw transientError("review-failed", "the API server answered 500 to a SubjectAccessReview");
 };
 
+const lostEntry: JournalEntry = {
+  type: "field",
+  step: "derived",
+  object: { apiVersion: "gateway.networking.k8s.io/v1", kind: "HTTPRoute", plural: "httproutes", name: "web" },
+  pointer: "/spec/rules",
+};
+
 /** Rounds of one Canary. The API server writes its status, but cannot read its journal or its target. */
 function roundsOf({
   spec,
@@ -83,6 +90,7 @@ function roundsOf({
     status,
   } as unknown as Rollout;
   const decisions: Decision[] = [];
+  const appended: JournalEntry[] = [];
   const board = new RoundBoard(1);
   const fail = (): never => {
     throw transientError("api-server", `get of HTTPRoute shop/${named()}: conversion webhook failed`);
@@ -106,7 +114,9 @@ function roundsOf({
     journals: {
       read: async () => (faulty && unread === "journal" ? fail() : journal),
       writeAgain: async () => undefined,
+      append: async (_name: string, entries: readonly JournalEntry[]) => void appended.push(...entries),
     },
+    lostValues: async () => ({ entries: [lostEntry], back: ["HTTPRoute shop/web /spec/rules"], left: [] }),
     observer: {},
     planner: {
       plan: async (rollout: Rollout, entries: readonly JournalEntry[]) => (faulty ? fail() : plan(rollout, entries)),
@@ -136,6 +146,7 @@ function roundsOf({
   return {
     status: () => object.status ?? initialStatus,
     decisions,
+    appended,
     board,
     rightsAsked: () => rightsAsked,
     version: () => version,
@@ -376,12 +387,15 @@ test("a rollout whose journal is gone is Stuck with its journal's name, and does
     },
     journal: { entries: [], decisions: [], missing: true },
   });
+  await canary.run(1);
+  assert.deepEqual(canary.appended, [], "the status says first that the journal is lost");
   await canary.run(3);
   const { phase, message } = canary.status();
   assert.equal(phase, "Stuck");
+  assert.deepEqual(canary.appended, [lostEntry], "it looks once");
   assert.match(
     message,
     /^its journal canary\.shop\.web is gone, .* of HTTPRoute shop\/web\. .* kubectl annotate --overwrite canary\.rollout\.serin\.dev web -n shop rollout\.serin\.dev\/without-journal=/,
   );
-  assert.deepEqual(canary.events(), ["Stuck"]);
+  assert.deepEqual(canary.events(), ["Stuck", "Stuck"], "once more when it has looked at the objects");
 });

@@ -1,6 +1,6 @@
 import { messageOf, SerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
-import type { Freeze, JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
+import type { Freeze, JournaledObjects, JournalEntry, MeshUpgrade, RolloutStatus } from "../../api/serin/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { AuthorRights, RightsRefusal } from "../access/index.ts";
 import type { JournalStore, StoredJournal } from "../act/journal-store.ts";
@@ -29,6 +29,7 @@ import {
 } from "../decide/index.ts";
 import type { CheckOrigin } from "../observe/checks/check-observer.ts";
 import { TimeShares } from "../shares/time-shares.ts";
+import type { LostMove, LostValues } from "../observe/lost-values.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { Actions } from "./actions.ts";
 import { companionsOf, withinReach } from "./author-reach.ts";
@@ -40,6 +41,7 @@ import type { OrphanedJournals } from "./orphaned-journals.ts";
 import { planRefusal, unplannedChange, type Plan, type Planner } from "./planner.ts";
 import {
   asksForRun,
+  isMeshUpgrade,
   isWatched,
   journalNameOf,
   kindOfRollout,
@@ -65,6 +67,8 @@ export interface RoundServices {
   readonly metrics: EngineMetrics;
   readonly board: RoundBoard;
   readonly orphans: OrphanedJournals;
+  /** What the objects of a lost journal show. */
+  readonly lostValues: (lost: JournaledObjects, move: LostMove) => Promise<LostValues>;
   /** The rights that a rollout must have. If undefined, the engine's own rights suffice. */
   readonly rights: AuthorRights | undefined;
   /** The freezes. Undefined if the server has not listed them yet. */
@@ -284,6 +288,7 @@ export class RolloutRounds {
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
     const observation = await this.#observe(round, step, journal.entries);
+    const derived = isLost ? await this.#derived(round) : undefined;
     // The reason for the undo has gone meanwhile. This round has no plan, so no step would seem to be left, and it has
     // not checked the author's rights.
     if (mustPutBack && !board.mustPutBack(round)) return atOnceMs;
@@ -293,7 +298,14 @@ export class RolloutRounds {
     // has it.
     const decision = board.decide(
       { key, rollout, status, orders, heldUp: round.problem !== undefined, companions: round.companions },
-      { steps, change: planned.change, observation, journal: counts, freezes: this.#services.freezes() },
+      {
+        steps,
+        change: planned.change,
+        observation,
+        journal: counts,
+        freezes: this.#services.freezes(),
+        ...(derived === undefined ? {} : { derived }),
+      },
       { steadyMs: clock.steadyMs(), nowMs: clock.nowMs() },
     );
     if (namespace !== undefined) this.#shares.spent(namespace, busyMs() - decidedFromMs);
@@ -311,6 +323,27 @@ export class RolloutRounds {
     actions.fence();
     await journals.writeAgain(name, raw.metadata.uid);
     return await journals.read(name);
+  }
+
+  /**
+   * Stores the entries that the objects of a lost journal show, once the status says that it is lost. Without its prior
+   * template, the target of a watched Canary cannot be given back in part: its routes need what the run has made.
+   */
+  async #derived({
+    raw,
+    rollout,
+    status: { lostJournal },
+  }: Round): Promise<Pick<LostValues, "back" | "left"> | undefined> {
+    if (lostJournal === undefined || lostJournal.left !== undefined || isWatched(rollout)) return undefined;
+    const { from, to } = (rollout.spec ?? {}) as Partial<MeshUpgrade["spec"]>;
+    const move = isMeshUpgrade(rollout) && from !== undefined && to !== undefined;
+    const { entries, back, left } = await this.#services.lostValues(
+      lostJournal,
+      move ? { from: from.revision, to: to.revision } : {},
+    );
+    this.#services.actions.fence();
+    await this.#services.journals.append(journalNameOf(raw), entries, [], raw.metadata.uid);
+    return { back, left };
   }
 
   /** Looks at the current step. Does not observe a step that has not begun, or whose rollout is being undone. */

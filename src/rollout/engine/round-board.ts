@@ -32,7 +32,7 @@ export interface RolloutSeen {
   readonly companions?: ReadonlySet<string> | undefined;
 }
 
-export interface RoundFacts extends Pick<DecideInput, "steps" | "change" | "observation" | "journal"> {
+export interface RoundFacts extends Pick<DecideInput, "steps" | "change" | "observation" | "journal" | "derived"> {
   /** The freezes. Undefined if the server has not listed them yet. */
   readonly freezes: readonly Freeze[] | undefined;
 }
@@ -61,7 +61,7 @@ export class RoundBoard {
     time: { readonly steadyMs: number; readonly nowMs: number },
   ): Decision {
     const { key, rollout, status, orders, heldUp } = observed;
-    const { steps, change, observation, journal } = facts;
+    const { steps, change, observation, journal, derived } = facts;
     const step = currentStep(steps, status, change.watched);
     const wants = step === undefined ? [] : namespacesTaken(step, steps, orders);
     const freezes = this.#freezesFor(rollout, facts.freezes, time.nowMs);
@@ -87,6 +87,7 @@ export class RoundBoard {
       change,
       observation,
       journal,
+      ...(derived === undefined ? {} : { derived }),
       ...(undo === undefined ? {} : { undo }),
       ...(failedWrite === undefined ? {} : { failedWrite }),
       blockers: blockers({ self, all, freezes, maxConcurrent: this.#maxConcurrent }),

@@ -17,7 +17,7 @@ import {
   type WebhookConfiguration,
 } from "../../api/kubernetes/index.ts";
 import { controlPlaneNamespaces } from "../../api/mesh-namespaces/index.ts";
-import { createInformer, type Informer, type KubeClient } from "../../kube/index.ts";
+import { createInformer, type Informer, type InformerChange, type KubeClient } from "../../kube/index.ts";
 import { PilotDebug } from "./pilot-debug/pilot-debug.ts";
 import { RecentValues } from "./recent-values.ts";
 import { SilentPods } from "./silent-pods.ts";
@@ -42,6 +42,8 @@ export class ClusterView {
    * Undefined means all namespaces.
    */
   readonly reporterNamespaces: ReadonlySet<string> | undefined;
+  /** The pods by namespace, and by name in each. */
+  readonly #podsIn = new Map<string, Map<string, Pod>>();
   readonly #answers: RecentValues<Promise<unknown>>;
   readonly #keptLonger: RecentValues<unknown>;
 
@@ -56,6 +58,7 @@ export class ClusterView {
     const { reporterNamespaces } = options;
     this.reporterNamespaces = reporterNamespaces === undefined ? undefined : new Set(reporterNamespaces);
     this.pods = createInformer(client, podKind, { ...options, transform: withoutWriters });
+    this.pods.subscribe((change) => this.#notePod(change));
     this.namespaces = createInformer(client, namespaceKind, options);
     this.deployments = createInformer(client, deploymentKind, options);
     this.daemonSets = createInformer(client, daemonSetKind, options);
@@ -107,6 +110,19 @@ export class ClusterView {
 
   controlPlaneNamespaces(): ReadonlySet<string> {
     return controlPlaneNamespaces(this.injectors.list());
+  }
+
+  #notePod({ type, key, object }: InformerChange<Pod>): void {
+    const { namespace = "" } = object.metadata;
+    const own = this.#podsIn.get(namespace) ?? new Map<string, Pod>();
+    if (type === "set") own.set(key, object);
+    else own.delete(key);
+    if (own.size === 0) this.#podsIn.delete(namespace);
+    else this.#podsIn.set(namespace, own);
+  }
+
+  podsIn(namespace: string): readonly Pod[] {
+    return [...(this.#podsIn.get(namespace)?.values() ?? [])];
   }
 
   /** Pods with these labels that have an address and have not ended, including those that are ending. */

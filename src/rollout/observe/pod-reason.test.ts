@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fakePod } from "./checks/testing/fake-mesh.ts";
+import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import type { ClusterView } from "./cluster-view.ts";
 import { whyNotReady, withKubeletReason } from "./pod-reason.ts";
 
 test("a pod whose containers are ready names its readiness gate, and one without containers waits for its node", () => {
@@ -22,7 +21,7 @@ test("a workload whose pod cannot get its volumes waits with the kubelet's warni
     ...fakePod({ name: "web-1", labels: { app: "web" }, status }),
     spec: { containers: [], nodeName: "n1" },
   };
-  const view = { pods: { list: () => [pod] } } as unknown as ClusterView;
+  const view = fakeView([pod]);
   const workload = {
     metadata: { name: "web", namespace: "shop" },
     spec: { selector: { matchLabels: { app: "web" } } },

@@ -36,14 +36,9 @@ function firstUnready(workload: Workload, view: ClusterView): Pod | undefined {
   const { selector } = (workload?.["spec"] ?? {}) as { selector?: { matchLabels?: Record<string, string> } };
   if (workload === undefined || selector?.matchLabels === undefined) return undefined;
   const { matchLabels } = selector;
-  return view.pods
-    .list()
-    .find(
-      (candidate) =>
-        candidate.metadata.namespace === workload.metadata.namespace &&
-        matchesLabels(matchLabels, candidate.metadata.labels) &&
-        isUnready(candidate),
-    );
+  return view
+    .podsIn(workload.metadata.namespace ?? "")
+    .find((candidate) => matchesLabels(matchLabels, candidate.metadata.labels) && isUnready(candidate));
 }
 
 function isUnready(pod: Pod): boolean {

@@ -1,3 +1,4 @@
+import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { SettleState } from "../decide/index.ts";
@@ -56,15 +57,26 @@ function unprovenText(
     : "";
 }
 
-/**
- * Whether all pods of a Deployment or DaemonSet match its spec and are ready. At least `minReplicas` pods must be. With
- * `ofAnyTemplate`, pods of another template than the present one count too. A Deployment that is held while its
- * template changes has only such pods.
- */
+export interface ReadyQuery {
+  /** At least this many pods must be ready. */
+  readonly minReplicas?: number;
+  /**
+   * Pods of another template than the present one count too. A Deployment that is held while its template changes has
+   * only such pods.
+   */
+  readonly ofAnyTemplate?: boolean;
+  /**
+   * As many pods may be missing, see {@link lackedPods}. Then pods of the former template may stay too: a Deployment
+   * removes no more of them while the new ones are not ready.
+   */
+  readonly lacked?: number;
+}
+
+/** Whether all pods of a Deployment or DaemonSet match its spec and are ready. */
 export function readyState(
   object: Awaited<ReturnType<ObjectAccess["get"]>>,
   reference: ObjectReference,
-  { minReplicas = 0, ofAnyTemplate = false }: { readonly minReplicas?: number; readonly ofAnyTemplate?: boolean } = {},
+  { minReplicas = 0, ofAnyTemplate = false, lacked = 0 }: ReadyQuery = {},
 ): SettleState {
   const { kind, name } = reference;
   if (object === undefined)
@@ -72,14 +84,10 @@ export function readyState(
   const status = (object["status"] ?? {}) as WorkloadStatus;
   if ((status.observedGeneration ?? 0) < (object.metadata.generation ?? 0))
     return { state: "waiting", detail: `${kind} ${name} has not been seen by its controller`, left: unknownLeft };
-  const wanted = Math.max(
-    minReplicas,
-    kind === "DaemonSet"
-      ? (status.desiredNumberScheduled ?? 0)
-      : ((object["spec"] as { replicas?: number }).replicas ?? 1),
-  );
+  const wanted = Math.max(minReplicas, wantedPods(object, kind));
   const updated = (kind === "DaemonSet" ? status.updatedNumberScheduled : status.updatedReplicas) ?? 0;
-  const available = (kind === "DaemonSet" ? status.numberAvailable : status.availableReplicas) ?? 0;
+  const available = availablePods(status, kind);
+  if (lacked > 0 && available >= wanted - lacked && (ofAnyTemplate || updated >= wanted)) return { state: "met" };
   const ready = ofAnyTemplate ? available : Math.min(updated, available);
   if (ready < wanted)
     return {
@@ -94,4 +102,23 @@ export function readyState(
   const why =
     available < replicas ? `${available} of ${replicas} pods are available` : `${surplus} old pods are leaving`;
   return { state: "waiting", detail: `${kind} ${name}: ${why}`, left: surplus };
+}
+
+function wantedPods(object: UntypedObject, kind: string): number {
+  const { desiredNumberScheduled = 0 } = (object["status"] ?? {}) as WorkloadStatus;
+  const { replicas = 1 } = (object["spec"] ?? {}) as { readonly replicas?: number };
+  return kind === "DaemonSet" ? desiredNumberScheduled : replicas;
+}
+
+function availablePods({ numberAvailable = 0, availableReplicas = 0 }: WorkloadStatus, kind: string): number {
+  return kind === "DaemonSet" ? numberAvailable : availableReplicas;
+}
+
+const workloads = new Set(["Deployment", "StatefulSet", "DaemonSet", "Rollout"]);
+
+/** How many ready pods a workload lacks now. 0 for other objects, and if its controller has not seen it yet. */
+export function lackedPods(object: UntypedObject, kind: string): number {
+  const status = (object["status"] ?? {}) as WorkloadStatus;
+  if (!workloads.has(kind) || (status.observedGeneration ?? 0) < (object.metadata.generation ?? 0)) return 0;
+  return Math.max(0, wantedPods(object, kind) - availablePods(status, kind));
 }

@@ -11,10 +11,12 @@ import {
   fieldEntries,
   listDoneAnyway,
   listWrite,
+  referenceKey,
   type FieldEntry,
   type Write,
   type WriteState,
 } from "../decide/index.ts";
+import { lackedPods } from "./ready-state.ts";
 
 type FieldWrite = Extract<Write, { type: "field" }>;
 
@@ -28,14 +30,15 @@ export function writeState(
   if (write.type === "create") return current === undefined ? { state: "pending" } : { state: "done" };
   if (write.type === "delete") {
     const isEnding = current?.metadata.deletionTimestamp !== undefined && write.force !== true;
-    return current === undefined || isEnding ? { state: "done" } : { state: "pending", prior: current };
+    if (current === undefined || isEnding) return { state: "done" };
+    return { state: "pending", prior: current, ...lackedBefore(write.object, current, journal) };
   }
   if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
   const found = valueAt(current, write.pointer);
   if (write.adopted !== undefined)
     return fieldEntries(journal, write).some((entry) => entry.step === step)
       ? { state: "done" }
-      : { state: "pending", prior: write.adopted.prior };
+      : { state: "pending", prior: write.adopted.prior, ...lackedBefore(write.object, current, journal) };
   const { uid } = current.metadata;
   // The value from before is unknown, so there is no prior value.
   if (isUnjournaled(write, current, journal))
@@ -53,11 +56,27 @@ export function writeState(
   const own = fieldEntries(journal, write).find((entry) => entry.step === step);
   const known = {
     ...(uid === undefined ? {} : { uid }),
+    ...lackedBefore(write.object, current, journal),
     ...writerOf(own, write, whoWrote(current, write.pointer) ?? "somebody"),
   };
   if (found !== undefined) return { state: "pending", prior: found, ...known };
   const madeParents = missingParentCount(current, write.pointer);
   return { state: "pending", ...(madeParents === 0 ? {} : { madeParents }), ...known };
+}
+
+/**
+ * How many ready pods a workload lacked before the rollout. Its state now shows that only until the run's first entry of
+ * it, because the rollout itself may break it then.
+ */
+function lackedBefore(
+  object: ObjectReference,
+  current: UntypedObject,
+  journal: readonly JournalEntry[],
+): { readonly lacked?: number } {
+  const first = journal.find((entry) => entry.setup !== true && referenceKey(entry.object) === referenceKey(object));
+  const known = first?.type === "created" ? 0 : first?.lacked;
+  const lacked = first === undefined ? lackedPods(current, object.kind) : (known ?? 0);
+  return lacked === 0 ? {} : { lacked };
 }
 
 /** A list as the server has it. */

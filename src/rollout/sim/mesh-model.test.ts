@@ -81,7 +81,7 @@ function operatedCluster() {
   const undo = (component: "pilot" | "ztunnel"): string => {
     const pointer = enabledPointer(component);
     const entry: JournalEntry = { type: "field", step: "retire", object: operated.operator, pointer, written: false };
-    const keep = { keepLater: () => undefined, keepRestored: () => undefined };
+    const keep = { keepLater: () => undefined, keepRemade: () => undefined, keepRestored: () => undefined };
     return cluster.undo(entry, entry, keep).state;
   };
   const set = (component: "pilot" | "ztunnel", value: boolean): void =>

@@ -53,6 +53,7 @@ const restarts: ReadonlySet<string> = new Set(["/restartedAt", podRev, restartPo
 /** How undo stores values in the journal. */
 interface UndoJournal {
   readonly keepLater: (original: JournalEntry, later: unknown) => void;
+  readonly keepRemade: (entry: JournalEntry, uid: string) => void;
   readonly keepRestored: (entry: JournalEntry, restored: unknown) => void;
 }
 
@@ -398,9 +399,9 @@ export class ModelCluster {
       const isUsed = movesTraffic(entry) ? this.traffic.notForgotten(entry.object) : undefined;
       return isUsed === undefined ? { state: "undone" } : { state: "waiting", detail: isUsed };
     }
-    if (found === undefined) return { state: "undone" };
+    if (found === undefined) return { state: "undone", isGone: true };
     if (entry.adopted === true) return this.#undoAdopted(found, entry, original, journal);
-    if (isRestart(entry)) return this.#undoRestart(found, entry);
+    if (isRestart(entry)) return this.#undoRestart(found, entry, journal);
     if (keepsEdits(entry)) return this.#undoList(found, entry, original, journal);
     const value = found.fields.get(entry.pointer);
     const isRestored =
@@ -416,9 +417,16 @@ export class ModelCluster {
     return this.#whenItServes(entry);
   }
 
-  #undoRestart(found: ModelObject, { object, pointer, prior }: FieldEntry): UndoResult {
-    if (!jsonEqualWithoutNulls(found.fields.get(pointer), prior)) {
-      this.setField(found, pointer, prior, engineWriter);
+  #undoRestart(found: ModelObject, entry: FieldEntry, journal: UndoJournal): UndoResult {
+    const { object, pointer, prior, uid } = entry;
+    const isAsBefore = jsonEqualWithoutNulls(found.fields.get(pointer), prior);
+    // Somebody has made it again without the mark of its restart.
+    const isRemade = isAsBefore && pointer === restartPointer && uid !== undefined && uid !== String(found.uid);
+    if (!isAsBefore || isRemade) {
+      if (isRemade) {
+        this.setField(found, "/restartedAt", this.nowMs, engineWriter);
+        journal.keepRemade(entry, String(found.uid));
+      } else this.setField(found, pointer, prior, engineWriter);
       const revision = String(injectingRevision(this, found));
       const istiod = [...this.objects.values()].find(({ reference }) => reference.name === `istiod-${revision}`);
       invariant(

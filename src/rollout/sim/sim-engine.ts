@@ -402,6 +402,7 @@ export class SimEngine {
       const restored: (() => void)[] = [];
       const result = cluster.undo(entry, play.original ?? entry, {
         keepLater: (original, later) => store.keepLater(name, original, later),
+        keepRemade: (of, uid) => restored.push(() => store.keepRemade(name, of, uid)),
         keepRestored: (of, list) => restored.push(() => store.keepRestored(name, of, list)),
       });
       if (restored.length > 0) {
@@ -414,6 +415,7 @@ export class SimEngine {
       yield;
     }
     this.#fence();
+    play.settleGone((object) => cluster.find(object) === undefined);
     this.#strike(name, play.undone);
     this.board.memory.rememberUndo(key, play.report);
   }

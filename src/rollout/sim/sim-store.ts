@@ -1,5 +1,13 @@
 import { undoFinalizer, type DecisionRecord, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
-import { withEntries, withLater, withPrior, withStored, withoutRun, type StoredJournal } from "../act/journal-store.ts";
+import {
+  withEntries,
+  withLater,
+  withPrior,
+  withStored,
+  withUid,
+  withoutRun,
+  type StoredJournal,
+} from "../act/journal-store.ts";
 import { PatchRefused } from "./model-cluster.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 
@@ -95,7 +103,9 @@ export class SimStore {
   loseJournal(name: string): void {
     const journal = this.journals.get(name);
     if (journal === undefined) return;
-    this.lostJournals.set(name, journal);
+    // Of a journal that the engine has made after an earlier loss, nobody has a backup with entries.
+    const backup = this.lostJournals.get(name);
+    if (backup === undefined || journal.entries.length > 0) this.lostJournals.set(name, journal);
     this.journals.delete(name);
   }
 
@@ -138,6 +148,11 @@ export class SimStore {
     const journal = this.journals.get(name);
     if (journal !== undefined)
       this.journals.set(name, { ...journal, entries: withPrior(journal.entries, entry, restored) });
+  }
+
+  keepRemade(name: string, entry: JournalEntry, uid: string): void {
+    const journal = this.journals.get(name);
+    if (journal !== undefined) this.journals.set(name, { ...journal, entries: withUid(journal.entries, entry, uid) });
   }
 
   keepLater(name: string, entry: JournalEntry, later: unknown): void {

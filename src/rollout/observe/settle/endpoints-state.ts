@@ -50,10 +50,14 @@ export async function endpointsState(
   return ofOthersTogether(ofOthers);
 }
 
-/** Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. */
+/**
+ * Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. `lacked`: as many pods
+ * may be missing.
+ */
 export async function reachableState(
   sources: EndpointSources,
   deployment: UntypedObject | undefined,
+  lacked = 0,
 ): Promise<SettleState> {
   if (deployment?.kind !== "Deployment") return { state: "met" };
   const { selector, template, replicas = 1 } = deployment["spec"] as NonNullable<Deployment["spec"]>;
@@ -69,7 +73,7 @@ export async function reachableState(
       type: "endpoints",
       service,
       labels: selector.matchLabels ?? {},
-      atLeast: replicas,
+      atLeast: replicas - lacked,
     });
     if (state.state !== "met") return state;
   }

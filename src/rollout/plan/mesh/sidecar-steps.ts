@@ -1,7 +1,7 @@
 import { counted } from "../../../base/index.ts";
 import { istioLabels } from "../../../api/istio/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
-import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
+import { restartTime, type PlannedCheck, type SettleCondition, type Step, type Write } from "../../decide/index.ts";
 import { annotationPointer, labelPointer, reference } from "../references.ts";
 import type { NamespaceInWave, PlannedWave } from "./waves.ts";
 import type { WorkloadInWorld } from "./mesh-world.ts";
@@ -131,6 +131,7 @@ function restartWrites(
 ): Extract<Write, { type: "field" }>[] {
   const { spec, status } = upgrade;
   if (object.kind === "Rollout") {
+    const startedAt = status?.step?.startedAt ?? status?.startedAt;
     const label: Extract<Write, { type: "field" }>[] = byPodLabel
       ? [
           {
@@ -147,7 +148,7 @@ function restartWrites(
         type: "field",
         object,
         pointer: "/spec/restartAt",
-        value: status?.step?.startedAt ?? status?.startedAt ?? "",
+        value: startedAt === undefined ? "" : restartTime(Date.parse(startedAt)),
         restart: "time",
       },
     ];

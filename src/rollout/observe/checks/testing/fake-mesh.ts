@@ -66,13 +66,20 @@ export function fakeView(
 ): ClusterView {
   const view: Pick<
     ClusterView,
-    "runningPods" | "scrapablePods" | "recently" | "keptLonger" | "controlPlaneNamespaces" | "reporterNamespaces"
+    | "podsIn"
+    | "runningPods"
+    | "scrapablePods"
+    | "recently"
+    | "keptLonger"
+    | "controlPlaneNamespaces"
+    | "reporterNamespaces"
   > & {
     readonly pods: Pick<ClusterView["pods"], "list" | "get">;
     readonly deployments: Pick<ClusterView["deployments"], "list" | "get">;
     readonly statefulSets: Pick<ClusterView["statefulSets"], "list">;
     readonly daemonSets: Pick<ClusterView["daemonSets"], "list">;
   } = {
+    podsIn: (namespace) => pods.filter(({ metadata }) => (metadata.namespace ?? "") === namespace),
     deployments: {
       list: () => deployments,
       get: (key) => deployments.find(({ metadata }) => `${metadata.namespace ?? ""}/${metadata.name ?? ""}` === key),
