@@ -15,6 +15,11 @@ test("the node's namespace is that of the process that started the pod", () => {
   assert.equal(Number(seen), home);
 });
 
+test("the node's namespace is found while the process that started the pod is in another pod's namespace", () => {
+  const starter = join(import.meta.dirname, "testing/start-from-pod-namespace.ts");
+  assert.equal(Number(execFileSync(process.execPath, [starter, program], { encoding: "utf8" })), home);
+});
+
 test("a pod on the node's own network finds it too", () => {
   assert.equal(Number(execFileSync(process.execPath, [program], { encoding: "utf8" })), home);
 });

@@ -1,8 +1,11 @@
-import { readFileSync, readlinkSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { NetworkNamespace } from "../net/index.ts";
+import { transientError } from "../base/index.ts";
+import { isSystemCode, NetworkNamespace } from "../net/index.ts";
 
 const maxAncestors = 16;
+/** How often to look again if every thread left its namespace between two looks, which is hardly possible. */
+const maxLooks = 8;
 
 /**
  * Opens the node's network namespace. It belongs to the nearest ancestor process outside our container (by its PID
@@ -17,9 +20,46 @@ export function openHostNamespace(hostProc: string): NetworkNamespace {
     const parent = parentOf(hostProc, pid);
     if (parent === undefined || parent === "0") break;
     pid = parent;
-    if (pidNamespaceOf(hostProc, pid) !== container) return NetworkNamespace.open(join(hostProc, pid, "ns/net"));
+    if (pidNamespaceOf(hostProc, pid) !== container) return openUsualNamespace(join(hostProc, pid, "task"));
   }
   return NetworkNamespace.current();
+}
+
+/**
+ * Opens the namespace in which most threads of a process are. The process may be entering a new pod's namespace with
+ * one thread. If that is its first thread, `/proc/<pid>/ns/net` is the pod's namespace in that moment, and the agent
+ * would write the node's rules into the pod.
+ */
+function openUsualNamespace(threadsDirectory: string): NetworkNamespace {
+  for (let look = 1; look <= maxLooks; look += 1) {
+    const threads = readdirSync(threadsDirectory).map((thread) => join(threadsDirectory, thread, "ns/net"));
+    const inodes = new Map<string, number>();
+    const counts = new Map<number, number>();
+    for (const path of threads) {
+      const inode = unlessGone(() => statSync(path).ino);
+      if (inode === undefined) continue;
+      inodes.set(path, inode);
+      counts.set(inode, (counts.get(inode) ?? 0) + 1);
+    }
+    const [usual] = [...counts].toSorted(([, left], [, right]) => right - left)[0] ?? [];
+    for (const [path, inode] of inodes) {
+      if (inode !== usual) continue;
+      const namespace = unlessGone(() => NetworkNamespace.open(path));
+      if (namespace?.inode === usual) return namespace;
+      namespace?.close();
+    }
+  }
+  throw transientError("pod-namespace", `the network namespace of the node cannot be found by ${threadsDirectory}`);
+}
+
+/** Undefined if the thread has ended meanwhile. */
+function unlessGone<Result>(look: () => Result): Result | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (isSystemCode(error, "ENOENT") || isSystemCode(error, "ESRCH")) return undefined;
+    throw error;
+  }
 }
 
 /** The inode identifies the namespace. */
