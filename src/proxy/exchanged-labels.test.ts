@@ -1,6 +1,7 @@
+import { listenOnLoopback } from "../../test/support/listen-on-loopback.ts";
 import assert from "node:assert/strict";
 import { createServer as createHttpServer } from "node:http";
-import { createServer, type AddressInfo, type Server } from "node:net";
+import { createServer } from "node:net";
 import { test } from "node:test";
 import { until } from "../base/testing/index.ts";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
@@ -70,11 +71,6 @@ function http(cluster: string, exchange: JsonObject, peer: "upstream_peer" | "do
       ],
     },
   });
-}
-
-async function listening(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return (server.address() as AddressInfo).port;
 }
 
 async function startPeers(appPort: number, echoPort: number) {
@@ -159,7 +155,7 @@ async function peerIn(proxy: TestProxy, metric: string): Promise<unknown> {
 test("sidecars tell each other the labels that their filters name, over HTTP and TCP, and metrics can have them", async () => {
   const app = createHttpServer((_request, response) => response.end("served"));
   const echo = createServer((socket) => void socket.on("error", () => undefined).pipe(socket));
-  const { client, server, ports } = await startPeers(await listening(app), await listening(echo));
+  const { client, server, ports } = await startPeers(await listenOnLoopback(app), await listenOnLoopback(echo));
   try {
     assert.equal((await fetchOnce(ports.http, "/")).body, "served");
     assert.equal(await sendText(ports.tcp, "hello"), "hello");

@@ -1,6 +1,7 @@
+import { listenOnLoopback } from "../../test/support/listen-on-loopback.ts";
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import { test } from "node:test";
 import { TLSSocket, createSecureContext } from "node:tls";
 import type { JsonValue } from "@bufbuild/protobuf";
@@ -49,11 +50,6 @@ const tcpListener = (port: number, to: string): JsonValue => ({
   filterChains: [{ filters: [tcpProxy(to)] }],
 });
 
-async function listening(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return (server.address() as AddressInfo).port;
-}
-
 /** Answers each request with the first request of its connection and the number of earlier requests on it. */
 function tellingServer(connections: Socket[]): Server {
   return createServer((socket) => {
@@ -95,7 +91,7 @@ test("the kernel probes only connections of listeners and clusters that enable k
   });
   const connections: Socket[] = [];
   const server = tellingServer(connections);
-  const backend = await listening(server);
+  const backend = await listenOnLoopback(server);
   const [probed, plain] = [await freePort(), await freePort()];
   const { ads } = proxy;
   const keepalive = { keepaliveTime: 600, keepaliveInterval: 60, keepaliveProbes: 3 };
@@ -141,7 +137,7 @@ test("a listener that requires PROXY headers identifies clients by them, and clo
     authority: new FakeCertificateAuthority(),
   });
   const server = tellingServer([]);
-  const backend = await listening(server);
+  const backend = await listenOnLoopback(server);
   const [port, lenient, direct] = [await freePort(), await freePort(), await freePort()];
   const { ads } = proxy;
   const behindBalancer = (listener: JsonValue, rules: JsonValue): JsonValue => ({
@@ -216,7 +212,7 @@ test("PROXY headers name the client to endpoints, so no two clients share a conn
     authority: new FakeCertificateAuthority(),
   });
   const server = tellingServer([]);
-  const backend = await listening(server);
+  const backend = await listenOnLoopback(server);
   const secured = createServer((socket) => {
     socket.on("error", () => undefined);
     socket.once("data", (chunk: Buffer) => {
@@ -231,7 +227,7 @@ test("PROXY headers name the client to endpoints, so no two clients share a conn
       inner.end(`${chunk.toString("hex", 12, length)}.`);
     });
   });
-  const securedPort = await listening(secured);
+  const securedPort = await listenOnLoopback(secured);
   const [http, tcp, overTls] = [await freePort(), await freePort(), await freePort()];
   const { ads } = proxy;
   ads.push(typeUrls.cluster, {

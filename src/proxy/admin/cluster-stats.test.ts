@@ -1,21 +1,10 @@
+import { roomFor } from "../testing/plain-specs.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { until } from "../../base/testing/index.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import type { Cluster } from "../upstream/cluster.ts";
 import { clusterRows } from "./cluster-stats.ts";
-
-const roomFor = (connections: number, pending: number) => ({
-  maxConnections: connections,
-  maxPendingRequests: pending,
-  limits: {
-    connectTimeoutMs: 2000,
-    maxConnections: connections,
-    maxPendingRequests: pending,
-    maxRequestsPerConnection: 0,
-    idleTimeoutMs: 60_000,
-  },
-});
 
 const statisticsOf = (cluster: Cluster): Map<string, number> =>
   new Map(clusterRows(cluster).map(({ name, value }) => [name, value]));

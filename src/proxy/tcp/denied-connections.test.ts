@@ -1,19 +1,9 @@
+import { outcomeAt } from "../testing/denied-client.ts";
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { listenTcp, type ByteStream } from "../../net/index.ts";
 import { DeniedConnections } from "./denied-connections.ts";
-
-/** What a client sees of a connection that it writes to at once: `end`, or the error's code. */
-async function outcomeAt(port: number): Promise<string> {
-  return await new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1", () => socket.write("x".repeat(4_000)));
-    socket.on("end", () => resolve("end"));
-    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-    socket.resume();
-  });
-}
 
 async function served(accept: (stream: ByteStream) => void, ask: (port: number) => Promise<void>): Promise<void> {
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, (stream) => {

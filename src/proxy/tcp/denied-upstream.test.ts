@@ -1,5 +1,6 @@
+import { outcomeAt } from "../testing/denied-client.ts";
 import assert from "node:assert/strict";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { test } from "node:test";
 import { seededRandom, systemClock } from "../../base/index.ts";
 import { connectTcp, listenTcp } from "../../net/index.ts";
@@ -12,16 +13,6 @@ import { TcpProxy } from "./tcp-proxy.ts";
 import type { TcpFlow } from "./tcp-flow.ts";
 
 const spec = plainTcpSpec("shop");
-
-/** What a client sees of a connection that it writes to at once: `end`, or the error's code. */
-async function outcomeAt(port: number): Promise<string> {
-  return await new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1", () => socket.write("x".repeat(4_000)));
-    socket.on("end", () => resolve("end"));
-    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-    socket.resume();
-  });
-}
 
 /** What a client sees of a connection whose endpoint behaves in this way, and the connection's flow. */
 async function through(

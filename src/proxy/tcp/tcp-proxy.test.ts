@@ -1,7 +1,8 @@
+import { listenOnLoopback } from "../../../test/support/listen-on-loopback.ts";
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
-import { connect, createServer, type AddressInfo, type Server } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -16,15 +17,10 @@ import { TestProxy } from "../testing/test-proxy.ts";
 
 const type = "type.googleapis.com/envoy.extensions";
 
-async function listening(server: Server): Promise<number> {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return (server.address() as AddressInfo).port;
-}
-
 test("a raw TCP proxy supports a tunnel through a forward proxy, a limit, and the access log", async () => {
   const directory = mkdtempSync(join(tmpdir(), "serin-tcp-"));
   const echo = createServer((socket) => void socket.on("error", () => undefined).pipe(socket));
-  const echoPort = await listening(echo);
+  const echoPort = await listenOnLoopback(echo);
   const tunnels: string[] = [];
   const forward = createHttpServer().on("connect", (request, socket) => {
     tunnels.push(request.url ?? "");
@@ -37,7 +33,7 @@ test("a raw TCP proxy supports a tunnel through a forward proxy, a limit, and th
     upstream.pipe(socket).pipe(upstream);
     for (const one of [socket, upstream]) one.on("error", () => undefined);
   });
-  const forwardPort = await listening(forward);
+  const forwardPort = await listenOnLoopback(forward);
   const [direct, tunnelled, refused, limited] = await Promise.all([freePort(), freePort(), freePort(), freePort()]);
   const log = join(directory, "access.log");
   const listener = (

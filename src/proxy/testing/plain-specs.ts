@@ -33,3 +33,18 @@ export const plainTlsSpec: TlsSpec = {
   ciphers: [],
   curves: [],
 };
+
+/** The settings of a cluster with room for so many connections and waiting requests. */
+export function roomFor(connections: number, pending: number) {
+  return {
+    maxConnections: connections,
+    maxPendingRequests: pending,
+    limits: {
+      connectTimeoutMs: 2000,
+      maxConnections: connections,
+      maxPendingRequests: pending,
+      maxRequestsPerConnection: 0,
+      idleTimeoutMs: 60_000,
+    },
+  };
+}

@@ -1,21 +1,10 @@
+import { roomFor } from "../testing/plain-specs.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { until } from "../../base/testing/index.ts";
 import type { HashPolicy } from "../routing/hash-policy.ts";
 import { forwardTo, Harness, retryPolicy, route, tableOf } from "../testing/harness.ts";
 import { defaultBalancing } from "./balancing.ts";
-
-const roomFor = (connections: number, pending: number) => ({
-  maxConnections: connections,
-  maxPendingRequests: pending,
-  limits: {
-    connectTimeoutMs: 2000,
-    maxConnections: connections,
-    maxPendingRequests: pending,
-    maxRequestsPerConnection: 0,
-    idleTimeoutMs: 60_000,
-  },
-});
 
 test("requests beyond the connection and pending limits are refused at once with the flag UO", async () => {
   await using harness = await Harness.start();

@@ -1,0 +1,11 @@
+import { connect } from "node:net";
+
+/** What a client sees of a connection that it writes to at once: `end`, or the error's code. */
+export async function outcomeAt(port: number): Promise<string> {
+  return await new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write("x".repeat(4_000)));
+    socket.on("end", () => resolve("end"));
+    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.resume();
+  });
+}
