@@ -47,7 +47,7 @@ function changedContainer({ env = [], ...container }: ContainerSpec): ContainerS
 }
 
 /** Changes of a pod or a workload: its images come from the mirror, and it gets a label, a variable and a toleration. */
-export function patchesFor(object: UntypedObject): object[] {
+function patchesFor(object: UntypedObject): object[] {
   const { pointer, template } = templateOf(object);
   const spec = template["spec"] as PodSpec;
   const metadata = isTree(template["metadata"]) ? template["metadata"] : {};

@@ -20,7 +20,7 @@ import { ServedVersions } from "./served-versions.ts";
 /** How often the engine tries to give up a claim while others write the object. */
 const releaseAttempts = 3;
 
-const templatePointer = "/spec/template";
+export const templatePointer = "/spec/template";
 const maxRewritten = 256;
 /** A webhook that adds the same fields to each template changes it once, and leaves it alone from then on. */
 const timesOfRewriting = 2;

@@ -3,7 +3,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { withStored } from "../act/journal-store.ts";
-import { covers, missingParentCount, valueAt, type ObjectAccess } from "../act/object-access.ts";
+import { covers, missingParentCount, templatePointer, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { hasLeftMesh } from "../act/undo-order.ts";
 import {
   conflictDetail,
@@ -53,7 +53,7 @@ export function writeState(
   const { after } = write;
   if (after !== undefined && !covers(valueAt(current, after.pointer), after.value))
     return { state: "later", detail: laterDetail(write.object, after) };
-  const own = fieldEntries(journal, write).find((entry) => entry.step === step);
+  const own = ownEntry(journal, write, step);
   const known = {
     ...(uid === undefined ? {} : { uid }),
     ...lackedBefore(write.object, current, journal),
@@ -137,7 +137,10 @@ export function listStateIfRewritten(
   return state?.state === "conflict" ? undefined : state;
 }
 
-/** The state of a write, as {@link writeState} has it. Asks the server about a list that seems to be in conflict. */
+/**
+ * The state of a write, as {@link writeState} has it. Asks the server about a list that seems to be in conflict, and
+ * about a pod template that it has stored otherwise.
+ */
 export async function askedWriteState(
   objects: Pick<ObjectAccess, "preview">,
   write: Write,
@@ -145,12 +148,34 @@ export async function askedWriteState(
   { step, journal }: { readonly step: string; readonly journal: readonly JournalEntry[] },
 ): Promise<WriteState> {
   const state = writeState(write, current, step, journal);
-  if (state.state !== "conflict" || write.type !== "field" || write.keeps === undefined) return state;
+  if (write.type !== "field") return state;
+  if (state.state === "pending" && state.isRewritten === true)
+    return (await isTemplateOfPolicy(objects, write, current, ownEntry(journal, write, step)))
+      ? { state: "done" }
+      : state;
+  if (state.state !== "conflict" || write.keeps === undefined) return state;
   const list = storedList(write, current, step, journal);
   const last = list.entries.at(-1);
   if (last === undefined) return state;
   const made = await objects.preview(write.object, write.pointer, listDoneAnyway(last, list.found));
   return listStateIfRewritten({ ...write, keeps: write.keeps }, list, made) ?? state;
+}
+
+/**
+ * Whether the pod template is what the server always makes of the one that the engine writes. An admission webhook may
+ * take images from a mirror, or add variables and tolerations. A webhook that makes something else each time is never
+ * done, and neither is one that keeps the template from before.
+ */
+async function isTemplateOfPolicy(
+  objects: Pick<ObjectAccess, "preview">,
+  { object, pointer, value }: FieldWrite,
+  current: UntypedObject | undefined,
+  own: FieldEntry | undefined,
+): Promise<boolean> {
+  if (pointer !== templatePointer || current === undefined) return false;
+  const found = valueAt(current, pointer);
+  if (jsonEqualWithoutNulls(found, own?.prior)) return false;
+  return jsonEqualWithoutNulls(await objects.preview(object, pointer, value), found);
 }
 
 function storedList(
@@ -166,6 +191,11 @@ function storedList(
     uid: current?.metadata.uid,
     who: current === undefined ? undefined : whoWrote(current, write.pointer),
   };
+}
+
+/** What the step has journaled about the field. */
+function ownEntry(journal: readonly JournalEntry[], write: FieldWrite, step: string): FieldEntry | undefined {
+  return fieldEntries(journal, write).find((entry) => entry.step === step);
 }
 
 /** The message about a list. It names the place in the list if both lists have it. */

@@ -109,6 +109,8 @@ export async function thereAndBack(bench: Bench, { values = {}, hub }: SmallUpgr
       const { to } = upgrade["spec"] as { to: { install: { hub?: string }[] } };
       for (const part of to.install) part.hub = hub;
     }
+    // One that an earlier case has left would not run again.
+    await cluster.kubectl("delete", "meshupgrade", name, "--ignore-not-found", "--timeout=120s");
     await applyText(bench, [askerObject()]);
     await cluster.available(inAmbient);
     await cluster.api.apply([upgrade]);

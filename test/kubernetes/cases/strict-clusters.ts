@@ -45,7 +45,7 @@ async function nameInMirror({ cluster, release, next }: Bench): Promise<void> {
   for (const number of nodeNumbers) await cluster.nodes[number].ok(["sh", "-c", script]);
 }
 
-export const foreignWebhooksCase: Case = {
+const foreignWebhooksCase: Case = {
   name: "foreign-webhooks",
   title: "webhooks of others refuse, do not answer, and then change every pod and workload of the mesh",
   after: [],
@@ -119,7 +119,7 @@ function quotas(namespace: string): object[] {
   ];
 }
 
-export const restrictedCase: Case = {
+const restrictedCase: Case = {
   name: "restricted",
   title: "PodSecurity is restricted by default, and each namespace has quotas and limits",
   after: [],
@@ -161,7 +161,7 @@ async function createPullSecret({ cluster }: Bench, namespace: string): Promise<
   await cluster.kubectl("create", "secret", "docker-registry", pullSecret, "-n", namespace, ...words);
 }
 
-export const privateRegistryCase: Case = {
+const privateRegistryCase: Case = {
   name: "private-registry",
   title: "every image comes from a registry with accounts, by imagePullSecrets",
   after: [],
