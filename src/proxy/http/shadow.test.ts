@@ -8,6 +8,7 @@ import type { Endpoint } from "../upstream/cluster.ts";
 import type { PoolUser } from "../upstream/pool-user.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
 import { bodyFramings, MessageHead, scanResponseHead } from "../../wire/http1/index.ts";
+import { ShadowLimit } from "./shadow-limit.ts";
 import { Shadow } from "./shadow.ts";
 
 const head = Buffer.from("POST / HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -37,7 +38,7 @@ class Mirror {
   }
 }
 
-function rig({ timeoutMs = 15_000, idleMs = 0 } = {}) {
+function rig({ timeoutMs = 15_000, idleMs = 0, limit = new ShadowLimit() } = {}) {
   const acquired: PoolUser[] = [];
   const reports: string[] = [];
   const clock = new HandClock();
@@ -63,6 +64,7 @@ function rig({ timeoutMs = 15_000, idleMs = 0 } = {}) {
     timeoutMs,
     idleMs,
     clock,
+    limit,
   });
   const mirror = new Mirror();
   return {
@@ -196,4 +198,34 @@ test("a copy for which the mirror's cluster opens no connection counts among its
   const { counters, reports, user } = rig();
   user().connectFailed({ kind: "overflow", message: "overflow" });
   assert.deepEqual([counters.overflow, reports], [1, []]);
+});
+
+test("copies for a mirror that does not answer have a limit, above which the oldest ones end", () => {
+  const limit = new ShadowLimit(10, 100_000);
+  const copies = Array.from({ length: 12 }, () => rig({ timeoutMs: 0, limit }));
+  for (const { connect, shadow } of copies) {
+    shadow.body(Buffer.alloc(0), 0, 0, true);
+    connect();
+  }
+  const abandoned = (): boolean[] => copies.map(({ mirror }) => mirror.abandoned);
+  assert.deepEqual(
+    copies.map(({ counters, shadow }) => [counters.requests, shadow.isListed]),
+    copies.map((_, index) => [1, index >= 2]),
+  );
+  const reading = rig({ timeoutMs: 0, limit });
+  reading.connect();
+  assert.deepEqual(abandoned().slice(0, 4), [false, false, true, false], "its place was that of the third copy");
+});
+
+test("what all copies hold for mirrors that do not read has a limit, above which the oldest ones end", () => {
+  const limit = new ShadowLimit(1000, 100_000);
+  const copies = Array.from({ length: 30 }, () => rig({ limit }));
+  const idle = copies[0] ?? assert.fail();
+  idle.connect();
+  for (const { send } of copies.slice(1)) send("x".repeat(4000));
+  const open = copies.map(({ shadow }) => shadow.isListed);
+  assert.equal(open[0], true, "a copy that holds nothing goes on");
+  assert.deepEqual([open[1], open.at(-1)], [false, true]);
+  const held = copies.reduce((sum, { shadow }) => sum + shadow.heldBytes, 0);
+  assert.ok(held <= 100_000 && held > 80_000, `${held}`);
 });

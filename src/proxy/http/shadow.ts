@@ -10,6 +10,7 @@ import {
 } from "../upstream/upstream-channel.ts";
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import { judgedStatus } from "../terms/grpc-call.ts";
+import { shadowLimit, type LimitedCopy, type ShadowLimit } from "./shadow-limit.ts";
 
 /** The maximum number of buffered bytes of a mirrored request. A slower mirror loses the request. */
 const maxWaitingBytes = 256 * 1024;
@@ -33,10 +34,14 @@ export interface ShadowOptions {
   /** The time within which some byte of the request or response must pass. Five minutes if neither has a limit. */
   readonly idleMs: number;
   readonly clock: Clock;
+  /** The limit of all copies of the thread if absent. */
+  readonly limit?: ShadowLimit;
 }
 
+const noBytes = Buffer.alloc(0);
+
 /** A copy of a request for a mirror. Its response is dropped, and it never delays or fails the request. */
-export class Shadow implements PoolUser, ResponseReceiver {
+export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
   readonly toHead: boolean;
   readonly toConnect = false;
   readonly toUpgrade = false;
@@ -46,7 +51,14 @@ export class Shadow implements PoolUser, ResponseReceiver {
   readonly scheme: string;
   readonly upstreamProtocol: WireProtocol;
   readonly #endpoint: Endpoint;
-  readonly #head: Buffer;
+  isListed = false;
+  previous: LimitedCopy | undefined;
+  next: LimitedCopy | undefined;
+  readonly #copies: ShadowLimit;
+  /** Empty once it is sent. */
+  #head: Buffer;
+  /** What the limit of all copies knows of. */
+  #countedBytes = 0;
   readonly #isGrpc: boolean;
   #channel: UpstreamChannel | undefined;
   /** Bytes that wait for the channel, in one piece of memory, because a client may send single bytes. */
@@ -79,6 +91,8 @@ export class Shadow implements PoolUser, ResponseReceiver {
     this.scheme = options.scheme;
     this.upstreamProtocol = options.protocol;
     this.#head = options.head;
+    this.#copies = options.limit ?? shadowLimit;
+    this.#copies.opened(this);
     const { cluster } = endpoint;
     endpoint.activeRequests += 1;
     endpoint.counters.requests += 1;
@@ -86,6 +100,18 @@ export class Shadow implements PoolUser, ResponseReceiver {
     cluster.breaker.requests.force();
     cluster.counters.requests += 1;
     endpoint.pool.acquire(this, false);
+    this.#count();
+  }
+
+  get heldBytes(): number {
+    return this.#over ? 0 : this.#head.length + this.#waiting.length + this.#unreadBytes;
+  }
+
+  /** Tells the limit of all copies what has changed. The limit may end this copy. */
+  #count(): void {
+    const more = this.heldBytes - this.#countedBytes;
+    this.#countedBytes += more;
+    if (more !== 0) this.#copies.changed(more);
   }
 
   body(bytes: Buffer, from: number, to: number, complete: boolean): void {
@@ -97,6 +123,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
     if (channel !== undefined && (complete || !this.#isFull)) this.#flush(channel, complete);
     // A mirror never delays a request. Bytes that the mirror does not read at once are buffered up to the limit.
     if (this.#waiting.length + this.#unreadBytes > maxWaitingBytes) this.abandon();
+    this.#count();
   }
 
   trailers(fields: readonly string[]): void {
@@ -106,6 +133,7 @@ export class Shadow implements PoolUser, ResponseReceiver {
     if (channel === undefined) return;
     this.#flush(channel, false);
     channel.sendTrailers(fields);
+    this.#count();
   }
 
   #flush(channel: UpstreamChannel, last: boolean): void {
@@ -161,11 +189,14 @@ export class Shadow implements PoolUser, ResponseReceiver {
     this.#moved = true;
     this.#channel = channel;
     channel.begin(this);
-    const message = Buffer.concat([this.#head, this.#waiting.take()]);
+    const head = this.#head;
+    const message = Buffer.concat([head, this.#waiting.take()]);
     const trailers = this.#trailers;
     const last = this.#complete && trailers === undefined;
-    this.#wrote(message.length - this.#head.length, channel.send(message, this.#head.length, last));
+    this.#wrote(message.length - head.length, channel.send(message, head.length, last));
+    this.#head = noBytes;
     if (trailers !== undefined) channel.sendTrailers(trailers);
+    this.#count();
   }
 
   connectFailed({ kind }: ConnectFailure): void {
@@ -216,11 +247,14 @@ export class Shadow implements PoolUser, ResponseReceiver {
     this.#unreadBytes = 0;
     this.#isFull = false;
     if (this.#channel !== undefined && this.#waiting.length > 0) this.#flush(this.#channel, false);
+    this.#count();
   }
 
   #end(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#copies.closed(this);
+    this.#count();
     this.#limit?.[Symbol.dispose]();
     this.#idle?.[Symbol.dispose]();
     this.#channel = undefined;
