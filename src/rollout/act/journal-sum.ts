@@ -24,8 +24,8 @@ function withoutNulls(value: unknown): unknown {
 }
 
 /**
- * Who has changed the entries of a journal since the engine wrote them, and how. Undefined if nobody has. An engine of an
- * earlier release writes no sum, and leaves that of a later one, so its writes do not count. `known`: the entries as
+ * Who has changed the entries of a journal since the engine wrote them, and how. Undefined if nobody has. An engine of
+ * an earlier release writes no sum, and leaves that of a later one, so its writes do not count. `known`: the entries as
  * this engine has read or written them last, if it has.
  */
 export function changeOfEntries(
