@@ -32,8 +32,9 @@ export function changeOfEntries(
   journal: RolloutJournal,
   known: readonly JournalEntry[] | undefined,
 ): string | undefined {
-  const { entries = [], metadata } = journal as Partial<RolloutJournal> & RolloutJournal;
-  const sum = metadata.annotations?.[entriesSumAnnotation];
+  // A person may have written a journal without entries.
+  const entries = (journal.entries as readonly JournalEntry[] | undefined) ?? [];
+  const sum = journal.metadata.annotations?.[entriesSumAnnotation];
   if (sum === undefined || sum === sumOf(entries)) return undefined;
   const who = whoWrote(journal, "/entries");
   if (isEngine(who)) return undefined;
