@@ -24,16 +24,17 @@ function withoutNulls(value: unknown): unknown {
 }
 
 /**
- * Who has changed the entries of a journal since the engine wrote them, and how. Undefined if nobody has. An engine of an
- * earlier release writes no sum, and leaves that of a later one, so its writes do not count. `known`: the entries as
+ * Who has changed the entries of a journal since the engine wrote them, and how. Undefined if nobody has. An engine of
+ * an earlier release writes no sum, and leaves that of a later one, so its writes do not count. `known`: the entries as
  * this engine has read or written them last, if it has.
  */
 export function changeOfEntries(
   journal: RolloutJournal,
   known: readonly JournalEntry[] | undefined,
 ): string | undefined {
-  const { entries = [], metadata } = journal as Partial<RolloutJournal> & RolloutJournal;
-  const sum = metadata.annotations?.[entriesSumAnnotation];
+  // A person may have written a journal without entries.
+  const entries = (journal.entries as readonly JournalEntry[] | undefined) ?? [];
+  const sum = journal.metadata.annotations?.[entriesSumAnnotation];
   if (sum === undefined || sum === sumOf(entries)) return undefined;
   const who = whoWrote(journal, "/entries");
   if (isEngine(who)) return undefined;

@@ -294,8 +294,8 @@ function timeOf(value: unknown): number {
 const restartPointer = "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt";
 
 /**
- * Whether somebody has deleted the workload and made it again without the mark of its restart. Its new pods started with
- * what the rollout had written into their namespace, and restoring its template replaces none of them.
+ * Whether somebody has deleted the workload and made it again without the mark of its restart. Its new pods started
+ * with what the rollout had written into their namespace, and restoring its template replaces none of them.
  */
 function isRemadeAsBefore({ restart, uid, pointer, prior }: FieldEntry, { metadata }: UntypedObject, found: unknown) {
   return (

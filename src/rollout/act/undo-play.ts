@@ -13,7 +13,7 @@ import {
 } from "./undo-order.ts";
 
 export type UndoResult =
-  /** `isGone`: there was nothing to restore, because the object does not exist. */
+  /** The entry is done. `isGone`: there was nothing to restore, because the object does not exist. */
   | { readonly state: "undone"; readonly isGone?: true }
   /**
    * Another entry must be undone first, or the object cannot be reached. `isEnding`: pods that are ending still need

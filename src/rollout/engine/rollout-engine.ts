@@ -29,7 +29,6 @@ import { ClusterView } from "../observe/cluster-view.ts";
 import { EventAges } from "../observe/event-ages.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { Observer } from "../observe/observer.ts";
-import { lostValues } from "../observe/lost-values.ts";
 import { undoSurroundings } from "../observe/undo-surroundings.ts";
 import type { UndoPass } from "../act/perform.ts";
 import { Actions } from "./actions.ts";
@@ -125,7 +124,11 @@ export class RolloutEngine {
       metrics: this.#metrics,
       board: this.#board,
       orphans: this.#orphans,
-      lostValues: async (lost, move) => await lostValues(this.#objects, lost, move),
+      lostValues: async (lost, move) => {
+        // Hardly any engine needs it.
+        const { lostValues } = await import("../observe/lost-values.ts");
+        return await lostValues(this.#objects, lost, move);
+      },
       rights: options.rights,
       freezes: () => (this.#knowsFreezes ? this.#freezes.list() : undefined),
       watched: (kind, key) => this.#watched(kind, key),

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
-import type { ObjectAccess } from "../act/object-access.ts";
 import { lostValues, type LostMove, type LostValues } from "./lost-values.ts";
 
 const engine = (fieldsV1: Record<string, unknown>) => ({
@@ -41,7 +40,7 @@ async function shownBy(objects: Readonly<Record<string, UntypedObject>>, move: L
     if (name === "broken") throw new Error("conversion webhook failed");
     return await Promise.resolve(objects[`${kind} ${namespace === undefined ? "" : `${namespace}/`}${name}`]);
   };
-  return await lostValues({ get } as Pick<ObjectAccess, "get">, { objects: Object.keys(objects) }, move);
+  return await lostValues({ get }, { objects: Object.keys(objects) }, move);
 }
 
 const priorsOf = ({ entries }: LostValues): unknown[] =>

@@ -51,8 +51,8 @@ const versions: Readonly<Record<string, string>> = {
 };
 
 /**
- * Derives from the objects of a lost journal what the rollout has changed, and the values from before: from the engine's
- * marks and claims to fields, from the revisions of an upgrade, and from what kubectl has applied last.
+ * Derives from the objects of a lost journal what the rollout has changed, and the values from before: from the
+ * engine's marks and claims to fields, from the revisions of an upgrade, and from what kubectl has applied last.
  */
 export async function lostValues(
   objects: Pick<ObjectAccess, "get">,

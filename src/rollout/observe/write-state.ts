@@ -65,8 +65,8 @@ export function writeState(
 }
 
 /**
- * How many ready pods a workload lacked before the rollout. Its state now shows that only until the run's first entry of
- * it, because the rollout itself may break it then.
+ * How many ready pods a workload lacked before the rollout. Its state now shows that only until the run's first entry
+ * of it, because the rollout itself may break it then.
  */
 function lackedBefore(
   object: ObjectReference,

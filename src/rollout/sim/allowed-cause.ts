@@ -38,7 +38,8 @@ export function isAllowedCause(
     );
   else
     invariant(
-      (cause.includes("after its restart") && (did("meddle") || did("noPods") || did("selfHeal"))) ||
+      (cause.includes("after its restart") &&
+        (did("meddle") || did("noPods") || did("selfHeal") || sim.mesh?.broken === true)) ||
         (cause.includes("or refused") && ["refused", "selfHeal", "refuse", "journalFull", "rewrite"].some(did)) ||
         /aborted by|^group g|another change|was reverted|was deleted|journal still has/.test(cause),
       `${key} was rolled back: ${cause}`,

@@ -40,6 +40,7 @@ import { engineWriter, fieldsOfBody, type ModelObject } from "./model-object.ts"
 import { writeState } from "./model-writes.ts";
 import {
   canaryRevision,
+  isBroken,
   isSidecarWorkload,
   podRev,
   readyPodsOf,
@@ -114,7 +115,7 @@ export class ModelCluster {
       version: 0,
       fields: new Map(Object.entries(fields)),
       writers: new Map(),
-      readyAtMs: this.nowMs,
+      readyAtMs: isBroken(reference) ? Infinity : this.nowMs,
       startedAtMs: this.nowMs,
     };
     if (isApp(reference)) this.#run(object, fields[templatePointer]);
@@ -358,7 +359,9 @@ export class ModelCluster {
     const takesMs = Math.floor(startMs * this.#random());
     const isRefused = this.#refusesPods(reference);
     const isHeld = this.withoutBudget.has(reference.namespace ?? "") && isSidecarWorkload(reference.name);
-    return isRefused || isHeld || lacksPilot(this, reference) === true ? Infinity : this.nowMs + takesMs;
+    return isBroken(reference) || isRefused || isHeld || lacksPilot(this, reference) === true
+      ? Infinity
+      : this.nowMs + takesMs;
   }
 
   #refusesPods(reference: ObjectReference): boolean {
@@ -418,7 +421,7 @@ export class ModelCluster {
   }
 
   #undoRestart(found: ModelObject, entry: FieldEntry, journal: UndoJournal): UndoResult {
-    const { object, pointer, prior, uid } = entry;
+    const { object, pointer, prior, uid, lacked = 0 } = entry;
     const isAsBefore = jsonEqualWithoutNulls(found.fields.get(pointer), prior);
     // Somebody has made it again without the mark of its restart.
     const isRemade = isAsBefore && pointer === restartPointer && uid !== undefined && uid !== String(found.uid);
@@ -435,7 +438,7 @@ export class ModelCluster {
         `pods of ${object.namespace ?? ""} were put back while istiod ${revision} did not run`,
       );
     }
-    if (this.nowMs >= found.readyAtMs || this.#hasEnded(object)) return { state: "undone" };
+    if (this.nowMs >= found.readyAtMs || lacked > 0 || this.#hasEnded(object)) return { state: "undone" };
     return { state: "settling", detail: `${object.name} is not ready`, left: 1 };
   }
 

@@ -6,6 +6,7 @@ import { fieldEntries, listDoneAnyway, type Write, type WriteState } from "../de
 import { listState, listStateIfRewritten, type StoredList } from "../observe/write-state.ts";
 import { templateRevision, type MeshCluster } from "./mesh-model.ts";
 import { bodyOf, engineWriter } from "./model-object.ts";
+import { isBroken } from "./sim-mesh.ts";
 
 /** A cluster whose webhooks may change what the engine writes. */
 interface WrittenCluster extends MeshCluster {
@@ -57,6 +58,8 @@ export function writeState(
   return {
     state: "pending",
     uid: String(found.uid),
+    // The real engine notes how many ready pods a workload lacks before the rollout first changes it.
+    ...(isBroken(write.object) ? { lacked: 1 } : {}),
     ...(isFirst
       ? { isFirst }
       : isOwn

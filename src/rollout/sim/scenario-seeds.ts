@@ -30,12 +30,39 @@ const namespaceSalt = 0x4a_3e;
 const extendSalt = 0xe8_7e;
 const routeSalt = 0x10_5e;
 const journalSalt = 0x70_a1;
+const brokenSalt = 0x6b_0e;
 
 /**
- * Generates the scenario of a seed: {@link routeScenarioOf}, and in a third of the seeds somebody deletes a journal. A
- * rollout without its journal that is removed by force, or whose status an older release writes, loses what shows that.
+ * Generates the scenario of a seed: {@link lostScenarioOf}. In a quarter of the seeds somebody removes an entry of a
+ * journal, and in a third of the upgrades a workload was broken before.
  */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = lostScenarioOf(seed);
+  const random = seededRandom(seed ^ brokenSalt);
+  const edits: Disturbance[] =
+    random() < 0.25
+      ? [
+          {
+            type: "editJournal",
+            atTick: 5 + pick(random, calmFromTick - 10),
+            rollout: pick(random, scenario.rollouts.length),
+          },
+        ]
+      : [];
+  return {
+    ...scenario,
+    disturbances: [...scenario.disturbances, ...edits],
+    rollouts: scenario.rollouts.map((rollout) =>
+      rollout.mesh === undefined || random() > 0.35 ? rollout : { ...rollout, mesh: { ...rollout.mesh, broken: true } },
+    ),
+  };
+}
+
+/**
+ * The scenario of {@link routeScenarioOf}, and in a third of the seeds somebody deletes a journal. A
+ * rollout without its journal that is removed by force, or whose status an older release writes, loses what shows that.
+ */
+export function lostScenarioOf(seed: number): Scenario {
   const scenario = routeScenarioOf(seed);
   const random = seededRandom(seed ^ journalSalt);
   const isKnown = scenario.disturbances.every(({ type }) => type !== "recreate" && type !== "otherRelease");

@@ -109,6 +109,8 @@ export type Disturbance =
   | { readonly type: "editChecks"; readonly atTick: number; readonly rollout: number; readonly minSamples: number }
   /** Somebody deletes the journal. The engine may end at once. A person restores it when the status asks. */
   | { readonly type: "loseJournal"; readonly atTick: number; readonly rollout: number; readonly isRestarted: boolean }
+  /** Somebody removes an entry of the journal. A person restores the journal when the status asks. */
+  | { readonly type: "editJournal"; readonly atTick: number; readonly rollout: number }
   /** A freeze ends, and later has another window. */
   | { readonly type: "freezeMoves"; readonly atTick: number; readonly untilTick: number }
   /** An engine of another release has written the status, without fields of this release, or with more. */

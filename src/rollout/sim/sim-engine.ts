@@ -213,6 +213,7 @@ export class SimEngine {
     const { store } = this.#options;
     const name = journalNameOf(raw);
     this.#writeLostAgain(name);
+    if (store.editedJournals.has(name)) throw new Unreadable("somebody has changed its entries");
     const journal = store.journals.get(name);
     if (journal === undefined) return { entries: [], decisions: [], missing: true };
     this.#knownJournals.add(name);

@@ -53,6 +53,8 @@ export interface SimMesh {
   readonly autoscaled?: boolean;
   /** One more workload has a sidecar in its own pod template, as `kube-inject` writes it. */
   readonly kubeInject?: boolean;
+  /** One more workload has a sidecar, and its pods are never ready. */
+  readonly broken?: boolean;
   /**
    * The kind of the object from which an operator in the cluster installs the old revision. An `Istio` of Banzai's
    * operator brings no ztunnel.
@@ -196,6 +198,7 @@ function workloadsOf(
   const injected = index === 0 ? mesh.gateways.filter((kind) => kind === "helm" || kind === "byHand") : [];
   return [
     ...(sidecars ? [{ object: deployment("work"), byPodLabel: false }] : []),
+    ...(sidecars && mesh.broken === true ? [{ object: deployment("broken"), byPodLabel: false }] : []),
     ...injected.map((kind) => ({ object: deployment(kind), byPodLabel: !sidecars || kind === "byHand" })),
     ...(index === 0 && mesh.kubeInject === true ? [{ object: deployment("kubeInject"), byPodLabel: true }] : []),
   ];
@@ -203,7 +206,12 @@ function workloadsOf(
 
 /** Whether a Deployment of the model has pods with a sidecar, or with a proxy that is injected like one. */
 export function isSidecarWorkload(name: string): boolean {
-  return /^(work|helm|byHand|kubeInject)-/.test(name);
+  return /^(work|broken|helm|byHand|kubeInject)-/.test(name);
+}
+
+/** Whether the pods of a workload were not ready before the upgrade, and never become ready. */
+export function isBroken({ name }: Pick<ObjectReference, "name">): boolean {
+  return name.startsWith("broken-");
 }
 
 /** What an operator installs for a part of a revision. */

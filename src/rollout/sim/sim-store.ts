@@ -25,6 +25,8 @@ export class SimStore {
   readonly refusedJournals = new Set<string>();
   /** The journals that somebody has deleted, as a backup has them. */
   readonly lostJournals = new Map<string, StoredJournal>();
+  /** The journals whose entries somebody has changed, as they were before. */
+  readonly editedJournals = new Map<string, StoredJournal>();
   leader = 0;
   #version = 1;
 
@@ -101,12 +103,29 @@ export class SimStore {
 
   /** Somebody deletes the journal. */
   loseJournal(name: string): void {
-    const journal = this.journals.get(name);
+    const journal = this.editedJournals.get(name) ?? this.journals.get(name);
+    this.editedJournals.delete(name);
     if (journal === undefined) return;
     // Of a journal that the engine has made after an earlier loss, nobody has a backup with entries.
     const backup = this.lostJournals.get(name);
     if (backup === undefined || journal.entries.length > 0) this.lostJournals.set(name, journal);
     this.journals.delete(name);
+  }
+
+  /** Somebody removes the first entry of the journal, if it has one. */
+  editJournal(name: string): void {
+    const journal = this.journals.get(name);
+    if (journal === undefined || journal.entries.length === 0 || this.editedJournals.has(name)) return;
+    this.editedJournals.set(name, journal);
+    this.journals.set(name, { ...journal, entries: journal.entries.slice(1) });
+  }
+
+  /** Somebody takes the change of the journal back. */
+  restoreEdited(name: string): void {
+    const journal = this.editedJournals.get(name);
+    if (journal === undefined) return;
+    this.editedJournals.delete(name);
+    this.journals.set(name, journal);
   }
 
   /** The engine writes a deleted journal from its memory. */
@@ -139,18 +158,21 @@ export class SimStore {
     field: Parameters<typeof withStored>[1],
     lists: { readonly written: unknown; readonly stored: unknown },
   ): void {
+    this.#isUnchanged(name);
     const journal = this.journals.get(name);
     if (journal !== undefined)
       this.journals.set(name, { ...journal, entries: withStored(journal.entries, field, lists) });
   }
 
   keepRestored(name: string, entry: JournalEntry, restored: unknown): void {
+    this.#isUnchanged(name);
     const journal = this.journals.get(name);
     if (journal !== undefined)
       this.journals.set(name, { ...journal, entries: withPrior(journal.entries, entry, restored) });
   }
 
   keepRemade(name: string, entry: JournalEntry, uid: string): void {
+    this.#isUnchanged(name);
     const journal = this.journals.get(name);
     if (journal !== undefined) this.journals.set(name, { ...journal, entries: withUid(journal.entries, entry, uid) });
   }
@@ -176,7 +198,13 @@ export class SimStore {
     this.journals.set(name, { ...journal, entries: journal.entries.filter((entry) => !isStruck(entry)) });
   }
 
+  /** A write of the engine names the version that it has read. */
+  #isUnchanged(name: string): void {
+    if (this.editedJournals.has(name)) throw new Conflict(name);
+  }
+
   #admit(name: string): void {
+    this.#isUnchanged(name);
     if (this.refusedJournals.has(name)) throw new PatchRefused();
   }
 

@@ -44,6 +44,8 @@ const lastingTicks = 1400;
  */
 const settlingTicks = Math.ceil(rollMs / tickMs) + 2;
 const watchedTicks = 12;
+/** How long an engine may take to tell that it cannot read a journal. */
+const tellsWithinTicks = Math.ceil(failingRoundsMs / tickMs) + watchedTicks;
 /** The beginning of every message about a rollout that does not end. */
 export const unendedText = "never came to its end";
 /** Matches a message that names a command, an action of a person, or another rollout, freeze or group to wait for. */
@@ -259,6 +261,9 @@ class Simulation {
       this.#changeInStep(sim);
     });
     if (this.#tick === calmFromTick) this.#others.moveStrangers();
+    // By then, an engine that has to read a journal has told of the change.
+    if (this.#tick === calmFromTick + tellsWithinTicks)
+      for (const name of this.#store.editedJournals.keys()) this.#store.restoreEdited(name);
     this.#cluster.loadChanges = !this.#isCalm();
     for (const disturbance of this.#scenario.disturbances) this.#disturb(disturbance);
     this.#others.heal();
@@ -349,6 +354,11 @@ class Simulation {
     if (status.lostJournal !== undefined && status.lostJournal.accepted !== true) {
       this.#note(`${key}: its journal is restored: ${status.message}`);
       this.#store.restoreJournal(journalNameOf(found));
+      return;
+    }
+    if (status.message.includes("has changed its entries")) {
+      this.#note(`${key}: its journal is as before: ${status.message}`);
+      this.#store.restoreEdited(journalNameOf(found));
       return;
     }
     if (status.message.includes("delete this Canary") && found.metadata.deletionTimestamp === undefined) {
@@ -559,6 +569,7 @@ class Simulation {
     const { refusedJournals } = this.#store;
     const { writesRefused, rewritten } = this.#cluster;
     const journal = journalNameOf(rolloutObject(sim, ""));
+    if (disturbance.type === "editJournal") this.#store.editJournal(journal);
     if (disturbance.type === "loseJournal") this.#loseJournal(sim, disturbance.isRestarted);
     if (disturbance.type === "journalFull" && begins) refusedJournals.add(journal);
     if (disturbance.type === "journalFull" && !begins) refusedJournals.delete(journal);
@@ -584,9 +595,16 @@ class Simulation {
     if (disturbance.type === "revertApp") this.#revert(sim, begins);
   }
 
+  /** Whether a person is about to do what the status asks for, or what needs no status. */
+  #isAnswered(rollout: Rollout): boolean {
+    if (rollout.status?.message.includes("delete this Canary") === true) return true;
+    return this.#store.editedJournals.has(journalNameOf(rollout));
+  }
+
   #allAtRest(): boolean {
     return this.#store.keys.every((key) => {
       const rollout = this.#store.read(key);
+      if (rollout !== undefined && this.#isAnswered(rollout)) return false;
       const phase = rollout?.status?.phase;
       if (rollout === undefined || rollout.metadata.deletionTimestamp !== undefined) return false;
       // A requested rollback must still happen, even after the end.
@@ -607,7 +625,7 @@ class Simulation {
 /** How long an engine may take to report a lasting fault of the API server. */
 function tellingTicks({ lasting }: Scenario): number {
   const isTold = lasting?.type === "unreadTarget" || lasting?.type === "unreadJournal";
-  return isTold ? Math.ceil(failingRoundsMs / tickMs) + watchedTicks : 0;
+  return isTold ? tellsWithinTicks : 0;
 }
 
 const refusals: Readonly<Record<"badSpec" | "noRights", Refusal>> = {

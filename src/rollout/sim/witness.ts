@@ -27,7 +27,7 @@ import { ownsObject, rolloutObject } from "./sim-plan.ts";
 import { atTheEnd } from "./end-witness.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { engineWriter } from "./model-object.ts";
-import { gatewayObjects, podRev, restartPointer } from "./sim-mesh.ts";
+import { gatewayObjects, isBroken, podRev, restartPointer } from "./sim-mesh.ts";
 import type { SimStore } from "./sim-store.ts";
 import {
   differencesOf,
@@ -265,6 +265,7 @@ export class Witness {
     const late = [...this.#cluster.objects.values()].find(
       ({ reference, readyAtMs, writers }) =>
         nowMs < readyAtMs &&
+        !isBroken(reference) &&
         ownsObject(sim, reference) &&
         !this.#hasEnded(reference.namespace) &&
         [restartPointer, podRev].some((pointer) => writers.get(pointer) === engineWriter),
