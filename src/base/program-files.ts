@@ -30,8 +30,8 @@ export function packageRoot(): string {
 let bundle: string | undefined;
 
 /**
- * Lets a process that runs from the sources start its threads from a bundle of the same sources, in which a thread takes
- * a third of the processor time to start. `folder` contains the bundle's `cmd/main.js`.
+ * Lets a process that runs from the sources start its threads from a bundle of the same sources. There a thread takes a
+ * third of the processor time to start. `folder` contains the bundle's `cmd/main.js`.
  */
 export function startThreadsFrom(folder: string): void {
   bundle = folder;

@@ -14,8 +14,8 @@ import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
 /**
- * Of the first 150 seeds, those that together reach all but a thousandth of the code that all reach, in a quarter of the
- * time. `npm run sim` simulates 10,000.
+ * Of the first 150 seeds, those that together reach all but a thousandth of the code that all reach, in a quarter of
+ * the time. `npm run sim` simulates 10,000.
  */
 const seeds = [
   1, 2, 4, 8, 9, 16, 17, 22, 23, 25, 31, 32, 39, 40, 42, 46, 48, 53, 55, 56, 58, 59, 61, 62, 63, 66, 74, 75, 87, 90, 93,

@@ -90,7 +90,7 @@ test("every built-in profile that installs a control plane is a cell of the matr
 
 /**
  * Tests every seventh mesh. `npm run sim -- --matrix` tests all of them. The number has no divisor in common with the
- * numbers by which the matrix varies its meshes, so every way is among them. They reach more code than every third mesh.
+ * numbers by which the matrix varies its meshes, so every way is among them. They reach more code than every third.
  */
 const everySo = 7;
 
