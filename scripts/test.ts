@@ -15,7 +15,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, loadavg, totalmem } from "node:os";
 import { join } from "node:path";
 import type { FileCounts } from "./suite/count-reporter.ts";
-import { bundleOfUnitTests, oneBundle } from "./lab/one-bundle.ts";
+import { oneBundle } from "./lab/one-bundle.ts";
 import { batchesOf, needsOwnProcess, runInTurns, type Batch } from "./suite/batches.ts";
 import { runChecks, type ChecksRun } from "./suite/checks.ts";
 import { readDurations, recordDurations } from "./suite/durations.ts";
@@ -94,8 +94,8 @@ async function runGroup(options: GroupRun): Promise<FirstRuns> {
   const patience = patienceOf(beside);
   const limit = new GroupLimit(patience * groupTimeoutMs[group], () => performance.now());
   // The bundle stays valid, because a run of the tests changes no sources.
-  const environment =
-    group === "e2e" ? oneBundle() : group === "unit" && files.some(startsFromBundle) ? bundleOfUnitTests() : {};
+  const needsBundle = group === "e2e" || (group !== "interop" && files.some(startsFromBundle));
+  const environment = needsBundle ? oneBundle() : {};
   const run = async (some: readonly string[], shared: boolean, yields = false): Promise<FilesRun> => {
     const sharedMs = shared ? patience * sharedTimeoutMs : Infinity;
     const timeoutMs = Math.min(limit.leftMs, sharedMs);
@@ -138,11 +138,13 @@ async function runGroup(options: GroupRun): Promise<FirstRuns> {
 }
 
 /**
- * Whether the test starts the program, or so many of the proxy's worker threads that a bundle saves time even if it
+ * Whether the test starts the program, or so many worker threads of a data plane that a bundle saves time even if it
  * must be made first.
  */
 function startsFromBundle(file: string): boolean {
-  return file.startsWith("src/proxy/workers/") || readFileSync(join(root, file), "utf8").includes('bin/serin"');
+  return (
+    /^src\/(?:proxy|ztunnel)\/workers\//.test(file) || readFileSync(join(root, file), "utf8").includes('bin/serin"')
+  );
 }
 
 function lanesOf(group: Group): number {

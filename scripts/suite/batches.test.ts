@@ -62,6 +62,8 @@ suite("test files that share a process", () => {
       "after(() => server.stop());",
       'if (process.env["CI"] === "true") return;',
       "const mocked = 1;",
+      't.mock.method(server, "close");',
+      "assert.equal(close.mock.callCount(), 1);",
       "let fetched: typeof globalThis.fetch;",
       'await run("--set global.istioNamespace=mesh");',
       "const { user } = process.cpuUsage(before);",

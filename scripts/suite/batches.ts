@@ -26,12 +26,13 @@ const leastBatchMs = 5_000;
  * A match means that the test changes its whole process or measures its memory, so no other file may share it: hooks
  * around every test, the environment, the working directory, signal handlers, the exit code, globals, mocks, loader
  * hooks, the heap, and Node's flags. The processor time of a call is no reason, because files run one after another.
+ * Neither are mocks of a test's context, which end with the test.
  */
 const claimsProcess: readonly RegExp[] = [
   /^(?:beforeEach|afterEach)\(/m,
   /\bprocess\.env(?:\.\w+|\[[^\]]+\])\s*(?:\?\?)?=[^=]|\bdelete process\.env\b|Object\.assign\(process\.env\b/,
   /\bprocess\.(?:chdir|exit|exitCode|umask|setuid|setgid|seteuid|setegid|on|once|emit|removeAllListeners|title)\b/,
-  /\bmock\.|(?<!typeof )\bglobalThis\b|^\s*global\.\w+\s*=[^=]|\bregisterHooks\b|\bsyncBuiltinESMExports\b/m,
+  /(?<!\.)\bmock\.|(?<!typeof )\bglobalThis\b|^\s*global\.\w+\s*=[^=]|\bregisterHooks\b|\bsyncBuiltinESMExports\b/m,
   /\bmemoryUsage\b|\bheapUsed\b|\bgc\(|\bsetFlagsFromString\b|\bexecArgv\b/,
 ];
 

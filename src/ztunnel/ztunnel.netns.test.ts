@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { silentLogger } from "../base/index.ts";
 import { until } from "../base/testing/index.ts";
 import { CertificateManager, FakeCertificateAuthority, HbonePool, type HboneTunnel } from "../dataplane/index.ts";
@@ -77,9 +78,10 @@ class ZtunnelProcess {
       });
     });
     this.#child = this.namespace.enter(() =>
-      spawn(process.execPath, [join(root, "src/cmd/main.ts"), "ztunnel"], {
+      spawn(join(root, "bin/serin"), ["ztunnel"], {
         env: {
           PATH: process.env["PATH"],
+          SERIN_BUNDLE: process.env["SERIN_BUNDLE"],
           NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"],
           REVISION: name,
           LOCAL_XDS_PATH: config,
@@ -129,10 +131,7 @@ class ZtunnelProcess {
 
   async until(pattern: RegExp): Promise<void> {
     while (!pattern.test(this.text)) {
-      const ended = await Promise.race([
-        this.exited.then(() => true),
-        new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 10)),
-      ]);
+      const ended = await Promise.race([this.exited.then(() => true), setTimeout(10, false)]);
       assert.ok(!ended || pattern.test(this.text), `ended without ${pattern}: ${this.text}`);
     }
   }
@@ -184,6 +183,9 @@ async function talk(namespace: NetworkNamespace) {
   return { send, end: () => stream.end(), state };
 }
 
+/** With a shorter pause, the clients use all processors of the machine, and the hand-over is slow. */
+const pauseMs = 4;
+
 writeFileSync(join(directory, "mesh.yaml"), mesh);
 const caRoot = new FakeCertificateAuthority().exportRoot();
 writeFileSync(join(directory, "ca-root.json"), JSON.stringify(caRoot));
@@ -219,6 +221,7 @@ for (const [before, after] of [
           await one.send(`load ${loop} ${count} `);
           one.end();
           count += 1;
+          await setTimeout(pauseMs);
         }
         return count;
       }),

@@ -1,6 +1,5 @@
 import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { Worker } from "node:worker_threads";
 import { createLogger, seededRandom, ShutdownController, systemClock, type Clock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import type { CertificateAuthority } from "../../dataplane/index.ts";
@@ -11,7 +10,6 @@ import { readSettings, type ProxySettings } from "../proxy-settings.ts";
 import { Proxy, type ProxyOptions } from "../proxy.ts";
 import { randomUuids } from "../terms/random-id.ts";
 import { spawnWorker, WorkerSet } from "../workers/index.ts";
-import type { WorkerStart } from "../workers/worker-calls.ts";
 import { AdsServer } from "./ads-server.ts";
 import { fetchOnce } from "./harness.ts";
 
@@ -37,18 +35,9 @@ export interface TestProxyOptions {
 /** The test of workers runs other tests again with this number of workers. */
 export const workersOfRun = Number(process.env["SERIN_TEST_WORKERS"] ?? 1);
 
-/** The file of a worker thread in the bundle of these sources, if the test run gives one. */
-export const bundledWorkerFile = process.env["SERIN_TEST_WORKER_FILE"];
-
-/** Starts a worker thread, from the bundle if there is one, which takes a third of the CPU time. */
-export function spawnTestWorker(start: WorkerStart): Worker {
-  if (bundledWorkerFile === undefined) return spawnWorker(start);
-  return new Worker(bundledWorkerFile, { workerData: start, execArgv: ["--disable-warning=ExperimentalWarning"] });
-}
-
 /** The part that serves in a test's proxy: several workers, or a data path in this thread. */
 export function servingOf(count = workersOfRun): Pick<ProxyOptions, "serve"> {
-  return count === 1 ? {} : { serve: (data) => new WorkerSet({ count, spawn: spawnTestWorker, data }) };
+  return count === 1 ? {} : { serve: (data) => new WorkerSet({ count, spawn: spawnWorker, data }) };
 }
 
 /** A whole proxy in this process, with its own control plane. */

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { Agent, createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
-import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { JsonValue } from "@bufbuild/protobuf";
+import { programFile } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { FakeCertificateAuthority } from "../../dataplane/index.ts";
 import { freePort } from "../../net/testing/index.ts";
@@ -12,7 +12,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
 import { fetchOnce, type Answer } from "../testing/harness.ts";
 import { router } from "../testing/mesh-config.ts";
-import { bundledWorkerFile, TestProxy } from "../testing/test-proxy.ts";
+import { TestProxy } from "../testing/test-proxy.ts";
 import { WorkerSet } from "./index.ts";
 
 class Backends implements Disposable {
@@ -133,10 +133,7 @@ test("circuit breakers, rate limits and ejections apply to both workers together
 test("a worker in an endless loop is replaced, and its replacement serves", async () => {
   using backends = new Backends();
   const good = await backends.add((_request, response) => response.end("good"));
-  const file =
-    bundledWorkerFile === undefined
-      ? new URL("data-path.worker.ts", import.meta.url).href
-      : pathToFileURL(bundledWorkerFile).href;
+  const file = programFile("src/proxy/workers/data-path.worker.ts").href;
   const stuck = new Int32Array(new SharedArrayBuffer(8));
   const code = `import ${JSON.stringify(file)};
     import { workerData } from "node:worker_threads";

@@ -32,6 +32,7 @@ async function runWithTwoWorkers(): Promise<Ran> {
       "--disable-warning=ExperimentalWarning",
       "--test",
       "--test-isolation=none",
+      `--import=${join(root, "scripts/suite/threads-from-bundle.ts")}`,
       `--test-reporter=${join(root, "scripts/suite/count-reporter.ts")}`,
       ...files.map((file) => join(import.meta.dirname, "..", file)),
     ],

@@ -10,7 +10,7 @@ import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
 import { fetchOnce } from "../testing/harness.ts";
-import { spawnTestWorker, TestProxy } from "../testing/test-proxy.ts";
+import { TestProxy } from "../testing/test-proxy.ts";
 import { spawnWorker, WorkerSet } from "./index.ts";
 
 const pluginFile = join(import.meta.dirname, "../../../test/wasm/test-module.wasm");
@@ -30,7 +30,7 @@ class Gateway implements AsyncDisposable {
     this.threads = threads;
   }
 
-  static async start(spawnThread = spawnTestWorker): Promise<Gateway> {
+  static async start(): Promise<Gateway> {
     const threads: Worker[] = [];
     const servers = await Promise.all(["a", "b"].map(async (name) => await backend(name)));
     const [a = 0, b = 0] = servers.map((server) => (server.address() as AddressInfo).port);
@@ -43,7 +43,7 @@ class Gateway implements AsyncDisposable {
           count: 2,
           data,
           spawn: (start) => {
-            const thread = spawnThread(start);
+            const thread = spawnWorker(start);
             threads.push(thread);
             return thread;
           },
@@ -201,7 +201,7 @@ test("a worker that dies is replaced, the other continues, and no count is lost"
 });
 
 test("a shutdown drains both workers: active requests are answered, then both threads end", async () => {
-  await using gateway = await Gateway.start(spawnWorker);
+  await using gateway = await Gateway.start();
   const exits = gateway.threads.map(
     (thread) => new Promise<number>((resolve) => thread.once("exit", (code) => resolve(code))),
   );

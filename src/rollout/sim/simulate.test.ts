@@ -14,7 +14,15 @@ import {
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
-const seeds = 150;
+/**
+ * Of the first 150 seeds, those that together reach all but a thousandth of the code that all reach, in a quarter of
+ * the time. `npm run sim` simulates 10,000.
+ */
+const seeds = [
+  1, 2, 4, 8, 9, 16, 17, 22, 23, 25, 31, 32, 39, 40, 42, 46, 48, 53, 55, 56, 58, 59, 61, 62, 63, 66, 74, 75, 87, 90, 93,
+  94, 95, 96, 98, 100, 101, 105, 106, 110, 114, 117, 118, 120, 121, 127, 130, 131, 132, 135, 138, 140, 143, 144, 146,
+  148,
+];
 /** Seeds that failed once, each for a different reason, before there were more disturbances. */
 const kept = [277, 478, 736, 1105, 6808, 10_570, 17_573, 18_329, 19_267];
 /** Seeds that failed once with the disturbances that came next. */
@@ -37,7 +45,7 @@ const keptOfJournals = [449, 530, 7_000_005, 7_000_010, 7_000_135, 7_000_215];
 
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [
-    ...Array.from({ length: seeds }, (_one, index) => scenarioOf(index + 1)),
+    ...seeds.map((seed) => scenarioOf(seed)),
     ...keptOfJournals.map((seed) => lostScenarioOf(seed)),
     ...keptOfCanaries.map((seed) => routeScenarioOf(seed)),
     ...kept.map((seed) => plainScenarioOf(seed)),
