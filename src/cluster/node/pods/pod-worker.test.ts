@@ -496,6 +496,10 @@ function runningPod(t: TestContext, spec: Partial<NonNullable<Pod["spec"]>> = {}
   return { worker, clock, journal, statuses, pod, add };
 }
 
+function readinessOf(status: Pod["status"]): string | undefined {
+  return status?.conditions?.find(({ type }) => type === "Ready")?.status;
+}
+
 test("containers start one after another, so that the postStart hook of a proxy can hold the application", async (t) => {
   const { worker, journal, add } = runningPod(t);
   const proxy = add("istio-proxy", "main", false);
@@ -570,4 +574,48 @@ test("a pod that has run for its activeDeadlineSeconds is stopped, and then fail
   worker.kick();
   await turns();
   assert.deepEqual([journal.length, statuses.at(-1)?.phase], [8, "Failed"]);
+});
+
+test("a container that ends is reported as not ready at once, although its next run begins late", async (t) => {
+  const { worker, statuses, add } = runningPod(t);
+  const app = add("app", "main");
+  worker.kick();
+  await turns();
+  assert.equal(readinessOf(statuses.at(-1)), "True");
+  app.end();
+  worker.kick();
+  await turns();
+  // The next run's postStart hook has not ended.
+  assert.equal(readinessOf(statuses.at(-1)), "False");
+});
+
+test("while the postStart hook of one container holds the others back, a container that ends is reported as not ready", async (t) => {
+  const { worker, statuses, add } = runningPod(t);
+  const [proxy, app] = [add("istio-proxy", "sidecar"), add("app", "main")];
+  worker.kick();
+  await turns();
+  app.end();
+  worker.kick();
+  await turns();
+  proxy.end();
+  worker.kick();
+  await turns();
+  assert.deepEqual(
+    statuses.at(-1)?.initContainerStatuses?.map(({ name, ready }) => [name, ready]),
+    [["istio-proxy", false]],
+  );
+});
+
+test("the status of a pod that ends for good is written once, with its end", async (t) => {
+  const { worker, statuses, add } = runningPod(t, { restartPolicy: "Never" });
+  const app = add("app", "main");
+  worker.kick();
+  await turns();
+  app.end();
+  worker.kick();
+  await turns();
+  assert.deepEqual(
+    statuses.map(({ phase }) => phase),
+    ["Running", "Succeeded"],
+  );
 });
