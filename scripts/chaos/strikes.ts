@@ -18,8 +18,8 @@ export interface Fault {
    */
   readonly cuts: string | undefined;
   readonly lastsMs: number;
-  /** Chooses a target. Throws if the fault is not possible here. */
-  readonly aim: (chaos: Chaos) => Blow;
+  /** Chooses a target. Throws if the fault is not possible here. Its time does not count as the fault's. */
+  readonly aim: (chaos: Chaos, signal: AbortSignal) => Blow | Promise<Blow>;
 }
 
 /** A fault that was applied to the lab. */
@@ -62,8 +62,10 @@ export class Strikes {
     const { signal } = proof;
     let blow: Blow;
     try {
-      blow = fault.aim(this.#chaos);
+      const aim = async (ends: AbortSignal): Promise<Blow> => await fault.aim(this.#chaos, ends);
+      blow = await inTime(`aiming ${name}`, this.#limits.beginMs, aim, signal);
     } catch (error) {
+      signal.throwIfAborted();
       proof.note(`fault left out: ${name}: ${messageOf(error)}`);
       return;
     }
