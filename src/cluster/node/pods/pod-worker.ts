@@ -80,6 +80,7 @@ export class PodWorker {
       diskDirectory: this.#directories.disk,
       hostRoot: this.#directories.hostRoot,
       clock: services.clock,
+      onRenewal: () => this.volumesChanged(),
     });
     this.#upkeep = new PodVolumeUpkeep({
       volumes: this.volumes,
